@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The project's one idiom for errors: a function returns 0 or -1 and, on -1, has filled the caller's
+ * struct vf_error with a code that is also the command line's exit code, and one line: what, why, what to do.
+ */
+#ifndef VF_BASE_ERROR_H
+#define VF_BASE_ERROR_H
+
+#include <stdarg.h>
+#include <stdint.h>
+
+enum vf_code {
+    VF_OK = 0,
+    VF_FAILED = 1,       /* nothing changed; for a move: the partition runs on at the source */
+    VF_USAGE = 2,        /* wrong arguments, or not built yet */
+    VF_INCOMPATIBLE = 3, /* refused as incompatible */
+    VF_CANCELLED = 4,    /* cancelled or not converged; the source runs */
+    VF_UNREACHABLE = 5,  /* own daemon unreachable */
+    VF_UNKNOWN = 6,      /* outcome unknown */
+};
+
+struct vf_error {
+    enum vf_code code;
+    int32_t status; /* NTSTATUS of the driver call that failed, 0 when none was involved */
+    char text[600]; /* one line, no newline at its end; always terminated */
+};
+
+#define VF_ERROR_INIT {VF_OK, 0, ""}
+
+/* Fills *err (NULL is allowed) and returns -1, so that a failing path is one `return vf_fail(...)`. */
+int vf_fail(struct vf_error *err, enum vf_code code, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+/* As vf_fail, and appends ": " and the text of errno value `errnum` (positive). */
+int vf_fail_errno(struct vf_error *err, enum vf_code code, int errnum, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+
+/* As vf_fail, and keeps the NTSTATUS: ": STATUS_... (0x...)" is appended. */
+int vf_fail_status(struct vf_error *err, enum vf_code code, int32_t status, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+
+/* Puts "what: " in front of an error that is already there; returns -1. */
+int vf_context(struct vf_error *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Name of an NTSTATUS the contract uses ("STATUS_OBJECT_TYPE_MISMATCH"), or "NTSTATUS" for others. Static text. */
+const char *vf_status_name(int32_t status);
+
+#endif

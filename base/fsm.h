@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The project's one idiom for state machines: a table of legal arcs and one setter that traces.
+ * A state is an unsigned below 64. Falling off the table is a bug that is reported, never taken.
+ */
+#ifndef VF_BASE_FSM_H
+#define VF_BASE_FSM_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct vf_fsm_table {
+    const char *name;           /* "partition" */
+    const char *const *states;  /* `count` names */
+    const uint64_t *arcs;       /* `count` masks: bit t of arcs[f] = the arc f -> t is legal */
+    unsigned count;
+};
+
+#define VF_ARC(state) (1ull << (state))
+
+struct vf_fsm {
+    const struct vf_fsm_table *table;
+    char id[80];               /* whose machine this is, for the trace */
+    _Atomic unsigned state;    /* written by vf_fsm_set only (compare and swap); read by anyone */
+};
+
+/* `id` is copied (cut at 79 bytes). */
+void vf_fsm_init(struct vf_fsm *fsm, const struct vf_fsm_table *table, const char *id, unsigned first);
+
+unsigned vf_fsm_get(const struct vf_fsm *fsm);
+const char *vf_fsm_name(const struct vf_fsm *fsm);
+
+/* Goes from the present state to `to` if the table has that arc, and traces it with `why`. False (and an error line) when the
+ * arc is not legal: the state is unchanged. */
+bool vf_fsm_set(struct vf_fsm *fsm, unsigned to, const char *why);
+
+/* As vf_fsm_set, but only from `from`; false without an error line when the state was another one (the caller lost a race). */
+bool vf_fsm_move(struct vf_fsm *fsm, unsigned from, unsigned to, const char *why);
+
+#endif

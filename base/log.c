@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+/* See log.h. */
+#include "base/log.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+static const char *const level_names[] = {"debug", "info", "warn", "error"};
+
+/* Written once by vf_log_init/vf_log_tap before threads start, read-only afterwards. */
+static const char *program_name = "vferry";
+static enum vf_log_level lowest_level = VF_LOG_INFO;
+static void (*tap_fn)(void *ctx, enum vf_log_level level, const char *room, const char *text);
+static void *tap_ctx;
+
+void vf_log_init(const char *program, enum vf_log_level lowest)
+{
+    const char *wish = getenv("VFERRY_LOG");
+
+    program_name = program;
+    lowest_level = lowest;
+    for (size_t i = 0; wish != NULL && i < sizeof level_names / sizeof level_names[0]; i++) {
+        if (strcmp(wish, level_names[i]) == 0)
+            lowest_level = (enum vf_log_level)i;
+    }
+}
+
+void vf_log_tap(void (*tap)(void *ctx, enum vf_log_level level, const char *room, const char *text), void *ctx)
+{
+    tap_fn = tap;
+    tap_ctx = ctx;
+}
+
+void vf_log(enum vf_log_level level, const char *room, const char *format, ...)
+{
+    char text[900];
+    char line[1100];
+    char when[32];
+    struct timespec now;
+    struct tm parts;
+    va_list args;
+    int length;
+
+    if (level < lowest_level)
+        return;
+    va_start(args, format);
+    (void)vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+
+    if (clock_gettime(CLOCK_REALTIME, &now) != 0 || gmtime_r(&now.tv_sec, &parts) == NULL ||
+        strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%S", &parts) == 0)
+        (void)snprintf(when, sizeof when, "-");
+    length = snprintf(line, sizeof line, "%s.%03ldZ %s[%d] %s %s: %s\n", when, now.tv_nsec / 1000000, program_name,
+                      (int)getpid(), level_names[level], room, text);
+    if (length > 0) {
+        size_t bytes = (size_t)length < sizeof line ? (size_t)length : sizeof line - 1;
+
+        /* A log that cannot be written has nowhere to say so. */
+        ssize_t ignored = write(STDERR_FILENO, line, bytes);
+        (void)ignored;
+    }
+    if (tap_fn != NULL)
+        tap_fn(tap_ctx, level, room, text);
+}

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The shared idioms: errors keep their text, machines refuse arcs they do not have, sizes parse or are refused. */
+#include "base/error.h"
+#include "base/fsm.h"
+#include "base/size.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static void fail_fills_code_and_text(void **state)
+{
+    struct vf_error err = VF_ERROR_INIT;
+
+    (void)state;
+    assert_int_equal(vf_fail(&err, VF_INCOMPATIBLE, "fw: %d", 7), -1);
+    assert_int_equal(err.code, VF_INCOMPATIBLE);
+    assert_string_equal(err.text, "fw: 7");
+    assert_int_equal(vf_context(&err, "target %s", "B"), -1);
+    assert_string_equal(err.text, "target B: fw: 7");
+}
+
+static void fail_status_names_the_status(void **state)
+{
+    struct vf_error err = VF_ERROR_INIT;
+
+    (void)state;
+    vf_fail_status(&err, VF_FAILED, (int32_t)0xc0000024u, "restore");
+    assert_string_equal(err.text, "restore: STATUS_OBJECT_TYPE_MISMATCH (0xc0000024)");
+    assert_int_equal((uint32_t)err.status, 0xc0000024u);
+}
+
+static void overlong_text_is_cut_and_terminated(void **state)
+{
+    struct vf_error err = VF_ERROR_INIT;
+    char longer[2000];
+
+    (void)state;
+    memset(longer, 'x', sizeof longer - 1);
+    longer[sizeof longer - 1] = '\0';
+    vf_fail(&err, VF_FAILED, "%s", longer);
+    vf_context(&err, "%s", longer);
+    assert_int_equal(strlen(err.text), sizeof err.text - 1);
+}
+
+enum { RED, GREEN, GONE };
+static const char *const lamp_states[] = {"red", "green", "gone"};
+static const uint64_t lamp_arcs[] = {[RED] = VF_ARC(GREEN), [GREEN] = VF_ARC(RED) | VF_ARC(GONE), [GONE] = 0};
+static const struct vf_fsm_table lamp = {"lamp", lamp_states, lamp_arcs, 3};
+
+static void machine_takes_legal_arcs_only(void **state)
+{
+    struct vf_fsm fsm;
+
+    (void)state;
+    vf_fsm_init(&fsm, &lamp, "test", RED);
+    assert_false(vf_fsm_set(&fsm, GONE, "test"));
+    assert_int_equal(vf_fsm_get(&fsm), RED);
+    assert_true(vf_fsm_set(&fsm, GREEN, "test"));
+    assert_false(vf_fsm_move(&fsm, RED, GREEN, "test"));
+    assert_true(vf_fsm_move(&fsm, GREEN, GONE, "test"));
+    assert_false(vf_fsm_set(&fsm, 99, "test"));
+}
+
+static void sizes_parse_or_are_refused(void **state)
+{
+    static const char *const bad[] = {"", "K", "-1", "1KB", "1.5G", "99999999999999999999", "17179869184G", " 4K", "0x", "4 K"};
+    uint64_t bytes = 0;
+
+    (void)state;
+    assert_int_equal(vf_size_parse("64K", &bytes), 0);
+    assert_int_equal(bytes, 65536);
+    assert_int_equal(vf_size_parse("8g", &bytes), 0);
+    assert_int_equal(bytes, 8ull << 30);
+    assert_int_equal(vf_size_parse("0x1000", &bytes), 0);
+    assert_int_equal(bytes, 4096);
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        assert_int_equal(vf_size_parse(bad[i], &bytes), -1);
+}
+
+static void sizes_and_times_read_well(void **state)
+{
+    char text[32];
+
+    (void)state;
+    assert_string_equal(vf_size_format(312, text, sizeof text), "312 B");
+    assert_string_equal(vf_size_format(3ull << 29, text, sizeof text), "1.50 GiB");
+    assert_string_equal(vf_time_format(1300000, text, sizeof text), "1.3 ms");
+    assert_string_equal(vf_time_format(185000000000ull, text, sizeof text), "3 min 5 s");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(fail_fills_code_and_text),    cmocka_unit_test(fail_status_names_the_status),
+        cmocka_unit_test(overlong_text_is_cut_and_terminated), cmocka_unit_test(machine_takes_legal_arcs_only),
+        cmocka_unit_test(sizes_parse_or_are_refused),  cmocka_unit_test(sizes_and_times_read_well),
+    };
+
+    return cmocka_run_group_tests_name("base", tests, NULL, NULL);
+}
