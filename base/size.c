@@ -78,8 +78,8 @@ const char *vf_time_format(uint64_t ns, char *buffer, size_t buffer_bytes)
     else if (ns < 120000000000ull)
         (void)snprintf(buffer, buffer_bytes, "%.1f s", (double)ns / 1e9);
     else
-        (void)snprintf(buffer, buffer_bytes, "%" PRIu64 " min %" PRIu64 " s", ns / 60000000000ull,
-                       ns / 1000000000ull % 60);
+        (void)snprintf(buffer, buffer_bytes, "%" PRIu64 " min %" PRIu64 " s", ns / (uint64_t)60000000000,
+                       ns / (uint64_t)1000000000 % 60);
     return buffer;
 }
 
