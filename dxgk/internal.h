@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * What the files of dxgk share: adapter, partition, the call checker's core. Nobody outside dxgk/ includes it.
+ *
+ * Lock order (take from left to right, never back):
+ *   partition.lock > partition.vcpu > adapter.gpup_lock > dxgk.lock > adapter.lock > adapter.triage_lock
+ * partition.lock serialises everything that changes a partition, DDIs included; it is never held together with another
+ * partition's, so two moves run in parallel. dxgk.lock, adapter.lock and triage_lock are leaves in practice: no DDI is
+ * called under them. The locks of paging, tracking and msix come after partition.vcpu and call nothing back up here.
+ */
+#ifndef DXGK_INTERNAL_H
+#define DXGK_INTERNAL_H
+
+#include "base/error.h"
+#include "base/fsm.h"
+#include "dxgk/dxgk.h"
+#include "vferry/device.h"
+#include "vferry/vferry.h"
+
+#include "wdm.h"
+
+#include "d3dkmddi.h"
+#include "dispmprt.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+struct dxgk_image;      /* loader.c: a KMD image, loaded once however many adapters it serves */
+struct dxgk_device_lib; /* device.c: a hardware model's image */
+struct dxgk_interrupts; /* interrupt.c */
+struct dxgk_paging;     /* paging.c */
+struct dxgk_tracking;   /* tracking.c */
+struct dxgk_msix;       /* msix.c */
+struct dxgk_umed;       /* umed.c */
+struct dxgk_reserve;    /* reserve.c: the allocator of one adapter's VRAM */
+
+#define DXGK_MAX_SEGMENTS 16u
+#define DXGK_MAX_LEVELS 6u
+#define DXGK_MAX_RANGES 65536u /* ranges one reserve may consist of */
+#define DXGK_BARS 6u
+#define DXGK_SYSTEM_SEGMENT 0u /* MemorySegmentId of system memory in a DXGK_PTE; its addresses are bus addresses */
+
+struct dxgk_segment {
+    uint32_t id;            /* as the driver numbers it: 1 + index of its descriptor */
+    bool local;             /* GPU-local memory: neither aperture nor filled from system memory */
+    bool tracked;           /* has a bitplane (CAP-3) */
+    uint64_t base, bytes;   /* BaseAddress and Size of the descriptor */
+    uint64_t dirty_page;    /* bytes, 0 = not tracked */
+    uint64_t scatter_page;  /* bytes, 0 = no scatter reserve (CAP-5) */
+};
+
+/* What GPUMMUCAPS and PAGETABLELEVELDESC said, in plain numbers (CAP-6). `usable` is false, with `why_not`, when the paging
+ * path of dxgk does not know the mode the driver asked for; live migration is off then. */
+struct dxgk_mmu {
+    bool usable;
+    char why_not[160];
+    uint32_t va_bits;
+    uint32_t level_count;
+    struct {
+        uint32_t index_bits;
+        uint32_t segment;
+        uint32_t table_bytes;  /* PageTableSizeInBytes */
+        uint32_t alignment;    /* bytes, 0 = none */
+    } level[DXGK_MAX_LEVELS];  /* [0] holds the leaf entries */
+    uint32_t update_mode;      /* DXGK_PAGETABLEUPDATEMODE */
+    uint32_t paging_tables_segment; /* PagingProcessPageTableSegmentId; 0 = system memory */
+    uint32_t paging_buffer_segment; /* QUERYSEGMENT4: PagingBufferSegmentId; 0 = system memory */
+    uint32_t paging_buffer_bytes;   /* > 0 */
+    uint32_t paging_private_bytes;  /* PagingBufferPrivateDataSize */
+};
+
+struct dxgk_caps {
+    bool partitionable;     /* the driver has the GPU partition and SR-IOV interfaces */
+    bool hibernation, hot_update, live_migration, scatter;
+    bool tracking, performant;
+    char migration_off[200]; /* why live_migration is false though the driver names it; "" otherwise */
+    uint32_t segment_count;
+    struct dxgk_segment segments[DXGK_MAX_SEGMENTS];
+    int vram;               /* index of the segment partitions live in, -1 = none */
+    uint32_t vf_count;      /* most partitions the driver allows */
+    uint64_t vram_bytes;    /* all that partitions may get, from GetVirtualGpuProfile */
+    uint64_t granule;       /* allocation granule in bytes: scatter page, else largest of dirty page, alignment and 4096 */
+};
+
+struct dxgk_adapter {
+    struct dxgk *dxgk;
+    uint32_t index;
+    struct vf_luid luid;
+    char spec[VF_TEXT_BYTES];
+
+    struct dxgk_device_lib *device_lib;
+    struct vf_device *dev;
+    const struct vf_device_ops *ops; /* padded to this host's size: a missing op is NULL */
+    struct vf_device_host device_host;
+
+    struct dxgk_image *image;
+    DRIVER_INITIALIZATION_DATA ddi; /* the image's table */
+    DXGKRNL_INTERFACE callbacks;    /* what StartDevice was given */
+    HANDLE hAdapter;                /* MiniportDeviceContext: first argument of every DDI */
+    bool added, started;
+    DXGKDDI_GPU_PARTITION_INTERFACE gpup;
+    DXGKDDI_SRIOV_INTERFACE sriov;
+    DXGKDDI_MITIGABLE_DEVICE_INTERFACE mitigable;
+    bool has_mitigable;
+
+    struct dxgk_caps caps; /* fixed once the adapter is started */
+    struct dxgk_mmu mmu;   /* likewise */
+
+    struct dxgk_interrupts *interrupts; /* H4b's rooms; set by their _start before anything can use them */
+    struct dxgk_paging *paging;         /* NULL when the adapter has no usable paging path */
+
+    pthread_mutex_t gpup_lock; /* serialises Create-/SetResources/DestroyVirtualGpu; held across those DDIs */
+
+    pthread_mutex_t lock;               /* guards what follows */
+    struct dxgk_reserve *reserve;
+    uint32_t vf_used;                   /* bit n = VF n taken; VF index == PartitionId */
+    uint64_t breaches;                  /* contract reports so far */
+
+    pthread_mutex_t triage_lock;        /* guards capture[]; DxgkCbLogEtwEvent takes it at any IRQL */
+    struct vf_reasons *capture[32];     /* per PartitionId: where triage events go while a restore runs, or NULL */
+
+    struct { /* callbacks.c: the PF BARs as resources and as mapped by the driver; guarded by adapter.lock */
+        uint64_t bus, bytes;
+        uint32_t kind; /* enum vf_bar_kind */
+    } bars[DXGK_BARS];
+    struct dxgk_mapping *mappings;
+};
+
+/* What the call checker remembers of one VF (ddi.c). Guarded by partition.lock. */
+struct dxgk_check {
+    bool created;        /* CreateVirtualGpu succeeded, DestroyVirtualGpu not yet */
+    bool resources;      /* SetVirtualGpuResources(2) done */
+    bool powered;        /* D0 */
+    bool paused;         /* SetVirtualFunctionPauseState(TRUE) in effect */
+    bool prepared;       /* between Prepare and End */
+    bool target;         /* which side `prepared` is */
+    bool immutable_done; /* saved or restored since Prepare */
+    bool mutable_done;
+};
+
+struct dxgk_partition {
+    struct dxgk_adapter *adapter;
+    uint64_t id;                       /* fixed */
+    struct vf_partition_params params; /* fixed but for epoch, which lives in `epoch` */
+    struct vf_luid luid;               /* fixed */
+    uint32_t vf;                       /* fixed: VF index and PartitionId */
+    uint64_t page_bytes;               /* fixed: dirty page size of its segment (4096 when not tracked) */
+    uint32_t segment;                  /* fixed: driver's id of the segment the reserve lies in */
+    DXGK_MEMORYRANGE *ranges;          /* fixed: the reserve in guest physical order */
+    uint32_t range_count;
+    HANDLE reserve_basis;              /* basis of SetVirtualGpuResources2, NULL with contiguous reserves */
+
+    struct vf_fsm fsm;                 /* enum vf_partition_state; set under lock, read by anyone */
+    _Atomic uint64_t epoch;            /* read by anyone, grows under lock */
+    _Atomic uint64_t job;
+    _Atomic uint64_t interrupts;       /* messages delivered; msix.c and the interrupt thread count here */
+    _Atomic uint32_t refs;             /* dxgk_partition_get/put; the table holds one */
+
+    pthread_mutex_t lock;              /* serialises calls and DDIs of this partition; guards what follows */
+    bool gone;                         /* destroyed: whoever waited for the lock must give up */
+    uint32_t channels;                 /* open transfer channels */
+    struct dxgk_check check;
+    struct dxgk_tracking *tracking;    /* NULL when the adapter does not track */
+    struct dxgk_umed *umed;            /* NULL when the driver has none */
+
+    pthread_rwlock_t vcpu;             /* read side: a guest access; write side: shutting or opening the door */
+    bool vcpu_shut;                    /* guarded by vcpu: guest writes are refused */
+    struct dxgk_msix *msix;            /* NULL without MSI-X; guest accesses reach it under vcpu only */
+    uint32_t msix_bar;                 /* fixed: where the MSI-X table pages lie, by mitigated range */
+    uint64_t msix_offset, msix_bytes;  /* fixed; bytes 0 = none */
+
+    struct dxgk_partition *next;       /* dxgk.partitions, guarded by dxgk.lock */
+};
+
+struct dxgk {
+    struct dxgk_config config; /* event and event_ctx only stay valid */
+    uint32_t adapter_count;
+    struct dxgk_adapter *adapters[VF_MAX_ADAPTERS]; /* fixed between open and close */
+
+    pthread_mutex_t lock; /* guards what follows */
+    struct dxgk_partition *partitions;
+    uint64_t next_id;
+    uint32_t partition_count;
+};
+
+/* ---- finding partitions (partition.c) ---- */
+
+/* A counted reference, or NULL with *err filled: "no partition with id ...". Any thread. */
+struct dxgk_partition *dxgk_partition_get(struct dxgk *dxgk, uint64_t id, struct vf_error *err);
+void dxgk_partition_put(struct dxgk_partition *partition);
+/* As _get, and holds partition->lock; fails when it is gone meanwhile. Undo with _unlock, which also puts. */
+struct dxgk_partition *dxgk_partition_lock(struct dxgk *dxgk, uint64_t id, struct vf_error *err);
+void dxgk_partition_unlock(struct dxgk_partition *partition);
+
+static inline uint64_t dxgk_partition_pages(const struct dxgk_partition *partition)
+{
+    return partition->params.vram_bytes / partition->page_bytes;
+}
+
+/* ---- telling (triage.c) ---- */
+
+/* config.event, if there is one. Any thread, no lock needed; the text is cut at 600 bytes. */
+void dxgk_event(struct dxgk *dxgk, const char *kind, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* A breach of the contract by either side: logged, counted, told as event "contract" with text "RULE: ...". */
+void dxgk_report(struct dxgk_adapter *adapter, const char *rule, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* ---- the call checker's core (ddi.c); ddi.c and ddi_paging.c wrap every DDI in it ---- */
+
+struct dxgk_call {
+    struct dxgk_adapter *adapter;
+    const char *name;
+    KIRQL irql;
+    uint64_t start_ns;
+};
+
+/* Before a DDI: the calling thread's IRQL must be <= max_irql. False (reported): the driver must not be called. */
+bool dxgk_call_enter(struct dxgk_call *call, struct dxgk_adapter *adapter, const char *name, KIRQL max_irql);
+/* After it: the IRQL must be what it was (reported and put back otherwise); traces name, status and time.
+ * Returns status, or STATUS_UNSUCCESSFUL when the driver broke the level. */
+NTSTATUS dxgk_call_leave(const struct dxgk_call *call, NTSTATUS status);
+
+/* Buffers a driver writes into: `bytes` zeroed bytes with a canary behind them. NULL when out of memory. */
+void *dxgk_guarded_alloc(size_t bytes);
+/* True when the driver stayed inside. */
+bool dxgk_guarded_intact(const void *buffer, size_t bytes);
+void dxgk_guarded_free(void *buffer);
+
+#endif
