@@ -122,7 +122,7 @@ int guest_digest(const struct guest_memory *memory, char digest[GUEST_DIGEST_BYT
 
 /*
  * The same result by independent CPU code. `sink` or `digest` may be NULL. Needs host memory of the order of the
- * result (gemm: five matrices; churn: 8 bytes a hot page; fill: none).
+ * result (gemm: three matrices; churn: 8 bytes a hot page; fill: none).
  */
 int guest_reference(const struct guest_options *options, guest_sink *sink, void *ctx, char *digest,
                     struct vf_error *err);
