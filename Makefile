@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+# A thin face over meson: every target works as the first command on a fresh Debian machine.
+BUILD := build
+MESON_ARGS ?=
+JOBS ?= $(shell nproc)
+
+.PHONY: all deps demo test unit bench asan tsan fuzz lint install clean
+
+all: $(BUILD)/build.ninja
+	@ninja -C $(BUILD) -j $(JOBS) --quiet
+
+deps:
+	@tools/install-deps.sh
+
+$(BUILD)/build.ninja: | deps
+	@meson setup $(BUILD) $(MESON_ARGS) >$(BUILD).log 2>&1 || { cat $(BUILD).log; exit 1; }
+	@rm -f $(BUILD).log
+
+demo: all
+	@/usr/bin/python3 tools/demo.py --build $(BUILD)
+
+test: all
+	@/usr/bin/python3 tools/run_tests.py --build $(BUILD)
+
+unit: all
+	@/usr/bin/python3 tools/run_tests.py --build $(BUILD) --suite unit
+
+bench: all
+	@/usr/bin/python3 bench/bench.py --build $(BUILD)
+
+asan: deps
+	@$(MAKE) --no-print-directory test BUILD=build-asan MESON_ARGS="-Db_sanitize=address,undefined -Db_lundef=false"
+
+tsan: deps
+	@$(MAKE) --no-print-directory test BUILD=build-tsan MESON_ARGS="-Db_sanitize=thread -Db_lundef=false"
+
+fuzz: deps
+	@tools/fuzz.sh
+
+lint: all
+	@tools/lint.sh $(BUILD)
+
+install: all
+	@meson install -C $(BUILD) --quiet
+
+clean:
+	@rm -rf build build-asan build-tsan build-clang build-fuzz
