@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The paging engine as the OS drives it (PAG-1..4): paging buffers built by the driver, fences, completions from the DPC, a
+ * watchdog for what never completes. One per adapter.
+ */
+#ifndef DXGK_PAGING_H
+#define DXGK_PAGING_H
+
+#include "dxgk/internal.h"
+#include "dxgk/vaspace.h"
+
+struct dxgk_paging_limits {
+    uint32_t buffer_bytes; /* of one paging buffer; multiple of 64 */
+    uint32_t in_flight;    /* submissions handed to the driver at once, and buffers there are */
+    uint64_t tdr_ns;       /* a submission at the engine's head that takes longer is given up (TDR) */
+};
+
+/* Creates the paging process, its root table and paging buffers, and the watchdog thread. After StartDevice. With an mmu that is
+ * not usable: fails with its reason. `limits` NULL = the defaults (64 KiB or the driver's wish, 32, 2 s). PASSIVE_LEVEL. */
+int dxgk_paging_start(struct dxgk_adapter *adapter, const struct dxgk_paging_limits *limits, struct vf_error *err);
+/* Waits for what is in flight (the watchdog bounds that), frees all. Before StopDevice. NULL-safe. */
+void dxgk_paging_stop(struct dxgk_adapter *adapter);
+
+/* Zero-fills ranges of the segment partitions live in, by VIRTUAL_FILL; returns when done. PASSIVE_LEVEL. */
+int dxgk_paging_zero(struct dxgk_adapter *adapter, const DXGK_MEMORYRANGE *ranges, uint32_t count, struct vf_error *err);
+
+/* ---- for channel.c ---- */
+
+enum dxgk_paging_op { DXGK_PAGING_GATHER, DXGK_PAGING_SCATTER, DXGK_PAGING_ZERO };
+
+/* One operation, owned by the caller, untouched by it between submit and `complete`. */
+struct dxgk_paging_work {
+    enum dxgk_paging_op op;
+    const struct dxgk_window *vram;   /* the VRAM side; [0, bytes) of it takes part */
+    const struct dxgk_window *system; /* the other side; unused with ZERO */
+    const DXGK_PTE *entries;          /* what the VRAM side maps from its page 0 on */
+    uint64_t entry_count;
+    uint64_t bytes;                   /* multiple of 4096 */
+    /* At DISPATCH_LEVEL, from the DPC or the watchdog; status 0 or negative errno. The work may be reused inside. */
+    void (*complete)(struct dxgk_paging_work *work, int status);
+    int status; /* paging.c's: first failure of any of its buffers */
+};
+
+/* Maps, builds and hands over. -1: refused, `complete` will not come. PASSIVE_LEVEL; waits only while all buffers are in use. */
+int dxgk_paging_submit(struct dxgk_paging *paging, struct dxgk_paging_work *work, struct vf_error *err);
+
+/* Windows and memory, serialised with submissions. */
+int dxgk_paging_window_open(struct dxgk_paging *paging, uint64_t bytes, struct dxgk_window *out, struct vf_error *err);
+void dxgk_paging_window_close(struct dxgk_paging *paging, struct dxgk_window *window);
+int dxgk_paging_window_map_dma(struct dxgk_paging *paging, const struct dxgk_window *window, const struct dxgk_dma *dma,
+                               struct vf_error *err);
+struct dxgk_vaspace *dxgk_paging_space(struct dxgk_paging *paging);
+
+/* ---- for interrupt.c ---- */
+
+/* DIRQL, under the interrupt lock. */
+void dxgk_paging_note_done(struct dxgk_paging *paging, uint32_t fence);
+void dxgk_paging_note_fault(struct dxgk_paging *paging, uint32_t fence, NTSTATUS status);
+/* DPC, DISPATCH_LEVEL: completes what the notes said. */
+void dxgk_paging_dpc(struct dxgk_paging *paging);
+
+#endif
