@@ -305,7 +305,9 @@ def main():
         sys.exit("make_picture: the picture is too small for its detail: give at least 256 x 256")
     pixels = Picture(args.width, args.height, args.seed).paint()
     if args.depth == 16:
-        pixels = bytes(b for value in pixels for b in (value, value))  # value * 257, big endian
+        wide = bytearray(2 * len(pixels))
+        wide[::2] = wide[1::2] = pixels  # value * 257
+        pixels = wide
     with open(args.output, "wb") as file:
         file.write(b"P5\n%d %d\n%d\n" % (args.width, args.height, 255 if args.depth == 8 else 65535))
         file.write(pixels)
