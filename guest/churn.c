@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Memory as a busy partition shows it to a migration: churn fills a region with noise and then rewrites one random page a
- * step, as fast as it goes or paced; fill only makes the noise, which no compressor makes smaller, and idles.
+ * Memory as a busy partition shows it to a migration: churn fills a region with noise and then
+ * rewrites one random page a step, as fast as it goes or paced; fill only makes the noise, which no
+ * compressor makes smaller, and idles.
  */
 #include "base/size.h"
 #include "guest/internal.h"
@@ -21,18 +22,21 @@ static int check_bytes(const char *workload, const char *key, uint64_t bytes, st
     char text[32];
 
     if (bytes % GUEST_PAGE_BYTES != 0)
-        return vf_fail(err, VF_USAGE, "%s: --%s %" PRIu64 " is no whole number of pages: give a multiple of %u", workload,
-                       key, bytes, GUEST_PAGE_BYTES);
+        return vf_fail(err, VF_USAGE,
+                       "%s: --%s %" PRIu64 " is no whole number of pages: give a multiple of %u",
+                       workload, key, bytes, GUEST_PAGE_BYTES);
     if (bytes > GUEST_VRAM_MAX)
-        return vf_fail(err, VF_USAGE, "%s: --%s %" PRIu64 " is larger than any partition: give less than %s", workload, key,
-                       bytes, vf_size_format(GUEST_VRAM_MAX, text, sizeof text));
+        return vf_fail(err, VF_USAGE,
+                       "%s: --%s %" PRIu64 " is larger than any partition: give less than %s",
+                       workload, key, bytes, vf_size_format(GUEST_VRAM_MAX, text, sizeof text));
     return 0;
 }
 
 static int check_size(const struct guest_job *job, const char *workload, struct vf_error *err)
 {
     if (job->options.size == 0)
-        return vf_fail(err, VF_USAGE, "%s: --size is missing or 0, there is nothing to fill: give e.g. --size 64M",
+        return vf_fail(err, VF_USAGE,
+                       "%s: --size is missing or 0, there is nothing to fill: give e.g. --size 64M",
                        workload);
     return check_bytes(workload, "size", job->options.size, err);
 }
@@ -45,14 +49,19 @@ static int churn_check(struct guest_job *job, struct vf_error *err)
         guest_check_steps(job, err) != 0)
         return -1;
     if (options->hot > options->size)
-        return vf_fail(err, VF_USAGE, "churn: --hot %" PRIu64 " is more than --size %" PRIu64 ", of which it is a part: "
-                       "give less", options->hot, options->size);
+        return vf_fail(err, VF_USAGE,
+                       "churn: --hot %" PRIu64 " is more than --size %" PRIu64
+                       ", of which it is a part: give less",
+                       options->hot, options->size);
     if (options->hot == 0)
         options->hot = options->size;
     /* PACE multiplies steps by nanoseconds in 64 bits. */
-    if (options->rate != 0 && pace_ns(options->rate) != 0 && options->steps > UINT64_MAX / pace_ns(options->rate))
-        return vf_fail(err, VF_USAGE, "churn: %" PRIu64 " steps at --rate %" PRIu64 " last more than 500 years: "
-                       "give a higher rate or fewer steps", options->steps, options->rate);
+    if (options->rate != 0 && pace_ns(options->rate) != 0 &&
+        options->steps > UINT64_MAX / pace_ns(options->rate))
+        return vf_fail(err, VF_USAGE,
+                       "churn: %" PRIu64 " steps at --rate %" PRIu64 " last more than 500 years: "
+                       "give a higher rate or fewer steps",
+                       options->steps, options->rate);
     return 0;
 }
 
@@ -61,18 +70,26 @@ static uint64_t data_bytes(const struct guest_job *job)
     return job->options.size;
 }
 
+static void emit_noise(const struct guest_job *job, struct guest_ring *ring)
+{
+    uint64_t stream = 0;
+
+    (void)guest_emit(ring, SG_OP_RANDOM, GUEST_DATA_GPA, job->options.size, job->options.seed,
+                     stream, 0);
+}
+
 static void churn_build(const struct guest_job *job, struct guest_ring *ring)
 {
     const struct guest_options *options = &job->options;
     uint64_t counter = GUEST_COUNTERS_GPA + offsetof(struct guest_counters, steps);
     unsigned loop;
 
-    (void)guest_emit(ring, SG_OP_RANDOM, GUEST_DATA_GPA, options->size, options->seed, 0, 0);
+    emit_noise(job, ring);
     loop = guest_emit_loop(ring, options->steps);
     if (options->rate != 0 && pace_ns(options->rate) != 0)
         (void)guest_emit(ring, SG_OP_PACE, counter, pace_ns(options->rate), 0, 0, 0);
-    (void)guest_emit(ring, SG_OP_SCATTER, GUEST_DATA_GPA, options->hot / GUEST_PAGE_BYTES, GUEST_PAGE_BYTES,
-                     GUEST_SCATTER_SEED(options->seed), counter);
+    (void)guest_emit(ring, SG_OP_SCATTER, GUEST_DATA_GPA, options->hot / GUEST_PAGE_BYTES,
+                     GUEST_PAGE_BYTES, GUEST_SCATTER_SEED(options->seed), counter);
     guest_emit_step(ring);
     guest_emit_end(ring, loop);
 }
@@ -115,7 +132,7 @@ static void fill_build(const struct guest_job *job, struct guest_ring *ring)
 {
     unsigned loop = guest_emit_loop(ring, 1);
 
-    (void)guest_emit(ring, SG_OP_RANDOM, GUEST_DATA_GPA, job->options.size, job->options.seed, 0, 0);
+    emit_noise(job, ring);
     guest_emit_step(ring);
     guest_emit_end(ring, loop);
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Builds command rings. A ring loops over its steps by itself, so that a partition works on with no CPU behind it:
- * the step counter in VRAM is both the loop's variable and what the outside sees as progress.
+ * Builds command rings. A ring loops over its steps by itself, so that a partition works on with no
+ * CPU behind it: the step counter in VRAM is both the loop's variable and what the outside sees as
+ * progress.
  */
 #include "guest/internal.h"
 
@@ -15,8 +16,8 @@ static uint64_t address_of(unsigned place)
     return GUEST_RING_GPA + (uint64_t)place * SG_CMD_BYTES;
 }
 
-unsigned guest_emit(struct guest_ring *ring, enum sg_op op, uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3,
-                    uint64_t a4)
+unsigned guest_emit(struct guest_ring *ring, enum sg_op op, uint64_t a0, uint64_t a1, uint64_t a2,
+                    uint64_t a3, uint64_t a4)
 {
     unsigned place = ring->count;
 
@@ -29,7 +30,8 @@ unsigned guest_emit(struct guest_ring *ring, enum sg_op op, uint64_t a0, uint64_
 
 unsigned guest_emit_loop(struct guest_ring *ring, uint64_t steps)
 {
-    unsigned place = guest_emit(ring, SG_OP_JUMP_IF, STEPS_GPA, steps, 0, 0, 0); /* target: guest_emit_end */
+    /* Its target is set by guest_emit_end. */
+    unsigned place = guest_emit(ring, SG_OP_JUMP_IF, STEPS_GPA, steps, 0, 0, 0);
 
     ring->cmd[place].flags = SG_COND_GE;
     return place;

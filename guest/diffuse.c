@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Heat diffusion over a picture: every sample is a cell's temperature, each step one STENCIL from one buffer into the
- * other. The CPU pushes the cells, since only it has the picture, and turns the last buffer back into a picture.
+ * Heat diffusion over a picture: every sample is a cell's temperature, each step one STENCIL from
+ * one buffer into the other. The CPU pushes the cells, since only it has the picture, and turns the
+ * last buffer back into a picture.
  */
 #include "base/cleanup.h"
 #include "guest/internal.h"
@@ -27,7 +28,9 @@ static uint64_t buffer_gpa(const struct guest_job *job, uint64_t step)
 static int check(struct guest_job *job, struct vf_error *err)
 {
     if (job->options.input == NULL)
-        return vf_fail(err, VF_USAGE, "diffuse: --input is missing, there is no picture to start from: give a PGM file");
+        return vf_fail(
+            err, VF_USAGE,
+            "diffuse: --input is missing, there is no picture to start from: give a PGM file");
     if (guest_check_steps(job, err) != 0)
         return -1;
     return guest_pgm_parse(job->options.input, job->options.input_bytes, &job->image, err);
@@ -38,19 +41,22 @@ static uint64_t data_bytes(const struct guest_job *job)
     return cells_of(&job->image) > GUEST_VRAM_MAX ? UINT64_MAX : 2 * buffer_bytes(job);
 }
 
-static int push(const struct guest_job *job, const struct guest_memory *memory, struct vf_error *err)
+static int push(const struct guest_job *job, const struct guest_memory *memory,
+                struct vf_error *err)
 {
     uint64_t count = cells_of(&job->image);
     cleanup_free int32_t *cells = malloc(GUEST_CHUNK_BYTES);
 
     if (cells == NULL)
-        return vf_fail(err, VF_FAILED, "diffuse: out of memory for a transfer buffer: free some memory");
+        return vf_fail(err, VF_FAILED,
+                       "diffuse: out of memory for a transfer buffer: free some memory");
     for (uint64_t first = 0; first < count; first += CHUNK_CELLS) {
         uint64_t n = count - first < CHUNK_CELLS ? count - first : CHUNK_CELLS;
 
         for (uint64_t i = 0; i < n; i++)
             cells[i] = (int32_t)(guest_pgm_sample(&job->image, first + i) << GUEST_CELL_SHIFT);
-        if (guest_write(memory, GUEST_DATA_GPA + first * sizeof *cells, cells, n * sizeof *cells, err) != 0)
+        if (guest_write(memory, GUEST_DATA_GPA + first * sizeof *cells, cells, n * sizeof *cells,
+                        err) != 0)
             return -1;
     }
     return 0;
@@ -86,7 +92,8 @@ static bool sane(const struct guest_description *description)
     uint64_t cells = (uint64_t)description->width * description->height;
 
     return description->maxval >= 1 && description->maxval <= 65535 &&
-           description->result_bytes % sizeof(int32_t) == 0 && description->result_bytes / sizeof(int32_t) == cells;
+           description->result_bytes % sizeof(int32_t) == 0 &&
+           description->result_bytes / sizeof(int32_t) == cells;
 }
 
 static uint64_t result_bytes(const struct guest_description *description)
@@ -94,7 +101,8 @@ static uint64_t result_bytes(const struct guest_description *description)
     char header[GUEST_PGM_HEADER_BYTES];
 
     return guest_pgm_header(header, description->width, description->height, description->maxval) +
-           description->result_bytes / sizeof(int32_t) * guest_pgm_sample_bytes(description->maxval);
+           description->result_bytes / sizeof(int32_t) *
+               guest_pgm_sample_bytes(description->maxval);
 }
 
 static uint32_t to_sample(int32_t cell, uint32_t maxval)
@@ -106,24 +114,27 @@ static uint32_t to_sample(int32_t cell, uint32_t maxval)
     return (uint32_t)sample < maxval ? (uint32_t)sample : maxval;
 }
 
-static int stream(const struct guest_description *description, const struct guest_memory *memory, struct guest_out *out,
-                  struct vf_error *err)
+static int stream(const struct guest_description *description, const struct guest_memory *memory,
+                  struct guest_out *out, struct vf_error *err)
 {
     char header[GUEST_PGM_HEADER_BYTES];
-    size_t header_bytes = guest_pgm_header(header, description->width, description->height, description->maxval);
+    size_t header_bytes = guest_pgm_header(header, description->width, description->height,
+                                           description->maxval);
     uint64_t count = description->result_bytes / sizeof(int32_t);
     cleanup_free int32_t *cells = malloc(GUEST_CHUNK_BYTES);
     cleanup_free uint8_t *samples = malloc(CHUNK_CELLS * 2);
 
     if (cells == NULL || samples == NULL)
-        return vf_fail(err, VF_FAILED, "diffuse: out of memory for a transfer buffer: free some memory");
+        return vf_fail(err, VF_FAILED,
+                       "diffuse: out of memory for a transfer buffer: free some memory");
     if (guest_out_put(out, header, header_bytes, err) != 0)
         return -1;
     for (uint64_t first = 0; first < count; first += CHUNK_CELLS) {
         uint64_t n = count - first < CHUNK_CELLS ? count - first : CHUNK_CELLS;
         uint8_t *at = samples;
 
-        if (guest_read(memory, description->result_gpa + first * sizeof *cells, cells, n * sizeof *cells, err) != 0)
+        if (guest_read(memory, description->result_gpa + first * sizeof *cells, cells,
+                       n * sizeof *cells, err) != 0)
             return -1;
         for (uint64_t i = 0; i < n; i++)
             at = guest_pgm_put(at, to_sample(cells[i], description->maxval), description->maxval);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Repeated matrix products, X = A x X modulo 2^32. A and the first X come from RANDOM; X and its successor change places
- * with every step.
+ * Repeated matrix products, X = A x X modulo 2^32. A and the first X come from RANDOM; X and its
+ * successor change places with every step.
  */
 #include "guest/internal.h"
 
@@ -12,7 +12,10 @@ static uint64_t matrix_bytes(uint64_t n)
     return n * n * sizeof(uint32_t);
 }
 
-/* RANDOM writes whole 64-bit words: an odd matrix has four bytes of slack, which the alignment always leaves. */
+/*
+ * RANDOM writes whole 64-bit words: an odd matrix has four bytes of slack, which the alignment
+ * always leaves.
+ */
 static uint64_t random_bytes(uint64_t n)
 {
     return guest_align(matrix_bytes(n), sizeof(uint64_t));
@@ -34,11 +37,13 @@ static int check(struct guest_job *job, struct vf_error *err)
     uint64_t n = job->options.n;
 
     if (n == 0)
-        return vf_fail(err, VF_USAGE, "gemm: --n is missing or 0, the matrices have no size: give e.g. --n 512");
+        return vf_fail(err, VF_USAGE,
+                       "gemm: --n is missing or 0, the matrices have no size: give e.g. --n 512");
     if (n > GUEST_GEMM_MAX_N)
         return vf_fail(err, VF_USAGE,
-                       "gemm: --n %" PRIu64 " is too large, three such matrices fit no device: give at most %u", n,
-                       GUEST_GEMM_MAX_N);
+                       "gemm: --n %" PRIu64
+                       " is too large, three such matrices fit no device: give at most %u",
+                       n, GUEST_GEMM_MAX_N);
     return guest_check_steps(job, err);
 }
 
@@ -76,7 +81,8 @@ static void describe(const struct guest_job *job, struct guest_description *desc
 
 static bool sane(const struct guest_description *description)
 {
-    return description->n <= GUEST_GEMM_MAX_N && description->result_bytes == matrix_bytes(description->n);
+    return description->n <= GUEST_GEMM_MAX_N &&
+           description->result_bytes == matrix_bytes(description->n);
 }
 
 const struct guest_workload_ops guest_gemm_ops = {

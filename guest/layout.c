@@ -1,17 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * What lies where in a partition's VRAM: range-checked access, page tables, and the description block. The block is read
- * back from a partition that a stranger may have written: nothing in it is used before it was checked against the reserve.
+ * What lies where in a partition's VRAM: range-checked access, page tables, and the description
+ * block. The block is read back from a partition that a stranger may have written: nothing in it is
+ * used before it was checked against the reserve.
  */
 #include "guest/internal.h"
 
 #include <inttypes.h>
 #include <string.h>
 
-_Static_assert(GUEST_RING_GPA + GUEST_RING_COMMANDS * SG_CMD_BYTES <= GUEST_TABLES_GPA, "the ring ends before the tables");
-_Static_assert(GUEST_TABLES_GPA + GUEST_TABLES * 4096ull <= GUEST_DATA_GPA, "the tables end before the data");
-_Static_assert(sizeof(struct guest_description) <= GUEST_COUNTERS_GPA - GUEST_DESCRIPTION_GPA, "one page");
-_Static_assert(sizeof(struct guest_description) == 15 * 8, "no hidden padding: the check covers every byte");
+_Static_assert(GUEST_RING_GPA + GUEST_RING_COMMANDS * SG_CMD_BYTES <= GUEST_TABLES_GPA,
+               "the ring ends before the tables");
+_Static_assert(GUEST_TABLES_GPA + GUEST_TABLES * 4096ull <= GUEST_DATA_GPA,
+               "the tables end before the data");
+_Static_assert(sizeof(struct guest_description) <= GUEST_COUNTERS_GPA - GUEST_DESCRIPTION_GPA,
+               "one page");
+_Static_assert(sizeof(struct guest_description) == 15 * 8,
+               "no hidden padding: the check covers every byte");
 
 #define LARGE_SHIFT (SG_PAGE_SHIFT + SG_LEVEL_BITS)
 #define ENTRIES (1u << SG_LEVEL_BITS)
@@ -21,7 +26,8 @@ bool guest_range_ok(const struct guest_memory *memory, uint64_t gpa, uint64_t n)
     return gpa <= memory->bytes && n <= memory->bytes - gpa;
 }
 
-static int out_of_range(const struct guest_memory *memory, uint64_t gpa, uint64_t n, struct vf_error *err)
+static int out_of_range(const struct guest_memory *memory, uint64_t gpa, uint64_t n,
+                        struct vf_error *err)
 {
     return vf_fail(err, VF_FAILED,
                    "VRAM: %" PRIu64 " bytes at 0x%" PRIx64 " end behind the reserve of %" PRIu64
@@ -29,14 +35,16 @@ static int out_of_range(const struct guest_memory *memory, uint64_t gpa, uint64_
                    n, gpa, memory->bytes);
 }
 
-int guest_read(const struct guest_memory *memory, uint64_t gpa, void *buf, uint64_t n, struct vf_error *err)
+int guest_read(const struct guest_memory *memory, uint64_t gpa, void *buf, uint64_t n,
+               struct vf_error *err)
 {
     if (!guest_range_ok(memory, gpa, n))
         return out_of_range(memory, gpa, n, err);
     return memory->read(memory->ctx, gpa, buf, n, err);
 }
 
-int guest_write(const struct guest_memory *memory, uint64_t gpa, const void *buf, uint64_t n, struct vf_error *err)
+int guest_write(const struct guest_memory *memory, uint64_t gpa, const void *buf, uint64_t n,
+                struct vf_error *err)
 {
     if (!guest_range_ok(memory, gpa, n))
         return out_of_range(memory, gpa, n, err);
@@ -92,8 +100,8 @@ static uint64_t check_of(const struct guest_description *description)
     return XXH3_64bits(description, offsetof(struct guest_description, check));
 }
 
-int guest_write_description(const struct guest_memory *memory, struct guest_description *description,
-                            struct vf_error *err)
+int guest_write_description(const struct guest_memory *memory,
+                            struct guest_description *description, struct vf_error *err)
 {
     static const struct guest_description none;
 
@@ -108,8 +116,8 @@ int guest_write_description(const struct guest_memory *memory, struct guest_desc
     return guest_write(memory, GUEST_DESCRIPTION_GPA, description, sizeof *description, err);
 }
 
-int guest_read_description(const struct guest_memory *memory, struct guest_description *description, bool *found,
-                           struct vf_error *err)
+int guest_read_description(const struct guest_memory *memory, struct guest_description *description,
+                           bool *found, struct vf_error *err)
 {
     const struct guest_workload_ops *ops;
 
@@ -119,8 +127,10 @@ int guest_read_description(const struct guest_memory *memory, struct guest_descr
     if (guest_read(memory, GUEST_DESCRIPTION_GPA, description, sizeof *description, err) != 0)
         return -1;
     ops = guest_workload_ops(description->workload);
-    *found = description->magic == GUEST_MAGIC && description->version == GUEST_DESCRIPTION_VERSION &&
-             description->check == check_of(description) && ops != NULL && description->result_bytes > 0 &&
+    *found = description->magic == GUEST_MAGIC &&
+             description->version == GUEST_DESCRIPTION_VERSION &&
+             description->check == check_of(description) && ops != NULL &&
+             description->result_bytes > 0 &&
              guest_range_ok(memory, description->result_gpa, description->result_bytes) &&
              guest_range_ok(memory, description->counters_gpa, sizeof(struct guest_counters)) &&
              ops->sane(description);

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-/* From the command line's words to a checked request: which workloads there are, which options each takes, what they need. */
+/*
+ * From the command line's words to a checked request: which workloads there are, which options each
+ * takes, what they need.
+ */
 #include "base/size.h"
 #include "guest/internal.h"
 
@@ -35,7 +38,8 @@ static int find_workload(const char *name, enum guest_workload *workload, struct
             return 0;
         }
     }
-    return vf_fail(err, VF_USAGE, "%.40s: no such workload: give diffuse, gemm, churn or fill", name);
+    return vf_fail(err, VF_USAGE, "%.40s: no such workload: give diffuse, gemm, churn or fill",
+                   name);
 }
 
 enum value_kind { NUMBER, SIZE, TEXT };
@@ -71,16 +75,17 @@ static size_t find_key(const struct guest_workload_ops *ops, const char *key)
     return strstr(ops->keys, word) != NULL ? i : KNOWN;
 }
 
-static int set_value(const struct guest_workload_ops *ops, size_t i, const char *text, struct guest_options *options,
-                     struct vf_error *err)
+static int set_value(const struct guest_workload_ops *ops, size_t i, const char *text,
+                     struct guest_options *options, struct vf_error *err)
 {
     uint64_t value = 0;
 
     if (known[i].kind == TEXT)
         return 0; /* the caller has read the file */
     if ((known[i].kind == SIZE ? vf_size_parse(text, &value) : vf_number_parse(text, &value)) != 0)
-        return vf_fail(err, VF_USAGE, "%s: --%s \"%.40s\" is no %s: give e.g. %s", ops->name, known[i].key, text,
-                       known[i].kind == SIZE ? "size" : "whole number", known[i].kind == SIZE ? "64M" : "100");
+        return vf_fail(err, VF_USAGE, "%s: --%s \"%.40s\" is no %s: give e.g. %s", ops->name,
+                       known[i].key, text, known[i].kind == SIZE ? "size" : "whole number",
+                       known[i].kind == SIZE ? "64M" : "100");
     /* A default stands for 0 inside; said aloud it is a mistake. */
     if (value == 0 && strcmp(known[i].key, "seed") != 0)
         return vf_fail(err, VF_USAGE, "%s: --%s must not be 0: %s", ops->name, known[i].key,
@@ -105,9 +110,11 @@ int guest_options_parse(const char *workload, const struct guest_pair *pairs, si
         size_t i = find_key(ops, pairs[p].key);
 
         if (i == KNOWN)
-            return vf_fail(err, VF_USAGE, "%s: it has no option --%.40s: it takes%s", ops->name, pairs[p].key, ops->keys);
+            return vf_fail(err, VF_USAGE, "%s: it has no option --%.40s: it takes%s", ops->name,
+                           pairs[p].key, ops->keys);
         if (given[i])
-            return vf_fail(err, VF_USAGE, "%s: --%s is given twice: give it once", ops->name, pairs[p].key);
+            return vf_fail(err, VF_USAGE, "%s: --%s is given twice: give it once", ops->name,
+                           pairs[p].key);
         given[i] = true;
         if (set_value(ops, i, pairs[p].value, options, err) != 0)
             return -1;
@@ -118,8 +125,10 @@ int guest_options_parse(const char *workload, const struct guest_pair *pairs, si
 int guest_check_steps(const struct guest_job *job, struct vf_error *err)
 {
     if (job->options.steps == 0)
-        return vf_fail(err, VF_USAGE, "%s: --steps is missing or 0, the work would have no end: give e.g. --steps 100",
-                       guest_workload_name(job->options.workload));
+        return vf_fail(
+            err, VF_USAGE,
+            "%s: --steps is missing or 0, the work would have no end: give e.g. --steps 100",
+            guest_workload_name(job->options.workload));
     return 0;
 }
 
@@ -134,8 +143,10 @@ int guest_job_init(struct guest_job *job, const struct guest_options *options, s
         return -1;
     /* Here and not in each check: beyond it the page tables end. */
     if (ops->data_bytes(job) > GUEST_VRAM_MAX - GUEST_DATA_GPA)
-        return vf_fail(err, VF_USAGE, "%s: it needs more VRAM than the %" PRIu64 " GiB that a workload can map: "
-                       "give a smaller problem", ops->name, GUEST_VRAM_MAX >> 30);
+        return vf_fail(err, VF_USAGE,
+                       "%s: it needs more VRAM than the %" PRIu64 " GiB that a workload can map: "
+                       "give a smaller problem",
+                       ops->name, GUEST_VRAM_MAX >> 30);
     return 0;
 }
 

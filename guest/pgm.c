@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-/* See pgm.h. The bytes come from a stranger: every number is bounded before it is used, lengths against what is left. */
+/*
+ * See pgm.h. The bytes come from a stranger: every number is bounded before it is used, lengths
+ * against what is left.
+ */
 #include "guest/pgm.h"
 
 #include <inttypes.h>
@@ -22,7 +25,10 @@ static void advance(struct cursor *cursor)
     cursor->left--;
 }
 
-/* White space and comments, a comment reaching to the end of its line. False when there is none at all. */
+/*
+ * White space and comments, a comment reaching to the end of its line. False when there is none at
+ * all.
+ */
 static bool skip_space(struct cursor *cursor)
 {
     size_t before = cursor->left;
@@ -40,21 +46,28 @@ static bool skip_space(struct cursor *cursor)
     return cursor->left < before;
 }
 
-static int read_number(struct cursor *cursor, const char *what, uint32_t most, uint32_t *out, struct vf_error *err)
+static int read_number(struct cursor *cursor, const char *what, uint32_t most, uint32_t *out,
+                       struct vf_error *err)
 {
     uint64_t value = 0;
     size_t digits = 0;
 
     if (!skip_space(cursor))
-        return vf_fail(err, VF_FAILED, "PGM header: no white space before the %s: save the picture as binary PGM (P5)",
-                       what);
-    for (; cursor->left > 0 && *cursor->at >= '0' && *cursor->at <= '9'; digits++, advance(cursor)) {
+        return vf_fail(
+            err, VF_FAILED,
+            "PGM header: no white space before the %s: save the picture as binary PGM (P5)", what);
+    for (; cursor->left > 0 && *cursor->at >= '0' && *cursor->at <= '9';
+         digits++, advance(cursor)) {
         value = value * 10 + (uint64_t)(*cursor->at - '0');
         if (value > most)
-            return vf_fail(err, VF_FAILED, "PGM header: the %s is above %" PRIu32 ": scale the picture down", what, most);
+            return vf_fail(err, VF_FAILED,
+                           "PGM header: the %s is above %" PRIu32 ": scale the picture down", what,
+                           most);
     }
     if (digits == 0)
-        return vf_fail(err, VF_FAILED, "PGM header: the %s is no number: save the picture as binary PGM (P5)", what);
+        return vf_fail(err, VF_FAILED,
+                       "PGM header: the %s is no number: save the picture as binary PGM (P5)",
+                       what);
     if (value == 0)
         return vf_fail(err, VF_FAILED, "PGM header: the %s is 0: it must be at least 1", what);
     *out = (uint32_t)value;
@@ -72,7 +85,8 @@ static int check_samples(const struct guest_image *image, struct vf_error *err)
 
         if (sample > image->maxval)
             return vf_fail(err, VF_FAILED,
-                           "PGM picture: sample %" PRIu64 " is %" PRIu32 ", above the header's maximum %" PRIu32
+                           "PGM picture: sample %" PRIu64 " is %" PRIu32
+                           ", above the header's maximum %" PRIu32
                            ": the file is damaged, save it again",
                            i, sample, image->maxval);
     }
@@ -85,7 +99,9 @@ int guest_pgm_parse(const void *bytes, size_t n, struct guest_image *image, stru
     uint64_t need;
 
     if (n < 2 || cursor.at[0] != 'P' || cursor.at[1] != '5')
-        return vf_fail(err, VF_FAILED, "input: not a binary PGM, it does not begin with \"P5\": convert the picture to PGM");
+        return vf_fail(
+            err, VF_FAILED,
+            "input: not a binary PGM, it does not begin with \"P5\": convert the picture to PGM");
     advance(&cursor);
     advance(&cursor);
     if (read_number(&cursor, "width", INT32_MAX, &image->width, err) != 0 ||
@@ -94,7 +110,8 @@ int guest_pgm_parse(const void *bytes, size_t n, struct guest_image *image, stru
         return -1;
     /* Exactly one byte: the first sample may look like white space. */
     if (cursor.left == 0 || !is_space(*cursor.at))
-        return vf_fail(err, VF_FAILED, "PGM header: no white space behind the maximum value: the file is damaged");
+        return vf_fail(err, VF_FAILED,
+                       "PGM header: no white space behind the maximum value: the file is damaged");
     advance(&cursor);
     /* Below 2^63: both sides are below 2^31 and a sample has at most two bytes. */
     need = (uint64_t)image->width * image->height * guest_pgm_sample_bytes(image->maxval);
@@ -118,10 +135,11 @@ uint32_t guest_pgm_sample(const struct guest_image *image, uint64_t i)
     return (uint32_t)at[0] << 8 | at[1];
 }
 
-size_t guest_pgm_header(char header[GUEST_PGM_HEADER_BYTES], uint32_t width, uint32_t height, uint32_t maxval)
+size_t guest_pgm_header(char header[GUEST_PGM_HEADER_BYTES], uint32_t width, uint32_t height,
+                        uint32_t maxval)
 {
-    int length = snprintf(header, GUEST_PGM_HEADER_BYTES, "P5\n%" PRIu32 " %" PRIu32 "\n%" PRIu32 "\n", width, height,
-                          maxval);
+    int length = snprintf(header, GUEST_PGM_HEADER_BYTES,
+                          "P5\n%" PRIu32 " %" PRIu32 "\n%" PRIu32 "\n", width, height, maxval);
 
     return (size_t)length; /* three 32-bit numbers always fit */
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The workloads' results by the CPU, meant to err differently than an engine would: other loop orders, other
- * arithmetic (division for shifts, 64-bit sums, powers of a matrix, time walked backwards), nothing shared with devices/.
+ * The workloads' results by the CPU, meant to err differently than an engine would: other loop
+ * orders, other arithmetic (division for shifts, 64-bit sums, powers of a matrix, time walked
+ * backwards), nothing shared with devices/.
  */
 #include "base/cleanup.h"
 #include "guest/internal.h"
@@ -11,7 +12,9 @@
 
 static int no_memory(const char *workload, struct vf_error *err)
 {
-    return vf_fail(err, VF_FAILED, "reference %s: out of memory: give a smaller problem or free some memory", workload);
+    return vf_fail(err, VF_FAILED,
+                   "reference %s: out of memory: give a smaller problem or free some memory",
+                   workload);
 }
 
 int guest_reference(const struct guest_options *options, guest_sink *sink, void *ctx, char *digest,
@@ -21,14 +24,15 @@ int guest_reference(const struct guest_options *options, guest_sink *sink, void 
     struct guest_job job;
     int failed;
 
-    if (guest_job_init(&job, options, err) != 0 || guest_out_open(&out, sink, ctx, digest != NULL, err) != 0)
+    if (guest_job_init(&job, options, err) != 0 ||
+        guest_out_open(&out, sink, ctx, digest != NULL, err) != 0)
         return -1;
     failed = guest_workload_ops((uint32_t)options->workload)->reference(&job, &out, err);
     guest_out_close(&out, failed != 0 ? NULL : digest);
     return failed;
 }
 
-/* ---- noise: the manual's RANDOM as a Weyl sequence that is mixed, walked by addition ------------------------- */
+/* Noise: the manual's RANDOM as a Weyl sequence that is mixed, walked by addition. */
 
 static uint64_t mixed(uint64_t word)
 {
@@ -58,9 +62,11 @@ static void noise_words(struct noise *noise, uint64_t *words, size_t count)
         words[i] = noise_next(noise);
 }
 
-/* ---- diffuse -------------------------------------------------------------------------------------------------
- * In place and column by column: a column is a run of memory here, its left neighbour's old value is kept aside. The
- * stencil u + floor((n - 4 u) / 8) is floor((4 u + n) / 8), which needs no sign: cells never fall below zero. */
+/*
+ * diffuse, in place and column by column: a column is a run of memory here, its left neighbour's
+ * old value is kept aside. The stencil u + floor((n - 4 u) / 8) is floor((4 u + n) / 8), which
+ * needs no sign: cells never fall below zero.
+ */
 
 struct grid {
     size_t width;
@@ -70,8 +76,8 @@ struct grid {
     uint32_t *old;   /* this column as it was, one cell of border at each end */
 };
 
-static void step_column(uint32_t *restrict column, const uint32_t *restrict left, const uint32_t *restrict right,
-                        const uint32_t *restrict old, size_t height)
+static void step_column(uint32_t *restrict column, const uint32_t *restrict left,
+                        const uint32_t *restrict right, const uint32_t *restrict old, size_t height)
 {
     /* 8 * (65535 << 12) is below 2^32. */
     for (size_t y = 0; y < height; y++)
@@ -90,12 +96,14 @@ static void step_grid(const struct grid *grid)
         memcpy(grid->old + 1, column, bytes);
         grid->old[0] = column[0];
         grid->old[height + 1] = column[height - 1];
-        step_column(column, grid->left, x + 1 < grid->width ? column + height : grid->old + 1, grid->old, height);
+        step_column(column, grid->left, x + 1 < grid->width ? column + height : grid->old + 1,
+                    grid->old, height);
         memcpy(grid->left, grid->old + 1, bytes);
     }
 }
 
-static int write_picture(const struct grid *grid, uint32_t maxval, struct guest_out *out, struct vf_error *err)
+static int write_picture(const struct grid *grid, uint32_t maxval, struct guest_out *out,
+                         struct vf_error *err)
 {
     char header[GUEST_PGM_HEADER_BYTES];
     size_t n = guest_pgm_header(header, (uint32_t)grid->width, (uint32_t)grid->height, maxval);
@@ -119,7 +127,8 @@ static int write_picture(const struct grid *grid, uint32_t maxval, struct guest_
     return 0;
 }
 
-int guest_reference_diffuse(const struct guest_job *job, struct guest_out *out, struct vf_error *err)
+int guest_reference_diffuse(const struct guest_job *job, struct guest_out *out,
+                            struct vf_error *err)
 {
     const struct guest_image *image = &job->image;
     struct grid grid = {image->width, image->height, NULL, NULL, NULL};
@@ -134,19 +143,25 @@ int guest_reference_diffuse(const struct guest_job *job, struct guest_out *out, 
     grid.old = old;
     for (size_t y = 0; y < grid.height; y++) {
         for (size_t x = 0; x < grid.width; x++)
-            cells[x * grid.height + y] = guest_pgm_sample(image, y * grid.width + x) * (1u << GUEST_CELL_SHIFT);
+            cells[x * grid.height + y] = guest_pgm_sample(image, y * grid.width + x) *
+                                         (1u << GUEST_CELL_SHIFT);
     }
     for (uint64_t step = 0; step < job->options.steps; step++)
         step_grid(&grid);
     return write_picture(&grid, image->maxval, out, err);
 }
 
-/* ---- gemm ----------------------------------------------------------------------------------------------------
- * A x (A x (... X)) is A^K x X, and A^K takes log2 K squarings: all exact modulo 2^32, so the order cannot matter. */
+/*
+ * gemm: A x (A x (... X)) is A^K x X, and A^K takes log2 K squarings: all exact modulo 2^32, so the
+ * order cannot matter.
+ */
 
 #define BLOCK 16u
 
-/* C = A x B by blocks of columns; sums of 64 bits wrap modulo 2^64 and are cut at the end. C is neither A nor B. */
+/*
+ * C = A x B by blocks of columns; sums of 64 bits wrap modulo 2^64 and are cut at the end. C is
+ * neither A nor B.
+ */
 static void product(uint32_t *restrict c, const uint32_t *a, const uint32_t *b, size_t n)
 {
     for (size_t left = 0; left < n; left += BLOCK) {
@@ -213,8 +228,10 @@ int guest_reference_gemm(const struct guest_job *job, struct guest_out *out, str
     return guest_out_put(out, x, n * n * sizeof *x, err);
 }
 
-/* ---- churn and fill ------------------------------------------------------------------------------------------
- * Only a page's last writer matters: walking the steps backwards, the first to name a page is it. */
+/*
+ * churn and fill: only a page's last writer matters, and walking the steps backwards, the first to
+ * name a page is it.
+ */
 
 #define PAGE_WORDS (GUEST_PAGE_BYTES / sizeof(uint64_t))
 #define NO_WRITER UINT64_MAX

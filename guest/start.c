@@ -1,19 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Starts a workload: contents first, the description last but for the doorbell, so that whoever looks in between finds
- * "no workload" and never half of one.
+ * Starts a workload: contents first, the description last but for the doorbell, so that whoever
+ * looks in between finds "no workload" and never half of one.
  */
 #include "base/size.h"
 #include "guest/internal.h"
 
 #include <inttypes.h>
 
-static int queue_status(const struct guest_memory *memory, unsigned queue, uint64_t *status, struct vf_error *err)
+static int queue_status(const struct guest_memory *memory, unsigned queue, uint64_t *status,
+                        struct vf_error *err)
 {
     return memory->reg_read(memory->ctx, SG_VF_QUEUE(queue) + SG_Q_STATUS, status, 4, err);
 }
 
-/* A queue that runs is somebody's work and is left alone; one that faulted is brought back to halted. */
+/*
+ * A queue that runs is somebody's work and is left alone; one that faulted is brought back to
+ * halted.
+ */
 static int claim_queue(const struct guest_memory *memory, unsigned queue, struct vf_error *err)
 {
     uint64_t status;
@@ -22,7 +26,8 @@ static int claim_queue(const struct guest_memory *memory, unsigned queue, struct
         return -1;
     if (status == SG_Q_RUNNING)
         return vf_fail(err, VF_FAILED,
-                       "a workload still runs in the partition: wait for its end, or remove the partition and create it again");
+                       "a workload still runs in the partition: wait for its end, or remove the "
+                       "partition and create it again");
     if (status == SG_Q_HALTED)
         return 0;
     if (memory->reg_write(memory->ctx, SG_VF_QUEUE(queue) + SG_Q_CTRL, 0, 4, err) != 0 ||
@@ -43,8 +48,10 @@ static int claim(const struct guest_memory *memory, struct vf_error *err)
     if (memory->reg_read(memory->ctx, SG_VF_ID, &id, 4, err) != 0)
         return -1;
     if (id != SG_ID_VALUE)
-        return vf_fail(err, VF_FAILED, "the partition's registers read 0x%" PRIx64 ", not a software GPU that is powered: "
-                       "workloads run on softgpu partitions only", id);
+        return vf_fail(err, VF_FAILED,
+                       "the partition's registers read 0x%" PRIx64
+                       ", not a powered software GPU: workloads run on softgpu partitions only",
+                       id);
     for (unsigned queue = 0; queue < SG_QUEUES; queue++) {
         if (claim_queue(memory, queue, err) != 0)
             return -1;
@@ -52,14 +59,15 @@ static int claim(const struct guest_memory *memory, struct vf_error *err)
     return 0;
 }
 
-static int lay_out(const struct guest_job *job, const struct guest_workload_ops *ops, const struct guest_memory *memory,
-                   struct vf_error *err)
+static int lay_out(const struct guest_job *job, const struct guest_workload_ops *ops,
+                   const struct guest_memory *memory, struct vf_error *err)
 {
     const struct guest_counters zero = {0, 0};
     struct guest_ring ring = {.count = 0};
 
     if (guest_write_description(memory, NULL, err) != 0 ||
-        guest_write(memory, GUEST_COUNTERS_GPA, &zero, sizeof zero, err) != 0 || guest_write_tables(memory, err) != 0)
+        guest_write(memory, GUEST_COUNTERS_GPA, &zero, sizeof zero, err) != 0 ||
+        guest_write_tables(memory, err) != 0)
         return -1;
     ops->build(job, &ring);
     if (guest_write(memory, GUEST_RING_GPA, ring.cmd, ring.count * sizeof ring.cmd[0], err) != 0)
@@ -71,7 +79,8 @@ static int ring_doorbell(const struct guest_job *job, const struct guest_workloa
                          const struct guest_memory *memory, struct vf_error *err)
 {
     uint64_t queue = SG_VF_QUEUE(SG_QUEUE_COMPUTE);
-    struct guest_description description = {.workload = (uint32_t)job->options.workload, .steps = job->options.steps};
+    struct guest_description description = {.workload = (uint32_t)job->options.workload,
+                                            .steps = job->options.steps};
 
     ops->describe(job, &description);
     if (memory->reg_write(memory->ctx, SG_VF_ROOT64, GUEST_ROOT_GPA, 8, err) != 0 ||
@@ -85,7 +94,8 @@ static int ring_doorbell(const struct guest_job *job, const struct guest_workloa
     return 0;
 }
 
-int guest_start(const struct guest_options *options, const struct guest_memory *memory, struct vf_error *err)
+int guest_start(const struct guest_options *options, const struct guest_memory *memory,
+                struct vf_error *err)
 {
     const struct guest_workload_ops *ops;
     struct guest_job job;
@@ -98,11 +108,14 @@ int guest_start(const struct guest_options *options, const struct guest_memory *
     needed = GUEST_DATA_GPA + ops->data_bytes(&job);
     if (needed > memory->bytes)
         return vf_fail(err, VF_FAILED,
-                       "%s needs %s of VRAM (%" PRIu64 " bytes), the partition has %s: create one with at least --vram %" PRIu64
+                       "%s needs %s of VRAM (%" PRIu64
+                       " bytes), the partition has %s: create one with at least --vram %" PRIu64
                        "M, or give a smaller problem",
                        ops->name, vf_size_format(needed, want, sizeof want), needed,
-                       vf_size_format(memory->bytes, have, sizeof have), (needed + (1u << 20) - 1) >> 20);
-    if (claim(memory, err) != 0 || lay_out(&job, ops, memory, err) != 0 || ring_doorbell(&job, ops, memory, err) != 0)
+                       vf_size_format(memory->bytes, have, sizeof have),
+                       (needed + (1u << 20) - 1) >> 20);
+    if (claim(memory, err) != 0 || lay_out(&job, ops, memory, err) != 0 ||
+        ring_doorbell(&job, ops, memory, err) != 0)
         return vf_context(err, "start %s", ops->name);
     return 0;
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * What a partition is doing and what came out, read from its VRAM alone: works on any host it has moved to. The
- * contents are a stranger's until guest_read_description has checked them.
+ * What a partition is doing and what came out, read from its VRAM alone: works on any host it has
+ * moved to. The contents are a stranger's until guest_read_description has checked them.
  */
 #include "base/cleanup.h"
 #include "guest/internal.h"
@@ -17,10 +17,12 @@ const char *guest_state_name(enum guest_state state)
     return (size_t)state < sizeof names / sizeof names[0] ? names[state] : "idle";
 }
 
-static int read_counters(const struct guest_memory *memory, const struct guest_description *description,
+static int read_counters(const struct guest_memory *memory,
+                         const struct guest_description *description,
                          struct guest_counters *counters, struct vf_error *err)
 {
-    /* One read: should the two words be torn apart, `done` is newer or older than `steps` by one moment, never wrong. */
+    /* One read: should the two words be torn apart, `done` is newer or older than `steps` by one
+     * moment, never wrong. */
     if (guest_read(memory, description->counters_gpa, counters, sizeof *counters, err) != 0)
         return -1;
     if (counters->done == GUEST_DONE_VALUE || counters->steps > description->steps)
@@ -28,13 +30,15 @@ static int read_counters(const struct guest_memory *memory, const struct guest_d
     return 0;
 }
 
-static int read_state(const struct guest_memory *memory, const struct guest_description *description,
-                      struct guest_counters *counters, enum guest_state *state, struct vf_error *err)
+static int read_state(const struct guest_memory *memory,
+                      const struct guest_description *description, struct guest_counters *counters,
+                      enum guest_state *state, struct vf_error *err)
 {
     uint64_t queue;
 
     /* The queue first: seen halted, its done word was stored before and must be there. */
-    if (memory->reg_read(memory->ctx, SG_VF_QUEUE(SG_QUEUE_COMPUTE) + SG_Q_STATUS, &queue, 4, err) != 0 ||
+    if (memory->reg_read(memory->ctx, SG_VF_QUEUE(SG_QUEUE_COMPUTE) + SG_Q_STATUS, &queue, 4,
+                         err) != 0 ||
         read_counters(memory, description, counters, err) != 0)
         return -1;
     if (counters->done == GUEST_DONE_VALUE)
@@ -46,7 +50,8 @@ static int read_state(const struct guest_memory *memory, const struct guest_desc
     return 0;
 }
 
-int guest_status(const struct guest_memory *memory, struct guest_status *status, struct vf_error *err)
+int guest_status(const struct guest_memory *memory, struct guest_status *status,
+                 struct vf_error *err)
 {
     const struct guest_workload_ops *ops;
     struct guest_description description;
@@ -64,11 +69,13 @@ int guest_status(const struct guest_memory *memory, struct guest_status *status,
     status->workload = (enum guest_workload)description.workload;
     status->steps_done = counters.steps;
     status->steps_wanted = description.steps;
-    status->result_bytes = ops->result_bytes != NULL ? ops->result_bytes(&description) : description.result_bytes;
+    status->result_bytes = ops->result_bytes != NULL ? ops->result_bytes(&description)
+                                                     : description.result_bytes;
     return 0;
 }
 
-int guest_out_open(struct guest_out *out, guest_sink *sink, void *ctx, bool digest, struct vf_error *err)
+int guest_out_open(struct guest_out *out, guest_sink *sink, void *ctx, bool digest,
+                   struct vf_error *err)
 {
     *out = (struct guest_out){.sink = sink, .ctx = ctx};
     if (!digest)
@@ -84,7 +91,9 @@ int guest_out_open(struct guest_out *out, guest_sink *sink, void *ctx, bool dige
 int guest_out_put(struct guest_out *out, const void *bytes, size_t n, struct vf_error *err)
 {
     if (out->hash != NULL && XXH3_128bits_update(out->hash, bytes, n) == XXH_ERROR)
-        return vf_fail(err, VF_FAILED, "result: its digest could not be computed: this is a mistake in xxhash, report it");
+        return vf_fail(
+            err, VF_FAILED,
+            "result: its digest could not be computed: this is a mistake in xxhash, report it");
     return out->sink != NULL ? out->sink(out->ctx, bytes, n, err) : 0;
 }
 
@@ -102,13 +111,15 @@ void guest_out_close(struct guest_out *out, char *digest)
     out->hash = NULL;
 }
 
-static int stream_bytes(const struct guest_description *description, const struct guest_memory *memory,
-                        struct guest_out *out, struct vf_error *err)
+static int stream_bytes(const struct guest_description *description,
+                        const struct guest_memory *memory, struct guest_out *out,
+                        struct vf_error *err)
 {
     cleanup_free uint8_t *chunk = malloc(GUEST_CHUNK_BYTES);
 
     if (chunk == NULL)
-        return vf_fail(err, VF_FAILED, "result: out of memory for a transfer buffer: free some memory");
+        return vf_fail(err, VF_FAILED,
+                       "result: out of memory for a transfer buffer: free some memory");
     for (uint64_t first = 0; first < description->result_bytes; first += GUEST_CHUNK_BYTES) {
         uint64_t left = description->result_bytes - first;
         size_t n = left < GUEST_CHUNK_BYTES ? (size_t)left : GUEST_CHUNK_BYTES;
@@ -120,7 +131,8 @@ static int stream_bytes(const struct guest_description *description, const struc
     return 0;
 }
 
-static int stream_result(const struct guest_memory *memory, struct guest_out *out, struct vf_error *err)
+static int stream_result(const struct guest_memory *memory, struct guest_out *out,
+                         struct vf_error *err)
 {
     const struct guest_workload_ops *ops;
     struct guest_description description;
@@ -135,19 +147,23 @@ static int stream_result(const struct guest_memory *memory, struct guest_out *ou
         return -1;
     ops = guest_workload_ops(description.workload);
     if (counters.done != GUEST_DONE_VALUE)
-        return vf_fail(err, VF_FAILED, "result: %s is at step %" PRIu64 " of %" PRIu64 ", it is not complete: wait for its end",
+        return vf_fail(err, VF_FAILED,
+                       "result: %s is at step %" PRIu64 " of %" PRIu64
+                       ", it is not complete: wait for its end",
                        ops->name, counters.steps, description.steps);
     return (ops->stream != NULL ? ops->stream : stream_bytes)(&description, memory, out, err);
 }
 
-int guest_result(const struct guest_memory *memory, guest_sink *sink, void *ctx, struct vf_error *err)
+int guest_result(const struct guest_memory *memory, guest_sink *sink, void *ctx,
+                 struct vf_error *err)
 {
     struct guest_out out = {.sink = sink, .ctx = ctx};
 
     return stream_result(memory, &out, err);
 }
 
-int guest_digest(const struct guest_memory *memory, char digest[GUEST_DIGEST_BYTES], struct vf_error *err)
+int guest_digest(const struct guest_memory *memory, char digest[GUEST_DIGEST_BYTES],
+                 struct vf_error *err)
 {
     struct guest_out out;
     int failed;

@@ -38,7 +38,8 @@ static int plain_write(void *ctx, uint64_t gpa, const void *buf, uint64_t n, str
     return 0;
 }
 
-static int plain_reg_write(void *ctx, uint64_t offset, uint64_t value, unsigned width, struct vf_error *err)
+static int plain_reg_write(void *ctx, uint64_t offset, uint64_t value, unsigned width,
+                           struct vf_error *err)
 {
     struct plain *plain = ctx;
 
@@ -56,7 +57,8 @@ static int plain_reg_write(void *ctx, uint64_t offset, uint64_t value, unsigned 
     return 0;
 }
 
-static int plain_reg_read(void *ctx, uint64_t offset, uint64_t *value, unsigned width, struct vf_error *err)
+static int plain_reg_read(void *ctx, uint64_t offset, uint64_t *value, unsigned width,
+                          struct vf_error *err)
 {
     struct plain *plain = ctx;
 
@@ -77,7 +79,8 @@ void plain_open(struct plain *plain, uint64_t bytes)
     *plain = (struct plain){.bytes = calloc(1, bytes), .writes_left = UINT64_MAX};
     if (plain->bytes == NULL)
         abort();
-    plain->memory = (struct guest_memory){plain, bytes, plain_read, plain_write, plain_reg_write, plain_reg_read};
+    plain->memory = (struct guest_memory){plain,       bytes,           plain_read,
+                                          plain_write, plain_reg_write, plain_reg_read};
 }
 
 void plain_close(struct plain *plain)
@@ -102,8 +105,8 @@ void digest_of(const void *data, size_t n, char digest[GUEST_DIGEST_BYTES])
 {
     XXH128_hash_t hash = XXH3_128bits(data, n);
 
-    (void)snprintf(digest, GUEST_DIGEST_BYTES, "xxh3-128:%016llx%016llx", (unsigned long long)hash.high64,
-                   (unsigned long long)hash.low64);
+    (void)snprintf(digest, GUEST_DIGEST_BYTES, "xxh3-128:%016llx%016llx",
+                   (unsigned long long)hash.high64, (unsigned long long)hash.low64);
 }
 
 uint64_t sg_random(uint64_t seed, uint64_t stream, uint64_t word)

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-/* A partition made of plain memory, for tests: registers are remembered, an engine is absent, failures can be ordered. */
+/*
+ * A partition made of plain memory, for tests: registers are remembered, an engine is absent,
+ * failures can be ordered.
+ */
 #ifndef GUEST_TESTS_PLAIN_H
 #define GUEST_TESTS_PLAIN_H
 
@@ -9,9 +12,10 @@ struct plain {
     uint8_t *bytes;
     struct guest_memory memory;
     uint64_t root, ip;
-    uint64_t started;      /* how often the compute queue was started */
+    uint64_t started; /* how often the compute queue was started */
     uint64_t status[SG_QUEUES];
-    uint64_t writes_left;  /* VRAM and register writes that succeed before one fails; UINT64_MAX: all */
+    uint64_t
+        writes_left; /* VRAM and register writes that succeed before one fails; UINT64_MAX: all */
 };
 
 /* `bytes` of zeros, queues halted. Stays where it is until plain_close. */

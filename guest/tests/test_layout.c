@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-/* VRAM as a started workload leaves it: tables map it one to one, rings stay in bounds, garbage is never believed. */
+/*
+ * VRAM as a started workload leaves it: tables map it one to one, rings stay in bounds, garbage is
+ * never believed.
+ */
 #include "guest/tests/plain.h"
 
 #include <setjmp.h>
@@ -14,7 +17,12 @@
 
 static const struct guest_options wishes[] = {
     {.workload = GUEST_GEMM, .n = 33, .steps = 3, .seed = 5},
-    {.workload = GUEST_CHURN, .size = 64 << 10, .hot = 8192, .steps = 9, .seed = 6, .rate = 1 << 20},
+    {.workload = GUEST_CHURN,
+     .size = 64 << 10,
+     .hot = 8192,
+     .steps = 9,
+     .seed = 6,
+     .rate = 1 << 20},
     {.workload = GUEST_FILL, .size = 64 << 10, .seed = 7},
     {.workload = GUEST_DIFFUSE, .input = "P5 1 3 255 abc", .input_bytes = 14, .steps = 4},
 };
@@ -62,7 +70,8 @@ static void start(struct plain *plain, const struct guest_options *options, uint
 
 static void tables_map_the_reserve_and_no_more(void **state)
 {
-    static const uint64_t sizes[] = {2 * MIB, 2 * MIB + 4096, 4 * MIB - 4096, 6 * MIB + 64 * 1024, 64 * MIB};
+    static const uint64_t sizes[] = {2 * MIB, 2 * MIB + 4096, 4 * MIB - 4096, 6 * MIB + 64 * 1024,
+                                     64 * MIB};
 
     (void)state;
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
@@ -179,7 +188,8 @@ static void status_follows_the_counters_on_another_host(void **state)
         assert_int_equal(status.workload, wishes[i].workload);
         assert_int_equal(status.state, GUEST_RUNNING);
         assert_int_equal(status.steps_done, 1);
-        assert_true(status.steps_wanted == (wishes[i].workload == GUEST_FILL ? 1 : wishes[i].steps));
+        assert_true(status.steps_wanted ==
+                    (wishes[i].workload == GUEST_FILL ? 1 : wishes[i].steps));
         target.status[SG_QUEUE_COMPUTE] = SG_Q_FAULT;
         assert_int_equal(guest_status(&target.memory, &status, NULL), 0);
         assert_int_equal(status.state, GUEST_FAULT);
@@ -230,7 +240,8 @@ static void a_picture_survives_its_way_through_vram(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof maxima / sizeof maxima[0]; i++) {
         struct guest_counters counters = {.done = GUEST_DONE_VALUE};
-        struct guest_options options = {.workload = GUEST_DIFFUSE, .steps = 2}; /* even: the buffer that was pushed */
+        struct guest_options options = {.workload = GUEST_DIFFUSE,
+                                        .steps = 2}; /* even: the buffer that was pushed */
         struct bytes bytes = {NULL, 0};
         struct guest_image in, out;
         struct plain plain;
@@ -290,7 +301,10 @@ static void a_flipped_bit_is_no_workload(void **state)
     plain_close(&plain);
 }
 
-/* A forger knows how to compute the check: whatever he writes, reads stay inside the partition (plain_read fails outside). */
+/*
+ * A forger knows how to compute the check: whatever he writes, reads stay inside the partition
+ * (plain_read fails outside).
+ */
 static void a_forged_description_reads_nothing_outside(void **state)
 {
     uint64_t seed = (uint64_t)time(NULL);
@@ -313,7 +327,8 @@ static void a_forged_description_reads_nothing_outside(void **state)
         memcpy(words, plain.bytes, sizeof words);
         words[2 + (r >> 8) % (sizeof words / 8 - 3)] = sg_random(seed, 2, round) >> (r >> 16) % 64;
         if (r >> 63 != 0)
-            words[2 + (r >> 24) % (sizeof words / 8 - 3)] = sg_random(seed, 3, round) >> (r >> 32) % 64;
+            words[2 + (r >> 24) % (sizeof words / 8 - 3)] = sg_random(seed, 3, round) >>
+                                                            (r >> 32) % 64;
         memcpy(&forged, words, sizeof forged);
         forged.check = XXH3_64bits(&forged, offsetof(struct guest_description, check));
         memcpy(plain.bytes, &forged, sizeof forged);
@@ -376,7 +391,8 @@ static void a_start_that_fails_leaves_no_workload(void **state)
         assert_non_null(strstr(err.text, "ordered to fail"));
         assert_int_equal(plain.started, 0);
         plain.writes_left = UINT64_MAX;
-        /* The last write is the doorbell; there the erasing fails with it, and the queue's halt tells. */
+        /* The last write is the doorbell; there the erasing fails with it, and the queue's halt
+         * tells. */
         if (plain.bytes[0] == 0)
             assert_no_workload(&plain);
         plain_close(&plain);

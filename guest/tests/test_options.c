@@ -26,7 +26,8 @@ static int parse(const struct wish *wish, struct guest_options *options, struct 
 
 static void parse_takes_every_option_of_churn(void **state)
 {
-    const struct wish wish = {"churn", {{"size", "64M"}, {"hot", "8K"}, {"rate", "1G"}, {"steps", "12"}, {"seed", "3"}}};
+    const struct wish wish = {
+        "churn", {{"size", "64M"}, {"hot", "8K"}, {"rate", "1G"}, {"steps", "12"}, {"seed", "3"}}};
     struct guest_options options;
 
     (void)state;
@@ -83,7 +84,8 @@ static void check_refuses(void **state)
         {{.workload = GUEST_NONE}, "no workload"},
         {{.workload = (enum guest_workload)77}, "no workload"},
         {{.workload = GUEST_DIFFUSE, .steps = 1}, "--input is missing"},
-        {{.workload = GUEST_DIFFUSE, .input = "P5 1 1 255 x", .input_bytes = 12}, "--steps is missing"},
+        {{.workload = GUEST_DIFFUSE, .input = "P5 1 1 255 x", .input_bytes = 12},
+         "--steps is missing"},
         {{.workload = GUEST_GEMM, .n = 4}, "--steps is missing"},
         {{.workload = GUEST_GEMM, .steps = 4}, "--n is missing"},
         {{.workload = GUEST_GEMM, .n = 65537, .steps = 4}, "too large"},

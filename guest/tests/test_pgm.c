@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-/* PGM files: good ones are read to the sample, anything else is refused, and no byte string does harm. */
+/*
+ * PGM files: good ones are read to the sample, anything else is refused, and no byte string does
+ * harm.
+ */
 #include "guest/tests/plain.h"
 
 #include <setjmp.h>
@@ -134,7 +137,8 @@ static void any_damage_is_survived(void **state)
             uint64_t count = (uint64_t)image.width * image.height;
 
             assert_in_range(guest_pgm_sample(&image, count - 1), 0, image.maxval);
-            assert_ptr_equal(image.samples + count * guest_pgm_sample_bytes(image.maxval), copy + length);
+            assert_ptr_equal(image.samples + count * guest_pgm_sample_bytes(image.maxval),
+                             copy + length);
         }
         free(copy);
     }

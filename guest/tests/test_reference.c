@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The CPU's results against brute force: the manual's sentences, run step by step in the plainest way. */
+/*
+ * The CPU's results against brute force: the manual's sentences, run step by step in the plainest
+ * way.
+ */
 #include "guest/tests/plain.h"
 
 #include <setjmp.h>
@@ -24,7 +27,8 @@ static struct bytes reference(const struct guest_options *options)
     return bytes;
 }
 
-static int64_t cell_at(const int64_t *grid, int64_t width, int64_t height, int64_t x, int64_t y, int64_t self)
+static int64_t cell_at(const int64_t *grid, int64_t width, int64_t height, int64_t x, int64_t y,
+                       int64_t self)
 {
     return x < 0 || y < 0 || x >= width || y >= height ? self : grid[y * width + x];
 }
@@ -34,8 +38,10 @@ static void diffuse_plainly(int64_t *grid, int64_t *next, int64_t width, int64_t
     for (int64_t y = 0; y < height; y++) {
         for (int64_t x = 0; x < width; x++) {
             int64_t u = grid[y * width + x];
-            int64_t n = cell_at(grid, width, height, x - 1, y, u) + cell_at(grid, width, height, x + 1, y, u) +
-                        cell_at(grid, width, height, x, y - 1, u) + cell_at(grid, width, height, x, y + 1, u);
+            int64_t n = cell_at(grid, width, height, x - 1, y, u) +
+                        cell_at(grid, width, height, x + 1, y, u) +
+                        cell_at(grid, width, height, x, y - 1, u) +
+                        cell_at(grid, width, height, x, y + 1, u);
 
             next[y * width + x] = u + ((n - 4 * u) >> GUEST_STENCIL_SHIFT);
         }
@@ -85,7 +91,9 @@ static void diffuse_is_the_stencil_step_by_step(void **state)
 
 static void diffuse_keeps_a_flat_picture(void **state)
 {
-    struct guest_options options = {.workload = GUEST_DIFFUSE, .steps = 50, .input = "P5 3 2 9 \x07\x07\x07\x07\x07\x07",
+    struct guest_options options = {.workload = GUEST_DIFFUSE,
+                                    .steps = 50,
+                                    .input = "P5 3 2 9 \x07\x07\x07\x07\x07\x07",
                                     .input_bytes = 15};
     struct bytes bytes = reference(&options);
 
@@ -139,7 +147,11 @@ static void gemm_is_the_product_step_by_step(void **state)
 
 static void check_churn(uint64_t size, uint64_t hot, uint64_t steps, uint64_t seed, uint64_t rate)
 {
-    struct guest_options options = {.workload = GUEST_CHURN, .size = size, .hot = hot, .steps = steps, .seed = seed,
+    struct guest_options options = {.workload = GUEST_CHURN,
+                                    .size = size,
+                                    .hot = hot,
+                                    .steps = steps,
+                                    .seed = seed,
                                     .rate = rate};
     uint64_t pages = (hot != 0 ? hot : size) / 4096;
     uint64_t *region = malloc(size);
