@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -33,14 +34,17 @@ struct tp_ops {
 
 struct tp {
     const struct tp_ops *ops;
-    int abort_fd;        /* eventfd: readable once tp_abort was called */
-    uint64_t silence_ns; /* set before threads share the stream */
-    char peer[128];      /* "10.0.0.2:7001" */
+    _Atomic bool aborted; /* set once by tp_abort, looked at before every step */
+    int abort_fd;         /* eventfd, readable once tp_abort was called: wakes whoever waits */
+    uint64_t silence_ns;  /* set before threads share the stream */
+    char peer[128];       /* "10.0.0.2:7001" */
 };
 
-/* "HOST:PORT" or "[V6]:PORT"; waits for the connection until the deadline. */
+/* "HOST:PORT" or "[V6]:PORT"; waits for the connection until the deadline (only a name that needs a slow resolver takes
+ * longer: give numeric addresses where it matters). */
 int tp_tcp_connect(const char *address, uint64_t deadline_ns, struct tp **out, struct vf_error *err);
-/* Takes over a connected socket (non-blocking is set; closed with the stream, also on failure). */
+/* Takes over a connected stream socket (closed with the stream, also on failure). Both directions are non-blocking by
+ * flag, so the fd's own mode is left alone. */
 int tp_from_fd(int fd, const char *peer, struct tp **out, struct vf_error *err);
 /* Two connected ends in this process. */
 int tp_pipe(struct tp *ends[2], struct vf_error *err);
@@ -49,7 +53,12 @@ int tp_tcp_listen(const char *address, int *fd, char *bound, size_t bound_bytes,
 /* Is it a loopback address? -1 when it cannot be resolved. */
 int tp_is_loopback(const char *address, bool *loopback, struct vf_error *err);
 
+/* How long nothing may move during a wait; 0 = no limit. A new stream has TP_SILENCE_NS. */
+#define TP_SILENCE_NS 5000000000ull
 void tp_set_silence(struct tp *tp, uint64_t silence_ns);
+/* For kinds of streams: sets up the common part, with its eventfd; and releases it again (from ops->close). */
+int tp_init(struct tp *tp, const struct tp_ops *ops, const char *peer, struct vf_error *err);
+void tp_fini(struct tp *tp);
 /* All bytes or -1. VF_FAILED "peer PEER …: closed the connection | fell silent for 5.0 s | …"; VF_CANCELLED after tp_abort. */
 int tp_send(struct tp *tp, const struct iovec *iov, int count, uint64_t deadline_ns, struct vf_error *err);
 int tp_recv(struct tp *tp, void *data, size_t bytes, uint64_t deadline_ns, struct vf_error *err);

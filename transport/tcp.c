@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: Apache-2.0
+/* TCP addresses: taking "HOST:PORT" apart, connecting within a deadline, listening, and what counts as loopback. */
+#include "transport/transport.h"
+
+#include "base/cleanup.h"
+#include "base/size.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netdb.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#define BACKLOG 64
+
+struct endpoint {
+    char host[NI_MAXHOST];
+    char port[8];
+};
+
+static int bad_address(const char *address, const char *why, struct vf_error *err)
+{
+    return vf_fail(err, VF_USAGE, "address '%.80s': %s; write HOST:PORT or [V6]:PORT", address, why);
+}
+
+static int split(const char *address, struct endpoint *out, struct vf_error *err)
+{
+    const char *colon = strrchr(address, ':');
+    const char *host = address;
+    size_t length;
+    uint64_t port;
+
+    if (colon == NULL)
+        return bad_address(address, "no port", err);
+    length = (size_t)(colon - address);
+    if (length >= 2 && address[0] == '[' && colon[-1] == ']') {
+        host++;
+        length -= 2;
+    } else if (memchr(address, ':', length) != NULL) {
+        return bad_address(address, "an IPv6 address needs brackets", err);
+    }
+    if (length == 0 || length >= sizeof out->host)
+        return bad_address(address, length == 0 ? "no host" : "the host is too long", err);
+    if (vf_number_parse(colon + 1, &port) != 0 || port > 65535)
+        return bad_address(address, "the port is not a number up to 65535", err);
+    memcpy(out->host, host, length);
+    out->host[length] = '\0';
+    (void)snprintf(out->port, sizeof out->port, "%u", (unsigned)port);
+    return 0;
+}
+
+static void cleanup_addresses(struct addrinfo **list)
+{
+    if (*list != NULL)
+        freeaddrinfo(*list);
+}
+
+static int resolve(const char *address, bool passive, struct addrinfo **list, struct vf_error *err)
+{
+    const struct addrinfo hints = {
+        .ai_family = AF_UNSPEC,
+        .ai_socktype = SOCK_STREAM,
+        .ai_flags = AI_NUMERICSERV | (passive ? AI_PASSIVE : 0),
+    };
+    struct endpoint endpoint;
+    int rc;
+
+    *list = NULL;
+    if (split(address, &endpoint, err) != 0)
+        return -1;
+    rc = getaddrinfo(endpoint.host, endpoint.port, &hints, list);
+    if (rc == EAI_SYSTEM)
+        return vf_fail_errno(err, VF_FAILED, errno, "address '%.80s'", address);
+    if (rc != 0)
+        return vf_fail(err, VF_FAILED, "address '%.80s': %s", address, gai_strerror(rc));
+    return 0;
+}
+
+/* Waits for a connect() under way; 0 or an errno value. */
+static int wait_connected(int fd, uint64_t deadline_ns)
+{
+    struct pollfd pollfd = {.fd = fd, .events = POLLOUT};
+    int error = 0;
+    socklen_t bytes = sizeof error;
+
+    for (;;) {
+        const uint64_t now = vf_now_ns();
+        const uint64_t left = deadline_ns > now ? deadline_ns - now : 0;
+        const struct timespec timeout = {.tv_sec = (time_t)(left / 1000000000u),
+                                         .tv_nsec = (long)(left % 1000000000u)};
+        const int n = ppoll(&pollfd, 1, deadline_ns == TP_NEVER ? NULL : &timeout, NULL);
+
+        if (n > 0)
+            break;
+        if (n < 0 && errno != EINTR)
+            return errno;
+        if (n == 0 && left == 0)
+            return ETIMEDOUT;
+    }
+    return getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &bytes) == 0 ? error : errno;
+}
+
+/* With nobody listening, a local port of the ephemeral range can be connected to itself (simultaneous open). */
+static bool connected_to_itself(int fd)
+{
+    struct sockaddr_storage here = {0}, there = {0};
+    socklen_t here_bytes = sizeof here, there_bytes = sizeof there;
+
+    return getsockname(fd, (struct sockaddr *)&here, &here_bytes) == 0 &&
+           getpeername(fd, (struct sockaddr *)&there, &there_bytes) == 0 && here_bytes == there_bytes &&
+           memcmp(&here, &there, here_bytes) == 0;
+}
+
+/* A connected socket, or -errno. */
+static int connect_one(const struct addrinfo *address, uint64_t deadline_ns)
+{
+    cleanup_close int fd = socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int error = 0;
+
+    if (fd < 0)
+        return -errno;
+    if (connect(fd, address->ai_addr, address->ai_addrlen) != 0)
+        error = errno == EINPROGRESS || errno == EINTR ? wait_connected(fd, deadline_ns) : errno;
+    if (error == 0 && connected_to_itself(fd))
+        error = ECONNREFUSED;
+    return error != 0 ? -error : vf_take_fd(&fd);
+}
+
+int tp_tcp_connect(const char *address, uint64_t deadline_ns, struct tp **out, struct vf_error *err)
+{
+    __attribute__((cleanup(cleanup_addresses))) struct addrinfo *list = NULL;
+    int fd = -ECONNREFUSED;
+
+    *out = NULL;
+    if (resolve(address, false, &list, err) != 0)
+        return -1;
+    for (const struct addrinfo *at = list; at != NULL && fd < 0; at = at->ai_next)
+        fd = connect_one(at, deadline_ns);
+    if (fd < 0)
+        return vf_fail_errno(err, VF_FAILED, -fd, "peer %s: cannot connect (is vferryd listening there?)",
+                             address);
+    return tp_from_fd(fd, address, out, err);
+}
+
+static int format_bound(int fd, char *bound, size_t bound_bytes)
+{
+    struct sockaddr_storage address = {0};
+    socklen_t bytes = sizeof address;
+    char host[NI_MAXHOST], port[NI_MAXSERV];
+    int n;
+
+    if (getsockname(fd, (struct sockaddr *)&address, &bytes) != 0)
+        return errno;
+    if (getnameinfo((struct sockaddr *)&address, bytes, host, sizeof host, port, sizeof port,
+                    NI_NUMERICHOST | NI_NUMERICSERV) != 0)
+        return EADDRNOTAVAIL;
+    n = snprintf(bound, bound_bytes, address.ss_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host, port);
+    return n < 0 || (size_t)n >= bound_bytes ? ENAMETOOLONG : 0;
+}
+
+int tp_tcp_listen(const char *address, int *fd, char *bound, size_t bound_bytes, struct vf_error *err)
+{
+    __attribute__((cleanup(cleanup_addresses))) struct addrinfo *list = NULL;
+    int error = EADDRNOTAVAIL;
+
+    *fd = -1;
+    if (resolve(address, true, &list, err) != 0)
+        return -1;
+    for (const struct addrinfo *at = list; at != NULL; at = at->ai_next) {
+        cleanup_close int one = socket(at->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        const int on = 1;
+
+        if (one < 0 || setsockopt(one, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
+            bind(one, at->ai_addr, at->ai_addrlen) != 0 || listen(one, BACKLOG) != 0) {
+            error = errno;
+            continue;
+        }
+        error = format_bound(one, bound, bound_bytes);
+        if (error == 0) {
+            *fd = vf_take_fd(&one);
+            return 0;
+        }
+    }
+    return vf_fail_errno(err, VF_FAILED, error, "cannot listen on %s", address);
+}
+
+static bool is_loopback(const struct sockaddr *address)
+{
+    if (address->sa_family == AF_INET) {
+        const struct sockaddr_in *in = (const struct sockaddr_in *)(const void *)address;
+
+        return ntohl(in->sin_addr.s_addr) >> 24 == 127;
+    }
+    if (address->sa_family == AF_INET6) {
+        const struct sockaddr_in6 *in = (const struct sockaddr_in6 *)(const void *)address;
+
+        return IN6_IS_ADDR_LOOPBACK(&in->sin6_addr) ||
+               (IN6_IS_ADDR_V4MAPPED(&in->sin6_addr) && in->sin6_addr.s6_addr[12] == 127);
+    }
+    return false;
+}
+
+int tp_is_loopback(const char *address, bool *loopback, struct vf_error *err)
+{
+    __attribute__((cleanup(cleanup_addresses))) struct addrinfo *list = NULL;
+
+    if (resolve(address, true, &list, err) != 0)
+        return -1;
+    *loopback = true; /* a name is loopback only if every address behind it is: a guard must not be lax */
+    for (const struct addrinfo *at = list; at != NULL; at = at->ai_next)
+        *loopback = *loopback && is_loopback(at->ai_addr);
+    return 0;
+}
