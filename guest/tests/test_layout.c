@@ -232,7 +232,7 @@ static void result_bytes_is_what_the_result_has(void **state)
     }
 }
 
-/* With as many steps done as would change nothing, the picture that went in comes out. */
+/* No engine touches it here: the picture that went in comes out, and lies between in cells. */
 static void a_picture_survives_its_way_through_vram(void **state)
 {
     static const uint32_t maxima[] = {1, 200, 255, 1000, 65535};
@@ -254,8 +254,13 @@ static void a_picture_survives_its_way_through_vram(void **state)
         assert_int_equal(guest_pgm_parse(file, options.input_bytes, &in, NULL), 0);
         assert_int_equal(guest_pgm_parse(bytes.data, bytes.n, &out, NULL), 0);
         assert_int_equal(in.maxval, out.maxval);
-        for (uint64_t p = 0; p < 700 * 411; p++)
+        for (uint64_t p = 0; p < 700 * 411; p++) {
+            int32_t cell;
+
+            memcpy(&cell, plain.bytes + GUEST_DATA_GPA + p * sizeof cell, sizeof cell);
+            assert_int_equal(cell, guest_pgm_sample(&in, p) << GUEST_CELL_SHIFT);
             assert_int_equal(guest_pgm_sample(&in, p), guest_pgm_sample(&out, p));
+        }
         free(bytes.data);
         free(file);
         plain_close(&plain);
@@ -344,6 +349,47 @@ static void a_forged_description_reads_nothing_outside(void **state)
     assert_true(believed > 0);
 }
 
+/* What `start` wrote, with one word of the description changed and the check made right again. */
+static void forge(struct plain *plain, const struct guest_description *forged)
+{
+    struct guest_description sealed = *forged;
+
+    sealed.check = XXH3_64bits(&sealed, offsetof(struct guest_description, check));
+    memcpy(plain->bytes, &sealed, sizeof sealed);
+}
+
+static void sizes_that_only_agree_modulo_2_64_are_no_workload(void **state)
+{
+    struct guest_description forged;
+    struct plain plain;
+
+    (void)state;
+    start(&plain, &wishes[0], 2 * MIB);
+    memcpy(&forged, plain.bytes, sizeof forged);
+    forged.n = 0x8000000000000001ull; /* its square is 1 */
+    forged.result_bytes = 4;
+    forge(&plain, &forged);
+    assert_no_workload(&plain);
+    plain_close(&plain);
+}
+
+static void a_maximum_no_picture_has_is_no_workload(void **state)
+{
+    static const uint32_t maxima[] = {0, 65536, UINT32_MAX};
+    struct guest_description forged;
+    struct plain plain;
+
+    (void)state;
+    start(&plain, &wishes[3], 2 * MIB);
+    memcpy(&forged, plain.bytes, sizeof forged);
+    for (size_t i = 0; i < sizeof maxima / sizeof maxima[0]; i++) {
+        forged.maxval = maxima[i];
+        forge(&plain, &forged);
+        assert_no_workload(&plain);
+    }
+    plain_close(&plain);
+}
+
 static void a_running_workload_is_left_alone(void **state)
 {
     struct vf_error err = VF_ERROR_INIT;
@@ -412,6 +458,8 @@ int main(void)
         cmocka_unit_test(empty_vram_has_no_workload),
         cmocka_unit_test(a_flipped_bit_is_no_workload),
         cmocka_unit_test(a_forged_description_reads_nothing_outside),
+        cmocka_unit_test(sizes_that_only_agree_modulo_2_64_are_no_workload),
+        cmocka_unit_test(a_maximum_no_picture_has_is_no_workload),
         cmocka_unit_test(a_running_workload_is_left_alone),
         cmocka_unit_test(a_faulted_partition_can_start_again),
         cmocka_unit_test(a_start_that_fails_leaves_no_workload),
