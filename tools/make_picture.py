@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Paints a night ferry under stars as a PGM file: fine detail and hot lights for the diffuse workload to work on.
+"""Paints a night ferry under stars as a PGM file: fine detail and hot lights for diffuse.
 
 The same arguments give the same picture. Standard library only.
 """
@@ -39,7 +39,9 @@ def ridge(rng, width, rough):
     """A mountain line by midpoint displacement: heights in about -1..1 for each column."""
     points, amplitude = [rng.random() - 0.5, rng.random() - 0.5], 0.5
     while len(points) < width + 1:
-        middle = [(a + b) / 2 + (rng.random() - 0.5) * amplitude for a, b in zip(points, points[1:])]
+        middle = [
+            (a + b) / 2 + (rng.random() - 0.5) * amplitude for a, b in zip(points, points[1:])
+        ]
         points = [p for pair in zip(points, middle) for p in pair] + points[-1:]
         amplitude *= rough
     return points[:width]
@@ -65,7 +67,9 @@ class Picture:
     def span(self, x0, x1, y, value):
         x0, x1 = max(0, int(x0)), min(self.width, int(x1))
         if x0 < x1 and 0 <= y < self.height:
-            self.pixels[y * self.width + x0:y * self.width + x1] = bytes([clamp(value)]) * (x1 - x0)
+            self.pixels[y * self.width + x0 : y * self.width + x1] = bytes([clamp(value)]) * (
+                x1 - x0
+            )
 
     def box(self, x0, y0, x1, y1, value):
         for y in range(int(y0), max(int(y0) + 1, int(y1))):
@@ -87,9 +91,11 @@ class Picture:
         moon_x, moon_y, moon_r = self.moon
         reach = 9.0 * moon_r
         step = reach * reach / 1024
-        halo = [int(96 * math.exp(-6.5 * math.sqrt(i / 1024)) * (1 - i / 1024)) for i in range(1025)]
+        halo = [
+            int(96 * math.exp(-6.5 * math.sqrt(i / 1024)) * (1 - i / 1024)) for i in range(1025)
+        ]
         across = [min(1e9, (x - moon_x) ** 2 / step) for x in range(self.width)]
-        band = [int(30 * math.exp(-((i - 512) / 150) ** 2) * 64) for i in range(1024)]
+        band = [int(30 * math.exp(-(((i - 512) / 150) ** 2)) * 64) for i in range(1024)]
         slope = 0.55 * 1024 / self.width
         for y in range(self.horizon):
             up = 1 - y / self.horizon
@@ -99,10 +105,20 @@ class Picture:
             off = (y - moon_y) ** 2 / step
             lean = 512 - self.height * 0.30 * slope - y * 0.75 * 1024 / self.height
             zoom = 0.7 / self.unit
-            self.pixels[y * self.width:(y + 1) * self.width] = bytes([
-                min(255, base + halo[min(1024, int(off + d))] +
-                    (band[int(lean + x * slope + 200) & 1023] * dust[int(x * zoom) & 255] >> 11))
-                for x, d in enumerate(across)])
+            self.pixels[y * self.width : (y + 1) * self.width] = bytes(
+                [
+                    min(
+                        255,
+                        base
+                        + halo[min(1024, int(off + d))]
+                        + (
+                            band[int(lean + x * slope + 200) & 1023] * dust[int(x * zoom) & 255]
+                            >> 11
+                        ),
+                    )
+                    for x, d in enumerate(across)
+                ]
+            )
 
     def stars(self):
         rng, unit = self.rng, self.unit
@@ -117,9 +133,18 @@ class Picture:
 
     def disc(self):
         moon_x, moon_y, radius = self.moon
-        craters = [(rng_x, rng_y, r) for rng_x, rng_y, r in (
-            (-0.35, -0.3, 0.28), (0.2, 0.1, 0.22), (-0.1, 0.5, 0.18), (0.45, -0.4, 0.16), (-0.55, 0.3, 0.12),
-            (0.5, 0.45, 0.1), (0.05, -0.6, 0.1))]
+        craters = [
+            (rng_x, rng_y, r)
+            for rng_x, rng_y, r in (
+                (-0.35, -0.3, 0.28),
+                (0.2, 0.1, 0.22),
+                (-0.1, 0.5, 0.18),
+                (0.45, -0.4, 0.16),
+                (-0.55, 0.3, 0.12),
+                (0.5, 0.45, 0.1),
+                (0.05, -0.6, 0.1),
+            )
+        ]
         for y in range(int(-radius), int(radius) + 1):
             for x in range(int(-radius), int(radius) + 1):
                 u, v = x / radius, y / radius
@@ -138,8 +163,11 @@ class Picture:
 
     def mountains(self):
         width, horizon = self.width, self.horizon
-        for top, swing, rough, dark, snow in ((0.150, 0.30, 0.56, 52, 96), (0.085, 0.22, 0.58, 34, 50),
-                                              (0.030, 0.10, 0.50, 15, 0)):
+        for top, swing, rough, dark, snow in (
+            (0.150, 0.30, 0.56, 52, 96),
+            (0.085, 0.22, 0.58, 34, 50),
+            (0.030, 0.10, 0.50, 15, 0),
+        ):
             line = ridge(self.rng, width, rough)
             heights = [max(2, int(self.height * (top + swing * h))) for h in line]
             for x, height in enumerate(heights):
@@ -151,9 +179,13 @@ class Picture:
                 for y in range(height):
                     fade = y / height  # mist rises from the water
                     streak = grain[(y * 3 + x) % TILE]
-                    white = cap * (1 - fade * 2.2) * (1.7 if streak > 0.5 else 0.5) if fade < 0.45 else 0
-                    column[y] = clamp(face * (0.75 + 0.5 * streak) + white + 26 * fade ** 4)
-                self.pixels[(horizon - height) * width + x:horizon * width:width] = column
+                    white = (
+                        cap * (1 - fade * 2.2) * (1.7 if streak > 0.5 else 0.5)
+                        if fade < 0.45
+                        else 0
+                    )
+                    column[y] = clamp(face * (0.75 + 0.5 * streak) + white + 26 * fade**4)
+                self.pixels[(horizon - height) * width + x : horizon * width : width] = column
 
     def sea(self):
         width, horizon, unit = self.width, self.horizon, self.unit
@@ -171,7 +203,10 @@ class Picture:
             zoom = max(0.25, far * 0.12) / unit
             out = bytearray(width)
             for x in range(width):
-                wave = sine[int(x * long_f + long_p) & 1023] + 0.6 * sine[int(x * short_f + short_p) & 1023]
+                wave = (
+                    sine[int(x * long_f + long_p) & 1023]
+                    + 0.6 * sine[int(x * short_f + short_p) & 1023]
+                )
                 chop = rough[int(x * zoom) & 255]
                 value = base + 9 * wave + 22 * (chop - 0.5)
                 away = (x - moon_x) / spread
@@ -180,7 +215,7 @@ class Picture:
                     if glint > 0:
                         value += 150 * glint * (1 - abs(away) * 0.45)
                 out[x] = 0 if value < 0 else 255 if value > 255 else int(value)
-            self.pixels[y * width:(y + 1) * width] = out
+            self.pixels[y * width : (y + 1) * width] = out
 
     def lighthouse(self):
         unit = self.unit
@@ -220,17 +255,30 @@ class Picture:
         for row in range(hull):  # from the waterline up: a raked bow on the right, a straight stern
             up = row / hull
             y = int(water) - row
-            self.span(left + (10 - 8 * up) * unit, left + (452 + 62 * up * up) * unit, y, 150 if 0.62 < up < 0.70 else
-                      22 + 14 * up)
-        decks = ((58, 86, 22, 452, 205), (86, 112, 40, 430, 190), (112, 136, 66, 400, 205), (136, 154, 300, 384, 215))
+            self.span(
+                left + (10 - 8 * up) * unit,
+                left + (452 + 62 * up * up) * unit,
+                y,
+                150 if 0.62 < up < 0.70 else 22 + 14 * up,
+            )
+        decks = (
+            (58, 86, 22, 452, 205),
+            (86, 112, 40, 430, 190),
+            (112, 136, 66, 400, 205),
+            (136, 154, 300, 384, 215),
+        )
         for low, high, x0, x1, paint in decks:
             (ax, ay), (bx, by) = at(x0, high), at(x1, low)
             self.box(ax, ay, bx, by, paint * 0.55)
             self.box(ax, ay, bx, ay + 3 * unit, paint)
             self.box(ax - 6 * unit, by - 2 * unit, bx + 6 * unit, by, paint * 0.8)
         self.windows(at)
-        for x0, x1, low, high, paint in ((140, 196, 136, 178, 120), (140, 196, 160, 170, 235), (344, 349, 154, 214, 130),
-                                         (250, 253, 136, 186, 120)):
+        for x0, x1, low, high, paint in (
+            (140, 196, 136, 178, 120),
+            (140, 196, 160, 170, 235),
+            (344, 349, 154, 214, 130),
+            (250, 253, 136, 186, 120),
+        ):
             (ax, ay), (bx, by) = at(x0, high), at(x1, low)
             self.box(ax, ay, bx, by, paint)
         for u, v in ((346, 216), (251, 188), (505, 62), (12, 66)):
@@ -243,8 +291,13 @@ class Picture:
     def windows(self, at):
         """Lit cabins: the hot spots that spread first. Some are dark, as on any night."""
         unit = self.unit
-        for low, x0, x1, pitch, size in ((66, 34, 440, 14, 8), (93, 52, 418, 12, 7), (118, 78, 388, 16, 9),
-                                         (141, 306, 380, 9, 7), (34, 40, 450, 22, 6)):
+        for low, x0, x1, pitch, size in (
+            (66, 34, 440, 14, 8),
+            (93, 52, 418, 12, 7),
+            (118, 78, 388, 16, 9),
+            (141, 306, 380, 9, 7),
+            (34, 40, 450, 22, 6),
+        ):
             for u in range(x0, x1 - size, pitch):
                 lit = self.rng.random()
                 value = 255 if lit > 0.35 else 200 if lit > 0.18 else 36
@@ -273,22 +326,34 @@ class Picture:
     def smoke(self, x, y):
         for puff in range(34):
             part = puff / 34
-            drift = 230 * part ** 1.25 * self.unit
-            rise = (16 + 92 * part ** 0.7 + 10 * math.sin(puff * 1.1)) * self.unit
-            self.glow(int(x - drift), int(y - rise), (9 + 30 * part) * self.unit, 46 * (1 - part) ** 0.8)
+            drift = 230 * part**1.25 * self.unit
+            rise = (16 + 92 * part**0.7 + 10 * math.sin(puff * 1.1)) * self.unit
+            self.glow(
+                int(x - drift), int(y - rise), (9 + 30 * part) * self.unit, 46 * (1 - part) ** 0.8
+            )
 
     def wake(self, left, water):
         unit = self.unit
         for row in range(int(26 * unit)):
             y, part = int(water) + row, row / (26 * unit)
             grain = self.tile[(row * 5) % TILE]
-            for x in range(int(left - (60 + 200 * part) * unit), int(left + (470 + 60 * part) * unit)):
+            for x in range(
+                int(left - (60 + 200 * part) * unit), int(left + (470 + 60 * part) * unit)
+            ):
                 foam = grain[int(x * 1.7 / unit) & 255] * (1.15 - part)
                 if foam > 0.52 + 0.18 * part:
                     self.put(x, y, 255 * (foam - 0.22) * (1 - 0.6 * part))
 
     def paint(self):
-        for part in (self.sky, self.stars, self.disc, self.mountains, self.sea, self.lighthouse, self.ferry):
+        for part in (
+            self.sky,
+            self.stars,
+            self.disc,
+            self.mountains,
+            self.sea,
+            self.lighthouse,
+            self.ferry,
+        ):
             part()
         return self.pixels
 
@@ -298,7 +363,9 @@ def main():
     parser.add_argument("output", help="PGM file to write")
     parser.add_argument("--width", type=int, default=1024)
     parser.add_argument("--height", type=int, default=1024)
-    parser.add_argument("--depth", type=int, choices=(8, 16), default=8, help="bits a sample (default 8)")
+    parser.add_argument(
+        "--depth", type=int, choices=(8, 16), default=8, help="bits a sample (default 8)"
+    )
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
     if args.width < 256 or args.height < 256:
@@ -309,7 +376,9 @@ def main():
         wide[::2] = wide[1::2] = pixels  # value * 257
         pixels = wide
     with open(args.output, "wb") as file:
-        file.write(b"P5\n%d %d\n%d\n" % (args.width, args.height, 255 if args.depth == 8 else 65535))
+        file.write(
+            b"P5\n%d %d\n%d\n" % (args.width, args.height, 255 if args.depth == 8 else 65535)
+        )
         file.write(pixels)
 
 

@@ -6,8 +6,15 @@ import struct
 import sys
 import zlib
 
-HEAT = ((0, (4, 4, 22)), (40, (44, 16, 92)), (90, (140, 32, 100)), (140, (216, 72, 52)), (190, (250, 152, 36)),
-        (230, (253, 224, 96)), (255, (255, 255, 236)))
+HEAT = (
+    (0, (4, 4, 22)),
+    (40, (44, 16, 92)),
+    (90, (140, 32, 100)),
+    (140, (216, 72, 52)),
+    (190, (250, 152, 36)),
+    (230, (253, 224, 96)),
+    (255, (255, 255, 236)),
+)
 
 
 def palette(stops):
@@ -24,12 +31,12 @@ def read_pgm(data):
     """Width, height, maximum and the samples' bytes of a binary PGM."""
     fields, at = [], 0
     while len(fields) < 4:
-        while at < len(data) and (data[at:at + 1].isspace() or data[at:at + 1] == b"#"):
-            at = (data.find(b"\n", at) if data[at:at + 1] == b"#" else at) + 1
+        while at < len(data) and (data[at : at + 1].isspace() or data[at : at + 1] == b"#"):
+            at = (data.find(b"\n", at) if data[at : at + 1] == b"#" else at) + 1
             if at == 0:
                 raise ValueError("a comment does not end")
         start = at
-        while at < len(data) and not data[at:at + 1].isspace() and data[at:at + 1] != b"#":
+        while at < len(data) and not data[at : at + 1].isspace() and data[at : at + 1] != b"#":
             at += 1
         if start == at:
             raise ValueError("the header is truncated")
@@ -39,7 +46,7 @@ def read_pgm(data):
     width, height, most = (int(field) for field in fields[1:])
     if not (0 < width < 1 << 31 and 0 < height < 1 << 31 and 0 < most < 65536):
         raise ValueError("a size of the header is out of range")
-    samples = data[at + 1:]
+    samples = data[at + 1 :]
     if len(samples) != width * height * (1 if most < 256 else 2):
         raise ValueError("the samples do not fill the picture exactly")
     return width, height, most, samples
@@ -50,7 +57,10 @@ def to_bytes(samples, most):
     if most >= 256:
         if most == 65535:
             return samples[::2]
-        return bytes(min(255, (high << 8 | low) * 255 // most) for high, low in zip(samples[::2], samples[1::2]))
+        return bytes(
+            min(255, (high << 8 | low) * 255 // most)
+            for high, low in zip(samples[::2], samples[1::2])
+        )
     return samples.translate(bytes(min(255, i * 255 // most) for i in range(256)))
 
 
@@ -60,8 +70,10 @@ def chunk(kind, body):
 
 def png(width, height, grey, colours):
     """An indexed PNG with a palette, a grey one without."""
-    rows = b"".join(b"\0" + grey[y * width:(y + 1) * width] for y in range(height))
-    out = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 3 if colours else 0, 0, 0, 0))
+    rows = b"".join(b"\0" + grey[y * width : (y + 1) * width] for y in range(height))
+    out = b"\x89PNG\r\n\x1a\n" + chunk(
+        b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 3 if colours else 0, 0, 0, 0)
+    )
     if colours:
         out += chunk(b"PLTE", b"".join(colours))
     return out + chunk(b"IDAT", zlib.compress(rows, 6)) + chunk(b"IEND", b"")
@@ -77,7 +89,14 @@ def main():
         with open(args.input, "rb") as file:
             width, height, most, samples = read_pgm(file.read())
         with open(args.output, "wb") as file:
-            file.write(png(width, height, to_bytes(samples, most), palette(HEAT) if args.palette == "heat" else None))
+            file.write(
+                png(
+                    width,
+                    height,
+                    to_bytes(samples, most),
+                    palette(HEAT) if args.palette == "heat" else None,
+                )
+            )
     except (OSError, ValueError) as error:
         sys.exit(f"pgm2png: {args.input}: {error}")
 
