@@ -1,0 +1,485 @@
+// SPDX-License-Identifier: Apache-2.0
+/* What the control records say: one put and one get beside each other for every record, and a table by tag. */
+#include "migrate/wire_internal.h"
+
+#include "base/size.h"
+
+#include <stdio.h>
+
+#define MAX_STREAMS 64u
+#define ABORT_PATIENCE_NS 1000000000ull
+
+static void put_hello(struct wire_writer *w, const struct wire_message *m)
+{
+    const struct wire_hello *hello = &m->hello;
+
+    wire_put_u32(w, WIRE_MAGIC);
+    wire_put_u16(w, hello->version_min);
+    wire_put_u16(w, hello->version_max);
+    wire_put_u32(w, hello->features_mandatory);
+    wire_put_u32(w, hello->features_optional);
+    wire_put_u8(w, hello->role);
+    wire_put_text(w, hello->host_name);
+    wire_put_bytes(w, hello->boot_id, sizeof hello->boot_id);
+    wire_put_bytes(w, hello->job, sizeof hello->job);
+    wire_put_bytes(w, hello->token, sizeof hello->token);
+    wire_put_u32(w, hello->stream_index);
+    wire_put_text(w, hello->listen_address);
+}
+
+static const char *get_hello(struct wire_reader *r, struct wire_message *m)
+{
+    struct wire_hello *hello = &m->hello;
+
+    hello->magic = wire_get_u32(r);
+    hello->version_min = wire_get_u16(r);
+    hello->version_max = wire_get_u16(r);
+    hello->features_mandatory = wire_get_u32(r);
+    hello->features_optional = wire_get_u32(r);
+    hello->role = wire_get_u8(r);
+    wire_get_text(r, hello->host_name, sizeof hello->host_name);
+    wire_get_bytes(r, hello->boot_id, sizeof hello->boot_id);
+    wire_get_bytes(r, hello->job, sizeof hello->job);
+    wire_get_bytes(r, hello->token, sizeof hello->token);
+    hello->stream_index = wire_get_u32(r);
+    wire_get_text(r, hello->listen_address, sizeof hello->listen_address);
+    if (hello->magic != WIRE_MAGIC)
+        return "not a vferry peer";
+    if (hello->version_min > hello->version_max)
+        return "its version range is empty";
+    return hello->role <= WIRE_DATA ? NULL : "unknown role";
+}
+
+static void put_params(struct wire_writer *w, const struct vf_partition_params *params)
+{
+    wire_put_text(w, params->name);
+    wire_put_bytes(w, params->uuid, sizeof params->uuid);
+    wire_put_u32(w, params->adapter);
+    wire_put_u64(w, params->vram_bytes);
+    wire_put_u64(w, params->epoch);
+    wire_put_bytes(w, params->umed_class, sizeof params->umed_class);
+}
+
+static void get_params(struct wire_reader *r, struct vf_partition_params *params)
+{
+    wire_get_text(r, params->name, sizeof params->name);
+    wire_get_bytes(r, params->uuid, sizeof params->uuid);
+    params->adapter = wire_get_u32(r);
+    params->vram_bytes = wire_get_u64(r);
+    params->epoch = wire_get_u64(r);
+    wire_get_bytes(r, params->umed_class, sizeof params->umed_class);
+}
+
+static void put_admit(struct wire_writer *w, const struct wire_message *m)
+{
+    const struct wire_admit *admit = &m->admit;
+
+    put_params(w, &admit->params);
+    wire_put_u64(w, admit->page_bytes);
+    wire_put_u64(w, admit->slot_bytes);
+    wire_put_u32(w, admit->streams);
+    wire_put_u8(w, admit->check_only);
+    wire_put_u8(w, admit->verify);
+    wire_put_u64(w, admit->epoch);
+    wire_put_u64(w, admit->max_blackout_ns);
+    wire_put_blob(w, admit->kmd.data, admit->kmd.bytes);
+    wire_put_blob(w, admit->umed.data, admit->umed.bytes);
+}
+
+static void get_blob(struct wire_reader *r, struct wire_blob *blob)
+{
+    wire_get_blob(r, &blob->data, &blob->bytes, VF_MAX_MIGRATION_BLOB);
+}
+
+/* Only what this format itself cannot carry is an error here; whether the partition fits is the target's verdict. */
+static const char *check_admit(const struct wire_admit *admit)
+{
+    const uint64_t page = admit->page_bytes;
+
+    if (!vf_name_valid(admit->params.name))
+        return "not a partition's name";
+    if (page < 4096 || page > WIRE_MAX_SLOT_BYTES || (page & (page - 1)) != 0)
+        return "a page size that cannot be moved";
+    if (admit->slot_bytes < page || admit->slot_bytes > WIRE_MAX_SLOT_BYTES || admit->slot_bytes % page != 0)
+        return "a slot size that does not fit its pages";
+    if (admit->streams == 0 || admit->streams > MAX_STREAMS)
+        return "an impossible number of streams";
+    return admit->check_only <= 1 && admit->verify <= 1 ? NULL : "an unknown mode";
+}
+
+static const char *get_admit(struct wire_reader *r, struct wire_message *m)
+{
+    struct wire_admit *admit = &m->admit;
+
+    get_params(r, &admit->params);
+    admit->page_bytes = wire_get_u64(r);
+    admit->slot_bytes = wire_get_u64(r);
+    admit->streams = wire_get_u32(r);
+    admit->check_only = wire_get_u8(r);
+    admit->verify = wire_get_u8(r);
+    admit->epoch = wire_get_u64(r);
+    admit->max_blackout_ns = wire_get_u64(r);
+    get_blob(r, &admit->kmd);
+    get_blob(r, &admit->umed);
+    return check_admit(admit);
+}
+
+static void put_admitted(struct wire_writer *w, const struct wire_message *m)
+{
+    wire_put_bytes(w, m->admitted.token, sizeof m->admitted.token);
+    wire_put_u64(w, m->admitted.slot_bytes);
+}
+
+static const char *get_admitted(struct wire_reader *r, struct wire_message *m)
+{
+    wire_get_bytes(r, m->admitted.token, sizeof m->admitted.token);
+    m->admitted.slot_bytes = wire_get_u64(r);
+    return NULL;
+}
+
+static void put_verdict(struct wire_writer *w, const struct wire_message *m)
+{
+    const struct vf_reasons *reasons = &m->verdict.reasons;
+
+    if (reasons->count > VF_MAX_REASONS)
+        w->failed = true;
+    wire_put_u32(w, reasons->count);
+    for (uint32_t i = 0; i < reasons->count && !w->failed; i++) {
+        wire_put_text(w, reasons->list[i].field);
+        wire_put_text(w, reasons->list[i].source);
+        wire_put_text(w, reasons->list[i].target);
+        wire_put_text(w, reasons->list[i].remedy);
+    }
+    wire_put_u32(w, m->verdict.code);
+    wire_put_text(w, m->verdict.text);
+}
+
+static const char *get_verdict(struct wire_reader *r, struct wire_message *m)
+{
+    struct vf_reasons *reasons = &m->verdict.reasons;
+    const uint32_t count = wire_get_u32(r);
+
+    if (count > VF_MAX_REASONS)
+        return "too many reasons";
+    for (uint32_t i = 0; i < count; i++) {
+        wire_get_text(r, reasons->list[i].field, sizeof reasons->list[i].field);
+        wire_get_text(r, reasons->list[i].source, sizeof reasons->list[i].source);
+        wire_get_text(r, reasons->list[i].target, sizeof reasons->list[i].target);
+        wire_get_text(r, reasons->list[i].remedy, sizeof reasons->list[i].remedy);
+    }
+    reasons->count = count;
+    m->verdict.code = wire_get_u32(r);
+    wire_get_text(r, m->verdict.text, sizeof m->verdict.text);
+    if (m->verdict.code > VF_UNKNOWN)
+        m->verdict.code = VF_FAILED;
+    return NULL;
+}
+
+static void put_round(struct wire_writer *w, const struct wire_message *m)
+{
+    wire_put_u32(w, m->round.round);
+    wire_put_u64(w, m->round.pages);
+    wire_put_u8(w, m->round.paused);
+}
+
+static const char *get_round(struct wire_reader *r, struct wire_message *m)
+{
+    m->round.round = wire_get_u32(r);
+    m->round.pages = wire_get_u64(r);
+    m->round.paused = wire_get_u8(r);
+    return m->round.paused <= 1 ? NULL : "an unknown mode";
+}
+
+static void put_count(struct wire_writer *w, const struct wire_message *m)
+{
+    wire_put_u32(w, m->count.round);
+    wire_put_u64(w, m->count.frames);
+    wire_put_u64(w, m->count.pages);
+}
+
+static const char *get_count(struct wire_reader *r, struct wire_message *m)
+{
+    m->count.round = wire_get_u32(r);
+    m->count.frames = wire_get_u64(r);
+    m->count.pages = wire_get_u64(r);
+    return NULL;
+}
+
+static void put_rehash(struct wire_writer *w, const struct wire_message *m)
+{
+    wire_put_u32(w, m->rehash.round);
+}
+
+static const char *get_rehash(struct wire_reader *r, struct wire_message *m)
+{
+    m->rehash.round = wire_get_u32(r);
+    return NULL;
+}
+
+static void put_state(struct wire_writer *w, const struct wire_message *m)
+{
+    wire_put_blob(w, m->state.kmd.data, m->state.kmd.bytes);
+    wire_put_blob(w, m->state.msix.data, m->state.msix.bytes);
+    wire_put_bytes(w, m->state.root, sizeof m->state.root);
+    wire_put_u64(w, m->state.pages_total_sent);
+}
+
+static const char *get_state(struct wire_reader *r, struct wire_message *m)
+{
+    get_blob(r, &m->state.kmd);
+    get_blob(r, &m->state.msix);
+    wire_get_bytes(r, m->state.root, sizeof m->state.root);
+    m->state.pages_total_sent = wire_get_u64(r);
+    return NULL;
+}
+
+static void put_id(struct wire_writer *w, const struct wire_handoff *id)
+{
+    wire_put_bytes(w, id->job, sizeof id->job);
+    wire_put_bytes(w, id->uuid, sizeof id->uuid);
+    wire_put_u64(w, id->epoch);
+}
+
+static void get_id(struct wire_reader *r, struct wire_handoff *id)
+{
+    wire_get_bytes(r, id->job, sizeof id->job);
+    wire_get_bytes(r, id->uuid, sizeof id->uuid);
+    id->epoch = wire_get_u64(r);
+}
+
+static void put_handoff(struct wire_writer *w, const struct wire_message *m)
+{
+    put_id(w, &m->handoff);
+}
+
+static const char *get_handoff(struct wire_reader *r, struct wire_message *m)
+{
+    get_id(r, &m->handoff);
+    return NULL;
+}
+
+static void put_ready(struct wire_writer *w, const struct wire_message *m)
+{
+    put_id(w, &m->ready.id);
+    wire_put_bytes(w, m->ready.root, sizeof m->ready.root);
+    wire_put_u64(w, m->ready.verify_ns);
+    wire_put_u64(w, m->ready.state_ns);
+}
+
+static const char *get_ready(struct wire_reader *r, struct wire_message *m)
+{
+    get_id(r, &m->ready.id);
+    wire_get_bytes(r, m->ready.root, sizeof m->ready.root);
+    m->ready.verify_ns = wire_get_u64(r);
+    m->ready.state_ns = wire_get_u64(r);
+    return NULL;
+}
+
+static void put_running(struct wire_writer *w, const struct wire_message *m)
+{
+    put_id(w, &m->running.id);
+    wire_put_u64(w, m->running.resume_ns);
+    wire_put_u64(w, m->running.first_run_ns);
+}
+
+static const char *get_running(struct wire_reader *r, struct wire_message *m)
+{
+    get_id(r, &m->running.id);
+    m->running.resume_ns = wire_get_u64(r);
+    m->running.first_run_ns = wire_get_u64(r);
+    return NULL;
+}
+
+static void put_close(struct wire_writer *w, const struct wire_message *m)
+{
+    wire_put_u64(w, m->close.first_run_ns);
+}
+
+static const char *get_close(struct wire_reader *r, struct wire_message *m)
+{
+    m->close.first_run_ns = wire_get_u64(r);
+    return NULL;
+}
+
+static void put_abort(struct wire_writer *w, const struct wire_message *m)
+{
+    wire_put_u32(w, m->abort.code);
+    wire_put_text(w, m->abort.text);
+}
+
+static const char *get_abort(struct wire_reader *r, struct wire_message *m)
+{
+    m->abort.code = wire_get_u32(r);
+    wire_get_text(r, m->abort.text, sizeof m->abort.text);
+    if (m->abort.code == VF_OK || m->abort.code > VF_UNKNOWN)
+        m->abort.code = VF_FAILED;
+    return NULL;
+}
+
+static void put_nothing(struct wire_writer *w, const struct wire_message *m)
+{
+    (void)w;
+    (void)m;
+}
+
+static const char *get_nothing(struct wire_reader *r, struct wire_message *m)
+{
+    (void)r;
+    (void)m;
+    return NULL;
+}
+
+/* get returns what is wrong with the values, NULL = nothing; overruns are found by wire_reader_end. */
+static const struct codec {
+    void (*put)(struct wire_writer *w, const struct wire_message *m);
+    const char *(*get)(struct wire_reader *r, struct wire_message *m);
+    uint32_t flags;
+} codecs[WIRE_TAG_END] = {
+    [WIRE_HELLO] = {put_hello, get_hello, WIRE_MANDATORY},
+    [WIRE_PING] = {put_nothing, get_nothing, 0},
+    [WIRE_ADMIT] = {put_admit, get_admit, WIRE_MANDATORY},
+    [WIRE_ADMITTED] = {put_admitted, get_admitted, WIRE_MANDATORY},
+    [WIRE_REFUSED] = {put_verdict, get_verdict, WIRE_MANDATORY},
+    [WIRE_VERDICT] = {put_verdict, get_verdict, WIRE_MANDATORY},
+    [WIRE_ROUND] = {put_round, get_round, WIRE_MANDATORY},
+    [WIRE_ROUND_END] = {put_count, get_count, WIRE_MANDATORY},
+    [WIRE_ACK] = {put_count, get_count, WIRE_MANDATORY},
+    [WIRE_REHASH] = {put_rehash, get_rehash, WIRE_MANDATORY},
+    [WIRE_STATE] = {put_state, get_state, WIRE_MANDATORY},
+    [WIRE_READY] = {put_ready, get_ready, WIRE_MANDATORY},
+    [WIRE_COMMIT] = {put_handoff, get_handoff, WIRE_MANDATORY},
+    [WIRE_RUNNING] = {put_running, get_running, WIRE_MANDATORY},
+    [WIRE_DONE] = {put_handoff, get_handoff, WIRE_MANDATORY},
+    [WIRE_CLOSE] = {put_close, get_close, WIRE_MANDATORY},
+    [WIRE_ABORT] = {put_abort, get_abort, WIRE_MANDATORY},
+};
+
+static const struct codec *codec_of(uint32_t tag)
+{
+    return tag < WIRE_TAG_END && codecs[tag].put != NULL ? &codecs[tag] : NULL;
+}
+
+int wire_encode(const struct wire_message *message, struct wire_writer *w, struct vf_error *err)
+{
+    const struct codec *codec = codec_of(message->tag);
+
+    if (codec == NULL)
+        return vf_fail(err, VF_FAILED, "%s is no control record", wire_tag_name(message->tag));
+    codec->put(w, message);
+    if (w->failed)
+        return vf_fail(err, VF_FAILED, "%s: too large to be sent, or no memory", wire_tag_name(message->tag));
+    return 0;
+}
+
+int wire_decode(struct wire_record *record, struct wire_message *out, struct vf_error *err)
+{
+    const struct codec *codec = codec_of(record->tag);
+    const char *name = wire_tag_name(record->tag);
+    struct wire_reader reader;
+    const char *wrong;
+
+    memset(out, 0, sizeof *out);
+    out->tag = (enum wire_tag)record->tag;
+    out->record = *record;
+    *record = (struct wire_record){0};
+    if (codec == NULL) {
+        wire_message_free(out);
+        return vf_fail(err, VF_FAILED, "%s is no control record", name);
+    }
+    wire_reader_init(&reader, out->record.payload, out->record.bytes);
+    wrong = codec->get(&reader, out);
+    if (wire_reader_end(&reader, name, err) != 0) { /* first: after an overrun the values mean nothing */
+        wire_message_free(out);
+        return -1;
+    }
+    if (wrong != NULL) {
+        wire_message_free(out);
+        return vf_fail(err, VF_FAILED, "%s: %s", name, wrong);
+    }
+    return 0;
+}
+
+void wire_message_free(struct wire_message *message)
+{
+    wire_record_free(&message->record);
+    memset(message, 0, sizeof *message); /* the blobs pointed into it */
+}
+
+int wire_hello_agree(const struct wire_hello *peer, uint32_t known_features, uint16_t *version, struct vf_error *err)
+{
+    if (peer->version_min > WIRE_VERSION || peer->version_max < WIRE_VERSION)
+        return vf_fail(err, VF_INCOMPATIBLE,
+                       "host %s speaks versions %u to %u of the migration protocol, this one %u: update the older",
+                       peer->host_name, (unsigned)peer->version_min, (unsigned)peer->version_max, WIRE_VERSION);
+    if ((peer->features_mandatory & ~known_features) != 0)
+        return vf_fail(err, VF_INCOMPATIBLE,
+                       "host %s demands features 0x%x that this one lacks: update this host's vferryd",
+                       peer->host_name, (unsigned)(peer->features_mandatory & ~known_features));
+    *version = WIRE_VERSION;
+    return 0;
+}
+
+int wire_say(struct tp *tp, const struct wire_message *message, uint64_t deadline_ns, struct vf_error *err)
+{
+    struct wire_writer w;
+    int rc;
+
+    wire_writer_init(&w);
+    rc = wire_encode(message, &w, err);
+    if (rc == 0)
+        rc = wire_send(tp, message->tag, codecs[message->tag].flags, &w, deadline_ns, err);
+    wire_writer_free(&w);
+    return rc;
+}
+
+int wire_hear_body(struct tp *tp, const struct wire_header *header, struct wire_message *out, uint64_t deadline_ns,
+                   struct vf_error *err)
+{
+    struct wire_record record;
+
+    memset(out, 0, sizeof *out);
+    if (wire_recv_body(tp, header, &record, deadline_ns, err) != 0)
+        return -1;
+    return wire_decode(&record, out, err) != 0 ? vf_context(err, "peer %s", tp->peer) : 0;
+}
+
+int wire_hear(struct tp *tp, struct wire_message *out, uint64_t deadline_ns, struct vf_error *err)
+{
+    struct wire_header header;
+
+    memset(out, 0, sizeof *out);
+    if (wire_recv_header(tp, &header, deadline_ns, err) != 0)
+        return -1;
+    return wire_hear_body(tp, &header, out, deadline_ns, err);
+}
+
+static int fail_unexpected(const struct tp *tp, enum wire_tag due, const struct wire_message *got, struct vf_error *err)
+{
+    if (got->tag == WIRE_ABORT)
+        return vf_fail(err, (enum vf_code)got->abort.code, "peer %s: %s", tp->peer, got->abort.text);
+    if (got->tag == WIRE_REFUSED)
+        return vf_fail(err, got->verdict.code != VF_OK ? (enum vf_code)got->verdict.code : VF_INCOMPATIBLE,
+                       "peer %s: %s", tp->peer, got->verdict.text);
+    return vf_fail(err, VF_FAILED, "peer %s sent %s where %s was due", tp->peer, wire_tag_name(got->tag),
+                   wire_tag_name(due));
+}
+
+int wire_expect(struct tp *tp, enum wire_tag tag, struct wire_message *out, uint64_t deadline_ns, struct vf_error *err)
+{
+    if (wire_hear(tp, out, deadline_ns, err) != 0)
+        return -1;
+    if (out->tag == tag)
+        return 0;
+    (void)fail_unexpected(tp, tag, out, err);
+    wire_message_free(out);
+    return -1;
+}
+
+void wire_say_abort(struct tp *tp, const struct vf_error *why)
+{
+    struct wire_message message = {.tag = WIRE_ABORT, .abort.code = why->code};
+    struct vf_error ignored; /* the stream may be broken already: that is what we would be telling */
+
+    (void)snprintf(message.abort.text, sizeof message.abort.text, "%s", why->text);
+    (void)wire_say(tp, &message, vf_now_ns() + ABORT_PATIENCE_NS, &ignored);
+}
