@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "vferry/vferry.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -29,6 +30,9 @@ struct kc_host {
 int kc_connect(const char *socket_path, struct kc **out, struct vf_error *err);
 void kc_close(struct kc *kc);
 int kc_host(struct kc *kc, struct kc_host *out, struct vf_error *err);
+/* The line a kernel started with these has in kc_host.specs: "--device SPEC ... --driver FILE ...". VF_USAGE when it does not fit. */
+int kc_specs(const char *const *devices, size_t device_count, const char *const *drivers, size_t driver_count, char *out,
+             size_t out_bytes, struct vf_error *err);
 /* Ends the kernel process. Refused while it has partitions unless `force`, which drops them. */
 int kc_shutdown(struct kc *kc, bool force, struct vf_error *err);
 

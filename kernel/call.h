@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The call interface between vferryd and vferry-kernel, like an ioctl table: operations, their fixed arguments and results.
+ * A message is a head and a body, cut into SEQPACKET packets: the first carries the head and up to KCALL_PACKET_BODY bytes of
+ * body, each further one as much of the rest. Every length follows from the head, so any other length is broken framing.
+ * A call's body is its argument struct, then its tail; a reply's is its result struct, then its tail. A failed call's reply
+ * starts with struct kcall_failure instead. Both ends are on one host: numbers are in its byte order.
+ * A kernel may be older than its daemon. Layouts below, and the structs of vferry.h and client.h they carry, are frozen: a
+ * change is a new call at the end of the table and a new KCALL_VERSION.
+ */
+#ifndef KERNEL_CALL_H
+#define KERNEL_CALL_H
+
+#include "base/error.h"
+#include "kernel/client.h"
+#include "vferry/vferry.h"
+
+#include <stdint.h>
+
+#define KCALL_VERSION_MIN 1u
+#define KCALL_VERSION 1u
+
+#define KCALL_MAGIC_CALL 0x43664b56u  /* "VKfC" */
+#define KCALL_MAGIC_REPLY 0x52664b56u /* "VKfR" */
+
+/* A whole BAR chunk and its arguments travel in one packet. */
+#define KCALL_BAR_CHUNK 65536u
+#define KCALL_PACKET_BODY (KCALL_BAR_CHUNK + 512u)
+
+#define KCALL_MAX_SLOTS 64u
+#define KCALL_MAX_SLOT_BYTES (4u << 20)
+#define KCALL_MIN_PAGE 4096u
+#define KCALL_MAX_EVENTS 1024u
+/* One bit a page: 1 TiB of VRAM in 4 KiB pages. */
+#define KCALL_MAX_DIRTY_BYTES (32u << 20)
+
+enum kcall_op {
+    KCALL_HELLO = 1, /* first on every connection; its layout never changes */
+    KCALL_HOST,
+    KCALL_SHUTDOWN,
+    KCALL_ADAPTER_INFO,
+    KCALL_PARTITION_CREATE,
+    KCALL_PARTITION_DESTROY,
+    KCALL_PARTITION_INFO,
+    KCALL_PARTITION_LIST,
+    KCALL_PARTITION_PARAMS,
+    KCALL_PARTITION_FIND,
+    KCALL_PARTITION_PAUSE,
+    KCALL_PARTITION_RESUME,
+    KCALL_PARTITION_CLOCK,
+    KCALL_PARTITION_SET_EPOCH,
+    KCALL_BAR_READ,
+    KCALL_BAR_WRITE,
+    KCALL_PREPARE,
+    KCALL_SAVE_IMMUTABLE,
+    KCALL_RESTORE_IMMUTABLE,
+    KCALL_QUERY_DIRTY,
+    KCALL_SAVE_MUTABLE,
+    KCALL_RESTORE_MUTABLE,
+    KCALL_END,
+    KCALL_CHANNEL_OPEN, /* the connection is a page channel from here: KCALL_SUBMIT in, struct kcall_done out */
+    KCALL_EVENTS,
+    KCALL_OPS,
+    KCALL_SUBMIT = 0x100, /* on page channels only; answered by a completion, not by a reply */
+};
+
+struct kcall_head {
+    uint32_t magic;
+    uint32_t op;         /* a reply repeats its call's */
+    uint32_t tag;        /* a reply repeats its call's; 0 = about the connection, which is then closed */
+    uint32_t body_bytes; /* of the whole message */
+    uint32_t code;       /* replies: enum vf_code */
+    int32_t status;      /* replies: the driver's NTSTATUS, or 0 */
+};
+
+struct kcall_failure {
+    char text[sizeof((struct vf_error *)0)->text];
+    uint8_t reserved[8];
+};
+
+struct kcall_hello {
+    uint32_t min;
+    uint32_t max;
+};
+struct kcall_hello_result {
+    uint32_t version;
+    uint32_t reserved;
+};
+
+struct kcall_none {
+    uint64_t reserved;
+};
+/* KCALL_HOST: struct kc_host. */
+struct kcall_shutdown {
+    uint32_t force;
+    uint32_t reserved;
+};
+struct kcall_adapter {
+    uint32_t adapter;
+    uint32_t reserved;
+};
+struct kcall_partition { /* every call that needs no more than a partition */
+    uint64_t id;
+};
+struct kcall_create {
+    struct vf_partition_params params;
+    uint32_t incoming;
+    uint32_t reserved;
+};
+/* KCALL_PARTITION_LIST: a tail of struct vf_partition_info, at most VF_MAX_PARTITIONS. */
+struct kcall_find {
+    char name[VF_NAME_BYTES];
+};
+struct kcall_epoch {
+    uint64_t id;
+    uint64_t epoch;
+};
+struct kcall_bar {
+    uint64_t id;
+    uint64_t offset;
+    uint32_t bar;
+    uint32_t bytes; /* at most KCALL_BAR_CHUNK; a write's tail, a read's result */
+};
+struct kcall_prepare {
+    uint64_t id;
+    uint64_t job;
+    uint32_t side; /* enum kc_side */
+    uint32_t reserved;
+};
+/* KCALL_SAVE_* results and KCALL_RESTORE_* arguments: tail = first blob (the KMD's), then second (UMED's or MSI-X table). */
+struct kcall_blobs {
+    uint64_t id;
+    uint32_t first_bytes;
+    uint32_t second_bytes;
+};
+/* KCALL_RESTORE_IMMUTABLE: struct vf_reasons, on failure too. */
+struct kcall_query_dirty {
+    uint64_t id;
+    uint64_t bits_bytes; /* room the caller has; checked before the query, which clears */
+};
+struct kcall_dirty_result { /* tail: the bits in whole 64-bit words */
+    uint64_t dirty;
+};
+struct kcall_channel_open {
+    uint64_t id;
+    uint64_t slot_bytes;
+    uint32_t slots;
+    uint32_t reserved;
+};
+struct kcall_channel_result { /* the slots' memfd comes along by SCM_RIGHTS */
+    uint64_t slot_bytes;
+    uint64_t page_bytes;
+    uint32_t slots;
+    uint32_t reserved;
+};
+struct kcall_events {
+    uint64_t after;
+    uint32_t capacity;
+    uint32_t reserved;
+};
+/* KCALL_EVENTS: a tail of struct kc_event. */
+
+struct kcall_submit { /* tail: `count` page indices, 64 bits each */
+    uint32_t transfer; /* enum kc_transfer */
+    uint32_t slot;
+    uint32_t count;
+    uint32_t reserved;
+};
+struct kcall_done { /* a packet of its own, without head */
+    uint32_t slot;
+    int32_t status;
+};
+
+_Static_assert(sizeof(struct kcall_head) == 24, "frozen");
+_Static_assert(sizeof(struct kcall_failure) == 608, "frozen");
+_Static_assert(sizeof(struct kcall_create) == 120 + 8, "frozen");
+_Static_assert(sizeof(struct vf_partition_info) == 152, "frozen");
+_Static_assert(sizeof(struct vf_reasons) == 4 + VF_MAX_REASONS * 432, "frozen");
+_Static_assert(sizeof(struct kcall_bar) == 24, "frozen");
+_Static_assert(sizeof(struct kcall_submit) == 16, "frozen");
+_Static_assert(sizeof(struct kcall_done) == 8, "frozen");
+_Static_assert(sizeof(struct kc_host) == 16 + VF_TEXT_BYTES + 1024, "frozen");
+_Static_assert(sizeof(struct kc_event) == 520, "frozen");
+
+#endif

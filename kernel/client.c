@@ -1,0 +1,347 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The client library: connection, one call over it, and the calls about host and partitions. See client.h. */
+#define LOG_ROOM "kernel-client"
+#include "kernel/client_impl.h"
+
+#include "base/cleanup.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+/* ---- one call ---- */
+
+static int protocol_error(struct kc *kc, const struct kc_call *call, struct vf_error *err)
+{
+    kc->gone = true;
+    return vf_fail(err, VF_FAILED, "%s: the kernel side broke the call protocol; is it another version? restart the host", call->what);
+}
+
+static int gather_body(struct kc *kc, const struct kc_call *call, uint32_t *bytes)
+{
+    size_t total = 0;
+
+    for (size_t i = 0; i < 3; i++)
+        total += call->in[i].bytes;
+    if (kw_buffer_reserve(&kc->body, total) != 0)
+        return -1;
+    total = 0;
+    for (size_t i = 0; i < 3; i++) {
+        if (call->in[i].bytes > 0)
+            memcpy(kc->body.data + total, call->in[i].data, call->in[i].bytes);
+        total += call->in[i].bytes;
+    }
+    *bytes = (uint32_t)total;
+    return 0;
+}
+
+/* What the other side said about why it failed. */
+static int take_failure(struct kc *kc, struct kc_call *call, const struct kcall_head *head, struct vf_error *err)
+{
+    struct kcall_failure failure;
+    enum vf_code code = head->code <= VF_UNKNOWN ? (enum vf_code)head->code : VF_FAILED;
+    size_t rest;
+
+    if (head->body_bytes < sizeof failure)
+        return protocol_error(kc, call, err);
+    memcpy(&failure, kc->body.data, sizeof failure);
+    failure.text[sizeof failure.text - 1] = '\0';
+    rest = head->body_bytes - sizeof failure;
+    if (call->result_on_failure && rest == call->result_bytes)
+        memcpy(call->result, kc->body.data + sizeof failure, rest);
+    (void)vf_fail(err, code, "%s", failure.text);
+    if (err != NULL)
+        err->status = head->status;
+    return -1;
+}
+
+static int take_result(struct kc *kc, struct kc_call *call, const struct kcall_head *head, struct vf_error *err)
+{
+    const unsigned char *tail = kc->body.data + call->result_bytes;
+
+    if (head->body_bytes < call->result_bytes || head->body_bytes - call->result_bytes > call->tail_max)
+        return protocol_error(kc, call, err);
+    if (call->result_bytes > 0)
+        memcpy(call->result, kc->body.data, call->result_bytes);
+    call->tail_bytes = head->body_bytes - call->result_bytes;
+    if (call->tail_bytes == 0)
+        return 0;
+    if (call->tail_copy != NULL) {
+        *call->tail_copy = malloc(call->tail_bytes);
+        if (*call->tail_copy == NULL)
+            return vf_fail(err, VF_FAILED, "%s: out of memory", call->what);
+        memcpy(*call->tail_copy, tail, call->tail_bytes);
+    } else {
+        memcpy(call->tail, tail, call->tail_bytes);
+    }
+    return 0;
+}
+
+static int call_locked(struct kc *kc, struct kc_call *call, struct vf_error *err)
+{
+    struct kcall_head head = {.magic = KCALL_MAGIC_CALL, .op = call->op};
+    size_t limit = sizeof(struct kcall_failure) + call->result_bytes + call->tail_max;
+    size_t have = 0;
+    int failed;
+
+    if (kc->gone)
+        return vf_fail(err, VF_FAILED, "%s: " KC_GONE, call->what);
+    if (gather_body(kc, call, &head.body_bytes) != 0)
+        return vf_fail(err, VF_FAILED, "%s: out of memory", call->what);
+    if (++kc->tag == 0)
+        kc->tag = 1;
+    head.tag = kc->tag;
+    failed = kw_send(kc->fd, &head, kc->body.data, -1);
+    /* A send that failed may have left a last word behind: "too many connections". */
+    if (failed == 0 || failed == -EPIPE)
+        failed = kw_recv_head(kc->fd, KCALL_MAGIC_REPLY, &head, &kc->body, &have, call->passed_fd);
+    if (failed == -EPROTO || (failed == 0 && (head.body_bytes > limit || (head.tag != kc->tag && head.tag != 0))))
+        return protocol_error(kc, call, err);
+    if (failed == 0)
+        failed = kw_recv_rest(kc->fd, &head, &kc->body, have);
+    if (failed != 0) {
+        kc->gone = true;
+        if (failed == -ENODATA || failed == -EPIPE)
+            return vf_fail(err, call->op == KCALL_HELLO ? VF_UNREACHABLE : VF_FAILED, "%s: " KC_GONE, call->what);
+        return vf_fail_errno(err, VF_FAILED, -failed, "%s: call to the kernel side", call->what);
+    }
+    if (head.tag == 0)
+        kc->gone = true;
+    return head.code == VF_OK && head.tag != 0 ? take_result(kc, call, &head, err) : take_failure(kc, call, &head, err);
+}
+
+int kc_call(struct kc *kc, struct kc_call *call, struct vf_error *err)
+{
+    int result;
+
+    call->tail_bytes = 0;
+    if (call->passed_fd != NULL)
+        *call->passed_fd = -1;
+    (void)pthread_mutex_lock(&kc->lock);
+    result = call_locked(kc, call, err);
+    (void)pthread_mutex_unlock(&kc->lock);
+    if (result != 0 && call->passed_fd != NULL && *call->passed_fd >= 0)
+        (void)close(vf_take_fd(call->passed_fd));
+    return result;
+}
+
+int kc_call_partition(struct kc *kc, uint32_t op, const char *what, uint64_t id, struct vf_error *err)
+{
+    struct kcall_partition args = {id};
+    struct kc_call call = {.op = op, .what = what, .in = {{&args, sizeof args}}};
+
+    return kc_call(kc, &call, err);
+}
+
+/* ---- connection ---- */
+
+int kc_dial(const char *socket_path, int *fd, struct vf_error *err)
+{
+    struct sockaddr_un address;
+    cleanup_close int dir_fd = -1;
+    cleanup_close int dialled = -1;
+    int failed = kw_address(socket_path, &address, &dir_fd);
+
+    if (failed != 0)
+        return vf_fail_errno(err, VF_UNREACHABLE, -failed, "kernel side at %s", socket_path);
+    dialled = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    if (dialled < 0)
+        return vf_fail_errno(err, VF_FAILED, errno, "make a socket");
+    kw_socket_prepare(dialled);
+    if (connect(dialled, (const struct sockaddr *)&address, sizeof address) != 0)
+        return vf_fail_errno(err, VF_UNREACHABLE, errno, "kernel side at %s", socket_path);
+    *fd = vf_take_fd(&dialled);
+    return 0;
+}
+
+static int hello(struct kc *kc, struct vf_error *err)
+{
+    struct kcall_hello args = {KCALL_VERSION_MIN, KCALL_VERSION};
+    struct kcall_hello_result result;
+    struct kc_call call = {.op = KCALL_HELLO, .what = "connect to the kernel side", .in = {{&args, sizeof args}},
+                           .result = &result, .result_bytes = sizeof result};
+
+    if (kc_call(kc, &call, err) != 0)
+        return -1;
+    if (result.version < KCALL_VERSION_MIN || result.version > KCALL_VERSION)
+        return vf_fail(err, VF_INCOMPATIBLE, "kernel side chose call interface %u, which was not offered; restart the host",
+                       result.version);
+    kc->version = result.version;
+    return 0;
+}
+
+int kc_connect(const char *socket_path, struct kc **out, struct vf_error *err)
+{
+    struct kc *kc = calloc(1, sizeof *kc);
+
+    if (kc == NULL)
+        return vf_fail(err, VF_FAILED, "connect to the kernel side: out of memory");
+    kc->fd = -1;
+    (void)pthread_mutex_init(&kc->lock, NULL);
+    if (kc_dial(socket_path, &kc->fd, err) != 0 || hello(kc, err) != 0) {
+        kc_close(kc);
+        return -1;
+    }
+    *out = kc;
+    return 0;
+}
+
+void kc_close(struct kc *kc)
+{
+    if (kc == NULL)
+        return;
+    if (kc->fd >= 0)
+        (void)close(kc->fd);
+    (void)pthread_mutex_destroy(&kc->lock);
+    kw_buffer_free(&kc->body);
+    free(kc);
+}
+
+/* ---- host and adapters ---- */
+
+int kc_host(struct kc *kc, struct kc_host *out, struct vf_error *err)
+{
+    struct kcall_none args = {0};
+    struct kc_call call = {.op = KCALL_HOST, .what = "ask the kernel side about itself", .in = {{&args, sizeof args}},
+                           .result = out, .result_bytes = sizeof *out};
+
+    if (kc_call(kc, &call, err) != 0)
+        return -1;
+    out->version[sizeof out->version - 1] = '\0';
+    out->specs[sizeof out->specs - 1] = '\0';
+    return 0;
+}
+
+int kc_specs(const char *const *devices, size_t device_count, const char *const *drivers, size_t driver_count,
+             char *out, size_t out_bytes, struct vf_error *err)
+{
+    size_t used = 0;
+
+    out[0] = '\0';
+    for (size_t i = 0; i < device_count + driver_count; i++) {
+        bool device = i < device_count;
+        int length = snprintf(out + used, out_bytes - used, "%s--%s %s", used > 0 ? " " : "", device ? "device" : "driver",
+                              device ? devices[i] : drivers[i - device_count]);
+
+        if (length < 0 || (size_t)length >= out_bytes - used)
+            return vf_fail(err, VF_USAGE, "devices and drivers: %zu bytes of options at most; use shorter paths", out_bytes - 1);
+        used += (size_t)length;
+    }
+    return 0;
+}
+
+int kc_shutdown(struct kc *kc, bool force, struct vf_error *err)
+{
+    struct kcall_shutdown args = {.force = force};
+    struct kc_call call = {.op = KCALL_SHUTDOWN, .what = "end the kernel side", .in = {{&args, sizeof args}}};
+    char byte;
+
+    if (kc_call(kc, &call, err) != 0)
+        return -1;
+    /* This connection is the last thing the kernel side lets go of: its end is the end of everything there. */
+    (void)pthread_mutex_lock(&kc->lock);
+    kc->gone = true;
+    while (recv(kc->fd, &byte, sizeof byte, 0) > 0 || errno == EINTR)
+        errno = 0;
+    (void)pthread_mutex_unlock(&kc->lock);
+    return 0;
+}
+
+int kc_adapter_info(struct kc *kc, uint32_t adapter, struct vf_adapter_info *out, struct vf_error *err)
+{
+    struct kcall_adapter args = {.adapter = adapter};
+    struct kc_call call = {.op = KCALL_ADAPTER_INFO, .what = "show adapter", .in = {{&args, sizeof args}}, .result = out,
+                           .result_bytes = sizeof *out};
+
+    return kc_call(kc, &call, err);
+}
+
+/* ---- partitions ---- */
+
+int kc_partition_create(struct kc *kc, const struct vf_partition_params *params, bool incoming, struct vf_partition_info *out,
+                        struct vf_error *err)
+{
+    struct kcall_create args = {.params = *params, .incoming = incoming};
+    struct kc_call call = {.op = KCALL_PARTITION_CREATE, .what = "create partition", .in = {{&args, sizeof args}}, .result = out,
+                           .result_bytes = sizeof *out};
+
+    return kc_call(kc, &call, err);
+}
+
+int kc_partition_destroy(struct kc *kc, uint64_t id, struct vf_error *err)
+{
+    return kc_call_partition(kc, KCALL_PARTITION_DESTROY, "remove partition", id, err);
+}
+
+int kc_partition_info(struct kc *kc, uint64_t id, struct vf_partition_info *out, struct vf_error *err)
+{
+    struct kcall_partition args = {id};
+    struct kc_call call = {.op = KCALL_PARTITION_INFO, .what = "show partition", .in = {{&args, sizeof args}}, .result = out,
+                           .result_bytes = sizeof *out};
+
+    return kc_call(kc, &call, err);
+}
+
+int kc_partition_list(struct kc *kc, struct vf_partition_info **list, size_t *count, struct vf_error *err)
+{
+    struct kcall_none args = {0};
+    void *tail = NULL;
+    struct kc_call call = {.op = KCALL_PARTITION_LIST, .what = "list partitions", .in = {{&args, sizeof args}},
+                           .tail_max = VF_MAX_PARTITIONS * sizeof **list, .tail_copy = &tail};
+
+    *list = NULL;
+    *count = 0;
+    if (kc_call(kc, &call, err) != 0)
+        return -1;
+    *list = tail;
+    *count = call.tail_bytes / sizeof **list;
+    return 0;
+}
+
+int kc_partition_params(struct kc *kc, uint64_t id, struct vf_partition_params *out, struct vf_error *err)
+{
+    struct kcall_partition args = {id};
+    struct kc_call call = {.op = KCALL_PARTITION_PARAMS, .what = "creation parameters of a partition", .in = {{&args, sizeof args}},
+                           .result = out, .result_bytes = sizeof *out};
+
+    return kc_call(kc, &call, err);
+}
+
+int kc_partition_find(struct kc *kc, const char *name, struct vf_partition_info *out, struct vf_error *err)
+{
+    struct kcall_find args = {0};
+    struct kc_call call = {.op = KCALL_PARTITION_FIND, .what = "find partition", .in = {{&args, sizeof args}}, .result = out,
+                           .result_bytes = sizeof *out};
+
+    if (strlen(name) >= sizeof args.name)
+        return vf_fail(err, VF_FAILED, "no partition %.80s: names have at most %u characters", name, VF_NAME_BYTES - 1);
+    memcpy(args.name, name, strlen(name));
+    return kc_call(kc, &call, err);
+}
+
+int kc_partition_pause(struct kc *kc, uint64_t id, struct vf_error *err)
+{
+    return kc_call_partition(kc, KCALL_PARTITION_PAUSE, "pause partition", id, err);
+}
+
+int kc_partition_resume(struct kc *kc, uint64_t id, struct vf_error *err)
+{
+    return kc_call_partition(kc, KCALL_PARTITION_RESUME, "resume partition", id, err);
+}
+
+int kc_partition_clock(struct kc *kc, uint64_t id, struct vf_partition_clock *out, struct vf_error *err)
+{
+    struct kcall_partition args = {id};
+    struct kc_call call = {.op = KCALL_PARTITION_CLOCK, .what = "clock of a partition", .in = {{&args, sizeof args}}, .result = out,
+                           .result_bytes = sizeof *out};
+
+    return kc_call(kc, &call, err);
+}
+
+int kc_partition_set_epoch(struct kc *kc, uint64_t id, uint64_t epoch, struct vf_error *err)
+{
+    struct kcall_epoch args = {id, epoch};
+    struct kc_call call = {.op = KCALL_PARTITION_SET_EPOCH, .what = "set epoch", .in = {{&args, sizeof args}}};
+
+    return kc_call(kc, &call, err);
+}

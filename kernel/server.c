@@ -1,0 +1,469 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The server's life: lock, socket, accepting, reaping, and when a kernel may end. See server.h. */
+#define LOG_ROOM "kernel"
+#include "kernel/server_impl.h"
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "base/size.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/file.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+
+static const char *const state_names[KS_STATES] = {"new", "calls", "channel", "closed"};
+static const uint64_t state_arcs[KS_STATES] = {
+    [KS_NEW] = VF_ARC(KS_CALLS) | VF_ARC(KS_CLOSED),
+    [KS_CALLS] = VF_ARC(KS_CHANNEL) | VF_ARC(KS_CLOSED),
+    [KS_CHANNEL] = VF_ARC(KS_CLOSED),
+};
+static const struct vf_fsm_table conn_table = {"connection", state_names, state_arcs, KS_STATES};
+
+static void server_lock(struct ks_server *server)
+{
+    (void)pthread_mutex_lock(&server->lock);
+}
+
+static void server_unlock(struct ks_server *server)
+{
+    (void)pthread_mutex_unlock(&server->lock);
+}
+
+static void wake(struct ks_server *server)
+{
+    /* Fails only when the counter is full, and then the thread is awake anyway. */
+    (void)eventfd_write(server->wake_fd, 1);
+}
+
+void ks_event(void *server, const char *kind, const char *text)
+{
+    ks_events_add(&((struct ks_server *)server)->events, kind, text);
+}
+
+/* ---- opening ---- */
+
+static int take_lock(struct ks_server *server, const char *state_dir, struct vf_error *err)
+{
+    cleanup_free char *path = NULL;
+
+    if (asprintf(&path, "%s/%s", state_dir, KS_LOCK_NAME) < 0) {
+        path = NULL;
+        return vf_fail(err, VF_FAILED, "start of the kernel side: out of memory");
+    }
+    server->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (server->lock_fd < 0)
+        return vf_fail_errno(err, VF_FAILED, errno, "open %s", path);
+    if (flock(server->lock_fd, LOCK_EX | LOCK_NB) == 0)
+        return 0;
+    if (errno == EWOULDBLOCK)
+        return vf_fail(err, VF_FAILED, "state directory %s: another vferry-kernel runs on it; use it or end it first", state_dir);
+    return vf_fail_errno(err, VF_FAILED, errno, "lock %s", path);
+}
+
+static int bind_and_listen(struct ks_server *server, struct vf_error *err)
+{
+    struct sockaddr_un address;
+    cleanup_close int dir_fd = -1;
+    int failed = kw_address(server->socket_path, &address, &dir_fd);
+
+    if (failed != 0)
+        return vf_fail_errno(err, VF_FAILED, -failed, "socket %s", server->socket_path);
+    server->listen_fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (server->listen_fd < 0)
+        return vf_fail_errno(err, VF_FAILED, errno, "make a socket");
+    /* The lock is ours, so whatever socket lies there belonged to a kernel that is dead. */
+    if (unlink(address.sun_path) != 0 && errno != ENOENT)
+        return vf_fail_errno(err, VF_FAILED, errno, "remove the stale %s", server->socket_path);
+    /* The file gets its mode with bind: no moment in which others could connect. */
+    if (fchmod(server->listen_fd, 0600) != 0 ||
+        bind(server->listen_fd, (const struct sockaddr *)&address, sizeof address) != 0 ||
+        listen(server->listen_fd, (int)KS_MAX_CONNECTIONS) != 0)
+        return vf_fail_errno(err, VF_FAILED, errno, "listen on %s", server->socket_path);
+    return 0;
+}
+
+int ks_open(const struct ks_config *config, struct ks_server **out, struct vf_error *err)
+{
+    struct ks_server *server = calloc(1, sizeof *server);
+
+    if (server == NULL)
+        return vf_fail(err, VF_FAILED, "start of the kernel side: out of memory");
+    server->lock_fd = server->listen_fd = server->wake_fd = server->farewell_fd = -1;
+    server->signal_fd = config->signal_fd;
+    server->idle_ms = config->idle_ms;
+    (void)snprintf(server->specs, sizeof server->specs, "%s", config->specs != NULL ? config->specs : "");
+    (void)pthread_mutex_init(&server->lock, NULL);
+    (void)pthread_cond_init(&server->changed, NULL);
+    ks_events_init(&server->events);
+    server->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (server->wake_fd < 0) {
+        (void)vf_fail_errno(err, VF_FAILED, errno, "make an eventfd");
+        goto failed;
+    }
+    if (take_lock(server, config->state_dir, err) != 0)
+        goto failed;
+    if (asprintf(&server->socket_path, "%s/%s", config->state_dir, KS_SOCKET_NAME) < 0) {
+        server->socket_path = NULL;
+        (void)vf_fail(err, VF_FAILED, "start of the kernel side: out of memory");
+        goto failed;
+    }
+    if (bind_and_listen(server, err) != 0)
+        goto failed;
+    *out = server;
+    return 0;
+
+failed:
+    ks_close(server);
+    return -1;
+}
+
+static void stop_listening(struct ks_server *server)
+{
+    struct sockaddr_un address;
+    cleanup_close int dir_fd = -1;
+
+    if (server->listen_fd < 0)
+        return;
+    (void)close(vf_take_fd(&server->listen_fd));
+    if (kw_address(server->socket_path, &address, &dir_fd) == 0 && unlink(address.sun_path) != 0 && errno != ENOENT)
+        log_warn("cannot remove %s: %s", server->socket_path, strerrordesc_np(errno));
+}
+
+void ks_close(struct ks_server *server)
+{
+    if (server == NULL)
+        return;
+    stop_listening(server);
+    if (server->lock_fd >= 0)
+        (void)close(server->lock_fd);
+    if (server->farewell_fd >= 0)
+        (void)close(server->farewell_fd);
+    if (server->wake_fd >= 0)
+        (void)close(server->wake_fd);
+    ks_events_destroy(&server->events);
+    (void)pthread_cond_destroy(&server->changed);
+    (void)pthread_mutex_destroy(&server->lock);
+    free(server->socket_path);
+    free(server);
+}
+
+/* ---- when it may end ---- */
+
+/* How many partitions there are; all the world when dxgk cannot say, for then nothing may be thrown away. */
+static size_t partition_count(struct ks_server *server)
+{
+    struct vf_error err = VF_ERROR_INIT;
+    struct vf_partition_info none;
+    size_t count = 0;
+
+    if (dxgk_partition_list(server->dxgk, &none, 0, &count, &err) != 0) {
+        log_error("cannot count the partitions: %s", err.text);
+        return SIZE_MAX;
+    }
+    return count;
+}
+
+bool ks_begin_end(struct ks_server *server, bool force, size_t *partitions)
+{
+    bool may;
+
+    server_lock(server);
+    *partitions = partition_count(server);
+    may = force || (*partitions == 0 && server->creating == 0);
+    if (may)
+        server->ending = true;
+    server_unlock(server);
+    return may;
+}
+
+bool ks_create_begin(struct ks_server *server)
+{
+    bool may;
+
+    server_lock(server);
+    may = !server->ending;
+    if (may)
+        server->creating++;
+    server_unlock(server);
+    return may;
+}
+
+void ks_create_end(struct ks_server *server)
+{
+    server_lock(server);
+    server->creating--;
+    server_unlock(server);
+}
+
+void ks_stop(struct ks_server *server)
+{
+    server_lock(server);
+    server->stop = true;
+    server->ending = true;
+    server_unlock(server);
+    wake(server);
+}
+
+static void take_signal(struct ks_server *server)
+{
+    struct signalfd_siginfo info;
+    size_t partitions;
+
+    if (read(server->signal_fd, &info, sizeof info) != (ssize_t)sizeof info)
+        return;
+    if (ks_begin_end(server, false, &partitions)) {
+        log_info("signal %" PRIu32 ": ending", info.ssi_signo);
+        ks_stop(server);
+    } else {
+        log_warn("signal %" PRIu32 " ignored: partitions live here, and a host does not end by accident; "
+                 "use \"vferry host stop --force\"", info.ssi_signo);
+    }
+}
+
+/* ---- connections ---- */
+
+static bool peer_hung_up(int fd)
+{
+    struct pollfd look = {.fd = fd, .events = POLLRDHUP};
+
+    return poll(&look, 1, 0) > 0 && (look.revents & (POLLHUP | POLLRDHUP | POLLERR)) != 0;
+}
+
+void ks_await_abandoned_channels(struct ks_server *server, uint64_t id)
+{
+    bool again = true;
+
+    server_lock(server);
+    while (again) {
+        again = false;
+        for (struct ks_conn *conn = server->conns; conn != NULL; conn = conn->next) {
+            if (conn->channel_of == id && peer_hung_up(conn->fd))
+                again = true;
+        }
+        if (again)
+            (void)pthread_cond_wait(&server->changed, &server->lock);
+    }
+    server_unlock(server);
+}
+
+static void *conn_thread(void *arg)
+{
+    struct ks_conn *conn = arg;
+    struct ks_server *server = conn->server;
+
+    (void)prctl(PR_SET_NAME, conn->state.id);
+    ks_conn_serve(conn);
+    server_lock(server);
+    conn->finished = true;
+    if (!conn->farewell)
+        (void)shutdown(conn->fd, SHUT_RDWR); /* its client learns now, not at the reaping */
+    (void)pthread_cond_broadcast(&server->changed);
+    server_unlock(server);
+    wake(server);
+    return NULL;
+}
+
+static void reap(struct ks_server *server)
+{
+    struct ks_conn *gone = NULL;
+
+    server_lock(server);
+    for (struct ks_conn **link = &server->conns; *link != NULL;) {
+        struct ks_conn *conn = *link;
+
+        if (!conn->finished) {
+            link = &conn->next;
+            continue;
+        }
+        *link = conn->next;
+        conn->next = gone;
+        gone = conn;
+        server->conn_count--;
+    }
+    server_unlock(server);
+    while (gone != NULL) {
+        struct ks_conn *conn = gone;
+
+        gone = conn->next;
+        (void)pthread_join(conn->thread, NULL);
+        (void)close(conn->fd);
+        kw_buffer_free(&conn->in);
+        kw_buffer_free(&conn->out);
+        free(conn);
+    }
+}
+
+/* Tells a client why it is not served; tag 0 = about the connection. It is closed right after, and it is new: the socket
+ * has room, so nothing blocks. */
+static void refuse(int fd, const char *why)
+{
+    struct kcall_failure failure = {0};
+    struct kcall_head head = {KCALL_MAGIC_REPLY, 0, 0, sizeof failure, VF_FAILED, 0};
+
+    (void)snprintf(failure.text, sizeof failure.text, "%s", why);
+    if (kw_send(fd, &head, &failure, -1) != 0)
+        log_debug("a refused client did not wait for the reason");
+    log_warn("connection refused: %s", why);
+}
+
+/* The socket's mode says the same; a directory that was opened to others must not change it. */
+static bool peer_allowed(int fd)
+{
+    struct ucred peer;
+    socklen_t bytes = sizeof peer;
+
+    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &bytes) == 0 && (peer.uid == geteuid() || peer.uid == 0);
+}
+
+static int start_conn(struct ks_server *server, int fd)
+{
+    static unsigned numbers; /* accepting thread only */
+    struct ks_conn *conn = calloc(1, sizeof *conn);
+    char id[16];
+    int failed;
+
+    if (conn == NULL)
+        return ENOMEM;
+    conn->server = server;
+    conn->fd = fd;
+    (void)snprintf(id, sizeof id, "kc-%u", ++numbers);
+    vf_fsm_init(&conn->state, &conn_table, id, KS_NEW);
+    server_lock(server);
+    conn->next = server->conns;
+    server->conns = conn;
+    server->conn_count++;
+    failed = pthread_create(&conn->thread, NULL, conn_thread, conn);
+    if (failed != 0) {
+        server->conns = conn->next;
+        server->conn_count--;
+        free(conn);
+    }
+    server_unlock(server);
+    return failed;
+}
+
+static void accept_one(struct ks_server *server)
+{
+    cleanup_close int fd = accept4(server->listen_fd, NULL, NULL, SOCK_CLOEXEC);
+    unsigned count;
+
+    if (fd < 0) {
+        if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
+            log_warn("accept: %s", strerrordesc_np(errno));
+        return;
+    }
+    server_lock(server);
+    count = server->conn_count;
+    server_unlock(server);
+    kw_socket_prepare(fd);
+    if (!peer_allowed(fd)) {
+        refuse(fd, "the kernel side serves its own user only; run as that user");
+    } else if (count >= KS_MAX_CONNECTIONS) {
+        refuse(fd, "the kernel side has too many connections (128); close some and try again");
+    } else if (start_conn(server, fd) != 0) {
+        refuse(fd, "the kernel side has no memory for another connection; close some and try again");
+    } else {
+        fd = -1;
+    }
+}
+
+static void end_connections(struct ks_server *server)
+{
+    bool left = true;
+
+    stop_listening(server);
+    while (left) {
+        server_lock(server);
+        for (struct ks_conn *conn = server->conns; conn != NULL; conn = conn->next) {
+            if (!conn->farewell)
+                (void)shutdown(conn->fd, SHUT_RDWR);
+        }
+        for (struct ks_conn *conn = server->conns; conn != NULL; conn = conn->next) {
+            while (!conn->finished)
+                (void)pthread_cond_wait(&server->changed, &server->lock);
+        }
+        left = server->conns != NULL;
+        server_unlock(server);
+        reap(server);
+    }
+}
+
+/* ---- the accepting thread ---- */
+
+static bool stop_wanted(struct ks_server *server)
+{
+    bool stop;
+
+    server_lock(server);
+    stop = server->stop;
+    server_unlock(server);
+    return stop;
+}
+
+/* Milliseconds to wait for work: -1 while anyone or anything needs this kernel, 0 when it was idle for long enough.
+ * Without a connection nothing can make a partition, so looking again at each wake-up is enough. */
+static int idle_left(struct ks_server *server, uint64_t *idle_since)
+{
+    unsigned conns;
+    uint64_t now = vf_now_ns();
+    uint64_t passed;
+
+    server_lock(server);
+    conns = server->conn_count;
+    server_unlock(server);
+    if (conns > 0 || partition_count(server) > 0) {
+        *idle_since = 0;
+        return -1;
+    }
+    if (*idle_since == 0)
+        *idle_since = now;
+    passed = (now - *idle_since) / 1000000u;
+    return passed >= (uint64_t)server->idle_ms ? 0 : server->idle_ms - (int)passed;
+}
+
+static int wait_for_work(struct ks_server *server, uint64_t *idle_since, struct vf_error *err)
+{
+    struct pollfd fds[3] = {
+        {.fd = server->listen_fd, .events = POLLIN},
+        {.fd = server->wake_fd, .events = POLLIN},
+        {.fd = server->signal_fd, .events = POLLIN},
+    };
+    int timeout = idle_left(server, idle_since);
+    int ready = poll(fds, 3, timeout);
+    eventfd_t count;
+
+    if (ready < 0)
+        return errno == EINTR ? 0 : vf_fail_errno(err, VF_FAILED, errno, "poll");
+    if (ready == 0 && timeout == 0) {
+        log_info("no daemon and no partitions for %d ms: ending", server->idle_ms);
+        ks_stop(server);
+    }
+    if ((fds[1].revents & POLLIN) != 0)
+        (void)eventfd_read(server->wake_fd, &count);
+    reap(server); /* before accepting: a client that closed its connection has its place back */
+    if ((fds[2].revents & POLLIN) != 0)
+        take_signal(server);
+    if ((fds[0].revents & POLLIN) != 0)
+        accept_one(server);
+    return 0;
+}
+
+int ks_run(struct ks_server *server, struct dxgk *dxgk, struct vf_error *err)
+{
+    uint64_t idle_since = 0;
+    int result = 0;
+
+    server->dxgk = dxgk;
+    while (result == 0 && !stop_wanted(server))
+        result = wait_for_work(server, &idle_since, err);
+    end_connections(server);
+    return result;
+}

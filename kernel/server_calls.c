@@ -1,0 +1,389 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The table of calls and what each does: checks of what the client sent, the dxgk function, its result. A handler finds its
+ * argument struct whole and its tail no longer than the table allows; everything inside both is still a stranger's word.
+ */
+#define LOG_ROOM "kernel"
+#include "kernel/server_impl.h"
+
+#include "base/log.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static int exact(const struct ks_call *call, const char *what, size_t tail_bytes, struct vf_error *err)
+{
+    if (call->tail_bytes == tail_bytes)
+        return 0;
+    return vf_fail(err, VF_USAGE, "%s: %zu bytes of data given, %zu announced", what, call->tail_bytes, tail_bytes);
+}
+
+static int check_name(const char *name, struct vf_error *err)
+{
+    /* vf_name_valid looks at VF_NAME_BYTES bytes at most, so a name without its end is refused there. */
+    if (vf_name_valid(name))
+        return 0;
+    return vf_fail(err, VF_USAGE, "partition name: letters, digits, '.', '_' and '-', at most %u of them", VF_NAME_BYTES - 1);
+}
+
+/* ---- host, adapters, events ---- */
+
+static int call_host(struct ks_call *call, struct vf_error *err)
+{
+    struct ks_server *server = call->server;
+    struct kc_host *host = ks_result(call, sizeof *host, err);
+    struct vf_partition_info none;
+    size_t count = 0;
+
+    if (host == NULL || dxgk_partition_list(server->dxgk, &none, 0, &count, err) != 0)
+        return -1;
+    host->interface_version = call->conn->version;
+    host->kernel_pid = getpid();
+    host->adapters = (uint32_t)dxgk_adapter_count(server->dxgk);
+    host->partitions = (uint32_t)count;
+    (void)snprintf(host->version, sizeof host->version, "%s", VFERRY_VERSION);
+    (void)snprintf(host->specs, sizeof host->specs, "%s", server->specs);
+    return 0;
+}
+
+static int call_shutdown(struct ks_call *call, struct vf_error *err)
+{
+    const struct kcall_shutdown *args = call->args;
+    struct ks_server *server = call->server;
+    size_t partitions;
+
+    if (!ks_begin_end(server, args->force != 0, &partitions))
+        return vf_fail(err, VF_FAILED, "end of the kernel side: it has partitions (%zu, or one being made); remove them or use "
+                       "--force, which drops them", partitions);
+    if (partitions > 0)
+        log_warn("forced end: %zu partitions are dropped", partitions);
+    (void)pthread_mutex_lock(&server->lock);
+    if (server->farewell_fd < 0) {
+        server->farewell_fd = dup(call->conn->fd);
+        call->conn->farewell = server->farewell_fd >= 0;
+    }
+    (void)pthread_mutex_unlock(&server->lock);
+    call->stop_after = true;
+    return 0;
+}
+
+static int call_adapter_info(struct ks_call *call, struct vf_error *err)
+{
+    const struct kcall_adapter *args = call->args;
+    struct vf_adapter_info *info = ks_result(call, sizeof *info, err);
+
+    return info == NULL ? -1 : dxgk_adapter_info(call->server->dxgk, args->adapter, info, err);
+}
+
+static int call_events(struct ks_call *call, struct vf_error *err)
+{
+    const struct kcall_events *args = call->args;
+    uint32_t capacity = args->capacity < KCALL_MAX_EVENTS ? args->capacity : KCALL_MAX_EVENTS;
+    struct kc_event *events = ks_result(call, capacity * sizeof *events, err);
+
+    if (events == NULL)
+        return -1;
+    call->result_bytes = ks_events_read(&call->server->events, args->after, events, capacity) * sizeof *events;
+    return 0;
+}
+
+/* ---- partitions ---- */
+
+static int call_create(struct ks_call *call, struct vf_error *err)
+{
+    const struct kcall_create *args = call->args;
+    struct vf_partition_info *info;
+    int result;
+
+    if (check_name(args->params.name, err) != 0)
+        return -1;
+    if (args->incoming > 1)
+        return vf_fail(err, VF_USAGE, "create partition: incoming is 0 or 1");
+    info = ks_result(call, sizeof *info, err);
+    if (info == NULL)
+        return -1;
+    if (!ks_create_begin(call->server))
+        return vf_fail(err, VF_FAILED, "create partition: the kernel side is ending; start the host again");
+    result = dxgk_partition_create(call->server->dxgk, &args->params, args->incoming == 1, info, err);
+    ks_create_end(call->server);
+    return result;
+}
+
+static int call_destroy(struct ks_call *call, struct vf_error *err)
+{
+    const struct kcall_partition *args = call->args;
+
+    ks_await_abandoned_channels(call->server, args->id);
+    return dxgk_partition_destroy(call->server->dxgk, args->id, err);
+}
+
+static int call_info(struct ks_call *call, struct vf_error *err)
+{
+    const struct kcall_partition *args = call->args;
+    struct vf_partition_info *info = ks_result(call, sizeof *info, err);
+
+    return info == NULL ? -1 : dxgk_partition_info(call->server->dxgk, args->id, info, err);
+}
+
+static int call_list(struct ks_call *call, struct vf_error *err)
+{
+    struct vf_partition_info *list = ks_result(call, VF_MAX_PARTITIONS * sizeof *list, err);
+    size_t count = 0;
+
+    if (list == NULL || dxgk_partition_list(call->server->dxgk, list, VF_MAX_PARTITIONS, &count, err) != 0)
+        return -1;
+    call->result_bytes = (count < VF_MAX_PARTITIONS ? count : VF_MAX_PARTITIONS) * sizeof *list;
+    return 0;
+}
+
+static int call_params(struct ks_call *call, struct vf_error *err)
+{
+    const struct kcall_partition *args = call->args;
+    struct vf_partition_params *params = ks_result(call, sizeof *params, err);
+
+    return params == NULL ? -1 : dxgk_partition_params(call->server->dxgk, args->id, params, err);
+}
+
+static int call_find(struct ks_call *call, struct vf_error *err)
+{
+    const struct kcall_find *args = call->args;
+    struct vf_partition_info *list;
+    size_t count = 0;
+
+    if (check_name(args->name, err) != 0 || call_list(call, err) != 0)
+        return -1;
+    list = (struct vf_partition_info *)(void *)(call->conn->out.data + sizeof(struct kcall_failure));
+    count = call->result_bytes / sizeof *list;
+    for (size_t i = 0; i < count; i++) {
+        if (strncmp(list[i].name, args->name, sizeof list[i].name) == 0) {
+            list[0] = list[i];
+            call->result_bytes = sizeof *list;
+            return 0;
+        }
+    }
+    return vf_fail(err, VF_FAILED, "no partition %s; \"vferry partition list\" shows them", args->name);
+}
+
+static int call_pause(struct ks_call *call, struct vf_error *err)
+{
+    return dxgk_partition_pause(call->server->dxgk, ((const struct kcall_partition *)call->args)->id, err);
+}
+
+static int call_resume(struct ks_call *call, struct vf_error *err)
+{
+    return dxgk_partition_resume(call->server->dxgk, ((const struct kcall_partition *)call->args)->id, err);
+}
+
+static int call_clock(struct ks_call *call, struct vf_error *err)
+{
+    const struct kcall_partition *args = call->args;
+    struct vf_partition_clock *moments = ks_result(call, sizeof *moments, err);
+
+    return moments == NULL ? -1 : dxgk_partition_clock(call->server->dxgk, args->id, moments, err);
+}
+
+static int call_set_epoch(struct ks_call *call, struct vf_error *err)
+{
+    const struct kcall_epoch *args = call->args;
+
+    return dxgk_partition_set_epoch(call->server->dxgk, args->id, args->epoch, err);
+}
+
+static int check_bar(const struct kcall_bar *args, struct vf_error *err)
+{
+    if (args->bytes == 0 || args->bytes > KCALL_BAR_CHUNK || args->offset > UINT64_MAX - args->bytes)
+        return vf_fail(err, VF_USAGE, "BAR %" PRIu32 ": %" PRIu32 " bytes at 0x%" PRIx64 ": 1 to %u bytes at a time, inside the BAR",
+                       args->bar, args->bytes, args->offset, KCALL_BAR_CHUNK);
+    return 0;
+}
+
+static int call_bar_read(struct ks_call *call, struct vf_error *err)
+{
+    const struct kcall_bar *args = call->args;
+    void *data;
+
+    if (check_bar(args, err) != 0)
+        return -1;
+    data = ks_result(call, args->bytes, err);
+    if (data == NULL)
+        return -1;
+    return dxgk_partition_bar_read(call->server->dxgk, args->id, args->bar, args->offset, data, args->bytes, err);
+}
+
+static int call_bar_write(struct ks_call *call, struct vf_error *err)
+{
+    const struct kcall_bar *args = call->args;
+
+    if (check_bar(args, err) != 0 || exact(call, "BAR write", args->bytes, err) != 0)
+        return -1;
+    return dxgk_partition_bar_write(call->server->dxgk, args->id, args->bar, args->offset, call->tail, args->bytes, err);
+}
+
+/* ---- live migration ---- */
+
+static int call_prepare(struct ks_call *call, struct vf_error *err)
+{
+    const struct kcall_prepare *args = call->args;
+
+    if (args->side != KC_SOURCE && args->side != KC_TARGET)
+        return vf_fail(err, VF_USAGE, "prepare migration: side is source or target");
+    return dxgk_migration_prepare(call->server->dxgk, args->id, args->side == KC_SOURCE ? DXGK_SOURCE : DXGK_TARGET, args->job,
+                                  err);
+}
+
+typedef int save_fn(struct dxgk *dxgk, uint64_t id, struct dxgk_blob *first, struct dxgk_blob *second, struct vf_error *err);
+
+static int reply_blobs(struct ks_call *call, uint64_t id, const struct dxgk_blob *first, const struct dxgk_blob *second,
+                       struct vf_error *err)
+{
+    struct kcall_blobs *result;
+
+    if (first->bytes > VF_MAX_MIGRATION_BLOB || second->bytes > VF_MAX_MIGRATION_BLOB)
+        return vf_fail(err, VF_FAILED, "save migration data: the driver gave %zu and %zu bytes, %u each is the most", first->bytes,
+                       second->bytes, VF_MAX_MIGRATION_BLOB);
+    result = ks_result(call, sizeof *result + first->bytes + second->bytes, err);
+    if (result == NULL)
+        return -1;
+    result->id = id;
+    result->first_bytes = (uint32_t)first->bytes;
+    result->second_bytes = (uint32_t)second->bytes;
+    if (first->bytes > 0)
+        memcpy(result + 1, first->data, first->bytes);
+    if (second->bytes > 0)
+        memcpy((unsigned char *)(result + 1) + first->bytes, second->data, second->bytes);
+    return 0;
+}
+
+static int save(struct ks_call *call, save_fn *function, struct vf_error *err)
+{
+    const struct kcall_partition *args = call->args;
+    struct dxgk_blob first = {NULL, 0};
+    struct dxgk_blob second = {NULL, 0};
+    int result = function(call->server->dxgk, args->id, &first, &second, err);
+
+    if (result == 0)
+        result = reply_blobs(call, args->id, &first, &second, err);
+    free(first.data);
+    free(second.data);
+    return result;
+}
+
+static int call_save_immutable(struct ks_call *call, struct vf_error *err)
+{
+    return save(call, dxgk_migration_save_immutable, err);
+}
+
+static int call_save_mutable(struct ks_call *call, struct vf_error *err)
+{
+    return save(call, dxgk_migration_save_mutable, err);
+}
+
+/* The blobs stay in the call's own memory; the driver may read but not keep them. */
+static int take_blobs(const struct ks_call *call, struct dxgk_blob *first, struct dxgk_blob *second, struct vf_error *err)
+{
+    const struct kcall_blobs *args = call->args;
+
+    if (args->first_bytes > VF_MAX_MIGRATION_BLOB || args->second_bytes > VF_MAX_MIGRATION_BLOB)
+        return vf_fail(err, VF_USAGE, "restore migration data: %u bytes is the most", VF_MAX_MIGRATION_BLOB);
+    if (exact(call, "restore migration data", (size_t)args->first_bytes + args->second_bytes, err) != 0)
+        return -1;
+    *first = (struct dxgk_blob){(void *)(uintptr_t)call->tail, args->first_bytes};
+    *second = (struct dxgk_blob){(void *)(uintptr_t)(call->tail + args->first_bytes), args->second_bytes};
+    return 0;
+}
+
+static int call_restore_immutable(struct ks_call *call, struct vf_error *err)
+{
+    const struct kcall_blobs *args = call->args;
+    struct dxgk_blob kmd;
+    struct dxgk_blob umed;
+    struct vf_reasons *reasons;
+
+    if (take_blobs(call, &kmd, &umed, err) != 0)
+        return -1;
+    reasons = ks_result(call, sizeof *reasons, err);
+    if (reasons == NULL)
+        return -1;
+    call->result_on_failure = true;
+    return dxgk_migration_restore_immutable(call->server->dxgk, args->id, &kmd, &umed, reasons, err);
+}
+
+static int call_restore_mutable(struct ks_call *call, struct vf_error *err)
+{
+    const struct kcall_blobs *args = call->args;
+    struct dxgk_blob kmd;
+    struct dxgk_blob msix;
+
+    if (take_blobs(call, &kmd, &msix, err) != 0)
+        return -1;
+    return dxgk_migration_restore_mutable(call->server->dxgk, args->id, &kmd, &msix, err);
+}
+
+static int call_query_dirty(struct ks_call *call, struct vf_error *err)
+{
+    const struct kcall_query_dirty *args = call->args;
+    struct kcall_dirty_result *result;
+    struct vf_partition_info info;
+    uint64_t pages;
+    uint64_t bytes;
+
+    if (dxgk_partition_info(call->server->dxgk, args->id, &info, err) != 0)
+        return -1;
+    if (info.page_bytes == 0)
+        return vf_fail(err, VF_INCOMPATIBLE, "partition %s: its adapter tracks no dirty pages", info.name);
+    pages = info.vram_bytes / info.page_bytes;
+    bytes = (pages + 63) / 64 * 8;
+    /* The query takes the bits away (DBT-5): all that can fail comes before it. */
+    if (bytes > KCALL_MAX_DIRTY_BYTES || args->bits_bytes < bytes)
+        return vf_fail(err, VF_USAGE, "query dirty bits: %" PRIu64 " bytes of room, %" PRIu64 " needed, %u at most", args->bits_bytes,
+                       bytes, KCALL_MAX_DIRTY_BYTES);
+    result = ks_result(call, sizeof *result + bytes, err);
+    if (result == NULL)
+        return -1;
+    return dxgk_migration_query_dirty(call->server->dxgk, args->id, result + 1, bytes, &result->dirty, err);
+}
+
+static int call_end(struct ks_call *call, struct vf_error *err)
+{
+    return dxgk_migration_end(call->server->dxgk, ((const struct kcall_partition *)call->args)->id, err);
+}
+
+#define NONE sizeof(struct kcall_none)
+#define PARTITION sizeof(struct kcall_partition)
+
+static const struct ks_op ops[KCALL_OPS] = {
+    /* KCALL_HELLO is the connection's own. */
+    [KCALL_HOST] = {"host", NONE, 0, call_host},
+    [KCALL_SHUTDOWN] = {"shutdown", sizeof(struct kcall_shutdown), 0, call_shutdown},
+    [KCALL_ADAPTER_INFO] = {"adapter-info", sizeof(struct kcall_adapter), 0, call_adapter_info},
+    [KCALL_PARTITION_CREATE] = {"partition-create", sizeof(struct kcall_create), 0, call_create},
+    [KCALL_PARTITION_DESTROY] = {"partition-destroy", PARTITION, 0, call_destroy},
+    [KCALL_PARTITION_INFO] = {"partition-info", PARTITION, 0, call_info},
+    [KCALL_PARTITION_LIST] = {"partition-list", NONE, 0, call_list},
+    [KCALL_PARTITION_PARAMS] = {"partition-params", PARTITION, 0, call_params},
+    [KCALL_PARTITION_FIND] = {"partition-find", sizeof(struct kcall_find), 0, call_find},
+    [KCALL_PARTITION_PAUSE] = {"partition-pause", PARTITION, 0, call_pause},
+    [KCALL_PARTITION_RESUME] = {"partition-resume", PARTITION, 0, call_resume},
+    [KCALL_PARTITION_CLOCK] = {"partition-clock", PARTITION, 0, call_clock},
+    [KCALL_PARTITION_SET_EPOCH] = {"partition-set-epoch", sizeof(struct kcall_epoch), 0, call_set_epoch},
+    [KCALL_BAR_READ] = {"bar-read", sizeof(struct kcall_bar), 0, call_bar_read},
+    [KCALL_BAR_WRITE] = {"bar-write", sizeof(struct kcall_bar), KCALL_BAR_CHUNK, call_bar_write},
+    [KCALL_PREPARE] = {"prepare", sizeof(struct kcall_prepare), 0, call_prepare},
+    [KCALL_SAVE_IMMUTABLE] = {"save-immutable", PARTITION, 0, call_save_immutable},
+    [KCALL_RESTORE_IMMUTABLE] = {"restore-immutable", sizeof(struct kcall_blobs), 2 * VF_MAX_MIGRATION_BLOB,
+                                 call_restore_immutable},
+    [KCALL_QUERY_DIRTY] = {"query-dirty", sizeof(struct kcall_query_dirty), 0, call_query_dirty},
+    [KCALL_SAVE_MUTABLE] = {"save-mutable", PARTITION, 0, call_save_mutable},
+    [KCALL_RESTORE_MUTABLE] = {"restore-mutable", sizeof(struct kcall_blobs), 2 * VF_MAX_MIGRATION_BLOB, call_restore_mutable},
+    [KCALL_END] = {"end", PARTITION, 0, call_end},
+    [KCALL_CHANNEL_OPEN] = {"channel-open", sizeof(struct kcall_channel_open), 0, ks_channel_open},
+    [KCALL_EVENTS] = {"events", sizeof(struct kcall_events), 0, call_events},
+};
+
+const struct ks_op *ks_op_find(uint32_t op)
+{
+    return op < KCALL_OPS && ops[op].handler != NULL ? &ops[op] : NULL;
+}
