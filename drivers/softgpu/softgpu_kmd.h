@@ -1,0 +1,283 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * What the files of the softgpu miniport share. One image serves several adapters: all state hangs off struct
+ * sgk_adapter, the MiniportDeviceContext of every DDI.
+ *
+ * Lock order: partition_lock > vgpu.lock > basis_lock, all fast mutexes of PASSIVE DDIs. The paging ring is
+ * guarded by the interrupt lock (DxgkCbSynchronizeExecution) alone, so that the interrupt routine may use it.
+ */
+#ifndef SOFTGPU_KMD_H
+#define SOFTGPU_KMD_H
+
+#include "wdm.h"
+
+#include "dispmprt.h"
+
+#include "d3dkmddi.h"
+
+#include <softgpu/hw.h>
+
+#define SGK_DRIVER_MAJOR 1u
+#define SGK_DRIVER_MINOR 0u
+
+/* Pool tags, read in memory order. */
+#define SGK_TAG_ADAPTER 0x41676753u /* SggA */
+#define SGK_TAG_EXTENTS 0x45676753u /* SggE */
+#define SGK_TAG_BASIS 0x42676753u   /* SggB */
+#define SGK_TAG_PENDING 0x50676753u /* SggP */
+#define SGK_TAG_EVENT 0x54676753u   /* SggT */
+#define SGK_TAG_RING 0x52676753u    /* SggR */
+#define SGK_TAG_OBJECT 0x4f676753u  /* SggO */
+
+/* Flags of a CmResourceTypeMemoryLarge: the unit its length counts in. */
+#define SGK_MEMORY_LARGE_40 0x0200u
+#define SGK_MEMORY_LARGE_48 0x0400u
+#define SGK_MEMORY_LARGE_64 0x0800u
+
+#define SGK_SEGMENT_SYSTEM 0u /* of a DXGK_PTE: bus addresses */
+#define SGK_SEGMENT_VRAM 1u   /* the only memory segment */
+#define SGK_NODE_PAGING 0u    /* the PF's one node: the paging engine */
+#define SGK_DEFAULT_WEIGHT 64u /* every VF's slot in the schedule */
+#define SGK_PAGING_BUFFER_BYTES 0x10000u
+#define SGK_RING_ENTRIES 4096u /* power of two: submissions waiting in software and in hardware */
+
+/* Parts of 1024 of the migrating VF's own slots that go to paging while paging has work (SRC-1). */
+#define SGK_LEND_SOURCE 512u  /* the guest keeps half: it still runs */
+#define SGK_LEND_TARGET 1024u /* the VF is paused all the way (TGT-1) */
+
+enum sgk_migration { SGK_MIGRATION_NONE, SGK_MIGRATION_SOURCE, SGK_MIGRATION_TARGET };
+
+struct sgk_extent {
+    ULONG64 offset; /* bytes in the VRAM segment */
+    ULONG64 bytes;
+};
+
+struct sgk_vgpu {
+    FAST_MUTEX lock; /* guards the VF's control block and all below */
+    BOOLEAN exists;  /* this and the reserve change under partition_lock as well */
+    BOOLEAN powered; /* D0 */
+    BOOLEAN paused;
+    GUID umed_class;
+    LUID luid;
+    ULONG64 reserve_bytes;      /* promised by CreateVirtualGpu */
+    struct sgk_extent *extents; /* the reserve in guest physical order; NULL before SetVirtualGpuResources */
+    ULONG extent_count;
+    enum sgk_migration migration;
+    ULONG lend_before;       /* LEND as Prepare found it */
+    BOOLEAN holds_tracking;  /* Prepare holds a count of DIRTY_ENABLE */
+    BOOLEAN immutable_done;  /* restored since Prepare */
+    BOOLEAN mutable_done;
+};
+
+/* One tracked or trackable set of VRAM ranges; its address is the OS's handle. */
+struct sgk_basis {
+    LIST_ENTRY entry; /* adapter->bases */
+    ULONG64 pages;    /* of the dirty page size, all ranges */
+    PUCHAR pending;   /* while tracked: bits another basis's exchange took out of hardware (DBT-3) */
+    SIZE_T range_count;
+    DXGK_MEMORYRANGE ranges[];
+};
+
+struct sgk_submission {
+    ULONG64 va;
+    ULONG bytes;
+    ULONG fence;
+};
+
+/* Submissions in order: [head, hardware) are with the engine, [hardware, tail) wait for a free place. Counters
+ * run freely and are masked on use. Guarded by the interrupt lock. */
+struct sgk_paging_ring {
+    struct sgk_submission *entries;
+    ULONG head, hardware, tail;
+    ULONG last_fence; /* last one reported complete */
+};
+
+struct sgk_adapter {
+    PDEVICE_OBJECT pdo;
+    DXGKRNL_INTERFACE dxgkrnl;
+    BOOLEAN started;
+    LONG references; /* of the interfaces handed out; atomic */
+
+    PUCHAR regs;  /* SG_PF_BAR_REGS, SG_PF_REGS_BYTES */
+    PUCHAR dirty; /* SG_PF_BAR_DIRTY */
+
+    /* Read once at start; the card does not change them. */
+    ULONG hw_version, fw_version, features, vf_count;
+    ULONG dirty_shift, scatter_shift;
+    ULONG64 vram_bytes;
+
+    FAST_MUTEX partition_lock; /* partition count, who exists, who owns which VRAM */
+    ULONG partition_count;
+    struct sgk_vgpu vgpus[SG_MAX_VFS];
+
+    FAST_MUTEX basis_lock; /* bases, the mask register, DIRTY_ENABLE */
+    LIST_ENTRY bases;
+    ULONG tracking_count; /* who needs DIRTY_ENABLE, when it costs the VFs */
+
+    struct sgk_paging_ring ring;
+    LONG vf_fault; /* set by the interrupt routine, taken by the DPC; atomic */
+};
+
+/* ---- registers. Any IRQL. ---- */
+
+FORCEINLINE ULONG sgk_read(const struct sgk_adapter *adapter, ULONG reg)
+{
+    return READ_REGISTER_ULONG((volatile ULONG *)(PVOID)(adapter->regs + reg));
+}
+
+FORCEINLINE ULONG64 sgk_read64(const struct sgk_adapter *adapter, ULONG reg)
+{
+    return READ_REGISTER_ULONG64((volatile ULONG64 *)(PVOID)(adapter->regs + reg));
+}
+
+FORCEINLINE void sgk_write(const struct sgk_adapter *adapter, ULONG reg, ULONG value)
+{
+    WRITE_REGISTER_ULONG((volatile ULONG *)(PVOID)(adapter->regs + reg), value);
+}
+
+FORCEINLINE void sgk_write64(const struct sgk_adapter *adapter, ULONG reg, ULONG64 value)
+{
+    WRITE_REGISTER_ULONG64((volatile ULONG64 *)(PVOID)(adapter->regs + reg), value);
+}
+
+/* ---- adapter.c ---- */
+
+DXGKDDI_ADD_DEVICE sgk_add_device;
+DXGKDDI_START_DEVICE sgk_start_device;
+DXGKDDI_STOP_DEVICE sgk_stop_device;
+DXGKDDI_REMOVE_DEVICE sgk_remove_device;
+DXGKDDI_QUERY_INTERFACE sgk_query_interface;
+/* INTERFACE's pair: counts the interface tables the OS holds. */
+void sgk_interface_reference(PVOID context);
+void sgk_interface_dereference(PVOID context);
+
+/* ---- caps.c ---- */
+
+DXGKDDI_QUERYADAPTERINFO sgk_query_adapter_info;
+/* Granule of a reserve in bytes: what sizes and offsets of VRAM allocations are multiples of. */
+ULONG sgk_reserve_alignment(const struct sgk_adapter *adapter);
+/* TRUE when reserves consist of any number of extents (CAP-5). */
+BOOLEAN sgk_scatters(const struct sgk_adapter *adapter);
+/* TRUE when tracking may always be on (CAP-4). */
+BOOLEAN sgk_performant(const struct sgk_adapter *adapter);
+
+/* ---- partition.c: the GPU partition interface ---- */
+
+/* Fills the table for QueryInterface; STATUS_INVALID_PARAMETER when the OS's table is too small. */
+NTSTATUS sgk_partition_interface(struct sgk_adapter *adapter, PQUERY_INTERFACE query);
+/*
+ * The vGPU at a VF index, its lock held (release with sgk_vgpu_release), or NULL when the index is out of range
+ * or no vGPU lives there. PASSIVE_LEVEL.
+ */
+struct sgk_vgpu *sgk_vgpu_acquire(struct sgk_adapter *adapter, ULONG index);
+void sgk_vgpu_release(struct sgk_vgpu *vgpu);
+/* Destroys every vGPU the OS left behind. */
+void sgk_partition_drop_all(struct sgk_adapter *adapter);
+
+/* ---- reserve.c: a VF's VRAM. Callers hold partition_lock and the vGPU's lock. ---- */
+
+DXGKDDI_SETVIRTUALGPURESOURCES2 sgk_set_virtual_gpu_resources2;
+DXGKDDI_SETVIRTUALGPURESOURCES sgk_set_virtual_gpu_resources;
+/* Unmaps the VF's reserve and forgets it. */
+void sgk_reserve_drop(struct sgk_adapter *adapter, ULONG index, struct sgk_vgpu *vgpu);
+
+/* ---- sriov.c, mitigation.c: interfaces of the same kind ---- */
+
+NTSTATUS sgk_sriov_interface(struct sgk_adapter *adapter, PQUERY_INTERFACE query);
+NTSTATUS sgk_mitigable_interface(struct sgk_adapter *adapter, PQUERY_INTERFACE query);
+DXGKDDI_WRITEVIRTUALIZEDINTERRUPT sgk_write_virtualized_interrupt;
+/* Writes one entry of the VF's hardware table. The vGPU's lock is held; the vector was checked. */
+void sgk_msix_write(struct sgk_adapter *adapter, ULONG index, ULONG vector, ULONG64 address, ULONG data, BOOLEAN masked);
+
+/* ---- schedule.c. The vGPU's lock is held. ---- */
+
+DXGKDDI_SETVIRTUALFUNCTIONPAUSESTATE sgk_set_virtual_function_pause_state;
+/* Makes the VF's control register say what powered and paused say. */
+void sgk_schedule_apply(struct sgk_adapter *adapter, ULONG index, const struct sgk_vgpu *vgpu);
+/* Waits until no command of a stopped VF runs and no store awaits its dirty bit (DBT-10); STATUS_IO_TIMEOUT. */
+NTSTATUS sgk_schedule_wait_quiet(struct sgk_adapter *adapter, ULONG index);
+
+/* ---- basis.c, dirty.c ---- */
+
+DXGKDDI_CREATEMEMORYBASIS sgk_create_memory_basis;
+DXGKDDI_DESTROYMEMORYBASIS sgk_destroy_memory_basis;
+DXGKDDI_STARTDIRTYTRACKING sgk_start_dirty_tracking;
+DXGKDDI_STOPDIRTYTRACKING sgk_stop_dirty_tracking;
+DXGKDDI_QUERYDIRTYBITDATA sgk_query_dirty_bit_data;
+/* The basis behind an OS handle, or NULL. basis_lock is held. */
+struct sgk_basis *sgk_basis_find(struct sgk_adapter *adapter, HANDLE handle);
+/* Counts who needs the hardware to set bits; nothing to do on performant hardware. basis_lock is held. */
+void sgk_tracking_hold(struct sgk_adapter *adapter);
+void sgk_tracking_drop(struct sgk_adapter *adapter);
+/* Frees bases the OS left behind. No DDI runs any more. */
+void sgk_basis_drop_all(struct sgk_adapter *adapter);
+/*
+ * Bits of one span of a range into `bits` from bit `out` on (or-ed in), taken out of hardware when `clear`: what is taken is handed
+ * to every other tracked basis (DBT-3). `first` is the span's first bit in the basis. basis_lock is held.
+ */
+void sgk_dirty_read(struct sgk_adapter *adapter, struct sgk_basis *basis, const DXGK_MEMORYRANGE *span, ULONG64 first,
+                    BOOLEAN clear, PUCHAR bits, ULONG64 out);
+
+/* ---- paging.c builds, submit.c queues ---- */
+
+DXGKDDI_BUILDPAGINGBUFFER sgk_build_paging_buffer;
+DXGKDDI_SETROOTPAGETABLE sgk_set_root_page_table;
+DXGKDDI_GETROOTPAGETABLESIZE sgk_get_root_page_table_size;
+DXGKDDI_SUBMITCOMMANDVIRTUAL sgk_submit_command_virtual;
+DXGKDDI_QUERYCURRENTFENCE sgk_query_current_fence;
+/* Interrupt lock held: reports what the engine has completed and gives it what waits. */
+void sgk_ring_completed(struct sgk_adapter *adapter);
+/* Interrupt lock held: reports the submission that faulted, restarts the engine with those behind it. */
+void sgk_ring_faulted(struct sgk_adapter *adapter);
+
+DXGKDDI_RESETENGINE sgk_reset_engine;
+
+/* ---- context.c: the handles of the paging process ---- */
+
+DXGKDDI_CREATEPROCESS sgk_create_process;
+DXGKDDI_DESTROYPROCESS sgk_destroy_process;
+DXGKDDI_CREATEDEVICE sgk_create_device;
+DXGKDDI_DESTROYDEVICE sgk_destroy_device;
+DXGKDDI_CREATECONTEXT sgk_create_context;
+DXGKDDI_DESTROYCONTEXT sgk_destroy_context;
+DXGKDDI_GETNODEMETADATA sgk_get_node_metadata;
+
+/* ---- interrupt.c ---- */
+
+DXGKDDI_INTERRUPT_ROUTINE sgk_interrupt_routine;
+DXGKDDI_DPC_ROUTINE sgk_dpc_routine;
+
+/* ---- migration.c ---- */
+
+DXGKDDI_PREPARELIVEMIGRATION sgk_prepare_live_migration;
+DXGKDDI_ENDLIVEMIGRATION sgk_end_live_migration;
+DXGKDDI_SAVEIMMUTABLEMIGRATIONDATA sgk_save_immutable_migration_data;
+DXGKDDI_RESTOREIMMUTABLEMIGRATIONDATA sgk_restore_immutable_migration_data;
+DXGKDDI_SAVEMUTABLEMIGRATIONDATA sgk_save_mutable_migration_data;
+DXGKDDI_RESTOREMUTABLEMIGRATIONDATA sgk_restore_mutable_migration_data;
+/* Puts the schedule back as Prepare found it. The vGPU's lock is held. */
+void sgk_migration_release(struct sgk_adapter *adapter, ULONG index, struct sgk_vgpu *vgpu);
+
+/* ---- immutable.c: what the target must agree to ---- */
+
+/* Bytes of the immutable data, and the data of this adapter and vGPU. */
+SIZE_T sgk_immutable_bytes(void);
+void sgk_immutable_fill(const struct sgk_adapter *adapter, const struct sgk_vgpu *vgpu, PVOID data);
+/*
+ * Compares a peer's data with this adapter, one triage event for each field that fails (TGT-2).
+ * STATUS_INVALID_PARAMETER, STATUS_REVISION_MISMATCH, STATUS_OBJECT_TYPE_MISMATCH.
+ */
+NTSTATUS sgk_immutable_check(struct sgk_adapter *adapter, ULONG index, const void *data, SIZE_T bytes);
+
+/* ---- triage.c ---- */
+
+/* Values of a mismatch event, as text. */
+enum sgk_format { SGK_HEX_PAIR, SGK_VERSION, SGK_BYTES, SGK_NUMBER };
+/*
+ * Logs "FIELD: source VALUE, target VALUE; REMEDY" as a partitioning event of the VF: what the OS splits into a
+ * reason. Text beyond the event's 255 characters is cut. PASSIVE_LEVEL (the event is longer than 256 bytes).
+ */
+void sgk_triage_mismatch(struct sgk_adapter *adapter, ULONG index, PCSTR field, enum sgk_format format,
+                         ULONG64 source, ULONG64 target, PCSTR remedy);
+
+#endif
