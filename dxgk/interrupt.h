@@ -27,7 +27,10 @@ int dxgk_interrupts_add(struct dxgk_adapter *adapter, struct dxgk_irq_source *so
  * Not from within `fire`. */
 void dxgk_interrupts_remove(struct dxgk_adapter *adapter, struct dxgk_irq_source *source);
 
-/* ---- DXGKRNL_INTERFACE slots; `handle` is the DeviceHandle, which here is the struct dxgk_adapter itself ---- */
+/* Names the paging engine the notifications are for, or NULL. When it returns no DPC uses the one before. PASSIVE_LEVEL. */
+void dxgk_interrupts_attach(struct dxgk_adapter *adapter, struct dxgk_paging *paging);
+
+/* ---- DXGKRNL_INTERFACE slots; `handle` is the DeviceHandle or the miniport's context ---- */
 
 /* DIRQL (or under SynchronizeExecution). Remembers what the engine reported; NotifyDpc acts on it. */
 void dxgk_cb_notify_interrupt(HANDLE handle, const DXGKARGCB_NOTIFY_INTERRUPT_DATA *data);

@@ -32,13 +32,18 @@ enum dxgk_paging_op { DXGK_PAGING_GATHER, DXGK_PAGING_SCATTER, DXGK_PAGING_ZERO 
 struct dxgk_paging_work {
     enum dxgk_paging_op op;
     const struct dxgk_window *vram;   /* the VRAM side; [0, bytes) of it takes part */
-    const struct dxgk_window *system; /* the other side; unused with ZERO */
+    const struct dxgk_window *system; /* the other side, from system_offset on; unused with ZERO */
+    uint64_t system_offset;
     const DXGK_PTE *entries;          /* what the VRAM side maps from its page 0 on */
     uint64_t entry_count;
     uint64_t bytes;                   /* multiple of 4096 */
     /* At DISPATCH_LEVEL, from the DPC or the watchdog; status 0 or negative errno. The work may be reused inside. */
     void (*complete)(struct dxgk_paging_work *work, int status);
-    int status; /* paging.c's: first failure of any of its buffers */
+    /* paging.c's, guarded by its queue lock: */
+    int status;                    /* first failure of any of its buffers */
+    uint32_t live;                 /* buffers handed over and not retired */
+    bool building;                 /* more buffers may follow */
+    struct dxgk_paging_work *next; /* list of those to complete */
 };
 
 /* Maps, builds and hands over. -1: refused, `complete` will not come. PASSIVE_LEVEL; waits only while all buffers are in use. */

@@ -21,10 +21,10 @@ void dxgk_tracking_end_move(struct dxgk_partition *partition);
 
 /* Bits of the whole reserve, one a page, LSB first, query and clear in one step (DBT-5); the first after begin_move gives
  * touched | new (DBT-9). A query that fails gives all bits and is reported. bytes >= pages / 8 rounded up; what lies behind the
- * last page in the last byte is 0. *dirty = number of set bits. */
+ * last page in the last byte is 0. *dirty = number of set bits. `bits` is the kernel's own memory: nobody else writes it. */
 int dxgk_tracking_query(struct dxgk_partition *partition, void *bits, size_t bytes, uint64_t *dirty, struct vf_error *err);
 
-/* Everything counts as dirty from now on: handles died with a driver, or history is unknown for another reason (HOT-5). */
+/* The next query gives everything: handles died with a driver, or history is unknown for another reason (HOT-5). */
 void dxgk_tracking_forget(struct dxgk_partition *partition);
 
 /* Largest buffer one query may use; more pages are asked for piecewise, as under low memory (DBT-4). 0 = no limit. */

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The paging engine's watchdog (TDR). A submission that takes too long at the engine's head fails; with a driver that can reset
+ * its engine the others are submitted again, without one the buffer stays out until its fence passes after all.
+ */
+#define LOG_ROOM "dxgk"
+#include "dxgk/paging_private.h"
+
+#include "base/size.h"
+#include "dxgk/ddi_paging.h"
+
+#include <errno.h>
+#include <time.h>
+
+static struct dxgk_paging_buffer *oldest(struct dxgk_paging *paging)
+{
+    struct dxgk_paging_buffer *buffer = paging->flying;
+
+    while (buffer != NULL && buffer->work == NULL)
+        buffer = buffer->next;
+    return buffer;
+}
+
+/* The driver cannot reset: the submission's user gets its error now, the buffer stays out until its fence passes, if ever. */
+static void abandon(struct dxgk_paging *paging, struct dxgk_paging_work *work, struct dxgk_paging_work **finished)
+{
+    for (struct dxgk_paging_buffer *buffer = paging->flying; buffer != NULL; buffer = buffer->next)
+        if (buffer->work == work) {
+            paging->abandoned++;
+            dxgk_paging_drop(buffer, -EIO, finished);
+        }
+    (void)pthread_cond_broadcast(&paging->returned);
+}
+
+/* After a reset nothing flies any more: the offender fails, the others go in again under new fences. */
+static void resubmit(struct dxgk_paging *paging, struct dxgk_paging_buffer *offender, struct dxgk_paging_work **finished)
+{
+    struct dxgk_paging_buffer *again = paging->flying;
+
+    paging->flying = NULL;
+    paging->flying_tail = &paging->flying;
+    while (again != NULL) {
+        struct dxgk_paging_buffer *buffer = again;
+
+        again = buffer->next;
+        buffer->next = NULL;
+        if (buffer->work == NULL) {
+            paging->abandoned--;
+            dxgk_paging_give_back(paging, buffer);
+        } else if (buffer == offender || !NT_SUCCESS(dxgk_paging_submit_buffer(paging, buffer, true))) {
+            dxgk_paging_drop(buffer, -EIO, finished);
+            dxgk_paging_give_back(paging, buffer);
+        } else {
+            *paging->flying_tail = buffer;
+            paging->flying_tail = &buffer->next;
+        }
+    }
+}
+
+/* The queue lock is held and held again on return. */
+static void time_out(struct dxgk_paging *paging, struct dxgk_paging_buffer *offender)
+{
+    struct dxgk_paging_work *finished = NULL;
+    uint32_t fence = offender->fence, last = 0;
+
+    paging->resetting = true;
+    (void)pthread_mutex_unlock(&paging->queue);
+    dxgk_report(paging->adapter, "PAG-3", "paging submission %u did not complete within %llu ms", fence,
+                (unsigned long long)(paging->limits.tdr_ns / 1000000));
+    NTSTATUS status = dxgk_ddi_reset_engine(paging->adapter, DXGK_PAGING_NODE, &last);
+    (void)pthread_mutex_lock(&paging->queue);
+    paging->resetting = false;
+    dxgk_paging_retire(paging, &finished); /* it may have ended meanwhile */
+    bool flies = false;
+    for (struct dxgk_paging_buffer *buffer = paging->flying; buffer != NULL && !flies; buffer = buffer->next)
+        flies = buffer == offender && buffer->fence == fence;
+    if (NT_SUCCESS(status)) {
+        resubmit(paging, flies ? offender : NULL, &finished);
+    } else {
+        if (flies && offender->work != NULL)
+            abandon(paging, offender->work, &finished);
+        /* What was handed over during the attempt has not reached the driver yet. */
+        for (struct dxgk_paging_buffer *buffer = paging->flying; buffer != NULL; buffer = buffer->next)
+            if (!buffer->submitted && !NT_SUCCESS(dxgk_paging_submit_buffer(paging, buffer, false)))
+                buffer->failed = true;
+    }
+    paging->head_since_ns = vf_now_ns();
+    (void)pthread_mutex_unlock(&paging->queue);
+    dxgk_paging_complete(finished);
+    (void)pthread_mutex_lock(&paging->queue);
+}
+
+void *dxgk_paging_watchdog(void *arg)
+{
+    struct dxgk_paging *paging = arg;
+
+    (void)pthread_mutex_lock(&paging->queue);
+    while (!paging->stopping) {
+        struct dxgk_paging_buffer *head = oldest(paging);
+
+        if (head == NULL) {
+            paging->watchdog_idle = true;
+            (void)pthread_cond_wait(&paging->watchdog_cond, &paging->queue);
+            paging->watchdog_idle = false;
+            continue;
+        }
+        uint64_t deadline = paging->head_since_ns + paging->limits.tdr_ns;
+        if (vf_now_ns() >= deadline) {
+            time_out(paging, head);
+            continue;
+        }
+        struct timespec until = {.tv_sec = (time_t)(deadline / 1000000000u), .tv_nsec = (long)(deadline % 1000000000u)};
+        (void)pthread_cond_timedwait(&paging->watchdog_cond, &paging->queue, &until);
+    }
+    (void)pthread_mutex_unlock(&paging->queue);
+    return NULL;
+}
