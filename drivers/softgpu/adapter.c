@@ -167,6 +167,7 @@ NTSTATUS sgk_start_device(PVOID MiniportDeviceContext, PDXGK_START_INFO DxgkStar
     /* The engine may have been left anywhere by whoever drove the card before. */
     sgk_write(adapter, SG_PF_PAGING_RESET, 1);
     sgk_write64(adapter, SG_PF_DIRTY_MASK64, ~0ull);
+    sgk_write(adapter, SG_PF_DIRTY_ENABLE, sgk_performant(adapter));
     sgk_write(adapter, SG_PF_INT_STATUS, ~0u);
     sgk_write(adapter, SG_PF_INT_ENABLE, SG_INT_PAGING | SG_INT_PAGING_FAULT | SG_INT_VF_FAULT);
     adapter->partition_count = adapter->vf_count;

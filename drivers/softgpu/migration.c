@@ -156,12 +156,18 @@ NTSTATUS sgk_save_immutable_migration_data(HANDLE hAdapter, DXGKARG_GPUP_SAVE_IM
     return status;
 }
 
+/* May the target's immutable data be restored now? One call, on a paused VF (TGT-2). */
+static BOOLEAN sgk_awaits_immutable(const struct sgk_vgpu *vgpu)
+{
+    return vgpu->migration == SGK_MIGRATION_TARGET && vgpu->paused && !vgpu->immutable_done;
+}
+
 _Use_decl_annotations_
 NTSTATUS sgk_restore_immutable_migration_data(HANDLE hAdapter, const DXGKARG_GPUP_RESTORE_IMMUTABLE_MIGRATION_DATA *pArgs)
 {
     struct sgk_adapter *adapter = hAdapter;
     struct sgk_vgpu *vgpu;
-    NTSTATUS status;
+    NTSTATUS status = STATUS_INVALID_DEVICE_STATE;
 
     PAGED_CODE();
     if (!adapter || !pArgs || !pArgs->Data)
@@ -169,12 +175,23 @@ NTSTATUS sgk_restore_immutable_migration_data(HANDLE hAdapter, const DXGKARG_GPU
     vgpu = sgk_vgpu_acquire(adapter, pArgs->vfIndex);
     if (!vgpu)
         return STATUS_INVALID_PARAMETER;
-    if (vgpu->migration != SGK_MIGRATION_TARGET || !vgpu->paused || vgpu->immutable_done) {
-        status = STATUS_INVALID_DEVICE_STATE; /* one call, on a paused VF */
-    } else {
-        status = sgk_immutable_check(adapter, pArgs->vfIndex, pArgs->Data, pArgs->DataSize);
-        vgpu->immutable_done = NT_SUCCESS(status);
-    }
+    if (sgk_awaits_immutable(vgpu))
+        status = STATUS_SUCCESS;
+    sgk_vgpu_release(vgpu);
+    if (!NT_SUCCESS(status))
+        return status;
+
+    /* Without the lock: a triage event is too long for any level but PASSIVE, and the comparison needs nothing of the vGPU. */
+    status = sgk_immutable_check(adapter, pArgs->vfIndex, pArgs->Data, pArgs->DataSize);
+    if (!NT_SUCCESS(status))
+        return status;
+    vgpu = sgk_vgpu_acquire(adapter, pArgs->vfIndex);
+    if (!vgpu)
+        return STATUS_INVALID_DEVICE_STATE;
+    if (sgk_awaits_immutable(vgpu))
+        vgpu->immutable_done = TRUE;
+    else
+        status = STATUS_INVALID_DEVICE_STATE;
     sgk_vgpu_release(vgpu);
     return status;
 }

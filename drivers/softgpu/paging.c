@@ -12,17 +12,16 @@
 #define SGK_TABLE_ENTRIES (1u << SG_LEVEL_BITS)
 #define SGK_LARGE_PAGES (1u << SG_LEVEL_BITS) /* 4 KiB pages in a large one */
 
-/* The next command in the paging buffer, zeroed; NULL when it is full. */
-static struct sg_cmd *sgk_command(DXGKARG_BUILDPAGINGBUFFER *args, ULONG op)
+/* The next command in the paging buffer, which ends at `end`; zeroed. NULL when there is no room. */
+static struct sg_cmd *sgk_command(DXGKARG_BUILDPAGINGBUFFER *args, const UCHAR *end, ULONG op)
 {
     struct sg_cmd *command = args->pDmaBuffer;
 
-    if (args->DmaSize < SG_CMD_BYTES)
+    if ((SIZE_T)(end - (const UCHAR *)args->pDmaBuffer) < SG_CMD_BYTES)
         return NULL;
     RtlZeroMemory(command, sizeof(*command));
     command->op = op;
     args->pDmaBuffer = command + 1;
-    args->DmaSize -= SG_CMD_BYTES;
     return command;
 }
 
@@ -30,7 +29,8 @@ static struct sg_cmd *sgk_command(DXGKARG_BUILDPAGINGBUFFER *args, ULONG op)
 static NTSTATUS sgk_build_chunks(DXGKARG_BUILDPAGINGBUFFER *args, ULONG64 destination, const ULONG64 *source, ULONG64 bytes,
                                  ULONG64 pattern)
 {
-    ULONG64 chunks = (bytes + SGK_CHUNK_BYTES - 1) / SGK_CHUNK_BYTES;
+    const UCHAR *end = (const UCHAR *)args->pDmaBuffer + args->DmaSize;
+    ULONG64 chunks = bytes / SGK_CHUNK_BYTES + (bytes % SGK_CHUNK_BYTES != 0);
 
     if (((destination | bytes | (source ? *source : 0)) & 7) || bytes == 0 || chunks > 0xffffffffull ||
         args->MultipassOffset >= chunks)
@@ -38,7 +38,7 @@ static NTSTATUS sgk_build_chunks(DXGKARG_BUILDPAGINGBUFFER *args, ULONG64 destin
     for (; args->MultipassOffset < chunks; args->MultipassOffset++) {
         ULONG64 done = args->MultipassOffset * SGK_CHUNK_BYTES;
         ULONG64 part = bytes - done < SGK_CHUNK_BYTES ? bytes - done : SGK_CHUNK_BYTES;
-        struct sg_cmd *command = sgk_command(args, source ? SG_OP_COPY : SG_OP_FILL);
+        struct sg_cmd *command = sgk_command(args, end, source ? SG_OP_COPY : SG_OP_FILL);
 
         if (!command)
             return STATUS_GRAPHICS_INSUFFICIENT_DMA_BUFFER;
@@ -69,7 +69,9 @@ static NTSTATUS sgk_build_fill(DXGKARG_BUILDPAGINGBUFFER *args)
 /* The card's TLB is small: it is flushed whole, whatever range is asked for. */
 static NTSTATUS sgk_build_flush(DXGKARG_BUILDPAGINGBUFFER *args)
 {
-    return sgk_command(args, SG_OP_FLUSH_TLB) ? STATUS_SUCCESS : STATUS_GRAPHICS_INSUFFICIENT_DMA_BUFFER;
+    const UCHAR *end = (const UCHAR *)args->pDmaBuffer + args->DmaSize;
+
+    return sgk_command(args, end, SG_OP_FLUSH_TLB) ? STATUS_SUCCESS : STATUS_GRAPHICS_INSUFFICIENT_DMA_BUFFER;
 }
 
 /* One entry in the card's format. A segment or address the card does not have is refused, never written. */

@@ -8,12 +8,11 @@
 #define SGK_PCI_COMMAND 0x04u
 #define SGK_PCI_COMMAND_MASK 0x0406u /* memory space, bus master, interrupt disable */
 #define SGK_PCI_CACHE_LINE 0x0cu
+#define SGK_PCI_BAR0 0x10u
 #define SGK_PCI_CAPABILITIES 0x34u
 #define SGK_PCI_INTERRUPT_LINE 0x3cu
 #define SGK_PCI_CAP_MSIX 0x11u
 #define SGK_PCI_MSIX_CONTROL_MASK 0xc000u /* enable, function mask */
-#define SGK_PCI_BAR_64 0x4u
-#define SGK_PCI_BAR_PREFETCHABLE 0x8u
 
 static ULONG sgk_config_dword(const struct sgk_adapter *adapter, ULONG index, ULONG offset)
 {
@@ -127,12 +126,11 @@ static NTSTATUS sgk_write_config_block(HANDLE context, DXGKARG_WRITEVIRTUALFUNCT
     return STATUS_NOT_SUPPORTED;
 }
 
-/* What a guest reads after writing all ones: size masks and type bits. Apertures have the size of a power of two. */
+/* What the card answers to the sizing dance: all ones written, read, and the old value put back. */
 static void sgk_query_probed_bars(HANDLE context, DXGKARG_QUERYPROBEDBARS *args)
 {
     struct sgk_adapter *adapter = context;
     struct sgk_vgpu *vgpu;
-    ULONG64 vram, aperture = PAGE_SIZE;
 
     PAGED_CODE();
     if (!adapter || !args || !args->BaseRegisterValues)
@@ -142,14 +140,15 @@ static void sgk_query_probed_bars(HANDLE context, DXGKARG_QUERYPROBEDBARS *args)
     vgpu = sgk_vgpu_acquire(adapter, args->VirtualFunctionIndex);
     if (!vgpu)
         return;
-    vram = vgpu->reserve_bytes;
-    sgk_vgpu_release(vgpu);
+    for (ULONG i = 0; i < PCI_TYPE0_ADDRESSES; i++) {
+        ULONG at = SGK_PCI_BAR0 + i * 4;
+        ULONG before = sgk_config_dword(adapter, args->VirtualFunctionIndex, at);
 
-    while (aperture < vram)
-        aperture <<= 1;
-    args->BaseRegisterValues[SG_VF_BAR_REGS] = ~(SG_VF_REGS_BYTES - 1);
-    args->BaseRegisterValues[SG_VF_BAR_VRAM] = (ULONG) ~(aperture - 1) | SGK_PCI_BAR_64 | SGK_PCI_BAR_PREFETCHABLE;
-    args->BaseRegisterValues[SG_VF_BAR_VRAM + 1] = (ULONG)(~(aperture - 1) >> 32);
+        sgk_write(adapter, SG_VFC(args->VirtualFunctionIndex, SG_VFC_CONFIG) + at, ~0u);
+        args->BaseRegisterValues[i] = sgk_config_dword(adapter, args->VirtualFunctionIndex, at);
+        sgk_write(adapter, SG_VFC(args->VirtualFunctionIndex, SG_VFC_CONFIG) + at, before);
+    }
+    sgk_vgpu_release(vgpu);
 }
 
 static void sgk_get_vendor_and_device(HANDLE context, DXGKARG_GETVENDORANDDEVICE *args)
