@@ -1,0 +1,350 @@
+// SPDX-License-Identifier: Apache-2.0
+/* See journal.h. The file is only ever appended to; what it says is also held in memory, one entry a job and one a partition. */
+#include "migrate/journal.h"
+
+#include "migrate/journal_line.h"
+
+#define LOG_ROOM "journal"
+#include "base/cleanup.h"
+#include "base/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+struct epoch_entry {
+    uint8_t uuid[VF_UUID_BYTES];
+    uint64_t epoch;
+};
+
+struct journal {
+    pthread_mutex_t lock; /* all below */
+    int fd;
+    off_t bytes;          /* all complete lines: what a failed write goes back to */
+    bool broken;          /* a partial line could not be taken back: no further write may follow it */
+    uint64_t next_id;
+    struct journal_record *jobs; /* last record of each job, by rising id */
+    size_t job_count, job_capacity;
+    struct epoch_entry *epochs;
+    size_t epoch_count, epoch_capacity;
+};
+
+/* Room for one more element; NULL leaves the old array as it is. */
+static void *reserve(void *array, size_t count, size_t *capacity, size_t element)
+{
+    const size_t wanted = *capacity == 0 ? 16 : 2 * *capacity;
+
+    if (count < *capacity)
+        return array;
+    array = reallocarray(array, wanted, element);
+    if (array != NULL)
+        *capacity = wanted;
+    return array;
+}
+
+/* Memory first, disk second: after a record is on disk nothing may fail any more. */
+static int make_room(struct journal *journal, struct vf_error *err)
+{
+    void *jobs = reserve(journal->jobs, journal->job_count, &journal->job_capacity, sizeof *journal->jobs);
+    void *epochs;
+
+    if (jobs != NULL)
+        journal->jobs = jobs;
+    epochs = reserve(journal->epochs, journal->epoch_count, &journal->epoch_capacity, sizeof *journal->epochs);
+    if (epochs != NULL)
+        journal->epochs = epochs;
+    return jobs == NULL || epochs == NULL ? vf_fail(err, VF_FAILED, "journal: out of memory") : 0;
+}
+
+static void remember_epoch(struct journal *journal, const struct journal_record *record)
+{
+    for (size_t i = 0; i < journal->epoch_count; i++) {
+        struct epoch_entry *entry = &journal->epochs[i];
+
+        if (memcmp(entry->uuid, record->uuid, VF_UUID_BYTES) == 0) {
+            if (record->epoch > entry->epoch)
+                entry->epoch = record->epoch;
+            return;
+        }
+    }
+    memcpy(journal->epochs[journal->epoch_count].uuid, record->uuid, VF_UUID_BYTES);
+    journal->epochs[journal->epoch_count++].epoch = record->epoch;
+}
+
+static void remember_job(struct journal *journal, const struct journal_record *record)
+{
+    size_t at = journal->job_count;
+
+    while (at > 0 && journal->jobs[at - 1].id > record->id)
+        at--;
+    if (at > 0 && journal->jobs[at - 1].id == record->id) {
+        journal->jobs[at - 1] = *record;
+        return;
+    }
+    memmove(journal->jobs + at + 1, journal->jobs + at, (journal->job_count - at) * sizeof *journal->jobs);
+    journal->jobs[at] = *record;
+    journal->job_count++;
+}
+
+/* After make_room. */
+static void remember(struct journal *journal, const struct journal_record *record)
+{
+    remember_epoch(journal, record);
+    remember_job(journal, record);
+    if (record->id >= journal->next_id)
+        journal->next_id = record->id + 1;
+}
+
+/* ---- opening ---- */
+
+static int fail_damaged(const char *path, unsigned long number, struct vf_error *err)
+{
+    return vf_fail(err, VF_FAILED,
+                   "journal %s: line %lu is damaged, so who owns which partition cannot be known; "
+                   "restore the file from a copy, or find out where each partition runs and move the file away",
+                   path, number);
+}
+
+/*
+ * What is left after the last newline. Cut by a crash: it never returned from journal_write, so it goes. But a complete record
+ * with something else where its newline was had returned: that is damage.
+ */
+static int handle_tail(struct journal *journal, const char *path, const char *tail, size_t bytes, unsigned long number,
+                       struct vf_error *err)
+{
+    struct journal_record record;
+
+    if (bytes == 0)
+        return 0;
+    if (bytes >= JOURNAL_LINE_BYTES || journal_line_parse(tail, bytes - 1, &record))
+        return fail_damaged(path, number, err);
+    if (ftruncate(journal->fd, journal->bytes) != 0 || fsync(journal->fd) != 0)
+        return vf_fail_errno(err, VF_FAILED, errno, "journal %s: cannot cut its torn last line", path);
+    log_warn("journal %s: the last line was torn by a crash and is dropped (line %lu, %zu bytes)", path, number, bytes);
+    return 0;
+}
+
+static int replay_line(struct journal *journal, const char *path, const char *line, size_t bytes, unsigned long number,
+                       struct vf_error *err)
+{
+    struct journal_record record;
+
+    if (!journal_line_parse(line, bytes, &record))
+        return fail_damaged(path, number, err);
+    if (make_room(journal, err) != 0)
+        return -1;
+    remember(journal, &record);
+    journal->bytes += (off_t)bytes + 1;
+    return 0;
+}
+
+/* Takes the complete lines out of buffer[0 … *used) and moves the rest to its start. */
+static int replay_buffer(struct journal *journal, const char *path, char *buffer, size_t *used, unsigned long *number,
+                         struct vf_error *err)
+{
+    size_t at = 0;
+
+    for (;;) {
+        const char *end = memchr(buffer + at, '\n', *used - at);
+
+        if (end == NULL)
+            break;
+        if (replay_line(journal, path, buffer + at, (size_t)(end - (buffer + at)), *number, err) != 0)
+            return -1;
+        at = (size_t)(end - buffer) + 1;
+        (*number)++;
+    }
+    memmove(buffer, buffer + at, *used - at);
+    *used -= at;
+    return 0;
+}
+
+static int replay(struct journal *journal, const char *path, struct vf_error *err)
+{
+    char buffer[2 * JOURNAL_LINE_BYTES];
+    size_t used = 0;
+    unsigned long number = 1;
+    off_t offset = 0;
+
+    for (;;) {
+        const ssize_t n = pread(journal->fd, buffer + used, sizeof buffer - used, offset);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return vf_fail_errno(err, VF_FAILED, errno, "journal %s: cannot be read", path);
+        if (n == 0)
+            return handle_tail(journal, path, buffer, used, number, err);
+        offset += n;
+        used += (size_t)n;
+        if (replay_buffer(journal, path, buffer, &used, &number, err) != 0)
+            return -1;
+        if (used >= JOURNAL_LINE_BYTES)
+            return fail_damaged(path, number, err);
+    }
+}
+
+static int sync_directory(const char *dir, struct vf_error *err)
+{
+    cleanup_close int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    if (fd < 0 || fsync(fd) != 0)
+        return vf_fail_errno(err, VF_FAILED, errno, "state directory %s: cannot be synced", dir);
+    return 0;
+}
+
+/* The name must be durable before the first record is: a journal that vanishes with a power cut forgets a COMMIT. Synced at every
+ * opening, because the crash may have come between the creation and its sync. */
+static int open_file(const char *dir, const char *path, int *fd, struct vf_error *err)
+{
+    struct stat stat;
+
+    *fd = open(path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (*fd < 0)
+        return vf_fail_errno(err, VF_FAILED, errno, "journal %s: cannot be opened", path);
+    if (fstat(*fd, &stat) != 0)
+        return vf_fail_errno(err, VF_FAILED, errno, "journal %s", path);
+    if (!S_ISREG(stat.st_mode))
+        return vf_fail(err, VF_FAILED, "journal %s: not a regular file", path);
+    return sync_directory(dir, err);
+}
+
+int journal_open(const char *state_dir, struct journal **out, struct vf_error *err)
+{
+    char path[4096];
+    struct journal *journal;
+    const int n = snprintf(path, sizeof path, "%s/journal", state_dir);
+
+    *out = NULL;
+    if (n < 0 || (size_t)n >= sizeof path)
+        return vf_fail(err, VF_USAGE, "state directory: its path is too long");
+    journal = calloc(1, sizeof *journal);
+    if (journal == NULL)
+        return vf_fail(err, VF_FAILED, "journal: out of memory");
+    (void)pthread_mutex_init(&journal->lock, NULL); /* cannot fail with default attributes */
+    journal->next_id = 1;
+    if (open_file(state_dir, path, &journal->fd, err) != 0 || replay(journal, path, err) != 0) {
+        journal_close(journal);
+        return -1;
+    }
+    *out = journal;
+    return 0;
+}
+
+void journal_close(struct journal *journal)
+{
+    if (journal == NULL)
+        return;
+    if (journal->fd >= 0)
+        (void)close(journal->fd); /* every record was synced when it was written */
+    (void)pthread_mutex_destroy(&journal->lock);
+    free(journal->jobs);
+    free(journal->epochs);
+    free(journal);
+}
+
+/* ---- writing ---- */
+
+static int write_all(int fd, const char *data, size_t bytes)
+{
+    while (bytes > 0) {
+        const ssize_t n = write(fd, data, bytes);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return errno;
+        if (n == 0)
+            return ENOSPC;
+        data += n;
+        bytes -= (size_t)n;
+    }
+    return 0;
+}
+
+/* An fsync that failed may have dropped the page: nothing is known of the line, so it is taken back like a partial one. */
+static int append(struct journal *journal, const char *line, size_t bytes, struct vf_error *err)
+{
+    int error = write_all(journal->fd, line, bytes);
+
+    if (error == 0 && fsync(journal->fd) != 0)
+        error = errno;
+    if (error == 0) {
+        journal->bytes += (off_t)bytes;
+        return 0;
+    }
+    if (ftruncate(journal->fd, journal->bytes) != 0 || fsync(journal->fd) != 0) {
+        journal->broken = true;
+        return vf_fail_errno(err, VF_FAILED, error,
+                             "journal: cannot be written, nor the torn line taken back; restart vferryd");
+    }
+    return vf_fail_errno(err, VF_FAILED, error, "journal: cannot be written; free some space in the state directory");
+}
+
+static int write_locked(struct journal *journal, const struct journal_record *record, struct vf_error *err)
+{
+    char line[JOURNAL_LINE_BYTES];
+    const size_t bytes = journal_line_format(record, line);
+
+    if (bytes == 0)
+        return vf_fail(err, VF_FAILED, "journal: a %s record that cannot be written", journal_kind_name(record->kind));
+    if (journal->broken)
+        return vf_fail(err, VF_FAILED, "journal: an earlier write failed and could not be taken back; restart vferryd");
+    if (make_room(journal, err) != 0 || append(journal, line, bytes, err) != 0)
+        return -1;
+    remember(journal, record);
+    return 0;
+}
+
+int journal_write(struct journal *journal, const struct journal_record *record, struct vf_error *err)
+{
+    struct journal_record stamped = *record;
+    struct timespec now;
+    int rc;
+
+    if (stamped.time_ns == 0 && clock_gettime(CLOCK_REALTIME, &now) == 0)
+        stamped.time_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+    (void)pthread_mutex_lock(&journal->lock);
+    rc = write_locked(journal, &stamped, err);
+    (void)pthread_mutex_unlock(&journal->lock);
+    return rc;
+}
+
+/* ---- asking ---- */
+
+uint64_t journal_epoch(struct journal *journal, const uint8_t uuid[VF_UUID_BYTES])
+{
+    uint64_t epoch = 0;
+
+    (void)pthread_mutex_lock(&journal->lock);
+    for (size_t i = 0; i < journal->epoch_count; i++)
+        if (memcmp(journal->epochs[i].uuid, uuid, VF_UUID_BYTES) == 0)
+            epoch = journal->epochs[i].epoch;
+    (void)pthread_mutex_unlock(&journal->lock);
+    return epoch;
+}
+
+uint64_t journal_take_id(struct journal *journal)
+{
+    uint64_t id;
+
+    (void)pthread_mutex_lock(&journal->lock);
+    id = journal->next_id++;
+    (void)pthread_mutex_unlock(&journal->lock);
+    return id;
+}
+
+void journal_each(struct journal *journal, void (*each)(void *ctx, const struct journal_record *last), void *ctx)
+{
+    (void)pthread_mutex_lock(&journal->lock);
+    for (size_t i = 0; i < journal->job_count; i++)
+        each(ctx, &journal->jobs[i]);
+    (void)pthread_mutex_unlock(&journal->lock);
+}

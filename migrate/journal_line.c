@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+/* {"v":1,…,"sum":"HEX"}: the checksum is XXH3_64 of all that stands before `,"sum"`, so a line is judged before it is parsed. */
+#include "migrate/journal_line.h"
+
+#include "base/cleanup.h"
+
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+#include <xxhash.h>
+
+#define FORMAT_VERSION 1
+#define SUM_START ",\"sum\":\""
+#define SUM_END "\"}"
+#define SUM_DIGITS 16u
+#define TAIL_BYTES (sizeof SUM_START - 1 + SUM_DIGITS + sizeof SUM_END - 1)
+
+static const char *const kinds[JOURNAL_KINDS] = {
+    [JOURNAL_OPEN] = "OPEN",           [JOURNAL_PREPARED] = "PREPARED", [JOURNAL_COMMIT] = "COMMIT",
+    [JOURNAL_COMMITTED] = "COMMITTED", [JOURNAL_DONE] = "DONE",         [JOURNAL_ABORTED] = "ABORTED",
+    [JOURNAL_SETTLED] = "SETTLED",
+};
+static const char *const sides[JOURNAL_SIDES] = {[JOURNAL_SOURCE] = "source", [JOURNAL_TARGET] = "target"};
+
+const char *journal_kind_name(enum journal_kind kind)
+{
+    return (unsigned)kind < JOURNAL_KINDS ? kinds[kind] : "?";
+}
+
+/* JSON integers are signed: the few 64-bit numbers here (ids, epochs, nanoseconds) stay below 2^63. */
+static bool writable(const struct journal_record *record)
+{
+    return (unsigned)record->kind < JOURNAL_KINDS && (unsigned)record->side < JOURNAL_SIDES && record->id != 0 &&
+           record->id <= INT64_MAX && record->epoch <= INT64_MAX && record->time_ns <= INT64_MAX;
+}
+
+static void cleanup_json(json_t **json)
+{
+    json_decref(*json);
+}
+
+#define cleanup_json __attribute__((cleanup(cleanup_json)))
+
+/* Texts come from peers and drivers and may hold anything; what is no UTF-8 becomes '?', rather than losing the record. */
+static json_t *text_json(const char *text)
+{
+    char plain[sizeof((struct journal_record *)0)->text];
+    json_t *json = json_string(text);
+
+    if (json != NULL)
+        return json;
+    (void)snprintf(plain, sizeof plain, "%s", text);
+    for (char *at = plain; *at != '\0'; at++)
+        if ((unsigned char)*at >= 0x80)
+            *at = '?';
+    return json_string(plain);
+}
+
+size_t journal_line_format(const struct journal_record *record, char line[JOURNAL_LINE_BYTES])
+{
+    char job[VF_UUID_TEXT], uuid[VF_UUID_TEXT];
+    cleanup_json json_t *json = NULL;
+    size_t used;
+    int n;
+
+    if (!writable(record))
+        return 0;
+    vf_uuid_format(record->job, job);
+    vf_uuid_format(record->uuid, uuid);
+    json = json_pack("{si ss sI sI ss ss ss ss sI so so}", "v", FORMAT_VERSION, "kind", kinds[record->kind],
+                     "time_ns", (json_int_t)record->time_ns, "id", (json_int_t)record->id, "job", job, "side",
+                     sides[record->side], "partition", record->partition, "uuid", uuid, "epoch",
+                     (json_int_t)record->epoch, "peer", text_json(record->peer), "text", text_json(record->text));
+    if (json == NULL)
+        return 0;
+    used = json_dumpb(json, line, JOURNAL_LINE_BYTES, JSON_COMPACT | JSON_ENSURE_ASCII);
+    if (used == 0 || used > JOURNAL_LINE_BYTES - TAIL_BYTES - 2)
+        return 0;
+    used--; /* the closing brace comes after the sum */
+    n = snprintf(line + used, JOURNAL_LINE_BYTES - used, SUM_START "%016" PRIx64 SUM_END "\n",
+                 (uint64_t)XXH3_64bits(line, used));
+    return used + (size_t)n;
+}
+
+static bool sum_right(const char *line, size_t bytes)
+{
+    char tail[TAIL_BYTES + 1];
+    const size_t used = bytes - TAIL_BYTES;
+
+    if (bytes <= TAIL_BYTES)
+        return false;
+    (void)snprintf(tail, sizeof tail, SUM_START "%016" PRIx64 SUM_END, (uint64_t)XXH3_64bits(line, used));
+    return memcmp(line + used, tail, TAIL_BYTES) == 0;
+}
+
+static int index_of(const char *const *names, int count, const char *name)
+{
+    for (int i = 0; i < count; i++)
+        if (strcmp(names[i], name) == 0)
+            return i;
+    return -1;
+}
+
+static bool copy_text(char *to, size_t capacity, const char *from)
+{
+    const int n = snprintf(to, capacity, "%s", from);
+
+    return n >= 0 && (size_t)n < capacity;
+}
+
+bool journal_line_parse(const char *line, size_t bytes, struct journal_record *out)
+{
+    cleanup_json json_t *json = NULL;
+    const char *kind, *job, *side, *partition, *uuid, *peer, *text, *sum;
+    json_int_t time_ns, id, epoch;
+    int version, kind_index, side_index;
+
+    if (!sum_right(line, bytes))
+        return false;
+    json = json_loadb(line, bytes, JSON_REJECT_DUPLICATES, NULL);
+    if (json == NULL ||
+        json_unpack(json, "{si ss sI sI ss ss ss ss sI ss ss ss !}", "v", &version, "kind", &kind, "time_ns", &time_ns,
+                    "id", &id, "job", &job, "side", &side, "partition", &partition, "uuid", &uuid, "epoch", &epoch,
+                    "peer", &peer, "text", &text, "sum", &sum) != 0)
+        return false;
+    kind_index = index_of(kinds, JOURNAL_KINDS, kind);
+    side_index = index_of(sides, JOURNAL_SIDES, side);
+    if (version != FORMAT_VERSION || kind_index < 0 || side_index < 0 || id <= 0 || epoch < 0 || time_ns < 0)
+        return false;
+    memset(out, 0, sizeof *out);
+    out->kind = (enum journal_kind)kind_index;
+    out->side = (enum journal_side)side_index;
+    out->id = (uint64_t)id;
+    out->epoch = (uint64_t)epoch;
+    out->time_ns = (uint64_t)time_ns;
+    return vf_uuid_parse(job, out->job) == 0 && vf_uuid_parse(uuid, out->uuid) == 0 &&
+           copy_text(out->partition, sizeof out->partition, partition) &&
+           copy_text(out->peer, sizeof out->peer, peer) && copy_text(out->text, sizeof out->text, text);
+}
