@@ -32,12 +32,14 @@ struct dxgk_paging;     /* paging.c */
 struct dxgk_tracking;   /* tracking.c */
 struct dxgk_msix;       /* msix.c */
 struct dxgk_umed;       /* umed.c */
+struct dxgk_basis;      /* ddi_paging.h */
 struct dxgk_reserve;    /* reserve.c: the allocator of one adapter's VRAM */
 
 #define DXGK_MAX_SEGMENTS 16u
 #define DXGK_MAX_LEVELS 6u
 #define DXGK_MAX_RANGES 65536u /* ranges one reserve may consist of */
 #define DXGK_BARS 6u
+#define DXGK_NO_VF UINT32_MAX
 #define DXGK_SYSTEM_SEGMENT 0u /* MemorySegmentId of system memory in a DXGK_PTE; its addresses are bus addresses */
 
 struct dxgk_segment {
@@ -79,6 +81,7 @@ struct dxgk_caps {
     int vram;               /* index of the segment partitions live in, -1 = none */
     uint32_t vf_count;      /* most partitions the driver allows */
     uint64_t vram_bytes;    /* all that partitions may get, from GetVirtualGpuProfile */
+    DXGK_VGPU_PROFILE_CAPABILITY profile[DXGK_VGPU_CAPABILITY_MAX]; /* of one of vf_count partitions */
     uint64_t granule;       /* allocation granule in bytes: scatter page, else largest of dirty page, alignment and 4096 */
 };
 
@@ -119,11 +122,13 @@ struct dxgk_adapter {
     pthread_mutex_t triage_lock;        /* guards capture[]; DxgkCbLogEtwEvent takes it at any IRQL */
     struct vf_reasons *capture[32];     /* per PartitionId: where triage events go while a restore runs, or NULL */
 
-    struct { /* callbacks.c: the PF BARs as resources and as mapped by the driver; guarded by adapter.lock */
-        uint64_t bus, bytes;
-        uint32_t kind; /* enum vf_bar_kind */
+    struct dxgk_mapping *mappings;      /* callbacks.c: what the driver mapped */
+
+    struct { /* callbacks.c: the PF's BARs as resources; fixed */
+        uint64_t bus, bytes; /* bytes 0 = no such BAR */
+        uint32_t kind;       /* enum vf_bar_kind */
     } bars[DXGK_BARS];
-    struct dxgk_mapping *mappings;
+    struct dxgk_resources *resources; /* callbacks.c: the translated resource list; fixed */
 };
 
 /* What the call checker remembers of one VF (ddi.c). Guarded by partition.lock. */
@@ -134,8 +139,8 @@ struct dxgk_check {
     bool paused;         /* SetVirtualFunctionPauseState(TRUE) in effect */
     bool prepared;       /* between Prepare and End */
     bool target;         /* which side `prepared` is */
-    bool immutable_done; /* saved or restored since Prepare */
-    bool mutable_done;
+    bool immutable_tried, mutable_tried; /* a restore call was made since Prepare: there is no second one */
+    bool immutable_done, mutable_done;   /* saved or restored with success since Prepare */
 };
 
 struct dxgk_partition {
@@ -143,12 +148,12 @@ struct dxgk_partition {
     uint64_t id;                       /* fixed */
     struct vf_partition_params params; /* fixed but for epoch, which lives in `epoch` */
     struct vf_luid luid;               /* fixed */
-    uint32_t vf;                       /* fixed: VF index and PartitionId */
+    _Atomic uint32_t vf;               /* VF index and PartitionId; fixed once built, DXGK_NO_VF before and after */
     uint64_t page_bytes;               /* fixed: dirty page size of its segment (4096 when not tracked) */
     uint32_t segment;                  /* fixed: driver's id of the segment the reserve lies in */
     DXGK_MEMORYRANGE *ranges;          /* fixed: the reserve in guest physical order */
     uint32_t range_count;
-    HANDLE reserve_basis;              /* basis of SetVirtualGpuResources2, NULL with contiguous reserves */
+    struct dxgk_basis *reserve_basis;  /* of SetVirtualGpuResources2 (ddi_paging.h), NULL with contiguous reserves */
 
     struct vf_fsm fsm;                 /* enum vf_partition_state; set under lock, read by anyone */
     _Atomic uint64_t epoch;            /* read by anyone, grows under lock */
@@ -159,12 +164,14 @@ struct dxgk_partition {
     pthread_mutex_t lock;              /* serialises calls and DDIs of this partition; guards what follows */
     bool gone;                         /* destroyed: whoever waited for the lock must give up */
     uint32_t channels;                 /* open transfer channels */
+    _Atomic uint32_t writes;           /* scatters and zeros in flight: grows under lock, falls without; End waits for none */
     struct dxgk_check check;
     struct dxgk_tracking *tracking;    /* NULL when the adapter does not track */
     struct dxgk_umed *umed;            /* NULL when the driver has none */
 
     pthread_rwlock_t vcpu;             /* read side: a guest access; write side: shutting or opening the door */
     bool vcpu_shut;                    /* guarded by vcpu: guest writes are refused */
+    bool vcpu_gone;                    /* guarded by vcpu: the VF is or may soon be somebody else's; nothing goes through */
     struct dxgk_msix *msix;            /* NULL without MSI-X; guest accesses reach it under vcpu only */
     uint32_t msix_bar;                 /* fixed: where the MSI-X table pages lie, by mitigated range */
     uint64_t msix_offset, msix_bytes;  /* fixed; bytes 0 = none */
@@ -211,6 +218,7 @@ struct dxgk_call {
     struct dxgk_adapter *adapter;
     const char *name;
     KIRQL irql;
+    unsigned locks; /* spin locks the thread held */
     uint64_t start_ns;
 };
 

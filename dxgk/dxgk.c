@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Opening and closing the OS side, and what it knows of its adapters. See dxgk.h. */
+#define LOG_ROOM "dxgk"
+#include "dxgk/dxgk.h"
+
+#include "base/log.h"
+#include "dxgk/adapter.h"
+#include "dxgk/loader.h"
+#include "dxgk/partition.h"
+#include "dxgk/reserve.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+/* The k-th driver drives the k-th device, the last repeats, none means the device's own. */
+static const char *driver_for(const struct dxgk_config *config, size_t device)
+{
+    if (config->driver_count == 0)
+        return NULL;
+    return config->drivers[device < config->driver_count ? device : config->driver_count - 1];
+}
+
+static void stop_adapters(struct dxgk *dxgk)
+{
+    while (dxgk->adapter_count > 0)
+        dxgk_adapter_stop(dxgk->adapters[--dxgk->adapter_count]);
+}
+
+int dxgk_open(const struct dxgk_config *config, struct dxgk **out, struct vf_error *err)
+{
+    struct dxgk *dxgk;
+
+    if (config->device_count == 0 || config->device_count > VF_MAX_ADAPTERS || config->driver_count > config->device_count)
+        return vf_fail(err, VF_USAGE, "%zu devices and %zu drivers; give 1 to %u devices and no more drivers than devices",
+                       config->device_count, config->driver_count, VF_MAX_ADAPTERS);
+    dxgk = calloc(1, sizeof *dxgk);
+    if (dxgk == NULL)
+        return vf_fail(err, VF_FAILED, "no memory for the host's kernel side");
+    dxgk->config.event = config->event;
+    dxgk->config.event_ctx = config->event_ctx;
+    (void)pthread_mutex_init(&dxgk->lock, NULL);
+    for (size_t i = 0; i < config->device_count; i++) {
+        if (dxgk_adapter_start(dxgk, (uint32_t)i, config, config->devices[i], driver_for(config, i), &dxgk->adapters[i], err) != 0) {
+            stop_adapters(dxgk);
+            (void)pthread_mutex_destroy(&dxgk->lock);
+            free(dxgk);
+            return -1;
+        }
+        dxgk->adapter_count++;
+    }
+    *out = dxgk;
+    return 0;
+}
+
+static void close_partitions(struct dxgk *dxgk)
+{
+    struct dxgk_partition *partition;
+
+    while ((partition = dxgk->partitions) != NULL) {
+        struct vf_error error = VF_ERROR_INIT;
+
+        if (dxgk_partition_destroy(dxgk, partition->id, &error) != 0)
+            log_error("%s", error.text);
+        /* Still there: the host program left a channel open, which is its bug; leaking beats using freed memory. */
+        if (dxgk->partitions == partition) {
+            log_error("partition %s is left behind", partition->params.name);
+            dxgk->partitions = partition->next;
+        }
+    }
+}
+
+void dxgk_close(struct dxgk *dxgk)
+{
+    if (dxgk == NULL)
+        return;
+    close_partitions(dxgk);
+    stop_adapters(dxgk);
+    (void)pthread_mutex_destroy(&dxgk->lock);
+    free(dxgk);
+}
+
+size_t dxgk_adapter_count(const struct dxgk *dxgk)
+{
+    return dxgk->adapter_count;
+}
+
+int dxgk_adapter_info(struct dxgk *dxgk, uint32_t index, struct vf_adapter_info *out, struct vf_error *err)
+{
+    struct dxgk_adapter *adapter;
+    const struct dxgk_caps *caps;
+    const struct dxgk_segment *vram;
+
+    if (index >= dxgk->adapter_count)
+        return vf_fail(err, VF_USAGE, "there is no adapter %u; there are %u", index, dxgk->adapter_count);
+    adapter = dxgk->adapters[index];
+    caps = &adapter->caps;
+    vram = caps->vram >= 0 ? &caps->segments[caps->vram] : NULL;
+    *out = (struct vf_adapter_info){
+        .index = index,
+        .luid = adapter->luid,
+        .vf_count = caps->vf_count,
+        .dirty_page_bytes = vram != NULL ? vram->dirty_page : 0,
+        .scatter_page_bytes = vram != NULL ? vram->scatter_page : 0,
+        .alignment_bytes = caps->granule,
+        .live_migration = caps->live_migration,
+        .hot_driver_update = caps->hot_update,
+        .hibernation = caps->hibernation,
+        .performant = caps->performant,
+        .scatter = caps->scatter,
+    };
+    (void)snprintf(out->device, sizeof out->device, "%s", adapter->spec);
+    (void)snprintf(out->driver, sizeof out->driver, "%s", dxgk_image_path(adapter->image));
+    (void)snprintf(out->description, sizeof out->description, "%.24s%s%.80s", adapter->ops->name,
+                   caps->migration_off[0] != '\0' ? "; no live migration: " : "", caps->migration_off);
+    (void)pthread_mutex_lock(&adapter->lock);
+    out->vf_free = caps->vf_count - (uint32_t)__builtin_popcount(adapter->vf_used);
+    if (adapter->reserve != NULL) {
+        out->vram_bytes = dxgk_reserve_total(adapter->reserve);
+        out->vram_free_bytes = dxgk_reserve_free(adapter->reserve);
+        out->vram_largest_bytes = dxgk_reserve_largest(adapter->reserve);
+    }
+    (void)pthread_mutex_unlock(&adapter->lock);
+    return 0;
+}

@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: Apache-2.0
+/* See loader.h. Also DxgkInitialize, which a DriverEntry calls to hand over its table. */
+#define LOG_ROOM "loader"
+#include "dxgk/loader.h"
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "dxgk/nt/nt.h"
+
+#include <dlfcn.h>
+#include <stdio.h>
+#include <string.h>
+
+struct dxgk_image {
+    char *path; /* resolved */
+    void *handle;
+    unsigned refs;      /* guarded by images_lock */
+    bool registered;    /* DxgkInitialize was called, once */
+    bool misregistered; /* it was called wrongly; the reason is in the log */
+    DRIVER_OBJECT object;
+    DRIVER_INITIALIZATION_DATA ddi;
+    WCHAR name[256];
+    struct dxgk_image *next;
+};
+
+/* Held across DriverEntry: images load one after the other. */
+static pthread_mutex_t images_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct dxgk_image *images;
+
+/* Called inside DriverEntry, on its thread, so images_lock is held. Exported to drivers. */
+NTSTATUS DxgkInitialize(PDRIVER_OBJECT object, PUNICODE_STRING registry_path, PDRIVER_INITIALIZATION_DATA data)
+{
+    struct dxgk_image *image = images;
+
+    while (image != NULL && &image->object != object)
+        image = image->next;
+    if (image == NULL || registry_path == NULL || data == NULL || image->registered) {
+        log_error("DxgkInitialize: %s", image == NULL ? "not the driver object that DriverEntry was given" : "missing argument or second call");
+        if (image != NULL)
+            image->misregistered = true;
+        return STATUS_INVALID_PARAMETER;
+    }
+    /* The table's length depends on its version; only this layout is known. Later 3.2 kits count one higher. */
+    if (data->Version != DXGKDDI_INTERFACE_VERSION_WDDM3_2 && data->Version != DXGKDDI_INTERFACE_VERSION_WDDM3_2 + 1) {
+        log_error("%s: interface version 0x%x, only WDDM 3.2 (0x%x) is served", image->path, data->Version, DXGKDDI_INTERFACE_VERSION_WDDM3_2);
+        image->misregistered = true;
+        return STATUS_REVISION_MISMATCH;
+    }
+    image->ddi = *data;
+    image->registered = true;
+    return STATUS_SUCCESS;
+}
+
+/* The slot that dxgk calls on every adapter and that is missing, or NULL. */
+static const char *missing_slot(const DRIVER_INITIALIZATION_DATA *ddi)
+{
+    const struct {
+        const char *name;
+        bool present;
+    } slots[] = {
+        {"DxgkDdiAddDevice", ddi->DxgkDdiAddDevice != NULL},
+        {"DxgkDdiStartDevice", ddi->DxgkDdiStartDevice != NULL},
+        {"DxgkDdiStopDevice", ddi->DxgkDdiStopDevice != NULL},
+        {"DxgkDdiRemoveDevice", ddi->DxgkDdiRemoveDevice != NULL},
+        {"DxgkDdiUnload", ddi->DxgkDdiUnload != NULL},
+        {"DxgkDdiQueryInterface", ddi->DxgkDdiQueryInterface != NULL},
+        {"DxgkDdiQueryAdapterInfo", ddi->DxgkDdiQueryAdapterInfo != NULL},
+    };
+
+    for (size_t i = 0; i < RTL_NUMBER_OF(slots); i++) {
+        if (!slots[i].present)
+            return slots[i].name;
+    }
+    return NULL;
+}
+
+static NTSTATUS call_driver_entry(struct dxgk_image *image, PDRIVER_INITIALIZE entry)
+{
+    static const char root[] = "\\Registry\\Machine\\System\\CurrentControlSet\\Services\\";
+    const char *base = strrchr(image->path, '/');
+    UNICODE_STRING registry;
+    size_t length = 0;
+
+    base = base != NULL ? base + 1 : image->path;
+    for (const char *c = root; *c != '\0'; c++)
+        image->name[length++] = (WCHAR)*c;
+    for (const char *c = base; *c != '\0' && *c != '.' && length < RTL_NUMBER_OF(image->name) - 1; c++)
+        image->name[length++] = (WCHAR)(unsigned char)*c;
+    registry = (UNICODE_STRING){.Length = (USHORT)(length * sizeof(WCHAR)), .MaximumLength = sizeof image->name, .Buffer = image->name};
+    image->object.Size = sizeof image->object;
+    image->object.DriverInit = entry;
+    return entry(&image->object, &registry);
+}
+
+/* Loads and initialises; images_lock is held and the image is in the list, so that DxgkInitialize finds it. */
+static int load(struct dxgk_image *image, struct vf_error *err)
+{
+    PDRIVER_INITIALIZE entry;
+    const char *missing;
+    NTSTATUS status;
+
+    image->handle = dlopen(image->path, RTLD_NOW | RTLD_LOCAL);
+    if (image->handle == NULL)
+        return vf_fail(err, VF_FAILED, "cannot load driver %s: %s", image->path, dlerror());
+    *(void **)&entry = dlsym(image->handle, "DriverEntry");
+    if (entry == NULL) {
+        (void)vf_fail(err, VF_FAILED, "%s is no driver: it exports no DriverEntry", image->path);
+        goto unload;
+    }
+    status = call_driver_entry(image, entry);
+    if (KeGetCurrentIrql() != PASSIVE_LEVEL) {
+        (void)nt_irql_set(PASSIVE_LEVEL);
+        (void)vf_fail(err, VF_FAILED, "driver %s breaks IRQL: DriverEntry returned above PASSIVE_LEVEL", image->path);
+        goto unload;
+    }
+    if (!NT_SUCCESS(status)) {
+        (void)vf_fail_status(err, VF_FAILED, status, "DriverEntry of %s failed%s", image->path,
+                             image->misregistered ? " (DxgkInitialize refused its table)" : "");
+        goto unload;
+    }
+    missing = image->registered ? missing_slot(&image->ddi) : "DxgkInitialize";
+    if (missing != NULL) {
+        (void)vf_fail(err, VF_FAILED, "driver %s breaks CAP-7: %s is missing", image->path, missing);
+        goto unload;
+    }
+    log_info("loaded driver %s, interface version 0x%x", image->path, image->ddi.Version);
+    return 0;
+
+unload:
+    (void)dlclose(image->handle);
+    return -1;
+}
+
+static void unlink_image(struct dxgk_image *image)
+{
+    struct dxgk_image **link = &images;
+
+    while (*link != image)
+        link = &(*link)->next;
+    *link = image->next;
+    free(image->path);
+    free(image);
+}
+
+int dxgk_image_get(const char *path, struct dxgk_image **out, struct vf_error *err)
+{
+    cleanup_free char *resolved = realpath(path, NULL);
+    struct dxgk_image *image;
+    int result = 0;
+
+    if (resolved == NULL)
+        return vf_fail(err, VF_FAILED, "cannot find driver %s; give the path of a KMD image", path);
+    (void)pthread_mutex_lock(&images_lock);
+    for (image = images; image != NULL; image = image->next) {
+        if (strcmp(image->path, resolved) == 0)
+            break;
+    }
+    if (image != NULL) {
+        image->refs++;
+        *out = image;
+        goto unlock;
+    }
+    image = calloc(1, sizeof *image);
+    if (image == NULL) {
+        result = vf_fail(err, VF_FAILED, "no memory to load driver %s", path);
+        goto unlock;
+    }
+    image->path = vf_take_ptr(resolved);
+    image->refs = 1;
+    image->next = images;
+    images = image;
+    result = load(image, err);
+    if (result != 0)
+        unlink_image(image);
+    else
+        *out = image;
+unlock:
+    (void)pthread_mutex_unlock(&images_lock);
+    return result;
+}
+
+void dxgk_image_put(struct dxgk_image *image)
+{
+    if (image == NULL)
+        return;
+    (void)pthread_mutex_lock(&images_lock);
+    if (--image->refs == 0) {
+        image->ddi.DxgkDdiUnload();
+        if (KeGetCurrentIrql() != PASSIVE_LEVEL) {
+            log_error("driver %s breaks IRQL: DxgkDdiUnload returned above PASSIVE_LEVEL", image->path);
+            (void)nt_irql_set(PASSIVE_LEVEL);
+        }
+        (void)dlclose(image->handle);
+        unlink_image(image);
+    }
+    (void)pthread_mutex_unlock(&images_lock);
+}
+
+const DRIVER_INITIALIZATION_DATA *dxgk_image_ddi(const struct dxgk_image *image)
+{
+    return &image->ddi;
+}
+
+PDRIVER_OBJECT dxgk_image_object(struct dxgk_image *image)
+{
+    return &image->object;
+}
+
+const char *dxgk_image_path(const struct dxgk_image *image)
+{
+    return image->path;
+}

@@ -1,0 +1,432 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Partitions as the host program sees them: the table, the state machine, create, destroy, pause, resume. What happens with the
+ * driver is in build.c and ddi*.c.
+ *
+ *              create                     prepare                      pause
+ *   BUILDING ---------> RUNNING <------------------------> OUTGOING <---------> OUTGOING_PAUSED
+ *      |                 ^    ^ pause   end                            resume     |        ^
+ *      |          resume |    | resume                                            | end    | prepare
+ *      | create          |    v                                                   v        |
+ *      | (incoming)    READY  PAUSED <------------------------------------------------------
+ *      v                 ^
+ *   INCOMING ------------+ end, once mutable data is restored
+ *
+ *   INCOMING -> FAULTED when a restore of mutable data failed: half a state must never run. Any -> DYING -> gone.
+ */
+#define LOG_ROOM "partition"
+#include "dxgk/partition.h"
+
+#include "base/log.h"
+#include "dxgk/adapter.h"
+#include "dxgk/ddi.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const state_names[VF_PARTITION_STATES] = {
+    [VF_PARTITION_BUILDING] = "building", [VF_PARTITION_RUNNING] = "running",
+    [VF_PARTITION_PAUSED] = "paused",     [VF_PARTITION_OUTGOING] = "outgoing",
+    [VF_PARTITION_OUTGOING_PAUSED] = "outgoing-paused", [VF_PARTITION_INCOMING] = "incoming",
+    [VF_PARTITION_READY] = "ready",       [VF_PARTITION_FAULTED] = "faulted",
+    [VF_PARTITION_DYING] = "dying",
+};
+
+#define DYING VF_ARC(VF_PARTITION_DYING)
+
+static const uint64_t state_arcs[VF_PARTITION_STATES] = {
+    [VF_PARTITION_BUILDING] = VF_ARC(VF_PARTITION_RUNNING) | VF_ARC(VF_PARTITION_INCOMING) | DYING,
+    [VF_PARTITION_RUNNING] = VF_ARC(VF_PARTITION_PAUSED) | VF_ARC(VF_PARTITION_OUTGOING) | DYING,
+    [VF_PARTITION_PAUSED] = VF_ARC(VF_PARTITION_RUNNING) | VF_ARC(VF_PARTITION_OUTGOING_PAUSED) | DYING,
+    [VF_PARTITION_OUTGOING] = VF_ARC(VF_PARTITION_RUNNING) | VF_ARC(VF_PARTITION_OUTGOING_PAUSED) | DYING,
+    [VF_PARTITION_OUTGOING_PAUSED] = VF_ARC(VF_PARTITION_OUTGOING) | VF_ARC(VF_PARTITION_PAUSED) | DYING,
+    [VF_PARTITION_INCOMING] = VF_ARC(VF_PARTITION_READY) | VF_ARC(VF_PARTITION_FAULTED) | DYING,
+    [VF_PARTITION_READY] = VF_ARC(VF_PARTITION_RUNNING) | DYING,
+    [VF_PARTITION_FAULTED] = DYING,
+    [VF_PARTITION_DYING] = 0,
+};
+
+const struct vf_fsm_table dxgk_partition_states = {
+    .name = "partition",
+    .states = state_names,
+    .arcs = state_arcs,
+    .count = VF_PARTITION_STATES,
+};
+
+int dxgk_partition_wrong_state(const struct dxgk_partition *partition, const char *what, struct vf_error *err)
+{
+    return vf_fail(err, VF_FAILED, "partition %s is %s; %s", partition->params.name, vf_fsm_name(&partition->fsm), what);
+}
+
+/* ---- the table ---- */
+
+struct dxgk_partition *dxgk_partition_get(struct dxgk *dxgk, uint64_t id, struct vf_error *err)
+{
+    struct dxgk_partition *partition;
+
+    (void)pthread_mutex_lock(&dxgk->lock);
+    for (partition = dxgk->partitions; partition != NULL; partition = partition->next) {
+        if (partition->id == id)
+            break;
+    }
+    if (partition != NULL)
+        atomic_fetch_add(&partition->refs, 1);
+    (void)pthread_mutex_unlock(&dxgk->lock);
+    if (partition == NULL)
+        (void)vf_fail(err, VF_FAILED, "there is no partition with id %llu", (unsigned long long)id);
+    return partition;
+}
+
+void dxgk_partition_put(struct dxgk_partition *partition)
+{
+    if (atomic_fetch_sub(&partition->refs, 1) != 1)
+        return;
+    (void)pthread_rwlock_destroy(&partition->vcpu);
+    (void)pthread_mutex_destroy(&partition->lock);
+    free(partition->ranges);
+    free(partition);
+}
+
+struct dxgk_partition *dxgk_partition_lock(struct dxgk *dxgk, uint64_t id, struct vf_error *err)
+{
+    struct dxgk_partition *partition = dxgk_partition_get(dxgk, id, err);
+
+    if (partition == NULL)
+        return NULL;
+    (void)pthread_mutex_lock(&partition->lock);
+    if (!partition->gone)
+        return partition;
+    (void)vf_fail(err, VF_FAILED, "partition %s has just been removed", partition->params.name);
+    dxgk_partition_unlock(partition);
+    return NULL;
+}
+
+void dxgk_partition_unlock(struct dxgk_partition *partition)
+{
+    (void)pthread_mutex_unlock(&partition->lock);
+    dxgk_partition_put(partition);
+}
+
+/* The name and UUID belong to the partition from here on; the table holds one reference. */
+static int enter(struct dxgk *dxgk, struct dxgk_partition *partition, struct vf_error *err)
+{
+    struct dxgk_partition *other;
+    int result = 0;
+
+    (void)pthread_mutex_lock(&dxgk->lock);
+    for (other = dxgk->partitions; other != NULL && result == 0; other = other->next) {
+        if (strcmp(other->params.name, partition->params.name) == 0)
+            result = vf_fail(err, VF_INCOMPATIBLE, "there is a partition named %s already; choose another name", partition->params.name);
+        else if (memcmp(other->params.uuid, partition->params.uuid, VF_UUID_BYTES) == 0)
+            result = vf_fail(err, VF_INCOMPATIBLE, "partition %s has the same UUID; remove it first", other->params.name);
+    }
+    if (result == 0 && dxgk->partition_count >= VF_MAX_PARTITIONS)
+        result = vf_fail(err, VF_FAILED, "there are %u partitions already, the most one host serves", VF_MAX_PARTITIONS);
+    if (result == 0) {
+        partition->id = ++dxgk->next_id;
+        partition->next = dxgk->partitions;
+        dxgk->partitions = partition;
+        dxgk->partition_count++;
+    }
+    (void)pthread_mutex_unlock(&dxgk->lock);
+    return result;
+}
+
+/* Takes it out of the table; the caller still holds its own reference and partition->lock. */
+static void leave(struct dxgk *dxgk, struct dxgk_partition *partition)
+{
+    struct dxgk_partition **link = &dxgk->partitions;
+
+    partition->gone = true;
+    (void)pthread_mutex_lock(&dxgk->lock);
+    while (*link != partition)
+        link = &(*link)->next;
+    *link = partition->next;
+    dxgk->partition_count--;
+    (void)pthread_mutex_unlock(&dxgk->lock);
+    dxgk_partition_put(partition); /* the table's */
+}
+
+/* ---- create ---- */
+
+static int check_params(struct dxgk *dxgk, const struct vf_partition_params *params, struct vf_error *err)
+{
+    const struct dxgk_caps *caps;
+
+    if (!vf_name_valid(params->name))
+        return vf_fail(err, VF_USAGE, "a partition's name is 1 to %u letters, digits, dots, dashes, underscores, the first a letter or digit", VF_NAME_BYTES - 1);
+    if (params->adapter >= dxgk->adapter_count)
+        return vf_fail(err, VF_USAGE, "there is no adapter %u; see adapter list", params->adapter);
+    caps = &dxgk->adapters[params->adapter]->caps;
+    if (!caps->partitionable)
+        return vf_fail(err, VF_FAILED, "adapter %u cannot be partitioned; its driver has no GPU partition interface", params->adapter);
+    if (params->vram_bytes == 0 || params->vram_bytes % caps->granule != 0)
+        return vf_fail(err, VF_USAGE, "a partition's VRAM is a multiple of %llu bytes, not %llu", (unsigned long long)caps->granule,
+                       (unsigned long long)params->vram_bytes);
+    return 0;
+}
+
+static struct dxgk_partition *partition_new(struct dxgk *dxgk, const struct vf_partition_params *params)
+{
+    struct dxgk_partition *partition = calloc(1, sizeof *partition);
+    static const uint8_t no_uuid[VF_UUID_BYTES];
+    pthread_rwlockattr_t attr;
+    const struct dxgk_segment *vram;
+
+    if (partition == NULL)
+        return NULL;
+    partition->adapter = dxgk->adapters[params->adapter];
+    vram = &partition->adapter->caps.segments[partition->adapter->caps.vram];
+    partition->params = *params;
+    partition->luid = dxgk_luid_new();
+    partition->vf = DXGK_NO_VF;
+    partition->segment = vram->id;
+    partition->page_bytes = vram->dirty_page != 0 ? vram->dirty_page : 4096;
+    partition->vcpu_shut = partition->vcpu_gone = true; /* no guest before it is built */
+    atomic_init(&partition->epoch, params->epoch);
+    atomic_init(&partition->refs, 1);
+    vf_fsm_init(&partition->fsm, &dxgk_partition_states, params->name, VF_PARTITION_BUILDING);
+    (void)pthread_mutex_init(&partition->lock, NULL);
+    /* A pause must not starve behind guest accesses that keep coming. */
+    (void)pthread_rwlockattr_init(&attr);
+    (void)pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+    (void)pthread_rwlock_init(&partition->vcpu, &attr);
+    (void)pthread_rwlockattr_destroy(&attr);
+    if (memcmp(params->uuid, no_uuid, sizeof no_uuid) == 0 && vf_uuid_random(partition->params.uuid) != 0) {
+        dxgk_partition_put(partition);
+        return NULL;
+    }
+    return partition;
+}
+
+static void set_gone(struct dxgk_partition *partition, bool gone)
+{
+    (void)pthread_rwlock_wrlock(&partition->vcpu);
+    partition->vcpu_gone = gone;
+    (void)pthread_rwlock_unlock(&partition->vcpu);
+}
+
+static void describe(const struct dxgk_partition *partition, struct vf_partition_info *out)
+{
+    *out = (struct vf_partition_info){
+        .id = partition->id,
+        .adapter = partition->adapter->index,
+        .vf_index = partition->vf,
+        .luid = partition->luid,
+        .vram_bytes = partition->params.vram_bytes,
+        .page_bytes = partition->page_bytes,
+        .epoch = atomic_load(&partition->epoch),
+        .state = dxgk_partition_state(partition),
+        .interrupts = atomic_load(&partition->interrupts),
+        .job = atomic_load(&partition->job),
+    };
+    memcpy(out->name, partition->params.name, sizeof out->name);
+    memcpy(out->uuid, partition->params.uuid, sizeof out->uuid);
+}
+
+int dxgk_partition_create(struct dxgk *dxgk, const struct vf_partition_params *params, bool incoming,
+                          struct vf_partition_info *out, struct vf_error *err)
+{
+    struct dxgk_partition *partition;
+    int result;
+
+    if (check_params(dxgk, params, err) != 0)
+        return -1;
+    if (incoming && !dxgk->adapters[params->adapter]->caps.live_migration)
+        return vf_fail(err, VF_INCOMPATIBLE, "adapter %u takes no incoming partition: %s", params->adapter,
+                       dxgk->adapters[params->adapter]->caps.migration_off[0] != '\0' ? dxgk->adapters[params->adapter]->caps.migration_off
+                                                                                      : "its driver lacks live migration");
+    partition = partition_new(dxgk, params);
+    if (partition == NULL)
+        return vf_fail(err, VF_FAILED, "no memory or random numbers for a partition");
+    (void)pthread_mutex_lock(&partition->lock);
+    if (enter(dxgk, partition, err) != 0) {
+        dxgk_partition_unlock(partition);
+        return -1;
+    }
+    atomic_fetch_add(&partition->refs, 1); /* ours, beside the table's */
+    result = dxgk_partition_build(partition, incoming, err);
+    if (result == 0) {
+        (void)vf_fsm_set(&partition->fsm, incoming ? VF_PARTITION_INCOMING : VF_PARTITION_RUNNING, "created");
+        set_gone(partition, false);
+        if (!incoming)
+            dxgk_vcpu_open(partition);
+        describe(partition, out);
+    } else {
+        (void)vf_fsm_set(&partition->fsm, VF_PARTITION_DYING, "creation failed");
+        leave(dxgk, partition);
+        (void)vf_context(err, "cannot create partition %s", params->name);
+    }
+    dxgk_partition_unlock(partition);
+    return result;
+}
+
+/* ---- destroy ---- */
+
+int dxgk_partition_take_down(struct dxgk_partition *partition, struct vf_error *err)
+{
+    (void)vf_fsm_set(&partition->fsm, VF_PARTITION_DYING, "removal");
+    dxgk_vcpu_shut(partition);
+    set_gone(partition, true);
+    return dxgk_partition_dismantle(partition, err);
+}
+
+int dxgk_partition_destroy(struct dxgk *dxgk, uint64_t id, struct vf_error *err)
+{
+    struct dxgk_partition *partition = dxgk_partition_get(dxgk, id, err);
+    int result;
+
+    if (partition == NULL)
+        return -1;
+    if (pthread_mutex_trylock(&partition->lock) != 0) {
+        (void)vf_fail(err, VF_FAILED, "partition %s is busy with another call; try again", partition->params.name);
+        dxgk_partition_put(partition);
+        return -1;
+    }
+    if (partition->gone || partition->channels != 0) {
+        (void)vf_fail(err, VF_FAILED, partition->gone ? "partition %s has just been removed" : "partition %s is busy: a page transfer is open",
+                      partition->params.name);
+        dxgk_partition_unlock(partition);
+        return -1;
+    }
+    result = dxgk_partition_take_down(partition, err);
+    /* The partition is gone for people either way; what the driver kept stays locked up with its adapter. */
+    leave(dxgk, partition);
+    dxgk_partition_unlock(partition);
+    return result;
+}
+
+/* ---- pause and resume ---- */
+
+int dxgk_partition_pause(struct dxgk *dxgk, uint64_t id, struct vf_error *err)
+{
+    struct dxgk_partition *partition = dxgk_partition_lock(dxgk, id, err);
+    enum vf_partition_state state;
+    int result = -1;
+
+    if (partition == NULL)
+        return -1;
+    state = dxgk_partition_state(partition);
+    if (state != VF_PARTITION_RUNNING && state != VF_PARTITION_OUTGOING) {
+        (void)dxgk_partition_wrong_state(partition, "only a running one can be paused", err);
+        goto unlock;
+    }
+    /* SRC-5: first the vCPUs, so that no store comes behind the VF's last; the driver returns when the VF is quiet (DBT-10). */
+    dxgk_vcpu_shut(partition);
+    result = dxgk_ddi_set_pause(partition, true, err);
+    if (result != 0) {
+        dxgk_vcpu_open(partition);
+        goto unlock;
+    }
+    (void)vf_fsm_set(&partition->fsm, state == VF_PARTITION_RUNNING ? VF_PARTITION_PAUSED : VF_PARTITION_OUTGOING_PAUSED, "pause");
+unlock:
+    dxgk_partition_unlock(partition);
+    return result;
+}
+
+int dxgk_partition_resume(struct dxgk *dxgk, uint64_t id, struct vf_error *err)
+{
+    struct dxgk_partition *partition = dxgk_partition_lock(dxgk, id, err);
+    enum vf_partition_state state;
+    int result = -1;
+
+    if (partition == NULL)
+        return -1;
+    state = dxgk_partition_state(partition);
+    if (state != VF_PARTITION_PAUSED && state != VF_PARTITION_OUTGOING_PAUSED && state != VF_PARTITION_READY) {
+        (void)dxgk_partition_wrong_state(partition, "only a paused or ready one can be resumed", err);
+        goto unlock;
+    }
+    result = dxgk_ddi_set_pause(partition, false, err);
+    if (result != 0)
+        goto unlock;
+    (void)vf_fsm_set(&partition->fsm, state == VF_PARTITION_OUTGOING_PAUSED ? VF_PARTITION_OUTGOING : VF_PARTITION_RUNNING, "resume");
+    if (state != VF_PARTITION_OUTGOING_PAUSED)
+        atomic_store(&partition->job, 0);
+    dxgk_vcpu_open(partition);
+unlock:
+    dxgk_partition_unlock(partition);
+    return result;
+}
+
+/* ---- facts: no partition->lock, so that they answer while a long call works on it ---- */
+
+int dxgk_partition_info(struct dxgk *dxgk, uint64_t id, struct vf_partition_info *out, struct vf_error *err)
+{
+    struct dxgk_partition *partition = dxgk_partition_get(dxgk, id, err);
+
+    if (partition == NULL)
+        return -1;
+    describe(partition, out);
+    dxgk_partition_put(partition);
+    return 0;
+}
+
+int dxgk_partition_list(struct dxgk *dxgk, struct vf_partition_info *out, size_t capacity, size_t *count, struct vf_error *err)
+{
+    struct dxgk_partition *partition;
+
+    if (out == NULL && capacity != 0)
+        return vf_fail(err, VF_USAGE, "no room for the list of partitions");
+    *count = 0;
+    (void)pthread_mutex_lock(&dxgk->lock);
+    for (partition = dxgk->partitions; partition != NULL; partition = partition->next) {
+        if (*count < capacity)
+            describe(partition, &out[*count]);
+        ++*count;
+    }
+    (void)pthread_mutex_unlock(&dxgk->lock);
+    return 0;
+}
+
+int dxgk_partition_params(struct dxgk *dxgk, uint64_t id, struct vf_partition_params *out, struct vf_error *err)
+{
+    struct dxgk_partition *partition = dxgk_partition_get(dxgk, id, err);
+
+    if (partition == NULL)
+        return -1;
+    *out = partition->params;
+    out->epoch = atomic_load(&partition->epoch);
+    dxgk_partition_put(partition);
+    return 0;
+}
+
+int dxgk_partition_clock(struct dxgk *dxgk, uint64_t id, struct vf_partition_clock *out, struct vf_error *err)
+{
+    struct dxgk_partition *partition = dxgk_partition_get(dxgk, id, err);
+    const struct dxgk_adapter *adapter;
+    struct vf_function_clock clock = {0};
+
+    if (partition == NULL)
+        return -1;
+    adapter = partition->adapter;
+    *out = (struct vf_partition_clock){0};
+    (void)pthread_rwlock_rdlock(&partition->vcpu);
+    /* A device without the clock leaves zeros: unknown. */
+    if (!partition->vcpu_gone && adapter->ops->function_clock != NULL &&
+        adapter->ops->function_clock(adapter->dev, VF_FUNCTION_VF(partition->vf), &clock) == 0) {
+        out->last_run_ns = clock.last_run_ns;
+        out->first_run_ns = clock.first_run_ns;
+        out->runtime_ns = clock.runtime_ns;
+    }
+    (void)pthread_rwlock_unlock(&partition->vcpu);
+    dxgk_partition_put(partition);
+    return 0;
+}
+
+int dxgk_partition_set_epoch(struct dxgk *dxgk, uint64_t id, uint64_t epoch, struct vf_error *err)
+{
+    struct dxgk_partition *partition = dxgk_partition_lock(dxgk, id, err);
+    int result = 0;
+
+    if (partition == NULL)
+        return -1;
+    if (epoch < atomic_load(&partition->epoch))
+        result = vf_fail(err, VF_FAILED, "epoch %llu of partition %s is behind %llu: it only grows", (unsigned long long)epoch,
+                         partition->params.name, (unsigned long long)atomic_load(&partition->epoch));
+    else
+        atomic_store(&partition->epoch, epoch);
+    dxgk_partition_unlock(partition);
+    return result;
+}
