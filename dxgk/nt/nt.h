@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The host's side of the kernel services in wdm.h: how vferry-kernel sees the drivers' allocations, sets and checks
- * the IRQL, puts a device's registers behind addresses, and hears of misuse. Nothing here ends the process.
+ * The host's side of the kernel services in wdm.h: how vferry-kernel sees the drivers' allocations,
+ * sets and checks the IRQL, puts a device's registers behind addresses, and hears of misuse.
+ * Nothing here ends the process.
  */
 #ifndef DXGK_NT_NT_H
 #define DXGK_NT_NT_H
@@ -13,23 +14,26 @@
 /* ---- misuse by a driver ---- */
 
 enum nt_misuse {
-    NT_MISUSE_IRQL,        /* a service called at a level it forbids, or a level raised or lowered wrongly */
-    NT_MISUSE_POOL_FREE,   /* freed twice, or never allocated; the free was ignored */
-    NT_MISUSE_POOL_TAG,    /* freed with another tag; it was freed all the same */
+    NT_MISUSE_IRQL, /* a service called at a level it forbids, or a level raised or lowered wrongly
+                     */
+    NT_MISUSE_POOL_FREE, /* freed twice, or never allocated; the free was ignored */
+    NT_MISUSE_POOL_TAG, /* freed with another tag; it was freed all the same */
     NT_MISUSE_POOL_BOUNDS, /* bytes behind the allocation were written */
-    NT_MISUSE_POOL_FLAGS,  /* ExAllocatePool2 with flags or a tag it forbids */
-    NT_MISUSE_LOCK,        /* released by another thread, released unheld, or acquired twice by one thread */
-    NT_MISUSE_WAIT,        /* waited on something that is no event, or waited at DISPATCH_LEVEL */
-    NT_MISUSE_MDL,         /* pages or MDL freed twice, or used in a state it is not in */
-    NT_MISUSE_MMIO,        /* a register access outside what is mapped; reads give all ones, writes are dropped */
+    NT_MISUSE_POOL_FLAGS, /* ExAllocatePool2 with flags or a tag it forbids */
+    NT_MISUSE_LOCK, /* released by another thread, released unheld, or acquired twice by one thread
+                     */
+    NT_MISUSE_WAIT, /* waited on something that is no event, or waited at DISPATCH_LEVEL */
+    NT_MISUSE_MDL, /* pages or MDL freed twice, or used in a state it is not in */
+    NT_MISUSE_MMIO, /* a register access outside what is mapped; reads give all ones, writes are
+                       dropped */
 };
 
-/* One line of text. Runs on the thread at fault, at its IRQL, possibly with a spin lock of the driver held: must not block
- * and must not call back into the driver. */
+/* One line of text. Runs on the thread at fault, at its IRQL, possibly with a spin lock of the
+ * driver held: must not block and must not call back into the driver. */
 typedef void nt_report_fn(void *ctx, enum nt_misuse kind, const char *text);
 
-/* Replaces the hook; NULL restores the default, an error line in the log. It may still be running on another thread when this
- * returns, unless no driver is loaded. Any thread. */
+/* Replaces the hook; NULL restores the default, an error line in the log. It may still be running
+ * on another thread when this returns, unless no driver is loaded. Any thread. */
 void nt_set_report(nt_report_fn *report, void *ctx);
 /* Misuses since the process started. */
 uint64_t nt_report_count(void);
@@ -39,9 +43,11 @@ void nt_report(enum nt_misuse kind, const char *format, ...) __attribute__((form
 /* ---- IRQL of the calling thread ---- */
 
 KIRQL nt_irql(void);
-/* Sets the level without the checks of KeRaiseIrql and KeLowerIrql: for dxgk as it enters and leaves a driver. Returns the old one. */
+/* Sets the level without the checks of KeRaiseIrql and KeLowerIrql: for dxgk as it enters and
+ * leaves a driver. Returns the old one. */
 KIRQL nt_irql_set(KIRQL irql);
-/* True when the calling thread's level is at most `max`; else reports "WHAT at IRQL n" and returns false. */
+/* True when the calling thread's level is at most `max`; else reports "WHAT at IRQL n" and returns
+ * false. */
 bool nt_irql_check(KIRQL max, const char *what);
 /* Spin locks this thread holds now; a driver must return with as many as it was called with. */
 unsigned nt_locks_held(void);
@@ -50,30 +56,38 @@ unsigned nt_locks_held(void);
 
 struct nt_pool_stats {
     uint64_t allocations; /* live */
-    uint64_t bytes;       /* live, as asked for */
+    uint64_t bytes; /* live, as asked for */
 };
 
-/* All live pool allocations; MDLs and their pages count under the tags 'Mdl ' and 'MmPg'. Any thread. */
+/* All live pool allocations; MDLs and their pages count under the tags 'Mdl ' and 'MmPg'. Any
+ * thread. */
 struct nt_pool_stats nt_pool_live(void);
 struct nt_pool_stats nt_pool_live_tag(ULONG tag);
-/* Those made by code in [low, high): a driver image's text. For the leak report after its unload. */
+/* Those made by code in [low, high): a driver image's text. For the leak report after its unload.
+ * An allocation made as the very last act of a function (a tail call) counts for that function's
+ * caller. */
 struct nt_pool_stats nt_pool_live_from(const void *low, const void *high);
 /* Calls `fn` once per tag that has live allocations, in no order, without a lock held. */
-void nt_pool_each_tag(void (*fn)(void *ctx, ULONG tag, const struct nt_pool_stats *live), void *ctx);
-/* Frees what [low, high) left behind, and gives how many. Only when nothing of that image can run any more. */
+void nt_pool_each_tag(void (*fn)(void *ctx, ULONG tag, const struct nt_pool_stats *live),
+                      void *ctx);
+/* Frees what [low, high) left behind, and gives how many. Only when nothing of that image can run
+ * any more. */
 uint64_t nt_pool_reclaim_from(const void *low, const void *high);
 
-/* True when [va, va + bytes) lies inside one live pool allocation or one live block of MDL pages. */
+/* True when [va, va + bytes) lies inside one live pool allocation or one live block of MDL pages.
+ */
 bool nt_memory_owned(const void *va, uint64_t bytes);
 /*
- * Physical addresses: a page's physical address here is its address in this process, so that a page number fits the 40
- * bits of DXGK_KSR_MEMORY_RANGE and needs no table. NULL when one of the `count` pages is not live driver memory (pages of
- * several neighbouring allocations do not count as one run).
+ * Physical addresses: a page's physical address here is its address in this process, so that a page
+ * number fits the 40 bits of DXGK_KSR_MEMORY_RANGE and needs no table. NULL when one of the `count`
+ * pages is not live driver memory (pages of several neighbouring allocations do not count as one
+ * run).
  */
 void *nt_pages_va(PFN_NUMBER first, uint64_t count);
 
-/* An MDL with fresh zeroed pages, as MmAllocatePagesForMdlEx makes it: what RestoreMemoryForHotUpdate hands over
- * (HOT-4). The driver frees it with MmFreePagesFromMdl and ExFreePool. NULL when out of memory. */
+/* An MDL with fresh zeroed pages and a ByteCount of exactly `bytes`: what RestoreMemoryForHotUpdate
+ * hands over (HOT-4). The driver frees it with MmFreePagesFromMdl and ExFreePool. NULL when out of
+ * memory, for 0 bytes, and from 4 GiB - 4 KiB upwards. */
 PMDL nt_mdl_alloc(uint64_t bytes);
 /* The reverse, for a driver that refused it: pages and MDL. */
 void nt_mdl_free(PMDL mdl);
@@ -82,25 +96,30 @@ void *nt_mdl_va(PMDL mdl);
 
 /* ---- device registers ---- */
 
-/* `bar` as given to nt_mmio_map; offset from the start of the BAR; all return 0 or a negative errno and may be called from
- * any thread at any IRQL. `width` is 1, 2, 4 or 8 bytes, offset a multiple of it. */
+/* `bar` as given to nt_mmio_map; offset from the start of the BAR; all return 0 or a negative errno
+ * and may be called from any thread at any IRQL. `width` is 1, 2, 4 or 8 bytes, offset a multiple
+ * of it. */
 struct nt_mmio_ops {
     int (*read)(void *ctx, uint32_t bar, uint64_t offset, uint32_t width, uint64_t *value);
     int (*write)(void *ctx, uint32_t bar, uint64_t offset, uint32_t width, uint64_t value);
-    /* READ_ and WRITE_REGISTER_BUFFER_*: `bytes` in rising order, in items of `width`. NULL: done item by item. */
-    int (*read_block)(void *ctx, uint32_t bar, uint64_t offset, uint32_t width, void *data, uint64_t bytes);
-    int (*write_block)(void *ctx, uint32_t bar, uint64_t offset, uint32_t width, const void *data, uint64_t bytes);
+    /* READ_ and WRITE_REGISTER_BUFFER_*: `bytes` in rising order, in items of `width`. NULL: done
+     * item by item. */
+    int (*read_block)(void *ctx, uint32_t bar, uint64_t offset, uint32_t width, void *data,
+                      uint64_t bytes);
+    int (*write_block)(void *ctx, uint32_t bar, uint64_t offset, uint32_t width, const void *data,
+                       uint64_t bytes);
 };
 
 /*
- * Reserves address space for `length` bytes of BAR `bar` from `offset` on; only the register functions reach it, plain
- * loads and stores fault. *va keeps offset's place within its 4 KiB page. The same range may be mapped several times. `ops` and ctx
- * must stay valid until the unmap. Any thread, PASSIVE_LEVEL. 0, or -1 with *err filled.
+ * Reserves address space for `length` bytes of BAR `bar` from `offset` on; only the register
+ * functions reach it, plain loads and stores fault. *va keeps offset's place within its 4 KiB page.
+ * The same range may be mapped several times. `ops` and ctx must stay valid until the unmap. Any
+ * thread, PASSIVE_LEVEL. 0, or -1 with *err filled.
  */
-int nt_mmio_map(const struct nt_mmio_ops *ops, void *ctx, uint32_t bar, uint64_t offset, uint64_t length, PVOID *va,
-                struct vf_error *err);
-/* `va` as nt_mmio_map gave it. Returns once no access of another thread is under way in it; an access that comes later is a
- * reported misuse. 0, or -1 when va is not mapped. */
+int nt_mmio_map(const struct nt_mmio_ops *ops, void *ctx, uint32_t bar, uint64_t offset,
+                uint64_t length, PVOID *va, struct vf_error *err);
+/* `va` as nt_mmio_map gave it. Returns once no access of another thread is under way in it; an
+ * access that comes later is a reported misuse. 0, or -1 when va is not mapped. */
 int nt_mmio_unmap(PVOID va, struct vf_error *err);
 /* Mappings there are now. */
 uint64_t nt_mmio_count(void);
