@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Jobs: states, the first error, progress for whoever watches. */
+#define LOG_ROOM "migrate"
+#include "migrate/job.h"
+
+#include "base/log.h"
+#include "base/size.h"
+#include "migrate/mig.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const state_names[JOB_STATES] = {
+    [JOB_CONNECT] = "connect",     [JOB_ADMIT] = "admit",         [JOB_ROUNDS] = "rounds",
+    [JOB_PAUSED] = "paused",       [JOB_STATE] = "state",         [JOB_PREPARED] = "prepared",
+    [JOB_COMMITTED] = "committed", [JOB_COMPLETED] = "completed", [JOB_FAILED] = "failed",
+    [JOB_CANCELLED] = "cancelled", [JOB_UNKNOWN] = "unknown",
+};
+
+#define ENDS_BEFORE_COMMIT (VF_ARC(JOB_FAILED) | VF_ARC(JOB_CANCELLED))
+
+static const uint64_t state_arcs[JOB_STATES] = {
+    [JOB_CONNECT] = VF_ARC(JOB_ADMIT) | ENDS_BEFORE_COMMIT | VF_ARC(JOB_UNKNOWN) | VF_ARC(JOB_COMPLETED), /* also: recovered */
+    [JOB_ADMIT] = VF_ARC(JOB_ROUNDS) | VF_ARC(JOB_COMPLETED) | ENDS_BEFORE_COMMIT,
+    [JOB_ROUNDS] = VF_ARC(JOB_PAUSED) | ENDS_BEFORE_COMMIT,
+    [JOB_PAUSED] = VF_ARC(JOB_STATE) | ENDS_BEFORE_COMMIT,
+    [JOB_STATE] = VF_ARC(JOB_PREPARED) | ENDS_BEFORE_COMMIT,
+    [JOB_PREPARED] = VF_ARC(JOB_COMMITTED) | VF_ARC(JOB_UNKNOWN) | ENDS_BEFORE_COMMIT,
+    [JOB_COMMITTED] = VF_ARC(JOB_COMPLETED) | VF_ARC(JOB_UNKNOWN),
+};
+
+static const struct vf_fsm_table job_table = {"job", state_names, state_arcs, JOB_STATES};
+
+struct mig_job *job_new(struct mig *mig, uint64_t id, const uint8_t uuid[16], bool source)
+{
+    struct mig_job *job = calloc(1, sizeof *job);
+    pthread_condattr_t attr;
+    char name[32];
+
+    if (job == NULL)
+        return NULL;
+    job->mig = mig;
+    job->id = id;
+    job->source = source;
+    memcpy(job->uuid, uuid, sizeof job->uuid);
+    (void)snprintf(name, sizeof name, "%llu", (unsigned long long)id);
+    vf_fsm_init(&job->fsm, &job_table, name, JOB_CONNECT);
+    atomic_init(&job->point, JOB_OPEN);
+    atomic_init(&job->refs, 1u);
+    (void)pthread_mutex_init(&job->lock, NULL);
+    (void)pthread_condattr_init(&attr);
+    (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    (void)pthread_cond_init(&job->changed, &attr);
+    (void)pthread_condattr_destroy(&attr);
+    (void)snprintf(job->phase, sizeof job->phase, "connect");
+    job->t.start = vf_now_ns();
+    return job;
+}
+
+void mig_job_put(struct mig_job *job)
+{
+    if (job == NULL || atomic_fetch_sub(&job->refs, 1u) != 1u)
+        return;
+    (void)pthread_cond_destroy(&job->changed);
+    (void)pthread_mutex_destroy(&job->lock);
+    free(job);
+}
+
+uint64_t mig_job_id(const struct mig_job *job)
+{
+    return job->id;
+}
+
+void job_enter(struct mig_job *job, enum job_state state, const char *phase)
+{
+    if ((enum job_state)vf_fsm_get(&job->fsm) != state)
+        (void)vf_fsm_set(&job->fsm, state, phase);
+    job_update(job, (void)snprintf(job->phase, sizeof job->phase, "%s", phase));
+}
+
+int job_fail(struct mig_job *job, const struct vf_error *err)
+{
+    bool first;
+
+    (void)pthread_mutex_lock(&job->lock);
+    first = job->error.code == VF_OK;
+    if (first) {
+        job->error = *err;
+        if (job->error.code == VF_OK)
+            job->error.code = VF_FAILED;
+    }
+    (void)pthread_mutex_unlock(&job->lock);
+    if (!first)
+        log_debug("job %llu: also: %s", (unsigned long long)job->id, err->text);
+    return -1;
+}
+
+bool job_failed(struct mig_job *job)
+{
+    bool failed;
+
+    (void)pthread_mutex_lock(&job->lock);
+    failed = job->error.code != VF_OK;
+    (void)pthread_mutex_unlock(&job->lock);
+    return failed;
+}
+
+void job_over(struct mig_job *job, enum job_state state)
+{
+    (void)vf_fsm_set(&job->fsm, state, state_names[state]);
+    mig_event(job->mig, "job", "job %llu (%s of %s, peer %s): %s%s%s", (unsigned long long)job->id,
+              job->source ? "move" : "arrival", job->partition, job->peer, state_names[state],
+              job->error.code != VF_OK ? ": " : "", job->error.text);
+    job_update(job, {
+        (void)snprintf(job->phase, sizeof job->phase, "%s", state_names[state]);
+        job->t.end = vf_now_ns();
+        job->over = true;
+    });
+}
+
+bool job_cancel_asked(struct mig_job *job)
+{
+    return atomic_load(&job->point) == JOB_CANCEL_ASKED;
+}
+
+bool job_begin_commit(struct mig_job *job)
+{
+    int open = JOB_OPEN;
+
+    return atomic_compare_exchange_strong(&job->point, &open, JOB_COMMIT_BEGUN);
+}
+
+int mig_job_cancel(struct mig_job *job, struct vf_error *err)
+{
+    int open = JOB_OPEN;
+
+    if (mig_job_wait(job, 0, UINT64_MAX))
+        return vf_fail(err, VF_FAILED, "job %llu: is over already; nothing to cancel", (unsigned long long)job->id);
+    if (!atomic_compare_exchange_strong(&job->point, &open, JOB_CANCEL_ASKED) && open == JOB_COMMIT_BEGUN)
+        return vf_fail(err, VF_FAILED, "job %llu: has committed, the partition is the target's; migrate it back instead",
+                       (unsigned long long)job->id);
+    (void)pthread_mutex_lock(&job->lock);
+    if (job->wake != NULL)
+        job->wake(job->wake_ctx);
+    (void)pthread_mutex_unlock(&job->lock);
+    return 0;
+}
+
+void job_set_wake(struct mig_job *job, void (*wake)(void *ctx), void *ctx)
+{
+    (void)pthread_mutex_lock(&job->lock);
+    job->wake = wake;
+    job->wake_ctx = ctx;
+    (void)pthread_mutex_unlock(&job->lock);
+}
+
+bool mig_job_wait(struct mig_job *job, uint64_t deadline_ns, uint64_t seen)
+{
+    struct timespec until = {.tv_sec = (time_t)(deadline_ns / 1000000000u), .tv_nsec = (long)(deadline_ns % 1000000000u)};
+    bool over;
+
+    (void)pthread_mutex_lock(&job->lock);
+    while (!job->over && job->change <= seen) {
+        if (deadline_ns == TP_NEVER) {
+            (void)pthread_cond_wait(&job->changed, &job->lock);
+        } else if (pthread_cond_timedwait(&job->changed, &job->lock, &until) != 0) {
+            break;
+        }
+    }
+    over = job->over;
+    (void)pthread_mutex_unlock(&job->lock);
+    return over;
+}
+
+int mig_job_result(struct mig_job *job, struct vf_error *err)
+{
+    int result = 0;
+
+    (void)pthread_mutex_lock(&job->lock);
+    if (job->over && job->error.code != VF_OK) {
+        if (err != NULL)
+            *err = job->error;
+        result = -1;
+    }
+    (void)pthread_mutex_unlock(&job->lock);
+    return result;
+}
+
+enum mig_status job_status(const struct mig_job *job)
+{
+    switch (vf_fsm_get(&job->fsm)) {
+    case JOB_COMPLETED:
+        return MIG_COMPLETED;
+    case JOB_FAILED:
+        return MIG_FAILED;
+    case JOB_CANCELLED:
+        return MIG_CANCELLED;
+    case JOB_UNKNOWN:
+        return MIG_UNKNOWN;
+    default:
+        return MIG_RUNNING;
+    }
+}
+
+void job_round_done(struct mig_job *job, const struct job_round *round)
+{
+    job_update(job, {
+        /* A person who lets more rounds happen than the report holds still gets the sums of the last one. */
+        uint32_t at = job->round_count < MIG_MAX_ROUNDS ? job->round_count++ : MIG_MAX_ROUNDS - 1;
+
+        job->rounds[at] = *round;
+    });
+}
+
+void job_sent(struct mig_job *job, uint64_t bytes, uint64_t pages)
+{
+    uint64_t now = vf_now_ns();
+
+    job_update(job, {
+        if (job->t.first_frame == 0)
+            job->t.first_frame = now;
+        job->t.last_frame = now;
+        job->bytes_sent += bytes;
+        job->pages_sent += pages;
+        job->left_bytes -= pages * job->page_bytes < job->left_bytes ? pages * job->page_bytes : job->left_bytes;
+    });
+}
+
+void mig_job_progress(struct mig_job *job, struct mig_progress *out)
+{
+    uint64_t now = vf_now_ns();
+
+    memset(out, 0, sizeof *out);
+    (void)pthread_mutex_lock(&job->lock);
+    out->change = job->change;
+    out->status = job->over ? job_status(job) : MIG_RUNNING;
+    memcpy(out->phase, job->phase, sizeof out->phase);
+    out->round = job->round_count;
+    out->sent_bytes = job->bytes_sent;
+    out->left_bytes = job->left_bytes;
+    out->rate_bytes_per_s = job->rate;
+    out->dirty_bytes_per_s = job->dirty_rate;
+    out->predicted_blackout_ns = job->predicted_ns;
+    out->max_blackout_ns = job->options.max_blackout_ns;
+    out->eta_ns = job->eta_ns;
+    out->elapsed_ns = (job->over ? job->t.end : now) - job->t.start;
+    (void)pthread_mutex_unlock(&job->lock);
+}

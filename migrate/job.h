@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * A job: one move (or check) seen from one of its two ends. It owns the state machine, the cancel flag, the first error and
+ * the numbers that progress and reports are made of. Source and target run it; the daemon watches it.
+ */
+#ifndef MIGRATE_JOB_H
+#define MIGRATE_JOB_H
+
+#include "base/fsm.h"
+#include "migrate/digest.h"
+#include "migrate/migrate.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#define MIG_MAX_ROUNDS 64u
+
+/*
+ * Both sides walk the same line; what a state means on each side:
+ *
+ *   CONNECT -> ADMIT -> ROUNDS -> PAUSED -> STATE -> PREPARED -> COMMITTED -> COMPLETED
+ *      |         |         |         |        |         |            |
+ *      +---------+---------+---------+--------+---------+            +--> UNKNOWN (the link was lost after COMMIT)
+ *                          v                            +--> UNKNOWN (target only: prepared, and the link was lost)
+ *              FAILED or CANCELLED: the source runs, nothing is left on the target
+ *
+ * A check ends from ADMIT as COMPLETED (its verdict tells).
+ */
+enum job_state {
+    JOB_CONNECT,
+    JOB_ADMIT,
+    JOB_ROUNDS,    /* brownout: the VF works */
+    JOB_PAUSED,    /* source: last round; the target learns it with the paused round */
+    JOB_STATE,     /* mutable data crosses and is restored */
+    JOB_PREPARED,  /* target: PREPARED is journalled, READY sent; source: READY received */
+    JOB_COMMITTED, /* COMMIT is journalled: no way back without the target's word */
+    JOB_COMPLETED,
+    JOB_FAILED,
+    JOB_CANCELLED,
+    JOB_UNKNOWN,
+    JOB_STATES,
+};
+
+/* Who settles it first: a cancel or the commit. */
+enum job_point { JOB_OPEN, JOB_CANCEL_ASKED, JOB_COMMIT_BEGUN };
+
+struct job_round {
+    uint64_t pages;       /* pages handled, zero pages among them */
+    uint64_t bytes;       /* payload sent */
+    uint64_t dirty_pages; /* found dirty when it began */
+    uint64_t duration_ns;
+};
+
+struct job_times {
+    uint64_t start, end;
+    uint64_t first_frame, last_frame; /* page frames, whole job */
+    uint64_t prepared;                /* brownout begins: Prepare done */
+    uint64_t last_run;                /* VF's last scheduled moment on the source */
+    uint64_t quiet, pages, ready, resume, first_run; /* blackout marks: paused and last bits read, last page verified, … */
+    uint64_t verify_ns;               /* share of pages..ready spent on comparing */
+};
+
+struct mig_job {
+    struct mig *mig;
+    uint64_t id;
+    uint8_t uuid[16];
+    bool source;             /* which end we are */
+    bool recovered;          /* known from the journal only */
+    int last_kind;           /* recovered: enum journal_kind of its last record */
+    struct vf_fsm fsm;       /* enum job_state */
+    _Atomic int point;       /* enum job_point: compare and swap from JOB_OPEN decides cancel against commit */
+    _Atomic unsigned refs;
+
+    char partition[VF_NAME_BYTES];
+    uint8_t partition_uuid[VF_UUID_BYTES];
+    char peer_name[VF_NAME_BYTES];
+    char peer[256];          /* HOST:PORT */
+    struct mig_options options;
+    uint64_t epoch;
+    uint64_t vram_bytes, page_bytes;
+
+    pthread_mutex_t lock;    /* guards everything below; taken alone, never held over I/O */
+    pthread_cond_t changed;  /* CLOCK_MONOTONIC; any change of what lies below */
+    void (*wake)(void *ctx); /* ends the waits of the job's own thread when a cancel is asked; NULL = nothing waits */
+    void *wake_ctx;
+    uint64_t change;
+    bool over;
+    struct vf_error error;   /* the first one; code VF_OK = none */
+    struct vf_reasons reasons;
+    bool judged;             /* a check came to its verdict */
+    char phase[24];
+    struct job_round rounds[MIG_MAX_ROUNDS];
+    uint32_t round_count;
+    struct job_times t;
+    bool shared_clock;       /* both ends have the same boot id */
+    uint64_t bytes_sent, pages_sent, left_bytes;
+    uint64_t rate, dirty_rate, predicted_ns, eta_ns;
+    char digest[DIGEST_TEXT];
+    struct mig_job *next;    /* mig's list, guarded by mig's lock */
+};
+
+/* A new job with one reference, in JOB_CONNECT. NULL without memory. */
+struct mig_job *job_new(struct mig *mig, uint64_t id, const uint8_t uuid[16], bool source);
+
+/* Goes to a state and tells the phase's name to whoever watches. */
+void job_enter(struct mig_job *job, enum job_state state, const char *phase);
+/* Keeps the first error; later ones are only logged. Returns -1. */
+int job_fail(struct mig_job *job, const struct vf_error *err);
+bool job_failed(struct mig_job *job);
+/* The last act: sets the end state and lets all waiters go. */
+void job_over(struct mig_job *job, enum job_state state);
+/* From here to the next call with NULL a cancel calls wake(ctx), under the job's lock. */
+void job_set_wake(struct mig_job *job, void (*wake)(void *ctx), void *ctx);
+bool job_cancel_asked(struct mig_job *job);
+/* Decides for the commit. False: a cancel was first. */
+bool job_begin_commit(struct mig_job *job);
+
+/* Numbers of a finished round; `paused` counts towards the blackout's last round. */
+void job_round_done(struct mig_job *job, const struct job_round *round);
+/* Bytes and pages handed to the wire; any lane. */
+void job_sent(struct mig_job *job, uint64_t bytes, uint64_t pages);
+/* Sets fields under the lock and wakes watchers. */
+#define job_update(job, statements)                                                                                    \
+    do {                                                                                                               \
+        (void)pthread_mutex_lock(&(job)->lock);                                                                        \
+        statements;                                                                                                    \
+        (job)->change++;                                                                                               \
+        (void)pthread_cond_broadcast(&(job)->changed);                                                                 \
+        (void)pthread_mutex_unlock(&(job)->lock);                                                                      \
+    } while (0)
+
+enum mig_status job_status(const struct mig_job *job);
+
+#endif

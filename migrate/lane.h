@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Lanes: the data streams of a job. Each lane is a thread with a stream and a page channel of its own, and owns every count-th
+ * group of pages on both hosts, so that a page always travels on the same stream, in order. Rounds are barriers.
+ *
+ *   source lane:  dirty bits -> page list -> GATHER -> digest -> frame -> stream
+ *   target lane:  stream -> frame -> SCATTER -> GATHER (read back) -> digest compared -> ACK at the round's end
+ */
+#ifndef MIGRATE_LANE_H
+#define MIGRATE_LANE_H
+
+#include "kernel/client.h"
+#include "migrate/digest.h"
+#include "migrate/job.h"
+#include "migrate/wire.h"
+
+#include <pthread.h>
+
+#define LANE_MAX 8u
+#define LANE_SLOT_BYTES (1u << 20)            /* or the page, when that is larger */
+#define LANE_BUFFER_BYTES (48ull << 20)       /* all slots of all lanes of a job together, at most */
+#define LANE_SLOTS 8u
+
+/* What both ends of all lanes agree on. Constant once the lanes run. */
+struct lane_plan {
+    struct wire_geometry geometry;
+    uint32_t lanes;
+    uint8_t job[WIRE_ID_BYTES];
+    uint64_t epoch;
+    uint64_t partition; /* kernel's handle */
+    const char *kernel_socket;
+};
+
+/* Walks the pages of one lane in rising order: those with a bit, or all when `bits` is NULL. */
+struct lane_feed {
+    const uint64_t *bits;
+    uint64_t pages, group_pages, next;
+    uint32_t index, count;
+};
+
+void lane_feed_init(struct lane_feed *feed, const struct lane_plan *plan, uint32_t index, const uint64_t *bits);
+/* Up to `max` page indices; 0 = no more. */
+uint32_t lane_feed_take(struct lane_feed *feed, uint64_t *pages, uint32_t max);
+
+uint64_t lane_slot_bytes(uint64_t page_bytes);
+uint32_t lane_slots(const struct lane_plan *plan);
+
+/* Next completion of the channel; -1 also when the stream was aborted, or nothing completed for LINK_SILENCE_NS. */
+int lane_wait(struct kc_channel *channel, struct tp *tp, struct kc_done *done, struct vf_error *err);
+
+/* Gathers all pages of this lane and compares them with the table (--verify full); a mismatch names the page and `what`. */
+int lane_rehash(struct kc_channel *channel, struct tp *tp, const struct lane_plan *plan, uint32_t index,
+                struct digest_table *table, const char *what, struct vf_error *err);
+
+/* ---- source ---- */
+
+struct pacer { /* --bandwidth, shared by all lanes of a job */
+    pthread_mutex_t lock;
+    uint64_t bytes_per_s; /* 0 = no limit; constant */
+    uint64_t next_ns;     /* when the next byte may go; guarded by lock */
+};
+
+enum lanes_command { LANES_IDLE, LANES_ROUND, LANES_REHASH, LANES_QUIT };
+
+struct lanes;
+
+struct lane_source {
+    struct lanes *lanes;
+    uint32_t index;
+    struct tp *tp;
+    struct kc_channel *channel;
+    pthread_t thread;
+    bool started;            /* guarded by lanes->lock */
+    uint64_t sequence;       /* of frames; the lane's thread only */
+    uint64_t bytes, pages;   /* of the present round; the lane's thread, read by the job's after the barrier */
+};
+
+struct lanes {
+    struct mig_job *job;
+    struct lane_plan plan;
+    struct digest_table *table;
+    struct pacer pacer;
+    struct lane_source lane[LANE_MAX];
+    pthread_mutex_t lock;    /* guards what follows */
+    pthread_cond_t changed;
+    enum lanes_command command;
+    uint64_t turn;           /* counts commands; a lane runs each once */
+    uint32_t busy;
+    bool aborted;
+    struct vf_error error;   /* the first of any lane */
+    const uint64_t *bits;    /* of the present round; constant while lanes are busy */
+    uint32_t round;
+};
+
+void lanes_init(struct lanes *lanes, struct mig_job *job, uint64_t bandwidth);
+/* Connects plan->lanes streams to `address`, says `hello` (with the job's token) on each and starts the lanes. */
+int lanes_open(struct lanes *lanes, const struct lane_plan *plan, struct digest_table *table, const struct wire_hello *hello,
+               const char *address, struct vf_error *err);
+/* Until when a command may run, and what its expiry is called. */
+struct lanes_limit {
+    uint64_t deadline_ns; /* TP_NEVER = no limit */
+    enum vf_code code;
+    const char *text;
+};
+
+/* Sends the pages of `bits` and returns when the target has proven them. The job's thread only. */
+int lanes_round(struct lanes *lanes, uint32_t round, const uint64_t *bits, const struct lanes_limit *limit,
+                struct job_round *out, struct vf_error *err);
+/* Rehashes everything on both sides. */
+int lanes_rehash(struct lanes *lanes, const struct lanes_limit *limit, struct vf_error *err);
+/* Ends all streams at once and for good; lanes_open and lanes_round fail. Any thread between init and close. */
+void lanes_abort(struct lanes *lanes);
+/* Due after lanes_init, whatever failed; safe on a zeroed struct. */
+void lanes_close(struct lanes *lanes);
+
+/* ---- target ---- */
+
+struct lane_target {
+    struct mig_job *job;
+    const struct lane_plan *plan;
+    struct digest_table *table;
+    uint32_t index;
+    struct tp *tp;           /* set by attach; owned */
+    struct kc_channel *channel;
+    pthread_t thread;
+    bool started;
+    void (*failed)(void *ctx, const struct vf_error *err); /* the lane's thread, when it ends other than by the peer's QUIT */
+    void *ctx;
+};
+
+int lane_target_start(struct lane_target *lane, struct vf_error *err);
+void lane_target_abort(struct lane_target *lane);
+/* Joins and closes. Safe on a zeroed struct. */
+void lane_target_stop(struct lane_target *lane);
+
+#endif

@@ -1,0 +1,276 @@
+// SPDX-License-Identifier: Apache-2.0
+/* See link.h. */
+#define LOG_ROOM "migrate"
+#include "migrate/link.h"
+
+#include "base/log.h"
+#include "base/size.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define LINK_MAX_WAITING 64u
+
+struct link_entry {
+    struct link_entry *next;
+    struct wire_message message;
+};
+
+static struct timespec timespec_of(uint64_t ns)
+{
+    return (struct timespec){.tv_sec = (time_t)(ns / 1000000000u), .tv_nsec = (long)(ns % 1000000000u)};
+}
+
+/* Under link->lock: until something changes or the deadline. False = deadline. */
+static bool wait_change(struct link *link, uint64_t deadline_ns)
+{
+    struct timespec until;
+
+    if (deadline_ns == TP_NEVER)
+        return pthread_cond_wait(&link->changed, &link->lock) == 0;
+    until = timespec_of(deadline_ns);
+    return pthread_cond_timedwait(&link->changed, &link->lock, &until) == 0;
+}
+
+static void end(struct link *link, const struct vf_error *why, bool aborted)
+{
+    (void)pthread_mutex_lock(&link->lock);
+    link->ended = true;
+    link->aborted = aborted;
+    link->error = *why;
+    (void)pthread_cond_broadcast(&link->changed);
+    (void)pthread_mutex_unlock(&link->lock);
+    link->down(link->down_ctx);
+}
+
+/* False when the peer sends more than anyone will take. */
+static bool enqueue(struct link *link, struct link_entry *entry)
+{
+    bool room;
+
+    (void)pthread_mutex_lock(&link->lock);
+    room = link->waiting < LINK_MAX_WAITING;
+    if (room) {
+        link->waiting++;
+        if (link->last != NULL)
+            link->last->next = entry;
+        else
+            link->first = entry;
+        link->last = entry;
+        (void)pthread_cond_broadcast(&link->changed);
+    }
+    (void)pthread_mutex_unlock(&link->lock);
+    return room;
+}
+
+static void *read_loop(void *arg)
+{
+    struct link *link = arg;
+    struct vf_error err = VF_ERROR_INIT;
+
+    for (;;) {
+        struct link_entry *entry = calloc(1, sizeof *entry);
+
+        if (entry == NULL) {
+            vf_fail(&err, VF_FAILED, "control connection: out of memory");
+            break;
+        }
+        if (wire_hear(link->tp, &entry->message, TP_NEVER, &err) != 0) {
+            free(entry);
+            break;
+        }
+        if (entry->message.tag == WIRE_ABORT) {
+            vf_fail(&err, (enum vf_code)entry->message.abort.code, "%s", entry->message.abort.text);
+            vf_context(&err, "peer %s", link->tp->peer);
+            wire_message_free(&entry->message);
+            free(entry);
+            end(link, &err, true);
+            return NULL;
+        }
+        if (!enqueue(link, entry)) {
+            vf_fail(&err, VF_FAILED, "peer %s: sends control records that nobody asked for", link->tp->peer);
+            wire_message_free(&entry->message);
+            free(entry);
+            break;
+        }
+    }
+    end(link, &err, false);
+    return NULL;
+}
+
+static void *ping_loop(void *arg)
+{
+    struct link *link = arg;
+
+    (void)pthread_mutex_lock(&link->lock);
+    while (!link->stopping && !link->ended) {
+        struct vf_error err = VF_ERROR_INIT;
+
+        if (wait_change(link, vf_now_ns() + LINK_PING_NS))
+            continue;
+        (void)pthread_mutex_unlock(&link->lock);
+        /* A ping that cannot be sent means that the reader is about to learn the same. */
+        (void)pthread_mutex_lock(&link->send_lock);
+        if (wire_send(link->tp, WIRE_PING, 0, NULL, vf_now_ns() + LINK_SILENCE_NS, &err) != 0)
+            log_debug("ping: %s", err.text);
+        (void)pthread_mutex_unlock(&link->send_lock);
+        (void)pthread_mutex_lock(&link->lock);
+    }
+    (void)pthread_mutex_unlock(&link->lock);
+    return NULL;
+}
+
+int link_start(struct link *link, struct tp *tp, void (*down)(void *ctx), void *ctx, struct vf_error *err)
+{
+    pthread_condattr_t attr;
+
+    memset(link, 0, sizeof *link);
+    link->tp = tp;
+    link->down = down;
+    link->down_ctx = ctx;
+    tp_set_silence(tp, LINK_SILENCE_NS);
+    (void)pthread_mutex_init(&link->send_lock, NULL);
+    (void)pthread_mutex_init(&link->lock, NULL);
+    (void)pthread_condattr_init(&attr);
+    (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    (void)pthread_cond_init(&link->changed, &attr);
+    (void)pthread_condattr_destroy(&attr);
+    link->reading = pthread_create(&link->reader, NULL, read_loop, link) == 0;
+    link->pinging = link->reading && pthread_create(&link->pinger, NULL, ping_loop, link) == 0;
+    if (!link->pinging) {
+        link_stop(link);
+        return vf_fail(err, VF_FAILED, "control connection: no thread to be had");
+    }
+    return 0;
+}
+
+void link_stop(struct link *link)
+{
+    if (link->tp == NULL)
+        return;
+    (void)pthread_mutex_lock(&link->lock);
+    link->stopping = true;
+    (void)pthread_cond_broadcast(&link->changed);
+    (void)pthread_mutex_unlock(&link->lock);
+    tp_abort(link->tp);
+    if (link->pinging)
+        (void)pthread_join(link->pinger, NULL);
+    if (link->reading)
+        (void)pthread_join(link->reader, NULL);
+    while (link->first != NULL) {
+        struct link_entry *entry = link->first;
+
+        link->first = entry->next;
+        wire_message_free(&entry->message);
+        free(entry);
+    }
+    tp_close(link->tp);
+    (void)pthread_cond_destroy(&link->changed);
+    (void)pthread_mutex_destroy(&link->lock);
+    (void)pthread_mutex_destroy(&link->send_lock);
+    memset(link, 0, sizeof *link);
+}
+
+int link_say(struct link *link, const struct wire_message *message, uint64_t deadline_ns, struct vf_error *err)
+{
+    int result;
+
+    (void)pthread_mutex_lock(&link->send_lock);
+    result = wire_say(link->tp, message, deadline_ns, err);
+    (void)pthread_mutex_unlock(&link->send_lock);
+    return result;
+}
+
+void link_abort(struct link *link, const struct vf_error *why)
+{
+    if (link->tp == NULL || link_ended(link))
+        return;
+    (void)pthread_mutex_lock(&link->send_lock);
+    wire_say_abort(link->tp, why);
+    (void)pthread_mutex_unlock(&link->send_lock);
+}
+
+static struct link_entry *take(struct link *link)
+{
+    struct link_entry *entry = link->first;
+
+    if (entry != NULL) {
+        link->first = entry->next;
+        if (link->first == NULL)
+            link->last = NULL;
+        link->waiting--;
+    }
+    return entry;
+}
+
+int link_expect(struct link *link, enum wire_tag want, enum wire_tag other, uint64_t deadline_ns, struct wire_message *out,
+                struct vf_error *err)
+{
+    struct link_entry *entry = NULL;
+    enum { GOT, ENDED, WOKEN, LATE } how = GOT;
+
+    memset(out, 0, sizeof *out);
+    (void)pthread_mutex_lock(&link->lock);
+    while ((entry = take(link)) == NULL) {
+        if (link->woken)
+            how = WOKEN;
+        else if (link->ended)
+            how = ENDED;
+        else if (!wait_change(link, deadline_ns))
+            how = LATE;
+        if (how != GOT)
+            break;
+    }
+    if (how == ENDED && err != NULL)
+        *err = link->error;
+    (void)pthread_mutex_unlock(&link->lock);
+
+    if (how == WOKEN)
+        return vf_fail(err, VF_CANCELLED, "cancelled");
+    if (how == LATE)
+        return vf_fail(err, VF_FAILED, "peer %s: no %s in time", link->tp->peer, wire_tag_name(want));
+    if (how == ENDED)
+        return -1;
+    *out = entry->message;
+    free(entry);
+    if (out->tag != want && (other == 0 || out->tag != other)) {
+        vf_fail(err, VF_FAILED, "peer %s: sent %s where %s was due", link->tp->peer, wire_tag_name(out->tag),
+                wire_tag_name(want));
+        wire_message_free(out);
+        return -1;
+    }
+    return 0;
+}
+
+bool link_explain(struct link *link, uint64_t deadline_ns, struct vf_error *err)
+{
+    bool replaced;
+
+    (void)pthread_mutex_lock(&link->lock);
+    while (!link->ended && wait_change(link, deadline_ns))
+        continue;
+    replaced = link->aborted;
+    if (replaced)
+        *err = link->error;
+    (void)pthread_mutex_unlock(&link->lock);
+    return replaced;
+}
+
+bool link_ended(struct link *link)
+{
+    bool ended;
+
+    (void)pthread_mutex_lock(&link->lock);
+    ended = link->ended;
+    (void)pthread_mutex_unlock(&link->lock);
+    return ended;
+}
+
+void link_wake(struct link *link)
+{
+    (void)pthread_mutex_lock(&link->lock);
+    link->woken = true;
+    (void)pthread_cond_broadcast(&link->changed);
+    (void)pthread_mutex_unlock(&link->lock);
+}

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The control connection of a job: records in order, a ping each second in both directions, and a reader that notices at
+ * once when the peer aborts, dies or falls silent (5 s), even while the job works on its lanes.
+ */
+#ifndef MIGRATE_LINK_H
+#define MIGRATE_LINK_H
+
+#include "migrate/wire.h"
+#include "transport/transport.h"
+
+#include <pthread.h>
+#include <stdbool.h>
+
+#define LINK_SILENCE_NS 5000000000ull
+#define LINK_PING_NS 1000000000ull
+
+struct link_entry;
+
+struct link {
+    struct tp *tp; /* owned */
+    pthread_t reader, pinger;
+    bool reading, pinging;           /* threads to join; the job's thread only */
+    void (*down)(void *ctx);         /* called once, by the reader, when the link ends for whatever reason; must not block */
+    void *down_ctx;
+    pthread_mutex_t send_lock;       /* one record at a time on the wire */
+    pthread_mutex_t lock;            /* guards what follows */
+    pthread_cond_t changed;          /* CLOCK_MONOTONIC */
+    struct link_entry *first, *last; /* messages not yet taken, in order */
+    unsigned waiting;                /* how many: a peer that floods is cut off */
+    bool ended, aborted, woken, stopping;
+    struct vf_error error;           /* why it ended; the peer's own words when `aborted` */
+};
+
+/* Takes tp over (also on failure) and starts reading and pinging. */
+int link_start(struct link *link, struct tp *tp, void (*down)(void *ctx), void *ctx, struct vf_error *err);
+/* Stops both threads and closes. Safe on a zeroed link. */
+void link_stop(struct link *link);
+
+int link_say(struct link *link, const struct wire_message *message, uint64_t deadline_ns, struct vf_error *err);
+/* Tells the peer why we stop; whether it arrives is nobody's business any more. */
+void link_abort(struct link *link, const struct vf_error *why);
+/* Next message, which must have tag `want` (or `other`, when not 0). The caller frees it by wire_message_free.
+ * An ABORT of the peer becomes the error, with the peer's code and text. VF_CANCELLED after link_wake. */
+int link_expect(struct link *link, enum wire_tag want, enum wire_tag other, uint64_t deadline_ns, struct wire_message *out,
+                struct vf_error *err);
+/* Something else broke: the peer's ABORT, if it has come or comes until the deadline, is the better explanation. True when
+ * *err was replaced. */
+bool link_explain(struct link *link, uint64_t deadline_ns, struct vf_error *err);
+bool link_ended(struct link *link);
+/* Ends the waits of this side (a cancel). */
+void link_wake(struct link *link);
+
+#endif

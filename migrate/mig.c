@@ -1,0 +1,365 @@
+// SPDX-License-Identifier: Apache-2.0
+/* A host's migration side: its list of jobs, the strangers at its port, what it finds after a restart. */
+#define LOG_ROOM "migrate"
+#include "migrate/mig.h"
+
+#include "base/log.h"
+#include "base/size.h"
+#include "kernel/client.h"
+#include "migrate/recover.h"
+#include "migrate/source.h"
+#include "migrate/target.h"
+
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#define HELLO_NS 5000000000ull
+
+void mig_event(struct mig *mig, const char *kind, const char *format, ...)
+{
+    char text[800];
+    va_list args;
+
+    va_start(args, format);
+    (void)vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    log_info("%s", text);
+    if (mig->event != NULL)
+        mig->event(mig->event_ctx, kind, text);
+}
+
+int mig_journal(struct mig_job *job, enum journal_kind kind, const char *text, struct vf_error *err)
+{
+    struct journal_record record = {.id = job->id, .kind = kind, .side = job->source ? JOURNAL_SOURCE : JOURNAL_TARGET,
+                                    .epoch = job->epoch};
+
+    memcpy(record.job, job->uuid, sizeof record.job);
+    memcpy(record.partition, job->partition, sizeof record.partition);
+    memcpy(record.uuid, job->partition_uuid, sizeof record.uuid);
+    memcpy(record.peer, job->peer, sizeof record.peer);
+    (void)snprintf(record.text, sizeof record.text, "%s", text);
+    return journal_write(job->mig->journal, &record, err);
+}
+
+/* The boot id tells whether two daemons share one CLOCK_MONOTONIC. */
+static int read_boot_id(uint8_t id[16], struct vf_error *err)
+{
+    char text[VF_UUID_TEXT] = "";
+    int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+    ssize_t got = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+
+    if (fd >= 0)
+        (void)close(fd);
+    if (got != (ssize_t)sizeof text - 1 || vf_uuid_parse(text, id) != 0)
+        return vf_fail(err, VF_FAILED, "cannot read the boot id (/proc/sys/kernel/random/boot_id)");
+    return 0;
+}
+
+int mig_open(const struct mig_config *config, struct mig **out, struct vf_error *err)
+{
+    struct mig *mig = calloc(1, sizeof *mig);
+
+    if (mig == NULL)
+        return vf_fail(err, VF_FAILED, "out of memory");
+    (void)snprintf(mig->host_name, sizeof mig->host_name, "%s", config->host_name);
+    (void)snprintf(mig->kernel_socket, sizeof mig->kernel_socket, "%s", config->kernel_socket);
+    (void)snprintf(mig->listen, sizeof mig->listen, "%s", config->listen);
+    mig->event = config->event;
+    mig->event_ctx = config->event_ctx;
+    (void)pthread_mutex_init(&mig->lock, NULL);
+    (void)pthread_cond_init(&mig->idle, NULL);
+    if (read_boot_id(mig->boot_id, err) != 0 || journal_open(config->state_dir, &mig->journal, err) != 0 ||
+        mig_recover(mig, err) != 0) {
+        mig_close(mig);
+        return -1;
+    }
+    *out = mig;
+    return 0;
+}
+
+/* Under mig->lock: unlinks what is over beyond the `keep` newest. Returns jobs to put once the lock is free. */
+static struct mig_job *unlink_old(struct mig *mig, size_t keep)
+{
+    struct mig_job **at = &mig->jobs;
+    struct mig_job *gone = NULL;
+    size_t seen = 0;
+
+    while (*at != NULL) {
+        struct mig_job *job = *at;
+
+        if (seen++ < keep || !mig_job_wait(job, 0, UINT64_MAX)) {
+            at = &job->next;
+            continue;
+        }
+        *at = job->next;
+        job->next = gone;
+        gone = job;
+    }
+    return gone;
+}
+
+bool mig_list_job(struct mig *mig, struct mig_job *job)
+{
+    struct mig_job *gone = NULL;
+    bool listed;
+
+    (void)pthread_mutex_lock(&mig->lock);
+    listed = !mig->closing;
+    if (listed) {
+        atomic_fetch_add(&job->refs, 1u);
+        job->next = mig->jobs;
+        mig->jobs = job;
+        gone = unlink_old(mig, MIG_KEPT_JOBS);
+    }
+    (void)pthread_mutex_unlock(&mig->lock);
+    while (gone != NULL) {
+        struct mig_job *next = gone->next;
+
+        mig_job_put(gone);
+        gone = next;
+    }
+    return listed;
+}
+
+void mig_close(struct mig *mig)
+{
+    (void)pthread_mutex_lock(&mig->lock);
+    mig->closing = true;
+    for (struct mig_job *job = mig->jobs; job != NULL; job = job->next)
+        (void)mig_job_cancel(job, NULL);
+    for (struct target *t = mig->targets; t != NULL; t = t->next)
+        (void)mig_job_cancel(t->job, NULL);
+    /* Threads count themselves; a job past COMMIT ends within its own bounds. */
+    while (mig->threads > 0)
+        (void)pthread_cond_wait(&mig->idle, &mig->lock);
+    (void)pthread_mutex_unlock(&mig->lock);
+    while (mig->jobs != NULL) {
+        struct mig_job *job = mig->jobs;
+
+        mig->jobs = job->next;
+        mig_job_put(job);
+    }
+    journal_close(mig->journal);
+    (void)pthread_cond_destroy(&mig->idle);
+    (void)pthread_mutex_destroy(&mig->lock);
+    free(mig);
+}
+
+/* Threads are detached and counted: mig_close waits for the count. */
+static int spawn(struct mig *mig, void *(*main)(void *arg), void *arg)
+{
+    pthread_attr_t attr;
+    pthread_t thread;
+    int result;
+
+    (void)pthread_mutex_lock(&mig->lock);
+    mig->threads++;
+    (void)pthread_mutex_unlock(&mig->lock);
+    (void)pthread_attr_init(&attr);
+    (void)pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+    result = pthread_create(&thread, &attr, main, arg);
+    (void)pthread_attr_destroy(&attr);
+    if (result != 0)
+        mig_thread_over(mig);
+    return result == 0 ? 0 : -1;
+}
+
+void mig_thread_over(struct mig *mig)
+{
+    (void)pthread_mutex_lock(&mig->lock);
+    mig->threads--;
+    (void)pthread_cond_broadcast(&mig->idle);
+    (void)pthread_mutex_unlock(&mig->lock);
+}
+
+struct stranger {
+    struct mig *mig;
+    struct tp *tp;
+};
+
+static void known(struct mig *mig)
+{
+    (void)pthread_mutex_lock(&mig->lock);
+    mig->strangers--;
+    (void)pthread_mutex_unlock(&mig->lock);
+}
+
+/* Somebody connected: a HELLO within 5 s, or good bye. */
+static void *stranger_main(void *arg)
+{
+    struct stranger *stranger = arg;
+    struct mig *mig = stranger->mig;
+    struct tp *tp = stranger->tp;
+    struct wire_message message;
+    struct wire_message ours = {.tag = WIRE_HELLO};
+    struct vf_error err = VF_ERROR_INIT;
+    uint64_t deadline = vf_now_ns() + HELLO_NS;
+    uint16_t version;
+
+    (void)prctl(PR_SET_NAME, "arrival");
+    free(stranger);
+    tp_set_silence(tp, HELLO_NS);
+    if (wire_expect(tp, WIRE_HELLO, &message, deadline, &err) != 0) {
+        log_info("%s", err.text);
+        known(mig);
+        tp_close(tp);
+    } else if (message.hello.role == WIRE_DATA) {
+        known(mig);
+        if (!target_attach(mig, tp, &message.hello)) {
+            vf_fail(&err, VF_FAILED, "no job here waits for this data stream");
+            wire_say_abort(tp, &err);
+            tp_close(tp);
+        }
+    } else {
+        ours.hello.version_min = ours.hello.version_max = WIRE_VERSION;
+        memcpy(ours.hello.host_name, mig->host_name, sizeof ours.hello.host_name);
+        memcpy(ours.hello.boot_id, mig->boot_id, sizeof ours.hello.boot_id);
+        memcpy(ours.hello.job, message.hello.job, sizeof ours.hello.job);
+        memcpy(ours.hello.listen_address, mig->listen, sizeof ours.hello.listen_address);
+        known(mig);
+        if (wire_hello_agree(&message.hello, 0, &version, &err) != 0 || wire_say(tp, &ours, deadline, &err) != 0) {
+            log_info("%s", err.text);
+            wire_say_abort(tp, &err);
+            tp_close(tp);
+        } else {
+            target_serve(mig, tp, &message.hello);
+        }
+    }
+    wire_message_free(&message);
+    mig_thread_over(mig);
+    return NULL;
+}
+
+void mig_accept(struct mig *mig, int fd, const char *peer)
+{
+    struct stranger *stranger = calloc(1, sizeof *stranger);
+    struct vf_error err = VF_ERROR_INIT;
+    bool room;
+
+    (void)pthread_mutex_lock(&mig->lock);
+    room = stranger != NULL && !mig->closing && mig->strangers < MIG_MAX_STRANGERS;
+    if (room)
+        mig->strangers++;
+    (void)pthread_mutex_unlock(&mig->lock);
+    if (!room) {
+        log_warn("%s: closed: too many connections that say nothing", peer);
+        (void)close(fd);
+        free(stranger);
+        return;
+    }
+    stranger->mig = mig;
+    if (tp_from_fd(fd, peer, &stranger->tp, &err) != 0) {
+        log_warn("%s", err.text);
+        known(mig);
+        free(stranger);
+        return;
+    }
+    if (spawn(mig, stranger_main, stranger) != 0) {
+        log_error("%s: closed: no thread to be had", peer);
+        known(mig);
+        tp_close(stranger->tp);
+        free(stranger);
+    }
+}
+
+void mig_options_init(struct mig_options *options)
+{
+    memset(options, 0, sizeof *options);
+    options->max_blackout_ns = 750000000ull;
+    options->streams = 2;
+}
+
+static int check_options(const struct mig_options *options, struct vf_error *err)
+{
+    if (options->to[0] == '\0')
+        return vf_fail(err, VF_USAGE, "migrate: no target; give --to HOST:PORT");
+    if (options->streams == 0 || options->streams > LANE_MAX)
+        return vf_fail(err, VF_USAGE, "migrate: --streams %u: 1 to %u streams are possible", options->streams, LANE_MAX);
+    if (options->max_blackout_ns == 0)
+        return vf_fail(err, VF_USAGE, "migrate: --max-blackout 0: a move needs some blackout; give milliseconds, 750 is the default");
+    return 0;
+}
+
+int mig_source_start(struct mig *mig, const char *partition, const struct mig_options *options, struct mig_job **out,
+                     struct vf_error *err)
+{
+    uint8_t uuid[VF_UUID_BYTES];
+    struct mig_job *job;
+
+    if (check_options(options, err) != 0)
+        return -1;
+    if (mig_job_of(mig, partition) != 0)
+        return vf_fail(err, VF_FAILED, "partition %s: job %llu moves it already; watch or cancel that one", partition,
+                       (unsigned long long)mig_job_of(mig, partition));
+    if (vf_uuid_random(uuid) != 0 || (job = job_new(mig, journal_take_id(mig->journal), uuid, true)) == NULL)
+        return vf_fail(err, VF_FAILED, "migrate: out of memory");
+    (void)snprintf(job->partition, sizeof job->partition, "%s", partition);
+    (void)snprintf(job->peer, sizeof job->peer, "%s", options->to);
+    job->options = *options;
+    if (!mig_list_job(mig, job)) {
+        mig_job_put(job);
+        return vf_fail(err, VF_FAILED, "migrate: the daemon is shutting down");
+    }
+    atomic_fetch_add(&job->refs, 1u); /* the thread's */
+    if (spawn(mig, source_main, job) != 0) {
+        vf_fail(err, VF_FAILED, "migrate: no thread to be had");
+        (void)job_fail(job, err);
+        job_over(job, JOB_FAILED);
+        mig_job_put(job);
+        mig_job_put(job);
+        return -1;
+    }
+    *out = job;
+    return 0;
+}
+
+struct mig_job *mig_job_get(struct mig *mig, uint64_t id)
+{
+    struct mig_job *job;
+
+    (void)pthread_mutex_lock(&mig->lock);
+    job = mig->jobs;
+    while (job != NULL && job->id != id)
+        job = job->next;
+    if (job != NULL)
+        atomic_fetch_add(&job->refs, 1u);
+    (void)pthread_mutex_unlock(&mig->lock);
+    return job;
+}
+
+uint64_t mig_job_of(struct mig *mig, const char *partition)
+{
+    uint64_t id = 0;
+
+    (void)pthread_mutex_lock(&mig->lock);
+    for (struct mig_job *job = mig->jobs; job != NULL && id == 0; job = job->next) {
+        if (strcmp(job->partition, partition) == 0 && !mig_job_wait(job, 0, UINT64_MAX))
+            id = job->id;
+    }
+    (void)pthread_mutex_unlock(&mig->lock);
+    return id;
+}
+
+bool mig_moved_to(struct mig *mig, const char *partition, char *to, size_t to_bytes)
+{
+    bool moved = false;
+
+    (void)pthread_mutex_lock(&mig->lock);
+    for (struct mig_job *job = mig->jobs; job != NULL; job = job->next) {
+        if (strcmp(job->partition, partition) != 0 || job->options.dry_run)
+            continue;
+        /* The newest completed word about this name is the one that counts. */
+        if (job_status(job) == MIG_COMPLETED) {
+            moved = job->source;
+            (void)snprintf(to, to_bytes, "%s", job->peer);
+            break;
+        }
+    }
+    (void)pthread_mutex_unlock(&mig->lock);
+    return moved;
+}

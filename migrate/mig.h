@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The inside of struct mig, for the files of migrate/. */
+#ifndef MIGRATE_MIG_H
+#define MIGRATE_MIG_H
+
+#include "migrate/job.h"
+#include "migrate/journal.h"
+#include "migrate/migrate.h"
+
+#include <pthread.h>
+
+#define MIG_MAX_STRANGERS 64u
+#define MIG_KEPT_JOBS 256u
+
+struct mig {
+    char host_name[VF_NAME_BYTES];
+    char kernel_socket[108];
+    char listen[256];
+    uint8_t boot_id[16];
+    void (*event)(void *ctx, const char *kind, const char *text);
+    void *event_ctx;
+    struct journal *journal; /* has its own lock */
+
+    pthread_mutex_t lock;    /* guards what follows; never held over I/O */
+    pthread_cond_t idle;     /* strangers or jobs went away */
+    struct mig_job *jobs;    /* newest first; the list holds one reference each */
+    struct target *targets;  /* arrivals whose data streams may come */
+    unsigned strangers;      /* connections that have not said which job they belong to */
+    unsigned threads;        /* of jobs and arrivals: detached, counted */
+    bool closing;
+};
+
+void mig_event(struct mig *mig, const char *kind, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+/* Puts a job on the list (which takes a reference). False when the host is closing. */
+bool mig_list_job(struct mig *mig, struct mig_job *job);
+
+/* The last act of a counted thread. */
+void mig_thread_over(struct mig *mig);
+
+/* Writes one journal record about a job. Everything durable goes through here. */
+int mig_journal(struct mig_job *job, enum journal_kind kind, const char *text, struct vf_error *err);
+
+#endif

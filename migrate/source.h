@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The source's side of a move, for the files that make it up: source.c (its line of phases), source_rounds.c, source_handoff.c. */
+#ifndef MIGRATE_SOURCE_H
+#define MIGRATE_SOURCE_H
+
+#include "kernel/client.h"
+#include "migrate/lane.h"
+#include "migrate/link.h"
+#include "migrate/mig.h"
+#include "migrate/policy.h"
+
+struct source {
+    struct mig_job *job;
+    struct kc *kc;
+    struct link link;
+    struct lanes lanes;
+    struct vf_partition_info partition;
+    struct wire_hello hello;   /* ours; carries the token once admitted */
+    struct wire_hello peer;
+    struct digest_table *table;
+    uint64_t *bits, *more;     /* dirty bitplane copies: this round's, and the next query's */
+    size_t words;
+    struct policy_input policy;
+    uint64_t queried_ns;       /* when the dirty bits were last read and cleared */
+    uint64_t first_pages;      /* pages of the first round: what a full rehash has to read */
+    uint64_t deadline_ns;      /* end of the allowed blackout; set by the pause */
+    bool journalled;           /* OPEN is written: an end must be too */
+    bool prepared;             /* Prepare(SOURCE) needs its End (SRC-7) */
+    bool paused;               /* by us: an abort resumes */
+    bool linked;
+};
+
+/* Brownout rounds until the policy says to pause. */
+int source_rounds(struct source *s, struct vf_error *err);
+/* Pause and last round, proof. The blackout begins here. */
+int source_pause(struct source *s, struct vf_error *err);
+/* Mutable state, READY, COMMIT, RUNNING. *committed tells whether the way back is closed, whatever is returned. */
+int source_handoff(struct source *s, bool *committed, struct vf_error *err);
+
+/* Thread of a source job; `arg` is the job with a reference. */
+void *source_main(void *arg);
+
+#endif

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The source's half of the hand-off: STATE out, READY in, COMMIT journalled then sent, RUNNING in.
+ * Never two: from the fsync of COMMIT on, this side never resumes by itself.
+ */
+#define LOG_ROOM "migrate"
+#include "migrate/source.h"
+
+#include "base/log.h"
+#include "base/size.h"
+
+#include <string.h>
+
+#define RUNNING_NS 30000000000ull /* an unpause is quick; this only bounds how long an outcome stays open */
+
+static bool same_handoff(const struct mig_job *job, const struct wire_handoff *id)
+{
+    return memcmp(id->job, job->uuid, sizeof job->uuid) == 0 &&
+           memcmp(id->uuid, job->partition_uuid, sizeof job->partition_uuid) == 0 && id->epoch == job->epoch;
+}
+
+static int send_state(struct source *s, uint8_t root[DIGEST_ROOT_BYTES], struct vf_error *err)
+{
+    struct wire_message message = {.tag = WIRE_STATE};
+    struct kc_blob kmd = {0};
+    struct kc_blob msix = {0};
+    uint64_t before;
+    int result;
+
+    if (kc_save_mutable(s->kc, s->partition.id, &kmd, &msix, err) != 0)
+        return -1;
+    before = vf_now_ns();
+    digest_root(s->table, root, NULL);
+    job_update(s->job, s->job->t.verify_ns += vf_now_ns() - before);
+    memcpy(message.state.root, root, sizeof message.state.root);
+    message.state.kmd = (struct wire_blob){kmd.data, (uint32_t)kmd.bytes};
+    message.state.msix = (struct wire_blob){msix.data, (uint32_t)msix.bytes};
+    message.state.pages_total_sent = s->job->pages_sent;
+    result = link_say(&s->link, &message, s->deadline_ns, err);
+    kc_blob_free(&kmd);
+    kc_blob_free(&msix);
+    return result;
+}
+
+/* The target's promise: newest epoch, digests equal, state restored; only the unpause is left. */
+static int await_ready(struct source *s, const uint8_t root[DIGEST_ROOT_BYTES], struct vf_error *err)
+{
+    struct wire_message message;
+    int result = 0;
+
+    if (link_expect(&s->link, WIRE_READY, 0, s->deadline_ns, &message, err) != 0) {
+        if (err->code == VF_FAILED && vf_now_ns() >= s->deadline_ns)
+            vf_context(err, "the blackout would exceed --max-blackout");
+        return -1;
+    }
+    if (!same_handoff(s->job, &message.ready.id) || memcmp(message.ready.root, root, DIGEST_ROOT_BYTES) != 0)
+        result = vf_fail(err, VF_FAILED, "peer %s: is ready for something else than was sent", s->job->peer);
+    else
+        job_update(s->job, {
+            s->job->t.verify_ns += message.ready.verify_ns;
+            s->job->t.ready = vf_now_ns();
+            digest_format(root, s->job->digest);
+        });
+    wire_message_free(&message);
+    return result;
+}
+
+static int commit(struct source *s, bool *committed, struct vf_error *err)
+{
+    struct mig_job *job = s->job;
+    struct wire_message message = {.tag = WIRE_COMMIT};
+
+    if (!job_begin_commit(job))
+        return vf_fail(err, VF_CANCELLED, "cancelled");
+    if (mig_journal(job, JOURNAL_COMMIT, "", err) != 0)
+        return -1;
+    /* The last moment at which the limit still binds: COMMIT has not left this host, so ABORTED may follow it in the journal. */
+    if (vf_now_ns() > s->deadline_ns)
+        return vf_fail(err, VF_FAILED, "the blackout would exceed --max-blackout; allow more, or move to a faster disk's host");
+    *committed = true;
+    job_enter(job, JOB_COMMITTED, "commit");
+    memcpy(message.handoff.job, job->uuid, sizeof message.handoff.job);
+    memcpy(message.handoff.uuid, job->partition_uuid, sizeof message.handoff.uuid);
+    message.handoff.epoch = job->epoch;
+    return link_say(&s->link, &message, vf_now_ns() + RUNNING_NS, err);
+}
+
+static int await_running(struct source *s, struct vf_error *err)
+{
+    struct mig_job *job = s->job;
+    struct wire_message message;
+    int result = 0;
+    uint64_t now;
+
+    if (link_expect(&s->link, WIRE_RUNNING, 0, vf_now_ns() + RUNNING_NS, &message, err) != 0)
+        return -1;
+    now = vf_now_ns();
+    if (!same_handoff(job, &message.running.id)) {
+        result = vf_fail(err, VF_FAILED, "peer %s: runs another hand-off than was committed", job->peer);
+    } else {
+        bool clock = job->shared_clock && message.running.resume_ns != 0;
+
+        job_update(job, {
+            /* One clock: the target's own moments; else what this side can know, an upper bound. */
+            job->t.resume = clock ? message.running.resume_ns : now;
+            job->t.first_run = clock && message.running.first_run_ns != 0 ? message.running.first_run_ns : now;
+        });
+    }
+    wire_message_free(&message);
+    return result;
+}
+
+int source_handoff(struct source *s, bool *committed, struct vf_error *err)
+{
+    uint8_t root[DIGEST_ROOT_BYTES];
+
+    if (send_state(s, root, err) != 0 || await_ready(s, root, err) != 0)
+        return -1;
+    job_enter(s->job, JOB_PREPARED, "ready");
+    if (commit(s, committed, err) != 0 || await_running(s, err) != 0) {
+        if (*committed) {
+            vf_context(err, "the link was lost after COMMIT; the partition %s is kept paused here until its fate is known",
+                       s->job->partition);
+            err->code = VF_UNKNOWN;
+        }
+        return -1;
+    }
+    return 0;
+}

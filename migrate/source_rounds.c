@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The source's rounds (SRC-4…6): query and clear, send, ask the policy; then the pause and the last round. */
+#define LOG_ROOM "migrate"
+#include "migrate/source.h"
+
+#include "base/log.h"
+#include "base/size.h"
+
+#include <string.h>
+
+/* Below this a round's rate says more about waiting than about the link. */
+#define MEANINGFUL_BYTES (8u << 20)
+
+/* Reads and clears the dirty bits into `bits`; what they cover is owed until the round's ACK. */
+static int query(struct source *s, uint64_t *bits, uint64_t *dirty, struct vf_error *err)
+{
+    return kc_query_dirty(s->kc, s->partition.id, bits, s->words, dirty, err);
+}
+
+static void measure_rate(struct source *s, const struct job_round *round)
+{
+    uint64_t rate = round->duration_ns == 0 ? 0 : (uint64_t)((double)round->bytes * 1e9 / (double)round->duration_ns);
+
+    if (rate != 0 && (round->bytes >= MEANINGFUL_BYTES || s->policy.rate_bytes_per_s < rate))
+        s->policy.rate_bytes_per_s = rate;
+}
+
+/* Asks the policy, and shows what it thinks. */
+static struct policy_decision decide(struct source *s, uint64_t dirty)
+{
+    struct mig_job *job = s->job;
+    struct policy_decision decision;
+
+    s->policy.bytes_left = dirty * s->partition.page_bytes;
+    s->policy.elapsed_ns = vf_now_ns() - job->t.start;
+    if (job->options.verify == MIG_VERIFY_FULL && s->policy.rate_bytes_per_s != 0) {
+        /* A rehash gathers and hashes; a round does that on both sides and also sends, receives and scatters: less than half. */
+        s->policy.verify_full_ns = (uint64_t)((double)s->first_pages * (double)s->partition.page_bytes * 1e9 /
+                                              (double)s->policy.rate_bytes_per_s / 2.0);
+    }
+    decision = policy_decide(&s->policy);
+    job_update(job, {
+        job->left_bytes = s->policy.bytes_left;
+        job->rate = s->policy.rate_bytes_per_s;
+        job->dirty_rate = s->policy.dirty_bytes_per_s;
+        if (decision.predicted_blackout_ns != UINT64_MAX)
+            job->predicted_ns = decision.predicted_blackout_ns;
+        job->eta_ns = decision.eta_ns;
+    });
+    log_debug("job %llu: %s", (unsigned long long)job->id, decision.why);
+    return decision;
+}
+
+static int run_round(struct source *s, uint32_t number, uint64_t dirty, bool paused, const struct lanes_limit *limit,
+                     struct vf_error *err)
+{
+    struct wire_message message = {.tag = WIRE_ROUND, .round = {.round = number, .pages = dirty, .paused = paused}};
+    struct job_round round = {.dirty_pages = dirty};
+
+    if (link_say(&s->link, &message, limit->deadline_ns, err) != 0 ||
+        lanes_round(&s->lanes, number, s->bits, limit, &round, err) != 0)
+        return -1;
+    if (round.pages != dirty)
+        return vf_fail(err, VF_FAILED, "round %u: sent %llu pages of %llu", number, (unsigned long long)round.pages,
+                       (unsigned long long)dirty);
+    measure_rate(s, &round);
+    job_round_done(s->job, &round);
+    return 0;
+}
+
+/* New dirty pages since the last query, and how fast they come. */
+static int query_next(struct source *s, uint64_t *dirty, struct vf_error *err)
+{
+    uint64_t before = s->queried_ns;
+
+    s->queried_ns = vf_now_ns();
+    if (query(s, s->bits, dirty, err) != 0)
+        return -1;
+    s->policy.dirty_bytes_per_s = (uint64_t)((double)*dirty * (double)s->partition.page_bytes * 1e9 /
+                                             (double)(s->queried_ns - before + 1));
+    policy_note_round(&s->policy, *dirty * s->partition.page_bytes);
+    return 0;
+}
+
+int source_rounds(struct source *s, struct vf_error *err)
+{
+    struct mig_job *job = s->job;
+    struct lanes_limit limit = {.deadline_ns = TP_NEVER, .code = VF_CANCELLED,
+                                .text = "not converged: --max-time passed; allow more time, or a longer --max-blackout"};
+    uint64_t dirty;
+
+    s->policy.page_bytes = s->partition.page_bytes;
+    s->policy.max_blackout_ns = job->options.max_blackout_ns;
+    s->policy.max_time_ns = job->options.max_time_ns;
+    s->policy.max_rounds = MIG_MAX_ROUNDS - 2;
+    if (job->options.max_time_ns != 0)
+        limit.deadline_ns = job->t.start + job->options.max_time_ns;
+    s->queried_ns = vf_now_ns();
+    if (query(s, s->bits, &dirty, err) != 0)
+        return -1;
+    s->first_pages = dirty;
+    for (uint32_t number = 0;; number++) {
+        struct policy_decision decision = decide(s, dirty);
+
+        if (decision.action == POLICY_GIVE_UP)
+            return vf_fail(err, VF_CANCELLED, "not converged: %s", decision.why);
+        if (decision.action == POLICY_PAUSE)
+            return 0; /* s->bits is owed: the last round sends it */
+        if (run_round(s, number, dirty, false, &limit, err) != 0 || query_next(s, &dirty, err) != 0)
+            return -1;
+    }
+}
+
+int source_pause(struct source *s, struct vf_error *err)
+{
+    struct mig_job *job = s->job;
+    struct lanes_limit limit = {.code = VF_FAILED, .text = "the blackout would exceed --max-blackout; allow more, or move when the "
+                                                           "partition writes less"};
+    struct vf_partition_clock clock;
+    uint64_t asked = vf_now_ns();
+    uint64_t dirty = 0;
+
+    s->deadline_ns = asked + job->options.max_blackout_ns;
+    limit.deadline_ns = s->deadline_ns;
+    if (kc_partition_pause(s->kc, s->partition.id, err) != 0)
+        return -1;
+    s->paused = true;
+    /* The VF cannot have run after this moment, and the device says when it really ran last. */
+    if (kc_partition_clock(s->kc, s->partition.id, &clock, err) != 0)
+        return -1;
+    if (query(s, s->more, &dirty, err) != 0)
+        return -1;
+    dirty = 0;
+    for (size_t i = 0; i < s->words; i++) {
+        s->bits[i] |= s->more[i];
+        dirty += (uint64_t)__builtin_popcountll(s->bits[i]);
+    }
+    job_update(job, {
+        job->t.last_run = clock.last_run_ns > asked ? clock.last_run_ns : asked;
+        job->t.quiet = vf_now_ns();
+        job->left_bytes = dirty * s->partition.page_bytes;
+    });
+    job_enter(job, JOB_PAUSED, "last-round");
+    if (run_round(s, job->round_count, dirty, true, &limit, err) != 0)
+        return -1;
+    job_update(job, job->t.pages = vf_now_ns());
+    if (job->options.verify != MIG_VERIFY_FULL)
+        return 0;
+    job_enter(job, JOB_PAUSED, "verify");
+    if (lanes_rehash(&s->lanes, &limit, err) != 0)
+        return -1;
+    job_update(job, job->t.verify_ns = vf_now_ns() - job->t.pages);
+    return 0;
+}
