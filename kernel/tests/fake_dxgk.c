@@ -139,15 +139,39 @@ void fake_hold(struct dxgk *dxgk, bool hold)
     (void)leave(dxgk, 0);
 }
 
-unsigned fake_channels(struct dxgk *dxgk)
+static unsigned channels_locked(const struct dxgk *dxgk)
 {
     unsigned count = 0;
 
-    enter(dxgk);
     for (unsigned i = 0; i < PARTITIONS; i++)
         count += dxgk->partition[i].channels;
+    return count;
+}
+
+unsigned fake_channels(struct dxgk *dxgk)
+{
+    unsigned count;
+
+    enter(dxgk);
+    count = channels_locked(dxgk);
     (void)leave(dxgk, 0);
     return count;
+}
+
+void fake_await_channels(struct dxgk *dxgk, unsigned channels)
+{
+    enter(dxgk);
+    while (channels_locked(dxgk) != channels)
+        (void)pthread_cond_wait(&dxgk->changed, &dxgk->lock);
+    (void)leave(dxgk, 0);
+}
+
+void fake_await_flying(struct dxgk *dxgk, unsigned flying)
+{
+    enter(dxgk);
+    while (dxgk->flying != flying)
+        (void)pthread_cond_wait(&dxgk->changed, &dxgk->lock);
+    (void)leave(dxgk, 0);
 }
 
 unsigned fake_flying(struct dxgk *dxgk)
@@ -544,6 +568,7 @@ void dxgk_channel_close(struct dxgk_channel *channel)
     while (channel->flying > 0)
         (void)pthread_cond_wait(&dxgk->changed, &dxgk->lock);
     channel->partition->channels--;
+    (void)pthread_cond_broadcast(&dxgk->changed);
     (void)leave(dxgk, 0);
     (void)munmap(channel->ring, channel->config.slots * channel->config.slot_bytes);
     (void)close(channel->memfd);

@@ -15,6 +15,10 @@ void fake_hold(struct dxgk *dxgk, bool hold);
 /* Open channels of all partitions; transfers taken and not completed. */
 unsigned fake_channels(struct dxgk *dxgk);
 unsigned fake_flying(struct dxgk *dxgk);
+/* Waits until that many are in flight. */
+void fake_await_flying(struct dxgk *dxgk, unsigned flying);
+/* Waits until that many channels are open. */
+void fake_await_channels(struct dxgk *dxgk, unsigned channels);
 /* Says an event as a driver would. */
 void fake_event(struct dxgk *dxgk, const char *kind, const char *text);
 /* Makes sealing the slots' memory impossible, as a careless implementation would. */

@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: Apache-2.0
+/* When a kernel may start and when it ends: lock, stale socket, idleness, signals, the shutdown call. */
+#include "kernel/tests/harness.h"
+
+#include "kernel/wire.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static void assert_lives_on(struct harness *harness, unsigned ms)
+{
+    struct timespec end;
+
+    assert_int_equal(clock_gettime(CLOCK_REALTIME, &end), 0);
+    end.tv_sec += (end.tv_nsec + (long)ms * 1000000) / 1000000000;
+    end.tv_nsec = (end.tv_nsec + (long)ms * 1000000) % 1000000000;
+    assert_int_equal(pthread_timedjoin_np(harness->thread, NULL, &end), ETIMEDOUT);
+}
+
+static void a_second_kernel_is_refused(void **state)
+{
+    struct harness *harness = *state;
+    struct ks_config config = {.state_dir = harness->dir, .idle_ms = 1000, .signal_fd = -1};
+    struct vf_error err = VF_ERROR_INIT;
+    struct ks_server *second = NULL;
+
+    assert_int_equal(ks_open(&config, &second, &err), -1);
+    assert_non_null(strstr(err.text, "another vferry-kernel"));
+    kc_close(harness_connect(harness)); /* and the first one's socket is still there */
+}
+
+static void a_dead_kernels_socket_is_replaced(void **state)
+{
+    struct ks_config config = {.idle_ms = 1000, .signal_fd = -1};
+    char dir[] = "/tmp/vferry-kernel-test-XXXXXX";
+    char path[64];
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    struct vf_error err = VF_ERROR_INIT;
+    struct ks_server *server = NULL;
+    int stale = socket(AF_UNIX, SOCK_SEQPACKET, 0);
+
+    (void)state;
+    assert_non_null(mkdtemp(dir));
+    (void)snprintf(path, sizeof path, "%s/%s", dir, KS_SOCKET_NAME);
+    (void)snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
+    assert_int_equal(bind(stale, (const struct sockaddr *)&address, sizeof address), 0);
+    (void)close(stale);
+    config.state_dir = dir;
+    if (ks_open(&config, &server, &err) != 0)
+        fail_msg("%s", err.text);
+    ks_close(server);
+    assert_int_equal(access(path, F_OK), -1);
+    (void)snprintf(path, sizeof path, "%s/%s", dir, KS_LOCK_NAME);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(rmdir(dir), 0);
+}
+
+static void nobody_listens(void **state)
+{
+    struct vf_error err = VF_ERROR_INIT;
+    struct kc *kc = NULL;
+
+    (void)state;
+    assert_int_equal(kc_connect("/tmp/vferry-kernel-test-nowhere/kernel.sock", &kc, &err), -1);
+    assert_int_equal(err.code, VF_UNREACHABLE);
+}
+
+/* sockaddr_un holds 107 bytes; a state directory may lie deeper. */
+static void a_long_path_works(void **state)
+{
+    struct ks_config config = {.idle_ms = 1000, .signal_fd = -1};
+    char top[] = "/tmp/vferry-kernel-test-XXXXXX";
+    char dir[300];
+    char path[400];
+    struct vf_error err = VF_ERROR_INIT;
+    struct sockaddr_un address;
+    struct ks_server *server = NULL;
+    int dir_fd = -1;
+    int fd = socket(AF_UNIX, SOCK_SEQPACKET, 0);
+
+    (void)state;
+    assert_non_null(mkdtemp(top));
+    (void)snprintf(dir, sizeof dir, "%s/%0200d", top, 0);
+    assert_int_equal(mkdir(dir, 0700), 0);
+    config.state_dir = dir;
+    if (ks_open(&config, &server, &err) != 0)
+        fail_msg("%s", err.text);
+    (void)snprintf(path, sizeof path, "%s/%s", dir, KS_SOCKET_NAME);
+    assert_int_equal(kw_address(path, &address, &dir_fd), 0);
+    assert_int_equal(connect(fd, (const struct sockaddr *)&address, sizeof address), 0);
+    (void)close(fd);
+    (void)close(dir_fd);
+    ks_close(server);
+    (void)snprintf(path, sizeof path, "%s/%s", dir, KS_LOCK_NAME);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(rmdir(dir), 0);
+    assert_int_equal(rmdir(top), 0);
+}
+
+static void an_unused_kernel_ends(void **state)
+{
+    struct harness *harness = harness_start(30, -1);
+
+    harness_await_end(harness);
+    *state = harness;
+}
+
+static void a_client_or_a_partition_keeps_it(void **state)
+{
+    struct harness *harness = harness_start(60, -1);
+    struct kc *kc = harness_connect(harness);
+    struct vf_error err = VF_ERROR_INIT;
+    uint64_t id;
+
+    *state = harness;
+    assert_lives_on(harness, 150); /* a client alone */
+    id = harness_partition(kc, "a", 4096, false);
+    kc_close(kc);
+    assert_lives_on(harness, 150); /* a partition alone */
+    kc = harness_connect(harness);
+    assert_int_equal(kc_partition_destroy(kc, id, &err), 0);
+    kc_close(kc);
+    harness_await_end(harness);
+}
+
+static void *end_it(void *arg)
+{
+    harness_await_end(arg);
+    return NULL;
+}
+
+static void shutdown_needs_force_while_partitions_live(void **state)
+{
+    struct harness *harness = *state;
+    struct kc *kc = harness_connect(harness);
+    struct kc *other = harness_connect(harness);
+    struct ks_config config = {.state_dir = harness->dir, .idle_ms = 1000, .signal_fd = -1};
+    struct ks_server *next = NULL;
+    struct vf_error err = VF_ERROR_INIT;
+    struct kc_host host;
+    pthread_t thread;
+
+    harness_partition(kc, "a", 4096, false);
+    assert_int_equal(kc_shutdown(kc, false, &err), -1);
+    assert_non_null(strstr(err.text, "--force"));
+    assert_int_equal(kc_host(kc, &host, &err), 0);
+    assert_int_equal(pthread_create(&thread, NULL, end_it, harness), 0);
+    assert_int_equal(kc_shutdown(kc, true, &err), 0);
+    /* When the call returns everything is let go: another kernel may start at once. */
+    if (ks_open(&config, &next, &err) != 0)
+        fail_msg("%s", err.text);
+    ks_close(next);
+    (void)pthread_join(thread, NULL);
+    assert_int_equal(kc_host(other, &host, &err), -1);
+    assert_non_null(strstr(err.text, "the kernel side is gone"));
+    assert_int_equal(kc_host(kc, &host, &err), -1);
+    kc_close(kc);
+    kc_close(other);
+}
+
+static void an_empty_kernel_shuts_down(void **state)
+{
+    struct harness *harness = *state;
+    struct kc *kc = harness_connect(harness);
+    struct vf_error err = VF_ERROR_INIT;
+    pthread_t thread;
+
+    assert_int_equal(pthread_create(&thread, NULL, end_it, harness), 0);
+    assert_int_equal(kc_shutdown(kc, false, &err), 0);
+    (void)pthread_join(thread, NULL);
+    kc_close(kc);
+}
+
+static void await_taken(int signal)
+{
+    sigset_t pending;
+
+    do {
+        assert_int_equal(sigpending(&pending), 0);
+    } while (sigismember(&pending, signal) == 1);
+}
+
+static void a_signal_ends_an_empty_kernel_only(void **state)
+{
+    sigset_t set;
+    struct harness *harness;
+    struct vf_error err = VF_ERROR_INIT;
+    struct kc *kc;
+    uint64_t id;
+    int fd;
+
+    (void)sigemptyset(&set);
+    (void)sigaddset(&set, SIGTERM);
+    assert_int_equal(pthread_sigmask(SIG_BLOCK, &set, NULL), 0);
+    fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    *state = harness = harness_start(60000, fd);
+    kc = harness_connect(harness);
+    id = harness_partition(kc, "a", 4096, false);
+    assert_int_equal(kill(getpid(), SIGTERM), 0);
+    await_taken(SIGTERM);
+    assert_lives_on(harness, 50);
+    assert_int_equal(kc_partition_destroy(kc, id, &err), 0);
+    assert_int_equal(kill(getpid(), SIGTERM), 0);
+    harness_await_end(harness);
+    kc_close(kc);
+    (void)close(fd);
+}
+
+#define CASE(name) cmocka_unit_test_setup_teardown(name, harness_setup, harness_teardown)
+#define OWN(name) cmocka_unit_test_teardown(name, harness_teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CASE(a_second_kernel_is_refused),
+        cmocka_unit_test(a_dead_kernels_socket_is_replaced),
+        cmocka_unit_test(nobody_listens),
+        cmocka_unit_test(a_long_path_works),
+        OWN(an_unused_kernel_ends),
+        OWN(a_client_or_a_partition_keeps_it),
+        CASE(shutdown_needs_force_while_partitions_live),
+        CASE(an_empty_kernel_shuts_down),
+        OWN(a_signal_ends_an_empty_kernel_only),
+    };
+
+    return cmocka_run_group_tests_name("kernel: start and end", tests, NULL, NULL);
+}
