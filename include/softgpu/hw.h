@@ -13,7 +13,8 @@
 #define SG_PCI_DEVICE 0x5f00u
 #define SG_PCI_VF_DEVICE 0x5f01u
 #define SG_MAX_VFS 32u
-#define SG_MIN_VRAM (16ull << 20) /* PF carve-out not included in what VFs can get */
+#define SG_MIN_VRAM (64ull << 20) /* PF carve-out not included in what VFs can get */
+#define SG_MAX_VRAM (64ull << 30)
 
 /* ---- BARs ------------------------------------------------------------------------------------------------ */
 #define SG_PF_BAR_REGS 0u  /* PF registers, SG_PF_REGS_BYTES */
@@ -26,6 +27,7 @@
 #define SG_PF_ID 0x0000u /* ro: SG_ID_VALUE */
 #define SG_ID_VALUE 0x55504753u
 #define SG_PF_HW_VERSION 0x0004u /* ro: major << 16 | minor */
+#define SG_HW_VERSION (1u << 16 | 0u)
 #define SG_PF_FW_VERSION 0x0008u /* ro: major << 16 | minor ("fw=1.2") */
 #define SG_PF_VF_COUNT 0x000cu   /* ro: how many VFs the device has */
 #define SG_PF_FEATURES 0x0010u   /* ro: SG_FEATURE_* */
@@ -67,11 +69,13 @@
 #define SG_VFC_CTRL 0x000u /* rw: SG_VFC_CTRL_* */
 #define SG_VFC_CTRL_ENABLE (1u << 0) /* powered (D0); clearing it stops its engines and keeps VRAM */
 #define SG_VFC_CTRL_PAUSE (1u << 1)  /* out of scheduling; commands stop between two of their steps */
-#define SG_VFC_STATUS 0x004u /* ro: SG_VFC_STATUS_* */
+#define SG_VFC_STATUS 0x004u /* ro: SG_VFC_STATUS_*. While a stop (PAUSE set or ENABLE clear) is not yet complete, a read takes
+                              * up to 2 ms: it returns as soon as QUIET is set. Read again rather than stall. */
 #define SG_VFC_STATUS_QUIET (1u << 0)  /* no command runs and no store awaits its dirty bit: a pause is complete */
 #define SG_VFC_STATUS_FAULT (1u << 1)  /* an engine of the VF faulted and halted */
 #define SG_VFC_STATUS_BUSY (1u << 2)   /* some queue is running (paused or not) */
-#define SG_VFC_RESET 0x008u  /* wo: 1 = function level reset: queues, registers, MSI-X, state; the map stays */
+#define SG_VFC_RESET 0x008u  /* wo: 1 = function level reset: queues, registers, MSI-X, config space, state; the map, CTRL,
+                              * WEIGHT and LEND stay. Complete when the write returns. */
 #define SG_VFC_WEIGHT 0x00cu /* rw: its slot in the engines' schedule, 1..1024; reset 64. Slots of idle VFs are shared
                               * out among the busy ones by weight. */
 #define SG_VFC_LEND 0x010u   /* rw: 0..1024: that part (in 1/1024) of the VF's own slots stands still while the paging
@@ -120,7 +124,8 @@
 #define SG_QUEUE_COMPUTE 0u  /* every command */
 #define SG_QUEUE_COPY 1u     /* every command but STENCIL and GEMM */
 #define SG_Q_IP64 0x00u      /* rw while halted: virtual address of the next command */
-#define SG_Q_CTRL 0x08u      /* wo: 1 starts at IP, 0 halts after the current step */
+#define SG_Q_CTRL 0x08u      /* wo: 1 starts at IP, 0 halts after the current step; 0 also takes a queue out of FAULT. A command
+                              * halted between its steps goes on at the next start unless IP is written. */
 #define SG_Q_STATUS 0x0cu    /* ro: SG_Q_* state */
 #define SG_Q_HALTED 0u
 #define SG_Q_RUNNING 1u
@@ -133,7 +138,10 @@
  * 39-bit virtual addresses, 4 KiB pages, three levels of 512 eight-byte entries: level 2 is the root.
  * A VF's tables lie in its VRAM and hold guest physical addresses, which the second stage maps to VRAM.
  * The paging process's tables lie in system memory and hold bus addresses of tables; its leaf entries hold VRAM
- * physical addresses, or bus addresses where SG_PTE_SYSTEM is set. */
+ * physical addresses, or bus addresses where SG_PTE_SYSTEM is set.
+ * Translations of the upper two levels and large leaves may be cached; 4 KiB leaves are read at each use. Caches are dropped
+ * by a write of ROOT (even of the same value), by map changes and reset, on the paging side by FLUSH_TLB and dma_unmap.
+ * WRITE and SYSTEM count in leaves only; entries of upper levels need VALID. */
 #define SG_VA_BITS 39u
 #define SG_PAGE_SHIFT 12u
 #define SG_LEVELS 3u
@@ -153,7 +161,18 @@
 /* ---- commands ---------------------------------------------------------------------------------------------
  * 64 bytes, 64-byte aligned. All addresses are virtual and 8-byte aligned; sizes are bytes and multiples of 8 (COPY and FILL
  * with 4 KiB alignment and size are fast). Overlapping source and destination is undefined. A command may be
- * preempted between its steps and goes on where it was, also on another device after a move. Each queue runs in order. */
+ * preempted between its steps and goes on where it was, also on another device after a move. Each queue runs in order.
+ * The paging engine knows NOP, HALT (ends the submission), FILL, COPY, RANDOM, HASH, ADD, FENCE and FLUSH_TLB.
+ * A command that cannot be decoded, is misaligned or meets no translation faults: the queue keeps IP at it and stops.
+ *
+ * Steps, as counted in struct sg_queue_state.progress: FILL, COPY, RANDOM, SCATTER, HASH: SG_STEP_BYTES; STENCIL: up to
+ * SG_STENCIL_CELLS cells of one row, left to right, top to bottom; GEMM: a tile SG_GEMM_ROWS x SG_GEMM_COLS of C gets
+ * SG_GEMM_DEPTH products more (depth innermost, then columns, then rows; C holds partial sums meanwhile); others: one. */
+#define SG_STEP_BYTES 65536ull
+#define SG_STENCIL_CELLS 8192u
+#define SG_GEMM_ROWS 8u
+#define SG_GEMM_COLS 256u
+#define SG_GEMM_DEPTH 64u
 #define SG_CMD_BYTES 64u
 struct sg_cmd {
     uint32_t op;
