@@ -12,21 +12,9 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#if defined(__SANITIZE_ADDRESS__)
-#define HAVE_ASAN 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define HAVE_ASAN 1
-#endif
-#endif
-
 /* Bytes behind a pool allocation that must stay as they were. The address sanitizer sees writes
  * there at once, if we keep out. */
-#ifdef HAVE_ASAN
-#define CANARY_BYTES 0u
-#else
-#define CANARY_BYTES 16u
-#endif
+static const size_t canary_bytes = NT_HAVE_ASAN ? 0 : 16;
 #define CANARY 0xb7
 #define RECENT 256u
 
@@ -72,12 +60,11 @@ static void *memory_get(struct nt_block *block)
     }
     if (block->bytes >= PAGE_SIZE)
         alignment = PAGE_SIZE;
-    if (posix_memalign(&va, alignment, block->span + CANARY_BYTES) != 0)
+    if (posix_memalign(&va, alignment, block->span + canary_bytes) != 0)
         return NULL;
     if ((block->flags & POOL_FLAG_UNINITIALIZED) == 0)
         memset(va, 0, block->span);
-    if (CANARY_BYTES > 0)
-        memset((char *)va + block->bytes, CANARY, CANARY_BYTES);
+    memset((char *)va + block->bytes, CANARY, canary_bytes);
     return va;
 }
 
@@ -147,7 +134,7 @@ static bool overrun(const struct nt_block *block)
 
     if (block->kind == NT_MEMORY_PAGES)
         return false;
-    for (unsigned i = 0; i < CANARY_BYTES; i++) {
+    for (size_t i = 0; i < canary_bytes; i++) {
         if (behind[i] != CANARY)
             return true;
     }

@@ -8,6 +8,17 @@
 #define NT_TAG_MDL 0x206c644du /* 'Mdl ' */
 #define NT_TAG_PAGES 0x67506d4du /* 'MmPg' */
 
+#if defined(__SANITIZE_ADDRESS__)
+#define NT_HAVE_ASAN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define NT_HAVE_ASAN 1
+#endif
+#endif
+#ifndef NT_HAVE_ASAN
+#define NT_HAVE_ASAN 0
+#endif
+
 enum nt_memory { NT_MEMORY_POOL, NT_MEMORY_MDL, NT_MEMORY_PAGES };
 
 /* One live allocation. */
