@@ -8,6 +8,8 @@
 
 #include <inttypes.h>
 
+#define HALT_LIMIT_NS 1000000000ull
+
 static int queue_status(const struct guest_memory *memory, unsigned queue, uint64_t *status,
                         struct vf_error *err)
 {
@@ -15,30 +17,50 @@ static int queue_status(const struct guest_memory *memory, unsigned queue, uint6
 }
 
 /*
- * A queue that runs is somebody's work and is left alone; one that faulted is brought back to
- * halted.
+ * Takes a queue out of FAULT, or out of the few commands behind its done word. The manual bounds
+ * the stop by one step and a register has nothing to wait on: it is read until then, not for ever.
+ */
+static int halt_queue(const struct guest_memory *memory, unsigned queue, struct vf_error *err)
+{
+    uint64_t deadline_ns = vf_now_ns() + HALT_LIMIT_NS;
+    uint64_t status;
+
+    if (memory->reg_write(memory->ctx, SG_VF_QUEUE(queue) + SG_Q_CTRL, 0, 4, err) != 0)
+        return -1;
+    do {
+        if (queue_status(memory, queue, &status, err) != 0)
+            return -1;
+        if (status == SG_Q_HALTED)
+            return 0;
+    } while (vf_now_ns() < deadline_ns);
+    return vf_fail(err, VF_FAILED,
+                   "queue %u of the partition does not halt (status %" PRIu64
+                   "): remove the partition and create it again",
+                   queue, status);
+}
+
+/*
+ * A queue that runs is somebody's work and is left alone, unless that work is done: between its
+ * done word, which ends a wait, and its HALT it still counts as running.
  */
 static int claim_queue(const struct guest_memory *memory, unsigned queue, struct vf_error *err)
 {
+    struct guest_status last;
     uint64_t status;
 
     if (queue_status(memory, queue, &status, err) != 0)
         return -1;
-    if (status == SG_Q_RUNNING)
-        return vf_fail(err, VF_FAILED,
-                       "a workload still runs in the partition: wait for its end, or remove the "
-                       "partition and create it again");
     if (status == SG_Q_HALTED)
         return 0;
-    if (memory->reg_write(memory->ctx, SG_VF_QUEUE(queue) + SG_Q_CTRL, 0, 4, err) != 0 ||
-        queue_status(memory, queue, &status, err) != 0)
-        return -1;
-    if (status != SG_Q_HALTED)
-        return vf_fail(err, VF_FAILED,
-                       "queue %u of the partition does not halt after a fault (status %" PRIu64
-                       "): remove the partition and create it again",
-                       queue, status);
-    return 0;
+    if (status == SG_Q_RUNNING) {
+        if (guest_status(memory, &last, err) != 0)
+            return -1;
+        if (last.state != GUEST_DONE)
+            return vf_fail(err, VF_FAILED,
+                           "a workload still runs in the partition: wait for its end, or remove "
+                           "the partition and create it again");
+    }
+    return halt_queue(memory, queue, err);
 }
 
 static int claim(const struct guest_memory *memory, struct vf_error *err)

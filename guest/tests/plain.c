@@ -53,7 +53,7 @@ static int plain_reg_write(void *ctx, uint64_t offset, uint64_t value, unsigned 
     else if (offset == SG_VF_QUEUE(SG_QUEUE_COMPUTE) + SG_Q_CTRL && value == 1)
         plain->started++;
     else if ((offset & 0x3f) == SG_Q_CTRL && value == 0)
-        plain->status[(offset - SG_VF_QUEUE(0)) / 0x40] = SG_Q_HALTED;
+        plain->halting = true;
     return 0;
 }
 
@@ -68,6 +68,8 @@ static int plain_reg_read(void *ctx, uint64_t offset, uint64_t *value, unsigned 
     if (offset == SG_VF_ID)
         *value = SG_ID_VALUE;
     for (unsigned q = 0; q < SG_QUEUES; q++) {
+        if (plain->halting && plain->halt_after-- == 0)
+            plain->status[q] = SG_Q_HALTED;
         if (offset == SG_VF_QUEUE(q) + SG_Q_STATUS)
             *value = plain->status[q];
     }

@@ -14,6 +14,8 @@ struct plain {
     uint64_t root, ip;
     uint64_t started; /* how often the compute queue was started */
     uint64_t status[SG_QUEUES];
+    uint64_t halt_after; /* status reads that pass before an ordered halt is seen */
+    bool halting;
     uint64_t
         writes_left; /* VRAM and register writes that succeed before one fails; UINT64_MAX: all */
 };

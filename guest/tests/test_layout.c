@@ -405,6 +405,37 @@ static void a_running_workload_is_left_alone(void **state)
     plain_close(&plain);
 }
 
+/* A wait ends with the done word; the queue's HALT may be some moments away. */
+static void a_start_may_follow_the_end_at_once(void **state)
+{
+    struct guest_counters counters = {.done = GUEST_DONE_VALUE};
+    struct plain plain;
+
+    (void)state;
+    start(&plain, &wishes[1], 2 * MIB);
+    memcpy(plain.bytes + GUEST_COUNTERS_GPA, &counters, sizeof counters);
+    plain.halt_after = 100;
+    assert_int_equal(guest_start(&wishes[0], &plain.memory, NULL), 0);
+    assert_int_equal(plain.status[SG_QUEUE_COMPUTE], SG_Q_HALTED);
+    assert_int_equal(plain.started, 2);
+    plain_close(&plain);
+}
+
+static void a_queue_that_does_not_halt_is_an_error(void **state)
+{
+    struct vf_error err = VF_ERROR_INIT;
+    struct plain plain;
+
+    (void)state;
+    plain_open(&plain, 2 * MIB);
+    plain.status[SG_QUEUE_COMPUTE] = SG_Q_FAULT;
+    plain.halt_after = UINT64_MAX;
+    assert_int_equal(guest_start(&wishes[0], &plain.memory, &err), -1);
+    assert_non_null(strstr(err.text, "does not halt"));
+    assert_int_equal(plain.started, 0);
+    plain_close(&plain);
+}
+
 static void a_faulted_partition_can_start_again(void **state)
 {
     struct plain plain;
@@ -461,6 +492,8 @@ int main(void)
         cmocka_unit_test(sizes_that_only_agree_modulo_2_64_are_no_workload),
         cmocka_unit_test(a_maximum_no_picture_has_is_no_workload),
         cmocka_unit_test(a_running_workload_is_left_alone),
+        cmocka_unit_test(a_start_may_follow_the_end_at_once),
+        cmocka_unit_test(a_queue_that_does_not_halt_is_an_error),
         cmocka_unit_test(a_faulted_partition_can_start_again),
         cmocka_unit_test(a_start_that_fails_leaves_no_workload),
     };
