@@ -41,7 +41,7 @@ def steps_of(host, name):
 
 def story(build, out):
     before, midway, after = out / "before.pgm", out / "midway.pgm", out / "after.pgm"
-    subprocess.run([sys.executable, str(TOOLS / "make_picture.py"), "--width", str(SIZE), "--height", str(SIZE), "--output", str(before)], check=True)
+    subprocess.run([sys.executable, str(TOOLS / "make_picture.py"), "--width", str(SIZE), "--height", str(SIZE), str(before)], check=True)
     with Host(build, "aare", ["softgpu,vram=1G,vfs=4"], log=out / "aare.log") as a, \
             Host(build, "rhone", ["softgpu,vram=1G,vfs=4"], log=out / "rhone.log") as b:
         say(f"two hosts: aare ({a.address}) and rhone ({b.address}), each with a software GPU of 1 GiB and 4 VFs")

@@ -1,0 +1,76 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""make bench: a move's rate against the raw loopback limit of the same run, and its blackout idle and under writes."""
+import argparse
+import json
+import pathlib
+import statistics
+import subprocess
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "tools"))
+from harness import Host, wait_until  # noqa: E402
+
+STREAMS = 2
+CHUNK = 1 << 20
+CONTENT = 2 << 30
+CHURN_RATE = 200_000_000
+
+
+def summary(values):
+    return {"median": statistics.median(values), "min": min(values), "max": max(values), "runs": values}
+
+
+def tcp_limit(build):
+    done = subprocess.run([str(build / "bench" / "tcp_limit"), str(STREAMS), str(CHUNK), str(CONTENT)], capture_output=True,
+                          text=True, check=True, timeout=120)
+    return json.loads(done.stdout)["bytes_per_s"]
+
+
+def move(source, target, name):
+    return source.json("migrate", name, "--to", target.address, "--streams", STREAMS, timeout=300)
+
+
+def measure(build, runs):
+    limits, rates, ratios, idle, busy, busy_rounds = [], [], [], [], [], []
+    for run in range(runs):
+        with Host(build, "left", ["softgpu,vram=3G,vfs=4"]) as left, Host(build, "right", ["softgpu,vram=3G,vfs=4"]) as right:
+            left.run("partition", "create", "full", "--adapter", 0, "--vram", "2200M")
+            left.run("run", "full", "fill", "--size", CONTENT, "--seed", run + 1)
+            left.run("wait", "full", "--timeout", 300, timeout=310)
+            limits.append(tcp_limit(build))
+            job = move(left, right, "full")
+            rates.append(job["rate_bytes_per_s"])
+            ratios.append(job["rate_bytes_per_s"] / limits[-1])
+            idle.append(job["blackout_ns"])
+            right.run("partition", "remove", "full")
+            left.run("partition", "create", "busy", "--adapter", 0, "--vram", "512M")
+            left.run("run", "busy", "churn", "--size", "256M", "--rate", CHURN_RATE, "--steps", 1 << 40, "--seed", run)
+            wait_until("churn works", lambda: left.json("partition", "show", "busy")["steps"] > 1000, 60)
+            job = move(left, right, "busy")
+            busy.append(job["blackout_ns"])
+            busy_rounds.append(len(job["rounds"]))
+        print(f"run {run + 1}/{runs}: TCP {limits[-1] / 1e9:.2f} GB/s, copy {rates[-1] / 1e9:.2f} GB/s ({ratios[-1]:.2f}), "
+              f"blackout idle {idle[-1] / 1e6:.1f} ms, under churn {busy[-1] / 1e6:.1f} ms", flush=True)
+    return {"schema": "vferry.bench/1", "streams": STREAMS, "chunk_bytes": CHUNK, "content_bytes": CONTENT,
+            "churn_bytes_per_s": CHURN_RATE, "tcp_bytes_per_s": summary(limits), "copy_bytes_per_s": summary(rates),
+            "copy_to_tcp": summary(ratios), "blackout_idle_ns": summary(idle), "blackout_churn_ns": summary(busy),
+            "rounds_churn": summary(busy_rounds)}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--build", default="build", type=pathlib.Path)
+    parser.add_argument("--runs", default=5, type=int)
+    args = parser.parse_args()
+    report = measure(args.build.resolve(), args.runs)
+    out = args.build / "bench"
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "report.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    print(f"median: copy {report['copy_bytes_per_s']['median'] / 1e9:.2f} GB/s = {report['copy_to_tcp']['median']:.2f} of raw TCP, "
+          f"blackout idle {report['blackout_idle_ns']['median'] / 1e6:.1f} ms, under churn "
+          f"{report['blackout_churn_ns']['median'] / 1e6:.1f} ms; see {out}/report.json")
+    return 0
+
+
+sys.exit(main())
