@@ -80,13 +80,6 @@ void dxgk_paging_retire(struct dxgk_paging *paging, struct dxgk_paging_work **fi
     uint32_t tail = atomic_load_explicit(&paging->fault_tail, memory_order_relaxed);
     uint32_t head = atomic_load_explicit(&paging->fault_head, memory_order_acquire);
 
-    if (!fence_reached(done, paging->last_fence)) {
-        dxgk_report(paging->adapter, "PAG-3", "fence %u reported complete, but the last one submitted is %u", done,
-                    paging->last_fence);
-        /* Back to what is known, unless a better note came meanwhile. */
-        (void)atomic_compare_exchange_strong(&paging->noted_done, &done, paging->last_done);
-        done = paging->last_done;
-    }
     for (; tail != head; tail++) {
         uint32_t fence = paging->faults[tail % DXGK_PAGING_MAX_IN_FLIGHT];
 
@@ -102,7 +95,6 @@ void dxgk_paging_retire(struct dxgk_paging *paging, struct dxgk_paging_work **fi
     atomic_store_explicit(&paging->fault_tail, tail, memory_order_release);
     while (paging->flying != NULL && paging->flying->submitted && fence_reached(paging->flying->fence, done))
         retire_head(paging, finished);
-    paging->last_done = done;
 }
 
 /* Without the queue lock: completions may submit to other rooms. */
@@ -122,7 +114,11 @@ void dxgk_paging_complete(struct dxgk_paging_work *finished)
 
 void dxgk_paging_note_done(struct dxgk_paging *paging, uint32_t fence)
 {
-    if (fence_reached(atomic_load_explicit(&paging->noted_done, memory_order_relaxed), fence))
+    uint32_t last = atomic_load_explicit(&paging->last_fence, memory_order_relaxed);
+
+    if (!fence_reached(fence, last))
+        dxgk_report(paging->adapter, "PAG-3", "fence %u reported complete, but the last one submitted is %u", fence, last);
+    else if (fence_reached(atomic_load_explicit(&paging->noted_done, memory_order_relaxed), fence))
         atomic_store_explicit(&paging->noted_done, fence, memory_order_release);
 }
 
@@ -156,7 +152,7 @@ NTSTATUS dxgk_paging_submit_buffer(struct dxgk_paging *paging, struct dxgk_pagin
 {
     DXGKARG_SUBMITCOMMANDVIRTUAL args = {0};
 
-    buffer->fence = ++paging->last_fence;
+    buffer->fence = atomic_fetch_add(&paging->last_fence, 1) + 1;
     buffer->submitted = true;
     args.DmaBufferVirtualAddress = buffer->va;
     args.DmaBufferSize = buffer->used;

@@ -47,8 +47,7 @@ struct dxgk_paging {
     struct dxgk_paging_buffer *free;
     struct dxgk_paging_buffer *flying, **flying_tail; /* in fence order */
     uint32_t abandoned;          /* of those flying */
-    uint32_t last_fence;         /* submitted */
-    uint32_t last_done;          /* retired */
+    _Atomic uint32_t last_fence; /* submitted; written under queue, read by the interrupt routine */
     uint64_t head_since_ns;      /* when the first of those flying became first */
     bool resetting;              /* hand-overs queue up and are submitted after the reset */
     bool stopping, watchdog_idle;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* See rig.h. */
-#include "rig.h"
+/* See pagerig.h. */
+#include "pagerig.h"
 
 #include <setjmp.h>
 #include <stdio.h>

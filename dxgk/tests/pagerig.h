@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* What the tests of paging, tracking and interrupts stand on: a dxgk with the real card and driver, partitions, channels. */
-#ifndef DXGK_TESTS_RIG_H
-#define DXGK_TESTS_RIG_H
+#ifndef DXGK_TESTS_PAGERIG_H
+#define DXGK_TESTS_PAGERIG_H
 
 #include "dxgk/dxgk.h"
 #include "dxgk/internal.h"
