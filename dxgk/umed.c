@@ -56,17 +56,16 @@ static int create_object(struct dxgk_umed *umed, const char *path, const GUID *c
 
 int dxgk_umed_create(struct dxgk_partition *partition, const GUID *class_id, struct dxgk_umed **out, struct vf_error *err)
 {
-    static const GUID none;
+    static const GUID own; /* all zero: the UMED's own class */
     struct dxgk_umed *umed;
     char path[4096];
 
     *out = NULL;
-    if (IsEqualGUID(class_id, &none))
-        return 0;
     if (umed_path(dxgk_image_path(partition->adapter->image), path, sizeof path) != 0)
         return vf_fail(err, VF_FAILED, "path of the UMED is too long");
     if (access(path, F_OK) != 0) {
-        log_warn("the driver names a UMED class, but there is no %s", path);
+        if (!IsEqualGUID(class_id, &own))
+            log_warn("partition %s names a UMED class, but there is no %s", partition->params.name, path);
         return 0;
     }
     umed = calloc(1, sizeof *umed);

@@ -8,8 +8,8 @@
 
 #include "dxgk/internal.h"
 
-/* Loads NAME-umed.so beside the KMD NAME.so and creates the class; *out is NULL when the driver has no UMED: no class id, or no
- * such file. PASSIVE_LEVEL. */
+/* Loads NAME-umed.so beside the KMD NAME.so and creates the class (all zero = its own); *out is NULL when there is no such
+ * file. PASSIVE_LEVEL. */
 int dxgk_umed_create(struct dxgk_partition *partition, const GUID *class_id, struct dxgk_umed **out, struct vf_error *err);
 void dxgk_umed_destroy(struct dxgk_umed *umed);
 
