@@ -1,0 +1,323 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Convergence: the edges of every rule, and a simulated link and dirtier with which every move comes to an end. */
+#include "migrate/policy.h"
+
+#include <inttypes.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+#define MS 1000000ull
+#define SECOND 1000000000ull
+#define MIB (1ull << 20)
+
+/* 1 GB/s, dirties 100 MB/s, 750 ms allowed: pauses below 600 MB left. */
+static struct policy_input typical(void)
+{
+    return (struct policy_input){
+        .page_bytes = 65536,
+        .rate_bytes_per_s = 1000000000,
+        .dirty_bytes_per_s = 100000000,
+        .max_blackout_ns = 750 * MS,
+    };
+}
+
+static void pauses_exactly_up_to_the_margin(void **state)
+{
+    struct policy_input in = typical();
+    struct policy_decision out;
+
+    (void)state;
+    in.bytes_left = 600000000; /* 600 ms = 80 % of 750 ms */
+    out = policy_decide(&in);
+    assert_int_equal(out.action, POLICY_PAUSE);
+    assert_int_equal(out.predicted_blackout_ns, 600 * MS);
+    in.bytes_left++;
+    assert_int_equal(policy_decide(&in).action, POLICY_ROUND);
+}
+
+static void fixed_cost_and_full_verify_count_into_the_prediction(void **state)
+{
+    struct policy_input in = typical();
+    struct policy_decision out;
+
+    (void)state;
+    in.bytes_left = 400000000;
+    in.fixed_blackout_ns = 150 * MS;
+    in.verify_full_ns = 50 * MS;
+    out = policy_decide(&in);
+    assert_int_equal(out.action, POLICY_PAUSE);
+    assert_int_equal(out.predicted_blackout_ns, 600 * MS);
+    in.verify_full_ns++;
+    assert_int_equal(policy_decide(&in).action, POLICY_ROUND);
+}
+
+static void unknown_rate_asks_for_a_round(void **state)
+{
+    struct policy_input in = typical();
+    struct policy_decision out;
+
+    (void)state;
+    in.rate_bytes_per_s = 0;
+    in.bytes_left = 1;
+    out = policy_decide(&in);
+    assert_int_equal(out.action, POLICY_ROUND);
+    assert_int_equal(out.predicted_blackout_ns, UINT64_MAX);
+    assert_int_equal(out.eta_ns, 0);
+}
+
+static void idle_and_clean_pauses_whatever_it_costs(void **state)
+{
+    struct policy_input in = typical();
+
+    (void)state;
+    in.rate_bytes_per_s = 0; /* nothing was ever sent: an untouched reserve */
+    in.dirty_bytes_per_s = 0;
+    in.fixed_blackout_ns = 10 * SECOND;
+    assert_int_equal(policy_decide(&in).action, POLICY_PAUSE);
+    in.dirty_bytes_per_s = 1;
+    assert_int_equal(policy_decide(&in).action, POLICY_ROUND);
+}
+
+static void gives_up_when_the_time_is_over(void **state)
+{
+    struct policy_input in = typical();
+
+    (void)state;
+    in.bytes_left = 1;
+    in.max_time_ns = 10 * SECOND;
+    in.elapsed_ns = 10 * SECOND - 1;
+    assert_int_equal(policy_decide(&in).action, POLICY_PAUSE);
+    in.elapsed_ns++;
+    assert_int_equal(policy_decide(&in).action, POLICY_GIVE_UP);
+}
+
+static void gives_up_after_the_last_round_unless_it_fits(void **state)
+{
+    struct policy_input in = typical();
+
+    (void)state;
+    for (uint32_t i = 0; i < POLICY_MAX_ROUNDS - 1; i++)
+        policy_note_round(&in, (100 - i) * 1000 * MIB); /* slow, but always better than before */
+    in.history[0] = UINT64_MAX;                         /* whatever the early verdict would say */
+    assert_int_equal(policy_decide(&in).action, POLICY_ROUND);
+    policy_note_round(&in, 1000 * MIB);
+    assert_int_equal(policy_decide(&in).action, POLICY_GIVE_UP);
+    in.bytes_left = MIB;
+    assert_int_equal(policy_decide(&in).action, POLICY_PAUSE);
+    in.bytes_left = 1000 * MIB;
+    in.max_rounds = POLICY_MAX_ROUNDS + 1;
+    assert_int_equal(policy_decide(&in).action, POLICY_ROUND);
+}
+
+static void early_verdict_waits_for_five_rounds(void **state)
+{
+    struct policy_input in = typical();
+    struct policy_decision out;
+
+    (void)state;
+    for (uint32_t i = 1; i < POLICY_EARLY_ROUNDS; i++) {
+        policy_note_round(&in, 1000000000);
+        assert_int_equal(policy_decide(&in).action, POLICY_ROUND);
+    }
+    policy_note_round(&in, 1000000000);
+    out = policy_decide(&in);
+    assert_int_equal(out.action, POLICY_GIVE_UP);
+    assert_int_equal(out.eta_ns, 0);
+    /* 1 GB at 1 GB/s = 1000 ms, which is 80 % of 1250 ms; the next whole millisecond is safe. */
+    assert_string_equal(out.why,
+                        "will not converge: dirties 95.4 MiB/s, sends 953.7 MiB/s; allow --max-blackout 1251");
+}
+
+static void the_limit_it_names_would_have_been_enough(void **state)
+{
+    struct policy_input in = typical();
+    struct policy_decision out;
+    const char *number;
+
+    (void)state;
+    for (uint32_t i = 0; i < POLICY_EARLY_ROUNDS; i++)
+        policy_note_round(&in, 1234567891);
+    out = policy_decide(&in);
+    number = strstr(out.why, "--max-blackout ");
+    assert_non_null(number);
+    in.max_blackout_ns = strtoull(number + strlen("--max-blackout "), NULL, 10) * MS;
+    assert_int_equal(policy_decide(&in).action, POLICY_PAUSE);
+}
+
+static void progress_of_five_percent_is_progress(void **state)
+{
+    struct policy_input in = typical();
+
+    (void)state;
+    for (uint32_t i = 0; i < POLICY_EARLY_ROUNDS - 1; i++)
+        policy_note_round(&in, 2000000000);
+    policy_note_round(&in, 1900000000); /* exactly 5 % is still standing still: it must be better */
+    assert_int_equal(policy_decide(&in).action, POLICY_GIVE_UP);
+    in.history[POLICY_HISTORY - 1] = in.bytes_left = in.smallest_left = 1899999999;
+    assert_int_equal(policy_decide(&in).action, POLICY_ROUND);
+}
+
+static void a_moment_that_fitted_once_is_waited_for_again(void **state)
+{
+    struct policy_input in = typical();
+
+    (void)state;
+    policy_note_round(&in, 600000000); /* would have fitted; say the pause failed for another reason */
+    for (uint32_t i = 0; i < POLICY_EARLY_ROUNDS; i++)
+        policy_note_round(&in, 2000000000);
+    assert_int_equal(policy_decide(&in).action, POLICY_ROUND);
+}
+
+static void eta_follows_the_gap_between_the_rates(void **state)
+{
+    struct policy_input in = typical();
+
+    (void)state;
+    in.bytes_left = 1800000000;
+    in.fixed_blackout_ns = 10 * MS;
+    assert_int_equal(policy_decide(&in).eta_ns, 2 * SECOND + 10 * MS); /* 1.8 GB at 1.0 - 0.1 GB/s */
+    in.dirty_bytes_per_s = in.rate_bytes_per_s;
+    assert_int_equal(policy_decide(&in).eta_ns, 0);
+}
+
+static void extreme_numbers_saturate(void **state)
+{
+    struct policy_input in = {
+        .bytes_left = UINT64_MAX, .rate_bytes_per_s = 1, .dirty_bytes_per_s = UINT64_MAX, .fixed_blackout_ns = UINT64_MAX,
+        .verify_full_ns = UINT64_MAX, .max_blackout_ns = UINT64_MAX,
+    };
+    struct policy_decision out = policy_decide(&in);
+
+    (void)state;
+    assert_int_equal(out.predicted_blackout_ns, UINT64_MAX);
+    assert_int_equal(out.action, POLICY_ROUND);
+    for (uint32_t i = 0; i < POLICY_EARLY_ROUNDS; i++)
+        policy_note_round(&in, UINT64_MAX);
+    assert_int_equal(policy_decide(&in).action, POLICY_GIVE_UP);
+}
+
+static void note_round_keeps_the_last_and_the_least(void **state)
+{
+    struct policy_input in = {0};
+
+    (void)state;
+    policy_note_round(&in, 50);
+    policy_note_round(&in, 20);
+    policy_note_round(&in, 30);
+    policy_note_round(&in, 40);
+    assert_int_equal(in.rounds_done, 4);
+    assert_int_equal(in.bytes_left, 40);
+    assert_int_equal(in.smallest_left, 20);
+    assert_int_equal(in.history[0], 20);
+    assert_int_equal(in.history[1], 30);
+    assert_int_equal(in.history[2], 40);
+}
+
+static uint64_t next(uint64_t *seed)
+{
+    *seed = *seed * 6364136223846793005ull + 1442695040888963407ull;
+    return *seed >> 33;
+}
+
+static uint64_t below(uint64_t *seed, uint64_t limit)
+{
+    return (next(seed) << 31 | next(seed)) % limit;
+}
+
+/* Steady, and dirtying at most half of what is sent: there is always an end, and no verdict may come before it. */
+static void what_converges_is_never_given_up(void **state)
+{
+    uint64_t seed = 1;
+
+    (void)state;
+    for (int i = 0; i < 20000; i++) {
+        const uint64_t rate = 1000000 + below(&seed, 10000000000);
+        const uint64_t dirty = below(&seed, rate / 2);
+        struct policy_input in = {.bytes_left = below(&seed, 64ull << 30), .max_blackout_ns = 10 * MS, .max_rounds = 64,
+                                  .page_bytes = 4096};
+        struct policy_decision out;
+
+        while ((out = policy_decide(&in)).action == POLICY_ROUND) {
+            in.rate_bytes_per_s = rate;
+            in.dirty_bytes_per_s = dirty;
+            policy_note_round(&in, (uint64_t)((double)in.bytes_left / (double)rate * (double)dirty));
+        }
+        assert_int_equal(out.action, POLICY_PAUSE);
+    }
+}
+
+/* A partition of `size` dirtying at a rate that wobbles, over a link whose rate wobbles. Returns the rounds it took. */
+static uint32_t simulate(uint64_t seed)
+{
+    const uint64_t size = 1 + below(&seed, 64ull << 30);
+    const uint64_t rate = 1 + below(&seed, 10000000000);
+    const uint64_t dirty = below(&seed, 4) == 0 ? 0 : below(&seed, 2 * rate);
+    struct policy_input in = {
+        .bytes_left = size,
+        .page_bytes = 65536,
+        .fixed_blackout_ns = below(&seed, 400 * MS),
+        .max_blackout_ns = 1 + below(&seed, 2 * SECOND),
+        .max_time_ns = below(&seed, 2) == 0 ? 0 : below(&seed, 100 * SECOND),
+    };
+
+    for (;;) {
+        const struct policy_decision out = policy_decide(&in);
+        uint64_t took, sent_rate, left;
+
+        assert_in_range(in.rounds_done, 0, POLICY_MAX_ROUNDS);
+        assert_non_null(memchr(out.why, '\0', sizeof out.why));
+        assert_true(out.why[0] != '\0');
+        if (out.action == POLICY_PAUSE)
+            assert_true((in.bytes_left == 0 && in.dirty_bytes_per_s == 0) ||
+                        out.predicted_blackout_ns <= in.max_blackout_ns / 100 * 80 + 80);
+        if (out.action != POLICY_ROUND)
+            return in.rounds_done;
+        sent_rate = 1 + rate / 100 * (80 + below(&seed, 41));
+        took = (uint64_t)((double)in.bytes_left / (double)sent_rate * 1e9);
+        left = (uint64_t)((double)dirty * ((double)took / 1e9) * (double)(80 + below(&seed, 41)) / 100.0);
+        in.elapsed_ns += took;
+        in.rate_bytes_per_s = sent_rate;
+        in.dirty_bytes_per_s = took > 0 ? dirty : 0;
+        policy_note_round(&in, left < size ? left : size);
+    }
+}
+
+static void every_simulated_move_ends(void **state)
+{
+    const char *given = getenv("SEED");
+    const uint64_t seed = given != NULL ? strtoull(given, NULL, 10) : (uint64_t)time(NULL);
+
+    (void)state;
+    print_message("# SEED=%" PRIu64 "\n", seed);
+    for (uint64_t i = 0; i < 20000; i++)
+        (void)simulate(seed + i * 0x9e3779b97f4a7c15ull);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(pauses_exactly_up_to_the_margin),
+        cmocka_unit_test(fixed_cost_and_full_verify_count_into_the_prediction),
+        cmocka_unit_test(unknown_rate_asks_for_a_round),
+        cmocka_unit_test(idle_and_clean_pauses_whatever_it_costs),
+        cmocka_unit_test(gives_up_when_the_time_is_over),
+        cmocka_unit_test(gives_up_after_the_last_round_unless_it_fits),
+        cmocka_unit_test(early_verdict_waits_for_five_rounds),
+        cmocka_unit_test(the_limit_it_names_would_have_been_enough),
+        cmocka_unit_test(progress_of_five_percent_is_progress),
+        cmocka_unit_test(a_moment_that_fitted_once_is_waited_for_again),
+        cmocka_unit_test(eta_follows_the_gap_between_the_rates),
+        cmocka_unit_test(extreme_numbers_saturate),
+        cmocka_unit_test(note_round_keeps_the_last_and_the_least),
+        cmocka_unit_test(what_converges_is_never_given_up),
+        cmocka_unit_test(every_simulated_move_ends),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
