@@ -15,9 +15,11 @@
 struct digest_table {
     uint64_t pages, page_bytes, nodes;
     uint64_t zero;
-    _Atomic uint64_t *leaves; /* by page; relaxed: the order against digest_root comes from `changed` or from a join */
-    _Atomic bool *changed;    /* by node: set (release) after the leaf, taken (acquire) before the leaves are read */
-    uint64_t *sums;           /* by node, little endian; touched by digest_root only */
+    /* By page; relaxed: the order against digest_root comes from `changed` or from a join. */
+    _Atomic uint64_t *leaves;
+    /* By node: set (release) after the leaf, taken (acquire) before the leaves are read. */
+    _Atomic bool *changed;
+    uint64_t *sums; /* by node, little endian; touched by digest_root only */
 };
 
 static uint64_t node_pages(const struct digest_table *table, uint64_t node)
@@ -34,8 +36,8 @@ static uint64_t hash_node(const struct digest_table *table, uint64_t node)
     const uint64_t count = node_pages(table, node);
 
     for (uint64_t i = 0; i < count; i++)
-        leaves[i] = htole64(
-            atomic_load_explicit(&table->leaves[node * DIGEST_NODE_PAGES + i], memory_order_relaxed));
+        leaves[i] = htole64(atomic_load_explicit(&table->leaves[node * DIGEST_NODE_PAGES + i],
+                                                 memory_order_relaxed));
     return XXH3_64bits(leaves, count * sizeof *leaves);
 }
 
@@ -74,12 +76,14 @@ static void fill_zero(struct digest_table *table)
     }
 }
 
-int digest_table_new(uint64_t pages, uint64_t page_bytes, struct digest_table **out, struct vf_error *err)
+int digest_table_new(uint64_t pages, uint64_t page_bytes, struct digest_table **out,
+                     struct vf_error *err)
 {
     struct digest_table *table;
 
     *out = NULL;
-    if (pages == 0 || pages > SIZE_MAX / 16 || page_bytes == 0 || page_bytes % 64 != 0 || page_bytes > 1ull << 31)
+    if (pages == 0 || pages > SIZE_MAX / 16 || page_bytes == 0 || page_bytes % 64 != 0 ||
+        page_bytes > 1ull << 31)
         return vf_fail(err, VF_FAILED, "digests: %llu pages of %llu bytes are not possible",
                        (unsigned long long)pages, (unsigned long long)page_bytes);
     table = calloc(1, sizeof *table);
@@ -92,9 +96,11 @@ int digest_table_new(uint64_t pages, uint64_t page_bytes, struct digest_table **
     table->leaves = calloc(pages, sizeof *table->leaves);
     table->changed = calloc(table->nodes, sizeof *table->changed);
     table->sums = calloc(table->nodes, sizeof *table->sums);
-    if (table->zero == 0 || table->leaves == NULL || table->changed == NULL || table->sums == NULL) {
+    if (table->zero == 0 || table->leaves == NULL || table->changed == NULL ||
+        table->sums == NULL) {
         digest_table_free(table);
-        return vf_fail(err, VF_FAILED, "digests: out of memory for %llu pages", (unsigned long long)pages);
+        return vf_fail(err, VF_FAILED, "digests: out of memory for %llu pages",
+                       (unsigned long long)pages);
     }
     fill_zero(table);
     *out = table;
@@ -124,18 +130,20 @@ uint64_t digest_table_zero(const struct digest_table *table)
 void digest_set(struct digest_table *table, uint64_t page, uint64_t digest)
 {
     if (page >= table->pages) {
-        log_error("bug: digest of page %llu of %llu", (unsigned long long)page, (unsigned long long)table->pages);
+        log_error("bug: digest of page %llu of %llu", (unsigned long long)page,
+                  (unsigned long long)table->pages);
         return;
     }
     atomic_store_explicit(&table->leaves[page], digest, memory_order_relaxed);
-    /* After the leaf: whoever takes the flag sees it, or the flag is set again for the next root. */
+    /* After the leaf: who takes the flag sees it, or the flag is set again for the next root. */
     atomic_store_explicit(&table->changed[page / DIGEST_NODE_PAGES], true, memory_order_release);
 }
 
 uint64_t digest_get(const struct digest_table *table, uint64_t page)
 {
     if (page >= table->pages) {
-        log_error("bug: digest of page %llu of %llu", (unsigned long long)page, (unsigned long long)table->pages);
+        log_error("bug: digest of page %llu of %llu", (unsigned long long)page,
+                  (unsigned long long)table->pages);
         return 0;
     }
     return atomic_load_explicit(&table->leaves[page], memory_order_relaxed);
@@ -143,7 +151,7 @@ uint64_t digest_get(const struct digest_table *table, uint64_t page)
 
 void digest_root(struct digest_table *table, uint8_t root[DIGEST_ROOT_BYTES], uint64_t *hashed)
 {
-    /* The geometry comes in through the seed's place: the hash of {pages, page_bytes} seeds the hash of the nodes. */
+    /* The geometry's hash seeds the hash over the nodes. */
     const uint64_t geometry[2] = {htole64(table->pages), htole64(table->page_bytes)};
     XXH128_canonical_t canonical;
     uint64_t count = 0;
@@ -181,6 +189,7 @@ bool digest_is_zero_page(const void *page, size_t bytes)
     const uint8_t *at = page;
     const size_t head = bytes < sizeof zeros ? bytes : sizeof zeros;
 
-    /* Most pages differ at their start; after that, the page against itself one step on: memcmp runs at memory speed. */
+    /* Most pages differ at their start; after that, the page against itself one step on: memcmp
+     * runs at memory speed. */
     return memcmp(at, zeros, head) == 0 && memcmp(at, at + head, bytes - head) == 0;
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* See journal.h. The file is only ever appended to; what it says is also held in memory, one entry a job and one a partition. */
+/* See journal.h. The file is only ever appended to; what it says is also held in memory, one entry
+ * a job and one a partition. */
 #include "migrate/journal.h"
 
 #include "migrate/journal_line.h"
@@ -27,8 +28,8 @@ struct epoch_entry {
 struct journal {
     pthread_mutex_t lock; /* all below */
     int fd;
-    off_t bytes;          /* all complete lines: what a failed write goes back to */
-    bool broken;          /* a partial line could not be taken back: no further write may follow it */
+    off_t bytes; /* all complete lines: what a failed write goes back to */
+    bool broken; /* a partial line could not be taken back: no further write may follow it */
     uint64_t next_id;
     struct journal_record *jobs; /* last record of each job, by rising id */
     size_t job_count, job_capacity;
@@ -52,12 +53,14 @@ static void *reserve(void *array, size_t count, size_t *capacity, size_t element
 /* Memory first, disk second: after a record is on disk nothing may fail any more. */
 static int make_room(struct journal *journal, struct vf_error *err)
 {
-    void *jobs = reserve(journal->jobs, journal->job_count, &journal->job_capacity, sizeof *journal->jobs);
+    void *jobs =
+        reserve(journal->jobs, journal->job_count, &journal->job_capacity, sizeof *journal->jobs);
     void *epochs;
 
     if (jobs != NULL)
         journal->jobs = jobs;
-    epochs = reserve(journal->epochs, journal->epoch_count, &journal->epoch_capacity, sizeof *journal->epochs);
+    epochs = reserve(journal->epochs, journal->epoch_count, &journal->epoch_capacity,
+                     sizeof *journal->epochs);
     if (epochs != NULL)
         journal->epochs = epochs;
     return jobs == NULL || epochs == NULL ? vf_fail(err, VF_FAILED, "journal: out of memory") : 0;
@@ -88,7 +91,8 @@ static void remember_job(struct journal *journal, const struct journal_record *r
         journal->jobs[at - 1] = *record;
         return;
     }
-    memmove(journal->jobs + at + 1, journal->jobs + at, (journal->job_count - at) * sizeof *journal->jobs);
+    memmove(journal->jobs + at + 1, journal->jobs + at,
+            (journal->job_count - at) * sizeof *journal->jobs);
     journal->jobs[at] = *record;
     journal->job_count++;
 }
@@ -108,16 +112,18 @@ static int fail_damaged(const char *path, unsigned long number, struct vf_error 
 {
     return vf_fail(err, VF_FAILED,
                    "journal %s: line %lu is damaged, so who owns which partition cannot be known; "
-                   "restore the file from a copy, or find out where each partition runs and move the file away",
+                   "restore the file from a copy, or find out where each partition runs and move "
+                   "the file away",
                    path, number);
 }
 
 /*
- * What is left after the last newline. Cut by a crash: it never returned from journal_write, so it goes. But a complete record
- * with something else where its newline was had returned: that is damage.
+ * What is left after the last newline. Cut by a crash: it never returned from journal_write, so it
+ * goes. But a complete record with something else where its newline was had returned: that is
+ * damage.
  */
-static int handle_tail(struct journal *journal, const char *path, const char *tail, size_t bytes, unsigned long number,
-                       struct vf_error *err)
+static int handle_tail(struct journal *journal, const char *path, const char *tail, size_t bytes,
+                       unsigned long number, struct vf_error *err)
 {
     struct journal_record record;
 
@@ -126,13 +132,15 @@ static int handle_tail(struct journal *journal, const char *path, const char *ta
     if (bytes >= JOURNAL_LINE_BYTES || journal_line_parse(tail, bytes - 1, &record))
         return fail_damaged(path, number, err);
     if (ftruncate(journal->fd, journal->bytes) != 0 || fsync(journal->fd) != 0)
-        return vf_fail_errno(err, VF_FAILED, errno, "journal %s: cannot cut its torn last line", path);
-    log_warn("journal %s: the last line was torn by a crash and is dropped (line %lu, %zu bytes)", path, number, bytes);
+        return vf_fail_errno(err, VF_FAILED, errno, "journal %s: cannot cut its torn last line",
+                             path);
+    log_warn("journal %s: the last line was torn by a crash and is dropped (line %lu, %zu bytes)",
+             path, number, bytes);
     return 0;
 }
 
-static int replay_line(struct journal *journal, const char *path, const char *line, size_t bytes, unsigned long number,
-                       struct vf_error *err)
+static int replay_line(struct journal *journal, const char *path, const char *line, size_t bytes,
+                       unsigned long number, struct vf_error *err)
 {
     struct journal_record record;
 
@@ -146,8 +154,8 @@ static int replay_line(struct journal *journal, const char *path, const char *li
 }
 
 /* Takes the complete lines out of buffer[0 … *used) and moves the rest to its start. */
-static int replay_buffer(struct journal *journal, const char *path, char *buffer, size_t *used, unsigned long *number,
-                         struct vf_error *err)
+static int replay_buffer(struct journal *journal, const char *path, char *buffer, size_t *used,
+                         unsigned long *number, struct vf_error *err)
 {
     size_t at = 0;
 
@@ -156,7 +164,8 @@ static int replay_buffer(struct journal *journal, const char *path, char *buffer
 
         if (end == NULL)
             break;
-        if (replay_line(journal, path, buffer + at, (size_t)(end - (buffer + at)), *number, err) != 0)
+        if (replay_line(journal, path, buffer + at, (size_t)(end - (buffer + at)), *number, err) !=
+            0)
             return -1;
         at = (size_t)(end - buffer) + 1;
         (*number)++;
@@ -200,8 +209,9 @@ static int sync_directory(const char *dir, struct vf_error *err)
     return 0;
 }
 
-/* The name must be durable before the first record is: a journal that vanishes with a power cut forgets a COMMIT. Synced at every
- * opening, because the crash may have come between the creation and its sync. */
+/* The name must be durable before the first record is: a journal that vanishes with a power cut
+ * forgets a COMMIT. Synced at every opening, because the crash may have come between the creation
+ * and its sync. */
 static int open_file(const char *dir, const char *path, int *fd, struct vf_error *err)
 {
     struct stat stat;
@@ -269,7 +279,8 @@ static int write_all(int fd, const char *data, size_t bytes)
     return 0;
 }
 
-/* An fsync that failed may have dropped the page: nothing is known of the line, so it is taken back like a partial one. */
+/* An fsync that failed may have dropped the page: nothing is known of the line, so it is taken back
+ * like a partial one. */
 static int append(struct journal *journal, const char *line, size_t bytes, struct vf_error *err)
 {
     int error = write_all(journal->fd, line, bytes);
@@ -282,28 +293,35 @@ static int append(struct journal *journal, const char *line, size_t bytes, struc
     }
     if (ftruncate(journal->fd, journal->bytes) != 0 || fsync(journal->fd) != 0) {
         journal->broken = true;
-        return vf_fail_errno(err, VF_FAILED, error,
-                             "journal: cannot be written, nor the torn line taken back; restart vferryd");
+        return vf_fail_errno(
+            err, VF_FAILED, error,
+            "journal: cannot be written, nor the torn line taken back; restart vferryd");
     }
-    return vf_fail_errno(err, VF_FAILED, error, "journal: cannot be written; free some space in the state directory");
+    return vf_fail_errno(err, VF_FAILED, error,
+                         "journal: cannot be written; free some space in the state directory");
 }
 
-static int write_locked(struct journal *journal, const struct journal_record *record, struct vf_error *err)
+static int write_locked(struct journal *journal, const struct journal_record *record,
+                        struct vf_error *err)
 {
     char line[JOURNAL_LINE_BYTES];
     const size_t bytes = journal_line_format(record, line);
 
     if (bytes == 0)
-        return vf_fail(err, VF_FAILED, "journal: a %s record that cannot be written", journal_kind_name(record->kind));
+        return vf_fail(err, VF_FAILED, "journal: a %s record that cannot be written",
+                       journal_kind_name(record->kind));
     if (journal->broken)
-        return vf_fail(err, VF_FAILED, "journal: an earlier write failed and could not be taken back; restart vferryd");
+        return vf_fail(
+            err, VF_FAILED,
+            "journal: an earlier write failed and could not be taken back; restart vferryd");
     if (make_room(journal, err) != 0 || append(journal, line, bytes, err) != 0)
         return -1;
     remember(journal, record);
     return 0;
 }
 
-int journal_write(struct journal *journal, const struct journal_record *record, struct vf_error *err)
+int journal_write(struct journal *journal, const struct journal_record *record,
+                  struct vf_error *err)
 {
     struct journal_record stamped = *record;
     struct timespec now;
@@ -341,7 +359,8 @@ uint64_t journal_take_id(struct journal *journal)
     return id;
 }
 
-void journal_each(struct journal *journal, void (*each)(void *ctx, const struct journal_record *last), void *ctx)
+void journal_each(struct journal *journal,
+                  void (*each)(void *ctx, const struct journal_record *last), void *ctx)
 {
     (void)pthread_mutex_lock(&journal->lock);
     for (size_t i = 0; i < journal->job_count; i++)

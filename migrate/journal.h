@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * What must survive the daemon: DIR/journal, append only, one JSON line a record with its own checksum, on disk (fsync) before
- * journal_write returns. Everything here may be called from any thread. The caller holds the state directory's flock: one
- * process at a time. The process ignores SIGXFSZ if it runs under a file size limit.
+ * What must survive the daemon: DIR/journal, append only, one JSON line a record with its own
+ * checksum, on disk (fsync) before journal_write returns. Everything here may be called from any
+ * thread. The caller holds the state directory's flock: one process at a time. The process ignores
+ * SIGXFSZ if it runs under a file size limit.
  */
 #ifndef MIGRATE_JOURNAL_H
 #define MIGRATE_JOURNAL_H
@@ -13,28 +14,28 @@
 #include <stdint.h>
 
 enum journal_kind {
-    JOURNAL_OPEN,      /* the job began */
-    JOURNAL_PREPARED,  /* target: only the unpause is left */
-    JOURNAL_COMMIT,    /* source: COMMIT is about to be sent; it never resumes from here by itself */
+    JOURNAL_OPEN,     /* the job began */
+    JOURNAL_PREPARED, /* target: only the unpause is left */
+    JOURNAL_COMMIT,   /* source: COMMIT is about to be sent; it never resumes from here by itself */
     JOURNAL_COMMITTED, /* target: about to unpause */
     JOURNAL_DONE,
-    JOURNAL_ABORTED,   /* target: this epoch never ran and never will; source: the partition runs on */
-    JOURNAL_SETTLED,   /* a person or a cluster manager resolved an unknown outcome; text says how */
+    JOURNAL_ABORTED, /* target: this epoch never ran and never will; source: it runs on here */
+    JOURNAL_SETTLED, /* a person or a cluster manager resolved an unknown outcome; text says how */
     JOURNAL_KINDS,
 };
 
 enum journal_side { JOURNAL_SOURCE, JOURNAL_TARGET, JOURNAL_SIDES };
 
 struct journal_record {
-    uint8_t job[16];               /* same on both hosts */
-    uint64_t id;                   /* this host's number of the job, > 0 */
+    uint8_t job[16]; /* same on both hosts */
+    uint64_t id;     /* this host's number of the job, > 0 */
     enum journal_kind kind;
     enum journal_side side;
     char partition[VF_NAME_BYTES];
-    uint8_t uuid[VF_UUID_BYTES];   /* of the partition */
+    uint8_t uuid[VF_UUID_BYTES]; /* of the partition */
     uint64_t epoch;
-    char peer[256];                /* HOST:PORT */
-    uint64_t time_ns;              /* CLOCK_REALTIME; 0 = now, filled when written */
+    char peer[256];   /* HOST:PORT */
+    uint64_t time_ns; /* CLOCK_REALTIME; 0 = now, filled when written */
     char text[600];
 };
 
@@ -42,20 +43,25 @@ struct journal;
 
 const char *journal_kind_name(enum journal_kind kind); /* "OPEN", … */
 
-/* Makes state_dir/journal (0600) or replays it. A last line that was cut (the machine died in the middle of a write, which had not
- * returned) is truncated away with a warning; any other bad line is refused: nobody should guess who owns a partition. */
+/* Makes state_dir/journal (0600) or replays it. A last line that was cut (the machine died in the
+ * middle of a write, which had not returned) is truncated away with a warning; any other bad line
+ * is refused: nobody should guess who owns a partition. */
 int journal_open(const char *state_dir, struct journal **out, struct vf_error *err);
 void journal_close(struct journal *journal); /* NULL is allowed */
 
-/* Durable when it returns 0. -1: nothing was recorded (a partial line is taken back); when even that fails, the journal refuses
- * every later write. */
-int journal_write(struct journal *journal, const struct journal_record *record, struct vf_error *err);
+/* Durable when it returns 0. -1: nothing was recorded (a partial line is taken back); when even
+ * that fails, the journal refuses every later write. */
+int journal_write(struct journal *journal, const struct journal_record *record,
+                  struct vf_error *err);
 
 /* Highest epoch ever recorded for the partition, whatever became of it; 0 = none. */
 uint64_t journal_epoch(struct journal *journal, const uint8_t uuid[VF_UUID_BYTES]);
-/* A job id never given before on this host: above all recorded ones and all handed out since opening. */
+/* A job id never given before on this host: above all recorded ones and all handed out since
+ * opening. */
 uint64_t journal_take_id(struct journal *journal);
-/* The last record of each job, by rising id. The callback gets a copy's address and must not call the journal. */
-void journal_each(struct journal *journal, void (*each)(void *ctx, const struct journal_record *last), void *ctx);
+/* The last record of each job, by rising id. The callback gets a copy's address and must not call
+ * the journal. */
+void journal_each(struct journal *journal,
+                  void (*each)(void *ctx, const struct journal_record *last), void *ctx);
 
 #endif

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* {"v":1,…,"sum":"HEX"}: the checksum is XXH3_64 of all that stands before `,"sum"`, so a line is judged before it is parsed. */
+/* {"v":1,…,"sum":"HEX"}: the checksum is XXH3_64 of all that stands before `,"sum"`, so a line is
+ * judged before it is parsed. */
 #include "migrate/journal_line.h"
 
 #include "base/cleanup.h"
@@ -17,22 +18,25 @@
 #define TAIL_BYTES (sizeof SUM_START - 1 + SUM_DIGITS + sizeof SUM_END - 1)
 
 static const char *const kinds[JOURNAL_KINDS] = {
-    [JOURNAL_OPEN] = "OPEN",           [JOURNAL_PREPARED] = "PREPARED", [JOURNAL_COMMIT] = "COMMIT",
-    [JOURNAL_COMMITTED] = "COMMITTED", [JOURNAL_DONE] = "DONE",         [JOURNAL_ABORTED] = "ABORTED",
+    [JOURNAL_OPEN] = "OPEN",       [JOURNAL_PREPARED] = "PREPARED",
+    [JOURNAL_COMMIT] = "COMMIT",   [JOURNAL_COMMITTED] = "COMMITTED",
+    [JOURNAL_DONE] = "DONE",       [JOURNAL_ABORTED] = "ABORTED",
     [JOURNAL_SETTLED] = "SETTLED",
 };
-static const char *const sides[JOURNAL_SIDES] = {[JOURNAL_SOURCE] = "source", [JOURNAL_TARGET] = "target"};
+static const char *const sides[JOURNAL_SIDES] = {
+    [JOURNAL_SOURCE] = "source", [JOURNAL_TARGET] = "target"};
 
 const char *journal_kind_name(enum journal_kind kind)
 {
     return (unsigned)kind < JOURNAL_KINDS ? kinds[kind] : "?";
 }
 
-/* JSON integers are signed: the few 64-bit numbers here (ids, epochs, nanoseconds) stay below 2^63. */
+/* JSON integers are signed: ids, epochs and nanoseconds stay below 2^63. */
 static bool writable(const struct journal_record *record)
 {
-    return (unsigned)record->kind < JOURNAL_KINDS && (unsigned)record->side < JOURNAL_SIDES && record->id != 0 &&
-           record->id <= INT64_MAX && record->epoch <= INT64_MAX && record->time_ns <= INT64_MAX;
+    return (unsigned)record->kind < JOURNAL_KINDS && (unsigned)record->side < JOURNAL_SIDES &&
+           record->id != 0 && record->id <= INT64_MAX && record->epoch <= INT64_MAX &&
+           record->time_ns <= INT64_MAX;
 }
 
 static void cleanup_json(json_t **json)
@@ -42,7 +46,8 @@ static void cleanup_json(json_t **json)
 
 #define cleanup_json __attribute__((cleanup(cleanup_json)))
 
-/* Texts come from peers and drivers and may hold anything; what is no UTF-8 becomes '?', rather than losing the record. */
+/* Texts come from peers and drivers and may hold anything; what is no UTF-8 becomes '?', rather
+ * than losing the record. */
 static json_t *text_json(const char *text)
 {
     char plain[sizeof((struct journal_record *)0)->text];
@@ -68,10 +73,11 @@ size_t journal_line_format(const struct journal_record *record, char line[JOURNA
         return 0;
     vf_uuid_format(record->job, job);
     vf_uuid_format(record->uuid, uuid);
-    json = json_pack("{si ss sI sI ss ss ss ss sI so so}", "v", FORMAT_VERSION, "kind", kinds[record->kind],
-                     "time_ns", (json_int_t)record->time_ns, "id", (json_int_t)record->id, "job", job, "side",
-                     sides[record->side], "partition", record->partition, "uuid", uuid, "epoch",
-                     (json_int_t)record->epoch, "peer", text_json(record->peer), "text", text_json(record->text));
+    json = json_pack("{si ss sI sI ss ss ss ss sI so so}", "v", FORMAT_VERSION, "kind",
+                     kinds[record->kind], "time_ns", (json_int_t)record->time_ns, "id",
+                     (json_int_t)record->id, "job", job, "side", sides[record->side], "partition",
+                     record->partition, "uuid", uuid, "epoch", (json_int_t)record->epoch, "peer",
+                     text_json(record->peer), "text", text_json(record->text));
     if (json == NULL)
         return 0;
     used = json_dumpb(json, line, JOURNAL_LINE_BYTES, JSON_COMPACT | JSON_ENSURE_ASCII);
@@ -90,7 +96,8 @@ static bool sum_right(const char *line, size_t bytes)
 
     if (bytes <= TAIL_BYTES)
         return false;
-    (void)snprintf(tail, sizeof tail, SUM_START "%016" PRIx64 SUM_END, (uint64_t)XXH3_64bits(line, used));
+    (void)snprintf(tail, sizeof tail, SUM_START "%016" PRIx64 SUM_END,
+                   (uint64_t)XXH3_64bits(line, used));
     return memcmp(line + used, tail, TAIL_BYTES) == 0;
 }
 
@@ -119,14 +126,15 @@ bool journal_line_parse(const char *line, size_t bytes, struct journal_record *o
     if (!sum_right(line, bytes))
         return false;
     json = json_loadb(line, bytes, JSON_REJECT_DUPLICATES, NULL);
-    if (json == NULL ||
-        json_unpack(json, "{si ss sI sI ss ss ss ss sI ss ss ss !}", "v", &version, "kind", &kind, "time_ns", &time_ns,
-                    "id", &id, "job", &job, "side", &side, "partition", &partition, "uuid", &uuid, "epoch", &epoch,
-                    "peer", &peer, "text", &text, "sum", &sum) != 0)
+    if (json == NULL || json_unpack(json, "{si ss sI sI ss ss ss ss sI ss ss ss !}", "v", &version,
+                                    "kind", &kind, "time_ns", &time_ns, "id", &id, "job", &job,
+                                    "side", &side, "partition", &partition, "uuid", &uuid, "epoch",
+                                    &epoch, "peer", &peer, "text", &text, "sum", &sum) != 0)
         return false;
     kind_index = index_of(kinds, JOURNAL_KINDS, kind);
     side_index = index_of(sides, JOURNAL_SIDES, side);
-    if (version != FORMAT_VERSION || kind_index < 0 || side_index < 0 || id <= 0 || epoch < 0 || time_ns < 0)
+    if (version != FORMAT_VERSION || kind_index < 0 || side_index < 0 || id <= 0 || epoch < 0 ||
+        time_ns < 0)
         return false;
     memset(out, 0, sizeof *out);
     out->kind = (enum journal_kind)kind_index;
@@ -136,5 +144,6 @@ bool journal_line_parse(const char *line, size_t bytes, struct journal_record *o
     out->time_ns = (uint64_t)time_ns;
     return vf_uuid_parse(job, out->job) == 0 && vf_uuid_parse(uuid, out->uuid) == 0 &&
            copy_text(out->partition, sizeof out->partition, partition) &&
-           copy_text(out->peer, sizeof out->peer, peer) && copy_text(out->text, sizeof out->text, text);
+           copy_text(out->peer, sizeof out->peer, peer) &&
+           copy_text(out->text, sizeof out->text, text);
 }

@@ -8,9 +8,11 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define JOURNAL_LINE_BYTES 8192u /* longest line, with its newline; escapes can make a text six times as long */
+/* Longest line, with its newline; escapes can make a text six times as long. */
+#define JOURNAL_LINE_BYTES 8192u
 
-/* Writes the line with its newline; its length, or 0 when the record cannot be written (a bug of the caller or no memory). */
+/* Writes the line with its newline; its length, or 0 when the record cannot be written (a bug of
+ * the caller or no memory). */
 size_t journal_line_format(const struct journal_record *record, char line[JOURNAL_LINE_BYTES]);
 /* `bytes` without the newline. False: not a line of ours, or damaged. */
 bool journal_line_parse(const char *line, size_t bytes, struct journal_record *out);

@@ -37,7 +37,8 @@ static uint64_t predict(const struct policy_input *in, uint64_t bytes)
 
 static bool fits(const struct policy_input *in, uint64_t predicted)
 {
-    return predicted != UINT64_MAX && predicted <= mul_div(in->max_blackout_ns, POLICY_MARGIN_PERCENT, 100);
+    return predicted != UINT64_MAX &&
+           predicted <= mul_div(in->max_blackout_ns, POLICY_MARGIN_PERCENT, 100);
 }
 
 /* Neither of the last two rounds left clearly less than the one before them. */
@@ -67,20 +68,23 @@ static uint64_t needed_ms(uint64_t best)
     return add(mul_div(best, 100, POLICY_MARGIN_PERCENT * NS_PER_MS), 1);
 }
 
-static void explain_hopeless(const struct policy_input *in, uint64_t best, const char *what, char *why, size_t bytes)
+static void explain_hopeless(const struct policy_input *in, uint64_t best, const char *what,
+                             char *why, size_t bytes)
 {
     char dirty[32], rate[32];
 
     (void)vf_size_format(in->dirty_bytes_per_s, dirty, sizeof dirty);
     (void)vf_size_format(in->rate_bytes_per_s, rate, sizeof rate);
     if (best == UINT64_MAX)
-        (void)snprintf(why, bytes, "%s: dirties %s/s, nothing could be sent; check the link", what, dirty);
+        (void)snprintf(why, bytes, "%s: dirties %s/s, nothing could be sent; check the link", what,
+                       dirty);
     else
-        (void)snprintf(why, bytes, "%s: dirties %s/s, sends %s/s; allow --max-blackout %llu", what, dirty, rate,
-                       (unsigned long long)needed_ms(best));
+        (void)snprintf(why, bytes, "%s: dirties %s/s, sends %s/s; allow --max-blackout %llu", what,
+                       dirty, rate, (unsigned long long)needed_ms(best));
 }
 
-static void explain_fit(const struct policy_input *in, const struct policy_decision *decision, char *why, size_t bytes)
+static void explain_fit(const struct policy_input *in, const struct policy_decision *decision,
+                        char *why, size_t bytes)
 {
     char predicted[32], limit[32];
 
@@ -102,25 +106,29 @@ void policy_note_round(struct policy_input *input, uint64_t bytes_left)
     input->rounds_done++;
 }
 
-/* In the order of what wins: time is up, it fits, nothing more can be gained, hopeless, another round. */
+/* In the order of what wins: time is up, it fits, nothing more can be gained, hopeless, another
+ * round. */
 struct policy_decision policy_decide(const struct policy_input *in)
 {
     const uint32_t max_rounds = in->max_rounds != 0 ? in->max_rounds : POLICY_MAX_ROUNDS;
     const uint64_t best = predict(in, in->rounds_done > 0 ? in->smallest_left : in->bytes_left);
-    struct policy_decision out = {.action = POLICY_ROUND, .predicted_blackout_ns = predict(in, in->bytes_left)};
+    struct policy_decision out = {.action = POLICY_ROUND,
+                                  .predicted_blackout_ns = predict(in, in->bytes_left)};
 
     out.eta_ns = eta(in, out.predicted_blackout_ns);
     explain_fit(in, &out, out.why, sizeof out.why);
     if (in->max_time_ns != 0 && in->elapsed_ns >= in->max_time_ns) {
         out.action = POLICY_GIVE_UP;
         explain_hopeless(in, best, "not converged within --max-time", out.why, sizeof out.why);
-    } else if (fits(in, out.predicted_blackout_ns) || (in->bytes_left == 0 && in->dirty_bytes_per_s == 0)) {
+    } else if (fits(in, out.predicted_blackout_ns) ||
+               (in->bytes_left == 0 && in->dirty_bytes_per_s == 0)) {
         out.action = POLICY_PAUSE;
     } else if (in->rounds_done >= max_rounds) {
         out.action = POLICY_GIVE_UP;
-        explain_hopeless(in, best, "not converged within the rounds allowed", out.why, sizeof out.why);
-    } else if (in->rate_bytes_per_s != 0 && in->rounds_done >= POLICY_EARLY_ROUNDS && stands_still(in) &&
-               !fits(in, best)) {
+        explain_hopeless(in, best, "not converged within the rounds allowed", out.why,
+                         sizeof out.why);
+    } else if (in->rate_bytes_per_s != 0 && in->rounds_done >= POLICY_EARLY_ROUNDS &&
+               stands_still(in) && !fits(in, best)) {
         out.action = POLICY_GIVE_UP;
         explain_hopeless(in, best, "will not converge", out.why, sizeof out.why);
     }

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The record format between two hosts (docs/wire-format.md): little endian, header {tag, flags, length, check}, then a payload
- * whose length is capped by its tag before anything is allocated. Control records go as a struct wire_message (wire_say,
- * wire_hear); page frames go straight between the socket and the shared slots (wire_send_frame, wire_recv_frame_*).
- * A stream has one sending and one receiving thread at most (transport.h). Wrong data from the peer is VF_FAILED, always final
- * for the stream: after any error here, close it.
+ * The record format between two hosts (docs/wire-format.md): little endian, header {tag, flags,
+ * length, check}, then a payload whose length is capped by its tag before anything is allocated.
+ * Control records go as a struct wire_message (wire_say, wire_hear); page frames go straight
+ * between the socket and the shared slots (wire_send_frame, wire_recv_frame_*). A stream has one
+ * sending and one receiving thread at most (transport.h). Wrong data from the peer is VF_FAILED,
+ * always final for the stream: after any error here, close it.
  */
 #ifndef MIGRATE_WIRE_H
 #define MIGRATE_WIRE_H
@@ -20,7 +21,7 @@
 #define WIRE_MAGIC 0x59524656u /* the bytes "VFRY" */
 #define WIRE_VERSION 1u
 #define WIRE_HEADER_BYTES 16u
-#define WIRE_MANDATORY 1u      /* record flag: whoever does not know the tag must refuse */
+#define WIRE_MANDATORY 1u /* record flag: whoever does not know the tag must refuse */
 #define WIRE_ID_BYTES 16u
 #define WIRE_FRAME_PAGES 1024u /* most pages in one frame */
 #define WIRE_FRAME_HEAD_BYTES 56u
@@ -32,7 +33,7 @@ enum wire_tag {
     WIRE_HELLO = 1,
     WIRE_PING = 2,      /* optional, empty: "I live"; wire_recv swallows it */
     WIRE_ADMIT = 3,     /* source: may this partition come (or, check_only, could it)? */
-    WIRE_ADMITTED = 4,  /* target: yes, VF and VRAM are reserved; open data streams with this token */
+    WIRE_ADMITTED = 4,  /* target: yes, VF and VRAM are reserved; data streams need this token */
     WIRE_REFUSED = 5,   /* target: no, and every reason */
     WIRE_VERDICT = 6,   /* target: answer to a check */
     WIRE_ROUND = 7,     /* source, control: a round begins */
@@ -57,7 +58,8 @@ uint32_t wire_tag_cap(uint32_t tag);
 
 /* ---- payloads being written ---- */
 
-/* Grows up to `limit` bytes; too much or no memory sets `failed`, which wire_send reports. Start with {0} or wire_writer_init. */
+/* Grows up to 4 MiB; too much or no memory sets `failed`, which wire_send reports. Start
+ * with {0} or wire_writer_init. */
 struct wire_writer {
     uint8_t *data;
     size_t bytes, capacity;
@@ -71,12 +73,14 @@ void wire_put_u16(struct wire_writer *w, uint16_t value);
 void wire_put_u32(struct wire_writer *w, uint32_t value);
 void wire_put_u64(struct wire_writer *w, uint64_t value);
 void wire_put_bytes(struct wire_writer *w, const void *data, size_t bytes);
-void wire_put_text(struct wire_writer *w, const char *text);                   /* u16 length, then the bytes */
-void wire_put_blob(struct wire_writer *w, const void *data, uint32_t bytes);   /* u32 length, then the bytes */
+/* A u16 or u32 length, then the bytes. */
+void wire_put_text(struct wire_writer *w, const char *text);
+void wire_put_blob(struct wire_writer *w, const void *data, uint32_t bytes);
 
 /* ---- payloads being read ---- */
 
-/* Every getter that would run past the end returns zeros and sets `bad`: read all fields, then ask wire_reader_end once. */
+/* Every getter that would run past the end returns zeros and sets `bad`: read all fields, then ask
+ * wire_reader_end once. */
 struct wire_reader {
     const uint8_t *data;
     size_t bytes, at;
@@ -89,11 +93,13 @@ uint16_t wire_get_u16(struct wire_reader *r);
 uint32_t wire_get_u32(struct wire_reader *r);
 uint64_t wire_get_u64(struct wire_reader *r);
 void wire_get_bytes(struct wire_reader *r, void *data, size_t bytes);
-/* Text longer than capacity - 1 is bad; control characters become '?' (it will reach a log or a terminal). Terminated always. */
+/* Text longer than capacity - 1 is bad; control characters become '?' (it will reach a log or a
+ * terminal). Terminated always. */
 void wire_get_text(struct wire_reader *r, char *text, size_t capacity);
 /* Points into the reader's data; longer than cap is bad (NULL, 0). */
 void wire_get_blob(struct wire_reader *r, const void **data, uint32_t *bytes, uint32_t cap);
-/* 0, or -1 when any getter overran. Bytes left over are fine: a newer peer appends fields. `what` names the record. */
+/* 0, or -1 when any getter overran. Bytes left over are fine: a newer peer appends fields. `what`
+ * names the record. */
 int wire_reader_end(const struct wire_reader *r, const char *what, struct vf_error *err);
 
 /* ---- records ---- */
@@ -102,7 +108,8 @@ struct wire_header {
     uint32_t tag, flags, length; /* length: of the payload, already checked against the tag's cap */
 };
 
-/* A received control record. payload (malloc'ed) is without its 8 bytes of checksum, which was right. */
+/* A received control record. payload (malloc'ed) is without its 8 bytes of checksum, which was
+ * right. */
 struct wire_record {
     uint32_t tag, flags;
     uint8_t *payload;
@@ -110,13 +117,15 @@ struct wire_record {
 };
 
 /* Sends a control record: header, checksum, payload. `w` NULL = empty. Does not free the writer. */
-int wire_send(struct tp *tp, uint32_t tag, uint32_t flags, const struct wire_writer *w, uint64_t deadline_ns,
-              struct vf_error *err);
-/* Next header; skips PING and unknown optional records with their payload, refuses unknown mandatory ones. The payload follows:
- * take it by wire_recv_body, or for WIRE_PAGES by wire_recv_frame_head. */
-int wire_recv_header(struct tp *tp, struct wire_header *out, uint64_t deadline_ns, struct vf_error *err);
-int wire_recv_body(struct tp *tp, const struct wire_header *header, struct wire_record *out, uint64_t deadline_ns,
-                   struct vf_error *err);
+int wire_send(struct tp *tp, uint32_t tag, uint32_t flags, const struct wire_writer *w,
+              uint64_t deadline_ns, struct vf_error *err);
+/* Next header; skips PING and unknown optional records with their payload, refuses unknown
+ * mandatory ones. The payload follows: take it by wire_recv_body, or for WIRE_PAGES by
+ * wire_recv_frame_head. */
+int wire_recv_header(struct tp *tp, struct wire_header *out, uint64_t deadline_ns,
+                     struct vf_error *err);
+int wire_recv_body(struct tp *tp, const struct wire_header *header, struct wire_record *out,
+                   uint64_t deadline_ns, struct vf_error *err);
 /* Both; WIRE_PAGES is refused (it belongs on data streams). */
 int wire_recv(struct tp *tp, struct wire_record *out, uint64_t deadline_ns, struct vf_error *err);
 void wire_record_free(struct wire_record *record);
@@ -135,12 +144,13 @@ struct wire_hello { /* first on every stream, both ways */
     uint8_t job[WIRE_ID_BYTES];
     uint8_t token[WIRE_ID_BYTES]; /* data streams: as given by ADMITTED; else zero */
     uint32_t stream_index;
-    char listen_address[256];     /* where others reach the sender, "" = nowhere */
+    char listen_address[256]; /* where others reach the sender, "" = nowhere */
 };
 
-/* Version both speak: the highest common one. VF_INCOMPATIBLE when there is none, or when the peer demands a feature outside
- * `known_features`. */
-int wire_hello_agree(const struct wire_hello *peer, uint32_t known_features, uint16_t *version, struct vf_error *err);
+/* Version both speak: the highest common one. VF_INCOMPATIBLE when there is none, or when the peer
+ * demands a feature outside `known_features`. */
+int wire_hello_agree(const struct wire_hello *peer, uint32_t known_features, uint16_t *version,
+                     struct vf_error *err);
 
 struct wire_blob { /* received: borrowed from the message, gone with wire_message_free */
     const void *data;
@@ -148,14 +158,14 @@ struct wire_blob { /* received: borrowed from the message, gone with wire_messag
 };
 
 struct wire_admit {
-    struct vf_partition_params params; /* name checked on receipt; `adapter` is the source's, only told */
+    struct vf_partition_params params; /* name checked on receipt; `adapter` is the source's */
     uint64_t page_bytes, slot_bytes;
     uint32_t streams;
     uint8_t check_only;
-    uint8_t verify;                    /* enum mig_verify */
-    uint64_t epoch;                    /* the one this hand-off would give */
+    uint8_t verify; /* enum mig_verify */
+    uint64_t epoch; /* the one this hand-off would give */
     uint64_t max_blackout_ns;
-    struct wire_blob kmd, umed;        /* immutable data; umed may be empty */
+    struct wire_blob kmd, umed; /* immutable data; umed may be empty */
 };
 
 struct wire_admitted {
@@ -165,7 +175,7 @@ struct wire_admitted {
 
 struct wire_verdict { /* VERDICT and REFUSED */
     struct vf_reasons reasons;
-    uint32_t code;    /* enum vf_code; VF_OK in a VERDICT = compatible */
+    uint32_t code; /* enum vf_code; VF_OK in a VERDICT = compatible */
     char text[600];
 };
 
@@ -224,7 +234,7 @@ struct wire_message {
         struct wire_admitted admitted;
         struct wire_verdict verdict; /* REFUSED, VERDICT */
         struct wire_round round;
-        struct wire_count count;     /* ROUND_END, ACK */
+        struct wire_count count; /* ROUND_END, ACK */
         struct wire_rehash rehash;
         struct wire_state state;
         struct wire_handoff handoff; /* COMMIT, DONE */
@@ -233,22 +243,26 @@ struct wire_message {
         struct wire_close close;
         struct wire_abort abort;
     };
-    struct wire_record record; /* received: owns what the blobs point into. Leave zero when sending. */
+    struct wire_record record; /* received: owns what the blobs point into; zero when sending */
 };
 
 /* Payload of a message, and back. wire_decode takes over `record` (emptied, also on failure). */
 int wire_encode(const struct wire_message *message, struct wire_writer *w, struct vf_error *err);
 int wire_decode(struct wire_record *record, struct wire_message *out, struct vf_error *err);
 
-/* Encode and send; receive and decode. A heard message is freed by wire_message_free (safe on a zeroed or failed one too). */
-int wire_say(struct tp *tp, const struct wire_message *message, uint64_t deadline_ns, struct vf_error *err);
+/* Encode and send; receive and decode. A heard message is freed by wire_message_free (safe on a
+ * zeroed or failed one too). */
+int wire_say(struct tp *tp, const struct wire_message *message, uint64_t deadline_ns,
+             struct vf_error *err);
 int wire_hear(struct tp *tp, struct wire_message *out, uint64_t deadline_ns, struct vf_error *err);
-/* As wire_hear, but only `tag` will do: an ABORT becomes the error it carries ("peer PEER: TEXT", its code), a REFUSED likewise,
- * anything else VF_FAILED "peer PEER sent X where Y was due". */
-int wire_expect(struct tp *tp, enum wire_tag tag, struct wire_message *out, uint64_t deadline_ns, struct vf_error *err);
-/* As wire_hear for a header already received by wire_recv_header (data streams, where frames and records mix). */
-int wire_hear_body(struct tp *tp, const struct wire_header *header, struct wire_message *out, uint64_t deadline_ns,
-                   struct vf_error *err);
+/* As wire_hear, but only `tag` will do: an ABORT becomes the error it carries ("peer PEER: TEXT",
+ * its code), a REFUSED likewise, anything else VF_FAILED "peer PEER sent X where Y was due". */
+int wire_expect(struct tp *tp, enum wire_tag tag, struct wire_message *out, uint64_t deadline_ns,
+                struct vf_error *err);
+/* As wire_hear for a header already received by wire_recv_header (data streams, where frames and
+ * records mix). */
+int wire_hear_body(struct tp *tp, const struct wire_header *header, struct wire_message *out,
+                   uint64_t deadline_ns, struct vf_error *err);
 void wire_message_free(struct wire_message *message);
 /* Tells the peer why it is over, best effort, within a second. */
 void wire_say_abort(struct tp *tp, const struct vf_error *why);
@@ -260,13 +274,14 @@ struct wire_frame {
     uint64_t epoch;
     uint32_t generation; /* of the connection: frames of an older one are dropped by the receiver */
     uint32_t round;
-    uint64_t sequence;   /* per stream, from 0 */
+    uint64_t sequence; /* per stream, from 0 */
     uint32_t count;
     uint32_t payload_bytes;
-    uint64_t pages[WIRE_FRAME_PAGES]; /* strictly rising; WIRE_PAGE_ZERO marks a page without payload */
+    uint64_t pages[WIRE_FRAME_PAGES]; /* strictly rising; WIRE_PAGE_ZERO: without payload */
     uint64_t digests[WIRE_FRAME_PAGES];
-    /* Not on the wire: where in the slot page i lies, in pages. Sending: set by wire_frame_add, rising. Receiving: payload pages lie
-     * one after the other from the slot's start; place[i] is set for them, UINT32_MAX for zero pages. */
+    /* Not on the wire: where in the slot page i lies, in pages. Sending: set by wire_frame_add,
+     * any order. Receiving: payload pages lie one after the other from the slot's start. Zero
+     * pages have UINT32_MAX. */
     uint32_t place[WIRE_FRAME_PAGES];
 };
 
@@ -277,22 +292,29 @@ struct wire_geometry {
     uint64_t slot_bytes;
 };
 
-/* Appends a page; `place` = its position in the gathered slot (ignored when zero). The caller keeps count ≤ WIRE_FRAME_PAGES and
- * indices rising; false when there is no room. Empty the frame by count = payload_bytes = 0. */
-bool wire_frame_add(struct wire_frame *frame, uint64_t page, uint64_t digest, bool zero, uint32_t place, uint64_t page_bytes);
+/* Appends a page; `place` = its position in the gathered slot (ignored when zero). The caller keeps
+ * count ≤ WIRE_FRAME_PAGES and indices rising; false when there is no room. Empty the frame by
+ * count = payload_bytes = 0. */
+bool wire_frame_add(struct wire_frame *frame, uint64_t page, uint64_t digest, bool zero,
+                    uint32_t place, uint64_t page_bytes);
 
 /* count, payload_bytes, indices: everything the frame says against the geometry. */
-int wire_frame_check(const struct wire_frame *frame, const struct wire_geometry *geometry, struct vf_error *err);
+int wire_frame_check(const struct wire_frame *frame, const struct wire_geometry *geometry,
+                     struct vf_error *err);
 
 /* Sends head, lists and payload straight from the slot. *sent (may be NULL) = bytes on the wire. */
-int wire_send_frame(struct tp *tp, const struct wire_frame *frame, const void *slot, const struct wire_geometry *geometry,
-                    uint64_t *sent, uint64_t deadline_ns, struct vf_error *err);
-/* After wire_recv_header said WIRE_PAGES: head and lists, checked by sum and by wire_frame_check. The payload must follow by
- * wire_recv_frame_payload (also when the frame will be dropped). */
+int wire_send_frame(struct tp *tp, const struct wire_frame *frame, const void *slot,
+                    const struct wire_geometry *geometry, uint64_t *sent, uint64_t deadline_ns,
+                    struct vf_error *err);
+/* After wire_recv_header said WIRE_PAGES: head and lists, checked by sum and by wire_frame_check.
+ * The payload must follow by wire_recv_frame_payload (also when the frame will be dropped). */
 int wire_recv_frame_head(struct tp *tp, const struct wire_header *header, struct wire_frame *out,
-                         const struct wire_geometry *geometry, uint64_t deadline_ns, struct vf_error *err);
-/* Into slot[0 … payload_bytes); the slot has geometry->slot_bytes. Content is proven later by the digests after read-back. */
-int wire_recv_frame_payload(struct tp *tp, const struct wire_frame *frame, void *slot, const struct wire_geometry *geometry,
-                            uint64_t deadline_ns, struct vf_error *err);
+                         const struct wire_geometry *geometry, uint64_t deadline_ns,
+                         struct vf_error *err);
+/* Into slot[0 … payload_bytes); the slot has geometry->slot_bytes. Content is proven later by the
+ * digests after read-back. */
+int wire_recv_frame_payload(struct tp *tp, const struct wire_frame *frame, void *slot,
+                            const struct wire_geometry *geometry, uint64_t deadline_ns,
+                            struct vf_error *err);
 
 #endif

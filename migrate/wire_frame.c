@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Page frames. The payload goes between socket and shared slot without a copy; only the head and the two lists pass through a
- * buffer of their own. Head and lists carry a checksum; the payload is proven page by page, by digests of what was read back.
+ * Page frames. The payload goes between socket and shared slot without a copy; only the head and
+ * the two lists pass through a buffer of their own. Head and lists carry a checksum; the payload is
+ * proven page by page, by digests of what was read back.
  */
 #include "migrate/wire_internal.h"
 
@@ -16,7 +17,8 @@ static bool is_zero(const struct wire_frame *frame, uint32_t i)
     return (frame->pages[i] & WIRE_PAGE_ZERO) != 0;
 }
 
-bool wire_frame_add(struct wire_frame *frame, uint64_t page, uint64_t digest, bool zero, uint32_t place, uint64_t page_bytes)
+bool wire_frame_add(struct wire_frame *frame, uint64_t page, uint64_t digest, bool zero,
+                    uint32_t place, uint64_t page_bytes)
 {
     const uint32_t i = frame->count;
 
@@ -31,13 +33,14 @@ bool wire_frame_add(struct wire_frame *frame, uint64_t page, uint64_t digest, bo
 }
 
 /* No count here sizes or indexes anything before it was compared: the lists are fixed arrays. */
-int wire_frame_check(const struct wire_frame *frame, const struct wire_geometry *geometry, struct vf_error *err)
+int wire_frame_check(const struct wire_frame *frame, const struct wire_geometry *geometry,
+                     struct vf_error *err)
 {
     uint64_t with_payload = 0;
 
     if (frame->count == 0 || frame->count > WIRE_FRAME_PAGES)
-        return vf_fail(err, VF_FAILED, "frame: %u pages, 1 to %u are allowed", (unsigned)frame->count,
-                       WIRE_FRAME_PAGES);
+        return vf_fail(err, VF_FAILED, "frame: %u pages, 1 to %u are allowed",
+                       (unsigned)frame->count, WIRE_FRAME_PAGES);
     for (uint32_t i = 0; i < frame->count; i++) {
         const uint64_t page = frame->pages[i] & ~WIRE_PAGE_ZERO;
 
@@ -45,14 +48,17 @@ int wire_frame_check(const struct wire_frame *frame, const struct wire_geometry 
             return vf_fail(err, VF_FAILED, "frame: page %llu of a partition with %llu",
                            (unsigned long long)page, (unsigned long long)geometry->pages_total);
         if (i > 0 && page <= (frame->pages[i - 1] & ~WIRE_PAGE_ZERO))
-            return vf_fail(err, VF_FAILED, "frame: page %llu out of order", (unsigned long long)page);
+            return vf_fail(err, VF_FAILED, "frame: page %llu out of order",
+                           (unsigned long long)page);
         with_payload += !is_zero(frame, i);
     }
     if (geometry->page_bytes == 0 || geometry->page_bytes > WIRE_MAX_SLOT_BYTES ||
-        frame->payload_bytes != with_payload * geometry->page_bytes || frame->payload_bytes > geometry->slot_bytes)
-        return vf_fail(err, VF_FAILED, "frame: %u bytes of payload for %llu pages of %llu, slots have %llu",
-                       (unsigned)frame->payload_bytes, (unsigned long long)with_payload,
-                       (unsigned long long)geometry->page_bytes, (unsigned long long)geometry->slot_bytes);
+        frame->payload_bytes != with_payload * geometry->page_bytes ||
+        frame->payload_bytes > geometry->slot_bytes)
+        return vf_fail(
+            err, VF_FAILED, "frame: %u bytes of payload for %llu pages of %llu, slots have %llu",
+            (unsigned)frame->payload_bytes, (unsigned long long)with_payload,
+            (unsigned long long)geometry->page_bytes, (unsigned long long)geometry->slot_bytes);
     return 0;
 }
 
@@ -87,9 +93,10 @@ static void decode_head(const uint8_t *in, struct wire_frame *out)
     out->payload_bytes = wire_load_u32(in + 52);
 }
 
-/* Pages that lie side by side in the slot become one iovec. Returns their number, or -1: a place outside the slot (a bug here). */
-static int payload_runs(const struct wire_frame *frame, const uint8_t *slot, const struct wire_geometry *geometry,
-                        struct iovec runs[WIRE_FRAME_PAGES])
+/* Pages that lie side by side in the slot become one iovec. Returns their number, or -1: a place
+ * outside the slot (a bug here). */
+static int payload_runs(const struct wire_frame *frame, const uint8_t *slot,
+                        const struct wire_geometry *geometry, struct iovec runs[WIRE_FRAME_PAGES])
 {
     const uint64_t places = geometry->slot_bytes / geometry->page_bytes;
     int n = 0;
@@ -110,8 +117,9 @@ static int payload_runs(const struct wire_frame *frame, const uint8_t *slot, con
     return n;
 }
 
-int wire_send_frame(struct tp *tp, const struct wire_frame *frame, const void *slot, const struct wire_geometry *geometry,
-                    uint64_t *sent, uint64_t deadline_ns, struct vf_error *err)
+int wire_send_frame(struct tp *tp, const struct wire_frame *frame, const void *slot,
+                    const struct wire_geometry *geometry, uint64_t *sent, uint64_t deadline_ns,
+                    struct vf_error *err)
 {
     uint8_t head[WIRE_HEADER_BYTES + META_BYTES];
     struct iovec iov[1 + WIRE_FRAME_PAGES];
@@ -147,14 +155,15 @@ static void decode_lists(const uint8_t *lists, struct wire_frame *out)
 }
 
 static int recv_meta(struct tp *tp, const struct wire_header *header, struct wire_frame *out,
-                     const struct wire_geometry *geometry, uint64_t deadline_ns, struct vf_error *err)
+                     const struct wire_geometry *geometry, uint64_t deadline_ns,
+                     struct vf_error *err)
 {
     uint8_t meta[META_BYTES];
     uint32_t bytes;
 
     if (header->tag != WIRE_PAGES || header->length < WIRE_FRAME_HEAD_BYTES)
-        return vf_fail(err, VF_FAILED, "%s of %u bytes where a frame was due", wire_tag_name(header->tag),
-                       (unsigned)header->length);
+        return vf_fail(err, VF_FAILED, "%s of %u bytes where a frame was due",
+                       wire_tag_name(header->tag), (unsigned)header->length);
     if (tp_recv(tp, meta, WIRE_FRAME_HEAD_BYTES, deadline_ns, err) != 0)
         return -1;
     decode_head(meta, out);
@@ -163,7 +172,8 @@ static int recv_meta(struct tp *tp, const struct wire_header *header, struct wir
     bytes = WIRE_FRAME_HEAD_BYTES + LIST_ENTRY_BYTES * out->count;
     if (header->length < bytes || header->length - bytes != out->payload_bytes)
         return vf_fail(err, VF_FAILED, "frame: its parts do not add up to its length");
-    if (tp_recv(tp, meta + WIRE_FRAME_HEAD_BYTES, bytes - WIRE_FRAME_HEAD_BYTES, deadline_ns, err) != 0)
+    if (tp_recv(tp, meta + WIRE_FRAME_HEAD_BYTES, bytes - WIRE_FRAME_HEAD_BYTES, deadline_ns,
+                err) != 0)
         return -1;
     if (XXH3_64bits(meta + SUM_BYTES, bytes - SUM_BYTES) != wire_load_u64(meta))
         return vf_fail(err, VF_FAILED, "frame: damaged on the way (checksum)");
@@ -172,7 +182,8 @@ static int recv_meta(struct tp *tp, const struct wire_header *header, struct wir
 }
 
 int wire_recv_frame_head(struct tp *tp, const struct wire_header *header, struct wire_frame *out,
-                         const struct wire_geometry *geometry, uint64_t deadline_ns, struct vf_error *err)
+                         const struct wire_geometry *geometry, uint64_t deadline_ns,
+                         struct vf_error *err)
 {
     out->count = 0;
     out->payload_bytes = 0;
@@ -185,8 +196,9 @@ int wire_recv_frame_head(struct tp *tp, const struct wire_header *header, struct
     return -1;
 }
 
-int wire_recv_frame_payload(struct tp *tp, const struct wire_frame *frame, void *slot, const struct wire_geometry *geometry,
-                            uint64_t deadline_ns, struct vf_error *err)
+int wire_recv_frame_payload(struct tp *tp, const struct wire_frame *frame, void *slot,
+                            const struct wire_geometry *geometry, uint64_t deadline_ns,
+                            struct vf_error *err)
 {
     if (frame->payload_bytes > geometry->slot_bytes)
         return vf_fail(err, VF_FAILED, "peer %s: a frame larger than the slot", tp->peer);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Shared by the files of the wire format only: fixed-place numbers, and the record header's bytes. */
+/* Shared by the files of the wire format only: fixed-place numbers, and the record header's bytes.
+ */
 #ifndef MIGRATE_WIRE_INTERNAL_H
 #define MIGRATE_WIRE_INTERNAL_H
 
@@ -38,6 +39,7 @@ static inline uint64_t wire_load_u64(const uint8_t *from)
     return le64toh(le);
 }
 
-void wire_header_encode(uint8_t out[WIRE_HEADER_BYTES], uint32_t tag, uint32_t flags, uint32_t length);
+void wire_header_encode(uint8_t out[WIRE_HEADER_BYTES], uint32_t tag, uint32_t flags,
+                        uint32_t length);
 
 #endif

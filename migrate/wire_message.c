@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* What the control records say: one put and one get beside each other for every record, and a table by tag. */
+/* What the control records say: one put and one get beside each other for every record, and a table
+ * by tag. */
 #include "migrate/wire_internal.h"
 
 #include "base/size.h"
@@ -91,7 +92,8 @@ static void get_blob(struct wire_reader *r, struct wire_blob *blob)
     wire_get_blob(r, &blob->data, &blob->bytes, VF_MAX_MIGRATION_BLOB);
 }
 
-/* Only what this format itself cannot carry is an error here; whether the partition fits is the target's verdict. */
+/* Only what this format itself cannot carry is an error here; whether the partition fits is the
+ * target's verdict. */
 static const char *check_admit(const struct wire_admit *admit)
 {
     const uint64_t page = admit->page_bytes;
@@ -100,7 +102,8 @@ static const char *check_admit(const struct wire_admit *admit)
         return "not a partition's name";
     if (page < 4096 || page > WIRE_MAX_SLOT_BYTES || (page & (page - 1)) != 0)
         return "a page size that cannot be moved";
-    if (admit->slot_bytes < page || admit->slot_bytes > WIRE_MAX_SLOT_BYTES || admit->slot_bytes % page != 0)
+    if (admit->slot_bytes < page || admit->slot_bytes > WIRE_MAX_SLOT_BYTES ||
+        admit->slot_bytes % page != 0)
         return "a slot size that does not fit its pages";
     if (admit->streams == 0 || admit->streams > MAX_STREAMS)
         return "an impossible number of streams";
@@ -329,7 +332,7 @@ static const char *get_nothing(struct wire_reader *r, struct wire_message *m)
     return NULL;
 }
 
-/* get returns what is wrong with the values, NULL = nothing; overruns are found by wire_reader_end. */
+/* get returns what is wrong with the values, or NULL; overruns are found by wire_reader_end. */
 static const struct codec {
     void (*put)(struct wire_writer *w, const struct wire_message *m);
     const char *(*get)(struct wire_reader *r, struct wire_message *m);
@@ -367,7 +370,8 @@ int wire_encode(const struct wire_message *message, struct wire_writer *w, struc
         return vf_fail(err, VF_FAILED, "%s is no control record", wire_tag_name(message->tag));
     codec->put(w, message);
     if (w->failed)
-        return vf_fail(err, VF_FAILED, "%s: too large to be sent, or no memory", wire_tag_name(message->tag));
+        return vf_fail(err, VF_FAILED, "%s: too large to be sent, or no memory",
+                       wire_tag_name(message->tag));
     return 0;
 }
 
@@ -388,7 +392,8 @@ int wire_decode(struct wire_record *record, struct wire_message *out, struct vf_
     }
     wire_reader_init(&reader, out->record.payload, out->record.bytes);
     wrong = codec->get(&reader, out);
-    if (wire_reader_end(&reader, name, err) != 0) { /* first: after an overrun the values mean nothing */
+    /* First: after an overrun the values mean nothing. */
+    if (wire_reader_end(&reader, name, err) != 0) {
         wire_message_free(out);
         return -1;
     }
@@ -405,21 +410,26 @@ void wire_message_free(struct wire_message *message)
     memset(message, 0, sizeof *message); /* the blobs pointed into it */
 }
 
-int wire_hello_agree(const struct wire_hello *peer, uint32_t known_features, uint16_t *version, struct vf_error *err)
+int wire_hello_agree(const struct wire_hello *peer, uint32_t known_features, uint16_t *version,
+                     struct vf_error *err)
 {
     if (peer->version_min > WIRE_VERSION || peer->version_max < WIRE_VERSION)
         return vf_fail(err, VF_INCOMPATIBLE,
-                       "host %s speaks versions %u to %u of the migration protocol, this one %u: update the older",
-                       peer->host_name, (unsigned)peer->version_min, (unsigned)peer->version_max, WIRE_VERSION);
+                       "host %s speaks versions %u to %u of the migration protocol, this one %u: "
+                       "update the older",
+                       peer->host_name, (unsigned)peer->version_min, (unsigned)peer->version_max,
+                       WIRE_VERSION);
     if ((peer->features_mandatory & ~known_features) != 0)
-        return vf_fail(err, VF_INCOMPATIBLE,
-                       "host %s demands features 0x%x that this one lacks: update this host's vferryd",
-                       peer->host_name, (unsigned)(peer->features_mandatory & ~known_features));
+        return vf_fail(
+            err, VF_INCOMPATIBLE,
+            "host %s demands features 0x%x that this one lacks: update this host's vferryd",
+            peer->host_name, (unsigned)(peer->features_mandatory & ~known_features));
     *version = WIRE_VERSION;
     return 0;
 }
 
-int wire_say(struct tp *tp, const struct wire_message *message, uint64_t deadline_ns, struct vf_error *err)
+int wire_say(struct tp *tp, const struct wire_message *message, uint64_t deadline_ns,
+             struct vf_error *err)
 {
     struct wire_writer w;
     int rc;
@@ -432,8 +442,8 @@ int wire_say(struct tp *tp, const struct wire_message *message, uint64_t deadlin
     return rc;
 }
 
-int wire_hear_body(struct tp *tp, const struct wire_header *header, struct wire_message *out, uint64_t deadline_ns,
-                   struct vf_error *err)
+int wire_hear_body(struct tp *tp, const struct wire_header *header, struct wire_message *out,
+                   uint64_t deadline_ns, struct vf_error *err)
 {
     struct wire_record record;
 
@@ -453,18 +463,22 @@ int wire_hear(struct tp *tp, struct wire_message *out, uint64_t deadline_ns, str
     return wire_hear_body(tp, &header, out, deadline_ns, err);
 }
 
-static int fail_unexpected(const struct tp *tp, enum wire_tag due, const struct wire_message *got, struct vf_error *err)
+static int fail_unexpected(const struct tp *tp, enum wire_tag due, const struct wire_message *got,
+                           struct vf_error *err)
 {
     if (got->tag == WIRE_ABORT)
-        return vf_fail(err, (enum vf_code)got->abort.code, "peer %s: %s", tp->peer, got->abort.text);
+        return vf_fail(err, (enum vf_code)got->abort.code, "peer %s: %s", tp->peer,
+                       got->abort.text);
     if (got->tag == WIRE_REFUSED)
-        return vf_fail(err, got->verdict.code != VF_OK ? (enum vf_code)got->verdict.code : VF_INCOMPATIBLE,
-                       "peer %s: %s", tp->peer, got->verdict.text);
-    return vf_fail(err, VF_FAILED, "peer %s sent %s where %s was due", tp->peer, wire_tag_name(got->tag),
-                   wire_tag_name(due));
+        return vf_fail(
+            err, got->verdict.code != VF_OK ? (enum vf_code)got->verdict.code : VF_INCOMPATIBLE,
+            "peer %s: %s", tp->peer, got->verdict.text);
+    return vf_fail(err, VF_FAILED, "peer %s sent %s where %s was due", tp->peer,
+                   wire_tag_name(got->tag), wire_tag_name(due));
 }
 
-int wire_expect(struct tp *tp, enum wire_tag tag, struct wire_message *out, uint64_t deadline_ns, struct vf_error *err)
+int wire_expect(struct tp *tp, enum wire_tag tag, struct wire_message *out, uint64_t deadline_ns,
+                struct vf_error *err)
 {
     if (wire_hear(tp, out, deadline_ns, err) != 0)
         return -1;
@@ -478,7 +492,7 @@ int wire_expect(struct tp *tp, enum wire_tag tag, struct wire_message *out, uint
 void wire_say_abort(struct tp *tp, const struct vf_error *why)
 {
     struct wire_message message = {.tag = WIRE_ABORT, .abort.code = why->code};
-    struct vf_error ignored; /* the stream may be broken already: that is what we would be telling */
+    struct vf_error ignored; /* the stream may be broken already: just what would be told */
 
     (void)snprintf(message.abort.text, sizeof message.abort.text, "%s", why->text);
     (void)wire_say(tp, &message, vf_now_ns() + ABORT_PATIENCE_NS, &ignored);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Records on a stream: the header that catches lost framing, the cap of every tag, the checksum of control payloads. */
+/* Records on a stream: the header that catches lost framing, the cap of every tag, the checksum of
+ * control payloads. */
 #include "migrate/wire.h"
 
 #include "migrate/wire_internal.h"
@@ -55,7 +56,8 @@ static uint32_t header_check(const uint8_t bytes[12])
     return (uint32_t)XXH3_64bits(bytes, 12);
 }
 
-void wire_header_encode(uint8_t out[WIRE_HEADER_BYTES], uint32_t tag, uint32_t flags, uint32_t length)
+void wire_header_encode(uint8_t out[WIRE_HEADER_BYTES], uint32_t tag, uint32_t flags,
+                        uint32_t length)
 {
     wire_store_u32(out, tag);
     wire_store_u32(out + 4, flags);
@@ -63,15 +65,16 @@ void wire_header_encode(uint8_t out[WIRE_HEADER_BYTES], uint32_t tag, uint32_t f
     wire_store_u32(out + 12, header_check(out));
 }
 
-int wire_send(struct tp *tp, uint32_t tag, uint32_t flags, const struct wire_writer *w, uint64_t deadline_ns,
-              struct vf_error *err)
+int wire_send(struct tp *tp, uint32_t tag, uint32_t flags, const struct wire_writer *w,
+              uint64_t deadline_ns, struct vf_error *err)
 {
     uint8_t head[WIRE_HEADER_BYTES + SUM_BYTES];
     const size_t bytes = w != NULL ? w->bytes : 0;
     const struct iovec iov[2] = {{head, sizeof head}, {w != NULL ? w->data : NULL, bytes}};
 
     if ((w != NULL && w->failed) || bytes > wire_tag_cap(tag) - SUM_BYTES)
-        return vf_fail(err, VF_FAILED, "%s is too large to be sent to peer %s", wire_tag_name(tag), tp->peer);
+        return vf_fail(err, VF_FAILED, "%s is too large to be sent to peer %s", wire_tag_name(tag),
+                       tp->peer);
     wire_header_encode(head, tag, flags, (uint32_t)bytes + SUM_BYTES);
     wire_store_u64(head + WIRE_HEADER_BYTES, XXH3_64bits(iov[1].iov_base, bytes));
     return tp_send(tp, iov, 2, deadline_ns, err);
@@ -94,9 +97,10 @@ static int skip(struct tp *tp, uint32_t bytes, uint64_t deadline_ns, struct vf_e
 static int check_header(const struct tp *tp, const struct wire_header *header, struct vf_error *err)
 {
     if (!known(header->tag) && (header->flags & WIRE_MANDATORY) != 0)
-        return vf_fail(err, VF_INCOMPATIBLE,
-                       "peer %s sent a mandatory record of the unknown kind %u: update this host's vferryd",
-                       tp->peer, (unsigned)header->tag);
+        return vf_fail(
+            err, VF_INCOMPATIBLE,
+            "peer %s sent a mandatory record of the unknown kind %u: update this host's vferryd",
+            tp->peer, (unsigned)header->tag);
     if (header->length > wire_tag_cap(header->tag))
         return vf_fail(err, VF_FAILED, "peer %s: %s of %u bytes, at most %u are allowed", tp->peer,
                        wire_tag_name(header->tag), (unsigned)header->length,
@@ -104,7 +108,8 @@ static int check_header(const struct tp *tp, const struct wire_header *header, s
     return 0;
 }
 
-int wire_recv_header(struct tp *tp, struct wire_header *out, uint64_t deadline_ns, struct vf_error *err)
+int wire_recv_header(struct tp *tp, struct wire_header *out, uint64_t deadline_ns,
+                     struct vf_error *err)
 {
     for (;;) {
         uint8_t bytes[WIRE_HEADER_BYTES];
@@ -113,9 +118,11 @@ int wire_recv_header(struct tp *tp, struct wire_header *out, uint64_t deadline_n
         if (tp_recv(tp, bytes, sizeof bytes, deadline_ns, err) != 0)
             return -1;
         if (wire_load_u32(bytes + 12) != header_check(bytes))
-            return vf_fail(err, VF_FAILED, "peer %s: not a record of this protocol, or one that was damaged",
+            return vf_fail(err, VF_FAILED,
+                           "peer %s: not a record of this protocol, or one that was damaged",
                            tp->peer);
-        *out = (struct wire_header){wire_load_u32(bytes), wire_load_u32(bytes + 4), wire_load_u32(bytes + 8)};
+        *out = (struct wire_header){wire_load_u32(bytes), wire_load_u32(bytes + 4),
+                                    wire_load_u32(bytes + 8)};
         if (check_header(tp, out, err) != 0)
             return -1;
         if (known(out->tag) && out->tag != WIRE_PING)
@@ -125,8 +132,8 @@ int wire_recv_header(struct tp *tp, struct wire_header *out, uint64_t deadline_n
     }
 }
 
-int wire_recv_body(struct tp *tp, const struct wire_header *header, struct wire_record *out, uint64_t deadline_ns,
-                   struct vf_error *err)
+int wire_recv_body(struct tp *tp, const struct wire_header *header, struct wire_record *out,
+                   uint64_t deadline_ns, struct vf_error *err)
 {
     const char *name = wire_tag_name(header->tag);
     uint8_t sum[SUM_BYTES];
@@ -150,7 +157,8 @@ int wire_recv_body(struct tp *tp, const struct wire_header *header, struct wire_
     }
     if (XXH3_64bits(out->payload, out->bytes) != wire_load_u64(sum)) {
         wire_record_free(out);
-        return vf_fail(err, VF_FAILED, "peer %s: %s was damaged on the way (checksum)", tp->peer, name);
+        return vf_fail(err, VF_FAILED, "peer %s: %s was damaged on the way (checksum)", tp->peer,
+                       name);
     }
     return 0;
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Streams over a connected socket: TCP and UNIX sockets, and the pair that tests and fuzzing use as a pipe. */
+/* Streams over a connected socket: TCP and UNIX sockets, and the pair that tests and fuzzing use as
+ * a pipe. */
 #include "transport/transport.h"
 
 #include "base/cleanup.h"
@@ -23,7 +24,8 @@ static const struct fd_stream *stream_of(const struct tp *tp)
 
 static long fd_send(struct tp *tp, const struct iovec *iov, int count)
 {
-    const struct msghdr message = {.msg_iov = (struct iovec *)(uintptr_t)iov, .msg_iovlen = (size_t)count};
+    const struct msghdr message = {.msg_iov = (struct iovec *)(uintptr_t)iov,
+                                   .msg_iovlen = (size_t)count};
     const ssize_t done = sendmsg(stream_of(tp)->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
 
     if (done >= 0)
@@ -64,7 +66,8 @@ static const struct tp_ops fd_ops = {
     .close = fd_close,
 };
 
-/* Small records must not wait for more (the blackout pays for it), and a dead peer's silence is measured above. */
+/* Small records must not wait for more (the blackout pays for it), and a dead peer's silence is
+ * measured above. */
 static int tune(int fd, const char *peer, struct vf_error *err)
 {
     const int on = 1;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* TCP addresses: taking "HOST:PORT" apart, connecting within a deadline, listening, and what counts as loopback. */
+/* TCP addresses: taking "HOST:PORT" apart, connecting within a deadline, listening, and what counts
+ * as loopback. */
 #include "transport/transport.h"
 
 #include "base/cleanup.h"
@@ -24,7 +25,8 @@ struct endpoint {
 
 static int bad_address(const char *address, const char *why, struct vf_error *err)
 {
-    return vf_fail(err, VF_USAGE, "address '%.80s': %s; write HOST:PORT or [V6]:PORT", address, why);
+    return vf_fail(err, VF_USAGE, "address '%.80s': %s; write HOST:PORT or [V6]:PORT", address,
+                   why);
 }
 
 static int split(const char *address, struct endpoint *out, struct vf_error *err)
@@ -104,21 +106,23 @@ static int wait_connected(int fd, uint64_t deadline_ns)
     return getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &bytes) == 0 ? error : errno;
 }
 
-/* With nobody listening, a local port of the ephemeral range can be connected to itself (simultaneous open). */
+/* With nobody listening, a local port of the ephemeral range can be connected to itself
+ * (simultaneous open). */
 static bool connected_to_itself(int fd)
 {
     struct sockaddr_storage here = {0}, there = {0};
     socklen_t here_bytes = sizeof here, there_bytes = sizeof there;
 
     return getsockname(fd, (struct sockaddr *)&here, &here_bytes) == 0 &&
-           getpeername(fd, (struct sockaddr *)&there, &there_bytes) == 0 && here_bytes == there_bytes &&
-           memcmp(&here, &there, here_bytes) == 0;
+           getpeername(fd, (struct sockaddr *)&there, &there_bytes) == 0 &&
+           here_bytes == there_bytes && memcmp(&here, &there, here_bytes) == 0;
 }
 
 /* A connected socket, or -errno. */
 static int connect_one(const struct addrinfo *address, uint64_t deadline_ns)
 {
-    cleanup_close int fd = socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    cleanup_close int fd =
+        socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     int error = 0;
 
     if (fd < 0)
@@ -141,8 +145,8 @@ int tp_tcp_connect(const char *address, uint64_t deadline_ns, struct tp **out, s
     for (const struct addrinfo *at = list; at != NULL && fd < 0; at = at->ai_next)
         fd = connect_one(at, deadline_ns);
     if (fd < 0)
-        return vf_fail_errno(err, VF_FAILED, -fd, "peer %s: cannot connect (is vferryd listening there?)",
-                             address);
+        return vf_fail_errno(err, VF_FAILED, -fd,
+                             "peer %s: cannot connect (is vferryd listening there?)", address);
     return tp_from_fd(fd, address, out, err);
 }
 
@@ -158,11 +162,13 @@ static int format_bound(int fd, char *bound, size_t bound_bytes)
     if (getnameinfo((struct sockaddr *)&address, bytes, host, sizeof host, port, sizeof port,
                     NI_NUMERICHOST | NI_NUMERICSERV) != 0)
         return EADDRNOTAVAIL;
-    n = snprintf(bound, bound_bytes, address.ss_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host, port);
+    n = snprintf(bound, bound_bytes, address.ss_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host,
+                 port);
     return n < 0 || (size_t)n >= bound_bytes ? ENAMETOOLONG : 0;
 }
 
-int tp_tcp_listen(const char *address, int *fd, char *bound, size_t bound_bytes, struct vf_error *err)
+int tp_tcp_listen(const char *address, int *fd, char *bound, size_t bound_bytes,
+                  struct vf_error *err)
 {
     __attribute__((cleanup(cleanup_addresses))) struct addrinfo *list = NULL;
     int error = EADDRNOTAVAIL;
@@ -171,7 +177,8 @@ int tp_tcp_listen(const char *address, int *fd, char *bound, size_t bound_bytes,
     if (resolve(address, true, &list, err) != 0)
         return -1;
     for (const struct addrinfo *at = list; at != NULL; at = at->ai_next) {
-        cleanup_close int one = socket(at->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        cleanup_close int one =
+            socket(at->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
         const int on = 1;
 
         if (one < 0 || setsockopt(one, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
@@ -210,7 +217,8 @@ int tp_is_loopback(const char *address, bool *loopback, struct vf_error *err)
 
     if (resolve(address, true, &list, err) != 0)
         return -1;
-    *loopback = true; /* a name is loopback only if every address behind it is: a guard must not be lax */
+    /* Only if every address behind the name is: a guard must not be lax. */
+    *loopback = true;
     for (const struct addrinfo *at = list; at != NULL; at = at->ai_next)
         *loopback = *loopback && is_loopback(at->ai_addr);
     return 0;

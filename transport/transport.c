@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The wrappers over struct tp_ops: partial moves, deadlines, silent peers and aborts are handled here, once for all kinds. */
+/* The wrappers over struct tp_ops: partial moves, deadlines, silent peers and aborts are handled
+ * here, once for all kinds. */
 #include "transport/transport.h"
 
 #include "base/size.h"
@@ -12,7 +13,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define WINDOW 128 /* iovecs given to the kernel at once; below IOV_MAX and small enough for the stack */
+/* iovecs given to the kernel at once: below IOV_MAX, and small enough for the stack. */
+#define WINDOW 128
 
 int tp_init(struct tp *tp, const struct tp_ops *ops, const char *peer, struct vf_error *err)
 {
@@ -63,7 +65,8 @@ static bool aborted(const struct tp *tp)
 
 static int fail_aborted(const struct tp *tp, struct vf_error *err)
 {
-    return vf_fail(err, VF_CANCELLED, "peer %s: the connection was given up on this side", tp->peer);
+    return vf_fail(err, VF_CANCELLED, "peer %s: the connection was given up on this side",
+                   tp->peer);
 }
 
 static int fail_errno(const struct tp *tp, const char *doing, int errnum, struct vf_error *err)
@@ -98,10 +101,12 @@ static uint64_t silent_at(const struct tp *tp, uint64_t moved)
 
 enum wait_end { WAIT_READY, WAIT_DEADLINE, WAIT_SILENT, WAIT_ABORTED, WAIT_ERROR };
 
-/* Waits for `events` on the stream (errors and hang-ups count: the next call tells). WAIT_ERROR: see errno. */
+/* Waits for `events` on the stream (errors and hang-ups count: the next call tells). WAIT_ERROR:
+ * see errno. */
 static enum wait_end wait_for(const struct tp *tp, short events, uint64_t deadline, uint64_t silent)
 {
-    struct pollfd fds[2] = {{.fd = tp_fd(tp), .events = events}, {.fd = tp->abort_fd, .events = POLLIN}};
+    struct pollfd fds[2] = {{.fd = tp_fd(tp), .events = events},
+                            {.fd = tp->abort_fd, .events = POLLIN}};
     const uint64_t end = deadline < silent ? deadline : silent;
 
     for (;;) {
@@ -124,8 +129,8 @@ static enum wait_end wait_for(const struct tp *tp, short events, uint64_t deadli
 }
 
 /* As wait_for; 0 when it is worth trying again. */
-static int wait_more(const struct tp *tp, short events, uint64_t deadline, uint64_t moved, const char *doing,
-                     struct vf_error *err)
+static int wait_more(const struct tp *tp, short events, uint64_t deadline, uint64_t moved,
+                     const char *doing, struct vf_error *err)
 {
     switch (wait_for(tp, events, deadline, silent_at(tp, moved))) {
     case WAIT_READY:
@@ -171,7 +176,8 @@ static int window(const struct cursor *c, struct iovec out[WINDOW])
     return n;
 }
 
-int tp_send(struct tp *tp, const struct iovec *iov, int count, uint64_t deadline_ns, struct vf_error *err)
+int tp_send(struct tp *tp, const struct iovec *iov, int count, uint64_t deadline_ns,
+            struct vf_error *err)
 {
     struct cursor cursor = {.iov = iov, .count = count};
     uint64_t moved = vf_now_ns();
@@ -222,7 +228,8 @@ int tp_recv(struct tp *tp, void *data, size_t bytes, uint64_t deadline_ns, struc
             moved = vf_now_ns();
             if (have < bytes && moved >= deadline_ns)
                 return fail_deadline(tp, "receiving", err);
-        } else if (done == -EAGAIN && wait_more(tp, POLLIN, deadline_ns, moved, "receiving", err) != 0) {
+        } else if (done == -EAGAIN &&
+                   wait_more(tp, POLLIN, deadline_ns, moved, "receiving", err) != 0) {
             return -1;
         }
     }

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Byte streams between hosts behind one ops struct: tcp, unix, pipe (tests and fuzzing); tls and file come later.
- * A stream is used by at most one sending and one receiving thread at a time; tp_abort may be called by any thread.
- * Deadlines are CLOCK_MONOTONIC nanoseconds (vf_now_ns); TP_NEVER waits for ever. Every wait also ends when nothing
- * moves for `silence` (tp_set_silence): a silent peer counts as lost.
+ * Byte streams between hosts behind one ops struct: tcp, unix, pipe (tests and fuzzing); tls and
+ * file come later. A stream is used by at most one sending and one receiving thread at a time;
+ * tp_abort may be called by any thread. Deadlines are CLOCK_MONOTONIC nanoseconds (vf_now_ns);
+ * TP_NEVER waits for ever. Every wait also ends when nothing moves for `silence` (tp_set_silence):
+ * a silent peer counts as lost.
  */
 #ifndef TRANSPORT_TRANSPORT_H
 #define TRANSPORT_TRANSPORT_H
@@ -29,7 +30,7 @@ struct tp_ops {
     long (*recv)(struct tp *tp, void *data, size_t bytes);
     int (*fd)(const struct tp *tp); /* to poll; one fd for both directions */
     void (*shutdown)(struct tp *tp);
-    void (*close)(struct tp *tp);   /* frees tp */
+    void (*close)(struct tp *tp); /* frees tp */
 };
 
 struct tp {
@@ -40,29 +41,35 @@ struct tp {
     char peer[128];       /* "10.0.0.2:7001" */
 };
 
-/* "HOST:PORT" or "[V6]:PORT"; waits for the connection until the deadline (only a name that needs a slow resolver takes
- * longer: give numeric addresses where it matters). */
-int tp_tcp_connect(const char *address, uint64_t deadline_ns, struct tp **out, struct vf_error *err);
-/* Takes over a connected stream socket (closed with the stream, also on failure). Both directions are non-blocking by
- * flag, so the fd's own mode is left alone. */
+/* "HOST:PORT" or "[V6]:PORT"; waits for the connection until the deadline (only a name that needs a
+ * slow resolver takes longer: give numeric addresses where it matters). */
+int tp_tcp_connect(const char *address, uint64_t deadline_ns, struct tp **out,
+                   struct vf_error *err);
+/* Takes over a connected stream socket (closed with the stream, also on failure). Both directions
+ * are non-blocking by flag, so the fd's own mode is left alone. */
 int tp_from_fd(int fd, const char *peer, struct tp **out, struct vf_error *err);
 /* Two connected ends in this process. */
 int tp_pipe(struct tp *ends[2], struct vf_error *err);
 /* Listening socket on "HOST:PORT" (PORT 0 = any); `bound` gets the address as HOST:PORT. */
-int tp_tcp_listen(const char *address, int *fd, char *bound, size_t bound_bytes, struct vf_error *err);
+int tp_tcp_listen(const char *address, int *fd, char *bound, size_t bound_bytes,
+                  struct vf_error *err);
 /* Is it a loopback address? -1 when it cannot be resolved. */
 int tp_is_loopback(const char *address, bool *loopback, struct vf_error *err);
 
 /* How long nothing may move during a wait; 0 = no limit. A new stream has TP_SILENCE_NS. */
 #define TP_SILENCE_NS 5000000000ull
 void tp_set_silence(struct tp *tp, uint64_t silence_ns);
-/* For kinds of streams: sets up the common part, with its eventfd; and releases it again (from ops->close). */
+/* For kinds of streams: sets up the common part, with its eventfd; and releases it again (from
+ * ops->close). */
 int tp_init(struct tp *tp, const struct tp_ops *ops, const char *peer, struct vf_error *err);
 void tp_fini(struct tp *tp);
-/* All bytes or -1. VF_FAILED "peer PEER …: closed the connection | fell silent for 5.0 s | …"; VF_CANCELLED after tp_abort. */
-int tp_send(struct tp *tp, const struct iovec *iov, int count, uint64_t deadline_ns, struct vf_error *err);
+/* All bytes or -1. VF_FAILED "peer PEER …: closed the connection | fell silent for 5.0 s | …";
+ * VF_CANCELLED after tp_abort. */
+int tp_send(struct tp *tp, const struct iovec *iov, int count, uint64_t deadline_ns,
+            struct vf_error *err);
 int tp_recv(struct tp *tp, void *data, size_t bytes, uint64_t deadline_ns, struct vf_error *err);
-/* Is there something to read (data or end of stream)? 1, 0 after the deadline, -1 error. A deadline of 0 looks without waiting. */
+/* Is there something to read (data or end of stream)? 1, 0 after the deadline, -1 error. A deadline
+ * of 0 looks without waiting. */
 int tp_wait_readable(struct tp *tp, uint64_t deadline_ns, struct vf_error *err);
 int tp_fd(const struct tp *tp);
 /* Makes every present and future call on the stream fail at once. Any thread. */

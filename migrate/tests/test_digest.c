@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Page digests: the tree gives one root for one content, whatever the order, the threads and what was hashed before. */
+/* Page digests: the tree gives one root for one content, whatever the order, the threads and what
+ * was hashed before. */
 #include "migrate/digest.h"
 
 #include <inttypes.h>
@@ -173,7 +174,7 @@ static void threads_may_set_different_pages_at_once(void **state)
         assert_int_equal(pthread_create(&threads[i], NULL, set_every_fourth, &setters[i]), 0);
     }
     for (int i = 0; i < 50; i++)
-        digest_root(shared, shared_root, NULL); /* takes flags in between: none may get lost by it */
+        digest_root(shared, shared_root, NULL); /* takes flags meanwhile: none may get lost */
     for (uint64_t i = 0; i < THREADS; i++) {
         assert_int_equal(pthread_join(threads[i], NULL), 0);
         set_every_fourth(&(struct setter){alone, i});

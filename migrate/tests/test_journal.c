@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The journal: what was recorded comes back, a torn end is forgiven, any other damage is refused, a full disk loses nothing. */
+/* The journal: what was recorded comes back, a torn end is forgiven, any other damage is refused, a
+ * full disk loses nothing. */
 #include "migrate/journal.h"
 
 #include <fcntl.h>
@@ -54,10 +55,16 @@ static struct journal *open_ok(const struct place *place)
     return journal;
 }
 
-static struct journal_record record_of(uint64_t id, enum journal_kind kind, uint8_t uuid, uint64_t epoch)
+static struct journal_record record_of(uint64_t id, enum journal_kind kind, uint8_t uuid,
+                                       uint64_t epoch)
 {
-    struct journal_record record = {.id = id, .kind = kind, .side = JOURNAL_TARGET, .epoch = epoch,
-                                    .partition = "vm-1", .peer = "192.0.2.1:7001", .text = "because"};
+    struct journal_record record = {.id = id,
+                                    .kind = kind,
+                                    .side = JOURNAL_TARGET,
+                                    .epoch = epoch,
+                                    .partition = "vm-1",
+                                    .peer = "192.0.2.1:7001",
+                                    .text = "because"};
 
     memset(record.uuid, uuid, sizeof record.uuid);
     memset(record.job, (int)id, sizeof record.job);
@@ -121,7 +128,8 @@ static void every_field_comes_back(void **state)
     struct seen seen;
 
     record.time_ns = 1234567890123456789;
-    (void)snprintf(record.text, sizeof record.text, "quote \" backslash \\ newline \n tab \t umlaut \xc3\xbc");
+    (void)snprintf(record.text, sizeof record.text,
+                   "quote \" backslash \\ newline \n tab \t umlaut \xc3\xbc");
     write_ok(journal, &record);
     journal_close(journal);
     journal = open_ok(place);
@@ -164,8 +172,9 @@ static void each_job_shows_its_last_state_by_rising_id(void **state)
     const struct place *place = *state;
     struct journal *journal = open_ok(place);
     const struct journal_record records[] = {
-        record_of(2, JOURNAL_OPEN, 1, 1), record_of(1, JOURNAL_OPEN, 2, 1),      record_of(3, JOURNAL_OPEN, 3, 1),
-        record_of(1, JOURNAL_DONE, 2, 1), record_of(2, JOURNAL_PREPARED, 1, 1),
+        record_of(2, JOURNAL_OPEN, 1, 1),     record_of(1, JOURNAL_OPEN, 2, 1),
+        record_of(3, JOURNAL_OPEN, 3, 1),     record_of(1, JOURNAL_DONE, 2, 1),
+        record_of(2, JOURNAL_PREPARED, 1, 1),
     };
 
     for (size_t i = 0; i < sizeof records / sizeof *records; i++)
@@ -189,8 +198,9 @@ static void epoch_is_the_highest_ever_even_of_aborted_moves(void **state)
 {
     const struct place *place = *state;
     struct journal *journal = open_ok(place);
-    const struct journal_record records[] = {record_of(1, JOURNAL_DONE, 1, 5), record_of(2, JOURNAL_ABORTED, 1, 9),
-                                             record_of(3, JOURNAL_OPEN, 1, 6), record_of(4, JOURNAL_OPEN, 2, 2)};
+    const struct journal_record records[] = {
+        record_of(1, JOURNAL_DONE, 1, 5), record_of(2, JOURNAL_ABORTED, 1, 9),
+        record_of(3, JOURNAL_OPEN, 1, 6), record_of(4, JOURNAL_OPEN, 2, 2)};
     uint8_t uuid[VF_UUID_BYTES];
 
     for (size_t i = 0; i < 4; i++)
@@ -363,7 +373,8 @@ static void limit_file_size(rlim_t bytes)
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
 }
 
-/* The disk is full at every point of the next line in turn; the limit makes write(2) stop short just as a full disk does. */
+/* The disk is full at every point of the next line in turn; the limit makes write(2) stop short
+ * just as a full disk does. */
 static void full_disk_takes_the_line_back(void **state)
 {
     const struct place *place = *state;
@@ -400,7 +411,8 @@ static void *write_fifteen(void *arg)
     struct journal *journal = arg;
 
     for (int i = 0; i < 15; i++) {
-        const struct journal_record record = record_of(journal_take_id(journal), JOURNAL_OPEN, 1, 1);
+        const struct journal_record record =
+            record_of(journal_take_id(journal), JOURNAL_OPEN, 1, 1);
         struct vf_error err;
 
         if (journal_write(journal, &record, &err) != 0)

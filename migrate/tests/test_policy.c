@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Convergence: the edges of every rule, and a simulated link and dirtier with which every move comes to an end. */
+/* Convergence: the edges of every rule, and a simulated link and dirtier with which every move
+ * comes to an end. */
 #include "migrate/policy.h"
 
 #include <inttypes.h>
@@ -130,8 +131,9 @@ static void early_verdict_waits_for_five_rounds(void **state)
     assert_int_equal(out.action, POLICY_GIVE_UP);
     assert_int_equal(out.eta_ns, 0);
     /* 1 GB at 1 GB/s = 1000 ms, which is 80 % of 1250 ms; the next whole millisecond is safe. */
-    assert_string_equal(out.why,
-                        "will not converge: dirties 95.4 MiB/s, sends 953.7 MiB/s; allow --max-blackout 1251");
+    assert_string_equal(
+        out.why,
+        "will not converge: dirties 95.4 MiB/s, sends 953.7 MiB/s; allow --max-blackout 1251");
 }
 
 static void the_limit_it_names_would_have_been_enough(void **state)
@@ -168,7 +170,7 @@ static void a_moment_that_fitted_once_is_waited_for_again(void **state)
     struct policy_input in = typical();
 
     (void)state;
-    policy_note_round(&in, 600000000); /* would have fitted; say the pause failed for another reason */
+    policy_note_round(&in, 600000000); /* fitted; say the pause failed for another reason */
     for (uint32_t i = 0; i < POLICY_EARLY_ROUNDS; i++)
         policy_note_round(&in, 2000000000);
     assert_int_equal(policy_decide(&in).action, POLICY_ROUND);
@@ -181,7 +183,8 @@ static void eta_follows_the_gap_between_the_rates(void **state)
     (void)state;
     in.bytes_left = 1800000000;
     in.fixed_blackout_ns = 10 * MS;
-    assert_int_equal(policy_decide(&in).eta_ns, 2 * SECOND + 10 * MS); /* 1.8 GB at 1.0 - 0.1 GB/s */
+    /* 1.8 GB at 1.0 - 0.1 GB/s. */
+    assert_int_equal(policy_decide(&in).eta_ns, 2 * SECOND + 10 * MS);
     in.dirty_bytes_per_s = in.rate_bytes_per_s;
     assert_int_equal(policy_decide(&in).eta_ns, 0);
 }
@@ -189,8 +192,12 @@ static void eta_follows_the_gap_between_the_rates(void **state)
 static void extreme_numbers_saturate(void **state)
 {
     struct policy_input in = {
-        .bytes_left = UINT64_MAX, .rate_bytes_per_s = 1, .dirty_bytes_per_s = UINT64_MAX, .fixed_blackout_ns = UINT64_MAX,
-        .verify_full_ns = UINT64_MAX, .max_blackout_ns = UINT64_MAX,
+        .bytes_left = UINT64_MAX,
+        .rate_bytes_per_s = 1,
+        .dirty_bytes_per_s = UINT64_MAX,
+        .fixed_blackout_ns = UINT64_MAX,
+        .verify_full_ns = UINT64_MAX,
+        .max_blackout_ns = UINT64_MAX,
     };
     struct policy_decision out = policy_decide(&in);
 
@@ -230,7 +237,8 @@ static uint64_t below(uint64_t *seed, uint64_t limit)
     return (next(seed) << 31 | next(seed)) % limit;
 }
 
-/* Steady, and dirtying at most half of what is sent: there is always an end, and no verdict may come before it. */
+/* Steady, and dirtying at most half of what is sent: there is always an end, and no verdict may
+ * come before it. */
 static void what_converges_is_never_given_up(void **state)
 {
     uint64_t seed = 1;
@@ -239,20 +247,24 @@ static void what_converges_is_never_given_up(void **state)
     for (int i = 0; i < 20000; i++) {
         const uint64_t rate = 1000000 + below(&seed, 10000000000);
         const uint64_t dirty = below(&seed, rate / 2);
-        struct policy_input in = {.bytes_left = below(&seed, 64ull << 30), .max_blackout_ns = 10 * MS, .max_rounds = 64,
+        struct policy_input in = {.bytes_left = below(&seed, 64ull << 30),
+                                  .max_blackout_ns = 10 * MS,
+                                  .max_rounds = 64,
                                   .page_bytes = 4096};
         struct policy_decision out;
 
         while ((out = policy_decide(&in)).action == POLICY_ROUND) {
             in.rate_bytes_per_s = rate;
             in.dirty_bytes_per_s = dirty;
-            policy_note_round(&in, (uint64_t)((double)in.bytes_left / (double)rate * (double)dirty));
+            policy_note_round(&in,
+                              (uint64_t)((double)in.bytes_left / (double)rate * (double)dirty));
         }
         assert_int_equal(out.action, POLICY_PAUSE);
     }
 }
 
-/* A partition of `size` dirtying at a rate that wobbles, over a link whose rate wobbles. Returns the rounds it took. */
+/* A partition of `size` dirtying at a rate that wobbles, over a link whose rate wobbles. Returns
+ * the rounds it took. */
 static uint32_t simulate(uint64_t seed)
 {
     const uint64_t size = 1 + below(&seed, 64ull << 30);
@@ -280,7 +292,8 @@ static uint32_t simulate(uint64_t seed)
             return in.rounds_done;
         sent_rate = 1 + rate / 100 * (80 + below(&seed, 41));
         took = (uint64_t)((double)in.bytes_left / (double)sent_rate * 1e9);
-        left = (uint64_t)((double)dirty * ((double)took / 1e9) * (double)(80 + below(&seed, 41)) / 100.0);
+        left = (uint64_t)((double)dirty * ((double)took / 1e9) * (double)(80 + below(&seed, 41)) /
+                          100.0);
         in.elapsed_ns += took;
         in.rate_bytes_per_s = sent_rate;
         in.dirty_bytes_per_s = took > 0 ? dirty : 0;

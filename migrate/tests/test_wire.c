@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Records: what is said is heard unchanged, what is unknown is skipped or refused by its flag, what is damaged is refused. */
+/* Records: what is said is heard unchanged, what is unknown is skipped or refused by its flag, what
+ * is damaged is refused. */
 #include "base/size.h"
 #include "migrate/wire_internal.h"
 
@@ -36,7 +37,8 @@ static void send_raw(struct tp *tp, const void *data, size_t bytes)
 {
     struct vf_error err;
 
-    assert_int_equal(tp_send(tp, &(struct iovec){(void *)(uintptr_t)data, bytes}, 1, TP_NEVER, &err), 0);
+    assert_int_equal(
+        tp_send(tp, &(struct iovec){(void *)(uintptr_t)data, bytes}, 1, TP_NEVER, &err), 0);
 }
 
 static void send_header(struct tp *tp, uint32_t tag, uint32_t flags, uint32_t length)
@@ -59,7 +61,8 @@ static void carry(struct tp **ends, const struct wire_message *in, struct wire_m
 
 static void numbers_are_little_endian(void **state)
 {
-    static const uint8_t expected[] = {1, 3, 2, 7, 6, 5, 4, 15, 14, 13, 12, 11, 10, 9, 8, 2, 0, 'h', 'i'};
+    static const uint8_t expected[] = {1,  3,  2,  7, 6, 5, 4, 15,  14, 13,
+                                       12, 11, 10, 9, 8, 2, 0, 'h', 'i'};
     struct wire_writer w;
 
     (void)state;
@@ -103,7 +106,8 @@ static void reader_stops_at_its_end_and_stays_bad(void **state)
     assert_int_equal(wire_get_u32(&r), 0x04030201);
     assert_int_equal(wire_reader_end(&r, "X", &err), 0); /* one byte more is a newer peer's */
     assert_int_equal(wire_get_u16(&r), 0);
-    assert_int_equal(wire_get_u8(&r), 0); /* though a byte is there: after an overrun nothing has a meaning */
+    /* Though a byte is there: after an overrun nothing has a meaning. */
+    assert_int_equal(wire_get_u8(&r), 0);
     wire_get_bytes(&r, bytes, sizeof bytes);
     assert_int_equal(bytes[0] | bytes[1] | bytes[2], 0);
     assert_int_equal(wire_reader_end(&r, "X", &err), -1);
@@ -151,8 +155,13 @@ static void blob_over_its_cap_is_refused(void **state)
 static void hello_is_heard_as_said(void **state)
 {
     struct wire_message in = {.tag = WIRE_HELLO,
-                              .hello = {.version_min = 1, .version_max = 3, .features_mandatory = 5, .features_optional = 6,
-                                        .role = WIRE_DATA, .host_name = "host-a", .stream_index = 7,
+                              .hello = {.version_min = 1,
+                                        .version_max = 3,
+                                        .features_mandatory = 5,
+                                        .features_optional = 6,
+                                        .role = WIRE_DATA,
+                                        .host_name = "host-a",
+                                        .stream_index = 7,
                                         .listen_address = "192.0.2.1:7001"}};
     struct wire_message out;
 
@@ -167,11 +176,18 @@ static void hello_is_heard_as_said(void **state)
 
 static struct wire_message typical_admit(void)
 {
-    struct wire_message m = {.tag = WIRE_ADMIT,
-                             .admit = {.params = {.name = "vm-1", .adapter = 2, .vram_bytes = 1ull << 32, .epoch = 4},
-                                       .page_bytes = 65536, .slot_bytes = 1u << 20, .streams = 4, .check_only = 1,
-                                       .verify = 1, .epoch = 5, .max_blackout_ns = 750000000,
-                                       .kmd = {"kmd-data", 8}, .umed = {"umed", 4}}};
+    struct wire_message m = {
+        .tag = WIRE_ADMIT,
+        .admit = {.params = {.name = "vm-1", .adapter = 2, .vram_bytes = 1ull << 32, .epoch = 4},
+                  .page_bytes = 65536,
+                  .slot_bytes = 1u << 20,
+                  .streams = 4,
+                  .check_only = 1,
+                  .verify = 1,
+                  .epoch = 5,
+                  .max_blackout_ns = 750000000,
+                  .kmd = {"kmd-data", 8},
+                  .umed = {"umed", 4}}};
 
     memset(m.admit.params.uuid, 0xaa, VF_UUID_BYTES);
     memset(m.admit.params.umed_class, 0xbb, 16);
@@ -218,7 +234,8 @@ static void largest_blobs_fit_into_admit_and_state(void **state)
         wire_writer_init(&w);
         assert_int_equal(wire_encode(&m, &w, &err), 0);
         assert_true(w.bytes + 8 <= wire_tag_cap(WIRE_ADMIT));
-        record = (struct wire_record){.tag = WIRE_ADMIT, .payload = w.data, .bytes = (uint32_t)w.bytes};
+        record =
+            (struct wire_record){.tag = WIRE_ADMIT, .payload = w.data, .bytes = (uint32_t)w.bytes};
         assert_int_equal(wire_decode(&record, &out, &err), more == 0 ? 0 : -1);
         assert_null(record.payload);
         wire_message_free(&out);
@@ -254,7 +271,8 @@ static void impossible_admits_are_refused(void **state)
 
 static void verdict_carries_every_reason(void **state)
 {
-    struct wire_message in = {.tag = WIRE_VERDICT, .verdict = {.code = VF_INCOMPATIBLE, .text = "no"}};
+    struct wire_message in = {.tag = WIRE_VERDICT,
+                              .verdict = {.code = VF_INCOMPATIBLE, .text = "no"}};
     struct wire_message out;
 
     for (unsigned i = 0; i < VF_MAX_REASONS; i++) {
@@ -273,7 +291,8 @@ static void verdict_carries_every_reason(void **state)
 
 static void state_and_ready_are_heard_as_said(void **state)
 {
-    struct wire_message in = {.tag = WIRE_STATE, .state = {.kmd = {"k", 1}, .msix = {"mm", 2}, .pages_total_sent = 9}};
+    struct wire_message in = {.tag = WIRE_STATE,
+                              .state = {.kmd = {"k", 1}, .msix = {"mm", 2}, .pages_total_sent = 9}};
     struct wire_message out;
 
     memset(in.state.root, 0x77, WIRE_ID_BYTES);
@@ -284,7 +303,8 @@ static void state_and_ready_are_heard_as_said(void **state)
     assert_memory_equal(out.state.root, in.state.root, WIRE_ID_BYTES);
     assert_int_equal(out.state.pages_total_sent, 9);
     wire_message_free(&out);
-    in = (struct wire_message){.tag = WIRE_READY, .ready = {.id.epoch = 3, .verify_ns = 4, .state_ns = 5}};
+    in = (struct wire_message){.tag = WIRE_READY,
+                               .ready = {.id.epoch = 3, .verify_ns = 4, .state_ns = 5}};
     memset(in.ready.id.job, 1, WIRE_ID_BYTES);
     memset(in.ready.id.uuid, 2, WIRE_ID_BYTES);
     memset(in.ready.root, 3, WIRE_ID_BYTES);
@@ -323,7 +343,8 @@ static void small_records_are_heard_as_said(void **state)
 static void pings_are_swallowed(void **state)
 {
     struct tp **ends = *state;
-    const struct wire_message ping = {.tag = WIRE_PING}, close_ = {.tag = WIRE_CLOSE, .close.first_run_ns = 1};
+    const struct wire_message ping = {.tag = WIRE_PING},
+                              close_ = {.tag = WIRE_CLOSE, .close.first_run_ns = 1};
     struct wire_message out;
     struct vf_error err;
 
@@ -374,7 +395,8 @@ static void length_over_the_cap_is_refused_for_every_tag(void **state)
 
 static void every_flipped_bit_of_a_record_is_refused(void **state)
 {
-    const struct wire_message in = {.tag = WIRE_COMMIT, .handoff = {.job = {1}, .uuid = {2}, .epoch = 3}};
+    const struct wire_message in = {.tag = WIRE_COMMIT,
+                                    .handoff = {.job = {1}, .uuid = {2}, .epoch = 3}};
     struct tp **ends = *state;
     struct wire_message out;
     struct vf_error err = VF_ERROR_INIT;
@@ -386,9 +408,10 @@ static void every_flipped_bit_of_a_record_is_refused(void **state)
         bytes[bit / 8] = (uint8_t)(bytes[bit / 8] ^ (1 << bit % 8));
         send_raw(ends[1], bytes, sizeof bytes);
         assert_int_equal(wire_hear(ends[0], &out, TP_NEVER, &err), -1);
-        if (bit < 8 * WIRE_HEADER_BYTES) { /* the header was refused before its payload: read it away */
+        if (bit < 8 * WIRE_HEADER_BYTES) { /* refused before its payload: read that away */
             assert_non_null(strstr(err.text, "not a record of this protocol"));
-            assert_int_equal(tp_recv(ends[0], bytes, sizeof bytes - WIRE_HEADER_BYTES, TP_NEVER, &err), 0);
+            assert_int_equal(
+                tp_recv(ends[0], bytes, sizeof bytes - WIRE_HEADER_BYTES, TP_NEVER, &err), 0);
         } else {
             assert_non_null(strstr(err.text, "COMMIT was damaged"));
         }
@@ -457,7 +480,8 @@ static void expect_names_what_came_instead(void **state)
 
 static void abort_never_reads_as_success(void **state)
 {
-    const struct wire_message in[2] = {{.tag = WIRE_ABORT, .abort.code = VF_OK}, {.tag = WIRE_ABORT, .abort.code = 99}};
+    const struct wire_message in[2] = {{.tag = WIRE_ABORT, .abort.code = VF_OK},
+                                       {.tag = WIRE_ABORT, .abort.code = 99}};
 
     for (int i = 0; i < 2; i++) {
         struct wire_message out;
@@ -491,7 +515,8 @@ static void hello_of_a_stranger_is_refused(void **state)
 
 static void versions_and_features_must_agree(void **state)
 {
-    struct wire_hello peer = {.version_min = 1, .version_max = 9, .features_mandatory = 1, .host_name = "b"};
+    struct wire_hello peer = {
+        .version_min = 1, .version_max = 9, .features_mandatory = 1, .host_name = "b"};
     struct vf_error err = VF_ERROR_INIT;
     uint16_t version = 0;
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Page frames: pages arrive packed and in order with zero pages left out, and whatever does not fit the geometry is refused. */
+/* Page frames: pages arrive packed and in order with zero pages left out, and whatever does not fit
+ * the geometry is refused. */
 #include "migrate/wire_internal.h"
 
 #include <pthread.h>
@@ -13,7 +14,8 @@
 
 #define PAGE 4096u
 
-static const struct wire_geometry geometry = {.page_bytes = PAGE, .pages_total = 5000, .slot_bytes = 1024 * PAGE};
+static const struct wire_geometry geometry = {
+    .page_bytes = PAGE, .pages_total = 5000, .slot_bytes = 1024 * PAGE};
 
 struct fixture {
     struct tp *ends[2];
@@ -56,7 +58,9 @@ static void *send_in(void *arg)
     struct fixture *f = arg;
     struct vf_error err;
 
-    return wire_send_frame(f->ends[0], &f->in, f->source, &geometry, NULL, TP_NEVER, &err) == 0 ? NULL : f;
+    if (wire_send_frame(f->ends[0], &f->in, f->source, &geometry, NULL, TP_NEVER, &err) != 0)
+        return f;
+    return NULL;
 }
 
 static int receive_out(struct fixture *f, struct vf_error *err)
@@ -121,7 +125,8 @@ static void full_and_scattered_frame_arrives(void **state)
 {
     struct fixture *f = *state;
 
-    for (uint32_t i = 0; i < WIRE_FRAME_PAGES; i++) /* every second place first: as many pieces as can be */
+    /* Every second place first: as many pieces as can be. */
+    for (uint32_t i = 0; i < WIRE_FRAME_PAGES; i++)
         assert_true(wire_frame_add(&f->in, i, i, false, i * 2 % 1024 + (i >= 512), PAGE));
     carry(f);
     for (uint32_t i = 0; i < WIRE_FRAME_PAGES; i++)
@@ -149,7 +154,8 @@ static void sent_counts_all_bytes_on_the_wire(void **state)
 
     (void)wire_frame_add(&f->in, 1, 1, false, 0, PAGE);
     (void)wire_frame_add(&f->in, 2, 1, true, 1, PAGE);
-    assert_int_equal(wire_send_frame(f->ends[0], &f->in, f->source, &geometry, &sent, TP_NEVER, &err), 0);
+    assert_int_equal(
+        wire_send_frame(f->ends[0], &f->in, f->source, &geometry, &sent, TP_NEVER, &err), 0);
     assert_int_equal(sent, WIRE_HEADER_BYTES + WIRE_FRAME_HEAD_BYTES + 2 * 16 + PAGE);
     data = malloc(sent);
     assert_non_null(data);
@@ -208,7 +214,8 @@ static void check_holds_every_number_against_the_geometry(void **state)
     assert_bad(frame, "bytes of payload");
     frame->payload_bytes = 2 * PAGE;
     assert_int_equal(wire_frame_check(frame, &geometry, &err), 0);
-    assert_int_equal(wire_frame_check(frame, &(struct wire_geometry){PAGE, 5000, PAGE}, &err), -1); /* smaller slots */
+    /* Smaller slots. */
+    assert_int_equal(wire_frame_check(frame, &(struct wire_geometry){PAGE, 5000, PAGE}, &err), -1);
 }
 
 static void place_outside_the_slot_is_never_read(void **state)
@@ -217,11 +224,13 @@ static void place_outside_the_slot_is_never_read(void **state)
     struct vf_error err = VF_ERROR_INIT;
 
     (void)wire_frame_add(&f->in, 1, 1, false, 1024, PAGE);
-    assert_int_equal(wire_send_frame(f->ends[0], &f->in, f->source, &geometry, NULL, TP_NEVER, &err), -1);
+    assert_int_equal(
+        wire_send_frame(f->ends[0], &f->in, f->source, &geometry, NULL, TP_NEVER, &err), -1);
     assert_non_null(strstr(err.text, "outside its slot"));
 }
 
-/* Head and lists carry a checksum, the payload is proven by its digests: only the former can be told here. */
+/* Head and lists carry a checksum, the payload is proven by its digests: only the former can be
+ * told here. */
 static void every_flipped_bit_of_head_and_lists_is_refused(void **state)
 {
     enum { META = WIRE_FRAME_HEAD_BYTES + 3 * 16, TOTAL = WIRE_HEADER_BYTES + META + 2 * PAGE };
@@ -236,13 +245,16 @@ static void every_flipped_bit_of_head_and_lists_is_refused(void **state)
         struct tp *ends[2];
         struct wire_header header;
 
-        assert_int_equal(wire_send_frame(f->ends[0], &f->in, f->source, &geometry, NULL, TP_NEVER, &err), 0);
+        assert_int_equal(
+            wire_send_frame(f->ends[0], &f->in, f->source, &geometry, NULL, TP_NEVER, &err), 0);
         assert_int_equal(tp_recv(f->ends[1], bytes, TOTAL, TP_NEVER, &err), 0);
-        bytes[WIRE_HEADER_BYTES + bit / 8] = (uint8_t)(bytes[WIRE_HEADER_BYTES + bit / 8] ^ (1 << bit % 8));
+        bytes[WIRE_HEADER_BYTES + bit / 8] =
+            (uint8_t)(bytes[WIRE_HEADER_BYTES + bit / 8] ^ (1 << bit % 8));
         assert_int_equal(tp_pipe(ends, &err), 0);
         assert_int_equal(tp_send(ends[0], &(struct iovec){bytes, TOTAL}, 1, TP_NEVER, &err), 0);
         assert_int_equal(wire_recv_header(ends[1], &header, TP_NEVER, &err), 0);
-        assert_int_equal(wire_recv_frame_head(ends[1], &header, &f->out, &geometry, TP_NEVER, &err), -1);
+        assert_int_equal(wire_recv_frame_head(ends[1], &header, &f->out, &geometry, TP_NEVER, &err),
+                         -1);
         assert_int_equal(f->out.count, 0);
         assert_non_null(strstr(err.text, "peer pipe:1"));
         tp_close(ends[0]);
@@ -265,9 +277,11 @@ static void forged_count_is_refused_before_its_lists_are_read(void **state)
         wire_header_encode(bytes, WIRE_PAGES, WIRE_MANDATORY, WIRE_FRAME_HEAD_BYTES);
         wire_store_u32(head + 48, counts[i]);
         wire_store_u64(head, XXH3_64bits(head + 8, WIRE_FRAME_HEAD_BYTES - 8));
-        assert_int_equal(tp_send(f->ends[0], &(struct iovec){bytes, sizeof bytes}, 1, TP_NEVER, &err), 0);
+        assert_int_equal(
+            tp_send(f->ends[0], &(struct iovec){bytes, sizeof bytes}, 1, TP_NEVER, &err), 0);
         assert_int_equal(wire_recv_header(f->ends[1], &header, TP_NEVER, &err), 0);
-        assert_int_equal(wire_recv_frame_head(f->ends[1], &header, &f->out, &geometry, TP_NEVER, &err), -1);
+        assert_int_equal(
+            wire_recv_frame_head(f->ends[1], &header, &f->out, &geometry, TP_NEVER, &err), -1);
         assert_non_null(strstr(err.text, "frame: "));
     }
 }
@@ -279,7 +293,8 @@ static void frame_on_a_control_stream_is_refused(void **state)
     struct wire_message out;
 
     (void)wire_frame_add(&f->in, 1, 11, false, 0, PAGE);
-    assert_int_equal(wire_send_frame(f->ends[0], &f->in, f->source, &geometry, NULL, TP_NEVER, &err), 0);
+    assert_int_equal(
+        wire_send_frame(f->ends[0], &f->in, f->source, &geometry, NULL, TP_NEVER, &err), 0);
     assert_int_equal(wire_hear(f->ends[1], &out, TP_NEVER, &err), -1);
     assert_non_null(strstr(err.text, "PAGES on a stream for control"));
 }

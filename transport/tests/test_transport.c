@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Streams: everything arrives in order however it is cut, and every way a peer can fail ends the wait with its reason. */
+/* Streams: everything arrives in order however it is cut, and every way a peer can fail ends the
+ * wait with its reason. */
 #include "base/size.h"
 #include "transport/transport.h"
 
@@ -225,7 +226,8 @@ static void *send_much(void *arg)
 {
     struct reader *writer = arg;
 
-    writer->rc = tp_send(writer->tp, &(struct iovec){writer->data, writer->bytes}, 1, TP_NEVER, &writer->err);
+    writer->rc = tp_send(writer->tp, &(struct iovec){writer->data, writer->bytes}, 1, TP_NEVER,
+                         &writer->err);
     return NULL;
 }
 
@@ -263,7 +265,7 @@ static void after_abort_every_call_fails_even_with_data_there(void **state)
     assert_int_equal(err.code, VF_CANCELLED);
     assert_int_equal(tp_wait_readable(ends[0], TP_NEVER, &err), -1);
     assert_int_equal(err.code, VF_CANCELLED);
-    assert_int_equal(tp_recv(ends[1], &byte, 1, TP_NEVER, &err), -1); /* and the peer learns of it */
+    assert_int_equal(tp_recv(ends[1], &byte, 1, TP_NEVER, &err), -1); /* the peer learns of it */
     assert_int_equal(err.code, VF_FAILED);
 }
 
@@ -328,8 +330,8 @@ static void refused_connection_names_the_address(void **state)
 
 static void malformed_addresses_are_usage_errors(void **state)
 {
-    static const char *const bad[] = {"", "host", ":7000", "host:", "host:65536", "host:-1", "host:70x",
-                                      "::1:7000", "[]:7", "host:7:8"};
+    static const char *const bad[] = {"",        "host",     ":7000",    "host:", "host:65536",
+                                      "host:-1", "host:70x", "::1:7000", "[]:7",  "host:7:8"};
     struct vf_error err = VF_ERROR_INIT;
     struct tp *tp;
 
@@ -346,8 +348,8 @@ static void loopback_is_recognised_strictly(void **state)
         const char *address;
         bool loopback;
     } cases[] = {
-        {"127.0.0.1:1", true}, {"127.9.9.9:1", true},         {"[::1]:1", true},
-        {"0.0.0.0:1", false},  {"192.0.2.1:1", false},        {"[::]:1", false},
+        {"127.0.0.1:1", true},  {"127.9.9.9:1", true},          {"[::1]:1", true},
+        {"0.0.0.0:1", false},   {"192.0.2.1:1", false},         {"[::]:1", false},
         {"128.0.0.1:1", false}, {"[::ffff:127.0.0.1]:1", true}, {"[::ffff:10.0.0.1]:1", false},
     };
     struct vf_error err = VF_ERROR_INIT;
