@@ -54,6 +54,21 @@ static void prepare(struct sg_context *x, uint64_t va, uint64_t bytes)
     sg_vram_prepare_write(vram, span.phys, span.bytes);
 }
 
+/* The same for a copy: no memory for what will be a hole there too. */
+static void prepare_copy(struct sg_context *x, uint64_t dst, uint64_t src, uint64_t bytes)
+{
+    struct sg_span from;
+    bool populated = true;
+
+    if (bytes < PREPARE_LEAST || !sg_translate(&x->space, src, sg_min(bytes, SG_STEP_BYTES), false, &from))
+        return;
+    if (!from.system) {
+        bytes = sg_min(bytes, sg_vram_run(&x->dev->vram, from.phys, from.bytes, &populated));
+    }
+    if (populated)
+        prepare(x, dst, bytes);
+}
+
 /* Zeros go a whole block a step where they can: giving memory back is cheap, and huge pages should go in one piece. */
 static enum sg_step fill_zero(struct sg_context *x, uint64_t dst, uint64_t at, uint64_t total)
 {
@@ -128,7 +143,7 @@ enum sg_step sg_step_copy(struct sg_context *x, const struct sg_cmd *cmd)
         return sg_fault(x, x->ip);
     if (at == total)
         return SG_STEP_DONE;
-    prepare(x, dst + at, total - at);
+    prepare_copy(x, dst + at, src + at, total - at);
     for (end = sg_min(total, at + SG_STEP_BYTES); at < end; at += from.bytes) {
         if (!sg_translate(&x->space, dst + at, end - at, true, &to) ||
             !sg_translate(&x->space, src + at, to.bytes, false, &from))

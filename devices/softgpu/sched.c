@@ -16,6 +16,7 @@
 
 #define NS_PER_S 1000000000ull
 #define LEND_WHOLE 1024u
+#define MAX_CREDIT_NS ((int64_t)(4 * SG_SLICE_NS)) /* a wake-up that came late is made good, within reason */
 
 uint64_t sg_now(void)
 {
@@ -141,8 +142,15 @@ static void give_slot(struct sg_engine *e, struct sg_queue *q)
 
     e->vtime = q->pass;
     if (lend && sg_paging_busy(e->dev)) {
-        still = stand_still(e, q, lend == LEND_WHOLE ? SG_SLICE_NS : sg_min(q->debt_ns, SG_SLICE_NS));
-        q->debt_ns -= sg_min(q->debt_ns, still);
+        int64_t owed = lend == LEND_WHOLE ? (int64_t)SG_SLICE_NS : q->debt_ns;
+
+        if (owed > 0)
+            still = stand_still(e, q, sg_min((uint64_t)owed, SG_SLICE_NS));
+        q->debt_ns -= (int64_t)still;
+        if (q->debt_ns < -MAX_CREDIT_NS)
+            q->debt_ns = -MAX_CREDIT_NS;
+        if (lend == LEND_WHOLE)
+            q->debt_ns = 0;
         vf->lent_ns += still;
         run = SG_SLICE_NS * (LEND_WHOLE - lend) / LEND_WHOLE;
     }
@@ -151,7 +159,7 @@ static void give_slot(struct sg_engine *e, struct sg_queue *q)
     if (run && runnable(q) && !e->dev->stop)
         used = run_queue(e, q, run);
     if (lend && lend < LEND_WHOLE && sg_paging_busy(e->dev)) /* owed for exactly what it ran, however soon it gave up */
-        q->debt_ns += used * lend / (LEND_WHOLE - lend);
+        q->debt_ns += (int64_t)(used * lend / (LEND_WHOLE - lend));
     q->pass += (still + used) * 1024 / vf->weight;
 }
 

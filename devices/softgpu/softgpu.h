@@ -209,7 +209,7 @@ struct sg_queue {
     _Atomic uint32_t status; /* SG_Q_*; written under the device lock */
     bool on_engine, halt_requested;
     uint64_t pass;    /* virtual time it has used: ns x 1024 / weight, compared by difference */
-    uint64_t debt_ns; /* time it still has to stand still for what it ran (LEND) */
+    int64_t debt_ns;  /* time it still has to stand still for what it ran (LEND); negative: it stood too long */
 };
 struct sg_engine {
     struct sg_device *dev;

@@ -142,20 +142,25 @@ void rig_set_word(struct rig *r, unsigned vf, uint64_t gpa, uint64_t value)
     rig_store(r, vf, gpa, &value, 8);
 }
 
-void rig_power(struct rig *r, unsigned vf)
+void rig_tables(struct rig *r, unsigned vf)
 {
     const uint64_t level2 = RIG_TABLES, level1 = RIG_TABLES + 0x1000;
 
+    rig_set_word(r, vf, level2, level1 | SG_PTE_VALID);
+    for (uint64_t at = 0; at < RIG_RESERVE; at += 2 * MIB)
+        rig_set_word(r, vf, level1 + at / (2 * MIB) * 8, at | SG_PTE_VALID | SG_PTE_WRITE | SG_PTE_LARGE);
+    rig_vf_write(r, vf, SG_VF_ROOT64, 8, level2);
+}
+
+void rig_power(struct rig *r, unsigned vf)
+{
     rig_pf_write(r, SG_VFC(vf, SG_VFC_MAP_CMD), 4, SG_MAP_CMD_CLEAR);
     rig_pf_write(r, SG_VFC(vf, SG_VFC_MAP_GPA64), 8, 0);
     rig_pf_write(r, SG_VFC(vf, SG_VFC_MAP_PHYS64), 8, vf * RIG_RESERVE);
     rig_pf_write(r, SG_VFC(vf, SG_VFC_MAP_BYTES64), 8, RIG_RESERVE);
     rig_pf_write(r, SG_VFC(vf, SG_VFC_MAP_CMD), 4, SG_MAP_CMD_ADD);
     assert_int_equal(rig_pf_read(r, SG_VFC(vf, SG_VFC_MAP_RESULT), 4), 0);
-    rig_set_word(r, vf, level2, level1 | SG_PTE_VALID);
-    for (uint64_t at = 0; at < RIG_RESERVE; at += 2 * MIB)
-        rig_set_word(r, vf, level1 + at / (2 * MIB) * 8, at | SG_PTE_VALID | SG_PTE_WRITE | SG_PTE_LARGE);
-    rig_vf_write(r, vf, SG_VF_ROOT64, 8, level2);
+    rig_tables(r, vf);
     rig_pf_write(r, SG_VFC(vf, SG_VFC_CTRL), 4, SG_VFC_CTRL_ENABLE);
 }
 

@@ -48,6 +48,8 @@ void rig_vf_write(struct rig *r, unsigned vf, uint64_t reg, unsigned width, uint
 
 /* Maps the reserve, writes identity tables of large pages, sets ROOT, and enables the VF. */
 void rig_power(struct rig *r, unsigned vf);
+/* Only the tables and ROOT. */
+void rig_tables(struct rig *r, unsigned vf);
 void rig_load(struct rig *r, unsigned vf, uint64_t gpa, void *to, uint64_t bytes);
 void rig_store(struct rig *r, unsigned vf, uint64_t gpa, const void *from, uint64_t bytes);
 uint64_t rig_word(struct rig *r, unsigned vf, uint64_t gpa);

@@ -148,7 +148,7 @@ static void check_stencil(struct rig *r, uint64_t w, uint64_t h, unsigned shift)
             n += cell(src, (int64_t)w, (int64_t)h, x, y + 1, u);
             n -= 4 * (int64_t)u;
             /* modulo 2^32 before the shift, as the manual says */
-            assert_int_equal(got[y * (int64_t)w + x], (int32_t)(uint32_t)(u + ((int32_t)(uint32_t)n >> shift)));
+            assert_int_equal(got[y * (int64_t)w + x], (int32_t)((uint32_t)u + (uint32_t)((int32_t)(uint32_t)n >> shift)));
         }
     free(src);
     free(got);
