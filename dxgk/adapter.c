@@ -105,6 +105,8 @@ int dxgk_adapter_start(struct dxgk *dxgk, uint32_t index, const struct dxgk_conf
 
 void dxgk_adapter_stop(struct dxgk_adapter *adapter)
 {
+    uint64_t leaked;
+
     if (adapter == NULL)
         return;
     dxgk_paging_stop(adapter);
@@ -113,7 +115,9 @@ void dxgk_adapter_stop(struct dxgk_adapter *adapter)
     dxgk_interrupts_stop(adapter);
     dxgk_ddi_remove_device(adapter);
     dxgk_callbacks_stop(adapter);
-    dxgk_image_put(adapter->image);
+    leaked = dxgk_image_put(adapter->image);
+    if (leaked != 0)
+        dxgk_report(adapter, "CAP-7", "the driver left %llu pool allocations behind at its unload", (unsigned long long)leaked);
     dxgk_device_close(adapter);
     dxgk_reserve_destroy(adapter->reserve);
     (void)pthread_mutex_destroy(&adapter->triage_lock);

@@ -237,7 +237,9 @@ static void bring_down(struct dxgk_partition *partition)
             log_error("%s: %s", partition->params.name, error.text);
     }
     if (partition->check.powered) {
-        if (dxgk_ddi_set_pause(partition, true, &error) != 0 || dxgk_ddi_set_power(partition, false, &error) != 0)
+        if (dxgk_ddi_set_pause(partition, true, &error) != 0)
+            log_error("%s: %s", partition->params.name, error.text);
+        if (dxgk_ddi_set_power(partition, false, &error) != 0)
             log_error("%s: %s", partition->params.name, error.text);
     }
     /* In D3 the VF stays stopped (VF-4); the next tenant finds no pause in effect. */

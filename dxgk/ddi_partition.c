@@ -227,22 +227,33 @@ int dxgk_ddi_set_power(struct dxgk_partition *partition, bool on, struct vf_erro
     return 0;
 }
 
-int dxgk_ddi_set_pause(struct dxgk_partition *partition, bool pause, struct vf_error *err)
+static NTSTATUS call_pause(struct dxgk_partition *partition, bool pause)
 {
     struct dxgk_adapter *adapter = partition->adapter;
     DXGKARG_SETVIRTUALFUNCTIONPAUSESTATE arg = {.vfIndex = partition->vf, .bPause = pause};
     struct dxgk_call call;
+
+    if (!dxgk_call_enter(&call, adapter, "DxgkDdiSetVirtualFunctionPauseState", PASSIVE_LEVEL))
+        return STATUS_INVALID_DEVICE_STATE;
+    return dxgk_call_leave(&call, adapter->ddi.DxgkDdiSetVirtualFunctionPauseState(adapter->hAdapter, &arg));
+}
+
+int dxgk_ddi_set_pause(struct dxgk_partition *partition, bool pause, struct vf_error *err)
+{
+    struct dxgk_adapter *adapter = partition->adapter;
     NTSTATUS status;
 
     if (partition->check.paused == pause)
         return 0;
     if (adapter->ddi.DxgkDdiSetVirtualFunctionPauseState == NULL)
         return vf_fail(err, VF_FAILED, "the driver cannot pause a VF (no DxgkDdiSetVirtualFunctionPauseState)");
-    if (!dxgk_call_enter(&call, adapter, "DxgkDdiSetVirtualFunctionPauseState", PASSIVE_LEVEL))
-        return wrong_level("DxgkDdiSetVirtualFunctionPauseState", err);
-    status = dxgk_call_leave(&call, adapter->ddi.DxgkDdiSetVirtualFunctionPauseState(adapter->hAdapter, &arg));
-    if (!NT_SUCCESS(status))
+    status = call_pause(partition, pause);
+    if (!NT_SUCCESS(status)) {
+        /* A pause that failed may have taken hold all the same: the VF must run on. */
+        if (pause && !NT_SUCCESS(call_pause(partition, false)))
+            dxgk_report(adapter, "VF-4", "VF %u can neither be paused nor be taken out of a pause", partition->vf);
         return vf_fail_status(err, VF_FAILED, status, "the driver cannot %s VF %u", pause ? "pause" : "resume", partition->vf);
+    }
     partition->check.paused = pause;
     return 0;
 }

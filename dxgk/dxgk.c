@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "dxgk/adapter.h"
 #include "dxgk/loader.h"
+#include "dxgk/nt/nt.h"
 #include "dxgk/partition.h"
 #include "dxgk/reserve.h"
 
@@ -18,6 +19,15 @@ static const char *driver_for(const struct dxgk_config *config, size_t device)
     if (config->driver_count == 0)
         return NULL;
     return config->drivers[device < config->driver_count ? device : config->driver_count - 1];
+}
+
+/* Any IRQL, a driver's spin lock may be held: told at once, no lock of ours taken. */
+static void driver_misuse(void *ctx, enum nt_misuse kind, const char *text)
+{
+    struct dxgk *dxgk = ctx;
+
+    log_error("driver misuse %d: %s", (int)kind, text);
+    dxgk_event(dxgk, "contract", "NT: %s", text);
 }
 
 static void stop_adapters(struct dxgk *dxgk)
@@ -39,11 +49,10 @@ int dxgk_open(const struct dxgk_config *config, struct dxgk **out, struct vf_err
     dxgk->config.event = config->event;
     dxgk->config.event_ctx = config->event_ctx;
     (void)pthread_mutex_init(&dxgk->lock, NULL);
+    nt_set_report(driver_misuse, dxgk); /* of all drivers of the process: the last host opened hears them */
     for (size_t i = 0; i < config->device_count; i++) {
         if (dxgk_adapter_start(dxgk, (uint32_t)i, config, config->devices[i], driver_for(config, i), &dxgk->adapters[i], err) != 0) {
-            stop_adapters(dxgk);
-            (void)pthread_mutex_destroy(&dxgk->lock);
-            free(dxgk);
+            dxgk_close(dxgk);
             return -1;
         }
         dxgk->adapter_count++;
@@ -75,6 +84,7 @@ void dxgk_close(struct dxgk *dxgk)
         return;
     close_partitions(dxgk);
     stop_adapters(dxgk);
+    nt_set_report(NULL, NULL);
     (void)pthread_mutex_destroy(&dxgk->lock);
     free(dxgk);
 }

@@ -8,6 +8,7 @@
 #include "dxgk/nt/nt.h"
 
 #include <dlfcn.h>
+#include <link.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -49,6 +50,16 @@ NTSTATUS DxgkInitialize(PDRIVER_OBJECT object, PUNICODE_STRING registry_path, PD
     image->ddi = *data;
     image->registered = true;
     return STATUS_SUCCESS;
+}
+
+/* For a driver that takes itself back in its Unload; the image goes right after. Exported to drivers. */
+NTSTATUS DxgkUnInitialize(PDRIVER_OBJECT object)
+{
+    for (const struct dxgk_image *image = images; image != NULL; image = image->next) {
+        if (&image->object == object)
+            return STATUS_SUCCESS;
+    }
+    return STATUS_INVALID_PARAMETER;
 }
 
 /* The slot that dxgk calls on every adapter and that is missing, or NULL. */
@@ -179,10 +190,49 @@ unlock:
     return result;
 }
 
-void dxgk_image_put(struct dxgk_image *image)
+struct text_range {
+    uintptr_t inside; /* in: an address of the image */
+    uintptr_t low, high;
+};
+
+static int find_text(struct dl_phdr_info *info, size_t size, void *ctx)
 {
+    struct text_range *range = ctx;
+    uintptr_t low = UINTPTR_MAX;
+    uintptr_t high = 0;
+
+    (void)size;
+    for (int i = 0; i < info->dlpi_phnum; i++) {
+        uintptr_t start = info->dlpi_addr + info->dlpi_phdr[i].p_vaddr;
+
+        if (info->dlpi_phdr[i].p_type != PT_LOAD)
+            continue;
+        low = start < low ? start : low;
+        high = start + info->dlpi_phdr[i].p_memsz > high ? start + info->dlpi_phdr[i].p_memsz : high;
+    }
+    if (range->inside < low || range->inside >= high)
+        return 0;
+    range->low = low;
+    range->high = high;
+    return 1;
+}
+
+/* A driver frees in Unload what it still holds; what it forgets would call back into nothing. */
+static uint64_t reclaim_pool(const struct dxgk_image *image)
+{
+    struct text_range range = {.inside = (uintptr_t)image->object.DriverInit};
+
+    if (dl_iterate_phdr(find_text, &range) == 0)
+        return 0;
+    return nt_pool_reclaim_from((const void *)range.low, (const void *)range.high);
+}
+
+uint64_t dxgk_image_put(struct dxgk_image *image)
+{
+    uint64_t leaked = 0;
+
     if (image == NULL)
-        return;
+        return 0;
     (void)pthread_mutex_lock(&images_lock);
     if (--image->refs == 0) {
         image->ddi.DxgkDdiUnload();
@@ -190,10 +240,12 @@ void dxgk_image_put(struct dxgk_image *image)
             log_error("driver %s breaks IRQL: DxgkDdiUnload returned above PASSIVE_LEVEL", image->path);
             (void)nt_irql_set(PASSIVE_LEVEL);
         }
+        leaked = reclaim_pool(image);
         (void)dlclose(image->handle);
         unlink_image(image);
     }
     (void)pthread_mutex_unlock(&images_lock);
+    return leaked;
 }
 
 const DRIVER_INITIALIZATION_DATA *dxgk_image_ddi(const struct dxgk_image *image)

@@ -165,6 +165,31 @@ void rig_wait(struct rig *rig, uint64_t id, uint64_t steps)
     }
 }
 
+void rig_unmask(struct rig *rig, uint64_t id)
+{
+    uint32_t unmasked = 0;
+    uint32_t data = 0x4021;
+
+    poke64(rig, id, SG_VF_BAR_REGS, SG_VF_MSIX_TABLE, 0xfee00000u);
+    poke(rig, id, SG_VF_BAR_REGS, SG_VF_MSIX_TABLE + 8, &data, sizeof data);
+    poke(rig, id, SG_VF_BAR_REGS, SG_VF_MSIX_TABLE + 12, &unmasked, sizeof unmasked);
+}
+
+void rig_wait_interrupts(struct rig *rig, uint64_t id, uint64_t count)
+{
+    uint64_t deadline = vf_now_ns() + WAIT_NS;
+    struct vf_error error = VF_ERROR_INIT;
+    struct vf_partition_info info = {0};
+
+    while (info.interrupts < count) {
+        if (dxgk_partition_info(rig->dxgk, id, &info, &error) != 0)
+            fail_msg("%s", error.text);
+        if (vf_now_ns() > deadline)
+            fail_msg("only %llu of %llu interrupts", (unsigned long long)info.interrupts, (unsigned long long)count);
+        (void)nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    }
+}
+
 uint64_t rig_digest(struct rig *rig, uint64_t id, uint64_t vram_bytes)
 {
     const uint64_t chunk = 1 << 20;

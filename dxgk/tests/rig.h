@@ -43,6 +43,10 @@ void rig_run(struct rig *rig, uint64_t id, uint64_t vram_bytes, uint64_t seed, u
 uint64_t rig_counter(struct rig *rig, uint64_t id);
 /* Waits until the counter reaches `steps`; the test fails when that takes half a minute. */
 void rig_wait(struct rig *rig, uint64_t id, uint64_t steps);
+/* The guest sets up MSI-X vector 0, which its program raises at its end. */
+void rig_unmask(struct rig *rig, uint64_t id);
+/* Waits until the partition got `count` messages. */
+void rig_wait_interrupts(struct rig *rig, uint64_t id, uint64_t count);
 /* A hash of the whole VRAM as the guest sees it. */
 uint64_t rig_digest(struct rig *rig, uint64_t id, uint64_t vram_bytes);
 

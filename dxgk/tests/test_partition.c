@@ -304,8 +304,8 @@ static void move_mutable(struct move *move)
     blob_free(&msix);
 }
 
-/* Moves the partition to adapter 1 and returns the target's id; the source is removed. */
-static uint64_t move_all(struct rig *rig, uint64_t source, uint64_t bytes)
+/* Moves the partition to adapter 1 while it works on `steps`, and returns the target's id; the source is removed. */
+static uint64_t move_all(struct rig *rig, uint64_t source, uint64_t bytes, uint64_t steps)
 {
     struct move move = {.rig = rig, .source = source, .bytes = bytes};
     struct vf_partition_params params;
@@ -334,6 +334,7 @@ static uint64_t move_all(struct rig *rig, uint64_t source, uint64_t bytes)
     must(dxgk_partition_pause(dxgk, source, &error), &error);
     (void)move_round(&move);
     assert_int_equal(move_round(&move), 0);
+    assert_true(rig_counter(rig, source) < steps); /* it was moved in its work, not after it */
     assert_int_equal(rig_digest(rig, source, bytes), rig_digest(rig, move.target, bytes));
     move_mutable(&move);
     lane_close(&move.out);
@@ -364,8 +365,10 @@ static void moved_ends_like_unmoved(const char *const *devices, uint64_t steps)
     goes = rig_create(&rig, "goes", 0, 32, false);
     rig_run(&rig, goes, 32 * MIB, 11, steps);
     rig_wait(&rig, goes, steps / 1000);
-    goes = move_all(&rig, goes, 32 * MIB);
+    rig_unmask(&rig, goes);
+    goes = move_all(&rig, goes, 32 * MIB, steps);
     rig_wait(&rig, goes, steps);
+    rig_wait_interrupts(&rig, goes, 1); /* the table moved along: its last command's message arrives here */
     assert_int_equal(rig_digest(&rig, goes, 32 * MIB), expected);
     rig_close(&rig);
 }
