@@ -40,7 +40,7 @@ static ULONG64 sgk_bits_get(const UCHAR *bits, ULONG64 at, ULONG count)
         return word;
     }
     for (ULONG i = 0; i < count; i++)
-        word |= (ULONG64)(bits[(at + i) >> 3] >> ((at + i) & 7) & 1u) << i;
+        word |= ((ULONG64)bits[(at + i) >> 3] >> ((at + i) & 7) & 1u) << i;
     return word;
 }
 
