@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Transfer channels: slots of shared memory that the paging engine fills from a partition's reserve and empties into it. Each slot
- * has its own window and table of entries, made once, so that a submission only writes addresses (SRC-4, TGT-3).
+ * Transfer channels: slots of shared memory that the paging engine fills from a partition's reserve
+ * and empties into it. Each slot has its own window and table of entries, made once, so that a
+ * submission only writes addresses (SRC-4, TGT-3).
  */
 #define LOG_ROOM "dxgk"
 #include "dxgk/channel.h"
@@ -15,29 +16,30 @@
 struct slot {
     struct dxgk_paging_work work; /* first: complete() gets from it to the slot */
     struct dxgk_channel *channel;
-    struct dxgk_window window;    /* the VRAM side */
+    struct dxgk_window window; /* the VRAM side */
     DXGK_PTE *entries;
     uint64_t cookie;
-    bool busy;                    /* guarded by channel->lock */
-    bool writes;                  /* counted in partition->writes */
+    bool busy;   /* guarded by channel->lock */
+    bool writes; /* counted in partition->writes */
 };
 
 struct dxgk_channel {
     struct dxgk_partition *partition; /* counted reference */
     struct dxgk_channel_config config;
-    struct dxgk_dma memory;           /* the slots */
-    struct dxgk_window system;        /* maps all of memory */
-    uint64_t *first_page;             /* of each range, and the sum behind the last */
+    struct dxgk_dma memory;    /* the slots */
+    struct dxgk_window system; /* maps all of memory */
+    uint64_t *first_page;      /* of each range, and the sum behind the last */
     struct slot *slots;
 
-    pthread_mutex_t lock;             /* guards busy of all slots and in_flight */
-    pthread_cond_t idle;              /* in_flight fell to 0 */
+    pthread_mutex_t lock; /* guards busy of all slots and in_flight */
+    pthread_cond_t idle;  /* in_flight fell to 0 */
     uint32_t in_flight;
 };
 
 /* ---- pages to entries ---- */
 
-/* The range that holds `page`; `hint` is tried first: page lists mostly rise. page < first_page[range_count]. */
+/* The range that holds `page`; `hint` is tried first: page lists mostly rise. page <
+ * first_page[range_count]. */
 static uint32_t find_range(const struct dxgk_channel *channel, uint64_t page, uint32_t hint)
 {
     uint32_t low = 0, high = channel->partition->range_count;
@@ -56,8 +58,8 @@ static uint32_t find_range(const struct dxgk_channel *channel, uint64_t page, ui
 }
 
 /* Every index is checked before it addresses anything: page lists come from a peer. */
-static int fill_entries(struct dxgk_channel *channel, struct slot *slot, const uint64_t *pages, uint32_t count, bool writable,
-                        struct vf_error *err)
+static int fill_entries(struct dxgk_channel *channel, struct slot *slot, const uint64_t *pages,
+                        uint32_t count, bool writable, struct vf_error *err)
 {
     const struct dxgk_partition *partition = channel->partition;
     uint64_t total = channel->first_page[partition->range_count];
@@ -70,10 +72,11 @@ static int fill_entries(struct dxgk_channel *channel, struct slot *slot, const u
     model.Segment = partition->segment & 31u;
     for (uint32_t i = 0; i < count; i++) {
         if (pages[i] >= total)
-            return vf_fail(err, VF_FAILED, "transfer: page %llu is not in a reserve of %llu pages", (unsigned long long)pages[i],
-                           (unsigned long long)total);
+            return vf_fail(err, VF_FAILED, "transfer: page %llu is not in a reserve of %llu pages",
+                           (unsigned long long)pages[i], (unsigned long long)total);
         range = find_range(channel, pages[i], range);
-        uint64_t number = (partition->ranges[range].SegmentOffset >> 12) + (pages[i] - channel->first_page[range]) * per_page;
+        uint64_t number = (partition->ranges[range].SegmentOffset >> 12) +
+                          (pages[i] - channel->first_page[range]) * per_page;
         for (uint64_t k = 0; k < per_page; k++, entry++) {
             *entry = model;
             entry->PageAddress = number + k;
@@ -114,7 +117,8 @@ static int claim_slot(struct dxgk_channel *channel, struct slot *slot, struct vf
     }
     (void)pthread_mutex_unlock(&channel->lock);
     if (busy)
-        return vf_fail(err, VF_FAILED, "transfer: slot %u is busy; wait for its completion", (unsigned)(slot - channel->slots));
+        return vf_fail(err, VF_FAILED, "transfer: slot %u is busy; wait for its completion",
+                       (unsigned)(slot - channel->slots));
     return 0;
 }
 
@@ -127,14 +131,16 @@ static void release_slot(struct dxgk_channel *channel, struct slot *slot)
     (void)pthread_mutex_unlock(&channel->lock);
 }
 
-/* Writes into VRAM are counted under the lock that End takes, so that none starts once the state has moved on (TGT-3, TGT-4). */
+/* Writes into VRAM are counted under the lock that End takes, so that none starts once the state
+ * has moved on (TGT-3, TGT-4). */
 static int admit_write(struct dxgk_partition *partition, struct vf_error *err)
 {
     int rc = 0;
 
     (void)pthread_mutex_lock(&partition->lock);
     if (vf_fsm_get(&partition->fsm) != VF_PARTITION_INCOMING)
-        rc = vf_fail(err, VF_FAILED, "transfer: pages go into an incoming partition only; this one is %s",
+        rc = vf_fail(err, VF_FAILED,
+                     "transfer: pages go into an incoming partition only; this one is %s",
                      vf_fsm_name(&partition->fsm));
     else
         (void)atomic_fetch_add(&partition->writes, 1);
@@ -154,8 +160,9 @@ static enum dxgk_paging_op paging_op(enum dxgk_transfer op)
     }
 }
 
-int dxgk_channel_submit(struct dxgk_channel *channel, enum dxgk_transfer op, uint32_t slot_index, const uint64_t *pages,
-                        uint32_t count, uint64_t cookie, struct vf_error *err)
+int dxgk_channel_submit(struct dxgk_channel *channel, enum dxgk_transfer op, uint32_t slot_index,
+                        const uint64_t *pages, uint32_t count, uint64_t cookie,
+                        struct vf_error *err)
 {
     if (op != DXGK_GATHER && op != DXGK_SCATTER && op != DXGK_ZERO)
         return vf_fail(err, VF_FAILED, "transfer: operation %d is unknown", (int)op);
@@ -163,7 +170,8 @@ int dxgk_channel_submit(struct dxgk_channel *channel, enum dxgk_transfer op, uin
         return vf_fail(err, VF_FAILED, "transfer: there is no slot %u", slot_index);
     if (count == 0 || count > channel->config.slot_bytes / channel->partition->page_bytes)
         return vf_fail(err, VF_FAILED, "transfer: %u pages; a slot takes 1 to %llu", count,
-                       (unsigned long long)(channel->config.slot_bytes / channel->partition->page_bytes));
+                       (unsigned long long)(channel->config.slot_bytes /
+                                            channel->partition->page_bytes));
     struct slot *slot = &channel->slots[slot_index];
     bool writes = op != DXGK_GATHER;
     if (claim_slot(channel, slot, err) != 0)
@@ -187,16 +195,19 @@ int dxgk_channel_submit(struct dxgk_channel *channel, enum dxgk_transfer op, uin
 
 /* ---- open and close ---- */
 
-static int check_config(const struct dxgk_partition *partition, const struct dxgk_channel_config *config, struct vf_error *err)
+static int check_config(const struct dxgk_partition *partition,
+                        const struct dxgk_channel_config *config, struct vf_error *err)
 {
     if (partition->adapter->paging == NULL)
-        return vf_fail(err, VF_FAILED, "the adapter has no paging path: %s", partition->adapter->mmu.why_not);
+        return vf_fail(err, VF_FAILED, "the adapter has no paging path: %s",
+                       partition->adapter->mmu.why_not);
     if (config->done == NULL || config->slots == 0 || config->slots > DXGK_MAX_SLOTS)
         return vf_fail(err, VF_FAILED, "%u slots; 1 to %u can be", config->slots, DXGK_MAX_SLOTS);
-    if (config->slot_bytes == 0 || config->slot_bytes > DXGK_MAX_SLOT_BYTES || config->slot_bytes % 4096 != 0 ||
-        config->slot_bytes % partition->page_bytes != 0)
+    if (config->slot_bytes == 0 || config->slot_bytes > DXGK_MAX_SLOT_BYTES ||
+        config->slot_bytes % 4096 != 0 || config->slot_bytes % partition->page_bytes != 0)
         return vf_fail(err, VF_FAILED, "slots of %llu bytes; multiples of %llu up to %llu can be",
-                       (unsigned long long)config->slot_bytes, (unsigned long long)partition->page_bytes,
+                       (unsigned long long)config->slot_bytes,
+                       (unsigned long long)partition->page_bytes,
                        (unsigned long long)DXGK_MAX_SLOT_BYTES);
     return 0;
 }
@@ -215,7 +226,8 @@ static int make_slot(struct dxgk_channel *channel, uint32_t index, struct vf_err
     slot->work.system_offset = index * channel->config.slot_bytes;
     slot->work.entries = slot->entries;
     slot->work.complete = slot_done;
-    return dxgk_paging_window_open(channel->partition->adapter->paging, channel->config.slot_bytes, &slot->window, err);
+    return dxgk_paging_window_open(channel->partition->adapter->paging, channel->config.slot_bytes,
+                                   &slot->window, err);
 }
 
 static void release_channel(struct dxgk_channel *channel)
@@ -235,8 +247,8 @@ static void release_channel(struct dxgk_channel *channel)
     free(channel);
 }
 
-static int make_channel(struct dxgk_partition *partition, const struct dxgk_channel_config *config, struct dxgk_channel **out,
-                        struct vf_error *err)
+static int make_channel(struct dxgk_partition *partition, const struct dxgk_channel_config *config,
+                        struct dxgk_channel **out, struct vf_error *err)
 {
     struct dxgk_channel *channel = calloc(1, sizeof *channel);
     struct dxgk_paging *paging = partition->adapter->paging;
@@ -254,8 +266,10 @@ static int make_channel(struct dxgk_partition *partition, const struct dxgk_chan
         goto fail;
     }
     for (uint32_t i = 0; i < partition->range_count; i++)
-        channel->first_page[i + 1] = channel->first_page[i] + partition->ranges[i].SizeInBytes / partition->page_bytes;
-    if (dxgk_dma_alloc(dxgk_paging_space(paging), "vferry-slots", config->slots * config->slot_bytes, &channel->memory, err) != 0 ||
+        channel->first_page[i + 1] = channel->first_page[i] +
+                                     partition->ranges[i].SizeInBytes / partition->page_bytes;
+    if (dxgk_dma_alloc(dxgk_paging_space(paging), "vferry-slots",
+                       config->slots * config->slot_bytes, &channel->memory, err) != 0 ||
         dxgk_paging_window_open(paging, channel->memory.bytes, &channel->system, err) != 0 ||
         dxgk_paging_window_map_dma(paging, &channel->system, &channel->memory, err) != 0)
         goto fail;
@@ -269,8 +283,8 @@ fail:
     return -1;
 }
 
-int dxgk_channel_open(struct dxgk *dxgk, uint64_t id, const struct dxgk_channel_config *config, struct dxgk_channel **out,
-                      int *memfd, struct vf_error *err)
+int dxgk_channel_open(struct dxgk *dxgk, uint64_t id, const struct dxgk_channel_config *config,
+                      struct dxgk_channel **out, int *memfd, struct vf_error *err)
 {
     struct dxgk_partition *partition = dxgk_partition_get(dxgk, id, err);
 
@@ -283,7 +297,8 @@ int dxgk_channel_open(struct dxgk *dxgk, uint64_t id, const struct dxgk_channel_
         (void)vf_fail(err, VF_FAILED, "the partition is %s", vf_fsm_name(&partition->fsm));
     else if (partition->channels >= DXGK_MAX_CHANNELS)
         (void)vf_fail(err, VF_FAILED, "%u are open already; close one first", partition->channels);
-    else if (check_config(partition, config, err) == 0 && make_channel(partition, config, out, err) == 0)
+    else if (check_config(partition, config, err) == 0 &&
+             make_channel(partition, config, out, err) == 0)
         rc = 0;
     if (rc == 0)
         partition->channels++;

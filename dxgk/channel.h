@@ -5,7 +5,7 @@
 
 #include "dxgk/internal.h"
 
-#define DXGK_MAX_CHANNELS 16u       /* open at once on one partition */
+#define DXGK_MAX_CHANNELS 16u /* open at once on one partition */
 #define DXGK_MAX_SLOTS 64u
 #define DXGK_MAX_SLOT_BYTES (4ull << 20)
 

@@ -24,7 +24,8 @@ struct dxgk_interrupts {
     int pf_fd[DXGK_PF_VECTORS];
     pthread_t thread, dpc_thread;
 
-    /* The interrupt lock: what Windows holds at DIRQL while the interrupt routine or a synchronised routine runs. */
+    /* The interrupt lock: what Windows holds at DIRQL while the interrupt routine or a synchronised
+     * routine runs. */
     pthread_mutex_t lock;
     struct dxgk_paging *paging; /* guarded by lock */
     uint64_t disowned;          /* the message thread's alone */
@@ -32,8 +33,9 @@ struct dxgk_interrupts {
     /* Held while sources fire, so that a removed one never does. */
     pthread_mutex_t sources_lock;
 
-    pthread_mutex_t dpc_lock; /* guards what follows; may be taken under `lock`, never the other way round */
-    pthread_cond_t dpc_cond;  /* queued, stopping, or the DPC went idle */
+    /* Guards what follows; may be taken under `lock`, never the other way round. */
+    pthread_mutex_t dpc_lock;
+    pthread_cond_t dpc_cond; /* queued, stopping, or the DPC went idle */
     bool dpc_queued, dpc_running, stopping;
 };
 
@@ -56,13 +58,16 @@ static void run_interrupt_routine(struct dxgk_interrupts *irq, uint32_t message)
     if (ours) {
         irq->disowned = 0;
     } else if (++irq->disowned == STORM) {
-        dxgk_event(adapter->dxgk, "interrupt-storm", "adapter %u: %u interrupts in a row that its driver does not know; "
-                   "look at the driver's interrupt routine", adapter->index, STORM);
+        dxgk_event(adapter->dxgk, "interrupt-storm",
+                   "adapter %u: %u interrupts in a row that its driver does not know; "
+                   "look at the driver's interrupt routine",
+                   adapter->index, STORM);
     }
 }
 
-/* Handles what is signalled now; true when it is time to stop. Asking epoll again under the lock leaves no stale pointer:
- * a removed source is out of the set before its owner gets the lock back. */
+/* Handles what is signalled now; true when it is time to stop. Asking epoll again under the lock
+ * leaves no stale pointer: a removed source is out of the set before its owner gets the lock back.
+ */
 static bool take_events(struct dxgk_interrupts *irq)
 {
     struct epoll_event events[32];
@@ -77,7 +82,8 @@ static bool take_events(struct dxgk_interrupts *irq)
 
         if (source == NULL) {
             stop = true;
-        } else if ((void *)source >= (void *)irq->pf_fd && (void *)source < (void *)(irq->pf_fd + DXGK_PF_VECTORS)) {
+        } else if ((void *)source >= (void *)irq->pf_fd &&
+                   (void *)source < (void *)(irq->pf_fd + DXGK_PF_VECTORS)) {
             int *fd = (int *)(void *)source;
 
             if (read(*fd, &messages, sizeof messages) == (ssize_t)sizeof messages)
@@ -114,7 +120,8 @@ static void run_dpc_routine(struct dxgk_adapter *adapter)
     struct dxgk_call call;
     KIRQL before = nt_irql_set(DISPATCH_LEVEL);
 
-    if (adapter->ddi.DxgkDdiDpcRoutine != NULL && dxgk_call_enter(&call, adapter, "DxgkDdiDpcRoutine", DISPATCH_LEVEL)) {
+    if (adapter->ddi.DxgkDdiDpcRoutine != NULL &&
+        dxgk_call_enter(&call, adapter, "DxgkDdiDpcRoutine", DISPATCH_LEVEL)) {
         adapter->ddi.DxgkDdiDpcRoutine(adapter->hAdapter);
         (void)dxgk_call_leave(&call, STATUS_SUCCESS);
     }
@@ -169,7 +176,8 @@ static int open_fds(struct dxgk_interrupts *irq, struct vf_error *err)
             return vf_fail_errno(err, VF_FAILED, errno, "interrupts");
         int rc = adapter->ops->pf_irq(adapter->dev, vector, irq->pf_fd[vector]);
         if (rc != 0)
-            return vf_fail_errno(err, VF_FAILED, -rc, "interrupts: the device has no vector %u", vector);
+            return vf_fail_errno(err, VF_FAILED, -rc, "interrupts: the device has no vector %u",
+                                 vector);
     }
     return 0;
 }
@@ -217,7 +225,8 @@ int dxgk_interrupts_start(struct dxgk_adapter *adapter, struct vf_error *err)
     (void)pthread_cond_init(&irq->dpc_cond, NULL);
     if (open_fds(irq, err) != 0)
         goto fail;
-    /* Before the threads: the first thing an interrupt routine does may be a callback that looks here. */
+    /* Before the threads: the first thing an interrupt routine does may be a callback that looks
+     * here. */
     adapter->interrupts = irq;
     int rc = pthread_create(&irq->dpc_thread, NULL, dpc_thread, irq);
     if (rc != 0) {
@@ -252,7 +261,8 @@ void dxgk_interrupts_stop(struct dxgk_adapter *adapter)
     release(irq);
 }
 
-int dxgk_interrupts_add(struct dxgk_adapter *adapter, struct dxgk_irq_source *source, struct vf_error *err)
+int dxgk_interrupts_add(struct dxgk_adapter *adapter, struct dxgk_irq_source *source,
+                        struct vf_error *err)
 {
     if (watch(adapter->interrupts, source->fd, source) != 0)
         return vf_fail_errno(err, VF_FAILED, errno, "interrupts: message source");
@@ -294,10 +304,13 @@ void dxgk_cb_notify_interrupt(HANDLE handle, const DXGKARGCB_NOTIFY_INTERRUPT_DA
     if (adapter == NULL || data == NULL || adapter->interrupts == NULL)
         return;
     if (nt_irql() < DEVICE_LEVEL) {
-        dxgk_report(adapter, "PAG-3", "DxgkCbNotifyInterrupt at IRQL %u, outside the interrupt lock: ignored", nt_irql());
+        dxgk_report(adapter, "PAG-3",
+                    "DxgkCbNotifyInterrupt at IRQL %u, outside the interrupt lock: ignored",
+                    nt_irql());
         return;
     }
-    struct dxgk_paging *paging = adapter->interrupts->paging; /* this thread holds the interrupt lock */
+    /* At this level the thread holds the interrupt lock. */
+    struct dxgk_paging *paging = adapter->interrupts->paging;
     if (paging == NULL)
         return;
     switch (data->InterruptType) {
@@ -308,10 +321,12 @@ void dxgk_cb_notify_interrupt(HANDLE handle, const DXGKARGCB_NOTIFY_INTERRUPT_DA
         dxgk_paging_note_fault(paging, data->DmaFaulted.FaultedFenceId, data->DmaFaulted.Status);
         break;
     case DXGK_INTERRUPT_DMA_PAGE_FAULTED:
-        dxgk_paging_note_fault(paging, data->DmaPageFaulted.FaultedFenceId, STATUS_ACCESS_VIOLATION);
+        dxgk_paging_note_fault(paging, data->DmaPageFaulted.FaultedFenceId,
+                               STATUS_ACCESS_VIOLATION);
         break;
     default:
-        log_debug("adapter %u: interrupt of type %u is nothing to paging", adapter->index, (unsigned)data->InterruptType);
+        log_debug("adapter %u: interrupt of type %u is nothing to paging", adapter->index,
+                  (unsigned)data->InterruptType);
         break;
     }
 }
@@ -340,7 +355,8 @@ void dxgk_cb_notify_dpc(HANDLE handle)
         return;
     struct dxgk_interrupts *irq = adapter->interrupts;
     if (nt_irql() != DISPATCH_LEVEL || !pthread_equal(pthread_self(), irq->dpc_thread)) {
-        dxgk_report(adapter, "PAG-3", "DxgkCbNotifyDpc outside the DPC routine (IRQL %u): ignored", nt_irql());
+        dxgk_report(adapter, "PAG-3", "DxgkCbNotifyDpc outside the DPC routine (IRQL %u): ignored",
+                    nt_irql());
         return;
     }
     (void)pthread_mutex_lock(&irq->lock);
@@ -350,12 +366,13 @@ void dxgk_cb_notify_dpc(HANDLE handle)
         dxgk_paging_dpc(paging);
 }
 
-NTSTATUS dxgk_cb_synchronize_execution(HANDLE handle, PKSYNCHRONIZE_ROUTINE routine, PVOID context, ULONG message,
-                                       BOOLEAN *result)
+NTSTATUS dxgk_cb_synchronize_execution(HANDLE handle, PKSYNCHRONIZE_ROUTINE routine, PVOID context,
+                                       ULONG message, BOOLEAN *result)
 {
     struct dxgk_adapter *adapter = dxgk_adapter_from_context(handle);
 
-    if (adapter == NULL || routine == NULL || result == NULL || adapter->interrupts == NULL || message >= DXGK_PF_VECTORS)
+    if (adapter == NULL || routine == NULL || result == NULL || adapter->interrupts == NULL ||
+        message >= DXGK_PF_VECTORS)
         return STATUS_INVALID_PARAMETER;
     if (nt_irql() > DISPATCH_LEVEL) {
         /* The lock is not recursive: on Windows this is where the machine would hang. */

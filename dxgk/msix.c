@@ -18,7 +18,8 @@
 #define CONTROL_MASKED 1u
 #define BLOB_MAGIC 0x584d4656u /* "VFMX" */
 #define BLOB_VERSION 1u
-/* Where this host's messages go: unique for one vector of one device, which is all that a route is looked up by. */
+/* Where this host's messages go: unique for one vector of one device, which is all that a route is
+ * looked up by. */
 #define HOST_ADDRESS(vf) (0xfee00000ull + ((uint64_t)(vf) << 12))
 #define HOST_DATA(vector) (0x4000u + (vector))
 
@@ -41,7 +42,7 @@ struct blob_header {
 struct vector {
     struct dxgk_irq_source source; /* first; fd -1 until the vector is first used */
     struct dxgk_partition *partition;
-    struct entry guest;            /* guarded by msix->lock */
+    struct entry guest; /* guarded by msix->lock */
 };
 
 struct dxgk_msix {
@@ -81,7 +82,8 @@ static int open_route(struct dxgk_msix *msix, struct vector *vector, struct vf_e
     vector->source.fire = fire;
     if (dxgk_interrupts_add(adapter, &vector->source, err) != 0)
         goto fail;
-    int rc = adapter->ops->msi_route(adapter->dev, HOST_ADDRESS(partition->vf), HOST_DATA(number), fd);
+    int rc = adapter->ops->msi_route(adapter->dev, HOST_ADDRESS(partition->vf), HOST_DATA(number),
+                                     fd);
     if (rc == 0)
         return 0;
     (void)vf_fail_errno(err, VF_FAILED, -rc, "interrupt vector %u: no route", number);
@@ -98,34 +100,41 @@ static void close_route(struct dxgk_msix *msix, struct vector *vector)
 
     if (vector->source.fd < 0)
         return;
-    (void)adapter->ops->msi_route(adapter->dev, HOST_ADDRESS(vector->partition->vf), HOST_DATA(number_of(msix, vector)), -1);
+    (void)adapter->ops->msi_route(adapter->dev, HOST_ADDRESS(vector->partition->vf),
+                                  HOST_DATA(number_of(msix, vector)), -1);
     dxgk_interrupts_remove(adapter, &vector->source);
     (void)close(vector->source.fd);
     vector->source.fd = -1;
 }
 
-/* Makes hardware hold what `guest` says, with this host's address and data in place of the guest's (INT-2). */
-static int write_hardware(struct dxgk_msix *msix, struct vector *vector, const struct entry *guest, struct vf_error *err)
+/* Makes hardware hold what `guest` says, with this host's address and data in place of the guest's
+ * (INT-2). */
+static int write_hardware(struct dxgk_msix *msix, struct vector *vector, const struct entry *guest,
+                          struct vf_error *err)
 {
     struct dxgk_partition *partition = vector->partition;
     uint32_t number = number_of(msix, vector);
-    DXGK_INTERRUPT_TABLE_ENTRY host = {HOST_ADDRESS(partition->vf), HOST_DATA(number), guest->control};
+    DXGK_INTERRUPT_TABLE_ENTRY host = {HOST_ADDRESS(partition->vf), HOST_DATA(number),
+                                       guest->control};
 
     if (open_route(msix, vector, err) != 0)
         return -1;
-    return dxgk_ddi_write_virtualized_interrupt(partition->adapter, partition->vf, (uint16_t)number, &host, err);
+    return dxgk_ddi_write_virtualized_interrupt(partition->adapter, partition->vf, (uint16_t)number,
+                                                &host, err);
 }
 
 /* ---- life ---- */
 
-/* Vectors of the VF by its MSI-X capability; 0 when it has none. The list is the device's word: its length is bounded. */
+/* Vectors of the VF by its MSI-X capability; 0 when it has none. The list is the device's word: its
+ * length is bounded. */
 static int vector_count(struct dxgk_partition *partition, uint32_t *count, struct vf_error *err)
 {
     uint16_t status = 0, control = 0;
     uint8_t at = 0;
 
     *count = 0;
-    if (dxgk_ddi_read_config(partition, 0x06, &status, 2, err) != 0 || dxgk_ddi_read_config(partition, 0x34, &at, 1, err) != 0)
+    if (dxgk_ddi_read_config(partition, 0x06, &status, 2, err) != 0 ||
+        dxgk_ddi_read_config(partition, 0x34, &at, 1, err) != 0)
         return -1;
     if ((status & 0x10u) == 0)
         return 0;
@@ -153,15 +162,19 @@ int dxgk_msix_create(struct dxgk_partition *partition, struct vf_error *err)
     if (vector_count(partition, &count, err) != 0)
         return vf_context(err, "MSI-X");
     if (count > VF_MAX_VECTORS || (uint64_t)count * ENTRY_BYTES > partition->msix_bytes)
-        return vf_fail(err, VF_FAILED, "MSI-X: the VF has %u vectors in %llu intercepted bytes; up to %u are supported", count,
-                       (unsigned long long)partition->msix_bytes, VF_MAX_VECTORS);
+        return vf_fail(
+            err, VF_FAILED,
+            "MSI-X: the VF has %u vectors in %llu intercepted bytes; up to %u are supported", count,
+            (unsigned long long)partition->msix_bytes, VF_MAX_VECTORS);
     struct dxgk_msix *msix = calloc(1, sizeof *msix + count * sizeof msix->vectors[0]);
     if (msix == NULL)
         return vf_fail(err, VF_FAILED, "MSI-X: out of memory");
     (void)pthread_mutex_init(&msix->lock, NULL);
     msix->count = count;
     for (uint32_t i = 0; i < count; i++)
-        msix->vectors[i] = (struct vector){.source = {.fd = -1}, .partition = partition, .guest = reset_entry};
+        msix->vectors[i] = (struct vector){.source = {.fd = -1},
+                                           .partition = partition,
+                                           .guest = reset_entry};
     partition->msix = msix;
     return 0;
 }
@@ -198,18 +211,21 @@ int dxgk_msix_reset(struct dxgk_partition *partition, struct vf_error *err)
 
 /* ---- the guest's accesses ---- */
 
-static int check_access(const struct dxgk_partition *partition, uint64_t offset, uint64_t bytes, struct vf_error *err)
+static int check_access(const struct dxgk_partition *partition, uint64_t offset, uint64_t bytes,
+                        struct vf_error *err)
 {
     if (partition->msix == NULL)
         return vf_fail(err, VF_FAILED, "the VF has no MSI-X table");
     if ((bytes != 4 && bytes != 8) || offset % bytes != 0 || offset > partition->msix_bytes ||
         bytes > partition->msix_bytes - offset)
-        return vf_fail(err, VF_USAGE, "MSI-X table: %llu bytes at 0x%llx; aligned 4 or 8 bytes are allowed",
+        return vf_fail(err, VF_USAGE,
+                       "MSI-X table: %llu bytes at 0x%llx; aligned 4 or 8 bytes are allowed",
                        (unsigned long long)bytes, (unsigned long long)offset);
     return 0;
 }
 
-int dxgk_msix_read(struct dxgk_partition *partition, uint64_t offset, void *data, uint64_t bytes, struct vf_error *err)
+int dxgk_msix_read(struct dxgk_partition *partition, uint64_t offset, void *data, uint64_t bytes,
+                   struct vf_error *err)
 {
     struct dxgk_msix *msix = partition->msix;
 
@@ -219,12 +235,14 @@ int dxgk_msix_read(struct dxgk_partition *partition, uint64_t offset, void *data
     if (offset / ENTRY_BYTES >= msix->count)
         return 0;
     (void)pthread_mutex_lock(&msix->lock);
-    memcpy(data, (const uint8_t *)&msix->vectors[offset / ENTRY_BYTES].guest + offset % ENTRY_BYTES, bytes);
+    memcpy(data, (const uint8_t *)&msix->vectors[offset / ENTRY_BYTES].guest + offset % ENTRY_BYTES,
+           bytes);
     (void)pthread_mutex_unlock(&msix->lock);
     return 0;
 }
 
-int dxgk_msix_write(struct dxgk_partition *partition, uint64_t offset, const void *data, uint64_t bytes, struct vf_error *err)
+int dxgk_msix_write(struct dxgk_partition *partition, uint64_t offset, const void *data,
+                    uint64_t bytes, struct vf_error *err)
 {
     struct dxgk_msix *msix = partition->msix;
     int rc = 0;
@@ -239,7 +257,8 @@ int dxgk_msix_write(struct dxgk_partition *partition, uint64_t offset, const voi
     memcpy((uint8_t *)&wanted + offset % ENTRY_BYTES, data, bytes);
     wanted.address &= ~3ull;
     wanted.control &= CONTROL_MASKED;
-    /* A masked entry's address is the guest's business alone: hardware hears of it with the unmask. */
+    /* A masked entry's address is the guest's business alone: hardware hears of it with the unmask.
+     */
     if ((wanted.control & CONTROL_MASKED) == 0 || (vector->guest.control & CONTROL_MASKED) == 0)
         rc = write_hardware(msix, vector, &wanted, err);
     if (rc == 0)
@@ -254,7 +273,8 @@ int dxgk_msix_save(struct dxgk_partition *partition, struct dxgk_blob *blob, str
 {
     struct dxgk_msix *msix = partition->msix;
     uint32_t count = msix == NULL ? 0 : msix->count;
-    struct blob_header header = {BLOB_MAGIC, BLOB_VERSION, (uint32_t)(sizeof header + count * ENTRY_BYTES), count};
+    struct blob_header header = {BLOB_MAGIC, BLOB_VERSION,
+                                 (uint32_t)(sizeof header + count * ENTRY_BYTES), count};
     uint8_t *data = malloc(header.bytes);
 
     if (data == NULL)
@@ -278,12 +298,16 @@ static int check_blob(const struct dxgk_blob *blob, uint32_t count, struct vf_er
         return vf_fail(err, VF_FAILED, "MSI-X record: %zu bytes are too short", blob->bytes);
     memcpy(&header, blob->data, sizeof header);
     if (header.magic != BLOB_MAGIC || header.version != BLOB_VERSION)
-        return vf_fail(err, VF_FAILED, "MSI-X record: magic 0x%x, version %u; version %u is known here", header.magic,
-                       header.version, BLOB_VERSION);
-    if (header.bytes != blob->bytes || header.count > VF_MAX_VECTORS || blob->bytes != sizeof header + header.count * ENTRY_BYTES)
-        return vf_fail(err, VF_FAILED, "MSI-X record: %u vectors do not fit its %zu bytes", header.count, blob->bytes);
+        return vf_fail(err, VF_FAILED,
+                       "MSI-X record: magic 0x%x, version %u; version %u is known here",
+                       header.magic, header.version, BLOB_VERSION);
+    if (header.bytes != blob->bytes || header.count > VF_MAX_VECTORS ||
+        blob->bytes != sizeof header + header.count * ENTRY_BYTES)
+        return vf_fail(err, VF_FAILED, "MSI-X record: %u vectors do not fit its %zu bytes",
+                       header.count, blob->bytes);
     if (header.count != count)
-        return vf_fail(err, VF_FAILED, "MSI-X record: it has %u vectors, this host's VF %u", header.count, count);
+        return vf_fail(err, VF_FAILED, "MSI-X record: it has %u vectors, this host's VF %u",
+                       header.count, count);
     for (uint32_t i = 0; i < count; i++) {
         struct entry entry;
 
@@ -294,7 +318,8 @@ static int check_blob(const struct dxgk_blob *blob, uint32_t count, struct vf_er
     return 0;
 }
 
-int dxgk_msix_restore(struct dxgk_partition *partition, const struct dxgk_blob *blob, struct vf_error *err)
+int dxgk_msix_restore(struct dxgk_partition *partition, const struct dxgk_blob *blob,
+                      struct vf_error *err)
 {
     struct dxgk_msix *msix = partition->msix;
     int rc = 0;
@@ -308,7 +333,8 @@ int dxgk_msix_restore(struct dxgk_partition *partition, const struct dxgk_blob *
         struct vector *vector = &msix->vectors[i];
         struct entry entry;
 
-        memcpy(&entry, (const uint8_t *)blob->data + sizeof(struct blob_header) + i * ENTRY_BYTES, sizeof entry);
+        memcpy(&entry, (const uint8_t *)blob->data + sizeof(struct blob_header) + i * ENTRY_BYTES,
+               sizeof entry);
         /* A vector no guest has unmasked is as reset left it: hardware knows that already. */
         if ((entry.control & CONTROL_MASKED) == 0 || vector->source.fd >= 0)
             rc = write_hardware(msix, vector, &entry, err);

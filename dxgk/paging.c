@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The paging queue: buffers built by the driver, handed over under growing fences, retired from the DPC. See paging.h. */
+/* The paging queue: buffers built by the driver, handed over under growing fences, retired from the
+ * DPC. See paging.h. */
 #define LOG_ROOM "dxgk"
 #include "dxgk/paging_private.h"
 
@@ -24,7 +25,8 @@ static void finish_later(struct dxgk_paging_work *work, struct dxgk_paging_work 
     *finished = work;
 }
 
-void dxgk_paging_drop(struct dxgk_paging_buffer *buffer, int status, struct dxgk_paging_work **finished)
+void dxgk_paging_drop(struct dxgk_paging_buffer *buffer, int status,
+                      struct dxgk_paging_work **finished)
 {
     struct dxgk_paging_work *work = buffer->work;
 
@@ -73,7 +75,8 @@ static bool mark_fault(struct dxgk_paging *paging, uint32_t fence)
     return false;
 }
 
-/* Acts on what the interrupt routine noted. The engine runs in order: a fence done or faulted says the same of all before it. */
+/* Acts on what the interrupt routine noted. The engine runs in order: a fence done or faulted says
+ * the same of all before it. */
 void dxgk_paging_retire(struct dxgk_paging *paging, struct dxgk_paging_work **finished)
 {
     uint32_t done = atomic_load_explicit(&paging->noted_done, memory_order_acquire);
@@ -84,16 +87,19 @@ void dxgk_paging_retire(struct dxgk_paging *paging, struct dxgk_paging_work **fi
         uint32_t fence = paging->faults[tail % DXGK_PAGING_MAX_IN_FLIGHT];
 
         if (!mark_fault(paging, fence)) {
-            dxgk_report(paging->adapter, "PAG-3", "fence %u reported as faulted, but it is not in flight", fence);
+            dxgk_report(paging->adapter, "PAG-3",
+                        "fence %u reported as faulted, but it is not in flight", fence);
             continue;
         }
-        dxgk_event(paging->adapter->dxgk, "paging-fault", "adapter %u: the paging engine faulted at fence %u; its transfer fails",
+        dxgk_event(paging->adapter->dxgk, "paging-fault",
+                   "adapter %u: the paging engine faulted at fence %u; its transfer fails",
                    paging->adapter->index, fence);
         if (fence_reached(done, fence))
             done = fence;
     }
     atomic_store_explicit(&paging->fault_tail, tail, memory_order_release);
-    while (paging->flying != NULL && paging->flying->submitted && fence_reached(paging->flying->fence, done))
+    while (paging->flying != NULL && paging->flying->submitted &&
+           fence_reached(paging->flying->fence, done))
         retire_head(paging, finished);
 }
 
@@ -117,7 +123,8 @@ void dxgk_paging_note_done(struct dxgk_paging *paging, uint32_t fence)
     uint32_t last = atomic_load_explicit(&paging->last_fence, memory_order_relaxed);
 
     if (!fence_reached(fence, last))
-        dxgk_report(paging->adapter, "PAG-3", "fence %u reported complete, but the last one submitted is %u", fence, last);
+        dxgk_report(paging->adapter, "PAG-3",
+                    "fence %u reported complete, but the last one submitted is %u", fence, last);
     else if (fence_reached(atomic_load_explicit(&paging->noted_done, memory_order_relaxed), fence))
         atomic_store_explicit(&paging->noted_done, fence, memory_order_release);
 }
@@ -126,9 +133,11 @@ void dxgk_paging_note_fault(struct dxgk_paging *paging, uint32_t fence, NTSTATUS
 {
     uint32_t head = atomic_load_explicit(&paging->fault_head, memory_order_relaxed);
 
-    if (head - atomic_load_explicit(&paging->fault_tail, memory_order_acquire) >= DXGK_PAGING_MAX_IN_FLIGHT) {
-        dxgk_report(paging->adapter, "PAG-3", "more faults reported than submissions can be in flight (fence %u, 0x%x)", fence,
-                    (unsigned)status);
+    if (head - atomic_load_explicit(&paging->fault_tail, memory_order_acquire) >=
+        DXGK_PAGING_MAX_IN_FLIGHT) {
+        dxgk_report(paging->adapter, "PAG-3",
+                    "more faults reported than submissions can be in flight (fence %u, 0x%x)",
+                    fence, (unsigned)status);
         return;
     }
     paging->faults[head % DXGK_PAGING_MAX_IN_FLIGHT] = fence;
@@ -148,12 +157,14 @@ void dxgk_paging_dpc(struct dxgk_paging *paging)
 /* ---- handing over ---- */
 
 /* The queue lock is held: it is what orders the fences. */
-NTSTATUS dxgk_paging_submit_buffer(struct dxgk_paging *paging, struct dxgk_paging_buffer *buffer, bool again)
+NTSTATUS dxgk_paging_submit_buffer(struct dxgk_paging *paging, struct dxgk_paging_buffer *buffer,
+                                   bool again)
 {
     DXGKARG_SUBMITCOMMANDVIRTUAL args = {0};
 
     buffer->fence = atomic_fetch_add(&paging->last_fence, 1) + 1;
     buffer->submitted = true;
+    args.hContext = paging->process.context;
     args.DmaBufferVirtualAddress = buffer->va;
     args.DmaBufferSize = buffer->used;
     args.pDmaBufferPrivateData = buffer->private_data;
@@ -168,9 +179,10 @@ NTSTATUS dxgk_paging_submit_buffer(struct dxgk_paging *paging, struct dxgk_pagin
     return status;
 }
 
-/* Queues a built buffer; `final`: the work has no more. -1: the driver refused it, the buffer is still the caller's. */
-static int hand_over(struct dxgk_paging *paging, struct dxgk_paging_buffer *buffer, struct dxgk_paging_work *work, bool final,
-                     struct vf_error *err)
+/* Queues a built buffer; `final`: the work has no more. -1: the driver refused it, the buffer is
+ * still the caller's. */
+static int hand_over(struct dxgk_paging *paging, struct dxgk_paging_buffer *buffer,
+                     struct dxgk_paging_work *work, bool final, struct vf_error *err)
 {
     (void)pthread_mutex_lock(&paging->queue);
     bool first = paging->flying == NULL;
@@ -185,7 +197,8 @@ static int hand_over(struct dxgk_paging *paging, struct dxgk_paging_buffer *buff
     work->live++;
     if (final)
         work->building = false;
-    NTSTATUS status = paging->resetting ? STATUS_SUCCESS : dxgk_paging_submit_buffer(paging, buffer, false);
+    NTSTATUS status = paging->resetting ? STATUS_SUCCESS
+                                        : dxgk_paging_submit_buffer(paging, buffer, false);
     if (!NT_SUCCESS(status)) {
         *link = NULL;
         paging->flying_tail = link;
@@ -213,8 +226,10 @@ static struct dxgk_paging_buffer *take_buffer(struct dxgk_paging *paging, struct
         paging->free = buffer->next;
     (void)pthread_mutex_unlock(&paging->queue);
     if (buffer == NULL)
-        (void)vf_fail(err, VF_FAILED, "paging: the engine hangs and none of its %u submissions ends; restart the host",
-                      paging->limits.in_flight);
+        (void)vf_fail(
+            err, VF_FAILED,
+            "paging: the engine hangs and none of its %u submissions ends; restart the host",
+            paging->limits.in_flight);
     return buffer;
 }
 
@@ -225,9 +240,11 @@ static void put_buffer(struct dxgk_paging *paging, struct dxgk_paging_buffer *bu
     (void)pthread_mutex_unlock(&paging->queue);
 }
 
-/* Has one operation built into *buffer, going on in fresh ones as often as the driver asks (PAG-2). */
-static int build_operation(struct dxgk_paging *paging, struct dxgk_paging_work *work, struct dxgk_paging_buffer **buffer,
-                           DXGKARG_BUILDPAGINGBUFFER *args, struct vf_error *err)
+/* Has one operation built into *buffer, going on in fresh ones as often as the driver asks (PAG-2).
+ */
+static int build_operation(struct dxgk_paging *paging, struct dxgk_paging_work *work,
+                           struct dxgk_paging_buffer **buffer, DXGKARG_BUILDPAGINGBUFFER *args,
+                           struct vf_error *err)
 {
     args->MultipassOffset = 0;
     for (uint32_t pass = 0; pass < MAX_PASSES; pass++) {
@@ -239,6 +256,7 @@ static int build_operation(struct dxgk_paging *paging, struct dxgk_paging_work *
         args->DmaSize = paging->limits.buffer_bytes - now->used;
         args->pDmaBufferPrivateData = now->private_data;
         args->DmaBufferPrivateDataSize = paging->adapter->mmu.paging_private_bytes;
+        args->hSystemContext = paging->process.context;
         args->DmaBufferGpuVirtualAddress = now->va;
         args->DmaBufferWriteOffset = now->used;
         NTSTATUS status = dxgk_ddi_build_paging_buffer(paging->adapter, args);
@@ -247,14 +265,17 @@ static int build_operation(struct dxgk_paging *paging, struct dxgk_paging_work *
         if (NT_SUCCESS(status))
             return 0;
         if (status != STATUS_GRAPHICS_INSUFFICIENT_DMA_BUFFER)
-            return vf_fail_status(err, VF_FAILED, status, "paging: operation %u could not be built", (unsigned)args->Operation);
+            return vf_fail_status(err, VF_FAILED, status, "paging: operation %u could not be built",
+                                  (unsigned)args->Operation);
         if (now->used == 0)
             continue; /* nothing to submit, but MultipassOffset moved */
         if (hand_over(paging, now, work, false, err) != 0)
             return -1;
         *buffer = NULL;
     }
-    dxgk_report(paging->adapter, "PAG-2", "BuildPagingBuffer asks for ever more buffers (operation %u)", (unsigned)args->Operation);
+    dxgk_report(paging->adapter, "PAG-2",
+                "BuildPagingBuffer asks for ever more buffers (operation %u)",
+                (unsigned)args->Operation);
     return vf_fail(err, VF_FAILED, "paging: operation %u has no end", (unsigned)args->Operation);
 }
 
@@ -274,12 +295,13 @@ static void describe_operation(const struct dxgk_paging_work *work, DXGKARG_BUIL
     args->TransferVirtual.TransferSizeInBytes = work->bytes;
     args->TransferVirtual.SourceVirtualAddress = gather ? work->vram->va : system;
     args->TransferVirtual.DestinationVirtualAddress = gather ? system : work->vram->va;
-    args->TransferVirtual.TransferDirection =
-        gather ? DXGK_MEMORY_TRANSFER_LOCAL_TO_SYSTEM : DXGK_MEMORY_TRANSFER_SYSTEM_TO_LOCAL;
+    args->TransferVirtual.TransferDirection = gather ? DXGK_MEMORY_TRANSFER_LOCAL_TO_SYSTEM
+                                                     : DXGK_MEMORY_TRANSFER_SYSTEM_TO_LOCAL;
 }
 
 /* The build lock is held. */
-static int build_work(struct dxgk_paging *paging, struct dxgk_paging_work *work, struct dxgk_paging_buffer **buffer, struct vf_error *err)
+static int build_work(struct dxgk_paging *paging, struct dxgk_paging_work *work,
+                      struct dxgk_paging_buffer **buffer, struct vf_error *err)
 {
     DXGKARG_BUILDPAGINGBUFFER args = {0};
     uint32_t root_entries;
@@ -287,7 +309,9 @@ static int build_work(struct dxgk_paging *paging, struct dxgk_paging_work *work,
     if (dxgk_window_map(paging->space, work->vram, 0, work->entries, work->entry_count, err) != 0)
         return -1;
     args.Operation = DXGK_OPERATION_FLUSH_TLB;
-    args.FlushTlb.RootPageTableAddress.SegmentOffset = dxgk_vaspace_root(paging->space, &root_entries);
+    args.FlushTlb.RootPageTableAddress.SegmentOffset = dxgk_vaspace_root(paging->space,
+                                                                         &root_entries);
+    args.FlushTlb.hProcess = paging->process.process;
     args.FlushTlb.StartVirtualAddress = work->vram->va;
     args.FlushTlb.EndVirtualAddress = work->vram->va + work->bytes;
     if (build_operation(paging, work, buffer, &args, err) != 0)
@@ -296,7 +320,8 @@ static int build_work(struct dxgk_paging *paging, struct dxgk_paging_work *work,
     if (build_operation(paging, work, buffer, &args, err) != 0)
         return -1;
     if (*buffer == NULL || (*buffer)->used == 0) {
-        dxgk_report(paging->adapter, "PAG-2", "BuildPagingBuffer wrote nothing for operation %u", (unsigned)args.Operation);
+        dxgk_report(paging->adapter, "PAG-2", "BuildPagingBuffer wrote nothing for operation %u",
+                    (unsigned)args.Operation);
         return vf_fail(err, VF_FAILED, "paging: the driver built nothing");
     }
     if (hand_over(paging, *buffer, work, true, err) != 0)
@@ -305,7 +330,8 @@ static int build_work(struct dxgk_paging *paging, struct dxgk_paging_work *work,
     return 0;
 }
 
-int dxgk_paging_submit(struct dxgk_paging *paging, struct dxgk_paging_work *work, struct vf_error *err)
+int dxgk_paging_submit(struct dxgk_paging *paging, struct dxgk_paging_work *work,
+                       struct vf_error *err)
 {
     struct dxgk_paging_buffer *buffer = NULL;
     bool refused = false;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The paging engine as the OS drives it (PAG-1..4): paging buffers built by the driver, fences, completions from the DPC, a
- * watchdog for what never completes. One per adapter.
+ * The paging engine as the OS drives it (PAG-1..4): paging buffers built by the driver, fences,
+ * completions from the DPC, a watchdog for what never completes. One per adapter.
  */
 #ifndef DXGK_PAGING_H
 #define DXGK_PAGING_H
@@ -12,17 +12,22 @@
 struct dxgk_paging_limits {
     uint32_t buffer_bytes; /* of one paging buffer; multiple of 64 */
     uint32_t in_flight;    /* submissions handed to the driver at once, and buffers there are */
-    uint64_t tdr_ns;       /* a submission at the engine's head that takes longer is given up (TDR) */
+    uint64_t tdr_ns;       /* TDR: longest time at the engine's head */
 };
 
-/* Creates the paging process, its root table and paging buffers, and the watchdog thread. After StartDevice. With an mmu that is
- * not usable: fails with its reason. `limits` NULL = the defaults (64 KiB or the driver's wish, 32, 2 s). PASSIVE_LEVEL. */
-int dxgk_paging_start(struct dxgk_adapter *adapter, const struct dxgk_paging_limits *limits, struct vf_error *err);
-/* Waits for what is in flight (the watchdog bounds that), frees all. Before StopDevice. NULL-safe. */
+/* Creates the paging process, its root table and paging buffers, and the watchdog thread. After
+ * StartDevice. With an mmu that is not usable: fails with its reason. `limits` NULL = the defaults
+ * (64 KiB or the driver's wish, 32, 2 s). PASSIVE_LEVEL. */
+int dxgk_paging_start(struct dxgk_adapter *adapter, const struct dxgk_paging_limits *limits,
+                      struct vf_error *err);
+/* Waits for what is in flight (the watchdog bounds that), frees all. Before StopDevice. NULL-safe.
+ */
 void dxgk_paging_stop(struct dxgk_adapter *adapter);
 
-/* Zero-fills ranges of the segment partitions live in, by VIRTUAL_FILL; returns when done. PASSIVE_LEVEL. */
-int dxgk_paging_zero(struct dxgk_adapter *adapter, const DXGK_MEMORYRANGE *ranges, uint32_t count, struct vf_error *err);
+/* Zero-fills ranges of the segment partitions live in, by VIRTUAL_FILL; returns when done.
+ * PASSIVE_LEVEL. */
+int dxgk_paging_zero(struct dxgk_adapter *adapter, const DXGK_MEMORYRANGE *ranges, uint32_t count,
+                     struct vf_error *err);
 
 /* ---- for channel.c ---- */
 
@@ -34,10 +39,11 @@ struct dxgk_paging_work {
     const struct dxgk_window *vram;   /* the VRAM side; [0, bytes) of it takes part */
     const struct dxgk_window *system; /* the other side, from system_offset on; unused with ZERO */
     uint64_t system_offset;
-    const DXGK_PTE *entries;          /* what the VRAM side maps from its page 0 on */
+    const DXGK_PTE *entries; /* what the VRAM side maps from its page 0 on */
     uint64_t entry_count;
-    uint64_t bytes;                   /* multiple of 4096 */
-    /* At DISPATCH_LEVEL, from the DPC or the watchdog; status 0 or negative errno. The work may be reused inside. */
+    uint64_t bytes; /* multiple of 4096 */
+    /* At DISPATCH_LEVEL, from the DPC or the watchdog; status 0 or negative errno. The work may be
+     * reused inside. */
     void (*complete)(struct dxgk_paging_work *work, int status);
     /* paging.c's, guarded by its queue lock: */
     int status;                    /* first failure of any of its buffers */
@@ -46,14 +52,17 @@ struct dxgk_paging_work {
     struct dxgk_paging_work *next; /* list of those to complete */
 };
 
-/* Maps, builds and hands over. -1: refused, `complete` will not come. PASSIVE_LEVEL; waits only while all buffers are in use. */
-int dxgk_paging_submit(struct dxgk_paging *paging, struct dxgk_paging_work *work, struct vf_error *err);
+/* Maps, builds and hands over. -1: refused, `complete` will not come. PASSIVE_LEVEL; waits only
+ * while all buffers are in use. */
+int dxgk_paging_submit(struct dxgk_paging *paging, struct dxgk_paging_work *work,
+                       struct vf_error *err);
 
 /* Windows and memory, serialised with submissions. */
-int dxgk_paging_window_open(struct dxgk_paging *paging, uint64_t bytes, struct dxgk_window *out, struct vf_error *err);
+int dxgk_paging_window_open(struct dxgk_paging *paging, uint64_t bytes, struct dxgk_window *out,
+                            struct vf_error *err);
 void dxgk_paging_window_close(struct dxgk_paging *paging, struct dxgk_window *window);
-int dxgk_paging_window_map_dma(struct dxgk_paging *paging, const struct dxgk_window *window, const struct dxgk_dma *dma,
-                               struct vf_error *err);
+int dxgk_paging_window_map_dma(struct dxgk_paging *paging, const struct dxgk_window *window,
+                               const struct dxgk_dma *dma, struct vf_error *err);
 struct dxgk_vaspace *dxgk_paging_space(struct dxgk_paging *paging);
 
 /* ---- for interrupt.c ---- */

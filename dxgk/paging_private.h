@@ -12,6 +12,7 @@
 #define DXGK_PAGING_PRIVATE_H
 
 #include "dxgk/paging.h"
+#include "dxgk/process.h"
 
 #define DXGK_PAGING_MAX_IN_FLIGHT 64u
 #define DXGK_PAGING_NODE 0u /* a decision of this house: the PF's one node */
@@ -22,31 +23,33 @@ struct dxgk_paging_buffer {
     uint8_t *private_data;
     uint32_t used;
     uint32_t fence;
-    struct dxgk_paging_work *work; /* NULL while free or abandoned */
-    bool submitted;                /* the driver has it, under `fence` */
-    bool failed;                   /* faulted, or refused when handed over late */
-    struct dxgk_paging_buffer *next;       /* in its list */
+    struct dxgk_paging_work *work;   /* NULL while free or abandoned */
+    bool submitted;                  /* the driver has it, under `fence` */
+    bool failed;                     /* faulted, or refused when handed over late */
+    struct dxgk_paging_buffer *next; /* in its list */
 };
 
 struct dxgk_paging {
     struct dxgk_adapter *adapter;
     struct dxgk_paging_limits limits;
 
-    /* One thread builds at a time, as the video memory manager's paging thread does; guards space and windows too.
-     * Order: build > queue > interrupt lock. */
+    /* One thread builds at a time, as the video memory manager's paging thread does; guards space
+     * and windows too. Order: build > queue > interrupt lock. */
     pthread_mutex_t build;
+    struct dxgk_process process; /* the paging process, to the driver */
     struct dxgk_vaspace *space;
     struct dxgk_dma memory;
     struct dxgk_window window;
     struct dxgk_paging_buffer *buffers;
     uint8_t *private_data;
 
-    pthread_mutex_t queue; /* guards what follows; DISPATCH_LEVEL in spirit: nothing waits for paging under it */
-    pthread_cond_t returned; /* a buffer is free, or was abandoned, or nothing flies */
+    /* Guards what follows; DISPATCH_LEVEL in spirit: nothing waits for paging under it. */
+    pthread_mutex_t queue;
+    pthread_cond_t returned;      /* a buffer is free, or was abandoned, or nothing flies */
     pthread_cond_t watchdog_cond; /* CLOCK_MONOTONIC */
     struct dxgk_paging_buffer *free;
     struct dxgk_paging_buffer *flying, **flying_tail; /* in fence order */
-    uint32_t abandoned;          /* of those flying */
+    uint32_t abandoned;                               /* of those flying */
     _Atomic uint32_t last_fence; /* submitted; written under queue, read by the interrupt routine */
     uint64_t head_since_ns;      /* when the first of those flying became first */
     bool resetting;              /* hand-overs queue up and are submitted after the reset */
@@ -55,8 +58,8 @@ struct dxgk_paging {
 
     /* Written under the interrupt lock, read by the DPC. */
     _Atomic uint32_t noted_done;
-    _Atomic uint32_t fault_head, fault_tail; /* counters of faults[]: written head, read tail */
-    uint32_t faults[DXGK_PAGING_MAX_IN_FLIGHT];          /* published by fault_head */
+    _Atomic uint32_t fault_head, fault_tail;    /* counters of faults[]: written head, read tail */
+    uint32_t faults[DXGK_PAGING_MAX_IN_FLIGHT]; /* published by fault_head */
 };
 
 /* ---- the queue lock is held; works to complete gather in *finished ---- */
@@ -64,10 +67,12 @@ struct dxgk_paging {
 /* Retires what the interrupt routine noted. */
 void dxgk_paging_retire(struct dxgk_paging *paging, struct dxgk_paging_work **finished);
 /* Takes the buffer out of its work, which has then failed unless status is 0. */
-void dxgk_paging_drop(struct dxgk_paging_buffer *buffer, int status, struct dxgk_paging_work **finished);
+void dxgk_paging_drop(struct dxgk_paging_buffer *buffer, int status,
+                      struct dxgk_paging_work **finished);
 void dxgk_paging_give_back(struct dxgk_paging *paging, struct dxgk_paging_buffer *buffer);
 /* Hands a buffer to the driver under the next fence. */
-NTSTATUS dxgk_paging_submit_buffer(struct dxgk_paging *paging, struct dxgk_paging_buffer *buffer, bool again);
+NTSTATUS dxgk_paging_submit_buffer(struct dxgk_paging *paging, struct dxgk_paging_buffer *buffer,
+                                   bool again);
 
 /* ---- without it ---- */
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Starting and stopping the paging engine, its windows, and zero-filling through it. See paging.h. */
+/* Starting and stopping the paging engine, its windows, and zero-filling through it. See paging.h.
+ */
 #define LOG_ROOM "dxgk"
 #include "dxgk/paging_private.h"
 
@@ -37,7 +38,8 @@ static int make_buffers(struct dxgk_paging *paging, struct vf_error *err)
     uint64_t bytes = paging->limits.buffer_bytes, count = paging->limits.in_flight;
     uint64_t private_bytes = paging->adapter->mmu.paging_private_bytes;
 
-    if (dxgk_dma_alloc(paging->space, "vferry-paging-buffers", bytes * count, &paging->memory, err) != 0 ||
+    if (dxgk_dma_alloc(paging->space, "vferry-paging-buffers", bytes * count, &paging->memory,
+                       err) != 0 ||
         dxgk_window_open(paging->space, paging->memory.bytes, &paging->window, err) != 0 ||
         dxgk_window_map_dma(paging->space, &paging->window, &paging->memory, err) != 0)
         return vf_context(err, "paging buffers");
@@ -76,6 +78,7 @@ static void release(struct dxgk_paging *paging)
         dxgk_dma_free(paging->space, &paging->memory);
         dxgk_vaspace_destroy(paging->space);
     }
+    dxgk_process_destroy(paging->adapter, &paging->process);
     free(paging->buffers);
     free(paging->private_data);
     (void)pthread_mutex_destroy(&paging->build);
@@ -89,15 +92,20 @@ static int check_driver(const struct dxgk_adapter *adapter, struct vf_error *err
 {
     if (!adapter->mmu.usable)
         return vf_fail(err, VF_FAILED, "paging: %s", adapter->mmu.why_not);
-    if (adapter->ddi.DxgkDdiBuildPagingBuffer == NULL || adapter->ddi.DxgkDdiSubmitCommandVirtual == NULL ||
+    if (adapter->ddi.DxgkDdiBuildPagingBuffer == NULL ||
+        adapter->ddi.DxgkDdiSubmitCommandVirtual == NULL ||
         adapter->ddi.DxgkDdiSetRootPageTable == NULL)
-        return vf_fail(err, VF_FAILED, "paging: the driver lacks BuildPagingBuffer, SubmitCommandVirtual or SetRootPageTable");
-    if (adapter->ops->dma_map == NULL || adapter->ops->dma_unmap == NULL || adapter->interrupts == NULL)
+        return vf_fail(
+            err, VF_FAILED,
+            "paging: the driver lacks BuildPagingBuffer, SubmitCommandVirtual or SetRootPageTable");
+    if (adapter->ops->dma_map == NULL || adapter->ops->dma_unmap == NULL ||
+        adapter->interrupts == NULL)
         return vf_fail(err, VF_FAILED, "paging: the device has no DMA or no interrupts");
     return 0;
 }
 
-int dxgk_paging_start(struct dxgk_adapter *adapter, const struct dxgk_paging_limits *limits, struct vf_error *err)
+int dxgk_paging_start(struct dxgk_adapter *adapter, const struct dxgk_paging_limits *limits,
+                      struct vf_error *err)
 {
     uint32_t entries;
 
@@ -110,10 +118,12 @@ int dxgk_paging_start(struct dxgk_adapter *adapter, const struct dxgk_paging_lim
     paging->flying_tail = &paging->flying;
     init_locks(paging);
     choose_limits(paging, limits);
-    if (dxgk_vaspace_create(adapter, &paging->space, err) != 0 || make_buffers(paging, err) != 0)
+    if (dxgk_process_create(adapter, DXGK_PAGING_NODE, &paging->process, err) != 0 ||
+        dxgk_vaspace_create(adapter, paging->process.process, &paging->space, err) != 0 ||
+        make_buffers(paging, err) != 0)
         goto fail;
     uint64_t root = dxgk_vaspace_root(paging->space, &entries);
-    if (dxgk_ddi_set_root_page_table(adapter, root, entries, err) != 0)
+    if (dxgk_ddi_set_root_page_table(adapter, paging->process.context, root, entries, err) != 0)
         goto fail;
     int rc = pthread_create(&paging->watchdog, NULL, dxgk_paging_watchdog, paging);
     if (rc != 0) {
@@ -135,11 +145,13 @@ void dxgk_paging_stop(struct dxgk_adapter *adapter)
     if (paging == NULL)
         return;
     (void)pthread_mutex_lock(&paging->queue);
-    /* The watchdog ends each submission one way or the other: nothing but what it abandoned flies for long. */
+    /* The watchdog ends each submission one way or the other: nothing but what it abandoned flies
+     * for long. */
     for (;;) {
         uint32_t flying = 0;
 
-        for (struct dxgk_paging_buffer *buffer = paging->flying; buffer != NULL; buffer = buffer->next)
+        for (struct dxgk_paging_buffer *buffer = paging->flying; buffer != NULL;
+             buffer = buffer->next)
             flying++;
         if (flying <= paging->abandoned)
             break;
@@ -156,7 +168,8 @@ void dxgk_paging_stop(struct dxgk_adapter *adapter)
 
 /* ---- windows, serialised with building ---- */
 
-int dxgk_paging_window_open(struct dxgk_paging *paging, uint64_t bytes, struct dxgk_window *out, struct vf_error *err)
+int dxgk_paging_window_open(struct dxgk_paging *paging, uint64_t bytes, struct dxgk_window *out,
+                            struct vf_error *err)
 {
     (void)pthread_mutex_lock(&paging->build);
     int rc = dxgk_window_open(paging->space, bytes, out, err);
@@ -171,8 +184,8 @@ void dxgk_paging_window_close(struct dxgk_paging *paging, struct dxgk_window *wi
     (void)pthread_mutex_unlock(&paging->build);
 }
 
-int dxgk_paging_window_map_dma(struct dxgk_paging *paging, const struct dxgk_window *window, const struct dxgk_dma *dma,
-                               struct vf_error *err)
+int dxgk_paging_window_map_dma(struct dxgk_paging *paging, const struct dxgk_window *window,
+                               const struct dxgk_dma *dma, struct vf_error *err)
 {
     (void)pthread_mutex_lock(&paging->build);
     int rc = dxgk_window_map_dma(paging->space, window, dma, err);
@@ -207,8 +220,8 @@ static void zero_ended(struct dxgk_paging_work *work, int status)
 }
 
 /* One piece, waited for. `entries` has room for ZERO_CHUNK. */
-static int zero_piece(struct dxgk_paging *paging, struct zero_fill *fill, DXGK_PTE *entries, uint32_t segment, uint64_t offset,
-                      uint64_t bytes, struct vf_error *err)
+static int zero_piece(struct dxgk_paging *paging, struct zero_fill *fill, DXGK_PTE *entries,
+                      uint32_t segment, uint64_t offset, uint64_t bytes, struct vf_error *err)
 {
     for (uint64_t page = 0; page < bytes >> 12; page++) {
         entries[page] = (DXGK_PTE){0};
@@ -228,22 +241,23 @@ static int zero_piece(struct dxgk_paging *paging, struct zero_fill *fill, DXGK_P
     int status = fill->status;
     (void)pthread_mutex_unlock(&fill->lock);
     if (status != 0)
-        return vf_fail_errno(err, VF_FAILED, -status, "zero-fill of 0x%llx + 0x%llx", (unsigned long long)offset,
-                             (unsigned long long)bytes);
+        return vf_fail_errno(err, VF_FAILED, -status, "zero-fill of 0x%llx + 0x%llx",
+                             (unsigned long long)offset, (unsigned long long)bytes);
     return 0;
 }
 
-static int zero_ranges(struct dxgk_adapter *adapter, struct zero_fill *fill, DXGK_PTE *entries, const DXGK_MEMORYRANGE *ranges,
-                       uint32_t count, struct vf_error *err)
+static int zero_ranges(struct dxgk_adapter *adapter, struct zero_fill *fill, DXGK_PTE *entries,
+                       const DXGK_MEMORYRANGE *ranges, uint32_t count, struct vf_error *err)
 {
     const struct dxgk_segment *segment = &adapter->caps.segments[adapter->caps.vram];
 
     for (uint32_t i = 0; i < count; i++) {
         uint64_t offset = ranges[i].SegmentOffset, left = ranges[i].SizeInBytes;
 
-        if (offset % 4096 != 0 || left % 4096 != 0 || offset > segment->bytes || left > segment->bytes - offset)
-            return vf_fail(err, VF_FAILED, "zero-fill: 0x%llx + 0x%llx is not inside segment %u", (unsigned long long)offset,
-                           (unsigned long long)left, segment->id);
+        if (offset % 4096 != 0 || left % 4096 != 0 || offset > segment->bytes ||
+            left > segment->bytes - offset)
+            return vf_fail(err, VF_FAILED, "zero-fill: 0x%llx + 0x%llx is not inside segment %u",
+                           (unsigned long long)offset, (unsigned long long)left, segment->id);
         while (left > 0) {
             uint64_t bytes = left < ZERO_CHUNK ? left : ZERO_CHUNK;
 
@@ -256,7 +270,8 @@ static int zero_ranges(struct dxgk_adapter *adapter, struct zero_fill *fill, DXG
     return 0;
 }
 
-int dxgk_paging_zero(struct dxgk_adapter *adapter, const DXGK_MEMORYRANGE *ranges, uint32_t count, struct vf_error *err)
+int dxgk_paging_zero(struct dxgk_adapter *adapter, const DXGK_MEMORYRANGE *ranges, uint32_t count,
+                     struct vf_error *err)
 {
     struct zero_fill fill = {.lock = PTHREAD_MUTEX_INITIALIZER, .ended = PTHREAD_COND_INITIALIZER};
     cleanup_free DXGK_PTE *entries = NULL;

@@ -14,12 +14,12 @@
 struct dxgk_tracking {
     struct dxgk_basis basis;
     uint64_t pages;
-    size_t bits_bytes;    /* pages / 8 rounded up */
-    uint8_t *touched;     /* every bit ever read since tracking started: what CLEARDATA took out of hardware (DBT-9) */
-    bool all;             /* history is unknown: the next query gives every page */
-    bool first;           /* the next query is a move's first */
+    size_t bits_bytes; /* pages / 8 rounded up */
+    uint8_t *touched;  /* every bit ever read: what CLEARDATA took out of hardware (DBT-9) */
+    bool all;          /* history is unknown: the next query gives every page */
+    bool first;        /* the next query is a move's first */
     bool moving;
-    size_t limit;         /* bytes a query's buffer may have, 0 = any */
+    size_t limit; /* bytes a query's buffer may have, 0 = any */
 };
 
 /* ---- bits ---- */
@@ -31,7 +31,8 @@ static void trim(uint8_t *bits, uint64_t pages)
         bits[pages / 8] &= (uint8_t)((1u << (pages % 8)) - 1);
 }
 
-/* Ors `count` bits of `from` into `to` at bit `at`: pieces of a basis are packed without padding (DBT-10). */
+/* Ors `count` bits of `from` into `to` at bit `at`: pieces of a basis are packed without padding
+ * (DBT-10). */
 static void or_bits(uint8_t *to, uint64_t at, const uint8_t *from, uint64_t count)
 {
     unsigned shift = (unsigned)(at % 8);
@@ -43,7 +44,8 @@ static void or_bits(uint8_t *to, uint64_t at, const uint8_t *from, uint64_t coun
         if (count - i * 8 < 8)
             byte &= (1u << (count - i * 8)) - 1;
         out[i] |= (uint8_t)(byte << shift);
-        /* The next byte is touched only for a bit that is there: it may be the one behind the end. */
+        /* The next byte is touched only for a bit that is there: it may be the one behind the end.
+         */
         if (shift != 0 && byte >> (8 - shift) != 0)
             out[i + 1] |= (uint8_t)(byte >> (8 - shift));
     }
@@ -76,8 +78,9 @@ int dxgk_tracking_create(struct dxgk_partition *partition, struct vf_error *err)
     struct dxgk_tracking *tracking = calloc(1, sizeof *tracking);
     if (tracking == NULL)
         return vf_fail(err, VF_FAILED, "dirty tracking: out of memory");
-    if (dxgk_ddi_create_memory_basis(adapter, partition->segment, partition->page_bytes, partition->ranges,
-                                     partition->range_count, &tracking->basis, err) != 0)
+    if (dxgk_ddi_create_memory_basis(adapter, partition->segment, partition->page_bytes,
+                                     partition->ranges, partition->range_count, &tracking->basis,
+                                     err) != 0)
         goto fail;
     tracking->pages = tracking->basis.pages;
     tracking->bits_bytes = (size_t)((tracking->pages + 7) / 8);
@@ -86,7 +89,8 @@ int dxgk_tracking_create(struct dxgk_partition *partition, struct vf_error *err)
         (void)vf_fail(err, VF_FAILED, "dirty tracking: out of memory");
         goto fail_basis;
     }
-    if (adapter->caps.performant && dxgk_ddi_start_dirty_tracking(adapter, &tracking->basis, err) != 0)
+    if (adapter->caps.performant &&
+        dxgk_ddi_start_dirty_tracking(adapter, &tracking->basis, err) != 0)
         goto fail_basis;
     tracking->all = !adapter->caps.performant;
     partition->tracking = tracking;
@@ -106,7 +110,8 @@ void dxgk_tracking_destroy(struct dxgk_partition *partition)
 
     if (tracking == NULL)
         return;
-    if (tracking->basis.tracked && dxgk_ddi_stop_dirty_tracking(partition->adapter, &tracking->basis, &err) != 0)
+    if (tracking->basis.tracked &&
+        dxgk_ddi_stop_dirty_tracking(partition->adapter, &tracking->basis, &err) != 0)
         log_error("partition %s: %s", partition->params.name, err.text);
     dxgk_ddi_destroy_memory_basis(partition->adapter, &tracking->basis);
     free(tracking->touched);
@@ -162,25 +167,30 @@ void dxgk_tracking_limit_buffer(struct dxgk_partition *partition, size_t bytes)
 /* ---- queries ---- */
 
 /* One query for the whole basis. 1 when there is no memory for it. */
-static int query_whole(struct dxgk_adapter *adapter, struct dxgk_tracking *tracking, uint8_t *bits, struct vf_error *err)
+static int query_whole(struct dxgk_adapter *adapter, struct dxgk_tracking *tracking, uint8_t *bits,
+                       struct vf_error *err)
 {
     if (tracking->limit != 0 && tracking->bits_bytes > tracking->limit)
         return 1;
     uint8_t *buffer = dxgk_guarded_alloc(tracking->bits_bytes);
     if (buffer == NULL)
         return 1;
-    int rc = dxgk_ddi_query_dirty_bits(adapter, &tracking->basis, 0, 0, 0, buffer, tracking->bits_bytes, err);
+    int rc = dxgk_ddi_query_dirty_bits(adapter, &tracking->basis, 0, 0, 0, buffer,
+                                       tracking->bits_bytes, err);
     if (rc == 0)
         memcpy(bits, buffer, tracking->bits_bytes);
     dxgk_guarded_free(buffer);
     return rc;
 }
 
-/* Range by range, piece by piece, through a small buffer (DBT-4: low memory). Each piece is atomic for itself; a write between
- * two pieces lands in a bit that one of them or a later query sees, so none is lost (DBT-6). */
-static int query_pieces(struct dxgk_adapter *adapter, struct dxgk_tracking *tracking, uint8_t *bits, struct vf_error *err)
+/* Range by range, piece by piece, through a small buffer (DBT-4: low memory). Each piece is atomic
+ * for itself; a write between two pieces lands in a bit that one of them or a later query sees, so
+ * none is lost (DBT-6). */
+static int query_pieces(struct dxgk_adapter *adapter, struct dxgk_tracking *tracking, uint8_t *bits,
+                        struct vf_error *err)
 {
-    size_t piece_bytes = tracking->limit != 0 && tracking->limit < PIECE_BYTES ? tracking->limit : PIECE_BYTES;
+    size_t piece_bytes = tracking->limit != 0 && tracking->limit < PIECE_BYTES ? tracking->limit
+                                                                               : PIECE_BYTES;
     uint64_t most = (uint64_t)piece_bytes * 8 * tracking->basis.page_bytes, at = 0;
     uint8_t *buffer = dxgk_guarded_alloc(piece_bytes);
     int rc = 0;
@@ -195,7 +205,8 @@ static int query_pieces(struct dxgk_adapter *adapter, struct dxgk_tracking *trac
             uint64_t bytes = left < most ? left : most, count = bytes / tracking->basis.page_bytes;
 
             memset(buffer, 0, piece_bytes);
-            rc = dxgk_ddi_query_dirty_bits(adapter, &tracking->basis, range, offset, bytes, buffer, piece_bytes, err);
+            rc = dxgk_ddi_query_dirty_bits(adapter, &tracking->basis, range, offset, bytes, buffer,
+                                           piece_bytes, err);
             if (rc == 0)
                 or_bits(bits, at, buffer, count);
             at += count;
@@ -207,24 +218,29 @@ static int query_pieces(struct dxgk_adapter *adapter, struct dxgk_tracking *trac
     return rc;
 }
 
-int dxgk_tracking_query(struct dxgk_partition *partition, void *bits, size_t bytes, uint64_t *dirty, struct vf_error *err)
+int dxgk_tracking_query(struct dxgk_partition *partition, void *bits, size_t bytes, uint64_t *dirty,
+                        struct vf_error *err)
 {
     struct dxgk_tracking *tracking = partition->tracking;
     struct dxgk_adapter *adapter = partition->adapter;
     struct vf_error why = VF_ERROR_INIT;
 
     if (tracking == NULL || !tracking->basis.tracked)
-        return vf_fail(err, VF_FAILED, "dirty bits: this partition is not tracked now; prepare a move first");
+        return vf_fail(err, VF_FAILED,
+                       "dirty bits: this partition is not tracked now; prepare a move first");
     if (bytes < tracking->bits_bytes)
-        return vf_fail(err, VF_FAILED, "dirty bits: %zu bytes hold no %llu bits", bytes, (unsigned long long)tracking->pages);
+        return vf_fail(err, VF_FAILED, "dirty bits: %zu bytes hold no %llu bits", bytes,
+                       (unsigned long long)tracking->pages);
     uint8_t *fresh = bits;
     int rc = query_whole(adapter, tracking, fresh, &why);
     if (rc == 1)
         rc = query_pieces(adapter, tracking, fresh, &why);
     bool everything = rc != 0 || tracking->all;
     if (rc != 0) {
-        /* Bits may be gone from hardware without having reached us: from here on nothing is known (DBT-9). */
-        dxgk_report(adapter, "DBT-9", "partition %s: %s; all pages count as dirty", partition->params.name, why.text);
+        /* Bits may be gone from hardware without having reached us: from here on nothing is known
+         * (DBT-9). */
+        dxgk_report(adapter, "DBT-9", "partition %s: %s; all pages count as dirty",
+                    partition->params.name, why.text);
         tracking->all = true;
     }
     if (everything)
@@ -234,7 +250,8 @@ int dxgk_tracking_query(struct dxgk_partition *partition, void *bits, size_t byt
         tracking->touched[i] |= fresh[i];
     if (tracking->first && !everything)
         memcpy(fresh, tracking->touched, tracking->bits_bytes);
-    /* All bits are in `touched` now and stay there: a later move's first round is everything again, without the flag. */
+    /* All bits are in `touched` now and stay there: a later move's first round is everything again,
+     * without the flag. */
     if (everything)
         tracking->all = false;
     tracking->first = false;

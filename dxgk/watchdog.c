@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The paging engine's watchdog (TDR). A submission that takes too long at the engine's head fails; with a driver that can reset
- * its engine the others are submitted again, without one the buffer stays out until its fence passes after all.
+ * The paging engine's watchdog (TDR). A submission that takes too long at the engine's head fails;
+ * with a driver that can reset its engine the others are submitted again, without one the buffer
+ * stays out until its fence passes after all.
  */
 #define LOG_ROOM "dxgk"
 #include "dxgk/paging_private.h"
@@ -21,8 +22,10 @@ static struct dxgk_paging_buffer *oldest(struct dxgk_paging *paging)
     return buffer;
 }
 
-/* The driver cannot reset: the submission's user gets its error now, the buffer stays out until its fence passes, if ever. */
-static void abandon(struct dxgk_paging *paging, struct dxgk_paging_work *work, struct dxgk_paging_work **finished)
+/* The driver cannot reset: the submission's user gets its error now, the buffer stays out until its
+ * fence passes, if ever. */
+static void abandon(struct dxgk_paging *paging, struct dxgk_paging_work *work,
+                    struct dxgk_paging_work **finished)
 {
     for (struct dxgk_paging_buffer *buffer = paging->flying; buffer != NULL; buffer = buffer->next)
         if (buffer->work == work) {
@@ -32,8 +35,10 @@ static void abandon(struct dxgk_paging *paging, struct dxgk_paging_work *work, s
     (void)pthread_cond_broadcast(&paging->returned);
 }
 
-/* After a reset nothing flies any more: the offender fails, the others go in again under new fences. */
-static void resubmit(struct dxgk_paging *paging, struct dxgk_paging_buffer *offender, struct dxgk_paging_work **finished)
+/* After a reset nothing flies any more: the offender fails, the others go in again under new
+ * fences. */
+static void resubmit(struct dxgk_paging *paging, struct dxgk_paging_buffer *offender,
+                     struct dxgk_paging_work **finished)
 {
     struct dxgk_paging_buffer *again = paging->flying;
 
@@ -47,7 +52,8 @@ static void resubmit(struct dxgk_paging *paging, struct dxgk_paging_buffer *offe
         if (buffer->work == NULL) {
             paging->abandoned--;
             dxgk_paging_give_back(paging, buffer);
-        } else if (buffer == offender || !NT_SUCCESS(dxgk_paging_submit_buffer(paging, buffer, true))) {
+        } else if (buffer == offender ||
+                   !NT_SUCCESS(dxgk_paging_submit_buffer(paging, buffer, true))) {
             dxgk_paging_drop(buffer, -EIO, finished);
             dxgk_paging_give_back(paging, buffer);
         } else {
@@ -65,14 +71,15 @@ static void time_out(struct dxgk_paging *paging, struct dxgk_paging_buffer *offe
 
     paging->resetting = true;
     (void)pthread_mutex_unlock(&paging->queue);
-    dxgk_report(paging->adapter, "PAG-3", "paging submission %u did not complete within %llu ms", fence,
-                (unsigned long long)(paging->limits.tdr_ns / 1000000));
+    dxgk_report(paging->adapter, "PAG-3", "paging submission %u did not complete within %llu ms",
+                fence, (unsigned long long)(paging->limits.tdr_ns / 1000000));
     NTSTATUS status = dxgk_ddi_reset_engine(paging->adapter, DXGK_PAGING_NODE, &last);
     (void)pthread_mutex_lock(&paging->queue);
     paging->resetting = false;
     dxgk_paging_retire(paging, &finished); /* it may have ended meanwhile */
     bool flies = false;
-    for (struct dxgk_paging_buffer *buffer = paging->flying; buffer != NULL && !flies; buffer = buffer->next)
+    for (struct dxgk_paging_buffer *buffer = paging->flying; buffer != NULL && !flies;
+         buffer = buffer->next)
         flies = buffer == offender && buffer->fence == fence;
     if (NT_SUCCESS(status)) {
         resubmit(paging, flies ? offender : NULL, &finished);
@@ -80,7 +87,8 @@ static void time_out(struct dxgk_paging *paging, struct dxgk_paging_buffer *offe
         if (flies && offender->work != NULL)
             abandon(paging, offender->work, &finished);
         /* What was handed over during the attempt has not reached the driver yet. */
-        for (struct dxgk_paging_buffer *buffer = paging->flying; buffer != NULL; buffer = buffer->next)
+        for (struct dxgk_paging_buffer *buffer = paging->flying; buffer != NULL;
+             buffer = buffer->next)
             if (!buffer->submitted && !NT_SUCCESS(dxgk_paging_submit_buffer(paging, buffer, false)))
                 buffer->failed = true;
     }
@@ -109,7 +117,8 @@ void *dxgk_paging_watchdog(void *arg)
             time_out(paging, head);
             continue;
         }
-        struct timespec until = {.tv_sec = (time_t)(deadline / 1000000000u), .tv_nsec = (long)(deadline % 1000000000u)};
+        struct timespec until = {.tv_sec = (time_t)(deadline / 1000000000u),
+                                 .tv_nsec = (long)(deadline % 1000000000u)};
         (void)pthread_cond_timedwait(&paging->watchdog_cond, &paging->queue, &until);
     }
     (void)pthread_mutex_unlock(&paging->queue);

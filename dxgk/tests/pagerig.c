@@ -93,7 +93,8 @@ static void on_done(void *ctx, uint64_t cookie, int status)
 
 void rig_channel_open(struct rig *rig, uint64_t id, uint64_t slot_bytes, struct rig_channel *out)
 {
-    struct dxgk_channel_config config = {.slots = RIG_SLOTS, .slot_bytes = slot_bytes, .done = on_done, .ctx = out};
+    struct dxgk_channel_config config = {
+        .slots = RIG_SLOTS, .slot_bytes = slot_bytes, .done = on_done, .ctx = out};
     struct vf_error err = VF_ERROR_INIT;
     int fd;
 
@@ -115,7 +116,8 @@ void rig_channel_close(struct rig_channel *channel)
     (void)pthread_cond_destroy(&channel->cond);
 }
 
-void rig_submit(struct rig_channel *channel, enum dxgk_transfer op, uint32_t slot, const uint64_t *pages, uint32_t count)
+void rig_submit(struct rig_channel *channel, enum dxgk_transfer op, uint32_t slot,
+                const uint64_t *pages, uint32_t count)
 {
     struct vf_error err = VF_ERROR_INIT;
 
@@ -154,7 +156,8 @@ uint64_t rig_seed(const char *test)
     struct timespec now = {0};
 
     (void)clock_gettime(CLOCK_REALTIME, &now);
-    uint64_t seed = given != NULL ? strtoull(given, NULL, 0) : (uint64_t)now.tv_nsec ^ (uint64_t)now.tv_sec << 20;
+    uint64_t seed = given != NULL ? strtoull(given, NULL, 0)
+                                  : (uint64_t)now.tv_nsec ^ (uint64_t)now.tv_sec << 20;
     print_message("# %s: VFERRY_SEED=0x%llx\n", test, (unsigned long long)seed);
     return seed;
 }

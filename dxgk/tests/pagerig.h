@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* What the tests of paging, tracking and interrupts stand on: a dxgk with the real card and driver, partitions, channels. */
+/* What the tests of paging, tracking and interrupts stand on: a dxgk with the real card and driver,
+ * partitions, channels. */
 #ifndef DXGK_TESTS_PAGERIG_H
 #define DXGK_TESTS_PAGERIG_H
 
@@ -39,7 +40,8 @@ struct dxgk_partition *rig_inside(struct rig *rig, uint64_t id);
 void rig_channel_open(struct rig *rig, uint64_t id, uint64_t slot_bytes, struct rig_channel *out);
 void rig_channel_close(struct rig_channel *channel);
 /* Submits with cookie = slot; asserts that it is taken. */
-void rig_submit(struct rig_channel *channel, enum dxgk_transfer op, uint32_t slot, const uint64_t *pages, uint32_t count);
+void rig_submit(struct rig_channel *channel, enum dxgk_transfer op, uint32_t slot,
+                const uint64_t *pages, uint32_t count);
 /* Waits for the slot's completion and gives its status. */
 int rig_wait(struct rig_channel *channel, uint32_t slot);
 uint8_t *rig_slot(const struct rig_channel *channel, uint32_t slot);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Interrupts: the guest's MSI-X table (INT-1..3), its move, and the levels and locks a driver relies on. */
+/* Interrupts: the guest's MSI-X table (INT-1..3), its move, and the levels and locks a driver
+ * relies on. */
 #include "dxgk/interrupt.h"
 #include "dxgk/msix.h"
 #include "dxgk/nt/nt.h"
@@ -18,7 +19,8 @@
 #define SPEC "softgpu,vram=128M,vfs=4,dirty-page=4K"
 #define COMMANDS 0x10000ull
 
-static void write_bar(struct rig *rig, uint64_t id, uint32_t bar, uint64_t offset, uint64_t value, uint64_t bytes)
+static void write_bar(struct rig *rig, uint64_t id, uint32_t bar, uint64_t offset, uint64_t value,
+                      uint64_t bytes)
 {
     struct vf_error err = VF_ERROR_INIT;
 
@@ -26,7 +28,8 @@ static void write_bar(struct rig *rig, uint64_t id, uint32_t bar, uint64_t offse
         fail_msg("%s", err.text);
 }
 
-static uint64_t read_bar(struct rig *rig, uint64_t id, uint32_t bar, uint64_t offset, uint64_t bytes)
+static uint64_t read_bar(struct rig *rig, uint64_t id, uint32_t bar, uint64_t offset,
+                         uint64_t bytes)
 {
     struct vf_error err = VF_ERROR_INIT;
     uint64_t value = 0;
@@ -41,7 +44,8 @@ static uint64_t entry_at(uint32_t vector, uint32_t field)
     return SG_VF_MSIX_TABLE + vector * 16u + field;
 }
 
-static void program(struct rig *rig, uint64_t id, uint32_t vector, uint64_t address, uint32_t data, uint32_t control)
+static void program(struct rig *rig, uint64_t id, uint32_t vector, uint64_t address, uint32_t data,
+                    uint32_t control)
 {
     write_bar(rig, id, 0, entry_at(vector, 0), address, 8);
     write_bar(rig, id, 0, entry_at(vector, 8), data, 4);
@@ -57,19 +61,22 @@ static uint64_t delivered(struct rig *rig, uint64_t id)
     return info.interrupts;
 }
 
-/* Has the VF raise `count` interrupts and waits for its queue to halt. VA 0..2 MiB is VRAM 0..2 MiB. */
+/* Has the VF raise `count` interrupts and waits for its queue to halt. VA 0..2 MiB is VRAM 0..2
+ * MiB. */
 static void raise_interrupts(struct rig *rig, uint64_t id, uint32_t vector, uint32_t count)
 {
     write_bar(rig, id, 2, 0x0000, 0x1000 | SG_PTE_VALID | SG_PTE_WRITE, 8);
     write_bar(rig, id, 2, 0x1000, SG_PTE_VALID | SG_PTE_WRITE | SG_PTE_LARGE, 8);
     for (uint32_t i = 0; i <= count; i++) {
-        write_bar(rig, id, 2, COMMANDS + i * SG_CMD_BYTES, i < count ? SG_OP_INTERRUPT : SG_OP_HALT, 8);
+        write_bar(rig, id, 2, COMMANDS + i * SG_CMD_BYTES, i < count ? SG_OP_INTERRUPT : SG_OP_HALT,
+                  8);
         write_bar(rig, id, 2, COMMANDS + i * SG_CMD_BYTES + 8, vector, 8);
     }
     write_bar(rig, id, 0, SG_VF_ROOT64, 0, 8);
     write_bar(rig, id, 0, SG_VF_QUEUE(0) + SG_Q_IP64, COMMANDS, 8);
     write_bar(rig, id, 0, SG_VF_QUEUE(0) + SG_Q_CTRL, 1, 4);
-    for (int tries = 0; read_bar(rig, id, 0, SG_VF_QUEUE(0) + SG_Q_STATUS, 4) != SG_Q_HALTED; tries++) {
+    for (int tries = 0; read_bar(rig, id, 0, SG_VF_QUEUE(0) + SG_Q_STATUS, 4) != SG_Q_HALTED;
+         tries++) {
         assert_true(tries < 20000);
         (void)poll(NULL, 0, 1);
     }
@@ -95,7 +102,8 @@ static void the_guest_reads_its_own_terms(void **unused)
     rig_open(&rig, SPEC);
     uint64_t id = rig_partition(&rig, "p", 8 * MIB, false);
     for (uint32_t vector = 0; vector < SG_MSIX_VECTORS; vector++) {
-        assert_int_equal(read_bar(&rig, id, 0, entry_at(vector, 12), 4), 1); /* masked after reset */
+        assert_int_equal(read_bar(&rig, id, 0, entry_at(vector, 12), 4),
+                         1); /* masked after reset */
         program(&rig, id, vector, 0xfee12340ull + vector * 4, 0x31 + vector, 0);
     }
     for (uint32_t vector = 0; vector < SG_MSIX_VECTORS; vector++) {
@@ -117,9 +125,11 @@ static void an_unmasked_vector_delivers_every_message(void **unused)
 
     (void)unused;
     rig_open(&rig, SPEC);
-    uint64_t id = rig_partition(&rig, "p", 8 * MIB, false), other = rig_partition(&rig, "q", 8 * MIB, false);
+    uint64_t id = rig_partition(&rig, "p", 8 * MIB, false),
+             other = rig_partition(&rig, "q", 8 * MIB, false);
     program(&rig, id, 3, 0xfee00000ull, 0x41, 0);
-    program(&rig, other, 3, 0xfee00000ull, 0x41, 0); /* the same in the other guest's terms: no matter (VF-6) */
+    /* The same in the other guest's terms: no matter (VF-6). */
+    program(&rig, other, 3, 0xfee00000ull, 0x41, 0);
     raise_interrupts(&rig, id, 3, 100);
     await_delivered(&rig, id, 100);
     assert_int_equal(delivered(&rig, other), 0);
@@ -159,7 +169,15 @@ static void odd_accesses_are_refused(void **unused)
     struct dxgk_partition *partition = rig_inside(&rig, id);
     const struct {
         uint64_t offset, bytes;
-    } bad[] = {{0, 1}, {0, 2}, {2, 4}, {4, 8}, {0, 16}, {0, 0}, {4096, 4}, {UINT64_MAX - 3, 4}, {UINT64_MAX - 7, 8}};
+    } bad[] = {{0, 1},
+               {0, 2},
+               {2, 4},
+               {4, 8},
+               {0, 16},
+               {0, 0},
+               {4096, 4},
+               {UINT64_MAX - 3, 4},
+               {UINT64_MAX - 7, 8}};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         assert_int_equal(dxgk_msix_read(partition, bad[i].offset, data, bad[i].bytes, &err), -1);
         assert_int_equal(dxgk_msix_write(partition, bad[i].offset, data, bad[i].bytes, &err), -1);
@@ -177,7 +195,8 @@ static void the_table_moves_in_guest_terms_and_delivers_there(void **unused)
 
     (void)unused;
     rig_open(&rig, SPEC);
-    uint64_t from = rig_partition(&rig, "from", 8 * MIB, false), to = rig_partition(&rig, "to", 8 * MIB, false);
+    uint64_t from = rig_partition(&rig, "from", 8 * MIB, false),
+             to = rig_partition(&rig, "to", 8 * MIB, false);
     program(&rig, from, 0, 0xfee0beec, 0x77, 0);
     program(&rig, from, 5, 0xfee0cafc, 0x78, 1);
     assert_int_equal(dxgk_msix_save(rig_inside(&rig, from), &blob, &err), 0);
@@ -215,13 +234,15 @@ static void a_forged_record_is_refused_and_changes_nothing(void **unused)
         assert_int_equal(dxgk_msix_restore(partition, &(struct dxgk_blob){copy, bytes}, &err), -1);
     }
     memcpy(copy, blob.data, blob.bytes);
-    assert_int_equal(dxgk_msix_restore(partition, &(struct dxgk_blob){copy, blob.bytes + 16}, &err), -1);
+    assert_int_equal(dxgk_msix_restore(partition, &(struct dxgk_blob){copy, blob.bytes + 16}, &err),
+                     -1);
     assert_int_equal(dxgk_msix_restore(partition, &(struct dxgk_blob){NULL, 0}, &err), -1);
     for (size_t at = 0; at < 16; at++) /* any change in the header */
         for (unsigned turn = 1; turn < 256; turn += 1 + (unsigned)(rig_random(&state) % 16)) {
             memcpy(copy, blob.data, blob.bytes);
             copy[at] ^= (uint8_t)turn;
-            assert_int_equal(dxgk_msix_restore(partition, &(struct dxgk_blob){copy, blob.bytes}, &err), -1);
+            assert_int_equal(
+                dxgk_msix_restore(partition, &(struct dxgk_blob){copy, blob.bytes}, &err), -1);
         }
     memcpy(copy, blob.data, blob.bytes);
     copy[16 + 3 * 16] |= 2; /* reserved bit of an address */
@@ -298,7 +319,9 @@ static void *count_synchronised(void *arg)
     for (int i = 0; i < 5000; i++) {
         BOOLEAN result = FALSE;
 
-        if (dxgk_cb_synchronize_execution(rig->adapter, count_one, NULL, 0, &result) != STATUS_SUCCESS || !result)
+        if (dxgk_cb_synchronize_execution(rig->adapter, count_one, NULL, 0, &result) !=
+                STATUS_SUCCESS ||
+            !result)
             return (void *)1;
     }
     return NULL;
@@ -330,7 +353,8 @@ static BOOLEAN synchronise_again(PVOID context)
     struct rig *rig = context;
     BOOLEAN result;
 
-    return dxgk_cb_synchronize_execution(rig->adapter, count_one, NULL, 0, &result) == STATUS_SUCCESS;
+    return dxgk_cb_synchronize_execution(rig->adapter, count_one, NULL, 0, &result) ==
+           STATUS_SUCCESS;
 }
 
 static void synchronising_inside_itself_is_refused(void **unused)
@@ -340,12 +364,16 @@ static void synchronising_inside_itself_is_refused(void **unused)
 
     (void)unused;
     rig_open(&rig, SPEC);
-    assert_int_equal(dxgk_cb_synchronize_execution(rig.adapter, synchronise_again, &rig, 0, &result), STATUS_SUCCESS);
+    assert_int_equal(dxgk_cb_synchronize_execution(rig.adapter, synchronise_again, &rig, 0,
+                                                   &result),
+                     STATUS_SUCCESS);
     assert_false(result);
     assert_int_equal(rig.contract, 1);
-    assert_int_equal(dxgk_cb_synchronize_execution(rig.adapter, count_one, NULL, DXGK_PF_VECTORS, &result),
+    assert_int_equal(dxgk_cb_synchronize_execution(rig.adapter, count_one, NULL, DXGK_PF_VECTORS,
+                                                   &result),
                      STATUS_INVALID_PARAMETER);
-    assert_int_equal(dxgk_cb_synchronize_execution((HANDLE)(uintptr_t)0x1234, count_one, NULL, 0, &result),
+    assert_int_equal(dxgk_cb_synchronize_execution((HANDLE)(uintptr_t)0x1234, count_one, NULL, 0,
+                                                   &result),
                      STATUS_INVALID_PARAMETER);
     rig_close(&rig);
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Transfers through the paging engine: right bytes in the right pages, many in flight, and every way it can go wrong. */
+/* Transfers through the paging engine: right bytes in the right pages, many in flight, and every
+ * way it can go wrong. */
 #include "dxgk/paging.h"
 #include "pagerig.h"
 
@@ -54,13 +55,15 @@ static void round_trip(const char *spec, uint64_t page_bytes)
         rig_submit(&channel, zero ? DXGK_ZERO : DXGK_SCATTER, slot, pages, count);
         assert_int_equal(rig_wait(&channel, slot), 0);
         for (uint32_t i = 0; i < count; i++)
-            memcpy(model + pages[i] * page_bytes, zero ? memset(page, 0, page_bytes) : rig_slot(&channel, slot) + i * page_bytes,
+            memcpy(model + pages[i] * page_bytes,
+                   zero ? memset(page, 0, page_bytes) : rig_slot(&channel, slot) + i * page_bytes,
                    page_bytes);
         rig_pick_pages(&state, total, order, PAGES);
         rig_submit(&channel, DXGK_GATHER, other, order, PAGES);
         assert_int_equal(rig_wait(&channel, other), 0);
         for (uint32_t i = 0; i < PAGES; i++)
-            assert_memory_equal(rig_slot(&channel, other) + i * page_bytes, model + order[i] * page_bytes, page_bytes);
+            assert_memory_equal(rig_slot(&channel, other) + i * page_bytes,
+                                model + order[i] * page_bytes, page_bytes);
         read_page(&rig, id, pages[0], page_bytes, page);
         assert_memory_equal(page, model + pages[0] * page_bytes, page_bytes);
     }
@@ -197,8 +200,9 @@ static void channels_of_several_partitions_work_at_once(void **unused)
     (void)unused;
     rig_open(&rig, SMALL);
     for (int i = 0; i < 4; i++) {
-        workers[i] = (struct worker){&rig, rig_partition(&rig, (const char *[]){"a", "b", "c", "d"}[i], 8 * MIB, true),
-                                     rig_random(&state)};
+        workers[i] = (struct worker){
+            &rig, rig_partition(&rig, (const char *[]){"a", "b", "c", "d"}[i], 8 * MIB, true),
+            rig_random(&state)};
         assert_int_equal(pthread_create(&threads[i], NULL, work_all_slots, &workers[i]), 0);
     }
     for (int i = 0; i < 4; i++)
@@ -223,14 +227,19 @@ static void what_is_out_of_bounds_is_refused(void **unused)
     const uint64_t bad[] = {total, total + 1, UINT64_MAX, UINT64_MAX / 4096, 1ull << 40};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         pages[1] = bad[i];
-        assert_int_equal(dxgk_channel_submit(channel.channel, DXGK_SCATTER, 0, pages, 2, 0, &err), -1);
-        assert_int_equal(dxgk_channel_submit(channel.channel, DXGK_GATHER, 0, pages, 2, 0, &err), -1);
+        assert_int_equal(dxgk_channel_submit(channel.channel, DXGK_SCATTER, 0, pages, 2, 0, &err),
+                         -1);
+        assert_int_equal(dxgk_channel_submit(channel.channel, DXGK_GATHER, 0, pages, 2, 0, &err),
+                         -1);
     }
     pages[1] = 1;
     assert_int_equal(dxgk_channel_submit(channel.channel, DXGK_GATHER, 0, pages, 0, 0, &err), -1);
-    assert_int_equal(dxgk_channel_submit(channel.channel, DXGK_GATHER, 0, pages, PAGES + 1, 0, &err), -1);
-    assert_int_equal(dxgk_channel_submit(channel.channel, DXGK_GATHER, RIG_SLOTS, pages, 1, 0, &err), -1);
-    assert_int_equal(dxgk_channel_submit(channel.channel, (enum dxgk_transfer)7, 0, pages, 1, 0, &err), -1);
+    assert_int_equal(
+        dxgk_channel_submit(channel.channel, DXGK_GATHER, 0, pages, PAGES + 1, 0, &err), -1);
+    assert_int_equal(
+        dxgk_channel_submit(channel.channel, DXGK_GATHER, RIG_SLOTS, pages, 1, 0, &err), -1);
+    assert_int_equal(
+        dxgk_channel_submit(channel.channel, (enum dxgk_transfer)7, 0, pages, 1, 0, &err), -1);
     assert_int_equal(rig_inside(&rig, id)->writes, 0);
     rig_submit(&channel, DXGK_GATHER, 0, pages, 2);
     assert_int_equal(rig_wait(&channel, 0), 0);
@@ -251,8 +260,9 @@ static void channels_of_impossible_shape_are_refused(void **unused)
     rig_open(&rig, "softgpu,vram=128M,vfs=4,dirty-page=64K");
     uint64_t id = rig_partition(&rig, "p", 8 * MIB, false);
     rig_channel_open(&rig, id, 65536, &good);
-    const struct dxgk_channel_config bad[] = {{0, 65536, NULL, NULL}, {65, 65536, NULL, NULL}, {1, 0, NULL, NULL},
-                                              {1, 4096, NULL, NULL},  {1, 8 * MIB, NULL, NULL}, {1, 65536, NULL, NULL}};
+    const struct dxgk_channel_config bad[] = {{0, 65536, NULL, NULL},   {65, 65536, NULL, NULL},
+                                              {1, 0, NULL, NULL},       {1, 4096, NULL, NULL},
+                                              {1, 8 * MIB, NULL, NULL}, {1, 65536, NULL, NULL}};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         struct dxgk_channel_config config = bad[i];
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Paging when driver or engine misbehave: faults, submissions that never end, buffers too small, refusals. The real driver's table
- * is wrapped: adapter->ddi is this adapter's own copy.
+ * Paging when driver or engine misbehave: faults, submissions that never end, buffers too small,
+ * refusals. The real driver's table is wrapped: adapter->ddi is this adapter's own copy.
  */
 #include "dxgk/ddi_paging.h"
 #include "dxgk/interrupt.h"
@@ -42,8 +42,9 @@ static bool take(_Atomic int *count)
 
 static NTSTATUS wrapped_build(HANDLE adapter, DXGKARG_BUILDPAGINGBUFFER *args)
 {
-    if (args->Operation == DXGK_OPERATION_UPDATE_PAGE_TABLE && args->UpdatePageTable.PageTableLevel == 0 &&
-        !args->UpdatePageTable.Flags.InitialUpdate && take(&wrap.break_entry)) {
+    if (args->Operation == DXGK_OPERATION_UPDATE_PAGE_TABLE &&
+        args->UpdatePageTable.PageTableLevel == 0 && !args->UpdatePageTable.Flags.InitialUpdate &&
+        take(&wrap.break_entry)) {
         NTSTATUS status = wrap.real.DxgkDdiBuildPagingBuffer(adapter, args);
         DXGK_PTE none = {0};
         DXGKARG_BUILDPAGINGBUFFER again = *args;
@@ -87,9 +88,15 @@ static void open_wrapped(struct rig *rig, const struct dxgk_paging_limits *limit
         fail_msg("%s", err.text);
 }
 
-static const struct dxgk_paging_limits usual = {.buffer_bytes = 4096, .in_flight = 8, .tdr_ns = 2000000000ull};
-static const struct dxgk_paging_limits impatient = {.buffer_bytes = 4096, .in_flight = 8, .tdr_ns = 50000000ull};
-static const struct dxgk_paging_limits narrow = {.buffer_bytes = 64, .in_flight = 8, .tdr_ns = 2000000000ull};
+static const struct dxgk_paging_limits usual = {.buffer_bytes = 4096,
+                                                .in_flight = 8,
+                                                .tdr_ns = 2000000000ull};
+static const struct dxgk_paging_limits impatient = {.buffer_bytes = 4096,
+                                                    .in_flight = 8,
+                                                    .tdr_ns = 50000000ull};
+static const struct dxgk_paging_limits narrow = {.buffer_bytes = 64,
+                                                 .in_flight = 8,
+                                                 .tdr_ns = 2000000000ull};
 
 /* Scatters a pattern and gathers it again: the way is open. */
 static void assert_works(struct rig_channel *channel, uint32_t slot)
@@ -108,7 +115,8 @@ static void assert_works(struct rig_channel *channel, uint32_t slot)
         assert_int_equal(rig_slot(channel, slot)[i], 0x5a);
 }
 
-static void begin(struct rig *rig, struct rig_channel *channel, const struct dxgk_paging_limits *limits)
+static void begin(struct rig *rig, struct rig_channel *channel,
+                  const struct dxgk_paging_limits *limits)
 {
     open_wrapped(rig, limits);
     rig_channel_open(rig, rig_partition(rig, "p", 8 * MIB, true), PAGES * 4096, channel);
@@ -165,7 +173,8 @@ static void a_hung_submission_fails_and_the_others_are_submitted_again(void **un
     assert_true(rig.contract >= 1);
     assert_works(&channel, 0);
 
-    /* Several that the engine never gets: each in its turn is the one that hangs, or runs after the reset. */
+    /* Several that the engine never gets: each in its turn is the one that hangs, or runs after the
+     * reset. */
     atomic_store(&wrap.resubmitted, 0);
     atomic_store(&wrap.swallow, 3);
     for (uint32_t slot = 0; slot < 3; slot++)
@@ -213,7 +222,8 @@ static void an_engine_dead_for_good_refuses_instead_of_waiting(void **unused)
         rig_submit(&channel, DXGK_GATHER, slot, pages16, PAGES);
     for (uint32_t slot = 0; slot < RIG_SLOTS; slot++)
         assert_int_equal(rig_wait(&channel, slot), -EIO);
-    assert_int_equal(dxgk_channel_submit(channel.channel, DXGK_GATHER, 0, pages16, PAGES, 0, &err), -1);
+    assert_int_equal(dxgk_channel_submit(channel.channel, DXGK_GATHER, 0, pages16, PAGES, 0, &err),
+                     -1);
     assert_non_null(strstr(err.text, "hangs"));
     atomic_store(&wrap.swallow, 0);
     end(&rig, &channel);
@@ -259,7 +269,8 @@ static void a_driver_that_never_has_room_is_reported(void **unused)
     (void)unused;
     begin(&rig, &channel, &usual);
     atomic_store(&wrap.insufficient, 1000);
-    /* The flush before it went out by then: the transfer ends through its callback, or is refused at once. */
+    /* The flush before it went out by then: the transfer ends through its callback, or is refused
+     * at once. */
     (void)pthread_mutex_lock(&channel.lock);
     channel.done[0] = false;
     (void)pthread_mutex_unlock(&channel.lock);
@@ -281,7 +292,8 @@ static void a_driver_that_leaves_its_buffer_is_reported(void **unused)
     (void)unused;
     begin(&rig, &channel, &usual);
     atomic_store(&wrap.escape, 1);
-    assert_int_equal(dxgk_channel_submit(channel.channel, DXGK_GATHER, 0, pages16, PAGES, 0, &err), -1);
+    assert_int_equal(dxgk_channel_submit(channel.channel, DXGK_GATHER, 0, pages16, PAGES, 0, &err),
+                     -1);
     assert_int_equal(rig.contract, 1);
     assert_non_null(strstr(rig.last, "PAG-2"));
     assert_works(&channel, 0);
@@ -297,7 +309,8 @@ static void a_refused_submission_is_the_callers_error(void **unused)
     (void)unused;
     begin(&rig, &channel, &usual);
     atomic_store(&wrap.refuse, 1);
-    assert_int_equal(dxgk_channel_submit(channel.channel, DXGK_GATHER, 0, pages16, PAGES, 0, &err), -1);
+    assert_int_equal(dxgk_channel_submit(channel.channel, DXGK_GATHER, 0, pages16, PAGES, 0, &err),
+                     -1);
     assert_int_equal(err.status, STATUS_INVALID_PARAMETER);
     assert_works(&channel, 0);
     end(&rig, &channel);

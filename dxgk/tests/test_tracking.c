@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Dirty tracking of a partition: no write is lost, history survives jobs, and what cannot be known counts as dirty (DBT-1..9). */
+/* Dirty tracking of a partition: no write is lost, history survives jobs, and what cannot be known
+ * counts as dirty (DBT-1..9). */
 #include "dxgk/tracking.h"
 #include "pagerig.h"
 
@@ -132,7 +133,8 @@ static void copy_dirty(struct rig_channel *channel, const uint8_t *bits, uint8_t
     }
 }
 
-/* Copies a partition while two threads write to it; true when the copy ends equal to what is there. */
+/* Copies a partition while two threads write to it; true when the copy ends equal to what is there.
+ */
 static bool copy_under_load(const char *spec)
 {
     struct rig rig;
@@ -280,20 +282,23 @@ static void a_driver_that_writes_behind_the_bits_is_reported(void **unused)
 
 /* ---- piecewise ---- */
 
-/* A reserve of ranges whose page counts are no multiples of 8: pieces start and end inside bytes. */
+/* A reserve of ranges whose page counts are no multiples of 8: pieces start and end inside bytes.
+ */
 static void piecewise_queries_tell_the_same(void **unused)
 {
     struct rig rig;
     struct vf_error err = VF_ERROR_INIT;
     uint64_t state = rig_seed("piecewise"), ids[4];
-    const uint64_t page_bytes = 65536, bytes = 56 * MIB - 5 * page_bytes, pages = bytes / page_bytes;
+    const uint64_t page_bytes = 65536, bytes = 56 * MIB - 5 * page_bytes,
+                   pages = bytes / page_bytes;
     const size_t limits[] = {0, 1, 2, 7, 64};
     uint8_t bits[128], model[128];
 
     (void)unused;
     begin(&rig, "softgpu,vram=128M,vfs=4,dirty-page=64K,scatter=on");
     for (int i = 0; i < 4; i++)
-        ids[i] = rig_partition(&rig, (const char *[]){"a", "b", "c", "d"}[i], 24 * MIB - 3 * page_bytes, false);
+        ids[i] = rig_partition(&rig, (const char *[]){"a", "b", "c", "d"}[i],
+                               24 * MIB - 3 * page_bytes, false);
     assert_int_equal(dxgk_partition_destroy(rig.dxgk, ids[0], &err), 0);
     assert_int_equal(dxgk_partition_destroy(rig.dxgk, ids[2], &err), 0);
     uint64_t id = rig_partition(&rig, "wide", bytes, false);
@@ -321,7 +326,9 @@ static void piecewise_queries_tell_the_same(void **unused)
             atomic_store(&queries, 0);
             assert_int_equal(query(&rig, id, bits, sizeof bits), set);
             assert_memory_equal(bits, model, (pages + 7) / 8);
-            assert_true(limits[l] == 0 ? queries == 1 : queries > partition->range_count - 1 && most_bits <= limits[l]);
+            assert_true(limits[l] == 0
+                            ? queries == 1
+                            : queries > partition->range_count - 1 && most_bits <= limits[l]);
         }
     end_move(&rig, id);
     assert_int_equal(rig.contract, 0);
@@ -365,7 +372,8 @@ static void a_buffer_too_small_and_an_untracked_partition_are_refused(void **unu
     uint64_t id = rig_partition(&rig, "p", RESERVE, false);
     assert_int_equal(dxgk_migration_query_dirty(rig.dxgk, id, bits, sizeof bits, &dirty, &err), -1);
     prepare(&rig, id);
-    assert_int_equal(dxgk_migration_query_dirty(rig.dxgk, id, bits, sizeof bits - 1, &dirty, &err), -1);
+    assert_int_equal(dxgk_migration_query_dirty(rig.dxgk, id, bits, sizeof bits - 1, &dirty, &err),
+                     -1);
     end_move(&rig, id);
     rig_close(&rig);
 }
