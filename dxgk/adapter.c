@@ -22,13 +22,16 @@ struct vf_luid dxgk_luid_new(void)
     static _Atomic int32_t high;
     int32_t seen = atomic_load(&high);
 
-    /* The moment of the first call since boot tells this process' LUIDs from those of one before it. */
+    /* The moment of the first call since boot tells this process' LUIDs from those of one before
+     * it. */
     if (seen == 0) {
         struct timespec now = {0};
         int32_t mine;
 
         (void)clock_gettime(CLOCK_BOOTTIME, &now);
-        mine = (int32_t)(((uint64_t)now.tv_sec * 1000u + (uint64_t)now.tv_nsec / 1000000u) & INT32_MAX) | 1;
+        mine = (int32_t)(((uint64_t)now.tv_sec * 1000u + (uint64_t)now.tv_nsec / 1000000u) &
+                         INT32_MAX) |
+               1;
         if (atomic_compare_exchange_strong(&high, &seen, mine))
             seen = mine;
     }
@@ -51,7 +54,8 @@ static struct dxgk_adapter *adapter_new(struct dxgk *dxgk, uint32_t index, const
     return adapter;
 }
 
-static int load_driver(struct dxgk_adapter *adapter, const char *driver_dir, const char *driver, struct vf_error *err)
+static int load_driver(struct dxgk_adapter *adapter, const char *driver_dir, const char *driver,
+                       struct vf_error *err)
 {
     char path[4096];
     int length;
@@ -60,7 +64,8 @@ static int load_driver(struct dxgk_adapter *adapter, const char *driver_dir, con
         length = snprintf(path, sizeof path, "%s", driver);
     } else {
         if (adapter->ops->default_driver == NULL)
-            return vf_fail(err, VF_USAGE, "device %s names no driver of its own; give one", adapter->ops->name);
+            return vf_fail(err, VF_USAGE, "device %s names no driver of its own; give one",
+                           adapter->ops->name);
         length = snprintf(path, sizeof path, "%s/%s.so", driver_dir, adapter->ops->default_driver);
     }
     if (length < 0 || (size_t)length >= sizeof path)
@@ -71,7 +76,8 @@ static int load_driver(struct dxgk_adapter *adapter, const char *driver_dir, con
     return 0;
 }
 
-/* Paging may be missing: the adapter then has partitions no more than it has live migration, since VRAM cannot be zero-filled. */
+/* Paging may be missing: the adapter then has partitions no more than it has live migration, since
+ * VRAM cannot be zero-filled. */
 static int start_memory(struct dxgk_adapter *adapter, struct vf_error *err)
 {
     const struct dxgk_caps *caps = &adapter->caps;
@@ -84,21 +90,26 @@ static int start_memory(struct dxgk_adapter *adapter, struct vf_error *err)
     return dxgk_paging_start(adapter, NULL, err);
 }
 
-int dxgk_adapter_start(struct dxgk *dxgk, uint32_t index, const struct dxgk_config *config, const char *spec,
-                       const char *driver, struct dxgk_adapter **out, struct vf_error *err)
+int dxgk_adapter_start(struct dxgk *dxgk, uint32_t index, const struct dxgk_config *config,
+                       const char *spec, const char *driver, struct dxgk_adapter **out,
+                       struct vf_error *err)
 {
     struct dxgk_adapter *adapter = adapter_new(dxgk, index, spec);
 
     if (adapter == NULL)
         return vf_fail(err, VF_FAILED, "no memory for adapter %u", index);
-    if (dxgk_device_open(adapter, spec, config->device_dir, err) != 0 || load_driver(adapter, config->driver_dir, driver, err) != 0 ||
-        dxgk_callbacks_start(adapter, err) != 0 || dxgk_ddi_add_device(adapter, err) != 0 || dxgk_interrupts_start(adapter, err) != 0 ||
-        dxgk_ddi_start_device(adapter, err) != 0 || dxgk_caps_query(adapter, err) != 0 || start_memory(adapter, err) != 0) {
+    if (dxgk_device_open(adapter, spec, config->device_dir, err) != 0 ||
+        load_driver(adapter, config->driver_dir, driver, err) != 0 ||
+        dxgk_callbacks_start(adapter, err) != 0 || dxgk_ddi_add_device(adapter, err) != 0 ||
+        dxgk_interrupts_start(adapter, err) != 0 || dxgk_ddi_start_device(adapter, err) != 0 ||
+        dxgk_caps_query(adapter, err) != 0 || start_memory(adapter, err) != 0) {
         dxgk_adapter_stop(adapter);
         return vf_context(err, "adapter %u (%s)", index, spec);
     }
-    log_info("adapter %u: %s with driver %s, %u VFs%s%s", index, spec, dxgk_image_path(adapter->image), adapter->caps.vf_count,
-             adapter->caps.live_migration ? ", live migration" : "", adapter->caps.scatter ? ", scattered reserves" : "");
+    log_info("adapter %u: %s with driver %s, %u VFs%s%s", index, spec,
+             dxgk_image_path(adapter->image), adapter->caps.vf_count,
+             adapter->caps.live_migration ? ", live migration" : "",
+             adapter->caps.scatter ? ", scattered reserves" : "");
     *out = adapter;
     return 0;
 }
@@ -117,7 +128,8 @@ void dxgk_adapter_stop(struct dxgk_adapter *adapter)
     dxgk_callbacks_stop(adapter);
     leaked = dxgk_image_put(adapter->image);
     if (leaked != 0)
-        dxgk_report(adapter, "CAP-7", "the driver left %llu pool allocations behind at its unload", (unsigned long long)leaked);
+        dxgk_report(adapter, "CAP-7", "the driver left %llu pool allocations behind at its unload",
+                    (unsigned long long)leaked);
     dxgk_device_close(adapter);
     dxgk_reserve_destroy(adapter->reserve);
     (void)pthread_mutex_destroy(&adapter->triage_lock);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The vCPU's view of a VF: its BARs by the device, its MSI-X table by the OS' own copy (INT-1..3). Every access holds the
- * partition's vcpu lock for reading, so that a pause (SRC-5) and a removal can shut the door and be sure nobody is inside.
+ * The vCPU's view of a VF: its BARs by the device, its MSI-X table by the OS' own copy (INT-1..3).
+ * Every access holds the partition's vcpu lock for reading, so that a pause (SRC-5) and a removal
+ * can shut the door and be sure nobody is inside.
  */
 #define LOG_ROOM "bar"
 #include "dxgk/msix.h"
@@ -23,12 +24,16 @@ static int through_device(const struct access *access, struct vf_error *err)
     const struct dxgk_adapter *adapter = access->partition->adapter;
     vf_function fn = VF_FUNCTION_VF(access->partition->vf);
     int result = access->out != NULL
-                     ? adapter->ops->bar_write(adapter->dev, fn, access->bar, access->offset, access->out, access->bytes)
-                     : adapter->ops->bar_read(adapter->dev, fn, access->bar, access->offset, access->in, access->bytes);
+                     ? adapter->ops->bar_write(adapter->dev, fn, access->bar, access->offset,
+                                               access->out, access->bytes)
+                     : adapter->ops->bar_read(adapter->dev, fn, access->bar, access->offset,
+                                              access->in, access->bytes);
 
     if (result != 0)
-        return vf_fail_errno(err, VF_FAILED, -result, "cannot %s %llu bytes at 0x%llx of BAR %u", access->out != NULL ? "write" : "read",
-                             (unsigned long long)access->bytes, (unsigned long long)access->offset, access->bar);
+        return vf_fail_errno(err, VF_FAILED, -result, "cannot %s %llu bytes at 0x%llx of BAR %u",
+                             access->out != NULL ? "write" : "read",
+                             (unsigned long long)access->bytes, (unsigned long long)access->offset,
+                             access->bar);
     return 0;
 }
 
@@ -38,8 +43,9 @@ static int through_msix(const struct access *access, struct vf_error *err)
 
     if (access->partition->msix == NULL)
         return vf_fail(err, VF_FAILED, "the VF has no MSI-X table");
-    return access->out != NULL ? dxgk_msix_write(access->partition, at, access->out, access->bytes, err)
-                               : dxgk_msix_read(access->partition, at, access->in, access->bytes, err);
+    return access->out != NULL
+               ? dxgk_msix_write(access->partition, at, access->out, access->bytes, err)
+               : dxgk_msix_read(access->partition, at, access->in, access->bytes, err);
 }
 
 /* Bytes until the access enters or leaves the intercepted table, at most all of it. */
@@ -50,7 +56,8 @@ static uint64_t piece(const struct access *access, bool *intercepted)
     uint64_t left;
 
     *intercepted = false;
-    if (partition->msix_bytes == 0 || access->bar != partition->msix_bar || access->offset >= first + partition->msix_bytes)
+    if (partition->msix_bytes == 0 || access->bar != partition->msix_bar ||
+        access->offset >= first + partition->msix_bytes)
         return access->bytes;
     *intercepted = access->offset >= first;
     left = *intercepted ? first + partition->msix_bytes - access->offset : first - access->offset;
@@ -62,12 +69,15 @@ static int run(struct access access, struct vf_error *err)
     const struct dxgk_adapter *adapter = access.partition->adapter;
     struct vf_bar_info info = {.kind = VF_BAR_NONE};
 
-    if (access.bar >= DXGK_BARS || adapter->ops->bar_info(adapter->dev, VF_FUNCTION_VF(access.partition->vf), access.bar, &info) != 0 ||
+    if (access.bar >= DXGK_BARS ||
+        adapter->ops->bar_info(adapter->dev, VF_FUNCTION_VF(access.partition->vf), access.bar,
+                               &info) != 0 ||
         info.kind == VF_BAR_NONE)
         return vf_fail(err, VF_USAGE, "a VF has no BAR %u", access.bar);
     if (access.offset > info.bytes || access.bytes > info.bytes - access.offset)
-        return vf_fail(err, VF_USAGE, "0x%llx bytes at 0x%llx reach beyond BAR %u of 0x%llx bytes", (unsigned long long)access.bytes,
-                       (unsigned long long)access.offset, access.bar, (unsigned long long)info.bytes);
+        return vf_fail(err, VF_USAGE, "0x%llx bytes at 0x%llx reach beyond BAR %u of 0x%llx bytes",
+                       (unsigned long long)access.bytes, (unsigned long long)access.offset,
+                       access.bar, (unsigned long long)info.bytes);
     while (access.bytes > 0) {
         struct access part = access;
         bool intercepted;
@@ -87,8 +97,8 @@ static int run(struct access access, struct vf_error *err)
     return 0;
 }
 
-int dxgk_partition_bar_read(struct dxgk *dxgk, uint64_t id, uint32_t bar, uint64_t offset, void *data, uint64_t bytes,
-                            struct vf_error *err)
+int dxgk_partition_bar_read(struct dxgk *dxgk, uint64_t id, uint32_t bar, uint64_t offset,
+                            void *data, uint64_t bytes, struct vf_error *err)
 {
     struct dxgk_partition *partition = dxgk_partition_get(dxgk, id, err);
     int result;
@@ -97,7 +107,8 @@ int dxgk_partition_bar_read(struct dxgk *dxgk, uint64_t id, uint32_t bar, uint64
         return -1;
     (void)pthread_rwlock_rdlock(&partition->vcpu);
     if (partition->vcpu_gone)
-        result = vf_fail(err, VF_FAILED, "partition %s has no VF (any more)", partition->params.name);
+        result =
+            vf_fail(err, VF_FAILED, "partition %s has no VF (any more)", partition->params.name);
     else
         result = run((struct access){partition, bar, offset, bytes, data, NULL}, err);
     (void)pthread_rwlock_unlock(&partition->vcpu);
@@ -105,8 +116,8 @@ int dxgk_partition_bar_read(struct dxgk *dxgk, uint64_t id, uint32_t bar, uint64
     return result;
 }
 
-int dxgk_partition_bar_write(struct dxgk *dxgk, uint64_t id, uint32_t bar, uint64_t offset, const void *data, uint64_t bytes,
-                             struct vf_error *err)
+int dxgk_partition_bar_write(struct dxgk *dxgk, uint64_t id, uint32_t bar, uint64_t offset,
+                             const void *data, uint64_t bytes, struct vf_error *err)
 {
     struct dxgk_partition *partition = dxgk_partition_get(dxgk, id, err);
     int result;
@@ -115,7 +126,8 @@ int dxgk_partition_bar_write(struct dxgk *dxgk, uint64_t id, uint32_t bar, uint6
         return -1;
     (void)pthread_rwlock_rdlock(&partition->vcpu);
     if (partition->vcpu_gone || partition->vcpu_shut)
-        result = dxgk_partition_wrong_state(partition, "its CPU is stopped too; resume it first", err);
+        result =
+            dxgk_partition_wrong_state(partition, "its CPU is stopped too; resume it first", err);
     else
         result = run((struct access){partition, bar, offset, bytes, NULL, data}, err);
     (void)pthread_rwlock_unlock(&partition->vcpu);

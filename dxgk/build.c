@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Making and unmaking a partition with its driver (VF-2, VF-3, TGT-5): VF, vGPU, VRAM, tracking, interrupts, power. */
+/* Making and unmaking a partition with its driver (VF-2, VF-3, TGT-5): VF, vGPU, VRAM, tracking,
+ * interrupts, power. */
 #define LOG_ROOM "partition"
 #include "dxgk/partition.h"
 
@@ -22,7 +23,8 @@
 static int take_vf(struct dxgk_partition *partition, struct vf_error *err)
 {
     struct dxgk_adapter *adapter = partition->adapter;
-    int result = vf_fail(err, VF_FAILED, "all %u VFs of adapter %u are taken; remove a partition", adapter->caps.vf_count, adapter->index);
+    int result = vf_fail(err, VF_FAILED, "all %u VFs of adapter %u are taken; remove a partition",
+                         adapter->caps.vf_count, adapter->index);
 
     (void)pthread_mutex_lock(&adapter->lock);
     for (uint32_t vf = 0; vf < adapter->caps.vf_count; vf++) {
@@ -49,7 +51,8 @@ static void give_vf(struct dxgk_partition *partition)
     partition->vf = DXGK_NO_VF;
 }
 
-static int take_vram(struct dxgk_partition *partition, const DXGK_VIRTUALGPUSEGMENTINFO *segment, struct vf_error *err)
+static int take_vram(struct dxgk_partition *partition, const DXGK_VIRTUALGPUSEGMENTINFO *segment,
+                     struct vf_error *err)
 {
     struct dxgk_adapter *adapter = partition->adapter;
     struct dxgk_reserve_want want = {
@@ -61,7 +64,8 @@ static int take_vram(struct dxgk_partition *partition, const DXGK_VIRTUALGPUSEGM
     int result;
 
     (void)pthread_mutex_lock(&adapter->lock);
-    result = dxgk_reserve_take(adapter->reserve, &want, &partition->ranges, &partition->range_count, err);
+    result = dxgk_reserve_take(adapter->reserve, &want, &partition->ranges, &partition->range_count,
+                               err);
     (void)pthread_mutex_unlock(&adapter->lock);
     return result;
 }
@@ -86,8 +90,8 @@ static int make_reserve_basis(struct dxgk_partition *partition, struct vf_error 
     partition->reserve_basis = calloc(1, sizeof *partition->reserve_basis);
     if (partition->reserve_basis == NULL)
         return vf_fail(err, VF_FAILED, "no memory for a memory basis");
-    return dxgk_ddi_create_memory_basis(adapter, vram->id, vram->scatter_page, partition->ranges, partition->range_count,
-                                        partition->reserve_basis, err);
+    return dxgk_ddi_create_memory_basis(adapter, vram->id, vram->scatter_page, partition->ranges,
+                                        partition->range_count, partition->reserve_basis, err);
 }
 
 static void drop_reserve_basis(struct dxgk_partition *partition)
@@ -109,17 +113,20 @@ static void fill_profile(const struct dxgk_partition *partition, DXGK_VIRTUALGPU
         profile->Capability[i].MaxValue = from[i].MaxPartitionValue;
         profile->Capability[i].OptimalValue = from[i].OptimalPartitionValue;
     }
-    profile->Capability[DXGK_VGPU_CAPABILITY_MEMORY] = (DXGK_VIRTUALGPUCAPABILITY){vram, vram, vram};
+    profile->Capability[DXGK_VGPU_CAPABILITY_MEMORY] =
+        (DXGK_VIRTUALGPUCAPABILITY){vram, vram, vram};
 }
 
 /* CreateVirtualGpu, VRAM, SetVirtualGpuResources(2): one partition of an adapter at a time. */
 static int make_vgpu(struct dxgk_partition *partition, GUID *umed_class, struct vf_error *err)
 {
     struct dxgk_adapter *adapter = partition->adapter;
-    DXGKARG_CREATEVIRTUALGPU arg = {.PartitionId = partition->vf, .VirtualGpuLuid = {partition->luid.low, partition->luid.high}};
+    DXGKARG_CREATEVIRTUALGPU arg = {.PartitionId = partition->vf,
+                                    .VirtualGpuLuid = {partition->luid.low, partition->luid.high}};
     int result;
 
-    memcpy(&arg.UserModeVirtualDeviceProvider, partition->params.umed_class, sizeof arg.UserModeVirtualDeviceProvider);
+    memcpy(&arg.UserModeVirtualDeviceProvider, partition->params.umed_class,
+           sizeof arg.UserModeVirtualDeviceProvider);
     fill_profile(partition, &arg.Profile);
     (void)pthread_mutex_lock(&adapter->gpup_lock);
     result = dxgk_ddi_create_vgpu(partition, &arg, err);
@@ -135,13 +142,15 @@ static int make_vgpu(struct dxgk_partition *partition, GUID *umed_class, struct 
 }
 
 /* Reads little endian config space through the driver's filter (VF-5). */
-static int config_read(struct dxgk_partition *partition, uint32_t offset, uint32_t bytes, uint32_t *value, struct vf_error *err)
+static int config_read(struct dxgk_partition *partition, uint32_t offset, uint32_t bytes,
+                       uint32_t *value, struct vf_error *err)
 {
     *value = 0;
     return dxgk_ddi_read_config(partition, offset, value, bytes, err);
 }
 
-/* Where the MSI-X table lies: the capability says, and the mitigated ranges must cover it (INT-1). No capability: no MSI-X. */
+/* Where the MSI-X table lies: the capability says, and the mitigated ranges must cover it (INT-1).
+ * No capability: no MSI-X. */
 static int find_msix(struct dxgk_partition *partition, struct vf_error *err)
 {
     uint32_t at, id = 0, control, table;
@@ -161,12 +170,15 @@ static int find_msix(struct dxgk_partition *partition, struct vf_error *err)
     }
     if (id != PCI_CAPABILITY_MSIX)
         return 0;
-    if (config_read(partition, at + 2, 2, &control, err) != 0 || config_read(partition, at + 4, 4, &table, err) != 0)
+    if (config_read(partition, at + 2, 2, &control, err) != 0 ||
+        config_read(partition, at + 4, 4, &table, err) != 0)
         return -1;
     partition->msix_bar = table & 7u;
     partition->msix_offset = table & ~7u;
     if (partition->msix_bar >= DXGK_BARS)
-        return dxgk_refuse(partition->adapter, "INT-1", err, "the MSI-X table of VF %u lies in BAR %u", partition->vf, partition->msix_bar);
+        return dxgk_refuse(partition->adapter, "INT-1", err,
+                           "the MSI-X table of VF %u lies in BAR %u", partition->vf,
+                           partition->msix_bar);
     if (dxgk_ddi_mitigated_ranges(partition, partition->msix_bar, &ranges, &count, err) != 0)
         return -1;
     for (uint32_t i = 0; i < count; i++) {
@@ -181,7 +193,8 @@ static int find_msix(struct dxgk_partition *partition, struct vf_error *err)
     }
     free(ranges);
     if (!covered && partition->adapter->caps.live_migration)
-        return dxgk_refuse(partition->adapter, "INT-1", err, "the MSI-X table of VF %u lies in no mitigated range", partition->vf);
+        return dxgk_refuse(partition->adapter, "INT-1", err,
+                           "the MSI-X table of VF %u lies in no mitigated range", partition->vf);
     return 0;
 }
 
@@ -189,13 +202,14 @@ static int make_interrupts(struct dxgk_partition *partition, struct vf_error *er
 {
     if (find_msix(partition, err) != 0)
         return -1;
-    if (partition->msix_bytes == 0 || partition->adapter->ddi.DxgkDdiWriteVirtualizedInterrupt == NULL)
+    if (partition->msix_bytes == 0 ||
+        partition->adapter->ddi.DxgkDdiWriteVirtualizedInterrupt == NULL)
         return 0;
     return dxgk_msix_create(partition, err);
 }
 
-/* TGT-5: [pause; zero-fill; start tracking if performant; D0]. A partition that is not incoming skips the pause: with nothing in
- * its queues it runs on nothing. */
+/* TGT-5: [pause; zero-fill; start tracking if performant; D0]. A partition that is not incoming
+ * skips the pause: with nothing in its queues it runs on nothing. */
 static int bring_up(struct dxgk_partition *partition, bool incoming, struct vf_error *err)
 {
     struct dxgk_adapter *adapter = partition->adapter;
@@ -204,7 +218,8 @@ static int bring_up(struct dxgk_partition *partition, bool incoming, struct vf_e
         return -1;
     if (dxgk_paging_zero(adapter, partition->ranges, partition->range_count, err) != 0)
         return vf_context(err, "cannot zero-fill the VRAM of a new partition");
-    if (adapter->caps.tracking && adapter->caps.segments[adapter->caps.vram].tracked && dxgk_tracking_create(partition, err) != 0)
+    if (adapter->caps.tracking && adapter->caps.segments[adapter->caps.vram].tracked &&
+        dxgk_tracking_create(partition, err) != 0)
         return -1;
     return dxgk_ddi_set_power(partition, true, err);
 }
@@ -213,8 +228,9 @@ int dxgk_partition_build(struct dxgk_partition *partition, bool incoming, struct
 {
     GUID umed_class;
 
-    if (take_vf(partition, err) != 0 || make_vgpu(partition, &umed_class, err) != 0 || dxgk_ddi_reset_vf(partition, err) != 0 ||
-        make_interrupts(partition, err) != 0 || dxgk_umed_create(partition, &umed_class, &partition->umed, err) != 0 ||
+    if (take_vf(partition, err) != 0 || make_vgpu(partition, &umed_class, err) != 0 ||
+        dxgk_ddi_reset_vf(partition, err) != 0 || make_interrupts(partition, err) != 0 ||
+        dxgk_umed_create(partition, &umed_class, &partition->umed, err) != 0 ||
         bring_up(partition, incoming, err) != 0) {
         struct vf_error second = VF_ERROR_INIT;
 
@@ -225,8 +241,8 @@ int dxgk_partition_build(struct dxgk_partition *partition, bool incoming, struct
     return 0;
 }
 
-/* Out of schedule and power, tracking and interrupts gone. Failures are told but do not stop the way down: DestroyVirtualGpu
- * decides whether the driver lets go. */
+/* Out of schedule and power, tracking and interrupts gone. Failures are told but do not stop the
+ * way down: DestroyVirtualGpu decides whether the driver lets go. */
 static void bring_down(struct dxgk_partition *partition)
 {
     struct vf_error error = VF_ERROR_INIT;
@@ -243,7 +259,8 @@ static void bring_down(struct dxgk_partition *partition)
             log_error("%s: %s", partition->params.name, error.text);
     }
     /* In D3 the VF stays stopped (VF-4); the next tenant finds no pause in effect. */
-    if (partition->check.created && !partition->check.powered && dxgk_ddi_set_pause(partition, false, &error) != 0)
+    if (partition->check.created && !partition->check.powered &&
+        dxgk_ddi_set_pause(partition, false, &error) != 0)
         log_error("%s: %s", partition->params.name, error.text);
     dxgk_tracking_destroy(partition);
     dxgk_msix_destroy(partition);
@@ -266,12 +283,15 @@ int dxgk_partition_dismantle(struct dxgk_partition *partition, struct vf_error *
     if (result != 0)
         return -1; /* VF, VRAM and basis stay with the driver: nobody else may get them (VF-3) */
     if (partition->ranges != NULL) {
-        /* VF-3, and untouched VRAM costs no host memory. VRAM that cannot be cleaned is not handed out again. */
+        /* VF-3, and untouched VRAM costs no host memory. VRAM that cannot be cleaned is not handed
+         * out again. */
         result = dxgk_paging_zero(adapter, partition->ranges, partition->range_count, err);
         if (result == 0)
             give_vram(partition);
         else
-            dxgk_report(adapter, "VF-3", "VRAM of VF %u cannot be zero-filled and stays locked up: %s", partition->vf, err != NULL ? err->text : "");
+            dxgk_report(adapter, "VF-3",
+                        "VRAM of VF %u cannot be zero-filled and stays locked up: %s",
+                        partition->vf, err != NULL ? err->text : "");
     }
     free(partition->ranges);
     partition->ranges = NULL;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * See callbacks.h. The PF's BARs appear to the driver as a translated resource list with made-up bus addresses; mapping one
- * gives an address that only READ_/WRITE_REGISTER_* reach (dxgk/nt).
+ * See callbacks.h. The PF's BARs appear to the driver as a translated resource list with made-up
+ * bus addresses; mapping one gives an address that only READ_/WRITE_REGISTER_* reach (dxgk/nt).
  */
 #define LOG_ROOM "callback"
 #include "dxgk/callbacks.h"
@@ -14,8 +14,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BUS_BASE 0x100000000000ull   /* of adapter 0's BARs; far from iovas, so that a mix-up shows */
-#define BUS_ADAPTER 0x10000000000ull /* between adapters */
+/* Bus addresses of adapter 0's BARs and the step to the next adapter's; far from any iova, so that
+ * a mix-up shows. */
+#define BUS_BASE 0x100000000000ull
+#define BUS_ADAPTER 0x10000000000ull
 #define CONFIG_BYTES 256u
 #define MAX_RESOURCES (DXGK_BARS + 1u)
 
@@ -46,7 +48,8 @@ struct dxgk_adapter *dxgk_adapter_from_context(HANDLE handle)
 
 static int remember(struct dxgk_adapter *adapter, struct vf_error *err)
 {
-    int result = vf_fail(err, VF_FAILED, "more than %zu adapters in one process", RTL_NUMBER_OF(known));
+    int result =
+        vf_fail(err, VF_FAILED, "more than %zu adapters in one process", RTL_NUMBER_OF(known));
 
     (void)pthread_rwlock_wrlock(&known_lock);
     for (size_t i = 0; i < RTL_NUMBER_OF(known); i++) {
@@ -88,7 +91,8 @@ static int mmio_write(void *ctx, uint32_t bar, uint64_t offset, uint32_t width, 
 }
 
 /* A device splits long accesses into 8-byte ones; only blocks of such items go through whole. */
-static int mmio_read_block(void *ctx, uint32_t bar, uint64_t offset, uint32_t width, void *data, uint64_t bytes)
+static int mmio_read_block(void *ctx, uint32_t bar, uint64_t offset, uint32_t width, void *data,
+                           uint64_t bytes)
 {
     const struct dxgk_adapter *adapter = ctx;
     int result = 0;
@@ -96,11 +100,13 @@ static int mmio_read_block(void *ctx, uint32_t bar, uint64_t offset, uint32_t wi
     if (width == 8)
         return adapter->ops->bar_read(adapter->dev, VF_FUNCTION_PF, bar, offset, data, bytes);
     for (uint64_t at = 0; at < bytes && result == 0; at += width)
-        result = adapter->ops->bar_read(adapter->dev, VF_FUNCTION_PF, bar, offset + at, (uint8_t *)data + at, width);
+        result = adapter->ops->bar_read(adapter->dev, VF_FUNCTION_PF, bar, offset + at,
+                                        (uint8_t *)data + at, width);
     return result;
 }
 
-static int mmio_write_block(void *ctx, uint32_t bar, uint64_t offset, uint32_t width, const void *data, uint64_t bytes)
+static int mmio_write_block(void *ctx, uint32_t bar, uint64_t offset, uint32_t width,
+                            const void *data, uint64_t bytes)
 {
     const struct dxgk_adapter *adapter = ctx;
     int result = 0;
@@ -108,7 +114,8 @@ static int mmio_write_block(void *ctx, uint32_t bar, uint64_t offset, uint32_t w
     if (width == 8)
         return adapter->ops->bar_write(adapter->dev, VF_FUNCTION_PF, bar, offset, data, bytes);
     for (uint64_t at = 0; at < bytes && result == 0; at += width)
-        result = adapter->ops->bar_write(adapter->dev, VF_FUNCTION_PF, bar, offset + at, (const uint8_t *)data + at, width);
+        result = adapter->ops->bar_write(adapter->dev, VF_FUNCTION_PF, bar, offset + at,
+                                         (const uint8_t *)data + at, width);
     return result;
 }
 
@@ -132,7 +139,8 @@ static struct dxgk_adapter *caller(HANDLE handle, const char *name)
     return nt_irql_check(PASSIVE_LEVEL, name) ? adapter : NULL;
 }
 
-/* A resource longer than 32 bits can say goes as memory-large with its length in units of 256 bytes (wdm.h: Length40). */
+/* A resource longer than 32 bits can say goes as memory-large with its length in units of 256 bytes
+ * (wdm.h: Length40). */
 static void describe_bar(CM_PARTIAL_RESOURCE_DESCRIPTOR *out, uint64_t bus, uint64_t bytes)
 {
     *out = (CM_PARTIAL_RESOURCE_DESCRIPTOR){
@@ -161,8 +169,8 @@ static NTSTATUS get_device_information(HANDLE handle, PDXGK_DEVICE_INFO info)
     return STATUS_SUCCESS;
 }
 
-static NTSTATUS map_memory(HANDLE handle, PHYSICAL_ADDRESS address, ULONG length, BOOLEAN io_space, BOOLEAN user_mode,
-                           MEMORY_CACHING_TYPE cache, PVOID *va)
+static NTSTATUS map_memory(HANDLE handle, PHYSICAL_ADDRESS address, ULONG length, BOOLEAN io_space,
+                           BOOLEAN user_mode, MEMORY_CACHING_TYPE cache, PVOID *va)
 {
     struct dxgk_adapter *adapter = caller(handle, "DxgkCbMapMemory");
     uint64_t bus = (uint64_t)address.QuadPart;
@@ -173,13 +181,15 @@ static NTSTATUS map_memory(HANDLE handle, PHYSICAL_ADDRESS address, ULONG length
     if (adapter == NULL || va == NULL || length == 0 || io_space || user_mode)
         return STATUS_INVALID_PARAMETER;
     for (uint32_t bar = 0; bar < DXGK_BARS; bar++) {
-        if (bus < adapter->bars[bar].bus || bus - adapter->bars[bar].bus >= adapter->bars[bar].bytes ||
+        if (bus < adapter->bars[bar].bus ||
+            bus - adapter->bars[bar].bus >= adapter->bars[bar].bytes ||
             length > adapter->bars[bar].bytes - (bus - adapter->bars[bar].bus))
             continue;
         mapping = calloc(1, sizeof *mapping);
         if (mapping == NULL)
             return STATUS_NO_MEMORY;
-        if (nt_mmio_map(&mmio_ops, adapter, bar, bus - adapter->bars[bar].bus, length, &mapping->va, &error) != 0) {
+        if (nt_mmio_map(&mmio_ops, adapter, bar, bus - adapter->bars[bar].bus, length, &mapping->va,
+                        &error) != 0) {
             log_error("adapter %u: cannot map BAR %u: %s", adapter->index, bar, error.text);
             free(mapping);
             return STATUS_NO_MEMORY;
@@ -191,7 +201,9 @@ static NTSTATUS map_memory(HANDLE handle, PHYSICAL_ADDRESS address, ULONG length
         (void)pthread_mutex_unlock(&adapter->lock);
         return STATUS_SUCCESS;
     }
-    dxgk_report(adapter, "CAP-7", "DxgkCbMapMemory of %u bytes at 0x%llx: in no resource of the device", length, (unsigned long long)bus);
+    dxgk_report(adapter, "CAP-7",
+                "DxgkCbMapMemory of %u bytes at 0x%llx: in no resource of the device", length,
+                (unsigned long long)bus);
     return STATUS_INVALID_PARAMETER;
 }
 
@@ -237,7 +249,8 @@ static ULONG in_config(ULONG offset, ULONG length)
     return length < CONFIG_BYTES - offset ? length : CONFIG_BYTES - offset;
 }
 
-static NTSTATUS read_device_space(HANDLE handle, ULONG type, PVOID buffer, ULONG offset, ULONG length, PULONG bytes)
+static NTSTATUS read_device_space(HANDLE handle, ULONG type, PVOID buffer, ULONG offset,
+                                  ULONG length, PULONG bytes)
 {
     struct dxgk_adapter *adapter = caller(handle, "DxgkCbReadDeviceSpace");
     ULONG count = in_config(offset, length);
@@ -245,13 +258,15 @@ static NTSTATUS read_device_space(HANDLE handle, ULONG type, PVOID buffer, ULONG
     if (adapter == NULL || buffer == NULL || bytes == NULL || type != DXGK_WHICHSPACE_CONFIG)
         return STATUS_INVALID_PARAMETER;
     *bytes = 0;
-    if (count != 0 && adapter->ops->config_read(adapter->dev, VF_FUNCTION_PF, offset, buffer, count) != 0)
+    if (count != 0 &&
+        adapter->ops->config_read(adapter->dev, VF_FUNCTION_PF, offset, buffer, count) != 0)
         return STATUS_IO_DEVICE_ERROR;
     *bytes = count;
     return STATUS_SUCCESS;
 }
 
-static NTSTATUS write_device_space(HANDLE handle, ULONG type, PVOID buffer, ULONG offset, ULONG length, PULONG bytes)
+static NTSTATUS write_device_space(HANDLE handle, ULONG type, PVOID buffer, ULONG offset,
+                                   ULONG length, PULONG bytes)
 {
     struct dxgk_adapter *adapter = caller(handle, "DxgkCbWriteDeviceSpace");
     ULONG count = in_config(offset, length);
@@ -259,7 +274,8 @@ static NTSTATUS write_device_space(HANDLE handle, ULONG type, PVOID buffer, ULON
     if (adapter == NULL || buffer == NULL || bytes == NULL || type != DXGK_WHICHSPACE_CONFIG)
         return STATUS_INVALID_PARAMETER;
     *bytes = 0;
-    if (count != 0 && adapter->ops->config_write(adapter->dev, VF_FUNCTION_PF, offset, buffer, count) != 0)
+    if (count != 0 &&
+        adapter->ops->config_write(adapter->dev, VF_FUNCTION_PF, offset, buffer, count) != 0)
         return STATUS_IO_DEVICE_ERROR;
     *bytes = count;
     return STATUS_SUCCESS;
@@ -282,7 +298,8 @@ static void mitigated_range_update(HANDLE handle, ULONG vf)
 
 /* ---- start and stop ---- */
 
-/* CM_RESOURCE_LIST with room for every BAR and the message interrupt; its tail array is packed to 4 bytes. */
+/* CM_RESOURCE_LIST with room for every BAR and the message interrupt; its tail array is packed to 4
+ * bytes. */
 struct dxgk_resources {
     CM_RESOURCE_LIST list; /* holds the first descriptor */
     CM_PARTIAL_RESOURCE_DESCRIPTOR more[MAX_RESOURCES - 1];
@@ -306,7 +323,8 @@ static int describe_resources(struct dxgk_adapter *adapter, struct vf_error *err
     for (uint32_t bar = 0; bar < DXGK_BARS; bar++) {
         struct vf_bar_info info = {.kind = VF_BAR_NONE};
 
-        if (adapter->ops->bar_info(adapter->dev, VF_FUNCTION_PF, bar, &info) != 0 || info.kind == VF_BAR_NONE || info.bytes == 0)
+        if (adapter->ops->bar_info(adapter->dev, VF_FUNCTION_PF, bar, &info) != 0 ||
+            info.kind == VF_BAR_NONE || info.bytes == 0)
             continue;
         bus = (bus + info.bytes - 1) / info.bytes * info.bytes; /* a BAR is aligned to its size */
         adapter->bars[bar].bus = bus;

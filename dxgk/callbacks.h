@@ -1,16 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The DXGKRNL_INTERFACE that StartDevice hands to a driver, and the resources behind it. DeviceHandle is the adapter itself. */
+/* The DXGKRNL_INTERFACE that StartDevice hands to a driver, and the resources behind it.
+ * DeviceHandle is the adapter itself. */
 #ifndef DXGK_CALLBACKS_H
 #define DXGK_CALLBACKS_H
 
 #include "dxgk/internal.h"
 
-/* Fills adapter->callbacks and bars, and makes the adapter known to callbacks. The device is open. */
+/* Fills callbacks, bars and resources; makes the adapter known. The device is open. */
 int dxgk_callbacks_start(struct dxgk_adapter *adapter, struct vf_error *err);
-/* Forgets it and unmaps what the driver left mapped (reported). NULL-safe in the sense that a never started one is fine. */
+/* Forgets it and unmaps what the driver left mapped (reported). NULL-safe in the sense that a never
+ * started one is fine. */
 void dxgk_callbacks_stop(struct dxgk_adapter *adapter);
 
-/* The adapter behind a handle a driver gave: a DeviceHandle or a miniport context. NULL when it is neither. Any thread, any IRQL. */
+/* The adapter behind a handle a driver gave: a DeviceHandle or a miniport context. NULL when it is
+ * neither. Any thread, any IRQL. */
 struct dxgk_adapter *dxgk_adapter_from_context(HANDLE handle);
 
 #endif

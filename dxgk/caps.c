@@ -12,7 +12,8 @@
 
 #define MIN_PAGE 4096u
 #define DEFAULT_PAGING_BUFFER 65536u
-#define CONTIGUOUS_GRANULE 65536u /* a driver tells its alignment per vGPU only; this is what WDDM's large pages need */
+#define CONTIGUOUS_GRANULE                                                                         \
+    65536u /* a driver tells its alignment per vGPU only; this is what WDDM's large pages need */
 
 static bool power_of_two(uint64_t value)
 {
@@ -20,7 +21,8 @@ static bool power_of_two(uint64_t value)
 }
 
 /* Live migration is off though the driver names it; the first reason stays. */
-static void __attribute__((format(printf, 2, 3))) migration_off(struct dxgk_adapter *adapter, const char *format, ...)
+static void __attribute__((format(printf, 2, 3)))
+migration_off(struct dxgk_adapter *adapter, const char *format, ...)
 {
     va_list args;
 
@@ -44,17 +46,21 @@ static bool partition_interface_complete(const DXGKDDI_GPU_PARTITION_INTERFACE *
 
 static bool sriov_interface_complete(const DXGKDDI_SRIOV_INTERFACE *sriov)
 {
-    return sriov->DxgkDdiReadVirtualFunctionConfig != NULL && sriov->DxgkDdiResetVirtualFunction != NULL &&
+    return sriov->DxgkDdiReadVirtualFunctionConfig != NULL &&
+           sriov->DxgkDdiResetVirtualFunction != NULL &&
            sriov->DxgkDdiSetVirtualFunctionPowerState != NULL;
 }
 
 static int query_interfaces(struct dxgk_adapter *adapter, struct vf_error *err)
 {
-    NTSTATUS gpup = dxgk_ddi_query_interface(adapter, &GUID_DXGKDDI_GPU_PARTITION_INTERFACE, DXGKDDI_GPU_PARTITION_INTERFACE_VERSION,
+    NTSTATUS gpup = dxgk_ddi_query_interface(adapter, &GUID_DXGKDDI_GPU_PARTITION_INTERFACE,
+                                             DXGKDDI_GPU_PARTITION_INTERFACE_VERSION,
                                              &adapter->gpup, sizeof adapter->gpup);
-    NTSTATUS sriov = dxgk_ddi_query_interface(adapter, &GUID_DXGKDDI_SRIOV_INTERFACE, DXGKDDI_SRIOV_INTERFACE_VERSION, &adapter->sriov,
+    NTSTATUS sriov = dxgk_ddi_query_interface(adapter, &GUID_DXGKDDI_SRIOV_INTERFACE,
+                                              DXGKDDI_SRIOV_INTERFACE_VERSION, &adapter->sriov,
                                               sizeof adapter->sriov);
-    NTSTATUS mitigable = dxgk_ddi_query_interface(adapter, &GUID_DXGKDDI_MITIGABLE_DEVICE_INTERFACE, DXGKDDI_MITIGABLE_DEVICE_INTERFACE_VERSION,
+    NTSTATUS mitigable = dxgk_ddi_query_interface(adapter, &GUID_DXGKDDI_MITIGABLE_DEVICE_INTERFACE,
+                                                  DXGKDDI_MITIGABLE_DEVICE_INTERFACE_VERSION,
                                                   &adapter->mitigable, sizeof adapter->mitigable);
 
     if (NT_SUCCESS(gpup) && !partition_interface_complete(&adapter->gpup))
@@ -62,7 +68,8 @@ static int query_interfaces(struct dxgk_adapter *adapter, struct vf_error *err)
     if (NT_SUCCESS(sriov) && !sriov_interface_complete(&adapter->sriov))
         return dxgk_refuse(adapter, "CAP-7", err, "the SR-IOV interface lacks functions");
     adapter->caps.partitionable = NT_SUCCESS(gpup) && NT_SUCCESS(sriov);
-    adapter->has_mitigable = NT_SUCCESS(mitigable) && adapter->mitigable.DxgkDdiQueryMitigatedRangeCount != NULL &&
+    adapter->has_mitigable = NT_SUCCESS(mitigable) &&
+                             adapter->mitigable.DxgkDdiQueryMitigatedRangeCount != NULL &&
                              adapter->mitigable.DxgkDdiQueryMitigatedRanges != NULL;
     return 0;
 }
@@ -90,47 +97,58 @@ static int query_segments(struct dxgk_adapter *adapter, struct vf_error *err)
     DXGK_QUERYSEGMENTOUT4 out = {.SegmentDescriptorStride = sizeof(DXGK_SEGMENTDESCRIPTOR4)};
     DXGK_SEGMENTDESCRIPTOR4 *descriptors;
     struct dxgk_caps *caps = &adapter->caps;
-    NTSTATUS status = dxgk_ddi_query_adapter_info(adapter, DXGKQAITYPE_QUERYSEGMENT4, &in, sizeof in, &out, sizeof out, true);
+    NTSTATUS status = dxgk_ddi_query_adapter_info(adapter, DXGKQAITYPE_QUERYSEGMENT4, &in,
+                                                  sizeof in, &out, sizeof out, true);
     uint32_t count = out.NbSegment;
 
     if (!NT_SUCCESS(status))
-        return vf_fail_status(err, VF_FAILED, status, "the driver does not describe its segments (QUERYSEGMENT4)");
+        return vf_fail_status(err, VF_FAILED, status,
+                              "the driver does not describe its segments (QUERYSEGMENT4)");
     if (count == 0 || count > DXGK_MAX_SEGMENTS)
-        return dxgk_refuse(adapter, "CAP-6", err, "%u memory segments; 1 to %u are served", count, DXGK_MAX_SEGMENTS);
+        return dxgk_refuse(adapter, "CAP-6", err, "%u memory segments; 1 to %u are served", count,
+                           DXGK_MAX_SEGMENTS);
     descriptors = dxgk_guarded_alloc(count * sizeof *descriptors);
     if (descriptors == NULL)
         return vf_fail(err, VF_FAILED, "no memory for segment descriptors");
     out.pSegmentDescriptor = (BYTE *)descriptors;
     out.SegmentDescriptorStride = sizeof *descriptors;
-    status = dxgk_ddi_query_adapter_info(adapter, DXGKQAITYPE_QUERYSEGMENT4, &in, sizeof in, &out, sizeof out, true);
-    if (!NT_SUCCESS(status) || out.NbSegment != count || !dxgk_guarded_intact(descriptors, count * sizeof *descriptors)) {
+    status = dxgk_ddi_query_adapter_info(adapter, DXGKQAITYPE_QUERYSEGMENT4, &in, sizeof in, &out,
+                                         sizeof out, true);
+    if (!NT_SUCCESS(status) || out.NbSegment != count ||
+        !dxgk_guarded_intact(descriptors, count * sizeof *descriptors)) {
         dxgk_guarded_free(descriptors);
-        return dxgk_refuse(adapter, "CAP-6", err, "second QUERYSEGMENT4 call failed, changed the count or wrote behind its buffer");
+        return dxgk_refuse(
+            adapter, "CAP-6", err,
+            "second QUERYSEGMENT4 call failed, changed the count or wrote behind its buffer");
     }
     for (uint32_t i = 0; i < count; i++) {
         const DXGK_SEGMENTDESCRIPTOR4 *from = &descriptors[i];
 
         caps->segments[i] = (struct dxgk_segment){
             .id = i + 1,
-            .local = !from->Flags.Aperture && !from->Flags.PopulatedFromSystemMemory && !from->Flags.ReservedSysMem,
+            .local = !from->Flags.Aperture && !from->Flags.PopulatedFromSystemMemory &&
+                     !from->Flags.ReservedSysMem,
             .base = from->BaseAddress,
             .bytes = from->Size,
         };
     }
     caps->segment_count = count;
     adapter->mmu.paging_buffer_segment = out.PagingBufferSegmentId;
-    adapter->mmu.paging_buffer_bytes = out.PagingBufferSize != 0 ? out.PagingBufferSize : DEFAULT_PAGING_BUFFER;
+    adapter->mmu.paging_buffer_bytes =
+        out.PagingBufferSize != 0 ? out.PagingBufferSize : DEFAULT_PAGING_BUFFER;
     adapter->mmu.paging_private_bytes = out.PagingBufferPrivateDataSize;
     dxgk_guarded_free(descriptors);
     return 0;
 }
 
 /* CAP-3: STATUS_NOT_IMPLEMENTED means "no bitplane here" and the output is ignored. */
-static int query_dirty_page(struct dxgk_adapter *adapter, struct dxgk_segment *segment, struct vf_error *err)
+static int query_dirty_page(struct dxgk_adapter *adapter, struct dxgk_segment *segment,
+                            struct vf_error *err)
 {
     DXGK_DIRTY_BIT_TRACKING_SEGMENT_CAPS out = {0};
     UINT id = segment->id;
-    NTSTATUS status = dxgk_ddi_query_adapter_info(adapter, DXGKQAITYPE_DIRTYBITTRACKINGSEGMENTCAPS, &id, sizeof id, &out, sizeof out, false);
+    NTSTATUS status = dxgk_ddi_query_adapter_info(adapter, DXGKQAITYPE_DIRTYBITTRACKINGSEGMENTCAPS,
+                                                  &id, sizeof id, &out, sizeof out, false);
 
     if (status == STATUS_NOT_IMPLEMENTED) {
         if (segment->local)
@@ -138,24 +156,32 @@ static int query_dirty_page(struct dxgk_adapter *adapter, struct dxgk_segment *s
         return 0;
     }
     if (!NT_SUCCESS(status))
-        return vf_fail_status(err, VF_FAILED, status, "the driver does not say how segment %u is tracked", segment->id);
+        return vf_fail_status(err, VF_FAILED, status,
+                              "the driver does not say how segment %u is tracked", segment->id);
     if (!power_of_two(out.PageSize) || out.PageSize < MIN_PAGE)
-        return dxgk_refuse(adapter, "CAP-3", err, "dirty page size %u of segment %u is no power of two from %u on", out.PageSize, segment->id, MIN_PAGE);
+        return dxgk_refuse(adapter, "CAP-3", err,
+                           "dirty page size %u of segment %u is no power of two from %u on",
+                           out.PageSize, segment->id, MIN_PAGE);
     segment->tracked = true;
     segment->dirty_page = out.PageSize;
     return 0;
 }
 
-static int query_scatter_page(struct dxgk_adapter *adapter, struct dxgk_segment *segment, struct vf_error *err)
+static int query_scatter_page(struct dxgk_adapter *adapter, struct dxgk_segment *segment,
+                              struct vf_error *err)
 {
     DXGK_QUERYSCATTERRESERVEIN in = {.SegmentId = segment->id};
     DXGK_QUERYSCATTERRESERVEOUT out = {0};
-    NTSTATUS status = dxgk_ddi_query_adapter_info(adapter, DXGKQAITYPE_SCATTER_RESERVE, &in, sizeof in, &out, sizeof out, false);
+    NTSTATUS status = dxgk_ddi_query_adapter_info(adapter, DXGKQAITYPE_SCATTER_RESERVE, &in,
+                                                  sizeof in, &out, sizeof out, false);
 
     if (!NT_SUCCESS(status))
-        return vf_fail_status(err, VF_FAILED, status, "the driver names no scatter page size for segment %u (CAP-5)", segment->id);
+        return vf_fail_status(err, VF_FAILED, status,
+                              "the driver names no scatter page size for segment %u (CAP-5)",
+                              segment->id);
     if (!power_of_two(out.SetVGPUResourcesPageSize) || out.SetVGPUResourcesPageSize < MIN_PAGE)
-        return dxgk_refuse(adapter, "CAP-5", err, "scatter page size %llu of segment %u is no power of two from %u on",
+        return dxgk_refuse(adapter, "CAP-5", err,
+                           "scatter page size %llu of segment %u is no power of two from %u on",
                            (unsigned long long)out.SetVGPUResourcesPageSize, segment->id, MIN_PAGE);
     segment->scatter_page = out.SetVGPUResourcesPageSize;
     return 0;
@@ -163,7 +189,8 @@ static int query_scatter_page(struct dxgk_adapter *adapter, struct dxgk_segment 
 
 /* ---- the paging process' MMU (CAP-6) ---- */
 
-static void __attribute__((format(printf, 2, 3))) mmu_off(struct dxgk_mmu *mmu, const char *format, ...)
+static void __attribute__((format(printf, 2, 3)))
+mmu_off(struct dxgk_mmu *mmu, const char *format, ...)
 {
     va_list args;
 
@@ -177,7 +204,8 @@ static void query_mmu(struct dxgk_adapter *adapter)
 {
     struct dxgk_mmu *mmu = &adapter->mmu;
     DXGK_GPUMMUCAPS out = {.Value = 0};
-    NTSTATUS status = dxgk_ddi_query_adapter_info(adapter, DXGKQAITYPE_GPUMMUCAPS, NULL, 0, &out, sizeof out, false);
+    NTSTATUS status = dxgk_ddi_query_adapter_info(adapter, DXGKQAITYPE_GPUMMUCAPS, NULL, 0, &out,
+                                                  sizeof out, false);
 
     if (!NT_SUCCESS(status)) {
         mmu_off(mmu, "the driver describes no GPU MMU (GPUMMUCAPS: %s)", vf_status_name(status));
@@ -187,19 +215,24 @@ static void query_mmu(struct dxgk_adapter *adapter)
     mmu->va_bits = out.VirtualAddressBitCount;
     mmu->level_count = out.PageTableLevelCount;
     if (out.PageTableUpdateMode != DXGK_PAGETABLEUPDATE_CPU_VIRTUAL) {
-        mmu_off(mmu, "page table update mode %d; only DXGK_PAGETABLEUPDATE_CPU_VIRTUAL is served", out.PageTableUpdateMode);
+        mmu_off(mmu, "page table update mode %d; only DXGK_PAGETABLEUPDATE_CPU_VIRTUAL is served",
+                out.PageTableUpdateMode);
         return;
     }
-    if (mmu->level_count < 2 || mmu->level_count > DXGK_MAX_LEVELS || mmu->va_bits < 32 || mmu->va_bits > 57) {
-        mmu_off(mmu, "%u page table levels over %u address bits; 2 to %u levels over 32 to 57 bits are served", mmu->level_count,
-                mmu->va_bits, DXGK_MAX_LEVELS);
+    if (mmu->level_count < 2 || mmu->level_count > DXGK_MAX_LEVELS || mmu->va_bits < 32 ||
+        mmu->va_bits > 57) {
+        mmu_off(mmu,
+                "%u page table levels over %u address bits; 2 to %u levels over 32 to 57 bits are "
+                "served",
+                mmu->level_count, mmu->va_bits, DXGK_MAX_LEVELS);
         return;
     }
     mmu->usable = true;
     for (UINT level = 0; level < mmu->level_count && mmu->usable; level++) {
         DXGK_PAGE_TABLE_LEVEL_DESC desc = {0};
 
-        status = dxgk_ddi_query_adapter_info(adapter, DXGKQAITYPE_PAGETABLELEVELDESC, &level, sizeof level, &desc, sizeof desc, false);
+        status = dxgk_ddi_query_adapter_info(adapter, DXGKQAITYPE_PAGETABLELEVELDESC, &level,
+                                             sizeof level, &desc, sizeof desc, false);
         mmu->level[level].index_bits = desc.PageTableIndexBitCount;
         mmu->level[level].segment = desc.PageTableSegmentId;
         mmu->level[level].table_bytes = desc.PageTableSizeInBytes;
@@ -208,12 +241,17 @@ static void query_mmu(struct dxgk_adapter *adapter)
         if (!NT_SUCCESS(status))
             mmu_off(mmu, "the driver does not describe page table level %u", level);
         else if (desc.PagingProcessPageTableSegmentId != DXGK_SYSTEM_SEGMENT)
-            mmu_off(mmu, "page tables of the paging process in segment %u; only system memory is served", desc.PagingProcessPageTableSegmentId);
-        else if (desc.PageTableIndexBitCount == 0 || desc.PageTableIndexBitCount > 16 || desc.PageTableSizeInBytes == 0)
-            mmu_off(mmu, "page table level %u has %u index bits and %u bytes", level, desc.PageTableIndexBitCount, desc.PageTableSizeInBytes);
+            mmu_off(mmu,
+                    "page tables of the paging process in segment %u; only system memory is served",
+                    desc.PagingProcessPageTableSegmentId);
+        else if (desc.PageTableIndexBitCount == 0 || desc.PageTableIndexBitCount > 16 ||
+                 desc.PageTableSizeInBytes == 0)
+            mmu_off(mmu, "page table level %u has %u index bits and %u bytes", level,
+                    desc.PageTableIndexBitCount, desc.PageTableSizeInBytes);
     }
     if (mmu->usable && mmu->paging_buffer_segment != DXGK_SYSTEM_SEGMENT)
-        mmu_off(mmu, "paging buffers in segment %u; only system memory is served", mmu->paging_buffer_segment);
+        mmu_off(mmu, "paging buffers in segment %u; only system memory is served",
+                mmu->paging_buffer_segment);
 }
 
 /* ---- what it adds up to ---- */
@@ -225,9 +263,11 @@ static int query_flags(struct dxgk_adapter *adapter, struct vf_error *err)
     DXGK_DIRTY_BIT_TRACKING_CAPS dirty = {.Value = 0};
     struct dxgk_caps *caps = &adapter->caps;
 
-    if (!NT_SUCCESS(dxgk_ddi_query_adapter_info(adapter, DXGKQAITYPE_GPUPCAPS, NULL, 0, &gpup, sizeof gpup, false)))
+    if (!NT_SUCCESS(dxgk_ddi_query_adapter_info(adapter, DXGKQAITYPE_GPUPCAPS, NULL, 0, &gpup,
+                                                sizeof gpup, false)))
         gpup.Caps.Value = 0;
-    if (!NT_SUCCESS(dxgk_ddi_query_adapter_info(adapter, DXGKQAITYPE_DIRTYBITTRACKINGCAPS, NULL, 0, &dirty, sizeof dirty, false)))
+    if (!NT_SUCCESS(dxgk_ddi_query_adapter_info(adapter, DXGKQAITYPE_DIRTYBITTRACKINGCAPS, NULL, 0,
+                                                &dirty, sizeof dirty, false)))
         dirty.Value = 0;
     caps->hibernation = gpup.Caps.VirtualMachineHibernation;
     caps->hot_update = gpup.Caps.HotDriverUpdate;
@@ -236,23 +276,30 @@ static int query_flags(struct dxgk_adapter *adapter, struct vf_error *err)
     caps->tracking = dirty.DirtyBitTrackingSupported;
     caps->performant = dirty.DirtyBitTrackingSupported && dirty.DirtyBitTrackingPerformant;
     if (caps->live_migration && !caps->tracking)
-        return dxgk_refuse(adapter, "CAP-2", err, "the driver names LiveMigration without DirtyBitTrackingSupported");
+        return dxgk_refuse(adapter, "CAP-2", err,
+                           "the driver names LiveMigration without DirtyBitTrackingSupported");
     if (caps->scatter && adapter->ddi.DxgkDdiSetVirtualGpuResources2 == NULL)
-        return dxgk_refuse(adapter, "CAP-5", err, "the driver names ScatterMapReserve without DxgkDdiSetVirtualGpuResources2");
+        return dxgk_refuse(
+            adapter, "CAP-5", err,
+            "the driver names ScatterMapReserve without DxgkDdiSetVirtualGpuResources2");
     return 0;
 }
 
 static bool migration_ddis_complete(const DRIVER_INITIALIZATION_DATA *ddi)
 {
-    return ddi->DxgkDdiCreateMemoryBasis != NULL && ddi->DxgkDdiDestroyMemoryBasis != NULL && ddi->DxgkDdiStartDirtyTracking != NULL &&
-           ddi->DxgkDdiStopDirtyTracking != NULL && ddi->DxgkDdiQueryDirtyBitData != NULL && ddi->DxgkDdiPrepareLiveMigration != NULL &&
+    return ddi->DxgkDdiCreateMemoryBasis != NULL && ddi->DxgkDdiDestroyMemoryBasis != NULL &&
+           ddi->DxgkDdiStartDirtyTracking != NULL && ddi->DxgkDdiStopDirtyTracking != NULL &&
+           ddi->DxgkDdiQueryDirtyBitData != NULL && ddi->DxgkDdiPrepareLiveMigration != NULL &&
            ddi->DxgkDdiEndLiveMigration != NULL && ddi->DxgkDdiSaveImmutableMigrationData != NULL &&
-           ddi->DxgkDdiSaveMutableMigrationData != NULL && ddi->DxgkDdiRestoreImmutableMigrationData != NULL &&
-           ddi->DxgkDdiRestoreMutableMigrationData != NULL && ddi->DxgkDdiWriteVirtualizedInterrupt != NULL &&
+           ddi->DxgkDdiSaveMutableMigrationData != NULL &&
+           ddi->DxgkDdiRestoreImmutableMigrationData != NULL &&
+           ddi->DxgkDdiRestoreMutableMigrationData != NULL &&
+           ddi->DxgkDdiWriteVirtualizedInterrupt != NULL &&
            ddi->DxgkDdiSetVirtualFunctionPauseState != NULL;
 }
 
-/* Partitions live in the one local segment; several would need a split the contract does not describe. */
+/* Partitions live in the one local segment; several would need a split the contract does not
+ * describe. */
 static int choose_vram(struct dxgk_adapter *adapter, struct vf_error *err)
 {
     struct dxgk_caps *caps = &adapter->caps;
@@ -295,14 +342,16 @@ static int query_partitions(struct dxgk_adapter *adapter, struct vf_error *err)
         caps->partitionable = false;
         return 0;
     }
-    if (dxgk_ddi_set_partition_count(adapter, count, err) != 0 || dxgk_ddi_vgpu_profile(adapter, count, caps->profile, err) != 0)
+    if (dxgk_ddi_set_partition_count(adapter, count, err) != 0 ||
+        dxgk_ddi_vgpu_profile(adapter, count, caps->profile, err) != 0)
         return -1;
     caps->vf_count = count;
     caps->vram_bytes = caps->profile[DXGK_VGPU_CAPABILITY_MEMORY].TotalValue;
     if (caps->vram_bytes == 0 || caps->vram_bytes > vram->bytes)
-        return dxgk_refuse(adapter, "VF-1", err, "%llu bytes for partitions in a segment of %llu", (unsigned long long)caps->vram_bytes,
-                           (unsigned long long)vram->bytes);
-    caps->granule = larger(caps->scatter ? vram->scatter_page : CONTIGUOUS_GRANULE, larger(MIN_PAGE, vram->dirty_page));
+        return dxgk_refuse(adapter, "VF-1", err, "%llu bytes for partitions in a segment of %llu",
+                           (unsigned long long)caps->vram_bytes, (unsigned long long)vram->bytes);
+    caps->granule = larger(caps->scatter ? vram->scatter_page : CONTIGUOUS_GRANULE,
+                           larger(MIN_PAGE, vram->dirty_page));
     return 0;
 }
 
@@ -317,13 +366,15 @@ int dxgk_caps_query(struct dxgk_adapter *adapter, struct vf_error *err)
         log_info("adapter %u cannot be partitioned", adapter->index);
         return 0;
     }
-    if (query_flags(adapter, err) != 0 || query_segments(adapter, err) != 0 || choose_vram(adapter, err) != 0)
+    if (query_flags(adapter, err) != 0 || query_segments(adapter, err) != 0 ||
+        choose_vram(adapter, err) != 0)
         return -1;
     if (caps->vram < 0)
         return vf_fail(err, VF_FAILED, "no segment of local VRAM to give to partitions");
     query_mmu(adapter);
     if (!adapter->mmu.usable)
-        return vf_fail(err, VF_FAILED, "VRAM of partitions cannot be zero-filled or moved: %s", adapter->mmu.why_not);
+        return vf_fail(err, VF_FAILED, "VRAM of partitions cannot be zero-filled or moved: %s",
+                       adapter->mmu.why_not);
     if (caps->live_migration && !migration_ddis_complete(&adapter->ddi))
         migration_off(adapter, "the driver names LiveMigration but its table lacks DDIs of it");
     return query_partitions(adapter, err);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The DDIs of live migration (SRC-1..8, TGT-1..5) behind the call checker: order, paused state, the two-call pattern. See ddi.h. */
+/* The DDIs of live migration (SRC-1..8, TGT-1..5) behind the call checker: order, paused state, the
+ * two-call pattern. See ddi.h. */
 #define LOG_ROOM "ddi"
 #include "dxgk/ddi.h"
 
@@ -8,8 +9,10 @@
 static bool complete(const DRIVER_INITIALIZATION_DATA *ddi)
 {
     return ddi->DxgkDdiPrepareLiveMigration != NULL && ddi->DxgkDdiEndLiveMigration != NULL &&
-           ddi->DxgkDdiSaveImmutableMigrationData != NULL && ddi->DxgkDdiSaveMutableMigrationData != NULL &&
-           ddi->DxgkDdiRestoreImmutableMigrationData != NULL && ddi->DxgkDdiRestoreMutableMigrationData != NULL;
+           ddi->DxgkDdiSaveImmutableMigrationData != NULL &&
+           ddi->DxgkDdiSaveMutableMigrationData != NULL &&
+           ddi->DxgkDdiRestoreImmutableMigrationData != NULL &&
+           ddi->DxgkDdiRestoreMutableMigrationData != NULL;
 }
 
 int dxgk_ddi_prepare(struct dxgk_partition *partition, bool target, struct vf_error *err)
@@ -25,17 +28,22 @@ int dxgk_ddi_prepare(struct dxgk_partition *partition, bool target, struct vf_er
 
     if (!adapter->caps.live_migration || !complete(&adapter->ddi))
         return vf_fail(err, VF_INCOMPATIBLE, "adapter %u cannot migrate: %s", adapter->index,
-                       adapter->caps.migration_off[0] != '\0' ? adapter->caps.migration_off : "its driver lacks live migration");
+                       adapter->caps.migration_off[0] != '\0' ? adapter->caps.migration_off
+                                                              : "its driver lacks live migration");
     if (check->prepared)
-        return dxgk_refuse(adapter, "SRC-7", err, "second Prepare of VF %u without End", partition->vf);
+        return dxgk_refuse(adapter, "SRC-7", err, "second Prepare of VF %u without End",
+                           partition->vf);
     if (!check->powered || (target && !check->paused))
-        return dxgk_refuse(adapter, target ? "TGT-1" : "SRC-1", err, "Prepare of VF %u, which is %s", partition->vf,
+        return dxgk_refuse(adapter, target ? "TGT-1" : "SRC-1", err,
+                           "Prepare of VF %u, which is %s", partition->vf,
                            check->powered ? "not paused" : "not powered");
     if (!dxgk_call_enter(&call, adapter, "DxgkDdiPrepareLiveMigration", PASSIVE_LEVEL))
         return vf_fail(err, VF_FAILED, "DxgkDdiPrepareLiveMigration at a raised IRQL");
-    status = dxgk_call_leave(&call, adapter->ddi.DxgkDdiPrepareLiveMigration(adapter->hAdapter, &arg));
+    status =
+        dxgk_call_leave(&call, adapter->ddi.DxgkDdiPrepareLiveMigration(adapter->hAdapter, &arg));
     if (!NT_SUCCESS(status))
-        return vf_fail_status(err, VF_FAILED, status, "the driver cannot prepare VF %u for live migration", partition->vf);
+        return vf_fail_status(err, VF_FAILED, status,
+                              "the driver cannot prepare VF %u for live migration", partition->vf);
     check->prepared = true;
     check->target = target;
     check->immutable_tried = check->immutable_done = false;
@@ -53,12 +61,15 @@ int dxgk_ddi_end(struct dxgk_partition *partition, struct vf_error *err)
         return dxgk_refuse(adapter, "SRC-7", err, "End of VF %u without Prepare", partition->vf);
     if (!dxgk_call_enter(&call, adapter, "DxgkDdiEndLiveMigration", PASSIVE_LEVEL))
         return vf_fail(err, VF_FAILED, "DxgkDdiEndLiveMigration at a raised IRQL");
-    status = dxgk_call_leave(&call, adapter->ddi.DxgkDdiEndLiveMigration(adapter->hAdapter, partition->vf));
+    status = dxgk_call_leave(
+        &call, adapter->ddi.DxgkDdiEndLiveMigration(adapter->hAdapter, partition->vf));
     /* There is no second End: whatever it says, the bracket is closed. */
     partition->check.prepared = false;
     if (!NT_SUCCESS(status)) {
-        dxgk_report(adapter, "SRC-7", "EndLiveMigration of VF %u failed with %s 0x%x", partition->vf, vf_status_name(status), (uint32_t)status);
-        return vf_fail_status(err, VF_FAILED, status, "the driver cannot end the live migration of VF %u", partition->vf);
+        dxgk_report(adapter, "SRC-7", "EndLiveMigration of VF %u failed with %s 0x%x",
+                    partition->vf, vf_status_name(status), (uint32_t)status);
+        return vf_fail_status(err, VF_FAILED, status,
+                              "the driver cannot end the live migration of VF %u", partition->vf);
     }
     return 0;
 }
@@ -74,32 +85,41 @@ static const char *save_rule(enum dxgk_migration_data what)
 }
 
 /* One call of the pair. */
-static NTSTATUS call_save(struct dxgk_partition *partition, enum dxgk_migration_data what, UINT64 *size, BYTE *data)
+static NTSTATUS call_save(struct dxgk_partition *partition, enum dxgk_migration_data what,
+                          UINT64 *size, BYTE *data)
 {
     struct dxgk_adapter *adapter = partition->adapter;
-    DXGKARG_GPUP_SAVE_IMMUTABLE_MIGRATION_DATA immutable = {.vfIndex = partition->vf, .DataSize = size, .Data = data};
-    DXGKARG_GPUP_SAVE_MUTABLE_MIGRATION_DATA mutable = {.vfIndex = partition->vf, .DataSize = size, .Data = data};
+    DXGKARG_GPUP_SAVE_IMMUTABLE_MIGRATION_DATA immutable = {
+        .vfIndex = partition->vf, .DataSize = size, .Data = data};
+    DXGKARG_GPUP_SAVE_MUTABLE_MIGRATION_DATA mutable = {
+        .vfIndex = partition->vf, .DataSize = size, .Data = data};
     struct dxgk_call call;
 
     if (!dxgk_call_enter(&call, adapter, save_name(what), PASSIVE_LEVEL))
         return STATUS_INVALID_DEVICE_STATE;
-    return dxgk_call_leave(&call, what == DXGK_IMMUTABLE
-                                      ? adapter->ddi.DxgkDdiSaveImmutableMigrationData(adapter->hAdapter, &immutable)
-                                      : adapter->ddi.DxgkDdiSaveMutableMigrationData(adapter->hAdapter, &mutable));
+    return dxgk_call_leave(
+        &call, what == DXGK_IMMUTABLE
+                   ? adapter->ddi.DxgkDdiSaveImmutableMigrationData(adapter->hAdapter, &immutable)
+                   : adapter->ddi.DxgkDdiSaveMutableMigrationData(adapter->hAdapter, &mutable));
 }
 
-static int save_allowed(struct dxgk_partition *partition, enum dxgk_migration_data what, struct vf_error *err)
+static int save_allowed(struct dxgk_partition *partition, enum dxgk_migration_data what,
+                        struct vf_error *err)
 {
     const struct dxgk_check *check = &partition->check;
 
     if (!check->prepared || check->target)
-        return dxgk_refuse(partition->adapter, save_rule(what), err, "%s of VF %u, which is not prepared as a source", save_name(what), partition->vf);
+        return dxgk_refuse(partition->adapter, save_rule(what), err,
+                           "%s of VF %u, which is not prepared as a source", save_name(what),
+                           partition->vf);
     if (what == DXGK_MUTABLE && !check->paused)
-        return dxgk_refuse(partition->adapter, "SRC-6", err, "SaveMutableMigrationData of VF %u while it runs", partition->vf);
+        return dxgk_refuse(partition->adapter, "SRC-6", err,
+                           "SaveMutableMigrationData of VF %u while it runs", partition->vf);
     return 0;
 }
 
-int dxgk_ddi_save(struct dxgk_partition *partition, enum dxgk_migration_data what, struct dxgk_blob *blob, struct vf_error *err)
+int dxgk_ddi_save(struct dxgk_partition *partition, enum dxgk_migration_data what,
+                  struct dxgk_blob *blob, struct vf_error *err)
 {
     struct dxgk_adapter *adapter = partition->adapter;
     const char *name = save_name(what);
@@ -112,22 +132,29 @@ int dxgk_ddi_save(struct dxgk_partition *partition, enum dxgk_migration_data wha
         return -1;
     status = call_save(partition, what, &asked, NULL);
     if (!NT_SUCCESS(status))
-        return vf_fail_status(err, VF_FAILED, status, "%s of VF %u gives no size", name, partition->vf);
+        return vf_fail_status(err, VF_FAILED, status, "%s of VF %u gives no size", name,
+                              partition->vf);
     if (asked == 0)
-        return dxgk_refuse(adapter, save_rule(what), err, "%s succeeded and left its size unset", name);
+        return dxgk_refuse(adapter, save_rule(what), err, "%s succeeded and left its size unset",
+                           name);
     if (asked > VF_MAX_MIGRATION_BLOB)
-        return dxgk_refuse(adapter, save_rule(what), err, "%s wants %llu bytes, at most %u are taken", name, (unsigned long long)asked, VF_MAX_MIGRATION_BLOB);
+        return dxgk_refuse(adapter, save_rule(what), err,
+                           "%s wants %llu bytes, at most %u are taken", name,
+                           (unsigned long long)asked, VF_MAX_MIGRATION_BLOB);
     data = dxgk_guarded_alloc(asked);
     if (data == NULL)
-        return vf_fail(err, VF_FAILED, "no memory for %llu bytes of migration data", (unsigned long long)asked);
+        return vf_fail(err, VF_FAILED, "no memory for %llu bytes of migration data",
+                       (unsigned long long)asked);
     size = asked;
     status = call_save(partition, what, &size, data);
     if (!dxgk_guarded_intact(data, asked)) {
-        (void)dxgk_refuse(adapter, save_rule(what), err, "%s wrote behind its buffer of %llu bytes", name, (unsigned long long)asked);
+        (void)dxgk_refuse(adapter, save_rule(what), err, "%s wrote behind its buffer of %llu bytes",
+                          name, (unsigned long long)asked);
         goto drop;
     }
     if (size > asked) {
-        (void)dxgk_refuse(adapter, save_rule(what), err, "%s: its size grew from %llu to %llu bytes between the two calls", name,
+        (void)dxgk_refuse(adapter, save_rule(what), err,
+                          "%s: its size grew from %llu to %llu bytes between the two calls", name,
                           (unsigned long long)asked, (unsigned long long)size);
         goto drop;
     }
@@ -148,42 +175,52 @@ drop:
     return -1;
 }
 
-static int restore_allowed(struct dxgk_partition *partition, enum dxgk_migration_data what, struct vf_error *err)
+static int restore_allowed(struct dxgk_partition *partition, enum dxgk_migration_data what,
+                           struct vf_error *err)
 {
     struct dxgk_adapter *adapter = partition->adapter;
     const struct dxgk_check *check = &partition->check;
     const char *rule = what == DXGK_IMMUTABLE ? "TGT-2" : "TGT-4";
 
     if (!check->prepared || !check->target)
-        return dxgk_refuse(adapter, rule, err, "restore into VF %u, which is not prepared as a target", partition->vf);
+        return dxgk_refuse(adapter, rule, err,
+                           "restore into VF %u, which is not prepared as a target", partition->vf);
     if (!check->paused)
         return dxgk_refuse(adapter, rule, err, "restore into VF %u while it runs", partition->vf);
     if (what == DXGK_IMMUTABLE ? check->immutable_tried : check->mutable_tried)
-        return dxgk_refuse(adapter, rule, err, "second restore into VF %u: restore calls come once", partition->vf);
+        return dxgk_refuse(adapter, rule, err, "second restore into VF %u: restore calls come once",
+                           partition->vf);
     if (what == DXGK_MUTABLE && !check->immutable_done)
-        return dxgk_refuse(adapter, rule, err, "mutable data for VF %u before its immutable data", partition->vf);
+        return dxgk_refuse(adapter, rule, err, "mutable data for VF %u before its immutable data",
+                           partition->vf);
     return 0;
 }
 
-int dxgk_ddi_restore(struct dxgk_partition *partition, enum dxgk_migration_data what, const struct dxgk_blob *blob,
-                     struct vf_error *err)
+int dxgk_ddi_restore(struct dxgk_partition *partition, enum dxgk_migration_data what,
+                     const struct dxgk_blob *blob, struct vf_error *err)
 {
     struct dxgk_adapter *adapter = partition->adapter;
-    DXGKARG_GPUP_RESTORE_IMMUTABLE_MIGRATION_DATA immutable = {.vfIndex = partition->vf, .DataSize = blob->bytes, .Data = blob->data};
-    DXGKARG_GPUP_RESTORE_MUTABLE_MIGRATION_DATA mutable = {.vfIndex = partition->vf, .DataSize = blob->bytes, .Data = blob->data};
-    const char *name = what == DXGK_IMMUTABLE ? "RestoreImmutableMigrationData" : "RestoreMutableMigrationData";
+    DXGKARG_GPUP_RESTORE_IMMUTABLE_MIGRATION_DATA immutable = {
+        .vfIndex = partition->vf, .DataSize = blob->bytes, .Data = blob->data};
+    DXGKARG_GPUP_RESTORE_MUTABLE_MIGRATION_DATA mutable = {
+        .vfIndex = partition->vf, .DataSize = blob->bytes, .Data = blob->data};
+    const char *name =
+        what == DXGK_IMMUTABLE ? "RestoreImmutableMigrationData" : "RestoreMutableMigrationData";
     struct dxgk_call call;
     NTSTATUS status;
 
     if (blob->data == NULL || blob->bytes == 0 || blob->bytes > VF_MAX_MIGRATION_BLOB)
-        return vf_fail(err, VF_FAILED, "migration data of %zu bytes: 1 to %u are taken", blob->bytes, VF_MAX_MIGRATION_BLOB);
+        return vf_fail(err, VF_FAILED, "migration data of %zu bytes: 1 to %u are taken",
+                       blob->bytes, VF_MAX_MIGRATION_BLOB);
     if (restore_allowed(partition, what, err) != 0)
         return -1;
     if (!dxgk_call_enter(&call, adapter, name, PASSIVE_LEVEL))
         return vf_fail(err, VF_FAILED, "%s at a raised IRQL", name);
-    status = dxgk_call_leave(&call, what == DXGK_IMMUTABLE
-                                        ? adapter->ddi.DxgkDdiRestoreImmutableMigrationData(adapter->hAdapter, &immutable)
-                                        : adapter->ddi.DxgkDdiRestoreMutableMigrationData(adapter->hAdapter, &mutable));
+    status = dxgk_call_leave(
+        &call,
+        what == DXGK_IMMUTABLE
+            ? adapter->ddi.DxgkDdiRestoreImmutableMigrationData(adapter->hAdapter, &immutable)
+            : adapter->ddi.DxgkDdiRestoreMutableMigrationData(adapter->hAdapter, &mutable));
     /* Once means once: a restore that failed halfway is not tried again on the same vGPU. */
     if (what == DXGK_IMMUTABLE) {
         partition->check.immutable_tried = true;
@@ -193,7 +230,8 @@ int dxgk_ddi_restore(struct dxgk_partition *partition, enum dxgk_migration_data 
         partition->check.mutable_done = NT_SUCCESS(status);
     }
     if (status == STATUS_OBJECT_TYPE_MISMATCH)
-        return vf_fail_status(err, VF_INCOMPATIBLE, status, "the driver finds the source incompatible");
+        return vf_fail_status(err, VF_INCOMPATIBLE, status,
+                              "the driver finds the source incompatible");
     if (!NT_SUCCESS(status))
         return vf_fail_status(err, VF_FAILED, status, "%s of VF %u failed", name, partition->vf);
     return 0;

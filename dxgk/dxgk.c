@@ -40,18 +40,23 @@ int dxgk_open(const struct dxgk_config *config, struct dxgk **out, struct vf_err
 {
     struct dxgk *dxgk;
 
-    if (config->device_count == 0 || config->device_count > VF_MAX_ADAPTERS || config->driver_count > config->device_count)
-        return vf_fail(err, VF_USAGE, "%zu devices and %zu drivers; give 1 to %u devices and no more drivers than devices",
-                       config->device_count, config->driver_count, VF_MAX_ADAPTERS);
+    if (config->device_count == 0 || config->device_count > VF_MAX_ADAPTERS ||
+        config->driver_count > config->device_count)
+        return vf_fail(
+            err, VF_USAGE,
+            "%zu devices and %zu drivers; give 1 to %u devices and no more drivers than devices",
+            config->device_count, config->driver_count, VF_MAX_ADAPTERS);
     dxgk = calloc(1, sizeof *dxgk);
     if (dxgk == NULL)
         return vf_fail(err, VF_FAILED, "no memory for the host's kernel side");
     dxgk->config.event = config->event;
     dxgk->config.event_ctx = config->event_ctx;
     (void)pthread_mutex_init(&dxgk->lock, NULL);
-    nt_set_report(driver_misuse, dxgk); /* of all drivers of the process: the last host opened hears them */
+    nt_set_report(driver_misuse,
+                  dxgk); /* of all drivers of the process: the last host opened hears them */
     for (size_t i = 0; i < config->device_count; i++) {
-        if (dxgk_adapter_start(dxgk, (uint32_t)i, config, config->devices[i], driver_for(config, i), &dxgk->adapters[i], err) != 0) {
+        if (dxgk_adapter_start(dxgk, (uint32_t)i, config, config->devices[i], driver_for(config, i),
+                               &dxgk->adapters[i], err) != 0) {
             dxgk_close(dxgk);
             return -1;
         }
@@ -70,7 +75,8 @@ static void close_partitions(struct dxgk *dxgk)
 
         if (dxgk_partition_destroy(dxgk, partition->id, &error) != 0)
             log_error("%s", error.text);
-        /* Still there: the host program left a channel open, which is its bug; leaking beats using freed memory. */
+        /* Still there: the host program left a channel open, which is its bug; leaking beats using
+         * freed memory. */
         if (dxgk->partitions == partition) {
             log_error("partition %s is left behind", partition->params.name);
             dxgk->partitions = partition->next;
@@ -94,14 +100,16 @@ size_t dxgk_adapter_count(const struct dxgk *dxgk)
     return dxgk->adapter_count;
 }
 
-int dxgk_adapter_info(struct dxgk *dxgk, uint32_t index, struct vf_adapter_info *out, struct vf_error *err)
+int dxgk_adapter_info(struct dxgk *dxgk, uint32_t index, struct vf_adapter_info *out,
+                      struct vf_error *err)
 {
     struct dxgk_adapter *adapter;
     const struct dxgk_caps *caps;
     const struct dxgk_segment *vram;
 
     if (index >= dxgk->adapter_count)
-        return vf_fail(err, VF_USAGE, "there is no adapter %u; there are %u", index, dxgk->adapter_count);
+        return vf_fail(err, VF_USAGE, "there is no adapter %u; there are %u", index,
+                       dxgk->adapter_count);
     adapter = dxgk->adapters[index];
     caps = &adapter->caps;
     vram = caps->vram >= 0 ? &caps->segments[caps->vram] : NULL;
@@ -121,7 +129,8 @@ int dxgk_adapter_info(struct dxgk *dxgk, uint32_t index, struct vf_adapter_info 
     (void)snprintf(out->device, sizeof out->device, "%s", adapter->spec);
     (void)snprintf(out->driver, sizeof out->driver, "%s", dxgk_image_path(adapter->image));
     (void)snprintf(out->description, sizeof out->description, "%.24s%s%.80s", adapter->ops->name,
-                   caps->migration_off[0] != '\0' ? "; no live migration: " : "", caps->migration_off);
+                   caps->migration_off[0] != '\0' ? "; no live migration: " : "",
+                   caps->migration_off);
     (void)pthread_mutex_lock(&adapter->lock);
     out->vf_free = caps->vf_count - (uint32_t)__builtin_popcount(adapter->vf_used);
     if (adapter->reserve != NULL) {

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * What the files of dxgk share: adapter, partition, the call checker's core. Nobody outside dxgk/ includes it.
+ * What the files of dxgk share: adapter, partition, the call checker's core. Nobody outside dxgk/
+ * includes it.
  *
- * Lock order (take from left to right, never back):
- *   partition.lock > partition.vcpu > adapter.gpup_lock > dxgk.lock > adapter.lock > adapter.triage_lock
- * partition.lock serialises everything that changes a partition, DDIs included; it is never held together with another
- * partition's, so two moves run in parallel. dxgk.lock, adapter.lock and triage_lock are leaves in practice: no DDI is
- * called under them. The locks of paging, tracking and msix come after partition.vcpu and call nothing back up here.
+ * Lock order, never taken backwards:
+ *   partition.lock > partition.vcpu > adapter.gpup_lock > dxgk.lock > adapter.lock, triage_lock
+ *
+ * partition.lock serialises all that changes a partition, DDIs included; it is never held together
+ * with another partition's, so two moves run in parallel. dxgk.lock, adapter.lock and triage_lock
+ * are leaves: no DDI is called under them. The locks of paging, tracking and msix come after
+ * partition.vcpu and call nothing back up here.
  */
 #ifndef DXGK_INTERNAL_H
 #define DXGK_INTERNAL_H
@@ -40,19 +43,21 @@ struct dxgk_reserve;    /* reserve.c: the allocator of one adapter's VRAM */
 #define DXGK_MAX_RANGES 65536u /* ranges one reserve may consist of */
 #define DXGK_BARS 6u
 #define DXGK_NO_VF UINT32_MAX
-#define DXGK_SYSTEM_SEGMENT 0u /* MemorySegmentId of system memory in a DXGK_PTE; its addresses are bus addresses */
+/* MemorySegmentId of system memory in a DXGK_PTE; its addresses are bus addresses. */
+#define DXGK_SYSTEM_SEGMENT 0u
 
 struct dxgk_segment {
-    uint32_t id;            /* as the driver numbers it: 1 + index of its descriptor */
-    bool local;             /* GPU-local memory: neither aperture nor filled from system memory */
-    bool tracked;           /* has a bitplane (CAP-3) */
-    uint64_t base, bytes;   /* BaseAddress and Size of the descriptor */
-    uint64_t dirty_page;    /* bytes, 0 = not tracked */
-    uint64_t scatter_page;  /* bytes, 0 = no scatter reserve (CAP-5) */
+    uint32_t id;           /* as the driver numbers it: 1 + index of its descriptor */
+    bool local;            /* GPU-local memory: neither aperture nor filled from system memory */
+    bool tracked;          /* has a bitplane (CAP-3) */
+    uint64_t base, bytes;  /* BaseAddress and Size of the descriptor */
+    uint64_t dirty_page;   /* bytes, 0 = not tracked */
+    uint64_t scatter_page; /* bytes, 0 = no scatter reserve (CAP-5) */
 };
 
-/* What GPUMMUCAPS and PAGETABLELEVELDESC said, in plain numbers (CAP-6). `usable` is false, with `why_not`, when the paging
- * path of dxgk does not know the mode the driver asked for; live migration is off then. */
+/* What GPUMMUCAPS and PAGETABLELEVELDESC said, in plain numbers (CAP-6). `usable` is false, with
+ * `why_not`, when the paging path of dxgk does not know the mode the driver asked for; live
+ * migration is off then. */
 struct dxgk_mmu {
     bool usable;
     char why_not[160];
@@ -61,10 +66,11 @@ struct dxgk_mmu {
     struct {
         uint32_t index_bits;
         uint32_t segment;
-        uint32_t table_bytes;  /* PageTableSizeInBytes */
-        uint32_t alignment;    /* bytes, 0 = none */
-    } level[DXGK_MAX_LEVELS];  /* [0] holds the leaf entries */
-    uint32_t update_mode;      /* DXGK_PAGETABLEUPDATEMODE */
+        uint32_t table_bytes; /* PageTableSizeInBytes */
+        uint32_t alignment;   /* bytes, 0 = none */
+    } level[DXGK_MAX_LEVELS]; /* [0] holds the leaf entries */
+
+    uint32_t update_mode;           /* DXGK_PAGETABLEUPDATEMODE */
     uint32_t paging_tables_segment; /* PagingProcessPageTableSegmentId; 0 = system memory */
     uint32_t paging_buffer_segment; /* QUERYSEGMENT4: PagingBufferSegmentId; 0 = system memory */
     uint32_t paging_buffer_bytes;   /* > 0 */
@@ -72,17 +78,18 @@ struct dxgk_mmu {
 };
 
 struct dxgk_caps {
-    bool partitionable;     /* the driver has the GPU partition and SR-IOV interfaces */
+    bool partitionable; /* the driver has the GPU partition and SR-IOV interfaces */
     bool hibernation, hot_update, live_migration, scatter;
     bool tracking, performant;
-    char migration_off[200]; /* why live_migration is false though the driver names it; "" otherwise */
+    char migration_off[200]; /* why live_migration is false though the driver names it, or "" */
     uint32_t segment_count;
     struct dxgk_segment segments[DXGK_MAX_SEGMENTS];
-    int vram;               /* index of the segment partitions live in, -1 = none */
-    uint32_t vf_count;      /* most partitions the driver allows */
-    uint64_t vram_bytes;    /* all that partitions may get, from GetVirtualGpuProfile */
-    DXGK_VGPU_PROFILE_CAPABILITY profile[DXGK_VGPU_CAPABILITY_MAX]; /* of one of vf_count partitions */
-    uint64_t granule;       /* allocation granule in bytes: scatter page, else largest of dirty page, alignment and 4096 */
+    int vram;            /* index of the segment partitions live in, -1 = none */
+    uint32_t vf_count;   /* most partitions the driver allows */
+    uint64_t vram_bytes; /* all that partitions may get, from GetVirtualGpuProfile */
+    uint64_t granule;    /* bytes; sizes and places of reserves are multiples of it */
+    /* Of one of vf_count partitions. */
+    DXGK_VGPU_PROFILE_CAPABILITY profile[DXGK_VGPU_CAPABILITY_MAX];
 };
 
 struct dxgk_adapter {
@@ -109,38 +116,42 @@ struct dxgk_adapter {
     struct dxgk_caps caps; /* fixed once the adapter is started */
     struct dxgk_mmu mmu;   /* likewise */
 
-    struct dxgk_interrupts *interrupts; /* H4b's rooms; set by their _start before anything can use them */
-    struct dxgk_paging *paging;         /* NULL when the adapter has no usable paging path */
+    struct dxgk_interrupts *interrupts; /* both set by their _start, before they can be used */
+    struct dxgk_paging *paging;         /* NULL on an adapter that cannot be partitioned */
 
-    pthread_mutex_t gpup_lock; /* serialises Create-/SetResources/DestroyVirtualGpu; held across those DDIs */
+    /* Serialises Create-, SetResources and DestroyVirtualGpu; held across those DDIs. */
+    pthread_mutex_t gpup_lock;
 
-    pthread_mutex_t lock;               /* guards what follows */
+    pthread_mutex_t lock; /* guards these four */
     struct dxgk_reserve *reserve;
-    uint32_t vf_used;                   /* bit n = VF n taken; VF index == PartitionId */
-    uint64_t breaches;                  /* contract reports so far */
+    uint32_t vf_used;              /* bit n = VF n taken; VF index == PartitionId */
+    uint64_t breaches;             /* contract reports so far */
+    struct dxgk_mapping *mappings; /* callbacks.c: what the driver mapped */
 
-    pthread_mutex_t triage_lock;        /* guards capture[]; DxgkCbLogEtwEvent takes it at any IRQL */
-    struct vf_reasons *capture[32];     /* per PartitionId: where triage events go while a restore runs, or NULL */
+    pthread_mutex_t triage_lock; /* guards capture[]; DxgkCbLogEtwEvent takes it at any IRQL */
+    /* Per PartitionId: where triage events go while a restore runs, or NULL. */
+    struct vf_reasons *capture[32];
 
-    struct dxgk_mapping *mappings;      /* callbacks.c: what the driver mapped */
-
-    struct { /* callbacks.c: the PF's BARs as resources; fixed */
-        uint64_t bus, bytes; /* bytes 0 = no such BAR */
-        uint32_t kind;       /* enum vf_bar_kind */
+    /* The PF's BARs as resources (callbacks.c); fixed. bytes 0 = no such BAR. */
+    struct {
+        uint64_t bus, bytes;
+        uint32_t kind; /* enum vf_bar_kind */
     } bars[DXGK_BARS];
     struct dxgk_resources *resources; /* callbacks.c: the translated resource list; fixed */
 };
 
 /* What the call checker remembers of one VF (ddi.c). Guarded by partition.lock. */
 struct dxgk_check {
-    bool created;        /* CreateVirtualGpu succeeded, DestroyVirtualGpu not yet */
-    bool resources;      /* SetVirtualGpuResources(2) done */
-    bool powered;        /* D0 */
-    bool paused;         /* SetVirtualFunctionPauseState(TRUE) in effect */
-    bool prepared;       /* between Prepare and End */
-    bool target;         /* which side `prepared` is */
-    bool immutable_tried, mutable_tried; /* a restore call was made since Prepare: there is no second one */
-    bool immutable_done, mutable_done;   /* saved or restored with success since Prepare */
+    bool created;   /* CreateVirtualGpu succeeded, DestroyVirtualGpu not yet */
+    bool resources; /* SetVirtualGpuResources(2) done */
+    bool powered;   /* D0 */
+    bool paused;    /* SetVirtualFunctionPauseState(TRUE) in effect */
+    bool prepared;  /* between Prepare and End */
+    bool target;    /* which side `prepared` is */
+    /* A restore call was made since Prepare: there is no second one. */
+    bool immutable_tried, mutable_tried;
+    /* Saved or restored with success since Prepare. */
+    bool immutable_done, mutable_done;
 };
 
 struct dxgk_partition {
@@ -148,35 +159,35 @@ struct dxgk_partition {
     uint64_t id;                       /* fixed */
     struct vf_partition_params params; /* fixed but for epoch, which lives in `epoch` */
     struct vf_luid luid;               /* fixed */
-    _Atomic uint32_t vf;               /* VF index and PartitionId; fixed once built, DXGK_NO_VF before and after */
-    uint64_t page_bytes;               /* fixed: dirty page size of its segment (4096 when not tracked) */
-    uint32_t segment;                  /* fixed: driver's id of the segment the reserve lies in */
-    DXGK_MEMORYRANGE *ranges;          /* fixed: the reserve in guest physical order */
+    _Atomic uint32_t vf;      /* and PartitionId; fixed once built, DXGK_NO_VF before and after */
+    uint64_t page_bytes;      /* fixed: dirty page size of its segment (4096 when not tracked) */
+    uint32_t segment;         /* fixed: driver's id of the segment the reserve lies in */
+    DXGK_MEMORYRANGE *ranges; /* fixed: the reserve in guest physical order */
     uint32_t range_count;
-    struct dxgk_basis *reserve_basis;  /* of SetVirtualGpuResources2 (ddi_paging.h), NULL with contiguous reserves */
+    struct dxgk_basis *reserve_basis; /* of SetVirtualGpuResources2; NULL when contiguous */
 
-    struct vf_fsm fsm;                 /* enum vf_partition_state; set under lock, read by anyone */
-    _Atomic uint64_t epoch;            /* read by anyone, grows under lock */
+    struct vf_fsm fsm;           /* enum vf_partition_state; set under lock, read by anyone */
+    _Atomic uint64_t epoch;      /* read by anyone, grows under lock */
     _Atomic uint64_t job;
-    _Atomic uint64_t interrupts;       /* messages delivered; msix.c and the interrupt thread count here */
-    _Atomic uint32_t refs;             /* dxgk_partition_get/put; the table holds one */
+    _Atomic uint64_t interrupts; /* messages delivered; the interrupt thread counts */
+    _Atomic uint32_t refs;       /* dxgk_partition_get/put; the table holds one */
 
-    pthread_mutex_t lock;              /* serialises calls and DDIs of this partition; guards what follows */
-    bool gone;                         /* destroyed: whoever waited for the lock must give up */
-    uint32_t channels;                 /* open transfer channels */
-    _Atomic uint32_t writes;           /* scatters and zeros in flight: grows under lock, falls without; End waits for none */
+    pthread_mutex_t lock;    /* serialises calls and DDIs of this partition; guards what follows */
+    bool gone;               /* destroyed: whoever waited for the lock must give up */
+    uint32_t channels;       /* open transfer channels */
+    _Atomic uint32_t writes; /* scatters and zeros in flight; grows under lock, falls without */
     struct dxgk_check check;
-    struct dxgk_tracking *tracking;    /* NULL when the adapter does not track */
-    struct dxgk_umed *umed;            /* NULL when the driver has none */
+    struct dxgk_tracking *tracking; /* NULL when the adapter does not track */
+    struct dxgk_umed *umed;         /* NULL when the driver has none */
 
-    pthread_rwlock_t vcpu;             /* read side: a guest access; write side: shutting or opening the door */
-    bool vcpu_shut;                    /* guarded by vcpu: guest writes are refused */
-    bool vcpu_gone;                    /* guarded by vcpu: the VF is or may soon be somebody else's; nothing goes through */
-    struct dxgk_msix *msix;            /* NULL without MSI-X; guest accesses reach it under vcpu only */
-    uint32_t msix_bar;                 /* fixed: where the MSI-X table pages lie, by mitigated range */
-    uint64_t msix_offset, msix_bytes;  /* fixed; bytes 0 = none */
+    pthread_rwlock_t vcpu; /* read side: a guest access; write side: shutting or opening the door */
+    bool vcpu_shut; /* guarded by vcpu: guest writes are refused */
+    bool vcpu_gone; /* guarded by vcpu: the VF is, or may soon be, another tenant's */
+    struct dxgk_msix *msix; /* NULL without MSI-X; guest accesses reach it under vcpu only */
+    uint32_t msix_bar;      /* fixed: where the MSI-X table pages lie, by mitigated range */
+    uint64_t msix_offset, msix_bytes; /* fixed; bytes 0 = none */
 
-    struct dxgk_partition *next;       /* dxgk.partitions, guarded by dxgk.lock */
+    struct dxgk_partition *next; /* dxgk.partitions, guarded by dxgk.lock */
 };
 
 struct dxgk {
@@ -195,7 +206,8 @@ struct dxgk {
 /* A counted reference, or NULL with *err filled: "no partition with id ...". Any thread. */
 struct dxgk_partition *dxgk_partition_get(struct dxgk *dxgk, uint64_t id, struct vf_error *err);
 void dxgk_partition_put(struct dxgk_partition *partition);
-/* As _get, and holds partition->lock; fails when it is gone meanwhile. Undo with _unlock, which also puts. */
+/* As _get, and holds partition->lock; fails when it is gone meanwhile. Undo with _unlock, which
+ * also puts. */
 struct dxgk_partition *dxgk_partition_lock(struct dxgk *dxgk, uint64_t id, struct vf_error *err);
 void dxgk_partition_unlock(struct dxgk_partition *partition);
 
@@ -207,8 +219,10 @@ static inline uint64_t dxgk_partition_pages(const struct dxgk_partition *partiti
 /* ---- telling (triage.c) ---- */
 
 /* config.event, if there is one. Any thread, no lock needed; the text is cut at 600 bytes. */
-void dxgk_event(struct dxgk *dxgk, const char *kind, const char *format, ...) __attribute__((format(printf, 3, 4)));
-/* A breach of the contract by either side: logged, counted, told as event "contract" with text "RULE: ...". */
+void dxgk_event(struct dxgk *dxgk, const char *kind, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+/* A breach of the contract by either side: logged, counted, told as event "contract" with text
+ * "RULE: ...". */
 void dxgk_report(struct dxgk_adapter *adapter, const char *rule, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
@@ -222,13 +236,16 @@ struct dxgk_call {
     uint64_t start_ns;
 };
 
-/* Before a DDI: the calling thread's IRQL must be <= max_irql. False (reported): the driver must not be called. */
-bool dxgk_call_enter(struct dxgk_call *call, struct dxgk_adapter *adapter, const char *name, KIRQL max_irql);
-/* After it: the IRQL must be what it was (reported and put back otherwise); traces name, status and time.
- * Returns status, or STATUS_UNSUCCESSFUL when the driver broke the level. */
+/* Before a DDI: the calling thread's IRQL must be <= max_irql. False (reported): the driver must
+ * not be called. */
+bool dxgk_call_enter(struct dxgk_call *call, struct dxgk_adapter *adapter, const char *name,
+                     KIRQL max_irql);
+/* After it: the IRQL must be what it was (reported and put back otherwise); traces name, status and
+ * time. Returns status, or STATUS_UNSUCCESSFUL when the driver broke the level. */
 NTSTATUS dxgk_call_leave(const struct dxgk_call *call, NTSTATUS status);
 
-/* Buffers a driver writes into: `bytes` zeroed bytes with a canary behind them. NULL when out of memory. */
+/* Buffers a driver writes into: `bytes` zeroed bytes with a canary behind them. NULL when out of
+ * memory. */
 void *dxgk_guarded_alloc(size_t bytes);
 /* True when the driver stayed inside. */
 bool dxgk_guarded_intact(const void *buffer, size_t bytes);

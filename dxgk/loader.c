@@ -29,21 +29,27 @@ static pthread_mutex_t images_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct dxgk_image *images;
 
 /* Called inside DriverEntry, on its thread, so images_lock is held. Exported to drivers. */
-NTSTATUS DxgkInitialize(PDRIVER_OBJECT object, PUNICODE_STRING registry_path, PDRIVER_INITIALIZATION_DATA data)
+NTSTATUS DxgkInitialize(PDRIVER_OBJECT object, PUNICODE_STRING registry_path,
+                        PDRIVER_INITIALIZATION_DATA data)
 {
     struct dxgk_image *image = images;
 
     while (image != NULL && &image->object != object)
         image = image->next;
     if (image == NULL || registry_path == NULL || data == NULL || image->registered) {
-        log_error("DxgkInitialize: %s", image == NULL ? "not the driver object that DriverEntry was given" : "missing argument or second call");
+        log_error("DxgkInitialize: %s", image == NULL
+                                            ? "not the driver object that DriverEntry was given"
+                                            : "missing argument or second call");
         if (image != NULL)
             image->misregistered = true;
         return STATUS_INVALID_PARAMETER;
     }
-    /* The table's length depends on its version; only this layout is known. Later 3.2 kits count one higher. */
-    if (data->Version != DXGKDDI_INTERFACE_VERSION_WDDM3_2 && data->Version != DXGKDDI_INTERFACE_VERSION_WDDM3_2 + 1) {
-        log_error("%s: interface version 0x%x, only WDDM 3.2 (0x%x) is served", image->path, data->Version, DXGKDDI_INTERFACE_VERSION_WDDM3_2);
+    /* The table's length depends on its version; only this layout is known. Later 3.2 kits count
+     * one higher. */
+    if (data->Version != DXGKDDI_INTERFACE_VERSION_WDDM3_2 &&
+        data->Version != DXGKDDI_INTERFACE_VERSION_WDDM3_2 + 1) {
+        log_error("%s: interface version 0x%x, only WDDM 3.2 (0x%x) is served", image->path,
+                  data->Version, DXGKDDI_INTERFACE_VERSION_WDDM3_2);
         image->misregistered = true;
         return STATUS_REVISION_MISMATCH;
     }
@@ -52,7 +58,8 @@ NTSTATUS DxgkInitialize(PDRIVER_OBJECT object, PUNICODE_STRING registry_path, PD
     return STATUS_SUCCESS;
 }
 
-/* For a driver that takes itself back in its Unload; the image goes right after. Exported to drivers. */
+/* For a driver that takes itself back in its Unload; the image goes right after. Exported to
+ * drivers. */
 NTSTATUS DxgkUnInitialize(PDRIVER_OBJECT object)
 {
     for (const struct dxgk_image *image = images; image != NULL; image = image->next) {
@@ -95,15 +102,19 @@ static NTSTATUS call_driver_entry(struct dxgk_image *image, PDRIVER_INITIALIZE e
     base = base != NULL ? base + 1 : image->path;
     for (const char *c = root; *c != '\0'; c++)
         image->name[length++] = (WCHAR)*c;
-    for (const char *c = base; *c != '\0' && *c != '.' && length < RTL_NUMBER_OF(image->name) - 1; c++)
+    for (const char *c = base; *c != '\0' && *c != '.' && length < RTL_NUMBER_OF(image->name) - 1;
+         c++)
         image->name[length++] = (WCHAR)(unsigned char)*c;
-    registry = (UNICODE_STRING){.Length = (USHORT)(length * sizeof(WCHAR)), .MaximumLength = sizeof image->name, .Buffer = image->name};
+    registry = (UNICODE_STRING){.Length = (USHORT)(length * sizeof(WCHAR)),
+                                .MaximumLength = sizeof image->name,
+                                .Buffer = image->name};
     image->object.Size = sizeof image->object;
     image->object.DriverInit = entry;
     return entry(&image->object, &registry);
 }
 
-/* Loads and initialises; images_lock is held and the image is in the list, so that DxgkInitialize finds it. */
+/* Loads and initialises; images_lock is held and the image is in the list, so that DxgkInitialize
+ * finds it. */
 static int load(struct dxgk_image *image, struct vf_error *err)
 {
     PDRIVER_INITIALIZE entry;
@@ -121,7 +132,9 @@ static int load(struct dxgk_image *image, struct vf_error *err)
     status = call_driver_entry(image, entry);
     if (KeGetCurrentIrql() != PASSIVE_LEVEL) {
         (void)nt_irql_set(PASSIVE_LEVEL);
-        (void)vf_fail(err, VF_FAILED, "driver %s breaks IRQL: DriverEntry returned above PASSIVE_LEVEL", image->path);
+        (void)vf_fail(err, VF_FAILED,
+                      "driver %s breaks IRQL: DriverEntry returned above PASSIVE_LEVEL",
+                      image->path);
         goto unload;
     }
     if (!NT_SUCCESS(status)) {
@@ -131,7 +144,8 @@ static int load(struct dxgk_image *image, struct vf_error *err)
     }
     missing = image->registered ? missing_slot(&image->ddi) : "DxgkInitialize";
     if (missing != NULL) {
-        (void)vf_fail(err, VF_FAILED, "driver %s breaks CAP-7: %s is missing", image->path, missing);
+        (void)vf_fail(err, VF_FAILED, "driver %s breaks CAP-7: %s is missing", image->path,
+                      missing);
         goto unload;
     }
     log_info("loaded driver %s, interface version 0x%x", image->path, image->ddi.Version);
@@ -208,7 +222,8 @@ static int find_text(struct dl_phdr_info *info, size_t size, void *ctx)
         if (info->dlpi_phdr[i].p_type != PT_LOAD)
             continue;
         low = start < low ? start : low;
-        high = start + info->dlpi_phdr[i].p_memsz > high ? start + info->dlpi_phdr[i].p_memsz : high;
+        high =
+            start + info->dlpi_phdr[i].p_memsz > high ? start + info->dlpi_phdr[i].p_memsz : high;
     }
     if (range->inside < low || range->inside >= high)
         return 0;
@@ -237,7 +252,8 @@ uint64_t dxgk_image_put(struct dxgk_image *image)
     if (--image->refs == 0) {
         image->ddi.DxgkDdiUnload();
         if (KeGetCurrentIrql() != PASSIVE_LEVEL) {
-            log_error("driver %s breaks IRQL: DxgkDdiUnload returned above PASSIVE_LEVEL", image->path);
+            log_error("driver %s breaks IRQL: DxgkDdiUnload returned above PASSIVE_LEVEL",
+                      image->path);
             (void)nt_irql_set(PASSIVE_LEVEL);
         }
         leaked = reclaim_pool(image);

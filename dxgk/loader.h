@@ -5,11 +5,11 @@
 
 #include "dxgk/internal.h"
 
-/* Loads the image at `path`, or counts one more user of it. The table it registered is complete for what dxgk always calls.
- * PASSIVE_LEVEL, any thread. */
+/* Loads the image at `path`, or counts one more user of it. The table it registered is complete for
+ * what dxgk always calls. PASSIVE_LEVEL, any thread. */
 int dxgk_image_get(const char *path, struct dxgk_image **out, struct vf_error *err);
-/* The last user's put calls DxgkDdiUnload and unloads the image. Returns how many pool allocations the driver then left behind;
- * they are freed for it. NULL is allowed. */
+/* The last user's put calls DxgkDdiUnload and unloads the image. Returns how many pool allocations
+ * the driver then left behind; they are freed for it. NULL is allowed. */
 uint64_t dxgk_image_put(struct dxgk_image *image);
 
 const DRIVER_INITIALIZATION_DATA *dxgk_image_ddi(const struct dxgk_image *image);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Live migration as the host program drives it (SRC-1..9, TGT-1..6): states here, order and buffers in ddi_migration.c. */
+/* Live migration as the host program drives it (SRC-1..9, TGT-1..6): states here, order and buffers
+ * in ddi_migration.c. */
 #define LOG_ROOM "migration"
 #include "base/log.h"
 #include "dxgk/ddi.h"
@@ -24,7 +25,8 @@ static int prepare_source(struct dxgk_partition *partition, struct vf_error *err
     if (state != VF_PARTITION_RUNNING && state != VF_PARTITION_PAUSED)
         return dxgk_partition_wrong_state(partition, "only a running or paused one can move", err);
     if (partition->tracking == NULL)
-        return vf_fail(err, VF_INCOMPATIBLE, "partition %s cannot move: its VRAM is not tracked", partition->params.name);
+        return vf_fail(err, VF_INCOMPATIBLE, "partition %s cannot move: its VRAM is not tracked",
+                       partition->params.name);
     if (dxgk_ddi_prepare(partition, false, err) != 0)
         return -1;
     /* SRC-8: Prepare, then tracking if it did not run all the time. */
@@ -35,7 +37,10 @@ static int prepare_source(struct dxgk_partition *partition, struct vf_error *err
             log_error("%s: %s", partition->params.name, second.text);
         return -1;
     }
-    (void)vf_fsm_set(&partition->fsm, state == VF_PARTITION_RUNNING ? VF_PARTITION_OUTGOING : VF_PARTITION_OUTGOING_PAUSED, "prepare");
+    (void)vf_fsm_set(&partition->fsm,
+                     state == VF_PARTITION_RUNNING ? VF_PARTITION_OUTGOING
+                                                   : VF_PARTITION_OUTGOING_PAUSED,
+                     "prepare");
     return 0;
 }
 
@@ -46,7 +51,8 @@ static int prepare_target(struct dxgk_partition *partition, struct vf_error *err
     return dxgk_ddi_prepare(partition, true, err);
 }
 
-int dxgk_migration_prepare(struct dxgk *dxgk, uint64_t id, enum dxgk_side side, uint64_t job, struct vf_error *err)
+int dxgk_migration_prepare(struct dxgk *dxgk, uint64_t id, enum dxgk_side side, uint64_t job,
+                           struct vf_error *err)
 {
     struct dxgk_partition *partition = dxgk_partition_lock(dxgk, id, err);
     int result;
@@ -60,8 +66,8 @@ int dxgk_migration_prepare(struct dxgk *dxgk, uint64_t id, enum dxgk_side side, 
     return result;
 }
 
-int dxgk_migration_save_immutable(struct dxgk *dxgk, uint64_t id, struct dxgk_blob *kmd, struct dxgk_blob *umed,
-                                  struct vf_error *err)
+int dxgk_migration_save_immutable(struct dxgk *dxgk, uint64_t id, struct dxgk_blob *kmd,
+                                  struct dxgk_blob *umed, struct vf_error *err)
 {
     struct dxgk_partition *partition = dxgk_partition_lock(dxgk, id, err);
     int result;
@@ -79,8 +85,8 @@ int dxgk_migration_save_immutable(struct dxgk *dxgk, uint64_t id, struct dxgk_bl
 }
 
 /* TGT-2: a mismatch comes with at least one triage event that says exactly what failed. */
-static int restore_kmd(struct dxgk_partition *partition, const struct dxgk_blob *kmd, struct vf_reasons *reasons,
-                       struct vf_error *err)
+static int restore_kmd(struct dxgk_partition *partition, const struct dxgk_blob *kmd,
+                       struct vf_reasons *reasons, struct vf_error *err)
 {
     uint32_t before = reasons->count;
     int result;
@@ -89,14 +95,18 @@ static int restore_kmd(struct dxgk_partition *partition, const struct dxgk_blob 
     result = dxgk_ddi_restore(partition, DXGK_IMMUTABLE, kmd, err);
     dxgk_triage_end(partition->adapter, partition->vf);
     if (result != 0 && err != NULL && err->code == VF_INCOMPATIBLE && reasons->count == before) {
-        dxgk_report(partition->adapter, "TGT-2", "RestoreImmutableMigrationData refused VF %u without a triage event", partition->vf);
-        vf_reason_add(reasons, "driver", "its immutable data", "refused without a reason", "compare driver and firmware versions of both hosts");
+        dxgk_report(partition->adapter, "TGT-2",
+                    "RestoreImmutableMigrationData refused VF %u without a triage event",
+                    partition->vf);
+        vf_reason_add(reasons, "driver", "its immutable data", "refused without a reason",
+                      "compare driver and firmware versions of both hosts");
     }
     return result;
 }
 
-int dxgk_migration_restore_immutable(struct dxgk *dxgk, uint64_t id, const struct dxgk_blob *kmd, const struct dxgk_blob *umed,
-                                     struct vf_reasons *reasons, struct vf_error *err)
+int dxgk_migration_restore_immutable(struct dxgk *dxgk, uint64_t id, const struct dxgk_blob *kmd,
+                                     const struct dxgk_blob *umed, struct vf_reasons *reasons,
+                                     struct vf_error *err)
 {
     struct dxgk_partition *partition = dxgk_partition_lock(dxgk, id, err);
     struct vf_error local = VF_ERROR_INIT;
@@ -120,8 +130,8 @@ int dxgk_migration_restore_immutable(struct dxgk *dxgk, uint64_t id, const struc
     return result;
 }
 
-int dxgk_migration_query_dirty(struct dxgk *dxgk, uint64_t id, void *bits, size_t bits_bytes, uint64_t *dirty,
-                               struct vf_error *err)
+int dxgk_migration_query_dirty(struct dxgk *dxgk, uint64_t id, void *bits, size_t bits_bytes,
+                               uint64_t *dirty, struct vf_error *err)
 {
     struct dxgk_partition *partition = dxgk_partition_lock(dxgk, id, err);
     int result;
@@ -130,7 +140,8 @@ int dxgk_migration_query_dirty(struct dxgk *dxgk, uint64_t id, void *bits, size_
         return -1;
     /* DBT-11: the target is never asked for dirty bits during the receive. */
     if (!partition->check.prepared || partition->check.target)
-        result = dxgk_partition_wrong_state(partition, "dirty pages are asked for between Prepare and End at the source", err);
+        result = dxgk_partition_wrong_state(
+            partition, "dirty pages are asked for between Prepare and End at the source", err);
     else if (bits_bytes < (dxgk_partition_pages(partition) + 7) / 8)
         result = vf_fail(err, VF_USAGE, "%zu bytes for the dirty bits of %llu pages", bits_bytes,
                          (unsigned long long)dxgk_partition_pages(partition));
@@ -140,8 +151,8 @@ int dxgk_migration_query_dirty(struct dxgk *dxgk, uint64_t id, void *bits, size_
     return result;
 }
 
-int dxgk_migration_save_mutable(struct dxgk *dxgk, uint64_t id, struct dxgk_blob *kmd, struct dxgk_blob *msix,
-                                struct vf_error *err)
+int dxgk_migration_save_mutable(struct dxgk *dxgk, uint64_t id, struct dxgk_blob *kmd,
+                                struct dxgk_blob *msix, struct vf_error *err)
 {
     struct dxgk_partition *partition = dxgk_partition_lock(dxgk, id, err);
     int result;
@@ -158,8 +169,8 @@ int dxgk_migration_save_mutable(struct dxgk *dxgk, uint64_t id, struct dxgk_blob
     return result;
 }
 
-int dxgk_migration_restore_mutable(struct dxgk *dxgk, uint64_t id, const struct dxgk_blob *kmd, const struct dxgk_blob *msix,
-                                   struct vf_error *err)
+int dxgk_migration_restore_mutable(struct dxgk *dxgk, uint64_t id, const struct dxgk_blob *kmd,
+                                   const struct dxgk_blob *msix, struct vf_error *err)
 {
     struct dxgk_partition *partition = dxgk_partition_lock(dxgk, id, err);
     bool tried;
@@ -170,8 +181,10 @@ int dxgk_migration_restore_mutable(struct dxgk *dxgk, uint64_t id, const struct 
     tried = partition->check.mutable_tried;
     result = dxgk_ddi_restore(partition, DXGK_MUTABLE, kmd, err);
     if (result == 0 && msix->bytes != 0)
-        result = partition->msix != NULL ? dxgk_msix_restore(partition, msix, err)
-                                         : vf_fail(err, VF_INCOMPATIBLE, "the source has MSI-X, the target's VF has none");
+        result =
+            partition->msix != NULL
+                ? dxgk_msix_restore(partition, msix, err)
+                : vf_fail(err, VF_INCOMPATIBLE, "the source has MSI-X, the target's VF has none");
     /* Half a state must never run; a call that the checker refused changed nothing. */
     if (result != 0 && !tried && partition->check.mutable_tried) {
         partition->check.mutable_done = false;
@@ -193,6 +206,11 @@ int dxgk_migration_end(struct dxgk *dxgk, uint64_t id, struct vf_error *err)
     if (!partition->check.prepared)
         goto unlock;
     state = dxgk_partition_state(partition);
+    /* A page that lands after the unpause would be an old copy on top of a newer one. */
+    if (partition->check.mutable_done && atomic_load(&partition->writes) != 0) {
+        result = dxgk_partition_wrong_state(partition, "its page transfers are not done yet", err);
+        goto unlock;
+    }
     if (!partition->check.target)
         dxgk_tracking_end_move(partition);
     result = dxgk_ddi_end(partition, err);

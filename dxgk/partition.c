@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Partitions as the host program sees them: the table, the state machine, create, destroy, pause, resume. What happens with the
- * driver is in build.c and ddi*.c.
+ * Partitions as the host program sees them: the table, the state machine, create, destroy, pause,
+ * resume. What happens with the driver is in build.c and ddi*.c.
  *
- *              create                     prepare                      pause
- *   BUILDING ---------> RUNNING <------------------------> OUTGOING <---------> OUTGOING_PAUSED
- *      |                 ^    ^ pause   end                            resume     |        ^
- *      |          resume |    | resume                                            | end    | prepare
- *      | create          |    v                                                   v        |
- *      | (incoming)    READY  PAUSED <------------------------------------------------------
- *      v                 ^
- *   INCOMING ------------+ end, once mutable data is restored
+ *   BUILDING --create--> RUNNING <--- prepare, end ---> OUTGOING
+ *      |                 ^   ^                             ^
+ *      | create          |   | pause, resume               | pause, resume
+ *      | (incoming)      |   v                             v
+ *      |                 |  PAUSED <--- prepare, end ---> OUTGOING_PAUSED
+ *      v                 | resume
+ *   INCOMING --end--> READY              (end: once mutable data is restored)
  *
- *   INCOMING -> FAULTED when a restore of mutable data failed: half a state must never run. Any -> DYING -> gone.
+ *   INCOMING -> FAULTED: a restore of mutable data failed; half a state must never run.
+ *   Any state -> DYING -> gone.
  */
 #define LOG_ROOM "partition"
 #include "dxgk/partition.h"
@@ -26,10 +26,14 @@
 #include <string.h>
 
 static const char *const state_names[VF_PARTITION_STATES] = {
-    [VF_PARTITION_BUILDING] = "building", [VF_PARTITION_RUNNING] = "running",
-    [VF_PARTITION_PAUSED] = "paused",     [VF_PARTITION_OUTGOING] = "outgoing",
-    [VF_PARTITION_OUTGOING_PAUSED] = "outgoing-paused", [VF_PARTITION_INCOMING] = "incoming",
-    [VF_PARTITION_READY] = "ready",       [VF_PARTITION_FAULTED] = "faulted",
+    [VF_PARTITION_BUILDING] = "building",
+    [VF_PARTITION_RUNNING] = "running",
+    [VF_PARTITION_PAUSED] = "paused",
+    [VF_PARTITION_OUTGOING] = "outgoing",
+    [VF_PARTITION_OUTGOING_PAUSED] = "outgoing-paused",
+    [VF_PARTITION_INCOMING] = "incoming",
+    [VF_PARTITION_READY] = "ready",
+    [VF_PARTITION_FAULTED] = "faulted",
     [VF_PARTITION_DYING] = "dying",
 };
 
@@ -38,25 +42,30 @@ static const char *const state_names[VF_PARTITION_STATES] = {
 static const uint64_t state_arcs[VF_PARTITION_STATES] = {
     [VF_PARTITION_BUILDING] = VF_ARC(VF_PARTITION_RUNNING) | VF_ARC(VF_PARTITION_INCOMING) | DYING,
     [VF_PARTITION_RUNNING] = VF_ARC(VF_PARTITION_PAUSED) | VF_ARC(VF_PARTITION_OUTGOING) | DYING,
-    [VF_PARTITION_PAUSED] = VF_ARC(VF_PARTITION_RUNNING) | VF_ARC(VF_PARTITION_OUTGOING_PAUSED) | DYING,
-    [VF_PARTITION_OUTGOING] = VF_ARC(VF_PARTITION_RUNNING) | VF_ARC(VF_PARTITION_OUTGOING_PAUSED) | DYING,
-    [VF_PARTITION_OUTGOING_PAUSED] = VF_ARC(VF_PARTITION_OUTGOING) | VF_ARC(VF_PARTITION_PAUSED) | DYING,
+    [VF_PARTITION_PAUSED] =
+        VF_ARC(VF_PARTITION_RUNNING) | VF_ARC(VF_PARTITION_OUTGOING_PAUSED) | DYING,
+    [VF_PARTITION_OUTGOING] =
+        VF_ARC(VF_PARTITION_RUNNING) | VF_ARC(VF_PARTITION_OUTGOING_PAUSED) | DYING,
+    [VF_PARTITION_OUTGOING_PAUSED] =
+        VF_ARC(VF_PARTITION_OUTGOING) | VF_ARC(VF_PARTITION_PAUSED) | DYING,
     [VF_PARTITION_INCOMING] = VF_ARC(VF_PARTITION_READY) | VF_ARC(VF_PARTITION_FAULTED) | DYING,
     [VF_PARTITION_READY] = VF_ARC(VF_PARTITION_RUNNING) | DYING,
     [VF_PARTITION_FAULTED] = DYING,
     [VF_PARTITION_DYING] = 0,
 };
 
-const struct vf_fsm_table dxgk_partition_states = {
+static const struct vf_fsm_table partition_states = {
     .name = "partition",
     .states = state_names,
     .arcs = state_arcs,
     .count = VF_PARTITION_STATES,
 };
 
-int dxgk_partition_wrong_state(const struct dxgk_partition *partition, const char *what, struct vf_error *err)
+int dxgk_partition_wrong_state(const struct dxgk_partition *partition, const char *what,
+                               struct vf_error *err)
 {
-    return vf_fail(err, VF_FAILED, "partition %s is %s; %s", partition->params.name, vf_fsm_name(&partition->fsm), what);
+    return vf_fail(err, VF_FAILED, "partition %s is %s; %s", partition->params.name,
+                   vf_fsm_name(&partition->fsm), what);
 }
 
 /* ---- the table ---- */
@@ -117,12 +126,17 @@ static int enter(struct dxgk *dxgk, struct dxgk_partition *partition, struct vf_
     (void)pthread_mutex_lock(&dxgk->lock);
     for (other = dxgk->partitions; other != NULL && result == 0; other = other->next) {
         if (strcmp(other->params.name, partition->params.name) == 0)
-            result = vf_fail(err, VF_INCOMPATIBLE, "there is a partition named %s already; choose another name", partition->params.name);
+            result = vf_fail(err, VF_INCOMPATIBLE,
+                             "there is a partition named %s already; choose another name",
+                             partition->params.name);
         else if (memcmp(other->params.uuid, partition->params.uuid, VF_UUID_BYTES) == 0)
-            result = vf_fail(err, VF_INCOMPATIBLE, "partition %s has the same UUID; remove it first", other->params.name);
+            result = vf_fail(err, VF_INCOMPATIBLE,
+                             "partition %s has the same UUID; remove it first", other->params.name);
     }
     if (result == 0 && dxgk->partition_count >= VF_MAX_PARTITIONS)
-        result = vf_fail(err, VF_FAILED, "there are %u partitions already, the most one host serves", VF_MAX_PARTITIONS);
+        result =
+            vf_fail(err, VF_FAILED, "there are %u partitions already, the most one host serves",
+                    VF_MAX_PARTITIONS);
     if (result == 0) {
         partition->id = ++dxgk->next_id;
         partition->next = dxgk->partitions;
@@ -150,24 +164,32 @@ static void leave(struct dxgk *dxgk, struct dxgk_partition *partition)
 
 /* ---- create ---- */
 
-static int check_params(struct dxgk *dxgk, const struct vf_partition_params *params, struct vf_error *err)
+static int check_params(struct dxgk *dxgk, const struct vf_partition_params *params,
+                        struct vf_error *err)
 {
     const struct dxgk_caps *caps;
 
     if (!vf_name_valid(params->name))
-        return vf_fail(err, VF_USAGE, "a partition's name is 1 to %u letters, digits, dots, dashes, underscores, the first a letter or digit", VF_NAME_BYTES - 1);
+        return vf_fail(err, VF_USAGE,
+                       "a partition's name is 1 to %u letters, digits, dots, dashes, underscores, "
+                       "the first a letter or digit",
+                       VF_NAME_BYTES - 1);
     if (params->adapter >= dxgk->adapter_count)
         return vf_fail(err, VF_USAGE, "there is no adapter %u; see adapter list", params->adapter);
     caps = &dxgk->adapters[params->adapter]->caps;
     if (!caps->partitionable)
-        return vf_fail(err, VF_FAILED, "adapter %u cannot be partitioned; its driver has no GPU partition interface", params->adapter);
+        return vf_fail(
+            err, VF_FAILED,
+            "adapter %u cannot be partitioned; its driver has no GPU partition interface",
+            params->adapter);
     if (params->vram_bytes == 0 || params->vram_bytes % caps->granule != 0)
-        return vf_fail(err, VF_USAGE, "a partition's VRAM is a multiple of %llu bytes, not %llu", (unsigned long long)caps->granule,
-                       (unsigned long long)params->vram_bytes);
+        return vf_fail(err, VF_USAGE, "a partition's VRAM is a multiple of %llu bytes, not %llu",
+                       (unsigned long long)caps->granule, (unsigned long long)params->vram_bytes);
     return 0;
 }
 
-static struct dxgk_partition *partition_new(struct dxgk *dxgk, const struct vf_partition_params *params)
+static struct dxgk_partition *partition_new(struct dxgk *dxgk,
+                                            const struct vf_partition_params *params)
 {
     struct dxgk_partition *partition = calloc(1, sizeof *partition);
     static const uint8_t no_uuid[VF_UUID_BYTES];
@@ -186,14 +208,15 @@ static struct dxgk_partition *partition_new(struct dxgk *dxgk, const struct vf_p
     partition->vcpu_shut = partition->vcpu_gone = true; /* no guest before it is built */
     atomic_init(&partition->epoch, params->epoch);
     atomic_init(&partition->refs, 1);
-    vf_fsm_init(&partition->fsm, &dxgk_partition_states, params->name, VF_PARTITION_BUILDING);
+    vf_fsm_init(&partition->fsm, &partition_states, params->name, VF_PARTITION_BUILDING);
     (void)pthread_mutex_init(&partition->lock, NULL);
     /* A pause must not starve behind guest accesses that keep coming. */
     (void)pthread_rwlockattr_init(&attr);
     (void)pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
     (void)pthread_rwlock_init(&partition->vcpu, &attr);
     (void)pthread_rwlockattr_destroy(&attr);
-    if (memcmp(params->uuid, no_uuid, sizeof no_uuid) == 0 && vf_uuid_random(partition->params.uuid) != 0) {
+    if (memcmp(params->uuid, no_uuid, sizeof no_uuid) == 0 &&
+        vf_uuid_random(partition->params.uuid) != 0) {
         dxgk_partition_put(partition);
         return NULL;
     }
@@ -225,8 +248,8 @@ static void describe(const struct dxgk_partition *partition, struct vf_partition
     memcpy(out->uuid, partition->params.uuid, sizeof out->uuid);
 }
 
-int dxgk_partition_create(struct dxgk *dxgk, const struct vf_partition_params *params, bool incoming,
-                          struct vf_partition_info *out, struct vf_error *err)
+int dxgk_partition_create(struct dxgk *dxgk, const struct vf_partition_params *params,
+                          bool incoming, struct vf_partition_info *out, struct vf_error *err)
 {
     struct dxgk_partition *partition;
     int result;
@@ -234,9 +257,11 @@ int dxgk_partition_create(struct dxgk *dxgk, const struct vf_partition_params *p
     if (check_params(dxgk, params, err) != 0)
         return -1;
     if (incoming && !dxgk->adapters[params->adapter]->caps.live_migration)
-        return vf_fail(err, VF_INCOMPATIBLE, "adapter %u takes no incoming partition: %s", params->adapter,
-                       dxgk->adapters[params->adapter]->caps.migration_off[0] != '\0' ? dxgk->adapters[params->adapter]->caps.migration_off
-                                                                                      : "its driver lacks live migration");
+        return vf_fail(err, VF_INCOMPATIBLE, "adapter %u takes no incoming partition: %s",
+                       params->adapter,
+                       dxgk->adapters[params->adapter]->caps.migration_off[0] != '\0'
+                           ? dxgk->adapters[params->adapter]->caps.migration_off
+                           : "its driver lacks live migration");
     partition = partition_new(dxgk, params);
     if (partition == NULL)
         return vf_fail(err, VF_FAILED, "no memory or random numbers for a partition");
@@ -248,7 +273,8 @@ int dxgk_partition_create(struct dxgk *dxgk, const struct vf_partition_params *p
     atomic_fetch_add(&partition->refs, 1); /* ours, beside the table's */
     result = dxgk_partition_build(partition, incoming, err);
     if (result == 0) {
-        (void)vf_fsm_set(&partition->fsm, incoming ? VF_PARTITION_INCOMING : VF_PARTITION_RUNNING, "created");
+        (void)vf_fsm_set(&partition->fsm, incoming ? VF_PARTITION_INCOMING : VF_PARTITION_RUNNING,
+                         "created");
         set_gone(partition, false);
         if (!incoming)
             dxgk_vcpu_open(partition);
@@ -264,7 +290,7 @@ int dxgk_partition_create(struct dxgk *dxgk, const struct vf_partition_params *p
 
 /* ---- destroy ---- */
 
-int dxgk_partition_take_down(struct dxgk_partition *partition, struct vf_error *err)
+static int take_down(struct dxgk_partition *partition, struct vf_error *err)
 {
     (void)vf_fsm_set(&partition->fsm, VF_PARTITION_DYING, "removal");
     dxgk_vcpu_shut(partition);
@@ -280,18 +306,22 @@ int dxgk_partition_destroy(struct dxgk *dxgk, uint64_t id, struct vf_error *err)
     if (partition == NULL)
         return -1;
     if (pthread_mutex_trylock(&partition->lock) != 0) {
-        (void)vf_fail(err, VF_FAILED, "partition %s is busy with another call; try again", partition->params.name);
+        (void)vf_fail(err, VF_FAILED, "partition %s is busy with another call; try again",
+                      partition->params.name);
         dxgk_partition_put(partition);
         return -1;
     }
     if (partition->gone || partition->channels != 0) {
-        (void)vf_fail(err, VF_FAILED, partition->gone ? "partition %s has just been removed" : "partition %s is busy: a page transfer is open",
+        (void)vf_fail(err, VF_FAILED,
+                      partition->gone ? "partition %s has just been removed"
+                                      : "partition %s is busy: a page transfer is open",
                       partition->params.name);
         dxgk_partition_unlock(partition);
         return -1;
     }
-    result = dxgk_partition_take_down(partition, err);
-    /* The partition is gone for people either way; what the driver kept stays locked up with its adapter. */
+    result = take_down(partition, err);
+    /* The partition is gone for people either way; what the driver kept stays locked up with its
+     * adapter. */
     leave(dxgk, partition);
     dxgk_partition_unlock(partition);
     return result;
@@ -312,14 +342,18 @@ int dxgk_partition_pause(struct dxgk *dxgk, uint64_t id, struct vf_error *err)
         (void)dxgk_partition_wrong_state(partition, "only a running one can be paused", err);
         goto unlock;
     }
-    /* SRC-5: first the vCPUs, so that no store comes behind the VF's last; the driver returns when the VF is quiet (DBT-10). */
+    /* SRC-5: first the vCPUs, so that no store comes behind the VF's last; the driver returns when
+     * the VF is quiet (DBT-10). */
     dxgk_vcpu_shut(partition);
     result = dxgk_ddi_set_pause(partition, true, err);
     if (result != 0) {
         dxgk_vcpu_open(partition);
         goto unlock;
     }
-    (void)vf_fsm_set(&partition->fsm, state == VF_PARTITION_RUNNING ? VF_PARTITION_PAUSED : VF_PARTITION_OUTGOING_PAUSED, "pause");
+    (void)vf_fsm_set(&partition->fsm,
+                     state == VF_PARTITION_RUNNING ? VF_PARTITION_PAUSED
+                                                   : VF_PARTITION_OUTGOING_PAUSED,
+                     "pause");
 unlock:
     dxgk_partition_unlock(partition);
     return result;
@@ -334,14 +368,19 @@ int dxgk_partition_resume(struct dxgk *dxgk, uint64_t id, struct vf_error *err)
     if (partition == NULL)
         return -1;
     state = dxgk_partition_state(partition);
-    if (state != VF_PARTITION_PAUSED && state != VF_PARTITION_OUTGOING_PAUSED && state != VF_PARTITION_READY) {
-        (void)dxgk_partition_wrong_state(partition, "only a paused or ready one can be resumed", err);
+    if (state != VF_PARTITION_PAUSED && state != VF_PARTITION_OUTGOING_PAUSED &&
+        state != VF_PARTITION_READY) {
+        (void)dxgk_partition_wrong_state(partition, "only a paused or ready one can be resumed",
+                                         err);
         goto unlock;
     }
     result = dxgk_ddi_set_pause(partition, false, err);
     if (result != 0)
         goto unlock;
-    (void)vf_fsm_set(&partition->fsm, state == VF_PARTITION_OUTGOING_PAUSED ? VF_PARTITION_OUTGOING : VF_PARTITION_RUNNING, "resume");
+    (void)vf_fsm_set(&partition->fsm,
+                     state == VF_PARTITION_OUTGOING_PAUSED ? VF_PARTITION_OUTGOING
+                                                           : VF_PARTITION_RUNNING,
+                     "resume");
     if (state != VF_PARTITION_OUTGOING_PAUSED)
         atomic_store(&partition->job, 0);
     dxgk_vcpu_open(partition);
@@ -352,7 +391,8 @@ unlock:
 
 /* ---- facts: no partition->lock, so that they answer while a long call works on it ---- */
 
-int dxgk_partition_info(struct dxgk *dxgk, uint64_t id, struct vf_partition_info *out, struct vf_error *err)
+int dxgk_partition_info(struct dxgk *dxgk, uint64_t id, struct vf_partition_info *out,
+                        struct vf_error *err)
 {
     struct dxgk_partition *partition = dxgk_partition_get(dxgk, id, err);
 
@@ -363,7 +403,8 @@ int dxgk_partition_info(struct dxgk *dxgk, uint64_t id, struct vf_partition_info
     return 0;
 }
 
-int dxgk_partition_list(struct dxgk *dxgk, struct vf_partition_info *out, size_t capacity, size_t *count, struct vf_error *err)
+int dxgk_partition_list(struct dxgk *dxgk, struct vf_partition_info *out, size_t capacity,
+                        size_t *count, struct vf_error *err)
 {
     struct dxgk_partition *partition;
 
@@ -380,7 +421,8 @@ int dxgk_partition_list(struct dxgk *dxgk, struct vf_partition_info *out, size_t
     return 0;
 }
 
-int dxgk_partition_params(struct dxgk *dxgk, uint64_t id, struct vf_partition_params *out, struct vf_error *err)
+int dxgk_partition_params(struct dxgk *dxgk, uint64_t id, struct vf_partition_params *out,
+                          struct vf_error *err)
 {
     struct dxgk_partition *partition = dxgk_partition_get(dxgk, id, err);
 
@@ -392,7 +434,8 @@ int dxgk_partition_params(struct dxgk *dxgk, uint64_t id, struct vf_partition_pa
     return 0;
 }
 
-int dxgk_partition_clock(struct dxgk *dxgk, uint64_t id, struct vf_partition_clock *out, struct vf_error *err)
+int dxgk_partition_clock(struct dxgk *dxgk, uint64_t id, struct vf_partition_clock *out,
+                         struct vf_error *err)
 {
     struct dxgk_partition *partition = dxgk_partition_get(dxgk, id, err);
     const struct dxgk_adapter *adapter;
@@ -423,8 +466,9 @@ int dxgk_partition_set_epoch(struct dxgk *dxgk, uint64_t id, uint64_t epoch, str
     if (partition == NULL)
         return -1;
     if (epoch < atomic_load(&partition->epoch))
-        result = vf_fail(err, VF_FAILED, "epoch %llu of partition %s is behind %llu: it only grows", (unsigned long long)epoch,
-                         partition->params.name, (unsigned long long)atomic_load(&partition->epoch));
+        result = vf_fail(err, VF_FAILED, "epoch %llu of partition %s is behind %llu: it only grows",
+                         (unsigned long long)epoch, partition->params.name,
+                         (unsigned long long)atomic_load(&partition->epoch));
     else
         atomic_store(&partition->epoch, epoch);
     dxgk_partition_unlock(partition);

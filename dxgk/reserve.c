@@ -59,7 +59,8 @@ static uint64_t find(const struct dxgk_reserve *reserve, uint64_t from, bool val
 }
 
 /* The next free run at or after `from`, cut at `end`; false when there is none. */
-static bool next_run(const struct dxgk_reserve *reserve, uint64_t from, uint64_t end, struct run *run)
+static bool next_run(const struct dxgk_reserve *reserve, uint64_t from, uint64_t end,
+                     struct run *run)
 {
     uint64_t first = from < end ? find(reserve, from, false) : end;
     uint64_t last;
@@ -87,7 +88,8 @@ static void mark(struct dxgk_reserve *reserve, struct run run, bool taken)
 
 static DXGK_MEMORYRANGE range_of(const struct dxgk_reserve *reserve, struct run run)
 {
-    return (DXGK_MEMORYRANGE){.SegmentOffset = run.first * reserve->granule, .SizeInBytes = run.count * reserve->granule};
+    return (DXGK_MEMORYRANGE){.SegmentOffset = run.first * reserve->granule,
+                              .SizeInBytes = run.count * reserve->granule};
 }
 
 static int no_room(const struct dxgk_reserve *reserve, uint64_t bytes, struct vf_error *err)
@@ -96,13 +98,17 @@ static int no_room(const struct dxgk_reserve *reserve, uint64_t bytes, struct vf
     char all[32];
     char largest[32];
 
-    return vf_fail(err, VF_FAILED, "no VRAM for %s: %s are free, the largest partition that fits is %s; remove a partition or ask for less",
-                   vf_size_format(bytes, want, sizeof want), vf_size_format(dxgk_reserve_free(reserve), all, sizeof all),
+    return vf_fail(err, VF_FAILED,
+                   "no VRAM for %s: %s are free, the largest partition that fits is %s; remove a "
+                   "partition or ask for less",
+                   vf_size_format(bytes, want, sizeof want),
+                   vf_size_format(dxgk_reserve_free(reserve), all, sizeof all),
                    vf_size_format(dxgk_reserve_largest(reserve), largest, sizeof largest));
 }
 
-static int take_contiguous(struct dxgk_reserve *reserve, const struct dxgk_reserve_want *want, uint64_t low, uint64_t high,
-                           DXGK_MEMORYRANGE **ranges, uint32_t *count, struct vf_error *err)
+static int take_contiguous(struct dxgk_reserve *reserve, const struct dxgk_reserve_want *want,
+                           uint64_t low, uint64_t high, DXGK_MEMORYRANGE **ranges, uint32_t *count,
+                           struct vf_error *err)
 {
     uint64_t need = want->bytes / reserve->granule;
     uint64_t align = want->align > reserve->granule ? want->align / reserve->granule : 1;
@@ -136,8 +142,9 @@ static int by_length(const void *a, const void *b)
     return left->first < right->first ? -1 : 1;
 }
 
-static int take_scattered(struct dxgk_reserve *reserve, const struct dxgk_reserve_want *want, uint64_t low, uint64_t high,
-                          DXGK_MEMORYRANGE **ranges, uint32_t *count, struct vf_error *err)
+static int take_scattered(struct dxgk_reserve *reserve, const struct dxgk_reserve_want *want,
+                          uint64_t low, uint64_t high, DXGK_MEMORYRANGE **ranges, uint32_t *count,
+                          struct vf_error *err)
 {
     uint64_t need = want->bytes / reserve->granule;
     uint64_t found = 0;
@@ -165,7 +172,8 @@ static int take_scattered(struct dxgk_reserve *reserve, const struct dxgk_reserv
         left -= list[used].count;
     }
     if (used > DXGK_MAX_RANGES)
-        return vf_fail(err, VF_FAILED, "free VRAM is in %llu pieces, %u can be used; remove a partition",
+        return vf_fail(err, VF_FAILED,
+                       "free VRAM is in %llu pieces, %u can be used; remove a partition",
                        (unsigned long long)used, DXGK_MAX_RANGES);
     *ranges = calloc(used, sizeof **ranges);
     if (*ranges == NULL)
@@ -178,8 +186,8 @@ static int take_scattered(struct dxgk_reserve *reserve, const struct dxgk_reserv
     return 0;
 }
 
-int dxgk_reserve_take(struct dxgk_reserve *reserve, const struct dxgk_reserve_want *want, DXGK_MEMORYRANGE **ranges,
-                      uint32_t *count, struct vf_error *err)
+int dxgk_reserve_take(struct dxgk_reserve *reserve, const struct dxgk_reserve_want *want,
+                      DXGK_MEMORYRANGE **ranges, uint32_t *count, struct vf_error *err)
 {
     uint64_t low = want->low / reserve->granule + (want->low % reserve->granule != 0);
     uint64_t high = want->high == 0 ? reserve->count : want->high / reserve->granule;
@@ -189,13 +197,17 @@ int dxgk_reserve_take(struct dxgk_reserve *reserve, const struct dxgk_reserve_wa
     if (want->bytes == 0 || want->bytes % reserve->granule != 0)
         return vf_fail(err, VF_USAGE, "a VRAM reserve is a multiple of %llu bytes, not %llu",
                        (unsigned long long)reserve->granule, (unsigned long long)want->bytes);
-    return (reserve->scatter ? take_scattered : take_contiguous)(reserve, want, low, high, ranges, count, err);
+    return (reserve->scatter ? take_scattered : take_contiguous)(reserve, want, low, high, ranges,
+                                                                 count, err);
 }
 
 void dxgk_reserve_give(struct dxgk_reserve *reserve, const DXGK_MEMORYRANGE *ranges, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++)
-        mark(reserve, (struct run){ranges[i].SegmentOffset / reserve->granule, ranges[i].SizeInBytes / reserve->granule}, false);
+        mark(reserve,
+             (struct run){ranges[i].SegmentOffset / reserve->granule,
+                          ranges[i].SizeInBytes / reserve->granule},
+             false);
 }
 
 uint64_t dxgk_reserve_total(const struct dxgk_reserve *reserve)
@@ -215,7 +227,8 @@ uint64_t dxgk_reserve_largest(const struct dxgk_reserve *reserve)
 
     if (reserve->scatter)
         return dxgk_reserve_free(reserve);
-    for (uint64_t from = 0; next_run(reserve, from, reserve->count, &run); from = run.first + run.count) {
+    for (uint64_t from = 0; next_run(reserve, from, reserve->count, &run);
+         from = run.first + run.count) {
         if (run.count > largest)
             largest = run.count;
     }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* See triage.h. Also dxgk_event and dxgk_report, through which everything that happens here is told to the host program. */
+/* See triage.h. Also dxgk_event and dxgk_report, through which everything that happens here is told
+ * to the host program. */
 #define LOG_ROOM "dxgk"
 #include "dxgk/triage.h"
 
@@ -113,7 +114,8 @@ static void partition_event(const DXGKDDICB_PARTITIONING_EVENT_NOTIFICATION *not
             vf_reason_add(reasons, reason.field, reason.source, reason.target, reason.remedy);
         (void)pthread_mutex_unlock(&adapter->triage_lock);
     }
-    dxgk_event(adapter->dxgk, "triage", "adapter %u VF %u: %s", adapter->index, note->PartitionId, text);
+    dxgk_event(adapter->dxgk, "triage", "adapter %u VF %u: %s", adapter->index, note->PartitionId,
+               text);
 }
 
 void dxgk_cb_log_etw_event(LPCGUID guid, UCHAR type, USHORT bytes, PVOID buffer)
@@ -125,7 +127,9 @@ void dxgk_cb_log_etw_event(LPCGUID guid, UCHAR type, USHORT bytes, PVOID buffer)
         return;
     }
     if (bytes > SMALL_EVENT_BYTES && KeGetCurrentIrql() != PASSIVE_LEVEL) {
-        log_error("DxgkCbLogEtwEvent with %u bytes at IRQL %u: above %u bytes only at PASSIVE_LEVEL", bytes, KeGetCurrentIrql(), SMALL_EVENT_BYTES);
+        log_error(
+            "DxgkCbLogEtwEvent with %u bytes at IRQL %u: above %u bytes only at PASSIVE_LEVEL",
+            bytes, KeGetCurrentIrql(), SMALL_EVENT_BYTES);
         return;
     }
     if (!IsEqualGUID(guid, &GUID_DXGKDDI_AZURE_TRIAGE_EVENT) || bytes < sizeof note) {

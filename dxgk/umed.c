@@ -32,7 +32,8 @@ static int umed_path(const char *kmd, char *path, size_t bytes)
     return written > 0 && (size_t)written < bytes ? 0 : -1;
 }
 
-static int create_object(struct dxgk_umed *umed, const char *path, const GUID *class_id, struct vf_error *err)
+static int create_object(struct dxgk_umed *umed, const char *path, const GUID *class_id,
+                         struct vf_error *err)
 {
     PFN_DLLGETCLASSOBJECT get_class;
     IClassFactory *factory = NULL;
@@ -43,18 +44,22 @@ static int create_object(struct dxgk_umed *umed, const char *path, const GUID *c
         return vf_fail(err, VF_FAILED, "%s is no UMED: it exports no DllGetClassObject", path);
     result = get_class(class_id, &IID_IClassFactory, (void **)&factory);
     if (FAILED(result) || factory == NULL)
-        return vf_fail(err, VF_FAILED, "%s has no class that the driver names (0x%x)", path, (uint32_t)result);
+        return vf_fail(err, VF_FAILED, "%s has no class that the driver names (0x%x)", path,
+                       (uint32_t)result);
     result = factory->lpVtbl->CreateInstance(factory, NULL, &IID_IUnknown, (void **)&umed->object);
     (void)factory->lpVtbl->Release(factory);
     if (FAILED(result) || umed->object == NULL)
-        return vf_fail(err, VF_FAILED, "%s cannot create its object (0x%x)", path, (uint32_t)result);
-    result = umed->object->lpVtbl->QueryInterface(umed->object, &IID_IGPUPMigration, (void **)&umed->migration);
+        return vf_fail(err, VF_FAILED, "%s cannot create its object (0x%x)", path,
+                       (uint32_t)result);
+    result = umed->object->lpVtbl->QueryInterface(umed->object, &IID_IGPUPMigration,
+                                                  (void **)&umed->migration);
     if (FAILED(result))
         umed->migration = NULL;
     return 0;
 }
 
-int dxgk_umed_create(struct dxgk_partition *partition, const GUID *class_id, struct dxgk_umed **out, struct vf_error *err)
+int dxgk_umed_create(struct dxgk_partition *partition, const GUID *class_id, struct dxgk_umed **out,
+                     struct vf_error *err)
 {
     static const GUID own; /* all zero: the UMED's own class */
     struct dxgk_umed *umed;
@@ -65,7 +70,8 @@ int dxgk_umed_create(struct dxgk_partition *partition, const GUID *class_id, str
         return vf_fail(err, VF_FAILED, "path of the UMED is too long");
     if (access(path, F_OK) != 0) {
         if (!IsEqualGUID(class_id, &own))
-            log_warn("partition %s names a UMED class, but there is no %s", partition->params.name, path);
+            log_warn("partition %s names a UMED class, but there is no %s", partition->params.name,
+                     path);
         return 0;
     }
     umed = calloc(1, sizeof *umed);
@@ -111,10 +117,12 @@ int dxgk_umed_save(struct dxgk_partition *partition, struct dxgk_blob *blob, str
     BYTE *data;
 
     if (result != S_OK)
-        return vf_fail(err, VF_FAILED, "the UMED gives no size for its immutable data (0x%x)", (uint32_t)result);
+        return vf_fail(err, VF_FAILED, "the UMED gives no size for its immutable data (0x%x)",
+                       (uint32_t)result);
     if (asked == 0 || asked > VF_MAX_MIGRATION_BLOB)
-        return dxgk_refuse(partition->adapter, "SRC-3", err, "SaveImmutableGpup wants %llu bytes, 1 to %u are taken", (unsigned long long)asked,
-                           VF_MAX_MIGRATION_BLOB);
+        return dxgk_refuse(partition->adapter, "SRC-3", err,
+                           "SaveImmutableGpup wants %llu bytes, 1 to %u are taken",
+                           (unsigned long long)asked, VF_MAX_MIGRATION_BLOB);
     data = dxgk_guarded_alloc(asked);
     if (data == NULL)
         return vf_fail(err, VF_FAILED, "no memory for the UMED's immutable data");
@@ -123,16 +131,19 @@ int dxgk_umed_save(struct dxgk_partition *partition, struct dxgk_blob *blob, str
     if (result != S_OK || size > asked || !dxgk_guarded_intact(data, asked)) {
         dxgk_guarded_free(data);
         if (result == S_OK)
-            return dxgk_refuse(partition->adapter, "SRC-3", err, "SaveImmutableGpup grew from %llu to %llu bytes or wrote behind its buffer",
-                               (unsigned long long)asked, (unsigned long long)size);
-        return vf_fail(err, VF_FAILED, "the UMED cannot save its immutable data (0x%x)", (uint32_t)result);
+            return dxgk_refuse(
+                partition->adapter, "SRC-3", err,
+                "SaveImmutableGpup grew from %llu to %llu bytes or wrote behind its buffer",
+                (unsigned long long)asked, (unsigned long long)size);
+        return vf_fail(err, VF_FAILED, "the UMED cannot save its immutable data (0x%x)",
+                       (uint32_t)result);
     }
     *blob = (struct dxgk_blob){.data = data, .bytes = size};
     return 0;
 }
 
-int dxgk_umed_restore(struct dxgk_partition *partition, const struct dxgk_blob *blob, struct vf_reasons *reasons,
-                      struct vf_error *err)
+int dxgk_umed_restore(struct dxgk_partition *partition, const struct dxgk_blob *blob,
+                      struct vf_reasons *reasons, struct vf_error *err)
 {
     LUID luid = {partition->luid.low, partition->luid.high};
     IGPUPMigration *migration;
@@ -140,10 +151,13 @@ int dxgk_umed_restore(struct dxgk_partition *partition, const struct dxgk_blob *
     char code[32];
 
     if (blob->bytes > VF_MAX_MIGRATION_BLOB)
-        return vf_fail(err, VF_FAILED, "UMED data of %zu bytes: at most %u are taken", blob->bytes, VF_MAX_MIGRATION_BLOB);
+        return vf_fail(err, VF_FAILED, "UMED data of %zu bytes: at most %u are taken", blob->bytes,
+                       VF_MAX_MIGRATION_BLOB);
     if (!dxgk_umed_migrates(partition->umed)) {
-        vf_reason_add(reasons, "umed", "present", "none", "install the driver's UMED beside it on the target");
-        return vf_fail(err, VF_INCOMPATIBLE, "the source has UMED data, the target has no UMED that takes it");
+        vf_reason_add(reasons, "umed", "present", "none",
+                      "install the driver's UMED beside it on the target");
+        return vf_fail(err, VF_INCOMPATIBLE,
+                       "the source has UMED data, the target has no UMED that takes it");
     }
     migration = partition->umed->migration;
     result = migration->lpVtbl->RestoreImmutableGpup(migration, &luid, blob->bytes, blob->data);
@@ -153,5 +167,6 @@ int dxgk_umed_restore(struct dxgk_partition *partition, const struct dxgk_blob *
         return vf_fail(err, VF_FAILED, "the UMED has no memory for its immutable data");
     (void)snprintf(code, sizeof code, "refuses it (0x%x)", (uint32_t)result);
     vf_reason_add(reasons, "umed", "its data", code, "use the same UMED version on both hosts");
-    return vf_fail(err, VF_INCOMPATIBLE, "the target's UMED refuses the source's data (0x%x)", (uint32_t)result);
+    return vf_fail(err, VF_INCOMPATIBLE, "the target's UMED refuses the source's data (0x%x)",
+                   (uint32_t)result);
 }

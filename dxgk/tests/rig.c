@@ -95,7 +95,8 @@ void rig_close(struct rig *rig)
     (void)pthread_mutex_destroy(&rig->lock);
 }
 
-uint64_t rig_create(struct rig *rig, const char *name, uint32_t adapter, uint64_t mib, bool incoming)
+uint64_t rig_create(struct rig *rig, const char *name, uint32_t adapter, uint64_t mib,
+                    bool incoming)
 {
     struct vf_partition_params params = {.adapter = adapter, .vram_bytes = mib << 20};
     struct vf_partition_info info = {0};
@@ -109,7 +110,8 @@ uint64_t rig_create(struct rig *rig, const char *name, uint32_t adapter, uint64_
 
 /* ---- the guest ---- */
 
-static void poke(struct rig *rig, uint64_t id, uint32_t bar, uint64_t at, const void *data, uint64_t bytes)
+static void poke(struct rig *rig, uint64_t id, uint32_t bar, uint64_t at, const void *data,
+                 uint64_t bytes)
 {
     struct vf_error error = VF_ERROR_INIT;
 
@@ -128,7 +130,9 @@ void rig_run(struct rig *rig, uint64_t id, uint64_t vram_bytes, uint64_t seed, u
     const struct sg_cmd ring[] = {
         {.op = SG_OP_SCATTER, .a = {RIG_HEAP, pages, 4096, seed, RIG_COUNTER}},
         {.op = SG_OP_ADD, .a = {RIG_COUNTER, 1}},
-        {.op = SG_OP_JUMP_IF, .flags = SG_COND_LT, .a = {RIG_COUNTER, steps != 0 ? steps : UINT64_MAX, RIG_RING}},
+        {.op = SG_OP_JUMP_IF,
+         .flags = SG_COND_LT,
+         .a = {RIG_COUNTER, steps != 0 ? steps : UINT64_MAX, RIG_RING}},
         {.op = SG_OP_INTERRUPT, .a = {0}},
         {.op = SG_OP_HALT},
     };
@@ -136,7 +140,8 @@ void rig_run(struct rig *rig, uint64_t id, uint64_t vram_bytes, uint64_t seed, u
 
     poke64(rig, id, SG_VF_BAR_VRAM, ROOT, MIDDLE | SG_PTE_VALID | SG_PTE_WRITE);
     for (uint64_t at = 0; at < vram_bytes; at += LARGE_PAGE)
-        poke64(rig, id, SG_VF_BAR_VRAM, MIDDLE + at / LARGE_PAGE * 8, at | SG_PTE_VALID | SG_PTE_WRITE | SG_PTE_LARGE);
+        poke64(rig, id, SG_VF_BAR_VRAM, MIDDLE + at / LARGE_PAGE * 8,
+               at | SG_PTE_VALID | SG_PTE_WRITE | SG_PTE_LARGE);
     poke(rig, id, SG_VF_BAR_VRAM, RIG_RING, ring, sizeof ring);
     poke64(rig, id, SG_VF_BAR_REGS, SG_VF_ROOT64, ROOT);
     poke64(rig, id, SG_VF_BAR_REGS, SG_VF_QUEUE(SG_QUEUE_COMPUTE) + SG_Q_IP64, RIG_RING);
@@ -148,7 +153,8 @@ uint64_t rig_counter(struct rig *rig, uint64_t id)
     struct vf_error error = VF_ERROR_INIT;
     uint64_t counter = 0;
 
-    if (dxgk_partition_bar_read(rig->dxgk, id, SG_VF_BAR_VRAM, RIG_COUNTER, &counter, sizeof counter, &error) != 0)
+    if (dxgk_partition_bar_read(rig->dxgk, id, SG_VF_BAR_VRAM, RIG_COUNTER, &counter,
+                                sizeof counter, &error) != 0)
         fail_msg("%s", error.text);
     return counter;
 }
@@ -157,10 +163,12 @@ void rig_wait(struct rig *rig, uint64_t id, uint64_t steps)
 {
     uint64_t deadline = vf_now_ns() + WAIT_NS;
 
-    /* The counter in VRAM is all a guest shows of its progress: there is nothing to wait on but looking. */
+    /* The counter in VRAM is all a guest shows of its progress: there is nothing to wait on but
+     * looking. */
     while (rig_counter(rig, id) < steps) {
         if (vf_now_ns() > deadline)
-            fail_msg("only at step %llu of %llu", (unsigned long long)rig_counter(rig, id), (unsigned long long)steps);
+            fail_msg("only at step %llu of %llu", (unsigned long long)rig_counter(rig, id),
+                     (unsigned long long)steps);
         (void)nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
     }
 }
@@ -185,7 +193,8 @@ void rig_wait_interrupts(struct rig *rig, uint64_t id, uint64_t count)
         if (dxgk_partition_info(rig->dxgk, id, &info, &error) != 0)
             fail_msg("%s", error.text);
         if (vf_now_ns() > deadline)
-            fail_msg("only %llu of %llu interrupts", (unsigned long long)info.interrupts, (unsigned long long)count);
+            fail_msg("only %llu of %llu interrupts", (unsigned long long)info.interrupts,
+                     (unsigned long long)count);
         (void)nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
     }
 }

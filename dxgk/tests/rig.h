@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * A host in a test: dxgk opened over real device and driver images, its events kept, and a small program for a partition that
- * writes VRAM for ever or for a number of steps.
+ * A host in a test: dxgk opened over real device and driver images, its events kept, and a small
+ * program for a partition that writes VRAM for ever or for a number of steps.
  */
 #ifndef DXGK_TESTS_RIG_H
 #define DXGK_TESTS_RIG_H
@@ -20,7 +20,8 @@ struct rig {
     char text[RIG_EVENTS][600];
 };
 
-/* Opens `devices` (SPECs, NULL at the end) with `driver` (a file in the tests' build folder, NULL = the device's own). */
+/* Opens `devices` (SPECs, NULL at the end) with `driver` (a file in the tests' build folder, NULL =
+ * the device's own). */
 int rig_try(struct rig *rig, const char *const *devices, const char *driver, struct vf_error *err);
 /* As rig_try; the test fails when it fails. */
 void rig_open(struct rig *rig, const char *const *devices, const char *driver);
@@ -30,15 +31,17 @@ void rig_close(struct rig *rig);
 bool rig_expect(struct rig *rig, const char *kind, const char *part);
 
 /* A partition of `mib` MiB on `adapter`. */
-uint64_t rig_create(struct rig *rig, const char *name, uint32_t adapter, uint64_t mib, bool incoming);
+uint64_t rig_create(struct rig *rig, const char *name, uint32_t adapter, uint64_t mib,
+                    bool incoming);
 
-/* ---- a guest: identity-mapped VRAM, a ring that scatters random pages into [RIG_HEAP, end) ---- */
+/* ---- a guest: VRAM mapped one to one, a ring that scatters random pages behind RIG_HEAP ---- */
 
 #define RIG_RING 0x10000ull   /* guest physical address of the ring */
 #define RIG_COUNTER 0x8000ull /* counts steps */
 #define RIG_HEAP 0x200000ull
 
-/* Starts `steps` steps; every step writes one page that depends on seed and step alone. 0 = for ever. */
+/* Starts `steps` steps; every step writes one page that depends on seed and step alone. 0 = for
+ * ever. */
 void rig_run(struct rig *rig, uint64_t id, uint64_t vram_bytes, uint64_t seed, uint64_t steps);
 uint64_t rig_counter(struct rig *rig, uint64_t id);
 /* Waits until the counter reaches `steps`; the test fails when that takes half a minute. */

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The call checker: faults of a driver and wrong orders of the OS side are refused, each by its rule's name. */
+/* The call checker: faults of a driver and wrong orders of the OS side are refused, each by its
+ * rule's name. */
 #include "dxgk/tests/rig.h"
 
 #include <setjmp.h>
@@ -13,7 +14,8 @@
 #define BAD "bad.so"
 #define MIB (1ull << 20)
 
-static const char *const two[] = {"softgpu,vram=64M,vfs=2,dirty-page=4K", "softgpu,vram=64M,vfs=2,dirty-page=4K", NULL};
+static const char *const two[] = {"softgpu,vram=64M,vfs=2,dirty-page=4K",
+                                  "softgpu,vram=64M,vfs=2,dirty-page=4K", NULL};
 
 static void must(int result, const struct vf_error *error)
 {
@@ -27,7 +29,8 @@ static void open_bad(struct rig *rig, const char *fault)
     rig_open(rig, two, BAD);
 }
 
-/* A host with `fault` does not start: the error has `text`, a contract event has `rule` (NULL = none comes). */
+/* A host with `fault` does not start: the error has `text`, a contract event has `rule` (NULL =
+ * none comes). */
 static void does_not_start(const char *fault, const char *text, const char *rule)
 {
     struct vf_error error = VF_ERROR_INIT;
@@ -147,7 +150,8 @@ static void a_leaked_irql_or_lock_is_reported_and_put_right(void **unused)
         rig_wait(&rig, id, rig_counter(&rig, id) + 100); /* a pause that failed holds nobody */
         assert_int_equal(dxgk_partition_destroy(rig.dxgk, id, &error), 0);
         assert_true(rig_expect(&rig, "contract", "IRQL"));
-        /* The lock comes back when the pause is taken back, at a level put right meanwhile: breaches too. */
+        /* The lock comes back when the pause is taken back, at a level put right meanwhile:
+         * breaches too. */
         (void)rig_expect(&rig, "contract", "NT: ");
         (void)rig_expect(&rig, "contract", "VF-4");
         rig_close(&rig);
@@ -209,7 +213,8 @@ static void a_refusal_without_a_reason_is_a_breach(void **unused)
     must(dxgk_migration_prepare(rig.dxgk, source, DXGK_SOURCE, 1, &error), &error);
     must(dxgk_migration_prepare(rig.dxgk, target, DXGK_TARGET, 1, &error), &error);
     must(dxgk_migration_save_immutable(rig.dxgk, source, &kmd, &umed, &error), &error);
-    assert_int_equal(dxgk_migration_restore_immutable(rig.dxgk, target, &kmd, &umed, &reasons, &error), -1);
+    assert_int_equal(
+        dxgk_migration_restore_immutable(rig.dxgk, target, &kmd, &umed, &reasons, &error), -1);
     assert_int_equal(error.code, VF_INCOMPATIBLE);
     assert_int_equal(reasons.count, 1);
     assert_string_equal(reasons.list[0].field, "driver");
@@ -233,7 +238,8 @@ static void wrong_orders_are_refused(void **unused)
     source = rig_create(&rig, "s", 0, 16, false);
     target = rig_create(&rig, "t", 1, 16, true);
 
-    assert_int_equal(dxgk_migration_save_immutable(rig.dxgk, source, &kmd, &umed, &error), -1); /* not prepared */
+    assert_int_equal(dxgk_migration_save_immutable(rig.dxgk, source, &kmd, &umed, &error),
+                     -1); /* not prepared */
     assert_true(rig_expect(&rig, "contract", "SRC-2"));
     must(dxgk_migration_prepare(rig.dxgk, source, DXGK_SOURCE, 1, &error), &error);
     assert_int_equal(dxgk_migration_prepare(rig.dxgk, source, DXGK_SOURCE, 1, &error), -1);
@@ -241,15 +247,19 @@ static void wrong_orders_are_refused(void **unused)
     assert_int_equal(dxgk_migration_prepare(rig.dxgk, target, DXGK_TARGET, 1, &error), -1);
     assert_true(rig_expect(&rig, "contract", "SRC-7"));
     must(dxgk_migration_save_immutable(rig.dxgk, source, &kmd, &umed, &error), &error);
-    assert_int_equal(dxgk_migration_save_mutable(rig.dxgk, source, &mutable, &msix, &error), -1); /* it runs */
+    assert_int_equal(dxgk_migration_save_mutable(rig.dxgk, source, &mutable, &msix, &error),
+                     -1); /* it runs */
     assert_true(rig_expect(&rig, "contract", "SRC-6"));
     must(dxgk_partition_pause(rig.dxgk, source, &error), &error);
     must(dxgk_migration_save_mutable(rig.dxgk, source, &mutable, &msix, &error), &error);
 
-    assert_int_equal(dxgk_migration_restore_mutable(rig.dxgk, target, &mutable, &msix, &error), -1); /* immutable first */
+    assert_int_equal(dxgk_migration_restore_mutable(rig.dxgk, target, &mutable, &msix, &error),
+                     -1); /* immutable first */
     assert_true(rig_expect(&rig, "contract", "TGT-4"));
     must(dxgk_migration_restore_immutable(rig.dxgk, target, &kmd, &umed, &reasons, &error), &error);
-    assert_int_equal(dxgk_migration_restore_immutable(rig.dxgk, target, &kmd, &umed, &reasons, &error), -1); /* once */
+    assert_int_equal(
+        dxgk_migration_restore_immutable(rig.dxgk, target, &kmd, &umed, &reasons, &error),
+        -1); /* once */
     assert_true(rig_expect(&rig, "contract", "TGT-2"));
     must(dxgk_migration_restore_mutable(rig.dxgk, target, &mutable, &msix, &error), &error);
     assert_int_equal(dxgk_migration_restore_mutable(rig.dxgk, target, &mutable, &msix, &error), -1);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Partitions on the real device and driver: their life, isolation, and a whole move between two adapters of one process. */
+/* Partitions on the real device and driver: their life, isolation, and a whole move between two
+ * adapters of one process. */
 #include "dxgk/tests/rig.h"
 #include "softgpu/hw.h"
 
@@ -17,7 +18,8 @@
 #define MIB (1ull << 20)
 
 static const char *const one[] = {"softgpu,vram=256M,vfs=4,dirty-page=4K", NULL};
-static const char *const two[] = {"softgpu,vram=256M,vfs=4,dirty-page=4K", "softgpu,vram=128M,vfs=2,dirty-page=4K", NULL};
+static const char *const two[] = {"softgpu,vram=256M,vfs=4,dirty-page=4K",
+                                  "softgpu,vram=128M,vfs=2,dirty-page=4K", NULL};
 static const char *const lazy[] = {"softgpu,vram=128M,vfs=2,dirty-page=64K,performant=off",
                                    "softgpu,vram=128M,vfs=2,dirty-page=64K,performant=off", NULL};
 static const char *const scattered[] = {"softgpu,vram=128M,vfs=8,dirty-page=4K,scatter=on", NULL};
@@ -53,7 +55,9 @@ static void a_paused_partition_stands_still_and_a_resumed_one_goes_on(void **unu
     assert_int_equal(state_of(&rig, id), VF_PARTITION_PAUSED);
     at = rig_digest(&rig, id, 16 * MIB);
     assert_int_equal(rig_digest(&rig, id, 16 * MIB), at);
-    assert_int_equal(dxgk_partition_bar_write(rig.dxgk, id, SG_VF_BAR_VRAM, 0, &value, sizeof value, &error), -1);
+    assert_int_equal(
+        dxgk_partition_bar_write(rig.dxgk, id, SG_VF_BAR_VRAM, 0, &value, sizeof value, &error),
+        -1);
     assert_int_equal(dxgk_partition_pause(rig.dxgk, id, &error), -1);
     at = rig_counter(&rig, id);
     must(dxgk_partition_resume(rig.dxgk, id, &error), &error);
@@ -152,12 +156,18 @@ static void strangers_reach_nothing(void **unused)
     id = rig_create(&rig, "p", 0, 16, false);
     assert_int_equal(dxgk_partition_info(rig.dxgk, id + 1, &info, &error), -1);
     assert_int_equal(dxgk_partition_destroy(rig.dxgk, 0, &error), -1);
-    assert_int_equal(dxgk_partition_bar_read(rig.dxgk, id, SG_VF_BAR_VRAM, 16 * MIB, &value, 8, &error), -1);
-    assert_int_equal(dxgk_partition_bar_read(rig.dxgk, id, SG_VF_BAR_VRAM, UINT64_MAX - 3, &value, 8, &error), -1);
-    assert_int_equal(dxgk_partition_bar_write(rig.dxgk, id, SG_VF_BAR_VRAM, 16 * MIB - 4, &value, 8, &error), -1);
+    assert_int_equal(
+        dxgk_partition_bar_read(rig.dxgk, id, SG_VF_BAR_VRAM, 16 * MIB, &value, 8, &error), -1);
+    assert_int_equal(
+        dxgk_partition_bar_read(rig.dxgk, id, SG_VF_BAR_VRAM, UINT64_MAX - 3, &value, 8, &error),
+        -1);
+    assert_int_equal(
+        dxgk_partition_bar_write(rig.dxgk, id, SG_VF_BAR_VRAM, 16 * MIB - 4, &value, 8, &error),
+        -1);
     assert_int_equal(dxgk_partition_bar_read(rig.dxgk, id, 1, 0, &value, 4, &error), -1);
     assert_int_equal(dxgk_partition_bar_read(rig.dxgk, id, UINT32_MAX, 0, &value, 4, &error), -1);
-    assert_int_equal(dxgk_partition_bar_read(rig.dxgk, id, SG_VF_BAR_REGS, 2, &value, 4, &error), -1);
+    assert_int_equal(dxgk_partition_bar_read(rig.dxgk, id, SG_VF_BAR_REGS, 2, &value, 4, &error),
+                     -1);
     assert_int_equal(dxgk_partition_set_epoch(rig.dxgk, id, 5, &error), 0);
     assert_int_equal(dxgk_partition_set_epoch(rig.dxgk, id, 4, &error), -1);
     rig_close(&rig);
@@ -213,7 +223,8 @@ static void lane_done(void *ctx, uint64_t cookie, int status)
 
 static void lane_open(struct lane *lane, struct rig *rig, uint64_t id)
 {
-    struct dxgk_channel_config config = {.slots = 1, .slot_bytes = SLOT, .done = lane_done, .ctx = lane};
+    struct dxgk_channel_config config = {
+        .slots = 1, .slot_bytes = SLOT, .done = lane_done, .ctx = lane};
     struct vf_error error = VF_ERROR_INIT;
     int fd;
 
@@ -230,7 +241,8 @@ static void lane_close(struct lane *lane)
     (void)sem_destroy(&lane->done);
 }
 
-static void lane_run(struct lane *lane, enum dxgk_transfer op, const uint64_t *pages, uint32_t count)
+static void lane_run(struct lane *lane, enum dxgk_transfer op, const uint64_t *pages,
+                     uint32_t count)
 {
     struct vf_error error = VF_ERROR_INIT;
 
@@ -258,7 +270,9 @@ static uint64_t move_round(struct move *move)
 
     assert_non_null(bits);
     assert_non_null(list);
-    must(dxgk_migration_query_dirty(move->rig->dxgk, move->source, bits, (pages + 7) / 8, &dirty, &error), &error);
+    must(dxgk_migration_query_dirty(move->rig->dxgk, move->source, bits, (pages + 7) / 8, &dirty,
+                                    &error),
+         &error);
     for (uint64_t page = 0; page < pages; page++) {
         if (bits[page / 8] & 1u << page % 8)
             list[count++] = page;
@@ -287,7 +301,9 @@ static void move_immutable(struct move *move)
     struct dxgk_blob kmd, umed;
 
     must(dxgk_migration_save_immutable(move->rig->dxgk, move->source, &kmd, &umed, &error), &error);
-    must(dxgk_migration_restore_immutable(move->rig->dxgk, move->target, &kmd, &umed, &reasons, &error), &error);
+    must(dxgk_migration_restore_immutable(move->rig->dxgk, move->target, &kmd, &umed, &reasons,
+                                          &error),
+         &error);
     assert_int_equal(reasons.count, 0);
     blob_free(&kmd);
     blob_free(&umed);
@@ -299,12 +315,14 @@ static void move_mutable(struct move *move)
     struct dxgk_blob kmd, msix;
 
     must(dxgk_migration_save_mutable(move->rig->dxgk, move->source, &kmd, &msix, &error), &error);
-    must(dxgk_migration_restore_mutable(move->rig->dxgk, move->target, &kmd, &msix, &error), &error);
+    must(dxgk_migration_restore_mutable(move->rig->dxgk, move->target, &kmd, &msix, &error),
+         &error);
     blob_free(&kmd);
     blob_free(&msix);
 }
 
-/* Moves the partition to adapter 1 while it works on `steps`, and returns the target's id; the source is removed. */
+/* Moves the partition to adapter 1 while it works on `steps`, and returns the target's id; the
+ * source is removed. */
 static uint64_t move_all(struct rig *rig, uint64_t source, uint64_t bytes, uint64_t steps)
 {
     struct move move = {.rig = rig, .source = source, .bytes = bytes};
@@ -316,7 +334,8 @@ static uint64_t move_all(struct rig *rig, uint64_t source, uint64_t bytes, uint6
     must(dxgk_partition_params(dxgk, source, &params, &error), &error);
     params.adapter = 1;
     (void)snprintf(params.name, sizeof params.name, "moved");
-    memset(params.uuid, 0, sizeof params.uuid); /* both ends live in one process: the UUID is taken */
+    memset(params.uuid, 0,
+           sizeof params.uuid); /* both ends live in one process: the UUID is taken */
     must(dxgk_partition_create(dxgk, &params, true, &info, &error), &error);
     move.target = info.id;
     move.page_bytes = info.page_bytes;
@@ -368,7 +387,8 @@ static void moved_ends_like_unmoved(const char *const *devices, uint64_t steps)
     rig_unmask(&rig, goes);
     goes = move_all(&rig, goes, 32 * MIB, steps);
     rig_wait(&rig, goes, steps);
-    rig_wait_interrupts(&rig, goes, 1); /* the table moved along: its last command's message arrives here */
+    rig_wait_interrupts(&rig, goes,
+                        1); /* the table moved along: its last command's message arrives here */
     assert_int_equal(rig_digest(&rig, goes, 32 * MIB), expected);
     rig_close(&rig);
 }
@@ -410,11 +430,13 @@ static void a_given_up_move_leaves_the_source_running(void **unused)
     rig_close(&rig);
 }
 
-/* What a peer sends is untrusted: cut, bent and foreign data is refused, and the host lives on (TGT-6). */
+/* What a peer sends is untrusted: cut, bent and foreign data is refused, and the host lives on
+ * (TGT-6). */
 static void garbage_is_refused(void **unused)
 {
     struct vf_error error = VF_ERROR_INIT;
-    struct dxgk_blob kmd, umed, none = {0}, huge = {.data = (void *)"x", .bytes = VF_MAX_MIGRATION_BLOB + 1};
+    struct dxgk_blob kmd, umed, none = {0},
+                                huge = {.data = (void *)"x", .bytes = VF_MAX_MIGRATION_BLOB + 1};
     struct rig rig;
     uint64_t source;
 
@@ -424,7 +446,8 @@ static void garbage_is_refused(void **unused)
     must(dxgk_migration_prepare(rig.dxgk, source, DXGK_SOURCE, 1, &error), &error);
     must(dxgk_migration_save_immutable(rig.dxgk, source, &kmd, &umed, &error), &error);
     for (unsigned i = 0; i < 64; i++) {
-        struct dxgk_blob bent = {.data = malloc(kmd.bytes), .bytes = kmd.bytes - (i % 2 != 0 ? i : 0)};
+        struct dxgk_blob bent = {.data = malloc(kmd.bytes),
+                                 .bytes = kmd.bytes - (i % 2 != 0 ? i : 0)};
         struct vf_reasons reasons = {0};
         uint64_t target = rig_create(&rig, "t", 1, 16, true);
 
@@ -433,8 +456,12 @@ static void garbage_is_refused(void **unused)
         ((uint8_t *)bent.data)[i % kmd.bytes] ^= 0xff;
         must(dxgk_migration_prepare(rig.dxgk, target, DXGK_TARGET, 1, &error), &error);
         if (i == 0) {
-            assert_int_equal(dxgk_migration_restore_immutable(rig.dxgk, target, &none, &none, &reasons, &error), -1);
-            assert_int_equal(dxgk_migration_restore_immutable(rig.dxgk, target, &huge, &none, &reasons, &error), -1);
+            assert_int_equal(
+                dxgk_migration_restore_immutable(rig.dxgk, target, &none, &none, &reasons, &error),
+                -1);
+            assert_int_equal(
+                dxgk_migration_restore_immutable(rig.dxgk, target, &huge, &none, &reasons, &error),
+                -1);
         }
         (void)dxgk_migration_restore_immutable(rig.dxgk, target, &bent, &none, &reasons, &error);
         must(dxgk_migration_end(rig.dxgk, target, &error), &error);
@@ -448,7 +475,8 @@ static void garbage_is_refused(void **unused)
 
 static void a_mismatch_names_the_field(void **unused)
 {
-    static const char *const differ[] = {"softgpu,vram=128M,vfs=2,dirty-page=4K,fw=2.0", "softgpu,vram=128M,vfs=2,dirty-page=64K,fw=1.2", NULL};
+    static const char *const differ[] = {"softgpu,vram=128M,vfs=2,dirty-page=4K,fw=2.0",
+                                         "softgpu,vram=128M,vfs=2,dirty-page=64K,fw=1.2", NULL};
     struct vf_error error = VF_ERROR_INIT;
     struct vf_reasons reasons = {0};
     struct dxgk_blob kmd, umed;
@@ -463,12 +491,15 @@ static void a_mismatch_names_the_field(void **unused)
     must(dxgk_migration_prepare(rig.dxgk, source, DXGK_SOURCE, 1, &error), &error);
     must(dxgk_migration_prepare(rig.dxgk, target, DXGK_TARGET, 1, &error), &error);
     must(dxgk_migration_save_immutable(rig.dxgk, source, &kmd, &umed, &error), &error);
-    assert_int_equal(dxgk_migration_restore_immutable(rig.dxgk, target, &kmd, &umed, &reasons, &error), -1);
+    assert_int_equal(
+        dxgk_migration_restore_immutable(rig.dxgk, target, &kmd, &umed, &reasons, &error), -1);
     assert_int_equal(error.code, VF_INCOMPATIBLE);
     for (uint32_t i = 0; i < reasons.count; i++) {
-        firmware |= strcmp(reasons.list[i].field, "firmware") == 0 && strcmp(reasons.list[i].source, "2.0") == 0 &&
+        firmware |= strcmp(reasons.list[i].field, "firmware") == 0 &&
+                    strcmp(reasons.list[i].source, "2.0") == 0 &&
                     strcmp(reasons.list[i].target, "1.2") == 0;
-        page |= strcmp(reasons.list[i].field, "dirty-page") == 0 && reasons.list[i].remedy[0] != '\0';
+        page |=
+            strcmp(reasons.list[i].field, "dirty-page") == 0 && reasons.list[i].remedy[0] != '\0';
     }
     assert_true(firmware);
     assert_true(page);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The VRAM allocator against a plain model: random takes and gives, nothing handed out twice, nothing lost. */
+/* The VRAM allocator against a plain model: random takes and gives, nothing handed out twice,
+ * nothing lost. */
 #include "dxgk/reserve.h"
 
 #include <setjmp.h>
@@ -54,7 +55,8 @@ static void random_life(bool scatter)
         struct holder *holder = &holders[(unsigned)rand_r(&seed) % HOLDERS];
 
         if (holder->count == 0) {
-            struct dxgk_reserve_want want = {.bytes = (1 + (uint64_t)rand_r(&seed) % 120) * GRANULE};
+            struct dxgk_reserve_want want = {.bytes =
+                                                 (1 + (uint64_t)rand_r(&seed) % 120) * GRANULE};
             uint64_t largest = dxgk_reserve_largest(reserve);
             struct vf_error error = VF_ERROR_INIT;
             int result = dxgk_reserve_take(reserve, &want, &holder->ranges, &holder->count, &error);
@@ -97,7 +99,8 @@ static void a_contiguous_reserve_keeps_alignment_and_window(void **unused)
     struct dxgk_reserve *reserve = dxgk_reserve_create(64 * GRANULE, GRANULE, false);
     struct dxgk_reserve_want first = {.bytes = GRANULE};
     struct dxgk_reserve_want aligned = {.bytes = 2 * GRANULE, .align = 8 * GRANULE};
-    struct dxgk_reserve_want window = {.bytes = 4 * GRANULE, .low = 30 * GRANULE + 1, .high = 35 * GRANULE};
+    struct dxgk_reserve_want window = {
+        .bytes = 4 * GRANULE, .low = 30 * GRANULE + 1, .high = 35 * GRANULE};
     struct vf_error error = VF_ERROR_INIT;
     DXGK_MEMORYRANGE *a, *b, *c, *d;
     uint32_t count;

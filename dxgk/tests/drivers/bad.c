@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The softgpu miniport with one fault put in, named by the environment variable VF_BAD_DRIVER when it is loaded: proof that the call
- * checker finds each. It is linked from the real driver's objects with DxgkInitialize wrapped.
+ * The softgpu miniport with one fault put in, named by the environment variable VF_BAD_DRIVER when
+ * it is loaded: proof that the call checker finds each. It is linked from the real driver's objects
+ * with DxgkInitialize wrapped.
  */
 #include "wdm.h"
 
@@ -11,8 +12,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-NTSTATUS __real_DxgkInitialize(PDRIVER_OBJECT object, PUNICODE_STRING path, PDRIVER_INITIALIZATION_DATA data);
-NTSTATUS __wrap_DxgkInitialize(PDRIVER_OBJECT object, PUNICODE_STRING path, PDRIVER_INITIALIZATION_DATA data);
+NTSTATUS __real_DxgkInitialize(PDRIVER_OBJECT object, PUNICODE_STRING path,
+                               PDRIVER_INITIALIZATION_DATA data);
+NTSTATUS __wrap_DxgkInitialize(PDRIVER_OBJECT object, PUNICODE_STRING path,
+                               PDRIVER_INITIALIZATION_DATA data);
 
 static char fault[32];                  /* set once, before any other call */
 static DRIVER_INITIALIZATION_DATA real; /* likewise */
@@ -37,7 +40,8 @@ static NTSTATUS query_adapter_info(HANDLE adapter, const DXGKARG_QUERYADAPTERINF
     if (is("page-3000") && args->Type == DXGKQAITYPE_DIRTYBITTRACKINGSEGMENTCAPS)
         ((DXGK_DIRTY_BIT_TRACKING_SEGMENT_CAPS *)args->pOutputData)->PageSize = 3000;
     if (is("gpu-tables") && args->Type == DXGKQAITYPE_GPUMMUCAPS)
-        ((DXGK_GPUMMUCAPS *)args->pOutputData)->PageTableUpdateMode = DXGK_PAGETABLEUPDATE_GPU_VIRTUAL;
+        ((DXGK_GPUMMUCAPS *)args->pOutputData)->PageTableUpdateMode =
+            DXGK_PAGETABLEUPDATE_GPU_VIRTUAL;
     if (is("caps-overrun") && args->Type == DXGKQAITYPE_GPUPCAPS)
         ((uint8_t *)args->pOutputData)[args->OutputDataSize] = 0;
     return status;
@@ -52,8 +56,10 @@ static NTSTATUS query_interface(PVOID context, PQUERY_INTERFACE query)
 {
     NTSTATUS status = real.DxgkDdiQueryInterface(context, query);
 
-    if (NT_SUCCESS(status) && IsEqualGUID(query->InterfaceType, &GUID_DXGKDDI_GPU_PARTITION_INTERFACE)) {
-        DXGKDDI_GPU_PARTITION_INTERFACE *table = (DXGKDDI_GPU_PARTITION_INTERFACE *)(void *)query->Interface;
+    if (NT_SUCCESS(status) &&
+        IsEqualGUID(query->InterfaceType, &GUID_DXGKDDI_GPU_PARTITION_INTERFACE)) {
+        DXGKDDI_GPU_PARTITION_INTERFACE *table =
+            (DXGKDDI_GPU_PARTITION_INTERFACE *)(void *)query->Interface;
 
         real_destroy = table->DxgkDdiDestroyVirtualGpu;
         table->DxgkDdiDestroyVirtualGpu = destroy_virtual_gpu;
@@ -87,9 +93,11 @@ static NTSTATUS save_mutable(HANDLE adapter, DXGKARG_GPUP_SAVE_MUTABLE_MIGRATION
     return status;
 }
 
-static NTSTATUS restore_immutable(HANDLE adapter, const DXGKARG_GPUP_RESTORE_IMMUTABLE_MIGRATION_DATA *args)
+static NTSTATUS restore_immutable(HANDLE adapter,
+                                  const DXGKARG_GPUP_RESTORE_IMMUTABLE_MIGRATION_DATA *args)
 {
-    return is("silent") ? STATUS_OBJECT_TYPE_MISMATCH : real.DxgkDdiRestoreImmutableMigrationData(adapter, args);
+    return is("silent") ? STATUS_OBJECT_TYPE_MISMATCH
+                        : real.DxgkDdiRestoreImmutableMigrationData(adapter, args);
 }
 
 static NTSTATUS set_pause_state(HANDLE adapter, const DXGKARG_SETVIRTUALFUNCTIONPAUSESTATE *args)
@@ -122,7 +130,8 @@ static NTSTATUS stop_device(PVOID context)
     return is("stop") ? STATUS_UNSUCCESSFUL : status;
 }
 
-NTSTATUS __wrap_DxgkInitialize(PDRIVER_OBJECT object, PUNICODE_STRING path, PDRIVER_INITIALIZATION_DATA data)
+NTSTATUS __wrap_DxgkInitialize(PDRIVER_OBJECT object, PUNICODE_STRING path,
+                               PDRIVER_INITIALIZATION_DATA data)
 {
     const char *name = getenv("VF_BAD_DRIVER");
     DRIVER_INITIALIZATION_DATA table = *data;
