@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The smallest driver that loads and starts: a start to copy. It claims no partitions, so a host shows its adapter and
- * offers nothing on it. The comments say what the next step of a real driver would be.
+ * The smallest driver that loads and starts: a start to copy. It claims no partitions, so a host
+ * shows its adapter and offers nothing on it. The comments say what the next step of a real driver
+ * would be.
  */
 #include "wdm.h"
 
@@ -11,7 +12,7 @@
 
 #define NULL_TAG_ADAPTER 0x6c6c756eu /* "null", in memory order */
 
-/* Everything a driver knows of one adapter. One image may serve several: keep nothing in globals. */
+/* All a driver knows of one adapter. One image may serve several: keep nothing in globals. */
 struct null_adapter {
     PDEVICE_OBJECT pdo;
     DXGKRNL_INTERFACE dxgkrnl; /* the OS's services, from StartDevice on */
@@ -36,17 +37,18 @@ static NTSTATUS null_add_device(PDEVICE_OBJECT PhysicalDeviceObject, PVOID *Mini
 }
 
 /*
- * Next: DxgkCbGetDeviceInformation for the resources, DxgkCbMapMemory for the BARs, READ_REGISTER_ULONG to find out whether
- * the card is the expected one, and last its interrupts on.
+ * Next: DxgkCbGetDeviceInformation for the resources, DxgkCbMapMemory for the BARs,
+ * READ_REGISTER_ULONG to find out whether the card is the expected one, and last its interrupts on.
  */
 static NTSTATUS null_start_device(PVOID MiniportDeviceContext, PDXGK_START_INFO DxgkStartInfo,
-                                  PDXGKRNL_INTERFACE DxgkInterface, PULONG NumberOfVideoPresentSources,
-                                  PULONG NumberOfChildren)
+                                  PDXGKRNL_INTERFACE DxgkInterface,
+                                  PULONG NumberOfVideoPresentSources, PULONG NumberOfChildren)
 {
     struct null_adapter *adapter = MiniportDeviceContext;
 
     PAGED_CODE();
-    if (!adapter || !DxgkStartInfo || !DxgkInterface || !NumberOfVideoPresentSources || !NumberOfChildren)
+    if (!adapter || !DxgkStartInfo || !DxgkInterface || !NumberOfVideoPresentSources ||
+        !NumberOfChildren)
         return STATUS_INVALID_PARAMETER;
     if (adapter->started)
         return STATUS_INVALID_DEVICE_STATE;
@@ -83,8 +85,9 @@ static void null_unload(void)
 }
 
 /*
- * A driver with partitions answers GUID_DXGKDDI_GPU_PARTITION_INTERFACE, GUID_DXGKDDI_SRIOV_INTERFACE and
- * GUID_DXGKDDI_MITIGABLE_DEVICE_INTERFACE here, and refuses all else just so (CAP-7).
+ * A driver with partitions answers GUID_DXGKDDI_GPU_PARTITION_INTERFACE,
+ * GUID_DXGKDDI_SRIOV_INTERFACE and GUID_DXGKDDI_MITIGABLE_DEVICE_INTERFACE here, and refuses all
+ * else just so (CAP-7).
  */
 static NTSTATUS null_query_interface(PVOID MiniportDeviceContext, PQUERY_INTERFACE QueryInterface)
 {
@@ -95,8 +98,9 @@ static NTSTATUS null_query_interface(PVOID MiniportDeviceContext, PQUERY_INTERFA
 }
 
 /*
- * The least an adapter says of itself. DXGKQAITYPE_GPUPCAPS (CAP-1) is answered only by adapters that can be
- * partitioned; with LiveMigration in it the tracking and paging caps follow (CAP-2 to CAP-6).
+ * The least an adapter says of itself. DXGKQAITYPE_GPUPCAPS (CAP-1) is answered only by adapters
+ * that can be partitioned; with LiveMigration in it the tracking and paging caps follow (CAP-2 to
+ * CAP-6).
  */
 static NTSTATUS null_query_adapter_info(HANDLE hAdapter, const DXGKARG_QUERYADAPTERINFO *pArgs)
 {
@@ -117,7 +121,8 @@ static NTSTATUS null_query_adapter_info(HANDLE hAdapter, const DXGKARG_QUERYADAP
     return STATUS_SUCCESS;
 }
 
-/* Device IRQL: say whether the interrupt is this card's, acknowledge it, DxgkCbNotifyInterrupt, DxgkCbQueueDpc. */
+/* Device IRQL: say whether the interrupt is this card's, acknowledge it, DxgkCbNotifyInterrupt,
+ * DxgkCbQueueDpc. */
 static BOOLEAN null_interrupt_routine(PVOID MiniportDeviceContext, ULONG MessageNumber)
 {
     UNREFERENCED_PARAMETER(MiniportDeviceContext);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * An adapter from AddDevice to RemoveDevice: BARs, what the card says of itself, and the interfaces it offers.
+ * An adapter from AddDevice to RemoveDevice: BARs, what the card says of itself, and the interfaces
+ * it offers.
  */
 #include "softgpu_kmd.h"
 
@@ -40,7 +41,8 @@ static ULONG64 sgk_resource_bytes(const CM_PARTIAL_RESOURCE_DESCRIPTOR *resource
     return (ULONG64)resource->u.Memory.Length << 32;
 }
 
-/* The nth memory resource: BARs come in their order, the registers first, then VRAM, then the bitplane. */
+/* The nth memory resource: BARs come in their order, the registers first, then VRAM, then the
+ * bitplane. */
 static const CM_PARTIAL_RESOURCE_DESCRIPTOR *sgk_find_bar(const CM_RESOURCE_LIST *list, ULONG nth)
 {
     const CM_PARTIAL_RESOURCE_LIST *partial;
@@ -59,8 +61,8 @@ static const CM_PARTIAL_RESOURCE_DESCRIPTOR *sgk_find_bar(const CM_RESOURCE_LIST
     return NULL;
 }
 
-static NTSTATUS sgk_map_bar(struct sgk_adapter *adapter, const CM_RESOURCE_LIST *list, ULONG nth, ULONG64 bytes,
-                            PUCHAR *va)
+static NTSTATUS sgk_map_bar(struct sgk_adapter *adapter, const CM_RESOURCE_LIST *list, ULONG nth,
+                            ULONG64 bytes, PUCHAR *va)
 {
     const CM_PARTIAL_RESOURCE_DESCRIPTOR *resource = sgk_find_bar(list, nth);
     PVOID mapped = NULL;
@@ -68,8 +70,9 @@ static NTSTATUS sgk_map_bar(struct sgk_adapter *adapter, const CM_RESOURCE_LIST 
 
     if (!resource || sgk_resource_bytes(resource) < bytes)
         return STATUS_DEVICE_CONFIGURATION_ERROR;
-    status = adapter->dxgkrnl.DxgkCbMapMemory(adapter->dxgkrnl.DeviceHandle, resource->u.Memory.Start, (ULONG)bytes,
-                                              FALSE, FALSE, MmNonCached, &mapped);
+    status =
+        adapter->dxgkrnl.DxgkCbMapMemory(adapter->dxgkrnl.DeviceHandle, resource->u.Memory.Start,
+                                         (ULONG)bytes, FALSE, FALSE, MmNonCached, &mapped);
     if (NT_SUCCESS(status))
         *va = mapped;
     return status;
@@ -96,12 +99,13 @@ static NTSTATUS sgk_identify(struct sgk_adapter *adapter)
     adapter->scatter_shift = sgk_read(adapter, SG_PF_SCATTER_PAGE_SHIFT);
     adapter->vram_bytes = sgk_read64(adapter, SG_PF_VRAM_BYTES64);
 
-    if (adapter->vf_count == 0 || adapter->vf_count > SG_MAX_VFS || adapter->dirty_shift < SG_PAGE_SHIFT ||
-        adapter->dirty_shift > 21 || adapter->scatter_shift < adapter->dirty_shift || adapter->scatter_shift > 21 ||
+    if (adapter->vf_count == 0 || adapter->vf_count > SG_MAX_VFS ||
+        adapter->dirty_shift < SG_PAGE_SHIFT || adapter->dirty_shift > 21 ||
+        adapter->scatter_shift < adapter->dirty_shift || adapter->scatter_shift > 21 ||
         adapter->vram_bytes < SG_MIN_VRAM ||
         (adapter->vram_bytes >> adapter->dirty_shift) / 8 > SG_DIRTY_WINDOW_BYTES) {
         DbgPrintEx(DPFLTR_IHVVIDEO_ID, DPFLTR_ERROR_LEVEL,
-                   "softgpu: the card describes itself oddly: %u VFs, dirty page 2^%u, scatter page 2^%u, %llu bytes\n",
+                   "softgpu: odd card: %u VFs, dirty page 2^%u, scatter page 2^%u, %llu bytes\n",
                    adapter->vf_count, adapter->dirty_shift, adapter->scatter_shift,
                    (unsigned long long)adapter->vram_bytes);
         return STATUS_DEVICE_CONFIGURATION_ERROR;
@@ -123,6 +127,7 @@ static void sgk_release_hardware(struct sgk_adapter *adapter)
 static NTSTATUS sgk_acquire_hardware(struct sgk_adapter *adapter)
 {
     DXGK_DEVICE_INFO info = {0};
+    ULONG64 plane; /* bytes of a bitplane window that matter */
     NTSTATUS status;
 
     status = adapter->dxgkrnl.DxgkCbGetDeviceInformation(adapter->dxgkrnl.DeviceHandle, &info);
@@ -134,25 +139,27 @@ static NTSTATUS sgk_acquire_hardware(struct sgk_adapter *adapter)
     status = sgk_identify(adapter);
     if (!NT_SUCCESS(status))
         return status;
-    status = sgk_map_bar(adapter, info.TranslatedResourceList, 2,
-                         SG_DIRTY_WINDOW_BYTES + ALIGN_UP_BY((adapter->vram_bytes >> adapter->dirty_shift) / 8, PAGE_SIZE),
+    plane = ALIGN_UP_BY((adapter->vram_bytes >> adapter->dirty_shift) / 8, PAGE_SIZE);
+    status = sgk_map_bar(adapter, info.TranslatedResourceList, 2, SG_DIRTY_WINDOW_BYTES + plane,
                          &adapter->dirty);
     if (!NT_SUCCESS(status))
         return status;
-    adapter->ring.entries =
-        ExAllocatePool2(POOL_FLAG_NON_PAGED, SGK_RING_ENTRIES * sizeof(*adapter->ring.entries), SGK_TAG_RING);
+    adapter->ring.entries = ExAllocatePool2(
+        POOL_FLAG_NON_PAGED, SGK_RING_ENTRIES * sizeof(*adapter->ring.entries), SGK_TAG_RING);
     return adapter->ring.entries ? STATUS_SUCCESS : STATUS_NO_MEMORY;
 }
 
 _Use_decl_annotations_
-NTSTATUS sgk_start_device(PVOID MiniportDeviceContext, PDXGK_START_INFO DxgkStartInfo, PDXGKRNL_INTERFACE DxgkInterface,
-                          PULONG NumberOfVideoPresentSources, PULONG NumberOfChildren)
+NTSTATUS sgk_start_device(PVOID MiniportDeviceContext, PDXGK_START_INFO DxgkStartInfo,
+                          PDXGKRNL_INTERFACE DxgkInterface, PULONG NumberOfVideoPresentSources,
+                          PULONG NumberOfChildren)
 {
     struct sgk_adapter *adapter = MiniportDeviceContext;
     NTSTATUS status;
 
     PAGED_CODE();
-    if (!adapter || !DxgkStartInfo || !DxgkInterface || !NumberOfVideoPresentSources || !NumberOfChildren)
+    if (!adapter || !DxgkStartInfo || !DxgkInterface || !NumberOfVideoPresentSources ||
+        !NumberOfChildren)
         return STATUS_INVALID_PARAMETER;
     if (adapter->started)
         return STATUS_INVALID_DEVICE_STATE;

@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Memory bases and the start and stop of their tracking (DBT-1, DBT-2, DBT-3, DBT-8). The card has one bitplane for
- * all of VRAM; a basis is a view of it, kept whole by the bits pended for it.
+ * Memory bases and the start and stop of their tracking (DBT-1, DBT-2, DBT-3, DBT-8). The card has
+ * one bitplane for all of VRAM; a basis is a view of it, kept whole by the bits pended for it.
  */
 #include "softgpu_kmd.h"
 
-#define SGK_MAX_RANGES (1ull << 20) /* more ranges than scatter pages of the largest card make no sense */
+/* More ranges than the largest card has scatter pages make no sense. */
+#define SGK_MAX_RANGES (1ull << 20)
 
-/* Are the ranges inside VRAM, aligned, and pairwise disjoint? They come in no promised order (DBT-1). */
-static BOOLEAN sgk_ranges_valid(const struct sgk_adapter *adapter, const DXGK_MEMORYRANGE *ranges, SIZE_T count)
+/* Are the ranges inside VRAM and aligned? */
+static BOOLEAN sgk_ranges_valid(const struct sgk_adapter *adapter, const DXGK_MEMORYRANGE *ranges,
+                                SIZE_T count)
 {
     ULONG64 mask = (1ull << adapter->dirty_shift) - 1;
 
@@ -23,8 +25,12 @@ static BOOLEAN sgk_ranges_valid(const struct sgk_adapter *adapter, const DXGK_ME
     return TRUE;
 }
 
-/* Marks each page once in a scratch plane: linear, where comparing all pairs of a scattered reserve is not. */
-static NTSTATUS sgk_ranges_disjoint(const struct sgk_adapter *adapter, const DXGK_MEMORYRANGE *ranges, SIZE_T count)
+/*
+ * Ranges are pairwise disjoint, in no promised order (DBT-1). Marking each page once in a scratch
+ * plane is linear, where comparing all pairs of a scattered reserve is not.
+ */
+static NTSTATUS sgk_ranges_disjoint(const struct sgk_adapter *adapter,
+                                    const DXGK_MEMORYRANGE *ranges, SIZE_T count)
 {
     ULONG64 pages = adapter->vram_bytes >> adapter->dirty_shift;
     PUCHAR plane;
@@ -66,7 +72,8 @@ HANDLE sgk_create_memory_basis(HANDLE hAdapter, const DXGKARG_CREATEMEMORYBASIS 
         !NT_SUCCESS(sgk_ranges_disjoint(adapter, pArgs->Ranges, count)))
         return NULL;
 
-    basis = ExAllocatePool2(POOL_FLAG_PAGED, sizeof(*basis) + count * sizeof(basis->ranges[0]), SGK_TAG_BASIS);
+    basis = ExAllocatePool2(POOL_FLAG_PAGED, sizeof(*basis) + count * sizeof(basis->ranges[0]),
+                            SGK_TAG_BASIS);
     if (!basis)
         return NULL;
     basis->range_count = count;
@@ -122,7 +129,8 @@ NTSTATUS sgk_destroy_memory_basis(HANDLE hAdapter, HANDLE hMemoryBasis)
     ExAcquireFastMutex(&adapter->basis_lock);
     basis = sgk_basis_find(adapter, hMemoryBasis);
     if (basis) {
-        /* DBT-8: a live handle is always destroyed, tracked or not. A reserve holds a copy of its ranges. */
+        /* DBT-8: a live handle is always destroyed, tracked or not. A reserve holds a copy of its
+         * ranges. */
         if (basis->pending)
             sgk_basis_stop(adapter, basis);
         (void)RemoveEntryList(&basis->entry);
@@ -134,7 +142,8 @@ NTSTATUS sgk_destroy_memory_basis(HANDLE hAdapter, HANDLE hMemoryBasis)
     return STATUS_SUCCESS;
 }
 
-/* Empties the plane under the basis. What it held belongs to whoever else tracks these pages (DBT-3). */
+/* Empties the plane under the basis. What it held belongs to whoever else tracks these pages
+ * (DBT-3). */
 static void sgk_basis_clear(struct sgk_adapter *adapter, struct sgk_basis *basis)
 {
     ULONG64 first = 0;
@@ -163,11 +172,13 @@ NTSTATUS sgk_start_dirty_tracking(HANDLE hAdapter, HANDLE hMemoryBasis)
     } else if (basis->pending) {
         status = STATUS_INVALID_DEVICE_STATE;
     } else {
-        basis->pending = ExAllocatePool2(POOL_FLAG_NON_PAGED, (basis->pages + 7) / 8, SGK_TAG_PENDING);
+        basis->pending =
+            ExAllocatePool2(POOL_FLAG_NON_PAGED, (basis->pages + 7) / 8, SGK_TAG_PENDING);
         if (!basis->pending) {
             status = STATUS_NO_MEMORY;
         } else {
-            /* Setting bits comes before clearing them: a write in between may then show up, but is never lost (DBT-6). */
+            /* Setting bits comes before clearing them: a write in between may then show up, but is
+             * never lost (DBT-6). */
             sgk_tracking_hold(adapter);
             sgk_basis_clear(adapter, basis);
         }
@@ -201,7 +212,8 @@ NTSTATUS sgk_stop_dirty_tracking(HANDLE hAdapter, HANDLE hMemoryBasis)
 void sgk_basis_drop_all(struct sgk_adapter *adapter)
 {
     while (!IsListEmpty(&adapter->bases)) {
-        struct sgk_basis *basis = CONTAINING_RECORD(RemoveHeadList(&adapter->bases), struct sgk_basis, entry);
+        struct sgk_basis *basis =
+            CONTAINING_RECORD(RemoveHeadList(&adapter->bases), struct sgk_basis, entry);
 
         if (basis->pending)
             sgk_basis_stop(adapter, basis);

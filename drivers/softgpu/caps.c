@@ -57,15 +57,18 @@ static NTSTATUS sgk_driver_caps(const DXGKARG_QUERYADAPTERINFO *args)
     caps->MemoryManagementCaps.GpuMmuSupported = 1;
     caps->MemoryManagementCaps.PagingNode = SGK_NODE_PAGING;
     caps->GpuEngineTopology.NbAsymetricProcessingNodes = 1;
-    caps->PreemptionCaps.GraphicsPreemptionGranularity = D3DKMDT_GRAPHICS_PREEMPTION_DMA_BUFFER_BOUNDARY;
-    caps->PreemptionCaps.ComputePreemptionGranularity = D3DKMDT_COMPUTE_PREEMPTION_DMA_BUFFER_BOUNDARY;
+    caps->PreemptionCaps.GraphicsPreemptionGranularity =
+        D3DKMDT_GRAPHICS_PREEMPTION_DMA_BUFFER_BOUNDARY;
+    caps->PreemptionCaps.ComputePreemptionGranularity =
+        D3DKMDT_COMPUTE_PREEMPTION_DMA_BUFFER_BOUNDARY;
     caps->SupportNonVGA = TRUE;
     caps->SupportPerEngineTDR = TRUE;
     caps->MiscCaps.ComputeOnly = 1;
     return STATUS_SUCCESS;
 }
 
-static NTSTATUS sgk_query_segment4(const struct sgk_adapter *adapter, const DXGKARG_QUERYADAPTERINFO *args)
+static NTSTATUS sgk_query_segment4(const struct sgk_adapter *adapter,
+                                   const DXGKARG_QUERYADAPTERINFO *args)
 {
     DXGK_QUERYSEGMENTOUT4 *out = args->pOutputData;
     DXGK_SEGMENTDESCRIPTOR4 *segment;
@@ -133,7 +136,8 @@ static NTSTATUS sgk_physical_adapter_caps(const DXGKARG_QUERYADAPTERINFO *args)
     return STATUS_SUCCESS;
 }
 
-static NTSTATUS sgk_gpup_caps(const struct sgk_adapter *adapter, const DXGKARG_QUERYADAPTERINFO *args)
+static NTSTATUS sgk_gpup_caps(const struct sgk_adapter *adapter,
+                              const DXGKARG_QUERYADAPTERINFO *args)
 {
     DXGK_GPUPCAPS *caps = sgk_output(args, sizeof(*caps));
 
@@ -144,7 +148,8 @@ static NTSTATUS sgk_gpup_caps(const struct sgk_adapter *adapter, const DXGKARG_Q
     return STATUS_SUCCESS;
 }
 
-static NTSTATUS sgk_tracking_caps(const struct sgk_adapter *adapter, const DXGKARG_QUERYADAPTERINFO *args)
+static NTSTATUS sgk_tracking_caps(const struct sgk_adapter *adapter,
+                                  const DXGKARG_QUERYADAPTERINFO *args)
 {
     DXGK_DIRTY_BIT_TRACKING_CAPS *caps = sgk_output(args, sizeof(*caps));
 
@@ -155,7 +160,8 @@ static NTSTATUS sgk_tracking_caps(const struct sgk_adapter *adapter, const DXGKA
     return STATUS_SUCCESS;
 }
 
-static NTSTATUS sgk_tracking_segment_caps(const struct sgk_adapter *adapter, const DXGKARG_QUERYADAPTERINFO *args)
+static NTSTATUS sgk_tracking_segment_caps(const struct sgk_adapter *adapter,
+                                          const DXGKARG_QUERYADAPTERINFO *args)
 {
     DXGK_DIRTY_BIT_TRACKING_SEGMENT_CAPS *caps;
     ULONG segment;
@@ -171,7 +177,8 @@ static NTSTATUS sgk_tracking_segment_caps(const struct sgk_adapter *adapter, con
     return STATUS_SUCCESS;
 }
 
-static NTSTATUS sgk_scatter_reserve(const struct sgk_adapter *adapter, const DXGKARG_QUERYADAPTERINFO *args)
+static NTSTATUS sgk_scatter_reserve(const struct sgk_adapter *adapter,
+                                    const DXGKARG_QUERYADAPTERINFO *args)
 {
     DXGK_QUERYSCATTERRESERVEOUT *out;
     ULONG segment;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Processes, devices and contexts: the paging process needs the handles, and the card keeps nothing per handle. Only
- * system contexts are served: user rendering on the PF does not exist.
+ * Processes, devices and contexts: the paging process needs the handles, and the card keeps nothing
+ * per handle. Only system contexts are served: user rendering on the PF does not exist.
  */
 #include "softgpu_kmd.h"
 
@@ -16,7 +16,8 @@ struct sgk_object {
 
 static HANDLE sgk_object_create(struct sgk_adapter *adapter, ULONG kind)
 {
-    struct sgk_object *object = ExAllocatePool2(POOL_FLAG_NON_PAGED, sizeof(*object), SGK_TAG_OBJECT);
+    struct sgk_object *object =
+        ExAllocatePool2(POOL_FLAG_NON_PAGED, sizeof(*object), SGK_TAG_OBJECT);
 
     if (object) {
         object->kind = kind;
@@ -85,7 +86,8 @@ NTSTATUS sgk_create_context(HANDLE hDevice, DXGKARG_CREATECONTEXT *pArgs)
     HANDLE context;
 
     PAGED_CODE();
-    if (!device || device->kind != SGK_KIND_DEVICE || !pArgs || pArgs->NodeOrdinal != SGK_NODE_PAGING)
+    if (!device || device->kind != SGK_KIND_DEVICE || !pArgs ||
+        pArgs->NodeOrdinal != SGK_NODE_PAGING)
         return STATUS_INVALID_PARAMETER;
     if (!pArgs->Flags.SystemContext)
         return STATUS_NOT_SUPPORTED;
@@ -107,7 +109,8 @@ NTSTATUS sgk_destroy_context(HANDLE hContext)
 }
 
 _Use_decl_annotations_
-NTSTATUS sgk_get_node_metadata(HANDLE hAdapter, UINT NodeOrdinalAndAdapterIndex, DXGKARG_GETNODEMETADATA *pArgs)
+NTSTATUS sgk_get_node_metadata(HANDLE hAdapter, UINT NodeOrdinalAndAdapterIndex,
+                               DXGKARG_GETNODEMETADATA *pArgs)
 {
     static const WCHAR name[] = L"Paging";
 

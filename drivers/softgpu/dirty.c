@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Reading the bitplane (DBT-4 to DBT-7). Hardware has one bit per dirty page of VRAM; a query gathers the bits of a basis'
- * ranges, packed, LSB first. A word is read and cleared in one step by the card, so no write falls in between (DBT-5).
+ * Reading the bitplane (DBT-4 to DBT-7). Hardware has one bit per dirty page of VRAM; a query
+ * gathers the bits of a basis' ranges, packed, LSB first. A word is read and cleared in one step by
+ * the card, so no write falls in between (DBT-5).
  */
 #include "softgpu_kmd.h"
 
@@ -35,7 +36,8 @@ static ULONG64 sgk_bits_get(const UCHAR *bits, ULONG64 at, ULONG count)
 {
     ULONG64 word = 0;
 
-    if ((at & 7) == 0 && count == SGK_WORD_BITS) { /* a whole word of pages lies inside the basis, as almost always */
+    /* A whole word inside the basis, as almost always. */
+    if ((at & 7) == 0 && count == SGK_WORD_BITS) {
         RtlCopyMemory(&word, bits + (at >> 3), sizeof(word));
         return word;
     }
@@ -54,8 +56,10 @@ static void sgk_bits_clear(PUCHAR bits, ULONG64 at, ULONG64 count)
         bits[at >> 3] &= (UCHAR) ~(1u << (at & 7));
 }
 
-/* Hands `word`, the bits of pages from `page` on, to every basis but `taker` that tracks any of them (DBT-3). */
-static void sgk_dirty_hand_over(struct sgk_adapter *adapter, const struct sgk_basis *taker, ULONG64 page, ULONG64 word)
+/* Hands `word`, the bits of pages from `page` on, to every basis but `taker` that tracks any of
+ * them (DBT-3). */
+static void sgk_dirty_hand_over(struct sgk_adapter *adapter, const struct sgk_basis *taker,
+                                ULONG64 page, ULONG64 word)
 {
     for (PLIST_ENTRY entry = adapter->bases.Flink; entry != &adapter->bases; entry = entry->Flink) {
         struct sgk_basis *other = CONTAINING_RECORD(entry, struct sgk_basis, entry);
@@ -67,17 +71,21 @@ static void sgk_dirty_hand_over(struct sgk_adapter *adapter, const struct sgk_ba
             ULONG64 first = other->ranges[i].SegmentOffset >> adapter->dirty_shift;
             ULONG64 count = other->ranges[i].SizeInBytes >> adapter->dirty_shift;
             ULONG64 low = first > page ? first : page;
-            ULONG64 high = first + count < page + SGK_WORD_BITS ? first + count : page + SGK_WORD_BITS;
+            ULONG64 high =
+                first + count < page + SGK_WORD_BITS ? first + count : page + SGK_WORD_BITS;
 
             if (low < high)
-                sgk_bits_or(other->pending, base + (low - first), word >> (low - page), (ULONG)(high - low));
+                sgk_bits_or(other->pending, base + (low - first), word >> (low - page),
+                            (ULONG)(high - low));
             base += count;
         }
     }
 }
 
-/* Does any other tracked basis cover a page of [page, end)? Almost never: the slow path of the reader hangs on it. */
-static BOOLEAN sgk_dirty_shared(struct sgk_adapter *adapter, const struct sgk_basis *taker, ULONG64 page, ULONG64 end)
+/* Does any other tracked basis cover a page of [page, end)? Almost never: the slow path of the
+ * reader hangs on it. */
+static BOOLEAN sgk_dirty_shared(struct sgk_adapter *adapter, const struct sgk_basis *taker,
+                                ULONG64 page, ULONG64 end)
 {
     for (PLIST_ENTRY entry = adapter->bases.Flink; entry != &adapter->bases; entry = entry->Flink) {
         struct sgk_basis *other = CONTAINING_RECORD(entry, struct sgk_basis, entry);
@@ -87,7 +95,8 @@ static BOOLEAN sgk_dirty_shared(struct sgk_adapter *adapter, const struct sgk_ba
         for (SIZE_T i = 0; i < other->range_count; i++) {
             ULONG64 first = other->ranges[i].SegmentOffset >> adapter->dirty_shift;
 
-            if (first < end && page < first + (other->ranges[i].SizeInBytes >> adapter->dirty_shift))
+            if (first < end &&
+                page < first + (other->ranges[i].SizeInBytes >> adapter->dirty_shift))
                 return TRUE;
         }
     }
@@ -95,14 +104,16 @@ static BOOLEAN sgk_dirty_shared(struct sgk_adapter *adapter, const struct sgk_ba
 }
 
 /*
- * Reads `count` words of the plane from word `index` on. Partial words at a range's edges come one at a time with a mask, so
- * that an exchange leaves the neighbour's bits alone (DBT-7); the mask register is all ones otherwise.
+ * Reads `count` words of the plane from word `index` on. Partial words at a range's edges come one
+ * at a time with a mask, so that an exchange leaves the neighbour's bits alone (DBT-7); the mask
+ * register is all ones otherwise.
  */
-static void sgk_plane_read(struct sgk_adapter *adapter, ULONG64 index, ULONG count, ULONG64 mask, BOOLEAN clear,
-                           PULONG64 words)
+static void sgk_plane_read(struct sgk_adapter *adapter, ULONG64 index, ULONG count, ULONG64 mask,
+                           BOOLEAN clear, PULONG64 words)
 {
     ULONG64 window = clear ? SG_DIRTY_WINDOW_BYTES : 0;
-    volatile ULONG64 *reg = (volatile ULONG64 *)(PVOID)(adapter->dirty + window + index * sizeof(ULONG64));
+    volatile ULONG64 *reg =
+        (volatile ULONG64 *)(PVOID)(adapter->dirty + window + index * sizeof(ULONG64));
 
     if (mask == ~0ull) {
         READ_REGISTER_BUFFER_ULONG64(reg, words, count);
@@ -123,15 +134,17 @@ static ULONG sgk_plane_piece(ULONG64 page, ULONG64 end, PULONG64 mask)
 
     *mask = ~0ull;
     if (skip == 0 && left >= SGK_WORD_BITS)
-        return (ULONG)(left / SGK_WORD_BITS < SGK_BLOCK_WORDS ? left / SGK_WORD_BITS : SGK_BLOCK_WORDS);
+        return (ULONG)(left / SGK_WORD_BITS < SGK_BLOCK_WORDS ? left / SGK_WORD_BITS
+                                                              : SGK_BLOCK_WORDS);
     *mask <<= skip;
     if (left < SGK_WORD_BITS - skip)
         *mask &= (1ull << (skip + left)) - 1;
     return 1;
 }
 
-void sgk_dirty_read(struct sgk_adapter *adapter, struct sgk_basis *basis, const DXGK_MEMORYRANGE *span, ULONG64 first,
-                    BOOLEAN clear, PUCHAR bits, ULONG64 out)
+void sgk_dirty_read(struct sgk_adapter *adapter, struct sgk_basis *basis,
+                    const DXGK_MEMORYRANGE *span, ULONG64 first, BOOLEAN clear, PUCHAR bits,
+                    ULONG64 out)
 {
     ULONG64 begin = span->SegmentOffset >> adapter->dirty_shift;
     ULONG64 end = begin + (span->SizeInBytes >> adapter->dirty_shift);
@@ -164,8 +177,8 @@ void sgk_dirty_read(struct sgk_adapter *adapter, struct sgk_basis *basis, const 
 }
 
 /* A sub-range query: one range, or a part of it (DBT-4). */
-static NTSTATUS sgk_query_subrange(struct sgk_adapter *adapter, struct sgk_basis *basis, DXGKARG_QUERYDIRTYBITDATA *args,
-                                   BOOLEAN clear)
+static NTSTATUS sgk_query_subrange(struct sgk_adapter *adapter, struct sgk_basis *basis,
+                                   DXGKARG_QUERYDIRTYBITDATA *args, BOOLEAN clear)
 {
     ULONG64 page_bytes = 1ull << adapter->dirty_shift;
     DXGK_MEMORYRANGE span;
@@ -174,7 +187,8 @@ static NTSTATUS sgk_query_subrange(struct sgk_adapter *adapter, struct sgk_basis
     if (args->SubrangeIndex >= basis->range_count)
         return STATUS_INVALID_PARAMETER;
     span = basis->ranges[args->SubrangeIndex];
-    if (((args->SubrangeOffset | args->SubrangeSize) & (page_bytes - 1)) || args->SubrangeOffset > span.SizeInBytes ||
+    if (((args->SubrangeOffset | args->SubrangeSize) & (page_bytes - 1)) ||
+        args->SubrangeOffset > span.SizeInBytes ||
         args->SubrangeSize > span.SizeInBytes - args->SubrangeOffset)
         return STATUS_INVALID_PARAMETER;
     pages = args->SubrangeSize >> adapter->dirty_shift;
@@ -191,8 +205,8 @@ static NTSTATUS sgk_query_subrange(struct sgk_adapter *adapter, struct sgk_basis
     return STATUS_SUCCESS;
 }
 
-static NTSTATUS sgk_query_whole(struct sgk_adapter *adapter, struct sgk_basis *basis, DXGKARG_QUERYDIRTYBITDATA *args,
-                                BOOLEAN clear)
+static NTSTATUS sgk_query_whole(struct sgk_adapter *adapter, struct sgk_basis *basis,
+                                DXGKARG_QUERYDIRTYBITDATA *args, BOOLEAN clear)
 {
     ULONG64 first = 0;
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * DriverEntry: the table of the softgpu miniport. All state belongs to adapters; the image itself has only constants.
+ * DriverEntry: the table of the softgpu miniport. All state belongs to adapters; the image itself
+ * has only constants.
  */
 #include "softgpu_kmd.h"
 

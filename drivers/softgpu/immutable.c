@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Immutable migration data: what a VF's host must be for the VF to go on there. The target compares field by field
- * and tells of every one that fails, each with both values and the remedy (TGT-2).
+ * Immutable migration data: what a VF's host must be for the VF to go on there. The target compares
+ * field by field and tells of every one that fails, each with both values and the remedy (TGT-2).
  */
 #include "softgpu_kmd.h"
 
@@ -12,17 +12,17 @@
 struct sgk_immutable {
     ULONG magic;
     ULONG version;
-    ULONG bytes;          /* sizeof(struct sgk_immutable) */
-    ULONG device;         /* vendor << 16 | device */
-    ULONG hw_version;     /* major << 16 | minor, as are the next two */
+    ULONG bytes;      /* sizeof(struct sgk_immutable) */
+    ULONG device;     /* vendor << 16 | device */
+    ULONG hw_version; /* major << 16 | minor, as are the next two */
     ULONG fw_version;
     ULONG driver_version;
-    ULONG features;       /* SG_FEATURE_*; told, not compared: a guest sees none of them */
-    ULONG segments;       /* memory segments a reserve consists of */
-    ULONG dirty_page;     /* bytes */
-    ULONG scatter_page;   /* bytes; 0 = reserves are contiguous */
-    ULONG vectors;        /* MSI-X vectors of a VF */
-    ULONG64 reserve;      /* bytes */
+    ULONG features;     /* SG_FEATURE_*; told, not compared: a guest sees none of them */
+    ULONG segments;     /* memory segments a reserve consists of */
+    ULONG dirty_page;   /* bytes */
+    ULONG scatter_page; /* bytes; 0 = reserves are contiguous */
+    ULONG vectors;      /* MSI-X vectors of a VF */
+    ULONG64 reserve;    /* bytes */
 };
 #pragma pack(pop)
 C_ASSERT(sizeof(struct sgk_immutable) == 56);
@@ -63,10 +63,11 @@ struct sgk_comparison {
     ULONG mismatches;
 };
 
-static void sgk_mismatch(struct sgk_comparison *comparison, PCSTR field, enum sgk_format format, ULONG64 source,
-                         ULONG64 target, PCSTR remedy)
+static void sgk_mismatch(struct sgk_comparison *comparison, PCSTR field, enum sgk_format format,
+                         ULONG64 source, ULONG64 target, PCSTR remedy)
 {
-    sgk_triage_mismatch(comparison->adapter, comparison->index, field, format, source, target, remedy);
+    sgk_triage_mismatch(comparison->adapter, comparison->index, field, format, source, target,
+                        remedy);
     comparison->mismatches++;
 }
 
@@ -78,7 +79,8 @@ static void sgk_compare(struct sgk_comparison *comparison, const struct sgk_immu
     ULONG alignment = sgk_reserve_alignment(adapter);
 
     if (source->device != SGK_DEVICE || source->vectors != SG_MSIX_VECTORS)
-        sgk_mismatch(comparison, "device", SGK_HEX_PAIR, source->device, SGK_DEVICE, "choose a host with the same GPU");
+        sgk_mismatch(comparison, "device", SGK_HEX_PAIR, source->device, SGK_DEVICE,
+                     "choose a host with the same GPU");
     if (source->hw_version != adapter->hw_version)
         sgk_mismatch(comparison, "hardware", SGK_VERSION, source->hw_version, adapter->hw_version,
                      "choose a host with the same GPU revision");
@@ -86,7 +88,8 @@ static void sgk_compare(struct sgk_comparison *comparison, const struct sgk_immu
         sgk_mismatch(comparison, "firmware", SGK_VERSION, source->fw_version, adapter->fw_version,
                      "bring both hosts to the same firmware");
     /* An execution state of this driver's past can be taken up, one of its future cannot. */
-    if (source->driver_version >> 16 != SGK_DRIVER_MAJOR || (source->driver_version & 0xffffu) > SGK_DRIVER_MINOR)
+    if (source->driver_version >> 16 != SGK_DRIVER_MAJOR ||
+        (source->driver_version & 0xffffu) > SGK_DRIVER_MINOR)
         sgk_mismatch(comparison, "driver", SGK_VERSION, source->driver_version, SGK_DRIVER_VERSION,
                      "update the target's driver to the source's version or newer");
     /* Geometry only: whether so many bytes are free is the OS's to compare. */
@@ -99,13 +102,15 @@ static void sgk_compare(struct sgk_comparison *comparison, const struct sgk_immu
     if (source->dirty_page != dirty_page)
         sgk_mismatch(comparison, "dirty-page", SGK_BYTES, source->dirty_page, dirty_page,
                      "start both devices with the same dirty-page");
-    /* A contiguous reserve may land on scattered pages and the other way round: a guest sees no difference. */
+    /* A contiguous reserve may land on scattered pages and the other way round: a guest sees no
+     * difference. */
     if (source->scatter_page && scatter_page && source->scatter_page != scatter_page)
         sgk_mismatch(comparison, "scatter-page", SGK_BYTES, source->scatter_page, scatter_page,
                      "choose a host whose GPU scatters by the same page");
 }
 
-NTSTATUS sgk_immutable_check(struct sgk_adapter *adapter, ULONG index, const void *data, SIZE_T bytes)
+NTSTATUS sgk_immutable_check(struct sgk_adapter *adapter, ULONG index, const void *data,
+                             SIZE_T bytes)
 {
     struct sgk_comparison comparison = {.adapter = adapter, .index = index};
     struct sgk_immutable source;

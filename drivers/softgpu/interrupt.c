@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The PF's interrupt: completions and faults of the paging engine, faults of VFs. The routine does what needs the
- * interrupt lock; the DPC tells the OS that there is news.
+ * The PF's interrupt: completions and faults of the paging engine, faults of VFs. The routine does
+ * what needs the interrupt lock; the DPC tells the OS that there is news.
  */
 #include "softgpu_kmd.h"
 
@@ -34,7 +34,8 @@ static void sgk_report_vf_faults(const struct sgk_adapter *adapter)
     for (ULONG i = 0; i < adapter->vf_count; i++) {
         if (!(sgk_read(adapter, SG_VFC(i, SG_VFC_STATUS)) & SG_VFC_STATUS_FAULT))
             continue;
-        DbgPrintEx(DPFLTR_IHVVIDEO_ID, DPFLTR_WARNING_LEVEL, "softgpu: VF %u faulted at 0x%llx and halted\n", i,
+        DbgPrintEx(DPFLTR_IHVVIDEO_ID, DPFLTR_WARNING_LEVEL,
+                   "softgpu: VF %u faulted at 0x%llx and halted\n", i,
                    (unsigned long long)sgk_read64(adapter, SG_VFC(i, SG_VFC_FAULT_VA64)));
     }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Live migration of a VF (SRC-1 to SRC-8, TGT-1 to TGT-6): the schedule while it lasts, and the VF's execution state.
+ * Live migration of a VF (SRC-1 to SRC-8, TGT-1 to TGT-6): the schedule while it lasts, and the
+ * VF's execution state.
  *
  *            Prepare(SOURCE)                       Prepare(TARGET)
  *     NONE ------------------> SOURCE       NONE ------------------> TARGET
@@ -30,7 +31,7 @@ static PULONG64 sgk_state_window(const struct sgk_adapter *adapter, ULONG index)
     return (PULONG64)(PVOID)(adapter->regs + SG_VFC(index, SG_VFC_STATE));
 }
 
-/* A VF may be prepared when it has memory and no migration; a target is paused all the way (TGT-1). */
+/* A VF is prepared when it has memory and no migration; a target is paused all along (TGT-1). */
 static NTSTATUS sgk_migration_begin(struct sgk_adapter *adapter, ULONG index, struct sgk_vgpu *vgpu,
                                     enum sgk_migration migration)
 {
@@ -42,12 +43,14 @@ static NTSTATUS sgk_migration_begin(struct sgk_adapter *adapter, ULONG index, st
     vgpu->migration = migration;
     vgpu->immutable_done = FALSE;
     vgpu->mutable_done = FALSE;
-    /* SRC-1: time for paging is lent by this VF alone. Its weight, and so every other VF's share, stays. */
+    /* SRC-1: time for paging is lent by this VF alone. Its weight, and so every other VF's share,
+     * stays. */
     vgpu->lend_before = sgk_read(adapter, SG_VFC(index, SG_VFC_LEND));
     sgk_write(adapter, SG_VFC(index, SG_VFC_LEND),
               migration == SGK_MIGRATION_SOURCE ? SGK_LEND_SOURCE : SGK_LEND_TARGET);
     if (migration == SGK_MIGRATION_SOURCE && !sgk_performant(adapter)) {
-        /* CAP-4: from here on writes set bits, though the OS's basis starts counting with its StartDirtyTracking. */
+        /* CAP-4: from here on writes set bits, though the OS's basis starts counting with its
+         * StartDirtyTracking. */
         ExAcquireFastMutex(&adapter->basis_lock);
         sgk_tracking_hold(adapter);
         ExReleaseFastMutex(&adapter->basis_lock);
@@ -71,7 +74,8 @@ void sgk_migration_release(struct sgk_adapter *adapter, ULONG index, struct sgk_
 }
 
 _Use_decl_annotations_
-NTSTATUS sgk_prepare_live_migration(HANDLE hAdapter, const DXGKARG_GPUP_PREPARE_LIVE_MIGRATION *pArgs)
+NTSTATUS sgk_prepare_live_migration(HANDLE hAdapter,
+                                    const DXGKARG_GPUP_PREPARE_LIVE_MIGRATION *pArgs)
 {
     struct sgk_adapter *adapter = hAdapter;
     struct sgk_vgpu *vgpu;
@@ -79,14 +83,16 @@ NTSTATUS sgk_prepare_live_migration(HANDLE hAdapter, const DXGKARG_GPUP_PREPARE_
 
     PAGED_CODE();
     if (!adapter || !pArgs ||
-        (pArgs->MigrationType != DXGK_GPUP_MIGRATIONTYPE_SOURCE && pArgs->MigrationType != DXGK_GPUP_MIGRATIONTYPE_TARGET))
+        (pArgs->MigrationType != DXGK_GPUP_MIGRATIONTYPE_SOURCE &&
+         pArgs->MigrationType != DXGK_GPUP_MIGRATIONTYPE_TARGET))
         return STATUS_INVALID_PARAMETER;
     vgpu = sgk_vgpu_acquire(adapter, pArgs->vfIndex);
     if (!vgpu)
         return STATUS_INVALID_PARAMETER;
     status = sgk_migration_begin(adapter, pArgs->vfIndex, vgpu,
-                                 pArgs->MigrationType == DXGK_GPUP_MIGRATIONTYPE_SOURCE ? SGK_MIGRATION_SOURCE
-                                                                                        : SGK_MIGRATION_TARGET);
+                                 pArgs->MigrationType == DXGK_GPUP_MIGRATIONTYPE_SOURCE
+                                     ? SGK_MIGRATION_SOURCE
+                                     : SGK_MIGRATION_TARGET);
     sgk_vgpu_release(vgpu);
     return status;
 }
@@ -113,8 +119,8 @@ NTSTATUS sgk_end_live_migration(HANDLE hAdapter, UINT vfIndex)
 }
 
 /*
- * The two-call pattern: TRUE when the caller brought a buffer that holds `bytes`, and *status is then success; else *status
- * is the call's answer.
+ * The two-call pattern: TRUE when the caller brought a buffer that holds `bytes`, and *status is
+ * then success; else *status is the call's answer.
  */
 static BOOLEAN sgk_two_calls(PUINT64 size, const BYTE *data, SIZE_T bytes, NTSTATUS *status)
 {
@@ -136,7 +142,8 @@ static BOOLEAN sgk_two_calls(PUINT64 size, const BYTE *data, SIZE_T bytes, NTSTA
 }
 
 _Use_decl_annotations_
-NTSTATUS sgk_save_immutable_migration_data(HANDLE hAdapter, DXGKARG_GPUP_SAVE_IMMUTABLE_MIGRATION_DATA *pArgs)
+NTSTATUS sgk_save_immutable_migration_data(HANDLE hAdapter,
+                                           DXGKARG_GPUP_SAVE_IMMUTABLE_MIGRATION_DATA *pArgs)
 {
     struct sgk_adapter *adapter = hAdapter;
     struct sgk_vgpu *vgpu;
@@ -163,7 +170,8 @@ static BOOLEAN sgk_awaits_immutable(const struct sgk_vgpu *vgpu)
 }
 
 _Use_decl_annotations_
-NTSTATUS sgk_restore_immutable_migration_data(HANDLE hAdapter, const DXGKARG_GPUP_RESTORE_IMMUTABLE_MIGRATION_DATA *pArgs)
+NTSTATUS sgk_restore_immutable_migration_data(
+    HANDLE hAdapter, const DXGKARG_GPUP_RESTORE_IMMUTABLE_MIGRATION_DATA *pArgs)
 {
     struct sgk_adapter *adapter = hAdapter;
     struct sgk_vgpu *vgpu;
@@ -181,7 +189,8 @@ NTSTATUS sgk_restore_immutable_migration_data(HANDLE hAdapter, const DXGKARG_GPU
     if (!NT_SUCCESS(status))
         return status;
 
-    /* Without the lock: a triage event is too long for any level but PASSIVE, and the comparison needs nothing of the vGPU. */
+    /* Without the lock: a triage event is too long for any level but PASSIVE, and the comparison
+     * needs nothing of the vGPU. */
     status = sgk_immutable_check(adapter, pArgs->vfIndex, pArgs->Data, pArgs->DataSize);
     if (!NT_SUCCESS(status))
         return status;
@@ -211,7 +220,8 @@ static NTSTATUS sgk_state_save(struct sgk_adapter *adapter, ULONG index, struct 
 }
 
 _Use_decl_annotations_
-NTSTATUS sgk_save_mutable_migration_data(HANDLE hAdapter, DXGKARG_GPUP_SAVE_MUTABLE_MIGRATION_DATA *pArgs)
+NTSTATUS sgk_save_mutable_migration_data(HANDLE hAdapter,
+                                         DXGKARG_GPUP_SAVE_MUTABLE_MIGRATION_DATA *pArgs)
 {
     struct sgk_adapter *adapter = hAdapter;
     struct sgk_mutable data;
@@ -229,14 +239,16 @@ NTSTATUS sgk_save_mutable_migration_data(HANDLE hAdapter, DXGKARG_GPUP_SAVE_MUTA
     } else if (sgk_two_calls(pArgs->DataSize, pArgs->Data, sizeof(data), &status)) {
         status = sgk_state_save(adapter, pArgs->vfIndex, &data);
         if (NT_SUCCESS(status))
-            RtlCopyMemory(pArgs->Data, &data, sizeof(data)); /* the OS's buffer promises no alignment */
+            RtlCopyMemory(pArgs->Data, &data,
+                          sizeof(data)); /* the OS's buffer promises no alignment */
     }
     sgk_vgpu_release(vgpu);
     return status;
 }
 
 /* TGT-6: header here, contents by the card, which refuses a state it does not know as a whole. */
-static NTSTATUS sgk_state_load(struct sgk_adapter *adapter, ULONG index, const BYTE *data, ULONG64 bytes)
+static NTSTATUS sgk_state_load(struct sgk_adapter *adapter, ULONG index, const BYTE *data,
+                               ULONG64 bytes)
 {
     struct sgk_mutable in;
 
@@ -264,7 +276,8 @@ static NTSTATUS sgk_state_load(struct sgk_adapter *adapter, ULONG index, const B
 }
 
 _Use_decl_annotations_
-NTSTATUS sgk_restore_mutable_migration_data(HANDLE hAdapter, const DXGKARG_GPUP_RESTORE_MUTABLE_MIGRATION_DATA *pArgs)
+NTSTATUS sgk_restore_mutable_migration_data(
+    HANDLE hAdapter, const DXGKARG_GPUP_RESTORE_MUTABLE_MIGRATION_DATA *pArgs)
 {
     struct sgk_adapter *adapter = hAdapter;
     struct sgk_vgpu *vgpu;
@@ -276,8 +289,10 @@ NTSTATUS sgk_restore_mutable_migration_data(HANDLE hAdapter, const DXGKARG_GPUP_
     vgpu = sgk_vgpu_acquire(adapter, pArgs->vfIndex);
     if (!vgpu)
         return STATUS_INVALID_PARAMETER;
-    if (vgpu->migration != SGK_MIGRATION_TARGET || !vgpu->paused || !vgpu->immutable_done || vgpu->mutable_done) {
-        status = STATUS_INVALID_DEVICE_STATE; /* TGT-4: once, on a paused VF that was found to fit */
+    if (vgpu->migration != SGK_MIGRATION_TARGET || !vgpu->paused || !vgpu->immutable_done ||
+        vgpu->mutable_done) {
+        status =
+            STATUS_INVALID_DEVICE_STATE; /* TGT-4: once, on a paused VF that was found to fit */
     } else {
         status = sgk_state_load(adapter, pArgs->vfIndex, pArgs->Data, pArgs->DataSize);
         vgpu->mutable_done = NT_SUCCESS(status);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Guest interrupts: the MSI-X table's page traps to the OS (INT-1), which writes the real entries through
- * DxgkDdiWriteVirtualizedInterrupt (INT-2).
+ * Guest interrupts: the MSI-X table's page traps to the OS (INT-1), which writes the real entries
+ * through DxgkDdiWriteVirtualizedInterrupt (INT-2).
  */
 #include "softgpu_kmd.h"
 
@@ -18,8 +18,8 @@ static NTSTATUS sgk_query_mitigated_ranges(HANDLE context, DXGKARG_QUERYMITIGATE
 {
     struct sgk_adapter *adapter = context;
 
-    if (!adapter || !args || args->VirtualFunctionIndex >= adapter->vf_count || args->BarIndex != SG_VF_BAR_REGS ||
-        !args->pMitigatedRange)
+    if (!adapter || !args || args->VirtualFunctionIndex >= adapter->vf_count ||
+        args->BarIndex != SG_VF_BAR_REGS || !args->pMitigatedRange)
         return STATUS_INVALID_PARAMETER;
     if (args->NumRanges < 1)
         return STATUS_BUFFER_TOO_SMALL;
@@ -35,7 +35,8 @@ static NTSTATUS sgk_query_mitigated_ranges(HANDLE context, DXGKARG_QUERYMITIGATE
 
 NTSTATUS sgk_mitigable_interface(struct sgk_adapter *adapter, PQUERY_INTERFACE query)
 {
-    DXGKDDI_MITIGABLE_DEVICE_INTERFACE *table = (DXGKDDI_MITIGABLE_DEVICE_INTERFACE *)(PVOID)query->Interface;
+    DXGKDDI_MITIGABLE_DEVICE_INTERFACE *table =
+        (DXGKDDI_MITIGABLE_DEVICE_INTERFACE *)(PVOID)query->Interface;
 
     if (query->Version != DXGKDDI_MITIGABLE_DEVICE_INTERFACE_VERSION)
         return STATUS_NOT_SUPPORTED;
@@ -54,7 +55,8 @@ NTSTATUS sgk_mitigable_interface(struct sgk_adapter *adapter, PQUERY_INTERFACE q
     return STATUS_SUCCESS;
 }
 
-void sgk_msix_write(struct sgk_adapter *adapter, ULONG index, ULONG vector, ULONG64 address, ULONG data, BOOLEAN masked)
+void sgk_msix_write(struct sgk_adapter *adapter, ULONG index, ULONG vector, ULONG64 address,
+                    ULONG data, BOOLEAN masked)
 {
     sgk_write(adapter, SG_VFC(index, SG_VFC_MSIX_INDEX), vector);
     sgk_write64(adapter, SG_VFC(index, SG_VFC_MSIX_ADDR64), address);
@@ -63,7 +65,8 @@ void sgk_msix_write(struct sgk_adapter *adapter, ULONG index, ULONG vector, ULON
 }
 
 _Use_decl_annotations_
-NTSTATUS sgk_write_virtualized_interrupt(HANDLE hAdapter, const DXGKARG_GPUP_WRITE_VIRTUALIZED_MSIX *pArgs)
+NTSTATUS sgk_write_virtualized_interrupt(HANDLE hAdapter,
+                                         const DXGKARG_GPUP_WRITE_VIRTUALIZED_MSIX *pArgs)
 {
     struct sgk_adapter *adapter = hAdapter;
     struct sgk_vgpu *vgpu;
@@ -74,8 +77,9 @@ NTSTATUS sgk_write_virtualized_interrupt(HANDLE hAdapter, const DXGKARG_GPUP_WRI
     vgpu = sgk_vgpu_acquire(adapter, pArgs->vfIndex);
     if (!vgpu)
         return STATUS_INVALID_PARAMETER;
-    sgk_msix_write(adapter, pArgs->vfIndex, pArgs->InterruptTableIndex, pArgs->WriteValue.MessageAddress,
-                   pArgs->WriteValue.MessageData, (pArgs->WriteValue.VectorControl & 1u) != 0);
+    sgk_msix_write(adapter, pArgs->vfIndex, pArgs->InterruptTableIndex,
+                   pArgs->WriteValue.MessageAddress, pArgs->WriteValue.MessageData,
+                   (pArgs->WriteValue.VectorControl & 1u) != 0);
     sgk_vgpu_release(vgpu);
     return STATUS_SUCCESS;
 }

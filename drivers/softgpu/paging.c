@@ -1,18 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Paging operations turned into the card's commands and page-table entries (PAG-1 to PAG-4). Transfers and fills go
- * by virtual address in the paging process: nothing here knows what lies behind one.
+ * Paging operations turned into the card's commands and page-table entries (PAG-1 to PAG-4).
+ * Transfers and fills go by virtual address in the paging process: nothing here knows what lies
+ * behind one.
  */
 #include "softgpu_kmd.h"
 
-/* A command's share of a long transfer. Bounded, so that one operation may be split over several paging buffers at
- * any of its commands (PAG-2). */
+/* A command's share of a long transfer. Bounded, so that one operation may be split over several
+ * paging buffers at any of its commands (PAG-2). */
 #define SGK_CHUNK_BYTES (4ull << 20)
 
 #define SGK_TABLE_ENTRIES (1u << SG_LEVEL_BITS)
 #define SGK_LARGE_PAGES (1u << SG_LEVEL_BITS) /* 4 KiB pages in a large one */
 
-/* The next command in the paging buffer, which ends at `end`; zeroed. NULL when there is no room. */
+/* The next command of the paging buffer, which ends at `end`; zeroed. NULL without room. */
 static struct sg_cmd *sgk_command(DXGKARG_BUILDPAGINGBUFFER *args, const UCHAR *end, ULONG op)
 {
     struct sg_cmd *command = args->pDmaBuffer;
@@ -25,15 +26,15 @@ static struct sg_cmd *sgk_command(DXGKARG_BUILDPAGINGBUFFER *args, const UCHAR *
     return command;
 }
 
-/* Source is NULL for a fill. MultipassOffset counts the commands of this operation already written. */
-static NTSTATUS sgk_build_chunks(DXGKARG_BUILDPAGINGBUFFER *args, ULONG64 destination, const ULONG64 *source, ULONG64 bytes,
-                                 ULONG64 pattern)
+/* Source is NULL for a fill. MultipassOffset counts the operation's commands already written. */
+static NTSTATUS sgk_build_chunks(DXGKARG_BUILDPAGINGBUFFER *args, ULONG64 destination,
+                                 const ULONG64 *source, ULONG64 bytes, ULONG64 pattern)
 {
     const UCHAR *end = (const UCHAR *)args->pDmaBuffer + args->DmaSize;
     ULONG64 chunks = bytes / SGK_CHUNK_BYTES + (bytes % SGK_CHUNK_BYTES != 0);
 
-    if (((destination | bytes | (source ? *source : 0)) & 7) || bytes == 0 || chunks > 0xffffffffull ||
-        args->MultipassOffset >= chunks)
+    if (((destination | bytes | (source ? *source : 0)) & 7) || bytes == 0 ||
+        chunks > 0xffffffffull || args->MultipassOffset >= chunks)
         return STATUS_INVALID_PARAMETER;
     for (; args->MultipassOffset < chunks; args->MultipassOffset++) {
         ULONG64 done = args->MultipassOffset * SGK_CHUNK_BYTES;
@@ -55,7 +56,8 @@ static NTSTATUS sgk_build_transfer(DXGKARG_BUILDPAGINGBUFFER *args)
     const DXGK_BUILDPAGINGBUFFER_TRANSFERVIRTUAL *transfer = &args->TransferVirtual;
     ULONG64 source = transfer->SourceVirtualAddress;
 
-    return sgk_build_chunks(args, transfer->DestinationVirtualAddress, &source, transfer->TransferSizeInBytes, 0);
+    return sgk_build_chunks(args, transfer->DestinationVirtualAddress, &source,
+                            transfer->TransferSizeInBytes, 0);
 }
 
 static NTSTATUS sgk_build_fill(DXGKARG_BUILDPAGINGBUFFER *args)
@@ -63,7 +65,8 @@ static NTSTATUS sgk_build_fill(DXGKARG_BUILDPAGINGBUFFER *args)
     const DXGK_BUILDPAGINGBUFFER_FILLVIRTUAL *fill = &args->FillVirtual;
     ULONG64 pattern = (ULONG64)fill->FillPattern << 32 | fill->FillPattern;
 
-    return sgk_build_chunks(args, fill->DestinationVirtualAddress, NULL, fill->FillSizeInBytes, pattern);
+    return sgk_build_chunks(args, fill->DestinationVirtualAddress, NULL, fill->FillSizeInBytes,
+                            pattern);
 }
 
 /* The card's TLB is small: it is flushed whole, whatever range is asked for. */
@@ -71,11 +74,14 @@ static NTSTATUS sgk_build_flush(DXGKARG_BUILDPAGINGBUFFER *args)
 {
     const UCHAR *end = (const UCHAR *)args->pDmaBuffer + args->DmaSize;
 
-    return sgk_command(args, end, SG_OP_FLUSH_TLB) ? STATUS_SUCCESS : STATUS_GRAPHICS_INSUFFICIENT_DMA_BUFFER;
+    return sgk_command(args, end, SG_OP_FLUSH_TLB) ? STATUS_SUCCESS
+                                                   : STATUS_GRAPHICS_INSUFFICIENT_DMA_BUFFER;
 }
 
-/* One entry in the card's format. A segment or address the card does not have is refused, never written. */
-static NTSTATUS sgk_pte_convert(const struct sgk_adapter *adapter, const DXGK_PTE *pte, ULONG level, PULONG64 entry)
+/* One entry in the card's format. A segment or address the card does not have is refused, never
+ * written. */
+static NTSTATUS sgk_pte_convert(const struct sgk_adapter *adapter, const DXGK_PTE *pte, ULONG level,
+                                PULONG64 entry)
 {
     ULONG64 pages = 1;
     BOOLEAN leaf = level == 0 || pte->LargePage;
@@ -106,13 +112,15 @@ static NTSTATUS sgk_pte_convert(const struct sgk_adapter *adapter, const DXGK_PT
     return STATUS_SUCCESS;
 }
 
-static NTSTATUS sgk_update_page_table(const struct sgk_adapter *adapter, DXGKARG_BUILDPAGINGBUFFER *args)
+static NTSTATUS sgk_update_page_table(const struct sgk_adapter *adapter,
+                                      DXGKARG_BUILDPAGINGBUFFER *args)
 {
     const DXGK_BUILDPAGINGBUFFER_UPDATEPAGETABLE *update = &args->UpdatePageTable;
     volatile ULONG64 *table = update->PageTableAddress.CpuVirtual;
 
-    if (update->UpdateMode != DXGK_PAGETABLEUPDATE_CPU_VIRTUAL || update->Flags.Use64KBPages || !table ||
-        !update->pPageTableEntries || update->PageTableLevel >= SG_LEVELS || update->StartIndex >= SGK_TABLE_ENTRIES ||
+    if (update->UpdateMode != DXGK_PAGETABLEUPDATE_CPU_VIRTUAL || update->Flags.Use64KBPages ||
+        !table || !update->pPageTableEntries || update->PageTableLevel >= SG_LEVELS ||
+        update->StartIndex >= SGK_TABLE_ENTRIES ||
         update->NumPageTableEntries > SGK_TABLE_ENTRIES - update->StartIndex)
         return STATUS_INVALID_PARAMETER;
     for (ULONG i = 0; i < update->NumPageTableEntries; i++) {
@@ -122,7 +130,8 @@ static NTSTATUS sgk_update_page_table(const struct sgk_adapter *adapter, DXGKARG
 
         if (!NT_SUCCESS(status))
             return status;
-        table[update->StartIndex + i] = entry; /* one aligned store: the engine sees the old entry or the new */
+        table[update->StartIndex + i] =
+            entry; /* one aligned store: the engine sees the old entry or the new */
     }
     return STATUS_SUCCESS;
 }
@@ -135,7 +144,8 @@ NTSTATUS sgk_build_paging_buffer(HANDLE hAdapter, DXGKARG_BUILDPAGINGBUFFER *pAr
     if (!adapter || !pArgs)
         return STATUS_INVALID_PARAMETER;
     if (pArgs->Operation == DXGK_OPERATION_UPDATE_PAGE_TABLE)
-        return sgk_update_page_table(adapter, pArgs); /* by the CPU, at once: nothing in the buffer */
+        return sgk_update_page_table(adapter,
+                                     pArgs); /* by the CPU, at once: nothing in the buffer */
     if (!pArgs->pDmaBuffer || (ULONG_PTR)pArgs->pDmaBuffer % SG_CMD_BYTES)
         return STATUS_INVALID_PARAMETER;
     switch (pArgs->Operation) {

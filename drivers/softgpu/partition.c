@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The GPU partition interface: how many partitions, what one may get, their creation and end (VF-1 to VF-3). A
- * partition's id is its VF's index.
+ * The GPU partition interface: how many partitions, what one may get, their creation and end (VF-1
+ * to VF-3). A partition's id is its VF's index.
  */
 #include "softgpu_kmd.h"
 
@@ -26,7 +26,7 @@ void sgk_vgpu_release(struct sgk_vgpu *vgpu)
     ExReleaseFastMutex(&vgpu->lock);
 }
 
-/* Powers of two up to the card's VFs, and that number itself. Gives how many; fills up to `room`. */
+/* Powers of two up to the card's VFs, and that number itself. Gives how many, fills `room`. */
 static ULONG sgk_partition_options(const struct sgk_adapter *adapter, PUSHORT options, ULONG room)
 {
     ULONG count = 0, n = 1;
@@ -130,7 +130,8 @@ static NTSTATUS sgk_get_gpu_engines(HANDLE context, DXGKARG_GETGPUENGINES *args)
     return STATUS_SUCCESS;
 }
 
-/* Only memory is divided by amount. The engines have no codecs and no floating point: those stay zero. */
+/* Only memory is divided by amount. The engines have no codecs and no floating point: those stay
+ * zero. */
 static NTSTATUS sgk_get_virtual_gpu_profile(HANDLE context, DXGKARG_GETVIRTUALGPUPROFILE *args)
 {
     struct sgk_adapter *adapter = context;
@@ -153,7 +154,8 @@ static NTSTATUS sgk_get_virtual_gpu_profile(HANDLE context, DXGKARG_GETVIRTUALGP
     memory->AvailableValue = adapter->vram_bytes - promised;
     memory->MinPartitionValue = alignment;
     memory->MaxPartitionValue = ALIGN_DOWN_BY(adapter->vram_bytes, alignment);
-    memory->OptimalPartitionValue = ALIGN_DOWN_BY(adapter->vram_bytes / args->PartitionCount, alignment);
+    memory->OptimalPartitionValue =
+        ALIGN_DOWN_BY(adapter->vram_bytes / args->PartitionCount, alignment);
     return STATUS_SUCCESS;
 }
 
@@ -257,7 +259,8 @@ static NTSTATUS sgk_get_virtual_gpu_info(HANDLE context, DXGKARG_GETVIRTUALGPUIN
     return STATUS_SUCCESS;
 }
 
-/* Both locks are held. The VF stops before its memory goes; what the memory held is the OS's to wipe (VF-3). */
+/* Both locks are held. The VF stops before its memory goes; what the memory held is the OS's to
+ * wipe (VF-3). */
 static NTSTATUS sgk_vgpu_destroy(struct sgk_adapter *adapter, ULONG index, struct sgk_vgpu *vgpu)
 {
     NTSTATUS status;
@@ -265,7 +268,8 @@ static NTSTATUS sgk_vgpu_destroy(struct sgk_adapter *adapter, ULONG index, struc
     sgk_migration_release(adapter, index, vgpu);
     status = sgk_vf_clean(adapter, index, vgpu);
     if (!NT_SUCCESS(status))
-        DbgPrintEx(DPFLTR_IHVVIDEO_ID, DPFLTR_ERROR_LEVEL, "softgpu: VF %u did not stop before its reset\n", index);
+        DbgPrintEx(DPFLTR_IHVVIDEO_ID, DPFLTR_ERROR_LEVEL,
+                   "softgpu: VF %u did not stop before its reset\n", index);
     sgk_reserve_drop(adapter, index, vgpu);
     vgpu->exists = FALSE;
     vgpu->reserve_bytes = 0;
@@ -339,7 +343,8 @@ static NTSTATUS sgk_set_virtual_gpu_vm_bus(HANDLE context, DXGKARG_SETVIRTUALGPU
 
 NTSTATUS sgk_partition_interface(struct sgk_adapter *adapter, PQUERY_INTERFACE query)
 {
-    DXGKDDI_GPU_PARTITION_INTERFACE *table = (DXGKDDI_GPU_PARTITION_INTERFACE *)(PVOID)query->Interface;
+    DXGKDDI_GPU_PARTITION_INTERFACE *table =
+        (DXGKDDI_GPU_PARTITION_INTERFACE *)(PVOID)query->Interface;
 
     if (query->Version != DXGKDDI_GPU_PARTITION_INTERFACE_VERSION)
         return STATUS_NOT_SUPPORTED;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * A VF's VRAM: extents checked against the card, the other VFs and the vGPU's promise, then written into the card's
- * second translation stage. The guest physical space is the extents one after the other.
+ * A VF's VRAM: extents checked against the card, the other VFs and the vGPU's promise, then written
+ * into the card's second translation stage. The guest physical space is the extents one after the
+ * other.
  */
 #include "softgpu_kmd.h"
 
@@ -16,7 +17,8 @@ static NTSTATUS sgk_extent_check(const struct sgk_adapter *adapter, const struct
 {
     ULONG64 mask = sgk_reserve_alignment(adapter) - 1;
 
-    if (extent->bytes == 0 || ((extent->offset | extent->bytes) & mask) || extent->offset > adapter->vram_bytes ||
+    if (extent->bytes == 0 || ((extent->offset | extent->bytes) & mask) ||
+        extent->offset > adapter->vram_bytes ||
         extent->bytes > adapter->vram_bytes - extent->offset)
         return STATUS_INVALID_PARAMETER;
     for (ULONG i = 0; i < adapter->vf_count; i++) {
@@ -31,7 +33,8 @@ static NTSTATUS sgk_extent_check(const struct sgk_adapter *adapter, const struct
     return STATUS_SUCCESS;
 }
 
-/* Joins an extent that begins where the one before ends: the card's map has few places without scatter. */
+/* Joins an extent that begins where the one before ends: the card's map has few places without
+ * scatter. */
 static ULONG sgk_extents_merge(struct sgk_extent *extents, ULONG count)
 {
     ULONG kept = 0;
@@ -80,8 +83,8 @@ static NTSTATUS sgk_map_command(const struct sgk_adapter *adapter, ULONG index, 
     }
 }
 
-static NTSTATUS sgk_map_program(const struct sgk_adapter *adapter, ULONG index, const struct sgk_extent *extents,
-                                ULONG count)
+static NTSTATUS sgk_map_program(const struct sgk_adapter *adapter, ULONG index,
+                                const struct sgk_extent *extents, ULONG count)
 {
     ULONG64 gpa = 0;
     NTSTATUS status = sgk_map_command(adapter, index, SG_MAP_CMD_CLEAR);
@@ -123,8 +126,8 @@ void sgk_reserve_drop(struct sgk_adapter *adapter, ULONG index, struct sgk_vgpu 
     NTSTATUS status = sgk_map_command(adapter, index, SG_MAP_CMD_CLEAR);
 
     if (!NT_SUCCESS(status))
-        DbgPrintEx(DPFLTR_IHVVIDEO_ID, DPFLTR_ERROR_LEVEL, "softgpu: VF %u keeps its map: status 0x%08x\n", index,
-                   (unsigned)status);
+        DbgPrintEx(DPFLTR_IHVVIDEO_ID, DPFLTR_ERROR_LEVEL,
+                   "softgpu: VF %u keeps its map: status 0x%08x\n", index, (unsigned)status);
     if (vgpu->extents)
         ExFreePoolWithTag(vgpu->extents, SGK_TAG_EXTENTS);
     vgpu->extents = NULL;
@@ -132,7 +135,8 @@ void sgk_reserve_drop(struct sgk_adapter *adapter, ULONG index, struct sgk_vgpu 
 }
 
 /* Assigns under both locks and frees what was not taken over. */
-static NTSTATUS sgk_reserve_set(struct sgk_adapter *adapter, ULONG index, struct sgk_extent *extents, ULONG count)
+static NTSTATUS sgk_reserve_set(struct sgk_adapter *adapter, ULONG index,
+                                struct sgk_extent *extents, ULONG count)
 {
     struct sgk_vgpu *vgpu;
     NTSTATUS status = STATUS_INVALID_PARAMETER;
@@ -177,13 +181,15 @@ NTSTATUS sgk_set_virtual_gpu_resources(HANDLE Context, DXGKARG_SETVIRTUALGPURESO
 }
 
 /* The ranges of all named bases, one after the other. basis_lock is held. */
-static NTSTATUS sgk_extents_of_bases(struct sgk_adapter *adapter, const DXGKARG_SETVIRTUALGPURESOURCES2 *args,
+static NTSTATUS sgk_extents_of_bases(struct sgk_adapter *adapter,
+                                     const DXGKARG_SETVIRTUALGPURESOURCES2 *args,
                                      struct sgk_extent **extents, PULONG count)
 {
     SIZE_T total = 0, next = 0;
 
     for (ULONG i = 0; i < args->SegmentCount; i++) {
-        const struct sgk_basis *basis = sgk_basis_find(adapter, args->SegmentDescriptors[i].MemoryBasis);
+        const struct sgk_basis *basis =
+            sgk_basis_find(adapter, args->SegmentDescriptors[i].MemoryBasis);
 
         if (!basis)
             return STATUS_INVALID_HANDLE;
@@ -195,7 +201,8 @@ static NTSTATUS sgk_extents_of_bases(struct sgk_adapter *adapter, const DXGKARG_
     if (!*extents)
         return STATUS_NO_MEMORY;
     for (ULONG i = 0; i < args->SegmentCount; i++) {
-        const struct sgk_basis *basis = sgk_basis_find(adapter, args->SegmentDescriptors[i].MemoryBasis);
+        const struct sgk_basis *basis =
+            sgk_basis_find(adapter, args->SegmentDescriptors[i].MemoryBasis);
 
         for (SIZE_T k = 0; k < basis->range_count; k++, next++) {
             (*extents)[next].offset = basis->ranges[k].SegmentOffset;
@@ -207,7 +214,8 @@ static NTSTATUS sgk_extents_of_bases(struct sgk_adapter *adapter, const DXGKARG_
 }
 
 _Use_decl_annotations_
-NTSTATUS sgk_set_virtual_gpu_resources2(HANDLE hAdapter, const DXGKARG_SETVIRTUALGPURESOURCES2 *pArgs)
+NTSTATUS sgk_set_virtual_gpu_resources2(HANDLE hAdapter,
+                                        const DXGKARG_SETVIRTUALGPURESOURCES2 *pArgs)
 {
     struct sgk_adapter *adapter = hAdapter;
     struct sgk_extent *extents = NULL;
@@ -215,7 +223,8 @@ NTSTATUS sgk_set_virtual_gpu_resources2(HANDLE hAdapter, const DXGKARG_SETVIRTUA
     NTSTATUS status;
 
     PAGED_CODE();
-    if (!adapter || !pArgs || pArgs->SegmentCount == 0 || pArgs->SegmentCount > DXGK_MAX_VIRTUAL_GPU_ALLOCATIONS)
+    if (!adapter || !pArgs || pArgs->SegmentCount == 0 ||
+        pArgs->SegmentCount > DXGK_MAX_VIRTUAL_GPU_ALLOCATIONS)
         return STATUS_INVALID_PARAMETER;
     if (!sgk_scatters(adapter))
         return STATUS_NOT_SUPPORTED;

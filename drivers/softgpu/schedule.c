@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * A VF's place in the schedule: powered or not, paused or not, and waiting until it has really stopped.
+ * A VF's place in the schedule: powered or not, paused or not, and waiting until it has really
+ * stopped.
  */
 #include "softgpu_kmd.h"
 
-/* A step of a command takes well under a millisecond: a VF that is not quiet after this is broken. 100 ns units. */
+/* A step of a command takes well under a millisecond: a VF that is not quiet after this is broken.
+ * 100 ns units. */
 #define SGK_QUIET_LIMIT (1000ull * 10000ull)
 
 void sgk_schedule_apply(struct sgk_adapter *adapter, ULONG index, const struct sgk_vgpu *vgpu)
@@ -22,7 +24,8 @@ NTSTATUS sgk_schedule_wait_quiet(struct sgk_adapter *adapter, ULONG index)
 {
     ULONGLONG limit = KeQueryInterruptTime() + SGK_QUIET_LIMIT;
 
-    /* The card holds the status read of a stopping VF back until it is quiet or 2 ms have passed: this does not spin. */
+    /* The card holds the status read of a stopping VF back until it is quiet or 2 ms have passed:
+     * this does not spin. */
     for (;;) {
         if (sgk_read(adapter, SG_VFC(index, SG_VFC_STATUS)) & SG_VFC_STATUS_QUIET)
             return STATUS_SUCCESS;
@@ -32,7 +35,8 @@ NTSTATUS sgk_schedule_wait_quiet(struct sgk_adapter *adapter, ULONG index)
 }
 
 _Use_decl_annotations_
-NTSTATUS sgk_set_virtual_function_pause_state(HANDLE hAdapter, const DXGKARG_SETVIRTUALFUNCTIONPAUSESTATE *pArgs)
+NTSTATUS sgk_set_virtual_function_pause_state(HANDLE hAdapter,
+                                              const DXGKARG_SETVIRTUALFUNCTIONPAUSESTATE *pArgs)
 {
     struct sgk_adapter *adapter = hAdapter;
     struct sgk_vgpu *vgpu;
@@ -47,7 +51,8 @@ NTSTATUS sgk_set_virtual_function_pause_state(HANDLE hAdapter, const DXGKARG_SET
         return STATUS_INVALID_PARAMETER;
 
     before = vgpu->paused;
-    vgpu->paused = pArgs->bPause != 0; /* VF-4: FALSE only takes this effect away; a VF in D3 stays stopped */
+    vgpu->paused =
+        pArgs->bPause != 0; /* VF-4: FALSE only takes this effect away; a VF in D3 stays stopped */
     sgk_schedule_apply(adapter, pArgs->vfIndex, vgpu);
     if (vgpu->paused) {
         status = sgk_schedule_wait_quiet(adapter, pArgs->vfIndex);

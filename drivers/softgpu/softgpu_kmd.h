@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * What the files of the softgpu miniport share. One image serves several adapters: all state hangs off struct
- * sgk_adapter, the MiniportDeviceContext of every DDI.
+ * What the files of the softgpu miniport share. One image serves several adapters: all state hangs
+ * off struct sgk_adapter, the MiniportDeviceContext of every DDI.
  *
- * Lock order: partition_lock > vgpu.lock > basis_lock, all fast mutexes of PASSIVE DDIs. The paging ring is
- * guarded by the interrupt lock (DxgkCbSynchronizeExecution) alone, so that the interrupt routine may use it.
+ * Lock order: partition_lock > vgpu.lock > basis_lock, all fast mutexes of PASSIVE DDIs. The paging
+ * ring is guarded by the interrupt lock (DxgkCbSynchronizeExecution) alone, so that the interrupt
+ * routine may use it.
  */
 #ifndef SOFTGPU_KMD_H
 #define SOFTGPU_KMD_H
@@ -34,9 +35,9 @@
 #define SGK_MEMORY_LARGE_48 0x0400u
 #define SGK_MEMORY_LARGE_64 0x0800u
 
-#define SGK_SEGMENT_SYSTEM 0u /* of a DXGK_PTE: bus addresses */
-#define SGK_SEGMENT_VRAM 1u   /* the only memory segment */
-#define SGK_NODE_PAGING 0u    /* the PF's one node: the paging engine */
+#define SGK_SEGMENT_SYSTEM 0u  /* of a DXGK_PTE: bus addresses */
+#define SGK_SEGMENT_VRAM 1u    /* the only memory segment */
+#define SGK_NODE_PAGING 0u     /* the PF's one node: the paging engine */
 #define SGK_DEFAULT_WEIGHT 64u /* every VF's slot in the schedule */
 #define SGK_PAGING_BUFFER_BYTES 0x10000u
 #define SGK_RING_ENTRIES 4096u /* power of two: submissions waiting in software and in hardware */
@@ -59,13 +60,14 @@ struct sgk_vgpu {
     BOOLEAN paused;
     GUID umed_class;
     LUID luid;
-    ULONG64 reserve_bytes;      /* promised by CreateVirtualGpu */
-    struct sgk_extent *extents; /* the reserve in guest physical order; NULL before SetVirtualGpuResources */
+    ULONG64 reserve_bytes; /* promised by CreateVirtualGpu */
+    struct sgk_extent
+        *extents; /* the reserve in guest physical order; NULL before SetVirtualGpuResources */
     ULONG extent_count;
     enum sgk_migration migration;
-    ULONG lend_before;       /* LEND as Prepare found it */
-    BOOLEAN holds_tracking;  /* Prepare holds a count of DIRTY_ENABLE */
-    BOOLEAN immutable_done;  /* restored since Prepare */
+    ULONG lend_before;      /* LEND as Prepare found it */
+    BOOLEAN holds_tracking; /* Prepare holds a count of DIRTY_ENABLE */
+    BOOLEAN immutable_done; /* restored since Prepare */
     BOOLEAN mutable_done;
 };
 
@@ -73,7 +75,7 @@ struct sgk_vgpu {
 struct sgk_basis {
     LIST_ENTRY entry; /* adapter->bases */
     ULONG64 pages;    /* of the dirty page size, all ranges */
-    PUCHAR pending;   /* while tracked: bits another basis's exchange took out of hardware (DBT-3) */
+    PUCHAR pending; /* while tracked: bits another basis's exchange took out of hardware (DBT-3) */
     SIZE_T range_count;
     DXGK_MEMORYRANGE ranges[];
 };
@@ -84,8 +86,8 @@ struct sgk_submission {
     ULONG fence;
 };
 
-/* Submissions in order: [head, hardware) are with the engine, [hardware, tail) wait for a free place. Counters
- * run freely and are masked on use. Guarded by the interrupt lock. */
+/* Submissions in order: [head, hardware) are with the engine, [hardware, tail) wait for a free
+ * place. Counters run freely and are masked on use. Guarded by the interrupt lock. */
 struct sgk_paging_ring {
     struct sgk_submission *entries;
     ULONG head, hardware, tail;
@@ -166,8 +168,8 @@ BOOLEAN sgk_performant(const struct sgk_adapter *adapter);
 /* Fills the table for QueryInterface; STATUS_INVALID_PARAMETER when the OS's table is too small. */
 NTSTATUS sgk_partition_interface(struct sgk_adapter *adapter, PQUERY_INTERFACE query);
 /*
- * The vGPU at a VF index, its lock held (release with sgk_vgpu_release), or NULL when the index is out of range
- * or no vGPU lives there. PASSIVE_LEVEL.
+ * The vGPU at a VF index, its lock held (release with sgk_vgpu_release), or NULL when the index is
+ * out of range or no vGPU lives there. PASSIVE_LEVEL.
  */
 struct sgk_vgpu *sgk_vgpu_acquire(struct sgk_adapter *adapter, ULONG index);
 void sgk_vgpu_release(struct sgk_vgpu *vgpu);
@@ -187,14 +189,16 @@ NTSTATUS sgk_sriov_interface(struct sgk_adapter *adapter, PQUERY_INTERFACE query
 NTSTATUS sgk_mitigable_interface(struct sgk_adapter *adapter, PQUERY_INTERFACE query);
 DXGKDDI_WRITEVIRTUALIZEDINTERRUPT sgk_write_virtualized_interrupt;
 /* Writes one entry of the VF's hardware table. The vGPU's lock is held; the vector was checked. */
-void sgk_msix_write(struct sgk_adapter *adapter, ULONG index, ULONG vector, ULONG64 address, ULONG data, BOOLEAN masked);
+void sgk_msix_write(struct sgk_adapter *adapter, ULONG index, ULONG vector, ULONG64 address,
+                    ULONG data, BOOLEAN masked);
 
 /* ---- schedule.c. The vGPU's lock is held. ---- */
 
 DXGKDDI_SETVIRTUALFUNCTIONPAUSESTATE sgk_set_virtual_function_pause_state;
 /* Makes the VF's control register say what powered and paused say. */
 void sgk_schedule_apply(struct sgk_adapter *adapter, ULONG index, const struct sgk_vgpu *vgpu);
-/* Waits until no command of a stopped VF runs and no store awaits its dirty bit (DBT-10); STATUS_IO_TIMEOUT. */
+/* Waits until no command of a stopped VF runs and no store awaits its dirty bit (DBT-10);
+ * STATUS_IO_TIMEOUT. */
 NTSTATUS sgk_schedule_wait_quiet(struct sgk_adapter *adapter, ULONG index);
 
 /* ---- basis.c, dirty.c ---- */
@@ -206,17 +210,20 @@ DXGKDDI_STOPDIRTYTRACKING sgk_stop_dirty_tracking;
 DXGKDDI_QUERYDIRTYBITDATA sgk_query_dirty_bit_data;
 /* The basis behind an OS handle, or NULL. basis_lock is held. */
 struct sgk_basis *sgk_basis_find(struct sgk_adapter *adapter, HANDLE handle);
-/* Counts who needs the hardware to set bits; nothing to do on performant hardware. basis_lock is held. */
+/* Counts who needs the hardware to set bits; nothing to do on performant hardware. basis_lock is
+ * held. */
 void sgk_tracking_hold(struct sgk_adapter *adapter);
 void sgk_tracking_drop(struct sgk_adapter *adapter);
 /* Frees bases the OS left behind. No DDI runs any more. */
 void sgk_basis_drop_all(struct sgk_adapter *adapter);
 /*
- * Bits of one span of a range into `bits` from bit `out` on (or-ed in), taken out of hardware when `clear`: what is taken is handed
- * to every other tracked basis (DBT-3). `first` is the span's first bit in the basis. basis_lock is held.
+ * Bits of one span of a range into `bits` from bit `out` on (or-ed in), taken out of hardware when
+ * `clear`: what is taken is handed to every other tracked basis (DBT-3). `first` is the span's
+ * first bit in the basis. basis_lock is held.
  */
-void sgk_dirty_read(struct sgk_adapter *adapter, struct sgk_basis *basis, const DXGK_MEMORYRANGE *span, ULONG64 first,
-                    BOOLEAN clear, PUCHAR bits, ULONG64 out);
+void sgk_dirty_read(struct sgk_adapter *adapter, struct sgk_basis *basis,
+                    const DXGK_MEMORYRANGE *span, ULONG64 first, BOOLEAN clear, PUCHAR bits,
+                    ULONG64 out);
 
 /* ---- paging.c builds, submit.c queues ---- */
 
@@ -227,7 +234,8 @@ DXGKDDI_SUBMITCOMMANDVIRTUAL sgk_submit_command_virtual;
 DXGKDDI_QUERYCURRENTFENCE sgk_query_current_fence;
 /* Interrupt lock held: reports what the engine has completed and gives it what waits. */
 void sgk_ring_completed(struct sgk_adapter *adapter);
-/* Interrupt lock held: reports the submission that faulted, restarts the engine with those behind it. */
+/* Interrupt lock held: reports the submission that faulted, restarts the engine with those behind
+ * it. */
 void sgk_ring_faulted(struct sgk_adapter *adapter);
 
 DXGKDDI_RESETENGINE sgk_reset_engine;
@@ -267,17 +275,19 @@ void sgk_immutable_fill(const struct sgk_adapter *adapter, const struct sgk_vgpu
  * Compares a peer's data with this adapter, one triage event for each field that fails (TGT-2).
  * STATUS_INVALID_PARAMETER, STATUS_REVISION_MISMATCH, STATUS_OBJECT_TYPE_MISMATCH.
  */
-NTSTATUS sgk_immutable_check(struct sgk_adapter *adapter, ULONG index, const void *data, SIZE_T bytes);
+NTSTATUS sgk_immutable_check(struct sgk_adapter *adapter, ULONG index, const void *data,
+                             SIZE_T bytes);
 
 /* ---- triage.c ---- */
 
 /* Values of a mismatch event, as text. */
 enum sgk_format { SGK_HEX_PAIR, SGK_VERSION, SGK_BYTES, SGK_NUMBER };
 /*
- * Logs "FIELD: source VALUE, target VALUE; REMEDY" as a partitioning event of the VF: what the OS splits into a
- * reason. Text beyond the event's 255 characters is cut. PASSIVE_LEVEL (the event is longer than 256 bytes).
+ * Logs "FIELD: source VALUE, target VALUE; REMEDY" as a partitioning event of the VF: what the OS
+ * splits into a reason. Text beyond the event's 255 characters is cut. PASSIVE_LEVEL (the event is
+ * longer than 256 bytes).
  */
-void sgk_triage_mismatch(struct sgk_adapter *adapter, ULONG index, PCSTR field, enum sgk_format format,
-                         ULONG64 source, ULONG64 target, PCSTR remedy);
+void sgk_triage_mismatch(struct sgk_adapter *adapter, ULONG index, PCSTR field,
+                         enum sgk_format format, ULONG64 source, ULONG64 target, PCSTR remedy);
 
 #endif

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The SR-IOV interface: a VF's config space as the guest may see and change it (VF-5), its reset, power and place.
+ * The SR-IOV interface: a VF's config space as the guest may see and change it (VF-5), its reset,
+ * power and place.
  */
 #include "softgpu_kmd.h"
 
@@ -40,13 +41,15 @@ static NTSTATUS sgk_read_config(HANDLE context, DXGKARG_READVIRTUALFUNCTIONCONFI
     for (ULONG i = 0; i < args->Length; i++) {
         ULONG at = args->Offset + i;
 
-        data[i] = (UCHAR)(sgk_config_dword(adapter, args->VirtualFunctionIndex, at & ~3u) >> (at & 3) * 8);
+        data[i] = (UCHAR)(sgk_config_dword(adapter, args->VirtualFunctionIndex, at & ~3u) >>
+                          (at & 3) * 8);
     }
     sgk_vgpu_release(vgpu);
     return STATUS_SUCCESS;
 }
 
-/* Where the MSI-X capability lies, 0 when there is none. The list is the card's; a loop in it ends after 48 steps. */
+/* Where the MSI-X capability lies, 0 when there is none. The list is the card's; a loop in it ends
+ * after 48 steps. */
 static ULONG sgk_config_find_msix(const struct sgk_adapter *adapter, ULONG index)
 {
     ULONG at = sgk_config_dword(adapter, index, SGK_PCI_CAPABILITIES) & 0xfcu;
@@ -104,14 +107,16 @@ static NTSTATUS sgk_write_config(HANDLE context, DXGKARG_WRITEVIRTUALFUNCTIONCON
         if (touched) {
             ULONG old = sgk_config_dword(adapter, args->VirtualFunctionIndex, at);
 
-            sgk_write(adapter, SG_VFC(args->VirtualFunctionIndex, SG_VFC_CONFIG) + at, (old & ~touched) | (value & touched));
+            sgk_write(adapter, SG_VFC(args->VirtualFunctionIndex, SG_VFC_CONFIG) + at,
+                      (old & ~touched) | (value & touched));
         }
     }
     sgk_vgpu_release(vgpu);
     return STATUS_SUCCESS;
 }
 
-/* The card has no config blocks: a block is an agreement between a PF and a VF driver, and ours have none. */
+/* The card has no config blocks: a block is an agreement between a PF and a VF driver, and ours
+ * have none. */
 static NTSTATUS sgk_read_config_block(HANDLE context, DXGKARG_READVIRTUALFUNCTIONCONFIGBLOCK *args)
 {
     UNREFERENCED_PARAMETER(context);
@@ -119,7 +124,8 @@ static NTSTATUS sgk_read_config_block(HANDLE context, DXGKARG_READVIRTUALFUNCTIO
     return STATUS_NOT_SUPPORTED;
 }
 
-static NTSTATUS sgk_write_config_block(HANDLE context, DXGKARG_WRITEVIRTUALFUNCTIONCONFIGBLOCK *args)
+static NTSTATUS sgk_write_config_block(HANDLE context,
+                                       DXGKARG_WRITEVIRTUALFUNCTIONCONFIGBLOCK *args)
 {
     UNREFERENCED_PARAMETER(context);
     UNREFERENCED_PARAMETER(args);
@@ -183,20 +189,23 @@ static NTSTATUS sgk_reset_virtual_function(HANDLE context, DXGKARG_RESETVIRTUALF
     if (!vgpu)
         return STATUS_INVALID_PARAMETER;
     sgk_write(adapter, SG_VFC(args->VirtualFunctionIndex, SG_VFC_RESET), 1);
-    sgk_schedule_apply(adapter, args->VirtualFunctionIndex, vgpu); /* power and pause are the OS's, not the reset's */
+    sgk_schedule_apply(adapter, args->VirtualFunctionIndex,
+                       vgpu); /* power and pause are the OS's, not the reset's */
     status = sgk_schedule_wait_quiet(adapter, args->VirtualFunctionIndex);
     sgk_vgpu_release(vgpu);
     return status;
 }
 
-static NTSTATUS sgk_set_virtual_function_power_state(HANDLE context, DXGKARG_SETVIRTUALFUNCTIONPOWERSTATE *args)
+static NTSTATUS sgk_set_virtual_function_power_state(HANDLE context,
+                                                     DXGKARG_SETVIRTUALFUNCTIONPOWERSTATE *args)
 {
     struct sgk_adapter *adapter = context;
     struct sgk_vgpu *vgpu;
     NTSTATUS status = STATUS_SUCCESS;
 
     PAGED_CODE();
-    if (!adapter || !args || (args->PowerState != PowerDeviceD0 && args->PowerState != PowerDeviceD3))
+    if (!adapter || !args ||
+        (args->PowerState != PowerDeviceD0 && args->PowerState != PowerDeviceD3))
         return STATUS_INVALID_PARAMETER;
     vgpu = sgk_vgpu_acquire(adapter, args->VirtualFunctionIndex);
     if (!vgpu)

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The paging engine's queue. The card holds few submissions; the ring keeps all that are not complete, in order, so that
- * more may be in flight and a faulted one does not take those behind it along (PAG-3).
+ * The paging engine's queue. The card holds few submissions; the ring keeps all that are not
+ * complete, in order, so that more may be in flight and a faulted one does not take those behind it
+ * along (PAG-3).
  *
- * Every function that touches the ring runs under the interrupt lock: in the interrupt routine, or through
- * DxgkCbSynchronizeExecution.
+ * Every function that touches the ring runs under the interrupt lock: in the interrupt routine, or
+ * through DxgkCbSynchronizeExecution.
  */
 #include "softgpu_kmd.h"
 
@@ -18,7 +19,8 @@ static void sgk_ring_feed(struct sgk_adapter *adapter)
 
     if (ring->hardware == ring->tail)
         return;
-    for (room = sgk_read(adapter, SG_PF_PAGING_FREE); room && ring->hardware != ring->tail; room--, ring->hardware++) {
+    for (room = sgk_read(adapter, SG_PF_PAGING_FREE); room && ring->hardware != ring->tail;
+         room--, ring->hardware++) {
         const struct sgk_submission *next = &ring->entries[ring->hardware & SGK_RING_MASK];
 
         sgk_write64(adapter, SG_PF_PAGING_VA64, next->va);
@@ -38,13 +40,14 @@ static void sgk_notify_completed(struct sgk_adapter *adapter, ULONG fence)
     adapter->dxgkrnl.DxgkCbNotifyInterrupt(adapter->dxgkrnl.DeviceHandle, &data);
 }
 
-/* Drops what is complete from the ring and tells of the last one, which stands for all before it. */
+/* Drops what is complete from the ring and tells of the last, which stands for all before it. */
 static void sgk_ring_retire(struct sgk_adapter *adapter)
 {
     struct sgk_paging_ring *ring = &adapter->ring;
     ULONG done = sgk_read(adapter, SG_PF_PAGING_DONE), head = ring->head;
 
-    /* The card completes in order, and its done fence is stale until the first of ours is through: search, then drop. */
+    /* The card completes in order, and its done fence is stale until the first of ours is through:
+     * search, then drop. */
     for (ULONG i = head; i != ring->hardware; i++) {
         if (ring->entries[i & SGK_RING_MASK].fence == done) {
             ring->head = i + 1;
@@ -68,7 +71,8 @@ void sgk_ring_faulted(struct sgk_adapter *adapter)
     DXGKARGCB_NOTIFY_INTERRUPT_DATA data = {0};
 
     sgk_ring_retire(adapter); /* those before it are good */
-    DbgPrintEx(DPFLTR_IHVVIDEO_ID, DPFLTR_ERROR_LEVEL, "softgpu: paging fence %u faulted at 0x%llx\n", fence,
+    DbgPrintEx(DPFLTR_IHVVIDEO_ID, DPFLTR_ERROR_LEVEL,
+               "softgpu: paging fence %u faulted at 0x%llx\n", fence,
                (unsigned long long)sgk_read64(adapter, SG_PF_PAGING_FAULT_VA64));
     sgk_write(adapter, SG_PF_PAGING_RESET, 1);
     if (ring->head != ring->hardware && ring->entries[ring->head & SGK_RING_MASK].fence == fence) {
@@ -116,7 +120,8 @@ NTSTATUS sgk_submit_command_virtual(HANDLE hAdapter, const DXGKARG_SUBMITCOMMAND
     call.submission.va = pArgs->DmaBufferVirtualAddress;
     call.submission.bytes = pArgs->DmaBufferSize;
     call.submission.fence = pArgs->SubmissionFenceId;
-    status = adapter->dxgkrnl.DxgkCbSynchronizeExecution(adapter->dxgkrnl.DeviceHandle, sgk_ring_push, &call, 0, &queued);
+    status = adapter->dxgkrnl.DxgkCbSynchronizeExecution(adapter->dxgkrnl.DeviceHandle,
+                                                         sgk_ring_push, &call, 0, &queued);
     if (!NT_SUCCESS(status))
         return status;
     return queued ? STATUS_SUCCESS : STATUS_DEVICE_BUSY;
@@ -158,7 +163,8 @@ NTSTATUS sgk_reset_engine(HANDLE hAdapter, DXGKARG_RESETENGINE *pArgs)
 
     if (!adapter || !pArgs || pArgs->NodeOrdinal != SGK_NODE_PAGING || pArgs->EngineOrdinal != 0)
         return STATUS_INVALID_PARAMETER;
-    status = adapter->dxgkrnl.DxgkCbSynchronizeExecution(adapter->dxgkrnl.DeviceHandle, sgk_ring_abort, &call, 0, &done);
+    status = adapter->dxgkrnl.DxgkCbSynchronizeExecution(adapter->dxgkrnl.DeviceHandle,
+                                                         sgk_ring_abort, &call, 0, &done);
     if (NT_SUCCESS(status))
         pArgs->LastAbortedFenceId = call.aborted;
     return status;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Mismatch events for the OS's triage log, and the little text building they need: a kernel has no printf into
- * 16-bit characters.
+ * Mismatch events for the OS's triage log, and the little text building they need: a kernel has no
+ * printf into 16-bit characters.
  */
 #include "softgpu_kmd.h"
 
@@ -75,15 +75,16 @@ static void sgk_text_value(struct sgk_text *text, enum sgk_format format, ULONG6
     }
 }
 
-void sgk_triage_mismatch(struct sgk_adapter *adapter, ULONG index, PCSTR field, enum sgk_format format, ULONG64 source,
-                         ULONG64 target, PCSTR remedy)
+void sgk_triage_mismatch(struct sgk_adapter *adapter, ULONG index, PCSTR field,
+                         enum sgk_format format, ULONG64 source, ULONG64 target, PCSTR remedy)
 {
     DXGKDDICB_PARTITIONING_EVENT_NOTIFICATION *event;
     struct sgk_text text;
 
     event = ExAllocatePool2(POOL_FLAG_NON_PAGED, sizeof(*event), SGK_TAG_EVENT);
     if (!event) {
-        DbgPrintEx(DPFLTR_IHVVIDEO_ID, DPFLTR_ERROR_LEVEL, "softgpu: VF %u: %s differs, no memory to say how\n", index, field);
+        DbgPrintEx(DPFLTR_IHVVIDEO_ID, DPFLTR_ERROR_LEVEL,
+                   "softgpu: VF %u: %s differs, no memory to say how\n", index, field);
         return;
     }
     event->hAdapter = adapter->dxgkrnl.DeviceHandle;
@@ -100,6 +101,7 @@ void sgk_triage_mismatch(struct sgk_adapter *adapter, ULONG index, PCSTR field, 
     sgk_text_value(&text, format, target);
     sgk_text_string(&text, "; ");
     sgk_text_string(&text, remedy);
-    adapter->dxgkrnl.DxgkCbLogEtwEvent(&GUID_DXGKDDI_AZURE_TRIAGE_EVENT, SGK_EVENT_TYPE_INFO, sizeof(*event), event);
+    adapter->dxgkrnl.DxgkCbLogEtwEvent(&GUID_DXGKDDI_AZURE_TRIAGE_EVENT, SGK_EVENT_TYPE_INFO,
+                                       sizeof(*event), event);
     ExFreePoolWithTag(event, SGK_TAG_EVENT);
 }

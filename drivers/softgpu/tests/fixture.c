@@ -56,7 +56,8 @@ static int mmio_write(void *ctx, uint32_t bar, uint64_t offset, uint32_t width, 
     return fake->ops->bar_write(fake->dev, VF_FUNCTION_PF, bar, offset, &value, width);
 }
 
-static int mmio_read_block(void *ctx, uint32_t bar, uint64_t offset, uint32_t width, void *data, uint64_t bytes)
+static int mmio_read_block(void *ctx, uint32_t bar, uint64_t offset, uint32_t width, void *data,
+                           uint64_t bytes)
 {
     struct fake *fake = ctx;
 
@@ -64,7 +65,8 @@ static int mmio_read_block(void *ctx, uint32_t bar, uint64_t offset, uint32_t wi
     return fake->ops->bar_read(fake->dev, VF_FUNCTION_PF, bar, offset, data, bytes);
 }
 
-static int mmio_write_block(void *ctx, uint32_t bar, uint64_t offset, uint32_t width, const void *data, uint64_t bytes)
+static int mmio_write_block(void *ctx, uint32_t bar, uint64_t offset, uint32_t width,
+                            const void *data, uint64_t bytes)
 {
     struct fake *fake = ctx;
 
@@ -72,17 +74,19 @@ static int mmio_write_block(void *ctx, uint32_t bar, uint64_t offset, uint32_t w
     return fake->ops->bar_write(fake->dev, VF_FUNCTION_PF, bar, offset, data, bytes);
 }
 
-static const struct nt_mmio_ops mmio_ops = {mmio_read, mmio_write, mmio_read_block, mmio_write_block};
+static const struct nt_mmio_ops mmio_ops = {mmio_read, mmio_write, mmio_read_block,
+                                            mmio_write_block};
 
-static NTSTATUS map_memory(HANDLE handle, PHYSICAL_ADDRESS address, ULONG length, BOOLEAN io, BOOLEAN user,
-                           MEMORY_CACHING_TYPE cache, PVOID *va)
+static NTSTATUS map_memory(HANDLE handle, PHYSICAL_ADDRESS address, ULONG length, BOOLEAN io,
+                           BOOLEAN user, MEMORY_CACHING_TYPE cache, PVOID *va)
 {
     uint64_t bus = (uint64_t)address.QuadPart - BUS_BAR(0);
     struct vf_error err = VF_ERROR_INIT;
 
     (void)io, (void)user, (void)cache;
     assert_true(nt_irql_check(PASSIVE_LEVEL, "MapMemory"));
-    return nt_mmio_map(&mmio_ops, handle, (uint32_t)(bus >> 40), bus & ((1ull << 40) - 1), length, va, &err) == 0
+    return nt_mmio_map(&mmio_ops, handle, (uint32_t)(bus >> 40), bus & ((1ull << 40) - 1), length,
+                       va, &err) == 0
                ? STATUS_SUCCESS
                : STATUS_NO_MEMORY;
 }
@@ -105,12 +109,16 @@ static BOOLEAN queue_dpc(HANDLE handle)
     return fresh;
 }
 
-static NTSTATUS synchronize(HANDLE handle, PKSYNCHRONIZE_ROUTINE routine, PVOID context, ULONG message, PBOOLEAN result)
+static NTSTATUS synchronize(HANDLE handle, PKSYNCHRONIZE_ROUTINE routine, PVOID context,
+                            ULONG message, PBOOLEAN result)
 {
+    struct fake *fake = handle;
     KIRQL old = nt_irql_set(DEVICE_LEVEL);
 
-    (void)handle, (void)message;
+    (void)message;
+    (void)pthread_mutex_lock(&fake->interrupt_lock);
     *result = routine(context);
+    (void)pthread_mutex_unlock(&fake->interrupt_lock);
     (void)nt_irql_set(old);
     return STATUS_SUCCESS;
 }
@@ -165,7 +173,8 @@ static struct image {
 static void *device_image;
 
 /* CAP-7: the service DriverEntry calls. Exported to the image. */
-NTSTATUS DxgkInitialize(PDRIVER_OBJECT driver, PUNICODE_STRING path, PDRIVER_INITIALIZATION_DATA data)
+NTSTATUS DxgkInitialize(PDRIVER_OBJECT driver, PUNICODE_STRING path,
+                        PDRIVER_INITIALIZATION_DATA data)
 {
     (void)driver, (void)path;
     given = *data;
@@ -256,6 +265,7 @@ void fake_open(struct fake *fake, const char *driver, const char *options)
 {
     memset(fake, 0, sizeof *fake);
     fake->bars_shown = 3;
+    (void)pthread_mutex_init(&fake->interrupt_lock, NULL);
     open_card(fake, options);
     fake->ddi = *image(driver);
     assert_int_equal(fake->ddi.DxgkDdiAddDevice(NULL, &fake->adapter), STATUS_SUCCESS);
@@ -278,7 +288,8 @@ NTSTATUS fake_start_device(struct fake *fake)
     };
     DXGK_START_INFO start = {0};
     ULONG sources = 1, children = 1;
-    NTSTATUS status = fake->ddi.DxgkDdiStartDevice(fake->adapter, &start, &callbacks, &sources, &children);
+    NTSTATUS status =
+        fake->ddi.DxgkDdiStartDevice(fake->adapter, &start, &callbacks, &sources, &children);
 
     fake->started = NT_SUCCESS(status);
     if (fake->started) {
@@ -290,7 +301,8 @@ NTSTATUS fake_start_device(struct fake *fake)
 
 static void take_interface(struct fake *fake, const GUID *guid, void *table, USHORT bytes)
 {
-    QUERY_INTERFACE query = {.InterfaceType = guid, .Size = bytes, .Version = 1, .Interface = table};
+    QUERY_INTERFACE query = {
+        .InterfaceType = guid, .Size = bytes, .Version = 1, .Interface = table};
 
     assert_int_equal(fake->ddi.DxgkDdiQueryInterface(fake->adapter, &query), STATUS_SUCCESS);
 }
@@ -301,7 +313,8 @@ void fake_start(struct fake *fake, const char *options)
     assert_int_equal(fake_start_device(fake), STATUS_SUCCESS);
     take_interface(fake, &GUID_DXGKDDI_GPU_PARTITION_INTERFACE, &fake->gpup, sizeof fake->gpup);
     take_interface(fake, &GUID_DXGKDDI_SRIOV_INTERFACE, &fake->sriov, sizeof fake->sriov);
-    take_interface(fake, &GUID_DXGKDDI_MITIGABLE_DEVICE_INTERFACE, &fake->mitigable, sizeof fake->mitigable);
+    take_interface(fake, &GUID_DXGKDDI_MITIGABLE_DEVICE_INTERFACE, &fake->mitigable,
+                   sizeof fake->mitigable);
 }
 
 void fake_stop(struct fake *fake)
@@ -315,6 +328,7 @@ void fake_stop(struct fake *fake)
     }
     fake->ops->close(fake->dev);
     (void)close(fake->irq);
+    (void)pthread_mutex_destroy(&fake->interrupt_lock);
     assert_int_equal(nt_irql(), PASSIVE_LEVEL);
     assert_int_equal(nt_locks_held(), 0);
     assert_int_equal(nt_report_count(), 0);
@@ -326,18 +340,22 @@ ULONG fake_register(struct fake *fake, ULONG reg)
 {
     ULONG value = 0;
 
-    assert_int_equal(fake->ops->bar_read(fake->dev, VF_FUNCTION_PF, SG_PF_BAR_REGS, reg, &value, sizeof value), 0);
+    assert_int_equal(
+        fake->ops->bar_read(fake->dev, VF_FUNCTION_PF, SG_PF_BAR_REGS, reg, &value, sizeof value),
+        0);
     return value;
 }
 
 void fake_vram_write(struct fake *fake, ULONG64 offset, const void *data, ULONG64 bytes)
 {
-    assert_int_equal(fake->ops->bar_write(fake->dev, VF_FUNCTION_PF, SG_PF_BAR_VRAM, offset, data, bytes), 0);
+    assert_int_equal(
+        fake->ops->bar_write(fake->dev, VF_FUNCTION_PF, SG_PF_BAR_VRAM, offset, data, bytes), 0);
 }
 
 void fake_vram_read(struct fake *fake, ULONG64 offset, void *data, ULONG64 bytes)
 {
-    assert_int_equal(fake->ops->bar_read(fake->dev, VF_FUNCTION_PF, SG_PF_BAR_VRAM, offset, data, bytes), 0);
+    assert_int_equal(
+        fake->ops->bar_read(fake->dev, VF_FUNCTION_PF, SG_PF_BAR_VRAM, offset, data, bytes), 0);
 }
 
 /* ---- partitions ---- */
@@ -390,14 +408,15 @@ HANDLE fake_basis(struct fake *fake, const DXGK_MEMORYRANGE *ranges, ULONG count
     assert_non_null(args);
     args->SegmentId = 1;
     args->RangeCount = count;
-    memcpy((UCHAR *)args + offsetof(DXGKARG_CREATEMEMORYBASIS, Ranges), ranges, count * sizeof *ranges);
+    memcpy((UCHAR *)args + offsetof(DXGKARG_CREATEMEMORYBASIS, Ranges), ranges,
+           count * sizeof *ranges);
     basis = fake->ddi.DxgkDdiCreateMemoryBasis(fake->adapter, args);
     free(args);
     return basis;
 }
 
-NTSTATUS fake_query(struct fake *fake, HANDLE basis, ULONG64 index, ULONG64 offset, ULONG64 size, BOOLEAN clear, void *bits,
-                    SIZE_T bytes)
+NTSTATUS fake_query(struct fake *fake, HANDLE basis, ULONG64 index, ULONG64 offset, ULONG64 size,
+                    BOOLEAN clear, void *bits, SIZE_T bytes)
 {
     DXGKARG_QUERYDIRTYBITDATA args = {
         .MemoryBasis = basis,
@@ -414,12 +433,13 @@ NTSTATUS fake_query(struct fake *fake, HANDLE basis, ULONG64 index, ULONG64 offs
 
 /* ---- the guest ---- */
 
-static void guest_write(struct fake *fake, ULONG id, ULONG bar, ULONG64 at, const void *data, ULONG64 bytes)
+static void guest_write(struct fake *fake, ULONG id, ULONG bar, ULONG64 at, const void *data,
+                        ULONG64 bytes)
 {
     assert_int_equal(fake->ops->bar_write(fake->dev, VF_FUNCTION_VF(id), bar, at, data, bytes), 0);
 }
 
-/* Tables at 1 MiB of the guest's space: root, middle, leaf; each entry maps what its address says. */
+/* Tables at 1 MiB of the guest's space: root, middle, leaf; each page maps to itself. */
 void fake_guest_setup(struct fake *fake, ULONG id)
 {
     const ULONG64 root = 1 * MIB, middle = root + 0x1000, leaf = middle + 0x1000;
@@ -435,7 +455,8 @@ void fake_guest_setup(struct fake *fake, ULONG id)
     guest_write(fake, id, SG_VF_BAR_REGS, SG_VF_ROOT64, &root, sizeof root);
 }
 
-void fake_guest_start(struct fake *fake, ULONG id, ULONG64 at, const struct sg_cmd *commands, ULONG count)
+void fake_guest_start(struct fake *fake, ULONG id, ULONG64 at, const struct sg_cmd *commands,
+                      ULONG count)
 {
     const ULONG start = 1;
 
@@ -448,13 +469,16 @@ ULONG64 fake_guest_word(struct fake *fake, ULONG id, ULONG64 at)
 {
     ULONG64 word = 0;
 
-    assert_int_equal(fake->ops->bar_read(fake->dev, VF_FUNCTION_VF(id), SG_VF_BAR_VRAM, at, &word, sizeof word), 0);
+    assert_int_equal(
+        fake->ops->bar_read(fake->dev, VF_FUNCTION_VF(id), SG_VF_BAR_VRAM, at, &word, sizeof word),
+        0);
     return word;
 }
 
 /* ---- the paging process ---- */
 
-static void update_table(struct fake *fake, ULONG level, ULONG64 table, ULONG index, DXGK_PTE *entries, ULONG count)
+static void update_table(struct fake *fake, ULONG level, ULONG64 table, ULONG index,
+                         DXGK_PTE *entries, ULONG count)
 {
     DXGKARG_BUILDPAGINGBUFFER args = {.Operation = DXGK_OPERATION_UPDATE_PAGE_TABLE};
 
@@ -486,7 +510,8 @@ void fake_map_vram(struct fake *fake, ULONG64 va, ULONG64 vram_offset, ULONG64 b
 
 void fake_paging_setup(struct fake *fake)
 {
-    DXGKARG_SETROOTPAGETABLE root = {.Address = {.SegmentOffset = FAKE_PAGING_IOVA + FAKE_ROOT}, .NumEntries = 512};
+    DXGKARG_SETROOTPAGETABLE root = {.Address = {.SegmentOffset = FAKE_PAGING_IOVA + FAKE_ROOT},
+                                     .NumEntries = 512};
     DXGK_PTE pte = {.PageTableAddress = (FAKE_PAGING_IOVA + FAKE_LEVEL1) >> SG_PAGE_SHIFT};
     int fd = memfd_create("paging", MFD_CLOEXEC);
 
@@ -518,7 +543,9 @@ static void take_interrupt(struct fake *fake)
 {
     KIRQL old = nt_irql_set(DEVICE_LEVEL);
 
+    (void)pthread_mutex_lock(&fake->interrupt_lock);
     (void)fake->ddi.DxgkDdiInterruptRoutine(fake->adapter, 0);
+    (void)pthread_mutex_unlock(&fake->interrupt_lock);
     (void)nt_irql_set(DISPATCH_LEVEL);
     if (fake->dpc_wanted) {
         fake->dpc_wanted = FALSE;
@@ -554,7 +581,8 @@ void fake_page(struct fake *fake, DXGKARG_BUILDPAGINGBUFFER *args, ULONG room)
         assert_true(status == STATUS_SUCCESS || status == STATUS_GRAPHICS_INSUFFICIENT_DMA_BUFFER);
         used = (ULONG)((UCHAR *)args->pDmaBuffer - (fake->paging + FAKE_COMMANDS));
         assert_true(used > 0 && used <= room);
-        assert_int_equal(fake_submit(fake, FAKE_VA_MEMORY + FAKE_COMMANDS, used, ++fence), STATUS_SUCCESS);
+        assert_int_equal(fake_submit(fake, FAKE_VA_MEMORY + FAKE_COMMANDS, used, ++fence),
+                         STATUS_SUCCESS);
         assert_true(fake_wait(fake, fence));
     }
 }

@@ -49,7 +49,8 @@ static void a_write_shows_until_it_is_cleared(void **state)
     dirty(&fake, 63);
     dirty(&fake, 128);
     for (int i = 0; i < 3; i++) {
-        assert_int_equal(fake_query(&fake, basis, 0, 0, 0, i == 2, bits, sizeof bits), STATUS_SUCCESS);
+        assert_int_equal(fake_query(&fake, basis, 0, 0, 0, i == 2, bits, sizeof bits),
+                         STATUS_SUCCESS);
         assert_memory_equal(bits, ((UCHAR[8]){1 << 5}), sizeof bits);
     }
     assert_int_equal(fake_query(&fake, basis, 0, 0, 0, TRUE, bits, sizeof bits), STATUS_SUCCESS);
@@ -89,8 +90,11 @@ static void a_subrange_query_leaves_all_other_bits(void **state)
         dirty(&fake, 100 + i);
         dirty(&fake, 10 + i);
     }
-    /* 10 pages of the second range, from its 7th on: neighbours share words with them on both sides. */
-    assert_int_equal(fake_query(&fake, basis, 1, 7 * PAGE_BYTES, 10 * PAGE_BYTES, TRUE, part, sizeof part), STATUS_SUCCESS);
+    /* 10 pages of the second range, from its 7th on: neighbours share words with them on both
+     * sides. */
+    assert_int_equal(
+        fake_query(&fake, basis, 1, 7 * PAGE_BYTES, 10 * PAGE_BYTES, TRUE, part, sizeof part),
+        STATUS_SUCCESS);
     assert_memory_equal(part, ((UCHAR[2]){0xff, 0x03}), sizeof part);
     assert_int_equal(fake_query(&fake, basis, 0, 0, 0, FALSE, bits, sizeof bits), STATUS_SUCCESS);
     for (ULONG64 i = 0; i < 80; i++)
@@ -152,13 +156,18 @@ static void start_and_stop_out_of_order_are_refused(void **state)
     (void)state;
     fake_start(&fake, CARD);
     basis = fake_basis(&fake, &range, 1);
-    assert_int_equal(fake_query(&fake, basis, 0, 0, 0, TRUE, bits, sizeof bits), STATUS_INVALID_DEVICE_STATE);
-    assert_int_equal(fake.ddi.DxgkDdiStopDirtyTracking(fake.adapter, basis), STATUS_INVALID_DEVICE_STATE);
+    assert_int_equal(fake_query(&fake, basis, 0, 0, 0, TRUE, bits, sizeof bits),
+                     STATUS_INVALID_DEVICE_STATE);
+    assert_int_equal(fake.ddi.DxgkDdiStopDirtyTracking(fake.adapter, basis),
+                     STATUS_INVALID_DEVICE_STATE);
     assert_int_equal(fake.ddi.DxgkDdiStartDirtyTracking(fake.adapter, basis), STATUS_SUCCESS);
-    assert_int_equal(fake.ddi.DxgkDdiStartDirtyTracking(fake.adapter, basis), STATUS_INVALID_DEVICE_STATE);
-    assert_int_equal(fake.ddi.DxgkDdiStartDirtyTracking(fake.adapter, &stranger), STATUS_INVALID_HANDLE);
+    assert_int_equal(fake.ddi.DxgkDdiStartDirtyTracking(fake.adapter, basis),
+                     STATUS_INVALID_DEVICE_STATE);
+    assert_int_equal(fake.ddi.DxgkDdiStartDirtyTracking(fake.adapter, &stranger),
+                     STATUS_INVALID_HANDLE);
     assert_int_equal(fake.ddi.DxgkDdiDestroyMemoryBasis(fake.adapter, basis), STATUS_SUCCESS);
-    assert_int_equal(fake.ddi.DxgkDdiDestroyMemoryBasis(fake.adapter, basis), STATUS_INVALID_HANDLE);
+    assert_int_equal(fake.ddi.DxgkDdiDestroyMemoryBasis(fake.adapter, basis),
+                     STATUS_INVALID_HANDLE);
     fake_stop(&fake);
 }
 
@@ -168,15 +177,16 @@ static void bases_that_cannot_be_tracked_are_refused(void **state)
         DXGK_MEMORYRANGE ranges[2];
         ULONG count;
     } bad[] = {
-        {{{0, 0}}, 1},                                /* empty */
-        {{{1, PAGE_BYTES}}, 1},                       /* not aligned */
-        {{{0, PAGE_BYTES + 8}}, 1},                   /* not a multiple */
-        {{{64 * MIB, PAGE_BYTES}}, 1},                /* behind the segment */
-        {{{0, 65 * MIB}}, 1},                         /* longer than it */
-        {{{~0ull << 12, 2 * PAGE_BYTES}}, 1},         /* wraps */
+        {{{0, 0}}, 1},                                            /* empty */
+        {{{1, PAGE_BYTES}}, 1},                                   /* not aligned */
+        {{{0, PAGE_BYTES + 8}}, 1},                               /* not a multiple */
+        {{{64 * MIB, PAGE_BYTES}}, 1},                            /* behind the segment */
+        {{{0, 65 * MIB}}, 1},                                     /* longer than it */
+        {{{~0ull << 12, 2 * PAGE_BYTES}}, 1},                     /* wraps */
         {{{0, 4 * PAGE_BYTES}, {3 * PAGE_BYTES, PAGE_BYTES}}, 2}, /* overlap */
     };
-    DXGKARG_CREATEMEMORYBASIS other = {.SegmentId = 0, .RangeCount = 1, .Ranges = {{0, PAGE_BYTES}}};
+    DXGKARG_CREATEMEMORYBASIS other = {
+        .SegmentId = 0, .RangeCount = 1, .Ranges = {{0, PAGE_BYTES}}};
     struct fake fake;
 
     (void)state;
@@ -204,11 +214,16 @@ static void queries_beyond_what_is_tracked_change_nothing(void **state)
     basis = tracked(&fake, &range, 1);
     dirty(&fake, 15);
     assert_int_equal(fake_query(&fake, basis, 0, 0, 0, TRUE, bits, 1), STATUS_BUFFER_TOO_SMALL);
-    assert_int_equal(fake_query(&fake, basis, 1, 0, PAGE_BYTES, TRUE, bits, 2), STATUS_INVALID_PARAMETER);
-    assert_int_equal(fake_query(&fake, basis, 0, 0, 17 * PAGE_BYTES, TRUE, bits, 2), STATUS_INVALID_PARAMETER);
-    assert_int_equal(fake_query(&fake, basis, 0, 16 * PAGE_BYTES, PAGE_BYTES, TRUE, bits, 2), STATUS_INVALID_PARAMETER);
-    assert_int_equal(fake_query(&fake, basis, 0, 8, PAGE_BYTES, TRUE, bits, 2), STATUS_INVALID_PARAMETER);
-    assert_int_equal(fake_query(&fake, basis, 0, ~0ull << 12, PAGE_BYTES, TRUE, bits, 2), STATUS_INVALID_PARAMETER);
+    assert_int_equal(fake_query(&fake, basis, 1, 0, PAGE_BYTES, TRUE, bits, 2),
+                     STATUS_INVALID_PARAMETER);
+    assert_int_equal(fake_query(&fake, basis, 0, 0, 17 * PAGE_BYTES, TRUE, bits, 2),
+                     STATUS_INVALID_PARAMETER);
+    assert_int_equal(fake_query(&fake, basis, 0, 16 * PAGE_BYTES, PAGE_BYTES, TRUE, bits, 2),
+                     STATUS_INVALID_PARAMETER);
+    assert_int_equal(fake_query(&fake, basis, 0, 8, PAGE_BYTES, TRUE, bits, 2),
+                     STATUS_INVALID_PARAMETER);
+    assert_int_equal(fake_query(&fake, basis, 0, ~0ull << 12, PAGE_BYTES, TRUE, bits, 2),
+                     STATUS_INVALID_PARAMETER);
     assert_int_equal(fake_query(&fake, basis, 0, 0, 0, TRUE, bits, 2), STATUS_SUCCESS);
     assert_true(bit(bits, 15));
     fake_stop(&fake);
@@ -230,7 +245,8 @@ static void costly_tracking_stays_on_while_anyone_needs_it(void **state)
     dirty(&fake, 9);
     assert_int_equal(fake_query(&fake, b, 0, 0, 0, TRUE, bits, sizeof bits), STATUS_SUCCESS);
     assert_int_equal(bits[0], 1 << 1);
-    assert_int_equal(fake.ddi.DxgkDdiDestroyMemoryBasis(fake.adapter, b), STATUS_SUCCESS); /* stops it as well */
+    assert_int_equal(fake.ddi.DxgkDdiDestroyMemoryBasis(fake.adapter, b),
+                     STATUS_SUCCESS); /* stops it as well */
     assert_int_equal(fake_register(&fake, SG_PF_DIRTY_ENABLE), 0);
     fake_stop(&fake);
 }
@@ -269,12 +285,14 @@ static void random_basis(struct fake *fake, struct model *m, ULONG64 *seed)
     m->handle = tracked(fake, m->ranges, m->count);
 }
 
-static void check_piece(struct fake *fake, struct model *m, ULONG range, ULONG64 first, ULONG64 count, BOOLEAN clear)
+static void check_piece(struct fake *fake, struct model *m, ULONG range, ULONG64 first,
+                        ULONG64 count, BOOLEAN clear)
 {
     UCHAR bits[MODEL_PAGES / 8];
     ULONG64 page = m->ranges[range].SegmentOffset / PAGE_BYTES + first;
 
-    assert_int_equal(fake_query(fake, m->handle, range, first * PAGE_BYTES, count * PAGE_BYTES, clear, bits, (count + 7) / 8),
+    assert_int_equal(fake_query(fake, m->handle, range, first * PAGE_BYTES, count * PAGE_BYTES,
+                                clear, bits, (count + 7) / 8),
                      STATUS_SUCCESS);
     for (ULONG64 i = 0; i < count; i++) {
         assert_int_equal(bit(bits, i), m->set[page + i]);
@@ -289,10 +307,12 @@ static void check_whole(struct fake *fake, struct model *m, BOOLEAN clear)
     ULONG64 at = 0;
 
     bits[(m->pages + 7) / 8] = 0x5a;
-    assert_int_equal(fake_query(fake, m->handle, 0, 0, 0, clear, bits, (m->pages + 7) / 8), STATUS_SUCCESS);
+    assert_int_equal(fake_query(fake, m->handle, 0, 0, 0, clear, bits, (m->pages + 7) / 8),
+                     STATUS_SUCCESS);
     assert_int_equal(bits[(m->pages + 7) / 8], 0x5a);
     for (ULONG r = 0; r < m->count; r++) {
-        ULONG64 page = m->ranges[r].SegmentOffset / PAGE_BYTES, count = m->ranges[r].SizeInBytes / PAGE_BYTES;
+        ULONG64 page = m->ranges[r].SegmentOffset / PAGE_BYTES,
+                count = m->ranges[r].SizeInBytes / PAGE_BYTES;
 
         for (ULONG64 i = 0; i < count; i++, at++) {
             assert_int_equal(bit(bits, at), m->set[page + i]);
@@ -326,9 +346,11 @@ static void random_bases_agree_with_a_model(void **state)
             check_whole(&fake, m, choice == 4);
         } else {
             ULONG range = (ULONG)(fake_random(&seed) % m->count);
-            ULONG64 count = m->ranges[range].SizeInBytes / PAGE_BYTES, first = fake_random(&seed) % count;
+            ULONG64 count = m->ranges[range].SizeInBytes / PAGE_BYTES,
+                    first = fake_random(&seed) % count;
 
-            check_piece(&fake, m, range, first, 1 + fake_random(&seed) % (count - first), choice == 6);
+            check_piece(&fake, m, range, first, 1 + fake_random(&seed) % (count - first),
+                        choice == 6);
         }
     }
     fake_stop(&fake);

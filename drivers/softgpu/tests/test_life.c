@@ -81,7 +81,8 @@ static void one_image_serves_two_adapters_apart(void **state)
     fake_stop(&b);
 }
 
-static NTSTATUS ask(struct fake *fake, DXGK_QUERYADAPTERINFOTYPE type, const UINT *in, void *out, UINT bytes)
+static NTSTATUS ask(struct fake *fake, DXGK_QUERYADAPTERINFOTYPE type, const UINT *in, void *out,
+                    UINT bytes)
 {
     UINT input = in ? *in : 0;
     DXGKARG_QUERYADAPTERINFO args = {.Type = type, .pOutputData = out, .OutputDataSize = bytes};
@@ -112,21 +113,28 @@ static void caps_follow_the_card(void **state)
         struct fake fake;
 
         fake_start(&fake, cards[i].options);
-        assert_int_equal(ask(&fake, DXGKQAITYPE_GPUPCAPS, NULL, &gpup, sizeof gpup), STATUS_SUCCESS);
+        assert_int_equal(ask(&fake, DXGKQAITYPE_GPUPCAPS, NULL, &gpup, sizeof gpup),
+                         STATUS_SUCCESS);
         assert_int_equal(gpup.Caps.LiveMigration, 1);
         assert_int_equal(gpup.Caps.ScatterMapReserve, cards[i].scatter);
         assert_int_equal(gpup.Caps.HotDriverUpdate, 0);
-        assert_int_equal(ask(&fake, DXGKQAITYPE_DIRTYBITTRACKINGCAPS, NULL, &tracking, sizeof tracking), STATUS_SUCCESS);
+        assert_int_equal(
+            ask(&fake, DXGKQAITYPE_DIRTYBITTRACKINGCAPS, NULL, &tracking, sizeof tracking),
+            STATUS_SUCCESS);
         assert_int_equal(tracking.DirtyBitTrackingSupported, 1);
         assert_int_equal(tracking.DirtyBitTrackingPerformant, cards[i].performant);
-        assert_int_equal(ask(&fake, DXGKQAITYPE_DIRTYBITTRACKINGSEGMENTCAPS, &vram, &segment, sizeof segment), STATUS_SUCCESS);
+        assert_int_equal(
+            ask(&fake, DXGKQAITYPE_DIRTYBITTRACKINGSEGMENTCAPS, &vram, &segment, sizeof segment),
+            STATUS_SUCCESS);
         assert_int_equal(segment.PageSize, cards[i].dirty_page);
-        assert_int_equal(ask(&fake, DXGKQAITYPE_DIRTYBITTRACKINGSEGMENTCAPS, &none, &segment, sizeof segment),
-                         STATUS_NOT_IMPLEMENTED);
+        assert_int_equal(
+            ask(&fake, DXGKQAITYPE_DIRTYBITTRACKINGSEGMENTCAPS, &none, &segment, sizeof segment),
+            STATUS_NOT_IMPLEMENTED);
         assert_int_equal(ask(&fake, DXGKQAITYPE_SCATTER_RESERVE, &vram, &scatter, sizeof scatter),
                          cards[i].scatter ? STATUS_SUCCESS : STATUS_NOT_SUPPORTED);
         if (cards[i].scatter)
-            assert_int_equal(scatter.SetVGPUResourcesPageSize, 1u << fake_register(&fake, SG_PF_SCATTER_PAGE_SHIFT));
+            assert_int_equal(scatter.SetVGPUResourcesPageSize,
+                             1u << fake_register(&fake, SG_PF_SCATTER_PAGE_SHIFT));
         fake_stop(&fake);
     }
 }
@@ -144,7 +152,8 @@ static void paging_caps_describe_the_cards_tables(void **state)
     assert_int_equal(mmu.VirtualAddressBitCount, 39);
     assert_int_equal(mmu.PageTableLevelCount, 3);
     for (UINT i = 0; i < 3; i++) {
-        assert_int_equal(ask(&fake, DXGKQAITYPE_PAGETABLELEVELDESC, &i, &level, sizeof level), STATUS_SUCCESS);
+        assert_int_equal(ask(&fake, DXGKQAITYPE_PAGETABLELEVELDESC, &i, &level, sizeof level),
+                         STATUS_SUCCESS);
         assert_int_equal(level.PageTableIndexBitCount, 9);
         assert_int_equal(level.PageTableSizeInBytes, 4096);
         assert_int_equal(level.PagingProcessPageTableSegmentId, 0);
@@ -171,16 +180,21 @@ static void segments_are_counted_first_and_described_second(void **state)
     assert_int_equal(segment.Size, 64 * MIB);
     assert_int_equal(segment.Flags.CpuVisible, 0);
     out.SegmentDescriptorStride = sizeof segment - 1;
-    assert_int_equal(ask(&fake, DXGKQAITYPE_QUERYSEGMENT4, NULL, &out, sizeof out), STATUS_BUFFER_TOO_SMALL);
+    assert_int_equal(ask(&fake, DXGKQAITYPE_QUERYSEGMENT4, NULL, &out, sizeof out),
+                     STATUS_BUFFER_TOO_SMALL);
     fake_stop(&fake);
 }
 
 static void short_output_buffers_are_refused(void **state)
 {
-    static const DXGK_QUERYADAPTERINFOTYPE types[] = {DXGKQAITYPE_DRIVERCAPS,          DXGKQAITYPE_QUERYSEGMENT4,
-                                                      DXGKQAITYPE_GPUMMUCAPS,          DXGKQAITYPE_PAGETABLELEVELDESC,
-                                                      DXGKQAITYPE_PHYSICALADAPTERCAPS, DXGKQAITYPE_GPUPCAPS,
-                                                      DXGKQAITYPE_DIRTYBITTRACKINGCAPS, DXGKQAITYPE_SCATTER_RESERVE,
+    static const DXGK_QUERYADAPTERINFOTYPE types[] = {DXGKQAITYPE_DRIVERCAPS,
+                                                      DXGKQAITYPE_QUERYSEGMENT4,
+                                                      DXGKQAITYPE_GPUMMUCAPS,
+                                                      DXGKQAITYPE_PAGETABLELEVELDESC,
+                                                      DXGKQAITYPE_PHYSICALADAPTERCAPS,
+                                                      DXGKQAITYPE_GPUPCAPS,
+                                                      DXGKQAITYPE_DIRTYBITTRACKINGCAPS,
+                                                      DXGKQAITYPE_SCATTER_RESERVE,
                                                       DXGKQAITYPE_DIRTYBITTRACKINGSEGMENTCAPS};
     const UINT one = 1;
     struct fake fake;
@@ -200,7 +214,9 @@ static void short_output_buffers_are_refused(void **state)
 static void unknown_and_short_interfaces_are_refused(void **state)
 {
     DXGKDDI_GPU_PARTITION_INTERFACE table;
-    QUERY_INTERFACE query = {.InterfaceType = &GUID_DXGKDDI_FLEXIOV_DEVICE_INTERFACE, .Size = sizeof table, .Version = 1,
+    QUERY_INTERFACE query = {.InterfaceType = &GUID_DXGKDDI_FLEXIOV_DEVICE_INTERFACE,
+                             .Size = sizeof table,
+                             .Version = 1,
                              .Interface = (PINTERFACE)(void *)&table};
     struct fake fake;
 
@@ -209,7 +225,8 @@ static void unknown_and_short_interfaces_are_refused(void **state)
     assert_int_equal(fake.ddi.DxgkDdiQueryInterface(fake.adapter, &query), STATUS_NOT_SUPPORTED);
     query.InterfaceType = &GUID_DXGKDDI_GPU_PARTITION_INTERFACE;
     query.Size = sizeof table - 8;
-    assert_int_equal(fake.ddi.DxgkDdiQueryInterface(fake.adapter, &query), STATUS_INVALID_PARAMETER);
+    assert_int_equal(fake.ddi.DxgkDdiQueryInterface(fake.adapter, &query),
+                     STATUS_INVALID_PARAMETER);
     fake_stop(&fake);
 }
 
@@ -224,7 +241,8 @@ static void the_null_driver_starts_and_offers_nothing(void **state)
     fake_open(&fake, "null", "vram=64M,vfs=4");
     assert_int_equal(fake_start_device(&fake), STATUS_SUCCESS);
     assert_int_equal(ask(&fake, DXGKQAITYPE_DRIVERCAPS, NULL, &caps, sizeof caps), STATUS_SUCCESS);
-    assert_int_equal(ask(&fake, DXGKQAITYPE_GPUPCAPS, NULL, &gpup, sizeof gpup), STATUS_NOT_SUPPORTED);
+    assert_int_equal(ask(&fake, DXGKQAITYPE_GPUPCAPS, NULL, &gpup, sizeof gpup),
+                     STATUS_NOT_SUPPORTED);
     assert_int_equal(fake.ddi.DxgkDdiQueryInterface(fake.adapter, &query), STATUS_NOT_SUPPORTED);
     fake_stop(&fake);
     assert_int_equal(nt_pool_live().allocations, 0);

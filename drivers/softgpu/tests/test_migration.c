@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Live migration as the driver answers for it: schedule, order, blobs, mismatches (SRC-1 to SRC-8, TGT-1 to TGT-6). */
+/* Live migration as the driver answers for it: schedule, order, blobs, mismatches (SRC-1 to SRC-8,
+ * TGT-1 to TGT-6). */
 #include "fixture.h"
 
 #include <stdlib.h>
@@ -9,8 +10,19 @@
 #define RESERVE (4 * MIB)
 
 /* Where the fields of the immutable blob lie: what a peer can send. */
-enum { AT_MAGIC = 0, AT_VERSION = 4, AT_BYTES = 8, AT_DEVICE = 12, AT_HARDWARE = 16, AT_FIRMWARE = 20, AT_DRIVER = 24,
-       AT_SEGMENTS = 32, AT_DIRTY_PAGE = 36, AT_SCATTER_PAGE = 40, AT_RESERVE = 48 };
+enum {
+    AT_MAGIC = 0,
+    AT_VERSION = 4,
+    AT_BYTES = 8,
+    AT_DEVICE = 12,
+    AT_HARDWARE = 16,
+    AT_FIRMWARE = 20,
+    AT_DRIVER = 24,
+    AT_SEGMENTS = 32,
+    AT_DIRTY_PAGE = 36,
+    AT_SCATTER_PAGE = 40,
+    AT_RESERVE = 48
+};
 
 static void power_up(struct fake *fake, ULONG id, ULONG64 offset)
 {
@@ -83,11 +95,14 @@ static void the_schedule_changes_for_the_move_and_comes_back(void **state)
     fake_start(&fake, CARD);
     power_up(&fake, 0, 0);
     power_up(&fake, 1, 8 * MIB);
-    assert_int_equal(fake.ops->bar_write(fake.dev, VF_FUNCTION_PF, SG_PF_BAR_REGS, SG_VFC(0, SG_VFC_LEND), &odd, 4), 0);
+    assert_int_equal(fake.ops->bar_write(fake.dev, VF_FUNCTION_PF, SG_PF_BAR_REGS,
+                                         SG_VFC(0, SG_VFC_LEND), &odd, 4),
+                     0);
     assert_int_equal(prepare(&fake, 0, DXGK_GPUP_MIGRATIONTYPE_SOURCE), STATUS_SUCCESS);
     assert_int_equal(lend(&fake, 0), 512);
     assert_int_equal(lend(&fake, 1), 0); /* VF-6 */
-    assert_int_equal(fake_register(&fake, SG_VFC(0, SG_VFC_WEIGHT)), fake_register(&fake, SG_VFC(1, SG_VFC_WEIGHT)));
+    assert_int_equal(fake_register(&fake, SG_VFC(0, SG_VFC_WEIGHT)),
+                     fake_register(&fake, SG_VFC(1, SG_VFC_WEIGHT)));
     assert_int_equal(end(&fake, 0), STATUS_SUCCESS);
     assert_int_equal(lend(&fake, 0), odd);
     assert_int_equal(fake_pause(&fake, 1, TRUE), STATUS_SUCCESS);
@@ -105,13 +120,16 @@ static void prepare_and_end_bracket_each_move(void **state)
     (void)state;
     fake_start(&fake, CARD);
     assert_int_equal(fake_create_only(&fake, 0, RESERVE), STATUS_SUCCESS);
-    assert_int_equal(prepare(&fake, 0, DXGK_GPUP_MIGRATIONTYPE_SOURCE), STATUS_INVALID_DEVICE_STATE); /* no VRAM */
+    assert_int_equal(prepare(&fake, 0, DXGK_GPUP_MIGRATIONTYPE_SOURCE),
+                     STATUS_INVALID_DEVICE_STATE); /* no VRAM */
     assert_int_equal(fake_assign(&fake, 0, 0, RESERVE), STATUS_SUCCESS);
     assert_int_equal(end(&fake, 0), STATUS_INVALID_DEVICE_STATE);
-    assert_int_equal(prepare(&fake, 0, DXGK_GPUP_MIGRATIONTYPE_TARGET), STATUS_INVALID_DEVICE_STATE); /* not paused */
+    assert_int_equal(prepare(&fake, 0, DXGK_GPUP_MIGRATIONTYPE_TARGET),
+                     STATUS_INVALID_DEVICE_STATE); /* not paused */
     assert_int_equal(prepare(&fake, 0, (DXGK_GPUP_MIGRATIONTYPE)2), STATUS_INVALID_PARAMETER);
     assert_int_equal(prepare(&fake, 0, DXGK_GPUP_MIGRATIONTYPE_SOURCE), STATUS_SUCCESS);
-    assert_int_equal(prepare(&fake, 0, DXGK_GPUP_MIGRATIONTYPE_SOURCE), STATUS_INVALID_DEVICE_STATE);
+    assert_int_equal(prepare(&fake, 0, DXGK_GPUP_MIGRATIONTYPE_SOURCE),
+                     STATUS_INVALID_DEVICE_STATE);
     assert_int_equal(end(&fake, 0), STATUS_SUCCESS);
     assert_int_equal(end(&fake, 0), STATUS_INVALID_DEVICE_STATE);
     fake_stop(&fake);
@@ -131,7 +149,8 @@ static void a_costly_card_tracks_from_prepare_to_end(void **state)
     assert_int_equal(fake_register(&fake, SG_PF_DIRTY_ENABLE), 0);
     /* Destroyed in the middle, a move takes nothing along. */
     assert_int_equal(prepare(&fake, 0, DXGK_GPUP_MIGRATIONTYPE_SOURCE), STATUS_SUCCESS);
-    assert_int_equal(fake.gpup.DxgkDdiDestroyVirtualGpu(fake.gpup.Context, &destroy), STATUS_SUCCESS);
+    assert_int_equal(fake.gpup.DxgkDdiDestroyVirtualGpu(fake.gpup.Context, &destroy),
+                     STATUS_SUCCESS);
     assert_int_equal(fake_register(&fake, SG_PF_DIRTY_ENABLE), 0);
     assert_int_equal(lend(&fake, 0), 0);
     fake_stop(&fake);
@@ -180,7 +199,8 @@ static void saves_need_a_prepared_source_and_mutable_a_paused_one(void **state)
     power_up(&fake, 0, 0);
     assert_int_equal(save(&fake, FALSE, 0, &bytes, NULL), STATUS_INVALID_DEVICE_STATE);
     assert_int_equal(prepare(&fake, 0, DXGK_GPUP_MIGRATIONTYPE_SOURCE), STATUS_SUCCESS);
-    assert_int_equal(save(&fake, TRUE, 0, &bytes, NULL), STATUS_INVALID_DEVICE_STATE); /* SRC-6: it runs */
+    assert_int_equal(save(&fake, TRUE, 0, &bytes, NULL),
+                     STATUS_INVALID_DEVICE_STATE); /* SRC-6: it runs */
     assert_int_equal(fake_pause(&fake, 0, TRUE), STATUS_SUCCESS);
     assert_int_equal(save(&fake, TRUE, 0, &bytes, NULL), STATUS_SUCCESS);
     fake_stop(&fake);
@@ -199,13 +219,16 @@ static void restores_have_an_order_and_come_once(void **state)
     assert_int_equal(prepare(&fake, 0, DXGK_GPUP_MIGRATIONTYPE_SOURCE), STATUS_SUCCESS);
     fixed = saved(&fake, FALSE, 0, &fixed_bytes);
     vf_state = saved(&fake, TRUE, 0, &state_bytes);
-    assert_int_equal(restore(&fake, FALSE, 0, fixed, fixed_bytes), STATUS_INVALID_DEVICE_STATE); /* a source */
+    assert_int_equal(restore(&fake, FALSE, 0, fixed, fixed_bytes),
+                     STATUS_INVALID_DEVICE_STATE); /* a source */
     await_restore(&fake, 1, 8 * MIB);
-    assert_int_equal(restore(&fake, TRUE, 1, vf_state, state_bytes), STATUS_INVALID_DEVICE_STATE); /* immutable first */
+    assert_int_equal(restore(&fake, TRUE, 1, vf_state, state_bytes),
+                     STATUS_INVALID_DEVICE_STATE); /* immutable first */
     assert_int_equal(restore(&fake, FALSE, 1, fixed, fixed_bytes), STATUS_SUCCESS);
     assert_int_equal(restore(&fake, FALSE, 1, fixed, fixed_bytes), STATUS_INVALID_DEVICE_STATE);
     assert_int_equal(fake_pause(&fake, 1, FALSE), STATUS_SUCCESS);
-    assert_int_equal(restore(&fake, TRUE, 1, vf_state, state_bytes), STATUS_INVALID_DEVICE_STATE); /* TGT-4: paused only */
+    assert_int_equal(restore(&fake, TRUE, 1, vf_state, state_bytes),
+                     STATUS_INVALID_DEVICE_STATE); /* TGT-4: paused only */
     assert_int_equal(fake_pause(&fake, 1, TRUE), STATUS_SUCCESS);
     assert_int_equal(restore(&fake, TRUE, 1, vf_state, state_bytes), STATUS_SUCCESS);
     assert_int_equal(restore(&fake, TRUE, 1, vf_state, state_bytes), STATUS_INVALID_DEVICE_STATE);
@@ -255,7 +278,8 @@ static void each_mismatch_is_told_by_field_values_and_remedy(void **state)
         assert_memory_equal(fake.events[0], cases[i].text, strlen(cases[i].text));
         assert_true(strlen(fake.events[0]) > strlen(cases[i].text) + 10);
     }
-    assert_int_equal(restore(&fake, FALSE, 3, good, bytes), STATUS_SUCCESS); /* a refusal uses nothing up */
+    assert_int_equal(restore(&fake, FALSE, 3, good, bytes),
+                     STATUS_SUCCESS); /* a refusal uses nothing up */
     test_free(good);
     test_free(bad);
     fake_stop(&fake);
@@ -323,7 +347,8 @@ static void garbage_is_refused_whatever_its_size(void **state)
     for (int kind = 0; kind < 2; kind++) {
         const ULONG id = kind == 0 ? 1 : 2; /* VF 2 has its immutable data and awaits the mutable */
 
-        for (UINT64 cut = 0; cut < bytes[kind]; cut++) { /* exact buffers, so that a sanitizer sees the byte behind */
+        for (UINT64 cut = 0; cut < bytes[kind];
+             cut++) { /* exact buffers, so that a sanitizer sees the byte behind */
             BYTE *part = malloc(cut ? cut : 1);
 
             assert_non_null(part);
@@ -337,13 +362,16 @@ static void garbage_is_refused_whatever_its_size(void **state)
             assert_non_null(noise);
             for (UINT64 k = 0; k < bytes[kind]; k++)
                 noise[k] = (BYTE)fake_random(&seed);
-            assert_int_equal(restore(&fake, kind == 1, id, noise, bytes[kind]), STATUS_INVALID_PARAMETER);
+            assert_int_equal(restore(&fake, kind == 1, id, noise, bytes[kind]),
+                             STATUS_INVALID_PARAMETER);
             free(noise);
         }
         ULONG next = 2;
         memcpy(blob[kind] + AT_VERSION, &next, sizeof next);
-        assert_int_equal(restore(&fake, kind == 1, id, blob[kind], bytes[kind]), STATUS_REVISION_MISMATCH);
-        assert_int_equal(restore(&fake, kind == 1, id, NULL, bytes[kind]), STATUS_INVALID_PARAMETER);
+        assert_int_equal(restore(&fake, kind == 1, id, blob[kind], bytes[kind]),
+                         STATUS_REVISION_MISMATCH);
+        assert_int_equal(restore(&fake, kind == 1, id, NULL, bytes[kind]),
+                         STATUS_INVALID_PARAMETER);
     }
     assert_int_equal(fake.event_count, 0);
     test_free(blob[0]);
@@ -375,7 +403,8 @@ static void a_state_of_noise_never_leaves_the_card_unusable(void **state)
         assert_int_equal(prepare(&fake, 0, DXGK_GPUP_MIGRATIONTYPE_TARGET), STATUS_SUCCESS);
         assert_int_equal(restore(&fake, FALSE, 0, fixed, fixed_bytes), STATUS_SUCCESS);
         memcpy(bad, good, state_bytes);
-        for (ULONG k = 0; k < 1 + fake_random(&seed) % 20; k++) /* the headers, 24 bytes, stay good */
+        for (ULONG k = 0; k < 1 + fake_random(&seed) % 20;
+             k++) /* the headers, 24 bytes, stay good */
             bad[24 + fake_random(&seed) % (state_bytes - 24)] = (BYTE)fake_random(&seed);
         status = restore(&fake, TRUE, 0, bad, state_bytes);
         assert_true(status == STATUS_SUCCESS || status == STATUS_INVALID_PARAMETER);
@@ -392,7 +421,8 @@ static void a_state_of_noise_never_leaves_the_card_unusable(void **state)
 
 static void a_running_loop_goes_on_where_it_was_on_another_card(void **state)
 {
-    const struct sg_cmd loop[2] = {{.op = SG_OP_ADD, .a = {0x8000, 1}}, {.op = SG_OP_JUMP, .a = {0x10000}}};
+    const struct sg_cmd loop[2] = {{.op = SG_OP_ADD, .a = {0x8000, 1}},
+                                   {.op = SG_OP_JUMP, .a = {0x10000}}};
     UINT64 fixed_bytes, state_bytes;
     BYTE *fixed, *vf_state, *memory = test_malloc(RESERVE);
     ULONG64 reached;
@@ -418,7 +448,8 @@ static void a_running_loop_goes_on_where_it_was_on_another_card(void **state)
     fake_vram_write(&target, 20 * MIB, memory, RESERVE);
     assert_int_equal(restore(&target, TRUE, 2, vf_state, state_bytes), STATUS_SUCCESS);
     assert_int_equal(end(&target, 2), STATUS_SUCCESS);
-    assert_int_equal(fake_guest_word(&target, 2, 0x8000), reached); /* paused until told otherwise */
+    assert_int_equal(fake_guest_word(&target, 2, 0x8000),
+                     reached); /* paused until told otherwise */
     assert_int_equal(fake_pause(&target, 2, FALSE), STATUS_SUCCESS);
     while (fake_guest_word(&target, 2, 0x8000) < reached + 100)
         ;

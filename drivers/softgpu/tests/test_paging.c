@@ -108,7 +108,8 @@ static void a_buffer_without_room_is_left_alone(void **state)
     memset(fake.paging + FAKE_COMMANDS, 0xee, SG_CMD_BYTES);
     args.pDmaBuffer = fake.paging + FAKE_COMMANDS;
     args.DmaSize = SG_CMD_BYTES - 1;
-    assert_int_equal(fake.ddi.DxgkDdiBuildPagingBuffer(fake.adapter, &args), STATUS_GRAPHICS_INSUFFICIENT_DMA_BUFFER);
+    assert_int_equal(fake.ddi.DxgkDdiBuildPagingBuffer(fake.adapter, &args),
+                     STATUS_GRAPHICS_INSUFFICIENT_DMA_BUFFER);
     assert_ptr_equal(args.pDmaBuffer, fake.paging + FAKE_COMMANDS);
     assert_int_equal(args.MultipassOffset, 0);
     for (ULONG i = 0; i < SG_CMD_BYTES; i++)
@@ -116,7 +117,8 @@ static void a_buffer_without_room_is_left_alone(void **state)
     fake_stop(&fake);
 }
 
-static NTSTATUS one_entry(struct fake *fake, ULONG level, const DXGK_PTE *pte, ULONG index, ULONG count)
+static NTSTATUS one_entry(struct fake *fake, ULONG level, const DXGK_PTE *pte, ULONG index,
+                          ULONG count)
 {
     DXGKARG_BUILDPAGINGBUFFER args = {.Operation = DXGK_OPERATION_UPDATE_PAGE_TABLE};
 
@@ -145,7 +147,8 @@ static void entries_the_card_cannot_hold_are_refused(void **state)
     assert_int_equal(one_entry(&fake, 0, &pte, 0, 1), STATUS_SUCCESS);
     assert_int_equal(one_entry(&fake, 0, &pte, 511, 2), STATUS_INVALID_PARAMETER);
     assert_int_equal(one_entry(&fake, 3, &pte, 0, 1), STATUS_INVALID_PARAMETER);
-    assert_int_equal(one_entry(&fake, 1, &pte, 0, 1), STATUS_INVALID_PARAMETER); /* a table in VRAM */
+    assert_int_equal(one_entry(&fake, 1, &pte, 0, 1),
+                     STATUS_INVALID_PARAMETER); /* a table in VRAM */
     pte.Segment = 2;
     assert_int_equal(one_entry(&fake, 0, &pte, 0, 1), STATUS_INVALID_PARAMETER);
     pte.Segment = 1;
@@ -188,10 +191,13 @@ static void a_fault_takes_only_its_own_submission_along(void **state)
     fake_map_vram(&fake, FAKE_VA_VRAM, 0, PAGE_SIZE);
     commands = (struct sg_cmd *)(void *)(fake.paging + FAKE_COMMANDS);
     commands[0] = (struct sg_cmd){.op = SG_OP_FENCE, .a = {FAKE_VA_VRAM, 1}};
-    commands[1] = (struct sg_cmd){.op = SG_OP_FENCE, .a = {1ull << 38, 2}}; /* nothing is mapped there */
+    commands[1] =
+        (struct sg_cmd){.op = SG_OP_FENCE, .a = {1ull << 38, 2}}; /* nothing is mapped there */
     commands[2] = (struct sg_cmd){.op = SG_OP_FENCE, .a = {FAKE_VA_VRAM + 8, 3}};
     for (ULONG i = 0; i < 3; i++)
-        assert_int_equal(fake_submit(&fake, FAKE_COMMANDS + i * SG_CMD_BYTES, SG_CMD_BYTES, 100 + i), STATUS_SUCCESS);
+        assert_int_equal(
+            fake_submit(&fake, FAKE_COMMANDS + i * SG_CMD_BYTES, SG_CMD_BYTES, 100 + i),
+            STATUS_SUCCESS);
     assert_true(fake_wait(&fake, 102));
     assert_int_equal(fake.faulted, 101);
     ULONG64 words[2];
@@ -217,7 +223,8 @@ static void more_submissions_than_the_card_holds_run_in_order(void **state)
         *command = (struct sg_cmd){.op = SG_OP_FENCE, .a = {FAKE_VA_VRAM, i + 1}};
     }
     for (ULONG i = 0; i < COUNT; i++)
-        assert_int_equal(fake_submit(&fake, FAKE_COMMANDS + i * SG_CMD_BYTES, SG_CMD_BYTES, i + 1), STATUS_SUCCESS);
+        assert_int_equal(fake_submit(&fake, FAKE_COMMANDS + i * SG_CMD_BYTES, SG_CMD_BYTES, i + 1),
+                         STATUS_SUCCESS);
     assert_true(fake_wait(&fake, COUNT));
     fake_vram_read(&fake, 0, &word, sizeof word);
     assert_int_equal(word, COUNT);
@@ -226,16 +233,21 @@ static void more_submissions_than_the_card_holds_run_in_order(void **state)
 
 static void submissions_the_card_cannot_run_are_refused(void **state)
 {
-    DXGKARG_SUBMITCOMMANDVIRTUAL args = {.DmaBufferVirtualAddress = FAKE_COMMANDS, .DmaBufferSize = SG_CMD_BYTES,
-                                         .SubmissionFenceId = 1, .NodeOrdinal = 1};
+    DXGKARG_SUBMITCOMMANDVIRTUAL args = {.DmaBufferVirtualAddress = FAKE_COMMANDS,
+                                         .DmaBufferSize = SG_CMD_BYTES,
+                                         .SubmissionFenceId = 1,
+                                         .NodeOrdinal = 1};
     struct fake fake;
 
     (void)state;
     fake_start(&fake, "vram=64M,vfs=4");
-    assert_int_equal(fake.ddi.DxgkDdiSubmitCommandVirtual(fake.adapter, &args), STATUS_INVALID_PARAMETER);
+    assert_int_equal(fake.ddi.DxgkDdiSubmitCommandVirtual(fake.adapter, &args),
+                     STATUS_INVALID_PARAMETER);
     assert_int_equal(fake_submit(&fake, FAKE_COMMANDS, 0, 1), STATUS_INVALID_PARAMETER);
-    assert_int_equal(fake_submit(&fake, FAKE_COMMANDS, SG_CMD_BYTES + 8, 1), STATUS_INVALID_PARAMETER);
-    assert_int_equal(fake_submit(&fake, FAKE_COMMANDS + 8, SG_CMD_BYTES, 1), STATUS_INVALID_PARAMETER);
+    assert_int_equal(fake_submit(&fake, FAKE_COMMANDS, SG_CMD_BYTES + 8, 1),
+                     STATUS_INVALID_PARAMETER);
+    assert_int_equal(fake_submit(&fake, FAKE_COMMANDS + 8, SG_CMD_BYTES, 1),
+                     STATUS_INVALID_PARAMETER);
     fake_stop(&fake);
 }
 
@@ -254,10 +266,12 @@ static void an_engine_reset_drops_what_is_queued_and_says_how_far(void **state)
     commands[0] = (struct sg_cmd){.op = SG_OP_FENCE, .a = {1ull << 38, 2}};
     commands[1] = (struct sg_cmd){.op = SG_OP_FENCE, .a = {FAKE_VA_VRAM, 7}};
     assert_int_equal(fake_submit(&fake, FAKE_COMMANDS, SG_CMD_BYTES, 1), STATUS_SUCCESS);
-    assert_int_equal(fake_submit(&fake, FAKE_COMMANDS + SG_CMD_BYTES, SG_CMD_BYTES, 2), STATUS_SUCCESS);
+    assert_int_equal(fake_submit(&fake, FAKE_COMMANDS + SG_CMD_BYTES, SG_CMD_BYTES, 2),
+                     STATUS_SUCCESS);
     assert_int_equal(fake.ddi.DxgkDdiResetEngine(fake.adapter, &reset), STATUS_SUCCESS);
     assert_int_equal(reset.LastAbortedFenceId, 2);
-    assert_int_equal(fake_submit(&fake, FAKE_COMMANDS + SG_CMD_BYTES, SG_CMD_BYTES, 3), STATUS_SUCCESS);
+    assert_int_equal(fake_submit(&fake, FAKE_COMMANDS + SG_CMD_BYTES, SG_CMD_BYTES, 3),
+                     STATUS_SUCCESS);
     assert_true(fake_wait(&fake, 3));
     fake_stop(&fake);
 }

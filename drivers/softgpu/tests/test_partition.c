@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Partitions: counts, profiles, reserves, power and pause, config space, interrupts (VF-1 to VF-6, INT-1, INT-2). */
+/* Partitions: counts, profiles, reserves, power and pause, config space, interrupts (VF-1 to VF-6,
+ * INT-1, INT-2). */
 #include "fixture.h"
 
 #include <poll.h>
@@ -17,10 +18,12 @@ static void partition_info_tells_the_needed_count(void **state)
 
     (void)state;
     fake_start(&fake, "vram=64M,vfs=6");
-    assert_int_equal(fake.gpup.DxgkDdiGetGpuPartitionInfo(fake.gpup.Context, &args), STATUS_BUFFER_TOO_SMALL);
+    assert_int_equal(fake.gpup.DxgkDdiGetGpuPartitionInfo(fake.gpup.Context, &args),
+                     STATUS_BUFFER_TOO_SMALL);
     assert_int_equal(args.NumGpuPartitionOptions, 4);
     args.pGpuPartitionOptions = options;
-    assert_int_equal(fake.gpup.DxgkDdiGetGpuPartitionInfo(fake.gpup.Context, &args), STATUS_SUCCESS);
+    assert_int_equal(fake.gpup.DxgkDdiGetGpuPartitionInfo(fake.gpup.Context, &args),
+                     STATUS_SUCCESS);
     assert_memory_equal(options, ((USHORT[4]){1, 2, 4, 6}), 8);
     assert_int_equal(args.CurrentGpuPartitionCount, 6);
     fake_stop(&fake);
@@ -35,30 +38,37 @@ static void the_count_changes_only_while_no_vgpu_exists(void **state)
     (void)state;
     fake_start(&fake, CARD);
     assert_int_equal(fake_create_only(&fake, 3, 2 * MIB), STATUS_SUCCESS);
-    assert_int_equal(fake.gpup.DxgkDdiSetGpuPartitionCount(fake.gpup.Context, &args), STATUS_DEVICE_BUSY);
-    assert_int_equal(fake.gpup.DxgkDdiDestroyVirtualGpu(fake.gpup.Context, &destroy), STATUS_SUCCESS);
-    assert_int_equal(fake.gpup.DxgkDdiSetGpuPartitionCount(fake.gpup.Context, &args), STATUS_SUCCESS);
+    assert_int_equal(fake.gpup.DxgkDdiSetGpuPartitionCount(fake.gpup.Context, &args),
+                     STATUS_DEVICE_BUSY);
+    assert_int_equal(fake.gpup.DxgkDdiDestroyVirtualGpu(fake.gpup.Context, &destroy),
+                     STATUS_SUCCESS);
+    assert_int_equal(fake.gpup.DxgkDdiSetGpuPartitionCount(fake.gpup.Context, &args),
+                     STATUS_SUCCESS);
     assert_int_equal(fake_create_only(&fake, 3, 2 * MIB), STATUS_INVALID_PARAMETER);
     args.PartitionCount = 3;
-    assert_int_equal(fake.gpup.DxgkDdiSetGpuPartitionCount(fake.gpup.Context, &args), STATUS_INVALID_PARAMETER);
+    assert_int_equal(fake.gpup.DxgkDdiSetGpuPartitionCount(fake.gpup.Context, &args),
+                     STATUS_INVALID_PARAMETER);
     fake_stop(&fake);
 }
 
 static void the_profile_counts_what_is_promised(void **state)
 {
     DXGKARG_GETVIRTUALGPUPROFILE args = {.PartitionCount = 4};
-    const DXGK_VGPU_PROFILE_CAPABILITY *memory = &args.ProfileCapability[DXGK_VGPU_CAPABILITY_MEMORY];
+    const DXGK_VGPU_PROFILE_CAPABILITY *memory =
+        &args.ProfileCapability[DXGK_VGPU_CAPABILITY_MEMORY];
     struct fake fake;
 
     (void)state;
     fake_start(&fake, CARD);
     fake_create(&fake, 0, 0, 10 * MIB);
-    assert_int_equal(fake.gpup.DxgkDdiGetVirtualGpuProfile(fake.gpup.Context, &args), STATUS_SUCCESS);
+    assert_int_equal(fake.gpup.DxgkDdiGetVirtualGpuProfile(fake.gpup.Context, &args),
+                     STATUS_SUCCESS);
     assert_int_equal(memory->TotalValue, 64 * MIB);
     assert_int_equal(memory->AvailableValue, 54 * MIB);
     assert_int_equal(memory->OptimalPartitionValue, 16 * MIB);
     args.PartitionCount = 0;
-    assert_int_equal(fake.gpup.DxgkDdiGetVirtualGpuProfile(fake.gpup.Context, &args), STATUS_INVALID_PARAMETER);
+    assert_int_equal(fake.gpup.DxgkDdiGetVirtualGpuProfile(fake.gpup.Context, &args),
+                     STATUS_INVALID_PARAMETER);
     fake_stop(&fake);
 }
 
@@ -77,7 +87,8 @@ static void create_names_segment_size_and_alignment(void **state)
     assert_int_equal(args.SegmentInfo[0].DriverSegmentId, 1);
     assert_int_equal(args.SegmentInfo[0].Size, 4 * MIB);
     assert_int_equal(args.SegmentInfo[0].Alignment, 2 * MIB);
-    assert_int_equal(fake.gpup.DxgkDdiCreateVirtualGpu(fake.gpup.Context, &args), STATUS_OBJECT_NAME_COLLISION);
+    assert_int_equal(fake.gpup.DxgkDdiCreateVirtualGpu(fake.gpup.Context, &args),
+                     STATUS_OBJECT_NAME_COLLISION);
     fake.sriov.DxgkDdiQueryVirtualFunctionLuid(fake.sriov.Context, &query);
     assert_int_equal(luid.LowPart, 5);
     assert_int_equal(luid.HighPart, 6);
@@ -106,24 +117,32 @@ static void reserves_are_checked_against_card_promise_and_neighbours(void **stat
     fake_start(&fake, CARD);
     fake_create(&fake, 0, 8 * MIB, 4 * MIB);
     assert_int_equal(fake_create_only(&fake, 1, 4 * MIB), STATUS_SUCCESS);
-    assert_int_equal(fake_power(&fake, 1, PowerDeviceD0), STATUS_INVALID_DEVICE_STATE); /* no VRAM yet */
+    assert_int_equal(fake_power(&fake, 1, PowerDeviceD0),
+                     STATUS_INVALID_DEVICE_STATE); /* no VRAM yet */
     assert_int_equal(fake_assign(&fake, 1, 6 * MIB, 4 * MIB), STATUS_CONFLICTING_ADDRESSES);
     assert_int_equal(fake_assign(&fake, 1, 11 * MIB, 4 * MIB), STATUS_CONFLICTING_ADDRESSES);
     assert_int_equal(fake_assign(&fake, 1, 62 * MIB, 4 * MIB), STATUS_INVALID_PARAMETER);
     assert_int_equal(fake_assign(&fake, 1, 0 - 2 * MIB, 4 * MIB), STATUS_INVALID_PARAMETER);
     assert_int_equal(fake_assign(&fake, 1, 4 * MIB, 2 * MIB), STATUS_INVALID_PARAMETER);
     assert_int_equal(fake_assign(&fake, 1, 4 * MIB, 4 * MIB), STATUS_SUCCESS);
-    assert_int_equal(fake_assign(&fake, 1, 16 * MIB, 4 * MIB), STATUS_INVALID_DEVICE_STATE); /* once */
-    assert_int_equal(fake_assign(&fake, 2, 16 * MIB, 4 * MIB), STATUS_INVALID_PARAMETER);    /* no such vGPU */
+    assert_int_equal(fake_assign(&fake, 1, 16 * MIB, 4 * MIB),
+                     STATUS_INVALID_DEVICE_STATE); /* once */
+    assert_int_equal(fake_assign(&fake, 2, 16 * MIB, 4 * MIB),
+                     STATUS_INVALID_PARAMETER); /* no such vGPU */
     fake_stop(&fake);
 }
 
 static void a_scattered_reserve_is_its_ranges_in_order(void **state)
 {
-    static const DXGK_MEMORYRANGE ranges[3] = {{40 * MIB, MIB}, {2 * MIB, 2 * MIB}, {20 * MIB, MIB}};
+    static const DXGK_MEMORYRANGE ranges[3] = {
+        {40 * MIB, MIB}, {2 * MIB, 2 * MIB}, {20 * MIB, MIB}};
     static const struct {
         ULONG64 guest, vram;
-    } places[] = {{0, 40 * MIB}, {MIB, 2 * MIB}, {2 * MIB + 8, 3 * MIB + 8}, {3 * MIB, 20 * MIB}, {4 * MIB - 8, 21 * MIB - 8}};
+    } places[] = {{0, 40 * MIB},
+                  {MIB, 2 * MIB},
+                  {2 * MIB + 8, 3 * MIB + 8},
+                  {3 * MIB, 20 * MIB},
+                  {4 * MIB - 8, 21 * MIB - 8}};
     DXGKARG_SETVIRTUALGPURESOURCES2 args = {.vfIndex = 1, .SegmentCount = 1};
     struct fake fake;
 
@@ -131,12 +150,15 @@ static void a_scattered_reserve_is_its_ranges_in_order(void **state)
     fake_start(&fake, CARD ",scatter=on");
     assert_int_equal(fake_create_only(&fake, 1, 4 * MIB), STATUS_SUCCESS);
     args.SegmentDescriptors[0].MemoryBasis = &args;
-    assert_int_equal(fake.ddi.DxgkDdiSetVirtualGpuResources2(fake.adapter, &args), STATUS_INVALID_HANDLE);
+    assert_int_equal(fake.ddi.DxgkDdiSetVirtualGpuResources2(fake.adapter, &args),
+                     STATUS_INVALID_HANDLE);
     args.SegmentDescriptors[0].MemoryBasis = fake_basis(&fake, ranges, 3);
     assert_non_null(args.SegmentDescriptors[0].MemoryBasis);
     assert_int_equal(fake.ddi.DxgkDdiSetVirtualGpuResources2(fake.adapter, &args), STATUS_SUCCESS);
     /* The reserve outlives the handle that described it. */
-    assert_int_equal(fake.ddi.DxgkDdiDestroyMemoryBasis(fake.adapter, args.SegmentDescriptors[0].MemoryBasis), STATUS_SUCCESS);
+    assert_int_equal(
+        fake.ddi.DxgkDdiDestroyMemoryBasis(fake.adapter, args.SegmentDescriptors[0].MemoryBasis),
+        STATUS_SUCCESS);
     assert_int_equal(fake_power(&fake, 1, PowerDeviceD0), STATUS_SUCCESS);
     for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
         const ULONG64 word = 0x1234 + i;
@@ -157,14 +179,16 @@ static void a_flat_card_refuses_scattered_reserves(void **state)
     fake_start(&fake, CARD);
     assert_int_equal(fake_create_only(&fake, 0, MIB), STATUS_SUCCESS);
     args.SegmentDescriptors[0].MemoryBasis = fake_basis(&fake, &range, 1);
-    assert_int_equal(fake.ddi.DxgkDdiSetVirtualGpuResources2(fake.adapter, &args), STATUS_NOT_SUPPORTED);
+    assert_int_equal(fake.ddi.DxgkDdiSetVirtualGpuResources2(fake.adapter, &args),
+                     STATUS_NOT_SUPPORTED);
     fake_stop(&fake);
 }
 
 /* A loop that counts for ever at 0x8000 of the guest's space. */
 static void start_counter(struct fake *fake, ULONG id)
 {
-    const struct sg_cmd loop[2] = {{.op = SG_OP_ADD, .a = {0x8000, 1}}, {.op = SG_OP_JUMP, .a = {0x10000}}};
+    const struct sg_cmd loop[2] = {{.op = SG_OP_ADD, .a = {0x8000, 1}},
+                                   {.op = SG_OP_JUMP, .a = {0x10000}}};
 
     fake_guest_setup(fake, id);
     fake_guest_start(fake, id, 0x10000, loop, 2);
@@ -242,10 +266,14 @@ static void vf_indices_that_do_not_exist_are_refused(void **state)
 
         assert_int_equal(fake_pause(&fake, indices[i], TRUE), STATUS_INVALID_PARAMETER);
         assert_int_equal(fake_power(&fake, indices[i], PowerDeviceD0), STATUS_INVALID_PARAMETER);
-        assert_int_equal(fake.gpup.DxgkDdiDestroyVirtualGpu(fake.gpup.Context, &destroy), STATUS_INVALID_PARAMETER);
-        assert_int_equal(fake.sriov.DxgkDdiResetVirtualFunction(fake.sriov.Context, &reset), STATUS_INVALID_PARAMETER);
-        assert_int_equal(fake.ddi.DxgkDdiWriteVirtualizedInterrupt(fake.adapter, &msix), STATUS_INVALID_PARAMETER);
-        assert_int_equal(fake.ddi.DxgkDdiEndLiveMigration(fake.adapter, indices[i]), STATUS_INVALID_PARAMETER);
+        assert_int_equal(fake.gpup.DxgkDdiDestroyVirtualGpu(fake.gpup.Context, &destroy),
+                         STATUS_INVALID_PARAMETER);
+        assert_int_equal(fake.sriov.DxgkDdiResetVirtualFunction(fake.sriov.Context, &reset),
+                         STATUS_INVALID_PARAMETER);
+        assert_int_equal(fake.ddi.DxgkDdiWriteVirtualizedInterrupt(fake.adapter, &msix),
+                         STATUS_INVALID_PARAMETER);
+        assert_int_equal(fake.ddi.DxgkDdiEndLiveMigration(fake.adapter, indices[i]),
+                         STATUS_INVALID_PARAMETER);
     }
     fake_stop(&fake);
 }
@@ -333,11 +361,13 @@ static void the_interrupt_table_is_the_mitigated_page(void **state)
     fake_start(&fake, CARD);
     fake.mitigable.DxgkDdiQueryMitigatedRangeCount(fake.mitigable.Context, &count);
     assert_memory_equal(count.RangeCount, ((ULONG[6]){1}), sizeof count.RangeCount);
-    assert_int_equal(fake.mitigable.DxgkDdiQueryMitigatedRanges(fake.mitigable.Context, &ranges), STATUS_SUCCESS);
+    assert_int_equal(fake.mitigable.DxgkDdiQueryMitigatedRanges(fake.mitigable.Context, &ranges),
+                     STATUS_SUCCESS);
     assert_int_equal(range.BasePageNumber << PAGE_SHIFT, SG_VF_MSIX_TABLE);
     assert_int_equal(range.PageCount, 1);
     ranges.BarIndex = 2;
-    assert_int_equal(fake.mitigable.DxgkDdiQueryMitigatedRanges(fake.mitigable.Context, &ranges), STATUS_INVALID_PARAMETER);
+    assert_int_equal(fake.mitigable.DxgkDdiQueryMitigatedRanges(fake.mitigable.Context, &ranges),
+                     STATUS_INVALID_PARAMETER);
     fake_stop(&fake);
 }
 
@@ -355,12 +385,14 @@ static void a_written_interrupt_reaches_its_address(void **state)
     fake_create(&fake, 0, 0, 4 * MIB);
     assert_int_equal(fake_power(&fake, 0, PowerDeviceD0), STATUS_SUCCESS);
     assert_int_equal(fake.ops->msi_route(fake.dev, 0xfee00000, 77, fd), 0);
-    assert_int_equal(fake.ddi.DxgkDdiWriteVirtualizedInterrupt(fake.adapter, &msix), STATUS_SUCCESS);
+    assert_int_equal(fake.ddi.DxgkDdiWriteVirtualizedInterrupt(fake.adapter, &msix),
+                     STATUS_SUCCESS);
     fake_guest_setup(&fake, 0);
     fake_guest_start(&fake, 0, 0x10000, commands, 2);
     assert_int_equal(poll(&ready, 1, 10000), 1);
     msix.InterruptTableIndex = SG_MSIX_VECTORS;
-    assert_int_equal(fake.ddi.DxgkDdiWriteVirtualizedInterrupt(fake.adapter, &msix), STATUS_INVALID_PARAMETER);
+    assert_int_equal(fake.ddi.DxgkDdiWriteVirtualizedInterrupt(fake.adapter, &msix),
+                     STATUS_INVALID_PARAMETER);
     assert_int_equal(fake.ops->msi_route(fake.dev, 0xfee00000, 77, -1), 0);
     (void)close(fd);
     fake_stop(&fake);
@@ -378,10 +410,12 @@ static void a_destroyed_vgpu_leaves_a_clean_vf(void **state)
     assert_int_equal(fake_power(&fake, 0, PowerDeviceD0), STATUS_SUCCESS);
     start_counter(&fake, 0);
     wait_for_progress(&fake);
-    assert_int_equal(fake.gpup.DxgkDdiDestroyVirtualGpu(fake.gpup.Context, &destroy), STATUS_SUCCESS);
+    assert_int_equal(fake.gpup.DxgkDdiDestroyVirtualGpu(fake.gpup.Context, &destroy),
+                     STATUS_SUCCESS);
     assert_int_equal(fake_register(&fake, SG_VFC(0, SG_VFC_CTRL)), 0);
     assert_false(fake_register(&fake, SG_VFC(0, SG_VFC_STATUS)) & SG_VFC_STATUS_BUSY);
-    assert_true(fake.ops->bar_read(fake.dev, VF_FUNCTION_VF(0), SG_VF_BAR_VRAM, 0, &word, 8) < 0); /* no map any more */
+    assert_true(fake.ops->bar_read(fake.dev, VF_FUNCTION_VF(0), SG_VF_BAR_VRAM, 0, &word, 8) <
+                0); /* no map any more */
     fake_create(&fake, 0, 8 * MIB, 4 * MIB);
     fake_stop(&fake);
 }

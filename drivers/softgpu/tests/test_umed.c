@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The UMED as its host sees it: COM's rules through vtables alone, and the immutable data (SRC-3, TGT-2). */
+/* The UMED as its host sees it: COM's rules through vtables alone, and the immutable data (SRC-3,
+ * TGT-2). */
 #include "wdm.h"
 
 #include "igpupvdev.h"
@@ -58,7 +59,8 @@ static IGPUPMitigationDevice *device(void)
     IClassFactory *maker = factory();
     void *object = NULL;
 
-    assert_int_equal(maker->lpVtbl->CreateInstance(maker, NULL, &IID_IGPUPMitigationDevice, &object), S_OK);
+    assert_int_equal(
+        maker->lpVtbl->CreateInstance(maker, NULL, &IID_IGPUPMitigationDevice, &object), S_OK);
     (void)maker->lpVtbl->Release(maker);
     return object;
 }
@@ -78,14 +80,18 @@ static void unknown_classes_and_interfaces_are_refused(void **state)
     void *object = &object;
 
     (void)state;
-    assert_int_equal(get_class_object(&strange, &IID_IClassFactory, &object), CLASS_E_CLASSNOTAVAILABLE);
+    assert_int_equal(get_class_object(&strange, &IID_IClassFactory, &object),
+                     CLASS_E_CLASSNOTAVAILABLE);
     assert_null(object);
     assert_int_equal(get_class_object(&none, &IID_IGPUPMigration, &object), E_NOINTERFACE);
     assert_int_equal(get_class_object(&none, &IID_IClassFactory, NULL), E_POINTER);
     object = &object;
-    assert_int_equal(maker->lpVtbl->CreateInstance(maker, NULL, &IID_IGPUPVDev, &object), E_NOINTERFACE);
+    assert_int_equal(maker->lpVtbl->CreateInstance(maker, NULL, &IID_IGPUPVDev, &object),
+                     E_NOINTERFACE);
     assert_null(object);
-    assert_int_equal(maker->lpVtbl->CreateInstance(maker, (IUnknown *)maker, &IID_IUnknown, &object), CLASS_E_NOAGGREGATION);
+    assert_int_equal(
+        maker->lpVtbl->CreateInstance(maker, (IUnknown *)maker, &IID_IUnknown, &object),
+        CLASS_E_NOAGGREGATION);
     (void)maker->lpVtbl->Release(maker);
     assert_int_equal(can_unload(), S_OK);
 }
@@ -100,7 +106,8 @@ static void identity_is_one_whichever_interface_is_asked(void **state)
     assert_int_equal(dev->lpVtbl->QueryInterface(dev, &IID_IUnknown, &a), S_OK);
     assert_int_equal(migration->lpVtbl->QueryInterface(migration, &IID_IUnknown, &b), S_OK);
     assert_ptr_equal(a, b);
-    assert_int_equal(migration->lpVtbl->QueryInterface(migration, &IID_IGPUPMitigationDevice, &back), S_OK);
+    assert_int_equal(
+        migration->lpVtbl->QueryInterface(migration, &IID_IGPUPMitigationDevice, &back), S_OK);
     assert_ptr_equal(back, dev);
     assert_int_equal(dev->lpVtbl->AddRef(dev), 6);
     for (ULONG left = 5; left > 0; left--)
@@ -139,11 +146,15 @@ static void immutable_data_is_saved_in_two_calls_and_accepted_back(void **state)
     needed = length;
     data = test_malloc(needed);
     length = needed - 1;
-    assert_int_equal(migration->lpVtbl->SaveImmutableGpup(migration, &luid, &length, data), E_INVALIDARG);
+    assert_int_equal(migration->lpVtbl->SaveImmutableGpup(migration, &luid, &length, data),
+                     E_INVALIDARG);
     length = needed;
-    assert_int_equal(migration->lpVtbl->SaveImmutableGpup(migration, &other, &length, data), E_INVALIDARG);
-    assert_int_equal(migration->lpVtbl->SaveImmutableGpup(migration, NULL, &length, data), E_INVALIDARG);
-    assert_int_equal(migration->lpVtbl->SaveImmutableGpup(migration, &luid, NULL, data), E_INVALIDARG);
+    assert_int_equal(migration->lpVtbl->SaveImmutableGpup(migration, &other, &length, data),
+                     E_INVALIDARG);
+    assert_int_equal(migration->lpVtbl->SaveImmutableGpup(migration, NULL, &length, data),
+                     E_INVALIDARG);
+    assert_int_equal(migration->lpVtbl->SaveImmutableGpup(migration, &luid, NULL, data),
+                     E_INVALIDARG);
     assert_int_equal(migration->lpVtbl->SaveImmutableGpup(migration, &luid, &length, data), S_OK);
     assert_int_equal(length, needed);
     assert_int_equal(migration->lpVtbl->RestoreImmutableGpup(migration, &luid, needed, data), S_OK);
@@ -169,14 +180,18 @@ static void every_changed_byte_and_every_length_is_refused(void **state)
 
         assert_non_null(part);
         memcpy(part, data, i);
-        assert_int_equal(migration->lpVtbl->RestoreImmutableGpup(migration, &luid, i, part), E_INVALIDARG);
+        assert_int_equal(migration->lpVtbl->RestoreImmutableGpup(migration, &luid, i, part),
+                         E_INVALIDARG);
         free(part);
         data[i] ^= 0x10;
-        assert_int_equal(migration->lpVtbl->RestoreImmutableGpup(migration, &luid, length, data), E_INVALIDARG);
+        assert_int_equal(migration->lpVtbl->RestoreImmutableGpup(migration, &luid, length, data),
+                         E_INVALIDARG);
         data[i] ^= 0x10;
     }
-    assert_int_equal(migration->lpVtbl->RestoreImmutableGpup(migration, &luid, ~0ull, data), E_INVALIDARG);
-    assert_int_equal(migration->lpVtbl->RestoreImmutableGpup(migration, &luid, length, NULL), E_INVALIDARG);
+    assert_int_equal(migration->lpVtbl->RestoreImmutableGpup(migration, &luid, ~0ull, data),
+                     E_INVALIDARG);
+    assert_int_equal(migration->lpVtbl->RestoreImmutableGpup(migration, &luid, length, NULL),
+                     E_INVALIDARG);
     test_free(data);
     (void)migration->lpVtbl->Release(migration);
     (void)dev->lpVtbl->Release(dev);
@@ -189,10 +204,13 @@ static void intercepted_accesses_have_nothing_to_reach(void **state)
     BYTE value[4] = {1, 2, 3, 4};
 
     (void)state;
-    assert_int_equal(dev->lpVtbl->ReadInterceptedGPUP(dev, &luid, BAR0, 0x1000, 4, value), E_INVALIDARG);
-    assert_int_equal(dev->lpVtbl->WriteInterceptedGPUP(dev, &luid, BAR0, 0x1000, 4, value), E_INVALIDARG);
+    assert_int_equal(dev->lpVtbl->ReadInterceptedGPUP(dev, &luid, BAR0, 0x1000, 4, value),
+                     E_INVALIDARG);
+    assert_int_equal(dev->lpVtbl->WriteInterceptedGPUP(dev, &luid, BAR0, 0x1000, 4, value),
+                     E_INVALIDARG);
     assert_int_equal(dev->lpVtbl->PowerTransitionComplete(dev, &luid, GpupPowerDeviceD0), S_OK);
-    assert_int_equal(dev->lpVtbl->PowerTransitionComplete(dev, &luid, GpupPowerDeviceMaximum), E_INVALIDARG);
+    assert_int_equal(dev->lpVtbl->PowerTransitionComplete(dev, &luid, GpupPowerDeviceMaximum),
+                     E_INVALIDARG);
     assert_int_equal(dev->lpVtbl->Release(dev), 0);
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The virtual device's object: one reference count behind two interfaces, IGPUPMitigationDevice and IGPUPMigration.
+ * The virtual device's object: one reference count behind two interfaces, IGPUPMitigationDevice and
+ * IGPUPMigration.
  */
 #include "umed.h"
 
@@ -44,8 +45,8 @@ static ULONG device_release(struct umed_device *device)
 /* Once initialised, a call that names another device is a mix-up of the caller's. */
 static BOOL device_is(const struct umed_device *device, const LUID *luid)
 {
-    return luid && (!device->initialized ||
-                    (device->luid.LowPart == luid->LowPart && device->luid.HighPart == luid->HighPart));
+    return luid && (!device->initialized || (device->luid.LowPart == luid->LowPart &&
+                                             device->luid.HighPart == luid->HighPart));
 }
 
 /* ---- IGPUPMitigationDevice ---- */
@@ -55,7 +56,8 @@ static struct umed_device *of_mitigation(IGPUPMitigationDevice *This)
     return CONTAINING_RECORD(This, struct umed_device, mitigation);
 }
 
-static HRESULT STDMETHODCALLTYPE mitigation_query_interface(IGPUPMitigationDevice *This, REFIID riid, void **ppvObject)
+static HRESULT STDMETHODCALLTYPE mitigation_query_interface(IGPUPMitigationDevice *This,
+                                                            REFIID riid, void **ppvObject)
 {
     return device_query(of_mitigation(This), riid, ppvObject);
 }
@@ -70,14 +72,16 @@ static ULONG STDMETHODCALLTYPE mitigation_release(IGPUPMitigationDevice *This)
     return device_release(of_mitigation(This));
 }
 
-static HRESULT STDMETHODCALLTYPE mitigation_initialize(IGPUPMitigationDevice *This, PLUID deviceLUID, HANDLE deviceHandle,
+static HRESULT STDMETHODCALLTYPE mitigation_initialize(IGPUPMitigationDevice *This,
+                                                       PLUID deviceLUID, HANDLE deviceHandle,
                                                        HANDLE vmBusHandle, IUnknown *gpupServices)
 {
     struct umed_device *device = of_mitigation(This);
 
     UNREFERENCED_PARAMETER(deviceHandle);
     UNREFERENCED_PARAMETER(vmBusHandle);
-    UNREFERENCED_PARAMETER(gpupServices); /* nothing is emulated, so no guest memory and no MSI are needed */
+    UNREFERENCED_PARAMETER(
+        gpupServices); /* nothing is emulated, so no guest memory and no MSI are needed */
     if (!deviceLUID)
         return E_INVALIDARG;
     if (device->initialized)
@@ -96,9 +100,11 @@ static HRESULT STDMETHODCALLTYPE mitigation_power(IGPUPMitigationDevice *This, P
     return S_OK;
 }
 
-/* The only mitigated page is the MSI-X table's, which never comes here (INT-1): any access is a mistake. */
-static HRESULT STDMETHODCALLTYPE mitigation_read(IGPUPMitigationDevice *This, PLUID deviceLUID, VGPU_BAR_SELECTOR BarIndex,
-                                                 ULONG64 Offset, ULONG64 Length, BYTE *ValueRead)
+/* The only mitigated page is the MSI-X table's, which never comes here (INT-1): any access is a
+ * mistake. */
+static HRESULT STDMETHODCALLTYPE mitigation_read(IGPUPMitigationDevice *This, PLUID deviceLUID,
+                                                 VGPU_BAR_SELECTOR BarIndex, ULONG64 Offset,
+                                                 ULONG64 Length, BYTE *ValueRead)
 {
     UNREFERENCED_PARAMETER(This);
     UNREFERENCED_PARAMETER(deviceLUID);
@@ -109,8 +115,9 @@ static HRESULT STDMETHODCALLTYPE mitigation_read(IGPUPMitigationDevice *This, PL
     return E_INVALIDARG;
 }
 
-static HRESULT STDMETHODCALLTYPE mitigation_write(IGPUPMitigationDevice *This, PLUID deviceLUID, VGPU_BAR_SELECTOR BarIndex,
-                                                  ULONG64 Offset, ULONG64 Length, const BYTE WriteValue[])
+static HRESULT STDMETHODCALLTYPE mitigation_write(IGPUPMitigationDevice *This, PLUID deviceLUID,
+                                                  VGPU_BAR_SELECTOR BarIndex, ULONG64 Offset,
+                                                  ULONG64 Length, const BYTE WriteValue[])
 {
     UNREFERENCED_PARAMETER(This);
     UNREFERENCED_PARAMETER(deviceLUID);
@@ -138,7 +145,8 @@ static struct umed_device *of_migration(IGPUPMigration *This)
     return CONTAINING_RECORD(This, struct umed_device, migration);
 }
 
-static HRESULT STDMETHODCALLTYPE migration_query_interface(IGPUPMigration *This, REFIID riid, void **ppvObject)
+static HRESULT STDMETHODCALLTYPE migration_query_interface(IGPUPMigration *This, REFIID riid,
+                                                           void **ppvObject)
 {
     return device_query(of_migration(This), riid, ppvObject);
 }
@@ -154,7 +162,8 @@ static ULONG STDMETHODCALLTYPE migration_release(IGPUPMigration *This)
 }
 
 /* SRC-3: the size first, the bytes second. */
-static HRESULT STDMETHODCALLTYPE migration_save(IGPUPMigration *This, PLUID DeviceLuid, UINT64 *Length, BYTE *SaveBuffer)
+static HRESULT STDMETHODCALLTYPE migration_save(IGPUPMigration *This, PLUID DeviceLuid,
+                                                UINT64 *Length, BYTE *SaveBuffer)
 {
     UINT64 bytes = umed_immutable_bytes();
 
@@ -175,8 +184,8 @@ static HRESULT STDMETHODCALLTYPE migration_save(IGPUPMigration *This, PLUID Devi
     return S_OK;
 }
 
-static HRESULT STDMETHODCALLTYPE migration_restore(IGPUPMigration *This, PLUID DeviceLuid, UINT64 Length,
-                                                   BYTE *RestoreBuffer)
+static HRESULT STDMETHODCALLTYPE migration_restore(IGPUPMigration *This, PLUID DeviceLuid,
+                                                   UINT64 Length, BYTE *RestoreBuffer)
 {
     if (!device_is(of_migration(This), DeviceLuid) || !RestoreBuffer)
         return E_INVALIDARG;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The DLL's entry points and its class factory, a static object: only the devices it makes are counted and freed.
+ * The DLL's entry points and its class factory, a static object: only the devices it makes are
+ * counted and freed.
  */
 #include "umed.h"
 
@@ -16,7 +17,8 @@ void umed_module_drop(void)
     (void)InterlockedDecrement(&umed_alive);
 }
 
-static HRESULT STDMETHODCALLTYPE factory_query_interface(IClassFactory *This, REFIID riid, void **ppvObject)
+static HRESULT STDMETHODCALLTYPE factory_query_interface(IClassFactory *This, REFIID riid,
+                                                         void **ppvObject)
 {
     if (!ppvObject)
         return E_POINTER;
@@ -30,7 +32,8 @@ static HRESULT STDMETHODCALLTYPE factory_query_interface(IClassFactory *This, RE
     return S_OK;
 }
 
-/* Static: the counts only have to be plausible. They hold the module, as a reference on the factory must. */
+/* Static: the counts only have to be plausible. They hold the module, as a reference on the factory
+ * must. */
 static ULONG STDMETHODCALLTYPE factory_add_ref(IClassFactory *This)
 {
     UNREFERENCED_PARAMETER(This);
@@ -45,8 +48,8 @@ static ULONG STDMETHODCALLTYPE factory_release(IClassFactory *This)
     return 1;
 }
 
-static HRESULT STDMETHODCALLTYPE factory_create_instance(IClassFactory *This, IUnknown *pUnkOuter, REFIID riid,
-                                                         void **ppvObject)
+static HRESULT STDMETHODCALLTYPE factory_create_instance(IClassFactory *This, IUnknown *pUnkOuter,
+                                                         REFIID riid, void **ppvObject)
 {
     UNREFERENCED_PARAMETER(This);
     if (!ppvObject)

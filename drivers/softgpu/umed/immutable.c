@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The virtual device's immutable data: its shape as the guest's bus has seen it. A target must offer the same.
+ * The virtual device's immutable data: its shape as the guest's bus has seen it. A target must
+ * offer the same.
  */
 #include "umed.h"
 
@@ -11,7 +12,7 @@
 struct umed_immutable {
     UINT32 magic;
     UINT32 version;
-    UINT32 bytes; /* sizeof(struct umed_immutable) */
+    UINT32 bytes;  /* sizeof(struct umed_immutable) */
     UINT32 device; /* vendor << 16 | device */
     CLSID class_id;
     UINT32 register_bar;
