@@ -101,6 +101,20 @@ int dxgk_ddi_set_root_page_table(struct dxgk_adapter *adapter, HANDLE context, u
     return 0;
 }
 
+bool dxgk_ddi_query_current_fence(struct dxgk_adapter *adapter, uint32_t node, uint32_t *fence)
+{
+    DXGKARG_QUERYCURRENTFENCE args = {.NodeOrdinal = node};
+    struct dxgk_call call;
+
+    if (adapter->ddi.DxgkDdiQueryCurrentFence == NULL ||
+        !dxgk_call_enter(&call, adapter, "DxgkDdiQueryCurrentFence", DISPATCH_LEVEL))
+        return false;
+    NTSTATUS status = dxgk_call_leave(
+        &call, adapter->ddi.DxgkDdiQueryCurrentFence(adapter->hAdapter, &args));
+    *fence = args.CurrentFence;
+    return NT_SUCCESS(status);
+}
+
 NTSTATUS dxgk_ddi_reset_engine(struct dxgk_adapter *adapter, uint32_t node, uint32_t *last)
 {
     DXGKARG_RESETENGINE args = {.NodeOrdinal = node};

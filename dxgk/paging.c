@@ -121,12 +121,17 @@ void dxgk_paging_complete(struct dxgk_paging_work *finished)
 void dxgk_paging_note_done(struct dxgk_paging *paging, uint32_t fence)
 {
     uint32_t last = atomic_load_explicit(&paging->last_fence, memory_order_relaxed);
+    uint32_t noted = atomic_load_explicit(&paging->noted_done, memory_order_relaxed);
 
-    if (!fence_reached(fence, last))
+    if (!fence_reached(fence, last)) {
         dxgk_report(paging->adapter, "PAG-3",
                     "fence %u reported complete, but the last one submitted is %u", fence, last);
-    else if (fence_reached(atomic_load_explicit(&paging->noted_done, memory_order_relaxed), fence))
-        atomic_store_explicit(&paging->noted_done, fence, memory_order_release);
+        return;
+    }
+    while (fence_reached(noted, fence) &&
+           !atomic_compare_exchange_weak_explicit(&paging->noted_done, &noted, fence,
+                                                  memory_order_release, memory_order_relaxed))
+        ;
 }
 
 void dxgk_paging_note_fault(struct dxgk_paging *paging, uint32_t fence, NTSTATUS status)

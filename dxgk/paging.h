@@ -67,7 +67,7 @@ struct dxgk_vaspace *dxgk_paging_space(struct dxgk_paging *paging);
 
 /* ---- for interrupt.c ---- */
 
-/* DIRQL, under the interrupt lock. */
+/* DIRQL, under the interrupt lock (note_done: any thread). */
 void dxgk_paging_note_done(struct dxgk_paging *paging, uint32_t fence);
 void dxgk_paging_note_fault(struct dxgk_paging *paging, uint32_t fence, NTSTATUS status);
 /* DPC, DISPATCH_LEVEL: completes what the notes said. */

@@ -56,8 +56,9 @@ struct dxgk_paging {
     bool stopping, watchdog_idle;
     pthread_t watchdog;
 
-    /* Written under the interrupt lock, read by the DPC. */
+    /* Written by the interrupt routine and the watchdog, read by the DPC. */
     _Atomic uint32_t noted_done;
+    /* Written under the interrupt lock, read under queue. */
     _Atomic uint32_t fault_head, fault_tail;    /* counters of faults[]: written head, read tail */
     uint32_t faults[DXGK_PAGING_MAX_IN_FLIGHT]; /* published by fault_head */
 };

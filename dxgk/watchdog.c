@@ -63,11 +63,45 @@ static void resubmit(struct dxgk_paging *paging, struct dxgk_paging_buffer *offe
     }
 }
 
-/* The queue lock is held and held again on return. */
-static void time_out(struct dxgk_paging *paging, struct dxgk_paging_buffer *offender)
+static bool flies(const struct dxgk_paging *paging, const struct dxgk_paging_buffer *offender,
+                  uint32_t fence)
 {
-    struct dxgk_paging_work *finished = NULL;
-    uint32_t fence = offender->fence, last = 0;
+    for (const struct dxgk_paging_buffer *buffer = paging->flying; buffer != NULL;
+         buffer = buffer->next)
+        if (buffer == offender && buffer->fence == fence)
+            return true;
+    return false;
+}
+
+/* A submission that is late may be done and its interrupt or DPC lost: nobody is reset for that.
+ * The queue lock is held and held again on return. */
+static bool was_lost(struct dxgk_paging *paging, const struct dxgk_paging_buffer *offender,
+                     uint32_t fence, struct dxgk_paging_work **finished)
+{
+    const char *what = "its DPC";
+    uint32_t current;
+
+    dxgk_paging_retire(paging, finished);
+    if (flies(paging, offender, fence)) {
+        (void)pthread_mutex_unlock(&paging->queue);
+        if (dxgk_ddi_query_current_fence(paging->adapter, DXGK_PAGING_NODE, &current))
+            dxgk_paging_note_done(paging, current);
+        (void)pthread_mutex_lock(&paging->queue);
+        what = "its interrupt";
+        dxgk_paging_retire(paging, finished);
+    }
+    if (flies(paging, offender, fence))
+        return false;
+    dxgk_report(paging->adapter, "PAG-3", "paging submission %u was done, but %s never came", fence,
+                what);
+    return true;
+}
+
+/* As was_lost. */
+static void recover(struct dxgk_paging *paging, struct dxgk_paging_buffer *offender, uint32_t fence,
+                    struct dxgk_paging_work **finished)
+{
+    uint32_t last = 0;
 
     paging->resetting = true;
     (void)pthread_mutex_unlock(&paging->queue);
@@ -76,22 +110,28 @@ static void time_out(struct dxgk_paging *paging, struct dxgk_paging_buffer *offe
     NTSTATUS status = dxgk_ddi_reset_engine(paging->adapter, DXGK_PAGING_NODE, &last);
     (void)pthread_mutex_lock(&paging->queue);
     paging->resetting = false;
-    dxgk_paging_retire(paging, &finished); /* it may have ended meanwhile */
-    bool flies = false;
-    for (struct dxgk_paging_buffer *buffer = paging->flying; buffer != NULL && !flies;
-         buffer = buffer->next)
-        flies = buffer == offender && buffer->fence == fence;
+    dxgk_paging_retire(paging, finished); /* it may have ended meanwhile */
+    bool late = flies(paging, offender, fence);
     if (NT_SUCCESS(status)) {
-        resubmit(paging, flies ? offender : NULL, &finished);
-    } else {
-        if (flies && offender->work != NULL)
-            abandon(paging, offender->work, &finished);
-        /* What was handed over during the attempt has not reached the driver yet. */
-        for (struct dxgk_paging_buffer *buffer = paging->flying; buffer != NULL;
-             buffer = buffer->next)
-            if (!buffer->submitted && !NT_SUCCESS(dxgk_paging_submit_buffer(paging, buffer, false)))
-                buffer->failed = true;
+        resubmit(paging, late ? offender : NULL, finished);
+        return;
     }
+    if (late && offender->work != NULL)
+        abandon(paging, offender->work, finished);
+    /* What was handed over during the attempt has not reached the driver yet. */
+    for (struct dxgk_paging_buffer *buffer = paging->flying; buffer != NULL; buffer = buffer->next)
+        if (!buffer->submitted && !NT_SUCCESS(dxgk_paging_submit_buffer(paging, buffer, false)))
+            buffer->failed = true;
+}
+
+/* The queue lock is held and held again on return. */
+static void time_out(struct dxgk_paging *paging, struct dxgk_paging_buffer *offender)
+{
+    struct dxgk_paging_work *finished = NULL;
+    uint32_t fence = offender->fence;
+
+    if (!was_lost(paging, offender, fence, &finished))
+        recover(paging, offender, fence, &finished);
     paging->head_since_ns = vf_now_ns();
     (void)pthread_mutex_unlock(&paging->queue);
     dxgk_paging_complete(finished);

@@ -187,6 +187,39 @@ static void a_hung_submission_fails_and_the_others_are_submitted_again(void **un
     end(&rig, &channel);
 }
 
+static void skipped_dpc(HANDLE adapter)
+{
+    (void)adapter;
+}
+
+static void a_lost_interrupt_or_dpc_costs_time_but_no_transfer(void **unused)
+{
+    struct rig rig;
+    struct rig_channel channel;
+
+    (void)unused;
+    begin(&rig, &channel, &impatient);
+    dxgk_interrupts_attach(rig.adapter, NULL); /* what the engine tells now, nobody hears */
+    rig_submit(&channel, DXGK_GATHER, 0, pages16, PAGES);
+    assert_int_equal(rig_wait(&channel, 0), 0);
+    assert_int_equal(rig.contract, 1);
+    assert_non_null(strstr(rig.last, "interrupt never came"));
+    dxgk_interrupts_attach(rig.adapter, rig.adapter->paging);
+    assert_works(&channel, 0);
+
+    dxgk_interrupts_attach(rig.adapter, rig.adapter->paging); /* no DPC runs now */
+    rig.adapter->ddi.DxgkDdiDpcRoutine = skipped_dpc;
+    rig_submit(&channel, DXGK_GATHER, 0, pages16, PAGES);
+    assert_int_equal(rig_wait(&channel, 0), 0);
+    assert_int_equal(rig.contract, 2);
+    assert_non_null(strstr(rig.last, "DPC never came"));
+    dxgk_interrupts_attach(rig.adapter, rig.adapter->paging);
+    rig.adapter->ddi.DxgkDdiDpcRoutine = wrap.real.DxgkDdiDpcRoutine;
+    assert_works(&channel, 0);
+    assert_int_equal(rig.contract, 2);
+    end(&rig, &channel);
+}
+
 static void without_a_reset_a_hung_submission_is_abandoned(void **unused)
 {
     struct rig rig;
@@ -341,6 +374,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_fault_fails_its_own_transfer_only),
         cmocka_unit_test(a_hung_submission_fails_and_the_others_are_submitted_again),
+        cmocka_unit_test(a_lost_interrupt_or_dpc_costs_time_but_no_transfer),
         cmocka_unit_test(without_a_reset_a_hung_submission_is_abandoned),
         cmocka_unit_test(an_engine_dead_for_good_refuses_instead_of_waiting),
         cmocka_unit_test(a_small_paging_buffer_only_takes_more_of_them),
