@@ -4,6 +4,8 @@
 #include "dxgk/tests/rig.h"
 #include "softgpu/hw.h"
 
+#include <pthread.h>
+#include <sched.h>
 #include <semaphore.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -198,6 +200,132 @@ static void a_scattered_reserve_uses_the_holes(void **unused)
     rig_wait(&rig, id, 5000);
     for (unsigned i = 1; i < 8; i += 2)
         assert_int_equal(rig_digest(&rig, ids[i], 16 * MIB), neighbour);
+    rig_close(&rig);
+}
+
+/* ---- many at once ---- */
+
+#define LIVES 4u
+
+struct life {
+    struct rig *rig;
+    unsigned number;
+    pthread_t thread;
+};
+
+/* Creates, works, pauses, resumes and removes its own partition, over and over. cmocka's checks
+ * work on the main thread only: a failure is the return value. */
+static void *live(void *arg)
+{
+    const struct life *life = arg;
+    struct dxgk *dxgk = life->rig->dxgk;
+    struct vf_partition_params params = {.vram_bytes = 16 * MIB};
+    struct vf_error error = VF_ERROR_INIT;
+    struct vf_partition_info info;
+    uint64_t value = life->number;
+    uint64_t back;
+
+    (void)snprintf(params.name, sizeof params.name, "life-%u", life->number);
+    for (unsigned round = 0; round < 20; round++) {
+        memset(params.uuid, 0, sizeof params.uuid);
+        if (dxgk_partition_create(dxgk, &params, false, &info, &error) != 0 ||
+            dxgk_partition_bar_read(dxgk, info.id, SG_VF_BAR_VRAM, RIG_HEAP, &back, 8, &error) !=
+                0 ||
+            back != 0 ||
+            dxgk_partition_bar_write(dxgk, info.id, SG_VF_BAR_VRAM, RIG_HEAP, &value, 8, &error) !=
+                0 ||
+            dxgk_migration_prepare(dxgk, info.id, DXGK_SOURCE, 1, &error) != 0 ||
+            dxgk_partition_pause(dxgk, info.id, &error) != 0 ||
+            dxgk_migration_end(dxgk, info.id, &error) != 0 ||
+            dxgk_partition_resume(dxgk, info.id, &error) != 0 ||
+            dxgk_partition_bar_read(dxgk, info.id, SG_VF_BAR_VRAM, RIG_HEAP, &back, 8, &error) !=
+                0 ||
+            back != value || dxgk_partition_destroy(dxgk, info.id, &error) != 0)
+            return (void *)-1;
+    }
+    return NULL;
+}
+
+static void many_partitions_live_side_by_side(void **unused)
+{
+    struct vf_partition_info list[LIVES];
+    struct vf_adapter_info before, after;
+    struct vf_error error = VF_ERROR_INIT;
+    struct life lives[LIVES];
+    struct rig rig;
+    size_t count;
+
+    (void)unused;
+    rig_open(&rig, one, NULL);
+    must(dxgk_adapter_info(rig.dxgk, 0, &before, &error), &error);
+    for (unsigned i = 0; i < LIVES; i++) {
+        lives[i] = (struct life){.rig = &rig, .number = i + 1};
+        assert_int_equal(pthread_create(&lives[i].thread, NULL, live, &lives[i]), 0);
+    }
+    for (unsigned i = 0; i < 1000; i++) /* whoever looks meanwhile sees whole facts */
+        must(dxgk_partition_list(rig.dxgk, list, LIVES, &count, &error), &error);
+    for (unsigned i = 0; i < LIVES; i++) {
+        void *result;
+
+        assert_int_equal(pthread_join(lives[i].thread, &result), 0);
+        assert_null(result);
+    }
+    must(dxgk_adapter_info(rig.dxgk, 0, &after, &error), &error);
+    assert_memory_equal(&before, &after, sizeof before);
+    rig_close(&rig);
+}
+
+struct writer {
+    struct rig *rig;
+    uint64_t id;
+    _Atomic bool stop;
+    _Atomic uint64_t last; /* the last value whose write was accepted */
+};
+
+static void *write_on(void *arg)
+{
+    struct writer *writer = arg;
+    struct vf_error error = VF_ERROR_INIT;
+
+    for (uint64_t value = 1; !writer->stop; value++) {
+        if (dxgk_partition_bar_write(writer->rig->dxgk, writer->id, SG_VF_BAR_VRAM, RIG_HEAP,
+                                     &value, sizeof value, &error) == 0)
+            writer->last = value;
+    }
+    return NULL;
+}
+
+/* SRC-5: once a pause has returned, no vCPU's store lands any more. */
+static void a_pause_shuts_the_cpu_out(void **unused)
+{
+    struct vf_error error = VF_ERROR_INIT;
+    struct writer writer = {0};
+    uint64_t first, second;
+    pthread_t thread;
+    struct rig rig;
+
+    (void)unused;
+    rig_open(&rig, one, NULL);
+    writer.rig = &rig;
+    writer.id = rig_create(&rig, "p", 0, 16, false);
+    assert_int_equal(pthread_create(&thread, NULL, write_on, &writer), 0);
+    for (unsigned i = 0; i < 50; i++) {
+        must(dxgk_partition_pause(rig.dxgk, writer.id, &error), &error);
+        must(dxgk_partition_bar_read(rig.dxgk, writer.id, SG_VF_BAR_VRAM, RIG_HEAP, &first, 8,
+                                     &error),
+             &error);
+        sched_yield();
+        must(dxgk_partition_bar_read(rig.dxgk, writer.id, SG_VF_BAR_VRAM, RIG_HEAP, &second, 8,
+                                     &error),
+             &error);
+        assert_int_equal(first, second);
+        must(dxgk_partition_resume(rig.dxgk, writer.id, &error), &error);
+    }
+    writer.stop = true;
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    must(dxgk_partition_bar_read(rig.dxgk, writer.id, SG_VF_BAR_VRAM, RIG_HEAP, &second, 8, &error),
+         &error);
+    assert_int_equal(second, writer.last);
     rig_close(&rig);
 }
 
@@ -518,6 +646,8 @@ int main(void)
         cmocka_unit_test(what_does_not_fit_is_refused_and_changes_nothing),
         cmocka_unit_test(strangers_reach_nothing),
         cmocka_unit_test(a_scattered_reserve_uses_the_holes),
+        cmocka_unit_test(many_partitions_live_side_by_side),
+        cmocka_unit_test(a_pause_shuts_the_cpu_out),
         cmocka_unit_test(a_moved_partition_ends_like_one_that_was_not),
         cmocka_unit_test(a_move_without_performant_tracking_ends_alike),
         cmocka_unit_test(a_given_up_move_leaves_the_source_running),
