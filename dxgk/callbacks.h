@@ -8,8 +8,8 @@
 
 /* Fills callbacks, bars and resources; makes the adapter known. The device is open. */
 int dxgk_callbacks_start(struct dxgk_adapter *adapter, struct vf_error *err);
-/* Forgets it and unmaps what the driver left mapped (reported). NULL-safe in the sense that a never
- * started one is fine. */
+/* Forgets it and unmaps what the driver left mapped (reported); fine on one that never
+ * started. */
 void dxgk_callbacks_stop(struct dxgk_adapter *adapter);
 
 /* The adapter behind a handle a driver gave: a DeviceHandle or a miniport context. NULL when it is

@@ -78,6 +78,25 @@ static void an_untracked_segment_turns_live_migration_off(void **unused)
     rig_close(&rig);
 }
 
+/* The smallest driver has no GPU partition interface: it starts, and takes no partition. */
+static void a_driver_without_partitions_takes_none(void **unused)
+{
+    struct vf_partition_params params = {.name = "p", .vram_bytes = 16 * MIB};
+    struct vf_error error = VF_ERROR_INIT;
+    struct vf_partition_info partition;
+    struct vf_adapter_info info;
+    struct rig rig;
+
+    (void)unused;
+    rig_open(&rig, two, "../../drivers/null.so");
+    must(dxgk_adapter_info(rig.dxgk, 1, &info, &error), &error);
+    assert_int_equal(info.vf_count, 0);
+    assert_false(info.live_migration);
+    assert_int_equal(dxgk_partition_create(rig.dxgk, &params, false, &partition, &error), -1);
+    assert_non_null(strstr(error.text, "cannot be partitioned"));
+    rig_close(&rig);
+}
+
 static void an_output_overrun_is_caught(void **unused)
 {
     struct vf_error error = VF_ERROR_INIT;
@@ -303,6 +322,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_invalid_driver_does_not_start),
         cmocka_unit_test(an_untracked_segment_turns_live_migration_off),
+        cmocka_unit_test(a_driver_without_partitions_takes_none),
         cmocka_unit_test(an_output_overrun_is_caught),
         cmocka_unit_test(bad_save_calls_are_refused),
         cmocka_unit_test(what_the_driver_will_not_let_go_is_never_handed_out),
