@@ -9,7 +9,7 @@
 #define CARD "vram=64M,vfs=4"
 #define RESERVE (4 * MIB)
 
-/* Where the fields of the immutable blob lie: what a peer can send. */
+/* Where the fields of the blobs lie: what a peer can send. */
 enum {
     AT_MAGIC = 0,
     AT_VERSION = 4,
@@ -21,7 +21,9 @@ enum {
     AT_SEGMENTS = 32,
     AT_DIRTY_PAGE = 36,
     AT_SCATTER_PAGE = 40,
-    AT_RESERVE = 48
+    AT_RESERVE = 48,
+    AT_RESERVED = 12, /* of the mutable blob, as the next */
+    AT_STATE_BYTES = 20,
 };
 
 static void power_up(struct fake *fake, ULONG id, ULONG64 offset)
@@ -379,6 +381,43 @@ static void garbage_is_refused_whatever_its_size(void **state)
     fake_stop(&fake);
 }
 
+static void a_header_that_lies_is_refused(void **state)
+{
+    static const struct {
+        BOOLEAN mutable_data;
+        size_t at;
+    } lies[] = {{FALSE, AT_MAGIC}, {FALSE, AT_BYTES},   {TRUE, AT_MAGIC},
+                {TRUE, AT_BYTES},  {TRUE, AT_RESERVED}, {TRUE, AT_STATE_BYTES}};
+    UINT64 bytes[2];
+    BYTE *blob[2];
+    struct fake fake;
+
+    (void)state;
+    fake_start(&fake, CARD);
+    power_up(&fake, 0, 0);
+    assert_int_equal(fake_pause(&fake, 0, TRUE), STATUS_SUCCESS);
+    assert_int_equal(prepare(&fake, 0, DXGK_GPUP_MIGRATIONTYPE_SOURCE), STATUS_SUCCESS);
+    blob[0] = saved(&fake, FALSE, 0, &bytes[0]);
+    blob[1] = saved(&fake, TRUE, 0, &bytes[1]);
+    await_restore(&fake, 1, 8 * MIB);
+    await_restore(&fake, 2, 16 * MIB);
+    assert_int_equal(restore(&fake, FALSE, 2, blob[0], bytes[0]), STATUS_SUCCESS);
+    for (size_t i = 0; i < sizeof lies / sizeof lies[0]; i++) {
+        const int kind = lies[i].mutable_data;
+
+        blob[kind][lies[i].at] ^= 8;
+        assert_int_equal(restore(&fake, kind == 1, kind ? 2 : 1, blob[kind], bytes[kind]),
+                         STATUS_INVALID_PARAMETER);
+        blob[kind][lies[i].at] ^= 8;
+    }
+    assert_int_equal(restore(&fake, FALSE, 1, blob[0], bytes[0]), STATUS_SUCCESS);
+    assert_int_equal(restore(&fake, TRUE, 2, blob[1], bytes[1]), STATUS_SUCCESS);
+    assert_int_equal(fake.event_count, 0);
+    test_free(blob[0]);
+    test_free(blob[1]);
+    fake_stop(&fake);
+}
+
 static void a_state_of_noise_never_leaves_the_card_unusable(void **state)
 {
     const char *given = getenv("VF_SEED");
@@ -475,6 +514,7 @@ int main(void)
         cmocka_unit_test(two_cards_that_differ_tell_every_reason_at_once),
         cmocka_unit_test(a_smaller_trial_reserve_is_no_mismatch),
         cmocka_unit_test(garbage_is_refused_whatever_its_size),
+        cmocka_unit_test(a_header_that_lies_is_refused),
         cmocka_unit_test(a_state_of_noise_never_leaves_the_card_unusable),
         cmocka_unit_test(a_running_loop_goes_on_where_it_was_on_another_card),
     };
