@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The BARs: which function has which, and how an access is cut into what the registers and the bitplane take. */
+/* The BARs: which function has which, and how an access is cut into what the registers and the
+ * bitplane take. */
 #include "softgpu.h"
 
 #include <errno.h>
@@ -13,7 +14,8 @@ int sg_bar_info(struct sg_device *dev, vf_function fn, uint32_t bar, struct vf_b
     if (fn > dev->options.vfs || bar >= BARS)
         return -EINVAL;
     if (bar == SG_PF_BAR_REGS)
-        *out = (struct vf_bar_info){VF_BAR_REGISTERS, fn == VF_FUNCTION_PF ? SG_PF_REGS_BYTES : SG_VF_REGS_BYTES};
+        *out = (struct vf_bar_info){VF_BAR_REGISTERS,
+                                    fn == VF_FUNCTION_PF ? SG_PF_REGS_BYTES : SG_VF_REGS_BYTES};
     else if (bar == SG_PF_BAR_VRAM && fn == VF_FUNCTION_PF)
         *out = (struct vf_bar_info){VF_BAR_VRAM, dev->vram.bytes};
     else if (bar == SG_VF_BAR_VRAM) {
@@ -29,11 +31,13 @@ int sg_bar_info(struct sg_device *dev, vf_function fn, uint32_t bar, struct vf_b
 }
 
 /* Four bytes reach half a word: the mask is cut to that half. */
-static void dirty_access(struct sg_device *dev, uint64_t offset, unsigned width, uint64_t *read, const uint64_t *write)
+static void dirty_access(struct sg_device *dev, uint64_t offset, unsigned width, uint64_t *read,
+                         const uint64_t *write)
 {
     struct sg_dirty *d = &dev->vram.dirty;
     bool exchange = offset >= SG_DIRTY_WINDOW_BYTES;
-    uint64_t word = offset % SG_DIRTY_WINDOW_BYTES / 8, half = width == 8 ? ~0ull : UINT32_MAX, mask;
+    uint64_t word = offset % SG_DIRTY_WINDOW_BYTES / 8, half = width == 8 ? ~0ull : UINT32_MAX,
+             mask;
     unsigned shift = (unsigned)(offset % 8) * 8;
 
     if (write) {
@@ -41,15 +45,13 @@ static void dirty_access(struct sg_device *dev, uint64_t offset, unsigned width,
             sg_dirty_or(d, word, (*write & half) << shift);
         return;
     }
-    pthread_mutex_lock(&dev->lock);
-    mask = dev->dirty_mask;
-    pthread_mutex_unlock(&dev->lock);
+    mask = atomic_load(&dev->dirty_mask);
     *read = exchange ? sg_dirty_exchange(d, word, mask & half << shift) : sg_dirty_read(d, word);
     *read = *read >> shift & half;
 }
 
-static int register_access(struct sg_device *dev, vf_function fn, uint32_t bar, uint64_t offset, unsigned width,
-                           uint64_t *read, const uint64_t *write)
+static int register_access(struct sg_device *dev, vf_function fn, uint32_t bar, uint64_t offset,
+                           unsigned width, uint64_t *read, const uint64_t *write)
 {
     uint32_t at = (uint32_t)offset;
 
@@ -58,13 +60,14 @@ static int register_access(struct sg_device *dev, vf_function fn, uint32_t bar, 
         return 0;
     }
     if (fn == VF_FUNCTION_PF)
-        return write ? sg_pf_reg_write(dev, at, width, *write) : sg_pf_reg_read(dev, at, width, read);
+        return write ? sg_pf_reg_write(dev, at, width, *write)
+                     : sg_pf_reg_read(dev, at, width, read);
     return write ? sg_vf_reg_write(&dev->vf[fn - 1], at, width, *write)
                  : sg_vf_reg_read(&dev->vf[fn - 1], at, width, read);
 }
 
-static int registers(struct sg_device *dev, vf_function fn, uint32_t bar, uint64_t offset, void *to, const void *from,
-                     uint64_t bytes)
+static int registers(struct sg_device *dev, vf_function fn, uint32_t bar, uint64_t offset, void *to,
+                     const void *from, uint64_t bytes)
 {
     unsigned width = bytes == 4 ? 4 : 8;
 
@@ -85,8 +88,8 @@ static int registers(struct sg_device *dev, vf_function fn, uint32_t bar, uint64
     return 0;
 }
 
-int sg_bar_access(struct sg_device *dev, vf_function fn, uint32_t bar, uint64_t offset, void *to, const void *from,
-                  uint64_t bytes)
+int sg_bar_access(struct sg_device *dev, vf_function fn, uint32_t bar, uint64_t offset, void *to,
+                  const void *from, uint64_t bytes)
 {
     struct vf_bar_info info;
     int rc = sg_bar_info(dev, fn, bar, &info);

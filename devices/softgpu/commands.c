@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The commands that move data, one step of at most SG_STEP_BYTES a call. A step is done or not begun when the engine
- * stops, so that where a preemption falls never shows in the result. Commands and progress come from outside: nothing
- * of them is believed.
+ * The commands that move data, one step of at most SG_STEP_BYTES a call. A step is done or not
+ * begun when the engine stops, so that where a preemption falls never shows in the result. Commands
+ * and progress come from outside: nothing of them is believed.
  */
 #include "softgpu.h"
 
@@ -39,7 +39,8 @@ static void span_stored(struct sg_context *x, const struct sg_span *span)
         sg_vram_stored(&x->dev->vram, span->phys, span->bytes);
 }
 
-/* A long write begins or goes on at `va`: if that is still a hole, gets the memory for as much of it as is contiguous. */
+/* A long write begins or goes on at `va`: if that is still a hole, gets the memory for as much of
+ * it as is contiguous. */
 static void prepare(struct sg_context *x, uint64_t va, uint64_t bytes)
 {
     struct sg_vram *vram = &x->dev->vram;
@@ -60,7 +61,8 @@ static void prepare_copy(struct sg_context *x, uint64_t dst, uint64_t src, uint6
     struct sg_span from;
     bool populated = true;
 
-    if (bytes < PREPARE_LEAST || !sg_translate(&x->space, src, sg_min(bytes, SG_STEP_BYTES), false, &from))
+    if (bytes < PREPARE_LEAST ||
+        !sg_translate(&x->space, src, sg_min(bytes, SG_STEP_BYTES), false, &from))
         return;
     if (!from.system) {
         bytes = sg_min(bytes, sg_vram_run(&x->dev->vram, from.phys, from.bytes, &populated));
@@ -69,16 +71,23 @@ static void prepare_copy(struct sg_context *x, uint64_t dst, uint64_t src, uint6
         prepare(x, dst, bytes);
 }
 
-/* Zeros go a whole block a step where they can: giving memory back is cheap, and huge pages should go in one piece. */
+/* A huge page should go back in one piece, small ones cost about 0.7 us each. */
+static uint64_t zero_piece(const struct sg_vram *vram)
+{
+    return vram->wide ? SG_BLOCK_BYTES : 8 * SG_STEP_BYTES;
+}
+
+/* Zeros go many pages a step where they can: giving memory back is quick, and quickest in long
+ * ranges. */
 static enum sg_step fill_zero(struct sg_context *x, uint64_t dst, uint64_t at, uint64_t total)
 {
     struct sg_span span;
-    uint64_t end = sg_min(total, at + SG_STEP_BYTES), whole;
+    uint64_t end = sg_min(total, at + SG_STEP_BYTES), piece = zero_piece(&x->dev->vram), whole;
 
-    if (!sg_translate(&x->space, dst + at, sg_min(total - at, SG_BLOCK_BYTES), true, &span))
+    if (!sg_translate(&x->space, dst + at, sg_min(total - at, piece), true, &span))
         return SG_STEP_FAULT;
     if (!span.system) {
-        whole = sg_min(span.bytes, SG_BLOCK_BYTES - span.phys % SG_BLOCK_BYTES);
+        whole = sg_min(span.bytes, piece - span.phys % piece);
         if (at + whole != total)
             whole -= whole % SG_STEP_BYTES;
         end = sg_max(end, at + whole);
@@ -154,8 +163,8 @@ enum sg_step sg_step_copy(struct sg_context *x, const struct sg_cmd *cmd)
 }
 
 /* Random words `first`… of a stream into [dst + at, dst + end). */
-static bool random_words(struct sg_context *x, uint64_t dst, uint64_t at, uint64_t end, uint64_t seed, uint64_t stream,
-                         uint64_t first)
+static bool random_words(struct sg_context *x, uint64_t dst, uint64_t at, uint64_t end,
+                         uint64_t seed, uint64_t stream, uint64_t first)
 {
     struct sg_span span;
 
@@ -188,7 +197,8 @@ enum sg_step sg_step_random(struct sg_context *x, const struct sg_cmd *cmd)
 /* scratch[0] is the counter as the first step found it: the page must not change half way. */
 enum sg_step sg_step_scatter(struct sg_context *x, const struct sg_cmd *cmd)
 {
-    uint64_t base = cmd->a[0], pages = cmd->a[1], total = cmd->a[2], seed = cmd->a[3], at, end, dst, all;
+    uint64_t base = cmd->a[0], pages = cmd->a[1], total = cmd->a[2], seed = cmd->a[3], at, end, dst,
+             all;
 
     if ((base | total) % 8 || !pages || __builtin_mul_overflow(pages, total, &all))
         return sg_fault(x, base);

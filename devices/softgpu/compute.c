@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * STENCIL and GEMM: they work on copies in the engine's own memory, so that VRAM is only touched by the few functions that
- * may race, and rows may lie anywhere.
+ * STENCIL and GEMM: they work on copies in the engine's own memory, so that VRAM is only touched by
+ * the few functions that may race, and rows may lie anywhere.
  */
 #include "softgpu.h"
 
 #include <string.h>
 
-/* ---- STENCIL: a unit is a segment of SG_STENCIL_CELLS cells of one row; a step takes several units of narrow grids ---- */
+/* ---- STENCIL: a unit is a segment of SG_STENCIL_CELLS cells of one row; a step takes several
+ * units of narrow grids ---- */
 #define ROW_ROOM (SG_STENCIL_CELLS + 16u) /* cells; the halo before and behind, and alignment */
 #define STEP_CELLS (2u * SG_STENCIL_CELLS)
 
@@ -21,8 +22,10 @@ struct segment {
     uint32_t cells;
 };
 
-/* Cells [x0 - 1, x0 + cells] of a row to row[0…]; beyond the grid's sides the border cell repeats. */
-static bool read_row(struct sg_context *x, const struct grid *g, uint64_t row, const struct segment *s, int32_t *to)
+/* Cells [x0 - 1, x0 + cells] of a row to row[0…]; beyond the grid's sides the border cell repeats.
+ */
+static bool read_row(struct sg_context *x, const struct grid *g, uint64_t row,
+                     const struct segment *s, int32_t *to)
 {
     uint64_t left = s->x0 ? 1 : 0, right = s->x0 + s->cells < g->width ? 1 : 0;
 
@@ -36,12 +39,14 @@ static bool read_row(struct sg_context *x, const struct grid *g, uint64_t row, c
     return true;
 }
 
-/* Rows of the work memory; they rotate while a step goes down the grid, so that each row is read once. */
+/* Rows of the work memory; they rotate while a step goes down the grid, so that each row is read
+ * once. */
 struct rows {
     int32_t *up, *mid, *down, *out;
 };
 
-static bool stencil_unit(struct sg_context *x, const struct grid *g, const struct segment *s, struct rows *r, bool rolled)
+static bool stencil_unit(struct sg_context *x, const struct grid *g, const struct segment *s,
+                         struct rows *r, bool rolled)
 {
     if (rolled) {
         int32_t *free_row = r->up;
@@ -62,7 +67,8 @@ static bool stencil_unit(struct sg_context *x, const struct grid *g, const struc
     else if (!read_row(x, g, s->row + 1, s, r->down))
         return false;
     sg_kernel_stencil(r->out, r->up + 1, r->mid + 1, r->down + 1, s->cells, g->shift);
-    return sg_va_write(&x->space, g->dst + (s->row * g->width + s->x0) * 4, r->out, (uint64_t)s->cells * 4);
+    return sg_va_write(&x->space, g->dst + (s->row * g->width + s->x0) * 4, r->out,
+                       (uint64_t)s->cells * 4);
 }
 
 enum sg_step sg_step_stencil(struct sg_context *x, const struct sg_cmd *cmd)
@@ -84,23 +90,27 @@ enum sg_step sg_step_stencil(struct sg_context *x, const struct sg_cmd *cmd)
     if (x->progress >= units)
         return sg_fault(x, x->ip);
     while (x->progress < units && done < STEP_CELLS) {
-        struct segment s = {.row = x->progress / segments, .x0 = x->progress % segments * SG_STENCIL_CELLS};
+        struct segment s = {.row = x->progress / segments,
+                            .x0 = x->progress % segments * SG_STENCIL_CELLS};
         bool rolled = segments == 1 && x->progress != first;
 
         s.cells = (uint32_t)sg_min(g.width - s.x0, SG_STENCIL_CELLS);
         if (!stencil_unit(x, &g, &s, &r, rolled))
             return SG_STEP_FAULT;
-        done += s.cells + 64; /* a unit has a price of its own: keeps a step short on a grid one cell wide */
+        /* A unit has a price of its own: keeps a step short on a grid one cell wide. */
+        done += s.cells + 64;
         x->progress++;
     }
     return x->progress == units ? SG_STEP_DONE : SG_STEP_MORE;
 }
 
-/* ---- GEMM: a unit adds a tile of A x B to a tile of C; the depth runs innermost, partial sums wait in C ---- */
+/* ---- GEMM: a unit adds a tile of A x B to a tile of C; the depth runs innermost, partial sums
+ * wait in C ---- */
 
-/* A tile of `rows` x `cols` words at (row, col) of an n x n matrix, from or to work memory of `pitch` words a row. */
-static bool read_tile(struct sg_context *x, uint64_t matrix, uint64_t n, uint64_t row, uint64_t col, uint64_t rows,
-                      uint64_t cols, uint32_t *to, uint64_t pitch)
+/* A tile of `rows` x `cols` words at (row, col) of an n x n matrix, from or to work memory of
+ * `pitch` words a row. */
+static bool read_tile(struct sg_context *x, uint64_t matrix, uint64_t n, uint64_t row, uint64_t col,
+                      uint64_t rows, uint64_t cols, uint32_t *to, uint64_t pitch)
 {
     for (uint64_t r = 0; r < rows; r++)
         if (!sg_va_read(&x->space, matrix + ((row + r) * n + col) * 4, to + r * pitch, cols * 4))
@@ -108,8 +118,9 @@ static bool read_tile(struct sg_context *x, uint64_t matrix, uint64_t n, uint64_
     return true;
 }
 
-static bool write_tile(struct sg_context *x, uint64_t matrix, uint64_t n, uint64_t row, uint64_t col, uint64_t rows,
-                       uint64_t cols, const uint32_t *from, uint64_t pitch)
+static bool write_tile(struct sg_context *x, uint64_t matrix, uint64_t n, uint64_t row,
+                       uint64_t col, uint64_t rows, uint64_t cols, const uint32_t *from,
+                       uint64_t pitch)
 {
     for (uint64_t r = 0; r < rows; r++)
         if (!sg_va_write(&x->space, matrix + ((row + r) * n + col) * 4, from + r * pitch, cols * 4))
@@ -123,10 +134,12 @@ enum sg_step sg_step_gemm(struct sg_context *x, const struct sg_cmd *cmd)
     uint32_t *b = a + SG_GEMM_ROWS * SG_GEMM_DEPTH;
     uint64_t n = cmd->a[3], units_k, units_j, units, i, j, k, rows, cols, depth;
 
-    _Static_assert(4 * (SG_GEMM_ROWS * SG_GEMM_COLS + SG_GEMM_ROWS * SG_GEMM_DEPTH + SG_GEMM_DEPTH * SG_GEMM_COLS) <=
+    _Static_assert(4 * (SG_GEMM_ROWS * SG_GEMM_COLS + SG_GEMM_ROWS * SG_GEMM_DEPTH +
+                        SG_GEMM_DEPTH * SG_GEMM_COLS) <=
                        SG_WORK_BYTES,
                    "the tiles fit into the work memory");
-    if ((cmd->a[0] | cmd->a[1] | cmd->a[2]) % 8 || n > 1u << 18) /* more than that has no room in the address space */
+    /* More than that has no room in the address space. */
+    if ((cmd->a[0] | cmd->a[1] | cmd->a[2]) % 8 || n > 1u << 18)
         return sg_fault(x, cmd->a[0]);
     if (!n)
         return SG_STEP_DONE;

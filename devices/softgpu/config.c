@@ -8,7 +8,7 @@
 #define PCI_STATUS 0x06u
 #define PCI_CLASS 0x0au
 #define PCI_CACHE_LINE 0x0cu
-#define PCI_BAR(n) (0x10u + (n) * 4u)
+#define PCI_BAR(n) (0x10u + (n)*4u)
 #define PCI_CAPABILITIES 0x34u
 #define PCI_INTERRUPT_LINE 0x3cu
 #define CAP_AT 0x40u
@@ -53,7 +53,8 @@ void sg_config_init(struct sg_config *c, bool vf, uint64_t vram_bytes, uint64_t 
     c->value[PCI_CAPABILITIES] = CAP_AT;
     c->value[CAP_AT] = CAP_MSIX;
     put(&c->value[CAP_AT + 2], SG_MSIX_VECTORS - 1, 2);
-    put(&c->writable[CAP_AT + 2], 0xc000u, 2); /* enable, function mask: software's notes, hardware goes by the entries */
+    /* Enable, function mask: software's notes, hardware goes by the entries. */
+    put(&c->writable[CAP_AT + 2], 0xc000u, 2);
     put(&c->value[CAP_AT + 4], SG_VF_MSIX_TABLE | SG_VF_BAR_REGS, 4);
     put(&c->value[CAP_AT + 8], SG_VF_MSIX_PBA | SG_VF_BAR_REGS, 4);
 }

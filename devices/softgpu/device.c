@@ -84,7 +84,7 @@ static void init_parts(struct sg_device *dev)
     uint32_t dirty_shift = (uint32_t)__builtin_ctzll(dev->options.dirty_page_bytes);
 
     dev->scatter_shift = dirty_shift > 16 ? dirty_shift : 16;
-    dev->dirty_mask = ~0ull;
+    atomic_store(&dev->dirty_mask, ~0ull);
     sg_config_init(&dev->config, false, dev->options.vram_bytes, 2 * SG_DIRTY_WINDOW_BYTES);
     for (unsigned i = 0; i < SG_QUEUES; i++) {
         dev->engine[i].dev = dev;
@@ -135,7 +135,8 @@ static int open_parts(struct sg_device *dev, char *why, size_t why_bytes)
     if (!rc)
         return 0;
     stop_threads(dev, started);
-    (void)snprintf(why, why_bytes, "starting the device failed: %s; free memory or threads", strerror(-rc));
+    (void)snprintf(why, why_bytes, "starting the device failed: %s; free memory or threads",
+                   strerror(-rc));
     free_device(dev, vfs);
     return rc;
 failed_irq:
@@ -150,8 +151,9 @@ failed_early:
     return rc;
 }
 
-static int device_open(const struct vf_device_option *options, size_t count, const struct vf_device_host *host,
-                       struct vf_device **out, char *why, size_t why_bytes)
+static int device_open(const struct vf_device_option *options, size_t count,
+                       const struct vf_device_host *host, struct vf_device **out, char *why,
+                       size_t why_bytes)
 {
     struct sg_options o;
     struct sg_device *dev;
@@ -188,14 +190,16 @@ static void device_close(struct vf_device *device)
     free_device(dev, dev->options.vfs);
 }
 
-static struct sg_config *find_config(struct sg_device *dev, vf_function fn, uint32_t offset, uint32_t bytes)
+static struct sg_config *find_config(struct sg_device *dev, vf_function fn, uint32_t offset,
+                                     uint32_t bytes)
 {
     if (fn > dev->options.vfs || offset > SG_CONFIG_BYTES || bytes > SG_CONFIG_BYTES - offset)
         return NULL;
     return fn == VF_FUNCTION_PF ? &dev->config : &dev->vf[fn - 1].config;
 }
 
-static int config_read(struct vf_device *device, vf_function fn, uint32_t offset, void *data, uint32_t bytes)
+static int config_read(struct vf_device *device, vf_function fn, uint32_t offset, void *data,
+                       uint32_t bytes)
 {
     struct sg_device *dev = own(device);
     const struct sg_config *c = find_config(dev, fn, offset, bytes);
@@ -208,7 +212,8 @@ static int config_read(struct vf_device *device, vf_function fn, uint32_t offset
     return 0;
 }
 
-static int config_write(struct vf_device *device, vf_function fn, uint32_t offset, const void *data, uint32_t bytes)
+static int config_write(struct vf_device *device, vf_function fn, uint32_t offset, const void *data,
+                        uint32_t bytes)
 {
     struct sg_device *dev = own(device);
     struct sg_config *c = find_config(dev, fn, offset, bytes);
@@ -226,13 +231,14 @@ static int bar_info(struct vf_device *dev, vf_function fn, uint32_t bar, struct 
     return sg_bar_info(own(dev), fn, bar, out);
 }
 
-static int bar_read(struct vf_device *dev, vf_function fn, uint32_t bar, uint64_t offset, void *data, uint64_t bytes)
+static int bar_read(struct vf_device *dev, vf_function fn, uint32_t bar, uint64_t offset,
+                    void *data, uint64_t bytes)
 {
     return sg_bar_access(own(dev), fn, bar, offset, data, NULL, bytes);
 }
 
-static int bar_write(struct vf_device *dev, vf_function fn, uint32_t bar, uint64_t offset, const void *data,
-                     uint64_t bytes)
+static int bar_write(struct vf_device *dev, vf_function fn, uint32_t bar, uint64_t offset,
+                     const void *data, uint64_t bytes)
 {
     return sg_bar_access(own(dev), fn, bar, offset, NULL, data, bytes);
 }
@@ -273,7 +279,8 @@ static int function_clock(struct vf_device *device, vf_function fn, struct vf_fu
     } else {
         const struct sg_vf *vf = &dev->vf[fn - 1];
 
-        *out = (struct vf_function_clock){vf->last_run_ns, vf->first_run_ns, vf->runtime_ns, vf->lent_ns};
+        *out = (struct vf_function_clock){vf->last_run_ns, vf->first_run_ns, vf->runtime_ns,
+                                          vf->lent_ns};
         running = vf->active;
     }
     if (running)
@@ -287,7 +294,8 @@ static const struct vf_device_ops device_ops = {
     .abi = VF_DEVICE_ABI,
     .name = "softgpu",
     .default_driver = "softgpu",
-    .options_help = "vram=SIZE vfs=N dirty-page=SIZE performant=on|off scatter=on|off fw=MAJOR.MINOR fault=drop-dirty:N",
+    .options_help = "vram=SIZE vfs=N dirty-page=SIZE performant=on|off scatter=on|off "
+                    "fw=MAJOR.MINOR fault=drop-dirty:N",
     .open = device_open,
     .close = device_close,
     .config_read = config_read,

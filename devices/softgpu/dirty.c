@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The dirty bitplane: one bit per dirty page of VRAM, set after the store it tells of, cleared by an atomic exchange.
+ * The dirty bitplane: one bit per dirty page of VRAM, set after the store it tells of, cleared by
+ * an atomic exchange.
  */
 #include "softgpu.h"
 
@@ -33,8 +34,8 @@ void sg_dirty_close(struct sg_dirty *d)
     pthread_mutex_destroy(&d->drop_lock);
 }
 
-/* The faulty device (fault=drop-dirty:N): each N-th setting of a bit that was clear gets lost. Counted under a lock, so that
- * the same stores always lose the same bits. */
+/* The faulty device (fault=drop-dirty:N): each N-th setting of a bit that was clear gets lost.
+ * Counted under a lock, so that the same stores always lose the same bits. */
 static void set_dropping(struct sg_dirty *d, uint64_t first, uint64_t end)
 {
     pthread_mutex_lock(&d->drop_lock);
@@ -51,15 +52,17 @@ static void set_dropping(struct sg_dirty *d, uint64_t first, uint64_t end)
 
 /*
  * Why no store is lost (DBT-5, DBT-6):
- * - The bit is or-ed in unconditionally, with release order. Looking first and skipping the RMW when the bit is there would
- *   need a full fence: the look could be done before the store is visible, a query could clear the bit in between, gather
- *   the old contents, and nobody would tell of the store. An RMW a word covers 64 dirty pages: nothing to save there.
- *   If the exchange comes before our RMW, the bit stays for the next query; if it comes after, the exchange (acquire) reads
+ * - The bit is or-ed in unconditionally, with release order. Looking first and skipping the RMW
+ * when the bit is there would need a full fence: the look could be done before the store is
+ * visible, a query could clear the bit in between, gather the old contents, and nobody would tell
+ * of the store. An RMW a word covers 64 dirty pages: nothing to save there. If the exchange comes
+ * before our RMW, the bit stays for the next query; if it comes after, the exchange (acquire) reads
  *   our release, and the gather that follows it sees the store.
- * - `enable` may be switched on between the store and our look at it. The caller (sg_vram_stored) has just done a seq_cst
- *   RMW on `populated` after the store, and whoever reads VRAM looks at `populated` with seq_cst first. So when we
- *   read enable == 0 here, our RMW precedes the switch in the one order of all seq_cst operations, hence precedes the
- *   look of any reader that starts after the switch: the full first round, which must follow it, sees the store.
+ * - `enable` may be switched on between the store and our look at it. The caller (sg_vram_stored)
+ * has just done a seq_cst RMW on `populated` after the store, and whoever reads VRAM looks at
+ * `populated` with seq_cst first. So when we read enable == 0 here, our RMW precedes the switch in
+ * the one order of all seq_cst operations, hence precedes the look of any reader that starts after
+ * the switch: the full first round, which must follow it, sees the store.
  */
 void sg_dirty_set(struct sg_dirty *d, uint64_t offset, uint64_t bytes)
 {
@@ -90,5 +93,6 @@ uint64_t sg_dirty_exchange(struct sg_dirty *d, uint64_t word, uint64_t mask)
 void sg_dirty_or(struct sg_dirty *d, uint64_t word, uint64_t bits)
 {
     if (word < d->words) /* the last word may have bits that no page stands behind */
-        atomic_fetch_or_explicit(&d->word[word], bits & sg_bits(word, 0, d->pages), memory_order_release);
+        atomic_fetch_or_explicit(&d->word[word], bits & sg_bits(word, 0, d->pages),
+                                 memory_order_release);
 }

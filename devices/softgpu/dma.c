@@ -73,12 +73,14 @@ int sg_dma_map(struct sg_dma *d, uint64_t iova, uint64_t bytes, int fd, uint64_t
     uint64_t end;
     int rc;
 
-    if (!bytes || (iova | bytes | fd_offset) % SG_PAGE_BYTES || __builtin_add_overflow(iova, bytes - 1, &end) ||
+    if (!bytes || (iova | bytes | fd_offset) % SG_PAGE_BYTES ||
+        __builtin_add_overflow(iova, bytes - 1, &end) ||
         __builtin_add_overflow(fd_offset, bytes, &end))
         return -EINVAL;
     if (fstat(fd, &st))
         return -errno;
-    if (st.st_size < 0 || end > (uint64_t)st.st_size) /* the engine would run into SIGBUS behind the file's end */
+    /* The engine would run into SIGBUS behind the file's end. */
+    if (st.st_size < 0 || end > (uint64_t)st.st_size)
         return -EINVAL;
     range.at = mmap(NULL, (size_t)bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, (off_t)fd_offset);
     if (range.at == MAP_FAILED)
@@ -96,7 +98,8 @@ int sg_dma_unmap(struct sg_dma *d, uint64_t iova, uint64_t bytes)
     struct sg_dma_range range = {0};
     size_t at;
 
-    pthread_rwlock_wrlock(&d->lock); /* no step is running now, and the next one drops what it had cached */
+    /* No step is running now, and the next one drops what it had cached. */
+    pthread_rwlock_wrlock(&d->lock);
     at = first_behind(d, iova);
     if (at < d->count && d->range[at].iova == iova && d->range[at].bytes == bytes) {
         range = d->range[at];
@@ -115,7 +118,8 @@ uint8_t *sg_dma_find(const struct sg_dma *d, uint64_t iova, uint64_t *bytes, siz
 {
     size_t at = *hint;
 
-    if (at >= d->count || iova < d->range[at].iova || iova - d->range[at].iova >= d->range[at].bytes) {
+    if (at >= d->count || iova < d->range[at].iova ||
+        iova - d->range[at].iova >= d->range[at].bytes) {
         at = first_behind(d, iova);
         if (at >= d->count || iova < d->range[at].iova)
             return NULL;

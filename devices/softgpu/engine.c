@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Fetches and runs commands, step by step, until the queue ends, waits or faults, or the engine is wanted elsewhere. */
+/* Fetches and runs commands, step by step, until the queue ends, waits or faults, or the engine is
+ * wanted elsewhere. */
 #include "softgpu.h"
 
 #define ON_COMPUTE (1u << SG_ENGINE_COMPUTE)
@@ -8,7 +9,8 @@
 #define ON_VF (ON_COMPUTE | ON_COPY)
 #define ON_ALL (ON_VF | ON_PAGING)
 
-#define LONG_STEP 16u /* in short commands: the price of looking at the clock is spread over that many */
+/* In short commands: the price of looking at the clock is spread over that many. */
+#define LONG_STEP 16u
 
 /* Two counts of PACE this far apart are far enough: no sum of them overflows (146 years). */
 #define PACE_MAX_NS (1ull << 62)
@@ -140,7 +142,8 @@ void sg_context_rewind(struct sg_context *x)
         x->scratch[i] = 0;
 }
 
-/* The command is fetched anew for each step and then used from the copy: its owner may rewrite it at any time. */
+/* The command is fetched anew for each step and then used from the copy: its owner may rewrite it
+ * at any time. */
 static enum sg_step step_once(struct sg_context *x, unsigned *price)
 {
     uint64_t ip = atomic_load_explicit(&x->ip, memory_order_relaxed);
@@ -180,7 +183,7 @@ enum sg_stop sg_execute(struct sg_context *x, uint64_t end, uint64_t deadline_ns
 
         if (atomic_load_explicit(&x->preempt, memory_order_acquire))
             return SG_STOP_PREEMPTED;
-        if (atomic_load_explicit(&x->ip, memory_order_relaxed) >= end)
+        if (!x->vf && atomic_load_explicit(&x->ip, memory_order_relaxed) >= end)
             return SG_STOP_END;
         if (spent >= LONG_STEP) {
             spent = 0;

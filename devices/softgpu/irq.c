@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Interrupts: the PF's vector, the MSI-X tables of the VFs, and the bus that carries messages to eventfds. */
+/* Interrupts: the PF's vector, the MSI-X tables of the VFs, and the bus that carries messages to
+ * eventfds. */
 #include "softgpu.h"
 
 #include <errno.h>
@@ -37,7 +38,8 @@ static void signal_fd(int fd)
     /* A full counter (EAGAIN) means that the receiver has a signal waiting anyway. */
 }
 
-/* Signals when `before` had nothing to tell and now there is something: an edge, as a message has no level. */
+/* Signals when `before` had nothing to tell and now there is something: an edge, as a message has
+ * no level. */
 static void signal_pf_edge(struct sg_irq *q, uint32_t before)
 {
     if (!before && (q->status & q->enable) && q->pf_fd >= 0)
@@ -95,7 +97,8 @@ int sg_irq_pf(struct sg_device *dev, uint32_t vector, int eventfd)
     pthread_mutex_lock(&q->lock);
     old = q->pf_fd;
     q->pf_fd = fd;
-    signal_pf_edge(q, 0); /* what happened while nobody listened (a driver being replaced) is told now */
+    /* What happened while nobody listened (a driver being replaced) is told now. */
+    signal_pf_edge(q, 0);
     pthread_mutex_unlock(&q->lock);
     if (old >= 0)
         close(old);

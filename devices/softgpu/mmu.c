@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Address translation: page tables of a guest (in VRAM, through the second stage) and of the paging process (in system memory).
- * A table is read afresh word by word and every address in it is checked: its owner may be rewriting it right now.
+ * Address translation: page tables of a guest (in VRAM, through the second stage) and of the paging
+ * process (in system memory). A table is read afresh word by word and every address in it is
+ * checked: its owner may be rewriting it right now.
  */
 #include "softgpu.h"
 
@@ -10,15 +11,18 @@
 #include <string.h>
 
 #define TABLE_BYTES SG_PAGE_BYTES
-#define TABLE_INDEX(va, level) ((va) >> (SG_PAGE_SHIFT + (level) * SG_LEVEL_BITS) & ((1u << SG_LEVEL_BITS) - 1))
+#define TABLE_INDEX(va, level)                                                                     \
+    ((va) >> (SG_PAGE_SHIFT + (level)*SG_LEVEL_BITS) & ((1u << SG_LEVEL_BITS) - 1))
 
-bool sg_map_find(const struct sg_map *m, uint64_t gpa, uint64_t *phys, uint64_t *bytes, size_t *hint)
+bool sg_map_find(const struct sg_map *m, uint64_t gpa, uint64_t *phys, uint64_t *bytes,
+                 size_t *hint)
 {
     const struct sg_extent *e;
 
     if (gpa >= m->bytes)
         return false;
-    if (*hint >= m->count || gpa < m->extent[*hint].gpa || gpa - m->extent[*hint].gpa >= m->extent[*hint].bytes) {
+    if (*hint >= m->count || gpa < m->extent[*hint].gpa ||
+        gpa - m->extent[*hint].gpa >= m->extent[*hint].bytes) {
         size_t low = 0, high = m->count - 1;
 
         while (low < high) { /* the last extent that starts at or before gpa */
@@ -85,7 +89,8 @@ static uint64_t load_entry(struct sg_space *s, uint64_t table, uint64_t index)
     return __atomic_load_n((const uint64_t *)(uintptr_t)table + index, __ATOMIC_ACQUIRE);
 }
 
-/* The upper two levels, cached per 2 MiB. Leaves of 4 KiB are not cached at all: reading them costs one load. */
+/* The upper two levels, cached per 2 MiB. Leaves of 4 KiB are not cached at all: reading them costs
+ * one load. */
 static const struct sg_tlb_entry *upper_levels(struct sg_space *s, uint64_t va)
 {
     uint64_t tag = va / SG_BLOCK_BYTES + 1, table, entry;
@@ -127,7 +132,8 @@ static bool translate_leaf(struct sg_space *s, uint64_t va, bool write, struct s
     address += va % size;
     *out = (struct sg_span){.phys = address, .bytes = size - va % size};
     if (s->vf) {
-        if (leaf & SG_PTE_SYSTEM || !sg_map_find(&s->vf->map, address, &out->phys, &bytes, &s->hint))
+        if (leaf & SG_PTE_SYSTEM ||
+            !sg_map_find(&s->vf->map, address, &out->phys, &bytes, &s->hint))
             return false;
     } else if (leaf & SG_PTE_SYSTEM) {
         out->system = sg_dma_find(&s->dev->dma, address, &bytes, &s->hint);
@@ -153,7 +159,8 @@ bool sg_translate(struct sg_space *s, uint64_t va, uint64_t bytes, bool write, s
 
         if (!translate_leaf(s, va + out->bytes, write, &next) || !next.system != !out->system)
             break;
-        if (out->system ? next.system != out->system + out->bytes : next.phys != out->phys + out->bytes)
+        if (out->system ? next.system != out->system + out->bytes
+                        : next.phys != out->phys + out->bytes)
             break;
         out->bytes += next.bytes;
     }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The option list of a softgpu: every value is checked, every refusal names the option and the remedy. */
+/* The option list of a softgpu: every value is checked, every refusal names the option and the
+ * remedy. */
 #include "softgpu.h"
 
 #include <errno.h>
@@ -53,8 +54,8 @@ static bool parse_size(const char *text, uint64_t *out)
 
 static const char *set_vram(struct sg_options *o, const char *value)
 {
-    if (!parse_size(value, &o->vram_bytes) || o->vram_bytes < SG_MIN_VRAM || o->vram_bytes > SG_MAX_VRAM ||
-        o->vram_bytes % SG_BLOCK_BYTES)
+    if (!parse_size(value, &o->vram_bytes) || o->vram_bytes < SG_MIN_VRAM ||
+        o->vram_bytes > SG_MAX_VRAM || o->vram_bytes % SG_BLOCK_BYTES)
         return "VRAM is 64M to 64G in steps of 2M; say for example vram=4G";
     return NULL;
 }
@@ -99,8 +100,8 @@ static const char *set_fw(struct sg_options *o, const char *value)
 {
     uint64_t major, minor;
 
-    if (!parse_number(&value, &major) || *value++ != '.' || !parse_plain(value, &minor) || major > 0xffff ||
-        minor > 0xffff)
+    if (!parse_number(&value, &major) || *value++ != '.' || !parse_plain(value, &minor) ||
+        major > 0xffff || minor > 0xffff)
         return "a firmware version is MAJOR.MINOR, each up to 65535; say for example fw=1.2";
     o->fw_version = (uint32_t)(major << 16 | minor);
     return NULL;
@@ -108,21 +109,29 @@ static const char *set_fw(struct sg_options *o, const char *value)
 
 static const char *set_fault(struct sg_options *o, const char *value)
 {
-    if (strncmp(value, "drop-dirty:", 11) || !parse_plain(value + 11, &o->drop_dirty) || !o->drop_dirty)
-        return "the only fault is losing every N-th dirty bit; say fault=drop-dirty:N with N at least 1";
+    if (strncmp(value, "drop-dirty:", 11) || !parse_plain(value + 11, &o->drop_dirty) ||
+        !o->drop_dirty)
+        return "the only fault is losing every N-th dirty bit; say fault=drop-dirty:N with N at "
+               "least 1";
     return NULL;
 }
 
 static const struct {
     const char *key;
-    const char *(*set)(struct sg_options *o, const char *value); /* NULL, or why not and what to do */
+    /* NULL, or why not and what to do */
+    const char *(*set)(struct sg_options *o, const char *value);
 } keys[] = {
-    {"vram", set_vram},     {"vfs", set_vfs}, {"dirty-page", set_dirty_page}, {"performant", set_performant},
-    {"scatter", set_scatter}, {"fw", set_fw}, {"fault", set_fault},
+    {"vram", set_vram},
+    {"vfs", set_vfs},
+    {"dirty-page", set_dirty_page},
+    {"performant", set_performant},
+    {"scatter", set_scatter},
+    {"fw", set_fw},
+    {"fault", set_fault},
 };
 
-int sg_options_parse(struct sg_options *o, const struct vf_device_option *option, size_t count, char *why,
-                     size_t why_bytes)
+int sg_options_parse(struct sg_options *o, const struct vf_device_option *option, size_t count,
+                     char *why, size_t why_bytes)
 {
     *o = (struct sg_options){.vram_bytes = 4ull << 30,
                              .dirty_page_bytes = 64ull << 10,
@@ -138,14 +147,16 @@ int sg_options_parse(struct sg_options *o, const struct vf_device_option *option
             k++;
         if (k == known) {
             (void)snprintf(why, why_bytes,
-                           "option '%s': softgpu has no such option; it knows vram, vfs, dirty-page, performant, fw, "
+                           "option '%s': softgpu has no such option; it knows vram, vfs, "
+                           "dirty-page, performant, fw, "
                            "scatter and fault",
                            option[i].key);
             return -EINVAL;
         }
         bad = keys[k].set(o, option[i].value);
         if (bad) {
-            (void)snprintf(why, why_bytes, "option %s=%s: not accepted: %s", option[i].key, option[i].value, bad);
+            (void)snprintf(why, why_bytes, "option %s=%s: not accepted: %s", option[i].key,
+                           option[i].value, bad);
             return -EINVAL;
         }
     }

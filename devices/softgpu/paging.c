@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * The PF's paging engine: a queue of submissions, run in order by a thread of its own.
- * The engine: IDLE → RUNNING (submission) → IDLE | FAULT; FAULT → IDLE (RESET only, which also drops the queue).
+ * The engine: IDLE → RUNNING (submission) → IDLE | FAULT; FAULT → IDLE (RESET only, which also
+ * drops the queue).
  */
 #include "softgpu.h"
 
@@ -16,7 +17,8 @@ static void submit(struct sg_device *dev, uint32_t fence)
 
     if (p->count == SG_PAGING_DEPTH) /* the manual: the driver reads FREE first */
         return;
-    p->queue[(p->head + p->count) % SG_PAGING_DEPTH] = (struct sg_submission){p->root, p->va, p->bytes, fence};
+    p->queue[(p->head + p->count) % SG_PAGING_DEPTH] = (struct sg_submission){p->root, p->va,
+                                                                              p->bytes, fence};
     p->count++;
     pthread_cond_signal(&p->wake);
 }
@@ -97,7 +99,8 @@ bool sg_paging_write(struct sg_device *dev, uint32_t reg, uint64_t value)
     }
 }
 
-/* Runs the submission at the head to its end, a fault or a reset. Device lock held before and after, not meanwhile. */
+/* Runs the submission at the head to its end, a fault or a reset. Device lock held before and
+ * after, not meanwhile. */
 static void run_head(struct sg_device *dev)
 {
     struct sg_paging *p = &dev->paging;

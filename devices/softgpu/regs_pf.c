@@ -179,7 +179,7 @@ static uint64_t read_pf(struct sg_device *dev, uint32_t offset)
     case SG_PF_INT_ENABLE:
         return read_interrupts(dev, offset);
     case SG_PF_DIRTY_MASK64:
-        return dev->dirty_mask;
+        return atomic_load(&dev->dirty_mask);
     case SG_PF_DIRTY_ENABLE:
         return atomic_load(&dev->vram.dirty.enable);
     default:
@@ -199,7 +199,7 @@ static void write_pf(struct sg_device *dev, uint32_t offset, uint64_t value)
         sg_irq_enable(dev, (uint32_t)value);
         break;
     case SG_PF_DIRTY_MASK64:
-        dev->dirty_mask = value;
+        atomic_store(&dev->dirty_mask, value);
         break;
     case SG_PF_DIRTY_ENABLE:
         atomic_store(&dev->vram.dirty.enable, (uint32_t)value & 1u);
@@ -209,10 +209,12 @@ static void write_pf(struct sg_device *dev, uint32_t offset, uint64_t value)
     }
 }
 
-/* One register, or a piece of a window; device lock held. What the manual does not name reads as zero. */
+/* One register, or a piece of a window; device lock held. What the manual does not name reads as
+ * zero. */
 static uint64_t read_one(struct sg_device *dev, uint32_t offset, unsigned width)
 {
-    uint32_t index = (offset - SG_PF_VF_BLOCK) / SG_PF_VF_STRIDE, reg = (offset - SG_PF_VF_BLOCK) % SG_PF_VF_STRIDE;
+    uint32_t index = (offset - SG_PF_VF_BLOCK) / SG_PF_VF_STRIDE,
+             reg = (offset - SG_PF_VF_BLOCK) % SG_PF_VF_STRIDE;
     uint64_t value = 0;
     uint8_t *window;
 
@@ -232,7 +234,8 @@ static uint64_t read_one(struct sg_device *dev, uint32_t offset, unsigned width)
 
 static void write_one(struct sg_device *dev, uint32_t offset, unsigned width, uint64_t value)
 {
-    uint32_t index = (offset - SG_PF_VF_BLOCK) / SG_PF_VF_STRIDE, reg = (offset - SG_PF_VF_BLOCK) % SG_PF_VF_STRIDE;
+    uint32_t index = (offset - SG_PF_VF_BLOCK) / SG_PF_VF_STRIDE,
+             reg = (offset - SG_PF_VF_BLOCK) % SG_PF_VF_STRIDE;
     uint8_t *window;
 
     if (offset < SG_PF_VF_BLOCK) {

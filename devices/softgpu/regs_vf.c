@@ -46,7 +46,8 @@ static uint64_t read_pending(struct sg_vf *vf)
 static uint64_t read_one(struct sg_vf *vf, uint32_t offset)
 {
     if (offset >= QUEUES_AT && offset < QUEUES_END)
-        return read_queue(&vf->queue[(offset - QUEUES_AT) / QUEUE_STRIDE], (offset - QUEUES_AT) % QUEUE_STRIDE);
+        return read_queue(&vf->queue[(offset - QUEUES_AT) / QUEUE_STRIDE],
+                          (offset - QUEUES_AT) % QUEUE_STRIDE);
     switch (offset) {
     case SG_VF_ID:
         return SG_ID_VALUE;
@@ -74,7 +75,8 @@ static void write_queue(struct sg_queue *q, uint32_t reg, uint64_t value)
 static void write_one(struct sg_vf *vf, uint32_t offset, uint64_t value)
 {
     if (offset >= QUEUES_AT && offset < QUEUES_END) {
-        write_queue(&vf->queue[(offset - QUEUES_AT) / QUEUE_STRIDE], (offset - QUEUES_AT) % QUEUE_STRIDE, value);
+        write_queue(&vf->queue[(offset - QUEUES_AT) / QUEUE_STRIDE],
+                    (offset - QUEUES_AT) % QUEUE_STRIDE, value);
     } else if (offset == SG_VF_ROOT64) {
         atomic_store(&vf->root, value);
         atomic_fetch_add(&vf->flushes, 1);

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The schedule of the compute and the copy engine. Each gives slots of about 2 ms to the busy queue that has used least
- * time for its weight; slots of idle VFs thus fall to the busy ones by weight.
+ * The schedule of the compute and the copy engine. Each gives slots of about 2 ms to the busy queue
+ * that has used least time for its weight; slots of idle VFs thus fall to the busy ones by weight.
  *
- * LEND: a VF that lends stands still within its own slots: the slot's time is charged to it, the engine idles meanwhile,
- * so the paging engine gets the host CPU and no neighbour gains or loses a moment.
+ * LEND: a VF that lends stands still within its own slots: the slot's time is charged to it, the
+ * engine idles meanwhile, so the paging engine gets the host CPU and no neighbour gains or loses a
+ * moment.
  *
- * A queue: HALTED → RUNNING (start) → HALTED (HALT, stop) | FAULT; FAULT → HALTED (stop, reset); reset and LOAD set anything.
- * Only a RUNNING queue of a VF that is not stopped is ever put on an engine.
+ * A queue: HALTED → RUNNING (start) → HALTED (HALT, stop) | FAULT; FAULT → HALTED (stop, reset);
+ * reset and LOAD set anything. Only a RUNNING queue of a VF that is not stopped is ever put on an
+ * engine.
  */
 #include "softgpu.h"
 
@@ -16,7 +18,8 @@
 
 #define NS_PER_S 1000000000ull
 #define LEND_WHOLE 1024u
-#define MAX_CREDIT_NS ((int64_t)(4 * SG_SLICE_NS)) /* a wake-up that came late is made good, within reason */
+/* A wake-up that came late is made good, within reason. */
+#define MAX_CREDIT_NS ((int64_t)(4 * SG_SLICE_NS))
 
 uint64_t sg_now(void)
 {
@@ -48,7 +51,8 @@ void sg_cond_wait_until(pthread_cond_t *c, pthread_mutex_t *lock, uint64_t when)
     if (when == UINT64_MAX)
         pthread_cond_wait(c, lock);
     else
-        (void)pthread_cond_timedwait(c, lock, &t); /* the caller looks at its condition and the clock either way */
+        /* The caller looks at its condition and the clock either way. */
+        (void)pthread_cond_timedwait(c, lock, &t);
 }
 
 void sg_engines_kick(struct sg_device *dev)
@@ -62,7 +66,8 @@ static bool runnable(const struct sg_queue *q)
     return atomic_load(&q->status) == SG_Q_RUNNING && !sg_vf_stopped(q->x.vf);
 }
 
-/* The runnable queue with the least virtual time; none: `wake` is when the first of those that PACE holds is due. */
+/* The runnable queue with the least virtual time; none: `wake` is when the first of those that PACE
+ * holds is due. */
 static struct sg_queue *pick(struct sg_engine *e, uint64_t *wake)
 {
     struct sg_device *dev = e->dev;
@@ -79,7 +84,8 @@ static struct sg_queue *pick(struct sg_engine *e, uint64_t *wake)
             *wake = sg_min(*wake, q->x.wake_ns);
             continue;
         }
-        /* Idle time earns nothing. Who was waiting for its turn is not behind vtime, so this changes nothing for it. */
+        /* Idle time earns nothing. Who was waiting for its turn is not behind vtime, so this
+         * changes nothing for it. */
         if ((int64_t)(q->pass - e->vtime) < 0)
             q->pass = e->vtime;
         if (!best || (int64_t)(q->pass - best->pass) < 0)
@@ -93,14 +99,16 @@ static uint64_t stand_still(struct sg_engine *e, struct sg_queue *q, uint64_t ns
 {
     uint64_t start = sg_now(), now = start;
 
-    while (now - start < ns && sg_paging_busy(e->dev) && runnable(q) && q->x.vf->lend && !e->dev->stop) {
+    while (now - start < ns && sg_paging_busy(e->dev) && runnable(q) && q->x.vf->lend &&
+           !e->dev->stop) {
         sg_cond_wait_until(&e->wake, &e->dev->lock, start + ns);
         now = sg_now();
     }
     return now - start;
 }
 
-/* Runs the queue for up to `ns`; device lock held before and after, not meanwhile. Returns the time used. */
+/* Runs the queue for up to `ns`; device lock held before and after, not meanwhile. Returns the time
+ * used. */
 static uint64_t run_queue(struct sg_engine *e, struct sg_queue *q, uint64_t ns)
 {
     struct sg_device *dev = e->dev;
@@ -117,12 +125,12 @@ static uint64_t run_queue(struct sg_engine *e, struct sg_queue *q, uint64_t ns)
     atomic_store(&q->x.preempt, false);
     pthread_mutex_unlock(&dev->lock);
     stop = sg_execute(&q->x, UINT64_MAX, start + ns);
-    pthread_mutex_lock(&dev->lock);
     end = sg_now();
+    pthread_mutex_lock(&dev->lock);
     q->on_engine = false;
     vf->active--;
     vf->runtime_ns += end - start;
-    vf->last_run_ns = end;
+    vf->last_run_ns = sg_max(vf->last_run_ns, end);
     if (stop == SG_STOP_FAULT)
         sg_vf_fault(vf, q);
     else if (stop == SG_STOP_HALTED || q->halt_requested)
@@ -158,7 +166,8 @@ static void give_slot(struct sg_engine *e, struct sg_queue *q)
         q->debt_ns = 0;
     if (run && runnable(q) && !e->dev->stop)
         used = run_queue(e, q, run);
-    if (lend && lend < LEND_WHOLE && sg_paging_busy(e->dev)) /* owed for exactly what it ran, however soon it gave up */
+    /* Owed for exactly what it ran, however soon it gave up. */
+    if (lend && lend < LEND_WHOLE && sg_paging_busy(e->dev))
         q->debt_ns += (int64_t)(used * lend / (LEND_WHOLE - lend));
     q->pass += (still + used) * 1024 / vf->weight;
 }

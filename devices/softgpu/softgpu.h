@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * What the concerns of the software GPU share. Lock order: device lock → map lock of a VF → irq lock; the DMA lock and
- * the drop lock are leaves. Engines run commands without any lock: what they touch meanwhile is theirs (on_engine).
+ * What the concerns of the software GPU share. Lock order: device lock → map lock of a VF → irq
+ * lock; the DMA lock and the drop lock are leaves. Engines run commands without any lock: what they
+ * touch meanwhile is theirs (on_engine).
  */
 #ifndef SOFTGPU_H
 #define SOFTGPU_H
@@ -24,11 +25,19 @@
 #define SG_STATE_WINDOW 0x1000u
 #define SG_CONFIG_BYTES 256u
 
-/* VRAM's contents race by nature, as in hardware: only the few functions marked so may touch them unordered. */
+/* VRAM's contents race by nature, as in hardware: only the few functions marked so may touch them
+ * unordered. */
 #define SG_RACES_AS_HARDWARE __attribute__((no_sanitize("thread"), noinline))
 
-static inline uint64_t sg_min(uint64_t a, uint64_t b) { return a < b ? a : b; }
-static inline uint64_t sg_max(uint64_t a, uint64_t b) { return a > b ? a : b; }
+static inline uint64_t sg_min(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+static inline uint64_t sg_max(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
 
 /* The bits of bitmap word `word` that lie in [first, end); the word must meet that range. */
 static inline uint64_t sg_bits(uint64_t word, uint64_t first, uint64_t end)
@@ -49,8 +58,8 @@ struct sg_options {
     bool performant, scatter;
 };
 /* -EINVAL and one line in `why`: what, why, what to do. */
-int sg_options_parse(struct sg_options *o, const struct vf_device_option *option, size_t count, char *why,
-                     size_t why_bytes);
+int sg_options_parse(struct sg_options *o, const struct vf_device_option *option, size_t count,
+                     char *why, size_t why_bytes);
 
 /* ---- dirty.c: the bitplane ---- */
 struct sg_dirty {
@@ -64,7 +73,8 @@ struct sg_dirty {
 };
 int sg_dirty_open(struct sg_dirty *d, uint64_t vram_bytes, const struct sg_options *o);
 void sg_dirty_close(struct sg_dirty *d);
-void sg_dirty_set(struct sg_dirty *d, uint64_t offset, uint64_t bytes); /* after the store; bytes > 0 */
+/* After the store; bytes > 0. */
+void sg_dirty_set(struct sg_dirty *d, uint64_t offset, uint64_t bytes);
 uint64_t sg_dirty_read(struct sg_dirty *d, uint64_t word);
 uint64_t sg_dirty_exchange(struct sg_dirty *d, uint64_t word, uint64_t mask);
 void sg_dirty_or(struct sg_dirty *d, uint64_t word, uint64_t bits);
@@ -74,16 +84,19 @@ void sg_dirty_or(struct sg_dirty *d, uint64_t word, uint64_t bits);
 struct sg_vram {
     int fd;
     uint8_t *reservation, *base; /* base is SG_BLOCK_BYTES aligned */
-    uint8_t *wide;               /* the same memory advised for huge pages; NULL where the kernel has none for it */
+    /* The same memory advised for huge pages; NULL where the kernel has none for it. */
+    uint8_t *wide;
     uint64_t bytes;
-    _Atomic uint64_t *populated; /* a bit per 4 KiB: without it the page is a hole, or about to be one */
+    /* A bit per 4 KiB: without it the page is a hole, or about to be one. */
+    _Atomic uint64_t *populated;
     struct sg_dirty dirty;
 };
 int sg_vram_open(struct sg_vram *v, const struct sg_options *o, char *why, size_t why_bytes);
 void sg_vram_close(struct sg_vram *v);
 /* How much of [offset, +bytes) from its start on is in one state, and in which. */
 uint64_t sg_vram_run(struct sg_vram *v, uint64_t offset, uint64_t bytes, bool *populated);
-/* Before a write that will cover [offset, +bytes): gets its memory cheaper than by one page fault each. Optional. */
+/* Before a write that will cover [offset, +bytes): gets its memory cheaper than by one page fault
+ * each. Optional. */
 void sg_vram_prepare_write(struct sg_vram *v, uint64_t offset, uint64_t bytes);
 /* After every store: the page holds something, and is dirty. */
 void sg_vram_stored(struct sg_vram *v, uint64_t offset, uint64_t bytes);
@@ -94,7 +107,7 @@ void sg_vram_zero(struct sg_vram *v, uint64_t offset, uint64_t bytes);
 uint64_t sg_vram_load64(struct sg_vram *v, uint64_t offset);
 void sg_vram_store64(struct sg_vram *v, uint64_t offset, uint64_t value);
 void sg_vram_add64(struct sg_vram *v, uint64_t offset, uint64_t value);
-void sg_raw_copy(void *to, const void *from, uint64_t bytes); /* memcpy that may race */
+void sg_raw_copy(void *to, const void *from, uint64_t bytes); /* memmove that may race */
 void sg_raw_zero(void *to, uint64_t bytes);
 
 /* ---- dma.c: host memory the paging engine may reach ---- */
@@ -103,7 +116,7 @@ struct sg_dma_range {
     uint8_t *at;
 };
 struct sg_dma {
-    pthread_rwlock_t lock; /* all below; the paging engine holds it shared for one step */
+    pthread_rwlock_t lock;      /* all below; the paging engine holds it shared for one step */
     struct sg_dma_range *range; /* by rising iova */
     size_t count;
     uint64_t generation;
@@ -112,20 +125,22 @@ int sg_dma_open(struct sg_dma *d);
 void sg_dma_close(struct sg_dma *d);
 int sg_dma_map(struct sg_dma *d, uint64_t iova, uint64_t bytes, int fd, uint64_t fd_offset);
 int sg_dma_unmap(struct sg_dma *d, uint64_t iova, uint64_t bytes);
-/* With d->lock held: where `iova` lies and how much follows it; NULL = nowhere. `hint` speeds up the next call. */
+/* With d->lock held: where `iova` lies and how much follows it; NULL = nowhere. `hint` speeds up
+ * the next call. */
 uint8_t *sg_dma_find(const struct sg_dma *d, uint64_t iova, uint64_t *bytes, size_t *hint);
 
 /* ---- mmu.c ---- */
 struct sg_extent {
     uint64_t gpa, phys, bytes;
 };
-struct sg_map { /* second stage of a VF */
+struct sg_map {               /* second stage of a VF */
     struct sg_extent *extent; /* by rising gpa, no gaps */
     size_t count, room;
     uint64_t bytes;
 };
 /* VRAM address of `gpa` and how much is contiguous from there; false = outside the map. */
-bool sg_map_find(const struct sg_map *m, uint64_t gpa, uint64_t *phys, uint64_t *bytes, size_t *hint);
+bool sg_map_find(const struct sg_map *m, uint64_t gpa, uint64_t *phys, uint64_t *bytes,
+                 size_t *hint);
 int sg_map_add(struct sg_map *m, uint64_t gpa, uint64_t phys, uint64_t bytes);
 
 struct sg_tlb_entry {
@@ -151,11 +166,13 @@ struct sg_span {
 /* Adopts a root and drops cached entries when the root or the generation changed. */
 void sg_space_refresh(struct sg_space *s, uint64_t root, uint64_t generation);
 void sg_space_flush(struct sg_space *s);
-/* The longest contiguous span, at most `bytes`, that starts at `va`. False = fault, s->fault_va says where. */
+/* The longest contiguous span, at most `bytes`, that starts at `va`. False = fault, s->fault_va
+ * says where. */
 bool sg_translate(struct sg_space *s, uint64_t va, uint64_t bytes, bool write, struct sg_span *out);
 bool sg_va_read(struct sg_space *s, uint64_t va, void *to, uint64_t bytes);
 bool sg_va_write(struct sg_space *s, uint64_t va, const void *from, uint64_t bytes);
-bool sg_va_load64(struct sg_space *s, uint64_t va, uint64_t *value); /* these three fault on misalignment */
+/* These three fault on misalignment. */
+bool sg_va_load64(struct sg_space *s, uint64_t va, uint64_t *value);
 bool sg_va_store64(struct sg_space *s, uint64_t va, uint64_t value);
 bool sg_va_add64(struct sg_space *s, uint64_t va, uint64_t value);
 
@@ -165,15 +182,18 @@ void sg_kernel_random(uint64_t *to, uint64_t words, uint64_t seed, uint64_t stre
 uint64_t sg_kernel_random_word(uint64_t seed, uint64_t stream, uint64_t index);
 uint64_t sg_kernel_hash(const uint64_t *from, uint64_t words, uint64_t h);
 /* One row segment: `mid` points at its first cell and has a neighbour cell before and behind. */
-void sg_kernel_stencil(int32_t *to, const int32_t *up, const int32_t *mid, const int32_t *down, uint32_t cells,
-                       uint32_t shift);
-/* c[rows][SG_GEMM_COLS] += a[rows][SG_GEMM_DEPTH] x b[SG_GEMM_DEPTH][SG_GEMM_COLS], the first `depth` and `cols` of them. */
-void sg_kernel_gemm(uint32_t *c, const uint32_t *a, const uint32_t *b, uint32_t rows, uint32_t depth, uint32_t cols);
+void sg_kernel_stencil(int32_t *to, const int32_t *up, const int32_t *mid, const int32_t *down,
+                       uint32_t cells, uint32_t shift);
+/* c[rows][SG_GEMM_COLS] += a[rows][SG_GEMM_DEPTH] x b[SG_GEMM_DEPTH][SG_GEMM_COLS], the first
+ * `depth` and `cols` of them. */
+void sg_kernel_gemm(uint32_t *c, const uint32_t *a, const uint32_t *b, uint32_t rows,
+                    uint32_t depth, uint32_t cols);
 
 /* ---- engine.c, commands.c, compute.c: running commands ---- */
 enum sg_engine_kind { SG_ENGINE_COMPUTE, SG_ENGINE_COPY, SG_ENGINE_PAGING };
 
-struct sg_context { /* what runs on an engine; owned by the engine while on it, else under the device lock */
+/* What runs on an engine; owned by the engine while on it, else under the device lock. */
+struct sg_context {
     struct sg_device *dev;
     struct sg_vf *vf; /* NULL: paging */
     enum sg_engine_kind engine;
@@ -186,13 +206,29 @@ struct sg_context { /* what runs on an engine; owned by the engine while on it, 
     uint8_t *work; /* SG_WORK_BYTES of the engine */
     struct sg_space space;
 };
-enum sg_step { SG_STEP_DONE, SG_STEP_MORE, SG_STEP_JUMPED, SG_STEP_HALT, SG_STEP_WAIT, SG_STEP_FAULT };
-enum sg_stop { SG_STOP_PREEMPTED, SG_STOP_SLICE, SG_STOP_HALTED, SG_STOP_WAIT, SG_STOP_FAULT, SG_STOP_END };
-/* Runs commands until something stops it, `end` is the address behind the last one. No lock held. */
+enum sg_step {
+    SG_STEP_DONE,
+    SG_STEP_MORE,
+    SG_STEP_JUMPED,
+    SG_STEP_HALT,
+    SG_STEP_WAIT,
+    SG_STEP_FAULT
+};
+enum sg_stop {
+    SG_STOP_PREEMPTED,
+    SG_STOP_SLICE,
+    SG_STOP_HALTED,
+    SG_STOP_WAIT,
+    SG_STOP_FAULT,
+    SG_STOP_END
+};
+/* Runs commands until something stops it; a paging submission ends at `end`, a ring has no end. No
+ * lock held. */
 enum sg_stop sg_execute(struct sg_context *x, uint64_t end, uint64_t deadline_ns);
 /* Forgets how far the command at ip has come. */
 void sg_context_rewind(struct sg_context *x);
-/* For a command of `total` bytes: where its next step of SG_STEP_BYTES starts; false = progress lies behind the end. */
+/* For a command of `total` bytes: where its next step of SG_STEP_BYTES starts; false = progress
+ * lies behind the end. */
 bool sg_step_offset(const struct sg_context *x, uint64_t total, uint64_t *offset);
 enum sg_step sg_fault(struct sg_context *x, uint64_t va);
 enum sg_step sg_step_fill(struct sg_context *x, const struct sg_cmd *cmd);
@@ -208,8 +244,9 @@ struct sg_queue {
     struct sg_context x;
     _Atomic uint32_t status; /* SG_Q_*; written under the device lock */
     bool on_engine, halt_requested;
-    uint64_t pass;    /* virtual time it has used: ns x 1024 / weight, compared by difference */
-    int64_t debt_ns;  /* time it still has to stand still for what it ran (LEND); negative: it stood too long */
+    uint64_t pass; /* virtual time it has used: ns x 1024 / weight, compared by difference */
+    /* Time it still has to stand still for what it ran (LEND); negative: it stood too long. */
+    int64_t debt_ns;
 };
 struct sg_engine {
     struct sg_device *dev;
@@ -219,11 +256,15 @@ struct sg_engine {
     uint64_t vtime; /* pass of the queue that got the last slot */
     uint8_t work[SG_WORK_BYTES] __attribute__((aligned(64)));
 };
-uint64_t sg_now(void);                                                            /* CLOCK_MONOTONIC, ns */
-int sg_cond_init(pthread_cond_t *c);                                              /* on that clock */
-void sg_cond_wait_until(pthread_cond_t *c, pthread_mutex_t *lock, uint64_t when); /* UINT64_MAX = for ever */
+/* CLOCK_MONOTONIC, ns */
+uint64_t sg_now(void);
+/* On that clock. */
+int sg_cond_init(pthread_cond_t *c);
+/* UINT64_MAX = for ever */
+void sg_cond_wait_until(pthread_cond_t *c, pthread_mutex_t *lock, uint64_t when);
 void *sg_engine_main(void *engine);
-void sg_engines_kick(struct sg_device *dev); /* something about who may run has changed; device lock held */
+/* Something about who may run has changed; device lock held. */
+void sg_engines_kick(struct sg_device *dev);
 
 /* ---- paging.c ---- */
 struct sg_submission {
@@ -247,7 +288,8 @@ struct sg_paging { /* under the device lock, the context as told there */
 };
 void *sg_paging_main(void *dev);
 bool sg_paging_busy(const struct sg_device *dev); /* device lock held */
-bool sg_paging_read(struct sg_device *dev, uint32_t reg, uint64_t *value); /* device lock held; false = not mine */
+/* Device lock held; false = not mine. */
+bool sg_paging_read(struct sg_device *dev, uint32_t reg, uint64_t *value);
 bool sg_paging_write(struct sg_device *dev, uint32_t reg, uint64_t value);
 
 /* ---- irq.c: everything here under the irq lock ---- */
@@ -288,7 +330,8 @@ struct sg_config {
     uint8_t value[SG_CONFIG_BYTES], writable[SG_CONFIG_BYTES];
 };
 void sg_config_init(struct sg_config *c, bool vf, uint64_t vram_bytes, uint64_t dirty_bytes);
-void sg_config_read(const struct sg_config *c, uint32_t offset, void *to, uint32_t bytes); /* in range */
+/* In range. */
+void sg_config_read(const struct sg_config *c, uint32_t offset, void *to, uint32_t bytes);
 void sg_config_write(struct sg_config *c, uint32_t offset, const void *from, uint32_t bytes);
 
 /* ---- vf.c, state.c, regs_pf.c, regs_vf.c ---- */
@@ -311,15 +354,18 @@ struct sg_vf {
     _Atomic uint64_t root, flushes; /* `flushes` counts what makes its TLBs stale */
     _Atomic uint64_t pace_epoch;    /* counts what starts a PACE afresh */
 
-    pthread_rwlock_t map_lock; /* the map, for the BAR; engines read it without: it changes only while QUIET */
+    /* The map, for the BAR; engines read it without: it changes only while QUIET. */
+    pthread_rwlock_t map_lock;
     struct sg_map map;
     struct sg_msix msix; /* irq lock */
 };
 int sg_vf_open(struct sg_vf *vf, struct sg_device *dev, unsigned index);
 void sg_vf_close(struct sg_vf *vf);
 bool sg_vf_stopped(const struct sg_vf *vf); /* device lock held: it may not be scheduled */
-bool sg_vf_quiet(const struct sg_vf *vf);   /* device lock held: stopped, and the stop is complete */
-uint32_t sg_vf_status(struct sg_vf *vf);    /* device lock held; waits up to SG_QUIET_WAIT_NS for QUIET */
+/* Device lock held: stopped, and the stop is complete. */
+bool sg_vf_quiet(const struct sg_vf *vf);
+/* Device lock held; waits up to SG_QUIET_WAIT_NS for QUIET. */
+uint32_t sg_vf_status(struct sg_vf *vf);
 void sg_vf_control(struct sg_vf *vf, uint32_t ctrl);
 void sg_vf_reset(struct sg_vf *vf);
 void sg_vf_map_command(struct sg_vf *vf, uint32_t command);
@@ -342,17 +388,17 @@ struct sg_device {
     struct sg_dma dma;
     struct sg_irq irq;
     pthread_mutex_t lock;
-    pthread_cond_t quiet; /* some VF's stop may have become complete */
-    bool stop;            /* under lock: threads end */
-    uint64_t dirty_mask;
+    pthread_cond_t quiet;        /* some VF's stop may have become complete */
+    bool stop;                   /* under lock: threads end */
+    _Atomic uint64_t dirty_mask; /* SG_PF_DIRTY_MASK64 */
     struct sg_config config;
     struct sg_paging paging;
     struct sg_engine engine[SG_QUEUES];
     struct sg_vf *vf; /* options.vfs of them */
 };
 int sg_bar_info(struct sg_device *dev, vf_function fn, uint32_t bar, struct vf_bar_info *out);
-int sg_bar_access(struct sg_device *dev, vf_function fn, uint32_t bar, uint64_t offset, void *to, const void *from,
-                  uint64_t bytes);
+int sg_bar_access(struct sg_device *dev, vf_function fn, uint32_t bar, uint64_t offset, void *to,
+                  const void *from, uint64_t bytes);
 const struct vf_device_ops *vf_device_entry(uint32_t abi);
 
 #endif

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Saving and loading what a quiet VF is beyond its VRAM. The contents come from another host: LOAD believes nothing. */
+/* Saving and loading what a quiet VF is beyond its VRAM. The contents come from another host: LOAD
+ * believes nothing. */
 #include "softgpu.h"
 
 #include <string.h>
@@ -12,7 +13,8 @@ _Static_assert(sizeof(struct sg_vf_state) <= SG_STATE_WINDOW, "the state fits in
 
 static void save(struct sg_vf *vf)
 {
-    struct sg_vf_state s = {.version = SG_VF_STATE_VERSION, .bytes = sizeof s, .fault_va = vf->fault_va};
+    struct sg_vf_state s = {
+        .version = SG_VF_STATE_VERSION, .bytes = sizeof s, .fault_va = vf->fault_va};
 
     s.root = atomic_load(&vf->root);
     for (unsigned i = 0; i < SG_QUEUES; i++) {
@@ -34,10 +36,12 @@ static void save(struct sg_vf *vf)
 
 static bool good(const struct sg_vf_state *s)
 {
-    if (s->version != SG_VF_STATE_VERSION || s->bytes != sizeof *s || s->msix_pending >> SG_MSIX_VECTORS)
+    if (s->version != SG_VF_STATE_VERSION || s->bytes != sizeof *s ||
+        s->msix_pending >> SG_MSIX_VECTORS)
         return false;
     for (unsigned i = 0; i < SG_QUEUES; i++)
-        if (s->queue[i].status > SG_Q_FAULT || s->queue[i].reserved || s->queue[i].ip % SG_CMD_BYTES)
+        if (s->queue[i].status > SG_Q_FAULT || s->queue[i].reserved ||
+            s->queue[i].ip % SG_CMD_BYTES)
             return false;
     /* Progress, roots and addresses are checked where they are used, as those of a guest are. */
     return true;
@@ -52,7 +56,8 @@ static void load_interrupts(struct sg_vf *vf, const struct sg_vf_state *s)
     vf->msix.raised = s->interrupts_raised;
     memcpy(entry, vf->msix.entry, sizeof entry);
     pthread_mutex_unlock(&vf->dev->irq.lock);
-    for (unsigned i = 0; i < SG_MSIX_VECTORS; i++) /* committed again: an unmasked one delivers what was pending */
+    /* Committed again: an unmasked one delivers what was pending. */
+    for (unsigned i = 0; i < SG_MSIX_VECTORS; i++)
         sg_msix_commit(vf, i, &entry[i]);
 }
 

@@ -2,9 +2,10 @@
 /*
  * A virtual function: its power, pause, reset, second stage and CPU aperture.
  *
- * Power and pause: OFF (ENABLE clear), RUNNING, STOPPING (PAUSE set or ENABLE cleared, an engine still finishes a step or a CPU
- * store awaits its dirty bit), QUIET. RUNNING → STOPPING → QUIET → RUNNING; STOPPING → RUNNING when PAUSE is taken back.
- * The state is not stored but computed from ctrl, active and cpu_stores, so it cannot disagree with them.
+ * Power and pause: OFF (ENABLE clear), RUNNING, STOPPING (PAUSE set or ENABLE cleared, an engine
+ * still finishes a step or a CPU store awaits its dirty bit), QUIET. RUNNING → STOPPING → QUIET →
+ * RUNNING; STOPPING → RUNNING when PAUSE is taken back. The state is not stored but computed from
+ * ctrl, active and cpu_stores, so it cannot disagree with them.
  */
 #include "softgpu.h"
 
@@ -13,7 +14,8 @@
 #include <string.h>
 
 #define WEIGHT_RESET 64u
-#define CPU_CHUNK_BYTES (1ull << 20) /* a longer CPU access is cut, so that a pause need not wait for all of it */
+/* A longer CPU access is cut, so that a pause need not wait for all of it. */
+#define CPU_CHUNK_BYTES (1ull << 20)
 
 bool sg_vf_stopped(const struct sg_vf *vf)
 {
@@ -37,7 +39,9 @@ uint32_t sg_vf_status(struct sg_vf *vf)
     for (unsigned i = 0; i < SG_QUEUES; i++) {
         uint32_t q = atomic_load(&vf->queue[i].status);
 
-        status |= q == SG_Q_RUNNING ? SG_VFC_STATUS_BUSY : q == SG_Q_FAULT ? SG_VFC_STATUS_FAULT : 0;
+        status |= q == SG_Q_RUNNING ? SG_VFC_STATUS_BUSY
+                  : q == SG_Q_FAULT ? SG_VFC_STATUS_FAULT
+                                    : 0;
     }
     return status;
 }
@@ -140,7 +144,8 @@ static uint32_t add_extent(struct sg_vf *vf)
 {
     const struct sg_device *dev = vf->dev;
     uint64_t gpa = vf->map_gpa, phys = vf->map_phys, bytes = vf->map_bytes, vram = dev->vram.bytes;
-    uint64_t granule = dev->options.scatter ? 1ull << dev->scatter_shift : dev->options.dirty_page_bytes;
+    uint64_t granule = dev->options.scatter ? 1ull << dev->scatter_shift
+                                            : dev->options.dirty_page_bytes;
     struct sg_extent *last = vf->map.count ? &vf->map.extent[vf->map.count - 1] : NULL;
 
     if ((gpa | phys | bytes) % granule)
@@ -154,7 +159,8 @@ static uint32_t add_extent(struct sg_vf *vf)
     }
     if (!dev->options.scatter && vf->map.count >= SG_MAP_EXTENTS_FLAT)
         return SG_MAP_BAD_COUNT;
-    return sg_map_add(&vf->map, gpa, phys, bytes) ? SG_MAP_BAD_COUNT : 0; /* no host memory for one more */
+    /* No host memory for one more. */
+    return sg_map_add(&vf->map, gpa, phys, bytes) ? SG_MAP_BAD_COUNT : 0;
 }
 
 void sg_vf_map_command(struct sg_vf *vf, uint32_t command)
@@ -178,7 +184,8 @@ void sg_vf_map_command(struct sg_vf *vf, uint32_t command)
 }
 
 /* One piece of a CPU access; the map lock keeps the translation true. */
-static int bar_piece(struct sg_vf *vf, uint64_t gpa, uint8_t *to, const uint8_t *from, uint64_t bytes)
+static int bar_piece(struct sg_vf *vf, uint64_t gpa, uint8_t *to, const uint8_t *from,
+                     uint64_t bytes)
 {
     struct sg_vram *vram = &vf->dev->vram;
     size_t hint = 0;

@@ -63,7 +63,8 @@ int rig_try_open(struct rig *r, const char *options, char *why)
     r->ops = vf_device_entry(VF_DEVICE_ABI);
     assert_non_null(r->ops);
     (void)snprintf(text, sizeof text, "%s", options);
-    for (char *next = NULL, *one = strtok_r(text, ",", &next); one; one = strtok_r(NULL, ",", &next)) {
+    for (char *next = NULL, *one = strtok_r(text, ",", &next); one;
+         one = strtok_r(NULL, ",", &next)) {
         char *value = strchr(one, '=');
 
         assert_true(count < MAX_OPTIONS);
@@ -97,36 +98,42 @@ uint64_t rig_pf_read(struct rig *r, uint64_t reg, unsigned width)
 {
     uint64_t value = 0;
 
-    assert_int_equal(r->ops->bar_read(r->dev, VF_FUNCTION_PF, SG_PF_BAR_REGS, reg, &value, width), 0);
+    assert_int_equal(r->ops->bar_read(r->dev, VF_FUNCTION_PF, SG_PF_BAR_REGS, reg, &value, width),
+                     0);
     return value;
 }
 
 void rig_pf_write(struct rig *r, uint64_t reg, unsigned width, uint64_t value)
 {
-    assert_int_equal(r->ops->bar_write(r->dev, VF_FUNCTION_PF, SG_PF_BAR_REGS, reg, &value, width), 0);
+    assert_int_equal(r->ops->bar_write(r->dev, VF_FUNCTION_PF, SG_PF_BAR_REGS, reg, &value, width),
+                     0);
 }
 
 uint64_t rig_vf_read(struct rig *r, unsigned vf, uint64_t reg, unsigned width)
 {
     uint64_t value = 0;
 
-    assert_int_equal(r->ops->bar_read(r->dev, VF_FUNCTION_VF(vf), SG_VF_BAR_REGS, reg, &value, width), 0);
+    assert_int_equal(
+        r->ops->bar_read(r->dev, VF_FUNCTION_VF(vf), SG_VF_BAR_REGS, reg, &value, width), 0);
     return value;
 }
 
 void rig_vf_write(struct rig *r, unsigned vf, uint64_t reg, unsigned width, uint64_t value)
 {
-    assert_int_equal(r->ops->bar_write(r->dev, VF_FUNCTION_VF(vf), SG_VF_BAR_REGS, reg, &value, width), 0);
+    assert_int_equal(
+        r->ops->bar_write(r->dev, VF_FUNCTION_VF(vf), SG_VF_BAR_REGS, reg, &value, width), 0);
 }
 
 void rig_load(struct rig *r, unsigned vf, uint64_t gpa, void *to, uint64_t bytes)
 {
-    assert_int_equal(r->ops->bar_read(r->dev, VF_FUNCTION_VF(vf), SG_VF_BAR_VRAM, gpa, to, bytes), 0);
+    assert_int_equal(r->ops->bar_read(r->dev, VF_FUNCTION_VF(vf), SG_VF_BAR_VRAM, gpa, to, bytes),
+                     0);
 }
 
 void rig_store(struct rig *r, unsigned vf, uint64_t gpa, const void *from, uint64_t bytes)
 {
-    assert_int_equal(r->ops->bar_write(r->dev, VF_FUNCTION_VF(vf), SG_VF_BAR_VRAM, gpa, from, bytes), 0);
+    assert_int_equal(
+        r->ops->bar_write(r->dev, VF_FUNCTION_VF(vf), SG_VF_BAR_VRAM, gpa, from, bytes), 0);
 }
 
 uint64_t rig_word(struct rig *r, unsigned vf, uint64_t gpa)
@@ -148,7 +155,8 @@ void rig_tables(struct rig *r, unsigned vf)
 
     rig_set_word(r, vf, level2, level1 | SG_PTE_VALID);
     for (uint64_t at = 0; at < RIG_RESERVE; at += 2 * MIB)
-        rig_set_word(r, vf, level1 + at / (2 * MIB) * 8, at | SG_PTE_VALID | SG_PTE_WRITE | SG_PTE_LARGE);
+        rig_set_word(r, vf, level1 + at / (2 * MIB) * 8,
+                     at | SG_PTE_VALID | SG_PTE_WRITE | SG_PTE_LARGE);
     rig_vf_write(r, vf, SG_VF_ROOT64, 8, level2);
 }
 
@@ -194,7 +202,8 @@ uint32_t rig_wait(struct rig *r, unsigned vf, unsigned q)
     uint32_t status;
 
     while ((status = (uint32_t)rig_vf_read(r, vf, SG_VF_QUEUE(q) + SG_Q_STATUS, 4)) == SG_Q_RUNNING)
-        (void)poll(NULL, 0, 1); /* the queue has no other way to tell a test that set up no interrupt */
+        /* The queue has no other way to tell a test that set up no interrupt. */
+        (void)poll(NULL, 0, 1);
     return status;
 }
 
@@ -222,20 +231,22 @@ void rig_save_state(struct rig *r, unsigned vf, struct sg_vf_state *s)
 {
     rig_pf_write(r, SG_VFC(vf, SG_VFC_STATE_CMD), 4, SG_STATE_CMD_SAVE);
     assert_int_equal(rig_pf_read(r, SG_VFC(vf, SG_VFC_STATE_RESULT), 4), 0);
-    assert_int_equal(
-        r->ops->bar_read(r->dev, VF_FUNCTION_PF, SG_PF_BAR_REGS, SG_VFC(vf, SG_VFC_STATE), s, sizeof *s), 0);
+    assert_int_equal(r->ops->bar_read(r->dev, VF_FUNCTION_PF, SG_PF_BAR_REGS,
+                                      SG_VFC(vf, SG_VFC_STATE), s, sizeof *s),
+                     0);
 }
 
 uint32_t rig_load_state(struct rig *r, unsigned vf, const struct sg_vf_state *s)
 {
-    assert_int_equal(
-        r->ops->bar_write(r->dev, VF_FUNCTION_PF, SG_PF_BAR_REGS, SG_VFC(vf, SG_VFC_STATE), s, sizeof *s), 0);
+    assert_int_equal(r->ops->bar_write(r->dev, VF_FUNCTION_PF, SG_PF_BAR_REGS,
+                                       SG_VFC(vf, SG_VFC_STATE), s, sizeof *s),
+                     0);
     rig_pf_write(r, SG_VFC(vf, SG_VFC_STATE_CMD), 4, SG_STATE_CMD_LOAD);
     return (uint32_t)rig_pf_read(r, SG_VFC(vf, SG_VFC_STATE_RESULT), 4);
 }
 
-/* System memory: page 0 root, page 1 level 1 of VRAM, page 2 level 1 of system memory, pages 3.. its level 0 tables,
- * then commands from 1 MiB on, data from RIG_SYSTEM_DATA on. */
+/* System memory: page 0 root, page 1 level 1 of VRAM, page 2 level 1 of system memory, pages 3..
+ * its level 0 tables, then commands from 1 MiB on, data from RIG_SYSTEM_DATA on. */
 #define COMMANDS_AT MIB
 #define COMMANDS_BYTES MIB
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * A bench for the card: opens a device, powers VFs with an identity-mapped reserve, writes commands into their rings, and
- * feeds the paging engine. Everything goes through vf_device_ops and the manual's registers, as a driver would do it.
+ * A bench for the card: opens a device, powers VFs with an identity-mapped reserve, writes commands
+ * into their rings, and feeds the paging engine. Everything goes through vf_device_ops and the
+ * manual's registers, as a driver would do it.
  */
 #ifndef SOFTGPU_TEST_RIG_H
 #define SOFTGPU_TEST_RIG_H
@@ -21,7 +22,7 @@
 #define RIG_RESERVE (32 * MIB) /* of each VF, at VRAM address vf x RIG_RESERVE */
 /* Within a reserve: the tables, then one ring a queue; the rest is the test's. */
 #define RIG_TABLES 0ull
-#define RIG_RING(q) (0x10000ull + (uint64_t)(q) * 0x10000ull)
+#define RIG_RING(q) (0x10000ull + (uint64_t)(q)*0x10000ull)
 #define RIG_DATA (1 * MIB)
 
 struct rig {
@@ -70,7 +71,8 @@ void rig_resume(struct rig *r, unsigned vf);
 void rig_save_state(struct rig *r, unsigned vf, struct sg_vf_state *s);
 uint32_t rig_load_state(struct rig *r, unsigned vf, const struct sg_vf_state *s);
 
-/* The paging process: VRAM by identity at RIG_VA_VRAM (large pages), system memory page by page at RIG_VA_SYSTEM. */
+/* The paging process: VRAM by identity at RIG_VA_VRAM (large pages), system memory page by page at
+ * RIG_VA_SYSTEM. */
 #define RIG_VA_VRAM 0ull
 #define RIG_VA_SYSTEM (256ull << 30)
 #define RIG_IOVA 0x7000000000ull

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Each command's arithmetic against an independent computation, at sizes that do not divide evenly into steps. */
+/* Each command's arithmetic against an independent computation, at sizes that do not divide evenly
+ * into steps. */
 #include "rig.h"
 
 #include <stdlib.h>
@@ -147,8 +148,9 @@ static void check_stencil(struct rig *r, uint64_t w, uint64_t h, unsigned shift)
             n += cell(src, (int64_t)w, (int64_t)h, x, y - 1, u);
             n += cell(src, (int64_t)w, (int64_t)h, x, y + 1, u);
             n -= 4 * (int64_t)u;
-            /* modulo 2^32 before the shift, as the manual says */
-            assert_int_equal(got[y * (int64_t)w + x], (int32_t)((uint32_t)u + (uint32_t)((int32_t)(uint32_t)n >> shift)));
+            /* Modulo 2^32 before the shift, as the manual says. */
+            assert_int_equal(got[y * (int64_t)w + x],
+                             (int32_t)((uint32_t)u + (uint32_t)((int32_t)(uint32_t)n >> shift)));
         }
     free(src);
     free(got);
@@ -156,8 +158,8 @@ static void check_stencil(struct rig *r, uint64_t w, uint64_t h, unsigned shift)
 
 static void stencil_of_odd_shapes(void **state)
 {
-    static const uint64_t shape[][2] = {{1, 1},    {1, 300},   {300, 1},    {2, 2},     {17, 33},
-                                        {515, 67}, {8192, 3},  {8193, 4},   {20001, 3}, {16384, 2}};
+    static const uint64_t shape[][2] = {{1, 1},    {1, 300},  {300, 1},  {2, 2},     {17, 33},
+                                        {515, 67}, {8192, 3}, {8193, 4}, {20001, 3}, {16384, 2}};
 
     for (size_t i = 0; i < sizeof shape / sizeof shape[0]; i++)
         check_stencil(*state, shape[i][0], shape[i][1], 2 + (unsigned)i);
@@ -170,7 +172,8 @@ static void check_gemm(struct rig *r, uint64_t n)
 
     rig_add(r, 0, 0, rig_cmd(SG_OP_RANDOM, A, bytes, n, 1, 0));
     rig_add(r, 0, 0, rig_cmd(SG_OP_RANDOM, B, bytes, n, 2, 0));
-    rig_add(r, 0, 0, rig_cmd(SG_OP_FILL, C, bytes, ~0ull, 0, 0)); /* C's old contents must not matter */
+    /* C's old contents must not matter */
+    rig_add(r, 0, 0, rig_cmd(SG_OP_FILL, C, bytes, ~0ull, 0, 0));
     rig_add(r, 0, 0, rig_cmd(SG_OP_GEMM, C, A, B, n, 0));
     assert_int_equal(rig_run(r, 0, 0), SG_Q_HALTED);
     a = load(r, A, bytes);
@@ -233,9 +236,9 @@ static void jump_if_compares_unsigned(void **state)
         enum sg_cond cond;
         uint64_t word, value;
         bool taken;
-    } with[] = {{SG_COND_LT, 1, 2, true},  {SG_COND_LT, 2, 2, false}, {SG_COND_LT, ~0ull, 2, false},
-                {SG_COND_GE, 2, 2, true},  {SG_COND_GE, 1, 2, false}, {SG_COND_GE, ~0ull, 2, true},
-                {SG_COND_EQ, 2, 2, true},  {SG_COND_EQ, 1, 2, false}, {SG_COND_NE, 1, 2, true},
+    } with[] = {{SG_COND_LT, 1, 2, true}, {SG_COND_LT, 2, 2, false}, {SG_COND_LT, ~0ull, 2, false},
+                {SG_COND_GE, 2, 2, true}, {SG_COND_GE, 1, 2, false}, {SG_COND_GE, ~0ull, 2, true},
+                {SG_COND_EQ, 2, 2, true}, {SG_COND_EQ, 1, 2, false}, {SG_COND_NE, 1, 2, true},
                 {SG_COND_NE, 2, 2, false}};
     struct rig *r = *state;
 
@@ -285,6 +288,36 @@ static void pace_holds_the_queue_and_changes_nothing_else(void **state)
     assert_true(rig_now() - start >= (counts - 1) * ns); /* a lower bound is no matter of load */
 }
 
+/* A window of small pages whose physical pages run backwards with a stride: nothing is contiguous
+ * anywhere. */
+static void commands_work_across_scattered_small_pages(void **state)
+{
+    const uint64_t level1 = RIG_TABLES + 0x1000, level0 = RIG_TABLES + 0x2000, window = 1ull << 29,
+                   pages = 300;
+    struct rig *r = *state;
+    uint64_t h = 6, words = pages * 4096 / 8 - 2;
+
+    rig_set_word(r, 0, level1 + window / (2 * MIB) * 8, level0 | SG_PTE_VALID);
+    for (uint64_t i = 0; i < pages; i++)
+        rig_set_word(r, 0, level0 + i * 8,
+                     (A + (pages - i) * 2 * 4096) | SG_PTE_VALID | SG_PTE_WRITE);
+    rig_vf_write(r, 0, SG_VF_ROOT64, 8, RIG_TABLES);
+    rig_add(r, 0, 0, rig_cmd(SG_OP_RANDOM, window + 8, words * 8, 21, 4, 0));
+    rig_add(r, 0, 0, rig_cmd(SG_OP_HASH, C, window + 8, words * 8, 6, 0));
+    rig_add(r, 0, 0, rig_cmd(SG_OP_COPY, B, window + 8, words * 8, 0, 0));
+    assert_int_equal(rig_run(r, 0, 0), SG_Q_HALTED);
+    for (uint64_t i = 0; i < words; i++)
+        h = oracle_mix(h ^ oracle_random(21, 4, i));
+    assert_int_equal(rig_word(r, 0, C), h);
+    for (uint64_t i = 0; i < words; i += 97) {
+        uint64_t at = 8 + i * 8;
+
+        assert_int_equal(rig_word(r, 0, B + i * 8), oracle_random(21, 4, i));
+        assert_int_equal(rig_word(r, 0, A + (pages - at / 4096) * 2 * 4096 + at % 4096),
+                         oracle_random(21, 4, i));
+    }
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -300,6 +333,7 @@ int main(void)
         T(add_and_fence_store_words),
         T(jump_if_compares_unsigned),
         T(ring_can_loop_and_retires),
+        T(commands_work_across_scattered_small_pages),
         T(pace_holds_the_queue_and_changes_nothing_else),
     };
 

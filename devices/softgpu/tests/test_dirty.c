@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The bitplane: no write is ever lost between a read-clear and the next, masks protect neighbours, and the faulty device is
- * really faulty. */
+/* The bitplane: no write is ever lost between a read-clear and the next, masks protect neighbours,
+ * and the faulty device is really faulty. */
 #include "rig.h"
 
 #include <pthread.h>
@@ -16,7 +16,8 @@ static uint64_t plane_read(struct rig *r, uint64_t word)
 {
     uint64_t bits;
 
-    assert_int_equal(r->ops->bar_read(r->dev, VF_FUNCTION_PF, SG_PF_BAR_DIRTY, word * 8, &bits, 8), 0);
+    assert_int_equal(r->ops->bar_read(r->dev, VF_FUNCTION_PF, SG_PF_BAR_DIRTY, word * 8, &bits, 8),
+                     0);
     return bits;
 }
 
@@ -24,15 +25,17 @@ static uint64_t plane_exchange(struct rig *r, uint64_t word)
 {
     uint64_t bits;
 
-    assert_int_equal(
-        r->ops->bar_read(r->dev, VF_FUNCTION_PF, SG_PF_BAR_DIRTY, SG_DIRTY_WINDOW_BYTES + word * 8, &bits, 8), 0);
+    assert_int_equal(r->ops->bar_read(r->dev, VF_FUNCTION_PF, SG_PF_BAR_DIRTY,
+                                      SG_DIRTY_WINDOW_BYTES + word * 8, &bits, 8),
+                     0);
     return bits;
 }
 
 static void plane_or(struct rig *r, uint64_t word, uint64_t bits)
 {
-    assert_int_equal(
-        r->ops->bar_write(r->dev, VF_FUNCTION_PF, SG_PF_BAR_DIRTY, SG_DIRTY_WINDOW_BYTES + word * 8, &bits, 8), 0);
+    assert_int_equal(r->ops->bar_write(r->dev, VF_FUNCTION_PF, SG_PF_BAR_DIRTY,
+                                       SG_DIRTY_WINDOW_BYTES + word * 8, &bits, 8),
+                     0);
 }
 
 static unsigned count_bits(struct rig *r, uint64_t words)
@@ -70,10 +73,12 @@ static void half_words_and_blocks_read_alike(void **state)
     rig_open(&r, "vram=64M,vfs=1,dirty-page=4K");
     plane_or(&r, 0, 0x1111111122222222ull);
     plane_or(&r, 1, 0x3333333344444444ull);
-    assert_int_equal(
-        r.ops->bar_read(r.dev, VF_FUNCTION_PF, SG_PF_BAR_DIRTY, SG_DIRTY_WINDOW_BYTES + 4, &half, 4), 0);
+    assert_int_equal(r.ops->bar_read(r.dev, VF_FUNCTION_PF, SG_PF_BAR_DIRTY,
+                                     SG_DIRTY_WINDOW_BYTES + 4, &half, 4),
+                     0);
     assert_int_equal(half, 0x11111111);
-    assert_int_equal(r.ops->bar_read(r.dev, VF_FUNCTION_PF, SG_PF_BAR_DIRTY, SG_DIRTY_WINDOW_BYTES, two, 16), 0);
+    assert_int_equal(
+        r.ops->bar_read(r.dev, VF_FUNCTION_PF, SG_PF_BAR_DIRTY, SG_DIRTY_WINDOW_BYTES, two, 16), 0);
     assert_int_equal(two[0], 0x22222222);
     assert_int_equal(two[1], 0x3333333344444444ull);
     assert_int_equal(count_bits(&r, 4), 0);
@@ -106,7 +111,8 @@ static void every_write_path_sets_its_bits(void **state)
     assert_int_equal(plane_exchange(&r, word), 1);
     rig_store(&r, 0, A + PAGE - 1, "12", 2);
     assert_int_equal(plane_exchange(&r, word), 3);
-    assert_int_equal(r.ops->bar_write(r.dev, VF_FUNCTION_PF, SG_PF_BAR_VRAM, A + 2 * PAGE, &one, 1), 0);
+    assert_int_equal(r.ops->bar_write(r.dev, VF_FUNCTION_PF, SG_PF_BAR_VRAM, A + 2 * PAGE, &one, 1),
+                     0);
     assert_int_equal(plane_exchange(&r, word), 4);
     rig_add(&r, 0, 0, rig_cmd(SG_OP_ADD, A, 1, 0, 0, 0));
     rig_add(&r, 0, 0, rig_cmd(SG_OP_FENCE, A + 2 * PAGE, 1, 0, 0, 0));
@@ -160,7 +166,8 @@ static void drop_dirty_loses_every_nth(void **state)
     rig_close(&r);
 }
 
-/* ---- the whole of it: writers of every kind against a loop that clears, gathers, and clears again ---- */
+/* ---- the whole of it: writers of every kind against a loop that clears, gathers, and clears again
+ * ---- */
 struct cpu_writer {
     struct rig *r;
     _Atomic bool stop;
@@ -172,7 +179,8 @@ static void *write_by_cpu(void *arg)
     struct cpu_writer *w = arg;
 
     while (!atomic_load(&w->stop))
-        rig_set_word(w->r, 0, B + rig_choose(&w->seed, 512) * PAGE + rig_choose(&w->seed, 512) * 8, w->seed);
+        rig_set_word(w->r, 0, B + rig_choose(&w->seed, 512) * PAGE + rig_choose(&w->seed, 512) * 8,
+                     w->seed);
     return NULL;
 }
 
@@ -183,8 +191,9 @@ static void gather(struct rig *r, uint8_t *shadow, uint64_t page_bytes)
         for (uint64_t bits = plane_exchange(r, w); bits; bits &= bits - 1) {
             uint64_t at = (w * 64 + (uint64_t)__builtin_ctzll(bits)) * page_bytes;
 
-            assert_int_equal(
-                r->ops->bar_read(r->dev, VF_FUNCTION_PF, SG_PF_BAR_VRAM, at, shadow + at, page_bytes), 0);
+            assert_int_equal(r->ops->bar_read(r->dev, VF_FUNCTION_PF, SG_PF_BAR_VRAM, at,
+                                              shadow + at, page_bytes),
+                             0);
         }
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Whatever a guest writes into rings and tables, also while they are being walked, stays its own misfortune. */
+/* Whatever a guest writes into rings and tables, also while they are being walked, stays its own
+ * misfortune. */
 #include "rig.h"
 
 #include <pthread.h>
@@ -53,7 +54,8 @@ static void expect_fault(struct rig *r, unsigned q, struct sg_cmd cmd)
     assert_true(rig_pf_read(r, SG_VFC(0, SG_VFC_STATUS), 4) & SG_VFC_STATUS_FAULT);
     assert_true(rig_pf_read(r, SG_PF_INT_STATUS, 4) & SG_INT_VF_FAULT);
     rig_pf_write(r, SG_PF_INT_STATUS, 4, SG_INT_VF_FAULT);
-    assert_int_equal(rig_vf_read(r, 0, SG_VF_QUEUE(q) + SG_Q_IP64, 8), RIG_RING(q)); /* stays at the culprit */
+    /* Stays at the culprit. */
+    assert_int_equal(rig_vf_read(r, 0, SG_VF_QUEUE(q) + SG_Q_IP64, 8), RIG_RING(q));
     rig_vf_write(r, 0, SG_VF_QUEUE(q) + SG_Q_CTRL, 4, 0);
     assert_int_equal(rig_vf_read(r, 0, SG_VF_QUEUE(q) + SG_Q_STATUS, 4), SG_Q_HALTED);
 }
@@ -61,7 +63,8 @@ static void expect_fault(struct rig *r, unsigned q, struct sg_cmd cmd)
 static void bad_commands_fault_alone(void **state)
 {
     struct rig *r = *state;
-    struct sg_cmd flagged = rig_cmd(SG_OP_NOP, 0, 0, 0, 0, 0), odd_cond = rig_cmd(SG_OP_JUMP_IF, A, 0, 0, 0, 0);
+    struct sg_cmd flagged = rig_cmd(SG_OP_NOP, 0, 0, 0, 0, 0),
+                  odd_cond = rig_cmd(SG_OP_JUMP_IF, A, 0, 0, 0, 0);
     const uint64_t nowhere = 100ull << 30;
 
     flagged.flags = 1;
@@ -79,7 +82,8 @@ static void bad_commands_fault_alone(void **state)
     expect_fault(r, 0, rig_cmd(SG_OP_FILL, A + 4, 8, 1, 0, 0));
     expect_fault(r, 0, rig_cmd(SG_OP_FILL, A, 12, 1, 0, 0));
     expect_fault(r, 0, rig_cmd(SG_OP_FILL, ~0ull - 7, 64, 1, 0, 0));
-    expect_fault(r, 1, rig_cmd(SG_OP_COPY, A, RIG_RESERVE - 8, 16, 0, 0)); /* runs out of the reserve */
+    /* Runs out of the reserve. */
+    expect_fault(r, 1, rig_cmd(SG_OP_COPY, A, RIG_RESERVE - 8, 16, 0, 0));
     expect_fault(r, 0, rig_cmd(SG_OP_SCATTER, A, 0, 4096, 1, A));
     expect_fault(r, 0, rig_cmd(SG_OP_SCATTER, A, ~0ull, 4096, 1, A));
     expect_fault(r, 0, rig_cmd(SG_OP_STENCIL, A, A, 8, 8, 1));
@@ -106,15 +110,24 @@ static void bad_tables_fault(void **state)
         uint64_t upper, leaf;
     } bad[] = {
         {0, 0},
-        {SG_PTE_VALID | (RIG_RESERVE + 0x1000), 0},                                      /* table outside the reserve */
-        {SG_PTE_VALID | SG_PTE_ADDRESS, 0},                                              /* far outside */
-        {SG_PTE_VALID | SG_PTE_WRITE | SG_PTE_LARGE | (2 * MIB + 4096), 0},              /* large leaf misaligned */
-        {SG_PTE_VALID | SG_PTE_LARGE | 2 * MIB, 0},                                      /* read only */
-        {SG_PTE_VALID | SG_PTE_WRITE | SG_PTE_LARGE | SG_PTE_SYSTEM | 2 * MIB, 0},       /* not in a VF */
-        {SG_PTE_VALID | level0, 0},                                                      /* leaf not valid */
-        {SG_PTE_VALID | level0, SG_PTE_VALID | A},                                       /* leaf read only */
-        {SG_PTE_VALID | level0, SG_PTE_VALID | SG_PTE_WRITE | SG_PTE_SYSTEM | A},        /* not in a VF */
-        {SG_PTE_VALID | level0, SG_PTE_VALID | SG_PTE_WRITE | RIG_RESERVE},              /* one page behind the reserve */
+        /* Table outside the reserve. */
+        {SG_PTE_VALID | (RIG_RESERVE + 0x1000), 0},
+        /* Far outside. */
+        {SG_PTE_VALID | SG_PTE_ADDRESS, 0},
+        /* Large leaf misaligned. */
+        {SG_PTE_VALID | SG_PTE_WRITE | SG_PTE_LARGE | (2 * MIB + 4096), 0},
+        /* Read only. */
+        {SG_PTE_VALID | SG_PTE_LARGE | 2 * MIB, 0},
+        /* Not in a VF. */
+        {SG_PTE_VALID | SG_PTE_WRITE | SG_PTE_LARGE | SG_PTE_SYSTEM | 2 * MIB, 0},
+        /* Leaf not valid. */
+        {SG_PTE_VALID | level0, 0},
+        /* Leaf read only. */
+        {SG_PTE_VALID | level0, SG_PTE_VALID | A},
+        /* Not in a VF. */
+        {SG_PTE_VALID | level0, SG_PTE_VALID | SG_PTE_WRITE | SG_PTE_SYSTEM | A},
+        /* One page behind the reserve. */
+        {SG_PTE_VALID | level0, SG_PTE_VALID | SG_PTE_WRITE | RIG_RESERVE},
         {SG_PTE_VALID | level0, SG_PTE_VALID | SG_PTE_WRITE | SG_PTE_ADDRESS},
     };
     struct rig *r = *state;
@@ -126,7 +139,7 @@ static void bad_tables_fault(void **state)
         expect_fault(r, 0, rig_cmd(SG_OP_FENCE, va, 1, 0, 0, 0));
         assert_int_equal(rig_pf_read(r, SG_VFC(0, SG_VFC_FAULT_VA64), 8), va);
     }
-    /* and the same made good again */
+    /* And the same made good again. */
     rig_set_word(r, 0, level1 + va / (2 * MIB) * 8, SG_PTE_VALID | level0);
     rig_set_word(r, 0, level0, SG_PTE_VALID | SG_PTE_WRITE | A);
     rig_vf_write(r, 0, SG_VF_ROOT64, 8, RIG_TABLES);
@@ -173,7 +186,8 @@ struct vandal {
 
 static struct sg_cmd random_command(uint64_t *seed)
 {
-    struct sg_cmd cmd = {.op = (uint32_t)rig_choose(seed, 17), .flags = (uint32_t)rig_choose(seed, 20) / 19};
+    struct sg_cmd cmd = {.op = (uint32_t)rig_choose(seed, 17),
+                         .flags = (uint32_t)rig_choose(seed, 20) / 19};
 
     for (unsigned i = 0; i < 7; i++) {
         switch (rig_choose(seed, 4)) {
@@ -204,8 +218,9 @@ static void *vandalise(void *arg)
         rig_store(v->r, 0, RIG_RING(0) + at, &cmd, sizeof cmd);
         rig_store(v->r, 0, RIG_RING(1) + at, &cmd, sizeof cmd);
         if (!rig_choose(&v->seed, 4)) {
-            uint64_t pte = rig_choose(&v->seed, 2) ? oracle_mix(v->seed)
-                                                   : (rig_choose(&v->seed, RIG_RESERVE) & ~0x1fffffull) | 0xb;
+            uint64_t pte = rig_choose(&v->seed, 2)
+                               ? oracle_mix(v->seed)
+                               : (rig_choose(&v->seed, RIG_RESERVE) & ~0x1fffffull) | 0xb;
 
             rig_set_word(v->r, 0, RIG_TABLES + entry, pte);
         }

@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Host memory follows what was written: holes cost nothing, zeros give back, sparse writers do not inflate. */
+/* Host memory follows what was written: holes cost nothing, zeros give back, sparse writers do not
+ * inflate. */
 #include "rig.h"
+
+#include "softgpu.h"
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #define A (4 * MIB)
 
@@ -80,8 +84,9 @@ static void a_page_given_back_starts_from_zero(void **state)
     assert_int_equal(rig_word(r, 0, A + 72), 0);
 }
 
-/* Two engines fight over the same pages, one by zero fills, one by stores: at rest a page is either a hole that reads as zero
- * and costs nothing, or its memory is what is read. A lost `populated` bit would show as contents that reappear. */
+/* Two engines fight over the same pages, one by zero fills, one by stores: at rest a page is either
+ * a hole that reads as zero and costs nothing, or its memory is what is read. A lost `populated`
+ * bit would show as contents that reappear. */
 static void punching_and_storing_never_disagree(void **state)
 {
     struct rig *r = *state;
@@ -111,15 +116,42 @@ static void punching_and_storing_never_disagree(void **state)
     free(now);
 }
 
+/* Memory got block by block, as on a machine whose setting allows huge pages: the same contents,
+ * given back the same. */
+static void memory_by_blocks_behaves_alike(void **state)
+{
+    struct rig *r = *state;
+    struct sg_device *dev = (struct sg_device *)(void *)r->dev;
+    uint8_t *mine = NULL;
+    uint64_t base = rig_blocks(r);
+
+    if (!dev->vram.wide) {
+        mine = mmap(NULL, dev->vram.bytes, PROT_READ | PROT_WRITE, MAP_SHARED, dev->vram.fd, 0);
+        assert_ptr_not_equal(mine, MAP_FAILED);
+        dev->vram.wide = mine;
+    }
+    rig_add(r, 0, 0, rig_cmd(SG_OP_RANDOM, A + 8, 7 * MIB, 1, 1, 0));
+    rig_add(r, 0, 0, rig_cmd(SG_OP_COPY, A + 8 * MIB, A + 8, 7 * MIB, 0, 0));
+    assert_int_equal(rig_run(r, 0, 0), SG_Q_HALTED);
+    for (uint64_t i = 0; i < 7 * MIB / 8; i += 509)
+        assert_int_equal(rig_word(r, 0, A + 8 * MIB + i * 8), oracle_random(1, 1, i));
+    rig_add(r, 0, 0, rig_cmd(SG_OP_FILL, A, 16 * MIB, 0, 0, 0));
+    assert_int_equal(rig_run(r, 0, 0), SG_Q_HALTED);
+    assert_true(rig_blocks(r) <= base + 16 * 4096);
+    assert_int_equal(rig_word(r, 0, A + 8 * MIB), 0);
+    if (mine) { /* no engine has work now */
+        dev->vram.wide = NULL;
+        munmap(mine, dev->vram.bytes);
+    }
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(reading_holes_costs_nothing),
-        T(zero_fill_gives_memory_back),
-        T(sparse_writes_cost_their_pages),
-        T(a_page_given_back_starts_from_zero),
-        T(punching_and_storing_never_disagree),
+        T(reading_holes_costs_nothing),    T(zero_fill_gives_memory_back),
+        T(sparse_writes_cost_their_pages), T(a_page_given_back_starts_from_zero),
+        T(memory_by_blocks_behaves_alike), T(punching_and_storing_never_disagree),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

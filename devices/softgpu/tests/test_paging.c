@@ -36,11 +36,13 @@ static void vram_write(struct rig *r, uint64_t at, const void *from, uint64_t by
     assert_int_equal(r->ops->bar_write(r->dev, VF_FUNCTION_PF, SG_PF_BAR_VRAM, at, from, bytes), 0);
 }
 
-/* The VA window of the contract: virtual pages in a row, physical pages anywhere. Uses a level-0 table of its own. */
+/* The VA window of the contract: virtual pages in a row, physical pages anywhere. Uses a level-0
+ * table of its own. */
 #define WINDOW_VA (5ull << 30)
 static void map_window(struct rig *r, const uint64_t *phys, unsigned pages)
 {
-    uint64_t *root = (uint64_t *)(void *)r->system, *level1 = (uint64_t *)(void *)(r->system + 0x80000);
+    uint64_t *root = (uint64_t *)(void *)r->system,
+             *level1 = (uint64_t *)(void *)(r->system + 0x80000);
 
     memset(level1, 0, PAGE);
     root[WINDOW_VA >> 30] = (RIG_IOVA + 0x80000) | SG_PTE_VALID;
@@ -70,9 +72,11 @@ static void scattered_pages_come_back_as_they_went(void **state)
     struct rig *r = *state;
     uint64_t seed = rig_seed("scattered_pages"), phys[PAGES];
     uint8_t *want = malloc(PAGES * PAGE), page[PAGE];
-    struct sg_cmd scatter[] = {rig_cmd(SG_OP_FLUSH_TLB, 0, 0, 0, 0, 0),
-                               rig_cmd(SG_OP_COPY, WINDOW_VA, RIG_VA_SYSTEM + RIG_SYSTEM_DATA, PAGES * PAGE, 0, 0)};
-    struct sg_cmd gather = rig_cmd(SG_OP_COPY, RIG_VA_SYSTEM + RIG_SYSTEM_DATA, WINDOW_VA, PAGES * PAGE, 0, 0);
+    struct sg_cmd scatter[] = {
+        rig_cmd(SG_OP_FLUSH_TLB, 0, 0, 0, 0, 0),
+        rig_cmd(SG_OP_COPY, WINDOW_VA, RIG_VA_SYSTEM + RIG_SYSTEM_DATA, PAGES * PAGE, 0, 0)};
+    struct sg_cmd gather = rig_cmd(SG_OP_COPY, RIG_VA_SYSTEM + RIG_SYSTEM_DATA, WINDOW_VA,
+                                   PAGES * PAGE, 0, 0);
 
     shuffle(phys, PAGES, &seed);
     map_window(r, phys, PAGES);
@@ -93,8 +97,8 @@ static void scattered_pages_come_back_as_they_went(void **state)
 static void gathering_a_hole_gives_zeros_and_costs_nothing(void **state)
 {
     struct rig *r = *state;
-    struct sg_cmd gather =
-        rig_cmd(SG_OP_COPY, RIG_VA_SYSTEM + RIG_SYSTEM_DATA, RIG_VA_VRAM + 64 * MIB, 4 * MIB, 0, 0);
+    struct sg_cmd gather = rig_cmd(SG_OP_COPY, RIG_VA_SYSTEM + RIG_SYSTEM_DATA,
+                                   RIG_VA_VRAM + 64 * MIB, 4 * MIB, 0, 0);
 
     memset(rig_system(r, 0), 0xee, 4 * MIB);
     assert_true(rig_page_wait(r, rig_page(r, &gather, 1)));
@@ -148,7 +152,8 @@ static void fault_stops_the_engine_until_reset(void **state)
 
 static void guest_commands_fault_on_the_paging_engine(void **state)
 {
-    static const uint32_t op[] = {SG_OP_JUMP, SG_OP_JUMP_IF, SG_OP_PACE, SG_OP_INTERRUPT, SG_OP_STENCIL, SG_OP_GEMM, 16, ~0u};
+    static const uint32_t op[] = {SG_OP_JUMP,    SG_OP_JUMP_IF, SG_OP_PACE, SG_OP_INTERRUPT,
+                                  SG_OP_STENCIL, SG_OP_GEMM,    16,         ~0u};
     struct rig *r = *state;
 
     for (size_t i = 0; i < sizeof op / sizeof op[0]; i++) {
@@ -178,10 +183,13 @@ static void reset_drops_a_long_queue(void **state)
 static void dma_reaches_only_what_is_mapped(void **state)
 {
     struct rig *r = *state;
-    struct sg_cmd copy = rig_cmd(SG_OP_COPY, RIG_VA_VRAM, RIG_VA_SYSTEM + RIG_SYSTEM_DATA, 4096, 0, 0);
+    struct sg_cmd copy = rig_cmd(SG_OP_COPY, RIG_VA_VRAM, RIG_VA_SYSTEM + RIG_SYSTEM_DATA, 4096, 0,
+                                 0);
 
-    assert_int_equal(r->ops->dma_map(r->dev, RIG_IOVA + r->system_bytes - 4096, 8192, r->system_fd, 0), -EEXIST);
-    assert_int_equal(r->ops->dma_map(r->dev, 0, 4096, r->system_fd, r->system_bytes), -EINVAL); /* behind the file */
+    assert_int_equal(
+        r->ops->dma_map(r->dev, RIG_IOVA + r->system_bytes - 4096, 8192, r->system_fd, 0), -EEXIST);
+    /* Behind the file. */
+    assert_int_equal(r->ops->dma_map(r->dev, 0, 4096, r->system_fd, r->system_bytes), -EINVAL);
     assert_int_equal(r->ops->dma_map(r->dev, 0, 4095, r->system_fd, 0), -EINVAL);
     assert_int_equal(r->ops->dma_map(r->dev, ~0ull << 12, 8192, r->system_fd, 0), -EINVAL);
     assert_int_equal(r->ops->dma_unmap(r->dev, RIG_IOVA, 4096), -ENOENT);
@@ -191,10 +199,25 @@ static void dma_reaches_only_what_is_mapped(void **state)
     rig_pf_write(r, SG_PF_PAGING_RESET, 4, 1);
 }
 
+static void unmapping_under_a_running_copy_faults_it(void **state)
+{
+    struct rig *r = *state;
+    struct sg_cmd copy[128];
+    uint32_t fence;
+
+    for (unsigned i = 0; i < 128; i++)
+        copy[i] = rig_cmd(SG_OP_COPY, RIG_VA_VRAM, RIG_VA_SYSTEM + RIG_SYSTEM_DATA, 8 * MIB, 0, 0);
+    fence = rig_page(r, copy, 128);
+    assert_int_equal(r->ops->dma_unmap(r->dev, RIG_IOVA, r->system_bytes), 0);
+    assert_false(rig_page_wait(r, fence));
+    rig_pf_write(r, SG_PF_PAGING_RESET, 4, 1);
+}
+
 static void paging_writes_mark_dirty(void **state)
 {
     struct rig *r = *state;
-    struct sg_cmd copy = rig_cmd(SG_OP_COPY, RIG_VA_VRAM + 8 * MIB, RIG_VA_SYSTEM + RIG_SYSTEM_DATA, 3 * PAGE, 0, 0);
+    struct sg_cmd copy = rig_cmd(SG_OP_COPY, RIG_VA_VRAM + 8 * MIB, RIG_VA_SYSTEM + RIG_SYSTEM_DATA,
+                                 3 * PAGE, 0, 0);
     uint64_t word = ~0ull, one = 1;
 
     assert_true(rig_page_wait(r, rig_page(r, &copy, 1)));
@@ -215,6 +238,7 @@ int main(void)
         T(guest_commands_fault_on_the_paging_engine),
         T(reset_drops_a_long_queue),
         T(dma_reaches_only_what_is_mapped),
+        T(unmapping_under_a_running_copy_faults_it),
         T(paging_writes_mark_dirty),
     };
 

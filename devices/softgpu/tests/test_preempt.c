@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Where a preemption falls never shows in a result: programs interrupted at random moments, and moved to another card in the
- * middle of commands, end with the same memory bit for bit as programs left alone. */
+/* Where a preemption falls never shows in a result: programs interrupted at random moments, and
+ * moved to another card in the middle of commands, end with the same memory bit for bit as programs
+ * left alone. */
 #include "rig.h"
 
 #include <stdlib.h>

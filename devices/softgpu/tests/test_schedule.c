@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Shares of engine time: by weight among the busy, and lent time comes out of the lender's slots alone. Ratios only, with
- * wide tolerances: the machine that runs the tests may be loaded. */
+/* Shares of engine time: by weight among the busy, and lent time comes out of the lender's slots
+ * alone. Ratios only, with wide tolerances: the machine that runs the tests may be loaded. */
 #include "rig.h"
 
 #include <stdlib.h>
@@ -116,7 +116,8 @@ static void keep_paging_busy(struct rig *r)
 
 static void stop_paging(struct rig *r)
 {
-    assert_true(rig_pf_read(r, SG_PF_PAGING_FREE, 4) < SG_PAGING_DEPTH); /* it was busy all the time */
+    /* It was busy all the time. */
+    assert_true(rig_pf_read(r, SG_PF_PAGING_FREE, 4) < SG_PAGING_DEPTH);
     rig_pf_write(r, SG_PF_PAGING_RESET, 4, 1);
 }
 
@@ -160,7 +161,8 @@ static void lending_all_stands_still_until_paging_ends(void **state)
     assert_true(during.ran[0] < 0.05);
     assert_true(during.lent[0] > 0.8);
     ran = rig_pf_read(r, SG_VFC(0, SG_VFC_RUNTIME_NS64), 8);
-    while (rig_pf_read(r, SG_VFC(0, SG_VFC_RUNTIME_NS64), 8) == ran) /* it runs again; the time limit judges */
+    /* It runs again; the time limit judges. */
+    while (rig_pf_read(r, SG_VFC(0, SG_VFC_RUNTIME_NS64), 8) == ran)
         let_pass(1000000);
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* What a PF controls of a VF: map, power, pause, reset, state, interrupts, config space; and the device's options. */
+/* What a PF controls of a VF: map, power, pause, reset, state, interrupts, config space; and the
+ * device's options. */
 #include "rig.h"
 
 #include <errno.h>
@@ -78,7 +79,8 @@ static void scattered_reserve_reads_back_by_guest_address(void **state)
     for (uint64_t i = 0; i < pages; i++)
         rig_set_word(r, 0, i * 65536 + 8, i + 1);
     for (uint64_t i = 0; i < pages; i++) {
-        assert_int_equal(r->ops->bar_read(r->dev, VF_FUNCTION_PF, SG_PF_BAR_VRAM, i * 65536 + 8, &word, 8), 0);
+        assert_int_equal(
+            r->ops->bar_read(r->dev, VF_FUNCTION_PF, SG_PF_BAR_VRAM, i * 65536 + 8, &word, 8), 0);
         assert_int_equal(word, pages - i);
     }
     rig_tables(r, 0);
@@ -99,16 +101,20 @@ static void bars_end_where_they_end(void **state)
     rig_power(r, 0);
     assert_int_equal(r->ops->bar_info(r->dev, VF_FUNCTION_VF(0), SG_VF_BAR_VRAM, &info), 0);
     assert_int_equal(info.bytes, RIG_RESERVE);
-    assert_int_equal(r->ops->bar_write(r->dev, 1, SG_VF_BAR_VRAM, RIG_RESERVE - 8, bytes, 16), -EINVAL);
+    assert_int_equal(r->ops->bar_write(r->dev, 1, SG_VF_BAR_VRAM, RIG_RESERVE - 8, bytes, 16),
+                     -EINVAL);
     assert_int_equal(r->ops->bar_write(r->dev, 1, SG_VF_BAR_VRAM, ~0ull, bytes, 16), -EINVAL);
     assert_int_equal(r->ops->bar_read(r->dev, 0, SG_PF_BAR_VRAM, 64 * MIB - 8, bytes, 16), -EINVAL);
-    assert_int_equal(r->ops->bar_read(r->dev, 0, SG_PF_BAR_REGS, SG_PF_REGS_BYTES, bytes, 4), -EINVAL);
+    assert_int_equal(r->ops->bar_read(r->dev, 0, SG_PF_BAR_REGS, SG_PF_REGS_BYTES, bytes, 4),
+                     -EINVAL);
     assert_int_equal(r->ops->bar_read(r->dev, 0, SG_PF_BAR_REGS, 2, bytes, 4), -EINVAL);
     assert_int_equal(r->ops->bar_read(r->dev, 0, SG_PF_BAR_REGS, 0, bytes, 3), -EINVAL);
-    assert_int_equal(r->ops->bar_read(r->dev, 0, SG_PF_BAR_REGS, SG_PF_VRAM_BYTES64, bytes, 4), -EINVAL);
+    assert_int_equal(r->ops->bar_read(r->dev, 0, SG_PF_BAR_REGS, SG_PF_VRAM_BYTES64, bytes, 4),
+                     -EINVAL);
     assert_int_equal(r->ops->bar_read(r->dev, 0, 1, 0, bytes, 4), -EINVAL);
     assert_int_equal(r->ops->bar_read(r->dev, 3, 0, 0, bytes, 4), -EINVAL);
-    assert_int_equal(r->ops->bar_read(r->dev, 2, SG_VF_BAR_VRAM, 0, bytes, 1), -EINVAL); /* no map yet */
+    /* No map yet. */
+    assert_int_equal(r->ops->bar_read(r->dev, 2, SG_VF_BAR_VRAM, 0, bytes, 1), -EINVAL);
     assert_int_equal(r->ops->bar_read(r->dev, 0, SG_PF_BAR_REGS, SG_PF_ID, bytes, 16), 0);
     assert_memory_equal(bytes, "SGPU", 4);
 }
@@ -129,7 +135,8 @@ static void pause_is_complete_only_off_the_engine(void **state)
     assert_int_equal(s.queue[0].status, SG_Q_RUNNING);
     assert_int_equal(s.queue[0].ip, RIG_RING(0));
     rig_pf_write(r, SG_VFC(0, SG_VFC_CTRL), 4, 0); /* power off is a stop too */
-    assert_int_equal(rig_pf_read(r, SG_VFC(0, SG_VFC_STATUS), 4), SG_VFC_STATUS_QUIET | SG_VFC_STATUS_BUSY);
+    assert_int_equal(rig_pf_read(r, SG_VFC(0, SG_VFC_STATUS), 4),
+                     SG_VFC_STATUS_QUIET | SG_VFC_STATUS_BUSY);
 }
 
 static void load_refuses_what_it_does_not_know(void **state)
@@ -191,7 +198,8 @@ static void loaded_progress_beyond_the_command_faults(void **state)
 }
 
 /* ---- interrupts ---- */
-static void set_entry(struct rig *r, unsigned vf, unsigned vector, uint64_t address, uint32_t data, uint32_t ctrl)
+static void set_entry(struct rig *r, unsigned vf, unsigned vector, uint64_t address, uint32_t data,
+                      uint32_t ctrl)
 {
     rig_pf_write(r, SG_VFC(vf, SG_VFC_MSIX_INDEX), 4, vector);
     rig_pf_write(r, SG_VFC(vf, SG_VFC_MSIX_ADDR64), 8, address);
@@ -281,10 +289,12 @@ static void config_space_says_who_it_is(void **state)
     assert_int_equal(r->ops->config_read(r->dev, VF_FUNCTION_VF(1), 0, id, 4), 0);
     assert_int_equal(id[0], SG_PCI_VENDOR);
     assert_int_equal(id[1], SG_PCI_VF_DEVICE);
-    assert_int_equal(r->ops->config_write(r->dev, VF_FUNCTION_VF(1), 0, &control, 4), 0); /* ids stay */
+    /* Ids stay. */
+    assert_int_equal(r->ops->config_write(r->dev, VF_FUNCTION_VF(1), 0, &control, 4), 0);
     assert_int_equal(r->ops->config_read(r->dev, VF_FUNCTION_VF(1), 0, id, 4), 0);
     assert_int_equal(id[1], SG_PCI_VF_DEVICE);
-    assert_int_equal(r->ops->config_write(r->dev, VF_FUNCTION_VF(1), 0x10, &control, 4), 0); /* sizing */
+    /* Sizing. */
+    assert_int_equal(r->ops->config_write(r->dev, VF_FUNCTION_VF(1), 0x10, &control, 4), 0);
     assert_int_equal(r->ops->config_read(r->dev, VF_FUNCTION_VF(1), 0x10, &bar, 4), 0);
     assert_int_equal(~(bar & ~0xfu) + 1, SG_VF_REGS_BYTES);
     assert_int_equal(r->ops->config_read(r->dev, VF_FUNCTION_VF(1), 0x40, cap, 4), 0);
@@ -292,17 +302,23 @@ static void config_space_says_who_it_is(void **state)
     assert_int_equal(cap[2], SG_MSIX_VECTORS - 1);
     assert_int_equal(r->ops->config_read(r->dev, VF_FUNCTION_VF(1), 254, cap, 4), -EINVAL);
     assert_int_equal(r->ops->config_read(r->dev, VF_FUNCTION_VF(2), 0, cap, 4), -EINVAL);
-    assert_int_equal(rig_pf_read(r, SG_VFC(1, SG_VFC_CONFIG), 4), SG_PCI_VF_DEVICE << 16 | SG_PCI_VENDOR);
+    assert_int_equal(rig_pf_read(r, SG_VFC(1, SG_VFC_CONFIG), 4),
+                     SG_PCI_VF_DEVICE << 16 | SG_PCI_VENDOR);
 }
 
 static void bad_options_are_refused_by_name(void **state)
 {
-    static const char *const bad[] = {"vram=63M",        "vram=65M",       "vram=65G",        "vram=x",
-                                      "vram=",           "vram=18446744073709551615G",        "vram=128MM",
-                                      "vfs=0",           "vfs=33",         "vfs=8x",          "dirty-page=2K",
-                                      "dirty-page=12K",  "dirty-page=4M",  "performant=yes",  "fw=1",
-                                      "fw=1.99999",      "fw=1.2.3",       "scatter=",        "fault=none",
-                                      "fault=drop-dirty:0", "nonsense=1",  "vram"};
+    static const char *const bad[] = {"vram=63M",      "vram=65M",
+                                      "vram=65G",      "vram=x",
+                                      "vram=",         "vram=18446744073709551615G",
+                                      "vram=128MM",    "vfs=0",
+                                      "vfs=33",        "vfs=8x",
+                                      "dirty-page=2K", "dirty-page=12K",
+                                      "dirty-page=4M", "performant=yes",
+                                      "fw=1",          "fw=1.99999",
+                                      "fw=1.2.3",      "scatter=",
+                                      "fault=none",    "fault=drop-dirty:0",
+                                      "nonsense=1",    "vram"};
     struct rig r;
 
     (void)state;
