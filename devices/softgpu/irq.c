@@ -58,11 +58,16 @@ void sg_irq_raise(struct sg_device *dev, uint32_t bits)
     pthread_mutex_unlock(&q->lock);
 }
 
+/* What was raised between the driver's look and its acknowledgement had no edge of its own: unless
+ * it is told now, no message would ever follow, because the status never was zero in between. */
 void sg_irq_clear(struct sg_device *dev, uint32_t bits)
 {
-    pthread_mutex_lock(&dev->irq.lock);
-    dev->irq.status &= ~bits;
-    pthread_mutex_unlock(&dev->irq.lock);
+    struct sg_irq *q = &dev->irq;
+
+    pthread_mutex_lock(&q->lock);
+    q->status &= ~bits;
+    signal_pf_edge(q, 0);
+    pthread_mutex_unlock(&q->lock);
 }
 
 void sg_irq_enable(struct sg_device *dev, uint32_t bits)

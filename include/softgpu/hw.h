@@ -36,7 +36,8 @@
 #define SG_PF_DIRTY_PAGE_SHIFT 0x0014u   /* ro: 12..21 */
 #define SG_PF_SCATTER_PAGE_SHIFT 0x0018u /* ro: granule of the second translation stage, ≥ dirty page shift, 16..21 */
 #define SG_PF_VRAM_BYTES64 0x0020u       /* ro */
-#define SG_PF_INT_STATUS 0x0028u         /* w1c: SG_INT_* */
+#define SG_PF_INT_STATUS 0x0028u         /* w1c: SG_INT_*. Vector 0 is sent when STATUS & ENABLE becomes non-zero, and
+                                          * after each write of STATUS that leaves it non-zero. Acknowledge, then look. */
 #define SG_PF_INT_ENABLE 0x002cu         /* rw: SG_INT_* that raise PF vector 0 */
 #define SG_INT_PAGING (1u << 0)          /* SG_PF_PAGING_DONE moved */
 #define SG_INT_PAGING_FAULT (1u << 1)    /* a paging submission faulted; the engine has stopped */

@@ -277,6 +277,26 @@ static void pf_interrupt_fires_on_the_edge(void **state)
     assert_int_equal(signals(r->paging_event), 0);
 }
 
+static void acknowledging_one_of_two_tells_the_other(void **state)
+{
+    struct rig *r = plain(state);
+    struct sg_cmd nop = rig_cmd(SG_OP_NOP, 0, 0, 0, 0, 0);
+
+    rig_paging_open(r, 0);
+    rig_power(r, 0);
+    rig_pf_write(r, SG_PF_INT_ENABLE, 4, SG_INT_PAGING | SG_INT_VF_FAULT);
+    rig_add(r, 0, 0, rig_cmd(SG_OP_FLUSH_TLB, 0, 0, 0, 0, 0));
+    assert_int_equal(rig_run(r, 0, 0), SG_Q_FAULT);
+    (void)rig_page(r, &nop, 1);
+    while (rig_pf_read(r, SG_PF_INT_STATUS, 4) != (SG_INT_PAGING | SG_INT_VF_FAULT))
+        ;
+    (void)signals(r->paging_event);
+    rig_pf_write(r, SG_PF_INT_STATUS, 4, SG_INT_PAGING);
+    assert_int_equal(signals(r->paging_event), 1);
+    rig_pf_write(r, SG_PF_INT_STATUS, 4, SG_INT_VF_FAULT);
+    assert_int_equal(signals(r->paging_event), 0);
+}
+
 static void config_space_says_who_it_is(void **state)
 {
     struct rig *r = plain(state);
@@ -359,6 +379,7 @@ int main(void)
         T(loaded_progress_beyond_the_command_faults),
         T(messages_follow_mask_and_route),
         T(pf_interrupt_fires_on_the_edge),
+        T(acknowledging_one_of_two_tells_the_other),
         T(config_space_says_who_it_is),
         cmocka_unit_test(bad_options_are_refused_by_name),
         T(options_show_in_registers),
