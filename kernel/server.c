@@ -239,7 +239,7 @@ static bool peer_hung_up(int fd)
 
 void ks_await_abandoned_channels(struct ks_server *server, uint64_t id)
 {
-    bool again = true;
+    bool again = id != 0; /* 0 is what connections have that are no channels */
 
     server_lock(server);
     while (again) {
