@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The call interface between vferryd and vferry-kernel, like an ioctl table: operations, their fixed arguments and results.
- * A message is a head and a body, cut into SEQPACKET packets: the first carries the head and up to KCALL_PACKET_BODY bytes of
- * body, each further one as much of the rest. Every length follows from the head, so any other length is broken framing.
- * A call's body is its argument struct, then its tail; a reply's is its result struct, then its tail. A failed call's reply
- * starts with struct kcall_failure instead. Both ends are on one host: numbers are in its byte order.
- * A kernel may be older than its daemon. Layouts below, and the structs of vferry.h and client.h they carry, are frozen: a
- * change is a new call at the end of the table and a new KCALL_VERSION.
+ * The call interface between vferryd and vferry-kernel, like an ioctl table: operations, their
+ * fixed arguments and results.
+ *
+ * A message is a head and a body, cut into SEQPACKET packets: the first carries the head and up to
+ * KCALL_PACKET_BODY bytes of body, each further one as much of the rest. Every length follows from
+ * the head, so any other length is broken framing. A call's body is its argument struct, then its
+ * tail; a reply's is its result struct, then its tail. A failed call's reply starts with struct
+ * kcall_failure instead. Both ends are on one host: numbers are in its byte order.
+ *
+ * A kernel may be older than its daemon. Layouts below, and the structs of vferry.h and client.h
+ * they carry, are frozen: a change is a new call at the end of the table and a new KCALL_VERSION.
  */
 #ifndef KERNEL_CALL_H
 #define KERNEL_CALL_H
@@ -58,16 +62,16 @@ enum kcall_op {
     KCALL_SAVE_MUTABLE,
     KCALL_RESTORE_MUTABLE,
     KCALL_END,
-    KCALL_CHANNEL_OPEN, /* the connection is a page channel from here: KCALL_SUBMIT in, struct kcall_done out */
+    KCALL_CHANNEL_OPEN, /* from here the connection is a page channel */
     KCALL_EVENTS,
     KCALL_OPS,
-    KCALL_SUBMIT = 0x100, /* on page channels only; answered by a completion, not by a reply */
+    KCALL_SUBMIT = 0x100, /* page channels only; answered by struct kcall_done, not by a reply */
 };
 
 struct kcall_head {
     uint32_t magic;
-    uint32_t op;         /* a reply repeats its call's */
-    uint32_t tag;        /* a reply repeats its call's; 0 = about the connection, which is then closed */
+    uint32_t op;  /* a reply repeats its call's */
+    uint32_t tag; /* a reply repeats its call's; 0 = about the connection, which is then closed */
     uint32_t body_bytes; /* of the whole message */
     uint32_t code;       /* replies: enum vf_code */
     int32_t status;      /* replies: the driver's NTSTATUS, or 0 */
@@ -127,7 +131,8 @@ struct kcall_prepare {
     uint32_t side; /* enum kc_side */
     uint32_t reserved;
 };
-/* KCALL_SAVE_* results and KCALL_RESTORE_* arguments: tail = first blob (the KMD's), then second (UMED's or MSI-X table). */
+/* KCALL_SAVE_* results and KCALL_RESTORE_* arguments: tail = first blob (the KMD's), then second
+ * (UMED's or MSI-X table). */
 struct kcall_blobs {
     uint64_t id;
     uint32_t first_bytes;
@@ -160,7 +165,7 @@ struct kcall_events {
 };
 /* KCALL_EVENTS: a tail of struct kc_event. */
 
-struct kcall_submit { /* tail: `count` page indices, 64 bits each */
+struct kcall_submit {  /* tail: `count` page indices, 64 bits each */
     uint32_t transfer; /* enum kc_transfer */
     uint32_t slot;
     uint32_t count;

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * A connection turned into a page channel: submissions in, completions out, pages through shared memory that this file
- * never reads. Page lists come with the message, so that a client cannot change one after it was checked.
+ * A connection turned into a page channel: submissions in, completions out, pages through shared
+ * memory that this file never reads. Page lists come with the message, so that a client cannot
+ * change one after it was checked.
  *
- * Completions are sent by the context that completes (a DPC at DISPATCH_LEVEL), which must not wait: MSG_DONTWAIT. A slot has
- * one submission at a time, so at most 64 completions of a client that keeps to the protocol are unread, less than 100 KiB of
- * socket memory with all overhead, and the socket has asked for 256 KiB. Should the host allow less, EAGAIN leaves the slot
- * UNSENT and hands it to the connection's own thread, which sends it when the socket has room.
+ * Completions are sent by the context that completes (a DPC at DISPATCH_LEVEL), which must not
+ * wait: MSG_DONTWAIT. A slot has one submission at a time, so at most 64 completions of a client
+ * that keeps to the protocol are unread, less than 100 KiB of socket memory with all overhead, and
+ * the socket has asked for 256 KiB. Should the host allow less, EAGAIN leaves the slot UNSENT and
+ * hands it to the connection's own thread, which sends it when the socket has room.
  */
 #define LOG_ROOM "channel"
 #include "kernel/server_impl.h"
@@ -22,10 +24,11 @@
 #include <string.h>
 #include <sys/eventfd.h>
 
-#define MAX_LOGGED_REFUSALS 8u /* a client that is wrong in every submission does not fill the log */
+#define MAX_LOGGED_REFUSALS                                                                        \
+    8u /* a client that is wrong in every submission does not fill the log */
 
-/* FREE -> FLYING by the connection's thread alone; FLYING -> FREE by the completing context; FREE <-> UNSENT by whoever
- * could not, or then could, send the completion. */
+/* FREE -> FLYING by the connection's thread alone; FLYING -> FREE by the completing context; FREE
+ * <-> UNSENT by whoever could not, or then could, send the completion. */
 enum slot_state { SLOT_FREE, SLOT_FLYING, SLOT_UNSENT };
 
 struct slot {
@@ -36,15 +39,16 @@ struct slot {
 struct ks_channel {
     struct ks_conn *conn;
     struct dxgk_channel *channel;
-    int wake_fd;          /* eventfd: a slot is UNSENT, or the channel is broken */
-    atomic_bool broken;   /* its client used a slot whose completion it had not read */
+    int wake_fd;        /* eventfd: a slot is UNSENT, or the channel is broken */
+    atomic_bool broken; /* its client used a slot whose completion it had not read */
     uint32_t slots;
-    uint64_t max_pages;   /* in a slot */
-    unsigned refusals;    /* own thread */
+    uint64_t max_pages; /* in a slot */
+    unsigned refusals;  /* own thread */
     struct slot slot[KCALL_MAX_SLOTS];
 };
 
-/* 0, or EAGAIN when the socket has no room. A client that is gone gets nothing, and its thread sees the end itself. */
+/* 0, or EAGAIN when the socket has no room. A client that is gone gets nothing, and its thread sees
+ * the end itself. */
 static int send_done(struct ks_channel *channel, uint32_t slot, int32_t status)
 {
     struct kcall_done packet = {slot, status};
@@ -57,8 +61,8 @@ static int send_done(struct ks_channel *channel, uint32_t slot, int32_t status)
     }
 }
 
-/* Any context; does not wait. The slot is FREE already: the client may answer a completion with the slot's next submission
- * before send_done has returned. */
+/* Any context; does not wait. The slot is FREE already: the client may answer a completion with the
+ * slot's next submission before send_done has returned. */
 static void post(struct ks_channel *channel, uint32_t slot, int32_t status)
 {
     unsigned expected = SLOT_FREE;
@@ -90,22 +94,28 @@ static int seal(int memfd, struct vf_error *err)
     if (seals >= 0 && (seals & needed) == needed)
         return 0;
     if (fcntl(memfd, F_ADD_SEALS, needed | F_SEAL_SEAL) != 0)
-        return vf_fail_errno(err, VF_FAILED, errno, "page channel: its memory cannot be sealed (memfd without MFD_ALLOW_SEALING)");
+        return vf_fail_errno(
+            err, VF_FAILED, errno,
+            "page channel: its memory cannot be sealed (memfd without MFD_ALLOW_SEALING)");
     return 0;
 }
 
-static int check_shape(const struct ks_call *call, struct vf_partition_info *info, struct vf_error *err)
+static int check_shape(const struct ks_call *call, struct vf_partition_info *info,
+                       struct vf_error *err)
 {
     const struct kcall_channel_open *args = call->args;
 
     if (args->slots == 0 || args->slots > KCALL_MAX_SLOTS)
         return vf_fail(err, VF_USAGE, "page channel: 1 to %u slots", KCALL_MAX_SLOTS);
     if (args->slot_bytes == 0 || args->slot_bytes > KCALL_MAX_SLOT_BYTES)
-        return vf_fail(err, VF_USAGE, "page channel: a slot has at most %u bytes", KCALL_MAX_SLOT_BYTES);
+        return vf_fail(err, VF_USAGE, "page channel: a slot has at most %u bytes",
+                       KCALL_MAX_SLOT_BYTES);
     if (dxgk_partition_info(call->server->dxgk, args->id, info, err) != 0)
         return -1;
     if (info->page_bytes < KCALL_MIN_PAGE || args->slot_bytes % info->page_bytes != 0)
-        return vf_fail(err, VF_USAGE, "page channel: slots of %" PRIu64 " bytes are no multiple of pages of %" PRIu64,
+        return vf_fail(err, VF_USAGE,
+                       "page channel: slots of %" PRIu64
+                       " bytes are no multiple of pages of %" PRIu64,
                        args->slot_bytes, info->page_bytes);
     return 0;
 }
@@ -122,7 +132,8 @@ static void claim(struct ks_conn *conn, uint64_t partition)
 int ks_channel_open(struct ks_call *call, struct vf_error *err)
 {
     const struct kcall_channel_open *args = call->args;
-    struct dxgk_channel_config config = {.slots = args->slots, .slot_bytes = args->slot_bytes, .done = done};
+    struct dxgk_channel_config config = {
+        .slots = args->slots, .slot_bytes = args->slot_bytes, .done = done};
     struct kcall_channel_result *result;
     struct ks_channel *channel;
     struct vf_partition_info info;
@@ -145,7 +156,8 @@ int ks_channel_open(struct ks_call *call, struct vf_error *err)
         (void)vf_fail_errno(err, VF_FAILED, errno, "page channel: make an eventfd");
         goto failed;
     }
-    if (dxgk_channel_open(call->server->dxgk, args->id, &config, &channel->channel, &memfd, err) != 0) {
+    if (dxgk_channel_open(call->server->dxgk, args->id, &config, &channel->channel, &memfd, err) !=
+        0) {
         channel->channel = NULL;
         goto failed;
     }
@@ -196,15 +208,16 @@ static void start_transfer(struct ks_channel *channel, const struct kcall_submit
     } else {
         /* FLYING before the submission: it may complete before the call returns. */
         atomic_store(&channel->slot[submit->slot].state, SLOT_FLYING);
-        if (dxgk_channel_submit(channel->channel, transfers[submit->transfer], submit->slot, pages, submit->count, submit->slot,
-                                &err) != 0) {
+        if (dxgk_channel_submit(channel->channel, transfers[submit->transfer], submit->slot, pages,
+                                submit->count, submit->slot, &err) != 0) {
             atomic_store(&channel->slot[submit->slot].state, SLOT_FREE);
             refuse(channel, submit->slot, err.code == VF_USAGE ? -EINVAL : -EIO, err.text);
         }
     }
 }
 
-/* Takes one submission. NULL, or why the connection must end: without a free slot there is no completion to answer with. */
+/* Takes one submission. NULL, or why the connection must end: without a free slot there is no
+ * completion to answer with. */
 static const char *take_submission(struct ks_channel *channel)
 {
     struct ks_conn *conn = channel->conn;
@@ -235,7 +248,8 @@ static bool send_unsent(struct ks_channel *channel)
 
         if (atomic_load(&slot->state) != SLOT_UNSENT)
             continue;
-        /* FREE first, as in post; only this thread starts transfers, so nothing happens to the slot in between. */
+        /* FREE first, as in post; only this thread starts transfers, so nothing happens to the slot
+         * in between. */
         atomic_store(&slot->state, SLOT_FREE);
         if (send_done(channel, i, atomic_load(&slot->status)) != 0) {
             atomic_store(&slot->state, SLOT_UNSENT);
@@ -273,6 +287,7 @@ void ks_channel_serve(struct ks_channel *channel)
             end = take_submission(channel);
     }
     log_debug("%s: page channel ends: %s", channel->conn->state.id, end);
-    /* A client that is still there learns now; what is in flight is waited for afterwards and dropped. */
+    /* A client that is still there learns now; what is in flight is waited for afterwards and
+     * dropped. */
     (void)shutdown(channel->conn->fd, SHUT_RDWR);
 }

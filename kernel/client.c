@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The client library: connection, one call over it, and the calls about host and partitions. See client.h. */
+/* The client library: connection, one call over it, and the calls about host and partitions. See
+ * client.h. */
 #define LOG_ROOM "kernel-client"
 #include "kernel/client_impl.h"
 
@@ -14,7 +15,10 @@
 static int protocol_error(struct kc *kc, const struct kc_call *call, struct vf_error *err)
 {
     kc->gone = true;
-    return vf_fail(err, VF_FAILED, "%s: the kernel side broke the call protocol; is it another version? restart the host", call->what);
+    return vf_fail(
+        err, VF_FAILED,
+        "%s: the kernel side broke the call protocol; is it another version? restart the host",
+        call->what);
 }
 
 static int gather_body(struct kc *kc, const struct kc_call *call, uint32_t *bytes)
@@ -36,7 +40,8 @@ static int gather_body(struct kc *kc, const struct kc_call *call, uint32_t *byte
 }
 
 /* What the other side said about why it failed. */
-static int take_failure(struct kc *kc, struct kc_call *call, const struct kcall_head *head, struct vf_error *err)
+static int take_failure(struct kc *kc, struct kc_call *call, const struct kcall_head *head,
+                        struct vf_error *err)
 {
     struct kcall_failure failure;
     enum vf_code code = head->code <= VF_UNKNOWN ? (enum vf_code)head->code : VF_FAILED;
@@ -55,11 +60,13 @@ static int take_failure(struct kc *kc, struct kc_call *call, const struct kcall_
     return -1;
 }
 
-static int take_result(struct kc *kc, struct kc_call *call, const struct kcall_head *head, struct vf_error *err)
+static int take_result(struct kc *kc, struct kc_call *call, const struct kcall_head *head,
+                       struct vf_error *err)
 {
     const unsigned char *tail = kc->body.data + call->result_bytes;
 
-    if (head->body_bytes < call->result_bytes || head->body_bytes - call->result_bytes > call->tail_max)
+    if (head->body_bytes < call->result_bytes ||
+        head->body_bytes - call->result_bytes > call->tail_max)
         return protocol_error(kc, call, err);
     if (call->result_bytes > 0)
         memcpy(call->result, kc->body.data, call->result_bytes);
@@ -95,19 +102,22 @@ static int call_locked(struct kc *kc, struct kc_call *call, struct vf_error *err
     /* A send that failed may have left a last word behind: "too many connections". */
     if (failed == 0 || failed == -EPIPE)
         failed = kw_recv_head(kc->fd, KCALL_MAGIC_REPLY, &head, &kc->body, &have, call->passed_fd);
-    if (failed == -EPROTO || (failed == 0 && (head.body_bytes > limit || (head.tag != kc->tag && head.tag != 0))))
+    if (failed == -EPROTO ||
+        (failed == 0 && (head.body_bytes > limit || (head.tag != kc->tag && head.tag != 0))))
         return protocol_error(kc, call, err);
     if (failed == 0)
         failed = kw_recv_rest(kc->fd, &head, &kc->body, have);
     if (failed != 0) {
         kc->gone = true;
         if (failed == -ENODATA || failed == -EPIPE)
-            return vf_fail(err, call->op == KCALL_HELLO ? VF_UNREACHABLE : VF_FAILED, "%s: " KC_GONE, call->what);
+            return vf_fail(err, call->op == KCALL_HELLO ? VF_UNREACHABLE : VF_FAILED,
+                           "%s: " KC_GONE, call->what);
         return vf_fail_errno(err, VF_FAILED, -failed, "%s: call to the kernel side", call->what);
     }
     if (head.tag == 0)
         kc->gone = true;
-    return head.code == VF_OK && head.tag != 0 ? take_result(kc, call, &head, err) : take_failure(kc, call, &head, err);
+    return head.code == VF_OK && head.tag != 0 ? take_result(kc, call, &head, err)
+                                               : take_failure(kc, call, &head, err);
 }
 
 int kc_call(struct kc *kc, struct kc_call *call, struct vf_error *err)
@@ -125,7 +135,8 @@ int kc_call(struct kc *kc, struct kc_call *call, struct vf_error *err)
     return result;
 }
 
-int kc_call_partition(struct kc *kc, uint32_t op, const char *what, uint64_t id, struct vf_error *err)
+int kc_call_partition(struct kc *kc, uint32_t op, const char *what, uint64_t id,
+                      struct vf_error *err)
 {
     struct kcall_partition args = {id};
     struct kc_call call = {.op = op, .what = what, .in = {{&args, sizeof args}}};
@@ -158,14 +169,19 @@ static int hello(struct kc *kc, struct vf_error *err)
 {
     struct kcall_hello args = {KCALL_VERSION_MIN, KCALL_VERSION};
     struct kcall_hello_result result;
-    struct kc_call call = {.op = KCALL_HELLO, .what = "connect to the kernel side", .in = {{&args, sizeof args}},
-                           .result = &result, .result_bytes = sizeof result};
+    struct kc_call call = {.op = KCALL_HELLO,
+                           .what = "connect to the kernel side",
+                           .in = {{&args, sizeof args}},
+                           .result = &result,
+                           .result_bytes = sizeof result};
 
     if (kc_call(kc, &call, err) != 0)
         return -1;
     if (result.version < KCALL_VERSION_MIN || result.version > KCALL_VERSION)
-        return vf_fail(err, VF_INCOMPATIBLE, "kernel side chose call interface %u, which was not offered; restart the host",
-                       result.version);
+        return vf_fail(
+            err, VF_INCOMPATIBLE,
+            "kernel side chose call interface %u, which was not offered; restart the host",
+            result.version);
     kc->version = result.version;
     return 0;
 }
@@ -202,8 +218,11 @@ void kc_close(struct kc *kc)
 int kc_host(struct kc *kc, struct kc_host *out, struct vf_error *err)
 {
     struct kcall_none args = {0};
-    struct kc_call call = {.op = KCALL_HOST, .what = "ask the kernel side about itself", .in = {{&args, sizeof args}},
-                           .result = out, .result_bytes = sizeof *out};
+    struct kc_call call = {.op = KCALL_HOST,
+                           .what = "ask the kernel side about itself",
+                           .in = {{&args, sizeof args}},
+                           .result = out,
+                           .result_bytes = sizeof *out};
 
     if (kc_call(kc, &call, err) != 0)
         return -1;
@@ -212,19 +231,22 @@ int kc_host(struct kc *kc, struct kc_host *out, struct vf_error *err)
     return 0;
 }
 
-int kc_specs(const char *const *devices, size_t device_count, const char *const *drivers, size_t driver_count,
-             char *out, size_t out_bytes, struct vf_error *err)
+int kc_specs(const char *const *devices, size_t device_count, const char *const *drivers,
+             size_t driver_count, char *out, size_t out_bytes, struct vf_error *err)
 {
     size_t used = 0;
 
     out[0] = '\0';
     for (size_t i = 0; i < device_count + driver_count; i++) {
         bool device = i < device_count;
-        int length = snprintf(out + used, out_bytes - used, "%s--%s %s", used > 0 ? " " : "", device ? "device" : "driver",
-                              device ? devices[i] : drivers[i - device_count]);
+        int length =
+            snprintf(out + used, out_bytes - used, "%s--%s %s", used > 0 ? " " : "",
+                     device ? "device" : "driver", device ? devices[i] : drivers[i - device_count]);
 
         if (length < 0 || (size_t)length >= out_bytes - used)
-            return vf_fail(err, VF_USAGE, "devices and drivers: %zu bytes of options at most; use shorter paths", out_bytes - 1);
+            return vf_fail(err, VF_USAGE,
+                           "devices and drivers: %zu bytes of options at most; use shorter paths",
+                           out_bytes - 1);
         used += (size_t)length;
     }
     return 0;
@@ -233,12 +255,14 @@ int kc_specs(const char *const *devices, size_t device_count, const char *const 
 int kc_shutdown(struct kc *kc, bool force, struct vf_error *err)
 {
     struct kcall_shutdown args = {.force = force};
-    struct kc_call call = {.op = KCALL_SHUTDOWN, .what = "end the kernel side", .in = {{&args, sizeof args}}};
+    struct kc_call call = {
+        .op = KCALL_SHUTDOWN, .what = "end the kernel side", .in = {{&args, sizeof args}}};
     char byte;
 
     if (kc_call(kc, &call, err) != 0)
         return -1;
-    /* This connection is the last thing the kernel side lets go of: its end is the end of everything there. */
+    /* This connection is the last thing the kernel side lets go of: its end is the end of
+     * everything there. */
     (void)pthread_mutex_lock(&kc->lock);
     kc->gone = true;
     while (recv(kc->fd, &byte, sizeof byte, 0) > 0 || errno == EINTR)
@@ -247,10 +271,14 @@ int kc_shutdown(struct kc *kc, bool force, struct vf_error *err)
     return 0;
 }
 
-int kc_adapter_info(struct kc *kc, uint32_t adapter, struct vf_adapter_info *out, struct vf_error *err)
+int kc_adapter_info(struct kc *kc, uint32_t adapter, struct vf_adapter_info *out,
+                    struct vf_error *err)
 {
     struct kcall_adapter args = {.adapter = adapter};
-    struct kc_call call = {.op = KCALL_ADAPTER_INFO, .what = "show adapter", .in = {{&args, sizeof args}}, .result = out,
+    struct kc_call call = {.op = KCALL_ADAPTER_INFO,
+                           .what = "show adapter",
+                           .in = {{&args, sizeof args}},
+                           .result = out,
                            .result_bytes = sizeof *out};
 
     return kc_call(kc, &call, err);
@@ -258,11 +286,14 @@ int kc_adapter_info(struct kc *kc, uint32_t adapter, struct vf_adapter_info *out
 
 /* ---- partitions ---- */
 
-int kc_partition_create(struct kc *kc, const struct vf_partition_params *params, bool incoming, struct vf_partition_info *out,
-                        struct vf_error *err)
+int kc_partition_create(struct kc *kc, const struct vf_partition_params *params, bool incoming,
+                        struct vf_partition_info *out, struct vf_error *err)
 {
     struct kcall_create args = {.params = *params, .incoming = incoming};
-    struct kc_call call = {.op = KCALL_PARTITION_CREATE, .what = "create partition", .in = {{&args, sizeof args}}, .result = out,
+    struct kc_call call = {.op = KCALL_PARTITION_CREATE,
+                           .what = "create partition",
+                           .in = {{&args, sizeof args}},
+                           .result = out,
                            .result_bytes = sizeof *out};
 
     return kc_call(kc, &call, err);
@@ -273,21 +304,29 @@ int kc_partition_destroy(struct kc *kc, uint64_t id, struct vf_error *err)
     return kc_call_partition(kc, KCALL_PARTITION_DESTROY, "remove partition", id, err);
 }
 
-int kc_partition_info(struct kc *kc, uint64_t id, struct vf_partition_info *out, struct vf_error *err)
+int kc_partition_info(struct kc *kc, uint64_t id, struct vf_partition_info *out,
+                      struct vf_error *err)
 {
     struct kcall_partition args = {id};
-    struct kc_call call = {.op = KCALL_PARTITION_INFO, .what = "show partition", .in = {{&args, sizeof args}}, .result = out,
+    struct kc_call call = {.op = KCALL_PARTITION_INFO,
+                           .what = "show partition",
+                           .in = {{&args, sizeof args}},
+                           .result = out,
                            .result_bytes = sizeof *out};
 
     return kc_call(kc, &call, err);
 }
 
-int kc_partition_list(struct kc *kc, struct vf_partition_info **list, size_t *count, struct vf_error *err)
+int kc_partition_list(struct kc *kc, struct vf_partition_info **list, size_t *count,
+                      struct vf_error *err)
 {
     struct kcall_none args = {0};
     void *tail = NULL;
-    struct kc_call call = {.op = KCALL_PARTITION_LIST, .what = "list partitions", .in = {{&args, sizeof args}},
-                           .tail_max = VF_MAX_PARTITIONS * sizeof **list, .tail_copy = &tail};
+    struct kc_call call = {.op = KCALL_PARTITION_LIST,
+                           .what = "list partitions",
+                           .in = {{&args, sizeof args}},
+                           .tail_max = VF_MAX_PARTITIONS * sizeof **list,
+                           .tail_copy = &tail};
 
     *list = NULL;
     *count = 0;
@@ -298,23 +337,32 @@ int kc_partition_list(struct kc *kc, struct vf_partition_info **list, size_t *co
     return 0;
 }
 
-int kc_partition_params(struct kc *kc, uint64_t id, struct vf_partition_params *out, struct vf_error *err)
+int kc_partition_params(struct kc *kc, uint64_t id, struct vf_partition_params *out,
+                        struct vf_error *err)
 {
     struct kcall_partition args = {id};
-    struct kc_call call = {.op = KCALL_PARTITION_PARAMS, .what = "creation parameters of a partition", .in = {{&args, sizeof args}},
-                           .result = out, .result_bytes = sizeof *out};
+    struct kc_call call = {.op = KCALL_PARTITION_PARAMS,
+                           .what = "creation parameters of a partition",
+                           .in = {{&args, sizeof args}},
+                           .result = out,
+                           .result_bytes = sizeof *out};
 
     return kc_call(kc, &call, err);
 }
 
-int kc_partition_find(struct kc *kc, const char *name, struct vf_partition_info *out, struct vf_error *err)
+int kc_partition_find(struct kc *kc, const char *name, struct vf_partition_info *out,
+                      struct vf_error *err)
 {
     struct kcall_find args = {0};
-    struct kc_call call = {.op = KCALL_PARTITION_FIND, .what = "find partition", .in = {{&args, sizeof args}}, .result = out,
+    struct kc_call call = {.op = KCALL_PARTITION_FIND,
+                           .what = "find partition",
+                           .in = {{&args, sizeof args}},
+                           .result = out,
                            .result_bytes = sizeof *out};
 
     if (strlen(name) >= sizeof args.name)
-        return vf_fail(err, VF_FAILED, "no partition %.80s: names have at most %u characters", name, VF_NAME_BYTES - 1);
+        return vf_fail(err, VF_FAILED, "no partition %.80s: names have at most %u characters", name,
+                       VF_NAME_BYTES - 1);
     memcpy(args.name, name, strlen(name));
     return kc_call(kc, &call, err);
 }
@@ -329,10 +377,14 @@ int kc_partition_resume(struct kc *kc, uint64_t id, struct vf_error *err)
     return kc_call_partition(kc, KCALL_PARTITION_RESUME, "resume partition", id, err);
 }
 
-int kc_partition_clock(struct kc *kc, uint64_t id, struct vf_partition_clock *out, struct vf_error *err)
+int kc_partition_clock(struct kc *kc, uint64_t id, struct vf_partition_clock *out,
+                       struct vf_error *err)
 {
     struct kcall_partition args = {id};
-    struct kc_call call = {.op = KCALL_PARTITION_CLOCK, .what = "clock of a partition", .in = {{&args, sizeof args}}, .result = out,
+    struct kc_call call = {.op = KCALL_PARTITION_CLOCK,
+                           .what = "clock of a partition",
+                           .in = {{&args, sizeof args}},
+                           .result = out,
                            .result_bytes = sizeof *out};
 
     return kc_call(kc, &call, err);
@@ -341,7 +393,8 @@ int kc_partition_clock(struct kc *kc, uint64_t id, struct vf_partition_clock *ou
 int kc_partition_set_epoch(struct kc *kc, uint64_t id, uint64_t epoch, struct vf_error *err)
 {
     struct kcall_epoch args = {id, epoch};
-    struct kc_call call = {.op = KCALL_PARTITION_SET_EPOCH, .what = "set epoch", .in = {{&args, sizeof args}}};
+    struct kc_call call = {
+        .op = KCALL_PARTITION_SET_EPOCH, .what = "set epoch", .in = {{&args, sizeof args}}};
 
     return kc_call(kc, &call, err);
 }

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * vferryd's way to its vferry-kernel: the client library of the call interface. A `struct kc` is one connection (UNIX
- * SOCK_SEQPACKET); calls on it are serialised by its own lock, so any thread may use it, and a job that must not wait for
- * others opens its own. Calls return 0 or -1 with *err filled; a dead kernel gives VF_FAILED "the kernel side is gone …".
- * Nothing here blocks longer than the call it makes.
+ * vferryd's way to its vferry-kernel: the client library of the call interface. A `struct kc` is
+ * one connection (UNIX SOCK_SEQPACKET); calls on it are serialised by its own lock, so any thread
+ * may use it, and a job that must not wait for others opens its own. Calls return 0 or -1 with *err
+ * filled; a dead kernel gives VF_FAILED "the kernel side is gone …". Nothing here blocks longer
+ * than the call it makes.
  */
 #ifndef KERNEL_CLIENT_H
 #define KERNEL_CLIENT_H
@@ -23,40 +24,49 @@ struct kc_host {
     uint32_t adapters;
     uint32_t partitions;
     char version[VF_TEXT_BYTES];
-    char specs[1024];           /* devices and drivers it runs with, as one line, to compare with what a daemon asks for */
+    char specs[1024]; /* devices and drivers it runs with, as one line, to compare with what a
+                         daemon asks for */
 };
 
 /* Connects and negotiates the interface version. VF_UNREACHABLE when nobody listens there. */
 int kc_connect(const char *socket_path, struct kc **out, struct vf_error *err);
 void kc_close(struct kc *kc);
 int kc_host(struct kc *kc, struct kc_host *out, struct vf_error *err);
-/* The line a kernel started with these has in kc_host.specs: "--device SPEC ... --driver FILE ...". VF_USAGE when it does not fit. */
-int kc_specs(const char *const *devices, size_t device_count, const char *const *drivers, size_t driver_count, char *out,
-             size_t out_bytes, struct vf_error *err);
+/* The line a kernel started with these has in kc_host.specs: "--device SPEC ... --driver FILE ...".
+ * VF_USAGE when it does not fit. */
+int kc_specs(const char *const *devices, size_t device_count, const char *const *drivers,
+             size_t driver_count, char *out, size_t out_bytes, struct vf_error *err);
 /* Ends the kernel process. Refused while it has partitions unless `force`, which drops them. */
 int kc_shutdown(struct kc *kc, bool force, struct vf_error *err);
 
-int kc_adapter_info(struct kc *kc, uint32_t adapter, struct vf_adapter_info *out, struct vf_error *err);
+int kc_adapter_info(struct kc *kc, uint32_t adapter, struct vf_adapter_info *out,
+                    struct vf_error *err);
 
 /* Partitions: same meaning as the dxgk_partition_* functions. */
-int kc_partition_create(struct kc *kc, const struct vf_partition_params *params, bool incoming, struct vf_partition_info *out,
-                        struct vf_error *err);
+int kc_partition_create(struct kc *kc, const struct vf_partition_params *params, bool incoming,
+                        struct vf_partition_info *out, struct vf_error *err);
 int kc_partition_destroy(struct kc *kc, uint64_t id, struct vf_error *err);
-int kc_partition_info(struct kc *kc, uint64_t id, struct vf_partition_info *out, struct vf_error *err);
+int kc_partition_info(struct kc *kc, uint64_t id, struct vf_partition_info *out,
+                      struct vf_error *err);
 /* *list is malloc'ed (NULL when empty), owner frees. */
-int kc_partition_list(struct kc *kc, struct vf_partition_info **list, size_t *count, struct vf_error *err);
-int kc_partition_params(struct kc *kc, uint64_t id, struct vf_partition_params *out, struct vf_error *err);
+int kc_partition_list(struct kc *kc, struct vf_partition_info **list, size_t *count,
+                      struct vf_error *err);
+int kc_partition_params(struct kc *kc, uint64_t id, struct vf_partition_params *out,
+                        struct vf_error *err);
 /* By name; VF_FAILED "no partition NAME" when there is none. */
-int kc_partition_find(struct kc *kc, const char *name, struct vf_partition_info *out, struct vf_error *err);
+int kc_partition_find(struct kc *kc, const char *name, struct vf_partition_info *out,
+                      struct vf_error *err);
 int kc_partition_pause(struct kc *kc, uint64_t id, struct vf_error *err);
 int kc_partition_resume(struct kc *kc, uint64_t id, struct vf_error *err);
-int kc_partition_clock(struct kc *kc, uint64_t id, struct vf_partition_clock *out, struct vf_error *err);
+int kc_partition_clock(struct kc *kc, uint64_t id, struct vf_partition_clock *out,
+                       struct vf_error *err);
 int kc_partition_set_epoch(struct kc *kc, uint64_t id, uint64_t epoch, struct vf_error *err);
 
 /* The vCPU's view; any length, split inside. */
-int kc_bar_read(struct kc *kc, uint64_t id, uint32_t bar, uint64_t offset, void *data, uint64_t bytes, struct vf_error *err);
-int kc_bar_write(struct kc *kc, uint64_t id, uint32_t bar, uint64_t offset, const void *data, uint64_t bytes,
-                 struct vf_error *err);
+int kc_bar_read(struct kc *kc, uint64_t id, uint32_t bar, uint64_t offset, void *data,
+                uint64_t bytes, struct vf_error *err);
+int kc_bar_write(struct kc *kc, uint64_t id, uint32_t bar, uint64_t offset, const void *data,
+                 uint64_t bytes, struct vf_error *err);
 
 /* Live migration: same meaning as the dxgk_migration_* functions. */
 enum kc_side { KC_SOURCE, KC_TARGET };
@@ -66,20 +76,26 @@ struct kc_blob {
 };
 void kc_blob_free(struct kc_blob *blob);
 int kc_prepare(struct kc *kc, uint64_t id, enum kc_side side, uint64_t job, struct vf_error *err);
-int kc_save_immutable(struct kc *kc, uint64_t id, struct kc_blob *kmd, struct kc_blob *umed, struct vf_error *err);
-int kc_restore_immutable(struct kc *kc, uint64_t id, const struct kc_blob *kmd, const struct kc_blob *umed,
-                         struct vf_reasons *reasons, struct vf_error *err);
+int kc_save_immutable(struct kc *kc, uint64_t id, struct kc_blob *kmd, struct kc_blob *umed,
+                      struct vf_error *err);
+int kc_restore_immutable(struct kc *kc, uint64_t id, const struct kc_blob *kmd,
+                         const struct kc_blob *umed, struct vf_reasons *reasons,
+                         struct vf_error *err);
 /* `bits` holds (pages + 63) / 64 words; page i = bit i % 64 of word i / 64. */
-int kc_query_dirty(struct kc *kc, uint64_t id, uint64_t *bits, size_t words, uint64_t *dirty, struct vf_error *err);
-int kc_save_mutable(struct kc *kc, uint64_t id, struct kc_blob *kmd, struct kc_blob *msix, struct vf_error *err);
-int kc_restore_mutable(struct kc *kc, uint64_t id, const struct kc_blob *kmd, const struct kc_blob *msix, struct vf_error *err);
+int kc_query_dirty(struct kc *kc, uint64_t id, uint64_t *bits, size_t words, uint64_t *dirty,
+                   struct vf_error *err);
+int kc_save_mutable(struct kc *kc, uint64_t id, struct kc_blob *kmd, struct kc_blob *msix,
+                    struct vf_error *err);
+int kc_restore_mutable(struct kc *kc, uint64_t id, const struct kc_blob *kmd,
+                       const struct kc_blob *msix, struct vf_error *err);
 int kc_end(struct kc *kc, uint64_t id, struct vf_error *err);
 
 /* ---- page channels ---- */
 
 enum kc_transfer { KC_GATHER, KC_SCATTER, KC_ZERO };
 
-struct kc_channel; /* a connection of its own with a ring of shared slots; used by one thread at a time */
+struct kc_channel; /* a connection of its own with a ring of shared slots; used by one thread at a
+                      time */
 
 struct kc_done {
     uint32_t slot;
@@ -87,17 +103,20 @@ struct kc_done {
 };
 
 /* slot_bytes: multiple of the partition's page_bytes, at most 4 MiB; slots 1..64. */
-int kc_channel_open(const char *socket_path, uint64_t id, uint32_t slots, uint64_t slot_bytes, struct kc_channel **out,
-                    struct vf_error *err);
+int kc_channel_open(const char *socket_path, uint64_t id, uint32_t slots, uint64_t slot_bytes,
+                    struct kc_channel **out, struct vf_error *err);
 /* Waits for nothing: what is in flight is finished by the kernel side and dropped. */
 void kc_channel_close(struct kc_channel *channel);
-/* The slot's memory, slot_bytes long. While a submission on it is in flight it belongs to the paging engine. */
+/* The slot's memory, slot_bytes long. While a submission on it is in flight it belongs to the
+ * paging engine. */
 void *kc_channel_slot(struct kc_channel *channel, uint32_t slot);
 /* count ≤ slot_bytes / page_bytes page indices. */
-int kc_channel_submit(struct kc_channel *channel, enum kc_transfer op, uint32_t slot, const uint64_t *pages, uint32_t count,
-                      struct vf_error *err);
-/* Next completion: 1 = *out filled, 0 = none within timeout_ms (0 = do not wait, -1 = for ever), -1 = error. */
-int kc_channel_wait(struct kc_channel *channel, int timeout_ms, struct kc_done *out, struct vf_error *err);
+int kc_channel_submit(struct kc_channel *channel, enum kc_transfer op, uint32_t slot,
+                      const uint64_t *pages, uint32_t count, struct vf_error *err);
+/* Next completion: 1 = *out filled, 0 = none within timeout_ms (0 = do not wait, -1 = for ever), -1
+ * = error. */
+int kc_channel_wait(struct kc_channel *channel, int timeout_ms, struct kc_done *out,
+                    struct vf_error *err);
 /* Readable when a completion may be there: for poll() beside a socket. */
 int kc_channel_fd(const struct kc_channel *channel);
 
@@ -109,6 +128,7 @@ struct kc_event {
     char text[480];
 };
 /* Events with number > after, oldest first, up to capacity; *count filled. Does not block. */
-int kc_events(struct kc *kc, uint64_t after, struct kc_event *out, size_t capacity, size_t *count, struct vf_error *err);
+int kc_events(struct kc *kc, uint64_t after, struct kc_event *out, size_t capacity, size_t *count,
+              struct vf_error *err);
 
 #endif

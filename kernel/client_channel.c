@@ -13,15 +13,15 @@
 #include <sys/stat.h>
 
 struct kc_channel {
-    struct kc *kc;      /* its connection; no calls after the opening one */
+    struct kc *kc; /* its connection; no calls after the opening one */
     unsigned char *ring;
     size_t ring_bytes;
     uint64_t slot_bytes;
     uint64_t max_pages; /* in a slot */
     uint32_t slots;
-    uint64_t flying;    /* bit s: slot s is submitted and its completion not yet read */
+    uint64_t flying; /* bit s: slot s is submitted and its completion not yet read */
     uint32_t tag;
-    uint64_t *message;  /* room for a submission with max_pages pages */
+    uint64_t *message; /* room for a submission with max_pages pages */
 };
 
 static int map_ring(struct kc_channel *channel, int memfd, struct vf_error *err)
@@ -30,8 +30,10 @@ static int map_ring(struct kc_channel *channel, int memfd, struct vf_error *err)
     size_t bytes = (size_t)channel->slots * channel->slot_bytes;
 
     /* Memory that ends early would end this process at the first touch. */
-    if (memfd < 0 || fstat(memfd, &about) != 0 || about.st_size < 0 || (uint64_t)about.st_size < bytes)
-        return vf_fail(err, VF_FAILED, "page channel: the kernel side gave no memory for it; restart the host");
+    if (memfd < 0 || fstat(memfd, &about) != 0 || about.st_size < 0 ||
+        (uint64_t)about.st_size < bytes)
+        return vf_fail(err, VF_FAILED,
+                       "page channel: the kernel side gave no memory for it; restart the host");
     channel->ring = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, memfd, 0);
     if (channel->ring == MAP_FAILED) {
         channel->ring = NULL;
@@ -41,35 +43,45 @@ static int map_ring(struct kc_channel *channel, int memfd, struct vf_error *err)
     return 0;
 }
 
-static int open_call(struct kc_channel *channel, uint64_t id, uint32_t slots, uint64_t slot_bytes, struct vf_error *err)
+static int open_call(struct kc_channel *channel, uint64_t id, uint32_t slots, uint64_t slot_bytes,
+                     struct vf_error *err)
 {
     struct kcall_channel_open args = {.id = id, .slot_bytes = slot_bytes, .slots = slots};
     struct kcall_channel_result result;
     cleanup_close int memfd = -1;
-    struct kc_call call = {.op = KCALL_CHANNEL_OPEN, .what = "open page channel", .in = {{&args, sizeof args}}, .result = &result,
-                           .result_bytes = sizeof result, .passed_fd = &memfd};
+    struct kc_call call = {.op = KCALL_CHANNEL_OPEN,
+                           .what = "open page channel",
+                           .in = {{&args, sizeof args}},
+                           .result = &result,
+                           .result_bytes = sizeof result,
+                           .passed_fd = &memfd};
 
     if (kc_call(channel->kc, &call, err) != 0)
         return -1;
-    if (result.slots != slots || result.slot_bytes != slot_bytes || slots == 0 || slots > KCALL_MAX_SLOTS ||
-        slot_bytes > KCALL_MAX_SLOT_BYTES || result.page_bytes < KCALL_MIN_PAGE)
-        return vf_fail(err, VF_FAILED, "page channel: the kernel side opened another one than asked for; restart the host");
+    if (result.slots != slots || result.slot_bytes != slot_bytes || slots == 0 ||
+        slots > KCALL_MAX_SLOTS || slot_bytes > KCALL_MAX_SLOT_BYTES ||
+        result.page_bytes < KCALL_MIN_PAGE)
+        return vf_fail(
+            err, VF_FAILED,
+            "page channel: the kernel side opened another one than asked for; restart the host");
     channel->slots = slots;
     channel->slot_bytes = slot_bytes;
     channel->max_pages = slot_bytes / result.page_bytes;
     return map_ring(channel, memfd, err);
 }
 
-int kc_channel_open(const char *socket_path, uint64_t id, uint32_t slots, uint64_t slot_bytes, struct kc_channel **out,
-                    struct vf_error *err)
+int kc_channel_open(const char *socket_path, uint64_t id, uint32_t slots, uint64_t slot_bytes,
+                    struct kc_channel **out, struct vf_error *err)
 {
     struct kc_channel *channel = calloc(1, sizeof *channel);
 
     if (channel == NULL)
         return vf_fail(err, VF_FAILED, "page channel: out of memory");
-    if (kc_connect(socket_path, &channel->kc, err) != 0 || open_call(channel, id, slots, slot_bytes, err) != 0)
+    if (kc_connect(socket_path, &channel->kc, err) != 0 ||
+        open_call(channel, id, slots, slot_bytes, err) != 0)
         goto failed;
-    channel->message = calloc(1, sizeof(struct kcall_submit) + channel->max_pages * sizeof(uint64_t));
+    channel->message =
+        calloc(1, sizeof(struct kcall_submit) + channel->max_pages * sizeof(uint64_t));
     if (channel->message == NULL) {
         (void)vf_fail(err, VF_FAILED, "page channel: out of memory");
         goto failed;
@@ -98,16 +110,18 @@ void *kc_channel_slot(struct kc_channel *channel, uint32_t slot)
     return slot < channel->slots ? channel->ring + slot * channel->slot_bytes : NULL;
 }
 
-int kc_channel_submit(struct kc_channel *channel, enum kc_transfer op, uint32_t slot, const uint64_t *pages, uint32_t count,
-                      struct vf_error *err)
+int kc_channel_submit(struct kc_channel *channel, enum kc_transfer op, uint32_t slot,
+                      const uint64_t *pages, uint32_t count, struct vf_error *err)
 {
     struct kcall_submit *submit = (struct kcall_submit *)(void *)channel->message;
     struct kcall_head head = {.magic = KCALL_MAGIC_CALL, .op = KCALL_SUBMIT};
     int failed;
 
     if (slot >= channel->slots || count == 0 || count > channel->max_pages)
-        return vf_fail(err, VF_USAGE, "page transfer: slot %" PRIu32 " of %" PRIu32 ", %" PRIu32 " pages of at most %" PRIu64, slot,
-                       channel->slots, count, channel->max_pages);
+        return vf_fail(err, VF_USAGE,
+                       "page transfer: slot %" PRIu32 " of %" PRIu32 ", %" PRIu32
+                       " pages of at most %" PRIu64,
+                       slot, channel->slots, count, channel->max_pages);
     if ((channel->flying & (1ull << slot)) != 0)
         return vf_fail(err, VF_USAGE, "page transfer: slot %" PRIu32 " is still in flight", slot);
     *submit = (struct kcall_submit){(uint32_t)op, slot, count, 0};
@@ -131,19 +145,23 @@ static int take_done(struct kc_channel *channel, struct kc_done *out, struct vf_
 
     do {
         got = recv(channel->kc->fd, &packet, sizeof packet, MSG_DONTWAIT | MSG_TRUNC);
-    } while (got < 0 && (errno == EINTR || errno == ECONNRESET)); /* told once; completions may still follow */
+    } while (got < 0 &&
+             (errno == EINTR || errno == ECONNRESET)); /* told once; completions may still follow */
     if (got < 0 && errno == EAGAIN)
         return 0;
     if (got <= 0)
         return vf_fail(err, VF_FAILED, "page transfer: " KC_GONE);
-    if (got != (ssize_t)sizeof packet || packet.slot >= channel->slots || (channel->flying & (1ull << packet.slot)) == 0)
-        return vf_fail(err, VF_FAILED, "page transfer: the kernel side broke the call protocol; restart the host");
+    if (got != (ssize_t)sizeof packet || packet.slot >= channel->slots ||
+        (channel->flying & (1ull << packet.slot)) == 0)
+        return vf_fail(err, VF_FAILED,
+                       "page transfer: the kernel side broke the call protocol; restart the host");
     channel->flying &= ~(1ull << packet.slot);
     *out = (struct kc_done){packet.slot, packet.status};
     return 1;
 }
 
-int kc_channel_wait(struct kc_channel *channel, int timeout_ms, struct kc_done *out, struct vf_error *err)
+int kc_channel_wait(struct kc_channel *channel, int timeout_ms, struct kc_done *out,
+                    struct vf_error *err)
 {
     uint64_t end = vf_now_ns() + (timeout_ms > 0 ? (uint64_t)timeout_ms * 1000000u : 0);
 

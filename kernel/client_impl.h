@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* What the client library's own files share: a connection, and one call over it. Not for anyone else. */
+/* What the client library's own files share: a connection, and one call over it. Not for anyone
+ * else. */
 #ifndef KERNEL_CLIENT_IMPL_H
 #define KERNEL_CLIENT_IMPL_H
 
@@ -26,14 +27,14 @@ struct kc_part {
 /* A call: `in` parts one after the other; the answer is result_bytes of result, then a tail. */
 struct kc_call {
     uint32_t op;
-    const char *what;       /* for error texts: "pause partition" */
+    const char *what; /* for error texts: "pause partition" */
     struct kc_part in[3];
     void *result;
     size_t result_bytes;
-    size_t tail_max;        /* a longer tail breaks the protocol */
-    void *tail;             /* buffer of tail_max bytes, or NULL: *tail_copy gets a malloc'ed copy */
-    void **tail_copy;       /* NULL when the tail is empty; the caller frees */
-    size_t tail_bytes;      /* out */
+    size_t tail_max;   /* a longer tail breaks the protocol */
+    void *tail;        /* buffer of tail_max bytes, or NULL: *tail_copy gets a malloc'ed copy */
+    void **tail_copy;  /* NULL when the tail is empty; the caller frees */
+    size_t tail_bytes; /* out */
     bool result_on_failure; /* result is filled on failure too, if the reply carried it */
     int *passed_fd;         /* out: descriptor that came along, or -1; NULL = none expected */
 };
@@ -42,11 +43,13 @@ struct kc_call {
 int kc_call(struct kc *kc, struct kc_call *call, struct vf_error *err);
 
 /* Calls that need no more than a partition, and answer nothing. */
-int kc_call_partition(struct kc *kc, uint32_t op, const char *what, uint64_t id, struct vf_error *err);
+int kc_call_partition(struct kc *kc, uint32_t op, const char *what, uint64_t id,
+                      struct vf_error *err);
 
 /* A connected socket; VF_UNREACHABLE when nobody listens. */
 int kc_dial(const char *socket_path, int *fd, struct vf_error *err);
 
-#define KC_GONE "the kernel side is gone; its log tells why, a new start of the host brings another one"
+#define KC_GONE                                                                                    \
+    "the kernel side is gone; its log tells why, a new start of the host brings another one"
 
 #endif

@@ -10,17 +10,21 @@
 
 static struct kcall_bar chunk_of(uint64_t id, uint32_t bar, uint64_t offset, uint64_t left)
 {
-    return (struct kcall_bar){id, offset, bar, left < KCALL_BAR_CHUNK ? (uint32_t)left : KCALL_BAR_CHUNK};
+    return (struct kcall_bar){id, offset, bar,
+                              left < KCALL_BAR_CHUNK ? (uint32_t)left : KCALL_BAR_CHUNK};
 }
 
 static int check_range(uint32_t bar, uint64_t offset, uint64_t bytes, struct vf_error *err)
 {
     if (bytes <= UINT64_MAX - offset)
         return 0;
-    return vf_fail(err, VF_USAGE, "BAR %" PRIu32 ": %" PRIu64 " bytes at 0x%" PRIx64 " end beyond all addresses", bar, bytes, offset);
+    return vf_fail(err, VF_USAGE,
+                   "BAR %" PRIu32 ": %" PRIu64 " bytes at 0x%" PRIx64 " end beyond all addresses",
+                   bar, bytes, offset);
 }
 
-int kc_bar_read(struct kc *kc, uint64_t id, uint32_t bar, uint64_t offset, void *data, uint64_t bytes, struct vf_error *err)
+int kc_bar_read(struct kc *kc, uint64_t id, uint32_t bar, uint64_t offset, void *data,
+                uint64_t bytes, struct vf_error *err)
 {
     unsigned char *to = data;
 
@@ -28,7 +32,10 @@ int kc_bar_read(struct kc *kc, uint64_t id, uint32_t bar, uint64_t offset, void 
         return -1;
     while (bytes > 0) {
         struct kcall_bar args = chunk_of(id, bar, offset, bytes);
-        struct kc_call call = {.op = KCALL_BAR_READ, .what = "BAR read", .in = {{&args, sizeof args}}, .result = to,
+        struct kc_call call = {.op = KCALL_BAR_READ,
+                               .what = "BAR read",
+                               .in = {{&args, sizeof args}},
+                               .result = to,
                                .result_bytes = args.bytes};
 
         if (kc_call(kc, &call, err) != 0)
@@ -40,8 +47,8 @@ int kc_bar_read(struct kc *kc, uint64_t id, uint32_t bar, uint64_t offset, void 
     return 0;
 }
 
-int kc_bar_write(struct kc *kc, uint64_t id, uint32_t bar, uint64_t offset, const void *data, uint64_t bytes,
-                 struct vf_error *err)
+int kc_bar_write(struct kc *kc, uint64_t id, uint32_t bar, uint64_t offset, const void *data,
+                 uint64_t bytes, struct vf_error *err)
 {
     const unsigned char *from = data;
 
@@ -49,7 +56,9 @@ int kc_bar_write(struct kc *kc, uint64_t id, uint32_t bar, uint64_t offset, cons
         return -1;
     while (bytes > 0) {
         struct kcall_bar args = chunk_of(id, bar, offset, bytes);
-        struct kc_call call = {.op = KCALL_BAR_WRITE, .what = "BAR write", .in = {{&args, sizeof args}, {from, args.bytes}}};
+        struct kc_call call = {.op = KCALL_BAR_WRITE,
+                               .what = "BAR write",
+                               .in = {{&args, sizeof args}, {from, args.bytes}}};
 
         if (kc_call(kc, &call, err) != 0)
             return -1;
@@ -71,7 +80,8 @@ void kc_blob_free(struct kc_blob *blob)
 int kc_prepare(struct kc *kc, uint64_t id, enum kc_side side, uint64_t job, struct vf_error *err)
 {
     struct kcall_prepare args = {.id = id, .job = job, .side = (uint32_t)side};
-    struct kc_call call = {.op = KCALL_PREPARE, .what = "prepare migration", .in = {{&args, sizeof args}}};
+    struct kc_call call = {
+        .op = KCALL_PREPARE, .what = "prepare migration", .in = {{&args, sizeof args}}};
 
     return kc_call(kc, &call, err);
 }
@@ -88,23 +98,31 @@ static int copy_blob(struct kc_blob *blob, const void *data, size_t bytes)
     return 0;
 }
 
-static int save(struct kc *kc, uint32_t op, const char *what, uint64_t id, struct kc_blob *first, struct kc_blob *second,
-                struct vf_error *err)
+static int save(struct kc *kc, uint32_t op, const char *what, uint64_t id, struct kc_blob *first,
+                struct kc_blob *second, struct vf_error *err)
 {
     struct kcall_partition args = {id};
     struct kcall_blobs sizes;
     void *tail = NULL;
-    struct kc_call call = {.op = op, .what = what, .in = {{&args, sizeof args}}, .result = &sizes, .result_bytes = sizeof sizes,
-                           .tail_max = 2 * (size_t)VF_MAX_MIGRATION_BLOB, .tail_copy = &tail};
+    struct kc_call call = {.op = op,
+                           .what = what,
+                           .in = {{&args, sizeof args}},
+                           .result = &sizes,
+                           .result_bytes = sizeof sizes,
+                           .tail_max = 2 * (size_t)VF_MAX_MIGRATION_BLOB,
+                           .tail_copy = &tail};
     int result = 0;
 
     *first = *second = (struct kc_blob){NULL, 0};
     if (kc_call(kc, &call, err) != 0)
         return -1;
-    if (sizes.first_bytes > call.tail_bytes || call.tail_bytes - sizes.first_bytes != sizes.second_bytes) {
-        result = vf_fail(err, VF_FAILED, "%s: the kernel side's sizes do not add up; restart the host", what);
+    if (sizes.first_bytes > call.tail_bytes ||
+        call.tail_bytes - sizes.first_bytes != sizes.second_bytes) {
+        result = vf_fail(err, VF_FAILED,
+                         "%s: the kernel side's sizes do not add up; restart the host", what);
     } else if (copy_blob(first, tail, sizes.first_bytes) != 0 ||
-               copy_blob(second, (unsigned char *)tail + sizes.first_bytes, sizes.second_bytes) != 0) {
+               copy_blob(second, (unsigned char *)tail + sizes.first_bytes, sizes.second_bytes) !=
+                   0) {
         kc_blob_free(first);
         kc_blob_free(second);
         result = vf_fail(err, VF_FAILED, "%s: out of memory", what);
@@ -113,32 +131,40 @@ static int save(struct kc *kc, uint32_t op, const char *what, uint64_t id, struc
     return result;
 }
 
-int kc_save_immutable(struct kc *kc, uint64_t id, struct kc_blob *kmd, struct kc_blob *umed, struct vf_error *err)
+int kc_save_immutable(struct kc *kc, uint64_t id, struct kc_blob *kmd, struct kc_blob *umed,
+                      struct vf_error *err)
 {
     return save(kc, KCALL_SAVE_IMMUTABLE, "save immutable data", id, kmd, umed, err);
 }
 
-int kc_save_mutable(struct kc *kc, uint64_t id, struct kc_blob *kmd, struct kc_blob *msix, struct vf_error *err)
+int kc_save_mutable(struct kc *kc, uint64_t id, struct kc_blob *kmd, struct kc_blob *msix,
+                    struct vf_error *err)
 {
     return save(kc, KCALL_SAVE_MUTABLE, "save mutable data", id, kmd, msix, err);
 }
 
-static int check_blobs(const char *what, const struct kc_blob *first, const struct kc_blob *second, struct vf_error *err)
+static int check_blobs(const char *what, const struct kc_blob *first, const struct kc_blob *second,
+                       struct vf_error *err)
 {
     if (first->bytes <= VF_MAX_MIGRATION_BLOB && second->bytes <= VF_MAX_MIGRATION_BLOB)
         return 0;
-    return vf_fail(err, VF_FAILED, "%s: %zu and %zu bytes, %u each is the most", what, first->bytes, second->bytes,
-                   VF_MAX_MIGRATION_BLOB);
+    return vf_fail(err, VF_FAILED, "%s: %zu and %zu bytes, %u each is the most", what, first->bytes,
+                   second->bytes, VF_MAX_MIGRATION_BLOB);
 }
 
-int kc_restore_immutable(struct kc *kc, uint64_t id, const struct kc_blob *kmd, const struct kc_blob *umed,
-                         struct vf_reasons *reasons, struct vf_error *err)
+int kc_restore_immutable(struct kc *kc, uint64_t id, const struct kc_blob *kmd,
+                         const struct kc_blob *umed, struct vf_reasons *reasons,
+                         struct vf_error *err)
 {
     static const char what[] = "restore immutable data";
     struct kcall_blobs args = {id, (uint32_t)kmd->bytes, (uint32_t)umed->bytes};
-    struct kc_call call = {.op = KCALL_RESTORE_IMMUTABLE, .what = what,
-                           .in = {{&args, sizeof args}, {kmd->data, kmd->bytes}, {umed->data, umed->bytes}},
-                           .result = reasons, .result_bytes = sizeof *reasons, .result_on_failure = true};
+    struct kc_call call = {
+        .op = KCALL_RESTORE_IMMUTABLE,
+        .what = what,
+        .in = {{&args, sizeof args}, {kmd->data, kmd->bytes}, {umed->data, umed->bytes}},
+        .result = reasons,
+        .result_bytes = sizeof *reasons,
+        .result_on_failure = true};
     int result;
 
     reasons->count = 0;
@@ -150,25 +176,34 @@ int kc_restore_immutable(struct kc *kc, uint64_t id, const struct kc_blob *kmd, 
     return result;
 }
 
-int kc_restore_mutable(struct kc *kc, uint64_t id, const struct kc_blob *kmd, const struct kc_blob *msix, struct vf_error *err)
+int kc_restore_mutable(struct kc *kc, uint64_t id, const struct kc_blob *kmd,
+                       const struct kc_blob *msix, struct vf_error *err)
 {
     static const char what[] = "restore mutable data";
     struct kcall_blobs args = {id, (uint32_t)kmd->bytes, (uint32_t)msix->bytes};
-    struct kc_call call = {.op = KCALL_RESTORE_MUTABLE, .what = what,
-                           .in = {{&args, sizeof args}, {kmd->data, kmd->bytes}, {msix->data, msix->bytes}}};
+    struct kc_call call = {
+        .op = KCALL_RESTORE_MUTABLE,
+        .what = what,
+        .in = {{&args, sizeof args}, {kmd->data, kmd->bytes}, {msix->data, msix->bytes}}};
 
     if (check_blobs(what, kmd, msix, err) != 0)
         return -1;
     return kc_call(kc, &call, err);
 }
 
-int kc_query_dirty(struct kc *kc, uint64_t id, uint64_t *bits, size_t words, uint64_t *dirty, struct vf_error *err)
+int kc_query_dirty(struct kc *kc, uint64_t id, uint64_t *bits, size_t words, uint64_t *dirty,
+                   struct vf_error *err)
 {
     size_t room = words < KCALL_MAX_DIRTY_BYTES / 8 ? words * 8 : KCALL_MAX_DIRTY_BYTES;
     struct kcall_query_dirty args = {id, room};
     struct kcall_dirty_result result;
-    struct kc_call call = {.op = KCALL_QUERY_DIRTY, .what = "query dirty bits", .in = {{&args, sizeof args}}, .result = &result,
-                           .result_bytes = sizeof result, .tail_max = room, .tail = bits};
+    struct kc_call call = {.op = KCALL_QUERY_DIRTY,
+                           .what = "query dirty bits",
+                           .in = {{&args, sizeof args}},
+                           .result = &result,
+                           .result_bytes = sizeof result,
+                           .tail_max = room,
+                           .tail = bits};
 
     if (kc_call(kc, &call, err) != 0)
         return -1;
@@ -184,12 +219,16 @@ int kc_end(struct kc *kc, uint64_t id, struct vf_error *err)
 
 /* ---- events ---- */
 
-int kc_events(struct kc *kc, uint64_t after, struct kc_event *out, size_t capacity, size_t *count, struct vf_error *err)
+int kc_events(struct kc *kc, uint64_t after, struct kc_event *out, size_t capacity, size_t *count,
+              struct vf_error *err)
 {
     uint32_t most = capacity < KCALL_MAX_EVENTS ? (uint32_t)capacity : KCALL_MAX_EVENTS;
     struct kcall_events args = {.after = after, .capacity = most};
-    struct kc_call call = {.op = KCALL_EVENTS, .what = "events of the kernel side", .in = {{&args, sizeof args}},
-                           .tail_max = most * sizeof *out, .tail = out};
+    struct kc_call call = {.op = KCALL_EVENTS,
+                           .what = "events of the kernel side",
+                           .in = {{&args, sizeof args}},
+                           .tail_max = most * sizeof *out,
+                           .tail = out};
 
     *count = 0;
     if (kc_call(kc, &call, err) != 0)

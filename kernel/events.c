@@ -37,7 +37,8 @@ void ks_events_add(struct ks_events *events, const char *kind, const char *text)
     (void)pthread_mutex_unlock(&events->lock);
 }
 
-uint32_t ks_events_read(struct ks_events *events, uint64_t after, struct kc_event *out, uint32_t capacity)
+uint32_t ks_events_read(struct ks_events *events, uint64_t after, struct kc_event *out,
+                        uint32_t capacity)
 {
     uint32_t count = 0;
     uint64_t first;

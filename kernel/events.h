@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The kernel side's last 1024 events, numbered from 1, kept for whoever asks. Thread-safe; adding never waits for a reader's I/O. */
+/* The kernel side's last 1024 events, numbered from 1, kept for whoever asks. Thread-safe; adding
+ * never waits for a reader's I/O. */
 #ifndef KERNEL_EVENTS_H
 #define KERNEL_EVENTS_H
 
@@ -18,6 +19,7 @@ void ks_events_destroy(struct ks_events *events);
 /* Overlong text is cut; control characters become spaces, so that an event stays one line. */
 void ks_events_add(struct ks_events *events, const char *kind, const char *text);
 /* Copies events with number > after, oldest first, up to capacity; returns how many. */
-uint32_t ks_events_read(struct ks_events *events, uint64_t after, struct kc_event *out, uint32_t capacity);
+uint32_t ks_events_read(struct ks_events *events, uint64_t after, struct kc_event *out,
+                        uint32_t capacity);
 
 #endif

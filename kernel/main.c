@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * vferry-kernel: the process that holds a host's devices, drivers and partitions. vferryd starts it; it lives on when vferryd
- * goes, and ends when it is neither needed nor used (server.h). Logs to stderr.
+ * vferry-kernel: the process that holds a host's devices, drivers and partitions. vferryd starts
+ * it; it lives on when vferryd goes, and ends when it is neither needed nor used (server.h). Logs
+ * to stderr.
  */
 #define LOG_ROOM "kernel"
 #include "base/cleanup.h"
@@ -30,9 +31,10 @@ struct options {
     int ready_fd; /* -1 = none */
 };
 
-static const char usage[] =
-    "vferry-kernel --state DIR [--device SPEC]... [--driver FILE]... --device-dir D --driver-dir D [--ready-fd N]\n"
-    "Started by vferryd. --ready-fd: one line goes there, \"ready\" or why it could not start, then it is closed.\n";
+static const char usage[] = "vferry-kernel --state DIR [--device SPEC]... [--driver FILE]... "
+                            "--device-dir D --driver-dir D [--ready-fd N]\n"
+                            "Started by vferryd. --ready-fd: one line goes there, \"ready\" or why "
+                            "it could not start, then it is closed.\n";
 
 static int add(const char **list, size_t *count, const char *value)
 {
@@ -58,9 +60,12 @@ static int parse_fd(const char *text, int *fd)
 static int parse(int argc, char **argv, struct options *options)
 {
     static const struct option names[] = {
-        {"state", required_argument, NULL, 's'},      {"device", required_argument, NULL, 'd'},
-        {"driver", required_argument, NULL, 'r'},     {"device-dir", required_argument, NULL, 'D'},
-        {"driver-dir", required_argument, NULL, 'R'}, {"ready-fd", required_argument, NULL, 'f'},
+        {"state", required_argument, NULL, 's'},
+        {"device", required_argument, NULL, 'd'},
+        {"driver", required_argument, NULL, 'r'},
+        {"device-dir", required_argument, NULL, 'D'},
+        {"driver-dir", required_argument, NULL, 'R'},
+        {"ready-fd", required_argument, NULL, 'f'},
         {NULL, 0, NULL, 0},
     };
     int wrong = 0;
@@ -69,21 +74,37 @@ static int parse(int argc, char **argv, struct options *options)
     *options = (struct options){.ready_fd = -1};
     while (wrong == 0 && (c = getopt_long(argc, argv, "", names, NULL)) != -1) {
         switch (c) {
-        case 's': options->state_dir = optarg; break;
-        case 'D': options->device_dir = optarg; break;
-        case 'R': options->driver_dir = optarg; break;
-        case 'd': wrong = add(options->devices, &options->device_count, optarg); break;
-        case 'r': wrong = add(options->drivers, &options->driver_count, optarg); break;
-        case 'f': wrong = parse_fd(optarg, &options->ready_fd); break;
-        default: wrong = -1; break;
+        case 's':
+            options->state_dir = optarg;
+            break;
+        case 'D':
+            options->device_dir = optarg;
+            break;
+        case 'R':
+            options->driver_dir = optarg;
+            break;
+        case 'd':
+            wrong = add(options->devices, &options->device_count, optarg);
+            break;
+        case 'r':
+            wrong = add(options->drivers, &options->driver_count, optarg);
+            break;
+        case 'f':
+            wrong = parse_fd(optarg, &options->ready_fd);
+            break;
+        default:
+            wrong = -1;
+            break;
         }
     }
-    if (wrong != 0 || optind != argc || options->state_dir == NULL || options->device_dir == NULL || options->driver_dir == NULL)
+    if (wrong != 0 || optind != argc || options->state_dir == NULL || options->device_dir == NULL ||
+        options->driver_dir == NULL)
         return -1;
     return 0;
 }
 
-/* Before any thread: SIGTERM and SIGINT reach the accepting thread only, a vanished client or terminal nobody. */
+/* Before any thread: SIGTERM and SIGINT reach the accepting thread only, a vanished client or
+ * terminal nobody. */
 static int take_signals(void)
 {
     sigset_t set;
@@ -107,11 +128,16 @@ static void tell(int ready_fd, const char *line)
     (void)close(ready_fd);
 }
 
-static int live(const struct options *options, const struct ks_config *config, int *ready_fd, struct vf_error *err)
+static int live(const struct options *options, const struct ks_config *config, int *ready_fd,
+                struct vf_error *err)
 {
     struct dxgk_config devices = {
-        .devices = options->devices,       .device_count = options->device_count, .drivers = options->drivers,
-        .driver_count = options->driver_count, .device_dir = options->device_dir, .driver_dir = options->driver_dir,
+        .devices = options->devices,
+        .device_count = options->device_count,
+        .drivers = options->drivers,
+        .driver_count = options->driver_count,
+        .device_dir = options->device_dir,
+        .driver_dir = options->driver_dir,
         .event = ks_event,
     };
     struct ks_server *server = NULL;
@@ -152,7 +178,8 @@ int main(int argc, char **argv)
     config.signal_fd = signal_fd;
     if (signal_fd < 0)
         (void)vf_fail_errno(&err, VF_FAILED, errno, "take signals");
-    else if (kc_specs(options.devices, options.device_count, options.drivers, options.driver_count, specs, sizeof specs, &err) == 0)
+    else if (kc_specs(options.devices, options.device_count, options.drivers, options.driver_count,
+                      specs, sizeof specs, &err) == 0)
         (void)live(&options, &config, &options.ready_fd, &err);
     if (err.code != VF_OK) {
         log_error("%s", err.text);

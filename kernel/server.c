@@ -64,7 +64,10 @@ static int take_lock(struct ks_server *server, const char *state_dir, struct vf_
     if (flock(server->lock_fd, LOCK_EX | LOCK_NB) == 0)
         return 0;
     if (errno == EWOULDBLOCK)
-        return vf_fail(err, VF_FAILED, "state directory %s: another vferry-kernel runs on it; use it or end it first", state_dir);
+        return vf_fail(
+            err, VF_FAILED,
+            "state directory %s: another vferry-kernel runs on it; use it or end it first",
+            state_dir);
     return vf_fail_errno(err, VF_FAILED, errno, "lock %s", path);
 }
 
@@ -99,7 +102,8 @@ int ks_open(const struct ks_config *config, struct ks_server **out, struct vf_er
     server->lock_fd = server->listen_fd = server->wake_fd = server->farewell_fd = -1;
     server->signal_fd = config->signal_fd;
     server->idle_ms = config->idle_ms;
-    (void)snprintf(server->specs, sizeof server->specs, "%s", config->specs != NULL ? config->specs : "");
+    (void)snprintf(server->specs, sizeof server->specs, "%s",
+                   config->specs != NULL ? config->specs : "");
     (void)pthread_mutex_init(&server->lock, NULL);
     (void)pthread_cond_init(&server->changed, NULL);
     ks_events_init(&server->events);
@@ -133,7 +137,8 @@ static void stop_listening(struct ks_server *server)
     if (server->listen_fd < 0)
         return;
     (void)close(vf_take_fd(&server->listen_fd));
-    if (kw_address(server->socket_path, &address, &dir_fd) == 0 && unlink(address.sun_path) != 0 && errno != ENOENT)
+    if (kw_address(server->socket_path, &address, &dir_fd) == 0 && unlink(address.sun_path) != 0 &&
+        errno != ENOENT)
         log_warn("cannot remove %s: %s", server->socket_path, strerrordesc_np(errno));
 }
 
@@ -157,7 +162,8 @@ void ks_close(struct ks_server *server)
 
 /* ---- when it may end ---- */
 
-/* How many partitions there are; all the world when dxgk cannot say, for then nothing may be thrown away. */
+/* How many partitions there are; all the world when dxgk cannot say, for then nothing may be thrown
+ * away. */
 static size_t partition_count(struct ks_server *server)
 {
     struct vf_error err = VF_ERROR_INIT;
@@ -223,8 +229,10 @@ static void take_signal(struct ks_server *server)
         log_info("signal %" PRIu32 ": ending", info.ssi_signo);
         ks_stop(server);
     } else {
-        log_warn("signal %" PRIu32 " ignored: partitions live here, and a host does not end by accident; "
-                 "use \"vferry host stop --force\"", info.ssi_signo);
+        log_warn("signal %" PRIu32
+                 " ignored: partitions live here, and a host does not end by accident; "
+                 "use \"vferry host stop --force\"",
+                 info.ssi_signo);
     }
 }
 
@@ -301,8 +309,8 @@ static void reap(struct ks_server *server)
     }
 }
 
-/* Tells a client why it is not served; tag 0 = about the connection. It is closed right after, and it is new: the socket
- * has room, so nothing blocks. */
+/* Tells a client why it is not served; tag 0 = about the connection. It is closed right after, and
+ * it is new: the socket has room, so nothing blocks. */
 static void refuse(int fd, const char *why)
 {
     struct kcall_failure failure = {0};
@@ -320,7 +328,8 @@ static bool peer_allowed(int fd)
     struct ucred peer;
     socklen_t bytes = sizeof peer;
 
-    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &bytes) == 0 && (peer.uid == geteuid() || peer.uid == 0);
+    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &bytes) == 0 &&
+           (peer.uid == geteuid() || peer.uid == 0);
 }
 
 static int start_conn(struct ks_server *server, int fd)
@@ -369,7 +378,8 @@ static void accept_one(struct ks_server *server)
     } else if (count >= KS_MAX_CONNECTIONS) {
         refuse(fd, "the kernel side has too many connections (128); close some and try again");
     } else if (start_conn(server, fd) != 0) {
-        refuse(fd, "the kernel side has no memory for another connection; close some and try again");
+        refuse(fd,
+               "the kernel side has no memory for another connection; close some and try again");
     } else {
         fd = -1;
     }
@@ -408,8 +418,9 @@ static bool stop_wanted(struct ks_server *server)
     return stop;
 }
 
-/* Milliseconds to wait for work: -1 while anyone or anything needs this kernel, 0 when it was idle for long enough.
- * Without a connection nothing can make a partition, so looking again at each wake-up is enough. */
+/* Milliseconds to wait for work: -1 while anyone or anything needs this kernel, 0 when it was idle
+ * for long enough. Without a connection nothing can make a partition, so looking again at each
+ * wake-up is enough. */
 static int idle_left(struct ks_server *server, uint64_t *idle_since)
 {
     unsigned conns;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The table of calls and what each does: checks of what the client sent, the dxgk function, its result. A handler finds its
- * argument struct whole and its tail no longer than the table allows; everything inside both is still a stranger's word.
+ * The table of calls and what each does: checks of what the client sent, the dxgk function, its
+ * result. A handler finds its argument struct whole and its tail no longer than the table allows;
+ * everything inside both is still a stranger's word.
  */
 #define LOG_ROOM "kernel"
 #include "kernel/server_impl.h"
@@ -14,19 +15,24 @@
 #include <string.h>
 #include <unistd.h>
 
-static int exact(const struct ks_call *call, const char *what, size_t tail_bytes, struct vf_error *err)
+static int exact(const struct ks_call *call, const char *what, size_t tail_bytes,
+                 struct vf_error *err)
 {
     if (call->tail_bytes == tail_bytes)
         return 0;
-    return vf_fail(err, VF_USAGE, "%s: %zu bytes of data given, %zu announced", what, call->tail_bytes, tail_bytes);
+    return vf_fail(err, VF_USAGE, "%s: %zu bytes of data given, %zu announced", what,
+                   call->tail_bytes, tail_bytes);
 }
 
 static int check_name(const char *name, struct vf_error *err)
 {
-    /* vf_name_valid looks at VF_NAME_BYTES bytes at most, so a name without its end is refused there. */
+    /* vf_name_valid looks at VF_NAME_BYTES bytes at most, so a name without its end is refused
+     * there. */
     if (vf_name_valid(name))
         return 0;
-    return vf_fail(err, VF_USAGE, "partition name: letters, digits, '.', '_' and '-', at most %u of them", VF_NAME_BYTES - 1);
+    return vf_fail(err, VF_USAGE,
+                   "partition name: letters, digits, '.', '_' and '-', at most %u of them",
+                   VF_NAME_BYTES - 1);
 }
 
 /* ---- host, adapters, events ---- */
@@ -56,8 +62,10 @@ static int call_shutdown(struct ks_call *call, struct vf_error *err)
     size_t partitions;
 
     if (!ks_begin_end(server, args->force != 0, &partitions))
-        return vf_fail(err, VF_FAILED, "end of the kernel side: it has partitions (%zu, or one being made); remove them or use "
-                       "--force, which drops them", partitions);
+        return vf_fail(err, VF_FAILED,
+                       "end of the kernel side: it has partitions (%zu, or one being made); "
+                       "remove them or use --force, which drops them",
+                       partitions);
     if (partitions > 0)
         log_warn("forced end: %zu partitions are dropped", partitions);
     (void)pthread_mutex_lock(&server->lock);
@@ -86,7 +94,8 @@ static int call_events(struct ks_call *call, struct vf_error *err)
 
     if (events == NULL)
         return -1;
-    call->result_bytes = ks_events_read(&call->server->events, args->after, events, capacity) * sizeof *events;
+    call->result_bytes =
+        ks_events_read(&call->server->events, args->after, events, capacity) * sizeof *events;
     return 0;
 }
 
@@ -106,8 +115,10 @@ static int call_create(struct ks_call *call, struct vf_error *err)
     if (info == NULL)
         return -1;
     if (!ks_create_begin(call->server))
-        return vf_fail(err, VF_FAILED, "create partition: the kernel side is ending; start the host again");
-    result = dxgk_partition_create(call->server->dxgk, &args->params, args->incoming == 1, info, err);
+        return vf_fail(err, VF_FAILED,
+                       "create partition: the kernel side is ending; start the host again");
+    result =
+        dxgk_partition_create(call->server->dxgk, &args->params, args->incoming == 1, info, err);
     ks_create_end(call->server);
     return result;
 }
@@ -133,7 +144,8 @@ static int call_list(struct ks_call *call, struct vf_error *err)
     struct vf_partition_info *list = ks_result(call, VF_MAX_PARTITIONS * sizeof *list, err);
     size_t count = 0;
 
-    if (list == NULL || dxgk_partition_list(call->server->dxgk, list, VF_MAX_PARTITIONS, &count, err) != 0)
+    if (list == NULL ||
+        dxgk_partition_list(call->server->dxgk, list, VF_MAX_PARTITIONS, &count, err) != 0)
         return -1;
     call->result_bytes = (count < VF_MAX_PARTITIONS ? count : VF_MAX_PARTITIONS) * sizeof *list;
     return 0;
@@ -155,7 +167,8 @@ static int call_find(struct ks_call *call, struct vf_error *err)
 
     if (check_name(args->name, err) != 0 || call_list(call, err) != 0)
         return -1;
-    list = (struct vf_partition_info *)(void *)(call->conn->out.data + sizeof(struct kcall_failure));
+    list =
+        (struct vf_partition_info *)(void *)(call->conn->out.data + sizeof(struct kcall_failure));
     count = call->result_bytes / sizeof *list;
     for (size_t i = 0; i < count; i++) {
         if (strncmp(list[i].name, args->name, sizeof list[i].name) == 0) {
@@ -164,17 +177,20 @@ static int call_find(struct ks_call *call, struct vf_error *err)
             return 0;
         }
     }
-    return vf_fail(err, VF_FAILED, "no partition %s; \"vferry partition list\" shows them", args->name);
+    return vf_fail(err, VF_FAILED, "no partition %s; \"vferry partition list\" shows them",
+                   args->name);
 }
 
 static int call_pause(struct ks_call *call, struct vf_error *err)
 {
-    return dxgk_partition_pause(call->server->dxgk, ((const struct kcall_partition *)call->args)->id, err);
+    return dxgk_partition_pause(call->server->dxgk,
+                                ((const struct kcall_partition *)call->args)->id, err);
 }
 
 static int call_resume(struct ks_call *call, struct vf_error *err)
 {
-    return dxgk_partition_resume(call->server->dxgk, ((const struct kcall_partition *)call->args)->id, err);
+    return dxgk_partition_resume(call->server->dxgk,
+                                 ((const struct kcall_partition *)call->args)->id, err);
 }
 
 static int call_clock(struct ks_call *call, struct vf_error *err)
@@ -194,8 +210,11 @@ static int call_set_epoch(struct ks_call *call, struct vf_error *err)
 
 static int check_bar(const struct kcall_bar *args, struct vf_error *err)
 {
-    if (args->bytes == 0 || args->bytes > KCALL_BAR_CHUNK || args->offset > UINT64_MAX - args->bytes)
-        return vf_fail(err, VF_USAGE, "BAR %" PRIu32 ": %" PRIu32 " bytes at 0x%" PRIx64 ": 1 to %u bytes at a time, inside the BAR",
+    if (args->bytes == 0 || args->bytes > KCALL_BAR_CHUNK ||
+        args->offset > UINT64_MAX - args->bytes)
+        return vf_fail(err, VF_USAGE,
+                       "BAR %" PRIu32 ": %" PRIu32 " bytes at 0x%" PRIx64
+                       ": 1 to %u bytes at a time, inside the BAR",
                        args->bar, args->bytes, args->offset, KCALL_BAR_CHUNK);
     return 0;
 }
@@ -210,7 +229,8 @@ static int call_bar_read(struct ks_call *call, struct vf_error *err)
     data = ks_result(call, args->bytes, err);
     if (data == NULL)
         return -1;
-    return dxgk_partition_bar_read(call->server->dxgk, args->id, args->bar, args->offset, data, args->bytes, err);
+    return dxgk_partition_bar_read(call->server->dxgk, args->id, args->bar, args->offset, data,
+                                   args->bytes, err);
 }
 
 static int call_bar_write(struct ks_call *call, struct vf_error *err)
@@ -219,7 +239,8 @@ static int call_bar_write(struct ks_call *call, struct vf_error *err)
 
     if (check_bar(args, err) != 0 || exact(call, "BAR write", args->bytes, err) != 0)
         return -1;
-    return dxgk_partition_bar_write(call->server->dxgk, args->id, args->bar, args->offset, call->tail, args->bytes, err);
+    return dxgk_partition_bar_write(call->server->dxgk, args->id, args->bar, args->offset,
+                                    call->tail, args->bytes, err);
 }
 
 /* ---- live migration ---- */
@@ -230,20 +251,24 @@ static int call_prepare(struct ks_call *call, struct vf_error *err)
 
     if (args->side != KC_SOURCE && args->side != KC_TARGET)
         return vf_fail(err, VF_USAGE, "prepare migration: side is source or target");
-    return dxgk_migration_prepare(call->server->dxgk, args->id, args->side == KC_SOURCE ? DXGK_SOURCE : DXGK_TARGET, args->job,
+    return dxgk_migration_prepare(call->server->dxgk, args->id,
+                                  args->side == KC_SOURCE ? DXGK_SOURCE : DXGK_TARGET, args->job,
                                   err);
 }
 
-typedef int save_fn(struct dxgk *dxgk, uint64_t id, struct dxgk_blob *first, struct dxgk_blob *second, struct vf_error *err);
+typedef int save_fn(struct dxgk *dxgk, uint64_t id, struct dxgk_blob *first,
+                    struct dxgk_blob *second, struct vf_error *err);
 
-static int reply_blobs(struct ks_call *call, uint64_t id, const struct dxgk_blob *first, const struct dxgk_blob *second,
-                       struct vf_error *err)
+static int reply_blobs(struct ks_call *call, uint64_t id, const struct dxgk_blob *first,
+                       const struct dxgk_blob *second, struct vf_error *err)
 {
     struct kcall_blobs *result;
 
     if (first->bytes > VF_MAX_MIGRATION_BLOB || second->bytes > VF_MAX_MIGRATION_BLOB)
-        return vf_fail(err, VF_FAILED, "save migration data: the driver gave %zu and %zu bytes, %u each is the most", first->bytes,
-                       second->bytes, VF_MAX_MIGRATION_BLOB);
+        return vf_fail(
+            err, VF_FAILED,
+            "save migration data: the driver gave %zu and %zu bytes, %u each is the most",
+            first->bytes, second->bytes, VF_MAX_MIGRATION_BLOB);
     result = ks_result(call, sizeof *result + first->bytes + second->bytes, err);
     if (result == NULL)
         return -1;
@@ -282,16 +307,20 @@ static int call_save_mutable(struct ks_call *call, struct vf_error *err)
 }
 
 /* The blobs stay in the call's own memory; the driver may read but not keep them. */
-static int take_blobs(const struct ks_call *call, struct dxgk_blob *first, struct dxgk_blob *second, struct vf_error *err)
+static int take_blobs(const struct ks_call *call, struct dxgk_blob *first, struct dxgk_blob *second,
+                      struct vf_error *err)
 {
     const struct kcall_blobs *args = call->args;
 
     if (args->first_bytes > VF_MAX_MIGRATION_BLOB || args->second_bytes > VF_MAX_MIGRATION_BLOB)
-        return vf_fail(err, VF_USAGE, "restore migration data: %u bytes is the most", VF_MAX_MIGRATION_BLOB);
-    if (exact(call, "restore migration data", (size_t)args->first_bytes + args->second_bytes, err) != 0)
+        return vf_fail(err, VF_USAGE, "restore migration data: %u bytes is the most",
+                       VF_MAX_MIGRATION_BLOB);
+    if (exact(call, "restore migration data", (size_t)args->first_bytes + args->second_bytes,
+              err) != 0)
         return -1;
     *first = (struct dxgk_blob){(void *)(uintptr_t)call->tail, args->first_bytes};
-    *second = (struct dxgk_blob){(void *)(uintptr_t)(call->tail + args->first_bytes), args->second_bytes};
+    *second =
+        (struct dxgk_blob){(void *)(uintptr_t)(call->tail + args->first_bytes), args->second_bytes};
     return 0;
 }
 
@@ -308,7 +337,8 @@ static int call_restore_immutable(struct ks_call *call, struct vf_error *err)
     if (reasons == NULL)
         return -1;
     call->result_on_failure = true;
-    return dxgk_migration_restore_immutable(call->server->dxgk, args->id, &kmd, &umed, reasons, err);
+    return dxgk_migration_restore_immutable(call->server->dxgk, args->id, &kmd, &umed, reasons,
+                                            err);
 }
 
 static int call_restore_mutable(struct ks_call *call, struct vf_error *err)
@@ -333,22 +363,27 @@ static int call_query_dirty(struct ks_call *call, struct vf_error *err)
     if (dxgk_partition_info(call->server->dxgk, args->id, &info, err) != 0)
         return -1;
     if (info.page_bytes == 0)
-        return vf_fail(err, VF_INCOMPATIBLE, "partition %s: its adapter tracks no dirty pages", info.name);
+        return vf_fail(err, VF_INCOMPATIBLE, "partition %s: its adapter tracks no dirty pages",
+                       info.name);
     pages = info.vram_bytes / info.page_bytes;
     bytes = (pages + 63) / 64 * 8;
     /* The query takes the bits away (DBT-5): all that can fail comes before it. */
     if (bytes > KCALL_MAX_DIRTY_BYTES || args->bits_bytes < bytes)
-        return vf_fail(err, VF_USAGE, "query dirty bits: %" PRIu64 " bytes of room, %" PRIu64 " needed, %u at most", args->bits_bytes,
-                       bytes, KCALL_MAX_DIRTY_BYTES);
+        return vf_fail(err, VF_USAGE,
+                       "query dirty bits: %" PRIu64 " bytes of room, %" PRIu64
+                       " needed, %u at most",
+                       args->bits_bytes, bytes, KCALL_MAX_DIRTY_BYTES);
     result = ks_result(call, sizeof *result + bytes, err);
     if (result == NULL)
         return -1;
-    return dxgk_migration_query_dirty(call->server->dxgk, args->id, result + 1, bytes, &result->dirty, err);
+    return dxgk_migration_query_dirty(call->server->dxgk, args->id, result + 1, bytes,
+                                      &result->dirty, err);
 }
 
 static int call_end(struct ks_call *call, struct vf_error *err)
 {
-    return dxgk_migration_end(call->server->dxgk, ((const struct kcall_partition *)call->args)->id, err);
+    return dxgk_migration_end(call->server->dxgk, ((const struct kcall_partition *)call->args)->id,
+                              err);
 }
 
 #define NONE sizeof(struct kcall_none)
@@ -368,16 +403,18 @@ static const struct ks_op ops[KCALL_OPS] = {
     [KCALL_PARTITION_PAUSE] = {"partition-pause", PARTITION, 0, call_pause},
     [KCALL_PARTITION_RESUME] = {"partition-resume", PARTITION, 0, call_resume},
     [KCALL_PARTITION_CLOCK] = {"partition-clock", PARTITION, 0, call_clock},
-    [KCALL_PARTITION_SET_EPOCH] = {"partition-set-epoch", sizeof(struct kcall_epoch), 0, call_set_epoch},
+    [KCALL_PARTITION_SET_EPOCH] = {"partition-set-epoch", sizeof(struct kcall_epoch), 0,
+                                   call_set_epoch},
     [KCALL_BAR_READ] = {"bar-read", sizeof(struct kcall_bar), 0, call_bar_read},
     [KCALL_BAR_WRITE] = {"bar-write", sizeof(struct kcall_bar), KCALL_BAR_CHUNK, call_bar_write},
     [KCALL_PREPARE] = {"prepare", sizeof(struct kcall_prepare), 0, call_prepare},
     [KCALL_SAVE_IMMUTABLE] = {"save-immutable", PARTITION, 0, call_save_immutable},
-    [KCALL_RESTORE_IMMUTABLE] = {"restore-immutable", sizeof(struct kcall_blobs), 2 * VF_MAX_MIGRATION_BLOB,
-                                 call_restore_immutable},
+    [KCALL_RESTORE_IMMUTABLE] = {"restore-immutable", sizeof(struct kcall_blobs),
+                                 2 * VF_MAX_MIGRATION_BLOB, call_restore_immutable},
     [KCALL_QUERY_DIRTY] = {"query-dirty", sizeof(struct kcall_query_dirty), 0, call_query_dirty},
     [KCALL_SAVE_MUTABLE] = {"save-mutable", PARTITION, 0, call_save_mutable},
-    [KCALL_RESTORE_MUTABLE] = {"restore-mutable", sizeof(struct kcall_blobs), 2 * VF_MAX_MIGRATION_BLOB, call_restore_mutable},
+    [KCALL_RESTORE_MUTABLE] = {"restore-mutable", sizeof(struct kcall_blobs),
+                               2 * VF_MAX_MIGRATION_BLOB, call_restore_mutable},
     [KCALL_END] = {"end", PARTITION, 0, call_end},
     [KCALL_CHANNEL_OPEN] = {"channel-open", sizeof(struct kcall_channel_open), 0, ks_channel_open},
     [KCALL_EVENTS] = {"events", sizeof(struct kcall_events), 0, call_events},

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * One connection's thread: hello, then calls through the table until the client goes or breaks the framing. Nothing that a
- * client sends does more than fail its own call or close its own connection.
+ * One connection's thread: hello, then calls through the table until the client goes or breaks the
+ * framing. Nothing that a client sends does more than fail its own call or close its own
+ * connection.
  */
 #define LOG_ROOM "kernel"
 #include "kernel/server_impl.h"
@@ -20,7 +21,8 @@ void *ks_result(struct ks_call *call, size_t bytes, struct vf_error *err)
     struct kw_buffer *out = &call->conn->out;
 
     if (bytes > UINT32_MAX - RESULT_AT || kw_buffer_reserve(out, RESULT_AT + bytes) != 0) {
-        (void)vf_fail(err, VF_FAILED, "a reply of %zu bytes: out of memory on the kernel side", bytes);
+        (void)vf_fail(err, VF_FAILED, "a reply of %zu bytes: out of memory on the kernel side",
+                      bytes);
         return NULL;
     }
     call->result_bytes = bytes;
@@ -28,17 +30,19 @@ void *ks_result(struct ks_call *call, size_t bytes, struct vf_error *err)
     return out->data + RESULT_AT;
 }
 
-static int reply(struct ks_conn *conn, const struct kcall_head *head, const struct ks_call *call, int result,
-                 const struct vf_error *err)
+static int reply(struct ks_conn *conn, const struct kcall_head *head, const struct ks_call *call,
+                 int result, const struct vf_error *err)
 {
-    struct kcall_head answer = {KCALL_MAGIC_REPLY, head->op, head->tag, (uint32_t)call->result_bytes, VF_OK, 0};
+    struct kcall_head answer = {
+        KCALL_MAGIC_REPLY, head->op, head->tag, (uint32_t)call->result_bytes, VF_OK, 0};
     struct kcall_failure failure = {0};
 
     if (result == 0)
         return kw_send(conn->fd, &answer, conn->out.data + RESULT_AT, call->pass_fd);
     answer.code = err->code == VF_OK ? VF_FAILED : (uint32_t)err->code;
     answer.status = err->status;
-    answer.body_bytes = sizeof failure + (call->result_on_failure ? (uint32_t)call->result_bytes : 0);
+    answer.body_bytes =
+        sizeof failure + (call->result_on_failure ? (uint32_t)call->result_bytes : 0);
     (void)snprintf(failure.text, sizeof failure.text, "%s", err->text);
     memcpy(conn->out.data, &failure, sizeof failure);
     return kw_send(conn->fd, &answer, conn->out.data, -1);
@@ -51,8 +55,10 @@ static int hello(struct ks_call *call, struct vf_error *err)
 
     if (args->min > args->max || args->max < KCALL_VERSION_MIN || args->min > KCALL_VERSION)
         return vf_fail(err, VF_INCOMPATIBLE,
-                       "call interface: the daemon speaks %" PRIu32 "..%" PRIu32 ", the kernel side %u..%u; restart the host "
-                       "with \"vferry host stop\"", args->min, args->max, KCALL_VERSION_MIN, KCALL_VERSION);
+                       "call interface: the daemon speaks %" PRIu32 "..%" PRIu32
+                       ", the kernel side %u..%u; restart the host "
+                       "with \"vferry host stop\"",
+                       args->min, args->max, KCALL_VERSION_MIN, KCALL_VERSION);
     if (vf_fsm_get(&call->conn->state) != KS_NEW)
         return vf_fail(err, VF_USAGE, "call interface: hello comes once, as the first call");
     result = ks_result(call, sizeof *result, err);
@@ -67,7 +73,8 @@ static int hello(struct ks_call *call, struct vf_error *err)
 static const struct ks_op hello_op = {"hello", sizeof(struct kcall_hello), 0, hello};
 
 /* The op behind a head whose order and length are right; NULL with *err filled otherwise. */
-static const struct ks_op *check_head(const struct ks_conn *conn, const struct kcall_head *head, struct vf_error *err)
+static const struct ks_op *check_head(const struct ks_conn *conn, const struct kcall_head *head,
+                                      struct vf_error *err)
 {
     bool is_hello = head->op == KCALL_HELLO;
     const struct ks_op *op = is_hello ? &hello_op : ks_op_find(head->op);
@@ -77,12 +84,16 @@ static const struct ks_op *check_head(const struct ks_conn *conn, const struct k
         return NULL;
     }
     if (op == NULL) {
-        (void)vf_fail(err, VF_FAILED, "call %" PRIu32 ": this kernel is older: restart it with \"vferry host stop\"", head->op);
+        (void)vf_fail(err, VF_FAILED,
+                      "call %" PRIu32
+                      ": this kernel is older: restart it with \"vferry host stop\"",
+                      head->op);
         return NULL;
     }
     if (head->body_bytes < op->args_bytes || head->body_bytes - op->args_bytes > op->tail_max) {
-        (void)vf_fail(err, VF_USAGE, "call %s: %" PRIu32 " bytes given, %" PRIu32 " to %" PRIu32 " expected", op->name,
-                      head->body_bytes, op->args_bytes, op->args_bytes + op->tail_max);
+        (void)vf_fail(err, VF_USAGE,
+                      "call %s: %" PRIu32 " bytes given, %" PRIu32 " to %" PRIu32 " expected",
+                      op->name, head->body_bytes, op->args_bytes, op->args_bytes + op->tail_max);
         return NULL;
     }
     return op;
@@ -142,7 +153,8 @@ void ks_conn_serve(struct ks_conn *conn)
 
             why = "broken framing";
             head = (struct kcall_head){0};
-            (void)vf_fail(&err, VF_USAGE, "call interface: broken framing; this connection is closed");
+            (void)vf_fail(&err, VF_USAGE,
+                          "call interface: broken framing; this connection is closed");
             (void)reply(conn, &head, &none, -1, &err);
             log_warn("%s: %s", conn->state.id, err.text);
         } else if (failed == 0) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* What the server's own files share: the server, a connection, a call on its way. Not for anyone else. */
+/* What the server's own files share: the server, a connection, a call on its way. Not for anyone
+ * else. */
 #ifndef KERNEL_SERVER_IMPL_H
 #define KERNEL_SERVER_IMPL_H
 
@@ -15,27 +16,28 @@ enum ks_state { KS_NEW, KS_CALLS, KS_CHANNEL, KS_CLOSED, KS_STATES };
 
 struct ks_conn {
     struct ks_server *server;
-    struct ks_conn *next;  /* server->lock */
+    struct ks_conn *next; /* server->lock */
     pthread_t thread;
-    int fd;                /* open until the connection is reaped */
+    int fd; /* open until the connection is reaped */
     struct vf_fsm state;
-    uint32_t version;      /* own thread: negotiated */
-    struct kw_buffer in;   /* own thread: a call's body */
-    struct kw_buffer out;  /* own thread: room for a failure, then the result */
-    uint64_t channel_of;   /* server->lock: partition whose page channel this is, 0 = none */
-    bool farewell;         /* server->lock: asked for the shutdown; its fd stays open until the server is gone */
-    bool finished;         /* server->lock: its thread is about to end */
+    uint32_t version;     /* own thread: negotiated */
+    struct kw_buffer in;  /* own thread: a call's body */
+    struct kw_buffer out; /* own thread: room for a failure, then the result */
+    uint64_t channel_of;  /* server->lock: partition whose page channel this is, 0 = none */
+    bool farewell; /* server->lock: asked for the shutdown; its fd stays open until the server is
+                      gone */
+    bool finished; /* server->lock: its thread is about to end */
 };
 
 struct ks_server {
-    struct dxgk *dxgk;     /* from ks_run on */
+    struct dxgk *dxgk; /* from ks_run on */
     char specs[sizeof((struct kc_host *)0)->specs];
     char *socket_path;
     int lock_fd;
     int listen_fd;
-    int wake_fd;           /* eventfd: something for the accepting thread to look at */
+    int wake_fd; /* eventfd: something for the accepting thread to look at */
     int signal_fd;
-    int farewell_fd;       /* lock: closed last */
+    int farewell_fd; /* lock: closed last */
     int idle_ms;
     struct ks_events events;
 
@@ -55,10 +57,10 @@ struct ks_call {
     const void *args;          /* the op's argument struct, whole */
     const unsigned char *tail; /* tail_bytes, at most the op's tail_max */
     size_t tail_bytes;
-    size_t result_bytes;       /* set by ks_result */
-    bool result_on_failure;    /* the result goes out with a failure as well */
-    int pass_fd;               /* goes out with the reply; stays the handler's */
-    bool stop_after;           /* the kernel ends once the reply is out */
+    size_t result_bytes;        /* set by ks_result */
+    bool result_on_failure;     /* the result goes out with a failure as well */
+    int pass_fd;                /* goes out with the reply; stays the handler's */
+    bool stop_after;            /* the kernel ends once the reply is out */
     struct ks_channel *channel; /* the connection becomes this page channel once the reply is out */
 };
 
@@ -78,16 +80,19 @@ void *ks_result(struct ks_call *call, size_t bytes, struct vf_error *err);
 /* Body of a connection's thread. */
 void ks_conn_serve(struct ks_conn *conn);
 
-/* Sees to it that nobody creates a partition any more; false when there are some (or one is being made) and not `force`. */
+/* Sees to it that nobody creates a partition any more; false when there are some (or one is being
+ * made) and not `force`. */
 bool ks_begin_end(struct ks_server *server, bool force, size_t *partitions);
 /* Brackets a creation; false once the kernel is ending. */
 bool ks_create_begin(struct ks_server *server);
 void ks_create_end(struct ks_server *server);
 
-/* Waits until channels on the partition whose client has gone are closed: a client may close and then destroy. */
+/* Waits until channels on the partition whose client has gone are closed: a client may close and
+ * then destroy. */
 void ks_await_abandoned_channels(struct ks_server *server, uint64_t id);
 
-/* channel_server.c: opens the channel (a KCALL_CHANNEL_OPEN handler); serves it until its client goes, then closes it. */
+/* channel_server.c: opens the channel (a KCALL_CHANNEL_OPEN handler); serves it until its client
+ * goes, then closes it. */
 int ks_channel_open(struct ks_call *call, struct vf_error *err);
 void ks_channel_serve(struct ks_channel *channel);
 void ks_channel_close(struct ks_channel *channel);

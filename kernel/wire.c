@@ -80,7 +80,8 @@ int kw_send(int fd, const struct kcall_head *head, const void *body, int pass_fd
         attach_fd(&msg, &control, pass_fd);
     failed = send_packet(fd, &msg);
     while (failed == 0 && sent < head->body_bytes) {
-        struct iovec rest = {(unsigned char *)(uintptr_t)body + sent, packet_part(head->body_bytes - sent)};
+        struct iovec rest = {(unsigned char *)(uintptr_t)body + sent,
+                             packet_part(head->body_bytes - sent)};
         struct msghdr more = {.msg_iov = &rest, .msg_iovlen = 1};
 
         failed = send_packet(fd, &more);
@@ -89,12 +90,14 @@ int kw_send(int fd, const struct kcall_head *head, const void *body, int pass_fd
     return failed;
 }
 
-/* Number of bytes received, at least 1, or a negative errno. A packet longer than asked for is broken framing. */
+/* Number of bytes received, at least 1, or a negative errno. A packet longer than asked for is
+ * broken framing. */
 static ssize_t recv_packet(int fd, struct msghdr *msg)
 {
     ssize_t got;
 
-    /* ECONNRESET (a peer closed with our packets unread) is told once, ahead of the peer's last words: read on. */
+    /* ECONNRESET (a peer closed with our packets unread) is told once, ahead of the peer's last
+     * words: read on. */
     do {
         got = recvmsg(fd, msg, MSG_CMSG_CLOEXEC);
     } while (got < 0 && (errno == EINTR || errno == ECONNRESET));
@@ -107,10 +110,12 @@ static ssize_t recv_packet(int fd, struct msghdr *msg)
 
 static int taken_fd(struct msghdr *msg)
 {
-    for (struct cmsghdr *header = CMSG_FIRSTHDR(msg); header != NULL; header = CMSG_NXTHDR(msg, header)) {
+    for (struct cmsghdr *header = CMSG_FIRSTHDR(msg); header != NULL;
+         header = CMSG_NXTHDR(msg, header)) {
         int fd;
 
-        if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS || header->cmsg_len < CMSG_LEN(sizeof fd))
+        if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS ||
+            header->cmsg_len < CMSG_LEN(sizeof fd))
             continue;
         memcpy(&fd, CMSG_DATA(header), sizeof fd);
         return fd;
@@ -118,7 +123,8 @@ static int taken_fd(struct msghdr *msg)
     return -1;
 }
 
-int kw_recv_head(int fd, uint32_t magic, struct kcall_head *head, struct kw_buffer *buffer, size_t *have, int *passed_fd)
+int kw_recv_head(int fd, uint32_t magic, struct kcall_head *head, struct kw_buffer *buffer,
+                 size_t *have, int *passed_fd)
 {
     int failed = kw_buffer_reserve(buffer, KCALL_PACKET_BODY);
     struct iovec parts[2] = {{head, sizeof *head}, {buffer->data, KCALL_PACKET_BODY}};
@@ -190,7 +196,8 @@ int kw_address(const char *path, struct sockaddr_un *address, int *dir_fd)
     *dir_fd = open(dirname(directory), O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (*dir_fd < 0)
         return -errno;
-    length = snprintf(address->sun_path, sizeof address->sun_path, "/proc/self/fd/%d/%s", *dir_fd, basename(file));
+    length = snprintf(address->sun_path, sizeof address->sun_path, "/proc/self/fd/%d/%s", *dir_fd,
+                      basename(file));
     if (length > 0 && (size_t)length < sizeof address->sun_path)
         return 0;
     (void)close(*dir_fd);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * How messages of the call interface cross the line: both ends use it. Functions return 0 or a negative errno;
- * -ENODATA = the peer has closed (-EPIPE when sending), -EPROTO = broken framing (nothing more can be read from the connection).
+ * How messages of the call interface cross the line: both ends use it. Functions return 0 or a
+ * negative errno; -ENODATA = the peer has closed (-EPIPE when sending), -EPROTO = broken framing
+ * (nothing more can be read from the connection).
  */
 #ifndef KERNEL_WIRE_H
 #define KERNEL_WIRE_H
@@ -21,14 +22,15 @@ struct kw_buffer {
 int kw_buffer_reserve(struct kw_buffer *buffer, size_t bytes);
 void kw_buffer_free(struct kw_buffer *buffer);
 
-/* Sends head and body, head->body_bytes long; pass_fd, when not -1, goes along with the first packet. Blocks while the
- * peer does not read. */
+/* Sends head and body, head->body_bytes long; pass_fd, when not -1, goes along with the first
+ * packet. Blocks while the peer does not read. */
 int kw_send(int fd, const struct kcall_head *head, const void *body, int pass_fd);
 
-/* Receives a message's first packet: its head, and *have bytes of body. The head's op and size are still to be checked by
- * the caller, before kw_recv_rest. *passed_fd, when not NULL, gets a descriptor that came along, or -1; without it such
- * descriptors are closed by the system. */
-int kw_recv_head(int fd, uint32_t magic, struct kcall_head *head, struct kw_buffer *buffer, size_t *have, int *passed_fd);
+/* Receives a message's first packet: its head, and *have bytes of body. The head's op and size are
+ * still to be checked by the caller, before kw_recv_rest. *passed_fd, when not NULL, gets a
+ * descriptor that came along, or -1; without it such descriptors are closed by the system. */
+int kw_recv_head(int fd, uint32_t magic, struct kcall_head *head, struct kw_buffer *buffer,
+                 size_t *have, int *passed_fd);
 
 /* Receives what is missing of head->body_bytes. */
 int kw_recv_rest(int fd, const struct kcall_head *head, struct kw_buffer *buffer, size_t have);
@@ -36,8 +38,8 @@ int kw_recv_rest(int fd, const struct kcall_head *head, struct kw_buffer *buffer
 /* Makes room in the socket for the packets of this interface. */
 void kw_socket_prepare(int fd);
 
-/* Address of a socket file; a path that is too long for sockaddr_un goes through *dir_fd (else -1), which the caller
- * keeps open over bind or connect. */
+/* Address of a socket file; a path that is too long for sockaddr_un goes through *dir_fd (else -1),
+ * which the caller keeps open over bind or connect. */
 int kw_address(const char *path, struct sockaddr_un *address, int *dir_fd);
 
 #endif

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* See fake_dxgk.h. Keeps the rules of dxgk.h that the call interface leans on: unknown ids, states, one job a slot. */
+/* See fake_dxgk.h. Keeps the rules of dxgk.h that the call interface leans on: unknown ids, states,
+ * one job a slot. */
 #include "kernel/tests/fake_dxgk.h"
 
 #include <errno.h>
@@ -74,6 +75,18 @@ static struct partition *find(struct dxgk *dxgk, uint64_t id, struct vf_error *e
     }
     (void)vf_fail(err, VF_FAILED, "no partition with id %llu", (unsigned long long)id);
     return NULL;
+}
+
+/* Found and entered, or NULL and not entered. */
+static struct partition *enter_partition(struct dxgk *dxgk, uint64_t id, struct vf_error *err)
+{
+    struct partition *partition;
+
+    enter(dxgk);
+    partition = find(dxgk, id, err);
+    if (partition == NULL)
+        (void)leave(dxgk, -1);
+    return partition;
 }
 
 static uint64_t pages_of(const struct partition *partition)
@@ -245,18 +258,22 @@ size_t dxgk_adapter_count(const struct dxgk *dxgk)
     return 2;
 }
 
-int dxgk_adapter_info(struct dxgk *dxgk, uint32_t adapter, struct vf_adapter_info *out, struct vf_error *err)
+int dxgk_adapter_info(struct dxgk *dxgk, uint32_t adapter, struct vf_adapter_info *out,
+                      struct vf_error *err)
 {
     (void)dxgk;
     if (adapter >= 2)
         return vf_fail(err, VF_FAILED, "no adapter %u", adapter);
-    *out = (struct vf_adapter_info){.index = adapter, .vf_count = PARTITIONS, .dirty_page_bytes = FAKE_PAGE, .live_migration = true};
+    *out = (struct vf_adapter_info){.index = adapter,
+                                    .vf_count = PARTITIONS,
+                                    .dirty_page_bytes = FAKE_PAGE,
+                                    .live_migration = true};
     (void)snprintf(out->description, sizeof out->description, "fake");
     return 0;
 }
 
-int dxgk_partition_create(struct dxgk *dxgk, const struct vf_partition_params *params, bool incoming,
-                          struct vf_partition_info *out, struct vf_error *err)
+int dxgk_partition_create(struct dxgk *dxgk, const struct vf_partition_params *params,
+                          bool incoming, struct vf_partition_info *out, struct vf_error *err)
 {
     struct partition *partition = NULL;
 
@@ -267,17 +284,22 @@ int dxgk_partition_create(struct dxgk *dxgk, const struct vf_partition_params *p
         else if (strcmp(dxgk->partition[i].info.name, params->name) == 0)
             return leave(dxgk, vf_fail(err, VF_INCOMPATIBLE, "partition %s exists", params->name));
     }
-    if (partition == NULL || params->adapter >= 2 || params->vram_bytes == 0 || params->vram_bytes % FAKE_PAGE != 0 ||
-        params->vram_bytes > 8ull << 30)
+    if (partition == NULL || params->adapter >= 2 || params->vram_bytes == 0 ||
+        params->vram_bytes % FAKE_PAGE != 0 || params->vram_bytes > 8ull << 30)
         return leave(dxgk, vf_fail(err, VF_USAGE, "partition %s cannot be", params->name));
-    partition->vram = mmap(NULL, params->vram_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    partition->vram = mmap(NULL, params->vram_bytes, PROT_READ | PROT_WRITE,
+                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     partition->bits = calloc(params->vram_bytes / FAKE_PAGE / 64 + 1, 8);
     if (partition->vram == MAP_FAILED || partition->bits == NULL)
         return leave(dxgk, vf_fail(err, VF_FAILED, "out of memory"));
     partition->params = *params;
-    partition->info = (struct vf_partition_info){.id = ++dxgk->last_id, .adapter = params->adapter, .vram_bytes = params->vram_bytes,
-                                                 .page_bytes = FAKE_PAGE, .epoch = params->epoch,
-                                                 .state = incoming ? VF_PARTITION_INCOMING : VF_PARTITION_RUNNING};
+    partition->info = (struct vf_partition_info){.id = ++dxgk->last_id,
+                                                 .adapter = params->adapter,
+                                                 .vram_bytes = params->vram_bytes,
+                                                 .page_bytes = FAKE_PAGE,
+                                                 .epoch = params->epoch,
+                                                 .state = incoming ? VF_PARTITION_INCOMING
+                                                                   : VF_PARTITION_RUNNING};
     memcpy(partition->info.name, params->name, sizeof params->name);
     memcpy(partition->info.uuid, params->uuid, sizeof params->uuid);
     *out = partition->info;
@@ -286,30 +308,30 @@ int dxgk_partition_create(struct dxgk *dxgk, const struct vf_partition_params *p
 
 int dxgk_partition_destroy(struct dxgk *dxgk, uint64_t id, struct vf_error *err)
 {
-    struct partition *partition;
+    struct partition *partition = enter_partition(dxgk, id, err);
 
-    enter(dxgk);
-    partition = find(dxgk, id, err);
     if (partition == NULL)
-        return leave(dxgk, -1);
+        return -1;
     if (partition->channels > 0)
-        return leave(dxgk, vf_fail(err, VF_FAILED, "partition is busy: a transfer channel is open"));
+        return leave(dxgk,
+                     vf_fail(err, VF_FAILED, "partition is busy: a transfer channel is open"));
     drop(partition);
     return leave(dxgk, 0);
 }
 
-int dxgk_partition_info(struct dxgk *dxgk, uint64_t id, struct vf_partition_info *out, struct vf_error *err)
+int dxgk_partition_info(struct dxgk *dxgk, uint64_t id, struct vf_partition_info *out,
+                        struct vf_error *err)
 {
-    struct partition *partition;
+    struct partition *partition = enter_partition(dxgk, id, err);
 
-    enter(dxgk);
-    partition = find(dxgk, id, err);
-    if (partition != NULL)
-        *out = partition->info;
-    return leave(dxgk, partition != NULL ? 0 : -1);
+    if (partition == NULL)
+        return -1;
+    *out = partition->info;
+    return leave(dxgk, 0);
 }
 
-int dxgk_partition_list(struct dxgk *dxgk, struct vf_partition_info *out, size_t capacity, size_t *count, struct vf_error *err)
+int dxgk_partition_list(struct dxgk *dxgk, struct vf_partition_info *out, size_t capacity,
+                        size_t *count, struct vf_error *err)
 {
     (void)err;
     *count = 0;
@@ -324,28 +346,28 @@ int dxgk_partition_list(struct dxgk *dxgk, struct vf_partition_info *out, size_t
     return leave(dxgk, 0);
 }
 
-int dxgk_partition_params(struct dxgk *dxgk, uint64_t id, struct vf_partition_params *out, struct vf_error *err)
+int dxgk_partition_params(struct dxgk *dxgk, uint64_t id, struct vf_partition_params *out,
+                          struct vf_error *err)
 {
-    struct partition *partition;
+    struct partition *partition = enter_partition(dxgk, id, err);
 
-    enter(dxgk);
-    partition = find(dxgk, id, err);
-    if (partition != NULL)
-        *out = partition->params;
-    return leave(dxgk, partition != NULL ? 0 : -1);
+    if (partition == NULL)
+        return -1;
+    *out = partition->params;
+    return leave(dxgk, 0);
 }
 
-static int move_state(struct dxgk *dxgk, uint64_t id, enum vf_partition_state from, enum vf_partition_state to, struct vf_error *err)
+static int move_state(struct dxgk *dxgk, uint64_t id, enum vf_partition_state from,
+                      enum vf_partition_state to, struct vf_error *err)
 {
-    struct partition *partition;
+    struct partition *partition = enter_partition(dxgk, id, err);
 
-    enter(dxgk);
-    partition = find(dxgk, id, err);
     if (partition == NULL)
-        return leave(dxgk, -1);
+        return -1;
     if (partition->info.state != (uint32_t)from)
         return leave(dxgk, vf_fail_status(err, VF_FAILED, (int32_t)0xc0000184u, "partition is %s",
-                                          vf_partition_state_name((enum vf_partition_state)partition->info.state)));
+                                          vf_partition_state_name(
+                                              (enum vf_partition_state)partition->info.state)));
     partition->info.state = (uint32_t)to;
     return leave(dxgk, 0);
 }
@@ -360,49 +382,49 @@ int dxgk_partition_resume(struct dxgk *dxgk, uint64_t id, struct vf_error *err)
     return move_state(dxgk, id, VF_PARTITION_PAUSED, VF_PARTITION_RUNNING, err);
 }
 
-int dxgk_partition_clock(struct dxgk *dxgk, uint64_t id, struct vf_partition_clock *out, struct vf_error *err)
+int dxgk_partition_clock(struct dxgk *dxgk, uint64_t id, struct vf_partition_clock *out,
+                         struct vf_error *err)
 {
-    struct partition *partition;
+    struct partition *partition = enter_partition(dxgk, id, err);
 
-    enter(dxgk);
-    partition = find(dxgk, id, err);
-    if (partition != NULL)
-        *out = (struct vf_partition_clock){11, 22, 33};
-    return leave(dxgk, partition != NULL ? 0 : -1);
+    if (partition == NULL)
+        return -1;
+    *out = (struct vf_partition_clock){11, 22, 33};
+    return leave(dxgk, 0);
 }
 
 int dxgk_partition_set_epoch(struct dxgk *dxgk, uint64_t id, uint64_t epoch, struct vf_error *err)
 {
-    struct partition *partition;
+    struct partition *partition = enter_partition(dxgk, id, err);
 
-    enter(dxgk);
-    partition = find(dxgk, id, err);
     if (partition == NULL)
-        return leave(dxgk, -1);
+        return -1;
     if (epoch < partition->info.epoch)
         return leave(dxgk, vf_fail(err, VF_FAILED, "epochs only grow"));
     partition->info.epoch = epoch;
     return leave(dxgk, 0);
 }
 
-static unsigned char *bar_range(struct dxgk *dxgk, uint64_t id, uint32_t bar, uint64_t offset, uint64_t bytes, bool write,
-                                struct vf_error *err)
+static unsigned char *bar_range(struct dxgk *dxgk, uint64_t id, uint32_t bar, uint64_t offset,
+                                uint64_t bytes, bool write, struct vf_error *err)
 {
     struct partition *partition = find(dxgk, id, err);
 
     if (partition == NULL)
         return NULL;
-    if (bar != FAKE_VRAM_BAR || offset > partition->info.vram_bytes || bytes > partition->info.vram_bytes - offset) {
+    if (bar != FAKE_VRAM_BAR || offset > partition->info.vram_bytes ||
+        bytes > partition->info.vram_bytes - offset) {
         (void)vf_fail(err, VF_USAGE, "outside the BAR");
         return NULL;
     }
-    for (uint64_t page = offset / FAKE_PAGE; write && page <= (offset + bytes - 1) / FAKE_PAGE; page++)
+    for (uint64_t page = offset / FAKE_PAGE; write && page <= (offset + bytes - 1) / FAKE_PAGE;
+         page++)
         partition->bits[page / 64] |= 1ull << page % 64;
     return partition->vram + offset;
 }
 
-int dxgk_partition_bar_read(struct dxgk *dxgk, uint64_t id, uint32_t bar, uint64_t offset, void *data, uint64_t bytes,
-                            struct vf_error *err)
+int dxgk_partition_bar_read(struct dxgk *dxgk, uint64_t id, uint32_t bar, uint64_t offset,
+                            void *data, uint64_t bytes, struct vf_error *err)
 {
     unsigned char *at;
 
@@ -413,8 +435,8 @@ int dxgk_partition_bar_read(struct dxgk *dxgk, uint64_t id, uint32_t bar, uint64
     return leave(dxgk, at != NULL ? 0 : -1);
 }
 
-int dxgk_partition_bar_write(struct dxgk *dxgk, uint64_t id, uint32_t bar, uint64_t offset, const void *data, uint64_t bytes,
-                             struct vf_error *err)
+int dxgk_partition_bar_write(struct dxgk *dxgk, uint64_t id, uint32_t bar, uint64_t offset,
+                             const void *data, uint64_t bytes, struct vf_error *err)
 {
     unsigned char *at;
 
@@ -425,15 +447,22 @@ int dxgk_partition_bar_write(struct dxgk *dxgk, uint64_t id, uint32_t bar, uint6
     return leave(dxgk, at != NULL ? 0 : -1);
 }
 
-int dxgk_migration_prepare(struct dxgk *dxgk, uint64_t id, enum dxgk_side side, uint64_t job, struct vf_error *err)
+int dxgk_migration_prepare(struct dxgk *dxgk, uint64_t id, enum dxgk_side side, uint64_t job,
+                           struct vf_error *err)
 {
-    int result = side == DXGK_SOURCE ? move_state(dxgk, id, VF_PARTITION_RUNNING, VF_PARTITION_OUTGOING, err)
-                                     : move_state(dxgk, id, VF_PARTITION_INCOMING, VF_PARTITION_INCOMING, err);
+    int result = side == DXGK_SOURCE
+                     ? move_state(dxgk, id, VF_PARTITION_RUNNING, VF_PARTITION_OUTGOING, err)
+                     : move_state(dxgk, id, VF_PARTITION_INCOMING, VF_PARTITION_INCOMING, err);
 
     enter(dxgk);
     if (result == 0)
         find(dxgk, id, err)->info.job = job;
     return leave(dxgk, result);
+}
+
+static bool exists(struct dxgk *dxgk, uint64_t id, struct vf_error *err)
+{
+    return enter_partition(dxgk, id, err) != NULL && leave(dxgk, 0) == 0;
 }
 
 static void fill(struct dxgk_blob *blob, size_t bytes, unsigned seed)
@@ -456,24 +485,21 @@ static bool same(const struct dxgk_blob *blob, size_t bytes, unsigned seed)
     return equal;
 }
 
-int dxgk_migration_save_immutable(struct dxgk *dxgk, uint64_t id, struct dxgk_blob *kmd, struct dxgk_blob *umed,
-                                  struct vf_error *err)
+int dxgk_migration_save_immutable(struct dxgk *dxgk, uint64_t id, struct dxgk_blob *kmd,
+                                  struct dxgk_blob *umed, struct vf_error *err)
 {
-    struct vf_partition_info info;
-
-    if (dxgk_partition_info(dxgk, id, &info, err) != 0)
+    if (!exists(dxgk, id, err))
         return -1;
     fill(kmd, FAKE_KMD_BYTES, 1);
     fill(umed, FAKE_UMED_BYTES, 2);
     return 0;
 }
 
-int dxgk_migration_restore_immutable(struct dxgk *dxgk, uint64_t id, const struct dxgk_blob *kmd, const struct dxgk_blob *umed,
-                                     struct vf_reasons *reasons, struct vf_error *err)
+int dxgk_migration_restore_immutable(struct dxgk *dxgk, uint64_t id, const struct dxgk_blob *kmd,
+                                     const struct dxgk_blob *umed, struct vf_reasons *reasons,
+                                     struct vf_error *err)
 {
-    struct vf_partition_info info;
-
-    if (dxgk_partition_info(dxgk, id, &info, err) != 0)
+    if (!exists(dxgk, id, err))
         return -1;
     if (same(kmd, FAKE_KMD_BYTES, 1) && same(umed, FAKE_UMED_BYTES, 2))
         return 0;
@@ -482,16 +508,14 @@ int dxgk_migration_restore_immutable(struct dxgk *dxgk, uint64_t id, const struc
     return vf_fail_status(err, VF_INCOMPATIBLE, (int32_t)0xc0000024u, "restore");
 }
 
-int dxgk_migration_query_dirty(struct dxgk *dxgk, uint64_t id, void *bits, size_t bits_bytes, uint64_t *dirty,
-                               struct vf_error *err)
+int dxgk_migration_query_dirty(struct dxgk *dxgk, uint64_t id, void *bits, size_t bits_bytes,
+                               uint64_t *dirty, struct vf_error *err)
 {
-    struct partition *partition;
+    struct partition *partition = enter_partition(dxgk, id, err);
     size_t bytes;
 
-    enter(dxgk);
-    partition = find(dxgk, id, err);
     if (partition == NULL)
-        return leave(dxgk, -1);
+        return -1;
     bytes = (size_t)(pages_of(partition) + 7) / 8;
     if (bits_bytes < bytes)
         return leave(dxgk, vf_fail(err, VF_USAGE, "too little room"));
@@ -503,24 +527,20 @@ int dxgk_migration_query_dirty(struct dxgk *dxgk, uint64_t id, void *bits, size_
     return leave(dxgk, 0);
 }
 
-int dxgk_migration_save_mutable(struct dxgk *dxgk, uint64_t id, struct dxgk_blob *kmd, struct dxgk_blob *msix,
-                                struct vf_error *err)
+int dxgk_migration_save_mutable(struct dxgk *dxgk, uint64_t id, struct dxgk_blob *kmd,
+                                struct dxgk_blob *msix, struct vf_error *err)
 {
-    struct vf_partition_info info;
-
-    if (dxgk_partition_info(dxgk, id, &info, err) != 0)
+    if (!exists(dxgk, id, err))
         return -1;
     fill(kmd, VF_MAX_MIGRATION_BLOB, 3);
     *msix = (struct dxgk_blob){NULL, 0};
     return 0;
 }
 
-int dxgk_migration_restore_mutable(struct dxgk *dxgk, uint64_t id, const struct dxgk_blob *kmd, const struct dxgk_blob *msix,
-                                   struct vf_error *err)
+int dxgk_migration_restore_mutable(struct dxgk *dxgk, uint64_t id, const struct dxgk_blob *kmd,
+                                   const struct dxgk_blob *msix, struct vf_error *err)
 {
-    struct vf_partition_info info;
-
-    if (dxgk_partition_info(dxgk, id, &info, err) != 0)
+    if (!exists(dxgk, id, err))
         return -1;
     if (!same(kmd, VF_MAX_MIGRATION_BLOB, 3) || msix->bytes != 0)
         return vf_fail(err, VF_FAILED, "other mutable data");
@@ -532,8 +552,8 @@ int dxgk_migration_end(struct dxgk *dxgk, uint64_t id, struct vf_error *err)
     return move_state(dxgk, id, VF_PARTITION_OUTGOING, VF_PARTITION_RUNNING, err);
 }
 
-int dxgk_channel_open(struct dxgk *dxgk, uint64_t id, const struct dxgk_channel_config *config, struct dxgk_channel **out,
-                      int *memfd, struct vf_error *err)
+int dxgk_channel_open(struct dxgk *dxgk, uint64_t id, const struct dxgk_channel_config *config,
+                      struct dxgk_channel **out, int *memfd, struct vf_error *err)
 {
     struct dxgk_channel *channel = calloc(1, sizeof *channel);
     size_t bytes = config->slots * config->slot_bytes;
@@ -575,8 +595,9 @@ void dxgk_channel_close(struct dxgk_channel *channel)
     free(channel);
 }
 
-int dxgk_channel_submit(struct dxgk_channel *channel, enum dxgk_transfer op, uint32_t slot, const uint64_t *pages, uint32_t count,
-                        uint64_t cookie, struct vf_error *err)
+int dxgk_channel_submit(struct dxgk_channel *channel, enum dxgk_transfer op, uint32_t slot,
+                        const uint64_t *pages, uint32_t count, uint64_t cookie,
+                        struct vf_error *err)
 {
     struct dxgk *dxgk = channel->dxgk;
     struct job *job = calloc(1, sizeof *job + count * sizeof *pages);
@@ -589,7 +610,8 @@ int dxgk_channel_submit(struct dxgk_channel *channel, enum dxgk_transfer op, uin
     for (uint32_t i = 0; i < count; i++) {
         if (pages[i] >= pages_of(channel->partition)) {
             free(job);
-            return leave(dxgk, vf_fail(err, VF_USAGE, "no page %llu", (unsigned long long)pages[i]));
+            return leave(dxgk,
+                         vf_fail(err, VF_USAGE, "no page %llu", (unsigned long long)pages[i]));
         }
     }
     if ((channel->busy & (1ull << slot)) != 0)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* A dxgk in memory for tests of the call interface: partitions are arrays, transfers are done by a thread. */
+/* A dxgk in memory for tests of the call interface: partitions are arrays, transfers are done by a
+ * thread. */
 #ifndef KERNEL_TESTS_FAKE_DXGK_H
 #define KERNEL_TESTS_FAKE_DXGK_H
 

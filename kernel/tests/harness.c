@@ -28,7 +28,8 @@ struct harness *harness_start(int idle_ms, int signal_fd)
 {
     struct harness *harness = calloc(1, sizeof *harness);
     struct vf_error err = VF_ERROR_INIT;
-    struct ks_config config = {.specs = "--device fake", .idle_ms = idle_ms, .signal_fd = signal_fd};
+    struct ks_config config = {
+        .specs = "--device fake", .idle_ms = idle_ms, .signal_fd = signal_fd};
     struct dxgk_config devices = {.event = ks_event};
 
     assert_non_null(harness);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Every call of the interface goes there and back over a real socket, with the errors and sizes that belong to it. */
+/* Every call of the interface goes there and back over a real socket, with the errors and sizes
+ * that belong to it. */
 #include "kernel/tests/harness.h"
 
 #include <setjmp.h>
@@ -207,7 +208,7 @@ static void a_mismatch_brings_its_reasons(void **state)
     struct kc *kc = harness_connect(*state);
     uint64_t id = harness_partition(kc, "a", 4096, true);
     struct vf_error err = VF_ERROR_INIT;
-    struct kc_blob kmd = {(void *)(uintptr_t)"other", 5};
+    struct kc_blob kmd = {(void *)(uintptr_t) "other", 5};
     struct kc_blob umed = {NULL, 0};
     struct vf_reasons reasons;
 
@@ -233,8 +234,10 @@ static void dirty_bits_come_whole(void **state)
 
     assert_non_null(bits);
     for (size_t i = 0; i < 5; i++)
-        assert_int_equal(kc_bar_write(kc, id, FAKE_VRAM_BAR, touched[i] * FAKE_PAGE, "x", 1, &err), 0);
-    assert_int_equal(kc_query_dirty(kc, id, bits, WORDS - 1, &dirty, &err), -1); /* and takes nothing away */
+        assert_int_equal(kc_bar_write(kc, id, FAKE_VRAM_BAR, touched[i] * FAKE_PAGE, "x", 1, &err),
+                         0);
+    assert_int_equal(kc_query_dirty(kc, id, bits, WORDS - 1, &dirty, &err),
+                     -1); /* and takes nothing away */
     assert_int_equal(err.code, VF_USAGE);
     memset(bits, 0xff, WORDS * sizeof *bits + 8);
     assert_int_equal(kc_query_dirty(kc, id, bits, WORDS + 1, &dirty, &err), 0);
@@ -304,8 +307,11 @@ static void *call_often(void *arg)
         uint64_t sent = caller->id << 32 | i;
         uint64_t got = 0;
 
-        if (kc_bar_write(caller->kc, caller->id, FAKE_VRAM_BAR, offset, &sent, sizeof sent, NULL) != 0 ||
-            kc_bar_read(caller->kc, caller->id, FAKE_VRAM_BAR, offset, &got, sizeof got, NULL) != 0 || got != sent)
+        if (kc_bar_write(caller->kc, caller->id, FAKE_VRAM_BAR, offset, &sent, sizeof sent, NULL) !=
+                0 ||
+            kc_bar_read(caller->kc, caller->id, FAKE_VRAM_BAR, offset, &got, sizeof got, NULL) !=
+                0 ||
+            got != sent)
             caller->wrong++;
     }
     return NULL;

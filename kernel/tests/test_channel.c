@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Page channels: data both ways, completions exactly once, parallel channels, clients that die, sockets without room. */
+/* Page channels: data both ways, completions exactly once, parallel channels, clients that die,
+ * sockets without room. */
 #include "kernel/tests/harness.h"
 
 #include "kernel/server_impl.h"
@@ -39,7 +40,8 @@ static void pages_go_both_ways(void **state)
     char text[8] = "";
 
     for (unsigned i = 0; i < 3; i++)
-        assert_int_equal(kc_bar_write(kc, id, FAKE_VRAM_BAR, from[i] * FAKE_PAGE, &from[i], 8, &err), 0);
+        assert_int_equal(
+            kc_bar_write(kc, id, FAKE_VRAM_BAR, from[i] * FAKE_PAGE, &from[i], 8, &err), 0);
     assert_int_equal(kc_channel_submit(channel, KC_GATHER, 1, from, 3, &err), 0);
     assert_int_equal(kc_channel_wait(channel, -1, &done, &err), 1);
     assert_int_equal(done.slot, 1);
@@ -65,7 +67,8 @@ static void a_wait_ends_at_its_time(void **state)
     static const uint64_t page = 0;
     struct harness *harness = *state;
     struct kc *kc = harness_connect(harness);
-    struct kc_channel *channel = open_channel(harness, harness_partition(kc, "a", 1 << 20, false), 1);
+    struct kc_channel *channel =
+        open_channel(harness, harness_partition(kc, "a", 1 << 20, false), 1);
     struct pollfd look = {.fd = kc_channel_fd(channel), .events = POLLIN};
     struct vf_error err = VF_ERROR_INIT;
     struct kc_done done;
@@ -74,7 +77,8 @@ static void a_wait_ends_at_its_time(void **state)
     assert_int_equal(kc_channel_submit(channel, KC_GATHER, 0, &page, 1, &err), 0);
     assert_int_equal(kc_channel_wait(channel, 0, &done, &err), 0);
     assert_int_equal(kc_channel_wait(channel, 20, &done, &err), 0);
-    assert_int_equal(kc_channel_submit(channel, KC_GATHER, 0, &page, 1, &err), -1); /* the slot is taken */
+    assert_int_equal(kc_channel_submit(channel, KC_GATHER, 0, &page, 1, &err),
+                     -1); /* the slot is taken */
     fake_hold(harness->dxgk, false);
     assert_int_equal(poll(&look, 1, -1), 1);
     assert_int_equal(kc_channel_wait(channel, 0, &done, &err), 1);
@@ -87,7 +91,8 @@ static void a_refused_transfer_completes_with_its_error(void **state)
     static const uint64_t beyond = 1 << 20;
     static const uint64_t page = 0;
     struct kc *kc = harness_connect(*state);
-    struct kc_channel *channel = open_channel(*state, harness_partition(kc, "a", 1 << 20, false), 1);
+    struct kc_channel *channel =
+        open_channel(*state, harness_partition(kc, "a", 1 << 20, false), 1);
     uint64_t pages[SLOT_PAGES + 1] = {0};
     struct vf_error err = VF_ERROR_INIT;
     struct kc_done done;
@@ -113,7 +118,13 @@ static void bad_shapes_are_refused(void **state)
     static const struct {
         uint32_t slots;
         uint64_t slot_bytes;
-    } bad[] = {{0, 4096}, {65, 4096}, {1, 0}, {1, 4095}, {1, (4u << 20) + 4096}, {UINT32_MAX, UINT64_MAX}, {64, 1ull << 58}};
+    } bad[] = {{0, 4096},
+               {65, 4096},
+               {1, 0},
+               {1, 4095},
+               {1, (4u << 20) + 4096},
+               {UINT32_MAX, UINT64_MAX},
+               {64, 1ull << 58}};
     struct harness *harness = *state;
     struct kc *kc = harness_connect(harness);
     uint64_t id = harness_partition(kc, "a", 1 << 20, false);
@@ -121,7 +132,9 @@ static void bad_shapes_are_refused(void **state)
     struct vf_error err;
 
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
-        assert_int_equal(kc_channel_open(harness->socket, id, bad[i].slots, bad[i].slot_bytes, &channel, &err), -1);
+        assert_int_equal(
+            kc_channel_open(harness->socket, id, bad[i].slots, bad[i].slot_bytes, &channel, &err),
+            -1);
         assert_int_equal(err.code, VF_USAGE);
     }
     assert_int_equal(kc_channel_open(harness->socket, id + 1, 1, 4096, &channel, &err), -1);
@@ -179,7 +192,8 @@ static void a_dead_clients_transfers_end_and_partitions_stay(void **state)
     kc_channel_close(channel); /* what a death looks like from the other side */
     assert_int_equal(fake_channels(harness->dxgk), 1);
     assert_int_equal(kc_partition_info(kc, id, &info, &err), 0);
-    /* A removal right after the close waits for what is in flight instead of being refused as busy. */
+    /* A removal right after the close waits for what is in flight instead of being refused as busy.
+     */
     assert_int_equal(pthread_create(&thread, NULL, remove_partition, &removal), 0);
     fake_hold(harness->dxgk, false);
     (void)pthread_join(thread, NULL);
@@ -241,7 +255,8 @@ static void *move_pages(void *arg)
     struct kc_channel *channel = NULL;
     struct vf_error err = VF_ERROR_INIT;
 
-    if (kc_channel_open(mover->harness->socket, mover->id, SLOTS, SLOT_BYTES, &channel, &err) != 0) {
+    if (kc_channel_open(mover->harness->socket, mover->id, SLOTS, SLOT_BYTES, &channel, &err) !=
+        0) {
         mover->wrong = ROUNDS;
         return NULL;
     }
@@ -296,13 +311,15 @@ static void *serve_channel(void *arg)
     return NULL;
 }
 
-/* The completing context may not wait: what the socket does not take is sent later by the connection's thread, once each. */
+/* The completing context may not wait: what the socket does not take is sent later by the
+ * connection's thread, once each. */
 static void completions_survive_a_full_socket(void **state)
 {
     enum { ALL = KCALL_MAX_SLOTS };
     struct harness *harness = *state;
     struct kc *kc = harness_connect(harness);
-    struct kcall_channel_open args = {harness_partition(kc, "a", 1 << 20, false), FAKE_PAGE, ALL, 0};
+    struct kcall_channel_open args = {harness_partition(kc, "a", 1 << 20, false), FAKE_PAGE, ALL,
+                                      0};
     struct ks_server *server = calloc(1, sizeof *server);
     struct ks_conn conn = {.server = server};
     struct ks_call call = {.server = server, .conn = &conn, .args = &args};
@@ -332,7 +349,8 @@ static void completions_survive_a_full_socket(void **state)
             struct kcall_submit submit;
             uint64_t page;
         } body = {{KC_GATHER, slot, 1, 0}, slot};
-        struct kcall_head head = {.magic = KCALL_MAGIC_CALL, .op = KCALL_SUBMIT, .body_bytes = sizeof body};
+        struct kcall_head head = {
+            .magic = KCALL_MAGIC_CALL, .op = KCALL_SUBMIT, .body_bytes = sizeof body};
 
         assert_int_equal(kw_send(pair[1], &head, &body, -1), 0);
     }

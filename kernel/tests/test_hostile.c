@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Clients that lie: whatever they send fails their own call or closes their own connection, and the server serves on.
- * Random data is reproduced with VFERRY_SEED.
+ * Clients that lie: whatever they send fails their own call or closes their own connection, and the
+ * server serves on. Random data is reproduced with VFERRY_SEED.
  */
 #include "kernel/tests/harness.h"
 
@@ -30,7 +30,8 @@ static void assert_serving(struct harness *harness)
 
 static void send_call(int fd, uint32_t op, uint32_t tag, const void *body, uint32_t body_bytes)
 {
-    struct kcall_head head = {.magic = KCALL_MAGIC_CALL, .op = op, .tag = tag, .body_bytes = body_bytes};
+    struct kcall_head head = {
+        .magic = KCALL_MAGIC_CALL, .op = op, .tag = tag, .body_bytes = body_bytes};
 
     assert_int_equal(kw_send(fd, &head, body, -1), 0);
 }
@@ -165,11 +166,16 @@ static void announced_sizes_are_held_against_the_data(void **state)
     struct {
         struct kcall_blobs blobs;
         char data[8];
-    } restore[] = {{{id, 4, 5}, ""}, {{id, UINT32_MAX, 9}, ""}, {{id, 0, 0}, ""}, {{id, 1u << 31, 1u << 31}, ""}};
+    } restore[] = {{{id, 4, 5}, ""},
+                   {{id, UINT32_MAX, 9}, ""},
+                   {{id, 0, 0}, ""},
+                   {{id, 1u << 31, 1u << 31}, ""}};
     struct {
         struct kcall_bar bar;
         char data[8];
-    } write[] = {{{id, 0, FAKE_VRAM_BAR, 9}, ""}, {{id, 0, FAKE_VRAM_BAR, 0}, ""}, {{id, UINT64_MAX, FAKE_VRAM_BAR, 8}, ""},
+    } write[] = {{{id, 0, FAKE_VRAM_BAR, 9}, ""},
+                 {{id, 0, FAKE_VRAM_BAR, 0}, ""},
+                 {{id, UINT64_MAX, FAKE_VRAM_BAR, 8}, ""},
                  {{id, 0, FAKE_VRAM_BAR, UINT32_MAX}, ""}};
     int fd = greeted_socket(harness);
     char text[600];
@@ -190,8 +196,10 @@ static void announced_sizes_are_held_against_the_data(void **state)
 static void a_huge_body_closes_the_connection(void **state)
 {
     int fd = greeted_socket(*state);
-    struct kcall_head head = {.magic = KCALL_MAGIC_CALL, .op = KCALL_RESTORE_MUTABLE, .tag = 5, .body_bytes = UINT32_MAX};
-    struct iovec parts[2] = {{&head, sizeof head}, {calloc(1, KCALL_PACKET_BODY), KCALL_PACKET_BODY}};
+    struct kcall_head head = {
+        .magic = KCALL_MAGIC_CALL, .op = KCALL_RESTORE_MUTABLE, .tag = 5, .body_bytes = UINT32_MAX};
+    struct iovec parts[2] = {{&head, sizeof head},
+                             {calloc(1, KCALL_PACKET_BODY), KCALL_PACKET_BODY}};
     struct msghdr msg = {.msg_iov = parts, .msg_iovlen = 2};
     char text[600];
     uint32_t tag;
@@ -207,12 +215,16 @@ static void a_huge_body_closes_the_connection(void **state)
 
 static void broken_framing_closes_the_connection(void **state)
 {
-    struct kcall_head head = {.magic = KCALL_MAGIC_CALL, .op = KCALL_HOST, .tag = 1, .body_bytes = 8};
+    struct kcall_head head = {
+        .magic = KCALL_MAGIC_CALL, .op = KCALL_HOST, .tag = 1, .body_bytes = 8};
     struct kcall_head wrong_magic = {.magic = KCALL_MAGIC_REPLY, .op = KCALL_HOST, .tag = 1};
     const struct {
         const void *data;
         size_t bytes;
-    } bad[] = {{"x", 1}, {&head, sizeof head - 1}, {&head, sizeof head}, {&wrong_magic, sizeof wrong_magic}};
+    } bad[] = {{"x", 1},
+               {&head, sizeof head - 1},
+               {&head, sizeof head},
+               {&wrong_magic, sizeof wrong_magic}};
     char text[600];
     uint32_t tag;
 
@@ -230,8 +242,10 @@ static void broken_framing_closes_the_connection(void **state)
 /* Dies between the packets of one message, and once with its reply unread. */
 static void half_a_message_is_dropped(void **state)
 {
-    struct kcall_head head = {.magic = KCALL_MAGIC_CALL, .op = KCALL_RESTORE_MUTABLE, .tag = 1, .body_bytes = 200000};
-    struct iovec parts[2] = {{&head, sizeof head}, {calloc(1, KCALL_PACKET_BODY), KCALL_PACKET_BODY}};
+    struct kcall_head head = {
+        .magic = KCALL_MAGIC_CALL, .op = KCALL_RESTORE_MUTABLE, .tag = 1, .body_bytes = 200000};
+    struct iovec parts[2] = {{&head, sizeof head},
+                             {calloc(1, KCALL_PACKET_BODY), KCALL_PACKET_BODY}};
     struct msghdr msg = {.msg_iov = parts, .msg_iovlen = 2};
     int fd = greeted_socket(*state);
     uint64_t body = 0;
@@ -241,7 +255,8 @@ static void half_a_message_is_dropped(void **state)
     (void)close(fd);
     fd = greeted_socket(*state);
     assert_true(sendmsg(fd, &msg, MSG_NOSIGNAL) > 0);
-    assert_true(send(fd, parts[1].iov_base, 100, MSG_NOSIGNAL) > 0); /* not the length that must follow */
+    assert_true(send(fd, parts[1].iov_base, 100, MSG_NOSIGNAL) >
+                0); /* not the length that must follow */
     assert_closed(fd);
     fd = greeted_socket(*state);
     send_call(fd, KCALL_PARTITION_LIST, 1, &body, sizeof body);
@@ -253,7 +268,8 @@ static void half_a_message_is_dropped(void **state)
 static void descriptors_sent_along_are_not_kept(void **state)
 {
     struct kcall_hello hello = {1, 1};
-    struct kcall_head head = {.magic = KCALL_MAGIC_CALL, .op = KCALL_HELLO, .tag = 1, .body_bytes = sizeof hello};
+    struct kcall_head head = {
+        .magic = KCALL_MAGIC_CALL, .op = KCALL_HELLO, .tag = 1, .body_bytes = sizeof hello};
     int fd = harness_socket(*state);
     char text[600];
     int ends[2];
@@ -346,7 +362,9 @@ static void random_packets_do_no_harm(void **state)
 /* A number as attackers like them. */
 static uint64_t odd_number(uint64_t *seed)
 {
-    static const uint64_t odd[] = {0, 1, 2, 3, 64, 4096, 65536, 1u << 20, UINT32_MAX, 1ull << 63, UINT64_MAX, UINT64_MAX - 4095};
+    static const uint64_t odd[] = {0,          1,          2,          3,
+                                   64,         4096,       65536,      1u << 20,
+                                   UINT32_MAX, 1ull << 63, UINT64_MAX, UINT64_MAX - 4095};
 
     return odd[harness_random(seed) % (sizeof odd / sizeof odd[0])];
 }
@@ -364,7 +382,8 @@ static void random_calls_do_no_harm(void **state)
     harness_partition(kc, "b", 1 << 20, true);
     for (unsigned i = 0; i < 20000; i++) {
         static const uint32_t usual[] = {8, 16, 24, 64, 128};
-        uint32_t bytes = harness_random(&seed) % 4 != 0 ? usual[harness_random(&seed) % 5] : (uint32_t)(harness_random(&seed) % 512);
+        uint32_t bytes = harness_random(&seed) % 4 != 0 ? usual[harness_random(&seed) % 5]
+                                                        : (uint32_t)(harness_random(&seed) % 512);
         struct kcall_head head = {.magic = KCALL_MAGIC_CALL, .tag = i + 1, .body_bytes = bytes};
         struct iovec parts[2] = {{&head, sizeof head}, {body, bytes}};
         struct msghdr msg = {.msg_iov = parts, .msg_iovlen = 2};
@@ -408,8 +427,9 @@ static void bad_submissions_close_their_channel_only(void **state)
     struct {
         struct kcall_submit submit;
         uint64_t page;
-    } bad[] = {{{KC_GATHER, 4, 1, 0}, 0}, {{KC_GATHER, UINT32_MAX, 1, 0}, 0}, {{KC_GATHER, 0, 2, 0}, 0},
-               {{KC_GATHER, 0, UINT32_MAX, 0}, 0}, {{KC_GATHER, 0, 1u << 29, 0}, 0}, {{KC_GATHER, 0, 0, 0}, 0}};
+    } bad[] = {{{KC_GATHER, 4, 1, 0}, 0},        {{KC_GATHER, UINT32_MAX, 1, 0}, 0},
+               {{KC_GATHER, 0, 2, 0}, 0},        {{KC_GATHER, 0, UINT32_MAX, 0}, 0},
+               {{KC_GATHER, 0, 1u << 29, 0}, 0}, {{KC_GATHER, 0, 0, 0}, 0}};
     struct vf_error err = VF_ERROR_INIT;
 
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
@@ -450,7 +470,8 @@ static void a_slot_in_flight_is_not_taken_twice(void **state)
     kc_close(kc);
 }
 
-/* Submits for ever and never reads a completion: the completing context must not wait for it, and others are served. */
+/* Submits for ever and never reads a completion: the completing context must not wait for it, and
+ * others are served. */
 static void a_client_that_never_reads_is_dropped(void **state)
 {
     struct harness *harness = *state;
@@ -467,7 +488,9 @@ static void a_client_that_never_reads_is_dropped(void **state)
             struct kcall_head head;
             struct kcall_submit submit;
             uint64_t page;
-        } one = {{KCALL_MAGIC_CALL, KCALL_SUBMIT, i, sizeof one - sizeof one.head, 0, 0}, {KC_GATHER, i % 64, 1, 0}, 0};
+        } one = {{KCALL_MAGIC_CALL, KCALL_SUBMIT, i, sizeof one - sizeof one.head, 0, 0},
+                 {KC_GATHER, i % 64, 1, 0},
+                 0};
 
         if (send(fd, &one, sizeof one, MSG_NOSIGNAL) < 0)
             break;
