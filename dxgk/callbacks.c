@@ -48,19 +48,19 @@ struct dxgk_adapter *dxgk_adapter_from_context(HANDLE handle)
 
 static int remember(struct dxgk_adapter *adapter, struct vf_error *err)
 {
-    int result =
-        vf_fail(err, VF_FAILED, "more than %zu adapters in one process", RTL_NUMBER_OF(known));
+    bool room = false;
 
     (void)pthread_rwlock_wrlock(&known_lock);
-    for (size_t i = 0; i < RTL_NUMBER_OF(known); i++) {
-        if (known[i] == NULL) {
+    for (size_t i = 0; i < RTL_NUMBER_OF(known) && !room; i++) {
+        room = known[i] == NULL;
+        if (room)
             known[i] = adapter;
-            result = 0;
-            break;
-        }
     }
     (void)pthread_rwlock_unlock(&known_lock);
-    return result;
+    if (!room)
+        return vf_fail(err, VF_FAILED, "more than %zu adapters in one process",
+                       RTL_NUMBER_OF(known));
+    return 0;
 }
 
 static void forget(const struct dxgk_adapter *adapter)
