@@ -165,6 +165,7 @@ int main(int argc, char **argv)
     char specs[sizeof((struct kc_host *)0)->specs];
     cleanup_close int signal_fd = -1;
     struct ks_config config = {.specs = specs, .idle_ms = KS_IDLE_MS};
+    int result;
 
     vf_log_init("vferry-kernel", VF_LOG_INFO);
     if (parse(argc, argv, &options) != 0) {
@@ -177,11 +178,13 @@ int main(int argc, char **argv)
     config.state_dir = options.state_dir;
     config.signal_fd = signal_fd;
     if (signal_fd < 0)
-        (void)vf_fail_errno(&err, VF_FAILED, errno, "take signals");
-    else if (kc_specs(options.devices, options.device_count, options.drivers, options.driver_count,
-                      specs, sizeof specs, &err) == 0)
-        (void)live(&options, &config, &options.ready_fd, &err);
-    if (err.code != VF_OK) {
+        result = vf_fail_errno(&err, VF_FAILED, errno, "take signals");
+    else
+        result = kc_specs(options.devices, options.device_count, options.drivers,
+                          options.driver_count, specs, sizeof specs, &err);
+    if (result == 0)
+        result = live(&options, &config, &options.ready_fd, &err);
+    if (result != 0) {
         log_error("%s", err.text);
         tell(vf_take_fd(&options.ready_fd), err.text);
         return (int)err.code;
