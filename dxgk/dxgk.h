@@ -50,7 +50,8 @@ int dxgk_partition_info(struct dxgk *dxgk, uint64_t id, struct vf_partition_info
 int dxgk_partition_list(struct dxgk *dxgk, struct vf_partition_info *out, size_t capacity, size_t *count, struct vf_error *err);
 /* Creation parameters as a peer needs them. */
 int dxgk_partition_params(struct dxgk *dxgk, uint64_t id, struct vf_partition_params *out, struct vf_error *err);
-/* RUNNING <-> PAUSED, OUTGOING <-> OUTGOING_PAUSED, READY -> RUNNING (the target's unpause). A pause returns when the VF is quiet:
+/* RUNNING <-> PAUSED, OUTGOING <-> OUTGOING_PAUSED, READY -> RUNNING (the target's unpause) or, by
+ * pause, READY -> PAUSED (it was paused when it left). A pause returns when the VF is quiet:
  * no store awaits its dirty bit (DBT-10), vCPU access is shut (SRC-5). */
 int dxgk_partition_pause(struct dxgk *dxgk, uint64_t id, struct vf_error *err);
 int dxgk_partition_resume(struct dxgk *dxgk, uint64_t id, struct vf_error *err);

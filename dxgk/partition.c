@@ -10,6 +10,7 @@
  *      |                 |  PAUSED <--- prepare, end ---> OUTGOING_PAUSED
  *      v                 | resume
  *   INCOMING --end--> READY              (end: once mutable data is restored)
+ *                     READY --pause--> PAUSED (it was paused when it left)
  *
  *   INCOMING -> FAULTED: a restore of mutable data failed; half a state must never run.
  *   Any state -> DYING -> gone.
@@ -49,7 +50,7 @@ static const uint64_t state_arcs[VF_PARTITION_STATES] = {
     [VF_PARTITION_OUTGOING_PAUSED] =
         VF_ARC(VF_PARTITION_OUTGOING) | VF_ARC(VF_PARTITION_PAUSED) | DYING,
     [VF_PARTITION_INCOMING] = VF_ARC(VF_PARTITION_READY) | VF_ARC(VF_PARTITION_FAULTED) | DYING,
-    [VF_PARTITION_READY] = VF_ARC(VF_PARTITION_RUNNING) | DYING,
+    [VF_PARTITION_READY] = VF_ARC(VF_PARTITION_RUNNING) | VF_ARC(VF_PARTITION_PAUSED) | DYING,
     [VF_PARTITION_FAULTED] = DYING,
     [VF_PARTITION_DYING] = 0,
 };
@@ -338,6 +339,13 @@ int dxgk_partition_pause(struct dxgk *dxgk, uint64_t id, struct vf_error *err)
     if (partition == NULL)
         return -1;
     state = dxgk_partition_state(partition);
+    if (state == VF_PARTITION_READY) {
+        /* It came paused and stays so: VF and vCPUs stand still already. */
+        (void)vf_fsm_set(&partition->fsm, VF_PARTITION_PAUSED, "pause");
+        atomic_store(&partition->job, 0);
+        result = 0;
+        goto unlock;
+    }
     if (state != VF_PARTITION_RUNNING && state != VF_PARTITION_OUTGOING) {
         (void)dxgk_partition_wrong_state(partition, "only a running one can be paused", err);
         goto unlock;

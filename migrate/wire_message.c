@@ -81,6 +81,7 @@ static void put_admit(struct wire_writer *w, const struct wire_message *m)
     wire_put_u32(w, admit->streams);
     wire_put_u8(w, admit->check_only);
     wire_put_u8(w, admit->verify);
+    wire_put_u8(w, admit->stay_paused);
     wire_put_u64(w, admit->epoch);
     wire_put_u64(w, admit->max_blackout_ns);
     wire_put_blob(w, admit->kmd.data, admit->kmd.bytes);
@@ -107,7 +108,7 @@ static const char *check_admit(const struct wire_admit *admit)
         return "a slot size that does not fit its pages";
     if (admit->streams == 0 || admit->streams > MAX_STREAMS)
         return "an impossible number of streams";
-    return admit->check_only <= 1 && admit->verify <= 1 ? NULL : "an unknown mode";
+    return admit->check_only <= 1 && admit->verify <= 1 && admit->stay_paused <= 1 ? NULL : "an unknown mode";
 }
 
 static const char *get_admit(struct wire_reader *r, struct wire_message *m)
@@ -120,6 +121,7 @@ static const char *get_admit(struct wire_reader *r, struct wire_message *m)
     admit->streams = wire_get_u32(r);
     admit->check_only = wire_get_u8(r);
     admit->verify = wire_get_u8(r);
+    admit->stay_paused = wire_get_u8(r);
     admit->epoch = wire_get_u64(r);
     admit->max_blackout_ns = wire_get_u64(r);
     get_blob(r, &admit->kmd);
