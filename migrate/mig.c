@@ -338,7 +338,8 @@ uint64_t mig_job_of(struct mig *mig, const char *partition)
 
     (void)pthread_mutex_lock(&mig->lock);
     for (struct mig_job *job = mig->jobs; job != NULL && id == 0; job = job->next) {
-        if (strcmp(job->partition, partition) == 0 && !mig_job_wait(job, 0, UINT64_MAX))
+        /* An arrival that has committed only closes its books: the partition is free to go again. */
+        if (strcmp(job->partition, partition) == 0 && vf_fsm_get(&job->fsm) != JOB_COMMITTED && !mig_job_wait(job, 0, UINT64_MAX))
             id = job->id;
     }
     (void)pthread_mutex_unlock(&mig->lock);

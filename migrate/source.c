@@ -89,10 +89,10 @@ static int open_partition(struct source *s, struct vf_error *err)
         kc_partition_find(s->kc, job->partition, &s->partition, err) != 0 ||
         kc_partition_params(s->kc, s->partition.id, &params, err) != 0)
         return -1;
-    if (s->partition.state != VF_PARTITION_RUNNING)
-        return vf_fail(err, VF_FAILED, "partition %s: is %s; only a running one can move%s", job->partition,
-                       vf_partition_state_name((enum vf_partition_state)s->partition.state),
-                       s->partition.state == VF_PARTITION_PAUSED ? ": resume it first" : "");
+    s->stay_paused = s->partition.state == VF_PARTITION_PAUSED;
+    if (s->partition.state != VF_PARTITION_RUNNING && !s->stay_paused)
+        return vf_fail(err, VF_FAILED, "partition %s: is %s; only a running or paused one can move", job->partition,
+                       vf_partition_state_name((enum vf_partition_state)s->partition.state));
     journalled = journal_epoch(job->mig->journal, s->partition.uuid);
     job_update(job, {
         memcpy(job->partition_uuid, s->partition.uuid, sizeof job->partition_uuid);
@@ -148,6 +148,7 @@ static int admit(struct source *s, struct vf_error *err)
     ask.admit.streams = job->options.streams;
     ask.admit.check_only = job->options.dry_run;
     ask.admit.verify = (uint8_t)job->options.verify;
+    ask.admit.stay_paused = s->stay_paused;
     ask.admit.epoch = job->epoch;
     ask.admit.max_blackout_ns = job->options.max_blackout_ns;
     ask.admit.kmd = (struct wire_blob){kmd.data, (uint32_t)kmd.bytes};

@@ -27,6 +27,7 @@ struct source {
     bool journalled;           /* OPEN is written: an end must be too */
     bool prepared;             /* Prepare(SOURCE) needs its End (SRC-7) */
     bool paused;               /* by us: an abort resumes */
+    bool stay_paused;          /* a person paused it before: it moves and arrives paused */
     bool linked;
 };
 

@@ -122,9 +122,11 @@ int source_pause(struct source *s, struct vf_error *err)
 
     s->deadline_ns = asked + job->options.max_blackout_ns;
     limit.deadline_ns = s->deadline_ns;
-    if (kc_partition_pause(s->kc, s->partition.id, err) != 0)
-        return -1;
-    s->paused = true;
+    if (!s->stay_paused) {
+        if (kc_partition_pause(s->kc, s->partition.id, err) != 0)
+            return -1;
+        s->paused = true;
+    }
     /* The VF cannot have run after this moment, and the device says when it really ran last. */
     if (kc_partition_clock(s->kc, s->partition.id, &clock, err) != 0)
         return -1;

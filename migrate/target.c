@@ -81,6 +81,7 @@ static int admission(struct target *t, struct vf_error *err)
         job->options.verify = ask.admit.verify == MIG_VERIFY_FULL ? MIG_VERIFY_FULL : MIG_VERIFY_DELTA;
         job->options.dry_run = ask.admit.check_only != 0;
     });
+    t->stay_paused = ask.admit.stay_paused != 0;
     if (ask.admit.streams == 0 || ask.admit.streams > LANE_MAX)
         vf_reason_add(&reasons, "streams", "-", "1..8", "use --streams 1 to 8");
     result = reasons.count > 0 ? 0 : target_admit(t, &ask.admit, &reasons, err);
@@ -231,7 +232,7 @@ static int take_over(struct target *t, bool *committed, struct vf_error *err)
     *committed = true;
     job_enter(job, JOB_COMMITTED, "commit");
     running.running.resume_ns = vf_now_ns();
-    if (kc_partition_resume(t->kc, t->partition.id, err) != 0)
+    if ((t->stay_paused ? kc_partition_pause(t->kc, t->partition.id, err) : kc_partition_resume(t->kc, t->partition.id, err)) != 0)
         return -1;
     job_update(job, {
         job->t.resume = running.running.resume_ns;

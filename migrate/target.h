@@ -18,6 +18,7 @@ struct target {
     struct vf_partition_info partition; /* id 0 = nothing was created */
     bool prepared;                  /* Prepare(TARGET) needs its End */
     bool journalled;
+    bool stay_paused;               /* it was paused when it left */
     struct digest_table *table;
     struct lane_plan plan;
     uint8_t token[WIRE_ID_BYTES];

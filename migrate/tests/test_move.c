@@ -303,6 +303,31 @@ static void full_verify_agrees(void **state)
     assert_int_equal(kc_partition_destroy(right.kc, p.id, &err), 0);
 }
 
+static void a_paused_partition_moves_and_arrives_paused(void **state)
+{
+    struct guest_options work = {.workload = GUEST_CHURN, .size = 8u << 20, .steps = 20000, .seed = 5, .rate = 100000000};
+    struct mig_options options;
+    struct vf_partition_info p;
+    struct vf_error err = VF_ERROR_INIT;
+    char got[GUEST_DIGEST_BYTES];
+    char want[GUEST_DIGEST_BYTES];
+
+    (void)state;
+    mig_options_init(&options);
+    create(&left, "paused", 64u << 20, &p);
+    run_workload(&left, &p, &work);
+    assert_int_equal(kc_partition_pause(left.kc, p.id, &err), 0);
+    expect_moved(move(&left, &right, "paused", &options));
+    if (kc_partition_find(right.kc, "paused", &p, &err) != 0)
+        die("find", &err);
+    assert_int_equal(p.state, VF_PARTITION_PAUSED);
+    assert_int_equal(kc_partition_resume(right.kc, p.id, &err), 0);
+    await_done(&right, &p, got);
+    assert_int_equal(guest_reference(&work, NULL, NULL, want, &err), 0);
+    assert_string_equal(got, want);
+    assert_int_equal(kc_partition_destroy(right.kc, p.id, &err), 0);
+}
+
 static void a_move_to_itself_is_refused_and_the_partition_runs_on(void **state)
 {
     struct mig_options options;
@@ -327,6 +352,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(churn_moves_back_and_forth),
         cmocka_unit_test(full_verify_agrees),
+        cmocka_unit_test(a_paused_partition_moves_and_arrives_paused),
         cmocka_unit_test(a_move_to_itself_is_refused_and_the_partition_runs_on),
     };
 

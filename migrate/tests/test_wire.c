@@ -185,6 +185,7 @@ static struct wire_message typical_admit(void)
                   .check_only = 1,
                   .verify = 1,
                   .epoch = 5,
+                  .stay_paused = 1,
                   .max_blackout_ns = 750000000,
                   .kmd = {"kmd-data", 8},
                   .umed = {"umed", 4}}};
@@ -207,6 +208,7 @@ static void admit_is_heard_as_said_with_its_blobs(void **state)
     assert_int_equal(out.admit.check_only, 1);
     assert_int_equal(out.admit.verify, 1);
     assert_int_equal(out.admit.epoch, 5);
+    assert_int_equal(out.admit.stay_paused, 1);
     assert_int_equal(out.admit.max_blackout_ns, 750000000);
     assert_int_equal(out.admit.kmd.bytes, 8);
     assert_memory_equal(out.admit.kmd.data, "kmd-data", 8);
