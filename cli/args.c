@@ -1,0 +1,273 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The parser. Options may stand before or after the verb's words; "--key value" and "--key=value" are the same. See args.h. */
+#include "cli/args.h"
+
+#include "base/size.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct parse {
+    int argc;
+    char **argv;
+    int at;
+    struct command *command;
+    enum args_action *action;
+    bool options_over; /* after "--" */
+    size_t positionals;
+    uint64_t seen;     /* bit i: the verb's i-th option was given */
+    struct vf_error *err;
+};
+
+/* Key under which the handler finds an option. */
+static const char *key_of(const struct cli_option *option)
+{
+    return option->key != NULL ? option->key : option->word;
+}
+
+static int put(struct parse *parse, const char *shown, const char *key, json_t *value)
+{
+    /* jansson refuses text that is not UTF-8; the protocol could not carry it. */
+    if (value == NULL || json_object_set_new(parse->command->args, key, value) != 0)
+        return vf_fail(parse->err, VF_USAGE, "%s: is no text in UTF-8; write it in plain letters", shown);
+    return 0;
+}
+
+static int put_number(struct parse *parse, const char *shown, const char *key, const char *text, bool size)
+{
+    uint64_t value;
+
+    if ((size ? vf_size_parse(text, &value) : vf_number_parse(text, &value)) != 0 || value > INT64_MAX)
+        return vf_fail(parse->err, VF_USAGE, "%s: \"%.40s\" is no %s; give e.g. %s", shown, text, size ? "size" : "whole number",
+                       size ? "512M" : "4");
+    return put(parse, shown, key, json_integer((json_int_t)value));
+}
+
+static int put_path(struct parse *parse, const char *shown, const char **to, const char *path)
+{
+    if (path[0] == '\0')
+        return vf_fail(parse->err, VF_USAGE, "%s: names no file; give a path", shown);
+    *to = path;
+    return 0;
+}
+
+static int put_option(struct parse *parse, const struct cli_option *option, const char *value)
+{
+    struct command *command = parse->command;
+    char shown[64];
+
+    (void)snprintf(shown, sizeof shown, "--%s", option->word);
+    switch (option->kind) {
+    case VALUE_FLAG:
+        return put(parse, shown, key_of(option), json_true());
+    case VALUE_TEXT:
+        return put(parse, shown, key_of(option), json_string(value));
+    case VALUE_NUMBER:
+    case VALUE_SIZE:
+        return put_number(parse, shown, key_of(option), value, option->kind == VALUE_SIZE);
+    case VALUE_INPUT:
+        if (put_path(parse, shown, &command->input, value) != 0)
+            return -1;
+        value = "file"; /* its path is nobody's business but ours */
+        break;
+    case VALUE_OUTPUT:
+        return put_path(parse, shown, &command->output, value);
+    case VALUE_WORKLOAD:
+        break;
+    case VALUE_END:
+        return vf_fail(parse->err, VF_USAGE, "%s: no such option", shown);
+    }
+    if (command->work_count == CLI_MAX_WORK)
+        return vf_fail(parse->err, VF_USAGE, "%s: too many options", shown);
+    command->work[command->work_count++] = (struct guest_pair){option->word, value};
+    return 0;
+}
+
+static const struct cli_option *find_option(const struct cli_verb *verb, const char *word, size_t length, size_t *index)
+{
+    if (verb == NULL || verb->options == NULL)
+        return NULL;
+    for (*index = 0; verb->options[*index].kind != VALUE_END; (*index)++) {
+        const struct cli_option *option = &verb->options[*index];
+
+        if (strlen(option->word) == length && strncmp(option->word, word, length) == 0)
+            return option;
+    }
+    return NULL;
+}
+
+static bool is(const char *word, size_t length, const char *name)
+{
+    return strlen(name) == length && strncmp(word, name, length) == 0;
+}
+
+/* The value of the option at parse->at: after its '=', or the next word. */
+static int take_value(struct parse *parse, const char *equals, const char **value)
+{
+    const char *argument = parse->argv[parse->at];
+
+    if (equals != NULL) {
+        *value = equals + 1;
+        return 0;
+    }
+    if (parse->at + 1 >= parse->argc)
+        return vf_fail(parse->err, VF_USAGE, "%s: its value is missing; give one", argument);
+    *value = parse->argv[++parse->at];
+    return 0;
+}
+
+static int no_value(struct parse *parse, const char *equals)
+{
+    if (equals == NULL)
+        return 0;
+    return vf_fail(parse->err, VF_USAGE, "%.40s: the option takes no value; leave it out", parse->argv[parse->at]);
+}
+
+/* --host, --json, --help and --version are every verb's. 1 = it was one of them. */
+static int take_common(struct parse *parse, const char *word, size_t length, const char *equals)
+{
+    if (is(word, length, "host"))
+        return take_value(parse, equals, &parse->command->host) != 0 ? -1 : 1;
+    if (!is(word, length, "json") && !is(word, length, "help") && !is(word, length, "version"))
+        return 0;
+    if (no_value(parse, equals) != 0)
+        return -1;
+    if (is(word, length, "json"))
+        parse->command->json = true;
+    else
+        *parse->action = is(word, length, "help") ? ARGS_HELP : ARGS_VERSION;
+    return 1;
+}
+
+static int take_option(struct parse *parse)
+{
+    const struct cli_verb *verb = parse->command->verb;
+    const char *argument = parse->argv[parse->at];
+    const char *word = argument + 2;
+    const char *equals = strchr(word, '=');
+    size_t length = equals != NULL ? (size_t)(equals - word) : strlen(word);
+    int common = take_common(parse, word, length, equals);
+    const struct cli_option *option;
+    const char *value = NULL;
+    size_t index;
+
+    if (common != 0)
+        return common < 0 ? -1 : 0;
+    option = find_option(verb, word, length, &index);
+    if (option == NULL)
+        return vf_fail(parse->err, VF_USAGE, "%.*s: no such option; see vferry %s%s--help", (int)(length > 40 ? 40 : length) + 2, argument,
+                       verb != NULL ? verb->words : "", verb != NULL ? " " : "");
+    if ((option->kind == VALUE_FLAG ? no_value(parse, equals) : take_value(parse, equals, &value)) != 0)
+        return -1;
+    if ((parse->seen & (1ull << index)) != 0)
+        return vf_fail(parse->err, VF_USAGE, "--%s: given twice; give it once", option->word);
+    parse->seen |= 1ull << index;
+    return put_option(parse, option, value);
+}
+
+static int take_positional(struct parse *parse)
+{
+    const struct cli_verb *verb = parse->command->verb;
+    const char *argument = parse->argv[parse->at];
+    const struct cli_positional *positional = &verb->positionals[parse->positionals];
+
+    if (positional->metavar == NULL)
+        return vf_fail(parse->err, VF_USAGE, "%.40s: one word too many; see vferry %s --help", argument, verb->words);
+    parse->positionals++;
+    if (positional->key == NULL)
+        return 0;
+    if (argument[0] == '\0')
+        return vf_fail(parse->err, VF_USAGE, "%s: is empty; see vferry %s --help", positional->metavar, verb->words);
+    if (positional->kind == VALUE_NUMBER)
+        return put_number(parse, positional->metavar, positional->key, argument, false);
+    return put(parse, positional->metavar, positional->key, json_string(argument));
+}
+
+static int check_complete(struct parse *parse)
+{
+    const struct cli_verb *verb = parse->command->verb;
+
+    if (verb->positionals[parse->positionals].metavar != NULL)
+        return vf_fail(parse->err, VF_USAGE, "%s: %s is missing; e.g. vferry %s", verb->words,
+                       verb->positionals[parse->positionals].metavar, verb->example);
+    for (size_t i = 0; verb->options != NULL && verb->options[i].kind != VALUE_END; i++) {
+        if (verb->options[i].required && (parse->seen & (1ull << i)) == 0)
+            return vf_fail(parse->err, VF_USAGE, "%s: --%s %s is missing; e.g. vferry %s", verb->words, verb->options[i].word,
+                           verb->options[i].metavar, verb->example);
+    }
+    return 0;
+}
+
+/* The verb's words are the first that are no options. */
+static int take_verb(struct parse *parse, const char **help_group)
+{
+    char **words = parse->argv + parse->at;
+    int count = parse->argc - parse->at;
+    int used;
+
+    parse->command->verb = cli_verb_find(count, words, &used);
+    if (parse->command->verb != NULL) {
+        parse->at += used - 1;
+        return 0;
+    }
+    if (!cli_is_group(words[0]))
+        return vf_fail(parse->err, VF_USAGE, "%.40s: no such verb; see vferry --help", words[0]);
+    if (*parse->action == ARGS_HELP || (count > 1 && strcmp(words[1], "--help") == 0)) {
+        *help_group = words[0];
+        *parse->action = ARGS_HELP;
+        return 0;
+    }
+    if (count < 2)
+        return vf_fail(parse->err, VF_USAGE, "%s: what of it? see vferry %s --help", words[0], words[0]);
+    return vf_fail(parse->err, VF_USAGE, "%s %.40s: no such verb; see vferry %s --help", words[0], words[1], words[0]);
+}
+
+static int parse_all(struct parse *parse, const char **help_group)
+{
+    for (; parse->at < parse->argc; parse->at++) {
+        const char *argument = parse->argv[parse->at];
+        bool option = !parse->options_over && strncmp(argument, "--", 2) == 0;
+        int result;
+
+        if (option && argument[2] == '\0') {
+            parse->options_over = true;
+            continue;
+        }
+        if (!option && parse->command->verb == NULL && strcmp(argument, "help") == 0) {
+            *parse->action = ARGS_HELP;
+            continue;
+        }
+        result = option ? take_option(parse) : parse->command->verb == NULL ? take_verb(parse, help_group) : take_positional(parse);
+        if (result != 0)
+            return -1;
+        if (*help_group != NULL)
+            return 0;
+    }
+    return 0;
+}
+
+int args_parse(int argc, char **argv, struct command *command, enum args_action *action, const char **help_group, struct vf_error *err)
+{
+    struct parse parse = {.argc = argc, .argv = argv, .at = 1, .command = command, .action = action, .err = err};
+
+    *command = (struct command){.args = json_object()};
+    *action = ARGS_RUN;
+    *help_group = NULL;
+    if (command->args == NULL)
+        return vf_fail(err, VF_FAILED, "out of memory");
+    if (parse_all(&parse, help_group) != 0)
+        return -1;
+    if (*action != ARGS_RUN)
+        return 0;
+    if (command->verb == NULL)
+        return vf_fail(err, VF_USAGE, "no verb; see vferry --help");
+    if (command->host == NULL)
+        command->host = getenv("VFERRY_HOST");
+    return check_complete(&parse);
+}
+
+void args_free(struct command *command)
+{
+    json_decref(command->args);
+    command->args = NULL;
+}

@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Handlers that ask once and print the answer. */
+#include "cli/commands.h"
+
+#include "base/cleanup.h"
+#include "cli/client.h"
+#include "cli/files.h"
+#include "cli/print.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <sys/socket.h>
+
+#define STOP_MS 30000
+
+void show_result(const struct command *command, const json_t *result)
+{
+    if (result == NULL)
+        return;
+    if (command->json) {
+        if (json_dumpf(result, stdout, JSON_COMPACT | JSON_PRESERVE_ORDER) == 0)
+            (void)fputc('\n', stdout);
+    } else if (command->verb->print != NULL) {
+        command->verb->print(result);
+    }
+    /* stdout's own error flag is looked at when the program ends. */
+}
+
+int cmd_not_built(const struct command *command, struct vf_error *err)
+{
+    return vf_fail(err, VF_USAGE, "not built yet: %s; see vferry --help for what is", command->verb->words);
+}
+
+static int ask(const struct command *command, int file, struct vf_error *err)
+{
+    json_t *result;
+    int status = client_ask(command->host, command->verb->words, command->args, file, &result, err);
+
+    show_result(command, result);
+    json_decref(result);
+    return status;
+}
+
+int cmd_request(const struct command *command, struct vf_error *err)
+{
+    return ask(command, -1, err);
+}
+
+int work_options(const struct command *command, struct guest_options *options, struct vf_error *err)
+{
+    const char *workload = json_string_value(json_object_get(command->args, "workload"));
+
+    if (guest_options_parse(workload, command->work, command->work_count, options, err) != 0)
+        return -1;
+    if (options->workload == GUEST_DIFFUSE && command->input == NULL)
+        return vf_fail(err, VF_USAGE, "diffuse: --input is missing; give a picture, e.g. --input before.pgm");
+    return 0;
+}
+
+int cmd_run(const struct command *command, struct vf_error *err)
+{
+    cleanup_close int file = -1;
+    struct guest_options options;
+    json_t *words = json_object();
+
+    /* The daemon checks again; wrong words are said without one. */
+    if (work_options(command, &options, err) != 0 || json_object_set_new(command->args, "options", words) != 0)
+        return -1;
+    for (size_t i = 0; i < command->work_count; i++)
+        (void)json_object_set_new(words, command->work[i].key, json_string(command->work[i].value));
+    if (command->input != NULL && input_open(command->input, &file, err) != 0)
+        return -1;
+    return ask(command, file, err);
+}
+
+int cmd_read(const struct command *command, struct vf_error *err)
+{
+    struct output output = OUTPUT_INIT;
+    json_t *result = NULL;
+    int status = output_open(&output, command->output, err);
+
+    if (status == 0)
+        status = client_ask(command->host, command->verb->words, command->args, output.fd, &result, err);
+    if (status == 0)
+        status = output_commit(&output, err);
+    if (status == 0)
+        show_result(command, result);
+    json_decref(result);
+    output_close(&output);
+    return status;
+}
+
+/* The daemon that answers on this connection, as something to wait for. -1 when the system cannot say. */
+static int pidfd_of_peer(int fd)
+{
+    struct ucred peer;
+    socklen_t bytes = sizeof peer;
+
+    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &bytes) == 0 ? pidfd_open(peer.pid, 0) : -1;
+}
+
+/* Returns once both processes are gone, so that a script may start the host again at once. */
+int cmd_host_stop(const struct command *command, struct vf_error *err)
+{
+    struct client client = CLIENT_INIT;
+    enum client_reply reply = CLIENT_LOST;
+    cleanup_close int pidfd = -1;
+    json_t *result = NULL;
+
+    if (client_open(&client, command->host, err) == 0) {
+        pidfd = pidfd_of_peer(client.fd);
+        if (client_send(&client, command->verb->words, command->args, -1, err) == 0)
+            reply = client_next(&client, -1, &result, err);
+    }
+    client_close(&client);
+    if (reply == CLIENT_RESULT && pidfd >= 0) {
+        struct pollfd end = {.fd = pidfd, .events = POLLIN};
+
+        if (poll(&end, 1, STOP_MS) == 0) {
+            (void)vf_fail(err, VF_FAILED, "host stop: vferryd has not ended within 30 s; see its log");
+            reply = CLIENT_ERROR;
+        }
+    }
+    if (reply == CLIENT_RESULT)
+        show_result(command, result);
+    json_decref(result);
+    return reply == CLIENT_RESULT ? 0 : -1;
+}
+
+int cmd_events(const struct command *command, struct vf_error *err)
+{
+    struct client client = CLIENT_INIT;
+    enum client_reply reply = CLIENT_LOST;
+    json_t *object = NULL;
+
+    if (!json_is_true(json_object_get(command->args, "follow")))
+        return ask(command, -1, err);
+    if (client_open(&client, command->host, err) == 0 && client_send(&client, "events", command->args, -1, err) == 0) {
+        while ((reply = client_next(&client, -1, &object, err)) == CLIENT_PROGRESS) {
+            if (command->json) /* a stream: one object a line */
+                show_result(command, object);
+            else
+                print_event(object);
+            json_decref(object);
+            if (fflush(stdout) != 0) {
+                reply = CLIENT_RESULT;
+                object = NULL;
+                break;
+            }
+        }
+        json_decref(object);
+    }
+    client_close(&client);
+    return reply == CLIENT_RESULT ? 0 : -1;
+}

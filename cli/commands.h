@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0
+/* What the handlers of verbs share. */
+#ifndef CLI_COMMANDS_H
+#define CLI_COMMANDS_H
+
+#include "cli/verbs.h"
+
+/* Prints a result as the command line wishes: as one object, or for people. `result` may be NULL. */
+void show_result(const struct command *command, const json_t *result);
+/* The workload's words as options; its input is not read yet. VF_USAGE as guest_options_parse. */
+int work_options(const struct command *command, struct guest_options *options, struct vf_error *err);
+
+#endif

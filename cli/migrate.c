@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * vferry migrate and job watch. The job lives in the daemon; this end starts it, watches it and passes Ctrl-C on as a cancel, on a
+ * second connection because the first is busy with the watch.
+ */
+#include "base/cleanup.h"
+#include "cli/client.h"
+#include "cli/commands.h"
+#include "cli/progress.h"
+#include "cli/table.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/signalfd.h>
+
+struct follow {
+    const struct command *command;
+    json_t *job;              /* {"job": ID} */
+    struct client watch;
+    struct client cancel;     /* open once a cancel was asked */
+    struct progress progress;
+    int signal_fd;            /* -1: signals end this program as usual */
+    unsigned interrupts;
+    json_t *result;           /* the job's last object */
+};
+
+static uint64_t job_id(const struct follow *follow)
+{
+    return table_number(follow->job, "job");
+}
+
+/* A failed cancel is told, and the watch goes on: the move has its own end. */
+static void ask_cancel(struct follow *follow)
+{
+    struct vf_error err = VF_ERROR_INIT;
+
+    progress_end(&follow->progress);
+    (void)fprintf(stderr, "vferry: cancelling job %" PRIu64 "; once more leaves it to itself\n", job_id(follow));
+    if (client_open(&follow->cancel, follow->command->host, &err) != 0 ||
+        client_send(&follow->cancel, "job cancel", follow->job, -1, &err) != 0) {
+        (void)fprintf(stderr, "vferry: %s\n", err.text);
+        client_close(&follow->cancel);
+    }
+}
+
+static void hear_cancel(struct follow *follow)
+{
+    struct vf_error err = VF_ERROR_INIT;
+    json_t *object;
+    enum client_reply reply;
+
+    while ((reply = client_next(&follow->cancel, 0, &object, &err)) == CLIENT_PROGRESS)
+        json_decref(object);
+    json_decref(object);
+    if (reply == CLIENT_NOTHING)
+        return;
+    if (reply == CLIENT_ERROR) {
+        progress_end(&follow->progress);
+        (void)fprintf(stderr, "vferry: %s\n", err.text);
+    }
+    client_close(&follow->cancel);
+}
+
+/* 1 = it is over, 0 = not yet. */
+static int hear_watch(struct follow *follow, enum client_reply *reply, struct vf_error *err)
+{
+    json_t *object;
+
+    while ((*reply = client_next(&follow->watch, 0, &object, err)) == CLIENT_PROGRESS) {
+        progress_show(&follow->progress, object);
+        json_decref(object);
+    }
+    if (*reply == CLIENT_NOTHING)
+        return 0;
+    follow->result = object;
+    return 1;
+}
+
+static int on_signal(struct follow *follow, struct vf_error *err)
+{
+    struct signalfd_siginfo info;
+
+    if (read(follow->signal_fd, &info, sizeof info) != (ssize_t)sizeof info)
+        return 0;
+    if (follow->interrupts++ == 0) {
+        ask_cancel(follow);
+        return 0;
+    }
+    return vf_fail(err, VF_UNKNOWN, "job %" PRIu64 ": left to itself; see \"vferry job show %" PRIu64 "\"", job_id(follow), job_id(follow));
+}
+
+static int loop(struct follow *follow, struct vf_error *err)
+{
+    enum client_reply reply = CLIENT_NOTHING;
+    int over = hear_watch(follow, &reply, err);
+
+    while (!over) {
+        struct pollfd fds[] = {
+            {.fd = follow->watch.fd, .events = POLLIN}, {.fd = follow->signal_fd, .events = POLLIN}, {.fd = follow->cancel.fd, .events = POLLIN}};
+
+        if (poll(fds, 3, -1) < 0) {
+            if (errno != EINTR)
+                return vf_fail_errno(err, VF_FAILED, errno, "poll");
+            continue;
+        }
+        if (fds[1].revents != 0 && on_signal(follow, err) != 0)
+            return -1;
+        if (fds[2].revents != 0)
+            hear_cancel(follow);
+        if (fds[0].revents != 0)
+            over = hear_watch(follow, &reply, err);
+    }
+    if (reply == CLIENT_RESULT)
+        return 0;
+    /* Whether the move ended, and where the partition runs, only the daemon's journal can tell. */
+    if (reply == CLIENT_LOST)
+        return vf_fail(err, VF_UNKNOWN, "vferryd went away during job %" PRIu64 ", its outcome is unknown; start vferryd again, then see "
+                       "\"vferry job show %" PRIu64 "\"", job_id(follow), job_id(follow));
+    return -1;
+}
+
+/* Follows the job on the open connection to its end and prints what became of it. */
+static int follow_job(const struct command *command, struct client *client, json_t *job, int signal_fd, struct vf_error *err)
+{
+    struct follow follow = {.command = command, .job = job, .watch = *client, .cancel = CLIENT_INIT, .signal_fd = signal_fd};
+    int status;
+
+    progress_init(&follow.progress, command->json);
+    status = client_send(&follow.watch, "job watch", job, -1, err);
+    if (status == 0)
+        status = loop(&follow, err);
+    progress_end(&follow.progress);
+    /* Without --json the error's line says what the object would. */
+    if (status == 0 || command->json)
+        show_result(command, follow.result);
+    json_decref(follow.result);
+    client_close(&follow.cancel);
+    *client = follow.watch;
+    return status;
+}
+
+static int take_interrupts(struct vf_error *err)
+{
+    sigset_t set;
+    int fd = -1;
+
+    (void)sigemptyset(&set);
+    (void)sigaddset(&set, SIGINT);
+    (void)sigaddset(&set, SIGTERM);
+    if (sigprocmask(SIG_BLOCK, &set, NULL) == 0)
+        fd = signalfd(-1, &set, SFD_CLOEXEC);
+    return fd >= 0 ? fd : vf_fail_errno(err, VF_FAILED, errno, "take signals");
+}
+
+static int start(struct client *client, const struct command *command, json_t **started, struct vf_error *err)
+{
+    if (client_open(client, command->host, err) != 0 || client_send(client, "migrate", command->args, -1, err) != 0)
+        return -1;
+    return client_next(client, -1, started, err) == CLIENT_RESULT ? 0 : -1;
+}
+
+int cmd_migrate(const struct command *command, struct vf_error *err)
+{
+    static const char *const not_built[] = {"zstd", "lz4", "auto"};
+    const char *compress = table_text(command->args, "compress");
+    struct client client = CLIENT_INIT;
+    cleanup_close int signal_fd = -1;
+    json_t *started = NULL;
+    json_t *job = NULL;
+    int status;
+
+    for (size_t i = 0; i < sizeof not_built / sizeof not_built[0]; i++) {
+        if (strcmp(compress, not_built[i]) == 0)
+            return vf_fail(err, VF_USAGE, "not built yet: --compress %s; leave it out or say none", compress);
+    }
+    if (json_is_true(json_object_get(command->args, "dry-run"))) {
+        struct command check = *command;
+        int used;
+
+        check.verb = cli_verb_find(1, (char *[]){(char[]){"check"}}, &used);
+        return check.verb->run(&check, err);
+    }
+    /* Before it begins: a Ctrl-C in between must not leave it running unwatched. */
+    signal_fd = take_interrupts(err);
+    status = signal_fd < 0 ? -1 : start(&client, command, &started, err);
+    if (status == 0) {
+        job = json_pack("{s:O}", "job", json_object_get(started, "job"));
+        if (!json_is_true(json_object_get(command->args, "detach")))
+            status = follow_job(command, &client, job, signal_fd, err);
+        else if (command->json)
+            show_result(command, started);
+        else
+            (void)printf("job %" PRIu64 " moves %s to %s\n", table_number(started, "job"), table_text(started, "partition"),
+                         table_text(started, "target"));
+    }
+    json_decref(job);
+    json_decref(started);
+    client_close(&client);
+    return status;
+}
+
+int cmd_watch(const struct command *command, struct vf_error *err)
+{
+    struct client client = CLIENT_INIT;
+    int status = client_open(&client, command->host, err);
+
+    if (status == 0)
+        status = follow_job(command, &client, command->args, -1, err);
+    client_close(&client);
+    return status;
+}

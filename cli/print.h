@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Results for people, on stdout: aligned tables and short lines, numbers with units. Missing members show as "-". */
+#ifndef CLI_PRINT_H
+#define CLI_PRINT_H
+
+#include <jansson.h>
+
+void print_host(const json_t *result);
+void print_adapters(const json_t *result);
+void print_adapter(const json_t *result);
+void print_driver(const json_t *result);
+void print_created(const json_t *result);
+void print_partitions(const json_t *result);
+void print_partition(const json_t *result);
+void print_run(const json_t *result);
+void print_work(const json_t *result); /* wait, reference */
+void print_read(const json_t *result);
+void print_check(const json_t *result);
+void print_jobs(const json_t *result);
+void print_job(const json_t *result);
+void print_moved(const json_t *result); /* the summary after a move */
+void print_event(const json_t *event);
+void print_events(const json_t *result);
+
+#endif

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+/* A move's progress on stdout: one live line on a terminal, else a plain line a phase or round; nothing with --json. */
+#ifndef CLI_PROGRESS_H
+#define CLI_PROGRESS_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#define PROGRESS_LINE 256u
+
+struct progress {
+    bool quiet;
+    bool terminal;
+    bool line_open;  /* terminal: something stands on the present line */
+    char phase[24];  /* of the last line written */
+    json_int_t round;
+};
+
+void progress_init(struct progress *progress, bool quiet);
+void progress_show(struct progress *progress, const json_t *numbers);
+/* Clears the live line, so that what follows begins at the left. */
+void progress_end(struct progress *progress);
+
+/* The line for these numbers, cut to `width` columns (0 = not cut). Returns `line`. */
+const char *progress_line(const json_t *numbers, size_t width, char line[PROGRESS_LINE]);
+
+#endif

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+/* See table.h. Text from the daemon may come from a guest or a peer: control characters are never sent to a terminal. */
+#include "cli/table.h"
+
+#include "base/size.h"
+
+#include <stdio.h>
+#include <string.h>
+
+uint64_t table_number(const json_t *object, const char *key)
+{
+    json_int_t value = json_integer_value(json_object_get(object, key));
+
+    return value > 0 ? (uint64_t)value : 0;
+}
+
+const char *table_text(const json_t *object, const char *key)
+{
+    const char *text = json_string_value(json_object_get(object, key));
+
+    return text != NULL ? text : "";
+}
+
+static void copy_plain(char text[CELL_BYTES], const char *from)
+{
+    size_t length = 0;
+
+    for (; from[length] != '\0' && length < CELL_BYTES - 1; length++)
+        text[length] = (unsigned char)from[length] < 0x20 || from[length] == 0x7f ? ' ' : from[length];
+    text[length] = '\0';
+}
+
+const char *table_cell(const json_t *object, enum cell cell, const char *key, char text[CELL_BYTES])
+{
+    const json_t *value = json_object_get(object, key);
+
+    (void)snprintf(text, CELL_BYTES, "-");
+    if (json_is_string(value) && json_string_length(value) > 0) {
+        copy_plain(text, json_string_value(value));
+    } else if (json_is_boolean(value)) {
+        (void)snprintf(text, CELL_BYTES, "%s", json_is_true(value) ? "yes" : "no");
+    } else if (json_is_number(value)) {
+        double number = json_number_value(value);
+        uint64_t whole = table_number(object, key);
+
+        switch (cell) {
+        case CELL_SIZE:
+            (void)vf_size_format(whole, text, CELL_BYTES);
+            break;
+        case CELL_RATE:
+            (void)vf_size_format(whole, text, CELL_BYTES - 3);
+            (void)strcat(text, "/s");
+            break;
+        case CELL_TIME:
+            (void)vf_time_format(whole, text, CELL_BYTES);
+            break;
+        case CELL_SHARE:
+            (void)snprintf(text, CELL_BYTES, "%.0f %%", number * 100.0);
+            break;
+        case CELL_TEXT:
+        case CELL_END:
+            (void)snprintf(text, CELL_BYTES, "%.0f", number);
+            break;
+        }
+    }
+    return text;
+}
+
+/* Numbers stand right, texts left. */
+static int aligned(enum cell cell, size_t width)
+{
+    return cell == CELL_TEXT ? -(int)width : (int)width;
+}
+
+void table_rows(const struct column *columns, const json_t *rows, const char *none)
+{
+    size_t width[TABLE_COLUMNS] = {0};
+    char text[CELL_BYTES];
+    size_t index;
+    json_t *row;
+
+    if (json_array_size(rows) == 0) {
+        (void)printf("%s\n", none);
+        return;
+    }
+    for (size_t c = 0; columns[c].cell != CELL_END; c++) {
+        width[c] = strlen(columns[c].title);
+        json_array_foreach(rows, index, row) {
+            size_t length = strlen(table_cell(row, columns[c].cell, columns[c].key, text));
+
+            width[c] = length > width[c] ? length : width[c];
+        }
+    }
+    for (size_t c = 0; columns[c].cell != CELL_END; c++)
+        (void)printf("%*s%s", aligned(columns[c].cell, width[c]), columns[c].title, columns[c + 1].cell != CELL_END ? "  " : "\n");
+    json_array_foreach(rows, index, row) {
+        for (size_t c = 0; columns[c].cell != CELL_END; c++)
+            (void)printf("%*s%s", aligned(columns[c].cell, width[c]), table_cell(row, columns[c].cell, columns[c].key, text),
+                         columns[c + 1].cell != CELL_END ? "  " : "\n");
+    }
+}
+
+void table_fields(const struct column *columns, const json_t *object)
+{
+    size_t width = 0;
+    char text[CELL_BYTES];
+
+    for (size_t c = 0; columns[c].cell != CELL_END; c++)
+        width = strlen(columns[c].title) > width ? strlen(columns[c].title) : width;
+    for (size_t c = 0; columns[c].cell != CELL_END; c++)
+        (void)printf("%-*s  %s\n", (int)width, columns[c].title, table_cell(object, columns[c].cell, columns[c].key, text));
+}

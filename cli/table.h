@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Objects of JSON as aligned tables or as lines "name  value". */
+#ifndef CLI_TABLE_H
+#define CLI_TABLE_H
+
+#include <jansson.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum cell {
+    CELL_END,   /* ends a list of columns */
+    CELL_TEXT,  /* texts, numbers and yes/no as they are */
+    CELL_SIZE,  /* bytes */
+    CELL_RATE,  /* bytes a second */
+    CELL_TIME,  /* ns */
+    CELL_SHARE, /* 0..1 as percent */
+};
+
+struct column {
+    enum cell cell;
+    const char *title;
+    const char *key;
+};
+
+#define TABLE_COLUMNS 12u
+#define CELL_BYTES 300u
+
+/* The value of object[key] as people read it; "-" when there is none. Returns `text`. */
+const char *table_cell(const json_t *object, enum cell cell, const char *key, char text[CELL_BYTES]);
+/* One row an element of `rows`, with a head; `none` alone when there is none. At most TABLE_COLUMNS columns. */
+void table_rows(const struct column *columns, const json_t *rows, const char *none);
+/* One line a column. */
+void table_fields(const struct column *columns, const json_t *object);
+/* Member as a number, 0 when missing. */
+uint64_t table_number(const json_t *object, const char *key);
+/* Member as text, "" when missing. */
+const char *table_text(const json_t *object, const char *key);
+
+#endif

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The table of verbs: what a person may say, what it means, how it is explained. Parser, help and the test that compares the man
+ * page read the same table.
+ */
+#ifndef CLI_VERBS_H
+#define CLI_VERBS_H
+
+#include "base/error.h"
+#include "guest/guest.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+struct command;
+
+enum value_kind {
+    VALUE_END,      /* ends a list */
+    VALUE_FLAG,
+    VALUE_TEXT,
+    VALUE_NUMBER,
+    VALUE_SIZE,     /* takes K/M/G */
+    VALUE_WORKLOAD, /* goes to guest/ as it is */
+    VALUE_INPUT,    /* a path to read */
+    VALUE_OUTPUT,   /* a path to write */
+};
+
+struct cli_option {
+    enum value_kind kind;
+    const char *word;    /* without dashes */
+    const char *metavar; /* NULL for flags */
+    const char *key;     /* of the request's arguments; NULL: the handler alone uses it, under its word */
+    const char *help;
+    bool required;
+};
+
+struct cli_positional {
+    const char *metavar; /* NULL = there is no more */
+    const char *key;
+    enum value_kind kind; /* VALUE_TEXT or VALUE_NUMBER */
+};
+
+struct cli_verb {
+    const char *words; /* "partition create" */
+    struct cli_positional positionals[3];
+    const struct cli_option *options; /* ends with VALUE_END; NULL = none */
+    const char *summary;              /* one line */
+    const char *more;                 /* further lines of its help, or NULL */
+    const char *example;              /* what follows "vferry " */
+    int (*run)(const struct command *command, struct vf_error *err);
+    void (*print)(const json_t *result); /* for people; NULL = says nothing when all is well */
+};
+
+/* What a command line came to. */
+struct command {
+    const struct cli_verb *verb;
+    const char *host;   /* --host, else $VFERRY_HOST, else NULL */
+    bool json;
+    json_t *args;       /* the request's arguments; owned */
+    const char *input;  /* paths as given */
+    const char *output;
+    struct guest_pair work[16]; /* options of a workload, in order */
+    size_t work_count;
+};
+
+#define CLI_MAX_WORK (sizeof((struct command *)0)->work / sizeof((struct command *)0)->work[0])
+
+extern const struct cli_verb cli_verbs[]; /* ends with words NULL */
+
+/* The verb whose words are the first of `argv`; *used = how many. NULL when none is. */
+const struct cli_verb *cli_verb_find(int argc, char **argv, int *used);
+/* Is `word` the first of a verb of two words? */
+bool cli_is_group(const char *word);
+
+/* Handlers. */
+int cmd_request(const struct command *command, struct vf_error *err); /* ask the daemon, print its answer */
+int cmd_not_built(const struct command *command, struct vf_error *err);
+int cmd_host_stop(const struct command *command, struct vf_error *err);
+int cmd_run(const struct command *command, struct vf_error *err);
+int cmd_read(const struct command *command, struct vf_error *err);
+int cmd_reference(const struct command *command, struct vf_error *err);
+int cmd_migrate(const struct command *command, struct vf_error *err);
+int cmd_watch(const struct command *command, struct vf_error *err);
+int cmd_events(const struct command *command, struct vf_error *err);
+
+#endif

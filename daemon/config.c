@@ -1,0 +1,281 @@
+// SPDX-License-Identifier: Apache-2.0
+/* One table of keys serves the command line and the INI file, so that they cannot differ. See config.h. */
+#include "daemon/config.h"
+
+#include "transport/transport.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <ini.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+const char config_usage[] =
+    "usage: vferryd --state DIR [--name NAME] [--config FILE.ini] [--listen HOST:PORT] [--device SPEC]...\n"
+    "               [--driver FILE.so]... [--insecure]\n"
+    "\n"
+    "Runs a vferry host: starts its kernel side (or finds the one that runs on DIR), serves vferry on\n"
+    "DIR/control.sock and takes partitions that other hosts send to --listen.\n"
+    "\n"
+    "  --state DIR          where sockets, locks and the journal lie; made with mode 0700\n"
+    "  --name NAME          the host's name; default: the machine's\n"
+    "  --config FILE.ini    the same keys as here, one a line: key = value; the command line wins\n"
+    "  --listen HOST:PORT   take partitions here; port 0 = any; none: partitions can only leave\n"
+    "  --device SPEC        softgpu[,vram=4G][,vfs=8][,dirty-page=64K][,performant=on|off][,fw=1.2]\n"
+    "                       [,scatter=on|off]; several are adapters 0, 1, ...; default: softgpu, or what\n"
+    "                       the kernel side that is already there has\n"
+    "  --driver FILE.so     the k-th drives the k-th device, the last repeats; default: the device's own\n"
+    "  --insecure           let --listen be other than loopback, though nothing is encrypted\n"
+    "  --version, --help\n"
+    "\n"
+    "example: vferryd --name A --state /tmp/A --listen 127.0.0.1:7001 --device softgpu,vram=4G\n"
+    "ends with: vferry --host /tmp/A/control.sock host stop\n";
+
+enum key { KEY_NAME, KEY_STATE, KEY_CONFIG, KEY_LISTEN, KEY_DEVICE, KEY_DRIVER, KEY_INSECURE, KEY_HELP, KEY_VERSION, KEYS };
+
+static const struct {
+    const char *word;
+    bool value;   /* on the command line */
+    bool in_file;
+} keys[KEYS] = {
+    [KEY_NAME] = {"name", true, true},         [KEY_STATE] = {"state", true, true},
+    [KEY_CONFIG] = {"config", true, false},    [KEY_LISTEN] = {"listen", true, true},
+    [KEY_DEVICE] = {"device", true, true},     [KEY_DRIVER] = {"driver", true, true},
+    [KEY_INSECURE] = {"insecure", false, true}, [KEY_HELP] = {"help", false, false},
+    [KEY_VERSION] = {"version", false, false},
+};
+
+static enum key find_key(const char *word, size_t length)
+{
+    size_t key = 0;
+
+    while (key < KEYS && (strlen(keys[key].word) != length || strncmp(keys[key].word, word, length) != 0))
+        key++;
+    return (enum key)key;
+}
+
+static int set_text(char *to, size_t room, const char *key, const char *value, struct vf_error *err)
+{
+    if (value[0] == '\0')
+        return vf_fail(err, VF_USAGE, "%s: has no value; give one or leave it out", key);
+    if (strlen(value) >= room)
+        return vf_fail(err, VF_USAGE, "%s %.40s...: longer than the %zu characters there is room for", key, value, room - 1);
+    memcpy(to, value, strlen(value) + 1);
+    return 0;
+}
+
+static int set_once(char *to, size_t room, const char *key, const char *value, struct vf_error *err)
+{
+    if (to[0] != '\0')
+        return vf_fail(err, VF_USAGE, "%s: given twice; give it once", key);
+    return set_text(to, room, key, value, err);
+}
+
+static int add_text(char *list, size_t room, size_t *count, const char *key, const char *value, struct vf_error *err)
+{
+    if (*count == VF_MAX_ADAPTERS)
+        return vf_fail(err, VF_USAGE, "%s: more than %u; a host has at most so many adapters", key, VF_MAX_ADAPTERS);
+    if (set_text(list + *count * room, room, key, value, err) != 0)
+        return -1;
+    (*count)++;
+    return 0;
+}
+
+static int set_flag(bool *to, const char *key, const char *value, struct vf_error *err)
+{
+    bool yes = strcmp(value, "yes") == 0 || strcmp(value, "on") == 0 || strcmp(value, "true") == 0;
+    bool no = strcmp(value, "no") == 0 || strcmp(value, "off") == 0 || strcmp(value, "false") == 0;
+
+    if (!yes && !no)
+        return vf_fail(err, VF_USAGE, "%s = %.40s: is neither yes nor no", key, value);
+    *to = yes;
+    return 0;
+}
+
+/* `shown` is the key as the person wrote it. */
+static int set(struct config *config, enum key key, const char *shown, const char *value, struct vf_error *err)
+{
+    switch (key) {
+    case KEY_NAME:
+        return set_once(config->name, sizeof config->name, shown, value, err);
+    case KEY_STATE:
+        return set_once(config->state, sizeof config->state, shown, value, err);
+    case KEY_CONFIG:
+        return set_once(config->file, sizeof config->file, shown, value, err);
+    case KEY_LISTEN:
+        return set_once(config->listen, sizeof config->listen, shown, value, err);
+    case KEY_DEVICE:
+        return add_text(config->devices[0], sizeof config->devices[0], &config->device_count, shown, value, err);
+    case KEY_DRIVER:
+        return add_text(config->drivers[0], sizeof config->drivers[0], &config->driver_count, shown, value, err);
+    case KEY_INSECURE:
+        return set_flag(&config->insecure, shown, value, err);
+    case KEY_HELP:
+        config->action = CONFIG_HELP;
+        return 0;
+    case KEY_VERSION:
+        config->action = CONFIG_VERSION;
+        return 0;
+    case KEYS:
+        break;
+    }
+    return vf_fail(err, VF_USAGE, "%.40s: no such option; see vferryd --help", shown);
+}
+
+struct reading {
+    struct config *config;
+    struct vf_error *err;
+    bool failed;
+};
+
+static int take_line(void *user, const char *section, const char *name, const char *value)
+{
+    struct reading *reading = user;
+    enum key key = find_key(name, strlen(name));
+    int result;
+
+    if (reading->failed)
+        return 0; /* the parser goes on after an error; the first one is what people need */
+    if (section[0] != '\0' && strcmp(section, "vferryd") != 0)
+        result = vf_fail(reading->err, VF_USAGE, "[%.40s]: no such section; the keys go into [vferryd]", section);
+    else if (key == KEYS || !keys[key].in_file)
+        result = vf_fail(reading->err, VF_USAGE, "%.40s: no such key; there are name, state, listen, device, driver, insecure", name);
+    else
+        result = set(reading->config, key, name, value, reading->err);
+    reading->failed = result != 0;
+    return result == 0;
+}
+
+int config_read(const char *path, struct config *config, struct vf_error *err)
+{
+    struct reading reading = {.config = config, .err = err};
+    int line = ini_parse(path, take_line, &reading);
+
+    if (line == -1)
+        return vf_fail_errno(err, VF_USAGE, errno != 0 ? errno : EIO, "--config %s", path);
+    if (line < 0)
+        return vf_fail(err, VF_FAILED, "--config %s: out of memory", path);
+    if (reading.failed)
+        return vf_context(err, "%s, line %d", path, line);
+    if (line > 0)
+        return vf_fail(err, VF_USAGE, "%s, line %d: is neither [section] nor key = value", path, line);
+    return 0;
+}
+
+static int parse_argument(int argc, char **argv, int *at, struct config *config, struct vf_error *err)
+{
+    const char *argument = argv[*at];
+    const char *equals = strchr(argument, '=');
+    size_t length = equals != NULL ? (size_t)(equals - argument) : strlen(argument);
+    const char *value = equals != NULL ? equals + 1 : NULL;
+    enum key key;
+
+    if (strncmp(argument, "--", 2) != 0 || length <= 2)
+        return vf_fail(err, VF_USAGE, "%.40s: vferryd takes options only; see vferryd --help", argument);
+    key = find_key(argument + 2, length - 2);
+    if (key == KEYS)
+        return vf_fail(err, VF_USAGE, "%.40s: no such option; see vferryd --help", argument);
+    if (!keys[key].value && value != NULL)
+        return vf_fail(err, VF_USAGE, "--%s: takes no value; leave \"=%.20s\" out", keys[key].word, value);
+    if (keys[key].value && value == NULL) {
+        if (*at + 1 >= argc)
+            return vf_fail(err, VF_USAGE, "%s: its value is missing; see vferryd --help", argument);
+        value = argv[++*at];
+    }
+    return set(config, key, argument, value != NULL ? value : "yes", err);
+}
+
+/* Where the command line is silent, the file speaks. */
+static void merge(struct config *config, const struct config *file)
+{
+    if (config->name[0] == '\0')
+        memcpy(config->name, file->name, sizeof config->name);
+    if (config->state[0] == '\0')
+        memcpy(config->state, file->state, sizeof config->state);
+    if (config->listen[0] == '\0')
+        memcpy(config->listen, file->listen, sizeof config->listen);
+    if (config->device_count == 0) {
+        memcpy(config->devices, file->devices, sizeof config->devices);
+        config->device_count = file->device_count;
+    }
+    if (config->driver_count == 0) {
+        memcpy(config->drivers, file->drivers, sizeof config->drivers);
+        config->driver_count = file->driver_count;
+    }
+    config->insecure = config->insecure || file->insecure;
+}
+
+int config_parse(int argc, char **argv, struct config *config, struct vf_error *err)
+{
+    struct config *file;
+    int result = 0;
+
+    memset(config, 0, sizeof *config);
+    for (int i = 1; i < argc && config->action == CONFIG_RUN; i++) {
+        if (parse_argument(argc, argv, &i, config, err) != 0)
+            return -1;
+    }
+    if (config->action != CONFIG_RUN)
+        return 0;
+    if (config->file[0] != '\0') {
+        file = calloc(1, sizeof *file);
+        result = file == NULL ? vf_fail(err, VF_FAILED, "out of memory") : config_read(config->file, file, err);
+        if (result == 0)
+            merge(config, file);
+        free(file);
+    }
+    if (result == 0 && config->state[0] == '\0')
+        return vf_fail(err, VF_USAGE, "no --state DIR; say where this host keeps its sockets and journal");
+    return result;
+}
+
+/* The machine's name with what a host name must not have replaced. */
+static void default_name(char name[VF_NAME_BYTES])
+{
+    if (gethostname(name, VF_NAME_BYTES) != 0)
+        name[0] = '\0';
+    name[VF_NAME_BYTES - 1] = '\0';
+    for (char *c = name; *c != '\0'; c++) {
+        if (!isalnum((unsigned char)*c) && strchr("._-", *c) == NULL)
+            *c = '-';
+    }
+    if (!vf_name_valid(name))
+        (void)snprintf(name, VF_NAME_BYTES, "vferry");
+}
+
+static int check_listen(const struct config *config, struct vf_error *err)
+{
+    bool loopback = false;
+
+    if (config->listen[0] == '\0')
+        return 0;
+    if (tp_is_loopback(config->listen, &loopback, err) != 0) {
+        err->code = VF_USAGE;
+        return vf_context(err, "--listen %s", config->listen);
+    }
+    if (!loopback && !config->insecure)
+        return vf_fail(err, VF_USAGE, "--listen %s: is beyond loopback, and TLS is not built yet; say --insecure to accept that "
+                       "anybody on that network can read and send partitions", config->listen);
+    return 0;
+}
+
+int config_finish(struct config *config, struct vf_error *err)
+{
+    if (config->name[0] == '\0')
+        default_name(config->name);
+    if (!vf_name_valid(config->name))
+        return vf_fail(err, VF_USAGE, "--name %s: a name is a letter or digit, then letters, digits and . _ -", config->name);
+    for (size_t i = 0; i < config->driver_count; i++) {
+        char path[PATH_MAX];
+
+        if (realpath(config->drivers[i], path) == NULL)
+            return vf_fail_errno(err, VF_USAGE, errno, "--driver %s", config->drivers[i]);
+        memcpy(config->drivers[i], path, sizeof path);
+    }
+    if (config->driver_count > (config->device_count == 0 ? 1 : config->device_count))
+        return vf_fail(err, VF_USAGE, "%zu drivers for %zu devices; give no more --driver than --device", config->driver_count,
+                       config->device_count == 0 ? 1 : config->device_count);
+    return check_listen(config, err);
+}

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+/* What vferryd is asked to do: its command line, and the INI file that has the same keys. */
+#ifndef DAEMON_CONFIG_H
+#define DAEMON_CONFIG_H
+
+#include "base/error.h"
+#include "vferry/vferry.h"
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+enum config_action { CONFIG_RUN, CONFIG_HELP, CONFIG_VERSION };
+
+struct config {
+    enum config_action action;
+    char name[VF_NAME_BYTES]; /* "" = not given; config_finish then takes the machine's */
+    char state[PATH_MAX];
+    char file[PATH_MAX];
+    char listen[256];
+    char devices[VF_MAX_ADAPTERS][VF_TEXT_BYTES];
+    size_t device_count;
+    char drivers[VF_MAX_ADAPTERS][PATH_MAX]; /* absolute after config_finish: the kernel side runs elsewhere */
+    size_t driver_count;
+    bool insecure;
+};
+
+/* The text of vferryd --help. */
+extern const char config_usage[];
+
+/* Command line, then the file where the command line is silent. A list on the command line replaces the file's. VF_USAGE with one
+ * line for whatever is wrong. */
+int config_parse(int argc, char **argv, struct config *config, struct vf_error *err);
+/* Reads FILE.ini into an empty config: keys name, state, listen, insecure = yes|no, and device and driver, which may repeat; in
+ * [vferryd] or before any section. */
+int config_read(const char *path, struct config *config, struct vf_error *err);
+/* Defaults and checks that need the machine: its name, paths of drivers, is --listen allowed. */
+int config_finish(struct config *config, struct vf_error *err);
+
+#endif

@@ -1,0 +1,306 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Accepting, serving and ending control connections. See control.h. */
+#define LOG_ROOM "control"
+#include "daemon/control.h"
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "daemon/protocol.h"
+#include "daemon/request.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+struct conn {
+    struct control *control;
+    int fd;              /* closed by its thread, under the lock */
+    bool busy;           /* control->lock: a request is being answered */
+    bool leaving;        /* control->lock: shut down; its thread is about to end */
+    uint64_t quiet;      /* control->lock: control->turns when it last became idle */
+    struct conn *next;   /* control->lock */
+};
+
+struct control {
+    struct daemon *daemon;
+    int fd;
+    pthread_mutex_t lock;  /* guards what follows; never held over I/O */
+    pthread_cond_t fewer;  /* a thread ended */
+    struct conn *conns;
+    unsigned count;        /* all threads */
+    unsigned places;       /* threads that are not leaving */
+    uint64_t turns;        /* counts changes from busy to idle: orders idle connections by age */
+};
+
+static int bind_socket(struct control *control, struct vf_error *err)
+{
+    cleanup_free char *path = NULL;
+    cleanup_close int dir_fd = -1;
+    struct sockaddr_un address;
+    int failed;
+
+    if (asprintf(&path, "%s/%s", control->daemon->state_dir, CTL_SOCKET_NAME) < 0) {
+        path = NULL;
+        return vf_fail(err, VF_FAILED, "control socket: out of memory");
+    }
+    failed = ctl_address(path, &address, &dir_fd);
+    if (failed != 0)
+        return vf_fail_errno(err, VF_FAILED, -failed, "control socket %s", path);
+    control->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (control->fd < 0)
+        return vf_fail_errno(err, VF_FAILED, errno, "make a socket");
+    /* The directory's lock is ours: a socket that lies there belonged to a daemon that is dead. */
+    if (unlink(address.sun_path) != 0 && errno != ENOENT)
+        return vf_fail_errno(err, VF_FAILED, errno, "remove the stale %s", path);
+    /* The file gets its mode with bind: no moment in which others could connect. */
+    if (fchmod(control->fd, 0600) != 0 || bind(control->fd, (const struct sockaddr *)&address, sizeof address) != 0 ||
+        listen(control->fd, 128) != 0)
+        return vf_fail_errno(err, VF_FAILED, errno, "listen on %s", path);
+    return 0;
+}
+
+int control_open(struct daemon *daemon, struct control **out, struct vf_error *err)
+{
+    struct control *control = calloc(1, sizeof *control);
+
+    if (control == NULL)
+        return vf_fail(err, VF_FAILED, "control socket: out of memory");
+    control->daemon = daemon;
+    control->fd = -1;
+    (void)pthread_mutex_init(&control->lock, NULL);
+    (void)pthread_cond_init(&control->fewer, NULL);
+    if (bind_socket(control, err) != 0) {
+        control_close(control);
+        return -1;
+    }
+    *out = control;
+    return 0;
+}
+
+int control_fd(const struct control *control)
+{
+    return control->fd;
+}
+
+/* Says why and hangs up; the socket is new or its client reads nothing anyway, so this never waits. */
+static void say_error(int fd, enum vf_code code, const char *text)
+{
+    struct vf_error err = VF_ERROR_INIT;
+    json_t *line;
+
+    (void)vf_fail(&err, code, "%s", text);
+    line = ctl_error(&err, NULL);
+    if (line != NULL && ctl_send(fd, line, -1, 0) != 0)
+        log_debug("a client did not wait for: %s", text);
+    json_decref(line);
+}
+
+static bool answer_line(struct conn *conn, const char *line, size_t bytes, int file)
+{
+    json_error_t where;
+    json_t *object = json_loadb(line, bytes, JSON_REJECT_DUPLICATES, &where);
+    struct vf_error err = VF_ERROR_INIT;
+    json_t *reply;
+    int sent;
+
+    if (object != NULL) {
+        reply = request_answer(conn->control->daemon, conn->fd, object, file);
+    } else {
+        (void)vf_fail(&err, VF_USAGE, "request: is no line of JSON: %s at byte %d", where.text, where.position);
+        reply = ctl_error(&err, NULL);
+    }
+    json_decref(object);
+    if (reply == NULL)
+        return false;
+    sent = ctl_send(conn->fd, reply, -1, CTL_SEND_MS);
+    json_decref(reply);
+    return sent == 0;
+}
+
+/* False when the connection is to end: it was told to go, or the daemon ends. */
+static bool set_busy(struct conn *conn, bool busy)
+{
+    struct control *control = conn->control;
+    bool stay;
+
+    (void)pthread_mutex_lock(&control->lock);
+    conn->busy = busy;
+    if (!busy)
+        conn->quiet = ++control->turns;
+    stay = !conn->leaving && !atomic_load(&control->daemon->stop);
+    (void)pthread_mutex_unlock(&control->lock);
+    return stay;
+}
+
+static void serve(struct conn *conn)
+{
+    struct ctl_reader reader;
+    enum ctl_read got = CTL_LINE;
+    bool stay = true;
+    char *line;
+    size_t bytes;
+
+    ctl_reader_init(&reader, conn->fd, CTL_MAX_REQUEST);
+    while (stay && (got = ctl_read_line(&reader, &line, &bytes, -1)) == CTL_LINE) {
+        cleanup_close int file = vf_take_fd(&reader.passed_fd);
+
+        stay = set_busy(conn, true) && answer_line(conn, line, bytes, file);
+        stay = set_busy(conn, false) && stay;
+    }
+    if (got == CTL_TOO_LONG)
+        say_error(conn->fd, VF_USAGE, "request: longer than 64 KiB; large data passes as a file descriptor");
+    ctl_reader_fini(&reader);
+}
+
+static void *conn_main(void *arg)
+{
+    struct conn *conn = arg;
+    struct control *control = conn->control;
+
+    (void)prctl(PR_SET_NAME, "control");
+    serve(conn);
+    (void)pthread_mutex_lock(&control->lock);
+    for (struct conn **at = &control->conns; *at != NULL; at = &(*at)->next) {
+        if (*at == conn) {
+            *at = conn->next;
+            break;
+        }
+    }
+    (void)close(conn->fd);
+    control->count--;
+    if (!conn->leaving)
+        control->places--;
+    (void)pthread_cond_broadcast(&control->fewer);
+    (void)pthread_mutex_unlock(&control->lock);
+    free(conn);
+    return NULL;
+}
+
+/* Under the lock: its thread sees the end of its stream. */
+static void send_away(struct control *control, struct conn *conn)
+{
+    if (!conn->leaving)
+        control->places--;
+    conn->leaving = true;
+    (void)shutdown(conn->fd, SHUT_RDWR);
+}
+
+/* A place for one more: free, or that of the connection that was idle longest. False when all are busy. */
+static bool take_place(struct control *control)
+{
+    struct conn *oldest = NULL;
+    bool room;
+
+    (void)pthread_mutex_lock(&control->lock);
+    if (control->places >= CONTROL_MAX) {
+        for (struct conn *conn = control->conns; conn != NULL; conn = conn->next) {
+            if (!conn->busy && !conn->leaving && (oldest == NULL || conn->quiet < oldest->quiet))
+                oldest = conn;
+        }
+        if (oldest != NULL)
+            send_away(control, oldest);
+    }
+    /* Those who leave still count a moment: threads stay bounded under any flood. */
+    room = control->places < CONTROL_MAX && control->count < 2 * CONTROL_MAX;
+    if (room) {
+        control->places++;
+        control->count++;
+    }
+    (void)pthread_mutex_unlock(&control->lock);
+    return room;
+}
+
+static void give_place(struct control *control)
+{
+    (void)pthread_mutex_lock(&control->lock);
+    control->places--;
+    control->count--;
+    (void)pthread_mutex_unlock(&control->lock);
+}
+
+static int start(struct control *control, int fd)
+{
+    struct conn *conn = calloc(1, sizeof *conn);
+    pthread_attr_t attr;
+    pthread_t thread;
+    int failed;
+
+    if (conn == NULL)
+        return -1;
+    conn->control = control;
+    conn->fd = fd;
+    (void)pthread_attr_init(&attr);
+    (void)pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+    (void)pthread_mutex_lock(&control->lock);
+    failed = pthread_create(&thread, &attr, conn_main, conn);
+    if (failed == 0) {
+        conn->quiet = ++control->turns;
+        conn->next = control->conns;
+        control->conns = conn;
+    }
+    (void)pthread_mutex_unlock(&control->lock);
+    (void)pthread_attr_destroy(&attr);
+    if (failed != 0)
+        free(conn);
+    return failed == 0 ? 0 : -1;
+}
+
+/* The socket's mode says the same; a directory that was opened to others must not change it. */
+static bool peer_allowed(int fd)
+{
+    struct ucred peer;
+    socklen_t bytes = sizeof peer;
+
+    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &bytes) == 0 && (peer.uid == geteuid() || peer.uid == 0);
+}
+
+void control_accept(struct control *control)
+{
+    cleanup_close int fd = accept4(control->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+    if (fd < 0) {
+        if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
+            log_warn("accept: %s", strerrordesc_np(errno));
+        return;
+    }
+    if (!peer_allowed(fd)) {
+        say_error(fd, VF_FAILED, "this host serves its own user only; run as that user");
+    } else if (!take_place(control)) {
+        say_error(fd, VF_FAILED, "too many requests are being answered (64); try again when some are done");
+    } else if (start(control, fd) == 0) {
+        (void)vf_take_fd(&fd);
+    } else {
+        give_place(control);
+        say_error(fd, VF_FAILED, "no thread to be had for this connection; try again later");
+    }
+}
+
+void control_close(struct control *control)
+{
+    cleanup_free char *path = NULL;
+    cleanup_close int dir_fd = -1;
+    struct sockaddr_un address;
+
+    if (control == NULL)
+        return;
+    if (control->fd >= 0) {
+        (void)close(vf_take_fd(&control->fd));
+        if (asprintf(&path, "%s/%s", control->daemon->state_dir, CTL_SOCKET_NAME) < 0)
+            path = NULL;
+        else if (ctl_address(path, &address, &dir_fd) == 0 && unlink(address.sun_path) != 0 && errno != ENOENT)
+            log_warn("cannot remove %s: %s", path, strerrordesc_np(errno));
+    }
+    (void)pthread_mutex_lock(&control->lock);
+    for (struct conn *conn = control->conns; conn != NULL; conn = conn->next) {
+        if (!conn->busy)
+            send_away(control, conn);
+    }
+    while (control->count > 0)
+        (void)pthread_cond_wait(&control->fewer, &control->lock);
+    (void)pthread_mutex_unlock(&control->lock);
+    (void)pthread_cond_destroy(&control->fewer);
+    (void)pthread_mutex_destroy(&control->lock);
+    free(control);
+}

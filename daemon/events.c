@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The ring of events. See events.h. */
+#include "daemon/events.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define FETCH 32u
+
+int events_init(struct events *events)
+{
+    *events = (struct events){.ring = calloc(EVENTS_KEPT, sizeof *events->ring)};
+    (void)pthread_mutex_init(&events->lock, NULL);
+    (void)pthread_mutex_init(&events->kernel_lock, NULL);
+    return events->ring != NULL ? 0 : -1;
+}
+
+void events_fini(struct events *events)
+{
+    (void)pthread_mutex_destroy(&events->kernel_lock);
+    (void)pthread_mutex_destroy(&events->lock);
+    free(events->ring);
+    events->ring = NULL;
+}
+
+void events_add(struct events *events, const char *kind, const char *text)
+{
+    struct timespec now;
+    struct event *event;
+
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    (void)pthread_mutex_lock(&events->lock);
+    event = &events->ring[++events->last % EVENTS_KEPT];
+    event->number = events->last;
+    event->time_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+    (void)snprintf(event->kind, sizeof event->kind, "%s", kind);
+    (void)snprintf(event->text, sizeof event->text, "%s", text);
+    (void)pthread_mutex_unlock(&events->lock);
+}
+
+void events_log_tap(void *ctx, enum vf_log_level level, const char *room, const char *text)
+{
+    char line[sizeof ((struct event *)0)->text];
+
+    if (level < VF_LOG_WARN)
+        return;
+    (void)snprintf(line, sizeof line, "%s: %s", room, text);
+    events_add(ctx, level == VF_LOG_WARN ? "warning" : "error", line);
+}
+
+void events_mig(void *ctx, const char *kind, const char *text)
+{
+    events_add(ctx, kind, text);
+}
+
+int events_fetch(struct events *events, struct kc *kc, struct vf_error *err)
+{
+    struct kc_event *list = calloc(FETCH, sizeof *list);
+    size_t count = 0;
+    int result = 0;
+
+    if (list == NULL)
+        return vf_fail(err, VF_FAILED, "events: out of memory");
+    (void)pthread_mutex_lock(&events->kernel_lock);
+    do {
+        result = kc_events(kc, events->kernel_seen, list, FETCH, &count, err);
+        for (size_t i = 0; result == 0 && i < count; i++) {
+            events->kernel_seen = list[i].number;
+            events_add(events, list[i].kind, list[i].text);
+        }
+    } while (result == 0 && count == FETCH);
+    (void)pthread_mutex_unlock(&events->kernel_lock);
+    free(list);
+    return result;
+}
+
+size_t events_read(struct events *events, uint64_t after, struct event *out, size_t capacity)
+{
+    size_t count = 0;
+    uint64_t oldest;
+
+    (void)pthread_mutex_lock(&events->lock);
+    oldest = events->last >= EVENTS_KEPT ? events->last - EVENTS_KEPT + 1 : 1;
+    for (uint64_t n = after + 1 > oldest ? after + 1 : oldest; n <= events->last && count < capacity; n++)
+        out[count++] = events->ring[n % EVENTS_KEPT];
+    (void)pthread_mutex_unlock(&events->lock);
+    return count;
+}

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The host's last 1024 events in one numbered list: the daemon's warnings and errors, its jobs, and what the kernel side tells
+ * (triage events, breached rules, faults). Kept for whoever asks; nothing waits for a reader.
+ */
+#ifndef DAEMON_EVENTS_H
+#define DAEMON_EVENTS_H
+
+#include "base/log.h"
+#include "kernel/client.h"
+
+#include <pthread.h>
+#include <stdint.h>
+
+#define EVENTS_KEPT 1024u
+
+struct event {
+    uint64_t number;  /* counts up from 1 */
+    uint64_t time_ns; /* CLOCK_REALTIME of when it got here */
+    char kind[32];
+    char text[800];
+};
+
+struct events {
+    pthread_mutex_t lock;      /* a leaf: nothing is called with it held */
+    uint64_t last;             /* lock: newest number */
+    struct event *ring;        /* lock: event n lies at n % EVENTS_KEPT */
+    pthread_mutex_t kernel_lock; /* one fetch from the kernel side at a time; taken before `lock` */
+    uint64_t kernel_seen;      /* kernel_lock: newest number of the kernel side that is in the ring */
+};
+
+/* -1: no memory. */
+int events_init(struct events *events);
+void events_fini(struct events *events);
+/* Any thread; overlong text is cut. */
+void events_add(struct events *events, const char *kind, const char *text);
+/* For vf_log_tap and mig_config.event; ctx is the struct events. */
+void events_log_tap(void *ctx, enum vf_log_level level, const char *room, const char *text);
+void events_mig(void *ctx, const char *kind, const char *text);
+/* Brings in what the kernel side has told since the last call. */
+int events_fetch(struct events *events, struct kc *kc, struct vf_error *err);
+/* Copies events with number > after, oldest first, up to capacity; returns how many. */
+size_t events_read(struct events *events, uint64_t after, struct event *out, size_t capacity);
+
+#endif

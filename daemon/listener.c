@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+/* See listener.h. */
+#define LOG_ROOM "listener"
+#include "daemon/listener.h"
+
+#include "base/log.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+
+/* "10.0.0.2:4711", "[::1]:4711". */
+static void name_peer(const struct sockaddr *address, socklen_t length, char *text, size_t bytes)
+{
+    char host[NI_MAXHOST];
+    char port[NI_MAXSERV];
+
+    if (getnameinfo(address, length, host, sizeof host, port, sizeof port, NI_NUMERICHOST | NI_NUMERICSERV) != 0)
+        (void)snprintf(text, bytes, "a stranger");
+    else
+        (void)snprintf(text, bytes, address->sa_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host, port);
+}
+
+void listener_accept(struct daemon *daemon, int listen_fd)
+{
+    struct sockaddr_storage address;
+    socklen_t length = sizeof address;
+    char peer[NI_MAXHOST + NI_MAXSERV + 4];
+    int fd = accept4(listen_fd, (struct sockaddr *)&address, &length, SOCK_CLOEXEC);
+
+    if (fd < 0) {
+        /* EAGAIN: it was withdrawn meanwhile. */
+        if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
+            log_warn("accept: %s", strerrordesc_np(errno));
+        return;
+    }
+    name_peer((const struct sockaddr *)&address, length, peer, sizeof peer);
+    mig_accept(daemon->mig, fd, peer);
+}

@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The port at which other hosts send partitions. */
+#ifndef DAEMON_LISTENER_H
+#define DAEMON_LISTENER_H
+
+#include "daemon/daemon.h"
+
+/* Takes one connection from the listening socket and hands it to the migration side. Main thread. */
+void listener_accept(struct daemon *daemon, int listen_fd);
+
+#endif

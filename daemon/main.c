@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: Apache-2.0
+/* vferryd: opens what a host needs in order, runs the main loop, and takes it down in reverse. */
+#define LOG_ROOM "daemon"
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "daemon/config.h"
+#include "daemon/control.h"
+#include "daemon/kernel_process.h"
+#include "daemon/listener.h"
+#include "daemon/state_dir.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <systemd/sd-daemon.h>
+
+void daemon_stop(struct daemon *daemon)
+{
+    atomic_store(&daemon->stop, true);
+    /* Fails only when the counter is full, and then the loop is awake anyway. */
+    (void)eventfd_write(daemon->wake_fd, 1);
+}
+
+/* Before any thread, so that all inherit it: signals reach the main loop only, a vanished client or terminal nobody. */
+static int take_signals(struct vf_error *err)
+{
+    sigset_t set;
+    int fd;
+
+    (void)signal(SIGPIPE, SIG_IGN);
+    (void)signal(SIGXFSZ, SIG_IGN); /* the journal answers for a full disk itself */
+    (void)sigemptyset(&set);
+    (void)sigaddset(&set, SIGTERM);
+    (void)sigaddset(&set, SIGINT);
+    (void)sigaddset(&set, SIGHUP);
+    if (pthread_sigmask(SIG_BLOCK, &set, NULL) != 0 || (fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK)) < 0)
+        return vf_fail_errno(err, VF_FAILED, errno, "take signals");
+    return fd;
+}
+
+static void on_signal(struct daemon *daemon, int fd)
+{
+    struct signalfd_siginfo info;
+
+    if (read(fd, &info, sizeof info) != (ssize_t)sizeof info || info.ssi_signo == SIGHUP)
+        return;
+    log_info("signal %s: ending; the kernel side stays while it has partitions", sigabbrev_np((int)info.ssi_signo));
+    atomic_store(&daemon->stop, true);
+}
+
+/* The host has crashed, as far as its partitions go. Started again, the daemon starts a new one and tells what was lost. */
+static int on_kernel_end(struct daemon *daemon, struct vf_error *err)
+{
+    (void)waitpid(daemon->kernel_pid, NULL, WNOHANG); /* ours only if we started it */
+    atomic_store(&daemon->stop, true);
+    if (atomic_load(&daemon->kernel_ending))
+        return 0;
+    return vf_fail(err, VF_FAILED, "the kernel side, pid %d, has ended unasked and its partitions with it; see kernel.log, then start vferryd "
+                   "again", daemon->kernel_pid);
+}
+
+enum { POLL_SIGNAL, POLL_WAKE, POLL_KERNEL, POLL_CONTROL, POLL_LISTEN, POLLS };
+
+static int run(struct daemon *daemon, struct control *control, int listen_fd, int signal_fd, struct vf_error *err)
+{
+    struct pollfd fds[POLLS] = {
+        [POLL_SIGNAL] = {.fd = signal_fd, .events = POLLIN},
+        [POLL_WAKE] = {.fd = daemon->wake_fd, .events = POLLIN},
+        [POLL_KERNEL] = {.fd = daemon->kernel_pidfd, .events = POLLIN},
+        [POLL_CONTROL] = {.fd = control_fd(control), .events = POLLIN},
+        [POLL_LISTEN] = {.fd = listen_fd, .events = POLLIN}, /* -1 is skipped */
+    };
+    int result = 0;
+
+    while (result == 0 && !atomic_load(&daemon->stop)) {
+        if (poll(fds, POLLS, -1) < 0) {
+            if (errno != EINTR)
+                return vf_fail_errno(err, VF_FAILED, errno, "poll");
+            continue;
+        }
+        if (fds[POLL_SIGNAL].revents != 0)
+            on_signal(daemon, signal_fd);
+        if (fds[POLL_KERNEL].revents != 0 && !atomic_load(&daemon->kernel_ending))
+            result = on_kernel_end(daemon, err);
+        else if (fds[POLL_KERNEL].revents != 0)
+            fds[POLL_KERNEL].fd = -1; /* host stop answers its client first, then stops us */
+        if (fds[POLL_CONTROL].revents != 0)
+            control_accept(control);
+        if (fds[POLL_LISTEN].revents != 0)
+            listener_accept(daemon, listen_fd);
+    }
+    return result;
+}
+
+/* Whoever watches a job hears of its end before the connections close. */
+static void cancel_jobs(struct daemon *daemon)
+{
+    json_t *list = mig_jobs(daemon->mig);
+    size_t index;
+    json_t *entry;
+
+    json_array_foreach(list, index, entry) {
+        struct mig_job *job = mig_job_get(daemon->mig, (uint64_t)json_integer_value(json_object_get(entry, "job")));
+
+        if (job != NULL)
+            (void)mig_job_cancel(job, NULL); /* over, or past COMMIT: it ends by itself */
+        mig_job_put(job);
+    }
+    json_decref(list);
+}
+
+static int serve(struct daemon *daemon, const struct config *config, int signal_fd, struct vf_error *err)
+{
+    struct mig_config mig = {.host_name = daemon->name, .kernel_socket = daemon->kernel_socket, .state_dir = daemon->state_dir,
+                             .listen = daemon->listen, .event = events_mig, .event_ctx = &daemon->events};
+    struct control *control = NULL;
+    cleanup_close int listen_fd = -1;
+    int result = -1;
+
+    if (config->listen[0] != '\0' &&
+        tp_tcp_listen(config->listen, &listen_fd, daemon->listen, sizeof daemon->listen, err) != 0)
+        return -1;
+    if (mig_open(&mig, &daemon->mig, err) != 0)
+        return -1;
+    if (control_open(daemon, &control, err) == 0) {
+        log_info("%s: ready%s%s", daemon->name, daemon->listen[0] != '\0' ? ", partitions may arrive at " : "", daemon->listen);
+        (void)sd_notifyf(0, "READY=1\nSTATUS=host %s, kernel side pid %d", daemon->name, daemon->kernel_pid);
+        result = run(daemon, control, listen_fd, signal_fd, err);
+        (void)sd_notify(0, "STOPPING=1");
+        cancel_jobs(daemon);
+        control_close(control);
+    }
+    mig_close(daemon->mig);
+    return result;
+}
+
+static int open_and_serve(const struct config *config, struct vf_error *err)
+{
+    struct daemon daemon = {.state_fd = -1, .lock_fd = -1, .kernel_pidfd = -1, .wake_fd = -1};
+    cleanup_close int signal_fd = -1;
+    int result = -1;
+
+    memcpy(daemon.name, config->name, sizeof daemon.name);
+    if (events_init(&daemon.events) != 0)
+        return vf_fail(err, VF_FAILED, "out of memory");
+    vf_log_tap(events_log_tap, &daemon.events);
+    daemon.wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    signal_fd = take_signals(err);
+    if (signal_fd >= 0 && daemon.wake_fd >= 0 && state_dir_open(&daemon, config->state, err) == 0 &&
+        kernel_process_find_or_start(&daemon, config, err) == 0)
+        result = serve(&daemon, config, signal_fd, err);
+    kc_close(daemon.kc);
+    vf_log_tap(NULL, NULL);
+    events_fini(&daemon.events);
+    /* The lock goes last: whoever gets it next finds everything let go. */
+    for (size_t i = 0; i < 4; i++) {
+        int fd = (int[]){daemon.kernel_pidfd, daemon.wake_fd, daemon.lock_fd, daemon.state_fd}[i];
+
+        if (fd >= 0)
+            (void)close(fd);
+    }
+    return result;
+}
+
+int main(int argc, char **argv)
+{
+    static struct config config; /* too large for a stack */
+    struct vf_error err = VF_ERROR_INIT;
+    int result = config_parse(argc, argv, &config, &err);
+
+    if (result == 0 && config.action != CONFIG_RUN) {
+        result = printf("%s", config.action == CONFIG_HELP ? config_usage : "vferryd " VFERRY_VERSION "\n") < 0 ? 1 : fflush(stdout);
+        return result == 0 ? VF_OK : VF_FAILED;
+    }
+    vf_log_init("vferryd", VF_LOG_INFO);
+    if (result == 0)
+        result = config_finish(&config, &err);
+    if (result == 0)
+        result = open_and_serve(&config, &err);
+    if (result != 0) {
+        (void)fprintf(stderr, "vferryd: %s\n", err.text);
+        return err.code == VF_OK ? VF_FAILED : (int)err.code;
+    }
+    log_info("ended");
+    return VF_OK;
+}

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The table of verbs and what they share. See verbs.h. */
+#include "daemon/verbs.h"
+
+#include "softgpu/hw.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const struct verb verbs[] = {
+    {"host show", verb_host_show},
+    {"host stop", verb_host_stop},
+    {"adapter list", verb_adapter_list},
+    {"adapter show", verb_adapter_show},
+    {"driver show", verb_driver_show},
+    {"events", verb_events},
+    {"partition create", verb_partition_create},
+    {"partition list", verb_partition_list},
+    {"partition show", verb_partition_show},
+    {"partition pause", verb_partition_pause},
+    {"partition resume", verb_partition_resume},
+    {"partition remove", verb_partition_remove},
+    {"run", verb_run},
+    {"wait", verb_wait},
+    {"read", verb_read},
+    {"check", verb_check},
+    {"migrate", verb_migrate},
+    {"job list", verb_job_list},
+    {"job show", verb_job_show},
+    {"job watch", verb_job_watch},
+    {"job cancel", verb_job_cancel},
+};
+
+const struct verb *verb_find(const char *words)
+{
+    for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++) {
+        if (strcmp(verbs[i].words, words) == 0)
+            return &verbs[i];
+    }
+    return NULL;
+}
+
+json_t *json_number(uint64_t value)
+{
+    return json_integer(value > INT64_MAX ? INT64_MAX : (json_int_t)value);
+}
+
+json_t *json_text(const char *text)
+{
+    json_t *value = json_string(text);
+    char plain[1024];
+
+    if (value != NULL)
+        return value;
+    (void)snprintf(plain, sizeof plain, "%s", text);
+    for (char *c = plain; *c != '\0'; c++) {
+        if ((unsigned char)*c >= 0x80)
+            *c = '?';
+    }
+    return json_string(plain);
+}
+
+int find_partition(struct request *request, struct vf_partition_info *info, struct vf_error *err)
+{
+    struct kc *kc;
+    const char *name;
+    char to[256];
+
+    if (request_text(request, "name", &name, err) != 0 || request_kc(request, &kc, err) != 0)
+        return -1;
+    if (kc_partition_find(kc, name, info, err) == 0)
+        return 0;
+    if (mig_moved_to(request->daemon->mig, name, to, sizeof to))
+        return vf_fail(err, VF_FAILED, "partition %s: moved to %s; ask there", name, to);
+    return -1;
+}
+
+int not_in_a_move(const struct request *request, const struct vf_partition_info *info, const char *what, struct vf_error *err)
+{
+    uint64_t job = mig_job_of(request->daemon->mig, info->name);
+
+    if (job != 0)
+        return vf_fail(err, VF_FAILED, "partition %s: cannot %s while job %llu works on it; wait for its end or \"vferry job cancel %llu\"",
+                       info->name, what, (unsigned long long)job, (unsigned long long)job);
+    switch (info->state) {
+    case VF_PARTITION_OUTGOING:
+    case VF_PARTITION_OUTGOING_PAUSED:
+    case VF_PARTITION_INCOMING:
+    case VF_PARTITION_READY:
+        return vf_fail(err, VF_FAILED, "partition %s: cannot %s: it is %s and the outcome of its move is not known here; see \"vferry job "
+                       "list\" on both hosts", info->name, what, vf_partition_state_name((enum vf_partition_state)info->state));
+    default:
+        return 0;
+    }
+}
+
+static int view_read(void *ctx, uint64_t gpa, void *buf, uint64_t n, struct vf_error *err)
+{
+    const struct guest_view *view = ctx;
+
+    return kc_bar_read(view->kc, view->id, SG_VF_BAR_VRAM, gpa, buf, n, err);
+}
+
+static int view_write(void *ctx, uint64_t gpa, const void *buf, uint64_t n, struct vf_error *err)
+{
+    const struct guest_view *view = ctx;
+
+    return kc_bar_write(view->kc, view->id, SG_VF_BAR_VRAM, gpa, buf, n, err);
+}
+
+/* Registers are little endian, as every host this builds for is. */
+static int view_reg_write(void *ctx, uint64_t offset, uint64_t value, unsigned width, struct vf_error *err)
+{
+    const struct guest_view *view = ctx;
+
+    return kc_bar_write(view->kc, view->id, SG_VF_BAR_REGS, offset, &value, width, err);
+}
+
+static int view_reg_read(void *ctx, uint64_t offset, uint64_t *value, unsigned width, struct vf_error *err)
+{
+    const struct guest_view *view = ctx;
+
+    *value = 0;
+    return kc_bar_read(view->kc, view->id, SG_VF_BAR_REGS, offset, value, width, err);
+}
+
+struct guest_memory guest_view_of(struct guest_view *view, struct kc *kc, const struct vf_partition_info *info)
+{
+    *view = (struct guest_view){kc, info->id};
+    return (struct guest_memory){.ctx = view, .bytes = info->vram_bytes, .read = view_read, .write = view_write,
+                                 .reg_write = view_reg_write, .reg_read = view_reg_read};
+}

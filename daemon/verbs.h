@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The verbs that the control socket knows, each a function in verbs_*.c; and what these share. */
+#ifndef DAEMON_VERBS_H
+#define DAEMON_VERBS_H
+
+#include "daemon/request.h"
+#include "guest/guest.h"
+
+struct verb {
+    const char *words; /* "partition show" */
+    int (*run)(struct request *request, struct vf_error *err);
+};
+
+/* NULL when there is none. */
+const struct verb *verb_find(const char *words);
+
+int verb_host_show(struct request *request, struct vf_error *err);
+int verb_host_stop(struct request *request, struct vf_error *err);
+int verb_adapter_list(struct request *request, struct vf_error *err);
+int verb_adapter_show(struct request *request, struct vf_error *err);
+int verb_driver_show(struct request *request, struct vf_error *err);
+int verb_events(struct request *request, struct vf_error *err);
+int verb_partition_create(struct request *request, struct vf_error *err);
+int verb_partition_list(struct request *request, struct vf_error *err);
+int verb_partition_show(struct request *request, struct vf_error *err);
+int verb_partition_pause(struct request *request, struct vf_error *err);
+int verb_partition_resume(struct request *request, struct vf_error *err);
+int verb_partition_remove(struct request *request, struct vf_error *err);
+int verb_run(struct request *request, struct vf_error *err);
+int verb_wait(struct request *request, struct vf_error *err);
+int verb_read(struct request *request, struct vf_error *err);
+int verb_check(struct request *request, struct vf_error *err);
+int verb_migrate(struct request *request, struct vf_error *err);
+int verb_job_list(struct request *request, struct vf_error *err);
+int verb_job_show(struct request *request, struct vf_error *err);
+int verb_job_watch(struct request *request, struct vf_error *err);
+int verb_job_cancel(struct request *request, struct vf_error *err);
+
+/* The partition of argument "name". VF_FAILED "moved to HOST:PORT" when it was here once and went. */
+int find_partition(struct request *request, struct vf_partition_info *info, struct vf_error *err);
+/* Refuses while a move or a check works on it, or its outcome is unknown: `what` would get in its way. */
+int not_in_a_move(const struct request *request, const struct vf_partition_info *info, const char *what, struct vf_error *err);
+
+/* The partition's memory and registers as its own CPU sees them; valid as long as `view`. */
+struct guest_view {
+    struct kc *kc;
+    uint64_t id;
+};
+struct guest_memory guest_view_of(struct guest_view *view, struct kc *kc, const struct vf_partition_info *info);
+
+/* An integer of JSON: these are signed; more than 2^63-1 is cut. */
+json_t *json_number(uint64_t value);
+/* Text that may not be UTF-8 (paths, words of drivers): other bytes become '?'. */
+json_t *json_text(const char *text);
+
+#endif

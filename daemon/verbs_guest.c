@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Verbs about what runs inside a partition: run, wait, read. */
+#include "base/cleanup.h"
+#include "base/size.h"
+#include "daemon/verbs.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define INPUT_MAX_BYTES (1ull << 30)
+#define MAX_PAIRS 16u
+#define WAIT_STEP_MS 20 /* how often the status word is looked at: a partition has no interrupt to give us yet */
+
+static int read_input(int fd, void **data, size_t *bytes, struct vf_error *err)
+{
+    struct stat info;
+    size_t done = 0;
+
+    if (fstat(fd, &info) != 0)
+        return vf_fail_errno(err, VF_FAILED, errno, "run: --input");
+    if (info.st_size <= 0 || (uint64_t)info.st_size > INPUT_MAX_BYTES)
+        return vf_fail(err, VF_USAGE, "run: --input has %lld bytes; a picture has 1 byte to 1 GiB", (long long)info.st_size);
+    *bytes = (size_t)info.st_size;
+    *data = malloc(*bytes);
+    if (*data == NULL)
+        return vf_fail(err, VF_FAILED, "run: out of memory for --input");
+    while (done < *bytes) {
+        ssize_t got = pread(fd, (char *)*data + done, *bytes - done, (off_t)done);
+
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return vf_fail_errno(err, VF_FAILED, errno, "run: read --input");
+        if (got == 0)
+            return vf_fail(err, VF_FAILED, "run: --input became shorter while it was read; try again");
+        done += (size_t)got;
+    }
+    return 0;
+}
+
+/* The workload's options as the CLI got them: words, checked by guest/. */
+static int parse_options(const struct request *request, struct guest_options *options, struct vf_error *err)
+{
+    struct guest_pair pairs[MAX_PAIRS];
+    json_t *words = json_object_get(request->args, "options");
+    const char *workload;
+    size_t count = 0;
+    const char *key;
+    json_t *value;
+
+    if (request_text(request, "workload", &workload, err) != 0)
+        return -1;
+    if (words != NULL && !json_is_object(words))
+        return vf_fail(err, VF_USAGE, "argument \"options\": is no object");
+    json_object_foreach(words, key, value) {
+        if (count == MAX_PAIRS || !json_is_string(value))
+            return vf_fail(err, VF_USAGE, "argument \"options\": is no object of at most %u texts", MAX_PAIRS);
+        pairs[count++] = (struct guest_pair){key, json_string_value(value)};
+    }
+    return guest_options_parse(workload, pairs, count, options, err);
+}
+
+int verb_run(struct request *request, struct vf_error *err)
+{
+    struct guest_options options;
+    struct guest_status status;
+    struct vf_partition_info info;
+    struct guest_view view;
+    struct guest_memory memory;
+    cleanup_free void *input = NULL;
+    int fd;
+
+    if (parse_options(request, &options, err) != 0)
+        return -1;
+    if (options.workload == GUEST_DIFFUSE) {
+        if (request_file(request, &fd, err) != 0 || read_input(fd, &input, &options.input_bytes, err) != 0)
+            return -1;
+        options.input = input;
+    }
+    if (guest_options_check(&options, err) != 0 || find_partition(request, &info, err) != 0 ||
+        not_in_a_move(request, &info, "start a workload", err) != 0)
+        return -1;
+    if (info.state != VF_PARTITION_RUNNING)
+        return vf_fail(err, VF_FAILED, "partition %s: is %s; only a running one can start a workload%s", info.name,
+                       vf_partition_state_name((enum vf_partition_state)info.state),
+                       info.state == VF_PARTITION_PAUSED ? ": resume it first" : "");
+    memory = guest_view_of(&view, request->kc, &info);
+    if (guest_start(&options, &memory, err) != 0 || guest_status(&memory, &status, err) != 0)
+        return vf_context(err, "partition %s", info.name);
+    request->result = json_pack("{s:s, s:s, s:s, s:o}", "schema", "vferry.run/1", "partition", info.name, "workload",
+                                guest_workload_name(options.workload), "steps_wanted", json_number(status.steps_wanted));
+    return 0;
+}
+
+/* What a wait has found out. */
+enum waited { WAITED_NOT_YET, WAITED_DONE, WAITED_FAILED };
+
+/* It is not here: either its move is just ending, or it never was, or it went. */
+static enum waited look_where_it_went(struct request *request, const char *name, struct vf_error *err)
+{
+    char to[256];
+
+    if (mig_job_of(request->daemon->mig, name) != 0)
+        return WAITED_NOT_YET;
+    if (mig_moved_to(request->daemon->mig, name, to, sizeof to))
+        (void)vf_fail(err, VF_FAILED, "partition %s: moved to %s; wait for it there", name, to);
+    return WAITED_FAILED;
+}
+
+static enum waited judge(const struct vf_partition_info *info, const struct guest_status *status, struct vf_error *err)
+{
+    switch (status->state) {
+    case GUEST_DONE:
+        return WAITED_DONE;
+    case GUEST_IDLE:
+        (void)vf_fail(err, VF_FAILED, "partition %s: runs no workload; start one with \"vferry run %s ...\"", info->name, info->name);
+        return WAITED_FAILED;
+    case GUEST_FAULT:
+        (void)vf_fail(err, VF_FAILED, "partition %s: its workload faulted at step %" PRIu64 " of %" PRIu64 "; see \"vferry events\"", info->name,
+                      status->steps_done, status->steps_wanted);
+        return WAITED_FAILED;
+    case GUEST_STOPPED:
+        (void)vf_fail(err, VF_FAILED, "partition %s: its workload was stopped at step %" PRIu64 " of %" PRIu64 "; run it again", info->name,
+                      status->steps_done, status->steps_wanted);
+        return WAITED_FAILED;
+    case GUEST_RUNNING:
+        break;
+    }
+    return WAITED_NOT_YET;
+}
+
+/* Looks once. A partition that leaves between two calls makes the later one fail: the next look finds it gone. */
+static enum waited look(struct request *request, const char *name, struct guest_status *status, char digest[GUEST_DIGEST_BYTES],
+                        struct vf_error *err)
+{
+    struct vf_partition_info info;
+    struct vf_partition_info again;
+    struct vf_error ignored;
+    struct guest_view view;
+    struct guest_memory memory;
+    enum waited result;
+
+    if (kc_partition_find(request->kc, name, &info, err) != 0)
+        return look_where_it_went(request, name, err);
+    if (info.state == VF_PARTITION_BUILDING || info.state == VF_PARTITION_INCOMING || info.state == VF_PARTITION_READY)
+        return WAITED_NOT_YET;
+    memory = guest_view_of(&view, request->kc, &info);
+    if (guest_status(&memory, status, err) == 0) {
+        result = judge(&info, status, err);
+        if (result != WAITED_DONE || guest_digest(&memory, digest, err) == 0)
+            return result;
+    }
+    return kc_partition_info(request->kc, info.id, &again, &ignored) == 0 && again.state != VF_PARTITION_DYING ? WAITED_FAILED
+                                                                                                             : WAITED_NOT_YET;
+}
+
+int verb_wait(struct request *request, struct vf_error *err)
+{
+    struct guest_status status = {.workload = GUEST_NONE};
+    char digest[GUEST_DIGEST_BYTES];
+    enum waited waited;
+    const char *name;
+    struct kc *kc;
+    uint64_t timeout;
+    uint64_t begin = vf_now_ns();
+
+    if (request_text(request, "name", &name, err) != 0 || request_number_or(request, "timeout", UINT64_MAX, &timeout, err) != 0 ||
+        request_kc(request, &kc, err) != 0)
+        return -1;
+    while ((waited = look(request, name, &status, digest, err)) == WAITED_NOT_YET) {
+        if ((vf_now_ns() - begin) / 1000000000u >= timeout)
+            return vf_fail(err, VF_FAILED, "partition %s: not done within %" PRIu64 " s, at step %" PRIu64 " of %" PRIu64 "; wait longer", name,
+                           timeout, status.steps_done, status.steps_wanted);
+        if (request_abandoned(request, WAIT_STEP_MS))
+            return vf_fail(err, VF_FAILED, "partition %s: the daemon is ending; the partition works on, wait again once it is back", name);
+    }
+    if (waited == WAITED_FAILED)
+        return -1;
+    request->result = json_pack("{s:s, s:s, s:s, s:o, s:s}", "schema", "vferry.wait/1", "partition", name, "workload",
+                                guest_workload_name(status.workload), "steps", json_number(status.steps_done), "digest", digest);
+    return 0;
+}
+
+struct output {
+    int fd;
+    uint64_t bytes;
+};
+
+static int write_out(void *ctx, const void *bytes, size_t n, struct vf_error *err)
+{
+    struct output *output = ctx;
+    size_t done = 0;
+
+    while (done < n) {
+        ssize_t wrote = write(output->fd, (const char *)bytes + done, n - done);
+
+        if (wrote < 0 && errno != EINTR)
+            return vf_fail_errno(err, VF_FAILED, errno, "write the result");
+        done += wrote > 0 ? (size_t)wrote : 0;
+    }
+    output->bytes += n;
+    return 0;
+}
+
+int verb_read(struct request *request, struct vf_error *err)
+{
+    struct output output = {0};
+    struct vf_partition_info info;
+    struct guest_status status;
+    struct guest_view view;
+    struct guest_memory memory;
+
+    if (request_file(request, &output.fd, err) != 0 || find_partition(request, &info, err) != 0)
+        return -1;
+    if (info.state == VF_PARTITION_BUILDING || info.state == VF_PARTITION_INCOMING || info.state == VF_PARTITION_READY)
+        return vf_fail(err, VF_FAILED, "partition %s: is %s; read its result once it runs here", info.name,
+                       vf_partition_state_name((enum vf_partition_state)info.state));
+    memory = guest_view_of(&view, request->kc, &info);
+    if (guest_status(&memory, &status, err) != 0 || guest_result(&memory, write_out, &output, err) != 0)
+        return vf_context(err, "partition %s", info.name);
+    request->result = json_pack("{s:s, s:s, s:s, s:o, s:o}", "schema", "vferry.read/1", "partition", info.name, "workload",
+                                guest_workload_name(status.workload), "steps", json_number(status.steps_done), "bytes",
+                                json_number(output.bytes));
+    return 0;
+}
