@@ -115,6 +115,10 @@ static int save_allowed(struct dxgk_partition *partition, enum dxgk_migration_da
     if (what == DXGK_MUTABLE && !check->paused)
         return dxgk_refuse(partition->adapter, "SRC-6", err,
                            "SaveMutableMigrationData of VF %u while it runs", partition->vf);
+    if (what == DXGK_MUTABLE && !check->immutable_done)
+        return dxgk_refuse(partition->adapter, "SRC-8", err,
+                           "SaveMutableMigrationData of VF %u before its immutable data",
+                           partition->vf);
     return 0;
 }
 

@@ -16,7 +16,7 @@ NTSTATUS dxgk_ddi_build_paging_buffer(struct dxgk_adapter *adapter, DXGKARG_BUIL
     uint32_t room = args->DmaSize, pass = args->MultipassOffset;
     struct dxgk_call call;
 
-    if (!dxgk_call_enter(&call, adapter, "DxgkDdiBuildPagingBuffer", APC_LEVEL))
+    if (!dxgk_call_enter(&call, adapter, "DxgkDdiBuildPagingBuffer", PASSIVE_LEVEL))
         return STATUS_INVALID_DEVICE_STATE;
     NTSTATUS status = dxgk_call_leave(
         &call, adapter->ddi.DxgkDdiBuildPagingBuffer(adapter->hAdapter, args));
@@ -107,7 +107,7 @@ bool dxgk_ddi_query_current_fence(struct dxgk_adapter *adapter, uint32_t node, u
     struct dxgk_call call;
 
     if (adapter->ddi.DxgkDdiQueryCurrentFence == NULL ||
-        !dxgk_call_enter(&call, adapter, "DxgkDdiQueryCurrentFence", DISPATCH_LEVEL))
+        !dxgk_call_enter(&call, adapter, "DxgkDdiQueryCurrentFence", PASSIVE_LEVEL))
         return false;
     NTSTATUS status = dxgk_call_leave(
         &call, adapter->ddi.DxgkDdiQueryCurrentFence(adapter->hAdapter, &args));

@@ -121,8 +121,12 @@ NTSTATUS sgk_immutable_check(struct sgk_adapter *adapter, ULONG index, const voi
     RtlCopyMemory(&source, data, bytes < sizeof(source) ? bytes : sizeof(source));
     if (source.magic != SGK_IMMUTABLE_MAGIC || source.bytes != bytes)
         return STATUS_INVALID_PARAMETER;
-    if (source.version != SGK_IMMUTABLE_VERSION)
-        return STATUS_REVISION_MISMATCH;
+    if (source.version != SGK_IMMUTABLE_VERSION) {
+        /* Nothing behind the header can be read: this is the only reason that can be given. */
+        sgk_mismatch(&comparison, "driver-data", SGK_NUMBER, source.version, SGK_IMMUTABLE_VERSION,
+                     "update the older host's driver");
+        return STATUS_OBJECT_TYPE_MISMATCH;
+    }
     if (bytes != sizeof(source))
         return STATUS_INVALID_PARAMETER;
     sgk_compare(&comparison, &source);

@@ -6,31 +6,60 @@
  */
 #include "softgpu_kmd.h"
 
-static BOOLEAN sgk_extents_meet(const struct sgk_extent *a, const struct sgk_extent *b)
-{
-    return a->offset < b->offset + b->bytes && b->offset < a->offset + a->bytes;
-}
-
-/* Inside VRAM, aligned, owned by nobody else (VF-6), met by no other extent of the same reserve. */
-static NTSTATUS sgk_extent_check(const struct sgk_adapter *adapter, const struct sgk_vgpu *owner,
-                                 const struct sgk_extent *extent)
+/* Inside VRAM and aligned. */
+static BOOLEAN sgk_extent_valid(const struct sgk_adapter *adapter, const struct sgk_extent *extent)
 {
     ULONG64 mask = sgk_reserve_alignment(adapter) - 1;
 
-    if (extent->bytes == 0 || ((extent->offset | extent->bytes) & mask) ||
-        extent->offset > adapter->vram_bytes ||
-        extent->bytes > adapter->vram_bytes - extent->offset)
-        return STATUS_INVALID_PARAMETER;
+    return extent->bytes != 0 && !((extent->offset | extent->bytes) & mask) &&
+           extent->offset <= adapter->vram_bytes &&
+           extent->bytes <= adapter->vram_bytes - extent->offset;
+}
+
+/* Marks the extent's granules of `bytes` each in the plane; FALSE when one is marked already. */
+static BOOLEAN sgk_extent_mark(PUCHAR plane, ULONG bytes, const struct sgk_extent *extent)
+{
+    ULONG64 granule = extent->offset / bytes, end = granule + extent->bytes / bytes;
+
+    for (; granule < end; granule++) {
+        UCHAR bit = (UCHAR)(1u << (granule & 7));
+
+        if (plane[granule >> 3] & bit)
+            return FALSE;
+        plane[granule >> 3] |= bit;
+    }
+    return TRUE;
+}
+
+/*
+ * Owned by nobody else (VF-6), met by no other extent of the same reserve: two guest addresses of
+ * one page would make a page list lie. A plane of granules keeps this linear however scattered all
+ * reserves are.
+ */
+static NTSTATUS sgk_extents_disjoint(const struct sgk_adapter *adapter,
+                                     const struct sgk_vgpu *owner,
+                                     const struct sgk_extent *extents, ULONG count)
+{
+    ULONG bytes = sgk_reserve_alignment(adapter);
+    PUCHAR plane = ExAllocatePool2(POOL_FLAG_PAGED, adapter->vram_bytes / bytes / 8 + 1,
+                                   SGK_TAG_EXTENTS);
+    NTSTATUS status = STATUS_SUCCESS;
+
+    if (!plane)
+        return STATUS_NO_MEMORY;
     for (ULONG i = 0; i < adapter->vf_count; i++) {
         const struct sgk_vgpu *other = &adapter->vgpus[i];
 
         if (!other->exists || other == owner)
             continue;
         for (ULONG k = 0; k < other->extent_count; k++)
-            if (sgk_extents_meet(extent, &other->extents[k]))
-                return STATUS_CONFLICTING_ADDRESSES;
+            (void)sgk_extent_mark(plane, bytes, &other->extents[k]);
     }
-    return STATUS_SUCCESS;
+    for (ULONG i = 0; i < count && NT_SUCCESS(status); i++)
+        if (!sgk_extent_mark(plane, bytes, &extents[i]))
+            status = STATUS_CONFLICTING_ADDRESSES;
+    ExFreePoolWithTag(plane, SGK_TAG_EXTENTS);
+    return status;
 }
 
 /* Joins an extent that begins where the one before ends: the card's map has few places without
@@ -54,15 +83,14 @@ static NTSTATUS sgk_extents_check(const struct sgk_adapter *adapter, const struc
     ULONG64 total = 0;
 
     for (ULONG i = 0; i < count; i++) {
-        NTSTATUS status = sgk_extent_check(adapter, vgpu, &extents[i]);
-
-        if (!NT_SUCCESS(status))
-            return status;
-        if (extents[i].bytes > vgpu->reserve_bytes - total)
+        if (!sgk_extent_valid(adapter, &extents[i]) ||
+            extents[i].bytes > vgpu->reserve_bytes - total)
             return STATUS_INVALID_PARAMETER;
         total += extents[i].bytes;
     }
-    return total == vgpu->reserve_bytes ? STATUS_SUCCESS : STATUS_INVALID_PARAMETER;
+    if (total != vgpu->reserve_bytes)
+        return STATUS_INVALID_PARAMETER;
+    return sgk_extents_disjoint(adapter, vgpu, extents, count);
 }
 
 static NTSTATUS sgk_map_command(const struct sgk_adapter *adapter, ULONG index, ULONG command)

@@ -273,7 +273,7 @@ SIZE_T sgk_immutable_bytes(void);
 void sgk_immutable_fill(const struct sgk_adapter *adapter, const struct sgk_vgpu *vgpu, PVOID data);
 /*
  * Compares a peer's data with this adapter, one triage event for each field that fails (TGT-2).
- * STATUS_INVALID_PARAMETER, STATUS_REVISION_MISMATCH, STATUS_OBJECT_TYPE_MISMATCH.
+ * STATUS_OBJECT_TYPE_MISMATCH then; STATUS_INVALID_PARAMETER for what is no such data.
  */
 NTSTATUS sgk_immutable_check(struct sgk_adapter *adapter, ULONG index, const void *data,
                              SIZE_T bytes);

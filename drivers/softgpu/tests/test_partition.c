@@ -169,6 +169,44 @@ static void a_scattered_reserve_is_its_ranges_in_order(void **state)
     fake_stop(&fake);
 }
 
+/* VF-2, VF-6: two guest addresses of one page would let a store show up under the wrong one. */
+static void a_reserve_that_meets_itself_is_refused(void **state)
+{
+    static const DXGK_MEMORYRANGE first = {2 * MIB, 2 * MIB}, second = {3 * MIB, 2 * MIB};
+    /* Both end in an array of which the structure declares one element. */
+    DXGKARG_SETVIRTUALGPURESOURCES2 *bases = calloc(2, sizeof *bases);
+    DXGKARG_SETVIRTUALGPURESOURCES *flat = calloc(2, sizeof *flat);
+    struct fake fake;
+
+    (void)state;
+    assert_non_null(bases);
+    assert_non_null(flat);
+    fake_start(&fake, CARD ",scatter=on");
+    assert_int_equal(fake_create_only(&fake, 0, 4 * MIB), STATUS_SUCCESS);
+    bases->SegmentCount = 2;
+    bases->SegmentDescriptors[0].MemoryBasis = fake_basis(&fake, &first, 1);
+    bases->SegmentDescriptors[1].MemoryBasis = fake_basis(&fake, &second, 1);
+    assert_int_equal(fake.ddi.DxgkDdiSetVirtualGpuResources2(fake.adapter, bases),
+                     STATUS_CONFLICTING_ADDRESSES);
+    bases->SegmentDescriptors[1] = bases->SegmentDescriptors[0];
+    assert_int_equal(fake.ddi.DxgkDdiSetVirtualGpuResources2(fake.adapter, bases),
+                     STATUS_CONFLICTING_ADDRESSES);
+    flat->NumMemoryAllocations = 2;
+    for (ULONG64 i = 0; i < 2; i++) {
+        flat->MemoryInfo[i].AllocationAddress.MemorySegmentId = 1;
+        flat->MemoryInfo[i].AllocationAddress.MemorySegmentOffset = (8 + i) * MIB;
+        flat->MemoryInfo[i].AllocationSize = 2 * MIB;
+    }
+    assert_int_equal(fake.gpup.DxgkDdiSetVirtualGpuResources(fake.gpup.Context, flat),
+                     STATUS_CONFLICTING_ADDRESSES);
+    flat->MemoryInfo[1].AllocationAddress.MemorySegmentOffset = 10 * MIB;
+    assert_int_equal(fake.gpup.DxgkDdiSetVirtualGpuResources(fake.gpup.Context, flat),
+                     STATUS_SUCCESS);
+    fake_stop(&fake);
+    free(bases);
+    free(flat);
+}
+
 static void a_flat_card_refuses_scattered_reserves(void **state)
 {
     const DXGK_MEMORYRANGE range = {0, MIB};
@@ -430,6 +468,7 @@ int main(void)
         cmocka_unit_test(sizes_that_cannot_be_are_refused),
         cmocka_unit_test(reserves_are_checked_against_card_promise_and_neighbours),
         cmocka_unit_test(a_scattered_reserve_is_its_ranges_in_order),
+        cmocka_unit_test(a_reserve_that_meets_itself_is_refused),
         cmocka_unit_test(a_flat_card_refuses_scattered_reserves),
         cmocka_unit_test(a_pause_stops_the_vf_and_its_end_lets_it_go_on),
         cmocka_unit_test(a_vf_in_d3_stays_stopped_when_its_pause_ends),
