@@ -295,7 +295,7 @@ static const struct vf_device_ops device_ops = {
     .name = "softgpu",
     .default_driver = "softgpu",
     .options_help = "vram=SIZE vfs=N dirty-page=SIZE performant=on|off scatter=on|off "
-                    "fw=MAJOR.MINOR fault=drop-dirty:N",
+                    "prealloc=on|off fw=MAJOR.MINOR fault=drop-dirty:N",
     .open = device_open,
     .close = device_close,
     .config_read = config_read,

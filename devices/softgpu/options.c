@@ -96,6 +96,11 @@ static const char *set_scatter(struct sg_options *o, const char *value)
     return set_switch(&o->scatter, value);
 }
 
+static const char *set_prealloc(struct sg_options *o, const char *value)
+{
+    return set_switch(&o->prealloc, value);
+}
+
 static const char *set_fw(struct sg_options *o, const char *value)
 {
     uint64_t major, minor;
@@ -126,6 +131,7 @@ static const struct {
     {"dirty-page", set_dirty_page},
     {"performant", set_performant},
     {"scatter", set_scatter},
+    {"prealloc", set_prealloc},
     {"fw", set_fw},
     {"fault", set_fault},
 };
@@ -149,7 +155,7 @@ int sg_options_parse(struct sg_options *o, const struct vf_device_option *option
             (void)snprintf(why, why_bytes,
                            "option '%s': softgpu has no such option; it knows vram, vfs, "
                            "dirty-page, performant, fw, "
-                           "scatter and fault",
+                           "scatter, prealloc and fault",
                            option[i].key);
             return -EINVAL;
         }

@@ -55,7 +55,7 @@ static inline uint64_t sg_bits(uint64_t word, uint64_t first, uint64_t end)
 struct sg_options {
     uint64_t vram_bytes, dirty_page_bytes, drop_dirty;
     uint32_t vfs, fw_version;
-    bool performant, scatter;
+    bool performant, scatter, prealloc;
 };
 /* -EINVAL and one line in `why`: what, why, what to do. */
 int sg_options_parse(struct sg_options *o, const struct vf_device_option *option, size_t count,
@@ -87,6 +87,7 @@ struct sg_vram {
     /* The same memory advised for huge pages; NULL where the kernel has none for it. */
     uint8_t *wide;
     uint64_t bytes;
+    bool prealloc; /* all memory is there from the start and stays; zeroing stores zeros */
     /* A bit per 4 KiB: without it the page is a hole, or about to be one. */
     _Atomic uint64_t *populated;
     struct sg_dirty dirty;

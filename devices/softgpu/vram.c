@@ -88,6 +88,7 @@ int sg_vram_open(struct sg_vram *v, const struct sg_options *o, char *why, size_
     int rc;
 
     v->bytes = o->vram_bytes;
+    v->prealloc = o->prealloc;
     v->wide = NULL;
     v->fd = memfd_create("softgpu-vram", MFD_CLOEXEC);
     if (v->fd < 0) {
@@ -102,6 +103,11 @@ int sg_vram_open(struct sg_vram *v, const struct sg_options *o, char *why, size_
     rc = map_all(v);
     if (rc)
         goto failed_fd;
+    what = "preallocating";
+    if (v->prealloc && madvise(v->base, (size_t)v->bytes, MADV_POPULATE_WRITE)) {
+        rc = -errno;
+        goto failed_map;
+    }
     what = "allocating the page bitmap";
     v->populated = calloc(v->bytes / SG_PAGE_BYTES / 64, sizeof *v->populated);
     if (!v->populated) {
@@ -216,6 +222,8 @@ void sg_vram_prepare_write(struct sg_vram *v, uint64_t offset, uint64_t bytes)
     uint64_t first, end;
     bool populated;
 
+    if (v->prealloc)
+        return;
     if (v->wide && offset % SG_BLOCK_BYTES == 0 && bytes >= SG_BLOCK_BYTES &&
         sg_vram_run(v, offset, SG_BLOCK_BYTES, &populated) == SG_BLOCK_BYTES && !populated) {
         (void)madvise(v->wide + offset, (size_t)SG_BLOCK_BYTES, MADV_POPULATE_WRITE);
@@ -298,8 +306,12 @@ static void punch(struct sg_vram *v, uint64_t first, uint64_t end)
 
         had |= atomic_fetch_and(&v->populated[w], ~mask) & mask;
     }
-    if (had &&
-        fallocate(v->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)bytes)) {
+    if (!had)
+        return;
+    if (v->prealloc) {
+        sg_raw_zero(v->base + offset, bytes); /* the bits stay clear: such pages hold zeros */
+    } else if (fallocate(v->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset,
+                         (off_t)bytes)) {
         sg_raw_zero(v->base + offset, bytes); /* the memory stays, the contents must not */
         sg_vram_stored(v, offset, bytes);
     }

@@ -145,10 +145,32 @@ static void memory_by_blocks_behaves_alike(void **state)
     }
 }
 
+/* prealloc=on: all memory is there from the start; zeroing keeps it and still reads as zeros. */
+static void preallocated_memory_stays_and_zeroes(void **state)
+{
+    struct rig r = {0};
+    uint64_t base;
+
+    (void)state;
+    rig_open(&r, "vram=64M,vfs=1,prealloc=on");
+    rig_power(&r, 0);
+    base = rig_blocks(&r);
+    assert_true(base >= 64 * MIB);
+    rig_add(&r, 0, 0, rig_cmd(SG_OP_RANDOM, A, 4 * MIB, 1, 1, 0));
+    rig_add(&r, 0, 0, rig_cmd(SG_OP_FILL, A, 2 * MIB, 0, 0, 0));
+    assert_int_equal(rig_run(&r, 0, 0), SG_Q_HALTED);
+    assert_int_equal(rig_word(&r, 0, A), 0);
+    assert_int_equal(rig_word(&r, 0, A + 2 * MIB - 8), 0);
+    assert_true(rig_word(&r, 0, A + 2 * MIB) != 0);
+    assert_true(rig_blocks(&r) >= base);
+    rig_close(&r);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
+        T(preallocated_memory_stays_and_zeroes),
         T(reading_holes_costs_nothing),    T(zero_fill_gives_memory_back),
         T(sparse_writes_cost_their_pages), T(a_page_given_back_starts_from_zero),
         T(memory_by_blocks_behaves_alike), T(punching_and_storing_never_disagree),
