@@ -12,8 +12,8 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from harness import Failed, Host, reference, wait_until  # noqa: E402
 
 TOOLS = pathlib.Path(__file__).resolve().parent
-SIZE = 1024
-STEPS = 6000
+SIZE = 2048
+STEPS = 3000
 
 
 def say(text):
