@@ -1,0 +1,49 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Every translation unit compiles without a warning, by gcc and by clang (TAP; one test a compiler)."""
+import concurrent.futures
+import json
+import pathlib
+import shlex
+import shutil
+import subprocess
+import sys
+
+# What gcc knows and clang does not, or the other way round.
+FOREIGN = {"clang": ["-Wno-unknown-warning-option", "-Wno-gnu-zero-variadic-macro-arguments"], "gcc": []}
+
+
+def compile_one(compiler, entry):
+    """Its diagnostics, or nothing when it is clean."""
+    words = shlex.split(entry["command"])
+    kept = []
+    skip = False
+    for word in words[1:]:
+        if skip:
+            skip = False
+        elif word in ("-o", "-MF", "-MQ"):
+            skip = True
+        elif word not in ("-c", "-MD"):
+            kept.append(word)
+    done = subprocess.run([compiler, "-fsyntax-only", "-Werror", *FOREIGN[compiler], *kept], cwd=entry["directory"],
+                          capture_output=True, text=True, check=False)
+    return "" if done.returncode == 0 else done.stderr
+
+
+def main():
+    build = pathlib.Path(sys.argv[1])
+    entries = {e["file"]: e for e in json.loads((build / "compile_commands.json").read_text(encoding="utf-8"))}
+    print(f"1..{len(FOREIGN)}")
+    for number, compiler in enumerate(sorted(FOREIGN), 1):
+        if shutil.which(compiler) is None:
+            print(f"ok {number} - {compiler} # SKIP not installed")
+            continue
+        with concurrent.futures.ThreadPoolExecutor(2) as pool:
+            texts = [t for t in pool.map(lambda e, c=compiler: compile_one(c, e), entries.values()) if t]
+        for text in texts:
+            for line in text.splitlines()[:12]:
+                print("#", line)
+        print(f"{'not ok' if texts else 'ok'} {number} - {compiler}: {len(entries)} files without a warning")
+
+
+main()
