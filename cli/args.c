@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The parser. Options may stand before or after the verb's words; "--key value" and "--key=value" are the same. See args.h. */
+/* The parser. Options may stand before or after the verb's words; "--key value" and "--key=value"
+ * are the same. See args.h. */
 #include "cli/args.h"
 
 #include "base/size.h"
@@ -15,7 +16,7 @@ struct parse {
     enum args_action *action;
     bool options_over; /* after "--" */
     size_t positionals;
-    uint64_t seen;     /* bit i: the verb's i-th option was given */
+    uint64_t seen; /* bit i: the verb's i-th option was given */
     struct vf_error *err;
 };
 
@@ -29,17 +30,20 @@ static int put(struct parse *parse, const char *shown, const char *key, json_t *
 {
     /* jansson refuses text that is not UTF-8; the protocol could not carry it. */
     if (value == NULL || json_object_set_new(parse->command->args, key, value) != 0)
-        return vf_fail(parse->err, VF_USAGE, "%s: is no text in UTF-8; write it in plain letters", shown);
+        return vf_fail(parse->err, VF_USAGE, "%s: is no text in UTF-8; write it in plain letters",
+                       shown);
     return 0;
 }
 
-static int put_number(struct parse *parse, const char *shown, const char *key, const char *text, bool size)
+static int put_number(struct parse *parse, const char *shown, const char *key, const char *text,
+                      bool size)
 {
     uint64_t value;
 
-    if ((size ? vf_size_parse(text, &value) : vf_number_parse(text, &value)) != 0 || value > INT64_MAX)
-        return vf_fail(parse->err, VF_USAGE, "%s: \"%.40s\" is no %s; give e.g. %s", shown, text, size ? "size" : "whole number",
-                       size ? "512M" : "4");
+    if ((size ? vf_size_parse(text, &value) : vf_number_parse(text, &value)) != 0 ||
+        value > INT64_MAX)
+        return vf_fail(parse->err, VF_USAGE, "%s: \"%.40s\" is no %s; give e.g. %s", shown, text,
+                       size ? "size" : "whole number", size ? "512M" : "4");
     return put(parse, shown, key, json_integer((json_int_t)value));
 }
 
@@ -83,7 +87,8 @@ static int put_option(struct parse *parse, const struct cli_option *option, cons
     return 0;
 }
 
-static const struct cli_option *find_option(const struct cli_verb *verb, const char *word, size_t length, size_t *index)
+static const struct cli_option *find_option(const struct cli_verb *verb, const char *word,
+                                            size_t length, size_t *index)
 {
     if (verb == NULL || verb->options == NULL)
         return NULL;
@@ -120,7 +125,8 @@ static int no_value(struct parse *parse, const char *equals)
 {
     if (equals == NULL)
         return 0;
-    return vf_fail(parse->err, VF_USAGE, "%.40s: the option takes no value; leave it out", parse->argv[parse->at]);
+    return vf_fail(parse->err, VF_USAGE, "%.40s: the option takes no value; leave it out",
+                   parse->argv[parse->at]);
 }
 
 /* --host, --json, --help and --version are every verb's. 1 = it was one of them. */
@@ -155,9 +161,11 @@ static int take_option(struct parse *parse)
         return common < 0 ? -1 : 0;
     option = find_option(verb, word, length, &index);
     if (option == NULL)
-        return vf_fail(parse->err, VF_USAGE, "%.*s: no such option; see vferry %s%s--help", (int)(length > 40 ? 40 : length) + 2, argument,
+        return vf_fail(parse->err, VF_USAGE, "%.*s: no such option; see vferry %s%s--help",
+                       (int)(length > 40 ? 40 : length) + 2, argument,
                        verb != NULL ? verb->words : "", verb != NULL ? " " : "");
-    if ((option->kind == VALUE_FLAG ? no_value(parse, equals) : take_value(parse, equals, &value)) != 0)
+    if ((option->kind == VALUE_FLAG ? no_value(parse, equals)
+                                    : take_value(parse, equals, &value)) != 0)
         return -1;
     if ((parse->seen & (1ull << index)) != 0)
         return vf_fail(parse->err, VF_USAGE, "--%s: given twice; give it once", option->word);
@@ -172,12 +180,14 @@ static int take_positional(struct parse *parse)
     const struct cli_positional *positional = &verb->positionals[parse->positionals];
 
     if (positional->metavar == NULL)
-        return vf_fail(parse->err, VF_USAGE, "%.40s: one word too many; see vferry %s --help", argument, verb->words);
+        return vf_fail(parse->err, VF_USAGE, "%.40s: one word too many; see vferry %s --help",
+                       argument, verb->words);
     parse->positionals++;
     if (positional->key == NULL)
         return 0;
     if (argument[0] == '\0')
-        return vf_fail(parse->err, VF_USAGE, "%s: is empty; see vferry %s --help", positional->metavar, verb->words);
+        return vf_fail(parse->err, VF_USAGE, "%s: is empty; see vferry %s --help",
+                       positional->metavar, verb->words);
     if (positional->kind == VALUE_NUMBER)
         return put_number(parse, positional->metavar, positional->key, argument, false);
     return put(parse, positional->metavar, positional->key, json_string(argument));
@@ -192,8 +202,9 @@ static int check_complete(struct parse *parse)
                        verb->positionals[parse->positionals].metavar, verb->example);
     for (size_t i = 0; verb->options != NULL && verb->options[i].kind != VALUE_END; i++) {
         if (verb->options[i].required && (parse->seen & (1ull << i)) == 0)
-            return vf_fail(parse->err, VF_USAGE, "%s: --%s %s is missing; e.g. vferry %s", verb->words, verb->options[i].word,
-                           verb->options[i].metavar, verb->example);
+            return vf_fail(parse->err, VF_USAGE, "%s: --%s %s is missing; e.g. vferry %s",
+                           verb->words, verb->options[i].word, verb->options[i].metavar,
+                           verb->example);
     }
     return 0;
 }
@@ -218,8 +229,10 @@ static int take_verb(struct parse *parse, const char **help_group)
         return 0;
     }
     if (count < 2)
-        return vf_fail(parse->err, VF_USAGE, "%s: what of it? see vferry %s --help", words[0], words[0]);
-    return vf_fail(parse->err, VF_USAGE, "%s %.40s: no such verb; see vferry %s --help", words[0], words[1], words[0]);
+        return vf_fail(parse->err, VF_USAGE, "%s: what of it? see vferry %s --help", words[0],
+                       words[0]);
+    return vf_fail(parse->err, VF_USAGE, "%s %.40s: no such verb; see vferry %s --help", words[0],
+                   words[1], words[0]);
 }
 
 static int parse_all(struct parse *parse, const char **help_group)
@@ -237,7 +250,9 @@ static int parse_all(struct parse *parse, const char **help_group)
             *parse->action = ARGS_HELP;
             continue;
         }
-        result = option ? take_option(parse) : parse->command->verb == NULL ? take_verb(parse, help_group) : take_positional(parse);
+        result = option                         ? take_option(parse)
+                 : parse->command->verb == NULL ? take_verb(parse, help_group)
+                                                : take_positional(parse);
         if (result != 0)
             return -1;
         if (*help_group != NULL)
@@ -246,9 +261,11 @@ static int parse_all(struct parse *parse, const char **help_group)
     return 0;
 }
 
-int args_parse(int argc, char **argv, struct command *command, enum args_action *action, const char **help_group, struct vf_error *err)
+int args_parse(int argc, char **argv, struct command *command, enum args_action *action,
+               const char **help_group, struct vf_error *err)
 {
-    struct parse parse = {.argc = argc, .argv = argv, .at = 1, .command = command, .action = action, .err = err};
+    struct parse parse = {
+        .argc = argc, .argv = argv, .at = 1, .command = command, .action = action, .err = err};
 
     *command = (struct command){.args = json_object()};
     *action = ARGS_RUN;

@@ -7,13 +7,15 @@
 
 enum args_action {
     ARGS_RUN,
-    ARGS_HELP,    /* command->verb, or all of vferry when NULL */
+    ARGS_HELP, /* command->verb, or all of vferry when NULL */
     ARGS_VERSION,
 };
 
-/* Fills *command; whatever is returned, args_free is due. VF_USAGE with one line for whatever is wrong. `help_group` gets the first
- * of two words when help is asked for a group ("vferry partition --help"), else NULL. */
-int args_parse(int argc, char **argv, struct command *command, enum args_action *action, const char **help_group, struct vf_error *err);
+/* Fills *command; whatever is returned, args_free is due. VF_USAGE with one line for whatever is
+ * wrong. `help_group` gets the first of two words when help is asked for a group ("vferry partition
+ * --help"), else NULL. */
+int args_parse(int argc, char **argv, struct command *command, enum args_action *action,
+               const char **help_group, struct vf_error *err);
 void args_free(struct command *command);
 
 #endif

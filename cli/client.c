@@ -17,7 +17,8 @@ int client_open(struct client *client, const char *host, struct vf_error *err)
 
     *client = (struct client)CLIENT_INIT;
     if (host == NULL || host[0] == '\0')
-        return vf_fail(err, VF_USAGE, "which host? give --host DIR/control.sock or set VFERRY_HOST");
+        return vf_fail(err, VF_USAGE,
+                       "which host? give --host DIR/control.sock or set VFERRY_HOST");
     failed = ctl_address(host, &address, &dir_fd);
     if (failed != 0)
         return vf_fail_errno(err, VF_UNREACHABLE, -failed, "host %s", host);
@@ -25,9 +26,11 @@ int client_open(struct client *client, const char *host, struct vf_error *err)
     if (fd < 0)
         return vf_fail_errno(err, VF_FAILED, errno, "make a socket");
     if (connect(fd, (const struct sockaddr *)&address, sizeof address) != 0) {
-        const char *remedy = errno == EACCES || errno == EPERM ? "use the user that vferryd runs as" : "is vferryd running there?";
+        const char *remedy = errno == EACCES || errno == EPERM ? "use the user that vferryd runs as"
+                                                               : "is vferryd running there?";
 
-        return vf_fail(err, VF_UNREACHABLE, "host %s: %s; %s", host, strerrordesc_np(errno), remedy);
+        return vf_fail(err, VF_UNREACHABLE, "host %s: %s; %s", host, strerrordesc_np(errno),
+                       remedy);
     }
     client->fd = vf_take_fd(&fd);
     ctl_reader_init(&client->reader, client->fd, CTL_MAX_REPLY);
@@ -43,7 +46,8 @@ void client_close(struct client *client)
     client->fd = -1;
 }
 
-int client_send(struct client *client, const char *verb, json_t *args, int file, struct vf_error *err)
+int client_send(struct client *client, const char *verb, json_t *args, int file,
+                struct vf_error *err)
 {
     json_t *request = json_pack("{s:s, s:O}", "verb", verb, "args", args);
     int sent = request == NULL ? -ENOMEM : ctl_send(client->fd, request, file, CTL_SEND_MS);
@@ -52,7 +56,8 @@ int client_send(struct client *client, const char *verb, json_t *args, int file,
     /* A daemon that refuses a connection says why and hangs up: its line is still there to read. */
     if (sent == 0 || sent == -EPIPE || sent == -ECONNRESET)
         return 0;
-    return vf_fail_errno(err, sent == -ENOMEM ? VF_FAILED : VF_UNREACHABLE, -sent, "vferryd takes no request");
+    return vf_fail_errno(err, sent == -ENOMEM ? VF_FAILED : VF_UNREACHABLE, -sent,
+                         "vferryd takes no request");
 }
 
 static enum client_reply lost(struct vf_error *err, const char *why)
@@ -72,7 +77,8 @@ static enum client_reply understand(json_t *reply, json_t **object, struct vf_er
         json_int_t code = json_integer_value(json_object_get(error, "code"));
         const char *text = json_string_value(json_object_get(error, "text"));
 
-        (void)vf_fail(err, code > VF_OK && code <= VF_UNKNOWN ? (enum vf_code)code : VF_FAILED, "%s", text != NULL ? text : "failed");
+        (void)vf_fail(err, code > VF_OK && code <= VF_UNKNOWN ? (enum vf_code)code : VF_FAILED,
+                      "%s", text != NULL ? text : "failed");
         return CLIENT_ERROR;
     }
     if (*object == NULL)
@@ -80,7 +86,8 @@ static enum client_reply understand(json_t *reply, json_t **object, struct vf_er
     return progress != NULL ? CLIENT_PROGRESS : CLIENT_RESULT;
 }
 
-enum client_reply client_next(struct client *client, int timeout_ms, json_t **object, struct vf_error *err)
+enum client_reply client_next(struct client *client, int timeout_ms, json_t **object,
+                              struct vf_error *err)
 {
     enum client_reply kind;
     json_t *reply;
@@ -109,7 +116,8 @@ enum client_reply client_next(struct client *client, int timeout_ms, json_t **ob
     return kind;
 }
 
-int client_ask(const char *host, const char *verb, json_t *args, int file, json_t **result, struct vf_error *err)
+int client_ask(const char *host, const char *verb, json_t *args, int file, json_t **result,
+               struct vf_error *err)
 {
     struct client client = CLIENT_INIT;
     enum client_reply kind = CLIENT_LOST;

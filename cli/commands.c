@@ -30,7 +30,8 @@ void show_result(const struct command *command, const json_t *result)
 
 int cmd_not_built(const struct command *command, struct vf_error *err)
 {
-    return vf_fail(err, VF_USAGE, "not built yet: %s; see vferry --help for what is", command->verb->words);
+    return vf_fail(err, VF_USAGE, "not built yet: %s; see vferry --help for what is",
+                   command->verb->words);
 }
 
 static int ask(const struct command *command, int file, struct vf_error *err)
@@ -55,7 +56,8 @@ int work_options(const struct command *command, struct guest_options *options, s
     if (guest_options_parse(workload, command->work, command->work_count, options, err) != 0)
         return -1;
     if (options->workload == GUEST_DIFFUSE && command->input == NULL)
-        return vf_fail(err, VF_USAGE, "diffuse: --input is missing; give a picture, e.g. --input before.pgm");
+        return vf_fail(err, VF_USAGE,
+                       "diffuse: --input is missing; give a picture, e.g. --input before.pgm");
     return 0;
 }
 
@@ -66,7 +68,8 @@ int cmd_run(const struct command *command, struct vf_error *err)
     json_t *words = json_object();
 
     /* The daemon checks again; wrong words are said without one. */
-    if (work_options(command, &options, err) != 0 || json_object_set_new(command->args, "options", words) != 0)
+    if (work_options(command, &options, err) != 0 ||
+        json_object_set_new(command->args, "options", words) != 0)
         return -1;
     for (size_t i = 0; i < command->work_count; i++)
         (void)json_object_set_new(words, command->work[i].key, json_string(command->work[i].value));
@@ -82,7 +85,8 @@ int cmd_read(const struct command *command, struct vf_error *err)
     int status = output_open(&output, command->output, err);
 
     if (status == 0)
-        status = client_ask(command->host, command->verb->words, command->args, output.fd, &result, err);
+        status =
+            client_ask(command->host, command->verb->words, command->args, output.fd, &result, err);
     if (status == 0)
         status = output_commit(&output, err);
     if (status == 0)
@@ -92,13 +96,15 @@ int cmd_read(const struct command *command, struct vf_error *err)
     return status;
 }
 
-/* The daemon that answers on this connection, as something to wait for. -1 when the system cannot say. */
+/* The daemon that answers on this connection, as something to wait for. -1 when the system cannot
+ * say. */
 static int pidfd_of_peer(int fd)
 {
     struct ucred peer;
     socklen_t bytes = sizeof peer;
 
-    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &bytes) == 0 ? pidfd_open(peer.pid, 0) : -1;
+    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &bytes) == 0 ? pidfd_open(peer.pid, 0)
+                                                                       : -1;
 }
 
 /* Returns once both processes are gone, so that a script may start the host again at once. */
@@ -119,7 +125,8 @@ int cmd_host_stop(const struct command *command, struct vf_error *err)
         struct pollfd end = {.fd = pidfd, .events = POLLIN};
 
         if (poll(&end, 1, STOP_MS) == 0) {
-            (void)vf_fail(err, VF_FAILED, "host stop: vferryd has not ended within 30 s; see its log");
+            (void)vf_fail(err, VF_FAILED,
+                          "host stop: vferryd has not ended within 30 s; see its log");
             reply = CLIENT_ERROR;
         }
     }
@@ -137,7 +144,8 @@ int cmd_events(const struct command *command, struct vf_error *err)
 
     if (!json_is_true(json_object_get(command->args, "follow")))
         return ask(command, -1, err);
-    if (client_open(&client, command->host, err) == 0 && client_send(&client, "events", command->args, -1, err) == 0) {
+    if (client_open(&client, command->host, err) == 0 &&
+        client_send(&client, "events", command->args, -1, err) == 0) {
         while ((reply = client_next(&client, -1, &object, err)) == CLIENT_PROGRESS) {
             if (command->json) /* a stream: one object a line */
                 show_result(command, object);

@@ -5,9 +5,11 @@
 
 #include "cli/verbs.h"
 
-/* Prints a result as the command line wishes: as one object, or for people. `result` may be NULL. */
+/* Prints a result as the command line wishes: as one object, or for people. `result` may be NULL.
+ */
 void show_result(const struct command *command, const json_t *result);
 /* The workload's words as options; its input is not read yet. VF_USAGE as guest_options_parse. */
-int work_options(const struct command *command, struct guest_options *options, struct vf_error *err);
+int work_options(const struct command *command, struct guest_options *options,
+                 struct vf_error *err);
 
 #endif

@@ -11,7 +11,8 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
-#define INPUT_LIMIT (1ull << 30) /* a picture has no more; keeps an endless pipe from filling the memory */
+/* A picture has no more, and an endless pipe does not fill the memory. */
+#define INPUT_LIMIT (1ull << 30)
 #define COPY_BYTES 65536u
 
 static int write_all(int fd, const void *data, size_t bytes)
@@ -28,8 +29,8 @@ static int write_all(int fd, const void *data, size_t bytes)
     return 0;
 }
 
-/* Copies until the end of `from`. 0, or -1 with errno. */
-static int copy(int from, int to)
+/* Copies until the end of `from`, or refuses beyond `limit` bytes. 0, or -1 with errno. */
+static int copy(int from, int to, uint64_t limit)
 {
     static char buffer[COPY_BYTES]; /* the program's main thread only */
     uint64_t total = 0;
@@ -44,7 +45,7 @@ static int copy(int from, int to)
         if (got < 0 || write_all(to, buffer, (size_t)got) != 0)
             return -1;
         total += (uint64_t)got;
-        if (total > INPUT_LIMIT) {
+        if (total > limit) {
             errno = EFBIG;
             return -1;
         }
@@ -64,7 +65,7 @@ int input_open(const char *path, int *fd, struct vf_error *err)
         return 0;
     }
     memory = memfd_create("vferry-input", MFD_CLOEXEC);
-    if (memory < 0 || copy(file, memory) != 0 || lseek(memory, 0, SEEK_SET) != 0)
+    if (memory < 0 || copy(file, memory, INPUT_LIMIT) != 0 || lseek(memory, 0, SEEK_SET) != 0)
         return vf_fail_errno(err, VF_FAILED, errno, "--input %s", path);
     *fd = vf_take_fd(&memory);
     return 0;
@@ -101,7 +102,8 @@ int input_load(const char *path, void **data, size_t *bytes, struct vf_error *er
     return 0;
 }
 
-/* Beside the target, so that the rename stays on one file system; with the mode that a plain open would give. */
+/* Beside the target, so that the rename stays on one file system; with the mode that a plain open
+ * would give. */
 static int open_temporary(struct output *output)
 {
     mode_t mask = umask(0);
@@ -140,7 +142,9 @@ int output_open(struct output *output, const char *path, struct vf_error *err)
 
 int output_write(struct output *output, const void *bytes, size_t n, struct vf_error *err)
 {
-    return write_all(output->fd, bytes, n) == 0 ? 0 : vf_fail_errno(err, VF_FAILED, errno, "--output %s", output->path);
+    return write_all(output->fd, bytes, n) == 0
+               ? 0
+               : vf_fail_errno(err, VF_FAILED, errno, "--output %s", output->path);
 }
 
 int output_commit(struct output *output, struct vf_error *err)
@@ -154,7 +158,7 @@ int output_commit(struct output *output, struct vf_error *err)
         return 0;
     }
     special = open(output->path, O_WRONLY | O_CLOEXEC);
-    if (special < 0 || lseek(output->fd, 0, SEEK_SET) != 0 || copy(output->fd, special) != 0)
+    if (special < 0 || lseek(output->fd, 0, SEEK_SET) != 0 || copy(output->fd, special, UINT64_MAX) != 0)
         return vf_fail_errno(err, VF_FAILED, errno, "--output %s", output->path);
     return 0;
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Files a person names. They are opened here, with that person's rights; the daemon only gets descriptors of regular files. */
+/* Files a person names. They are opened here, with that person's rights; the daemon only gets
+ * descriptors of regular files. */
 #ifndef CLI_FILES_H
 #define CLI_FILES_H
 
@@ -8,19 +9,25 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Opens a file to read; what is no regular file (a pipe) is copied into memory first. The fd is the caller's to close. */
+/* Opens a file to read; what is no regular file (a pipe) is copied into memory first. The fd is the
+ * caller's to close. */
 int input_open(const char *path, int *fd, struct vf_error *err);
 /* Reads all of it; *data is malloc'ed. */
 int input_load(const char *path, void **data, size_t *bytes, struct vf_error *err);
 
-/* A result on its way to `path`: written to `fd`, it appears there whole (output_commit) or not at all. */
+/* A result on its way to `path`: written to `fd`, it appears there whole (output_commit) or not at
+ * all. */
 struct output {
     const char *path;
-    char *temporary; /* its name meanwhile; NULL: no regular file, `fd` is memory that is copied at the end */
+    char *temporary; /* its name meanwhile; NULL: no regular file, `fd` is memory that is copied at
+                        the end */
     int fd;          /* a regular file, at offset 0 */
 };
 
-#define OUTPUT_INIT {.fd = -1}
+#define OUTPUT_INIT \
+    {               \
+        .fd = -1    \
+    }
 
 int output_open(struct output *output, const char *path, struct vf_error *err);
 int output_write(struct output *output, const void *bytes, size_t n, struct vf_error *err);

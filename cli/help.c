@@ -14,7 +14,8 @@ static void print_usage(const struct cli_verb *verb)
         (void)printf(" %s", p->metavar);
     for (const struct cli_option *o = verb->options; o != NULL && o->kind != VALUE_END; o++) {
         (void)printf(o->required ? " --%s" : " [--%s", o->word);
-        (void)printf("%s%s%s", o->metavar != NULL ? " " : "", o->metavar != NULL ? o->metavar : "", o->required ? "" : "]");
+        (void)printf("%s%s%s", o->metavar != NULL ? " " : "", o->metavar != NULL ? o->metavar : "",
+                     o->required ? "" : "]");
     }
     (void)printf("\n");
 }
@@ -30,7 +31,8 @@ static void print_verb(const struct cli_verb *verb)
     for (const struct cli_option *o = verb->options; o != NULL && o->kind != VALUE_END; o++) {
         char left[48];
 
-        (void)snprintf(left, sizeof left, "--%s%s%s", o->word, o->metavar != NULL ? " " : "", o->metavar != NULL ? o->metavar : "");
+        (void)snprintf(left, sizeof left, "--%s%s%s", o->word, o->metavar != NULL ? " " : "",
+                       o->metavar != NULL ? o->metavar : "");
         (void)printf("  %-22s %s%s\n", left, o->help, o->required ? " (required)" : "");
     }
     (void)printf("\nexample: vferry %s\n", verb->example);
@@ -41,25 +43,30 @@ static void print_list(const char *group)
     size_t length = group != NULL ? strlen(group) : 0;
 
     for (const struct cli_verb *verb = cli_verbs; verb->words != NULL; verb++) {
-        if (group == NULL || (strncmp(verb->words, group, length) == 0 && verb->words[length] == ' '))
+        if (group == NULL ||
+            (strncmp(verb->words, group, length) == 0 && verb->words[length] == ' '))
             (void)printf("  %-*s%s\n", SUMMARY_COLUMN, verb->words, verb->summary);
     }
 }
 
 static void print_all(void)
 {
-    (void)printf("usage: vferry [--host SOCKET] [--json] VERB ...\n"
-                 "\n"
-                 "Moves running GPU partitions between hosts, and looks after them. SOCKET is a host's\n"
-                 "DIR/control.sock; without --host, $VFERRY_HOST names it.\n"
-                 "\n");
+    (void)printf(
+        "usage: vferry [--host SOCKET] [--json] VERB ...\n"
+        "\n"
+        "Moves running GPU partitions between hosts, and looks after them. SOCKET is a host's\n"
+        "DIR/control.sock; without --host, $VFERRY_HOST names it.\n"
+        "\n");
     print_list(NULL);
-    (void)printf("\n"
-                 "vferry VERB --help explains a verb; --json prints one object and nothing else; sizes take K/M/G.\n"
-                 "Exit codes: 0 done, 1 failed, 2 usage or not built yet, 3 incompatible, 4 cancelled or not\n"
-                 "converged, 5 the host's vferryd is unreachable, 6 outcome unknown (see job show).\n"
-                 "\n"
-                 "example: VFERRY_HOST=/tmp/A/control.sock vferry migrate p1 --to 127.0.0.1:7002\n");
+    (void)printf(
+        "\n"
+        "vferry VERB --help explains a verb; --json prints one object and nothing else; sizes take "
+        "K/M/G.\n"
+        "Exit codes: 0 done, 1 failed, 2 usage or not built yet, 3 incompatible, 4 cancelled or "
+        "not\n"
+        "converged, 5 the host's vferryd is unreachable, 6 outcome unknown (see job show).\n"
+        "\n"
+        "example: VFERRY_HOST=/tmp/A/control.sock vferry migrate p1 --to 127.0.0.1:7002\n");
 }
 
 void help_print(const struct cli_verb *verb, const char *group)

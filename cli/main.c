@@ -8,7 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
-static int run(const struct command *command, enum args_action action, const char *group, struct vf_error *err)
+static int run(const struct command *command, enum args_action action, const char *group,
+               struct vf_error *err)
 {
     switch (action) {
     case ARGS_HELP:

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * vferry migrate and job watch. The job lives in the daemon; this end starts it, watches it and passes Ctrl-C on as a cancel, on a
- * second connection because the first is busy with the watch.
+ * vferry migrate and job watch. The job lives in the daemon; this end starts it, watches it and
+ * passes Ctrl-C on as a cancel, on a second connection because the first is busy with the watch.
  */
 #include "base/cleanup.h"
 #include "cli/client.h"
@@ -19,13 +19,13 @@
 
 struct follow {
     const struct command *command;
-    json_t *job;              /* {"job": ID} */
+    json_t *job; /* {"job": ID} */
     struct client watch;
-    struct client cancel;     /* open once a cancel was asked */
+    struct client cancel; /* open once a cancel was asked */
     struct progress progress;
-    int signal_fd;            /* -1: signals end this program as usual */
+    int signal_fd; /* -1: signals end this program as usual */
     unsigned interrupts;
-    json_t *result;           /* the job's last object */
+    json_t *result; /* the job's last object */
 };
 
 static uint64_t job_id(const struct follow *follow)
@@ -39,7 +39,8 @@ static void ask_cancel(struct follow *follow)
     struct vf_error err = VF_ERROR_INIT;
 
     progress_end(&follow->progress);
-    (void)fprintf(stderr, "vferry: cancelling job %" PRIu64 "; once more leaves it to itself\n", job_id(follow));
+    (void)fprintf(stderr, "vferry: cancelling job %" PRIu64 "; once more leaves it to itself\n",
+                  job_id(follow));
     if (client_open(&follow->cancel, follow->command->host, &err) != 0 ||
         client_send(&follow->cancel, "job cancel", follow->job, -1, &err) != 0) {
         (void)fprintf(stderr, "vferry: %s\n", err.text);
@@ -90,7 +91,9 @@ static int on_signal(struct follow *follow, struct vf_error *err)
         ask_cancel(follow);
         return 0;
     }
-    return vf_fail(err, VF_UNKNOWN, "job %" PRIu64 ": left to itself; see \"vferry job show %" PRIu64 "\"", job_id(follow), job_id(follow));
+    return vf_fail(err, VF_UNKNOWN,
+                   "job %" PRIu64 ": left to itself; see \"vferry job show %" PRIu64 "\"",
+                   job_id(follow), job_id(follow));
 }
 
 static int loop(struct follow *follow, struct vf_error *err)
@@ -99,8 +102,9 @@ static int loop(struct follow *follow, struct vf_error *err)
     int over = hear_watch(follow, &reply, err);
 
     while (!over) {
-        struct pollfd fds[] = {
-            {.fd = follow->watch.fd, .events = POLLIN}, {.fd = follow->signal_fd, .events = POLLIN}, {.fd = follow->cancel.fd, .events = POLLIN}};
+        struct pollfd fds[] = {{.fd = follow->watch.fd, .events = POLLIN},
+                               {.fd = follow->signal_fd, .events = POLLIN},
+                               {.fd = follow->cancel.fd, .events = POLLIN}};
 
         if (poll(fds, 3, -1) < 0) {
             if (errno != EINTR)
@@ -118,15 +122,23 @@ static int loop(struct follow *follow, struct vf_error *err)
         return 0;
     /* Whether the move ended, and where the partition runs, only the daemon's journal can tell. */
     if (reply == CLIENT_LOST)
-        return vf_fail(err, VF_UNKNOWN, "vferryd went away during job %" PRIu64 ", its outcome is unknown; start vferryd again, then see "
-                       "\"vferry job show %" PRIu64 "\"", job_id(follow), job_id(follow));
+        return vf_fail(err, VF_UNKNOWN,
+                       "vferryd went away during job %" PRIu64
+                       ", its outcome is unknown; start vferryd again, then see "
+                       "\"vferry job show %" PRIu64 "\"",
+                       job_id(follow), job_id(follow));
     return -1;
 }
 
 /* Follows the job on the open connection to its end and prints what became of it. */
-static int follow_job(const struct command *command, struct client *client, json_t *job, int signal_fd, struct vf_error *err)
+static int follow_job(const struct command *command, struct client *client, json_t *job,
+                      int signal_fd, struct vf_error *err)
 {
-    struct follow follow = {.command = command, .job = job, .watch = *client, .cancel = CLIENT_INIT, .signal_fd = signal_fd};
+    struct follow follow = {.command = command,
+                            .job = job,
+                            .watch = *client,
+                            .cancel = CLIENT_INIT,
+                            .signal_fd = signal_fd};
     int status;
 
     progress_init(&follow.progress, command->json);
@@ -156,9 +168,11 @@ static int take_interrupts(struct vf_error *err)
     return fd >= 0 ? fd : vf_fail_errno(err, VF_FAILED, errno, "take signals");
 }
 
-static int start(struct client *client, const struct command *command, json_t **started, struct vf_error *err)
+static int start(struct client *client, const struct command *command, json_t **started,
+                 struct vf_error *err)
 {
-    if (client_open(client, command->host, err) != 0 || client_send(client, "migrate", command->args, -1, err) != 0)
+    if (client_open(client, command->host, err) != 0 ||
+        client_send(client, "migrate", command->args, -1, err) != 0)
         return -1;
     return client_next(client, -1, started, err) == CLIENT_RESULT ? 0 : -1;
 }
@@ -175,7 +189,8 @@ int cmd_migrate(const struct command *command, struct vf_error *err)
 
     for (size_t i = 0; i < sizeof not_built / sizeof not_built[0]; i++) {
         if (strcmp(compress, not_built[i]) == 0)
-            return vf_fail(err, VF_USAGE, "not built yet: --compress %s; leave it out or say none", compress);
+            return vf_fail(err, VF_USAGE, "not built yet: --compress %s; leave it out or say none",
+                           compress);
     }
     if (json_is_true(json_object_get(command->args, "dry-run"))) {
         struct command check = *command;
@@ -194,8 +209,8 @@ int cmd_migrate(const struct command *command, struct vf_error *err)
         else if (command->json)
             show_result(command, started);
         else
-            (void)printf("job %" PRIu64 " moves %s to %s\n", table_number(started, "job"), table_text(started, "partition"),
-                         table_text(started, "target"));
+            (void)printf("job %" PRIu64 " moves %s to %s\n", table_number(started, "job"),
+                         table_text(started, "partition"), table_text(started, "target"));
     }
     json_decref(job);
     json_decref(started);

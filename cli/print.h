@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Results for people, on stdout: aligned tables and short lines, numbers with units. Missing members show as "-". */
+/* Results for people, on stdout: aligned tables and short lines, numbers with units. Missing
+ * members show as "-". */
 #ifndef CLI_PRINT_H
 #define CLI_PRINT_H
 

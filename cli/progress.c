@@ -13,15 +13,19 @@
 
 void progress_init(struct progress *progress, bool quiet)
 {
-    *progress = (struct progress){.quiet = quiet, .terminal = isatty(STDOUT_FILENO) == 1, .round = -1};
+    *progress =
+        (struct progress){.quiet = quiet, .terminal = isatty(STDOUT_FILENO) == 1, .round = -1};
 }
 
-static size_t append(char line[PROGRESS_LINE], size_t at, const char *label, const json_t *numbers, enum cell cell, const char *key)
+static size_t append(char line[PROGRESS_LINE], size_t at, const char *label, const json_t *numbers,
+                     enum cell cell, const char *key)
 {
     char text[CELL_BYTES];
-    int length = snprintf(line + at, PROGRESS_LINE - at, "%s%s", label, table_cell(numbers, cell, key, text));
+    int length = snprintf(line + at, PROGRESS_LINE - at, "%s%s", label,
+                          table_cell(numbers, cell, key, text));
 
-    return length < 0 || at + (size_t)length >= PROGRESS_LINE ? PROGRESS_LINE - 1 : at + (size_t)length;
+    return length < 0 || at + (size_t)length >= PROGRESS_LINE ? PROGRESS_LINE - 1
+                                                              : at + (size_t)length;
 }
 
 const char *progress_line(const json_t *numbers, size_t width, char line[PROGRESS_LINE])
@@ -52,7 +56,8 @@ static size_t terminal_width(void)
 {
     struct winsize size;
 
-    return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1 ? (size_t)size.ws_col - 1 : 79;
+    return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1 ? (size_t)size.ws_col - 1
+                                                                           : 79;
 }
 
 void progress_show(struct progress *progress, const json_t *numbers)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* A move's progress on stdout: one live line on a terminal, else a plain line a phase or round; nothing with --json. */
+/* A move's progress on stdout: one live line on a terminal, else a plain line a phase or round;
+ * nothing with --json. */
 #ifndef CLI_PROGRESS_H
 #define CLI_PROGRESS_H
 
@@ -12,8 +13,8 @@
 struct progress {
     bool quiet;
     bool terminal;
-    bool line_open;  /* terminal: something stands on the present line */
-    char phase[24];  /* of the last line written */
+    bool line_open; /* terminal: something stands on the present line */
+    char phase[24]; /* of the last line written */
     json_int_t round;
 };
 

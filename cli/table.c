@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-/* See table.h. Text from the daemon may come from a guest or a peer: control characters are never sent to a terminal. */
+/* See table.h. Text from the daemon may come from a guest or a peer: control characters are never
+ * sent to a terminal. */
 #include "cli/table.h"
 
 #include "base/size.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -26,7 +28,8 @@ static void copy_plain(char text[CELL_BYTES], const char *from)
     size_t length = 0;
 
     for (; from[length] != '\0' && length < CELL_BYTES - 1; length++)
-        text[length] = (unsigned char)from[length] < 0x20 || from[length] == 0x7f ? ' ' : from[length];
+        text[length] =
+            (unsigned char)from[length] < 0x20 || from[length] == 0x7f ? ' ' : from[length];
     text[length] = '\0';
 }
 
@@ -66,10 +69,15 @@ const char *table_cell(const json_t *object, enum cell cell, const char *key, ch
     return text;
 }
 
-/* Numbers stand right, texts left. */
-static int aligned(enum cell cell, size_t width)
+/* Numbers stand right, texts left; after the last one nothing is filled up. */
+static void print_cell(const struct column *column, size_t width, const char *text)
 {
-    return cell == CELL_TEXT ? -(int)width : (int)width;
+    bool last = column[1].cell == CELL_END;
+    int filled = last && column->cell == CELL_TEXT ? 0
+                 : column->cell == CELL_TEXT       ? -(int)width
+                                                   : (int)width;
+
+    (void)printf("%*s%s", filled, text, last ? "\n" : "  ");
 }
 
 void table_rows(const struct column *columns, const json_t *rows, const char *none)
@@ -92,11 +100,11 @@ void table_rows(const struct column *columns, const json_t *rows, const char *no
         }
     }
     for (size_t c = 0; columns[c].cell != CELL_END; c++)
-        (void)printf("%*s%s", aligned(columns[c].cell, width[c]), columns[c].title, columns[c + 1].cell != CELL_END ? "  " : "\n");
+        print_cell(&columns[c], width[c], columns[c].title);
     json_array_foreach(rows, index, row) {
         for (size_t c = 0; columns[c].cell != CELL_END; c++)
-            (void)printf("%*s%s", aligned(columns[c].cell, width[c]), table_cell(row, columns[c].cell, columns[c].key, text),
-                         columns[c + 1].cell != CELL_END ? "  " : "\n");
+            print_cell(&columns[c], width[c],
+                       table_cell(row, columns[c].cell, columns[c].key, text));
     }
 }
 
@@ -108,5 +116,6 @@ void table_fields(const struct column *columns, const json_t *object)
     for (size_t c = 0; columns[c].cell != CELL_END; c++)
         width = strlen(columns[c].title) > width ? strlen(columns[c].title) : width;
     for (size_t c = 0; columns[c].cell != CELL_END; c++)
-        (void)printf("%-*s  %s\n", (int)width, columns[c].title, table_cell(object, columns[c].cell, columns[c].key, text));
+        (void)printf("%-*s  %s\n", (int)width, columns[c].title,
+                     table_cell(object, columns[c].cell, columns[c].key, text));
 }

@@ -26,8 +26,10 @@ struct column {
 #define CELL_BYTES 300u
 
 /* The value of object[key] as people read it; "-" when there is none. Returns `text`. */
-const char *table_cell(const json_t *object, enum cell cell, const char *key, char text[CELL_BYTES]);
-/* One row an element of `rows`, with a head; `none` alone when there is none. At most TABLE_COLUMNS columns. */
+const char *table_cell(const json_t *object, enum cell cell, const char *key,
+                       char text[CELL_BYTES]);
+/* One row an element of `rows`, with a head; `none` alone when there is none. At most TABLE_COLUMNS
+ * columns. */
 void table_rows(const struct column *columns, const json_t *rows, const char *none);
 /* One line a column. */
 void table_fields(const struct column *columns, const json_t *object);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The table of verbs: what a person may say, what it means, how it is explained. Parser, help and the test that compares the man
- * page read the same table.
+ * The table of verbs: what a person may say, what it means, how it is explained. Parser, help and
+ * the test that compares the man page read the same table.
  */
 #ifndef CLI_VERBS_H
 #define CLI_VERBS_H
@@ -16,7 +16,7 @@
 struct command;
 
 enum value_kind {
-    VALUE_END,      /* ends a list */
+    VALUE_END, /* ends a list */
     VALUE_FLAG,
     VALUE_TEXT,
     VALUE_NUMBER,
@@ -30,7 +30,8 @@ struct cli_option {
     enum value_kind kind;
     const char *word;    /* without dashes */
     const char *metavar; /* NULL for flags */
-    const char *key;     /* of the request's arguments; NULL: the handler alone uses it, under its word */
+    const char
+        *key; /* of the request's arguments; NULL: the handler alone uses it, under its word */
     const char *help;
     bool required;
 };
@@ -55,10 +56,10 @@ struct cli_verb {
 /* What a command line came to. */
 struct command {
     const struct cli_verb *verb;
-    const char *host;   /* --host, else $VFERRY_HOST, else NULL */
+    const char *host; /* --host, else $VFERRY_HOST, else NULL */
     bool json;
-    json_t *args;       /* the request's arguments; owned */
-    const char *input;  /* paths as given */
+    json_t *args;      /* the request's arguments; owned */
+    const char *input; /* paths as given */
     const char *output;
     struct guest_pair work[16]; /* options of a workload, in order */
     size_t work_count;
@@ -74,7 +75,8 @@ const struct cli_verb *cli_verb_find(int argc, char **argv, int *used);
 bool cli_is_group(const char *word);
 
 /* Handlers. */
-int cmd_request(const struct command *command, struct vf_error *err); /* ask the daemon, print its answer */
+int cmd_request(const struct command *command,
+                struct vf_error *err); /* ask the daemon, print its answer */
 int cmd_not_built(const struct command *command, struct vf_error *err);
 int cmd_host_stop(const struct command *command, struct vf_error *err);
 int cmd_run(const struct command *command, struct vf_error *err);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* One table of keys serves the command line and the INI file, so that they cannot differ. See config.h. */
+/* One table of keys serves the command line and the INI file, so that they cannot differ. See
+ * config.h. */
 #include "daemon/config.h"
 
 #include "transport/transport.h"
@@ -13,36 +14,52 @@
 #include <unistd.h>
 
 const char config_usage[] =
-    "usage: vferryd --state DIR [--name NAME] [--config FILE.ini] [--listen HOST:PORT] [--device SPEC]...\n"
+    "usage: vferryd --state DIR [--name NAME] [--config FILE.ini] [--listen HOST:PORT] [--device "
+    "SPEC]...\n"
     "               [--driver FILE.so]... [--insecure]\n"
     "\n"
-    "Runs a vferry host: starts its kernel side (or finds the one that runs on DIR), serves vferry on\n"
+    "Runs a vferry host: starts its kernel side (or finds the one that runs on DIR), serves vferry "
+    "on\n"
     "DIR/control.sock and takes partitions that other hosts send to --listen.\n"
     "\n"
     "  --state DIR          where sockets, locks and the journal lie; made with mode 0700\n"
     "  --name NAME          the host's name; default: the machine's\n"
     "  --config FILE.ini    the same keys as here, one a line: key = value; the command line wins\n"
     "  --listen HOST:PORT   take partitions here; port 0 = any; none: partitions can only leave\n"
-    "  --device SPEC        softgpu[,vram=4G][,vfs=8][,dirty-page=64K][,performant=on|off][,fw=1.2]\n"
-    "                       [,scatter=on|off]; several are adapters 0, 1, ...; default: softgpu, or what\n"
+    "  --device SPEC        "
+    "softgpu[,vram=4G][,vfs=8][,dirty-page=64K][,performant=on|off][,fw=1.2]\n"
+    "                       [,scatter=on|off]; several are adapters 0, 1, ...; default: softgpu, "
+    "or what\n"
     "                       the kernel side that is already there has\n"
-    "  --driver FILE.so     the k-th drives the k-th device, the last repeats; default: the device's own\n"
+    "  --driver FILE.so     the k-th drives the k-th device, the last repeats; default: the "
+    "device's own\n"
     "  --insecure           let --listen be other than loopback, though nothing is encrypted\n"
     "  --version, --help\n"
     "\n"
     "example: vferryd --name A --state /tmp/A --listen 127.0.0.1:7001 --device softgpu,vram=4G\n"
     "ends with: vferry --host /tmp/A/control.sock host stop\n";
 
-enum key { KEY_NAME, KEY_STATE, KEY_CONFIG, KEY_LISTEN, KEY_DEVICE, KEY_DRIVER, KEY_INSECURE, KEY_HELP, KEY_VERSION, KEYS };
+enum key {
+    KEY_NAME,
+    KEY_STATE,
+    KEY_CONFIG,
+    KEY_LISTEN,
+    KEY_DEVICE,
+    KEY_DRIVER,
+    KEY_INSECURE,
+    KEY_HELP,
+    KEY_VERSION,
+    KEYS
+};
 
 static const struct {
     const char *word;
-    bool value;   /* on the command line */
+    bool value; /* on the command line */
     bool in_file;
 } keys[KEYS] = {
-    [KEY_NAME] = {"name", true, true},         [KEY_STATE] = {"state", true, true},
-    [KEY_CONFIG] = {"config", true, false},    [KEY_LISTEN] = {"listen", true, true},
-    [KEY_DEVICE] = {"device", true, true},     [KEY_DRIVER] = {"driver", true, true},
+    [KEY_NAME] = {"name", true, true},          [KEY_STATE] = {"state", true, true},
+    [KEY_CONFIG] = {"config", true, false},     [KEY_LISTEN] = {"listen", true, true},
+    [KEY_DEVICE] = {"device", true, true},      [KEY_DRIVER] = {"driver", true, true},
     [KEY_INSECURE] = {"insecure", false, true}, [KEY_HELP] = {"help", false, false},
     [KEY_VERSION] = {"version", false, false},
 };
@@ -51,7 +68,8 @@ static enum key find_key(const char *word, size_t length)
 {
     size_t key = 0;
 
-    while (key < KEYS && (strlen(keys[key].word) != length || strncmp(keys[key].word, word, length) != 0))
+    while (key < KEYS &&
+           (strlen(keys[key].word) != length || strncmp(keys[key].word, word, length) != 0))
         key++;
     return (enum key)key;
 }
@@ -61,7 +79,9 @@ static int set_text(char *to, size_t room, const char *key, const char *value, s
     if (value[0] == '\0')
         return vf_fail(err, VF_USAGE, "%s: has no value; give one or leave it out", key);
     if (strlen(value) >= room)
-        return vf_fail(err, VF_USAGE, "%s %.40s...: longer than the %zu characters there is room for", key, value, room - 1);
+        return vf_fail(err, VF_USAGE,
+                       "%s %.40s...: longer than the %zu characters there is room for", key, value,
+                       room - 1);
     memcpy(to, value, strlen(value) + 1);
     return 0;
 }
@@ -73,10 +93,12 @@ static int set_once(char *to, size_t room, const char *key, const char *value, s
     return set_text(to, room, key, value, err);
 }
 
-static int add_text(char *list, size_t room, size_t *count, const char *key, const char *value, struct vf_error *err)
+static int add_text(char *list, size_t room, size_t *count, const char *key, const char *value,
+                    struct vf_error *err)
 {
     if (*count == VF_MAX_ADAPTERS)
-        return vf_fail(err, VF_USAGE, "%s: more than %u; a host has at most so many adapters", key, VF_MAX_ADAPTERS);
+        return vf_fail(err, VF_USAGE, "%s: more than %u; a host has at most so many adapters", key,
+                       VF_MAX_ADAPTERS);
     if (set_text(list + *count * room, room, key, value, err) != 0)
         return -1;
     (*count)++;
@@ -95,7 +117,8 @@ static int set_flag(bool *to, const char *key, const char *value, struct vf_erro
 }
 
 /* `shown` is the key as the person wrote it. */
-static int set(struct config *config, enum key key, const char *shown, const char *value, struct vf_error *err)
+static int set(struct config *config, enum key key, const char *shown, const char *value,
+               struct vf_error *err)
 {
     switch (key) {
     case KEY_NAME:
@@ -107,9 +130,11 @@ static int set(struct config *config, enum key key, const char *shown, const cha
     case KEY_LISTEN:
         return set_once(config->listen, sizeof config->listen, shown, value, err);
     case KEY_DEVICE:
-        return add_text(config->devices[0], sizeof config->devices[0], &config->device_count, shown, value, err);
+        return add_text(config->devices[0], sizeof config->devices[0], &config->device_count, shown,
+                        value, err);
     case KEY_DRIVER:
-        return add_text(config->drivers[0], sizeof config->drivers[0], &config->driver_count, shown, value, err);
+        return add_text(config->drivers[0], sizeof config->drivers[0], &config->driver_count, shown,
+                        value, err);
     case KEY_INSECURE:
         return set_flag(&config->insecure, shown, value, err);
     case KEY_HELP:
@@ -139,9 +164,12 @@ static int take_line(void *user, const char *section, const char *name, const ch
     if (reading->failed)
         return 0; /* the parser goes on after an error; the first one is what people need */
     if (section[0] != '\0' && strcmp(section, "vferryd") != 0)
-        result = vf_fail(reading->err, VF_USAGE, "[%.40s]: no such section; the keys go into [vferryd]", section);
+        result = vf_fail(reading->err, VF_USAGE,
+                         "[%.40s]: no such section; the keys go into [vferryd]", section);
     else if (key == KEYS || !keys[key].in_file)
-        result = vf_fail(reading->err, VF_USAGE, "%.40s: no such key; there are name, state, listen, device, driver, insecure", name);
+        result = vf_fail(
+            reading->err, VF_USAGE,
+            "%.40s: no such key; there are name, state, listen, device, driver, insecure", name);
     else
         result = set(reading->config, key, name, value, reading->err);
     reading->failed = result != 0;
@@ -160,11 +188,13 @@ int config_read(const char *path, struct config *config, struct vf_error *err)
     if (reading.failed)
         return vf_context(err, "%s, line %d", path, line);
     if (line > 0)
-        return vf_fail(err, VF_USAGE, "%s, line %d: is neither [section] nor key = value", path, line);
+        return vf_fail(err, VF_USAGE, "%s, line %d: is neither [section] nor key = value", path,
+                       line);
     return 0;
 }
 
-static int parse_argument(int argc, char **argv, int *at, struct config *config, struct vf_error *err)
+static int parse_argument(int argc, char **argv, int *at, struct config *config,
+                          struct vf_error *err)
 {
     const char *argument = argv[*at];
     const char *equals = strchr(argument, '=');
@@ -173,12 +203,14 @@ static int parse_argument(int argc, char **argv, int *at, struct config *config,
     enum key key;
 
     if (strncmp(argument, "--", 2) != 0 || length <= 2)
-        return vf_fail(err, VF_USAGE, "%.40s: vferryd takes options only; see vferryd --help", argument);
+        return vf_fail(err, VF_USAGE, "%.40s: vferryd takes options only; see vferryd --help",
+                       argument);
     key = find_key(argument + 2, length - 2);
     if (key == KEYS)
         return vf_fail(err, VF_USAGE, "%.40s: no such option; see vferryd --help", argument);
     if (!keys[key].value && value != NULL)
-        return vf_fail(err, VF_USAGE, "--%s: takes no value; leave \"=%.20s\" out", keys[key].word, value);
+        return vf_fail(err, VF_USAGE, "--%s: takes no value; leave \"=%.20s\" out", keys[key].word,
+                       value);
     if (keys[key].value && value == NULL) {
         if (*at + 1 >= argc)
             return vf_fail(err, VF_USAGE, "%s: its value is missing; see vferryd --help", argument);
@@ -221,13 +253,15 @@ int config_parse(int argc, char **argv, struct config *config, struct vf_error *
         return 0;
     if (config->file[0] != '\0') {
         file = calloc(1, sizeof *file);
-        result = file == NULL ? vf_fail(err, VF_FAILED, "out of memory") : config_read(config->file, file, err);
+        result = file == NULL ? vf_fail(err, VF_FAILED, "out of memory")
+                              : config_read(config->file, file, err);
         if (result == 0)
             merge(config, file);
         free(file);
     }
     if (result == 0 && config->state[0] == '\0')
-        return vf_fail(err, VF_USAGE, "no --state DIR; say where this host keeps its sockets and journal");
+        return vf_fail(err, VF_USAGE,
+                       "no --state DIR; say where this host keeps its sockets and journal");
     return result;
 }
 
@@ -256,8 +290,11 @@ static int check_listen(const struct config *config, struct vf_error *err)
         return vf_context(err, "--listen %s", config->listen);
     }
     if (!loopback && !config->insecure)
-        return vf_fail(err, VF_USAGE, "--listen %s: is beyond loopback, and TLS is not built yet; say --insecure to accept that "
-                       "anybody on that network can read and send partitions", config->listen);
+        return vf_fail(err, VF_USAGE,
+                       "--listen %s: is beyond loopback, and TLS is not built yet; say --insecure "
+                       "to accept that "
+                       "anybody on that network can read and send partitions",
+                       config->listen);
     return 0;
 }
 
@@ -266,7 +303,9 @@ int config_finish(struct config *config, struct vf_error *err)
     if (config->name[0] == '\0')
         default_name(config->name);
     if (!vf_name_valid(config->name))
-        return vf_fail(err, VF_USAGE, "--name %s: a name is a letter or digit, then letters, digits and . _ -", config->name);
+        return vf_fail(err, VF_USAGE,
+                       "--name %s: a name is a letter or digit, then letters, digits and . _ -",
+                       config->name);
     for (size_t i = 0; i < config->driver_count; i++) {
         char path[PATH_MAX];
 
@@ -275,7 +314,8 @@ int config_finish(struct config *config, struct vf_error *err)
         memcpy(config->drivers[i], path, sizeof path);
     }
     if (config->driver_count > (config->device_count == 0 ? 1 : config->device_count))
-        return vf_fail(err, VF_USAGE, "%zu drivers for %zu devices; give no more --driver than --device", config->driver_count,
-                       config->device_count == 0 ? 1 : config->device_count);
+        return vf_fail(err, VF_USAGE,
+                       "%zu drivers for %zu devices; give no more --driver than --device",
+                       config->driver_count, config->device_count == 0 ? 1 : config->device_count);
     return check_listen(config, err);
 }

@@ -20,7 +20,7 @@ struct config {
     char listen[256];
     char devices[VF_MAX_ADAPTERS][VF_TEXT_BYTES];
     size_t device_count;
-    char drivers[VF_MAX_ADAPTERS][PATH_MAX]; /* absolute after config_finish: the kernel side runs elsewhere */
+    char drivers[VF_MAX_ADAPTERS][PATH_MAX]; /* absolute after config_finish */
     size_t driver_count;
     bool insecure;
 };
@@ -28,11 +28,11 @@ struct config {
 /* The text of vferryd --help. */
 extern const char config_usage[];
 
-/* Command line, then the file where the command line is silent. A list on the command line replaces the file's. VF_USAGE with one
- * line for whatever is wrong. */
+/* Command line, then the file where the command line is silent. A list on the command line replaces
+ * the file's. VF_USAGE with one line for whatever is wrong. */
 int config_parse(int argc, char **argv, struct config *config, struct vf_error *err);
-/* Reads FILE.ini into an empty config: keys name, state, listen, insecure = yes|no, and device and driver, which may repeat; in
- * [vferryd] or before any section. */
+/* Reads FILE.ini into an empty config: keys name, state, listen, insecure = yes|no, and device and
+ * driver, which may repeat; in [vferryd] or before any section. */
 int config_read(const char *path, struct config *config, struct vf_error *err);
 /* Defaults and checks that need the machine: its name, paths of drivers, is --listen allowed. */
 int config_finish(struct config *config, struct vf_error *err);

@@ -16,22 +16,22 @@
 
 struct conn {
     struct control *control;
-    int fd;              /* closed by its thread, under the lock */
-    bool busy;           /* control->lock: a request is being answered */
-    bool leaving;        /* control->lock: shut down; its thread is about to end */
-    uint64_t quiet;      /* control->lock: control->turns when it last became idle */
-    struct conn *next;   /* control->lock */
+    int fd;            /* closed by its thread, under the lock */
+    bool busy;         /* control->lock: a request is being answered */
+    bool leaving;      /* control->lock: shut down; its thread is about to end */
+    uint64_t quiet;    /* control->lock: control->turns when it last became idle */
+    struct conn *next; /* control->lock */
 };
 
 struct control {
     struct daemon *daemon;
     int fd;
-    pthread_mutex_t lock;  /* guards what follows; never held over I/O */
-    pthread_cond_t fewer;  /* a thread ended */
+    pthread_mutex_t lock; /* guards what follows; never held over I/O */
+    pthread_cond_t fewer; /* a thread ended */
     struct conn *conns;
-    unsigned count;        /* all threads */
-    unsigned places;       /* threads that are not leaving */
-    uint64_t turns;        /* counts changes from busy to idle: orders idle connections by age */
+    unsigned count;  /* all threads */
+    unsigned places; /* threads that are not leaving */
+    uint64_t turns;  /* counts changes from busy to idle: orders idle connections by age */
 };
 
 static int bind_socket(struct control *control, struct vf_error *err)
@@ -55,7 +55,8 @@ static int bind_socket(struct control *control, struct vf_error *err)
     if (unlink(address.sun_path) != 0 && errno != ENOENT)
         return vf_fail_errno(err, VF_FAILED, errno, "remove the stale %s", path);
     /* The file gets its mode with bind: no moment in which others could connect. */
-    if (fchmod(control->fd, 0600) != 0 || bind(control->fd, (const struct sockaddr *)&address, sizeof address) != 0 ||
+    if (fchmod(control->fd, 0600) != 0 ||
+        bind(control->fd, (const struct sockaddr *)&address, sizeof address) != 0 ||
         listen(control->fd, 128) != 0)
         return vf_fail_errno(err, VF_FAILED, errno, "listen on %s", path);
     return 0;
@@ -84,7 +85,7 @@ int control_fd(const struct control *control)
     return control->fd;
 }
 
-/* Says why and hangs up; the socket is new or its client reads nothing anyway, so this never waits. */
+/* Says why, and never waits: the socket is new, or its client reads nothing anyway. */
 static void say_error(int fd, enum vf_code code, const char *text)
 {
     struct vf_error err = VF_ERROR_INIT;
@@ -108,7 +109,8 @@ static bool answer_line(struct conn *conn, const char *line, size_t bytes, int f
     if (object != NULL) {
         reply = request_answer(conn->control->daemon, conn->fd, object, file);
     } else {
-        (void)vf_fail(&err, VF_USAGE, "request: is no line of JSON: %s at byte %d", where.text, where.position);
+        (void)vf_fail(&err, VF_USAGE, "request: is no line of JSON: %s at byte %d", where.text,
+                      where.position);
         reply = ctl_error(&err, NULL);
     }
     json_decref(object);
@@ -150,7 +152,8 @@ static void serve(struct conn *conn)
         stay = set_busy(conn, false) && stay;
     }
     if (got == CTL_TOO_LONG)
-        say_error(conn->fd, VF_USAGE, "request: longer than 64 KiB; large data passes as a file descriptor");
+        say_error(conn->fd, VF_USAGE,
+                  "request: longer than 64 KiB; large data passes as a file descriptor");
     ctl_reader_fini(&reader);
 }
 
@@ -187,7 +190,8 @@ static void send_away(struct control *control, struct conn *conn)
     (void)shutdown(conn->fd, SHUT_RDWR);
 }
 
-/* A place for one more: free, or that of the connection that was idle longest. False when all are busy. */
+/* A place for one more: free, or that of the connection that was idle longest. False when all are
+ * busy. */
 static bool take_place(struct control *control)
 {
     struct conn *oldest = NULL;
@@ -253,7 +257,8 @@ static bool peer_allowed(int fd)
     struct ucred peer;
     socklen_t bytes = sizeof peer;
 
-    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &bytes) == 0 && (peer.uid == geteuid() || peer.uid == 0);
+    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &bytes) == 0 &&
+           (peer.uid == geteuid() || peer.uid == 0);
 }
 
 void control_accept(struct control *control)
@@ -268,7 +273,8 @@ void control_accept(struct control *control)
     if (!peer_allowed(fd)) {
         say_error(fd, VF_FAILED, "this host serves its own user only; run as that user");
     } else if (!take_place(control)) {
-        say_error(fd, VF_FAILED, "too many requests are being answered (64); try again when some are done");
+        say_error(fd, VF_FAILED,
+                  "too many requests are being answered (64); try again when some are done");
     } else if (start(control, fd) == 0) {
         (void)vf_take_fd(&fd);
     } else {
@@ -289,7 +295,8 @@ void control_close(struct control *control)
         (void)close(vf_take_fd(&control->fd));
         if (asprintf(&path, "%s/%s", control->daemon->state_dir, CTL_SOCKET_NAME) < 0)
             path = NULL;
-        else if (ctl_address(path, &address, &dir_fd) == 0 && unlink(address.sun_path) != 0 && errno != ENOENT)
+        else if (ctl_address(path, &address, &dir_fd) == 0 && unlink(address.sun_path) != 0 &&
+                 errno != ENOENT)
             log_warn("cannot remove %s: %s", path, strerrordesc_np(errno));
     }
     (void)pthread_mutex_lock(&control->lock);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The control socket: who connects there gets a thread of its own, at most CONTROL_MAX at once; one more takes the place of the
- * one that has been silent longest. Requests are answered by verbs.h.
+ * The control socket: who connects there gets a thread of its own, at most CONTROL_MAX at once; one
+ * more takes the place of the one that has been silent longest. Requests are answered by verbs.h.
  */
 #ifndef DAEMON_CONTROL_H
 #define DAEMON_CONTROL_H
@@ -17,8 +17,9 @@ int control_open(struct daemon *daemon, struct control **out, struct vf_error *e
 /* To poll; when readable call control_accept. Both: the main thread. */
 int control_fd(const struct control *control);
 void control_accept(struct control *control);
-/* Ends every connection and returns when their threads are gone: idle ones at once, busy ones once their request is answered
- * (daemon->stop is set and jobs are ending by then). Removes the socket. NULL is allowed. */
+/* Ends every connection and returns when their threads are gone: idle ones at once, busy ones once
+ * their request is answered (daemon->stop is set and jobs are ending by then). Removes the socket.
+ * NULL is allowed. */
 void control_close(struct control *control);
 
 #endif

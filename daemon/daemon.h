@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-/* What the parts of vferryd share: one struct daemon, made by main.c and constant but for what says otherwise. */
+/*
+ * What the parts of vferryd share: one struct daemon, made by main.c and constant but for what says
+ * otherwise.
+ */
 #ifndef DAEMON_DAEMON_H
 #define DAEMON_DAEMON_H
 
@@ -13,19 +16,19 @@
 
 struct daemon {
     char name[VF_NAME_BYTES];
-    char state_dir[PATH_MAX];              /* absolute */
-    char kernel_socket[108];               /* whatever the directory's length: /proc/self/fd/... when it is too long */
-    char listen[256];                      /* as bound; "" = none */
-    int state_fd;                          /* of state_dir */
+    char state_dir[PATH_MAX]; /* absolute */
+    char kernel_socket[108];  /* by /proc/self/fd/... when the directory's path is too long */
+    char listen[256];         /* as bound; "" = none */
+    int state_fd;             /* of state_dir */
     int lock_fd;
-    int kernel_pidfd;                      /* readable once the kernel side has ended */
+    int kernel_pidfd; /* readable once the kernel side has ended */
     int32_t kernel_pid;
-    struct kc *kc;                         /* main's own connection: keeps an idle kernel side from leaving */
+    struct kc *kc; /* main's own connection: keeps an idle kernel side from leaving */
     struct mig *mig;
-    struct events events;                  /* has its own lock */
-    int wake_fd;                           /* eventfd: the main loop looks at `stop` */
-    _Atomic bool stop;                     /* set once: the daemon ends */
-    _Atomic bool kernel_ending;            /* host stop is under way: the end of the kernel side is no accident */
+    struct events events; /* has its own lock */
+    int wake_fd;          /* eventfd: the main loop looks at `stop` */
+    _Atomic bool stop;    /* set once: the daemon ends */
+    _Atomic bool kernel_ending; /* host stop is under way: the kernel side's end is no accident */
 };
 
 /* Any thread. */

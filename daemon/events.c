@@ -42,7 +42,7 @@ void events_add(struct events *events, const char *kind, const char *text)
 
 void events_log_tap(void *ctx, enum vf_log_level level, const char *room, const char *text)
 {
-    char line[sizeof ((struct event *)0)->text];
+    char line[sizeof((struct event *)0)->text];
 
     if (level < VF_LOG_WARN)
         return;
@@ -83,7 +83,8 @@ size_t events_read(struct events *events, uint64_t after, struct event *out, siz
 
     (void)pthread_mutex_lock(&events->lock);
     oldest = events->last >= EVENTS_KEPT ? events->last - EVENTS_KEPT + 1 : 1;
-    for (uint64_t n = after + 1 > oldest ? after + 1 : oldest; n <= events->last && count < capacity; n++)
+    for (uint64_t n = after + 1 > oldest ? after + 1 : oldest;
+         n <= events->last && count < capacity; n++)
         out[count++] = events->ring[n % EVENTS_KEPT];
     (void)pthread_mutex_unlock(&events->lock);
     return count;

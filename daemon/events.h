@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The host's last 1024 events in one numbered list: the daemon's warnings and errors, its jobs, and what the kernel side tells
- * (triage events, breached rules, faults). Kept for whoever asks; nothing waits for a reader.
+ * The host's last 1024 events in one numbered list: the daemon's warnings and errors, its jobs, and
+ * what the kernel side tells (triage events, breached rules, faults). Kept for whoever asks;
+ * nothing waits for a reader.
  */
 #ifndef DAEMON_EVENTS_H
 #define DAEMON_EVENTS_H
@@ -22,11 +23,11 @@ struct event {
 };
 
 struct events {
-    pthread_mutex_t lock;      /* a leaf: nothing is called with it held */
-    uint64_t last;             /* lock: newest number */
-    struct event *ring;        /* lock: event n lies at n % EVENTS_KEPT */
+    pthread_mutex_t lock;        /* a leaf: nothing is called with it held */
+    uint64_t last;               /* lock: newest number */
+    struct event *ring;          /* lock: event n lies at n % EVENTS_KEPT */
     pthread_mutex_t kernel_lock; /* one fetch from the kernel side at a time; taken before `lock` */
-    uint64_t kernel_seen;      /* kernel_lock: newest number of the kernel side that is in the ring */
+    uint64_t kernel_seen; /* kernel_lock: newest number of the kernel side that is in the ring */
 };
 
 /* -1: no memory. */

@@ -18,7 +18,8 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-#define START_NS 60000000000ull /* loading drivers and bringing adapters up; far beyond what it takes */
+/* Loading drivers and bringing adapters up takes far less. */
+#define START_NS 60000000000ull
 #define DEFAULT_DEVICE "softgpu"
 #define READY_FD 3
 
@@ -52,7 +53,9 @@ static int find_places(struct places *places, struct vf_error *err)
     place(places->devices, beside, "devices");
     place(places->drivers, beside, "drivers");
     if (access(places->program, X_OK) != 0)
-        return vf_fail_errno(err, VF_FAILED, errno, "vferry-kernel: not found beside vferryd (%s) nor as %s", beside, places->program);
+        return vf_fail_errno(err, VF_FAILED, errno,
+                             "vferry-kernel: not found beside vferryd (%s) nor as %s", beside,
+                             places->program);
     return 0;
 }
 
@@ -66,14 +69,16 @@ struct wish {
 
 static int make_wish(const struct config *config, struct wish *wish, struct vf_error *err)
 {
-    *wish = (struct wish){.device_count = config->device_count, .driver_count = config->driver_count};
+    *wish =
+        (struct wish){.device_count = config->device_count, .driver_count = config->driver_count};
     for (size_t i = 0; i < config->device_count; i++)
         wish->devices[i] = config->devices[i];
     for (size_t i = 0; i < config->driver_count; i++)
         wish->drivers[i] = config->drivers[i];
     if (wish->device_count == 0)
         wish->devices[wish->device_count++] = DEFAULT_DEVICE;
-    return kc_specs(wish->devices, wish->device_count, wish->drivers, wish->driver_count, wish->specs, sizeof wish->specs, err);
+    return kc_specs(wish->devices, wish->device_count, wish->drivers, wish->driver_count,
+                    wish->specs, sizeof wish->specs, err);
 }
 
 /* In the child: only async-signal-safe calls. */
@@ -87,7 +92,8 @@ static _Noreturn void become_kernel(char *const argv[], int log_fd, int ready_fd
     (void)setsid(); /* Ctrl-C at the daemon's terminal is not for the kernel side */
     (void)sigemptyset(&none);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
-    if (null_fd >= 0 && dup2(null_fd, STDIN_FILENO) >= 0 && dup2(log_fd, STDOUT_FILENO) >= 0 && dup2(log_fd, STDERR_FILENO) >= 0) {
+    if (null_fd >= 0 && dup2(null_fd, STDIN_FILENO) >= 0 && dup2(log_fd, STDOUT_FILENO) >= 0 &&
+        dup2(log_fd, STDERR_FILENO) >= 0) {
         /* dup2 onto itself would keep close-on-exec. */
         if (ready_fd == READY_FD ? fcntl(ready_fd, F_SETFD, 0) == 0 : dup2(ready_fd, READY_FD) >= 0)
             (void)execv(argv[0], argv);
@@ -97,7 +103,8 @@ static _Noreturn void become_kernel(char *const argv[], int log_fd, int ready_fd
     _exit(127);
 }
 
-static int spawn_kernel(const struct daemon *daemon, const struct wish *wish, int ready_fd, pid_t *pid, struct vf_error *err)
+static int spawn_kernel(const struct daemon *daemon, const struct wish *wish, int ready_fd,
+                        pid_t *pid, struct vf_error *err)
 {
     struct places places;
     const char *argv[12 + 4 * VF_MAX_ADAPTERS];
@@ -124,7 +131,8 @@ static int spawn_kernel(const struct daemon *daemon, const struct wish *wish, in
         argv[n++] = wish->drivers[i];
     }
     argv[n] = NULL;
-    log_fd = openat(daemon->state_fd, "kernel.log", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+    log_fd = openat(daemon->state_fd, "kernel.log",
+                    O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (log_fd < 0)
         return vf_fail_errno(err, VF_FAILED, errno, "open %s/kernel.log", daemon->state_dir);
     *pid = fork();
@@ -149,7 +157,8 @@ static int await_ready(const struct daemon *daemon, int fd, struct vf_error *err
         int ready = now >= deadline ? 0 : poll(&wait, 1, (int)((deadline - now) / 1000000u) + 1);
 
         if (ready == 0)
-            return vf_fail(err, VF_FAILED, "vferry-kernel: not up within 60 s; see %s/kernel.log", daemon->state_dir);
+            return vf_fail(err, VF_FAILED, "vferry-kernel: not up within 60 s; see %s/kernel.log",
+                           daemon->state_dir);
         got = ready < 0 ? -1 : read(fd, answer + have, sizeof answer - 1 - have);
         if (got > 0)
             have += (size_t)got;
@@ -160,7 +169,9 @@ static int await_ready(const struct daemon *daemon, int fd, struct vf_error *err
     answer[strcspn(answer, "\n")] = '\0';
     if (strcmp(answer, "ready") == 0)
         return 0;
-    return vf_fail(err, VF_FAILED, "kernel side: %s", answer[0] != '\0' ? answer : "ended without a word; see kernel.log in the state directory");
+    return vf_fail(
+        err, VF_FAILED, "kernel side: %s",
+        answer[0] != '\0' ? answer : "ended without a word; see kernel.log in the state directory");
 }
 
 static int start_kernel(struct daemon *daemon, const struct wish *wish, struct vf_error *err)
@@ -186,20 +197,27 @@ static int start_kernel(struct daemon *daemon, const struct wish *wish, struct v
 }
 
 /* May a kernel side that was found there be used? */
-static int check_found(struct daemon *daemon, const struct config *config, const struct wish *wish, struct vf_error *err)
+static int check_found(struct daemon *daemon, const struct config *config, const struct wish *wish,
+                       struct vf_error *err)
 {
     struct kc_host host;
 
     if (kc_host(daemon->kc, &host, err) != 0)
         return -1;
-    if ((config->device_count > 0 || config->driver_count > 0) && strcmp(host.specs, wish->specs) != 0)
-        return vf_fail(err, VF_FAILED, "kernel side, pid %d: runs with \"%.200s\", asked for is \"%.200s\"; start without --device and "
-                       "--driver to use it as it is, or end it with \"vferry host stop\" first", host.kernel_pid, host.specs, wish->specs);
-    log_info("found the kernel side, pid %d, with %u partitions: %s", host.kernel_pid, host.partitions, host.specs);
+    if ((config->device_count > 0 || config->driver_count > 0) &&
+        strcmp(host.specs, wish->specs) != 0)
+        return vf_fail(err, VF_FAILED,
+                       "kernel side, pid %d: runs with \"%.200s\", asked for is \"%.200s\"; start "
+                       "without --device and "
+                       "--driver to use it as it is, or end it with \"vferry host stop\" first",
+                       host.kernel_pid, host.specs, wish->specs);
+    log_info("found the kernel side, pid %d, with %u partitions: %s", host.kernel_pid,
+             host.partitions, host.specs);
     return 0;
 }
 
-int kernel_process_find_or_start(struct daemon *daemon, const struct config *config, struct vf_error *err)
+int kernel_process_find_or_start(struct daemon *daemon, const struct config *config,
+                                 struct vf_error *err)
 {
     struct wish wish;
     struct kc_host host;
@@ -219,7 +237,8 @@ int kernel_process_find_or_start(struct daemon *daemon, const struct config *con
     daemon->kernel_pid = host.kernel_pid;
     daemon->kernel_pidfd = pidfd_open(host.kernel_pid, 0);
     if (daemon->kernel_pidfd < 0)
-        return vf_fail_errno(err, VF_FAILED, errno, "watch the kernel side, pid %d", host.kernel_pid);
+        return vf_fail_errno(err, VF_FAILED, errno, "watch the kernel side, pid %d",
+                             host.kernel_pid);
     return 0;
 }
 

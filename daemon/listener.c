@@ -17,10 +17,12 @@ static void name_peer(const struct sockaddr *address, socklen_t length, char *te
     char host[NI_MAXHOST];
     char port[NI_MAXSERV];
 
-    if (getnameinfo(address, length, host, sizeof host, port, sizeof port, NI_NUMERICHOST | NI_NUMERICSERV) != 0)
+    if (getnameinfo(address, length, host, sizeof host, port, sizeof port,
+                    NI_NUMERICHOST | NI_NUMERICSERV) != 0)
         (void)snprintf(text, bytes, "a stranger");
     else
-        (void)snprintf(text, bytes, address->sa_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host, port);
+        (void)snprintf(text, bytes, address->sa_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host,
+                       port);
 }
 
 void listener_accept(struct daemon *daemon, int listen_fd)

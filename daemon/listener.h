@@ -5,7 +5,8 @@
 
 #include "daemon/daemon.h"
 
-/* Takes one connection from the listening socket and hands it to the migration side. Main thread. */
+/* Takes one connection from the listening socket and hands it to the migration side. Main thread.
+ */
 void listener_accept(struct daemon *daemon, int listen_fd);
 
 #endif

@@ -26,7 +26,8 @@ void daemon_stop(struct daemon *daemon)
     (void)eventfd_write(daemon->wake_fd, 1);
 }
 
-/* Before any thread, so that all inherit it: signals reach the main loop only, a vanished client or terminal nobody. */
+/* Before any thread, so that all inherit it: signals reach the main loop only, a vanished client or
+ * terminal nobody. */
 static int take_signals(struct vf_error *err)
 {
     sigset_t set;
@@ -38,7 +39,8 @@ static int take_signals(struct vf_error *err)
     (void)sigaddset(&set, SIGTERM);
     (void)sigaddset(&set, SIGINT);
     (void)sigaddset(&set, SIGHUP);
-    if (pthread_sigmask(SIG_BLOCK, &set, NULL) != 0 || (fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK)) < 0)
+    if (pthread_sigmask(SIG_BLOCK, &set, NULL) != 0 ||
+        (fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK)) < 0)
         return vf_fail_errno(err, VF_FAILED, errno, "take signals");
     return fd;
 }
@@ -49,24 +51,30 @@ static void on_signal(struct daemon *daemon, int fd)
 
     if (read(fd, &info, sizeof info) != (ssize_t)sizeof info || info.ssi_signo == SIGHUP)
         return;
-    log_info("signal %s: ending; the kernel side stays while it has partitions", sigabbrev_np((int)info.ssi_signo));
+    log_info("signal %s: ending; the kernel side stays while it has partitions",
+             sigabbrev_np((int)info.ssi_signo));
     atomic_store(&daemon->stop, true);
 }
 
-/* The host has crashed, as far as its partitions go. Started again, the daemon starts a new one and tells what was lost. */
+/* The host has crashed, as far as its partitions go. Started again, the daemon starts a new one and
+ * tells what was lost. */
 static int on_kernel_end(struct daemon *daemon, struct vf_error *err)
 {
     (void)waitpid(daemon->kernel_pid, NULL, WNOHANG); /* ours only if we started it */
     atomic_store(&daemon->stop, true);
     if (atomic_load(&daemon->kernel_ending))
         return 0;
-    return vf_fail(err, VF_FAILED, "the kernel side, pid %d, has ended unasked and its partitions with it; see kernel.log, then start vferryd "
-                   "again", daemon->kernel_pid);
+    return vf_fail(err, VF_FAILED,
+                   "the kernel side, pid %d, has ended unasked and its partitions with it; see "
+                   "kernel.log, then start vferryd "
+                   "again",
+                   daemon->kernel_pid);
 }
 
 enum { POLL_SIGNAL, POLL_WAKE, POLL_KERNEL, POLL_CONTROL, POLL_LISTEN, POLLS };
 
-static int run(struct daemon *daemon, struct control *control, int listen_fd, int signal_fd, struct vf_error *err)
+static int run(struct daemon *daemon, struct control *control, int listen_fd, int signal_fd,
+               struct vf_error *err)
 {
     struct pollfd fds[POLLS] = {
         [POLL_SIGNAL] = {.fd = signal_fd, .events = POLLIN},
@@ -105,7 +113,8 @@ static void cancel_jobs(struct daemon *daemon)
     json_t *entry;
 
     json_array_foreach(list, index, entry) {
-        struct mig_job *job = mig_job_get(daemon->mig, (uint64_t)json_integer_value(json_object_get(entry, "job")));
+        struct mig_job *job =
+            mig_job_get(daemon->mig, (uint64_t)json_integer_value(json_object_get(entry, "job")));
 
         if (job != NULL)
             (void)mig_job_cancel(job, NULL); /* over, or past COMMIT: it ends by itself */
@@ -114,10 +123,15 @@ static void cancel_jobs(struct daemon *daemon)
     json_decref(list);
 }
 
-static int serve(struct daemon *daemon, const struct config *config, int signal_fd, struct vf_error *err)
+static int serve(struct daemon *daemon, const struct config *config, int signal_fd,
+                 struct vf_error *err)
 {
-    struct mig_config mig = {.host_name = daemon->name, .kernel_socket = daemon->kernel_socket, .state_dir = daemon->state_dir,
-                             .listen = daemon->listen, .event = events_mig, .event_ctx = &daemon->events};
+    struct mig_config mig = {.host_name = daemon->name,
+                             .kernel_socket = daemon->kernel_socket,
+                             .state_dir = daemon->state_dir,
+                             .listen = daemon->listen,
+                             .event = events_mig,
+                             .event_ctx = &daemon->events};
     struct control *control = NULL;
     cleanup_close int listen_fd = -1;
     int result = -1;
@@ -128,8 +142,10 @@ static int serve(struct daemon *daemon, const struct config *config, int signal_
     if (mig_open(&mig, &daemon->mig, err) != 0)
         return -1;
     if (control_open(daemon, &control, err) == 0) {
-        log_info("%s: ready%s%s", daemon->name, daemon->listen[0] != '\0' ? ", partitions may arrive at " : "", daemon->listen);
-        (void)sd_notifyf(0, "READY=1\nSTATUS=host %s, kernel side pid %d", daemon->name, daemon->kernel_pid);
+        log_info("%s: ready%s%s", daemon->name,
+                 daemon->listen[0] != '\0' ? ", partitions may arrive at " : "", daemon->listen);
+        (void)sd_notifyf(0, "READY=1\nSTATUS=host %s, kernel side pid %d", daemon->name,
+                         daemon->kernel_pid);
         result = run(daemon, control, listen_fd, signal_fd, err);
         (void)sd_notify(0, "STOPPING=1");
         cancel_jobs(daemon);
@@ -174,7 +190,10 @@ int main(int argc, char **argv)
     int result = config_parse(argc, argv, &config, &err);
 
     if (result == 0 && config.action != CONFIG_RUN) {
-        result = printf("%s", config.action == CONFIG_HELP ? config_usage : "vferryd " VFERRY_VERSION "\n") < 0 ? 1 : fflush(stdout);
+        result = printf("%s", config.action == CONFIG_HELP ? config_usage
+                                                           : "vferryd " VFERRY_VERSION "\n") < 0
+                     ? 1
+                     : fflush(stdout);
         return result == 0 ? VF_OK : VF_FAILED;
     }
     vf_log_init("vferryd", VF_LOG_INFO);

@@ -75,7 +75,10 @@ static enum ctl_read receive_more(struct ctl_reader *reader, int timeout_ms)
         char space[CMSG_SPACE(8 * sizeof(int))];
     } control;
     struct iovec part = {reader->data + reader->have, reader->capacity - reader->have};
-    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+    struct msghdr message = {.msg_iov = &part,
+                             .msg_iovlen = 1,
+                             .msg_control = &control,
+                             .msg_controllen = sizeof control};
     int ready;
     ssize_t got;
 
@@ -86,7 +89,9 @@ static enum ctl_read receive_more(struct ctl_reader *reader, int timeout_ms)
         return CTL_TIMEOUT;
     got = ready < 0 ? -1 : recvmsg(reader->fd, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
     if (got < 0)
-        return errno == EAGAIN || errno == EINTR ? CTL_LINE : errno == ECONNRESET ? CTL_END : CTL_BROKEN;
+        return errno == EAGAIN || errno == EINTR ? CTL_LINE
+               : errno == ECONNRESET             ? CTL_END
+                                                 : CTL_BROKEN;
     take_descriptors(reader, &message);
     if (got == 0)
         return CTL_END;
@@ -207,7 +212,8 @@ int ctl_address(const char *path, struct sockaddr_un *address, int *dir_fd)
     *dir_fd = open(dirname(directory), O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (*dir_fd < 0)
         return -errno;
-    written = snprintf(address->sun_path, sizeof address->sun_path, "/proc/self/fd/%d/%s", *dir_fd, basename(file));
+    written = snprintf(address->sun_path, sizeof address->sun_path, "/proc/self/fd/%d/%s", *dir_fd,
+                       basename(file));
     if (written > 0 && (size_t)written < sizeof address->sun_path)
         return 0;
     (void)close(vf_take_fd(dir_fd));
@@ -216,7 +222,8 @@ int ctl_address(const char *path, struct sockaddr_un *address, int *dir_fd)
 
 json_t *ctl_error(const struct vf_error *err, json_t *result)
 {
-    json_t *object = json_pack("{s:{s:i, s:s}}", "error", "code", (int)err->code, "text", err->text);
+    json_t *object =
+        json_pack("{s:{s:i, s:s}}", "error", "code", (int)err->code, "text", err->text);
 
     if (object == NULL) /* a file's or a driver's name in it is not UTF-8 */
         object = json_pack("{s:{s:i, s:s}}", "error", "code", (int)err->code, "text",

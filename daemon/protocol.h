@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The control protocol between vferry and vferryd, over DIR/control.sock (UNIX stream). Lines of JSON, LF at the end.
+ * The control protocol between vferry and vferryd, over DIR/control.sock (UNIX stream): one JSON
+ * object a line.
  *
- *   request  {"verb": "partition show", "args": {"name": "p1"}}      at most 64 KiB; a file goes along as SCM_RIGHTS
- *   replies  {"progress": {…}}                                       any number
- *            {"result": {…}} or {"error": {"code": N, "text": "…"}}  exactly one ends the answer; a move that failed and a
- *                                                                    check that says no have both in one object
+ *   request: {"verb": "partition show", "args": {"name": "p1"}}
+ *            at most 64 KiB with its LF; a file goes along as a descriptor (SCM_RIGHTS)
+ *   reply:   {"progress": {...}}, any number of them, then one of
+ *            {"result": {...}} and {"error": {"code": N, "text": "..."}};
+ *            a move that failed and a check that says no have both members
  *
- * Requests on a connection are answered one after the other. Codes are the exit codes (base/error.h).
+ * Requests on a connection are answered one after the other. N is the exit code (base/error.h).
  */
 #ifndef DAEMON_PROTOCOL_H
 #define DAEMON_PROTOCOL_H
@@ -21,24 +23,25 @@
 #include <sys/un.h>
 
 #define CTL_SOCKET_NAME "control.sock"
-#define CTL_MAX_REQUEST 65536u        /* a request's line with its LF */
-#define CTL_MAX_REPLY (16u << 20)     /* a reply's */
-#define CTL_SEND_MS 10000             /* who reads nothing for so long is given up */
+#define CTL_MAX_REQUEST 65536u    /* a request's line with its LF */
+#define CTL_MAX_REPLY (16u << 20) /* a reply's */
+#define CTL_SEND_MS 10000         /* who reads nothing for so long is given up */
 
-/* Cuts what arrives on a socket into lines, and keeps the descriptor that came along. One thread. */
+/* Cuts what arrives on a socket into lines, and keeps the descriptor that came along. One thread.
+ */
 struct ctl_reader {
-    int fd;             /* the socket; the owner's */
-    size_t max;         /* longest line with its LF */
-    char *data;         /* what was received and not yet given out, from `start` */
+    int fd;     /* the socket; the owner's */
+    size_t max; /* longest line with its LF */
+    char *data; /* what was received and not yet given out, from `start` */
     size_t capacity, start, have;
-    int passed_fd;      /* the newest descriptor received, or -1; taken by its user, else closed */
+    int passed_fd; /* the newest descriptor received, or -1; taken by its user, else closed */
 };
 
 enum ctl_read {
-    CTL_LINE,    /* *line is filled: terminated, without its LF, valid until the next call */
-    CTL_END,     /* the peer closed; half a line is dropped */
+    CTL_LINE, /* *line is filled: terminated, without its LF, valid until the next call */
+    CTL_END,  /* the peer closed; half a line is dropped */
     CTL_TOO_LONG,
-    CTL_BROKEN,  /* the socket failed, or no memory */
+    CTL_BROKEN, /* the socket failed, or no memory */
     CTL_TIMEOUT,
 };
 
@@ -47,15 +50,16 @@ void ctl_reader_fini(struct ctl_reader *reader);
 /* Next line; waits up to timeout_ms for more bytes each time (-1 = for ever). */
 enum ctl_read ctl_read_line(struct ctl_reader *reader, char **line, size_t *bytes, int timeout_ms);
 
-/* Sends `object` as one line, with pass_fd unless it is -1. 0, or -errno: -ETIMEDOUT when the peer reads nothing for
- * timeout_ms. With timeout_ms 0 an object is dropped (-EAGAIN) when the socket has no room for its first byte. */
+/* Sends `object` as one line, with pass_fd unless it is -1. 0, or -errno: -ETIMEDOUT when the peer
+ * reads nothing for timeout_ms. With timeout_ms 0 an object is dropped (-EAGAIN) when the socket
+ * has no room for its first byte. */
 int ctl_send(int fd, const json_t *object, int pass_fd, int timeout_ms);
 
-/* Address of a socket file; a path that is too long for sockaddr_un goes through *dir_fd (else -1), which the caller keeps
- * open over bind or connect. 0 or -errno. */
+/* Address of a socket file; a path that is too long for sockaddr_un goes through *dir_fd (else -1),
+ * which the caller keeps open over bind or connect. 0 or -errno. */
 int ctl_address(const char *path, struct sockaddr_un *address, int *dir_fd);
 
-/* {"error": {"code": …, "text": …}}, with "result" too unless that is NULL (stolen). NULL without memory. */
+/* A reply with "error", and with "result" too unless that is NULL (stolen). NULL without memory. */
 json_t *ctl_error(const struct vf_error *err, json_t *result);
 
 #endif

@@ -10,31 +10,38 @@
 #include <string.h>
 #include <sys/stat.h>
 
-int request_text_or(const struct request *request, const char *key, const char *otherwise, const char **value, struct vf_error *err)
+int request_text_or(const struct request *request, const char *key, const char *otherwise,
+                    const char **value, struct vf_error *err)
 {
     const json_t *found = json_object_get(request->args, key);
 
     *value = otherwise;
     if (found == NULL)
-        return otherwise != NULL ? 0 : vf_fail(err, VF_USAGE, "argument \"%s\": missing; give a text", key);
+        return otherwise != NULL
+                   ? 0
+                   : vf_fail(err, VF_USAGE, "argument \"%s\": missing; give a text", key);
     if (!json_is_string(found) || strlen(json_string_value(found)) != json_string_length(found))
         return vf_fail(err, VF_USAGE, "argument \"%s\": is no text", key);
     *value = json_string_value(found);
     return 0;
 }
 
-int request_text(const struct request *request, const char *key, const char **value, struct vf_error *err)
+int request_text(const struct request *request, const char *key, const char **value,
+                 struct vf_error *err)
 {
     return request_text_or(request, key, NULL, value, err);
 }
 
-int request_number_or(const struct request *request, const char *key, uint64_t otherwise, uint64_t *value, struct vf_error *err)
+int request_number_or(const struct request *request, const char *key, uint64_t otherwise,
+                      uint64_t *value, struct vf_error *err)
 {
     *value = otherwise;
-    return json_object_get(request->args, key) == NULL ? 0 : request_number(request, key, value, err);
+    return json_object_get(request->args, key) == NULL ? 0
+                                                       : request_number(request, key, value, err);
 }
 
-int request_number(const struct request *request, const char *key, uint64_t *value, struct vf_error *err)
+int request_number(const struct request *request, const char *key, uint64_t *value,
+                   struct vf_error *err)
 {
     const json_t *found = json_object_get(request->args, key);
 
@@ -61,7 +68,8 @@ int request_file(const struct request *request, int *fd, struct vf_error *err)
     struct stat info;
 
     if (request->file < 0)
-        return vf_fail(err, VF_USAGE, "no file came along with the request; pass its descriptor (SCM_RIGHTS)");
+        return vf_fail(err, VF_USAGE,
+                       "no file came along with the request; pass its descriptor (SCM_RIGHTS)");
     /* A pipe or a socket could make this thread wait for whoever holds its other end. */
     if (fstat(request->file, &info) != 0 || !S_ISREG(info.st_mode))
         return vf_fail(err, VF_USAGE, "the file that came along is no regular file; pass one");
@@ -72,7 +80,8 @@ int request_file(const struct request *request, int *fd, struct vf_error *err)
 int request_kc(struct request *request, struct kc **kc, struct vf_error *err)
 {
     if (request->kc == NULL && kc_connect(request->daemon->kernel_socket, &request->kc, err) != 0) {
-        err->code = VF_FAILED; /* the daemon was reached: "unreachable" would be said of the wrong one */
+        err->code =
+            VF_FAILED; /* the daemon was reached: "unreachable" would be said of the wrong one */
         return -1;
     }
     *kc = request->kc;
@@ -85,7 +94,8 @@ bool request_abandoned(const struct request *request, int timeout_ms)
 
     if (poll(&look, 1, timeout_ms) < 0)
         return errno != EINTR;
-    return (look.revents & (POLLRDHUP | POLLHUP | POLLERR | POLLNVAL)) != 0 || atomic_load(&request->daemon->stop);
+    return (look.revents & (POLLRDHUP | POLLHUP | POLLERR | POLLNVAL)) != 0 ||
+           atomic_load(&request->daemon->stop);
 }
 
 bool request_progress(const struct request *request, json_t *object)
@@ -103,7 +113,8 @@ static int dispatch(struct request *request, json_t *object, struct vf_error *er
     const struct verb *found;
 
     if (!json_is_object(object) || !json_is_string(verb))
-        return vf_fail(err, VF_USAGE, "request: is no object with a \"verb\"; see the protocol in vferryd(8)");
+        return vf_fail(err, VF_USAGE,
+                       "request: is no object with a \"verb\"; see the protocol in vferryd(8)");
     if (request->args != NULL && !json_is_object(request->args))
         return vf_fail(err, VF_USAGE, "request: \"args\" is no object");
     found = verb_find(json_string_value(verb));
@@ -114,7 +125,8 @@ static int dispatch(struct request *request, json_t *object, struct vf_error *er
 
 json_t *request_answer(struct daemon *daemon, int socket, json_t *object, int file)
 {
-    struct request request = {.daemon = daemon, .socket = socket, .args = json_object_get(object, "args"), .file = file};
+    struct request request = {
+        .daemon = daemon, .socket = socket, .args = json_object_get(object, "args"), .file = file};
     struct vf_error err = VF_ERROR_INIT;
     int result = dispatch(&request, object, &err);
 

@@ -10,29 +10,36 @@
 
 struct request {
     struct daemon *daemon;
-    int socket;         /* the client's */
-    json_t *args;       /* an object; borrowed */
-    int file;           /* came along, or -1; the connection closes it */
-    struct kc *kc;      /* request_kc */
-    json_t *result;     /* the verb's answer; also beside an error */
+    int socket;     /* the client's */
+    json_t *args;   /* an object; borrowed */
+    int file;       /* came along, or -1; the connection closes it */
+    struct kc *kc;  /* request_kc */
+    json_t *result; /* the verb's answer; also beside an error */
 };
 
-/* Arguments. VF_USAGE when missing or of another type; the _or forms take a default instead of missing. */
-int request_text(const struct request *request, const char *key, const char **value, struct vf_error *err);
-int request_number(const struct request *request, const char *key, uint64_t *value, struct vf_error *err);
-int request_text_or(const struct request *request, const char *key, const char *otherwise, const char **value, struct vf_error *err);
-int request_number_or(const struct request *request, const char *key, uint64_t otherwise, uint64_t *value, struct vf_error *err);
+/* Arguments. VF_USAGE when missing or of another type; the _or forms take a default instead of
+ * missing. */
+int request_text(const struct request *request, const char *key, const char **value,
+                 struct vf_error *err);
+int request_number(const struct request *request, const char *key, uint64_t *value,
+                   struct vf_error *err);
+int request_text_or(const struct request *request, const char *key, const char *otherwise,
+                    const char **value, struct vf_error *err);
+int request_number_or(const struct request *request, const char *key, uint64_t otherwise,
+                      uint64_t *value, struct vf_error *err);
 int request_flag(const struct request *request, const char *key, bool *value, struct vf_error *err);
 /* The regular file that came along; VF_USAGE without one. */
 int request_file(const struct request *request, int *fd, struct vf_error *err);
 
-/* A connection to the kernel side of this request's own, so that no other waits behind it; opened at the first call. */
+/* A connection to the kernel side of this request's own, so that no other waits behind it; opened
+ * at the first call. */
 int request_kc(struct request *request, struct kc **kc, struct vf_error *err);
 
 /* Has the client left, or does the daemon end? Waits up to timeout_ms for that. */
 bool request_abandoned(const struct request *request, int timeout_ms);
 
-/* Sends {"progress": object} (stolen) unless the client is behind with reading; false when it has left. */
+/* Sends {"progress": object} (stolen) unless the client is behind with reading; false when it has
+ * left. */
 bool request_progress(const struct request *request, json_t *object);
 
 /* Answers a parsed request object (borrowed): the reply to send, never NULL but without memory. */

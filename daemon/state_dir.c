@@ -23,19 +23,25 @@ static int make(struct daemon *daemon, const char *path, struct vf_error *err)
     if (daemon->state_fd < 0 || fstat(daemon->state_fd, &info) != 0)
         return vf_fail_errno(err, VF_FAILED, errno, "state directory %s", path);
     if (info.st_uid != geteuid())
-        return vf_fail(err, VF_FAILED, "state directory %s: belongs to user %u; give one of your own", path, (unsigned)info.st_uid);
+        return vf_fail(err, VF_FAILED,
+                       "state directory %s: belongs to user %u; give one of your own", path,
+                       (unsigned)info.st_uid);
     if ((info.st_mode & 022) != 0)
-        return vf_fail(err, VF_FAILED, "state directory %s: others may write there; chmod 700 it or give another", path);
+        return vf_fail(err, VF_FAILED,
+                       "state directory %s: others may write there; chmod 700 it or give another",
+                       path);
     return 0;
 }
 
-/* The file keeps the holder's pid, for the one who is refused. It is never removed: that would let two hold "the" lock. */
+/* The file keeps the holder's pid, for the one who is refused. It is never removed: that would let
+ * two hold "the" lock. */
 static int lock(struct daemon *daemon, struct vf_error *err)
 {
     char pid[32] = "";
     int length;
 
-    daemon->lock_fd = openat(daemon->state_fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    daemon->lock_fd =
+        openat(daemon->state_fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (daemon->lock_fd < 0)
         return vf_fail_errno(err, VF_FAILED, errno, "open %s/lock", daemon->state_dir);
     if (flock(daemon->lock_fd, LOCK_EX | LOCK_NB) != 0) {
@@ -44,11 +50,13 @@ static int lock(struct daemon *daemon, struct vf_error *err)
         if (pread(daemon->lock_fd, pid, sizeof pid - 1, 0) < 0)
             pid[0] = '\0';
         pid[strspn(pid, "0123456789")] = '\0';
-        return vf_fail(err, VF_FAILED, "another vferryd runs on %s (pid %s); use it, or end it first", daemon->state_dir,
-                       pid[0] != '\0' ? pid : "unknown");
+        return vf_fail(err, VF_FAILED,
+                       "another vferryd runs on %s (pid %s); use it, or end it first",
+                       daemon->state_dir, pid[0] != '\0' ? pid : "unknown");
     }
     length = snprintf(pid, sizeof pid, "%d\n", (int)getpid());
-    if (ftruncate(daemon->lock_fd, 0) != 0 || pwrite(daemon->lock_fd, pid, (size_t)length, 0) != length)
+    if (ftruncate(daemon->lock_fd, 0) != 0 ||
+        pwrite(daemon->lock_fd, pid, (size_t)length, 0) != length)
         return vf_fail_errno(err, VF_FAILED, errno, "write %s/lock", daemon->state_dir);
     return 0;
 }
@@ -59,8 +67,10 @@ int state_dir_open(struct daemon *daemon, const char *path, struct vf_error *err
 
     if (make(daemon, path, err) != 0 || lock(daemon, err) != 0)
         return -1;
-    length = snprintf(daemon->kernel_socket, sizeof daemon->kernel_socket, "%s/kernel.sock", daemon->state_dir);
+    length = snprintf(daemon->kernel_socket, sizeof daemon->kernel_socket, "%s/kernel.sock",
+                      daemon->state_dir);
     if (length < 0 || (size_t)length >= sizeof daemon->kernel_socket)
-        (void)snprintf(daemon->kernel_socket, sizeof daemon->kernel_socket, "/proc/self/fd/%d/kernel.sock", daemon->state_fd);
+        (void)snprintf(daemon->kernel_socket, sizeof daemon->kernel_socket,
+                       "/proc/self/fd/%d/kernel.sock", daemon->state_fd);
     return 0;
 }

@@ -5,7 +5,8 @@
 
 #include "daemon/daemon.h"
 
-/* Fills state_dir, state_fd, lock_fd and kernel_socket. A directory that others may write is refused, not changed. */
+/* Fills state_dir, state_fd, lock_fd and kernel_socket. A directory that others may write is
+ * refused, not changed. */
 int state_dir_open(struct daemon *daemon, const char *path, struct vf_error *err);
 
 #endif

@@ -40,24 +40,35 @@ const struct verb *verb_find(const char *words)
     return NULL;
 }
 
-json_t *json_number(uint64_t value)
+json_t *new_result(const char *schema)
 {
-    return json_integer(value > INT64_MAX ? INT64_MAX : (json_int_t)value);
+    return json_pack("{s:s}", "schema", schema);
 }
 
-json_t *json_text(const char *text)
+void put_number(json_t *object, const char *key, uint64_t value)
 {
-    json_t *value = json_string(text);
-    char plain[1024];
+    json_int_t number = value > INT64_MAX ? INT64_MAX : (json_int_t)value;
 
-    if (value != NULL)
-        return value;
+    (void)json_object_set_new(object, key, json_integer(number));
+}
+
+void put_text(json_t *object, const char *key, const char *text)
+{
+    char plain[PATH_MAX];
+
+    if (json_object_set_new(object, key, json_string(text)) == 0)
+        return;
     (void)snprintf(plain, sizeof plain, "%s", text);
     for (char *c = plain; *c != '\0'; c++) {
         if ((unsigned char)*c >= 0x80)
             *c = '?';
     }
-    return json_string(plain);
+    (void)json_object_set_new(object, key, json_string(plain));
+}
+
+void put_flag(json_t *object, const char *key, bool value)
+{
+    (void)json_object_set_new(object, key, json_boolean(value));
 }
 
 int find_partition(struct request *request, struct vf_partition_info *info, struct vf_error *err)
@@ -75,20 +86,27 @@ int find_partition(struct request *request, struct vf_partition_info *info, stru
     return -1;
 }
 
-int not_in_a_move(const struct request *request, const struct vf_partition_info *info, const char *what, struct vf_error *err)
+int not_in_a_move(const struct request *request, const struct vf_partition_info *info,
+                  const char *what, struct vf_error *err)
 {
     uint64_t job = mig_job_of(request->daemon->mig, info->name);
 
     if (job != 0)
-        return vf_fail(err, VF_FAILED, "partition %s: cannot %s while job %llu works on it; wait for its end or \"vferry job cancel %llu\"",
+        return vf_fail(err, VF_FAILED,
+                       "partition %s: cannot %s while job %llu works on it; wait for its end or "
+                       "\"vferry job cancel %llu\"",
                        info->name, what, (unsigned long long)job, (unsigned long long)job);
     switch (info->state) {
     case VF_PARTITION_OUTGOING:
     case VF_PARTITION_OUTGOING_PAUSED:
     case VF_PARTITION_INCOMING:
     case VF_PARTITION_READY:
-        return vf_fail(err, VF_FAILED, "partition %s: cannot %s: it is %s and the outcome of its move is not known here; see \"vferry job "
-                       "list\" on both hosts", info->name, what, vf_partition_state_name((enum vf_partition_state)info->state));
+        return vf_fail(err, VF_FAILED,
+                       "partition %s: cannot %s: it is %s and the outcome of its move is not known "
+                       "here; see \"vferry job "
+                       "list\" on both hosts",
+                       info->name, what,
+                       vf_partition_state_name((enum vf_partition_state)info->state));
     default:
         return 0;
     }
@@ -109,14 +127,16 @@ static int view_write(void *ctx, uint64_t gpa, const void *buf, uint64_t n, stru
 }
 
 /* Registers are little endian, as every host this builds for is. */
-static int view_reg_write(void *ctx, uint64_t offset, uint64_t value, unsigned width, struct vf_error *err)
+static int view_reg_write(void *ctx, uint64_t offset, uint64_t value, unsigned width,
+                          struct vf_error *err)
 {
     const struct guest_view *view = ctx;
 
     return kc_bar_write(view->kc, view->id, SG_VF_BAR_REGS, offset, &value, width, err);
 }
 
-static int view_reg_read(void *ctx, uint64_t offset, uint64_t *value, unsigned width, struct vf_error *err)
+static int view_reg_read(void *ctx, uint64_t offset, uint64_t *value, unsigned width,
+                         struct vf_error *err)
 {
     const struct guest_view *view = ctx;
 
@@ -124,9 +144,14 @@ static int view_reg_read(void *ctx, uint64_t offset, uint64_t *value, unsigned w
     return kc_bar_read(view->kc, view->id, SG_VF_BAR_REGS, offset, value, width, err);
 }
 
-struct guest_memory guest_view_of(struct guest_view *view, struct kc *kc, const struct vf_partition_info *info)
+struct guest_memory guest_view_of(struct guest_view *view, struct kc *kc,
+                                  const struct vf_partition_info *info)
 {
     *view = (struct guest_view){kc, info->id};
-    return (struct guest_memory){.ctx = view, .bytes = info->vram_bytes, .read = view_read, .write = view_write,
-                                 .reg_write = view_reg_write, .reg_read = view_reg_read};
+    return (struct guest_memory){.ctx = view,
+                                 .bytes = info->vram_bytes,
+                                 .read = view_read,
+                                 .write = view_write,
+                                 .reg_write = view_reg_write,
+                                 .reg_read = view_reg_read};
 }

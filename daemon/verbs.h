@@ -36,21 +36,28 @@ int verb_job_show(struct request *request, struct vf_error *err);
 int verb_job_watch(struct request *request, struct vf_error *err);
 int verb_job_cancel(struct request *request, struct vf_error *err);
 
-/* The partition of argument "name". VF_FAILED "moved to HOST:PORT" when it was here once and went. */
+/* The partition of argument "name". VF_FAILED "moved to HOST:PORT" when it was here once and went.
+ */
 int find_partition(struct request *request, struct vf_partition_info *info, struct vf_error *err);
-/* Refuses while a move or a check works on it, or its outcome is unknown: `what` would get in its way. */
-int not_in_a_move(const struct request *request, const struct vf_partition_info *info, const char *what, struct vf_error *err);
+/* Refuses while a move or a check works on it, or its outcome is unknown: `what` would get in its
+ * way. */
+int not_in_a_move(const struct request *request, const struct vf_partition_info *info,
+                  const char *what, struct vf_error *err);
 
 /* The partition's memory and registers as its own CPU sees them; valid as long as `view`. */
 struct guest_view {
     struct kc *kc;
     uint64_t id;
 };
-struct guest_memory guest_view_of(struct guest_view *view, struct kc *kc, const struct vf_partition_info *info);
+struct guest_memory guest_view_of(struct guest_view *view, struct kc *kc,
+                                  const struct vf_partition_info *info);
 
-/* An integer of JSON: these are signed; more than 2^63-1 is cut. */
-json_t *json_number(uint64_t value);
-/* Text that may not be UTF-8 (paths, words of drivers): other bytes become '?'. */
-json_t *json_text(const char *text);
+/* A result with its schema; the others add members. Without memory a member is missing. */
+json_t *new_result(const char *schema);
+/* JSON's integers are signed: more than 2^63-1 is cut. */
+void put_number(json_t *object, const char *key, uint64_t value);
+/* Text may come from paths and drivers: what is not UTF-8 becomes '?'. */
+void put_text(json_t *object, const char *key, const char *text);
+void put_flag(json_t *object, const char *key, bool value);
 
 #endif

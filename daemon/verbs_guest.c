@@ -12,7 +12,8 @@
 
 #define INPUT_MAX_BYTES (1ull << 30)
 #define MAX_PAIRS 16u
-#define WAIT_STEP_MS 20 /* how often the status word is looked at: a partition has no interrupt to give us yet */
+/* How often the status word is looked at: a partition has no interrupt to give us yet. */
+#define WAIT_STEP_MS 20
 
 static int read_input(int fd, void **data, size_t *bytes, struct vf_error *err)
 {
@@ -22,7 +23,8 @@ static int read_input(int fd, void **data, size_t *bytes, struct vf_error *err)
     if (fstat(fd, &info) != 0)
         return vf_fail_errno(err, VF_FAILED, errno, "run: --input");
     if (info.st_size <= 0 || (uint64_t)info.st_size > INPUT_MAX_BYTES)
-        return vf_fail(err, VF_USAGE, "run: --input has %lld bytes; a picture has 1 byte to 1 GiB", (long long)info.st_size);
+        return vf_fail(err, VF_USAGE, "run: --input has %lld bytes; a picture has 1 byte to 1 GiB",
+                       (long long)info.st_size);
     *bytes = (size_t)info.st_size;
     *data = malloc(*bytes);
     if (*data == NULL)
@@ -35,14 +37,16 @@ static int read_input(int fd, void **data, size_t *bytes, struct vf_error *err)
         if (got < 0)
             return vf_fail_errno(err, VF_FAILED, errno, "run: read --input");
         if (got == 0)
-            return vf_fail(err, VF_FAILED, "run: --input became shorter while it was read; try again");
+            return vf_fail(err, VF_FAILED,
+                           "run: --input became shorter while it was read; try again");
         done += (size_t)got;
     }
     return 0;
 }
 
 /* The workload's options as the CLI got them: words, checked by guest/. */
-static int parse_options(const struct request *request, struct guest_options *options, struct vf_error *err)
+static int parse_options(const struct request *request, struct guest_options *options,
+                         struct vf_error *err)
 {
     struct guest_pair pairs[MAX_PAIRS];
     json_t *words = json_object_get(request->args, "options");
@@ -57,7 +61,8 @@ static int parse_options(const struct request *request, struct guest_options *op
         return vf_fail(err, VF_USAGE, "argument \"options\": is no object");
     json_object_foreach(words, key, value) {
         if (count == MAX_PAIRS || !json_is_string(value))
-            return vf_fail(err, VF_USAGE, "argument \"options\": is no object of at most %u texts", MAX_PAIRS);
+            return vf_fail(err, VF_USAGE, "argument \"options\": is no object of at most %u texts",
+                           MAX_PAIRS);
         pairs[count++] = (struct guest_pair){key, json_string_value(value)};
     }
     return guest_options_parse(workload, pairs, count, options, err);
@@ -76,7 +81,8 @@ int verb_run(struct request *request, struct vf_error *err)
     if (parse_options(request, &options, err) != 0)
         return -1;
     if (options.workload == GUEST_DIFFUSE) {
-        if (request_file(request, &fd, err) != 0 || read_input(fd, &input, &options.input_bytes, err) != 0)
+        if (request_file(request, &fd, err) != 0 ||
+            read_input(fd, &input, &options.input_bytes, err) != 0)
             return -1;
         options.input = input;
     }
@@ -84,14 +90,17 @@ int verb_run(struct request *request, struct vf_error *err)
         not_in_a_move(request, &info, "start a workload", err) != 0)
         return -1;
     if (info.state != VF_PARTITION_RUNNING)
-        return vf_fail(err, VF_FAILED, "partition %s: is %s; only a running one can start a workload%s", info.name,
+        return vf_fail(err, VF_FAILED,
+                       "partition %s: is %s; only a running one can start a workload%s", info.name,
                        vf_partition_state_name((enum vf_partition_state)info.state),
                        info.state == VF_PARTITION_PAUSED ? ": resume it first" : "");
     memory = guest_view_of(&view, request->kc, &info);
     if (guest_start(&options, &memory, err) != 0 || guest_status(&memory, &status, err) != 0)
         return vf_context(err, "partition %s", info.name);
-    request->result = json_pack("{s:s, s:s, s:s, s:o}", "schema", "vferry.run/1", "partition", info.name, "workload",
-                                guest_workload_name(options.workload), "steps_wanted", json_number(status.steps_wanted));
+    request->result = new_result("vferry.run/1");
+    put_text(request->result, "partition", info.name);
+    put_text(request->result, "workload", guest_workload_name(options.workload));
+    put_number(request->result, "steps_wanted", status.steps_wanted);
     return 0;
 }
 
@@ -99,7 +108,8 @@ int verb_run(struct request *request, struct vf_error *err)
 enum waited { WAITED_NOT_YET, WAITED_DONE, WAITED_FAILED };
 
 /* It is not here: either its move is just ending, or it never was, or it went. */
-static enum waited look_where_it_went(struct request *request, const char *name, struct vf_error *err)
+static enum waited look_where_it_went(struct request *request, const char *name,
+                                      struct vf_error *err)
 {
     char to[256];
 
@@ -110,21 +120,28 @@ static enum waited look_where_it_went(struct request *request, const char *name,
     return WAITED_FAILED;
 }
 
-static enum waited judge(const struct vf_partition_info *info, const struct guest_status *status, struct vf_error *err)
+static enum waited judge(const struct vf_partition_info *info, const struct guest_status *status,
+                         struct vf_error *err)
 {
     switch (status->state) {
     case GUEST_DONE:
         return WAITED_DONE;
     case GUEST_IDLE:
-        (void)vf_fail(err, VF_FAILED, "partition %s: runs no workload; start one with \"vferry run %s ...\"", info->name, info->name);
+        (void)vf_fail(err, VF_FAILED,
+                      "partition %s: runs no workload; start one with \"vferry run %s ...\"",
+                      info->name, info->name);
         return WAITED_FAILED;
     case GUEST_FAULT:
-        (void)vf_fail(err, VF_FAILED, "partition %s: its workload faulted at step %" PRIu64 " of %" PRIu64 "; see \"vferry events\"", info->name,
-                      status->steps_done, status->steps_wanted);
+        (void)vf_fail(err, VF_FAILED,
+                      "partition %s: its workload faulted at step %" PRIu64 " of %" PRIu64
+                      "; see \"vferry events\"",
+                      info->name, status->steps_done, status->steps_wanted);
         return WAITED_FAILED;
     case GUEST_STOPPED:
-        (void)vf_fail(err, VF_FAILED, "partition %s: its workload was stopped at step %" PRIu64 " of %" PRIu64 "; run it again", info->name,
-                      status->steps_done, status->steps_wanted);
+        (void)vf_fail(err, VF_FAILED,
+                      "partition %s: its workload was stopped at step %" PRIu64 " of %" PRIu64
+                      "; run it again",
+                      info->name, status->steps_done, status->steps_wanted);
         return WAITED_FAILED;
     case GUEST_RUNNING:
         break;
@@ -132,9 +149,10 @@ static enum waited judge(const struct vf_partition_info *info, const struct gues
     return WAITED_NOT_YET;
 }
 
-/* Looks once. A partition that leaves between two calls makes the later one fail: the next look finds it gone. */
-static enum waited look(struct request *request, const char *name, struct guest_status *status, char digest[GUEST_DIGEST_BYTES],
-                        struct vf_error *err)
+/* Looks once. A partition that leaves between two calls makes the later one fail: the next look
+ * finds it gone. */
+static enum waited look(struct request *request, const char *name, struct guest_status *status,
+                        char digest[GUEST_DIGEST_BYTES], struct vf_error *err)
 {
     struct vf_partition_info info;
     struct vf_partition_info again;
@@ -145,7 +163,8 @@ static enum waited look(struct request *request, const char *name, struct guest_
 
     if (kc_partition_find(request->kc, name, &info, err) != 0)
         return look_where_it_went(request, name, err);
-    if (info.state == VF_PARTITION_BUILDING || info.state == VF_PARTITION_INCOMING || info.state == VF_PARTITION_READY)
+    if (info.state == VF_PARTITION_BUILDING || info.state == VF_PARTITION_INCOMING ||
+        info.state == VF_PARTITION_READY)
         return WAITED_NOT_YET;
     memory = guest_view_of(&view, request->kc, &info);
     if (guest_status(&memory, status, err) == 0) {
@@ -153,8 +172,10 @@ static enum waited look(struct request *request, const char *name, struct guest_
         if (result != WAITED_DONE || guest_digest(&memory, digest, err) == 0)
             return result;
     }
-    return kc_partition_info(request->kc, info.id, &again, &ignored) == 0 && again.state != VF_PARTITION_DYING ? WAITED_FAILED
-                                                                                                             : WAITED_NOT_YET;
+    if (kc_partition_info(request->kc, info.id, &again, &ignored) != 0 ||
+        again.state == VF_PARTITION_DYING)
+        return WAITED_NOT_YET;
+    return WAITED_FAILED;
 }
 
 int verb_wait(struct request *request, struct vf_error *err)
@@ -167,20 +188,29 @@ int verb_wait(struct request *request, struct vf_error *err)
     uint64_t timeout;
     uint64_t begin = vf_now_ns();
 
-    if (request_text(request, "name", &name, err) != 0 || request_number_or(request, "timeout", UINT64_MAX, &timeout, err) != 0 ||
+    if (request_text(request, "name", &name, err) != 0 ||
+        request_number_or(request, "timeout", UINT64_MAX, &timeout, err) != 0 ||
         request_kc(request, &kc, err) != 0)
         return -1;
     while ((waited = look(request, name, &status, digest, err)) == WAITED_NOT_YET) {
         if ((vf_now_ns() - begin) / 1000000000u >= timeout)
-            return vf_fail(err, VF_FAILED, "partition %s: not done within %" PRIu64 " s, at step %" PRIu64 " of %" PRIu64 "; wait longer", name,
-                           timeout, status.steps_done, status.steps_wanted);
+            return vf_fail(err, VF_FAILED,
+                           "partition %s: not done within %" PRIu64 " s, at step %" PRIu64
+                           " of %" PRIu64 "; wait longer",
+                           name, timeout, status.steps_done, status.steps_wanted);
         if (request_abandoned(request, WAIT_STEP_MS))
-            return vf_fail(err, VF_FAILED, "partition %s: the daemon is ending; the partition works on, wait again once it is back", name);
+            return vf_fail(err, VF_FAILED,
+                           "partition %s: the daemon is ending; the partition works on, wait again "
+                           "once it is back",
+                           name);
     }
     if (waited == WAITED_FAILED)
         return -1;
-    request->result = json_pack("{s:s, s:s, s:s, s:o, s:s}", "schema", "vferry.wait/1", "partition", name, "workload",
-                                guest_workload_name(status.workload), "steps", json_number(status.steps_done), "digest", digest);
+    request->result = new_result("vferry.result/1");
+    put_text(request->result, "partition", name);
+    put_text(request->result, "workload", guest_workload_name(status.workload));
+    put_number(request->result, "steps", status.steps_done);
+    put_text(request->result, "digest", digest);
     return 0;
 }
 
@@ -215,14 +245,18 @@ int verb_read(struct request *request, struct vf_error *err)
 
     if (request_file(request, &output.fd, err) != 0 || find_partition(request, &info, err) != 0)
         return -1;
-    if (info.state == VF_PARTITION_BUILDING || info.state == VF_PARTITION_INCOMING || info.state == VF_PARTITION_READY)
-        return vf_fail(err, VF_FAILED, "partition %s: is %s; read its result once it runs here", info.name,
-                       vf_partition_state_name((enum vf_partition_state)info.state));
+    if (info.state == VF_PARTITION_BUILDING || info.state == VF_PARTITION_INCOMING ||
+        info.state == VF_PARTITION_READY)
+        return vf_fail(err, VF_FAILED, "partition %s: is %s; read its result once it runs here",
+                       info.name, vf_partition_state_name((enum vf_partition_state)info.state));
     memory = guest_view_of(&view, request->kc, &info);
-    if (guest_status(&memory, &status, err) != 0 || guest_result(&memory, write_out, &output, err) != 0)
+    if (guest_status(&memory, &status, err) != 0 ||
+        guest_result(&memory, write_out, &output, err) != 0)
         return vf_context(err, "partition %s", info.name);
-    request->result = json_pack("{s:s, s:s, s:s, s:o, s:o}", "schema", "vferry.read/1", "partition", info.name, "workload",
-                                guest_workload_name(status.workload), "steps", json_number(status.steps_done), "bytes",
-                                json_number(output.bytes));
+    request->result = new_result("vferry.read/1");
+    put_text(request->result, "partition", info.name);
+    put_text(request->result, "workload", guest_workload_name(status.workload));
+    put_number(request->result, "steps", status.steps_done);
+    put_number(request->result, "bytes", output.bytes);
     return 0;
 }

@@ -24,14 +24,22 @@ int verb_host_show(struct request *request, struct vf_error *err)
 
     if (request_kc(request, &kc, err) != 0 || kc_host(kc, &host, err) != 0)
         return -1;
-    request->result = json_pack("{s:s, s:s, s:i, s:i, s:s, s:s, s:s, s:i, s:i, s:o, s:o}", "schema", "vferry.host/1", "name", daemon->name,
-                                "pid", (int)getpid(), "kernel_pid", host.kernel_pid, "listen", daemon->listen, "version", VFERRY_VERSION,
-                                "kernel_version", host.version, "adapters", (int)host.adapters, "partitions", (int)host.partitions,
-                                "kernel", json_text(host.specs), "state", json_text(daemon->state_dir));
-    return request->result != NULL ? 0 : vf_fail(err, VF_FAILED, "host show: out of memory");
+    request->result = new_result("vferry.host/1");
+    put_text(request->result, "name", daemon->name);
+    put_number(request->result, "pid", (uint64_t)getpid());
+    put_number(request->result, "kernel_pid", (uint64_t)host.kernel_pid);
+    put_text(request->result, "listen", daemon->listen);
+    put_text(request->result, "version", VFERRY_VERSION);
+    put_text(request->result, "kernel_version", host.version);
+    put_text(request->result, "kernel", host.specs);
+    put_number(request->result, "adapters", host.adapters);
+    put_number(request->result, "partitions", host.partitions);
+    put_text(request->result, "state", daemon->state_dir);
+    return 0;
 }
 
-/* Asks every running job to end and waits for it: forcing the host down is no reason to leave a peer in the dark. */
+/* Asks every running job to end and waits for it: forcing the host down is no reason to leave a
+ * peer in the dark. */
 static void end_jobs(struct request *request)
 {
     struct mig *mig = request->daemon->mig;
@@ -62,11 +70,14 @@ int verb_host_stop(struct request *request, struct vf_error *err)
     struct kc *kc;
     bool force;
 
-    if (request_flag(request, "force", &force, err) != 0 || request_kc(request, &kc, err) != 0 || kc_host(kc, &host, err) != 0)
+    if (request_flag(request, "force", &force, err) != 0 || request_kc(request, &kc, err) != 0 ||
+        kc_host(kc, &host, err) != 0)
         return -1;
     if (!force && host.partitions > 0)
-        return vf_fail(err, VF_FAILED, "host stop: %u partition%s would be lost; migrate or remove %s first, or say --force", host.partitions,
-                       host.partitions == 1 ? "" : "s", host.partitions == 1 ? "it" : "them");
+        return vf_fail(
+            err, VF_FAILED,
+            "host stop: %u partition%s would be lost; migrate or remove %s first, or say --force",
+            host.partitions, host.partitions == 1 ? "" : "s", host.partitions == 1 ? "it" : "them");
     if (force)
         end_jobs(request);
     atomic_store(&daemon->kernel_ending, true);
@@ -77,25 +88,44 @@ int verb_host_stop(struct request *request, struct vf_error *err)
     if (kernel_process_wait(daemon, KERNEL_END_MS) != 0)
         log_warn("the kernel side, pid %d, was told to end and has not yet", daemon->kernel_pid);
     log_info("host stop%s: %u partitions dropped", force ? " --force" : "", host.partitions);
-    request->result = json_pack("{s:s, s:s, s:i, s:i, s:i}", "schema", "vferry.stop/1", "name", daemon->name, "pid", (int)getpid(),
-                                "kernel_pid", host.kernel_pid, "partitions_dropped", (int)host.partitions);
+    request->result = new_result("vferry.stop/1");
+    put_text(request->result, "name", daemon->name);
+    put_number(request->result, "pid", (uint64_t)getpid());
+    put_number(request->result, "kernel_pid", (uint64_t)host.kernel_pid);
+    put_number(request->result, "partitions_dropped", host.partitions);
     daemon_stop(daemon);
     return 0;
 }
 
-static json_t *adapter_object(const struct vf_adapter_info *info)
+static void put_driver(json_t *object, const struct vf_adapter_info *info)
+{
+    put_number(object, "adapter", info->index);
+    put_text(object, "device", info->device);
+    put_text(object, "driver", info->driver);
+    put_flag(object, "live_migration", info->live_migration);
+    put_flag(object, "hot_driver_update", info->hot_driver_update);
+    put_flag(object, "hibernation", info->hibernation);
+}
+
+static void put_adapter(json_t *object, const struct vf_adapter_info *info)
 {
     char luid[32];
 
-    (void)snprintf(luid, sizeof luid, "0x%08" PRIx32 ":%08" PRIx32, (uint32_t)info->luid.high, info->luid.low);
-    return json_pack("{s:i, s:s, s:o, s:o, s:o, s:i, s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:b, s:b, s:b, s:b}", "adapter",
-                     (int)info->index, "luid", luid, "device", json_text(info->device), "driver", json_text(info->driver), "description",
-                     json_text(info->description), "vf_count", (int)info->vf_count, "vf_free", (int)info->vf_free, "vram_bytes",
-                     json_number(info->vram_bytes), "vram_free_bytes", json_number(info->vram_free_bytes), "vram_largest_bytes",
-                     json_number(info->vram_largest_bytes), "dirty_page_bytes", json_number(info->dirty_page_bytes),
-                     "scatter_page_bytes", json_number(info->scatter_page_bytes), "alignment_bytes", json_number(info->alignment_bytes),
-                     "live_migration", info->live_migration, "hot_driver_update", info->hot_driver_update, "hibernation",
-                     info->hibernation, "performant", info->performant, "scatter", info->scatter);
+    put_driver(object, info);
+    (void)snprintf(luid, sizeof luid, "0x%08" PRIx32 ":%08" PRIx32, (uint32_t)info->luid.high,
+                   info->luid.low);
+    put_text(object, "luid", luid);
+    put_text(object, "description", info->description);
+    put_number(object, "vf_count", info->vf_count);
+    put_number(object, "vf_free", info->vf_free);
+    put_number(object, "vram_bytes", info->vram_bytes);
+    put_number(object, "vram_free_bytes", info->vram_free_bytes);
+    put_number(object, "vram_largest_bytes", info->vram_largest_bytes);
+    put_number(object, "dirty_page_bytes", info->dirty_page_bytes);
+    put_number(object, "scatter_page_bytes", info->scatter_page_bytes);
+    put_number(object, "alignment_bytes", info->alignment_bytes);
+    put_flag(object, "performant", info->performant);
+    put_flag(object, "scatter", info->scatter);
 }
 
 int verb_adapter_list(struct request *request, struct vf_error *err)
@@ -109,11 +139,17 @@ int verb_adapter_list(struct request *request, struct vf_error *err)
         struct vf_adapter_info info;
 
         result = kc_adapter_info(kc, i, &info, err);
-        if (result == 0)
-            (void)json_array_append_new(list, adapter_object(&info));
+        if (result == 0) {
+            json_t *object = json_object();
+
+            put_adapter(object, &info);
+            (void)json_array_append_new(list, object);
+        }
     }
-    if (result == 0)
-        request->result = json_pack("{s:s, s:O}", "schema", "vferry.adapters/1", "adapters", list);
+    if (result == 0) {
+        request->result = new_result("vferry.adapters/1");
+        (void)json_object_set(request->result, "adapters", list);
+    }
     json_decref(list);
     return result;
 }
@@ -123,7 +159,8 @@ static int adapter_of(struct request *request, struct vf_adapter_info *info, str
     uint64_t adapter;
     struct kc *kc;
 
-    if (request_number(request, "adapter", &adapter, err) != 0 || request_kc(request, &kc, err) != 0)
+    if (request_number(request, "adapter", &adapter, err) != 0 ||
+        request_kc(request, &kc, err) != 0)
         return -1;
     return kc_adapter_info(kc, adapter > UINT32_MAX ? UINT32_MAX : (uint32_t)adapter, info, err);
 }
@@ -134,9 +171,9 @@ int verb_adapter_show(struct request *request, struct vf_error *err)
 
     if (adapter_of(request, &info, err) != 0)
         return -1;
-    request->result = adapter_object(&info);
-    return json_object_set_new(request->result, "schema", json_string("vferry.adapter/1")) == 0
-               ? 0 : vf_fail(err, VF_FAILED, "adapter show: out of memory");
+    request->result = new_result("vferry.adapter/1");
+    put_adapter(request->result, &info);
+    return 0;
 }
 
 int verb_driver_show(struct request *request, struct vf_error *err)
@@ -145,20 +182,24 @@ int verb_driver_show(struct request *request, struct vf_error *err)
 
     if (adapter_of(request, &info, err) != 0)
         return -1;
-    request->result = json_pack("{s:s, s:i, s:o, s:o, s:o, s:b, s:b, s:b}", "schema", "vferry.driver/1", "adapter", (int)info.index, "driver",
-                                json_text(info.driver), "device", json_text(info.device), "description", json_text(info.description),
-                                "live_migration", info.live_migration, "hot_driver_update", info.hot_driver_update, "hibernation",
-                                info.hibernation);
-    return request->result != NULL ? 0 : vf_fail(err, VF_FAILED, "driver show: out of memory");
+    request->result = new_result("vferry.driver/1");
+    put_driver(request->result, &info);
+    return 0;
 }
 
 static json_t *event_object(const struct event *event)
 {
-    return json_pack("{s:s, s:o, s:o, s:s, s:o}", "schema", "vferry.event/1", "number", json_number(event->number), "time_ns",
-                     json_number(event->time_ns), "kind", event->kind, "text", json_text(event->text));
+    json_t *object = new_result("vferry.event/1");
+
+    put_number(object, "number", event->number);
+    put_number(object, "time_ns", event->time_ns);
+    put_text(object, "kind", event->kind);
+    put_text(object, "text", event->text);
+    return object;
 }
 
-/* Sends what is new as progress, until the client leaves. The kernel side gives no wake-up: it is asked ten times a second. */
+/* Sends what is new as progress, until the client leaves. The kernel side gives no wake-up: it is
+ * asked ten times a second. */
 static int follow(struct request *request, struct kc *kc, struct event *room, struct vf_error *err)
 {
     struct events *events = &request->daemon->events;
@@ -174,27 +215,27 @@ static int follow(struct request *request, struct kc *kc, struct event *room, st
         for (size_t i = 0; i < count && reads; i++) {
             json_t *line = json_pack("{s:o}", "progress", event_object(&room[i]));
 
-            /* An event is not dropped as a number that the next one replaces: a slow reader is waited for, on this thread. */
+            /* An event is not dropped as a number that the next one replaces: a slow reader is
+             * waited for, on this thread. */
             reads = line != NULL && ctl_send(request->socket, line, -1, CTL_SEND_MS) == 0;
             json_decref(line);
             seen = room[i].number;
         }
         reads = reads && !request_abandoned(request, FOLLOW_MS);
     }
-    request->result = json_pack("{s:s, s:[]}", "schema", "vferry.events/1", "events");
     return 0;
 }
 
 int verb_events(struct request *request, struct vf_error *err)
 {
     struct event *room;
-    json_t *list;
     struct kc *kc;
     bool wants_more;
     size_t count;
     int result;
 
-    if (request_flag(request, "follow", &wants_more, err) != 0 || request_kc(request, &kc, err) != 0)
+    if (request_flag(request, "follow", &wants_more, err) != 0 ||
+        request_kc(request, &kc, err) != 0)
         return -1;
     room = calloc(EVENTS_KEPT, sizeof *room);
     if (room == NULL)
@@ -205,13 +246,15 @@ int verb_events(struct request *request, struct vf_error *err)
         return result;
     }
     result = events_fetch(&request->daemon->events, kc, err);
-    count = result == 0 ? events_read(&request->daemon->events, 0, room, EVENTS_KEPT) : 0;
-    list = json_array();
-    for (size_t i = 0; i < count; i++)
-        (void)json_array_append_new(list, event_object(&room[i]));
+    if (result == 0) {
+        json_t *list = json_array();
+
+        count = events_read(&request->daemon->events, 0, room, EVENTS_KEPT);
+        for (size_t i = 0; i < count; i++)
+            (void)json_array_append_new(list, event_object(&room[i]));
+        request->result = new_result("vferry.events/1");
+        (void)json_object_set_new(request->result, "events", list);
+    }
     free(room);
-    if (result == 0)
-        request->result = json_pack("{s:s, s:O}", "schema", "vferry.events/1", "events", list);
-    json_decref(list);
     return result;
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Verbs about moves: check, migrate, job. A job lives in migrate/; here it is started, watched, cancelled, shown. */
+/* Verbs about moves: check, migrate, job. A job lives in migrate/; here it is started, watched,
+ * cancelled, shown. */
 #include "base/size.h"
 #include "daemon/verbs.h"
 
@@ -7,7 +8,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#define PROGRESS_NS 100000000ull /* how often a watcher hears of changes, and how soon its leaving is seen */
+/* How often a watcher hears of new numbers (its leaving is seen as soon), and of a new phase. */
+#define TELL_NS 100000000ull
+#define LOOK_NS 10000000ull
 
 static int take_options(struct request *request, struct mig_options *options, struct vf_error *err)
 {
@@ -19,9 +22,11 @@ static int take_options(struct request *request, struct mig_options *options, st
     uint64_t streams;
 
     mig_options_init(options);
-    if (request_text(request, "to", &to, err) != 0 || request_text_or(request, "verify", "delta", &verify, err) != 0 ||
+    if (request_text(request, "to", &to, err) != 0 ||
+        request_text_or(request, "verify", "delta", &verify, err) != 0 ||
         request_text_or(request, "compress", "none", &compress, err) != 0 ||
-        request_number_or(request, "max_blackout_ms", options->max_blackout_ns / 1000000u, &max_blackout_ms, err) != 0 ||
+        request_number_or(request, "max_blackout_ms", options->max_blackout_ns / 1000000u,
+                          &max_blackout_ms, err) != 0 ||
         request_number_or(request, "max_time_s", 0, &max_time_s, err) != 0 ||
         request_number_or(request, "bandwidth", 0, &options->bandwidth, err) != 0 ||
         request_number_or(request, "streams", options->streams, &streams, err) != 0)
@@ -31,8 +36,10 @@ static int take_options(struct request *request, struct mig_options *options, st
     if (strcmp(verify, "delta") != 0 && strcmp(verify, "full") != 0)
         return vf_fail(err, VF_USAGE, "--verify %.40s: is neither delta nor full", verify);
     if (strcmp(compress, "none") != 0)
-        return vf_fail(err, VF_USAGE, "not built yet: --compress %.20s; leave it out or say none", compress);
-    if (max_blackout_ms > UINT64_MAX / 1000000u || max_time_s > UINT64_MAX / 1000000000u || streams > UINT32_MAX)
+        return vf_fail(err, VF_USAGE, "not built yet: --compress %.20s; leave it out or say none",
+                       compress);
+    if (max_blackout_ms > UINT64_MAX / 1000000u || max_time_s > UINT64_MAX / 1000000000u ||
+        streams > UINT32_MAX)
         return vf_fail(err, VF_USAGE, "migrate: a number is beyond all sense; give smaller ones");
     memcpy(options->to, to, strlen(to) + 1);
     options->max_blackout_ns = max_blackout_ms * 1000000u;
@@ -54,36 +61,61 @@ static int start(struct request *request, bool dry_run, struct mig_job **job, st
     return mig_source_start(request->daemon->mig, info.name, &options, job, err);
 }
 
-static json_t *progress_object(struct mig_job *job, const struct mig_progress *p)
+static json_t *progress_object(const struct mig_job *job, const struct mig_progress *progress)
 {
-    return json_pack("{s:o, s:s, s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "job", json_number(mig_job_id(job)), "phase", p->phase,
-                     "round", (int)p->round, "sent_bytes", json_number(p->sent_bytes), "left_bytes", json_number(p->left_bytes),
-                     "rate_bytes_per_s", json_number(p->rate_bytes_per_s), "dirty_bytes_per_s", json_number(p->dirty_bytes_per_s),
-                     "predicted_blackout_ns", json_number(p->predicted_blackout_ns), "max_blackout_ns", json_number(p->max_blackout_ns),
-                     "eta_ns", json_number(p->eta_ns), "elapsed_ns", json_number(p->elapsed_ns));
+    json_t *object = json_object();
+
+    put_number(object, "job", mig_job_id(job));
+    put_text(object, "phase", progress->phase);
+    put_number(object, "round", progress->round);
+    put_number(object, "sent_bytes", progress->sent_bytes);
+    put_number(object, "left_bytes", progress->left_bytes);
+    put_number(object, "rate_bytes_per_s", progress->rate_bytes_per_s);
+    put_number(object, "dirty_bytes_per_s", progress->dirty_bytes_per_s);
+    put_number(object, "predicted_blackout_ns", progress->predicted_blackout_ns);
+    put_number(object, "max_blackout_ns", progress->max_blackout_ns);
+    put_number(object, "eta_ns", progress->eta_ns);
+    put_number(object, "elapsed_ns", progress->elapsed_ns);
+    return object;
+}
+
+/* Waits for a change worth telling: the phase or the round at once (to LOOK_NS), the numbers every
+ * TELL_NS. True = over. */
+static bool await_news(struct mig_job *job, const struct mig_progress *told, uint64_t told_ns,
+                       struct mig_progress *now)
+{
+    for (;;) {
+        bool over = mig_job_wait(job, vf_now_ns() + TELL_NS, told->change);
+
+        mig_job_progress(job, now);
+        if (over || now->round != told->round || strcmp(now->phase, told->phase) != 0 ||
+            vf_now_ns() - told_ns >= TELL_NS)
+            return over;
+        /* Every frame is a change: whoever watches must not cost the move its processor. */
+        if (mig_job_wait(job, vf_now_ns() + LOOK_NS, UINT64_MAX))
+            return true;
+    }
 }
 
 /*
- * Until the job's end, telling of its progress. False: the client has left. A daemon that ends cancels its jobs, so that it
- * does not end a watch early.
+ * Until the job's end, telling of its progress. False: the client has left. A daemon that ends
+ * cancels its jobs, so that it does not end a watch early.
  */
 static bool watch(const struct request *request, struct mig_job *job)
 {
-    struct mig_progress progress;
-    uint64_t told = UINT64_MAX;
+    struct mig_progress told = {0};
+    struct mig_progress now;
+    uint64_t told_ns = 0;
 
-    for (;;) {
-        bool over = mig_job_wait(job, vf_now_ns() + PROGRESS_NS, UINT64_MAX);
-
-        mig_job_progress(job, &progress);
-        if (progress.change != told && !request_progress(request, progress_object(job, &progress)))
+    while (!await_news(job, &told, told_ns, &now)) {
+        if (now.change != told.change && !request_progress(request, progress_object(job, &now)))
             return false;
-        told = progress.change;
-        if (over)
-            return true;
+        told = now;
+        told_ns = vf_now_ns();
         if (request_abandoned(request, 0) && !atomic_load(&request->daemon->stop))
             return false;
     }
+    return true;
 }
 
 /* The job's object and, unless it ended well, why not. */
@@ -104,14 +136,21 @@ int verb_migrate(struct request *request, struct vf_error *err)
     return 0;
 }
 
-/* A verdict must name a reason: some refusals come before both sides' values were put side by side. */
+/* A verdict must name a reason: some refusals come before both sides' values were put side by side.
+ */
 static void add_missing_reason(json_t *verdict, const struct vf_error *err)
 {
     json_t *reasons = json_object_get(verdict, "reasons");
+    json_t *reason;
 
-    if (json_array_size(reasons) == 0)
-        (void)json_array_append_new(reasons, json_pack("{s:s, s:o, s:s, s:s}", "field", "partition", "source", json_text(err->text), "target",
-                                                       "", "remedy", ""));
+    if (json_array_size(reasons) > 0)
+        return;
+    reason = json_object();
+    put_text(reason, "field", "partition");
+    put_text(reason, "source", err->text);
+    put_text(reason, "target", "");
+    put_text(reason, "remedy", "");
+    (void)json_array_append_new(reasons, reason);
 }
 
 int verb_check(struct request *request, struct vf_error *err)
@@ -140,13 +179,17 @@ static int find_job(const struct request *request, struct mig_job **job, struct 
     if (request_number(request, "job", &id, err) != 0)
         return -1;
     *job = mig_job_get(request->daemon->mig, id);
-    return *job != NULL ? 0 : vf_fail(err, VF_FAILED, "no job %" PRIu64 "; see \"vferry job list\"", id);
+    return *job != NULL
+               ? 0
+               : vf_fail(err, VF_FAILED, "no job %" PRIu64 "; see \"vferry job list\"", id);
 }
 
 int verb_job_list(struct request *request, struct vf_error *err)
 {
-    request->result = json_pack("{s:s, s:o}", "schema", "vferry.jobs/1", "jobs", mig_jobs(request->daemon->mig));
-    return request->result != NULL ? 0 : vf_fail(err, VF_FAILED, "job list: out of memory");
+    (void)err;
+    request->result = new_result("vferry.jobs/1");
+    (void)json_object_set_new(request->result, "jobs", mig_jobs(request->daemon->mig));
+    return 0;
 }
 
 int verb_job_show(struct request *request, struct vf_error *err)
@@ -192,7 +235,9 @@ int verb_job_cancel(struct request *request, struct vf_error *err)
         if (mig_job_result(job, err) != 0)
             result = err->code == VF_CANCELLED ? 0 : -1;
         else
-            result = vf_fail(err, VF_FAILED, "job %" PRIu64 ": had ended well before the cancel reached it", mig_job_id(job));
+            result = vf_fail(err, VF_FAILED,
+                             "job %" PRIu64 ": had ended well before the cancel reached it",
+                             mig_job_id(job));
     }
     mig_job_put(job);
     return result;
