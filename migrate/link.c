@@ -267,6 +267,18 @@ bool link_ended(struct link *link)
     return ended;
 }
 
+bool link_why(struct link *link, struct vf_error *err)
+{
+    bool ended;
+
+    (void)pthread_mutex_lock(&link->lock);
+    ended = link->ended;
+    if (ended)
+        *err = link->error;
+    (void)pthread_mutex_unlock(&link->lock);
+    return ended;
+}
+
 void link_wake(struct link *link)
 {
     (void)pthread_mutex_lock(&link->lock);

@@ -48,6 +48,8 @@ int link_expect(struct link *link, enum wire_tag want, enum wire_tag other, uint
  * *err was replaced. */
 bool link_explain(struct link *link, uint64_t deadline_ns, struct vf_error *err);
 bool link_ended(struct link *link);
+/* Why the link ended; false, and *err is left alone, while it lives. */
+bool link_why(struct link *link, struct vf_error *err);
 /* Ends the waits of this side (a cancel). */
 void link_wake(struct link *link);
 

@@ -240,6 +240,9 @@ static void tell_failure(struct source *s, struct vf_error *why)
 {
     struct vf_error err = VF_ERROR_INIT;
 
+    /* The link's end stops the lanes, which then know no more than that: it was no cancel of ours. */
+    if (s->linked && why->code == VF_CANCELLED && !job_cancel_asked(s->job))
+        (void)link_why(&s->link, why);
     if (s->linked && why->code != VF_CANCELLED && why->code != VF_INCOMPATIBLE)
         (void)link_explain(&s->link, vf_now_ns() + LINK_PING_NS, why);
     if (job_cancel_asked(s->job))
