@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * SRC-1, SRC-5, SRC-7, VF-6: the shares of the engine's time before, during and after a move,
+ * measured through the whole stack while paging is busy all the time. Runs alone: shares are
+ * measured.
+ */
+#include "dxgk/tests/moverig.h"
+
+#include "base/size.h"
+
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+#define MIB (1ull << 20)
+#define RESERVE (32 * MIB)
+#define PAGE 65536ull
+#define SLOTS 8u
+#define SLOT_PAGES 32u
+#define SPAN_NS 300000000ull
+
+static const char *const devices[] = {"softgpu,vram=128M,vfs=2,dirty-page=64K", NULL};
+
+/* ---- paging that never pauses ---- */
+
+struct pager {
+    struct dxgk_channel *channel;
+    pthread_t thread;
+    pthread_mutex_t lock; /* guards what follows */
+    pthread_cond_t cond;
+    uint32_t idle; /* bit n = slot n is free */
+    uint64_t done, failed;
+    bool stop;
+};
+
+static void page_done(void *ctx, uint64_t cookie, int status)
+{
+    struct pager *pager = ctx;
+
+    (void)pthread_mutex_lock(&pager->lock);
+    pager->idle |= 1u << cookie;
+    pager->done++;
+    pager->failed += status != 0;
+    (void)pthread_cond_signal(&pager->cond);
+    (void)pthread_mutex_unlock(&pager->lock);
+}
+
+/* Keeps every slot in flight. */
+static void *page_on(void *arg)
+{
+    struct pager *pager = arg;
+    struct vf_error error = VF_ERROR_INIT;
+    uint64_t pages[SLOT_PAGES];
+    bool stop = false;
+
+    for (uint64_t i = 0; i < SLOT_PAGES; i++)
+        pages[i] = i * 7 % (RESERVE / PAGE);
+    while (!stop) {
+        (void)pthread_mutex_lock(&pager->lock);
+        while (pager->idle == 0 && !pager->stop)
+            (void)pthread_cond_wait(&pager->cond, &pager->lock);
+        stop = pager->stop;
+        uint32_t slot = (uint32_t)__builtin_ctz(pager->idle | 1u << SLOTS);
+        pager->idle &= ~(1u << slot);
+        (void)pthread_mutex_unlock(&pager->lock);
+        if (!stop && dxgk_channel_submit(pager->channel, DXGK_GATHER, slot, pages, SLOT_PAGES, slot,
+                                         &error) != 0)
+            return (void *)-1;
+    }
+    return NULL;
+}
+
+static void pager_start(struct pager *pager, struct rig *rig, uint64_t id)
+{
+    struct dxgk_channel_config config = {
+        .slots = SLOTS, .slot_bytes = SLOT_PAGES * PAGE, .done = page_done, .ctx = pager};
+    struct vf_error error = VF_ERROR_INIT;
+    int fd;
+
+    *pager = (struct pager){.idle = (1u << SLOTS) - 1};
+    (void)pthread_mutex_init(&pager->lock, NULL);
+    (void)pthread_cond_init(&pager->cond, NULL);
+    must(dxgk_channel_open(rig->dxgk, id, &config, &pager->channel, &fd, &error), &error);
+    assert_int_equal(pthread_create(&pager->thread, NULL, page_on, pager), 0);
+}
+
+static void pager_stop(struct pager *pager)
+{
+    void *result;
+
+    (void)pthread_mutex_lock(&pager->lock);
+    pager->stop = true;
+    (void)pthread_cond_signal(&pager->cond);
+    (void)pthread_mutex_unlock(&pager->lock);
+    assert_int_equal(pthread_join(pager->thread, &result), 0);
+    assert_null(result);
+    dxgk_channel_close(pager->channel);
+    assert_true(pager->done > SLOTS);
+    assert_int_equal(pager->failed, 0);
+}
+
+/* ---- shares ---- */
+
+struct share {
+    double migrating, neighbour; /* parts of the engine's time */
+};
+
+static uint64_t runtime(struct rig *rig, uint64_t id)
+{
+    struct vf_error error = VF_ERROR_INIT;
+    struct vf_partition_clock clock;
+
+    must(dxgk_partition_clock(rig->dxgk, id, &clock, &error), &error);
+    return clock.runtime_ns;
+}
+
+static struct share measure(struct rig *rig, uint64_t migrating, uint64_t neighbour)
+{
+    uint64_t a = runtime(rig, migrating), b = runtime(rig, neighbour), start = vf_now_ns();
+
+    (void)nanosleep(&(struct timespec){.tv_nsec = SPAN_NS}, NULL);
+    double span = (double)(vf_now_ns() - start);
+    return (struct share){(double)(runtime(rig, migrating) - a) / span,
+                          (double)(runtime(rig, neighbour) - b) / span};
+}
+
+/* A VF's time counts in whole slots of 2 ms, some of them cut by the ends of the span. While it
+ * lends, each moment without a page in flight, on a machine that has other things to do, is its
+ * own again: that share may be larger, the neighbour's may not be smaller. */
+static void expect(const char *when, struct share is, double migrating, double neighbour)
+{
+    double more = migrating < neighbour ? 0.15 : 0.1;
+
+    print_message("# %s: migrating %.2f, neighbour %.2f\n", when, is.migrating, is.neighbour);
+    if (is.migrating < migrating - 0.1 || is.migrating > migrating + more ||
+        is.neighbour < neighbour - 0.1 || is.neighbour > neighbour + 0.1)
+        fail_msg("%s: shares %.2f and %.2f, expected %.2f and %.2f", when, is.migrating,
+                 is.neighbour, migrating, neighbour);
+}
+
+/* The migrating VF lends half of its own time to paging and gets it back with End, on success and
+ * on abort; the neighbour has its half of the engine throughout. */
+static void paging_takes_its_time_from_the_migrating_vf_alone(void **unused)
+{
+    struct vf_error error = VF_ERROR_INIT;
+    uint64_t moves, stays;
+    struct pager pager;
+    struct rig rig;
+
+    (void)unused;
+    rig_open(&rig, devices, NULL);
+    moves = rig_create(&rig, "moves", 0, RESERVE / MIB, false);
+    stays = rig_create(&rig, "stays", 0, RESERVE / MIB, false);
+    rig_run(&rig, moves, RESERVE, 1, 0);
+    rig_run(&rig, stays, RESERVE, 2, 0);
+    expect("idle paging", measure(&rig, moves, stays), 0.5, 0.5);
+    pager_start(&pager, &rig, moves);
+    expect("before Prepare", measure(&rig, moves, stays), 0.5, 0.5);
+    for (unsigned turn = 0; turn < 2; turn++) {
+        must(dxgk_migration_prepare(rig.dxgk, moves, DXGK_SOURCE, 1, &error), &error);
+        expect("between Prepare and End", measure(&rig, moves, stays), 0.25, 0.5);
+        must(dxgk_migration_end(rig.dxgk, moves, &error), &error);
+        expect("after End", measure(&rig, moves, stays), 0.5, 0.5);
+    }
+    pager_stop(&pager);
+    rig_close(&rig);
+}
+
+/* SRC-5: paused, the VF gets nothing; its slots are free for whoever wants them. Resumed within the
+ * move, it lends again. */
+static void a_pause_within_the_move_stops_the_vf_alone(void **unused)
+{
+    struct vf_error error = VF_ERROR_INIT;
+    uint64_t moves, stays;
+    struct pager pager;
+    struct share share;
+    struct rig rig;
+
+    (void)unused;
+    rig_open(&rig, devices, NULL);
+    moves = rig_create(&rig, "moves", 0, RESERVE / MIB, false);
+    stays = rig_create(&rig, "stays", 0, RESERVE / MIB, false);
+    rig_run(&rig, moves, RESERVE, 1, 0);
+    rig_run(&rig, stays, RESERVE, 2, 0);
+    pager_start(&pager, &rig, moves);
+    must(dxgk_migration_prepare(rig.dxgk, moves, DXGK_SOURCE, 1, &error), &error);
+    must(dxgk_partition_pause(rig.dxgk, moves, &error), &error);
+    share = measure(&rig, moves, stays);
+    assert_true(share.migrating == 0);
+    assert_true(share.neighbour > 0.42);
+    must(dxgk_partition_resume(rig.dxgk, moves, &error), &error);
+    expect("resumed", measure(&rig, moves, stays), 0.25, 0.5);
+    must(dxgk_migration_end(rig.dxgk, moves, &error), &error);
+    expect("after End", measure(&rig, moves, stays), 0.5, 0.5);
+    pager_stop(&pager);
+    rig_close(&rig);
+}
+
+/* TGT-1: a target is paused all the way, so its neighbour's half is whole while pages arrive. */
+static void an_arriving_vf_takes_nothing_from_its_neighbour(void **unused)
+{
+    struct vf_error error = VF_ERROR_INIT;
+    uint64_t arrives, stays;
+    struct pager pager;
+    struct share share;
+    struct rig rig;
+
+    (void)unused;
+    rig_open(&rig, devices, NULL);
+    stays = rig_create(&rig, "stays", 0, RESERVE / MIB, false);
+    rig_run(&rig, stays, RESERVE, 2, 0);
+    arrives = rig_create(&rig, "arrives", 0, RESERVE / MIB, true);
+    must(dxgk_migration_prepare(rig.dxgk, arrives, DXGK_TARGET, 1, &error), &error);
+    pager_start(&pager, &rig, arrives);
+    share = measure(&rig, arrives, stays);
+    assert_true(share.migrating == 0);
+    assert_true(share.neighbour > 0.84);
+    pager_stop(&pager);
+    must(dxgk_migration_end(rig.dxgk, arrives, &error), &error);
+    rig_close(&rig);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(paging_takes_its_time_from_the_migrating_vf_alone),
+        cmocka_unit_test(a_pause_within_the_move_stops_the_vf_alone),
+        cmocka_unit_test(an_arriving_vf_takes_nothing_from_its_neighbour),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
