@@ -158,7 +158,8 @@ int output_commit(struct output *output, struct vf_error *err)
         return 0;
     }
     special = open(output->path, O_WRONLY | O_CLOEXEC);
-    if (special < 0 || lseek(output->fd, 0, SEEK_SET) != 0 || copy(output->fd, special, UINT64_MAX) != 0)
+    if (special < 0 || lseek(output->fd, 0, SEEK_SET) != 0 ||
+        copy(output->fd, special, UINT64_MAX) != 0)
         return vf_fail_errno(err, VF_FAILED, errno, "--output %s", output->path);
     return 0;
 }

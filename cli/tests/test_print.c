@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+/* What people see: cells with units, the progress line, nothing that could drive a terminal. */
+#include "cli/progress.h"
+#include "cli/table.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static json_t *numbers(void)
+{
+    json_t *object =
+        json_pack("{s:s, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "phase", "round", "round", 3,
+                  "sent_bytes", (json_int_t)3 << 30, "left_bytes", (json_int_t)5 << 20,
+                  "rate_bytes_per_s", (json_int_t)2 << 30, "dirty_bytes_per_s",
+                  (json_int_t)100 << 20, "predicted_blackout_ns", (json_int_t)14000000,
+                  "max_blackout_ns", (json_int_t)750000000, "eta_ns", (json_int_t)2500000000);
+
+    assert_non_null(object);
+    return object;
+}
+
+static void cells_have_units(void **state)
+{
+    json_t *object =
+        json_pack("{s:i, s:b, s:s, s:f}", "size", 65536, "flag", 1, "text", "word", "share", 0.5);
+    char text[CELL_BYTES];
+
+    (void)state;
+    assert_string_equal(table_cell(object, CELL_SIZE, "size", text), "64.0 KiB");
+    assert_string_equal(table_cell(object, CELL_RATE, "size", text), "64.0 KiB/s");
+    assert_string_equal(table_cell(object, CELL_TIME, "size", text), "65.5 us");
+    assert_string_equal(table_cell(object, CELL_TEXT, "size", text), "65536");
+    assert_string_equal(table_cell(object, CELL_TEXT, "flag", text), "yes");
+    assert_string_equal(table_cell(object, CELL_TEXT, "text", text), "word");
+    assert_string_equal(table_cell(object, CELL_SHARE, "share", text), "50 %");
+    json_decref(object);
+}
+
+static void missing_members_show_as_a_dash(void **state)
+{
+    json_t *object = json_pack("{s:s, s:n, s:[]}", "empty", "", "null", "list");
+    char text[CELL_BYTES];
+
+    (void)state;
+    assert_string_equal(table_cell(object, CELL_SIZE, "nix", text), "-");
+    assert_string_equal(table_cell(object, CELL_TEXT, "empty", text), "-");
+    assert_string_equal(table_cell(object, CELL_TEXT, "null", text), "-");
+    assert_string_equal(table_cell(object, CELL_TEXT, "list", text), "-");
+    assert_string_equal(table_cell(NULL, CELL_TEXT, "any", text), "-");
+    json_decref(object);
+}
+
+static void control_characters_never_reach_a_terminal(void **state)
+{
+    json_t *object = json_pack("{s:s}", "text", "a\x1b[2Jb\nc\rd\x7f");
+    char text[CELL_BYTES];
+
+    (void)state;
+    assert_string_equal(table_cell(object, CELL_TEXT, "text", text), "a [2Jb c d ");
+    json_decref(object);
+}
+
+static void long_text_is_cut(void **state)
+{
+    char big[2 * CELL_BYTES];
+    char text[CELL_BYTES];
+    json_t *object;
+
+    (void)state;
+    memset(big, 'x', sizeof big - 1);
+    big[sizeof big - 1] = '\0';
+    object = json_pack("{s:s}", "text", big);
+    assert_int_equal(strlen(table_cell(object, CELL_TEXT, "text", text)), CELL_BYTES - 1);
+    json_decref(object);
+}
+
+static void the_progress_line_tells_all(void **state)
+{
+    char line[PROGRESS_LINE];
+    json_t *object = numbers();
+
+    (void)state;
+    assert_string_equal(progress_line(object, 0, line), "round, round 3: sent 3.00 GiB, left 5.00 "
+                                                        "MiB, 2.00 GiB/s, dirtied 100.0 MiB/s, "
+                                                        "blackout ~14.0 ms of 750.0 ms, ETA 2.5 s");
+    json_decref(object);
+}
+
+static void the_progress_line_is_cut_to_the_width(void **state)
+{
+    char line[PROGRESS_LINE];
+    json_t *object = numbers();
+
+    (void)state;
+    for (size_t width = 1; width < PROGRESS_LINE; width++)
+        assert_in_range(strlen(progress_line(object, width, line)), 0, width);
+    json_decref(object);
+}
+
+static void the_progress_line_leaves_out_what_is_unknown(void **state)
+{
+    char line[PROGRESS_LINE];
+    json_t *object =
+        json_pack("{s:s, s:i, s:i}", "phase", "connect", "sent_bytes", 0, "left_bytes", 0);
+
+    (void)state;
+    assert_string_equal(progress_line(object, 0, line), "connect: sent 0 B, left 0 B");
+    json_decref(object);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(cells_have_units),
+        cmocka_unit_test(missing_members_show_as_a_dash),
+        cmocka_unit_test(control_characters_never_reach_a_terminal),
+        cmocka_unit_test(long_text_is_cut),
+        cmocka_unit_test(the_progress_line_tells_all),
+        cmocka_unit_test(the_progress_line_is_cut_to_the_width),
+        cmocka_unit_test(the_progress_line_leaves_out_what_is_unknown),
+    };
+
+    return cmocka_run_group_tests_name("print", tests, NULL, NULL);
+}

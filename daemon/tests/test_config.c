@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: Apache-2.0
+/* vferryd's command line and INI file: same keys, clear refusals. */
+#include "daemon/config.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define MAX_WORDS 48
+
+static struct config config; /* too large for a stack */
+
+static int parse(const char *line, struct vf_error *err)
+{
+    static char buffer[1024];
+    char *argv[MAX_WORDS];
+    char *rest = NULL;
+    int argc = 0;
+
+    (void)snprintf(buffer, sizeof buffer, "vferryd %s", line);
+    for (char *word = strtok_r(buffer, " ", &rest); word != NULL;
+         word = strtok_r(NULL, " ", &rest)) {
+        assert_true(argc < MAX_WORDS - 1);
+        argv[argc++] = word;
+    }
+    argv[argc] = NULL;
+    *err = (struct vf_error)VF_ERROR_INIT;
+    return config_parse(argc, argv, &config, err);
+}
+
+/* A file with this content; the caller unlinks it. */
+static void write_file(char path[64], const char *content)
+{
+    FILE *file;
+    int fd;
+
+    (void)strcpy(path, "/tmp/vferry-config-XXXXXX");
+    fd = mkstemp(path);
+    assert_true(fd >= 0);
+    file = fdopen(fd, "w");
+    assert_non_null(file);
+    assert_true(fputs(content, file) >= 0);
+    assert_int_equal(fclose(file), 0);
+}
+
+static int parse_file(const char *content, const char *more, struct vf_error *err)
+{
+    char path[64];
+    char line[256];
+    int result;
+
+    write_file(path, content);
+    (void)snprintf(line, sizeof line, "--config %s %s", path, more);
+    result = parse(line, err);
+    (void)unlink(path);
+    return result;
+}
+
+static void assert_refused(const char *line, int result, const struct vf_error *err)
+{
+    if (result != -1 || err->code != VF_USAGE || err->text[0] == '\0' ||
+        strchr(err->text, '\n') != NULL)
+        fail_msg("\"%s\": result %d, code %d, \"%s\"", line, result, (int)err->code, err->text);
+}
+
+static void every_wrong_line_is_a_usage_error_of_one_line(void **state)
+{
+    static const char *const wrong[] = {
+        "",
+        "--name A",
+        "--state",
+        "--state=",
+        "--state /tmp/x --nix",
+        "--state /tmp/x positional",
+        "-s /tmp/x",
+        "--state /tmp/x --state /tmp/y",
+        "--state /tmp/x --insecure=maybe",
+        "--state /tmp/x --version=1",
+        "--state /tmp/x --config /no/such/file.ini",
+        "--state /tmp/x --name "
+        "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+        "--state /tmp/x --device a --device a --device a --device a --device a --device a --device "
+        "a "
+        "--device a --device a --device a --device a --device a --device a --device a --device a "
+        "--device a --device a",
+    };
+    struct vf_error err;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        int result = parse(wrong[i], &err);
+
+        assert_refused(wrong[i], result, &err);
+    }
+}
+
+static void the_command_line_fills_everything(void **state)
+{
+    struct vf_error err;
+
+    (void)state;
+    assert_int_equal(parse("--name A --state /tmp/x --listen 127.0.0.1:0 --device softgpu,vram=1G "
+                           "--device softgpu --driver /a.so --insecure",
+                           &err),
+                     0);
+    assert_int_equal(config.action, CONFIG_RUN);
+    assert_string_equal(config.name, "A");
+    assert_string_equal(config.state, "/tmp/x");
+    assert_string_equal(config.listen, "127.0.0.1:0");
+    assert_int_equal(config.device_count, 2);
+    assert_string_equal(config.devices[0], "softgpu,vram=1G");
+    assert_string_equal(config.devices[1], "softgpu");
+    assert_int_equal(config.driver_count, 1);
+    assert_true(config.insecure);
+}
+
+static void a_device_with_equals_signs_is_one_value(void **state)
+{
+    struct vf_error err;
+
+    (void)state;
+    assert_int_equal(parse("--state=/tmp/x --device=softgpu,vram=1G,fw=1.2", &err), 0);
+    assert_string_equal(config.devices[0], "softgpu,vram=1G,fw=1.2");
+}
+
+static void help_and_version_need_nothing_else(void **state)
+{
+    struct vf_error err;
+
+    (void)state;
+    assert_int_equal(parse("--help", &err), 0);
+    assert_int_equal(config.action, CONFIG_HELP);
+    assert_int_equal(parse("--version --nix", &err), 0);
+    assert_int_equal(config.action, CONFIG_VERSION);
+}
+
+static void the_file_has_the_same_keys(void **state)
+{
+    struct vf_error err;
+
+    (void)state;
+    assert_int_equal(
+        parse_file("; a host\nstate = /tmp/x\n[vferryd]\nname = B\nlisten = [::1]:7001\n"
+                   "device = softgpu,vram=2G\ndevice = softgpu\ninsecure = yes\n",
+                   "", &err),
+        0);
+    assert_string_equal(config.state, "/tmp/x");
+    assert_string_equal(config.name, "B");
+    assert_string_equal(config.listen, "[::1]:7001");
+    assert_int_equal(config.device_count, 2);
+    assert_string_equal(config.devices[0], "softgpu,vram=2G");
+    assert_true(config.insecure);
+}
+
+static void the_command_line_wins_over_the_file(void **state)
+{
+    struct vf_error err;
+
+    (void)state;
+    assert_int_equal(
+        parse_file("name = B\nstate = /tmp/x\ndevice = softgpu,vfs=1\ndevice = softgpu,vfs=2\n",
+                   "--name C --device softgpu", &err),
+        0);
+    assert_string_equal(config.name, "C");
+    assert_string_equal(config.state, "/tmp/x");
+    assert_int_equal(config.device_count, 1);
+    assert_string_equal(config.devices[0], "softgpu");
+}
+
+static void what_is_wrong_in_the_file_is_told_with_its_line(void **state)
+{
+    static const struct {
+        const char *content;
+        const char *line;
+    } cases[] = {
+        {"state = /tmp/x\nnix = 1\nname = a\nalso = wrong\n", "line 2"},
+        {"state = /tmp/x\n\n[other]\nname = a\n", "line 4"},
+        {"state = /tmp/x\nno equals sign\n", "line 2"},
+        {"state = /tmp/x\nstate = /tmp/y\n", "line 2"},
+        {"state = /tmp/x\ninsecure = maybe\n", "line 2"},
+        {"config = other.ini\n", "line 1"},
+        {"help = yes\n", "line 1"},
+    };
+    struct vf_error err;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        int result = parse_file(cases[i].content, "", &err);
+
+        assert_refused(cases[i].content, result, &err);
+        assert_non_null(strstr(err.text, cases[i].line));
+    }
+}
+
+static void a_name_is_found_when_none_is_given(void **state)
+{
+    struct vf_error err;
+
+    (void)state;
+    assert_int_equal(parse("--state /tmp/x", &err), 0);
+    assert_int_equal(config_finish(&config, &err), 0);
+    assert_true(vf_name_valid(config.name));
+}
+
+static void a_port_beyond_loopback_needs_insecure(void **state)
+{
+    struct vf_error err;
+    int result;
+
+    (void)state;
+    assert_int_equal(parse("--state /tmp/x --listen 127.0.0.1:7001", &err), 0);
+    assert_int_equal(config_finish(&config, &err), 0);
+    assert_int_equal(parse("--state /tmp/x --listen 0.0.0.0:7001", &err), 0);
+    result = config_finish(&config, &err);
+    assert_refused("--listen 0.0.0.0:7001", result, &err);
+    assert_non_null(strstr(err.text, "--insecure"));
+    assert_int_equal(parse("--state /tmp/x --listen 0.0.0.0:7001 --insecure", &err), 0);
+    assert_int_equal(config_finish(&config, &err), 0);
+    assert_int_equal(parse("--state /tmp/x --listen nonsense", &err), 0);
+    result = config_finish(&config, &err);
+    assert_refused("--listen nonsense", result, &err);
+}
+
+static void drivers_must_exist_and_become_absolute(void **state)
+{
+    struct vf_error err;
+    int result;
+
+    (void)state;
+    assert_int_equal(parse("--state /tmp/x --driver /proc/self/../self/exe", &err), 0);
+    assert_int_equal(config_finish(&config, &err), 0);
+    assert_null(strstr(config.drivers[0], ".."));
+    assert_int_equal(parse("--state /tmp/x --driver /no/such.so", &err), 0);
+    result = config_finish(&config, &err);
+    assert_refused("--driver /no/such.so", result, &err);
+    assert_int_equal(parse("--state /tmp/x --device a --driver /dev/null --driver /dev/null", &err),
+                     0);
+    result = config_finish(&config, &err);
+    assert_refused("two drivers", result, &err);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_wrong_line_is_a_usage_error_of_one_line),
+        cmocka_unit_test(the_command_line_fills_everything),
+        cmocka_unit_test(a_device_with_equals_signs_is_one_value),
+        cmocka_unit_test(help_and_version_need_nothing_else),
+        cmocka_unit_test(the_file_has_the_same_keys),
+        cmocka_unit_test(the_command_line_wins_over_the_file),
+        cmocka_unit_test(what_is_wrong_in_the_file_is_told_with_its_line),
+        cmocka_unit_test(a_name_is_found_when_none_is_given),
+        cmocka_unit_test(a_port_beyond_loopback_needs_insecure),
+        cmocka_unit_test(drivers_must_exist_and_become_absolute),
+    };
+
+    return cmocka_run_group_tests_name("config", tests, NULL, NULL);
+}
