@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The call checker: faults of a driver and wrong orders of the OS side are refused, each by its
  * rule's name. */
-#include "dxgk/tests/rig.h"
+#include "dxgk/tests/moverig.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -17,31 +17,39 @@
 static const char *const two[] = {"softgpu,vram=64M,vfs=2,dirty-page=4K",
                                   "softgpu,vram=64M,vfs=2,dirty-page=4K", NULL};
 
-static void must(int result, const struct vf_error *error)
+static const char *const scattered[] = {"softgpu,vram=64M,vfs=2,scatter=on", NULL};
+static const char *const lazy[] = {"softgpu,vram=64M,vfs=2,performant=off", NULL};
+
+static void open_bad_on(struct rig *rig, const char *const *devices, const char *fault)
 {
-    if (result != 0)
-        fail_msg("%s", error->text);
+    assert_int_equal(setenv("VF_BAD_DRIVER", fault, 1), 0);
+    rig_open(rig, devices, BAD);
 }
 
 static void open_bad(struct rig *rig, const char *fault)
 {
-    assert_int_equal(setenv("VF_BAD_DRIVER", fault, 1), 0);
-    rig_open(rig, two, BAD);
+    open_bad_on(rig, two, fault);
 }
 
-/* A host with `fault` does not start: the error has `text`, a contract event has `rule` (NULL =
- * none comes). */
-static void does_not_start(const char *fault, const char *text, const char *rule)
+/* A host of `devices` with `fault` does not start: the error has `text`, a contract event has
+ * `rule` (NULL = none comes). */
+static void does_not_start_on(const char *const *devices, const char *fault, const char *text,
+                              const char *rule)
 {
     struct vf_error error = VF_ERROR_INIT;
     struct rig rig;
 
     assert_int_equal(setenv("VF_BAD_DRIVER", fault, 1), 0);
-    assert_int_equal(rig_try(&rig, two, BAD, &error), -1);
+    assert_int_equal(rig_try(&rig, devices, BAD, &error), -1);
     if (strstr(error.text, text) == NULL)
         fail_msg("%s: \"%s\" is not in \"%s\"", fault, text, error.text);
     if (rule != NULL)
         assert_true(rig_expect(&rig, "contract", rule));
+}
+
+static void does_not_start(const char *fault, const char *text, const char *rule)
+{
+    does_not_start_on(two, fault, text, rule);
 }
 
 static void an_invalid_driver_does_not_start(void **unused)
@@ -54,6 +62,60 @@ static void an_invalid_driver_does_not_start(void **unused)
     does_not_start("no-start", "DxgkDdiStartDevice is missing", NULL);
     does_not_start("old-version", "DxgkInitialize refused", NULL);
     does_not_start("gpu-tables", "CPU_VIRTUAL", NULL);
+    does_not_start_on(scattered, "scatter-page", "5000", "CAP-5");
+    does_not_start_on(scattered, "no-resources2", "DxgkDdiSetVirtualGpuResources2", "CAP-5");
+    does_not_start("no-count", "0 partition counts", "VF-1");
+    does_not_start("too-much", "1152921504606846976", "VF-1");
+}
+
+/* VF-2, VF-5, INT-1: a driver that describes a new VF wrongly gets none, and nothing stays. */
+static void a_wrongly_described_vf_is_not_created(void **unused)
+{
+    static const struct {
+        const char *fault, *rule;
+    } faults[] = {{"alignment", "VF-2"},     {"other-size", "VF-2"},    {"other-segment", "VF-2"},
+                  {"empty-range", "VF-5"},   {"endless-range", "VF-5"}, {"other-range", "INT-1"}};
+    struct vf_partition_params params = {.name = "p", .vram_bytes = 16 * MIB};
+    struct vf_error error = VF_ERROR_INIT;
+    struct vf_adapter_info before, after;
+    struct vf_partition_info info;
+    struct rig rig;
+
+    (void)unused;
+    for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++) {
+        open_bad(&rig, faults[i].fault);
+        must(dxgk_adapter_info(rig.dxgk, 0, &before, &error), &error);
+        assert_int_equal(dxgk_partition_create(rig.dxgk, &params, false, &info, &error), -1);
+        if (!rig_expect(&rig, "contract", faults[i].rule))
+            fail_msg("%s: no breach of %s", faults[i].fault, faults[i].rule);
+        must(dxgk_adapter_info(rig.dxgk, 0, &after, &error), &error);
+        assert_memory_equal(&before, &after, sizeof before);
+        rig_close(&rig);
+    }
+}
+
+/* SRC-1, CAP-4: a Prepare that fails, or succeeds and tracking then does not start, leaves a
+ * running partition that the next attempt may prepare again. */
+static void a_failed_prepare_leaves_the_source_as_it_was(void **unused)
+{
+    static const char *const faults[] = {"prepare", "tracking"};
+
+    (void)unused;
+    for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++) {
+        struct vf_error error = VF_ERROR_INIT;
+        struct rig rig;
+        uint64_t id;
+
+        open_bad_on(&rig, lazy, faults[i]);
+        id = rig_create(&rig, "p", 0, 16, false);
+        rig_run(&rig, id, 16 * MIB, 1, 0);
+        for (int attempt = 0; attempt < 2; attempt++) {
+            assert_int_equal(dxgk_migration_prepare(rig.dxgk, id, DXGK_SOURCE, 1, &error), -1);
+            assert_int_equal(state_of(&rig, id), VF_PARTITION_RUNNING);
+            rig_wait(&rig, id, rig_counter(&rig, id) + 100);
+        }
+        rig_close(&rig); /* no breach: the bracket was closed each time */
+    }
 }
 
 static void an_untracked_segment_turns_live_migration_off(void **unused)
@@ -146,6 +208,7 @@ static void bad_save_calls_are_refused(void **unused)
     save_is_refused("huge", "SRC-2", "at most");
     save_is_refused("no-size", "SRC-2", "unset");
     save_is_refused("overrun", "SRC-6", "behind its buffer");
+    save_is_refused("state-grows", "SRC-6", "grew");
 }
 
 static void a_leaked_irql_or_lock_is_reported_and_put_right(void **unused)
@@ -321,6 +384,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_invalid_driver_does_not_start),
+        cmocka_unit_test(a_wrongly_described_vf_is_not_created),
+        cmocka_unit_test(a_failed_prepare_leaves_the_source_as_it_was),
         cmocka_unit_test(an_untracked_segment_turns_live_migration_off),
         cmocka_unit_test(a_driver_without_partitions_takes_none),
         cmocka_unit_test(an_output_overrun_is_caught),

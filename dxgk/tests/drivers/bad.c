@@ -19,7 +19,8 @@ NTSTATUS __wrap_DxgkInitialize(PDRIVER_OBJECT object, PUNICODE_STRING path,
 
 static char fault[32];                  /* set once, before any other call */
 static DRIVER_INITIALIZATION_DATA real; /* likewise */
-static PDXGKDDI_DESTROYVIRTUALGPU real_destroy;
+static DXGKDDI_GPU_PARTITION_INTERFACE real_gpup;
+static DXGKDDI_MITIGABLE_DEVICE_INTERFACE real_mitigable;
 
 static bool is(const char *name)
 {
@@ -42,14 +43,61 @@ static NTSTATUS query_adapter_info(HANDLE adapter, const DXGKARG_QUERYADAPTERINF
     if (is("gpu-tables") && args->Type == DXGKQAITYPE_GPUMMUCAPS)
         ((DXGK_GPUMMUCAPS *)args->pOutputData)->PageTableUpdateMode =
             DXGK_PAGETABLEUPDATE_GPU_VIRTUAL;
+    if (is("scatter-page") && args->Type == DXGKQAITYPE_SCATTER_RESERVE)
+        ((DXGK_QUERYSCATTERRESERVEOUT *)args->pOutputData)->SetVGPUResourcesPageSize = 5000;
     if (is("caps-overrun") && args->Type == DXGKQAITYPE_GPUPCAPS)
         ((uint8_t *)args->pOutputData)[args->OutputDataSize] = 0;
     return status;
 }
 
+static NTSTATUS get_gpu_partition_info(HANDLE context, DXGKARG_GETGPUPARTITIONINFO *args)
+{
+    NTSTATUS status = real_gpup.DxgkDdiGetGpuPartitionInfo(context, args);
+
+    if (is("no-count") && status == STATUS_BUFFER_TOO_SMALL)
+        args->NumGpuPartitionOptions = 0;
+    return status;
+}
+
+static NTSTATUS get_virtual_gpu_profile(HANDLE context, DXGKARG_GETVIRTUALGPUPROFILE *args)
+{
+    NTSTATUS status = real_gpup.DxgkDdiGetVirtualGpuProfile(context, args);
+
+    if (is("too-much"))
+        args->ProfileCapability[DXGK_VGPU_CAPABILITY_MEMORY].TotalValue = 1ull << 60;
+    return status;
+}
+
+static NTSTATUS create_virtual_gpu(HANDLE context, DXGKARG_CREATEVIRTUALGPU *args)
+{
+    NTSTATUS status = real_gpup.DxgkDdiCreateVirtualGpu(context, args);
+
+    if (is("alignment"))
+        args->SegmentInfo[0].Alignment = 1000;
+    if (is("other-size"))
+        args->SegmentInfo[0].Size *= 2;
+    if (is("other-segment"))
+        args->SegmentInfo[0].DriverSegmentId++;
+    return status;
+}
+
 static NTSTATUS destroy_virtual_gpu(HANDLE context, DXGKARG_DESTROYVIRTUALGPU *args)
 {
-    return is("destroy") ? STATUS_DEVICE_BUSY : real_destroy(context, args);
+    return is("destroy") ? STATUS_DEVICE_BUSY
+                         : real_gpup.DxgkDdiDestroyVirtualGpu(context, args);
+}
+
+static NTSTATUS query_mitigated_ranges(HANDLE context, DXGKARG_QUERYMITIGATEDRANGES *args)
+{
+    NTSTATUS status = real_mitigable.DxgkDdiQueryMitigatedRanges(context, args);
+
+    if (is("empty-range"))
+        args->pMitigatedRange[0].PageCount = 0;
+    if (is("endless-range"))
+        args->pMitigatedRange[0].PageCount = (2u << 30) / 4096 + 1;
+    if (is("other-range"))
+        args->pMitigatedRange[0].BasePageNumber += 7;
+    return status;
 }
 
 static NTSTATUS query_interface(PVOID context, PQUERY_INTERFACE query)
@@ -61,10 +109,21 @@ static NTSTATUS query_interface(PVOID context, PQUERY_INTERFACE query)
         DXGKDDI_GPU_PARTITION_INTERFACE *table =
             (DXGKDDI_GPU_PARTITION_INTERFACE *)(void *)query->Interface;
 
-        real_destroy = table->DxgkDdiDestroyVirtualGpu;
+        real_gpup = *table;
+        table->DxgkDdiGetGpuPartitionInfo = get_gpu_partition_info;
+        table->DxgkDdiGetVirtualGpuProfile = get_virtual_gpu_profile;
+        table->DxgkDdiCreateVirtualGpu = create_virtual_gpu;
         table->DxgkDdiDestroyVirtualGpu = destroy_virtual_gpu;
         if (is("no-create"))
             table->DxgkDdiCreateVirtualGpu = NULL;
+    }
+    if (NT_SUCCESS(status) &&
+        IsEqualGUID(query->InterfaceType, &GUID_DXGKDDI_MITIGABLE_DEVICE_INTERFACE)) {
+        DXGKDDI_MITIGABLE_DEVICE_INTERFACE *table =
+            (DXGKDDI_MITIGABLE_DEVICE_INTERFACE *)(void *)query->Interface;
+
+        real_mitigable = *table;
+        table->DxgkDdiQueryMitigatedRanges = query_mitigated_ranges;
     }
     return status;
 }
@@ -90,6 +149,8 @@ static NTSTATUS save_mutable(HANDLE adapter, DXGKARG_GPUP_SAVE_MUTABLE_MIGRATION
 
     if (is("overrun") && args->Data != NULL)
         args->Data[*args->DataSize] = 0;
+    if (is("state-grows") && args->Data != NULL)
+        *args->DataSize += 8;
     return status;
 }
 
@@ -114,6 +175,17 @@ static NTSTATUS set_pause_state(HANDLE adapter, const DXGKARG_SETVIRTUALFUNCTION
     else if (is("lock"))
         KeReleaseSpinLock(&lock, before);
     return status;
+}
+
+static NTSTATUS prepare_live_migration(HANDLE adapter,
+                                       const DXGKARG_GPUP_PREPARE_LIVE_MIGRATION *args)
+{
+    return is("prepare") ? STATUS_DEVICE_BUSY : real.DxgkDdiPrepareLiveMigration(adapter, args);
+}
+
+static NTSTATUS start_dirty_tracking(HANDLE adapter, HANDLE basis)
+{
+    return is("tracking") ? STATUS_DEVICE_BUSY : real.DxgkDdiStartDirtyTracking(adapter, basis);
 }
 
 static NTSTATUS end_live_migration(HANDLE adapter, UINT vf)
@@ -144,6 +216,8 @@ NTSTATUS __wrap_DxgkInitialize(PDRIVER_OBJECT object, PUNICODE_STRING path,
     table.DxgkDdiSaveMutableMigrationData = save_mutable;
     table.DxgkDdiRestoreImmutableMigrationData = restore_immutable;
     table.DxgkDdiSetVirtualFunctionPauseState = set_pause_state;
+    table.DxgkDdiPrepareLiveMigration = prepare_live_migration;
+    table.DxgkDdiStartDirtyTracking = start_dirty_tracking;
     table.DxgkDdiEndLiveMigration = end_live_migration;
     table.DxgkDdiStopDevice = stop_device;
     if (is("leak") && ExAllocatePool2(POOL_FLAG_NON_PAGED, 64, 0x6b61654cu) == NULL)
@@ -152,5 +226,7 @@ NTSTATUS __wrap_DxgkInitialize(PDRIVER_OBJECT object, PUNICODE_STRING path,
         table.Version = DXGKDDI_INTERFACE_VERSION_WDDM3_1;
     if (is("no-start"))
         table.DxgkDdiStartDevice = NULL;
+    if (is("no-resources2"))
+        table.DxgkDdiSetVirtualGpuResources2 = NULL;
     return __real_DxgkInitialize(object, path, &table);
 }
