@@ -5,17 +5,36 @@
 #include <stdio.h>
 #include <string.h>
 
+#define USAGE_COLUMNS 80u
+#define USAGE_INDENT 7u /* as wide as "usage: " */
 #define SUMMARY_COLUMN 18 /* the longest verb and two blanks */
+
+/* Appends a piece to the present line, or begins another one where the first word stands. */
+static void put_piece(size_t *column, const char *piece)
+{
+    if (*column + 1 + strlen(piece) > USAGE_COLUMNS) {
+        (void)printf("\n%*s", (int)USAGE_INDENT - 1, "");
+        *column = USAGE_INDENT - 1;
+    }
+    (void)printf(" %s", piece);
+    *column += 1 + strlen(piece);
+}
 
 static void print_usage(const struct cli_verb *verb)
 {
-    (void)printf("usage: vferry [--host SOCKET] [--json] %s", verb->words);
+    char piece[64];
+    size_t column = USAGE_INDENT - 1;
+
+    (void)printf("usage:");
+    put_piece(&column, "vferry [--host SOCKET] [--json]");
+    put_piece(&column, verb->words);
     for (const struct cli_positional *p = verb->positionals; p->metavar != NULL; p++)
-        (void)printf(" %s", p->metavar);
+        put_piece(&column, p->metavar);
     for (const struct cli_option *o = verb->options; o != NULL && o->kind != VALUE_END; o++) {
-        (void)printf(o->required ? " --%s" : " [--%s", o->word);
-        (void)printf("%s%s%s", o->metavar != NULL ? " " : "", o->metavar != NULL ? o->metavar : "",
-                     o->required ? "" : "]");
+        (void)snprintf(piece, sizeof piece, "%s--%s%s%s%s", o->required ? "" : "[", o->word,
+                       o->metavar != NULL ? " " : "", o->metavar != NULL ? o->metavar : "",
+                       o->required ? "" : "]");
+        put_piece(&column, piece);
     }
     (void)printf("\n");
 }
