@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+/* See directory.h. */
+#include "fuzz/directory.h"
+
+#include "fuzz/target.h"
+
+#include <unistd.h>
+
+static char directory[64];
+static const char *const *contents;
+
+static void remove_directory(void)
+{
+    for (size_t i = 0; contents[i] != NULL; i++) {
+        char path[128];
+
+        (void)snprintf(path, sizeof path, "%s/%s", directory, contents[i]);
+        (void)unlink(path);
+    }
+    (void)rmdir(directory);
+}
+
+const char *fuzz_directory(const char *const *names)
+{
+    const char *base = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
+
+    if (directory[0] == '\0') {
+        (void)snprintf(directory, sizeof directory, "%s/vferry-fuzz-XXXXXX", base);
+        fuzz_must(mkdtemp(directory) != NULL);
+        contents = names;
+        fuzz_must(atexit(remove_directory) == 0);
+    }
+    return directory;
+}

@@ -1,0 +1,68 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# Fuzzes every target of fuzz/ (or those named) for FUZZ_SECONDS each, 20 by default, with clang's libFuzzer under the address and
+# undefined behaviour sanitizers. What fails is kept in build-fuzz/found/NAME/ and shown with the command that repeats it.
+set -eu
+cd "$(dirname "$0")/.."
+
+seconds=${FUZZ_SECONDS:-20}
+seed=${FUZZ_SEED:-$(date +%s)}
+build=build-fuzz
+runtime=libclang-rt-14-dev
+
+# The fuzzer's runtime is the one thing beyond what the build itself needs; install-deps.sh is the pattern.
+if ! echo 'int LLVMFuzzerTestOneInput(const char *d, unsigned long n) { return d && n > 9 ? 0 : 0; }' |
+    clang -x c -fsanitize=fuzzer,address - -o /dev/null 2>/dev/null; then
+    root=
+    [ "$(id -u)" -eq 0 ] || root=sudo
+    echo "installing: clang $runtime"
+    log=$(mktemp)
+    $root env DEBIAN_FRONTEND=noninteractive apt-get update >"$log" 2>&1 || { cat "$log" >&2; exit 1; }
+    $root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends clang $runtime >"$log" 2>&1 ||
+        { cat "$log" >&2; exit 1; }
+    rm -f "$log"
+fi
+
+if [ ! -f $build/build.ninja ]; then
+    CC=clang meson setup $build -Dfuzz=true -Db_sanitize=address,undefined -Db_lundef=false -Dbuildtype=debugoptimized \
+        -Dc_args="-fsanitize=fuzzer-no-link -fno-sanitize-recover=undefined" >$build.log 2>&1 ||
+        { cat $build.log >&2; exit 1; }
+    rm -f $build.log
+fi
+names=${*:-$(sed -n "s/^  '\([a-z-]*\)': \[files.*/\1/p" fuzz/meson.build)}
+targets=
+for name in $names; do
+    targets="$targets fuzz/fuzz-$name fuzz/fuzz-replay-$name"
+done
+# shellcheck disable=SC2086 # one word a target
+ninja -C $build -j "$(nproc)" $targets devices/softgpu.so drivers/softgpu.so drivers/softgpu-umed.so >$build/build.log 2>&1 ||
+    { cat $build/build.log >&2; exit 1; }
+
+export VFERRY_LOG=error
+export VF_DEVICE_DIR="$PWD/$build/devices" VF_DRIVER_DIR="$PWD/$build/drivers"
+export UBSAN_OPTIONS=print_stacktrace=1
+failed=0
+for name in $names; do
+    corpus=$build/corpus/$name
+    found=$build/found/$name
+    log=$build/$name.log
+    mkdir -p "$corpus" "$found"
+    "$build/fuzz/fuzz-replay-$name" --seeds "$corpus"
+    regressions=
+    [ -d "fuzz/regressions/$name" ] && regressions=fuzz/regressions/$name
+    # shellcheck disable=SC2086 # none or one
+    if "$build/fuzz/fuzz-$name" -max_total_time="$seconds" -seed="$seed" -max_len=65536 -timeout=60 -rss_limit_mb=4096 \
+        -print_final_stats=1 -artifact_prefix="$found/" "$corpus" $regressions >"$log" 2>&1; then
+        runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
+        cover=$(sed -n 's/.* cov: \([0-9]*\) .*/\1/p' "$log" | tail -n 1)
+        echo "$name: $runs inputs, $cover edges, FUZZ_SEED=$seed"
+    else
+        failed=1
+        tail -n 40 "$log"
+        echo "$name: FAILED, FUZZ_SEED=$seed"
+        sed -n "s,.*Test unit written to \(.*\),  repeat: VF_DEVICE_DIR=$VF_DEVICE_DIR VF_DRIVER_DIR=$VF_DRIVER_DIR \
+$build/fuzz/fuzz-$name \1,p" "$log"
+        echo "  once it is mended, keep the input in fuzz/regressions/$name/"
+    fi
+done
+exit $failed
