@@ -23,6 +23,7 @@ int tp_init(struct tp *tp, const struct tp_ops *ops, const char *peer, struct vf
         return vf_fail_errno(err, VF_FAILED, errno, "peer %s: no eventfd", peer);
     tp->ops = ops;
     atomic_init(&tp->aborted, false);
+    atomic_init(&tp->lost, false);
     tp->silence_ns = TP_SILENCE_NS;
     (void)snprintf(tp->peer, sizeof tp->peer, "%s", peer);
     return 0;
@@ -41,6 +42,11 @@ void tp_set_silence(struct tp *tp, uint64_t silence_ns)
 int tp_fd(const struct tp *tp)
 {
     return tp->ops->fd(tp);
+}
+
+bool tp_lost(const struct tp *tp)
+{
+    return atomic_load_explicit(&tp->lost, memory_order_acquire);
 }
 
 void tp_abort(struct tp *tp)
@@ -69,10 +75,11 @@ static int fail_aborted(const struct tp *tp, struct vf_error *err)
                    tp->peer);
 }
 
-static int fail_errno(const struct tp *tp, const char *doing, int errnum, struct vf_error *err)
+static int fail_errno(struct tp *tp, const char *doing, int errnum, struct vf_error *err)
 {
     if (aborted(tp))
         return fail_aborted(tp, err);
+    atomic_store_explicit(&tp->lost, true, memory_order_release);
     if (errnum == EPIPE || errnum == ECONNRESET)
         return vf_fail(err, VF_FAILED, "peer %s: closed the connection", tp->peer);
     return vf_fail_errno(err, VF_FAILED, errnum, "peer %s: %s", tp->peer, doing);
@@ -83,10 +90,11 @@ static int fail_deadline(const struct tp *tp, const char *doing, struct vf_error
     return vf_fail(err, VF_FAILED, "peer %s: out of time while %s", tp->peer, doing);
 }
 
-static int fail_silent(const struct tp *tp, struct vf_error *err)
+static int fail_silent(struct tp *tp, struct vf_error *err)
 {
     char text[32];
 
+    atomic_store_explicit(&tp->lost, true, memory_order_release);
     return vf_fail(err, VF_FAILED, "peer %s: fell silent for %s", tp->peer,
                    vf_time_format(tp->silence_ns, text, sizeof text));
 }
@@ -129,7 +137,7 @@ static enum wait_end wait_for(const struct tp *tp, short events, uint64_t deadli
 }
 
 /* As wait_for; 0 when it is worth trying again. */
-static int wait_more(const struct tp *tp, short events, uint64_t deadline, uint64_t moved,
+static int wait_more(struct tp *tp, short events, uint64_t deadline, uint64_t moved,
                      const char *doing, struct vf_error *err)
 {
     switch (wait_for(tp, events, deadline, silent_at(tp, moved))) {
@@ -218,9 +226,11 @@ int tp_recv(struct tp *tp, void *data, size_t bytes, uint64_t deadline_ns, struc
         done = tp->ops->recv(tp, (char *)data + have, bytes - have);
         if (done == 0 && aborted(tp))
             return fail_aborted(tp, err);
-        if (done == 0)
+        if (done == 0) {
+            atomic_store_explicit(&tp->lost, true, memory_order_release);
             return vf_fail(err, VF_FAILED, "peer %s: closed the connection%s", tp->peer,
                            have > 0 ? " in the middle of a message" : "");
+        }
         if (done < 0 && done != -EINTR && done != -EAGAIN)
             return fail_errno(tp, "receiving", (int)-done, err);
         if (done > 0) {

@@ -36,6 +36,7 @@ struct tp_ops {
 struct tp {
     const struct tp_ops *ops;
     _Atomic bool aborted; /* set once by tp_abort, looked at before every step */
+    _Atomic bool lost;    /* see tp_lost */
     int abort_fd;         /* eventfd, readable once tp_abort was called: wakes whoever waits */
     uint64_t silence_ns;  /* set before threads share the stream */
     char peer[128];       /* "10.0.0.2:7001" */
@@ -72,6 +73,9 @@ int tp_recv(struct tp *tp, void *data, size_t bytes, uint64_t deadline_ns, struc
  * of 0 looks without waiting. */
 int tp_wait_readable(struct tp *tp, uint64_t deadline_ns, struct vf_error *err);
 int tp_fd(const struct tp *tp);
+/* Did a call fail because of the other side or the way there (closed, reset, silent), not by a
+ * deadline or tp_abort? Then somebody else may know why. Any thread. */
+bool tp_lost(const struct tp *tp);
 /* Makes every present and future call on the stream fail at once. Any thread. */
 void tp_abort(struct tp *tp);
 void tp_close(struct tp *tp); /* NULL is allowed */
