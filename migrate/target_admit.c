@@ -77,6 +77,8 @@ static void adapter_reasons(const struct vf_adapter_info *adapter, const struct 
         (void)snprintf(text, sizeof text, "0 free of %u", adapter->vf_count);
         vf_reason_add(reasons, "vf", "1 needed", text, "remove a partition on the target or start it with more VFs (vfs=N)");
     }
+    if (admit->params.vram_bytes == 0)
+        vf_reason_add(reasons, "vram", "0", "-", "a partition without VRAM cannot move");
     if (adapter->vram_largest_bytes < admit->params.vram_bytes)
         add_size_reason(reasons, "vram", admit->params.vram_bytes, adapter->vram_largest_bytes,
                         "the target's value is the largest partition that fits: free VRAM there or use a larger device");
@@ -118,8 +120,10 @@ static void try_adapter(struct target *t, const struct vf_adapter_info *adapter,
     params.adapter = adapter->index;
     /* A move that is refused anyway is tried under another identity and in what room there is, so that the driver's reasons come too. */
     if (reasons->count > 0 || t->job->options.dry_run) {
-        if (vf_uuid_random(params.uuid) != 0)
+        if (vf_uuid_random(params.uuid) != 0) {
+            vf_reason_add(reasons, "uuid", "-", "-", "the target's system gives no random bytes");
             return;
+        }
         (void)snprintf(params.name, sizeof params.name, "trial-%02x%02x%02x%02x", params.uuid[0], params.uuid[1], params.uuid[2],
                        params.uuid[3]);
         if (params.vram_bytes > adapter->vram_largest_bytes)
@@ -157,6 +161,8 @@ int target_admit(struct target *t, const struct wire_admit *admit, struct vf_rea
     if (kc_host(t->kc, &kernel, err) != 0 || host_reasons(t, admit, &host, err) != 0)
         return -1;
     *reasons = host;
+    if (kernel.adapters == 0)
+        vf_reason_add(reasons, "adapter", "1 needed", "none", "give the target a --device");
     for (uint32_t i = 0; i < kernel.adapters; i++) {
         struct vf_adapter_info adapter;
         struct vf_reasons here = host;

@@ -108,6 +108,9 @@ static const char *check_admit(const struct wire_admit *admit)
         return "a slot size that does not fit its pages";
     if (admit->streams == 0 || admit->streams > MAX_STREAMS)
         return "an impossible number of streams";
+    /* The next one must exist too, and the journal's integers are signed. */
+    if (admit->epoch == 0 || admit->epoch >= INT64_MAX)
+        return "an impossible epoch";
     return admit->check_only <= 1 && admit->verify <= 1 && admit->stay_paused <= 1 ? NULL : "an unknown mode";
 }
 
