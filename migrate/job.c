@@ -43,6 +43,7 @@ struct mig_job *job_new(struct mig *mig, uint64_t id, const uint8_t uuid[16], bo
     job->mig = mig;
     job->id = id;
     job->source = source;
+    memcpy(job->host_name, mig->host_name, sizeof job->host_name);
     memcpy(job->uuid, uuid, sizeof job->uuid);
     (void)snprintf(name, sizeof name, "%llu", (unsigned long long)id);
     vf_fsm_init(&job->fsm, &job_table, name, JOB_CONNECT);
@@ -96,27 +97,21 @@ int job_fail(struct mig_job *job, const struct vf_error *err)
     return -1;
 }
 
-bool job_failed(struct mig_job *job)
-{
-    bool failed;
-
-    (void)pthread_mutex_lock(&job->lock);
-    failed = job->error.code != VF_OK;
-    (void)pthread_mutex_unlock(&job->lock);
-    return failed;
-}
-
 void job_over(struct mig_job *job, enum job_state state)
 {
+    struct vf_error err;
+
     (void)vf_fsm_set(&job->fsm, state, state_names[state]);
-    mig_event(job->mig, "job", "job %llu (%s of %s, peer %s): %s%s%s", (unsigned long long)job->id,
-              job->source ? "move" : "arrival", job->partition, job->peer, state_names[state],
-              job->error.code != VF_OK ? ": " : "", job->error.text);
     job_update(job, {
         (void)snprintf(job->phase, sizeof job->phase, "%s", state_names[state]);
         job->t.end = vf_now_ns();
         job->over = true;
+        err = job->error;
     });
+    /* After it is over: whoever hears of the end and asks finds it so. */
+    mig_event(job->mig, "job", "job %llu (%s of %s, peer %s): %s%s%s", (unsigned long long)job->id,
+              job->source ? "move" : "arrival", job->partition, job->peer, state_names[state],
+              err.code != VF_OK ? ": " : "", err.text);
 }
 
 bool job_cancel_asked(struct mig_job *job)
@@ -138,13 +133,48 @@ int mig_job_cancel(struct mig_job *job, struct vf_error *err)
     if (mig_job_wait(job, 0, UINT64_MAX))
         return vf_fail(err, VF_FAILED, "job %llu: is over already; nothing to cancel", (unsigned long long)job->id);
     if (!atomic_compare_exchange_strong(&job->point, &open, JOB_CANCEL_ASKED) && open == JOB_COMMIT_BEGUN)
-        return vf_fail(err, VF_FAILED, "job %llu: has committed, the partition is the target's; migrate it back instead",
+        return vf_fail(err, VF_FAILED,
+                       job->source ? "job %llu: has committed, the partition is the target's; migrate it back instead"
+                                   : "job %llu: is prepared, only its source can call it off; cancel it there",
                        (unsigned long long)job->id);
     (void)pthread_mutex_lock(&job->lock);
     if (job->wake != NULL)
         job->wake(job->wake_ctx);
     (void)pthread_mutex_unlock(&job->lock);
     return 0;
+}
+
+void job_leave(struct mig_job *job)
+{
+    job_update(job, {
+        job->leaving = true;
+        if (job->wake != NULL)
+            job->wake(job->wake_ctx);
+    });
+}
+
+bool job_leaving(struct mig_job *job)
+{
+    bool leaving;
+
+    (void)pthread_mutex_lock(&job->lock);
+    leaving = job->leaving;
+    (void)pthread_mutex_unlock(&job->lock);
+    return leaving;
+}
+
+bool job_sleep(struct mig_job *job, uint64_t until_ns)
+{
+    struct timespec until = {.tv_sec = (time_t)(until_ns / 1000000000u),
+                             .tv_nsec = (long)(until_ns % 1000000000u)};
+    bool leaving;
+
+    (void)pthread_mutex_lock(&job->lock);
+    while (!job->leaving && pthread_cond_timedwait(&job->changed, &job->lock, &until) == 0)
+        continue;
+    leaving = job->leaving;
+    (void)pthread_mutex_unlock(&job->lock);
+    return !leaving;
 }
 
 void job_set_wake(struct mig_job *job, void (*wake)(void *ctx), void *ctx)

@@ -64,6 +64,8 @@ struct mig_job {
     struct mig *mig;
     uint64_t id;
     uint8_t uuid[16];
+    char host_name[VF_NAME_BYTES]; /* ours: a job may outlive its struct mig */
+    uint8_t token[16];       /* target: proves that a later connection is the source's; guarded by lock */
     bool source;             /* which end we are */
     bool recovered;          /* known from the journal only */
     int last_kind;           /* recovered: enum journal_kind of its last record */
@@ -84,6 +86,7 @@ struct mig_job {
     void (*wake)(void *ctx); /* ends the waits of the job's own thread when a cancel is asked; NULL = nothing waits */
     void *wake_ctx;
     uint64_t change;
+    bool leaving;            /* the daemon ends: do not wait for what may never come */
     bool over;
     struct vf_error error;   /* the first one; code VF_OK = none */
     struct vf_reasons reasons;
@@ -106,12 +109,16 @@ struct mig_job *job_new(struct mig *mig, uint64_t id, const uint8_t uuid[16], bo
 void job_enter(struct mig_job *job, enum job_state state, const char *phase);
 /* Keeps the first error; later ones are only logged. Returns -1. */
 int job_fail(struct mig_job *job, const struct vf_error *err);
-bool job_failed(struct mig_job *job);
 /* The last act: sets the end state and lets all waiters go. */
 void job_over(struct mig_job *job, enum job_state state);
 /* From here to the next call with NULL a cancel calls wake(ctx), under the job's lock. */
 void job_set_wake(struct mig_job *job, void (*wake)(void *ctx), void *ctx);
 bool job_cancel_asked(struct mig_job *job);
+/* The daemon ends: ends waits that a cancel may not end, those for a peer that was lost. Any thread. */
+void job_leave(struct mig_job *job);
+bool job_leaving(struct mig_job *job);
+/* Waits until then; false at once when the daemon ends. */
+bool job_sleep(struct mig_job *job, uint64_t until_ns);
 /* Decides for the commit. False: a cancel was first. */
 bool job_begin_commit(struct mig_job *job);
 

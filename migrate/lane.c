@@ -2,11 +2,11 @@
 /* What source and target lanes share: who owns which page, waiting for the paging engine, rehashing. */
 #include "migrate/lane.h"
 
-#include "migrate/link.h"
-
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
+
+#define ENGINE_MS 5000 /* a paging engine that completes nothing for so long is stuck */
 
 void lane_feed_init(struct lane_feed *feed, const struct lane_plan *plan, uint32_t index, const uint64_t *bits)
 {
@@ -92,7 +92,7 @@ int lane_wait(struct kc_channel *channel, struct tp *tp, struct kc_done *done, s
             return -1;
         if (got > 0)
             break;
-        ready = poll(fds, 2, (int)(LINK_SILENCE_NS / 1000000));
+        ready = poll(fds, 2, ENGINE_MS);
         if (ready < 0 && errno != EINTR)
             return vf_fail_errno(err, VF_FAILED, errno, "page channel");
         if (ready == 0)

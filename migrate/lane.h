@@ -15,6 +15,7 @@
 #include "migrate/wire.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #define LANE_MAX 8u
 #define LANE_SLOT_BYTES (1u << 20)            /* or the page, when that is larger */
@@ -29,6 +30,7 @@ struct lane_plan {
     uint64_t epoch;
     uint64_t partition; /* kernel's handle */
     const char *kernel_socket;
+    uint64_t silence_ns;
 };
 
 /* Walks the pages of one lane in rising order: those with a bit, or all when `bits` is NULL. */
@@ -45,7 +47,7 @@ uint32_t lane_feed_take(struct lane_feed *feed, uint64_t *pages, uint32_t max);
 uint64_t lane_slot_bytes(uint64_t page_bytes);
 uint32_t lane_slots(const struct lane_plan *plan);
 
-/* Next completion of the channel; -1 also when the stream was aborted, or nothing completed for LINK_SILENCE_NS. */
+/* Next completion of the channel; -1 also when the stream was aborted, or nothing completed for 5 s. */
 int lane_wait(struct kc_channel *channel, struct tp *tp, struct kc_done *done, struct vf_error *err);
 
 /* Gathers all pages of this lane and compares them with the table (--verify full); a mismatch names the page and `what`. */
@@ -87,6 +89,7 @@ struct lanes {
     uint64_t turn;           /* counts commands; a lane runs each once */
     uint32_t busy;
     bool aborted;
+    bool lost;               /* a lane ended because its stream broke: the link may know why */
     struct vf_error error;   /* the first of any lane */
     const uint64_t *bits;    /* of the present round; constant while lanes are busy */
     uint32_t round;
@@ -110,7 +113,12 @@ int lanes_round(struct lanes *lanes, uint32_t round, const uint64_t *bits, const
 int lanes_rehash(struct lanes *lanes, const struct lanes_limit *limit, struct vf_error *err);
 /* Ends all streams at once and for good; lanes_open and lanes_round fail. Any thread between init and close. */
 void lanes_abort(struct lanes *lanes);
-/* Due after lanes_init, whatever failed; safe on a zeroed struct. */
+/* Did a stream break (tp_lost)? Any thread between init and close. */
+bool lanes_lost(struct lanes *lanes);
+/* Ends the lanes' threads and gives their channels and streams back. The job's thread only; twice is once. */
+void lanes_stop(struct lanes *lanes);
+/* lanes_stop and the rest, when no other thread calls lanes_abort any more. Due after lanes_init, whatever failed; safe on a
+ * zeroed struct. */
 void lanes_close(struct lanes *lanes);
 
 /* ---- target ---- */
@@ -124,7 +132,10 @@ struct lane_target {
     struct kc_channel *channel;
     pthread_t thread;
     bool started;
-    void (*failed)(void *ctx, const struct vf_error *err); /* the lane's thread, when it ends other than by the peer's QUIT */
+    _Atomic uint32_t rounds; /* proven and acknowledged; they are numbered from 0 */
+    _Atomic bool rehashed;
+    /* The lane's thread, at its end; `lost`: the stream broke, so the link may know why. */
+    void (*failed)(void *ctx, const struct vf_error *err, bool lost);
     void *ctx;
 };
 

@@ -5,7 +5,6 @@
 
 #include "base/log.h"
 #include "base/size.h"
-#include "migrate/link.h"
 
 #include <poll.h>
 #include <stdio.h>
@@ -141,6 +140,8 @@ static int run_rehash(struct lane_source *lane, struct vf_error *err)
     struct wire_message ask = {.tag = WIRE_REHASH, .rehash = {.round = lane->lanes->round}};
     struct wire_count want = {.round = lane->lanes->round};
 
+    /* The target may need longer than this side, without a word: the blackout's limit bounds it. */
+    tp_set_silence(lane->tp, 0);
     if (wire_say(lane->tp, &ask, TP_NEVER, err) != 0 ||
         lane_rehash(lane->channel, lane->tp, &lane->lanes->plan, lane->index, lane->lanes->table,
                     "changed on the source without its dirty bit", err) != 0)
@@ -148,9 +149,10 @@ static int run_rehash(struct lane_source *lane, struct vf_error *err)
     return expect_ack(lane, &want, err);
 }
 
-static void report(struct lanes *lanes, const struct vf_error *err)
+static void report(struct lanes *lanes, const struct vf_error *err, bool lost)
 {
     (void)pthread_mutex_lock(&lanes->lock);
+    lanes->lost = lanes->lost || lost;
     if (err != NULL && lanes->error.code == VF_OK) {
         lanes->error = *err;
         if (lanes->error.code == VF_OK)
@@ -193,7 +195,7 @@ static void *lane_loop(void *arg)
             result = vf_fail(&err, VF_FAILED, "lane %u: out of memory", lane->index);
         else
             result = command == LANES_ROUND ? run_round(lane, work, &err) : run_rehash(lane, &err);
-        report(lanes, result == 0 ? NULL : &err);
+        report(lanes, result == 0 ? NULL : &err, result != 0 && tp_lost(lane->tp));
     }
     free(work);
     return NULL;
@@ -204,7 +206,7 @@ static int open_lane(struct lanes *lanes, uint32_t index, const struct wire_hell
 {
     struct lane_source *lane = &lanes->lane[index];
     struct wire_message message = {.tag = WIRE_HELLO, .hello = *hello};
-    uint64_t deadline = vf_now_ns() + LINK_SILENCE_NS;
+    uint64_t deadline = vf_now_ns() + lanes->plan.silence_ns;
 
     lane->lanes = lanes;
     lane->index = index;
@@ -212,7 +214,7 @@ static int open_lane(struct lanes *lanes, uint32_t index, const struct wire_hell
     message.hello.stream_index = index;
     if (tp_tcp_connect(address, deadline, &lane->tp, err) != 0)
         return -1;
-    tp_set_silence(lane->tp, LINK_SILENCE_NS);
+    tp_set_silence(lane->tp, lanes->plan.silence_ns);
     if (wire_say(lane->tp, &message, deadline, err) != 0 ||
         kc_channel_open(lanes->plan.kernel_socket, lanes->plan.partition, lane_slots(&lanes->plan),
                         lanes->plan.geometry.slot_bytes, &lane->channel, err) != 0)
@@ -336,7 +338,17 @@ void lanes_abort(struct lanes *lanes)
     (void)pthread_mutex_unlock(&lanes->lock);
 }
 
-void lanes_close(struct lanes *lanes)
+bool lanes_lost(struct lanes *lanes)
+{
+    bool lost;
+
+    (void)pthread_mutex_lock(&lanes->lock);
+    lost = lanes->lost;
+    (void)pthread_mutex_unlock(&lanes->lock);
+    return lost;
+}
+
+void lanes_stop(struct lanes *lanes)
 {
     if (lanes->job == NULL)
         return;
@@ -344,13 +356,26 @@ void lanes_close(struct lanes *lanes)
     (void)command(lanes, LANES_QUIT, NULL, NULL);
     for (uint32_t i = 0; i < LANE_MAX; i++) {
         struct lane_source *lane = &lanes->lane[i];
+        bool started;
 
-        if (lane->started)
+        (void)pthread_mutex_lock(&lanes->lock);
+        started = lane->started;
+        lane->started = false; /* from here lanes_abort leaves its stream alone */
+        (void)pthread_mutex_unlock(&lanes->lock);
+        if (started)
             (void)pthread_join(lane->thread, NULL);
-        if (lane->channel != NULL)
-            kc_channel_close(lane->channel);
+        kc_channel_close(lane->channel);
         tp_close(lane->tp);
+        lane->channel = NULL;
+        lane->tp = NULL;
     }
+}
+
+void lanes_close(struct lanes *lanes)
+{
+    if (lanes->job == NULL)
+        return;
+    lanes_stop(lanes);
     (void)pthread_cond_destroy(&lanes->changed);
     (void)pthread_mutex_destroy(&lanes->lock);
     (void)pthread_mutex_destroy(&lanes->pacer.lock);

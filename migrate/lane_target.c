@@ -10,7 +10,6 @@
 #include "migrate/lane.h"
 
 #include "base/log.h"
-#include "migrate/link.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -157,8 +156,8 @@ static int take_frame(struct receiver *r, const struct wire_header *header, stru
                                 TP_NEVER, err) != 0)
         return -1;
     if (memcmp(r->frame.job, plan->job, sizeof plan->job) != 0 || r->frame.epoch != plan->epoch ||
-        r->frame.sequence != r->sequence)
-        return vf_fail(err, VF_FAILED, "lane %u: a frame of another job, epoch or place in the stream", r->lane->index);
+        r->frame.sequence != r->sequence || r->frame.round != atomic_load(&r->lane->rounds))
+        return vf_fail(err, VF_FAILED, "lane %u: a frame of another job, epoch, round or place in the stream", r->lane->index);
     lane_feed_init(&own, plan, r->lane->index, NULL);
     for (uint32_t i = 0; i < r->frame.count; i++) {
         /* A page on a foreign lane could overtake its newer self. */
@@ -180,11 +179,13 @@ static int end_round(struct receiver *r, const struct wire_message *end, struct 
         if (wait_one(r, err) != 0)
             return -1;
     }
-    if (end->count.frames != r->frames || end->count.pages != r->pages)
+    if (end->count.round != atomic_load(&r->lane->rounds) || end->count.frames != r->frames || end->count.pages != r->pages)
         return vf_fail(err, VF_FAILED, "lane %u: round %u lost frames on the way", r->lane->index, end->count.round);
     ack.count = end->count;
     r->frames = 0;
     r->pages = 0;
+    /* Before the ACK: STATE may follow on the control connection as soon as the source has it. */
+    (void)atomic_fetch_add(&r->lane->rounds, 1u);
     return wire_say(r->lane->tp, &ack, TP_NEVER, err);
 }
 
@@ -192,9 +193,12 @@ static int rehash(struct receiver *r, const struct wire_message *ask, struct vf_
 {
     struct wire_message ack = {.tag = WIRE_ACK, .count = {.round = ask->rehash.round}};
 
+    if (r->busy > 0 || r->frames > 0 || atomic_load(&r->lane->rehashed))
+        return vf_fail(err, VF_FAILED, "lane %u: asked to rehash in the middle of a round, or twice", r->lane->index);
     if (lane_rehash(r->lane->channel, r->lane->tp, r->lane->plan, r->lane->index, r->lane->table,
                     "differs in the target's VRAM from what was received", err) != 0)
         return -1;
+    atomic_store(&r->lane->rehashed, true);
     return wire_say(r->lane->tp, &ack, TP_NEVER, err);
 }
 
@@ -273,7 +277,7 @@ static void *lane_loop(void *arg)
         (void)serve(receiver, &err);
     }
     free(receiver);
-    lane->failed(lane->ctx, &err);
+    lane->failed(lane->ctx, &err, tp_lost(lane->tp));
     return NULL;
 }
 
@@ -281,7 +285,7 @@ int lane_target_start(struct lane_target *lane, struct vf_error *err)
 {
     uint32_t items = lane_slots(lane->plan) / 2;
 
-    tp_set_silence(lane->tp, LINK_SILENCE_NS);
+    tp_set_silence(lane->tp, lane->plan->silence_ns);
     if (kc_channel_open(lane->plan->kernel_socket, lane->plan->partition, 2 * items, lane->plan->geometry.slot_bytes,
                         &lane->channel, err) != 0)
         return -1;

@@ -8,9 +8,13 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <time.h>
 
+/* An honest peer is never ahead by more than a few records, of which one may carry state. */
 #define LINK_MAX_WAITING 64u
+#define LINK_MAX_WAITING_BYTES (4u << 20)
+#define PINGS_A_SILENCE 5u
 
 struct link_entry {
     struct link_entry *next;
@@ -50,9 +54,11 @@ static bool enqueue(struct link *link, struct link_entry *entry)
     bool room;
 
     (void)pthread_mutex_lock(&link->lock);
-    room = link->waiting < LINK_MAX_WAITING;
+    room = link->waiting < LINK_MAX_WAITING &&
+           entry->message.record.bytes <= LINK_MAX_WAITING_BYTES - link->waiting_bytes;
     if (room) {
         link->waiting++;
+        link->waiting_bytes += entry->message.record.bytes;
         if (link->last != NULL)
             link->last->next = entry;
         else
@@ -69,6 +75,7 @@ static void *read_loop(void *arg)
     struct link *link = arg;
     struct vf_error err = VF_ERROR_INIT;
 
+    (void)prctl(PR_SET_NAME, "link-read");
     for (;;) {
         struct link_entry *entry = calloc(1, sizeof *entry);
 
@@ -99,29 +106,60 @@ static void *read_loop(void *arg)
     return NULL;
 }
 
+/* Under link->lock: the turn to send, or false. A peer that does not read may hold up a ping, but no
+ * record beyond its own deadline: the blackout waits for some. */
+static bool take_turn(struct link *link, uint64_t deadline_ns)
+{
+    while (link->sending && !link->ended && wait_change(link, deadline_ns))
+        continue;
+    if (link->sending)
+        return false;
+    link->sending = true;
+    return true;
+}
+
+static void give_turn(struct link *link)
+{
+    (void)pthread_mutex_lock(&link->lock);
+    link->sending = false;
+    (void)pthread_cond_broadcast(&link->changed);
+    (void)pthread_mutex_unlock(&link->lock);
+}
+
+static void ping(struct link *link)
+{
+    struct vf_error err = VF_ERROR_INIT;
+
+    /* A ping that cannot be sent means that the reader is about to learn the same. */
+    if (wire_send(link->tp, WIRE_PING, 0, NULL, vf_now_ns() + link->silence_ns, &err) != 0)
+        log_debug("ping: %s", err.text);
+    give_turn(link);
+}
+
 static void *ping_loop(void *arg)
 {
     struct link *link = arg;
+    uint64_t next = vf_now_ns() + link->silence_ns / PINGS_A_SILENCE;
 
+    (void)prctl(PR_SET_NAME, "link-ping");
     (void)pthread_mutex_lock(&link->lock);
     while (!link->stopping && !link->ended) {
-        struct vf_error err = VF_ERROR_INIT;
-
-        if (wait_change(link, vf_now_ns() + LINK_PING_NS))
+        if (wait_change(link, next))
             continue;
+        next = vf_now_ns() + link->silence_ns / PINGS_A_SILENCE;
+        if (link->sending)
+            continue; /* what is being sent ends the silence as well */
+        link->sending = true;
         (void)pthread_mutex_unlock(&link->lock);
-        /* A ping that cannot be sent means that the reader is about to learn the same. */
-        (void)pthread_mutex_lock(&link->send_lock);
-        if (wire_send(link->tp, WIRE_PING, 0, NULL, vf_now_ns() + LINK_SILENCE_NS, &err) != 0)
-            log_debug("ping: %s", err.text);
-        (void)pthread_mutex_unlock(&link->send_lock);
+        ping(link);
         (void)pthread_mutex_lock(&link->lock);
     }
     (void)pthread_mutex_unlock(&link->lock);
     return NULL;
 }
 
-int link_start(struct link *link, struct tp *tp, void (*down)(void *ctx), void *ctx, struct vf_error *err)
+int link_start(struct link *link, struct tp *tp, uint64_t silence_ns, void (*down)(void *ctx), void *ctx,
+               struct vf_error *err)
 {
     pthread_condattr_t attr;
 
@@ -129,8 +167,8 @@ int link_start(struct link *link, struct tp *tp, void (*down)(void *ctx), void *
     link->tp = tp;
     link->down = down;
     link->down_ctx = ctx;
-    tp_set_silence(tp, LINK_SILENCE_NS);
-    (void)pthread_mutex_init(&link->send_lock, NULL);
+    link->silence_ns = silence_ns;
+    tp_set_silence(tp, silence_ns);
     (void)pthread_mutex_init(&link->lock, NULL);
     (void)pthread_condattr_init(&attr);
     (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
@@ -168,27 +206,39 @@ void link_stop(struct link *link)
     tp_close(link->tp);
     (void)pthread_cond_destroy(&link->changed);
     (void)pthread_mutex_destroy(&link->lock);
-    (void)pthread_mutex_destroy(&link->send_lock);
     memset(link, 0, sizeof *link);
 }
 
 int link_say(struct link *link, const struct wire_message *message, uint64_t deadline_ns, struct vf_error *err)
 {
+    bool turn;
     int result;
 
-    (void)pthread_mutex_lock(&link->send_lock);
+    (void)pthread_mutex_lock(&link->lock);
+    turn = take_turn(link, deadline_ns);
+    (void)pthread_mutex_unlock(&link->lock);
+    if (!turn)
+        return vf_fail(err, VF_FAILED, "peer %s: does not take what it is sent", link->tp->peer);
     result = wire_say(link->tp, message, deadline_ns, err);
-    (void)pthread_mutex_unlock(&link->send_lock);
+    give_turn(link);
     return result;
 }
 
 void link_abort(struct link *link, const struct vf_error *why)
 {
-    if (link->tp == NULL || link_ended(link))
+    bool turn;
+
+    if (link->tp == NULL)
         return;
-    (void)pthread_mutex_lock(&link->send_lock);
+    (void)pthread_mutex_lock(&link->lock);
+    link->woken = false;
+    /* Also when this side's reader gave up on damaged records: the way out may be whole. */
+    turn = !link->aborted && take_turn(link, vf_now_ns() + LINK_EXPLAIN_NS);
+    (void)pthread_mutex_unlock(&link->lock);
+    if (!turn)
+        return;
     wire_say_abort(link->tp, why);
-    (void)pthread_mutex_unlock(&link->send_lock);
+    give_turn(link);
 }
 
 static struct link_entry *take(struct link *link)
@@ -200,6 +250,7 @@ static struct link_entry *take(struct link *link)
         if (link->first == NULL)
             link->last = NULL;
         link->waiting--;
+        link->waiting_bytes -= entry->message.record.bytes;
     }
     return entry;
 }
@@ -250,11 +301,19 @@ bool link_explain(struct link *link, uint64_t deadline_ns, struct vf_error *err)
     (void)pthread_mutex_lock(&link->lock);
     while (!link->ended && wait_change(link, deadline_ns))
         continue;
-    replaced = link->aborted;
+    replaced = link->ended;
     if (replaced)
         *err = link->error;
     (void)pthread_mutex_unlock(&link->lock);
     return replaced;
+}
+
+void link_linger(struct link *link, uint64_t deadline_ns)
+{
+    (void)pthread_mutex_lock(&link->lock);
+    while (!link->ended && wait_change(link, deadline_ns))
+        continue;
+    (void)pthread_mutex_unlock(&link->lock);
 }
 
 bool link_ended(struct link *link)
@@ -267,22 +326,25 @@ bool link_ended(struct link *link)
     return ended;
 }
 
-bool link_why(struct link *link, struct vf_error *err)
-{
-    bool ended;
-
-    (void)pthread_mutex_lock(&link->lock);
-    ended = link->ended;
-    if (ended)
-        *err = link->error;
-    (void)pthread_mutex_unlock(&link->lock);
-    return ended;
-}
-
 void link_wake(struct link *link)
 {
     (void)pthread_mutex_lock(&link->lock);
     link->woken = true;
     (void)pthread_cond_broadcast(&link->changed);
     (void)pthread_mutex_unlock(&link->lock);
+}
+
+bool link_aborted(struct link *link)
+{
+    bool aborted;
+
+    (void)pthread_mutex_lock(&link->lock);
+    aborted = link->aborted;
+    (void)pthread_mutex_unlock(&link->lock);
+    return aborted;
+}
+
+void link_cut(struct link *link)
+{
+    tp_abort(link->tp);
 }

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-/* A host's migration side: its list of jobs, the strangers at its port, what it finds after a restart. */
+/* A host's migration side: its list of jobs, and what starts and ends them. Who connects to it: arrival.c. */
 #define LOG_ROOM "migrate"
 #include "migrate/mig.h"
 
 #include "base/log.h"
-#include "base/size.h"
 #include "kernel/client.h"
 #include "migrate/recover.h"
 #include "migrate/source.h"
+#include "migrate/link.h"
 #include "migrate/target.h"
 
 #include <fcntl.h>
@@ -15,10 +15,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <unistd.h>
 
-#define HELLO_NS 5000000000ull
+#define REDIAL_NS 30000000000ull
 
 void mig_event(struct mig *mig, const char *kind, const char *format, ...)
 {
@@ -69,6 +68,8 @@ int mig_open(const struct mig_config *config, struct mig **out, struct vf_error 
     (void)snprintf(mig->host_name, sizeof mig->host_name, "%s", config->host_name);
     (void)snprintf(mig->kernel_socket, sizeof mig->kernel_socket, "%s", config->kernel_socket);
     (void)snprintf(mig->listen, sizeof mig->listen, "%s", config->listen);
+    mig->silence_ns = config->silence_ns != 0 ? config->silence_ns : LINK_SILENCE_NS;
+    mig->redial_ns = config->redial_ns != 0 ? config->redial_ns : REDIAL_NS;
     mig->event = config->event;
     mig->event_ctx = config->event_ctx;
     (void)pthread_mutex_init(&mig->lock, NULL);
@@ -82,7 +83,8 @@ int mig_open(const struct mig_config *config, struct mig **out, struct vf_error 
     return 0;
 }
 
-/* Under mig->lock: unlinks what is over beyond the `keep` newest. Returns jobs to put once the lock is free. */
+/* Under mig->lock: unlinks what is over beyond the `keep` newest, but nothing whose outcome somebody still has to settle.
+ * Returns jobs to put once the lock is free. */
 static struct mig_job *unlink_old(struct mig *mig, size_t keep)
 {
     struct mig_job **at = &mig->jobs;
@@ -92,7 +94,7 @@ static struct mig_job *unlink_old(struct mig *mig, size_t keep)
     while (*at != NULL) {
         struct mig_job *job = *at;
 
-        if (seen++ < keep || !mig_job_wait(job, 0, UINT64_MAX)) {
+        if (seen++ < keep || job_status(job) == MIG_UNKNOWN || !mig_job_wait(job, 0, UINT64_MAX)) {
             at = &job->next;
             continue;
         }
@@ -103,6 +105,25 @@ static struct mig_job *unlink_old(struct mig *mig, size_t keep)
     return gone;
 }
 
+/* Under mig->lock. */
+static struct mig_job *list_locked(struct mig *mig, struct mig_job *job)
+{
+    atomic_fetch_add(&job->refs, 1u);
+    job->next = mig->jobs;
+    mig->jobs = job;
+    return unlink_old(mig, MIG_KEPT_JOBS);
+}
+
+static void put_all(struct mig_job *gone)
+{
+    while (gone != NULL) {
+        struct mig_job *next = gone->next;
+
+        mig_job_put(gone);
+        gone = next;
+    }
+}
+
 bool mig_list_job(struct mig *mig, struct mig_job *job)
 {
     struct mig_job *gone = NULL;
@@ -110,31 +131,29 @@ bool mig_list_job(struct mig *mig, struct mig_job *job)
 
     (void)pthread_mutex_lock(&mig->lock);
     listed = !mig->closing;
-    if (listed) {
-        atomic_fetch_add(&job->refs, 1u);
-        job->next = mig->jobs;
-        mig->jobs = job;
-        gone = unlink_old(mig, MIG_KEPT_JOBS);
-    }
+    if (listed)
+        gone = list_locked(mig, job);
     (void)pthread_mutex_unlock(&mig->lock);
-    while (gone != NULL) {
-        struct mig_job *next = gone->next;
-
-        mig_job_put(gone);
-        gone = next;
-    }
+    put_all(gone);
     return listed;
+}
+
+static void end_job(struct mig_job *job)
+{
+    if (mig_job_cancel(job, NULL) != 0)
+        job_leave(job); /* past the point of a cancel: it only stops waiting for a peer that was lost */
 }
 
 void mig_close(struct mig *mig)
 {
     (void)pthread_mutex_lock(&mig->lock);
     mig->closing = true;
+    mig_abort_strangers(mig);
     for (struct mig_job *job = mig->jobs; job != NULL; job = job->next)
-        (void)mig_job_cancel(job, NULL);
+        end_job(job);
     for (struct target *t = mig->targets; t != NULL; t = t->next)
-        (void)mig_job_cancel(t->job, NULL);
-    /* Threads count themselves; a job past COMMIT ends within its own bounds. */
+        end_job(t->job);
+    /* A source past COMMIT ends within its own bounds. */
     while (mig->threads > 0)
         (void)pthread_cond_wait(&mig->idle, &mig->lock);
     (void)pthread_mutex_unlock(&mig->lock);
@@ -150,16 +169,12 @@ void mig_close(struct mig *mig)
     free(mig);
 }
 
-/* Threads are detached and counted: mig_close waits for the count. */
-static int spawn(struct mig *mig, void *(*main)(void *arg), void *arg)
+int mig_spawn(struct mig *mig, void *(*main)(void *arg), void *arg)
 {
     pthread_attr_t attr;
     pthread_t thread;
     int result;
 
-    (void)pthread_mutex_lock(&mig->lock);
-    mig->threads++;
-    (void)pthread_mutex_unlock(&mig->lock);
     (void)pthread_attr_init(&attr);
     (void)pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
     result = pthread_create(&thread, &attr, main, arg);
@@ -175,96 +190,6 @@ void mig_thread_over(struct mig *mig)
     mig->threads--;
     (void)pthread_cond_broadcast(&mig->idle);
     (void)pthread_mutex_unlock(&mig->lock);
-}
-
-struct stranger {
-    struct mig *mig;
-    struct tp *tp;
-};
-
-static void known(struct mig *mig)
-{
-    (void)pthread_mutex_lock(&mig->lock);
-    mig->strangers--;
-    (void)pthread_mutex_unlock(&mig->lock);
-}
-
-/* Somebody connected: a HELLO within 5 s, or good bye. */
-static void *stranger_main(void *arg)
-{
-    struct stranger *stranger = arg;
-    struct mig *mig = stranger->mig;
-    struct tp *tp = stranger->tp;
-    struct wire_message message;
-    struct wire_message ours = {.tag = WIRE_HELLO};
-    struct vf_error err = VF_ERROR_INIT;
-    uint64_t deadline = vf_now_ns() + HELLO_NS;
-    uint16_t version;
-
-    (void)prctl(PR_SET_NAME, "arrival");
-    free(stranger);
-    tp_set_silence(tp, HELLO_NS);
-    if (wire_expect(tp, WIRE_HELLO, &message, deadline, &err) != 0) {
-        log_info("%s", err.text);
-        known(mig);
-        tp_close(tp);
-    } else if (message.hello.role == WIRE_DATA) {
-        known(mig);
-        if (!target_attach(mig, tp, &message.hello)) {
-            vf_fail(&err, VF_FAILED, "no job here waits for this data stream");
-            wire_say_abort(tp, &err);
-            tp_close(tp);
-        }
-    } else {
-        ours.hello.version_min = ours.hello.version_max = WIRE_VERSION;
-        memcpy(ours.hello.host_name, mig->host_name, sizeof ours.hello.host_name);
-        memcpy(ours.hello.boot_id, mig->boot_id, sizeof ours.hello.boot_id);
-        memcpy(ours.hello.job, message.hello.job, sizeof ours.hello.job);
-        memcpy(ours.hello.listen_address, mig->listen, sizeof ours.hello.listen_address);
-        known(mig);
-        if (wire_hello_agree(&message.hello, 0, &version, &err) != 0 || wire_say(tp, &ours, deadline, &err) != 0) {
-            log_info("%s", err.text);
-            wire_say_abort(tp, &err);
-            tp_close(tp);
-        } else {
-            target_serve(mig, tp, &message.hello);
-        }
-    }
-    wire_message_free(&message);
-    mig_thread_over(mig);
-    return NULL;
-}
-
-void mig_accept(struct mig *mig, int fd, const char *peer)
-{
-    struct stranger *stranger = calloc(1, sizeof *stranger);
-    struct vf_error err = VF_ERROR_INIT;
-    bool room;
-
-    (void)pthread_mutex_lock(&mig->lock);
-    room = stranger != NULL && !mig->closing && mig->strangers < MIG_MAX_STRANGERS;
-    if (room)
-        mig->strangers++;
-    (void)pthread_mutex_unlock(&mig->lock);
-    if (!room) {
-        log_warn("%s: closed: too many connections that say nothing", peer);
-        (void)close(fd);
-        free(stranger);
-        return;
-    }
-    stranger->mig = mig;
-    if (tp_from_fd(fd, peer, &stranger->tp, &err) != 0) {
-        log_warn("%s", err.text);
-        known(mig);
-        free(stranger);
-        return;
-    }
-    if (spawn(mig, stranger_main, stranger) != 0) {
-        log_error("%s: closed: no thread to be had", peer);
-        known(mig);
-        tp_close(stranger->tp);
-        free(stranger);
-    }
 }
 
 void mig_options_init(struct mig_options *options)
@@ -285,6 +210,64 @@ static int check_options(const struct mig_options *options, struct vf_error *err
     return 0;
 }
 
+/* Is it a job that has the partition in its hands? An arrival whose partition runs here only closes its books. */
+static bool holds(struct mig_job *job, const char *partition)
+{
+    bool held;
+
+    if (strcmp(job->partition, partition) != 0)
+        return false;
+    (void)pthread_mutex_lock(&job->lock);
+    held = !job->over && (job->source || job->t.first_run == 0);
+    (void)pthread_mutex_unlock(&job->lock);
+    return held;
+}
+
+/* Under mig->lock. */
+static uint64_t job_of(struct mig *mig, const char *partition)
+{
+    for (struct mig_job *job = mig->jobs; job != NULL; job = job->next) {
+        if (holds(job, partition))
+            return job->id;
+    }
+    return 0;
+}
+
+uint64_t mig_job_of(struct mig *mig, const char *partition)
+{
+    uint64_t id;
+
+    (void)pthread_mutex_lock(&mig->lock);
+    id = job_of(mig, partition);
+    (void)pthread_mutex_unlock(&mig->lock);
+    return id;
+}
+
+/* One look and one step: two moves of one partition must not both find it free. */
+static int list_source(struct mig *mig, struct mig_job *job, struct vf_error *err)
+{
+    struct mig_job *gone = NULL;
+    uint64_t other;
+    bool closing;
+
+    (void)pthread_mutex_lock(&mig->lock);
+    closing = mig->closing;
+    other = job_of(mig, job->partition);
+    if (!closing && other == 0) {
+        mig->threads++;
+        atomic_fetch_add(&job->refs, 1u); /* the thread's */
+        gone = list_locked(mig, job);
+    }
+    (void)pthread_mutex_unlock(&mig->lock);
+    put_all(gone);
+    if (closing)
+        return vf_fail(err, VF_FAILED, "migrate: the daemon is shutting down");
+    if (other != 0)
+        return vf_fail(err, VF_FAILED, "partition %s: job %llu moves it already; watch or cancel that one", job->partition,
+                       (unsigned long long)other);
+    return 0;
+}
+
 int mig_source_start(struct mig *mig, const char *partition, const struct mig_options *options, struct mig_job **out,
                      struct vf_error *err)
 {
@@ -293,20 +276,16 @@ int mig_source_start(struct mig *mig, const char *partition, const struct mig_op
 
     if (check_options(options, err) != 0)
         return -1;
-    if (mig_job_of(mig, partition) != 0)
-        return vf_fail(err, VF_FAILED, "partition %s: job %llu moves it already; watch or cancel that one", partition,
-                       (unsigned long long)mig_job_of(mig, partition));
     if (vf_uuid_random(uuid) != 0 || (job = job_new(mig, journal_take_id(mig->journal), uuid, true)) == NULL)
         return vf_fail(err, VF_FAILED, "migrate: out of memory");
     (void)snprintf(job->partition, sizeof job->partition, "%s", partition);
     (void)snprintf(job->peer, sizeof job->peer, "%s", options->to);
     job->options = *options;
-    if (!mig_list_job(mig, job)) {
+    if (list_source(mig, job, err) != 0) {
         mig_job_put(job);
-        return vf_fail(err, VF_FAILED, "migrate: the daemon is shutting down");
+        return -1;
     }
-    atomic_fetch_add(&job->refs, 1u); /* the thread's */
-    if (spawn(mig, source_main, job) != 0) {
+    if (mig_spawn(mig, source_main, job) != 0) {
         vf_fail(err, VF_FAILED, "migrate: no thread to be had");
         (void)job_fail(job, err);
         job_over(job, JOB_FAILED);
@@ -330,20 +309,6 @@ struct mig_job *mig_job_get(struct mig *mig, uint64_t id)
         atomic_fetch_add(&job->refs, 1u);
     (void)pthread_mutex_unlock(&mig->lock);
     return job;
-}
-
-uint64_t mig_job_of(struct mig *mig, const char *partition)
-{
-    uint64_t id = 0;
-
-    (void)pthread_mutex_lock(&mig->lock);
-    for (struct mig_job *job = mig->jobs; job != NULL && id == 0; job = job->next) {
-        /* An arrival that has committed only closes its books: the partition is free to go again. */
-        if (strcmp(job->partition, partition) == 0 && vf_fsm_get(&job->fsm) != JOB_COMMITTED && !mig_job_wait(job, 0, UINT64_MAX))
-            id = job->id;
-    }
-    (void)pthread_mutex_unlock(&mig->lock);
-    return id;
 }
 
 bool mig_moved_to(struct mig *mig, const char *partition, char *to, size_t to_bytes)

@@ -10,12 +10,14 @@
 #include <pthread.h>
 
 #define MIG_MAX_STRANGERS 64u
+#define MIG_MAX_ARRIVALS 32u /* control connections at once: each may ask for a partition's worth of work */
 #define MIG_KEPT_JOBS 256u
 
 struct mig {
     char host_name[VF_NAME_BYTES];
     char kernel_socket[108];
     char listen[256];
+    uint64_t silence_ns, redial_ns;
     uint8_t boot_id[16];
     void (*event)(void *ctx, const char *kind, const char *text);
     void *event_ctx;
@@ -25,7 +27,9 @@ struct mig {
     pthread_cond_t idle;     /* strangers or jobs went away */
     struct mig_job *jobs;    /* newest first; the list holds one reference each */
     struct target *targets;  /* arrivals whose data streams may come */
-    unsigned strangers;      /* connections that have not said which job they belong to */
+    struct stranger *strangers; /* connections that have not said which job they belong to */
+    unsigned stranger_count;
+    unsigned arrivals;       /* connections served as targets */
     unsigned threads;        /* of jobs and arrivals: detached, counted */
     bool closing;
 };
@@ -35,8 +39,14 @@ void mig_event(struct mig *mig, const char *kind, const char *format, ...) __att
 /* Puts a job on the list (which takes a reference). False when the host is closing. */
 bool mig_list_job(struct mig *mig, struct mig_job *job);
 
+/* Threads are detached and counted: mig_close waits for the count. The caller has counted it (under mig->lock, where it also
+ * saw that the host is not closing); a thread that does not start is counted out again. */
+int mig_spawn(struct mig *mig, void *(*main)(void *arg), void *arg);
 /* The last act of a counted thread. */
 void mig_thread_over(struct mig *mig);
+
+/* Under mig->lock: ends the connections that have not said anything yet. */
+void mig_abort_strangers(struct mig *mig);
 
 /* Writes one journal record about a job. Everything durable goes through here. */
 int mig_journal(struct mig_job *job, enum journal_kind kind, const char *text, struct vf_error *err);

@@ -22,6 +22,8 @@ struct mig_config {
     const char *kernel_socket; /* path */
     const char *state_dir;     /* the journal lies here */
     const char *listen;        /* "HOST:PORT" others reach us at, "" = none */
+    uint64_t silence_ns;       /* a peer that says nothing for so long is lost; 0 = 5 s */
+    uint64_t redial_ns;        /* how long a broken hand-off is tried again before it is "unknown"; 0 = 30 s */
     /* Tells of a change worth an event ("job", "state"); any thread; must not call back into mig. May be NULL. */
     void (*event)(void *ctx, const char *kind, const char *text);
     void *event_ctx;
@@ -30,7 +32,8 @@ struct mig_config {
 /* Opens or makes the journal, and brings what an earlier daemon left to its right end as far as one side alone can know:
  * a source before COMMIT runs on, an incoming partition that was never PREPARED is removed, all else is "unknown". */
 int mig_open(const struct mig_config *config, struct mig **out, struct vf_error *err);
-/* Cancels what has not committed, waits for every job, closes the journal. */
+/* Cancels what has not committed, waits for every job (a source past COMMIT waits up to 30 s for its answer; nobody redials any
+ * more), closes the journal. Call neither mig_accept nor mig_source_start any more. Job references stay valid. */
 void mig_close(struct mig *mig);
 
 enum mig_verify { MIG_VERIFY_DELTA, MIG_VERIFY_FULL };
@@ -61,7 +64,7 @@ enum mig_status { MIG_RUNNING, MIG_COMPLETED, MIG_FAILED, MIG_CANCELLED, MIG_UNK
 struct mig_job *mig_job_get(struct mig *mig, uint64_t id);
 void mig_job_put(struct mig_job *job);
 uint64_t mig_job_id(const struct mig_job *job);
-/* Id of the running job of this partition, 0 = none. */
+/* Id of the running job that this partition belongs to, 0 = none: an arrival lets it go as soon as it runs here. */
 uint64_t mig_job_of(struct mig *mig, const char *partition);
 /* Asks; before COMMIT the job ends as cancelled with the source running. VF_FAILED when it is too late or already over. */
 int mig_job_cancel(struct mig_job *job, struct vf_error *err);

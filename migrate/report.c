@@ -28,6 +28,22 @@ static void put(json_t *object, const char *key, uint64_t value)
     (void)json_object_set_new(object, key, number(value));
 }
 
+/* Texts come from peers and drivers: what is no UTF-8 becomes '?', rather than losing the member. */
+static json_t *text(const char *value)
+{
+    char plain[sizeof((struct vf_error *)0)->text];
+    json_t *json = json_string(value);
+
+    if (json != NULL)
+        return json;
+    (void)snprintf(plain, sizeof plain, "%s", value);
+    for (char *at = plain; *at != '\0'; at++) {
+        if ((unsigned char)*at >= 0x80)
+            *at = '?';
+    }
+    return json_string(plain);
+}
+
 static json_t *rounds(const struct mig_job *job)
 {
     json_t *array = json_array();
@@ -45,27 +61,40 @@ static json_t *rounds(const struct mig_job *job)
     return array;
 }
 
-/* Consecutive pieces: they add up to blackout_ns whatever was measured coarsely. */
-static json_t *blackout(const struct mig_job *job)
+/* A mark within its neighbours: pieces between such marks are never negative and add up exactly. */
+static uint64_t clamp(uint64_t mark, uint64_t low, uint64_t high)
 {
-    const struct job_times *t = &job->t;
-    json_t *object = json_object();
-    uint64_t after_pages = between(t->pages, t->ready);
-    uint64_t verify = t->verify_ns < after_pages ? t->verify_ns : after_pages;
-
-    put(object, "pause_ns", between(t->last_run, t->quiet));
-    put(object, "pages_ns", between(t->quiet, t->pages));
-    put(object, "state_ns", after_pages - verify);
-    put(object, "verify_ns", verify);
-    put(object, "commit_ns", between(t->ready, t->resume));
-    put(object, "start_ns", between(t->resume, t->first_run));
-    return object;
+    return mark < low ? low : mark > high ? high : mark;
 }
 
-/* Marks in rising order, so that the pieces have no negative ones. */
 static uint64_t blackout_ns(const struct mig_job *job)
 {
     return between(job->t.last_run, job->t.first_run);
+}
+
+/* Consecutive pieces that add up to blackout_ns whatever was measured coarsely. Only the source has all marks, and only of a
+ * move that came to its end. */
+static json_t *blackout(const struct mig_job *job)
+{
+    static const char *const names[] = {"pause_ns", "pages_ns", "state_ns", "verify_ns", "commit_ns", "start_ns"};
+    enum { MARKS = sizeof names / sizeof *names };
+    const struct job_times *t = &job->t;
+    uint64_t end = t->last_run + blackout_ns(job);
+    uint64_t pages = clamp(t->pages, clamp(t->quiet, t->last_run, end), end);
+    uint64_t ready = clamp(t->ready, pages, end);
+    /* verify is measured as a share of pages..ready, here and there: put last, the rest is the state's. */
+    uint64_t verify = t->verify_ns < ready - pages ? t->verify_ns : ready - pages;
+    const uint64_t marks[MARKS] = {t->quiet, t->pages, ready - verify, ready, t->resume, end};
+    json_t *object = json_object();
+    uint64_t at = t->last_run;
+
+    for (size_t i = 0; i < MARKS; i++) {
+        uint64_t next = clamp(marks[i], at, end);
+
+        put(object, names[i], next - at);
+        at = next;
+    }
+    return object;
 }
 
 static uint64_t average_rate(const struct mig_job *job)
@@ -85,11 +114,11 @@ static void put_identity(json_t *object, const struct mig_job *job)
     (void)json_object_set_new(object, "uuid", json_string(uuid));
     put(object, "epoch", job->epoch);
     (void)json_object_set_new(object, "status", json_string(status_names[job->over ? job_status(job) : MIG_RUNNING]));
-    (void)json_object_set_new(object, "reason", json_string(job->over ? job->error.text : ""));
+    (void)json_object_set_new(object, "reason", text(job->over ? job->error.text : ""));
     (void)json_object_set_new(object, "direction", json_string(job->source ? "out" : "in"));
     (void)json_object_set_new(object, "phase", json_string(job->phase));
-    (void)json_object_set_new(object, "source", json_string(job->source ? job->mig->host_name : job->peer));
-    (void)json_object_set_new(object, "target", json_string(job->source ? job->peer : job->mig->host_name));
+    (void)json_object_set_new(object, "source", text(job->source ? job->host_name : job->peer));
+    (void)json_object_set_new(object, "target", text(job->source ? job->peer : job->host_name));
 }
 
 json_t *mig_job_report(struct mig_job *job)
@@ -132,13 +161,14 @@ json_t *mig_job_verdict(struct mig_job *job)
     (void)json_object_set_new(object, "schema", json_string("vferry.check/1"));
     (void)pthread_mutex_lock(&job->lock);
     (void)json_object_set_new(object, "partition", json_string(job->partition));
-    (void)json_object_set_new(object, "target", json_string(job->peer));
+    (void)json_object_set_new(object, "target", text(job->peer));
     (void)json_object_set_new(object, "compatible", json_boolean(job->judged && job->reasons.count == 0));
     for (uint32_t i = 0; i < job->reasons.count; i++) {
         const struct vf_reason *reason = &job->reasons.list[i];
 
-        (void)json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s}", "field", reason->field, "source", reason->source,
-                                                    "target", reason->target, "remedy", reason->remedy));
+        (void)json_array_append_new(list, json_pack("{s:o, s:o, s:o, s:o}", "field", text(reason->field), "source",
+                                                    text(reason->source), "target", text(reason->target), "remedy",
+                                                    text(reason->remedy)));
     }
     (void)json_object_set_new(object, "reasons", list);
     (void)pthread_mutex_unlock(&job->lock);

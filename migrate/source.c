@@ -13,15 +13,12 @@
 #include <string.h>
 #include <sys/prctl.h>
 
-#define CONNECT_NS 5000000000ull
 #define ADMIT_NS 30000000000ull /* the target creates a vGPU and zero-fills its reserve meanwhile */
+#define DONE_NS 5000000000ull
+#define DESTROY_TRIES 5u
+#define DESTROY_WAIT_NS 100000000ull
 
-/* The link ended or a cancel was asked: nobody waits for pages any more. Any thread. */
-static void stop_lanes(void *ctx)
-{
-    lanes_abort(&((struct source *)ctx)->lanes);
-}
-
+/* A cancel. */
 static void wake(void *ctx)
 {
     struct source *s = ctx;
@@ -29,53 +26,6 @@ static void wake(void *ctx)
     lanes_abort(&s->lanes);
     if (s->linked)
         link_wake(&s->link);
-}
-
-static void fill_hello(const struct mig *mig, const struct mig_job *job, struct wire_hello *hello)
-{
-    memset(hello, 0, sizeof *hello);
-    hello->version_min = hello->version_max = WIRE_VERSION;
-    hello->role = WIRE_CONTROL;
-    memcpy(hello->host_name, mig->host_name, sizeof hello->host_name);
-    memcpy(hello->boot_id, mig->boot_id, sizeof hello->boot_id);
-    memcpy(hello->job, job->uuid, sizeof hello->job);
-    memcpy(hello->listen_address, mig->listen, sizeof hello->listen_address);
-}
-
-static int connect_peer(struct source *s, struct vf_error *err)
-{
-    struct mig_job *job = s->job;
-    struct wire_message message = {.tag = WIRE_HELLO};
-    uint64_t deadline = vf_now_ns() + CONNECT_NS;
-    struct tp *tp;
-    uint16_t version;
-
-    fill_hello(job->mig, job, &s->hello);
-    if (tp_tcp_connect(job->options.to, deadline, &tp, err) != 0)
-        return -1;
-    tp_set_silence(tp, LINK_SILENCE_NS);
-    message.hello = s->hello;
-    if (wire_say(tp, &message, deadline, err) != 0 || wire_expect(tp, WIRE_HELLO, &message, deadline, err) != 0) {
-        tp_close(tp);
-        return -1;
-    }
-    s->peer = message.hello;
-    wire_message_free(&message);
-    if (wire_hello_agree(&s->peer, 0, &version, err) != 0) {
-        tp_close(tp);
-        return -1;
-    }
-    if (link_start(&s->link, tp, stop_lanes, s, err) != 0)
-        return -1;
-    job_update(job, {
-        memcpy(job->peer_name, s->peer.host_name, sizeof job->peer_name);
-        job->shared_clock = memcmp(s->peer.boot_id, job->mig->boot_id, sizeof job->mig->boot_id) == 0;
-    });
-    /* From here a cancel also ends waits on the link; one that came earlier is seen by the caller. */
-    (void)pthread_mutex_lock(&job->lock);
-    s->linked = true;
-    (void)pthread_mutex_unlock(&job->lock);
-    return 0;
 }
 
 /* Opens what the move needs of this host, and says in the journal that it began. */
@@ -116,6 +66,10 @@ static int open_partition(struct source *s, struct vf_error *err)
 
 static int take_reasons(struct source *s, const struct wire_verdict *verdict, struct vf_error *err)
 {
+    /* A verdict that contradicts itself is none. */
+    if ((verdict->code == VF_OK) != (verdict->reasons.count == 0))
+        return vf_fail(err, VF_FAILED, "peer %s: its verdict makes no sense (code %u, %u reasons)", s->job->peer,
+                       verdict->code, verdict->reasons.count);
     job_update(s->job, {
         s->job->reasons = verdict->reasons;
         s->job->judged = true;
@@ -166,6 +120,8 @@ static int admit(struct source *s, struct vf_error *err)
                              (unsigned long long)answer.admitted.slot_bytes);
     } else {
         result = take_reasons(s, &answer.verdict, err);
+        if (result == 0 && answer.tag == WIRE_REFUSED)
+            result = vf_fail(err, VF_FAILED, "peer %s: refuses, and names no reason", job->peer);
     }
     wire_message_free(&answer);
 out:
@@ -184,6 +140,7 @@ static int open_lanes(struct source *s, struct vf_error *err)
         .epoch = s->job->epoch,
         .partition = s->partition.id,
         .kernel_socket = s->job->mig->kernel_socket,
+        .silence_ns = s->job->mig->silence_ns,
     };
 
     memcpy(plan.job, s->job->uuid, sizeof plan.job);
@@ -203,7 +160,7 @@ static int run(struct source *s, bool *committed, struct vf_error *err)
     struct mig_job *job = s->job;
 
     job_enter(job, JOB_CONNECT, "connect");
-    if (open_partition(s, err) != 0 || connect_peer(s, err) != 0)
+    if (open_partition(s, err) != 0 || source_connect(s, err) != 0)
         return -1;
     if (job_cancel_asked(job))
         return vf_fail(err, VF_CANCELLED, "cancelled");
@@ -217,6 +174,8 @@ static int run(struct source *s, bool *committed, struct vf_error *err)
     job_enter(job, JOB_ROUNDS, "round");
     if (source_rounds(s, err) != 0)
         return -1;
+    if (job_cancel_asked(job))
+        return vf_fail(err, VF_CANCELLED, "cancelled");
     job_enter(job, JOB_PAUSED, "pause");
     if (source_pause(s, err) != 0)
         return -1;
@@ -225,32 +184,67 @@ static int run(struct source *s, bool *committed, struct vf_error *err)
 }
 
 /* Back to "never happened" (SRC-7): the VF runs again before anybody is told. */
-static void resume_partition(struct source *s)
+static void resume_partition(struct source *s, struct vf_error *why)
 {
     struct vf_error err = VF_ERROR_INIT;
 
     lanes_abort(&s->lanes);
     if (s->prepared && kc_end(s->kc, s->partition.id, &err) != 0)
         log_error("job %llu: EndLiveMigration: %s", (unsigned long long)s->job->id, err.text);
-    if (s->paused && kc_partition_resume(s->kc, s->partition.id, &err) != 0)
+    if (s->paused && kc_partition_resume(s->kc, s->partition.id, &err) != 0) {
         log_error("job %llu: partition %s stays paused: %s", (unsigned long long)s->job->id, s->job->partition, err.text);
+        vf_context(why, "partition %s could not be resumed and stays paused (%s)", s->job->partition, err.text);
+    }
 }
 
-static void tell_failure(struct source *s, struct vf_error *why)
+/* What really ended it: a cancel, or what the link says about streams that broke or were stopped with it. */
+static void find_cause(struct source *s, struct vf_error *err)
+{
+    if (job_cancel_asked(s->job))
+        vf_fail(err, VF_CANCELLED, "cancelled; the partition runs on here");
+    else if (s->linked && (lanes_lost(&s->lanes) || link_ended(&s->link)))
+        (void)link_explain(&s->link, vf_now_ns() + LINK_EXPLAIN_NS, err);
+}
+
+/* The end of a move that did not commit. */
+static enum job_state call_off(struct source *s, struct vf_error *err)
+{
+    struct vf_error also = VF_ERROR_INIT;
+
+    resume_partition(s, &also);
+    find_cause(s, err);
+    if (also.code != VF_OK)
+        vf_context(err, "%s", also.text);
+    if (s->journalled && mig_journal(s->job, JOURNAL_ABORTED, err->text, &also) != 0)
+        log_error("job %llu: %s", (unsigned long long)s->job->id, also.text);
+    job_set_wake(s->job, NULL, NULL);
+    if (s->linked)
+        source_recall(s, err);
+    (void)job_fail(s->job, err);
+    return err->code == VF_CANCELLED ? JOB_CANCELLED : JOB_FAILED;
+}
+
+/* The copy here is a stale one that a person could resume by mistake: not leaving it is worth more than one try. */
+static void destroy_copy(struct source *s)
 {
     struct vf_error err = VF_ERROR_INIT;
+    int result = kc_end(s->kc, s->partition.id, &err);
 
-    /* The link's end stops the lanes, which then know no more than that: it was no cancel of ours. */
-    if (s->linked && why->code == VF_CANCELLED && !job_cancel_asked(s->job))
-        (void)link_why(&s->link, why);
-    if (s->linked && why->code != VF_CANCELLED && why->code != VF_INCOMPATIBLE)
-        (void)link_explain(&s->link, vf_now_ns() + LINK_PING_NS, why);
-    if (job_cancel_asked(s->job))
-        vf_fail(why, VF_CANCELLED, "cancelled; the partition runs on here");
-    if (s->linked)
-        link_abort(&s->link, why);
-    if (s->journalled && mig_journal(s->job, JOURNAL_ABORTED, why->text, &err) != 0)
-        log_error("job %llu: %s", (unsigned long long)s->job->id, err.text);
+    if (result != 0)
+        log_error("job %llu: EndLiveMigration: %s", (unsigned long long)s->job->id, err.text);
+    result = kc_partition_destroy(s->kc, s->partition.id, &err);
+    for (unsigned i = 0; result != 0 && i < DESTROY_TRIES && job_sleep(s->job, vf_now_ns() + DESTROY_WAIT_NS); i++)
+        result = kc_partition_destroy(s->kc, s->partition.id, &err);
+    if (result != 0)
+        mig_event(s->job->mig, "job", "job %llu: the old copy of partition %s stays here, paused; remove it, never resume it: %s",
+                  (unsigned long long)s->job->id, s->job->partition, err.text);
+}
+
+static void take_first_run(struct mig_job *job, uint64_t first_run)
+{
+    /* Only a moment that can be: after the unpause, before it was told. */
+    if (first_run >= job->t.resume && first_run <= vf_now_ns() && job->shared_clock)
+        job_update(job, job->t.first_run = first_run);
 }
 
 /* After RUNNING: the copy here is a stale one; it goes, then the job is done on paper too. */
@@ -260,30 +254,29 @@ static void tear_down(struct source *s)
     struct wire_message last;
     struct vf_error err = VF_ERROR_INIT;
 
-    lanes_close(&s->lanes);
-    if (kc_end(s->kc, s->partition.id, &err) != 0 || kc_partition_destroy(s->kc, s->partition.id, &err) != 0)
-        log_error("job %llu: the moved partition's old copy stays, paused: %s", (unsigned long long)s->job->id, err.text);
+    lanes_stop(&s->lanes);
+    destroy_copy(s);
     if (mig_journal(s->job, JOURNAL_DONE, "", &err) != 0)
         log_error("job %llu: %s", (unsigned long long)s->job->id, err.text);
     memcpy(done.handoff.job, s->job->uuid, sizeof done.handoff.job);
     memcpy(done.handoff.uuid, s->job->partition_uuid, sizeof done.handoff.uuid);
     done.handoff.epoch = s->job->epoch;
-    if (link_say(&s->link, &done, vf_now_ns() + CONNECT_NS, &err) != 0 ||
-        link_expect(&s->link, WIRE_CLOSE, 0, vf_now_ns() + CONNECT_NS, &last, &err) != 0) {
+    if (link_say(&s->link, &done, vf_now_ns() + DONE_NS, &err) != 0 ||
+        link_expect(&s->link, WIRE_CLOSE, 0, vf_now_ns() + DONE_NS, &last, &err) != 0) {
         log_debug("job %llu: after DONE: %s", (unsigned long long)s->job->id, err.text);
         return;
     }
-    if (last.close.first_run_ns != 0 && s->job->shared_clock)
-        job_update(s->job, s->job->t.first_run = last.close.first_run_ns);
+    take_first_run(s->job, last.close.first_run_ns);
     wire_message_free(&last);
 }
 
 static void release(struct source *s)
 {
     job_set_wake(s->job, NULL, NULL);
-    lanes_close(&s->lanes);
+    lanes_stop(&s->lanes);
     if (s->linked)
         link_stop(&s->link);
+    lanes_close(&s->lanes); /* the link's end looked at them */
     digest_table_free(s->table);
     free(s->bits);
     free(s->more);
@@ -293,20 +286,20 @@ static void release(struct source *s)
 
 static enum job_state finish(struct source *s, int result, bool committed, struct vf_error *err)
 {
-    if (result == 0 && !s->job->options.dry_run) {
+    struct vf_error also = VF_ERROR_INIT;
+
+    if (result == 0 && s->job->options.dry_run) {
+        resume_partition(s, &also);
+        return JOB_COMPLETED;
+    }
+    if (result == 0) {
         tear_down(s);
         return JOB_COMPLETED;
     }
-    if (committed) {
-        (void)job_fail(s->job, err);
-        return JOB_UNKNOWN;
-    }
-    resume_partition(s);
-    if (result == 0)
-        return JOB_COMPLETED;
-    tell_failure(s, err);
+    if (!committed)
+        return call_off(s, err);
     (void)job_fail(s->job, err);
-    return err->code == VF_CANCELLED ? JOB_CANCELLED : JOB_FAILED;
+    return JOB_UNKNOWN;
 }
 
 void *source_main(void *arg)

@@ -36,6 +36,7 @@ static int send_state(struct source *s, uint8_t root[DIGEST_ROOT_BYTES], struct 
     message.state.kmd = (struct wire_blob){kmd.data, (uint32_t)kmd.bytes};
     message.state.msix = (struct wire_blob){msix.data, (uint32_t)msix.bytes};
     message.state.pages_total_sent = s->job->pages_sent;
+    s->state_sent = true;
     result = link_say(&s->link, &message, s->deadline_ns, err);
     kc_blob_free(&kmd);
     kc_blob_free(&msix);
@@ -65,11 +66,13 @@ static int await_ready(struct source *s, const uint8_t root[DIGEST_ROOT_BYTES], 
     return result;
 }
 
+/* The point of no return, on disk. *committed is set once COMMIT may leave this host. */
 static int commit(struct source *s, bool *committed, struct vf_error *err)
 {
     struct mig_job *job = s->job;
-    struct wire_message message = {.tag = WIRE_COMMIT};
 
+    /* First, so that nothing wakes the waits for RUNNING; a cancel before this line has set its mark. */
+    job_set_wake(job, NULL, NULL);
     if (!job_begin_commit(job))
         return vf_fail(err, VF_CANCELLED, "cancelled");
     if (mig_journal(job, JOURNAL_COMMIT, "", err) != 0)
@@ -79,35 +82,41 @@ static int commit(struct source *s, bool *committed, struct vf_error *err)
         return vf_fail(err, VF_FAILED, "the blackout would exceed --max-blackout; allow more, or move to a faster disk's host");
     *committed = true;
     job_enter(job, JOB_COMMITTED, "commit");
+    return 0;
+}
+
+/* Shared clock: the target's own moments, where they can be true; else what this side can know, an upper bound. */
+static void take_moments(struct mig_job *job, const struct wire_running *running)
+{
+    uint64_t now = vf_now_ns();
+    bool shared = job->shared_clock && running->resume_ns >= job->t.ready && running->first_run_ns >= running->resume_ns &&
+                  running->first_run_ns <= now;
+
+    job_update(job, {
+        job->shared_clock = shared;
+        job->t.resume = shared ? running->resume_ns : now;
+        job->t.first_run = shared ? running->first_run_ns : now;
+    });
+}
+
+int source_ask_running(struct source *s, struct vf_error *err)
+{
+    struct mig_job *job = s->job;
+    struct wire_message message = {.tag = WIRE_COMMIT};
+    uint64_t deadline = vf_now_ns() + RUNNING_NS;
+    bool same;
+
     memcpy(message.handoff.job, job->uuid, sizeof message.handoff.job);
     memcpy(message.handoff.uuid, job->partition_uuid, sizeof message.handoff.uuid);
     message.handoff.epoch = job->epoch;
-    return link_say(&s->link, &message, vf_now_ns() + RUNNING_NS, err);
-}
-
-static int await_running(struct source *s, struct vf_error *err)
-{
-    struct mig_job *job = s->job;
-    struct wire_message message;
-    int result = 0;
-    uint64_t now;
-
-    if (link_expect(&s->link, WIRE_RUNNING, 0, vf_now_ns() + RUNNING_NS, &message, err) != 0)
+    if (link_say(&s->link, &message, deadline, err) != 0 ||
+        link_expect(&s->link, WIRE_RUNNING, 0, deadline, &message, err) != 0)
         return -1;
-    now = vf_now_ns();
-    if (!same_handoff(job, &message.running.id)) {
-        result = vf_fail(err, VF_FAILED, "peer %s: runs another hand-off than was committed", job->peer);
-    } else {
-        bool clock = job->shared_clock && message.running.resume_ns != 0;
-
-        job_update(job, {
-            /* One clock: the target's own moments; else what this side can know, an upper bound. */
-            job->t.resume = clock ? message.running.resume_ns : now;
-            job->t.first_run = clock && message.running.first_run_ns != 0 ? message.running.first_run_ns : now;
-        });
-    }
+    same = same_handoff(job, &message.running.id);
+    if (same)
+        take_moments(job, &message.running);
     wire_message_free(&message);
-    return result;
+    return same ? 0 : vf_fail(err, VF_FAILED, "peer %s: runs another hand-off than was committed", job->peer);
 }
 
 int source_handoff(struct source *s, bool *committed, struct vf_error *err)
@@ -117,13 +126,11 @@ int source_handoff(struct source *s, bool *committed, struct vf_error *err)
     if (send_state(s, root, err) != 0 || await_ready(s, root, err) != 0)
         return -1;
     job_enter(s->job, JOB_PREPARED, "ready");
-    if (commit(s, committed, err) != 0 || await_running(s, err) != 0) {
-        if (*committed) {
-            vf_context(err, "the link was lost after COMMIT; the partition %s is kept paused here until its fate is known",
-                       s->job->partition);
-            err->code = VF_UNKNOWN;
-        }
+    if (commit(s, committed, err) != 0)
         return -1;
-    }
-    return 0;
+    if (source_ask_running(s, err) == 0 || source_recommit(s, err) == 0)
+        return 0;
+    vf_context(err, "no RUNNING came after COMMIT; the partition %s is kept paused here until its fate is known", s->job->partition);
+    err->code = VF_UNKNOWN;
+    return -1;
 }

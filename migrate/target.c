@@ -13,38 +13,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
 #define ASK_NS 30000000000ull     /* the source prepares and saves its immutable data before it asks */
-#define ATTACH_NS 5000000000ull
 #define CLOSE_NS 5000000000ull
-
-static void link_down(void *ctx)
-{
-    struct target *t = ctx;
-
-    /* Waiters of the attachment look at the link again. */
-    (void)pthread_mutex_lock(&t->lock);
-    (void)pthread_cond_broadcast(&t->changed);
-    (void)pthread_mutex_unlock(&t->lock);
-}
-
-static void wake(void *ctx)
-{
-    link_wake(&((struct target *)ctx)->link);
-}
-
-/* A lane ended: by the peer's close (the link will say why) or by a failure of ours. */
-static void lane_failed(void *ctx, const struct vf_error *err)
-{
-    struct target *t = ctx;
-
-    if (atomic_load(&t->lanes_idle))
-        return;
-    if (err->code != VF_CANCELLED)
-        (void)job_fail(t->job, err);
-    link_wake(&t->link);
-}
 
 static int answer(struct target *t, const struct vf_reasons *reasons, bool check, struct vf_error *err)
 {
@@ -57,7 +28,10 @@ static int answer(struct target *t, const struct vf_reasons *reasons, bool check
                        "host %s cannot take it: %s: source %s, target %s; %s%s", t->job->mig->host_name, reasons->list[0].field,
                        reasons->list[0].source, reasons->list[0].target, reasons->list[0].remedy,
                        reasons->count > 1 ? " (and more: see check)" : "");
-    return link_say(&t->link, &message, vf_now_ns() + LINK_SILENCE_NS, err);
+    if (link_say(&t->link, &message, vf_now_ns() + t->job->mig->silence_ns, err) != 0)
+        return -1;
+    link_linger(&t->link, vf_now_ns() + LINK_EXPLAIN_NS);
+    return 0;
 }
 
 /* Asks what wants to come, and answers. 0 = admitted, 1 = answered and over, -1. */
@@ -108,158 +82,65 @@ static int admission(struct target *t, struct vf_error *err)
     return 1;
 }
 
-/* Invites the data streams and waits until all are there. */
-static int open_lanes(struct target *t, struct vf_error *err)
+static int note_round(struct target *t, const struct wire_round *round, struct vf_error *err)
 {
-    struct wire_message message = {.tag = WIRE_ADMITTED};
-    uint64_t deadline = vf_now_ns() + ATTACH_NS;
-    struct timespec until = {.tv_sec = (time_t)(deadline / 1000000000u), .tv_nsec = (long)(deadline % 1000000000u)};
-    bool all;
+    struct mig_job *job = t->job;
 
-    t->plan = (struct lane_plan){
-        .geometry = {.page_bytes = t->partition.page_bytes,
-                     .pages_total = t->partition.vram_bytes / t->partition.page_bytes,
-                     .slot_bytes = lane_slot_bytes(t->partition.page_bytes)},
-        .lanes = t->job->options.streams,
-        .epoch = t->job->epoch,
-        .partition = t->partition.id,
-        .kernel_socket = t->job->mig->kernel_socket,
-    };
-    memcpy(t->plan.job, t->job->uuid, sizeof t->plan.job);
-    if (digest_table_new(t->plan.geometry.pages_total, t->plan.geometry.page_bytes, &t->table, err) != 0)
-        return -1;
-    if (getrandom(t->token, sizeof t->token, 0) != (ssize_t)sizeof t->token)
-        return vf_fail(err, VF_FAILED, "no random bytes for a token");
-    (void)pthread_mutex_lock(&t->lock);
-    t->attaching = true;
-    (void)pthread_mutex_unlock(&t->lock);
-    memcpy(message.admitted.token, t->token, sizeof message.admitted.token);
-    message.admitted.slot_bytes = t->plan.geometry.slot_bytes;
-    if (link_say(&t->link, &message, deadline, err) != 0)
-        return -1;
-
-    (void)pthread_mutex_lock(&t->lock);
-    while (t->attached < t->plan.lanes && !link_ended(&t->link) && !job_cancel_asked(t->job)) {
-        if (pthread_cond_timedwait(&t->changed, &t->lock, &until) != 0)
-            break;
-    }
-    t->attaching = false;
-    all = t->attached == t->plan.lanes;
-    (void)pthread_mutex_unlock(&t->lock);
-    if (!all)
-        return vf_fail(err, VF_FAILED, "peer %s: its data streams did not come", t->job->peer);
-    for (uint32_t i = 0; i < t->plan.lanes; i++) {
-        if (lane_target_start(&t->lane[i], err) != 0)
-            return -1;
-    }
+    if (vf_fsm_get(&job->fsm) != JOB_ROUNDS || round->round != t->rounds || t->rounds >= MIG_MAX_ROUNDS ||
+        round->pages > t->plan.geometry.pages_total)
+        return vf_fail(err, VF_FAILED, "peer %s: announces round %u of %llu pages out of turn", job->peer, round->round,
+                       (unsigned long long)round->pages);
+    t->rounds++;
+    job_update(job, {
+        job->left_bytes = round->pages * job->page_bytes;
+        job->rounds[job->round_count++].dirty_pages = round->pages;
+    });
+    if (round->paused)
+        job_enter(job, JOB_PAUSED, "last-round");
     return 0;
 }
 
-/* Rounds as they are announced, until the mutable state comes. */
+/* Rounds as they are announced, one of them paused and the last, until the mutable state comes. */
 static int receive(struct target *t, struct wire_message *state, struct vf_error *err)
 {
     for (;;) {
         struct wire_message message;
+        int result;
 
         if (link_expect(&t->link, WIRE_ROUND, WIRE_STATE, TP_NEVER, &message, err) != 0)
             return -1;
-        if (message.tag == WIRE_STATE) {
+        if (message.tag == WIRE_STATE && vf_fsm_get(&t->job->fsm) == JOB_PAUSED) {
             *state = message;
             return 0;
         }
-        job_update(t->job, {
-            t->job->left_bytes = message.round.pages * t->job->page_bytes;
-            if (t->job->round_count < MIG_MAX_ROUNDS)
-                t->job->rounds[t->job->round_count++].dirty_pages = message.round.pages;
-        });
-        if (message.round.paused && vf_fsm_get(&t->job->fsm) == JOB_ROUNDS)
-            job_enter(t->job, JOB_PAUSED, "last-round");
+        if (message.tag == WIRE_STATE)
+            result = vf_fail(err, VF_FAILED, "peer %s: sends STATE without a paused round before it", t->job->peer);
+        else
+            result = note_round(t, &message.round, err);
         wire_message_free(&message);
+        if (result != 0)
+            return -1;
     }
 }
 
-/* Digests equal, state restored, interrupts replayed, End done, PREPARED on disk: then READY (TGT-4). */
-static int prepare(struct target *t, const struct wire_state *state, struct vf_error *err)
+static int hand_over(struct target *t, struct wire_message *state, bool *prepared, bool *committed, struct vf_error *err)
 {
-    struct mig_job *job = t->job;
-    struct wire_message message = {.tag = WIRE_READY};
-    struct kc_blob kmd = {(void *)(uintptr_t)state->kmd.data, state->kmd.bytes};
-    struct kc_blob msix = {(void *)(uintptr_t)state->msix.data, state->msix.bytes};
-    uint64_t begin = vf_now_ns();
-    uint64_t verified;
+    int result;
 
-    digest_root(t->table, message.ready.root, NULL);
-    if (memcmp(message.ready.root, state->root, DIGEST_ROOT_BYTES) != 0)
-        return vf_fail(err, VF_FAILED, "proof: the digest of the VRAM here is not the source's; refusing to run it");
-    verified = vf_now_ns();
-    if (kc_restore_mutable(t->kc, t->partition.id, &kmd, &msix, err) != 0 || kc_end(t->kc, t->partition.id, err) != 0)
+    /* From here the source may have to come back to say how it ended. */
+    (void)pthread_mutex_lock(&t->lock);
+    t->redial = true;
+    (void)pthread_mutex_unlock(&t->lock);
+    job_enter(t->job, JOB_STATE, "state");
+    result = target_close_pages(t, err);
+    if (result == 0)
+        result = target_prepare(t, &state->state, err);
+    wire_message_free(state);
+    if (result != 0)
         return -1;
-    t->prepared = false;
-    if (kc_partition_set_epoch(t->kc, t->partition.id, job->epoch, err) != 0)
-        return -1;
-    if (!job_begin_commit(job))
-        return vf_fail(err, VF_CANCELLED, "cancelled on the target");
-    if (mig_journal(job, JOURNAL_PREPARED, "", err) != 0)
-        return -1;
-    memcpy(message.ready.id.job, job->uuid, sizeof message.ready.id.job);
-    memcpy(message.ready.id.uuid, job->partition_uuid, sizeof message.ready.id.uuid);
-    message.ready.id.epoch = job->epoch;
-    message.ready.verify_ns = verified - begin;
-    message.ready.state_ns = vf_now_ns() - verified;
-    job_update(job, digest_format(message.ready.root, job->digest));
-    return link_say(&t->link, &message, vf_now_ns() + LINK_SILENCE_NS, err);
-}
-
-/* COMMIT in, COMMITTED on disk, unpause, RUNNING out. *committed: the partition is ours now. */
-static int take_over(struct target *t, bool *committed, struct vf_error *err)
-{
-    struct mig_job *job = t->job;
-    struct wire_message message;
-    struct wire_message running = {.tag = WIRE_RUNNING};
-    bool same;
-
-    if (link_expect(&t->link, WIRE_COMMIT, 0, TP_NEVER, &message, err) != 0)
-        return -1;
-    same = memcmp(message.handoff.job, job->uuid, sizeof job->uuid) == 0 &&
-           memcmp(message.handoff.uuid, job->partition_uuid, sizeof job->partition_uuid) == 0 &&
-           message.handoff.epoch == job->epoch;
-    running.running.id = message.handoff;
-    wire_message_free(&message);
-    if (!same)
-        return vf_fail(err, VF_FAILED, "peer %s: commits another hand-off than was prepared", job->peer);
-    if (mig_journal(job, JOURNAL_COMMITTED, "", err) != 0)
-        return -1;
-    *committed = true;
-    job_enter(job, JOB_COMMITTED, "commit");
-    running.running.resume_ns = vf_now_ns();
-    if ((t->stay_paused ? kc_partition_pause(t->kc, t->partition.id, err) : kc_partition_resume(t->kc, t->partition.id, err)) != 0)
-        return -1;
-    job_update(job, {
-        job->t.resume = running.running.resume_ns;
-        job->t.first_run = vf_now_ns();
-    });
-    running.running.first_run_ns = job->t.first_run;
-    return link_say(&t->link, &running, vf_now_ns() + LINK_SILENCE_NS, err);
-}
-
-/* The partition runs here whatever happens now; this only tells the source when it first ran, and closes the books. */
-static void close_books(struct target *t)
-{
-    struct wire_message message;
-    struct vf_partition_clock clock;
-    struct vf_error err = VF_ERROR_INIT;
-
-    if (link_expect(&t->link, WIRE_DONE, 0, vf_now_ns() + ASK_NS, &message, &err) == 0) {
-        wire_message_free(&message);
-        message = (struct wire_message){.tag = WIRE_CLOSE};
-        if (kc_partition_clock(t->kc, t->partition.id, &clock, &err) == 0 && clock.first_run_ns >= t->job->t.resume)
-            message.close.first_run_ns = clock.first_run_ns;
-        (void)link_say(&t->link, &message, vf_now_ns() + CLOSE_NS, &err);
-    } else {
-        log_info("job %" PRIu64 ": the source did not say DONE (%s); the partition runs here", t->job->id, err.text);
-    }
-    if (mig_journal(t->job, JOURNAL_DONE, "", &err) != 0)
-        log_error("job %" PRIu64 ": %s", t->job->id, err.text);
+    job_enter(t->job, JOB_PREPARED, "ready");
+    *prepared = true;
+    return target_take_over(t, committed, err);
 }
 
 /* 0 = runs here, 1 = a check or a refusal was answered, -1. */
@@ -278,85 +159,69 @@ static int run(struct target *t, bool *prepared, bool *committed, struct vf_erro
     if (mig_journal(job, JOURNAL_OPEN, "", err) != 0)
         return -1;
     t->journalled = true;
-    if (open_lanes(t, err) != 0)
+    if (target_open_lanes(t, err) != 0)
         return -1;
     job_enter(job, JOB_ROUNDS, "round");
     if (receive(t, &state, err) != 0)
         return -1;
-    atomic_store(&t->lanes_idle, true);
-    if (vf_fsm_get(&job->fsm) == JOB_ROUNDS)
-        job_enter(job, JOB_PAUSED, "last-round");
-    job_enter(job, JOB_STATE, "state");
-    result = prepare(t, &state.state, err);
-    wire_message_free(&state);
-    if (result != 0)
-        return -1;
-    job_enter(job, JOB_PREPARED, "ready");
-    *prepared = true;
-    return take_over(t, committed, err);
+    return hand_over(t, &state, prepared, committed, err);
 }
 
-static void stop_lanes(struct target *t)
+/* What really ended it: a cancel, a lane, or what the peer says about a stream that broke. */
+static void find_cause(struct target *t, struct vf_error *err)
 {
+    struct vf_error lane;
+    bool lost;
+
     (void)pthread_mutex_lock(&t->lock);
-    t->attaching = false;
+    lane = t->lane_error;
+    lost = t->lanes_lost;
     (void)pthread_mutex_unlock(&t->lock);
-    for (uint32_t i = 0; i < LANE_MAX; i++)
-        lane_target_stop(&t->lane[i]);
+    if (lane.code != VF_OK)
+        *err = lane;
+    /* Only then: a failure of our own must reach the source while its partition is paused. */
+    if (lost || link_ended(&t->link))
+        (void)link_explain(&t->link, vf_now_ns() + LINK_EXPLAIN_NS, err);
+    if (job_cancel_asked(t->job))
+        vf_fail(err, VF_CANCELLED, "cancelled on the target");
 }
 
 /* Nothing stays on this host. */
 static enum job_state give_up(struct target *t, struct vf_error *err)
 {
+    const struct wire_message gone = {.tag = WIRE_CLOSE};
     struct vf_error also = VF_ERROR_INIT;
 
-    (void)link_explain(&t->link, vf_now_ns() + LINK_PING_NS, err);
-    if (job_cancel_asked(t->job))
-        vf_fail(err, VF_CANCELLED, "cancelled on the target");
+    find_cause(t, err);
     (void)job_fail(t->job, err);
-    (void)pthread_mutex_lock(&t->job->lock);
-    *err = t->job->error; /* a lane may have said it first, and better */
-    (void)pthread_mutex_unlock(&t->job->lock);
     link_abort(&t->link, err);
-    stop_lanes(t);
+    target_stop_lanes(t);
     target_discard(t);
     if (t->journalled && mig_journal(t->job, JOURNAL_ABORTED, err->text, &also) != 0)
         log_error("job %" PRIu64 ": %s", t->job->id, also.text);
+    /* The answer to an ABORT: the source need not come back for this one. */
+    if (link_aborted(&t->link))
+        (void)link_say(&t->link, &gone, vf_now_ns() + LINK_EXPLAIN_NS, &also);
+    link_linger(&t->link, vf_now_ns() + LINK_EXPLAIN_NS);
     return err->code == VF_CANCELLED ? JOB_CANCELLED : JOB_FAILED;
-}
-
-/* Was it the peer's own word that ended it? Only then a prepared target knows that it will never run. */
-static bool peer_aborted(struct target *t)
-{
-    bool aborted;
-
-    (void)pthread_mutex_lock(&t->link.lock);
-    aborted = t->link.aborted;
-    (void)pthread_mutex_unlock(&t->link.lock);
-    return aborted;
 }
 
 static enum job_state finish(struct target *t, int result, bool prepared, bool committed, struct vf_error *err)
 {
     if (result == 1)
         return t->job->error.code == VF_OK ? JOB_COMPLETED : JOB_FAILED;
-    if (committed) {
-        stop_lanes(t);
-        if (vf_fsm_get(&t->job->fsm) == JOB_COMMITTED && t->job->t.first_run != 0) {
-            close_books(t);
-            return JOB_COMPLETED;
-        }
-        (void)job_fail(t->job, err);
-        return JOB_UNKNOWN;
+    if (!prepared || (!committed && link_aborted(&t->link)))
+        return give_up(t, err);
+    target_stop_lanes(t);
+    if (committed && t->job->t.first_run != 0) {
+        target_close_books(t);
+        return JOB_COMPLETED;
     }
-    if (prepared && !peer_aborted(t)) {
-        stop_lanes(t);
+    if (!committed)
         vf_context(err, "prepared, but the link was lost before COMMIT came; the partition is kept paused here until its fate is known");
-        err->code = VF_UNKNOWN;
-        (void)job_fail(t->job, err);
-        return JOB_UNKNOWN;
-    }
-    return give_up(t, err);
+    err->code = VF_UNKNOWN;
+    (void)job_fail(t->job, err);
+    return JOB_UNKNOWN;
 }
 
 static bool target_list(struct target *t, bool add)
@@ -382,48 +247,28 @@ static bool target_list(struct target *t, bool add)
     return listed;
 }
 
-bool target_attach(struct mig *mig, struct tp *tp, const struct wire_hello *hello)
-{
-    bool taken = false;
-
-    (void)pthread_mutex_lock(&mig->lock);
-    for (struct target *t = mig->targets; t != NULL && !taken; t = t->next) {
-        uint32_t index = hello->stream_index;
-
-        (void)pthread_mutex_lock(&t->lock);
-        if (t->attaching && memcmp(t->token, hello->token, sizeof t->token) == 0 && index < t->plan.lanes &&
-            t->lane[index].tp == NULL) {
-            t->lane[index] = (struct lane_target){.job = t->job, .plan = &t->plan, .table = t->table, .index = index, .tp = tp,
-                                                  .failed = lane_failed, .ctx = t};
-            t->attached++;
-            taken = true;
-            (void)pthread_cond_broadcast(&t->changed);
-        }
-        (void)pthread_mutex_unlock(&t->lock);
-    }
-    (void)pthread_mutex_unlock(&mig->lock);
-    return taken;
-}
-
 static void serve_job(struct target *t, struct tp *tp)
 {
+    struct mig *mig = t->job->mig;
     struct vf_error err = VF_ERROR_INIT;
     enum job_state end;
     bool prepared = false;
     bool committed = false;
     int result = -1;
 
-    if (link_start(&t->link, tp, link_down, t, &err) != 0) {
+    if (link_start(&t->link, tp, mig->silence_ns, target_link_down, t, &err) != 0) {
         (void)job_fail(t->job, &err);
         job_over(t->job, JOB_FAILED);
         return;
     }
-    job_set_wake(t->job, wake, t);
+    t->linked = true; /* nobody else knows of t yet */
+    job_set_wake(t->job, target_wake, t);
     if (!target_list(t, true))
-        vf_fail(&err, VF_FAILED, "host %s is shutting down", t->job->mig->host_name);
-    else if (kc_connect(t->job->mig->kernel_socket, &t->kc, &err) == 0)
+        vf_fail(&err, VF_FAILED, "host %s is shutting down", mig->host_name);
+    else if (kc_connect(mig->kernel_socket, &t->kc, &err) == 0)
         result = run(t, &prepared, &committed, &err);
     end = finish(t, result, prepared, committed, &err);
+    target_end_redial(t);
     job_set_wake(t->job, NULL, NULL);
     (void)target_list(t, false);
     link_stop(&t->link);
@@ -443,7 +288,6 @@ void target_serve(struct mig *mig, struct tp *tp, const struct wire_hello *hello
         tp_close(tp);
         return;
     }
-    t->hello = *hello;
     (void)pthread_mutex_init(&t->lock, NULL);
     (void)pthread_condattr_init(&attr);
     (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);

@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Who connects to the migration port: a HELLO in time, then a data stream, a source that redials, or a
+ * new arrival. */
+#define LOG_ROOM "migrate"
+#include "base/log.h"
+#include "base/size.h"
+#include "migrate/mig.h"
+#include "migrate/target.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+struct stranger {
+    struct mig *mig;
+    struct tp *tp;
+    struct stranger *next; /* mig's list, guarded by its lock */
+};
+
+void mig_abort_strangers(struct mig *mig)
+{
+    for (struct stranger *stranger = mig->strangers; stranger != NULL; stranger = stranger->next)
+        tp_abort(stranger->tp);
+}
+
+/* It has said who it is, or never will: takes it off the list. */
+static void known(struct stranger *stranger)
+{
+    struct mig *mig = stranger->mig;
+    struct stranger **at = &mig->strangers;
+
+    (void)pthread_mutex_lock(&mig->lock);
+    while (*at != stranger)
+        at = &(*at)->next;
+    *at = stranger->next;
+    mig->stranger_count--;
+    (void)pthread_mutex_unlock(&mig->lock);
+    free(stranger);
+}
+
+static bool take_place(struct mig *mig)
+{
+    bool room;
+
+    (void)pthread_mutex_lock(&mig->lock);
+    room = !mig->closing && mig->arrivals < MIG_MAX_ARRIVALS;
+    if (room)
+        mig->arrivals++;
+    (void)pthread_mutex_unlock(&mig->lock);
+    return room;
+}
+
+static void give_place(struct mig *mig)
+{
+    (void)pthread_mutex_lock(&mig->lock);
+    mig->arrivals--;
+    (void)pthread_mutex_unlock(&mig->lock);
+}
+
+static void refuse(struct tp *tp, const struct vf_error *why)
+{
+    log_info("%s: %s", tp->peer, why->text);
+    wire_say_abort(tp, why);
+    tp_close(tp);
+}
+
+/* A control connection: a source that comes back to its job, or a new one. Takes tp over. */
+static void serve_control(struct mig *mig, struct tp *tp, const struct wire_hello *hello,
+                          uint64_t deadline)
+{
+    struct wire_message ours = {.tag = WIRE_HELLO};
+    struct vf_error err = VF_ERROR_INIT;
+
+    ours.hello.version_min = ours.hello.version_max = WIRE_VERSION;
+    memcpy(ours.hello.host_name, mig->host_name, sizeof ours.hello.host_name);
+    memcpy(ours.hello.boot_id, mig->boot_id, sizeof ours.hello.boot_id);
+    memcpy(ours.hello.job, hello->job, sizeof ours.hello.job);
+    memcpy(ours.hello.listen_address, mig->listen, sizeof ours.hello.listen_address);
+    if (!take_place(mig)) {
+        vf_fail(&err, VF_FAILED, "host %s takes no more arrivals at the moment; try again later",
+                mig->host_name);
+        refuse(tp, &err);
+        return;
+    }
+    if (wire_say(tp, &ours, deadline, &err) != 0)
+        refuse(tp, &err);
+    else if (!target_redialled(mig, tp, hello))
+        target_serve(mig, tp, hello);
+    give_place(mig);
+}
+
+static void *stranger_main(void *arg)
+{
+    struct stranger *stranger = arg;
+    struct mig *mig = stranger->mig;
+    struct tp *tp = stranger->tp;
+    struct wire_message message;
+    struct vf_error err = VF_ERROR_INIT;
+    uint64_t deadline = vf_now_ns() + mig->silence_ns;
+    uint16_t version;
+    int heard;
+
+    (void)prctl(PR_SET_NAME, "arrival");
+    tp_set_silence(tp, mig->silence_ns);
+    heard = wire_expect(tp, WIRE_HELLO, &message, deadline, &err);
+    known(stranger);
+    if (heard != 0 || wire_hello_agree(&message.hello, 0, &version, &err) != 0) {
+        refuse(tp, &err);
+    } else if (message.hello.role == WIRE_CONTROL) {
+        serve_control(mig, tp, &message.hello, deadline);
+    } else if (!target_attach(mig, tp, &message.hello)) {
+        vf_fail(&err, VF_FAILED, "no job here waits for this data stream");
+        refuse(tp, &err);
+    }
+    wire_message_free(&message);
+    mig_thread_over(mig);
+    return NULL;
+}
+
+static bool enlist(struct mig *mig, struct stranger *stranger)
+{
+    bool room;
+
+    (void)pthread_mutex_lock(&mig->lock);
+    room = !mig->closing && mig->stranger_count < MIG_MAX_STRANGERS;
+    if (room) {
+        mig->stranger_count++;
+        mig->threads++;
+        stranger->next = mig->strangers;
+        mig->strangers = stranger;
+    }
+    (void)pthread_mutex_unlock(&mig->lock);
+    return room;
+}
+
+void mig_accept(struct mig *mig, int fd, const char *peer)
+{
+    struct stranger *stranger = calloc(1, sizeof *stranger);
+    struct vf_error err = VF_ERROR_INIT;
+
+    if (stranger == NULL) {
+        log_error("%s: closed: out of memory", peer);
+        (void)close(fd);
+        return;
+    }
+    stranger->mig = mig;
+    if (tp_from_fd(fd, peer, &stranger->tp, &err) != 0) {
+        log_warn("%s", err.text);
+        free(stranger);
+        return;
+    }
+    if (!enlist(mig, stranger)) {
+        log_warn("%s: closed: too many connections that say nothing", peer);
+        tp_close(stranger->tp);
+        free(stranger);
+        return;
+    }
+    if (mig_spawn(mig, stranger_main, stranger) != 0) {
+        struct tp *tp = stranger->tp;
+
+        log_error("%s: closed: no thread to be had", peer);
+        known(stranger);
+        tp_close(tp);
+    }
+}

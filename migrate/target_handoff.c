@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The target's half of the hand-off: STATE in, READY out, COMMIT in, RUNNING out. Never two: it unpauses only after COMMITTED is on
+ * disk. Never none: once it has said READY only the source's own word, or a person's, makes it let go of the partition.
+ */
+#define LOG_ROOM "migrate"
+#include "migrate/target.h"
+
+#include "base/log.h"
+#include "base/size.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#define DONE_NS 30000000000ull
+#define CLOSE_NS 5000000000ull
+
+int target_prepare(struct target *t, const struct wire_state *state, struct vf_error *err)
+{
+    struct mig_job *job = t->job;
+    struct wire_message message = {.tag = WIRE_READY};
+    struct kc_blob kmd = {(void *)(uintptr_t)state->kmd.data, state->kmd.bytes};
+    struct kc_blob msix = {(void *)(uintptr_t)state->msix.data, state->msix.bytes};
+    uint64_t begin = vf_now_ns();
+    uint64_t verified;
+
+    digest_root(t->table, message.ready.root, NULL);
+    if (memcmp(message.ready.root, state->root, DIGEST_ROOT_BYTES) != 0)
+        return vf_fail(err, VF_FAILED, "proof: the digest of the VRAM here is not the source's; refusing to run it");
+    verified = vf_now_ns();
+    if (kc_restore_mutable(t->kc, t->partition.id, &kmd, &msix, err) != 0 || kc_end(t->kc, t->partition.id, err) != 0)
+        return -1;
+    t->prepared = false;
+    if (kc_partition_set_epoch(t->kc, t->partition.id, job->epoch, err) != 0)
+        return -1;
+    if (!job_begin_commit(job))
+        return vf_fail(err, VF_CANCELLED, "cancelled on the target");
+    if (mig_journal(job, JOURNAL_PREPARED, "", err) != 0)
+        return -1;
+    memcpy(message.ready.id.job, job->uuid, sizeof message.ready.id.job);
+    memcpy(message.ready.id.uuid, job->partition_uuid, sizeof message.ready.id.uuid);
+    message.ready.id.epoch = job->epoch;
+    message.ready.verify_ns = verified - begin;
+    message.ready.state_ns = vf_now_ns() - verified;
+    job_update(job, digest_format(message.ready.root, job->digest));
+    /* A READY that was not sent whole cannot have been taken for one: the source will not commit, so this side may still let go. */
+    return link_say(&t->link, &message, vf_now_ns() + job->mig->silence_ns, err);
+}
+
+static bool same_handoff(const struct mig_job *job, const struct wire_handoff *id)
+{
+    return memcmp(id->job, job->uuid, sizeof job->uuid) == 0 &&
+           memcmp(id->uuid, job->partition_uuid, sizeof job->partition_uuid) == 0 && id->epoch == job->epoch;
+}
+
+/* The source's COMMIT, on this connection or, while there is hope, on another one. */
+static int await_commit(struct target *t, struct vf_error *err)
+{
+    for (;;) {
+        struct wire_message message;
+        bool same = false;
+
+        if (link_expect(&t->link, WIRE_COMMIT, 0, TP_NEVER, &message, err) == 0) {
+            same = same_handoff(t->job, &message.handoff);
+            wire_message_free(&message);
+            if (!same)
+                vf_fail(err, VF_FAILED, "peer %s: commits another hand-off than was prepared", t->job->peer);
+        }
+        if (same)
+            return 0;
+        if (link_aborted(&t->link) || target_relink(t, err) != 0)
+            return -1;
+    }
+}
+
+/* Without COMMITTED on disk the partition stays as it is; the source asks again. */
+static int commit(struct target *t, struct vf_error *err)
+{
+    for (;;) {
+        if (await_commit(t, err) != 0)
+            return -1;
+        if (mig_journal(t->job, JOURNAL_COMMITTED, "", err) == 0)
+            return 0;
+        log_error("job %" PRIu64 ": cannot commit: %s", t->job->id, err->text);
+        link_cut(&t->link);
+        if (target_relink(t, err) != 0)
+            return -1;
+    }
+}
+
+static int say_running(struct target *t, struct vf_error *err)
+{
+    struct mig_job *job = t->job;
+    struct wire_message message = {.tag = WIRE_RUNNING};
+
+    memcpy(message.running.id.job, job->uuid, sizeof message.running.id.job);
+    memcpy(message.running.id.uuid, job->partition_uuid, sizeof message.running.id.uuid);
+    message.running.id.epoch = job->epoch;
+    message.running.resume_ns = job->t.resume;
+    message.running.first_run_ns = job->t.first_run;
+    return link_say(&t->link, &message, vf_now_ns() + job->mig->silence_ns, err);
+}
+
+int target_take_over(struct target *t, bool *committed, struct vf_error *err)
+{
+    struct mig_job *job = t->job;
+    uint64_t resume;
+
+    if (commit(t, err) != 0)
+        return -1;
+    *committed = true;
+    job_enter(job, JOB_COMMITTED, "commit");
+    resume = vf_now_ns();
+    if ((t->stay_paused ? kc_partition_pause(t->kc, t->partition.id, err) : kc_partition_resume(t->kc, t->partition.id, err)) != 0)
+        return -1;
+    job_update(job, {
+        job->t.resume = resume;
+        job->t.first_run = vf_now_ns();
+    });
+    return say_running(t, err);
+}
+
+/* When the VF really ran first, if it has; the unpause's return, which RUNNING told, is an upper bound. */
+static void say_close(struct target *t)
+{
+    struct wire_message message = {.tag = WIRE_CLOSE};
+    struct vf_partition_clock clock;
+    struct vf_error err = VF_ERROR_INIT;
+
+    if (kc_partition_clock(t->kc, t->partition.id, &clock, &err) == 0 && clock.first_run_ns >= t->job->t.resume)
+        message.close.first_run_ns = clock.first_run_ns;
+    if (link_say(&t->link, &message, vf_now_ns() + CLOSE_NS, &err) == 0)
+        link_linger(&t->link, vf_now_ns() + LINK_EXPLAIN_NS);
+}
+
+void target_close_books(struct target *t)
+{
+    uint64_t deadline = vf_now_ns() + DONE_NS;
+    struct vf_error err = VF_ERROR_INIT;
+    enum wire_tag heard = WIRE_COMMIT;
+
+    /* A source that lost RUNNING says COMMIT again, on a new connection when this one broke. */
+    while (heard == WIRE_COMMIT) {
+        struct wire_message message;
+
+        if (link_expect(&t->link, WIRE_DONE, WIRE_COMMIT, deadline, &message, &err) == 0) {
+            heard = same_handoff(t->job, &message.handoff) ? message.tag : WIRE_ABORT;
+            wire_message_free(&message);
+        } else {
+            bool back;
+
+            (void)pthread_mutex_lock(&t->lock);
+            back = t->again != NULL;
+            (void)pthread_mutex_unlock(&t->lock);
+            if (!back || target_relink(t, &err) != 0)
+                heard = WIRE_ABORT;
+            continue;
+        }
+        if (heard == WIRE_COMMIT)
+            (void)say_running(t, &err);
+    }
+    if (heard == WIRE_DONE)
+        say_close(t);
+    else
+        log_info("job %" PRIu64 ": the source did not say DONE (%s); the partition runs here", t->job->id, err.text);
+    if (mig_journal(t->job, JOURNAL_DONE, "", &err) != 0)
+        log_error("job %" PRIu64 ": %s", t->job->id, err.text);
+}
