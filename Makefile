@@ -40,7 +40,9 @@ fuzz: deps
 lint: all
 	@tools/lint.sh $(BUILD)
 
+# PREFIX=/usr changes where it is made for; DESTDIR=/stage puts it elsewhere.
 install: all
+	@$(if $(PREFIX),meson configure $(BUILD) --prefix $(PREFIX))
 	@meson install -C $(BUILD) --quiet
 
 clean:

@@ -23,7 +23,8 @@
 #define DEFAULT_DEVICE "softgpu"
 #define READY_FD 3
 
-/* Beside vferryd in a build tree, under the library directory once installed. */
+/* Beside vferryd in a build tree. Once installed under the library directory, which is found from
+ * vferryd's own: an installed tree may be moved as a whole. */
 struct places {
     char program[PATH_MAX];
     char devices[PATH_MAX];
@@ -35,8 +36,12 @@ static void place(char *path, const char *beside, const char *what)
     struct stat info;
     int length = snprintf(path, PATH_MAX, "%s/%s", beside, what);
 
-    if (length >= PATH_MAX || stat(path, &info) != 0)
+    if (length < PATH_MAX && stat(path, &info) == 0)
+        return;
+    if (VFERRY_LIBDIR[0] == '/')
         (void)snprintf(path, PATH_MAX, "%s/%s", VFERRY_LIBDIR, what);
+    else
+        (void)snprintf(path, PATH_MAX, "%s/%s/%s", beside, VFERRY_LIBDIR, what);
 }
 
 static int find_places(struct places *places, struct vf_error *err)
