@@ -6,7 +6,7 @@
 
 #include "base/log.h"
 #include "dxgk/ddi.h"
-#include "dxgk/ddi_paging.h"
+#include "dxgk/ddi_basis.h"
 #include "dxgk/msix.h"
 #include "dxgk/paging.h"
 #include "dxgk/reserve.h"

@@ -3,7 +3,8 @@
  * The DDIs of device start, partitions and live migration, each behind the call checker: what the
  * OS side does wrong is refused before the driver sees it, what the driver does wrong is refused
  * after; both are told by dxgk_report with the rule's id. All: PASSIVE_LEVEL. Those that take a
- * partition: partition->lock held. Paging and basis DDIs are in ddi_paging.h.
+ * partition: partition->lock held. Those of memory bases and paging are in
+ * ddi_basis.h and ddi_paging.h.
  */
 #ifndef DXGK_DDI_H
 #define DXGK_DDI_H
@@ -61,6 +62,11 @@ int dxgk_ddi_mitigated_ranges(struct dxgk_partition *partition, uint32_t bar,
 /* VF-5: the VF's config space through the driver's filter. */
 int dxgk_ddi_read_config(struct dxgk_partition *partition, uint32_t offset, void *data,
                          uint32_t bytes, struct vf_error *err);
+
+/* INT-2: host's message for one vector of a VF. PASSIVE_LEVEL. */
+int dxgk_ddi_write_virtualized_interrupt(struct dxgk_adapter *adapter, uint32_t vf, uint16_t index,
+                                         const DXGK_INTERRUPT_TABLE_ENTRY *entry,
+                                         struct vf_error *err);
 
 /* ---- live migration (SRC, TGT) ---- */
 

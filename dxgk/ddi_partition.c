@@ -4,7 +4,7 @@
 #include "dxgk/ddi.h"
 
 #include "base/cleanup.h"
-#include "dxgk/ddi_paging.h"
+#include "dxgk/ddi_basis.h"
 
 #include <string.h>
 
@@ -385,5 +385,25 @@ int dxgk_ddi_read_config(struct dxgk_partition *partition, uint32_t offset, void
     if (!NT_SUCCESS(status))
         return vf_fail_status(err, VF_FAILED, status, "config space of VF %u cannot be read at %u",
                               partition->vf, offset);
+    return 0;
+}
+
+int dxgk_ddi_write_virtualized_interrupt(struct dxgk_adapter *adapter, uint32_t vf, uint16_t index,
+                                         const DXGK_INTERRUPT_TABLE_ENTRY *entry,
+                                         struct vf_error *err)
+{
+    DXGKARG_GPUP_WRITE_VIRTUALIZED_MSIX args = {.vfIndex = vf,
+                                                .InterruptTableIndex = index,
+                                                .WriteValue = *entry};
+    struct dxgk_call call;
+
+    if (adapter->ddi.DxgkDdiWriteVirtualizedInterrupt == NULL)
+        return vf_fail(err, VF_FAILED, "INT-2: the driver has no WriteVirtualizedInterrupt");
+    if (!dxgk_call_enter(&call, adapter, "DxgkDdiWriteVirtualizedInterrupt", PASSIVE_LEVEL))
+        return vf_fail(err, VF_FAILED, "INT-2: WriteVirtualizedInterrupt at the wrong level");
+    NTSTATUS status = dxgk_call_leave(
+        &call, adapter->ddi.DxgkDdiWriteVirtualizedInterrupt(adapter->hAdapter, &args));
+    if (!NT_SUCCESS(status))
+        return vf_fail_status(err, VF_FAILED, status, "interrupt vector %u of VF %u", index, vf);
     return 0;
 }

@@ -35,7 +35,7 @@ struct dxgk_paging;     /* paging.c */
 struct dxgk_tracking;   /* tracking.c */
 struct dxgk_msix;       /* msix.c */
 struct dxgk_umed;       /* umed.c */
-struct dxgk_basis;      /* ddi_paging.h */
+struct dxgk_basis;      /* ddi_basis.h */
 struct dxgk_reserve;    /* reserve.c: the allocator of one adapter's VRAM */
 
 #define DXGK_MAX_SEGMENTS 16u
@@ -226,7 +226,7 @@ void dxgk_event(struct dxgk *dxgk, const char *kind, const char *format, ...)
 void dxgk_report(struct dxgk_adapter *adapter, const char *rule, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* ---- the call checker's core (ddi.c); ddi.c and ddi_paging.c wrap every DDI in it ---- */
+/* ---- the call checker's core (ddi.c); ddi*.c wrap every DDI in it ---- */
 
 struct dxgk_call {
     struct dxgk_adapter *adapter;

@@ -5,7 +5,6 @@
 
 #include "base/log.h"
 #include "dxgk/ddi.h"
-#include "dxgk/ddi_paging.h"
 #include "dxgk/interrupt.h"
 
 #include <errno.h>
@@ -209,7 +208,7 @@ int dxgk_msix_reset(struct dxgk_partition *partition, struct vf_error *err)
     return rc;
 }
 
-/* ---- the guest's accesses ---- */
+/* ---- the guest's accesses: answered here, in its own terms (INT-3) ---- */
 
 static int check_access(const struct dxgk_partition *partition, uint64_t offset, uint64_t bytes,
                         struct vf_error *err)
@@ -290,6 +289,7 @@ int dxgk_msix_save(struct dxgk_partition *partition, struct dxgk_blob *blob, str
     return 0;
 }
 
+/* TGT-6: the record comes from a peer. */
 static int check_blob(const struct dxgk_blob *blob, uint32_t count, struct vf_error *err)
 {
     struct blob_header header;

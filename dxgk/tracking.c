@@ -4,7 +4,7 @@
 #include "dxgk/tracking.h"
 
 #include "base/log.h"
-#include "dxgk/ddi_paging.h"
+#include "dxgk/ddi_basis.h"
 
 #include <stdlib.h>
 #include <string.h>

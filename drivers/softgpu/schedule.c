@@ -24,8 +24,8 @@ NTSTATUS sgk_schedule_wait_quiet(struct sgk_adapter *adapter, ULONG index)
 {
     ULONGLONG limit = KeQueryInterruptTime() + SGK_QUIET_LIMIT;
 
-    /* The card holds the status read of a stopping VF back until it is quiet or 2 ms have passed:
-     * this does not spin. */
+    /* Quiet is: no command runs, no store awaits its dirty bit (DBT-10). The card holds the status
+     * read of a stopping VF back until then or for 2 ms: this does not spin. */
     for (;;) {
         if (sgk_read(adapter, SG_VFC(index, SG_VFC_STATUS)) & SG_VFC_STATUS_QUIET)
             return STATUS_SUCCESS;

@@ -25,7 +25,8 @@ static BOOLEAN sgk_config_range(ULONG offset, ULONG length)
     return length != 0 && offset < SGK_CONFIG_BYTES && length <= SGK_CONFIG_BYTES - offset;
 }
 
-static NTSTATUS sgk_read_config(HANDLE context, DXGKARG_READVIRTUALFUNCTIONCONFIG *args)
+static NTSTATUS sgk_read_virtual_function_config(HANDLE context,
+                                                 DXGKARG_READVIRTUALFUNCTIONCONFIG *args)
 {
     struct sgk_adapter *adapter = context;
     struct sgk_vgpu *vgpu;
@@ -78,7 +79,8 @@ static ULONG sgk_config_writable(ULONG offset, ULONG msix)
     }
 }
 
-static NTSTATUS sgk_write_config(HANDLE context, DXGKARG_WRITEVIRTUALFUNCTIONCONFIG *args)
+static NTSTATUS sgk_write_virtual_function_config(HANDLE context,
+                                                  DXGKARG_WRITEVIRTUALFUNCTIONCONFIG *args)
 {
     struct sgk_adapter *adapter = context;
     struct sgk_vgpu *vgpu;
@@ -117,15 +119,16 @@ static NTSTATUS sgk_write_config(HANDLE context, DXGKARG_WRITEVIRTUALFUNCTIONCON
 
 /* The card has no config blocks: a block is an agreement between a PF and a VF driver, and ours
  * have none. */
-static NTSTATUS sgk_read_config_block(HANDLE context, DXGKARG_READVIRTUALFUNCTIONCONFIGBLOCK *args)
+static NTSTATUS sgk_read_virtual_function_config_block(
+    HANDLE context, DXGKARG_READVIRTUALFUNCTIONCONFIGBLOCK *args)
 {
     UNREFERENCED_PARAMETER(context);
     UNREFERENCED_PARAMETER(args);
     return STATUS_NOT_SUPPORTED;
 }
 
-static NTSTATUS sgk_write_config_block(HANDLE context,
-                                       DXGKARG_WRITEVIRTUALFUNCTIONCONFIGBLOCK *args)
+static NTSTATUS sgk_write_virtual_function_config_block(
+    HANDLE context, DXGKARG_WRITEVIRTUALFUNCTIONCONFIGBLOCK *args)
 {
     UNREFERENCED_PARAMETER(context);
     UNREFERENCED_PARAMETER(args);
@@ -260,10 +263,10 @@ NTSTATUS sgk_sriov_interface(struct sgk_adapter *adapter, PQUERY_INTERFACE query
         .Context = adapter,
         .InterfaceReference = sgk_interface_reference,
         .InterfaceDereference = sgk_interface_dereference,
-        .DxgkDdiReadVirtualFunctionConfig = sgk_read_config,
-        .DxgkDdiWriteVirtualFunctionConfig = sgk_write_config,
-        .DxgkDdiReadVirtualFunctionConfigBlock = sgk_read_config_block,
-        .DxgkDdiWriteVirtualFunctionConfigBlock = sgk_write_config_block,
+        .DxgkDdiReadVirtualFunctionConfig = sgk_read_virtual_function_config,
+        .DxgkDdiWriteVirtualFunctionConfig = sgk_write_virtual_function_config,
+        .DxgkDdiReadVirtualFunctionConfigBlock = sgk_read_virtual_function_config_block,
+        .DxgkDdiWriteVirtualFunctionConfigBlock = sgk_write_virtual_function_config_block,
         .DxgkDdiQueryProbedBars = sgk_query_probed_bars,
         .DxgkDdiGetVendorAndDevice = sgk_get_vendor_and_device,
         .DxgkDdiGetDeviceLocation = sgk_get_device_location,

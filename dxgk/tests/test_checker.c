@@ -52,6 +52,7 @@ static void does_not_start(const char *fault, const char *text, const char *rule
     does_not_start_on(two, fault, text, rule);
 }
 
+/* CAP-2, CAP-3, CAP-5, CAP-6, VF-1 */
 static void an_invalid_driver_does_not_start(void **unused)
 {
     (void)unused;
@@ -118,6 +119,7 @@ static void a_failed_prepare_leaves_the_source_as_it_was(void **unused)
     }
 }
 
+/* CAP-3 */
 static void an_untracked_segment_turns_live_migration_off(void **unused)
 {
     struct vf_partition_params params = {.name = "t", .vram_bytes = 16 * MIB};
@@ -140,7 +142,7 @@ static void an_untracked_segment_turns_live_migration_off(void **unused)
     rig_close(&rig);
 }
 
-/* The smallest driver has no GPU partition interface: it starts, and takes no partition. */
+/* CAP-7: The smallest driver has no GPU partition interface: it starts, and takes no partition. */
 static void a_driver_without_partitions_takes_none(void **unused)
 {
     struct vf_partition_params params = {.name = "p", .vram_bytes = 16 * MIB};
@@ -159,6 +161,7 @@ static void a_driver_without_partitions_takes_none(void **unused)
     rig_close(&rig);
 }
 
+/* CAP-1 */
 static void an_output_overrun_is_caught(void **unused)
 {
     struct vf_error error = VF_ERROR_INIT;
@@ -201,6 +204,7 @@ static void save_is_refused(const char *fault, const char *rule, const char *tex
     rig_close(&rig);
 }
 
+/* SRC-2, SRC-6 */
 static void bad_save_calls_are_refused(void **unused)
 {
     (void)unused;
@@ -211,6 +215,7 @@ static void bad_save_calls_are_refused(void **unused)
     save_is_refused("state-grows", "SRC-6", "grew");
 }
 
+/* VF-4 */
 static void a_leaked_irql_or_lock_is_reported_and_put_right(void **unused)
 {
     static const char *const faults[] = {"irql", "lock"};
@@ -240,6 +245,7 @@ static void a_leaked_irql_or_lock_is_reported_and_put_right(void **unused)
     }
 }
 
+/* VF-3 */
 static void what_the_driver_will_not_let_go_is_never_handed_out(void **unused)
 {
     struct vf_error error = VF_ERROR_INIT;
@@ -262,6 +268,7 @@ static void what_the_driver_will_not_let_go_is_never_handed_out(void **unused)
     rig_close(&rig);
 }
 
+/* SRC-7 */
 static void a_failing_end_is_reported_and_closes_the_bracket(void **unused)
 {
     struct vf_error error = VF_ERROR_INIT;
@@ -280,6 +287,7 @@ static void a_failing_end_is_reported_and_closes_the_bracket(void **unused)
     rig_close(&rig);
 }
 
+/* TGT-2 */
 static void a_refusal_without_a_reason_is_a_breach(void **unused)
 {
     struct vf_error error = VF_ERROR_INIT;
@@ -306,13 +314,14 @@ static void a_refusal_without_a_reason_is_a_breach(void **unused)
     rig_close(&rig);
 }
 
-/* The driver never sees these: the checker refuses the OS side. */
+/* DBT-11, TGT-5: The driver never sees these: the checker refuses the OS side. */
 static void wrong_orders_are_refused(void **unused)
 {
     struct vf_error error = VF_ERROR_INIT;
     struct vf_reasons reasons = {0};
     struct dxgk_blob kmd, umed, mutable, msix;
-    uint64_t source, target;
+    uint64_t source, target, dirty;
+    uint8_t bits[16 * MIB / 4096 / 8];
     struct rig rig;
 
     (void)unused;
@@ -339,6 +348,10 @@ static void wrong_orders_are_refused(void **unused)
                      -1); /* immutable first */
     assert_true(rig_expect(&rig, "contract", "TGT-4"));
     must(dxgk_migration_restore_immutable(rig.dxgk, target, &kmd, &umed, &reasons, &error), &error);
+    /* DBT-11: a target is not asked for dirty bits. */
+    assert_int_equal(
+        dxgk_migration_query_dirty(rig.dxgk, target, bits, sizeof bits, &dirty, &error), -1);
+    must(dxgk_migration_query_dirty(rig.dxgk, source, bits, sizeof bits, &dirty, &error), &error);
     assert_int_equal(
         dxgk_migration_restore_immutable(rig.dxgk, target, &kmd, &umed, &reasons, &error),
         -1); /* once */
@@ -356,6 +369,7 @@ static void wrong_orders_are_refused(void **unused)
     rig_close(&rig);
 }
 
+/* CAP-7 */
 static void a_driver_that_fails_to_stop_is_reported(void **unused)
 {
     struct rig rig;

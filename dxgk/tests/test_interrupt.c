@@ -94,6 +94,7 @@ static void await_delivered(struct rig *rig, uint64_t id, uint64_t count)
 
 /* ---- the table ---- */
 
+/* INT-3 */
 static void the_guest_reads_its_own_terms(void **unused)
 {
     struct rig rig;
@@ -119,6 +120,7 @@ static void the_guest_reads_its_own_terms(void **unused)
     rig_close(&rig);
 }
 
+/* INT-2 */
 static void an_unmasked_vector_delivers_every_message(void **unused)
 {
     struct rig rig;
@@ -139,6 +141,7 @@ static void an_unmasked_vector_delivers_every_message(void **unused)
     rig_close(&rig);
 }
 
+/* INT-2 */
 static void a_masked_vector_keeps_one_message_until_unmasked(void **unused)
 {
     struct rig rig;
@@ -187,6 +190,7 @@ static void odd_accesses_are_refused(void **unused)
 
 /* ---- its move ---- */
 
+/* INT-3 */
 static void the_table_moves_in_guest_terms_and_delivers_there(void **unused)
 {
     struct rig rig;
@@ -214,6 +218,7 @@ static void the_table_moves_in_guest_terms_and_delivers_there(void **unused)
     rig_close(&rig);
 }
 
+/* TGT-6 */
 static void a_forged_record_is_refused_and_changes_nothing(void **unused)
 {
     struct rig rig;
@@ -277,6 +282,7 @@ static void counting_dpc(PVOID context)
     (void)pthread_mutex_unlock(&dpc_lock);
 }
 
+/* PAG-3 */
 static void a_queued_dpc_runs_once(void **unused)
 {
     struct rig rig;

@@ -74,12 +74,14 @@ static void moved_ends_like_unmoved(const char *const *devices)
     rig_close(&rig);
 }
 
+/* SRC-8, TGT-5, INT-3 */
 static void a_moved_partition_ends_like_one_that_was_not(void **unused)
 {
     (void)unused;
     moved_ends_like_unmoved(two);
 }
 
+/* SRC-8 */
 static void a_move_without_performant_tracking_ends_alike(void **unused)
 {
     (void)unused;
@@ -111,8 +113,8 @@ static void back_and_forth_ends_like_staying(void **unused)
     rig_close(&rig);
 }
 
-/* VF-2: no hole of the card is large enough, so SetVirtualGpuResources2 gets many ranges, on both
- * sides; the guest's addresses and the page list's must mean the same places. */
+/* PAG-4, VF-2: no hole of the card is large enough, so SetVirtualGpuResources2 gets many ranges, on
+ * both sides; the guest's addresses and the page list's must mean the same places. */
 static void a_reserve_of_many_fragments_moves(void **unused)
 {
     static const char *const scattered[] = {"softgpu,vram=64M,vfs=32,dirty-page=64K,scatter=on",
@@ -212,12 +214,14 @@ static void no_write_is_lost(const char *const *devices)
     rig_close(&rig);
 }
 
+/* DBT-5, DBT-6, DBT-9 */
 static void no_write_is_lost_at_full_speed(void **unused)
 {
     (void)unused;
     no_write_is_lost(two);
 }
 
+/* DBT-6, DBT-9 */
 static void no_write_is_lost_without_performant_tracking(void **unused)
 {
     (void)unused;
@@ -298,8 +302,8 @@ static void run_garbage(struct rig *rig, uint64_t id)
     }
 }
 
-/* A guest's fault stops its queue and nothing else: not its other queue, not a neighbour, not a
- * move of either; and it moves along as what it is. */
+/* VF-6: A guest's fault stops its queue and nothing else: not its other queue, not a neighbour, not
+ * a move of either; and it moves along as what it is. */
 static void a_faulted_queue_disturbs_nobody_and_moves_along(void **unused)
 {
     uint64_t bad, good;
@@ -431,6 +435,7 @@ static void garbage_is_refused(void **unused)
     rig_close(&rig);
 }
 
+/* TGT-2 */
 static void a_mismatch_names_the_field(void **unused)
 {
     static const char *const differ[] = {"softgpu,vram=128M,vfs=2,dirty-page=4K,fw=2.0",

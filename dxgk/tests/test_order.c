@@ -5,7 +5,7 @@
  * own state.
  */
 #include "dxgk/ddi.h"
-#include "dxgk/ddi_paging.h"
+#include "dxgk/ddi_basis.h"
 #include "dxgk/nt/nt.h"
 #include "dxgk/partition.h"
 #include "pagerig.h"

@@ -74,12 +74,14 @@ static void round_trip(const char *spec, uint64_t page_bytes)
     free(page);
 }
 
+/* SRC-4, TGT-3 */
 static void pages_land_where_the_list_says(void **state)
 {
     (void)state;
     round_trip(SMALL, 4096);
 }
 
+/* SRC-4 */
 static void large_pages_land_where_the_list_says(void **state)
 {
     (void)state;
@@ -118,6 +120,7 @@ static void a_scattered_reserve_is_one_run_of_pages(void **unused)
     rig_close(&rig);
 }
 
+/* VF-2 */
 static void a_partition_starts_zeroed_where_another_was(void **unused)
 {
     struct rig rig;
@@ -190,6 +193,7 @@ static void *work_all_slots(void *arg)
     return NULL;
 }
 
+/* PAG-3 */
 static void channels_of_several_partitions_work_at_once(void **unused)
 {
     struct rig rig;
@@ -213,6 +217,7 @@ static void channels_of_several_partitions_work_at_once(void **unused)
 
 /* ---- refusals ---- */
 
+/* TGT-6 */
 static void what_is_out_of_bounds_is_refused(void **unused)
 {
     struct rig rig;
@@ -275,6 +280,7 @@ static void channels_of_impossible_shape_are_refused(void **unused)
     rig_close(&rig);
 }
 
+/* TGT-3 */
 static void only_an_incoming_partition_takes_pages(void **unused)
 {
     struct rig rig;

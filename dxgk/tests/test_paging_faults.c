@@ -139,6 +139,7 @@ static void end(struct rig *rig, struct rig_channel *channel)
 
 static const uint64_t pages16[PAGES] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
 
+/* PAG-3 */
 static void a_fault_fails_its_own_transfer_only(void **unused)
 {
     struct rig rig;
@@ -166,6 +167,7 @@ static void a_fault_fails_its_own_transfer_only(void **unused)
     end(&rig, &channel);
 }
 
+/* SRC-9 */
 static void a_hung_submission_fails_and_the_others_are_submitted_again(void **unused)
 {
     struct rig rig;
@@ -194,6 +196,7 @@ static void a_hung_submission_fails_and_the_others_are_submitted_again(void **un
     end(&rig, &channel);
 }
 
+/* PAG-3 */
 static void a_lost_interrupt_or_dpc_costs_time_but_no_transfer(void **unused)
 {
     struct rig rig;
@@ -262,6 +265,7 @@ static void an_engine_dead_for_good_refuses_instead_of_waiting(void **unused)
     end(&rig, &channel);
 }
 
+/* PAG-2 */
 static void a_small_paging_buffer_only_takes_more_of_them(void **unused)
 {
     struct rig rig;
@@ -293,6 +297,7 @@ static void a_fault_in_one_buffer_of_several_fails_the_transfer(void **unused)
     end(&rig, &channel);
 }
 
+/* PAG-2 */
 static void a_driver_that_never_has_room_is_reported(void **unused)
 {
     struct rig rig;
@@ -316,6 +321,7 @@ static void a_driver_that_never_has_room_is_reported(void **unused)
     end(&rig, &channel);
 }
 
+/* PAG-2 */
 static void a_driver_that_leaves_its_buffer_is_reported(void **unused)
 {
     struct rig rig;
@@ -349,6 +355,7 @@ static void a_refused_submission_is_the_callers_error(void **unused)
     end(&rig, &channel);
 }
 
+/* PAG-3 */
 static void a_fence_never_submitted_completes_nothing(void **unused)
 {
     struct rig rig;

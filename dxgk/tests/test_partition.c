@@ -19,6 +19,7 @@
 static const char *const one[] = {"softgpu,vram=256M,vfs=4,dirty-page=4K", NULL};
 static const char *const scattered[] = {"softgpu,vram=128M,vfs=8,dirty-page=4K,scatter=on", NULL};
 
+/* VF-4 */
 static void a_paused_partition_stands_still_and_a_resumed_one_goes_on(void **unused)
 {
     struct vf_error error = VF_ERROR_INIT;
@@ -46,6 +47,7 @@ static void a_paused_partition_stands_still_and_a_resumed_one_goes_on(void **unu
     rig_close(&rig);
 }
 
+/* VF-3 */
 static void the_next_tenant_finds_zeroes(void **unused)
 {
     struct vf_error error = VF_ERROR_INIT;
@@ -273,7 +275,7 @@ static void *write_on(void *arg)
     return NULL;
 }
 
-/* SRC-5: once a pause has returned, no vCPU's store lands any more. */
+/* DBT-10, SRC-5: once a pause has returned, no vCPU's store lands any more. */
 static void a_pause_shuts_the_cpu_out(void **unused)
 {
     struct vf_error error = VF_ERROR_INIT;

@@ -143,8 +143,8 @@ static void expect(const char *when, struct share is, double migrating, double n
                  is.neighbour, migrating, neighbour);
 }
 
-/* The migrating VF lends half of its own time to paging and gets it back with End, on success and
- * on abort; the neighbour has its half of the engine throughout. */
+/* VF-6, SRC-1, SRC-7: The migrating VF lends half of its own time to paging and gets it back with
+ * End, on success and on abort; the neighbour has its half of the engine throughout. */
 static void paging_takes_its_time_from_the_migrating_vf_alone(void **unused)
 {
     struct vf_error error = VF_ERROR_INIT;

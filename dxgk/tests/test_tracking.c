@@ -176,6 +176,7 @@ static bool copy_under_load(const char *spec)
     return equal;
 }
 
+/* DBT-6 */
 static void no_write_is_lost_under_load(void **unused)
 {
     (void)unused;
@@ -210,7 +211,7 @@ static bool one_round_finds_every_write(const char *spec)
     return equal;
 }
 
-/* That the comparison can fail: a card that forgets dirty bits gives itself away. */
+/* DBT-6: That the comparison can fail: a card that forgets dirty bits gives itself away. */
 static void a_card_that_drops_dirty_bits_is_caught(void **unused)
 {
     (void)unused;
@@ -220,6 +221,7 @@ static void a_card_that_drops_dirty_bits_is_caught(void **unused)
 
 /* ---- history ---- */
 
+/* CAP-4, DBT-9 */
 static void a_moves_first_round_is_all_that_was_ever_touched(void **unused)
 {
     struct rig rig;
@@ -248,6 +250,7 @@ static void a_moves_first_round_is_all_that_was_ever_touched(void **unused)
     rig_close(&rig);
 }
 
+/* CAP-4 */
 static void without_performant_tracking_the_first_round_is_everything(void **unused)
 {
     struct rig rig;
@@ -268,6 +271,7 @@ static void without_performant_tracking_the_first_round_is_everything(void **unu
     rig_close(&rig);
 }
 
+/* DBT-9 */
 static void a_failed_query_makes_everything_dirty(void **unused)
 {
     struct rig rig;
@@ -292,6 +296,7 @@ static void a_failed_query_makes_everything_dirty(void **unused)
     rig_close(&rig);
 }
 
+/* DBT-4 */
 static void a_driver_that_writes_behind_the_bits_is_reported(void **unused)
 {
     struct rig rig;
@@ -310,8 +315,8 @@ static void a_driver_that_writes_behind_the_bits_is_reported(void **unused)
 
 /* ---- piecewise ---- */
 
-/* A reserve of ranges whose page counts are no multiples of 8: pieces start and end inside bytes.
- */
+/* DBT-4, DBT-7: A reserve of ranges whose page counts are no multiples of 8: pieces start and end
+ * inside bytes. */
 static void piecewise_queries_tell_the_same(void **unused)
 {
     struct rig rig;
@@ -372,6 +377,7 @@ static NTSTATUS failing_destroy(HANDLE adapter, HANDLE basis)
     return NT_SUCCESS(status) ? STATUS_UNSUCCESSFUL : status;
 }
 
+/* DBT-8 */
 static void a_basis_that_cannot_be_destroyed_is_a_broken_invariant(void **unused)
 {
     struct rig rig;

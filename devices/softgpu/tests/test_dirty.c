@@ -47,6 +47,7 @@ static unsigned count_bits(struct rig *r, uint64_t words)
     return n;
 }
 
+/* DBT-5 */
 static void masked_exchange_leaves_neighbours(void **state)
 {
     struct rig r;
@@ -98,6 +99,7 @@ static void bits_beyond_vram_do_not_exist(void **state)
     rig_close(&r);
 }
 
+/* DBT-6 */
 static void every_write_path_sets_its_bits(void **state)
 {
     struct rig r;

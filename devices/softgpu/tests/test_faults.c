@@ -235,6 +235,7 @@ static void let_run(uint64_t *seed)
     (void)nanosleep(&t, NULL);
 }
 
+/* VF-6 */
 static void vandals_harm_nobody_else(void **state)
 {
     struct rig *r = *state;

@@ -67,6 +67,7 @@ static void shuffle(uint64_t *phys, unsigned pages, uint64_t *seed)
     }
 }
 
+/* SRC-4 */
 static void scattered_pages_come_back_as_they_went(void **state)
 {
     struct rig *r = *state;
@@ -213,6 +214,7 @@ static void unmapping_under_a_running_copy_faults_it(void **state)
     rig_pf_write(r, SG_PF_PAGING_RESET, 4, 1);
 }
 
+/* DBT-11 */
 static void paging_writes_mark_dirty(void **state)
 {
     struct rig *r = *state;

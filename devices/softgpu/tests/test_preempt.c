@@ -168,6 +168,7 @@ static void hash_carries_its_sum_to_another_card(void **state)
     rig_close(&b);
 }
 
+/* DBT-10 */
 static void paused_means_nothing_changes(void **state)
 {
     struct rig r;

@@ -121,6 +121,7 @@ static void stop_paging(struct rig *r)
     rig_pf_write(r, SG_PF_PAGING_RESET, 4, 1);
 }
 
+/* VF-6, SRC-1 */
 static void lending_leaves_the_neighbour_its_share(void **state)
 {
     struct rig *r = *state;
@@ -146,6 +147,7 @@ static void lending_leaves_the_neighbour_its_share(void **state)
     expect_near(after.ran[1], 0.5, 0.1);
 }
 
+/* TGT-1 */
 static void lending_all_stands_still_until_paging_ends(void **state)
 {
     struct rig *r = *state;

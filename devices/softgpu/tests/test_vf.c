@@ -119,6 +119,7 @@ static void bars_end_where_they_end(void **state)
     assert_memory_equal(bytes, "SGPU", 4);
 }
 
+/* DBT-10 */
 static void pause_is_complete_only_off_the_engine(void **state)
 {
     struct rig *r = plain(state);

@@ -35,6 +35,7 @@ static BOOLEAN bit(const UCHAR *bits, ULONG64 at)
     return bits[at / 8] >> (at % 8) & 1;
 }
 
+/* DBT-5 */
 static void a_write_shows_until_it_is_cleared(void **state)
 {
     const DXGK_MEMORYRANGE range = pages(64, 64);
@@ -58,6 +59,7 @@ static void a_write_shows_until_it_is_cleared(void **state)
     fake_stop(&fake);
 }
 
+/* DBT-2 */
 static void tracking_starts_all_zero(void **state)
 {
     const DXGK_MEMORYRANGE range = pages(3, 200);
@@ -76,6 +78,7 @@ static void tracking_starts_all_zero(void **state)
     fake_stop(&fake);
 }
 
+/* DBT-7 */
 static void a_subrange_query_leaves_all_other_bits(void **state)
 {
     const DXGK_MEMORYRANGE ranges[2] = {pages(100, 40), pages(10, 40)};
@@ -102,6 +105,7 @@ static void a_subrange_query_leaves_all_other_bits(void **state)
     fake_stop(&fake);
 }
 
+/* DBT-3 */
 static void overlapping_bases_keep_each_others_bits(void **state)
 {
     const DXGK_MEMORYRANGE left = pages(0, 100), right[2] = {pages(90, 70), pages(50, 3)};
@@ -126,6 +130,7 @@ static void overlapping_bases_keep_each_others_bits(void **state)
     fake_stop(&fake);
 }
 
+/* DBT-3 */
 static void a_start_hands_old_bits_to_whoever_tracks_them(void **state)
 {
     const DXGK_MEMORYRANGE wide = pages(0, 64), narrow = pages(8, 8);
@@ -145,6 +150,7 @@ static void a_start_hands_old_bits_to_whoever_tracks_them(void **state)
     fake_stop(&fake);
 }
 
+/* DBT-2 */
 static void start_and_stop_out_of_order_are_refused(void **state)
 {
     const DXGK_MEMORYRANGE range = pages(0, 8);
@@ -171,6 +177,7 @@ static void start_and_stop_out_of_order_are_refused(void **state)
     fake_stop(&fake);
 }
 
+/* DBT-1 */
 static void bases_that_cannot_be_tracked_are_refused(void **state)
 {
     static const struct {
@@ -202,6 +209,7 @@ static void bases_that_cannot_be_tracked_are_refused(void **state)
     fake_stop(&fake);
 }
 
+/* DBT-4 */
 static void queries_beyond_what_is_tracked_change_nothing(void **state)
 {
     const DXGK_MEMORYRANGE range = pages(0, 16);
@@ -229,6 +237,7 @@ static void queries_beyond_what_is_tracked_change_nothing(void **state)
     fake_stop(&fake);
 }
 
+/* DBT-3 */
 static void costly_tracking_stays_on_while_anyone_needs_it(void **state)
 {
     const DXGK_MEMORYRANGE left = pages(0, 8), right = pages(8, 8);
@@ -322,6 +331,7 @@ static void check_whole(struct fake *fake, struct model *m, BOOLEAN clear)
     }
 }
 
+/* DBT-3 */
 static void random_bases_agree_with_a_model(void **state)
 {
     const char *given = getenv("VF_SEED");

@@ -94,6 +94,7 @@ static NTSTATUS ask(struct fake *fake, DXGK_QUERYADAPTERINFOTYPE type, const UIN
     return fake->ddi.DxgkDdiQueryAdapterInfo(fake->adapter, &args);
 }
 
+/* CAP-1, CAP-3, CAP-5 */
 static void caps_follow_the_card(void **state)
 {
     static const struct {
@@ -139,6 +140,7 @@ static void caps_follow_the_card(void **state)
     }
 }
 
+/* CAP-6 */
 static void paging_caps_describe_the_cards_tables(void **state)
 {
     DXGK_PAGE_TABLE_LEVEL_DESC level;
@@ -163,6 +165,7 @@ static void paging_caps_describe_the_cards_tables(void **state)
     fake_stop(&fake);
 }
 
+/* CAP-6 */
 static void segments_are_counted_first_and_described_second(void **state)
 {
     DXGK_SEGMENTDESCRIPTOR4 segment;
@@ -211,6 +214,7 @@ static void short_output_buffers_are_refused(void **state)
     fake_stop(&fake);
 }
 
+/* CAP-7 */
 static void unknown_and_short_interfaces_are_refused(void **state)
 {
     DXGKDDI_GPU_PARTITION_INTERFACE table;
@@ -230,6 +234,7 @@ static void unknown_and_short_interfaces_are_refused(void **state)
     fake_stop(&fake);
 }
 
+/* CAP-7 */
 static void the_null_driver_starts_and_offers_nothing(void **state)
 {
     QUERY_INTERFACE query = {.InterfaceType = &GUID_DXGKDDI_GPU_PARTITION_INTERFACE};

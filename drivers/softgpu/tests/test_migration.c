@@ -88,6 +88,7 @@ static void await_restore(struct fake *fake, ULONG id, ULONG64 offset)
     assert_int_equal(prepare(fake, id, DXGK_GPUP_MIGRATIONTYPE_TARGET), STATUS_SUCCESS);
 }
 
+/* VF-6, SRC-1 */
 static void the_schedule_changes_for_the_move_and_comes_back(void **state)
 {
     const ULONG odd = 17;
@@ -115,6 +116,7 @@ static void the_schedule_changes_for_the_move_and_comes_back(void **state)
     fake_stop(&fake);
 }
 
+/* SRC-7 */
 static void prepare_and_end_bracket_each_move(void **state)
 {
     struct fake fake;
@@ -137,6 +139,7 @@ static void prepare_and_end_bracket_each_move(void **state)
     fake_stop(&fake);
 }
 
+/* CAP-4 */
 static void a_costly_card_tracks_from_prepare_to_end(void **state)
 {
     DXGKARG_DESTROYVIRTUALGPU destroy = {.PartitionId = 0};
@@ -158,6 +161,7 @@ static void a_costly_card_tracks_from_prepare_to_end(void **state)
     fake_stop(&fake);
 }
 
+/* SRC-2 */
 static void saves_ask_for_a_size_first(void **state)
 {
     struct fake fake;
@@ -191,6 +195,7 @@ static void saves_ask_for_a_size_first(void **state)
     fake_stop(&fake);
 }
 
+/* SRC-6 */
 static void saves_need_a_prepared_source_and_mutable_a_paused_one(void **state)
 {
     UINT64 bytes = 0;
@@ -208,6 +213,7 @@ static void saves_need_a_prepared_source_and_mutable_a_paused_one(void **state)
     fake_stop(&fake);
 }
 
+/* TGT-4 */
 static void restores_have_an_order_and_come_once(void **state)
 {
     UINT64 fixed_bytes, state_bytes;
@@ -241,6 +247,7 @@ static void restores_have_an_order_and_come_once(void **state)
     fake_stop(&fake);
 }
 
+/* TGT-2 */
 static void each_mismatch_is_told_by_field_values_and_remedy(void **state)
 {
     static const struct {
@@ -287,6 +294,7 @@ static void each_mismatch_is_told_by_field_values_and_remedy(void **state)
     fake_stop(&fake);
 }
 
+/* TGT-2 */
 static void two_cards_that_differ_tell_every_reason_at_once(void **state)
 {
     UINT64 bytes;
@@ -327,6 +335,7 @@ static void a_smaller_trial_reserve_is_no_mismatch(void **state)
     fake_stop(&fake);
 }
 
+/* TGT-6 */
 static void garbage_is_refused_whatever_its_size(void **state)
 {
     const char *given = getenv("VF_SEED");
@@ -384,6 +393,7 @@ static void garbage_is_refused_whatever_its_size(void **state)
     fake_stop(&fake);
 }
 
+/* TGT-6 */
 static void a_header_that_lies_is_refused(void **state)
 {
     static const struct {
@@ -421,6 +431,7 @@ static void a_header_that_lies_is_refused(void **state)
     fake_stop(&fake);
 }
 
+/* TGT-6 */
 static void a_state_of_noise_never_leaves_the_card_unusable(void **state)
 {
     const char *given = getenv("VF_SEED");

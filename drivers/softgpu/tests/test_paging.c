@@ -21,6 +21,7 @@ static DXGKARG_BUILDPAGINGBUFFER transfer(ULONG64 from, ULONG64 to, ULONG64 byte
     return args;
 }
 
+/* PAG-1 */
 static void transfers_land_where_the_tables_say(void **state)
 {
     static const ULONG64 scattered[4] = {9 * MIB, 1 * MIB + 0x3000, 63 * MIB, 5 * MIB};
@@ -76,6 +77,7 @@ static void fill_zeroes_and_fills_patterns(void **state)
     fake_stop(&fake);
 }
 
+/* PAG-2 */
 static void a_short_buffer_is_asked_for_again_and_goes_on(void **state)
 {
     const ULONG64 bytes = 22 * MIB;
@@ -131,6 +133,7 @@ static NTSTATUS one_entry(struct fake *fake, ULONG level, const DXGK_PTE *pte, U
     return fake->ddi.DxgkDdiBuildPagingBuffer(fake->adapter, &args);
 }
 
+/* PAG-1 */
 static void entries_the_card_cannot_hold_are_refused(void **state)
 {
     DXGK_PTE pte = {0};
@@ -158,6 +161,7 @@ static void entries_the_card_cannot_hold_are_refused(void **state)
     fake_stop(&fake);
 }
 
+/* PAG-1 */
 static void invalid_entries_are_written_as_zero_and_repeats_fill(void **state)
 {
     ULONG64 entries[4];
@@ -180,6 +184,7 @@ static void invalid_entries_are_written_as_zero_and_repeats_fill(void **state)
     fake_stop(&fake);
 }
 
+/* PAG-3 */
 static void a_fault_takes_only_its_own_submission_along(void **state)
 {
     struct sg_cmd *commands;
@@ -207,6 +212,7 @@ static void a_fault_takes_only_its_own_submission_along(void **state)
     fake_stop(&fake);
 }
 
+/* PAG-3 */
 static void more_submissions_than_the_card_holds_run_in_order(void **state)
 {
     enum { COUNT = 3 * SG_PAGING_DEPTH };

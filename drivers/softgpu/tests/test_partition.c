@@ -10,6 +10,7 @@
 
 #define CARD "vram=64M,vfs=4"
 
+/* VF-1 */
 static void partition_info_tells_the_needed_count(void **state)
 {
     DXGKARG_GETGPUPARTITIONINFO args = {0};
@@ -29,6 +30,7 @@ static void partition_info_tells_the_needed_count(void **state)
     fake_stop(&fake);
 }
 
+/* VF-1 */
 static void the_count_changes_only_while_no_vgpu_exists(void **state)
 {
     DXGKARG_SETGPUPARTITIONCOUNT args = {.PartitionCount = 2};
@@ -51,6 +53,7 @@ static void the_count_changes_only_while_no_vgpu_exists(void **state)
     fake_stop(&fake);
 }
 
+/* VF-1 */
 static void the_profile_counts_what_is_promised(void **state)
 {
     DXGKARG_GETVIRTUALGPUPROFILE args = {.PartitionCount = 4};
@@ -72,6 +75,7 @@ static void the_profile_counts_what_is_promised(void **state)
     fake_stop(&fake);
 }
 
+/* VF-2 */
 static void create_names_segment_size_and_alignment(void **state)
 {
     DXGKARG_CREATEVIRTUALGPU args = {.PartitionId = 2, .VirtualGpuLuid = {5, 6}};
@@ -109,6 +113,7 @@ static void sizes_that_cannot_be_are_refused(void **state)
     fake_stop(&fake);
 }
 
+/* VF-2 */
 static void reserves_are_checked_against_card_promise_and_neighbours(void **state)
 {
     struct fake fake;
@@ -132,6 +137,7 @@ static void reserves_are_checked_against_card_promise_and_neighbours(void **stat
     fake_stop(&fake);
 }
 
+/* VF-2 */
 static void a_scattered_reserve_is_its_ranges_in_order(void **state)
 {
     static const DXGK_MEMORYRANGE ranges[3] = {
@@ -246,6 +252,7 @@ static void wait_for_progress(struct fake *fake)
         ;
 }
 
+/* VF-4 */
 static void a_pause_stops_the_vf_and_its_end_lets_it_go_on(void **state)
 {
     ULONG64 still;
@@ -347,6 +354,7 @@ static void config_space_is_read_by_bytes_and_ends_at_256(void **state)
     fake_stop(&fake);
 }
 
+/* VF-5 */
 static void config_writes_change_only_what_a_guest_may(void **state)
 {
     UCHAR before[256], after[256], ones[256];
@@ -369,6 +377,7 @@ static void config_writes_change_only_what_a_guest_may(void **state)
     fake_stop(&fake);
 }
 
+/* VF-5 */
 static void probed_bars_have_the_sizes_of_the_card(void **state)
 {
     ULONG bars[PCI_TYPE0_ADDRESSES];
@@ -388,6 +397,7 @@ static void probed_bars_have_the_sizes_of_the_card(void **state)
     fake_stop(&fake);
 }
 
+/* VF-5, INT-1 */
 static void the_interrupt_table_is_the_mitigated_page(void **state)
 {
     DXGKARG_QUERYMITIGATEDRANGECOUNT count = {0};
@@ -409,6 +419,7 @@ static void the_interrupt_table_is_the_mitigated_page(void **state)
     fake_stop(&fake);
 }
 
+/* INT-2 */
 static void a_written_interrupt_reaches_its_address(void **state)
 {
     const struct sg_cmd commands[2] = {{.op = SG_OP_INTERRUPT, .a = {5}}, {.op = SG_OP_HALT}};
@@ -436,6 +447,7 @@ static void a_written_interrupt_reaches_its_address(void **state)
     fake_stop(&fake);
 }
 
+/* VF-3 */
 static void a_destroyed_vgpu_leaves_a_clean_vf(void **state)
 {
     DXGKARG_DESTROYVIRTUALGPU destroy = {.PartitionId = 0};

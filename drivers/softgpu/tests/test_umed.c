@@ -130,6 +130,7 @@ static void the_module_unloads_only_without_objects(void **state)
     assert_int_equal(can_unload(), S_OK);
 }
 
+/* SRC-3 */
 static void immutable_data_is_saved_in_two_calls_and_accepted_back(void **state)
 {
     LUID luid = {3, 4}, other = {3, 5};
