@@ -73,6 +73,18 @@ uint64_t mig_job_id(const struct mig_job *job)
     return job->id;
 }
 
+bool job_with_file(const struct mig_job *job)
+{
+    return strncmp(job->peer, JOB_FILE, strlen(JOB_FILE)) == 0;
+}
+
+const char *job_kind(const struct mig_job *job)
+{
+    if (job_with_file(job))
+        return job->source ? "save" : "restore";
+    return job->options.dry_run ? "check" : "migrate";
+}
+
 void job_enter(struct mig_job *job, enum job_state state, const char *phase)
 {
     if ((enum job_state)vf_fsm_get(&job->fsm) != state)
@@ -110,7 +122,7 @@ void job_over(struct mig_job *job, enum job_state state)
     });
     /* After it is over: whoever hears of the end and asks finds it so. */
     mig_event(job->mig, "job", "job %llu (%s of %s, peer %s): %s%s%s", (unsigned long long)job->id,
-              job->source ? "move" : "arrival", job->partition, job->peer, state_names[state],
+              job_with_file(job) ? job_kind(job) : job->source ? "move" : "arrival", job->partition, job->peer, state_names[state],
               err.code != VF_OK ? ": " : "", err.text);
 }
 
@@ -126,6 +138,15 @@ bool job_begin_commit(struct mig_job *job)
     return atomic_compare_exchange_strong(&job->point, &open, JOB_COMMIT_BEGUN);
 }
 
+static int fail_too_late(const struct mig_job *job, struct vf_error *err)
+{
+    const char *why = job_with_file(job) ? "has committed; wait for its end"
+                      : job->source      ? "has committed, the partition is the target's; migrate it back instead"
+                                         : "is prepared, only its source can call it off; cancel it there";
+
+    return vf_fail(err, VF_FAILED, "job %llu: %s", (unsigned long long)job->id, why);
+}
+
 int mig_job_cancel(struct mig_job *job, struct vf_error *err)
 {
     int open = JOB_OPEN;
@@ -133,10 +154,7 @@ int mig_job_cancel(struct mig_job *job, struct vf_error *err)
     if (mig_job_wait(job, 0, UINT64_MAX))
         return vf_fail(err, VF_FAILED, "job %llu: is over already; nothing to cancel", (unsigned long long)job->id);
     if (!atomic_compare_exchange_strong(&job->point, &open, JOB_CANCEL_ASKED) && open == JOB_COMMIT_BEGUN)
-        return vf_fail(err, VF_FAILED,
-                       job->source ? "job %llu: has committed, the partition is the target's; migrate it back instead"
-                                   : "job %llu: is prepared, only its source can call it off; cancel it there",
-                       (unsigned long long)job->id);
+        return fail_too_late(job, err);
     (void)pthread_mutex_lock(&job->lock);
     if (job->wake != NULL)
         job->wake(job->wake_ctx);

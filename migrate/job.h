@@ -14,6 +14,7 @@
 #include <stdatomic.h>
 
 #define MIG_MAX_ROUNDS 64u
+#define JOB_FILE "file:/" /* how the peer of a save or a restore begins; no HOST:PORT does, ports are numbers */
 
 /*
  * Both sides walk the same line; what a state means on each side:
@@ -76,7 +77,7 @@ struct mig_job {
     char partition[VF_NAME_BYTES];
     uint8_t partition_uuid[VF_UUID_BYTES];
     char peer_name[VF_NAME_BYTES];
-    char peer[256];          /* HOST:PORT */
+    char peer[256];          /* HOST:PORT, or JOB_FILE and the rest of the path */
     struct mig_options options;
     uint64_t epoch;
     uint64_t vram_bytes, page_bytes;
@@ -104,6 +105,11 @@ struct mig_job {
 
 /* A new job with one reference, in JOB_CONNECT. NULL without memory. */
 struct mig_job *job_new(struct mig *mig, uint64_t id, const uint8_t uuid[16], bool source);
+
+/* Is its other end a file? */
+bool job_with_file(const struct mig_job *job);
+/* "migrate", "check", "save" or "restore". */
+const char *job_kind(const struct mig_job *job);
 
 /* Goes to a state and tells the phase's name to whoever watches. */
 void job_enter(struct mig_job *job, enum job_state state, const char *phase);

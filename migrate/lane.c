@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* What source and target lanes share: who owns which page, waiting for the paging engine, rehashing. */
+/* What source and target lanes share: who owns which page, waiting for the paging engine, gathering, rehashing. */
 #include "migrate/lane.h"
 
 #include <errno.h>
@@ -105,24 +105,8 @@ int lane_wait(struct kc_channel *channel, struct tp *tp, struct kc_done *done, s
     return 0;
 }
 
-static int compare(const struct lane_plan *plan, struct digest_table *table, const uint64_t *pages, uint32_t count,
-                   const uint8_t *slot, const char *what, struct vf_error *err)
-{
-    uint64_t page_bytes = plan->geometry.page_bytes;
-
-    for (uint32_t i = 0; i < count; i++) {
-        const uint8_t *page = slot + i * page_bytes;
-        uint64_t digest = digest_is_zero_page(page, page_bytes) ? digest_table_zero(table) : digest_page(page, page_bytes);
-
-        if (digest != digest_get(table, pages[i]))
-            return vf_fail(err, VF_FAILED, "verify full: page %llu %s; refusing to hand over",
-                           (unsigned long long)pages[i], what);
-    }
-    return 0;
-}
-
-int lane_rehash(struct kc_channel *channel, struct tp *tp, const struct lane_plan *plan, uint32_t index,
-                struct digest_table *table, const char *what, struct vf_error *err)
+int lane_gather(struct kc_channel *channel, struct tp *tp, const struct lane_plan *plan, uint32_t index, const uint64_t *bits,
+                lane_gathered *each, void *ctx, struct vf_error *err)
 {
     uint64_t list[LANE_SLOTS][WIRE_FRAME_PAGES];
     uint32_t length[LANE_SLOTS];
@@ -132,7 +116,7 @@ int lane_rehash(struct kc_channel *channel, struct tp *tp, const struct lane_pla
     struct lane_feed feed;
     struct kc_done done;
 
-    lane_feed_init(&feed, plan, index, NULL);
+    lane_feed_init(&feed, plan, index, bits);
     for (uint32_t slot = 0; slot < slots; slot++) {
         length[slot] = lane_feed_take(&feed, list[slot], group);
         if (length[slot] == 0)
@@ -145,7 +129,7 @@ int lane_rehash(struct kc_channel *channel, struct tp *tp, const struct lane_pla
         if (lane_wait(channel, tp, &done, err) != 0)
             return -1;
         in_flight--;
-        if (compare(plan, table, list[done.slot], length[done.slot], kc_channel_slot(channel, done.slot), what, err) != 0)
+        if (each(ctx, list[done.slot], length[done.slot], kc_channel_slot(channel, done.slot), err) != 0)
             return -1;
         length[done.slot] = lane_feed_take(&feed, list[done.slot], group);
         if (length[done.slot] == 0)
@@ -155,4 +139,52 @@ int lane_rehash(struct kc_channel *channel, struct tp *tp, const struct lane_pla
         in_flight++;
     }
     return 0;
+}
+
+int lane_frame(struct wire_frame *frame, const uint64_t *pages, uint32_t count, const uint8_t *slot, uint64_t page_bytes,
+               struct digest_table *table, bool mark_zeros, struct vf_error *err)
+{
+    frame->count = 0;
+    frame->payload_bytes = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        const uint8_t *page = slot + i * page_bytes;
+        bool zero = digest_is_zero_page(page, page_bytes);
+        uint64_t digest = zero ? digest_table_zero(table) : digest_page(page, page_bytes);
+
+        digest_set(table, pages[i], digest);
+        if ((mark_zeros || !zero) && !wire_frame_add(frame, pages[i], digest, zero, i, page_bytes))
+            return vf_fail(err, VF_FAILED, "page %llu: its slot does not fit one frame", (unsigned long long)pages[i]);
+    }
+    return 0;
+}
+
+struct rehash {
+    const struct lane_plan *plan;
+    struct digest_table *table;
+    const char *what;
+};
+
+static int compare(void *ctx, const uint64_t *pages, uint32_t count, const uint8_t *slot, struct vf_error *err)
+{
+    const struct rehash *rehash = ctx;
+    uint64_t page_bytes = rehash->plan->geometry.page_bytes;
+
+    for (uint32_t i = 0; i < count; i++) {
+        const uint8_t *page = slot + i * page_bytes;
+        uint64_t digest =
+            digest_is_zero_page(page, page_bytes) ? digest_table_zero(rehash->table) : digest_page(page, page_bytes);
+
+        if (digest != digest_get(rehash->table, pages[i]))
+            return vf_fail(err, VF_FAILED, "verify full: page %llu %s; refusing to hand over",
+                           (unsigned long long)pages[i], rehash->what);
+    }
+    return 0;
+}
+
+int lane_rehash(struct kc_channel *channel, struct tp *tp, const struct lane_plan *plan, uint32_t index,
+                struct digest_table *table, const char *what, struct vf_error *err)
+{
+    struct rehash rehash = {plan, table, what};
+
+    return lane_gather(channel, tp, plan, index, NULL, compare, &rehash, err);
 }

@@ -50,6 +50,16 @@ uint32_t lane_slots(const struct lane_plan *plan);
 /* Next completion of the channel; -1 also when the stream was aborted, or nothing completed for 5 s. */
 int lane_wait(struct kc_channel *channel, struct tp *tp, struct kc_done *done, struct vf_error *err);
 
+/* A gathered slot: page i of the list lies at slot + i * page_bytes. */
+typedef int lane_gathered(void *ctx, const uint64_t *pages, uint32_t count, const uint8_t *slot, struct vf_error *err);
+/* Gathers the pages of this lane that have a bit (all when `bits` is NULL), several slots at a time, and shows each slot to `each`,
+ * whose -1 ends it. */
+int lane_gather(struct kc_channel *channel, struct tp *tp, const struct lane_plan *plan, uint32_t index, const uint64_t *bits,
+                lane_gathered *each, void *ctx, struct vf_error *err);
+/* Digests a gathered slot into the table and makes its pages the frame's list. Pages of zeros are marked, or left out (count 0 is
+ * possible then). */
+int lane_frame(struct wire_frame *frame, const uint64_t *pages, uint32_t count, const uint8_t *slot, uint64_t page_bytes,
+               struct digest_table *table, bool mark_zeros, struct vf_error *err);
 /* Gathers all pages of this lane and compares them with the table (--verify full); a mismatch names the page and `what`. */
 int lane_rehash(struct kc_channel *channel, struct tp *tp, const struct lane_plan *plan, uint32_t index,
                 struct digest_table *table, const char *what, struct vf_error *err);

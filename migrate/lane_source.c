@@ -12,14 +12,11 @@
 #include <string.h>
 #include <sys/prctl.h>
 
-/* Room for the frame and the page lists of a lane: on the heap, they would crowd a stack. */
+/* What a lane's thread fills again and again: on the heap, a frame would crowd a stack. */
 struct round_work {
+    struct lane_source *lane;
     struct wire_frame frame;
-    struct lane_feed feed;
-    uint64_t list[LANE_SLOTS][WIRE_FRAME_PAGES];
-    uint32_t length[LANE_SLOTS];
-    uint32_t in_flight;
-    uint64_t frames;
+    uint64_t frames; /* of the present round */
 };
 
 static int pace(struct lanes *lanes, struct tp *tp, uint64_t bytes, struct vf_error *err)
@@ -50,47 +47,24 @@ static int pace(struct lanes *lanes, struct tp *tp, uint64_t bytes, struct vf_er
 }
 
 /* A gathered slot becomes a frame on the stream. */
-static int ship(struct lane_source *lane, struct round_work *work, uint32_t slot, struct vf_error *err)
+static int ship(void *ctx, const uint64_t *pages, uint32_t count, const uint8_t *slot, struct vf_error *err)
 {
+    struct round_work *work = ctx;
+    struct lane_source *lane = work->lane;
     struct lanes *lanes = lane->lanes;
-    uint64_t page_bytes = lanes->plan.geometry.page_bytes;
-    const uint8_t *data = kc_channel_slot(lane->channel, slot);
     struct wire_frame *frame = &work->frame;
     uint64_t sent = 0;
 
-    frame->count = 0;
-    frame->payload_bytes = 0;
     frame->round = lanes->round;
     frame->sequence = lane->sequence++;
-    for (uint32_t i = 0; i < work->length[slot]; i++) {
-        const uint8_t *page = data + i * page_bytes;
-        bool zero = digest_is_zero_page(page, page_bytes);
-        uint64_t digest = zero ? digest_table_zero(lanes->table) : digest_page(page, page_bytes);
-
-        digest_set(lanes->table, work->list[slot][i], digest);
-        if (!wire_frame_add(frame, work->list[slot][i], digest, zero, i, page_bytes))
-            return vf_fail(err, VF_FAILED, "lane %u: a slot does not fit one frame", lane->index);
-    }
-    if (pace(lanes, lane->tp, frame->payload_bytes, err) != 0 ||
-        wire_send_frame(lane->tp, frame, data, &lanes->plan.geometry, &sent, TP_NEVER, err) != 0)
+    if (lane_frame(frame, pages, count, slot, lanes->plan.geometry.page_bytes, lanes->table, true, err) != 0 ||
+        pace(lanes, lane->tp, frame->payload_bytes, err) != 0 ||
+        wire_send_frame(lane->tp, frame, slot, &lanes->plan.geometry, &sent, TP_NEVER, err) != 0)
         return -1;
     work->frames++;
     lane->bytes += sent;
     lane->pages += frame->count;
     job_sent(lanes->job, sent, frame->count);
-    return 0;
-}
-
-static int submit_next(struct lane_source *lane, struct round_work *work, uint32_t slot, struct vf_error *err)
-{
-    uint32_t group = (uint32_t)(lane->lanes->plan.geometry.slot_bytes / lane->lanes->plan.geometry.page_bytes);
-
-    work->length[slot] = lane_feed_take(&work->feed, work->list[slot], group);
-    if (work->length[slot] == 0)
-        return 0;
-    if (kc_channel_submit(lane->channel, KC_GATHER, slot, work->list[slot], work->length[slot], err) != 0)
-        return -1;
-    work->in_flight++;
     return 0;
 }
 
@@ -111,24 +85,12 @@ static int expect_ack(struct lane_source *lane, const struct wire_count *want, s
 static int run_round(struct lane_source *lane, struct round_work *work, struct vf_error *err)
 {
     struct wire_message end = {.tag = WIRE_ROUND_END};
-    struct kc_done done;
 
-    lane_feed_init(&work->feed, &lane->lanes->plan, lane->index, lane->lanes->bits);
-    work->in_flight = 0;
     work->frames = 0;
     lane->bytes = 0;
     lane->pages = 0;
-    for (uint32_t slot = 0; slot < lane_slots(&lane->lanes->plan); slot++) {
-        if (submit_next(lane, work, slot, err) != 0)
-            return -1;
-    }
-    while (work->in_flight > 0) {
-        if (lane_wait(lane->channel, lane->tp, &done, err) != 0)
-            return -1;
-        work->in_flight--;
-        if (ship(lane, work, done.slot, err) != 0 || submit_next(lane, work, done.slot, err) != 0)
-            return -1;
-    }
+    if (lane_gather(lane->channel, lane->tp, &lane->lanes->plan, lane->index, lane->lanes->bits, ship, work, err) != 0)
+        return -1;
     end.count = (struct wire_count){.round = lane->lanes->round, .frames = work->frames, .pages = lane->pages};
     if (wire_say(lane->tp, &end, TP_NEVER, err) != 0)
         return -1;
@@ -175,6 +137,7 @@ static void *lane_loop(void *arg)
 
     (void)prctl(PR_SET_NAME, "lane-out");
     if (work != NULL) {
+        work->lane = lane;
         memcpy(work->frame.job, lanes->plan.job, sizeof work->frame.job);
         work->frame.epoch = lanes->plan.epoch;
     }

@@ -243,8 +243,8 @@ uint64_t mig_job_of(struct mig *mig, const char *partition)
     return id;
 }
 
-/* One look and one step: two moves of one partition must not both find it free. */
-static int list_source(struct mig *mig, struct mig_job *job, struct vf_error *err)
+/* One look and one step: two jobs of one partition must not both find it free. */
+static int list_to_start(struct mig *mig, struct mig_job *job, struct vf_error *err)
 {
     struct mig_job *gone = NULL;
     uint64_t other;
@@ -261,11 +261,41 @@ static int list_source(struct mig *mig, struct mig_job *job, struct vf_error *er
     (void)pthread_mutex_unlock(&mig->lock);
     put_all(gone);
     if (closing)
-        return vf_fail(err, VF_FAILED, "migrate: the daemon is shutting down");
+        return vf_fail(err, VF_FAILED, "partition %s: the daemon is shutting down", job->partition);
     if (other != 0)
-        return vf_fail(err, VF_FAILED, "partition %s: job %llu moves it already; watch or cancel that one", job->partition,
+        return vf_fail(err, VF_FAILED, "partition %s: job %llu works on it already; watch or cancel that one", job->partition,
                        (unsigned long long)other);
     return 0;
+}
+
+int mig_start_job(struct mig *mig, struct mig_job *job, void *(*main)(void *arg), void *arg, struct vf_error *err)
+{
+    if (list_to_start(mig, job, err) != 0)
+        return -1;
+    if (mig_spawn(mig, main, arg) == 0)
+        return 0;
+    vf_fail(err, VF_FAILED, "partition %s: no thread to be had for it", job->partition);
+    (void)job_fail(job, err);
+    job_over(job, JOB_FAILED);
+    mig_job_put(job); /* the thread's */
+    return -1;
+}
+
+struct mig_job *mig_new_file_job(struct mig *mig, const char *partition, const char *path, bool save)
+{
+    struct mig_job *job;
+    uint8_t uuid[VF_UUID_BYTES];
+    size_t length = strlen(path);
+
+    if (vf_uuid_random(uuid) != 0 || (job = job_new(mig, journal_take_id(mig->journal), uuid, save)) == NULL)
+        return NULL;
+    job->shared_clock = true;
+    (void)snprintf(job->partition, sizeof job->partition, "%s", partition);
+    if (length < sizeof job->peer - sizeof JOB_FILE)
+        (void)snprintf(job->peer, sizeof job->peer, JOB_FILE "%s", path + 1);
+    else /* the end of a path tells more than its start */
+        (void)snprintf(job->peer, sizeof job->peer, JOB_FILE "...%s", path + length - (sizeof job->peer - sizeof JOB_FILE - 4));
+    return job;
 }
 
 int mig_source_start(struct mig *mig, const char *partition, const struct mig_options *options, struct mig_job **out,
@@ -281,15 +311,7 @@ int mig_source_start(struct mig *mig, const char *partition, const struct mig_op
     (void)snprintf(job->partition, sizeof job->partition, "%s", partition);
     (void)snprintf(job->peer, sizeof job->peer, "%s", options->to);
     job->options = *options;
-    if (list_source(mig, job, err) != 0) {
-        mig_job_put(job);
-        return -1;
-    }
-    if (mig_spawn(mig, source_main, job) != 0) {
-        vf_fail(err, VF_FAILED, "migrate: no thread to be had");
-        (void)job_fail(job, err);
-        job_over(job, JOB_FAILED);
-        mig_job_put(job);
+    if (mig_start_job(mig, job, source_main, job, err) != 0) {
         mig_job_put(job);
         return -1;
     }

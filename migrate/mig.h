@@ -39,6 +39,11 @@ void mig_event(struct mig *mig, const char *kind, const char *format, ...) __att
 /* Puts a job on the list (which takes a reference). False when the host is closing. */
 bool mig_list_job(struct mig *mig, struct mig_job *job);
 
+/* Lists the job and starts its thread, which gets `arg` and a reference of the job. Refused while another job has the partition;
+ * after -1 nothing was started. */
+int mig_start_job(struct mig *mig, struct mig_job *job, void *(*main)(void *arg), void *arg, struct vf_error *err);
+/* A save or a restore of this host: its peer is "file:/PATH" (cut in the middle when it is too long). NULL without memory. */
+struct mig_job *mig_new_file_job(struct mig *mig, const char *partition, const char *path, bool save);
 /* Threads are detached and counted: mig_close waits for the count. The caller has counted it (under mig->lock, where it also
  * saw that the host is not closing); a thread that does not start is counted out again. */
 int mig_spawn(struct mig *mig, void *(*main)(void *arg), void *arg);

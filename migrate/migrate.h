@@ -53,6 +53,14 @@ void mig_options_init(struct mig_options *options);
 int mig_source_start(struct mig *mig, const char *partition, const struct mig_options *options, struct mig_job **out,
                      struct vf_error *err);
 
+/* Starts a save of the partition into directory/name (taken over, also on failure), which must not be there yet; `path` is what people
+ * see of it, absolute. Without `keep` the partition goes from here once the image is durable. */
+int mig_save_start(struct mig *mig, const char *partition, int directory, const char *name, const char *path, bool keep,
+                   struct mig_job **out, struct vf_error *err);
+/* Starts a restore of the image in fd (taken over, also on failure) as `partition` on that adapter. */
+int mig_restore_start(struct mig *mig, const char *partition, int fd, const char *path, uint32_t adapter, struct mig_job **out,
+                      struct vf_error *err);
+
 /* A stranger connected to the migration port: takes the socket over, answers in a thread of its own. At most 64 unknown peers at
  * once; more are closed. */
 void mig_accept(struct mig *mig, int fd, const char *peer);
@@ -77,7 +85,7 @@ int mig_job_result(struct mig_job *job, struct vf_error *err);
 struct mig_progress {
     uint64_t change;          /* counts up with every update: feed it to mig_job_wait */
     enum mig_status status;
-    char phase[24];           /* connect, admit, round, pause, last-round, state, verify, commit, done, … */
+    char phase[24];           /* connect, admit, round, pause, last-round, state, verify, commit, done, … (save: prepare, pages, disk, …) */
     uint32_t round;
     uint64_t sent_bytes, left_bytes;
     uint64_t rate_bytes_per_s, dirty_bytes_per_s;
@@ -94,7 +102,7 @@ json_t *mig_job_verdict(struct mig_job *job);
 /* All jobs, newest first, short form; new reference to an array. */
 json_t *mig_jobs(struct mig *mig);
 
-/* Where a partition that once was here went: true and "HOST:PORT". */
+/* Where a partition that once was here went: true and "HOST:PORT", or "file:/PATH" when it was saved. */
 bool mig_moved_to(struct mig *mig, const char *partition, char *to, size_t to_bytes);
 
 #endif

@@ -2,7 +2,7 @@
 /*
  * After a restart of the daemon (the kernel side lived on):
  *   source, no COMMIT in the journal      the partition runs on here: End, resume
- *   source, COMMIT                        unknown: kept paused, nobody here may resume it
+ *   source, COMMIT                        unknown: kept paused, nobody here may resume it; a save: its file is whole, destroy
  *   target, not PREPARED                  nothing stays: End, destroy
  *   target, PREPARED without COMMITTED    unknown: kept paused
  *   target, COMMITTED                     rolled forward: it runs here
@@ -77,7 +77,7 @@ static enum job_state settle(struct recovery *r, struct mig_job *job, const stru
             log_error("job %llu: %s", (unsigned long long)last->id, err->text);
             return JOB_FAILED;
         }
-        vf_fail(err, VF_FAILED, "the daemon ended during the move; %s",
+        vf_fail(err, VF_FAILED, "the daemon ended during the %s; %s", job_with_file(job) ? job_kind(job) : "move",
                 source ? "the partition runs on here" : "nothing is left of it here");
         (void)mig_journal(job, JOURNAL_ABORTED, err->text, NULL);
         return JOB_FAILED;
@@ -90,8 +90,15 @@ static enum job_state settle(struct recovery *r, struct mig_job *job, const stru
         }
         (void)mig_journal(job, JOURNAL_DONE, "rolled forward after a restart", NULL);
         return JOB_COMPLETED;
-    case JOURNAL_PREPARED:
     case JOURNAL_COMMIT:
+        if (job_with_file(job)) {
+            if (here && (kc_end(r->kc, p->id, err) != 0 || kc_partition_destroy(r->kc, p->id, err) != 0))
+                return JOB_UNKNOWN;
+            (void)mig_journal(job, JOURNAL_DONE, "rolled forward after a restart", NULL);
+            return JOB_COMPLETED;
+        }
+        /* fall through */
+    case JOURNAL_PREPARED:
     default:
         vf_fail(err, VF_UNKNOWN, "the daemon ended between %s and the peer's answer; the partition is kept paused",
                 journal_kind_name(last->kind));

@@ -110,6 +110,7 @@ static void put_identity(json_t *object, const struct mig_job *job)
 
     vf_uuid_format(job->partition_uuid, uuid);
     put(object, "job", job->id);
+    (void)json_object_set_new(object, "kind", json_string(job_kind(job)));
     (void)json_object_set_new(object, "partition", json_string(job->partition));
     (void)json_object_set_new(object, "uuid", json_string(uuid));
     put(object, "epoch", job->epoch);
@@ -119,6 +120,19 @@ static void put_identity(json_t *object, const struct mig_job *job)
     (void)json_object_set_new(object, "phase", json_string(job->phase));
     (void)json_object_set_new(object, "source", text(job->source ? job->host_name : job->peer));
     (void)json_object_set_new(object, "target", text(job->source ? job->peer : job->host_name));
+}
+
+static json_t *reasons(const struct mig_job *job)
+{
+    json_t *list = json_array();
+
+    for (uint32_t i = 0; i < job->reasons.count; i++) {
+        const struct vf_reason *reason = &job->reasons.list[i];
+
+        (void)json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s}", "field", reason->field, "source", reason->source,
+                                                    "target", reason->target, "remedy", reason->remedy));
+    }
+    return list;
 }
 
 json_t *mig_job_report(struct mig_job *job)
@@ -145,6 +159,7 @@ json_t *mig_job_report(struct mig_job *job)
     (void)json_object_set_new(object, "compression", json_string("none"));
     (void)json_object_set_new(object, "verify", json_string(job->options.verify == MIG_VERIFY_FULL ? "full" : "delta"));
     (void)json_object_set_new(object, "digest", json_string(job->digest));
+    (void)json_object_set_new(object, "reasons", reasons(job));
     (void)pthread_mutex_unlock(&job->lock);
     return object;
 }
@@ -152,25 +167,16 @@ json_t *mig_job_report(struct mig_job *job)
 json_t *mig_job_verdict(struct mig_job *job)
 {
     json_t *object;
-    json_t *list;
 
     if (!job->options.dry_run)
         return NULL;
     object = json_object();
-    list = json_array();
     (void)json_object_set_new(object, "schema", json_string("vferry.check/1"));
     (void)pthread_mutex_lock(&job->lock);
     (void)json_object_set_new(object, "partition", json_string(job->partition));
     (void)json_object_set_new(object, "target", text(job->peer));
     (void)json_object_set_new(object, "compatible", json_boolean(job->judged && job->reasons.count == 0));
-    for (uint32_t i = 0; i < job->reasons.count; i++) {
-        const struct vf_reason *reason = &job->reasons.list[i];
-
-        (void)json_array_append_new(list, json_pack("{s:o, s:o, s:o, s:o}", "field", text(reason->field), "source",
-                                                    text(reason->source), "target", text(reason->target), "remedy",
-                                                    text(reason->remedy)));
-    }
-    (void)json_object_set_new(object, "reasons", list);
+    (void)json_object_set_new(object, "reasons", reasons(job));
     (void)pthread_mutex_unlock(&job->lock);
     return object;
 }

@@ -44,6 +44,8 @@ struct target {
  * check_only, t->partition is the prepared partition; otherwise nothing is left of the trial. -1 only when the asking itself broke. */
 int target_admit(struct target *t, const struct wire_admit *admit, struct vf_reasons *reasons, struct vf_error *err);
 
+/* The same on one adapter; needs no more of t than job and kc. */
+int target_admit_on(struct target *t, uint32_t adapter, const struct wire_admit *admit, struct vf_reasons *reasons, struct vf_error *err);
 /* Undoes what target_admit left. */
 void target_discard(struct target *t);
 

@@ -48,7 +48,7 @@ static int host_reasons(struct target *t, const struct wire_admit *admit, struct
 
         if (memcmp(list[i].uuid, admit->params.uuid, VF_UUID_BYTES) == 0) {
             vf_uuid_format(list[i].uuid, uuid);
-            vf_reason_add(reasons, "uuid", uuid, list[i].name, "this very partition is on the target already: move it to another host");
+            vf_reason_add(reasons, "uuid", uuid, list[i].name, "this very partition is on the target already: use another host, or remove it there");
         } else if (strcmp(list[i].name, admit->params.name) == 0) {
             vf_uuid_format(list[i].uuid, uuid);
             vf_reason_add(reasons, "name", admit->params.name, uuid, "another partition has that name on the target: remove it there");
@@ -153,6 +153,28 @@ void target_discard(struct target *t)
     t->partition.id = 0;
 }
 
+/* What stands against this adapter, `host` among it. Without reasons the partition is there; else nothing is left. */
+static int admit_on(struct target *t, uint32_t index, const struct wire_admit *admit, const struct vf_reasons *host,
+                    struct vf_reasons *reasons, struct vf_error *err)
+{
+    struct vf_adapter_info adapter;
+
+    *reasons = *host;
+    if (kc_adapter_info(t->kc, index, &adapter, err) != 0)
+        return -1;
+    try_adapter(t, &adapter, admit, reasons);
+    if (reasons->count > 0 || t->job->options.dry_run)
+        target_discard(t);
+    return 0;
+}
+
+int target_admit_on(struct target *t, uint32_t adapter, const struct wire_admit *admit, struct vf_reasons *reasons, struct vf_error *err)
+{
+    struct vf_reasons host = {0};
+
+    return host_reasons(t, admit, &host, err) != 0 ? -1 : admit_on(t, adapter, admit, &host, reasons, err);
+}
+
 int target_admit(struct target *t, const struct wire_admit *admit, struct vf_reasons *reasons, struct vf_error *err)
 {
     struct vf_reasons host = {0};
@@ -164,20 +186,15 @@ int target_admit(struct target *t, const struct wire_admit *admit, struct vf_rea
     if (kernel.adapters == 0)
         vf_reason_add(reasons, "adapter", "1 needed", "none", "give the target a --device");
     for (uint32_t i = 0; i < kernel.adapters; i++) {
-        struct vf_adapter_info adapter;
-        struct vf_reasons here = host;
+        struct vf_reasons here;
 
-        if (kc_adapter_info(t->kc, i, &adapter, err) != 0)
+        if (admit_on(t, i, admit, &host, &here, err) != 0)
             return -1;
-        try_adapter(t, &adapter, admit, &here);
-        if (here.count == 0 && t->partition.id != 0 && !t->job->options.dry_run) {
-            reasons->count = 0;
-            return 0;
-        }
-        target_discard(t);
         /* The adapter that lacks least is the one worth telling of. */
         if (i == 0 || here.count < reasons->count)
             *reasons = here;
+        if (t->partition.id != 0)
+            break;
     }
     return 0;
 }
