@@ -183,6 +183,8 @@ static int take_positional(struct parse *parse)
         return vf_fail(parse->err, VF_USAGE, "%.40s: one word too many; see vferry %s --help",
                        argument, verb->words);
     parse->positionals++;
+    if (positional->kind == VALUE_INPUT)
+        return put_path(parse, positional->metavar, &parse->command->input, argument);
     if (positional->key == NULL)
         return 0;
     if (argument[0] == '\0')

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * vferry migrate and job watch. The job lives in the daemon; this end starts it, watches it and
+ * vferry migrate and job watch, and what all verbs that start a job share. The job lives in the daemon; this end starts it, watches it and
  * passes Ctrl-C on as a cancel, on a second connection because the first is busy with the watch.
  */
 #include "base/cleanup.h"
@@ -168,40 +168,26 @@ static int take_interrupts(struct vf_error *err)
     return fd >= 0 ? fd : vf_fail_errno(err, VF_FAILED, errno, "take signals");
 }
 
-static int start(struct client *client, const struct command *command, json_t **started,
+static int start(struct client *client, const struct command *command, int file, json_t **started,
                  struct vf_error *err)
 {
     if (client_open(client, command->host, err) != 0 ||
-        client_send(client, "migrate", command->args, -1, err) != 0)
+        client_send(client, command->verb->words, command->args, file, err) != 0)
         return -1;
     return client_next(client, -1, started, err) == CLIENT_RESULT ? 0 : -1;
 }
 
-int cmd_migrate(const struct command *command, struct vf_error *err)
+int run_job(const struct command *command, int file, struct vf_error *err)
 {
-    static const char *const not_built[] = {"zstd", "lz4", "auto"};
-    const char *compress = table_text(command->args, "compress");
     struct client client = CLIENT_INIT;
     cleanup_close int signal_fd = -1;
     json_t *started = NULL;
     json_t *job = NULL;
     int status;
 
-    for (size_t i = 0; i < sizeof not_built / sizeof not_built[0]; i++) {
-        if (strcmp(compress, not_built[i]) == 0)
-            return vf_fail(err, VF_USAGE, "not built yet: --compress %s; leave it out or say none",
-                           compress);
-    }
-    if (json_is_true(json_object_get(command->args, "dry-run"))) {
-        struct command check = *command;
-        int used;
-
-        check.verb = cli_verb_find(1, (char *[]){(char[]){"check"}}, &used);
-        return check.verb->run(&check, err);
-    }
     /* Before it begins: a Ctrl-C in between must not leave it running unwatched. */
     signal_fd = take_interrupts(err);
-    status = signal_fd < 0 ? -1 : start(&client, command, &started, err);
+    status = signal_fd < 0 ? -1 : start(&client, command, file, &started, err);
     if (status == 0) {
         job = json_pack("{s:O}", "job", json_object_get(started, "job"));
         if (!json_is_true(json_object_get(command->args, "detach")))
@@ -216,6 +202,26 @@ int cmd_migrate(const struct command *command, struct vf_error *err)
     json_decref(started);
     client_close(&client);
     return status;
+}
+
+int cmd_migrate(const struct command *command, struct vf_error *err)
+{
+    static const char *const not_built[] = {"zstd", "lz4", "auto"};
+    const char *compress = table_text(command->args, "compress");
+
+    for (size_t i = 0; i < sizeof not_built / sizeof not_built[0]; i++) {
+        if (strcmp(compress, not_built[i]) == 0)
+            return vf_fail(err, VF_USAGE, "not built yet: --compress %s; leave it out or say none",
+                           compress);
+    }
+    if (json_is_true(json_object_get(command->args, "dry-run"))) {
+        struct command check = *command;
+        int used;
+
+        check.verb = cli_verb_find(1, (char *[]){(char[]){"check"}}, &used);
+        return check.verb->run(&check, err);
+    }
+    return run_job(command, -1, err);
 }
 
 int cmd_watch(const struct command *command, struct vf_error *err)

@@ -6,6 +6,7 @@
 #include "cli/table.h"
 
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -179,7 +180,8 @@ void print_check(const json_t *result)
 void print_jobs(const json_t *result)
 {
     static const struct column columns[] = {
-        {CELL_TEXT, "JOB", "job"},       {CELL_TEXT, "PARTITION", "partition"},
+        {CELL_TEXT, "JOB", "job"},       {CELL_TEXT, "KIND", "kind"},
+        {CELL_TEXT, "PARTITION", "partition"},
         {CELL_TEXT, "STATUS", "status"}, {CELL_TEXT, "PHASE", "phase"},
         {CELL_TEXT, "SOURCE", "source"}, {CELL_TEXT, "TARGET", "target"},
         {CELL_TEXT, "REASON", "reason"}, {CELL_END},
@@ -192,6 +194,7 @@ void print_job(const json_t *result)
 {
     static const struct column columns[] = {
         {CELL_TEXT, "job", "job"},
+        {CELL_TEXT, "kind", "kind"},
         {CELL_TEXT, "partition", "partition"},
         {CELL_TEXT, "uuid", "uuid"},
         {CELL_TEXT, "epoch", "epoch"},
@@ -245,14 +248,41 @@ void print_job(const json_t *result)
     }
 }
 
+/* "/PATH" of "file:/PATH". */
+static const char *path_of(const char *peer)
+{
+    return strncmp(peer, "file:/", 6) == 0 ? peer + 5 : peer;
+}
+
+static void print_saved(const json_t *result, bool save)
+{
+    char text[4][CELL_BYTES];
+
+    (void)printf("%s %s %s: %s in %s at %s", table_text(result, "partition"),
+                 save ? "is saved in" : "is restored from",
+                 path_of(table_text(result, save ? "target" : "source")),
+                 table_cell(result, CELL_SIZE, "bytes_sent", text[0]),
+                 table_cell(result, CELL_TIME, "total_ns", text[1]),
+                 table_cell(result, CELL_RATE, "rate_bytes_per_s", text[2]));
+    if (save && table_number(result, "blackout_ns") > 0)
+        (void)printf("; it runs on after a pause of %s",
+                     table_cell(result, CELL_TIME, "blackout_ns", text[3]));
+    (void)printf("\nVRAM: %s\n", table_text(result, "digest"));
+}
+
 void print_moved(const json_t *result)
 {
     const char *status = table_text(result, "status");
+    const char *kind = table_text(result, "kind");
     char text[4][CELL_BYTES];
 
     if (strcmp(status, "completed") != 0) {
         (void)printf("job %" PRIu64 ": %s to %s: %s\n", table_number(result, "job"),
                      table_text(result, "partition"), table_text(result, "target"), status);
+        return;
+    }
+    if (strcmp(kind, "save") == 0 || strcmp(kind, "restore") == 0) {
+        print_saved(result, kind[0] == 's');
         return;
     }
     (void)printf("%s runs on %s: blackout %s, %s in all, %zu rounds, %s sent at %s\n",
@@ -264,6 +294,42 @@ void print_moved(const json_t *result)
                  table_cell(result, CELL_RATE, "rate_bytes_per_s", text[3]));
     (void)printf("VRAM proven equal (%s): %s\n", table_text(result, "verify"),
                  table_text(result, "digest"));
+}
+
+void print_image(const json_t *result)
+{
+    static const struct column columns[] = {
+        {CELL_TEXT, "partition", "partition"},
+        {CELL_TEXT, "uuid", "uuid"},
+        {CELL_TEXT, "epoch", "epoch"},
+        {CELL_TEXT, "saved", "saved"},
+        {CELL_TEXT, "on host", "host"},
+        {CELL_TEXT, "by vferry", "vferry"},
+        {CELL_TEXT, "device", "device"},
+        {CELL_TEXT, "driver", "driver"},
+        {CELL_TEXT, "description", "description"},
+        {CELL_TEXT, "was paused", "paused"},
+        {CELL_SIZE, "VRAM", "vram_bytes"},
+        {CELL_SIZE, "page", "page_bytes"},
+        {CELL_SIZE, "content", "content_bytes"},
+        {CELL_SIZE, "file", "file_bytes"},
+        {CELL_TEXT, "format", "version"},
+        {CELL_TEXT, "digest", "digest"},
+        {CELL_END},
+    };
+
+    table_fields(columns, result);
+}
+
+void print_verified(const json_t *result)
+{
+    char text[3][CELL_BYTES];
+
+    (void)printf("%s is whole: partition %s, %s of %s VRAM, read in %s\n", table_text(result, "file"),
+                 table_text(result, "partition"),
+                 table_cell(result, CELL_SIZE, "content_bytes", text[0]),
+                 table_cell(result, CELL_SIZE, "vram_bytes", text[1]),
+                 table_cell(result, CELL_TIME, "duration_ns", text[2]));
 }
 
 void print_event(const json_t *event)

@@ -19,7 +19,9 @@ void print_read(const json_t *result);
 void print_check(const json_t *result);
 void print_jobs(const json_t *result);
 void print_job(const json_t *result);
-void print_moved(const json_t *result); /* the summary after a move */
+void print_moved(const json_t *result); /* the summary after a move, a save or a restore */
+void print_image(const json_t *result);
+void print_verified(const json_t *result);
 void print_event(const json_t *event);
 void print_events(const json_t *result);
 

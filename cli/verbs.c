@@ -85,7 +85,7 @@ static const struct cli_option resolve_options[] = {
 };
 
 static const struct cli_option save_options[] = {
-    {VALUE_OUTPUT, "output", "FILE", NULL, "the image", true},
+    {VALUE_OUTPUT, "output", "FILE", NULL, "the image; must not be there yet", true},
     {VALUE_FLAG, "keep", NULL, NULL, "let the partition run on", false},
     {VALUE_END},
 };
@@ -112,7 +112,7 @@ static const struct cli_option events_options[] = {
 #define NAME .positionals = {{"NAME", "name", VALUE_TEXT}}
 #define ADAPTER .positionals = {{"N", "adapter", VALUE_NUMBER}}
 #define JOB .positionals = {{"ID", "job", VALUE_NUMBER}}
-#define IMAGE .positionals = {{"FILE", NULL, VALUE_TEXT}}
+#define IMAGE .positionals = {{"FILE", NULL, VALUE_INPUT}}
 #define WORKLOAD .positionals = {{"WORKLOAD", "workload", VALUE_TEXT}}
 #define NAME_AND_WORKLOAD                                                                          \
     .positionals = {{"NAME", "name", VALUE_TEXT}, {"WORKLOAD", "workload", VALUE_TEXT}}
@@ -167,14 +167,23 @@ const struct cli_verb cli_verbs[] = {
      .example = "job cancel 3", .run = cmd_request},
     {"job resolve", JOB, resolve_options, "settle an unknown outcome (not built yet)",
      .example = "job resolve 3 --source-runs", .run = cmd_not_built},
-    {"save", NAME, save_options, "save a partition to a file (not built yet)",
-     .example = "save p1 --output p1.image", .run = cmd_not_built},
-    {"restore", NAME, restore_options, "bring a saved partition back (not built yet)",
-     .example = "restore p1 --input p1.image --adapter 0", .run = cmd_not_built},
-    {"image info", IMAGE, .summary = "what a saved partition is (not built yet)",
-     .example = "image info p1.image", .run = cmd_not_built},
-    {"image verify", IMAGE, .summary = "is a saved partition whole? (not built yet)",
-     .example = "image verify p1.image", .run = cmd_not_built},
+    {"save", NAME, save_options, "save a partition to a file",
+     "It is paused meanwhile. Without --keep it is gone from here once the file is whole and on disk.\n"
+     "A file that is there already is never replaced. Ctrl-C cancels: the partition runs on (exit "
+     "4).\n",
+     .example = "save p1 --output p1.image", .run = cmd_save, .print = print_moved},
+    {"restore", NAME, restore_options, "bring a saved partition back",
+     "All of the file is checked before anything is made. NAME may be another one than it was saved "
+     "under.\n"
+     "Exit 3 when it cannot run here; \"job show --json\" has every reason.\n",
+     .example = "restore p1 --input p1.image --adapter 0", .run = cmd_restore,
+     .print = print_moved},
+    {"image info", IMAGE, .summary = "what a saved partition is; needs no host",
+     .more = "Reads the file's start and end only; \"image verify\" reads all of it.\n",
+     .example = "image info p1.image", .run = cmd_image_info, .print = print_image},
+    {"image verify", IMAGE, .summary = "is a saved partition whole? needs no host",
+     .more = "Exit 1 when it was cut or changed, 3 when it is from the future.\n",
+     .example = "image verify p1.image", .run = cmd_image_verify, .print = print_verified},
     {"driver show", ADAPTER, .summary = "the driver of an adapter", .example = "driver show 0",
      .run = cmd_request, .print = print_driver},
     {"driver update", ADAPTER, update_options, "replace a driver at work (not built yet)",

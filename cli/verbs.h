@@ -39,7 +39,7 @@ struct cli_option {
 struct cli_positional {
     const char *metavar; /* NULL = there is no more */
     const char *key;
-    enum value_kind kind; /* VALUE_TEXT or VALUE_NUMBER */
+    enum value_kind kind; /* VALUE_TEXT, VALUE_NUMBER or, without key, VALUE_INPUT */
 };
 
 struct cli_verb {
@@ -83,6 +83,10 @@ int cmd_run(const struct command *command, struct vf_error *err);
 int cmd_read(const struct command *command, struct vf_error *err);
 int cmd_reference(const struct command *command, struct vf_error *err);
 int cmd_migrate(const struct command *command, struct vf_error *err);
+int cmd_save(const struct command *command, struct vf_error *err);
+int cmd_restore(const struct command *command, struct vf_error *err);
+int cmd_image_info(const struct command *command, struct vf_error *err);
+int cmd_image_verify(const struct command *command, struct vf_error *err);
 int cmd_watch(const struct command *command, struct vf_error *err);
 int cmd_events(const struct command *command, struct vf_error *err);
 

@@ -77,6 +77,17 @@ int request_file(const struct request *request, int *fd, struct vf_error *err)
     return 0;
 }
 
+int request_directory(const struct request *request, int *fd, struct vf_error *err)
+{
+    struct stat info;
+
+    if (request->file < 0 || fstat(request->file, &info) != 0 || !S_ISDIR(info.st_mode))
+        return vf_fail(err, VF_USAGE, "no directory came along with the request; pass its descriptor "
+                                      "(SCM_RIGHTS)");
+    *fd = request->file;
+    return 0;
+}
+
 int request_kc(struct request *request, struct kc **kc, struct vf_error *err)
 {
     if (request->kc == NULL && kc_connect(request->daemon->kernel_socket, &request->kc, err) != 0) {

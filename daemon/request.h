@@ -31,6 +31,9 @@ int request_flag(const struct request *request, const char *key, bool *value, st
 /* The regular file that came along; VF_USAGE without one. */
 int request_file(const struct request *request, int *fd, struct vf_error *err);
 
+/* The directory that came along; VF_USAGE without one. */
+int request_directory(const struct request *request, int *fd, struct vf_error *err);
+
 /* A connection to the kernel side of this request's own, so that no other waits behind it; opened
  * at the first call. */
 int request_kc(struct request *request, struct kc **kc, struct vf_error *err);

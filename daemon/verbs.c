@@ -25,6 +25,8 @@ static const struct verb verbs[] = {
     {"read", verb_read},
     {"check", verb_check},
     {"migrate", verb_migrate},
+    {"save", verb_save},
+    {"restore", verb_restore},
     {"job list", verb_job_list},
     {"job show", verb_job_show},
     {"job watch", verb_job_watch},
@@ -71,6 +73,18 @@ void put_flag(json_t *object, const char *key, bool value)
     (void)json_object_set_new(object, key, json_boolean(value));
 }
 
+int fail_moved(const char *name, const char *to, struct vf_error *err)
+{
+    const char *file = strncmp(to, "file:/", 6) == 0 ? to + 5 : NULL;
+
+    if (file != NULL)
+        return vf_fail(err, VF_FAILED,
+                       "partition %s: was saved to %s; bring it back with \"vferry restore %s --input "
+                       "FILE --adapter N\"",
+                       name, file, name);
+    return vf_fail(err, VF_FAILED, "partition %s: moved to %s; ask there", name, to);
+}
+
 int find_partition(struct request *request, struct vf_partition_info *info, struct vf_error *err)
 {
     struct kc *kc;
@@ -82,7 +96,7 @@ int find_partition(struct request *request, struct vf_partition_info *info, stru
     if (kc_partition_find(kc, name, info, err) == 0)
         return 0;
     if (mig_moved_to(request->daemon->mig, name, to, sizeof to))
-        return vf_fail(err, VF_FAILED, "partition %s: moved to %s; ask there", name, to);
+        return fail_moved(name, to, err);
     return -1;
 }
 

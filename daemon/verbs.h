@@ -31,14 +31,18 @@ int verb_wait(struct request *request, struct vf_error *err);
 int verb_read(struct request *request, struct vf_error *err);
 int verb_check(struct request *request, struct vf_error *err);
 int verb_migrate(struct request *request, struct vf_error *err);
+int verb_save(struct request *request, struct vf_error *err);
+int verb_restore(struct request *request, struct vf_error *err);
 int verb_job_list(struct request *request, struct vf_error *err);
 int verb_job_show(struct request *request, struct vf_error *err);
 int verb_job_watch(struct request *request, struct vf_error *err);
 int verb_job_cancel(struct request *request, struct vf_error *err);
 
-/* The partition of argument "name". VF_FAILED "moved to HOST:PORT" when it was here once and went.
- */
+/* The partition of argument "name". VF_FAILED "moved to HOST:PORT" or "saved to FILE" when it was here
+ * once and went. */
 int find_partition(struct request *request, struct vf_partition_info *info, struct vf_error *err);
+/* VF_FAILED: it is not here, but there (mig_moved_to's text). */
+int fail_moved(const char *name, const char *to, struct vf_error *err);
 /* Refuses while a move or a check works on it, or its outcome is unknown: `what` would get in its
  * way. */
 int not_in_a_move(const struct request *request, const struct vf_partition_info *info,

@@ -116,7 +116,7 @@ static enum waited look_where_it_went(struct request *request, const char *name,
     if (mig_job_of(request->daemon->mig, name) != 0)
         return WAITED_NOT_YET;
     if (mig_moved_to(request->daemon->mig, name, to, sizeof to))
-        (void)vf_fail(err, VF_FAILED, "partition %s: moved to %s; wait for it there", name, to);
+        (void)fail_moved(name, to, err);
     return WAITED_FAILED;
 }
 

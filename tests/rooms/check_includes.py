@@ -30,7 +30,7 @@ ROOMS = {
     "guest/": ["base/", MANUAL],
     # It plays the partition's CPU: the manual tells it which BAR holds what.
     "daemon/": ["base/", "migrate/migrate.h", "transport/transport.h", "kernel/client.h", "guest/guest.h", FACTS, MANUAL],
-    "cli/": ["base/", "daemon/protocol.h", "guest/guest.h"],
+    "cli/": ["base/", "daemon/protocol.h", "guest/guest.h", "migrate/image.h", FACTS],
     "vm/": ["base/", FACTS],
 }
 # The process line: what is linked into vferryd may not see the OS side even through its own room.
