@@ -180,7 +180,7 @@ static void an_output_overrun_is_caught(void **unused)
 static void save_is_refused(const char *fault, const char *rule, const char *text)
 {
     struct vf_error error = VF_ERROR_INIT;
-    struct dxgk_blob kmd, other;
+    struct dxgk_blob kmd, other, third;
     struct rig rig;
     uint64_t id;
     int result;
@@ -193,7 +193,7 @@ static void save_is_refused(const char *fault, const char *rule, const char *tex
         free(kmd.data);
         free(other.data);
         must(dxgk_partition_pause(rig.dxgk, id, &error), &error);
-        result = dxgk_migration_save_mutable(rig.dxgk, id, &kmd, &other, &error);
+        result = dxgk_migration_save_mutable(rig.dxgk, id, &kmd, &other, &third, &error);
     }
     assert_int_equal(result, -1);
     assert_null(kmd.data);
@@ -319,7 +319,7 @@ static void wrong_orders_are_refused(void **unused)
 {
     struct vf_error error = VF_ERROR_INIT;
     struct vf_reasons reasons = {0};
-    struct dxgk_blob kmd, umed, mutable, msix;
+    struct dxgk_blob kmd, umed, mutable, msix, state;
     uint64_t source, target, dirty;
     uint8_t bits[16 * MIB / 4096 / 8];
     struct rig rig;
@@ -338,13 +338,13 @@ static void wrong_orders_are_refused(void **unused)
     assert_int_equal(dxgk_migration_prepare(rig.dxgk, target, DXGK_TARGET, 1, &error), -1);
     assert_true(rig_expect(&rig, "contract", "SRC-7"));
     must(dxgk_migration_save_immutable(rig.dxgk, source, &kmd, &umed, &error), &error);
-    assert_int_equal(dxgk_migration_save_mutable(rig.dxgk, source, &mutable, &msix, &error),
+    assert_int_equal(dxgk_migration_save_mutable(rig.dxgk, source, &mutable, &msix, &state, &error),
                      -1); /* it runs */
     assert_true(rig_expect(&rig, "contract", "SRC-6"));
     must(dxgk_partition_pause(rig.dxgk, source, &error), &error);
-    must(dxgk_migration_save_mutable(rig.dxgk, source, &mutable, &msix, &error), &error);
+    must(dxgk_migration_save_mutable(rig.dxgk, source, &mutable, &msix, &state, &error), &error);
 
-    assert_int_equal(dxgk_migration_restore_mutable(rig.dxgk, target, &mutable, &msix, &error),
+    assert_int_equal(dxgk_migration_restore_mutable(rig.dxgk, target, &mutable, &msix, &state, &error),
                      -1); /* immutable first */
     assert_true(rig_expect(&rig, "contract", "TGT-4"));
     must(dxgk_migration_restore_immutable(rig.dxgk, target, &kmd, &umed, &reasons, &error), &error);
@@ -356,8 +356,8 @@ static void wrong_orders_are_refused(void **unused)
         dxgk_migration_restore_immutable(rig.dxgk, target, &kmd, &umed, &reasons, &error),
         -1); /* once */
     assert_true(rig_expect(&rig, "contract", "TGT-2"));
-    must(dxgk_migration_restore_mutable(rig.dxgk, target, &mutable, &msix, &error), &error);
-    assert_int_equal(dxgk_migration_restore_mutable(rig.dxgk, target, &mutable, &msix, &error), -1);
+    must(dxgk_migration_restore_mutable(rig.dxgk, target, &mutable, &msix, &state, &error), &error);
+    assert_int_equal(dxgk_migration_restore_mutable(rig.dxgk, target, &mutable, &msix, &state, &error), -1);
     assert_true(rig_expect(&rig, "contract", "TGT-4"));
     assert_int_equal(dxgk_partition_resume(rig.dxgk, target, &error), -1); /* not before End */
     must(dxgk_migration_end(rig.dxgk, target, &error), &error);
