@@ -42,6 +42,7 @@
 #define SG_INT_PAGING (1u << 0)          /* SG_PF_PAGING_DONE moved */
 #define SG_INT_PAGING_FAULT (1u << 1)    /* a paging submission faulted; the engine has stopped */
 #define SG_INT_VF_FAULT (1u << 2)        /* some VF's engine faulted, see SG_VFC_STATUS */
+#define SG_INT_VF_HANG (1u << 3)         /* some VF's command hangs, see SG_VFC_STATUS */
 
 /* Paging engine: one queue of at most SG_PAGING_DEPTH submissions, run in order. Write VA, BYTES, then FENCE: the
  * write of FENCE submits. Fences grow by the driver's choice, never repeat. A full queue sets no state:
@@ -75,10 +76,15 @@
 #define SG_VFC_STATUS_QUIET (1u << 0)  /* no command runs and no store awaits its dirty bit: a pause is complete */
 #define SG_VFC_STATUS_FAULT (1u << 1)  /* an engine of the VF faulted and halted */
 #define SG_VFC_STATUS_BUSY (1u << 2)   /* some queue is running (paused or not) */
+#define SG_VFC_STATUS_HANG (1u << 3)   /* a queue's command has used HANG_NS of engine time without finishing a step. Its
+                                        * slots stay its own: others lose nothing. Gone with its next step, stop or reset. */
 #define SG_VFC_RESET 0x008u  /* wo: 1 = function level reset: queues, registers, MSI-X, config space, state; the map, CTRL,
-                              * WEIGHT and LEND stay. Complete when the write returns. */
+                              * WEIGHT, LEND and HANG_NS stay. Complete when the write returns. */
 #define SG_VFC_WEIGHT 0x00cu /* rw: its slot in the engines' schedule, 1..1024; reset 64. Slots of idle VFs are shared
                               * out among the busy ones by weight. */
+#define SG_VFC_HANG_NS64 0x038u /* rw: engine time a command may use between two steps before it counts as hung; 0 = no
+                                 * limit; reset 2 s. Counted in whole slots, from its last step or the VF's last stop; PACE
+                                 * waits for a known moment and never counts. Stays over a function level reset. */
 #define SG_VFC_LEND 0x010u   /* rw: 0..1024: that part (in 1/1024) of the VF's own slots stands still while the paging
                               * engine has work, so that paging gets the time. Never taken from another VF. */
 #define SG_VFC_FAULT_VA64 0x018u   /* ro: address of the last fault */
@@ -212,6 +218,9 @@ enum sg_op {
     SG_OP_PACE = 14,     /* a0 address of counter c, a1 nanoseconds per count: holds the queue until (c - c0) * a1 ns have passed
                           * since its first PACE (count c0). Moves and pauses start it afresh. Changes no memory. */
     SG_OP_FLUSH_TLB = 15, /* paging engine only */
+    SG_OP_WAIT = 16, /* a0 address of a 64-bit word, a1 value, flags = enum sg_cond: holds its engine, looking at the word
+                      * again and again, until unsigned word ? value. The queue's slots stay as long as those of any command;
+                      * a word that nobody ever writes is a hang, see SG_VFC_HANG_NS64 */
 };
 
 enum sg_cond { SG_COND_LT = 0, SG_COND_GE = 1, SG_COND_EQ = 2, SG_COND_NE = 3 };
