@@ -117,6 +117,7 @@ static void sgk_release_hardware(struct sgk_adapter *adapter)
 {
     if (adapter->regs)
         sgk_write(adapter, SG_PF_INT_ENABLE, 0);
+    sgk_news_close(adapter);
     sgk_unmap_bar(adapter, &adapter->dirty);
     sgk_unmap_bar(adapter, &adapter->regs);
     if (adapter->ring.entries)
@@ -146,7 +147,7 @@ static NTSTATUS sgk_acquire_hardware(struct sgk_adapter *adapter)
         return status;
     adapter->ring.entries = ExAllocatePool2(
         POOL_FLAG_NON_PAGED, SGK_RING_ENTRIES * sizeof(*adapter->ring.entries), SGK_TAG_RING);
-    return adapter->ring.entries ? STATUS_SUCCESS : STATUS_NO_MEMORY;
+    return adapter->ring.entries ? sgk_news_open(adapter) : STATUS_NO_MEMORY;
 }
 
 _Use_decl_annotations_
@@ -176,7 +177,7 @@ NTSTATUS sgk_start_device(PVOID MiniportDeviceContext, PDXGK_START_INFO DxgkStar
     sgk_write64(adapter, SG_PF_DIRTY_MASK64, ~0ull);
     sgk_write(adapter, SG_PF_DIRTY_ENABLE, sgk_performant(adapter));
     sgk_write(adapter, SG_PF_INT_STATUS, ~0u);
-    sgk_write(adapter, SG_PF_INT_ENABLE, SG_INT_PAGING | SG_INT_PAGING_FAULT | SG_INT_VF_FAULT);
+    sgk_write(adapter, SG_PF_INT_ENABLE, SGK_INTERRUPTS);
     adapter->partition_count = adapter->vf_count;
     adapter->started = TRUE;
     *NumberOfVideoPresentSources = 0; /* a render device: no displays */

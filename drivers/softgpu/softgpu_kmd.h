@@ -39,7 +39,9 @@
 #define SGK_SEGMENT_VRAM 1u    /* the only memory segment */
 #define SGK_NODE_PAGING 0u     /* the PF's one node: the paging engine */
 #define SGK_DEFAULT_WEIGHT 64u /* every VF's slot in the schedule */
+#define SGK_TDR_NS 2000000000ull /* SRC-9: a command without a step for so long hangs */
 #define SGK_PAGING_BUFFER_BYTES 0x10000u
+#define SGK_INTERRUPTS (SG_INT_PAGING | SG_INT_PAGING_FAULT | SG_INT_VF_FAULT | SG_INT_VF_HANG)
 #define SGK_RING_ENTRIES 4096u /* power of two: submissions waiting in software and in hardware */
 
 /* Parts of 1024 of the migrating VF's own slots that go to paging while paging has work (SRC-1). */
@@ -117,7 +119,16 @@ struct sgk_adapter {
     ULONG tracking_count; /* who needs DIRTY_ENABLE, when it costs the VFs */
 
     struct sgk_paging_ring ring;
-    LONG vf_fault; /* set by the interrupt routine, taken by the DPC; atomic */
+
+    /* News of VFs on its way from the DPC to PASSIVE_LEVEL (news.c). */
+    LONG vf_news; /* set by the interrupt routine, taken by the DPC; atomic */
+    PIO_WORKITEM news_item;
+    KSPIN_LOCK news_lock;   /* guards the next three */
+    BOOLEAN news_queued;    /* the item is queued, its routine has not begun */
+    BOOLEAN news_closed;    /* it is not queued any more */
+    KEVENT news_idle;       /* set: neither queued nor running */
+    ULONG faults_told[SG_MAX_VFS]; /* the card's counts as last told; the routine's alone */
+    ULONG hangs_told[SG_MAX_VFS];
 };
 
 /* ---- registers. Any IRQL. ---- */
@@ -255,6 +266,17 @@ DXGKDDI_GETNODEMETADATA sgk_get_node_metadata;
 DXGKDDI_INTERRUPT_ROUTINE sgk_interrupt_routine;
 DXGKDDI_DPC_ROUTINE sgk_dpc_routine;
 
+/* ---- news.c: faults and hangs of VFs ---- */
+
+/* Nothing of a VF is lost between two drivers of the card: what is still pending will be told. The
+ * registers are mapped. */
+NTSTATUS sgk_news_open(struct sgk_adapter *adapter);
+/* When it returns no routine of ours runs or will run. After the card's interrupts are off.
+ * PASSIVE_LEVEL. */
+void sgk_news_close(struct sgk_adapter *adapter);
+/* There is something to tell. DISPATCH_LEVEL. */
+void sgk_news_queue(struct sgk_adapter *adapter);
+
 /* ---- migration.c ---- */
 
 DXGKDDI_PREPARELIVEMIGRATION sgk_prepare_live_migration;
@@ -289,5 +311,11 @@ enum sgk_format { SGK_HEX_PAIR, SGK_VERSION, SGK_BYTES, SGK_NUMBER };
  */
 void sgk_triage_mismatch(struct sgk_adapter *adapter, ULONG index, PCSTR field,
                          enum sgk_format format, ULONG64 source, ULONG64 target, PCSTR remedy);
+/* A VF's queue met an address or a command it cannot execute and stands still. Information: the guest
+ * can start it again. PASSIVE_LEVEL. */
+void sgk_triage_fault(struct sgk_adapter *adapter, ULONG index, ULONG64 va);
+/* A VF's command hangs. The event's type asks for what ends that: a function level reset, which is
+ * the OS's to do. PASSIVE_LEVEL. */
+void sgk_triage_hang(struct sgk_adapter *adapter, ULONG index, ULONG64 limit_ns);
 
 #endif

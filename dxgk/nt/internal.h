@@ -7,6 +7,7 @@
 
 #define NT_TAG_MDL 0x206c644du /* 'Mdl ' */
 #define NT_TAG_PAGES 0x67506d4du /* 'MmPg' */
+#define NT_TAG_WORK 0x6b577049u  /* 'IpWk' */
 
 #if defined(__SANITIZE_ADDRESS__)
 #define NT_HAVE_ASAN 1

@@ -24,6 +24,7 @@ enum nt_misuse {
                      */
     NT_MISUSE_WAIT, /* waited on something that is no event, or waited at DISPATCH_LEVEL */
     NT_MISUSE_MDL, /* pages or MDL freed twice, or used in a state it is not in */
+    NT_MISUSE_WORK, /* a work item queued twice, freed while queued, or none at all */
     NT_MISUSE_MMIO, /* a register access outside what is mapped; reads give all ones, writes are
                        dropped */
 };
@@ -93,6 +94,12 @@ PMDL nt_mdl_alloc(uint64_t bytes);
 void nt_mdl_free(PMDL mdl);
 /* Where the MDL's bytes lie. NULL when it has no pages (freed, or never built). */
 void *nt_mdl_va(PMDL mdl);
+
+/* ---- work items ---- */
+
+/* Returns once no work item's routine runs or will run of those queued before: after StopDevice, as a
+ * driver's code must stay until then. PASSIVE_LEVEL. */
+void nt_work_drain(void);
 
 /* ---- device registers ---- */
 
