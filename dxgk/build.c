@@ -11,6 +11,7 @@
 #include "dxgk/msix.h"
 #include "dxgk/paging.h"
 #include "dxgk/reserve.h"
+#include "dxgk/tdr.h"
 #include "dxgk/tracking.h"
 #include "dxgk/umed.h"
 
@@ -60,6 +61,9 @@ static int take_vram(struct dxgk_partition *partition, const DXGK_VIRTUALGPUSEGM
     };
     int result;
 
+    partition->place.align = want.align;
+    partition->place.low = want.low;
+    partition->place.high = want.high;
     (void)pthread_mutex_lock(&adapter->lock);
     result = dxgk_reserve_take(adapter->reserve, &want, &partition->ranges, &partition->range_count,
                                err);
@@ -168,7 +172,10 @@ int dxgk_partition_build(struct dxgk_partition *partition, bool incoming, struct
 {
     GUID umed_class;
 
-    if (take_vf(partition, err) != 0 || make_vgpu(partition, &umed_class, err) != 0 ||
+    if (take_vf(partition, err) != 0)
+        return -1;
+    dxgk_tdr_forget(partition->adapter, partition->vf);
+    if (make_vgpu(partition, &umed_class, err) != 0 ||
         dxgk_ddi_reset_vf(partition, err) != 0 || make_interrupts(partition, err) != 0 ||
         dxgk_umed_create(partition, &umed_class, &partition->umed, err) != 0 ||
         bring_up(partition, incoming, err) != 0) {

@@ -153,6 +153,8 @@ void dxgk_ddi_stop_device(struct dxgk_adapter *adapter)
     if (adapter->started)
         end_device(adapter, "DxgkDdiStopDevice", adapter->ddi.DxgkDdiStopDevice);
     adapter->started = false;
+    /* The driver waits for its work items, but its code must stay until they have returned. */
+    nt_work_drain();
 }
 
 void dxgk_ddi_remove_device(struct dxgk_adapter *adapter)

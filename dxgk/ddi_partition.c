@@ -191,11 +191,15 @@ int dxgk_ddi_set_resources(struct dxgk_partition *partition, struct vf_error *er
 {
     NTSTATUS status;
 
-    if (!partition->check.created || partition->check.powered)
-        return dxgk_refuse(
-            partition->adapter, "VF-2", err,
-            "resources of VF %u are set after its creation and before its first power-on",
-            partition->vf);
+    /* Beyond VF-2: a reserve that is moved (VF-4). The pages say neither that nor how a reserve ever
+     * changes; a quiet VF in no migration is where nobody can see it. */
+    bool moved = partition->check.resources && partition->check.paused &&
+                 !partition->check.prepared;
+    if (!partition->check.created || (partition->check.powered && !moved))
+        return dxgk_refuse(partition->adapter, "VF-2", err,
+                           "resources of VF %u are set after its creation and before its first "
+                           "power-on, or while it is paused",
+                           partition->vf);
     status =
         partition->reserve_basis != NULL ? set_scattered(partition) : set_contiguous(partition);
     if (!NT_SUCCESS(status))

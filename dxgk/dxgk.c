@@ -9,6 +9,7 @@
 #include "dxgk/nt/nt.h"
 #include "dxgk/partition.h"
 #include "dxgk/reserve.h"
+#include "dxgk/tdr.h"
 #include "dxgk/umed.h"
 
 #include <stdio.h>
@@ -56,6 +57,10 @@ int dxgk_open(const struct dxgk_config *config, struct dxgk **out, struct vf_err
     dxgk_umed_find_worker(config, dxgk->umed_worker, sizeof dxgk->umed_worker);
     nt_set_report(driver_misuse,
                   dxgk); /* of all drivers of the process: the last host opened hears them */
+    if (dxgk_tdr_start(dxgk, err) != 0) {
+        dxgk_close(dxgk);
+        return -1;
+    }
     for (size_t i = 0; i < config->device_count; i++) {
         if (dxgk_adapter_start(dxgk, (uint32_t)i, config, config->devices[i], driver_for(config, i),
                                &dxgk->adapters[i], err) != 0) {
@@ -90,8 +95,10 @@ void dxgk_close(struct dxgk *dxgk)
 {
     if (dxgk == NULL)
         return;
+    dxgk_tdr_stop(dxgk);
     close_partitions(dxgk);
     stop_adapters(dxgk);
+    dxgk_tdr_free(dxgk);
     nt_set_report(NULL, NULL);
     (void)pthread_mutex_destroy(&dxgk->lock);
     free(dxgk);

@@ -38,6 +38,14 @@ void dxgk_close(struct dxgk *dxgk);
 size_t dxgk_adapter_count(const struct dxgk *dxgk);
 int dxgk_adapter_info(struct dxgk *dxgk, uint32_t adapter, struct vf_adapter_info *out, struct vf_error *err);
 
+/* ---- defragmentation (VF-4, CAP-5) ---- */
+
+/* Moves as few bytes of reserves as it takes to make the largest hole in VRAM as large as sliding can (defrag_plan.h).
+ * Each partition that moves is paused for as long as its own move takes; all others run on. Partitions in a migration
+ * are not moved. -1 when some move failed: *out says which; its content is where it was unless `why` says otherwise.
+ * With ScatterMapReserve there is nothing to do. */
+int dxgk_defrag(struct dxgk *dxgk, uint32_t adapter, bool dry_run, struct vf_defrag *out, struct vf_error *err);
+
 /* ---- life of a partition (VF-1…6) ---- */
 
 /* Creates a vGPU, gives it zero-filled VRAM, starts tracking when performant (CAP-4), D0; running unless `incoming`,
@@ -57,6 +65,9 @@ int dxgk_partition_params(struct dxgk *dxgk, uint64_t id, struct vf_partition_pa
  * no store awaits its dirty bit (DBT-10), vCPU access is shut (SRC-5). */
 int dxgk_partition_pause(struct dxgk *dxgk, uint64_t id, struct vf_error *err);
 int dxgk_partition_resume(struct dxgk *dxgk, uint64_t id, struct vf_error *err);
+/* Function level reset: ends what the VF's queues do and clears its registers, MSI-X table and config space; VRAM stays.
+ * RUNNING and PAUSED stay what they are; FAULTED by a hung command -> RUNNING. Refused in a move. */
+int dxgk_partition_reset(struct dxgk *dxgk, uint64_t id, struct vf_error *err);
 int dxgk_partition_clock(struct dxgk *dxgk, uint64_t id, struct vf_partition_clock *out, struct vf_error *err);
 /* The durable hand-off number, set by the management side. Only grows. */
 int dxgk_partition_set_epoch(struct dxgk *dxgk, uint64_t id, uint64_t epoch, struct vf_error *err);

@@ -37,6 +37,7 @@ struct dxgk_msix;       /* msix.c */
 struct dxgk_umed;       /* umed.c */
 struct dxgk_mitigated;  /* mitigated.h: a BAR range that traps */
 struct dxgk_basis;      /* ddi_basis.h */
+struct dxgk_tdr;        /* tdr.c */
 struct dxgk_reserve;    /* reserve.c: the allocator of one adapter's VRAM */
 
 #define DXGK_MAX_SEGMENTS 16u
@@ -163,8 +164,13 @@ struct dxgk_partition {
     _Atomic uint32_t vf;      /* and PartitionId; fixed once built, DXGK_NO_VF before and after */
     uint64_t page_bytes;      /* fixed: dirty page size of its segment (4096 when not tracked) */
     uint32_t segment;         /* fixed: driver's id of the segment the reserve lies in */
-    DXGK_MEMORYRANGE *ranges; /* fixed: the reserve in guest physical order */
+    /* The reserve in guest physical order. Changes only when the reserve is moved (defrag.c): under
+     * lock, with no channel open. */
+    DXGK_MEMORYRANGE *ranges;
     uint32_t range_count;
+    struct {
+        uint64_t align, low, high; /* where it may lie: as in struct dxgk_reserve_want */
+    } place;                       /* fixed once built */
     struct dxgk_basis *reserve_basis; /* of SetVirtualGpuResources2; NULL when contiguous */
 
     struct vf_fsm fsm;           /* enum vf_partition_state; set under lock, read by anyone */
@@ -175,6 +181,7 @@ struct dxgk_partition {
 
     pthread_mutex_t lock;    /* serialises calls and DDIs of this partition; guards what follows */
     bool gone;               /* destroyed: whoever waited for the lock must give up */
+    bool hung;               /* FAULTED because a command hung: a reset lets it run again */
     uint32_t channels;       /* open transfer channels */
     _Atomic uint32_t writes; /* scatters and zeros in flight; grows under lock, falls without */
     struct dxgk_check check;
@@ -196,6 +203,7 @@ struct dxgk_partition {
 struct dxgk {
     struct dxgk_config config; /* event and event_ctx only stay valid */
     char umed_worker[4096];    /* fixed: the program that holds UMEDs, "" = none was found */
+    struct dxgk_tdr *tdr;        /* fixed between open and close */
     uint32_t adapter_count;
     struct dxgk_adapter *adapters[VF_MAX_ADAPTERS]; /* fixed between open and close */
 

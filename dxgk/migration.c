@@ -139,7 +139,8 @@ int dxgk_migration_query_dirty(struct dxgk *dxgk, uint64_t id, void *bits, size_
     if (partition == NULL)
         return -1;
     /* DBT-11: the target is never asked for dirty bits during the receive. */
-    if (!partition->check.prepared || partition->check.target)
+    if (!partition->check.prepared || partition->check.target ||
+        dxgk_partition_state(partition) == VF_PARTITION_FAULTED)
         result = dxgk_partition_wrong_state(
             partition, "dirty pages are asked for between Prepare and End at the source", err);
     else if (bits_bytes < (dxgk_partition_pages(partition) + 7) / 8)
@@ -230,7 +231,9 @@ int dxgk_migration_end(struct dxgk *dxgk, uint64_t id, struct vf_error *err)
     if (!partition->check.target)
         dxgk_tracking_end_move(partition);
     result = dxgk_ddi_end(partition, err);
-    if (state == VF_PARTITION_OUTGOING) {
+    if (state == VF_PARTITION_FAULTED && !partition->check.target) {
+        atomic_store(&partition->job, 0);
+    } else if (state == VF_PARTITION_OUTGOING) {
         (void)vf_fsm_set(&partition->fsm, VF_PARTITION_RUNNING, "end");
         atomic_store(&partition->job, 0);
     } else if (state == VF_PARTITION_OUTGOING_PAUSED) {

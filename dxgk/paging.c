@@ -286,8 +286,6 @@ static int build_operation(struct dxgk_paging *paging, struct dxgk_paging_work *
 
 static void describe_operation(const struct dxgk_paging_work *work, DXGKARG_BUILDPAGINGBUFFER *args)
 {
-    uint64_t system = work->op == DXGK_PAGING_ZERO ? 0 : work->system->va + work->system_offset;
-
     *args = (DXGKARG_BUILDPAGINGBUFFER){0};
     if (work->op == DXGK_PAGING_ZERO) {
         args->Operation = DXGK_OPERATION_VIRTUAL_FILL;
@@ -295,13 +293,37 @@ static void describe_operation(const struct dxgk_paging_work *work, DXGKARG_BUIL
         args->FillVirtual.DestinationVirtualAddress = work->vram->va;
         return;
     }
-    bool gather = work->op == DXGK_PAGING_GATHER;
     args->Operation = DXGK_OPERATION_VIRTUAL_TRANSFER;
     args->TransferVirtual.TransferSizeInBytes = work->bytes;
+    if (work->op == DXGK_PAGING_COPY) {
+        args->TransferVirtual.SourceVirtualAddress = work->from->va;
+        args->TransferVirtual.DestinationVirtualAddress = work->vram->va;
+        args->TransferVirtual.TransferDirection = DXGK_MEMORY_TRANSFER_LOCAL_TO_LOCAL;
+        return;
+    }
+    bool gather = work->op == DXGK_PAGING_GATHER;
+    uint64_t system = work->system->va + work->system_offset;
     args->TransferVirtual.SourceVirtualAddress = gather ? work->vram->va : system;
     args->TransferVirtual.DestinationVirtualAddress = gather ? system : work->vram->va;
     args->TransferVirtual.TransferDirection = gather ? DXGK_MEMORY_TRANSFER_LOCAL_TO_SYSTEM
                                                      : DXGK_MEMORY_TRANSFER_SYSTEM_TO_LOCAL;
+}
+
+/* Entries were written over old ones: no engine may use what it cached of them. */
+static int build_flush(struct dxgk_paging *paging, struct dxgk_paging_work *work,
+                       struct dxgk_paging_buffer **buffer, const struct dxgk_window *window,
+                       struct vf_error *err)
+{
+    DXGKARG_BUILDPAGINGBUFFER args = {0};
+    uint32_t root_entries;
+
+    args.Operation = DXGK_OPERATION_FLUSH_TLB;
+    args.FlushTlb.RootPageTableAddress.SegmentOffset = dxgk_vaspace_root(paging->space,
+                                                                         &root_entries);
+    args.FlushTlb.hProcess = paging->process.process;
+    args.FlushTlb.StartVirtualAddress = window->va;
+    args.FlushTlb.EndVirtualAddress = window->va + work->bytes;
+    return build_operation(paging, work, buffer, &args, err);
 }
 
 /* The build lock is held. */
@@ -309,17 +331,13 @@ static int build_work(struct dxgk_paging *paging, struct dxgk_paging_work *work,
                       struct dxgk_paging_buffer **buffer, struct vf_error *err)
 {
     DXGKARG_BUILDPAGINGBUFFER args = {0};
-    uint32_t root_entries;
+    bool copy = work->op == DXGK_PAGING_COPY;
 
-    if (dxgk_window_map(paging->space, work->vram, 0, work->entries, work->entry_count, err) != 0)
-        return -1;
-    args.Operation = DXGK_OPERATION_FLUSH_TLB;
-    args.FlushTlb.RootPageTableAddress.SegmentOffset = dxgk_vaspace_root(paging->space,
-                                                                         &root_entries);
-    args.FlushTlb.hProcess = paging->process.process;
-    args.FlushTlb.StartVirtualAddress = work->vram->va;
-    args.FlushTlb.EndVirtualAddress = work->vram->va + work->bytes;
-    if (build_operation(paging, work, buffer, &args, err) != 0)
+    if (dxgk_window_map(paging->space, work->vram, 0, work->entries, work->entry_count, err) != 0 ||
+        (copy && dxgk_window_map(paging->space, work->from, 0, work->from_entries,
+                                 work->entry_count, err) != 0) ||
+        build_flush(paging, work, buffer, work->vram, err) != 0 ||
+        (copy && build_flush(paging, work, buffer, work->from, err) != 0))
         return -1;
     describe_operation(work, &args);
     if (build_operation(paging, work, buffer, &args, err) != 0)

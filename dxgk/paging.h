@@ -31,14 +31,28 @@ int dxgk_paging_zero(struct dxgk_adapter *adapter, const DXGK_MEMORYRANGE *range
 
 /* ---- for channel.c ---- */
 
-enum dxgk_paging_op { DXGK_PAGING_GATHER, DXGK_PAGING_SCATTER, DXGK_PAGING_ZERO };
+/* Moves `bytes` of the segment partitions live in from one place to another that may overlap it, by
+ * local-to-local VIRTUAL_TRANSFERs of pieces that do not; returns when done. On failure the first (to
+ * < from) or last (to > from) *done bytes lie at their new place, and the same call the other way
+ * round for these brings them back. PASSIVE_LEVEL. */
+int dxgk_paging_slide(struct dxgk_adapter *adapter, uint64_t from, uint64_t to, uint64_t bytes,
+                      uint64_t *done, struct vf_error *err);
+
+enum dxgk_paging_op {
+    DXGK_PAGING_GATHER,
+    DXGK_PAGING_SCATTER,
+    DXGK_PAGING_ZERO,
+    DXGK_PAGING_COPY, /* from another window over VRAM */
+};
 
 /* One operation, owned by the caller, untouched by it between submit and `complete`. */
 struct dxgk_paging_work {
     enum dxgk_paging_op op;
     const struct dxgk_window *vram;   /* the VRAM side; [0, bytes) of it takes part */
-    const struct dxgk_window *system; /* the other side, from system_offset on; unused with ZERO */
+    const struct dxgk_window *system; /* the other side, from system_offset on; unused with ZERO and COPY */
     uint64_t system_offset;
+    const struct dxgk_window *from; /* COPY: the side read, [0, bytes) of it */
+    const DXGK_PTE *from_entries;   /* entry_count of them */
     const DXGK_PTE *entries; /* what the VRAM side maps from its page 0 on */
     uint64_t entry_count;
     uint64_t bytes; /* multiple of 4096 */

@@ -13,6 +13,8 @@
  *                     READY --pause--> PAUSED (it was paused when it left)
  *
  *   INCOMING -> FAULTED: a restore of mutable data failed; half a state must never run.
+ *   RUNNING, OUTGOING -> FAULTED: a command hung and the VF was reset (tdr.c); FAULTED -> RUNNING by a
+ *   reset that a person asks for. PAUSED -> FAULTED: its reserve was lost while it moved (defrag.c).
  *   Any state -> DYING -> gone.
  */
 #define LOG_ROOM "partition"
@@ -43,16 +45,18 @@ static const char *const state_names[VF_PARTITION_STATES] = {
 
 static const uint64_t state_arcs[VF_PARTITION_STATES] = {
     [VF_PARTITION_BUILDING] = VF_ARC(VF_PARTITION_RUNNING) | VF_ARC(VF_PARTITION_INCOMING) | DYING,
-    [VF_PARTITION_RUNNING] = VF_ARC(VF_PARTITION_PAUSED) | VF_ARC(VF_PARTITION_OUTGOING) | DYING,
-    [VF_PARTITION_PAUSED] =
-        VF_ARC(VF_PARTITION_RUNNING) | VF_ARC(VF_PARTITION_OUTGOING_PAUSED) | DYING,
+    [VF_PARTITION_RUNNING] = VF_ARC(VF_PARTITION_PAUSED) | VF_ARC(VF_PARTITION_OUTGOING) |
+                             VF_ARC(VF_PARTITION_FAULTED) | DYING,
+    [VF_PARTITION_PAUSED] = VF_ARC(VF_PARTITION_RUNNING) | VF_ARC(VF_PARTITION_OUTGOING_PAUSED) |
+                            VF_ARC(VF_PARTITION_FAULTED) | DYING,
     [VF_PARTITION_OUTGOING] =
-        VF_ARC(VF_PARTITION_RUNNING) | VF_ARC(VF_PARTITION_OUTGOING_PAUSED) | DYING,
+        VF_ARC(VF_PARTITION_RUNNING) | VF_ARC(VF_PARTITION_OUTGOING_PAUSED) |
+        VF_ARC(VF_PARTITION_FAULTED) | DYING,
     [VF_PARTITION_OUTGOING_PAUSED] =
         VF_ARC(VF_PARTITION_OUTGOING) | VF_ARC(VF_PARTITION_PAUSED) | DYING,
     [VF_PARTITION_INCOMING] = VF_ARC(VF_PARTITION_READY) | VF_ARC(VF_PARTITION_FAULTED) | DYING,
     [VF_PARTITION_READY] = VF_ARC(VF_PARTITION_RUNNING) | VF_ARC(VF_PARTITION_PAUSED) | DYING,
-    [VF_PARTITION_FAULTED] = DYING,
+    [VF_PARTITION_FAULTED] = VF_ARC(VF_PARTITION_RUNNING) | DYING,
     [VF_PARTITION_DYING] = 0,
 };
 
@@ -66,8 +70,9 @@ static const struct vf_fsm_table partition_states = {
 int dxgk_partition_wrong_state(const struct dxgk_partition *partition, const char *what,
                                struct vf_error *err)
 {
-    return vf_fail(err, VF_FAILED, "partition %s is %s; %s", partition->params.name,
-                   vf_fsm_name(&partition->fsm), what);
+    return vf_fail(err, VF_FAILED, "partition %s is %s%s; %s", partition->params.name,
+                   vf_fsm_name(&partition->fsm),
+                   partition->hung ? ", as a command hung and its VF was reset" : "", what);
 }
 
 /* ---- the table ---- */

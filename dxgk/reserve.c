@@ -210,6 +210,28 @@ void dxgk_reserve_give(struct dxgk_reserve *reserve, const DXGK_MEMORYRANGE *ran
              false);
 }
 
+bool dxgk_reserve_claim(struct dxgk_reserve *reserve, const DXGK_MEMORYRANGE *range)
+{
+    struct run run = {range->SegmentOffset / reserve->granule,
+                      range->SizeInBytes / reserve->granule};
+
+    if (run.first > reserve->count || run.count > reserve->count - run.first ||
+        (run.count > 0 && find(reserve, run.first, true) < run.first + run.count))
+        return false;
+    mark(reserve, run, true);
+    return true;
+}
+
+bool dxgk_reserve_taken(const struct dxgk_reserve *reserve, uint64_t from, DXGK_MEMORYRANGE *run)
+{
+    uint64_t first = from / reserve->granule;
+
+    if (first >= reserve->count || (first = find(reserve, first, true)) == reserve->count)
+        return false;
+    *run = range_of(reserve, (struct run){first, find(reserve, first, false) - first});
+    return true;
+}
+
 uint64_t dxgk_reserve_total(const struct dxgk_reserve *reserve)
 {
     return reserve->count * reserve->granule;

@@ -152,6 +152,56 @@ void dxgk_tracking_end_move(struct dxgk_partition *partition)
     tracking->all = true;
 }
 
+/* Out of hardware, into `touched`. */
+static void collect(struct dxgk_partition *partition)
+{
+    struct dxgk_tracking *tracking = partition->tracking;
+    struct vf_error err = VF_ERROR_INIT;
+    uint8_t *bits = malloc(tracking->bits_bytes);
+    uint64_t dirty;
+
+    if (bits == NULL ||
+        dxgk_tracking_query(partition, bits, tracking->bits_bytes, &dirty, &err) != 0)
+        dxgk_tracking_forget(partition);
+    free(bits);
+}
+
+int dxgk_tracking_prepare_place(struct dxgk_partition *partition, const DXGK_MEMORYRANGE *ranges,
+                                uint32_t count, struct dxgk_basis *basis, struct vf_error *err)
+{
+    *basis = (struct dxgk_basis){0};
+    if (partition->tracking == NULL)
+        return 0;
+    if (partition->tracking->basis.tracked)
+        collect(partition);
+    return dxgk_ddi_create_memory_basis(partition->adapter, partition->segment,
+                                        partition->page_bytes, ranges, count, basis, err);
+}
+
+void dxgk_tracking_drop_place(struct dxgk_partition *partition, struct dxgk_basis *basis)
+{
+    if (basis->handle != NULL)
+        dxgk_ddi_destroy_memory_basis(partition->adapter, basis);
+}
+
+void dxgk_tracking_change_place(struct dxgk_partition *partition, const struct dxgk_basis *basis)
+{
+    struct dxgk_tracking *tracking = partition->tracking;
+    struct vf_error err = VF_ERROR_INIT;
+    bool tracked;
+
+    if (tracking == NULL)
+        return;
+    tracked = tracking->basis.tracked;
+    if (tracked && dxgk_ddi_stop_dirty_tracking(partition->adapter, &tracking->basis, &err) != 0)
+        log_error("partition %s: %s", partition->params.name, err.text);
+    dxgk_ddi_destroy_memory_basis(partition->adapter, &tracking->basis);
+    tracking->basis = *basis;
+    /* Should it fail, the next move starts it and takes all as dirty. */
+    if (tracked && dxgk_ddi_start_dirty_tracking(partition->adapter, &tracking->basis, &err) != 0)
+        log_error("partition %s: %s", partition->params.name, err.text);
+}
+
 void dxgk_tracking_forget(struct dxgk_partition *partition)
 {
     if (partition->tracking != NULL)

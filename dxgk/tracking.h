@@ -30,6 +30,20 @@ void dxgk_tracking_end_move(struct dxgk_partition *partition);
 int dxgk_tracking_query(struct dxgk_partition *partition, void *bits, size_t bytes, uint64_t *dirty,
                         struct vf_error *err);
 
+/* ---- the reserve gets another place; the VF is paused, in no move (VF-4) ---- */
+
+/* Before anything is copied: takes the bits out of hardware into the history (DBT-9), which goes by
+ * page of the reserve and so holds for both places, and makes a basis over the new one, not tracked
+ * yet; `ranges` outlive it. Nothing to do (handle NULL) where nothing is tracked. */
+struct dxgk_basis;
+int dxgk_tracking_prepare_place(struct dxgk_partition *partition, const DXGK_MEMORYRANGE *ranges,
+                                uint32_t count, struct dxgk_basis *basis, struct vf_error *err);
+/* It stays where it is. */
+void dxgk_tracking_drop_place(struct dxgk_partition *partition, struct dxgk_basis *basis);
+/* The content lies at the new place: gives the old basis back and tracks the new one as the old was.
+ * What paging wrote is no history: pages that no guest ever wrote stay so. */
+void dxgk_tracking_change_place(struct dxgk_partition *partition, const struct dxgk_basis *basis);
+
 /* The next query gives everything: handles died with a driver, or history is unknown for another
  * reason (HOT-5). */
 void dxgk_tracking_forget(struct dxgk_partition *partition);

@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "dxgk/callbacks.h"
+#include "dxgk/tdr.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -116,6 +117,10 @@ static void partition_event(const DXGKDDICB_PARTITIONING_EVENT_NOTIFICATION *not
     }
     dxgk_event(adapter->dxgk, "triage", "adapter %u VF %u: %s", adapter->index, note->PartitionId,
                text);
+    /* A convention of this house, as the pages do not say what an OS does with the types: a driver
+     * that names a function level reset asks for one. */
+    if (note->EventType == DXGK_PARTITION_EVENT_FUNCTION_LEVEL_RESET)
+        dxgk_tdr_request(adapter, note->PartitionId);
 }
 
 void dxgk_cb_log_etw_event(LPCGUID guid, UCHAR type, USHORT bytes, PVOID buffer)

@@ -190,7 +190,7 @@ uint64_t move_finish(struct move *move)
     return move->target;
 }
 
-void move_cancel(struct move *move)
+void move_drop(struct move *move)
 {
     struct vf_error error = VF_ERROR_INIT;
     struct dxgk *dxgk = move->rig->dxgk;
@@ -202,5 +202,10 @@ void move_cancel(struct move *move)
     if (state_of(move->rig, move->source) == VF_PARTITION_OUTGOING_PAUSED)
         must(dxgk_partition_resume(dxgk, move->source, &error), &error);
     must(dxgk_migration_end(dxgk, move->source, &error), &error);
+}
+
+void move_cancel(struct move *move)
+{
+    move_drop(move);
     assert_int_equal(state_of(move->rig, move->source), VF_PARTITION_RUNNING);
 }

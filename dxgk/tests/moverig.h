@@ -36,6 +36,8 @@ void move_pause(struct move *move);
 uint64_t move_finish(struct move *move);
 /* Given up: nothing is left of the target, the source is as before its Prepare. */
 void move_cancel(struct move *move);
+/* As move_cancel, whatever became of the source. */
+void move_drop(struct move *move);
 
 void blob_free(struct dxgk_blob *blob);
 /* Fails the test with the error's text unless `result` is 0. */

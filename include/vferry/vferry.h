@@ -99,6 +99,37 @@ struct vf_reasons {
 /* Adds a reason; one more than VF_MAX_REASONS is dropped. */
 void vf_reason_add(struct vf_reasons *reasons, const char *field, const char *source, const char *target, const char *remedy);
 
+/* Defragmentation of an adapter's VRAM (contiguous reserves only). */
+#define VF_MAX_DEFRAG_MOVES 32u /* partitions one adapter can have */
+
+enum vf_defrag_outcome {
+    VF_DEFRAG_PLANNED, /* a dry run: would be moved */
+    VF_DEFRAG_MOVED,
+    VF_DEFRAG_SKIPPED, /* cannot be moved now, or what it should move to was taken meanwhile */
+    VF_DEFRAG_FAILED,  /* the move failed; `why` says where its content is */
+};
+
+struct vf_defrag_move {
+    char partition[VF_NAME_BYTES];
+    uint64_t from_bytes;             /* place in VRAM */
+    uint64_t to_bytes;
+    uint64_t bytes;
+    uint64_t pause_ns;               /* 0 = it was not paused, or was so before */
+    uint32_t outcome;                /* enum vf_defrag_outcome */
+    uint32_t reserved;
+    char why[2 * VF_TEXT_BYTES];     /* of a skip or failure */
+};
+
+struct vf_defrag {
+    uint32_t adapter;
+    uint32_t count;
+    uint64_t largest_before_bytes;   /* largest hole: what the largest new partition could have */
+    uint64_t largest_after_bytes;    /* with dry_run: what is planned */
+    uint64_t moved_bytes;            /* with dry_run: what would be */
+    bool dry_run, scatter;           /* scatter: reserves need not be contiguous, nothing is ever moved */
+    struct vf_defrag_move moves[VF_MAX_DEFRAG_MOVES]; /* in the order done */
+};
+
 /* Moments of a partition's schedule in CLOCK_MONOTONIC nanoseconds, for measuring a blackout. 0 = unknown or never. */
 struct vf_partition_clock {
     uint64_t last_run_ns;
