@@ -96,6 +96,18 @@ int cmd_read(const struct command *command, struct vf_error *err)
     return status;
 }
 
+/* The kernel side reads the driver itself: it gets the path, made absolute here. */
+int cmd_driver_update(const struct command *command, struct vf_error *err)
+{
+    cleanup_free char *path = realpath(command->input, NULL);
+
+    if (path == NULL)
+        return vf_fail_errno(err, VF_USAGE, errno, "--driver %s", command->input);
+    if (json_object_set_new(command->args, "driver", json_string(path)) != 0)
+        return vf_fail(err, VF_USAGE, "--driver %s: its path is no text", path);
+    return ask(command, -1, err);
+}
+
 /* The daemon that answers on this connection, as something to wait for. -1 when the system cannot
  * say. */
 static int pidfd_of_peer(int fd)

@@ -81,10 +81,48 @@ void print_driver(const json_t *result)
         {CELL_TEXT, "live migration", "live_migration"},
         {CELL_TEXT, "hot driver update", "hot_driver_update"},
         {CELL_TEXT, "hibernation", "hibernation"},
+        {CELL_TEXT, "interface", "interface"},
+        {CELL_TEXT, "digest", "digest"},
+        {CELL_TEXT, "updates", "updates"},
+        {CELL_TIME, "last gap", "last_gap_ns"},
         {CELL_END},
     };
 
     table_fields(columns, result);
+    if (json_is_true(json_object_get(result, "lost")))
+        (void)printf("it is LOST: an update failed for good; partitions run on but cannot be "
+                     "managed\n");
+}
+
+void print_driver_update(const json_t *result)
+{
+    const json_t *adapters = json_object_get(result, "adapters");
+    const char *status = table_text(result, "status");
+    char list[256] = "", text[3][CELL_BYTES];
+    size_t index, used = 0;
+    json_t *adapter;
+
+    json_array_foreach(adapters, index, adapter) {
+        if (used < sizeof list)
+            used += (size_t)snprintf(list + used, sizeof list - used, "%s%lld",
+                                     index > 0 ? ", " : "",
+                                     (long long)json_integer_value(adapter));
+    }
+    (void)printf("adapter%s %s: ", json_array_size(adapters) == 1 ? "" : "s", list);
+    if (strcmp(status, "replaced") == 0)
+        (void)printf("%s replaced by %s, %s without a driver\n",
+                     table_cell(result, CELL_TEXT, "before", text[0]),
+                     table_cell(result, CELL_TEXT, "after", text[1]),
+                     table_cell(result, CELL_TIME, "gap_ns", text[2]));
+    else if (strcmp(status, "would-replace") == 0)
+        (void)printf("%s would be replaced by %s, %s of saved state\n",
+                     table_cell(result, CELL_TEXT, "before", text[0]),
+                     table_cell(result, CELL_TEXT, "after", text[1]),
+                     table_cell(result, CELL_SIZE, "saved_bytes", text[2]));
+    else if (strcmp(status, "lost") == 0)
+        (void)printf("NO DRIVER; its partitions run on but cannot be managed\n");
+    else
+        (void)printf("still %s\n", table_cell(result, CELL_TEXT, "before", text[0]));
 }
 
 void print_created(const json_t *result)

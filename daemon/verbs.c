@@ -13,6 +13,7 @@ static const struct verb verbs[] = {
     {"adapter list", verb_adapter_list},
     {"adapter show", verb_adapter_show},
     {"driver show", verb_driver_show},
+    {"driver update", verb_driver_update},
     {"events", verb_events},
     {"partition create", verb_partition_create},
     {"partition list", verb_partition_list},

@@ -19,6 +19,7 @@ int verb_host_stop(struct request *request, struct vf_error *err);
 int verb_adapter_list(struct request *request, struct vf_error *err);
 int verb_adapter_show(struct request *request, struct vf_error *err);
 int verb_driver_show(struct request *request, struct vf_error *err);
+int verb_driver_update(struct request *request, struct vf_error *err);
 int verb_events(struct request *request, struct vf_error *err);
 int verb_partition_create(struct request *request, struct vf_error *err);
 int verb_partition_list(struct request *request, struct vf_error *err);
@@ -55,6 +56,9 @@ struct guest_view {
 };
 struct guest_memory guest_view_of(struct guest_view *view, struct kc *kc,
                                   const struct vf_partition_info *info);
+
+/* What an adapter's driver is and can. */
+void put_driver(json_t *object, const struct vf_adapter_info *info);
 
 /* A result with its schema; the others add members. Without memory a member is missing. */
 json_t *new_result(const char *schema);

@@ -150,8 +150,7 @@ void dxgk_adapter_judge_rest(struct dxgk_adapter *adapter, const struct dxgk_ima
 {
     if (rest->mdls != 0)
         dxgk_report(adapter, "HOT-4",
-                    "the driver leaked %llu MDLs or blocks of MDL pages: what it was given at a "
-                    "restore it must free",
+                    "the driver leaked %llu MDLs: what it was given at a restore it must free",
                     (unsigned long long)rest->mdls);
     if (rest->allocations != 0)
         dxgk_report(adapter, "CAP-7", "the driver left %llu pool allocations behind at its unload",

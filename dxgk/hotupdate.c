@@ -266,13 +266,14 @@ static int run(struct update *update, const char *path, bool dry_run, struct vf_
     if (!update->dxgk->config.trial)
         return vf_fail(err, VF_FAILED,
                        "this program cannot try drivers (dxgk_config.trial): no hot update");
-    if (dxgk_driver_file_open(path, &update->new, err) != 0 ||
-        dxgk_ksr_set_new(&update->set, err) != 0 ||
+    if (dxgk_driver_file_open(path, &update->new, err) != 0)
+        return -1;
+    (void)snprintf(update->out->after, sizeof update->out->after, "%s", update->new->path);
+    if (dxgk_ksr_set_new(&update->set, err) != 0 ||
         dxgk_trial_start(update->new, update->set, update->count, update->needs, &update->trial,
                          err) != 0)
         return -1;
     update->out->trial_ns = vf_now_ns() - start;
-    (void)snprintf(update->out->after, sizeof update->out->after, "%s", update->new->path);
     start = vf_now_ns();
     for (uint32_t i = 0; i < update->count; i++)
         (void)pthread_rwlock_wrlock(&update->adapters[i]->gate);

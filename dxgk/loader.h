@@ -15,7 +15,7 @@ int dxgk_image_get(const char *path, struct dxgk_image **out, struct vf_error *e
 /* What an image left behind when its last user let it go. */
 struct dxgk_image_rest {
     uint64_t allocations; /* in the pool, all kinds; they are freed for it */
-    uint64_t mdls;        /* of these: MDLs and blocks of MDL pages */
+    uint64_t mdls;        /* of these: MDLs */
     bool stays;           /* its code is still mapped: something in it forbids unloading */
 };
 

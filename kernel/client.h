@@ -42,6 +42,13 @@ int kc_shutdown(struct kc *kc, bool force, struct vf_error *err);
 int kc_adapter_info(struct kc *kc, uint32_t adapter, struct vf_adapter_info *out,
                     struct vf_error *err);
 
+/* Drivers at work: same meaning as dxgk_driver_info and dxgk_driver_update. VF_FAILED with a kernel
+ * side that is older than version 2. `path` is absolute; *out is filled on failure too. */
+int kc_driver_info(struct kc *kc, uint32_t adapter, struct vf_driver_info *out,
+                   struct vf_error *err);
+int kc_driver_update(struct kc *kc, uint32_t adapter, const char *path, bool dry_run,
+                     struct vf_driver_update *out, struct vf_error *err);
+
 /* Partitions: same meaning as the dxgk_partition_* functions. */
 int kc_partition_create(struct kc *kc, const struct vf_partition_params *params, bool incoming,
                         struct vf_partition_info *out, struct vf_error *err);

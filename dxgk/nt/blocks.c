@@ -282,7 +282,7 @@ struct nt_pool_stats nt_pool_live_from(const void *low, const void *high)
 
 uint64_t nt_mdl_live_from(const void *low, const void *high)
 {
-    struct census census = {.kinds = 1u << NT_MEMORY_MDL | 1u << NT_MEMORY_PAGES,
+    struct census census = {.kinds = 1u << NT_MEMORY_MDL,
                             .low = (uintptr_t)low,
                             .high = (uintptr_t)high};
 

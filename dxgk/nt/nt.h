@@ -98,7 +98,7 @@ void nt_mdl_give(PMDL mdl, const void *owner);
 /* True when the MDL is live and has pages that belong to it alone: MmFreePagesFromMdl would free
  * them. */
 bool nt_mdl_has_pages(PMDL mdl);
-/* MDLs and blocks of MDL pages that count as allocated by code in [low, high). */
+/* MDLs that count as allocated by code in [low, high). */
 uint64_t nt_mdl_live_from(const void *low, const void *high);
 /* Where the MDL's bytes lie. NULL when it has no pages (freed, or never built). */
 void *nt_mdl_va(PMDL mdl);

@@ -96,6 +96,29 @@ size_t dxgk_adapter_count(const struct dxgk *dxgk)
     return 2;
 }
 
+int dxgk_driver_info(struct dxgk *dxgk, uint32_t adapter, struct vf_driver_info *out,
+                     struct vf_error *err)
+{
+    (void)dxgk;
+    if (adapter >= 2)
+        return vf_fail(err, VF_FAILED, "no adapter %u", adapter);
+    *out = (struct vf_driver_info){.adapter = adapter, .updates = 3, .shared = 3};
+    (void)snprintf(out->path, sizeof out->path, "/old.so");
+    return 0;
+}
+
+int dxgk_driver_update(struct dxgk *dxgk, uint32_t adapter, const char *path, bool dry_run,
+                       struct vf_driver_update *out, struct vf_error *err)
+{
+    (void)dxgk;
+    *out = (struct vf_driver_update){.adapters = 1u << adapter, .blocks = 7, .dry_run = dry_run};
+    (void)snprintf(out->after, sizeof out->after, "%s", path);
+    if (strcmp(path, "/bad.so") != 0)
+        return 0;
+    out->rolled_back = true;
+    return vf_fail(err, VF_FAILED, "the old driver is back");
+}
+
 int dxgk_adapter_info(struct dxgk *dxgk, uint32_t adapter, struct vf_adapter_info *out,
                       struct vf_error *err)
 {

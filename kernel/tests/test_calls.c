@@ -76,6 +76,33 @@ static void adapters_are_shown(void **state)
     kc_close(kc);
 }
 
+static void drivers_are_shown_and_updated(void **state)
+{
+    struct kc *kc = harness_connect(*state);
+    struct vf_error err = VF_ERROR_INIT;
+    struct vf_driver_update update;
+    struct vf_driver_info info;
+
+    assert_int_equal(kc_driver_info(kc, 1, &info, &err), 0);
+    assert_string_equal(info.path, "/old.so");
+    assert_int_equal(info.updates, 3);
+    assert_int_equal(kc_driver_info(kc, 2, &info, &err), -1);
+    assert_int_equal(kc_driver_update(kc, 1, "/new.so", true, &update, &err), 0);
+    assert_int_equal(update.adapters, 2);
+    assert_int_equal(update.blocks, 7);
+    assert_true(update.dry_run);
+    assert_string_equal(update.after, "/new.so");
+    /* What it did comes with a failure, too. */
+    assert_int_equal(kc_driver_update(kc, 0, "/bad.so", false, &update, &err), -1);
+    assert_true(update.rolled_back);
+    assert_string_equal(err.text, "the old driver is back");
+    assert_int_equal(kc_driver_update(kc, 0, "relative.so", false, &update, &err), -1);
+    assert_int_equal(err.code, VF_USAGE);
+    assert_int_equal(kc_driver_update(kc, 0, "", false, &update, &err), -1);
+    assert_int_equal(err.code, VF_USAGE);
+    kc_close(kc);
+}
+
 static void partitions_live_and_die(void **state)
 {
     struct kc *kc = harness_connect(*state);
@@ -379,6 +406,7 @@ int main(void)
         CASE(host_is_told),
         CASE(specs_are_one_line),
         CASE(adapters_are_shown),
+        CASE(drivers_are_shown_and_updated),
         CASE(partitions_live_and_die),
         CASE(driver_status_and_code_come_back),
         CASE(names_are_checked),
