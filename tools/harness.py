@@ -83,6 +83,8 @@ class Host:
         notify_path.unlink(missing_ok=True)
         show = self.json("host", "show")
         self.address, self.kernel_pid = show["listen"], show["kernel_pid"]
+        if self.listen_wish:
+            self.listen_wish = self.address  # started again it is found where it was, as any host is
         return self
 
     def log(self):
