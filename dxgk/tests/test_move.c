@@ -88,6 +88,32 @@ static void a_move_without_performant_tracking_ends_alike(void **unused)
     moved_ends_like_unmoved(lazy);
 }
 
+/* INT-3: a message that came while its vector was masked is not lost on the way: it is delivered on
+ * the target, once, when the guest unmasks there. */
+static void a_pending_interrupt_arrives_with_its_partition(void **unused)
+{
+    struct vf_error error = VF_ERROR_INIT;
+    struct vf_partition_info info;
+    struct rig rig;
+    uint64_t id;
+
+    (void)unused;
+    rig_open(&rig, two, NULL);
+    id = rig_create(&rig, "p", 0, RESERVE / MIB, false);
+    rig_run(&rig, id, RESERVE, 19, 100);
+    rig_wait(&rig, id, 100);
+    rig_wait_pending(&rig, id);
+    id = hop(&rig, id, 1, "moved");
+    rig_wait_pending(&rig, id);
+    must(dxgk_partition_info(rig.dxgk, id, &info, &error), &error);
+    assert_int_equal(info.interrupts, 0);
+    rig_unmask(&rig, id);
+    rig_wait_interrupts(&rig, id, 1);
+    must(dxgk_partition_info(rig.dxgk, id, &info, &error), &error);
+    assert_int_equal(info.interrupts, 1);
+    rig_close(&rig);
+}
+
 /* DBT-11: what paging wrote on arrival is in the bitplane of the next departure. */
 static void back_and_forth_ends_like_staying(void **unused)
 {
@@ -477,6 +503,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_moved_partition_ends_like_one_that_was_not),
         cmocka_unit_test(a_move_without_performant_tracking_ends_alike),
+        cmocka_unit_test(a_pending_interrupt_arrives_with_its_partition),
         cmocka_unit_test(back_and_forth_ends_like_staying),
         cmocka_unit_test(a_reserve_of_many_fragments_moves),
         cmocka_unit_test(no_write_is_lost_at_full_speed),
