@@ -3,12 +3,14 @@
 import concurrent.futures
 import zlib
 
-from e2e import BLACKOUT_MS, Case, begins, churn, create, files, footprint_settles, move, partitions, rested, room, state
+from e2e import Case, begins, churn, create, files, footprint_settles, move, partitions, rested, room, state
 from harness import wait_until
 from proxy import OUT, Point, Proxy
 
 PAIR = "softgpu,vram=640M,vfs=18,dirty-page=64K"
 AT_ONCE = 9
+# Longer than a silence is noticed, short enough to wait for: a full rehash of the peer ends by it alone.
+LIMIT_MS = 8000
 # From here on the target may run it.
 HANDED_OVER = ("COMMIT", "RUNNING", "DONE", "CLOSE")
 
@@ -66,7 +68,7 @@ class Faults(Case):
         create(self.left, name, work)
         begins(self.left, name)
         with Proxy(self.right.address, point, act) as way:
-            moving = self.left.spawn("migrate", name, "--to", way.address, "--max-blackout", BLACKOUT_MS, "--verify", "full", *options)
+            moving = self.left.spawn("migrate", name, "--to", way.address, "--max-blackout", LIMIT_MS, "--verify", "full", *options)
             self.assertTrue(way.acted.wait(30), f"{point}: never passed")
             if during is not None:
                 during(name)

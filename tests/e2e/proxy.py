@@ -149,6 +149,13 @@ class Connection:
             except OSError:
                 pass
 
+    @staticmethod
+    def hung_up(end):
+        try:
+            return bool(select.select([end], [], [], 0)[0]) and end.recv(1, socket.MSG_PEEK) == b""
+        except OSError:
+            return True
+
     def receive(self, end, size):
         """Exactly so many bytes, or less at the stream's end."""
         data = bytearray()
@@ -190,7 +197,7 @@ class Connection:
             # The other side must not learn that this one has gone: that is what silence means.
             while not self.proxy.closing and not self.dead.is_set():
                 self.dead.wait(0.1)
-                if select.select([sink], [], [], 0)[0] and sink.recv(1, socket.MSG_PEEK) == b"":
+                if self.hung_up(sink):
                     self.cut()
 
 
