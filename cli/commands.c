@@ -61,20 +61,29 @@ int work_options(const struct command *command, struct guest_options *options, s
     return 0;
 }
 
+/* The workload's options as the request carries them: words, which guest/ understands over there. */
+static json_t *work_words(const struct command *command)
+{
+    json_t *words = json_object();
+
+    for (size_t i = 0; i < command->work_count; i++)
+        (void)json_object_set_new(words, command->work[i].key,
+                                  json_string(command->work[i].value));
+    return words;
+}
+
 int cmd_run(const struct command *command, struct vf_error *err)
 {
     cleanup_close int file = -1;
     struct guest_options options;
-    json_t *words = json_object();
 
     /* The daemon checks again; wrong words are said without one. */
-    if (work_options(command, &options, err) != 0 ||
-        json_object_set_new(command->args, "options", words) != 0)
+    if (work_options(command, &options, err) != 0)
         return -1;
-    for (size_t i = 0; i < command->work_count; i++)
-        (void)json_object_set_new(words, command->work[i].key, json_string(command->work[i].value));
     if (command->input != NULL && input_open(command->input, &file, err) != 0)
         return -1;
+    if (json_object_set_new(command->args, "options", work_words(command)) != 0)
+        return vf_fail(err, VF_FAILED, "run: out of memory");
     return ask(command, file, err);
 }
 
