@@ -15,6 +15,7 @@
 #define LINK_MAX_WAITING 64u
 #define LINK_MAX_WAITING_BYTES (4u << 20)
 #define PINGS_A_SILENCE 5u
+#define SAY_EXPLAIN_NS 100000000ull
 
 struct link_entry {
     struct link_entry *next;
@@ -221,6 +222,12 @@ int link_say(struct link *link, const struct wire_message *message, uint64_t dea
         return vf_fail(err, VF_FAILED, "peer %s: does not take what it is sent", link->tp->peer);
     result = wire_say(link->tp, message, deadline_ns, err);
     give_turn(link);
+    if (result != 0 && err != NULL && tp_lost(link->tp)) {
+        uint64_t until = vf_now_ns() + SAY_EXPLAIN_NS;
+
+        /* A peer that aborts closes: its last word is on the way in, or here. */
+        (void)link_explain(link, until < deadline_ns ? until : deadline_ns, err);
+    }
     return result;
 }
 

@@ -197,12 +197,13 @@ static void resume_partition(struct source *s, struct vf_error *why)
     }
 }
 
-/* What really ended it: a cancel, or what the link says about streams that broke or were stopped with it. */
+/* What really ended it: a cancel, or what the link says about lanes whose streams broke or were stopped with it. Any other error
+ * is the cause itself, also when the link has ended since. */
 static void find_cause(struct source *s, struct vf_error *err)
 {
     if (job_cancel_asked(s->job))
         vf_fail(err, VF_CANCELLED, "cancelled; the partition runs on here");
-    else if (s->linked && (lanes_lost(&s->lanes) || link_ended(&s->link)))
+    else if (s->linked && (lanes_lost(&s->lanes) || (err->code == VF_CANCELLED && link_ended(&s->link))))
         (void)link_explain(&s->link, vf_now_ns() + LINK_EXPLAIN_NS, err);
 }
 

@@ -180,7 +180,7 @@ static void find_cause(struct target *t, struct vf_error *err)
     if (lane.code != VF_OK)
         *err = lane;
     /* Only then: a failure of our own must reach the source while its partition is paused. */
-    if (lost || link_ended(&t->link))
+    if (lost)
         (void)link_explain(&t->link, vf_now_ns() + LINK_EXPLAIN_NS, err);
     if (job_cancel_asked(t->job))
         vf_fail(err, VF_CANCELLED, "cancelled on the target");
