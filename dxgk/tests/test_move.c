@@ -88,6 +88,19 @@ static void a_move_without_performant_tracking_ends_alike(void **unused)
     moved_ends_like_unmoved(lazy);
 }
 
+/* CAP-3: from 4 KiB to 2 MiB. */
+static void a_move_by_large_pages_ends_alike(void **unused)
+{
+    static const char *const large[] = {"softgpu,vram=128M,vfs=2,dirty-page=2M",
+                                        "softgpu,vram=128M,vfs=2,dirty-page=2M", NULL};
+    static const char *const lazy_large[] = {"softgpu,vram=128M,vfs=2,dirty-page=2M,performant=off",
+                                             "softgpu,vram=128M,vfs=2,dirty-page=2M", NULL};
+
+    (void)unused;
+    moved_ends_like_unmoved(large);
+    moved_ends_like_unmoved(lazy_large);
+}
+
 /* INT-3: a message that came while its vector was masked is not lost on the way: it is delivered on
  * the target, once, when the guest unmasks there. */
 static void a_pending_interrupt_arrives_with_its_partition(void **unused)
@@ -503,6 +516,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_moved_partition_ends_like_one_that_was_not),
         cmocka_unit_test(a_move_without_performant_tracking_ends_alike),
+        cmocka_unit_test(a_move_by_large_pages_ends_alike),
         cmocka_unit_test(a_pending_interrupt_arrives_with_its_partition),
         cmocka_unit_test(back_and_forth_ends_like_staying),
         cmocka_unit_test(a_reserve_of_many_fragments_moves),
