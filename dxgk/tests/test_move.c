@@ -152,6 +152,42 @@ static void back_and_forth_ends_like_staying(void **unused)
     rig_close(&rig);
 }
 
+/* VF-6: three moves at once, one of them the other way, step by step among each other while all
+ * three work; each ends like its own undisturbed run. */
+static void moves_that_cross_end_alike(void **unused)
+{
+    static const char *const crossing[] = {"softgpu,vram=256M,vfs=4,dirty-page=4K",
+                                           "softgpu,vram=256M,vfs=4,dirty-page=4K,performant=off",
+                                           NULL};
+    static const char *const names[] = {"a", "b", "c"}, *const moved[] = {"A", "B", "C"};
+    const uint64_t steps = 150000, bytes = 16 * MIB;
+    uint64_t expected[3], ids[3];
+    struct move moves[3];
+    struct rig rig;
+
+    (void)unused;
+    rig_open(&rig, crossing, NULL);
+    for (unsigned i = 0; i < 3; i++)
+        expected[i] = undisturbed(&rig, bytes, 20 + i, steps);
+    for (unsigned i = 0; i < 3; i++) {
+        ids[i] = rig_create(&rig, names[i], i == 2, bytes / MIB, false);
+        rig_run(&rig, ids[i], bytes, 20 + i, steps);
+    }
+    for (unsigned i = 0; i < 3; i++)
+        move_begin(&moves[i], &rig, ids[i], i != 2, moved[i]);
+    for (unsigned round = 0; round < 9; round++)
+        (void)move_round(&moves[round % 3]);
+    for (unsigned i = 0; i < 3; i++)
+        move_pause(&moves[i]);
+    for (unsigned i = 0; i < 3; i++)
+        ids[i] = move_finish(&moves[i]);
+    for (unsigned i = 0; i < 3; i++) {
+        rig_wait(&rig, ids[i], steps);
+        assert_int_equal(rig_digest(&rig, ids[i], bytes), expected[i]);
+    }
+    rig_close(&rig);
+}
+
 /* PAG-4, VF-2: no hole of the card is large enough, so SetVirtualGpuResources2 gets many ranges, on
  * both sides; the guest's addresses and the page list's must mean the same places. */
 static void a_reserve_of_many_fragments_moves(void **unused)
@@ -519,6 +555,7 @@ int main(void)
         cmocka_unit_test(a_move_by_large_pages_ends_alike),
         cmocka_unit_test(a_pending_interrupt_arrives_with_its_partition),
         cmocka_unit_test(back_and_forth_ends_like_staying),
+        cmocka_unit_test(moves_that_cross_end_alike),
         cmocka_unit_test(a_reserve_of_many_fragments_moves),
         cmocka_unit_test(no_write_is_lost_at_full_speed),
         cmocka_unit_test(no_write_is_lost_without_performant_tracking),
