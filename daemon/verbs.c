@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The table of verbs and what they share. See verbs.h. */
+#define LOG_ROOM "control"
 #include "daemon/verbs.h"
 
+#include "base/log.h"
 #include "softgpu/hw.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -69,6 +72,18 @@ void put_text(json_t *object, const char *key, const char *text)
 void put_flag(json_t *object, const char *key, bool value)
 {
     (void)json_object_set_new(object, key, json_boolean(value));
+}
+
+void tell(struct request *request, const char *kind, const char *format, ...)
+{
+    char text[sizeof((struct event *)0)->text];
+    va_list args;
+
+    va_start(args, format);
+    (void)vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    log_info("%s", text);
+    events_add(&request->daemon->events, kind, text);
 }
 
 int find_partition(struct request *request, struct vf_partition_info *info, struct vf_error *err)

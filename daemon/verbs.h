@@ -44,6 +44,10 @@ int find_partition(struct request *request, struct vf_partition_info *info, stru
 int not_in_a_move(const struct request *request, const struct vf_partition_info *info,
                   const char *what, struct vf_error *err);
 
+/* Logs what a person did to the host, and puts it among the events. */
+void tell(struct request *request, const char *kind, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
 /* The partition's memory and registers as its own CPU sees them; valid as long as `view`. */
 struct guest_view {
     struct kc *kc;
