@@ -37,7 +37,7 @@ int dxgk_open(const struct dxgk_config *config, struct dxgk **out, struct vf_err
 void dxgk_close(struct dxgk *dxgk);
 
 size_t dxgk_adapter_count(const struct dxgk *dxgk);
-int dxgk_adapter_info(struct dxgk *dxgk, uint32_t adapter, struct vf_adapter_info *out,
+int dxgk_adapter_info(struct dxgk *dxgk, uint32_t index, struct vf_adapter_info *out,
                       struct vf_error *err);
 
 /* ---- life of a partition (VF-1…6) ---- */
