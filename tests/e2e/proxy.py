@@ -116,13 +116,20 @@ class Proxy:
         for connection in connections:
             connection.cut()
 
+    def shut(self):
+        """Cuts all connections and takes no new ones."""
+        # A blocked accept() does not notice that its socket is closed; a shutdown wakes it.
+        try:
+            self.listener.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass  # shut already
+        self.listener.close()
+        self.cut_all()
+
     def close(self):
         self.closing = True
         self.gate.set()
-        # A blocked accept() does not notice that its socket is closed; a shutdown wakes it.
-        self.listener.shutdown(socket.SHUT_RDWR)
-        self.listener.close()
-        self.cut_all()
+        self.shut()
         for thread in self.threads:
             thread.join(10)
 
@@ -206,6 +213,12 @@ class Connection:
 def cut(proxy, connection, record):
     """The connection ends before the record."""
     del proxy, connection, record
+
+
+def cut_for_good(proxy, connection, record):
+    """The way between the hosts ends before the record, and does not come back."""
+    del connection, record
+    proxy.shut()
 
 
 def truncate(proxy, connection, record):

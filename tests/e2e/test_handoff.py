@@ -8,7 +8,7 @@ from e2e import BLACKOUT_MS, begins, churn, create, finish, partitions, room, sh
 from faults import Faults
 from proxy import IN, OUT, Point, Proxy
 
-TESTS_AT_ONCE = 4
+TESTS_AT_ONCE = 6
 
 
 class HandOff(Faults):
@@ -40,8 +40,6 @@ class HandOff(Faults):
         work, code, said = self.at(Point("READY", IN, paused=True))
         self.assertEqual(code, 1, said)
         self.assertEqual(state(self.left, "p"), "running")
-        if "p" in partitions(self.right):
-            self.stands(self.right)
         self.assert_works_to_its_end(self.left, "p", work)
 
     def test_ready_lost_leaves_nothing_on_the_target(self):
@@ -49,27 +47,46 @@ class HandOff(Faults):
         self.at(Point("READY", IN, paused=True))
         self.assert_nothing_arrived(self.right, before, "p")
 
-    def one_at_most(self, work, code, said):
-        """Whether the two hosts could make up or not: the target runs it, or nobody does."""
-        self.assertIn(code, (0, 6), said)
-        if code == 0:
-            self.assertEqual(partitions(self.left), [])
-            self.assert_works_to_its_end(self.right, "p", work)
-            return
-        self.stands(self.left)
+    def made_up(self, work, code, said):
+        """The connection was lost and found again: the move is whole."""
+        self.assertEqual(code, 0, said)
+        self.assertEqual(partitions(self.left), [])
+        self.assertEqual(self.jobs_status(self.left), "completed")
+        self.assert_works_to_its_end(self.right, "p", work)
+
+    def test_commit_lost_is_said_again(self):
+        self.made_up(*self.at(Point("COMMIT", OUT, paused=True)))
+
+    def test_running_lost_is_asked_for_again(self):
+        self.made_up(*self.at(Point("RUNNING", IN, paused=True)))
+
+    def test_commit_lost_for_good_is_unknown_and_neither_runs(self):
+        _, code, said = self.at(Point("COMMIT", OUT, paused=True), proxy.cut_for_good)
+        self.assertEqual(code, 6, said)
         self.assertEqual(self.jobs_status(self.left), "unknown")
-        if state(self.right, "p") != "running":
+        self.stands(self.left)
+        self.stands(self.right)
+        self.leave()
+
+    def leave(self):
+        """The hosts of an open outcome would wait for each other for a while yet."""
+        self.left.kill()
+        self.right.kill()
+
+    def test_running_lost_for_good_is_unknown_and_only_the_target_runs(self):
+        work, code, said = self.at(Point("RUNNING", IN, paused=True), proxy.cut_for_good)
+        self.assertEqual(code, 6, said)
+        self.stands(self.left)
+        self.assert_works_to_its_end(self.right, "p", work)
+
+    def test_ready_lost_for_good_lets_the_source_run_and_the_target_never(self):
+        work, code, said = self.at(Point("READY", IN, paused=True), proxy.cut_for_good)
+        self.assertEqual(code, 1, said)
+        self.assertEqual(state(self.left, "p"), "running")
+        if "p" in partitions(self.right):
             self.stands(self.right)
-        else:
-            self.assert_works_to_its_end(self.right, "p", work)
-
-    def test_commit_lost_lets_one_run_at_most(self):
-        self.one_at_most(*self.at(Point("COMMIT", OUT, paused=True)))
-
-    def test_running_lost_lets_the_target_run_and_nobody_else(self):
-        work, code, said = self.at(Point("RUNNING", IN, paused=True))
-        self.assertEqual(state(self.right, "p"), "running")
-        self.one_at_most(work, code, said)
+        self.assert_works_to_its_end(self.left, "p", work)
+        self.leave()
 
     def test_what_is_not_known_stays_so_over_a_restart_of_both_daemons(self):
         """The target's daemon is dead when its answer is due, so that the source cannot know."""
