@@ -602,6 +602,7 @@ static void ready_for_another_epoch(struct trap *trap)
     get_ready(trap, trap->admit.epoch + 1);
     assert_int_equal(wire_hear(trap->control, &message, soon(), &err), 0);
     assert_int_equal(message.tag, WIRE_ABORT);
+    wire_message_free(&message);
     message = (struct wire_message){.tag = WIRE_CLOSE};
     say(trap->control, &message);
 }
@@ -612,10 +613,12 @@ static void run_at_impossible_moments(struct trap *trap)
 
     get_ready(trap, trap->admit.epoch);
     hear(trap->control, WIRE_COMMIT, &message);
+    wire_message_free(&message);
     message = (struct wire_message){.tag = WIRE_RUNNING,
                                     .running = {.id = handoff_of(trap, trap->admit.epoch), .resume_ns = 1, .first_run_ns = UINT64_MAX}};
     say(trap->control, &message);
     hear(trap->control, WIRE_DONE, &message);
+    wire_message_free(&message);
     message = (struct wire_message){.tag = WIRE_CLOSE, .close = {.first_run_ns = 2}};
     say(trap->control, &message);
 }
