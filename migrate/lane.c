@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* What source and target lanes share: who owns which page, waiting for the paging engine, rehashing. */
+/* What source and target lanes share: who owns which page, waiting for the paging engine,
+ * rehashing. */
 #include "migrate/lane.h"
 
 #include <errno.h>
@@ -8,7 +9,8 @@
 
 #define ENGINE_MS 5000 /* a paging engine that completes nothing for so long is stuck */
 
-void lane_feed_init(struct lane_feed *feed, const struct lane_plan *plan, uint32_t index, const uint64_t *bits)
+void lane_feed_init(struct lane_feed *feed, const struct lane_plan *plan, uint32_t index,
+                    const uint64_t *bits)
 {
     *feed = (struct lane_feed){
         .bits = bits,
@@ -84,7 +86,8 @@ uint32_t lane_slots(const struct lane_plan *plan)
 int lane_wait(struct kc_channel *channel, struct tp *tp, struct kc_done *done, struct vf_error *err)
 {
     for (;;) {
-        struct pollfd fds[2] = {{.fd = kc_channel_fd(channel), .events = POLLIN}, {.fd = tp->abort_fd, .events = POLLIN}};
+        struct pollfd fds[2] = {{.fd = kc_channel_fd(channel), .events = POLLIN},
+                                {.fd = tp->abort_fd, .events = POLLIN}};
         int got = kc_channel_wait(channel, 0, done, err);
         int ready;
 
@@ -96,23 +99,26 @@ int lane_wait(struct kc_channel *channel, struct tp *tp, struct kc_done *done, s
         if (ready < 0 && errno != EINTR)
             return vf_fail_errno(err, VF_FAILED, errno, "page channel");
         if (ready == 0)
-            return vf_fail(err, VF_FAILED, "page channel: the paging engine did not answer for 5 s");
+            return vf_fail(err, VF_FAILED,
+                           "page channel: the paging engine did not answer for 5 s");
         if (ready > 0 && (fds[1].revents & POLLIN) != 0)
             return vf_fail(err, VF_CANCELLED, "page channel: stopped");
     }
     if (done->status != 0)
-        return vf_fail_errno(err, VF_FAILED, -done->status, "page channel: the paging engine failed a transfer");
+        return vf_fail_errno(err, VF_FAILED, -done->status,
+                             "page channel: the paging engine failed a transfer");
     return 0;
 }
 
-static int compare(const struct lane_plan *plan, struct digest_table *table, const uint64_t *pages, uint32_t count,
-                   const uint8_t *slot, const char *what, struct vf_error *err)
+static int compare(const struct lane_plan *plan, struct digest_table *table, const uint64_t *pages,
+                   uint32_t count, const uint8_t *slot, const char *what, struct vf_error *err)
 {
     uint64_t page_bytes = plan->geometry.page_bytes;
 
     for (uint32_t i = 0; i < count; i++) {
         const uint8_t *page = slot + i * page_bytes;
-        uint64_t digest = digest_is_zero_page(page, page_bytes) ? digest_table_zero(table) : digest_page(page, page_bytes);
+        uint64_t digest = digest_is_zero_page(page, page_bytes) ? digest_table_zero(table)
+                                                                : digest_page(page, page_bytes);
 
         if (digest != digest_get(table, pages[i]))
             return vf_fail(err, VF_FAILED, "verify full: page %llu %s; refusing to hand over",
@@ -121,8 +127,8 @@ static int compare(const struct lane_plan *plan, struct digest_table *table, con
     return 0;
 }
 
-int lane_rehash(struct kc_channel *channel, struct tp *tp, const struct lane_plan *plan, uint32_t index,
-                struct digest_table *table, const char *what, struct vf_error *err)
+int lane_rehash(struct kc_channel *channel, struct tp *tp, const struct lane_plan *plan,
+                uint32_t index, struct digest_table *table, const char *what, struct vf_error *err)
 {
     uint64_t list[LANE_SLOTS][WIRE_FRAME_PAGES];
     uint32_t length[LANE_SLOTS];
@@ -145,12 +151,14 @@ int lane_rehash(struct kc_channel *channel, struct tp *tp, const struct lane_pla
         if (lane_wait(channel, tp, &done, err) != 0)
             return -1;
         in_flight--;
-        if (compare(plan, table, list[done.slot], length[done.slot], kc_channel_slot(channel, done.slot), what, err) != 0)
+        if (compare(plan, table, list[done.slot], length[done.slot],
+                    kc_channel_slot(channel, done.slot), what, err) != 0)
             return -1;
         length[done.slot] = lane_feed_take(&feed, list[done.slot], group);
         if (length[done.slot] == 0)
             continue;
-        if (kc_channel_submit(channel, KC_GATHER, done.slot, list[done.slot], length[done.slot], err) != 0)
+        if (kc_channel_submit(channel, KC_GATHER, done.slot, list[done.slot], length[done.slot],
+                              err) != 0)
             return -1;
         in_flight++;
     }

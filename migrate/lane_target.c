@@ -2,9 +2,11 @@
 /*
  * The target's lanes. A frame passes through three stages, several frames at a time:
  *
- *   FREE -> WRITING (SCATTER or ZERO in flight) -> READING (GATHER into a second slot in flight) -> FREE, digest known
+ *   FREE -> WRITING (SCATTER or ZERO in flight) -> READING (GATHER into a second slot in flight) ->
+ * FREE, digest known
  *
- * The read-back goes to another slot than the payload came in, so that a transfer that did nothing cannot pass for one that did.
+ * The read-back goes to another slot than the payload came in, so that a transfer that did nothing
+ * cannot pass for one that did.
  */
 #define LOG_ROOM "migrate"
 #include "migrate/lane.h"
@@ -22,9 +24,9 @@ enum stage { STAGE_FREE, STAGE_WRITING, STAGE_READING };
 /* Work item i owns the channel's slots 2i (payload, zero) and 2i + 1 (read-back). */
 struct item {
     enum stage stage;
-    uint32_t pending;       /* transfers in flight for this stage */
+    uint32_t pending; /* transfers in flight for this stage */
     uint32_t count;
-    uint64_t pages[WIRE_FRAME_PAGES];   /* without the zero mark */
+    uint64_t pages[WIRE_FRAME_PAGES]; /* without the zero mark */
     uint64_t digests[WIRE_FRAME_PAGES];
 };
 
@@ -45,7 +47,8 @@ static int read_back(struct receiver *r, uint32_t index, struct vf_error *err)
 
     item->stage = STAGE_READING;
     item->pending = 1;
-    return kc_channel_submit(r->lane->channel, KC_GATHER, 2 * index + 1, item->pages, item->count, err);
+    return kc_channel_submit(r->lane->channel, KC_GATHER, 2 * index + 1, item->pages, item->count,
+                             err);
 }
 
 static int prove(struct receiver *r, uint32_t index, struct vf_error *err)
@@ -60,8 +63,10 @@ static int prove(struct receiver *r, uint32_t index, struct vf_error *err)
                                                                 : digest_page(page, page_bytes);
 
         if (digest != item->digests[i])
-            return vf_fail(err, VF_FAILED, "page %llu: its digest in the target's VRAM is not the one the source announced",
-                           (unsigned long long)item->pages[i]);
+            return vf_fail(
+                err, VF_FAILED,
+                "page %llu: its digest in the target's VRAM is not the one the source announced",
+                (unsigned long long)item->pages[i]);
         digest_set(r->lane->table, item->pages[i], digest);
     }
     item->stage = STAGE_FREE;
@@ -76,7 +81,8 @@ static int advance(struct receiver *r, const struct kc_done *done, struct vf_err
     struct item *item;
 
     if (index >= r->items)
-        return vf_fail(err, VF_FAILED, "page channel: completion for slot %u that is not ours", done->slot);
+        return vf_fail(err, VF_FAILED, "page channel: completion for slot %u that is not ours",
+                       done->slot);
     item = &r->item[index];
     if (--item->pending > 0)
         return 0;
@@ -107,7 +113,8 @@ static int free_item(struct receiver *r, uint32_t *index, struct vf_error *err)
     }
 }
 
-/* Sends the frame's pages to VRAM: payload pages from slot 2i; zero pages by a fill, unless they are zero already. */
+/* Sends the frame's pages to VRAM: payload pages from slot 2i; zero pages by a fill, unless they
+ * are zero already. */
 static int write_pages(struct receiver *r, uint32_t index, struct vf_error *err)
 {
     struct wire_frame *frame = &r->frame;
@@ -121,7 +128,8 @@ static int write_pages(struct receiver *r, uint32_t index, struct vf_error *err)
         bool zero = (frame->pages[i] & WIRE_PAGE_ZERO) != 0;
 
         if (zero && frame->digests[i] != digest_table_zero(r->lane->table))
-            return vf_fail(err, VF_FAILED, "page %llu: announced as zero with the digest of something else",
+            return vf_fail(err, VF_FAILED,
+                           "page %llu: announced as zero with the digest of something else",
                            (unsigned long long)page);
         if (zero && digest_get(r->lane->table, page) == digest_table_zero(r->lane->table))
             continue; /* never written here, or proven zero: the reserve began zero-filled (VF-2) */
@@ -137,9 +145,11 @@ static int write_pages(struct receiver *r, uint32_t index, struct vf_error *err)
         return 0;
     item->stage = STAGE_WRITING;
     r->busy++;
-    if (zeros > 0 && kc_channel_submit(r->lane->channel, KC_ZERO, 2 * index + 1, &r->list[WIRE_FRAME_PAGES - zeros], zeros, err) != 0)
+    if (zeros > 0 && kc_channel_submit(r->lane->channel, KC_ZERO, 2 * index + 1,
+                                       &r->list[WIRE_FRAME_PAGES - zeros], zeros, err) != 0)
         return -1;
-    if (payload > 0 && kc_channel_submit(r->lane->channel, KC_SCATTER, 2 * index, r->list, payload, err) != 0)
+    if (payload > 0 &&
+        kc_channel_submit(r->lane->channel, KC_SCATTER, 2 * index, r->list, payload, err) != 0)
         return -1;
     return 0;
 }
@@ -152,17 +162,21 @@ static int take_frame(struct receiver *r, const struct wire_header *header, stru
 
     if (free_item(r, &index, err) != 0 ||
         wire_recv_frame_head(r->lane->tp, header, &r->frame, &plan->geometry, TP_NEVER, err) != 0 ||
-        wire_recv_frame_payload(r->lane->tp, &r->frame, kc_channel_slot(r->lane->channel, 2 * index), &plan->geometry,
+        wire_recv_frame_payload(r->lane->tp, &r->frame,
+                                kc_channel_slot(r->lane->channel, 2 * index), &plan->geometry,
                                 TP_NEVER, err) != 0)
         return -1;
     if (memcmp(r->frame.job, plan->job, sizeof plan->job) != 0 || r->frame.epoch != plan->epoch ||
         r->frame.sequence != r->sequence || r->frame.round != atomic_load(&r->lane->rounds))
-        return vf_fail(err, VF_FAILED, "lane %u: a frame of another job, epoch, round or place in the stream", r->lane->index);
+        return vf_fail(err, VF_FAILED,
+                       "lane %u: a frame of another job, epoch, round or place in the stream",
+                       r->lane->index);
     lane_feed_init(&own, plan, r->lane->index, NULL);
     for (uint32_t i = 0; i < r->frame.count; i++) {
         /* A page on a foreign lane could overtake its newer self. */
         if ((r->frame.pages[i] & ~WIRE_PAGE_ZERO) / own.group_pages % own.count != own.index)
-            return vf_fail(err, VF_FAILED, "lane %u: page %llu belongs to another stream", r->lane->index,
+            return vf_fail(err, VF_FAILED, "lane %u: page %llu belongs to another stream",
+                           r->lane->index,
                            (unsigned long long)(r->frame.pages[i] & ~WIRE_PAGE_ZERO));
     }
     r->sequence++;
@@ -179,8 +193,10 @@ static int end_round(struct receiver *r, const struct wire_message *end, struct 
         if (wait_one(r, err) != 0)
             return -1;
     }
-    if (end->count.round != atomic_load(&r->lane->rounds) || end->count.frames != r->frames || end->count.pages != r->pages)
-        return vf_fail(err, VF_FAILED, "lane %u: round %u lost frames on the way", r->lane->index, end->count.round);
+    if (end->count.round != atomic_load(&r->lane->rounds) || end->count.frames != r->frames ||
+        end->count.pages != r->pages)
+        return vf_fail(err, VF_FAILED, "lane %u: round %u lost frames on the way", r->lane->index,
+                       end->count.round);
     ack.count = end->count;
     r->frames = 0;
     r->pages = 0;
@@ -194,7 +210,9 @@ static int rehash(struct receiver *r, const struct wire_message *ask, struct vf_
     struct wire_message ack = {.tag = WIRE_ACK, .count = {.round = ask->rehash.round}};
 
     if (r->busy > 0 || r->frames > 0 || atomic_load(&r->lane->rehashed))
-        return vf_fail(err, VF_FAILED, "lane %u: asked to rehash in the middle of a round, or twice", r->lane->index);
+        return vf_fail(err, VF_FAILED,
+                       "lane %u: asked to rehash in the middle of a round, or twice",
+                       r->lane->index);
     if (lane_rehash(r->lane->channel, r->lane->tp, r->lane->plan, r->lane->index, r->lane->table,
                     "differs in the target's VRAM from what was received", err) != 0)
         return -1;
@@ -202,8 +220,8 @@ static int rehash(struct receiver *r, const struct wire_message *ask, struct vf_
     return wire_say(r->lane->tp, &ack, TP_NEVER, err);
 }
 
-/* Until a record begins on the stream; completions go on meanwhile. Between rounds a data stream may be quiet for long: the
- * control connection's pings tell whether the peer lives. */
+/* Until a record begins on the stream; completions go on meanwhile. Between rounds a data stream
+ * may be quiet for long: the control connection's pings tell whether the peer lives. */
 static int wait_record(struct receiver *r, struct vf_error *err)
 {
     struct kc_channel *channel = r->lane->channel;
@@ -220,7 +238,8 @@ static int wait_record(struct receiver *r, struct vf_error *err)
             return -1;
         if (got > 0) {
             if (done.status != 0)
-                return vf_fail_errno(err, VF_FAILED, -done.status, "page channel: the paging engine failed a transfer");
+                return vf_fail_errno(err, VF_FAILED, -done.status,
+                                     "page channel: the paging engine failed a transfer");
             if (advance(r, &done, err) != 0)
                 return -1;
             continue;
@@ -255,7 +274,8 @@ static int serve(struct receiver *r, struct vf_error *err)
         else if (message.tag == WIRE_REHASH)
             result = rehash(r, &message, err);
         else
-            result = vf_fail(err, VF_FAILED, "lane %u: %s on a data stream", r->lane->index, wire_tag_name(message.tag));
+            result = vf_fail(err, VF_FAILED, "lane %u: %s on a data stream", r->lane->index,
+                             wire_tag_name(message.tag));
         wire_message_free(&message);
         if (result != 0)
             return -1;
@@ -286,8 +306,8 @@ int lane_target_start(struct lane_target *lane, struct vf_error *err)
     uint32_t items = lane_slots(lane->plan) / 2;
 
     tp_set_silence(lane->tp, lane->plan->silence_ns);
-    if (kc_channel_open(lane->plan->kernel_socket, lane->plan->partition, 2 * items, lane->plan->geometry.slot_bytes,
-                        &lane->channel, err) != 0)
+    if (kc_channel_open(lane->plan->kernel_socket, lane->plan->partition, 2 * items,
+                        lane->plan->geometry.slot_bytes, &lane->channel, err) != 0)
         return -1;
     if (pthread_create(&lane->thread, NULL, lane_loop, lane) != 0)
         return vf_fail(err, VF_FAILED, "lane %u: no thread to be had", lane->index);

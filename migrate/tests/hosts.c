@@ -2,6 +2,7 @@
 /* See hosts.h. */
 #include "migrate/tests/hosts.h"
 
+#include "base/size.h"
 #include "softgpu/hw.h"
 
 #include <errno.h>
@@ -17,6 +18,8 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+
+#define PATIENCE_NS 20000000000ull
 
 const char *need(const char *name)
 {
@@ -39,7 +42,8 @@ static void *accept_loop(void *arg)
     struct host *host = arg;
 
     for (;;) {
-        struct pollfd fds[2] = {{.fd = host->listener, .events = POLLIN}, {.fd = host->stop[0], .events = POLLIN}};
+        struct pollfd fds[2] = {{.fd = host->listener, .events = POLLIN},
+                                {.fd = host->stop[0], .events = POLLIN}};
         int fd;
 
         if (poll(fds, 2, -1) < 0 && errno != EINTR)
@@ -65,8 +69,9 @@ static void start_kernel(struct host *host, const char *device)
 
         (void)snprintf(fd, sizeof fd, "%d", ready[1]);
         (void)close(ready[0]);
-        (void)execl(need("VF_KERNEL"), "vferry-kernel", "--state", host->dir, "--device", device, "--device-dir",
-                    need("VF_DEVICE_DIR"), "--driver-dir", need("VF_DRIVER_DIR"), "--ready-fd", fd, (char *)NULL);
+        (void)execl(need("VF_KERNEL"), "vferry-kernel", "--state", host->dir, "--device", device,
+                    "--device-dir", need("VF_DEVICE_DIR"), "--driver-dir", need("VF_DRIVER_DIR"),
+                    "--ready-fd", fd, (char *)NULL);
         _exit(127);
     }
     (void)close(ready[1]);
@@ -78,8 +83,12 @@ static void start_kernel(struct host *host, const char *device)
 
 void host_start(struct host *host, const char *name, uint64_t silence_ns, uint64_t redial_ns)
 {
-    struct mig_config config = {.host_name = name, .kernel_socket = host->socket, .state_dir = host->dir, .listen = host->address,
-                                .silence_ns = silence_ns, .redial_ns = redial_ns};
+    struct mig_config config = {.host_name = name,
+                                .kernel_socket = host->socket,
+                                .state_dir = host->dir,
+                                .listen = host->address,
+                                .silence_ns = silence_ns,
+                                .redial_ns = redial_ns};
     struct vf_error err = VF_ERROR_INIT;
 
     memset(host, 0, sizeof *host);
@@ -89,7 +98,8 @@ void host_start(struct host *host, const char *name, uint64_t silence_ns, uint64
     start_kernel(host, need("VF_TEST_DEVICE"));
     if (kc_connect(host->socket, &host->kc, &err) != 0)
         die("connect", &err);
-    if (tp_tcp_listen("127.0.0.1:0", &host->listener, host->address, sizeof host->address, &err) != 0)
+    if (tp_tcp_listen("127.0.0.1:0", &host->listener, host->address, sizeof host->address, &err) !=
+        0)
         die("listen", &err);
     if (mig_open(&config, &host->mig, &err) != 0)
         die("mig_open", &err);
@@ -136,14 +146,16 @@ static int view_write(void *ctx, uint64_t gpa, const void *buf, uint64_t n, stru
     return kc_bar_write(v->kc, v->id, SG_VF_BAR_VRAM, gpa, buf, n, err);
 }
 
-static int view_reg_write(void *ctx, uint64_t offset, uint64_t value, unsigned width, struct vf_error *err)
+static int view_reg_write(void *ctx, uint64_t offset, uint64_t value, unsigned width,
+                          struct vf_error *err)
 {
     struct view *v = ctx;
 
     return kc_bar_write(v->kc, v->id, SG_VF_BAR_REGS, offset, &value, width, err);
 }
 
-static int view_reg_read(void *ctx, uint64_t offset, uint64_t *value, unsigned width, struct vf_error *err)
+static int view_reg_read(void *ctx, uint64_t offset, uint64_t *value, unsigned width,
+                         struct vf_error *err)
 {
     struct view *v = ctx;
 
@@ -151,11 +163,16 @@ static int view_reg_read(void *ctx, uint64_t offset, uint64_t *value, unsigned w
     return kc_bar_read(v->kc, v->id, SG_VF_BAR_REGS, offset, value, width, err);
 }
 
-static struct guest_memory view_of(struct view *v, struct host *host, const struct vf_partition_info *p)
+static struct guest_memory view_of(struct view *v, struct host *host,
+                                   const struct vf_partition_info *p)
 {
     *v = (struct view){host->kc, p->id};
-    return (struct guest_memory){.ctx = v, .bytes = p->vram_bytes, .read = view_read, .write = view_write,
-                                 .reg_write = view_reg_write, .reg_read = view_reg_read};
+    return (struct guest_memory){.ctx = v,
+                                 .bytes = p->vram_bytes,
+                                 .read = view_read,
+                                 .write = view_write,
+                                 .reg_write = view_reg_write,
+                                 .reg_read = view_reg_read};
 }
 
 void create(struct host *host, const char *name, uint64_t vram, struct vf_partition_info *out)
@@ -168,7 +185,8 @@ void create(struct host *host, const char *name, uint64_t vram, struct vf_partit
         die("create", &err);
 }
 
-struct mig_job *start_move(struct host *from, const char *to, const char *name, const struct mig_options *wish)
+struct mig_job *start_move(struct host *from, const char *to, const char *name,
+                           const struct mig_options *wish)
 {
     struct mig_options options = *wish;
     struct vf_error err = VF_ERROR_INIT;
@@ -180,7 +198,8 @@ struct mig_job *start_move(struct host *from, const char *to, const char *name, 
     return job;
 }
 
-struct mig_job *move(struct host *from, struct host *to, const char *name, const struct mig_options *wish)
+struct mig_job *move(struct host *from, struct host *to, const char *name,
+                     const struct mig_options *wish)
 {
     struct mig_job *job = start_move(from, to->address, name, wish);
 
@@ -188,7 +207,8 @@ struct mig_job *move(struct host *from, struct host *to, const char *name, const
     return job;
 }
 
-/* The pieces are consecutive: nothing of the blackout is lost between them, nothing counted twice. */
+/* The pieces are consecutive: nothing of the blackout is lost between them, nothing counted twice.
+ */
 static void expect_sum(struct mig_job *job)
 {
     json_t *report = mig_job_report(job);
@@ -198,7 +218,8 @@ static void expect_sum(struct mig_job *job)
     json_t *piece;
 
     assert_int_equal(json_object_size(pieces), 6);
-    json_object_foreach(pieces, name, piece) {
+    json_object_foreach(pieces, name, piece)
+    {
         assert_true(json_integer_value(piece) >= 0);
         sum += json_integer_value(piece);
     }
@@ -217,7 +238,8 @@ void expect_moved(struct mig_job *job)
     mig_job_put(job);
 }
 
-void await_done(struct host *host, const struct vf_partition_info *p, char digest[GUEST_DIGEST_BYTES])
+void await_done(struct host *host, const struct vf_partition_info *p,
+                char digest[GUEST_DIGEST_BYTES])
 {
     struct view v;
     struct guest_memory memory = view_of(&v, host, p);
@@ -234,7 +256,8 @@ void await_done(struct host *host, const struct vf_partition_info *p, char diges
         die("digest", &err);
 }
 
-void run_workload(struct host *host, const struct vf_partition_info *p, const struct guest_options *work)
+void run_workload(struct host *host, const struct vf_partition_info *p,
+                  const struct guest_options *work)
 {
     struct view v;
     struct guest_memory memory = view_of(&v, host, p);
@@ -242,4 +265,44 @@ void run_workload(struct host *host, const struct vf_partition_info *p, const st
 
     if (guest_start(work, &memory, &err) != 0)
         die("guest_start", &err);
+}
+
+uint64_t soon(void)
+{
+    return vf_now_ns() + PATIENCE_NS;
+}
+
+void expect_empty(struct host *host)
+{
+    uint64_t end = soon();
+    size_t count = 1;
+
+    /* The host clears up after its last word to us: there is no other sign of it. */
+    while (count != 0) {
+        struct vf_partition_info *list = NULL;
+        struct vf_error err = VF_ERROR_INIT;
+
+        if (kc_partition_list(host->kc, &list, &count, &err) != 0)
+            die("list", &err);
+        free(list);
+        if (count != 0 && vf_now_ns() > end)
+            fail_msg("%zu partitions are left", count);
+        (void)poll(NULL, 0, count != 0 ? 2 : 0);
+    }
+}
+
+void say(struct tp *tp, const struct wire_message *message)
+{
+    struct vf_error err = VF_ERROR_INIT;
+
+    if (wire_say(tp, message, soon(), &err) != 0)
+        die("say", &err);
+}
+
+void hear(struct tp *tp, enum wire_tag tag, struct wire_message *out)
+{
+    struct vf_error err = VF_ERROR_INIT;
+
+    if (wire_expect(tp, tag, out, soon(), &err) != 0)
+        die(wire_tag_name(tag), &err);
 }

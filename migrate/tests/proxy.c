@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* See proxy.h. Two threads a connection, one a direction, each walking the records of its stream. */
+/* See proxy.h. Two threads a connection, one a direction, each walking the records of its stream.
+ */
 #include "migrate/tests/proxy.h"
 
 #include "base/size.h"
@@ -53,7 +54,8 @@ struct proxy {
 
 const char *proxy_act_name(enum proxy_act act)
 {
-    static const char *const names[PROXY_ACTS] = {"pass", "cut", "silence", "truncate", "flip", "hold"};
+    static const char *const names[PROXY_ACTS] = {"pass",     "cut",  "silence",
+                                                  "truncate", "flip", "hold"};
 
     return names[act];
 }
@@ -199,7 +201,8 @@ static void serve(struct proxy *proxy, int fd)
     (void)pthread_mutex_lock(&proxy->lock);
     refusing = proxy->refusing;
     (void)pthread_mutex_unlock(&proxy->lock);
-    if (conn == NULL || refusing || tp_tcp_connect(proxy->target, vf_now_ns() + PATIENCE_NS, &conn->tp, &err) != 0) {
+    if (conn == NULL || refusing ||
+        tp_tcp_connect(proxy->target, vf_now_ns() + PATIENCE_NS, &conn->tp, &err) != 0) {
         (void)close(fd);
         free(conn);
         return;
@@ -207,7 +210,8 @@ static void serve(struct proxy *proxy, int fd)
     conn->proxy = proxy;
     conn->source = fd;
     conn->target = tp_fd(conn->tp);
-    assert_int_equal(fcntl(conn->target, F_SETFL, 0), 0); /* it was connected without blocking; the pumps block */
+    assert_int_equal(fcntl(conn->target, F_SETFL, 0),
+                     0); /* it was connected without blocking; the pumps block */
     conn->pump[TO_TARGET] = (struct pump){conn, TO_TARGET, conn->source, conn->target, 0};
     conn->pump[TO_SOURCE] = (struct pump){conn, TO_SOURCE, conn->target, conn->source, 0};
     (void)pthread_mutex_lock(&proxy->lock);
@@ -224,7 +228,8 @@ static void *accept_loop(void *arg)
     struct proxy *proxy = arg;
 
     for (;;) {
-        struct pollfd fds[2] = {{.fd = proxy->listener, .events = POLLIN}, {.fd = proxy->stop[0], .events = POLLIN}};
+        struct pollfd fds[2] = {{.fd = proxy->listener, .events = POLLIN},
+                                {.fd = proxy->stop[0], .events = POLLIN}};
         int fd;
 
         if (poll(fds, 2, -1) < 0 && errno != EINTR)
@@ -296,7 +301,8 @@ static struct timespec patience(void)
 {
     uint64_t until = vf_now_ns() + PATIENCE_NS;
 
-    return (struct timespec){.tv_sec = (time_t)(until / 1000000000u), .tv_nsec = (long)(until % 1000000000u)};
+    return (struct timespec){.tv_sec = (time_t)(until / 1000000000u),
+                             .tv_nsec = (long)(until % 1000000000u)};
 }
 
 bool proxy_await_hold(struct proxy *proxy)

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * A network that misbehaves: stands between two hosts, reads the records that pass, and does one thing to one of them. Its threads
- * and file descriptors are its own business: proxy_calm leaves none.
+ * A network that misbehaves: stands between two hosts, reads the records that pass, and does one
+ * thing to one of them. Its threads and file descriptors are its own business: proxy_calm leaves
+ * none.
  */
 #ifndef MIGRATE_TESTS_PROXY_H
 #define MIGRATE_TESTS_PROXY_H
@@ -13,7 +14,8 @@ enum proxy_way { TO_TARGET, TO_SOURCE };
 enum proxy_act {
     PROXY_PASS,
     PROXY_CUT,      /* the connection breaks before the record */
-    PROXY_SILENCE,  /* from the record on nothing arrives on any connection that is open now; none closes */
+    PROXY_SILENCE,  /* from the record on nothing arrives on any connection that is open now; none
+                       closes */
     PROXY_TRUNCATE, /* the connection breaks in the middle of the record */
     PROXY_FLIP,     /* one bit of its payload arrives otherwise */
     PROXY_HOLD,     /* it waits until proxy_release */
@@ -46,7 +48,8 @@ void proxy_cut_held(struct proxy *proxy);
 const char *proxy_address(const struct proxy *proxy);
 /* While off nobody gets through: new connections are closed at once. */
 void proxy_refuse(struct proxy *proxy, bool refuse);
-/* Waits for the end of all connections, which both sides must have closed, and forgets them. False: some still stand after 20 s. */
+/* Waits for the end of all connections, which both sides must have closed, and forgets them. False:
+ * some still stand after 20 s. */
 bool proxy_calm(struct proxy *proxy);
 
 const char *proxy_act_name(enum proxy_act act);

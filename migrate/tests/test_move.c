@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Moves between two real kernel processes, with both daemons' migration sides in this one: whole path, real pages. */
+/* Moves between two real kernel processes, with both daemons' migration sides in this one: whole
+ * path, real pages. */
 #include "migrate/tests/hosts.h"
 
 #include <setjmp.h>
@@ -28,7 +29,8 @@ static int teardown(void **state)
 /* Moves while it writes, there and back and there again; the content ends as if it never had. */
 static void churn_moves_back_and_forth(void **state)
 {
-    struct guest_options work = {.workload = GUEST_CHURN, .size = 32u << 20, .steps = 60000, .seed = 11, .rate = 200000000};
+    struct guest_options work = {
+        .workload = GUEST_CHURN, .size = 32u << 20, .steps = 60000, .seed = 11, .rate = 200000000};
     struct mig_options options;
     struct vf_partition_info p;
     struct vf_error err = VF_ERROR_INIT;
@@ -79,7 +81,8 @@ static void full_verify_agrees(void **state)
 
 static void a_paused_partition_moves_and_arrives_paused(void **state)
 {
-    struct guest_options work = {.workload = GUEST_CHURN, .size = 8u << 20, .steps = 20000, .seed = 5, .rate = 100000000};
+    struct guest_options work = {
+        .workload = GUEST_CHURN, .size = 8u << 20, .steps = 20000, .seed = 5, .rate = 100000000};
     struct mig_options options;
     struct vf_partition_info p;
     struct vf_error err = VF_ERROR_INIT;

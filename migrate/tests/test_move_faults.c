@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Moves over a network that breaks, falls silent, cuts records in half and flips bits, at every record of a move: before COMMIT the
- * partition runs on at its source and nothing is left on the target, after COMMIT it runs on the target; never two, never none.
+ * Moves over a network that breaks, falls silent, cuts records in half and flips bits, at every
+ * record of a move: before COMMIT the partition runs on at its source and nothing is left on the
+ * target, after COMMIT it runs on the target; never two, never none.
  */
 #include "migrate/tests/hosts.h"
 #include "migrate/tests/proxy.h"
@@ -31,7 +32,8 @@ static struct host left, right;
 static struct proxy *proxy;
 static char through[64]; /* right's address, behind the proxy */
 static char want[GUEST_DIGEST_BYTES];
-static const struct guest_options work = {.workload = GUEST_CHURN, .size = 4u << 20, .steps = 2000, .seed = 21, .rate = 40000000};
+static const struct guest_options work = {
+    .workload = GUEST_CHURN, .size = 4u << 20, .steps = 2000, .seed = 21, .rate = 40000000};
 
 static int setup(void **state)
 {
@@ -77,7 +79,8 @@ static struct footprint footprint(void)
     return (struct footprint){entries("/proc/self/task"), entries("/proc/self/fd")};
 }
 
-/* The other side's threads end after the job that a test waits for: there is nothing to wait on but their absence. */
+/* The other side's threads end after the job that a test waits for: there is nothing to wait on but
+ * their absence. */
 #define AWAIT(condition, what)                                                                     \
     do {                                                                                           \
         uint64_t end_ = vf_now_ns() + PATIENCE_NS;                                                 \
@@ -114,7 +117,8 @@ static void expect_state(const char *label, struct host *host, uint32_t state)
     uint32_t is = state_of(host);
 
     if (is != state)
-        fail_msg("%s: the partition is %s, not %s", label, vf_partition_state_name((enum vf_partition_state)is),
+        fail_msg("%s: the partition is %s, not %s", label,
+                 vf_partition_state_name((enum vf_partition_state)is),
                  vf_partition_state_name((enum vf_partition_state)state));
 }
 
@@ -191,12 +195,14 @@ static const char *name_fault(const struct proxy_fault *fault)
 {
     static char label[96];
 
-    (void)snprintf(label, sizeof label, "%s at %s %u to the %s", proxy_act_name(fault->act), wire_tag_name(fault->tag), fault->skip,
+    (void)snprintf(label, sizeof label, "%s at %s %u to the %s", proxy_act_name(fault->act),
+                   wire_tag_name(fault->tag), fault->skip,
                    fault->way == TO_TARGET ? "target" : "source");
     return label;
 }
 
-static void break_before_commit(enum proxy_way way, enum wire_tag tag, unsigned skip, enum proxy_act act)
+static void break_before_commit(enum proxy_way way, enum wire_tag tag, unsigned skip,
+                                enum proxy_act act)
 {
     struct proxy_fault fault = {way, tag, skip, act};
     const char *label = name_fault(&fault);
@@ -217,10 +223,11 @@ struct point {
 };
 
 static const struct point before_commit[] = {
-    {TO_TARGET, WIRE_HELLO, 0}, {TO_SOURCE, WIRE_HELLO, 0},    {TO_TARGET, WIRE_ADMIT, 0}, {TO_SOURCE, WIRE_ADMITTED, 0},
-    {TO_TARGET, WIRE_HELLO, 1}, {TO_TARGET, WIRE_ROUND, 0},    {TO_TARGET, WIRE_PAGES, 0}, {TO_TARGET, WIRE_PAGES, 3},
-    {TO_SOURCE, WIRE_ACK, 0},   {TO_TARGET, WIRE_ROUND_END, 0}, {TO_TARGET, WIRE_ROUND, 1}, {TO_TARGET, WIRE_ROUND_END, 2},
-    {TO_SOURCE, WIRE_ACK, 2},   {TO_TARGET, WIRE_STATE, 0},    {TO_SOURCE, WIRE_READY, 0},
+    {TO_TARGET, WIRE_HELLO, 0},     {TO_SOURCE, WIRE_HELLO, 0}, {TO_TARGET, WIRE_ADMIT, 0},
+    {TO_SOURCE, WIRE_ADMITTED, 0},  {TO_TARGET, WIRE_HELLO, 1}, {TO_TARGET, WIRE_ROUND, 0},
+    {TO_TARGET, WIRE_PAGES, 0},     {TO_TARGET, WIRE_PAGES, 3}, {TO_SOURCE, WIRE_ACK, 0},
+    {TO_TARGET, WIRE_ROUND_END, 0}, {TO_TARGET, WIRE_ROUND, 1}, {TO_TARGET, WIRE_ROUND_END, 2},
+    {TO_SOURCE, WIRE_ACK, 2},       {TO_TARGET, WIRE_STATE, 0}, {TO_SOURCE, WIRE_READY, 0},
 };
 
 static void break_everywhere(enum proxy_act act)
@@ -255,8 +262,10 @@ static void silence_before_commit_never_happened(void **state)
 
 static void a_broken_hand_off_after_commit_completes(void **state)
 {
-    static const struct point points[] = {
-        {TO_TARGET, WIRE_COMMIT, 0}, {TO_SOURCE, WIRE_RUNNING, 0}, {TO_TARGET, WIRE_DONE, 0}, {TO_SOURCE, WIRE_CLOSE, 0}};
+    static const struct point points[] = {{TO_TARGET, WIRE_COMMIT, 0},
+                                          {TO_SOURCE, WIRE_RUNNING, 0},
+                                          {TO_TARGET, WIRE_DONE, 0},
+                                          {TO_SOURCE, WIRE_CLOSE, 0}};
     static const enum proxy_act acts[] = {PROXY_CUT, PROXY_TRUNCATE, PROXY_FLIP, PROXY_SILENCE};
 
     (void)state;
@@ -282,11 +291,13 @@ static void a_broken_hand_off_after_commit_completes(void **state)
 /* The job on that side, while the record is held. */
 static struct mig_job *job_at(struct host *host, struct mig_job *source_job)
 {
-    return host == &left ? mig_job_get(left.mig, mig_job_id(source_job)) : mig_job_get(right.mig, mig_job_of(right.mig, NAME));
+    return host == &left ? mig_job_get(left.mig, mig_job_id(source_job))
+                         : mig_job_get(right.mig, mig_job_of(right.mig, NAME));
 }
 
 /* Cancels on that side while the record is on its way; 0 or what mig_job_cancel said. */
-static int cancel_at(const struct point *point, struct host *host, struct footprint *before, struct mig_job **job)
+static int cancel_at(const struct point *point, struct host *host, struct footprint *before,
+                     struct mig_job **job)
 {
     struct proxy_fault fault = {point->way, point->tag, point->skip, PROXY_HOLD};
     struct mig_job *here;
@@ -331,7 +342,8 @@ static void a_cancel_at_the_target_never_happened(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof before_commit / sizeof *before_commit; i++) {
         /* Its job is known from ADMITTED to READY. */
-        if (before_commit[i].tag != WIRE_HELLO && before_commit[i].tag != WIRE_ADMIT && before_commit[i].tag != WIRE_READY)
+        if (before_commit[i].tag != WIRE_HELLO && before_commit[i].tag != WIRE_ADMIT &&
+            before_commit[i].tag != WIRE_READY)
             expect_cancelled(&before_commit[i], &right);
     }
 }
@@ -341,7 +353,9 @@ static void a_cancel_that_comes_too_late_is_refused(void **state)
     static const struct {
         struct point point;
         struct host *host;
-    } late[] = {{{TO_SOURCE, WIRE_READY, 0}, &right}, {{TO_TARGET, WIRE_COMMIT, 0}, &left}, {{TO_TARGET, WIRE_COMMIT, 0}, &right}};
+    } late[] = {{{TO_SOURCE, WIRE_READY, 0}, &right},
+                {{TO_TARGET, WIRE_COMMIT, 0}, &left},
+                {{TO_TARGET, WIRE_COMMIT, 0}, &right}};
 
     (void)state;
     for (size_t i = 0; i < sizeof late / sizeof *late; i++) {
@@ -384,7 +398,8 @@ static void silence_in_the_blackout_costs_no_more_than_its_limit(void **state)
 static enum mig_status newest_status(struct host *host)
 {
     json_t *list = mig_jobs(host->mig);
-    struct mig_job *job = mig_job_get(host->mig, (uint64_t)json_integer_value(json_object_get(json_array_get(list, 0), "job")));
+    struct mig_job *job = mig_job_get(
+        host->mig, (uint64_t)json_integer_value(json_object_get(json_array_get(list, 0), "job")));
     struct mig_progress progress;
 
     assert_non_null(job);
@@ -399,7 +414,8 @@ static void drop(struct host *host)
     struct vf_partition_info p;
     struct vf_error err = VF_ERROR_INIT;
 
-    if (kc_partition_find(host->kc, NAME, &p, &err) != 0 || kc_partition_destroy(host->kc, p.id, &err) != 0)
+    if (kc_partition_find(host->kc, NAME, &p, &err) != 0 ||
+        kc_partition_destroy(host->kc, p.id, &err) != 0)
         die("drop", &err);
 }
 

@@ -48,7 +48,8 @@ static struct wire_message sample(enum wire_tag tag)
             .version_min = 1, .version_max = 2, .host_name = "a", .listen_address = "b:1"};
         break;
     case WIRE_ADMIT:
-        m.admit = (struct wire_admit){.params.name = "vm", .epoch = 1,
+        m.admit = (struct wire_admit){.params.name = "vm",
+                                      .epoch = 1,
                                       .params.vram_bytes = 1u << 30,
                                       .page_bytes = 65536,
                                       .slot_bytes = 1u << 20,
