@@ -2,8 +2,8 @@
 /*
  * After a restart of the daemon (the kernel side lived on):
  *   source, no COMMIT in the journal      the partition runs on here: End, resume
- *   source, COMMIT                        unknown: kept paused, nobody here may resume it; a save: its file is whole, destroy
- *   target, not PREPARED                  nothing stays: End, destroy
+ *   source, COMMIT                        unknown: kept paused, nobody here may resume it; a save:
+ * its file is whole, destroy target, not PREPARED                  nothing stays: End, destroy
  *   target, PREPARED without COMMITTED    unknown: kept paused
  *   target, COMMITTED                     rolled forward: it runs here
  */
@@ -26,7 +26,8 @@ struct recovery {
     struct vf_error err;
 };
 
-static const struct vf_partition_info *find(const struct recovery *r, const uint8_t uuid[VF_UUID_BYTES])
+static const struct vf_partition_info *find(const struct recovery *r,
+                                            const uint8_t uuid[VF_UUID_BYTES])
 {
     for (size_t i = 0; i < r->count; i++) {
         if (memcmp(r->list[i].uuid, uuid, VF_UUID_BYTES) == 0)
@@ -48,18 +49,22 @@ static int run_on(struct recovery *r, const struct vf_partition_info *p, struct 
 static int discard(struct recovery *r, const struct vf_partition_info *p, struct vf_error *err)
 {
     if (p->state == VF_PARTITION_INCOMING)
-        (void)kc_end(r->kc, p->id, err); /* it may not have been prepared yet: then there is nothing to end */
+        (void)kc_end(r->kc, p->id,
+                     err); /* it may not have been prepared yet: then there is nothing to end */
     return kc_partition_destroy(r->kc, p->id, err);
 }
 
 static bool in_move(const struct vf_partition_info *p)
 {
-    return p != NULL && (p->state == VF_PARTITION_OUTGOING || p->state == VF_PARTITION_OUTGOING_PAUSED ||
-                         p->state == VF_PARTITION_INCOMING || p->state == VF_PARTITION_READY);
+    return p != NULL &&
+           (p->state == VF_PARTITION_OUTGOING || p->state == VF_PARTITION_OUTGOING_PAUSED ||
+            p->state == VF_PARTITION_INCOMING || p->state == VF_PARTITION_READY);
 }
 
-/* What became of a job, by its last record and the state of its partition; acts where one side may. */
-static enum job_state settle(struct recovery *r, struct mig_job *job, const struct journal_record *last, struct vf_error *err)
+/* What became of a job, by its last record and the state of its partition; acts where one side may.
+ */
+static enum job_state settle(struct recovery *r, struct mig_job *job,
+                             const struct journal_record *last, struct vf_error *err)
 {
     const struct vf_partition_info *p = find(r, last->uuid);
     bool source = last->side == JOURNAL_SOURCE;
@@ -77,22 +82,26 @@ static enum job_state settle(struct recovery *r, struct mig_job *job, const stru
             log_error("job %llu: %s", (unsigned long long)last->id, err->text);
             return JOB_FAILED;
         }
-        vf_fail(err, VF_FAILED, "the daemon ended during the %s; %s", job_with_file(job) ? job_kind(job) : "move",
+        vf_fail(err, VF_FAILED, "the daemon ended during the %s; %s",
+                job_with_file(job) ? job_kind(job) : "move",
                 source ? "the partition runs on here" : "nothing is left of it here");
         (void)mig_journal(job, JOURNAL_ABORTED, err->text, NULL);
         return JOB_FAILED;
     case JOURNAL_COMMITTED:
-        if (p != NULL && p->state == VF_PARTITION_READY && kc_partition_resume(r->kc, p->id, err) != 0)
+        if (p != NULL && p->state == VF_PARTITION_READY &&
+            kc_partition_resume(r->kc, p->id, err) != 0)
             return JOB_UNKNOWN;
         if (p == NULL) {
-            vf_fail(err, VF_UNKNOWN, "committed to run here, but the kernel side no longer holds the partition");
+            vf_fail(err, VF_UNKNOWN,
+                    "committed to run here, but the kernel side no longer holds the partition");
             return JOB_UNKNOWN;
         }
         (void)mig_journal(job, JOURNAL_DONE, "rolled forward after a restart", NULL);
         return JOB_COMPLETED;
     case JOURNAL_COMMIT:
         if (job_with_file(job)) {
-            if (here && (kc_end(r->kc, p->id, err) != 0 || kc_partition_destroy(r->kc, p->id, err) != 0))
+            if (here &&
+                (kc_end(r->kc, p->id, err) != 0 || kc_partition_destroy(r->kc, p->id, err) != 0))
                 return JOB_UNKNOWN;
             (void)mig_journal(job, JOURNAL_DONE, "rolled forward after a restart", NULL);
             return JOB_COMPLETED;
@@ -100,7 +109,8 @@ static enum job_state settle(struct recovery *r, struct mig_job *job, const stru
         /* fall through */
     case JOURNAL_PREPARED:
     default:
-        vf_fail(err, VF_UNKNOWN, "the daemon ended between %s and the peer's answer; the partition is kept paused",
+        vf_fail(err, VF_UNKNOWN,
+                "the daemon ended between %s and the peer's answer; the partition is kept paused",
                 journal_kind_name(last->kind));
         return JOB_UNKNOWN;
     }
@@ -123,7 +133,8 @@ static void recover_job(void *ctx, const struct journal_record *last)
     job->epoch = last->epoch;
     job->next = *jobs; /* by rising id: the newest ends up first */
     *jobs = job;
-    /* Acting writes to the journal, which must not happen inside its own walk: remembered here, done after it. */
+    /* Acting writes to the journal, which must not happen inside its own walk: remembered here,
+     * done after it. */
     job->last_kind = (int)last->kind;
     (void)snprintf(job->error.text, sizeof job->error.text, "%s", last->text);
 }
@@ -131,7 +142,8 @@ static void recover_job(void *ctx, const struct journal_record *last)
 static void settle_all(struct recovery *r)
 {
     for (struct mig_job *job = r->mig->jobs; job != NULL; job = job->next) {
-        struct journal_record last = {.id = job->id, .kind = (enum journal_kind)job->last_kind,
+        struct journal_record last = {.id = job->id,
+                                      .kind = (enum journal_kind)job->last_kind,
                                       .side = job->source ? JOURNAL_SOURCE : JOURNAL_TARGET};
         struct vf_error err = VF_ERROR_INIT;
         enum job_state end;
@@ -147,7 +159,8 @@ static void settle_all(struct recovery *r)
     }
 }
 
-/* A prepared trial of a check, or a create that was cut off, has no journal record: nothing but the daemon knew of it. */
+/* A prepared trial of a check, or a create that was cut off, has no journal record: nothing but the
+ * daemon knew of it. */
 static void sweep(struct recovery *r)
 {
     struct vf_error err = VF_ERROR_INIT;
@@ -158,14 +171,17 @@ static void sweep(struct recovery *r)
         bool known = false;
 
         for (struct mig_job *job = r->mig->jobs; job != NULL; job = job->next)
-            known = known || (job_status(job) == MIG_UNKNOWN && memcmp(job->partition_uuid, p->uuid, VF_UUID_BYTES) == 0);
+            known = known || (job_status(job) == MIG_UNKNOWN &&
+                              memcmp(job->partition_uuid, p->uuid, VF_UUID_BYTES) == 0);
         if (known || kc_partition_info(r->kc, p->id, &now, &err) != 0 || !in_move(&now))
             continue;
-        if (now.state == VF_PARTITION_OUTGOING || now.state == VF_PARTITION_OUTGOING_PAUSED ? run_on(r, &now, &err) != 0
-                                                                                          : discard(r, &now, &err) != 0)
+        if (now.state == VF_PARTITION_OUTGOING || now.state == VF_PARTITION_OUTGOING_PAUSED
+                ? run_on(r, &now, &err) != 0
+                : discard(r, &now, &err) != 0)
             log_error("partition %s: left over from an earlier daemon: %s", now.name, err.text);
         else
-            log_info("partition %s: a move or check that an earlier daemon began is undone", now.name);
+            log_info("partition %s: a move or check that an earlier daemon began is undone",
+                     now.name);
     }
 }
 
