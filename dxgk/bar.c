@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The vCPU's view of a VF: its BARs by the device, its MSI-X table by the OS' own copy (INT-1..3).
+ * The vCPU's view of a VF: its BARs by the device, its MSI-X table by the OS' own copy (INT-1..3),
+ * its emulated pages by the UMED (VF-5).
  * Every access holds the partition's vcpu lock for reading, so that a pause (SRC-5) and a removal
  * can shut the door and be sure nobody is inside.
  */
 #define LOG_ROOM "bar"
+#include "dxgk/mitigated.h"
 #include "dxgk/msix.h"
 #include "dxgk/partition.h"
+#include "dxgk/umed.h"
 
 #include <errno.h>
 #include <string.h>
@@ -48,20 +51,29 @@ static int through_msix(const struct access *access, struct vf_error *err)
                : dxgk_msix_read(access->partition, at, access->in, access->bytes, err);
 }
 
-/* Bytes until the access enters or leaves the intercepted table, at most all of it. */
-static uint64_t piece(const struct access *access, bool *intercepted)
+static int through_umed(const struct access *access, struct vf_error *err)
 {
-    const struct dxgk_partition *partition = access->partition;
-    uint64_t first = partition->msix_offset;
-    uint64_t left;
+    struct dxgk_umed *umed = access->partition->umed;
 
-    *intercepted = false;
-    if (partition->msix_bytes == 0 || access->bar != partition->msix_bar ||
-        access->offset >= first + partition->msix_bytes)
-        return access->bytes;
-    *intercepted = access->offset >= first;
-    left = *intercepted ? first + partition->msix_bytes - access->offset : first - access->offset;
-    return access->bytes < left ? access->bytes : left;
+    if ((access->bytes != 4 && access->bytes != 8) || access->offset % access->bytes != 0)
+        return vf_fail(err, VF_USAGE, "emulated pages are read and written in aligned 4 or 8 bytes");
+    return access->out != NULL ? dxgk_umed_write(umed, access->bar, access->offset, access->out,
+                                                 (uint32_t)access->bytes, err)
+                               : dxgk_umed_read(umed, access->bar, access->offset, access->in,
+                                                (uint32_t)access->bytes, err);
+}
+
+static int go(const struct access *access, enum dxgk_trap trap, struct vf_error *err)
+{
+    switch (trap) {
+    case DXGK_TRAP_MSIX:
+        return through_msix(access, err);
+    case DXGK_TRAP_UMED:
+        return through_umed(access, err);
+    case DXGK_TRAP_NONE:
+        break;
+    }
+    return through_device(access, err);
 }
 
 static int run(struct access access, struct vf_error *err)
@@ -80,14 +92,14 @@ static int run(struct access access, struct vf_error *err)
                        access.bar, (unsigned long long)info.bytes);
     while (access.bytes > 0) {
         struct access part = access;
-        bool intercepted;
+        enum dxgk_trap trap = dxgk_mitigated_at(access.partition, access.bar, access.offset,
+                                                access.out != NULL, &part.bytes);
 
-        part.bytes = piece(&access, &intercepted);
         if (info.kind == VF_BAR_REGISTERS && (part.bytes % 4 != 0 || part.offset % 4 != 0))
             return vf_fail(err, VF_USAGE, "registers are read and written in aligned 4 or 8 bytes");
         if (info.kind == VF_BAR_REGISTERS && part.bytes > 4)
             part.bytes = part.offset % 8 == 0 && part.bytes >= 8 ? 8 : 4;
-        if ((intercepted ? through_msix(&part, err) : through_device(&part, err)) != 0)
+        if (go(&part, trap, err) != 0)
             return -1;
         access.offset += part.bytes;
         access.bytes -= part.bytes;

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "dxgk/ddi.h"
 #include "dxgk/ddi_basis.h"
+#include "dxgk/mitigated.h"
 #include "dxgk/msix.h"
 #include "dxgk/paging.h"
 #include "dxgk/reserve.h"
@@ -15,10 +16,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-
-#define PCI_CAPABILITIES 0x34u
-#define PCI_CAPABILITY_MSIX 0x11u
-#define MSIX_ENTRY_BYTES 16u
 
 static int take_vf(struct dxgk_partition *partition, struct vf_error *err)
 {
@@ -141,66 +138,9 @@ static int make_vgpu(struct dxgk_partition *partition, GUID *umed_class, struct 
     return result;
 }
 
-/* Reads little endian config space through the driver's filter (VF-5). */
-static int config_read(struct dxgk_partition *partition, uint32_t offset, uint32_t bytes,
-                       uint32_t *value, struct vf_error *err)
-{
-    *value = 0;
-    return dxgk_ddi_read_config(partition, offset, value, bytes, err);
-}
-
-/* Where the MSI-X table lies: the capability says, and the mitigated ranges must cover it (INT-1).
- * No capability: no MSI-X. */
-static int find_msix(struct dxgk_partition *partition, struct vf_error *err)
-{
-    uint32_t at, id = 0, control, table;
-    DXGK_MITIGATEDRANGEINFO *ranges = NULL;
-    uint32_t count = 0;
-    bool covered = false;
-
-    if (config_read(partition, PCI_CAPABILITIES, 1, &at, err) != 0)
-        return -1;
-    for (unsigned hops = 0; at >= 0x40 && at <= 0xf4 && hops < 48; hops++) {
-        if (config_read(partition, at, 1, &id, err) != 0)
-            return -1;
-        if (id == PCI_CAPABILITY_MSIX)
-            break;
-        if (config_read(partition, at + 1, 1, &at, err) != 0)
-            return -1;
-    }
-    if (id != PCI_CAPABILITY_MSIX)
-        return 0;
-    if (config_read(partition, at + 2, 2, &control, err) != 0 ||
-        config_read(partition, at + 4, 4, &table, err) != 0)
-        return -1;
-    partition->msix_bar = table & 7u;
-    partition->msix_offset = table & ~7u;
-    if (partition->msix_bar >= DXGK_BARS)
-        return dxgk_refuse(partition->adapter, "INT-1", err,
-                           "the MSI-X table of VF %u lies in BAR %u", partition->vf,
-                           partition->msix_bar);
-    if (dxgk_ddi_mitigated_ranges(partition, partition->msix_bar, &ranges, &count, err) != 0)
-        return -1;
-    for (uint32_t i = 0; i < count; i++) {
-        uint64_t first = ranges[i].BasePageNumber * 4096;
-        uint64_t bytes = (uint64_t)ranges[i].PageCount * 4096;
-
-        if (first <= partition->msix_offset && partition->msix_offset - first < bytes) {
-            covered = true;
-            partition->msix_offset = first;
-            partition->msix_bytes = bytes;
-        }
-    }
-    free(ranges);
-    if (!covered && partition->adapter->caps.live_migration)
-        return dxgk_refuse(partition->adapter, "INT-1", err,
-                           "the MSI-X table of VF %u lies in no mitigated range", partition->vf);
-    return 0;
-}
-
 static int make_interrupts(struct dxgk_partition *partition, struct vf_error *err)
 {
-    if (find_msix(partition, err) != 0)
+    if (dxgk_mitigated_find(partition, err) != 0)
         return -1;
     if (partition->msix_bytes == 0 ||
         partition->adapter->ddi.DxgkDdiWriteVirtualizedInterrupt == NULL)

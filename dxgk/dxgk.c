@@ -9,6 +9,7 @@
 #include "dxgk/nt/nt.h"
 #include "dxgk/partition.h"
 #include "dxgk/reserve.h"
+#include "dxgk/umed.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -52,6 +53,7 @@ int dxgk_open(const struct dxgk_config *config, struct dxgk **out, struct vf_err
     dxgk->config.event = config->event;
     dxgk->config.event_ctx = config->event_ctx;
     (void)pthread_mutex_init(&dxgk->lock, NULL);
+    dxgk_umed_find_worker(config, dxgk->umed_worker, sizeof dxgk->umed_worker);
     nt_set_report(driver_misuse,
                   dxgk); /* of all drivers of the process: the last host opened hears them */
     for (size_t i = 0; i < config->device_count; i++) {

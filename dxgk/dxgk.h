@@ -23,10 +23,12 @@ struct dxgk_config {
     const char *const *drivers; /* paths; the k-th drives the k-th device, the last repeats; none:
                                  * the device's own */
     size_t driver_count;
-    const char *device_dir; /* where NAME.so of a device is found */
-    const char *driver_dir; /* where a device's own driver is found */
-    /* A triage event, an interrupt storm, a broken contract: told as it happens, any thread, short.
-     * May be NULL. */
+    const char *device_dir;  /* where NAME.so of a device is found */
+    const char *driver_dir;  /* where a device's own driver is found */
+    const char *umed_worker; /* the program that holds a UMED; NULL = vferry-umed beside this
+                                program or above driver_dir */
+    /* A triage event, an interrupt storm, a broken contract, a crashed emulation ("umed"): told as
+     * it happens, any thread, short. May be NULL. */
     void (*event)(void *ctx, const char *kind, const char *text);
     void *event_ctx;
 };
@@ -70,9 +72,9 @@ int dxgk_partition_set_epoch(struct dxgk *dxgk, uint64_t id, uint64_t epoch, str
 
 /* ---- the vCPU's view: a VF's BARs ---- */
 
-/* bar: the VF's BAR number. MSI-X table pages are answered from the OS's own copy (INT-3). Writes
- * are refused while the partition is not running (SRC-5: vCPUs stand still too); reads of VRAM
- * always work. */
+/* bar: the VF's BAR number. MSI-X table pages are answered from the OS's own copy (INT-3), other
+ * mitigated pages by the partition's UMED. Writes are refused while the partition is not running
+ * (SRC-5: vCPUs stand still too); reads of VRAM always work. */
 int dxgk_partition_bar_read(struct dxgk *dxgk, uint64_t id, uint32_t bar, uint64_t offset,
                             void *data, uint64_t bytes, struct vf_error *err);
 int dxgk_partition_bar_write(struct dxgk *dxgk, uint64_t id, uint32_t bar, uint64_t offset,
@@ -108,12 +110,15 @@ int dxgk_migration_restore_immutable(struct dxgk *dxgk, uint64_t id, const struc
 int dxgk_migration_query_dirty(struct dxgk *dxgk, uint64_t id, void *bits, size_t bits_bytes,
                                uint64_t *dirty, struct vf_error *err);
 
-/* SRC-6: paused VF only. `kmd` = driver's data, `msix` = interrupt table in guest terms (INT-3). */
+/* SRC-6: paused VF only. `kmd` = driver's data, `msix` = interrupt table in guest terms (INT-3),
+ * `umed` = the emulation's state; the latter two are empty when there is none. */
 int dxgk_migration_save_mutable(struct dxgk *dxgk, uint64_t id, struct dxgk_blob *kmd,
-                                struct dxgk_blob *msix, struct vf_error *err);
+                                struct dxgk_blob *msix, struct dxgk_blob *umed,
+                                struct vf_error *err);
 /* TGT-4, once. Replays the interrupt table with this host's addresses. */
 int dxgk_migration_restore_mutable(struct dxgk *dxgk, uint64_t id, const struct dxgk_blob *kmd,
-                                   const struct dxgk_blob *msix, struct vf_error *err);
+                                   const struct dxgk_blob *msix, const struct dxgk_blob *umed,
+                                   struct vf_error *err);
 
 /* SRC-7/TGT-4. Source: OUTGOING -> RUNNING; OUTGOING_PAUSED stays paused with tracking as before (a
  * resume or destroy follows). Target: INCOMING -> READY once mutable data is restored. Safe to call

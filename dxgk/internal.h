@@ -35,6 +35,7 @@ struct dxgk_paging;     /* paging.c */
 struct dxgk_tracking;   /* tracking.c */
 struct dxgk_msix;       /* msix.c */
 struct dxgk_umed;       /* umed.c */
+struct dxgk_mitigated;  /* mitigated.h: a BAR range that traps */
 struct dxgk_basis;      /* ddi_basis.h */
 struct dxgk_reserve;    /* reserve.c: the allocator of one adapter's VRAM */
 
@@ -184,6 +185,8 @@ struct dxgk_partition {
     bool vcpu_shut; /* guarded by vcpu: guest writes are refused */
     bool vcpu_gone; /* guarded by vcpu: the VF is, or may soon be, another tenant's */
     struct dxgk_msix *msix; /* NULL without MSI-X; guest accesses reach it under vcpu only */
+    struct dxgk_mitigated *mitigated; /* fixed: the BAR pages that trap */
+    uint32_t mitigated_count;         /* fixed */
     uint32_t msix_bar;      /* fixed: where the MSI-X table pages lie, by mitigated range */
     uint64_t msix_offset, msix_bytes; /* fixed; bytes 0 = none */
 
@@ -192,6 +195,7 @@ struct dxgk_partition {
 
 struct dxgk {
     struct dxgk_config config; /* event and event_ctx only stay valid */
+    char umed_worker[4096];    /* fixed: the program that holds UMEDs, "" = none was found */
     uint32_t adapter_count;
     struct dxgk_adapter *adapters[VF_MAX_ADAPTERS]; /* fixed between open and close */
 

@@ -77,7 +77,7 @@ int dxgk_migration_save_immutable(struct dxgk *dxgk, uint64_t id, struct dxgk_bl
         return -1;
     result = dxgk_ddi_save(partition, DXGK_IMMUTABLE, kmd, err);
     if (result == 0 && dxgk_umed_migrates(partition->umed))
-        result = dxgk_umed_save(partition, umed, err);
+        result = dxgk_umed_save(partition->umed, umed, err);
     if (result != 0)
         blob_drop(kmd);
     dxgk_partition_unlock(partition);
@@ -118,7 +118,7 @@ int dxgk_migration_restore_immutable(struct dxgk *dxgk, uint64_t id, const struc
     result = restore_kmd(partition, kmd, reasons, &local);
     /* Every reason at once: the UMED is asked even where the KMD found the source incompatible. */
     if ((result == 0 || local.code == VF_INCOMPATIBLE) && umed->bytes != 0 &&
-        dxgk_umed_restore(partition, umed, reasons, &second) != 0 && result == 0) {
+        dxgk_umed_restore(partition->umed, umed, reasons, &second) != 0 && result == 0) {
         local = second;
         result = -1;
         /* Half an acceptance is none: no mutable data after this. */
@@ -152,25 +152,44 @@ int dxgk_migration_query_dirty(struct dxgk *dxgk, uint64_t id, void *bits, size_
 }
 
 int dxgk_migration_save_mutable(struct dxgk *dxgk, uint64_t id, struct dxgk_blob *kmd,
-                                struct dxgk_blob *msix, struct vf_error *err)
+                                struct dxgk_blob *msix, struct dxgk_blob *umed,
+                                struct vf_error *err)
 {
     struct dxgk_partition *partition = dxgk_partition_lock(dxgk, id, err);
     int result;
 
-    *kmd = *msix = (struct dxgk_blob){0};
+    *kmd = *msix = *umed = (struct dxgk_blob){0};
     if (partition == NULL)
         return -1;
     result = dxgk_ddi_save(partition, DXGK_MUTABLE, kmd, err);
     if (result == 0 && partition->msix != NULL)
         result = dxgk_msix_save(partition, msix, err);
-    if (result != 0)
+    if (result == 0)
+        result = dxgk_umed_save_mutable(partition->umed, umed, err);
+    if (result != 0) {
         blob_drop(kmd);
+        blob_drop(msix);
+    }
     dxgk_partition_unlock(partition);
     return result;
 }
 
+/* The UMED first: the interrupts' replay may deliver one at once, and the guest then looks. */
+static int restore_os_data(struct dxgk_partition *partition, const struct dxgk_blob *msix,
+                           const struct dxgk_blob *umed, struct vf_error *err)
+{
+    if (dxgk_umed_restore_mutable(partition->umed, umed, err) != 0)
+        return -1;
+    if (msix->bytes == 0)
+        return 0;
+    if (partition->msix == NULL)
+        return vf_fail(err, VF_INCOMPATIBLE, "the source has MSI-X, the target's VF has none");
+    return dxgk_msix_restore(partition, msix, err);
+}
+
 int dxgk_migration_restore_mutable(struct dxgk *dxgk, uint64_t id, const struct dxgk_blob *kmd,
-                                   const struct dxgk_blob *msix, struct vf_error *err)
+                                   const struct dxgk_blob *msix, const struct dxgk_blob *umed,
+                                   struct vf_error *err)
 {
     struct dxgk_partition *partition = dxgk_partition_lock(dxgk, id, err);
     bool tried;
@@ -180,11 +199,8 @@ int dxgk_migration_restore_mutable(struct dxgk *dxgk, uint64_t id, const struct 
         return -1;
     tried = partition->check.mutable_tried;
     result = dxgk_ddi_restore(partition, DXGK_MUTABLE, kmd, err);
-    if (result == 0 && msix->bytes != 0)
-        result =
-            partition->msix != NULL
-                ? dxgk_msix_restore(partition, msix, err)
-                : vf_fail(err, VF_INCOMPATIBLE, "the source has MSI-X, the target's VF has none");
+    if (result == 0)
+        result = restore_os_data(partition, msix, umed, err);
     /* Half a state must never run; a call that the checker refused changed nothing. */
     if (result != 0 && !tried && partition->check.mutable_tried) {
         partition->check.mutable_done = false;

@@ -21,6 +21,7 @@
 #include "base/log.h"
 #include "dxgk/adapter.h"
 #include "dxgk/ddi.h"
+#include "dxgk/mitigated.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -94,6 +95,7 @@ void dxgk_partition_put(struct dxgk_partition *partition)
         return;
     (void)pthread_rwlock_destroy(&partition->vcpu);
     (void)pthread_mutex_destroy(&partition->lock);
+    dxgk_mitigated_drop(partition);
     free(partition->ranges);
     free(partition);
 }

@@ -1,24 +1,54 @@
 // SPDX-License-Identifier: Apache-2.0
-/* See umed.h. */
+/* The life of a partition's UMED: worker, crashes, what a new worker gets. See umed.h; the calls that
+ * move its data are in umed_migration.c. */
 #define LOG_ROOM "umed"
-#include "dxgk/umed.h"
+#include "dxgk/umed_private.h"
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "base/size.h"
 #include "dxgk/ddi.h"
 #include "dxgk/loader.h"
-#include "igpupvdev.h"
 
-#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <limits.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 
-struct dxgk_umed {
-    void *handle;
-    IUnknown *object;
-    IGPUPMigration *migration; /* NULL when it has none */
-};
+#define PROGRAM "vferry-umed"
+/* A UMED that crashes at once whatever it is given must not keep the host busy: after this many
+ * crashes within this time the partition goes without emulation for as long. */
+#define CRASHES 3u
+#define CRASH_SPAN_NS 10000000000ull
+
+/* ---- where things are ---- */
+
+void dxgk_umed_find_worker(const struct dxgk_config *config, char *path, size_t bytes)
+{
+    char self[PATH_MAX];
+    ssize_t length = readlink("/proc/self/exe", self, sizeof self - 1);
+    int written;
+
+    if (config->umed_worker != NULL) {
+        (void)snprintf(path, bytes, "%s", config->umed_worker);
+        return;
+    }
+    if (length > 0) {
+        self[length] = '\0';
+        written = snprintf(path, bytes, "%s/" PROGRAM, dirname(self));
+        if (written > 0 && (size_t)written < bytes && access(path, X_OK) == 0)
+            return;
+    }
+    written = snprintf(path, bytes, "%s/../" PROGRAM,
+                       config->driver_dir != NULL ? config->driver_dir : "");
+    if (written < 0 || (size_t)written >= bytes || access(path, X_OK) != 0)
+        path[0] = '\0';
+}
 
 /* "/x/softgpu.so" -> "/x/softgpu-umed.so" */
 static int umed_path(const char *kmd, char *path, size_t bytes)
@@ -32,141 +62,371 @@ static int umed_path(const char *kmd, char *path, size_t bytes)
     return written > 0 && (size_t)written < bytes ? 0 : -1;
 }
 
-static int create_object(struct dxgk_umed *umed, const char *path, const GUID *class_id,
-                         struct vf_error *err)
-{
-    PFN_DLLGETCLASSOBJECT get_class;
-    IClassFactory *factory = NULL;
-    HRESULT result;
+/* ---- calls; umed->lock is held ---- */
 
-    *(void **)&get_class = dlsym(umed->handle, "DllGetClassObject");
-    if (get_class == NULL)
-        return vf_fail(err, VF_FAILED, "%s is no UMED: it exports no DllGetClassObject", path);
-    result = get_class(class_id, &IID_IClassFactory, (void **)&factory);
-    if (FAILED(result) || factory == NULL)
-        return vf_fail(err, VF_FAILED, "%s has no class that the driver names (0x%x)", path,
-                       (uint32_t)result);
-    result = factory->lpVtbl->CreateInstance(factory, NULL, &IID_IUnknown, (void **)&umed->object);
-    (void)factory->lpVtbl->Release(factory);
-    if (FAILED(result) || umed->object == NULL)
-        return vf_fail(err, VF_FAILED, "%s cannot create its object (0x%x)", path,
-                       (uint32_t)result);
-    result = umed->object->lpVtbl->QueryInterface(umed->object, &IID_IGPUPMigration,
-                                                  (void **)&umed->migration);
-    if (FAILED(result))
-        umed->migration = NULL;
+void dxgk_umed_replace(struct dxgk_blob *blob, void *data, size_t bytes)
+{
+    free(blob->data);
+    *blob = (struct dxgk_blob){.data = bytes != 0 ? data : NULL, .bytes = bytes};
+    if (bytes == 0)
+        free(data);
+}
+
+static const char *const breach_texts[UMED_BREACHES] = {
+    [UMED_SIZE] = "asked for a size that is not allowed",
+    [UMED_GREW] = "changed the size of its data within one save",
+    [UMED_OVERRAN] = "wrote behind the buffer it was given",
+};
+
+int dxgk_umed_call(struct dxgk_umed *umed, enum umed_op op, const void *body, uint32_t bytes,
+                   uint32_t allowed, struct dxgk_worker_reply *reply, struct vf_error *err)
+{
+    if (dxgk_umed_up(umed, err) != 0)
+        return -1;
+    if (dxgk_worker_call(&umed->worker, op, body, bytes, allowed, reply) == 0) {
+        if (reply->breach == UMED_KEPT)
+            return 0;
+        dxgk_report(umed->partition->adapter, op == UMED_SAVE_IMMUTABLE ? "SRC-3" : "SRC-6",
+                    "the UMED of %s %s", umed->partition->params.name,
+                    breach_texts[reply->breach]);
+        return 0;
+    }
+    dxgk_umed_crashed(umed);
+    return vf_fail(err, VF_FAILED,
+                   "the emulation of partition %s crashed over this call; it is started again with "
+                   "the state it had before, see \"vferry events\"",
+                   umed->partition->params.name);
+}
+
+/* A call to a worker that is being brought up: no crash is counted over it here. */
+static int raw_call(struct dxgk_umed *umed, enum umed_op op, const struct dxgk_blob *blob,
+                    uint32_t allowed, struct dxgk_worker_reply *reply, struct vf_error *err)
+{
+    if (dxgk_worker_call(&umed->worker, op, blob->data, (uint32_t)blob->bytes, allowed, reply) != 0)
+        return vf_fail(err, VF_FAILED, "its worker was lost while it was started");
     return 0;
+}
+
+/* ---- a worker's life ---- */
+
+static int create_object(struct dxgk_umed *umed, struct vf_error *err)
+{
+    const struct dxgk_partition *partition = umed->partition;
+    struct umed_create create = {.luid_low = partition->luid.low,
+                                 .luid_high = partition->luid.high};
+    const struct dxgk_blob args = {&create, sizeof create};
+    struct dxgk_worker_reply reply;
+    struct umed_created created;
+    int result = -1;
+
+    memcpy(&create.class_id, &umed->class_id, sizeof create.class_id);
+    memcpy(&create.vm, partition->params.uuid, sizeof create.vm);
+    if (raw_call(umed, UMED_CREATE, &args, 64, &reply, err) != 0)
+        return -1;
+    if (FAILED(reply.result)) {
+        (void)vf_fail(err, VF_FAILED, "its %.*s fails with 0x%x", (int)reply.bytes,
+                      reply.data != NULL ? (const char *)reply.data : "", (uint32_t)reply.result);
+    } else if (reply.bytes != sizeof created) {
+        (void)vf_fail(err, VF_FAILED, "its worker does not say what it is");
+    } else {
+        memcpy(&created, reply.data, sizeof created);
+        umed->interfaces = created.interfaces;
+        result = 0;
+    }
+    free(reply.data);
+    return result;
+}
+
+/* A new worker takes over where the last one was. */
+static int hand_over(struct dxgk_umed *umed, enum umed_op op, const struct dxgk_blob *blob,
+                     struct vf_error *err)
+{
+    struct dxgk_worker_reply reply;
+
+    if (blob->bytes == 0)
+        return 0;
+    if (raw_call(umed, op, blob, 0, &reply, err) != 0)
+        return -1;
+    return reply.result == S_OK
+               ? 0
+               : vf_fail(err, VF_FAILED, "it refuses its own state (0x%x)", (uint32_t)reply.result);
+}
+
+/* The state to come back to if it crashes before the guest's first store. */
+static int take_first_state(struct dxgk_umed *umed, struct vf_error *err)
+{
+    const struct dxgk_blob none = {0};
+    struct dxgk_worker_reply reply;
+
+    if (!umed->saves || umed->state.bytes != 0 || (umed->interfaces & UMED_HAS_MITIGATION) == 0)
+        return 0;
+    if (raw_call(umed, UMED_SAVE, &none, VF_MAX_MIGRATION_BLOB, &reply, err) != 0)
+        return -1;
+    if (reply.result == S_OK && reply.bytes != 0)
+        dxgk_umed_replace(&umed->state, reply.data, reply.bytes);
+    else
+        umed->saves = false; /* it keeps no state */
+    return 0;
+}
+
+static int start(struct dxgk_umed *umed, struct vf_error *err)
+{
+    const char *name = umed->partition->params.name;
+
+    if (dxgk_worker_start(&umed->worker, umed->partition->adapter->dxgk->umed_worker, umed->path,
+                          name, err) != 0)
+        return vf_context(err, "UMED %s", umed->path);
+    if (create_object(umed, err) != 0 ||
+        hand_over(umed, UMED_RESTORE_IMMUTABLE, &umed->immutable, err) != 0 ||
+        hand_over(umed, UMED_RESTORE, &umed->state, err) != 0 || take_first_state(umed, err) != 0) {
+        char how[96] = "";
+
+        dxgk_worker_end(&umed->worker, false, how, sizeof how);
+        return vf_context(err, "UMED %s: its worker %s", umed->path, how);
+    }
+    umed->alive = true;
+    umed->generation++;
+    log_debug("%s: UMED worker %d", name, (int)umed->worker.pid);
+    (void)eventfd_write(umed->wake_fd, 1);
+    return 0;
+}
+
+/* Is there a place for one more crash? */
+static bool may_start(const struct dxgk_umed *umed)
+{
+    return umed->crashes < CRASHES ||
+           vf_now_ns() - umed->crash_ns[umed->crashes % CRASHES] > CRASH_SPAN_NS;
+}
+
+void dxgk_umed_crashed(struct dxgk_umed *umed)
+{
+    struct dxgk_partition *partition = umed->partition;
+    struct vf_error error = VF_ERROR_INIT;
+    pid_t pid = umed->worker.pid;
+    const char *then;
+    char how[96] = "";
+
+    umed->alive = false;
+    dxgk_worker_end(&umed->worker, false, how, sizeof how);
+    umed->crash_ns[umed->crashes++ % CRASHES] = vf_now_ns();
+    if (!may_start(umed))
+        then = "it crashes too often and stays away for some seconds";
+    else if (start(umed, &error) != 0)
+        then = error.text;
+    else if (umed->state.bytes != 0)
+        then = "started again with its state";
+    else
+        then = "started again";
+    log_warn("%s: UMED worker %d %s; %s", partition->params.name, (int)pid, how, then);
+    dxgk_event(partition->adapter->dxgk, "umed",
+               "partition %s: its emulation (process %d) %s; %s", partition->params.name, (int)pid,
+               how, then);
+}
+
+int dxgk_umed_up(struct dxgk_umed *umed, struct vf_error *err)
+{
+    struct pollfd watch = {.fd = umed->worker.fd, .events = POLLRDHUP};
+
+    /* One that died while nobody called it is replaced before this call, not by it. */
+    if (umed->alive && poll(&watch, 1, 0) > 0)
+        dxgk_umed_crashed(umed);
+    if (umed->alive)
+        return 0;
+    if (!may_start(umed))
+        return vf_fail(err, VF_FAILED,
+                       "the emulation of partition %s crashes too often and is away for some "
+                       "seconds; try again, or move or remove the partition",
+                       umed->partition->params.name);
+    return start(umed, err);
+}
+
+/* ---- the watcher: tells of a worker that dies between two calls as it happens ---- */
+
+/* A descriptor of the live worker's socket that nobody else closes, or -1. */
+static int watched_fd(struct dxgk_umed *umed, uint64_t *generation, bool *ending)
+{
+    int fd = -1;
+
+    (void)pthread_mutex_lock(&umed->lock);
+    *ending = umed->ending;
+    *generation = umed->generation;
+    if (umed->alive)
+        fd = fcntl(umed->worker.fd, F_DUPFD_CLOEXEC, 0);
+    (void)pthread_mutex_unlock(&umed->lock);
+    return fd;
+}
+
+static void *watcher(void *arg)
+{
+    struct dxgk_umed *umed = arg;
+
+    for (;;) {
+        uint64_t generation;
+        bool ending;
+        cleanup_close int fd = watched_fd(umed, &generation, &ending);
+        struct pollfd wait[2] = {{.fd = umed->wake_fd, .events = POLLIN},
+                                 {.fd = fd, .events = POLLRDHUP}};
+        eventfd_t woken;
+
+        if (ending)
+            return NULL;
+        if (poll(wait, 2, -1) < 0 && errno != EINTR) {
+            log_error("%s: cannot watch its UMED: %s", umed->partition->params.name,
+                      strerror(errno));
+            return NULL;
+        }
+        if (wait[0].revents != 0)
+            (void)eventfd_read(umed->wake_fd, &woken);
+        if (wait[1].revents == 0)
+            continue;
+        (void)pthread_mutex_lock(&umed->lock);
+        if (umed->alive && umed->generation == generation && !umed->ending)
+            dxgk_umed_crashed(umed);
+        (void)pthread_mutex_unlock(&umed->lock);
+    }
+}
+
+/* ---- create and destroy ---- */
+
+static void free_umed(struct dxgk_umed *umed)
+{
+    dxgk_umed_replace(&umed->immutable, NULL, 0);
+    dxgk_umed_replace(&umed->state, NULL, 0);
+    if (umed->wake_fd >= 0)
+        (void)close(umed->wake_fd);
+    (void)pthread_mutex_destroy(&umed->lock);
+    free(umed);
+}
+
+static int bring_up(struct dxgk_umed *umed, struct vf_error *err)
+{
+    int rc;
+
+    umed->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (umed->wake_fd < 0)
+        return vf_fail_errno(err, VF_FAILED, errno, "UMED");
+    if (start(umed, err) != 0)
+        return -1;
+    rc = pthread_create(&umed->watcher, NULL, watcher, umed);
+    if (rc == 0)
+        return 0;
+    dxgk_worker_end(&umed->worker, true, NULL, 0);
+    return vf_fail_errno(err, VF_FAILED, rc, "UMED: no thread to watch it");
 }
 
 int dxgk_umed_create(struct dxgk_partition *partition, const GUID *class_id, struct dxgk_umed **out,
                      struct vf_error *err)
 {
     static const GUID own; /* all zero: the UMED's own class */
+    const struct dxgk *dxgk = partition->adapter->dxgk;
     struct dxgk_umed *umed;
-    char path[4096];
 
     *out = NULL;
-    if (umed_path(dxgk_image_path(partition->adapter->image), path, sizeof path) != 0)
-        return vf_fail(err, VF_FAILED, "path of the UMED is too long");
-    if (access(path, F_OK) != 0) {
-        if (!IsEqualGUID(class_id, &own))
-            log_warn("partition %s names a UMED class, but there is no %s", partition->params.name,
-                     path);
-        return 0;
-    }
     umed = calloc(1, sizeof *umed);
     if (umed == NULL)
         return vf_fail(err, VF_FAILED, "no memory for the UMED");
-    umed->handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-    if (umed->handle == NULL) {
-        free(umed);
-        return vf_fail(err, VF_FAILED, "cannot load UMED: %s", dlerror());
+    umed->partition = partition;
+    umed->class_id = *class_id;
+    umed->saves = partition->adapter->caps.live_migration;
+    umed->wake_fd = umed->worker.fd = -1;
+    (void)pthread_mutex_init(&umed->lock, NULL);
+    if (umed_path(dxgk_image_path(partition->adapter->image), umed->path, sizeof umed->path) != 0) {
+        (void)vf_fail(err, VF_FAILED, "path of the UMED is too long");
+        goto fail;
     }
-    if (create_object(umed, path, class_id, err) != 0) {
-        dxgk_umed_destroy(umed);
-        return -1;
+    if (access(umed->path, F_OK) != 0) {
+        if (!IsEqualGUID(class_id, &own))
+            log_warn("partition %s names a UMED class, but there is no %s", partition->params.name,
+                     umed->path);
+        free_umed(umed);
+        return 0;
     }
+    if (dxgk->umed_worker[0] == '\0') {
+        (void)vf_fail(err, VF_FAILED,
+                      "there is a UMED (%s), but no " PROGRAM
+                      " beside vferry-kernel to hold it; install it",
+                      umed->path);
+        goto fail;
+    }
+    if (bring_up(umed, err) != 0)
+        goto fail;
     *out = umed;
     return 0;
+fail:
+    free_umed(umed);
+    return -1;
 }
 
 void dxgk_umed_destroy(struct dxgk_umed *umed)
 {
+    char how[96] = "";
+
     if (umed == NULL)
         return;
-    if (umed->migration != NULL)
-        (void)umed->migration->lpVtbl->Release(umed->migration);
-    if (umed->object != NULL)
-        (void)umed->object->lpVtbl->Release(umed->object);
-    (void)dlclose(umed->handle);
-    free(umed);
+    (void)pthread_mutex_lock(&umed->lock);
+    umed->ending = true;
+    (void)pthread_mutex_unlock(&umed->lock);
+    (void)eventfd_write(umed->wake_fd, 1);
+    (void)pthread_join(umed->watcher, NULL);
+    dxgk_worker_end(&umed->worker, true, how, sizeof how);
+    free_umed(umed);
 }
 
-bool dxgk_umed_migrates(const struct dxgk_umed *umed)
+/* ---- guest accesses ---- */
+
+static int run_access(struct dxgk_umed *umed, enum umed_op op, struct umed_access *access,
+                      uint32_t allowed, struct dxgk_worker_reply *reply, struct vf_error *err)
 {
-    return umed != NULL && umed->migration != NULL;
-}
-
-int dxgk_umed_save(struct dxgk_partition *partition, struct dxgk_blob *blob, struct vf_error *err)
-{
-    IGPUPMigration *migration = partition->umed->migration;
-    LUID luid = {partition->luid.low, partition->luid.high};
-    UINT64 asked = 0;
-    UINT64 size;
-    HRESULT result = migration->lpVtbl->SaveImmutableGpup(migration, &luid, &asked, NULL);
-    BYTE *data;
-
-    if (result != S_OK)
-        return vf_fail(err, VF_FAILED, "the UMED gives no size for its immutable data (0x%x)",
-                       (uint32_t)result);
-    if (asked == 0 || asked > VF_MAX_MIGRATION_BLOB)
-        return dxgk_refuse(partition->adapter, "SRC-3", err,
-                           "SaveImmutableGpup wants %llu bytes, 1 to %u are taken",
-                           (unsigned long long)asked, VF_MAX_MIGRATION_BLOB);
-    data = dxgk_guarded_alloc(asked);
-    if (data == NULL)
-        return vf_fail(err, VF_FAILED, "no memory for the UMED's immutable data");
-    size = asked;
-    result = migration->lpVtbl->SaveImmutableGpup(migration, &luid, &size, data);
-    if (result != S_OK || size > asked || !dxgk_guarded_intact(data, asked)) {
-        dxgk_guarded_free(data);
-        if (result == S_OK)
-            return dxgk_refuse(
-                partition->adapter, "SRC-3", err,
-                "SaveImmutableGpup grew from %llu to %llu bytes or wrote behind its buffer",
-                (unsigned long long)asked, (unsigned long long)size);
-        return vf_fail(err, VF_FAILED, "the UMED cannot save its immutable data (0x%x)",
-                       (uint32_t)result);
-    }
-    *blob = (struct dxgk_blob){.data = data, .bytes = size};
-    return 0;
-}
-
-int dxgk_umed_restore(struct dxgk_partition *partition, const struct dxgk_blob *blob,
-                      struct vf_reasons *reasons, struct vf_error *err)
-{
-    LUID luid = {partition->luid.low, partition->luid.high};
-    IGPUPMigration *migration;
-    HRESULT result;
-    char code[32];
-
-    if (blob->bytes > VF_MAX_MIGRATION_BLOB)
-        return vf_fail(err, VF_FAILED, "UMED data of %zu bytes: at most %u are taken", blob->bytes,
-                       VF_MAX_MIGRATION_BLOB);
-    if (!dxgk_umed_migrates(partition->umed)) {
-        vf_reason_add(reasons, "umed", "present", "none",
-                      "install the driver's UMED beside it on the target");
-        return vf_fail(err, VF_INCOMPATIBLE,
-                       "the source has UMED data, the target has no UMED that takes it");
-    }
-    migration = partition->umed->migration;
-    result = migration->lpVtbl->RestoreImmutableGpup(migration, &luid, blob->bytes, blob->data);
-    if (result == S_OK)
+    if (dxgk_umed_call(umed, op, access, sizeof *access, allowed, reply, err) != 0)
+        return -1;
+    if (reply->result == S_OK)
         return 0;
-    if (result == E_OUTOFMEMORY)
-        return vf_fail(err, VF_FAILED, "the UMED has no memory for its immutable data");
-    (void)snprintf(code, sizeof code, "refuses it (0x%x)", (uint32_t)result);
-    vf_reason_add(reasons, "umed", "its data", code, "use the same UMED version on both hosts");
-    return vf_fail(err, VF_INCOMPATIBLE, "the target's UMED refuses the source's data (0x%x)",
-                   (uint32_t)result);
+    free(reply->data);
+    reply->data = NULL;
+    return vf_fail(err, VF_USAGE,
+                   "the emulation refuses to %s %u bytes at 0x%llx of BAR %u (0x%x)",
+                   op == UMED_READ ? "read" : "write", access->length,
+                   (unsigned long long)access->offset, access->bar, (uint32_t)reply->result);
+}
+
+int dxgk_umed_read(struct dxgk_umed *umed, uint32_t bar, uint64_t offset, void *data,
+                   uint32_t bytes, struct vf_error *err)
+{
+    struct umed_access access = {.offset = offset, .bar = bar, .length = bytes};
+    struct dxgk_worker_reply reply;
+    int result;
+
+    if (umed == NULL)
+        return vf_fail(err, VF_FAILED, "the driver has no UMED that emulates this page");
+    (void)pthread_mutex_lock(&umed->lock);
+    result = run_access(umed, UMED_READ, &access, bytes, &reply, err);
+    (void)pthread_mutex_unlock(&umed->lock);
+    if (result != 0)
+        return -1;
+    if (reply.bytes == bytes)
+        memcpy(data, reply.data, bytes);
+    else
+        result = vf_fail(err, VF_FAILED, "the emulation gave %u bytes of %u", reply.bytes, bytes);
+    free(reply.data);
+    return result;
+}
+
+int dxgk_umed_write(struct dxgk_umed *umed, uint32_t bar, uint64_t offset, const void *data,
+                    uint32_t bytes, struct vf_error *err)
+{
+    struct umed_access access = {.offset = offset, .bar = bar, .length = bytes};
+    struct dxgk_worker_reply reply;
+    int result;
+
+    if (umed == NULL)
+        return vf_fail(err, VF_FAILED, "the driver has no UMED that emulates this page");
+    memcpy(access.value, data, bytes);
+    (void)pthread_mutex_lock(&umed->lock);
+    access.save = umed->saves;
+    result = run_access(umed, UMED_WRITE, &access, VF_MAX_MIGRATION_BLOB, &reply, err);
+    /* What a new worker would get is what the guest has seen accepted, or nothing. */
+    if (result == 0)
+        dxgk_umed_replace(&umed->state, reply.data, reply.bytes);
+    (void)pthread_mutex_unlock(&umed->lock);
+    return result;
 }

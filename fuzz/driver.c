@@ -13,7 +13,7 @@
 #include <dlfcn.h>
 #include <string.h>
 
-enum forged { IMMUTABLE, UMED, MUTABLE, MSIX, BLOBS };
+enum forged { IMMUTABLE, UMED, MUTABLE, MSIX, STATE, BLOBS };
 
 #define MIB (1ull << 20)
 #define VRAM_BYTES (16 * MIB)
@@ -69,7 +69,8 @@ static void save_all(void)
     fuzz_must(dxgk_migration_prepare(dxgk, id, DXGK_SOURCE, 1, &err) == 0);
     fuzz_must(dxgk_migration_save_immutable(dxgk, id, &saved[IMMUTABLE], &saved[UMED], &err) == 0);
     fuzz_must(dxgk_partition_pause(dxgk, id, &err) == 0);
-    fuzz_must(dxgk_migration_save_mutable(dxgk, id, &saved[MUTABLE], &saved[MSIX], &err) == 0);
+    fuzz_must(dxgk_migration_save_mutable(dxgk, id, &saved[MUTABLE], &saved[MSIX], &saved[STATE],
+                                          &err) == 0);
     fuzz_must(dxgk_migration_end(dxgk, id, &err) == 0);
     fuzz_must(dxgk_partition_destroy(dxgk, id, &err) == 0);
     fuzz_must(dxgk_adapter_info(dxgk, 0, &idle, &err) == 0);
@@ -127,7 +128,8 @@ static bool restore(uint64_t id, const struct dxgk_blob *blob)
         fuzz_must(dxgk_migration_end(dxgk, id, &err) == 0);
         return false;
     }
-    if (dxgk_migration_restore_mutable(dxgk, id, &blob[MUTABLE], &blob[MSIX], &err) != 0) {
+    if (dxgk_migration_restore_mutable(dxgk, id, &blob[MUTABLE], &blob[MSIX], &blob[STATE], &err) !=
+        0) {
         fuzz_must(err.text[0] != '\0');
         (void)dxgk_migration_end(dxgk, id, &err);
         return false;
@@ -182,7 +184,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 /* Seed i: what mask i lets through unforged, written out. */
 size_t fuzz_seed(unsigned index, uint8_t *data)
 {
-    static const uint8_t masks[] = {1u << IMMUTABLE, 1u << UMED, 1u << MUTABLE, 1u << MSIX, 0x0f};
+    static const uint8_t masks[] = {1u << IMMUTABLE, 1u << UMED,  1u << MUTABLE,
+                                    1u << MSIX,      1u << STATE, 0x1f};
     size_t used = 1;
 
     if (index >= sizeof masks)

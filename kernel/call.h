@@ -22,7 +22,7 @@
 #include <stdint.h>
 
 #define KCALL_VERSION_MIN 1u
-#define KCALL_VERSION 1u
+#define KCALL_VERSION 2u
 
 #define KCALL_MAGIC_CALL 0x43664b56u  /* "VKfC" */
 #define KCALL_MAGIC_REPLY 0x52664b56u /* "VKfR" */
@@ -64,6 +64,8 @@ enum kcall_op {
     KCALL_END,
     KCALL_CHANNEL_OPEN, /* from here the connection is a page channel */
     KCALL_EVENTS,
+    KCALL_SAVE_STATE, /* since version 2; takes the place of KCALL_SAVE_MUTABLE, as the next */
+    KCALL_RESTORE_STATE,
     KCALL_OPS,
     KCALL_SUBMIT = 0x100, /* page channels only; answered by struct kcall_done, not by a reply */
 };
@@ -138,6 +140,15 @@ struct kcall_blobs {
     uint32_t first_bytes;
     uint32_t second_bytes;
 };
+/* KCALL_SAVE_STATE's result and KCALL_RESTORE_STATE's argument: tail = the KMD's blob, the MSI-X
+ * table, the UMED's. */
+struct kcall_state {
+    uint64_t id;
+    uint32_t kmd_bytes;
+    uint32_t msix_bytes;
+    uint32_t umed_bytes;
+    uint32_t reserved;
+};
 /* KCALL_RESTORE_IMMUTABLE: struct vf_reasons, on failure too. */
 struct kcall_query_dirty {
     uint64_t id;
@@ -182,6 +193,7 @@ _Static_assert(sizeof(struct kcall_create) == 120 + 8, "frozen");
 _Static_assert(sizeof(struct vf_partition_info) == 152, "frozen");
 _Static_assert(sizeof(struct vf_reasons) == 4 + VF_MAX_REASONS * 432, "frozen");
 _Static_assert(sizeof(struct kcall_bar) == 24, "frozen");
+_Static_assert(sizeof(struct kcall_state) == 24, "frozen");
 _Static_assert(sizeof(struct kcall_submit) == 16, "frozen");
 _Static_assert(sizeof(struct kcall_done) == 8, "frozen");
 _Static_assert(sizeof(struct kc_host) == 16 + VF_TEXT_BYTES + 1024, "frozen");

@@ -25,12 +25,12 @@ static int gather_body(struct kc *kc, const struct kc_call *call, uint32_t *byte
 {
     size_t total = 0;
 
-    for (size_t i = 0; i < 3; i++)
+    for (size_t i = 0; i < KC_PARTS; i++)
         total += call->in[i].bytes;
     if (kw_buffer_reserve(&kc->body, total) != 0)
         return -1;
     total = 0;
-    for (size_t i = 0; i < 3; i++) {
+    for (size_t i = 0; i < KC_PARTS; i++) {
         if (call->in[i].bytes > 0)
             memcpy(kc->body.data + total, call->in[i].data, call->in[i].bytes);
         total += call->in[i].bytes;

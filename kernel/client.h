@@ -85,9 +85,10 @@ int kc_restore_immutable(struct kc *kc, uint64_t id, const struct kc_blob *kmd,
 int kc_query_dirty(struct kc *kc, uint64_t id, uint64_t *bits, size_t words, uint64_t *dirty,
                    struct vf_error *err);
 int kc_save_mutable(struct kc *kc, uint64_t id, struct kc_blob *kmd, struct kc_blob *msix,
-                    struct vf_error *err);
+                    struct kc_blob *umed, struct vf_error *err);
 int kc_restore_mutable(struct kc *kc, uint64_t id, const struct kc_blob *kmd,
-                       const struct kc_blob *msix, struct vf_error *err);
+                       const struct kc_blob *msix, const struct kc_blob *umed,
+                       struct vf_error *err);
 int kc_end(struct kc *kc, uint64_t id, struct vf_error *err);
 
 /* ---- page channels ---- */

@@ -24,11 +24,13 @@ struct kc_part {
     size_t bytes;
 };
 
+#define KC_PARTS 4u
+
 /* A call: `in` parts one after the other; the answer is result_bytes of result, then a tail. */
 struct kc_call {
     uint32_t op;
     const char *what; /* for error texts: "pause partition" */
-    struct kc_part in[3];
+    struct kc_part in[KC_PARTS];
     void *result;
     size_t result_bytes;
     size_t tail_max;   /* a longer tail breaks the protocol */

@@ -2,6 +2,8 @@
 /* The client library: BAR accesses, live migration, events. See client.h. */
 #include "kernel/client_impl.h"
 
+#include "base/cleanup.h"
+
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -137,10 +139,42 @@ int kc_save_immutable(struct kc *kc, uint64_t id, struct kc_blob *kmd, struct kc
     return save(kc, KCALL_SAVE_IMMUTABLE, "save immutable data", id, kmd, umed, err);
 }
 
+/* A kernel of version 1 knows of no UMED state, so it has none. */
 int kc_save_mutable(struct kc *kc, uint64_t id, struct kc_blob *kmd, struct kc_blob *msix,
-                    struct vf_error *err)
+                    struct kc_blob *umed, struct vf_error *err)
 {
-    return save(kc, KCALL_SAVE_MUTABLE, "save mutable data", id, kmd, msix, err);
+    static const char what[] = "save mutable data";
+    struct kc_blob *const blob[3] = {kmd, msix, umed};
+    struct kcall_partition args = {id};
+    struct kcall_state sizes;
+    cleanup_free void *tail = NULL;
+    struct kc_call call = {.op = KCALL_SAVE_STATE,
+                           .what = what,
+                           .in = {{&args, sizeof args}},
+                           .result = &sizes,
+                           .result_bytes = sizeof sizes,
+                           .tail_max = 3 * (size_t)VF_MAX_MIGRATION_BLOB,
+                           .tail_copy = &tail};
+    size_t at = 0;
+
+    *kmd = *msix = *umed = (struct kc_blob){NULL, 0};
+    if (kc->version < 2)
+        return save(kc, KCALL_SAVE_MUTABLE, what, id, kmd, msix, err);
+    if (kc_call(kc, &call, err) != 0)
+        return -1;
+    const uint32_t bytes[3] = {sizes.kmd_bytes, sizes.msix_bytes, sizes.umed_bytes};
+    if ((uint64_t)bytes[0] + bytes[1] + bytes[2] != call.tail_bytes)
+        return vf_fail(err, VF_FAILED,
+                       "%s: the kernel side's sizes do not add up; restart the host", what);
+    for (int i = 0; i < 3; i++) {
+        if (copy_blob(blob[i], (unsigned char *)tail + at, bytes[i]) != 0) {
+            for (int j = 0; j <= i; j++)
+                kc_blob_free(blob[j]);
+            return vf_fail(err, VF_FAILED, "%s: out of memory", what);
+        }
+        at += bytes[i];
+    }
+    return 0;
 }
 
 static int check_blobs(const char *what, const struct kc_blob *first, const struct kc_blob *second,
@@ -177,17 +211,31 @@ int kc_restore_immutable(struct kc *kc, uint64_t id, const struct kc_blob *kmd,
 }
 
 int kc_restore_mutable(struct kc *kc, uint64_t id, const struct kc_blob *kmd,
-                       const struct kc_blob *msix, struct vf_error *err)
+                       const struct kc_blob *msix, const struct kc_blob *umed,
+                       struct vf_error *err)
 {
     static const char what[] = "restore mutable data";
-    struct kcall_blobs args = {id, (uint32_t)kmd->bytes, (uint32_t)msix->bytes};
-    struct kc_call call = {
-        .op = KCALL_RESTORE_MUTABLE,
-        .what = what,
-        .in = {{&args, sizeof args}, {kmd->data, kmd->bytes}, {msix->data, msix->bytes}}};
+    struct kcall_blobs old = {id, (uint32_t)kmd->bytes, (uint32_t)msix->bytes};
+    struct kcall_state args = {id, (uint32_t)kmd->bytes, (uint32_t)msix->bytes,
+                               (uint32_t)umed->bytes, 0};
+    struct kc_call call = {.op = KCALL_RESTORE_STATE,
+                           .what = what,
+                           .in = {{&args, sizeof args},
+                                  {kmd->data, kmd->bytes},
+                                  {msix->data, msix->bytes},
+                                  {umed->data, umed->bytes}}};
 
-    if (check_blobs(what, kmd, msix, err) != 0)
+    if (check_blobs(what, kmd, msix, err) != 0 || check_blobs(what, kmd, umed, err) != 0)
         return -1;
+    if (kc->version < 2) {
+        if (umed->bytes != 0)
+            return vf_fail(err, VF_INCOMPATIBLE,
+                           "%s: the kernel side is too old for a UMED's state; restart the host",
+                           what);
+        call.op = KCALL_RESTORE_MUTABLE;
+        call.in[0] = (struct kc_part){&old, sizeof old};
+        call.in[3] = (struct kc_part){NULL, 0};
+    }
     return kc_call(kc, &call, err);
 }
 

@@ -301,9 +301,64 @@ static int call_save_immutable(struct ks_call *call, struct vf_error *err)
     return save(call, dxgk_migration_save_immutable, err);
 }
 
+/* A daemon of version 1 has no place for a UMED's state: it must not lose it unknowingly. */
+static int save_without_umed(struct dxgk *dxgk, uint64_t id, struct dxgk_blob *kmd,
+                             struct dxgk_blob *msix, struct vf_error *err)
+{
+    struct dxgk_blob umed;
+
+    if (dxgk_migration_save_mutable(dxgk, id, kmd, msix, &umed, err) != 0)
+        return -1;
+    if (umed.bytes == 0)
+        return 0;
+    free(umed.data);
+    return vf_fail(err, VF_FAILED,
+                   "save mutable data: the partition's UMED has state that this daemon is too old "
+                   "to carry; restart it on a new build");
+}
+
 static int call_save_mutable(struct ks_call *call, struct vf_error *err)
 {
-    return save(call, dxgk_migration_save_mutable, err);
+    return save(call, save_without_umed, err);
+}
+
+static int reply_state(struct ks_call *call, uint64_t id, const struct dxgk_blob blob[3],
+                       struct vf_error *err)
+{
+    struct kcall_state *result;
+    unsigned char *at;
+
+    for (int i = 0; i < 3; i++) {
+        if (blob[i].bytes > VF_MAX_MIGRATION_BLOB)
+            return vf_fail(err, VF_FAILED, "save mutable data: a part of %zu bytes, %u is the most",
+                           blob[i].bytes, VF_MAX_MIGRATION_BLOB);
+    }
+    result = ks_result(call, sizeof *result + blob[0].bytes + blob[1].bytes + blob[2].bytes, err);
+    if (result == NULL)
+        return -1;
+    *result = (struct kcall_state){id, (uint32_t)blob[0].bytes, (uint32_t)blob[1].bytes,
+                                   (uint32_t)blob[2].bytes, 0};
+    at = (unsigned char *)(result + 1);
+    for (int i = 0; i < 3; i++) {
+        if (blob[i].bytes > 0)
+            memcpy(at, blob[i].data, blob[i].bytes);
+        at += blob[i].bytes;
+    }
+    return 0;
+}
+
+static int call_save_state(struct ks_call *call, struct vf_error *err)
+{
+    const struct kcall_partition *args = call->args;
+    struct dxgk_blob blob[3] = {{NULL, 0}};
+    int result = dxgk_migration_save_mutable(call->server->dxgk, args->id, &blob[0], &blob[1],
+                                             &blob[2], err);
+
+    if (result == 0)
+        result = reply_state(call, args->id, blob, err);
+    for (int i = 0; i < 3; i++)
+        free(blob[i].data);
+    return result;
 }
 
 /* The blobs stay in the call's own memory; the driver may read but not keep them. */
@@ -349,7 +404,28 @@ static int call_restore_mutable(struct ks_call *call, struct vf_error *err)
 
     if (take_blobs(call, &kmd, &msix, err) != 0)
         return -1;
-    return dxgk_migration_restore_mutable(call->server->dxgk, args->id, &kmd, &msix, err);
+    return dxgk_migration_restore_mutable(call->server->dxgk, args->id, &kmd, &msix,
+                                          &(struct dxgk_blob){NULL, 0}, err);
+}
+
+static int call_restore_state(struct ks_call *call, struct vf_error *err)
+{
+    const struct kcall_state *args = call->args;
+    const uint32_t bytes[3] = {args->kmd_bytes, args->msix_bytes, args->umed_bytes};
+    struct dxgk_blob blob[3];
+    size_t total = 0;
+
+    for (int i = 0; i < 3; i++) {
+        if (bytes[i] > VF_MAX_MIGRATION_BLOB)
+            return vf_fail(err, VF_USAGE, "restore mutable data: %u bytes each is the most",
+                           VF_MAX_MIGRATION_BLOB);
+        blob[i] = (struct dxgk_blob){(void *)(uintptr_t)(call->tail + total), bytes[i]};
+        total += bytes[i];
+    }
+    if (exact(call, "restore mutable data", total, err) != 0)
+        return -1;
+    return dxgk_migration_restore_mutable(call->server->dxgk, args->id, &blob[0], &blob[1],
+                                          &blob[2], err);
 }
 
 static int call_query_dirty(struct ks_call *call, struct vf_error *err)
@@ -418,6 +494,9 @@ static const struct ks_op ops[KCALL_OPS] = {
     [KCALL_END] = {"end", PARTITION, 0, call_end},
     [KCALL_CHANNEL_OPEN] = {"channel-open", sizeof(struct kcall_channel_open), 0, ks_channel_open},
     [KCALL_EVENTS] = {"events", sizeof(struct kcall_events), 0, call_events},
+    [KCALL_SAVE_STATE] = {"save-state", PARTITION, 0, call_save_state},
+    [KCALL_RESTORE_STATE] = {"restore-state", sizeof(struct kcall_state), 3 * VF_MAX_MIGRATION_BLOB,
+                             call_restore_state},
 };
 
 const struct ks_op *ks_op_find(uint32_t op)

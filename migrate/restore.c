@@ -167,6 +167,7 @@ static int restore_state(struct restoring *r, struct vf_error *err)
     struct target *t = &r->target;
     struct kc_blob kmd = {(void *)(uintptr_t)state->kmd.data, state->kmd.bytes};
     struct kc_blob msix = {(void *)(uintptr_t)state->msix.data, state->msix.bytes};
+    struct kc_blob umed = {(void *)(uintptr_t)state->umed.data, state->umed.bytes};
     uint8_t root[DIGEST_ROOT_BYTES];
 
     digest_root(r->table, root, NULL);
@@ -175,7 +176,7 @@ static int restore_state(struct restoring *r, struct vf_error *err)
                        "proof: the digest of the VRAM here is not the image's; refusing to run it");
     kc_channel_close(r->channel);
     r->channel = NULL;
-    if (kc_restore_mutable(t->kc, t->partition.id, &kmd, &msix, err) != 0 ||
+    if (kc_restore_mutable(t->kc, t->partition.id, &kmd, &msix, &umed, err) != 0 ||
         kc_end(t->kc, t->partition.id, err) != 0)
         return -1;
     t->prepared = false;

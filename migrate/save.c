@@ -215,17 +215,20 @@ static int save_state(struct saving *s, uint8_t root[DIGEST_ROOT_BYTES], struct 
     struct wire_state state = {.pages_total_sent = s->job->pages_sent};
     struct kc_blob kmd = {0};
     struct kc_blob msix = {0};
+    struct kc_blob umed = {0};
     int result;
 
-    if (kc_save_mutable(s->kc, s->partition.id, &kmd, &msix, err) != 0)
+    if (kc_save_mutable(s->kc, s->partition.id, &kmd, &msix, &umed, err) != 0)
         return -1;
     digest_root(s->table, root, NULL);
     memcpy(state.root, root, sizeof state.root);
     state.kmd = (struct wire_blob){kmd.data, (uint32_t)kmd.bytes};
     state.msix = (struct wire_blob){msix.data, (uint32_t)msix.bytes};
+    state.umed = (struct wire_blob){umed.data, (uint32_t)umed.bytes};
     result = image_add_state(s->writer, &state, err);
     kc_blob_free(&kmd);
     kc_blob_free(&msix);
+    kc_blob_free(&umed);
     if (result == 0)
         job_update(s->job, {
             s->job->t.ready = vf_now_ns();

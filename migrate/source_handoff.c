@@ -26,10 +26,11 @@ static int send_state(struct source *s, uint8_t root[DIGEST_ROOT_BYTES], struct 
     struct wire_message message = {.tag = WIRE_STATE};
     struct kc_blob kmd = {0};
     struct kc_blob msix = {0};
+    struct kc_blob umed = {0};
     uint64_t before;
     int result;
 
-    if (kc_save_mutable(s->kc, s->partition.id, &kmd, &msix, err) != 0)
+    if (kc_save_mutable(s->kc, s->partition.id, &kmd, &msix, &umed, err) != 0)
         return -1;
     before = vf_now_ns();
     digest_root(s->table, root, NULL);
@@ -37,11 +38,13 @@ static int send_state(struct source *s, uint8_t root[DIGEST_ROOT_BYTES], struct 
     memcpy(message.state.root, root, sizeof message.state.root);
     message.state.kmd = (struct wire_blob){kmd.data, (uint32_t)kmd.bytes};
     message.state.msix = (struct wire_blob){msix.data, (uint32_t)msix.bytes};
+    message.state.umed = (struct wire_blob){umed.data, (uint32_t)umed.bytes};
     message.state.pages_total_sent = s->job->pages_sent;
     s->state_sent = true;
     result = link_say(&s->link, &message, s->deadline_ns, err);
     kc_blob_free(&kmd);
     kc_blob_free(&msix);
+    kc_blob_free(&umed);
     return result;
 }
 

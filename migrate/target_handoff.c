@@ -22,6 +22,7 @@ int target_prepare(struct target *t, const struct wire_state *state, struct vf_e
     struct wire_message message = {.tag = WIRE_READY};
     struct kc_blob kmd = {(void *)(uintptr_t)state->kmd.data, state->kmd.bytes};
     struct kc_blob msix = {(void *)(uintptr_t)state->msix.data, state->msix.bytes};
+    struct kc_blob umed = {(void *)(uintptr_t)state->umed.data, state->umed.bytes};
     uint64_t begin = vf_now_ns();
     uint64_t verified;
 
@@ -31,7 +32,7 @@ int target_prepare(struct target *t, const struct wire_state *state, struct vf_e
             err, VF_FAILED,
             "proof: the digest of the VRAM here is not the source's; refusing to run it");
     verified = vf_now_ns();
-    if (kc_restore_mutable(t->kc, t->partition.id, &kmd, &msix, err) != 0 ||
+    if (kc_restore_mutable(t->kc, t->partition.id, &kmd, &msix, &umed, err) != 0 ||
         kc_end(t->kc, t->partition.id, err) != 0)
         return -1;
     t->prepared = false;

@@ -199,6 +199,7 @@ struct wire_state {
     struct wire_blob kmd, msix;
     uint8_t root[WIRE_ID_BYTES];
     uint64_t pages_total_sent;
+    struct wire_blob umed; /* empty when the source has no emulation, or that no state */
 };
 
 struct wire_handoff { /* COMMIT and DONE, and the start of READY and RUNNING */

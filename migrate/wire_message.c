@@ -232,6 +232,7 @@ static void put_state(struct wire_writer *w, const struct wire_message *m)
     wire_put_blob(w, m->state.msix.data, m->state.msix.bytes);
     wire_put_bytes(w, m->state.root, sizeof m->state.root);
     wire_put_u64(w, m->state.pages_total_sent);
+    wire_put_blob(w, m->state.umed.data, m->state.umed.bytes);
 }
 
 static const char *get_state(struct wire_reader *r, struct wire_message *m)
@@ -240,6 +241,7 @@ static const char *get_state(struct wire_reader *r, struct wire_message *m)
     get_blob(r, &m->state.msix);
     wire_get_bytes(r, m->state.root, sizeof m->state.root);
     m->state.pages_total_sent = wire_get_u64(r);
+    get_blob(r, &m->state.umed);
     return NULL;
 }
 

@@ -27,7 +27,7 @@ static const struct {
     [WIRE_ROUND_END] = {"ROUND_END", 256},
     [WIRE_ACK] = {"ACK", 256},
     [WIRE_REHASH] = {"REHASH", 256},
-    [WIRE_STATE] = {"STATE", 2 * VF_MAX_MIGRATION_BLOB + 4096},
+    [WIRE_STATE] = {"STATE", 3 * VF_MAX_MIGRATION_BLOB + 4096},
     [WIRE_READY] = {"READY", 256},
     [WIRE_COMMIT] = {"COMMIT", 256},
     [WIRE_RUNNING] = {"RUNNING", 256},

@@ -58,10 +58,10 @@ static enum sg_step step_jump(struct sg_context *x, const struct sg_cmd *cmd)
     return jump(x, cmd->a[0]);
 }
 
-static enum sg_step step_jump_if(struct sg_context *x, const struct sg_cmd *cmd)
+/* Word ? value, as JUMP_IF and WAIT have it; STEP_FAULT or STEP_DONE. */
+static enum sg_step compare(struct sg_context *x, const struct sg_cmd *cmd, bool *holds)
 {
     uint64_t value, with = cmd->a[1];
-    bool taken;
 
     if (cmd->flags > SG_COND_NE)
         return sg_fault(x, x->ip);
@@ -69,19 +69,37 @@ static enum sg_step step_jump_if(struct sg_context *x, const struct sg_cmd *cmd)
         return SG_STEP_FAULT;
     switch ((enum sg_cond)cmd->flags) {
     case SG_COND_LT:
-        taken = value < with;
+        *holds = value < with;
         break;
     case SG_COND_GE:
-        taken = value >= with;
+        *holds = value >= with;
         break;
     case SG_COND_EQ:
-        taken = value == with;
+        *holds = value == with;
         break;
     default:
-        taken = value != with;
+        *holds = value != with;
         break;
     }
-    return taken ? jump(x, cmd->a[2]) : SG_STEP_DONE;
+    return SG_STEP_DONE;
+}
+
+static enum sg_step step_jump_if(struct sg_context *x, const struct sg_cmd *cmd)
+{
+    bool taken = false;
+    enum sg_step step = compare(x, cmd, &taken);
+
+    return taken ? jump(x, cmd->a[2]) : step;
+}
+
+/* Keeps the engine, as a semaphore does on the hardware this stands for: who waits for ever has
+ * used its time, not nobody's. */
+static enum sg_step step_wait(struct sg_context *x, const struct sg_cmd *cmd)
+{
+    bool over = false;
+    enum sg_step step = compare(x, cmd, &over);
+
+    return step == SG_STEP_DONE && !over ? SG_STEP_HOLD : step;
 }
 
 static enum sg_step step_pace(struct sg_context *x, const struct sg_cmd *cmd)
@@ -133,6 +151,7 @@ static const struct {
     [SG_OP_JUMP_IF] = {step_jump_if, ON_VF, 1},
     [SG_OP_PACE] = {step_pace, ON_VF, 2},
     [SG_OP_FLUSH_TLB] = {step_flush_tlb, ON_PAGING, 1},
+    [SG_OP_WAIT] = {step_wait, ON_VF, 2},
 };
 
 void sg_context_rewind(struct sg_context *x)
@@ -157,7 +176,7 @@ static enum sg_step step_once(struct sg_context *x, unsigned *price)
     if (!sg_va_read(&x->space, ip, &cmd, sizeof cmd))
         return SG_STEP_FAULT;
     if (cmd.op >= sizeof ops / sizeof ops[0] || !(ops[cmd.op].engines & 1u << x->engine) ||
-        (cmd.flags && cmd.op != SG_OP_JUMP_IF))
+        (cmd.flags && cmd.op != SG_OP_JUMP_IF && cmd.op != SG_OP_WAIT))
         return sg_fault(x, ip);
     *price = ops[cmd.op].price;
     return ops[cmd.op].step(x, &cmd);
@@ -199,6 +218,8 @@ enum sg_stop sg_execute(struct sg_context *x, uint64_t end, uint64_t deadline_ns
         if (!x->vf)
             pthread_rwlock_unlock(&x->dev->dma.lock);
         spent += price;
+        if (step <= SG_STEP_HALT)
+            x->stepped = true;
         switch (step) {
         case SG_STEP_DONE:
             retire(x, true);
@@ -207,6 +228,7 @@ enum sg_stop sg_execute(struct sg_context *x, uint64_t end, uint64_t deadline_ns
             retire(x, false);
             break;
         case SG_STEP_MORE:
+        case SG_STEP_HOLD:
             break;
         case SG_STEP_HALT:
             retire(x, true);

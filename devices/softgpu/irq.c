@@ -77,7 +77,7 @@ void sg_irq_enable(struct sg_device *dev, uint32_t bits)
 
     pthread_mutex_lock(&q->lock);
     before = q->status & q->enable;
-    q->enable = bits & (SG_INT_PAGING | SG_INT_PAGING_FAULT | SG_INT_VF_FAULT);
+    q->enable = bits & (SG_INT_PAGING | SG_INT_PAGING_FAULT | SG_INT_VF_FAULT | SG_INT_VF_HANG);
     signal_pf_edge(q, before);
     pthread_mutex_unlock(&q->lock);
 }

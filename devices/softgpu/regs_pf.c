@@ -15,6 +15,7 @@ static bool is_wide_vfc(uint32_t reg)
     switch (reg) {
     case SG_VFC_FAULT_VA64:
     case SG_VFC_RUNTIME_NS64:
+    case SG_VFC_HANG_NS64:
     case SG_VFC_MAP_GPA64:
     case SG_VFC_MAP_PHYS64:
     case SG_VFC_MAP_BYTES64:
@@ -67,6 +68,8 @@ static uint64_t read_vfc(struct sg_vf *vf, uint32_t reg)
         return vf->fault_va;
     case SG_VFC_RUNTIME_NS64:
         return vf->runtime_ns;
+    case SG_VFC_HANG_NS64:
+        return vf->hang_ns;
     case SG_VFC_MAP_GPA64:
         return vf->map_gpa;
     case SG_VFC_MAP_PHYS64:
@@ -106,6 +109,9 @@ static void write_vfc(struct sg_vf *vf, uint32_t reg, uint64_t value)
     case SG_VFC_LEND:
         vf->lend = (uint32_t)sg_min(value, MAX_LEND);
         sg_engines_kick(vf->dev); /* a slot that stands still may have to end that */
+        break;
+    case SG_VFC_HANG_NS64:
+        vf->hang_ns = value;
         break;
     case SG_VFC_MAP_GPA64:
         vf->map_gpa = value;

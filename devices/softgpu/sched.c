@@ -122,6 +122,7 @@ static uint64_t run_queue(struct sg_engine *e, struct sg_queue *q, uint64_t ns)
         vf->first_run_ns = start;
     q->x.work = e->work;
     q->x.wake_ns = 0;
+    q->x.stepped = false;
     atomic_store(&q->x.preempt, false);
     pthread_mutex_unlock(&dev->lock);
     stop = sg_execute(&q->x, UINT64_MAX, start + ns);
@@ -136,6 +137,7 @@ static uint64_t run_queue(struct sg_engine *e, struct sg_queue *q, uint64_t ns)
     else if (stop == SG_STOP_HALTED || q->halt_requested)
         atomic_store(&q->status, SG_Q_HALTED);
     q->halt_requested = false;
+    sg_queue_watch(q, stop, end - start);
     if (sg_vf_stopped(vf)) {
         q->x.wake_ns = 0; /* a pause starts PACE afresh */
         pthread_cond_broadcast(&dev->quiet);

@@ -201,6 +201,7 @@ struct sg_context {
     _Atomic uint64_t ip, retired; /* written by the owner, read by anyone */
     uint64_t progress, scratch[4];
     _Atomic bool preempt; /* asks the engine to stop before the next step */
+    bool stepped;         /* some command has come on since this was cleared */
     uint64_t wake_ns;     /* PACE: not before */
     bool pacing;
     uint64_t pace_epoch, pace_count, pace_start_ns;
@@ -211,8 +212,9 @@ enum sg_step {
     SG_STEP_DONE,
     SG_STEP_MORE,
     SG_STEP_JUMPED,
-    SG_STEP_HALT,
-    SG_STEP_WAIT,
+    SG_STEP_HALT, /* up to here: the command has come on */
+    SG_STEP_HOLD, /* it has not, and keeps the engine */
+    SG_STEP_WAIT, /* it has not, and leaves the engine until wake_ns */
     SG_STEP_FAULT
 };
 enum sg_stop {
@@ -245,6 +247,8 @@ struct sg_queue {
     struct sg_context x;
     _Atomic uint32_t status; /* SG_Q_*; written under the device lock */
     bool on_engine, halt_requested;
+    bool hung;        /* stuck_ns has reached the VF's limit, and the PF was told */
+    uint64_t stuck_ns; /* engine time since the command's last step, in whole slots */
     uint64_t pass; /* virtual time it has used: ns x 1024 / weight, compared by difference */
     /* Time it still has to stand still for what it ran (LEND); negative: it stood too long. */
     int64_t debt_ns;
@@ -344,6 +348,7 @@ struct sg_vf {
     bool resetting;
     unsigned active;     /* its queues that are on an engine */
     unsigned cpu_stores; /* writes through its VRAM BAR that have not set their dirty bits yet */
+    uint64_t hang_ns; /* SG_VFC_HANG_NS64 */
     uint64_t fault_va, runtime_ns, lent_ns, first_run_ns, last_run_ns;
     uint64_t map_gpa, map_phys, map_bytes;
     uint32_t map_result, msix_index, state_result;
@@ -372,6 +377,8 @@ void sg_vf_reset(struct sg_vf *vf);
 void sg_vf_map_command(struct sg_vf *vf, uint32_t command);
 void sg_vf_state_command(struct sg_vf *vf, uint32_t command);
 void sg_vf_fault(struct sg_vf *vf, struct sg_queue *q);
+/* The queue's last slot took `ns`: told when its command hangs. Device lock held. */
+void sg_queue_watch(struct sg_queue *q, enum sg_stop stop, uint64_t ns);
 void sg_queue_control(struct sg_queue *q, uint32_t value);
 int sg_vf_bar(struct sg_vf *vf, uint64_t offset, void *to, const void *from, uint64_t bytes);
 /* One access of 4 or 8 bytes, aligned; -EINVAL for half a 64-bit register. */

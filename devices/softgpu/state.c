@@ -80,6 +80,8 @@ static bool load(struct sg_vf *vf)
         q->x.progress = s.queue[i].progress;
         memcpy(q->x.scratch, s.queue[i].scratch, sizeof q->x.scratch);
         q->x.wake_ns = 0;
+        q->stuck_ns = 0;
+        q->hung = false;
         atomic_store(&q->status, s.queue[i].status);
     }
     load_interrupts(vf, &s);

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #define WEIGHT_RESET 64u
+#define HANG_RESET_NS 2000000000ull
 /* A longer CPU access is cut, so that a pause need not wait for all of it. */
 #define CPU_CHUNK_BYTES (1ull << 20)
 
@@ -42,14 +43,38 @@ uint32_t sg_vf_status(struct sg_vf *vf)
         status |= q == SG_Q_RUNNING ? SG_VFC_STATUS_BUSY
                   : q == SG_Q_FAULT ? SG_VFC_STATUS_FAULT
                                     : 0;
+        status |= vf->queue[i].hung ? SG_VFC_STATUS_HANG : 0;
     }
     return status;
+}
+
+static void forget_hang(struct sg_queue *q)
+{
+    q->stuck_ns = 0;
+    q->hung = false;
+}
+
+void sg_queue_watch(struct sg_queue *q, enum sg_stop stop, uint64_t ns)
+{
+    struct sg_vf *vf = q->x.vf;
+
+    if (q->x.stepped || stop == SG_STOP_WAIT || atomic_load(&q->status) != SG_Q_RUNNING ||
+        sg_vf_stopped(vf)) {
+        forget_hang(q);
+        return;
+    }
+    q->stuck_ns += ns;
+    if (q->hung || !vf->hang_ns || q->stuck_ns < vf->hang_ns)
+        return;
+    q->hung = true;
+    sg_irq_raise(vf->dev, SG_INT_VF_HANG);
 }
 
 /* After something stopped the VF: asks its engines to leave it. */
 static void leave_engines(struct sg_vf *vf)
 {
     for (unsigned i = 0; i < SG_QUEUES; i++) {
+        forget_hang(&vf->queue[i]);
         atomic_store(&vf->queue[i].x.preempt, true);
         if (!vf->queue[i].on_engine)
             vf->queue[i].x.wake_ns = 0; /* the PACE it is held by starts afresh */
@@ -83,6 +108,7 @@ static void reset_queue(struct sg_queue *q)
     q->x.pacing = false;
     q->halt_requested = false;
     q->debt_ns = 0;
+    forget_hang(q);
 }
 
 void sg_vf_reset(struct sg_vf *vf)
@@ -137,6 +163,7 @@ void sg_queue_control(struct sg_queue *q, uint32_t value)
     } else if (value == 0) {
         atomic_store(&q->status, SG_Q_HALTED);
         q->x.wake_ns = 0;
+        forget_hang(q);
     }
 }
 
@@ -254,6 +281,7 @@ int sg_vf_open(struct sg_vf *vf, struct sg_device *dev, unsigned index)
     vf->dev = dev;
     vf->index = index;
     vf->weight = WEIGHT_RESET;
+    vf->hang_ns = HANG_RESET_NS;
     rc = pthread_rwlock_init(&vf->map_lock, NULL);
     if (rc)
         return -rc;

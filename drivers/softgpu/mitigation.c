@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Guest interrupts: the MSI-X table's page traps to the OS (INT-1), which writes the real entries
- * through DxgkDdiWriteVirtualizedInterrupt (INT-2).
+ * Pages that trap: the MSI-X table's, which the OS answers itself and whose real entries it writes
+ * through DxgkDdiWriteVirtualizedInterrupt (INT-1, INT-2), and the platform page, the UMED's.
  */
 #include "softgpu_kmd.h"
+
+static const ULONG sgk_mitigated_pages[] = {SG_VF_MSIX_TABLE, SG_VF_PLATFORM};
 
 static void sgk_query_mitigated_range_count(HANDLE context, DXGKARG_QUERYMITIGATEDRANGECOUNT *args)
 {
@@ -11,7 +13,7 @@ static void sgk_query_mitigated_range_count(HANDLE context, DXGKARG_QUERYMITIGAT
     if (!args)
         return;
     RtlZeroMemory(args->RangeCount, sizeof(args->RangeCount));
-    args->RangeCount[SG_VF_BAR_REGS] = 1;
+    args->RangeCount[SG_VF_BAR_REGS] = RTL_NUMBER_OF(sgk_mitigated_pages);
 }
 
 static NTSTATUS sgk_query_mitigated_ranges(HANDLE context, DXGKARG_QUERYMITIGATEDRANGES *args)
@@ -21,15 +23,16 @@ static NTSTATUS sgk_query_mitigated_ranges(HANDLE context, DXGKARG_QUERYMITIGATE
     if (!adapter || !args || args->VirtualFunctionIndex >= adapter->vf_count ||
         args->BarIndex != SG_VF_BAR_REGS || !args->pMitigatedRange)
         return STATUS_INVALID_PARAMETER;
-    if (args->NumRanges < 1)
+    if (args->NumRanges < RTL_NUMBER_OF(sgk_mitigated_pages))
         return STATUS_BUFFER_TOO_SMALL;
-    args->NumRanges = 1;
-    args->pMitigatedRange[0] = (DXGK_MITIGATEDRANGEINFO){
-        .BasePageNumber = SG_VF_MSIX_TABLE >> PAGE_SHIFT,
-        .PageCount = 1,
-        .InterceptReads = TRUE,
-        .InterceptWrites = TRUE,
-    };
+    args->NumRanges = RTL_NUMBER_OF(sgk_mitigated_pages);
+    for (ULONG i = 0; i < args->NumRanges; i++)
+        args->pMitigatedRange[i] = (DXGK_MITIGATEDRANGEINFO){
+            .BasePageNumber = sgk_mitigated_pages[i] >> PAGE_SHIFT,
+            .PageCount = 1,
+            .InterceptReads = TRUE,
+            .InterceptWrites = TRUE,
+        };
     return STATUS_SUCCESS;
 }
 

@@ -96,13 +96,15 @@ static void move_immutable(struct move *move)
 static void move_mutable(struct move *move)
 {
     struct vf_error error = VF_ERROR_INIT;
-    struct dxgk_blob kmd, msix;
+    struct dxgk_blob kmd, msix, umed;
 
-    must(dxgk_migration_save_mutable(move->rig->dxgk, move->source, &kmd, &msix, &error), &error);
-    must(dxgk_migration_restore_mutable(move->rig->dxgk, move->target, &kmd, &msix, &error),
+    must(dxgk_migration_save_mutable(move->rig->dxgk, move->source, &kmd, &msix, &umed, &error),
+         &error);
+    must(dxgk_migration_restore_mutable(move->rig->dxgk, move->target, &kmd, &msix, &umed, &error),
          &error);
     blob_free(&kmd);
     blob_free(&msix);
+    blob_free(&umed);
 }
 
 void move_begin(struct move *move, struct rig *rig, uint64_t source, uint32_t adapter,

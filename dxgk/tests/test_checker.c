@@ -20,9 +20,23 @@ static const char *const two[] = {"softgpu,vram=64M,vfs=2,dirty-page=4K",
 static const char *const scattered[] = {"softgpu,vram=64M,vfs=2,scatter=on", NULL};
 static const char *const lazy[] = {"softgpu,vram=64M,vfs=2,performant=off", NULL};
 
+/* Names the fault to the driver, by its environment, and to its UMED, by a file beside it. */
+static void choose(const char *fault)
+{
+    char path[1024];
+    FILE *file;
+
+    assert_int_equal(setenv("VF_BAD_DRIVER", fault, 1), 0);
+    (void)snprintf(path, sizeof path, "%s/bad-umed.fault", getenv("VF_TEST_DRIVER_DIR"));
+    file = fopen(path, "we");
+    assert_non_null(file);
+    assert_true(fputs(fault, file) >= 0);
+    assert_int_equal(fclose(file), 0);
+}
+
 static void open_bad_on(struct rig *rig, const char *const *devices, const char *fault)
 {
-    assert_int_equal(setenv("VF_BAD_DRIVER", fault, 1), 0);
+    choose(fault);
     rig_open(rig, devices, BAD);
 }
 
@@ -39,7 +53,7 @@ static void does_not_start_on(const char *const *devices, const char *fault, con
     struct vf_error error = VF_ERROR_INIT;
     struct rig rig;
 
-    assert_int_equal(setenv("VF_BAD_DRIVER", fault, 1), 0);
+    choose(fault);
     assert_int_equal(rig_try(&rig, devices, BAD, &error), -1);
     if (strstr(error.text, text) == NULL)
         fail_msg("%s: \"%s\" is not in \"%s\"", fault, text, error.text);
@@ -180,7 +194,7 @@ static void an_output_overrun_is_caught(void **unused)
 static void save_is_refused(const char *fault, const char *rule, const char *text)
 {
     struct vf_error error = VF_ERROR_INIT;
-    struct dxgk_blob kmd, other;
+    struct dxgk_blob kmd, other, third;
     struct rig rig;
     uint64_t id;
     int result;
@@ -193,7 +207,7 @@ static void save_is_refused(const char *fault, const char *rule, const char *tex
         free(kmd.data);
         free(other.data);
         must(dxgk_partition_pause(rig.dxgk, id, &error), &error);
-        result = dxgk_migration_save_mutable(rig.dxgk, id, &kmd, &other, &error);
+        result = dxgk_migration_save_mutable(rig.dxgk, id, &kmd, &other, &third, &error);
     }
     assert_int_equal(result, -1);
     assert_null(kmd.data);
@@ -213,10 +227,10 @@ static void bad_save_calls_are_refused(void **unused)
     save_is_refused("no-size", "SRC-2", "unset");
     save_is_refused("overrun", "SRC-6", "behind its buffer");
     save_is_refused("state-grows", "SRC-6", "grew");
-    save_is_refused("umed-grows", "SRC-3", "grew");
-    save_is_refused("umed-overrun", "SRC-3", "behind its buffer");
-    save_is_refused("umed-huge", "SRC-3", "1 to");
-    save_is_refused("umed-no-size", "SRC-3", "1 to");
+    save_is_refused("umed-grows", "SRC-3", "cannot save its immutable data");
+    save_is_refused("umed-overrun", "SRC-3", "cannot save its immutable data");
+    save_is_refused("umed-huge", "SRC-3", "cannot save its immutable data");
+    save_is_refused("umed-no-size", "SRC-3", "cannot save its immutable data");
 }
 
 /* SRC-3: one of the method's documented answers, so no breach; the KMD's half is not kept. */
@@ -244,7 +258,7 @@ static void a_umed_that_refuses_is_a_reason(void **unused)
 {
     struct vf_error error = VF_ERROR_INIT;
     struct vf_reasons reasons = {0};
-    struct dxgk_blob kmd, umed, mutable, msix;
+    struct dxgk_blob kmd, umed, mutable, msix, emulated;
     uint64_t source, target;
     struct rig rig;
 
@@ -262,13 +276,16 @@ static void a_umed_that_refuses_is_a_reason(void **unused)
     assert_int_equal(reasons.count, 1);
     assert_string_equal(reasons.list[0].field, "umed");
     must(dxgk_partition_pause(rig.dxgk, source, &error), &error);
-    must(dxgk_migration_save_mutable(rig.dxgk, source, &mutable, &msix, &error), &error);
-    assert_int_equal(dxgk_migration_restore_mutable(rig.dxgk, target, &mutable, &msix, &error), -1);
+    must(dxgk_migration_save_mutable(rig.dxgk, source, &mutable, &msix, &emulated, &error), &error);
+    assert_int_equal(dxgk_migration_restore_mutable(rig.dxgk, target, &mutable, &msix, &emulated,
+                                                    &error),
+                     -1);
     assert_true(rig_expect(&rig, "contract", "TGT-4"));
     blob_free(&kmd);
     blob_free(&umed);
     blob_free(&mutable);
     blob_free(&msix);
+    blob_free(&emulated);
     rig_close(&rig);
 }
 
@@ -396,7 +413,7 @@ static void wrong_orders_are_refused(void **unused)
 {
     struct vf_error error = VF_ERROR_INIT;
     struct vf_reasons reasons = {0};
-    struct dxgk_blob kmd, umed, mutable, msix;
+    struct dxgk_blob kmd, umed, mutable, msix, state;
     uint64_t source, target, dirty;
     uint8_t bits[16 * MIB / 4096 / 8];
     struct rig rig;
@@ -415,13 +432,13 @@ static void wrong_orders_are_refused(void **unused)
     assert_int_equal(dxgk_migration_prepare(rig.dxgk, target, DXGK_TARGET, 1, &error), -1);
     assert_true(rig_expect(&rig, "contract", "SRC-7"));
     must(dxgk_migration_save_immutable(rig.dxgk, source, &kmd, &umed, &error), &error);
-    assert_int_equal(dxgk_migration_save_mutable(rig.dxgk, source, &mutable, &msix, &error),
+    assert_int_equal(dxgk_migration_save_mutable(rig.dxgk, source, &mutable, &msix, &state, &error),
                      -1); /* it runs */
     assert_true(rig_expect(&rig, "contract", "SRC-6"));
     must(dxgk_partition_pause(rig.dxgk, source, &error), &error);
-    must(dxgk_migration_save_mutable(rig.dxgk, source, &mutable, &msix, &error), &error);
+    must(dxgk_migration_save_mutable(rig.dxgk, source, &mutable, &msix, &state, &error), &error);
 
-    assert_int_equal(dxgk_migration_restore_mutable(rig.dxgk, target, &mutable, &msix, &error),
+    assert_int_equal(dxgk_migration_restore_mutable(rig.dxgk, target, &mutable, &msix, &state, &error),
                      -1); /* immutable first */
     assert_true(rig_expect(&rig, "contract", "TGT-4"));
     must(dxgk_migration_restore_immutable(rig.dxgk, target, &kmd, &umed, &reasons, &error), &error);
@@ -433,8 +450,8 @@ static void wrong_orders_are_refused(void **unused)
         dxgk_migration_restore_immutable(rig.dxgk, target, &kmd, &umed, &reasons, &error),
         -1); /* once */
     assert_true(rig_expect(&rig, "contract", "TGT-2"));
-    must(dxgk_migration_restore_mutable(rig.dxgk, target, &mutable, &msix, &error), &error);
-    assert_int_equal(dxgk_migration_restore_mutable(rig.dxgk, target, &mutable, &msix, &error), -1);
+    must(dxgk_migration_restore_mutable(rig.dxgk, target, &mutable, &msix, &state, &error), &error);
+    assert_int_equal(dxgk_migration_restore_mutable(rig.dxgk, target, &mutable, &msix, &state, &error), -1);
     assert_true(rig_expect(&rig, "contract", "TGT-4"));
     assert_int_equal(dxgk_partition_resume(rig.dxgk, target, &error), -1); /* not before End */
     must(dxgk_migration_end(rig.dxgk, target, &error), &error);

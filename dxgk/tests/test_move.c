@@ -441,25 +441,27 @@ static void a_bent_mutable_state_never_runs(void **unused)
     rig_open(&rig, two, NULL);
     id = rig_create(&rig, "p", 0, RESERVE / MIB, false);
     rig_run(&rig, id, RESERVE, 18, 0);
-    for (unsigned bend = 0; bend < 4; bend++) {
-        struct dxgk_blob kmd, msix, *victim = bend < 2 ? &kmd : &msix;
+    for (unsigned bend = 0; bend < 6; bend++) {
+        struct dxgk_blob kmd, msix, umed,
+            *victim = bend < 2 ? &kmd : bend < 4 ? &msix : &umed;
         struct move move;
         uint64_t at;
 
         move_begin(&move, &rig, id, 1, "t");
         (void)move_round(&move);
         move_pause(&move);
-        must(dxgk_migration_save_mutable(rig.dxgk, id, &kmd, &msix, &error), &error);
+        must(dxgk_migration_save_mutable(rig.dxgk, id, &kmd, &msix, &umed, &error), &error);
         if (bend % 2 == 0)
             ((uint8_t *)victim->data)[0] ^= 0xff;
         else
             victim->bytes--;
         assert_int_equal(
-            dxgk_migration_restore_mutable(rig.dxgk, move.target, &kmd, &msix, &error), -1);
+            dxgk_migration_restore_mutable(rig.dxgk, move.target, &kmd, &msix, &umed, &error), -1);
         assert_int_equal(state_of(&rig, move.target), VF_PARTITION_FAULTED);
         assert_int_equal(dxgk_partition_resume(rig.dxgk, move.target, &error), -1);
         blob_free(&kmd);
         blob_free(&msix);
+        blob_free(&umed);
         move_cancel(&move);
         at = rig_counter(&rig, id);
         rig_wait(&rig, id, at + 100);

@@ -47,6 +47,7 @@
 #define SG_INT_PAGING (1u << 0)          /* SG_PF_PAGING_DONE moved */
 #define SG_INT_PAGING_FAULT (1u << 1)    /* a paging submission faulted; the engine has stopped */
 #define SG_INT_VF_FAULT (1u << 2)        /* some VF's engine faulted, see SG_VFC_STATUS */
+#define SG_INT_VF_HANG (1u << 3)         /* some VF's command hangs, see SG_VFC_STATUS */
 
 /* Paging engine: one queue of at most SG_PAGING_DEPTH submissions, run in order. Write VA,
  * BYTES, then FENCE: the write of FENCE submits. Fences grow by the driver's choice, never
@@ -87,11 +88,18 @@
                                         * pause is complete */
 #define SG_VFC_STATUS_FAULT (1u << 1)  /* an engine of the VF faulted and halted */
 #define SG_VFC_STATUS_BUSY (1u << 2)   /* some queue is running (paused or not) */
+#define SG_VFC_STATUS_HANG (1u << 3)   /* a queue's command has used HANG_NS of engine time without
+                                        * finishing a step. Its slots stay its own: others lose
+                                        * nothing. Gone with its next step, stop or reset. */
 #define SG_VFC_RESET 0x008u  /* wo: 1 = function level reset: queues, registers, MSI-X, config
-                              * space, state; the map, CTRL, WEIGHT and LEND stay. Complete when
-                              * the write returns. */
+                              * space, state; the map, CTRL, WEIGHT, LEND and HANG_NS stay.
+                              * Complete when the write returns. */
 #define SG_VFC_WEIGHT 0x00cu /* rw: its slot in the engines' schedule, 1..1024; reset 64. Slots
                               * of idle VFs are shared out among the busy ones by weight. */
+#define SG_VFC_HANG_NS64 0x038u /* rw: engine time a command may use between two steps before it
+                                 * counts as hung; 0 = no limit; reset 2 s. Counted in whole slots,
+                                 * from its last step or the VF's last stop; PACE waits for a known
+                                 * moment and never counts. Stays over a function level reset. */
 #define SG_VFC_LEND 0x010u   /* rw: 0..1024: that part (in 1/1024) of the VF's own slots stands
                               * still while the paging engine has work, so that paging gets the
                               * time. Never taken from another VF. */
@@ -156,6 +164,18 @@
 #define SG_VF_MSIX_TABLE 0x1000u /* one page: the OS intercepts it (mitigated range); hardware
                                   * reads as zero here */
 #define SG_VF_MSIX_PBA 0x2000u   /* one page: pending bits, 64 bits used */
+#define SG_VF_PLATFORM 0x3000u   /* one page, see SG_PLAT_*: host software emulates it (mitigated range); hardware reads as zero here */
+
+/* ---- platform page (offsets from SG_VF_PLATFORM) ------------------------------------------------------------
+ * What is around the card rather than on it. Its state is the emulation's alone: no reset of the VF touches it, it moves with
+ * the VF. Stores to other offsets than the two rw ones are refused. */
+#define SG_PLAT_ID 0x000u        /* ro: SG_PLAT_ID_VALUE */
+#define SG_PLAT_ID_VALUE 0x544c5053u
+#define SG_PLAT_INDICATOR 0x004u /* rw: lights of the slot, one bit each */
+#define SG_PLAT_STORES64 0x008u  /* ro: stores accepted so far */
+#define SG_PLAT_SUM64 0x010u     /* ro: h = SG_MIX(SG_MIX(h ^ offset) ^ value) over all of them in order, from h = 0 on */
+#define SG_PLAT_NOTES 0x800u     /* rw: SG_PLAT_NOTES_BYTES of memory that outlives resets, for the guest's firmware */
+#define SG_PLAT_NOTES_BYTES 0x800u
 
 /* ---- address translation ------------------------------------------------------------------------
  * 39-bit virtual addresses, 4 KiB pages, three levels of 512 eight-byte entries: level 2 is the
@@ -234,6 +254,9 @@ enum sg_op {
                           * until (c - c0) * a1 ns have passed since its first PACE (count c0).
                           * Moves and pauses start it afresh. Changes no memory. */
     SG_OP_FLUSH_TLB = 15, /* paging engine only */
+    SG_OP_WAIT = 16, /* a0 address of a 64-bit word, a1 value, flags = enum sg_cond: holds its engine, looking at the word
+                      * again and again, until unsigned word ? value. The queue's slots stay as long as those of any command;
+                      * a word that nobody ever writes is a hang, see SG_VFC_HANG_NS64 */
 };
 
 enum sg_cond { SG_COND_LT = 0, SG_COND_GE = 1, SG_COND_EQ = 2, SG_COND_NE = 3 };

@@ -111,22 +111,47 @@ struct IGPUPVDev {
     const IGPUPVDevVtbl *lpVtbl;
 };
 
+/*
+ * The slots' order and the arguments' types are those of the WDK's header (10.0.22621); the pages
+ * document neither. What the calls of saving and restoring mean together is inferred here:
+ * - A device is paused before it is saved or restored, and resumed after.
+ * - SaveGpupBegin with *Length 0 and no buffer starts a save and gives the state's whole size.
+ *   SaveGpupContinue then fills *Length bytes at most; it gives in *Length how many it wrote and in
+ *   *RequestedLength how many are still to come.
+ * - RestoreGpup brings the bytes Offset .. Offset + Length - 1 of TotalLength, in rising order; the
+ *   last piece makes the state the device's.
+ * - Flags: GpupSavePartitionPersist is the only one the pages explain for a save.
+ * The host makes one call at a time on one device; counts of references are atomic all the same.
+ */
 typedef struct IGPUPMitigationDeviceVtbl {
     WDDM_IUNKNOWN_SLOTS(IGPUPMitigationDevice);
-    /* gpupServices can be queried for IGPUPVDev, IVmGPUPGuestMemoryAccess, IVmGPUPGuestMsiAccess.
-     */
+    /* GpupServices can be queried for IGPUPVDev, IVmGPUPGuestMemoryAccess, IVmGPUPGuestMsiAccess,
+     * as far as the host has them. */
     HRESULT(STDMETHODCALLTYPE *Initialize)
-    (IGPUPMitigationDevice *This, PLUID deviceLUID, HANDLE deviceHandle, HANDLE vmBusHandle,
-     IUnknown *gpupServices);
+    (IGPUPMitigationDevice *This, GUID *VmGuid, PLUID DeviceLuid, HANDLE DeviceHandle,
+     HANDLE VmBusHandle, IUnknown *GpupServices);
     HRESULT(STDMETHODCALLTYPE *PowerTransitionComplete)
-    (IGPUPMitigationDevice *This, PLUID deviceLUID, GPUP_POWER_DEVICE_STATE gpupPowerState);
+    (IGPUPMitigationDevice *This, PLUID DeviceLuid, GPUP_POWER_DEVICE_STATE GpupPowerState);
     /* Guest access to a mitigated range. Offset and Length are bytes within the BAR. */
-    HRESULT(STDMETHODCALLTYPE *ReadInterceptedGPUP)
-    (IGPUPMitigationDevice *This, PLUID deviceLUID, VGPU_BAR_SELECTOR BarIndex, ULONG64 Offset,
+    HRESULT(STDMETHODCALLTYPE *ReadInterceptedGpup)
+    (IGPUPMitigationDevice *This, PLUID DeviceLuid, VGPU_BAR_SELECTOR BarIndex, ULONG64 Offset,
      ULONG64 Length, BYTE *ValueRead);
-    HRESULT(STDMETHODCALLTYPE *WriteInterceptedGPUP)
-    (IGPUPMitigationDevice *This, PLUID deviceLUID, VGPU_BAR_SELECTOR BarIndex, ULONG64 Offset,
+    HRESULT(STDMETHODCALLTYPE *WriteInterceptedGpup)
+    (IGPUPMitigationDevice *This, PLUID DeviceLuid, VGPU_BAR_SELECTOR BarIndex, ULONG64 Offset,
      ULONG64 Length, const BYTE WriteValue[]);
+    HRESULT(STDMETHODCALLTYPE *PauseGpup)
+    (IGPUPMitigationDevice *This, PLUID DeviceLuid, GPUP_SAVE_RESTORE_PAUSE_STATE Flags);
+    HRESULT(STDMETHODCALLTYPE *ResumeGpup)
+    (IGPUPMitigationDevice *This, PLUID DeviceLuid, GPUP_SAVE_RESTORE_PAUSE_STATE Flags);
+    HRESULT(STDMETHODCALLTYPE *SaveGpupBegin)
+    (IGPUPMitigationDevice *This, PLUID DeviceLuid, GPUP_SAVE_RESTORE_PAUSE_STATE Flags,
+     ULONG *Length, BYTE SaveBuffer[]);
+    HRESULT(STDMETHODCALLTYPE *SaveGpupContinue)
+    (IGPUPMitigationDevice *This, PLUID DeviceLuid, GPUP_SAVE_RESTORE_PAUSE_STATE Flags,
+     ULONG *Length, ULONG *RequestedLength, BYTE SaveBuffer[]);
+    HRESULT(STDMETHODCALLTYPE *RestoreGpup)
+    (IGPUPMitigationDevice *This, PLUID DeviceLuid, GPUP_SAVE_RESTORE_PAUSE_STATE Flags,
+     ULONG Length, ULONG Offset, ULONG TotalLength, BYTE RestoreBuffer[]);
 } IGPUPMitigationDeviceVtbl;
 
 struct IGPUPMitigationDevice {
@@ -171,7 +196,7 @@ struct IVmGPUPGuestMemoryAccess {
 typedef struct IVmGPUPGuestMsiAccessVtbl {
     WDDM_IUNKNOWN_SLOTS(IVmGPUPGuestMsiAccess);
     HRESULT(STDMETHODCALLTYPE *DeliverInterrupt)
-    (IVmGPUPGuestMsiAccess *This, UINT64 DestAddr, UINT32 Data);
+    (IVmGPUPGuestMsiAccess *This, UINT32 DestAddr, UINT32 Data);
 } IVmGPUPGuestMsiAccessVtbl;
 
 struct IVmGPUPGuestMsiAccess {

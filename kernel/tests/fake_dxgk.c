@@ -367,21 +367,25 @@ int dxgk_migration_query_dirty(struct dxgk *dxgk, uint64_t id, void *bits, size_
 }
 
 int dxgk_migration_save_mutable(struct dxgk *dxgk, uint64_t id, struct dxgk_blob *kmd,
-                                struct dxgk_blob *msix, struct vf_error *err)
+                                struct dxgk_blob *msix, struct dxgk_blob *umed,
+                                struct vf_error *err)
 {
     if (!exists(dxgk, id, err))
         return -1;
     fill(kmd, VF_MAX_MIGRATION_BLOB, 3);
     *msix = (struct dxgk_blob){NULL, 0};
+    fill(umed, FAKE_UMED_BYTES, 4);
     return 0;
 }
 
 int dxgk_migration_restore_mutable(struct dxgk *dxgk, uint64_t id, const struct dxgk_blob *kmd,
-                                   const struct dxgk_blob *msix, struct vf_error *err)
+                                   const struct dxgk_blob *msix, const struct dxgk_blob *umed,
+                                   struct vf_error *err)
 {
     if (!exists(dxgk, id, err))
         return -1;
-    if (!same(kmd, VF_MAX_MIGRATION_BLOB, 3) || msix->bytes != 0)
+    if (!same(kmd, VF_MAX_MIGRATION_BLOB, 3) || msix->bytes != 0 ||
+        (umed->bytes != 0 && !same(umed, FAKE_UMED_BYTES, 4)))
         return vf_fail(err, VF_FAILED, "other mutable data");
     return 0;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Every call of the interface goes there and back over a real socket, with the errors and sizes
  * that belong to it. */
+#include "kernel/call.h"
 #include "kernel/tests/harness.h"
 
 #include <setjmp.h>
@@ -19,7 +20,7 @@ static void host_is_told(void **state)
     struct kc_host host;
 
     assert_int_equal(kc_host(kc, &host, NULL), 0);
-    assert_int_equal(host.interface_version, 1);
+    assert_int_equal(host.interface_version, KCALL_VERSION);
     assert_int_equal(host.kernel_pid, getpid());
     assert_int_equal(host.adapters, 2);
     assert_int_equal(host.partitions, 0);
@@ -180,6 +181,7 @@ static void migration_data_keeps_every_byte(void **state)
     struct vf_reasons reasons;
     struct kc_blob first;
     struct kc_blob second;
+    struct kc_blob third = {0};
 
     assert_int_equal(kc_prepare(kc, id, KC_SOURCE, 77, &err), 0);
     assert_int_equal(kc_partition_info(kc, id, &info, &err), 0);
@@ -192,13 +194,17 @@ static void migration_data_keeps_every_byte(void **state)
     assert_int_equal(reasons.count, 0);
     kc_blob_free(&first);
     kc_blob_free(&second);
-    assert_int_equal(kc_save_mutable(kc, id, &first, &second, &err), 0);
+    assert_int_equal(kc_save_mutable(kc, id, &first, &second, &third, &err), 0);
     assert_int_equal(first.bytes, VF_MAX_MIGRATION_BLOB);
     assert_int_equal(second.bytes, 0);
-    assert_int_equal(kc_restore_mutable(kc, id, &first, &second, &err), 0);
+    assert_int_equal(third.bytes, FAKE_UMED_BYTES);
+    assert_int_equal(kc_restore_mutable(kc, id, &first, &second, &third, &err), 0);
+    third.bytes--;
+    assert_int_equal(kc_restore_mutable(kc, id, &first, &second, &third, &err), -1);
     first.bytes++; /* never read: refused before it is sent */
-    assert_int_equal(kc_restore_mutable(kc, id, &first, &second, &err), -1);
+    assert_int_equal(kc_restore_mutable(kc, id, &first, &second, &third, &err), -1);
     kc_blob_free(&first);
+    kc_blob_free(&third);
     assert_int_equal(kc_end(kc, id, &err), 0);
     kc_close(kc);
 }

@@ -294,7 +294,10 @@ static void verdict_carries_every_reason(void **state)
 static void state_and_ready_are_heard_as_said(void **state)
 {
     struct wire_message in = {.tag = WIRE_STATE,
-                              .state = {.kmd = {"k", 1}, .msix = {"mm", 2}, .pages_total_sent = 9}};
+                              .state = {.kmd = {"k", 1},
+                                        .msix = {"mm", 2},
+                                        .pages_total_sent = 9,
+                                        .umed = {"uuu", 3}}};
     struct wire_message out;
 
     memset(in.state.root, 0x77, WIRE_ID_BYTES);
@@ -304,6 +307,8 @@ static void state_and_ready_are_heard_as_said(void **state)
     assert_memory_equal(out.state.msix.data, "mm", 2);
     assert_memory_equal(out.state.root, in.state.root, WIRE_ID_BYTES);
     assert_int_equal(out.state.pages_total_sent, 9);
+    assert_int_equal(out.state.umed.bytes, 3);
+    assert_memory_equal(out.state.umed.data, "uuu", 3);
     wire_message_free(&out);
     in = (struct wire_message){.tag = WIRE_READY,
                                .ready = {.id.epoch = 3, .verify_ns = 4, .state_ns = 5}};

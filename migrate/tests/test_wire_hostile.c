@@ -64,8 +64,8 @@ static struct wire_message sample(enum wire_tag tag)
         vf_reason_add(&m.verdict.reasons, "vram", "4 GiB", "2 GiB", "free some");
         break;
     case WIRE_STATE:
-        m.state =
-            (struct wire_state){.kmd = {"kkkk", 4}, .msix = {"mmm", 3}, .pages_total_sent = 5};
+        m.state = (struct wire_state){
+            .kmd = {"kkkk", 4}, .msix = {"mmm", 3}, .pages_total_sent = 5, .umed = {"uu", 2}};
         break;
     case WIRE_ABORT:
         m.abort = (struct wire_abort){.code = VF_FAILED, .text = "why"};
@@ -134,7 +134,8 @@ static void assert_promises(const struct wire_message *m)
                                    sizeof m->verdict.reasons.list[i].remedy));
         break;
     case WIRE_STATE:
-        assert_true(inside(m, &m->state.kmd) && inside(m, &m->state.msix));
+        assert_true(inside(m, &m->state.kmd) && inside(m, &m->state.msix) &&
+                    inside(m, &m->state.umed));
         break;
     case WIRE_ABORT:
         assert_in_range(m->abort.code, VF_FAILED, VF_UNKNOWN);

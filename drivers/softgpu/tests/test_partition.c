@@ -398,21 +398,26 @@ static void probed_bars_have_the_sizes_of_the_card(void **state)
 }
 
 /* VF-5, INT-1 */
-static void the_interrupt_table_is_the_mitigated_page(void **state)
+static void the_interrupt_table_and_the_platform_page_are_mitigated(void **state)
 {
     DXGKARG_QUERYMITIGATEDRANGECOUNT count = {0};
-    DXGK_MITIGATEDRANGEINFO range;
-    DXGKARG_QUERYMITIGATEDRANGES ranges = {.NumRanges = 1, .pMitigatedRange = &range};
+    DXGK_MITIGATEDRANGEINFO range[2];
+    DXGKARG_QUERYMITIGATEDRANGES ranges = {.NumRanges = 1, .pMitigatedRange = range};
     struct fake fake;
 
     (void)state;
     fake_start(&fake, CARD);
     fake.mitigable.DxgkDdiQueryMitigatedRangeCount(fake.mitigable.Context, &count);
-    assert_memory_equal(count.RangeCount, ((ULONG[6]){1}), sizeof count.RangeCount);
+    assert_memory_equal(count.RangeCount, ((ULONG[6]){2}), sizeof count.RangeCount);
+    assert_int_equal(fake.mitigable.DxgkDdiQueryMitigatedRanges(fake.mitigable.Context, &ranges),
+                     STATUS_BUFFER_TOO_SMALL);
+    ranges.NumRanges = 2;
     assert_int_equal(fake.mitigable.DxgkDdiQueryMitigatedRanges(fake.mitigable.Context, &ranges),
                      STATUS_SUCCESS);
-    assert_int_equal(range.BasePageNumber << PAGE_SHIFT, SG_VF_MSIX_TABLE);
-    assert_int_equal(range.PageCount, 1);
+    assert_int_equal(range[0].BasePageNumber << PAGE_SHIFT, SG_VF_MSIX_TABLE);
+    assert_int_equal(range[0].PageCount, 1);
+    assert_int_equal(range[1].BasePageNumber << PAGE_SHIFT, SG_VF_PLATFORM);
+    assert_int_equal(range[1].PageCount, 1);
     ranges.BarIndex = 2;
     assert_int_equal(fake.mitigable.DxgkDdiQueryMitigatedRanges(fake.mitigable.Context, &ranges),
                      STATUS_INVALID_PARAMETER);
@@ -488,7 +493,7 @@ int main(void)
         cmocka_unit_test(config_space_is_read_by_bytes_and_ends_at_256),
         cmocka_unit_test(config_writes_change_only_what_a_guest_may),
         cmocka_unit_test(probed_bars_have_the_sizes_of_the_card),
-        cmocka_unit_test(the_interrupt_table_is_the_mitigated_page),
+        cmocka_unit_test(the_interrupt_table_and_the_platform_page_are_mitigated),
         cmocka_unit_test(a_written_interrupt_reaches_its_address),
         cmocka_unit_test(a_destroyed_vgpu_leaves_a_clean_vf),
     };

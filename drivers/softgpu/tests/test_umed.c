@@ -4,6 +4,7 @@
 #include "wdm.h"
 
 #include "igpupvdev.h"
+#include <softgpu/hw.h>
 
 #include <dlfcn.h>
 #include <setjmp.h>
@@ -140,8 +141,8 @@ static void immutable_data_is_saved_in_two_calls_and_accepted_back(void **state)
     BYTE *data;
 
     (void)state;
-    assert_int_equal(dev->lpVtbl->Initialize(dev, &luid, NULL, NULL, NULL), S_OK);
-    assert_int_equal(dev->lpVtbl->Initialize(dev, &luid, NULL, NULL, NULL), E_UNEXPECTED);
+    assert_int_equal(dev->lpVtbl->Initialize(dev, NULL, &luid, NULL, NULL, NULL), S_OK);
+    assert_int_equal(dev->lpVtbl->Initialize(dev, NULL, &luid, NULL, NULL, NULL), E_UNEXPECTED);
     assert_int_equal(migration->lpVtbl->SaveImmutableGpup(migration, &luid, &length, NULL), S_OK);
     assert_true(length > 0);
     needed = length;
@@ -198,21 +199,199 @@ static void every_changed_byte_and_every_length_is_refused(void **state)
     (void)dev->lpVtbl->Release(dev);
 }
 
-static void intercepted_accesses_have_nothing_to_reach(void **state)
+/* ---- the platform page ---- */
+
+#define PERSIST GpupSavePartitionPersist
+
+static const LUID here = {1, 0};
+
+static IGPUPMitigationDevice *initialized_device(void)
 {
-    LUID luid = {1, 0};
     IGPUPMitigationDevice *dev = device();
-    BYTE value[4] = {1, 2, 3, 4};
+    LUID luid = here;
+
+    assert_int_equal(dev->lpVtbl->Initialize(dev, NULL, &luid, NULL, NULL, NULL), S_OK);
+    return dev;
+}
+
+static HRESULT store(IGPUPMitigationDevice *dev, ULONG64 at, ULONG64 length, UINT64 value)
+{
+    LUID luid = here;
+    BYTE bytes[8];
+
+    memcpy(bytes, &value, sizeof bytes);
+    return dev->lpVtbl->WriteInterceptedGpup(dev, &luid, BAR0, SG_VF_PLATFORM + at, length, bytes);
+}
+
+static UINT64 load(IGPUPMitigationDevice *dev, ULONG64 at, ULONG64 length)
+{
+    LUID luid = here;
+    UINT64 value = 0;
+
+    assert_int_equal(dev->lpVtbl->ReadInterceptedGpup(dev, &luid, BAR0, SG_VF_PLATFORM + at, length,
+                                                      (BYTE *)&value),
+                     S_OK);
+    return value;
+}
+
+static void the_platform_page_keeps_what_is_stored_and_counts_it(void **state)
+{
+    IGPUPMitigationDevice *dev = initialized_device();
+    UINT64 sum;
 
     (void)state;
-    assert_int_equal(dev->lpVtbl->ReadInterceptedGPUP(dev, &luid, BAR0, 0x1000, 4, value),
+    assert_int_equal(load(dev, SG_PLAT_ID, 4), SG_PLAT_ID_VALUE);
+    assert_int_equal(load(dev, SG_PLAT_STORES64, 8), 0);
+    assert_int_equal(load(dev, SG_PLAT_SUM64, 8), 0);
+    assert_int_equal(store(dev, SG_PLAT_INDICATOR, 4, 5), S_OK);
+    assert_int_equal(load(dev, SG_PLAT_INDICATOR, 4), 5);
+    assert_int_equal(load(dev, SG_PLAT_ID, 8), SG_PLAT_ID_VALUE | 5ull << 32);
+    sum = load(dev, SG_PLAT_SUM64, 8);
+    assert_int_not_equal(sum, 0);
+    assert_int_equal(store(dev, SG_PLAT_NOTES + 8, 8, 0x1122334455667788), S_OK);
+    assert_int_equal(load(dev, SG_PLAT_NOTES + 12, 4), 0x11223344);
+    assert_int_equal(store(dev, SG_PLAT_NOTES + SG_PLAT_NOTES_BYTES - 4, 4, 9), S_OK);
+    assert_int_equal(load(dev, SG_PLAT_STORES64, 8), 3);
+    assert_int_not_equal(load(dev, SG_PLAT_SUM64, 8), sum);
+    assert_int_equal(load(dev, 0x100, 8), 0);
+    assert_int_equal(dev->lpVtbl->Release(dev), 0);
+}
+
+static void accesses_outside_the_page_or_of_odd_shape_are_refused(void **state)
+{
+    static const struct {
+        ULONG64 at, length;
+    } odd[] = {{SG_PLAT_NOTES, 1},   {SG_PLAT_NOTES, 2},      {SG_PLAT_NOTES + 2, 4},
+               {SG_PLAT_NOTES + 4, 8}, {0x1000, 4},           {SG_PLAT_NOTES, 16},
+               {SG_PLAT_NOTES, 0},   {0ull - SG_VF_PLATFORM, 4}, {~0ull - 7, 8}};
+    LUID luid = here, other = {2, 0};
+    IGPUPMitigationDevice *dev = device();
+    BYTE value[16] = {1, 2, 3, 4};
+
+    (void)state;
+    /* Before Initialize there is no device. */
+    assert_int_equal(dev->lpVtbl->ReadInterceptedGpup(dev, &luid, BAR0, SG_VF_PLATFORM, 4, value),
                      E_INVALIDARG);
-    assert_int_equal(dev->lpVtbl->WriteInterceptedGPUP(dev, &luid, BAR0, 0x1000, 4, value),
+    assert_int_equal(dev->lpVtbl->Initialize(dev, NULL, NULL, NULL, NULL, NULL), E_INVALIDARG);
+    assert_int_equal(dev->lpVtbl->Initialize(dev, NULL, &luid, NULL, NULL, NULL), S_OK);
+    for (size_t i = 0; i < sizeof odd / sizeof odd[0]; i++) {
+        ULONG64 at = SG_VF_PLATFORM + odd[i].at;
+
+        assert_int_equal(
+            dev->lpVtbl->ReadInterceptedGpup(dev, &luid, BAR0, at, odd[i].length, value),
+            E_INVALIDARG);
+        assert_int_equal(
+            dev->lpVtbl->WriteInterceptedGpup(dev, &luid, BAR0, at, odd[i].length, value),
+            E_INVALIDARG);
+    }
+    assert_int_equal(store(dev, SG_PLAT_ID, 4, 1), E_INVALIDARG);
+    assert_int_equal(store(dev, SG_PLAT_STORES64, 8, 1), E_INVALIDARG);
+    assert_int_equal(
+        dev->lpVtbl->WriteInterceptedGpup(dev, &luid, BAR2, SG_VF_PLATFORM + SG_PLAT_NOTES, 4, value),
+        E_INVALIDARG);
+    assert_int_equal(dev->lpVtbl->WriteInterceptedGpup(
+                         dev, &other, BAR0, SG_VF_PLATFORM + SG_PLAT_NOTES, 4, value),
                      E_INVALIDARG);
+    assert_int_equal(
+        dev->lpVtbl->ReadInterceptedGpup(dev, &luid, BAR0, SG_VF_PLATFORM, 4, NULL), E_INVALIDARG);
+    assert_int_equal(load(dev, SG_PLAT_STORES64, 8), 0);
     assert_int_equal(dev->lpVtbl->PowerTransitionComplete(dev, &luid, GpupPowerDeviceD0), S_OK);
     assert_int_equal(dev->lpVtbl->PowerTransitionComplete(dev, &luid, GpupPowerDeviceMaximum),
                      E_INVALIDARG);
     assert_int_equal(dev->lpVtbl->Release(dev), 0);
+}
+
+/* All pieces of `piece` bytes; gives the size. */
+static ULONG save_state(IGPUPMitigationDevice *dev, ULONG piece, BYTE *out, ULONG room)
+{
+    LUID luid = here;
+    ULONG total = 0, at = 0, left;
+
+    assert_int_equal(dev->lpVtbl->PauseGpup(dev, &luid, PERSIST), S_OK);
+    assert_int_equal(dev->lpVtbl->SaveGpupBegin(dev, &luid, PERSIST, &total, NULL), S_OK);
+    assert_in_range(total, 1, room);
+    do {
+        ULONG length = piece;
+
+        assert_int_equal(
+            dev->lpVtbl->SaveGpupContinue(dev, &luid, PERSIST, &length, &left, out + at), S_OK);
+        at += length;
+        assert_int_equal(left, total - at);
+    } while (left > 0);
+    assert_int_equal(dev->lpVtbl->ResumeGpup(dev, &luid, PERSIST), S_OK);
+    return total;
+}
+
+static void state_moves_in_pieces_and_nothing_of_it_is_lost(void **state)
+{
+    static BYTE saved[8192];
+    LUID luid = here;
+    IGPUPMitigationDevice *from = initialized_device(), *to = initialized_device();
+    ULONG total;
+
+    (void)state;
+    for (ULONG64 at = 0; at < SG_PLAT_NOTES_BYTES; at += 8)
+        assert_int_equal(store(from, SG_PLAT_NOTES + at, 8, at * 0x0101010101010101), S_OK);
+    assert_int_equal(store(from, SG_PLAT_INDICATOR, 4, 3), S_OK);
+    total = save_state(from, 100, saved, sizeof saved);
+    assert_int_equal(to->lpVtbl->PauseGpup(to, &luid, PERSIST), S_OK);
+    for (ULONG at = 0; at < total; at += 77)
+        assert_int_equal(to->lpVtbl->RestoreGpup(to, &luid, PERSIST, total - at < 77 ? total - at : 77,
+                                                 at, total, saved + at),
+                         S_OK);
+    assert_int_equal(to->lpVtbl->ResumeGpup(to, &luid, PERSIST), S_OK);
+    for (ULONG64 at = 0; at < 0x1000; at += 8)
+        assert_int_equal(load(to, at, 8), load(from, at, 8));
+    assert_int_equal(from->lpVtbl->Release(from), 0);
+    assert_int_equal(to->lpVtbl->Release(to), 0);
+    assert_int_equal(can_unload(), S_OK);
+}
+
+static void saving_and_restoring_out_of_order_is_refused(void **state)
+{
+    static BYTE saved[8192];
+    LUID luid = here;
+    IGPUPMitigationDevice *dev = initialized_device();
+    const IGPUPMitigationDeviceVtbl *call = dev->lpVtbl;
+    ULONG total = 0, length = 16, left = 0;
+
+    (void)state;
+    assert_int_equal(store(dev, SG_PLAT_INDICATOR, 4, 7), S_OK);
+    assert_int_equal(call->ResumeGpup(dev, &luid, PERSIST), E_UNEXPECTED);
+    assert_int_equal(call->SaveGpupBegin(dev, &luid, PERSIST, &total, NULL), E_INVALIDARG);
+    assert_int_equal(call->PauseGpup(dev, &luid, GpupSaveInvalid), E_INVALIDARG);
+    assert_int_equal(call->PauseGpup(dev, &luid, PERSIST), S_OK);
+    assert_int_equal(call->PauseGpup(dev, &luid, PERSIST), E_UNEXPECTED);
+    assert_int_equal(store(dev, SG_PLAT_INDICATOR, 4, 8), E_UNEXPECTED);
+    assert_int_equal(call->SaveGpupContinue(dev, &luid, PERSIST, &length, &left, saved),
+                     E_INVALIDARG);
+    assert_int_equal(call->SaveGpupBegin(dev, &luid, GpupSaveMaximum, &total, NULL), E_INVALIDARG);
+    assert_int_equal(call->SaveGpupBegin(dev, &luid, PERSIST, NULL, NULL), E_INVALIDARG);
+    assert_int_equal(call->SaveGpupBegin(dev, &luid, PERSIST, &total, NULL), S_OK);
+    assert_int_equal(call->ResumeGpup(dev, &luid, PERSIST), S_OK); /* given up half way */
+    total = save_state(dev, 4096, saved, sizeof saved);
+    assert_int_equal(store(dev, SG_PLAT_INDICATOR, 4, 9), S_OK);
+    assert_int_equal(call->PauseGpup(dev, &luid, PERSIST), S_OK);
+    /* A hole, a wrong total, a piece that reaches beyond it, a piece that comes twice. */
+    assert_int_equal(call->RestoreGpup(dev, &luid, PERSIST, 8, 8, total, saved + 8), E_INVALIDARG);
+    assert_int_equal(call->RestoreGpup(dev, &luid, PERSIST, 8, 0, total - 1, saved), E_INVALIDARG);
+    assert_int_equal(call->RestoreGpup(dev, &luid, PERSIST, total, 8, total, saved), E_INVALIDARG);
+    assert_int_equal(call->RestoreGpup(dev, &luid, PERSIST, ~0u, ~0u, total, saved), E_INVALIDARG);
+    assert_int_equal(call->RestoreGpup(dev, &luid, PERSIST, 8, 0, total, saved), S_OK);
+    assert_int_equal(call->RestoreGpup(dev, &luid, PERSIST, 8, 16, total, saved), E_INVALIDARG);
+    assert_int_equal(call->RestoreGpup(dev, &luid, PERSIST, 8, 8, total, saved + 8), S_OK);
+    assert_int_equal(call->RestoreGpup(dev, &luid, PERSIST, 8, 8, total, saved + 8), E_INVALIDARG);
+    assert_int_equal(call->ResumeGpup(dev, &luid, PERSIST), S_OK);
+    assert_int_equal(load(dev, SG_PLAT_INDICATOR, 4), 9); /* what was not complete changed nothing */
+    assert_int_equal(call->PauseGpup(dev, &luid, PERSIST), S_OK);
+    saved[0] ^= 1;
+    assert_int_equal(call->RestoreGpup(dev, &luid, PERSIST, total, 0, total, saved), E_INVALIDARG);
+    saved[0] ^= 1;
+    assert_int_equal(call->RestoreGpup(dev, &luid, PERSIST, total, 0, total, saved), S_OK);
+    assert_int_equal(call->ResumeGpup(dev, &luid, PERSIST), S_OK);
+    assert_int_equal(load(dev, SG_PLAT_INDICATOR, 4), 7);
+    assert_int_equal(call->Release(dev), 0);
+    assert_int_equal(can_unload(), S_OK);
 }
 
 int main(void)
@@ -223,7 +402,10 @@ int main(void)
         cmocka_unit_test(the_module_unloads_only_without_objects),
         cmocka_unit_test(immutable_data_is_saved_in_two_calls_and_accepted_back),
         cmocka_unit_test(every_changed_byte_and_every_length_is_refused),
-        cmocka_unit_test(intercepted_accesses_have_nothing_to_reach),
+        cmocka_unit_test(the_platform_page_keeps_what_is_stored_and_counts_it),
+        cmocka_unit_test(accesses_outside_the_page_or_of_odd_shape_are_refused),
+        cmocka_unit_test(state_moves_in_pieces_and_nothing_of_it_is_lost),
+        cmocka_unit_test(saving_and_restoring_out_of_order_is_refused),
     };
 
     return cmocka_run_group_tests_name("softgpu-umed", tests, open_image, close_image);

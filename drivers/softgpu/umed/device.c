@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * The virtual device's object: one reference count behind two interfaces, IGPUPMitigationDevice and
- * IGPUPMigration.
+ * IGPUPMigration. Its emulated page is platform.c's.
  */
 #include "umed.h"
 
@@ -11,6 +11,12 @@ struct umed_device {
     LONG references; /* atomic */
     BOOL initialized;
     LUID luid; /* of the virtual device, from Initialize on */
+    BOOL paused;
+    struct umed_platform platform;
+    /* One save or restore on its way: umed_platform_state_bytes() bytes, NULL when there is none. */
+    BYTE *transfer;
+    ULONG transferred;
+    BOOL saving;
 };
 
 static HRESULT device_query(struct umed_device *device, REFIID riid, void **out)
@@ -36,6 +42,7 @@ static ULONG device_release(struct umed_device *device)
     LONG left = InterlockedDecrement(&device->references);
 
     if (left == 0) {
+        umed_free(device->transfer);
         umed_free(device);
         umed_module_drop();
     }
@@ -72,60 +79,186 @@ static ULONG STDMETHODCALLTYPE mitigation_release(IGPUPMitigationDevice *This)
     return device_release(of_mitigation(This));
 }
 
-static HRESULT STDMETHODCALLTYPE mitigation_initialize(IGPUPMitigationDevice *This,
-                                                       PLUID deviceLUID, HANDLE deviceHandle,
-                                                       HANDLE vmBusHandle, IUnknown *gpupServices)
+static HRESULT STDMETHODCALLTYPE mitigation_initialize(IGPUPMitigationDevice *This, GUID *VmGuid,
+                                                       PLUID DeviceLuid, HANDLE DeviceHandle,
+                                                       HANDLE VmBusHandle, IUnknown *GpupServices)
 {
     struct umed_device *device = of_mitigation(This);
 
-    UNREFERENCED_PARAMETER(deviceHandle);
-    UNREFERENCED_PARAMETER(vmBusHandle);
-    UNREFERENCED_PARAMETER(
-        gpupServices); /* nothing is emulated, so no guest memory and no MSI are needed */
-    if (!deviceLUID)
+    UNREFERENCED_PARAMETER(VmGuid);
+    UNREFERENCED_PARAMETER(DeviceHandle);
+    UNREFERENCED_PARAMETER(VmBusHandle);
+    UNREFERENCED_PARAMETER(GpupServices); /* the page needs neither guest memory nor messages */
+    if (!DeviceLuid)
         return E_INVALIDARG;
     if (device->initialized)
         return E_UNEXPECTED;
-    device->luid = *deviceLUID;
+    device->luid = *DeviceLuid;
     device->initialized = TRUE;
     return S_OK;
 }
 
-static HRESULT STDMETHODCALLTYPE mitigation_power(IGPUPMitigationDevice *This, PLUID deviceLUID,
-                                                  GPUP_POWER_DEVICE_STATE gpupPowerState)
+static HRESULT STDMETHODCALLTYPE mitigation_power(IGPUPMitigationDevice *This, PLUID DeviceLuid,
+                                                  GPUP_POWER_DEVICE_STATE GpupPowerState)
 {
-    if (!device_is(of_mitigation(This), deviceLUID) || gpupPowerState <= GpupPowerDeviceInvalid ||
-        gpupPowerState >= GpupPowerDeviceMaximum)
+    if (!device_is(of_mitigation(This), DeviceLuid) || GpupPowerState <= GpupPowerDeviceInvalid ||
+        GpupPowerState >= GpupPowerDeviceMaximum)
         return E_INVALIDARG;
     return S_OK;
 }
 
-/* The only mitigated page is the MSI-X table's, which never comes here (INT-1): any access is a
- * mistake. */
-static HRESULT STDMETHODCALLTYPE mitigation_read(IGPUPMitigationDevice *This, PLUID deviceLUID,
+/* The page's offset of an intercepted access; FALSE when it is not the platform page's. */
+static BOOL on_page(struct umed_device *device, const LUID *luid, VGPU_BAR_SELECTOR bar,
+                    ULONG64 offset, ULONG64 *at)
+{
+    if (!device->initialized || !device_is(device, luid) || bar != (int)SG_VF_BAR_REGS ||
+        offset < SG_VF_PLATFORM)
+        return FALSE;
+    *at = offset - SG_VF_PLATFORM;
+    return TRUE;
+}
+
+static HRESULT STDMETHODCALLTYPE mitigation_read(IGPUPMitigationDevice *This, PLUID DeviceLuid,
                                                  VGPU_BAR_SELECTOR BarIndex, ULONG64 Offset,
                                                  ULONG64 Length, BYTE *ValueRead)
 {
-    UNREFERENCED_PARAMETER(This);
-    UNREFERENCED_PARAMETER(deviceLUID);
-    UNREFERENCED_PARAMETER(BarIndex);
-    UNREFERENCED_PARAMETER(Offset);
-    UNREFERENCED_PARAMETER(Length);
-    UNREFERENCED_PARAMETER(ValueRead);
-    return E_INVALIDARG;
+    struct umed_device *device = of_mitigation(This);
+    ULONG64 at;
+
+    if (!ValueRead || !on_page(device, DeviceLuid, BarIndex, Offset, &at) ||
+        !umed_platform_read(&device->platform, at, Length, ValueRead))
+        return E_INVALIDARG;
+    return S_OK;
 }
 
-static HRESULT STDMETHODCALLTYPE mitigation_write(IGPUPMitigationDevice *This, PLUID deviceLUID,
+static HRESULT STDMETHODCALLTYPE mitigation_write(IGPUPMitigationDevice *This, PLUID DeviceLuid,
                                                   VGPU_BAR_SELECTOR BarIndex, ULONG64 Offset,
                                                   ULONG64 Length, const BYTE WriteValue[])
 {
-    UNREFERENCED_PARAMETER(This);
-    UNREFERENCED_PARAMETER(deviceLUID);
-    UNREFERENCED_PARAMETER(BarIndex);
-    UNREFERENCED_PARAMETER(Offset);
-    UNREFERENCED_PARAMETER(Length);
-    UNREFERENCED_PARAMETER(WriteValue);
-    return E_INVALIDARG;
+    struct umed_device *device = of_mitigation(This);
+    ULONG64 at;
+
+    if (!WriteValue || !on_page(device, DeviceLuid, BarIndex, Offset, &at))
+        return E_INVALIDARG;
+    if (device->paused)
+        return E_UNEXPECTED; /* a store now would miss the state that is being saved */
+    return umed_platform_write(&device->platform, at, Length, WriteValue) ? S_OK : E_INVALIDARG;
+}
+
+/* ---- saving and restoring ---- */
+
+static HRESULT STDMETHODCALLTYPE mitigation_pause(IGPUPMitigationDevice *This, PLUID DeviceLuid,
+                                                  GPUP_SAVE_RESTORE_PAUSE_STATE Flags)
+{
+    struct umed_device *device = of_mitigation(This);
+
+    if (!device_is(device, DeviceLuid) ||
+        (Flags != GpupSavePartitionPersist && Flags != GpupPauseResumeGuestRunning))
+        return E_INVALIDARG;
+    if (!device->initialized || device->paused)
+        return E_UNEXPECTED;
+    device->paused = TRUE;
+    return S_OK;
+}
+
+static void end_transfer(struct umed_device *device)
+{
+    umed_free(device->transfer);
+    device->transfer = NULL;
+    device->transferred = 0;
+}
+
+static HRESULT STDMETHODCALLTYPE mitigation_resume(IGPUPMitigationDevice *This, PLUID DeviceLuid,
+                                                   GPUP_SAVE_RESTORE_PAUSE_STATE Flags)
+{
+    struct umed_device *device = of_mitigation(This);
+
+    if (!device_is(device, DeviceLuid) ||
+        (Flags != GpupSavePartitionPersist && Flags != GpupPauseResumeGuestRunning))
+        return E_INVALIDARG;
+    if (!device->paused)
+        return E_UNEXPECTED;
+    end_transfer(device); /* what was not completed is given up */
+    device->paused = FALSE;
+    return S_OK;
+}
+
+static BOOL transfer_allowed(struct umed_device *device, const LUID *luid,
+                             GPUP_SAVE_RESTORE_PAUSE_STATE flags)
+{
+    return device->paused && device_is(device, luid) && flags == GpupSavePartitionPersist;
+}
+
+static HRESULT STDMETHODCALLTYPE mitigation_save_begin(IGPUPMitigationDevice *This,
+                                                       PLUID DeviceLuid,
+                                                       GPUP_SAVE_RESTORE_PAUSE_STATE Flags,
+                                                       ULONG *Length, BYTE SaveBuffer[])
+{
+    struct umed_device *device = of_mitigation(This);
+
+    if (!transfer_allowed(device, DeviceLuid, Flags) || !Length || *Length || SaveBuffer)
+        return E_INVALIDARG;
+    end_transfer(device);
+    device->transfer = umed_alloc(umed_platform_state_bytes());
+    if (!device->transfer)
+        return E_OUTOFMEMORY;
+    device->saving = TRUE;
+    umed_platform_save(&device->platform, device->transfer);
+    *Length = umed_platform_state_bytes();
+    return S_OK;
+}
+
+static HRESULT STDMETHODCALLTYPE mitigation_save_continue(IGPUPMitigationDevice *This,
+                                                          PLUID DeviceLuid,
+                                                          GPUP_SAVE_RESTORE_PAUSE_STATE Flags,
+                                                          ULONG *Length, ULONG *RequestedLength,
+                                                          BYTE SaveBuffer[])
+{
+    struct umed_device *device = of_mitigation(This);
+    ULONG left;
+
+    if (!transfer_allowed(device, DeviceLuid, Flags) || !device->transfer || !device->saving ||
+        !Length || !RequestedLength || !SaveBuffer)
+        return E_INVALIDARG;
+    left = umed_platform_state_bytes() - device->transferred;
+    if (*Length > left)
+        *Length = left;
+    RtlCopyMemory(SaveBuffer, device->transfer + device->transferred, *Length);
+    device->transferred += *Length;
+    *RequestedLength = left - *Length;
+    if (!*RequestedLength)
+        end_transfer(device);
+    return S_OK;
+}
+
+static HRESULT STDMETHODCALLTYPE mitigation_restore(IGPUPMitigationDevice *This, PLUID DeviceLuid,
+                                                    GPUP_SAVE_RESTORE_PAUSE_STATE Flags,
+                                                    ULONG Length, ULONG Offset, ULONG TotalLength,
+                                                    BYTE RestoreBuffer[])
+{
+    struct umed_device *device = of_mitigation(This);
+    BOOL good = TRUE;
+
+    if (!transfer_allowed(device, DeviceLuid, Flags) || !RestoreBuffer ||
+        TotalLength != umed_platform_state_bytes() || Offset > TotalLength || !Length ||
+        Length > TotalLength - Offset)
+        return E_INVALIDARG;
+    if (Offset == 0) {
+        end_transfer(device);
+        device->transfer = umed_alloc(TotalLength);
+        if (!device->transfer)
+            return E_OUTOFMEMORY;
+        device->saving = FALSE;
+    }
+    if (!device->transfer || device->saving || Offset != device->transferred)
+        return E_INVALIDARG; /* a hole, or a piece that comes twice */
+    RtlCopyMemory(device->transfer + Offset, RestoreBuffer, Length);
+    device->transferred += Length;
+    if (device->transferred == TotalLength) {
+        good = umed_platform_restore(&device->platform, device->transfer, TotalLength);
+        end_transfer(device);
+    }
+    return good ? S_OK : E_INVALIDARG;
 }
 
 static const IGPUPMitigationDeviceVtbl mitigation_vtbl = {
@@ -134,8 +267,13 @@ static const IGPUPMitigationDeviceVtbl mitigation_vtbl = {
     .Release = mitigation_release,
     .Initialize = mitigation_initialize,
     .PowerTransitionComplete = mitigation_power,
-    .ReadInterceptedGPUP = mitigation_read,
-    .WriteInterceptedGPUP = mitigation_write,
+    .ReadInterceptedGpup = mitigation_read,
+    .WriteInterceptedGpup = mitigation_write,
+    .PauseGpup = mitigation_pause,
+    .ResumeGpup = mitigation_resume,
+    .SaveGpupBegin = mitigation_save_begin,
+    .SaveGpupContinue = mitigation_save_continue,
+    .RestoreGpup = mitigation_restore,
 };
 
 /* ---- IGPUPMigration ---- */
@@ -162,7 +300,7 @@ static ULONG STDMETHODCALLTYPE migration_release(IGPUPMigration *This)
 }
 
 /* SRC-3: the size first, the bytes second. */
-static HRESULT STDMETHODCALLTYPE migration_save(IGPUPMigration *This, PLUID DeviceLuid,
+static HRESULT STDMETHODCALLTYPE immutable_save(IGPUPMigration *This, PLUID DeviceLuid,
                                                 UINT64 *Length, BYTE *SaveBuffer)
 {
     UINT64 bytes = umed_immutable_bytes();
@@ -184,7 +322,7 @@ static HRESULT STDMETHODCALLTYPE migration_save(IGPUPMigration *This, PLUID Devi
     return S_OK;
 }
 
-static HRESULT STDMETHODCALLTYPE migration_restore(IGPUPMigration *This, PLUID DeviceLuid,
+static HRESULT STDMETHODCALLTYPE immutable_restore(IGPUPMigration *This, PLUID DeviceLuid,
                                                    UINT64 Length, BYTE *RestoreBuffer)
 {
     if (!device_is(of_migration(This), DeviceLuid) || !RestoreBuffer)
@@ -196,8 +334,8 @@ static const IGPUPMigrationVtbl migration_vtbl = {
     .QueryInterface = migration_query_interface,
     .AddRef = migration_add_ref,
     .Release = migration_release,
-    .SaveImmutableGpup = migration_save,
-    .RestoreImmutableGpup = migration_restore,
+    .SaveImmutableGpup = immutable_save,
+    .RestoreImmutableGpup = immutable_restore,
 };
 
 HRESULT umed_device_create(REFIID riid, void **out)

@@ -21,9 +21,10 @@ struct umed_immutable {
     UINT32 table_offset; /* MSI-X table, bytes in the register BAR */
     UINT32 pending_offset;
     UINT32 vectors;
+    UINT32 platform_offset;
 };
 #pragma pack(pop)
-C_ASSERT(sizeof(struct umed_immutable) == 56);
+C_ASSERT(sizeof(struct umed_immutable) == 60);
 
 static struct umed_immutable umed_shape(void)
 {
@@ -39,6 +40,7 @@ static struct umed_immutable umed_shape(void)
         .table_offset = SG_VF_MSIX_TABLE,
         .pending_offset = SG_VF_MSIX_PBA,
         .vectors = SG_MSIX_VECTORS,
+        .platform_offset = SG_VF_PLATFORM,
     };
 }
 

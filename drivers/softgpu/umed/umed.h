@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * What the files of the softgpu's user-mode emulation DLL share. It emulates nothing: the card's
- * only mitigated page is the MSI-X table, which the OS answers itself (INT-1). What it holds is the
- * virtual device's shape, and its migration data.
+ * What the files of the softgpu's user-mode emulation DLL share. It emulates the platform page (hw.h);
+ * the card's other mitigated page, the MSI-X table's, the OS answers itself (INT-1). Its migration
+ * data: the virtual device's shape (immutable) and the page's state (mutable).
  */
 #ifndef SOFTGPU_UMED_H
 #define SOFTGPU_UMED_H
@@ -32,5 +32,26 @@ HRESULT umed_device_create(REFIID riid, void **out);
 UINT64 umed_immutable_bytes(void);
 void umed_immutable_fill(BYTE *out);
 HRESULT umed_immutable_check(const BYTE *data, UINT64 bytes);
+
+/* ---- the platform page (platform.c); the host makes one call at a time ---- */
+
+struct umed_platform {
+    ULONG indicator;
+    ULONG64 stores, sum;
+    BYTE notes[SG_PLAT_NOTES_BYTES];
+};
+
+/* `offset` from the page's start, `length` 4 or 8, naturally aligned, inside the page; else FALSE.
+ * Reads of what is not there give 0; a store to it is refused (FALSE) and changes nothing. */
+BOOL umed_platform_read(const struct umed_platform *platform, ULONG64 offset, ULONG64 length,
+                        BYTE *value);
+BOOL umed_platform_write(struct umed_platform *platform, ULONG64 offset, ULONG64 length,
+                         const BYTE *value);
+
+/* Its state as it moves: a versioned record. */
+ULONG umed_platform_state_bytes(void);
+void umed_platform_save(const struct umed_platform *platform, BYTE *out);
+/* Untrusted: exact size, magic and version, or FALSE and nothing changed. */
+BOOL umed_platform_restore(struct umed_platform *platform, const BYTE *data, ULONG bytes);
 
 #endif

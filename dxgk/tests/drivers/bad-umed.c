@@ -1,36 +1,58 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The softgpu's UMED with one fault put in its IGPUPMigration, named by VF_BAD_DRIVER when a device
- * is made. It is linked from the real one's objects with the device's creation wrapped.
+ * The softgpu's UMED with one fault put in its IGPUPMigration, named by the file bad-umed.fault
+ * beside it: its worker has no environment, and no files any more once it is shut in. It is linked
+ * from the real one's objects with the device's creation wrapped.
  */
 #include "igpupvdev.h"
 #include "wdm.h"
 
-#include <stdlib.h>
+#include <dlfcn.h>
+#include <stdio.h>
 #include <string.h>
 
 HRESULT __real_umed_device_create(REFIID riid, void **out);
 HRESULT __wrap_umed_device_create(REFIID riid, void **out);
 
-/* Written whenever a device is made, with the same values while a host lives. */
 static char fault[32];
-static IUnknownVtbl unknown;
+/* Written whenever a device is made, with the same values while a worker lives. */
+static IGPUPMitigationDeviceVtbl mitigation;
 static IGPUPMigrationVtbl migration;
-static const IUnknownVtbl *real_unknown;
+static const IGPUPMitigationDeviceVtbl *real_mitigation;
 static const IGPUPMigrationVtbl *real_migration;
+
+/* While the DLL is loaded. */
+__attribute__((constructor)) static void read_fault(void)
+{
+    char path[1024];
+    Dl_info self;
+    FILE *file;
+
+    if (dladdr(fault, &self) == 0 ||
+        snprintf(path, sizeof path, "%.*s.fault", (int)strlen(self.dli_fname) - 3,
+                 self.dli_fname) >= (int)sizeof path)
+        return;
+    file = fopen(path, "re");
+    if (file == NULL)
+        return;
+    if (fgets(fault, sizeof fault, file) == NULL)
+        fault[0] = '\0';
+    (void)fclose(file);
+}
 
 static bool is(const char *name)
 {
     return strcmp(fault, name) == 0;
 }
 
-static HRESULT STDMETHODCALLTYPE query_interface(IUnknown *This, REFIID riid, void **out)
+static HRESULT STDMETHODCALLTYPE query_interface(IGPUPMitigationDevice *This, REFIID riid,
+                                                 void **out)
 {
     if (is("umed-none") && IsEqualGUID(riid, &IID_IGPUPMigration)) {
         *out = NULL;
         return E_NOINTERFACE;
     }
-    return real_unknown->QueryInterface(This, riid, out);
+    return real_mitigation->QueryInterface(This, riid, out);
 }
 
 static HRESULT STDMETHODCALLTYPE save(IGPUPMigration *This, PLUID luid, UINT64 *length, BYTE *data)
@@ -59,17 +81,15 @@ static HRESULT STDMETHODCALLTYPE restore(IGPUPMigration *This, PLUID luid, UINT6
 
 HRESULT __wrap_umed_device_create(REFIID riid, void **out)
 {
-    HRESULT result = __real_umed_device_create(&IID_IUnknown, out);
-    const char *name = getenv("VF_BAD_DRIVER");
+    HRESULT result = __real_umed_device_create(&IID_IGPUPMitigationDevice, out);
     IGPUPMigration *interface = NULL;
-    IUnknown *object = *out;
+    IGPUPMitigationDevice *object = *out;
 
-    UNREFERENCED_PARAMETER(riid); /* the OS side asks for IUnknown */
+    UNREFERENCED_PARAMETER(riid); /* IUnknown or IGPUPMitigationDevice: the same pointer */
     if (FAILED(result))
         return result;
-    (void)strncpy(fault, name != NULL ? name : "", sizeof fault - 1);
-    if (SUCCEEDED(object->lpVtbl->QueryInterface(object, &IID_IGPUPMigration,
-                                                 (void **)&interface))) {
+    if (SUCCEEDED(
+            object->lpVtbl->QueryInterface(object, &IID_IGPUPMigration, (void **)&interface))) {
         real_migration = interface->lpVtbl;
         migration = *real_migration;
         migration.SaveImmutableGpup = save;
@@ -77,9 +97,9 @@ HRESULT __wrap_umed_device_create(REFIID riid, void **out)
         interface->lpVtbl = &migration;
         (void)interface->lpVtbl->Release(interface);
     }
-    real_unknown = object->lpVtbl;
-    unknown = *real_unknown;
-    unknown.QueryInterface = query_interface;
-    object->lpVtbl = &unknown;
+    real_mitigation = object->lpVtbl;
+    mitigation = *real_mitigation;
+    mitigation.QueryInterface = query_interface;
+    object->lpVtbl = &mitigation;
     return result;
 }
