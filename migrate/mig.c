@@ -307,7 +307,7 @@ struct mig_job *mig_new_file_job(struct mig *mig, const char *partition, const c
         (void)snprintf(job->peer, sizeof job->peer, JOB_FILE "%s", path + 1);
     else /* the end of a path tells more than its start */
         (void)snprintf(job->peer, sizeof job->peer, JOB_FILE "...%s",
-                       path + length - (sizeof job->peer - sizeof JOB_FILE - 4));
+                       path + length - (sizeof job->peer - sizeof JOB_FILE - 3));
     return job;
 }
 

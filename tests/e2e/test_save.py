@@ -87,12 +87,12 @@ class There(Saving):
     def test_an_image_of_a_partition_at_work_is_of_one_moment(self):
         """Saved over and over while it writes: each image is whole and ends right."""
         left, right = self.pair()
-        work = churn(6, size="8M", rate=32 << 20)
+        work = churn(2, size="8M", rate=32 << 20)
         create(left, "p", work)
         begins(left, "p")
-        for i in range(5):
+        for i in range(4):
             self.save(left, "p", "--keep", file=f"{i}.image")
-        for i in range(5):
+        for i in range(4):
             self.assertTrue(self.verify(f"{i}.image"))
             self.restore(right, file=f"{i}.image")
             self.assertEqual(finish(right, "p"), work.want())
@@ -196,12 +196,13 @@ class Refused(Saving):
         targets = {
             "uuid": left,
             "name": self.host("named", DEVICE + ",fw=1.2"),
-            "vram": self.host("small", "softgpu,vram=32M,vfs=4,dirty-page=64K,fw=1.2"),
+            "vram": self.host("small", "softgpu,vram=64M,vfs=4,dirty-page=64K,fw=1.2"),
             "vf": self.host("full", "softgpu,vram=256M,vfs=1,dirty-page=64K,fw=1.2"),
             "dirty-page": self.host("fine", "softgpu,vram=256M,vfs=4,dirty-page=4K,fw=1.2"),
         }
         create(targets["name"], "p")
         create(targets["vf"], "sitter")
+        create(targets["vram"], "sitter")
         for field, host in targets.items():
             before = room(host), partitions(host)
             self.assertIn(f"{field}: ", self.restore(host, code=3).stderr)
