@@ -61,6 +61,16 @@ static bool in_move(const struct vf_partition_info *p)
             p->state == VF_PARTITION_INCOMING || p->state == VF_PARTITION_READY);
 }
 
+/* Its file is whole and named: what is still here of the partition goes, in whatever state the save
+ * left it. One of a later epoch is not it: it was restored since. */
+static int finish_save(struct recovery *r, const struct mig_job *job,
+                       const struct vf_partition_info *p, struct vf_error *err)
+{
+    if (p == NULL || p->epoch >= job->epoch || p->state == VF_PARTITION_DYING)
+        return 0;
+    return kc_end(r->kc, p->id, err) != 0 ? -1 : kc_partition_destroy(r->kc, p->id, err);
+}
+
 /* What became of a job, by its last record and the state of its partition; acts where one side may.
  */
 static enum job_state settle(struct recovery *r, struct mig_job *job,
@@ -100,8 +110,7 @@ static enum job_state settle(struct recovery *r, struct mig_job *job,
         return JOB_COMPLETED;
     case JOURNAL_COMMIT:
         if (job_with_file(job)) {
-            if (here &&
-                (kc_end(r->kc, p->id, err) != 0 || kc_partition_destroy(r->kc, p->id, err) != 0))
+            if (finish_save(r, job, p, err) != 0)
                 return JOB_UNKNOWN;
             (void)mig_journal(job, JOURNAL_DONE, "rolled forward after a restart", NULL);
             return JOB_COMPLETED;

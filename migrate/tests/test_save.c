@@ -17,6 +17,7 @@
 #include <cmocka.h>
 
 #define PATH "/somewhere/p.image"
+#define EPOCH 7u /* of the jobs' hand-offs */
 
 static struct host host;
 
@@ -43,7 +44,8 @@ static struct mig_job *come_back(const struct vf_partition_info *p, enum journal
                                 .kernel_socket = host.socket,
                                 .state_dir = host.dir,
                                 .listen = host.address};
-    struct journal_record record = {.job = {9, 9}, .side = side, .epoch = 7, .peer = "file:" PATH};
+    struct journal_record record = {
+        .job = {9, 9}, .side = side, .epoch = EPOCH, .peer = "file:" PATH};
     struct vf_error err = VF_ERROR_INIT;
     struct journal *journal;
     struct mig_job *job;
@@ -131,6 +133,36 @@ static void a_save_with_commit_is_finished(void **state)
     job = come_back(&p, JOURNAL_SOURCE, kinds, 2);
     assert_int_equal(mig_job_result(job, &err), 0);
     mig_job_put(job);
+}
+
+/* Between End and destroy it is an ordinary paused partition, that somebody could resume. */
+static void a_save_with_commit_is_finished_from_any_state(void **state)
+{
+    static const enum journal_kind kinds[] = {JOURNAL_OPEN, JOURNAL_COMMIT};
+    struct vf_partition_info p, now;
+    struct vf_error err = VF_ERROR_INIT;
+
+    (void)state;
+    begin_save(&p);
+    assert_int_equal(kc_end(host.kc, p.id, &err), 0);
+    mig_job_put(come_back(&p, JOURNAL_SOURCE, kinds, 2));
+    assert_false(is_here(&p, &now));
+}
+
+/* DONE could not be written, and the image was restored meanwhile. */
+static void a_partition_restored_since_is_left_alone(void **state)
+{
+    static const enum journal_kind kinds[] = {JOURNAL_OPEN, JOURNAL_COMMIT};
+    struct vf_partition_info p, now;
+    struct vf_error err = VF_ERROR_INIT;
+
+    (void)state;
+    create(&host, "p", 32u << 20, &p);
+    assert_int_equal(kc_partition_set_epoch(host.kc, p.id, EPOCH + 1, &err), 0);
+    mig_job_put(come_back(&p, JOURNAL_SOURCE, kinds, 2));
+    assert_true(is_here(&p, &now));
+    assert_int_equal(now.state, VF_PARTITION_RUNNING);
+    drop(&p);
 }
 
 static void begin_restore(struct vf_partition_info *p)
@@ -246,6 +278,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_save_without_commit_runs_on),
         cmocka_unit_test(a_save_with_commit_is_finished),
+        cmocka_unit_test(a_save_with_commit_is_finished_from_any_state),
+        cmocka_unit_test(a_partition_restored_since_is_left_alone),
         cmocka_unit_test(a_restore_without_committed_leaves_nothing),
         cmocka_unit_test(a_restore_with_committed_runs),
         cmocka_unit_test(a_file_is_told_from_a_host_of_that_name),
