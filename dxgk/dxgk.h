@@ -31,6 +31,9 @@ struct dxgk_config {
      * it happens, any thread, short. May be NULL. */
     void (*event)(void *ctx, const char *kind, const char *text);
     void *event_ctx;
+    /* The program's main() begins with dxgk_trial_main: it can try a new driver in a process of its
+     * own. Without it driver updates are refused. */
+    bool trial;
 };
 
 /* Loads devices and drivers, starts every adapter (CAP-1…7). On failure nothing stays. */
@@ -41,6 +44,20 @@ void dxgk_close(struct dxgk *dxgk);
 size_t dxgk_adapter_count(const struct dxgk *dxgk);
 int dxgk_adapter_info(struct dxgk *dxgk, uint32_t index, struct vf_adapter_info *out,
                       struct vf_error *err);
+
+/* ---- drivers at work (HOT-1…6) ---- */
+
+/* Waits while an update is under way. */
+int dxgk_driver_info(struct dxgk *dxgk, uint32_t adapter, struct vf_driver_info *out, struct vf_error *err);
+/* Replaces the driver image of `adapter`, and of every adapter the same image serves, by the one at `path`, while their
+ * partitions run on. All calls that need the driver wait meanwhile. VF_INCOMPATIBLE: the new driver was refused before
+ * anything was taken down. VF_FAILED with out->rolled_back: it failed later, the old one is back. VF_FAILED with out->lost:
+ * not even that; those adapters have no driver any more. `dry_run` does everything up to the point where the old driver
+ * would go, and cancels. *out is filled as far as it came, on failure too. */
+int dxgk_driver_update(struct dxgk *dxgk, uint32_t adapter, const char *path, bool dry_run, struct vf_driver_update *out,
+                       struct vf_error *err);
+/* First thing in main(): tries a driver and exits when this process was started for that, else returns at once. */
+void dxgk_trial_main(int argc, char **argv);
 
 /* ---- life of a partition (VF-1…6) ---- */
 

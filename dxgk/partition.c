@@ -106,10 +106,13 @@ struct dxgk_partition *dxgk_partition_lock(struct dxgk *dxgk, uint64_t id, struc
 
     if (partition == NULL)
         return NULL;
+    dxgk_gate_enter(partition->adapter);
     (void)pthread_mutex_lock(&partition->lock);
-    if (!partition->gone)
+    if (partition->gone)
+        (void)vf_fail(err, VF_FAILED, "partition %s has just been removed",
+                      partition->params.name);
+    else if (dxgk_gate_alive(partition->adapter, err) == 0)
         return partition;
-    (void)vf_fail(err, VF_FAILED, "partition %s has just been removed", partition->params.name);
     dxgk_partition_unlock(partition);
     return NULL;
 }
@@ -117,6 +120,7 @@ struct dxgk_partition *dxgk_partition_lock(struct dxgk *dxgk, uint64_t id, struc
 void dxgk_partition_unlock(struct dxgk_partition *partition)
 {
     (void)pthread_mutex_unlock(&partition->lock);
+    dxgk_gate_leave(partition->adapter);
     dxgk_partition_put(partition);
 }
 
@@ -167,19 +171,17 @@ static void leave(struct dxgk *dxgk, struct dxgk_partition *partition)
 
 /* ---- create ---- */
 
-static int check_params(struct dxgk *dxgk, const struct vf_partition_params *params,
+static int check_params(const struct dxgk_adapter *adapter,
+                        const struct vf_partition_params *params, bool incoming,
                         struct vf_error *err)
 {
-    const struct dxgk_caps *caps;
+    const struct dxgk_caps *caps = &adapter->caps;
 
     if (!vf_name_valid(params->name))
         return vf_fail(err, VF_USAGE,
                        "a partition's name is 1 to %u letters, digits, dots, dashes, underscores, "
                        "the first a letter or digit",
                        VF_NAME_BYTES - 1);
-    if (params->adapter >= dxgk->adapter_count)
-        return vf_fail(err, VF_USAGE, "there is no adapter %u; see adapter list", params->adapter);
-    caps = &dxgk->adapters[params->adapter]->caps;
     if (!caps->partitionable)
         return vf_fail(
             err, VF_FAILED,
@@ -188,7 +190,12 @@ static int check_params(struct dxgk *dxgk, const struct vf_partition_params *par
     if (params->vram_bytes == 0 || params->vram_bytes % caps->granule != 0)
         return vf_fail(err, VF_USAGE, "a partition's VRAM is a multiple of %llu bytes, not %llu",
                        (unsigned long long)caps->granule, (unsigned long long)params->vram_bytes);
-    return 0;
+    if (incoming && !caps->live_migration)
+        return vf_fail(err, VF_INCOMPATIBLE, "adapter %u takes no incoming partition: %s",
+                       params->adapter,
+                       caps->migration_off[0] != '\0' ? caps->migration_off
+                                                      : "its driver lacks live migration");
+    return dxgk_gate_alive(adapter, err);
 }
 
 static struct dxgk_partition *partition_new(struct dxgk *dxgk,
@@ -251,24 +258,32 @@ static void describe(const struct dxgk_partition *partition, struct vf_partition
     memcpy(out->uuid, partition->params.uuid, sizeof out->uuid);
 }
 
+/* Inside the adapter's gate. On success *out is locked and has a reference for the caller. */
+static int make(struct dxgk *dxgk, const struct vf_partition_params *params, bool incoming,
+                struct dxgk_partition **out, struct vf_error *err)
+{
+    if (check_params(dxgk->adapters[params->adapter], params, incoming, err) != 0)
+        return -1;
+    *out = partition_new(dxgk, params);
+    if (*out == NULL)
+        return vf_fail(err, VF_FAILED, "no memory or random numbers for a partition");
+    (void)pthread_mutex_lock(&(*out)->lock);
+    return 0;
+}
+
 int dxgk_partition_create(struct dxgk *dxgk, const struct vf_partition_params *params,
                           bool incoming, struct vf_partition_info *out, struct vf_error *err)
 {
     struct dxgk_partition *partition;
     int result;
 
-    if (check_params(dxgk, params, err) != 0)
+    if (params->adapter >= dxgk->adapter_count)
+        return vf_fail(err, VF_USAGE, "there is no adapter %u; see adapter list", params->adapter);
+    dxgk_gate_enter(dxgk->adapters[params->adapter]);
+    if (make(dxgk, params, incoming, &partition, err) != 0) {
+        dxgk_gate_leave(dxgk->adapters[params->adapter]);
         return -1;
-    if (incoming && !dxgk->adapters[params->adapter]->caps.live_migration)
-        return vf_fail(err, VF_INCOMPATIBLE, "adapter %u takes no incoming partition: %s",
-                       params->adapter,
-                       dxgk->adapters[params->adapter]->caps.migration_off[0] != '\0'
-                           ? dxgk->adapters[params->adapter]->caps.migration_off
-                           : "its driver lacks live migration");
-    partition = partition_new(dxgk, params);
-    if (partition == NULL)
-        return vf_fail(err, VF_FAILED, "no memory or random numbers for a partition");
-    (void)pthread_mutex_lock(&partition->lock);
+    }
     if (enter(dxgk, partition, err) != 0) {
         dxgk_partition_unlock(partition);
         return -1;
@@ -308,9 +323,13 @@ int dxgk_partition_destroy(struct dxgk *dxgk, uint64_t id, struct vf_error *err)
 
     if (partition == NULL)
         return -1;
-    if (pthread_mutex_trylock(&partition->lock) != 0) {
-        (void)vf_fail(err, VF_FAILED, "partition %s is busy with another call; try again",
-                      partition->params.name);
+    dxgk_gate_enter(partition->adapter);
+    if (dxgk_gate_alive(partition->adapter, err) != 0 ||
+        pthread_mutex_trylock(&partition->lock) != 0) {
+        if (!partition->adapter->dead)
+            (void)vf_fail(err, VF_FAILED, "partition %s is busy with another call; try again",
+                          partition->params.name);
+        dxgk_gate_leave(partition->adapter);
         dxgk_partition_put(partition);
         return -1;
     }

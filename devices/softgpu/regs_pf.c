@@ -70,6 +70,10 @@ static uint64_t read_vfc(struct sg_vf *vf, uint32_t reg)
         return vf->runtime_ns;
     case SG_VFC_HANG_NS64:
         return vf->hang_ns;
+    case SG_VFC_FAULTS:
+        return vf->faults;
+    case SG_VFC_HANGS:
+        return vf->hangs;
     case SG_VFC_MAP_GPA64:
         return vf->map_gpa;
     case SG_VFC_MAP_PHYS64:

@@ -349,6 +349,7 @@ struct sg_vf {
     unsigned active;     /* its queues that are on an engine */
     unsigned cpu_stores; /* writes through its VRAM BAR that have not set their dirty bits yet */
     uint64_t hang_ns; /* SG_VFC_HANG_NS64 */
+    uint32_t faults, hangs;
     uint64_t fault_va, runtime_ns, lent_ns, first_run_ns, last_run_ns;
     uint64_t map_gpa, map_phys, map_bytes;
     uint32_t map_result, msix_index, state_result;

@@ -67,6 +67,7 @@ void sg_queue_watch(struct sg_queue *q, enum sg_stop stop, uint64_t ns)
     if (q->hung || !vf->hang_ns || q->stuck_ns < vf->hang_ns)
         return;
     q->hung = true;
+    vf->hangs++;
     sg_irq_raise(vf->dev, SG_INT_VF_HANG);
 }
 
@@ -142,6 +143,7 @@ void sg_vf_fault(struct sg_vf *vf, struct sg_queue *q)
 {
     atomic_store(&q->status, SG_Q_FAULT);
     vf->fault_va = q->x.space.fault_va;
+    vf->faults++;
     sg_irq_raise(vf->dev, SG_INT_VF_FAULT);
 }
 

@@ -117,6 +117,7 @@ static void sgk_release_hardware(struct sgk_adapter *adapter)
 {
     if (adapter->regs)
         sgk_write(adapter, SG_PF_INT_ENABLE, 0);
+    sgk_news_close(adapter);
     sgk_unmap_bar(adapter, &adapter->dirty);
     sgk_unmap_bar(adapter, &adapter->regs);
     if (adapter->ring.entries)
@@ -146,7 +147,16 @@ static NTSTATUS sgk_acquire_hardware(struct sgk_adapter *adapter)
         return status;
     adapter->ring.entries = ExAllocatePool2(
         POOL_FLAG_NON_PAGED, SGK_RING_ENTRIES * sizeof(*adapter->ring.entries), SGK_TAG_RING);
-    return adapter->ring.entries ? STATUS_SUCCESS : STATUS_NO_MEMORY;
+    return adapter->ring.entries ? sgk_news_open(adapter) : STATUS_NO_MEMORY;
+}
+
+/* The card may have been left anywhere by whoever drove it before. */
+static void sgk_reset_hardware(struct sgk_adapter *adapter)
+{
+    sgk_write(adapter, SG_PF_PAGING_RESET, 1);
+    sgk_write64(adapter, SG_PF_DIRTY_MASK64, ~0ull);
+    sgk_write(adapter, SG_PF_DIRTY_ENABLE, sgk_performant(adapter));
+    sgk_write(adapter, SG_PF_INT_STATUS, ~0u);
 }
 
 _Use_decl_annotations_
@@ -171,13 +181,19 @@ NTSTATUS sgk_start_device(PVOID MiniportDeviceContext, PDXGK_START_INFO DxgkStar
         return status;
     }
 
-    /* The engine may have been left anywhere by whoever drove the card before. */
-    sgk_write(adapter, SG_PF_PAGING_RESET, 1);
-    sgk_write64(adapter, SG_PF_DIRTY_MASK64, ~0ull);
-    sgk_write(adapter, SG_PF_DIRTY_ENABLE, sgk_performant(adapter));
-    sgk_write(adapter, SG_PF_INT_STATUS, ~0u);
-    sgk_write(adapter, SG_PF_INT_ENABLE, SG_INT_PAGING | SG_INT_PAGING_FAULT | SG_INT_VF_FAULT);
-    adapter->partition_count = adapter->vf_count;
+    if (adapter->update == SGK_UPDATE_RESTORING) {
+        status = sgk_take_over(adapter);
+        if (!NT_SUCCESS(status)) {
+            sgk_partition_forget_all(adapter);
+            sgk_release_hardware(adapter);
+            return status;
+        }
+    } else {
+        sgk_reset_hardware(adapter);
+        adapter->partition_count = adapter->vf_count;
+    }
+    /* What is pending is raised by the enable. */
+    sgk_write(adapter, SG_PF_INT_ENABLE, SGK_INTERRUPTS);
     adapter->started = TRUE;
     *NumberOfVideoPresentSources = 0; /* a render device: no displays */
     *NumberOfChildren = 0;
@@ -195,8 +211,15 @@ NTSTATUS sgk_stop_device(PVOID MiniportDeviceContext)
     if (!adapter->started)
         return STATUS_SUCCESS;
 
-    sgk_partition_drop_all(adapter);
-    sgk_basis_drop_all(adapter);
+    /* HOT-1: in an update the VFs belong to another driver from here on. */
+    if (adapter->update != SGK_UPDATE_NONE) {
+        sgk_partition_forget_all(adapter);
+        sgk_basis_drop_all(adapter, FALSE);
+        sgk_saved_forget(adapter);
+    } else {
+        sgk_partition_drop_all(adapter);
+        sgk_basis_drop_all(adapter, TRUE);
+    }
     sgk_release_hardware(adapter);
     adapter->started = FALSE;
     return STATUS_SUCCESS;
@@ -208,6 +231,7 @@ NTSTATUS sgk_remove_device(PVOID MiniportDeviceContext)
     PAGED_CODE();
     if (!MiniportDeviceContext)
         return STATUS_INVALID_PARAMETER;
+    sgk_staged_drop(MiniportDeviceContext);
     ExFreePoolWithTag(MiniportDeviceContext, SGK_TAG_ADAPTER);
     return STATUS_SUCCESS;
 }

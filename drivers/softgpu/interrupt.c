@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The PF's interrupt: completions and faults of the paging engine, faults of VFs. The routine does
- * what needs the interrupt lock; the DPC tells the OS that there is news.
+ * The PF's interrupt: completions and faults of the paging engine, faults and hangs of VFs. The
+ * routine does what needs the interrupt lock; the DPC tells the OS that there is news.
+ *
+ * DXGK_INTERRUPT_GPU_ENGINE_TIMEOUT is not for a VF's hang: it names a node and an engine of the PF,
+ * and no partition.
  */
 #include "softgpu_kmd.h"
 
@@ -23,21 +26,10 @@ BOOLEAN sgk_interrupt_routine(PVOID MiniportDeviceContext, ULONG MessageNumber)
         sgk_ring_completed(adapter);
     if (status & SG_INT_PAGING_FAULT)
         sgk_ring_faulted(adapter);
-    if (status & SG_INT_VF_FAULT)
-        (void)InterlockedExchange(&adapter->vf_fault, 1);
+    if (status & (SG_INT_VF_FAULT | SG_INT_VF_HANG))
+        (void)InterlockedExchange(&adapter->vf_news, 1);
     (void)adapter->dxgkrnl.DxgkCbQueueDpc(adapter->dxgkrnl.DeviceHandle);
     return TRUE;
-}
-
-static void sgk_report_vf_faults(const struct sgk_adapter *adapter)
-{
-    for (ULONG i = 0; i < adapter->vf_count; i++) {
-        if (!(sgk_read(adapter, SG_VFC(i, SG_VFC_STATUS)) & SG_VFC_STATUS_FAULT))
-            continue;
-        DbgPrintEx(DPFLTR_IHVVIDEO_ID, DPFLTR_WARNING_LEVEL,
-                   "softgpu: VF %u faulted at 0x%llx and halted\n", i,
-                   (unsigned long long)sgk_read64(adapter, SG_VFC(i, SG_VFC_FAULT_VA64)));
-    }
 }
 
 _Use_decl_annotations_
@@ -47,7 +39,7 @@ void sgk_dpc_routine(PVOID MiniportDeviceContext)
 
     if (!adapter || !adapter->regs)
         return;
-    if (InterlockedExchange(&adapter->vf_fault, 0))
-        sgk_report_vf_faults(adapter);
+    if (InterlockedExchange(&adapter->vf_news, 0))
+        sgk_news_queue(adapter);
     adapter->dxgkrnl.DxgkCbNotifyDpc(adapter->dxgkrnl.DeviceHandle);
 }

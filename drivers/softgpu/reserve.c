@@ -127,23 +127,37 @@ static NTSTATUS sgk_map_program(const struct sgk_adapter *adapter, ULONG index,
     return status;
 }
 
-/* Takes `extents` over on success. Both locks are held. */
+/* VF-2: before the first power-on; later only a reserve that the OS moves (VF-4): paused, so that no
+ * command meets a map that is half of one place and half of another, and in no migration. */
+static BOOLEAN sgk_reserve_may_change(const struct sgk_vgpu *vgpu)
+{
+    if (!vgpu->powered && !vgpu->extents)
+        return TRUE;
+    return vgpu->extents && vgpu->paused && vgpu->migration == SGK_MIGRATION_NONE;
+}
+
+/* Takes `extents` over on success; else the VF is where it was. Both locks are held. */
 static NTSTATUS sgk_reserve_assign(struct sgk_adapter *adapter, ULONG index, struct sgk_vgpu *vgpu,
                                    struct sgk_extent *extents, ULONG count)
 {
     NTSTATUS status;
 
-    if (vgpu->extents || vgpu->powered)
-        return STATUS_INVALID_DEVICE_STATE; /* VF-2: once, before the first power-on */
+    if (!sgk_reserve_may_change(vgpu))
+        return STATUS_INVALID_DEVICE_STATE;
     status = sgk_extents_check(adapter, vgpu, extents, count);
     if (!NT_SUCCESS(status))
         return status;
     count = sgk_extents_merge(extents, count);
     status = sgk_map_program(adapter, index, extents, count);
     if (!NT_SUCCESS(status)) {
-        (void)sgk_map_command(adapter, index, SG_MAP_CMD_CLEAR);
+        /* What the card took before it takes again. */
+        if (sgk_map_program(adapter, index, vgpu->extents, vgpu->extent_count) != STATUS_SUCCESS)
+            DbgPrintEx(DPFLTR_IHVVIDEO_ID, DPFLTR_ERROR_LEVEL,
+                       "softgpu: VF %u has lost its map\n", index);
         return status;
     }
+    if (vgpu->extents)
+        ExFreePoolWithTag(vgpu->extents, SGK_TAG_EXTENTS);
     vgpu->extents = extents;
     vgpu->extent_count = count;
     return STATUS_SUCCESS;

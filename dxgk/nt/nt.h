@@ -24,6 +24,7 @@ enum nt_misuse {
                      */
     NT_MISUSE_WAIT, /* waited on something that is no event, or waited at DISPATCH_LEVEL */
     NT_MISUSE_MDL, /* pages or MDL freed twice, or used in a state it is not in */
+    NT_MISUSE_WORK, /* a work item queued twice, freed while queued, or none at all */
     NT_MISUSE_MMIO, /* a register access outside what is mapped; reads give all ones, writes are
                        dropped */
 };
@@ -91,8 +92,22 @@ void *nt_pages_va(PFN_NUMBER first, uint64_t count);
 PMDL nt_mdl_alloc(uint64_t bytes);
 /* The reverse, for a driver that refused it: pages and MDL. */
 void nt_mdl_free(PMDL mdl);
+/* Lets the MDL and its pages count as allocated by the code at `owner`: whoever it was handed to.
+ * NULL: the host's own, no image's leak. Nothing happens to what is no live MDL. */
+void nt_mdl_give(PMDL mdl, const void *owner);
+/* True when the MDL is live and has pages that belong to it alone: MmFreePagesFromMdl would free
+ * them. */
+bool nt_mdl_has_pages(PMDL mdl);
+/* MDLs and blocks of MDL pages that count as allocated by code in [low, high). */
+uint64_t nt_mdl_live_from(const void *low, const void *high);
 /* Where the MDL's bytes lie. NULL when it has no pages (freed, or never built). */
 void *nt_mdl_va(PMDL mdl);
+
+/* ---- work items ---- */
+
+/* Returns once no work item's routine runs or will run of those queued before: after StopDevice, as a
+ * driver's code must stay until then. PASSIVE_LEVEL. */
+void nt_work_drain(void);
 
 /* ---- device registers ---- */
 

@@ -20,6 +20,8 @@
 #define MIDDLE 0x2000ull
 #define WAIT_NS (30ull * 1000000000ull)
 
+bool rig_trials;
+
 static void keep_event(void *ctx, const char *kind, const char *text)
 {
     struct rig *rig = ctx;
@@ -46,6 +48,7 @@ int rig_try(struct rig *rig, const char *const *devices, const char *driver, str
         .driver_dir = getenv("VF_DRIVER_DIR"),
         .event = keep_event,
         .event_ctx = rig,
+        .trial = rig_trials,
     };
 
     assert_non_null(config.device_dir);

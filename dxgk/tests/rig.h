@@ -20,6 +20,9 @@ struct rig {
     char text[RIG_EVENTS][600];
 };
 
+/* Set by a test whose main() begins with dxgk_trial_main: it updates drivers. */
+extern bool rig_trials;
+
 /* Opens `devices` (SPECs, NULL at the end) with `driver` (a file in the tests' build folder, NULL =
  * the device's own). */
 int rig_try(struct rig *rig, const char *const *devices, const char *driver, struct vf_error *err);

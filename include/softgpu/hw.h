@@ -106,6 +106,10 @@
 #define SG_VFC_FAULT_VA64 0x018u   /* ro: address of the last fault */
 #define SG_VFC_RUNTIME_NS64 0x020u /* ro: engine time used since power on */
 
+#define SG_VFC_FAULTS 0x028u /* ro: faults since the card was switched on; with SG_VFC_HANGS it
+                              * tells what is news */
+#define SG_VFC_HANGS 0x02cu  /* ro: hangs since then */
+
 /* Second translation stage: extents of guest physical space, in scatter pages (without
  * SG_FEATURE_SCATTER, in dirty pages but at most SG_MAP_EXTENTS_FLAT extents). Only while paused
  * or not enabled. */

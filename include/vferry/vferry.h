@@ -59,6 +59,33 @@ struct vf_adapter_info {
     bool live_migration, hot_driver_update, hibernation, performant, scatter;
 };
 
+/* The KMD image that drives an adapter. */
+struct vf_driver_info {
+    uint32_t adapter;
+    uint32_t interface_version;      /* DXGKDDI_INTERFACE_VERSION it registered with */
+    char path[256];
+    char digest[48];                 /* of the image's bytes: "xxh3-128:HEX" */
+    uint64_t updates;                /* that succeeded since the adapter started */
+    uint64_t last_gap_ns;            /* of the last one: time without a driver */
+    uint32_t shared;                 /* bit n: adapter n is served by the same image */
+    bool hot_update;                 /* it can be replaced at work */
+    bool lost;                       /* an update failed for good: there is no driver */
+};
+
+/* What a driver update did. */
+struct vf_driver_update {
+    uint32_t adapters;               /* bit n: adapter n was part of it */
+    uint32_t blocks;                 /* the old driver saved */
+    uint64_t bytes;                  /* in them */
+    uint64_t trial_ns;               /* trying the new one in a process of its own */
+    uint64_t held_ns;                /* calls that need the driver had to wait */
+    uint64_t gap_ns;                 /* no driver was loaded */
+    uint64_t total_ns;
+    bool dry_run, rolled_back, lost;
+    char before[256];                /* paths of the images */
+    char after[256];
+};
+
 struct vf_partition_info {
     uint64_t id; /* kernel's handle, never reused while the kernel lives; 0 = none */
     char name[VF_NAME_BYTES];

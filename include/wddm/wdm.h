@@ -447,6 +447,30 @@ NTKERNELAPI ULONG vDbgPrintEx(ULONG component, ULONG level, PCSTR format, va_lis
 /* ---- Driver and device objects, hardware resources. */
 
 typedef struct _DEVICE_OBJECT DEVICE_OBJECT, *PDEVICE_OBJECT;
+
+/* ---- Work items: a DPC's way to PASSIVE_LEVEL. */
+
+typedef struct _IO_WORKITEM *PIO_WORKITEM;
+typedef enum _WORK_QUEUE_TYPE {
+    CriticalWorkQueue = 0,
+    DelayedWorkQueue = 1,
+    HyperCriticalWorkQueue = 2,
+    NormalWorkQueue = 3
+} WORK_QUEUE_TYPE;
+typedef void IO_WORKITEM_ROUTINE(PDEVICE_OBJECT device, PVOID context);
+typedef IO_WORKITEM_ROUTINE *PIO_WORKITEM_ROUTINE;
+
+/* NULL when out of memory. IRQL <= DISPATCH_LEVEL. */
+NTKERNELAPI PIO_WORKITEM IoAllocateWorkItem(PDEVICE_OBJECT device);
+/* The item must not be queued; its routine may still run and may free it itself. */
+NTKERNELAPI void IoFreeWorkItem(PIO_WORKITEM item);
+/*
+ * Has `routine` called once at PASSIVE_LEVEL by a thread of the system. An item may be queued again as
+ * soon as its routine has begun, not before. The image stays loaded until the routine has returned.
+ * IRQL <= DISPATCH_LEVEL.
+ */
+NTKERNELAPI void IoQueueWorkItem(PIO_WORKITEM item, PIO_WORKITEM_ROUTINE routine,
+                                 WORK_QUEUE_TYPE queue, PVOID context);
 typedef struct _DRIVER_OBJECT DRIVER_OBJECT, *PDRIVER_OBJECT;
 typedef struct _IRP IRP, *PIRP;
 typedef NTSTATUS DRIVER_INITIALIZE(PDRIVER_OBJECT driver, PUNICODE_STRING registry_path);

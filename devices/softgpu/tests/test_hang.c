@@ -89,6 +89,8 @@ static void a_wait_without_end_is_told_after_its_limit_of_engine_time(void **sta
     /* Once a hang, not once a slot. */
     await_runtime(r, 0, 4 * LIMIT_NS);
     assert_false(rig_pf_read(r, SG_PF_INT_STATUS, 4) & SG_INT_VF_HANG);
+    assert_int_equal(rig_pf_read(r, SG_VFC(0, SG_VFC_HANGS), 4), 1);
+    assert_int_equal(rig_pf_read(r, SG_VFC(OTHER, SG_VFC_HANGS), 4), 0);
 }
 
 static void the_limit_is_two_seconds_after_a_start_and_none_when_zero(void **state)
