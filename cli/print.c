@@ -179,8 +179,9 @@ void print_check(const json_t *result)
 void print_jobs(const json_t *result)
 {
     static const struct column columns[] = {
-        {CELL_TEXT, "JOB", "job"},       {CELL_TEXT, "PARTITION", "partition"},
-        {CELL_TEXT, "STATUS", "status"}, {CELL_TEXT, "PHASE", "phase"},
+        {CELL_TEXT, "JOB", "job"},       {CELL_TEXT, "KIND", "kind"},
+        {CELL_TEXT, "PARTITION", "partition"}, {CELL_TEXT, "STATUS", "status"},
+        {CELL_TEXT, "PHASE", "phase"},
         {CELL_TEXT, "SOURCE", "source"}, {CELL_TEXT, "TARGET", "target"},
         {CELL_TEXT, "REASON", "reason"}, {CELL_END},
     };
@@ -192,6 +193,7 @@ void print_job(const json_t *result)
 {
     static const struct column columns[] = {
         {CELL_TEXT, "job", "job"},
+        {CELL_TEXT, "kind", "kind"},
         {CELL_TEXT, "partition", "partition"},
         {CELL_TEXT, "uuid", "uuid"},
         {CELL_TEXT, "epoch", "epoch"},

@@ -281,7 +281,8 @@ void mig_job_progress(struct mig_job *job, struct mig_progress *out)
     out->dirty_bytes_per_s = job->dirty_rate;
     out->predicted_blackout_ns = job->predicted_ns;
     out->max_blackout_ns = job->options.max_blackout_ns;
-    out->eta_ns = job->eta_ns;
+    /* The estimate was made for the rounds; from the pause on the end is near. */
+    out->eta_ns = vf_fsm_get(&job->fsm) == JOB_ROUNDS ? job->eta_ns : 0;
     out->elapsed_ns = (job->over ? job->t.end : now) - job->t.start;
     (void)pthread_mutex_unlock(&job->lock);
 }
