@@ -49,7 +49,7 @@ check() {
         --project=build-clang/compile_commands.json --template='{file}:{line}: {id}: {message}' \
         --library=tools/cppcheck.cfg \
         '--suppress=*:*abi_facts.c' --suppress=memleak --suppress=memleakOnRealloc --suppress=uninitvar \
-        --suppress=sizeofDivisionMemfunc --suppress=preprocessorErrorDirective
+        --suppress=sizeofDivisionMemfunc --suppress=preprocessorErrorDirective --suppress=internalAstError
 }
 
 scripts() {
