@@ -83,7 +83,7 @@ const char *job_kind(const struct mig_job *job)
 {
     if (job_with_file(job))
         return job->source ? "save" : "restore";
-    return job->options.dry_run ? "check" : "migrate";
+    return job->options.dry_run ? "check" : "move";
 }
 
 void job_enter(struct mig_job *job, enum job_state state, const char *phase)
@@ -301,7 +301,8 @@ void mig_job_progress(struct mig_job *job, struct mig_progress *out)
     out->dirty_bytes_per_s = job->dirty_rate;
     out->predicted_blackout_ns = job->predicted_ns;
     out->max_blackout_ns = job->options.max_blackout_ns;
-    out->eta_ns = job->eta_ns;
+    /* The estimate was made for the rounds; from the pause on the end is near. */
+    out->eta_ns = vf_fsm_get(&job->fsm) == JOB_ROUNDS ? job->eta_ns : 0;
     out->elapsed_ns = (job->over ? job->t.end : now) - job->t.start;
     (void)pthread_mutex_unlock(&job->lock);
 }

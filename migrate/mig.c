@@ -141,11 +141,11 @@ bool mig_list_job(struct mig *mig, struct mig_job *job)
     return listed;
 }
 
+/* Before COMMIT it is called off; and nobody waits any more for a peer that was lost. */
 static void end_job(struct mig_job *job)
 {
-    if (mig_job_cancel(job, NULL) != 0)
-        job_leave(
-            job); /* past the point of a cancel: it only stops waiting for a peer that was lost */
+    (void)mig_job_cancel(job, NULL);
+    job_leave(job);
 }
 
 void mig_close(struct mig *mig)

@@ -59,6 +59,10 @@ void mig_thread_over(struct mig *mig);
 /* Under mig->lock: ends the connections that have not said anything yet. */
 void mig_abort_strangers(struct mig *mig);
 
+/* Text of OPEN (source) and COMMITTED (target): a person had paused the partition, so nobody else
+ * may let it run. */
+#define MIG_STAYS_PAUSED "stays paused"
+
 /* Writes one journal record about a job. Everything durable goes through here. */
 int mig_journal(struct mig_job *job, enum journal_kind kind, const char *text,
                 struct vf_error *err);

@@ -2,10 +2,11 @@
 /*
  * After a restart of the daemon (the kernel side lived on):
  *   source, no COMMIT in the journal      the partition runs on here: End, resume
- *   source, COMMIT                        unknown: kept paused, nobody here may resume it; a save:
- * its file is whole, destroy target, not PREPARED                  nothing stays: End, destroy
+ *   source, COMMIT                        unknown: kept paused, nobody here may resume it
+ *   a save, COMMIT                        its file is whole: destroy
+ *   target, not PREPARED                  nothing stays: End, destroy
  *   target, PREPARED without COMMITTED    unknown: kept paused
- *   target, COMMITTED                     rolled forward: it runs here
+ *   target or restore, COMMITTED          rolled forward: it runs here
  */
 #define LOG_ROOM "migrate"
 #include "migrate/recover.h"
@@ -37,9 +38,10 @@ static const struct vf_partition_info *find(const struct recovery *r,
 }
 
 /* Brings the partition to rest on the source side. */
-static int run_on(struct recovery *r, const struct vf_partition_info *p, struct vf_error *err)
+static int run_on(struct recovery *r, const struct vf_partition_info *p, bool stays_paused,
+                  struct vf_error *err)
 {
-    bool paused = p->state == VF_PARTITION_OUTGOING_PAUSED;
+    bool paused = p->state == VF_PARTITION_OUTGOING_PAUSED && !stays_paused;
 
     if (kc_end(r->kc, p->id, err) != 0)
         return -1;
@@ -79,6 +81,7 @@ static enum job_state settle(struct recovery *r, struct mig_job *job,
     const struct vf_partition_info *p = find(r, last->uuid);
     bool source = last->side == JOURNAL_SOURCE;
     bool here = in_move(p);
+    bool stays_paused = strcmp(last->text, MIG_STAYS_PAUSED) == 0;
 
     switch (last->kind) {
     case JOURNAL_DONE:
@@ -88,7 +91,7 @@ static enum job_state settle(struct recovery *r, struct mig_job *job,
         vf_fail(err, VF_FAILED, "%s", last->text[0] != '\0' ? last->text : "aborted");
         return JOB_FAILED;
     case JOURNAL_OPEN:
-        if (here && (source ? run_on(r, p, err) : discard(r, p, err)) != 0) {
+        if (here && (source ? run_on(r, p, stays_paused, err) : discard(r, p, err)) != 0) {
             log_error("job %llu: %s", (unsigned long long)last->id, err->text);
             return JOB_FAILED;
         }
@@ -99,7 +102,8 @@ static enum job_state settle(struct recovery *r, struct mig_job *job,
         return JOB_FAILED;
     case JOURNAL_COMMITTED:
         if (p != NULL && p->state == VF_PARTITION_READY &&
-            kc_partition_resume(r->kc, p->id, err) != 0)
+            (stays_paused ? kc_partition_pause(r->kc, p->id, err)
+                          : kc_partition_resume(r->kc, p->id, err)) != 0)
             return JOB_UNKNOWN;
         if (p == NULL) {
             vf_fail(err, VF_UNKNOWN,
@@ -185,7 +189,7 @@ static void sweep(struct recovery *r)
         if (known || kc_partition_info(r->kc, p->id, &now, &err) != 0 || !in_move(&now))
             continue;
         if (now.state == VF_PARTITION_OUTGOING || now.state == VF_PARTITION_OUTGOING_PAUSED
-                ? run_on(r, &now, &err) != 0
+                ? run_on(r, &now, false, &err) != 0
                 : discard(r, &now, &err) != 0)
             log_error("partition %s: left over from an earlier daemon: %s", now.name, err.text);
         else

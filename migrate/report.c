@@ -114,13 +114,13 @@ static void put_identity(json_t *object, const struct mig_job *job)
 
     vf_uuid_format(job->partition_uuid, uuid);
     put(object, "job", job->id);
-    (void)json_object_set_new(object, "kind", json_string(job_kind(job)));
     (void)json_object_set_new(object, "partition", json_string(job->partition));
     (void)json_object_set_new(object, "uuid", json_string(uuid));
     put(object, "epoch", job->epoch);
     (void)json_object_set_new(object, "status",
                               json_string(status_names[job->over ? job_status(job) : MIG_RUNNING]));
     (void)json_object_set_new(object, "reason", text(job->over ? job->error.text : ""));
+    (void)json_object_set_new(object, "kind", json_string(job_kind(job)));
     (void)json_object_set_new(object, "direction", json_string(job->source ? "out" : "in"));
     (void)json_object_set_new(object, "phase", json_string(job->phase));
     (void)json_object_set_new(object, "source", text(job->source ? job->host_name : job->peer));

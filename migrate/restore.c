@@ -193,7 +193,8 @@ static int commit(struct restoring *r, bool *committed, struct vf_error *err)
 
     if (!job_begin_commit(r->job))
         return vf_fail(err, VF_CANCELLED, "cancelled");
-    if (mig_journal(r->job, JOURNAL_COMMITTED, "", err) != 0)
+    if (mig_journal(r->job, JOURNAL_COMMITTED, r->target.stay_paused ? MIG_STAYS_PAUSED : "",
+                    err) != 0)
         return -1;
     *committed = true;
     job_enter(r->job, JOB_COMMITTED, "commit");

@@ -80,7 +80,7 @@ static int open_partition(struct saving *s, struct vf_error *err)
         job->vram_bytes = s->partition.vram_bytes;
         job->page_bytes = s->partition.page_bytes;
     });
-    if (mig_journal(job, JOURNAL_OPEN, "", err) != 0)
+    if (mig_journal(job, JOURNAL_OPEN, s->admit.stay_paused ? MIG_STAYS_PAUSED : "", err) != 0)
         return -1;
     s->journalled = true;
     return 0;

@@ -60,7 +60,7 @@ static int open_partition(struct source *s, struct vf_error *err)
     if (job->options.dry_run)
         return 0;
     s->queried_ns = vf_now_ns();
-    if (mig_journal(job, JOURNAL_OPEN, "", err) != 0)
+    if (mig_journal(job, JOURNAL_OPEN, s->stay_paused ? MIG_STAYS_PAUSED : "", err) != 0)
         return -1;
     s->journalled = true;
     /* What one fsync costs here, three of which lie in the blackout (PREPARED, COMMIT, COMMITTED).

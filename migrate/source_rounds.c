@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The source's rounds (SRC-4…6): query and clear, send, ask the policy; the pause; the last round. */
+/* The source's rounds (SRC-4…6): query and clear, send, ask the policy; pause and last round. */
 #define LOG_ROOM "migrate"
 #include "migrate/source.h"
 

@@ -84,10 +84,12 @@ static int await_commit(struct target *t, struct vf_error *err)
 /* Without COMMITTED on disk the partition stays as it is; the source asks again. */
 static int commit(struct target *t, struct vf_error *err)
 {
+    const char *how = t->stay_paused ? MIG_STAYS_PAUSED : "";
+
     for (;;) {
         if (await_commit(t, err) != 0)
             return -1;
-        if (mig_journal(t->job, JOURNAL_COMMITTED, "", err) == 0)
+        if (mig_journal(t->job, JOURNAL_COMMITTED, how, err) == 0)
             return 0;
         log_error("job %" PRIu64 ": cannot commit: %s", t->job->id, err->text);
         link_cut(&t->link);

@@ -43,14 +43,13 @@ tidy() {
     run-clang-tidy -p build-clang -j "$jobs" -quiet '^(?!.*abi_facts).*\.c$'
 }
 
-# cppcheck does not look into system headers; jansson's loop is the one macro that it would need from there. Its leak checker knows
-# no cleanup attribute and its initialisation checker no *out: the sanitizers and the compilers see to these.
+# Its leak checker knows no cleanup attribute and its initialisation checker no *out: the sanitizers and the compilers see to these.
 check() {
     cppcheck --quiet --std=c17 --enable=warning,performance,portability --inline-suppr -j "$jobs" --error-exitcode=1 \
         --project=build-clang/compile_commands.json --template='{file}:{line}: {id}: {message}' \
-        '-Djson_array_foreach(array, index, value)=for (index = 0; (value = json_array_get(array, index)) != 0; index++)' \
+        --library=tools/cppcheck.cfg \
         '--suppress=*:*abi_facts.c' --suppress=memleak --suppress=memleakOnRealloc --suppress=uninitvar \
-        --suppress=sizeofDivisionMemfunc --suppress=preprocessorErrorDirective
+        --suppress=sizeofDivisionMemfunc --suppress=preprocessorErrorDirective --suppress=internalAstError
 }
 
 scripts() {

@@ -24,7 +24,7 @@
 #else
 #define SILENCE_NS 700000000ull
 #endif
-#define REDIAL_NS 4000000000ull
+#define REDIAL_NS (2 * SILENCE_NS + 1000000000ull)
 #define PATIENCE_NS 20000000000ull
 #define NAME "ferry"
 

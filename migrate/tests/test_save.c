@@ -38,7 +38,7 @@ static int teardown(void **state)
 /* The daemon ends; what it had written of a job about this partition is `kinds`, the last one
  * first. Then it comes back: the job as it sees it now, which is the caller's to put. */
 static struct mig_job *come_back(const struct vf_partition_info *p, enum journal_side side,
-                                 const enum journal_kind *kinds, size_t count)
+                                 const enum journal_kind *kinds, size_t count, const char *text)
 {
     struct mig_config config = {.host_name = "left",
                                 .kernel_socket = host.socket,
@@ -56,6 +56,7 @@ static struct mig_job *come_back(const struct vf_partition_info *p, enum journal
     (void)snprintf(record.partition, sizeof record.partition, "%s", p->name);
     memcpy(record.uuid, p->uuid, sizeof record.uuid);
     record.job[0] = (uint8_t)record.id;
+    (void)snprintf(record.text, sizeof record.text, "%s", text);
     for (size_t i = 0; i < count; i++) {
         record.kind = kinds[i];
         assert_int_equal(journal_write(journal, &record, &err), 0);
@@ -104,12 +105,27 @@ static void a_save_without_commit_runs_on(void **state)
 
     (void)state;
     begin_save(&p);
-    job = come_back(&p, JOURNAL_SOURCE, kinds, 1);
+    job = come_back(&p, JOURNAL_SOURCE, kinds, 1, "");
     assert_int_equal(mig_job_result(job, &err), -1);
     assert_string_equal(err.text, "the daemon ended during the save; the partition runs on here");
     mig_job_put(job);
     assert_true(is_here(&p, &now));
     assert_int_equal(now.state, VF_PARTITION_RUNNING);
+    drop(&p);
+}
+
+static void a_partition_that_a_person_paused_is_not_woken(void **state)
+{
+    static const enum journal_kind opened[] = {JOURNAL_OPEN};
+    struct vf_partition_info p, now;
+    struct vf_error err = VF_ERROR_INIT;
+
+    (void)state;
+    begin_save(&p);
+    mig_job_put(come_back(&p, JOURNAL_SOURCE, opened, 1, MIG_STAYS_PAUSED));
+    assert_true(is_here(&p, &now));
+    assert_int_equal(now.state, VF_PARTITION_PAUSED);
+    assert_int_equal(kc_partition_resume(host.kc, p.id, &err), 0);
     drop(&p);
 }
 
@@ -123,14 +139,14 @@ static void a_save_with_commit_is_finished(void **state)
 
     (void)state;
     begin_save(&p);
-    job = come_back(&p, JOURNAL_SOURCE, kinds, 2);
+    job = come_back(&p, JOURNAL_SOURCE, kinds, 2, "");
     assert_int_equal(mig_job_result(job, &err), 0);
     mig_job_put(job);
     assert_false(is_here(&p, &now));
     assert_true(mig_moved_to(host.mig, "p", to, sizeof to));
     assert_string_equal(to, "file:" PATH);
     /* Had it been destroyed before the daemon died: the same. */
-    job = come_back(&p, JOURNAL_SOURCE, kinds, 2);
+    job = come_back(&p, JOURNAL_SOURCE, kinds, 2, "");
     assert_int_equal(mig_job_result(job, &err), 0);
     mig_job_put(job);
 }
@@ -145,7 +161,7 @@ static void a_save_with_commit_is_finished_from_any_state(void **state)
     (void)state;
     begin_save(&p);
     assert_int_equal(kc_end(host.kc, p.id, &err), 0);
-    mig_job_put(come_back(&p, JOURNAL_SOURCE, kinds, 2));
+    mig_job_put(come_back(&p, JOURNAL_SOURCE, kinds, 2, ""));
     assert_false(is_here(&p, &now));
 }
 
@@ -159,7 +175,7 @@ static void a_partition_restored_since_is_left_alone(void **state)
     (void)state;
     create(&host, "p", 32u << 20, &p);
     assert_int_equal(kc_partition_set_epoch(host.kc, p.id, EPOCH + 1, &err), 0);
-    mig_job_put(come_back(&p, JOURNAL_SOURCE, kinds, 2));
+    mig_job_put(come_back(&p, JOURNAL_SOURCE, kinds, 2, ""));
     assert_true(is_here(&p, &now));
     assert_int_equal(now.state, VF_PARTITION_RUNNING);
     drop(&p);
@@ -184,7 +200,7 @@ static void a_restore_without_committed_leaves_nothing(void **state)
 
     (void)state;
     begin_restore(&p);
-    job = come_back(&p, JOURNAL_TARGET, kinds, 1);
+    job = come_back(&p, JOURNAL_TARGET, kinds, 1, "");
     assert_int_equal(mig_job_result(job, &err), -1);
     assert_string_equal(err.text,
                         "the daemon ended during the restore; nothing is left of it here");
@@ -227,7 +243,7 @@ static void a_restore_with_committed_runs(void **state)
     (void)state;
     begin_restore(&p);
     fill_restore(&p);
-    job = come_back(&p, JOURNAL_TARGET, kinds, 2);
+    job = come_back(&p, JOURNAL_TARGET, kinds, 2, "");
     assert_int_equal(mig_job_result(job, &err), 0);
     mig_job_put(job);
     assert_true(is_here(&p, &now));
@@ -251,7 +267,7 @@ static void a_file_is_told_from_a_host_of_that_name(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         (void)snprintf(job->peer, sizeof job->peer, "%s", cases[i].peer);
         assert_int_equal(job_with_file(job), cases[i].file);
-        assert_string_equal(job_kind(job), cases[i].file ? "save" : "migrate");
+        assert_string_equal(job_kind(job), cases[i].file ? "save" : "move");
     }
     mig_job_put(job);
 }
@@ -277,6 +293,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_save_without_commit_runs_on),
+        cmocka_unit_test(a_partition_that_a_person_paused_is_not_woken),
         cmocka_unit_test(a_save_with_commit_is_finished),
         cmocka_unit_test(a_save_with_commit_is_finished_from_any_state),
         cmocka_unit_test(a_partition_restored_since_is_left_alone),

@@ -3,7 +3,19 @@
 import concurrent.futures
 import zlib
 
-from e2e import Case, begins, churn, create, files, footprint_settles, move, partitions, rested, room, state
+from e2e import (
+    Case,
+    begins,
+    churn,
+    create,
+    files,
+    footprint_settles,
+    move,
+    partitions,
+    rested,
+    room,
+    state,
+)
 from harness import wait_until
 from proxy import OUT, Point, Proxy
 
@@ -31,7 +43,9 @@ class Faults(Case):
         for name, work in works.items():
             create(self.left, name, work)
         with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
-            list(pool.map(lambda name: move(self.left, self.right, name, "--verify", "full"), works))
+            list(
+                pool.map(lambda name: move(self.left, self.right, name, "--verify", "full"), works)
+            )
         for name in works:
             self.right.run("partition", "remove", name)
         self.held = [(host, rested(host), files(host)) for host in (self.left, self.right)]
@@ -56,7 +70,18 @@ class Faults(Case):
             if point not in points and point.tag not in ("PING", *HANDED_OVER):
                 points.append(point)
         # The walk walks on what was seen; these must be among it, or it would be a short one.
-        for tag in ("HELLO", "ADMIT", "ADMITTED", "ROUND", "PAGES", "ROUND_END", "ACK", "REHASH", "STATE", "READY"):
+        for tag in (
+            "HELLO",
+            "ADMIT",
+            "ADMITTED",
+            "ROUND",
+            "PAGES",
+            "ROUND_END",
+            "ACK",
+            "REHASH",
+            "STATE",
+            "READY",
+        ):
             self.assertIn(tag, {point.tag for point in points})
         self.assertIn(Point("PAGES", OUT, "data", True), points)
         self.assertIn(Point("PAGES", OUT, "data", False), points)
@@ -68,22 +93,36 @@ class Faults(Case):
         create(self.left, name, work)
         begins(self.left, name)
         with Proxy(self.right.address, point, act) as way:
-            moving = self.left.spawn("migrate", name, "--to", way.address, "--max-blackout", LIMIT_MS, "--verify", "full", *options)
+            moving = self.left.spawn(
+                "migrate",
+                name,
+                "--to",
+                way.address,
+                "--max-blackout",
+                LIMIT_MS,
+                "--verify",
+                "full",
+                *options,
+            )
             self.assertTrue(way.acted.wait(30), f"{point}: never passed")
             if during is not None:
                 during(name)
             out, err = moving.communicate(timeout=60)
         self.assertEqual(moving.returncode, code, f"{point}: {err}{out}")
         self.assertEqual(state(self.left, name), "running", point)
-        wait_until(f"{point}: the target has no {name}", lambda: name not in partitions(self.right), 20)
+        wait_until(
+            f"{point}: the target has no {name}", lambda: name not in partitions(self.right), 20
+        )
         self.assert_works_to_its_end(self.left, name, work)
         self.left.run("partition", "remove", name)
 
     def walk(self, points, act, seconds, code=1, during=None):
         """All points, some at a time."""
+
         def one(numbered):
             number, point = numbered
             self.disturbed(f"p{number}", point, act(number), seconds, code, during)
             return None
+
         with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
             list(pool.map(one, enumerate(points)))

@@ -5,8 +5,26 @@ import socket
 import struct
 import threading
 
-TAGS = {1: "HELLO", 2: "PING", 3: "ADMIT", 4: "ADMITTED", 5: "REFUSED", 6: "VERDICT", 7: "ROUND", 8: "PAGES", 9: "ROUND_END", 10: "ACK",
-        11: "REHASH", 12: "STATE", 13: "READY", 14: "COMMIT", 15: "RUNNING", 16: "DONE", 17: "CLOSE", 18: "ABORT"}
+TAGS = {
+    1: "HELLO",
+    2: "PING",
+    3: "ADMIT",
+    4: "ADMITTED",
+    5: "REFUSED",
+    6: "VERDICT",
+    7: "ROUND",
+    8: "PAGES",
+    9: "ROUND_END",
+    10: "ACK",
+    11: "REHASH",
+    12: "STATE",
+    13: "READY",
+    14: "COMMIT",
+    15: "RUNNING",
+    16: "DONE",
+    17: "CLOSE",
+    18: "ABORT",
+}
 HEADER = 16
 OUT, IN = "source->target", "target->source"
 
@@ -41,12 +59,12 @@ class Proxy:
         self.upstream = (host, int(port))
         self.point, self.act, self.left, self.keep = point, act, nth, keep
         self.lock = threading.Lock()
-        self.seen = []                      # points in the order they passed
-        self.bytes = []                     # with keep: (point, record bytes)
-        self.rounds = {}                    # announced so far: number -> is it the paused one?
+        self.seen = []  # points in the order they passed
+        self.bytes = []  # with keep: (point, record bytes)
+        self.rounds = {}  # announced so far: number -> is it the paused one?
         self.announced = threading.Condition(self.lock)
         self.acted = threading.Event()
-        self.gate = threading.Event()       # held records wait for it
+        self.gate = threading.Event()  # held records wait for it
         self.closing = False
         self.threads, self.connections = [], []
         self.listener = socket.create_server(("127.0.0.1", 0))
@@ -176,7 +194,9 @@ class Connection:
     def point(self, record, direction):
         tag = TAGS.get(struct.unpack_from("<I", record)[0], "unknown")
         if tag == "HELLO" and direction == OUT:
-            self.role = "data" if len(record) > HEADER + 24 and record[HEADER + 24] == 1 else "control"
+            self.role = (
+                "data" if len(record) > HEADER + 24 and record[HEADER + 24] == 1 else "control"
+            )
         return Point(tag, direction, self.role or "control", self.proxy.is_paused(tag, record))
 
     def pump(self, source, sink, direction):
@@ -210,6 +230,7 @@ class Connection:
 
 # ---- mischief ----
 
+
 def cut(proxy, connection, record):
     """The connection ends before the record."""
     del proxy, connection, record
@@ -224,17 +245,19 @@ def cut_for_good(proxy, connection, record):
 def truncate(proxy, connection, record):
     """Half the record, then the end."""
     end = connection.far if proxy.point.direction == OUT else connection.near
-    end.sendall(record[:max(1, len(record) // 2)])
+    end.sendall(record[: max(1, len(record) // 2)])
 
 
 def flip(rng):
     """One bit of it is wrong."""
+
     def act(proxy, connection, record):
         del proxy, connection
         changed = bytearray(record)
         bit = rng.randrange(len(changed) * 8)
         changed[bit // 8] ^= 1 << (bit % 8)
         return bytes(changed)
+
     return act
 
 
@@ -262,8 +285,10 @@ def hold(proxy, connection, record):
 
 def calling(function):
     """Calls, then lets the record pass."""
+
     def act(proxy, connection, record):
         del proxy, connection
         function()
         return record
+
     return act

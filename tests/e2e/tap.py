@@ -21,7 +21,9 @@ class Tap(unittest.TestResult):
         self.began = time.monotonic()
 
     def judge(self, good, directive=""):
-        if self.verdict is None:  # not for a failed test whose cleanup fails too, or with several failed sub-tests
+        if (
+            self.verdict is None
+        ):  # not for a failed test whose cleanup fails too, or with several failed sub-tests
             self.verdict = good, directive
 
     def bad(self, test, error, directive=""):
@@ -64,8 +66,11 @@ class Tap(unittest.TestResult):
 
     def tell(self, number, test):
         good, directive = self.verdict or (False, "")
-        lines = [f"{'ok' if good else 'not ok'} {number} - {test.id().split('.', 1)[-1]}{directive}",
-                 f"# {time.monotonic() - self.began:.1f} s", *(f"# {line}" for line in self.comments)]
+        lines = [
+            f"{'ok' if good else 'not ok'} {number} - {test.id().split('.', 1)[-1]}{directive}",
+            f"# {time.monotonic() - self.began:.1f} s",
+            *(f"# {line}" for line in self.comments),
+        ]
         print("\n".join(lines), flush=True)
         return good or "TODO" in directive
 
@@ -92,7 +97,11 @@ def main():
     path = pathlib.Path(sys.argv[1]).resolve()
     module = load(path)
     loader = unittest.defaultTestLoader
-    suite = loader.loadTestsFromNames(sys.argv[2:], module) if sys.argv[2:] else loader.loadTestsFromModule(module)
+    suite = (
+        loader.loadTestsFromNames(sys.argv[2:], module)
+        if sys.argv[2:]
+        else loader.loadTestsFromModule(module)
+    )
     tests = list(flatten(suite))
     print(f"1..{len(tests)}", flush=True)
     told = threading.Lock()

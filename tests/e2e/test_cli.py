@@ -15,8 +15,20 @@ class Line(Case):
 
     def vferry(self, *words, host="/nonexistent/control.sock"):
         environment = {key: value for key, value in os.environ.items() if key != "VFERRY_HOST"}
-        command = [str(BUILD / "vferry"), *(["--host", host] if host else []), *[str(word) for word in words]]
-        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=environment, stdin=subprocess.DEVNULL)
+        command = [
+            str(BUILD / "vferry"),
+            *(["--host", host] if host else []),
+            *[str(word) for word in words],
+        ]
+        return subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+        )
 
     def assert_one_line(self, done, code, what):
         self.assertEqual(done.returncode, code, f"{what}: {done.stderr}{done.stdout}")
@@ -25,24 +37,76 @@ class Line(Case):
         self.assertTrue(done.stderr.startswith("vferry: "), done.stderr)
 
     WRONG = [
-        [], ["nonsense"], ["host"], ["host", "nonsense"], ["host", "show", "more"], ["host", "show", "--nonsense"], ["host", "stop", "--force=1"],
-        ["adapter"], ["adapter", "show"], ["adapter", "show", "x"], ["adapter", "show", "-1"], ["adapter", "list", "0"],
-        ["partition", "create"], ["partition", "create", "p"], ["partition", "create", "p", "--adapter", "0"],
-        ["partition", "create", "p", "--vram", "1G"], ["partition", "create", "p", "--adapter", "x", "--vram", "1G"],
-        ["partition", "create", "p", "--adapter", "0", "--vram", "lots"], ["partition", "create", "p", "--adapter", "0", "--vram", "1G", "--vram", "2G"],
-        ["partition", "create", "p", "--adapter", "0", "--vram", "99999999999G"], ["partition", "create", "p", "--adapter", "0", "--vram"],
-        ["partition", "show"], ["partition", "show", ""], ["partition", "show", "p", "q"], ["partition", "pause"], ["partition", "resume"],
-        ["partition", "remove"], ["partition", "list", "x"],
-        ["run"], ["run", "p"], ["run", "p", "nonsense"], ["run", "p", "churn", "--size", "x", "--steps", "1"],
-        ["run", "p", "churn", "--size", "1M", "--steps", "0"], ["run", "p", "churn", "--size", "1M", "--steps", "1", "--n", "3"],
-        ["run", "p", "gemm", "--n", "0", "--steps", "1"], ["run", "p", "diffuse", "--steps", "1"],
-        ["wait"], ["wait", "p", "--timeout"], ["wait", "p", "--timeout", "soon"], ["read", "p"], ["read", "p", "--output"], ["read", "--output", "f"],
-        ["reference"], ["reference", "nonsense"], ["reference", "churn"], ["reference", "gemm", "--n", "8"], ["reference", "diffuse", "--steps", "1"],
-        ["check"], ["check", "p"], ["check", "p", "--to"], ["migrate"], ["migrate", "p"], ["migrate", "--to", "127.0.0.1:1"],
-        ["migrate", "p", "--to", "127.0.0.1:1", "--streams", "many"], ["migrate", "p", "--to", "127.0.0.1:1", "--max-blackout", "-5"],
-        ["migrate", "p", "--to", "127.0.0.1:1", "--bandwidth", "fast"], ["migrate", "p", "--to", "127.0.0.1:1", "--nonsense"],
-        ["job"], ["job", "show"], ["job", "show", "x"], ["job", "watch"], ["job", "cancel"], ["job", "cancel", "1", "2"], ["job", "list", "1"],
-        ["driver", "show"], ["driver", "show", "x"], ["events", "--follow=yes"], ["events", "now"], ["--nonsense"], ["--host"],
+        [],
+        ["nonsense"],
+        ["host"],
+        ["host", "nonsense"],
+        ["host", "show", "more"],
+        ["host", "show", "--nonsense"],
+        ["host", "stop", "--force=1"],
+        ["adapter"],
+        ["adapter", "show"],
+        ["adapter", "show", "x"],
+        ["adapter", "show", "-1"],
+        ["adapter", "list", "0"],
+        ["partition", "create"],
+        ["partition", "create", "p"],
+        ["partition", "create", "p", "--adapter", "0"],
+        ["partition", "create", "p", "--vram", "1G"],
+        ["partition", "create", "p", "--adapter", "x", "--vram", "1G"],
+        ["partition", "create", "p", "--adapter", "0", "--vram", "lots"],
+        ["partition", "create", "p", "--adapter", "0", "--vram", "1G", "--vram", "2G"],
+        ["partition", "create", "p", "--adapter", "0", "--vram", "99999999999G"],
+        ["partition", "create", "p", "--adapter", "0", "--vram"],
+        ["partition", "show"],
+        ["partition", "show", ""],
+        ["partition", "show", "p", "q"],
+        ["partition", "pause"],
+        ["partition", "resume"],
+        ["partition", "remove"],
+        ["partition", "list", "x"],
+        ["run"],
+        ["run", "p"],
+        ["run", "p", "nonsense"],
+        ["run", "p", "churn", "--size", "x", "--steps", "1"],
+        ["run", "p", "churn", "--size", "1M", "--steps", "0"],
+        ["run", "p", "churn", "--size", "1M", "--steps", "1", "--n", "3"],
+        ["run", "p", "gemm", "--n", "0", "--steps", "1"],
+        ["run", "p", "diffuse", "--steps", "1"],
+        ["wait"],
+        ["wait", "p", "--timeout"],
+        ["wait", "p", "--timeout", "soon"],
+        ["read", "p"],
+        ["read", "p", "--output"],
+        ["read", "--output", "f"],
+        ["reference"],
+        ["reference", "nonsense"],
+        ["reference", "churn"],
+        ["reference", "gemm", "--n", "8"],
+        ["reference", "diffuse", "--steps", "1"],
+        ["check"],
+        ["check", "p"],
+        ["check", "p", "--to"],
+        ["migrate"],
+        ["migrate", "p"],
+        ["migrate", "--to", "127.0.0.1:1"],
+        ["migrate", "p", "--to", "127.0.0.1:1", "--streams", "many"],
+        ["migrate", "p", "--to", "127.0.0.1:1", "--max-blackout", "-5"],
+        ["migrate", "p", "--to", "127.0.0.1:1", "--bandwidth", "fast"],
+        ["migrate", "p", "--to", "127.0.0.1:1", "--nonsense"],
+        ["job"],
+        ["job", "show"],
+        ["job", "show", "x"],
+        ["job", "watch"],
+        ["job", "cancel"],
+        ["job", "cancel", "1", "2"],
+        ["job", "list", "1"],
+        ["driver", "show"],
+        ["driver", "show", "x"],
+        ["events", "--follow=yes"],
+        ["events", "now"],
+        ["--nonsense"],
+        ["--host"],
     ]
 
     def test_wrong_words_of_every_verb_are_usage(self):
@@ -53,9 +117,12 @@ class Line(Case):
                     self.assert_one_line(self.vferry("--json", *words), USAGE, words)
 
     def test_what_is_not_built_says_so(self):
-        for words in (["driver", "update", "0", "--driver", "f.so"],
-                      ["driver", "update", "0", "--driver", "f.so", "--dry-run"], ["job", "resolve", "1", "--source-runs"],
-                      ["job", "resolve", "1", "--target-runs"]):
+        for words in (
+            ["driver", "update", "0", "--driver", "f.so"],
+            ["driver", "update", "0", "--driver", "f.so", "--dry-run"],
+            ["job", "resolve", "1", "--source-runs"],
+            ["job", "resolve", "1", "--target-runs"],
+        ):
             with self.subTest(words=words):
                 done = self.vferry(*words)
                 self.assert_one_line(done, USAGE, words)
@@ -66,12 +133,28 @@ class Line(Case):
         self.assert_one_line(done, USAGE, "no host")
         self.assertIn("VFERRY_HOST", done.stderr)
 
-    REQUESTS = [["host", "show"], ["host", "stop"], ["adapter", "list"], ["adapter", "show", "0"],
-                ["partition", "create", "p", "--adapter", "0", "--vram", "1G"], ["partition", "list"], ["partition", "show", "p"],
-                ["partition", "pause", "p"], ["partition", "resume", "p"], ["partition", "remove", "p"],
-                ["run", "p", "churn", "--size", "1M", "--steps", "1"], ["wait", "p"], ["check", "p", "--to", "127.0.0.1:1"],
-                ["migrate", "p", "--to", "127.0.0.1:1"], ["job", "list"], ["job", "show", "1"], ["job", "watch", "1"], ["job", "cancel", "1"],
-                ["driver", "show", "0"], ["events"]]
+    REQUESTS = [
+        ["host", "show"],
+        ["host", "stop"],
+        ["adapter", "list"],
+        ["adapter", "show", "0"],
+        ["partition", "create", "p", "--adapter", "0", "--vram", "1G"],
+        ["partition", "list"],
+        ["partition", "show", "p"],
+        ["partition", "pause", "p"],
+        ["partition", "resume", "p"],
+        ["partition", "remove", "p"],
+        ["run", "p", "churn", "--size", "1M", "--steps", "1"],
+        ["wait", "p"],
+        ["check", "p", "--to", "127.0.0.1:1"],
+        ["migrate", "p", "--to", "127.0.0.1:1"],
+        ["job", "list"],
+        ["job", "show", "1"],
+        ["job", "watch", "1"],
+        ["job", "cancel", "1"],
+        ["driver", "show", "0"],
+        ["events"],
+    ]
 
     def test_an_unreachable_daemon_is_exit_5_for_every_verb(self):
         for words in self.REQUESTS:
@@ -80,16 +163,37 @@ class Line(Case):
                 self.assert_one_line(self.vferry("--json", *words), UNREACHABLE, words)
 
     def test_reading_from_an_unreachable_daemon_leaves_no_file(self):
-        self.assert_one_line(self.vferry("read", "p", "--output", self.folder / "out"), UNREACHABLE, "read")
+        self.assert_one_line(
+            self.vferry("read", "p", "--output", self.folder / "out"), UNREACHABLE, "read"
+        )
         self.assertFalse((self.folder / "out").exists())
 
     def test_help_and_version_are_answers(self):
-        verbs = [words[:2] if words[0] in ("host", "adapter", "partition", "job", "driver") else words[:1] for words in self.REQUESTS]
-        for words in ([], *verbs, ["save"], ["restore"], ["image", "info"], ["job", "resolve"], ["driver", "update"], ["read"], ["reference"]):
+        verbs = [
+            words[:2]
+            if words[0] in ("host", "adapter", "partition", "job", "driver")
+            else words[:1]
+            for words in self.REQUESTS
+        ]
+        for words in (
+            [],
+            *verbs,
+            ["save"],
+            ["restore"],
+            ["image", "info"],
+            ["job", "resolve"],
+            ["driver", "update"],
+            ["read"],
+            ["reference"],
+        ):
             done = self.vferry(*words, "--help", host=None)
             self.assertEqual((done.returncode, done.stderr), (0, ""), words)
             self.assertIn("vferry", done.stdout)
-            self.assertIn("example: vferry", done.stdout.replace("VFERRY_HOST=/tmp/A/control.sock ", ""), words)
+            self.assertIn(
+                "example: vferry",
+                done.stdout.replace("VFERRY_HOST=/tmp/A/control.sock ", ""),
+                words,
+            )
         done = self.vferry("--version", host=None)
         self.assertEqual((done.returncode, done.stderr), (0, ""))
 
@@ -106,29 +210,61 @@ class Line(Case):
         done = self.vferry("reference", "diffuse", "--input", bad, "--steps", 1, host=None)
         self.assert_one_line(done, done.returncode, "bad picture")
         self.assertIn(done.returncode, (FAILED, USAGE))
-        self.assert_one_line(self.vferry("reference", "diffuse", "--input", self.folder / "none", "--steps", 1, host=None), FAILED, "no picture")
+        self.assert_one_line(
+            self.vferry(
+                "reference", "diffuse", "--input", self.folder / "none", "--steps", 1, host=None
+            ),
+            FAILED,
+            "no picture",
+        )
 
 
 class Daemon(Case):
     """vferryd's own command line."""
 
     def vferryd(self, *words):
-        return subprocess.run([str(BUILD / "vferryd"), *[str(word) for word in words]], capture_output=True, text=True, timeout=60, check=False,
-                              stdin=subprocess.DEVNULL)
+        return subprocess.run(
+            [str(BUILD / "vferryd"), *[str(word) for word in words]],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
 
     def test_wrong_words_are_usage(self):
         state = ["--state", self.folder / "state"]
-        for words in ([], ["--nonsense"], ["--state"], [*state, "more"], [*state, "--name", "bad name"], [*state, "--listen"],
-                      [*state, "--listen", "0.0.0.0:0"], [*state, "--listen", "nowhere"], [*state, "--config", self.folder / "none.ini"]):
+        for words in (
+            [],
+            ["--nonsense"],
+            ["--state"],
+            [*state, "more"],
+            [*state, "--name", "bad name"],
+            [*state, "--listen"],
+            [*state, "--listen", "0.0.0.0:0"],
+            [*state, "--listen", "nowhere"],
+            [*state, "--config", self.folder / "none.ini"],
+        ):
             with self.subTest(words=words):
                 done = self.vferryd(*words)
-                self.assertEqual((done.returncode, done.stdout), (USAGE, ""), f"{words}: {done.stderr}")
+                self.assertEqual(
+                    (done.returncode, done.stdout), (USAGE, ""), f"{words}: {done.stderr}"
+                )
                 self.assertTrue(done.stderr.splitlines()[-1].startswith("vferryd: "), done.stderr)
 
     def test_devices_that_cannot_be_are_refused_with_the_reason(self):
-        for device in ("nonsense", "softgpu,vram=1", "softgpu,vfs=0", "softgpu,dirty-page=3K", "softgpu,color=red", "softgpu,fw=x"):
+        for device in (
+            "nonsense",
+            "softgpu,vram=1",
+            "softgpu,vfs=0",
+            "softgpu,dirty-page=3K",
+            "softgpu,color=red",
+            "softgpu,fw=x",
+        ):
             with self.subTest(device=device):
-                done = self.vferryd("--state", self.folder / device.replace("/", "-"), "--device", device)
+                done = self.vferryd(
+                    "--state", self.folder / device.replace("/", "-"), "--device", device
+                )
                 self.assertNotEqual(done.returncode, 0)
                 self.assertEqual(done.stdout, "")
                 self.assertIn(device.split(",")[-1].split("=")[0], done.stderr.splitlines()[-1])
@@ -150,9 +286,16 @@ class Answers(Case):
                 self.assertIn(says, done.stderr)
 
     def test_what_is_not_there_is_exit_1_in_one_line(self):
-        for words in (["partition", "show", "ghost"], ["partition", "pause", "ghost"], ["partition", "resume", "ghost"],
-                      ["partition", "remove", "ghost"], ["wait", "ghost"], ["run", "ghost", "churn", "--size", "1M", "--steps", "1"],
-                      ["check", "ghost", "--to", "127.0.0.1:1"], ["migrate", "ghost", "--to", "127.0.0.1:1"]):
+        for words in (
+            ["partition", "show", "ghost"],
+            ["partition", "pause", "ghost"],
+            ["partition", "resume", "ghost"],
+            ["partition", "remove", "ghost"],
+            ["wait", "ghost"],
+            ["run", "ghost", "churn", "--size", "1M", "--steps", "1"],
+            ["check", "ghost", "--to", "127.0.0.1:1"],
+            ["migrate", "ghost", "--to", "127.0.0.1:1"],
+        ):
             self.fails(*words, says="ghost")
         for words in (["job", "show", "77"], ["job", "watch", "77"], ["job", "cancel", "77"]):
             self.fails(*words, says="77")
@@ -170,7 +313,13 @@ class Answers(Case):
 
     def test_work_that_cannot_be_is_refused(self):
         create(self.one, "p", vram="32M")
-        for words in (["churn"], ["churn", "--size", "1M"], ["churn", "--size", "1000", "--steps", "1"], ["fill"], ["gemm", "--n", "8"]):
+        for words in (
+            ["churn"],
+            ["churn", "--size", "1M"],
+            ["churn", "--size", "1000", "--steps", "1"],
+            ["fill"],
+            ["gemm", "--n", "8"],
+        ):
             self.fails("run", "p", *words, code=USAGE)
         self.fails("wait", "p", says="p")
         self.fails("run", "p", "fill", "--size", "64M", says="p")
@@ -184,8 +333,16 @@ class Answers(Case):
 
     def test_options_of_a_move_that_make_no_sense_are_usage(self):
         create(self.one, "p")
-        for options in (["--streams", 0], ["--streams", 99], ["--max-blackout", 0], ["--verify", "some"], ["--compress", "zstd"],
-                        ["--compress", "lz4"], ["--compress", "auto"], ["--compress", "rot13"]):
+        for options in (
+            ["--streams", 0],
+            ["--streams", 99],
+            ["--max-blackout", 0],
+            ["--verify", "some"],
+            ["--compress", "zstd"],
+            ["--compress", "lz4"],
+            ["--compress", "auto"],
+            ["--compress", "rot13"],
+        ):
             self.fails("migrate", "p", "--to", "127.0.0.1:1", *options, code=USAGE)
         done = self.one.run("migrate", "p", "--to", "nowhere", code=USAGE)
         self.assertEqual(len(done.stderr.splitlines()), 1, done.stderr)
@@ -195,12 +352,29 @@ class Answers(Case):
         picture = pgm(self.folder / "p.pgm", 33, 21, seed=1)
         work = churn(0.3)
         create(self.one, "p")
-        verbs = [["host", "show"], ["adapter", "list"], ["adapter", "show", 0], ["partition", "list"], ["partition", "show", "p"],
-                 ["partition", "pause", "p"], ["partition", "resume", "p"], ["partition", "create", "q", "--adapter", 0, "--vram", "32M"],
-                 ["run", "q", "diffuse", "--input", picture, "--steps", 3], ["wait", "q"], ["read", "q", "--output", self.folder / "q.pgm"],
-                 ["partition", "remove", "q"], ["run", "p", *work.words()], ["check", "p", "--to", other.address],
-                 ["migrate", "p", "--to", other.address, "--dry-run"], ["migrate", "p", "--to", other.address], ["job", "list"],
-                 ["driver", "show", 0], ["events"], ["job", "show", 2], ["job", "watch", 2]]
+        verbs = [
+            ["host", "show"],
+            ["adapter", "list"],
+            ["adapter", "show", 0],
+            ["partition", "list"],
+            ["partition", "show", "p"],
+            ["partition", "pause", "p"],
+            ["partition", "resume", "p"],
+            ["partition", "create", "q", "--adapter", 0, "--vram", "32M"],
+            ["run", "q", "diffuse", "--input", picture, "--steps", 3],
+            ["wait", "q"],
+            ["read", "q", "--output", self.folder / "q.pgm"],
+            ["partition", "remove", "q"],
+            ["run", "p", *work.words()],
+            ["check", "p", "--to", other.address],
+            ["migrate", "p", "--to", other.address, "--dry-run"],
+            ["migrate", "p", "--to", other.address],
+            ["job", "list"],
+            ["driver", "show", 0],
+            ["events"],
+            ["job", "show", 2],
+            ["job", "watch", 2],
+        ]
         schemas = {}
         for words in verbs:
             done = self.one.run("--json", *words)
@@ -209,8 +383,14 @@ class Answers(Case):
             self.assertIsInstance(told, dict)
             self.assertRegex(told["schema"], r"^vferry\.[a-z]+/1$", words)
             schemas[" ".join(map(str, words[:2]))] = told
-        self.assertEqual(set("name pid kernel_pid listen version".split()) - set(schemas["host show"]), set())
-        self.assertEqual(set("name uuid adapter vf_index luid vram_bytes state steps epoch".split()) - set(schemas["partition show"]), set())
+        self.assertEqual(
+            set("name pid kernel_pid listen version".split()) - set(schemas["host show"]), set()
+        )
+        self.assertEqual(
+            set("name uuid adapter vf_index luid vram_bytes state steps epoch".split())
+            - set(schemas["partition show"]),
+            set(),
+        )
         self.assertEqual(set("workload steps digest".split()) - set(schemas["wait q"]), set())
         self.assertEqual(finish(other, "p"), work.want())
         self.assertEqual((self.folder / "q.pgm").read_bytes()[:2], b"P5")
@@ -231,8 +411,14 @@ class Answers(Case):
         self.assertIn("blackout", done.stdout)
 
     def test_the_environment_names_the_host(self):
-        done = subprocess.run([str(BUILD / "vferry"), "--json", "host", "show"], capture_output=True, text=True, timeout=30, check=True,
-                              env={**os.environ, "VFERRY_HOST": str(self.one.state / "control.sock")})
+        done = subprocess.run(
+            [str(BUILD / "vferry"), "--json", "host", "show"],
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=True,
+            env={**os.environ, "VFERRY_HOST": str(self.one.state / "control.sock")},
+        )
         self.assertEqual(json.loads(done.stdout)["name"], "one")
 
     def test_the_state_directory_and_its_socket_are_the_owners_alone(self):

@@ -37,9 +37,11 @@ class Walk(Faults):
 
     def test_a_job_is_cancelled_at_each_record(self):
         """The record is held; the cancel comes in whatever phase that is."""
+
         def cancel(name):
             job = next(j for j in self.left.json("job", "list")["jobs"] if j["partition"] == name)
             self.left.run("job", "cancel", job["job"])
+
         self.walk(self.points, lambda _: proxy.hold, seconds=4, code=4, during=cancel)
         self.nothing_is_left()
 

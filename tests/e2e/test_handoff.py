@@ -20,7 +20,9 @@ class HandOff(Faults):
         create(self.left, "p", work)
         begins(self.left, "p")
         with Proxy(self.right.address, point, act, nth) as way:
-            moving = self.left.spawn("migrate", "p", "--to", way.address, "--max-blackout", BLACKOUT_MS)
+            moving = self.left.spawn(
+                "migrate", "p", "--to", way.address, "--max-blackout", BLACKOUT_MS
+            )
             out, err = moving.communicate(timeout=90)
             self.assertTrue(way.acted.is_set(), f"{point} never passed")
         return work, moving.returncode, err + out
@@ -93,8 +95,12 @@ class HandOff(Faults):
         work = churn(4, size="4M", rate=4 << 20, seed=9)
         create(self.left, "p", work)
         begins(self.left, "p")
-        with Proxy(self.right.address, Point("RUNNING", IN, paused=True), lambda *_: self.right.kill()) as way:
-            moving = self.left.spawn("migrate", "p", "--to", way.address, "--max-blackout", BLACKOUT_MS)
+        with Proxy(
+            self.right.address, Point("RUNNING", IN, paused=True), lambda *_: self.right.kill()
+        ) as way:
+            moving = self.left.spawn(
+                "migrate", "p", "--to", way.address, "--max-blackout", BLACKOUT_MS
+            )
             self.assertTrue(way.acted.wait(30))
             self.left.kill()
             moving.communicate(timeout=60)
@@ -122,9 +128,13 @@ class HandOff(Faults):
         work = churn(4, size="4M", rate=4 << 20, seed=9)
         create(self.left, "p", work)
         with Proxy(self.right.address, Point("COMMIT", OUT, paused=True), proxy.hold) as way:
-            moving = self.left.spawn("migrate", "p", "--to", way.address, "--max-blackout", BLACKOUT_MS)
+            moving = self.left.spawn(
+                "migrate", "p", "--to", way.address, "--max-blackout", BLACKOUT_MS
+            )
             self.assertTrue(way.acted.wait(30))
-            refused = self.left.run("job", "cancel", self.left.json("job", "list")["jobs"][0]["job"], code=1)
+            refused = self.left.run(
+                "job", "cancel", self.left.json("job", "list")["jobs"][0]["job"], code=1
+            )
             self.assertIn("committed", refused.stderr)
             way.gate.set()
             out, err = moving.communicate(timeout=60)

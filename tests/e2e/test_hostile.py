@@ -8,7 +8,19 @@ import struct
 import time
 import unittest
 
-from e2e import Case, begins, churn, create, footprint, footprint_settles, move, partitions, rested, room, runs
+from e2e import (
+    Case,
+    begins,
+    churn,
+    create,
+    footprint,
+    footprint_settles,
+    move,
+    partitions,
+    rested,
+    room,
+    runs,
+)
 from harness import wait_until
 from proxy import HEADER, OUT, Proxy
 
@@ -33,18 +45,37 @@ def record(tag, fields, flags=MANDATORY):
     """A control record with right checks around whatever it says."""
     payload = struct.pack("<Q", xxh3(fields)) + fields
     head = struct.pack("<III", tag, flags, len(payload))
-    return head + struct.pack("<I", xxh3(head) & 0xffffffff) + payload
+    return head + struct.pack("<I", xxh3(head) & 0xFFFFFFFF) + payload
 
 
-def frame(job, epoch, pages, *, generation=0, number=0, sequence=0, count=None, payload=b"", payload_bytes=None, digests=None):
+def frame(
+    job,
+    epoch,
+    pages,
+    *,
+    generation=0,
+    number=0,
+    sequence=0,
+    count=None,
+    payload=b"",
+    payload_bytes=None,
+    digests=None,
+):
     """A page frame with right checks around whatever it says."""
     digests = digests or [0] * len(pages)
-    head = job + struct.pack("<QIIQII", epoch, generation, number, sequence, len(pages) if count is None else count,
-                             len(payload) if payload_bytes is None else payload_bytes)
+    head = job + struct.pack(
+        "<QIIQII",
+        epoch,
+        generation,
+        number,
+        sequence,
+        len(pages) if count is None else count,
+        len(payload) if payload_bytes is None else payload_bytes,
+    )
     head += struct.pack(f"<{len(pages)}Q", *pages) + struct.pack(f"<{len(digests)}Q", *digests)
     body = struct.pack("<Q", xxh3(head)) + head + payload
     start = struct.pack("<III", PAGES, MANDATORY, len(body))
-    return start + struct.pack("<I", xxh3(start) & 0xffffffff) + body
+    return start + struct.pack("<I", xxh3(start) & 0xFFFFFFFF) + body
 
 
 class Impostor:
@@ -53,12 +84,14 @@ class Impostor:
     def __init__(self, address, hello, admit, rng):
         host, port = address.rsplit(":", 1)
         self.where, self.rng = (host, int(port)), rng
-        self.hello, self.admit = hello[HEADER + 8:], admit[HEADER + 8:]
+        self.hello, self.admit = hello[HEADER + 8 :], admit[HEADER + 8 :]
         # A new job and a new partition each time: else the target rightly refuses a stale copy.
         self.job = rng.randbytes(16)
         name = struct.unpack_from("<H", self.admit)[0]
-        self.epoch = struct.unpack_from("<Q", self.admit, 2 + name + 16 + 4 + 8 + 8 + 16 + 8 + 8 + 4 + 1 + 1)[0]
-        self.admit = self.admit[:2 + name] + rng.randbytes(16) + self.admit[2 + name + 16:]
+        self.epoch = struct.unpack_from(
+            "<Q", self.admit, 2 + name + 16 + 4 + 8 + 8 + 16 + 8 + 8 + 4 + 1 + 1
+        )[0]
+        self.admit = self.admit[: 2 + name] + rng.randbytes(16) + self.admit[2 + name + 16 :]
         self.sockets = []
 
     def connect(self):
@@ -69,8 +102,17 @@ class Impostor:
         """Ours: magic, versions, features, role, name, boot id, then job, token, stream."""
         name = struct.unpack_from("<H", self.hello, 17)[0]
         at = 19 + name + 16
-        text = self.hello[at + 36:]
-        return record(HELLO, self.hello[:16] + bytes([role]) + self.hello[17:at] + self.job + token + struct.pack("<I", index) + text)
+        text = self.hello[at + 36 :]
+        return record(
+            HELLO,
+            self.hello[:16]
+            + bytes([role])
+            + self.hello[17:at]
+            + self.job
+            + token
+            + struct.pack("<I", index)
+            + text,
+        )
 
     def receive(self, end):
         """Next record that is no PING: (tag, fields); (None, b"") at the end."""
@@ -101,7 +143,10 @@ class Impostor:
         control = self.connect()
         name = struct.unpack_from("<H", self.admit)[0]
         streams = 2 + name + 16 + 4 + 8 + 8 + 16 + 8 + 8
-        control.sendall(self.hello_as(0) + record(ADMIT, self.admit[:streams] + struct.pack("<I", 1) + self.admit[streams + 4:]))
+        control.sendall(
+            self.hello_as(0)
+            + record(ADMIT, self.admit[:streams] + struct.pack("<I", 1) + self.admit[streams + 4 :])
+        )
         tag, _ = self.receive(control)
         if tag != HELLO:
             raise AssertionError(f"no HELLO but {tag}")
@@ -129,7 +174,9 @@ class MigrationPort(Case):
             move(self.left, way.address, "p", "--streams", 1)
         self.right.run("partition", "remove", "p")
         self.records = [data for point, data in way.bytes if point.direction == OUT]
-        control = [data for point, data in way.bytes if point.direction == OUT and point.role == "control"]
+        control = [
+            data for point, data in way.bytes if point.direction == OUT and point.role == "control"
+        ]
         self.hello = control[0]
         self.admit = next(data for data in control if struct.unpack_from("<I", data)[0] == ADMIT)
         self.rng = random.Random(SEED)
@@ -173,7 +220,7 @@ class MigrationPort(Case):
     def test_true_records_cut_off_anywhere(self):
         stream = b"".join(self.records[:6])
         for _ in range(CASES):
-            self.send(stream[:self.rng.randrange(len(stream))])
+            self.send(stream[: self.rng.randrange(len(stream))])
         self.still_serves()
 
     def test_true_records_with_flipped_bits(self):
@@ -185,20 +232,24 @@ class MigrationPort(Case):
         self.still_serves()
 
     def test_headers_that_announce_what_nobody_should_allocate(self):
-        for tag in list(range(0, 20)) + [0xffffffff]:
-            for length in (0, 7, 8, 4097, 1 << 20, (4 << 20) + 1, 0x7fffffff, 0xffffffff):
-                head = struct.pack("<III", tag, self.rng.choice((0, 1, 0xffffffff)), length)
-                self.send(head + struct.pack("<I", xxh3(head) & 0xffffffff) + self.rng.randbytes(200))
+        for tag in list(range(0, 20)) + [0xFFFFFFFF]:
+            for length in (0, 7, 8, 4097, 1 << 20, (4 << 20) + 1, 0x7FFFFFFF, 0xFFFFFFFF):
+                head = struct.pack("<III", tag, self.rng.choice((0, 1, 0xFFFFFFFF)), length)
+                self.send(
+                    head + struct.pack("<I", xxh3(head) & 0xFFFFFFFF) + self.rng.randbytes(200)
+                )
         self.still_serves()
 
     def test_sealed_lies_in_hello_and_admit(self):
         """Checksums are right, fields are not: only checks of the fields themselves help."""
         for _ in range(CASES):
-            fields = [bytearray(self.hello[HEADER + 8:]), bytearray(self.admit[HEADER + 8:])]
+            fields = [bytearray(self.hello[HEADER + 8 :]), bytearray(self.admit[HEADER + 8 :])]
             for _ in range(self.rng.randrange(1, 5)):
                 bent = self.rng.choice(fields)
                 at = self.rng.randrange(len(bent))
-                bent[at:at + 1] = self.rng.choice((b"\x00", b"\xff", b"\x80", self.rng.randbytes(1), b""))
+                bent[at : at + 1] = self.rng.choice(
+                    (b"\x00", b"\xff", b"\x80", self.rng.randbytes(1), b"")
+                )
             self.send(record(HELLO, bytes(fields[0])) + record(ADMIT, bytes(fields[1])))
         self.still_serves()
 
@@ -213,10 +264,14 @@ class MigrationPort(Case):
             "twice": dict(pages=[1, 1], digests=right * 2, payload=page * 2),
             "no pages": dict(pages=[], payload=b""),
             "more than there are": dict(pages=[0], digests=right, count=1024, payload=page),
-            "a count beyond the cap": dict(pages=[0], digests=right, count=0xffffffff, payload=page),
+            "a count beyond the cap": dict(
+                pages=[0], digests=right, count=0xFFFFFFFF, payload=page
+            ),
             "too much payload": dict(pages=[0], digests=right, payload=page * 2),
             "too little payload": dict(pages=[0, 1], digests=right * 2, payload=page),
-            "payload of another length": dict(pages=[0], digests=right, payload=page, payload_bytes=0xfffffff0),
+            "payload of another length": dict(
+                pages=[0], digests=right, payload=page, payload_bytes=0xFFFFFFF0
+            ),
             "zero with payload": dict(pages=[ZERO_MARK], digests=right, payload=page),
             "zero with the digest of something": dict(pages=[ZERO_MARK], digests=right),
             "another digest": dict(pages=[0], digests=[1], payload=page),
@@ -231,7 +286,12 @@ class MigrationPort(Case):
                     control, data = impostor.admitted()
                     control.sendall(record(ROUND, struct.pack("<IQB", 0, 1, 0)))
                     lie = dict(lie)
-                    said = frame(lie.pop("job", impostor.job), lie.pop("epoch", impostor.epoch), lie.pop("pages"), **lie)
+                    said = frame(
+                        lie.pop("job", impostor.job),
+                        lie.pop("epoch", impostor.epoch),
+                        lie.pop("pages"),
+                        **lie,
+                    )
                     end = record(ROUND_END, struct.pack("<IQQ", 0, 1, 1))
                     try:
                         data.sendall(said + end)
@@ -246,13 +306,22 @@ class MigrationPort(Case):
         self.still_serves()
 
     def test_records_out_of_turn_are_refused_and_their_partition_goes(self):
-        for tag, fields in ((COMMIT, bytes(40)), (STATE, struct.pack("<II", 0, 0) + bytes(24)), (ADMIT, None), (HELLO, None),
-                            (ROUND_END, bytes(20))):
+        for tag, fields in (
+            (COMMIT, bytes(40)),
+            (STATE, struct.pack("<II", 0, 0) + bytes(24)),
+            (ADMIT, None),
+            (HELLO, None),
+            (ROUND_END, bytes(20)),
+        ):
             with self.subTest(tag=tag):
                 impostor = Impostor(self.right.address, self.hello, self.admit, self.rng)
                 try:
                     control, _ = impostor.admitted()
-                    fields = fields if fields is not None else {ADMIT: impostor.admit, HELLO: impostor.hello}[tag]
+                    fields = (
+                        fields
+                        if fields is not None
+                        else {ADMIT: impostor.admit, HELLO: impostor.hello}[tag]
+                    )
                     control.sendall(record(tag, fields))
                     control.settimeout(20)
                     self.assertEqual(impostor.receive(control)[0], ABORT)
@@ -334,20 +403,52 @@ class ControlSocket(Case):
         self.still_serves()
 
     def test_requests_that_lie_get_errors(self):
-        for request in ({}, [], {"verb": 1}, {"verb": "no such verb"}, {"verb": "partition show"}, {"verb": "partition show", "args": []},
-                        {"verb": "partition show", "args": {"name": 7}}, {"verb": "partition show", "args": {"name": "x" * 5000}},
-                        {"verb": "partition create", "args": {"name": "../../etc", "adapter": 0, "vram": 1 << 25}},
-                        {"verb": "partition create", "args": {"name": "q", "adapter": -1, "vram": 1 << 25}},
-                        {"verb": "partition create", "args": {"name": "q", "adapter": 1 << 40, "vram": 1 << 25}},
-                        {"verb": "partition create", "args": {"name": "q", "adapter": 0, "vram": -1}},
-                        {"verb": "partition create", "args": {"name": "q", "adapter": 0, "vram": (1 << 63) - 1}},
-                        {"verb": "run", "args": {"name": "p", "workload": "churn", "options": {"size": "99999999G"}}},
-                        {"verb": "run", "args": {"name": "p", "workload": "diffuse", "options": {"steps": "1", "input": "file"}}},
-                        {"verb": "read", "args": {"name": "p"}},
-                        {"verb": "migrate", "args": {"name": "p", "to": "127.0.0.1:1", "streams": 1 << 31}},
-                        {"verb": "job show", "args": {"job": -1}}):
-            answers = [json.loads(line) for line in self.ask(json.dumps(request).encode() + b"\n").splitlines()]
-            self.assertEqual([set(answer) for answer in answers], [{"error"}], f"{request}: {answers}")
+        for request in (
+            {},
+            [],
+            {"verb": 1},
+            {"verb": "no such verb"},
+            {"verb": "partition show"},
+            {"verb": "partition show", "args": []},
+            {"verb": "partition show", "args": {"name": 7}},
+            {"verb": "partition show", "args": {"name": "x" * 5000}},
+            {
+                "verb": "partition create",
+                "args": {"name": "../../etc", "adapter": 0, "vram": 1 << 25},
+            },
+            {"verb": "partition create", "args": {"name": "q", "adapter": -1, "vram": 1 << 25}},
+            {
+                "verb": "partition create",
+                "args": {"name": "q", "adapter": 1 << 40, "vram": 1 << 25},
+            },
+            {"verb": "partition create", "args": {"name": "q", "adapter": 0, "vram": -1}},
+            {
+                "verb": "partition create",
+                "args": {"name": "q", "adapter": 0, "vram": (1 << 63) - 1},
+            },
+            {
+                "verb": "run",
+                "args": {"name": "p", "workload": "churn", "options": {"size": "99999999G"}},
+            },
+            {
+                "verb": "run",
+                "args": {
+                    "name": "p",
+                    "workload": "diffuse",
+                    "options": {"steps": "1", "input": "file"},
+                },
+            },
+            {"verb": "read", "args": {"name": "p"}},
+            {"verb": "migrate", "args": {"name": "p", "to": "127.0.0.1:1", "streams": 1 << 31}},
+            {"verb": "job show", "args": {"job": -1}},
+        ):
+            answers = [
+                json.loads(line)
+                for line in self.ask(json.dumps(request).encode() + b"\n").splitlines()
+            ]
+            self.assertEqual(
+                [set(answer) for answer in answers], [{"error"}], f"{request}: {answers}"
+            )
             self.assertIn(answers[0]["error"]["code"], (1, 2), answers)
         self.assertEqual(partitions(self.one), ["p"])
         self.still_serves()

@@ -77,8 +77,12 @@ class Memory(Case):
         looks = {}
         for host in (left, right):
             vram_name, _ = vram_file(host.kernel_pid, 3 << 30)
-            looks[f"vferryd of {host.name}"] = lambda pid=host.process.pid: resident(pid, lambda name: False)
-            looks[f"vferry-kernel of {host.name}"] = lambda pid=host.kernel_pid, own=vram_name: resident(pid, lambda name: name == own)
+            looks[f"vferryd of {host.name}"] = lambda pid=host.process.pid: resident(
+                pid, lambda name: False
+            )
+            looks[
+                f"vferry-kernel of {host.name}"
+            ] = lambda pid=host.kernel_pid, own=vram_name: resident(pid, lambda name: name == own)
         before = {name: look() for name, look in looks.items()}
         with Peaks(looks) as peaks:
             report = move(left, right, "p", "--streams", 8)
@@ -86,11 +90,16 @@ class Memory(Case):
         self.assertGreaterEqual(report["bytes_sent"], FILLED)
         for name, (_, most) in peaks.most.items():
             added = most - before[name][1]
-            print(f"# {name}: {before[name][1] / MIB:.1f} MiB before, at most {added / MIB:+.1f} MiB in {peaks.count} looks", flush=True)
+            print(
+                f"# {name}: {before[name][1] / MIB:.1f} MiB before, at most {added / MIB:+.1f} MiB in {peaks.count} looks",
+                flush=True,
+            )
             self.assertLess(added, LIMIT, name)
         touched = vram_file(right.kernel_pid, 3 << 30)[1]
         print(f"# VRAM touched on the target: {touched / MIB:.1f} MiB of 2048", flush=True)
-        self.assertLess(touched, FILLED + 64 * MIB, "untouched VRAM costs host memory on the target")
+        self.assertLess(
+            touched, FILLED + 64 * MIB, "untouched VRAM costs host memory on the target"
+        )
         self.assertEqual(finish(right, "p"), work.want())
 
 

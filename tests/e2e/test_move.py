@@ -4,8 +4,27 @@ import re
 import threading
 import unittest
 
-from e2e import BUILD, DEVICE, Case, Work, begins, churn, create, finish, footprint_settles, move, partitions, pgm, rested, room, runs, \
-    show, state, steps
+from e2e import (
+    BUILD,
+    DEVICE,
+    Case,
+    Work,
+    begins,
+    churn,
+    create,
+    finish,
+    footprint_settles,
+    move,
+    page_tables,
+    partitions,
+    pgm,
+    rested,
+    room,
+    runs,
+    show,
+    state,
+    steps,
+)
 from harness import reference, wait_until
 
 TESTS_AT_ONCE = 4
@@ -24,7 +43,11 @@ class Workloads(Case):
         begins(left, "p")
         report = move(left, right, "p")
         arrived = show(right, "p")
-        self.assertLess(arrived["steps"], arrived["steps_wanted"], "it was done before it arrived: give it more to do")
+        self.assertLess(
+            arrived["steps"],
+            arrived["steps_wanted"],
+            "it was done before it arrived: give it more to do",
+        )
         runs(right, "p")
         self.assertEqual(finish(right, "p"), work.want())
         self.assertEqual(partitions(left), [])
@@ -44,7 +67,9 @@ class Workloads(Case):
         right.run("wait", "p", "--timeout", 60)
         right.run("read", "p", "--output", self.folder / "moved.pgm")
         reference(BUILD, *work.words(), output=self.folder / "reference.pgm")
-        self.assertEqual((self.folder / "moved.pgm").read_bytes(), (self.folder / "reference.pgm").read_bytes())
+        self.assertEqual(
+            (self.folder / "moved.pgm").read_bytes(), (self.folder / "reference.pgm").read_bytes()
+        )
 
     def test_gemm_ends_with_the_digest_of_the_reference(self):
         self.moved_midway(Work("gemm", n=97, steps=GEMM_STEPS, seed=7))
@@ -85,7 +110,9 @@ class Pauses(Case):
         left.run("partition", "resume", "p")
         self.assert_works_to_its_end(left, "p", work)
 
-    def test_work_paused_and_resumed_before_and_after_a_move_ends_with_the_digest_of_the_reference(self):
+    def test_work_paused_and_resumed_before_and_after_a_move_ends_with_the_digest_of_the_reference(
+        self,
+    ):
         left, right = self.pair()
         work = churn(2.5)
         create(left, "p", work)
@@ -99,7 +126,9 @@ class Pauses(Case):
         right.run("partition", "resume", "p")
         self.assert_works_to_its_end(right, "p", work)
 
-    def test_a_paused_partition_arrives_paused_and_resumed_ends_with_the_digest_of_the_reference(self):
+    def test_a_paused_partition_arrives_paused_and_resumed_ends_with_the_digest_of_the_reference(
+        self,
+    ):
         left, right = self.pair()
         work = churn(1.5)
         create(left, "p", work)
@@ -208,7 +237,7 @@ class Many(Case):
         create(left, "p", work)
         begins(left, "p")
         uuid = show(left, "p")["uuid"]
-        source, target, epoch = left, right, 1
+        source, target, epoch, pools = left, right, 1, []
         for _ in range(FULL_SPEED_MOVES):
             report = move(source, target, "p")
             self.assertEqual(report["status"], "completed")
@@ -217,6 +246,12 @@ class Many(Case):
             self.assertGreater(now["epoch"], epoch)
             epoch = now["epoch"]
             source, target = target, source
+            pools.append(page_tables(source) + page_tables(target))
+        self.assertEqual(
+            len(set(pools[1:])),
+            1,
+            f"one move after the other needs no more page tables than the first: {pools}",
+        )
         now = show(source, "p")
         self.assertLess(now["steps"], now["steps_wanted"], "it was done before its last move")
         self.assertEqual(finish(source, "p"), work.want())
@@ -224,7 +259,9 @@ class Many(Case):
     def test_eight_partitions_move_at_once_in_both_directions(self):
         left, right = self.pair("softgpu,vram=1G,vfs=8")
         home = {f"p{i}": (left, right) if i < 4 else (right, left) for i in range(8)}
-        works = {name: churn(6, size="8M", rate=4 << 20, seed=20 + i) for i, name in enumerate(home)}
+        works = {
+            name: churn(6, size="8M", rate=4 << 20, seed=20 + i) for i, name in enumerate(home)
+        }
         for name, (source, _) in home.items():
             create(source, name, works[name])
         for name, (source, _) in home.items():
@@ -232,7 +269,7 @@ class Many(Case):
         self.all_at_once(home)
         self.assertEqual(sorted(partitions(left)), ["p4", "p5", "p6", "p7"])
         self.assertEqual(sorted(partitions(right)), ["p0", "p1", "p2", "p3"])
-        # Pools have grown to what eight moves need; the way back must need nothing more.
+        # Threads and buffers that stay are there by now; the way back must need nothing more.
         held = [rested(host) for host in (left, right)]
         self.all_at_once({name: (target, source) for name, (source, target) in home.items()})
         for name, (source, _) in home.items():
@@ -241,8 +278,12 @@ class Many(Case):
             footprint_settles(host, before)
 
     def all_at_once(self, ways):
-        moves = {name: source.spawn("--json", "migrate", name, "--to", target.address, "--max-blackout", 20000)
-                 for name, (source, target) in ways.items()}
+        moves = {
+            name: source.spawn(
+                "--json", "migrate", name, "--to", target.address, "--max-blackout", 20000
+            )
+            for name, (source, target) in ways.items()
+        }
         for name, process in moves.items():
             out, err = process.communicate(timeout=120)
             self.assertEqual(process.returncode, 0, f"{name}: {err}{out}")
@@ -300,18 +341,48 @@ class Tells(Case):
             self.check_job(job, left, right)
 
     def check_job(self, job, left, right):
-        numbers = ["job", "epoch", "vram_bytes", "bytes_sent", "pages_sent", "total_ns", "brownout_ns", "blackout_ns", "predicted_blackout_ns",
-                   "rate_bytes_per_s", "dirty_bytes_per_s", "streams"]
-        texts = ["schema", "partition", "uuid", "status", "reason", "source", "target", "blackout_clock", "compression", "verify", "digest"]
+        numbers = [
+            "job",
+            "epoch",
+            "vram_bytes",
+            "bytes_sent",
+            "pages_sent",
+            "total_ns",
+            "brownout_ns",
+            "blackout_ns",
+            "predicted_blackout_ns",
+            "rate_bytes_per_s",
+            "dirty_bytes_per_s",
+            "streams",
+        ]
+        texts = [
+            "schema",
+            "partition",
+            "uuid",
+            "status",
+            "reason",
+            "source",
+            "target",
+            "blackout_clock",
+            "compression",
+            "verify",
+            "digest",
+        ]
         for name in numbers:
             self.assertIs(type(job[name]), int, name)
         for name in texts:
             self.assertIs(type(job[name]), str, name)
         self.assertRegex(job["schema"], r"^vferry\.[a-z]+/1$")
-        self.assertEqual((job["partition"], job["status"], job["reason"], job["epoch"]), ("p", "completed", "", 2))
+        self.assertEqual(
+            (job["partition"], job["status"], job["reason"], job["epoch"]),
+            ("p", "completed", "", 2),
+        )
         self.assertEqual(job["uuid"], show(right, "p")["uuid"])
         self.assertEqual((job["source"], job["target"]), (left.name, right.address))
-        self.assertEqual((job["verify"], job["compression"], job["vram_bytes"], job["blackout_clock"]), ("delta", "none", 32 << 20, "shared"))
+        self.assertEqual(
+            (job["verify"], job["compression"], job["vram_bytes"], job["blackout_clock"]),
+            ("delta", "none", 32 << 20, "shared"),
+        )
         self.assertRegex(job["digest"], r"^xxh3-128:[0-9a-f]{32}$")
         self.assertIn(type(job["throttle_max"]), (int, float))
         self.assertTrue(0 <= job["throttle_max"] <= 1)
@@ -320,7 +391,10 @@ class Tells(Case):
             self.assertEqual({"pages", "bytes", "dirty_pages", "duration_ns"} - set(one), set())
             self.assertTrue(all(type(value) is int for value in one.values()), one)
         self.assertEqual(sum(one["pages"] for one in job["rounds"]), job["pages_sent"])
-        self.assertEqual(set(job["blackout"]), {"pause_ns", "pages_ns", "state_ns", "verify_ns", "commit_ns", "start_ns"})
+        self.assertEqual(
+            set(job["blackout"]),
+            {"pause_ns", "pages_ns", "state_ns", "verify_ns", "commit_ns", "start_ns"},
+        )
         self.assertEqual(sum(job["blackout"].values()), job["blackout_ns"])
         self.assertGreaterEqual(min(job["blackout"].values()), 0)
         self.assertGreater(job["blackout_ns"], 0)
@@ -352,7 +426,10 @@ class Tells(Case):
         before = show(left, "p")
         move(left, right, "p")
         after = show(right, "p")
-        self.assertEqual([after[k] for k in ("name", "uuid", "vram_bytes", "state")], [before[k] for k in ("name", "uuid", "vram_bytes", "state")])
+        self.assertEqual(
+            [after[k] for k in ("name", "uuid", "vram_bytes", "state")],
+            [before[k] for k in ("name", "uuid", "vram_bytes", "state")],
+        )
         self.assertEqual(after["epoch"], before["epoch"] + 1)
         self.assertTrue(re.fullmatch(r"[0-9a-f-]{36}", after["uuid"]))
 

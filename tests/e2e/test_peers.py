@@ -29,9 +29,13 @@ class Peers(Faults):
         target = self.right.process
         work = work_for("p", 9)
         create(self.left, "p", work)
-        with Proxy(self.right.address, Point("PAGES", OUT, "data"), proxy.calling(lambda: stop(target))) as way:
+        with Proxy(
+            self.right.address, Point("PAGES", OUT, "data"), proxy.calling(lambda: stop(target))
+        ) as way:
             try:
-                self.left.run("migrate", "p", "--to", way.address, "--max-blackout", BLACKOUT_MS, code=1)
+                self.left.run(
+                    "migrate", "p", "--to", way.address, "--max-blackout", BLACKOUT_MS, code=1
+                )
                 runs(self.left, "p")
             finally:
                 target.send_signal(signal.SIGCONT)
@@ -45,7 +49,11 @@ class Peers(Faults):
         work = work_for("p", 5)
         create(self.left, "p", work)
         begins(self.left, "p")
-        with Proxy(self.right.address, Point("STATE", OUT, paused=True), proxy.calling(lambda: stop(target))) as way:
+        with Proxy(
+            self.right.address,
+            Point("STATE", OUT, paused=True),
+            proxy.calling(lambda: stop(target)),
+        ) as way:
             moving = self.left.spawn("migrate", "p", "--to", way.address, "--max-blackout", 700)
             try:
                 self.assertTrue(way.acted.wait(30))
@@ -67,8 +75,12 @@ class Peers(Faults):
         source = self.left.process
         work = work_for("p", 12)
         create(self.left, "p", work)
-        with Proxy(self.right.address, Point("PAGES", OUT, "data"), proxy.calling(lambda: stop(source))) as way:
-            moving = self.left.spawn("migrate", "p", "--to", way.address, "--max-blackout", BLACKOUT_MS)
+        with Proxy(
+            self.right.address, Point("PAGES", OUT, "data"), proxy.calling(lambda: stop(source))
+        ) as way:
+            moving = self.left.spawn(
+                "migrate", "p", "--to", way.address, "--max-blackout", BLACKOUT_MS
+            )
             try:
                 self.assertTrue(way.acted.wait(30))
                 wait_until("the target has let go", lambda: room(self.right) == self.there, 20)
@@ -85,8 +97,14 @@ class Peers(Faults):
         create(self.left, "p", work)
         kernel = self.right.kernel_pid
         fd = self.kernel_fd(kernel)
-        with Proxy(self.right.address, Point("PAGES", OUT, "data"), proxy.calling(lambda: signal.pidfd_send_signal(fd, 9))) as way:
-            done = self.left.run("migrate", "p", "--to", way.address, "--max-blackout", BLACKOUT_MS, code=None)
+        with Proxy(
+            self.right.address,
+            Point("PAGES", OUT, "data"),
+            proxy.calling(lambda: signal.pidfd_send_signal(fd, 9)),
+        ) as way:
+            done = self.left.run(
+                "migrate", "p", "--to", way.address, "--max-blackout", BLACKOUT_MS, code=None
+            )
         # Its daemon ends with it, and may say so first: a failure, or a cancel by the target.
         self.assertIn(done.returncode, (1, 4), done.stderr)
         wait_until("the kernel side is dead", lambda: pid_gone(kernel))
@@ -104,16 +122,27 @@ class Peers(Faults):
     def test_a_crash_of_the_sources_kernel_side_leaves_nothing_on_the_target(self):
         create(self.left, "p", work_for("p", 30))
         fd = self.kernel_fd(self.left.kernel_pid)
-        with Proxy(self.right.address, Point("PAGES", OUT, "data"), proxy.calling(lambda: signal.pidfd_send_signal(fd, 9))) as way:
-            moving = self.left.spawn("migrate", "p", "--to", way.address, "--max-blackout", BLACKOUT_MS)
+        with Proxy(
+            self.right.address,
+            Point("PAGES", OUT, "data"),
+            proxy.calling(lambda: signal.pidfd_send_signal(fd, 9)),
+        ) as way:
+            moving = self.left.spawn(
+                "migrate", "p", "--to", way.address, "--max-blackout", BLACKOUT_MS
+            )
             moving.communicate(timeout=60)
             self.assertNotEqual(moving.returncode, 0)
         self.assert_nothing_arrived(self.right, self.there, "p")
 
     def test_a_cancel_on_the_target_ends_the_move_with_the_source_running(self):
         def cancel(name):
-            job = next(j for j in self.right.json("job", "list")["jobs"] if j["partition"] == name and j["status"] == "running")
+            job = next(
+                j
+                for j in self.right.json("job", "list")["jobs"]
+                if j["partition"] == name and j["status"] == "running"
+            )
             self.right.run("job", "cancel", job["job"])
+
         self.disturbed("p", Point("PAGES", OUT, "data"), proxy.hold, 3, 4, during=cancel)
         self.nothing_is_left()
 
@@ -121,7 +150,9 @@ class Peers(Faults):
         work = work_for("p", 3)
         create(self.left, "p", work)
         with Proxy(self.right.address, Point("PAGES", OUT, "data"), proxy.hold) as way:
-            moving = self.left.spawn("migrate", "p", "--to", way.address, "--max-blackout", BLACKOUT_MS)
+            moving = self.left.spawn(
+                "migrate", "p", "--to", way.address, "--max-blackout", BLACKOUT_MS
+            )
             self.assertTrue(way.acted.wait(30))
             moving.send_signal(signal.SIGINT)
             out, err = moving.communicate(timeout=30)

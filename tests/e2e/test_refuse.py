@@ -44,8 +44,10 @@ class Refusals(Case):
 
     def assert_says(self, reasons, source, target):
         """Some reason names both values."""
-        self.assertTrue(any(source in r["source"] and target in r["target"] for r in reasons.values()),
-                        f"no reason says {source} against {target}: {list(reasons.values())}")
+        self.assertTrue(
+            any(source in r["source"] and target in r["target"] for r in reasons.values()),
+            f"no reason says {source} against {target}: {list(reasons.values())}",
+        )
 
     def test_older_firmware(self):
         left = self.source()
@@ -113,7 +115,19 @@ class Refusals(Case):
         self.work = churn(6, size="16M", rate=32 << 20, seed=4)
         create(left, "p", self.work, vram="64M")
         before = room(right)
-        done = left.run("migrate", "p", "--to", right.address, "--bandwidth", "8M", "--max-blackout", 50, "--max-time", 3, code=4)
+        done = left.run(
+            "migrate",
+            "p",
+            "--to",
+            right.address,
+            "--bandwidth",
+            "8M",
+            "--max-blackout",
+            50,
+            "--max-time",
+            3,
+            code=4,
+        )
         self.assertIn("not converged", done.stderr)
         self.assert_nothing_arrived(right, before, "p")
         self.assert_works_to_its_end(left, "p", self.work)

@@ -6,7 +6,22 @@ import subprocess
 import unittest
 
 import proxy
-from e2e import DEVICE, Case, begins, churn, create, finish, files, move, partitions, room, runs, show, state, steps
+from e2e import (
+    DEVICE,
+    Case,
+    begins,
+    churn,
+    create,
+    finish,
+    files,
+    move,
+    partitions,
+    room,
+    runs,
+    show,
+    state,
+    steps,
+)
 from harness import pid_gone, wait_until
 from proxy import IN, OUT, Point, Proxy
 
@@ -25,7 +40,13 @@ class DeadDaemon(Case):
         told = steps(host, "a")
         host.kill()
         # Nobody may look while it is dead; the kernel side's CPU time tells that work goes on.
-        clock = lambda: sum(int(x) for x in open(f"/proc/{kernel}/stat", encoding="ascii").read().rsplit(")", 1)[1].split()[11:13])
+        clock = lambda: sum(
+            int(x)
+            for x in open(f"/proc/{kernel}/stat", encoding="ascii")
+            .read()
+            .rsplit(")", 1)[1]
+            .split()[11:13]
+        )
         spent = clock()
         wait_until("the kernel side works without its daemon", lambda: clock() >= spent + 5, 30)
         host.start()
@@ -33,8 +54,10 @@ class DeadDaemon(Case):
         self.assertGreater(steps(host, "a"), told)
         for name, work in works.items():
             now = show(host, name)
-            self.assertEqual([now[k] for k in ("uuid", "luid", "vf_index", "epoch", "state")],
-                             [before[name][k] for k in ("uuid", "luid", "vf_index", "epoch", "state")])
+            self.assertEqual(
+                [now[k] for k in ("uuid", "luid", "vf_index", "epoch", "state")],
+                [before[name][k] for k in ("uuid", "luid", "vf_index", "epoch", "state")],
+            )
             self.assertEqual(finish(host, name), work.want())
 
     def test_a_daemon_that_comes_back_can_move_its_partitions(self):
@@ -66,15 +89,25 @@ class DeadDaemon(Case):
         left.kill()
         left.start()
         again = left.json("job", "show", told["job"])
-        self.assertEqual([again[k] for k in ("status", "partition", "uuid", "epoch")], [told[k] for k in ("status", "partition", "uuid", "epoch")])
+        self.assertEqual(
+            [again[k] for k in ("status", "partition", "uuid", "epoch")],
+            [told[k] for k in ("status", "partition", "uuid", "epoch")],
+        )
         self.assertIn(f"moved to {right.address}", left.run("wait", "p", code=1).stderr)
 
 
 class DeathInAMove(Case):
     """One daemon is killed when a certain record passes."""
 
-    WHERE = [Point("ADMIT", OUT), Point("ADMITTED", IN), Point("PAGES", OUT, "data"), Point("ACK", IN, "data"),
-             Point("ROUND", OUT, paused=True), Point("PAGES", OUT, "data", paused=True), Point("STATE", OUT, paused=True)]
+    WHERE = [
+        Point("ADMIT", OUT),
+        Point("ADMITTED", IN),
+        Point("PAGES", OUT, "data"),
+        Point("ACK", IN, "data"),
+        Point("ROUND", OUT, paused=True),
+        Point("PAGES", OUT, "data", paused=True),
+        Point("STATE", OUT, paused=True),
+    ]
 
     def killed_at(self, victim_is_source):
         left, right = self.pair()
@@ -86,7 +119,9 @@ class DeathInAMove(Case):
                 create(left, "p", work)
                 begins(left, "p")
                 with Proxy(right.address, point, proxy.calling(victim.kill)) as way:
-                    moving = left.spawn("migrate", "p", "--to", way.address, "--max-blackout", 20000)
+                    moving = left.spawn(
+                        "migrate", "p", "--to", way.address, "--max-blackout", 20000
+                    )
                     self.assertTrue(way.acted.wait(30), "the record never passed")
                     victim.start()
                     out, err = moving.communicate(timeout=60)
@@ -99,10 +134,14 @@ class DeathInAMove(Case):
                 self.assertEqual(left.json("job", "list")["jobs"][0]["status"], "failed")
                 left.run("partition", "remove", "p")
 
-    def test_the_targets_daemon_killed_before_commit_leaves_the_source_running_and_nothing_there(self):
+    def test_the_targets_daemon_killed_before_commit_leaves_the_source_running_and_nothing_there(
+        self,
+    ):
         self.killed_at(victim_is_source=False)
 
-    def test_the_sources_daemon_killed_before_commit_leaves_the_source_running_and_nothing_there(self):
+    def test_the_sources_daemon_killed_before_commit_leaves_the_source_running_and_nothing_there(
+        self,
+    ):
         self.killed_at(victim_is_source=True)
 
     def test_a_target_killed_after_it_committed_rolls_forward(self):
@@ -110,7 +149,9 @@ class DeathInAMove(Case):
         work = churn(3)
         create(left, "p", work)
         begins(left, "p")
-        with Proxy(right.address, Point("RUNNING", IN, paused=True), lambda *_: right.kill()) as way:
+        with Proxy(
+            right.address, Point("RUNNING", IN, paused=True), lambda *_: right.kill()
+        ) as way:
             moving = left.spawn("migrate", "p", "--to", way.address, "--max-blackout", 20000)
             self.assertTrue(way.acted.wait(30), "it never said RUNNING")
             right.start()
@@ -130,8 +171,21 @@ class Ends(Case):
         host = self.host("left")
         work = churn(1)
         create(host, "p", work)
-        done = subprocess.run([str(host.build / "vferryd"), "--name", "twin", "--state", str(host.state), "--device", DEVICE],
-                              capture_output=True, text=True, timeout=30, check=False)
+        done = subprocess.run(
+            [
+                str(host.build / "vferryd"),
+                "--name",
+                "twin",
+                "--state",
+                str(host.state),
+                "--device",
+                DEVICE,
+            ],
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
         self.assertEqual((done.returncode, done.stdout), (1, ""))
         self.assertIn(str(host.process.pid), done.stderr.strip().splitlines()[-1])
         self.assert_works_to_its_end(host, "p", work)
@@ -149,7 +203,9 @@ class Ends(Case):
         wait_until("the kernel side ends by itself", lambda: pid_gone(host.kernel_pid), 30)
         self.assertEqual([name for name in files(host) if name.endswith(".sock")], [])
 
-    def test_host_stop_is_refused_while_there_are_partitions_and_ends_both_once_there_are_none(self):
+    def test_host_stop_is_refused_while_there_are_partitions_and_ends_both_once_there_are_none(
+        self,
+    ):
         host = self.host("left")
         work = churn(0.5)
         create(host, "p", work)

@@ -15,8 +15,13 @@ TESTS_AT_ONCE = 3
 
 
 class Saving(Case):
+    def setUp(self):
+        super().setUp()
+        self.images = self.folder / "images"
+        self.images.mkdir()
+
     def path(self, name="p.image"):
-        return self.folder / name
+        return self.images / name
 
     def save(self, host, name="p", *options, file="p.image", code=0):
         path = self.path(file)
@@ -33,7 +38,7 @@ class Saving(Case):
                               env={"PATH": os.environ["PATH"]}).returncode == code
 
     def assert_no_file(self):
-        self.assertEqual(sorted(os.listdir(self.folder)), [])
+        self.assertEqual(sorted(os.listdir(self.images)), [])
 
 
 class There(Saving):
@@ -182,7 +187,7 @@ class Refused(Saving):
     def test_places_that_cannot_be(self):
         left = self.host("left")
         create(left, "p")
-        for path in ("/nowhere/p.image", "/proc/p.image", f"{self.folder}/", f"{self.folder}/.."):
+        for path in ("/nowhere/p.image", "/proc/p.image", f"{self.images}/", f"{self.images}/.."):
             done = left.run("save", "p", "--output", path, code=None)
             self.assertIn(done.returncode, (1, 2), path)
             self.assertEqual(len(done.stderr.strip().splitlines()), 1)
@@ -362,7 +367,7 @@ class Ends(Saving):
                 self.assertIn(saving.returncode, (0, 5, 6), err)
                 left.start()
                 there = self.path().exists()
-                self.assertEqual(sorted(os.listdir(self.folder)), ["p.image"] if there else [])
+                self.assertEqual(sorted(os.listdir(self.images)), ["p.image"] if there else [])
                 if there:
                     self.assertTrue(self.verify())
                 if self.settled(left) == []:

@@ -45,7 +45,9 @@ class DroppedBits(Case):
         self.assertEqual(move(left, right, "p", "--verify", "delta")["status"], "completed")
         told = right.run("--json", "wait", "p", "--timeout", 60, code=None)
         # Even the workload's description may be among what was lost: then there is no result at all.
-        self.assertTrue(told.returncode == 1 or json.loads(told.stdout)["digest"] != work.want(), told.stdout)
+        self.assertTrue(
+            told.returncode == 1 or json.loads(told.stdout)["digest"] != work.want(), told.stdout
+        )
 
     def test_the_same_move_passes_verify_full_on_a_sound_device(self):
         left, right = self.host("left", SOUND_OFF), self.host("right", SOUND_OFF)
