@@ -110,6 +110,14 @@ bool request_abandoned(const struct request *request, int timeout_ms)
            atomic_load(&request->daemon->stop);
 }
 
+bool request_told(const struct request *request, int fd, int timeout_ms)
+{
+    struct pollfd look[2] = {{.fd = fd, .events = POLLIN},
+                             {.fd = request->socket, .events = POLLRDHUP}};
+
+    return poll(look, 2, timeout_ms) > 0 && (look[0].revents & POLLIN) != 0;
+}
+
 bool request_progress(const struct request *request, json_t *object)
 {
     json_t *line = json_pack("{s:o}", "progress", object);

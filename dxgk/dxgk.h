@@ -87,6 +87,13 @@ int dxgk_partition_clock(struct dxgk *dxgk, uint64_t id, struct vf_partition_clo
 /* The durable hand-off number, set by the management side. Only grows. */
 int dxgk_partition_set_epoch(struct dxgk *dxgk, uint64_t id, uint64_t epoch, struct vf_error *err);
 
+/* An eventfd, the caller's to close, that is written whenever the partition got an interrupt, runs again or is removed. It is
+ * shared by all who watch: nobody reads it, epoll's EPOLLET tells of each write. */
+int dxgk_partition_watch(struct dxgk *dxgk, uint64_t id, int *fd, struct vf_error *err);
+/* Function level reset, as a guest's firmware or a person asks for it: the VF's queues, registers, interrupts and config space
+ * are as after power-on, VRAM and emulated pages stay, no other VF notices (VF-6). RUNNING and PAUSED only. */
+int dxgk_partition_reset(struct dxgk *dxgk, uint64_t id, struct vf_error *err);
+
 /* ---- the vCPU's view: a VF's BARs ---- */
 
 /* bar: the VF's BAR number. MSI-X table pages are answered from the OS's own copy (INT-3), other

@@ -184,6 +184,7 @@ struct dxgk_partition {
     _Atomic uint64_t epoch;      /* read by anyone, grows under lock */
     _Atomic uint64_t job;
     _Atomic uint64_t interrupts; /* messages delivered; the interrupt thread counts */
+    int watch_fd;                /* fixed: eventfd, written on each delivery and change of state */
     _Atomic uint32_t refs;       /* dxgk_partition_get/put; the table holds one */
 
     pthread_mutex_t lock;    /* serialises calls and DDIs of this partition; guards what follows */

@@ -274,15 +274,31 @@ int dxgk_interrupts_add(struct dxgk_adapter *adapter, struct dxgk_irq_source *so
     return 0;
 }
 
+/* sources_lock is held. */
+static void deliver(struct dxgk_irq_source *source)
+{
+    uint64_t messages;
+
+    if (read(source->fd, &messages, sizeof messages) == (ssize_t)sizeof messages)
+        source->fire(source, messages);
+}
+
+void dxgk_interrupts_drain(struct dxgk_adapter *adapter, struct dxgk_irq_source *source)
+{
+    struct dxgk_interrupts *irq = adapter->interrupts;
+
+    (void)pthread_mutex_lock(&irq->sources_lock);
+    deliver(source);
+    (void)pthread_mutex_unlock(&irq->sources_lock);
+}
+
 void dxgk_interrupts_remove(struct dxgk_adapter *adapter, struct dxgk_irq_source *source)
 {
     struct dxgk_interrupts *irq = adapter->interrupts;
-    uint64_t messages;
 
     (void)pthread_mutex_lock(&irq->sources_lock);
     (void)epoll_ctl(irq->epoll_fd, EPOLL_CTL_DEL, source->fd, NULL);
-    if (read(source->fd, &messages, sizeof messages) == (ssize_t)sizeof messages)
-        source->fire(source, messages);
+    deliver(source);
     (void)pthread_mutex_unlock(&irq->sources_lock);
 }
 

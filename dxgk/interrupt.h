@@ -37,6 +37,8 @@ struct dxgk_irq_source {
 };
 int dxgk_interrupts_add(struct dxgk_adapter *adapter, struct dxgk_irq_source *source,
                         struct vf_error *err);
+/* Delivers what the source was signalled before this call, if the interrupt thread has not yet. */
+void dxgk_interrupts_drain(struct dxgk_adapter *adapter, struct dxgk_irq_source *source);
 /* When it returns `fire` does not run and will not run any more. What was signalled before is
  * delivered first. Not from within `fire`. */
 void dxgk_interrupts_remove(struct dxgk_adapter *adapter, struct dxgk_irq_source *source);

@@ -22,10 +22,15 @@
 #include "dxgk/adapter.h"
 #include "dxgk/ddi.h"
 #include "dxgk/mitigated.h"
+#include "dxgk/msix.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 static const char *const state_names[VF_PARTITION_STATES] = {
     [VF_PARTITION_BUILDING] = "building",
@@ -93,6 +98,8 @@ void dxgk_partition_put(struct dxgk_partition *partition)
 {
     if (atomic_fetch_sub(&partition->refs, 1) != 1)
         return;
+    if (partition->watch_fd >= 0)
+        (void)close(partition->watch_fd);
     (void)pthread_rwlock_destroy(&partition->vcpu);
     (void)pthread_mutex_destroy(&partition->lock);
     dxgk_mitigated_drop(partition);
@@ -154,6 +161,12 @@ static int enter(struct dxgk *dxgk, struct dxgk_partition *partition, struct vf_
     return result;
 }
 
+void dxgk_partition_signal(struct dxgk_partition *partition)
+{
+    /* Full is as good as written: whoever watches has not been woken since. */
+    (void)eventfd_write(partition->watch_fd, 1);
+}
+
 /* Takes it out of the table; the caller still holds its own reference and partition->lock. */
 static void leave(struct dxgk *dxgk, struct dxgk_partition *partition)
 {
@@ -166,6 +179,7 @@ static void leave(struct dxgk *dxgk, struct dxgk_partition *partition)
     *link = partition->next;
     dxgk->partition_count--;
     (void)pthread_mutex_unlock(&dxgk->lock);
+    dxgk_partition_signal(partition);
     dxgk_partition_put(partition); /* the table's */
 }
 
@@ -213,6 +227,7 @@ static struct dxgk_partition *partition_new(struct dxgk *dxgk,
     partition->params = *params;
     partition->luid = dxgk_luid_new();
     partition->vf = DXGK_NO_VF;
+    partition->watch_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     partition->segment = vram->id;
     partition->page_bytes = vram->dirty_page != 0 ? vram->dirty_page : 4096;
     partition->vcpu_shut = partition->vcpu_gone = true; /* no guest before it is built */
@@ -225,8 +240,8 @@ static struct dxgk_partition *partition_new(struct dxgk *dxgk,
     (void)pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
     (void)pthread_rwlock_init(&partition->vcpu, &attr);
     (void)pthread_rwlockattr_destroy(&attr);
-    if (memcmp(params->uuid, no_uuid, sizeof no_uuid) == 0 &&
-        vf_uuid_random(partition->params.uuid) != 0) {
+    if (partition->watch_fd < 0 || (memcmp(params->uuid, no_uuid, sizeof no_uuid) == 0 &&
+                                    vf_uuid_random(partition->params.uuid) != 0)) {
         dxgk_partition_put(partition);
         return NULL;
     }
@@ -266,7 +281,7 @@ static int make(struct dxgk *dxgk, const struct vf_partition_params *params, boo
         return -1;
     *out = partition_new(dxgk, params);
     if (*out == NULL)
-        return vf_fail(err, VF_FAILED, "no memory or random numbers for a partition");
+        return vf_fail(err, VF_FAILED, "no memory, descriptor or random numbers for a partition");
     (void)pthread_mutex_lock(&(*out)->lock);
     return 0;
 }
@@ -413,6 +428,35 @@ int dxgk_partition_resume(struct dxgk *dxgk, uint64_t id, struct vf_error *err)
     if (state != VF_PARTITION_OUTGOING_PAUSED)
         atomic_store(&partition->job, 0);
     dxgk_vcpu_open(partition);
+    dxgk_partition_signal(partition);
+unlock:
+    dxgk_partition_unlock(partition);
+    return result;
+}
+
+/* ---- reset ---- */
+
+int dxgk_partition_reset(struct dxgk *dxgk, uint64_t id, struct vf_error *err)
+{
+    struct dxgk_partition *partition = dxgk_partition_lock(dxgk, id, err);
+    enum vf_partition_state state;
+    int result = -1;
+
+    if (partition == NULL)
+        return -1;
+    state = dxgk_partition_state(partition);
+    if (state != VF_PARTITION_RUNNING && state != VF_PARTITION_PAUSED) {
+        (void)dxgk_partition_wrong_state(partition, "only a running or paused one can be reset",
+                                         err);
+        goto unlock;
+    }
+    /* No guest access between the reset of the hardware's table and of the OS' copy. */
+    dxgk_vcpu_shut(partition);
+    result = dxgk_ddi_reset_vf(partition, err);
+    if (result == 0)
+        result = dxgk_msix_reset(partition, err);
+    if (state == VF_PARTITION_RUNNING)
+        dxgk_vcpu_open(partition);
 unlock:
     dxgk_partition_unlock(partition);
     return result;
@@ -430,6 +474,18 @@ int dxgk_partition_info(struct dxgk *dxgk, uint64_t id, struct vf_partition_info
     describe(partition, out);
     dxgk_partition_put(partition);
     return 0;
+}
+
+int dxgk_partition_watch(struct dxgk *dxgk, uint64_t id, int *fd, struct vf_error *err)
+{
+    struct dxgk_partition *partition = dxgk_partition_get(dxgk, id, err);
+
+    *fd = -1;
+    if (partition == NULL)
+        return -1;
+    *fd = fcntl(partition->watch_fd, F_DUPFD_CLOEXEC, 0);
+    dxgk_partition_put(partition);
+    return *fd >= 0 ? 0 : vf_fail_errno(err, VF_FAILED, errno, "watch a partition");
 }
 
 int dxgk_partition_list(struct dxgk *dxgk, struct vf_partition_info *out, size_t capacity,

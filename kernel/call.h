@@ -66,6 +66,8 @@ enum kcall_op {
     KCALL_EVENTS,
     KCALL_SAVE_STATE, /* since version 2; takes the place of KCALL_SAVE_MUTABLE, as the next */
     KCALL_RESTORE_STATE,
+    KCALL_PARTITION_WATCH, /* since version 2; the eventfd comes along by SCM_RIGHTS */
+    KCALL_PARTITION_RESET, /* since version 2 */
     KCALL_OPS,
     KCALL_SUBMIT = 0x100, /* page channels only; answered by struct kcall_done, not by a reply */
 };

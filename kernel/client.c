@@ -390,6 +390,27 @@ int kc_partition_clock(struct kc *kc, uint64_t id, struct vf_partition_clock *ou
     return kc_call(kc, &call, err);
 }
 
+int kc_partition_watch(struct kc *kc, uint64_t id, int *fd, struct vf_error *err)
+{
+    struct kcall_partition args = {id};
+    struct kc_call call = {.op = KCALL_PARTITION_WATCH,
+                           .what = "watch partition",
+                           .in = {{&args, sizeof args}},
+                           .passed_fd = fd};
+
+    *fd = -1;
+    if (kc_call(kc, &call, err) != 0)
+        return -1;
+    return *fd >= 0 ? 0
+                    : vf_fail(err, VF_FAILED, "watch partition: no descriptor came along; restart "
+                                              "the host");
+}
+
+int kc_partition_reset(struct kc *kc, uint64_t id, struct vf_error *err)
+{
+    return kc_call_partition(kc, KCALL_PARTITION_RESET, "reset partition", id, err);
+}
+
 int kc_partition_set_epoch(struct kc *kc, uint64_t id, uint64_t epoch, struct vf_error *err)
 {
     struct kcall_epoch args = {id, epoch};

@@ -60,6 +60,9 @@ int kc_partition_pause(struct kc *kc, uint64_t id, struct vf_error *err);
 int kc_partition_resume(struct kc *kc, uint64_t id, struct vf_error *err);
 int kc_partition_clock(struct kc *kc, uint64_t id, struct vf_partition_clock *out,
                        struct vf_error *err);
+/* An eventfd, the caller's: see dxgk_partition_watch. VF_FAILED when the kernel side is too old. */
+int kc_partition_watch(struct kc *kc, uint64_t id, int *fd, struct vf_error *err);
+int kc_partition_reset(struct kc *kc, uint64_t id, struct vf_error *err);
 int kc_partition_set_epoch(struct kc *kc, uint64_t id, uint64_t epoch, struct vf_error *err);
 
 /* The vCPU's view; any length, split inside. */

@@ -208,6 +208,22 @@ static int call_set_epoch(struct ks_call *call, struct vf_error *err)
     return dxgk_partition_set_epoch(call->server->dxgk, args->id, args->epoch, err);
 }
 
+static int call_watch(struct ks_call *call, struct vf_error *err)
+{
+    const struct kcall_partition *args = call->args;
+
+    if (dxgk_partition_watch(call->server->dxgk, args->id, &call->pass_fd, err) != 0)
+        return -1;
+    call->pass_owned = true;
+    return 0;
+}
+
+static int call_reset(struct ks_call *call, struct vf_error *err)
+{
+    return dxgk_partition_reset(call->server->dxgk, ((const struct kcall_partition *)call->args)->id,
+                                err);
+}
+
 static int check_bar(const struct kcall_bar *args, struct vf_error *err)
 {
     if (args->bytes == 0 || args->bytes > KCALL_BAR_CHUNK ||
@@ -497,6 +513,8 @@ static const struct ks_op ops[KCALL_OPS] = {
     [KCALL_SAVE_STATE] = {"save-state", PARTITION, 0, call_save_state},
     [KCALL_RESTORE_STATE] = {"restore-state", sizeof(struct kcall_state), 3 * VF_MAX_MIGRATION_BLOB,
                              call_restore_state},
+    [KCALL_PARTITION_WATCH] = {"partition-watch", PARTITION, 0, call_watch},
+    [KCALL_PARTITION_RESET] = {"partition-reset", PARTITION, 0, call_reset},
 };
 
 const struct ks_op *ks_op_find(uint32_t op)

@@ -183,7 +183,6 @@ static NTSTATUS sgk_reset_virtual_function(HANDLE context, DXGKARG_RESETVIRTUALF
 {
     struct sgk_adapter *adapter = context;
     struct sgk_vgpu *vgpu;
-    NTSTATUS status;
 
     PAGED_CODE();
     if (!adapter || !args)
@@ -191,12 +190,12 @@ static NTSTATUS sgk_reset_virtual_function(HANDLE context, DXGKARG_RESETVIRTUALF
     vgpu = sgk_vgpu_acquire(adapter, args->VirtualFunctionIndex);
     if (!vgpu)
         return STATUS_INVALID_PARAMETER;
+    /* Complete when the write returns; a VF that is not stopped takes new work at once. */
     sgk_write(adapter, SG_VFC(args->VirtualFunctionIndex, SG_VFC_RESET), 1);
     sgk_schedule_apply(adapter, args->VirtualFunctionIndex,
                        vgpu); /* power and pause are the OS's, not the reset's */
-    status = sgk_schedule_wait_quiet(adapter, args->VirtualFunctionIndex);
     sgk_vgpu_release(vgpu);
-    return status;
+    return STATUS_SUCCESS;
 }
 
 static NTSTATUS sgk_set_virtual_function_power_state(HANDLE context,

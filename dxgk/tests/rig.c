@@ -127,6 +127,21 @@ static void poke64(struct rig *rig, uint64_t id, uint32_t bar, uint64_t at, uint
     poke(rig, id, bar, at, &value, sizeof value);
 }
 
+void rig_start(struct rig *rig, uint64_t id, uint64_t vram_bytes, const struct sg_cmd *ring,
+               size_t count)
+{
+    uint32_t start = 1;
+
+    poke64(rig, id, SG_VF_BAR_VRAM, ROOT, MIDDLE | SG_PTE_VALID | SG_PTE_WRITE);
+    for (uint64_t at = 0; at < vram_bytes; at += LARGE_PAGE)
+        poke64(rig, id, SG_VF_BAR_VRAM, MIDDLE + at / LARGE_PAGE * 8,
+               at | SG_PTE_VALID | SG_PTE_WRITE | SG_PTE_LARGE);
+    poke(rig, id, SG_VF_BAR_VRAM, RIG_RING, ring, count * sizeof *ring);
+    poke64(rig, id, SG_VF_BAR_REGS, SG_VF_ROOT64, ROOT);
+    poke64(rig, id, SG_VF_BAR_REGS, SG_VF_QUEUE(SG_QUEUE_COMPUTE) + SG_Q_IP64, RIG_RING);
+    poke(rig, id, SG_VF_BAR_REGS, SG_VF_QUEUE(SG_QUEUE_COMPUTE) + SG_Q_CTRL, &start, sizeof start);
+}
+
 void rig_run(struct rig *rig, uint64_t id, uint64_t vram_bytes, uint64_t seed, uint64_t steps)
 {
     uint64_t pages = (vram_bytes - RIG_HEAP) / 4096;
@@ -139,16 +154,8 @@ void rig_run(struct rig *rig, uint64_t id, uint64_t vram_bytes, uint64_t seed, u
         {.op = SG_OP_INTERRUPT, .a = {0}},
         {.op = SG_OP_HALT},
     };
-    uint32_t start = 1;
 
-    poke64(rig, id, SG_VF_BAR_VRAM, ROOT, MIDDLE | SG_PTE_VALID | SG_PTE_WRITE);
-    for (uint64_t at = 0; at < vram_bytes; at += LARGE_PAGE)
-        poke64(rig, id, SG_VF_BAR_VRAM, MIDDLE + at / LARGE_PAGE * 8,
-               at | SG_PTE_VALID | SG_PTE_WRITE | SG_PTE_LARGE);
-    poke(rig, id, SG_VF_BAR_VRAM, RIG_RING, ring, sizeof ring);
-    poke64(rig, id, SG_VF_BAR_REGS, SG_VF_ROOT64, ROOT);
-    poke64(rig, id, SG_VF_BAR_REGS, SG_VF_QUEUE(SG_QUEUE_COMPUTE) + SG_Q_IP64, RIG_RING);
-    poke(rig, id, SG_VF_BAR_REGS, SG_VF_QUEUE(SG_QUEUE_COMPUTE) + SG_Q_CTRL, &start, sizeof start);
+    rig_start(rig, id, vram_bytes, ring, sizeof ring / sizeof ring[0]);
 }
 
 uint64_t rig_counter(struct rig *rig, uint64_t id)

@@ -12,6 +12,8 @@
 
 #define RIG_EVENTS 64u
 
+struct sg_cmd;
+
 struct rig {
     struct dxgk *dxgk;
     pthread_mutex_t lock; /* guards what follows: events come from any thread */
@@ -43,6 +45,9 @@ uint64_t rig_create(struct rig *rig, const char *name, uint32_t adapter, uint64_
 #define RIG_COUNTER 0x8000ull /* counts steps */
 #define RIG_HEAP 0x200000ull
 
+/* Maps VRAM one to one and starts these commands at RIG_RING. */
+void rig_start(struct rig *rig, uint64_t id, uint64_t vram_bytes, const struct sg_cmd *ring,
+               size_t count);
 /* Starts `steps` steps; every step writes one page that depends on seed and step alone. 0 = for
  * ever. */
 void rig_run(struct rig *rig, uint64_t id, uint64_t vram_bytes, uint64_t seed, uint64_t steps);

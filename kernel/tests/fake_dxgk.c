@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 
 void fake_enter(struct dxgk *dxgk)
@@ -221,6 +222,25 @@ int dxgk_partition_resume(struct dxgk *dxgk, uint64_t id, struct vf_error *err)
     return move_state(dxgk, id, VF_PARTITION_PAUSED, VF_PARTITION_RUNNING, err);
 }
 
+static bool exists(struct dxgk *dxgk, uint64_t id, struct vf_error *err)
+{
+    return enter_partition(dxgk, id, err) != NULL && fake_leave(dxgk, 0) == 0;
+}
+
+int dxgk_partition_watch(struct dxgk *dxgk, uint64_t id, int *fd, struct vf_error *err)
+{
+    *fd = -1;
+    if (!exists(dxgk, id, err))
+        return -1;
+    *fd = eventfd(1, EFD_CLOEXEC);
+    return *fd >= 0 ? 0 : vf_fail(err, VF_FAILED, "no descriptor");
+}
+
+int dxgk_partition_reset(struct dxgk *dxgk, uint64_t id, struct vf_error *err)
+{
+    return exists(dxgk, id, err) ? 0 : -1;
+}
+
 int dxgk_partition_clock(struct dxgk *dxgk, uint64_t id, struct vf_partition_clock *out,
                          struct vf_error *err)
 {
@@ -297,11 +317,6 @@ int dxgk_migration_prepare(struct dxgk *dxgk, uint64_t id, enum dxgk_side side, 
     if (result == 0)
         fake_find(dxgk, id, err)->info.job = job;
     return fake_leave(dxgk, result);
-}
-
-static bool exists(struct dxgk *dxgk, uint64_t id, struct vf_error *err)
-{
-    return enter_partition(dxgk, id, err) != NULL && fake_leave(dxgk, 0) == 0;
 }
 
 static void fill(struct dxgk_blob *blob, size_t bytes, unsigned seed)

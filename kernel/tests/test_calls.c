@@ -9,10 +9,28 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
+
+static void a_watched_partition_hands_out_a_descriptor(void **state)
+{
+    struct kc *kc = harness_connect(*state);
+    struct vf_error err = VF_ERROR_INIT;
+    eventfd_t count = 0;
+    int fd;
+
+    assert_int_equal(kc_partition_watch(kc, harness_partition(kc, "w", 4096, false), &fd, &err), 0);
+    assert_int_equal(eventfd_read(fd, &count), 0);
+    assert_int_equal(count, 1);
+    (void)close(fd);
+    assert_int_equal(kc_partition_watch(kc, 12345, &fd, &err), -1);
+    assert_int_equal(fd, -1);
+    assert_int_equal(kc_partition_reset(kc, 12345, &err), -1);
+    kc_close(kc);
+}
 
 static void host_is_told(void **state)
 {
@@ -365,6 +383,7 @@ int main(void)
         CASE(driver_status_and_code_come_back),
         CASE(names_are_checked),
         CASE(pause_clock_and_epoch),
+        CASE(a_watched_partition_hands_out_a_descriptor),
         CASE(long_bar_accesses_are_split),
         CASE(migration_data_keeps_every_byte),
         CASE(a_mismatch_brings_its_reasons),
