@@ -206,7 +206,8 @@ void print_check(const json_t *result)
                      table_text(result, "target"));
         return;
     }
-    json_array_foreach(reasons, index, reason) {
+    json_array_foreach(reasons, index, reason)
+    {
         (void)printf("%s: source %s, target %s; %s\n",
                      table_cell(reason, CELL_TEXT, "field", text[0]),
                      table_cell(reason, CELL_TEXT, "source", text[1]),
@@ -218,11 +219,15 @@ void print_check(const json_t *result)
 void print_jobs(const json_t *result)
 {
     static const struct column columns[] = {
-        {CELL_TEXT, "JOB", "job"},       {CELL_TEXT, "KIND", "kind"},
+        {CELL_TEXT, "JOB", "job"},
+        {CELL_TEXT, "KIND", "kind"},
         {CELL_TEXT, "PARTITION", "partition"},
-        {CELL_TEXT, "STATUS", "status"}, {CELL_TEXT, "PHASE", "phase"},
-        {CELL_TEXT, "SOURCE", "source"}, {CELL_TEXT, "TARGET", "target"},
-        {CELL_TEXT, "REASON", "reason"}, {CELL_END},
+        {CELL_TEXT, "STATUS", "status"},
+        {CELL_TEXT, "PHASE", "phase"},
+        {CELL_TEXT, "SOURCE", "source"},
+        {CELL_TEXT, "TARGET", "target"},
+        {CELL_TEXT, "REASON", "reason"},
+        {CELL_END},
     };
 
     table_rows(columns, json_object_get(result, "jobs"), "no jobs");
@@ -363,8 +368,8 @@ void print_verified(const json_t *result)
 {
     char text[3][CELL_BYTES];
 
-    (void)printf("%s is whole: partition %s, %s of %s VRAM, read in %s\n", table_text(result, "file"),
-                 table_text(result, "partition"),
+    (void)printf("%s is whole: partition %s, %s of %s VRAM, read in %s\n",
+                 table_text(result, "file"), table_text(result, "partition"),
                  table_cell(result, CELL_SIZE, "content_bytes", text[0]),
                  table_cell(result, CELL_SIZE, "vram_bytes", text[1]),
                  table_cell(result, CELL_TIME, "duration_ns", text[2]));
@@ -390,6 +395,5 @@ void print_events(const json_t *result)
     size_t index;
     json_t *event;
 
-    json_array_foreach(json_object_get(result, "events"), index, event)
-        print_event(event);
+    json_array_foreach(json_object_get(result, "events"), index, event) print_event(event);
 }

@@ -168,13 +168,13 @@ const struct cli_verb cli_verbs[] = {
     {"job resolve", JOB, resolve_options, "settle an unknown outcome (not built yet)",
      .example = "job resolve 3 --source-runs", .run = cmd_not_built},
     {"save", NAME, save_options, "save a partition to a file",
-     "It is paused meanwhile. Without --keep it is gone from here once the file is whole and on disk.\n"
-     "A file that is there already is never replaced. Ctrl-C cancels: the partition runs on (exit "
-     "4).\n",
+     "It is paused meanwhile. Without --keep it goes once the file is whole and on disk.\n"
+     "A file that is there already is never replaced.\n"
+     "Ctrl-C cancels: the partition runs on (exit 4).\n",
      .example = "save p1 --output p1.image", .run = cmd_save, .print = print_moved},
     {"restore", NAME, restore_options, "bring a saved partition back",
-     "All of the file is checked before anything is made. NAME may be another one than it was saved "
-     "under.\n"
+     "All of the file is checked before anything is made.\n"
+     "NAME may be another one than it was saved under.\n"
      "Exit 3 when it cannot run here; \"job show --json\" has every reason.\n",
      .example = "restore p1 --input p1.image --adapter 0", .run = cmd_restore,
      .print = print_moved},

@@ -82,8 +82,9 @@ int request_directory(const struct request *request, int *fd, struct vf_error *e
     struct stat info;
 
     if (request->file < 0 || fstat(request->file, &info) != 0 || !S_ISDIR(info.st_mode))
-        return vf_fail(err, VF_USAGE, "no directory came along with the request; pass its descriptor "
-                                      "(SCM_RIGHTS)");
+        return vf_fail(err, VF_USAGE,
+                       "no directory came along with the request; pass its descriptor "
+                       "(SCM_RIGHTS)");
     *fd = request->file;
     return 0;
 }

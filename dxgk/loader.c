@@ -31,14 +31,15 @@ static pthread_mutex_t images_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct dxgk_image *images;
 
 /* Called inside DriverEntry, on its thread, so images_lock is held. Exported to drivers. */
-NTSTATUS DxgkInitialize(PDRIVER_OBJECT object, PUNICODE_STRING registry_path,
-                        PDRIVER_INITIALIZATION_DATA data)
+NTSTATUS DxgkInitialize(PDRIVER_OBJECT DriverObject, PUNICODE_STRING RegistryPath,
+                        PDRIVER_INITIALIZATION_DATA DriverInitializationData)
 {
+    const DRIVER_INITIALIZATION_DATA *data = DriverInitializationData;
     struct dxgk_image *image = images;
 
-    while (image != NULL && &image->object != object)
+    while (image != NULL && &image->object != DriverObject)
         image = image->next;
-    if (image == NULL || registry_path == NULL || data == NULL || image->registered) {
+    if (image == NULL || RegistryPath == NULL || data == NULL || image->registered) {
         log_error("DxgkInitialize: %s", image == NULL
                                             ? "not the driver object that DriverEntry was given"
                                             : "missing argument or second call");
@@ -62,10 +63,10 @@ NTSTATUS DxgkInitialize(PDRIVER_OBJECT object, PUNICODE_STRING registry_path,
 
 /* For a driver that takes itself back in its Unload; the image goes right after. Exported to
  * drivers. */
-NTSTATUS DxgkUnInitialize(PDRIVER_OBJECT object)
+NTSTATUS DxgkUnInitialize(PDRIVER_OBJECT DriverObject)
 {
     for (const struct dxgk_image *image = images; image != NULL; image = image->next) {
-        if (&image->object == object)
+        if (&image->object == DriverObject)
             return STATUS_SUCCESS;
     }
     return STATUS_INVALID_PARAMETER;

@@ -193,6 +193,21 @@ void rig_unmask(struct rig *rig, uint64_t id)
     poke(rig, id, SG_VF_BAR_REGS, SG_VF_MSIX_TABLE + 12, &unmasked, sizeof unmasked);
 }
 
+void rig_wait_pending(struct rig *rig, uint64_t id)
+{
+    uint64_t deadline = vf_now_ns() + WAIT_NS, pending = 0;
+    struct vf_error error = VF_ERROR_INIT;
+
+    while ((pending & 1) == 0) {
+        if (dxgk_partition_bar_read(rig->dxgk, id, SG_VF_BAR_REGS, SG_VF_MSIX_PBA, &pending,
+                                    sizeof pending, &error) != 0)
+            fail_msg("%s", error.text);
+        if (vf_now_ns() > deadline)
+            fail_msg("no interrupt is pending");
+        (void)nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    }
+}
+
 void rig_wait_interrupts(struct rig *rig, uint64_t id, uint64_t count)
 {
     uint64_t deadline = vf_now_ns() + WAIT_NS;

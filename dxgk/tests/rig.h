@@ -56,6 +56,8 @@ uint64_t rig_counter(struct rig *rig, uint64_t id);
 void rig_wait(struct rig *rig, uint64_t id, uint64_t steps);
 /* The guest sets up MSI-X vector 0, which its program raises at its end. */
 void rig_unmask(struct rig *rig, uint64_t id);
+/* Waits until vector 0 has a message pending behind its mask. */
+void rig_wait_pending(struct rig *rig, uint64_t id);
 /* Waits until the partition got `count` messages. */
 void rig_wait_interrupts(struct rig *rig, uint64_t id, uint64_t count);
 /* A hash of the whole VRAM as the guest sees it. */

@@ -119,13 +119,13 @@ int dxgk_driver_update(struct dxgk *dxgk, uint32_t adapter, const char *path, bo
     return vf_fail(err, VF_FAILED, "the old driver is back");
 }
 
-int dxgk_adapter_info(struct dxgk *dxgk, uint32_t adapter, struct vf_adapter_info *out,
+int dxgk_adapter_info(struct dxgk *dxgk, uint32_t index, struct vf_adapter_info *out,
                       struct vf_error *err)
 {
     (void)dxgk;
-    if (adapter >= 2)
-        return vf_fail(err, VF_FAILED, "no adapter %u", adapter);
-    *out = (struct vf_adapter_info){.index = adapter,
+    if (index >= 2)
+        return vf_fail(err, VF_FAILED, "no adapter %u", index);
+    *out = (struct vf_adapter_info){.index = index,
                                     .vf_count = PARTITIONS,
                                     .dirty_page_bytes = FAKE_PAGE,
                                     .live_migration = true};
