@@ -46,4 +46,4 @@ install: all
 	@meson install -C $(BUILD) --quiet
 
 clean:
-	@rm -rf build build-asan build-tsan build-clang build-fuzz
+	@rm -rf build build-asan build-tsan build-gcc build-clang build-fuzz

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Scope-bound release: `cleanup_free char *p`, `cleanup_close int fd = -1`. Move out with vf_take_ptr / vf_take_fd. */
+/* Scope-bound release: `cleanup_free char *p`, `cleanup_close int fd = -1`. Move out with
+ * vf_take_ptr / vf_take_fd. */
 #ifndef VF_BASE_CLEANUP_H
 #define VF_BASE_CLEANUP_H
 
@@ -29,11 +30,11 @@ static inline void vf_cleanup_fclose(FILE **file)
 #define cleanup_fclose __attribute__((cleanup(vf_cleanup_fclose)))
 
 /* Hands the resource to the caller: the scope no longer releases it. */
-#define vf_take_ptr(p)                                                                                                 \
-    __extension__({                                                                                                    \
-        __typeof__(p) taken_ = (p);                                                                                    \
-        (p) = NULL;                                                                                                    \
-        taken_;                                                                                                        \
+#define vf_take_ptr(p)                                                                             \
+    __extension__({                                                                                \
+        __typeof__(p) taken_ = (p);                                                                \
+        (p) = NULL;                                                                                \
+        taken_;                                                                                    \
     })
 
 static inline int vf_take_fd(int *fd)

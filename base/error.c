@@ -54,7 +54,8 @@ int vf_fail_status(struct vf_error *err, enum vf_code code, int32_t status, cons
         va_start(args, format);
         set(err, code, format, args);
         va_end(args);
-        (void)snprintf(buffer, sizeof buffer, "%s (0x%08x)", vf_status_name(status), (unsigned)status);
+        (void)snprintf(buffer, sizeof buffer, "%s (0x%08x)", vf_status_name(status),
+                       (unsigned)status);
         append(err, buffer);
         err->status = status;
     }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The project's one idiom for errors: a function returns 0 or -1 and, on -1, has filled the caller's
- * struct vf_error with a code that is also the command line's exit code, and one line: what, why, what to do.
+ * The project's one idiom for errors: a function returns 0 or -1 and, on -1, has filled the
+ * caller's struct vf_error with a code that is also the command line's exit code, and one line:
+ * what, why, what to do.
  */
 #ifndef VF_BASE_ERROR_H
 #define VF_BASE_ERROR_H
@@ -27,8 +28,9 @@ struct vf_error {
 
 #define VF_ERROR_INIT {VF_OK, 0, ""}
 
-/* Fills *err (NULL is allowed) and returns -1, so that a failing path is one `return vf_fail(...)`. */
-int vf_fail(struct vf_error *err, enum vf_code code, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* Fills *err (NULL is allowed) and returns -1: a failing path is one `return vf_fail(...)`. */
+int vf_fail(struct vf_error *err, enum vf_code code, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 
 /* As vf_fail, and appends ": " and the text of errno value `errnum` (positive). */
 int vf_fail_errno(struct vf_error *err, enum vf_code code, int errnum, const char *format, ...)
@@ -41,7 +43,8 @@ int vf_fail_status(struct vf_error *err, enum vf_code code, int32_t status, cons
 /* Puts "what: " in front of an error that is already there; returns -1. */
 int vf_context(struct vf_error *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* Name of an NTSTATUS the contract uses ("STATUS_OBJECT_TYPE_MISMATCH"), or "NTSTATUS" for others. Static text. */
+/* Name of an NTSTATUS the contract uses ("STATUS_OBJECT_TYPE_MISMATCH"), or "NTSTATUS" for others.
+ * Static text. */
 const char *vf_status_name(int32_t status);
 
 #endif

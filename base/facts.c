@@ -9,17 +9,22 @@
 const char *vf_partition_state_name(enum vf_partition_state state)
 {
     static const char *const names[VF_PARTITION_STATES] = {
-        [VF_PARTITION_BUILDING] = "building",       [VF_PARTITION_RUNNING] = "running",
-        [VF_PARTITION_PAUSED] = "paused",           [VF_PARTITION_OUTGOING] = "outgoing",
-        [VF_PARTITION_OUTGOING_PAUSED] = "outgoing-paused", [VF_PARTITION_INCOMING] = "incoming",
-        [VF_PARTITION_READY] = "ready",             [VF_PARTITION_FAULTED] = "faulted",
+        [VF_PARTITION_BUILDING] = "building",
+        [VF_PARTITION_RUNNING] = "running",
+        [VF_PARTITION_PAUSED] = "paused",
+        [VF_PARTITION_OUTGOING] = "outgoing",
+        [VF_PARTITION_OUTGOING_PAUSED] = "outgoing-paused",
+        [VF_PARTITION_INCOMING] = "incoming",
+        [VF_PARTITION_READY] = "ready",
+        [VF_PARTITION_FAULTED] = "faulted",
         [VF_PARTITION_DYING] = "dying",
     };
 
     return (unsigned)state < VF_PARTITION_STATES ? names[state] : "?";
 }
 
-void vf_reason_add(struct vf_reasons *reasons, const char *field, const char *source, const char *target, const char *remedy)
+void vf_reason_add(struct vf_reasons *reasons, const char *field, const char *source,
+                   const char *target, const char *remedy)
 {
     struct vf_reason *reason;
 
@@ -94,5 +99,6 @@ bool vf_name_valid(const char *name)
     static const char rest[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
     size_t length = strnlen(name, VF_NAME_BYTES);
 
-    return length > 0 && length < VF_NAME_BYTES && strchr(first, name[0]) != NULL && strspn(name, rest) == length;
+    return length > 0 && length < VF_NAME_BYTES && strchr(first, name[0]) != NULL &&
+           strspn(name, rest) == length;
 }

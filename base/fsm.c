@@ -7,7 +7,8 @@
 
 #include <stdio.h>
 
-void vf_fsm_init(struct vf_fsm *fsm, const struct vf_fsm_table *table, const char *id, unsigned first)
+void vf_fsm_init(struct vf_fsm *fsm, const struct vf_fsm_table *table, const char *id,
+                 unsigned first)
 {
     fsm->table = table;
     (void)snprintf(fsm->id, sizeof fsm->id, "%s", id);
@@ -33,7 +34,8 @@ static bool step(struct vf_fsm *fsm, unsigned from, unsigned to, const char *why
 {
     if (!atomic_compare_exchange_strong(&fsm->state, &from, to))
         return false;
-    log_debug("%s %s: %s -> %s (%s)", fsm->table->name, fsm->id, fsm->table->states[from], fsm->table->states[to], why);
+    log_debug("%s %s: %s -> %s (%s)", fsm->table->name, fsm->id, fsm->table->states[from],
+              fsm->table->states[to], why);
     return true;
 }
 
@@ -43,7 +45,8 @@ bool vf_fsm_set(struct vf_fsm *fsm, unsigned to, const char *why)
         unsigned from = vf_fsm_get(fsm);
 
         if (!legal(fsm->table, from, to)) {
-            log_error("%s %s: no arc %s -> %s (%s)", fsm->table->name, fsm->id, fsm->table->states[from],
+            log_error("%s %s: no arc %s -> %s (%s)", fsm->table->name, fsm->id,
+                      fsm->table->states[from],
                       to < fsm->table->count ? fsm->table->states[to] : "?", why);
             return false;
         }

@@ -11,9 +11,9 @@
 #include <stdint.h>
 
 struct vf_fsm_table {
-    const char *name;           /* "partition" */
-    const char *const *states;  /* `count` names */
-    const uint64_t *arcs;       /* `count` masks: bit t of arcs[f] = the arc f -> t is legal */
+    const char *name;          /* "partition" */
+    const char *const *states; /* `count` names */
+    const uint64_t *arcs;      /* `count` masks: bit t of arcs[f] = the arc f -> t is legal */
     unsigned count;
 };
 
@@ -21,21 +21,23 @@ struct vf_fsm_table {
 
 struct vf_fsm {
     const struct vf_fsm_table *table;
-    char id[80];               /* whose machine this is, for the trace */
-    _Atomic unsigned state;    /* written by vf_fsm_set only (compare and swap); read by anyone */
+    char id[80];            /* whose machine this is, for the trace */
+    _Atomic unsigned state; /* written by vf_fsm_set only (compare and swap); read by anyone */
 };
 
 /* `id` is copied (cut at 79 bytes). */
-void vf_fsm_init(struct vf_fsm *fsm, const struct vf_fsm_table *table, const char *id, unsigned first);
+void vf_fsm_init(struct vf_fsm *fsm, const struct vf_fsm_table *table, const char *id,
+                 unsigned first);
 
 unsigned vf_fsm_get(const struct vf_fsm *fsm);
 const char *vf_fsm_name(const struct vf_fsm *fsm);
 
-/* Goes from the present state to `to` if the table has that arc, and traces it with `why`. False (and an error line) when the
- * arc is not legal: the state is unchanged. */
+/* Goes from the present state to `to` if the table has that arc, and traces it with `why`. False
+ * (and an error line) when the arc is not legal: the state is unchanged. */
 bool vf_fsm_set(struct vf_fsm *fsm, unsigned to, const char *why);
 
-/* As vf_fsm_set, but only from `from`; false without an error line when the state was another one (the caller lost a race). */
+/* As vf_fsm_set, but only from `from`; false without an error line when the state was another one
+ * (the caller lost a race). */
 bool vf_fsm_move(struct vf_fsm *fsm, unsigned from, unsigned to, const char *why);
 
 #endif

@@ -29,7 +29,8 @@ void vf_log_init(const char *program, enum vf_log_level lowest)
     }
 }
 
-void vf_log_tap(void (*tap)(void *ctx, enum vf_log_level level, const char *room, const char *text), void *ctx)
+void vf_log_tap(void (*tap)(void *ctx, enum vf_log_level level, const char *room, const char *text),
+                void *ctx)
 {
     tap_fn = tap;
     tap_ctx = ctx;
@@ -54,8 +55,9 @@ void vf_log(enum vf_log_level level, const char *room, const char *format, ...)
     if (clock_gettime(CLOCK_REALTIME, &now) != 0 || gmtime_r(&now.tv_sec, &parts) == NULL ||
         strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%S", &parts) == 0)
         (void)snprintf(when, sizeof when, "-");
-    length = snprintf(line, sizeof line, "%s.%03ldZ %s[%d] %s %s: %s\n", when, now.tv_nsec / 1000000, program_name,
-                      (int)getpid(), level_names[level], room, text);
+    length =
+        snprintf(line, sizeof line, "%s.%03ldZ %s[%d] %s %s: %s\n", when, now.tv_nsec / 1000000,
+                 program_name, (int)getpid(), level_names[level], room, text);
     if (length > 0) {
         size_t bytes = (size_t)length < sizeof line ? (size_t)length : sizeof line - 1;
 

@@ -63,7 +63,8 @@ const char *vf_size_format(uint64_t bytes, char *buffer, size_t buffer_bytes)
     if (unit < 0)
         (void)snprintf(buffer, buffer_bytes, "%" PRIu64 " B", bytes);
     else
-        (void)snprintf(buffer, buffer_bytes, value < 10.0 ? "%.2f %s" : "%.1f %s", value, units[unit]);
+        (void)snprintf(buffer, buffer_bytes, value < 10.0 ? "%.2f %s" : "%.1f %s", value,
+                       units[unit]);
     return buffer;
 }
 
@@ -78,8 +79,8 @@ const char *vf_time_format(uint64_t ns, char *buffer, size_t buffer_bytes)
     else if (ns < 120000000000ull)
         (void)snprintf(buffer, buffer_bytes, "%.1f s", (double)ns / 1e9);
     else
-        (void)snprintf(buffer, buffer_bytes, "%" PRIu64 " min %" PRIu64 " s", ns / (uint64_t)60000000000,
-                       ns / (uint64_t)1000000000 % 60);
+        (void)snprintf(buffer, buffer_bytes, "%" PRIu64 " min %" PRIu64 " s",
+                       ns / (uint64_t)60000000000, ns / (uint64_t)1000000000 % 60);
     return buffer;
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The limit that a move over loopback is measured against: plain sends and receives between two processes. */
+/* The limit that a move over loopback is measured against: plain sends and receives between two
+ * processes. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
@@ -92,7 +93,8 @@ static int run(struct stream *streams, int count, void *(*work)(void *))
 
 static int connect_to(uint16_t port)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = port, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    struct sockaddr_in address = {
+        .sin_family = AF_INET, .sin_port = port, .sin_addr = {htonl(INADDR_LOOPBACK)}};
     int fd = socket(AF_INET, SOCK_STREAM, 0);
 
     if (fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof address) != 0) {
@@ -117,7 +119,8 @@ int main(int argc, char **argv)
     pid_t child;
 
     if (count < 1 || count > MAX_STREAMS || chunk == 0 || listener < 0 ||
-        bind(listener, (struct sockaddr *)&address, sizeof address) != 0 || listen(listener, MAX_STREAMS) != 0 ||
+        bind(listener, (struct sockaddr *)&address, sizeof address) != 0 ||
+        listen(listener, MAX_STREAMS) != 0 ||
         getsockname(listener, (struct sockaddr *)&address, &length) != 0) {
         fprintf(stderr, "tcp_limit [STREAMS [CHUNK [BYTES]]]: %s\n", strerror(errno));
         return 2;
@@ -138,12 +141,13 @@ int main(int argc, char **argv)
             return 1;
     }
     begin = now();
-    if (run(streams, count, receive_all) != 0 || waitpid(child, &status, 0) != child || status != 0) {
+    if (run(streams, count, receive_all) != 0 || waitpid(child, &status, 0) != child ||
+        status != 0) {
         fprintf(stderr, "tcp_limit: a stream broke\n");
         return 1;
     }
     end = now();
-    printf("{\"streams\": %d, \"chunk_bytes\": %zu, \"bytes\": %llu, \"bytes_per_s\": %.0f}\n", count, chunk,
-           (unsigned long long)bytes, (double)bytes / (end - begin));
+    printf("{\"streams\": %d, \"chunk_bytes\": %zu, \"bytes\": %llu, \"bytes_per_s\": %.0f}\n",
+           count, chunk, (unsigned long long)bytes, (double)bytes / (end - begin));
     return 0;
 }

@@ -61,20 +61,29 @@ int work_options(const struct command *command, struct guest_options *options, s
     return 0;
 }
 
+/* The workload's options as the request carries them: words, which guest/ understands over there.
+ */
+static json_t *work_words(const struct command *command)
+{
+    json_t *words = json_object();
+
+    for (size_t i = 0; i < command->work_count; i++)
+        (void)json_object_set_new(words, command->work[i].key, json_string(command->work[i].value));
+    return words;
+}
+
 int cmd_run(const struct command *command, struct vf_error *err)
 {
     cleanup_close int file = -1;
     struct guest_options options;
-    json_t *words = json_object();
 
     /* The daemon checks again; wrong words are said without one. */
-    if (work_options(command, &options, err) != 0 ||
-        json_object_set_new(command->args, "options", words) != 0)
+    if (work_options(command, &options, err) != 0)
         return -1;
-    for (size_t i = 0; i < command->work_count; i++)
-        (void)json_object_set_new(words, command->work[i].key, json_string(command->work[i].value));
     if (command->input != NULL && input_open(command->input, &file, err) != 0)
         return -1;
+    if (json_object_set_new(command->args, "options", work_words(command)) != 0)
+        return vf_fail(err, VF_FAILED, "run: out of memory");
     return ask(command, file, err);
 }
 
@@ -83,17 +92,31 @@ int cmd_read(const struct command *command, struct vf_error *err)
     struct output output = OUTPUT_INIT;
     json_t *result = NULL;
     int status = output_open(&output, command->output, err);
+    bool to_file = output.temporary != NULL;
 
     if (status == 0)
         status =
             client_ask(command->host, command->verb->words, command->args, output.fd, &result, err);
     if (status == 0)
         status = output_commit(&output, err);
-    if (status == 0)
+    /* A result that went to /dev/stdout has no remark behind it. */
+    if (status == 0 && (to_file || command->json))
         show_result(command, result);
     json_decref(result);
     output_close(&output);
     return status;
+}
+
+/* The kernel side reads the driver itself: it gets the path, made absolute here. */
+int cmd_driver_update(const struct command *command, struct vf_error *err)
+{
+    cleanup_free char *path = realpath(command->input, NULL);
+
+    if (path == NULL)
+        return vf_fail_errno(err, VF_USAGE, errno, "--driver %s", command->input);
+    if (json_object_set_new(command->args, "driver", json_string(path)) != 0)
+        return vf_fail(err, VF_USAGE, "--driver %s: its path is no text", path);
+    return ask(command, -1, err);
 }
 
 /* The daemon that answers on this connection, as something to wait for. -1 when the system cannot

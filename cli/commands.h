@@ -8,8 +8,8 @@
 /* Prints a result as the command line wishes: as one object, or for people. `result` may be NULL.
  */
 void show_result(const struct command *command, const json_t *result);
-/* Starts the job that the command's verb asks for, with the descriptor it needs (-1 = none), and follows
- * it to its end; Ctrl-C cancels it. With --detach returns once it has begun. */
+/* Starts the job that the command's verb asks for, with the descriptor it needs (-1 = none), and
+ * follows it to its end; Ctrl-C cancels it. With --detach returns once it has begun. */
 int run_job(const struct command *command, int file, struct vf_error *err);
 /* The workload's words as options; its input is not read yet. VF_USAGE as guest_options_parse. */
 int work_options(const struct command *command, struct guest_options *options,

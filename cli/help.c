@@ -16,7 +16,8 @@ static void put_piece(size_t *column, const char *piece)
         (void)printf("\n%*s", (int)USAGE_INDENT - 1, "");
         *column = USAGE_INDENT - 1;
     }
-    (void)printf(" %s", piece);
+    (void)fputc(' ', stdout);
+    (void)fputs(piece, stdout);
     *column += 1 + strlen(piece);
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* vferry save, restore, image info and image verify. Files are opened here, with the rights of whoever asks; an image is read
- * without any host. */
+/* vferry save, restore, image info and image verify. Files are opened here, with the rights of
+ * whoever asks; an image is read without any host. */
 #include "base/cleanup.h"
 #include "base/size.h"
 #include "cli/commands.h"
@@ -39,11 +39,13 @@ static void put_text(json_t *object, const char *key, const char *text)
 
 static void put_number(json_t *object, const char *key, uint64_t value)
 {
-    (void)json_object_set_new(object, key, json_integer(value > INT64_MAX ? INT64_MAX : (json_int_t)value));
+    (void)json_object_set_new(object, key,
+                              json_integer(value > INT64_MAX ? INT64_MAX : (json_int_t)value));
 }
 
 /* The absolute path, for people on both ends: "directory/name". */
-static int put_path(json_t *args, const char *directory, const char *name, const char *option, struct vf_error *err)
+static int put_path(json_t *args, const char *directory, const char *name, const char *option,
+                    struct vf_error *err)
 {
     cleanup_free char *real = realpath(directory, NULL);
     cleanup_free char *path = NULL;
@@ -80,7 +82,8 @@ int cmd_save(const struct command *command, struct vf_error *err)
     fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
         return vf_fail_errno(err, VF_FAILED, errno, "--output %s: its directory", command->output);
-    /* The daemon makes the file, and gives it its name only when it is whole: it gets the directory. */
+    /* The daemon makes the file, and gives it its name only when it is whole: it gets the
+     * directory. */
     if (json_object_set_new(command->args, "file", json_string(name)) != 0)
         return vf_fail(err, VF_USAGE, "--output: is no text in UTF-8; write it in plain letters");
     if (put_path(command->args, directory, name, "--output", err) != 0)
@@ -90,13 +93,15 @@ int cmd_save(const struct command *command, struct vf_error *err)
 
 static int open_image_file(const char *path, const char *option, int *fd, struct vf_error *err)
 {
-    cleanup_close int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a fifo must not make it wait */
+    cleanup_close int file =
+        open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a fifo must not make it wait */
     struct stat info;
 
     if (file < 0 || fstat(file, &info) != 0)
         return vf_fail_errno(err, VF_FAILED, errno, "%s%s", option, path);
     if (!S_ISREG(info.st_mode))
-        return vf_fail(err, VF_FAILED, "%s%s: is no regular file; an image is read more than once", option, path);
+        return vf_fail(err, VF_FAILED, "%s%s: is no regular file; an image is read more than once",
+                       option, path);
     *fd = vf_take_fd(&file);
     return 0;
 }
@@ -151,7 +156,8 @@ static json_t *image_object(const char *path, const struct image_facts *facts)
     put_number(object, "page_bytes", facts->geometry.page_bytes);
     put_number(object, "pages", facts->trailer.pages);
     put_number(object, "content_bytes", facts->trailer.pages * facts->geometry.page_bytes);
-    put_number(object, "immutable_bytes", (uint64_t)facts->admit.kmd.bytes + facts->admit.umed.bytes);
+    put_number(object, "immutable_bytes",
+               (uint64_t)facts->admit.kmd.bytes + facts->admit.umed.bytes);
     put_number(object, "file_bytes", facts->trailer.file_bytes);
     put_text(object, "digest", digest);
     return object;
@@ -183,7 +189,8 @@ static void show_progress(void *ctx, uint64_t done, uint64_t total)
     char text[2][32];
 
     (void)ctx;
-    (void)printf("\r%s of %s\033[K", vf_size_format(done, text[0], sizeof text[0]), vf_size_format(total, text[1], sizeof text[1]));
+    (void)printf("\r%s of %s\033[K", vf_size_format(done, text[0], sizeof text[0]),
+                 vf_size_format(total, text[1], sizeof text[1]));
     (void)fflush(stdout);
 }
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * vferry migrate and job watch, and what all verbs that start a job share. The job lives in the daemon; this end starts it, watches it and
- * passes Ctrl-C on as a cancel, on a second connection because the first is busy with the watch.
+ * vferry migrate and job watch, and what all verbs that start a job share. The job lives in the
+ * daemon; this end starts it, watches it and passes Ctrl-C on as a cancel, on a second connection
+ * because the first is busy with the watch.
  */
 #include "base/cleanup.h"
 #include "cli/client.h"

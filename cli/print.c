@@ -81,10 +81,48 @@ void print_driver(const json_t *result)
         {CELL_TEXT, "live migration", "live_migration"},
         {CELL_TEXT, "hot driver update", "hot_driver_update"},
         {CELL_TEXT, "hibernation", "hibernation"},
+        {CELL_TEXT, "interface", "interface"},
+        {CELL_TEXT, "digest", "digest"},
+        {CELL_TEXT, "updates", "updates"},
+        {CELL_TIME, "last gap", "last_gap_ns"},
         {CELL_END},
     };
 
     table_fields(columns, result);
+    if (json_is_true(json_object_get(result, "lost")))
+        (void)printf("it is LOST: an update failed for good; partitions run on but cannot be "
+                     "managed\n");
+}
+
+void print_driver_update(const json_t *result)
+{
+    const json_t *adapters = json_object_get(result, "adapters");
+    const char *status = table_text(result, "status");
+    char list[256] = "", text[3][CELL_BYTES];
+    size_t index, used = 0;
+    json_t *adapter;
+
+    json_array_foreach(adapters, index, adapter) {
+        if (used < sizeof list)
+            used += (size_t)snprintf(list + used, sizeof list - used, "%s%lld",
+                                     index > 0 ? ", " : "",
+                                     (long long)json_integer_value(adapter));
+    }
+    (void)printf("adapter%s %s: ", json_array_size(adapters) == 1 ? "" : "s", list);
+    if (strcmp(status, "replaced") == 0)
+        (void)printf("%s replaced by %s, %s without a driver\n",
+                     table_cell(result, CELL_TEXT, "before", text[0]),
+                     table_cell(result, CELL_TEXT, "after", text[1]),
+                     table_cell(result, CELL_TIME, "gap_ns", text[2]));
+    else if (strcmp(status, "would-replace") == 0)
+        (void)printf("%s would be replaced by %s, %s of saved state\n",
+                     table_cell(result, CELL_TEXT, "before", text[0]),
+                     table_cell(result, CELL_TEXT, "after", text[1]),
+                     table_cell(result, CELL_SIZE, "saved_bytes", text[2]));
+    else if (strcmp(status, "lost") == 0)
+        (void)printf("NO DRIVER; its partitions run on but cannot be managed\n");
+    else
+        (void)printf("still %s\n", table_cell(result, CELL_TEXT, "before", text[0]));
 }
 
 void print_created(const json_t *result)
@@ -168,7 +206,8 @@ void print_check(const json_t *result)
                      table_text(result, "target"));
         return;
     }
-    json_array_foreach(reasons, index, reason) {
+    json_array_foreach(reasons, index, reason)
+    {
         (void)printf("%s: source %s, target %s; %s\n",
                      table_cell(reason, CELL_TEXT, "field", text[0]),
                      table_cell(reason, CELL_TEXT, "source", text[1]),
@@ -180,11 +219,15 @@ void print_check(const json_t *result)
 void print_jobs(const json_t *result)
 {
     static const struct column columns[] = {
-        {CELL_TEXT, "JOB", "job"},       {CELL_TEXT, "KIND", "kind"},
+        {CELL_TEXT, "JOB", "job"},
+        {CELL_TEXT, "KIND", "kind"},
         {CELL_TEXT, "PARTITION", "partition"},
-        {CELL_TEXT, "STATUS", "status"}, {CELL_TEXT, "PHASE", "phase"},
-        {CELL_TEXT, "SOURCE", "source"}, {CELL_TEXT, "TARGET", "target"},
-        {CELL_TEXT, "REASON", "reason"}, {CELL_END},
+        {CELL_TEXT, "STATUS", "status"},
+        {CELL_TEXT, "PHASE", "phase"},
+        {CELL_TEXT, "SOURCE", "source"},
+        {CELL_TEXT, "TARGET", "target"},
+        {CELL_TEXT, "REASON", "reason"},
+        {CELL_END},
     };
 
     table_rows(columns, json_object_get(result, "jobs"), "no jobs");
@@ -325,8 +368,8 @@ void print_verified(const json_t *result)
 {
     char text[3][CELL_BYTES];
 
-    (void)printf("%s is whole: partition %s, %s of %s VRAM, read in %s\n", table_text(result, "file"),
-                 table_text(result, "partition"),
+    (void)printf("%s is whole: partition %s, %s of %s VRAM, read in %s\n",
+                 table_text(result, "file"), table_text(result, "partition"),
                  table_cell(result, CELL_SIZE, "content_bytes", text[0]),
                  table_cell(result, CELL_SIZE, "vram_bytes", text[1]),
                  table_cell(result, CELL_TIME, "duration_ns", text[2]));
@@ -352,6 +395,5 @@ void print_events(const json_t *result)
     size_t index;
     json_t *event;
 
-    json_array_foreach(json_object_get(result, "events"), index, event)
-        print_event(event);
+    json_array_foreach(json_object_get(result, "events"), index, event) print_event(event);
 }

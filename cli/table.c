@@ -27,7 +27,7 @@ static void copy_plain(char text[CELL_BYTES], const char *from)
 {
     size_t length = 0;
 
-    for (; from[length] != '\0' && length < CELL_BYTES - 1; length++)
+    for (; length < CELL_BYTES - 1 && from[length] != '\0'; length++)
         text[length] =
             (unsigned char)from[length] < 0x20 || from[length] == 0x7f ? ' ' : from[length];
     text[length] = '\0';

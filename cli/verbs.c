@@ -98,7 +98,7 @@ static const struct cli_option restore_options[] = {
 
 static const struct cli_option update_options[] = {
     {VALUE_INPUT, "driver", "FILE.so", NULL, "the new driver", true},
-    {VALUE_FLAG, "dry-run", NULL, NULL, "only check", false},
+    {VALUE_FLAG, "dry-run", NULL, "dry_run", "all but the replacement: would it work?", false},
     {VALUE_END},
 };
 
@@ -168,13 +168,13 @@ const struct cli_verb cli_verbs[] = {
     {"job resolve", JOB, resolve_options, "settle an unknown outcome (not built yet)",
      .example = "job resolve 3 --source-runs", .run = cmd_not_built},
     {"save", NAME, save_options, "save a partition to a file",
-     "It is paused meanwhile. Without --keep it is gone from here once the file is whole and on disk.\n"
-     "A file that is there already is never replaced. Ctrl-C cancels: the partition runs on (exit "
-     "4).\n",
+     "It is paused meanwhile. Without --keep it goes once the file is whole and on disk.\n"
+     "A file that is there already is never replaced.\n"
+     "Ctrl-C cancels: the partition runs on (exit 4).\n",
      .example = "save p1 --output p1.image", .run = cmd_save, .print = print_moved},
     {"restore", NAME, restore_options, "bring a saved partition back",
-     "All of the file is checked before anything is made. NAME may be another one than it was saved "
-     "under.\n"
+     "All of the file is checked before anything is made.\n"
+     "NAME may be another one than it was saved under.\n"
      "Exit 3 when it cannot run here; \"job show --json\" has every reason.\n",
      .example = "restore p1 --input p1.image --adapter 0", .run = cmd_restore,
      .print = print_moved},
@@ -186,8 +186,12 @@ const struct cli_verb cli_verbs[] = {
      .example = "image verify p1.image", .run = cmd_image_verify, .print = print_verified},
     {"driver show", ADAPTER, .summary = "the driver of an adapter", .example = "driver show 0",
      .run = cmd_request, .print = print_driver},
-    {"driver update", ADAPTER, update_options, "replace a driver at work (not built yet)",
-     .example = "driver update 0 --driver new.so", .run = cmd_not_built},
+    {"driver update", ADAPTER, update_options, "replace a driver while partitions work",
+     "The new driver is tried first, in a process of its own, with the state that the old one saves.\n"
+     "Exit 3 when it is refused there: nothing has changed. Exit 1 when it fails later: the old one is\n"
+     "back, with its own state. One image may drive several adapters: it is replaced for all of them.\n",
+     .example = "driver update 0 --driver new.so", .run = cmd_driver_update,
+     .print = print_driver_update},
     {"events", NOTHING, events_options, "what happened on the host", .example = "events --follow",
      .run = cmd_events, .print = print_events},
     {NULL},

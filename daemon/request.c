@@ -82,8 +82,9 @@ int request_directory(const struct request *request, int *fd, struct vf_error *e
     struct stat info;
 
     if (request->file < 0 || fstat(request->file, &info) != 0 || !S_ISDIR(info.st_mode))
-        return vf_fail(err, VF_USAGE, "no directory came along with the request; pass its descriptor "
-                                      "(SCM_RIGHTS)");
+        return vf_fail(err, VF_USAGE,
+                       "no directory came along with the request; pass its descriptor "
+                       "(SCM_RIGHTS)");
     *fd = request->file;
     return 0;
 }
@@ -107,6 +108,14 @@ bool request_abandoned(const struct request *request, int timeout_ms)
         return errno != EINTR;
     return (look.revents & (POLLRDHUP | POLLHUP | POLLERR | POLLNVAL)) != 0 ||
            atomic_load(&request->daemon->stop);
+}
+
+bool request_told(const struct request *request, int fd, int timeout_ms)
+{
+    struct pollfd look[2] = {{.fd = fd, .events = POLLIN},
+                             {.fd = request->socket, .events = POLLRDHUP}};
+
+    return poll(look, 2, timeout_ms) > 0 && (look[0].revents & POLLIN) != 0;
 }
 
 bool request_progress(const struct request *request, json_t *object)

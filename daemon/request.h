@@ -41,6 +41,10 @@ int request_kc(struct request *request, struct kc **kc, struct vf_error *err);
 /* Has the client left, or does the daemon end? Waits up to timeout_ms for that. */
 bool request_abandoned(const struct request *request, int timeout_ms);
 
+/* Waits up to timeout_ms for `fd` to become readable or for the client to leave; true when it was
+ * `fd`. */
+bool request_told(const struct request *request, int fd, int timeout_ms);
+
 /* Sends {"progress": object} (stolen) unless the client is behind with reading; false when it has
  * left. */
 bool request_progress(const struct request *request, json_t *object);

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The table of verbs and what they share. See verbs.h. */
+#define LOG_ROOM "control"
 #include "daemon/verbs.h"
 
+#include "base/log.h"
 #include "softgpu/hw.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -13,6 +16,7 @@ static const struct verb verbs[] = {
     {"adapter list", verb_adapter_list},
     {"adapter show", verb_adapter_show},
     {"driver show", verb_driver_show},
+    {"driver update", verb_driver_update},
     {"events", verb_events},
     {"partition create", verb_partition_create},
     {"partition list", verb_partition_list},
@@ -78,11 +82,24 @@ int fail_moved(const char *name, const char *to, struct vf_error *err)
     const char *file = strncmp(to, "file:/", 6) == 0 ? to + 5 : NULL;
 
     if (file != NULL)
-        return vf_fail(err, VF_FAILED,
-                       "partition %s: was saved to %s; bring it back with \"vferry restore %s --input "
-                       "FILE --adapter N\"",
-                       name, file, name);
+        return vf_fail(
+            err, VF_FAILED,
+            "partition %s: was saved to %s; bring it back with \"vferry restore %s --input "
+            "FILE --adapter N\"",
+            name, file, name);
     return vf_fail(err, VF_FAILED, "partition %s: moved to %s; ask there", name, to);
+}
+
+void tell(struct request *request, const char *kind, const char *format, ...)
+{
+    char text[sizeof((struct event *)0)->text];
+    va_list args;
+
+    va_start(args, format);
+    (void)vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    log_info("%s", text);
+    events_add(&request->daemon->events, kind, text);
 }
 
 int find_partition(struct request *request, struct vf_partition_info *info, struct vf_error *err)

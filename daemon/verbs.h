@@ -19,6 +19,7 @@ int verb_host_stop(struct request *request, struct vf_error *err);
 int verb_adapter_list(struct request *request, struct vf_error *err);
 int verb_adapter_show(struct request *request, struct vf_error *err);
 int verb_driver_show(struct request *request, struct vf_error *err);
+int verb_driver_update(struct request *request, struct vf_error *err);
 int verb_events(struct request *request, struct vf_error *err);
 int verb_partition_create(struct request *request, struct vf_error *err);
 int verb_partition_list(struct request *request, struct vf_error *err);
@@ -38,8 +39,8 @@ int verb_job_show(struct request *request, struct vf_error *err);
 int verb_job_watch(struct request *request, struct vf_error *err);
 int verb_job_cancel(struct request *request, struct vf_error *err);
 
-/* The partition of argument "name". VF_FAILED "moved to HOST:PORT" or "saved to FILE" when it was here
- * once and went. */
+/* The partition of argument "name". VF_FAILED "moved to HOST:PORT" or "saved to FILE" when it was
+ * here once and went. */
 int find_partition(struct request *request, struct vf_partition_info *info, struct vf_error *err);
 /* VF_FAILED: it is not here, but there (mig_moved_to's text). */
 int fail_moved(const char *name, const char *to, struct vf_error *err);
@@ -48,6 +49,10 @@ int fail_moved(const char *name, const char *to, struct vf_error *err);
 int not_in_a_move(const struct request *request, const struct vf_partition_info *info,
                   const char *what, struct vf_error *err);
 
+/* Logs what a person did to the host, and puts it among the events. */
+void tell(struct request *request, const char *kind, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
 /* The partition's memory and registers as its own CPU sees them; valid as long as `view`. */
 struct guest_view {
     struct kc *kc;
@@ -55,6 +60,9 @@ struct guest_view {
 };
 struct guest_memory guest_view_of(struct guest_view *view, struct kc *kc,
                                   const struct vf_partition_info *info);
+
+/* What an adapter's driver is and can. */
+void put_driver(json_t *object, const struct vf_adapter_info *info);
 
 /* A result with its schema; the others add members. Without memory a member is missing. */
 json_t *new_result(const char *schema);

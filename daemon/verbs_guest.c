@@ -8,11 +8,15 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define INPUT_MAX_BYTES (1ull << 30)
 #define MAX_PAIRS 16u
-/* How often the status word is looked at: a partition has no interrupt to give us yet. */
+/* How often a wait looks without having been told: at a partition that is here and interrupts when it
+ * is done, and at one that is just coming or going. */
+#define WAIT_TOLD_MS 250
 #define WAIT_STEP_MS 20
 
 static int read_input(int fd, void **data, size_t *bytes, struct vf_error *err)
@@ -95,7 +99,8 @@ int verb_run(struct request *request, struct vf_error *err)
                        vf_partition_state_name((enum vf_partition_state)info.state),
                        info.state == VF_PARTITION_PAUSED ? ": resume it first" : "");
     memory = guest_view_of(&view, request->kc, &info);
-    if (guest_start(&options, &memory, err) != 0 || guest_status(&memory, &status, err) != 0)
+    if (guest_listen(&memory, err) != 0 || guest_start(&options, &memory, err) != 0 ||
+        guest_status(&memory, &status, err) != 0)
         return vf_context(err, "partition %s", info.name);
     request->result = new_result("vferry.run/1");
     put_text(request->result, "partition", info.name);
@@ -178,33 +183,97 @@ static enum waited look(struct request *request, const char *name, struct guest_
     return WAITED_FAILED;
 }
 
-int verb_wait(struct request *request, struct vf_error *err)
-{
-    struct guest_status status = {.workload = GUEST_NONE};
-    char digest[GUEST_DIGEST_BYTES];
-    enum waited waited;
-    const char *name;
-    struct kc *kc;
-    uint64_t timeout;
-    uint64_t begin = vf_now_ns();
+/* Tells of interrupts of one partition while it is here. */
+struct watch {
+    int epoll, event; /* -1: not watching */
+    uint64_t id;
+};
 
-    if (request_text(request, "name", &name, err) != 0 ||
-        request_number_or(request, "timeout", UINT64_MAX, &timeout, err) != 0 ||
-        request_kc(request, &kc, err) != 0)
-        return -1;
-    while ((waited = look(request, name, &status, digest, err)) == WAITED_NOT_YET) {
-        if ((vf_now_ns() - begin) / 1000000000u >= timeout)
+static void watch_end(struct watch *watch)
+{
+    if (watch->epoll >= 0)
+        (void)close(watch->epoll);
+    if (watch->event >= 0)
+        (void)close(watch->event);
+    *watch = (struct watch){.epoll = -1, .event = -1};
+}
+
+/* Begins, or begins again with a partition that came since. Before a look, so that no interrupt falls
+ * between look and wait. Without success the wait just looks more often. */
+static void watch_begin(struct request *request, const char *name, struct watch *watch)
+{
+    struct epoll_event event = {.events = EPOLLIN | EPOLLET};
+    struct vf_partition_info info;
+    struct vf_error ignored;
+
+    if (kc_partition_find(request->kc, name, &info, &ignored) != 0)
+        info.id = 0;
+    if (watch->epoll >= 0 && watch->id == info.id)
+        return;
+    watch_end(watch);
+    if (info.id == 0 || kc_partition_watch(request->kc, info.id, &watch->event, &ignored) != 0)
+        return;
+    watch->id = info.id;
+    watch->epoll = epoll_create1(EPOLL_CLOEXEC);
+    if (watch->epoll < 0 || epoll_ctl(watch->epoll, EPOLL_CTL_ADD, watch->event, &event) != 0)
+        watch_end(watch);
+}
+
+/* Waits for an interrupt, or a while; false when nobody waits for the answer any more. */
+static bool watch_wait(struct request *request, struct watch *watch)
+{
+    struct epoll_event event;
+
+    if (watch->epoll < 0)
+        return !request_abandoned(request, WAIT_STEP_MS);
+    if (request_told(request, watch->epoll, WAIT_TOLD_MS))
+        (void)epoll_wait(watch->epoll, &event, 1, 0); /* takes the edge */
+    return !request_abandoned(request, 0);
+}
+
+/* Looks until there is an answer; an interrupt has it look at once. */
+static int wait_for(struct request *request, const char *name, uint64_t timeout_s,
+                    struct watch *watch, struct guest_status *status,
+                    char digest[GUEST_DIGEST_BYTES], struct vf_error *err)
+{
+    uint64_t begin = vf_now_ns();
+    enum waited waited;
+
+    for (;;) {
+        watch_begin(request, name, watch);
+        waited = look(request, name, status, digest, err);
+        if (waited != WAITED_NOT_YET)
+            return waited == WAITED_DONE ? 0 : -1;
+        if ((vf_now_ns() - begin) / 1000000000u >= timeout_s)
             return vf_fail(err, VF_FAILED,
                            "partition %s: not done within %" PRIu64 " s, at step %" PRIu64
                            " of %" PRIu64 "; wait longer",
-                           name, timeout, status.steps_done, status.steps_wanted);
-        if (request_abandoned(request, WAIT_STEP_MS))
+                           name, timeout_s, status->steps_done, status->steps_wanted);
+        if (!watch_wait(request, watch))
             return vf_fail(err, VF_FAILED,
                            "partition %s: the daemon is ending; the partition works on, wait again "
                            "once it is back",
                            name);
     }
-    if (waited == WAITED_FAILED)
+}
+
+int verb_wait(struct request *request, struct vf_error *err)
+{
+    struct guest_status status = {.workload = GUEST_NONE};
+    struct watch watch = {.epoll = -1, .event = -1};
+    char digest[GUEST_DIGEST_BYTES];
+    const char *name;
+    struct kc *kc;
+    uint64_t timeout;
+    int result;
+
+    if (request_text(request, "name", &name, err) != 0 ||
+        request_number_or(request, "timeout", UINT64_MAX, &timeout, err) != 0 ||
+        request_kc(request, &kc, err) != 0)
+        return -1;
+    result = wait_for(request, name, timeout, &watch, &status, digest, err);
+    watch_end(&watch);
+    if (result != 0)
         return -1;
     request->result = new_result("vferry.result/1");
     put_text(request->result, "partition", name);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Verbs about the host as a whole: host, adapter, driver, events. */
+/* Verbs about the host as a whole: host, adapter, events. */
 #define LOG_ROOM "host"
 #include "base/log.h"
 #include "base/size.h"
@@ -97,16 +97,6 @@ int verb_host_stop(struct request *request, struct vf_error *err)
     return 0;
 }
 
-static void put_driver(json_t *object, const struct vf_adapter_info *info)
-{
-    put_number(object, "adapter", info->index);
-    put_text(object, "device", info->device);
-    put_text(object, "driver", info->driver);
-    put_flag(object, "live_migration", info->live_migration);
-    put_flag(object, "hot_driver_update", info->hot_driver_update);
-    put_flag(object, "hibernation", info->hibernation);
-}
-
 static void put_adapter(json_t *object, const struct vf_adapter_info *info)
 {
     char luid[32];
@@ -173,17 +163,6 @@ int verb_adapter_show(struct request *request, struct vf_error *err)
         return -1;
     request->result = new_result("vferry.adapter/1");
     put_adapter(request->result, &info);
-    return 0;
-}
-
-int verb_driver_show(struct request *request, struct vf_error *err)
-{
-    struct vf_adapter_info info;
-
-    if (adapter_of(request, &info, err) != 0)
-        return -1;
-    request->result = new_result("vferry.driver/1");
-    put_driver(request->result, &info);
     return 0;
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Verbs that put a partition into a file and bring it back. Files come as descriptors, opened with the rights of whoever asks. */
+/* Verbs that put a partition into a file and bring it back. Files come as descriptors, opened with
+ * the rights of whoever asks. */
 #include "base/cleanup.h"
 #include "daemon/verbs.h"
 
@@ -42,12 +43,13 @@ int verb_save(struct request *request, struct vf_error *err)
     int directory;
 
     if (request_text(request, "file", &name, err) != 0 || take_path(request, &path, err) != 0 ||
-        request_flag(request, "keep", &keep, err) != 0 || request_directory(request, &directory, err) != 0 ||
+        request_flag(request, "keep", &keep, err) != 0 ||
+        request_directory(request, &directory, err) != 0 ||
         find_partition(request, &info, err) != 0)
         return -1;
     directory = keep_fd(directory, err);
-    if (directory < 0 ||
-        mig_save_start(request->daemon->mig, info.name, directory, name, path, keep, &job, err) != 0)
+    if (directory < 0 || mig_save_start(request->daemon->mig, info.name, directory, name, path,
+                                        keep, &job, err) != 0)
         return -1;
     return started(request, job);
 }
@@ -61,7 +63,8 @@ int verb_restore(struct request *request, struct vf_error *err)
     int file;
 
     if (request_text(request, "name", &name, err) != 0 || take_path(request, &path, err) != 0 ||
-        request_number(request, "adapter", &adapter, err) != 0 || request_file(request, &file, err) != 0)
+        request_number(request, "adapter", &adapter, err) != 0 ||
+        request_file(request, &file, err) != 0)
         return -1;
     if (!vf_name_valid(name))
         return vf_fail(err, VF_USAGE,
@@ -69,8 +72,9 @@ int verb_restore(struct request *request, struct vf_error *err)
                        "digits and . _ -",
                        name, VF_NAME_BYTES - 2);
     file = keep_fd(file, err);
-    if (file < 0 || mig_restore_start(request->daemon->mig, name, file, path,
-                                      adapter > UINT32_MAX ? UINT32_MAX : (uint32_t)adapter, &job, err) != 0)
+    if (file < 0 ||
+        mig_restore_start(request->daemon->mig, name, file, path,
+                          adapter > UINT32_MAX ? UINT32_MAX : (uint32_t)adapter, &job, err) != 0)
         return -1;
     return started(request, job);
 }

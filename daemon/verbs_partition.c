@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Verbs about a partition's life. */
-#define LOG_ROOM "partition"
-#include "base/log.h"
 #include "daemon/verbs.h"
 
 #include <inttypes.h>
@@ -84,7 +82,8 @@ int verb_partition_create(struct request *request, struct vf_error *err)
         err->code = err->code == VF_INCOMPATIBLE ? VF_FAILED : err->code;
         return -1;
     }
-    log_info("partition %s: created on adapter %u, VF %u", info.name, info.adapter, info.vf_index);
+    tell(request, "partition", "partition %s: created on adapter %u, VF %u", info.name,
+         info.adapter, info.vf_index);
     return answer(request, &info);
 }
 
@@ -136,10 +135,12 @@ static int set_paused(struct request *request, bool paused, struct vf_error *err
     if (find_partition(request, &info, err) != 0 ||
         not_in_a_move(request, &info, paused ? "pause" : "resume", err) != 0)
         return -1;
-    if (info.state != wanted &&
-        ((paused ? kc_partition_pause : kc_partition_resume)(request->kc, info.id, err) != 0 ||
-         kc_partition_info(request->kc, info.id, &info, err) != 0))
+    if (info.state == wanted)
+        return answer(request, &info);
+    if ((paused ? kc_partition_pause : kc_partition_resume)(request->kc, info.id, err) != 0 ||
+        kc_partition_info(request->kc, info.id, &info, err) != 0)
         return -1;
+    tell(request, "partition", "partition %s: %s", info.name, paused ? "paused" : "resumed");
     return answer(request, &info);
 }
 
@@ -162,7 +163,7 @@ int verb_partition_remove(struct request *request, struct vf_error *err)
         not_in_a_move(request, &info, "remove it", err) != 0 ||
         kc_partition_destroy(request->kc, info.id, err) != 0)
         return -1;
-    log_info("partition %s: removed", info.name);
+    tell(request, "partition", "partition %s: removed", info.name);
     vf_uuid_format(info.uuid, uuid);
     request->result = new_result("vferry.removed/1");
     put_text(request->result, "name", info.name);

@@ -38,6 +38,37 @@ struct vf_luid dxgk_luid_new(void)
     return (struct vf_luid){.low = atomic_fetch_add(&next, 1), .high = seen};
 }
 
+void dxgk_gate_enter(struct dxgk_adapter *adapter)
+{
+    (void)pthread_rwlock_rdlock(&adapter->gate);
+}
+
+void dxgk_gate_leave(struct dxgk_adapter *adapter)
+{
+    (void)pthread_rwlock_unlock(&adapter->gate);
+}
+
+int dxgk_gate_alive(const struct dxgk_adapter *adapter, struct vf_error *err)
+{
+    if (!adapter->dead)
+        return 0;
+    return vf_fail(err, VF_FAILED,
+                   "adapter %u lost its driver in an update; its partitions run on but cannot be "
+                   "managed; when their work is done, restart the host",
+                   adapter->index);
+}
+
+/* An update must not starve behind calls that keep coming. */
+static void gate_init(pthread_rwlock_t *gate)
+{
+    pthread_rwlockattr_t attr;
+
+    (void)pthread_rwlockattr_init(&attr);
+    (void)pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+    (void)pthread_rwlock_init(gate, &attr);
+    (void)pthread_rwlockattr_destroy(&attr);
+}
+
 static struct dxgk_adapter *adapter_new(struct dxgk *dxgk, uint32_t index, const char *spec)
 {
     struct dxgk_adapter *adapter = calloc(1, sizeof *adapter);
@@ -48,6 +79,7 @@ static struct dxgk_adapter *adapter_new(struct dxgk *dxgk, uint32_t index, const
     adapter->index = index;
     adapter->luid = dxgk_luid_new();
     (void)snprintf(adapter->spec, sizeof adapter->spec, "%s", spec);
+    gate_init(&adapter->gate);
     (void)pthread_mutex_init(&adapter->gpup_lock, NULL);
     (void)pthread_mutex_init(&adapter->lock, NULL);
     (void)pthread_mutex_init(&adapter->triage_lock, NULL);
@@ -114,9 +146,22 @@ int dxgk_adapter_start(struct dxgk *dxgk, uint32_t index, const struct dxgk_conf
     return 0;
 }
 
+void dxgk_adapter_judge_rest(struct dxgk_adapter *adapter, const struct dxgk_image_rest *rest)
+{
+    if (rest->mdls != 0)
+        dxgk_report(adapter, "HOT-4",
+                    "the driver leaked %llu MDLs: what it was given at a restore it must free",
+                    (unsigned long long)rest->mdls);
+    if (rest->allocations != 0)
+        dxgk_report(adapter, "CAP-7", "the driver left %llu pool allocations behind at its unload",
+                    (unsigned long long)rest->allocations);
+    if (rest->stays)
+        dxgk_report(adapter, "HOT-1", "the driver's code cannot be unloaded");
+}
+
 void dxgk_adapter_stop(struct dxgk_adapter *adapter)
 {
-    uint64_t leaked;
+    struct dxgk_image_rest rest;
 
     if (adapter == NULL)
         return;
@@ -126,14 +171,13 @@ void dxgk_adapter_stop(struct dxgk_adapter *adapter)
     dxgk_interrupts_stop(adapter);
     dxgk_ddi_remove_device(adapter);
     dxgk_callbacks_stop(adapter);
-    leaked = dxgk_image_put(adapter->image);
-    if (leaked != 0)
-        dxgk_report(adapter, "CAP-7", "the driver left %llu pool allocations behind at its unload",
-                    (unsigned long long)leaked);
+    dxgk_image_put(adapter->image, &rest);
+    dxgk_adapter_judge_rest(adapter, &rest);
     dxgk_device_close(adapter);
     dxgk_reserve_destroy(adapter->reserve);
     (void)pthread_mutex_destroy(&adapter->triage_lock);
     (void)pthread_mutex_destroy(&adapter->lock);
     (void)pthread_mutex_destroy(&adapter->gpup_lock);
+    (void)pthread_rwlock_destroy(&adapter->gate);
     free(adapter);
 }

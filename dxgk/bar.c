@@ -128,21 +128,39 @@ int dxgk_partition_bar_read(struct dxgk *dxgk, uint64_t id, uint32_t bar, uint64
     return result;
 }
 
+static bool meets_table(const struct dxgk_partition *partition, uint32_t bar, uint64_t offset,
+                        uint64_t bytes)
+{
+    return bar == partition->msix_bar && offset < partition->msix_offset + partition->msix_bytes &&
+           (offset >= partition->msix_offset || bytes > partition->msix_offset - offset);
+}
+
 int dxgk_partition_bar_write(struct dxgk *dxgk, uint64_t id, uint32_t bar, uint64_t offset,
                              const void *data, uint64_t bytes, struct vf_error *err)
 {
     struct dxgk_partition *partition = dxgk_partition_get(dxgk, id, err);
+    bool gated;
     int result;
 
     if (partition == NULL)
         return -1;
     (void)pthread_rwlock_rdlock(&partition->vcpu);
+    /* The one write that becomes a DDI call; the gate comes before vcpu. All others go on while a
+     * driver is replaced. */
+    gated = !partition->vcpu_gone && meets_table(partition, bar, offset, bytes);
+    if (gated) {
+        (void)pthread_rwlock_unlock(&partition->vcpu);
+        dxgk_gate_enter(partition->adapter);
+        (void)pthread_rwlock_rdlock(&partition->vcpu);
+    }
     if (partition->vcpu_gone || partition->vcpu_shut)
         result =
             dxgk_partition_wrong_state(partition, "its CPU is stopped too; resume it first", err);
     else
         result = run((struct access){partition, bar, offset, bytes, NULL, data}, err);
     (void)pthread_rwlock_unlock(&partition->vcpu);
+    if (gated)
+        dxgk_gate_leave(partition->adapter);
     dxgk_partition_put(partition);
     return result;
 }

@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "dxgk/interrupt.h"
+#include "dxgk/ksr.h"
 #include "dxgk/nt/nt.h"
 #include "dxgk/triage.h"
 
@@ -70,6 +71,13 @@ static void forget(const struct dxgk_adapter *adapter)
         if (known[i] == adapter)
             known[i] = NULL;
     }
+    (void)pthread_rwlock_unlock(&known_lock);
+}
+
+void dxgk_adapter_set_context(struct dxgk_adapter *adapter, HANDLE context)
+{
+    (void)pthread_rwlock_wrlock(&known_lock);
+    adapter->hAdapter = context;
     (void)pthread_rwlock_unlock(&known_lock);
 }
 
@@ -296,6 +304,31 @@ static void mitigated_range_update(HANDLE handle, ULONG vf)
         log_debug("mitigated ranges of VF %u changed", vf);
 }
 
+/* Pages for a driver, as MmAllocatePagesForMdl gives them; the handle is the MDL. */
+static NTSTATUS allocate_pages_for_mdl(HANDLE handle, DXGKARGCB_ALLOCATEPAGESFORMDL *args)
+{
+    struct dxgk_adapter *adapter = caller(handle, "DxgkCbAllocatePagesForMdl");
+
+    if (adapter == NULL || args == NULL)
+        return STATUS_INVALID_PARAMETER;
+    args->pMdl = nt_mdl_alloc(args->TotalBytes);
+    args->hMemoryHandle = args->pMdl;
+    if (args->pMdl == NULL)
+        return STATUS_NO_MEMORY;
+    nt_mdl_give(args->pMdl, __builtin_return_address(0));
+    return STATUS_SUCCESS;
+}
+
+static NTSTATUS free_pages_from_mdl(HANDLE handle, const DXGKARGCB_FREEPAGESFROMMDL *args)
+{
+    struct dxgk_adapter *adapter = caller(handle, "DxgkCbFreePagesFromMdl");
+
+    if (adapter == NULL || args == NULL)
+        return STATUS_INVALID_PARAMETER;
+    nt_mdl_free(args->hMemoryHandle); /* what is no MDL, or was freed before, is reported there */
+    return STATUS_SUCCESS;
+}
+
 /* ---- start and stop ---- */
 
 /* CM_RESOURCE_LIST with room for every BAR and the message interrupt; its tail array is packed to 4
@@ -366,6 +399,9 @@ int dxgk_callbacks_start(struct dxgk_adapter *adapter, struct vf_error *err)
         .DxgkCbNotifyDpc = dxgk_cb_notify_dpc,
         .DxgkCbLogEtwEvent = dxgk_cb_log_etw_event,
         .DxgkCbMitigatedRangeUpdate = mitigated_range_update,
+        .DxgkCbAllocatePagesForMdl = allocate_pages_for_mdl,
+        .DxgkCbFreePagesFromMdl = free_pages_from_mdl,
+        .DxgkCbSaveMemoryForHotUpdate = dxgk_cb_save_memory_for_hot_update,
     };
     if (remember(adapter, err) != 0) {
         free(adapter->resources);
@@ -375,11 +411,10 @@ int dxgk_callbacks_start(struct dxgk_adapter *adapter, struct vf_error *err)
     return 0;
 }
 
-void dxgk_callbacks_stop(struct dxgk_adapter *adapter)
+void dxgk_callbacks_unmap(struct dxgk_adapter *adapter)
 {
     struct dxgk_mapping *mapping;
 
-    forget(adapter);
     while ((mapping = take_mapping(adapter, NULL)) != NULL) {
         struct vf_error error = VF_ERROR_INIT;
 
@@ -388,6 +423,12 @@ void dxgk_callbacks_stop(struct dxgk_adapter *adapter)
             log_error("adapter %u: %s", adapter->index, error.text);
         free(mapping);
     }
+}
+
+void dxgk_callbacks_stop(struct dxgk_adapter *adapter)
+{
+    forget(adapter);
+    dxgk_callbacks_unmap(adapter);
     free(adapter->resources);
     adapter->resources = NULL;
 }

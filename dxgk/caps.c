@@ -355,7 +355,8 @@ static int query_partitions(struct dxgk_adapter *adapter, struct vf_error *err)
     return 0;
 }
 
-int dxgk_caps_query(struct dxgk_adapter *adapter, struct vf_error *err)
+/* All but what depends on the partitions there are. */
+static int query_all(struct dxgk_adapter *adapter, struct vf_error *err)
 {
     struct dxgk_caps *caps = &adapter->caps;
 
@@ -377,5 +378,111 @@ int dxgk_caps_query(struct dxgk_adapter *adapter, struct vf_error *err)
                        adapter->mmu.why_not);
     if (caps->live_migration && !migration_ddis_complete(&adapter->ddi))
         migration_off(adapter, "the driver names LiveMigration but its table lacks DDIs of it");
-    return query_partitions(adapter, err);
+    return 0;
+}
+
+int dxgk_caps_query(struct dxgk_adapter *adapter, struct vf_error *err)
+{
+    if (query_all(adapter, err) != 0)
+        return -1;
+    return adapter->caps.partitionable ? query_partitions(adapter, err) : 0;
+}
+
+/* ---- a driver update ---- */
+
+static bool same_segments(const struct dxgk_caps *a, const struct dxgk_caps *b)
+{
+    for (uint32_t i = 0; i < a->segment_count; i++) {
+        const struct dxgk_segment *x = &a->segments[i], *y = &b->segments[i];
+
+        if (x->id != y->id || x->local != y->local || x->tracked != y->tracked ||
+            x->base != y->base || x->bytes != y->bytes || x->dirty_page != y->dirty_page ||
+            x->scatter_page != y->scatter_page)
+            return false;
+    }
+    return a->segment_count == b->segment_count && a->vram == b->vram;
+}
+
+static bool same_mmu(const struct dxgk_mmu *a, const struct dxgk_mmu *b)
+{
+    for (uint32_t i = 0; i < a->level_count && a->level_count == b->level_count; i++) {
+        if (a->level[i].index_bits != b->level[i].index_bits ||
+            a->level[i].segment != b->level[i].segment ||
+            a->level[i].table_bytes != b->level[i].table_bytes ||
+            a->level[i].alignment != b->level[i].alignment)
+            return false;
+    }
+    return a->usable == b->usable && a->va_bits == b->va_bits && a->level_count == b->level_count &&
+           a->update_mode == b->update_mode &&
+           a->paging_tables_segment == b->paging_tables_segment &&
+           a->paging_buffer_segment == b->paging_buffer_segment &&
+           a->paging_private_bytes == b->paging_private_bytes;
+}
+
+/* What partitions, page tables and the map of VRAM rest on. NULL when it is as it was. */
+static const char *changed(const struct dxgk_adapter *adapter, const struct dxgk_caps *before,
+                           const struct dxgk_mmu *mmu)
+{
+    const struct dxgk_caps *now = &adapter->caps;
+
+    if (now->partitionable != before->partitionable)
+        return "the GPU partition interfaces";
+    if (!now->partitionable)
+        return NULL;
+    if (!same_segments(now, before))
+        return "the memory segments";
+    if (now->scatter != before->scatter)
+        return "ScatterMapReserve";
+    if (now->tracking != before->tracking || now->performant != before->performant)
+        return "dirty bit tracking";
+    if (!same_mmu(&adapter->mmu, mmu))
+        return "the GPU MMU";
+    return NULL;
+}
+
+/* Partitions exist: their count cannot be set (VF-1), so it is only asked for. */
+static int same_partitions(struct dxgk_adapter *adapter, const struct dxgk_caps *before,
+                           struct vf_error *err)
+{
+    DXGK_VGPU_PROFILE_CAPABILITY profile[DXGK_VGPU_CAPABILITY_MAX];
+    uint32_t count;
+
+    if (dxgk_ddi_largest_partition_count(adapter, &count, err) != 0 ||
+        dxgk_ddi_vgpu_profile(adapter, before->vf_count, profile, err) != 0)
+        return -1;
+    if (count < before->vf_count ||
+        profile[DXGK_VGPU_CAPABILITY_MEMORY].TotalValue != before->vram_bytes)
+        return vf_fail(err, VF_INCOMPATIBLE,
+                       "the new driver serves %u VFs and %llu bytes of VRAM, the old one %u and %llu",
+                       count,
+                       (unsigned long long)profile[DXGK_VGPU_CAPABILITY_MEMORY].TotalValue,
+                       before->vf_count, (unsigned long long)before->vram_bytes);
+    adapter->caps.vf_count = before->vf_count;
+    adapter->caps.vram_bytes = before->vram_bytes;
+    adapter->caps.granule = before->granule;
+    memcpy(adapter->caps.profile, before->profile, sizeof before->profile);
+    return 0;
+}
+
+int dxgk_caps_take_over(struct dxgk_adapter *adapter, struct vf_error *err)
+{
+    struct dxgk_caps before = adapter->caps;
+    struct dxgk_mmu mmu = adapter->mmu;
+    const char *what = NULL;
+    int result;
+
+    adapter->caps = (struct dxgk_caps){0};
+    adapter->mmu = (struct dxgk_mmu){0};
+    result = query_all(adapter, err);
+    if (result == 0)
+        what = changed(adapter, &before, &mmu);
+    if (what != NULL)
+        result = vf_fail(err, VF_INCOMPATIBLE,
+                         "the new driver changes %s: partitions at work cannot follow", what);
+    if (result == 0 && before.partitionable)
+        result = same_partitions(adapter, &before, err);
+    if (result != 0)
+        adapter->caps = before;
+    adapter->mmu = mmu; /* what the page tables in use were made by */
+    return result;
 }

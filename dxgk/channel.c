@@ -160,6 +160,23 @@ static enum dxgk_paging_op paging_op(enum dxgk_transfer op)
     }
 }
 
+/* Inside the adapter's gate. */
+static int hand_in(struct dxgk_channel *channel, struct slot *slot, const uint64_t *pages,
+                   uint32_t count, struct vf_error *err)
+{
+    struct dxgk_partition *partition = channel->partition;
+
+    if (dxgk_gate_alive(partition->adapter, err) != 0 ||
+        (slot->writes && admit_write(partition, err) != 0))
+        return -1;
+    if (fill_entries(channel, slot, pages, count, slot->writes, err) == 0 &&
+        dxgk_paging_submit(partition->adapter->paging, &slot->work, err) == 0)
+        return 0;
+    if (slot->writes)
+        (void)atomic_fetch_sub(&partition->writes, 1);
+    return -1;
+}
+
 int dxgk_channel_submit(struct dxgk_channel *channel, enum dxgk_transfer op, uint32_t slot_index,
                         const uint64_t *pages, uint32_t count, uint64_t cookie,
                         struct vf_error *err)
@@ -176,21 +193,15 @@ int dxgk_channel_submit(struct dxgk_channel *channel, enum dxgk_transfer op, uin
     bool writes = op != DXGK_GATHER;
     if (claim_slot(channel, slot, err) != 0)
         return -1;
-    if (writes && admit_write(channel->partition, err) != 0) {
-        release_slot(channel, slot);
-        return -1;
-    }
     slot->cookie = cookie;
     slot->writes = writes;
     slot->work.op = paging_op(op);
-    if (fill_entries(channel, slot, pages, count, writes, err) != 0 ||
-        dxgk_paging_submit(channel->partition->adapter->paging, &slot->work, err) != 0) {
-        if (writes)
-            (void)atomic_fetch_sub(&channel->partition->writes, 1);
+    dxgk_gate_enter(channel->partition->adapter);
+    int rc = hand_in(channel, slot, pages, count, err);
+    dxgk_gate_leave(channel->partition->adapter);
+    if (rc != 0)
         release_slot(channel, slot);
-        return -1;
-    }
-    return 0;
+    return rc;
 }
 
 /* ---- open and close ---- */
@@ -286,29 +297,26 @@ fail:
 int dxgk_channel_open(struct dxgk *dxgk, uint64_t id, const struct dxgk_channel_config *config,
                       struct dxgk_channel **out, int *memfd, struct vf_error *err)
 {
-    struct dxgk_partition *partition = dxgk_partition_get(dxgk, id, err);
+    struct dxgk_partition *partition = dxgk_partition_lock(dxgk, id, err);
 
     if (partition == NULL)
         return -1;
-    (void)pthread_mutex_lock(&partition->lock);
     unsigned state = vf_fsm_get(&partition->fsm);
     int rc = -1;
-    if (partition->gone || state == VF_PARTITION_BUILDING || state == VF_PARTITION_DYING)
+    if (state == VF_PARTITION_BUILDING || state == VF_PARTITION_DYING)
         (void)vf_fail(err, VF_FAILED, "the partition is %s", vf_fsm_name(&partition->fsm));
     else if (partition->channels >= DXGK_MAX_CHANNELS)
         (void)vf_fail(err, VF_FAILED, "%u are open already; close one first", partition->channels);
     else if (check_config(partition, config, err) == 0 &&
              make_channel(partition, config, out, err) == 0)
         rc = 0;
-    if (rc == 0)
+    if (rc == 0) {
         partition->channels++;
-    (void)pthread_mutex_unlock(&partition->lock);
-    if (rc != 0) {
-        dxgk_partition_put(partition);
-        return vf_context(err, "transfer channel");
+        atomic_fetch_add(&partition->refs, 1); /* the channel's */
+        *memfd = (*out)->memory.fd;
     }
-    *memfd = (*out)->memory.fd;
-    return 0;
+    dxgk_partition_unlock(partition);
+    return rc == 0 ? 0 : vf_context(err, "transfer channel");
 }
 
 void dxgk_channel_close(struct dxgk_channel *channel)
@@ -320,9 +328,9 @@ void dxgk_channel_close(struct dxgk_channel *channel)
     while (channel->in_flight > 0)
         (void)pthread_cond_wait(&channel->idle, &channel->lock);
     (void)pthread_mutex_unlock(&channel->lock);
+    dxgk_gate_enter(partition->adapter);
     release_channel(channel);
     (void)pthread_mutex_lock(&partition->lock);
     partition->channels--;
-    (void)pthread_mutex_unlock(&partition->lock);
-    dxgk_partition_put(partition);
+    dxgk_partition_unlock(partition);
 }

@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "base/size.h"
+#include "dxgk/callbacks.h"
 #include "dxgk/nt/nt.h"
 
 #include <stdio.h>
@@ -22,6 +23,8 @@ bool dxgk_call_enter(struct dxgk_call *call, struct dxgk_adapter *adapter, const
                                .irql = nt_irql(),
                                .locks = nt_locks_held(),
                                .start_ns = vf_now_ns()};
+    if (adapter->dead)
+        return false;
     if (call->irql <= max_irql)
         return true;
     dxgk_report(adapter, "IRQL", "%s called at IRQL %u, it is for %u and below", name, call->irql,
@@ -108,7 +111,7 @@ int dxgk_ddi_add_device(struct dxgk_adapter *adapter, struct vf_error *err)
     if (context == NULL)
         return dxgk_refuse(adapter, "CAP-7", err,
                            "DxgkDdiAddDevice succeeded without a device context");
-    adapter->hAdapter = context;
+    dxgk_adapter_set_context(adapter, context);
     adapter->added = true;
     return 0;
 }
@@ -162,7 +165,7 @@ void dxgk_ddi_remove_device(struct dxgk_adapter *adapter)
     if (adapter->added)
         end_device(adapter, "DxgkDdiRemoveDevice", adapter->ddi.DxgkDdiRemoveDevice);
     adapter->added = false;
-    adapter->hAdapter = NULL;
+    dxgk_adapter_set_context(adapter, NULL);
 }
 
 /* ---- questions ---- */

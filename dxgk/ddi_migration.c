@@ -76,7 +76,8 @@ int dxgk_ddi_end(struct dxgk_partition *partition, struct vf_error *err)
 
 static const char *save_name(enum dxgk_migration_data what)
 {
-    return what == DXGK_IMMUTABLE ? "SaveImmutableMigrationData" : "SaveMutableMigrationData";
+    return what == DXGK_IMMUTABLE ? "DxgkDdiSaveImmutableMigrationData"
+                                  : "DxgkDdiSaveMutableMigrationData";
 }
 
 static const char *save_rule(enum dxgk_migration_data what)
@@ -208,8 +209,8 @@ int dxgk_ddi_restore(struct dxgk_partition *partition, enum dxgk_migration_data 
         .vfIndex = partition->vf, .DataSize = blob->bytes, .Data = blob->data};
     DXGKARG_GPUP_RESTORE_MUTABLE_MIGRATION_DATA mutable = {
         .vfIndex = partition->vf, .DataSize = blob->bytes, .Data = blob->data};
-    const char *name =
-        what == DXGK_IMMUTABLE ? "RestoreImmutableMigrationData" : "RestoreMutableMigrationData";
+    const char *name = what == DXGK_IMMUTABLE ? "DxgkDdiRestoreImmutableMigrationData"
+                                              : "DxgkDdiRestoreMutableMigrationData";
     struct dxgk_call call;
     NTSTATUS status;
 

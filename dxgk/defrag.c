@@ -155,9 +155,15 @@ static int add_rest(struct dxgk_adapter *adapter, struct map *map, struct vf_err
     return result;
 }
 
+/* Inside the gate: a driver that is being replaced says nothing true of VRAM. */
 static int look(struct dxgk *dxgk, struct dxgk_adapter *adapter, struct map *map,
-                struct vf_error *err)
+                struct vf_defrag *out, struct vf_error *err)
 {
+    if (dxgk_gate_alive(adapter, err) != 0)
+        return -1;
+    if (adapter->reserve == NULL)
+        return vf_fail(err, VF_FAILED, "adapter %u has no VRAM for partitions", adapter->index);
+    out->scatter = adapter->caps.scatter;
     if (add_partitions(dxgk, adapter->index, map, err) != 0)
         return -1;
     if (map->count > 1)
@@ -315,6 +321,7 @@ static int move_with_pause(struct moving *moving, uint64_t *pause_ns, struct vf_
         (void)vf_fsm_set(&partition->fsm, VF_PARTITION_RUNNING, "its reserve has moved");
         dxgk_vcpu_open(partition);
         *pause_ns = vf_now_ns() - start;
+        dxgk_partition_signal(partition);
     } else if (runs) {
         /* As after a resume that failed: paused, and a person can try again. */
         log_error("partition %s: %s", partition->params.name, second.text);
@@ -470,22 +477,18 @@ int dxgk_defrag(struct dxgk *dxgk, uint32_t index, bool dry_run, struct vf_defra
         return vf_fail(err, VF_USAGE, "there is no adapter %u; there are %u", index,
                        dxgk->adapter_count);
     adapter = dxgk->adapters[index];
-    if (adapter->reserve == NULL)
-        return vf_fail(err, VF_FAILED, "adapter %u has no VRAM for partitions", index);
-    (void)pthread_mutex_lock(&adapter->lock);
-    out->scatter = adapter->caps.scatter;
-    out->largest_before_bytes = out->largest_after_bytes = dxgk_reserve_largest(adapter->reserve);
-    (void)pthread_mutex_unlock(&adapter->lock);
-    if (out->scatter)
-        return 0; /* CAP-5: any free page serves any partition */
-    result = look(dxgk, adapter, &map, err);
-    if (result == 0)
+    dxgk_gate_enter(adapter);
+    result = look(dxgk, adapter, &map, out, err);
+    dxgk_gate_leave(adapter);
+    if (result == 0 && !out->scatter) /* CAP-5: with it any free page serves any partition */
         result = plan_and_move(dxgk, &map, out, err);
     free(map.owned);
-    if (result != 0 || dry_run)
+    if (result != 0 || (dry_run && !out->scatter))
         return result;
     (void)pthread_mutex_lock(&adapter->lock);
     out->largest_after_bytes = dxgk_reserve_largest(adapter->reserve);
     (void)pthread_mutex_unlock(&adapter->lock);
+    if (out->scatter)
+        out->largest_before_bytes = out->largest_after_bytes;
     return judge(out, err);
 }

@@ -53,8 +53,10 @@ int dxgk_open(const struct dxgk_config *config, struct dxgk **out, struct vf_err
         return vf_fail(err, VF_FAILED, "no memory for the host's kernel side");
     dxgk->config.event = config->event;
     dxgk->config.event_ctx = config->event_ctx;
+    dxgk->config.trial = config->trial;
     (void)pthread_mutex_init(&dxgk->lock, NULL);
     dxgk_umed_find_worker(config, dxgk->umed_worker, sizeof dxgk->umed_worker);
+    (void)pthread_mutex_init(&dxgk->update_lock, NULL);
     nt_set_report(driver_misuse,
                   dxgk); /* of all drivers of the process: the last host opened hears them */
     if (dxgk_tdr_start(dxgk, err) != 0) {
@@ -100,6 +102,7 @@ void dxgk_close(struct dxgk *dxgk)
     stop_adapters(dxgk);
     dxgk_tdr_free(dxgk);
     nt_set_report(NULL, NULL);
+    (void)pthread_mutex_destroy(&dxgk->update_lock);
     (void)pthread_mutex_destroy(&dxgk->lock);
     free(dxgk);
 }
@@ -120,6 +123,7 @@ int dxgk_adapter_info(struct dxgk *dxgk, uint32_t index, struct vf_adapter_info 
         return vf_fail(err, VF_USAGE, "there is no adapter %u; there are %u", index,
                        dxgk->adapter_count);
     adapter = dxgk->adapters[index];
+    dxgk_gate_enter(adapter);
     caps = &adapter->caps;
     vram = caps->vram >= 0 ? &caps->segments[caps->vram] : NULL;
     *out = (struct vf_adapter_info){
@@ -136,7 +140,8 @@ int dxgk_adapter_info(struct dxgk *dxgk, uint32_t index, struct vf_adapter_info 
         .scatter = caps->scatter,
     };
     (void)snprintf(out->device, sizeof out->device, "%s", adapter->spec);
-    (void)snprintf(out->driver, sizeof out->driver, "%s", dxgk_image_path(adapter->image));
+    (void)snprintf(out->driver, sizeof out->driver, "%s",
+                   adapter->image != NULL ? dxgk_image_path(adapter->image) : "");
     (void)snprintf(out->description, sizeof out->description, "%.24s%s%.80s", adapter->ops->name,
                    caps->migration_off[0] != '\0' ? "; no live migration: " : "",
                    caps->migration_off);
@@ -148,5 +153,6 @@ int dxgk_adapter_info(struct dxgk *dxgk, uint32_t index, struct vf_adapter_info 
         out->vram_largest_bytes = dxgk_reserve_largest(adapter->reserve);
     }
     (void)pthread_mutex_unlock(&adapter->lock);
+    dxgk_gate_leave(adapter);
     return 0;
 }

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The OS side of the contract (Dxgkrnl's role): what vferry-kernel calls. Everything below it, devices and drivers, is
- * reached only through the contract's own tables. All functions are thread-safe and run at PASSIVE_LEVEL unless said
- * otherwise; they return 0 or -1 with *err filled (err->status keeps the driver's NTSTATUS).
- * Partition ids come from strangers: an unknown id is refused, never followed.
+ * The OS side of the contract (Dxgkrnl's role): what vferry-kernel calls. Everything below it,
+ * devices and drivers, is reached only through the contract's own tables. All functions are
+ * thread-safe and run at PASSIVE_LEVEL unless said otherwise; they return 0 or -1 with *err filled
+ * (err->status keeps the driver's NTSTATUS). Partition ids come from strangers: an unknown id is
+ * refused, never followed.
  */
 #ifndef DXGK_DXGK_H
 #define DXGK_DXGK_H
@@ -17,17 +18,22 @@
 struct dxgk;
 
 struct dxgk_config {
-    const char *const *devices;  /* SPECs: "softgpu,vram=4G,vfs=8" */
+    const char *const *devices; /* SPECs: "softgpu,vram=4G,vfs=8" */
     size_t device_count;
-    const char *const *drivers;  /* paths; the k-th drives the k-th device, the last repeats, none = the device's own */
+    const char *const *drivers; /* paths; the k-th drives the k-th device, the last repeats; none:
+                                 * the device's own */
     size_t driver_count;
-    const char *device_dir;      /* where NAME.so of a device is found */
-    const char *driver_dir;      /* where a device's own driver is found */
-    const char *umed_worker;     /* the program that holds a UMED; NULL = vferry-umed beside this program or above driver_dir */
-    /* A triage event, an interrupt storm, a broken contract, a crashed emulation ("umed"): told as it happens, any thread,
-     * short. May be NULL. */
+    const char *device_dir;  /* where NAME.so of a device is found */
+    const char *driver_dir;  /* where a device's own driver is found */
+    const char *umed_worker; /* the program that holds a UMED; NULL = vferry-umed beside this
+                                program or above driver_dir */
+    /* A triage event, an interrupt storm, a broken contract, a crashed emulation ("umed"): told as
+     * it happens, any thread, short. May be NULL. */
     void (*event)(void *ctx, const char *kind, const char *text);
     void *event_ctx;
+    /* The program's main() begins with dxgk_trial_main: it can try a new driver in a process of its
+     * own. Without it driver updates are refused. */
+    bool trial;
 };
 
 /* Loads devices and drivers, starts every adapter (CAP-1…7). On failure nothing stays. */
@@ -36,7 +42,22 @@ int dxgk_open(const struct dxgk_config *config, struct dxgk **out, struct vf_err
 void dxgk_close(struct dxgk *dxgk);
 
 size_t dxgk_adapter_count(const struct dxgk *dxgk);
-int dxgk_adapter_info(struct dxgk *dxgk, uint32_t adapter, struct vf_adapter_info *out, struct vf_error *err);
+int dxgk_adapter_info(struct dxgk *dxgk, uint32_t index, struct vf_adapter_info *out,
+                      struct vf_error *err);
+
+/* ---- drivers at work (HOT-1…6) ---- */
+
+/* Waits while an update is under way. */
+int dxgk_driver_info(struct dxgk *dxgk, uint32_t adapter, struct vf_driver_info *out, struct vf_error *err);
+/* Replaces the driver image of `adapter`, and of every adapter the same image serves, by the one at `path`, while their
+ * partitions run on. All calls that need the driver wait meanwhile. VF_INCOMPATIBLE: the new driver was refused before
+ * anything was taken down. VF_FAILED with out->rolled_back: it failed later, the old one is back. VF_FAILED with out->lost:
+ * not even that; those adapters have no driver any more. `dry_run` does everything up to the point where the old driver
+ * would go, and cancels. *out is filled as far as it came, on failure too. */
+int dxgk_driver_update(struct dxgk *dxgk, uint32_t adapter, const char *path, bool dry_run, struct vf_driver_update *out,
+                       struct vf_error *err);
+/* First thing in main(): tries a driver and exits when this process was started for that, else returns at once. */
+void dxgk_trial_main(int argc, char **argv);
 
 /* ---- defragmentation (VF-4, CAP-5) ---- */
 
@@ -48,79 +69,96 @@ int dxgk_defrag(struct dxgk *dxgk, uint32_t adapter, bool dry_run, struct vf_def
 
 /* ---- life of a partition (VF-1…6) ---- */
 
-/* Creates a vGPU, gives it zero-filled VRAM, starts tracking when performant (CAP-4), D0; running unless `incoming`,
- * which leaves it paused in VF_PARTITION_INCOMING for a target-side dxgk_migration_prepare (TGT-1, TGT-5).
- * params->uuid all zero asks for a new one. A name or UUID that exists: VF_INCOMPATIBLE. */
-int dxgk_partition_create(struct dxgk *dxgk, const struct vf_partition_params *params, bool incoming,
-                          struct vf_partition_info *out, struct vf_error *err);
+/* Creates a vGPU, gives it zero-filled VRAM, starts tracking when performant (CAP-4), D0; running
+ * unless `incoming`, which leaves it paused in VF_PARTITION_INCOMING for a target-side
+ * dxgk_migration_prepare (TGT-1, TGT-5). params->uuid all zero asks for a new one. A name or UUID
+ * that exists: VF_INCOMPATIBLE. */
+int dxgk_partition_create(struct dxgk *dxgk, const struct vf_partition_params *params,
+                          bool incoming, struct vf_partition_info *out, struct vf_error *err);
 /* Fails while a transfer channel is open or another call works on it ("busy"). */
 int dxgk_partition_destroy(struct dxgk *dxgk, uint64_t id, struct vf_error *err);
-int dxgk_partition_info(struct dxgk *dxgk, uint64_t id, struct vf_partition_info *out, struct vf_error *err);
+int dxgk_partition_info(struct dxgk *dxgk, uint64_t id, struct vf_partition_info *out,
+                        struct vf_error *err);
 /* Up to `capacity` partitions, any adapter; *count = how many there are. */
-int dxgk_partition_list(struct dxgk *dxgk, struct vf_partition_info *out, size_t capacity, size_t *count, struct vf_error *err);
+int dxgk_partition_list(struct dxgk *dxgk, struct vf_partition_info *out, size_t capacity,
+                        size_t *count, struct vf_error *err);
 /* Creation parameters as a peer needs them. */
-int dxgk_partition_params(struct dxgk *dxgk, uint64_t id, struct vf_partition_params *out, struct vf_error *err);
+int dxgk_partition_params(struct dxgk *dxgk, uint64_t id, struct vf_partition_params *out,
+                          struct vf_error *err);
 /* RUNNING <-> PAUSED, OUTGOING <-> OUTGOING_PAUSED, READY -> RUNNING (the target's unpause) or, by
  * pause, READY -> PAUSED (it was paused when it left). A pause returns when the VF is quiet:
  * no store awaits its dirty bit (DBT-10), vCPU access is shut (SRC-5). */
 int dxgk_partition_pause(struct dxgk *dxgk, uint64_t id, struct vf_error *err);
 int dxgk_partition_resume(struct dxgk *dxgk, uint64_t id, struct vf_error *err);
-/* Function level reset: ends what the VF's queues do and clears its registers, MSI-X table and config space; VRAM stays.
- * RUNNING and PAUSED stay what they are; FAULTED by a hung command -> RUNNING. Refused in a move. */
-int dxgk_partition_reset(struct dxgk *dxgk, uint64_t id, struct vf_error *err);
-int dxgk_partition_clock(struct dxgk *dxgk, uint64_t id, struct vf_partition_clock *out, struct vf_error *err);
+int dxgk_partition_clock(struct dxgk *dxgk, uint64_t id, struct vf_partition_clock *out,
+                         struct vf_error *err);
 /* The durable hand-off number, set by the management side. Only grows. */
 int dxgk_partition_set_epoch(struct dxgk *dxgk, uint64_t id, uint64_t epoch, struct vf_error *err);
 
+/* An eventfd, the caller's to close, that is written whenever the partition got an interrupt, runs again or is removed. It is
+ * shared by all who watch: nobody reads it, epoll's EPOLLET tells of each write. */
+int dxgk_partition_watch(struct dxgk *dxgk, uint64_t id, int *fd, struct vf_error *err);
+/* Function level reset, as a guest's firmware or a person asks for it: the VF's queues, registers, interrupts and config space
+ * are as after power-on, VRAM and emulated pages stay, no other VF notices (VF-6). RUNNING and PAUSED stay what they are;
+ * FAULTED by a hung command -> RUNNING. Refused in a move. */
+int dxgk_partition_reset(struct dxgk *dxgk, uint64_t id, struct vf_error *err);
+
 /* ---- the vCPU's view: a VF's BARs ---- */
 
-/* bar: the VF's BAR number. MSI-X table pages are answered from the OS's own copy (INT-3), other mitigated pages by the
- * partition's UMED. Writes are refused while the
- * partition is not running (SRC-5: vCPUs stand still too); reads of VRAM always work. */
-int dxgk_partition_bar_read(struct dxgk *dxgk, uint64_t id, uint32_t bar, uint64_t offset, void *data, uint64_t bytes,
-                            struct vf_error *err);
-int dxgk_partition_bar_write(struct dxgk *dxgk, uint64_t id, uint32_t bar, uint64_t offset, const void *data, uint64_t bytes,
-                             struct vf_error *err);
+/* bar: the VF's BAR number. MSI-X table pages are answered from the OS's own copy (INT-3), other
+ * mitigated pages by the partition's UMED. Writes are refused while the partition is not running
+ * (SRC-5: vCPUs stand still too); reads of VRAM always work. */
+int dxgk_partition_bar_read(struct dxgk *dxgk, uint64_t id, uint32_t bar, uint64_t offset,
+                            void *data, uint64_t bytes, struct vf_error *err);
+int dxgk_partition_bar_write(struct dxgk *dxgk, uint64_t id, uint32_t bar, uint64_t offset,
+                             const void *data, uint64_t bytes, struct vf_error *err);
 
 /* ---- live migration (SRC-1…9, TGT-1…6): the order is enforced by the call checker ---- */
 
 enum dxgk_side { DXGK_SOURCE, DXGK_TARGET };
 
-/* Prepare(SOURCE): RUNNING -> OUTGOING (or PAUSED -> OUTGOING_PAUSED); tracking starts here when not performant.
- * Prepare(TARGET): stays INCOMING. `job` is remembered in the partition's info. */
-int dxgk_migration_prepare(struct dxgk *dxgk, uint64_t id, enum dxgk_side side, uint64_t job, struct vf_error *err);
+/* Prepare(SOURCE): RUNNING -> OUTGOING (or PAUSED -> OUTGOING_PAUSED); tracking starts here when
+ * not performant. Prepare(TARGET): stays INCOMING. `job` is remembered in the partition's info. */
+int dxgk_migration_prepare(struct dxgk *dxgk, uint64_t id, enum dxgk_side side, uint64_t job,
+                           struct vf_error *err);
 
 struct dxgk_blob {
     void *data; /* malloc'ed; owner frees */
     size_t bytes;
 };
 
-/* KMD's and UMED's immutable data (SRC-2, SRC-3). umed->bytes is 0 when the UMED has no IGPUPMigration. */
-int dxgk_migration_save_immutable(struct dxgk *dxgk, uint64_t id, struct dxgk_blob *kmd, struct dxgk_blob *umed,
-                                  struct vf_error *err);
-/* TGT-2. On STATUS_OBJECT_TYPE_MISMATCH: VF_INCOMPATIBLE, and every triage event the driver logged is a reason. */
-int dxgk_migration_restore_immutable(struct dxgk *dxgk, uint64_t id, const struct dxgk_blob *kmd, const struct dxgk_blob *umed,
-                                     struct vf_reasons *reasons, struct vf_error *err);
+/* KMD's and UMED's immutable data (SRC-2, SRC-3). umed->bytes is 0 when the UMED has no
+ * IGPUPMigration. */
+int dxgk_migration_save_immutable(struct dxgk *dxgk, uint64_t id, struct dxgk_blob *kmd,
+                                  struct dxgk_blob *umed, struct vf_error *err);
+/* TGT-2. On STATUS_OBJECT_TYPE_MISMATCH: VF_INCOMPATIBLE, and every triage event the driver logged
+ * is a reason. */
+int dxgk_migration_restore_immutable(struct dxgk *dxgk, uint64_t id, const struct dxgk_blob *kmd,
+                                     const struct dxgk_blob *umed, struct vf_reasons *reasons,
+                                     struct vf_error *err);
 
-/* Bits of the whole reserve, one a page, LSB first; query and clear are one step (DBT-5). The first query after a prepare
- * returns touched ∪ new (DBT-9), or everything when tracking began with this move or a query ever failed.
- * bits_bytes ≥ pages / 8 rounded up. *dirty = number of set bits. */
-int dxgk_migration_query_dirty(struct dxgk *dxgk, uint64_t id, void *bits, size_t bits_bytes, uint64_t *dirty,
-                               struct vf_error *err);
+/* Bits of the whole reserve, one a page, LSB first; query and clear are one step (DBT-5). The first
+ * query after a prepare returns touched ∪ new (DBT-9), or everything when tracking began with this
+ * move or a query ever failed. bits_bytes ≥ pages / 8 rounded up. *dirty = number of set bits. */
+int dxgk_migration_query_dirty(struct dxgk *dxgk, uint64_t id, void *bits, size_t bits_bytes,
+                               uint64_t *dirty, struct vf_error *err);
 
-/* SRC-6: paused VF only. `kmd` = driver's data, `msix` = interrupt table in guest terms (INT-3), `umed` = the emulation's
- * state; the latter two are empty when there is none. */
-int dxgk_migration_save_mutable(struct dxgk *dxgk, uint64_t id, struct dxgk_blob *kmd, struct dxgk_blob *msix,
-                                struct dxgk_blob *umed, struct vf_error *err);
+/* SRC-6: paused VF only. `kmd` = driver's data, `msix` = interrupt table in guest terms (INT-3),
+ * `umed` = the emulation's state; the latter two are empty when there is none. */
+int dxgk_migration_save_mutable(struct dxgk *dxgk, uint64_t id, struct dxgk_blob *kmd,
+                                struct dxgk_blob *msix, struct dxgk_blob *umed,
+                                struct vf_error *err);
 /* TGT-4, once. Replays the interrupt table with this host's addresses. */
-int dxgk_migration_restore_mutable(struct dxgk *dxgk, uint64_t id, const struct dxgk_blob *kmd, const struct dxgk_blob *msix,
-                                   const struct dxgk_blob *umed, struct vf_error *err);
+int dxgk_migration_restore_mutable(struct dxgk *dxgk, uint64_t id, const struct dxgk_blob *kmd,
+                                   const struct dxgk_blob *msix, const struct dxgk_blob *umed,
+                                   struct vf_error *err);
 
-/* SRC-7/TGT-4. Source: OUTGOING -> RUNNING; OUTGOING_PAUSED stays paused with tracking as before (a resume or destroy
- * follows). Target: INCOMING -> READY once mutable data is restored. Safe to call on any path: brackets the Prepare. */
+/* SRC-7/TGT-4. Source: OUTGOING -> RUNNING; OUTGOING_PAUSED stays paused with tracking as before (a
+ * resume or destroy follows). Target: INCOMING -> READY once mutable data is restored. Safe to call
+ * on any path: brackets the Prepare. */
 int dxgk_migration_end(struct dxgk *dxgk, uint64_t id, struct vf_error *err);
 
-/* ---- page transfers: slots of shared memory filled and emptied by the paging engine (PAG-1…4) ---- */
+/* ---- page transfers: shared slots, filled and emptied by the paging engine (PAG-1…4) ---- */
 
 struct dxgk_channel;
 enum dxgk_transfer { DXGK_GATHER, DXGK_SCATTER, DXGK_ZERO };
@@ -128,20 +166,24 @@ enum dxgk_transfer { DXGK_GATHER, DXGK_SCATTER, DXGK_ZERO };
 struct dxgk_channel_config {
     uint32_t slots;      /* 1..64 */
     uint64_t slot_bytes; /* multiple of the partition's page_bytes and of 4096, at most 4 MiB */
-    /* One call per submission, from the DPC at DISPATCH_LEVEL, in any order: status 0 or negative errno. Must not block. */
+    /* One call per submission, from the DPC at DISPATCH_LEVEL, in any order: status 0 or negative
+     * errno. Must not block. */
     void (*done)(void *ctx, uint64_t cookie, int status);
     void *ctx;
 };
 
-/* Opens a channel on a partition; the memfd holds slots * slot_bytes and is the caller's to map (dup it). At most 16 per partition. */
-int dxgk_channel_open(struct dxgk *dxgk, uint64_t id, const struct dxgk_channel_config *config, struct dxgk_channel **out,
-                      int *memfd, struct vf_error *err);
+/* Opens a channel on a partition; the memfd holds slots * slot_bytes and is the caller's to map
+ * (dup it). At most 16 per partition. */
+int dxgk_channel_open(struct dxgk *dxgk, uint64_t id, const struct dxgk_channel_config *config,
+                      struct dxgk_channel **out, int *memfd, struct vf_error *err);
 /* Waits for what is in flight. */
 void dxgk_channel_close(struct dxgk_channel *channel);
-/* Gathers `count` pages (indices of page_bytes pages of the reserve, in this order) into the slot, scatters them out of it, or
- * zeroes them (slot unused for data but occupied). Returns at once; `done` follows for every submission that returned 0.
- * One submission per slot at a time. Scatter and zero need INCOMING; gather works in every state. */
-int dxgk_channel_submit(struct dxgk_channel *channel, enum dxgk_transfer op, uint32_t slot, const uint64_t *pages, uint32_t count,
-                        uint64_t cookie, struct vf_error *err);
+/* Gathers `count` pages (indices of page_bytes pages of the reserve, in this order) into the slot,
+ * scatters them out of it, or zeroes them (slot unused for data but occupied). Returns at once;
+ * `done` follows for every submission that returned 0. One submission per slot at a time. Scatter
+ * and zero need INCOMING; gather works in every state. */
+int dxgk_channel_submit(struct dxgk_channel *channel, enum dxgk_transfer op, uint32_t slot,
+                        const uint64_t *pages, uint32_t count, uint64_t cookie,
+                        struct vf_error *err);
 
 #endif

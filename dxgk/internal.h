@@ -4,7 +4,12 @@
  * includes it.
  *
  * Lock order, never taken backwards:
- *   partition.lock > partition.vcpu > adapter.gpup_lock > dxgk.lock > adapter.lock, triage_lock
+ *   dxgk.update_lock > adapter.gate > partition.lock > partition.vcpu > adapter.gpup_lock >
+ *   dxgk.lock > adapter.lock, triage_lock
+ *
+ * adapter.gate: whoever calls a DDI holds it shared, a driver update holds it exclusively (HOT-1).
+ * Nobody takes it twice: an update that waits keeps new readers out. Interrupt routine and DPC take
+ * no gate; the update stops them (interrupt.h). Guest accesses that need no driver take none.
  *
  * partition.lock serialises all that changes a partition, DDIs included; it is never held together
  * with another partition's, so two moves run in parallel. dxgk.lock, adapter.lock and triage_lock
@@ -39,6 +44,7 @@ struct dxgk_mitigated;  /* mitigated.h: a BAR range that traps */
 struct dxgk_basis;      /* ddi_basis.h */
 struct dxgk_tdr;        /* tdr.c */
 struct dxgk_reserve;    /* reserve.c: the allocator of one adapter's VRAM */
+struct dxgk_ksr;        /* ksr.h: what a driver saved for its successor */
 
 #define DXGK_MAX_SEGMENTS 16u
 #define DXGK_MAX_LEVELS 6u
@@ -105,6 +111,13 @@ struct dxgk_adapter {
     const struct vf_device_ops *ops; /* padded to this host's size: a missing op is NULL */
     struct vf_device_host device_host;
 
+    /* Driver and all that is its: replaced by a driver update, under the gate. */
+    pthread_rwlock_t gate;
+    bool dead; /* no driver came back from an update; no DDI is called any more. Under the gate */
+    struct dxgk_ksr *ksr; /* during DxgkDdiSaveMemoryForHotUpdate, on its thread; else NULL */
+    uint64_t updates;     /* that succeeded; under the gate, as the next */
+    uint64_t last_gap_ns; /* how long the last one left the adapter without a driver */
+
     struct dxgk_image *image;
     DRIVER_INITIALIZATION_DATA ddi; /* the image's table */
     DXGKRNL_INTERFACE callbacks;    /* what StartDevice was given */
@@ -115,8 +128,8 @@ struct dxgk_adapter {
     DXGKDDI_MITIGABLE_DEVICE_INTERFACE mitigable;
     bool has_mitigable;
 
-    struct dxgk_caps caps; /* fixed once the adapter is started */
-    struct dxgk_mmu mmu;   /* likewise */
+    struct dxgk_caps caps; /* fixed once the adapter is started, but for what an update may change */
+    struct dxgk_mmu mmu;   /* fixed */
 
     struct dxgk_interrupts *interrupts; /* both set by their _start, before they can be used */
     struct dxgk_paging *paging;         /* NULL on an adapter that cannot be partitioned */
@@ -177,6 +190,7 @@ struct dxgk_partition {
     _Atomic uint64_t epoch;      /* read by anyone, grows under lock */
     _Atomic uint64_t job;
     _Atomic uint64_t interrupts; /* messages delivered; the interrupt thread counts */
+    int watch_fd;                /* fixed: eventfd, written on each delivery and change of state */
     _Atomic uint32_t refs;       /* dxgk_partition_get/put; the table holds one */
 
     pthread_mutex_t lock;    /* serialises calls and DDIs of this partition; guards what follows */
@@ -201,7 +215,8 @@ struct dxgk_partition {
 };
 
 struct dxgk {
-    struct dxgk_config config; /* event and event_ctx only stay valid */
+    struct dxgk_config config; /* event, event_ctx and trial only stay valid */
+    pthread_mutex_t update_lock; /* one driver update at a time */
     char umed_worker[4096];    /* fixed: the program that holds UMEDs, "" = none was found */
     struct dxgk_tdr *tdr;        /* fixed between open and close */
     uint32_t adapter_count;
@@ -213,13 +228,21 @@ struct dxgk {
     uint32_t partition_count;
 };
 
+/* ---- the gate (adapter.c) ---- */
+
+/* Waits for a driver update to end. */
+void dxgk_gate_enter(struct dxgk_adapter *adapter);
+void dxgk_gate_leave(struct dxgk_adapter *adapter);
+/* Inside: -1 when the adapter has lost its driver for good. */
+int dxgk_gate_alive(const struct dxgk_adapter *adapter, struct vf_error *err);
+
 /* ---- finding partitions (partition.c) ---- */
 
 /* A counted reference, or NULL with *err filled: "no partition with id ...". Any thread. */
 struct dxgk_partition *dxgk_partition_get(struct dxgk *dxgk, uint64_t id, struct vf_error *err);
 void dxgk_partition_put(struct dxgk_partition *partition);
-/* As _get, and holds partition->lock; fails when it is gone meanwhile. Undo with _unlock, which
- * also puts. */
+/* As _get, enters its adapter's gate and holds partition->lock; fails when it is gone meanwhile or
+ * the adapter has no driver. Undo with _unlock, which also leaves the gate and puts. */
 struct dxgk_partition *dxgk_partition_lock(struct dxgk *dxgk, uint64_t id, struct vf_error *err);
 void dxgk_partition_unlock(struct dxgk_partition *partition);
 

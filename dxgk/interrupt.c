@@ -27,7 +27,9 @@ struct dxgk_interrupts {
     /* The interrupt lock: what Windows holds at DIRQL while the interrupt routine or a synchronised
      * routine runs. */
     pthread_mutex_t lock;
-    struct dxgk_paging *paging; /* guarded by lock */
+    struct dxgk_paging *paging; /* guarded by lock, as the next two */
+    bool held;                  /* a driver update: nothing of the driver's is called */
+    uint32_t missed;            /* messages that came meanwhile, one bit each */
     uint64_t disowned;          /* the message thread's alone */
 
     /* Held while sources fire, so that a removed one never does. */
@@ -49,7 +51,10 @@ static void run_interrupt_routine(struct dxgk_interrupts *irq, uint32_t message)
 
     KIRQL before = nt_irql_set(DEVICE_LEVEL);
     (void)pthread_mutex_lock(&irq->lock);
-    if (dxgk_call_enter(&call, adapter, "DxgkDdiInterruptRoutine", DEVICE_LEVEL)) {
+    if (irq->held) {
+        irq->missed |= 1u << message;
+        ours = TRUE; /* nobody was asked */
+    } else if (dxgk_call_enter(&call, adapter, "DxgkDdiInterruptRoutine", DEVICE_LEVEL)) {
         ours = adapter->ddi.DxgkDdiInterruptRoutine(adapter->hAdapter, message);
         (void)dxgk_call_leave(&call, STATUS_SUCCESS);
     }
@@ -269,16 +274,72 @@ int dxgk_interrupts_add(struct dxgk_adapter *adapter, struct dxgk_irq_source *so
     return 0;
 }
 
+/* sources_lock is held. */
+static void deliver(struct dxgk_irq_source *source)
+{
+    uint64_t messages;
+
+    if (read(source->fd, &messages, sizeof messages) == (ssize_t)sizeof messages)
+        source->fire(source, messages);
+}
+
+void dxgk_interrupts_drain(struct dxgk_adapter *adapter, struct dxgk_irq_source *source)
+{
+    struct dxgk_interrupts *irq = adapter->interrupts;
+
+    (void)pthread_mutex_lock(&irq->sources_lock);
+    deliver(source);
+    (void)pthread_mutex_unlock(&irq->sources_lock);
+}
+
 void dxgk_interrupts_remove(struct dxgk_adapter *adapter, struct dxgk_irq_source *source)
 {
     struct dxgk_interrupts *irq = adapter->interrupts;
-    uint64_t messages;
 
     (void)pthread_mutex_lock(&irq->sources_lock);
     (void)epoll_ctl(irq->epoll_fd, EPOLL_CTL_DEL, source->fd, NULL);
-    if (read(source->fd, &messages, sizeof messages) == (ssize_t)sizeof messages)
-        source->fire(source, messages);
+    deliver(source);
     (void)pthread_mutex_unlock(&irq->sources_lock);
+}
+
+void dxgk_interrupts_hold(struct dxgk_adapter *adapter)
+{
+    struct dxgk_interrupts *irq = adapter->interrupts;
+
+    (void)pthread_mutex_lock(&irq->lock);
+    irq->held = true;
+    (void)pthread_mutex_unlock(&irq->lock);
+    /* Only the interrupt routine queues DPCs: those queued are the last ones. */
+    (void)pthread_mutex_lock(&irq->dpc_lock);
+    while (irq->dpc_queued || irq->dpc_running)
+        (void)pthread_cond_wait(&irq->dpc_cond, &irq->dpc_lock);
+    (void)pthread_mutex_unlock(&irq->dpc_lock);
+}
+
+void dxgk_interrupts_release(struct dxgk_adapter *adapter)
+{
+    struct dxgk_interrupts *irq = adapter->interrupts;
+
+    (void)pthread_mutex_lock(&irq->lock);
+    irq->held = false;
+    (void)pthread_mutex_unlock(&irq->lock);
+}
+
+void dxgk_interrupts_replay(struct dxgk_adapter *adapter)
+{
+    struct dxgk_interrupts *irq = adapter->interrupts;
+    uint64_t one = 1;
+    uint32_t missed;
+
+    (void)pthread_mutex_lock(&irq->lock);
+    missed = irq->missed;
+    irq->missed = 0;
+    (void)pthread_mutex_unlock(&irq->lock);
+    /* By the way every message comes: on the message thread, at the device's level. */
+    for (uint32_t vector = 0; vector < DXGK_PF_VECTORS; vector++)
+        if ((missed & 1u << vector) != 0 &&
+            write(irq->pf_fd[vector], &one, sizeof one) != (ssize_t)sizeof one)
+            log_error("adapter %u: interrupt %u: %s", adapter->index, vector, strerror(errno));
 }
 
 void dxgk_interrupts_attach(struct dxgk_adapter *adapter, struct dxgk_paging *paging)

@@ -19,6 +19,16 @@ int dxgk_interrupts_start(struct dxgk_adapter *adapter, struct vf_error *err);
  * NULL-safe. */
 void dxgk_interrupts_stop(struct dxgk_adapter *adapter);
 
+/* ---- a driver update: the PF's interrupts wait, those of VFs go on (HOT-1) ---- */
+
+/* When it returns neither interrupt routine nor DPC runs or will run; what was queued has run. The
+ * driver's paging engine is idle. PASSIVE_LEVEL. */
+void dxgk_interrupts_hold(struct dxgk_adapter *adapter);
+/* Interrupts reach the driver in adapter->ddi again: before StartDevice, as at a start. */
+void dxgk_interrupts_release(struct dxgk_adapter *adapter);
+/* Delivers, once, what came while they were held: after StartDevice, when the driver can hear it. */
+void dxgk_interrupts_replay(struct dxgk_adapter *adapter);
+
 /* Routes an eventfd: `fire` runs on the interrupt thread at PASSIVE_LEVEL with the number of
  * messages since the last call. */
 struct dxgk_irq_source {
@@ -27,6 +37,8 @@ struct dxgk_irq_source {
 };
 int dxgk_interrupts_add(struct dxgk_adapter *adapter, struct dxgk_irq_source *source,
                         struct vf_error *err);
+/* Delivers what the source was signalled before this call, if the interrupt thread has not yet. */
+void dxgk_interrupts_drain(struct dxgk_adapter *adapter, struct dxgk_irq_source *source);
 /* When it returns `fire` does not run and will not run any more. What was signalled before is
  * delivered first. Not from within `fire`. */
 void dxgk_interrupts_remove(struct dxgk_adapter *adapter, struct dxgk_irq_source *source);

@@ -3,17 +3,19 @@
 #define LOG_ROOM "loader"
 #include "dxgk/loader.h"
 
-#include "base/cleanup.h"
 #include "base/log.h"
 #include "dxgk/nt/nt.h"
 
 #include <dlfcn.h>
 #include <link.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 struct dxgk_image {
-    char *path; /* resolved */
+    struct dxgk_driver_file *file; /* counted */
+    char name_in_memory[64];       /* what dlopen knows the copy by; unique while the fd is open */
     void *handle;
     unsigned refs;      /* guarded by images_lock */
     bool registered;    /* DxgkInitialize was called, once */
@@ -29,14 +31,15 @@ static pthread_mutex_t images_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct dxgk_image *images;
 
 /* Called inside DriverEntry, on its thread, so images_lock is held. Exported to drivers. */
-NTSTATUS DxgkInitialize(PDRIVER_OBJECT object, PUNICODE_STRING registry_path,
-                        PDRIVER_INITIALIZATION_DATA data)
+NTSTATUS DxgkInitialize(PDRIVER_OBJECT DriverObject, PUNICODE_STRING RegistryPath,
+                        PDRIVER_INITIALIZATION_DATA DriverInitializationData)
 {
+    const DRIVER_INITIALIZATION_DATA *data = DriverInitializationData;
     struct dxgk_image *image = images;
 
-    while (image != NULL && &image->object != object)
+    while (image != NULL && &image->object != DriverObject)
         image = image->next;
-    if (image == NULL || registry_path == NULL || data == NULL || image->registered) {
+    if (image == NULL || RegistryPath == NULL || data == NULL || image->registered) {
         log_error("DxgkInitialize: %s", image == NULL
                                             ? "not the driver object that DriverEntry was given"
                                             : "missing argument or second call");
@@ -48,7 +51,7 @@ NTSTATUS DxgkInitialize(PDRIVER_OBJECT object, PUNICODE_STRING registry_path,
      * one higher. */
     if (data->Version != DXGKDDI_INTERFACE_VERSION_WDDM3_2 &&
         data->Version != DXGKDDI_INTERFACE_VERSION_WDDM3_2 + 1) {
-        log_error("%s: interface version 0x%x, only WDDM 3.2 (0x%x) is served", image->path,
+        log_error("%s: interface version 0x%x, only WDDM 3.2 (0x%x) is served", image->file->path,
                   data->Version, DXGKDDI_INTERFACE_VERSION_WDDM3_2);
         image->misregistered = true;
         return STATUS_REVISION_MISMATCH;
@@ -60,10 +63,10 @@ NTSTATUS DxgkInitialize(PDRIVER_OBJECT object, PUNICODE_STRING registry_path,
 
 /* For a driver that takes itself back in its Unload; the image goes right after. Exported to
  * drivers. */
-NTSTATUS DxgkUnInitialize(PDRIVER_OBJECT object)
+NTSTATUS DxgkUnInitialize(PDRIVER_OBJECT DriverObject)
 {
     for (const struct dxgk_image *image = images; image != NULL; image = image->next) {
-        if (&image->object == object)
+        if (&image->object == DriverObject)
             return STATUS_SUCCESS;
     }
     return STATUS_INVALID_PARAMETER;
@@ -95,11 +98,11 @@ static const char *missing_slot(const DRIVER_INITIALIZATION_DATA *ddi)
 static NTSTATUS call_driver_entry(struct dxgk_image *image, PDRIVER_INITIALIZE entry)
 {
     static const char root[] = "\\Registry\\Machine\\System\\CurrentControlSet\\Services\\";
-    const char *base = strrchr(image->path, '/');
+    const char *base = strrchr(image->file->path, '/');
     UNICODE_STRING registry;
     size_t length = 0;
 
-    base = base != NULL ? base + 1 : image->path;
+    base = base != NULL ? base + 1 : image->file->path;
     for (const char *c = root; *c != '\0'; c++)
         image->name[length++] = (WCHAR)*c;
     for (const char *c = base; *c != '\0' && *c != '.' && length < RTL_NUMBER_OF(image->name) - 1;
@@ -117,38 +120,40 @@ static NTSTATUS call_driver_entry(struct dxgk_image *image, PDRIVER_INITIALIZE e
  * finds it. */
 static int load(struct dxgk_image *image, struct vf_error *err)
 {
+    const char *path = image->file->path;
     PDRIVER_INITIALIZE entry;
     const char *missing;
     NTSTATUS status;
 
-    image->handle = dlopen(image->path, RTLD_NOW | RTLD_LOCAL);
+    /* By process id, not "self": debuggers and symbolizers follow it too. */
+    (void)snprintf(image->name_in_memory, sizeof image->name_in_memory, "/proc/%d/fd/%d",
+                   (int)getpid(), image->file->fd);
+    image->handle = dlopen(image->name_in_memory, RTLD_NOW | RTLD_LOCAL);
     if (image->handle == NULL)
-        return vf_fail(err, VF_FAILED, "cannot load driver %s: %s", image->path, dlerror());
+        return vf_fail(err, VF_FAILED, "cannot load driver %s: %s", path, dlerror());
     *(void **)&entry = dlsym(image->handle, "DriverEntry");
     if (entry == NULL) {
-        (void)vf_fail(err, VF_FAILED, "%s is no driver: it exports no DriverEntry", image->path);
+        (void)vf_fail(err, VF_FAILED, "%s is no driver: it exports no DriverEntry", path);
         goto unload;
     }
     status = call_driver_entry(image, entry);
     if (KeGetCurrentIrql() != PASSIVE_LEVEL) {
         (void)nt_irql_set(PASSIVE_LEVEL);
         (void)vf_fail(err, VF_FAILED,
-                      "driver %s breaks IRQL: DriverEntry returned above PASSIVE_LEVEL",
-                      image->path);
+                      "driver %s breaks IRQL: DriverEntry returned above PASSIVE_LEVEL", path);
         goto unload;
     }
     if (!NT_SUCCESS(status)) {
-        (void)vf_fail_status(err, VF_FAILED, status, "DriverEntry of %s failed%s", image->path,
+        (void)vf_fail_status(err, VF_FAILED, status, "DriverEntry of %s failed%s", path,
                              image->misregistered ? " (DxgkInitialize refused its table)" : "");
         goto unload;
     }
     missing = image->registered ? missing_slot(&image->ddi) : "DxgkInitialize";
     if (missing != NULL) {
-        (void)vf_fail(err, VF_FAILED, "driver %s breaks CAP-7: %s is missing", image->path,
-                      missing);
+        (void)vf_fail(err, VF_FAILED, "driver %s breaks CAP-7: %s is missing", path, missing);
         goto unload;
     }
-    log_info("loaded driver %s, interface version 0x%x", image->path, image->ddi.Version);
+    log_info("loaded driver %s, interface version 0x%x", path, image->ddi.Version);
     return 0;
 
 unload:
@@ -163,21 +168,19 @@ static void unlink_image(struct dxgk_image *image)
     while (*link != image)
         link = &(*link)->next;
     *link = image->next;
-    free(image->path);
+    dxgk_driver_file_put(image->file);
     free(image);
 }
 
-int dxgk_image_get(const char *path, struct dxgk_image **out, struct vf_error *err)
+int dxgk_image_load(struct dxgk_driver_file *file, struct dxgk_image **out, struct vf_error *err)
 {
-    cleanup_free char *resolved = realpath(path, NULL);
     struct dxgk_image *image;
     int result = 0;
 
-    if (resolved == NULL)
-        return vf_fail(err, VF_FAILED, "cannot find driver %s; give the path of a KMD image", path);
     (void)pthread_mutex_lock(&images_lock);
     for (image = images; image != NULL; image = image->next) {
-        if (strcmp(image->path, resolved) == 0)
+        if (strcmp(image->file->path, file->path) == 0 &&
+            strcmp(image->file->digest, file->digest) == 0)
             break;
     }
     if (image != NULL) {
@@ -187,10 +190,10 @@ int dxgk_image_get(const char *path, struct dxgk_image **out, struct vf_error *e
     }
     image = calloc(1, sizeof *image);
     if (image == NULL) {
-        result = vf_fail(err, VF_FAILED, "no memory to load driver %s", path);
+        result = vf_fail(err, VF_FAILED, "no memory to load driver %s", file->path);
         goto unlock;
     }
-    image->path = vf_take_ptr(resolved);
+    image->file = dxgk_driver_file_get(file);
     image->refs = 1;
     image->next = images;
     images = image;
@@ -201,6 +204,18 @@ int dxgk_image_get(const char *path, struct dxgk_image **out, struct vf_error *e
         *out = image;
 unlock:
     (void)pthread_mutex_unlock(&images_lock);
+    return result;
+}
+
+int dxgk_image_get(const char *path, struct dxgk_image **out, struct vf_error *err)
+{
+    struct dxgk_driver_file *file;
+    int result;
+
+    if (dxgk_driver_file_open(path, &file, err) != 0)
+        return -1;
+    result = dxgk_image_load(file, out, err);
+    dxgk_driver_file_put(file); /* the image has its own reference */
     return result;
 }
 
@@ -233,35 +248,52 @@ static int find_text(struct dl_phdr_info *info, size_t size, void *ctx)
 }
 
 /* A driver frees in Unload what it still holds; what it forgets would call back into nothing. */
-static uint64_t reclaim_pool(const struct dxgk_image *image)
+static void reclaim_pool(const struct dxgk_image *image, struct dxgk_image_rest *rest)
 {
     struct text_range range = {.inside = (uintptr_t)image->object.DriverInit};
 
     if (dl_iterate_phdr(find_text, &range) == 0)
-        return 0;
-    return nt_pool_reclaim_from((const void *)range.low, (const void *)range.high);
+        return;
+    rest->mdls = nt_mdl_live_from((const void *)range.low, (const void *)range.high);
+    rest->allocations = nt_pool_reclaim_from((const void *)range.low, (const void *)range.high);
 }
 
-uint64_t dxgk_image_put(struct dxgk_image *image)
+static int is_loaded(struct dl_phdr_info *info, size_t size, void *ctx)
 {
-    uint64_t leaked = 0;
+    (void)size;
+    return strcmp(info->dlpi_name, (const char *)ctx) == 0;
+}
 
+static void unload(struct dxgk_image *image, struct dxgk_image_rest *rest)
+{
+    image->ddi.DxgkDdiUnload();
+    if (KeGetCurrentIrql() != PASSIVE_LEVEL) {
+        log_error("driver %s breaks IRQL: DxgkDdiUnload returned above PASSIVE_LEVEL",
+                  image->file->path);
+        (void)nt_irql_set(PASSIVE_LEVEL);
+    }
+    reclaim_pool(image, rest);
+    (void)dlclose(image->handle);
+    /* The loader keeps an image that says so (-z nodelete), or one that something else still uses. */
+    rest->stays = dl_iterate_phdr(is_loaded, image->name_in_memory) != 0;
+    if (rest->stays)
+        log_error("driver %s cannot be unloaded: its code stays until the host ends",
+                  image->file->path);
+}
+
+void dxgk_image_put(struct dxgk_image *image, struct dxgk_image_rest *rest)
+{
+    *rest = (struct dxgk_image_rest){0};
     if (image == NULL)
-        return 0;
+        return;
     (void)pthread_mutex_lock(&images_lock);
     if (--image->refs == 0) {
-        image->ddi.DxgkDdiUnload();
-        if (KeGetCurrentIrql() != PASSIVE_LEVEL) {
-            log_error("driver %s breaks IRQL: DxgkDdiUnload returned above PASSIVE_LEVEL",
-                      image->path);
-            (void)nt_irql_set(PASSIVE_LEVEL);
-        }
-        leaked = reclaim_pool(image);
-        (void)dlclose(image->handle);
+        unload(image, rest);
+        if (rest->stays)
+            (void)dxgk_driver_file_get(image->file); /* for ever: its fd is its name */
         unlink_image(image);
     }
     (void)pthread_mutex_unlock(&images_lock);
-    return leaked;
 }
 
 const DRIVER_INITIALIZATION_DATA *dxgk_image_ddi(const struct dxgk_image *image)
@@ -274,7 +306,12 @@ PDRIVER_OBJECT dxgk_image_object(struct dxgk_image *image)
     return &image->object;
 }
 
+struct dxgk_driver_file *dxgk_image_file(const struct dxgk_image *image)
+{
+    return image->file;
+}
+
 const char *dxgk_image_path(const struct dxgk_image *image)
 {
-    return image->path;
+    return image->file->path;
 }

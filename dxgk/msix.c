@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "dxgk/ddi.h"
 #include "dxgk/interrupt.h"
+#include "dxgk/partition.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -16,7 +17,7 @@
 #define ENTRY_BYTES 16u
 #define CONTROL_MASKED 1u
 #define BLOB_MAGIC 0x584d4656u /* "VFMX" */
-#define BLOB_VERSION 1u
+#define BLOB_VERSION 2u /* 1 had no count of messages */
 /* Where this host's messages go: unique for one vector of one device, which is all that a route is
  * looked up by. */
 #define HOST_ADDRESS(vf) (0xfee00000ull + ((uint64_t)(vf) << 12))
@@ -36,6 +37,7 @@ struct blob_header {
     uint32_t version;
     uint32_t bytes; /* of the whole */
     uint32_t count;
+    uint64_t delivered; /* messages the guest has got since it was created, on all its hosts */
 };
 
 struct vector {
@@ -59,6 +61,7 @@ static void fire(struct dxgk_irq_source *source, uint64_t count)
     struct vector *vector = (struct vector *)(void *)source;
 
     (void)atomic_fetch_add(&vector->partition->interrupts, count);
+    dxgk_partition_signal(vector->partition);
 }
 
 static uint32_t number_of(const struct dxgk_msix *msix, const struct vector *vector)
@@ -273,18 +276,24 @@ int dxgk_msix_save(struct dxgk_partition *partition, struct dxgk_blob *blob, str
     struct dxgk_msix *msix = partition->msix;
     uint32_t count = msix == NULL ? 0 : msix->count;
     struct blob_header header = {BLOB_MAGIC, BLOB_VERSION,
-                                 (uint32_t)(sizeof header + count * ENTRY_BYTES), count};
+                                 (uint32_t)(sizeof header + count * ENTRY_BYTES), count, 0};
     uint8_t *data = malloc(header.bytes);
 
     if (data == NULL)
         return vf_fail(err, VF_FAILED, "MSI-X: out of memory");
-    memcpy(data, &header, sizeof header);
     if (msix != NULL) {
         (void)pthread_mutex_lock(&msix->lock);
-        for (uint32_t i = 0; i < count; i++)
+        for (uint32_t i = 0; i < count; i++) {
+            /* The VF is quiet: what it sent on the edge of its pause has left the hardware and counts
+             * here; what is still masked is pending in the driver's data and counts there. */
+            if (msix->vectors[i].source.fd >= 0)
+                dxgk_interrupts_drain(partition->adapter, &msix->vectors[i].source);
             memcpy(data + sizeof header + i * ENTRY_BYTES, &msix->vectors[i].guest, ENTRY_BYTES);
+        }
         (void)pthread_mutex_unlock(&msix->lock);
     }
+    header.delivered = atomic_load(&partition->interrupts);
+    memcpy(data, &header, sizeof header);
     *blob = (struct dxgk_blob){data, header.bytes};
     return 0;
 }
@@ -322,12 +331,14 @@ int dxgk_msix_restore(struct dxgk_partition *partition, const struct dxgk_blob *
                       struct vf_error *err)
 {
     struct dxgk_msix *msix = partition->msix;
+    struct blob_header header;
     int rc = 0;
 
     if (check_blob(blob, msix == NULL ? 0 : msix->count, err) != 0)
         return -1;
     if (msix == NULL)
         return 0;
+    memcpy(&header, blob->data, sizeof header);
     (void)pthread_mutex_lock(&msix->lock);
     for (uint32_t i = 0; i < msix->count && rc == 0; i++) {
         struct vector *vector = &msix->vectors[i];
@@ -342,5 +353,7 @@ int dxgk_msix_restore(struct dxgk_partition *partition, const struct dxgk_blob *
             vector->guest = entry;
     }
     (void)pthread_mutex_unlock(&msix->lock);
+    if (rc == 0)
+        (void)atomic_fetch_add(&partition->interrupts, header.delivered);
     return rc;
 }

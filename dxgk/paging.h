@@ -24,6 +24,16 @@ int dxgk_paging_start(struct dxgk_adapter *adapter, const struct dxgk_paging_lim
  */
 void dxgk_paging_stop(struct dxgk_adapter *adapter);
 
+/* ---- a driver update; the adapter's gate is held exclusively, so nothing new is submitted ---- */
+
+/* Waits until nothing is in flight. Fails when the engine hangs for good: its driver stays. */
+int dxgk_paging_quiesce(struct dxgk_adapter *adapter, struct vf_error *err);
+/* Gives the paging process' handles back to the driver that goes. Address space, tables, windows and
+ * paging buffers stay. */
+void dxgk_paging_let_go(struct dxgk_adapter *adapter);
+/* New handles from the driver that came, and the old root table. NULL-safe, all three. */
+int dxgk_paging_take_over(struct dxgk_adapter *adapter, struct vf_error *err);
+
 /* Zero-fills ranges of the segment partitions live in, by VIRTUAL_FILL; returns when done.
  * PASSIVE_LEVEL. */
 int dxgk_paging_zero(struct dxgk_adapter *adapter, const DXGK_MEMORYRANGE *ranges, uint32_t count,

@@ -166,6 +166,63 @@ void dxgk_paging_stop(struct dxgk_adapter *adapter)
     release(paging);
 }
 
+/* ---- a driver update ---- */
+
+int dxgk_paging_quiesce(struct dxgk_adapter *adapter, struct vf_error *err)
+{
+    struct dxgk_paging *paging = adapter->paging;
+    uint32_t abandoned;
+
+    if (paging == NULL)
+        return 0;
+    (void)pthread_mutex_lock(&paging->queue);
+    /* As in a stop, the watchdog bounds this. */
+    while (paging->flying != NULL && paging->abandoned == 0)
+        (void)pthread_cond_wait(&paging->returned, &paging->queue);
+    abandoned = paging->abandoned;
+    (void)pthread_mutex_unlock(&paging->queue);
+    if (abandoned != 0)
+        return vf_fail(err, VF_FAILED,
+                       "adapter %u: %u submissions hang in the paging engine, which its driver "
+                       "cannot reset; restart the host",
+                       adapter->index, abandoned);
+    return 0;
+}
+
+void dxgk_paging_let_go(struct dxgk_adapter *adapter)
+{
+    struct dxgk_paging *paging = adapter->paging;
+
+    if (paging == NULL)
+        return;
+    (void)pthread_mutex_lock(&paging->build);
+    dxgk_vaspace_set_process(paging->space, NULL);
+    dxgk_process_destroy(adapter, &paging->process);
+    (void)pthread_mutex_unlock(&paging->build);
+}
+
+int dxgk_paging_take_over(struct dxgk_adapter *adapter, struct vf_error *err)
+{
+    struct dxgk_paging *paging = adapter->paging;
+    uint32_t entries;
+    uint64_t root;
+    int rc;
+
+    if (paging == NULL)
+        return 0;
+    (void)pthread_mutex_lock(&paging->build);
+    rc = check_driver(adapter, err);
+    if (rc == 0)
+        rc = dxgk_process_create(adapter, DXGK_PAGING_NODE, &paging->process, err);
+    if (rc == 0) {
+        dxgk_vaspace_set_process(paging->space, paging->process.process);
+        root = dxgk_vaspace_root(paging->space, &entries);
+        rc = dxgk_ddi_set_root_page_table(adapter, paging->process.context, root, entries, err);
+    }
+    (void)pthread_mutex_unlock(&paging->build);
+    return rc;
+}
+
 /* ---- windows, serialised with building ---- */
 
 int dxgk_paging_window_open(struct dxgk_paging *paging, uint64_t bytes, struct dxgk_window *out,

@@ -24,10 +24,15 @@
 #include "dxgk/adapter.h"
 #include "dxgk/ddi.h"
 #include "dxgk/mitigated.h"
+#include "dxgk/msix.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 static const char *const state_names[VF_PARTITION_STATES] = {
     [VF_PARTITION_BUILDING] = "building",
@@ -98,6 +103,8 @@ void dxgk_partition_put(struct dxgk_partition *partition)
 {
     if (atomic_fetch_sub(&partition->refs, 1) != 1)
         return;
+    if (partition->watch_fd >= 0)
+        (void)close(partition->watch_fd);
     (void)pthread_rwlock_destroy(&partition->vcpu);
     (void)pthread_mutex_destroy(&partition->lock);
     dxgk_mitigated_drop(partition);
@@ -111,10 +118,13 @@ struct dxgk_partition *dxgk_partition_lock(struct dxgk *dxgk, uint64_t id, struc
 
     if (partition == NULL)
         return NULL;
+    dxgk_gate_enter(partition->adapter);
     (void)pthread_mutex_lock(&partition->lock);
-    if (!partition->gone)
+    if (partition->gone)
+        (void)vf_fail(err, VF_FAILED, "partition %s has just been removed",
+                      partition->params.name);
+    else if (dxgk_gate_alive(partition->adapter, err) == 0)
         return partition;
-    (void)vf_fail(err, VF_FAILED, "partition %s has just been removed", partition->params.name);
     dxgk_partition_unlock(partition);
     return NULL;
 }
@@ -122,6 +132,7 @@ struct dxgk_partition *dxgk_partition_lock(struct dxgk *dxgk, uint64_t id, struc
 void dxgk_partition_unlock(struct dxgk_partition *partition)
 {
     (void)pthread_mutex_unlock(&partition->lock);
+    dxgk_gate_leave(partition->adapter);
     dxgk_partition_put(partition);
 }
 
@@ -155,6 +166,12 @@ static int enter(struct dxgk *dxgk, struct dxgk_partition *partition, struct vf_
     return result;
 }
 
+void dxgk_partition_signal(struct dxgk_partition *partition)
+{
+    /* Full is as good as written: whoever watches has not been woken since. */
+    (void)eventfd_write(partition->watch_fd, 1);
+}
+
 /* Takes it out of the table; the caller still holds its own reference and partition->lock. */
 static void leave(struct dxgk *dxgk, struct dxgk_partition *partition)
 {
@@ -167,24 +184,23 @@ static void leave(struct dxgk *dxgk, struct dxgk_partition *partition)
     *link = partition->next;
     dxgk->partition_count--;
     (void)pthread_mutex_unlock(&dxgk->lock);
+    dxgk_partition_signal(partition);
     dxgk_partition_put(partition); /* the table's */
 }
 
 /* ---- create ---- */
 
-static int check_params(struct dxgk *dxgk, const struct vf_partition_params *params,
+static int check_params(const struct dxgk_adapter *adapter,
+                        const struct vf_partition_params *params, bool incoming,
                         struct vf_error *err)
 {
-    const struct dxgk_caps *caps;
+    const struct dxgk_caps *caps = &adapter->caps;
 
     if (!vf_name_valid(params->name))
         return vf_fail(err, VF_USAGE,
                        "a partition's name is 1 to %u letters, digits, dots, dashes, underscores, "
                        "the first a letter or digit",
                        VF_NAME_BYTES - 1);
-    if (params->adapter >= dxgk->adapter_count)
-        return vf_fail(err, VF_USAGE, "there is no adapter %u; see adapter list", params->adapter);
-    caps = &dxgk->adapters[params->adapter]->caps;
     if (!caps->partitionable)
         return vf_fail(
             err, VF_FAILED,
@@ -193,7 +209,12 @@ static int check_params(struct dxgk *dxgk, const struct vf_partition_params *par
     if (params->vram_bytes == 0 || params->vram_bytes % caps->granule != 0)
         return vf_fail(err, VF_USAGE, "a partition's VRAM is a multiple of %llu bytes, not %llu",
                        (unsigned long long)caps->granule, (unsigned long long)params->vram_bytes);
-    return 0;
+    if (incoming && !caps->live_migration)
+        return vf_fail(err, VF_INCOMPATIBLE, "adapter %u takes no incoming partition: %s",
+                       params->adapter,
+                       caps->migration_off[0] != '\0' ? caps->migration_off
+                                                      : "its driver lacks live migration");
+    return dxgk_gate_alive(adapter, err);
 }
 
 static struct dxgk_partition *partition_new(struct dxgk *dxgk,
@@ -211,6 +232,7 @@ static struct dxgk_partition *partition_new(struct dxgk *dxgk,
     partition->params = *params;
     partition->luid = dxgk_luid_new();
     partition->vf = DXGK_NO_VF;
+    partition->watch_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     partition->segment = vram->id;
     partition->page_bytes = vram->dirty_page != 0 ? vram->dirty_page : 4096;
     partition->vcpu_shut = partition->vcpu_gone = true; /* no guest before it is built */
@@ -223,8 +245,8 @@ static struct dxgk_partition *partition_new(struct dxgk *dxgk,
     (void)pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
     (void)pthread_rwlock_init(&partition->vcpu, &attr);
     (void)pthread_rwlockattr_destroy(&attr);
-    if (memcmp(params->uuid, no_uuid, sizeof no_uuid) == 0 &&
-        vf_uuid_random(partition->params.uuid) != 0) {
+    if (partition->watch_fd < 0 || (memcmp(params->uuid, no_uuid, sizeof no_uuid) == 0 &&
+                                    vf_uuid_random(partition->params.uuid) != 0)) {
         dxgk_partition_put(partition);
         return NULL;
     }
@@ -256,24 +278,32 @@ static void describe(const struct dxgk_partition *partition, struct vf_partition
     memcpy(out->uuid, partition->params.uuid, sizeof out->uuid);
 }
 
+/* Inside the adapter's gate. On success *out is locked and has a reference for the caller. */
+static int make(struct dxgk *dxgk, const struct vf_partition_params *params, bool incoming,
+                struct dxgk_partition **out, struct vf_error *err)
+{
+    if (check_params(dxgk->adapters[params->adapter], params, incoming, err) != 0)
+        return -1;
+    *out = partition_new(dxgk, params);
+    if (*out == NULL)
+        return vf_fail(err, VF_FAILED, "no memory, descriptor or random numbers for a partition");
+    (void)pthread_mutex_lock(&(*out)->lock);
+    return 0;
+}
+
 int dxgk_partition_create(struct dxgk *dxgk, const struct vf_partition_params *params,
                           bool incoming, struct vf_partition_info *out, struct vf_error *err)
 {
     struct dxgk_partition *partition;
     int result;
 
-    if (check_params(dxgk, params, err) != 0)
+    if (params->adapter >= dxgk->adapter_count)
+        return vf_fail(err, VF_USAGE, "there is no adapter %u; see adapter list", params->adapter);
+    dxgk_gate_enter(dxgk->adapters[params->adapter]);
+    if (make(dxgk, params, incoming, &partition, err) != 0) {
+        dxgk_gate_leave(dxgk->adapters[params->adapter]);
         return -1;
-    if (incoming && !dxgk->adapters[params->adapter]->caps.live_migration)
-        return vf_fail(err, VF_INCOMPATIBLE, "adapter %u takes no incoming partition: %s",
-                       params->adapter,
-                       dxgk->adapters[params->adapter]->caps.migration_off[0] != '\0'
-                           ? dxgk->adapters[params->adapter]->caps.migration_off
-                           : "its driver lacks live migration");
-    partition = partition_new(dxgk, params);
-    if (partition == NULL)
-        return vf_fail(err, VF_FAILED, "no memory or random numbers for a partition");
-    (void)pthread_mutex_lock(&partition->lock);
+    }
     if (enter(dxgk, partition, err) != 0) {
         dxgk_partition_unlock(partition);
         return -1;
@@ -313,9 +343,13 @@ int dxgk_partition_destroy(struct dxgk *dxgk, uint64_t id, struct vf_error *err)
 
     if (partition == NULL)
         return -1;
-    if (pthread_mutex_trylock(&partition->lock) != 0) {
-        (void)vf_fail(err, VF_FAILED, "partition %s is busy with another call; try again",
-                      partition->params.name);
+    dxgk_gate_enter(partition->adapter);
+    if (dxgk_gate_alive(partition->adapter, err) != 0 ||
+        pthread_mutex_trylock(&partition->lock) != 0) {
+        if (!partition->adapter->dead)
+            (void)vf_fail(err, VF_FAILED, "partition %s is busy with another call; try again",
+                          partition->params.name);
+        dxgk_gate_leave(partition->adapter);
         dxgk_partition_put(partition);
         return -1;
     }
@@ -399,6 +433,7 @@ int dxgk_partition_resume(struct dxgk *dxgk, uint64_t id, struct vf_error *err)
     if (state != VF_PARTITION_OUTGOING_PAUSED)
         atomic_store(&partition->job, 0);
     dxgk_vcpu_open(partition);
+    dxgk_partition_signal(partition);
 unlock:
     dxgk_partition_unlock(partition);
     return result;
@@ -416,6 +451,18 @@ int dxgk_partition_info(struct dxgk *dxgk, uint64_t id, struct vf_partition_info
     describe(partition, out);
     dxgk_partition_put(partition);
     return 0;
+}
+
+int dxgk_partition_watch(struct dxgk *dxgk, uint64_t id, int *fd, struct vf_error *err)
+{
+    struct dxgk_partition *partition = dxgk_partition_get(dxgk, id, err);
+
+    *fd = -1;
+    if (partition == NULL)
+        return -1;
+    *fd = fcntl(partition->watch_fd, F_DUPFD_CLOEXEC, 0);
+    dxgk_partition_put(partition);
+    return *fd >= 0 ? 0 : vf_fail_errno(err, VF_FAILED, errno, "watch a partition");
 }
 
 int dxgk_partition_list(struct dxgk *dxgk, struct vf_partition_info *out, size_t capacity,

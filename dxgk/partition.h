@@ -18,6 +18,9 @@ int dxgk_partition_wrong_state(const struct dxgk_partition *partition, const cha
 void dxgk_vcpu_shut(struct dxgk_partition *partition);
 void dxgk_vcpu_open(struct dxgk_partition *partition);
 
+/* Wakes whoever watches it (dxgk_partition_watch). Any thread, any lock. */
+void dxgk_partition_signal(struct dxgk_partition *partition);
+
 /* VF, vGPU, VRAM, tracking, interrupts, power: all that the driver has a part in (build.c); paused
  * at its end when incoming. Undoes itself when it fails. Lock held. */
 int dxgk_partition_build(struct dxgk_partition *partition, bool incoming, struct vf_error *err);

@@ -32,7 +32,8 @@ struct dxgk_tdr {
 /* Leaves the vCPU's door shut. */
 static int reset(struct dxgk_partition *partition, struct vf_error *err)
 {
-    dxgk_vcpu_shut(partition); /* no register is written half before and half after */
+    /* No guest access between the reset of the hardware's table and of the OS' copy. */
+    dxgk_vcpu_shut(partition);
     if (dxgk_ddi_reset_vf(partition, err) != 0)
         return -1;
     return partition->msix != NULL ? dxgk_msix_reset(partition, err) : 0;
@@ -69,6 +70,7 @@ static void end_hang(struct dxgk_partition *partition)
                "%s\"",
                partition->adapter->index, partition->vf, partition->params.name,
                state == VF_PARTITION_OUTGOING ? ", its move fails" : "", partition->params.name);
+    dxgk_partition_signal(partition);
 }
 
 int dxgk_partition_reset(struct dxgk *dxgk, uint64_t id, struct vf_error *err)
@@ -96,8 +98,10 @@ int dxgk_partition_reset(struct dxgk *dxgk, uint64_t id, struct vf_error *err)
             (void)vf_fsm_set(&partition->fsm, VF_PARTITION_RUNNING, "reset");
         }
     }
-    if (dxgk_partition_state(partition) == VF_PARTITION_RUNNING)
+    if (dxgk_partition_state(partition) == VF_PARTITION_RUNNING) {
         dxgk_vcpu_open(partition);
+        dxgk_partition_signal(partition);
+    }
 unlock:
     dxgk_partition_unlock(partition);
     return result;

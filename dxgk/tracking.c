@@ -202,6 +202,24 @@ void dxgk_tracking_change_place(struct dxgk_partition *partition, const struct d
         log_error("partition %s: %s", partition->params.name, err.text);
 }
 
+int dxgk_tracking_take_over(struct dxgk_partition *partition, struct vf_error *err)
+{
+    struct dxgk_adapter *adapter = partition->adapter;
+    struct dxgk_tracking *tracking = partition->tracking;
+
+    if (tracking == NULL)
+        return 0;
+    /* Not by the basis' own flag: that one is gone after a take-over that failed. */
+    bool tracked = adapter->caps.performant || tracking->moving;
+    tracking->basis = (struct dxgk_basis){0};
+    dxgk_tracking_forget(partition);
+    if (dxgk_ddi_create_memory_basis(adapter, partition->segment, partition->page_bytes,
+                                     partition->ranges, partition->range_count, &tracking->basis,
+                                     err) != 0)
+        return -1;
+    return tracked ? dxgk_ddi_start_dirty_tracking(adapter, &tracking->basis, err) : 0;
+}
+
 void dxgk_tracking_forget(struct dxgk_partition *partition)
 {
     if (partition->tracking != NULL)

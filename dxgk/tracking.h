@@ -30,6 +30,9 @@ void dxgk_tracking_end_move(struct dxgk_partition *partition);
 int dxgk_tracking_query(struct dxgk_partition *partition, void *bits, size_t bytes, uint64_t *dirty,
                         struct vf_error *err);
 
+/* A driver update (HOT-5): the handle died with the old driver. Makes the basis anew, tracked as it
+ * was; all pages count as dirty. The driver's reserve is in place. On failure there is no basis. */
+int dxgk_tracking_take_over(struct dxgk_partition *partition, struct vf_error *err);
 /* ---- the reserve gets another place; the VF is paused, in no move (VF-4) ---- */
 
 /* Before anything is copied: takes the bits out of hardware into the history (DBT-9), which goes by

@@ -23,7 +23,7 @@
 #define PROGRAM "vferry-umed"
 /* A UMED that crashes at once whatever it is given must not keep the host busy: after this many
  * crashes within this time the partition goes without emulation for as long. */
-#define CRASHES 3u
+#define CRASHES DXGK_UMED_CRASHES
 #define CRASH_SPAN_NS 10000000000ull
 
 /* ---- where things are ---- */
@@ -81,9 +81,20 @@ static const char *const breach_texts[UMED_BREACHES] = {
 int dxgk_umed_call(struct dxgk_umed *umed, enum umed_op op, const void *body, uint32_t bytes,
                    uint32_t allowed, struct dxgk_worker_reply *reply, struct vf_error *err)
 {
-    if (dxgk_umed_up(umed, err) != 0)
-        return -1;
-    if (dxgk_worker_call(&umed->worker, op, body, bytes, allowed, reply) == 0) {
+    bool again = false;
+    int lost;
+
+    do {
+        if (dxgk_umed_up(umed, err) != 0)
+            return -1;
+        lost = dxgk_worker_call(&umed->worker, op, body, bytes, allowed, reply);
+        if (lost == 0)
+            break;
+        /* One that was killed from outside is no fault of the call: it is made again, once. All that a
+         * worker can change is its own state, and the next one has that of before the call. */
+        again = dxgk_umed_crashed(umed) && !again && (op != UMED_WRITE || umed->state.bytes != 0);
+    } while (again);
+    if (lost == 0) {
         if (reply->breach == UMED_KEPT)
             return 0;
         dxgk_report(umed->partition->adapter, op == UMED_SAVE_IMMUTABLE ? "SRC-3" : "SRC-6",
@@ -91,7 +102,6 @@ int dxgk_umed_call(struct dxgk_umed *umed, enum umed_op op, const void *body, ui
                     breach_texts[reply->breach]);
         return 0;
     }
-    dxgk_umed_crashed(umed);
     return vf_fail(err, VF_FAILED,
                    "the emulation of partition %s crashed over this call; it is started again with "
                    "the state it had before, see \"vferry events\"",
@@ -181,7 +191,7 @@ static int start(struct dxgk_umed *umed, struct vf_error *err)
         hand_over(umed, UMED_RESTORE, &umed->state, err) != 0 || take_first_state(umed, err) != 0) {
         char how[96] = "";
 
-        dxgk_worker_end(&umed->worker, false, how, sizeof how);
+        (void)dxgk_worker_end(&umed->worker, false, how, sizeof how);
         return vf_context(err, "UMED %s: its worker %s", umed->path, how);
     }
     umed->alive = true;
@@ -198,16 +208,17 @@ static bool may_start(const struct dxgk_umed *umed)
            vf_now_ns() - umed->crash_ns[umed->crashes % CRASHES] > CRASH_SPAN_NS;
 }
 
-void dxgk_umed_crashed(struct dxgk_umed *umed)
+bool dxgk_umed_crashed(struct dxgk_umed *umed)
 {
     struct dxgk_partition *partition = umed->partition;
     struct vf_error error = VF_ERROR_INIT;
     pid_t pid = umed->worker.pid;
     const char *then;
     char how[96] = "";
+    bool outside;
 
     umed->alive = false;
-    dxgk_worker_end(&umed->worker, false, how, sizeof how);
+    outside = dxgk_worker_end(&umed->worker, false, how, sizeof how);
     umed->crash_ns[umed->crashes++ % CRASHES] = vf_now_ns();
     if (!may_start(umed))
         then = "it crashes too often and stays away for some seconds";
@@ -221,6 +232,7 @@ void dxgk_umed_crashed(struct dxgk_umed *umed)
     dxgk_event(partition->adapter->dxgk, "umed",
                "partition %s: its emulation (process %d) %s; %s", partition->params.name, (int)pid,
                how, then);
+    return outside;
 }
 
 int dxgk_umed_up(struct dxgk_umed *umed, struct vf_error *err)
@@ -229,7 +241,7 @@ int dxgk_umed_up(struct dxgk_umed *umed, struct vf_error *err)
 
     /* One that died while nobody called it is replaced before this call, not by it. */
     if (umed->alive && poll(&watch, 1, 0) > 0)
-        dxgk_umed_crashed(umed);
+        (void)dxgk_umed_crashed(umed);
     if (umed->alive)
         return 0;
     if (!may_start(umed))
@@ -281,7 +293,7 @@ static void *watcher(void *arg)
             continue;
         (void)pthread_mutex_lock(&umed->lock);
         if (umed->alive && umed->generation == generation && !umed->ending)
-            dxgk_umed_crashed(umed);
+            (void)dxgk_umed_crashed(umed);
         (void)pthread_mutex_unlock(&umed->lock);
     }
 }
@@ -310,7 +322,7 @@ static int bring_up(struct dxgk_umed *umed, struct vf_error *err)
     rc = pthread_create(&umed->watcher, NULL, watcher, umed);
     if (rc == 0)
         return 0;
-    dxgk_worker_end(&umed->worker, true, NULL, 0);
+    (void)dxgk_worker_end(&umed->worker, true, NULL, 0);
     return vf_fail_errno(err, VF_FAILED, rc, "UMED: no thread to watch it");
 }
 
@@ -368,7 +380,7 @@ void dxgk_umed_destroy(struct dxgk_umed *umed)
     (void)pthread_mutex_unlock(&umed->lock);
     (void)eventfd_write(umed->wake_fd, 1);
     (void)pthread_join(umed->watcher, NULL);
-    dxgk_worker_end(&umed->worker, true, how, sizeof how);
+    (void)dxgk_worker_end(&umed->worker, true, how, sizeof how);
     free_umed(umed);
 }
 

@@ -12,6 +12,8 @@
 
 _Static_assert(UMED_CALL_MAX_BLOB == VF_MAX_MIGRATION_BLOB, "a record that moves fits a call");
 
+#define DXGK_UMED_CRASHES 8u
+
 struct dxgk_umed {
     struct dxgk_partition *partition; /* fixed, as the next two */
     GUID class_id;
@@ -29,7 +31,7 @@ struct dxgk_umed {
     struct dxgk_blob immutable; /* restored from a source; empty at home */
     struct dxgk_blob state;     /* mutable, after the last accepted store; empty = not known */
     uint64_t crashes;
-    uint64_t crash_ns[3]; /* when the last ones were; crashes % 3 is the oldest */
+    uint64_t crash_ns[DXGK_UMED_CRASHES]; /* when the last ones were, in a ring */
 };
 
 /* All with umed->lock held. */
@@ -40,8 +42,8 @@ int dxgk_umed_up(struct dxgk_umed *umed, struct vf_error *err);
  * 0: reply->result says the rest, the caller frees reply->data. */
 int dxgk_umed_call(struct dxgk_umed *umed, enum umed_op op, const void *body, uint32_t bytes,
                    uint32_t allowed, struct dxgk_worker_reply *reply, struct vf_error *err);
-/* The worker is lost: buries it, tells, starts another. */
-void dxgk_umed_crashed(struct dxgk_umed *umed);
+/* The worker is lost: buries it, tells, starts another. True when it was killed from outside. */
+bool dxgk_umed_crashed(struct dxgk_umed *umed);
 /* Takes over malloc'ed data in place of what the blob had. */
 void dxgk_umed_replace(struct dxgk_blob *blob, void *data, size_t bytes);
 

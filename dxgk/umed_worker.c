@@ -226,27 +226,27 @@ static void describe(int status, const char *why, char *how, size_t how_bytes)
         (void)snprintf(how, how_bytes, "ended with status %d", WEXITSTATUS(status));
 }
 
-/* Waits until the process has ended, END_MS at most. */
-static void await_end(const struct dxgk_worker *worker)
+/* Waits until the process has ended, END_MS at most; has it? */
+static bool await_end(const struct dxgk_worker *worker)
 {
     cleanup_close int pid_fd = pidfd_open(worker->pid, 0);
     struct pollfd ended = {.fd = pid_fd, .events = POLLIN};
 
-    if (pid_fd >= 0 && poll(&ended, 1, END_MS) < 0)
-        log_debug("UMED worker %d: %s", (int)worker->pid, strerror(errno));
+    return pid_fd >= 0 && poll(&ended, 1, END_MS) == 1;
 }
 
-void dxgk_worker_end(struct dxgk_worker *worker, bool politely, char *how, size_t how_bytes)
+bool dxgk_worker_end(struct dxgk_worker *worker, bool politely, char *how, size_t how_bytes)
 {
+    bool outside;
     int status = 0;
 
     if (worker->pid == 0)
-        return;
+        return false;
     /* It ends when its socket does. One whose socket has closed by itself is on its way out: killing
      * it now could hide what ended it. */
     (void)shutdown(worker->fd, SHUT_WR);
-    if (politely || worker->why == NULL)
-        await_end(worker);
+    if ((politely || worker->why == NULL) && !await_end(worker))
+        worker->why = "let go of its socket, did not end and was ended";
     /* Until it is waited for the id is its own, ended or not. */
     (void)kill(worker->pid, SIGKILL);
     while (waitpid(worker->pid, &status, 0) < 0) {
@@ -255,7 +255,9 @@ void dxgk_worker_end(struct dxgk_worker *worker, bool politely, char *how, size_
             break;
         }
     }
+    outside = worker->why == NULL && WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
     describe(status, worker->why, how, how_bytes);
     (void)close(worker->fd);
     *worker = (struct dxgk_worker){.fd = -1};
+    return outside;
 }

@@ -348,6 +348,11 @@ void dxgk_vaspace_destroy(struct dxgk_vaspace *space)
     free(space);
 }
 
+void dxgk_vaspace_set_process(struct dxgk_vaspace *space, HANDLE process)
+{
+    space->process = process;
+}
+
 uint64_t dxgk_vaspace_root(const struct dxgk_vaspace *space, uint32_t *entries)
 {
     *entries = (uint32_t)table_entries(space, space->levels - 1);

@@ -33,6 +33,8 @@ int dxgk_vaspace_create(struct dxgk_adapter *adapter, HANDLE process, struct dxg
                         struct vf_error *err);
 /* All windows are closed and the device no longer uses the root. */
 void dxgk_vaspace_destroy(struct dxgk_vaspace *space);
+/* The handle that further tables belong to: a driver update gives a new one. Serialised as _map. */
+void dxgk_vaspace_set_process(struct dxgk_vaspace *space, HANDLE process);
 /* Bus address of the root and how many entries it has. */
 uint64_t dxgk_vaspace_root(const struct dxgk_vaspace *space, uint32_t *entries);
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The paging engine's watchdog (TDR, SRC-9). A submission that takes too long at the engine's head fails;
- * with a driver that can reset its engine the others are submitted again, without one the buffer
- * stays out until its fence passes after all.
+ * The paging engine's watchdog (TDR, SRC-9). A submission that takes too long at the engine's head
+ * fails; with a driver that can reset its engine the others are submitted again, without one the
+ * buffer stays out until its fence passes after all.
  */
 #define LOG_ROOM "dxgk"
 #include "dxgk/paging_private.h"

@@ -250,7 +250,8 @@ size_t fuzz_seed(unsigned index, uint8_t *data)
         "{\"verb\":\"job cancel\",\"args\":{\"job\":1}}\n"
         "{\"verb\":\"check\",\"args\":{\"name\":\"p\",\"to\":\"127.0.0.1:1\"}}\n",
         "{\"verb\":\"run\",\"args\":{\"name\":\"p\",\"workload\":\"fill\",\"options\":{\"size\":"
-        "\"4096\",\"seed\":\"1\"}}}\n{\"verb\":\"wait\",\"args\":{\"name\":\"p\",\"timeout_s\":0}}\n"
+        "\"4096\",\"seed\":\"1\"}}}\n{\"verb\":\"wait\",\"args\":{\"name\":\"p\",\"timeout_s\":0}}"
+        "\n"
         "{\"verb\":\"read\",\"args\":{\"name\":\"p\"}}\n",
         "{\"verb\":\"host show\"}\n{\"verb\":\"adapter list\"}\n"
         "{\"verb\":\"adapter show\",\"args\":{\"adapter\":1}}\n"

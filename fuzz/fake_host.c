@@ -17,9 +17,9 @@ static void *serve(void *arg)
     return NULL;
 }
 
-void fake_host_start(struct fake_host *host, const char *state_dir)
+void fake_host_start(struct fake_host *host, const char *directory)
 {
-    struct ks_config config = {.state_dir = state_dir, .idle_ms = 60000, .signal_fd = -1};
+    struct ks_config config = {.state_dir = directory, .idle_ms = 60000, .signal_fd = -1};
     struct dxgk_config devices = {.event = ks_event};
     struct vf_error err = VF_ERROR_INIT;
 

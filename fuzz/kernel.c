@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * vferry-kernel's call server over the tests' fake dxgk, and a client that means no good. Input: for
- * each call u16 op, u8 how, u8 padding in KiB, u16 length and so many bytes of body. After the last
- * one the client goes.
+ * vferry-kernel's call server over the tests' fake dxgk, and a client that means no good. Input:
+ * for each call u16 op, u8 how, u8 padding in KiB, u16 length and so many bytes of body. After the
+ * last one the client goes.
  */
 #include "fuzz/directory.h"
 #include "fuzz/fake_host.h"
@@ -15,8 +15,8 @@
 #include <poll.h>
 #include <string.h>
 
-#define HOW_RAW 1u /* the body is the packet, no head */
-#define HOW_LIE 2u /* the head's length comes from the body's first four bytes */
+#define HOW_RAW 1u      /* the body is the packet, no head */
+#define HOW_LIE 2u      /* the head's length comes from the body's first four bytes */
 #define HOW_NO_HELLO 4u /* of the first call: say no hello before it */
 #define PIECE_BYTES 6u
 
@@ -181,9 +181,9 @@ static size_t put_source(uint8_t *to)
 {
     static const uint32_t before[] = {KCALL_PARTITION_INFO, KCALL_PARTITION_PARAMS,
                                       KCALL_PARTITION_CLOCK, KCALL_PARTITION_LIST, KCALL_HOST};
-    static const uint32_t after[] = {KCALL_SAVE_IMMUTABLE, KCALL_SAVE_MUTABLE, KCALL_END,
-                                     KCALL_PARTITION_PAUSE, KCALL_PARTITION_RESUME,
-                                     KCALL_PARTITION_DESTROY};
+    static const uint32_t after[] = {
+        KCALL_SAVE_IMMUTABLE,  KCALL_SAVE_MUTABLE,     KCALL_END,
+        KCALL_PARTITION_PAUSE, KCALL_PARTITION_RESUME, KCALL_PARTITION_DESTROY};
     struct kcall_bar bar = {.id = 1, .bar = FAKE_VRAM_BAR, .offset = 4096, .bytes = 4};
     struct kcall_query_dirty query = {1, 1024};
     size_t used = put_create(to, false);

@@ -20,7 +20,7 @@ enum action { POKE, COMMAND, REGISTER, START, HALT, PAUSE, STATE, CONFIG, BAR, R
 #define RESERVE (PAGES * SCATTER_PAGE)
 #define RING_BYTES 0x4000ull
 #define RUN_NS 1000000ull
-#define PAUSE_NS 20000000000ull /* far beyond what a pause takes, sanitizers and a busy machine too */
+#define PAUSE_NS 20000000000ull /* far beyond what a pause takes, on a busy machine too */
 
 static uint64_t phys_of(unsigned page)
 {
@@ -39,7 +39,7 @@ static void map_reserve(struct rig *r)
     }
 }
 
-/* The whole reserve one to one, in small pages: tables at 0, which the guest may write as all else. */
+/* The whole reserve one to one, in small pages; tables at 0, where the guest may write as well. */
 static void write_tables(struct rig *r)
 {
     uint64_t table[512] = {0};
@@ -52,7 +52,7 @@ static void write_tables(struct rig *r)
     rig_vf_write(r, 0, SG_VF_ROOT64, 8, 0);
 }
 
-/* Zeros for huge or odd values are rare in nature and frequent in attacks: the first byte chooses. */
+/* A number of eight random bytes is hardly ever a good address: the first byte chooses its kind. */
 static uint64_t operand(struct fuzz_input *in)
 {
     switch (fuzz_number(in, 1) % 5) {
@@ -327,11 +327,9 @@ static size_t put_ring(uint8_t *to)
 
 size_t fuzz_seed(unsigned index, uint8_t *data)
 {
-    static const uint8_t others[] = {CONFIG, 4,   0, 6, 0, 0, 0, 0, 0, 0, 0, 2,
-                                     BAR,    2,   1, 2, 0, 1, 0, 16, 0,
-                                     BAR,    2,   0, 3, 8, 0, 64, 0,
-                                     REGISTER, 0, 1, 1, 2, 0, 0, 0,
-                                     POKE,   1,   1, 0, 5, HALT, 0, RUN};
+    static const uint8_t others[] = {
+        CONFIG, 4, 0, 6, 0,  0, 0,        0, 0, 0, 0, 2, BAR, 2, 1,    2, 0, 1, 0, 16,   0, BAR, 2,
+        0,      3, 8, 0, 64, 0, REGISTER, 0, 1, 1, 2, 0, 0,   0, POKE, 1, 1, 0, 5, HALT, 0, RUN};
     size_t used;
 
     switch (index) {

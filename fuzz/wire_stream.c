@@ -12,9 +12,9 @@
 #include <xxhash.h>
 
 #define HOW_MANDATORY 1u
-#define HOW_RAW 2u   /* the bytes as they are, no header */
-#define HOW_LIE 4u   /* the header's length comes from the payload's first four bytes */
-#define HOW_SUM 8u   /* a wrong checksum */
+#define HOW_RAW 2u /* the bytes as they are, no header */
+#define HOW_LIE 4u /* the header's length comes from the payload's first four bytes */
+#define HOW_SUM 8u /* a wrong checksum */
 #define PIECE_BYTES 4u
 #define PAGE 64u
 #define SLOT 1024u

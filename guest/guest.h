@@ -95,10 +95,16 @@ uint64_t guest_vram_needed(const struct guest_options *options);
  * the result lies in VRAM. Fails with VF_FAILED when a workload still runs or the partition is too
  * small (and says how much it needs), VF_USAGE as guest_options_check. On failure the partition
  * runs nothing and guest_status says GUEST_NONE, unless an earlier workload was still running: that
- * one is left alone. MSI-X is the caller's: the end of the work raises vector 0.
+ * one is left alone. MSI-X is the caller's (guest_listen): the end of the work raises vector 0.
  */
 int guest_start(const struct guest_options *options, const struct guest_memory *memory,
                 struct vf_error *err);
+
+/*
+ * Sets up MSI-X vector 0 as a guest's driver would, so that the end of a workload is delivered as an
+ * interrupt. Before guest_start.
+ */
+int guest_listen(const struct guest_memory *memory, struct vf_error *err);
 
 enum guest_state {
     GUEST_IDLE,    /* no workload */

@@ -9,6 +9,9 @@
 #include <inttypes.h>
 
 #define HALT_LIMIT_NS 1000000000ull
+/* In the guest's terms: its first CPU, the first vector that is free for devices. */
+#define MESSAGE_ADDRESS 0xfee00000u
+#define MESSAGE_DATA 0x20u
 
 static int queue_status(const struct guest_memory *memory, unsigned queue, uint64_t *status,
                         struct vf_error *err)
@@ -139,5 +142,14 @@ int guest_start(const struct guest_options *options, const struct guest_memory *
     if (claim(memory, err) != 0 || lay_out(&job, ops, memory, err) != 0 ||
         ring_doorbell(&job, ops, memory, err) != 0)
         return vf_context(err, "start %s", ops->name);
+    return 0;
+}
+
+int guest_listen(const struct guest_memory *memory, struct vf_error *err)
+{
+    if (memory->reg_write(memory->ctx, SG_VF_MSIX_TABLE, MESSAGE_ADDRESS, 8, err) != 0 ||
+        memory->reg_write(memory->ctx, SG_VF_MSIX_TABLE + 8, MESSAGE_DATA, 4, err) != 0 ||
+        memory->reg_write(memory->ctx, SG_VF_MSIX_TABLE + 12, 0, 4, err) != 0)
+        return vf_context(err, "set up interrupt vector 0");
     return 0;
 }

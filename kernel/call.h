@@ -35,6 +35,7 @@
 #define KCALL_MAX_SLOT_BYTES (4u << 20)
 #define KCALL_MIN_PAGE 4096u
 #define KCALL_MAX_EVENTS 1024u
+#define KCALL_MAX_PATH 4096u
 /* One bit a page: 1 TiB of VRAM in 4 KiB pages. */
 #define KCALL_MAX_DIRTY_BYTES (32u << 20)
 
@@ -66,6 +67,10 @@ enum kcall_op {
     KCALL_EVENTS,
     KCALL_SAVE_STATE, /* since version 2; takes the place of KCALL_SAVE_MUTABLE, as the next */
     KCALL_RESTORE_STATE,
+    KCALL_PARTITION_WATCH, /* since version 2; the eventfd comes along by SCM_RIGHTS */
+    KCALL_PARTITION_RESET, /* since version 2 */
+    KCALL_DRIVER_INFO, /* since version 2, as the next */
+    KCALL_DRIVER_UPDATE,
     KCALL_OPS,
     KCALL_SUBMIT = 0x100, /* page channels only; answered by struct kcall_done, not by a reply */
 };
@@ -175,6 +180,12 @@ struct kcall_events {
     uint32_t reserved;
 };
 /* KCALL_EVENTS: a tail of struct kc_event. */
+/* KCALL_DRIVER_INFO: struct kcall_adapter; struct vf_driver_info. */
+struct kcall_driver_update { /* tail: the path, without a terminator; at most KCALL_MAX_PATH - 1 */
+    uint32_t adapter;
+    uint32_t dry_run; /* 0 or 1 */
+};
+/* KCALL_DRIVER_UPDATE: struct vf_driver_update, on failure too. */
 
 struct kcall_submit {  /* tail: `count` page indices, 64 bits each */
     uint32_t transfer; /* enum kc_transfer */
@@ -198,5 +209,7 @@ _Static_assert(sizeof(struct kcall_submit) == 16, "frozen");
 _Static_assert(sizeof(struct kcall_done) == 8, "frozen");
 _Static_assert(sizeof(struct kc_host) == 16 + VF_TEXT_BYTES + 1024, "frozen");
 _Static_assert(sizeof(struct kc_event) == 520, "frozen");
+_Static_assert(sizeof(struct vf_driver_info) == 336, "frozen");
+_Static_assert(sizeof(struct vf_driver_update) == 568, "frozen");
 
 #endif

@@ -284,6 +284,56 @@ int kc_adapter_info(struct kc *kc, uint32_t adapter, struct vf_adapter_info *out
     return kc_call(kc, &call, err);
 }
 
+/* ---- drivers ---- */
+
+static int knows_drivers(const struct kc *kc, const char *what, struct vf_error *err)
+{
+    if (kc->version >= 2)
+        return 0;
+    return vf_fail(err, VF_FAILED,
+                   "%s: the kernel side is older than this daemon and cannot; restart the host with "
+                   "\"vferry host stop\"",
+                   what);
+}
+
+int kc_driver_info(struct kc *kc, uint32_t adapter, struct vf_driver_info *out,
+                   struct vf_error *err)
+{
+    struct kcall_adapter args = {.adapter = adapter};
+    struct kc_call call = {.op = KCALL_DRIVER_INFO,
+                           .what = "show driver",
+                           .in = {{&args, sizeof args}},
+                           .result = out,
+                           .result_bytes = sizeof *out};
+
+    if (knows_drivers(kc, call.what, err) != 0 || kc_call(kc, &call, err) != 0)
+        return -1;
+    out->path[sizeof out->path - 1] = '\0';
+    out->digest[sizeof out->digest - 1] = '\0';
+    return 0;
+}
+
+int kc_driver_update(struct kc *kc, uint32_t adapter, const char *path, bool dry_run,
+                     struct vf_driver_update *out, struct vf_error *err)
+{
+    struct kcall_driver_update args = {.adapter = adapter, .dry_run = dry_run};
+    struct kc_call call = {.op = KCALL_DRIVER_UPDATE,
+                           .what = "update driver",
+                           .in = {{&args, sizeof args}, {path, strlen(path)}},
+                           .result = out,
+                           .result_bytes = sizeof *out,
+                           .result_on_failure = true};
+    int result;
+
+    *out = (struct vf_driver_update){0};
+    if (knows_drivers(kc, call.what, err) != 0)
+        return -1;
+    result = kc_call(kc, &call, err);
+    out->before[sizeof out->before - 1] = '\0';
+    out->after[sizeof out->after - 1] = '\0';
+    return result;
+}
+
 /* ---- partitions ---- */
 
 int kc_partition_create(struct kc *kc, const struct vf_partition_params *params, bool incoming,
@@ -388,6 +438,27 @@ int kc_partition_clock(struct kc *kc, uint64_t id, struct vf_partition_clock *ou
                            .result_bytes = sizeof *out};
 
     return kc_call(kc, &call, err);
+}
+
+int kc_partition_watch(struct kc *kc, uint64_t id, int *fd, struct vf_error *err)
+{
+    struct kcall_partition args = {id};
+    struct kc_call call = {.op = KCALL_PARTITION_WATCH,
+                           .what = "watch partition",
+                           .in = {{&args, sizeof args}},
+                           .passed_fd = fd};
+
+    *fd = -1;
+    if (kc_call(kc, &call, err) != 0)
+        return -1;
+    return *fd >= 0 ? 0
+                    : vf_fail(err, VF_FAILED, "watch partition: no descriptor came along; restart "
+                                              "the host");
+}
+
+int kc_partition_reset(struct kc *kc, uint64_t id, struct vf_error *err)
+{
+    return kc_call_partition(kc, KCALL_PARTITION_RESET, "reset partition", id, err);
 }
 
 int kc_partition_set_epoch(struct kc *kc, uint64_t id, uint64_t epoch, struct vf_error *err)

@@ -42,6 +42,13 @@ int kc_shutdown(struct kc *kc, bool force, struct vf_error *err);
 int kc_adapter_info(struct kc *kc, uint32_t adapter, struct vf_adapter_info *out,
                     struct vf_error *err);
 
+/* Drivers at work: same meaning as dxgk_driver_info and dxgk_driver_update. VF_FAILED with a kernel
+ * side that is older than version 2. `path` is absolute; *out is filled on failure too. */
+int kc_driver_info(struct kc *kc, uint32_t adapter, struct vf_driver_info *out,
+                   struct vf_error *err);
+int kc_driver_update(struct kc *kc, uint32_t adapter, const char *path, bool dry_run,
+                     struct vf_driver_update *out, struct vf_error *err);
+
 /* Partitions: same meaning as the dxgk_partition_* functions. */
 int kc_partition_create(struct kc *kc, const struct vf_partition_params *params, bool incoming,
                         struct vf_partition_info *out, struct vf_error *err);
@@ -60,6 +67,9 @@ int kc_partition_pause(struct kc *kc, uint64_t id, struct vf_error *err);
 int kc_partition_resume(struct kc *kc, uint64_t id, struct vf_error *err);
 int kc_partition_clock(struct kc *kc, uint64_t id, struct vf_partition_clock *out,
                        struct vf_error *err);
+/* An eventfd, the caller's: see dxgk_partition_watch. VF_FAILED when the kernel side is too old. */
+int kc_partition_watch(struct kc *kc, uint64_t id, int *fd, struct vf_error *err);
+int kc_partition_reset(struct kc *kc, uint64_t id, struct vf_error *err);
 int kc_partition_set_epoch(struct kc *kc, uint64_t id, uint64_t epoch, struct vf_error *err);
 
 /* The vCPU's view; any length, split inside. */

@@ -139,6 +139,7 @@ static int live(const struct options *options, const struct ks_config *config, i
         .device_dir = options->device_dir,
         .driver_dir = options->driver_dir,
         .event = ks_event,
+        .trial = true,
     };
     struct ks_server *server = NULL;
     struct dxgk *dxgk = NULL;
@@ -168,6 +169,7 @@ int main(int argc, char **argv)
     int result;
 
     vf_log_init("vferry-kernel", VF_LOG_INFO);
+    dxgk_trial_main(argc, argv);
     if (parse(argc, argv, &options) != 0) {
         (void)fputs(usage, stderr);
         return VF_USAGE;

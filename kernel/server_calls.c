@@ -86,6 +86,34 @@ static int call_adapter_info(struct ks_call *call, struct vf_error *err)
     return info == NULL ? -1 : dxgk_adapter_info(call->server->dxgk, args->adapter, info, err);
 }
 
+static int call_driver_info(struct ks_call *call, struct vf_error *err)
+{
+    const struct kcall_adapter *args = call->args;
+    struct vf_driver_info *info = ks_result(call, sizeof *info, err);
+
+    return info == NULL ? -1 : dxgk_driver_info(call->server->dxgk, args->adapter, info, err);
+}
+
+static int call_driver_update(struct ks_call *call, struct vf_error *err)
+{
+    const struct kcall_driver_update *args = call->args;
+    struct vf_driver_update *update;
+    char path[KCALL_MAX_PATH] = "";
+
+    if (args->dry_run > 1 || call->tail_bytes == 0 || call->tail_bytes >= sizeof path ||
+        memchr(call->tail, '\0', call->tail_bytes) != NULL || call->tail[0] != '/')
+        return vf_fail(err, VF_USAGE,
+                       "driver update: give the absolute path of a driver, %zu bytes at most",
+                       sizeof path - 1);
+    memcpy(path, call->tail, call->tail_bytes);
+    update = ks_result(call, sizeof *update, err);
+    if (update == NULL)
+        return -1;
+    call->result_on_failure = true;
+    return dxgk_driver_update(call->server->dxgk, args->adapter, path, args->dry_run == 1, update,
+                              err);
+}
+
 static int call_events(struct ks_call *call, struct vf_error *err)
 {
     const struct kcall_events *args = call->args;
@@ -206,6 +234,22 @@ static int call_set_epoch(struct ks_call *call, struct vf_error *err)
     const struct kcall_epoch *args = call->args;
 
     return dxgk_partition_set_epoch(call->server->dxgk, args->id, args->epoch, err);
+}
+
+static int call_watch(struct ks_call *call, struct vf_error *err)
+{
+    const struct kcall_partition *args = call->args;
+
+    if (dxgk_partition_watch(call->server->dxgk, args->id, &call->pass_fd, err) != 0)
+        return -1;
+    call->pass_owned = true;
+    return 0;
+}
+
+static int call_reset(struct ks_call *call, struct vf_error *err)
+{
+    return dxgk_partition_reset(call->server->dxgk, ((const struct kcall_partition *)call->args)->id,
+                                err);
 }
 
 static int check_bar(const struct kcall_bar *args, struct vf_error *err)
@@ -494,9 +538,14 @@ static const struct ks_op ops[KCALL_OPS] = {
     [KCALL_END] = {"end", PARTITION, 0, call_end},
     [KCALL_CHANNEL_OPEN] = {"channel-open", sizeof(struct kcall_channel_open), 0, ks_channel_open},
     [KCALL_EVENTS] = {"events", sizeof(struct kcall_events), 0, call_events},
+    [KCALL_DRIVER_INFO] = {"driver-info", sizeof(struct kcall_adapter), 0, call_driver_info},
+    [KCALL_DRIVER_UPDATE] = {"driver-update", sizeof(struct kcall_driver_update),
+                             KCALL_MAX_PATH - 1, call_driver_update},
     [KCALL_SAVE_STATE] = {"save-state", PARTITION, 0, call_save_state},
     [KCALL_RESTORE_STATE] = {"restore-state", sizeof(struct kcall_state), 3 * VF_MAX_MIGRATION_BLOB,
                              call_restore_state},
+    [KCALL_PARTITION_WATCH] = {"partition-watch", PARTITION, 0, call_watch},
+    [KCALL_PARTITION_RESET] = {"partition-reset", PARTITION, 0, call_reset},
 };
 
 const struct ks_op *ks_op_find(uint32_t op)

@@ -13,6 +13,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #define RESULT_AT sizeof(struct kcall_failure) /* a failure's text goes in front of the result */
 
@@ -124,6 +125,8 @@ static int serve_call(struct ks_conn *conn, const struct kcall_head *head, size_
             log_debug("call %s: %s", op->name, err.text);
     }
     sent = reply(conn, head, &call, result, &err);
+    if (call.pass_owned)
+        (void)close(call.pass_fd);
     if (call.channel != NULL) {
         if (sent == 0)
             ks_channel_serve(call.channel);

@@ -59,7 +59,8 @@ struct ks_call {
     size_t tail_bytes;
     size_t result_bytes;        /* set by ks_result */
     bool result_on_failure;     /* the result goes out with a failure as well */
-    int pass_fd;                /* goes out with the reply; stays the handler's */
+    int pass_fd;                /* goes out with the reply; stays the handler's ... */
+    bool pass_owned;            /* ... or is closed once the reply is out */
     bool stop_after;            /* the kernel ends once the reply is out */
     struct ks_channel *channel; /* the connection becomes this page channel once the reply is out */
 };

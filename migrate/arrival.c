@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Who connects to the migration port: a HELLO in time, then a data stream, a source that redials, or a
- * new arrival. */
+/* Who connects to the migration port: a HELLO in time, then a data stream, a source that redials,
+ * or a new arrival. */
 #define LOG_ROOM "migrate"
 #include "base/log.h"
 #include "base/size.h"

@@ -17,8 +17,9 @@
 /* Of all but the sum itself. */
 static uint64_t head_sum(const uint8_t *head, uint32_t bytes)
 {
-    const uint64_t parts[2] = {htole64(XXH3_64bits(head, SUM_AT)),
-                               htole64(XXH3_64bits(head + IMAGE_FIXED_BYTES, bytes - IMAGE_FIXED_BYTES))};
+    const uint64_t parts[2] = {
+        htole64(XXH3_64bits(head, SUM_AT)),
+        htole64(XXH3_64bits(head + IMAGE_FIXED_BYTES, bytes - IMAGE_FIXED_BYTES))};
 
     return XXH3_64bits(parts, sizeof parts);
 }
@@ -54,7 +55,8 @@ int image_head_length(const uint8_t fixed[IMAGE_FIXED_BYTES], uint32_t *bytes, s
     return 0;
 }
 
-int image_head_decode(const uint8_t *head, uint32_t bytes, uint32_t *version, struct image_origin *out, struct vf_error *err)
+int image_head_decode(const uint8_t *head, uint32_t bytes, uint32_t *version,
+                      struct image_origin *out, struct vf_error *err)
 {
     const uint32_t features = wire_load_u32(head + 16);
     struct wire_reader r;
@@ -65,11 +67,14 @@ int image_head_decode(const uint8_t *head, uint32_t bytes, uint32_t *version, st
         return vf_fail(err, VF_FAILED, "its head was changed (checksum)");
     if (*version != IMAGE_VERSION)
         return vf_fail(err, VF_INCOMPATIBLE,
-                       "is from the future: format version %u, this vferry knows version %u; use a newer vferry", *version,
-                       IMAGE_VERSION);
+                       "is from the future: format version %u, this vferry knows version %u; use a "
+                       "newer vferry",
+                       *version, IMAGE_VERSION);
     if ((features & ~KNOWN_FEATURES) != 0)
-        return vf_fail(err, VF_INCOMPATIBLE, "is from the future: it needs features 0x%x that this vferry lacks; use a newer vferry",
-                       features & ~KNOWN_FEATURES);
+        return vf_fail(
+            err, VF_INCOMPATIBLE,
+            "is from the future: it needs features 0x%x that this vferry lacks; use a newer vferry",
+            features & ~KNOWN_FEATURES);
     wire_reader_init(&r, head + IMAGE_FIXED_BYTES, bytes - IMAGE_FIXED_BYTES);
     out->saved_ns = wire_get_u64(&r);
     wire_get_bytes(&r, out->id, sizeof out->id);
@@ -81,7 +86,8 @@ int image_head_decode(const uint8_t *head, uint32_t bytes, uint32_t *version, st
     return wire_reader_end(&r, "its head", err);
 }
 
-void image_trailer_encode(const struct image_trailer *trailer, uint8_t out[IMAGE_SUMMED_TRAILER_BYTES])
+void image_trailer_encode(const struct image_trailer *trailer,
+                          uint8_t out[IMAGE_SUMMED_TRAILER_BYTES])
 {
     memcpy(out, END_MAGIC, MAGIC_BYTES);
     wire_store_u64(out + 8, trailer->file_bytes);

@@ -12,12 +12,15 @@
 /* The whole head. w->failed when it cannot be. */
 void image_head_encode(const struct image_origin *origin, struct wire_writer *w);
 /* Length of the whole head, from its first IMAGE_FIXED_BYTES. -1: no image, or damaged. */
-int image_head_length(const uint8_t fixed[IMAGE_FIXED_BYTES], uint32_t *bytes, struct vf_error *err);
+int image_head_length(const uint8_t fixed[IMAGE_FIXED_BYTES], uint32_t *bytes,
+                      struct vf_error *err);
 /* From the whole head; VF_INCOMPATIBLE when it is sound and from the future. */
-int image_head_decode(const uint8_t *head, uint32_t bytes, uint32_t *version, struct image_origin *out, struct vf_error *err);
+int image_head_decode(const uint8_t *head, uint32_t bytes, uint32_t *version,
+                      struct image_origin *out, struct vf_error *err);
 
 /* Without `sum`, which comes behind it. */
-void image_trailer_encode(const struct image_trailer *trailer, uint8_t out[IMAGE_SUMMED_TRAILER_BYTES]);
+void image_trailer_encode(const struct image_trailer *trailer,
+                          uint8_t out[IMAGE_SUMMED_TRAILER_BYTES]);
 /* False: no trailer. */
 bool image_trailer_decode(const uint8_t bytes[IMAGE_TRAILER_BYTES], struct image_trailer *out);
 

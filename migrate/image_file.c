@@ -21,14 +21,16 @@ bool image_file_name_valid(const char *name)
 {
     const size_t length = strlen(name);
 
-    return length > 0 && length < sizeof((struct image_file *)0)->name && strchr(name, '/') == NULL && strcmp(name, ".") != 0 &&
-           strcmp(name, "..") != 0;
+    return length > 0 && length < sizeof((struct image_file *)0)->name &&
+           strchr(name, '/') == NULL && strcmp(name, ".") != 0 && strcmp(name, "..") != 0;
 }
 
 static int fail_taken(const char *name, struct vf_error *err)
 {
-    return vf_fail(err, VF_FAILED, "image %s: there is a file of that name already, and it is never replaced; choose another name or "
-                                   "remove it first",
+    return vf_fail(err, VF_FAILED,
+                   "image %s: there is a file of that name already, and it is never replaced; "
+                   "choose another name or "
+                   "remove it first",
                    name);
 }
 
@@ -41,7 +43,8 @@ static int start(struct image_file *file, int directory, const char *name, struc
     if (!image_file_name_valid(name))
         return vf_fail(err, VF_USAGE, "image \"%.40s\": is no name for a file", name);
     (void)snprintf(file->name, sizeof file->name, "%s", name);
-    /* Asked for now so that nobody waits for a save that cannot be named; image_file_publish decides. */
+    /* Asked for now so that nobody waits for a save that cannot be named; image_file_publish
+     * decides. */
     if (fstatat(directory, name, &info, AT_SYMLINK_NOFOLLOW) == 0)
         return fail_taken(name, err);
     return 0;
@@ -61,8 +64,10 @@ static int make_named(struct image_file *file, struct vf_error *err)
 
         if (getrandom(&random, sizeof random, 0) != (ssize_t)sizeof random)
             break;
-        (void)snprintf(file->temporary, sizeof file->temporary, ".%.200s.vferry-%08" PRIx32, file->name, random);
-        file->fd = openat(file->directory, file->temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+        (void)snprintf(file->temporary, sizeof file->temporary, ".%.200s.vferry-%08" PRIx32,
+                       file->name, random);
+        file->fd = openat(file->directory, file->temporary,
+                          O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
         if (file->fd >= 0)
             return finish_open(file, err);
         if (errno != EEXIST)
@@ -72,7 +77,8 @@ static int make_named(struct image_file *file, struct vf_error *err)
     return vf_fail_errno(err, VF_FAILED, errno, "image %s: cannot be made there", file->name);
 }
 
-int image_file_open_named(struct image_file *file, int directory, const char *name, struct vf_error *err)
+int image_file_open_named(struct image_file *file, int directory, const char *name,
+                          struct vf_error *err)
 {
     return start(file, directory, name, err) != 0 ? -1 : make_named(file, err);
 }
@@ -109,12 +115,14 @@ static int link_name(struct image_file *file)
 int image_file_publish(struct image_file *file, struct vf_error *err)
 {
     if (link_name(file) != 0)
-        return errno == EEXIST ? fail_taken(file->name, err)
-                               : vf_fail_errno(err, VF_FAILED, errno, "image %s: cannot be named", file->name);
+        return errno == EEXIST
+                   ? fail_taken(file->name, err)
+                   : vf_fail_errno(err, VF_FAILED, errno, "image %s: cannot be named", file->name);
     if (file->temporary[0] != '\0' && unlinkat(file->directory, file->temporary, 0) == 0)
         file->temporary[0] = '\0';
     if (fsync(file->directory) != 0) {
-        (void)vf_fail_errno(err, VF_FAILED, errno, "image %s: its directory cannot be synced", file->name);
+        (void)vf_fail_errno(err, VF_FAILED, errno, "image %s: its directory cannot be synced",
+                            file->name);
         image_file_withdraw(file);
         return -1;
     }
@@ -130,7 +138,8 @@ void image_file_withdraw(struct image_file *file)
 void image_file_close(struct image_file *file)
 {
     if (file->temporary[0] != '\0' && unlinkat(file->directory, file->temporary, 0) != 0)
-        log_warn("image %s: %s stays behind: %s", file->name, file->temporary, strerrordesc_np(errno));
+        log_warn("image %s: %s stays behind: %s", file->name, file->temporary,
+                 strerrordesc_np(errno));
     if (file->fd >= 0)
         (void)close(file->fd);
     if (file->link_fd >= 0)

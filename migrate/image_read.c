@@ -37,13 +37,17 @@ static void seen(void *ctx, const void *data, size_t bytes)
 static int fault(const struct image_reader *reader, uint64_t at, struct vf_error *err)
 {
     if (err != NULL && tp_lost(reader->tp) && strstr(err->text, "closed the connection") != NULL)
-        return vf_fail(err, VF_FAILED, "image %s: ends in the middle of what begins at byte %" PRIu64 ": it was cut", reader->name, at);
+        return vf_fail(err, VF_FAILED,
+                       "image %s: ends in the middle of what begins at byte %" PRIu64
+                       ": it was cut",
+                       reader->name, at);
     return image_fault(reader->tp, reader->name, at, err);
 }
 
 static int changed(const struct image_reader *reader, const char *what, struct vf_error *err)
 {
-    return vf_fail(err, VF_FAILED, "image %s: %s: the file was changed; restore another copy of it", reader->name, what);
+    return vf_fail(err, VF_FAILED, "image %s: %s: the file was changed; restore another copy of it",
+                   reader->name, what);
 }
 
 static int read_head(struct image_reader *reader, struct vf_error *err)
@@ -52,8 +56,10 @@ static int read_head(struct image_reader *reader, struct vf_error *err)
     uint8_t head[IMAGE_MAX_HEAD_BYTES];
     uint32_t bytes;
 
-    if (tp_recv(reader->tp, head, IMAGE_FIXED_BYTES, TP_NEVER, err) != 0 || image_head_length(head, &bytes, err) != 0 ||
-        tp_recv(reader->tp, head + IMAGE_FIXED_BYTES, bytes - IMAGE_FIXED_BYTES, TP_NEVER, err) != 0 ||
+    if (tp_recv(reader->tp, head, IMAGE_FIXED_BYTES, TP_NEVER, err) != 0 ||
+        image_head_length(head, &bytes, err) != 0 ||
+        tp_recv(reader->tp, head + IMAGE_FIXED_BYTES, bytes - IMAGE_FIXED_BYTES, TP_NEVER, err) !=
+            0 ||
         image_head_decode(head, bytes, &facts->version, &facts->origin, err) != 0)
         return fault(reader, 0, err);
     return 0;
@@ -69,11 +75,15 @@ static int read_admit(struct image_reader *reader, struct vf_error *err)
         return fault(reader, at, err);
     facts->admit = reader->admit.admit;
     params = &facts->admit.params;
-    facts->geometry = (struct wire_geometry){.page_bytes = facts->admit.page_bytes,
-                                             .pages_total = params->vram_bytes / facts->admit.page_bytes,
-                                             .slot_bytes = facts->admit.slot_bytes};
-    if (params->vram_bytes == 0 || params->vram_bytes % facts->admit.page_bytes != 0 || facts->geometry.pages_total > IMAGE_MAX_PAGES)
-        return vf_fail(err, VF_FAILED, "image %s, at byte %" PRIu64 ": a partition of %" PRIu64 " bytes in pages of %" PRIu64 " cannot be",
+    facts->geometry =
+        (struct wire_geometry){.page_bytes = facts->admit.page_bytes,
+                               .pages_total = params->vram_bytes / facts->admit.page_bytes,
+                               .slot_bytes = facts->admit.slot_bytes};
+    if (params->vram_bytes == 0 || params->vram_bytes % facts->admit.page_bytes != 0 ||
+        facts->geometry.pages_total > IMAGE_MAX_PAGES)
+        return vf_fail(err, VF_FAILED,
+                       "image %s, at byte %" PRIu64 ": a partition of %" PRIu64
+                       " bytes in pages of %" PRIu64 " cannot be",
                        reader->name, at, params->vram_bytes, facts->admit.page_bytes);
     reader->body = tp_file_offset(reader->tp);
     return 0;
@@ -89,11 +99,17 @@ static int read_trailer(struct image_reader *reader, struct vf_error *err)
     if (tp_recv(reader->tp, bytes, sizeof bytes, TP_NEVER, err) != 0)
         return fault(reader, at, err);
     if (!image_trailer_decode(bytes, trailer))
-        return vf_fail(err, VF_FAILED, "image %s: has no end at byte %" PRIu64 ": it was cut, or its end was changed", reader->name, at);
+        return vf_fail(err, VF_FAILED,
+                       "image %s: has no end at byte %" PRIu64
+                       ": it was cut, or its end was changed",
+                       reader->name, at);
     if (trailer->file_bytes != reader->file_bytes)
-        return vf_fail(err, VF_FAILED, "image %s: has %" PRIu64 " bytes and was written with %" PRIu64 ": something is missing or was added",
+        return vf_fail(err, VF_FAILED,
+                       "image %s: has %" PRIu64 " bytes and was written with %" PRIu64
+                       ": something is missing or was added",
                        reader->name, reader->file_bytes, trailer->file_bytes);
-    if (trailer->pages > reader->facts.geometry.pages_total || trailer->frames > trailer->pages || at < reader->body)
+    if (trailer->pages > reader->facts.geometry.pages_total || trailer->frames > trailer->pages ||
+        at < reader->body)
         return changed(reader, "its trailer tells of pages that cannot be", err);
     return 0;
 }
@@ -117,10 +133,12 @@ int image_open(int fd, const char *name, struct image_reader **out, struct vf_er
     if (fstat(tp_fd(reader->tp), &info) != 0)
         (void)vf_fail_errno(err, VF_FAILED, errno, "image %s", name);
     else if (info.st_size < (off_t)(IMAGE_FIXED_BYTES + IMAGE_TRAILER_BYTES))
-        (void)vf_fail(err, VF_FAILED, "image %s: has %lld bytes: it was cut, or is no image", name, (long long)info.st_size);
+        (void)vf_fail(err, VF_FAILED, "image %s: has %lld bytes: it was cut, or is no image", name,
+                      (long long)info.st_size);
     else {
         reader->file_bytes = (uint64_t)info.st_size;
-        if (read_head(reader, err) == 0 && read_admit(reader, err) == 0 && read_trailer(reader, err) == 0) {
+        if (read_head(reader, err) == 0 && read_admit(reader, err) == 0 &&
+            read_trailer(reader, err) == 0) {
             image_rewind(reader);
             *out = reader;
             return 0;
@@ -151,16 +169,18 @@ void image_rewind(struct image_reader *reader)
     reader->frames = reader->pages = 0;
 }
 
-static int take_frame(struct image_reader *reader, const struct wire_header *header, struct wire_frame *frame, void *slot,
-                      struct vf_error *err)
+static int take_frame(struct image_reader *reader, const struct wire_header *header,
+                      struct wire_frame *frame, void *slot, struct vf_error *err)
 {
     const struct image_facts *facts = &reader->facts;
 
     if (wire_recv_frame_head(reader->tp, header, frame, &facts->geometry, TP_NEVER, err) != 0)
         return -1;
-    if (memcmp(frame->job, facts->origin.id, sizeof frame->job) != 0 || frame->epoch != facts->admit.epoch || frame->round != 0 ||
+    if (memcmp(frame->job, facts->origin.id, sizeof frame->job) != 0 ||
+        frame->epoch != facts->admit.epoch || frame->round != 0 ||
         frame->sequence != reader->frames)
-        return vf_fail(err, VF_FAILED, "a frame of another image, or in another place than it was written");
+        return vf_fail(err, VF_FAILED,
+                       "a frame of another image, or in another place than it was written");
     if (wire_recv_frame_payload(reader->tp, frame, slot, &facts->geometry, TP_NEVER, err) != 0)
         return -1;
     reader->frames++;
@@ -168,7 +188,8 @@ static int take_frame(struct image_reader *reader, const struct wire_header *hea
     return 0;
 }
 
-static int take_end(struct image_reader *reader, const struct wire_header *header, struct vf_error *err)
+static int take_end(struct image_reader *reader, const struct wire_header *header,
+                    struct vf_error *err)
 {
     struct wire_message message;
     int result = 0;
@@ -183,7 +204,8 @@ static int take_end(struct image_reader *reader, const struct wire_header *heade
     return result;
 }
 
-int image_next(struct image_reader *reader, struct wire_frame *frame, void *slot, bool *end, struct vf_error *err)
+int image_next(struct image_reader *reader, struct wire_frame *frame, void *slot, bool *end,
+               struct vf_error *err)
 {
     const uint64_t at = tp_file_offset(reader->tp);
     struct wire_header header;
@@ -219,7 +241,8 @@ static void tell(struct pass *pass, bool last)
     pass->progress(pass->ctx, at, pass->reader->file_bytes);
 }
 
-/* Head and ADMIT were decoded when the image was opened; the checksum must have met the very same bytes. */
+/* Head and ADMIT were decoded when the image was opened; the checksum must have met the very same
+ * bytes. */
 static int reread_start(struct image_reader *reader, struct vf_error *err)
 {
     uint8_t waste[4096];
@@ -251,11 +274,13 @@ static int check_pages(struct pass *pass, uint64_t at, struct vf_error *err)
             wrong = "is written though it is zero";
         else if (digest_get(pass->table, page) != zero)
             wrong = "is written twice";
-        else if (digest_page(pass->slot + frame->place[i] * page_bytes, page_bytes) != frame->digests[i])
+        else if (digest_page(pass->slot + frame->place[i] * page_bytes, page_bytes) !=
+                 frame->digests[i])
             wrong = "does not match its digest: the file was changed";
         if (wrong != NULL)
-            return vf_fail(err, VF_FAILED, "image %s, in the frame at byte %" PRIu64 ": page %" PRIu64 " %s", pass->reader->name, at,
-                           page, wrong);
+            return vf_fail(err, VF_FAILED,
+                           "image %s, in the frame at byte %" PRIu64 ": page %" PRIu64 " %s",
+                           pass->reader->name, at, page, wrong);
         digest_set(pass->table, page, frame->digests[i]);
     }
     return 0;
@@ -301,25 +326,30 @@ static int check_whole(struct pass *pass, struct vf_error *err)
         return fault(reader, reader->file_bytes - IMAGE_TRAILER_BYTES, err);
     XXH128_canonicalFromHash(&sum, XXH3_128bits_digest(reader->sum));
     reader->summing = false;
-    if (tp_recv(reader->tp, bytes + IMAGE_SUMMED_TRAILER_BYTES, sizeof sum.digest, TP_NEVER, err) != 0)
+    if (tp_recv(reader->tp, bytes + IMAGE_SUMMED_TRAILER_BYTES, sizeof sum.digest, TP_NEVER, err) !=
+        0)
         return fault(reader, reader->file_bytes - sizeof sum.digest, err);
-    if (!image_trailer_decode(bytes, &trailer) || memcmp(trailer.sum, sum.digest, sizeof sum.digest) != 0 ||
+    if (!image_trailer_decode(bytes, &trailer) ||
+        memcmp(trailer.sum, sum.digest, sizeof sum.digest) != 0 ||
         memcmp(&trailer, &reader->facts.trailer, sizeof trailer) != 0)
         return changed(reader, "the checksum over all of it is another than its end says", err);
     if (trailer.frames != reader->frames || trailer.pages != reader->pages)
         return changed(reader, "its trailer counts other pages than there are", err);
     digest_root(pass->table, root, NULL);
-    if (memcmp(root, trailer.root, sizeof root) != 0 || memcmp(root, reader->state.state.root, sizeof root) != 0)
+    if (memcmp(root, trailer.root, sizeof root) != 0 ||
+        memcmp(root, reader->state.state.root, sizeof root) != 0)
         return changed(reader, "the digest of its pages is another than its end says", err);
     return 0;
 }
 
-int image_verify(struct image_reader *reader, image_progress *progress, void *ctx, struct vf_error *err)
+int image_verify(struct image_reader *reader, image_progress *progress, void *ctx,
+                 struct vf_error *err)
 {
     struct pass *pass = calloc(1, sizeof *pass);
     int result = -1;
 
-    if (pass == NULL || (pass->slot = malloc(reader->facts.geometry.slot_bytes)) == NULL || XXH3_128bits_reset(reader->sum) != XXH_OK) {
+    if (pass == NULL || (pass->slot = malloc(reader->facts.geometry.slot_bytes)) == NULL ||
+        XXH3_128bits_reset(reader->sum) != XXH_OK) {
         free(pass);
         return vf_fail(err, VF_FAILED, "image %s: out of memory", reader->name);
     }
@@ -327,8 +357,10 @@ int image_verify(struct image_reader *reader, image_progress *progress, void *ct
     pass->progress = progress;
     pass->ctx = ctx;
     reader->summing = true;
-    if (digest_table_new(reader->facts.geometry.pages_total, reader->facts.geometry.page_bytes, &pass->table, err) == 0 &&
-        reread_start(reader, err) == 0 && read_pages(pass, err) == 0 && read_state(reader, err) == 0)
+    if (digest_table_new(reader->facts.geometry.pages_total, reader->facts.geometry.page_bytes,
+                         &pass->table, err) == 0 &&
+        reread_start(reader, err) == 0 && read_pages(pass, err) == 0 &&
+        read_state(reader, err) == 0)
         result = check_whole(pass, err);
     if (result == 0)
         tell(pass, true);

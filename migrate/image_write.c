@@ -11,7 +11,8 @@
 #include <unistd.h>
 #include <xxhash.h>
 
-/* The disk begins to write behind the engine's back, so that the last fsync has little left to do. */
+/* The disk begins to write behind the engine's back, so that the last fsync has little left to do.
+ */
 #define WRITE_BEHIND_BYTES (32ull << 20)
 
 struct image_writer {
@@ -42,18 +43,21 @@ static int write_fault(const struct image_writer *writer, struct vf_error *err)
         return -1;
     why = strstr(err->text, "sending: ");
     (void)snprintf(text, sizeof text, "%s", why != NULL ? why + strlen("sending: ") : err->text);
-    return vf_fail(err, VF_FAILED, "image %s: cannot be written: %s; free some space there or save elsewhere", writer->name, text);
+    return vf_fail(err, VF_FAILED,
+                   "image %s: cannot be written: %s; free some space there or save elsewhere",
+                   writer->name, text);
 }
 
-static int write_bytes(struct image_writer *writer, const void *data, size_t bytes, struct vf_error *err)
+static int write_bytes(struct image_writer *writer, const void *data, size_t bytes,
+                       struct vf_error *err)
 {
     const struct iovec iov = {(void *)(uintptr_t)data, bytes};
 
     return tp_send(writer->tp, &iov, 1, TP_NEVER, err) == 0 ? 0 : write_fault(writer, err);
 }
 
-static int write_start(struct image_writer *writer, const struct image_origin *origin, const struct wire_admit *admit,
-                       struct vf_error *err)
+static int write_start(struct image_writer *writer, const struct image_origin *origin,
+                       const struct wire_admit *admit, struct vf_error *err)
 {
     const struct wire_message message = {.tag = WIRE_ADMIT, .admit = *admit};
     struct wire_writer head = {0};
@@ -61,7 +65,8 @@ static int write_start(struct image_writer *writer, const struct image_origin *o
 
     image_head_encode(origin, &head);
     if (head.failed || head.bytes > IMAGE_MAX_HEAD_BYTES)
-        result = vf_fail(err, VF_FAILED, "image %s: its head cannot be written: out of memory", writer->name);
+        result = vf_fail(err, VF_FAILED, "image %s: its head cannot be written: out of memory",
+                         writer->name);
     else
         result = write_bytes(writer, head.data, head.bytes, err);
     wire_writer_free(&head);
@@ -70,8 +75,8 @@ static int write_start(struct image_writer *writer, const struct image_origin *o
     return result;
 }
 
-int image_create(int fd, const char *name, const struct image_origin *origin, const struct wire_admit *admit,
-                 struct image_writer **out, struct vf_error *err)
+int image_create(int fd, const char *name, const struct image_origin *origin,
+                 const struct wire_admit *admit, struct image_writer **out, struct vf_error *err)
 {
     struct image_writer *writer = calloc(1, sizeof *writer);
     XXH3_state_t *sum = XXH3_createState();
@@ -87,14 +92,19 @@ int image_create(int fd, const char *name, const struct image_origin *origin, co
     (void)snprintf(writer->name, sizeof writer->name, "%s", name);
     memcpy(writer->id, origin->id, sizeof writer->id);
     writer->epoch = admit->epoch;
-    writer->geometry = (struct wire_geometry){.page_bytes = admit->page_bytes,
-                                              .pages_total = admit->params.vram_bytes / admit->page_bytes,
-                                              .slot_bytes = admit->slot_bytes};
+    writer->geometry =
+        (struct wire_geometry){.page_bytes = admit->page_bytes,
+                               .pages_total = admit->params.vram_bytes / admit->page_bytes,
+                               .slot_bytes = admit->slot_bytes};
     if (writer->geometry.pages_total > IMAGE_MAX_PAGES) {
         (void)close(fd);
-        (void)vf_fail(err, VF_INCOMPATIBLE, "image %s: %llu pages of %llu bytes are more than an image can hold; use larger pages",
-                      name, (unsigned long long)writer->geometry.pages_total, (unsigned long long)admit->page_bytes);
-    } else if (tp_file(fd, name, seen, writer, &writer->tp, err) == 0 && write_start(writer, origin, admit, err) == 0) {
+        (void)vf_fail(
+            err, VF_INCOMPATIBLE,
+            "image %s: %llu pages of %llu bytes are more than an image can hold; use larger pages",
+            name, (unsigned long long)writer->geometry.pages_total,
+            (unsigned long long)admit->page_bytes);
+    } else if (tp_file(fd, name, seen, writer, &writer->tp, err) == 0 &&
+               write_start(writer, origin, admit, err) == 0) {
         *out = writer;
         return 0;
     }
@@ -109,11 +119,13 @@ static void write_behind(struct image_writer *writer)
     if (end - writer->behind < WRITE_BEHIND_BYTES)
         return;
     /* Only a hint: what it could not do the fsync does, and tells of errors. */
-    (void)sync_file_range(tp_fd(writer->tp), (off_t)writer->behind, (off_t)(end - writer->behind), SYNC_FILE_RANGE_WRITE);
+    (void)sync_file_range(tp_fd(writer->tp), (off_t)writer->behind, (off_t)(end - writer->behind),
+                          SYNC_FILE_RANGE_WRITE);
     writer->behind = end;
 }
 
-int image_add(struct image_writer *writer, struct wire_frame *frame, const void *slot, uint64_t *written, struct vf_error *err)
+int image_add(struct image_writer *writer, struct wire_frame *frame, const void *slot,
+              uint64_t *written, struct vf_error *err)
 {
     *written = 0;
     if (frame->count == 0)
@@ -131,17 +143,21 @@ int image_add(struct image_writer *writer, struct wire_frame *frame, const void 
     return 0;
 }
 
-int image_add_state(struct image_writer *writer, const struct wire_state *state, struct vf_error *err)
+int image_add_state(struct image_writer *writer, const struct wire_state *state,
+                    struct vf_error *err)
 {
-    const struct wire_message end = {.tag = WIRE_ROUND_END, .count = {.frames = writer->frames, .pages = writer->pages}};
+    const struct wire_message end = {.tag = WIRE_ROUND_END,
+                                     .count = {.frames = writer->frames, .pages = writer->pages}};
     const struct wire_message message = {.tag = WIRE_STATE, .state = *state};
 
-    if (wire_say(writer->tp, &end, TP_NEVER, err) != 0 || wire_say(writer->tp, &message, TP_NEVER, err) != 0)
+    if (wire_say(writer->tp, &end, TP_NEVER, err) != 0 ||
+        wire_say(writer->tp, &message, TP_NEVER, err) != 0)
         return write_fault(writer, err);
     return 0;
 }
 
-int image_seal(struct image_writer *writer, const uint8_t root[DIGEST_ROOT_BYTES], struct vf_error *err)
+int image_seal(struct image_writer *writer, const uint8_t root[DIGEST_ROOT_BYTES],
+               struct vf_error *err)
 {
     struct image_trailer trailer = {.file_bytes = tp_file_offset(writer->tp) + IMAGE_TRAILER_BYTES,
                                     .frames = writer->frames,
@@ -157,7 +173,8 @@ int image_seal(struct image_writer *writer, const uint8_t root[DIGEST_ROOT_BYTES
     if (write_bytes(writer, sum.digest, sizeof sum.digest, err) != 0)
         return -1;
     if (fsync(tp_fd(writer->tp)) != 0)
-        return vf_fail_errno(err, VF_FAILED, errno, "image %s: does not reach the disk; save elsewhere", writer->name);
+        return vf_fail_errno(err, VF_FAILED, errno,
+                             "image %s: does not reach the disk; save elsewhere", writer->name);
     return 0;
 }
 

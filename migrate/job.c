@@ -21,7 +21,8 @@ static const char *const state_names[JOB_STATES] = {
 #define ENDS_BEFORE_COMMIT (VF_ARC(JOB_FAILED) | VF_ARC(JOB_CANCELLED))
 
 static const uint64_t state_arcs[JOB_STATES] = {
-    [JOB_CONNECT] = VF_ARC(JOB_ADMIT) | ENDS_BEFORE_COMMIT | VF_ARC(JOB_UNKNOWN) | VF_ARC(JOB_COMPLETED), /* also: recovered */
+    [JOB_CONNECT] = VF_ARC(JOB_ADMIT) | ENDS_BEFORE_COMMIT | VF_ARC(JOB_UNKNOWN) |
+                    VF_ARC(JOB_COMPLETED), /* also: recovered */
     [JOB_ADMIT] = VF_ARC(JOB_ROUNDS) | VF_ARC(JOB_COMPLETED) | ENDS_BEFORE_COMMIT,
     [JOB_ROUNDS] = VF_ARC(JOB_PAUSED) | ENDS_BEFORE_COMMIT,
     [JOB_PAUSED] = VF_ARC(JOB_STATE) | ENDS_BEFORE_COMMIT,
@@ -82,7 +83,7 @@ const char *job_kind(const struct mig_job *job)
 {
     if (job_with_file(job))
         return job->source ? "save" : "restore";
-    return job->options.dry_run ? "check" : "migrate";
+    return job->options.dry_run ? "check" : "move";
 }
 
 void job_enter(struct mig_job *job, enum job_state state, const char *phase)
@@ -122,8 +123,11 @@ void job_over(struct mig_job *job, enum job_state state)
     });
     /* After it is over: whoever hears of the end and asks finds it so. */
     mig_event(job->mig, "job", "job %llu (%s of %s, peer %s): %s%s%s", (unsigned long long)job->id,
-              job_with_file(job) ? job_kind(job) : job->source ? "move" : "arrival", job->partition, job->peer, state_names[state],
-              err.code != VF_OK ? ": " : "", err.text);
+              job_with_file(job) ? job_kind(job)
+              : job->source      ? "move"
+                                 : "arrival",
+              job->partition, job->peer, state_names[state], err.code != VF_OK ? ": " : "",
+              err.text);
 }
 
 bool job_cancel_asked(struct mig_job *job)
@@ -141,8 +145,9 @@ bool job_begin_commit(struct mig_job *job)
 static int fail_too_late(const struct mig_job *job, struct vf_error *err)
 {
     const char *why = job_with_file(job) ? "has committed; wait for its end"
-                      : job->source      ? "has committed, the partition is the target's; migrate it back instead"
-                                         : "is prepared, only its source can call it off; cancel it there";
+                      : job->source
+                          ? "has committed, the partition is the target's; migrate it back instead"
+                          : "is prepared, only its source can call it off; cancel it there";
 
     return vf_fail(err, VF_FAILED, "job %llu: %s", (unsigned long long)job->id, why);
 }
@@ -152,8 +157,10 @@ int mig_job_cancel(struct mig_job *job, struct vf_error *err)
     int open = JOB_OPEN;
 
     if (mig_job_wait(job, 0, UINT64_MAX))
-        return vf_fail(err, VF_FAILED, "job %llu: is over already; nothing to cancel", (unsigned long long)job->id);
-    if (!atomic_compare_exchange_strong(&job->point, &open, JOB_CANCEL_ASKED) && open == JOB_COMMIT_BEGUN)
+        return vf_fail(err, VF_FAILED, "job %llu: is over already; nothing to cancel",
+                       (unsigned long long)job->id);
+    if (!atomic_compare_exchange_strong(&job->point, &open, JOB_CANCEL_ASKED) &&
+        open == JOB_COMMIT_BEGUN)
         return fail_too_late(job, err);
     (void)pthread_mutex_lock(&job->lock);
     if (job->wake != NULL)
@@ -205,7 +212,8 @@ void job_set_wake(struct mig_job *job, void (*wake)(void *ctx), void *ctx)
 
 bool mig_job_wait(struct mig_job *job, uint64_t deadline_ns, uint64_t seen)
 {
-    struct timespec until = {.tv_sec = (time_t)(deadline_ns / 1000000000u), .tv_nsec = (long)(deadline_ns % 1000000000u)};
+    struct timespec until = {.tv_sec = (time_t)(deadline_ns / 1000000000u),
+                             .tv_nsec = (long)(deadline_ns % 1000000000u)};
     bool over;
 
     (void)pthread_mutex_lock(&job->lock);
@@ -254,7 +262,8 @@ enum mig_status job_status(const struct mig_job *job)
 void job_round_done(struct mig_job *job, const struct job_round *round)
 {
     job_update(job, {
-        /* A person who lets more rounds happen than the report holds still gets the sums of the last one. */
+        /* A person who lets more rounds happen than the report holds still gets the sums of the
+         * last one. */
         uint32_t at = job->round_count < MIG_MAX_ROUNDS ? job->round_count++ : MIG_MAX_ROUNDS - 1;
 
         job->rounds[at] = *round;
@@ -271,7 +280,8 @@ void job_sent(struct mig_job *job, uint64_t bytes, uint64_t pages)
         job->t.last_frame = now;
         job->bytes_sent += bytes;
         job->pages_sent += pages;
-        job->left_bytes -= pages * job->page_bytes < job->left_bytes ? pages * job->page_bytes : job->left_bytes;
+        job->left_bytes -=
+            pages * job->page_bytes < job->left_bytes ? pages * job->page_bytes : job->left_bytes;
     });
 }
 
@@ -291,7 +301,8 @@ void mig_job_progress(struct mig_job *job, struct mig_progress *out)
     out->dirty_bytes_per_s = job->dirty_rate;
     out->predicted_blackout_ns = job->predicted_ns;
     out->max_blackout_ns = job->options.max_blackout_ns;
-    out->eta_ns = job->eta_ns;
+    /* The estimate was made for the rounds; from the pause on the end is near. */
+    out->eta_ns = vf_fsm_get(&job->fsm) == JOB_ROUNDS ? job->eta_ns : 0;
     out->elapsed_ns = (job->over ? job->t.end : now) - job->t.start;
     (void)pthread_mutex_unlock(&job->lock);
 }

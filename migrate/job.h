@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * A job: one move (or check) seen from one of its two ends. It owns the state machine, the cancel flag, the first error and
- * the numbers that progress and reports are made of. Source and target run it; the daemon watches it.
+ * A job: one move (or check) seen from one of its two ends. It owns the state machine, the cancel
+ * flag, the first error and the numbers that progress and reports are made of. Source and target
+ * run it; the daemon watches it.
  */
 #ifndef MIGRATE_JOB_H
 #define MIGRATE_JOB_H
@@ -14,16 +15,18 @@
 #include <stdatomic.h>
 
 #define MIG_MAX_ROUNDS 64u
-#define JOB_FILE "file:/" /* how the peer of a save or a restore begins; no HOST:PORT does, ports are numbers */
+#define JOB_FILE                                                                                   \
+    "file:/" /* how the peer of a save or a restore begins; no HOST:PORT does, ports are numbers   \
+              */
 
 /*
  * Both sides walk the same line; what a state means on each side:
  *
  *   CONNECT -> ADMIT -> ROUNDS -> PAUSED -> STATE -> PREPARED -> COMMITTED -> COMPLETED
  *      |         |         |         |        |         |            |
- *      +---------+---------+---------+--------+---------+            +--> UNKNOWN (the link was lost after COMMIT)
- *                          v                            +--> UNKNOWN (target only: prepared, and the link was lost)
- *              FAILED or CANCELLED: the source runs, nothing is left on the target
+ *      +---------+---------+---------+--------+---------+            +--> UNKNOWN (the link was
+ * lost after COMMIT) v                            +--> UNKNOWN (target only: prepared, and the link
+ * was lost) FAILED or CANCELLED: the source runs, nothing is left on the target
  *
  * A check ends from ADMIT as COMPLETED (its verdict tells).
  */
@@ -57,8 +60,9 @@ struct job_times {
     uint64_t first_frame, last_frame; /* page frames, whole job */
     uint64_t prepared;                /* brownout begins: Prepare done */
     uint64_t last_run;                /* VF's last scheduled moment on the source */
-    uint64_t quiet, pages, ready, resume, first_run; /* blackout marks: paused and last bits read, last page verified, … */
-    uint64_t verify_ns;               /* share of pages..ready spent on comparing */
+    uint64_t quiet, pages, ready, resume,
+        first_run;      /* blackout marks: paused and last bits read, last page verified, … */
+    uint64_t verify_ns; /* share of pages..ready spent on comparing */
 };
 
 struct mig_job {
@@ -66,41 +70,43 @@ struct mig_job {
     uint64_t id;
     uint8_t uuid[16];
     char host_name[VF_NAME_BYTES]; /* ours: a job may outlive its struct mig */
-    uint8_t token[16];       /* target: proves that a later connection is the source's; guarded by lock */
-    bool source;             /* which end we are */
-    bool recovered;          /* known from the journal only */
-    int last_kind;           /* recovered: enum journal_kind of its last record */
-    struct vf_fsm fsm;       /* enum job_state */
-    _Atomic int point;       /* enum job_point: compare and swap from JOB_OPEN decides cancel against commit */
+    uint8_t token[16]; /* target: proves that a later connection is the source's; guarded by lock */
+    bool source;       /* which end we are */
+    bool recovered;    /* known from the journal only */
+    int last_kind;     /* recovered: enum journal_kind of its last record */
+    struct vf_fsm fsm; /* enum job_state */
+    _Atomic int
+        point; /* enum job_point: compare and swap from JOB_OPEN decides cancel against commit */
     _Atomic unsigned refs;
 
     char partition[VF_NAME_BYTES];
     uint8_t partition_uuid[VF_UUID_BYTES];
     char peer_name[VF_NAME_BYTES];
-    char peer[256];          /* HOST:PORT, or JOB_FILE and the rest of the path */
+    char peer[256]; /* HOST:PORT, or JOB_FILE and the rest of the path */
     struct mig_options options;
     uint64_t epoch;
     uint64_t vram_bytes, page_bytes;
 
     pthread_mutex_t lock;    /* guards everything below; taken alone, never held over I/O */
     pthread_cond_t changed;  /* CLOCK_MONOTONIC; any change of what lies below */
-    void (*wake)(void *ctx); /* ends the waits of the job's own thread when a cancel is asked; NULL = nothing waits */
+    void (*wake)(void *ctx); /* ends the waits of the job's own thread when a cancel is asked; NULL
+                                = nothing waits */
     void *wake_ctx;
     uint64_t change;
-    bool leaving;            /* the daemon ends: do not wait for what may never come */
+    bool leaving; /* the daemon ends: do not wait for what may never come */
     bool over;
-    struct vf_error error;   /* the first one; code VF_OK = none */
+    struct vf_error error; /* the first one; code VF_OK = none */
     struct vf_reasons reasons;
-    bool judged;             /* a check came to its verdict */
+    bool judged; /* a check came to its verdict */
     char phase[24];
     struct job_round rounds[MIG_MAX_ROUNDS];
     uint32_t round_count;
     struct job_times t;
-    bool shared_clock;       /* both ends have the same boot id */
+    bool shared_clock; /* both ends have the same boot id */
     uint64_t bytes_sent, pages_sent, left_bytes;
     uint64_t rate, dirty_rate, predicted_ns, eta_ns;
     char digest[DIGEST_TEXT];
-    struct mig_job *next;    /* mig's list, guarded by mig's lock */
+    struct mig_job *next; /* mig's list, guarded by mig's lock */
 };
 
 /* A new job with one reference, in JOB_CONNECT. NULL without memory. */
@@ -108,7 +114,7 @@ struct mig_job *job_new(struct mig *mig, uint64_t id, const uint8_t uuid[16], bo
 
 /* Is its other end a file? */
 bool job_with_file(const struct mig_job *job);
-/* "migrate", "check", "save" or "restore". */
+/* "move", "check", "save" or "restore". */
 const char *job_kind(const struct mig_job *job);
 
 /* Goes to a state and tells the phase's name to whoever watches. */
@@ -120,7 +126,8 @@ void job_over(struct mig_job *job, enum job_state state);
 /* From here to the next call with NULL a cancel calls wake(ctx), under the job's lock. */
 void job_set_wake(struct mig_job *job, void (*wake)(void *ctx), void *ctx);
 bool job_cancel_asked(struct mig_job *job);
-/* The daemon ends: ends waits that a cancel may not end, those for a peer that was lost. Any thread. */
+/* The daemon ends: ends waits that a cancel may not end, those for a peer that was lost. Any
+ * thread. */
 void job_leave(struct mig_job *job);
 bool job_leaving(struct mig_job *job);
 /* Waits until then; false at once when the daemon ends. */
@@ -133,13 +140,13 @@ void job_round_done(struct mig_job *job, const struct job_round *round);
 /* Bytes and pages handed to the wire; any lane. */
 void job_sent(struct mig_job *job, uint64_t bytes, uint64_t pages);
 /* Sets fields under the lock and wakes watchers. */
-#define job_update(job, statements)                                                                                    \
-    do {                                                                                                               \
-        (void)pthread_mutex_lock(&(job)->lock);                                                                        \
-        statements;                                                                                                    \
-        (job)->change++;                                                                                               \
-        (void)pthread_cond_broadcast(&(job)->changed);                                                                 \
-        (void)pthread_mutex_unlock(&(job)->lock);                                                                      \
+#define job_update(job, statements)                                                                \
+    do {                                                                                           \
+        (void)pthread_mutex_lock(&(job)->lock);                                                    \
+        statements;                                                                                \
+        (job)->change++;                                                                           \
+        (void)pthread_cond_broadcast(&(job)->changed);                                             \
+        (void)pthread_mutex_unlock(&(job)->lock);                                                  \
     } while (0)
 
 enum mig_status job_status(const struct mig_job *job);

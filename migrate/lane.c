@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* What source and target lanes share: who owns which page, waiting for the paging engine, gathering, rehashing. */
+/* What source and target lanes share: who owns which page, waiting for the paging engine,
+ * gathering, rehashing. */
 #include "migrate/lane.h"
 
 #include <errno.h>
@@ -8,7 +9,8 @@
 
 #define ENGINE_MS 5000 /* a paging engine that completes nothing for so long is stuck */
 
-void lane_feed_init(struct lane_feed *feed, const struct lane_plan *plan, uint32_t index, const uint64_t *bits)
+void lane_feed_init(struct lane_feed *feed, const struct lane_plan *plan, uint32_t index,
+                    const uint64_t *bits)
 {
     *feed = (struct lane_feed){
         .bits = bits,
@@ -84,7 +86,8 @@ uint32_t lane_slots(const struct lane_plan *plan)
 int lane_wait(struct kc_channel *channel, struct tp *tp, struct kc_done *done, struct vf_error *err)
 {
     for (;;) {
-        struct pollfd fds[2] = {{.fd = kc_channel_fd(channel), .events = POLLIN}, {.fd = tp->abort_fd, .events = POLLIN}};
+        struct pollfd fds[2] = {{.fd = kc_channel_fd(channel), .events = POLLIN},
+                                {.fd = tp->abort_fd, .events = POLLIN}};
         int got = kc_channel_wait(channel, 0, done, err);
         int ready;
 
@@ -96,17 +99,20 @@ int lane_wait(struct kc_channel *channel, struct tp *tp, struct kc_done *done, s
         if (ready < 0 && errno != EINTR)
             return vf_fail_errno(err, VF_FAILED, errno, "page channel");
         if (ready == 0)
-            return vf_fail(err, VF_FAILED, "page channel: the paging engine did not answer for 5 s");
+            return vf_fail(err, VF_FAILED,
+                           "page channel: the paging engine did not answer for 5 s");
         if (ready > 0 && (fds[1].revents & POLLIN) != 0)
             return vf_fail(err, VF_CANCELLED, "page channel: stopped");
     }
     if (done->status != 0)
-        return vf_fail_errno(err, VF_FAILED, -done->status, "page channel: the paging engine failed a transfer");
+        return vf_fail_errno(err, VF_FAILED, -done->status,
+                             "page channel: the paging engine failed a transfer");
     return 0;
 }
 
-int lane_gather(struct kc_channel *channel, struct tp *tp, const struct lane_plan *plan, uint32_t index, const uint64_t *bits,
-                lane_gathered *each, void *ctx, struct vf_error *err)
+int lane_gather(struct kc_channel *channel, struct tp *tp, const struct lane_plan *plan,
+                uint32_t index, const uint64_t *bits, lane_gathered *each, void *ctx,
+                struct vf_error *err)
 {
     uint64_t list[LANE_SLOTS][WIRE_FRAME_PAGES];
     uint32_t length[LANE_SLOTS];
@@ -129,20 +135,23 @@ int lane_gather(struct kc_channel *channel, struct tp *tp, const struct lane_pla
         if (lane_wait(channel, tp, &done, err) != 0)
             return -1;
         in_flight--;
-        if (each(ctx, list[done.slot], length[done.slot], kc_channel_slot(channel, done.slot), err) != 0)
+        if (each(ctx, list[done.slot], length[done.slot], kc_channel_slot(channel, done.slot),
+                 err) != 0)
             return -1;
         length[done.slot] = lane_feed_take(&feed, list[done.slot], group);
         if (length[done.slot] == 0)
             continue;
-        if (kc_channel_submit(channel, KC_GATHER, done.slot, list[done.slot], length[done.slot], err) != 0)
+        if (kc_channel_submit(channel, KC_GATHER, done.slot, list[done.slot], length[done.slot],
+                              err) != 0)
             return -1;
         in_flight++;
     }
     return 0;
 }
 
-int lane_frame(struct wire_frame *frame, const uint64_t *pages, uint32_t count, const uint8_t *slot, uint64_t page_bytes,
-               struct digest_table *table, bool mark_zeros, struct vf_error *err)
+int lane_frame(struct wire_frame *frame, const uint64_t *pages, uint32_t count, const uint8_t *slot,
+               uint64_t page_bytes, struct digest_table *table, bool mark_zeros,
+               struct vf_error *err)
 {
     frame->count = 0;
     frame->payload_bytes = 0;
@@ -153,7 +162,8 @@ int lane_frame(struct wire_frame *frame, const uint64_t *pages, uint32_t count, 
 
         digest_set(table, pages[i], digest);
         if ((mark_zeros || !zero) && !wire_frame_add(frame, pages[i], digest, zero, i, page_bytes))
-            return vf_fail(err, VF_FAILED, "page %llu: its slot does not fit one frame", (unsigned long long)pages[i]);
+            return vf_fail(err, VF_FAILED, "page %llu: its slot does not fit one frame",
+                           (unsigned long long)pages[i]);
     }
     return 0;
 }
@@ -164,15 +174,16 @@ struct rehash {
     const char *what;
 };
 
-static int compare(void *ctx, const uint64_t *pages, uint32_t count, const uint8_t *slot, struct vf_error *err)
+static int compare(void *ctx, const uint64_t *pages, uint32_t count, const uint8_t *slot,
+                   struct vf_error *err)
 {
     const struct rehash *rehash = ctx;
     uint64_t page_bytes = rehash->plan->geometry.page_bytes;
 
     for (uint32_t i = 0; i < count; i++) {
         const uint8_t *page = slot + i * page_bytes;
-        uint64_t digest =
-            digest_is_zero_page(page, page_bytes) ? digest_table_zero(rehash->table) : digest_page(page, page_bytes);
+        uint64_t digest = digest_is_zero_page(page, page_bytes) ? digest_table_zero(rehash->table)
+                                                                : digest_page(page, page_bytes);
 
         if (digest != digest_get(rehash->table, pages[i]))
             return vf_fail(err, VF_FAILED, "verify full: page %llu %s; refusing to hand over",
@@ -181,8 +192,8 @@ static int compare(void *ctx, const uint64_t *pages, uint32_t count, const uint8
     return 0;
 }
 
-int lane_rehash(struct kc_channel *channel, struct tp *tp, const struct lane_plan *plan, uint32_t index,
-                struct digest_table *table, const char *what, struct vf_error *err)
+int lane_rehash(struct kc_channel *channel, struct tp *tp, const struct lane_plan *plan,
+                uint32_t index, struct digest_table *table, const char *what, struct vf_error *err)
 {
     struct rehash rehash = {plan, table, what};
 

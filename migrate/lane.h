@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Lanes: the data streams of a job. Each lane is a thread with a stream and a page channel of its own, and owns every count-th
- * group of pages on both hosts, so that a page always travels on the same stream, in order. Rounds are barriers.
+ * Lanes: the data streams of a job. Each lane is a thread with a stream and a page channel of its
+ * own, and owns every count-th group of pages on both hosts, so that a page always travels on the
+ * same stream, in order. Rounds are barriers.
  *
  *   source lane:  dirty bits -> page list -> GATHER -> digest -> frame -> stream
- *   target lane:  stream -> frame -> SCATTER -> GATHER (read back) -> digest compared -> ACK at the round's end
+ *   target lane:  stream -> frame -> SCATTER -> GATHER (read back) -> digest compared -> ACK at the
+ * round's end
  */
 #ifndef MIGRATE_LANE_H
 #define MIGRATE_LANE_H
@@ -18,8 +20,8 @@
 #include <stdatomic.h>
 
 #define LANE_MAX 8u
-#define LANE_SLOT_BYTES (1u << 20)            /* or the page, when that is larger */
-#define LANE_BUFFER_BYTES (48ull << 20)       /* all slots of all lanes of a job together, at most */
+#define LANE_SLOT_BYTES (1u << 20)      /* or the page, when that is larger */
+#define LANE_BUFFER_BYTES (48ull << 20) /* all slots of all lanes of a job together, at most */
 #define LANE_SLOTS 8u
 
 /* What both ends of all lanes agree on. Constant once the lanes run. */
@@ -40,29 +42,36 @@ struct lane_feed {
     uint32_t index, count;
 };
 
-void lane_feed_init(struct lane_feed *feed, const struct lane_plan *plan, uint32_t index, const uint64_t *bits);
+void lane_feed_init(struct lane_feed *feed, const struct lane_plan *plan, uint32_t index,
+                    const uint64_t *bits);
 /* Up to `max` page indices; 0 = no more. */
 uint32_t lane_feed_take(struct lane_feed *feed, uint64_t *pages, uint32_t max);
 
 uint64_t lane_slot_bytes(uint64_t page_bytes);
 uint32_t lane_slots(const struct lane_plan *plan);
 
-/* Next completion of the channel; -1 also when the stream was aborted, or nothing completed for 5 s. */
-int lane_wait(struct kc_channel *channel, struct tp *tp, struct kc_done *done, struct vf_error *err);
+/* Next completion of the channel; -1 also when the stream was aborted, or nothing completed for 5
+ * s. */
+int lane_wait(struct kc_channel *channel, struct tp *tp, struct kc_done *done,
+              struct vf_error *err);
 
 /* A gathered slot: page i of the list lies at slot + i * page_bytes. */
-typedef int lane_gathered(void *ctx, const uint64_t *pages, uint32_t count, const uint8_t *slot, struct vf_error *err);
-/* Gathers the pages of this lane that have a bit (all when `bits` is NULL), several slots at a time, and shows each slot to `each`,
- * whose -1 ends it. */
-int lane_gather(struct kc_channel *channel, struct tp *tp, const struct lane_plan *plan, uint32_t index, const uint64_t *bits,
-                lane_gathered *each, void *ctx, struct vf_error *err);
-/* Digests a gathered slot into the table and makes its pages the frame's list. Pages of zeros are marked, or left out (count 0 is
- * possible then). */
-int lane_frame(struct wire_frame *frame, const uint64_t *pages, uint32_t count, const uint8_t *slot, uint64_t page_bytes,
-               struct digest_table *table, bool mark_zeros, struct vf_error *err);
-/* Gathers all pages of this lane and compares them with the table (--verify full); a mismatch names the page and `what`. */
-int lane_rehash(struct kc_channel *channel, struct tp *tp, const struct lane_plan *plan, uint32_t index,
-                struct digest_table *table, const char *what, struct vf_error *err);
+typedef int lane_gathered(void *ctx, const uint64_t *pages, uint32_t count, const uint8_t *slot,
+                          struct vf_error *err);
+/* Gathers the pages of this lane that have a bit (all when `bits` is NULL), several slots at a
+ * time, and shows each slot to `each`, whose -1 ends it. */
+int lane_gather(struct kc_channel *channel, struct tp *tp, const struct lane_plan *plan,
+                uint32_t index, const uint64_t *bits, lane_gathered *each, void *ctx,
+                struct vf_error *err);
+/* Digests a gathered slot into the table and makes its pages the frame's list. Pages of zeros are
+ * marked, or left out (count 0 is possible then). */
+int lane_frame(struct wire_frame *frame, const uint64_t *pages, uint32_t count, const uint8_t *slot,
+               uint64_t page_bytes, struct digest_table *table, bool mark_zeros,
+               struct vf_error *err);
+/* Gathers all pages of this lane and compares them with the table (--verify full); a mismatch names
+ * the page and `what`. */
+int lane_rehash(struct kc_channel *channel, struct tp *tp, const struct lane_plan *plan,
+                uint32_t index, struct digest_table *table, const char *what, struct vf_error *err);
 
 /* ---- source ---- */
 
@@ -82,10 +91,14 @@ struct lane_source {
     struct tp *tp;
     struct kc_channel *channel;
     pthread_t thread;
-    bool started;            /* guarded by lanes->lock */
-    uint64_t sequence;       /* of frames; the lane's thread only */
-    uint64_t bytes, pages;   /* of the present round; the lane's thread, read by the job's after the barrier */
+    bool started;      /* guarded by lanes->lock */
+    uint64_t sequence; /* of frames; the lane's thread only */
+    uint64_t bytes,
+        pages; /* of the present round; the lane's thread, read by the job's after the barrier */
 };
+
+/* A lane's thread; `arg` is its struct lane_source. */
+void *lane_source_main(void *arg);
 
 struct lanes {
     struct mig_job *job;
@@ -93,22 +106,23 @@ struct lanes {
     struct digest_table *table;
     struct pacer pacer;
     struct lane_source lane[LANE_MAX];
-    pthread_mutex_t lock;    /* guards what follows */
+    pthread_mutex_t lock; /* guards what follows */
     pthread_cond_t changed;
     enum lanes_command command;
-    uint64_t turn;           /* counts commands; a lane runs each once */
+    uint64_t turn; /* counts commands; a lane runs each once */
     uint32_t busy;
     bool aborted;
-    bool lost;               /* a lane ended because its stream broke: the link may know why */
-    struct vf_error error;   /* the first of any lane */
-    const uint64_t *bits;    /* of the present round; constant while lanes are busy */
+    bool lost;             /* a lane ended because its stream broke: the link may know why */
+    struct vf_error error; /* the first of any lane */
+    const uint64_t *bits;  /* of the present round; constant while lanes are busy */
     uint32_t round;
 };
 
 void lanes_init(struct lanes *lanes, struct mig_job *job, uint64_t bandwidth);
-/* Connects plan->lanes streams to `address`, says `hello` (with the job's token) on each and starts the lanes. */
-int lanes_open(struct lanes *lanes, const struct lane_plan *plan, struct digest_table *table, const struct wire_hello *hello,
-               const char *address, struct vf_error *err);
+/* Connects plan->lanes streams to `address`, says `hello` (with the job's token) on each and starts
+ * the lanes. */
+int lanes_open(struct lanes *lanes, const struct lane_plan *plan, struct digest_table *table,
+               const struct wire_hello *hello, const char *address, struct vf_error *err);
 /* Until when a command may run, and what its expiry is called. */
 struct lanes_limit {
     uint64_t deadline_ns; /* TP_NEVER = no limit */
@@ -117,18 +131,20 @@ struct lanes_limit {
 };
 
 /* Sends the pages of `bits` and returns when the target has proven them. The job's thread only. */
-int lanes_round(struct lanes *lanes, uint32_t round, const uint64_t *bits, const struct lanes_limit *limit,
-                struct job_round *out, struct vf_error *err);
+int lanes_round(struct lanes *lanes, uint32_t round, const uint64_t *bits,
+                const struct lanes_limit *limit, struct job_round *out, struct vf_error *err);
 /* Rehashes everything on both sides. */
 int lanes_rehash(struct lanes *lanes, const struct lanes_limit *limit, struct vf_error *err);
-/* Ends all streams at once and for good; lanes_open and lanes_round fail. Any thread between init and close. */
+/* Ends all streams at once and for good; lanes_open and lanes_round fail. Any thread between init
+ * and close. */
 void lanes_abort(struct lanes *lanes);
 /* Did a stream break (tp_lost)? Any thread between init and close. */
 bool lanes_lost(struct lanes *lanes);
-/* Ends the lanes' threads and gives their channels and streams back. The job's thread only; twice is once. */
+/* Ends the lanes' threads and gives their channels and streams back. The job's thread only; twice
+ * is once. */
 void lanes_stop(struct lanes *lanes);
-/* lanes_stop and the rest, when no other thread calls lanes_abort any more. Due after lanes_init, whatever failed; safe on a
- * zeroed struct. */
+/* lanes_stop and the rest, when no other thread calls lanes_abort any more. Due after lanes_init,
+ * whatever failed; safe on a zeroed struct. */
 void lanes_close(struct lanes *lanes);
 
 /* ---- target ---- */
@@ -138,7 +154,7 @@ struct lane_target {
     const struct lane_plan *plan;
     struct digest_table *table;
     uint32_t index;
-    struct tp *tp;           /* set by attach; owned */
+    struct tp *tp; /* set by attach; owned */
     struct kc_channel *channel;
     pthread_t thread;
     bool started;

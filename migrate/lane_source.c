@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The source's lanes: gather, digest, send; see lane.h. */
+/* A lane of the source: gather, digest, send; see lane.h. Who commands it: lanes.c. */
 #define LOG_ROOM "migrate"
 #include "migrate/lane.h"
 
@@ -37,7 +37,8 @@ static int pace(struct lanes *lanes, struct tp *tp, uint64_t bytes, struct vf_er
     while (now < at) {
         struct pollfd fd = {.fd = tp->abort_fd, .events = POLLIN};
         uint64_t left = at - now;
-        struct timespec wait = {.tv_sec = (time_t)(left / 1000000000u), .tv_nsec = (long)(left % 1000000000u)};
+        struct timespec wait = {.tv_sec = (time_t)(left / 1000000000u),
+                                .tv_nsec = (long)(left % 1000000000u)};
 
         if (ppoll(&fd, 1, &wait, NULL) > 0)
             return vf_fail(err, VF_CANCELLED, "stopped");
@@ -47,7 +48,8 @@ static int pace(struct lanes *lanes, struct tp *tp, uint64_t bytes, struct vf_er
 }
 
 /* A gathered slot becomes a frame on the stream. */
-static int ship(void *ctx, const uint64_t *pages, uint32_t count, const uint8_t *slot, struct vf_error *err)
+static int ship(void *ctx, const uint64_t *pages, uint32_t count, const uint8_t *slot,
+                struct vf_error *err)
 {
     struct round_work *work = ctx;
     struct lane_source *lane = work->lane;
@@ -57,7 +59,8 @@ static int ship(void *ctx, const uint64_t *pages, uint32_t count, const uint8_t 
 
     frame->round = lanes->round;
     frame->sequence = lane->sequence++;
-    if (lane_frame(frame, pages, count, slot, lanes->plan.geometry.page_bytes, lanes->table, true, err) != 0 ||
+    if (lane_frame(frame, pages, count, slot, lanes->plan.geometry.page_bytes, lanes->table, true,
+                   err) != 0 ||
         pace(lanes, lane->tp, frame->payload_bytes, err) != 0 ||
         wire_send_frame(lane->tp, frame, slot, &lanes->plan.geometry, &sent, TP_NEVER, err) != 0)
         return -1;
@@ -76,8 +79,11 @@ static int expect_ack(struct lane_source *lane, const struct wire_count *want, s
 
     if (wire_expect(lane->tp, WIRE_ACK, &message, TP_NEVER, err) != 0)
         return -1;
-    if (message.count.round != want->round || message.count.frames != want->frames || message.count.pages != want->pages)
-        result = vf_fail(err, VF_FAILED, "lane %u: the target acknowledged another round than was sent", lane->index);
+    if (message.count.round != want->round || message.count.frames != want->frames ||
+        message.count.pages != want->pages)
+        result =
+            vf_fail(err, VF_FAILED, "lane %u: the target acknowledged another round than was sent",
+                    lane->index);
     wire_message_free(&message);
     return result;
 }
@@ -89,9 +95,11 @@ static int run_round(struct lane_source *lane, struct round_work *work, struct v
     work->frames = 0;
     lane->bytes = 0;
     lane->pages = 0;
-    if (lane_gather(lane->channel, lane->tp, &lane->lanes->plan, lane->index, lane->lanes->bits, ship, work, err) != 0)
+    if (lane_gather(lane->channel, lane->tp, &lane->lanes->plan, lane->index, lane->lanes->bits,
+                    ship, work, err) != 0)
         return -1;
-    end.count = (struct wire_count){.round = lane->lanes->round, .frames = work->frames, .pages = lane->pages};
+    end.count = (struct wire_count){
+        .round = lane->lanes->round, .frames = work->frames, .pages = lane->pages};
     if (wire_say(lane->tp, &end, TP_NEVER, err) != 0)
         return -1;
     return expect_ack(lane, &end.count, err);
@@ -128,7 +136,7 @@ static void report(struct lanes *lanes, const struct vf_error *err, bool lost)
         lanes_abort(lanes);
 }
 
-static void *lane_loop(void *arg)
+void *lane_source_main(void *arg)
 {
     struct lane_source *lane = arg;
     struct lanes *lanes = lane->lanes;
@@ -162,185 +170,4 @@ static void *lane_loop(void *arg)
     }
     free(work);
     return NULL;
-}
-
-static int open_lane(struct lanes *lanes, uint32_t index, const struct wire_hello *hello, const char *address,
-                     struct vf_error *err)
-{
-    struct lane_source *lane = &lanes->lane[index];
-    struct wire_message message = {.tag = WIRE_HELLO, .hello = *hello};
-    uint64_t deadline = vf_now_ns() + lanes->plan.silence_ns;
-
-    lane->lanes = lanes;
-    lane->index = index;
-    message.hello.role = WIRE_DATA;
-    message.hello.stream_index = index;
-    if (tp_tcp_connect(address, deadline, &lane->tp, err) != 0)
-        return -1;
-    tp_set_silence(lane->tp, lanes->plan.silence_ns);
-    if (wire_say(lane->tp, &message, deadline, err) != 0 ||
-        kc_channel_open(lanes->plan.kernel_socket, lanes->plan.partition, lane_slots(&lanes->plan),
-                        lanes->plan.geometry.slot_bytes, &lane->channel, err) != 0)
-        return -1;
-    (void)pthread_mutex_lock(&lanes->lock);
-    if (lanes->aborted)
-        vf_fail(err, VF_CANCELLED, "stopped");
-    else if (pthread_create(&lane->thread, NULL, lane_loop, lane) != 0)
-        vf_fail(err, VF_FAILED, "lane %u: no thread to be had", index);
-    else
-        lane->started = true;
-    (void)pthread_mutex_unlock(&lanes->lock);
-    return lane->started ? 0 : -1;
-}
-
-void lanes_init(struct lanes *lanes, struct mig_job *job, uint64_t bandwidth)
-{
-    pthread_condattr_t attr;
-
-    memset(lanes, 0, sizeof *lanes);
-    lanes->job = job;
-    lanes->pacer.bytes_per_s = bandwidth;
-    (void)pthread_mutex_init(&lanes->pacer.lock, NULL);
-    (void)pthread_mutex_init(&lanes->lock, NULL);
-    (void)pthread_condattr_init(&attr);
-    (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    (void)pthread_cond_init(&lanes->changed, &attr);
-    (void)pthread_condattr_destroy(&attr);
-}
-
-int lanes_open(struct lanes *lanes, const struct lane_plan *plan, struct digest_table *table, const struct wire_hello *hello,
-               const char *address, struct vf_error *err)
-{
-    lanes->plan = *plan;
-    lanes->table = table;
-    for (uint32_t i = 0; i < plan->lanes; i++) {
-        if (open_lane(lanes, i, hello, address, err) != 0)
-            return vf_context(err, "data stream %u", i);
-    }
-    return 0;
-}
-
-/* Under lanes->lock: the time is up; the first to say so ends the lanes. */
-static void expire(struct lanes *lanes, const struct lanes_limit *limit)
-{
-    if (lanes->error.code == VF_OK)
-        vf_fail(&lanes->error, limit->code, "%s", limit->text);
-    (void)pthread_mutex_unlock(&lanes->lock);
-    lanes_abort(lanes);
-    (void)pthread_mutex_lock(&lanes->lock);
-}
-
-static void wait_idle(struct lanes *lanes, const struct lanes_limit *limit)
-{
-    struct timespec until = {.tv_sec = (time_t)(limit->deadline_ns / 1000000000u),
-                             .tv_nsec = (long)(limit->deadline_ns % 1000000000u)};
-    bool late = false;
-
-    while (lanes->busy > 0) {
-        if (late || limit->deadline_ns == TP_NEVER) {
-            (void)pthread_cond_wait(&lanes->changed, &lanes->lock);
-        } else if (pthread_cond_timedwait(&lanes->changed, &lanes->lock, &until) != 0) {
-            late = true;
-            expire(lanes, limit);
-        }
-    }
-}
-
-static int command(struct lanes *lanes, enum lanes_command what, const struct lanes_limit *limit, struct vf_error *err)
-{
-    int result = 0;
-
-    (void)pthread_mutex_lock(&lanes->lock);
-    lanes->command = what;
-    lanes->busy = lanes->plan.lanes;
-    lanes->turn++;
-    (void)pthread_cond_broadcast(&lanes->changed);
-    if (what != LANES_QUIT)
-        wait_idle(lanes, limit);
-    if (lanes->error.code != VF_OK) {
-        if (err != NULL)
-            *err = lanes->error;
-        result = -1;
-    }
-    (void)pthread_mutex_unlock(&lanes->lock);
-    return result;
-}
-
-int lanes_round(struct lanes *lanes, uint32_t round, const uint64_t *bits, const struct lanes_limit *limit,
-                struct job_round *out, struct vf_error *err)
-{
-    uint64_t start = vf_now_ns();
-
-    lanes->bits = bits;
-    lanes->round = round;
-    if (command(lanes, LANES_ROUND, limit, err) != 0)
-        return -1;
-    out->duration_ns = vf_now_ns() - start;
-    out->pages = 0;
-    out->bytes = 0;
-    for (uint32_t i = 0; i < lanes->plan.lanes; i++) {
-        out->pages += lanes->lane[i].pages;
-        out->bytes += lanes->lane[i].bytes;
-    }
-    return 0;
-}
-
-int lanes_rehash(struct lanes *lanes, const struct lanes_limit *limit, struct vf_error *err)
-{
-    return command(lanes, LANES_REHASH, limit, err);
-}
-
-void lanes_abort(struct lanes *lanes)
-{
-    (void)pthread_mutex_lock(&lanes->lock);
-    lanes->aborted = true;
-    for (uint32_t i = 0; i < LANE_MAX; i++) {
-        if (lanes->lane[i].started)
-            tp_abort(lanes->lane[i].tp);
-    }
-    (void)pthread_mutex_unlock(&lanes->lock);
-}
-
-bool lanes_lost(struct lanes *lanes)
-{
-    bool lost;
-
-    (void)pthread_mutex_lock(&lanes->lock);
-    lost = lanes->lost;
-    (void)pthread_mutex_unlock(&lanes->lock);
-    return lost;
-}
-
-void lanes_stop(struct lanes *lanes)
-{
-    if (lanes->job == NULL)
-        return;
-    lanes_abort(lanes);
-    (void)command(lanes, LANES_QUIT, NULL, NULL);
-    for (uint32_t i = 0; i < LANE_MAX; i++) {
-        struct lane_source *lane = &lanes->lane[i];
-        bool started;
-
-        (void)pthread_mutex_lock(&lanes->lock);
-        started = lane->started;
-        lane->started = false; /* from here lanes_abort leaves its stream alone */
-        (void)pthread_mutex_unlock(&lanes->lock);
-        if (started)
-            (void)pthread_join(lane->thread, NULL);
-        kc_channel_close(lane->channel);
-        tp_close(lane->tp);
-        lane->channel = NULL;
-        lane->tp = NULL;
-    }
-}
-
-void lanes_close(struct lanes *lanes)
-{
-    if (lanes->job == NULL)
-        return;
-    lanes_stop(lanes);
-    (void)pthread_cond_destroy(&lanes->changed);
-    (void)pthread_mutex_destroy(&lanes->lock);
-    (void)pthread_mutex_destroy(&lanes->pacer.lock);
-    memset(lanes, 0, sizeof *lanes);
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The target's lanes: frames off a stream, round by round; what becomes of a frame is receiver.h's. */
+/* The target's lanes: frames off a stream, round by round; what becomes of a frame is receiver.h's.
+ */
 #define LOG_ROOM "migrate"
 #include "migrate/receiver.h"
 
@@ -28,16 +29,20 @@ static int take_frame(struct intake *in, const struct wire_header *header, struc
 
     if (receiver_room(&in->receiver, &index, err) != 0 ||
         wire_recv_frame_head(in->lane->tp, header, frame, &plan->geometry, TP_NEVER, err) != 0 ||
-        wire_recv_frame_payload(in->lane->tp, frame, receiver_slot(&in->receiver, index), &plan->geometry, TP_NEVER, err) != 0)
+        wire_recv_frame_payload(in->lane->tp, frame, receiver_slot(&in->receiver, index),
+                                &plan->geometry, TP_NEVER, err) != 0)
         return -1;
     if (memcmp(frame->job, plan->job, sizeof plan->job) != 0 || frame->epoch != plan->epoch ||
         frame->sequence != in->sequence || frame->round != atomic_load(&in->lane->rounds))
-        return vf_fail(err, VF_FAILED, "lane %u: a frame of another job, epoch, round or place in the stream", in->lane->index);
+        return vf_fail(err, VF_FAILED,
+                       "lane %u: a frame of another job, epoch, round or place in the stream",
+                       in->lane->index);
     lane_feed_init(&own, plan, in->lane->index, NULL);
     for (uint32_t i = 0; i < frame->count; i++) {
         /* A page on a foreign lane could overtake its newer self. */
         if ((frame->pages[i] & ~WIRE_PAGE_ZERO) / own.group_pages % own.count != own.index)
-            return vf_fail(err, VF_FAILED, "lane %u: page %llu belongs to another stream", in->lane->index,
+            return vf_fail(err, VF_FAILED, "lane %u: page %llu belongs to another stream",
+                           in->lane->index,
                            (unsigned long long)(frame->pages[i] & ~WIRE_PAGE_ZERO));
     }
     in->sequence++;
@@ -52,8 +57,10 @@ static int end_round(struct intake *in, const struct wire_message *end, struct v
 
     if (receiver_drain(&in->receiver, err) != 0)
         return -1;
-    if (end->count.round != atomic_load(&in->lane->rounds) || end->count.frames != in->frames || end->count.pages != in->pages)
-        return vf_fail(err, VF_FAILED, "lane %u: round %u lost frames on the way", in->lane->index, end->count.round);
+    if (end->count.round != atomic_load(&in->lane->rounds) || end->count.frames != in->frames ||
+        end->count.pages != in->pages)
+        return vf_fail(err, VF_FAILED, "lane %u: round %u lost frames on the way", in->lane->index,
+                       end->count.round);
     ack.count = end->count;
     in->frames = 0;
     in->pages = 0;
@@ -67,16 +74,19 @@ static int rehash(struct intake *in, const struct wire_message *ask, struct vf_e
     struct wire_message ack = {.tag = WIRE_ACK, .count = {.round = ask->rehash.round}};
 
     if (in->receiver.busy > 0 || in->frames > 0 || atomic_load(&in->lane->rehashed))
-        return vf_fail(err, VF_FAILED, "lane %u: asked to rehash in the middle of a round, or twice", in->lane->index);
-    if (lane_rehash(in->lane->channel, in->lane->tp, in->lane->plan, in->lane->index, in->lane->table,
-                    "differs in the target's VRAM from what was received", err) != 0)
+        return vf_fail(err, VF_FAILED,
+                       "lane %u: asked to rehash in the middle of a round, or twice",
+                       in->lane->index);
+    if (lane_rehash(in->lane->channel, in->lane->tp, in->lane->plan, in->lane->index,
+                    in->lane->table, "differs in the target's VRAM from what was received",
+                    err) != 0)
         return -1;
     atomic_store(&in->lane->rehashed, true);
     return wire_say(in->lane->tp, &ack, TP_NEVER, err);
 }
 
-/* Until a record begins on the stream; completions go on meanwhile. Between rounds a data stream may be quiet for long: the
- * control connection's pings tell whether the peer lives. */
+/* Until a record begins on the stream; completions go on meanwhile. Between rounds a data stream
+ * may be quiet for long: the control connection's pings tell whether the peer lives. */
 static int wait_record(struct intake *in, struct vf_error *err)
 {
     struct kc_channel *channel = in->lane->channel;
@@ -93,7 +103,8 @@ static int wait_record(struct intake *in, struct vf_error *err)
             return -1;
         if (got > 0) {
             if (done.status != 0)
-                return vf_fail_errno(err, VF_FAILED, -done.status, "page channel: the paging engine failed a transfer");
+                return vf_fail_errno(err, VF_FAILED, -done.status,
+                                     "page channel: the paging engine failed a transfer");
             if (receiver_advance(&in->receiver, &done, err) != 0)
                 return -1;
             continue;
@@ -114,7 +125,8 @@ static int serve(struct intake *in, struct vf_error *err)
         struct wire_message message;
         int result;
 
-        if (wait_record(in, err) != 0 || wire_recv_header(in->lane->tp, &header, TP_NEVER, err) != 0)
+        if (wait_record(in, err) != 0 ||
+            wire_recv_header(in->lane->tp, &header, TP_NEVER, err) != 0)
             return -1;
         if (header.tag == WIRE_PAGES) {
             if (take_frame(in, &header, err) != 0)
@@ -128,7 +140,8 @@ static int serve(struct intake *in, struct vf_error *err)
         else if (message.tag == WIRE_REHASH)
             result = rehash(in, &message, err);
         else
-            result = vf_fail(err, VF_FAILED, "lane %u: %s on a data stream", in->lane->index, wire_tag_name(message.tag));
+            result = vf_fail(err, VF_FAILED, "lane %u: %s on a data stream", in->lane->index,
+                             wire_tag_name(message.tag));
         wire_message_free(&message);
         if (result != 0)
             return -1;
@@ -163,8 +176,8 @@ int lane_target_start(struct lane_target *lane, struct vf_error *err)
     uint32_t items = receiver_items(lane->plan);
 
     tp_set_silence(lane->tp, lane->plan->silence_ns);
-    if (kc_channel_open(lane->plan->kernel_socket, lane->plan->partition, 2 * items, lane->plan->geometry.slot_bytes,
-                        &lane->channel, err) != 0)
+    if (kc_channel_open(lane->plan->kernel_socket, lane->plan->partition, 2 * items,
+                        lane->plan->geometry.slot_bytes, &lane->channel, err) != 0)
         return -1;
     if (pthread_create(&lane->thread, NULL, lane_loop, lane) != 0)
         return vf_fail(err, VF_FAILED, "lane %u: no thread to be had", lane->index);

@@ -15,6 +15,7 @@
 #define LINK_MAX_WAITING 64u
 #define LINK_MAX_WAITING_BYTES (4u << 20)
 #define PINGS_A_SILENCE 5u
+#define SAY_EXPLAIN_NS 100000000ull
 
 struct link_entry {
     struct link_entry *next;
@@ -23,7 +24,8 @@ struct link_entry {
 
 static struct timespec timespec_of(uint64_t ns)
 {
-    return (struct timespec){.tv_sec = (time_t)(ns / 1000000000u), .tv_nsec = (long)(ns % 1000000000u)};
+    return (struct timespec){.tv_sec = (time_t)(ns / 1000000000u),
+                             .tv_nsec = (long)(ns % 1000000000u)};
 }
 
 /* Under link->lock: until something changes or the deadline. False = deadline. */
@@ -96,7 +98,8 @@ static void *read_loop(void *arg)
             return NULL;
         }
         if (!enqueue(link, entry)) {
-            vf_fail(&err, VF_FAILED, "peer %s: sends control records that nobody asked for", link->tp->peer);
+            vf_fail(&err, VF_FAILED, "peer %s: sends control records that nobody asked for",
+                    link->tp->peer);
             wire_message_free(&entry->message);
             free(entry);
             break;
@@ -106,8 +109,8 @@ static void *read_loop(void *arg)
     return NULL;
 }
 
-/* Under link->lock: the turn to send, or false. A peer that does not read may hold up a ping, but no
- * record beyond its own deadline: the blackout waits for some. */
+/* Under link->lock: the turn to send, or false. A peer that does not read may hold up a ping, but
+ * no record beyond its own deadline: the blackout waits for some. */
 static bool take_turn(struct link *link, uint64_t deadline_ns)
 {
     while (link->sending && !link->ended && wait_change(link, deadline_ns))
@@ -158,8 +161,8 @@ static void *ping_loop(void *arg)
     return NULL;
 }
 
-int link_start(struct link *link, struct tp *tp, uint64_t silence_ns, void (*down)(void *ctx), void *ctx,
-               struct vf_error *err)
+int link_start(struct link *link, struct tp *tp, uint64_t silence_ns, void (*down)(void *ctx),
+               void *ctx, struct vf_error *err)
 {
     pthread_condattr_t attr;
 
@@ -209,7 +212,8 @@ void link_stop(struct link *link)
     memset(link, 0, sizeof *link);
 }
 
-int link_say(struct link *link, const struct wire_message *message, uint64_t deadline_ns, struct vf_error *err)
+int link_say(struct link *link, const struct wire_message *message, uint64_t deadline_ns,
+             struct vf_error *err)
 {
     bool turn;
     int result;
@@ -221,6 +225,12 @@ int link_say(struct link *link, const struct wire_message *message, uint64_t dea
         return vf_fail(err, VF_FAILED, "peer %s: does not take what it is sent", link->tp->peer);
     result = wire_say(link->tp, message, deadline_ns, err);
     give_turn(link);
+    if (result != 0 && err != NULL && tp_lost(link->tp)) {
+        uint64_t until = vf_now_ns() + SAY_EXPLAIN_NS;
+
+        /* A peer that aborts closes: its last word is on the way in, or here. */
+        (void)link_explain(link, until < deadline_ns ? until : deadline_ns, err);
+    }
     return result;
 }
 
@@ -255,8 +265,8 @@ static struct link_entry *take(struct link *link)
     return entry;
 }
 
-int link_expect(struct link *link, enum wire_tag want, enum wire_tag other, uint64_t deadline_ns, struct wire_message *out,
-                struct vf_error *err)
+int link_expect(struct link *link, enum wire_tag want, enum wire_tag other, uint64_t deadline_ns,
+                struct wire_message *out, struct vf_error *err)
 {
     struct link_entry *entry = NULL;
     enum { GOT, ENDED, WOKEN, LATE } how = GOT;
@@ -280,14 +290,15 @@ int link_expect(struct link *link, enum wire_tag want, enum wire_tag other, uint
     if (how == WOKEN)
         return vf_fail(err, VF_CANCELLED, "cancelled");
     if (how == LATE)
-        return vf_fail(err, VF_FAILED, "peer %s: no %s in time", link->tp->peer, wire_tag_name(want));
+        return vf_fail(err, VF_FAILED, "peer %s: no %s in time", link->tp->peer,
+                       wire_tag_name(want));
     if (how == ENDED)
         return -1;
     *out = entry->message;
     free(entry);
     if (out->tag != want && (other == 0 || out->tag != other)) {
-        vf_fail(err, VF_FAILED, "peer %s: sent %s where %s was due", link->tp->peer, wire_tag_name(out->tag),
-                wire_tag_name(want));
+        vf_fail(err, VF_FAILED, "peer %s: sent %s where %s was due", link->tp->peer,
+                wire_tag_name(out->tag), wire_tag_name(want));
         wire_message_free(out);
         return -1;
     }

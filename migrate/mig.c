@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* A host's migration side: its list of jobs, and what starts and ends them. Who connects to it: arrival.c. */
+/* A host's migration side: its list of jobs, and what starts and ends them. Who connects to it:
+ * arrival.c. */
 #define LOG_ROOM "migrate"
 #include "migrate/mig.h"
 
@@ -34,7 +35,9 @@ void mig_event(struct mig *mig, const char *kind, const char *format, ...)
 
 int mig_journal(struct mig_job *job, enum journal_kind kind, const char *text, struct vf_error *err)
 {
-    struct journal_record record = {.id = job->id, .kind = kind, .side = job->source ? JOURNAL_SOURCE : JOURNAL_TARGET,
+    struct journal_record record = {.id = job->id,
+                                    .kind = kind,
+                                    .side = job->source ? JOURNAL_SOURCE : JOURNAL_TARGET,
                                     .epoch = job->epoch};
 
     memcpy(record.job, job->uuid, sizeof record.job);
@@ -74,8 +77,8 @@ int mig_open(const struct mig_config *config, struct mig **out, struct vf_error 
     mig->event_ctx = config->event_ctx;
     (void)pthread_mutex_init(&mig->lock, NULL);
     (void)pthread_cond_init(&mig->idle, NULL);
-    if (read_boot_id(mig->boot_id, err) != 0 || journal_open(config->state_dir, &mig->journal, err) != 0 ||
-        mig_recover(mig, err) != 0) {
+    if (read_boot_id(mig->boot_id, err) != 0 ||
+        journal_open(config->state_dir, &mig->journal, err) != 0 || mig_recover(mig, err) != 0) {
         mig_close(mig);
         return -1;
     }
@@ -83,8 +86,8 @@ int mig_open(const struct mig_config *config, struct mig **out, struct vf_error 
     return 0;
 }
 
-/* Under mig->lock: unlinks what is over beyond the `keep` newest, but nothing whose outcome somebody still has to settle.
- * Returns jobs to put once the lock is free. */
+/* Under mig->lock: unlinks what is over beyond the `keep` newest, but nothing whose outcome
+ * somebody still has to settle. Returns jobs to put once the lock is free. */
 static struct mig_job *unlink_old(struct mig *mig, size_t keep)
 {
     struct mig_job **at = &mig->jobs;
@@ -138,10 +141,11 @@ bool mig_list_job(struct mig *mig, struct mig_job *job)
     return listed;
 }
 
+/* Before COMMIT it is called off; and nobody waits any more for a peer that was lost. */
 static void end_job(struct mig_job *job)
 {
-    if (mig_job_cancel(job, NULL) != 0)
-        job_leave(job); /* past the point of a cancel: it only stops waiting for a peer that was lost */
+    (void)mig_job_cancel(job, NULL);
+    job_leave(job);
 }
 
 void mig_close(struct mig *mig)
@@ -204,13 +208,17 @@ static int check_options(const struct mig_options *options, struct vf_error *err
     if (options->to[0] == '\0')
         return vf_fail(err, VF_USAGE, "migrate: no target; give --to HOST:PORT");
     if (options->streams == 0 || options->streams > LANE_MAX)
-        return vf_fail(err, VF_USAGE, "migrate: --streams %u: 1 to %u streams are possible", options->streams, LANE_MAX);
+        return vf_fail(err, VF_USAGE, "migrate: --streams %u: 1 to %u streams are possible",
+                       options->streams, LANE_MAX);
     if (options->max_blackout_ns == 0)
-        return vf_fail(err, VF_USAGE, "migrate: --max-blackout 0: a move needs some blackout; give milliseconds, 750 is the default");
+        return vf_fail(err, VF_USAGE,
+                       "migrate: --max-blackout 0: a move needs some blackout; give milliseconds, "
+                       "750 is the default");
     return 0;
 }
 
-/* Is it a job that has the partition in its hands? An arrival whose partition runs here only closes its books. */
+/* Is it a job that has the partition in its hands? An arrival whose partition runs here only closes
+ * its books. */
 static bool holds(struct mig_job *job, const char *partition)
 {
     bool held;
@@ -263,12 +271,14 @@ static int list_to_start(struct mig *mig, struct mig_job *job, struct vf_error *
     if (closing)
         return vf_fail(err, VF_FAILED, "partition %s: the daemon is shutting down", job->partition);
     if (other != 0)
-        return vf_fail(err, VF_FAILED, "partition %s: job %llu works on it already; watch or cancel that one", job->partition,
-                       (unsigned long long)other);
+        return vf_fail(err, VF_FAILED,
+                       "partition %s: job %llu works on it already; watch or cancel that one",
+                       job->partition, (unsigned long long)other);
     return 0;
 }
 
-int mig_start_job(struct mig *mig, struct mig_job *job, void *(*main)(void *arg), void *arg, struct vf_error *err)
+int mig_start_job(struct mig *mig, struct mig_job *job, void *(*main)(void *arg), void *arg,
+                  struct vf_error *err)
 {
     if (list_to_start(mig, job, err) != 0)
         return -1;
@@ -281,32 +291,36 @@ int mig_start_job(struct mig *mig, struct mig_job *job, void *(*main)(void *arg)
     return -1;
 }
 
-struct mig_job *mig_new_file_job(struct mig *mig, const char *partition, const char *path, bool save)
+struct mig_job *mig_new_file_job(struct mig *mig, const char *partition, const char *path,
+                                 bool save)
 {
     struct mig_job *job;
     uint8_t uuid[VF_UUID_BYTES];
     size_t length = strlen(path);
 
-    if (vf_uuid_random(uuid) != 0 || (job = job_new(mig, journal_take_id(mig->journal), uuid, save)) == NULL)
+    if (vf_uuid_random(uuid) != 0 ||
+        (job = job_new(mig, journal_take_id(mig->journal), uuid, save)) == NULL)
         return NULL;
     job->shared_clock = true;
     (void)snprintf(job->partition, sizeof job->partition, "%s", partition);
     if (length < sizeof job->peer - sizeof JOB_FILE)
         (void)snprintf(job->peer, sizeof job->peer, JOB_FILE "%s", path + 1);
     else /* the end of a path tells more than its start */
-        (void)snprintf(job->peer, sizeof job->peer, JOB_FILE "...%s", path + length - (sizeof job->peer - sizeof JOB_FILE - 4));
+        (void)snprintf(job->peer, sizeof job->peer, JOB_FILE "...%s",
+                       path + length - (sizeof job->peer - sizeof JOB_FILE - 3));
     return job;
 }
 
-int mig_source_start(struct mig *mig, const char *partition, const struct mig_options *options, struct mig_job **out,
-                     struct vf_error *err)
+int mig_source_start(struct mig *mig, const char *partition, const struct mig_options *options,
+                     struct mig_job **out, struct vf_error *err)
 {
     uint8_t uuid[VF_UUID_BYTES];
     struct mig_job *job;
 
     if (check_options(options, err) != 0)
         return -1;
-    if (vf_uuid_random(uuid) != 0 || (job = job_new(mig, journal_take_id(mig->journal), uuid, true)) == NULL)
+    if (vf_uuid_random(uuid) != 0 ||
+        (job = job_new(mig, journal_take_id(mig->journal), uuid, true)) == NULL)
         return vf_fail(err, VF_FAILED, "migrate: out of memory");
     (void)snprintf(job->partition, sizeof job->partition, "%s", partition);
     (void)snprintf(job->peer, sizeof job->peer, "%s", options->to);

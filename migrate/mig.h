@@ -10,7 +10,8 @@
 #include <pthread.h>
 
 #define MIG_MAX_STRANGERS 64u
-#define MIG_MAX_ARRIVALS 32u /* control connections at once: each may ask for a partition's worth of work */
+#define MIG_MAX_ARRIVALS                                                                           \
+    32u /* control connections at once: each may ask for a partition's worth of work */
 #define MIG_KEPT_JOBS 256u
 
 struct mig {
@@ -23,29 +24,34 @@ struct mig {
     void *event_ctx;
     struct journal *journal; /* has its own lock */
 
-    pthread_mutex_t lock;    /* guards what follows; never held over I/O */
-    pthread_cond_t idle;     /* strangers or jobs went away */
-    struct mig_job *jobs;    /* newest first; the list holds one reference each */
-    struct target *targets;  /* arrivals whose data streams may come */
+    pthread_mutex_t lock;       /* guards what follows; never held over I/O */
+    pthread_cond_t idle;        /* strangers or jobs went away */
+    struct mig_job *jobs;       /* newest first; the list holds one reference each */
+    struct target *targets;     /* arrivals whose data streams may come */
     struct stranger *strangers; /* connections that have not said which job they belong to */
     unsigned stranger_count;
-    unsigned arrivals;       /* connections served as targets */
-    unsigned threads;        /* of jobs and arrivals: detached, counted */
+    unsigned arrivals; /* connections served as targets */
+    unsigned threads;  /* of jobs and arrivals: detached, counted */
     bool closing;
 };
 
-void mig_event(struct mig *mig, const char *kind, const char *format, ...) __attribute__((format(printf, 3, 4)));
+void mig_event(struct mig *mig, const char *kind, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 
 /* Puts a job on the list (which takes a reference). False when the host is closing. */
 bool mig_list_job(struct mig *mig, struct mig_job *job);
 
-/* Lists the job and starts its thread, which gets `arg` and a reference of the job. Refused while another job has the partition;
- * after -1 nothing was started. */
-int mig_start_job(struct mig *mig, struct mig_job *job, void *(*main)(void *arg), void *arg, struct vf_error *err);
-/* A save or a restore of this host: its peer is "file:/PATH" (cut in the middle when it is too long). NULL without memory. */
-struct mig_job *mig_new_file_job(struct mig *mig, const char *partition, const char *path, bool save);
-/* Threads are detached and counted: mig_close waits for the count. The caller has counted it (under mig->lock, where it also
- * saw that the host is not closing); a thread that does not start is counted out again. */
+/* Lists the job and starts its thread, which gets `arg` and a reference of the job. Refused while
+ * another job has the partition; after -1 nothing was started. */
+int mig_start_job(struct mig *mig, struct mig_job *job, void *(*main)(void *arg), void *arg,
+                  struct vf_error *err);
+/* A save or a restore of this host: its peer is "file:/PATH" (cut in the middle when it is too
+ * long). NULL without memory. */
+struct mig_job *mig_new_file_job(struct mig *mig, const char *partition, const char *path,
+                                 bool save);
+/* Threads are detached and counted: mig_close waits for the count. The caller has counted it (under
+ * mig->lock, where it also saw that the host is not closing); a thread that does not start is
+ * counted out again. */
 int mig_spawn(struct mig *mig, void *(*main)(void *arg), void *arg);
 /* The last act of a counted thread. */
 void mig_thread_over(struct mig *mig);
@@ -53,7 +59,12 @@ void mig_thread_over(struct mig *mig);
 /* Under mig->lock: ends the connections that have not said anything yet. */
 void mig_abort_strangers(struct mig *mig);
 
+/* Text of OPEN (source) and COMMITTED (target): a person had paused the partition, so nobody else
+ * may let it run. */
+#define MIG_STAYS_PAUSED "stays paused"
+
 /* Writes one journal record about a job. Everything durable goes through here. */
-int mig_journal(struct mig_job *job, enum journal_kind kind, const char *text, struct vf_error *err);
+int mig_journal(struct mig_job *job, enum journal_kind kind, const char *text,
+                struct vf_error *err);
 
 #endif

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Moving a partition: what the daemon calls. A `struct mig` is this host's migration side: its journal, its jobs, its
- * kernel's socket. Jobs run in threads of their own; everything here may be called from any thread.
+ * Moving a partition: what the daemon calls. A `struct mig` is this host's migration side: its
+ * journal, its jobs, its kernel's socket. Jobs run in threads of their own; everything here may be
+ * called from any thread.
  */
 #ifndef MIGRATE_MIGRATE_H
 #define MIGRATE_MIGRATE_H
@@ -23,17 +24,21 @@ struct mig_config {
     const char *state_dir;     /* the journal lies here */
     const char *listen;        /* "HOST:PORT" others reach us at, "" = none */
     uint64_t silence_ns;       /* a peer that says nothing for so long is lost; 0 = 5 s */
-    uint64_t redial_ns;        /* how long a broken hand-off is tried again before it is "unknown"; 0 = 30 s */
-    /* Tells of a change worth an event ("job", "state"); any thread; must not call back into mig. May be NULL. */
+    uint64_t
+        redial_ns; /* how long a broken hand-off is tried again before it is "unknown"; 0 = 30 s */
+    /* Tells of a change worth an event ("job", "state"); any thread; must not call back into mig.
+     * May be NULL. */
     void (*event)(void *ctx, const char *kind, const char *text);
     void *event_ctx;
 };
 
-/* Opens or makes the journal, and brings what an earlier daemon left to its right end as far as one side alone can know:
- * a source before COMMIT runs on, an incoming partition that was never PREPARED is removed, all else is "unknown". */
+/* Opens or makes the journal, and brings what an earlier daemon left to its right end as far as one
+ * side alone can know: a source before COMMIT runs on, an incoming partition that was never
+ * PREPARED is removed, all else is "unknown". */
 int mig_open(const struct mig_config *config, struct mig **out, struct vf_error *err);
-/* Cancels what has not committed, waits for every job (a source past COMMIT waits up to 30 s for its answer; nobody redials any
- * more), closes the journal. Call neither mig_accept nor mig_source_start any more. Job references stay valid. */
+/* Cancels what has not committed, waits for every job (a source past COMMIT waits up to 30 s for
+ * its answer; nobody redials any more), closes the journal. Call neither mig_accept nor
+ * mig_source_start any more. Job references stay valid. */
 void mig_close(struct mig *mig);
 
 enum mig_verify { MIG_VERIFY_DELTA, MIG_VERIFY_FULL };
@@ -44,65 +49,76 @@ struct mig_options {
     uint64_t max_time_ns;     /* 0 = none */
     uint64_t bandwidth;       /* bytes/s, 0 = no limit */
     enum mig_verify verify;
-    uint32_t streams;         /* 1..16 */
-    bool dry_run;             /* check: stop before the first round */
+    uint32_t streams; /* 1..16 */
+    bool dry_run;     /* check: stop before the first round */
 };
 void mig_options_init(struct mig_options *options);
 
-/* Starts a move (or, with dry_run, a check) of the partition and returns its job at once; the job holds its own copies. */
-int mig_source_start(struct mig *mig, const char *partition, const struct mig_options *options, struct mig_job **out,
-                     struct vf_error *err);
+/* Starts a move (or, with dry_run, a check) of the partition and returns its job at once; the job
+ * holds its own copies. */
+int mig_source_start(struct mig *mig, const char *partition, const struct mig_options *options,
+                     struct mig_job **out, struct vf_error *err);
 
-/* Starts a save of the partition into directory/name (taken over, also on failure), which must not be there yet; `path` is what people
- * see of it, absolute. Without `keep` the partition goes from here once the image is durable. */
-int mig_save_start(struct mig *mig, const char *partition, int directory, const char *name, const char *path, bool keep,
-                   struct mig_job **out, struct vf_error *err);
-/* Starts a restore of the image in fd (taken over, also on failure) as `partition` on that adapter. */
-int mig_restore_start(struct mig *mig, const char *partition, int fd, const char *path, uint32_t adapter, struct mig_job **out,
-                      struct vf_error *err);
+/* Starts a save of the partition into directory/name (taken over, also on failure), which must not
+ * be there yet; `path` is what people see of it, absolute. Without `keep` the partition goes from
+ * here once the image is durable. */
+int mig_save_start(struct mig *mig, const char *partition, int directory, const char *name,
+                   const char *path, bool keep, struct mig_job **out, struct vf_error *err);
+/* Starts a restore of the image in fd (taken over, also on failure) as `partition` on that adapter.
+ */
+int mig_restore_start(struct mig *mig, const char *partition, int fd, const char *path,
+                      uint32_t adapter, struct mig_job **out, struct vf_error *err);
 
-/* A stranger connected to the migration port: takes the socket over, answers in a thread of its own. At most 64 unknown peers at
- * once; more are closed. */
+/* A stranger connected to the migration port: takes the socket over, answers in a thread of its
+ * own. At most 64 unknown peers at once; more are closed. */
 void mig_accept(struct mig *mig, int fd, const char *peer);
 
 enum mig_status { MIG_RUNNING, MIG_COMPLETED, MIG_FAILED, MIG_CANCELLED, MIG_UNKNOWN };
 
-/* Jobs, both directions, this daemon's and those read from the journal. Ids are unique per host and never reused. A job returned here is
- * referenced: mig_job_put. NULL when unknown. */
+/* Jobs, both directions, this daemon's and those read from the journal. Ids are unique per host and
+ * never reused. A job returned here is referenced: mig_job_put. NULL when unknown. */
 struct mig_job *mig_job_get(struct mig *mig, uint64_t id);
 void mig_job_put(struct mig_job *job);
 uint64_t mig_job_id(const struct mig_job *job);
-/* Id of the running job that this partition belongs to, 0 = none: an arrival lets it go as soon as it runs here. */
+/* Id of the running job that this partition belongs to, 0 = none: an arrival lets it go as soon as
+ * it runs here. */
 uint64_t mig_job_of(struct mig *mig, const char *partition);
-/* Asks; before COMMIT the job ends as cancelled with the source running. VF_FAILED when it is too late or already over. */
+/* Asks; before COMMIT the job ends as cancelled with the source running. VF_FAILED when it is too
+ * late or already over. */
 int mig_job_cancel(struct mig_job *job, struct vf_error *err);
-/* Waits for the job's end or for a change after `seen` (see mig_job_progress), until the deadline: true = over. */
+/* Waits for the job's end or for a change after `seen` (see mig_job_progress), until the deadline:
+ * true = over. */
 bool mig_job_wait(struct mig_job *job, uint64_t deadline_ns, uint64_t seen);
-/* How it ended: 0 with MIG_COMPLETED, else the code for the exit status and the reason. Also valid while running (0). */
+/* How it ended: 0 with MIG_COMPLETED, else the code for the exit status and the reason. Also valid
+ * while running (0). */
 int mig_job_result(struct mig_job *job, struct vf_error *err);
 
 /* Progress on one line's worth of numbers. */
 struct mig_progress {
-    uint64_t change;          /* counts up with every update: feed it to mig_job_wait */
+    uint64_t change; /* counts up with every update: feed it to mig_job_wait */
     enum mig_status status;
-    char phase[24];           /* connect, admit, round, pause, last-round, state, verify, commit, done, … (save: prepare, pages, disk, …) */
+    char phase[24]; /* connect, admit, round, pause, last-round, state, verify, commit, done, …
+                       (save: prepare, pages, disk, …) */
     uint32_t round;
     uint64_t sent_bytes, left_bytes;
     uint64_t rate_bytes_per_s, dirty_bytes_per_s;
     uint64_t predicted_blackout_ns, max_blackout_ns;
-    uint64_t eta_ns;          /* 0 = unknown */
+    uint64_t eta_ns; /* 0 = unknown */
     uint64_t elapsed_ns;
 };
 void mig_job_progress(struct mig_job *job, struct mig_progress *out);
 
-/* The object of `migrate --json` and `job show` ("schema": "vferry.job/1"; design.md names every member). New reference. */
+/* The object of `migrate --json` and `job show` ("schema": "vferry.job/1"; design.md names every
+ * member). New reference. */
 json_t *mig_job_report(struct mig_job *job);
-/* The object of `check`: "schema": "vferry.check/1", compatible, reasons[{field, source, target, remedy}]. NULL unless dry_run. */
+/* The object of `check`: "schema": "vferry.check/1", compatible, reasons[{field, source, target,
+ * remedy}]. NULL unless dry_run. */
 json_t *mig_job_verdict(struct mig_job *job);
 /* All jobs, newest first, short form; new reference to an array. */
 json_t *mig_jobs(struct mig *mig);
 
-/* Where a partition that once was here went: true and "HOST:PORT", or "file:/PATH" when it was saved. */
+/* Where a partition that once was here went: true and "HOST:PORT", or "file:/PATH" when it was
+ * saved. */
 bool mig_moved_to(struct mig *mig, const char *partition, char *to, size_t to_bytes);
 
 #endif

@@ -29,11 +29,14 @@ static int prove(struct receiver *r, uint32_t index, struct vf_error *err)
 
     for (uint32_t i = 0; i < item->count; i++) {
         const uint8_t *page = data + i * page_bytes;
-        uint64_t digest = digest_is_zero_page(page, page_bytes) ? digest_table_zero(r->table) : digest_page(page, page_bytes);
+        uint64_t digest = digest_is_zero_page(page, page_bytes) ? digest_table_zero(r->table)
+                                                                : digest_page(page, page_bytes);
 
         if (digest != item->digests[i])
-            return vf_fail(err, VF_FAILED, "page %llu: its digest in the target's VRAM is not the one the source announced",
-                           (unsigned long long)item->pages[i]);
+            return vf_fail(
+                err, VF_FAILED,
+                "page %llu: its digest in the target's VRAM is not the one the source announced",
+                (unsigned long long)item->pages[i]);
         digest_set(r->table, item->pages[i], digest);
     }
     item->stage = RECEIVER_FREE;
@@ -47,7 +50,8 @@ int receiver_advance(struct receiver *r, const struct kc_done *done, struct vf_e
     struct receiver_item *item;
 
     if (index >= r->items)
-        return vf_fail(err, VF_FAILED, "page channel: completion for slot %u that is not ours", done->slot);
+        return vf_fail(err, VF_FAILED, "page channel: completion for slot %u that is not ours",
+                       done->slot);
     item = &r->item[index];
     if (--item->pending > 0)
         return 0;
@@ -91,7 +95,8 @@ int receiver_write(struct receiver *r, uint32_t index, struct vf_error *err)
         bool zero = (frame->pages[i] & WIRE_PAGE_ZERO) != 0;
 
         if (zero && frame->digests[i] != digest_table_zero(r->table))
-            return vf_fail(err, VF_FAILED, "page %llu: announced as zero with the digest of something else",
+            return vf_fail(err, VF_FAILED,
+                           "page %llu: announced as zero with the digest of something else",
                            (unsigned long long)page);
         if (zero && digest_get(r->table, page) == digest_table_zero(r->table))
             continue; /* never written here, or proven zero: the reserve began zero-filled (VF-2) */
@@ -107,9 +112,11 @@ int receiver_write(struct receiver *r, uint32_t index, struct vf_error *err)
         return 0;
     item->stage = RECEIVER_WRITING;
     r->busy++;
-    if (zeros > 0 && kc_channel_submit(r->channel, KC_ZERO, 2 * index + 1, &r->list[WIRE_FRAME_PAGES - zeros], zeros, err) != 0)
+    if (zeros > 0 && kc_channel_submit(r->channel, KC_ZERO, 2 * index + 1,
+                                       &r->list[WIRE_FRAME_PAGES - zeros], zeros, err) != 0)
         return -1;
-    if (payload > 0 && kc_channel_submit(r->channel, KC_SCATTER, 2 * index, r->list, payload, err) != 0)
+    if (payload > 0 &&
+        kc_channel_submit(r->channel, KC_SCATTER, 2 * index, r->list, payload, err) != 0)
         return -1;
     return 0;
 }

@@ -2,10 +2,11 @@
 /*
  * After a restart of the daemon (the kernel side lived on):
  *   source, no COMMIT in the journal      the partition runs on here: End, resume
- *   source, COMMIT                        unknown: kept paused, nobody here may resume it; a save: its file is whole, destroy
+ *   source, COMMIT                        unknown: kept paused, nobody here may resume it
+ *   a save, COMMIT                        its file is whole: destroy
  *   target, not PREPARED                  nothing stays: End, destroy
  *   target, PREPARED without COMMITTED    unknown: kept paused
- *   target, COMMITTED                     rolled forward: it runs here
+ *   target or restore, COMMITTED          rolled forward: it runs here
  */
 #define LOG_ROOM "migrate"
 #include "migrate/recover.h"
@@ -26,7 +27,8 @@ struct recovery {
     struct vf_error err;
 };
 
-static const struct vf_partition_info *find(const struct recovery *r, const uint8_t uuid[VF_UUID_BYTES])
+static const struct vf_partition_info *find(const struct recovery *r,
+                                            const uint8_t uuid[VF_UUID_BYTES])
 {
     for (size_t i = 0; i < r->count; i++) {
         if (memcmp(r->list[i].uuid, uuid, VF_UUID_BYTES) == 0)
@@ -36,9 +38,10 @@ static const struct vf_partition_info *find(const struct recovery *r, const uint
 }
 
 /* Brings the partition to rest on the source side. */
-static int run_on(struct recovery *r, const struct vf_partition_info *p, struct vf_error *err)
+static int run_on(struct recovery *r, const struct vf_partition_info *p, bool stays_paused,
+                  struct vf_error *err)
 {
-    bool paused = p->state == VF_PARTITION_OUTGOING_PAUSED;
+    bool paused = p->state == VF_PARTITION_OUTGOING_PAUSED && !stays_paused;
 
     if (kc_end(r->kc, p->id, err) != 0)
         return -1;
@@ -48,22 +51,37 @@ static int run_on(struct recovery *r, const struct vf_partition_info *p, struct 
 static int discard(struct recovery *r, const struct vf_partition_info *p, struct vf_error *err)
 {
     if (p->state == VF_PARTITION_INCOMING)
-        (void)kc_end(r->kc, p->id, err); /* it may not have been prepared yet: then there is nothing to end */
+        (void)kc_end(r->kc, p->id,
+                     err); /* it may not have been prepared yet: then there is nothing to end */
     return kc_partition_destroy(r->kc, p->id, err);
 }
 
 static bool in_move(const struct vf_partition_info *p)
 {
-    return p != NULL && (p->state == VF_PARTITION_OUTGOING || p->state == VF_PARTITION_OUTGOING_PAUSED ||
-                         p->state == VF_PARTITION_INCOMING || p->state == VF_PARTITION_READY);
+    return p != NULL &&
+           (p->state == VF_PARTITION_OUTGOING || p->state == VF_PARTITION_OUTGOING_PAUSED ||
+            p->state == VF_PARTITION_INCOMING || p->state == VF_PARTITION_READY);
 }
 
-/* What became of a job, by its last record and the state of its partition; acts where one side may. */
-static enum job_state settle(struct recovery *r, struct mig_job *job, const struct journal_record *last, struct vf_error *err)
+/* Its file is whole and named: what is still here of the partition goes, in whatever state the save
+ * left it. One of a later epoch is not it: it was restored since. */
+static int finish_save(struct recovery *r, const struct mig_job *job,
+                       const struct vf_partition_info *p, struct vf_error *err)
+{
+    if (p == NULL || p->epoch >= job->epoch || p->state == VF_PARTITION_DYING)
+        return 0;
+    return kc_end(r->kc, p->id, err) != 0 ? -1 : kc_partition_destroy(r->kc, p->id, err);
+}
+
+/* What became of a job, by its last record and the state of its partition; acts where one side may.
+ */
+static enum job_state settle(struct recovery *r, struct mig_job *job,
+                             const struct journal_record *last, struct vf_error *err)
 {
     const struct vf_partition_info *p = find(r, last->uuid);
     bool source = last->side == JOURNAL_SOURCE;
     bool here = in_move(p);
+    bool stays_paused = strcmp(last->text, MIG_STAYS_PAUSED) == 0;
 
     switch (last->kind) {
     case JOURNAL_DONE:
@@ -73,26 +91,30 @@ static enum job_state settle(struct recovery *r, struct mig_job *job, const stru
         vf_fail(err, VF_FAILED, "%s", last->text[0] != '\0' ? last->text : "aborted");
         return JOB_FAILED;
     case JOURNAL_OPEN:
-        if (here && (source ? run_on(r, p, err) : discard(r, p, err)) != 0) {
+        if (here && (source ? run_on(r, p, stays_paused, err) : discard(r, p, err)) != 0) {
             log_error("job %llu: %s", (unsigned long long)last->id, err->text);
             return JOB_FAILED;
         }
-        vf_fail(err, VF_FAILED, "the daemon ended during the %s; %s", job_with_file(job) ? job_kind(job) : "move",
+        vf_fail(err, VF_FAILED, "the daemon ended during the %s; %s",
+                job_with_file(job) ? job_kind(job) : "move",
                 source ? "the partition runs on here" : "nothing is left of it here");
         (void)mig_journal(job, JOURNAL_ABORTED, err->text, NULL);
         return JOB_FAILED;
     case JOURNAL_COMMITTED:
-        if (p != NULL && p->state == VF_PARTITION_READY && kc_partition_resume(r->kc, p->id, err) != 0)
+        if (p != NULL && p->state == VF_PARTITION_READY &&
+            (stays_paused ? kc_partition_pause(r->kc, p->id, err)
+                          : kc_partition_resume(r->kc, p->id, err)) != 0)
             return JOB_UNKNOWN;
         if (p == NULL) {
-            vf_fail(err, VF_UNKNOWN, "committed to run here, but the kernel side no longer holds the partition");
+            vf_fail(err, VF_UNKNOWN,
+                    "committed to run here, but the kernel side no longer holds the partition");
             return JOB_UNKNOWN;
         }
         (void)mig_journal(job, JOURNAL_DONE, "rolled forward after a restart", NULL);
         return JOB_COMPLETED;
     case JOURNAL_COMMIT:
         if (job_with_file(job)) {
-            if (here && (kc_end(r->kc, p->id, err) != 0 || kc_partition_destroy(r->kc, p->id, err) != 0))
+            if (finish_save(r, job, p, err) != 0)
                 return JOB_UNKNOWN;
             (void)mig_journal(job, JOURNAL_DONE, "rolled forward after a restart", NULL);
             return JOB_COMPLETED;
@@ -100,7 +122,8 @@ static enum job_state settle(struct recovery *r, struct mig_job *job, const stru
         /* fall through */
     case JOURNAL_PREPARED:
     default:
-        vf_fail(err, VF_UNKNOWN, "the daemon ended between %s and the peer's answer; the partition is kept paused",
+        vf_fail(err, VF_UNKNOWN,
+                "the daemon ended between %s and the peer's answer; the partition is kept paused",
                 journal_kind_name(last->kind));
         return JOB_UNKNOWN;
     }
@@ -123,7 +146,8 @@ static void recover_job(void *ctx, const struct journal_record *last)
     job->epoch = last->epoch;
     job->next = *jobs; /* by rising id: the newest ends up first */
     *jobs = job;
-    /* Acting writes to the journal, which must not happen inside its own walk: remembered here, done after it. */
+    /* Acting writes to the journal, which must not happen inside its own walk: remembered here,
+     * done after it. */
     job->last_kind = (int)last->kind;
     (void)snprintf(job->error.text, sizeof job->error.text, "%s", last->text);
 }
@@ -131,7 +155,8 @@ static void recover_job(void *ctx, const struct journal_record *last)
 static void settle_all(struct recovery *r)
 {
     for (struct mig_job *job = r->mig->jobs; job != NULL; job = job->next) {
-        struct journal_record last = {.id = job->id, .kind = (enum journal_kind)job->last_kind,
+        struct journal_record last = {.id = job->id,
+                                      .kind = (enum journal_kind)job->last_kind,
                                       .side = job->source ? JOURNAL_SOURCE : JOURNAL_TARGET};
         struct vf_error err = VF_ERROR_INIT;
         enum job_state end;
@@ -147,7 +172,8 @@ static void settle_all(struct recovery *r)
     }
 }
 
-/* A prepared trial of a check, or a create that was cut off, has no journal record: nothing but the daemon knew of it. */
+/* A prepared trial of a check, or a create that was cut off, has no journal record: nothing but the
+ * daemon knew of it. */
 static void sweep(struct recovery *r)
 {
     struct vf_error err = VF_ERROR_INIT;
@@ -158,14 +184,17 @@ static void sweep(struct recovery *r)
         bool known = false;
 
         for (struct mig_job *job = r->mig->jobs; job != NULL; job = job->next)
-            known = known || (job_status(job) == MIG_UNKNOWN && memcmp(job->partition_uuid, p->uuid, VF_UUID_BYTES) == 0);
+            known = known || (job_status(job) == MIG_UNKNOWN &&
+                              memcmp(job->partition_uuid, p->uuid, VF_UUID_BYTES) == 0);
         if (known || kc_partition_info(r->kc, p->id, &now, &err) != 0 || !in_move(&now))
             continue;
-        if (now.state == VF_PARTITION_OUTGOING || now.state == VF_PARTITION_OUTGOING_PAUSED ? run_on(r, &now, &err) != 0
-                                                                                          : discard(r, &now, &err) != 0)
+        if (now.state == VF_PARTITION_OUTGOING || now.state == VF_PARTITION_OUTGOING_PAUSED
+                ? run_on(r, &now, false, &err) != 0
+                : discard(r, &now, &err) != 0)
             log_error("partition %s: left over from an earlier daemon: %s", now.name, err.text);
         else
-            log_info("partition %s: a move or check that an earlier daemon began is undone", now.name);
+            log_info("partition %s: a move or check that an earlier daemon began is undone",
+                     now.name);
     }
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Jobs as JSON: the names are fixed by the project's outside (docs/json.md). Bytes and nanoseconds, integers. */
+/* Jobs as JSON: the names are fixed by the project's outside (docs/json.md). Bytes and nanoseconds,
+ * integers. */
 #include "migrate/job.h"
 
 #include "base/size.h"
@@ -9,7 +10,7 @@
 #include <string.h>
 
 static const char *const status_names[] = {
-    [MIG_RUNNING] = "running", [MIG_COMPLETED] = "completed", [MIG_FAILED] = "failed",
+    [MIG_RUNNING] = "running",     [MIG_COMPLETED] = "completed", [MIG_FAILED] = "failed",
     [MIG_CANCELLED] = "cancelled", [MIG_UNKNOWN] = "unknown",
 };
 
@@ -28,7 +29,8 @@ static void put(json_t *object, const char *key, uint64_t value)
     (void)json_object_set_new(object, key, number(value));
 }
 
-/* Texts come from peers and drivers: what is no UTF-8 becomes '?', rather than losing the member. */
+/* Texts come from peers and drivers: what is no UTF-8 becomes '?', rather than losing the member.
+ */
 static json_t *text(const char *value)
 {
     char plain[sizeof((struct vf_error *)0)->text];
@@ -72,17 +74,19 @@ static uint64_t blackout_ns(const struct mig_job *job)
     return between(job->t.last_run, job->t.first_run);
 }
 
-/* Consecutive pieces that add up to blackout_ns whatever was measured coarsely. Only the source has all marks, and only of a
- * move that came to its end. */
+/* Consecutive pieces that add up to blackout_ns whatever was measured coarsely. Only the source has
+ * all marks, and only of a move that came to its end. */
 static json_t *blackout(const struct mig_job *job)
 {
-    static const char *const names[] = {"pause_ns", "pages_ns", "state_ns", "verify_ns", "commit_ns", "start_ns"};
+    static const char *const names[] = {"pause_ns",  "pages_ns",  "state_ns",
+                                        "verify_ns", "commit_ns", "start_ns"};
     enum { MARKS = sizeof names / sizeof *names };
     const struct job_times *t = &job->t;
     uint64_t end = t->last_run + blackout_ns(job);
     uint64_t pages = clamp(t->pages, clamp(t->quiet, t->last_run, end), end);
     uint64_t ready = clamp(t->ready, pages, end);
-    /* verify is measured as a share of pages..ready, here and there: put last, the rest is the state's. */
+    /* verify is measured as a share of pages..ready, here and there: put last, the rest is the
+     * state's. */
     uint64_t verify = t->verify_ns < ready - pages ? t->verify_ns : ready - pages;
     const uint64_t marks[MARKS] = {t->quiet, t->pages, ready - verify, ready, t->resume, end};
     json_t *object = json_object();
@@ -110,12 +114,13 @@ static void put_identity(json_t *object, const struct mig_job *job)
 
     vf_uuid_format(job->partition_uuid, uuid);
     put(object, "job", job->id);
-    (void)json_object_set_new(object, "kind", json_string(job_kind(job)));
     (void)json_object_set_new(object, "partition", json_string(job->partition));
     (void)json_object_set_new(object, "uuid", json_string(uuid));
     put(object, "epoch", job->epoch);
-    (void)json_object_set_new(object, "status", json_string(status_names[job->over ? job_status(job) : MIG_RUNNING]));
+    (void)json_object_set_new(object, "status",
+                              json_string(status_names[job->over ? job_status(job) : MIG_RUNNING]));
     (void)json_object_set_new(object, "reason", text(job->over ? job->error.text : ""));
+    (void)json_object_set_new(object, "kind", json_string(job_kind(job)));
     (void)json_object_set_new(object, "direction", json_string(job->source ? "out" : "in"));
     (void)json_object_set_new(object, "phase", json_string(job->phase));
     (void)json_object_set_new(object, "source", text(job->source ? job->host_name : job->peer));
@@ -129,8 +134,9 @@ static json_t *reasons(const struct mig_job *job)
     for (uint32_t i = 0; i < job->reasons.count; i++) {
         const struct vf_reason *reason = &job->reasons.list[i];
 
-        (void)json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s}", "field", reason->field, "source", reason->source,
-                                                    "target", reason->target, "remedy", reason->remedy));
+        (void)json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s}", "field", reason->field,
+                                                    "source", reason->source, "target",
+                                                    reason->target, "remedy", reason->remedy));
     }
     return list;
 }
@@ -150,14 +156,17 @@ json_t *mig_job_report(struct mig_job *job)
     put(object, "brownout_ns", between(job->t.prepared, job->t.last_run));
     put(object, "blackout_ns", blackout_ns(job));
     (void)json_object_set_new(object, "blackout", blackout(job));
-    (void)json_object_set_new(object, "blackout_clock", json_string(job->shared_clock ? "shared" : "bound"));
+    (void)json_object_set_new(object, "blackout_clock",
+                              json_string(job->shared_clock ? "shared" : "bound"));
     put(object, "predicted_blackout_ns", job->predicted_ns);
     put(object, "rate_bytes_per_s", average_rate(job));
     put(object, "dirty_bytes_per_s", job->dirty_rate);
-    (void)json_object_set_new(object, "throttle_max", json_real(0.0)); /* the VF's slice is never throttled yet */
+    (void)json_object_set_new(object, "throttle_max",
+                              json_real(0.0)); /* the VF's slice is never throttled yet */
     put(object, "streams", job->options.streams);
     (void)json_object_set_new(object, "compression", json_string("none"));
-    (void)json_object_set_new(object, "verify", json_string(job->options.verify == MIG_VERIFY_FULL ? "full" : "delta"));
+    (void)json_object_set_new(
+        object, "verify", json_string(job->options.verify == MIG_VERIFY_FULL ? "full" : "delta"));
     (void)json_object_set_new(object, "digest", json_string(job->digest));
     (void)json_object_set_new(object, "reasons", reasons(job));
     (void)pthread_mutex_unlock(&job->lock);
@@ -175,7 +184,8 @@ json_t *mig_job_verdict(struct mig_job *job)
     (void)pthread_mutex_lock(&job->lock);
     (void)json_object_set_new(object, "partition", json_string(job->partition));
     (void)json_object_set_new(object, "target", text(job->peer));
-    (void)json_object_set_new(object, "compatible", json_boolean(job->judged && job->reasons.count == 0));
+    (void)json_object_set_new(object, "compatible",
+                              json_boolean(job->judged && job->reasons.count == 0));
     (void)json_object_set_new(object, "reasons", reasons(job));
     (void)pthread_mutex_unlock(&job->lock);
     return object;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * A partition from a file: the target's sequence (TGT-5). The image is checked from end to end before anything is made; what it
- * says of pages is compared once more with what lies in VRAM. Until COMMITTED is journalled every failure leaves nothing here, and
- * the image is never changed.
+ * A partition from a file: the target's sequence (TGT-5). The image is checked from end to end
+ * before anything is made; what it says of pages is compared once more with what lies in VRAM.
+ * Until COMMITTED is journalled every failure leaves nothing here, and the image is never changed.
  */
 #define LOG_ROOM "migrate"
 #include "migrate/save.h"
@@ -28,7 +28,7 @@ struct restoring {
     struct digest_table *table;
     struct kc_channel *channel;
     struct receiver *receiver;
-    bool journalled;      /* OPEN is written: an end must be too */
+    bool journalled; /* OPEN is written: an end must be too */
 };
 
 static void wake(void *ctx)
@@ -66,8 +66,9 @@ static int refuse(struct restoring *r, const struct vf_reasons *reasons, struct 
     });
     if (reasons->count == 0)
         return 0;
-    return vf_fail(err, VF_INCOMPATIBLE, "cannot be restored here: %s: image %s, here %s; %s%s", first->field, first->source, first->target,
-                   first->remedy, reasons->count > 1 ? " (and more: see job show --json)" : "");
+    return vf_fail(err, VF_INCOMPATIBLE, "cannot be restored here: %s: image %s, here %s; %s%s",
+                   first->field, first->source, first->target, first->remedy,
+                   reasons->count > 1 ? " (and more: see job show --json)" : "");
 }
 
 /* As target_admit for a move: by doing it, on the adapter that was asked for. */
@@ -79,7 +80,8 @@ static int admit(struct restoring *r, struct vf_error *err)
     struct vf_reasons reasons = {0};
 
     memcpy(admit.params.name, job->partition, sizeof admit.params.name);
-    /* The save's hand-off ends here, unless this host knows of it or of a later one: an image may be restored again and again. */
+    /* The save's hand-off ends here, unless this host knows of it or of a later one: an image may
+     * be restored again and again. */
     if (admit.epoch <= journalled)
         admit.epoch = journalled + 1;
     r->target.job = job;
@@ -91,7 +93,8 @@ static int admit(struct restoring *r, struct vf_error *err)
         job->page_bytes = admit.page_bytes;
     });
     if (kc_connect(job->mig->kernel_socket, &r->target.kc, err) != 0 ||
-        target_admit_on(&r->target, r->order->adapter, &admit, &reasons, err) != 0 || refuse(r, &reasons, err) != 0)
+        target_admit_on(&r->target, r->order->adapter, &admit, &reasons, err) != 0 ||
+        refuse(r, &reasons, err) != 0)
         return -1;
     if (mig_journal(job, JOURNAL_OPEN, "", err) != 0)
         return -1;
@@ -111,9 +114,10 @@ static int open_receiver(struct restoring *r, struct vf_error *err)
     r->receiver = calloc(1, sizeof *r->receiver);
     if (r->receiver == NULL)
         return vf_fail(err, VF_FAILED, "out of memory");
-    if (digest_table_new(facts->geometry.pages_total, facts->geometry.page_bytes, &r->table, err) != 0 ||
-        kc_channel_open(r->plan.kernel_socket, r->plan.partition, 2 * receiver_items(&r->plan), facts->geometry.slot_bytes, &r->channel,
-                        err) != 0)
+    if (digest_table_new(facts->geometry.pages_total, facts->geometry.page_bytes, &r->table, err) !=
+            0 ||
+        kc_channel_open(r->plan.kernel_socket, r->plan.partition, 2 * receiver_items(&r->plan),
+                        facts->geometry.slot_bytes, &r->channel, err) != 0)
         return -1;
     r->receiver->channel = r->channel;
     r->receiver->tp = image_reader_tp(r->image);
@@ -123,7 +127,8 @@ static int open_receiver(struct restoring *r, struct vf_error *err)
     return 0;
 }
 
-/* All pages into VRAM, read back and compared. The second reading of the file is believed no more than the first. */
+/* All pages into VRAM, read back and compared. The second reading of the file is believed no more
+ * than the first. */
 static int restore_pages(struct restoring *r, struct vf_error *err)
 {
     const struct image_facts *facts = image_facts(r->image);
@@ -154,7 +159,8 @@ static int restore_pages(struct restoring *r, struct vf_error *err)
     return 0;
 }
 
-/* Digests equal, state restored, interrupts replayed, End done (TGT-4). The state is the one the checksum met. */
+/* Digests equal, state restored, interrupts replayed, End done (TGT-4). The state is the one the
+ * checksum met. */
 static int restore_state(struct restoring *r, struct vf_error *err)
 {
     const struct wire_state *state = image_state(r->image);
@@ -166,7 +172,8 @@ static int restore_state(struct restoring *r, struct vf_error *err)
 
     digest_root(r->table, root, NULL);
     if (memcmp(root, state->root, sizeof root) != 0)
-        return vf_fail(err, VF_FAILED, "proof: the digest of the VRAM here is not the image's; refusing to run it");
+        return vf_fail(err, VF_FAILED,
+                       "proof: the digest of the VRAM here is not the image's; refusing to run it");
     kc_channel_close(r->channel);
     r->channel = NULL;
     if (kc_restore_mutable(t->kc, t->partition.id, &kmd, &msix, &umed, err) != 0 ||
@@ -177,7 +184,8 @@ static int restore_state(struct restoring *r, struct vf_error *err)
     return kc_partition_set_epoch(t->kc, t->partition.id, r->job->epoch, err);
 }
 
-/* There is no peer that could believe it: PREPARED says nothing that OPEN does not, so COMMITTED follows at once. */
+/* There is no peer that could believe it: PREPARED says nothing that OPEN does not, so COMMITTED
+ * follows at once. */
 static int commit(struct restoring *r, bool *committed, struct vf_error *err)
 {
     struct target *t = &r->target;
@@ -185,12 +193,14 @@ static int commit(struct restoring *r, bool *committed, struct vf_error *err)
 
     if (!job_begin_commit(r->job))
         return vf_fail(err, VF_CANCELLED, "cancelled");
-    if (mig_journal(r->job, JOURNAL_COMMITTED, "", err) != 0)
+    if (mig_journal(r->job, JOURNAL_COMMITTED, r->target.stay_paused ? MIG_STAYS_PAUSED : "",
+                    err) != 0)
         return -1;
     *committed = true;
     job_enter(r->job, JOB_COMMITTED, "commit");
     resume = vf_now_ns();
-    if ((t->stay_paused ? kc_partition_pause(t->kc, t->partition.id, err) : kc_partition_resume(t->kc, t->partition.id, err)) != 0)
+    if ((t->stay_paused ? kc_partition_pause(t->kc, t->partition.id, err)
+                        : kc_partition_resume(t->kc, t->partition.id, err)) != 0)
         return -1;
     job_update(r->job, {
         r->job->t.resume = resume;
@@ -239,7 +249,8 @@ static enum job_state finish(struct restoring *r, int result, bool committed, st
     r->channel = NULL;
     target_discard(&r->target);
     if (job_cancel_asked(job))
-        (void)vf_fail(err, VF_CANCELLED, "cancelled; nothing is left of it here, the image is as it was");
+        (void)vf_fail(err, VF_CANCELLED,
+                      "cancelled; nothing is left of it here, the image is as it was");
     if (r->journalled && mig_journal(job, JOURNAL_ABORTED, err->text, &also) != 0)
         log_error("job %llu: %s", (unsigned long long)job->id, also.text);
     (void)job_fail(job, err);
@@ -295,8 +306,8 @@ void restore_free(struct restore *order)
     free(order);
 }
 
-int mig_restore_start(struct mig *mig, const char *partition, int fd, const char *path, uint32_t adapter, struct mig_job **out,
-                      struct vf_error *err)
+int mig_restore_start(struct mig *mig, const char *partition, int fd, const char *path,
+                      uint32_t adapter, struct mig_job **out, struct vf_error *err)
 {
     struct restore *order = calloc(1, sizeof *order);
 

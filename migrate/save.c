@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * A partition into a file: the sequence of a move with no active round (SRC-8). It goes from here only after the file is whole, on
- * disk and named; every failure before that ends with the partition running on and no file.
+ * A partition into a file: the sequence of a move with no active round (SRC-8). It goes from here
+ * only after the file is whole, on disk and named; every failure before that ends with the
+ * partition running on and no file.
  */
 #define LOG_ROOM "migrate"
 #include "migrate/save.h"
@@ -23,7 +24,7 @@ struct saving {
     struct mig_job *job;
     struct kc *kc;
     struct vf_partition_info partition;
-    struct wire_admit admit;   /* its blobs are kmd's and umed's */
+    struct wire_admit admit; /* its blobs are kmd's and umed's */
     struct kc_blob kmd, umed;
     struct image_writer *writer;
     struct kc_channel *channel;
@@ -31,15 +32,16 @@ struct saving {
     struct digest_table *table;
     uint64_t *bits;
     struct wire_frame frame;
-    bool journalled;           /* OPEN is written: an end must be too */
-    bool prepared;             /* Prepare(SOURCE) needs its End (SRC-7) */
-    bool paused;               /* by us: it must run again unless it is saved */
+    bool journalled; /* OPEN is written: an end must be too */
+    bool prepared;   /* Prepare(SOURCE) needs its End (SRC-7) */
+    bool paused;     /* by us: it must run again unless it is saved */
     bool published;
 };
 
 static int cancelled(struct vf_error *err)
 {
-    return vf_fail(err, VF_CANCELLED, "cancelled; the partition runs on here and there is no image");
+    return vf_fail(err, VF_CANCELLED,
+                   "cancelled; the partition runs on here and there is no image");
 }
 
 /* Ends the waits of the job's thread; also when the daemon ends. */
@@ -60,10 +62,13 @@ static int open_partition(struct saving *s, struct vf_error *err)
         return -1;
     s->admit.stay_paused = s->partition.state == VF_PARTITION_PAUSED;
     if (s->partition.state != VF_PARTITION_RUNNING && !s->admit.stay_paused)
-        return vf_fail(err, VF_FAILED, "partition %s: is %s; only a running or paused one can be saved", job->partition,
-                       vf_partition_state_name((enum vf_partition_state)s->partition.state));
+        return vf_fail(
+            err, VF_FAILED, "partition %s: is %s; only a running or paused one can be saved",
+            job->partition, vf_partition_state_name((enum vf_partition_state)s->partition.state));
     if (s->partition.page_bytes == 0)
-        return vf_fail(err, VF_INCOMPATIBLE, "partition %s: its adapter has no dirty tracking, so it cannot be saved", job->partition);
+        return vf_fail(err, VF_INCOMPATIBLE,
+                       "partition %s: its adapter has no dirty tracking, so it cannot be saved",
+                       job->partition);
     journalled = journal_epoch(job->mig->journal, s->partition.uuid);
     s->admit.page_bytes = s->partition.page_bytes;
     s->admit.slot_bytes = lane_slot_bytes(s->partition.page_bytes);
@@ -75,7 +80,7 @@ static int open_partition(struct saving *s, struct vf_error *err)
         job->vram_bytes = s->partition.vram_bytes;
         job->page_bytes = s->partition.page_bytes;
     });
-    if (mig_journal(job, JOURNAL_OPEN, "", err) != 0)
+    if (mig_journal(job, JOURNAL_OPEN, s->admit.stay_paused ? MIG_STAYS_PAUSED : "", err) != 0)
         return -1;
     s->journalled = true;
     return 0;
@@ -110,11 +115,13 @@ static int prepare(struct saving *s, struct vf_error *err)
         return -1;
     s->prepared = true;
     job_update(job, job->t.prepared = vf_now_ns());
-    if (kc_save_immutable(s->kc, s->partition.id, &s->kmd, &s->umed, err) != 0 || describe(s, &origin, err) != 0)
+    if (kc_save_immutable(s->kc, s->partition.id, &s->kmd, &s->umed, err) != 0 ||
+        describe(s, &origin, err) != 0)
         return -1;
     s->admit.kmd = (struct wire_blob){s->kmd.data, (uint32_t)s->kmd.bytes};
     s->admit.umed = (struct wire_blob){s->umed.data, (uint32_t)s->umed.bytes};
-    if (image_create(image_file_take(&s->order->file), s->order->file.name, &origin, &s->admit, &s->writer, err) != 0)
+    if (image_create(image_file_take(&s->order->file), s->order->file.name, &origin, &s->admit,
+                     &s->writer, err) != 0)
         return -1;
     job_set_wake(job, wake, s);
     return job_cancel_asked(job) ? cancelled(err) : 0;
@@ -134,9 +141,11 @@ static int open_channel(struct saving *s, struct vf_error *err)
     s->bits = calloc((s->plan.geometry.pages_total + 63) / 64, sizeof *s->bits);
     if (s->bits == NULL)
         return vf_fail(err, VF_FAILED, "out of memory for the dirty bitplane");
-    if (digest_table_new(s->plan.geometry.pages_total, s->plan.geometry.page_bytes, &s->table, err) != 0)
+    if (digest_table_new(s->plan.geometry.pages_total, s->plan.geometry.page_bytes, &s->table,
+                         err) != 0)
         return -1;
-    return kc_channel_open(s->plan.kernel_socket, s->plan.partition, lane_slots(&s->plan), s->plan.geometry.slot_bytes, &s->channel, err);
+    return kc_channel_open(s->plan.kernel_socket, s->plan.partition, lane_slots(&s->plan),
+                           s->plan.geometry.slot_bytes, &s->channel, err);
 }
 
 static int pause_partition(struct saving *s, struct vf_error *err)
@@ -159,22 +168,26 @@ static int pause_partition(struct saving *s, struct vf_error *err)
 }
 
 /* A gathered slot becomes a frame in the file; pages of zeros stay away. */
-static int keep_pages(void *ctx, const uint64_t *pages, uint32_t count, const uint8_t *slot, struct vf_error *err)
+static int keep_pages(void *ctx, const uint64_t *pages, uint32_t count, const uint8_t *slot,
+                      struct vf_error *err)
 {
     struct saving *s = ctx;
     uint64_t zeros;
     uint64_t written;
 
-    if (lane_frame(&s->frame, pages, count, slot, s->plan.geometry.page_bytes, s->table, false, err) != 0 ||
+    if (lane_frame(&s->frame, pages, count, slot, s->plan.geometry.page_bytes, s->table, false,
+                   err) != 0 ||
         image_add(s->writer, &s->frame, slot, &written, err) != 0)
         return -1;
     zeros = (count - s->frame.count) * s->plan.geometry.page_bytes;
-    job_update(s->job, s->job->left_bytes -= zeros < s->job->left_bytes ? zeros : s->job->left_bytes);
+    job_update(s->job,
+               s->job->left_bytes -= zeros < s->job->left_bytes ? zeros : s->job->left_bytes);
     job_sent(s->job, written, s->frame.count);
     return 0;
 }
 
-/* All that was ever written (DBT-9): pages that never were are zero, and what is not in the image is. */
+/* All that was ever written (DBT-9): pages that never were are zero, and what is not in the image
+ * is. */
 static int save_pages(struct saving *s, struct vf_error *err)
 {
     struct mig_job *job = s->job;
@@ -182,10 +195,12 @@ static int save_pages(struct saving *s, struct vf_error *err)
     uint64_t begin = vf_now_ns();
     uint64_t dirty;
 
-    if (kc_query_dirty(s->kc, s->partition.id, s->bits, (s->plan.geometry.pages_total + 63) / 64, &dirty, err) != 0)
+    if (kc_query_dirty(s->kc, s->partition.id, s->bits, (s->plan.geometry.pages_total + 63) / 64,
+                       &dirty, err) != 0)
         return -1;
     job_update(job, job->left_bytes = dirty * s->plan.geometry.page_bytes);
-    if (lane_gather(s->channel, image_writer_tp(s->writer), &s->plan, 0, s->bits, keep_pages, s, err) != 0)
+    if (lane_gather(s->channel, image_writer_tp(s->writer), &s->plan, 0, s->bits, keep_pages, s,
+                    err) != 0)
         return -1;
     round.pages = round.dirty_pages = dirty;
     round.bytes = job->bytes_sent;
@@ -234,7 +249,8 @@ static int run_on(struct saving *s, struct vf_error *err)
         result = -1;
     s->prepared = false;
     if (s->paused && kc_partition_resume(s->kc, s->partition.id, err) != 0)
-        result = vf_context(err, "partition %s could not be resumed and stays paused", s->job->partition);
+        result = vf_context(err, "partition %s could not be resumed and stays paused",
+                            s->job->partition);
     else if (s->paused)
         job_update(s->job, {
             s->job->t.resume = resume;
@@ -299,7 +315,9 @@ static void destroy(struct saving *s)
     if (kc_end(s->kc, s->partition.id, &err) != 0)
         log_error("job %llu: EndLiveMigration: %s", (unsigned long long)s->job->id, err.text);
     if (kc_partition_destroy(s->kc, s->partition.id, &err) != 0)
-        mig_event(s->job->mig, "job", "job %llu: partition %s is saved and yet stays here, paused; remove it, never resume it: %s",
+        mig_event(s->job->mig, "job",
+                  "job %llu: partition %s is saved and yet stays here, paused; remove it, never "
+                  "resume it: %s",
                   (unsigned long long)s->job->id, s->job->partition, err.text);
 }
 
@@ -388,8 +406,8 @@ void save_free(struct save *order)
     free(order);
 }
 
-int mig_save_start(struct mig *mig, const char *partition, int directory, const char *name, const char *path, bool keep,
-                   struct mig_job **out, struct vf_error *err)
+int mig_save_start(struct mig *mig, const char *partition, int directory, const char *name,
+                   const char *path, bool keep, struct mig_job **out, struct vf_error *err)
 {
     struct save *order = calloc(1, sizeof *order);
 

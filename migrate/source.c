@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The source's line of phases (SRC-8): connect, Prepare, SaveImmutable, admission, rounds, pause, hand-off, teardown; and the one
- * way back that every failure before COMMIT takes.
+ * The source's line of phases (SRC-8): connect, Prepare, SaveImmutable, admission, rounds, pause,
+ * hand-off, teardown; and the one way back that every failure before COMMIT takes.
  */
 #define LOG_ROOM "migrate"
 #include "migrate/source.h"
@@ -13,7 +13,9 @@
 #include <string.h>
 #include <sys/prctl.h>
 
-#define ADMIT_NS 30000000000ull /* the target creates a vGPU and zero-fills its reserve meanwhile */
+#define ADMIT_NS                                                                                   \
+    30000000000ull /* the target creates a vGPU and zero-fills its reserve meanwhile               \
+                    */
 #define DONE_NS 5000000000ull
 #define DESTROY_TRIES 5u
 #define DESTROY_WAIT_NS 100000000ull
@@ -41,7 +43,8 @@ static int open_partition(struct source *s, struct vf_error *err)
         return -1;
     s->stay_paused = s->partition.state == VF_PARTITION_PAUSED;
     if (s->partition.state != VF_PARTITION_RUNNING && !s->stay_paused)
-        return vf_fail(err, VF_FAILED, "partition %s: is %s; only a running or paused one can move", job->partition,
+        return vf_fail(err, VF_FAILED, "partition %s: is %s; only a running or paused one can move",
+                       job->partition,
                        vf_partition_state_name((enum vf_partition_state)s->partition.state));
     journalled = journal_epoch(job->mig->journal, s->partition.uuid);
     job_update(job, {
@@ -51,15 +54,17 @@ static int open_partition(struct source *s, struct vf_error *err)
         job->page_bytes = s->partition.page_bytes;
     });
     if (s->partition.page_bytes == 0)
-        return vf_fail(err, VF_INCOMPATIBLE, "partition %s: its adapter has no dirty tracking, so it cannot move live",
+        return vf_fail(err, VF_INCOMPATIBLE,
+                       "partition %s: its adapter has no dirty tracking, so it cannot move live",
                        job->partition);
     if (job->options.dry_run)
         return 0;
     s->queried_ns = vf_now_ns();
-    if (mig_journal(job, JOURNAL_OPEN, "", err) != 0)
+    if (mig_journal(job, JOURNAL_OPEN, s->stay_paused ? MIG_STAYS_PAUSED : "", err) != 0)
         return -1;
     s->journalled = true;
-    /* What one fsync costs here, three of which lie in the blackout (PREPARED, COMMIT, COMMITTED). */
+    /* What one fsync costs here, three of which lie in the blackout (PREPARED, COMMIT, COMMITTED).
+     */
     s->policy.fixed_blackout_ns = 3 * (vf_now_ns() - s->queried_ns);
     return 0;
 }
@@ -68,8 +73,8 @@ static int take_reasons(struct source *s, const struct wire_verdict *verdict, st
 {
     /* A verdict that contradicts itself is none. */
     if ((verdict->code == VF_OK) != (verdict->reasons.count == 0))
-        return vf_fail(err, VF_FAILED, "peer %s: its verdict makes no sense (code %u, %u reasons)", s->job->peer,
-                       verdict->code, verdict->reasons.count);
+        return vf_fail(err, VF_FAILED, "peer %s: its verdict makes no sense (code %u, %u reasons)",
+                       s->job->peer, verdict->code, verdict->reasons.count);
     job_update(s->job, {
         s->job->reasons = verdict->reasons;
         s->job->judged = true;
@@ -109,8 +114,8 @@ static int admit(struct source *s, struct vf_error *err)
     ask.admit.umed = (struct wire_blob){umed.data, (uint32_t)umed.bytes};
     asked = vf_now_ns();
     if (link_say(&s->link, &ask, asked + ADMIT_NS, err) != 0 ||
-        link_expect(&s->link, job->options.dry_run ? WIRE_VERDICT : WIRE_ADMITTED, job->options.dry_run ? 0 : WIRE_REFUSED,
-                    asked + ADMIT_NS, &answer, err) != 0)
+        link_expect(&s->link, job->options.dry_run ? WIRE_VERDICT : WIRE_ADMITTED,
+                    job->options.dry_run ? 0 : WIRE_REFUSED, asked + ADMIT_NS, &answer, err) != 0)
         goto out;
     if (answer.tag == WIRE_ADMITTED) {
         memcpy(s->hello.token, answer.admitted.token, sizeof s->hello.token);
@@ -154,7 +159,8 @@ static int open_lanes(struct source *s, struct vf_error *err)
     return lanes_open(&s->lanes, &plan, s->table, &s->hello, s->job->options.to, err);
 }
 
-/* All phases up to the commit; 0 = the partition runs on the target, or a check came to its verdict. */
+/* All phases up to the commit; 0 = the partition runs on the target, or a check came to its
+ * verdict. */
 static int run(struct source *s, bool *committed, struct vf_error *err)
 {
     struct mig_job *job = s->job;
@@ -192,17 +198,21 @@ static void resume_partition(struct source *s, struct vf_error *why)
     if (s->prepared && kc_end(s->kc, s->partition.id, &err) != 0)
         log_error("job %llu: EndLiveMigration: %s", (unsigned long long)s->job->id, err.text);
     if (s->paused && kc_partition_resume(s->kc, s->partition.id, &err) != 0) {
-        log_error("job %llu: partition %s stays paused: %s", (unsigned long long)s->job->id, s->job->partition, err.text);
-        vf_context(why, "partition %s could not be resumed and stays paused (%s)", s->job->partition, err.text);
+        log_error("job %llu: partition %s stays paused: %s", (unsigned long long)s->job->id,
+                  s->job->partition, err.text);
+        vf_context(why, "partition %s could not be resumed and stays paused (%s)",
+                   s->job->partition, err.text);
     }
 }
 
-/* What really ended it: a cancel, or what the link says about streams that broke or were stopped with it. */
+/* What really ended it: a cancel, or what the link says about lanes whose streams broke or were
+ * stopped with it. Any other error is the cause itself, also when the link has ended since. */
 static void find_cause(struct source *s, struct vf_error *err)
 {
     if (job_cancel_asked(s->job))
         vf_fail(err, VF_CANCELLED, "cancelled; the partition runs on here");
-    else if (s->linked && (lanes_lost(&s->lanes) || link_ended(&s->link)))
+    else if (s->linked &&
+             (lanes_lost(&s->lanes) || (err->code == VF_CANCELLED && link_ended(&s->link))))
         (void)link_explain(&s->link, vf_now_ns() + LINK_EXPLAIN_NS, err);
 }
 
@@ -224,7 +234,8 @@ static enum job_state call_off(struct source *s, struct vf_error *err)
     return err->code == VF_CANCELLED ? JOB_CANCELLED : JOB_FAILED;
 }
 
-/* The copy here is a stale one that a person could resume by mistake: not leaving it is worth more than one try. */
+/* The copy here is a stale one that a person could resume by mistake: not leaving it is worth more
+ * than one try. */
 static void destroy_copy(struct source *s)
 {
     struct vf_error err = VF_ERROR_INIT;
@@ -233,10 +244,13 @@ static void destroy_copy(struct source *s)
     if (result != 0)
         log_error("job %llu: EndLiveMigration: %s", (unsigned long long)s->job->id, err.text);
     result = kc_partition_destroy(s->kc, s->partition.id, &err);
-    for (unsigned i = 0; result != 0 && i < DESTROY_TRIES && job_sleep(s->job, vf_now_ns() + DESTROY_WAIT_NS); i++)
+    for (unsigned i = 0;
+         result != 0 && i < DESTROY_TRIES && job_sleep(s->job, vf_now_ns() + DESTROY_WAIT_NS); i++)
         result = kc_partition_destroy(s->kc, s->partition.id, &err);
     if (result != 0)
-        mig_event(s->job->mig, "job", "job %llu: the old copy of partition %s stays here, paused; remove it, never resume it: %s",
+        mig_event(s->job->mig, "job",
+                  "job %llu: the old copy of partition %s stays here, paused; remove it, never "
+                  "resume it: %s",
                   (unsigned long long)s->job->id, s->job->partition, err.text);
 }
 

@@ -16,36 +16,39 @@ struct source {
     struct link link;
     struct lanes lanes;
     struct vf_partition_info partition;
-    struct wire_hello hello;   /* ours; carries the token once admitted */
+    struct wire_hello hello; /* ours; carries the token once admitted */
     struct wire_hello peer;
     struct digest_table *table;
-    uint64_t *bits, *more;     /* dirty bitplane copies: this round's, and the next query's */
+    uint64_t *bits, *more; /* dirty bitplane copies: this round's, and the next query's */
     size_t words;
     struct policy_input policy;
-    uint64_t queried_ns;       /* when the dirty bits were last read and cleared */
-    uint64_t first_pages;      /* pages of the first round: what a full rehash has to read */
-    uint64_t deadline_ns;      /* end of the allowed blackout; set by the pause */
-    bool journalled;           /* OPEN is written: an end must be too */
-    bool prepared;             /* Prepare(SOURCE) needs its End (SRC-7) */
-    bool paused;               /* by us: an abort resumes */
-    bool stay_paused;          /* a person paused it before: it moves and arrives paused */
-    bool state_sent;           /* the target may be, or become, PREPARED */
-    bool linked;               /* the link is started; written under the job's lock while a cancel may look */
+    uint64_t queried_ns;  /* when the dirty bits were last read and cleared */
+    uint64_t first_pages; /* pages of the first round: what a full rehash has to read */
+    uint64_t deadline_ns; /* end of the allowed blackout; set by the pause */
+    bool journalled;      /* OPEN is written: an end must be too */
+    bool prepared;        /* Prepare(SOURCE) needs its End (SRC-7) */
+    bool paused;          /* by us: an abort resumes */
+    bool stay_paused;     /* a person paused it before: it moves and arrives paused */
+    bool state_sent;      /* the target may be, or become, PREPARED */
+    bool linked; /* the link is started; written under the job's lock while a cancel may look */
 };
 
 /* The control connection, first and only in its phase. */
 int source_connect(struct source *s, struct vf_error *err);
-/* After a failure the partition runs here: tells the target, and once STATE was sent makes sure, redialling for a while, that it
- * does not go on waiting for COMMIT. No cancel may be pending on s (job_set_wake). */
+/* After a failure the partition runs here: tells the target, and once STATE was sent makes sure,
+ * redialling for a while, that it does not go on waiting for COMMIT. No cancel may be pending on s
+ * (job_set_wake). */
 void source_recall(struct source *s, const struct vf_error *why);
-/* The link was lost after COMMIT: asks again on new connections until RUNNING comes or hope ends. */
+/* The link was lost after COMMIT: asks again on new connections until RUNNING comes or hope ends.
+ */
 int source_recommit(struct source *s, struct vf_error *err);
 
 /* Brownout rounds until the policy says to pause. */
 int source_rounds(struct source *s, struct vf_error *err);
 /* Pause and last round, proof. The blackout begins here. */
 int source_pause(struct source *s, struct vf_error *err);
-/* Mutable state, READY, COMMIT, RUNNING. *committed tells whether the way back is closed, whatever is returned. */
+/* Mutable state, READY, COMMIT, RUNNING. *committed tells whether the way back is closed, whatever
+ * is returned. */
 int source_handoff(struct source *s, bool *committed, struct vf_error *err);
 /* COMMIT out, RUNNING in; the same again does no harm. */
 int source_ask_running(struct source *s, struct vf_error *err);

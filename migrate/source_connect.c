@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The source's control connection: the first one, and those after it was lost in the middle of a hand-off
- * (docs/wire-format.md, "Redial"). */
+/* The source's control connection: the first one, and those after it was lost in the middle of a
+ * hand-off (docs/wire-format.md, "Redial"). */
 #define LOG_ROOM "migrate"
 #include "migrate/source.h"
 
@@ -43,7 +43,8 @@ static int dial(struct source *s, uint64_t deadline, struct vf_error *err)
         return -1;
     tp_set_silence(tp, silence_ns);
     message.hello = s->hello;
-    if (wire_say(tp, &message, deadline, err) != 0 || wire_expect(tp, WIRE_HELLO, &message, deadline, err) != 0) {
+    if (wire_say(tp, &message, deadline, err) != 0 ||
+        wire_expect(tp, WIRE_HELLO, &message, deadline, err) != 0) {
         tp_close(tp);
         return -1;
     }
@@ -65,8 +66,10 @@ int source_connect(struct source *s, struct vf_error *err)
         return -1;
     job_update(job, {
         memcpy(job->peer_name, s->peer.host_name, sizeof job->peer_name);
-        job->shared_clock = memcmp(s->peer.boot_id, job->mig->boot_id, sizeof job->mig->boot_id) == 0;
-        /* From here a cancel also ends waits on the link; one that came earlier is seen by the caller. */
+        job->shared_clock =
+            memcmp(s->peer.boot_id, job->mig->boot_id, sizeof job->mig->boot_id) == 0;
+        /* From here a cancel also ends waits on the link; one that came earlier is seen by the
+         * caller. */
         s->linked = true;
     });
     return 0;
@@ -120,17 +123,19 @@ void source_recall(struct source *s, const struct vf_error *why)
         link_abort(&s->link, why);
         return;
     }
-    /* On the first link an ABORT is that of the hand-off's own target; later ones may only say that it cannot help. */
+    /* On the first link an ABORT is that of the hand-off's own target; later ones may only say that
+     * it cannot help. */
     if (recalled(s, why, vf_now_ns() + silence_ns) || link_aborted(&s->link))
         return;
     job_update(s->job, (void)snprintf(s->job->phase, sizeof s->job->phase, "recall"));
-    log_warn("job %llu: the link was lost; partition %s runs on here, telling the target so", (unsigned long long)s->job->id,
-             s->job->partition);
+    log_warn("job %llu: the link was lost; partition %s runs on here, telling the target so",
+             (unsigned long long)s->job->id, s->job->partition);
     while (redial(s, deadline, &wait_ns)) {
         if (recalled(s, why, vf_now_ns() + silence_ns))
             return;
     }
-    log_warn("job %llu: the target could not be told; if it was prepared, it keeps its copy paused", (unsigned long long)s->job->id);
+    log_warn("job %llu: the target could not be told; if it was prepared, it keeps its copy paused",
+             (unsigned long long)s->job->id);
 }
 
 int source_recommit(struct source *s, struct vf_error *err)
@@ -139,7 +144,8 @@ int source_recommit(struct source *s, struct vf_error *err)
     uint64_t wait_ns = BACKOFF_NS;
 
     job_update(s->job, (void)snprintf(s->job->phase, sizeof s->job->phase, "recommit"));
-    log_warn("job %llu: the link was lost after COMMIT; asking again: %s", (unsigned long long)s->job->id, err->text);
+    log_warn("job %llu: the link was lost after COMMIT; asking again: %s",
+             (unsigned long long)s->job->id, err->text);
     while (redial(s, deadline, &wait_ns)) {
         if (source_ask_running(s, err) == 0)
             return 0;

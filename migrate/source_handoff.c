@@ -11,12 +11,14 @@
 
 #include <string.h>
 
-#define RUNNING_NS 30000000000ull /* an unpause is quick; this only bounds how long an outcome stays open */
+#define RUNNING_NS                                                                                 \
+    30000000000ull /* an unpause is quick; this only bounds how long an outcome stays open */
 
 static bool same_handoff(const struct mig_job *job, const struct wire_handoff *id)
 {
     return memcmp(id->job, job->uuid, sizeof job->uuid) == 0 &&
-           memcmp(id->uuid, job->partition_uuid, sizeof job->partition_uuid) == 0 && id->epoch == job->epoch;
+           memcmp(id->uuid, job->partition_uuid, sizeof job->partition_uuid) == 0 &&
+           id->epoch == job->epoch;
 }
 
 static int send_state(struct source *s, uint8_t root[DIGEST_ROOT_BYTES], struct vf_error *err)
@@ -47,7 +49,8 @@ static int send_state(struct source *s, uint8_t root[DIGEST_ROOT_BYTES], struct 
 }
 
 /* The target's promise: newest epoch, digests equal, state restored; only the unpause is left. */
-static int await_ready(struct source *s, const uint8_t root[DIGEST_ROOT_BYTES], struct vf_error *err)
+static int await_ready(struct source *s, const uint8_t root[DIGEST_ROOT_BYTES],
+                       struct vf_error *err)
 {
     struct wire_message message;
     int result = 0;
@@ -57,8 +60,10 @@ static int await_ready(struct source *s, const uint8_t root[DIGEST_ROOT_BYTES], 
             vf_context(err, "the blackout would exceed --max-blackout");
         return -1;
     }
-    if (!same_handoff(s->job, &message.ready.id) || memcmp(message.ready.root, root, DIGEST_ROOT_BYTES) != 0)
-        result = vf_fail(err, VF_FAILED, "peer %s: is ready for something else than was sent", s->job->peer);
+    if (!same_handoff(s->job, &message.ready.id) ||
+        memcmp(message.ready.root, root, DIGEST_ROOT_BYTES) != 0)
+        result = vf_fail(err, VF_FAILED, "peer %s: is ready for something else than was sent",
+                         s->job->peer);
     else
         job_update(s->job, {
             s->job->t.verify_ns += message.ready.verify_ns;
@@ -74,26 +79,31 @@ static int commit(struct source *s, bool *committed, struct vf_error *err)
 {
     struct mig_job *job = s->job;
 
-    /* First, so that nothing wakes the waits for RUNNING; a cancel before this line has set its mark. */
+    /* First, so that nothing wakes the waits for RUNNING; a cancel before this line has set its
+     * mark. */
     job_set_wake(job, NULL, NULL);
     if (!job_begin_commit(job))
         return vf_fail(err, VF_CANCELLED, "cancelled");
     if (mig_journal(job, JOURNAL_COMMIT, "", err) != 0)
         return -1;
-    /* The last moment at which the limit still binds: COMMIT has not left this host, so ABORTED may follow it in the journal. */
+    /* The last moment at which the limit still binds: COMMIT has not left this host, so ABORTED may
+     * follow it in the journal. */
     if (vf_now_ns() > s->deadline_ns)
-        return vf_fail(err, VF_FAILED, "the blackout would exceed --max-blackout; allow more, or move to a faster disk's host");
+        return vf_fail(err, VF_FAILED,
+                       "the blackout would exceed --max-blackout; allow more, or move to a faster "
+                       "disk's host");
     *committed = true;
     job_enter(job, JOB_COMMITTED, "commit");
     return 0;
 }
 
-/* Shared clock: the target's own moments, where they can be true; else what this side can know, an upper bound. */
+/* Shared clock: the target's own moments, where they can be true; else what this side can know, an
+ * upper bound. */
 static void take_moments(struct mig_job *job, const struct wire_running *running)
 {
     uint64_t now = vf_now_ns();
-    bool shared = job->shared_clock && running->resume_ns >= job->t.ready && running->first_run_ns >= running->resume_ns &&
-                  running->first_run_ns <= now;
+    bool shared = job->shared_clock && running->resume_ns >= job->t.ready &&
+                  running->first_run_ns >= running->resume_ns && running->first_run_ns <= now;
 
     job_update(job, {
         job->shared_clock = shared;
@@ -119,7 +129,9 @@ int source_ask_running(struct source *s, struct vf_error *err)
     if (same)
         take_moments(job, &message.running);
     wire_message_free(&message);
-    return same ? 0 : vf_fail(err, VF_FAILED, "peer %s: runs another hand-off than was committed", job->peer);
+    return same ? 0
+                : vf_fail(err, VF_FAILED, "peer %s: runs another hand-off than was committed",
+                          job->peer);
 }
 
 int source_handoff(struct source *s, bool *committed, struct vf_error *err)
@@ -133,7 +145,10 @@ int source_handoff(struct source *s, bool *committed, struct vf_error *err)
         return -1;
     if (source_ask_running(s, err) == 0 || source_recommit(s, err) == 0)
         return 0;
-    vf_context(err, "no RUNNING came after COMMIT; the partition %s is kept paused here until its fate is known", s->job->partition);
+    vf_context(err,
+               "no RUNNING came after COMMIT; the partition %s is kept paused here until its fate "
+               "is known",
+               s->job->partition);
     err->code = VF_UNKNOWN;
     return -1;
 }

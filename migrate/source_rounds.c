@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The source's rounds (SRC-4…6): query and clear, send, ask the policy; then the pause and the last round. */
+/* The source's rounds (SRC-4…6): query and clear, send, ask the policy; pause and last round. */
 #define LOG_ROOM "migrate"
 #include "migrate/source.h"
 
@@ -19,7 +19,9 @@ static int query(struct source *s, uint64_t *bits, uint64_t *dirty, struct vf_er
 
 static void measure_rate(struct source *s, const struct job_round *round)
 {
-    uint64_t rate = round->duration_ns == 0 ? 0 : (uint64_t)((double)round->bytes * 1e9 / (double)round->duration_ns);
+    uint64_t rate = round->duration_ns == 0
+                        ? 0
+                        : (uint64_t)((double)round->bytes * 1e9 / (double)round->duration_ns);
 
     if (rate != 0 && (round->bytes >= MEANINGFUL_BYTES || s->policy.rate_bytes_per_s < rate))
         s->policy.rate_bytes_per_s = rate;
@@ -34,9 +36,11 @@ static struct policy_decision decide(struct source *s, uint64_t dirty)
     s->policy.bytes_left = dirty * s->partition.page_bytes;
     s->policy.elapsed_ns = vf_now_ns() - job->t.start;
     if (job->options.verify == MIG_VERIFY_FULL && s->policy.rate_bytes_per_s != 0) {
-        /* A rehash gathers and hashes; a round does that on both sides and also sends, receives and scatters: less than half. */
-        s->policy.verify_full_ns = (uint64_t)((double)s->first_pages * (double)s->partition.page_bytes * 1e9 /
-                                              (double)s->policy.rate_bytes_per_s / 2.0);
+        /* A rehash gathers and hashes; a round does that on both sides and also sends, receives and
+         * scatters: less than half. */
+        s->policy.verify_full_ns =
+            (uint64_t)((double)s->first_pages * (double)s->partition.page_bytes * 1e9 /
+                       (double)s->policy.rate_bytes_per_s / 2.0);
     }
     decision = policy_decide(&s->policy);
     job_update(job, {
@@ -51,18 +55,19 @@ static struct policy_decision decide(struct source *s, uint64_t dirty)
     return decision;
 }
 
-static int run_round(struct source *s, uint32_t number, uint64_t dirty, bool paused, const struct lanes_limit *limit,
-                     struct vf_error *err)
+static int run_round(struct source *s, uint32_t number, uint64_t dirty, bool paused,
+                     const struct lanes_limit *limit, struct vf_error *err)
 {
-    struct wire_message message = {.tag = WIRE_ROUND, .round = {.round = number, .pages = dirty, .paused = paused}};
+    struct wire_message message = {.tag = WIRE_ROUND,
+                                   .round = {.round = number, .pages = dirty, .paused = paused}};
     struct job_round round = {.dirty_pages = dirty};
 
     if (link_say(&s->link, &message, limit->deadline_ns, err) != 0 ||
         lanes_round(&s->lanes, number, s->bits, limit, &round, err) != 0)
         return -1;
     if (round.pages != dirty)
-        return vf_fail(err, VF_FAILED, "round %u: sent %llu pages of %llu", number, (unsigned long long)round.pages,
-                       (unsigned long long)dirty);
+        return vf_fail(err, VF_FAILED, "round %u: sent %llu pages of %llu", number,
+                       (unsigned long long)round.pages, (unsigned long long)dirty);
     measure_rate(s, &round);
     job_round_done(s->job, &round);
     return 0;
@@ -76,8 +81,8 @@ static int query_next(struct source *s, uint64_t *dirty, struct vf_error *err)
     s->queried_ns = vf_now_ns();
     if (query(s, s->bits, dirty, err) != 0)
         return -1;
-    s->policy.dirty_bytes_per_s = (uint64_t)((double)*dirty * (double)s->partition.page_bytes * 1e9 /
-                                             (double)(s->queried_ns - before + 1));
+    s->policy.dirty_bytes_per_s = (uint64_t)((double)*dirty * (double)s->partition.page_bytes *
+                                             1e9 / (double)(s->queried_ns - before + 1));
     policy_note_round(&s->policy, *dirty * s->partition.page_bytes);
     return 0;
 }
@@ -85,8 +90,10 @@ static int query_next(struct source *s, uint64_t *dirty, struct vf_error *err)
 int source_rounds(struct source *s, struct vf_error *err)
 {
     struct mig_job *job = s->job;
-    struct lanes_limit limit = {.deadline_ns = TP_NEVER, .code = VF_CANCELLED,
-                                .text = "not converged: --max-time passed; allow more time, or a longer --max-blackout"};
+    struct lanes_limit limit = {
+        .deadline_ns = TP_NEVER,
+        .code = VF_CANCELLED,
+        .text = "not converged: --max-time passed; allow more time, or a longer --max-blackout"};
     uint64_t dirty;
 
     s->policy.page_bytes = s->partition.page_bytes;
@@ -114,8 +121,10 @@ int source_rounds(struct source *s, struct vf_error *err)
 int source_pause(struct source *s, struct vf_error *err)
 {
     struct mig_job *job = s->job;
-    struct lanes_limit limit = {.code = VF_FAILED, .text = "the blackout would exceed --max-blackout; allow more, or move when the "
-                                                           "partition writes less"};
+    struct lanes_limit limit = {
+        .code = VF_FAILED,
+        .text = "the blackout would exceed --max-blackout; allow more, or move when the "
+                "partition writes less"};
     struct vf_partition_clock clock;
     uint64_t asked = vf_now_ns();
     uint64_t dirty = 0;

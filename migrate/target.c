@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The target's line of phases (TGT-5): admission, pages, state, READY, COMMIT, unpause. Until COMMIT is journalled here every
- * failure ends with nothing left on this host.
+ * The target's line of phases (TGT-5): admission, pages, state, READY, COMMIT, unpause. Until
+ * COMMIT is journalled here every failure ends with nothing left on this host.
  */
 #define LOG_ROOM "migrate"
 #include "migrate/target.h"
@@ -14,10 +14,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ASK_NS 30000000000ull     /* the source prepares and saves its immutable data before it asks */
+#define ASK_NS                                                                                     \
+    30000000000ull /* the source prepares and saves its immutable data before it asks              \
+                    */
 #define CLOSE_NS 5000000000ull
 
-static int answer(struct target *t, const struct vf_reasons *reasons, bool check, struct vf_error *err)
+static int answer(struct target *t, const struct vf_reasons *reasons, bool check,
+                  struct vf_error *err)
 {
     struct wire_message message = {.tag = check ? WIRE_VERDICT : WIRE_REFUSED};
 
@@ -25,8 +28,9 @@ static int answer(struct target *t, const struct vf_reasons *reasons, bool check
     message.verdict.code = reasons->count == 0 ? VF_OK : VF_INCOMPATIBLE;
     if (reasons->count > 0)
         (void)snprintf(message.verdict.text, sizeof message.verdict.text,
-                       "host %s cannot take it: %s: source %s, target %s; %s%s", t->job->mig->host_name, reasons->list[0].field,
-                       reasons->list[0].source, reasons->list[0].target, reasons->list[0].remedy,
+                       "host %s cannot take it: %s: source %s, target %s; %s%s",
+                       t->job->mig->host_name, reasons->list[0].field, reasons->list[0].source,
+                       reasons->list[0].target, reasons->list[0].remedy,
                        reasons->count > 1 ? " (and more: see check)" : "");
     if (link_say(&t->link, &message, vf_now_ns() + t->job->mig->silence_ns, err) != 0)
         return -1;
@@ -52,7 +56,8 @@ static int admission(struct target *t, struct vf_error *err)
         job->page_bytes = ask.admit.page_bytes;
         job->options.streams = ask.admit.streams;
         job->options.max_blackout_ns = ask.admit.max_blackout_ns;
-        job->options.verify = ask.admit.verify == MIG_VERIFY_FULL ? MIG_VERIFY_FULL : MIG_VERIFY_DELTA;
+        job->options.verify =
+            ask.admit.verify == MIG_VERIFY_FULL ? MIG_VERIFY_FULL : MIG_VERIFY_DELTA;
         job->options.dry_run = ask.admit.check_only != 0;
     });
     t->stay_paused = ask.admit.stay_paused != 0;
@@ -75,8 +80,8 @@ static int admission(struct target *t, struct vf_error *err)
     if (answer(t, &reasons, job->options.dry_run, err) != 0)
         return -1;
     if (reasons.count > 0) {
-        vf_fail(err, VF_INCOMPATIBLE, "refused: %s: source %s, target %s", reasons.list[0].field, reasons.list[0].source,
-                reasons.list[0].target);
+        vf_fail(err, VF_INCOMPATIBLE, "refused: %s: source %s, target %s", reasons.list[0].field,
+                reasons.list[0].source, reasons.list[0].target);
         (void)job_fail(job, err);
     }
     return 1;
@@ -86,10 +91,10 @@ static int note_round(struct target *t, const struct wire_round *round, struct v
 {
     struct mig_job *job = t->job;
 
-    if (vf_fsm_get(&job->fsm) != JOB_ROUNDS || round->round != t->rounds || t->rounds >= MIG_MAX_ROUNDS ||
-        round->pages > t->plan.geometry.pages_total)
-        return vf_fail(err, VF_FAILED, "peer %s: announces round %u of %llu pages out of turn", job->peer, round->round,
-                       (unsigned long long)round->pages);
+    if (vf_fsm_get(&job->fsm) != JOB_ROUNDS || round->round != t->rounds ||
+        t->rounds >= MIG_MAX_ROUNDS || round->pages > t->plan.geometry.pages_total)
+        return vf_fail(err, VF_FAILED, "peer %s: announces round %u of %llu pages out of turn",
+                       job->peer, round->round, (unsigned long long)round->pages);
     t->rounds++;
     job_update(job, {
         job->left_bytes = round->pages * job->page_bytes;
@@ -114,7 +119,8 @@ static int receive(struct target *t, struct wire_message *state, struct vf_error
             return 0;
         }
         if (message.tag == WIRE_STATE)
-            result = vf_fail(err, VF_FAILED, "peer %s: sends STATE without a paused round before it", t->job->peer);
+            result = vf_fail(err, VF_FAILED,
+                             "peer %s: sends STATE without a paused round before it", t->job->peer);
         else
             result = note_round(t, &message.round, err);
         wire_message_free(&message);
@@ -123,7 +129,8 @@ static int receive(struct target *t, struct wire_message *state, struct vf_error
     }
 }
 
-static int hand_over(struct target *t, struct wire_message *state, bool *prepared, bool *committed, struct vf_error *err)
+static int hand_over(struct target *t, struct wire_message *state, bool *prepared, bool *committed,
+                     struct vf_error *err)
 {
     int result;
 
@@ -180,7 +187,7 @@ static void find_cause(struct target *t, struct vf_error *err)
     if (lane.code != VF_OK)
         *err = lane;
     /* Only then: a failure of our own must reach the source while its partition is paused. */
-    if (lost || link_ended(&t->link))
+    if (lost)
         (void)link_explain(&t->link, vf_now_ns() + LINK_EXPLAIN_NS, err);
     if (job_cancel_asked(t->job))
         vf_fail(err, VF_CANCELLED, "cancelled on the target");
@@ -206,7 +213,8 @@ static enum job_state give_up(struct target *t, struct vf_error *err)
     return err->code == VF_CANCELLED ? JOB_CANCELLED : JOB_FAILED;
 }
 
-static enum job_state finish(struct target *t, int result, bool prepared, bool committed, struct vf_error *err)
+static enum job_state finish(struct target *t, int result, bool prepared, bool committed,
+                             struct vf_error *err)
 {
     if (result == 1)
         return t->job->error.code == VF_OK ? JOB_COMPLETED : JOB_FAILED;
@@ -218,7 +226,8 @@ static enum job_state finish(struct target *t, int result, bool prepared, bool c
         return JOB_COMPLETED;
     }
     if (!committed)
-        vf_context(err, "prepared, but the link was lost before COMMIT came; the partition is kept paused here until its fate is known");
+        vf_context(err, "prepared, but the link was lost before COMMIT came; the partition is kept "
+                        "paused here until its fate is known");
     err->code = VF_UNKNOWN;
     (void)job_fail(t->job, err);
     return JOB_UNKNOWN;
@@ -283,7 +292,8 @@ void target_serve(struct mig *mig, struct tp *tp, const struct wire_hello *hello
     struct target *t = calloc(1, sizeof *t);
     pthread_condattr_t attr;
 
-    if (t == NULL || (t->job = job_new(mig, journal_take_id(mig->journal), hello->job, false)) == NULL) {
+    if (t == NULL ||
+        (t->job = job_new(mig, journal_take_id(mig->journal), hello->job, false)) == NULL) {
         free(t);
         tp_close(tp);
         return;
@@ -293,7 +303,8 @@ void target_serve(struct mig *mig, struct tp *tp, const struct wire_hello *hello
     (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     (void)pthread_cond_init(&t->changed, &attr);
     (void)pthread_condattr_destroy(&attr);
-    (void)snprintf(t->job->peer, sizeof t->job->peer, "%s", hello->listen_address[0] != '\0' ? hello->listen_address : tp->peer);
+    (void)snprintf(t->job->peer, sizeof t->job->peer, "%s",
+                   hello->listen_address[0] != '\0' ? hello->listen_address : tp->peer);
     (void)snprintf(t->job->peer_name, sizeof t->job->peer_name, "%s", hello->host_name);
     t->job->shared_clock = memcmp(hello->boot_id, mig->boot_id, sizeof mig->boot_id) == 0;
     serve_job(t, tp);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * May a partition come here? Answered by doing it: a vGPU with the source's creation parameters, Prepare(TARGET) and
- * RestoreImmutable. What stands in the way of even that (no VF, no VRAM, a name) becomes a reason beside the driver's own.
+ * May a partition come here? Answered by doing it: a vGPU with the source's creation parameters,
+ * Prepare(TARGET) and RestoreImmutable. What stands in the way of even that (no VF, no VRAM, a
+ * name) becomes a reason beside the driver's own.
  */
 #define LOG_ROOM "migrate"
 #include "migrate/target.h"
@@ -23,19 +24,23 @@ static bool has_reason(const struct vf_reasons *reasons, const char *field)
     return false;
 }
 
-static void add_size_reason(struct vf_reasons *reasons, const char *field, uint64_t source, uint64_t target, const char *remedy)
+static void add_size_reason(struct vf_reasons *reasons, const char *field, uint64_t source,
+                            uint64_t target, const char *remedy)
 {
     char here[48];
     char there[48];
     char size[32];
 
-    (void)snprintf(there, sizeof there, "%" PRIu64 " (%s)", source, vf_size_format(source, size, sizeof size));
-    (void)snprintf(here, sizeof here, "%" PRIu64 " (%s)", target, vf_size_format(target, size, sizeof size));
+    (void)snprintf(there, sizeof there, "%" PRIu64 " (%s)", source,
+                   vf_size_format(source, size, sizeof size));
+    (void)snprintf(here, sizeof here, "%" PRIu64 " (%s)", target,
+                   vf_size_format(target, size, sizeof size));
     vf_reason_add(reasons, field, there, here, remedy);
 }
 
 /* Reasons of the host as a whole: identity. */
-static int host_reasons(struct target *t, const struct wire_admit *admit, struct vf_reasons *reasons, struct vf_error *err)
+static int host_reasons(struct target *t, const struct wire_admit *admit,
+                        struct vf_reasons *reasons, struct vf_error *err)
 {
     struct vf_partition_info *list = NULL;
     size_t count = 0;
@@ -48,10 +53,13 @@ static int host_reasons(struct target *t, const struct wire_admit *admit, struct
 
         if (memcmp(list[i].uuid, admit->params.uuid, VF_UUID_BYTES) == 0) {
             vf_uuid_format(list[i].uuid, uuid);
-            vf_reason_add(reasons, "uuid", uuid, list[i].name, "this very partition is on the target already: use another host, or remove it there");
+            vf_reason_add(reasons, "uuid", uuid, list[i].name,
+                          "this very partition is on the target already: use another host, or "
+                          "remove it there");
         } else if (strcmp(list[i].name, admit->params.name) == 0) {
             vf_uuid_format(list[i].uuid, uuid);
-            vf_reason_add(reasons, "name", admit->params.name, uuid, "another partition has that name on the target: remove it there");
+            vf_reason_add(reasons, "name", admit->params.name, uuid,
+                          "another partition has that name on the target: remove it there");
         }
     }
     free(list);
@@ -61,30 +69,36 @@ static int host_reasons(struct target *t, const struct wire_admit *admit, struct
 
         (void)snprintf(source, sizeof source, "%" PRIu64, admit->epoch);
         (void)snprintf(target, sizeof target, "%" PRIu64, epoch);
-        vf_reason_add(reasons, "epoch", source, target, "the target knows a newer hand-off of this partition: this is a stale copy");
+        vf_reason_add(reasons, "epoch", source, target,
+                      "the target knows a newer hand-off of this partition: this is a stale copy");
     }
     return 0;
 }
 
 /* What the adapter itself says no to, before any driver is asked. */
-static void adapter_reasons(const struct vf_adapter_info *adapter, const struct wire_admit *admit, struct vf_reasons *reasons)
+static void adapter_reasons(const struct vf_adapter_info *adapter, const struct wire_admit *admit,
+                            struct vf_reasons *reasons)
 {
     char text[64];
 
     if (!adapter->live_migration)
-        vf_reason_add(reasons, "live-migration", "yes", "no", "the target's driver does not report LiveMigration: update it");
+        vf_reason_add(reasons, "live-migration", "yes", "no",
+                      "the target's driver does not report LiveMigration: update it");
     if (adapter->vf_free == 0) {
         (void)snprintf(text, sizeof text, "0 free of %u", adapter->vf_count);
-        vf_reason_add(reasons, "vf", "1 needed", text, "remove a partition on the target or start it with more VFs (vfs=N)");
+        vf_reason_add(reasons, "vf", "1 needed", text,
+                      "remove a partition on the target or start it with more VFs (vfs=N)");
     }
     if (admit->params.vram_bytes == 0)
         vf_reason_add(reasons, "vram", "0", "-", "a partition without VRAM cannot move");
     if (adapter->vram_largest_bytes < admit->params.vram_bytes)
         add_size_reason(reasons, "vram", admit->params.vram_bytes, adapter->vram_largest_bytes,
-                        "the target's value is the largest partition that fits: free VRAM there or use a larger device");
+                        "the target's value is the largest partition that fits: free VRAM there or "
+                        "use a larger device");
 }
 
-static void restore_reasons(struct target *t, const struct wire_admit *admit, struct vf_reasons *reasons)
+static void restore_reasons(struct target *t, const struct wire_admit *admit,
+                            struct vf_reasons *reasons)
 {
     struct vf_error err = VF_ERROR_INIT;
     struct vf_reasons driver = {0};
@@ -97,35 +111,38 @@ static void restore_reasons(struct target *t, const struct wire_admit *admit, st
     }
     t->prepared = true;
     if (t->partition.page_bytes != admit->page_bytes)
-        add_size_reason(reasons, "dirty-page", admit->page_bytes, t->partition.page_bytes,
-                        "start the target's device with the source's dirty page size (dirty-page=SIZE)");
+        add_size_reason(
+            reasons, "dirty-page", admit->page_bytes, t->partition.page_bytes,
+            "start the target's device with the source's dirty page size (dirty-page=SIZE)");
     if (kc_restore_immutable(t->kc, t->partition.id, &kmd, &umed, &driver, &err) == 0)
         return;
     if (driver.count == 0)
         vf_reason_add(&driver, "driver", "-", "-", err.text);
     for (uint32_t i = 0; i < driver.count; i++) {
         if (!has_reason(reasons, driver.list[i].field))
-            vf_reason_add(reasons, driver.list[i].field, driver.list[i].source, driver.list[i].target, driver.list[i].remedy);
+            vf_reason_add(reasons, driver.list[i].field, driver.list[i].source,
+                          driver.list[i].target, driver.list[i].remedy);
     }
 }
 
 /* The sequence on one adapter; what was created stays in t->partition. */
-static void try_adapter(struct target *t, const struct vf_adapter_info *adapter, const struct wire_admit *admit,
-                        struct vf_reasons *reasons)
+static void try_adapter(struct target *t, const struct vf_adapter_info *adapter,
+                        const struct wire_admit *admit, struct vf_reasons *reasons)
 {
     struct vf_error err = VF_ERROR_INIT;
     struct vf_partition_params params = admit->params;
 
     adapter_reasons(adapter, admit, reasons);
     params.adapter = adapter->index;
-    /* A move that is refused anyway is tried under another identity and in what room there is, so that the driver's reasons come too. */
+    /* A move that is refused anyway is tried under another identity and in what room there is, so
+     * that the driver's reasons come too. */
     if (reasons->count > 0 || t->job->options.dry_run) {
         if (vf_uuid_random(params.uuid) != 0) {
             vf_reason_add(reasons, "uuid", "-", "-", "the target's system gives no random bytes");
             return;
         }
-        (void)snprintf(params.name, sizeof params.name, "trial-%02x%02x%02x%02x", params.uuid[0], params.uuid[1], params.uuid[2],
-                       params.uuid[3]);
+        (void)snprintf(params.name, sizeof params.name, "trial-%02x%02x%02x%02x", params.uuid[0],
+                       params.uuid[1], params.uuid[2], params.uuid[3]);
         if (params.vram_bytes > adapter->vram_largest_bytes)
             params.vram_bytes = adapter->vram_largest_bytes;
     }
@@ -153,9 +170,10 @@ void target_discard(struct target *t)
     t->partition.id = 0;
 }
 
-/* What stands against this adapter, `host` among it. Without reasons the partition is there; else nothing is left. */
-static int admit_on(struct target *t, uint32_t index, const struct wire_admit *admit, const struct vf_reasons *host,
-                    struct vf_reasons *reasons, struct vf_error *err)
+/* What stands against this adapter, `host` among it. Without reasons the partition is there; else
+ * nothing is left. */
+static int admit_on(struct target *t, uint32_t index, const struct wire_admit *admit,
+                    const struct vf_reasons *host, struct vf_reasons *reasons, struct vf_error *err)
 {
     struct vf_adapter_info adapter;
 
@@ -168,14 +186,18 @@ static int admit_on(struct target *t, uint32_t index, const struct wire_admit *a
     return 0;
 }
 
-int target_admit_on(struct target *t, uint32_t adapter, const struct wire_admit *admit, struct vf_reasons *reasons, struct vf_error *err)
+int target_admit_on(struct target *t, uint32_t adapter, const struct wire_admit *admit,
+                    struct vf_reasons *reasons, struct vf_error *err)
 {
     struct vf_reasons host = {0};
 
-    return host_reasons(t, admit, &host, err) != 0 ? -1 : admit_on(t, adapter, admit, &host, reasons, err);
+    return host_reasons(t, admit, &host, err) != 0
+               ? -1
+               : admit_on(t, adapter, admit, &host, reasons, err);
 }
 
-int target_admit(struct target *t, const struct wire_admit *admit, struct vf_reasons *reasons, struct vf_error *err)
+int target_admit(struct target *t, const struct wire_admit *admit, struct vf_reasons *reasons,
+                 struct vf_error *err)
 {
     struct vf_reasons host = {0};
     struct kc_host kernel;

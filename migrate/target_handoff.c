@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The target's half of the hand-off: STATE in, READY out, COMMIT in, RUNNING out. Never two: it unpauses only after COMMITTED is on
- * disk. Never none: once it has said READY only the source's own word, or a person's, makes it let go of the partition.
+ * The target's half of the hand-off: STATE in, READY out, COMMIT in, RUNNING out. Never two: it
+ * unpauses only after COMMITTED is on disk. Never none: once it has said READY only the source's
+ * own word, or a person's, makes it let go of the partition.
  */
 #define LOG_ROOM "migrate"
 #include "migrate/target.h"
@@ -27,7 +28,9 @@ int target_prepare(struct target *t, const struct wire_state *state, struct vf_e
 
     digest_root(t->table, message.ready.root, NULL);
     if (memcmp(message.ready.root, state->root, DIGEST_ROOT_BYTES) != 0)
-        return vf_fail(err, VF_FAILED, "proof: the digest of the VRAM here is not the source's; refusing to run it");
+        return vf_fail(
+            err, VF_FAILED,
+            "proof: the digest of the VRAM here is not the source's; refusing to run it");
     verified = vf_now_ns();
     if (kc_restore_mutable(t->kc, t->partition.id, &kmd, &msix, &umed, err) != 0 ||
         kc_end(t->kc, t->partition.id, err) != 0)
@@ -45,14 +48,16 @@ int target_prepare(struct target *t, const struct wire_state *state, struct vf_e
     message.ready.verify_ns = verified - begin;
     message.ready.state_ns = vf_now_ns() - verified;
     job_update(job, digest_format(message.ready.root, job->digest));
-    /* A READY that was not sent whole cannot have been taken for one: the source will not commit, so this side may still let go. */
+    /* A READY that was not sent whole cannot have been taken for one: the source will not commit,
+     * so this side may still let go. */
     return link_say(&t->link, &message, vf_now_ns() + job->mig->silence_ns, err);
 }
 
 static bool same_handoff(const struct mig_job *job, const struct wire_handoff *id)
 {
     return memcmp(id->job, job->uuid, sizeof job->uuid) == 0 &&
-           memcmp(id->uuid, job->partition_uuid, sizeof job->partition_uuid) == 0 && id->epoch == job->epoch;
+           memcmp(id->uuid, job->partition_uuid, sizeof job->partition_uuid) == 0 &&
+           id->epoch == job->epoch;
 }
 
 /* The source's COMMIT, on this connection or, while there is hope, on another one. */
@@ -66,7 +71,8 @@ static int await_commit(struct target *t, struct vf_error *err)
             same = same_handoff(t->job, &message.handoff);
             wire_message_free(&message);
             if (!same)
-                vf_fail(err, VF_FAILED, "peer %s: commits another hand-off than was prepared", t->job->peer);
+                vf_fail(err, VF_FAILED, "peer %s: commits another hand-off than was prepared",
+                        t->job->peer);
         }
         if (same)
             return 0;
@@ -78,10 +84,12 @@ static int await_commit(struct target *t, struct vf_error *err)
 /* Without COMMITTED on disk the partition stays as it is; the source asks again. */
 static int commit(struct target *t, struct vf_error *err)
 {
+    const char *how = t->stay_paused ? MIG_STAYS_PAUSED : "";
+
     for (;;) {
         if (await_commit(t, err) != 0)
             return -1;
-        if (mig_journal(t->job, JOURNAL_COMMITTED, "", err) == 0)
+        if (mig_journal(t->job, JOURNAL_COMMITTED, how, err) == 0)
             return 0;
         log_error("job %" PRIu64 ": cannot commit: %s", t->job->id, err->text);
         link_cut(&t->link);
@@ -113,7 +121,8 @@ int target_take_over(struct target *t, bool *committed, struct vf_error *err)
     *committed = true;
     job_enter(job, JOB_COMMITTED, "commit");
     resume = vf_now_ns();
-    if ((t->stay_paused ? kc_partition_pause(t->kc, t->partition.id, err) : kc_partition_resume(t->kc, t->partition.id, err)) != 0)
+    if ((t->stay_paused ? kc_partition_pause(t->kc, t->partition.id, err)
+                        : kc_partition_resume(t->kc, t->partition.id, err)) != 0)
         return -1;
     job_update(job, {
         job->t.resume = resume;
@@ -122,14 +131,16 @@ int target_take_over(struct target *t, bool *committed, struct vf_error *err)
     return say_running(t, err);
 }
 
-/* When the VF really ran first, if it has; the unpause's return, which RUNNING told, is an upper bound. */
+/* When the VF really ran first, if it has; the unpause's return, which RUNNING told, is an upper
+ * bound. */
 static void say_close(struct target *t)
 {
     struct wire_message message = {.tag = WIRE_CLOSE};
     struct vf_partition_clock clock;
     struct vf_error err = VF_ERROR_INIT;
 
-    if (kc_partition_clock(t->kc, t->partition.id, &clock, &err) == 0 && clock.first_run_ns >= t->job->t.resume)
+    if (kc_partition_clock(t->kc, t->partition.id, &clock, &err) == 0 &&
+        clock.first_run_ns >= t->job->t.resume)
         message.close.first_run_ns = clock.first_run_ns;
     if (link_say(&t->link, &message, vf_now_ns() + CLOSE_NS, &err) == 0)
         link_linger(&t->link, vf_now_ns() + LINK_EXPLAIN_NS);
@@ -164,7 +175,8 @@ void target_close_books(struct target *t)
     if (heard == WIRE_DONE)
         say_close(t);
     else
-        log_info("job %" PRIu64 ": the source did not say DONE (%s); the partition runs here", t->job->id, err.text);
+        log_info("job %" PRIu64 ": the source did not say DONE (%s); the partition runs here",
+                 t->job->id, err.text);
     if (mig_journal(t->job, JOURNAL_DONE, "", &err) != 0)
         log_error("job %" PRIu64 ": %s", t->job->id, err.text);
 }

@@ -10,7 +10,8 @@
 
 #define ATTACH_NS 5000000000ull
 
-/* A lane ended: by the peer's close (the link will say why) or by a failure of ours. Any lane's thread. */
+/* A lane ended: by the peer's close (the link will say why) or by a failure of ours. Any lane's
+ * thread. */
 static void lane_failed(void *ctx, const struct vf_error *err, bool lost)
 {
     struct target *t = ctx;
@@ -42,7 +43,8 @@ static int plan_lanes(struct target *t, struct vf_error *err)
         .silence_ns = t->job->mig->silence_ns,
     };
     memcpy(t->plan.job, t->job->uuid, sizeof t->plan.job);
-    if (digest_table_new(t->plan.geometry.pages_total, t->plan.geometry.page_bytes, &t->table, err) != 0)
+    if (digest_table_new(t->plan.geometry.pages_total, t->plan.geometry.page_bytes, &t->table,
+                         err) != 0)
         return -1;
     if (getrandom(t->token, sizeof t->token, 0) != (ssize_t)sizeof t->token)
         return vf_fail(err, VF_FAILED, "no random bytes for a token");
@@ -53,7 +55,8 @@ static int plan_lanes(struct target *t, struct vf_error *err)
 /* Until every data stream is attached. */
 static int await_streams(struct target *t, uint64_t deadline, struct vf_error *err)
 {
-    struct timespec until = {.tv_sec = (time_t)(deadline / 1000000000u), .tv_nsec = (long)(deadline % 1000000000u)};
+    struct timespec until = {.tv_sec = (time_t)(deadline / 1000000000u),
+                             .tv_nsec = (long)(deadline % 1000000000u)};
     bool all;
 
     (void)pthread_mutex_lock(&t->lock);
@@ -64,7 +67,8 @@ static int await_streams(struct target *t, uint64_t deadline, struct vf_error *e
     t->attaching = false;
     all = t->attached == t->plan.lanes;
     (void)pthread_mutex_unlock(&t->lock);
-    return all ? 0 : vf_fail(err, VF_FAILED, "peer %s: its data streams did not come", t->job->peer);
+    return all ? 0
+               : vf_fail(err, VF_FAILED, "peer %s: its data streams did not come", t->job->peer);
 }
 
 int target_open_lanes(struct target *t, struct vf_error *err)
@@ -101,7 +105,9 @@ int target_close_pages(struct target *t, struct vf_error *err)
     for (uint32_t i = 0; i < t->plan.lanes; i++) {
         if (atomic_load(&t->lane[i].rounds) != t->rounds ||
             (t->job->options.verify == MIG_VERIFY_FULL && !atomic_load(&t->lane[i].rehashed)))
-            return vf_fail(err, VF_FAILED, "peer %s: sends its state before all its pages are proven", t->job->peer);
+            return vf_fail(err, VF_FAILED,
+                           "peer %s: sends its state before all its pages are proven",
+                           t->job->peer);
     }
     return 0;
 }
@@ -120,8 +126,8 @@ void target_stop_lanes(struct target *t)
 static bool takes(const struct target *t, const struct wire_hello *hello)
 {
     return t->attaching && memcmp(t->token, hello->token, sizeof t->token) == 0 &&
-           memcmp(t->job->uuid, hello->job, sizeof t->job->uuid) == 0 && hello->stream_index < t->plan.lanes &&
-           t->lane[hello->stream_index].tp == NULL;
+           memcmp(t->job->uuid, hello->job, sizeof t->job->uuid) == 0 &&
+           hello->stream_index < t->plan.lanes && t->lane[hello->stream_index].tp == NULL;
 }
 
 bool target_attach(struct mig *mig, struct tp *tp, const struct wire_hello *hello)

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * A source whose connection broke during the hand-off comes back (docs/wire-format.md, "Redial"): to say ABORT when it runs the
- * partition itself, or COMMIT again when it cannot know whether the first one arrived. The token that ADMITTED gave it says who it is.
+ * A source whose connection broke during the hand-off comes back (docs/wire-format.md, "Redial"):
+ * to say ABORT when it runs the partition itself, or COMMIT again when it cannot know whether the
+ * first one arrived. The token that ADMITTED gave it says who it is.
  */
 #define LOG_ROOM "migrate"
 #include "migrate/target.h"
@@ -41,11 +42,13 @@ static struct tp *await_again(struct target *t)
     const struct mig *mig = t->job->mig;
     /* Longer than the source tries: it may notice the loss later than this side. */
     uint64_t deadline = vf_now_ns() + mig->redial_ns + 4 * mig->silence_ns;
-    struct timespec until = {.tv_sec = (time_t)(deadline / 1000000000u), .tv_nsec = (long)(deadline % 1000000000u)};
+    struct timespec until = {.tv_sec = (time_t)(deadline / 1000000000u),
+                             .tv_nsec = (long)(deadline % 1000000000u)};
     struct tp *tp;
 
     (void)pthread_mutex_lock(&t->lock);
-    while (t->again == NULL && !t->woken && pthread_cond_timedwait(&t->changed, &t->lock, &until) == 0)
+    while (t->again == NULL && !t->woken &&
+           pthread_cond_timedwait(&t->changed, &t->lock, &until) == 0)
         continue;
     tp = t->again;
     t->again = NULL;
@@ -97,7 +100,8 @@ static bool give(struct mig *mig, struct tp *tp, const struct wire_hello *hello)
 
     for (struct target *t = mig->targets; t != NULL && !given; t = t->next) {
         (void)pthread_mutex_lock(&t->lock);
-        given = t->redial && t->again == NULL && memcmp(t->token, hello->token, sizeof t->token) == 0 &&
+        given = t->redial && t->again == NULL &&
+                memcmp(t->token, hello->token, sizeof t->token) == 0 &&
                 memcmp(t->job->uuid, hello->job, sizeof t->job->uuid) == 0;
         if (given) {
             t->again = tp;
@@ -133,8 +137,10 @@ static struct mig_job *find(struct mig *mig, const struct wire_hello *hello)
     return NULL;
 }
 
-/* COMMIT came again and the partition runs here; or ABORT, and nothing is left here. Anything else: this side cannot help. */
-static int answer_over(struct mig_job *job, struct tp *tp, const struct wire_message *asked, struct vf_error *err)
+/* COMMIT came again and the partition runs here; or ABORT, and nothing is left here. Anything else:
+ * this side cannot help. */
+static int answer_over(struct mig_job *job, struct tp *tp, const struct wire_message *asked,
+                       struct vf_error *err)
 {
     struct wire_message answer = {.tag = WIRE_CLOSE};
     uint64_t deadline = vf_now_ns() + job->mig->silence_ns;
@@ -142,7 +148,8 @@ static int answer_over(struct mig_job *job, struct tp *tp, const struct wire_mes
 
     if (asked->tag == WIRE_ABORT && (status == MIG_FAILED || status == MIG_CANCELLED))
         return wire_say(tp, &answer, deadline, err);
-    if (asked->tag == WIRE_COMMIT && status == MIG_COMPLETED && asked->handoff.epoch == job->epoch &&
+    if (asked->tag == WIRE_COMMIT && status == MIG_COMPLETED &&
+        asked->handoff.epoch == job->epoch &&
         memcmp(asked->handoff.uuid, job->partition_uuid, sizeof job->partition_uuid) == 0) {
         struct wire_message done;
 
@@ -151,7 +158,8 @@ static int answer_over(struct mig_job *job, struct tp *tp, const struct wire_mes
         memcpy(answer.running.id.job, job->uuid, sizeof job->uuid);
         answer.running.resume_ns = job->t.resume;
         answer.running.first_run_ns = job->t.first_run;
-        if (wire_say(tp, &answer, deadline, err) != 0 || wire_expect(tp, WIRE_DONE, &done, deadline, err) != 0)
+        if (wire_say(tp, &answer, deadline, err) != 0 ||
+            wire_expect(tp, WIRE_DONE, &done, deadline, err) != 0)
             return -1;
         wire_message_free(&done);
         answer = (struct wire_message){.tag = WIRE_CLOSE};

@@ -162,9 +162,9 @@ struct wire_admit {
     uint64_t page_bytes, slot_bytes;
     uint32_t streams;
     uint8_t check_only;
-    uint8_t verify; /* enum mig_verify */
+    uint8_t verify;      /* enum mig_verify */
     uint8_t stay_paused; /* a person had paused it: it arrives paused */
-    uint64_t epoch; /* the one this hand-off would give */
+    uint64_t epoch;      /* the one this hand-off would give */
     uint64_t max_blackout_ns;
     struct wire_blob kmd, umed; /* immutable data; umed may be empty */
 };

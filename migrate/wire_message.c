@@ -111,7 +111,9 @@ static const char *check_admit(const struct wire_admit *admit)
     /* The next one must exist too, and the journal's integers are signed. */
     if (admit->epoch == 0 || admit->epoch >= INT64_MAX)
         return "an impossible epoch";
-    return admit->check_only <= 1 && admit->verify <= 1 && admit->stay_paused <= 1 ? NULL : "an unknown mode";
+    return admit->check_only <= 1 && admit->verify <= 1 && admit->stay_paused <= 1
+               ? NULL
+               : "an unknown mode";
 }
 
 static const char *get_admit(struct wire_reader *r, struct wire_message *m)

@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 
 seconds=${FUZZ_SECONDS:-20}
 seed=${FUZZ_SEED:-$(date +%s)}
-build=build-fuzz
+build='build-fuzz'
 runtime=libclang-rt-14-dev
 
 # The fuzzer's runtime is the one thing beyond what the build itself needs; install-deps.sh is the pattern.

@@ -83,6 +83,8 @@ class Host:
         notify_path.unlink(missing_ok=True)
         show = self.json("host", "show")
         self.address, self.kernel_pid = show["listen"], show["kernel_pid"]
+        if self.listen_wish:
+            self.listen_wish = self.address  # started again it is found where it was, as any host is
         return self
 
     def log(self):
@@ -120,14 +122,17 @@ class Host:
 
     def stop(self):
         """Ends both processes, whatever they hold, and removes the state directory if it is ours."""
-        if self.process is not None and self.process.poll() is None:
+        alive = self.process is not None and self.process.poll() is None
+        if alive:
             self.run("host", "stop", "--force", code=None)
             try:
                 self.process.wait(20)
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait(10)
-        if self.kernel_pid is not None:
+        if self.kernel_pid is not None and not alive and not pid_gone(self.kernel_pid):
+            os.kill(self.kernel_pid, signal.SIGKILL)  # nobody is left who could ask it
+        elif self.kernel_pid is not None:
             try:
                 wait_until("kernel side ends", lambda: pid_gone(self.kernel_pid), 15)
             except TimeoutError:

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Byte streams between hosts behind one ops struct: tcp, unix, pipe (tests and fuzzing) and file; tls
- * comes later. A stream is used by at most one sending and one receiving thread at a time;
+ * Byte streams between hosts behind one ops struct: tcp, unix, pipe (tests and fuzzing) and file;
+ * tls comes later. A stream is used by at most one sending and one receiving thread at a time;
  * tp_abort may be called by any thread. Deadlines are CLOCK_MONOTONIC nanoseconds (vf_now_ns);
  * TP_NEVER waits for ever. Every wait also ends when nothing moves for `silence` (tp_set_silence):
  * a silent peer counts as lost.
@@ -53,9 +53,9 @@ int tp_from_fd(int fd, const char *peer, struct tp **out, struct vf_error *err);
 int tp_pipe(struct tp *ends[2], struct vf_error *err);
 /* Gets every byte that moves through a file's stream, in order; the stream's thread. */
 typedef void tp_seen(void *ctx, const void *data, size_t bytes);
-/* A regular file, from its start on: sent bytes are written there, received ones read; its end is the
- * end of the stream. Takes over fd (closed with the stream, also on failure). `seen` may be NULL. An
- * error that a disk gives (ENOSPC, EIO) fails the send as a broken connection would. */
+/* A regular file, from its start on: sent bytes are written there, received ones read; its end is
+ * the end of the stream. Takes over fd (closed with the stream, also on failure). `seen` may be
+ * NULL. An error that a disk gives (ENOSPC, EIO) fails the send as a broken connection would. */
 int tp_file(int fd, const char *name, tp_seen *seen, void *ctx, struct tp **out,
             struct vf_error *err);
 /* Where the next byte moves; only for streams of tp_file. */

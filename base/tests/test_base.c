@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The shared idioms: errors keep their text, machines refuse arcs they do not have, sizes parse or are refused. */
+/* The shared idioms: errors keep their text, machines refuse arcs they do not have, sizes parse or
+ * are refused. */
 #include "base/error.h"
 #include "base/fsm.h"
 #include "base/size.h"
@@ -47,7 +48,8 @@ static void overlong_text_is_cut_and_terminated(void **state)
 
 enum { RED, GREEN, GONE };
 static const char *const lamp_states[] = {"red", "green", "gone"};
-static const uint64_t lamp_arcs[] = {[RED] = VF_ARC(GREEN), [GREEN] = VF_ARC(RED) | VF_ARC(GONE), [GONE] = 0};
+static const uint64_t lamp_arcs[] = {
+    [RED] = VF_ARC(GREEN), [GREEN] = VF_ARC(RED) | VF_ARC(GONE), [GONE] = 0};
 static const struct vf_fsm_table lamp = {"lamp", lamp_states, lamp_arcs, 3};
 
 static void machine_takes_legal_arcs_only(void **state)
@@ -66,7 +68,8 @@ static void machine_takes_legal_arcs_only(void **state)
 
 static void sizes_parse_or_are_refused(void **state)
 {
-    static const char *const bad[] = {"", "K", "-1", "1KB", "1.5G", "99999999999999999999", "17179869184G", " 4K", "0x", "4 K"};
+    static const char *const bad[] = {
+        "", "K", "-1", "1KB", "1.5G", "99999999999999999999", "17179869184G", " 4K", "0x", "4 K"};
     uint64_t bytes = 0;
 
     (void)state;
@@ -94,9 +97,12 @@ static void sizes_and_times_read_well(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(fail_fills_code_and_text),    cmocka_unit_test(fail_status_names_the_status),
-        cmocka_unit_test(overlong_text_is_cut_and_terminated), cmocka_unit_test(machine_takes_legal_arcs_only),
-        cmocka_unit_test(sizes_parse_or_are_refused),  cmocka_unit_test(sizes_and_times_read_well),
+        cmocka_unit_test(fail_fills_code_and_text),
+        cmocka_unit_test(fail_status_names_the_status),
+        cmocka_unit_test(overlong_text_is_cut_and_terminated),
+        cmocka_unit_test(machine_takes_legal_arcs_only),
+        cmocka_unit_test(sizes_parse_or_are_refused),
+        cmocka_unit_test(sizes_and_times_read_well),
     };
 
     return cmocka_run_group_tests_name("base", tests, NULL, NULL);

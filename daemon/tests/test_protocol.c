@@ -77,7 +77,7 @@ static void lines_survive_any_cut(void **state)
         size_t length;
 
         for (size_t i = 0; i < bytes; i++)
-            text[i] = rand_r(&seed) % 7 == 0 ? '\n' : (char)(rand_r(&seed) % 256);
+            text[i] = (char)(rand_r(&seed) % 7 == 0 ? '\n' : rand_r(&seed) % 256);
         text[bytes - 1] = '\n';
         open_ends(&ends, sizeof text);
         while (got < bytes) {

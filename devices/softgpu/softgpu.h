@@ -291,7 +291,7 @@ struct sg_paging { /* under the device lock, the context as told there */
     uint64_t runtime_ns, first_run_ns, last_run_ns;
     uint8_t work[SG_WORK_BYTES] __attribute__((aligned(64)));
 };
-void *sg_paging_main(void *dev);
+void *sg_paging_main(void *arg); /* the struct sg_device */
 bool sg_paging_busy(const struct sg_device *dev); /* device lock held */
 /* Device lock held; false = not mine. */
 bool sg_paging_read(struct sg_device *dev, uint32_t reg, uint64_t *value);

@@ -150,6 +150,15 @@ static NTSTATUS sgk_acquire_hardware(struct sgk_adapter *adapter)
     return adapter->ring.entries ? sgk_news_open(adapter) : STATUS_NO_MEMORY;
 }
 
+/* The card may have been left anywhere by whoever drove it before. */
+static void sgk_reset_hardware(struct sgk_adapter *adapter)
+{
+    sgk_write(adapter, SG_PF_PAGING_RESET, 1);
+    sgk_write64(adapter, SG_PF_DIRTY_MASK64, ~0ull);
+    sgk_write(adapter, SG_PF_DIRTY_ENABLE, sgk_performant(adapter));
+    sgk_write(adapter, SG_PF_INT_STATUS, ~0u);
+}
+
 _Use_decl_annotations_
 NTSTATUS sgk_start_device(PVOID MiniportDeviceContext, PDXGK_START_INFO DxgkStartInfo,
                           PDXGKRNL_INTERFACE DxgkInterface, PULONG NumberOfVideoPresentSources,
@@ -172,13 +181,19 @@ NTSTATUS sgk_start_device(PVOID MiniportDeviceContext, PDXGK_START_INFO DxgkStar
         return status;
     }
 
-    /* The engine may have been left anywhere by whoever drove the card before. */
-    sgk_write(adapter, SG_PF_PAGING_RESET, 1);
-    sgk_write64(adapter, SG_PF_DIRTY_MASK64, ~0ull);
-    sgk_write(adapter, SG_PF_DIRTY_ENABLE, sgk_performant(adapter));
-    sgk_write(adapter, SG_PF_INT_STATUS, ~0u);
+    if (adapter->update == SGK_UPDATE_RESTORING) {
+        status = sgk_take_over(adapter);
+        if (!NT_SUCCESS(status)) {
+            sgk_partition_forget_all(adapter);
+            sgk_release_hardware(adapter);
+            return status;
+        }
+    } else {
+        sgk_reset_hardware(adapter);
+        adapter->partition_count = adapter->vf_count;
+    }
+    /* What is pending is raised by the enable. */
     sgk_write(adapter, SG_PF_INT_ENABLE, SGK_INTERRUPTS);
-    adapter->partition_count = adapter->vf_count;
     adapter->started = TRUE;
     *NumberOfVideoPresentSources = 0; /* a render device: no displays */
     *NumberOfChildren = 0;
@@ -196,8 +211,15 @@ NTSTATUS sgk_stop_device(PVOID MiniportDeviceContext)
     if (!adapter->started)
         return STATUS_SUCCESS;
 
-    sgk_partition_drop_all(adapter);
-    sgk_basis_drop_all(adapter);
+    /* HOT-1: in an update the VFs belong to another driver from here on. */
+    if (adapter->update != SGK_UPDATE_NONE) {
+        sgk_partition_forget_all(adapter);
+        sgk_basis_drop_all(adapter, FALSE);
+        sgk_saved_forget(adapter);
+    } else {
+        sgk_partition_drop_all(adapter);
+        sgk_basis_drop_all(adapter, TRUE);
+    }
     sgk_release_hardware(adapter);
     adapter->started = FALSE;
     return STATUS_SUCCESS;
@@ -209,6 +231,7 @@ NTSTATUS sgk_remove_device(PVOID MiniportDeviceContext)
     PAGED_CODE();
     if (!MiniportDeviceContext)
         return STATUS_INVALID_PARAMETER;
+    sgk_staged_drop(MiniportDeviceContext);
     ExFreePoolWithTag(MiniportDeviceContext, SGK_TAG_ADAPTER);
     return STATUS_SUCCESS;
 }

@@ -209,14 +209,16 @@ NTSTATUS sgk_stop_dirty_tracking(HANDLE hAdapter, HANDLE hMemoryBasis)
     return status;
 }
 
-void sgk_basis_drop_all(struct sgk_adapter *adapter)
+void sgk_basis_drop_all(struct sgk_adapter *adapter, BOOLEAN touch)
 {
     while (!IsListEmpty(&adapter->bases)) {
         struct sgk_basis *basis =
             CONTAINING_RECORD(RemoveHeadList(&adapter->bases), struct sgk_basis, entry);
 
-        if (basis->pending)
+        if (basis->pending && touch)
             sgk_basis_stop(adapter, basis);
+        else if (basis->pending)
+            ExFreePoolWithTag(basis->pending, SGK_TAG_PENDING);
         ExFreePoolWithTag(basis, SGK_TAG_BASIS);
     }
 }

@@ -143,6 +143,7 @@ static NTSTATUS sgk_gpup_caps(const struct sgk_adapter *adapter,
 
     if (!caps)
         return STATUS_BUFFER_TOO_SMALL;
+    caps->Caps.HotDriverUpdate = 1;
     caps->Caps.LiveMigration = 1;
     caps->Caps.ScatterMapReserve = sgk_scatters(adapter) ? 1 : 0;
     return STATUS_SUCCESS;

@@ -79,6 +79,8 @@ NTSTATUS DriverEntry(PDRIVER_OBJECT DriverObject, PUNICODE_STRING RegistryPath)
 
     /* schedule.c */
     init.DxgkDdiSetVirtualFunctionPauseState = sgk_set_virtual_function_pause_state;
+    init.DxgkDdiSaveMemoryForHotUpdate = sgk_save_memory_for_hot_update;
+    init.DxgkDdiRestoreMemoryForHotUpdate = sgk_restore_memory_for_hot_update;
 
     return DxgkInitialize(DriverObject, RegistryPath, &init);
 }

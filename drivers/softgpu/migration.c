@@ -40,6 +40,7 @@ static NTSTATUS sgk_migration_begin(struct sgk_adapter *adapter, ULONG index, st
     if (migration == SGK_MIGRATION_TARGET && !vgpu->paused)
         return STATUS_INVALID_DEVICE_STATE;
 
+    SGK_COUNT(vgpu, moves);
     vgpu->migration = migration;
     vgpu->immutable_done = FALSE;
     vgpu->mutable_done = FALSE;

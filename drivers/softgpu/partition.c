@@ -227,6 +227,7 @@ static NTSTATUS sgk_create_virtual_gpu(HANDLE context, DXGKARG_CREATEVIRTUALGPU 
         status = sgk_vf_clean(adapter, args->PartitionId, vgpu);
         if (NT_SUCCESS(status)) {
             vgpu->exists = TRUE;
+            sgk_history_set(vgpu, &(struct sgk_history){0});
             vgpu->reserve_bytes = bytes;
             vgpu->umed_class = args->UserModeVirtualDeviceProvider;
             vgpu->luid = args->VirtualGpuLuid;
@@ -309,6 +310,19 @@ void sgk_partition_drop_all(struct sgk_adapter *adapter)
         sgk_vgpu_release(vgpu);
     }
     ExReleaseFastMutex(&adapter->partition_lock);
+}
+
+void sgk_partition_forget_all(struct sgk_adapter *adapter)
+{
+    for (ULONG i = 0; i < adapter->vf_count; i++) {
+        struct sgk_vgpu *vgpu = &adapter->vgpus[i];
+
+        if (vgpu->extents)
+            ExFreePoolWithTag(vgpu->extents, SGK_TAG_EXTENTS);
+        vgpu->extents = NULL;
+        vgpu->extent_count = 0;
+        vgpu->exists = FALSE;
+    }
 }
 
 /* VF-2: the OS never calls these two. */

@@ -55,6 +55,7 @@ NTSTATUS sgk_set_virtual_function_pause_state(HANDLE hAdapter,
         pArgs->bPause != 0; /* VF-4: FALSE only takes this effect away; a VF in D3 stays stopped */
     sgk_schedule_apply(adapter, pArgs->vfIndex, vgpu);
     if (vgpu->paused) {
+        SGK_COUNT(vgpu, pauses);
         status = sgk_schedule_wait_quiet(adapter, pArgs->vfIndex);
         if (!NT_SUCCESS(status)) {
             vgpu->paused = before;

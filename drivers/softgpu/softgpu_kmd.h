@@ -19,7 +19,12 @@
 #include <softgpu/hw.h>
 
 #define SGK_DRIVER_MAJOR 1u
+/* The build sets 1 for softgpu-v2.so. 1.1 counts what happens to a VF and saves in format 2. */
+#ifndef SGK_DRIVER_MINOR
 #define SGK_DRIVER_MINOR 0u
+#endif
+/* Newest format of saved state that this driver knows; it writes all of them (saved.h). */
+#define SGK_SAVED_FORMAT (SGK_DRIVER_MINOR + 1u)
 
 /* Pool tags, read in memory order. */
 #define SGK_TAG_ADAPTER 0x41676753u /* SggA */
@@ -29,6 +34,7 @@
 #define SGK_TAG_EVENT 0x54676753u   /* SggT */
 #define SGK_TAG_RING 0x52676753u    /* SggR */
 #define SGK_TAG_OBJECT 0x4f676753u  /* SggO */
+#define SGK_TAG_SAVED 0x53676753u   /* SggS */
 
 /* Flags of a CmResourceTypeMemoryLarge: the unit its length counts in. */
 #define SGK_MEMORY_LARGE_40 0x0200u
@@ -55,7 +61,15 @@ struct sgk_extent {
     ULONG64 bytes;
 };
 
+/* What happened to a VF since its creation: 1.1 counts, 1.0 does not. */
+struct sgk_history {
+    ULONG pauses, moves, updates;
+};
+
 struct sgk_vgpu {
+#if SGK_DRIVER_MINOR >= 1
+    struct sgk_history history;
+#endif
     FAST_MUTEX lock; /* guards the VF's control block and all below */
     BOOLEAN exists;  /* this and the reserve change under partition_lock as well */
     BOOLEAN powered; /* D0 */
@@ -96,10 +110,32 @@ struct sgk_paging_ring {
     ULONG last_fence; /* last one reported complete */
 };
 
+/* Where a hot update is (hotupdate.c). Anything but NONE: a stop leaves the card as it is. */
+enum sgk_update { SGK_UPDATE_NONE, SGK_UPDATE_SAVED, SGK_UPDATE_RESTORING };
+
+enum sgk_saved_kind { SGK_SAVED_ADAPTER, SGK_SAVED_VGPUS, SGK_SAVED_EXTENTS, SGK_SAVED_KINDS };
+
+/* Memory of one saved block: ours until the OS says what became of the update. */
+struct sgk_saved_memory {
+    PMDL mdl;
+    PVOID pages;
+};
+
+/* Blocks of a predecessor, not taken over yet: all of one format. */
+struct sgk_staged {
+    ULONG format; /* 0 = none */
+    PMDL mdl[SGK_SAVED_KINDS];
+    ULONG bytes[SGK_SAVED_KINDS]; /* of the data in each */
+};
+
 struct sgk_adapter {
     PDEVICE_OBJECT pdo;
     DXGKRNL_INTERFACE dxgkrnl;
     BOOLEAN started;
+    enum sgk_update update;
+    ULONG saved_count;
+    struct sgk_saved_memory saved[SGK_SAVED_FORMAT * SGK_SAVED_KINDS];
+    struct sgk_staged staged;
     LONG references; /* of the interfaces handed out; atomic */
 
     PUCHAR regs;  /* SG_PF_BAR_REGS, SG_PF_REGS_BYTES */
@@ -186,6 +222,9 @@ struct sgk_vgpu *sgk_vgpu_acquire(struct sgk_adapter *adapter, ULONG index);
 void sgk_vgpu_release(struct sgk_vgpu *vgpu);
 /* Destroys every vGPU the OS left behind. */
 void sgk_partition_drop_all(struct sgk_adapter *adapter);
+/* Frees what this driver keeps of vGPUs, and lets them work on: a successor has them. No DDI runs
+ * any more. */
+void sgk_partition_forget_all(struct sgk_adapter *adapter);
 
 /* ---- reserve.c: a VF's VRAM. Callers hold partition_lock and the vGPU's lock. ---- */
 
@@ -225,8 +264,9 @@ struct sgk_basis *sgk_basis_find(struct sgk_adapter *adapter, HANDLE handle);
  * held. */
 void sgk_tracking_hold(struct sgk_adapter *adapter);
 void sgk_tracking_drop(struct sgk_adapter *adapter);
-/* Frees bases the OS left behind. No DDI runs any more. */
-void sgk_basis_drop_all(struct sgk_adapter *adapter);
+/* Frees bases the OS left behind. No DDI runs any more. `touch`: and stops the hardware's tracking;
+ * without it the card goes on as it is. */
+void sgk_basis_drop_all(struct sgk_adapter *adapter, BOOLEAN touch);
 /*
  * Bits of one span of a range into `bits` from bit `out` on (or-ed in), taken out of hardware when
  * `clear`: what is taken is handed to every other tracked basis (DBT-3). `first` is the span's
@@ -265,6 +305,43 @@ DXGKDDI_GETNODEMETADATA sgk_get_node_metadata;
 
 DXGKDDI_INTERRUPT_ROUTINE sgk_interrupt_routine;
 DXGKDDI_DPC_ROUTINE sgk_dpc_routine;
+
+/* ---- hotupdate.c ---- */
+
+DXGKDDI_SAVEMEMORYFORHOTUPDATE sgk_save_memory_for_hot_update;
+DXGKDDI_RESTOREMEMORYFORHOTUPDATE sgk_restore_memory_for_hot_update;
+/* StartDevice of a driver that was given a predecessor's state: takes it over, with the hardware at
+ * hand. The card is only read. */
+NTSTATUS sgk_take_over(struct sgk_adapter *adapter);
+/* After a hot stop: frees what of the saved memory is not the OS's. */
+void sgk_saved_forget(struct sgk_adapter *adapter);
+/* Frees blocks that were restored and not taken over. */
+void sgk_staged_drop(struct sgk_adapter *adapter);
+
+/* A VF's history, of a driver that keeps one. The vGPU's lock is held. */
+#if SGK_DRIVER_MINOR >= 1
+#define SGK_COUNT(vgpu, member) ((void)(vgpu)->history.member++)
+#else
+#define SGK_COUNT(vgpu, member) ((void)(vgpu))
+#endif
+FORCEINLINE struct sgk_history sgk_history_of(const struct sgk_vgpu *vgpu)
+{
+#if SGK_DRIVER_MINOR >= 1
+    return vgpu->history;
+#else
+    UNREFERENCED_PARAMETER(vgpu);
+    return (struct sgk_history){0};
+#endif
+}
+FORCEINLINE void sgk_history_set(struct sgk_vgpu *vgpu, const struct sgk_history *history)
+{
+#if SGK_DRIVER_MINOR >= 1
+    vgpu->history = *history;
+#else
+    UNREFERENCED_PARAMETER(vgpu);
+    UNREFERENCED_PARAMETER(history);
+#endif
+}
 
 /* ---- news.c: faults and hangs of VFs ---- */
 

@@ -190,10 +190,10 @@ static NTSTATUS sgk_reset_virtual_function(HANDLE context, DXGKARG_RESETVIRTUALF
     vgpu = sgk_vgpu_acquire(adapter, args->VirtualFunctionIndex);
     if (!vgpu)
         return STATUS_INVALID_PARAMETER;
-    /* Complete with the write. Power and pause are the OS's, not the reset's: they stay, and a VF that
-     * runs is never quiet, with or without work. */
+    /* Complete when the write returns; a VF that is not stopped takes new work at once. */
     sgk_write(adapter, SG_VFC(args->VirtualFunctionIndex, SG_VFC_RESET), 1);
-    sgk_schedule_apply(adapter, args->VirtualFunctionIndex, vgpu);
+    sgk_schedule_apply(adapter, args->VirtualFunctionIndex,
+                       vgpu); /* power and pause are the OS's, not the reset's */
     sgk_vgpu_release(vgpu);
     return STATUS_SUCCESS;
 }

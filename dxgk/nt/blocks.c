@@ -169,6 +169,20 @@ bool nt_block_free(const void *va, unsigned kinds, struct nt_block *freed)
     return true;
 }
 
+bool nt_block_give(const void *va, unsigned kinds, const void *caller)
+{
+    struct nt_block *block;
+    bool live_one;
+
+    (void)pthread_mutex_lock(&map_lock);
+    block = block_at((uintptr_t)va, 1);
+    live_one = block != NULL && block->va == (uintptr_t)va && (kinds & 1u << block->kind) != 0;
+    if (live_one)
+        block->caller = (uintptr_t)caller;
+    (void)pthread_mutex_unlock(&map_lock);
+    return live_one;
+}
+
 bool nt_block_find(const void *va, uint64_t bytes, struct nt_block *found)
 {
     struct nt_block *block;
@@ -210,6 +224,7 @@ void *nt_pages_va(PFN_NUMBER first, uint64_t count)
 
 struct census {
     ULONG tag; /* 0 = any */
+    unsigned kinds; /* mask of 1 << enum nt_memory; 0 = any */
     uintptr_t low, high; /* callers that count */
     struct nt_pool_stats stats;
     uintptr_t *found; /* where the addresses go, or NULL */
@@ -222,7 +237,9 @@ static void count_block(const void *node, VISIT visit, void *arg)
 
     if (visit != postorder && visit != leaf)
         return;
-    if ((census->tag != 0 && block->tag != census->tag) || block->caller < census->low ||
+    if ((census->tag != 0 && block->tag != census->tag) ||
+        (census->kinds != 0 && (census->kinds & 1u << block->kind) == 0) ||
+        block->caller < census->low ||
         block->caller >= census->high)
         return;
     if (census->found != NULL)
@@ -261,6 +278,15 @@ struct nt_pool_stats nt_pool_live_from(const void *low, const void *high)
     struct census census = {.low = (uintptr_t)low, .high = (uintptr_t)high};
 
     return take_census(&census);
+}
+
+uint64_t nt_mdl_live_from(const void *low, const void *high)
+{
+    struct census census = {.kinds = 1u << NT_MEMORY_MDL,
+                            .low = (uintptr_t)low,
+                            .high = (uintptr_t)high};
+
+    return take_census(&census).allocations;
 }
 
 struct tags {

@@ -43,6 +43,8 @@ void *nt_block_alloc(enum nt_memory kind, uint64_t bytes, ULONG tag, POOL_FLAGS 
  * no such block is live.
  */
 bool nt_block_free(const void *va, unsigned kinds, struct nt_block *freed);
+/* Sets who allocated the block that starts at `va`; false when no such block is live. */
+bool nt_block_give(const void *va, unsigned kinds, const void *caller);
 /* The live block that holds all of [va, va + bytes). */
 bool nt_block_find(const void *va, uint64_t bytes, struct nt_block *found);
 /* True when `va` started a block that was freed not long ago: only for better words in a report. */

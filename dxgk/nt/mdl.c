@@ -209,6 +209,22 @@ void nt_mdl_free(PMDL mdl)
     IoFreeMdl(mdl);
 }
 
+bool nt_mdl_has_pages(PMDL mdl)
+{
+    struct nt_block block;
+
+    return nt_block_find(mdl, sizeof *mdl, &block) && block.kind == NT_MEMORY_MDL &&
+           block.va == (uintptr_t)mdl && (mdl->MdlFlags & MDL_PAGES_LOCKED) != 0 &&
+           nt_block_find(mdl->StartVa, 1, &block) && block.kind == NT_MEMORY_PAGES &&
+           block.va == (uintptr_t)mdl->StartVa;
+}
+
+void nt_mdl_give(PMDL mdl, const void *owner)
+{
+    if (nt_mdl_has_pages(mdl) && nt_block_give(mdl, 1u << NT_MEMORY_MDL, owner))
+        (void)nt_block_give(mdl->StartVa, 1u << NT_MEMORY_PAGES, owner);
+}
+
 void *nt_mdl_va(PMDL mdl)
 {
     struct nt_block block;

@@ -92,6 +92,14 @@ void *nt_pages_va(PFN_NUMBER first, uint64_t count);
 PMDL nt_mdl_alloc(uint64_t bytes);
 /* The reverse, for a driver that refused it: pages and MDL. */
 void nt_mdl_free(PMDL mdl);
+/* Lets the MDL and its pages count as allocated by the code at `owner`: whoever it was handed to.
+ * NULL: the host's own, no image's leak. Nothing happens to what is no live MDL. */
+void nt_mdl_give(PMDL mdl, const void *owner);
+/* True when the MDL is live and has pages that belong to it alone: MmFreePagesFromMdl would free
+ * them. */
+bool nt_mdl_has_pages(PMDL mdl);
+/* MDLs that count as allocated by code in [low, high). */
+uint64_t nt_mdl_live_from(const void *low, const void *high);
 /* Where the MDL's bytes lie. NULL when it has no pages (freed, or never built). */
 void *nt_mdl_va(PMDL mdl);
 

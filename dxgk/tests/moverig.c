@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#define SLOT (1u << 20)
+#define SLOT (2u << 20) /* the largest dirty page */
 
 void must(int result, const struct vf_error *error)
 {

@@ -8,7 +8,7 @@
 
 #include <semaphore.h>
 
-/* A channel with one slot of a MiB. */
+/* A channel with one slot of 2 MiB. */
 struct lane {
     struct dxgk_channel *channel;
     uint8_t *memory;

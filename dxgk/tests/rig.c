@@ -20,6 +20,8 @@
 #define MIDDLE 0x2000ull
 #define WAIT_NS (30ull * 1000000000ull)
 
+bool rig_trials;
+
 static void keep_event(void *ctx, const char *kind, const char *text)
 {
     struct rig *rig = ctx;
@@ -46,6 +48,7 @@ int rig_try(struct rig *rig, const char *const *devices, const char *driver, str
         .driver_dir = getenv("VF_DRIVER_DIR"),
         .event = keep_event,
         .event_ctx = rig,
+        .trial = rig_trials,
     };
 
     assert_non_null(config.device_dir);
@@ -124,6 +127,21 @@ static void poke64(struct rig *rig, uint64_t id, uint32_t bar, uint64_t at, uint
     poke(rig, id, bar, at, &value, sizeof value);
 }
 
+void rig_start(struct rig *rig, uint64_t id, uint64_t vram_bytes, const struct sg_cmd *ring,
+               size_t count)
+{
+    uint32_t start = 1;
+
+    poke64(rig, id, SG_VF_BAR_VRAM, ROOT, MIDDLE | SG_PTE_VALID | SG_PTE_WRITE);
+    for (uint64_t at = 0; at < vram_bytes; at += LARGE_PAGE)
+        poke64(rig, id, SG_VF_BAR_VRAM, MIDDLE + at / LARGE_PAGE * 8,
+               at | SG_PTE_VALID | SG_PTE_WRITE | SG_PTE_LARGE);
+    poke(rig, id, SG_VF_BAR_VRAM, RIG_RING, ring, count * sizeof *ring);
+    poke64(rig, id, SG_VF_BAR_REGS, SG_VF_ROOT64, ROOT);
+    poke64(rig, id, SG_VF_BAR_REGS, SG_VF_QUEUE(SG_QUEUE_COMPUTE) + SG_Q_IP64, RIG_RING);
+    poke(rig, id, SG_VF_BAR_REGS, SG_VF_QUEUE(SG_QUEUE_COMPUTE) + SG_Q_CTRL, &start, sizeof start);
+}
+
 void rig_run(struct rig *rig, uint64_t id, uint64_t vram_bytes, uint64_t seed, uint64_t steps)
 {
     uint64_t pages = (vram_bytes - RIG_HEAP) / 4096;
@@ -136,16 +154,8 @@ void rig_run(struct rig *rig, uint64_t id, uint64_t vram_bytes, uint64_t seed, u
         {.op = SG_OP_INTERRUPT, .a = {0}},
         {.op = SG_OP_HALT},
     };
-    uint32_t start = 1;
 
-    poke64(rig, id, SG_VF_BAR_VRAM, ROOT, MIDDLE | SG_PTE_VALID | SG_PTE_WRITE);
-    for (uint64_t at = 0; at < vram_bytes; at += LARGE_PAGE)
-        poke64(rig, id, SG_VF_BAR_VRAM, MIDDLE + at / LARGE_PAGE * 8,
-               at | SG_PTE_VALID | SG_PTE_WRITE | SG_PTE_LARGE);
-    poke(rig, id, SG_VF_BAR_VRAM, RIG_RING, ring, sizeof ring);
-    poke64(rig, id, SG_VF_BAR_REGS, SG_VF_ROOT64, ROOT);
-    poke64(rig, id, SG_VF_BAR_REGS, SG_VF_QUEUE(SG_QUEUE_COMPUTE) + SG_Q_IP64, RIG_RING);
-    poke(rig, id, SG_VF_BAR_REGS, SG_VF_QUEUE(SG_QUEUE_COMPUTE) + SG_Q_CTRL, &start, sizeof start);
+    rig_start(rig, id, vram_bytes, ring, sizeof ring / sizeof ring[0]);
 }
 
 uint64_t rig_counter(struct rig *rig, uint64_t id)
@@ -181,6 +191,21 @@ void rig_unmask(struct rig *rig, uint64_t id)
     poke64(rig, id, SG_VF_BAR_REGS, SG_VF_MSIX_TABLE, 0xfee00000u);
     poke(rig, id, SG_VF_BAR_REGS, SG_VF_MSIX_TABLE + 8, &data, sizeof data);
     poke(rig, id, SG_VF_BAR_REGS, SG_VF_MSIX_TABLE + 12, &unmasked, sizeof unmasked);
+}
+
+void rig_wait_pending(struct rig *rig, uint64_t id)
+{
+    uint64_t deadline = vf_now_ns() + WAIT_NS, pending = 0;
+    struct vf_error error = VF_ERROR_INIT;
+
+    while ((pending & 1) == 0) {
+        if (dxgk_partition_bar_read(rig->dxgk, id, SG_VF_BAR_REGS, SG_VF_MSIX_PBA, &pending,
+                                    sizeof pending, &error) != 0)
+            fail_msg("%s", error.text);
+        if (vf_now_ns() > deadline)
+            fail_msg("no interrupt is pending");
+        (void)nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    }
 }
 
 void rig_wait_interrupts(struct rig *rig, uint64_t id, uint64_t count)

@@ -12,6 +12,8 @@
 
 #define RIG_EVENTS 64u
 
+struct sg_cmd;
+
 struct rig {
     struct dxgk *dxgk;
     pthread_mutex_t lock; /* guards what follows: events come from any thread */
@@ -19,6 +21,9 @@ struct rig {
     char kind[RIG_EVENTS][16];
     char text[RIG_EVENTS][600];
 };
+
+/* Set by a test whose main() begins with dxgk_trial_main: it updates drivers. */
+extern bool rig_trials;
 
 /* Opens `devices` (SPECs, NULL at the end) with `driver` (a file in the tests' build folder, NULL =
  * the device's own). */
@@ -40,6 +45,9 @@ uint64_t rig_create(struct rig *rig, const char *name, uint32_t adapter, uint64_
 #define RIG_COUNTER 0x8000ull /* counts steps */
 #define RIG_HEAP 0x200000ull
 
+/* Maps VRAM one to one and starts these commands at RIG_RING. */
+void rig_start(struct rig *rig, uint64_t id, uint64_t vram_bytes, const struct sg_cmd *ring,
+               size_t count);
 /* Starts `steps` steps; every step writes one page that depends on seed and step alone. 0 = for
  * ever. */
 void rig_run(struct rig *rig, uint64_t id, uint64_t vram_bytes, uint64_t seed, uint64_t steps);
@@ -48,6 +56,8 @@ uint64_t rig_counter(struct rig *rig, uint64_t id);
 void rig_wait(struct rig *rig, uint64_t id, uint64_t steps);
 /* The guest sets up MSI-X vector 0, which its program raises at its end. */
 void rig_unmask(struct rig *rig, uint64_t id);
+/* Waits until vector 0 has a message pending behind its mask. */
+void rig_wait_pending(struct rig *rig, uint64_t id);
 /* Waits until the partition got `count` messages. */
 void rig_wait_interrupts(struct rig *rig, uint64_t id, uint64_t count);
 /* A hash of the whole VRAM as the guest sees it. */

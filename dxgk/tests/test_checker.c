@@ -20,9 +20,23 @@ static const char *const two[] = {"softgpu,vram=64M,vfs=2,dirty-page=4K",
 static const char *const scattered[] = {"softgpu,vram=64M,vfs=2,scatter=on", NULL};
 static const char *const lazy[] = {"softgpu,vram=64M,vfs=2,performant=off", NULL};
 
+/* Names the fault to the driver, by its environment, and to its UMED, by a file beside it. */
+static void choose(const char *fault)
+{
+    char path[1024];
+    FILE *file;
+
+    assert_int_equal(setenv("VF_BAD_DRIVER", fault, 1), 0);
+    (void)snprintf(path, sizeof path, "%s/bad-umed.fault", getenv("VF_TEST_DRIVER_DIR"));
+    file = fopen(path, "we");
+    assert_non_null(file);
+    assert_true(fputs(fault, file) >= 0);
+    assert_int_equal(fclose(file), 0);
+}
+
 static void open_bad_on(struct rig *rig, const char *const *devices, const char *fault)
 {
-    assert_int_equal(setenv("VF_BAD_DRIVER", fault, 1), 0);
+    choose(fault);
     rig_open(rig, devices, BAD);
 }
 
@@ -39,7 +53,7 @@ static void does_not_start_on(const char *const *devices, const char *fault, con
     struct vf_error error = VF_ERROR_INIT;
     struct rig rig;
 
-    assert_int_equal(setenv("VF_BAD_DRIVER", fault, 1), 0);
+    choose(fault);
     assert_int_equal(rig_try(&rig, devices, BAD, &error), -1);
     if (strstr(error.text, text) == NULL)
         fail_msg("%s: \"%s\" is not in \"%s\"", fault, text, error.text);
@@ -204,7 +218,7 @@ static void save_is_refused(const char *fault, const char *rule, const char *tex
     rig_close(&rig);
 }
 
-/* SRC-2, SRC-6 */
+/* SRC-2, SRC-3, SRC-6 */
 static void bad_save_calls_are_refused(void **unused)
 {
     (void)unused;
@@ -213,6 +227,86 @@ static void bad_save_calls_are_refused(void **unused)
     save_is_refused("no-size", "SRC-2", "unset");
     save_is_refused("overrun", "SRC-6", "behind its buffer");
     save_is_refused("state-grows", "SRC-6", "grew");
+    save_is_refused("umed-grows", "SRC-3", "cannot save its immutable data");
+    save_is_refused("umed-overrun", "SRC-3", "cannot save its immutable data");
+    save_is_refused("umed-huge", "SRC-3", "cannot save its immutable data");
+    save_is_refused("umed-no-size", "SRC-3", "cannot save its immutable data");
+}
+
+/* SRC-3: one of the method's documented answers, so no breach; the KMD's half is not kept. */
+static void a_umed_that_cannot_save_ends_the_move(void **unused)
+{
+    struct vf_error error = VF_ERROR_INIT;
+    struct dxgk_blob kmd, umed;
+    struct rig rig;
+    uint64_t id;
+
+    (void)unused;
+    open_bad(&rig, "umed-fails");
+    id = rig_create(&rig, "p", 0, 16, false);
+    must(dxgk_migration_prepare(rig.dxgk, id, DXGK_SOURCE, 1, &error), &error);
+    assert_int_equal(dxgk_migration_save_immutable(rig.dxgk, id, &kmd, &umed, &error), -1);
+    assert_null(kmd.data);
+    assert_null(umed.data);
+    must(dxgk_migration_end(rig.dxgk, id, &error), &error);
+    rig_close(&rig);
+}
+
+/* TGT-2: "UMED likewise": its refusal is a reason, and after half an acceptance no mutable data is
+ * taken. */
+static void a_umed_that_refuses_is_a_reason(void **unused)
+{
+    struct vf_error error = VF_ERROR_INIT;
+    struct vf_reasons reasons = {0};
+    struct dxgk_blob kmd, umed, mutable, msix, emulated;
+    uint64_t source, target;
+    struct rig rig;
+
+    (void)unused;
+    open_bad(&rig, "umed-refuses");
+    source = rig_create(&rig, "s", 0, 16, false);
+    target = rig_create(&rig, "t", 1, 16, true);
+    must(dxgk_migration_prepare(rig.dxgk, source, DXGK_SOURCE, 1, &error), &error);
+    must(dxgk_migration_prepare(rig.dxgk, target, DXGK_TARGET, 1, &error), &error);
+    must(dxgk_migration_save_immutable(rig.dxgk, source, &kmd, &umed, &error), &error);
+    assert_true(umed.bytes > 0);
+    assert_int_equal(
+        dxgk_migration_restore_immutable(rig.dxgk, target, &kmd, &umed, &reasons, &error), -1);
+    assert_int_equal(error.code, VF_INCOMPATIBLE);
+    assert_int_equal(reasons.count, 1);
+    assert_string_equal(reasons.list[0].field, "umed");
+    must(dxgk_partition_pause(rig.dxgk, source, &error), &error);
+    must(dxgk_migration_save_mutable(rig.dxgk, source, &mutable, &msix, &emulated, &error), &error);
+    assert_int_equal(dxgk_migration_restore_mutable(rig.dxgk, target, &mutable, &msix, &emulated,
+                                                    &error),
+                     -1);
+    assert_true(rig_expect(&rig, "contract", "TGT-4"));
+    blob_free(&kmd);
+    blob_free(&umed);
+    blob_free(&mutable);
+    blob_free(&msix);
+    blob_free(&emulated);
+    rig_close(&rig);
+}
+
+/* SRC-3: the interface is optional. */
+static void a_umed_need_not_migrate(void **unused)
+{
+    struct move move;
+    struct rig rig;
+    uint64_t id;
+
+    (void)unused;
+    open_bad(&rig, "umed-none");
+    id = rig_create(&rig, "p", 0, 16, false);
+    rig_run(&rig, id, 16 * MIB, 1, 0);
+    rig_wait(&rig, id, 100);
+    move_begin(&move, &rig, id, 1, "t");
+    (void)move_round(&move);
+    move_pause(&move);
+    id = move_finish(&move);
+    rig_wait(&rig, id, rig_counter(&rig, id) + 100);
+    rig_close(&rig);
 }
 
 /* VF-4 */
@@ -404,6 +498,9 @@ int main(void)
         cmocka_unit_test(a_driver_without_partitions_takes_none),
         cmocka_unit_test(an_output_overrun_is_caught),
         cmocka_unit_test(bad_save_calls_are_refused),
+        cmocka_unit_test(a_umed_that_cannot_save_ends_the_move),
+        cmocka_unit_test(a_umed_that_refuses_is_a_reason),
+        cmocka_unit_test(a_umed_need_not_migrate),
         cmocka_unit_test(what_the_driver_will_not_let_go_is_never_handed_out),
         cmocka_unit_test(a_failing_end_is_reported_and_closes_the_bracket),
         cmocka_unit_test(a_refusal_without_a_reason_is_a_breach),

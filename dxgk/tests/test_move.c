@@ -88,6 +88,45 @@ static void a_move_without_performant_tracking_ends_alike(void **unused)
     moved_ends_like_unmoved(lazy);
 }
 
+/* CAP-3: from 4 KiB to 2 MiB. */
+static void a_move_by_large_pages_ends_alike(void **unused)
+{
+    static const char *const large[] = {"softgpu,vram=128M,vfs=2,dirty-page=2M",
+                                        "softgpu,vram=128M,vfs=2,dirty-page=2M", NULL};
+    static const char *const lazy_large[] = {"softgpu,vram=128M,vfs=2,dirty-page=2M,performant=off",
+                                             "softgpu,vram=128M,vfs=2,dirty-page=2M", NULL};
+
+    (void)unused;
+    moved_ends_like_unmoved(large);
+    moved_ends_like_unmoved(lazy_large);
+}
+
+/* INT-3: a message that came while its vector was masked is not lost on the way: it is delivered on
+ * the target, once, when the guest unmasks there. */
+static void a_pending_interrupt_arrives_with_its_partition(void **unused)
+{
+    struct vf_error error = VF_ERROR_INIT;
+    struct vf_partition_info info;
+    struct rig rig;
+    uint64_t id;
+
+    (void)unused;
+    rig_open(&rig, two, NULL);
+    id = rig_create(&rig, "p", 0, RESERVE / MIB, false);
+    rig_run(&rig, id, RESERVE, 19, 100);
+    rig_wait(&rig, id, 100);
+    rig_wait_pending(&rig, id);
+    id = hop(&rig, id, 1, "moved");
+    rig_wait_pending(&rig, id);
+    must(dxgk_partition_info(rig.dxgk, id, &info, &error), &error);
+    assert_int_equal(info.interrupts, 0);
+    rig_unmask(&rig, id);
+    rig_wait_interrupts(&rig, id, 1);
+    must(dxgk_partition_info(rig.dxgk, id, &info, &error), &error);
+    assert_int_equal(info.interrupts, 1);
+    rig_close(&rig);
+}
+
 /* DBT-11: what paging wrote on arrival is in the bitplane of the next departure. */
 static void back_and_forth_ends_like_staying(void **unused)
 {
@@ -110,6 +149,42 @@ static void back_and_forth_ends_like_staying(void **unused)
     assert_true(hops >= 2);
     rig_wait(&rig, id, steps);
     assert_int_equal(rig_digest(&rig, id, RESERVE), expected);
+    rig_close(&rig);
+}
+
+/* VF-6: three moves at once, one of them the other way, step by step among each other while all
+ * three work; each ends like its own undisturbed run. */
+static void moves_that_cross_end_alike(void **unused)
+{
+    static const char *const crossing[] = {"softgpu,vram=256M,vfs=4,dirty-page=4K",
+                                           "softgpu,vram=256M,vfs=4,dirty-page=4K,performant=off",
+                                           NULL};
+    static const char *const names[] = {"a", "b", "c"}, *const moved[] = {"A", "B", "C"};
+    const uint64_t steps = 150000, bytes = 16 * MIB;
+    uint64_t expected[3], ids[3];
+    struct move moves[3];
+    struct rig rig;
+
+    (void)unused;
+    rig_open(&rig, crossing, NULL);
+    for (unsigned i = 0; i < 3; i++)
+        expected[i] = undisturbed(&rig, bytes, 20 + i, steps);
+    for (unsigned i = 0; i < 3; i++) {
+        ids[i] = rig_create(&rig, names[i], i == 2, bytes / MIB, false);
+        rig_run(&rig, ids[i], bytes, 20 + i, steps);
+    }
+    for (unsigned i = 0; i < 3; i++)
+        move_begin(&moves[i], &rig, ids[i], i != 2, moved[i]);
+    for (unsigned round = 0; round < 9; round++)
+        (void)move_round(&moves[round % 3]);
+    for (unsigned i = 0; i < 3; i++)
+        move_pause(&moves[i]);
+    for (unsigned i = 0; i < 3; i++)
+        ids[i] = move_finish(&moves[i]);
+    for (unsigned i = 0; i < 3; i++) {
+        rig_wait(&rig, ids[i], steps);
+        assert_int_equal(rig_digest(&rig, ids[i], bytes), expected[i]);
+    }
     rig_close(&rig);
 }
 
@@ -479,7 +554,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_moved_partition_ends_like_one_that_was_not),
         cmocka_unit_test(a_move_without_performant_tracking_ends_alike),
+        cmocka_unit_test(a_move_by_large_pages_ends_alike),
+        cmocka_unit_test(a_pending_interrupt_arrives_with_its_partition),
         cmocka_unit_test(back_and_forth_ends_like_staying),
+        cmocka_unit_test(moves_that_cross_end_alike),
         cmocka_unit_test(a_reserve_of_many_fragments_moves),
         cmocka_unit_test(no_write_is_lost_at_full_speed),
         cmocka_unit_test(no_write_is_lost_without_performant_tracking),

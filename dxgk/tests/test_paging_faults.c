@@ -376,6 +376,41 @@ static void a_fence_never_submitted_completes_nothing(void **unused)
     end(&rig, &channel);
 }
 
+/* TGT-3, TGT-4: a page that landed after the unpause would be an old copy on top of a newer one. */
+static void no_target_gets_ready_while_pages_land(void **unused)
+{
+    struct rig rig;
+    struct rig_channel channel;
+    struct vf_error err = VF_ERROR_INIT;
+    struct vf_partition_info info;
+
+    (void)unused;
+    open_wrapped(&rig, &usual);
+    uint64_t id = rig_partition(&rig, "p", 8 * MIB, true);
+    struct dxgk_partition *partition = rig_inside(&rig, id);
+    rig_channel_open(&rig, id, PAGES * 4096, &channel);
+    assert_int_equal(dxgk_migration_prepare(rig.dxgk, id, DXGK_TARGET, 1, &err), 0);
+    assert_int_equal(pthread_mutex_lock(&partition->lock), 0);
+    partition->check.mutable_done = true; /* as RestoreMutable leaves it */
+    assert_int_equal(pthread_mutex_unlock(&partition->lock), 0);
+    atomic_store(&wrap.skip_dpc, true); /* the scatter is under way until this ends */
+    rig_submit(&channel, DXGK_SCATTER, 0, pages16, PAGES);
+    assert_int_equal(dxgk_migration_end(rig.dxgk, id, &err), -1);
+    assert_int_equal(dxgk_partition_info(rig.dxgk, id, &info, &err), 0);
+    assert_int_equal(info.state, VF_PARTITION_INCOMING);
+    atomic_store(&wrap.skip_dpc, false);
+    rig_submit(&channel, DXGK_GATHER, 1, pages16, PAGES); /* its DPC retires both */
+    assert_int_equal(rig_wait(&channel, 0), 0);
+    assert_int_equal(rig_wait(&channel, 1), 0);
+    assert_int_equal(dxgk_migration_end(rig.dxgk, id, &err), 0);
+    assert_int_equal(dxgk_partition_info(rig.dxgk, id, &info, &err), 0);
+    assert_int_equal(info.state, VF_PARTITION_READY);
+    /* And none begins from here on. */
+    assert_int_equal(
+        dxgk_channel_submit(channel.channel, DXGK_SCATTER, 0, pages16, PAGES, 0, &err), -1);
+    end(&rig, &channel);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -390,6 +425,7 @@ int main(void)
         cmocka_unit_test(a_driver_that_leaves_its_buffer_is_reported),
         cmocka_unit_test(a_refused_submission_is_the_callers_error),
         cmocka_unit_test(a_fence_never_submitted_completes_nothing),
+        cmocka_unit_test(no_target_gets_ready_while_pages_land),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

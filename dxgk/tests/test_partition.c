@@ -155,12 +155,15 @@ static void strangers_reach_nothing(void **unused)
     rig_close(&rig);
 }
 
-/* Fill with small ones, free every second, and ask for more than any hole holds. */
+/* VF-2, VF-3: fill with small ones, use and free every second, and ask for more than any hole
+ * holds. */
 static void a_scattered_reserve_uses_the_holes(void **unused)
 {
     struct vf_error error = VF_ERROR_INIT;
     struct vf_adapter_info info;
-    uint64_t ids[8], neighbour, id;
+    static const uint8_t zeros[65536];
+    static uint8_t found[sizeof zeros];
+    uint64_t ids[8], empty, id;
     char name[16];
     struct rig rig;
 
@@ -172,14 +175,22 @@ static void a_scattered_reserve_uses_the_holes(void **unused)
         (void)snprintf(name, sizeof name, "p%u", i);
         ids[i] = rig_create(&rig, name, 0, 16, false);
     }
-    for (unsigned i = 0; i < 8; i += 2)
+    empty = rig_digest(&rig, ids[1], 16 * MIB);
+    for (unsigned i = 0; i < 8; i += 2) {
+        rig_run(&rig, ids[i], 16 * MIB, i, 2000);
+        rig_wait(&rig, ids[i], 2000);
         must(dxgk_partition_destroy(rig.dxgk, ids[i], &error), &error);
-    neighbour = rig_digest(&rig, ids[1], 16 * MIB);
+    }
     id = rig_create(&rig, "holes", 0, 64, false);
+    for (uint64_t at = 0; at < 64 * MIB; at += sizeof zeros) { /* what its pieces held is gone */
+        must(dxgk_partition_bar_read(rig.dxgk, id, SG_VF_BAR_VRAM, at, found, sizeof found, &error),
+             &error);
+        assert_memory_equal(found, zeros, sizeof zeros);
+    }
     rig_run(&rig, id, 64 * MIB, 3, 5000);
     rig_wait(&rig, id, 5000);
     for (unsigned i = 1; i < 8; i += 2)
-        assert_int_equal(rig_digest(&rig, ids[i], 16 * MIB), neighbour);
+        assert_int_equal(rig_digest(&rig, ids[i], 16 * MIB), empty);
     rig_close(&rig);
 }
 

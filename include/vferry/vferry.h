@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The plain facts that dxgk, the call interface, the daemon and host programs exchange: adapters, partitions, reasons.
- * No pointers inside, so that every struct crosses the process line as it is. Text fields are always terminated.
+ * The plain facts that dxgk, the call interface, the daemon and host programs exchange: adapters,
+ * partitions, reasons. No pointers inside, so that every struct crosses the process line as it is.
+ * Text fields are always terminated.
  */
 #ifndef VFERRY_VFERRY_H
 #define VFERRY_VFERRY_H
@@ -9,15 +10,16 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define VF_NAME_BYTES 64u   /* partition and host names, with terminator: [A-Za-z0-9][A-Za-z0-9._-]* */
+#define VF_NAME_BYTES 64u /* of hosts and partitions, terminated: [A-Za-z0-9][A-Za-z0-9._-]* */
 #define VF_UUID_BYTES 16u
-#define VF_UUID_TEXT 37u    /* lower case, with terminator */
+#define VF_UUID_TEXT 37u /* lower case, with terminator */
 #define VF_TEXT_BYTES 128u
 #define VF_MAX_ADAPTERS 16u
 #define VF_MAX_PARTITIONS 512u
 #define VF_MAX_REASONS 24u
 #define VF_MAX_VECTORS 64u
-#define VF_MAX_MIGRATION_BLOB (1u << 20) /* largest immutable or mutable blob accepted from a driver or a peer */
+/* Largest immutable or mutable blob accepted from a driver or a peer. */
+#define VF_MAX_MIGRATION_BLOB (1u << 20)
 
 struct vf_luid {
     uint32_t low;
@@ -28,12 +30,12 @@ struct vf_luid {
 enum vf_partition_state {
     VF_PARTITION_BUILDING, /* vGPU being created, zero-filled */
     VF_PARTITION_RUNNING,
-    VF_PARTITION_PAUSED,           /* paused by a person */
-    VF_PARTITION_OUTGOING,         /* live migration, source: prepared and running */
-    VF_PARTITION_OUTGOING_PAUSED,  /* source: paused for its blackout */
-    VF_PARTITION_INCOMING,         /* target: prepared, paused, pages arrive */
-    VF_PARTITION_READY,            /* target: mutable state restored, End done: only the unpause is left */
-    VF_PARTITION_FAULTED,          /* its VF faulted; waits for removal */
+    VF_PARTITION_PAUSED,          /* paused by a person */
+    VF_PARTITION_OUTGOING,        /* live migration, source: prepared and running */
+    VF_PARTITION_OUTGOING_PAUSED, /* source: paused for its blackout */
+    VF_PARTITION_INCOMING,        /* target: prepared, paused, pages arrive */
+    VF_PARTITION_READY,   /* target: mutable state restored, End done: only the unpause is left */
+    VF_PARTITION_FAULTED, /* its VF faulted; waits for removal */
     VF_PARTITION_DYING,
     VF_PARTITION_STATES,
 };
@@ -43,36 +45,64 @@ const char *vf_partition_state_name(enum vf_partition_state state); /* "running"
 struct vf_adapter_info {
     uint32_t index;
     struct vf_luid luid;
-    char device[VF_TEXT_BYTES];      /* the SPEC it was started with */
-    char driver[256];                /* path of the KMD image */
+    char device[VF_TEXT_BYTES]; /* the SPEC it was started with */
+    char driver[256];           /* path of the KMD image */
     char description[VF_TEXT_BYTES];
     uint32_t vf_count;
     uint32_t vf_free;
-    uint64_t vram_bytes;             /* all that partitions may get */
+    uint64_t vram_bytes; /* all that partitions may get */
     uint64_t vram_free_bytes;
-    uint64_t vram_largest_bytes;     /* largest partition that fits now (contiguous without scatter) */
-    uint64_t dirty_page_bytes;       /* 0 = no tracking */
-    uint64_t scatter_page_bytes;     /* 0 = contiguous reserves */
-    uint64_t alignment_bytes;        /* partition sizes are multiples of it */
+    uint64_t vram_largest_bytes; /* largest partition that fits now (contiguous without scatter) */
+    uint64_t dirty_page_bytes;   /* 0 = no tracking */
+    uint64_t scatter_page_bytes; /* 0 = contiguous reserves */
+    uint64_t alignment_bytes;    /* partition sizes are multiples of it */
     bool live_migration, hot_driver_update, hibernation, performant, scatter;
 };
 
+/* The KMD image that drives an adapter. */
+struct vf_driver_info {
+    uint32_t adapter;
+    uint32_t interface_version;      /* DXGKDDI_INTERFACE_VERSION it registered with */
+    char path[256];
+    char digest[48];                 /* of the image's bytes: "xxh3-128:HEX" */
+    uint64_t updates;                /* that succeeded since the adapter started */
+    uint64_t last_gap_ns;            /* of the last one: time without a driver */
+    uint32_t shared;                 /* bit n: adapter n is served by the same image */
+    bool hot_update;                 /* it can be replaced at work */
+    bool lost;                       /* an update failed for good: there is no driver */
+};
+
+/* What a driver update did. */
+struct vf_driver_update {
+    uint32_t adapters;               /* bit n: adapter n was part of it */
+    uint32_t blocks;                 /* the old driver saved */
+    uint64_t bytes;                  /* in them */
+    uint64_t trial_ns;               /* trying the new one in a process of its own */
+    uint64_t held_ns;                /* calls that need the driver had to wait */
+    uint64_t gap_ns;                 /* no driver was loaded */
+    uint64_t total_ns;
+    bool dry_run, rolled_back, lost;
+    char before[256];                /* paths of the images */
+    char after[256];
+};
+
 struct vf_partition_info {
-    uint64_t id;                     /* kernel's handle, never reused while the kernel lives; 0 = none */
+    uint64_t id; /* kernel's handle, never reused while the kernel lives; 0 = none */
     char name[VF_NAME_BYTES];
     uint8_t uuid[VF_UUID_BYTES];
     uint32_t adapter;
     uint32_t vf_index;
     struct vf_luid luid;
     uint64_t vram_bytes;
-    uint64_t page_bytes;             /* dirty page size = the page a move works in */
+    uint64_t page_bytes; /* dirty page size = the page a move works in */
     uint64_t epoch;
-    uint32_t state;                  /* enum vf_partition_state */
-    uint64_t interrupts;             /* messages delivered to the guest since creation */
-    uint64_t job;                    /* the move it belongs to, 0 = none; given at prepare */
+    uint32_t state;      /* enum vf_partition_state */
+    uint64_t interrupts; /* messages delivered to the guest since creation */
+    uint64_t job;        /* the move it belongs to, 0 = none; given at prepare */
 };
 
-/* What the OS needs to create the same partition elsewhere (TGT-1: creation parameters travel with the OS, not the driver). */
+/* What the OS needs to create the same partition elsewhere (TGT-1: creation parameters travel with
+ * the OS, not the driver). */
 struct vf_partition_params {
     char name[VF_NAME_BYTES];
     uint8_t uuid[VF_UUID_BYTES];
@@ -80,7 +110,7 @@ struct vf_partition_params {
     uint32_t reserved;
     uint64_t vram_bytes;
     uint64_t epoch;
-    uint8_t umed_class[16];          /* class id of its UMED, all zero = the driver's own */
+    uint8_t umed_class[16]; /* class id of its UMED, all zero = the driver's own */
 };
 
 /* One reason why a move cannot be: a field, both hosts' values, what to do. */
@@ -97,7 +127,8 @@ struct vf_reasons {
 };
 
 /* Adds a reason; one more than VF_MAX_REASONS is dropped. */
-void vf_reason_add(struct vf_reasons *reasons, const char *field, const char *source, const char *target, const char *remedy);
+void vf_reason_add(struct vf_reasons *reasons, const char *field, const char *source,
+                   const char *target, const char *remedy);
 
 /* Defragmentation of an adapter's VRAM (contiguous reserves only). */
 #define VF_MAX_DEFRAG_MOVES 32u /* partitions one adapter can have */
@@ -130,7 +161,8 @@ struct vf_defrag {
     struct vf_defrag_move moves[VF_MAX_DEFRAG_MOVES]; /* in the order done */
 };
 
-/* Moments of a partition's schedule in CLOCK_MONOTONIC nanoseconds, for measuring a blackout. 0 = unknown or never. */
+/* Moments of a partition's schedule in CLOCK_MONOTONIC nanoseconds, for measuring a blackout. 0 =
+ * unknown or never. */
 struct vf_partition_clock {
     uint64_t last_run_ns;
     uint64_t first_run_ns; /* since the last unpause */

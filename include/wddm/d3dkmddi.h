@@ -147,7 +147,8 @@ typedef struct _DXGKARG_QUERYADAPTERINFO {
     HANDLE hKmdProcessHandle;
 } DXGKARG_QUERYADAPTERINFO;
 
-/* CAP-1: output of DXGKQAITYPE_GPUPCAPS. */
+/* CAP-1: output of DXGKQAITYPE_GPUPCAPS. Its page has a second arm, for kits before WDDM 3.2, in
+ * which the last two bits are reserved. */
 typedef struct _DXGK_GPUPCAPS {
     union {
         struct {
@@ -263,6 +264,7 @@ typedef struct _DXGK_QUERYSEGMENTOUT4 {
     SIZE_T SegmentDescriptorStride;
 } DXGK_QUERYSEGMENTOUT4;
 
+/* Its page names NumInvalidMemoryRanges a second time behind the union: the branch of an #if. */
 typedef struct _DXGK_QUERYSEGMENTMEMORYSTATE {
     WORD DriverSegmentId;
     WORD PhysicalAdapterIndex;
@@ -1364,6 +1366,13 @@ typedef struct _DXGKARG_SETVIRTUALGPURESOURCES2 {
 
 /* ---- Driver hot update */
 
+/* The page of DXGKDDI_SAVEMEMORYFORHOTUPDATE names an interface DXGKDDI_DRIVERHOTUPDATE_INTERFACE,
+ * which no page defines: the DDIs are slots of DRIVER_INITIALIZATION_DATA. It also says that the
+ * driver calls it: its remarks, and its place in that table, say that the OS does. The pages of
+ * both DDIs say IRQL <= APC_LEVEL, header annotations PASSIVE_LEVEL (HOT-6). */
+
+/* HOT-5: the page of DXGKARG_SAVEMEMORYFORHOTUPDATE calls its flags reserved all the same. */
+
 typedef struct _DXGK_SAVEMEMORYFORHOTUPDATEFLAGS {
     union {
         struct {
@@ -1440,6 +1449,8 @@ typedef struct _DXGKDDICB_PARTITIONING_EVENT_NOTIFICATION {
     UINT64 EventData5;
 } DXGKDDICB_PARTITIONING_EVENT_NOTIFICATION;
 
+/* The page of DXGKDDI_RESTOREIMMUTABLEMIGRATIONDATA spells it GUID_DxgkAzureTriageEvent, that of
+ * DXGKCB_LOG_ETW_EVENT calls the structure above DXGKARG_PARTITIONING_EVENT_NOTIFICATION. */
 DEFINE_GUID(GUID_DXGKDDI_AZURE_TRIAGE_EVENT, 0x45125f6f, 0x6132, 0x4082, 0xad, 0x17, 0xed, 0x27,
             0xf8, 0xdd, 0x02, 0xf9);
 

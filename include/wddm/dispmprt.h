@@ -448,13 +448,13 @@ typedef struct _DRIVER_INITIALIZATION_DATA {
     PVOID DxgkDdiCreateNativeFence;
     PVOID DxgkDdiDestroyNativeFence;
     PVOID DxgkDdiUpdateMonitoredValues;
-    PVOID DxgkDdiUpdateCurrentValuesFromCpu;
+    PVOID DxgkDdiUpdateCurrentValuesFromCpu; /* older kits: DxgkDdiNotifyCurrentValueUpdates */
     PVOID DxgkDdiCreateDoorbell;
     PVOID DxgkDdiConnectDoorbell;
     PVOID DxgkDdiDisconnectDoorbell;
     PVOID DxgkDdiDestroyDoorbell;
     PVOID DxgkDdiNotifyWorkSubmission;
-    PVOID Reserved4;
+    PVOID Reserved4; /* older kits: DxgkDdiFlushHwQueue */
     PDXGKDDI_CREATEMEMORYBASIS DxgkDdiCreateMemoryBasis;
     PDXGKDDI_DESTROYMEMORYBASIS DxgkDdiDestroyMemoryBasis;
     PDXGKDDI_STARTDIRTYTRACKING DxgkDdiStartDirtyTracking;

@@ -37,6 +37,7 @@ typedef enum GPUP_POWER_DEVICE_STATE {
     GpupPowerDeviceMaximum = 7
 } GPUP_POWER_DEVICE_STATE;
 
+/* Kits before 10.0.22621 lack the last value. */
 typedef enum GPUP_SAVE_RESTORE_PAUSE_STATE {
     GpupSaveInvalid = 0,
     GpupSavePartitionPersist = 1,
@@ -157,6 +158,7 @@ struct IGPUPMitigationDevice {
     const IGPUPMitigationDeviceVtbl *lpVtbl;
 };
 
+/* Its page puts a member `b` first: BEGIN_INTERFACE, which is nothing on Windows x64. */
 typedef struct IGPUPMigrationVtbl {
     WDDM_IUNKNOWN_SLOTS(IGPUPMigration);
     /*
@@ -165,6 +167,7 @@ typedef struct IGPUPMigrationVtbl {
      */
     HRESULT(STDMETHODCALLTYPE *SaveImmutableGpup)
     (IGPUPMigration *This, PLUID DeviceLuid, UINT64 *Length, BYTE *SaveBuffer);
+    /* The method's page describes Length as a pointer, its prototype there passes it by value. */
     HRESULT(STDMETHODCALLTYPE *RestoreImmutableGpup)
     (IGPUPMigration *This, PLUID DeviceLuid, UINT64 Length, BYTE *RestoreBuffer);
 } IGPUPMigrationVtbl;

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 
 void fake_enter(struct dxgk *dxgk)
@@ -95,13 +96,36 @@ size_t dxgk_adapter_count(const struct dxgk *dxgk)
     return 2;
 }
 
-int dxgk_adapter_info(struct dxgk *dxgk, uint32_t adapter, struct vf_adapter_info *out,
-                      struct vf_error *err)
+int dxgk_driver_info(struct dxgk *dxgk, uint32_t adapter, struct vf_driver_info *out,
+                     struct vf_error *err)
 {
     (void)dxgk;
     if (adapter >= 2)
         return vf_fail(err, VF_FAILED, "no adapter %u", adapter);
-    *out = (struct vf_adapter_info){.index = adapter,
+    *out = (struct vf_driver_info){.adapter = adapter, .updates = 3, .shared = 3};
+    (void)snprintf(out->path, sizeof out->path, "/old.so");
+    return 0;
+}
+
+int dxgk_driver_update(struct dxgk *dxgk, uint32_t adapter, const char *path, bool dry_run,
+                       struct vf_driver_update *out, struct vf_error *err)
+{
+    (void)dxgk;
+    *out = (struct vf_driver_update){.adapters = 1u << adapter, .blocks = 7, .dry_run = dry_run};
+    (void)snprintf(out->after, sizeof out->after, "%s", path);
+    if (strcmp(path, "/bad.so") != 0)
+        return 0;
+    out->rolled_back = true;
+    return vf_fail(err, VF_FAILED, "the old driver is back");
+}
+
+int dxgk_adapter_info(struct dxgk *dxgk, uint32_t index, struct vf_adapter_info *out,
+                      struct vf_error *err)
+{
+    (void)dxgk;
+    if (index >= 2)
+        return vf_fail(err, VF_FAILED, "no adapter %u", index);
+    *out = (struct vf_adapter_info){.index = index,
                                     .vf_count = PARTITIONS,
                                     .dirty_page_bytes = FAKE_PAGE,
                                     .live_migration = true};
@@ -221,6 +245,25 @@ int dxgk_partition_resume(struct dxgk *dxgk, uint64_t id, struct vf_error *err)
     return move_state(dxgk, id, VF_PARTITION_PAUSED, VF_PARTITION_RUNNING, err);
 }
 
+static bool exists(struct dxgk *dxgk, uint64_t id, struct vf_error *err)
+{
+    return enter_partition(dxgk, id, err) != NULL && fake_leave(dxgk, 0) == 0;
+}
+
+int dxgk_partition_watch(struct dxgk *dxgk, uint64_t id, int *fd, struct vf_error *err)
+{
+    *fd = -1;
+    if (!exists(dxgk, id, err))
+        return -1;
+    *fd = eventfd(1, EFD_CLOEXEC);
+    return *fd >= 0 ? 0 : vf_fail(err, VF_FAILED, "no descriptor");
+}
+
+int dxgk_partition_reset(struct dxgk *dxgk, uint64_t id, struct vf_error *err)
+{
+    return exists(dxgk, id, err) ? 0 : -1;
+}
+
 int dxgk_partition_clock(struct dxgk *dxgk, uint64_t id, struct vf_partition_clock *out,
                          struct vf_error *err)
 {
@@ -297,11 +340,6 @@ int dxgk_migration_prepare(struct dxgk *dxgk, uint64_t id, enum dxgk_side side, 
     if (result == 0)
         fake_find(dxgk, id, err)->info.job = job;
     return fake_leave(dxgk, result);
-}
-
-static bool exists(struct dxgk *dxgk, uint64_t id, struct vf_error *err)
-{
-    return enter_partition(dxgk, id, err) != NULL && fake_leave(dxgk, 0) == 0;
 }
 
 static void fill(struct dxgk_blob *blob, size_t bytes, unsigned seed)

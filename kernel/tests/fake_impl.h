@@ -58,7 +58,7 @@ int fake_leave(struct dxgk *dxgk, int result);
 /* NULL with *err filled when there is none; the caller has entered. */
 struct partition *fake_find(struct dxgk *dxgk, uint64_t id, struct vf_error *err);
 uint64_t fake_pages(const struct partition *partition);
-/* Body of the thread that does the transfers. */
-void *fake_worker(void *dxgk);
+/* Body of the thread that does the transfers; arg: the struct dxgk. */
+void *fake_worker(void *arg);
 
 #endif

@@ -9,10 +9,28 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
+
+static void a_watched_partition_hands_out_a_descriptor(void **state)
+{
+    struct kc *kc = harness_connect(*state);
+    struct vf_error err = VF_ERROR_INIT;
+    eventfd_t count = 0;
+    int fd;
+
+    assert_int_equal(kc_partition_watch(kc, harness_partition(kc, "w", 4096, false), &fd, &err), 0);
+    assert_int_equal(eventfd_read(fd, &count), 0);
+    assert_int_equal(count, 1);
+    (void)close(fd);
+    assert_int_equal(kc_partition_watch(kc, 12345, &fd, &err), -1);
+    assert_int_equal(fd, -1);
+    assert_int_equal(kc_partition_reset(kc, 12345, &err), -1);
+    kc_close(kc);
+}
 
 static void host_is_told(void **state)
 {
@@ -55,6 +73,33 @@ static void adapters_are_shown(void **state)
     assert_true(info.live_migration);
     assert_int_equal(kc_adapter_info(kc, 2, &info, &err), -1);
     assert_string_equal(err.text, "no adapter 2");
+    kc_close(kc);
+}
+
+static void drivers_are_shown_and_updated(void **state)
+{
+    struct kc *kc = harness_connect(*state);
+    struct vf_error err = VF_ERROR_INIT;
+    struct vf_driver_update update;
+    struct vf_driver_info info;
+
+    assert_int_equal(kc_driver_info(kc, 1, &info, &err), 0);
+    assert_string_equal(info.path, "/old.so");
+    assert_int_equal(info.updates, 3);
+    assert_int_equal(kc_driver_info(kc, 2, &info, &err), -1);
+    assert_int_equal(kc_driver_update(kc, 1, "/new.so", true, &update, &err), 0);
+    assert_int_equal(update.adapters, 2);
+    assert_int_equal(update.blocks, 7);
+    assert_true(update.dry_run);
+    assert_string_equal(update.after, "/new.so");
+    /* What it did comes with a failure, too. */
+    assert_int_equal(kc_driver_update(kc, 0, "/bad.so", false, &update, &err), -1);
+    assert_true(update.rolled_back);
+    assert_string_equal(err.text, "the old driver is back");
+    assert_int_equal(kc_driver_update(kc, 0, "relative.so", false, &update, &err), -1);
+    assert_int_equal(err.code, VF_USAGE);
+    assert_int_equal(kc_driver_update(kc, 0, "", false, &update, &err), -1);
+    assert_int_equal(err.code, VF_USAGE);
     kc_close(kc);
 }
 
@@ -361,10 +406,12 @@ int main(void)
         CASE(host_is_told),
         CASE(specs_are_one_line),
         CASE(adapters_are_shown),
+        CASE(drivers_are_shown_and_updated),
         CASE(partitions_live_and_die),
         CASE(driver_status_and_code_come_back),
         CASE(names_are_checked),
         CASE(pause_clock_and_epoch),
+        CASE(a_watched_partition_hands_out_a_descriptor),
         CASE(long_bar_accesses_are_split),
         CASE(migration_data_keeps_every_byte),
         CASE(a_mismatch_brings_its_reasons),

@@ -12,12 +12,13 @@
 struct wire_admit images_admit(void)
 {
     static const char kmd[] = "what the driver says of itself";
-    struct wire_admit admit = {.params = {.name = "vm", .uuid = {1, 2, 3}, .vram_bytes = IMAGES_VRAM, .epoch = 4},
-                               .page_bytes = IMAGES_PAGE,
-                               .slot_bytes = IMAGES_SLOT_PAGES * IMAGES_PAGE,
-                               .streams = 1,
-                               .epoch = 5,
-                               .kmd = {kmd, sizeof kmd}};
+    struct wire_admit admit = {
+        .params = {.name = "vm", .uuid = {1, 2, 3}, .vram_bytes = IMAGES_VRAM, .epoch = 4},
+        .page_bytes = IMAGES_PAGE,
+        .slot_bytes = IMAGES_SLOT_PAGES * IMAGES_PAGE,
+        .streams = 1,
+        .epoch = 5,
+        .kmd = {kmd, sizeof kmd}};
 
     return admit;
 }
@@ -28,8 +29,8 @@ void images_fill(uint8_t *page, uint64_t number, uint64_t seed)
         page[i] = (uint8_t)(XXH64(&number, sizeof number, seed + i / 8) >> (i % 8) | 1u);
 }
 
-static int add_pages(struct image_writer *writer, const uint64_t *pages, uint32_t count, uint64_t seed, struct digest_table *table,
-                     struct vf_error *err)
+static int add_pages(struct image_writer *writer, const uint64_t *pages, uint32_t count,
+                     uint64_t seed, struct digest_table *table, struct vf_error *err)
 {
     struct wire_frame *frame = calloc(1, sizeof *frame);
     uint8_t slot[IMAGES_SLOT_PAGES * IMAGES_PAGE];
@@ -58,10 +59,16 @@ static int add_pages(struct image_writer *writer, const uint64_t *pages, uint32_
 int images_make(const uint64_t *pages, uint32_t count, uint64_t seed, struct vf_error *err)
 {
     static const char state[] = "registers, half done work", msix[] = "vectors";
-    struct image_origin origin = {.saved_ns = 1700000000000000000u, .id = {7, 7}, .host_name = "left", .version = "0.1", .device = "softgpu",
-                                  .driver = "/softgpu.so", .description = "a card"};
+    struct image_origin origin = {.saved_ns = 1700000000000000000u,
+                                  .id = {7, 7},
+                                  .host_name = "left",
+                                  .version = "0.1",
+                                  .device = "softgpu",
+                                  .driver = "/softgpu.so",
+                                  .description = "a card"};
     struct wire_admit admit = images_admit();
-    struct wire_state last = {.kmd = {state, sizeof state}, .msix = {msix, sizeof msix}, .pages_total_sent = count};
+    struct wire_state last = {
+        .kmd = {state, sizeof state}, .msix = {msix, sizeof msix}, .pages_total_sent = count};
     int fd = memfd_create("image", MFD_CLOEXEC);
     int copy = fd < 0 ? -1 : dup(fd);
     struct digest_table *table = NULL;

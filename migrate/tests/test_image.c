@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Images: what was written reads back; whatever was cut, changed or comes from the future is refused, by name and place, before
- * anything is made of it (TGT-6). */
+/* Images: what was written reads back; whatever was cut, changed or comes from the future is
+ * refused, by name and place, before anything is made of it (TGT-6). */
 #include "migrate/tests/images.h"
 #include "migrate/wire_internal.h"
 
 #include "base/size.h"
-#include "migrate/image_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -143,7 +142,8 @@ static void every_page_reads_back_as_often_as_asked(void **state)
             for (uint32_t i = 0; i < frame->count; i++) {
                 images_fill(want, frame->pages[i], 42);
                 assert_int_equal(frame->pages[i], some_pages[seen++]);
-                assert_memory_equal(slot + (size_t)frame->place[i] * IMAGES_PAGE, want, IMAGES_PAGE);
+                assert_memory_equal(slot + (size_t)frame->place[i] * IMAGES_PAGE, want,
+                                    IMAGES_PAGE);
             }
         }
         assert_int_equal(seen, SOME);
@@ -182,7 +182,8 @@ static void an_unknown_optional_record_is_passed_over(void **state)
     /* Behind ADMIT, in front of the first frame: found by its magic length. */
     at = 0;
     for (size_t i = 32; i + WIRE_HEADER_BYTES < bytes && at == 0; i++)
-        if (wire_load_u32(data + i) == WIRE_PAGES && wire_load_u32(data + i + 4) == WIRE_MANDATORY &&
+        if (wire_load_u32(data + i) == WIRE_PAGES &&
+            wire_load_u32(data + i + 4) == WIRE_MANDATORY &&
             wire_load_u32(data + i + 12) == (uint32_t)XXH3_64bits(data + i, 12))
             at = i;
     assert_true(at > 0);
@@ -206,8 +207,8 @@ static void an_unknown_optional_record_is_passed_over(void **state)
 
 /* ---- what is not ---- */
 
-/* One bit of every byte, chosen by the seed; where `reseal`, the sum over all is made right again, so that the inner checks must
- * find it. */
+/* One bit of every byte, chosen by the seed; where `reseal`, the sum over all is made right again,
+ * so that the inner checks must find it. */
 static void flip_everywhere(bool reseal)
 {
     struct vf_error err;
@@ -331,7 +332,8 @@ static void what_is_added_behind_is_found(void **state)
     free(data);
 }
 
-/* The first 32 bytes of a head are the same in every version, so what comes later can be told from what is damaged. */
+/* The first 32 bytes of a head are the same in every version, so what comes later can be told from
+ * what is damaged. */
 static void from_the_future(size_t at, uint32_t value, const char *text)
 {
     size_t bytes;
@@ -351,13 +353,15 @@ static void from_the_future(size_t at, uint32_t value, const char *text)
 static void an_image_from_the_future_is_refused_as_such(void **state)
 {
     (void)state;
-    from_the_future(8, IMAGE_VERSION + 1, "from the future: format version 2, this vferry knows version 1");
+    from_the_future(8, IMAGE_VERSION + 1,
+                    "from the future: format version 2, this vferry knows version 1");
     from_the_future(16, 0x80, "needs features 0x80");
 }
 
 static void what_is_no_image_is_called_so(void **state)
 {
-    static const char text[] = "P5\n# a picture, and long enough for a head and an end: 0123456789012345678901234567890123456789\n";
+    static const char text[] = "P5\n# a picture, and long enough for a head and an end: "
+                               "0123456789012345678901234567890123456789\n";
     int pipes[2];
     struct vf_error err = VF_ERROR_INIT;
     struct image_reader *image;
@@ -371,7 +375,8 @@ static void what_is_no_image_is_called_so(void **state)
     (void)close(pipes[1]);
 }
 
-/* A head and an ADMIT that are right in themselves, an end that fits them, and nothing but claims in them. */
+/* A head and an ADMIT that are right in themselves, an end that fits them, and nothing but claims
+ * in them. */
 static void claim(uint64_t vram, uint64_t page, const char *text)
 {
     struct image_origin origin = {.saved_ns = 1};
@@ -423,7 +428,8 @@ static void impossible_sizes_are_refused_before_anything_is_allocated(void **sta
     claim(0, 4096, "cannot be");
     claim(1u << 20, 5000, "a page size that cannot be moved");
     claim(1u << 20, 1u << 30, "a page size that cannot be moved");
-    claim(1u << 20, 4096, "not a record"); /* possible, and nothing there: the trailer's bytes are none */
+    claim(1u << 20, 4096,
+          "not a record"); /* possible, and nothing there: the trailer's bytes are none */
     assert_int_equal(setrlimit(RLIMIT_DATA, &before), 0);
 }
 
@@ -468,138 +474,6 @@ static void a_full_disk_is_told_as_one(void **state)
     }
 }
 
-struct folder {
-    char path[64];
-};
-
-static int make_folder(void **state)
-{
-    struct folder *folder = calloc(1, sizeof *folder);
-
-    if (folder == NULL)
-        return -1;
-    (void)snprintf(folder->path, sizeof folder->path, "/tmp/vferry-image-XXXXXX");
-    *state = folder;
-    return mkdtemp(folder->path) != NULL ? 0 : -1;
-}
-
-static int drop_folder(void **state)
-{
-    struct folder *folder = *state;
-    int result = rmdir(folder->path); /* nothing may be left in it */
-
-    free(folder);
-    return result;
-}
-
-static int open_folder(void **state)
-{
-    int fd = open(((struct folder *)*state)->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-    assert_true(fd >= 0);
-    return fd;
-}
-
-static void write_and_close(struct image_file *file, const char *text)
-{
-    int fd = image_file_take(file);
-
-    assert_int_equal(write(fd, text, strlen(text)), (ssize_t)strlen(text));
-    (void)close(fd);
-}
-
-static void publish_once(void **state, bool named)
-{
-    struct image_file file = IMAGE_FILE_INIT;
-    struct vf_error err = VF_ERROR_INIT;
-    int folder = open_folder(state);
-    struct stat info;
-
-    assert_int_equal((named ? image_file_open_named : image_file_open)(&file, open_folder(state), "a.image", &err), 0);
-    write_and_close(&file, "content");
-    assert_int_equal(fstatat(folder, "a.image", &info, 0), -1);
-    assert_int_equal(image_file_publish(&file, &err), 0);
-    image_file_close(&file);
-    assert_int_equal(fstatat(folder, "a.image", &info, 0), 0);
-    assert_int_equal(info.st_size, 7);
-    assert_int_equal(info.st_mode & 0777, 0600);
-    assert_int_equal(info.st_nlink, 1);
-    /* A second one is refused at once. */
-    assert_int_equal((named ? image_file_open_named : image_file_open)(&file, open_folder(state), "a.image", &err), -1);
-    assert_non_null(strstr(err.text, "never replaced"));
-    image_file_close(&file);
-    assert_int_equal(unlinkat(folder, "a.image", 0), 0);
-    (void)close(folder);
-}
-
-static void a_file_has_its_name_only_when_it_is_published(void **state)
-{
-    publish_once(state, false);
-}
-
-static void a_file_system_without_nameless_files_will_do_too(void **state)
-{
-    publish_once(state, true);
-}
-
-/* Between the look and the naming somebody else may be faster. */
-static void a_name_taken_meanwhile_is_never_replaced(void **state)
-{
-    struct vf_error err = VF_ERROR_INIT;
-    int folder = open_folder(state);
-    struct stat info;
-
-    for (int named = 0; named < 2; named++) {
-        struct image_file file = IMAGE_FILE_INIT;
-        int other;
-
-        assert_int_equal((named ? image_file_open_named : image_file_open)(&file, open_folder(state), "b", &err), 0);
-        write_and_close(&file, "ours");
-        other = openat(folder, "b", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-        assert_true(other >= 0);
-        (void)close(other);
-        assert_int_equal(image_file_publish(&file, &err), -1);
-        assert_non_null(strstr(err.text, "never replaced"));
-        image_file_close(&file);
-        assert_int_equal(fstatat(folder, "b", &info, 0), 0);
-        assert_int_equal(info.st_size, 0);
-        assert_int_equal(unlinkat(folder, "b", 0), 0);
-    }
-    (void)close(folder);
-}
-
-static void what_is_not_published_leaves_nothing(void **state)
-{
-    struct vf_error err = VF_ERROR_INIT;
-
-    for (int named = 0; named < 2; named++) {
-        struct image_file file = IMAGE_FILE_INIT;
-
-        assert_int_equal((named ? image_file_open_named : image_file_open)(&file, open_folder(state), "c", &err), 0);
-        image_file_close(&file);
-        assert_int_equal((named ? image_file_open_named : image_file_open)(&file, open_folder(state), "c", &err), 0);
-        assert_int_equal(image_file_publish(&file, &err), 0);
-        image_file_withdraw(&file);
-        image_file_close(&file);
-    }
-}
-
-static void names_that_lead_elsewhere_are_refused(void **state)
-{
-    static const char *const names[] = {"", ".", "..", "a/b", "/etc/passwd", "../x"};
-    struct vf_error err = VF_ERROR_INIT;
-
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        struct image_file file = IMAGE_FILE_INIT;
-
-        assert_int_equal(image_file_open(&file, open_folder(state), names[i], &err), -1);
-        assert_int_equal(err.code, VF_USAGE);
-        image_file_close(&file);
-    }
-}
-
-#define IN_FOLDER(f) cmocka_unit_test_setup_teardown(f, make_folder, drop_folder)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -618,11 +492,6 @@ int main(void)
         cmocka_unit_test(impossible_sizes_are_refused_before_anything_is_allocated),
         cmocka_unit_test(an_abort_ends_a_check),
         cmocka_unit_test(a_full_disk_is_told_as_one),
-        IN_FOLDER(a_file_has_its_name_only_when_it_is_published),
-        IN_FOLDER(a_file_system_without_nameless_files_will_do_too),
-        IN_FOLDER(a_name_taken_meanwhile_is_never_replaced),
-        IN_FOLDER(what_is_not_published_leaves_nothing),
-        IN_FOLDER(names_that_lead_elsewhere_are_refused),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -49,6 +49,7 @@ static struct wire_message sample(enum wire_tag tag)
         break;
     case WIRE_ADMIT:
         m.admit = (struct wire_admit){.params.name = "vm",
+                                      .epoch = 1,
                                       .params.vram_bytes = 1u << 30,
                                       .page_bytes = 65536,
                                       .slot_bytes = 1u << 20,

@@ -29,12 +29,24 @@ ROOMS = {
     "migrate/": ["base/", "transport/", "kernel/client.h", FACTS],
     "guest/": ["base/", MANUAL],
     # It plays the partition's CPU: the manual tells it which BAR holds what.
-    "daemon/": ["base/", "migrate/migrate.h", "transport/transport.h", "kernel/client.h", "guest/guest.h", FACTS, MANUAL],
+    "daemon/": [
+        "base/",
+        "migrate/migrate.h",
+        "transport/transport.h",
+        "kernel/client.h",
+        "guest/guest.h",
+        FACTS,
+        MANUAL,
+    ],
     "cli/": ["base/", "daemon/protocol.h", "guest/guest.h", "migrate/image.h", FACTS],
     "vm/": ["base/", FACTS],
 }
 # The process line: what is linked into vferryd may not see the OS side even through its own room.
-FILES = {"kernel/client": ["base/", "kernel/", FACTS], "kernel/wire": ["base/", "kernel/", FACTS], "kernel/call.h": ["base/", "kernel/", FACTS]}
+FILES = {
+    "kernel/client": ["base/", "kernel/", FACTS],
+    "kernel/wire": ["base/", "kernel/", FACTS],
+    "kernel/call.h": ["base/", "kernel/", FACTS],
+}
 DRIVERS = "drivers/"
 SEARCHED = ("", "include/", "include/wddm/")
 SOURCES = (".c", ".h")
@@ -77,7 +89,9 @@ def violations_of(root, path):
     """One line for each arrow that may not be."""
     allowed = allowed_for(path)
     if allowed is None:
-        return [f"{path}: is in no room: give it one in {pathlib.Path(__file__).name} and docs/architecture.md"]
+        return [
+            f"{path}: is in no room: give it one in {pathlib.Path(__file__).name} and docs/architecture.md"
+        ]
     found = []
     text = (root / path).read_text(encoding="utf-8", errors="replace")
     for line in INCLUDE.finditer(text):
@@ -99,37 +113,83 @@ def violations_of(root, path):
 
 def check(root):
     root = pathlib.Path(root).resolve()
-    paths = sorted(path.relative_to(root).as_posix() for path in root.rglob("*") if path.suffix in SOURCES and path.is_file())
+    paths = sorted(
+        path.relative_to(root).as_posix()
+        for path in root.rglob("*")
+        if path.suffix in SOURCES and path.is_file()
+    )
     paths = [path for path in paths if not EXEMPT.search(path) and not path.startswith(".")]
     return len(paths), [line for path in paths for line in violations_of(root, path)]
 
 
 # ---- the check itself, checked ----
 
-HEADERS = ["base/log.h", "dxgk/dxgk.h", "dxgk/internal.h", "kernel/client.h", "kernel/server.h", "migrate/migrate.h", "migrate/job.h",
-           "transport/transport.h", "daemon/protocol.h", "daemon/daemon.h", "guest/guest.h", "guest/internal.h", "devices/softgpu/softgpu.h",
-           "drivers/softgpu/kmd.h", "include/wddm/wdm.h", "include/softgpu/hw.h", "include/vferry/device.h", "include/vferry/vferry.h"]
+HEADERS = [
+    "base/log.h",
+    "dxgk/dxgk.h",
+    "dxgk/internal.h",
+    "kernel/client.h",
+    "kernel/server.h",
+    "migrate/migrate.h",
+    "migrate/job.h",
+    "transport/transport.h",
+    "daemon/protocol.h",
+    "daemon/daemon.h",
+    "guest/guest.h",
+    "guest/internal.h",
+    "devices/softgpu/softgpu.h",
+    "drivers/softgpu/kmd.h",
+    "include/wddm/wdm.h",
+    "include/softgpu/hw.h",
+    "include/vferry/device.h",
+    "include/vferry/vferry.h",
+]
 FORBIDDEN = [
-    ("drivers/softgpu/a.c", '#include "dxgk/dxgk.h"'), ("drivers/softgpu/a.c", '#include "base/log.h"'),
-    ("drivers/softgpu/a.c", "#include <stdio.h>"), ("drivers/softgpu/a.c", '#include "vferry/device.h"'),
-    ("drivers/softgpu/a.c", '#include "../../devices/softgpu/softgpu.h"'), ("drivers/null/a.c", "#include <softgpu/hw.h>"),
-    ("devices/softgpu/a.c", '#include "base/log.h"'), ("devices/softgpu/a.c", '#include "drivers/softgpu/kmd.h"'),
-    ("devices/softgpu/a.c", '#include "wdm.h"'), ("devices/softgpu/a.c", '  #  include   "dxgk/internal.h"'),
-    ("dxgk/a.c", '#include "kernel/client.h"'), ("dxgk/a.c", '#include "devices/softgpu/softgpu.h"'), ("dxgk/a.c", "#include <softgpu/hw.h>"),
-    ("kernel/server.c", '#include "dxgk/internal.h"'), ("kernel/client_x.c", '#include "dxgk/dxgk.h"'), ("kernel/a.c", '#include "migrate/job.h"'),
-    ("transport/a.c", '#include "migrate/migrate.h"'), ("transport/a.c", '#include "kernel/client.h"'),
-    ("migrate/a.c", '#include "dxgk/dxgk.h"'), ("migrate/a.c", '#include "kernel/server.h"'), ("migrate/a.c", '#include "daemon/daemon.h"'),
-    ("migrate/a.h", '#include "guest/guest.h"'), ("guest/a.c", '#include "kernel/client.h"'), ("guest/a.c", '#include "dxgk/dxgk.h"'),
-    ("daemon/a.c", '#include "migrate/job.h"'), ("daemon/a.c", '#include "dxgk/dxgk.h"'), ("daemon/a.c", '#include "guest/internal.h"'),
-    ("cli/a.c", '#include "migrate/migrate.h"'), ("cli/a.c", '#include "kernel/client.h"'), ("cli/a.c", '#include "daemon/daemon.h"'),
-    ("base/a.c", '#include "transport/transport.h"'), ("base/a.c", "#include WHATEVER"), ("base/a.c", '#include "nowhere.h"'),
-    ("include/vferry/a.h", '#include "base/log.h"'), ("newroom/a.c", "int x;"),
+    ("drivers/softgpu/a.c", '#include "dxgk/dxgk.h"'),
+    ("drivers/softgpu/a.c", '#include "base/log.h"'),
+    ("drivers/softgpu/a.c", "#include <stdio.h>"),
+    ("drivers/softgpu/a.c", '#include "vferry/device.h"'),
+    ("drivers/softgpu/a.c", '#include "../../devices/softgpu/softgpu.h"'),
+    ("drivers/null/a.c", "#include <softgpu/hw.h>"),
+    ("devices/softgpu/a.c", '#include "base/log.h"'),
+    ("devices/softgpu/a.c", '#include "drivers/softgpu/kmd.h"'),
+    ("devices/softgpu/a.c", '#include "wdm.h"'),
+    ("devices/softgpu/a.c", '  #  include   "dxgk/internal.h"'),
+    ("dxgk/a.c", '#include "kernel/client.h"'),
+    ("dxgk/a.c", '#include "devices/softgpu/softgpu.h"'),
+    ("dxgk/a.c", "#include <softgpu/hw.h>"),
+    ("kernel/server.c", '#include "dxgk/internal.h"'),
+    ("kernel/client_x.c", '#include "dxgk/dxgk.h"'),
+    ("kernel/a.c", '#include "migrate/job.h"'),
+    ("transport/a.c", '#include "migrate/migrate.h"'),
+    ("transport/a.c", '#include "kernel/client.h"'),
+    ("migrate/a.c", '#include "dxgk/dxgk.h"'),
+    ("migrate/a.c", '#include "kernel/server.h"'),
+    ("migrate/a.c", '#include "daemon/daemon.h"'),
+    ("migrate/a.h", '#include "guest/guest.h"'),
+    ("guest/a.c", '#include "kernel/client.h"'),
+    ("guest/a.c", '#include "dxgk/dxgk.h"'),
+    ("daemon/a.c", '#include "migrate/job.h"'),
+    ("daemon/a.c", '#include "dxgk/dxgk.h"'),
+    ("daemon/a.c", '#include "guest/internal.h"'),
+    ("cli/a.c", '#include "migrate/migrate.h"'),
+    ("cli/a.c", '#include "kernel/client.h"'),
+    ("cli/a.c", '#include "daemon/daemon.h"'),
+    ("base/a.c", '#include "transport/transport.h"'),
+    ("base/a.c", "#include WHATEVER"),
+    ("base/a.c", '#include "nowhere.h"'),
+    ("include/vferry/a.h", '#include "base/log.h"'),
+    ("newroom/a.c", "int x;"),
 ]
 ALLOWED = [
-    ("drivers/softgpu/a.c", '#include "wdm.h"\n#include <softgpu/hw.h>\n#include "kmd.h"'), ("devices/softgpu/a.c", '#include "softgpu.h"\n#include <stdio.h>'),
-    ("dxgk/a.c", '#include "dxgk/internal.h"\n#include "wdm.h"\n#include "vferry/device.h"'), ("kernel/server.c", '#include "dxgk/dxgk.h"'),
-    ("migrate/a.c", '#include "kernel/client.h"\n#include "transport/transport.h"'), ("daemon/a.c", '#include "migrate/migrate.h"'),
-    ("cli/a.c", '#include "daemon/protocol.h"\n#include "guest/guest.h"'), ("migrate/tests/a.c", '#include "dxgk/internal.h"'),
+    ("drivers/softgpu/a.c", '#include "wdm.h"\n#include <softgpu/hw.h>\n#include "kmd.h"'),
+    ("devices/softgpu/a.c", '#include "softgpu.h"\n#include <stdio.h>'),
+    ("dxgk/a.c", '#include "dxgk/internal.h"\n#include "wdm.h"\n#include "vferry/device.h"'),
+    ("kernel/server.c", '#include "dxgk/dxgk.h"'),
+    ("migrate/a.c", '#include "kernel/client.h"\n#include "transport/transport.h"'),
+    ("daemon/a.c", '#include "migrate/migrate.h"'),
+    ("cli/a.c", '#include "daemon/protocol.h"\n#include "guest/guest.h"'),
+    ("migrate/tests/a.c", '#include "dxgk/internal.h"'),
 ]
 
 
@@ -143,7 +203,9 @@ def seen_in_a_tree_with(path, text):
 
 
 def main():
-    cases = [(path, text, True) for path, text in FORBIDDEN] + [(path, text, False) for path, text in ALLOWED]
+    cases = [(path, text, True) for path, text in FORBIDDEN] + [
+        (path, text, False) for path, text in ALLOWED
+    ]
     print(f"1..{len(cases) + 1}")
     failed = 0
     for number, (path, text, forbidden) in enumerate(cases, 1):
@@ -151,10 +213,16 @@ def main():
         good = bool(seen) == forbidden
         failed += not good
         name = f"{path} with {text!r} is {'refused' if forbidden else 'fine'}".replace("#", "")
-        print(f"{'ok' if good else 'not ok'} {number} - {name}", *(f"# {line}" for line in ([] if good else seen)), sep="\n")
+        print(
+            f"{'ok' if good else 'not ok'} {number} - {name}",
+            *(f"# {line}" for line in ([] if good else seen)),
+            sep="\n",
+        )
     count, found = check(sys.argv[1])
     good = count > 50 and not found
-    print(f"{'ok' if good else 'not ok'} {len(cases) + 1} - every include of {count} files is an arrow of the architecture")
+    print(
+        f"{'ok' if good else 'not ok'} {len(cases) + 1} - every include of {count} files is an arrow of the architecture"
+    )
     for line in found:
         print(f"# {line}")
     return 1 if failed or not good else 0

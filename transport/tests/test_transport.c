@@ -12,6 +12,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -381,6 +382,81 @@ static void what_is_no_stream_socket_is_refused_and_closed(void **state)
     assert_int_equal(close(fds[1]), 0);
 }
 
+/* ---- files ---- */
+
+struct seen {
+    char bytes[64];
+    size_t count;
+};
+
+static void note(void *ctx, const void *data, size_t bytes)
+{
+    struct seen *seen = ctx;
+
+    assert_true(bytes <= sizeof seen->bytes - seen->count);
+    memcpy(seen->bytes + seen->count, data, bytes);
+    seen->count += bytes;
+}
+
+static void a_file_is_a_stream_with_an_end_and_shows_every_byte(void **state)
+{
+    char one[] = "one ", two[] = "two";
+    const struct iovec iov[] = {{one, 4}, {two, 0}, {two, 3}};
+    struct vf_error err = VF_ERROR_INIT;
+    struct seen wrote = {0}, read_ = {0};
+    int fd = memfd_create("file", MFD_CLOEXEC);
+    int again = dup(fd);
+    char data[8];
+    struct tp *tp;
+
+    (void)state;
+    assert_int_equal(tp_file(fd, "f", note, &wrote, &tp, &err), 0);
+    assert_int_equal(tp_send(tp, iov, 3, TP_NEVER, &err), 0);
+    assert_int_equal(tp_file_offset(tp), 7);
+    tp_close(tp);
+    assert_int_equal(wrote.count, 7);
+    assert_memory_equal(wrote.bytes, "one two", 7);
+    /* A descriptor of the same file may stand anywhere: the stream has an offset of its own. */
+    assert_int_equal(lseek(again, 5, SEEK_SET), 5);
+    assert_int_equal(tp_file(again, "f", note, &read_, &tp, &err), 0);
+    assert_int_equal(tp_recv(tp, data, 4, TP_NEVER, &err), 0);
+    assert_memory_equal(data, "one ", 4);
+    tp_file_seek(tp, 0);
+    assert_int_equal(tp_recv(tp, data, 7, TP_NEVER, &err), 0);
+    assert_memory_equal(read_.bytes, "one one two", 11);
+    assert_int_equal(tp_recv(tp, data, 1, TP_NEVER, &err), -1);
+    assert_true(tp_lost(tp));
+    tp_close(tp);
+}
+
+static void a_file_ends_at_an_abort_too(void **state)
+{
+    struct vf_error err = VF_ERROR_INIT;
+    char byte = 'x';
+    const struct iovec iov = {&byte, 1};
+    struct tp *tp;
+
+    (void)state;
+    assert_int_equal(tp_file(memfd_create("file", MFD_CLOEXEC), "f", NULL, NULL, &tp, &err), 0);
+    tp_abort(tp);
+    assert_int_equal(tp_send(tp, &iov, 1, TP_NEVER, &err), -1);
+    assert_int_equal(err.code, VF_CANCELLED);
+    tp_close(tp);
+}
+
+static void what_is_no_file_is_refused_and_closed(void **state)
+{
+    struct vf_error err = VF_ERROR_INIT;
+    struct tp *tp;
+    int fds[2];
+
+    (void)state;
+    assert_int_equal(pipe(fds), 0);
+    assert_int_equal(tp_file(fds[0], "f", NULL, NULL, &tp, &err), -1);
+    assert_int_equal(fcntl(fds[0], F_GETFD), -1);
+    assert_int_equal(close(fds[1]), 0);
+}
+
 #define WITH_PIPE(f) cmocka_unit_test_setup_teardown(f, make_pipe, drop_pipe)
 
 int main(void)
@@ -404,6 +480,9 @@ int main(void)
         cmocka_unit_test(malformed_addresses_are_usage_errors),
         cmocka_unit_test(loopback_is_recognised_strictly),
         cmocka_unit_test(what_is_no_stream_socket_is_refused_and_closed),
+        cmocka_unit_test(a_file_is_a_stream_with_an_end_and_shows_every_byte),
+        cmocka_unit_test(a_file_ends_at_an_abort_too),
+        cmocka_unit_test(what_is_no_file_is_refused_and_closed),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -118,7 +118,7 @@ static void caps_follow_the_card(void **state)
                          STATUS_SUCCESS);
         assert_int_equal(gpup.Caps.LiveMigration, 1);
         assert_int_equal(gpup.Caps.ScatterMapReserve, cards[i].scatter);
-        assert_int_equal(gpup.Caps.HotDriverUpdate, 0);
+        assert_int_equal(gpup.Caps.HotDriverUpdate, 1);
         assert_int_equal(
             ask(&fake, DXGKQAITYPE_DIRTYBITTRACKINGCAPS, NULL, &tracking, sizeof tracking),
             STATUS_SUCCESS);

@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the tests of disturbed moves share: a pair of hosts, one disturbed move, and the proof that nothing is left of it."""
+import concurrent.futures
+import zlib
+
+from e2e import (
+    Case,
+    begins,
+    churn,
+    create,
+    files,
+    footprint_settles,
+    move,
+    partitions,
+    rested,
+    room,
+    state,
+)
+from harness import wait_until
+from proxy import OUT, Point, Proxy
+
+PAIR = "softgpu,vram=640M,vfs=18,dirty-page=64K"
+AT_ONCE = 9
+# Longer than a silence is noticed, short enough to wait for: a full rehash of the peer ends by it alone.
+LIMIT_MS = 8000
+# From here on the target may run it.
+HANDED_OVER = ("COMMIT", "RUNNING", "DONE", "CLOSE")
+
+
+def work_for(name, seconds):
+    """Writes enough that the last round is never empty."""
+    return churn(seconds, size="12M", rate=12 << 20, seed=zlib.crc32(name.encode()) % 1000)
+
+
+class Faults(Case):
+    def setUp(self):
+        super().setUp()
+        self.left, self.right = self.pair(PAIR)
+
+    def warm_up(self):
+        """Pools grow to what so many moves at once need; what is held afterwards is what must be held at the end."""
+        works = {f"warm{i}": work_for("warm", 2) for i in range(AT_ONCE)}
+        for name, work in works.items():
+            create(self.left, name, work)
+        with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
+            list(
+                pool.map(lambda name: move(self.left, self.right, name, "--verify", "full"), works)
+            )
+        for name in works:
+            self.right.run("partition", "remove", name)
+        self.held = [(host, rested(host), files(host)) for host in (self.left, self.right)]
+        self.there = room(self.right)
+
+    def nothing_is_left(self):
+        self.assertEqual(partitions(self.right), [])
+        wait_until("VF and VRAM are back", lambda: room(self.right) == self.there, 20)
+        for host, before, listed in self.held:
+            footprint_settles(host, before)
+            self.assertEqual(files(host), listed)
+
+    def every_record(self):
+        """Each kind of record of a whole move, in the order in which they pass."""
+        create(self.left, "scout", work_for("scout", 2))
+        begins(self.left, "scout")
+        with Proxy(self.right.address) as way:
+            move(self.left, way.address, "scout", "--verify", "full")
+        self.right.run("partition", "remove", "scout")
+        points = []
+        for point in way.seen:
+            if point not in points and point.tag not in ("PING", *HANDED_OVER):
+                points.append(point)
+        # The walk walks on what was seen; these must be among it, or it would be a short one.
+        for tag in (
+            "HELLO",
+            "ADMIT",
+            "ADMITTED",
+            "ROUND",
+            "PAGES",
+            "ROUND_END",
+            "ACK",
+            "REHASH",
+            "STATE",
+            "READY",
+        ):
+            self.assertIn(tag, {point.tag for point in points})
+        self.assertIn(Point("PAGES", OUT, "data", True), points)
+        self.assertIn(Point("PAGES", OUT, "data", False), points)
+        return points
+
+    def disturbed(self, name, point, act, seconds, code, during=None, options=()):
+        """One move with something at one record. Afterwards the source works on, ends right, and the target has nothing."""
+        work = work_for(name, seconds)
+        create(self.left, name, work)
+        begins(self.left, name)
+        with Proxy(self.right.address, point, act) as way:
+            moving = self.left.spawn(
+                "migrate",
+                name,
+                "--to",
+                way.address,
+                "--max-blackout",
+                LIMIT_MS,
+                "--verify",
+                "full",
+                *options,
+            )
+            self.assertTrue(way.acted.wait(30), f"{point}: never passed")
+            if during is not None:
+                during(name)
+            out, err = moving.communicate(timeout=60)
+        self.assertEqual(moving.returncode, code, f"{point}: {err}{out}")
+        self.assertEqual(state(self.left, name), "running", point)
+        wait_until(
+            f"{point}: the target has no {name}", lambda: name not in partitions(self.right), 20
+        )
+        self.assert_works_to_its_end(self.left, name, work)
+        self.left.run("partition", "remove", name)
+
+    def walk(self, points, act, seconds, code=1, during=None):
+        """All points, some at a time."""
+
+        def one(numbered):
+            number, point = numbered
+            self.disturbed(f"p{number}", point, act(number), seconds, code, during)
+            return None
+
+        with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
+            list(pool.map(one, enumerate(points)))

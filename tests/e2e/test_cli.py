@@ -1,0 +1,430 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command line's manners: what is wrong is said in one line on stderr with the right exit code; stdout is for answers."""
+import json
+import os
+import subprocess
+import unittest
+
+from e2e import BUILD, DEVICE, Case, churn, create, finish, move, partitions, pgm
+
+USAGE, UNREACHABLE, FAILED = 2, 5, 1
+
+
+class Line(Case):
+    """Needs no host: the line itself is wrong, or there is no host."""
+
+    def vferry(self, *words, host="/nonexistent/control.sock"):
+        environment = {key: value for key, value in os.environ.items() if key != "VFERRY_HOST"}
+        command = [
+            str(BUILD / "vferry"),
+            *(["--host", host] if host else []),
+            *[str(word) for word in words],
+        ]
+        return subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+        )
+
+    def assert_one_line(self, done, code, what):
+        self.assertEqual(done.returncode, code, f"{what}: {done.stderr}{done.stdout}")
+        self.assertEqual(done.stdout, "", what)
+        self.assertEqual(len(done.stderr.splitlines()), 1, f"{what}: {done.stderr}")
+        self.assertTrue(done.stderr.startswith("vferry: "), done.stderr)
+
+    WRONG = [
+        [],
+        ["nonsense"],
+        ["host"],
+        ["host", "nonsense"],
+        ["host", "show", "more"],
+        ["host", "show", "--nonsense"],
+        ["host", "stop", "--force=1"],
+        ["adapter"],
+        ["adapter", "show"],
+        ["adapter", "show", "x"],
+        ["adapter", "show", "-1"],
+        ["adapter", "list", "0"],
+        ["partition", "create"],
+        ["partition", "create", "p"],
+        ["partition", "create", "p", "--adapter", "0"],
+        ["partition", "create", "p", "--vram", "1G"],
+        ["partition", "create", "p", "--adapter", "x", "--vram", "1G"],
+        ["partition", "create", "p", "--adapter", "0", "--vram", "lots"],
+        ["partition", "create", "p", "--adapter", "0", "--vram", "1G", "--vram", "2G"],
+        ["partition", "create", "p", "--adapter", "0", "--vram", "99999999999G"],
+        ["partition", "create", "p", "--adapter", "0", "--vram"],
+        ["partition", "show"],
+        ["partition", "show", ""],
+        ["partition", "show", "p", "q"],
+        ["partition", "pause"],
+        ["partition", "resume"],
+        ["partition", "remove"],
+        ["partition", "list", "x"],
+        ["run"],
+        ["run", "p"],
+        ["run", "p", "nonsense"],
+        ["run", "p", "churn", "--size", "x", "--steps", "1"],
+        ["run", "p", "churn", "--size", "1M", "--steps", "0"],
+        ["run", "p", "churn", "--size", "1M", "--steps", "1", "--n", "3"],
+        ["run", "p", "gemm", "--n", "0", "--steps", "1"],
+        ["run", "p", "diffuse", "--steps", "1"],
+        ["wait"],
+        ["wait", "p", "--timeout"],
+        ["wait", "p", "--timeout", "soon"],
+        ["read", "p"],
+        ["read", "p", "--output"],
+        ["read", "--output", "f"],
+        ["reference"],
+        ["reference", "nonsense"],
+        ["reference", "churn"],
+        ["reference", "gemm", "--n", "8"],
+        ["reference", "diffuse", "--steps", "1"],
+        ["check"],
+        ["check", "p"],
+        ["check", "p", "--to"],
+        ["migrate"],
+        ["migrate", "p"],
+        ["migrate", "--to", "127.0.0.1:1"],
+        ["migrate", "p", "--to", "127.0.0.1:1", "--streams", "many"],
+        ["migrate", "p", "--to", "127.0.0.1:1", "--max-blackout", "-5"],
+        ["migrate", "p", "--to", "127.0.0.1:1", "--bandwidth", "fast"],
+        ["migrate", "p", "--to", "127.0.0.1:1", "--nonsense"],
+        ["job"],
+        ["job", "show"],
+        ["job", "show", "x"],
+        ["job", "watch"],
+        ["job", "cancel"],
+        ["job", "cancel", "1", "2"],
+        ["job", "list", "1"],
+        ["driver", "show"],
+        ["driver", "show", "x"],
+        ["events", "--follow=yes"],
+        ["events", "now"],
+        ["--nonsense"],
+        ["--host"],
+    ]
+
+    def test_wrong_words_of_every_verb_are_usage(self):
+        for words in self.WRONG:
+            with self.subTest(words=words):
+                self.assert_one_line(self.vferry(*words), USAGE, words)
+                if words[-1:] != ["--host"]:
+                    self.assert_one_line(self.vferry("--json", *words), USAGE, words)
+
+    def test_what_is_not_built_says_so(self):
+        for words in (
+            ["driver", "update", "0", "--driver", "f.so"],
+            ["driver", "update", "0", "--driver", "f.so", "--dry-run"],
+            ["job", "resolve", "1", "--source-runs"],
+            ["job", "resolve", "1", "--target-runs"],
+        ):
+            with self.subTest(words=words):
+                done = self.vferry(*words)
+                self.assert_one_line(done, USAGE, words)
+                self.assertIn("not built yet", done.stderr)
+
+    def test_no_host_named_is_usage_and_says_how(self):
+        done = self.vferry("host", "show", host=None)
+        self.assert_one_line(done, USAGE, "no host")
+        self.assertIn("VFERRY_HOST", done.stderr)
+
+    REQUESTS = [
+        ["host", "show"],
+        ["host", "stop"],
+        ["adapter", "list"],
+        ["adapter", "show", "0"],
+        ["partition", "create", "p", "--adapter", "0", "--vram", "1G"],
+        ["partition", "list"],
+        ["partition", "show", "p"],
+        ["partition", "pause", "p"],
+        ["partition", "resume", "p"],
+        ["partition", "remove", "p"],
+        ["run", "p", "churn", "--size", "1M", "--steps", "1"],
+        ["wait", "p"],
+        ["check", "p", "--to", "127.0.0.1:1"],
+        ["migrate", "p", "--to", "127.0.0.1:1"],
+        ["job", "list"],
+        ["job", "show", "1"],
+        ["job", "watch", "1"],
+        ["job", "cancel", "1"],
+        ["driver", "show", "0"],
+        ["events"],
+    ]
+
+    def test_an_unreachable_daemon_is_exit_5_for_every_verb(self):
+        for words in self.REQUESTS:
+            with self.subTest(words=words):
+                self.assert_one_line(self.vferry(*words), UNREACHABLE, words)
+                self.assert_one_line(self.vferry("--json", *words), UNREACHABLE, words)
+
+    def test_reading_from_an_unreachable_daemon_leaves_no_file(self):
+        self.assert_one_line(
+            self.vferry("read", "p", "--output", self.folder / "out"), UNREACHABLE, "read"
+        )
+        self.assertFalse((self.folder / "out").exists())
+
+    def test_help_and_version_are_answers(self):
+        verbs = [
+            words[:2]
+            if words[0] in ("host", "adapter", "partition", "job", "driver")
+            else words[:1]
+            for words in self.REQUESTS
+        ]
+        for words in (
+            [],
+            *verbs,
+            ["save"],
+            ["restore"],
+            ["image", "info"],
+            ["job", "resolve"],
+            ["driver", "update"],
+            ["read"],
+            ["reference"],
+        ):
+            done = self.vferry(*words, "--help", host=None)
+            self.assertEqual((done.returncode, done.stderr), (0, ""), words)
+            self.assertIn("vferry", done.stdout)
+            self.assertIn(
+                "example: vferry",
+                done.stdout.replace("VFERRY_HOST=/tmp/A/control.sock ", ""),
+                words,
+            )
+        done = self.vferry("--version", host=None)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+
+    def test_reference_needs_no_host_and_says_the_digest(self):
+        done = self.vferry("--json", "reference", "fill", "--size", "64K", "--seed", 1, host=None)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        told = json.loads(done.stdout)
+        self.assertEqual((told["workload"], told["steps"]), ("fill", 1))
+        self.assertRegex(told["digest"], r"^xxh3-128:[0-9a-f]{32}$")
+
+    def test_a_picture_that_is_none_is_refused(self):
+        bad = self.folder / "bad.pgm"
+        bad.write_bytes(b"P5\n9999 9999\n255\n")
+        done = self.vferry("reference", "diffuse", "--input", bad, "--steps", 1, host=None)
+        self.assert_one_line(done, done.returncode, "bad picture")
+        self.assertIn(done.returncode, (FAILED, USAGE))
+        self.assert_one_line(
+            self.vferry(
+                "reference", "diffuse", "--input", self.folder / "none", "--steps", 1, host=None
+            ),
+            FAILED,
+            "no picture",
+        )
+
+
+class Daemon(Case):
+    """vferryd's own command line."""
+
+    def vferryd(self, *words):
+        return subprocess.run(
+            [str(BUILD / "vferryd"), *[str(word) for word in words]],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
+
+    def test_wrong_words_are_usage(self):
+        state = ["--state", self.folder / "state"]
+        for words in (
+            [],
+            ["--nonsense"],
+            ["--state"],
+            [*state, "more"],
+            [*state, "--name", "bad name"],
+            [*state, "--listen"],
+            [*state, "--listen", "0.0.0.0:0"],
+            [*state, "--listen", "nowhere"],
+            [*state, "--config", self.folder / "none.ini"],
+        ):
+            with self.subTest(words=words):
+                done = self.vferryd(*words)
+                self.assertEqual(
+                    (done.returncode, done.stdout), (USAGE, ""), f"{words}: {done.stderr}"
+                )
+                self.assertTrue(done.stderr.splitlines()[-1].startswith("vferryd: "), done.stderr)
+
+    def test_devices_that_cannot_be_are_refused_with_the_reason(self):
+        for device in (
+            "nonsense",
+            "softgpu,vram=1",
+            "softgpu,vfs=0",
+            "softgpu,dirty-page=3K",
+            "softgpu,color=red",
+            "softgpu,fw=x",
+        ):
+            with self.subTest(device=device):
+                done = self.vferryd(
+                    "--state", self.folder / device.replace("/", "-"), "--device", device
+                )
+                self.assertNotEqual(done.returncode, 0)
+                self.assertEqual(done.stdout, "")
+                self.assertIn(device.split(",")[-1].split("=")[0], done.stderr.splitlines()[-1])
+
+
+class Answers(Case):
+    """With a host."""
+
+    def setUp(self):
+        super().setUp()
+        self.one = self.host("one", DEVICE)
+
+    def fails(self, *words, code=FAILED, says=None):
+        for prefix in ([], ["--json"]):
+            done = self.one.run(*prefix, *words, code=code)
+            self.assertEqual(done.stdout, "", words)
+            self.assertEqual(len(done.stderr.splitlines()), 1, f"{words}: {done.stderr}")
+            if says:
+                self.assertIn(says, done.stderr)
+
+    def test_what_is_not_there_is_exit_1_in_one_line(self):
+        for words in (
+            ["partition", "show", "ghost"],
+            ["partition", "pause", "ghost"],
+            ["partition", "resume", "ghost"],
+            ["partition", "remove", "ghost"],
+            ["wait", "ghost"],
+            ["run", "ghost", "churn", "--size", "1M", "--steps", "1"],
+            ["check", "ghost", "--to", "127.0.0.1:1"],
+            ["migrate", "ghost", "--to", "127.0.0.1:1"],
+        ):
+            self.fails(*words, says="ghost")
+        for words in (["job", "show", "77"], ["job", "watch", "77"], ["job", "cancel", "77"]):
+            self.fails(*words, says="77")
+        for words in (["adapter", "show", "5"], ["driver", "show", "5"]):
+            self.fails(*words, code=USAGE, says="5")
+
+    def test_partitions_that_cannot_be_are_refused(self):
+        self.fails("partition", "create", "bad/name", "--adapter", 0, "--vram", "32M", code=USAGE)
+        self.fails("partition", "create", "p", "--adapter", 9, "--vram", "32M", code=USAGE)
+        self.fails("partition", "create", "p", "--adapter", 0, "--vram", "10G")
+        self.fails("partition", "create", "p", "--adapter", 0, "--vram", "1", code=USAGE)
+        self.assertEqual(partitions(self.one), [])
+        create(self.one, "p")
+        self.fails("partition", "create", "p", "--adapter", 0, "--vram", "32M", says="p")
+
+    def test_work_that_cannot_be_is_refused(self):
+        create(self.one, "p", vram="32M")
+        for words in (
+            ["churn"],
+            ["churn", "--size", "1M"],
+            ["churn", "--size", "1000", "--steps", "1"],
+            ["fill"],
+            ["gemm", "--n", "8"],
+        ):
+            self.fails("run", "p", *words, code=USAGE)
+        self.fails("wait", "p", says="p")
+        self.fails("run", "p", "fill", "--size", "64M", says="p")
+        self.fails("read", "p", "--output", self.folder / "out", says="p")
+        self.one.run("run", "p", *churn(30).words())
+        self.fails("run", "p", *churn(1).words(), says="p")
+        self.fails("wait", "p", "--timeout", 0, says="p")
+        self.one.run("partition", "pause", "p")
+        self.one.run("partition", "remove", "p")
+        self.assertEqual(partitions(self.one), [])
+
+    def test_options_of_a_move_that_make_no_sense_are_usage(self):
+        create(self.one, "p")
+        for options in (
+            ["--streams", 0],
+            ["--streams", 99],
+            ["--max-blackout", 0],
+            ["--verify", "some"],
+            ["--compress", "zstd"],
+            ["--compress", "lz4"],
+            ["--compress", "auto"],
+            ["--compress", "rot13"],
+        ):
+            self.fails("migrate", "p", "--to", "127.0.0.1:1", *options, code=USAGE)
+        done = self.one.run("migrate", "p", "--to", "nowhere", code=USAGE)
+        self.assertEqual(len(done.stderr.splitlines()), 1, done.stderr)
+
+    def test_json_is_one_object_with_a_schema_and_nothing_else(self):
+        other = self.host("other", DEVICE)
+        picture = pgm(self.folder / "p.pgm", 33, 21, seed=1)
+        work = churn(0.3)
+        create(self.one, "p")
+        verbs = [
+            ["host", "show"],
+            ["adapter", "list"],
+            ["adapter", "show", 0],
+            ["partition", "list"],
+            ["partition", "show", "p"],
+            ["partition", "pause", "p"],
+            ["partition", "resume", "p"],
+            ["partition", "create", "q", "--adapter", 0, "--vram", "32M"],
+            ["run", "q", "diffuse", "--input", picture, "--steps", 3],
+            ["wait", "q"],
+            ["read", "q", "--output", self.folder / "q.pgm"],
+            ["partition", "remove", "q"],
+            ["run", "p", *work.words()],
+            ["check", "p", "--to", other.address],
+            ["migrate", "p", "--to", other.address, "--dry-run"],
+            ["migrate", "p", "--to", other.address],
+            ["job", "list"],
+            ["driver", "show", 0],
+            ["events"],
+            ["job", "show", 2],
+            ["job", "watch", 2],
+        ]
+        schemas = {}
+        for words in verbs:
+            done = self.one.run("--json", *words)
+            self.assertEqual(done.stderr, "", words)
+            told = json.loads(done.stdout)
+            self.assertIsInstance(told, dict)
+            self.assertRegex(told["schema"], r"^vferry\.[a-z]+/1$", words)
+            schemas[" ".join(map(str, words[:2]))] = told
+        self.assertEqual(
+            set("name pid kernel_pid listen version".split()) - set(schemas["host show"]), set()
+        )
+        self.assertEqual(
+            set("name uuid adapter vf_index luid vram_bytes state steps epoch".split())
+            - set(schemas["partition show"]),
+            set(),
+        )
+        self.assertEqual(set("workload steps digest".split()) - set(schemas["wait q"]), set())
+        self.assertEqual(finish(other, "p"), work.want())
+        self.assertEqual((self.folder / "q.pgm").read_bytes()[:2], b"P5")
+
+    def test_a_failed_move_with_json_is_one_object_that_says_so(self):
+        create(self.one, "p")
+        done = self.one.run("--json", "migrate", "p", "--to", "127.0.0.1:1", code=FAILED)
+        told = json.loads(done.stdout)
+        self.assertEqual(told["status"], "failed")
+        self.assertTrue(told["reason"])
+
+    def test_a_move_without_a_terminal_writes_plain_lines(self):
+        other = self.host("other", DEVICE)
+        create(self.one, "p", churn(1))
+        done = move(self.one, other, "p", json=False)
+        self.assertNotIn("\r", done.stdout + done.stderr)
+        self.assertNotIn("\x1b", done.stdout + done.stderr)
+        self.assertIn("blackout", done.stdout)
+
+    def test_the_environment_names_the_host(self):
+        done = subprocess.run(
+            [str(BUILD / "vferry"), "--json", "host", "show"],
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=True,
+            env={**os.environ, "VFERRY_HOST": str(self.one.state / "control.sock")},
+        )
+        self.assertEqual(json.loads(done.stdout)["name"], "one")
+
+    def test_the_state_directory_and_its_socket_are_the_owners_alone(self):
+        self.assertEqual((self.one.state / "control.sock").stat().st_mode & 0o777, 0o600)
+        self.assertEqual((self.one.state / "kernel.sock").stat().st_mode & 0o077, 0)
+
+
+if __name__ == "__main__":
+    unittest.main()

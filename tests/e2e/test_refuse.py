@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Moves that cannot be: refused with every reason, and nothing has changed on either side."""
+import unittest
+
+from e2e import Case, churn, create, move, partitions, room
+
+TESTS_AT_ONCE = 4
+SOURCE = "softgpu,vram=256M,vfs=4,dirty-page=64K,fw=1.2"
+
+
+class Refusals(Case):
+    """The source always has partition p of 64 MiB at work on SOURCE."""
+
+    def source(self):
+        left = self.host("left", SOURCE)
+        self.work = churn(4, size="16M", rate=4 << 20, seed=3)
+        create(left, "p", self.work, vram="64M")
+        return left
+
+    def refused(self, left, right, count=None):
+        """Both verbs refuse; gives the reasons by field."""
+        before, there = room(right), partitions(right)
+        done = left.run("--json", "check", "p", "--to", right.address, code=3)
+        verdict = left.json("check", "p", "--to", right.address, code=3)
+        self.assertIn("\n", done.stdout)
+        self.assertIs(verdict["compatible"], False)
+        for reason in verdict["reasons"]:
+            self.assertEqual(set(reason), {"field", "source", "target", "remedy"})
+            for part, text in reason.items():
+                self.assertNotIn(text.strip(), ("", "-"), f"{part} of {reason}")
+            self.assertNotEqual(reason["source"], reason["target"], reason)
+        spoken = left.run("check", "p", "--to", right.address, code=3)
+        for reason in verdict["reasons"]:
+            self.assertIn(reason["remedy"], spoken.stdout + spoken.stderr)
+        refused = move(left, right, "p", code=3)
+        self.assertEqual(len(refused.stderr.strip().splitlines()), 1, refused.stderr)
+        self.assertIn(verdict["reasons"][0]["field"], refused.stderr)
+        self.assertEqual(partitions(right), there)
+        self.assertEqual(room(right), before)
+        if count is not None:
+            self.assertEqual(len(verdict["reasons"]), count, verdict["reasons"])
+        self.assert_works_to_its_end(left, "p", self.work)
+        return {reason["field"]: reason for reason in verdict["reasons"]}
+
+    def assert_says(self, reasons, source, target):
+        """Some reason names both values."""
+        self.assertTrue(
+            any(source in r["source"] and target in r["target"] for r in reasons.values()),
+            f"no reason says {source} against {target}: {list(reasons.values())}",
+        )
+
+    def test_older_firmware(self):
+        left = self.source()
+        right = self.host("right", "softgpu,vram=256M,vfs=4,dirty-page=64K,fw=1.1")
+        self.assert_says(self.refused(left, right, 1), "1.2", "1.1")
+
+    def test_another_dirty_page_size(self):
+        left = self.source()
+        right = self.host("right", "softgpu,vram=256M,vfs=4,dirty-page=4K,fw=1.2")
+        self.assert_says(self.refused(left, right), "65536", "4096")
+
+    def test_too_little_vram(self):
+        left = self.source()
+        right = self.host("right", "softgpu,vram=64M,vfs=4,dirty-page=64K")
+        create(right, "sitter", vram="32M")
+        self.assert_says(self.refused(left, right, 1), str(64 << 20), "")
+
+    def test_no_free_vf(self):
+        left = self.source()
+        right = self.host("right", "softgpu,vram=256M,vfs=1,dirty-page=64K")
+        create(right, "sitter", vram="32M")
+        reasons = self.refused(left, right, 1)
+        self.assertIn("vf", reasons)
+
+    def test_a_name_that_is_taken(self):
+        left = self.source()
+        right = self.host("right", SOURCE)
+        create(right, "p", vram="32M")
+        reasons = self.refused(left, right, 1)
+        self.assertIn("name", reasons)
+
+    def test_a_move_to_itself(self):
+        left = self.source()
+        self.refused(left, left)
+
+    def test_everything_at_once_is_told_at_once(self):
+        left = self.source()
+        right = self.host("right", "softgpu,vram=64M,vfs=4,dirty-page=4K,fw=1.1")
+        create(right, "p", vram="32M")
+        reasons = self.refused(left, right)
+        self.assertIn("name", reasons)
+        self.assertIn("vram", reasons)
+        self.assert_says(reasons, "1.2", "1.1")
+        self.assert_says(reasons, "65536", "4096")
+
+    def test_a_target_with_several_adapters_uses_the_one_that_fits(self):
+        left = self.source()
+        right = self.host("right", "softgpu,vram=256M,vfs=4,dirty-page=64K,fw=1.1", SOURCE)
+        move(left, right, "p")
+        self.assertEqual(right.json("partition", "show", "p")["adapter"], 1)
+        self.assert_works_to_its_end(right, "p", self.work)
+
+    def test_an_unreachable_target(self):
+        left = self.source()
+        for verb in ("check", "migrate"):
+            done = left.run(verb, "p", "--to", "127.0.0.1:1", code=1)
+            self.assertEqual(len(done.stderr.strip().splitlines()), 1, done.stderr)
+            self.assertIn("127.0.0.1:1", done.stderr)
+        self.assert_works_to_its_end(left, "p", self.work)
+
+    def test_a_move_that_cannot_converge_gives_up(self):
+        """It writes more than the bandwidth carries: exit 4, and it works on."""
+        left = self.host("left", SOURCE)
+        right = self.host("right", SOURCE)
+        self.work = churn(6, size="16M", rate=32 << 20, seed=4)
+        create(left, "p", self.work, vram="64M")
+        before = room(right)
+        done = left.run(
+            "migrate",
+            "p",
+            "--to",
+            right.address,
+            "--bandwidth",
+            "8M",
+            "--max-blackout",
+            50,
+            "--max-time",
+            3,
+            code=4,
+        )
+        self.assertIn("not converged", done.stderr)
+        self.assert_nothing_arrived(right, before, "p")
+        self.assert_works_to_its_end(left, "p", self.work)
+
+
+if __name__ == "__main__":
+    unittest.main()
