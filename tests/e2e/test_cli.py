@@ -118,8 +118,6 @@ class Line(Case):
 
     def test_what_is_not_built_says_so(self):
         for words in (
-            ["driver", "update", "0", "--driver", "f.so"],
-            ["driver", "update", "0", "--driver", "f.so", "--dry-run"],
             ["job", "resolve", "1", "--source-runs"],
             ["job", "resolve", "1", "--target-runs"],
         ):
