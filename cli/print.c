@@ -94,6 +94,31 @@ void print_driver(const json_t *result)
                      "managed\n");
 }
 
+void print_defrag(const json_t *result)
+{
+    static const struct column columns[] = {
+        {CELL_TEXT, "partition", "partition"}, {CELL_TEXT, "", "outcome"},
+        {CELL_SIZE, "size", "bytes"},          {CELL_SIZE, "from", "from_bytes"},
+        {CELL_SIZE, "to", "to_bytes"},         {CELL_TIME, "pause", "pause_ns"},
+        {CELL_TEXT, "reason", "reason"},       {CELL_END, NULL, NULL},
+    };
+    bool planned = json_is_true(json_object_get(result, "dry_run"));
+    char text[3][CELL_BYTES];
+
+    if (json_is_true(json_object_get(result, "scatter"))) {
+        (void)printf("nothing to do: this GPU scatters, any free page serves any partition\n");
+        return;
+    }
+    if (json_array_size(json_object_get(result, "moves")) > 0)
+        table_rows(columns, json_object_get(result, "moves"), "");
+    (void)printf("largest partition that fits: %s, %s %s; %s %s\n",
+                 table_cell(result, CELL_SIZE, "largest_before_bytes", text[0]),
+                 planned ? "would be" : "now",
+                 table_cell(result, CELL_SIZE, "largest_after_bytes", text[1]),
+                 table_cell(result, CELL_SIZE, "moved_bytes", text[2]),
+                 planned ? "to move" : "moved");
+}
+
 void print_driver_update(const json_t *result)
 {
     const json_t *adapters = json_object_get(result, "adapters");

@@ -11,6 +11,11 @@ static const struct cli_option stop_options[] = {
     {VALUE_END},
 };
 
+static const struct cli_option defrag_options[] = {
+    {VALUE_FLAG, "dry-run", NULL, "dry_run", "only tell what would be moved", false},
+    {VALUE_END},
+};
+
 static const struct cli_option create_options[] = {
     {VALUE_NUMBER, "adapter", "N", "adapter", "the adapter that gives it a VF and VRAM", true},
     {VALUE_SIZE, "vram", "SIZE", "vram", "its VRAM, zero-filled; K/M/G", true},
@@ -127,6 +132,11 @@ const struct cli_verb cli_verbs[] = {
      .run = cmd_request, .print = print_adapters},
     {"adapter show", ADAPTER, .summary = "one GPU: VFs, VRAM, what it can do",
      .example = "adapter show 0", .run = cmd_request, .print = print_adapter},
+    {"adapter defrag", ADAPTER, defrag_options, "move partitions together, so that a larger one fits",
+     "For GPUs without scatter, whose partitions need contiguous VRAM. Only those that move are paused,\n"
+     "each for its own move. A partition in a migration stays where it is.\n"
+     "Exit 1 when one could not be moved: it runs on where it was.\n",
+     .example = "adapter defrag 0 --dry-run", .run = cmd_request, .print = print_defrag},
     {"partition create", NAME, create_options, "make a partition: a VF with VRAM of its own",
      .example = "partition create p1 --adapter 0 --vram 1G", .run = cmd_request,
      .print = print_created},
@@ -138,6 +148,9 @@ const struct cli_verb cli_verbs[] = {
      .example = "partition pause p1", .run = cmd_request},
     {"partition resume", NAME, .summary = "let it run again", .example = "partition resume p1",
      .run = cmd_request},
+    {"partition reset", NAME, .summary = "reset its VF: ends its work, keeps its VRAM",
+     .more = "After a command hung (\"vferry events\" tells) this lets the partition run again.\n",
+     .example = "partition reset p1", .run = cmd_request},
     {"partition remove", NAME, .summary = "end it; its VRAM is lost",
      .example = "partition remove p1", .run = cmd_request},
     {"run", NAME_AND_WORKLOAD, run_options, "start a workload in a partition, return at once",

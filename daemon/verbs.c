@@ -15,6 +15,7 @@ static const struct verb verbs[] = {
     {"host stop", verb_host_stop},
     {"adapter list", verb_adapter_list},
     {"adapter show", verb_adapter_show},
+    {"adapter defrag", verb_adapter_defrag},
     {"driver show", verb_driver_show},
     {"driver update", verb_driver_update},
     {"events", verb_events},
@@ -23,6 +24,7 @@ static const struct verb verbs[] = {
     {"partition show", verb_partition_show},
     {"partition pause", verb_partition_pause},
     {"partition resume", verb_partition_resume},
+    {"partition reset", verb_partition_reset},
     {"partition remove", verb_partition_remove},
     {"run", verb_run},
     {"wait", verb_wait},
@@ -100,6 +102,16 @@ void tell(struct request *request, const char *kind, const char *format, ...)
     va_end(args);
     log_info("%s", text);
     events_add(&request->daemon->events, kind, text);
+}
+
+int work_status(const struct guest_memory *memory, const struct vf_partition_info *info,
+                struct guest_status *status, struct vf_error *err)
+{
+    if (guest_status(memory, status, err) != 0)
+        return -1;
+    if (info->state == VF_PARTITION_FAULTED && status->state == GUEST_STOPPED)
+        status->state = GUEST_FAULT;
+    return 0;
 }
 
 int find_partition(struct request *request, struct vf_partition_info *info, struct vf_error *err)

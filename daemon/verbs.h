@@ -18,6 +18,7 @@ int verb_host_show(struct request *request, struct vf_error *err);
 int verb_host_stop(struct request *request, struct vf_error *err);
 int verb_adapter_list(struct request *request, struct vf_error *err);
 int verb_adapter_show(struct request *request, struct vf_error *err);
+int verb_adapter_defrag(struct request *request, struct vf_error *err);
 int verb_driver_show(struct request *request, struct vf_error *err);
 int verb_driver_update(struct request *request, struct vf_error *err);
 int verb_events(struct request *request, struct vf_error *err);
@@ -26,6 +27,7 @@ int verb_partition_list(struct request *request, struct vf_error *err);
 int verb_partition_show(struct request *request, struct vf_error *err);
 int verb_partition_pause(struct request *request, struct vf_error *err);
 int verb_partition_resume(struct request *request, struct vf_error *err);
+int verb_partition_reset(struct request *request, struct vf_error *err);
 int verb_partition_remove(struct request *request, struct vf_error *err);
 int verb_run(struct request *request, struct vf_error *err);
 int verb_wait(struct request *request, struct vf_error *err);
@@ -39,6 +41,10 @@ int verb_job_show(struct request *request, struct vf_error *err);
 int verb_job_watch(struct request *request, struct vf_error *err);
 int verb_job_cancel(struct request *request, struct vf_error *err);
 
+/* guest_status of a partition whose VF may have been reset under its workload: that is a fault, though
+ * the queue stands as after a stop. */
+int work_status(const struct guest_memory *memory, const struct vf_partition_info *info,
+                struct guest_status *status, struct vf_error *err);
 /* The partition of argument "name". VF_FAILED "moved to HOST:PORT" or "saved to FILE" when it was
  * here once and went. */
 int find_partition(struct request *request, struct vf_partition_info *info, struct vf_error *err);

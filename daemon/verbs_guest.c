@@ -97,7 +97,9 @@ int verb_run(struct request *request, struct vf_error *err)
         return vf_fail(err, VF_FAILED,
                        "partition %s: is %s; only a running one can start a workload%s", info.name,
                        vf_partition_state_name((enum vf_partition_state)info.state),
-                       info.state == VF_PARTITION_PAUSED ? ": resume it first" : "");
+                       info.state == VF_PARTITION_PAUSED    ? ": resume it first"
+                       : info.state == VF_PARTITION_FAULTED ? ": reset it first"
+                                                            : "");
     memory = guest_view_of(&view, request->kc, &info);
     if (guest_listen(&memory, err) != 0 || guest_start(&options, &memory, err) != 0 ||
         guest_status(&memory, &status, err) != 0)
@@ -138,9 +140,11 @@ static enum waited judge(const struct vf_partition_info *info, const struct gues
         return WAITED_FAILED;
     case GUEST_FAULT:
         (void)vf_fail(err, VF_FAILED,
-                      "partition %s: its workload faulted at step %" PRIu64 " of %" PRIu64
+                      "partition %s: its workload %s at step %" PRIu64 " of %" PRIu64
                       "; see \"vferry events\"",
-                      info->name, status->steps_done, status->steps_wanted);
+                      info->name,
+                      info->state == VF_PARTITION_FAULTED ? "hung, its VF was reset" : "faulted",
+                      status->steps_done, status->steps_wanted);
         return WAITED_FAILED;
     case GUEST_STOPPED:
         (void)vf_fail(err, VF_FAILED,
@@ -172,7 +176,7 @@ static enum waited look(struct request *request, const char *name, struct guest_
         info.state == VF_PARTITION_READY)
         return WAITED_NOT_YET;
     memory = guest_view_of(&view, request->kc, &info);
-    if (guest_status(&memory, status, err) == 0) {
+    if (work_status(&memory, &info, status, err) == 0) {
         result = judge(&info, status, err);
         if (result != WAITED_DONE || guest_digest(&memory, digest, err) == 0)
             return result;

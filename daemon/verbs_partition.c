@@ -26,7 +26,7 @@ static void put_partition(json_t *object, const struct request *request,
 
     /* What cannot be read counts as no workload: the partition itself is still worth showing. */
     memory = guest_view_of(&view, request->kc, info);
-    if (unreadable(info) || guest_status(&memory, &status, &ignored) != 0)
+    if (unreadable(info) || work_status(&memory, info, &status, &ignored) != 0)
         status = (struct guest_status){.workload = GUEST_NONE};
     vf_uuid_format(info->uuid, uuid);
     (void)snprintf(luid, sizeof luid, "0x%08" PRIx32 ":%08" PRIx32, (uint32_t)info->luid.high,
@@ -152,6 +152,20 @@ int verb_partition_pause(struct request *request, struct vf_error *err)
 int verb_partition_resume(struct request *request, struct vf_error *err)
 {
     return set_paused(request, false, err);
+}
+
+/* Also brings back one whose command hung. */
+int verb_partition_reset(struct request *request, struct vf_error *err)
+{
+    struct vf_partition_info info;
+
+    if (find_partition(request, &info, err) != 0 ||
+        not_in_a_move(request, &info, "reset it", err) != 0 ||
+        kc_partition_reset(request->kc, info.id, err) != 0 ||
+        kc_partition_info(request->kc, info.id, &info, err) != 0)
+        return -1;
+    log_info("partition %s: its VF was reset", info.name);
+    return answer(request, &info);
 }
 
 int verb_partition_remove(struct request *request, struct vf_error *err)

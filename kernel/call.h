@@ -71,6 +71,7 @@ enum kcall_op {
     KCALL_PARTITION_RESET, /* since version 2 */
     KCALL_DRIVER_INFO, /* since version 2, as the next */
     KCALL_DRIVER_UPDATE,
+    KCALL_DEFRAG, /* since version 2 */
     KCALL_OPS,
     KCALL_SUBMIT = 0x100, /* page channels only; answered by struct kcall_done, not by a reply */
 };
@@ -186,6 +187,11 @@ struct kcall_driver_update { /* tail: the path, without a terminator; at most KC
     uint32_t dry_run; /* 0 or 1 */
 };
 /* KCALL_DRIVER_UPDATE: struct vf_driver_update, on failure too. */
+struct kcall_defrag {
+    uint32_t adapter;
+    uint32_t dry_run; /* 0 or 1 */
+};
+/* KCALL_DEFRAG: struct vf_defrag, on failure too. */
 
 struct kcall_submit {  /* tail: `count` page indices, 64 bits each */
     uint32_t transfer; /* enum kc_transfer */
@@ -204,6 +210,7 @@ _Static_assert(sizeof(struct kcall_create) == 120 + 8, "frozen");
 _Static_assert(sizeof(struct vf_partition_info) == 152, "frozen");
 _Static_assert(sizeof(struct vf_reasons) == 4 + VF_MAX_REASONS * 432, "frozen");
 _Static_assert(sizeof(struct kcall_bar) == 24, "frozen");
+_Static_assert(sizeof(struct vf_defrag) == 40 + VF_MAX_DEFRAG_MOVES * 360, "frozen");
 _Static_assert(sizeof(struct kcall_state) == 24, "frozen");
 _Static_assert(sizeof(struct kcall_submit) == 16, "frozen");
 _Static_assert(sizeof(struct kcall_done) == 8, "frozen");

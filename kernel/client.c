@@ -286,7 +286,7 @@ int kc_adapter_info(struct kc *kc, uint32_t adapter, struct vf_adapter_info *out
 
 /* ---- drivers ---- */
 
-static int knows_drivers(const struct kc *kc, const char *what, struct vf_error *err)
+static int knows_version_2(const struct kc *kc, const char *what, struct vf_error *err)
 {
     if (kc->version >= 2)
         return 0;
@@ -306,7 +306,7 @@ int kc_driver_info(struct kc *kc, uint32_t adapter, struct vf_driver_info *out,
                            .result = out,
                            .result_bytes = sizeof *out};
 
-    if (knows_drivers(kc, call.what, err) != 0 || kc_call(kc, &call, err) != 0)
+    if (knows_version_2(kc, call.what, err) != 0 || kc_call(kc, &call, err) != 0)
         return -1;
     out->path[sizeof out->path - 1] = '\0';
     out->digest[sizeof out->digest - 1] = '\0';
@@ -326,11 +326,36 @@ int kc_driver_update(struct kc *kc, uint32_t adapter, const char *path, bool dry
     int result;
 
     *out = (struct vf_driver_update){0};
-    if (knows_drivers(kc, call.what, err) != 0)
+    if (knows_version_2(kc, call.what, err) != 0)
         return -1;
     result = kc_call(kc, &call, err);
     out->before[sizeof out->before - 1] = '\0';
     out->after[sizeof out->after - 1] = '\0';
+    return result;
+}
+
+int kc_defrag(struct kc *kc, uint32_t adapter, bool dry_run, struct vf_defrag *out,
+              struct vf_error *err)
+{
+    struct kcall_defrag args = {.adapter = adapter, .dry_run = dry_run};
+    struct kc_call call = {.op = KCALL_DEFRAG,
+                           .what = "defragment",
+                           .in = {{&args, sizeof args}},
+                           .result = out,
+                           .result_bytes = sizeof *out,
+                           .result_on_failure = true};
+    int result;
+
+    *out = (struct vf_defrag){0};
+    if (knows_version_2(kc, call.what, err) != 0)
+        return -1;
+    result = kc_call(kc, &call, err);
+    if (out->count > VF_MAX_DEFRAG_MOVES)
+        out->count = VF_MAX_DEFRAG_MOVES;
+    for (uint32_t i = 0; i < out->count; i++) {
+        out->moves[i].partition[sizeof out->moves[i].partition - 1] = '\0';
+        out->moves[i].why[sizeof out->moves[i].why - 1] = '\0';
+    }
     return result;
 }
 

@@ -49,6 +49,10 @@ int kc_driver_info(struct kc *kc, uint32_t adapter, struct vf_driver_info *out,
 int kc_driver_update(struct kc *kc, uint32_t adapter, const char *path, bool dry_run,
                      struct vf_driver_update *out, struct vf_error *err);
 
+/* As dxgk_defrag; *out is filled on failure too, as far as it came. */
+int kc_defrag(struct kc *kc, uint32_t adapter, bool dry_run, struct vf_defrag *out,
+              struct vf_error *err);
+
 /* Partitions: same meaning as the dxgk_partition_* functions. */
 int kc_partition_create(struct kc *kc, const struct vf_partition_params *params, bool incoming,
                         struct vf_partition_info *out, struct vf_error *err);

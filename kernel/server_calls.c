@@ -114,6 +114,20 @@ static int call_driver_update(struct ks_call *call, struct vf_error *err)
                               err);
 }
 
+static int call_defrag(struct ks_call *call, struct vf_error *err)
+{
+    const struct kcall_defrag *args = call->args;
+    struct vf_defrag *done;
+
+    if (args->dry_run > 1)
+        return vf_fail(err, VF_USAGE, "defragment: dry_run is 0 or 1");
+    done = ks_result(call, sizeof *done, err);
+    if (done == NULL)
+        return -1;
+    call->result_on_failure = true;
+    return dxgk_defrag(call->server->dxgk, args->adapter, args->dry_run == 1, done, err);
+}
+
 static int call_events(struct ks_call *call, struct vf_error *err)
 {
     const struct kcall_events *args = call->args;
@@ -541,6 +555,7 @@ static const struct ks_op ops[KCALL_OPS] = {
     [KCALL_DRIVER_INFO] = {"driver-info", sizeof(struct kcall_adapter), 0, call_driver_info},
     [KCALL_DRIVER_UPDATE] = {"driver-update", sizeof(struct kcall_driver_update),
                              KCALL_MAX_PATH - 1, call_driver_update},
+    [KCALL_DEFRAG] = {"defrag", sizeof(struct kcall_defrag), 0, call_defrag},
     [KCALL_SAVE_STATE] = {"save-state", PARTITION, 0, call_save_state},
     [KCALL_RESTORE_STATE] = {"restore-state", sizeof(struct kcall_state), 3 * VF_MAX_MIGRATION_BLOB,
                              call_restore_state},

@@ -119,6 +119,16 @@ int dxgk_driver_update(struct dxgk *dxgk, uint32_t adapter, const char *path, bo
     return vf_fail(err, VF_FAILED, "the old driver is back");
 }
 
+int dxgk_defrag(struct dxgk *dxgk, uint32_t adapter, bool dry_run, struct vf_defrag *out,
+                struct vf_error *err)
+{
+    (void)dxgk;
+    *out = (struct vf_defrag){.adapter = adapter, .count = 1, .dry_run = dry_run};
+    (void)snprintf(out->moves[0].partition, sizeof out->moves[0].partition, "p");
+    out->moves[0].outcome = adapter == 0 ? VF_DEFRAG_MOVED : VF_DEFRAG_FAILED;
+    return adapter == 0 ? 0 : vf_fail(err, VF_FAILED, "p could not be moved");
+}
+
 int dxgk_adapter_info(struct dxgk *dxgk, uint32_t index, struct vf_adapter_info *out,
                       struct vf_error *err)
 {

@@ -103,6 +103,23 @@ static void drivers_are_shown_and_updated(void **state)
     kc_close(kc);
 }
 
+static void a_defragmentation_tells_what_it_did_on_failure_too(void **state)
+{
+    struct kc *kc = harness_connect(*state);
+    struct vf_error err = VF_ERROR_INIT;
+    struct vf_defrag done;
+
+    assert_int_equal(kc_defrag(kc, 0, true, &done, &err), 0);
+    assert_true(done.dry_run);
+    assert_int_equal(done.count, 1);
+    assert_int_equal(done.moves[0].outcome, VF_DEFRAG_MOVED);
+    assert_int_equal(kc_defrag(kc, 1, false, &done, &err), -1);
+    assert_string_equal(err.text, "p could not be moved");
+    assert_string_equal(done.moves[0].partition, "p");
+    assert_int_equal(done.moves[0].outcome, VF_DEFRAG_FAILED);
+    kc_close(kc);
+}
+
 static void partitions_live_and_die(void **state)
 {
     struct kc *kc = harness_connect(*state);
@@ -407,6 +424,7 @@ int main(void)
         CASE(specs_are_one_line),
         CASE(adapters_are_shown),
         CASE(drivers_are_shown_and_updated),
+        CASE(a_defragmentation_tells_what_it_did_on_failure_too),
         CASE(partitions_live_and_die),
         CASE(driver_status_and_code_come_back),
         CASE(names_are_checked),

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Commands that hang or fault, and resets (SRC-9, VF-6): found, told and ended; neighbours and other hosts see nothing of it."""
+import os
+import subprocess
+import unittest
+
+from e2e import Case, begins, churn, create, finish, partitions, room, runs, show, state
+from harness import wait_until
+
+TESTS_AT_ONCE = 2
+HANG = os.environ["VF_TEST_HANG"]
+
+
+def go_wrong(host, name, how):
+    socket = next(host.state.glob("*kernel*.sock"))
+    subprocess.run([HANG, str(socket), name, how], check=True, timeout=30)
+
+
+def events(host, kind):
+    return [e["text"] for e in host.json("events")["events"] if e["kind"] == kind]
+
+
+def await_event(host, kind, part, timeout=60.0):
+    wait_until(f"event {kind}: {part}", lambda: any(part in t for t in events(host, kind)), timeout)
+
+
+class Hangs(Case):
+    def test_a_hung_partition_is_reset_and_its_neighbours_end_right(self):
+        host = self.host("host")
+        sick, well = churn(600, seed=1), [churn(6, seed=2), churn(6, seed=3)]
+        create(host, "sick", sick)
+        for number, work in enumerate(well):
+            create(host, f"well{number}", work)
+        begins(host, "sick")
+        go_wrong(host, "sick", "hang")
+        await_event(host, "triage", "a command hangs: no step within 2000 ms of engine time")
+        await_event(host, "tdr", "partition sick: a command hung, the VF was reset")
+        now = show(host, "sick")
+        self.assertEqual((now["state"], now["workload_state"]), ("faulted", "fault"))
+        waited = host.run("wait", "sick", "--timeout", 30, code=1)
+        self.assertIn("hung", waited.stderr)
+        self.assertIn("reset it first", host.run("run", "sick", *sick.words(), code=1).stderr)
+        for number, work in enumerate(well):
+            self.assertEqual(finish(host, f"well{number}"), work.want())
+        host.run("partition", "reset", "sick")
+        self.assertEqual(state(host, "sick"), "running")
+        again = churn(1, seed=4)
+        host.run("run", "sick", *again.words())
+        self.assertEqual(finish(host, "sick"), again.want())
+
+    def test_a_move_of_a_hung_partition_fails_with_the_reason_and_leaves_nothing(self):
+        left, right = self.pair()
+        before = room(right)
+        create(left, "p", churn(600, size="24M", rate=2 << 20, seed=1))
+        begins(left, "p")
+        # Slow enough to be under way for longer than a hang needs to be found.
+        moving = left.spawn("migrate", "p", "--to", right.address, "--bandwidth", "2M", "--max-blackout", 20000)
+        wait_until("the move has begun", lambda: state(left, "p") == "outgoing")
+        go_wrong(left, "p", "hang")
+        _, said = moving.communicate(timeout=120)
+        self.assertEqual(moving.returncode, 1, said)
+        self.assertIn("a command hung", said)
+        self.assertEqual(state(left, "p"), "faulted")
+        await_event(left, "tdr", "its move fails")
+        self.assert_nothing_arrived(right, before, "p")
+        left.run("partition", "remove", "p")
+        self.assertEqual(partitions(left), [])
+
+    def test_a_fault_is_an_event_and_a_state_and_ends_nothing_but_the_workload(self):
+        host = self.host("host")
+        create(host, "p", churn(600, seed=1))
+        begins(host, "p")
+        go_wrong(host, "p", "fault")
+        await_event(host, "triage", "a command faulted at address 0x4000000000")
+        wait_until("it says fault", lambda: show(host, "p")["workload_state"] == "fault")
+        self.assertEqual(state(host, "p"), "running")
+        again = churn(1, seed=2)
+        host.run("run", "p", *again.words())
+        self.assertEqual(finish(host, "p"), again.want())
+
+    def test_a_reset_ends_the_work_of_one_partition(self):
+        host = self.host("host")
+        other = churn(4, seed=2)
+        create(host, "p", churn(600, seed=1))
+        create(host, "other", other)
+        begins(host, "p", 100)
+        host.run("partition", "reset", "p")
+        now = show(host, "p")
+        self.assertEqual((now["state"], now["workload_state"]), ("running", "stopped"))
+        self.assertGreaterEqual(now["steps"], 100)  # in VRAM, which stays
+        runs(host, "other")
+        self.assertEqual(finish(host, "other"), other.want())
+
+
+if __name__ == "__main__":
+    unittest.main()
