@@ -150,7 +150,7 @@ int lane_gather(struct kc_channel *channel, struct tp *tp, const struct lane_pla
 }
 
 int lane_frame(struct wire_frame *frame, const uint64_t *pages, uint32_t count, const uint8_t *slot,
-               uint64_t page_bytes, struct digest_table *table, bool mark_zeros,
+               uint64_t page_bytes, struct digest_table *table, bool leave_out_known,
                struct vf_error *err)
 {
     frame->count = 0;
@@ -160,8 +160,10 @@ int lane_frame(struct wire_frame *frame, const uint64_t *pages, uint32_t count, 
         bool zero = digest_is_zero_page(page, page_bytes);
         uint64_t digest = zero ? digest_table_zero(table) : digest_page(page, page_bytes);
 
+        if (leave_out_known && digest_get(table, pages[i]) == digest)
+            continue;
         digest_set(table, pages[i], digest);
-        if ((mark_zeros || !zero) && !wire_frame_add(frame, pages[i], digest, zero, i, page_bytes))
+        if (!wire_frame_add(frame, pages[i], digest, zero, i, page_bytes))
             return vf_fail(err, VF_FAILED, "page %llu: its slot does not fit one frame",
                            (unsigned long long)pages[i]);
     }

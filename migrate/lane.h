@@ -63,10 +63,11 @@ typedef int lane_gathered(void *ctx, const uint64_t *pages, uint32_t count, cons
 int lane_gather(struct kc_channel *channel, struct tp *tp, const struct lane_plan *plan,
                 uint32_t index, const uint64_t *bits, lane_gathered *each, void *ctx,
                 struct vf_error *err);
-/* Digests a gathered slot into the table and makes its pages the frame's list. Pages of zeros are
- * marked, or left out (count 0 is possible then). */
+/* Digests a gathered slot into the table and makes its pages the frame's list; pages of zeros are
+ * marked. With `leave_out_known` a page whose digest the table has already is left out (count 0 is
+ * possible then): it was sent as it is now, or never was anything but zeros. */
 int lane_frame(struct wire_frame *frame, const uint64_t *pages, uint32_t count, const uint8_t *slot,
-               uint64_t page_bytes, struct digest_table *table, bool mark_zeros,
+               uint64_t page_bytes, struct digest_table *table, bool leave_out_known,
                struct vf_error *err);
 /* Gathers all pages of this lane and compares them with the table (--verify full); a mismatch names
  * the page and `what`. */
@@ -93,8 +94,10 @@ struct lane_source {
     pthread_t thread;
     bool started;      /* guarded by lanes->lock */
     uint64_t sequence; /* of frames; the lane's thread only */
-    uint64_t bytes,
-        pages; /* of the present round; the lane's thread, read by the job's after the barrier */
+    /* Of the present round; the lane's thread, read by the job's after the barrier. */
+    uint64_t bytes, pages;  /* sent */
+    uint64_t gathered;      /* pages looked at, those left out among them */
+    uint64_t last_frame_ns; /* when pages were last sent, or the round began */
 };
 
 /* A lane's thread; `arg` is its struct lane_source. */

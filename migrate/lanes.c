@@ -122,9 +122,11 @@ int lanes_round(struct lanes *lanes, uint32_t round, const uint64_t *bits,
         return -1;
     out->duration_ns = vf_now_ns() - start;
     out->pages = 0;
+    out->known = 0;
     out->bytes = 0;
     for (uint32_t i = 0; i < lanes->plan.lanes; i++) {
-        out->pages += lanes->lane[i].pages;
+        out->pages += lanes->lane[i].gathered;
+        out->known += lanes->lane[i].gathered - lanes->lane[i].pages;
         out->bytes += lanes->lane[i].bytes;
     }
     return 0;

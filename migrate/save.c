@@ -175,7 +175,7 @@ static int keep_pages(void *ctx, const uint64_t *pages, uint32_t count, const ui
     uint64_t zeros;
     uint64_t written;
 
-    if (lane_frame(&s->frame, pages, count, slot, s->plan.geometry.page_bytes, s->table, false,
+    if (lane_frame(&s->frame, pages, count, slot, s->plan.geometry.page_bytes, s->table, true,
                    err) != 0 ||
         image_add(s->writer, &s->frame, slot, &written, err) != 0)
         return -1;

@@ -23,7 +23,10 @@ static void measure_rate(struct source *s, const struct job_round *round)
                         ? 0
                         : (uint64_t)((double)round->bytes * 1e9 / (double)round->duration_ns);
 
-    if (rate != 0 && (round->bytes >= MEANINGFUL_BYTES || s->policy.rate_bytes_per_s < rate))
+    /* Time spent on pages that were not sent tells nothing of the link. */
+    if (rate != 0 &&
+        ((round->bytes >= MEANINGFUL_BYTES && round->known < round->pages / 8) ||
+         s->policy.rate_bytes_per_s < rate))
         s->policy.rate_bytes_per_s = rate;
 }
 

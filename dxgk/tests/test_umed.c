@@ -281,7 +281,7 @@ static void a_fault_costs_the_access_and_nothing_else(void **state)
         uint32_t fault;
         const char *told;
     } faults[] = {
-        {FAULT_CRASH, "was killed by signal 11"},
+        {FAULT_CRASH, "was killed by signal 4"},
         {FAULT_EXIT, "ended with status 9"},
         {FAULT_GARBAGE, "broke the protocol"},
         {FAULT_HANG, "gave no answer in time"},
