@@ -7,7 +7,7 @@ import re
 import sys
 
 root = pathlib.Path(sys.argv[1])
-RULES = {'CAP': 7, 'VF': 6, 'DBT': 11, 'SRC': 9, 'TGT': 6, 'PAG': 4, 'INT': 3}
+RULES = {'CAP': 7, 'VF': 6, 'DBT': 11, 'SRC': 9, 'TGT': 6, 'PAG': 4, 'INT': 3, 'HOT': 6}
 ROOMS = {'dxgk': 'dxgk/tests', 'kmd': 'drivers/softgpu/tests', 'card': 'devices/softgpu/tests'}
 DDI_HEAD = '''# Where each DDI is
 

@@ -549,6 +549,80 @@ static void hot_1_guests_work_while_there_is_no_driver(void **unused)
     work_end(&work);
 }
 
+static void *update_slowly(void *arg)
+{
+    struct work *work = arg;
+    struct vf_error error = VF_ERROR_INIT;
+    struct vf_driver_update out;
+
+    return update_bad(&work->rig, "starts-slowly", &out, &error) == 0 ? NULL : work;
+}
+
+static unsigned faults_told(struct rig *rig)
+{
+    unsigned count = 0;
+
+    (void)pthread_mutex_lock(&rig->lock);
+    for (unsigned i = 0; i < rig->events; i++)
+        count += strcmp(rig->kind[i], "triage") == 0 &&
+                 strstr(rig->text[i], "a command faulted") != NULL;
+    (void)pthread_mutex_unlock(&rig->lock);
+    return count;
+}
+
+/* HOT-1: a VF faults while there is no driver: the guest can do that by itself, and the PF's
+ * interrupt of it is delivered, once, to the driver that comes. */
+static void hot_1_the_pfs_interrupts_wait_and_come_once(void **unused)
+{
+    const uint64_t nowhere = 0x7000000000ull;
+    const uint32_t start = 1;
+    struct vf_error error = VF_ERROR_INIT;
+    uint64_t deadline, faults, queue = SG_VF_QUEUE(SG_QUEUE_COPY);
+    struct vf_driver_update out;
+    struct work work;
+    pthread_t thread;
+    void *failed;
+
+    (void)unused;
+    work_begin(&work);
+    faults = rig_create(&work.rig, "faults", 0, RESERVE / MIB, false);
+    assert_int_equal(pthread_create(&thread, NULL, update_slowly, &work), 0);
+    /* The old code goes first, then the new driver takes its time. */
+    deadline = vf_now_ns() + 10000000000ull;
+    while (mapped("softgpu.so") && vf_now_ns() < deadline)
+        (void)usleep(1000);
+    must(dxgk_partition_bar_write(work.rig.dxgk, faults, SG_VF_BAR_REGS, queue + SG_Q_IP64, &nowhere,
+                                  sizeof nowhere, &error),
+         &error);
+    must(dxgk_partition_bar_write(work.rig.dxgk, faults, SG_VF_BAR_REGS, queue + SG_Q_CTRL, &start,
+                                  sizeof start, &error),
+         &error);
+    assert_int_equal(faults_told(&work.rig), 0);
+    assert_int_equal(pthread_join(thread, &failed), 0);
+    assert_null(failed);
+    deadline = vf_now_ns() + 10000000000ull;
+    while (faults_told(&work.rig) == 0 && vf_now_ns() < deadline)
+        (void)usleep(1000);
+    must(update(&work.rig, "softgpu-v2.so", false, &out, &error), &error);
+    work_goes_on(&work);
+    assert_int_equal(faults_told(&work.rig), 1); /* and not again */
+    rig_close(&work.rig);
+}
+
+/* HOT-6 */
+static void hot_6_both_ddis_come_at_passive_level(void **unused)
+{
+    struct vf_error error = VF_ERROR_INIT;
+    struct vf_driver_update out;
+    struct work work;
+
+    (void)unused;
+    work_begin(&work);
+    must(update_bad(&work.rig, "wants-passive", &out, &error), &error);
+    must(update(&work.rig, "softgpu.so", false, &out, &error), &error);
+    work_end(&work);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -556,6 +630,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(hot_1_an_image_is_replaced_for_all_its_adapters),
         cmocka_unit_test(hot_1_without_the_cap_there_is_no_update),
         cmocka_unit_test(hot_1_guests_work_while_there_is_no_driver),
+        cmocka_unit_test(hot_1_the_pfs_interrupts_wait_and_come_once),
         cmocka_unit_test(hot_2_a_driver_that_saves_oddly_stays),
         cmocka_unit_test(hot_2_saving_outside_of_save_is_refused),
         cmocka_unit_test(hot_3_a_dry_run_cancels_and_changes_nothing),
@@ -567,6 +642,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(hot_5_a_move_without_performant_tracking_goes_on_as_well),
         cmocka_unit_test(hot_5_a_driver_without_migration_does_not_take_a_move_over),
         cmocka_unit_test(hot_5_a_saved_mdl_that_its_driver_frees_is_reported),
+        cmocka_unit_test(hot_6_both_ddis_come_at_passive_level),
     };
 
     dxgk_trial_main(argc, argv);

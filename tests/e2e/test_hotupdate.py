@@ -33,6 +33,11 @@ def own_memory(host):
     return [resident(pid, lambda name: name.startswith(vram))[1] for pid in (host.kernel_pid, host.process.pid)]
 
 
+def went_on(host, name, before):
+    now = show(host, name)
+    return now["steps"] > before or now["steps"] == now["steps_wanted"]
+
+
 class Movers(threading.Thread):
     """Partitions that work are made on the source and moved, one after the other, until told to stop."""
 
@@ -45,10 +50,10 @@ class Movers(threading.Thread):
         try:
             while not self.over.is_set():
                 name, seed = f"{self.name}{self.moved}", random.randrange(1 << 30)
-                work = churn(5, size="16M", rate=4 << 20, seed=seed, hot="2M")
+                work = churn(5, size="16M", rate=2 << 20, seed=seed, hot="1M")
                 create(self.source, name, work, vram="32M")
                 self.flying = True
-                move(self.source, self.target, name, "--bandwidth", "16M")
+                move(self.source, self.target, name, "--bandwidth", "4M")
                 self.flying = False
                 digest = finish(self.target, name)
                 if digest != work.want():
@@ -65,15 +70,15 @@ class HotUpdate(Case):
         # A partition moves to the same or a newer driver: the other host stays at the newer one, updated to itself.
         right = self.host("right", DEVICE, options=("--driver", str(V2)))
         # Four that work all the time, paced so that they outlast the updates.
-        work = [churn(0.35 * UPDATES + 10, size="8M", rate=8 << 20, seed=i) for i in range(4)]
+        work = [churn(0.4 * UPDATES + 10, size="8M", rate=8 << 20, seed=i) for i in range(4)]
         for i, one in enumerate(work):
             create(left, f"p{i}", one, vram="32M")
         movers = [Movers(left, right, name) for name in ("a", "b")]
         for mover in movers:
             mover.start()
         flew, gaps, memory = 0, [], None
+        wait_until("both moves are in flight", lambda: all(m.flying or m.failure for m in movers), 60)
         for turn in range(UPDATES):
-            wait_until("both moves are in flight", lambda: all(m.flying or m.failure for m in movers), 60)
             before = [steps(left, f"p{i}") for i in range(4)]
             new = V2 if turn % 2 == 0 else V1
             done = update(left, new)
@@ -83,7 +88,7 @@ class HotUpdate(Case):
             if turn % 3 == 0:
                 self.assertEqual(update(right, V2)["status"], "replaced")
             flew += sum(m.flying for m in movers)
-            wait_until("all work goes on", lambda: all(steps(left, f"p{i}") > before[i] for i in range(4)), 30)
+            wait_until("all work goes on", lambda: all(went_on(left, f"p{i}", before[i]) for i in range(4)), 30)
             for mover in movers:
                 self.assertIsNone(mover.failure)
             if turn == UPDATES // 4:
@@ -100,7 +105,7 @@ class HotUpdate(Case):
             f" without a driver {max(gaps) / 1e6:.2f} ms at most; grown by {grown} bytes"
         )
         self.assertLess(max(grown), ROOM_TO_GROW)
-        self.assertGreater(flew, 0)
+        self.assertGreater(flew, UPDATES // 2)
         for i, one in enumerate(work):
             self.assertEqual(finish(left, f"p{i}"), one.want())
         shown = left.json("driver", "show", 0)

@@ -138,6 +138,8 @@ static NTSTATUS save_memory(HANDLE context, const DXGKARG_SAVEMEMORYFORHOTUPDATE
     DXGKARGCB_SAVEMEMORYFORHOTUPDATE block = {0};
     NTSTATUS status;
 
+    if (is("wants-passive") && KeGetCurrentIrql() != PASSIVE_LEVEL)
+        return STATUS_INVALID_DEVICE_STATE;
     if (args->Flags.CancelHotUpdate && lent != NULL) {
         free_mdl(lent);
         lent = NULL;
@@ -196,6 +198,8 @@ static NTSTATUS restore_block(HANDLE context, const DXGKARG_RESTOREMEMORYFORHOTU
 static NTSTATUS restore_memory(HANDLE context, const DXGKARG_RESTOREMEMORYFORHOTUPDATE *args)
 {
     restored = TRUE;
+    if (is("wants-passive") && KeGetCurrentIrql() != PASSIVE_LEVEL)
+        return STATUS_INVALID_DEVICE_STATE;
     if (!args->Flags.RestoreComplete)
         return restore_block(context, args);
     return is("fails-to-complete") ? STATUS_UNSUCCESSFUL
