@@ -75,12 +75,15 @@ struct holes {
     uint64_t low, mid, high; /* 24, 32, 24 MiB; at 0, 40, 88 MiB */
 };
 
-/* [low 24][16 free][mid 32][16 free][high 24][16 free], all at work. */
-static void make_holes(struct holes *h, const char *const *devices)
+/* [low 24][16 free][mid 32][16 free][high 24][16 free], all at work; `fault` as in drivers/bad.c, or
+ * NULL. */
+static void make_holes_with(struct holes *h, const char *const *devices, const char *fault)
 {
     uint64_t gap[2];
 
-    rig_open(&h->rig, devices, NULL);
+    if (fault != NULL)
+        assert_int_equal(setenv("VF_BAD_DRIVER", fault, 1), 0);
+    rig_open(&h->rig, devices, fault != NULL ? "bad.so" : NULL);
     h->low = rig_create(&h->rig, "low", 0, 24, false);
     gap[0] = rig_create(&h->rig, "gap0", 0, 16, false);
     h->mid = rig_create(&h->rig, "mid", 0, 32, false);
@@ -93,6 +96,11 @@ static void make_holes(struct holes *h, const char *const *devices)
     rig_run(&h->rig, h->high, 24 * MIB, 3, STEPS);
     rig_wait(&h->rig, h->mid, 100);
     rig_wait(&h->rig, h->high, 100);
+}
+
+static void make_holes(struct holes *h, const char *const *devices)
+{
+    make_holes_with(h, devices, NULL);
 }
 
 static void what_did_not_fit_fits_and_all_content_is_right(void **unused)
@@ -278,6 +286,62 @@ static void a_partition_in_a_migration_stays_and_is_named(void **unused)
     rig_close(&rig);
 }
 
+/* Fails at `fault`; what was moved by then lies where it was, works on, and so does everybody. */
+static void a_move_that_fails(const char *fault)
+{
+    uint64_t want_mid = reference(32, 2), want_high = reference(24, 3), id;
+    struct vf_error error = VF_ERROR_INIT;
+    struct vf_defrag done;
+    struct holes h;
+
+    make_holes_with(&h, one, fault);
+    assert_int_equal(dxgk_defrag(h.rig.dxgk, 0, false, &done, &error), -1);
+    assert_int_equal(done.moves[0].outcome, VF_DEFRAG_FAILED);
+    assert_non_null(strstr(done.moves[0].why, "it is where it was"));
+    assert_non_null(strstr(error.text, done.moves[0].partition));
+    assert_int_equal(state_of(&h.rig, h.mid), VF_PARTITION_RUNNING);
+    assert_int_equal(state_of(&h.rig, h.high), VF_PARTITION_RUNNING);
+    rig_wait(&h.rig, h.mid, STEPS);
+    rig_wait(&h.rig, h.high, STEPS);
+    assert_int_equal(rig_digest(&h.rig, h.mid, 32 * MIB), want_mid);
+    assert_int_equal(rig_digest(&h.rig, h.high, 24 * MIB), want_high);
+    /* The room that was claimed for it is free again, and clean. */
+    assert_true(fits(&h.rig, 16, &id));
+    assert_int_equal(rig_counter(&h.rig, id), 0);
+    rig_close(&h.rig);
+}
+
+static void a_transfer_that_fails_is_taken_back(void **unused)
+{
+    (void)unused;
+    a_move_that_fails("move-copy");
+}
+
+static void a_place_that_the_driver_refuses_is_taken_back(void **unused)
+{
+    (void)unused;
+    a_move_that_fails("move-place");
+}
+
+static void a_partition_whose_content_is_lost_never_runs_again(void **unused)
+{
+    struct vf_error error = VF_ERROR_INIT;
+    struct vf_defrag done;
+    struct holes h;
+
+    (void)unused;
+    make_holes_with(&h, one, "move-back");
+    assert_int_equal(dxgk_defrag(h.rig.dxgk, 0, false, &done, &error), -1);
+    assert_non_null(strstr(done.moves[0].why, "its content is lost"));
+    assert_string_equal(done.moves[0].partition, "mid");
+    assert_int_equal(state_of(&h.rig, h.mid), VF_PARTITION_FAULTED);
+    assert_int_equal(dxgk_partition_reset(h.rig.dxgk, h.mid, &error), -1);
+    assert_int_equal(dxgk_partition_resume(h.rig.dxgk, h.mid, &error), -1);
+    assert_int_equal(state_of(&h.rig, h.low), VF_PARTITION_RUNNING);
+    remove_partition(&h.rig, h.mid);
+    rig_close(&h.rig);
+}
+
 /* CAP-5 */
 static void scattered_reserves_need_no_defragmentation(void **unused)
 {
@@ -310,6 +374,9 @@ int main(void)
         cmocka_unit_test(a_later_move_takes_everything_that_was_ever_written),
         cmocka_unit_test(so_it_does_where_tracking_starts_with_the_move),
         cmocka_unit_test(a_partition_in_a_migration_stays_and_is_named),
+        cmocka_unit_test(a_transfer_that_fails_is_taken_back),
+        cmocka_unit_test(a_place_that_the_driver_refuses_is_taken_back),
+        cmocka_unit_test(a_partition_whose_content_is_lost_never_runs_again),
         cmocka_unit_test(scattered_reserves_need_no_defragmentation),
     };
 

@@ -81,8 +81,11 @@ static NTSTATUS create_virtual_gpu(HANDLE context, DXGKARG_CREATEVIRTUALGPU *arg
     return status;
 }
 
+static uint32_t placed; /* bit n: PartitionId n has a place; calls about one adapter are serialised */
+
 static NTSTATUS destroy_virtual_gpu(HANDLE context, DXGKARG_DESTROYVIRTUALGPU *args)
 {
+    placed &= ~(1u << args->PartitionId);
     return is("destroy") ? STATUS_DEVICE_BUSY
                          : real_gpup.DxgkDdiDestroyVirtualGpu(context, args);
 }
@@ -100,6 +103,31 @@ static NTSTATUS query_mitigated_ranges(HANDLE context, DXGKARG_QUERYMITIGATEDRAN
     return status;
 }
 
+/* Only a partition that is moved gets a place twice. */
+static NTSTATUS set_virtual_gpu_resources(HANDLE context, DXGKARG_SETVIRTUALGPURESOURCES *args)
+{
+    uint32_t bit = 1u << args->PartitionId;
+
+    if (is("move-place") && (placed & bit) != 0)
+        return STATUS_INSUFFICIENT_RESOURCES;
+    placed |= bit;
+    return real_gpup.DxgkDdiSetVirtualGpuResources(context, args);
+}
+
+/* The second local-to-local transfer fails, or all from the second on. */
+static NTSTATUS build_paging_buffer(HANDLE adapter, DXGKARG_BUILDPAGINGBUFFER *args)
+{
+    static unsigned transfers; /* the OS builds one at a time */
+
+    if (args->Operation == DXGK_OPERATION_VIRTUAL_TRANSFER &&
+        args->TransferVirtual.TransferDirection == DXGK_MEMORY_TRANSFER_LOCAL_TO_LOCAL) {
+        transfers++;
+        if ((is("move-copy") && transfers == 2) || (is("move-back") && transfers >= 2))
+            return STATUS_UNSUCCESSFUL;
+    }
+    return real.DxgkDdiBuildPagingBuffer(adapter, args);
+}
+
 static NTSTATUS query_interface(PVOID context, PQUERY_INTERFACE query)
 {
     NTSTATUS status = real.DxgkDdiQueryInterface(context, query);
@@ -114,6 +142,7 @@ static NTSTATUS query_interface(PVOID context, PQUERY_INTERFACE query)
         table->DxgkDdiGetVirtualGpuProfile = get_virtual_gpu_profile;
         table->DxgkDdiCreateVirtualGpu = create_virtual_gpu;
         table->DxgkDdiDestroyVirtualGpu = destroy_virtual_gpu;
+        table->DxgkDdiSetVirtualGpuResources = set_virtual_gpu_resources;
         if (is("no-create"))
             table->DxgkDdiCreateVirtualGpu = NULL;
     }
@@ -220,6 +249,7 @@ NTSTATUS __wrap_DxgkInitialize(PDRIVER_OBJECT object, PUNICODE_STRING path,
     table.DxgkDdiStartDirtyTracking = start_dirty_tracking;
     table.DxgkDdiEndLiveMigration = end_live_migration;
     table.DxgkDdiStopDevice = stop_device;
+    table.DxgkDdiBuildPagingBuffer = build_paging_buffer;
     if (is("leak") && ExAllocatePool2(POOL_FLAG_NON_PAGED, 64, 0x6b61654cu) == NULL)
         return STATUS_NO_MEMORY;
     if (is("old-version"))
