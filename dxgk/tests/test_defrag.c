@@ -103,6 +103,7 @@ static void make_holes(struct holes *h, const char *const *devices)
     make_holes_with(h, devices, NULL);
 }
 
+/* VF-4 */
 static void what_did_not_fit_fits_and_all_content_is_right(void **unused)
 {
     uint64_t want_low = reference(24, 1), want_mid = reference(32, 2), want_high = want_low;
@@ -147,6 +148,7 @@ static void the_old_place_is_zero_for_its_next_tenant(void **unused)
     rig_close(&h.rig);
 }
 
+/* VF-4, VF-6 */
 static void only_who_moves_is_paused_and_its_pause_is_told(void **unused)
 {
     struct vf_partition_clock before, after;
@@ -219,8 +221,8 @@ static void a_person_s_pause_outlasts_the_move(void **unused)
     rig_close(&h.rig);
 }
 
-/* DBT-6, DBT-9: nothing written before, during or after is lost to a later move, and pages that no
- * guest wrote need not be sent. */
+/* Nothing written before, during or after is lost to a later move, and pages that no guest wrote need
+ * not be sent. */
 static void move_after(const char *const *devices, bool sparse)
 {
     struct vf_defrag done;
@@ -246,6 +248,7 @@ static void move_after(const char *const *devices, bool sparse)
     rig_close(&h.rig);
 }
 
+/* DBT-6, DBT-9 */
 static void a_later_move_takes_everything_that_was_ever_written(void **unused)
 {
     (void)unused;
@@ -311,6 +314,7 @@ static void a_move_that_fails(const char *fault)
     rig_close(&h.rig);
 }
 
+/* VF-4 */
 static void a_transfer_that_fails_is_taken_back(void **unused)
 {
     (void)unused;

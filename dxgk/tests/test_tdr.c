@@ -58,6 +58,7 @@ static void await_event(struct rig *rig, const char *kind, const char *part)
     }
 }
 
+/* SRC-9, VF-6 */
 static void a_hang_is_found_told_and_ended_and_neighbours_work_on(void **unused)
 {
     struct vf_error error = VF_ERROR_INIT;
@@ -92,6 +93,7 @@ static void a_hang_is_found_told_and_ended_and_neighbours_work_on(void **unused)
     rig_close(&rig);
 }
 
+/* VF-6 */
 static void a_reset_clears_one_vf_and_its_interrupts_alone(void **unused)
 {
     struct vf_error error = VF_ERROR_INIT;
@@ -147,6 +149,7 @@ static void a_paused_partition_stays_paused_and_one_in_a_move_is_not_reset(void 
     rig_close(&rig);
 }
 
+/* SRC-9 */
 static void a_hang_in_a_move_fails_the_move_and_leaves_nothing_of_it(void **unused)
 {
     struct vf_error error = VF_ERROR_INIT;
@@ -177,6 +180,7 @@ static void a_hang_in_a_move_fails_the_move_and_leaves_nothing_of_it(void **unus
     rig_close(&rig);
 }
 
+/* SRC-9 */
 static void a_paused_hang_is_found_once_it_runs_again(void **unused)
 {
     struct vf_error error = VF_ERROR_INIT;

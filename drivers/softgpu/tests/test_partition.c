@@ -274,6 +274,39 @@ static void a_pause_stops_the_vf_and_its_end_lets_it_go_on(void **state)
     fake_stop(&fake);
 }
 
+/* VF-4, VF-2 */
+static void a_paused_vf_gets_a_new_place_and_keeps_its_own_when_refused(void **state)
+{
+    const ULONG64 here = 0x1111, there = 0x2222;
+    ULONG64 word = 0;
+    struct fake fake;
+
+    (void)state;
+    fake_start(&fake, CARD);
+    fake_create(&fake, 0, 0, 4 * MIB);
+    fake_create(&fake, 1, 16 * MIB, 4 * MIB);
+    fake_vram_write(&fake, 0, &here, 8);
+    fake_vram_write(&fake, 2 * MIB, &there, 8);
+    assert_int_equal(fake_power(&fake, 0, PowerDeviceD0), STATUS_SUCCESS);
+    /* Not while it runs. */
+    assert_int_equal(fake_assign(&fake, 0, 2 * MIB, 4 * MIB), STATUS_INVALID_DEVICE_STATE);
+    assert_int_equal(fake_pause(&fake, 0, TRUE), STATUS_SUCCESS);
+    /* Not into a neighbour's VRAM, not with another size: then it is where it was. */
+    assert_int_equal(fake_assign(&fake, 0, 14 * MIB, 4 * MIB), STATUS_CONFLICTING_ADDRESSES);
+    assert_int_equal(fake_assign(&fake, 0, 2 * MIB, 2 * MIB), STATUS_INVALID_PARAMETER);
+    assert_int_equal(fake.ops->bar_read(fake.dev, VF_FUNCTION_VF(0), SG_VF_BAR_VRAM, 0, &word, 8),
+                     0);
+    assert_int_equal(word, here);
+    /* A place that overlaps the old one is as good as any. */
+    assert_int_equal(fake_assign(&fake, 0, 2 * MIB, 4 * MIB), STATUS_SUCCESS);
+    assert_int_equal(fake.ops->bar_read(fake.dev, VF_FUNCTION_VF(0), SG_VF_BAR_VRAM, 0, &word, 8),
+                     0);
+    assert_int_equal(word, there);
+    /* What it left is free for others. */
+    fake_create(&fake, 2, 0, 2 * MIB);
+    fake_stop(&fake);
+}
+
 static void a_vf_in_d3_stays_stopped_when_its_pause_ends(void **state)
 {
     struct fake fake;
@@ -488,6 +521,7 @@ int main(void)
         cmocka_unit_test(a_reserve_that_meets_itself_is_refused),
         cmocka_unit_test(a_flat_card_refuses_scattered_reserves),
         cmocka_unit_test(a_pause_stops_the_vf_and_its_end_lets_it_go_on),
+        cmocka_unit_test(a_paused_vf_gets_a_new_place_and_keeps_its_own_when_refused),
         cmocka_unit_test(a_vf_in_d3_stays_stopped_when_its_pause_ends),
         cmocka_unit_test(vf_indices_that_do_not_exist_are_refused),
         cmocka_unit_test(config_space_is_read_by_bytes_and_ends_at_256),
