@@ -172,10 +172,14 @@ static int take_first_state(struct dxgk_umed *umed, struct vf_error *err)
         return 0;
     if (raw_call(umed, UMED_SAVE, &none, VF_MAX_MIGRATION_BLOB, &reply, err) != 0)
         return -1;
-    if (reply.result == S_OK && reply.bytes != 0)
+    if (reply.result == S_OK && reply.bytes != 0) {
         dxgk_umed_replace(&umed->state, reply.data, reply.bytes);
-    else
-        umed->saves = false; /* it keeps no state */
+        return 0;
+    }
+    free(reply.data);
+    if (reply.result != E_NOTIMPL)
+        return vf_fail(err, VF_FAILED, "it cannot save its state (0x%x)", (uint32_t)reply.result);
+    umed->saves = false; /* it keeps none */
     return 0;
 }
 

@@ -159,12 +159,21 @@ static void sgk_reset_hardware(struct sgk_adapter *adapter)
     sgk_write(adapter, SG_PF_INT_STATUS, ~0u);
 }
 
+/* Interrupt lock held: what the interrupt routine finds is all set up. What is pending is raised by
+ * the enable. */
+static BOOLEAN sgk_enable_interrupts(PVOID context)
+{
+    sgk_write(context, SG_PF_INT_ENABLE, SGK_INTERRUPTS);
+    return TRUE;
+}
+
 _Use_decl_annotations_
 NTSTATUS sgk_start_device(PVOID MiniportDeviceContext, PDXGK_START_INFO DxgkStartInfo,
                           PDXGKRNL_INTERFACE DxgkInterface, PULONG NumberOfVideoPresentSources,
                           PULONG NumberOfChildren)
 {
     struct sgk_adapter *adapter = MiniportDeviceContext;
+    BOOLEAN enabled = FALSE;
     NTSTATUS status;
 
     PAGED_CODE();
@@ -192,9 +201,9 @@ NTSTATUS sgk_start_device(PVOID MiniportDeviceContext, PDXGK_START_INFO DxgkStar
         sgk_reset_hardware(adapter);
         adapter->partition_count = adapter->vf_count;
     }
-    /* What is pending is raised by the enable. */
-    sgk_write(adapter, SG_PF_INT_ENABLE, SGK_INTERRUPTS);
     adapter->started = TRUE;
+    (void)adapter->dxgkrnl.DxgkCbSynchronizeExecution(
+        adapter->dxgkrnl.DeviceHandle, sgk_enable_interrupts, adapter, 0, &enabled);
     *NumberOfVideoPresentSources = 0; /* a render device: no displays */
     *NumberOfChildren = 0;
     return STATUS_SUCCESS;

@@ -101,7 +101,7 @@ static void let_run(uint64_t *state)
     (void)nanosleep(&(struct timespec){.tv_nsec = (long)(next_random(state) % 3000000)}, NULL);
 }
 
-/* The guest raises vector 0 at every step, for ever, while it is moved to and fro. */
+/* INT-3: the guest raises vector 0 at every step, for ever, while it is moved to and fro. */
 static void none_is_lost_or_doubled_over_moves_at_random_moments(void **state)
 {
     const struct sg_cmd ring[] = {
@@ -192,7 +192,7 @@ static void a_pending_vector_moves_and_is_delivered_after_its_unmask(void **stat
     rig_close(&rig);
 }
 
-/* VF-6: a reset takes back one guest's table, the hardware's and the OS' copy, and nobody else's. */
+/* INT-2, VF-6: a reset takes back one guest's table, the hardware's and the OS' copy, and nobody else's. */
 static void a_reset_masks_every_vector_of_that_vf_only(void **state)
 {
     struct vf_error error = VF_ERROR_INIT;

@@ -402,7 +402,7 @@ static void a_worker_killed_during_a_move_loses_nothing(void **state)
     rig_close(&rig);
 }
 
-/* The move fails, cleanly; the source runs with its emulation as it was. */
+/* SRC-6: the move fails, cleanly; the source runs with its emulation as it was. */
 static void a_save_that_goes_wrong_fails_the_move_alone(void **state)
 {
     static const struct {

@@ -257,6 +257,7 @@ static void the_platform_page_keeps_what_is_stored_and_counts_it(void **state)
     assert_int_equal(dev->lpVtbl->Release(dev), 0);
 }
 
+/* VF-5 */
 static void accesses_outside_the_page_or_of_odd_shape_are_refused(void **state)
 {
     static const struct {
