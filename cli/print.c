@@ -97,7 +97,7 @@ void print_driver(const json_t *result)
 void print_defrag(const json_t *result)
 {
     static const struct column columns[] = {
-        {CELL_TEXT, "partition", "partition"}, {CELL_TEXT, "", "outcome"},
+        {CELL_TEXT, "partition", "partition"}, {CELL_TEXT, "outcome", "outcome"},
         {CELL_SIZE, "size", "bytes"},          {CELL_SIZE, "from", "from_bytes"},
         {CELL_SIZE, "to", "to_bytes"},         {CELL_TIME, "pause", "pause_ns"},
         {CELL_TEXT, "reason", "reason"},       {CELL_END, NULL, NULL},

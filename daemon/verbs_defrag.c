@@ -63,11 +63,11 @@ int verb_adapter_defrag(struct request *request, struct vf_error *err)
     if (request_number(request, "adapter", &adapter, err) != 0 ||
         request_flag(request, "dry_run", &dry_run, err) != 0 || request_kc(request, &kc, err) != 0)
         return -1;
-    result = kc_defrag(kc, adapter > UINT32_MAX ? UINT32_MAX : (uint32_t)adapter, dry_run, &done,
-                       err);
+    result =
+        kc_defrag(kc, adapter > UINT32_MAX ? UINT32_MAX : (uint32_t)adapter, dry_run, &done, err);
     if (!dry_run)
-        log_info("defragmentation of adapter %" PRIu64 ": %" PRIu64 " bytes moved, largest hole %" PRIu64
-                 " -> %" PRIu64 ": %s",
+        log_info("defragmentation of adapter %" PRIu64 ": %" PRIu64
+                 " bytes moved, largest hole %" PRIu64 " -> %" PRIu64 ": %s",
                  adapter, done.moved_bytes, done.largest_before_bytes, done.largest_after_bytes,
                  result == 0 ? "done" : err->text);
     /* Who moved is told beside a failure, too. */

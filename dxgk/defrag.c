@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Moving reserves inside VRAM, so that contiguous room comes together (VF-4, CAP-5). One partition at
- * a time, under its lock:
+ * Moving reserves inside VRAM, so that contiguous room comes together (VF-4, CAP-5). One partition
+ * at a time, under its lock:
  *
- *   claim the new place -> pause -> [no vCPU access] copy, SetVirtualGpuResources -> new memory basis
+ *   claim the new place -> pause -> [no vCPU access] copy, SetVirtualGpuResources -> new memory
+ * basis
  *   -> resume -> zero-fill and give back the old place
  *
- * The places may overlap: what of the new one is not the old one is claimed first, what of the old one
- * is not the new one is given back last, so that no other partition ever gets either.
+ * The places may overlap: what of the new one is not the old one is claimed first, what of the old
+ * one is not the new one is given back last, so that no other partition ever gets either.
  */
 #define LOG_ROOM "defrag"
 #include "base/log.h"
@@ -87,7 +88,8 @@ static void describe(struct dxgk_partition *partition, struct owned *owned)
 
 /* Partitions of the adapter that can be asked now. One that another call works on cannot, and is a
  * piece of taken VRAM like any other. */
-static int add_partitions(struct dxgk *dxgk, uint32_t adapter, struct map *map, struct vf_error *err)
+static int add_partitions(struct dxgk *dxgk, uint32_t adapter, struct map *map,
+                          struct vf_error *err)
 {
     int result = 0;
 
@@ -221,8 +223,10 @@ static void clean_and_give(struct dxgk_adapter *adapter, const DXGK_MEMORYRANGE 
     if (piece->SizeInBytes == 0)
         return;
     if (dxgk_paging_zero(adapter, piece, 1, &error) != 0) {
-        dxgk_report(adapter, "VF-3", "VRAM that a partition moved out of cannot be zero-filled and "
-                    "stays locked up: %s", error.text);
+        dxgk_report(adapter, "VF-3",
+                    "VRAM that a partition moved out of cannot be zero-filled and "
+                    "stays locked up: %s",
+                    error.text);
         return;
     }
     (void)pthread_mutex_lock(&adapter->lock);
@@ -378,7 +382,7 @@ static void move_one(struct dxgk *dxgk, uint64_t id, struct vf_defrag_move *move
     if (result == 0)
         return;
     (void)snprintf(move->why, sizeof move->why, "%.200s%s", error.text,
-                   moving.lost    ? "; its content is lost: remove it"
+                   moving.lost  ? "; its content is lost: remove it"
                    : result < 0 ? "; it is where it was"
                                 : "");
 }

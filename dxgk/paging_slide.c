@@ -30,7 +30,8 @@ static void slide_ended(struct dxgk_paging_work *work, int status)
     (void)pthread_mutex_unlock(&slide->lock);
 }
 
-static void fill(DXGK_PTE *entries, uint32_t segment, uint64_t offset, uint64_t bytes, bool writable)
+static void fill(DXGK_PTE *entries, uint32_t segment, uint64_t offset, uint64_t bytes,
+                 bool writable)
 {
     DXGK_PTE model = {0};
 
@@ -69,7 +70,8 @@ static int slide_piece(struct dxgk_adapter *adapter, struct slide *slide, uint64
     return 0;
 }
 
-/* In the order that reads each piece before another is written over it; pieces as long as the way. */
+/* In the order that reads each piece before another is written over it; pieces as long as the way.
+ */
 static int slide_all(struct dxgk_adapter *adapter, struct slide *slide, uint64_t from, uint64_t to,
                      uint64_t bytes, uint64_t *done, struct vf_error *err)
 {

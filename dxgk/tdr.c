@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Function level resets of VFs: asked for by a person (dxgk_partition_reset) or by the driver, whose
- * triage event says that a command hangs (see tdr.h). A reset clears queues, registers, MSI-X and
- * config space of that VF alone; VRAM, dirty bits and all other VFs stay as they are (VF-6).
+ * Function level resets of VFs: asked for by a person (dxgk_partition_reset) or by the driver,
+ * whose triage event says that a command hangs (see tdr.h). A reset clears queues, registers, MSI-X
+ * and config space of that VF alone; VRAM, dirty bits and all other VFs stay as they are (VF-6).
  *
  * After a hang the partition is FAULTED: its guest's work is gone and nobody told the guest. It is
- * left to a person whether it is reset, and so runs again, or removed. A move of it fails at its next
- * step, because a FAULTED partition is neither paused nor asked for dirty pages.
+ * left to a person whether it is reset, and so runs again, or removed. A move of it fails at its
+ * next step, because a FAULTED partition is neither paused nor asked for dirty pages.
  */
 #define LOG_ROOM "tdr"
 #include "dxgk/tdr.h"
@@ -64,12 +64,13 @@ static void end_hang(struct dxgk_partition *partition)
     (void)vf_fsm_set(&partition->fsm, VF_PARTITION_FAULTED, "a command hung");
     log_warn("partition %s: a command hung; VF %u was reset", partition->params.name,
              partition->vf);
-    dxgk_event(partition->adapter->dxgk, "tdr",
-               "adapter %u VF %u: partition %s: a command hung, the VF was reset%s; its VRAM and all "
-               "other partitions are as they were; let it run again with \"vferry partition reset "
-               "%s\"",
-               partition->adapter->index, partition->vf, partition->params.name,
-               state == VF_PARTITION_OUTGOING ? ", its move fails" : "", partition->params.name);
+    dxgk_event(
+        partition->adapter->dxgk, "tdr",
+        "adapter %u VF %u: partition %s: a command hung, the VF was reset%s; its VRAM and all "
+        "other partitions are as they were; let it run again with \"vferry partition reset "
+        "%s\"",
+        partition->adapter->index, partition->vf, partition->params.name,
+        state == VF_PARTITION_OUTGOING ? ", its move fails" : "", partition->params.name);
     dxgk_partition_signal(partition);
 }
 

@@ -10,7 +10,8 @@
 
 /* Starts the thread; sets dxgk->tdr. */
 int dxgk_tdr_start(struct dxgk *dxgk, struct vf_error *err);
-/* Ends the thread: what is asked for from here on is dropped. Before the partitions go; NULL-safe. */
+/* Ends the thread: what is asked for from here on is dropped. Before the partitions go; NULL-safe.
+ */
 void dxgk_tdr_stop(struct dxgk *dxgk);
 /* Once no driver is left. NULL-safe. */
 void dxgk_tdr_free(struct dxgk *dxgk);

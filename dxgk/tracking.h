@@ -43,8 +43,8 @@ int dxgk_tracking_prepare_place(struct dxgk_partition *partition, const DXGK_MEM
                                 uint32_t count, struct dxgk_basis *basis, struct vf_error *err);
 /* It stays where it is. */
 void dxgk_tracking_drop_place(struct dxgk_partition *partition, struct dxgk_basis *basis);
-/* The content lies at the new place: gives the old basis back and tracks the new one as the old was.
- * What paging wrote is no history: pages that no guest ever wrote stay so. */
+/* The content lies at the new place: gives the old basis back and tracks the new one as the old
+ * was. What paging wrote is no history: pages that no guest ever wrote stay so. */
 void dxgk_tracking_change_place(struct dxgk_partition *partition, const struct dxgk_basis *basis);
 
 /* The next query gives everything: handles died with a driver, or history is unknown for another

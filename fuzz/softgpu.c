@@ -313,6 +313,7 @@ static size_t put_ring(uint8_t *to)
         {SG_OP_FENCE, 0, {0x30010, 5}},
         {SG_OP_PACE, 0, {0x30000, 1000}},
         {SG_OP_INTERRUPT, 0, {0}},
+        {SG_OP_WAIT, SG_COND_GE, {0x30000, 1}},
         {SG_OP_JUMP_IF, SG_COND_LT, {0x30000, 20, 0x10000}},
         {SG_OP_HALT, 0, {0}},
     };

@@ -3,8 +3,8 @@
  * The PF's interrupt: completions and faults of the paging engine, faults and hangs of VFs. The
  * routine does what needs the interrupt lock; the DPC tells the OS that there is news.
  *
- * DXGK_INTERRUPT_GPU_ENGINE_TIMEOUT is not for a VF's hang: it names a node and an engine of the PF,
- * and no partition.
+ * DXGK_INTERRUPT_GPU_ENGINE_TIMEOUT is not for a VF's hang: it names a node and an engine of the
+ * PF, and no partition.
  */
 #include "softgpu_kmd.h"
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Faults and hangs of VFs, told to the OS as triage events. An event is too long for the DPC's level
- * (256 bytes above PASSIVE_LEVEL), so that a work item carries the news. The card counts them: the
- * routine tells what is new since it last looked.
+ * Faults and hangs of VFs, told to the OS as triage events. An event is too long for the DPC's
+ * level (256 bytes above PASSIVE_LEVEL), so that a work item carries the news. The card counts
+ * them: the routine tells what is new since it last looked.
  */
 #include "softgpu_kmd.h"
 

@@ -127,8 +127,8 @@ static NTSTATUS sgk_map_program(const struct sgk_adapter *adapter, ULONG index,
     return status;
 }
 
-/* VF-2: before the first power-on; later only a reserve that the OS moves (VF-4): paused, so that no
- * command meets a map that is half of one place and half of another, and in no migration. */
+/* VF-2: before the first power-on; later only a reserve that the OS moves (VF-4): paused, so that
+ * no command meets a map that is half of one place and half of another, and in no migration. */
 static BOOLEAN sgk_reserve_may_change(const struct sgk_vgpu *vgpu)
 {
     if (!vgpu->powered && !vgpu->extents)

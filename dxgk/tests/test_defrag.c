@@ -75,8 +75,8 @@ struct holes {
     uint64_t low, mid, high; /* 24, 32, 24 MiB; at 0, 40, 88 MiB */
 };
 
-/* [low 24][16 free][mid 32][16 free][high 24][16 free], all at work; `fault` as in drivers/bad.c, or
- * NULL. */
+/* [low 24][16 free][mid 32][16 free][high 24][16 free], all at work; `fault` as in drivers/bad.c,
+ * or NULL. */
 static void make_holes_with(struct holes *h, const char *const *devices, const char *fault)
 {
     uint64_t gap[2];
@@ -221,8 +221,8 @@ static void a_person_s_pause_outlasts_the_move(void **unused)
     rig_close(&h.rig);
 }
 
-/* Nothing written before, during or after is lost to a later move, and pages that no guest wrote need
- * not be sent. */
+/* Nothing written before, during or after is lost to a later move, and pages that no guest wrote
+ * need not be sent. */
 static void move_after(const char *const *devices, bool sparse)
 {
     struct vf_defrag done;

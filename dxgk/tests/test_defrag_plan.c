@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Plans of a defragmentation against a plain map of VRAM: every step has room, nobody is overrun, the
- * hole is as large and the way as short as any other way of sliding makes it. */
+/* Plans of a defragmentation against a plain map of VRAM: every step has room, nobody is overrun,
+ * the hole is as large and the way as short as any other way of sliding makes it. */
 #include "dxgk/defrag_plan.h"
 
 #include <setjmp.h>
@@ -69,8 +69,8 @@ static void best_of_all(const struct vram *vram, uint64_t *hole, uint64_t *bytes
             end++;
         for (uint32_t split = first; split <= end; split++) {
             struct vram slid = *vram;
-            uint64_t low = first == 0 ? 0
-                                      : vram->block[first - 1].offset + vram->block[first - 1].bytes;
+            uint64_t low =
+                first == 0 ? 0 : vram->block[first - 1].offset + vram->block[first - 1].bytes;
             uint64_t high = end == vram->count ? TOTAL : vram->block[end].offset;
             uint64_t moved = 0, after;
 
@@ -158,7 +158,8 @@ static void alignment_and_windows_are_kept(void **unused)
 
 static void nothing_moves_when_no_hole_would_grow(void **unused)
 {
-    const struct dxgk_defrag_block blocks[] = {{.offset = 0, .bytes = 10}, {.offset = 10, .bytes = 6}};
+    const struct dxgk_defrag_block blocks[] = {{.offset = 0, .bytes = 10},
+                                               {.offset = 10, .bytes = 6}};
     struct dxgk_defrag_step steps[2];
     struct dxgk_defrag_plan plan = {.steps = steps};
 
@@ -174,11 +175,11 @@ static void nothing_moves_when_no_hole_would_grow(void **unused)
 static void the_shorter_way_is_taken_and_who_need_not_move_stays(void **unused)
 {
     /* 20 free, a: 30, 4 free, b: 5, 5 free: b goes up, a stays. */
-    const struct dxgk_defrag_block blocks[] = {{.offset = 20, .bytes = 30}, {.offset = 54, .bytes = 5}};
+    const struct dxgk_defrag_block blocks[] = {{.offset = 20, .bytes = 30},
+                                               {.offset = 54, .bytes = 5}};
     /* The same with a large one in front: it fills its place already. */
-    const struct dxgk_defrag_block front[] = {{.offset = 0, .bytes = 20},
-                                              {.offset = 30, .bytes = 2},
-                                              {.offset = 40, .bytes = 4}};
+    const struct dxgk_defrag_block front[] = {
+        {.offset = 0, .bytes = 20}, {.offset = 30, .bytes = 2}, {.offset = 40, .bytes = 4}};
     struct dxgk_defrag_step steps[3];
     struct dxgk_defrag_plan plan = {.steps = steps};
 

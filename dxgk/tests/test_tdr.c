@@ -44,8 +44,7 @@ static void replace_command(struct rig *rig, uint64_t id, struct sg_cmd cmd)
 }
 
 /* RIG_COUNTER never becomes 0 again. */
-static const struct sg_cmd never = {
-    .op = SG_OP_WAIT, .flags = SG_COND_EQ, .a = {RIG_COUNTER, 0}};
+static const struct sg_cmd never = {.op = SG_OP_WAIT, .flags = SG_COND_EQ, .a = {RIG_COUNTER, 0}};
 
 static void await_event(struct rig *rig, const char *kind, const char *part)
 {
@@ -167,8 +166,8 @@ static void a_hang_in_a_move_fails_the_move_and_leaves_nothing_of_it(void **unus
     replace_command(&rig, id, never);
     (void)move_round(&move);
     await_event(&rig, "tdr", "its move fails");
-    assert_int_equal(
-        dxgk_migration_query_dirty(rig.dxgk, id, bits, sizeof bits, &dirty, &error), -1);
+    assert_int_equal(dxgk_migration_query_dirty(rig.dxgk, id, bits, sizeof bits, &dirty, &error),
+                     -1);
     assert_non_null(strstr(error.text, "a command hung"));
     assert_int_equal(dxgk_partition_pause(rig.dxgk, id, &error), -1);
     move_drop(&move);
@@ -203,6 +202,51 @@ static void a_paused_hang_is_found_once_it_runs_again(void **unused)
     rig_close(&rig);
 }
 
+static uint64_t runtime(struct rig *rig, uint64_t id)
+{
+    struct vf_partition_clock clock;
+    struct vf_error error = VF_ERROR_INIT;
+
+    must(dxgk_partition_clock(rig->dxgk, id, &clock, &error), &error);
+    return clock.runtime_ns;
+}
+
+/* SRC-9, HOT-1: found by the old driver, by the new one, or by the card while there is none. */
+static void a_hang_is_not_lost_while_drivers_are_exchanged(void **unused)
+{
+    struct vf_error error = VF_ERROR_INIT;
+    struct vf_driver_update done;
+    char path[1024];
+    struct rig rig;
+    uint64_t id, since;
+    unsigned updates = 0;
+
+    (void)unused;
+    rig_open(&rig, two, NULL);
+    id = rig_create(&rig, "p", 0, 16, false);
+    rig_run(&rig, id, VRAM, 1, 0);
+    rig_wait(&rig, id, 100);
+    replace_command(&rig, id, never);
+    since = runtime(&rig, id);
+    while (runtime(&rig, id) - since < 1800000000ull)
+        (void)nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    for (; updates < 20 && !rig_expect(&rig, "tdr", "a command hung"); updates++) {
+        (void)snprintf(path, sizeof path, "%s/softgpu%s.so", getenv("VF_DRIVER_DIR"),
+                       updates % 2 == 0 ? "-v2" : "");
+        must(dxgk_driver_update(rig.dxgk, 0, path, false, &done, &error), &error);
+    }
+    if (updates == 20)
+        await_event(&rig, "tdr", "a command hung");
+    assert_true(updates > 0);
+    assert_int_equal(state_of(&rig, id), VF_PARTITION_FAULTED);
+    must(dxgk_partition_reset(rig.dxgk, id, &error), &error);
+    rig_run(&rig, id, VRAM, 1, 0);
+    since = rig_counter(&rig, id);
+    rig_wait(&rig, id, since + 100);
+    rig_close(&rig);
+}
+
+/* A fault is the guest's own: nobody resets it. */
 static void a_fault_is_told_and_the_partition_can_go_on(void **unused)
 {
     const struct sg_cmd bad = {.op = SG_OP_ADD, .a = {1ull << 38, 1}};
@@ -234,14 +278,17 @@ static void a_fault_is_told_and_the_partition_can_go_on(void **unused)
     rig_close(&rig);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    dxgk_trial_main(argc, argv);
+    rig_trials = true;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_hang_is_found_told_and_ended_and_neighbours_work_on),
         cmocka_unit_test(a_reset_clears_one_vf_and_its_interrupts_alone),
         cmocka_unit_test(a_paused_partition_stays_paused_and_one_in_a_move_is_not_reset),
         cmocka_unit_test(a_hang_in_a_move_fails_the_move_and_leaves_nothing_of_it),
         cmocka_unit_test(a_paused_hang_is_found_once_it_runs_again),
+        cmocka_unit_test(a_hang_is_not_lost_while_drivers_are_exchanged),
         cmocka_unit_test(a_fault_is_told_and_the_partition_can_go_on),
     };
 

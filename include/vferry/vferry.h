@@ -35,7 +35,8 @@ enum vf_partition_state {
     VF_PARTITION_OUTGOING_PAUSED, /* source: paused for its blackout */
     VF_PARTITION_INCOMING,        /* target: prepared, paused, pages arrive */
     VF_PARTITION_READY,   /* target: mutable state restored, End done: only the unpause is left */
-    VF_PARTITION_FAULTED, /* its VF faulted; waits for removal */
+    VF_PARTITION_FAULTED, /* a command hung and the VF was reset: waits for a reset or removal; or
+                           * half its state is lost: waits for removal */
     VF_PARTITION_DYING,
     VF_PARTITION_STATES,
 };

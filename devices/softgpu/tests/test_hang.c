@@ -61,8 +61,7 @@ static bool told(struct rig *r, int timeout_ms)
 
     assert_true(wait.fd >= 0);
     assert_int_equal(r->ops->pf_irq(r->dev, 0, wait.fd), 0);
-    hang = poll(&wait, 1, timeout_ms) == 1 &&
-           rig_pf_read(r, SG_PF_INT_STATUS, 4) & SG_INT_VF_HANG;
+    hang = poll(&wait, 1, timeout_ms) == 1 && rig_pf_read(r, SG_PF_INT_STATUS, 4) & SG_INT_VF_HANG;
     rig_pf_write(r, SG_PF_INT_STATUS, 4, SG_INT_VF_HANG);
     assert_int_equal(r->ops->pf_irq(r->dev, 0, -1), 0);
     close(wait.fd);
