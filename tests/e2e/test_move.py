@@ -5,6 +5,7 @@ import threading
 import unittest
 
 from e2e import (
+    at_once,
     BUILD,
     DEVICE,
     Case,
@@ -27,7 +28,7 @@ from e2e import (
 )
 from harness import reference, wait_until
 
-TESTS_AT_ONCE = 4
+TESTS_AT_ONCE = at_once(4)
 FULL_SPEED_MOVES = 10
 DIFFUSE_STEPS = 4000
 GEMM_STEPS = 1500

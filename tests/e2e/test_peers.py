@@ -6,12 +6,12 @@ import time
 import unittest
 
 import proxy
-from e2e import BLACKOUT_MS, begins, create, move, partitions, room, runs, stop
+from e2e import at_once, BLACKOUT_MS, begins, create, move, partitions, room, runs, stop
 from faults import Faults, work_for
 from harness import pid_gone, wait_until
 from proxy import OUT, Point, Proxy
 
-TESTS_AT_ONCE = 4
+TESTS_AT_ONCE = at_once(4)
 
 
 class Peers(Faults):

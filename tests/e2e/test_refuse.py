@@ -2,9 +2,9 @@
 """Moves that cannot be: refused with every reason, and nothing has changed on either side."""
 import unittest
 
-from e2e import Case, churn, create, move, partitions, room
+from e2e import at_once, Case, churn, create, move, partitions, room
 
-TESTS_AT_ONCE = 4
+TESTS_AT_ONCE = at_once(4)
 SOURCE = "softgpu,vram=256M,vfs=4,dirty-page=64K,fw=1.2"
 
 
