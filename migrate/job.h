@@ -73,7 +73,7 @@ struct mig_job {
     int last_kind;     /* recovered: enum journal_kind of its last record */
     uint64_t last_ns;  /* recovered: when that was, CLOCK_REALTIME */
     bool start_over;   /* recovered: a move that the daemon's end interrupted */
-    _Atomic bool interrupted; /* source: cancelled by the daemon's end, not by a person */
+    _Atomic bool interrupted; /* cancelled by the daemon's end, not by a person */
     struct vf_fsm fsm; /* enum job_state */
     _Atomic int
         point; /* enum job_point: compare and swap from JOB_OPEN decides cancel against commit */

@@ -147,7 +147,7 @@ bool mig_list_job(struct mig *mig, struct mig_job *job)
 static void end_job(struct mig_job *job)
 {
     /* Before the cancel, so that the job's end sees it; a person's cancel came first and stays. */
-    if (job->source && !job->options.dry_run && !job_cancel_asked(job))
+    if (!job_cancel_asked(job))
         atomic_store(&job->interrupted, true);
     (void)mig_job_cancel(job, NULL);
     job_leave(job);

@@ -227,7 +227,8 @@ static enum job_state call_off(struct source *s, struct vf_error *err)
     find_cause(s, err);
     if (also.code != VF_OK)
         vf_context(err, "%s", also.text);
-    if (atomic_load(&s->job->interrupted) && err->code == VF_CANCELLED && also.code == VF_OK)
+    if (s->journalled && atomic_load(&s->job->interrupted) && err->code == VF_CANCELLED &&
+        also.code == VF_OK)
         restart_note(&s->job->options, note, sizeof note);
     if (s->journalled &&
         mig_journal(s->job, JOURNAL_ABORTED, note[0] != '\0' ? note : err->text, &also) != 0)

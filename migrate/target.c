@@ -174,6 +174,13 @@ static int run(struct target *t, bool *prepared, bool *committed, struct vf_erro
     return hand_over(t, &state, prepared, committed, err);
 }
 
+int target_cancelled(const struct target *t, struct vf_error *err)
+{
+    if (atomic_load(&t->job->interrupted))
+        return vf_fail(err, VF_FAILED, "the daemon of host %s is ending", t->job->mig->host_name);
+    return vf_fail(err, VF_CANCELLED, "cancelled on the target");
+}
+
 /* What really ended it: a cancel, a lane, or what the peer says about a stream that broke. */
 static void find_cause(struct target *t, struct vf_error *err)
 {
@@ -190,7 +197,7 @@ static void find_cause(struct target *t, struct vf_error *err)
     if (lost)
         (void)link_explain(&t->link, vf_now_ns() + LINK_EXPLAIN_NS, err);
     if (job_cancel_asked(t->job))
-        vf_fail(err, VF_CANCELLED, "cancelled on the target");
+        target_cancelled(t, err);
 }
 
 /* Nothing stays on this host. */
