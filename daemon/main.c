@@ -130,7 +130,7 @@ static int serve(struct daemon *daemon, const struct config *config, int signal_
                          daemon->kernel_pid);
         result = run(daemon, control, listen_fd, signal_fd, err);
         (void)sd_notify(0, "STOPPING=1");
-        mig_end_jobs(daemon->mig); /* whoever watches one hears of it before the connections close */
+        mig_end_jobs(daemon->mig); /* watchers hear of it before the connections close */
         control_close(control);
     }
     mig_close(daemon->mig);

@@ -41,7 +41,8 @@ static bool settle(struct mig_job *job)
 {
     struct vf_error err = VF_ERROR_INIT;
 
-    if (mig_journal(job, JOURNAL_SETTLED, "interrupted by the daemon's end; started over", &err) == 0)
+    if (mig_journal(job, JOURNAL_SETTLED, "interrupted by the daemon's end; started over", &err) ==
+        0)
         return true;
     log_error("job %" PRIu64 ": not started over: %s", job->id, err.text);
     return false;

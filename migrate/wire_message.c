@@ -164,8 +164,8 @@ static void put_verdict(struct wire_writer *w, const struct wire_message *m)
     wire_put_text(w, m->verdict.text);
 }
 
-/* What a peer's failure is to us. That its daemon or its words were at fault is its own affair: "own
- * daemon unreachable" said here would be a lie. */
+/* What a peer's failure is to us. That its daemon or its words were at fault is its own affair:
+ * "own daemon unreachable" said here would be a lie. */
 static uint32_t code_of_peer(uint32_t code)
 {
     return code == VF_INCOMPATIBLE || code == VF_CANCELLED || code == VF_UNKNOWN ? code : VF_FAILED;
