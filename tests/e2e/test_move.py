@@ -305,6 +305,23 @@ class Many(Case):
         move(left, right, "p", "--verify", "full")
         self.assert_works_to_its_end(right, "p", work)
 
+    def test_who_hears_that_a_move_was_cancelled_can_start_it_again_at_once(self):
+        left, right = self.pair()
+        work = churn(6, size="24M", rate=8 << 20, seed=17)
+        create(left, "p", work, vram="64M")
+        begins(left, "p", 64)
+        before = room(right)
+        for sent in (0, 0, 1, 1 << 20, 4 << 20):
+            job = left.json(
+                "migrate", "p", "--to", right.address, "--bandwidth", 16 << 20, "--detach"
+            )["job"]
+            wait_until("the move sends pages", lambda least=sent: job_of(left)["bytes_sent"] >= least)
+            self.assertEqual(left.json("job", "cancel", job)["status"], "cancelled")
+            self.assertEqual(partitions(right), [])
+            self.assertEqual(room(right), before)
+        move(left, right, "p", "--verify", "full")
+        self.assert_works_to_its_end(right, "p", work)
+
 
 def job_of(host):
     """The newest job's full object; one without pages while there is none."""
