@@ -155,19 +155,14 @@ void print_read(const json_t *result)
                  table_cell(result, CELL_SIZE, "bytes", size));
 }
 
-void print_check(const json_t *result)
+void print_reasons(const json_t *result)
 {
-    const json_t *reasons = json_object_get(result, "reasons");
     char text[4][CELL_BYTES];
     size_t index;
     json_t *reason;
 
-    if (json_is_true(json_object_get(result, "compatible"))) {
-        (void)printf("%s can move to %s\n", table_text(result, "partition"),
-                     table_text(result, "target"));
-        return;
-    }
-    json_array_foreach(reasons, index, reason) {
+    json_array_foreach(json_object_get(result, "reasons"), index, reason)
+    {
         (void)printf("%s: source %s, target %s; %s\n",
                      table_cell(reason, CELL_TEXT, "field", text[0]),
                      table_cell(reason, CELL_TEXT, "source", text[1]),
@@ -176,14 +171,27 @@ void print_check(const json_t *result)
     }
 }
 
+void print_check(const json_t *result)
+{
+    if (json_is_true(json_object_get(result, "compatible")))
+        (void)printf("%s can move to %s\n", table_text(result, "partition"),
+                     table_text(result, "target"));
+    else
+        print_reasons(result);
+}
+
 void print_jobs(const json_t *result)
 {
     static const struct column columns[] = {
-        {CELL_TEXT, "JOB", "job"},       {CELL_TEXT, "KIND", "kind"},
-        {CELL_TEXT, "PARTITION", "partition"}, {CELL_TEXT, "STATUS", "status"},
+        {CELL_TEXT, "JOB", "job"},
+        {CELL_TEXT, "KIND", "kind"},
+        {CELL_TEXT, "PARTITION", "partition"},
+        {CELL_TEXT, "STATUS", "status"},
         {CELL_TEXT, "PHASE", "phase"},
-        {CELL_TEXT, "SOURCE", "source"}, {CELL_TEXT, "TARGET", "target"},
-        {CELL_TEXT, "REASON", "reason"}, {CELL_END},
+        {CELL_TEXT, "SOURCE", "source"},
+        {CELL_TEXT, "TARGET", "target"},
+        {CELL_TEXT, "REASON", "reason"},
+        {CELL_END},
     };
 
     table_rows(columns, json_object_get(result, "jobs"), "no jobs");
@@ -237,6 +245,10 @@ void print_job(const json_t *result)
     };
 
     table_fields(columns, result);
+    if (json_array_size(json_object_get(result, "reasons")) > 0) {
+        (void)printf("the target's reasons:\n");
+        print_reasons(result);
+    }
     if (table_number(result, "blackout_ns") > 0) {
         (void)printf("blackout, piece by piece:\n");
         table_fields(blackout, json_object_get(result, "blackout"));
@@ -288,6 +300,5 @@ void print_events(const json_t *result)
     size_t index;
     json_t *event;
 
-    json_array_foreach(json_object_get(result, "events"), index, event)
-        print_event(event);
+    json_array_foreach(json_object_get(result, "events"), index, event) print_event(event);
 }

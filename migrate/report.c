@@ -63,6 +63,22 @@ static json_t *rounds(const struct mig_job *job)
     return array;
 }
 
+/* Why the target refuses: both sides' values, one object a reason. Under job->lock. */
+static json_t *reasons(const struct mig_job *job)
+{
+    json_t *list = json_array();
+
+    for (uint32_t i = 0; i < job->reasons.count; i++) {
+        const struct vf_reason *reason = &job->reasons.list[i];
+
+        (void)json_array_append_new(
+            list, json_pack("{s:o, s:o, s:o, s:o}", "field", text(reason->field), "source",
+                            text(reason->source), "target", text(reason->target), "remedy",
+                            text(reason->remedy)));
+    }
+    return list;
+}
+
 /* A mark within its neighbours: pieces between such marks are never negative and add up exactly. */
 static uint64_t clamp(uint64_t mark, uint64_t low, uint64_t high)
 {
@@ -134,6 +150,7 @@ json_t *mig_job_report(struct mig_job *job)
     (void)json_object_set_new(object, "schema", json_string("vferry.job/1"));
     (void)pthread_mutex_lock(&job->lock);
     put_identity(object, job);
+    (void)json_object_set_new(object, "reasons", reasons(job));
     put(object, "vram_bytes", job->vram_bytes);
     put(object, "bytes_sent", job->bytes_sent);
     put(object, "pages_sent", job->pages_sent);
@@ -161,27 +178,17 @@ json_t *mig_job_report(struct mig_job *job)
 json_t *mig_job_verdict(struct mig_job *job)
 {
     json_t *object;
-    json_t *list;
 
     if (!job->options.dry_run)
         return NULL;
     object = json_object();
-    list = json_array();
     (void)json_object_set_new(object, "schema", json_string("vferry.check/1"));
     (void)pthread_mutex_lock(&job->lock);
     (void)json_object_set_new(object, "partition", json_string(job->partition));
     (void)json_object_set_new(object, "target", text(job->peer));
     (void)json_object_set_new(object, "compatible",
                               json_boolean(job->judged && job->reasons.count == 0));
-    for (uint32_t i = 0; i < job->reasons.count; i++) {
-        const struct vf_reason *reason = &job->reasons.list[i];
-
-        (void)json_array_append_new(
-            list, json_pack("{s:o, s:o, s:o, s:o}", "field", text(reason->field), "source",
-                            text(reason->source), "target", text(reason->target), "remedy",
-                            text(reason->remedy)));
-    }
-    (void)json_object_set_new(object, "reasons", list);
+    (void)json_object_set_new(object, "reasons", reasons(job));
     (void)pthread_mutex_unlock(&job->lock);
     return object;
 }

@@ -23,15 +23,17 @@ static int answer(struct target *t, const struct vf_reasons *reasons, bool check
                   struct vf_error *err)
 {
     struct wire_message message = {.tag = check ? WIRE_VERDICT : WIRE_REFUSED};
+    char more[40] = "";
 
     message.verdict.reasons = *reasons;
     message.verdict.code = reasons->count == 0 ? VF_OK : VF_INCOMPATIBLE;
+    if (reasons->count > 1)
+        (void)snprintf(more, sizeof more, " (the first of %u reasons)", reasons->count);
     if (reasons->count > 0)
         (void)snprintf(message.verdict.text, sizeof message.verdict.text,
                        "host %s cannot take it: %s: source %s, target %s; %s%s",
                        t->job->mig->host_name, reasons->list[0].field, reasons->list[0].source,
-                       reasons->list[0].target, reasons->list[0].remedy,
-                       reasons->count > 1 ? " (and more: see check)" : "");
+                       reasons->list[0].target, reasons->list[0].remedy, more);
     if (link_say(&t->link, &message, vf_now_ns() + t->job->mig->silence_ns, err) != 0)
         return -1;
     link_linger(&t->link, vf_now_ns() + LINK_EXPLAIN_NS);

@@ -87,7 +87,8 @@ static int host_reasons(struct target *t, const struct wire_admit *admit,
         }
     }
     free(list);
-    if (admit->epoch <= epoch) {
+    /* The copy itself explains a newer epoch: on a move to itself it is this move's own. */
+    if (admit->epoch <= epoch && !has_reason(reasons, "uuid")) {
         char source[24];
         char target[24];
 
@@ -111,8 +112,13 @@ static void adapter_reasons(const struct vf_adapter_info *adapter, const struct 
     if (adapter->vf_free == 0) {
         (void)snprintf(text, sizeof text, "0 free of %u", adapter->vf_count);
         vf_reason_add(reasons, "vf", "1 needed", text,
-                      "remove a partition on the target or start it with more VFs (vfs=N)");
+                      "remove a partition on the target or start it with more VFs (vfs=N); its "
+                      "driver can only be asked with a VF, so check again then");
     }
+    if (adapter->dirty_page_bytes != admit->page_bytes)
+        add_size_reason(
+            reasons, "dirty-page", admit->page_bytes, adapter->dirty_page_bytes,
+            "start the target's device with the source's dirty page size (dirty-page=SIZE)");
     if (admit->params.vram_bytes == 0)
         vf_reason_add(reasons, "vram", "0", "-", "a partition without VRAM cannot move");
     if (adapter->vram_largest_bytes < admit->params.vram_bytes)
@@ -134,10 +140,6 @@ static void restore_reasons(struct target *t, const struct wire_admit *admit,
         return;
     }
     t->prepared = true;
-    if (t->partition.page_bytes != admit->page_bytes)
-        add_size_reason(
-            reasons, "dirty-page", admit->page_bytes, t->partition.page_bytes,
-            "start the target's device with the source's dirty page size (dirty-page=SIZE)");
     if (kc_restore_immutable(t->kc, t->partition.id, &kmd, &umed, &driver, &err) == 0)
         return;
     if (driver.count == 0)
