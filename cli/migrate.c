@@ -7,6 +7,7 @@
 #include "base/cleanup.h"
 #include "cli/client.h"
 #include "cli/commands.h"
+#include "cli/print.h"
 #include "cli/progress.h"
 #include "cli/table.h"
 
@@ -147,9 +148,11 @@ static int follow_job(const struct command *command, struct client *client, json
     if (status == 0)
         status = loop(&follow, err);
     progress_end(&follow.progress);
-    /* Without --json the error's line says what the object would. */
+    /* Without --json the error's line says what the object would, but for the reasons. */
     if (status == 0 || command->json)
         show_result(command, follow.result);
+    else
+        print_reasons(follow.result);
     json_decref(follow.result);
     client_close(&follow.cancel);
     *client = follow.watch;

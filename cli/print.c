@@ -219,19 +219,13 @@ void print_read(const json_t *result)
                  table_cell(result, CELL_SIZE, "bytes", size));
 }
 
-void print_check(const json_t *result)
+void print_reasons(const json_t *result)
 {
-    const json_t *reasons = json_object_get(result, "reasons");
     char text[4][CELL_BYTES];
     size_t index;
     json_t *reason;
 
-    if (json_is_true(json_object_get(result, "compatible"))) {
-        (void)printf("%s can move to %s\n", table_text(result, "partition"),
-                     table_text(result, "target"));
-        return;
-    }
-    json_array_foreach(reasons, index, reason)
+    json_array_foreach(json_object_get(result, "reasons"), index, reason)
     {
         (void)printf("%s: source %s, target %s; %s\n",
                      table_cell(reason, CELL_TEXT, "field", text[0]),
@@ -239,6 +233,15 @@ void print_check(const json_t *result)
                      table_cell(reason, CELL_TEXT, "target", text[2]),
                      table_cell(reason, CELL_TEXT, "remedy", text[3]));
     }
+}
+
+void print_check(const json_t *result)
+{
+    if (json_is_true(json_object_get(result, "compatible")))
+        (void)printf("%s can move to %s\n", table_text(result, "partition"),
+                     table_text(result, "target"));
+    else
+        print_reasons(result);
 }
 
 void print_jobs(const json_t *result)
@@ -306,6 +309,10 @@ void print_job(const json_t *result)
     };
 
     table_fields(columns, result);
+    if (json_array_size(json_object_get(result, "reasons")) > 0) {
+        (void)printf("the target's reasons:\n");
+        print_reasons(result);
+    }
     if (table_number(result, "blackout_ns") > 0) {
         (void)printf("blackout, piece by piece:\n");
         table_fields(blackout, json_object_get(result, "blackout"));

@@ -105,24 +105,6 @@ static int run(struct daemon *daemon, struct control *control, int listen_fd, in
     return result;
 }
 
-/* Whoever watches a job hears of its end before the connections close. */
-static void cancel_jobs(struct daemon *daemon)
-{
-    json_t *list = mig_jobs(daemon->mig);
-    size_t index;
-    json_t *entry;
-
-    json_array_foreach(list, index, entry) {
-        struct mig_job *job =
-            mig_job_get(daemon->mig, (uint64_t)json_integer_value(json_object_get(entry, "job")));
-
-        if (job != NULL)
-            (void)mig_job_cancel(job, NULL); /* over, or past COMMIT: it ends by itself */
-        mig_job_put(job);
-    }
-    json_decref(list);
-}
-
 static int serve(struct daemon *daemon, const struct config *config, int signal_fd,
                  struct vf_error *err)
 {
@@ -148,7 +130,7 @@ static int serve(struct daemon *daemon, const struct config *config, int signal_
                          daemon->kernel_pid);
         result = run(daemon, control, listen_fd, signal_fd, err);
         (void)sd_notify(0, "STOPPING=1");
-        cancel_jobs(daemon);
+        mig_end_jobs(daemon->mig); /* watchers hear of it before the connections close */
         control_close(control);
     }
     mig_close(daemon->mig);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The BAR pages of a VF that trap (VF-5): the MSI-X table's, which the OS answers (INT-1), and those
- * that the UMED emulates. */
+/* The BAR pages of a VF that trap (VF-5): the MSI-X table's, which the OS answers (INT-1), and
+ * those that the UMED emulates. */
 #ifndef DXGK_MITIGATED_H
 #define DXGK_MITIGATED_H
 

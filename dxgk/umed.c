@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The life of a partition's UMED: worker, crashes, what a new worker gets. See umed.h; the calls that
- * move its data are in umed_migration.c. */
+/* The life of a partition's UMED: worker, crashes, what a new worker gets. See umed.h; the calls
+ * that move its data are in umed_migration.c. */
 #define LOG_ROOM "umed"
 #include "dxgk/umed_private.h"
 
@@ -90,16 +90,16 @@ int dxgk_umed_call(struct dxgk_umed *umed, enum umed_op op, const void *body, ui
         lost = dxgk_worker_call(&umed->worker, op, body, bytes, allowed, reply);
         if (lost == 0)
             break;
-        /* One that was killed from outside is no fault of the call: it is made again, once. All that a
-         * worker can change is its own state, and the next one has that of before the call. */
+        /* One that was killed from outside is no fault of the call: it is made again, once. All
+         * that a worker can change is its own state, and the next one has that of before the call.
+         */
         again = dxgk_umed_crashed(umed) && !again && (op != UMED_WRITE || umed->state.bytes != 0);
     } while (again);
     if (lost == 0) {
         if (reply->breach == UMED_KEPT)
             return 0;
         dxgk_report(umed->partition->adapter, op == UMED_SAVE_IMMUTABLE ? "SRC-3" : "SRC-6",
-                    "the UMED of %s %s", umed->partition->params.name,
-                    breach_texts[reply->breach]);
+                    "the UMED of %s %s", umed->partition->params.name, breach_texts[reply->breach]);
         return 0;
     }
     return vf_fail(err, VF_FAILED,
@@ -233,9 +233,8 @@ bool dxgk_umed_crashed(struct dxgk_umed *umed)
     else
         then = "started again";
     log_warn("%s: UMED worker %d %s; %s", partition->params.name, (int)pid, how, then);
-    dxgk_event(partition->adapter->dxgk, "umed",
-               "partition %s: its emulation (process %d) %s; %s", partition->params.name, (int)pid,
-               how, then);
+    dxgk_event(partition->adapter->dxgk, "umed", "partition %s: its emulation (process %d) %s; %s",
+               partition->params.name, (int)pid, how, then);
     return outside;
 }
 
@@ -399,8 +398,7 @@ static int run_access(struct dxgk_umed *umed, enum umed_op op, struct umed_acces
         return 0;
     free(reply->data);
     reply->data = NULL;
-    return vf_fail(err, VF_USAGE,
-                   "the emulation refuses to %s %u bytes at 0x%llx of BAR %u (0x%x)",
+    return vf_fail(err, VF_USAGE, "the emulation refuses to %s %u bytes at 0x%llx of BAR %u (0x%x)",
                    op == UMED_READ ? "read" : "write", access->length,
                    (unsigned long long)access->offset, access->bar, (uint32_t)reply->result);
 }

@@ -23,13 +23,13 @@ struct dxgk_umed {
 
     pthread_mutex_t lock; /* after partition.vcpu; held over a call; guards what follows */
     struct dxgk_worker worker;
-    bool alive;          /* there is a worker, and it has an object */
-    bool ending;         /* the watcher is to end */
-    bool saves;          /* mutable state may be saved, and there is some */
+    bool alive;                  /* there is a worker, and it has an object */
+    bool ending;                 /* the watcher is to end */
+    bool saves;                  /* mutable state may be saved, and there is some */
     _Atomic uint32_t interfaces; /* UMED_HAS_*; read by anyone */
-    uint64_t generation; /* of the worker: grows with each */
-    struct dxgk_blob immutable; /* restored from a source; empty at home */
-    struct dxgk_blob state;     /* mutable, after the last accepted store; empty = not known */
+    uint64_t generation;         /* of the worker: grows with each */
+    struct dxgk_blob immutable;  /* restored from a source; empty at home */
+    struct dxgk_blob state;      /* mutable, after the last accepted store; empty = not known */
     uint64_t crashes;
     uint64_t crash_ns[DXGK_UMED_CRASHES]; /* when the last ones were, in a ring */
 };

@@ -242,8 +242,8 @@ bool dxgk_worker_end(struct dxgk_worker *worker, bool politely, char *how, size_
 
     if (worker->pid == 0)
         return false;
-    /* It ends when its socket does. One whose socket has closed by itself is on its way out: killing
-     * it now could hide what ended it. */
+    /* It ends when its socket does. One whose socket has closed by itself is on its way out:
+     * killing it now could hide what ended it. */
     (void)shutdown(worker->fd, SHUT_WR);
     if ((politely || worker->why == NULL) && !await_end(worker))
         worker->why = "let go of its socket, did not end and was ended";

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * A UMED worker process as its host sees it: start, call, end. A worker that is silent for too long or
- * answers what call.h does not allow is killed; what that means for the partition is umed.c's.
+ * A UMED worker process as its host sees it: start, call, end. A worker that is silent for too long
+ * or answers what call.h does not allow is killed; what that means for the partition is umed.c's.
  * The caller serialises all calls on one worker. PASSIVE_LEVEL.
  */
 #ifndef DXGK_UMED_WORKER_H
@@ -32,12 +32,13 @@ struct dxgk_worker_reply {
     uint32_t bytes;
 };
 
-/* Starts `program` on the UMED `path`; `name` is for who looks at the list of processes. 0 or -1. */
+/* Starts `program` on the UMED `path`; `name` is for who looks at the list of processes. 0 or -1.
+ */
 int dxgk_worker_start(struct dxgk_worker *worker, const char *program, const char *path,
                       const char *name, struct vf_error *err);
-/* One call. 0 with *reply filled, or -1: the worker is lost (its process may still be there) and only
- * dxgk_worker_end remains. A reply without `allowed` bytes at most and of a good form counts as
- * lost. */
+/* One call. 0 with *reply filled, or -1: the worker is lost (its process may still be there) and
+ * only dxgk_worker_end remains. A reply without `allowed` bytes at most and of a good form counts
+ * as lost. */
 int dxgk_worker_call(struct dxgk_worker *worker, enum umed_op op, const void *body, uint32_t bytes,
                      uint32_t allowed, struct dxgk_worker_reply *reply);
 /* Ends it: asks when `politely`, kills otherwise or after a second; `how` gets what became of it

@@ -233,6 +233,25 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     return 0;
 }
 
+/* Texts longer than anything in the daemon holds: one argument of one verb each. */
+static size_t put_long_texts(uint8_t *data, unsigned index)
+{
+    static const char *const formats[] = {
+        "{\"verb\":\"partition create\",\"args\":{\"name\":\"%s\",\"adapter\":0,\"vram\":65536}}\n",
+        "{\"verb\":\"migrate\",\"args\":{\"name\":\"p\",\"to\":\"%s\"}}\n",
+        "{\"verb\":\"run\",\"args\":{\"name\":\"p\",\"workload\":\"%s\"}}\n",
+        "{\"verb\":\"%s\"}\n",
+    };
+    char text[5000];
+
+    if (index >= sizeof formats / sizeof formats[0])
+        return 0;
+    memset(text, 'x', sizeof text - 1);
+    text[sizeof text - 1] = '\0';
+    data[0] = 0;
+    return 1 + (size_t)snprintf((char *)data + 1, FUZZ_MAX_BYTES - 1, formats[index], text);
+}
+
 size_t fuzz_seed(unsigned index, uint8_t *data)
 {
     static const char *const texts[] = {
@@ -260,9 +279,10 @@ size_t fuzz_seed(unsigned index, uint8_t *data)
         "{\"verb\":\"host stop\",\"args\":{\"force\":true}}\n",
         "[1,2]\nnull\n{\"verb\":7}\n{\"verb\":\"no such\"}\n\n{\n",
     };
+    const unsigned count = sizeof texts / sizeof texts[0];
 
-    if (index >= sizeof texts / sizeof texts[0])
-        return 0;
+    if (index >= count)
+        return put_long_texts(data, index - count);
     data[0] = index == 2 ? WITH_FILE : 0;
     memcpy(data + 1, texts[index], strlen(texts[index]));
     return 1 + strlen(texts[index]);

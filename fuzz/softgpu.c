@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * What a guest can do to the card: rings, page tables, registers, config space, a forged saved
- * state. Input: a row of actions on VF 0 (enum action). The VF then runs for at most RUN_NS. The
- * card stays usable, a pause completes, nothing outside the VF's reserve changes (VF-6), and every
- * page that changed has its dirty bit (DBT-6).
+ * state. Input: a row of actions on VF 0 (enum action). The VF then runs for RUN_COMMANDS at most.
+ * The card stays usable, a pause completes, nothing outside the VF's reserve changes (VF-6), and
+ * every page that changed has its dirty bit (DBT-6).
  */
 #include "fuzz/target.h"
 #include "softgpu.h"
 #include "tests/rig.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -19,7 +20,8 @@ enum action { POKE, COMMAND, REGISTER, START, HALT, PAUSE, STATE, CONFIG, BAR, R
 #define PAGES 16u /* of the reserve, scattered over VRAM */
 #define RESERVE (PAGES * SCATTER_PAGE)
 #define RING_BYTES 0x4000ull
-#define RUN_NS 1000000ull
+#define RUN_COMMANDS 256u
+#define RUN_NS 20000000ull      /* for those that take long or wait */
 #define PAUSE_NS 20000000000ull /* far beyond what a pause takes, on a busy machine too */
 
 static uint64_t phys_of(unsigned page)
@@ -147,15 +149,21 @@ static void pause_vf(struct rig *r)
         fuzz_must(rig_now() < deadline);
 }
 
-/* Lets it run until both queues stand still, at most RUN_NS. */
+static uint64_t retired(struct rig *r)
+{
+    return rig_vf_read(r, 0, SG_VF_QUEUE(0) + SG_Q_RETIRED64, 8) +
+           rig_vf_read(r, 0, SG_VF_QUEUE(1) + SG_Q_RETIRED64, 8);
+}
+
+/* Lets it run until both queues stand still or RUN_COMMANDS are through, at most RUN_NS. */
 static void run(struct rig *r)
 {
     uint64_t deadline = rig_now() + RUN_NS;
-    uint64_t busy;
+    uint64_t end = retired(r) + RUN_COMMANDS;
 
-    do {
-        busy = rig_pf_read(r, SG_VFC(0, SG_VFC_STATUS), 4) & SG_VFC_STATUS_BUSY;
-    } while (busy && rig_now() < deadline);
+    while ((rig_pf_read(r, SG_VFC(0, SG_VFC_STATUS), 4) & SG_VFC_STATUS_BUSY) != 0 &&
+           retired(r) < end && rig_now() < deadline)
+        (void)sched_yield(); /* a ring without interrupts tells nobody of its end */
 }
 
 static void act(struct rig *r, struct fuzz_input *in)
@@ -298,19 +306,21 @@ static size_t put_command(uint8_t *to, uint32_t op, uint32_t flags, const uint64
 
 static size_t put_ring(uint8_t *to)
 {
+    /* Each writes pages of its own: a lost dirty bit is seen. */
     static const struct {
         uint32_t op, flags;
         uint64_t a[5];
     } ring[] = {
         {SG_OP_FILL, 0, {0x40000, 0x8000, 0x1122334455667788}},
         {SG_OP_COPY, 0, {0x50000, 0x40000, 0x4008}},
+        {SG_OP_FILL, 0, {0xd8000, 0x10000, 7}}, /* over the edge of a scatter page */
         {SG_OP_RANDOM, 0, {0x60000, 0x1000, 3, 4}},
         {SG_OP_SCATTER, 0, {0x70000, 16, 4096, 9, 0x30000}},
         {SG_OP_STENCIL, 0, {0x90000, 0xa0000, 64, 32, 3}},
         {SG_OP_GEMM, 0, {0xb0000, 0xb8000, 0xbc000, 16}},
-        {SG_OP_HASH, 0, {0x30008, 0x40000, 0x2000, 1}},
+        {SG_OP_HASH, 0, {0x31008, 0x40000, 0x2000, 1}},
         {SG_OP_ADD, 0, {0x30000, 1}},
-        {SG_OP_FENCE, 0, {0x30010, 5}},
+        {SG_OP_FENCE, 0, {0x32010, 5}},
         {SG_OP_PACE, 0, {0x30000, 1000}},
         {SG_OP_INTERRUPT, 0, {0}},
         {SG_OP_WAIT, SG_COND_GE, {0x30000, 1}},
@@ -324,6 +334,19 @@ static size_t put_ring(uint8_t *to)
     to[used++] = START;
     to[used++] = 0;
     return used;
+}
+
+/* The tables say one large page, which reaches over scattered pages and beyond the reserve; a write
+ * of ROOT makes the card look. */
+static size_t put_large_page(uint8_t *to)
+{
+    static const uint8_t actions[] = {
+        POKE, 4, 0, 0x10, 0, 0, 0, 0, 0, 0, 2, SG_PTE_VALID | SG_PTE_WRITE | SG_PTE_LARGE, 0, 0,
+        REGISTER, SG_VF_ROOT64, 0, 1, 1, 0,
+    };
+
+    memcpy(to, actions, sizeof actions);
+    return sizeof actions;
 }
 
 size_t fuzz_seed(unsigned index, uint8_t *data)
@@ -350,6 +373,11 @@ size_t fuzz_seed(unsigned index, uint8_t *data)
     case 2:
         memcpy(data, others, sizeof others);
         return sizeof others;
+    case 3:
+        used = put_large_page(data);
+        used += put_ring(data + used);
+        data[used++] = RUN;
+        return used;
     default:
         return 0;
     }

@@ -12,9 +12,10 @@
 #include <xxhash.h>
 
 #define HOW_MANDATORY 1u
-#define HOW_RAW 2u /* the bytes as they are, no header */
-#define HOW_LIE 4u /* the header's length comes from the payload's first four bytes */
-#define HOW_SUM 8u /* a wrong checksum */
+#define HOW_RAW 2u  /* the bytes as they are, no header */
+#define HOW_LIE 4u  /* the header's length comes from the payload's first four bytes */
+#define HOW_SUM 8u  /* a wrong checksum */
+#define HOW_FIT 16u /* a frame's length is what its head says, there or not */
 #define PIECE_BYTES 4u
 #define PAGE 64u
 #define SLOT 1024u
@@ -29,6 +30,17 @@ static size_t summed(const uint8_t *payload, uint32_t tag, size_t bytes)
     count = wire_load_u32(payload + 48);
     return count <= (bytes - WIRE_FRAME_HEAD_BYTES) / 16 ? WIRE_FRAME_HEAD_BYTES + 16 * count
                                                          : bytes;
+}
+
+/* What the header says of the payload's length. */
+static uint32_t announced(const uint8_t *payload, uint32_t tag, uint32_t how, size_t bytes)
+{
+    if ((how & HOW_LIE) != 0 && bytes >= 4)
+        return wire_load_u32(payload);
+    if ((how & HOW_FIT) != 0 && tag == WIRE_PAGES && bytes >= WIRE_FRAME_HEAD_BYTES)
+        return WIRE_FRAME_HEAD_BYTES + 16 * wire_load_u32(payload + 48) +
+               wire_load_u32(payload + 52);
+    return (uint32_t)bytes;
 }
 
 /* The next piece as it goes over the wire; its bytes. */
@@ -47,7 +59,7 @@ static size_t put_piece(struct fuzz_input *in, uint8_t *to)
         return bytes;
     }
     memcpy(payload, fuzz_take(in, bytes), bytes);
-    length = (how & HOW_LIE) != 0 && bytes >= 4 ? wire_load_u32(payload) : (uint32_t)bytes;
+    length = announced(payload, tag, how, bytes);
     if (bytes >= 8)
         wire_store_u64(payload, XXH3_64bits(payload + 8, summed(payload, tag, bytes) - 8) +
                                     (how & HOW_SUM ? 1 : 0));
@@ -142,6 +154,19 @@ static size_t put_frame(uint8_t *to)
     return put_head(to, WIRE_PAGES, HOW_MANDATORY, WIRE_FRAME_HEAD_BYTES + 48 + 2 * PAGE);
 }
 
+/* As many zero pages as a frame holds. */
+static size_t put_full_frame(uint8_t *to)
+{
+    const size_t bytes = WIRE_FRAME_HEAD_BYTES + 16 * WIRE_FRAME_PAGES;
+    uint8_t *payload = to + PIECE_BYTES;
+
+    memset(payload, 0, bytes);
+    wire_store_u32(payload + 48, WIRE_FRAME_PAGES);
+    for (unsigned i = 0; i < WIRE_FRAME_PAGES; i++)
+        wire_store_u64(payload + WIRE_FRAME_HEAD_BYTES + 8 * i, i | WIRE_PAGE_ZERO);
+    return put_head(to, WIRE_PAGES, HOW_MANDATORY | HOW_FIT, bytes);
+}
+
 /* Room for the checksum is part of a piece's payload. */
 static size_t put_sample(uint8_t *to, enum wire_tag tag)
 {
@@ -175,6 +200,9 @@ size_t fuzz_seed(unsigned index, uint8_t *data)
         data[used + PIECE_BYTES + 2] = 0x0f;
         data[used + PIECE_BYTES + 3] = 0;
         return used + put_head(data + used, WIRE_STATE, HOW_LIE, 64);
+    case 3:
+        used = put_full_frame(data);
+        return used + put_full_frame(data + used);
     default:
         return 0;
     }

@@ -75,6 +75,9 @@ struct mig_job {
     bool source;       /* which end we are */
     bool recovered;    /* known from the journal only */
     int last_kind;     /* recovered: enum journal_kind of its last record */
+    uint64_t last_ns;  /* recovered: when that was, CLOCK_REALTIME */
+    bool start_over;   /* recovered: a move that the daemon's end interrupted */
+    _Atomic bool interrupted; /* cancelled by the daemon's end, not by a person */
     struct vf_fsm fsm; /* enum job_state */
     _Atomic int
         point; /* enum job_point: compare and swap from JOB_OPEN decides cancel against commit */

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "kernel/client.h"
 #include "migrate/recover.h"
+#include "migrate/restart.h"
 #include "migrate/source.h"
 #include "migrate/link.h"
 #include "migrate/target.h"
@@ -82,6 +83,7 @@ int mig_open(const struct mig_config *config, struct mig **out, struct vf_error 
         mig_close(mig);
         return -1;
     }
+    restart_moves(mig);
     *out = mig;
     return 0;
 }
@@ -144,11 +146,14 @@ bool mig_list_job(struct mig *mig, struct mig_job *job)
 /* Before COMMIT it is called off; and nobody waits any more for a peer that was lost. */
 static void end_job(struct mig_job *job)
 {
+    /* Before the cancel, so that the job's end sees it; a person's cancel came first and stays. */
+    if (!job_cancel_asked(job))
+        atomic_store(&job->interrupted, true);
     (void)mig_job_cancel(job, NULL);
     job_leave(job);
 }
 
-void mig_close(struct mig *mig)
+void mig_end_jobs(struct mig *mig)
 {
     (void)pthread_mutex_lock(&mig->lock);
     mig->closing = true;
@@ -157,6 +162,13 @@ void mig_close(struct mig *mig)
         end_job(job);
     for (struct target *t = mig->targets; t != NULL; t = t->next)
         end_job(t->job);
+    (void)pthread_mutex_unlock(&mig->lock);
+}
+
+void mig_close(struct mig *mig)
+{
+    mig_end_jobs(mig);
+    (void)pthread_mutex_lock(&mig->lock);
     /* A source past COMMIT ends within its own bounds. */
     while (mig->threads > 0)
         (void)pthread_cond_wait(&mig->idle, &mig->lock);

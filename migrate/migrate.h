@@ -36,6 +36,9 @@ struct mig_config {
  * side alone can know: a source before COMMIT runs on, an incoming partition that was never
  * PREPARED is removed, all else is "unknown". */
 int mig_open(const struct mig_config *config, struct mig **out, struct vf_error *err);
+/* Cancels what has not committed, as this host's end: moves that it interrupts are started over by
+ * the next daemon. Does not wait; mig_close does. */
+void mig_end_jobs(struct mig *mig);
 /* Cancels what has not committed, waits for every job (a source past COMMIT waits up to 30 s for
  * its answer; nobody redials any more), closes the journal. Call neither mig_accept nor
  * mig_source_start any more. Job references stay valid. */

@@ -13,10 +13,12 @@
 
 #include "base/log.h"
 #include "kernel/client.h"
+#include "migrate/restart.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 struct recovery {
     struct mig *mig;
@@ -26,6 +28,14 @@ struct recovery {
     bool failed;
     struct vf_error err;
 };
+
+static uint64_t now_realtime_ns(void)
+{
+    struct timespec now;
+
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
 
 static const struct vf_partition_info *find(const struct recovery *r,
                                             const uint8_t uuid[VF_UUID_BYTES])
@@ -87,6 +97,10 @@ static enum job_state settle(struct recovery *r, struct mig_job *job,
     case JOURNAL_DONE:
         return JOB_COMPLETED;
     case JOURNAL_ABORTED:
+        job->start_over = source && restart_wanted(last->text, &job->options) && p != NULL &&
+                          now_realtime_ns() - last->time_ns < RESTART_WITHIN_NS;
+        (void)snprintf(job->options.to, sizeof job->options.to, "%s", job->peer);
+        /* fall through */
     case JOURNAL_SETTLED:
         vf_fail(err, VF_FAILED, "%s", last->text[0] != '\0' ? last->text : "aborted");
         return JOB_FAILED;
@@ -149,6 +163,7 @@ static void recover_job(void *ctx, const struct journal_record *last)
     /* Acting writes to the journal, which must not happen inside its own walk: remembered here,
      * done after it. */
     job->last_kind = (int)last->kind;
+    job->last_ns = last->time_ns;
     (void)snprintf(job->error.text, sizeof job->error.text, "%s", last->text);
 }
 
@@ -161,6 +176,7 @@ static void settle_all(struct recovery *r)
         struct vf_error err = VF_ERROR_INIT;
         enum job_state end;
 
+        last.time_ns = job->last_ns;
         memcpy(last.uuid, job->partition_uuid, sizeof last.uuid);
         memcpy(last.text, job->error.text, sizeof last.text);
         end = settle(r, job, &last, &err);

@@ -63,6 +63,22 @@ static json_t *rounds(const struct mig_job *job)
     return array;
 }
 
+/* Why the target refuses: both sides' values, one object a reason. Under job->lock. */
+static json_t *reasons(const struct mig_job *job)
+{
+    json_t *list = json_array();
+
+    for (uint32_t i = 0; i < job->reasons.count; i++) {
+        const struct vf_reason *reason = &job->reasons.list[i];
+
+        (void)json_array_append_new(
+            list, json_pack("{s:o, s:o, s:o, s:o}", "field", text(reason->field), "source",
+                            text(reason->source), "target", text(reason->target), "remedy",
+                            text(reason->remedy)));
+    }
+    return list;
+}
+
 /* A mark within its neighbours: pieces between such marks are never negative and add up exactly. */
 static uint64_t clamp(uint64_t mark, uint64_t low, uint64_t high)
 {
@@ -127,20 +143,6 @@ static void put_identity(json_t *object, const struct mig_job *job)
     (void)json_object_set_new(object, "target", text(job->source ? job->peer : job->host_name));
 }
 
-static json_t *reasons(const struct mig_job *job)
-{
-    json_t *list = json_array();
-
-    for (uint32_t i = 0; i < job->reasons.count; i++) {
-        const struct vf_reason *reason = &job->reasons.list[i];
-
-        (void)json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s}", "field", reason->field,
-                                                    "source", reason->source, "target",
-                                                    reason->target, "remedy", reason->remedy));
-    }
-    return list;
-}
-
 json_t *mig_job_report(struct mig_job *job)
 {
     json_t *object = json_object();
@@ -148,6 +150,7 @@ json_t *mig_job_report(struct mig_job *job)
     (void)json_object_set_new(object, "schema", json_string("vferry.job/1"));
     (void)pthread_mutex_lock(&job->lock);
     put_identity(object, job);
+    (void)json_object_set_new(object, "reasons", reasons(job));
     put(object, "vram_bytes", job->vram_bytes);
     put(object, "bytes_sent", job->bytes_sent);
     put(object, "pages_sent", job->pages_sent);
@@ -168,7 +171,6 @@ json_t *mig_job_report(struct mig_job *job)
     (void)json_object_set_new(
         object, "verify", json_string(job->options.verify == MIG_VERIFY_FULL ? "full" : "delta"));
     (void)json_object_set_new(object, "digest", json_string(job->digest));
-    (void)json_object_set_new(object, "reasons", reasons(job));
     (void)pthread_mutex_unlock(&job->lock);
     return object;
 }

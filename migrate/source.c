@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "base/size.h"
+#include "migrate/restart.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -220,12 +221,17 @@ static void find_cause(struct source *s, struct vf_error *err)
 static enum job_state call_off(struct source *s, struct vf_error *err)
 {
     struct vf_error also = VF_ERROR_INIT;
+    char note[sizeof err->text] = "";
 
     resume_partition(s, &also);
     find_cause(s, err);
     if (also.code != VF_OK)
         vf_context(err, "%s", also.text);
-    if (s->journalled && mig_journal(s->job, JOURNAL_ABORTED, err->text, &also) != 0)
+    if (s->journalled && atomic_load(&s->job->interrupted) && err->code == VF_CANCELLED &&
+        also.code == VF_OK)
+        restart_note(&s->job->options, note, sizeof note);
+    if (s->journalled &&
+        mig_journal(s->job, JOURNAL_ABORTED, note[0] != '\0' ? note : err->text, &also) != 0)
         log_error("job %llu: %s", (unsigned long long)s->job->id, also.text);
     job_set_wake(s->job, NULL, NULL);
     if (s->linked)

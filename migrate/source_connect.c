@@ -94,23 +94,23 @@ static bool redial(struct source *s, uint64_t deadline, uint64_t *wait_ns)
     return false;
 }
 
+/* What may be on its way while ours is: ADMITTED or READY, and one more for luck. */
+#define CROSSING 3u
+
 /* ABORT, and the target's word that nothing is left there. Its own ABORT says the same. */
 static bool recalled(struct source *s, const struct vf_error *why, uint64_t deadline)
 {
-    struct vf_error err = VF_ERROR_INIT;
-    enum wire_tag heard = WIRE_READY;
-
     link_abort(&s->link, why);
-    /* A READY may have crossed the ABORT. */
-    while (heard == WIRE_READY) {
+    for (unsigned i = 0; i <= CROSSING; i++) {
+        struct vf_error err = VF_ERROR_INIT;
         struct wire_message message;
 
-        if (link_expect(&s->link, WIRE_CLOSE, WIRE_READY, deadline, &message, &err) != 0)
-            return false;
-        heard = message.tag;
-        wire_message_free(&message);
+        if (link_expect(&s->link, WIRE_CLOSE, 0, deadline, &message, &err) == 0) {
+            wire_message_free(&message);
+            return true;
+        }
     }
-    return true;
+    return false;
 }
 
 void source_recall(struct source *s, const struct vf_error *why)
@@ -119,8 +119,10 @@ void source_recall(struct source *s, const struct vf_error *why)
     uint64_t deadline = vf_now_ns() + s->job->mig->redial_ns;
     uint64_t wait_ns = BACKOFF_NS;
 
+    /* A copy without state cannot run, so nobody redials for it; but who hears that the move is
+     * over shall find nothing of it on the target, nor be refused there when he tries again. */
     if (!s->state_sent) {
-        link_abort(&s->link, why);
+        (void)recalled(s, why, vf_now_ns() + silence_ns);
         return;
     }
     /* On the first link an ABORT is that of the hand-off's own target; later ones may only say that

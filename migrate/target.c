@@ -23,15 +23,17 @@ static int answer(struct target *t, const struct vf_reasons *reasons, bool check
                   struct vf_error *err)
 {
     struct wire_message message = {.tag = check ? WIRE_VERDICT : WIRE_REFUSED};
+    char more[40] = "";
 
     message.verdict.reasons = *reasons;
     message.verdict.code = reasons->count == 0 ? VF_OK : VF_INCOMPATIBLE;
+    if (reasons->count > 1)
+        (void)snprintf(more, sizeof more, " (the first of %u reasons)", reasons->count);
     if (reasons->count > 0)
         (void)snprintf(message.verdict.text, sizeof message.verdict.text,
                        "host %s cannot take it: %s: source %s, target %s; %s%s",
                        t->job->mig->host_name, reasons->list[0].field, reasons->list[0].source,
-                       reasons->list[0].target, reasons->list[0].remedy,
-                       reasons->count > 1 ? " (and more: see check)" : "");
+                       reasons->list[0].target, reasons->list[0].remedy, more);
     if (link_say(&t->link, &message, vf_now_ns() + t->job->mig->silence_ns, err) != 0)
         return -1;
     link_linger(&t->link, vf_now_ns() + LINK_EXPLAIN_NS);
@@ -174,6 +176,13 @@ static int run(struct target *t, bool *prepared, bool *committed, struct vf_erro
     return hand_over(t, &state, prepared, committed, err);
 }
 
+int target_cancelled(const struct target *t, struct vf_error *err)
+{
+    if (atomic_load(&t->job->interrupted))
+        return vf_fail(err, VF_FAILED, "the daemon of host %s is ending", t->job->mig->host_name);
+    return vf_fail(err, VF_CANCELLED, "cancelled on the target");
+}
+
 /* What really ended it: a cancel, a lane, or what the peer says about a stream that broke. */
 static void find_cause(struct target *t, struct vf_error *err)
 {
@@ -190,7 +199,7 @@ static void find_cause(struct target *t, struct vf_error *err)
     if (lost)
         (void)link_explain(&t->link, vf_now_ns() + LINK_EXPLAIN_NS, err);
     if (job_cancel_asked(t->job))
-        vf_fail(err, VF_CANCELLED, "cancelled on the target");
+        target_cancelled(t, err);
 }
 
 /* Nothing stays on this host. */

@@ -53,6 +53,10 @@ int target_admit_on(struct target *t, uint32_t adapter, const struct wire_admit 
 /* Undoes what target_admit left. */
 void target_discard(struct target *t);
 
+/* Fills *err for a cancel here: a person's, or this daemon's end, which is a failure to the source.
+ * Returns -1. */
+int target_cancelled(const struct target *t, struct vf_error *err);
+
 /* Invites the data streams and waits until all are there. */
 int target_open_lanes(struct target *t, struct vf_error *err);
 /* All pages are in, by the lanes' own account: every round acknowledged, a full verify done. From

@@ -15,6 +15,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define AGAIN_NS 10000000ull
+
 static bool has_reason(const struct vf_reasons *reasons, const char *field)
 {
     for (uint32_t i = 0; i < reasons->count; i++) {
@@ -38,6 +40,26 @@ static void add_size_reason(struct vf_reasons *reasons, const char *field, uint6
     vf_reason_add(reasons, field, there, here, remedy);
 }
 
+/* The copy that an earlier try left is removed as soon as its link is seen to have ended. */
+static void await_earlier_try(struct target *t, const struct wire_admit *admit)
+{
+    uint64_t deadline = vf_now_ns() + t->job->mig->silence_ns;
+    bool there;
+
+    do {
+        struct vf_partition_info *list = NULL;
+        size_t count = 0;
+
+        there = false;
+        if (kc_partition_list(t->kc, &list, &count, NULL) != 0)
+            return;
+        for (size_t i = 0; i < count; i++)
+            there = there || (list[i].state == VF_PARTITION_INCOMING &&
+                              memcmp(list[i].uuid, admit->params.uuid, VF_UUID_BYTES) == 0);
+        free(list);
+    } while (there && vf_now_ns() < deadline && job_sleep(t->job, vf_now_ns() + AGAIN_NS));
+}
+
 /* Reasons of the host as a whole: identity. */
 static int host_reasons(struct target *t, const struct wire_admit *admit,
                         struct vf_reasons *reasons, struct vf_error *err)
@@ -54,8 +76,10 @@ static int host_reasons(struct target *t, const struct wire_admit *admit,
         if (memcmp(list[i].uuid, admit->params.uuid, VF_UUID_BYTES) == 0) {
             vf_uuid_format(list[i].uuid, uuid);
             vf_reason_add(reasons, "uuid", uuid, list[i].name,
-                          "this very partition is on the target already: use another host, or "
-                          "remove it there");
+                          list[i].state == VF_PARTITION_INCOMING
+                              ? "another move of it has not ended on the target yet: see its jobs"
+                              : "this very partition is on the target already: use another host, "
+                                "or remove it there");
         } else if (strcmp(list[i].name, admit->params.name) == 0) {
             vf_uuid_format(list[i].uuid, uuid);
             vf_reason_add(reasons, "name", admit->params.name, uuid,
@@ -63,7 +87,8 @@ static int host_reasons(struct target *t, const struct wire_admit *admit,
         }
     }
     free(list);
-    if (admit->epoch <= epoch) {
+    /* The copy itself explains a newer epoch: on a move to itself it is this move's own. */
+    if (admit->epoch <= epoch && !has_reason(reasons, "uuid")) {
         char source[24];
         char target[24];
 
@@ -87,8 +112,13 @@ static void adapter_reasons(const struct vf_adapter_info *adapter, const struct 
     if (adapter->vf_free == 0) {
         (void)snprintf(text, sizeof text, "0 free of %u", adapter->vf_count);
         vf_reason_add(reasons, "vf", "1 needed", text,
-                      "remove a partition on the target or start it with more VFs (vfs=N)");
+                      "remove a partition on the target or start it with more VFs (vfs=N); its "
+                      "driver can only be asked with a VF, so check again then");
     }
+    if (adapter->dirty_page_bytes != admit->page_bytes)
+        add_size_reason(
+            reasons, "dirty-page", admit->page_bytes, adapter->dirty_page_bytes,
+            "start the target's device with the source's dirty page size (dirty-page=SIZE)");
     if (admit->params.vram_bytes == 0)
         vf_reason_add(reasons, "vram", "0", "-", "a partition without VRAM cannot move");
     if (adapter->vram_largest_bytes < admit->params.vram_bytes)
@@ -110,10 +140,6 @@ static void restore_reasons(struct target *t, const struct wire_admit *admit,
         return;
     }
     t->prepared = true;
-    if (t->partition.page_bytes != admit->page_bytes)
-        add_size_reason(
-            reasons, "dirty-page", admit->page_bytes, t->partition.page_bytes,
-            "start the target's device with the source's dirty page size (dirty-page=SIZE)");
     if (kc_restore_immutable(t->kc, t->partition.id, &kmd, &umed, &driver, &err) == 0)
         return;
     if (driver.count == 0)
@@ -202,6 +228,7 @@ int target_admit(struct target *t, const struct wire_admit *admit, struct vf_rea
     struct vf_reasons host = {0};
     struct kc_host kernel;
 
+    await_earlier_try(t, admit);
     if (kc_host(t->kc, &kernel, err) != 0 || host_reasons(t, admit, &host, err) != 0)
         return -1;
     *reasons = host;

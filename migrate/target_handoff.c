@@ -39,7 +39,7 @@ int target_prepare(struct target *t, const struct wire_state *state, struct vf_e
     if (kc_partition_set_epoch(t->kc, t->partition.id, job->epoch, err) != 0)
         return -1;
     if (!job_begin_commit(job))
-        return vf_fail(err, VF_CANCELLED, "cancelled on the target");
+        return target_cancelled(t, err);
     if (mig_journal(job, JOURNAL_PREPARED, "", err) != 0)
         return -1;
     memcpy(message.ready.id.job, job->uuid, sizeof message.ready.id.job);

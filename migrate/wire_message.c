@@ -164,6 +164,13 @@ static void put_verdict(struct wire_writer *w, const struct wire_message *m)
     wire_put_text(w, m->verdict.text);
 }
 
+/* What a peer's failure is to us. That its daemon or its words were at fault is its own affair:
+ * "own daemon unreachable" said here would be a lie. */
+static uint32_t code_of_peer(uint32_t code)
+{
+    return code == VF_INCOMPATIBLE || code == VF_CANCELLED || code == VF_UNKNOWN ? code : VF_FAILED;
+}
+
 static const char *get_verdict(struct wire_reader *r, struct wire_message *m)
 {
     struct vf_reasons *reasons = &m->verdict.reasons;
@@ -180,8 +187,8 @@ static const char *get_verdict(struct wire_reader *r, struct wire_message *m)
     reasons->count = count;
     m->verdict.code = wire_get_u32(r);
     wire_get_text(r, m->verdict.text, sizeof m->verdict.text);
-    if (m->verdict.code > VF_UNKNOWN)
-        m->verdict.code = VF_FAILED;
+    if (m->verdict.code != VF_OK)
+        m->verdict.code = code_of_peer(m->verdict.code);
     return NULL;
 }
 
@@ -323,8 +330,7 @@ static const char *get_abort(struct wire_reader *r, struct wire_message *m)
 {
     m->abort.code = wire_get_u32(r);
     wire_get_text(r, m->abort.text, sizeof m->abort.text);
-    if (m->abort.code == VF_OK || m->abort.code > VF_UNKNOWN)
-        m->abort.code = VF_FAILED;
+    m->abort.code = code_of_peer(m->abort.code);
     return NULL;
 }
 

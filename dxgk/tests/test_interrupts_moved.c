@@ -27,11 +27,13 @@ static uint64_t entry_at(unsigned vector, unsigned field)
     return SG_VF_MSIX_TABLE + vector * 16u + field;
 }
 
-static void write_register(struct rig *rig, uint64_t id, uint64_t at, uint64_t value, uint64_t bytes)
+static void write_register(struct rig *rig, uint64_t id, uint64_t at, uint64_t value,
+                           uint64_t bytes)
 {
     struct vf_error error = VF_ERROR_INIT;
 
-    must(dxgk_partition_bar_write(rig->dxgk, id, SG_VF_BAR_REGS, at, &value, bytes, &error), &error);
+    must(dxgk_partition_bar_write(rig->dxgk, id, SG_VF_BAR_REGS, at, &value, bytes, &error),
+         &error);
 }
 
 static uint64_t read_register(struct rig *rig, uint64_t id, uint64_t at, uint64_t bytes)
@@ -153,12 +155,15 @@ static void none_is_lost_or_doubled_over_moves_at_random_moments(void **state)
 }
 
 static const struct sg_cmd raise_three[] = {
-    {.op = SG_OP_INTERRUPT, .a = {1}}, {.op = SG_OP_INTERRUPT, .a = {1}},
-    {.op = SG_OP_INTERRUPT, .a = {3}}, {.op = SG_OP_ADD, .a = {RIG_COUNTER, 1}},
+    {.op = SG_OP_INTERRUPT, .a = {1}},
+    {.op = SG_OP_INTERRUPT, .a = {1}},
+    {.op = SG_OP_INTERRUPT, .a = {3}},
+    {.op = SG_OP_ADD, .a = {RIG_COUNTER, 1}},
     {.op = SG_OP_HALT},
 };
 
-/* INT-2, INT-3: pending while masked on the source, delivered after the unmask on the target; once. */
+/* INT-2, INT-3: pending while masked on the source, delivered after the unmask on the target; once.
+ */
 static void a_pending_vector_moves_and_is_delivered_after_its_unmask(void **state)
 {
     struct move move;
@@ -192,7 +197,8 @@ static void a_pending_vector_moves_and_is_delivered_after_its_unmask(void **stat
     rig_close(&rig);
 }
 
-/* INT-2, VF-6: a reset takes back one guest's table, the hardware's and the OS' copy, and nobody else's. */
+/* INT-2, VF-6: a reset takes back one guest's table, the hardware's and the OS' copy, and nobody
+ * else's. */
 static void a_reset_masks_every_vector_of_that_vf_only(void **state)
 {
     struct vf_error error = VF_ERROR_INIT;

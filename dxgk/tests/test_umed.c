@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* A partition's UMED in its worker: guest accesses to the emulated page, what the worker may do, what
- * its end costs, its state on the move (VF-5, SRC-3, SRC-6, TGT-4). */
+/* A partition's UMED in its worker: guest accesses to the emulated page, what the worker may do,
+ * what its end costs, its state on the move (VF-5, SRC-3, SRC-6, TGT-4). */
 #include "dxgk/tests/drivers/faulty_umed.h"
 #include "dxgk/tests/moverig.h"
 
@@ -32,8 +32,8 @@ static const char *const two[] = {"softgpu,vram=128M,vfs=4,dirty-page=4K",
 static int try_store(struct rig *rig, uint64_t id, uint64_t at, uint64_t value, uint64_t bytes,
                      struct vf_error *err)
 {
-    return dxgk_partition_bar_write(rig->dxgk, id, SG_VF_BAR_REGS, SG_VF_PLATFORM + at, &value, bytes,
-                                    err);
+    return dxgk_partition_bar_write(rig->dxgk, id, SG_VF_BAR_REGS, SG_VF_PLATFORM + at, &value,
+                                    bytes, err);
 }
 
 static void store(struct rig *rig, uint64_t id, uint64_t at, uint64_t value, uint64_t bytes)
@@ -167,7 +167,8 @@ static void a_guest_reaches_the_emulated_page_through_the_worker(void **state)
     assert_int_equal(try_store(&rig, id, SG_PLAT_NOTES, 1, 2, &error), -1);
     assert_mirrored(&rig, id, &mirror);
     /* One access over the line between the pending bits and the page is two. */
-    must(dxgk_partition_bar_read(rig.dxgk, id, SG_VF_BAR_REGS, SG_VF_PLATFORM - 8, words, 16, &error),
+    must(dxgk_partition_bar_read(rig.dxgk, id, SG_VF_BAR_REGS, SG_VF_PLATFORM - 8, words, 16,
+                                 &error),
          &error);
     assert_int_equal(words[0], 0);
     assert_int_equal(words[1] & UINT32_MAX, SG_PLAT_ID_VALUE);
@@ -297,8 +298,8 @@ static void a_fault_costs_the_access_and_nothing_else(void **state)
         rig_open(&rig, one, "faulty.so");
         id = rig_create(&rig, "p", 0, 16, false);
         store_some(&rig, id, &mirror, 10);
-        assert_int_equal(
-            try_store(&rig, id, SG_PLAT_INDICATOR, FAULT | faults[i].fault, 4, &error), -1);
+        assert_int_equal(try_store(&rig, id, SG_PLAT_INDICATOR, FAULT | faults[i].fault, 4, &error),
+                         -1);
         assert_non_null(strstr(error.text, "crashed over this call"));
         await_event(&rig, faults[i].told);
         assert_mirrored(&rig, id, &mirror);
@@ -336,8 +337,8 @@ static void one_that_crashes_too_often_stays_away_for_a_while(void **state)
     id = rig_create(&rig, "p", 0, 16, false);
     rig_run(&rig, id, 16 << 20, 5, 0);
     for (unsigned i = 0; i < 8; i++)
-        assert_int_equal(
-            try_store(&rig, id, SG_PLAT_INDICATOR, FAULT | FAULT_CRASH, 4, &error), -1);
+        assert_int_equal(try_store(&rig, id, SG_PLAT_INDICATOR, FAULT | FAULT_CRASH, 4, &error),
+                         -1);
     assert_true(rig_expect(&rig, "umed", "crashes too often"));
     assert_int_equal(workers("p", &pid), 0);
     assert_int_equal(try_store(&rig, id, SG_PLAT_INDICATOR, 1, 4, &error), -1);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The line between vferry-kernel and a UMED worker: a stream socket that carries one call at a time,
- * head and body each way. Neither end trusts the other: every field is checked before it is used.
- * Both ends come from one build and live on one host, so numbers are in its byte order.
+ * The line between vferry-kernel and a UMED worker: a stream socket that carries one call at a
+ * time, head and body each way. Neither end trusts the other: every field is checked before it is
+ * used. Both ends come from one build and live on one host, so numbers are in its byte order.
  */
 #ifndef DXGK_WORKER_CALL_H
 #define DXGK_WORKER_CALL_H
@@ -17,8 +17,8 @@
 #define UMED_CALL_FD 3
 
 enum umed_op {
-    UMED_CREATE = 1,     /* first, once: struct umed_create -> struct umed_created */
-    UMED_SAVE_IMMUTABLE, /* nothing -> the record (SRC-3) */
+    UMED_CREATE = 1,        /* first, once: struct umed_create -> struct umed_created */
+    UMED_SAVE_IMMUTABLE,    /* nothing -> the record (SRC-3) */
     UMED_RESTORE_IMMUTABLE, /* the record -> nothing (TGT-2) */
     UMED_SAVE,              /* nothing -> the mutable record */
     UMED_RESTORE,           /* the mutable record -> nothing */
@@ -35,7 +35,7 @@ struct umed_head {
     uint32_t sequence; /* a reply repeats its call's; each call's is one more than the last's */
     uint32_t bytes;    /* of the body; a failed call's reply has none, but for UMED_CREATE's text */
     int32_t result;    /* replies: the HRESULT that decided */
-    uint32_t breach;   /* replies: enum umed_breach, when the UMED broke its own interface's rules */
+    uint32_t breach; /* replies: enum umed_breach, when the UMED broke its own interface's rules */
 };
 
 enum umed_breach {

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * vferry-umed FILE.so [PARTITION]: holds one partition's user-mode emulation DLL in a process of its
- * own. Started by vferry-kernel with a socket as descriptor 3; serves one call at a time (call.h)
- * and ends with the socket. It shuts itself in before the first of the DLL's functions is called.
+ * vferry-umed FILE.so [PARTITION]: holds one partition's user-mode emulation DLL in a process of
+ * its own. Started by vferry-kernel with a socket as descriptor 3; serves one call at a time
+ * (call.h) and ends with the socket. It shuts itself in before the first of the DLL's functions is
+ * called.
  */
 #include "dxgk/worker/worker.h"
 
@@ -60,8 +61,8 @@ static int transmit(const void *data, size_t bytes)
 static int answer(const struct umed_head *call, HRESULT result, uint32_t breach, const void *data,
                   uint32_t bytes)
 {
-    struct umed_head head = {UMED_CALL_MAGIC, UMED_CALL_VERSION, call->op, call->sequence, bytes,
-                             result,          breach};
+    struct umed_head head = {
+        UMED_CALL_MAGIC, UMED_CALL_VERSION, call->op, call->sequence, bytes, result, breach};
 
     return transmit(&head, sizeof head) == 0 && transmit(data, bytes) == 0 ? 0 : -1;
 }
@@ -87,8 +88,8 @@ static int create(struct object *object, const struct umed_head *call)
 
 static int answer_record(const struct umed_head *call, HRESULT result, struct record *record)
 {
-    int sent = answer(call, result, record->breach, record->data,
-                      result == S_OK ? record->bytes : 0);
+    int sent =
+        answer(call, result, record->breach, record->data, result == S_OK ? record->bytes : 0);
 
     free(record->data);
     return sent;
@@ -127,7 +128,8 @@ static int dispatch(struct object *object, const struct umed_head *call)
     case UMED_SAVE:
         return answer_record(call, object_save(object, &record), &record);
     case UMED_RESTORE_IMMUTABLE:
-        return answer(call, object_restore_immutable(object, body, call->bytes), UMED_KEPT, NULL, 0);
+        return answer(call, object_restore_immutable(object, body, call->bytes), UMED_KEPT, NULL,
+                      0);
     case UMED_RESTORE:
         return answer(call, object_restore(object, body, call->bytes), UMED_KEPT, NULL, 0);
     case UMED_READ:
@@ -177,8 +179,7 @@ static int serve(struct object *object)
         /* Created first and once: an object is there exactly for the other calls. */
         if (call.magic != UMED_CALL_MAGIC || call.version != UMED_CALL_VERSION ||
             call.sequence != ++sequence || !length_good(&call) ||
-            (call.op == UMED_CREATE) != (object->unknown == NULL) ||
-            receive(body, call.bytes) <= 0)
+            (call.op == UMED_CREATE) != (object->unknown == NULL) || receive(body, call.bytes) <= 0)
             return END_CALL;
         (void)alarm(CALL_SECONDS);
         done = call.op == UMED_CREATE ? create(object, &call) : dispatch(object, &call);

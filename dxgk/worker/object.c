@@ -11,8 +11,9 @@
 /* A save and a restore of mutable state go in pieces of this many bytes. */
 #define PIECE_BYTES 1024u
 
-/* ---- what Initialize gets as GpupServices: the device's LUID. A partition has no guest RAM outside
- * its VRAM, and its messages are the hardware's, so the other two interfaces are not there. ---- */
+/* ---- what Initialize gets as GpupServices: the device's LUID. A partition has no guest RAM
+ * outside its VRAM, and its messages are the hardware's, so the other two interfaces are not there.
+ * ---- */
 
 struct services {
     IGPUPVDev device; /* also its IUnknown */
@@ -36,12 +37,14 @@ static HRESULT STDMETHODCALLTYPE services_query(IGPUPVDev *This, REFIID riid, vo
 
 static ULONG STDMETHODCALLTYPE services_add_ref(IGPUPVDev *This)
 {
-    return (ULONG)InterlockedIncrement(&CONTAINING_RECORD(This, struct services, device)->references);
+    return (ULONG)InterlockedIncrement(
+        &CONTAINING_RECORD(This, struct services, device)->references);
 }
 
 static ULONG STDMETHODCALLTYPE services_release(IGPUPVDev *This)
 {
-    return (ULONG)InterlockedDecrement(&CONTAINING_RECORD(This, struct services, device)->references);
+    return (ULONG)InterlockedDecrement(
+        &CONTAINING_RECORD(This, struct services, device)->references);
 }
 
 static HRESULT STDMETHODCALLTYPE services_luid(IGPUPVDev *This, PLUID DeviceLUID)
@@ -80,12 +83,13 @@ HRESULT object_create(struct object *object, const struct umed_create *args, con
     if (FAILED(result) || factory == NULL)
         return FAILED(result) ? result : E_POINTER;
     *what = "CreateInstance";
-    result = factory->lpVtbl->CreateInstance(factory, NULL, &IID_IUnknown, (void **)&object->unknown);
+    result =
+        factory->lpVtbl->CreateInstance(factory, NULL, &IID_IUnknown, (void **)&object->unknown);
     (void)factory->lpVtbl->Release(factory);
     if (FAILED(result) || object->unknown == NULL)
         return FAILED(result) ? result : E_POINTER;
-    if (SUCCEEDED(object->unknown->lpVtbl->QueryInterface(object->unknown, &IID_IGPUPMigration,
-                                                          &found)))
+    if (SUCCEEDED(
+            object->unknown->lpVtbl->QueryInterface(object->unknown, &IID_IGPUPMigration, &found)))
         object->migration = found;
     found = NULL;
     if (FAILED(object->unknown->lpVtbl->QueryInterface(object->unknown, &IID_IGPUPMitigationDevice,
@@ -93,8 +97,8 @@ HRESULT object_create(struct object *object, const struct umed_create *args, con
         return S_OK;
     object->mitigation = found;
     *what = "Initialize";
-    return object->mitigation->lpVtbl->Initialize(object->mitigation, &vm, &object->luid, NULL, NULL,
-                                                  (IUnknown *)(void *)&services.device);
+    return object->mitigation->lpVtbl->Initialize(object->mitigation, &vm, &object->luid, NULL,
+                                                  NULL, (IUnknown *)(void *)&services.device);
 }
 
 void object_release(struct object *object)
@@ -193,9 +197,8 @@ static HRESULT save_pieces(struct object *object, struct record *record)
     while (left > 0) {
         ULONG room = left < PIECE_BYTES ? left : PIECE_BYTES;
         ULONG wrote = room, requested = 0;
-        HRESULT result = device->lpVtbl->SaveGpupContinue(device, &object->luid,
-                                                          GpupSavePartitionPersist, &wrote,
-                                                          &requested, record->data + at);
+        HRESULT result = device->lpVtbl->SaveGpupContinue(
+            device, &object->luid, GpupSavePartitionPersist, &wrote, &requested, record->data + at);
 
         if (result != S_OK)
             return no_record(record, FAILED(result) ? result : E_UNEXPECTED);
@@ -312,6 +315,6 @@ HRESULT object_power(struct object *object, uint32_t state)
     IGPUPMitigationDevice *device = object->mitigation;
 
     return device == NULL ? S_OK
-                          : device->lpVtbl->PowerTransitionComplete(
-                                device, &object->luid, (GPUP_POWER_DEVICE_STATE)state);
+                          : device->lpVtbl->PowerTransitionComplete(device, &object->luid,
+                                                                    (GPUP_POWER_DEVICE_STATE)state);
 }

@@ -45,7 +45,8 @@ HRESULT object_power(struct object *object, uint32_t state);
 /* ---- sandbox.c ---- */
 
 /* From here on: memory, the socket and stderr that are open, clocks, the end. No files, no network,
- * no program, no thread. A forbidden system call ends the process with SIGSYS. 0 or -1 with errno. */
+ * no program, no thread. A forbidden system call ends the process with SIGSYS. 0 or -1 with errno.
+ */
 int sandbox_enter(void);
 
 #endif

@@ -487,10 +487,12 @@ static void expect_names_what_came_instead(void **state)
 
 static void abort_never_reads_as_success(void **state)
 {
-    const struct wire_message in[2] = {{.tag = WIRE_ABORT, .abort.code = VF_OK},
-                                       {.tag = WIRE_ABORT, .abort.code = 99}};
+    const struct wire_message in[] = {{.tag = WIRE_ABORT, .abort.code = VF_OK},
+                                      {.tag = WIRE_ABORT, .abort.code = VF_USAGE},
+                                      {.tag = WIRE_ABORT, .abort.code = VF_UNREACHABLE},
+                                      {.tag = WIRE_ABORT, .abort.code = 99}};
 
-    for (int i = 0; i < 2; i++) {
+    for (size_t i = 0; i < sizeof in / sizeof in[0]; i++) {
         struct wire_message out;
 
         carry(*state, &in[i], &out);

@@ -4,6 +4,7 @@ import concurrent.futures
 import zlib
 
 from e2e import (
+    at_once,
     Case,
     begins,
     churn,
@@ -20,7 +21,7 @@ from harness import wait_until
 from proxy import OUT, Point, Proxy
 
 PAIR = "softgpu,vram=640M,vfs=18,dirty-page=64K"
-AT_ONCE = 9
+AT_ONCE = at_once(9)
 # Longer than a silence is noticed, short enough to wait for: a full rehash of the peer ends by it alone.
 LIMIT_MS = 8000
 # From here on the target may run it.
@@ -38,16 +39,10 @@ class Faults(Case):
         self.left, self.right = self.pair(PAIR)
 
     def warm_up(self):
-        """Pools grow to what so many moves at once need; what is held afterwards is what must be held at the end."""
-        works = {f"warm{i}": work_for("warm", 2) for i in range(AT_ONCE)}
-        for name, work in works.items():
-            create(self.left, name, work)
-        with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
-            list(
-                pool.map(lambda name: move(self.left, self.right, name, "--verify", "full"), works)
-            )
-        for name in works:
-            self.right.run("partition", "remove", name)
+        """One move goes through; what is held afterwards is what must be held at the end."""
+        create(self.left, "warm", work_for("warm", 1))
+        move(self.left, self.right, "warm", "--verify", "full")
+        self.right.run("partition", "remove", "warm")
         self.held = [(host, rested(host), files(host)) for host in (self.left, self.right)]
         self.there = room(self.right)
 

@@ -4,9 +4,10 @@ import random
 import unittest
 
 import proxy
+from e2e import at_once
 from faults import Faults
 
-TESTS_AT_ONCE = 2
+TESTS_AT_ONCE = at_once(2)
 SEED = random.SystemRandom().randrange(1 << 32)
 
 

@@ -4,11 +4,11 @@ import time
 import unittest
 
 import proxy
-from e2e import BLACKOUT_MS, begins, churn, create, finish, partitions, room, show, state
+from e2e import at_once, BLACKOUT_MS, begins, churn, create, finish, partitions, room, show, state
 from faults import Faults
 from proxy import IN, OUT, Point, Proxy
 
-TESTS_AT_ONCE = 6
+TESTS_AT_ONCE = at_once(6)
 
 
 class HandOff(Faults):

@@ -9,6 +9,7 @@ import time
 import unittest
 
 from e2e import (
+    at_once,
     Case,
     begins,
     churn,
@@ -25,7 +26,7 @@ from harness import wait_until
 from proxy import HEADER, OUT, Proxy
 
 SEED = random.SystemRandom().randrange(1 << 32)
-TESTS_AT_ONCE = 4
+TESTS_AT_ONCE = at_once(4)
 CASES = 150
 CROWD = 300
 

@@ -5,6 +5,7 @@ import threading
 import unittest
 
 from e2e import (
+    at_once,
     BUILD,
     DEVICE,
     Case,
@@ -27,7 +28,7 @@ from e2e import (
 )
 from harness import reference, wait_until
 
-TESTS_AT_ONCE = 4
+TESTS_AT_ONCE = at_once(4)
 FULL_SPEED_MOVES = 10
 DIFFUSE_STEPS = 4000
 GEMM_STEPS = 1500
@@ -301,6 +302,23 @@ class Many(Case):
         self.assertEqual(first.wait(30), 4)
         first.communicate()
         self.assert_nothing_arrived(right, before, "p")
+        move(left, right, "p", "--verify", "full")
+        self.assert_works_to_its_end(right, "p", work)
+
+    def test_who_hears_that_a_move_was_cancelled_can_start_it_again_at_once(self):
+        left, right = self.pair()
+        work = churn(6, size="24M", rate=8 << 20, seed=17)
+        create(left, "p", work, vram="64M")
+        begins(left, "p", 64)
+        before = room(right)
+        for sent in (0, 0, 1, 1 << 20, 4 << 20):
+            job = left.json(
+                "migrate", "p", "--to", right.address, "--bandwidth", 16 << 20, "--detach"
+            )["job"]
+            wait_until("the move sends pages", lambda least=sent: job_of(left)["bytes_sent"] >= least)
+            self.assertEqual(left.json("job", "cancel", job)["status"], "cancelled")
+            self.assertEqual(partitions(right), [])
+            self.assertEqual(room(right), before)
         move(left, right, "p", "--verify", "full")
         self.assert_works_to_its_end(right, "p", work)
 

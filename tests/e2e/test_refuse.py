@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Moves that cannot be: refused with every reason, and nothing has changed on either side."""
+import json
 import unittest
 
-from e2e import Case, churn, create, move, partitions, room
+from e2e import at_once, Case, churn, create, move, partitions, room
 
-TESTS_AT_ONCE = 4
+TESTS_AT_ONCE = at_once(4)
 SOURCE = "softgpu,vram=256M,vfs=4,dirty-page=64K,fw=1.2"
 
 
@@ -35,6 +36,10 @@ class Refusals(Case):
         refused = move(left, right, "p", code=3)
         self.assertEqual(len(refused.stderr.strip().splitlines()), 1, refused.stderr)
         self.assertIn(verdict["reasons"][0]["field"], refused.stderr)
+        for reason in verdict["reasons"]:
+            self.assertIn(reason["remedy"], refused.stdout + refused.stderr)
+        told = json.loads(left.run("--json", "migrate", "p", "--to", right.address, code=3).stdout)
+        self.assertEqual(told["reasons"], verdict["reasons"])
         self.assertEqual(partitions(right), there)
         self.assertEqual(room(right), before)
         if count is not None:
@@ -92,6 +97,13 @@ class Refusals(Case):
         self.assertIn("vram", reasons)
         self.assert_says(reasons, "1.2", "1.1")
         self.assert_says(reasons, "65536", "4096")
+
+    def test_what_needs_no_vf_is_told_though_none_is_free(self):
+        left = self.source()
+        right = self.host("right", "softgpu,vram=64M,vfs=1,dirty-page=4K")
+        create(right, "p", vram="32M")
+        reasons = self.refused(left, right, 4)
+        self.assertEqual(set(reasons), {"name", "vf", "vram", "dirty-page"})
 
     def test_a_target_with_several_adapters_uses_the_one_that_fits(self):
         left = self.source()

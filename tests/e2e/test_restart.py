@@ -7,6 +7,7 @@ import unittest
 
 import proxy
 from e2e import (
+    at_once,
     DEVICE,
     Case,
     begins,
@@ -25,7 +26,7 @@ from e2e import (
 from harness import pid_gone, wait_until
 from proxy import IN, OUT, Point, Proxy
 
-TESTS_AT_ONCE = 4
+TESTS_AT_ONCE = at_once(4)
 
 
 class DeadDaemon(Case):

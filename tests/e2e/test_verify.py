@@ -3,9 +3,9 @@
 import json
 import unittest
 
-from e2e import Case, Work, begins, churn, create, finish, move, partitions, room, runs
+from e2e import at_once, Case, Work, begins, churn, create, finish, move, partitions, room, runs
 
-TESTS_AT_ONCE = 4
+TESTS_AT_ONCE = at_once(4)
 # 4 KiB dirty pages: the first write of each page is one bit, so every third page of the first fill is lost for good.
 DROPS_A_THIRD = "softgpu,vram=256M,vfs=2,dirty-page=4K,fault=drop-dirty:3"
 # Not performant: the first round carries everything, so only bits of writes during the move can be lost, and all are.

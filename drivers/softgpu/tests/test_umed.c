@@ -262,9 +262,10 @@ static void accesses_outside_the_page_or_of_odd_shape_are_refused(void **state)
 {
     static const struct {
         ULONG64 at, length;
-    } odd[] = {{SG_PLAT_NOTES, 1},   {SG_PLAT_NOTES, 2},      {SG_PLAT_NOTES + 2, 4},
-               {SG_PLAT_NOTES + 4, 8}, {0x1000, 4},           {SG_PLAT_NOTES, 16},
-               {SG_PLAT_NOTES, 0},   {0ull - SG_VF_PLATFORM, 4}, {~0ull - 7, 8}};
+    } odd[] = {
+        {SG_PLAT_NOTES, 1}, {SG_PLAT_NOTES, 2},  {SG_PLAT_NOTES + 2, 4}, {SG_PLAT_NOTES + 4, 8},
+        {0x1000, 4},        {SG_PLAT_NOTES, 16}, {SG_PLAT_NOTES, 0},     {0ull - SG_VF_PLATFORM, 4},
+        {~0ull - 7, 8}};
     LUID luid = here, other = {2, 0};
     IGPUPMitigationDevice *dev = device();
     BYTE value[16] = {1, 2, 3, 4};
@@ -287,14 +288,14 @@ static void accesses_outside_the_page_or_of_odd_shape_are_refused(void **state)
     }
     assert_int_equal(store(dev, SG_PLAT_ID, 4, 1), E_INVALIDARG);
     assert_int_equal(store(dev, SG_PLAT_STORES64, 8, 1), E_INVALIDARG);
-    assert_int_equal(
-        dev->lpVtbl->WriteInterceptedGpup(dev, &luid, BAR2, SG_VF_PLATFORM + SG_PLAT_NOTES, 4, value),
-        E_INVALIDARG);
-    assert_int_equal(dev->lpVtbl->WriteInterceptedGpup(
-                         dev, &other, BAR0, SG_VF_PLATFORM + SG_PLAT_NOTES, 4, value),
+    assert_int_equal(dev->lpVtbl->WriteInterceptedGpup(dev, &luid, BAR2,
+                                                       SG_VF_PLATFORM + SG_PLAT_NOTES, 4, value),
                      E_INVALIDARG);
-    assert_int_equal(
-        dev->lpVtbl->ReadInterceptedGpup(dev, &luid, BAR0, SG_VF_PLATFORM, 4, NULL), E_INVALIDARG);
+    assert_int_equal(dev->lpVtbl->WriteInterceptedGpup(dev, &other, BAR0,
+                                                       SG_VF_PLATFORM + SG_PLAT_NOTES, 4, value),
+                     E_INVALIDARG);
+    assert_int_equal(dev->lpVtbl->ReadInterceptedGpup(dev, &luid, BAR0, SG_VF_PLATFORM, 4, NULL),
+                     E_INVALIDARG);
     assert_int_equal(load(dev, SG_PLAT_STORES64, 8), 0);
     assert_int_equal(dev->lpVtbl->PowerTransitionComplete(dev, &luid, GpupPowerDeviceD0), S_OK);
     assert_int_equal(dev->lpVtbl->PowerTransitionComplete(dev, &luid, GpupPowerDeviceMaximum),
@@ -337,8 +338,9 @@ static void state_moves_in_pieces_and_nothing_of_it_is_lost(void **state)
     total = save_state(from, 100, saved, sizeof saved);
     assert_int_equal(to->lpVtbl->PauseGpup(to, &luid, PERSIST), S_OK);
     for (ULONG at = 0; at < total; at += 77)
-        assert_int_equal(to->lpVtbl->RestoreGpup(to, &luid, PERSIST, total - at < 77 ? total - at : 77,
-                                                 at, total, saved + at),
+        assert_int_equal(to->lpVtbl->RestoreGpup(to, &luid, PERSIST,
+                                                 total - at < 77 ? total - at : 77, at, total,
+                                                 saved + at),
                          S_OK);
     assert_int_equal(to->lpVtbl->ResumeGpup(to, &luid, PERSIST), S_OK);
     for (ULONG64 at = 0; at < 0x1000; at += 8)
@@ -383,7 +385,8 @@ static void saving_and_restoring_out_of_order_is_refused(void **state)
     assert_int_equal(call->RestoreGpup(dev, &luid, PERSIST, 8, 8, total, saved + 8), S_OK);
     assert_int_equal(call->RestoreGpup(dev, &luid, PERSIST, 8, 8, total, saved + 8), E_INVALIDARG);
     assert_int_equal(call->ResumeGpup(dev, &luid, PERSIST), S_OK);
-    assert_int_equal(load(dev, SG_PLAT_INDICATOR, 4), 9); /* what was not complete changed nothing */
+    assert_int_equal(load(dev, SG_PLAT_INDICATOR, 4),
+                     9); /* what was not complete changed nothing */
     assert_int_equal(call->PauseGpup(dev, &luid, PERSIST), S_OK);
     saved[0] ^= 1;
     assert_int_equal(call->RestoreGpup(dev, &luid, PERSIST, total, 0, total, saved), E_INVALIDARG);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The platform page that the UMED emulates, as the card's manual (hw.h) describes it, and its state as
- * it moves. */
+/* The platform page that the UMED emulates, as the card's manual (hw.h) describes it, and its state
+ * as it moves. */
 #include "umed.h"
 
 #define PLATFORM_MAGIC 0x504d4753u /* "SGMP" */

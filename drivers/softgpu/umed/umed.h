@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * What the files of the softgpu's user-mode emulation DLL share. It emulates the platform page (hw.h);
- * the card's other mitigated page, the MSI-X table's, the OS answers itself (INT-1). Its migration
- * data: the virtual device's shape (immutable) and the page's state (mutable).
+ * What the files of the softgpu's user-mode emulation DLL share. It emulates the platform page
+ * (hw.h); the card's other mitigated page, the MSI-X table's, the OS answers itself (INT-1). Its
+ * migration data: the virtual device's shape (immutable) and the page's state (mutable).
  */
 #ifndef SOFTGPU_UMED_H
 #define SOFTGPU_UMED_H
