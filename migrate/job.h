@@ -49,8 +49,8 @@ enum job_state {
 enum job_point { JOB_OPEN, JOB_CANCEL_ASKED, JOB_COMMIT_BEGUN };
 
 struct job_round {
-    uint64_t pages;       /* pages handled, zero pages and known ones among them */
-    uint64_t known;       /* of these, not sent: the target has them as they are */
+    uint64_t pages;       /* pages sent, zero pages among them */
+    uint64_t known;       /* pages not sent: the target has them as they are */
     uint64_t bytes;       /* payload sent */
     uint64_t dirty_pages; /* found dirty when it began */
     uint64_t duration_ns;

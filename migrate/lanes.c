@@ -125,7 +125,7 @@ int lanes_round(struct lanes *lanes, uint32_t round, const uint64_t *bits,
     out->known = 0;
     out->bytes = 0;
     for (uint32_t i = 0; i < lanes->plan.lanes; i++) {
-        out->pages += lanes->lane[i].gathered;
+        out->pages += lanes->lane[i].pages;
         out->known += lanes->lane[i].gathered - lanes->lane[i].pages;
         out->bytes += lanes->lane[i].bytes;
     }

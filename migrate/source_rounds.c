@@ -25,7 +25,7 @@ static void measure_rate(struct source *s, const struct job_round *round)
 
     /* Time spent on pages that were not sent tells nothing of the link. */
     if (rate != 0 &&
-        ((round->bytes >= MEANINGFUL_BYTES && round->known < round->pages / 8) ||
+        ((round->bytes >= MEANINGFUL_BYTES && round->known < round->pages) ||
          s->policy.rate_bytes_per_s < rate))
         s->policy.rate_bytes_per_s = rate;
 }
@@ -68,9 +68,9 @@ static int run_round(struct source *s, uint32_t number, uint64_t dirty, bool pau
     if (link_say(&s->link, &message, limit->deadline_ns, err) != 0 ||
         lanes_round(&s->lanes, number, s->bits, limit, &round, err) != 0)
         return -1;
-    if (round.pages != dirty)
+    if (round.pages + round.known != dirty)
         return vf_fail(err, VF_FAILED, "round %u: sent %llu pages of %llu", number,
-                       (unsigned long long)round.pages, (unsigned long long)dirty);
+                       (unsigned long long)(round.pages + round.known), (unsigned long long)dirty);
     measure_rate(s, &round);
     job_round_done(s->job, &round);
     return 0;
