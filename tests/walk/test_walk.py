@@ -16,7 +16,8 @@ DEVICE = "softgpu,vram=64M,vfs=1"
 # They come wherever pages move.
 PAGING = {"DxgkDdiBuildPagingBuffer", "DxgkDdiSubmitCommandVirtual", "DxgkDdiInterruptRoutine", "DxgkDdiDpcRoutine"}
 PAUSE = "DxgkDdiSetVirtualFunctionPauseState"
-SECTIONS = ["Start of the adapter", "A partition is made", "A move, at the source", "The source lets go", "A move, at the target",
+SECTIONS = ["Start of the adapter", "A partition is made", "The guest sets up its interrupts",
+            "A move, at the source", "The source lets go", "A move, at the target",
             "Removal and unload"]
 
 
@@ -69,7 +70,8 @@ class Walk(unittest.TestCase):
 
     def test_a_source_is_called_as_told(self):
         page = described()
-        told = sum((page[title] for title in ("Start of the adapter", "A partition is made", "A move, at the source",
+        told = sum((page[title] for title in ("Start of the adapter", "A partition is made",
+                                              "The guest sets up its interrupts", "A move, at the source",
                                               "The source lets go")), [])
         # Nothing is left on it when it stops.
         unload = page["Removal and unload"]
