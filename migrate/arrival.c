@@ -12,10 +12,14 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+/* Evicted ones that may not have gone yet. */
+#define LEAVING 16u
+
 struct stranger {
     struct mig *mig;
     struct tp *tp;
-    struct stranger *next; /* mig's list, guarded by its lock */
+    struct stranger *next; /* mig's list, guarded by its lock; newest first */
+    bool evicted;          /* likewise */
 };
 
 void mig_abort_strangers(struct mig *mig)
@@ -118,12 +122,31 @@ static void *stranger_main(void *arg)
     return NULL;
 }
 
+/* Under mig->lock: whoever has been silent longest makes room, so that connections that say nothing
+ * keep nobody out. */
+static void evict(struct mig *mig)
+{
+    struct stranger *oldest = NULL;
+
+    for (struct stranger *stranger = mig->strangers; stranger != NULL; stranger = stranger->next) {
+        if (!stranger->evicted)
+            oldest = stranger;
+    }
+    if (oldest != NULL) {
+        oldest->evicted = true;
+        tp_abort(oldest->tp);
+    }
+}
+
 static bool enlist(struct mig *mig, struct stranger *stranger)
 {
     bool room;
 
     (void)pthread_mutex_lock(&mig->lock);
-    room = !mig->closing && mig->stranger_count < MIG_MAX_STRANGERS;
+    if (mig->stranger_count >= MIG_MAX_STRANGERS)
+        evict(mig);
+    /* Those that go need a moment. */
+    room = !mig->closing && mig->stranger_count < MIG_MAX_STRANGERS + LEAVING;
     if (room) {
         mig->stranger_count++;
         mig->threads++;

@@ -359,6 +359,20 @@ class MigrationPort(Case):
                 end.close()
         self.still_serves()
 
+    def test_a_crowd_that_says_nothing_keeps_no_move_out(self):
+        host, port = self.right.address.rsplit(":", 1)
+        create(self.left, "early", churn(1))
+        crowd = []
+        try:
+            for _ in range(CROWD):
+                crowd.append(socket.create_connection((host, int(port)), 10))
+            move(self.left, self.right, "early")
+        finally:
+            for end in crowd:
+                end.close()
+        self.right.run("partition", "remove", "early")
+        self.still_serves()
+
 
 class ControlSocket(Case):
     def setUp(self):
