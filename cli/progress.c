@@ -30,17 +30,20 @@ static size_t append(char line[PROGRESS_LINE], size_t at, const char *label, con
 
 const char *progress_line(const json_t *numbers, size_t width, char line[PROGRESS_LINE])
 {
+    const char *phase = table_text(numbers, "phase");
     size_t at = append(line, 0, "", numbers, CELL_TEXT, "phase");
 
-    if (table_number(numbers, "round") > 0)
-        at = append(line, at, ", round ", numbers, CELL_TEXT, "round");
+    /* The one that is under way; the number is of those that are done. */
+    if (strcmp(phase, "round") == 0 || strcmp(phase, "last-round") == 0)
+        at += (size_t)snprintf(line + at, PROGRESS_LINE - at, " %" PRIu64,
+                               table_number(numbers, "round") + 1);
     at = append(line, at, ": sent ", numbers, CELL_SIZE, "sent_bytes");
     at = append(line, at, ", left ", numbers, CELL_SIZE, "left_bytes");
-    if (table_number(numbers, "rate_bytes_per_s") > 0) {
+    if (table_number(numbers, "rate_bytes_per_s") > 0)
         at = append(line, at, ", ", numbers, CELL_RATE, "rate_bytes_per_s");
-        at = append(line, at, ", dirtied ", numbers, CELL_RATE, "dirty_bytes_per_s");
-    }
+    /* Both come from a query of the dirty bits, after the first round. */
     if (table_number(numbers, "predicted_blackout_ns") > 0) {
+        at = append(line, at, ", dirtied ", numbers, CELL_RATE, "dirty_bytes_per_s");
         at = append(line, at, ", blackout ~", numbers, CELL_TIME, "predicted_blackout_ns");
         at = append(line, at, " of ", numbers, CELL_TIME, "max_blackout_ns");
     }
@@ -81,7 +84,10 @@ void progress_show(struct progress *progress, const json_t *numbers)
 
 void progress_end(struct progress *progress)
 {
-    if (progress->line_open)
+    /* Now: what follows may go to stderr, ahead of what stdout still holds. */
+    if (progress->line_open) {
         (void)printf("\r\033[K");
+        (void)fflush(stdout);
+    }
     progress->line_open = false;
 }

@@ -11,6 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Below this a rate says more about buffers than about the link. */
+#define MEANINGFUL_NS 200000000ull
+
 static const char *const state_names[JOB_STATES] = {
     [JOB_CONNECT] = "connect",     [JOB_ADMIT] = "admit",         [JOB_ROUNDS] = "rounds",
     [JOB_PAUSED] = "paused",       [JOB_STATE] = "state",         [JOB_PREPARED] = "prepared",
@@ -285,6 +288,19 @@ void job_sent(struct mig_job *job, uint64_t bytes, uint64_t pages)
     });
 }
 
+/* Under job->lock: the first round is the longest, and no decision has measured anything before its
+ * end. */
+static void estimate_first_round(const struct mig_job *job, uint64_t now, struct mig_progress *out)
+{
+    uint64_t span = now - job->t.first_frame;
+
+    if (job->rate != 0 || job->t.first_frame == 0 || span < MEANINGFUL_NS)
+        return;
+    out->rate_bytes_per_s = (uint64_t)((double)job->bytes_sent * 1e9 / (double)span);
+    if (out->rate_bytes_per_s != 0)
+        out->eta_ns = (uint64_t)((double)job->left_bytes * 1e9 / (double)out->rate_bytes_per_s);
+}
+
 void mig_job_progress(struct mig_job *job, struct mig_progress *out)
 {
     uint64_t now = vf_now_ns();
@@ -302,7 +318,10 @@ void mig_job_progress(struct mig_job *job, struct mig_progress *out)
     out->predicted_blackout_ns = job->predicted_ns;
     out->max_blackout_ns = job->options.max_blackout_ns;
     /* The estimate was made for the rounds; from the pause on the end is near. */
-    out->eta_ns = vf_fsm_get(&job->fsm) == JOB_ROUNDS ? job->eta_ns : 0;
+    if (vf_fsm_get(&job->fsm) == JOB_ROUNDS) {
+        out->eta_ns = job->arrival_ns > now ? job->arrival_ns - now : 0;
+        estimate_first_round(job, now, out);
+    }
     out->elapsed_ns = (job->over ? job->t.end : now) - job->t.start;
     (void)pthread_mutex_unlock(&job->lock);
 }

@@ -78,7 +78,7 @@ struct mig_job {
     uint64_t last_ns;  /* recovered: when that was, CLOCK_REALTIME */
     bool start_over;   /* recovered: a move that the daemon's end interrupted */
     _Atomic bool interrupted; /* cancelled by the daemon's end, not by a person */
-    struct vf_fsm fsm; /* enum job_state */
+    struct vf_fsm fsm;        /* enum job_state */
     _Atomic int
         point; /* enum job_point: compare and swap from JOB_OPEN decides cancel against commit */
     _Atomic unsigned refs;
@@ -108,7 +108,8 @@ struct mig_job {
     struct job_times t;
     bool shared_clock; /* both ends have the same boot id */
     uint64_t bytes_sent, pages_sent, left_bytes;
-    uint64_t rate, dirty_rate, predicted_ns, eta_ns;
+    uint64_t rate, dirty_rate, predicted_ns;
+    uint64_t arrival_ns; /* when it should run on the target; 0 = unknown */
     char digest[DIGEST_TEXT];
     struct mig_job *next; /* mig's list, guarded by mig's lock */
 };

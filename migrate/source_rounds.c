@@ -24,9 +24,8 @@ static void measure_rate(struct source *s, const struct job_round *round)
                         : (uint64_t)((double)round->bytes * 1e9 / (double)round->duration_ns);
 
     /* Time spent on pages that were not sent tells nothing of the link. */
-    if (rate != 0 &&
-        ((round->bytes >= MEANINGFUL_BYTES && round->known < round->pages) ||
-         s->policy.rate_bytes_per_s < rate))
+    if (rate != 0 && ((round->bytes >= MEANINGFUL_BYTES && round->known < round->pages) ||
+                      s->policy.rate_bytes_per_s < rate))
         s->policy.rate_bytes_per_s = rate;
 }
 
@@ -52,7 +51,7 @@ static struct policy_decision decide(struct source *s, uint64_t dirty)
         job->dirty_rate = s->policy.dirty_bytes_per_s;
         if (decision.predicted_blackout_ns != UINT64_MAX)
             job->predicted_ns = decision.predicted_blackout_ns;
-        job->eta_ns = decision.eta_ns;
+        job->arrival_ns = decision.eta_ns != 0 ? vf_now_ns() + decision.eta_ns : 0;
     });
     log_debug("job %llu: %s", (unsigned long long)job->id, decision.why);
     return decision;

@@ -85,7 +85,7 @@ static void the_progress_line_tells_all(void **state)
     json_t *object = numbers();
 
     (void)state;
-    assert_string_equal(progress_line(object, 0, line), "round, round 3: sent 3.00 GiB, left 5.00 "
+    assert_string_equal(progress_line(object, 0, line), "round 4: sent 3.00 GiB, left 5.00 "
                                                         "MiB, 2.00 GiB/s, dirtied 100.0 MiB/s, "
                                                         "blackout ~14.0 ms of 750.0 ms, ETA 2.5 s");
     json_decref(object);
