@@ -201,6 +201,41 @@ static int start_kernel(struct daemon *daemon, const struct wish *wish, struct v
     return result;
 }
 
+static bool same_file(const char *a, const char *b)
+{
+    struct stat one, other;
+
+    return strcmp(a, b) == 0 || (stat(a, &one) == 0 && stat(b, &other) == 0 &&
+                                 one.st_dev == other.st_dev && one.st_ino == other.st_ino);
+}
+
+/* Does each adapter now run with the driver that is asked for? An update may have replaced the one
+ * that the kernel side was started with, and whoever updates changes the options to match. */
+static bool runs_asked_drivers(struct daemon *daemon, const struct kc_host *host,
+                               const struct wish *wish)
+{
+    struct vf_error none = VF_ERROR_INIT;
+    struct vf_adapter_info info;
+    char devices[sizeof host->specs];
+    size_t length;
+
+    if (wish->driver_count == 0 || wish->device_count != host->adapters ||
+        kc_specs(wish->devices, wish->device_count, NULL, 0, devices, sizeof devices, &none) != 0)
+        return false;
+    length = strlen(devices);
+    if (strncmp(host->specs, devices, length) != 0 ||
+        (host->specs[length] != '\0' && strncmp(host->specs + length, " --driver ", 10) != 0))
+        return false;
+    for (size_t i = 0; i < wish->device_count; i++) {
+        size_t k = i < wish->driver_count ? i : wish->driver_count - 1;
+
+        if (kc_adapter_info(daemon->kc, (uint32_t)i, &info, &none) != 0 ||
+            !same_file(info.driver, wish->drivers[k]))
+            return false;
+    }
+    return true;
+}
+
 /* May a kernel side that was found there be used? */
 static int check_found(struct daemon *daemon, const struct config *config, const struct wish *wish,
                        struct vf_error *err)
@@ -210,7 +245,7 @@ static int check_found(struct daemon *daemon, const struct config *config, const
     if (kc_host(daemon->kc, &host, err) != 0)
         return -1;
     if ((config->device_count > 0 || config->driver_count > 0) &&
-        strcmp(host.specs, wish->specs) != 0)
+        strcmp(host.specs, wish->specs) != 0 && !runs_asked_drivers(daemon, &host, wish))
         return vf_fail(err, VF_FAILED,
                        "kernel side, pid %d: runs with \"%.200s\", asked for is \"%.200s\"; start "
                        "without --device and "

@@ -8,7 +8,7 @@ import threading
 import unittest
 
 from e2e import BLACKOUT_MS, BUILD, Case, Work, churn, create, finish, move, partitions, show, steps
-from harness import wait_until
+from harness import Failed, wait_until
 from test_memory import resident, vram_file
 
 UPDATES = int(os.environ.get("VF_HOT_UPDATES", "20"))
@@ -172,6 +172,29 @@ class HotUpdate(Case):
         self.assertEqual(host.json("driver", "show", 0)["driver"], str(V2))
         self.assertEqual(partitions(host), ["p"])
         update(host, V1)
+        self.assertEqual(finish(host, "p"), work.want())
+
+    def test_a_daemon_restarts_with_the_driver_that_it_began_with_or_that_runs_now(self):
+        host = self.host("host", DEVICE)
+        work = churn(8, seed=10)
+        create(host, "p", work)
+        update(host, V2)
+        again = self.folder / "again.so"
+        again.symlink_to(V2)
+        for options in ((), ("--driver", str(V2)), ("--driver", str(again))):
+            host.kill()
+            host.options = options
+            host.start()
+            self.assertEqual(host.json("driver", "show", 0)["driver"], str(V2))
+            self.assertEqual(partitions(host), ["p"])
+        devices = host.devices
+        for options, other in ((("--driver", str(BUILD / "drivers/null.so")), devices), (("--driver", str(V2)), [DEVICE + ",fw=1.3"])):
+            host.kill()
+            host.options, host.devices = options, other
+            with self.assertRaisesRegex(Failed, "runs with"):
+                host.start()
+            host.options, host.devices = (), devices
+            host.start()
         self.assertEqual(finish(host, "p"), work.want())
 
 
