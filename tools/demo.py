@@ -13,7 +13,7 @@ from harness import Failed, Host, reference, wait_until  # noqa: E402
 
 TOOLS = pathlib.Path(__file__).resolve().parent
 SIZE = 2048
-STEPS = 3000
+STEPS = 2000
 
 
 def say(text):
