@@ -6,21 +6,21 @@
 #include <string.h>
 #include <sys/random.h>
 
+const char *const vf_partition_states[VF_PARTITION_STATES] = {
+    [VF_PARTITION_BUILDING] = "building",
+    [VF_PARTITION_RUNNING] = "running",
+    [VF_PARTITION_PAUSED] = "paused",
+    [VF_PARTITION_OUTGOING] = "outgoing",
+    [VF_PARTITION_OUTGOING_PAUSED] = "outgoing-paused",
+    [VF_PARTITION_INCOMING] = "incoming",
+    [VF_PARTITION_READY] = "ready",
+    [VF_PARTITION_FAULTED] = "faulted",
+    [VF_PARTITION_DYING] = "dying",
+};
+
 const char *vf_partition_state_name(enum vf_partition_state state)
 {
-    static const char *const names[VF_PARTITION_STATES] = {
-        [VF_PARTITION_BUILDING] = "building",
-        [VF_PARTITION_RUNNING] = "running",
-        [VF_PARTITION_PAUSED] = "paused",
-        [VF_PARTITION_OUTGOING] = "outgoing",
-        [VF_PARTITION_OUTGOING_PAUSED] = "outgoing-paused",
-        [VF_PARTITION_INCOMING] = "incoming",
-        [VF_PARTITION_READY] = "ready",
-        [VF_PARTITION_FAULTED] = "faulted",
-        [VF_PARTITION_DYING] = "dying",
-    };
-
-    return (unsigned)state < VF_PARTITION_STATES ? names[state] : "?";
+    return (unsigned)state < VF_PARTITION_STATES ? vf_partition_states[state] : "?";
 }
 
 void vf_reason_add(struct vf_reasons *reasons, const char *field, const char *source,

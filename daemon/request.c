@@ -32,6 +32,18 @@ int request_text(const struct request *request, const char *key, const char **va
     return request_text_or(request, key, NULL, value, err);
 }
 
+int request_new_name(const struct request *request, const char **name, struct vf_error *err)
+{
+    if (request_text(request, "name", name, err) != 0)
+        return -1;
+    if (!vf_name_valid(*name))
+        return vf_fail(err, VF_USAGE,
+                       "partition \"%.40s\": a name is a letter or digit, then up to %u letters, "
+                       "digits and . _ -",
+                       *name, VF_NAME_BYTES - 2);
+    return 0;
+}
+
 int request_number_or(const struct request *request, const char *key, uint64_t otherwise,
                       uint64_t *value, struct vf_error *err)
 {

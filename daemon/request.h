@@ -28,6 +28,9 @@ int request_text_or(const struct request *request, const char *key, const char *
 int request_number_or(const struct request *request, const char *key, uint64_t otherwise,
                       uint64_t *value, struct vf_error *err);
 int request_flag(const struct request *request, const char *key, bool *value, struct vf_error *err);
+/* The argument "name", for a partition to be made; VF_USAGE also for what is no name. */
+int request_new_name(const struct request *request, const char **name, struct vf_error *err);
+
 /* The regular file that came along; VF_USAGE without one. */
 int request_file(const struct request *request, int *fd, struct vf_error *err);
 

@@ -62,15 +62,10 @@ int verb_restore(struct request *request, struct vf_error *err)
     uint64_t adapter;
     int file;
 
-    if (request_text(request, "name", &name, err) != 0 || take_path(request, &path, err) != 0 ||
+    if (request_new_name(request, &name, err) != 0 || take_path(request, &path, err) != 0 ||
         request_number(request, "adapter", &adapter, err) != 0 ||
         request_file(request, &file, err) != 0)
         return -1;
-    if (!vf_name_valid(name))
-        return vf_fail(err, VF_USAGE,
-                       "partition \"%.40s\": a name is a letter or digit, then up to %u letters, "
-                       "digits and . _ -",
-                       name, VF_NAME_BYTES - 2);
     file = keep_fd(file, err);
     if (file < 0 ||
         mig_restore_start(request->daemon->mig, name, file, path,

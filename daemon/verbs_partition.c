@@ -63,15 +63,10 @@ int verb_partition_create(struct request *request, struct vf_error *err)
     uint64_t adapter;
     struct kc *kc;
 
-    if (request_text(request, "name", &name, err) != 0 ||
+    if (request_new_name(request, &name, err) != 0 ||
         request_number(request, "adapter", &adapter, err) != 0 ||
         request_number(request, "vram", &params.vram_bytes, err) != 0)
         return -1;
-    if (!vf_name_valid(name))
-        return vf_fail(err, VF_USAGE,
-                       "partition \"%.40s\": a name is a letter or digit, then up to %u letters, "
-                       "digits and . _ -",
-                       name, VF_NAME_BYTES - 2);
     if (request_kc(request, &kc, err) != 0)
         return -1;
     memcpy(params.name, name, strlen(name) + 1);

@@ -34,18 +34,6 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-static const char *const state_names[VF_PARTITION_STATES] = {
-    [VF_PARTITION_BUILDING] = "building",
-    [VF_PARTITION_RUNNING] = "running",
-    [VF_PARTITION_PAUSED] = "paused",
-    [VF_PARTITION_OUTGOING] = "outgoing",
-    [VF_PARTITION_OUTGOING_PAUSED] = "outgoing-paused",
-    [VF_PARTITION_INCOMING] = "incoming",
-    [VF_PARTITION_READY] = "ready",
-    [VF_PARTITION_FAULTED] = "faulted",
-    [VF_PARTITION_DYING] = "dying",
-};
-
 #define DYING VF_ARC(VF_PARTITION_DYING)
 
 static const uint64_t state_arcs[VF_PARTITION_STATES] = {
@@ -67,7 +55,7 @@ static const uint64_t state_arcs[VF_PARTITION_STATES] = {
 
 static const struct vf_fsm_table partition_states = {
     .name = "partition",
-    .states = state_names,
+    .states = vf_partition_states,
     .arcs = state_arcs,
     .count = VF_PARTITION_STATES,
 };

@@ -135,13 +135,21 @@ int kc_call(struct kc *kc, struct kc_call *call, struct vf_error *err)
     return result;
 }
 
+/* Calls that need no more than a partition, and answer `bytes` into *out. */
+static int ask_partition(struct kc *kc, uint32_t op, const char *what, uint64_t id, void *out,
+                         size_t bytes, struct vf_error *err)
+{
+    struct kcall_partition args = {id};
+    struct kc_call call = {
+        .op = op, .what = what, .in = {{&args, sizeof args}}, .result = out, .result_bytes = bytes};
+
+    return kc_call(kc, &call, err);
+}
+
 int kc_call_partition(struct kc *kc, uint32_t op, const char *what, uint64_t id,
                       struct vf_error *err)
 {
-    struct kcall_partition args = {id};
-    struct kc_call call = {.op = op, .what = what, .in = {{&args, sizeof args}}};
-
-    return kc_call(kc, &call, err);
+    return ask_partition(kc, op, what, id, NULL, 0, err);
 }
 
 /* ---- connection ---- */
@@ -382,14 +390,7 @@ int kc_partition_destroy(struct kc *kc, uint64_t id, struct vf_error *err)
 int kc_partition_info(struct kc *kc, uint64_t id, struct vf_partition_info *out,
                       struct vf_error *err)
 {
-    struct kcall_partition args = {id};
-    struct kc_call call = {.op = KCALL_PARTITION_INFO,
-                           .what = "show partition",
-                           .in = {{&args, sizeof args}},
-                           .result = out,
-                           .result_bytes = sizeof *out};
-
-    return kc_call(kc, &call, err);
+    return ask_partition(kc, KCALL_PARTITION_INFO, "show partition", id, out, sizeof *out, err);
 }
 
 int kc_partition_list(struct kc *kc, struct vf_partition_info **list, size_t *count,
@@ -415,14 +416,8 @@ int kc_partition_list(struct kc *kc, struct vf_partition_info **list, size_t *co
 int kc_partition_params(struct kc *kc, uint64_t id, struct vf_partition_params *out,
                         struct vf_error *err)
 {
-    struct kcall_partition args = {id};
-    struct kc_call call = {.op = KCALL_PARTITION_PARAMS,
-                           .what = "creation parameters of a partition",
-                           .in = {{&args, sizeof args}},
-                           .result = out,
-                           .result_bytes = sizeof *out};
-
-    return kc_call(kc, &call, err);
+    return ask_partition(kc, KCALL_PARTITION_PARAMS, "creation parameters of a partition", id, out,
+                         sizeof *out, err);
 }
 
 int kc_partition_find(struct kc *kc, const char *name, struct vf_partition_info *out,
@@ -455,14 +450,8 @@ int kc_partition_resume(struct kc *kc, uint64_t id, struct vf_error *err)
 int kc_partition_clock(struct kc *kc, uint64_t id, struct vf_partition_clock *out,
                        struct vf_error *err)
 {
-    struct kcall_partition args = {id};
-    struct kc_call call = {.op = KCALL_PARTITION_CLOCK,
-                           .what = "clock of a partition",
-                           .in = {{&args, sizeof args}},
-                           .result = out,
-                           .result_bytes = sizeof *out};
-
-    return kc_call(kc, &call, err);
+    return ask_partition(kc, KCALL_PARTITION_CLOCK, "clock of a partition", id, out, sizeof *out,
+                         err);
 }
 
 int kc_partition_watch(struct kc *kc, uint64_t id, int *fd, struct vf_error *err)

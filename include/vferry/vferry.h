@@ -41,7 +41,8 @@ enum vf_partition_state {
     VF_PARTITION_STATES,
 };
 
-const char *vf_partition_state_name(enum vf_partition_state state); /* "running", …; static text */
+extern const char *const vf_partition_states[VF_PARTITION_STATES];  /* "running", … */
+const char *vf_partition_state_name(enum vf_partition_state state); /* the same; "?" for none */
 
 struct vf_adapter_info {
     uint32_t index;
