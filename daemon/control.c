@@ -19,7 +19,7 @@ struct conn {
     int fd;            /* closed by its thread, under the lock */
     bool busy;         /* control->lock: a request is being answered */
     bool leaving;      /* control->lock: shut down; its thread is about to end */
-    uint64_t quiet;    /* control->lock: control->turns when it last became idle */
+    uint64_t quiet;    /* control->lock: control->turns when its last answer was ready */
     struct conn *next; /* control->lock */
 };
 
@@ -98,6 +98,15 @@ static void say_error(int fd, enum vf_code code, const char *text)
     json_decref(line);
 }
 
+/* From here on it is silent. Noted before the client can see the answer: whoever connects after it
+ * has seen it comes later. */
+static void set_quiet(struct conn *conn)
+{
+    (void)pthread_mutex_lock(&conn->control->lock);
+    conn->quiet = ++conn->control->turns;
+    (void)pthread_mutex_unlock(&conn->control->lock);
+}
+
 static bool answer_line(struct conn *conn, const char *line, size_t bytes, int file)
 {
     json_error_t where;
@@ -116,6 +125,7 @@ static bool answer_line(struct conn *conn, const char *line, size_t bytes, int f
     json_decref(object);
     if (reply == NULL)
         return false;
+    set_quiet(conn);
     sent = ctl_send(conn->fd, reply, -1, CTL_SEND_MS);
     json_decref(reply);
     return sent == 0;
@@ -129,8 +139,6 @@ static bool set_busy(struct conn *conn, bool busy)
 
     (void)pthread_mutex_lock(&control->lock);
     conn->busy = busy;
-    if (!busy)
-        conn->quiet = ++control->turns;
     stay = !conn->leaving && !atomic_load(&control->daemon->stop);
     (void)pthread_mutex_unlock(&control->lock);
     return stay;
