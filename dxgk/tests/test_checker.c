@@ -460,6 +460,7 @@ static void wrong_orders_are_refused(void **unused)
     free(umed.data);
     free(mutable.data);
     free(msix.data);
+    free(state.data);
     rig_close(&rig);
 }
 
