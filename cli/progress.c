@@ -17,39 +17,80 @@ void progress_init(struct progress *progress, bool quiet)
         (struct progress){.quiet = quiet, .terminal = isatty(STDOUT_FILENO) == 1, .round = -1};
 }
 
-static size_t append(char line[PROGRESS_LINE], size_t at, const char *label, const json_t *numbers,
-                     enum cell cell, const char *key)
+/* "60.0 MiB/s" becomes "60M/s", "1.1 s" becomes "1.1s". */
+static void squeeze(char *text)
+{
+    char *to = text;
+
+    for (const char *from = text; *from != '\0'; from++) {
+        if (*from == ' ')
+            continue;
+        if (strncmp(from, "iB", 2) == 0) {
+            from++;
+            continue;
+        }
+        if (strncmp(from, ".0 ", 3) == 0) {
+            from += 2;
+            continue;
+        }
+        *to++ = *from;
+    }
+    *to = '\0';
+}
+
+struct line {
+    char *text; /* PROGRESS_LINE */
+    size_t at;
+    bool narrow;
+};
+
+static void add(struct line *line, const char *wide, const char *narrow, const json_t *numbers,
+                enum cell cell, const char *key)
 {
     char text[CELL_BYTES];
-    int length = snprintf(line + at, PROGRESS_LINE - at, "%s%s", label,
-                          table_cell(numbers, cell, key, text));
+    int length;
 
-    return length < 0 || at + (size_t)length >= PROGRESS_LINE ? PROGRESS_LINE - 1
-                                                              : at + (size_t)length;
+    (void)table_cell(numbers, cell, key, text);
+    if (line->narrow && cell != CELL_TEXT)
+        squeeze(text);
+    length = snprintf(line->text + line->at, PROGRESS_LINE - line->at, "%s%s",
+                      line->narrow ? narrow : wide, text);
+    line->at = length < 0 || line->at + (size_t)length >= PROGRESS_LINE ? PROGRESS_LINE - 1
+                                                                        : line->at + (size_t)length;
+}
+
+static size_t write_line(const json_t *numbers, bool narrow, char text[PROGRESS_LINE])
+{
+    struct line line = {.text = text, .narrow = narrow};
+    const char *phase = table_text(numbers, "phase");
+
+    add(&line, "", "", numbers, CELL_TEXT, "phase");
+    /* The one that is under way; the number is of those that are done. */
+    if (strcmp(phase, "round") == 0 || strcmp(phase, "last-round") == 0)
+        line.at += (size_t)snprintf(text + line.at, PROGRESS_LINE - line.at, " %" PRIu64,
+                                    table_number(numbers, "round") + 1);
+    add(&line, ": sent ", ": sent ", numbers, CELL_SIZE, "sent_bytes");
+    add(&line, ", left ", " left ", numbers, CELL_SIZE, "left_bytes");
+    if (table_number(numbers, "rate_bytes_per_s") > 0)
+        add(&line, ", ", " ", numbers, CELL_RATE, "rate_bytes_per_s");
+    /* Both come from a query of the dirty bits, after the first round. */
+    if (table_number(numbers, "predicted_blackout_ns") > 0) {
+        add(&line, ", dirtied ", " dirty ", numbers, CELL_RATE, "dirty_bytes_per_s");
+        add(&line, ", blackout ~", " pause ~", numbers, CELL_TIME, "predicted_blackout_ns");
+        add(&line, " of ", "/", numbers, CELL_TIME, "max_blackout_ns");
+    }
+    if (table_number(numbers, "eta_ns") > 0)
+        add(&line, ", ETA ", " ETA ", numbers, CELL_TIME, "eta_ns");
+    return line.at;
 }
 
 const char *progress_line(const json_t *numbers, size_t width, char line[PROGRESS_LINE])
 {
-    const char *phase = table_text(numbers, "phase");
-    size_t at = append(line, 0, "", numbers, CELL_TEXT, "phase");
+    size_t length = write_line(numbers, false, line);
 
-    /* The one that is under way; the number is of those that are done. */
-    if (strcmp(phase, "round") == 0 || strcmp(phase, "last-round") == 0)
-        at += (size_t)snprintf(line + at, PROGRESS_LINE - at, " %" PRIu64,
-                               table_number(numbers, "round") + 1);
-    at = append(line, at, ": sent ", numbers, CELL_SIZE, "sent_bytes");
-    at = append(line, at, ", left ", numbers, CELL_SIZE, "left_bytes");
-    if (table_number(numbers, "rate_bytes_per_s") > 0)
-        at = append(line, at, ", ", numbers, CELL_RATE, "rate_bytes_per_s");
-    /* Both come from a query of the dirty bits, after the first round. */
-    if (table_number(numbers, "predicted_blackout_ns") > 0) {
-        at = append(line, at, ", dirtied ", numbers, CELL_RATE, "dirty_bytes_per_s");
-        at = append(line, at, ", blackout ~", numbers, CELL_TIME, "predicted_blackout_ns");
-        at = append(line, at, " of ", numbers, CELL_TIME, "max_blackout_ns");
-    }
-    if (table_number(numbers, "eta_ns") > 0)
-        at = append(line, at, ", ETA ", numbers, CELL_TIME, "eta_ns");
-    if (width > 0 && at > width)
+    if (width > 0 && length > width)
+        length = write_line(numbers, true, line);
+    if (width > 0 && length > width)
         line[width] = '\0';
     return line;
 }

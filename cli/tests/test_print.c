@@ -88,6 +88,9 @@ static void the_progress_line_tells_all(void **state)
     assert_string_equal(progress_line(object, 0, line), "round 4: sent 3.00 GiB, left 5.00 "
                                                         "MiB, 2.00 GiB/s, dirtied 100.0 MiB/s, "
                                                         "blackout ~14.0 ms of 750.0 ms, ETA 2.5 s");
+    assert_string_equal(progress_line(object, 79, line),
+                        "round 4: sent 3.00G left 5.00M 2.00G/s dirty 100M/s "
+                        "pause ~14ms/750ms ETA 2.5s");
     json_decref(object);
 }
 
