@@ -132,9 +132,10 @@ const struct cli_verb cli_verbs[] = {
      .run = cmd_request, .print = print_adapters},
     {"adapter show", ADAPTER, .summary = "one GPU: VFs, VRAM, what it can do",
      .example = "adapter show 0", .run = cmd_request, .print = print_adapter},
-    {"adapter defrag", ADAPTER, defrag_options, "move partitions together, so that a larger one fits",
-     "For GPUs without scatter, whose partitions need contiguous VRAM. Only those that move are paused,\n"
-     "each for its own move. A partition in a migration stays where it is.\n"
+    {"adapter defrag", ADAPTER, defrag_options,
+     "move partitions together, so that a larger one fits",
+     "For GPUs without scatter, whose partitions need contiguous VRAM. Only those that move are\n"
+     "paused, each for its own move. A partition in a migration stays where it is.\n"
      "Exit 1 when one could not be moved: it runs on where it was.\n",
      .example = "adapter defrag 0 --dry-run", .run = cmd_request, .print = print_defrag},
     {"partition create", NAME, create_options, "make a partition: a VF with VRAM of its own",
@@ -200,9 +201,10 @@ const struct cli_verb cli_verbs[] = {
     {"driver show", ADAPTER, .summary = "the driver of an adapter", .example = "driver show 0",
      .run = cmd_request, .print = print_driver},
     {"driver update", ADAPTER, update_options, "replace a driver while partitions work",
-     "The new driver is tried first, in a process of its own, with the state that the old one saves.\n"
-     "Exit 3 when it is refused there: nothing has changed. Exit 1 when it fails later: the old one is\n"
-     "back, with its own state. One image may drive several adapters: it is replaced for all of them.\n",
+     "The new driver is tried first, in a process of its own, with the state that the old one\n"
+     "saves. Exit 3 when it is refused there: nothing has changed. Exit 1 when it fails later:\n"
+     "the old one is back, with its own state. One image may drive several adapters: it is\n"
+     "replaced for all of them.\n",
      .example = "driver update 0 --driver new.so", .run = cmd_driver_update,
      .print = print_driver_update},
     {"events", NOTHING, events_options, "what happened on the host", .example = "events --follow",

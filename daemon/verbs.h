@@ -41,8 +41,8 @@ int verb_job_show(struct request *request, struct vf_error *err);
 int verb_job_watch(struct request *request, struct vf_error *err);
 int verb_job_cancel(struct request *request, struct vf_error *err);
 
-/* guest_status of a partition whose VF may have been reset under its workload: that is a fault, though
- * the queue stands as after a stop. */
+/* guest_status of a partition whose VF may have been reset under its workload: that is a fault,
+ * though the queue stands as after a stop. */
 int work_status(const struct guest_memory *memory, const struct vf_partition_info *info,
                 struct guest_status *status, struct vf_error *err);
 /* The partition of argument "name". VF_FAILED "moved to HOST:PORT" or "saved to FILE" when it was

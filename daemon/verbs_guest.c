@@ -14,8 +14,8 @@
 
 #define INPUT_MAX_BYTES (1ull << 30)
 #define MAX_PAIRS 16u
-/* How often a wait looks without having been told: at a partition that is here and interrupts when it
- * is done, and at one that is just coming or going. */
+/* How often a wait looks without having been told: at a partition that is here and interrupts when
+ * it is done, and at one that is just coming or going. */
 #define WAIT_TOLD_MS 250
 #define WAIT_STEP_MS 20
 
@@ -202,8 +202,8 @@ static void watch_end(struct watch *watch)
     *watch = (struct watch){.epoll = -1, .event = -1};
 }
 
-/* Begins, or begins again with a partition that came since. Before a look, so that no interrupt falls
- * between look and wait. Without success the wait just looks more often. */
+/* Begins, or begins again with a partition that came since. Before a look, so that no interrupt
+ * falls between look and wait. Without success the wait just looks more often. */
 static void watch_begin(struct request *request, const char *name, struct watch *watch)
 {
     struct epoll_event event = {.events = EPOLLIN | EPOLLET};

@@ -101,8 +101,8 @@ int guest_start(const struct guest_options *options, const struct guest_memory *
                 struct vf_error *err);
 
 /*
- * Sets up MSI-X vector 0 as a guest's driver would, so that the end of a workload is delivered as an
- * interrupt. Before guest_start.
+ * Sets up MSI-X vector 0 as a guest's driver would, so that the end of a workload is delivered as
+ * an interrupt. Before guest_start.
  */
 int guest_listen(const struct guest_memory *memory, struct vf_error *err);
 

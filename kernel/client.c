@@ -298,10 +298,11 @@ static int knows_version_2(const struct kc *kc, const char *what, struct vf_erro
 {
     if (kc->version >= 2)
         return 0;
-    return vf_fail(err, VF_FAILED,
-                   "%s: the kernel side is older than this daemon and cannot; restart the host with "
-                   "\"vferry host stop\"",
-                   what);
+    return vf_fail(
+        err, VF_FAILED,
+        "%s: the kernel side is older than this daemon and cannot; restart the host with "
+        "\"vferry host stop\"",
+        what);
 }
 
 int kc_driver_info(struct kc *kc, uint32_t adapter, struct vf_driver_info *out,

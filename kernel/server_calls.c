@@ -262,8 +262,8 @@ static int call_watch(struct ks_call *call, struct vf_error *err)
 
 static int call_reset(struct ks_call *call, struct vf_error *err)
 {
-    return dxgk_partition_reset(call->server->dxgk, ((const struct kcall_partition *)call->args)->id,
-                                err);
+    return dxgk_partition_reset(call->server->dxgk,
+                                ((const struct kcall_partition *)call->args)->id, err);
 }
 
 static int check_bar(const struct kcall_bar *args, struct vf_error *err)

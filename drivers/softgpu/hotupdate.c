@@ -7,8 +7,8 @@
  *     ^              |
  *     +---Cancel-----+
  *
- *   NONE --Restore, once a block--> RESTORING --Start: takes over--> RESTORING --RestoreComplete--> NONE
- *                                       +--Stop, Remove: the card is left as it is--> gone
+ *   NONE --Restore, each block--> RESTORING --Start: takes over--> RESTORING --Complete--> NONE
+ *                                     +--Stop, Remove: the card is left as it is--> gone
  *
  * What a block holds is in saved.h and saved.c.
  */

@@ -388,8 +388,8 @@ enum sgk_format { SGK_HEX_PAIR, SGK_VERSION, SGK_BYTES, SGK_NUMBER };
  */
 void sgk_triage_mismatch(struct sgk_adapter *adapter, ULONG index, PCSTR field,
                          enum sgk_format format, ULONG64 source, ULONG64 target, PCSTR remedy);
-/* A VF's queue met an address or a command it cannot execute and stands still. Information: the guest
- * can start it again. PASSIVE_LEVEL. */
+/* A VF's queue met an address or a command it cannot execute and stands still. Information: the
+ * guest can start it again. PASSIVE_LEVEL. */
 void sgk_triage_fault(struct sgk_adapter *adapter, ULONG index, ULONG64 va);
 /* A VF's command hangs. The event's type asks for what ends that: a function level reset, which is
  * the OS's to do. PASSIVE_LEVEL. */

@@ -438,8 +438,9 @@ static void wrong_orders_are_refused(void **unused)
     must(dxgk_partition_pause(rig.dxgk, source, &error), &error);
     must(dxgk_migration_save_mutable(rig.dxgk, source, &mutable, &msix, &state, &error), &error);
 
-    assert_int_equal(dxgk_migration_restore_mutable(rig.dxgk, target, &mutable, &msix, &state, &error),
-                     -1); /* immutable first */
+    assert_int_equal(
+        dxgk_migration_restore_mutable(rig.dxgk, target, &mutable, &msix, &state, &error),
+        -1); /* immutable first */
     assert_true(rig_expect(&rig, "contract", "TGT-4"));
     must(dxgk_migration_restore_immutable(rig.dxgk, target, &kmd, &umed, &reasons, &error), &error);
     /* DBT-11: a target is not asked for dirty bits. */
@@ -451,7 +452,8 @@ static void wrong_orders_are_refused(void **unused)
         -1); /* once */
     assert_true(rig_expect(&rig, "contract", "TGT-2"));
     must(dxgk_migration_restore_mutable(rig.dxgk, target, &mutable, &msix, &state, &error), &error);
-    assert_int_equal(dxgk_migration_restore_mutable(rig.dxgk, target, &mutable, &msix, &state, &error), -1);
+    assert_int_equal(
+        dxgk_migration_restore_mutable(rig.dxgk, target, &mutable, &msix, &state, &error), -1);
     assert_true(rig_expect(&rig, "contract", "TGT-4"));
     assert_int_equal(dxgk_partition_resume(rig.dxgk, target, &error), -1); /* not before End */
     must(dxgk_migration_end(rig.dxgk, target, &error), &error);

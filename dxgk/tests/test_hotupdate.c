@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Driver hot update with real drivers over the real card: partitions work on, move and end as if
  * nothing had happened; a driver that does wrong is refused or taken back (HOT-1..6). */
-#include "dxgk/tests/moverig.h"
+#include "dxgk/tests/hotrig.h"
 
 #include "base/size.h"
 #include "softgpu/hw.h"
@@ -26,54 +26,6 @@ static const char *const two[] = {"softgpu,vram=128M,vfs=4,dirty-page=4K",
 static const char *const lazy[] = {"softgpu,vram=128M,vfs=4,dirty-page=64K,performant=off",
                                    "softgpu,vram=128M,vfs=4,dirty-page=64K,performant=off", NULL};
 static const char *const scattered[] = {"softgpu,vram=64M,vfs=8,dirty-page=64K,scatter=on", NULL};
-
-static const char *driver_path(const char *name, char path[PATH_MAX])
-{
-    const char *dir = getenv("VF_DRIVER_DIR");
-
-    assert_non_null(dir);
-    (void)snprintf(path, PATH_MAX, "%s/%s", dir, name);
-    return path;
-}
-
-static int update(struct rig *rig, const char *name, bool dry_run, struct vf_driver_update *out,
-                  struct vf_error *error)
-{
-    char path[PATH_MAX];
-
-    return dxgk_driver_update(rig->dxgk, 0, driver_path(name, path), dry_run, out, error);
-}
-
-static void must_update(struct rig *rig, const char *name, struct vf_driver_update *out)
-{
-    struct vf_error error = VF_ERROR_INIT;
-
-    if (update(rig, name, false, out, &error) != 0)
-        fail_msg("%s", error.text);
-}
-
-static bool mapped(const char *name)
-{
-    FILE *maps = fopen("/proc/self/maps", "r");
-    char line[PATH_MAX + 128], file[128];
-    bool found = false;
-
-    assert_non_null(maps);
-    (void)snprintf(file, sizeof file, "memfd:%s ", name);
-    while (fgets(line, sizeof line, maps) != NULL)
-        found = found || strstr(line, file) != NULL;
-    (void)fclose(maps);
-    return found;
-}
-
-static struct vf_driver_info driver_of(struct rig *rig, uint32_t adapter)
-{
-    struct vf_error error = VF_ERROR_INIT;
-    struct vf_driver_info info;
-
-    must(dxgk_driver_info(rig->dxgk, adapter, &info, &error), &error);
-    return info;
-}
 
 static uint64_t undisturbed(struct rig *rig, uint64_t seed)
 {
@@ -108,12 +60,12 @@ static void hot_1_partitions_work_through_updates_and_downgrades(void **unused)
     for (unsigned turn = 0; turn < 6; turn++) {
         bool up = turn % 2 == 0;
 
-        must_update(&rig, up ? "softgpu-v2.so" : "softgpu.so", &out);
-        assert_int_equal(mapped("softgpu-v2.so"), up);
-        assert_int_equal(mapped("softgpu.so"), !up);
+        hot_must_update(&rig, up ? "softgpu-v2.so" : "softgpu.so", &out);
+        assert_int_equal(hot_mapped("softgpu-v2.so"), up);
+        assert_int_equal(hot_mapped("softgpu.so"), !up);
         assert_int_equal(out.adapters, 1);
         assert_int_equal(out.blocks, up ? 3 : 6);
-        assert_int_equal(driver_of(&rig, 0).updates, turn + 1);
+        assert_int_equal(hot_driver_of(&rig, 0).updates, turn + 1);
     }
     for (unsigned i = 0; i < 4; i++) {
         rig_wait(&rig, id[i], STEPS);
@@ -136,11 +88,11 @@ static void hot_1_an_image_is_replaced_for_all_its_adapters(void **unused)
         id[i] = rig_create(&rig, i == 0 ? "a" : "b", i, RESERVE / MIB, false);
         rig_run(&rig, id[i], RESERVE, 5, 20000);
     }
-    assert_int_equal(driver_of(&rig, 1).shared, 3);
-    must_update(&rig, "softgpu-v2.so", &out);
+    assert_int_equal(hot_driver_of(&rig, 1).shared, 3);
+    hot_must_update(&rig, "softgpu-v2.so", &out);
     assert_int_equal(out.adapters, 3);
-    assert_string_equal(driver_of(&rig, 0).digest, driver_of(&rig, 1).digest);
-    assert_false(mapped("softgpu.so"));
+    assert_string_equal(hot_driver_of(&rig, 0).digest, hot_driver_of(&rig, 1).digest);
+    assert_false(hot_mapped("softgpu.so"));
     for (uint32_t i = 0; i < 2; i++)
         rig_wait(&rig, id[i], 20000);
     assert_int_equal(rig_digest(&rig, id[0], RESERVE), rig_digest(&rig, id[1], RESERVE));
@@ -160,13 +112,13 @@ static void hot_3_a_dry_run_cancels_and_changes_nothing(void **unused)
     rig_open(&rig, one, NULL);
     id = rig_create(&rig, "p", 0, RESERVE / MIB, false);
     rig_run(&rig, id, RESERVE, 3, 20000);
-    before = driver_of(&rig, 0);
+    before = hot_driver_of(&rig, 0);
     for (unsigned i = 0; i < 3; i++)
-        must(update(&rig, "softgpu-v2.so", true, &out, &error), &error);
+        must(hot_update(&rig, "softgpu-v2.so", true, &out, &error), &error);
     assert_true(out.dry_run);
     assert_int_equal(out.blocks, 3);
     assert_int_equal(out.gap_ns, 0);
-    assert_string_equal(driver_of(&rig, 0).digest, before.digest);
+    assert_string_equal(hot_driver_of(&rig, 0).digest, before.digest);
     rig_wait(&rig, id, 20000);
     must(dxgk_partition_pause(rig.dxgk, id, &error), &error);
     must(dxgk_partition_resume(rig.dxgk, id, &error), &error);
@@ -184,7 +136,7 @@ static void updated_at_every_step(const char *const *devices, uint64_t seed)
     struct move move;
     bool up = true;
 
-#define UPDATE (must_update(&rig, up ? "softgpu-v2.so" : "softgpu.so", &out), up = !up)
+#define UPDATE (hot_must_update(&rig, up ? "softgpu-v2.so" : "softgpu.so", &out), up = !up)
     rig_open(&rig, devices, NULL);
     expected = undisturbed(&rig, seed);
     id = rig_create(&rig, "goes", 0, RESERVE / MIB, false);
@@ -226,7 +178,8 @@ static void hot_5_a_move_without_performant_tracking_goes_on_as_well(void **unus
     updated_at_every_step(lazy, 32);
 }
 
-/* HOT-3: a reserve of many pieces, a paused partition and one on the move are all in what is saved. */
+/* HOT-3: a reserve of many pieces, a paused partition and one on the move are all in what is saved.
+ */
 static void hot_3_every_state_of_a_partition_survives(void **unused)
 {
     struct vf_error error = VF_ERROR_INIT;
@@ -249,8 +202,8 @@ static void hot_3_every_state_of_a_partition_survives(void **unused)
     must(dxgk_partition_pause(rig.dxgk, paused, &error), &error);
     before = rig_digest(&rig, paused, 12 * MIB);
     must(dxgk_migration_prepare(rig.dxgk, id[1], DXGK_SOURCE, 4, &error), &error);
-    must_update(&rig, "softgpu-v2.so", &out);
-    must_update(&rig, "softgpu.so", &out);
+    hot_must_update(&rig, "softgpu-v2.so", &out);
+    hot_must_update(&rig, "softgpu.so", &out);
     assert_int_equal(state_of(&rig, paused), VF_PARTITION_PAUSED);
     assert_int_equal(rig_digest(&rig, paused, 12 * MIB), before);
     must(dxgk_partition_resume(rig.dxgk, paused, &error), &error);
@@ -263,77 +216,6 @@ static void hot_3_every_state_of_a_partition_survives(void **unused)
 }
 
 /* ---- drivers that do wrong ---- */
-
-static const char *bad_driver(const char *fault, char path[PATH_MAX])
-{
-    static char dir[] = "/tmp/vferry-hotbad-XXXXXX", made[sizeof dir];
-    const char *from = getenv("VF_TEST_DRIVER_DIR");
-    char command[3 * PATH_MAX];
-
-    assert_non_null(from);
-    if (made[0] == '\0') {
-        assert_non_null(mkdtemp(dir));
-        memcpy(made, dir, sizeof dir);
-    }
-    (void)snprintf(path, PATH_MAX, "%s/%s.so", dir, fault);
-    (void)snprintf(command, sizeof command, "cp %s/hotbad.so %s", from, path);
-    assert_int_equal(system(command), 0);
-    return path;
-}
-
-static int remove_bad_drivers(void **unused)
-{
-    char path[PATH_MAX], command[PATH_MAX + 16];
-
-    (void)unused;
-    (void)bad_driver("last", path);
-    *strrchr(path, '/') = '\0';
-    (void)snprintf(command, sizeof command, "rm -r %s", path);
-    return system(command);
-}
-
-static int update_bad(struct rig *rig, const char *fault, struct vf_driver_update *out,
-                      struct vf_error *error)
-{
-    char path[PATH_MAX];
-
-    return dxgk_driver_update(rig->dxgk, 0, bad_driver(fault, path), false, out, error);
-}
-
-/* A rig with a partition at work, and what is true of it afterwards, whatever a driver did. */
-struct work {
-    struct rig rig;
-    uint64_t id;
-};
-
-static void work_begin(struct work *work)
-{
-    rig_open(&work->rig, one, NULL);
-    work->id = rig_create(&work->rig, "works", 0, RESERVE / MIB, false);
-    rig_run(&work->rig, work->id, RESERVE, 9, 0);
-    rig_wait(&work->rig, work->id, 10);
-}
-
-static void work_goes_on(struct work *work)
-{
-    struct vf_error error = VF_ERROR_INIT;
-
-    rig_wait(&work->rig, work->id, rig_counter(&work->rig, work->id) + 10);
-    must(dxgk_partition_pause(work->rig.dxgk, work->id, &error), &error);
-    must(dxgk_partition_resume(work->rig.dxgk, work->id, &error), &error);
-    must(dxgk_migration_prepare(work->rig.dxgk, work->id, DXGK_SOURCE, 1, &error), &error);
-    must(dxgk_migration_end(work->rig.dxgk, work->id, &error), &error);
-}
-
-static void work_end(struct work *work)
-{
-    struct vf_driver_update out;
-
-    work_goes_on(work);
-    must_update(&work->rig, "softgpu-v2.so", &out); /* nothing is stuck */
-    work_goes_on(work);
-    rig_close(&work->rig);
-}
 
 /* The trial finds it: nothing was taken down. */
 static void hot_4_a_bad_driver_is_found_in_its_trial(void **unused)
@@ -351,24 +233,24 @@ static void hot_4_a_bad_driver_is_found_in_its_trial(void **unused)
         {"frees-twice", "MmFreePagesFromMdl on"},
         {"frees-and-refuses", "refuses the saved state"},
     };
-    struct work work;
+    struct hot_work work;
 
     (void)unused;
-    work_begin(&work);
+    hot_work_begin(&work);
     for (size_t i = 0; i < sizeof drivers / sizeof drivers[0]; i++) {
         struct vf_error error = VF_ERROR_INIT;
         struct vf_driver_update out;
 
-        assert_int_equal(update_bad(&work.rig, drivers[i].fault, &out, &error), -1);
+        assert_int_equal(hot_update_bad(&work.rig, drivers[i].fault, &out, &error), -1);
         if (strstr(error.text, drivers[i].says) == NULL)
             fail_msg("%s: %s", drivers[i].fault, error.text);
         assert_int_equal(error.code, VF_INCOMPATIBLE);
         assert_false(out.rolled_back);
         assert_int_equal(out.gap_ns, 0);
-        assert_int_equal(driver_of(&work.rig, 0).updates, 0);
-        work_goes_on(&work);
+        assert_int_equal(hot_driver_of(&work.rig, 0).updates, 0);
+        hot_work_goes_on(&work);
     }
-    work_end(&work);
+    hot_work_end(&work);
 }
 
 /* What shows at work only: the old driver comes back with its own saved state. */
@@ -383,26 +265,26 @@ static void hot_4_a_driver_that_fails_at_work_is_taken_back(void **unused)
         {"forgets-its-vfs", "does not know VF 0"},
         {"fails-to-complete", "fails at RestoreComplete"},
     };
-    struct work work;
+    struct hot_work work;
 
     (void)unused;
-    work_begin(&work);
+    hot_work_begin(&work);
     for (size_t i = 0; i < sizeof drivers / sizeof drivers[0]; i++) {
         struct vf_error error = VF_ERROR_INIT;
         struct vf_driver_update out;
 
-        assert_int_equal(update_bad(&work.rig, drivers[i].fault, &out, &error), -1);
+        assert_int_equal(hot_update_bad(&work.rig, drivers[i].fault, &out, &error), -1);
         if (strstr(error.text, drivers[i].says) == NULL ||
             strstr(error.text, "the old driver is back") == NULL)
             fail_msg("%s: %s", drivers[i].fault, error.text);
         assert_true(out.rolled_back);
         assert_false(out.lost);
         assert_true(rig_expect(&work.rig, "driver", "the old driver is back"));
-        assert_true(mapped("softgpu.so"));
-        assert_int_equal(driver_of(&work.rig, 0).updates, 0);
-        work_goes_on(&work);
+        assert_true(hot_mapped("softgpu.so"));
+        assert_int_equal(hot_driver_of(&work.rig, 0).updates, 0);
+        hot_work_goes_on(&work);
     }
-    work_end(&work);
+    hot_work_end(&work);
 }
 
 /* HOT-5: a driver that cannot move partitions does not take over one on the move. */
@@ -410,18 +292,19 @@ static void hot_5_a_driver_without_migration_does_not_take_a_move_over(void **un
 {
     struct vf_error error = VF_ERROR_INIT;
     struct vf_driver_update out;
-    struct work work;
+    struct hot_work work;
 
     (void)unused;
-    work_begin(&work);
+    hot_work_begin(&work);
     must(dxgk_migration_prepare(work.rig.dxgk, work.id, DXGK_SOURCE, 1, &error), &error);
-    assert_int_equal(update_bad(&work.rig, "stops-migrating", &out, &error), -1);
+    assert_int_equal(hot_update_bad(&work.rig, "stops-migrating", &out, &error), -1);
     assert_true(out.rolled_back);
     must(dxgk_migration_end(work.rig.dxgk, work.id, &error), &error);
-    work_end(&work);
+    hot_work_end(&work);
 }
 
-/* HOT-2: what the store refuses, by name; the driver itself does not mind and is kept all the same. */
+/* HOT-2: what the store refuses, by name; the driver itself does not mind and is kept all the same.
+ */
 static void hot_2_a_driver_that_saves_oddly_stays(void **unused)
 {
     static const struct {
@@ -441,57 +324,59 @@ static void hot_2_a_driver_that_saves_oddly_stays(void **unused)
         {"too-much", "are the most one update may save"},
         {"much-metadata", "bytes of metadata; at most"},
     };
-    struct work work;
+    struct hot_work work;
 
     (void)unused;
-    work_begin(&work);
+    hot_work_begin(&work);
     for (size_t i = 0; i < sizeof drivers / sizeof drivers[0]; i++) {
         struct vf_error error = VF_ERROR_INIT;
         struct vf_driver_update out;
 
-        must(update_bad(&work.rig, drivers[i].fault, &out, &error), &error);
-        assert_int_equal(update(&work.rig, "softgpu.so", false, &out, &error), -1);
+        must(hot_update_bad(&work.rig, drivers[i].fault, &out, &error), &error);
+        assert_int_equal(hot_update(&work.rig, "softgpu.so", false, &out, &error), -1);
         if (strstr(error.text, drivers[i].says) == NULL)
             fail_msg("%s: %s", drivers[i].fault, error.text);
         assert_int_equal(error.code, VF_INCOMPATIBLE);
         assert_int_equal(out.gap_ns, 0);
         if (i >= 2)
             assert_true(rig_expect(&work.rig, "contract", "HOT-2"));
-        work_goes_on(&work);
+        hot_work_goes_on(&work);
         /* The only way out of a driver that cannot save is the end of the host. */
         rig_close(&work.rig);
-        work_begin(&work);
+        hot_work_begin(&work);
     }
-    work_end(&work);
+    hot_work_end(&work);
 }
 
 static void hot_2_saving_outside_of_save_is_refused(void **unused)
 {
     struct vf_error error = VF_ERROR_INIT;
     struct vf_driver_update out;
-    struct work work;
+    struct hot_work work;
 
     (void)unused;
-    work_begin(&work);
-    must(update_bad(&work.rig, "saves-outside", &out, &error), &error);
-    assert_true(rig_expect(&work.rig, "contract", "HOT-2: adapter 0: DxgkCbSaveMemoryForHotUpdate"));
-    work_end(&work);
+    hot_work_begin(&work);
+    must(hot_update_bad(&work.rig, "saves-outside", &out, &error), &error);
+    assert_true(
+        rig_expect(&work.rig, "contract", "HOT-2: adapter 0: DxgkCbSaveMemoryForHotUpdate"));
+    hot_work_end(&work);
 }
 
-/* HOT-5: an MDL that was saved is the OS's. A driver that frees it is told of; the update goes on. */
+/* HOT-5: an MDL that was saved is the OS's. A driver that frees it is told of; the update goes on.
+ */
 static void hot_5_a_saved_mdl_that_its_driver_frees_is_reported(void **unused)
 {
     struct vf_error error = VF_ERROR_INIT;
     struct vf_driver_update out;
-    struct work work;
+    struct hot_work work;
 
     (void)unused;
-    work_begin(&work);
-    must(update_bad(&work.rig, "frees-what-it-saved", &out, &error), &error);
-    must(update(&work.rig, "softgpu.so", false, &out, &error), &error);
+    hot_work_begin(&work);
+    must(hot_update_bad(&work.rig, "frees-what-it-saved", &out, &error), &error);
+    must(hot_update(&work.rig, "softgpu.so", false, &out, &error), &error);
     assert_true(rig_expect(&work.rig, "contract", "NT: MmFreePagesFromMdl"));
     assert_true(rig_expect(&work.rig, "contract", "NT: IoFreeMdl"));
-    work_end(&work);
+    hot_work_end(&work);
 }
 
 /* HOT-4: what a driver was given and never freed is counted when it goes. */
@@ -499,15 +384,15 @@ static void hot_4_a_leaked_mdl_is_reported_at_the_unload(void **unused)
 {
     struct vf_error error = VF_ERROR_INIT;
     struct vf_driver_update out;
-    struct work work;
+    struct hot_work work;
 
     (void)unused;
-    work_begin(&work);
-    must(update_bad(&work.rig, "leaks-late", &out, &error), &error);
-    must(update(&work.rig, "softgpu.so", false, &out, &error), &error);
+    hot_work_begin(&work);
+    must(hot_update_bad(&work.rig, "leaks-late", &out, &error), &error);
+    must(hot_update(&work.rig, "softgpu.so", false, &out, &error), &error);
     assert_true(rig_expect(&work.rig, "contract", "HOT-4: adapter 0: the driver leaked"));
     assert_true(rig_expect(&work.rig, "contract", "CAP-7: adapter 0: the driver left"));
-    work_end(&work);
+    hot_work_end(&work);
 }
 
 /* HOT-1: a driver that is not for it says so. */
@@ -515,16 +400,16 @@ static void hot_1_without_the_cap_there_is_no_update(void **unused)
 {
     struct vf_error error = VF_ERROR_INIT;
     struct vf_driver_update out;
-    struct work work;
+    struct hot_work work;
 
     (void)unused;
-    work_begin(&work);
-    must(update_bad(&work.rig, "is-the-last", &out, &error), &error);
-    assert_false(driver_of(&work.rig, 0).hot_update);
-    assert_int_equal(update(&work.rig, "softgpu.so", false, &out, &error), -1);
+    hot_work_begin(&work);
+    must(hot_update_bad(&work.rig, "is-the-last", &out, &error), &error);
+    assert_false(hot_driver_of(&work.rig, 0).hot_update);
+    assert_int_equal(hot_update(&work.rig, "softgpu.so", false, &out, &error), -1);
     assert_int_equal(error.code, VF_INCOMPATIBLE);
     assert_non_null(strstr(error.text, "HotDriverUpdate"));
-    work_goes_on(&work);
+    hot_work_goes_on(&work);
     rig_close(&work.rig);
 }
 
@@ -535,27 +420,27 @@ static void hot_1_guests_work_while_there_is_no_driver(void **unused)
     struct vf_error error = VF_ERROR_INIT;
     struct vf_driver_update out;
     uint64_t before, after;
-    struct work work;
+    struct hot_work work;
 
     (void)unused;
-    work_begin(&work);
+    hot_work_begin(&work);
     before = rig_counter(&work.rig, work.id);
-    must(update_bad(&work.rig, "starts-slowly", &out, &error), &error);
+    must(hot_update_bad(&work.rig, "starts-slowly", &out, &error), &error);
     after = rig_counter(&work.rig, work.id);
     print_message("# without a driver for %llu us: %llu steps\n",
                   (unsigned long long)(out.gap_ns / 1000), (unsigned long long)(after - before));
     assert_true(out.gap_ns >= 400000000ull);
     assert_true(after - before > 1000);
-    work_end(&work);
+    hot_work_end(&work);
 }
 
 static void *update_slowly(void *arg)
 {
-    struct work *work = arg;
+    struct hot_work *work = arg;
     struct vf_error error = VF_ERROR_INIT;
     struct vf_driver_update out;
 
-    return update_bad(&work->rig, "starts-slowly", &out, &error) == 0 ? NULL : work;
+    return hot_update_bad(&work->rig, "starts-slowly", &out, &error) == 0 ? NULL : work;
 }
 
 static unsigned faults_told(struct rig *rig)
@@ -579,20 +464,20 @@ static void hot_1_the_pfs_interrupts_wait_and_come_once(void **unused)
     struct vf_error error = VF_ERROR_INIT;
     uint64_t deadline, faults, queue = SG_VF_QUEUE(SG_QUEUE_COPY);
     struct vf_driver_update out;
-    struct work work;
+    struct hot_work work;
     pthread_t thread;
     void *failed;
 
     (void)unused;
-    work_begin(&work);
+    hot_work_begin(&work);
     faults = rig_create(&work.rig, "faults", 0, RESERVE / MIB, false);
     assert_int_equal(pthread_create(&thread, NULL, update_slowly, &work), 0);
     /* The old code goes first, then the new driver takes its time. */
     deadline = vf_now_ns() + 10000000000ull;
-    while (mapped("softgpu.so") && vf_now_ns() < deadline)
+    while (hot_mapped("softgpu.so") && vf_now_ns() < deadline)
         (void)usleep(1000);
-    must(dxgk_partition_bar_write(work.rig.dxgk, faults, SG_VF_BAR_REGS, queue + SG_Q_IP64, &nowhere,
-                                  sizeof nowhere, &error),
+    must(dxgk_partition_bar_write(work.rig.dxgk, faults, SG_VF_BAR_REGS, queue + SG_Q_IP64,
+                                  &nowhere, sizeof nowhere, &error),
          &error);
     must(dxgk_partition_bar_write(work.rig.dxgk, faults, SG_VF_BAR_REGS, queue + SG_Q_CTRL, &start,
                                   sizeof start, &error),
@@ -603,8 +488,8 @@ static void hot_1_the_pfs_interrupts_wait_and_come_once(void **unused)
     deadline = vf_now_ns() + 10000000000ull;
     while (faults_told(&work.rig) == 0 && vf_now_ns() < deadline)
         (void)usleep(1000);
-    must(update(&work.rig, "softgpu-v2.so", false, &out, &error), &error);
-    work_goes_on(&work);
+    must(hot_update(&work.rig, "softgpu-v2.so", false, &out, &error), &error);
+    hot_work_goes_on(&work);
     assert_int_equal(faults_told(&work.rig), 1); /* and not again */
     rig_close(&work.rig);
 }
@@ -614,13 +499,13 @@ static void hot_6_both_ddis_come_at_passive_level(void **unused)
 {
     struct vf_error error = VF_ERROR_INIT;
     struct vf_driver_update out;
-    struct work work;
+    struct hot_work work;
 
     (void)unused;
-    work_begin(&work);
-    must(update_bad(&work.rig, "wants-passive", &out, &error), &error);
-    must(update(&work.rig, "softgpu.so", false, &out, &error), &error);
-    work_end(&work);
+    hot_work_begin(&work);
+    must(hot_update_bad(&work.rig, "wants-passive", &out, &error), &error);
+    must(hot_update(&work.rig, "softgpu.so", false, &out, &error), &error);
+    hot_work_end(&work);
 }
 
 int main(int argc, char **argv)
@@ -647,5 +532,5 @@ int main(int argc, char **argv)
 
     dxgk_trial_main(argc, argv);
     rig_trials = true;
-    return cmocka_run_group_tests(tests, NULL, remove_bad_drivers);
+    return cmocka_run_group_tests(tests, NULL, hot_remove_bad_drivers);
 }

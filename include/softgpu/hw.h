@@ -168,17 +168,20 @@
 #define SG_VF_MSIX_TABLE 0x1000u /* one page: the OS intercepts it (mitigated range); hardware
                                   * reads as zero here */
 #define SG_VF_MSIX_PBA 0x2000u   /* one page: pending bits, 64 bits used */
-#define SG_VF_PLATFORM 0x3000u   /* one page, see SG_PLAT_*: host software emulates it (mitigated range); hardware reads as zero here */
+#define SG_VF_PLATFORM 0x3000u   /* one page, see SG_PLAT_*: host software emulates it (mitigated
+                                  * range); hardware reads as zero here */
 
-/* ---- platform page (offsets from SG_VF_PLATFORM) ------------------------------------------------------------
- * What is around the card rather than on it. Its state is the emulation's alone: no reset of the VF touches it, it moves with
- * the VF. Stores to other offsets than the two rw ones are refused. */
+/* ---- platform page (offsets from SG_VF_PLATFORM) ----
+ * What is around the card rather than on it. Its state is the emulation's alone: no reset of the VF
+ * touches it, it moves with the VF. Stores to other offsets than the two rw ones are refused. */
 #define SG_PLAT_ID 0x000u        /* ro: SG_PLAT_ID_VALUE */
 #define SG_PLAT_ID_VALUE 0x544c5053u
 #define SG_PLAT_INDICATOR 0x004u /* rw: lights of the slot, one bit each */
 #define SG_PLAT_STORES64 0x008u  /* ro: stores accepted so far */
-#define SG_PLAT_SUM64 0x010u     /* ro: h = SG_MIX(SG_MIX(h ^ offset) ^ value) over all of them in order, from h = 0 on */
-#define SG_PLAT_NOTES 0x800u     /* rw: SG_PLAT_NOTES_BYTES of memory that outlives resets, for the guest's firmware */
+#define SG_PLAT_SUM64 0x010u     /* ro: h = SG_MIX(SG_MIX(h ^ offset) ^ value) over all of them in
+                                  * order, from h = 0 on */
+#define SG_PLAT_NOTES 0x800u     /* rw: SG_PLAT_NOTES_BYTES of memory that outlives resets, for the
+                                  * guest's firmware */
 #define SG_PLAT_NOTES_BYTES 0x800u
 
 /* ---- address translation ------------------------------------------------------------------------
@@ -258,9 +261,10 @@ enum sg_op {
                           * until (c - c0) * a1 ns have passed since its first PACE (count c0).
                           * Moves and pauses start it afresh. Changes no memory. */
     SG_OP_FLUSH_TLB = 15, /* paging engine only */
-    SG_OP_WAIT = 16, /* a0 address of a 64-bit word, a1 value, flags = enum sg_cond: holds its engine, looking at the word
-                      * again and again, until unsigned word ? value. The queue's slots stay as long as those of any command;
-                      * a word that nobody ever writes is a hang, see SG_VFC_HANG_NS64 */
+    SG_OP_WAIT = 16, /* a0 address of a 64-bit word, a1 value, flags = enum sg_cond: holds its
+                      * engine, looking at the word again and again, until unsigned word ? value.
+                      * The queue's slots stay as long as those of any command; a word that nobody
+                      * ever writes is a hang, see SG_VFC_HANG_NS64 */
 };
 
 enum sg_cond { SG_COND_LT = 0, SG_COND_GE = 1, SG_COND_EQ = 2, SG_COND_NE = 3 };

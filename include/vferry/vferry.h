@@ -159,7 +159,7 @@ struct vf_defrag {
     uint64_t largest_before_bytes;   /* largest hole: what the largest new partition could have */
     uint64_t largest_after_bytes;    /* with dry_run: what is planned */
     uint64_t moved_bytes;            /* with dry_run: what would be */
-    bool dry_run, scatter;           /* scatter: reserves need not be contiguous, nothing is ever moved */
+    bool dry_run, scatter; /* scatter: reserves need not be contiguous, nothing is ever moved */
     struct vf_defrag_move moves[VF_MAX_DEFRAG_MOVES]; /* in the order done */
 };
 

@@ -125,7 +125,8 @@ static void partition_zero_is_no_partition(void **state)
 
 static void versions_without_overlap_are_refused(void **state)
 {
-    static const struct kcall_hello bad[] = {{KCALL_VERSION + 1, KCALL_VERSION + 2}, {0, 0}, {1, 0}};
+    static const struct kcall_hello bad[] = {
+        {KCALL_VERSION + 1, KCALL_VERSION + 2}, {0, 0}, {1, 0}};
     char text[600];
     uint32_t tag;
 

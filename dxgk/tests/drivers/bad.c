@@ -81,7 +81,8 @@ static NTSTATUS create_virtual_gpu(HANDLE context, DXGKARG_CREATEVIRTUALGPU *arg
     return status;
 }
 
-static uint32_t placed; /* bit n: PartitionId n has a place; calls about one adapter are serialised */
+static uint32_t
+    placed; /* bit n: PartitionId n has a place; calls about one adapter are serialised */
 
 static NTSTATUS destroy_virtual_gpu(HANDLE context, DXGKARG_DESTROYVIRTUALGPU *args)
 {

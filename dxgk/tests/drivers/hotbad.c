@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The softgpu miniport with one fault of hot update put in, named by its service, which is its file's
- * name: a test copies this image to "leaks-mdl.so" and updates to it. Linked as bad.c is.
+ * The softgpu miniport with one fault of hot update put in, named by its service, which is its
+ * file's name: a test copies this image to "leaks-mdl.so" and updates to it. Linked as bad.c is.
  */
 #include "wdm.h"
 
