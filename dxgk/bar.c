@@ -56,7 +56,8 @@ static int through_umed(const struct access *access, struct vf_error *err)
     struct dxgk_umed *umed = access->partition->umed;
 
     if ((access->bytes != 4 && access->bytes != 8) || access->offset % access->bytes != 0)
-        return vf_fail(err, VF_USAGE, "emulated pages are read and written in aligned 4 or 8 bytes");
+        return vf_fail(err, VF_USAGE,
+                       "emulated pages are read and written in aligned 4 or 8 bytes");
     return access->out != NULL ? dxgk_umed_write(umed, access->bar, access->offset, access->out,
                                                  (uint32_t)access->bytes, err)
                                : dxgk_umed_read(umed, access->bar, access->offset, access->in,

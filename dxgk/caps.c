@@ -452,11 +452,11 @@ static int same_partitions(struct dxgk_adapter *adapter, const struct dxgk_caps 
         return -1;
     if (count < before->vf_count ||
         profile[DXGK_VGPU_CAPABILITY_MEMORY].TotalValue != before->vram_bytes)
-        return vf_fail(err, VF_INCOMPATIBLE,
-                       "the new driver serves %u VFs and %llu bytes of VRAM, the old one %u and %llu",
-                       count,
-                       (unsigned long long)profile[DXGK_VGPU_CAPABILITY_MEMORY].TotalValue,
-                       before->vf_count, (unsigned long long)before->vram_bytes);
+        return vf_fail(
+            err, VF_INCOMPATIBLE,
+            "the new driver serves %u VFs and %llu bytes of VRAM, the old one %u and %llu", count,
+            (unsigned long long)profile[DXGK_VGPU_CAPABILITY_MEMORY].TotalValue, before->vf_count,
+            (unsigned long long)before->vram_bytes);
     adapter->caps.vf_count = before->vf_count;
     adapter->caps.vram_bytes = before->vram_bytes;
     adapter->caps.granule = before->granule;

@@ -134,9 +134,10 @@ int dxgk_ddi_knows_vgpu(struct dxgk_adapter *adapter, uint32_t vf, uint64_t vram
         return vf_fail_status(err, VF_FAILED, status, "the new driver does not know VF %u (HOT-3)",
                               vf);
     if (args.Capability[DXGK_VGPU_CAPABILITY_MEMORY].CurrentValue != vram_bytes)
-        return vf_fail(err, VF_FAILED,
-                       "the new driver knows VF %u with %llu bytes of VRAM, it has %llu (HOT-3)", vf,
-                       (unsigned long long)args.Capability[DXGK_VGPU_CAPABILITY_MEMORY].CurrentValue,
-                       (unsigned long long)vram_bytes);
+        return vf_fail(
+            err, VF_FAILED,
+            "the new driver knows VF %u with %llu bytes of VRAM, it has %llu (HOT-3)", vf,
+            (unsigned long long)args.Capability[DXGK_VGPU_CAPABILITY_MEMORY].CurrentValue,
+            (unsigned long long)vram_bytes);
     return 0;
 }

@@ -191,8 +191,8 @@ int dxgk_ddi_set_resources(struct dxgk_partition *partition, struct vf_error *er
 {
     NTSTATUS status;
 
-    /* Beyond VF-2: a reserve that is moved (VF-4). The pages say neither that nor how a reserve ever
-     * changes; a quiet VF in no migration is where nobody can see it. */
+    /* Beyond VF-2: a reserve that is moved (VF-4). The pages say neither that nor how a reserve
+     * ever changes; a quiet VF in no migration is where nobody can see it. */
     bool moved = partition->check.resources && partition->check.paused &&
                  !partition->check.prepared;
     if (!partition->check.created || (partition->check.powered && !moved))

@@ -48,24 +48,29 @@ int dxgk_adapter_info(struct dxgk *dxgk, uint32_t index, struct vf_adapter_info 
 /* ---- drivers at work (HOT-1…6) ---- */
 
 /* Waits while an update is under way. */
-int dxgk_driver_info(struct dxgk *dxgk, uint32_t adapter, struct vf_driver_info *out, struct vf_error *err);
-/* Replaces the driver image of `adapter`, and of every adapter the same image serves, by the one at `path`, while their
- * partitions run on. All calls that need the driver wait meanwhile. VF_INCOMPATIBLE: the new driver was refused before
- * anything was taken down. VF_FAILED with out->rolled_back: it failed later, the old one is back. VF_FAILED with out->lost:
- * not even that; those adapters have no driver any more. `dry_run` does everything up to the point where the old driver
- * would go, and cancels. *out is filled as far as it came, on failure too. */
-int dxgk_driver_update(struct dxgk *dxgk, uint32_t adapter, const char *path, bool dry_run, struct vf_driver_update *out,
-                       struct vf_error *err);
-/* First thing in main(): tries a driver and exits when this process was started for that, else returns at once. */
+int dxgk_driver_info(struct dxgk *dxgk, uint32_t adapter, struct vf_driver_info *out,
+                     struct vf_error *err);
+/* Replaces the driver image of `adapter`, and of every adapter the same image serves, by the one at
+ * `path`, while their partitions run on. All calls that need the driver wait meanwhile.
+ * VF_INCOMPATIBLE: the new driver was refused before anything was taken down. VF_FAILED with
+ * out->rolled_back: it failed later, the old one is back. VF_FAILED with out->lost: not even that;
+ * those adapters have no driver any more. `dry_run` does everything up to the point where the old
+ * driver would go, and cancels. *out is filled as far as it came, on failure too. */
+int dxgk_driver_update(struct dxgk *dxgk, uint32_t adapter, const char *path, bool dry_run,
+                       struct vf_driver_update *out, struct vf_error *err);
+/* First thing in main(): tries a driver and exits when this process was started for that, else
+ * returns at once. */
 void dxgk_trial_main(int argc, char **argv);
 
 /* ---- defragmentation (VF-4, CAP-5) ---- */
 
-/* Moves as few bytes of reserves as it takes to make the largest hole in VRAM as large as sliding can (defrag_plan.h).
- * Each partition that moves is paused for as long as its own move takes; all others run on. Partitions in a migration
- * are not moved. -1 when some move failed: *out says which; its content is where it was unless `why` says otherwise.
- * With ScatterMapReserve there is nothing to do. */
-int dxgk_defrag(struct dxgk *dxgk, uint32_t adapter, bool dry_run, struct vf_defrag *out, struct vf_error *err);
+/* Moves as few bytes of reserves as it takes to make the largest hole in VRAM as large as sliding
+ * can (defrag_plan.h). Each partition that moves is paused for as long as its own move takes; all
+ * others run on. Partitions in a migration are not moved. -1 when some move failed: *out says
+ * which; its content is where it was unless `why` says otherwise. With ScatterMapReserve there is
+ * nothing to do. */
+int dxgk_defrag(struct dxgk *dxgk, uint32_t adapter, bool dry_run, struct vf_defrag *out,
+                struct vf_error *err);
 
 /* ---- life of a partition (VF-1…6) ---- */
 
@@ -95,12 +100,14 @@ int dxgk_partition_clock(struct dxgk *dxgk, uint64_t id, struct vf_partition_clo
 /* The durable hand-off number, set by the management side. Only grows. */
 int dxgk_partition_set_epoch(struct dxgk *dxgk, uint64_t id, uint64_t epoch, struct vf_error *err);
 
-/* An eventfd, the caller's to close, that is written whenever the partition got an interrupt, runs again or is removed. It is
- * shared by all who watch: nobody reads it, epoll's EPOLLET tells of each write. */
+/* An eventfd, the caller's to close, that is written whenever the partition got an interrupt, runs
+ * again or is removed. It is shared by all who watch: nobody reads it, epoll's EPOLLET tells of
+ * each write. */
 int dxgk_partition_watch(struct dxgk *dxgk, uint64_t id, int *fd, struct vf_error *err);
-/* Function level reset, as a guest's firmware or a person asks for it: the VF's queues, registers, interrupts and config space
- * are as after power-on, VRAM and emulated pages stay, no other VF notices (VF-6). RUNNING and PAUSED stay what they are;
- * FAULTED by a hung command -> RUNNING. Refused in a move. */
+/* Function level reset, as a guest's firmware or a person asks for it: the VF's queues, registers,
+ * interrupts and config space are as after power-on, VRAM and emulated pages stay, no other VF
+ * notices (VF-6). RUNNING and PAUSED stay what they are; FAULTED by a hung command -> RUNNING.
+ * Refused in a move. */
 int dxgk_partition_reset(struct dxgk *dxgk, uint64_t id, struct vf_error *err);
 
 /* ---- the vCPU's view: a VF's BARs ---- */

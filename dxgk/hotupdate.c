@@ -4,11 +4,9 @@
  * driver waits at the adapters' gates.
  *
  *   trial: load -> gates shut -> Save -> trial: restore -> Stop, Remove, Unload -> load the new one
- *          |                      |         |              -> Restore, Start, take over, RestoreComplete
- *          v                      v         v                 | any failure
- *      refused                   Cancel: as before            v
- *                                                       take it down, load the old one, the same way
- *                                                             | any failure
+ *          |                      |         |              -> Restore, Start, take over,
+ * RestoreComplete v                      v         v                 | any failure refused Cancel:
+ * as before            v take it down, load the old one, the same way | any failure
  *                                                             v
  *                                                       lost: no driver, VFs work on unmanaged
  */
@@ -182,7 +180,8 @@ static int replace(struct update *update, struct vf_error *err)
     dxgk_event(update->dxgk, "driver", "update to %s failed: %s; the old driver is back",
                update->new->path, first.text);
     return vf_fail(err, VF_FAILED,
-                   "driver update: %s; the old driver is back with its own saved state", first.text);
+                   "driver update: %s; the old driver is back with its own saved state",
+                   first.text);
 }
 
 /* ---- up to the point of no return ---- */

@@ -128,7 +128,8 @@ struct dxgk_adapter {
     DXGKDDI_MITIGABLE_DEVICE_INTERFACE mitigable;
     bool has_mitigable;
 
-    struct dxgk_caps caps; /* fixed once the adapter is started, but for what an update may change */
+    struct dxgk_caps
+        caps; /* fixed once the adapter is started, but for what an update may change */
     struct dxgk_mmu mmu;   /* fixed */
 
     struct dxgk_interrupts *interrupts; /* both set by their _start, before they can be used */

@@ -26,7 +26,8 @@ void dxgk_interrupts_stop(struct dxgk_adapter *adapter);
 void dxgk_interrupts_hold(struct dxgk_adapter *adapter);
 /* Interrupts reach the driver in adapter->ddi again: before StartDevice, as at a start. */
 void dxgk_interrupts_release(struct dxgk_adapter *adapter);
-/* Delivers, once, what came while they were held: after StartDevice, when the driver can hear it. */
+/* Delivers, once, what came while they were held: after StartDevice, when the driver can hear it.
+ */
 void dxgk_interrupts_replay(struct dxgk_adapter *adapter);
 
 /* Routes an eventfd: `fire` runs on the interrupt thread at PASSIVE_LEVEL with the number of

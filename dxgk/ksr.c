@@ -255,8 +255,9 @@ static NTSTATUS take_mdl(struct dxgk_ksr *ksr, const DXGKARGCB_SAVEMEMORYFORHOTU
     const void *va;
 
     if (!nt_mdl_has_pages(mdl))
-        return refuse(ksr, STATUS_INVALID_PARAMETER,
-                      "its MDL has no pages of its own to give (MmAllocatePagesForMdlEx makes one)");
+        return refuse(
+            ksr, STATUS_INVALID_PARAMETER,
+            "its MDL has no pages of its own to give (MmAllocatePagesForMdlEx makes one)");
     va = nt_mdl_va(mdl);
     if (va == NULL || mdl->ByteCount == 0)
         return refuse(ksr, STATUS_INVALID_PARAMETER, "its MDL describes no memory");
@@ -292,8 +293,9 @@ static NTSTATUS take_metadata(struct dxgk_ksr *ksr, const DXGKARGCB_SAVEMEMORYFO
     block->metadata_at = ksr->set->end;
     block->metadata_bytes = args->MetaDataSize;
     if (args->pMetaData == NULL || append(ksr->set, args->pMetaData, args->MetaDataSize) != 0)
-        return refuse(ksr, STATUS_INVALID_PARAMETER, "its %u bytes of metadata at %p cannot be read",
-                      args->MetaDataSize, args->pMetaData);
+        return refuse(ksr, STATUS_INVALID_PARAMETER,
+                      "its %u bytes of metadata at %p cannot be read", args->MetaDataSize,
+                      args->pMetaData);
     return STATUS_SUCCESS;
 }
 

@@ -25,8 +25,8 @@ void dxgk_ksr_set_free(struct dxgk_ksr_set *set);
 uint64_t dxgk_ksr_set_bytes(const struct dxgk_ksr_set *set);
 uint32_t dxgk_ksr_set_blocks(const struct dxgk_ksr_set *set);
 
-/* Opens a store for DxgkDdiSaveMemoryForHotUpdate of the adapter: DxgkCbSaveMemoryForHotUpdate works
- * on this thread from here on. */
+/* Opens a store for DxgkDdiSaveMemoryForHotUpdate of the adapter: DxgkCbSaveMemoryForHotUpdate
+ * works on this thread from here on. */
 int dxgk_ksr_begin(struct dxgk_ksr_set *set, struct dxgk_adapter *adapter, struct dxgk_ksr **out,
                    struct vf_error *err);
 /* The call returned, with `status`. Reads pages and MDLs. VF_INCOMPATIBLE when the driver failed,

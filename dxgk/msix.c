@@ -284,8 +284,9 @@ int dxgk_msix_save(struct dxgk_partition *partition, struct dxgk_blob *blob, str
     if (msix != NULL) {
         (void)pthread_mutex_lock(&msix->lock);
         for (uint32_t i = 0; i < count; i++) {
-            /* The VF is quiet: what it sent on the edge of its pause has left the hardware and counts
-             * here; what is still masked is pending in the driver's data and counts there. */
+            /* The VF is quiet: what it sent on the edge of its pause has left the hardware and
+             * counts here; what is still masked is pending in the driver's data and counts there.
+             */
             if (msix->vectors[i].source.fd >= 0)
                 dxgk_interrupts_drain(partition->adapter, &msix->vectors[i].source);
             memcpy(data + sizeof header + i * ENTRY_BYTES, &msix->vectors[i].guest, ENTRY_BYTES);

@@ -28,8 +28,8 @@ void dxgk_paging_stop(struct dxgk_adapter *adapter);
 
 /* Waits until nothing is in flight. Fails when the engine hangs for good: its driver stays. */
 int dxgk_paging_quiesce(struct dxgk_adapter *adapter, struct vf_error *err);
-/* Gives the paging process' handles back to the driver that goes. Address space, tables, windows and
- * paging buffers stay. */
+/* Gives the paging process' handles back to the driver that goes. Address space, tables, windows
+ * and paging buffers stay. */
 void dxgk_paging_let_go(struct dxgk_adapter *adapter);
 /* New handles from the driver that came, and the old root table. NULL-safe, all three. */
 int dxgk_paging_take_over(struct dxgk_adapter *adapter, struct vf_error *err);
@@ -42,9 +42,9 @@ int dxgk_paging_zero(struct dxgk_adapter *adapter, const DXGK_MEMORYRANGE *range
 /* ---- for channel.c ---- */
 
 /* Moves `bytes` of the segment partitions live in from one place to another that may overlap it, by
- * local-to-local VIRTUAL_TRANSFERs of pieces that do not; returns when done. On failure the first (to
- * < from) or last (to > from) *done bytes lie at their new place, and the same call the other way
- * round for these brings them back. PASSIVE_LEVEL. */
+ * local-to-local VIRTUAL_TRANSFERs of pieces that do not; returns when done. On failure the first
+ * (to < from) or last (to > from) *done bytes lie at their new place, and the same call the other
+ * way round for these brings them back. PASSIVE_LEVEL. */
 int dxgk_paging_slide(struct dxgk_adapter *adapter, uint64_t from, uint64_t to, uint64_t bytes,
                       uint64_t *done, struct vf_error *err);
 
@@ -59,7 +59,8 @@ enum dxgk_paging_op {
 struct dxgk_paging_work {
     enum dxgk_paging_op op;
     const struct dxgk_window *vram;   /* the VRAM side; [0, bytes) of it takes part */
-    const struct dxgk_window *system; /* the other side, from system_offset on; unused with ZERO and COPY */
+    const struct dxgk_window
+        *system; /* the other side, from system_offset on; unused with ZERO and COPY */
     uint64_t system_offset;
     const struct dxgk_window *from; /* COPY: the side read, [0, bytes) of it */
     const DXGK_PTE *from_entries;   /* entry_count of them */

@@ -13,9 +13,9 @@
  *                     READY --pause--> PAUSED (it was paused when it left)
  *
  *   INCOMING -> FAULTED: a restore of mutable data failed; half a state must never run.
- *   RUNNING, OUTGOING -> FAULTED: a command hung and the VF was reset (tdr.c); FAULTED -> RUNNING by a
- *   reset that a person asks for. PAUSED -> FAULTED: its reserve was lost while it moved (defrag.c).
- *   Any state -> DYING -> gone.
+ *   RUNNING, OUTGOING -> FAULTED: a command hung and the VF was reset (tdr.c); FAULTED -> RUNNING
+ * by a reset that a person asks for. PAUSED -> FAULTED: its reserve was lost while it moved
+ * (defrag.c). Any state -> DYING -> gone.
  */
 #define LOG_ROOM "partition"
 #include "dxgk/partition.h"

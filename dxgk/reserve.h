@@ -30,8 +30,8 @@ int dxgk_reserve_take(struct dxgk_reserve *reserve, const struct dxgk_reserve_wa
 void dxgk_reserve_give(struct dxgk_reserve *reserve, const DXGK_MEMORYRANGE *ranges,
                        uint32_t count);
 
-/* Takes exactly this range (multiples of the granule); false, and nothing taken, unless all of it is
- * free. An empty range is free. */
+/* Takes exactly this range (multiples of the granule); false, and nothing taken, unless all of it
+ * is free. An empty range is free. */
 bool dxgk_reserve_claim(struct dxgk_reserve *reserve, const DXGK_MEMORYRANGE *range);
 /* The first taken run at or after segment offset `from`; false when there is none. */
 bool dxgk_reserve_taken(const struct dxgk_reserve *reserve, uint64_t from, DXGK_MEMORYRANGE *run);

@@ -16,8 +16,8 @@
 struct dxgk_trial;
 
 /* Starts the process and waits until the driver is loaded there (5 s at most). `set` is empty yet;
- * `needs`: table slots that the driver must fill (dxgk_trial_slots of the old one). VF_INCOMPATIBLE:
- * the driver was refused, hung or crashed. */
+ * `needs`: table slots that the driver must fill (dxgk_trial_slots of the old one).
+ * VF_INCOMPATIBLE: the driver was refused, hung or crashed. */
 int dxgk_trial_start(struct dxgk_driver_file *file, struct dxgk_ksr_set *set, uint32_t adapters,
                      uint64_t needs, struct dxgk_trial **out, struct vf_error *err);
 /* Feeds it what was saved meanwhile, and waits for its end (2 s at most: calls wait, too). */

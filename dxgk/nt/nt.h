@@ -105,8 +105,8 @@ void *nt_mdl_va(PMDL mdl);
 
 /* ---- work items ---- */
 
-/* Returns once no work item's routine runs or will run of those queued before: after StopDevice, as a
- * driver's code must stay until then. PASSIVE_LEVEL. */
+/* Returns once no work item's routine runs or will run of those queued before: after StopDevice, as
+ * a driver's code must stay until then. PASSIVE_LEVEL. */
 void nt_work_drain(void);
 
 /* ---- device registers ---- */
