@@ -181,16 +181,6 @@ void job_leave(struct mig_job *job)
     });
 }
 
-bool job_leaving(struct mig_job *job)
-{
-    bool leaving;
-
-    (void)pthread_mutex_lock(&job->lock);
-    leaving = job->leaving;
-    (void)pthread_mutex_unlock(&job->lock);
-    return leaving;
-}
-
 bool job_sleep(struct mig_job *job, uint64_t until_ns)
 {
     struct timespec until = {.tv_sec = (time_t)(until_ns / 1000000000u),

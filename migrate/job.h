@@ -134,7 +134,6 @@ bool job_cancel_asked(struct mig_job *job);
 /* The daemon ends: ends waits that a cancel may not end, those for a peer that was lost. Any
  * thread. */
 void job_leave(struct mig_job *job);
-bool job_leaving(struct mig_job *job);
 /* Waits until then; false at once when the daemon ends. */
 bool job_sleep(struct mig_job *job, uint64_t until_ns);
 /* Decides for the commit. False: a cancel was first. */
