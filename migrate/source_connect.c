@@ -37,9 +37,8 @@ static int dial(struct source *s, uint64_t deadline, struct vf_error *err)
     uint64_t silence_ns = s->job->mig->silence_ns;
     struct tp *tp;
 
-    if (tp_tcp_connect(s->job->options.to, deadline, &tp, err) != 0)
+    if (mig_dial(s->job->mig, s->job->options.to, deadline, &tp, err) != 0)
         return -1;
-    tp_set_silence(tp, silence_ns);
     message.hello = s->hello;
     if (wire_say(tp, &message, deadline, err) != 0 ||
         wire_expect(tp, WIRE_HELLO, &message, deadline, err) != 0) {
