@@ -336,8 +336,6 @@ static void small_records_are_heard_as_said(void **state)
         {.tag = WIRE_CLOSE, .close = {.first_run_ns = 11}},
         {.tag = WIRE_ABORT, .abort = {.code = VF_CANCELLED, .text = "cancelled by a person"}},
         {.tag = WIRE_REFUSED, .verdict = {.code = VF_INCOMPATIBLE, .text = "no VF free"}},
-        {.tag = WIRE_RESUME, .resume = {.id.epoch = 4, .generation = 2, .next_round = 5}},
-        {.tag = WIRE_RESUMED, .resume = {.id = {.job = {1}, .epoch = 4}, .generation = 2}},
     };
 
     for (size_t i = 0; i < sizeof in / sizeof *in; i++) {
@@ -348,68 +346,6 @@ static void small_records_are_heard_as_said(void **state)
         wire_record_free(&out.record);
         out.record = none;
         assert_memory_equal(&out, &in[i], sizeof out);
-    }
-}
-
-/* What version 1 sends ends with its last field. */
-static void an_admit_of_version_1_has_no_time_limit(void **state)
-{
-    const struct wire_message in = typical_admit();
-    struct wire_writer w;
-    struct wire_message out;
-    struct vf_error err = VF_ERROR_INIT;
-
-    (void)state;
-    for (size_t missing = 8; missing > 0; missing--) {
-        struct wire_record record = {.tag = WIRE_ADMIT};
-
-        wire_writer_init(&w);
-        assert_int_equal(wire_encode(&in, &w, &err), 0);
-        record.payload = w.data;
-        record.bytes = (uint32_t)(w.bytes - missing);
-        assert_int_equal(wire_decode(&record, &out, &err), 0);
-        assert_int_equal(out.admit.max_time_ns, 0);
-        assert_int_equal(out.admit.umed.bytes, 4);
-        wire_message_free(&out);
-    }
-}
-
-static void a_table_is_heard_as_said(void **state)
-{
-    uint64_t digests[WIRE_TABLE_DIGESTS];
-    struct wire_message in = {
-        .tag = WIRE_TABLE,
-        .table = {.first = 1ull << 40, .count = WIRE_TABLE_DIGESTS, .digests = digests}};
-    struct wire_message out;
-
-    for (uint32_t i = 0; i < WIRE_TABLE_DIGESTS; i++)
-        digests[i] = htole64(i * 0x0102030405060708ull);
-    carry(*state, &in, &out);
-    assert_int_equal(out.table.first, 1ull << 40);
-    assert_int_equal(out.table.count, WIRE_TABLE_DIGESTS);
-    for (uint32_t i = 0; i < WIRE_TABLE_DIGESTS; i++)
-        assert_int_equal(wire_table_digest(&out.table, i), i * 0x0102030405060708ull);
-    wire_message_free(&out);
-}
-
-static void a_table_of_no_or_too_many_digests_is_refused(void **state)
-{
-    struct tp **ends = *state;
-
-    for (uint32_t i = 0; i < 2; i++) {
-        struct wire_writer w;
-        struct wire_message out;
-        struct vf_error err = VF_ERROR_INIT;
-
-        wire_writer_init(&w);
-        wire_put_u64(&w, 0);
-        wire_put_u32(&w, i == 0 ? 0 : WIRE_TABLE_DIGESTS + 1);
-        for (uint32_t k = 0; k <= WIRE_TABLE_DIGESTS; k++)
-            wire_put_u64(&w, k);
-        assert_int_equal(wire_send(ends[0], WIRE_TABLE, WIRE_MANDATORY, &w, TP_NEVER, &err), 0);
-        assert_int_equal(wire_hear(ends[1], &out, TP_NEVER, &err), -1);
-        assert_non_null(strstr(err.text, "TABLE: an impossible number"));
-        wire_writer_free(&w);
     }
 }
 
@@ -588,32 +524,6 @@ static void hello_of_a_stranger_is_refused(void **state)
     wire_writer_free(&w);
 }
 
-static void versions_and_features_must_agree(void **state)
-{
-    struct wire_hello peer = {
-        .version_min = 1, .version_max = 9, .features_mandatory = 1, .host_name = "b"};
-    struct vf_error err = VF_ERROR_INIT;
-    uint16_t version = 0;
-
-    (void)state;
-    assert_int_equal(wire_hello_agree(&peer, 3, &version, &err), 0);
-    assert_int_equal(version, WIRE_VERSION);
-    peer.version_max = 1;
-    assert_int_equal(wire_hello_agree(&peer, 3, &version, &err), 0);
-    assert_int_equal(version, 1);
-    peer.version_max = 9;
-    assert_int_equal(wire_hello_agree(&peer, 2, &version, &err), -1);
-    assert_int_equal(err.code, VF_INCOMPATIBLE);
-    assert_non_null(strstr(err.text, "features 0x1"));
-    peer.version_min = WIRE_VERSION + 1;
-    assert_int_equal(wire_hello_agree(&peer, 3, &version, &err), -1);
-    assert_int_equal(err.code, VF_INCOMPATIBLE);
-    assert_non_null(strstr(err.text, "speaks versions 3 to 9"));
-    assert_non_null(strstr(err.text, "this one 1 to 2: update the older"));
-    peer.version_min = peer.version_max = 0;
-    assert_int_equal(wire_hello_agree(&peer, 3, &version, &err), -1);
-}
-
 #define WITH_PIPE(f) cmocka_unit_test_setup_teardown(f, make_pipe, drop_pipe)
 
 int main(void)
@@ -631,9 +541,6 @@ int main(void)
         WITH_PIPE(verdict_carries_every_reason),
         WITH_PIPE(state_and_ready_are_heard_as_said),
         WITH_PIPE(small_records_are_heard_as_said),
-        cmocka_unit_test(an_admit_of_version_1_has_no_time_limit),
-        WITH_PIPE(a_table_is_heard_as_said),
-        WITH_PIPE(a_table_of_no_or_too_many_digests_is_refused),
         WITH_PIPE(pings_are_swallowed),
         WITH_PIPE(unknown_optional_records_are_skipped),
         WITH_PIPE(unknown_mandatory_record_is_refused),
@@ -645,7 +552,6 @@ int main(void)
         WITH_PIPE(expect_names_what_came_instead),
         WITH_PIPE(abort_never_reads_as_success),
         WITH_PIPE(hello_of_a_stranger_is_refused),
-        cmocka_unit_test(versions_and_features_must_agree),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
