@@ -39,9 +39,8 @@ static int dial(struct source *s, uint64_t deadline, struct vf_error *err)
     struct tp *tp;
     uint16_t version;
 
-    if (tp_tcp_connect(s->job->options.to, deadline, &tp, err) != 0)
+    if (mig_dial(s->job->mig, s->job->options.to, deadline, &tp, err) != 0)
         return -1;
-    tp_set_silence(tp, silence_ns);
     message.hello = s->hello;
     if (wire_say(tp, &message, deadline, err) != 0 ||
         wire_expect(tp, WIRE_HELLO, &message, deadline, err) != 0) {
