@@ -112,6 +112,8 @@ static int serve(struct daemon *daemon, const struct config *config, int signal_
                              .kernel_socket = daemon->kernel_socket,
                              .state_dir = daemon->state_dir,
                              .listen = daemon->listen,
+                             .silence_ns = config->silence_ns,
+                             .redial_ns = config->redial_ns,
                              .event = events_mig,
                              .event_ctx = &daemon->events};
     struct control *control = NULL;
