@@ -55,9 +55,12 @@ static void tell_tls(const struct config *config, const struct tp_tls *tls)
 
     if (gmtime_r(&until, &tm) != NULL)
         (void)strftime(when, sizeof when, "%Y-%m-%d %H:%M UTC", &tm);
-    log_info("TLS: this host is %s until %s; %zu peer%s allowed by name%s", tp_tls_name(tls), when,
-             config->tls_peer_count, config->tls_peer_count == 1 ? " is" : "s are",
-             config->tls_peer_count == 0 ? ", any certificate of the CA is" : "");
+    if (config->tls_peer_count == 0)
+        log_info("TLS: this host is %s until %s, and talks to any that its CA knows",
+                 tp_tls_name(tls), when);
+    else
+        log_info("TLS: this host is %s until %s, and talks to %zu by name", tp_tls_name(tls), when,
+                 config->tls_peer_count);
 }
 
 /* Certificates end, and are exchanged while partitions work. */
