@@ -4,6 +4,7 @@
 #include "transport/transport.h"
 
 #include "base/size.h"
+#include "transport/filter.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -26,11 +27,16 @@ int tp_init(struct tp *tp, const struct tp_ops *ops, const char *peer, struct vf
     atomic_init(&tp->lost, false);
     tp->silence_ns = TP_SILENCE_NS;
     (void)snprintf(tp->peer, sizeof tp->peer, "%s", peer);
+    if (filter_init(tp) != 0) {
+        (void)close(tp->abort_fd);
+        return vf_fail(err, VF_FAILED, "peer %s: out of memory", peer);
+    }
     return 0;
 }
 
 void tp_fini(struct tp *tp)
 {
+    filter_fini(tp);
     (void)close(tp->abort_fd);
 }
 
@@ -41,7 +47,7 @@ void tp_set_silence(struct tp *tp, uint64_t silence_ns)
 
 int tp_fd(const struct tp *tp)
 {
-    return tp->ops->fd(tp);
+    return filter_pollfd(tp, POLLIN).fd;
 }
 
 bool tp_lost(const struct tp *tp)
@@ -113,7 +119,7 @@ enum wait_end { WAIT_READY, WAIT_DEADLINE, WAIT_SILENT, WAIT_ABORTED, WAIT_ERROR
  * see errno. */
 static enum wait_end wait_for(const struct tp *tp, short events, uint64_t deadline, uint64_t silent)
 {
-    struct pollfd fds[2] = {{.fd = tp_fd(tp), .events = events},
+    struct pollfd fds[2] = {filter_pollfd(tp, events),
                             {.fd = tp->abort_fd, .events = POLLIN}};
     const uint64_t end = deadline < silent ? deadline : silent;
 
@@ -198,7 +204,7 @@ int tp_send(struct tp *tp, const struct iovec *iov, int count, uint64_t deadline
 
         if (aborted(tp))
             return fail_aborted(tp, err);
-        done = tp->ops->send(tp, out, n);
+        done = filter_send(tp, out, n);
         if (done < 0 && done != -EINTR)
             return fail_errno(tp, "sending", (int)-done, err);
         if (done > 0) {
@@ -223,7 +229,7 @@ int tp_recv(struct tp *tp, void *data, size_t bytes, uint64_t deadline_ns, struc
 
         if (aborted(tp))
             return fail_aborted(tp, err);
-        done = tp->ops->recv(tp, (char *)data + have, bytes - have);
+        done = filter_recv(tp, (char *)data + have, bytes - have);
         if (done == 0 && aborted(tp))
             return fail_aborted(tp, err);
         if (done == 0) {

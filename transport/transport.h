@@ -40,6 +40,9 @@ struct tp {
     int abort_fd;         /* eventfd, readable once tp_abort was called: wakes whoever waits */
     uint64_t silence_ns;  /* set before threads share the stream */
     char peer[128];       /* "10.0.0.2:7001" */
+#ifdef VF_FAULTS
+    struct filter *filter; /* transport/filter.h */
+#endif
 };
 
 /* "HOST:PORT" or "[V6]:PORT"; waits for the connection until the deadline (only a name that needs a
