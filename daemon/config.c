@@ -16,7 +16,7 @@
 const char config_usage[] =
     "usage: vferryd --state DIR [--name NAME] [--config FILE.ini] [--listen HOST:PORT] [--device "
     "SPEC]...\n"
-    "               [--driver FILE.so]... [--insecure]\n"
+    "               [--driver FILE.so]... [--insecure] [--silence SEC] [--redial SEC]\n"
     "\n"
     "Runs a vferry host: starts its kernel side (or finds the one that runs on DIR), serves vferry "
     "on\n"
@@ -34,6 +34,8 @@ const char config_usage[] =
     "  --driver FILE.so     the k-th drives the k-th device, the last repeats; default: the "
     "device's own\n"
     "  --insecure           let --listen be other than loopback, though nothing is encrypted\n"
+    "  --silence SEC        another host that says nothing for so long is lost; default: 5\n"
+    "  --redial SEC         how long a move whose link was lost is tried again; default: 30\n"
     "  --version, --help\n"
     "\n"
     "example: vferryd --name A --state /tmp/A --listen 127.0.0.1:7001 --device softgpu,vram=4G\n"
@@ -47,6 +49,8 @@ enum key {
     KEY_DEVICE,
     KEY_DRIVER,
     KEY_INSECURE,
+    KEY_SILENCE,
+    KEY_REDIAL,
     KEY_HELP,
     KEY_VERSION,
     KEYS
@@ -57,10 +61,16 @@ static const struct {
     bool value; /* on the command line */
     bool in_file;
 } keys[KEYS] = {
-    [KEY_NAME] = {"name", true, true},          [KEY_STATE] = {"state", true, true},
-    [KEY_CONFIG] = {"config", true, false},     [KEY_LISTEN] = {"listen", true, true},
-    [KEY_DEVICE] = {"device", true, true},      [KEY_DRIVER] = {"driver", true, true},
-    [KEY_INSECURE] = {"insecure", false, true}, [KEY_HELP] = {"help", false, false},
+    [KEY_NAME] = {"name", true, true},
+    [KEY_STATE] = {"state", true, true},
+    [KEY_CONFIG] = {"config", true, false},
+    [KEY_LISTEN] = {"listen", true, true},
+    [KEY_DEVICE] = {"device", true, true},
+    [KEY_DRIVER] = {"driver", true, true},
+    [KEY_INSECURE] = {"insecure", false, true},
+    [KEY_SILENCE] = {"silence", true, true},
+    [KEY_REDIAL] = {"redial", true, true},
+    [KEY_HELP] = {"help", false, false},
     [KEY_VERSION] = {"version", false, false},
 };
 
@@ -116,6 +126,22 @@ static int set_flag(bool *to, const char *key, const char *value, struct vf_erro
     return 0;
 }
 
+/* Seconds, with a fraction if need be, as nanoseconds. */
+static int set_time(uint64_t *to, uint64_t most_s, const char *key, const char *value,
+                    struct vf_error *err)
+{
+    char *end = NULL;
+    double seconds = isdigit((unsigned char)value[0]) ? strtod(value, &end) : 0;
+
+    if (*to != 0)
+        return vf_fail(err, VF_USAGE, "%s: given twice; give it once", key);
+    if (end == NULL || *end != '\0' || !(seconds >= 0.1 && seconds <= (double)most_s))
+        return vf_fail(err, VF_USAGE, "%s %.40s: give seconds, from 0.1 to %llu", key, value,
+                       (unsigned long long)most_s);
+    *to = (uint64_t)(seconds * 1e9);
+    return 0;
+}
+
 /* `shown` is the key as the person wrote it. */
 static int set(struct config *config, enum key key, const char *shown, const char *value,
                struct vf_error *err)
@@ -137,6 +163,10 @@ static int set(struct config *config, enum key key, const char *shown, const cha
                         value, err);
     case KEY_INSECURE:
         return set_flag(&config->insecure, shown, value, err);
+    case KEY_SILENCE:
+        return set_time(&config->silence_ns, 3600, shown, value, err);
+    case KEY_REDIAL:
+        return set_time(&config->redial_ns, 86400, shown, value, err);
     case KEY_HELP:
         config->action = CONFIG_HELP;
         return 0;
@@ -169,7 +199,9 @@ static int take_line(void *user, const char *section, const char *name, const ch
     else if (key == KEYS || !keys[key].in_file)
         result = vf_fail(
             reading->err, VF_USAGE,
-            "%.40s: no such key; there are name, state, listen, device, driver, insecure", name);
+            "%.40s: no such key; there are name, state, listen, device, driver, insecure, silence, "
+            "redial",
+            name);
     else
         result = set(reading->config, key, name, value, reading->err);
     reading->failed = result != 0;
@@ -237,6 +269,10 @@ static void merge(struct config *config, const struct config *file)
         config->driver_count = file->driver_count;
     }
     config->insecure = config->insecure || file->insecure;
+    if (config->silence_ns == 0)
+        config->silence_ns = file->silence_ns;
+    if (config->redial_ns == 0)
+        config->redial_ns = file->redial_ns;
 }
 
 int config_parse(int argc, char **argv, struct config *config, struct vf_error *err)

@@ -9,6 +9,7 @@
 #include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 enum config_action { CONFIG_RUN, CONFIG_HELP, CONFIG_VERSION };
 
@@ -23,6 +24,7 @@ struct config {
     char drivers[VF_MAX_ADAPTERS][PATH_MAX]; /* absolute after config_finish */
     size_t driver_count;
     bool insecure;
+    uint64_t silence_ns, redial_ns; /* as in struct mig_config; 0 = not given */
 };
 
 /* The text of vferryd --help. */
@@ -31,8 +33,8 @@ extern const char config_usage[];
 /* Command line, then the file where the command line is silent. A list on the command line replaces
  * the file's. VF_USAGE with one line for whatever is wrong. */
 int config_parse(int argc, char **argv, struct config *config, struct vf_error *err);
-/* Reads FILE.ini into an empty config: keys name, state, listen, insecure = yes|no, and device and
- * driver, which may repeat; in [vferryd] or before any section. */
+/* Reads FILE.ini into an empty config: keys name, state, listen, insecure = yes|no, silence, redial,
+ * and device and driver, which may repeat; in [vferryd] or before any section. */
 int config_read(const char *path, struct config *config, struct vf_error *err);
 /* Defaults and checks that need the machine: its name, paths of drivers, is --listen allowed. */
 int config_finish(struct config *config, struct vf_error *err);

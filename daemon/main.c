@@ -2,7 +2,6 @@
 /* vferryd: opens what a host needs in order, runs the main loop, and takes it down in reverse. */
 #define LOG_ROOM "daemon"
 #include "base/cleanup.h"
-#include "base/fault.h"
 #include "base/log.h"
 #include "daemon/config.h"
 #include "daemon/control.h"
@@ -113,16 +112,14 @@ static int serve(struct daemon *daemon, const struct config *config, int signal_
                              .kernel_socket = daemon->kernel_socket,
                              .state_dir = daemon->state_dir,
                              .listen = daemon->listen,
+                             .silence_ns = config->silence_ns,
+                             .redial_ns = config->redial_ns,
                              .event = events_mig,
                              .event_ctx = &daemon->events};
     struct control *control = NULL;
     cleanup_close int listen_fd = -1;
     int result = -1;
 
-#ifdef VF_FAULTS
-    mig.silence_ns = vf_fault_setting("silence", 0) * 1000000u;
-    mig.redial_ns = vf_fault_setting("redial", 0) * 1000000u;
-#endif
     if (config->listen[0] != '\0' &&
         tp_tcp_listen(config->listen, &listen_fd, daemon->listen, sizeof daemon->listen, err) != 0)
         return -1;

@@ -157,7 +157,7 @@ static bool stands(const struct filter *f, const struct way *way)
     return stands_until(f, way) > vf_now_ns();
 }
 
-struct pollfd filter_pollfd(const struct tp *tp, short events)
+struct pollfd filter_pollfd(const struct tp *tp, short direction, short events)
 {
     struct filter *f = tp->filter;
     struct pollfd real = {.fd = tp->ops->fd(tp), .events = events};
@@ -168,7 +168,7 @@ struct pollfd filter_pollfd(const struct tp *tp, short events)
 
     if (f == NULL)
         return real;
-    way = (events & POLLIN) != 0 ? &f->recv : &f->send;
+    way = direction == POLLIN ? &f->recv : &f->send;
     end = stands_until(f, way);
     /* What is held here between two records the reader must come for. */
     held = way->total == 0 && (way->copied > 0 || way->after.act != VF_FAULT_NONE);
@@ -181,6 +181,13 @@ struct pollfd filter_pollfd(const struct tp *tp, short events)
                                            .tv_nsec = (long)(end % 1000000000u)};
     (void)timerfd_settime(way->timer_fd, TFD_TIMER_ABSTIME, &timer, NULL);
     return (struct pollfd){.fd = way->timer_fd, .events = POLLIN};
+}
+
+int filter_fd(const struct tp *tp)
+{
+    const bool follows = tp->filter != NULL && tp->filter->greeted;
+
+    return follows ? filter_pollfd(tp, POLLIN, POLLIN).fd : tp->ops->fd(tp);
 }
 
 /* ---- records ---- */

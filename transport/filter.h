@@ -33,9 +33,15 @@ static inline long filter_recv(struct tp *tp, void *data, size_t bytes)
     return tp->ops->recv(tp, data, bytes);
 }
 
-static inline struct pollfd filter_pollfd(const struct tp *tp, short events)
+static inline struct pollfd filter_pollfd(const struct tp *tp, short direction, short events)
 {
+    (void)direction;
     return (struct pollfd){.fd = tp->ops->fd(tp), .events = events};
+}
+
+static inline int filter_fd(const struct tp *tp)
+{
+    return tp->ops->fd(tp);
 }
 
 #else
@@ -50,8 +56,11 @@ void filter_fini(struct tp *tp);
 /* As the ops of the same names. */
 long filter_send(struct tp *tp, const struct iovec *iov, int count);
 long filter_recv(struct tp *tp, void *data, size_t bytes);
-/* What to poll in place of the stream's own fd: while a direction stands, the end of that. */
-struct pollfd filter_pollfd(const struct tp *tp, short events);
+/* What to poll in place of the stream's own fd: while `direction` (POLLIN or POLLOUT) stands, the
+ * end of that. */
+struct pollfd filter_pollfd(const struct tp *tp, short direction, short events);
+/* The same for who polls for something to receive by himself; before the first record, the own. */
+int filter_fd(const struct tp *tp);
 
 #endif
 

@@ -5,7 +5,7 @@ journal entry or call is walked as soon as it is there.
 """
 import dataclasses
 
-from pair import SILENCE_MS, Pair, need
+from pair import SILENCE_S, Pair, need
 
 # What begins a phase, by side: (kind, name, of, paused). In the order in which they come.
 PHASES = {
@@ -105,6 +105,7 @@ def scout():
 
 # ---- what can happen there ----
 
+SILENCE_MS = 1000 * int(SILENCE_S)
 LONG = 3 * SILENCE_MS
 # Fault -> action, of the connection at a record. A stall without end, a silence and an outage are noticed by the clock only.
 WIRE = {

@@ -26,10 +26,9 @@ from harness import Failed, Host, pid_gone, wait_until  # noqa: E402
 
 DEVICE = "softgpu,vram=64M,vfs=2,dirty-page=64K"
 VRAM = "8M"
-# Longer than a silence (SILENCE_MS) and a short outage take, so that the outcome is theirs and not the limit's.
+# Longer than a silence (SILENCE_S) and a short outage take, so that the outcome is theirs and not the limit's.
 BLACKOUT_MS = 6000
-SILENCE_MS = 1000
-REDIAL_MS = 4000
+SILENCE_S, REDIAL_S = "1", "4"
 WORK_SECONDS = 2.5
 SETTLE_S = 40
 FAULTS = "tests/faults/vferryd-faults"
@@ -54,7 +53,8 @@ class Side:
         self.told = folder / f"{name}.told"
         self.gate = folder / f"{name}.gate"
         os.mkfifo(self.gate)
-        self.host = Host(BUILD, name, [DEVICE], state=self.state, program=FAULTS, listen=address or "127.0.0.1:0")
+        self.host = Host(BUILD, name, [DEVICE], state=self.state, program=FAULTS, listen=address or "127.0.0.1:0",
+                         options=["--silence", SILENCE_S, "--redial", REDIAL_S])
         self.arm(fault)
         self.kernel_killed = False
         self.host.start()
@@ -62,7 +62,7 @@ class Side:
 
     def arm(self, fault):
         """From the next start on; None: nothing goes wrong any more."""
-        words = [f"silence={SILENCE_MS}", f"redial={REDIAL_MS}", f"log={self.told}", f"gate={self.gate}"]
+        words = [f"log={self.told}", f"gate={self.gate}"]
         self.host.env = {"VFERRY_FAULT": ";".join(words + ([fault] if fault else []))}
 
     def lines(self):
