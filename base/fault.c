@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * See fault.h. VFERRY_FAULT holds everything, taken apart once:
- *   SETTING=VALUE | trace | SELECTOR,SELECTOR,…:ACTION[=VALUE]      separated by ;
+ *   log=FILE | gate=FIFO | trace | SELECTOR,SELECTOR,…:ACTION[=VALUE]      separated by ;
  * A text that cannot be understood ends the process: a test must not pass for want of its fault.
  */
 #include "base/fault.h"
@@ -22,7 +22,6 @@
 #include <unistd.h>
 
 #define MAX_FAULTS 16u
-#define MAX_SETTINGS 16u
 #define MAX_DISKS 16u
 
 struct fault {
@@ -42,11 +41,8 @@ static struct {
     char *text; /* what all the names below point into */
     struct fault faults[MAX_FAULTS];
     size_t count;
-    struct {
-        const char *name, *value;
-    } settings[MAX_SETTINGS];
-    size_t setting_count;
-    pthread_mutex_t lock; /* counters of faults, and what follows */
+    const char *log, *gate; /* files; NULL = none */
+    pthread_mutex_t lock;   /* counters of faults, and what follows */
     struct {
         int fd;
         off_t synced;
@@ -175,10 +171,10 @@ static void parse(void)
             parse_fault(one, action);
         } else if (strcmp(one, "trace") == 0) {
             all.trace = true;
-        } else if (value != NULL && all.setting_count < MAX_SETTINGS) {
-            *value++ = '\0';
-            all.settings[all.setting_count].name = one;
-            all.settings[all.setting_count++].value = value;
+        } else if (value != NULL && strncmp(one, "log=", 4) == 0) {
+            all.log = value + 1;
+        } else if (value != NULL && strncmp(one, "gate=", 5) == 0) {
+            all.gate = value + 1;
         } else {
             refuse("neither a fault nor a setting", one);
         }
@@ -192,49 +188,26 @@ bool vf_fault_active(void)
     return all.active;
 }
 
-static const char *setting(const char *name)
-{
-    (void)pthread_once(&all.once, parse);
-    for (size_t i = 0; i < all.setting_count; i++) {
-        if (strcmp(all.settings[i].name, name) == 0)
-            return all.settings[i].value;
-    }
-    return NULL;
-}
-
-uint64_t vf_fault_setting(const char *name, uint64_t otherwise)
-{
-    const char *value = setting(name);
-    uint64_t number;
-
-    if (value == NULL)
-        return otherwise;
-    if (vf_number_parse(value, &number) != 0)
-        refuse("not a number", value);
-    return number;
-}
-
 /* ---- telling the test ---- */
 
 /* One write a line, so that threads and processes do not mix theirs. */
 static void tell(const char *format, ...) __attribute__((format(printf, 1, 2)));
 static void tell(const char *format, ...)
 {
-    const char *path = setting("log");
     char line[512];
     va_list args;
     int length;
     int fd;
 
-    if (path == NULL)
+    if (all.log == NULL)
         return;
     va_start(args, format);
     length = vsnprintf(line, sizeof line, format, args);
     va_end(args);
-    fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
+    fd = open(all.log, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
     if (fd < 0 || length < 0 || (size_t)length >= sizeof line ||
         write(fd, line, (size_t)length) != length)
-        refuse("the log cannot be written", path);
+        refuse("the log cannot be written", all.log);
     (void)close(fd);
 }
 
@@ -301,11 +274,10 @@ static void drop_unsynced(void)
 /* The gate is a FIFO: opening it waits until the test opens the other end. */
 static void hold(void)
 {
-    const char *gate = setting("gate");
-    int fd = gate == NULL ? -1 : open(gate, O_RDONLY | O_CLOEXEC);
+    const int fd = all.gate == NULL ? -1 : open(all.gate, O_RDONLY | O_CLOEXEC);
 
     if (fd < 0)
-        refuse("hold needs gate=FIFO", gate == NULL ? "" : gate);
+        refuse("hold needs gate=FIFO", all.gate == NULL ? "" : all.gate);
     (void)close(fd);
 }
 

@@ -71,8 +71,6 @@ struct vf_fault_action vf_fault_judge(const struct vf_fault_event *event);
 void vf_fault_do(const struct vf_fault_action *action);
 /* Is anything armed or traced at all? */
 bool vf_fault_active(void);
-/* A number of VFERRY_FAULT that is no fault ("silence=1000"); `otherwise` when it is not said. */
-uint64_t vf_fault_setting(const char *name, uint64_t otherwise);
 
 int vf_fault_errno(const char *name, const char *of);
 int vf_fault_write(const char *name, const char *of, size_t *bytes);

@@ -15,15 +15,14 @@ class Case:
     at: str
     arm: str
     during: str = ""
-    other: str = ""  # what the other side's daemon is armed with
 
     @property
     def name(self):
         return f"{self.fault}, {self.side}, {self.phase}: {self.at}"
 
 
-def case(place, fault, action, during="", other="", select=None):
-    return Case(fault, place.side, place.phase, place.text, f"{select or place.select}:{action}", during, other)
+def case(place, fault, action, during="", select=None):
+    return Case(fault, place.side, place.phase, place.text, f"{select or place.select}:{action}", during)
 
 
 def of_wire(places):
@@ -53,14 +52,12 @@ def of_processes(places):
 
 
 def of_both(places):
-    """Both daemons die, each at a place of its own, where a hand-off is under way."""
-    late = {
-        side: [p for p in places[side] if p.phase in ("state", "commit", "teardown") and p.name.startswith("journal")]
-        for side in places
-    }
-    for place in late["source"]:
-        for other in late["target"]:
-            yield case(place, "both daemons killed", "kill", during="both", other=f"{other.select}:kill")
+    """One daemon dies at a place of the hand-off, and the other as soon as that is seen."""
+    for side in ("source", "target"):
+        for place in places[side]:
+            if place.phase in ("state", "commit", "teardown") and place.name.startswith(("journal", "COMMIT", "R", "DONE")):
+                yield case(place, "both daemons killed", "kill", during="both")
+                yield case(place, "both hosts lose power", "power", during="all power")
 
 
 def of_disks(places):
@@ -73,7 +70,7 @@ def of_disks(places):
                 yield case(place, f"{side} disk full after a part", f"short=20;{again}")
             if place.name == "journal.fsync":
                 yield case(place, f"{side} fsync fails", "EIO")
-                yield case(place, f"{side} fsync fails, the next too", f"EIO;point=journal.fsync,of=,nth=1:EIO")
+                yield case(place, f"{side} fsync fails, the next too", "EIO;point=journal.fsync,of=:EIO")
             if place.name == "kernel.call":
                 yield case(place, f"{side} kernel call fails", "EIO")
 
@@ -82,7 +79,7 @@ def of_people(places):
     for side in ("source", "target"):
         for place in places[side]:
             if place.kind == "msg" and place.phase in ORDER[: ORDER.index("commit")]:
-                yield case(place, f"cancelled on the {side}", "hold", during=f"cancel {side}")
+                yield case(place, f"cancelled on the {side}", "stall", during=f"cancel {side}")
 
 
 def all_cases(places):
@@ -92,14 +89,29 @@ def all_cases(places):
     return found
 
 
+# Where a mistake costs most comes first.
+WEIGHT = ["commit", "state", "teardown", "blackout", "rounds", "admit", "connect", "open"]
+
+
 def chosen(cases):
-    """So few that every fault is met once, and every phase and every record of the hand-off by one that hurts."""
-    picked, faults, spots = [], {}, set()
-    # Late phases first: they are where a mistake costs most.
-    for one in sorted(cases, key=lambda c: -ORDER.index(c.phase)):
-        spot = (one.side, one.phase, one.at.split(",")[0])
-        if one.fault not in faults or (faults[one.fault] < 2 and spot not in spots):
+    """So few that each fault is met once, each record and journal entry of the hand-off by one that hurts, each phase by a death."""
+    picked, met = [], set()
+
+    def pick(one):
+        if one not in picked:
             picked.append(one)
-            faults[one.fault] = faults.get(one.fault, 0) + 1
-            spots.add(spot)
+            met.update({one.fault, (one.side, one.at.split(",")[0]), (one.side, one.phase)})
+
+    for one in cases:
+        at = (one.side, one.at.split(",")[0])
+        if one.phase in ("state", "commit") and at not in met:
+            if one.fault == "cut" or (one.at.startswith("journal.fsync") and one.fault.endswith("daemon killed before")):
+                pick(one)
+    for one in sorted(cases, key=lambda c: WEIGHT.index(c.phase)):
+        fresh = (one.side, one.at.split(",")[0]) not in met
+        if one.fault not in met and fresh:
+            pick(one)
+    for one in sorted(cases, key=lambda c: WEIGHT.index(c.phase)):
+        if one.fault not in met or ((one.side, one.phase) not in met and "killed" in one.fault):
+            pick(one)
     return picked

@@ -5,6 +5,9 @@ import traceback
 
 from pair import Failed, Pair, Wrong, need, wait_until
 
+# Until a daemon settles by itself what another left open, such an outcome stays unknown.
+NOT_YET = "nobody knows"
+
 # Exit code -> who may have it then. 6 is honest about not knowing.
 CODES = {0: ("target",), 1: ("source",), 4: ("source",), 6: ("source", "target")}
 
@@ -16,6 +19,11 @@ class Outcome:
     problem: str = ""
     log: str = ""
     seconds: float = 0.0
+
+    @property
+    def todo(self):
+        """Known not to work yet."""
+        return bool(NOT_YET) and self.problem.startswith(NOT_YET)
 
 
 def fired(pair, case):
@@ -33,6 +41,12 @@ def act(pair, case):
     word, _, whose = case.during.partition(" ")
     if word == "power":
         side.kill_kernel()
+    elif case.during == "both":
+        pair.other(side).host.kill()
+    elif case.during == "all power":
+        for one in (side, pair.other(side)):
+            one.host.kill()
+            one.kill_kernel()
     elif word == "kernel":
         side.kill_kernel()
         side.open_gate()
@@ -41,22 +55,20 @@ def act(pair, case):
         job = [job for job in who.jobs() if job["partition"] == "p" and job["status"] == "running"]
         if job:
             who.host.run("job", "cancel", job[0]["job"], code=None)
-        wait_until("the gate opens", side.open_gate, 10)
 
 
 def dies(case):
     """Does the fault end the armed daemon?"""
-    return case.during in ("power", "kernel", "both") or case.arm.endswith("kill")
+    return case.during in ("power", "kernel") or case.arm.endswith("kill")
 
 
 def revive(pair, case):
-    sides = [getattr(pair, case.side)] if dies(case) else []
-    if case.during == "both":
-        sides = pair.sides
-    for side in sides:
-        if case.during == "both" and side is not getattr(pair, case.side):
-            # Its place may never be reached when the other side was faster to die.
-            side.host.process.kill()
+    """What died starts again, in the order in which it died."""
+    side = getattr(pair, case.side)
+    if case.during in ("both", "all power"):
+        side.restart()
+        pair.other(side).restart()
+    elif dies(case):
         side.restart()
 
 
@@ -92,11 +104,8 @@ def judge(pair, case, outcome, most):
 
 def run_case(case, most):
     outcome = Outcome()
-    arms = {f"{case.side}_fault": case.arm}
-    if case.other:
-        arms[f"{'target' if case.side == 'source' else 'source'}_fault"] = case.other
     try:
-        with Pair(**arms) as pair:
+        with Pair(**{f"{case.side}_fault": case.arm}) as pair:
             try:
                 pair.begin()
                 fired(pair, case)
