@@ -142,7 +142,7 @@ static void test_other_records_pass(void **state)
 {
     (void)state;
     assert_int_equal(
-        with_fault("msg=17:cut;msg=14,dir=send,nth=2:cut;msg=13,dir=recv,role=data:cut", all_pass), 0);
+        with_fault("msg=17:cut;msg=14,dir=send,nth=2:cut;msg=13,role=data:cut", all_pass), 0);
     assert_false(was_told("fired"));
 }
 
