@@ -396,11 +396,11 @@ static void tls_close(struct tp *tp)
     }
     ERR_clear_error();
     SSL_free(stream->ssl); /* NULL is allowed */
+    tp_fini(tp);           /* first: it may still shut down what lies below */
     tp_close(stream->inner);
     tp_tls_unref(stream->tls);
     free(stream->out);
     (void)pthread_mutex_destroy(&stream->lock);
-    tp_fini(tp);
     free(stream);
 }
 

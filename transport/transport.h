@@ -50,6 +50,9 @@ struct tp {
     int abort_fd;         /* eventfd, readable once tp_abort was called: wakes whoever waits */
     uint64_t silence_ns;  /* set before threads share the stream */
     char peer[128];       /* "10.0.0.2:7001" */
+#ifdef VF_FAULTS
+    struct filter *filter; /* transport/filter.h */
+#endif
     char identity[TP_NAME_BYTES]; /* whom a certificate proves the peer to be; "" = nobody does. Set
                                      by tp_handshake */
 };
