@@ -75,6 +75,13 @@ def of_disks(places):
                 yield case(place, f"{side} kernel call fails", "EIO")
 
 
+def of_networks(places):
+    """The wire between the hosts is cut for real, for longer than a silence."""
+    for place in places["source"]:
+        if place.kind == "msg" and place.phase not in ("connect", "admit"):
+            yield case(place, "network down for a while", "hold", during="wire")
+
+
 def of_people(places):
     for side in ("source", "target"):
         for place in places[side]:
@@ -84,7 +91,7 @@ def of_people(places):
 
 def all_cases(places):
     found = []
-    for kind in (of_wire, of_processes, of_both, of_disks, of_people):
+    for kind in (of_wire, of_networks, of_processes, of_both, of_disks, of_people):
         found += kind(places)
     return found
 

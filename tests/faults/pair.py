@@ -23,6 +23,7 @@ from e2e import (  # noqa: E402 (its place is known only now)
     state,
 )
 from harness import Failed, Host, pid_gone, wait_until  # noqa: E402
+from wire import ADDRESSES, Wire  # noqa: E402
 
 DEVICE = "softgpu,vram=64M,vfs=2,dirty-page=64K"
 VRAM = "8M"
@@ -47,14 +48,18 @@ def need(what, condition):
 class Side:
     """One host of the pair, the file in which its daemon tells what fired, and the gate at which it holds."""
 
-    def __init__(self, name, folder, fault=None, address=None):
+    def __init__(self, name, folder, fault=None, wire=None):
         self.state = folder / name
         self.state.mkdir()
         self.told = folder / f"{name}.told"
         self.gate = folder / f"{name}.gate"
         os.mkfifo(self.gate)
-        self.host = Host(BUILD, name, [DEVICE], state=self.state, program=FAULTS, listen=address or "127.0.0.1:0",
-                         options=["--silence", SILENCE_S, "--redial", REDIAL_S])
+        options = ["--silence", SILENCE_S, "--redial", REDIAL_S]
+        more = {}
+        if wire is not None:
+            options.append("--insecure")
+            more = {"listen": f"{ADDRESSES[name]}:0", "prefix": wire.prefix(name)}
+        self.host = Host(BUILD, name, [DEVICE], state=self.state, program=FAULTS, options=options, **more)
         self.arm(fault)
         self.kernel_killed = False
         self.host.start()
@@ -111,7 +116,8 @@ class Side:
 class Pair:
     """source and target; ended with it."""
 
-    def __init__(self, source_fault=None, target_fault=None):
+    def __init__(self, source_fault=None, target_fault=None, real_wire=False):
+        self.wire = Wire() if real_wire else None
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="vferry-walk-"))
         self.sides = []
         try:
@@ -125,7 +131,7 @@ class Pair:
         self.output = ""
 
     def add(self, name, fault):
-        side = Side(name, self.folder, fault)
+        side = Side(name, self.folder, fault, self.wire)
         self.sides.append(side)
         return side
 
@@ -141,6 +147,8 @@ class Pair:
         if getattr(self, "moving", None) is not None and self.moving.poll() is None:
             self.moving.kill()
             self.moving.communicate()
+        if self.wire is not None:
+            self.wire.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def other(self, side):
