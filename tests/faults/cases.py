@@ -15,14 +15,15 @@ class Case:
     at: str
     arm: str
     during: str = ""
+    tls: bool = False
 
     @property
     def name(self):
         return f"{self.fault}, {self.side}, {self.phase}: {self.at}"
 
 
-def case(place, fault, action, during="", select=None):
-    return Case(fault, place.side, place.phase, place.text, f"{select or place.select}:{action}", during)
+def case(place, fault, action, during="", select=None, tls=False):
+    return Case(fault, place.side, place.phase, place.text, f"{select or place.select}:{action}", during, tls)
 
 
 def of_wire(places):
@@ -79,7 +80,11 @@ def of_networks(places):
     """The wire between the hosts is cut for real, for longer than a silence."""
     for place in places["source"]:
         if place.kind == "msg" and place.phase not in ("connect", "admit"):
-            yield case(place, "network down for a while", "hold", during="wire")
+            yield case(place, "network down for a while", "hold", during="wire", tls=True)
+        if place.kind == "msg":
+            yield case(place, "cut, TLS", "cut", tls=True)
+            yield case(place, "one byte at a time, TLS", "short=997" if place.name == "PAGES" else "short", tls=True)
+            yield case(place, "doubled, TLS", "dup", tls=True)
 
 
 def of_people(places):

@@ -113,7 +113,7 @@ def judge(pair, case, outcome, most):
 def run_case(case, most):
     outcome = Outcome()
     try:
-        with Pair(**{f"{case.side}_fault": case.arm}, real_wire=case.during == "wire") as pair:
+        with Pair(**{f"{case.side}_fault": case.arm}, tls=case.tls, real_wire=case.during == "wire") as pair:
             try:
                 pair.begin()
                 fired(pair, case)

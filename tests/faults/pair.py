@@ -4,6 +4,7 @@ import os
 import pathlib
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -48,7 +49,7 @@ def need(what, condition):
 class Side:
     """One host of the pair, the file in which its daemon tells what fired, and the gate at which it holds."""
 
-    def __init__(self, name, folder, fault=None, wire=None):
+    def __init__(self, name, folder, fault=None, wire=None, certificates=None):
         self.state = folder / name
         self.state.mkdir()
         self.told = folder / f"{name}.told"
@@ -56,10 +57,13 @@ class Side:
         os.mkfifo(self.gate)
         options = ["--silence", SILENCE_S, "--redial", REDIAL_S]
         more = {}
+        if certificates is not None:
+            options += ["--tls-cert", certificates / f"{name}.pem", "--tls-key", certificates / f"{name}.key",
+                        "--tls-ca", certificates / "ca.pem"]
         if wire is not None:
-            options.append("--insecure")
             more = {"listen": f"{ADDRESSES[name]}:0", "prefix": wire.prefix(name)}
-        self.host = Host(BUILD, name, [DEVICE], state=self.state, program=FAULTS, options=options, **more)
+        self.host = Host(BUILD, name, [DEVICE], state=self.state, program=FAULTS, options=[str(option) for option in options],
+                         **more)
         self.arm(fault)
         self.kernel_killed = False
         self.host.start()
@@ -116,11 +120,14 @@ class Side:
 class Pair:
     """source and target; ended with it."""
 
-    def __init__(self, source_fault=None, target_fault=None, real_wire=False):
+    def __init__(self, source_fault=None, target_fault=None, tls=False, real_wire=False):
         self.wire = Wire() if real_wire else None
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="vferry-walk-"))
+        self.certificates = None
         self.sides = []
         try:
+            if tls:
+                self.make_certificates()
             self.source = self.add("source", source_fault)
             self.target = self.add("target", target_fault)
         except BaseException:
@@ -131,9 +138,16 @@ class Pair:
         self.output = ""
 
     def add(self, name, fault):
-        side = Side(name, self.folder, fault, self.wire)
+        side = Side(name, self.folder, fault, self.wire, self.certificates)
         self.sides.append(side)
         return side
+
+    def make_certificates(self):
+        self.certificates = self.folder / "certificates"
+        words = [BUILD / "vferry", "cert", "init", self.certificates]
+        for name, address in ADDRESSES.items():
+            words += ["--for", f"{name},{address if self.wire else '127.0.0.1'}"]
+        subprocess.run([str(word) for word in words], check=True, capture_output=True, timeout=30)
 
     def __enter__(self):
         return self
