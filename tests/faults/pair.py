@@ -66,6 +66,9 @@ class Side:
                          **more)
         self.arm(fault)
         self.kernel_killed = False
+        self.room = None
+
+    def start(self):
         self.host.start()
         self.room = room(self.host)
 
@@ -140,6 +143,7 @@ class Pair:
     def add(self, name, fault):
         side = Side(name, self.folder, fault, self.wire, self.certificates)
         self.sides.append(side)
+        side.start()
         return side
 
     def make_certificates(self):

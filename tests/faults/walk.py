@@ -9,6 +9,7 @@ import collections
 import concurrent.futures
 import os
 import pathlib
+import signal
 import sys
 import threading
 import time
@@ -73,9 +74,14 @@ def main():
     results, lock = [], threading.Lock()
 
     no_wire = why_not()
+    ended = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: ended.set())  # what is under way still clears up
 
     def walk(case):
         begun = time.monotonic()
+        if ended.is_set():
+            return
         if case.during == "wire" and no_wire is not None:
             with lock:
                 results.append((case, Outcome(word="skipped")))
@@ -98,7 +104,7 @@ def main():
     print("\n".join(f"# {line}" for line in table(results)), flush=True)
     if args.out is not None:
         write(args.out, results)
-    return 1 if any(outcome.problem and not outcome.todo for _, outcome in results) else 0
+    return 1 if ended.is_set() or any(outcome.problem and not outcome.todo for _, outcome in results) else 0
 
 
 if __name__ == "__main__":
