@@ -3,6 +3,7 @@
 #define LOG_ROOM "daemon"
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "base/privacy.h"
 #include "daemon/config.h"
 #include "daemon/control.h"
 #include "daemon/kernel_process.h"
@@ -181,6 +182,7 @@ int main(int argc, char **argv)
         return result == 0 ? VF_OK : VF_FAILED;
     }
     vf_log_init("vferryd", VF_LOG_INFO);
+    vf_process_private();
     if (result == 0)
         result = config_finish(&config, &err);
     if (result == 0)
