@@ -43,12 +43,12 @@ def pid_gone(pid):
 class Host:
     """One vferryd with its kernel side, in a state directory of its own."""
 
-    def __init__(self, build, name, devices=("softgpu,vram=1G",), options=(), state=None, listen="127.0.0.1:0", log=None, user=None):
+    def __init__(self, build, name, devices=("softgpu,vram=1G",), options=(), state=None, listen="127.0.0.1:0", log=None,
+                 program="vferryd", env=None, user=None):
         self.build = pathlib.Path(build).resolve()
         self.name = name
         self.devices, self.options, self.listen_wish = list(devices), list(options), listen
-        # Who is not root looks into the processes by leave of this alone (base/privacy.h).
-        self.environment = {} if os.geteuid() == 0 else {"VFERRY_DEBUGGABLE": "1"}
+        self.program, self.env = program, dict(env or {})  # both count from the next start on
         self.user = user  # uid, where it shall not be ours
         self.own_state = state is None
         self.state = pathlib.Path(state or tempfile.mkdtemp(prefix=f"vferry-{name}-"))
@@ -66,14 +66,16 @@ class Host:
             notify.settimeout(0.05)
             if self.user is not None:
                 os.chown(notify_path, self.user, self.user)
-            command = [str(self.build / "vferryd"), "--name", self.name, "--state", str(self.state), *self.options]
+            command = [str(self.build / self.program), "--name", self.name, "--state", str(self.state), *self.options]
             if self.listen_wish:
                 command += ["--listen", self.listen_wish]
             for device in self.devices:
                 command += ["--device", device]
             with open(self.log_path, "ab") as log:
+                # Who is not root looks into the processes by leave of this alone (base/privacy.h).
+                leave = {} if os.geteuid() == 0 else {"VFERRY_DEBUGGABLE": "1"}
                 self.process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, user=self.user, group=self.user,
-                                                env={**os.environ, **self.environment, "NOTIFY_SOCKET": str(notify_path)})
+                                                env={**os.environ, **leave, **self.env, "NOTIFY_SOCKET": str(notify_path)})
             end = time.monotonic() + timeout
             while True:
                 try:
