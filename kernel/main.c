@@ -6,6 +6,7 @@
  */
 #define LOG_ROOM "kernel"
 #include "base/cleanup.h"
+#include "base/limits.h"
 #include "base/log.h"
 #include "kernel/server.h"
 
@@ -175,6 +176,7 @@ int main(int argc, char **argv)
 
     vf_log_init("vferry-kernel", VF_LOG_INFO);
     dxgk_trial_main(argc, argv);
+    vf_raise_open_files();
     if (parse(argc, argv, &options) != 0) {
         (void)fputs(usage, stderr);
         return VF_USAGE;
