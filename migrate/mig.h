@@ -6,6 +6,7 @@
 #include "migrate/job.h"
 #include "migrate/journal.h"
 #include "migrate/migrate.h"
+#include "migrate/turns.h"
 
 #include <pthread.h>
 
@@ -23,6 +24,7 @@ struct mig {
     void (*event)(void *ctx, const char *kind, const char *text);
     void *event_ctx;
     struct journal *journal; /* has its own lock */
+    struct turns turns;      /* likewise */
 
     pthread_mutex_t lock;       /* guards what follows; never held over I/O */
     pthread_cond_t idle;        /* strangers or jobs went away */
@@ -56,8 +58,8 @@ int mig_spawn(struct mig *mig, void *(*main)(void *arg), void *arg);
 /* The last act of a counted thread. */
 void mig_thread_over(struct mig *mig);
 
-/* Connects to another host's migration port as this host's security asks, ready for HELLO, with this
- * host's silence. All dialling goes through here. Any thread. */
+/* Connects to another host's migration port as this host's security asks, ready for HELLO, with
+ * this host's silence. All dialling goes through here. Any thread. */
 int mig_dial(struct mig *mig, const char *address, uint64_t deadline_ns, struct tp **out,
              struct vf_error *err);
 
