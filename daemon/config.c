@@ -3,10 +3,12 @@
  * config.h. */
 #include "daemon/config.h"
 
+#include "base/size.h"
 #include "transport/transport.h"
 
 #include <ctype.h>
 #include <errno.h>
+#include <grp.h>
 #include <ini.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,7 +18,7 @@
 const char config_usage[] =
     "usage: vferryd --state DIR [--name NAME] [--config FILE.ini] [--listen HOST:PORT] [--device "
     "SPEC]...\n"
-    "               [--driver FILE.so]... [--insecure]\n"
+    "               [--driver FILE.so]... [--moves-at-once N] [--socket-group GROUP] [--insecure]\n"
     "\n"
     "Runs a vferry host: starts its kernel side (or finds the one that runs on DIR), serves vferry "
     "on\n"
@@ -33,6 +35,10 @@ const char config_usage[] =
     "                       the kernel side that is already there has\n"
     "  --driver FILE.so     the k-th drives the k-th device, the last repeats; default: the "
     "device's own\n"
+    "  --moves-at-once N    so many moves from here send pages at a time, the others are queued;\n"
+    "                       default: one for every four processors\n"
+    "  --socket-group GROUP let members of this group use DIR/control.sock too: mode 0660, not "
+    "0600\n"
     "  --insecure           let --listen be other than loopback, though nothing is encrypted\n"
     "  --version, --help\n"
     "\n"
@@ -47,6 +53,8 @@ enum key {
     KEY_DEVICE,
     KEY_DRIVER,
     KEY_INSECURE,
+    KEY_GROUP,
+    KEY_MOVES,
     KEY_HELP,
     KEY_VERSION,
     KEYS
@@ -57,10 +65,11 @@ static const struct {
     bool value; /* on the command line */
     bool in_file;
 } keys[KEYS] = {
-    [KEY_NAME] = {"name", true, true},          [KEY_STATE] = {"state", true, true},
-    [KEY_CONFIG] = {"config", true, false},     [KEY_LISTEN] = {"listen", true, true},
-    [KEY_DEVICE] = {"device", true, true},      [KEY_DRIVER] = {"driver", true, true},
-    [KEY_INSECURE] = {"insecure", false, true}, [KEY_HELP] = {"help", false, false},
+    [KEY_NAME] = {"name", true, true},           [KEY_STATE] = {"state", true, true},
+    [KEY_CONFIG] = {"config", true, false},      [KEY_LISTEN] = {"listen", true, true},
+    [KEY_DEVICE] = {"device", true, true},       [KEY_DRIVER] = {"driver", true, true},
+    [KEY_INSECURE] = {"insecure", false, true},  [KEY_GROUP] = {"socket-group", true, true},
+    [KEY_MOVES] = {"moves-at-once", true, true}, [KEY_HELP] = {"help", false, false},
     [KEY_VERSION] = {"version", false, false},
 };
 
@@ -116,6 +125,19 @@ static int set_flag(bool *to, const char *key, const char *value, struct vf_erro
     return 0;
 }
 
+static int set_count(unsigned *to, const char *key, const char *value, struct vf_error *err)
+{
+    uint64_t count;
+
+    if (*to != 0)
+        return vf_fail(err, VF_USAGE, "%s: given twice; give it once", key);
+    if (vf_number_parse(value, &count) != 0 || count == 0 || count > VF_MAX_PARTITIONS)
+        return vf_fail(err, VF_USAGE, "%s %.40s: is no number from 1 to %u", key, value,
+                       VF_MAX_PARTITIONS);
+    *to = (unsigned)count;
+    return 0;
+}
+
 /* `shown` is the key as the person wrote it. */
 static int set(struct config *config, enum key key, const char *shown, const char *value,
                struct vf_error *err)
@@ -137,6 +159,10 @@ static int set(struct config *config, enum key key, const char *shown, const cha
                         value, err);
     case KEY_INSECURE:
         return set_flag(&config->insecure, shown, value, err);
+    case KEY_GROUP:
+        return set_once(config->socket_group, sizeof config->socket_group, shown, value, err);
+    case KEY_MOVES:
+        return set_count(&config->moves_at_once, shown, value, err);
     case KEY_HELP:
         config->action = CONFIG_HELP;
         return 0;
@@ -167,9 +193,11 @@ static int take_line(void *user, const char *section, const char *name, const ch
         result = vf_fail(reading->err, VF_USAGE,
                          "[%.40s]: no such section; the keys go into [vferryd]", section);
     else if (key == KEYS || !keys[key].in_file)
-        result = vf_fail(
-            reading->err, VF_USAGE,
-            "%.40s: no such key; there are name, state, listen, device, driver, insecure", name);
+        result =
+            vf_fail(reading->err, VF_USAGE,
+                    "%.40s: no such key; there are name, state, listen, device, driver, insecure, "
+                    "socket-group, moves-at-once",
+                    name);
     else
         result = set(reading->config, key, name, value, reading->err);
     reading->failed = result != 0;
@@ -228,6 +256,10 @@ static void merge(struct config *config, const struct config *file)
         memcpy(config->state, file->state, sizeof config->state);
     if (config->listen[0] == '\0')
         memcpy(config->listen, file->listen, sizeof config->listen);
+    if (config->socket_group[0] == '\0')
+        memcpy(config->socket_group, file->socket_group, sizeof config->socket_group);
+    if (config->moves_at_once == 0)
+        config->moves_at_once = file->moves_at_once;
     if (config->device_count == 0) {
         memcpy(config->devices, file->devices, sizeof config->devices);
         config->device_count = file->device_count;
@@ -298,6 +330,29 @@ static int check_listen(const struct config *config, struct vf_error *err)
     return 0;
 }
 
+/* By name or by number. */
+static int find_group(struct config *config, struct vf_error *err)
+{
+    char buffer[4096]; /* a group whose members do not fit is told as an error, not cut */
+    struct group group;
+    struct group *found = NULL;
+    uint64_t number;
+    int failed;
+
+    if (config->socket_group[0] == '\0')
+        return 0;
+    failed = getgrnam_r(config->socket_group, &group, buffer, sizeof buffer, &found);
+    if (found != NULL)
+        config->socket_gid = found->gr_gid;
+    else if (vf_number_parse(config->socket_group, &number) == 0 && number < (gid_t)-1)
+        config->socket_gid = (gid_t)number;
+    else
+        return vf_fail(err, VF_USAGE, "--socket-group %s: %s; give a group's name or number",
+                       config->socket_group,
+                       failed != 0 ? strerrordesc_np(failed) : "there is no such group");
+    return 0;
+}
+
 int config_finish(struct config *config, struct vf_error *err)
 {
     if (config->name[0] == '\0')
@@ -306,6 +361,8 @@ int config_finish(struct config *config, struct vf_error *err)
         return vf_fail(err, VF_USAGE,
                        "--name %s: a name is a letter or digit, then letters, digits and . _ -",
                        config->name);
+    if (find_group(config, err) != 0)
+        return -1;
     for (size_t i = 0; i < config->driver_count; i++) {
         char path[PATH_MAX];
 

@@ -9,6 +9,7 @@
 #include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 enum config_action { CONFIG_RUN, CONFIG_HELP, CONFIG_VERSION };
 
@@ -22,6 +23,9 @@ struct config {
     size_t device_count;
     char drivers[VF_MAX_ADAPTERS][PATH_MAX]; /* absolute after config_finish */
     size_t driver_count;
+    char socket_group[VF_NAME_BYTES]; /* "" = the control socket is its owner's alone */
+    gid_t socket_gid;                 /* its number, after config_finish */
+    unsigned moves_at_once;           /* 0 = not given */
     bool insecure;
 };
 
@@ -31,10 +35,12 @@ extern const char config_usage[];
 /* Command line, then the file where the command line is silent. A list on the command line replaces
  * the file's. VF_USAGE with one line for whatever is wrong. */
 int config_parse(int argc, char **argv, struct config *config, struct vf_error *err);
-/* Reads FILE.ini into an empty config: keys name, state, listen, insecure = yes|no, and device and
- * driver, which may repeat; in [vferryd] or before any section. */
+/* Reads FILE.ini into an empty config: keys name, state, listen, socket-group, moves-at-once,
+ * insecure = yes|no, and device and driver, which may repeat; in [vferryd] or before any section.
+ */
 int config_read(const char *path, struct config *config, struct vf_error *err);
-/* Defaults and checks that need the machine: its name, paths of drivers, is --listen allowed. */
+/* Defaults and checks that need the machine: its name and groups, paths of drivers, is --listen
+ * allowed. */
 int config_finish(struct config *config, struct vf_error *err);
 
 #endif
