@@ -19,6 +19,7 @@ const char config_usage[] =
     "usage: vferryd --state DIR [--name NAME] [--config FILE.ini] [--listen HOST:PORT] [--device "
     "SPEC]...\n"
     "               [--driver FILE.so]... [--moves-at-once N] [--socket-group GROUP] [--insecure]\n"
+    "               [--silence SEC] [--redial SEC]\n"
     "\n"
     "Runs a vferry host: starts its kernel side (or finds the one that runs on DIR), serves vferry "
     "on\n"
@@ -40,6 +41,8 @@ const char config_usage[] =
     "  --socket-group GROUP let members of this group use DIR/control.sock too: mode 0660, not "
     "0600\n"
     "  --insecure           let --listen be other than loopback, though nothing is encrypted\n"
+    "  --silence SEC        another host that says nothing for so long is lost; default: 5\n"
+    "  --redial SEC         how long a move whose link was lost is tried again; default: 30\n"
     "  --version, --help\n"
     "\n"
     "example: vferryd --name A --state /tmp/A --listen 127.0.0.1:7001 --device softgpu,vram=4G\n"
@@ -55,6 +58,8 @@ enum key {
     KEY_INSECURE,
     KEY_GROUP,
     KEY_MOVES,
+    KEY_SILENCE,
+    KEY_REDIAL,
     KEY_HELP,
     KEY_VERSION,
     KEYS
@@ -69,7 +74,8 @@ static const struct {
     [KEY_CONFIG] = {"config", true, false},      [KEY_LISTEN] = {"listen", true, true},
     [KEY_DEVICE] = {"device", true, true},       [KEY_DRIVER] = {"driver", true, true},
     [KEY_INSECURE] = {"insecure", false, true},  [KEY_GROUP] = {"socket-group", true, true},
-    [KEY_MOVES] = {"moves-at-once", true, true}, [KEY_HELP] = {"help", false, false},
+    [KEY_MOVES] = {"moves-at-once", true, true}, [KEY_SILENCE] = {"silence", true, true},
+    [KEY_REDIAL] = {"redial", true, true},       [KEY_HELP] = {"help", false, false},
     [KEY_VERSION] = {"version", false, false},
 };
 
@@ -138,6 +144,22 @@ static int set_count(unsigned *to, const char *key, const char *value, struct vf
     return 0;
 }
 
+/* Seconds, with a fraction if need be, as nanoseconds. */
+static int set_time(uint64_t *to, uint64_t most_s, const char *key, const char *value,
+                    struct vf_error *err)
+{
+    char *end = NULL;
+    double seconds = isdigit((unsigned char)value[0]) ? strtod(value, &end) : 0;
+
+    if (*to != 0)
+        return vf_fail(err, VF_USAGE, "%s: given twice; give it once", key);
+    if (end == NULL || *end != '\0' || !(seconds >= 0.1 && seconds <= (double)most_s))
+        return vf_fail(err, VF_USAGE, "%s %.40s: give seconds, from 0.1 to %llu", key, value,
+                       (unsigned long long)most_s);
+    *to = (uint64_t)(seconds * 1e9);
+    return 0;
+}
+
 /* `shown` is the key as the person wrote it. */
 static int set(struct config *config, enum key key, const char *shown, const char *value,
                struct vf_error *err)
@@ -163,6 +185,10 @@ static int set(struct config *config, enum key key, const char *shown, const cha
         return set_once(config->socket_group, sizeof config->socket_group, shown, value, err);
     case KEY_MOVES:
         return set_count(&config->moves_at_once, shown, value, err);
+    case KEY_SILENCE:
+        return set_time(&config->silence_ns, 3600, shown, value, err);
+    case KEY_REDIAL:
+        return set_time(&config->redial_ns, 86400, shown, value, err);
     case KEY_HELP:
         config->action = CONFIG_HELP;
         return 0;
@@ -193,11 +219,11 @@ static int take_line(void *user, const char *section, const char *name, const ch
         result = vf_fail(reading->err, VF_USAGE,
                          "[%.40s]: no such section; the keys go into [vferryd]", section);
     else if (key == KEYS || !keys[key].in_file)
-        result =
-            vf_fail(reading->err, VF_USAGE,
-                    "%.40s: no such key; there are name, state, listen, device, driver, insecure, "
-                    "socket-group, moves-at-once",
-                    name);
+        result = vf_fail(
+            reading->err, VF_USAGE,
+            "%.40s: no such key; there are name, state, listen, device, driver, insecure, silence, "
+            "redial, socket-group, moves-at-once",
+            name);
     else
         result = set(reading->config, key, name, value, reading->err);
     reading->failed = result != 0;
@@ -269,6 +295,10 @@ static void merge(struct config *config, const struct config *file)
         config->driver_count = file->driver_count;
     }
     config->insecure = config->insecure || file->insecure;
+    if (config->silence_ns == 0)
+        config->silence_ns = file->silence_ns;
+    if (config->redial_ns == 0)
+        config->redial_ns = file->redial_ns;
 }
 
 int config_parse(int argc, char **argv, struct config *config, struct vf_error *err)

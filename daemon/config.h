@@ -9,6 +9,7 @@
 #include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 enum config_action { CONFIG_RUN, CONFIG_HELP, CONFIG_VERSION };
@@ -27,6 +28,7 @@ struct config {
     gid_t socket_gid;                 /* its number, after config_finish */
     unsigned moves_at_once;           /* 0 = not given */
     bool insecure;
+    uint64_t silence_ns, redial_ns; /* as in struct mig_config; 0 = not given */
 };
 
 /* The text of vferryd --help. */
@@ -36,8 +38,8 @@ extern const char config_usage[];
  * the file's. VF_USAGE with one line for whatever is wrong. */
 int config_parse(int argc, char **argv, struct config *config, struct vf_error *err);
 /* Reads FILE.ini into an empty config: keys name, state, listen, socket-group, moves-at-once,
- * insecure = yes|no, and device and driver, which may repeat; in [vferryd] or before any section.
- */
+ * insecure = yes|no, silence, redial, and device and driver, which may repeat; in [vferryd] or
+ * before any section. */
 int config_read(const char *path, struct config *config, struct vf_error *err);
 /* Defaults and checks that need the machine: its name and groups, paths of drivers, is --listen
  * allowed. */

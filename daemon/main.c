@@ -115,6 +115,8 @@ static int serve(struct daemon *daemon, const struct config *config, int signal_
                              .state_dir = daemon->state_dir,
                              .listen = daemon->listen,
                              .moves_at_once = config->moves_at_once,
+                             .silence_ns = config->silence_ns,
+                             .redial_ns = config->redial_ns,
                              .event = events_mig,
                              .event_ctx = &daemon->events};
     struct control *control = NULL;

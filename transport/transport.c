@@ -26,6 +26,7 @@ int tp_init(struct tp *tp, const struct tp_ops *ops, const char *peer, struct vf
     atomic_init(&tp->lost, false);
     tp->silence_ns = TP_SILENCE_NS;
     (void)snprintf(tp->peer, sizeof tp->peer, "%s", peer);
+    tp->identity[0] = '\0';
     return 0;
 }
 
@@ -80,6 +81,12 @@ static int fail_errno(struct tp *tp, const char *doing, int errnum, struct vf_er
     if (aborted(tp))
         return fail_aborted(tp, err);
     atomic_store_explicit(&tp->lost, true, memory_order_release);
+    if (errnum == EPROTO && tp->ops->why != NULL) {
+        char why[400];
+
+        tp->ops->why(tp, why, sizeof why);
+        return vf_fail(err, VF_FAILED, "peer %s: %s", tp->peer, why);
+    }
     if (errnum == EPIPE || errnum == ECONNRESET)
         return vf_fail(err, VF_FAILED, "peer %s: closed the connection", tp->peer);
     return vf_fail_errno(err, VF_FAILED, errnum, "peer %s: %s", tp->peer, doing);
@@ -134,6 +141,12 @@ static enum wait_end wait_for(const struct tp *tp, short events, uint64_t deadli
         if (n == 0 && left == 0)
             return deadline <= silent ? WAIT_DEADLINE : WAIT_SILENT;
     }
+}
+
+/* What the other direction of the stream may have to do first is its kind's to know. */
+static short events_for(struct tp *tp, short direction)
+{
+    return tp->ops->events != NULL ? tp->ops->events(tp, direction) : direction;
 }
 
 /* As wait_for; 0 when it is worth trying again. */
@@ -206,7 +219,8 @@ int tp_send(struct tp *tp, const struct iovec *iov, int count, uint64_t deadline
             moved = vf_now_ns();
             if (cursor.at < count && moved >= deadline_ns)
                 return fail_deadline(tp, "sending", err);
-        } else if (done == 0 && wait_more(tp, POLLOUT, deadline_ns, moved, "sending", err) != 0) {
+        } else if (done == 0 && wait_more(tp, events_for(tp, POLLOUT), deadline_ns, moved,
+                                          "sending", err) != 0) {
             return -1;
         }
     }
@@ -238,27 +252,66 @@ int tp_recv(struct tp *tp, void *data, size_t bytes, uint64_t deadline_ns, struc
             moved = vf_now_ns();
             if (have < bytes && moved >= deadline_ns)
                 return fail_deadline(tp, "receiving", err);
-        } else if (done == -EAGAIN &&
-                   wait_more(tp, POLLIN, deadline_ns, moved, "receiving", err) != 0) {
+        } else if (done == -EAGAIN && wait_more(tp, events_for(tp, POLLIN), deadline_ns, moved,
+                                                "receiving", err) != 0) {
             return -1;
         }
     }
     return 0;
 }
 
+short tp_poll_events(struct tp *tp)
+{
+    if (tp->ops->ready != NULL && tp->ops->ready(tp))
+        return 0;
+    return events_for(tp, POLLIN);
+}
+
 int tp_wait_readable(struct tp *tp, uint64_t deadline_ns, struct vf_error *err)
 {
-    switch (wait_for(tp, POLLIN, deadline_ns, silent_at(tp, vf_now_ns()))) {
-    case WAIT_READY:
-        return 1;
-    case WAIT_DEADLINE:
-        return 0;
-    case WAIT_SILENT:
-        return fail_silent(tp, err);
-    case WAIT_ABORTED:
-        return fail_aborted(tp, err);
-    case WAIT_ERROR:
-        break;
+    const uint64_t silent = silent_at(tp, vf_now_ns());
+
+    for (;;) {
+        const short events = tp_poll_events(tp);
+
+        if (events == 0)
+            return 1;
+        switch (wait_for(tp, events, deadline_ns, silent)) {
+        case WAIT_READY:
+            /* Bytes for the stream itself are nothing to read: look again. */
+            if (tp->ops->ready == NULL)
+                return 1;
+            continue;
+        case WAIT_DEADLINE:
+            return 0;
+        case WAIT_SILENT:
+            return fail_silent(tp, err);
+        case WAIT_ABORTED:
+            return fail_aborted(tp, err);
+        case WAIT_ERROR:
+            break;
+        }
+        return fail_errno(tp, "waiting", errno, err);
     }
-    return fail_errno(tp, "waiting", errno, err);
+}
+
+int tp_handshake(struct tp *tp, uint64_t deadline_ns, struct vf_error *err)
+{
+    const uint64_t begun = vf_now_ns();
+
+    while (tp->ops->handshake != NULL) {
+        int step;
+
+        if (aborted(tp))
+            return fail_aborted(tp, err);
+        step = tp->ops->handshake(tp);
+        if (step == 0)
+            break;
+        if (step < 0)
+            return fail_errno(tp, "shaking hands", -step, err);
+        /* Silent since the start: a byte now and then buys no time. */
+        if (wait_more(tp, (short)step, deadline_ns, begun, "shaking hands", err) != 0)
+            return -1;
+    }
+    return 0;
 }
