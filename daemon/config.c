@@ -4,21 +4,20 @@
 #include "daemon/config.h"
 
 #include "base/size.h"
-#include "transport/transport.h"
 
 #include <ctype.h>
 #include <errno.h>
-#include <grp.h>
 #include <ini.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 const char config_usage[] =
     "usage: vferryd --state DIR [--name NAME] [--config FILE.ini] [--listen HOST:PORT] [--device "
     "SPEC]...\n"
-    "               [--driver FILE.so]... [--moves-at-once N] [--socket-group GROUP] [--insecure]\n"
+    "               [--driver FILE.so]... [--moves-at-once N] [--socket-group GROUP]\n"
+    "               [--tls-cert FILE --tls-key FILE --tls-ca FILE [--tls-peer NAME]... | "
+    "--insecure]\n"
     "               [--silence SEC] [--redial SEC]\n"
     "\n"
     "Runs a vferry host: starts its kernel side (or finds the one that runs on DIR), serves vferry "
@@ -40,7 +39,14 @@ const char config_usage[] =
     "                       default: one for every four processors\n"
     "  --socket-group GROUP let members of this group use DIR/control.sock too: mode 0660, not "
     "0600\n"
-    "  --insecure           let --listen be other than loopback, though nothing is encrypted\n"
+    "  --tls-cert FILE      this host's certificate (PEM); partitions move over TLS 1.3 only\n"
+    "  --tls-key FILE       its private key, for nobody else to read\n"
+    "  --tls-ca FILE        whose certificates other hosts must have\n"
+    "  --tls-peer NAME      and their name, DNS or IP; may repeat; none: any certificate of the "
+    "CA\n"
+    "  --insecure           let plain TCP go beyond loopback: anybody there can read, change and "
+    "send\n"
+    "                       partitions\n"
     "  --silence SEC        another host that says nothing for so long is lost; default: 5\n"
     "  --redial SEC         how long a move whose link was lost is tried again; default: 30\n"
     "  --version, --help\n"
@@ -55,6 +61,10 @@ enum key {
     KEY_LISTEN,
     KEY_DEVICE,
     KEY_DRIVER,
+    KEY_TLS_CERT,
+    KEY_TLS_KEY,
+    KEY_TLS_CA,
+    KEY_TLS_PEER,
     KEY_INSECURE,
     KEY_GROUP,
     KEY_MOVES,
@@ -73,9 +83,11 @@ static const struct {
     [KEY_NAME] = {"name", true, true},           [KEY_STATE] = {"state", true, true},
     [KEY_CONFIG] = {"config", true, false},      [KEY_LISTEN] = {"listen", true, true},
     [KEY_DEVICE] = {"device", true, true},       [KEY_DRIVER] = {"driver", true, true},
-    [KEY_INSECURE] = {"insecure", false, true},  [KEY_GROUP] = {"socket-group", true, true},
-    [KEY_MOVES] = {"moves-at-once", true, true}, [KEY_SILENCE] = {"silence", true, true},
-    [KEY_REDIAL] = {"redial", true, true},       [KEY_HELP] = {"help", false, false},
+    [KEY_TLS_CERT] = {"tls-cert", true, true},   [KEY_TLS_KEY] = {"tls-key", true, true},
+    [KEY_TLS_CA] = {"tls-ca", true, true},       [KEY_TLS_PEER] = {"tls-peer", true, true},
+    [KEY_INSECURE] = {"insecure", false, true},  [KEY_SILENCE] = {"silence", true, true},
+    [KEY_REDIAL] = {"redial", true, true},       [KEY_GROUP] = {"socket-group", true, true},
+    [KEY_MOVES] = {"moves-at-once", true, true}, [KEY_HELP] = {"help", false, false},
     [KEY_VERSION] = {"version", false, false},
 };
 
@@ -108,12 +120,11 @@ static int set_once(char *to, size_t room, const char *key, const char *value, s
     return set_text(to, room, key, value, err);
 }
 
-static int add_text(char *list, size_t room, size_t *count, const char *key, const char *value,
-                    struct vf_error *err)
+static int add_text(char *list, size_t room, size_t *count, size_t most, const char *key,
+                    const char *value, struct vf_error *err)
 {
-    if (*count == VF_MAX_ADAPTERS)
-        return vf_fail(err, VF_USAGE, "%s: more than %u; a host has at most so many adapters", key,
-                       VF_MAX_ADAPTERS);
+    if (*count == most)
+        return vf_fail(err, VF_USAGE, "%s: more than %zu; a host has at most so many", key, most);
     if (set_text(list + *count * room, room, key, value, err) != 0)
         return -1;
     (*count)++;
@@ -174,11 +185,20 @@ static int set(struct config *config, enum key key, const char *shown, const cha
     case KEY_LISTEN:
         return set_once(config->listen, sizeof config->listen, shown, value, err);
     case KEY_DEVICE:
-        return add_text(config->devices[0], sizeof config->devices[0], &config->device_count, shown,
-                        value, err);
+        return add_text(config->devices[0], sizeof config->devices[0], &config->device_count,
+                        VF_MAX_ADAPTERS, shown, value, err);
     case KEY_DRIVER:
-        return add_text(config->drivers[0], sizeof config->drivers[0], &config->driver_count, shown,
-                        value, err);
+        return add_text(config->drivers[0], sizeof config->drivers[0], &config->driver_count,
+                        VF_MAX_ADAPTERS, shown, value, err);
+    case KEY_TLS_CERT:
+        return set_once(config->tls_cert, sizeof config->tls_cert, shown, value, err);
+    case KEY_TLS_KEY:
+        return set_once(config->tls_key, sizeof config->tls_key, shown, value, err);
+    case KEY_TLS_CA:
+        return set_once(config->tls_ca, sizeof config->tls_ca, shown, value, err);
+    case KEY_TLS_PEER:
+        return add_text(config->tls_peers[0], sizeof config->tls_peers[0], &config->tls_peer_count,
+                        CONFIG_MAX_PEERS, shown, value, err);
     case KEY_INSECURE:
         return set_flag(&config->insecure, shown, value, err);
     case KEY_GROUP:
@@ -221,8 +241,8 @@ static int take_line(void *user, const char *section, const char *name, const ch
     else if (key == KEYS || !keys[key].in_file)
         result = vf_fail(
             reading->err, VF_USAGE,
-            "%.40s: no such key; there are name, state, listen, device, driver, insecure, silence, "
-            "redial, socket-group, moves-at-once",
+            "%.40s: no such key; there are name, state, listen, device, driver, tls-cert, tls-key, "
+            "tls-ca, tls-peer, insecure, silence, redial, socket-group, moves-at-once",
             name);
     else
         result = set(reading->config, key, name, value, reading->err);
@@ -294,6 +314,16 @@ static void merge(struct config *config, const struct config *file)
         memcpy(config->drivers, file->drivers, sizeof config->drivers);
         config->driver_count = file->driver_count;
     }
+    if (config->tls_cert[0] == '\0')
+        memcpy(config->tls_cert, file->tls_cert, sizeof config->tls_cert);
+    if (config->tls_key[0] == '\0')
+        memcpy(config->tls_key, file->tls_key, sizeof config->tls_key);
+    if (config->tls_ca[0] == '\0')
+        memcpy(config->tls_ca, file->tls_ca, sizeof config->tls_ca);
+    if (config->tls_peer_count == 0) {
+        memcpy(config->tls_peers, file->tls_peers, sizeof config->tls_peers);
+        config->tls_peer_count = file->tls_peer_count;
+    }
     config->insecure = config->insecure || file->insecure;
     if (config->silence_ns == 0)
         config->silence_ns = file->silence_ns;
@@ -325,84 +355,4 @@ int config_parse(int argc, char **argv, struct config *config, struct vf_error *
         return vf_fail(err, VF_USAGE,
                        "no --state DIR; say where this host keeps its sockets and journal");
     return result;
-}
-
-/* The machine's name with what a host name must not have replaced. */
-static void default_name(char name[VF_NAME_BYTES])
-{
-    if (gethostname(name, VF_NAME_BYTES) != 0)
-        name[0] = '\0';
-    name[VF_NAME_BYTES - 1] = '\0';
-    for (char *c = name; *c != '\0'; c++) {
-        if (!isalnum((unsigned char)*c) && strchr("._-", *c) == NULL)
-            *c = '-';
-    }
-    if (!vf_name_valid(name))
-        (void)snprintf(name, VF_NAME_BYTES, "vferry");
-}
-
-static int check_listen(const struct config *config, struct vf_error *err)
-{
-    bool loopback = false;
-
-    if (config->listen[0] == '\0')
-        return 0;
-    if (tp_is_loopback(config->listen, &loopback, err) != 0) {
-        err->code = VF_USAGE;
-        return vf_context(err, "--listen %s", config->listen);
-    }
-    if (!loopback && !config->insecure)
-        return vf_fail(err, VF_USAGE,
-                       "--listen %s: is beyond loopback, and TLS is not built yet; say --insecure "
-                       "to accept that "
-                       "anybody on that network can read and send partitions",
-                       config->listen);
-    return 0;
-}
-
-/* By name or by number. */
-static int find_group(struct config *config, struct vf_error *err)
-{
-    char buffer[4096]; /* a group whose members do not fit is told as an error, not cut */
-    struct group group;
-    struct group *found = NULL;
-    uint64_t number;
-    int failed;
-
-    if (config->socket_group[0] == '\0')
-        return 0;
-    failed = getgrnam_r(config->socket_group, &group, buffer, sizeof buffer, &found);
-    if (found != NULL)
-        config->socket_gid = found->gr_gid;
-    else if (vf_number_parse(config->socket_group, &number) == 0 && number < (gid_t)-1)
-        config->socket_gid = (gid_t)number;
-    else
-        return vf_fail(err, VF_USAGE, "--socket-group %s: %s; give a group's name or number",
-                       config->socket_group,
-                       failed != 0 ? strerrordesc_np(failed) : "there is no such group");
-    return 0;
-}
-
-int config_finish(struct config *config, struct vf_error *err)
-{
-    if (config->name[0] == '\0')
-        default_name(config->name);
-    if (!vf_name_valid(config->name))
-        return vf_fail(err, VF_USAGE,
-                       "--name %s: a name is a letter or digit, then letters, digits and . _ -",
-                       config->name);
-    if (find_group(config, err) != 0)
-        return -1;
-    for (size_t i = 0; i < config->driver_count; i++) {
-        char path[PATH_MAX];
-
-        if (realpath(config->drivers[i], path) == NULL)
-            return vf_fail_errno(err, VF_USAGE, errno, "--driver %s", config->drivers[i]);
-        memcpy(config->drivers[i], path, sizeof path);
-    }
-    if (config->driver_count > (config->device_count == 0 ? 1 : config->device_count))
-        return vf_fail(err, VF_USAGE,
-                       "%zu drivers for %zu devices; give no more --driver than --device",
-                       config->driver_count, config->device_count == 0 ? 1 : config->device_count);
-    return check_listen(config, err);
 }

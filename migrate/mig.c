@@ -74,6 +74,8 @@ int mig_open(const struct mig_config *config, struct mig **out, struct vf_error 
     (void)snprintf(mig->listen, sizeof mig->listen, "%s", config->listen);
     mig->silence_ns = config->silence_ns != 0 ? config->silence_ns : LINK_SILENCE_NS;
     mig->redial_ns = config->redial_ns != 0 ? config->redial_ns : REDIAL_NS;
+    mig->insecure = config->insecure;
+    mig->tls = config->tls != NULL ? tp_tls_ref(config->tls) : NULL;
     mig->event = config->event;
     mig->event_ctx = config->event_ctx;
     (void)pthread_mutex_init(&mig->lock, NULL);
@@ -182,6 +184,7 @@ void mig_close(struct mig *mig)
     }
     journal_close(mig->journal);
     turns_fini(&mig->turns);
+    tp_tls_unref(mig->tls);
     (void)pthread_cond_destroy(&mig->idle);
     (void)pthread_mutex_destroy(&mig->lock);
     free(mig);

@@ -54,6 +54,7 @@ static int dial(struct source *s, uint64_t deadline, struct vf_error *err)
         tp_close(tp);
         return -1;
     }
+    job_update(s->job, memcpy(s->job->identity, tp->identity, sizeof s->job->identity));
     return link_start(&s->link, tp, silence_ns, stop_lanes, s, err);
 }
 

@@ -5,6 +5,7 @@
  * first one arrived. The token that ADMITTED gave it says who it is.
  */
 #define LOG_ROOM "migrate"
+#include "migrate/security.h"
 #include "migrate/target.h"
 
 #include "base/log.h"
@@ -100,9 +101,9 @@ static bool give(struct mig *mig, struct tp *tp, const struct wire_hello *hello)
 
     for (struct target *t = mig->targets; t != NULL && !given; t = t->next) {
         (void)pthread_mutex_lock(&t->lock);
-        given = t->redial && t->again == NULL &&
-                memcmp(t->token, hello->token, sizeof t->token) == 0 &&
-                memcmp(t->job->uuid, hello->job, sizeof t->job->uuid) == 0;
+        given =
+            t->redial && t->again == NULL && memcmp(t->token, hello->token, sizeof t->token) == 0 &&
+            memcmp(t->job->uuid, hello->job, sizeof t->job->uuid) == 0 && mig_same_peer(t->job, tp);
         if (given) {
             t->again = tp;
             /* The source knows best that the old connection is of no use. */
@@ -200,6 +201,10 @@ bool target_redialled(struct mig *mig, struct tp *tp, const struct wire_hello *h
     if (!given)
         job = find(mig, hello);
     (void)pthread_mutex_unlock(&mig->lock);
+    if (job != NULL && !mig_same_peer(job, tp)) {
+        mig_job_put(job);
+        job = NULL;
+    }
     if (job != NULL)
         serve_over(job, tp);
     mig_job_put(job);

@@ -182,7 +182,12 @@ static int tcp_connect(const char *address, bool loopback, uint64_t deadline_ns,
     if (resolve(address, false, &list, err) != 0)
         return -1;
     if (loopback && !all_loopback(list))
-        return vf_fail(err, VF_FAILED, "peer %s: is beyond loopback", address);
+        return vf_fail(
+            err, VF_FAILED,
+            "peer %s: is beyond loopback, where plain TCP is refused: anybody on the way could "
+            "read and change the partition; give both hosts certificates (--tls-cert, "
+            "--tls-key, --tls-ca) or say --insecure",
+            address);
     for (const struct addrinfo *at = list; at != NULL && fd < 0; at = at->ai_next)
         fd = connect_one(at, deadline_ns);
     if (fd < 0)
@@ -255,4 +260,38 @@ int tp_is_loopback(const char *address, bool *loopback, struct vf_error *err)
         return -1;
     *loopback = all_loopback(list);
     return 0;
+}
+
+static bool peer_address(const struct tp *tp, struct sockaddr_storage *out)
+{
+    socklen_t bytes = sizeof *out;
+
+    memset(out, 0, sizeof *out);
+    return getpeername(tp_fd(tp), (struct sockaddr *)out, &bytes) == 0;
+}
+
+bool tp_peer_is_loopback(const struct tp *tp)
+{
+    struct sockaddr_storage address;
+
+    return peer_address(tp, &address) &&
+           (address.ss_family == AF_UNIX || is_loopback((const struct sockaddr *)&address));
+}
+
+uint64_t tp_peer_network(const struct tp *tp)
+{
+    struct sockaddr_storage address;
+    uint64_t network = 0;
+
+    if (!peer_address(tp, &address))
+        return 0;
+    if (address.ss_family == AF_INET) {
+        return ((const struct sockaddr_in *)(const void *)&address)->sin_addr.s_addr;
+    } else if (address.ss_family == AF_INET6) {
+        const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)(const void *)&address;
+        const uint8_t *bytes = in6->sin6_addr.s6_addr;
+
+        memcpy(&network, IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr) ? bytes + 8 : bytes, 8);
+    }
+    return network;
 }

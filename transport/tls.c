@@ -258,7 +258,7 @@ static long step_send(struct tls_stream *stream, const struct iovec *iov, int co
     size_t done;
     int result;
 
-    if (stream->over)
+    if (stream->over || !stream->proven)
         return stream->error != 0 ? -stream->error : -EPIPE;
     if (stream->accepted == 0) {
         result = encrypt(stream, iov, count);
@@ -319,7 +319,7 @@ static long step_recv(struct tls_stream *stream, void *data, size_t bytes, bool 
     size_t done = 0;
     int result;
 
-    if (stream->over)
+    if (stream->over || !stream->proven)
         return -stream->error;
     /* What the receiving side has to say for itself (a change of key) waits for no sender. */
     result = flush(stream);
@@ -396,11 +396,11 @@ static void tls_close(struct tp *tp)
     }
     ERR_clear_error();
     SSL_free(stream->ssl); /* NULL is allowed */
+    tp_fini(tp);           /* first: it may still shut down what lies below */
     tp_close(stream->inner);
     tp_tls_unref(stream->tls);
     free(stream->out);
     (void)pthread_mutex_destroy(&stream->lock);
-    tp_fini(tp);
     free(stream);
 }
 

@@ -50,6 +50,9 @@ struct tp {
     int abort_fd;         /* eventfd, readable once tp_abort was called: wakes whoever waits */
     uint64_t silence_ns;  /* set before threads share the stream */
     char peer[128];       /* "10.0.0.2:7001" */
+#ifdef VF_FAULTS
+    struct filter *filter; /* transport/filter.h */
+#endif
     char identity[TP_NAME_BYTES]; /* whom a certificate proves the peer to be; "" = nobody does. Set
                                      by tp_handshake */
 };
@@ -82,6 +85,11 @@ void tp_file_seek(struct tp *tp, uint64_t offset);
 /* Listening socket on "HOST:PORT" (PORT 0 = any); `bound` gets the address as HOST:PORT. */
 int tp_tcp_listen(const char *address, int *fd, char *bound, size_t bound_bytes,
                   struct vf_error *err);
+/* Is the socket's other end on this machine (loopback, or no network at all)? */
+bool tp_peer_is_loopback(const struct tp *tp);
+/* The network that the other end of the socket is in, as a number to compare: its IPv4 address, the
+ * first 64 bits of IPv6, which are one site's to fill; 0 = none. */
+uint64_t tp_peer_network(const struct tp *tp);
 /* Is it a loopback address? -1 when it cannot be resolved. */
 int tp_is_loopback(const char *address, bool *loopback, struct vf_error *err);
 
