@@ -6,6 +6,7 @@
  */
 #define LOG_ROOM "kernel"
 #include "base/cleanup.h"
+#include "base/limits.h"
 #include "base/log.h"
 #include "base/privacy.h"
 #include "kernel/server.h"
@@ -177,6 +178,7 @@ int main(int argc, char **argv)
     vf_log_init("vferry-kernel", VF_LOG_INFO);
     vf_process_private();
     dxgk_trial_main(argc, argv);
+    vf_raise_open_files();
     if (parse(argc, argv, &options) != 0) {
         (void)fputs(usage, stderr);
         return VF_USAGE;

@@ -376,7 +376,7 @@ static void accept_one(struct ks_server *server)
     if (!peer_allowed(fd)) {
         refuse(fd, "the kernel side serves its own user only; run as that user");
     } else if (count >= KS_MAX_CONNECTIONS) {
-        refuse(fd, "the kernel side has too many connections (128); close some and try again");
+        refuse(fd, "the kernel side has too many connections (512); close some and try again");
     } else if (start_conn(server, fd) != 0) {
         refuse(fd,
                "the kernel side has no memory for another connection; close some and try again");

@@ -44,11 +44,12 @@ class Host:
     """One vferryd with its kernel side, in a state directory of its own."""
 
     def __init__(self, build, name, devices=("softgpu,vram=1G",), options=(), state=None, listen="127.0.0.1:0", log=None,
-                 program="vferryd", env=None, user=None):
+                 program="vferryd", env=None, prefix=(), user=None):
         self.build = pathlib.Path(build).resolve()
         self.name = name
         self.devices, self.options, self.listen_wish = list(devices), list(options), listen
-        self.program, self.env = program, dict(env or {})  # both count from the next start on
+        # All three count from the next start on. `prefix`: what executes the daemon, as `ip netns exec NAME` does.
+        self.program, self.env, self.prefix = program, dict(env or {}), tuple(prefix)
         self.user = user  # uid, where it shall not be ours
         self.own_state = state is None
         self.state = pathlib.Path(state or tempfile.mkdtemp(prefix=f"vferry-{name}-"))
@@ -66,7 +67,7 @@ class Host:
             notify.settimeout(0.05)
             if self.user is not None:
                 os.chown(notify_path, self.user, self.user)
-            command = [str(self.build / self.program), "--name", self.name, "--state", str(self.state), *self.options]
+            command = [*self.prefix, str(self.build / self.program), "--name", self.name, "--state", str(self.state), *self.options]
             if self.listen_wish:
                 command += ["--listen", self.listen_wish]
             for device in self.devices:
