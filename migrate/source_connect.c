@@ -17,7 +17,10 @@
 /* The link ended: nobody waits for pages any more. The reader's thread. */
 static void stop_lanes(void *ctx)
 {
-    lanes_abort(&((struct source *)ctx)->lanes);
+    struct source *s = ctx;
+
+    lanes_abort(&s->lanes);
+    turns_wake(&s->job->mig->turns);
 }
 
 static void fill_hello(const struct mig *mig, const struct mig_job *job, struct wire_hello *hello)
