@@ -31,7 +31,9 @@ static const uint64_t state_arcs[JOB_STATES] = {
     [JOB_PAUSED] = VF_ARC(JOB_STATE) | ENDS_BEFORE_COMMIT,
     [JOB_STATE] = VF_ARC(JOB_PREPARED) | ENDS_BEFORE_COMMIT,
     [JOB_PREPARED] = VF_ARC(JOB_COMMITTED) | VF_ARC(JOB_UNKNOWN) | ENDS_BEFORE_COMMIT,
-    [JOB_COMMITTED] = VF_ARC(JOB_COMPLETED) | VF_ARC(JOB_UNKNOWN),
+    /* FAILED: the target showed that it never ran there. */
+    [JOB_COMMITTED] = VF_ARC(JOB_COMPLETED) | VF_ARC(JOB_UNKNOWN) | VF_ARC(JOB_FAILED),
+    [JOB_UNKNOWN] = VF_ARC(JOB_COMPLETED) | VF_ARC(JOB_FAILED),
 };
 
 static const struct vf_fsm_table job_table = {"job", state_names, state_arcs, JOB_STATES};
@@ -131,6 +133,41 @@ void job_over(struct mig_job *job, enum job_state state)
                                  : "arrival",
               job->partition, job->peer, state_names[state], err.code != VF_OK ? ": " : "",
               err.text);
+}
+
+void job_settled(struct mig_job *job, enum job_state state, const struct vf_error *err)
+{
+    (void)vf_fsm_set(&job->fsm, state, "settled");
+    job_update(job, {
+        (void)snprintf(job->phase, sizeof job->phase, "%s", state_names[state]);
+        if (state == JOB_COMPLETED)
+            job->error = (struct vf_error)VF_ERROR_INIT;
+        else
+            job->error = *err;
+    });
+    mig_event(job->mig, "job", "job %llu (partition %s, peer %s): is settled: %s%s%s",
+              (unsigned long long)job->id, job->partition, job->peer, state_names[state],
+              state == JOB_FAILED ? ": " : "", state == JOB_FAILED ? err->text : "");
+}
+
+bool job_claim(struct mig_job *job, uint64_t deadline_ns)
+{
+    struct timespec until = {.tv_sec = (time_t)(deadline_ns / 1000000000u),
+                             .tv_nsec = (long)(deadline_ns % 1000000000u)};
+    bool mine;
+
+    (void)pthread_mutex_lock(&job->lock);
+    while (job->claimed && pthread_cond_timedwait(&job->changed, &job->lock, &until) == 0)
+        continue;
+    mine = !job->claimed;
+    job->claimed = true;
+    (void)pthread_mutex_unlock(&job->lock);
+    return mine;
+}
+
+void job_unclaim(struct mig_job *job)
+{
+    job_update(job, job->claimed = false);
 }
 
 bool job_cancel_asked(struct mig_job *job)
