@@ -25,11 +25,12 @@
 static const char *const files[] = {KS_LOCK_NAME, "journal", CTL_SOCKET_NAME, NULL};
 
 /* Linked in the place of the real one: an input's addresses reach nobody. */
-int __wrap_tp_tcp_connect(const char *address, uint64_t deadline_ns, struct tp **out,
-                          struct vf_error *err);
-int __wrap_tp_tcp_connect(const char *address, uint64_t deadline_ns, struct tp **out,
-                          struct vf_error *err)
+int __wrap_mig_dial(struct mig *mig, const char *address, uint64_t deadline_ns, struct tp **out,
+                    struct vf_error *err);
+int __wrap_mig_dial(struct mig *mig, const char *address, uint64_t deadline_ns, struct tp **out,
+                    struct vf_error *err)
 {
+    (void)mig;
     (void)deadline_ns;
     *out = NULL;
     return vf_fail(err, VF_FAILED, "peer %s: not reachable", address);

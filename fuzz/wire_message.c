@@ -68,6 +68,17 @@ static void check_promises(const struct wire_message *m)
     case WIRE_STATE:
         fuzz_must(inside(m, &m->state.kmd) && inside(m, &m->state.msix));
         break;
+    case WIRE_RESUME:
+        fuzz_must(m->resume.generation > 0);
+        break;
+    case WIRE_TABLE: {
+        const struct wire_blob digests = {m->table.digests, 8 * m->table.count};
+
+        fuzz_must(m->table.count > 0 && m->table.count <= WIRE_TABLE_DIGESTS);
+        fuzz_must(inside(m, &digests));
+        (void)wire_table_digest(&m->table, m->table.count - 1);
+        break;
+    }
     case WIRE_ABORT:
         fuzz_must(m->abort.code >= VF_FAILED && m->abort.code <= VF_UNKNOWN);
         fuzz_must(printable(m->abort.text, sizeof m->abort.text));

@@ -13,7 +13,7 @@ static void fill(struct wire_message *m)
     switch (m->tag) {
     case WIRE_HELLO:
         m->hello = (struct wire_hello){.version_min = 1,
-                                       .version_max = 1,
+                                       .version_max = 2,
                                        .host_name = "a",
                                        .stream_index = 1,
                                        .listen_address = "10.0.0.1:7001"};
@@ -26,7 +26,8 @@ static void fill(struct wire_message *m)
                                        .epoch = 4,
                                        .max_blackout_ns = 750000000,
                                        .kmd = {"kmd!", 4},
-                                       .umed = {"um", 2}};
+                                       .umed = {"um", 2},
+                                       .max_time_ns = 60000000000};
         break;
     case WIRE_ADMITTED:
         m->admitted = (struct wire_admitted){.token = {7}, .slot_bytes = 1u << 20};
@@ -52,6 +53,13 @@ static void fill(struct wire_message *m)
     case WIRE_DONE:
         m->handoff = id;
         break;
+    case WIRE_RESUME:
+    case WIRE_RESUMED:
+        m->resume = (struct wire_resume){.id = id, .generation = 1, .next_round = 2};
+        break;
+    case WIRE_TABLE:
+        m->table = (struct wire_table){.first = 7, .count = 2, .digests = "digest 7digest 8"};
+        break;
     case WIRE_ABORT:
         m->abort = (struct wire_abort){.code = VF_FAILED, .text = "why"};
         break;
@@ -65,7 +73,8 @@ bool wire_sample(enum wire_tag tag, struct wire_message *out)
     memset(out, 0, sizeof *out);
     out->tag = tag;
     fill(out);
-    return tag != WIRE_PAGES && tag > 0 && tag < WIRE_TAG_END;
+    return tag != WIRE_PAGES && (tag < WIRE_INQUIRE || tag > WIRE_NEVER_RAN) && tag > 0 &&
+           tag < WIRE_TAG_END;
 }
 
 size_t wire_sample_payload(enum wire_tag tag, uint8_t *out, size_t capacity)

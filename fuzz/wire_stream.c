@@ -203,6 +203,10 @@ size_t fuzz_seed(unsigned index, uint8_t *data)
     case 3:
         used = put_full_frame(data);
         return used + put_full_frame(data + used);
+    case 4: /* a target's answer to a source that comes back */
+        used = put_sample(data, WIRE_HELLO);
+        used += put_sample(data + used, WIRE_RESUMED);
+        return used + put_sample(data + used, WIRE_TABLE);
     default:
         return 0;
     }

@@ -29,6 +29,7 @@ struct options {
     size_t device_count;
     size_t driver_count;
     int ready_fd; /* -1 = none */
+    bool help;
 };
 
 static const char usage[] = "vferry-kernel --state DIR [--device SPEC]... [--driver FILE]... "
@@ -66,6 +67,7 @@ static int parse(int argc, char **argv, struct options *options)
         {"device-dir", required_argument, NULL, 'D'},
         {"driver-dir", required_argument, NULL, 'R'},
         {"ready-fd", required_argument, NULL, 'f'},
+        {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0},
     };
     int wrong = 0;
@@ -92,6 +94,9 @@ static int parse(int argc, char **argv, struct options *options)
         case 'f':
             wrong = parse_fd(optarg, &options->ready_fd);
             break;
+        case 'h':
+            options->help = true;
+            return 0;
         default:
             wrong = -1;
             break;
@@ -174,6 +179,8 @@ int main(int argc, char **argv)
         (void)fputs(usage, stderr);
         return VF_USAGE;
     }
+    if (options.help)
+        return fputs(usage, stdout) < 0 ? VF_FAILED : VF_OK;
     (void)prctl(PR_SET_NAME, "vferry-kernel");
     (void)setsid(); /* fails when it leads a group already, and then has its own */
     signal_fd = take_signals();

@@ -71,12 +71,12 @@ static void refuse(struct tp *tp, const struct vf_error *why)
 
 /* A control connection: a source that comes back to its job, or a new one. Takes tp over. */
 static void serve_control(struct mig *mig, struct tp *tp, const struct wire_hello *hello,
-                          uint64_t deadline)
+                          uint16_t version, uint64_t deadline)
 {
     struct wire_message ours = {.tag = WIRE_HELLO};
     struct vf_error err = VF_ERROR_INIT;
 
-    ours.hello.version_min = ours.hello.version_max = WIRE_VERSION;
+    wire_hello_init(&ours.hello);
     memcpy(ours.hello.host_name, mig->host_name, sizeof ours.hello.host_name);
     memcpy(ours.hello.boot_id, mig->boot_id, sizeof ours.hello.boot_id);
     memcpy(ours.hello.job, hello->job, sizeof ours.hello.job);
@@ -90,7 +90,7 @@ static void serve_control(struct mig *mig, struct tp *tp, const struct wire_hell
     if (wire_say(tp, &ours, deadline, &err) != 0)
         refuse(tp, &err);
     else if (!target_redialled(mig, tp, hello))
-        target_serve(mig, tp, hello);
+        target_serve(mig, tp, hello, version);
     give_place(mig);
 }
 
@@ -112,7 +112,7 @@ static void *stranger_main(void *arg)
     if (heard != 0 || wire_hello_agree(&message.hello, 0, &version, &err) != 0) {
         refuse(tp, &err);
     } else if (message.hello.role == WIRE_CONTROL) {
-        serve_control(mig, tp, &message.hello, deadline);
+        serve_control(mig, tp, &message.hello, version, deadline);
     } else if (!target_attach(mig, tp, &message.hello)) {
         vf_fail(&err, VF_FAILED, "no job here waits for this data stream");
         refuse(tp, &err);

@@ -5,6 +5,7 @@
 #include "migrate/lane.h"
 
 #include "base/size.h"
+#include "migrate/mig.h"
 
 #include <string.h>
 
@@ -19,9 +20,8 @@ static int open_lane(struct lanes *lanes, uint32_t index, const struct wire_hell
     lane->index = index;
     message.hello.role = WIRE_DATA;
     message.hello.stream_index = index;
-    if (tp_tcp_connect(address, deadline, &lane->tp, err) != 0)
+    if (mig_dial(lanes->job->mig, address, deadline, &lane->tp, err) != 0)
         return -1;
-    tp_set_silence(lane->tp, lanes->plan.silence_ns);
     if (wire_say(lane->tp, &message, deadline, err) != 0 ||
         kc_channel_open(lanes->plan.kernel_socket, lanes->plan.partition, lane_slots(&lanes->plan),
                         lanes->plan.geometry.slot_bytes, &lane->channel, err) != 0)

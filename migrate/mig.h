@@ -56,6 +56,11 @@ int mig_spawn(struct mig *mig, void *(*main)(void *arg), void *arg);
 /* The last act of a counted thread. */
 void mig_thread_over(struct mig *mig);
 
+/* Connects to another host's migration port as this host's security asks, ready for HELLO, with our
+ * silence. All dialling goes through here. Any thread. */
+int mig_dial(struct mig *mig, const char *address, uint64_t deadline_ns, struct tp **out,
+             struct vf_error *err);
+
 /* Under mig->lock: ends the connections that have not said anything yet. */
 void mig_abort_strangers(struct mig *mig);
 

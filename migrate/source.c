@@ -111,6 +111,7 @@ static int admit(struct source *s, struct vf_error *err)
     ask.admit.stay_paused = s->stay_paused;
     ask.admit.epoch = job->epoch;
     ask.admit.max_blackout_ns = job->options.max_blackout_ns;
+    ask.admit.max_time_ns = job->options.max_time_ns;
     ask.admit.kmd = (struct wire_blob){kmd.data, (uint32_t)kmd.bytes};
     ask.admit.umed = (struct wire_blob){umed.data, (uint32_t)umed.bytes};
     asked = vf_now_ns();

@@ -18,6 +18,7 @@ struct source {
     struct vf_partition_info partition;
     struct wire_hello hello; /* ours; carries the token once admitted */
     struct wire_hello peer;
+    uint16_t version; /* of the protocol, agreed with the peer */
     struct digest_table *table;
     uint64_t *bits, *more; /* dirty bitplane copies: this round's, and the next query's */
     size_t words;

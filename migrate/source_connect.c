@@ -22,8 +22,7 @@ static void stop_lanes(void *ctx)
 
 static void fill_hello(const struct mig *mig, const struct mig_job *job, struct wire_hello *hello)
 {
-    memset(hello, 0, sizeof *hello);
-    hello->version_min = hello->version_max = WIRE_VERSION;
+    wire_hello_init(hello);
     hello->role = WIRE_CONTROL;
     memcpy(hello->host_name, mig->host_name, sizeof hello->host_name);
     memcpy(hello->boot_id, mig->boot_id, sizeof hello->boot_id);
@@ -37,11 +36,9 @@ static int dial(struct source *s, uint64_t deadline, struct vf_error *err)
     struct wire_message message = {.tag = WIRE_HELLO};
     uint64_t silence_ns = s->job->mig->silence_ns;
     struct tp *tp;
-    uint16_t version;
 
-    if (tp_tcp_connect(s->job->options.to, deadline, &tp, err) != 0)
+    if (mig_dial(s->job->mig, s->job->options.to, deadline, &tp, err) != 0)
         return -1;
-    tp_set_silence(tp, silence_ns);
     message.hello = s->hello;
     if (wire_say(tp, &message, deadline, err) != 0 ||
         wire_expect(tp, WIRE_HELLO, &message, deadline, err) != 0) {
@@ -50,7 +47,7 @@ static int dial(struct source *s, uint64_t deadline, struct vf_error *err)
     }
     s->peer = message.hello;
     wire_message_free(&message);
-    if (wire_hello_agree(&s->peer, 0, &version, err) != 0) {
+    if (wire_hello_agree(&s->peer, 0, &s->version, err) != 0) {
         tp_close(tp);
         return -1;
     }

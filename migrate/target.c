@@ -58,6 +58,7 @@ static int admission(struct target *t, struct vf_error *err)
         job->page_bytes = ask.admit.page_bytes;
         job->options.streams = ask.admit.streams;
         job->options.max_blackout_ns = ask.admit.max_blackout_ns;
+        job->options.max_time_ns = ask.admit.max_time_ns;
         job->options.verify =
             ask.admit.verify == MIG_VERIFY_FULL ? MIG_VERIFY_FULL : MIG_VERIFY_DELTA;
         job->options.dry_run = ask.admit.check_only != 0;
@@ -296,7 +297,7 @@ static void serve_job(struct target *t, struct tp *tp)
     job_over(t->job, end);
 }
 
-void target_serve(struct mig *mig, struct tp *tp, const struct wire_hello *hello)
+void target_serve(struct mig *mig, struct tp *tp, const struct wire_hello *hello, uint16_t version)
 {
     struct target *t = calloc(1, sizeof *t);
     pthread_condattr_t attr;
@@ -315,6 +316,7 @@ void target_serve(struct mig *mig, struct tp *tp, const struct wire_hello *hello
     (void)snprintf(t->job->peer, sizeof t->job->peer, "%s",
                    hello->listen_address[0] != '\0' ? hello->listen_address : tp->peer);
     (void)snprintf(t->job->peer_name, sizeof t->job->peer_name, "%s", hello->host_name);
+    t->version = version;
     t->job->shared_clock = memcmp(hello->boot_id, mig->boot_id, sizeof mig->boot_id) == 0;
     serve_job(t, tp);
     (void)pthread_cond_destroy(&t->changed);

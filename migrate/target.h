@@ -14,6 +14,7 @@
 
 struct target {
     struct mig_job *job;
+    uint16_t version; /* of the protocol, agreed with the source */
     struct kc *kc;
     struct link link;
     struct vf_partition_info partition; /* id 0 = nothing was created */
@@ -89,7 +90,7 @@ void target_link_down(void *ctx);
 
 /* Serves a control connection from its HELLO on; takes tp over. Runs in the caller's thread until
  * the job is over. */
-void target_serve(struct mig *mig, struct tp *tp, const struct wire_hello *hello);
+void target_serve(struct mig *mig, struct tp *tp, const struct wire_hello *hello, uint16_t version);
 /* Gives a data stream to the job that its token names. False: nobody wants it (the caller closes
  * it). */
 bool target_attach(struct mig *mig, struct tp *tp, const struct wire_hello *hello);

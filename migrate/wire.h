@@ -19,7 +19,10 @@
 #include <stdint.h>
 
 #define WIRE_MAGIC 0x59524656u /* the bytes "VFRY" */
-#define WIRE_VERSION 1u
+/* The versions this host speaks, oldest and newest; what each is: docs/wire-format.md. */
+#define WIRE_VERSION_MIN 1u
+#define WIRE_VERSION 2u
+#define WIRE_VERSION_RESUME 2u /* the first that knows RESUME, INQUIRE and their answers */
 #define WIRE_HEADER_BYTES 16u
 #define WIRE_MANDATORY 1u /* record flag: whoever does not know the tag must refuse */
 #define WIRE_ID_BYTES 16u
@@ -48,6 +51,13 @@ enum wire_tag {
     WIRE_DONE = 16,
     WIRE_CLOSE = 17,
     WIRE_ABORT = 18,
+    /* From version 2 on. */
+    WIRE_INQUIRE = 19,   /* either: what does your journal say of this hand-off? */
+    WIRE_ACCOUNT = 20,   /* its answer */
+    WIRE_NEVER_RAN = 21, /* target: ABORTED is in its journal, it never ran there and never will */
+    WIRE_RESUME = 22,    /* source, first on a new connection: the pre-copy goes on */
+    WIRE_RESUMED = 23,   /* target: yes; its table follows */
+    WIRE_TABLE = 24,     /* target: digests of what it holds */
     WIRE_TAG_END,
 };
 
@@ -98,6 +108,8 @@ void wire_get_bytes(struct wire_reader *r, void *data, size_t bytes);
 void wire_get_text(struct wire_reader *r, char *text, size_t capacity);
 /* Points into the reader's data; longer than cap is bad (NULL, 0). */
 void wire_get_blob(struct wire_reader *r, const void **data, uint32_t *bytes, uint32_t cap);
+/* `bytes` of them where they lie, or NULL. */
+const void *wire_get_span(struct wire_reader *r, size_t bytes);
 /* 0, or -1 when any getter overran. Bytes left over are fine: a newer peer appends fields. `what`
  * names the record. */
 int wire_reader_end(const struct wire_reader *r, const char *what, struct vf_error *err);
@@ -147,6 +159,8 @@ struct wire_hello { /* first on every stream, both ways */
     char listen_address[256]; /* where others reach the sender, "" = nowhere */
 };
 
+/* Ours, with the versions and nothing else filled in. */
+void wire_hello_init(struct wire_hello *hello);
 /* Version both speak: the highest common one. VF_INCOMPATIBLE when there is none, or when the peer
  * demands a feature outside `known_features`. */
 int wire_hello_agree(const struct wire_hello *peer, uint32_t known_features, uint16_t *version,
@@ -167,6 +181,7 @@ struct wire_admit {
     uint64_t epoch;      /* the one this hand-off would give */
     uint64_t max_blackout_ns;
     struct wire_blob kmd, umed; /* immutable data; umed may be empty */
+    uint64_t max_time_ns;       /* of the whole move; 0 = no limit, or not told (version 1) */
 };
 
 struct wire_admitted {
@@ -223,6 +238,22 @@ struct wire_close {
     uint64_t first_run_ns;
 };
 
+struct wire_resume { /* RESUME; RESUMED has no next_round */
+    struct wire_handoff id;
+    uint32_t generation; /* of the connection: the first is 0, each later one is higher */
+    uint32_t next_round; /* the first that this generation will announce */
+};
+
+#define WIRE_TABLE_DIGESTS 4096u
+
+struct wire_table { /* TABLE: the digests of pages first … first + count - 1 */
+    uint64_t first;
+    uint32_t count;      /* 1 to WIRE_TABLE_DIGESTS */
+    const void *digests; /* count little endian u64s; received: borrowed as a blob is */
+};
+
+uint64_t wire_table_digest(const struct wire_table *table, uint32_t i);
+
 struct wire_abort {
     uint32_t code; /* enum vf_code; anything else is read as VF_FAILED */
     char text[600];
@@ -244,6 +275,8 @@ struct wire_message {
         struct wire_running running;
         struct wire_close close;
         struct wire_abort abort;
+        struct wire_resume resume; /* RESUME, RESUMED */
+        struct wire_table table;
     };
     struct wire_record record; /* received: owns what the blobs point into; zero when sending */
 };

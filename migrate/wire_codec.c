@@ -179,6 +179,11 @@ void wire_get_blob(struct wire_reader *r, const void **data, uint32_t *bytes, ui
     *bytes = *data != NULL ? length : 0;
 }
 
+const void *wire_get_span(struct wire_reader *r, size_t bytes)
+{
+    return take(r, bytes);
+}
+
 int wire_reader_end(const struct wire_reader *r, const char *what, struct vf_error *err)
 {
     if (r->bad)

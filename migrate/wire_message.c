@@ -86,6 +86,7 @@ static void put_admit(struct wire_writer *w, const struct wire_message *m)
     wire_put_u64(w, admit->max_blackout_ns);
     wire_put_blob(w, admit->kmd.data, admit->kmd.bytes);
     wire_put_blob(w, admit->umed.data, admit->umed.bytes);
+    wire_put_u64(w, admit->max_time_ns);
 }
 
 static void get_blob(struct wire_reader *r, struct wire_blob *blob)
@@ -131,6 +132,8 @@ static const char *get_admit(struct wire_reader *r, struct wire_message *m)
     admit->max_blackout_ns = wire_get_u64(r);
     get_blob(r, &admit->kmd);
     get_blob(r, &admit->umed);
+    if (r->bytes - r->at >= sizeof admit->max_time_ns) /* appended with version 2 */
+        admit->max_time_ns = wire_get_u64(r);
     return check_admit(admit);
 }
 
@@ -334,6 +337,59 @@ static const char *get_abort(struct wire_reader *r, struct wire_message *m)
     return NULL;
 }
 
+static void put_resume(struct wire_writer *w, const struct wire_message *m)
+{
+    put_id(w, &m->resume.id);
+    wire_put_u32(w, m->resume.generation);
+    wire_put_u32(w, m->resume.next_round);
+}
+
+static const char *get_resume(struct wire_reader *r, struct wire_message *m)
+{
+    get_id(r, &m->resume.id);
+    m->resume.generation = wire_get_u32(r);
+    m->resume.next_round = wire_get_u32(r);
+    return m->resume.generation != 0 ? NULL : "the first connection cannot be a later one";
+}
+
+static void put_resumed(struct wire_writer *w, const struct wire_message *m)
+{
+    put_id(w, &m->resume.id);
+    wire_put_u32(w, m->resume.generation);
+}
+
+static const char *get_resumed(struct wire_reader *r, struct wire_message *m)
+{
+    get_id(r, &m->resume.id);
+    m->resume.generation = wire_get_u32(r);
+    return NULL;
+}
+
+static void put_table(struct wire_writer *w, const struct wire_message *m)
+{
+    if (m->table.count > WIRE_TABLE_DIGESTS)
+        w->failed = true;
+    wire_put_u64(w, m->table.first);
+    wire_put_u32(w, m->table.count);
+    if (!w->failed)
+        wire_put_bytes(w, m->table.digests, m->table.count * sizeof(uint64_t));
+}
+
+static const char *get_table(struct wire_reader *r, struct wire_message *m)
+{
+    m->table.first = wire_get_u64(r);
+    m->table.count = wire_get_u32(r);
+    if (m->table.count == 0 || m->table.count > WIRE_TABLE_DIGESTS)
+        return "an impossible number of digests";
+    m->table.digests = wire_get_span(r, m->table.count * sizeof(uint64_t));
+    return NULL;
+}
+
+uint64_t wire_table_digest(const struct wire_table *table, uint32_t i)
+{
+    return wire_load_u64((const uint8_t *)table->digests + i * sizeof(uint64_t));
+}
+
 static void put_nothing(struct wire_writer *w, const struct wire_message *m)
 {
     (void)w;
@@ -370,6 +426,9 @@ static const struct codec {
     [WIRE_DONE] = {put_handoff, get_handoff, WIRE_MANDATORY},
     [WIRE_CLOSE] = {put_close, get_close, WIRE_MANDATORY},
     [WIRE_ABORT] = {put_abort, get_abort, WIRE_MANDATORY},
+    [WIRE_RESUME] = {put_resume, get_resume, WIRE_MANDATORY},
+    [WIRE_RESUMED] = {put_resumed, get_resumed, WIRE_MANDATORY},
+    [WIRE_TABLE] = {put_table, get_table, WIRE_MANDATORY},
 };
 
 static const struct codec *codec_of(uint32_t tag)
@@ -425,21 +484,26 @@ void wire_message_free(struct wire_message *message)
     memset(message, 0, sizeof *message); /* the blobs pointed into it */
 }
 
+void wire_hello_init(struct wire_hello *hello)
+{
+    *hello = (struct wire_hello){.version_min = WIRE_VERSION_MIN, .version_max = WIRE_VERSION};
+}
+
 int wire_hello_agree(const struct wire_hello *peer, uint32_t known_features, uint16_t *version,
                      struct vf_error *err)
 {
-    if (peer->version_min > WIRE_VERSION || peer->version_max < WIRE_VERSION)
+    if (peer->version_min > WIRE_VERSION || peer->version_max < WIRE_VERSION_MIN)
         return vf_fail(err, VF_INCOMPATIBLE,
-                       "host %s speaks versions %u to %u of the migration protocol, this one %u: "
-                       "update the older",
+                       "host %s speaks versions %u to %u of the migration protocol, this one %u to "
+                       "%u: update the older",
                        peer->host_name, (unsigned)peer->version_min, (unsigned)peer->version_max,
-                       WIRE_VERSION);
+                       WIRE_VERSION_MIN, WIRE_VERSION);
     if ((peer->features_mandatory & ~known_features) != 0)
         return vf_fail(
             err, VF_INCOMPATIBLE,
             "host %s demands features 0x%x that this one lacks: update this host's vferryd",
             peer->host_name, (unsigned)(peer->features_mandatory & ~known_features));
-    *version = WIRE_VERSION;
+    *version = peer->version_max < WIRE_VERSION ? peer->version_max : (uint16_t)WIRE_VERSION;
     return 0;
 }
 

@@ -34,6 +34,12 @@ static const struct {
     [WIRE_DONE] = {"DONE", 256},
     [WIRE_CLOSE] = {"CLOSE", 256},
     [WIRE_ABORT] = {"ABORT", 4096},
+    [WIRE_INQUIRE] = {"INQUIRE", 256},
+    [WIRE_ACCOUNT] = {"ACCOUNT", 4096},
+    [WIRE_NEVER_RAN] = {"NEVER_RAN", 256},
+    [WIRE_RESUME] = {"RESUME", 256},
+    [WIRE_RESUMED] = {"RESUMED", 256},
+    [WIRE_TABLE] = {"TABLE", 65536},
 };
 
 static bool known(uint32_t tag)

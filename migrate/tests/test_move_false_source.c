@@ -64,14 +64,16 @@ struct liar {
     struct wire_admit admit;
 };
 
-static void lie(struct liar *liar)
+/* A new lie, of a source that speaks these versions, as far as its HELLO. */
+static void say_hello(struct liar *liar, uint16_t oldest, uint16_t newest)
 {
     struct wire_message message = {.tag = WIRE_HELLO};
     struct vf_error err = VF_ERROR_INIT;
     uint8_t boot_id[16] = {1};
 
     memset(liar, 0, sizeof *liar);
-    liar->hello.version_min = liar->hello.version_max = WIRE_VERSION;
+    liar->hello.version_min = oldest;
+    liar->hello.version_max = newest;
     (void)snprintf(liar->hello.host_name, sizeof liar->hello.host_name, "liar");
     memcpy(liar->hello.boot_id, boot_id, sizeof boot_id);
     assert_int_equal(vf_uuid_random(liar->hello.job), 0);
@@ -88,8 +90,22 @@ static void lie(struct liar *liar)
         die("connect", &err);
     message.hello = liar->hello;
     say(liar->control, &message);
+}
+
+static void lie_in(struct liar *liar, uint16_t oldest, uint16_t newest)
+{
+    struct wire_message message;
+
+    say_hello(liar, oldest, newest);
     hear(liar->control, WIRE_HELLO, &message);
+    assert_int_equal(message.hello.version_min, WIRE_VERSION_MIN);
+    assert_int_equal(message.hello.version_max, WIRE_VERSION);
     wire_message_free(&message);
+}
+
+static void lie(struct liar *liar)
+{
+    lie_in(liar, WIRE_VERSION_MIN, WIRE_VERSION);
 }
 
 static void ask(struct liar *liar)
@@ -99,13 +115,11 @@ static void ask(struct liar *liar)
     say(liar->control, &message);
 }
 
-/* Through the door, with one data stream. */
-static void get_in(struct liar *liar)
+static void walk_in(struct liar *liar)
 {
     struct wire_message message;
     struct vf_error err = VF_ERROR_INIT;
 
-    lie(liar);
     ask(liar);
     hear(liar->control, WIRE_ADMITTED, &message);
     memcpy(liar->hello.token, message.admitted.token, sizeof liar->hello.token);
@@ -115,6 +129,13 @@ static void get_in(struct liar *liar)
     message = (struct wire_message){.tag = WIRE_HELLO, .hello = liar->hello};
     message.hello.role = WIRE_DATA;
     say(liar->data, &message);
+}
+
+/* Through the door, with one data stream. */
+static void get_in(struct liar *liar)
+{
+    lie(liar);
+    walk_in(liar);
 }
 
 static void leave(struct liar *liar)
@@ -263,6 +284,40 @@ static void a_data_stream_without_a_job_is_sent_away(void **state)
     leave(&liar);
 }
 
+static void a_source_of_every_version_we_speak_is_served(void **state)
+{
+    (void)state;
+    for (uint16_t version = WIRE_VERSION_MIN; version <= WIRE_VERSION; version++) {
+        struct liar liar;
+
+        lie_in(&liar, version, version);
+        walk_in(&liar);
+        pass_round(&liar);
+        leave(&liar);
+    }
+}
+
+static void a_source_of_an_unknown_version_is_refused(void **state)
+{
+    static const uint16_t versions[][2] = {{0, 0}, {WIRE_VERSION + 1, UINT16_MAX}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof versions / sizeof *versions; i++) {
+        struct wire_message message;
+        struct vf_error err = VF_ERROR_INIT;
+        struct liar liar;
+
+        say_hello(&liar, versions[i][0], versions[i][1]);
+        if (wire_hear(liar.control, &message, soon(), &err) != 0)
+            die("where an ABORT was due", &err);
+        assert_int_equal(message.tag, WIRE_ABORT);
+        assert_int_equal(message.abort.code, VF_INCOMPATIBLE);
+        assert_non_null(strstr(message.abort.text, "update the older"));
+        wire_message_free(&message);
+        leave(&liar);
+    }
+}
+
 static void records_out_of_order_end_it(void **state)
 {
     struct liar liar;
@@ -381,6 +436,8 @@ int main(void)
         cmocka_unit_test(impossible_partitions_are_refused),
         cmocka_unit_test(an_epoch_without_a_successor_is_refused),
         cmocka_unit_test(a_data_stream_without_a_job_is_sent_away),
+        cmocka_unit_test(a_source_of_every_version_we_speak_is_served),
+        cmocka_unit_test(a_source_of_an_unknown_version_is_refused),
         cmocka_unit_test(records_out_of_order_end_it),
         cmocka_unit_test(a_full_verify_cannot_be_skipped),
         cmocka_unit_test(pages_that_lie_end_it),

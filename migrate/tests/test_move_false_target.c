@@ -50,6 +50,7 @@ struct trap {
     char address[64];
     pthread_t thread;
     void (*spring)(struct trap *trap);
+    uint16_t version; /* the only one it speaks; 0 = as the source */
     struct tp *control;
     struct wire_admit admit; /* without its blobs */
     uint8_t job[WIRE_ID_BYTES];
@@ -83,7 +84,13 @@ static void *trap_loop(void *arg)
     memcpy(trap->job, hello.job, sizeof trap->job);
     message = (struct wire_message){.tag = WIRE_HELLO,
                                     .hello = hello}; /* the same boot id: one clock, it claims */
+    if (trap->version != 0)
+        message.hello.version_min = message.hello.version_max = trap->version;
     say(trap->control, &message);
+    if (trap->spring == NULL) {
+        tp_close(trap->control);
+        return NULL;
+    }
     hear(trap->control, WIRE_ADMIT, &message);
     trap->admit = message.admit;
     wire_message_free(&message);
@@ -93,9 +100,10 @@ static void *trap_loop(void *arg)
 }
 
 /* The honest partition goes into the trap: the job's error, and its report. */
-static struct vf_error fall_into(void (*spring)(struct trap *trap), bool dry_run, json_t **report)
+static struct vf_error fall_into(void (*spring)(struct trap *trap), uint16_t version, bool dry_run,
+                                 json_t **report)
 {
-    struct trap trap = {.spring = spring};
+    struct trap trap = {.spring = spring, .version = version};
     struct vf_error err = VF_ERROR_INIT;
     struct mig_options options;
     struct mig_job *job;
@@ -120,7 +128,7 @@ static struct vf_error fall_into(void (*spring)(struct trap *trap), bool dry_run
 
 static void expect_failed(void (*spring)(struct trap *trap), bool dry_run, const char *words)
 {
-    struct vf_error err = fall_into(spring, dry_run, NULL);
+    struct vf_error err = fall_into(spring, 0, dry_run, NULL);
     struct vf_partition_info p;
 
     assert_int_equal(err.code, VF_FAILED);
@@ -276,7 +284,16 @@ static void a_false_target_gets_nothing(void **state)
     expect_failed(ready_for_another_epoch, false, "something else");
 }
 
-/* Last: it takes the honest partition. */
+static void a_target_of_an_unknown_version_is_left(void **state)
+{
+    struct vf_error err = fall_into(NULL, WIRE_VERSION + 1, false, NULL);
+
+    (void)state;
+    assert_int_equal(err.code, VF_INCOMPATIBLE);
+    assert_non_null(strstr(err.text, "update the older"));
+}
+
+/* Last: it takes the honest partition. In the words of version 1, which it may well speak. */
 static void impossible_moments_do_not_upset_the_sums(void **state)
 {
     static const char *const pieces[] = {"pause_ns",  "pages_ns",  "state_ns",
@@ -285,7 +302,7 @@ static void impossible_moments_do_not_upset_the_sums(void **state)
     json_int_t sum = 0;
 
     (void)state;
-    assert_int_equal(fall_into(run_at_impossible_moments, false, &report).code, VF_OK);
+    assert_int_equal(fall_into(run_at_impossible_moments, 1, false, &report).code, VF_OK);
     for (size_t i = 0; i < sizeof pieces / sizeof *pieces; i++)
         sum += json_integer_value(json_object_get(json_object_get(report, "blackout"), pieces[i]));
     assert_int_equal(sum, json_integer_value(json_object_get(report, "blackout_ns")));
@@ -299,6 +316,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_false_target_gets_nothing),
+        cmocka_unit_test(a_target_of_an_unknown_version_is_left),
         cmocka_unit_test(impossible_moments_do_not_upset_the_sums),
     };
 

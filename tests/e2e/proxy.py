@@ -24,6 +24,12 @@ TAGS = {
     16: "DONE",
     17: "CLOSE",
     18: "ABORT",
+    19: "INQUIRE",
+    20: "ACCOUNT",
+    21: "NEVER_RAN",
+    22: "RESUME",
+    23: "RESUMED",
+    24: "TABLE",
 }
 HEADER = 16
 OUT, IN = "source->target", "target->source"

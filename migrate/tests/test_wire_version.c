@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Versions: the highest common one counts, what an older one does not have is not missed, and what
+ * version 2 adds is heard as it was said. */
+#include "base/size.h"
+#include "migrate/wire_internal.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static int make_pipe(void **state)
+{
+    static struct tp *ends[2];
+    struct vf_error err;
+
+    if (tp_pipe(ends, &err) != 0)
+        return -1;
+    *state = ends;
+    return 0;
+}
+
+static int drop_pipe(void **state)
+{
+    struct tp **ends = *state;
+
+    tp_close(ends[0]);
+    tp_close(ends[1]);
+    return 0;
+}
+
+/* Says `in` at one end and hears it at the other. */
+static void carry(struct tp **ends, const struct wire_message *in, struct wire_message *out)
+{
+    struct vf_error err = VF_ERROR_INIT;
+
+    if (wire_say(ends[0], in, TP_NEVER, &err) != 0 || wire_hear(ends[1], out, TP_NEVER, &err) != 0)
+        fail_msg("%s", err.text);
+    assert_int_equal(out->tag, in->tag);
+}
+
+static void versions_and_features_must_agree(void **state)
+{
+    struct wire_hello peer = {
+        .version_min = 1, .version_max = 9, .features_mandatory = 1, .host_name = "b"};
+    struct vf_error err = VF_ERROR_INIT;
+    uint16_t version = 0;
+
+    (void)state;
+    assert_int_equal(wire_hello_agree(&peer, 3, &version, &err), 0);
+    assert_int_equal(version, WIRE_VERSION);
+    peer.version_max = 1;
+    assert_int_equal(wire_hello_agree(&peer, 3, &version, &err), 0);
+    assert_int_equal(version, 1);
+    peer.version_max = 9;
+    assert_int_equal(wire_hello_agree(&peer, 2, &version, &err), -1);
+    assert_int_equal(err.code, VF_INCOMPATIBLE);
+    assert_non_null(strstr(err.text, "features 0x1"));
+    peer.version_min = WIRE_VERSION + 1;
+    assert_int_equal(wire_hello_agree(&peer, 3, &version, &err), -1);
+    assert_int_equal(err.code, VF_INCOMPATIBLE);
+    assert_non_null(strstr(err.text, "speaks versions 3 to 9"));
+    assert_non_null(strstr(err.text, "this one 1 to 2: update the older"));
+    peer.version_min = peer.version_max = 0;
+    assert_int_equal(wire_hello_agree(&peer, 3, &version, &err), -1);
+}
+
+/* What version 1 sends ends with its last field. */
+static void an_admit_of_version_1_has_no_time_limit(void **state)
+{
+    const struct wire_message in = {.tag = WIRE_ADMIT,
+                                    .admit = {.params = {.name = "vm", .vram_bytes = 1u << 30},
+                                              .page_bytes = 65536,
+                                              .slot_bytes = 1u << 20,
+                                              .streams = 1,
+                                              .epoch = 5,
+                                              .umed = {"umed", 4},
+                                              .max_time_ns = 60000000000}};
+    struct wire_writer w;
+    struct wire_message out;
+    struct vf_error err = VF_ERROR_INIT;
+
+    (void)state;
+    for (size_t missing = 8; missing > 0; missing--) {
+        struct wire_record record = {.tag = WIRE_ADMIT};
+
+        wire_writer_init(&w);
+        assert_int_equal(wire_encode(&in, &w, &err), 0);
+        record.payload = w.data;
+        record.bytes = (uint32_t)(w.bytes - missing);
+        assert_int_equal(wire_decode(&record, &out, &err), 0);
+        assert_int_equal(out.admit.max_time_ns, 0);
+        assert_int_equal(out.admit.umed.bytes, 4);
+        wire_message_free(&out);
+    }
+}
+
+static void resume_is_heard_as_said(void **state)
+{
+    const struct wire_message in[] = {
+        {.tag = WIRE_RESUME, .resume = {.id.epoch = 4, .generation = 2, .next_round = 5}},
+        {.tag = WIRE_RESUMED, .resume = {.id = {.job = {1}, .epoch = 4}, .generation = 2}},
+    };
+
+    for (size_t i = 0; i < sizeof in / sizeof *in; i++) {
+        struct wire_message out;
+
+        carry(*state, &in[i], &out);
+        assert_memory_equal(&out.resume, &in[i].resume, sizeof out.resume);
+        wire_message_free(&out);
+    }
+}
+
+/* The connection that ADMIT came on is 0 for ever. */
+static void a_resume_of_generation_0_is_refused(void **state)
+{
+    const struct wire_message in = {.tag = WIRE_RESUME, .resume = {.id.epoch = 4}};
+    struct tp **ends = *state;
+    struct wire_message out;
+    struct vf_error err = VF_ERROR_INIT;
+
+    assert_int_equal(wire_say(ends[0], &in, TP_NEVER, &err), 0);
+    assert_int_equal(wire_hear(ends[1], &out, TP_NEVER, &err), -1);
+    assert_non_null(strstr(err.text, "RESUME: the first connection"));
+}
+
+static void a_table_is_heard_as_said(void **state)
+{
+    uint64_t digests[WIRE_TABLE_DIGESTS];
+    struct wire_message in = {
+        .tag = WIRE_TABLE,
+        .table = {.first = 1ull << 40, .count = WIRE_TABLE_DIGESTS, .digests = digests}};
+    struct wire_message out;
+
+    for (uint32_t i = 0; i < WIRE_TABLE_DIGESTS; i++)
+        digests[i] = htole64(i * 0x0102030405060708ull);
+    carry(*state, &in, &out);
+    assert_int_equal(out.table.first, 1ull << 40);
+    assert_int_equal(out.table.count, WIRE_TABLE_DIGESTS);
+    for (uint32_t i = 0; i < WIRE_TABLE_DIGESTS; i++)
+        assert_int_equal(wire_table_digest(&out.table, i), i * 0x0102030405060708ull);
+    wire_message_free(&out);
+}
+
+static void a_table_of_no_or_too_many_digests_is_refused(void **state)
+{
+    struct tp **ends = *state;
+
+    for (uint32_t i = 0; i < 2; i++) {
+        struct wire_writer w;
+        struct wire_message out;
+        struct vf_error err = VF_ERROR_INIT;
+
+        wire_writer_init(&w);
+        wire_put_u64(&w, 0);
+        wire_put_u32(&w, i == 0 ? 0 : WIRE_TABLE_DIGESTS + 1);
+        for (uint32_t k = 0; k <= WIRE_TABLE_DIGESTS; k++)
+            wire_put_u64(&w, k);
+        assert_int_equal(wire_send(ends[0], WIRE_TABLE, WIRE_MANDATORY, &w, TP_NEVER, &err), 0);
+        assert_int_equal(wire_hear(ends[1], &out, TP_NEVER, &err), -1);
+        assert_non_null(strstr(err.text, "TABLE: an impossible number"));
+        wire_writer_free(&w);
+    }
+}
+
+#define WITH_PIPE(f) cmocka_unit_test_setup_teardown(f, make_pipe, drop_pipe)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(versions_and_features_must_agree),
+        cmocka_unit_test(an_admit_of_version_1_has_no_time_limit),
+        WITH_PIPE(resume_is_heard_as_said),
+        WITH_PIPE(a_resume_of_generation_0_is_refused),
+        WITH_PIPE(a_table_is_heard_as_said),
+        WITH_PIPE(a_table_of_no_or_too_many_digests_is_refused),
+    };
+
+    return cmocka_run_group_tests_name("wire-version", tests, NULL, NULL);
+}
