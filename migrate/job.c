@@ -6,6 +6,8 @@
 #include "base/log.h"
 #include "base/size.h"
 #include "migrate/mig.h"
+#include "migrate/settle.h"
+#include "migrate/word.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -98,6 +100,18 @@ void job_enter(struct mig_job *job, enum job_state state, const char *phase)
     job_update(job, (void)snprintf(job->phase, sizeof job->phase, "%s", phase));
 }
 
+void job_recorded(struct mig_job *job, const struct journal_record *record)
+{
+    (void)pthread_mutex_lock(&job->lock);
+    job->recorded = true;
+    job->last_kind = record->kind;
+    job->last_ns = record->time_ns;
+    memcpy(job->last_text, record->text, sizeof job->last_text);
+    memcpy(job->token, record->token, sizeof job->token);
+    job->owes = record->owed;
+    (void)pthread_mutex_unlock(&job->lock);
+}
+
 int job_fail(struct mig_job *job, const struct vf_error *err)
 {
     bool first;
@@ -126,6 +140,8 @@ void job_over(struct mig_job *job, enum job_state state)
         job->over = true;
         err = job->error;
     });
+    if (word_owed(job) != WORD_NONE)
+        settle_kick(job->mig);
     /* After it is over: whoever hears of the end and asks finds it so. */
     mig_event(job->mig, "job", "job %llu (%s of %s, peer %s): %s%s%s", (unsigned long long)job->id,
               job_with_file(job) ? job_kind(job)
@@ -216,6 +232,16 @@ void job_leave(struct mig_job *job)
         if (job->wake != NULL)
             job->wake(job->wake_ctx);
     });
+}
+
+bool job_leaving(struct mig_job *job)
+{
+    bool leaving;
+
+    (void)pthread_mutex_lock(&job->lock);
+    leaving = job->leaving;
+    (void)pthread_mutex_unlock(&job->lock);
+    return leaving;
 }
 
 bool job_sleep(struct mig_job *job, uint64_t until_ns)

@@ -133,6 +133,8 @@ const char *job_kind(const struct mig_job *job);
 
 /* Goes to a state and tells the phase's name to whoever watches. */
 void job_enter(struct mig_job *job, enum job_state state, const char *phase);
+/* This is the journal's last record of it now. */
+void job_recorded(struct mig_job *job, const struct journal_record *record);
 /* Keeps the first error; later ones are only logged. Returns -1. */
 int job_fail(struct mig_job *job, const struct vf_error *err);
 /* The last act: sets the end state and lets all waiters go. */
@@ -150,6 +152,7 @@ bool job_cancel_asked(struct mig_job *job);
 /* The daemon ends: ends waits that a cancel may not end, those for a peer that was lost. Any
  * thread. */
 void job_leave(struct mig_job *job);
+bool job_leaving(struct mig_job *job);
 /* Waits until then; false at once when the daemon ends. */
 bool job_sleep(struct mig_job *job, uint64_t until_ns);
 /* Decides for the commit. False: a cancel was first. */

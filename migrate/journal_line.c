@@ -35,6 +35,8 @@ const char *journal_kind_name(enum journal_kind kind)
  * looks as it did then. */
 #define TOKEN "token"
 #define OWED "owed"
+#define STAYS_PAUSED "stays_paused"
+#define STAYS_PAUSED_TEXT "stays paused" /* how the text told it before */
 
 /* JSON integers are signed: ids, epochs and nanoseconds stay below 2^63. */
 static bool writable(const struct journal_record *record)
@@ -72,7 +74,8 @@ static int put_later_members(json_t *json, const struct journal_record *record)
     static const uint8_t none[sizeof record->token];
     char token[2 * sizeof record->token + 1];
 
-    if (record->owed && json_object_set_new(json, OWED, json_true()) != 0)
+    if ((record->owed && json_object_set_new(json, OWED, json_true()) != 0) ||
+        (record->stays_paused && json_object_set_new(json, STAYS_PAUSED, json_true()) != 0))
         return -1;
     if (memcmp(record->token, none, sizeof none) == 0)
         return 0;
@@ -164,16 +167,17 @@ bool journal_line_parse(const char *line, size_t bytes, struct journal_record *o
     cleanup_json json_t *json = NULL;
     const char *kind, *job, *side, *partition, *uuid, *peer, *text, *sum, *token = NULL;
     json_int_t time_ns, id, epoch;
-    int version, kind_index, side_index, owed = 0;
+    int version, kind_index, side_index, owed = 0, stays_paused = 0;
 
     if (!sum_right(line, bytes))
         return false;
     json = json_loadb(line, bytes, JSON_REJECT_DUPLICATES, NULL);
     if (json == NULL ||
-        json_unpack(json, "{si ss sI sI ss ss ss ss sI ss ss ss s?s s?b !}", "v", &version, "kind",
-                    &kind, "time_ns", &time_ns, "id", &id, "job", &job, "side", &side, "partition",
-                    &partition, "uuid", &uuid, "epoch", &epoch, "peer", &peer, "text", &text, "sum",
-                    &sum, TOKEN, &token, OWED, &owed) != 0)
+        json_unpack(json, "{si ss sI sI ss ss ss ss sI ss ss ss s?s s?b s?b !}", "v", &version,
+                    "kind", &kind, "time_ns", &time_ns, "id", &id, "job", &job, "side", &side,
+                    "partition", &partition, "uuid", &uuid, "epoch", &epoch, "peer", &peer, "text",
+                    &text, "sum", &sum, TOKEN, &token, OWED, &owed, STAYS_PAUSED,
+                    &stays_paused) != 0)
         return false;
     kind_index = index_of(kinds, JOURNAL_KINDS, kind);
     side_index = index_of(sides, JOURNAL_SIDES, side);
@@ -187,6 +191,7 @@ bool journal_line_parse(const char *line, size_t bytes, struct journal_record *o
     out->epoch = (uint64_t)epoch;
     out->time_ns = (uint64_t)time_ns;
     out->owed = owed != 0;
+    out->stays_paused = stays_paused != 0 || strcmp(text, STAYS_PAUSED_TEXT) == 0;
     return parse_token(token, out->token) && vf_uuid_parse(job, out->job) == 0 &&
            vf_uuid_parse(uuid, out->uuid) == 0 &&
            copy_text(out->partition, sizeof out->partition, partition) &&
