@@ -25,25 +25,15 @@ void mig_hello(const struct mig *mig, const uint8_t job[16], struct wire_hello *
     memcpy(out->listen_address, mig->listen, sizeof out->listen_address);
 }
 
-int mig_call(struct mig *mig, const char *address, const struct wire_hello *ours,
-             uint64_t deadline_ns, struct mig_peer *peer, struct tp **out, struct vf_error *err)
+int mig_greet(struct tp *tp, const struct wire_hello *ours, uint64_t deadline_ns,
+              struct mig_peer *peer, struct vf_error *err)
 {
     struct wire_message message = {.tag = WIRE_HELLO, .hello = *ours};
-    struct tp *tp;
 
-    if (mig_dial(mig, address, deadline_ns, &tp, err) != 0)
-        return -1;
     if (wire_say(tp, &message, deadline_ns, err) != 0 ||
-        wire_expect(tp, WIRE_HELLO, &message, deadline_ns, err) != 0) {
-        tp_close(tp);
+        wire_expect(tp, WIRE_HELLO, &message, deadline_ns, err) != 0)
         return -1;
-    }
     peer->hello = message.hello;
     wire_message_free(&message);
-    if (wire_hello_agree(&peer->hello, 0, &peer->version, err) != 0) {
-        tp_close(tp);
-        return -1;
-    }
-    *out = tp;
-    return 0;
+    return wire_hello_agree(&peer->hello, 0, &peer->version, err);
 }

@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "kernel/client.h"
+#include "migrate/handoff.h"
 #include "migrate/recover.h"
 #include "migrate/restart.h"
 #include "migrate/settle.h"
@@ -283,6 +284,31 @@ uint64_t mig_job_of(struct mig *mig, const char *partition)
     id = job_of(mig, partition);
     (void)pthread_mutex_unlock(&mig->lock);
     return id;
+}
+
+uint64_t mig_unsettled(struct mig *mig, const struct vf_partition_info *partition)
+{
+    uint64_t id = 0;
+
+    (void)pthread_mutex_lock(&mig->lock);
+    for (struct mig_job *job = mig->jobs; job != NULL && id == 0; job = job->next) {
+        if (job_status(job) == MIG_UNKNOWN && handoff_is_copy(job, partition))
+            id = job->id;
+    }
+    (void)pthread_mutex_unlock(&mig->lock);
+    return id;
+}
+
+int mig_refuse_unsettled(struct mig *mig, const struct vf_partition_info *partition,
+                         struct vf_error *err)
+{
+    uint64_t id = mig_unsettled(mig, partition);
+
+    return id == 0 ? 0
+                   : vf_fail(err, VF_FAILED,
+                             "partition %s: it is not known who runs it; see \"vferry job show "
+                             "%llu\" and \"vferry job resolve\"",
+                             partition->name, (unsigned long long)id);
 }
 
 /* One look and one step: two jobs of one partition must not both find it free. */

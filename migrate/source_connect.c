@@ -26,8 +26,12 @@ static int dial(struct source *s, uint64_t deadline, struct vf_error *err)
     struct mig_peer peer;
     struct tp *tp;
 
-    if (mig_call(mig, s->job->options.to, &s->hello, deadline, &peer, &tp, err) != 0)
+    if (mig_dial(mig, s->job->options.to, deadline, &tp, err) != 0)
         return -1;
+    if (mig_greet(tp, &s->hello, deadline, &peer, err) != 0) {
+        tp_close(tp);
+        return -1;
+    }
     s->peer = peer.hello;
     s->version = peer.version;
     return link_start(&s->link, tp, mig->silence_ns, stop_lanes, s, err);
