@@ -51,6 +51,7 @@ int mig_journal(struct mig_job *job, enum journal_kind kind, const char *text, s
     memcpy(record.partition, job->partition, sizeof record.partition);
     memcpy(record.uuid, job->partition_uuid, sizeof record.uuid);
     memcpy(record.peer, job->peer, sizeof record.peer);
+    (void)snprintf(record.identity, sizeof record.identity, "%s", job->identity);
     (void)snprintf(record.text, sizeof record.text, "%s", text);
     (void)clock_gettime(CLOCK_REALTIME, &now); /* cannot fail */
     record.time_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
@@ -89,6 +90,8 @@ int mig_open(const struct mig_config *config, struct mig **out, struct vf_error 
     (void)snprintf(mig->listen, sizeof mig->listen, "%s", config->listen);
     mig->silence_ns = config->silence_ns != 0 ? config->silence_ns : LINK_SILENCE_NS;
     mig->redial_ns = config->redial_ns != 0 ? config->redial_ns : REDIAL_NS;
+    mig->insecure = config->insecure;
+    mig->tls = config->tls != NULL ? tp_tls_ref(config->tls) : NULL;
     mig->event = config->event;
     mig->event_ctx = config->event_ctx;
     (void)pthread_mutex_init(&mig->lock, NULL);
@@ -202,6 +205,7 @@ void mig_close(struct mig *mig)
         mig_job_put(job);
     }
     journal_close(mig->journal);
+    tp_tls_unref(mig->tls);
     (void)pthread_cond_destroy(&mig->settle);
     (void)pthread_cond_destroy(&mig->idle);
     (void)pthread_mutex_destroy(&mig->lock);

@@ -24,6 +24,7 @@ struct mig {
     void (*event)(void *ctx, const char *kind, const char *text);
     void *event_ctx;
     struct journal *journal; /* has its own lock */
+    bool insecure;           /* plain TCP beyond loopback is fine */
 
     pthread_mutex_t lock;       /* guards what follows; never held over I/O */
     pthread_cond_t idle;        /* strangers or jobs went away */
@@ -31,6 +32,9 @@ struct mig {
     struct target *targets;     /* arrivals whose data streams may come */
     struct stranger *strangers; /* connections that have not said which job they belong to */
     unsigned stranger_count;
+    struct tp_tls *tls;     /* NULL = plain TCP; owned, replaced by mig_set_tls */
+    uint64_t told_since_ns; /* refused connections that the log tells of: since when, how many */
+    unsigned told;
     unsigned arrivals; /* connections served as targets */
     unsigned threads;  /* of jobs, arrivals and the settler: detached, counted */
     pthread_cond_t settle; /* CLOCK_MONOTONIC; the settler looks again */

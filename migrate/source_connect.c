@@ -34,6 +34,7 @@ static int dial(struct source *s, uint64_t deadline, struct vf_error *err)
     }
     s->peer = peer.hello;
     s->version = peer.version;
+    job_update(s->job, memcpy(s->job->identity, tp->identity, sizeof s->job->identity));
     return link_start(&s->link, tp, mig->silence_ns, stop_lanes, s, err);
 }
 

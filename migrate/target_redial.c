@@ -5,6 +5,7 @@
  * first one arrived. The token that ADMITTED gave it says who it is.
  */
 #define LOG_ROOM "migrate"
+#include "migrate/security.h"
 #include "migrate/target.h"
 
 #include "base/log.h"
@@ -110,9 +111,9 @@ static bool give(struct mig *mig, struct tp *tp, const struct wire_hello *hello,
 
     for (struct target *t = mig->targets; t != NULL && !given; t = t->next) {
         (void)pthread_mutex_lock(&t->lock);
-        given = t->redial && t->again == NULL &&
-                memcmp(t->token, hello->token, sizeof t->token) == 0 &&
-                memcmp(t->job->uuid, hello->job, sizeof t->job->uuid) == 0;
+        given =
+            t->redial && t->again == NULL && memcmp(t->token, hello->token, sizeof t->token) == 0 &&
+            memcmp(t->job->uuid, hello->job, sizeof t->job->uuid) == 0 && mig_same_peer(t->job, tp);
         if (given) {
             t->again = tp;
             t->word = *word;

@@ -7,6 +7,7 @@
 #include "base/size.h"
 #include "migrate/handoff.h"
 #include "migrate/mig.h"
+#include "migrate/security.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -208,6 +209,12 @@ int word_call(struct mig_job *job, uint16_t *version, struct tp **out, struct vf
     (void)pthread_mutex_unlock(&job->lock);
     if (mig_dial(job->mig, job->peer, deadline, out, err) != 0)
         return -1;
+    if (!mig_same_peer(job, *out)) { /* the token is for the hand-off's own target */
+        vf_fail(err, VF_FAILED, "peer %s: is another host than the one the partition moved to",
+                job->peer);
+        tp_close(*out);
+        return -1;
+    }
     job_set_wake(job, wake, *out);
     if (job_leaving(job)) /* before it could be woken */
         tp_abort(*out);

@@ -83,6 +83,12 @@ static void every_wrong_line_is_a_usage_error_of_one_line(void **state)
         "--state /tmp/x --state /tmp/y",
         "--state /tmp/x --insecure=maybe",
         "--state /tmp/x --version=1",
+        "--state /tmp/x --silence 0",
+        "--state /tmp/x --silence -1",
+        "--state /tmp/x --silence 5s",
+        "--state /tmp/x --silence nan",
+        "--state /tmp/x --redial 1e99",
+        "--state /tmp/x --redial 1 --redial 2",
         "--state /tmp/x --config /no/such/file.ini",
         "--state /tmp/x --name "
         "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
@@ -107,7 +113,7 @@ static void the_command_line_fills_everything(void **state)
 
     (void)state;
     assert_int_equal(parse("--name A --state /tmp/x --listen 127.0.0.1:0 --device softgpu,vram=1G "
-                           "--device softgpu --driver /a.so --insecure",
+                           "--device softgpu --driver /a.so --insecure --silence 0.5 --redial 3",
                            &err),
                      0);
     assert_int_equal(config.action, CONFIG_RUN);
@@ -119,6 +125,8 @@ static void the_command_line_fills_everything(void **state)
     assert_string_equal(config.devices[1], "softgpu");
     assert_int_equal(config.driver_count, 1);
     assert_true(config.insecure);
+    assert_int_equal(config.silence_ns, 500000000);
+    assert_int_equal(config.redial_ns, 3000000000);
 }
 
 static void a_device_with_equals_signs_is_one_value(void **state)
@@ -165,9 +173,12 @@ static void the_command_line_wins_over_the_file(void **state)
 
     (void)state;
     assert_int_equal(
-        parse_file("name = B\nstate = /tmp/x\ndevice = softgpu,vfs=1\ndevice = softgpu,vfs=2\n",
-                   "--name C --device softgpu", &err),
+        parse_file("name = B\nstate = /tmp/x\ndevice = softgpu,vfs=1\ndevice = softgpu,vfs=2\n"
+                   "silence = 2\nredial = 7\n",
+                   "--name C --device softgpu --silence 1", &err),
         0);
+    assert_int_equal(config.silence_ns, 1000000000);
+    assert_int_equal(config.redial_ns, 7000000000);
     assert_string_equal(config.name, "C");
     assert_string_equal(config.state, "/tmp/x");
     assert_int_equal(config.device_count, 1);
@@ -187,6 +198,7 @@ static void what_is_wrong_in_the_file_is_told_with_its_line(void **state)
         {"state = /tmp/x\ninsecure = maybe\n", "line 2"},
         {"config = other.ini\n", "line 1"},
         {"help = yes\n", "line 1"},
+        {"state = /tmp/x\nredial = soon\n", "line 2"},
     };
     struct vf_error err;
 

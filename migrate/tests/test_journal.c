@@ -162,6 +162,7 @@ static void what_came_later_comes_back_too(void **state)
         record.token[i] = (uint8_t)(0xf3 - 17 * i);
     record.owed = true;
     record.stays_paused = true;
+    (void)snprintf(record.identity, sizeof record.identity, "host-b.example");
     write_ok(journal, &record);
     record = record_of(2, JOURNAL_OPEN, 1, 1);
     write_ok(journal, &record);
@@ -172,6 +173,8 @@ static void what_came_later_comes_back_too(void **state)
         assert_int_equal(seen.list[0].token[i], (uint8_t)(0xf3 - 17 * i));
         assert_int_equal(seen.list[1].token[i], 0);
     }
+    assert_string_equal(seen.list[0].identity, "host-b.example");
+    assert_string_equal(seen.list[1].identity, "");
     assert_true(seen.list[0].owed && seen.list[0].stays_paused);
     assert_false(seen.list[1].owed || seen.list[1].stays_paused);
     journal_close(journal);
