@@ -42,8 +42,7 @@ int link_start(struct link *link, struct tp *tp, uint64_t silence_ns, void (*dow
                void *ctx, struct vf_error *err);
 /* The same, with a record that was heard on tp already, as the first (taken over). */
 int link_start_heard(struct link *link, struct tp *tp, struct wire_message *heard,
-                     uint64_t silence_ns, void (*down)(void *ctx), void *ctx,
-                     struct vf_error *err);
+                     uint64_t silence_ns, void (*down)(void *ctx), void *ctx, struct vf_error *err);
 /* Stops both threads and closes. Safe on a zeroed link. */
 void link_stop(struct link *link);
 

@@ -112,7 +112,8 @@ int mig_open(const struct mig_config *config, struct mig **out, struct vf_error 
 }
 
 /* Under mig->lock: unlinks what is over beyond the `keep` newest, but nothing whose outcome
- * somebody still has to settle, or the peer to be told. Returns jobs to put once the lock is free. */
+ * somebody still has to settle, or the peer to be told. Returns jobs to put once the lock is free.
+ */
 static struct mig_job *unlink_old(struct mig *mig, size_t keep)
 {
     struct mig_job **at = &mig->jobs;
@@ -122,8 +123,8 @@ static struct mig_job *unlink_old(struct mig *mig, size_t keep)
     while (*at != NULL) {
         struct mig_job *job = *at;
 
-        if (seen++ < keep || job_status(job) == MIG_UNKNOWN ||
-            !mig_job_wait(job, 0, UINT64_MAX) || word_owed(job) != WORD_NONE) {
+        if (seen++ < keep || job_status(job) == MIG_UNKNOWN || !mig_job_wait(job, 0, UINT64_MAX) ||
+            word_owed(job) != WORD_NONE) {
             at = &job->next;
             continue;
         }

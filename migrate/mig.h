@@ -35,8 +35,8 @@ struct mig {
     struct tp_tls *tls;     /* NULL = plain TCP; owned, replaced by mig_set_tls */
     uint64_t told_since_ns; /* refused connections that the log tells of: since when, how many */
     unsigned told;
-    unsigned arrivals; /* connections served as targets */
-    unsigned threads;  /* of jobs, arrivals and the settler: detached, counted */
+    unsigned arrivals;     /* connections served as targets */
+    unsigned threads;      /* of jobs, arrivals and the settler: detached, counted */
     pthread_cond_t settle; /* CLOCK_MONOTONIC; the settler looks again */
     bool closing;
 };

@@ -77,8 +77,7 @@ int target_relink(struct target *t, struct vf_error *err)
     t->linked = false;
     (void)pthread_mutex_unlock(&t->lock);
     link_stop(&t->link);
-    result =
-        link_start_heard(&t->link, tp, &word, job->mig->silence_ns, target_link_down, t, err);
+    result = link_start_heard(&t->link, tp, &word, job->mig->silence_ns, target_link_down, t, err);
     (void)pthread_mutex_lock(&t->lock);
     t->linked = result == 0;
     if (t->linked && t->woken)
@@ -103,7 +102,8 @@ void target_end_redial(struct target *t)
     tp_close(tp);
 }
 
-/* Under mig's lock: is it the hand-off of a job that still runs? Then connection and word are its. */
+/* Under mig's lock: is it the hand-off of a job that still runs? Then connection and word are its.
+ */
 static bool give(struct mig *mig, struct tp *tp, const struct wire_hello *hello,
                  struct wire_message *word)
 {
