@@ -96,6 +96,7 @@ int mig_open(const struct mig_config *config, struct mig **out, struct vf_error 
     mig->event_ctx = config->event_ctx;
     (void)pthread_mutex_init(&mig->lock, NULL);
     (void)pthread_cond_init(&mig->idle, NULL);
+    turns_init(&mig->turns, config->moves_at_once != 0 ? config->moves_at_once : turns_default());
     settle_init(mig);
     if (read_boot_id(mig->boot_id, err) != 0 ||
         journal_open(config->state_dir, &mig->journal, err) != 0 || mig_recover(mig, err) != 0) {
@@ -206,6 +207,7 @@ void mig_close(struct mig *mig)
         mig_job_put(job);
     }
     journal_close(mig->journal);
+    turns_fini(&mig->turns);
     tp_tls_unref(mig->tls);
     (void)pthread_cond_destroy(&mig->settle);
     (void)pthread_cond_destroy(&mig->idle);

@@ -6,6 +6,7 @@
 #include "migrate/job.h"
 #include "migrate/journal.h"
 #include "migrate/migrate.h"
+#include "migrate/turns.h"
 #include "migrate/wire.h"
 
 #include <pthread.h>
@@ -24,6 +25,7 @@ struct mig {
     void (*event)(void *ctx, const char *kind, const char *text);
     void *event_ctx;
     struct journal *journal; /* has its own lock */
+    struct turns turns;      /* likewise */
     bool insecure;           /* plain TCP beyond loopback is fine */
 
     pthread_mutex_t lock;       /* guards what follows; never held over I/O */

@@ -15,6 +15,7 @@ struct source {
     struct kc *kc;
     struct link link;
     struct lanes lanes;
+    struct turn turn; /* to send pages; held from the first round to READY */
     struct vf_partition_info partition;
     struct wire_hello hello; /* ours; carries the token once admitted */
     struct wire_hello peer;

@@ -16,7 +16,10 @@
 /* The link ended: nobody waits for pages any more. The reader's thread. */
 static void stop_lanes(void *ctx)
 {
-    lanes_abort(&((struct source *)ctx)->lanes);
+    struct source *s = ctx;
+
+    lanes_abort(&s->lanes);
+    turns_wake(&s->job->mig->turns);
 }
 
 /* Connects, exchanges HELLO, starts the link. */
