@@ -413,7 +413,7 @@ static long send_some(struct filter *f, const struct iovec *iov, int count, uint
 {
     struct way *way = &f->send;
     struct iovec part[IOV_MOST];
-    uint8_t wrong;
+    uint8_t wrong = 0;
     int parts = 0;
     long done;
 
