@@ -52,7 +52,7 @@ static struct {
 
 /* ---- reading VFERRY_FAULT ---- */
 
-static _Noreturn void refuse(const char *what, const char *text)
+__attribute__((noreturn)) static void refuse(const char *what, const char *text)
 {
     (void)fprintf(stderr, "VFERRY_FAULT: %s: '%s'\n", what, text);
     _exit(2);
