@@ -8,13 +8,11 @@ import traceback
 
 from pair import Failed, Pair, Wrong, need, wait_until
 
-# Until a daemon settles by itself what another left open, such an outcome stays unknown.
-NOT_YET = "nobody knows"
-
 OUTAGE_S = 3
 
 # Exit code -> who may have it then. 6 is honest about not knowing.
-TOO_EARLY = {5: ("source",)}  # the daemon died before it said that there is a job
+# Before it said that there is a job the daemon has died; what the target cannot make room for it refuses.
+EARLY = {"open": {5: ("source",)}, "admit": {3: ("source",)}}
 CODES = {0: ("target",), 1: ("source",), 4: ("source",), 6: ("source", "target")}
 
 
@@ -25,11 +23,6 @@ class Outcome:
     problem: str = ""
     log: str = ""
     seconds: float = 0.0
-
-    @property
-    def todo(self):
-        """Known not to work yet."""
-        return bool(NOT_YET) and self.problem.startswith(NOT_YET)
 
 
 def fired(pair, case):
@@ -98,7 +91,7 @@ def judge(pair, case, outcome, most):
     holders = pair.holders()
     killed = any(side.kernel_killed for side in pair.sides)
     names = {side.host.name: now for side, now in holders.items()}
-    codes = CODES | TOO_EARLY if case.phase == "open" else CODES
+    codes = CODES | EARLY.get(case.phase, {})
     need(f"exit code {outcome.code}: {pair.output}", outcome.code in codes)
     if not holders:
         outcome.word = "lost"

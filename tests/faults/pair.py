@@ -35,7 +35,7 @@ SILENCE_S, REDIAL_S = 1 * PACE, 4 * PACE
 # Longer than a silence and a short outage take, so that the outcome is theirs and not the limit's.
 BLACKOUT_MS = 6000 * PACE
 WORK_SECONDS = 2.5
-SETTLE_S = 8 * PACE
+SETTLE_S = 40 * PACE
 FAULTS = "tests/faults/vferryd-faults"
 RUNNING_STATES = ("running",)
 
