@@ -23,6 +23,7 @@ struct mig_config {
     const char *kernel_socket; /* path */
     const char *state_dir;     /* the journal lies here */
     const char *listen;        /* "HOST:PORT" others reach us at, "" = none */
+    unsigned moves_at_once;    /* that send pages, see turns.h; 0 = as the processors allow */
     uint64_t silence_ns;       /* a peer that says nothing for so long is lost; 0 = 5 s */
     uint64_t
         redial_ns; /* how long a broken hand-off is tried again before it is "unknown"; 0 = 30 s */
@@ -95,6 +96,9 @@ uint64_t mig_job_id(const struct mig_job *job);
 /* Id of the running job that this partition belongs to, 0 = none: an arrival lets it go as soon as
  * it runs here. */
 uint64_t mig_job_of(struct mig *mig, const char *partition);
+/* Id of the job whose outcome is unknown and whose copy this partition is, 0 = none: until that is
+ * settled nobody may let it run, change it or take it away. */
+uint64_t mig_unsettled(struct mig *mig, const struct vf_partition_info *partition);
 /* Asks; before COMMIT the job ends as cancelled with the source running. VF_FAILED when it is too
  * late or already over. */
 int mig_job_cancel(struct mig_job *job, struct vf_error *err);
