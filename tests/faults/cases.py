@@ -74,7 +74,7 @@ def of_disks(places):
                 yield case(place, f"{side} disk full after a part", f"short=20;{again}")
             if place.name == "journal.fsync":
                 yield case(place, f"{side} fsync fails", "EIO")
-                yield case(place, f"{side} fsync fails, the next too", "EIO;point=journal.fsync,of=:EIO")
+                yield case(place, f"{side} fsync fails, the next too", "EIO;point=journal.fsync,of=:EIO", during="restart")
             if place.name == "kernel.call":
                 yield case(place, f"{side} kernel call fails", "EIO")
 
