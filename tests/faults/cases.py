@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The cases of the walk: every fault at every place where it makes sense, and the few of them that `make test` has time for."""
+import concurrent.futures
 import dataclasses
 
 from boundaries import DEATHS, ORDER, WIRE, scout_recovery
@@ -99,8 +100,10 @@ def of_people(places):
 
 def of_recoveries():
     """A daemon that died dies again, wherever it does something to recover."""
-    for side, select, text in DEATHS:
-        for place in scout_recovery(side, select):
+    with concurrent.futures.ThreadPoolExecutor(len(DEATHS)) as pool:
+        scouts = list(pool.map(lambda death: scout_recovery(*death[:2]), DEATHS))
+    for (side, select, text), places in zip(DEATHS, scouts):
+        for place in places:
             if place.looks:
                 continue
             for action in ("kill", "after-kill") if place.kind == "msg" else ("kill",):

@@ -85,20 +85,44 @@ def revive(pair, case):
         side.restart()
 
 
+def unknown(jobs):
+    return "unknown" in sum(jobs.values(), [])
+
+
+def resolve(pair):
+    """A person says what two daemons cannot know since a kernel side died: that it runs where there is a copy, or once did."""
+    for side in pair.sides:
+        for job in [job for job in side.jobs() if job["status"] == "unknown"]:
+            choices = ["--source-runs", "--target-runs"]
+            if pair.source not in pair.holders():
+                choices.reverse()
+            for choice in choices:
+                done = side.host.run("job", "resolve", job["job"], choice, code=None)
+                if done.returncode == 0:
+                    break
+            need(f"nobody can resolve it: {done.stderr}", done.returncode == 0)
+
+
 def judge(pair, case, outcome, most):
     jobs = pair.settle()
     pair.never_two()
-    holders = pair.holders()
     killed = any(side.kernel_killed for side in pair.sides)
+    resolved = ""
+    if unknown(jobs) and killed:
+        resolve(pair)
+        jobs = pair.settle()
+        pair.never_two()
+        resolved = ", resolved"
+    holders = pair.holders()
     names = {side.host.name: now for side, now in holders.items()}
     codes = CODES | EARLY.get(case.phase, {})
     need(f"exit code {outcome.code}: {pair.output}", outcome.code in codes)
     if not holders:
         outcome.word = "lost"
         need("it is nowhere, and no kernel side died", killed)
-    elif len(holders) > 1 or "unknown" in sum(jobs.values(), []):
+    elif len(holders) > 1 or unknown(jobs):
         outcome.word = "unknown"
-        need(f"nobody knows: {names}, jobs {jobs}, exit code {outcome.code}: {pair.output}", killed)
+        raise Wrong(f"nobody knows: {names}, jobs {jobs}, exit code {outcome.code}: {pair.output}")
     else:
         winner = next(iter(holders))
         outcome.word = winner.host.name
@@ -111,9 +135,9 @@ def judge(pair, case, outcome, most):
                 pair.loser_has_nothing(side)
         pair.winner_ends_right(winner)
         need(f"now it is on {[s.host.name for s in pair.holders()]}", list(pair.holders()) == [winner])
-    if outcome.word != "unknown":
-        pair.nothing_leaks(most)
+    pair.nothing_leaks(most)
     pair.nothing_wrong_was_logged()
+    outcome.word += resolved
 
 
 def run_case(case, most):

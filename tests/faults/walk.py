@@ -19,7 +19,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from boundaries import ORDER, scout  # noqa: E402 (its place is known only now)
 from cases import all_cases, chosen  # noqa: E402
 from outcome import Outcome, run_case  # noqa: E402
-from pair import clean_footprints  # noqa: E402
+from pair import at_once, clean_footprints  # noqa: E402
 from wire import why_not  # noqa: E402
 
 
@@ -58,7 +58,7 @@ def main():
     parser.add_argument("--short", action="store_true")
     parser.add_argument("--only", action="append", default=[])
     parser.add_argument("--list", action="store_true")
-    parser.add_argument("--jobs", type=int, default=4)
+    parser.add_argument("--jobs", type=int, default=at_once(4))
     parser.add_argument("--out", type=pathlib.Path)
     args = parser.parse_args()
 
