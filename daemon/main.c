@@ -4,6 +4,7 @@
 #include "base/cleanup.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include "base/privacy.h"
 #include "daemon/config.h"
 #include "daemon/control.h"
 #include "daemon/kernel_process.h"
@@ -239,6 +240,7 @@ int main(int argc, char **argv)
         return result == 0 ? VF_OK : VF_FAILED;
     }
     vf_log_init("vferryd", VF_LOG_INFO);
+    vf_process_private();
     vf_raise_open_files();
     (void)umask(077); /* whatever it was started with, of which the kernel side inherits the rest */
     if (result == 0)

@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include "base/privacy.h"
 #include "kernel/server.h"
 
 #include "kernel/client.h"
@@ -175,6 +176,7 @@ int main(int argc, char **argv)
     int result;
 
     vf_log_init("vferry-kernel", VF_LOG_INFO);
+    vf_process_private();
     dxgk_trial_main(argc, argv);
     vf_raise_open_files();
     if (parse(argc, argv, &options) != 0) {

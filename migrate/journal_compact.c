@@ -2,7 +2,7 @@
 /*
  * The journal started anew, so that it does not grow for ever. Kept is the last record of
  *
- *   each job that is not over: it may have to be settled yet
+ *   each job that is not over, or whose peer has to be told yet
  *   each partition's highest epoch: no older copy may ever run, and whoever asks about that
  * hand-off gets its answer ("never ran" is one) the newest jobs: people look at them
  *
@@ -31,8 +31,8 @@
 
 static bool is_over(const struct journal_record *record)
 {
-    return record->kind == JOURNAL_DONE || record->kind == JOURNAL_ABORTED ||
-           record->kind == JOURNAL_SETTLED;
+    return record->kind == JOURNAL_DONE ||
+           ((record->kind == JOURNAL_ABORTED || record->kind == JOURNAL_SETTLED) && !record->owed);
 }
 
 static bool is_newest_epoch(const struct journal *journal, const struct journal_record *record)

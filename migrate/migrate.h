@@ -96,6 +96,9 @@ uint64_t mig_job_id(const struct mig_job *job);
 /* Id of the running job that this partition belongs to, 0 = none: an arrival lets it go as soon as
  * it runs here. */
 uint64_t mig_job_of(struct mig *mig, const char *partition);
+/* Id of the job whose outcome is unknown and whose copy this partition is, 0 = none: until that is
+ * settled nobody may let it run, change it or take it away. */
+uint64_t mig_unsettled(struct mig *mig, const struct vf_partition_info *partition);
 /* Asks; before COMMIT the job ends as cancelled with the source running. VF_FAILED when it is too
  * late or already over. */
 int mig_job_cancel(struct mig_job *job, struct vf_error *err);

@@ -63,7 +63,7 @@ static int admission(struct target *t, struct vf_error *err)
             ask.admit.verify == MIG_VERIFY_FULL ? MIG_VERIFY_FULL : MIG_VERIFY_DELTA;
         job->options.dry_run = ask.admit.check_only != 0;
     });
-    t->stay_paused = ask.admit.stay_paused != 0;
+    job->stays_paused = ask.admit.stay_paused != 0;
     if (ask.admit.streams == 0 || ask.admit.streams > LANE_MAX)
         vf_reason_add(&reasons, "streams", "-", "1..8", "use --streams 1 to 8");
     result = reasons.count > 0 ? 0 : target_admit(t, &ask.admit, &reasons, err);

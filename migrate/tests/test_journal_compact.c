@@ -55,8 +55,8 @@ static struct journal *open_ok(const struct place *place)
     return journal;
 }
 
-static void write_ok(struct journal *journal, uint64_t id, enum journal_kind kind, uint8_t uuid,
-                     uint64_t epoch)
+static void write_owing(struct journal *journal, uint64_t id, enum journal_kind kind, uint8_t uuid,
+                        uint64_t epoch, bool owed)
 {
     struct journal_record record = {.id = id,
                                     .kind = kind,
@@ -64,6 +64,7 @@ static void write_ok(struct journal *journal, uint64_t id, enum journal_kind kin
                                     .epoch = epoch,
                                     .partition = "vm-1",
                                     .peer = "192.0.2.1:7001",
+                                    .owed = owed,
                                     .text = "because"};
     struct vf_error err = VF_ERROR_INIT;
 
@@ -71,6 +72,12 @@ static void write_ok(struct journal *journal, uint64_t id, enum journal_kind kin
     memset(record.job, (int)id, sizeof record.job);
     if (journal_write(journal, &record, &err) != 0)
         fail_msg("%s", err.text);
+}
+
+static void write_ok(struct journal *journal, uint64_t id, enum journal_kind kind, uint8_t uuid,
+                     uint64_t epoch)
+{
+    write_owing(journal, id, kind, uuid, epoch, false);
 }
 
 /* So many moves that are over, of one partition. */
@@ -174,6 +181,26 @@ static void an_open_job_is_kept_however_old(void **state)
     journal_close(journal);
 }
 
+static void a_job_whose_peer_has_to_be_told_is_kept_however_old(void **state)
+{
+    const struct place *place = *state;
+    struct journal *journal = open_ok(place);
+    uint64_t epoch = 100;
+    uint64_t aborted = journal_take_id(journal);
+    uint64_t settled = journal_take_id(journal);
+    uint64_t told = journal_take_id(journal);
+
+    write_owing(journal, aborted, JOURNAL_ABORTED, 1, 1, true);
+    write_owing(journal, settled, JOURNAL_SETTLED, 1, 2, true);
+    write_owing(journal, told, JOURNAL_ABORTED, 1, 3, true);
+    write_ok(journal, told, JOURNAL_ABORTED, 1, 3);
+    move_often(journal, MOVES, 1, &epoch);
+    assert_int_equal(find(journal, aborted).of_id, 1);
+    assert_int_equal(find(journal, settled).of_id, 1);
+    assert_int_equal(find(journal, told).of_id, 0);
+    journal_close(journal);
+}
+
 /* Whoever asks about a partition's last hand-off gets its answer, for ever. */
 static void each_partitions_last_hand_off_is_kept(void **state)
 {
@@ -238,6 +265,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         IN_PLACE(what_is_over_is_forgotten_in_file_and_memory),
         IN_PLACE(an_open_job_is_kept_however_old),
+        IN_PLACE(a_job_whose_peer_has_to_be_told_is_kept_however_old),
         IN_PLACE(each_partitions_last_hand_off_is_kept),
         IN_PLACE(a_file_that_a_crash_left_is_cleared_away),
         IN_PLACE(a_failure_leaves_the_old_file),

@@ -156,12 +156,10 @@ class Group(OtherUsers):
         host = self.user_host(
             "left", as_user(NOBODY, NOBODY, GROUP), options=["--socket-group", str(GROUP)]
         )
-        modes = {path.name: stat.S_IMODE(path.lstat().st_mode) for path in host.state.iterdir()}
+        found = modes(host)
         self.assertEqual(stat.S_IMODE(host.state.stat().st_mode), 0o710)
-        self.assertEqual(modes.pop("control.sock"), 0o660)
-        self.assertEqual(
-            {name: mode & 0o077 for name, mode in modes.items()}, dict.fromkeys(modes, 0)
-        )
+        self.assertEqual(found.pop("control.sock"), 0o660)
+        self.assertEqual(set(found.values()), {0o600})
         for who in ((STRANGER, GROUP), (STRANGER, STRANGER, GROUP), (NOBODY, NOBODY), (0, 0)):
             self.assertEqual(self.ask(host, *who).returncode, 0, who)
         stranger = self.ask(host, STRANGER, STRANGER)
