@@ -110,9 +110,13 @@ class Part(threading.Thread):
         work = ["churn", "--size", "8M", "--hot", self.rng.choice(("1M", "8M")), "--rate", rate, "--steps", int(seconds * rate / 4096),
                 "--seed", self.rng.randrange(1 << 30)]
         try:
-            self.ask(host, "run", self.part, *work)
-        finally:
+            # 1: a move that a restarted daemon starts over has the partition in its hands.
+            done = self.ask(host, "run", self.part, *work, codes=(0, 1))
+        except Gone:
             self.work = work  # a daemon that died in the middle may have started it
+            raise
+        if done.returncode == 0:
+            self.work = work
 
     def finish_if_done(self, host):
         show = self.world.partitions(host).get(self.part)

@@ -2,7 +2,7 @@
 """The cases of the walk: every fault at every place where it makes sense, and the few of them that `make test` has time for."""
 import dataclasses
 
-from boundaries import ORDER, WIRE
+from boundaries import DEATHS, ORDER, WIRE, scout_recovery
 
 
 @dataclasses.dataclass(frozen=True)
@@ -16,6 +16,7 @@ class Case:
     arm: str
     during: str = ""
     tls: bool = False
+    then: str = ""  # what the daemon is armed with when it starts again
 
     @property
     def name(self):
@@ -43,6 +44,8 @@ def of_processes(places):
     """kill -9, a power cut (unsynced bytes, daemon and kernel side at once), a crash of the kernel side."""
     for side in ("source", "target"):
         for place in places[side]:
+            if place.looks:
+                continue
             yield case(place, f"{side} daemon killed before", "kill")
             if place.kind == "msg":
                 yield case(place, f"{side} daemon killed after", "after-kill")
@@ -94,15 +97,27 @@ def of_people(places):
                 yield case(place, f"cancelled on the {side}", "stall", during=f"cancel {side}")
 
 
+def of_recoveries():
+    """A daemon that died dies again, wherever it does something to recover."""
+    for side, select, text in DEATHS:
+        for place in scout_recovery(side, select):
+            if place.looks:
+                continue
+            for action in ("kill", "after-kill") if place.kind == "msg" else ("kill",):
+                yield Case(f"{side} daemon killed twice", side, "recovery",
+                           f"{'after ' if action != 'kill' else ''}{place.text}, since {text}",
+                           f"{select}:kill", then=f"{place.select}:{action}")
+
+
 def all_cases(places):
     found = []
     for kind in (of_wire, of_networks, of_processes, of_both, of_disks, of_people):
         found += kind(places)
-    return found
+    return found + list(of_recoveries())
 
 
 # Where a mistake costs most comes first.
-WEIGHT = ["commit", "state", "teardown", "blackout", "rounds", "admit", "connect", "open"]
+WEIGHT = ["commit", "state", "recovery", "teardown", "blackout", "rounds", "admit", "connect", "open"]
 
 
 def chosen(cases):
