@@ -59,7 +59,7 @@ class Part(threading.Thread):
     def __init__(self, world, number):
         super().__init__(name=f"part-{number}", daemon=True)
         self.world, self.number, self.rng = world, number, random.Random(f"{world.seed}-{number}")
-        self.life, self.work, self.part, self.error = 0, None, None, None
+        self.life, self.work, self.maybe, self.part, self.error = 0, None, None, None, None
         self.image = world.folder / f"{number}.image"
 
     def run(self):
@@ -113,16 +113,16 @@ class Part(threading.Thread):
             # 1: a move that a restarted daemon starts over has the partition in its hands.
             done = self.ask(host, "run", self.part, *work, codes=(0, 1))
         except Gone:
-            self.work = work  # a daemon that died in the middle may have started it
+            self.maybe = work  # a daemon that died in the middle may have started it
             raise
         if done.returncode == 0:
-            self.work = work
+            self.work, self.maybe = work, None
 
     def finish_if_done(self, host):
         show = self.world.partitions(host).get(self.part)
         if show is None:
             return False
-        if self.work is None or show["workload"] == "none":
+        if (self.work is None and self.maybe is None) or show["workload"] == "none":
             self.start_work(host)
             return False
         if show["steps"] < show["steps_wanted"]:
@@ -130,9 +130,14 @@ class Part(threading.Thread):
         got = host.run("--json", "wait", self.part, "--timeout", 20, code=None)
         if got.returncode != 0:
             raise Gone
-        self.world.check(self.part, host, got.stdout, self.work)
+        self.world.check(self.part, host, got.stdout, self.work if self.maybe is None else self.which(json.loads(got.stdout)["steps"]))
         self.start_work(host)
         return True
+
+    def which(self, steps):
+        """The work that has so many steps, of the one before and the one that may have been started."""
+        started = self.maybe[self.maybe.index("--steps") + 1] == steps
+        return self.maybe if started else self.work
 
     def move(self, host):
         other = self.world.other(host)
@@ -192,7 +197,7 @@ class Part(threading.Thread):
 
     def remove(self, host):
         self.ask(host, "partition", "remove", self.part)
-        self.part = self.work = None
+        self.part = self.work = self.maybe = None
 
     # ---- where it is ----
 
