@@ -515,7 +515,10 @@ class Crowds(Tls):
     def flood(self, port, stop, made):
         """From another address, so that the host can tell it from the honest one: silent ones, halves, garbage, no certificate."""
         hello = bytes([22, 3, 1, 0x3F, 0xFF, 1, 0, 0x3F, 0xFB, 3, 3])
-        kinds = [b"", hello, hello + bytes(16000), b"\x16\x03\x01", os.urandom(60000), None]
+        # The largest that OpenSSL waits for, and nearly all of it.
+        part = bytes([22, 3, 1, 0x40, 0]) + bytes(1 << 14)
+        huge = part[:5] + bytes([1, 2, 0, 0]) + bytes((1 << 14) - 4) + 6 * part
+        kinds = [b"", hello, hello + bytes(16000), huge, huge, b"\x16\x03\x01", os.urandom(60000), None]
         held = []
         while not stop.is_set():
             kind = kinds[len(made) % len(kinds)]
