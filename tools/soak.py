@@ -187,8 +187,10 @@ class Part(threading.Thread):
                     break
                 if not self.image.exists():
                     raise AssertionError(f"{self.part}: saved, gone, and no image")
-                self.ask(self.rng.choice(self.world.hosts), "restore", self.part, "--input", self.image, "--adapter", 0,
-                         codes=(0, 1, 3))
+                host = self.rng.choice(self.world.hosts)
+                done = self.ask(host, "restore", self.part, "--input", self.image, "--adapter", 0, codes=(0, 1, 3))
+                if done.returncode == 3:  # saved by the newer driver, which may be gone from both hosts
+                    host.run("driver", "update", 0, "--driver", self.world.build / "drivers/softgpu-v2.so", code=None)
             except Gone:
                 time.sleep(0.2)
         else:
