@@ -124,6 +124,7 @@ struct mig_job {
     char digest[DIGEST_TEXT];
     struct mig_job *next;     /* mig's list; guarded by mig's lock, as what follows */
     uint64_t due_ns, wait_ns; /* the settler's next try, and how long it waits after that */
+    uint64_t tried_ns;        /* its last one */
 };
 
 /* A new job with one reference, in JOB_CONNECT. NULL without memory. */
