@@ -132,6 +132,7 @@ struct mig_job *job_new(struct mig *mig, uint64_t id, const uint8_t uuid[16], bo
 
 /* Is its other end a file? */
 bool job_with_file(const struct mig_job *job);
+bool job_has_token(struct mig_job *job);
 /* "move", "check", "save" or "restore". */
 const char *job_kind(const struct mig_job *job);
 
