@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The cases of the walk: every fault at every place where it makes sense, and the few of them that `make test` has time for."""
+import concurrent.futures
 import dataclasses
 
 from boundaries import DEATHS, ORDER, WIRE, scout_recovery
@@ -74,7 +75,7 @@ def of_disks(places):
                 yield case(place, f"{side} disk full after a part", f"short=20;{again}")
             if place.name == "journal.fsync":
                 yield case(place, f"{side} fsync fails", "EIO")
-                yield case(place, f"{side} fsync fails, the next too", "EIO;point=journal.fsync,of=:EIO")
+                yield case(place, f"{side} fsync fails, the next too", "EIO;point=journal.fsync,of=:EIO", during="restart")
             if place.name == "kernel.call":
                 yield case(place, f"{side} kernel call fails", "EIO")
 
@@ -99,14 +100,22 @@ def of_people(places):
 
 def of_recoveries():
     """A daemon that died dies again, wherever it does something to recover."""
-    for side, select, text in DEATHS:
-        for place in scout_recovery(side, select):
+    with concurrent.futures.ThreadPoolExecutor(len(DEATHS)) as pool:
+        scouts = list(pool.map(lambda death: scout_recovery(*death[:2]), DEATHS))
+    for (side, select, text), places in zip(DEATHS, scouts):
+        for place in places:
             if place.looks:
                 continue
             for action in ("kill", "after-kill") if place.kind == "msg" else ("kill",):
                 yield Case(f"{side} daemon killed twice", side, "recovery",
                            f"{'after ' if action != 'kill' else ''}{place.text}, since {text}",
                            f"{select}:kill", then=f"{place.select}:{action}")
+
+
+def of_chance(count, seed):
+    """kill -9 at any time, of either daemon or both, perhaps again while they recover."""
+    for number in range(count):
+        yield Case("killed at a random time", "source", "any", f"seed {seed + number}", "", during=f"chance {seed + number}")
 
 
 def all_cases(places):
@@ -117,7 +126,7 @@ def all_cases(places):
 
 
 # Where a mistake costs most comes first.
-WEIGHT = ["commit", "state", "recovery", "teardown", "blackout", "rounds", "admit", "connect", "open"]
+WEIGHT = ["commit", "state", "recovery", "any", "teardown", "blackout", "rounds", "admit", "connect", "open"]
 
 
 def chosen(cases):

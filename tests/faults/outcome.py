@@ -2,6 +2,7 @@
 """One case of the walk: the fault is set, the move made, what died started again, and the rules of the hand-off are checked."""
 import contextlib
 import dataclasses
+import random
 import subprocess
 import time
 import traceback
@@ -9,10 +10,11 @@ import traceback
 from pair import Failed, Pair, Wrong, need, wait_until
 
 OUTAGE_S = 3
+MOVE_S = 0.12  # takes about so long
 
 # Exit code -> who may have it then. 6 is honest about not knowing.
 # Before it said that there is a job the daemon has died; what the target cannot make room for it refuses.
-EARLY = {"open": {5: ("source",)}, "admit": {3: ("source",)}}
+EARLY = {"open": {5: ("source",)}, "any": {5: ("source",)}, "admit": {3: ("source",)}}
 CODES = {0: ("target",), 1: ("source",), 4: ("source",), 6: ("source", "target")}
 
 
@@ -64,6 +66,20 @@ def act(pair, case):
             who.host.run("job", "cancel", job[0]["job"], code=None)
 
 
+def chance(pair, seed):
+    """Kills by the dice; the whole move takes less than the longest wait."""
+    dice = random.Random(seed)
+    for _ in range(dice.choice((1, 1, 2))):
+        time.sleep(dice.uniform(0, MOVE_S))
+        victims = dice.choice(([pair.source], [pair.target], [pair.source, pair.target]))
+        for side in victims:
+            side.host.kill()
+        dice.shuffle(victims)
+        for side in victims:
+            time.sleep(dice.choice((0, dice.uniform(0, 0.3))))
+            side.restart()
+
+
 def dies(case):
     """Does the fault end the armed daemon?"""
     return case.during in ("power", "kernel") or case.arm.endswith("kill")
@@ -85,20 +101,44 @@ def revive(pair, case):
         side.restart()
 
 
+def unknown(jobs):
+    return "unknown" in sum(jobs.values(), [])
+
+
+def resolve(pair):
+    """A person says what two daemons cannot know since a kernel side died: that it runs where there is a copy, or once did."""
+    for side in pair.sides:
+        for job in [job for job in side.jobs() if job["status"] == "unknown"]:
+            choices = ["--source-runs", "--target-runs"]
+            if pair.source not in pair.holders():
+                choices.reverse()
+            for choice in choices:
+                done = side.host.run("job", "resolve", job["job"], choice, code=None)
+                if done.returncode == 0:
+                    break
+            need(f"nobody can resolve it: {done.stderr}", done.returncode == 0)
+
+
 def judge(pair, case, outcome, most):
     jobs = pair.settle()
     pair.never_two()
-    holders = pair.holders()
     killed = any(side.kernel_killed for side in pair.sides)
+    resolved = ""
+    if unknown(jobs) and killed:
+        resolve(pair)
+        jobs = pair.settle()
+        pair.never_two()
+        resolved = ", resolved"
+    holders = pair.holders()
     names = {side.host.name: now for side, now in holders.items()}
     codes = CODES | EARLY.get(case.phase, {})
     need(f"exit code {outcome.code}: {pair.output}", outcome.code in codes)
     if not holders:
         outcome.word = "lost"
         need("it is nowhere, and no kernel side died", killed)
-    elif len(holders) > 1 or "unknown" in sum(jobs.values(), []):
+    elif len(holders) > 1 or unknown(jobs):
         outcome.word = "unknown"
-        need(f"nobody knows: {names}, jobs {jobs}, exit code {outcome.code}: {pair.output}", killed)
+        raise Wrong(f"nobody knows: {names}, jobs {jobs}, exit code {outcome.code}: {pair.output}")
     else:
         winner = next(iter(holders))
         outcome.word = winner.host.name
@@ -111,9 +151,9 @@ def judge(pair, case, outcome, most):
                 pair.loser_has_nothing(side)
         pair.winner_ends_right(winner)
         need(f"now it is on {[s.host.name for s in pair.holders()]}", list(pair.holders()) == [winner])
-    if outcome.word != "unknown":
-        pair.nothing_leaks(most)
+    pair.nothing_leaks(most)
     pair.nothing_wrong_was_logged()
+    outcome.word += resolved
 
 
 def run_case(case, most):
@@ -122,10 +162,16 @@ def run_case(case, most):
         with Pair(**{f"{case.side}_fault": case.arm}, tls=case.tls, real_wire=case.during == "wire") as pair:
             try:
                 pair.begin()
-                fired(pair, case)
-                act(pair, case)
-                revive(pair, case)
+                if case.during.startswith("chance"):
+                    chance(pair, int(case.during.split()[1]))
+                else:
+                    fired(pair, case)
+                    act(pair, case)
+                    revive(pair, case)
                 outcome.code = pair.end()
+                if case.during == "restart":  # as the daemon asks for: it trusts its journal no more
+                    getattr(pair, case.side).host.kill()
+                    getattr(pair, case.side).restart()
                 judge(pair, case, outcome, most)
             except BaseException:
                 outcome.log = "\n".join(f"---- {side.host.name} ----\n{side.log()[-3000:]}" for side in pair.sides)

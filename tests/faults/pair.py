@@ -14,6 +14,7 @@ from e2e import (  # noqa: E402 (its place is known only now)
     BUILD,
     SLOW,
     WRONG,
+    at_once,
     churn,
     create,
     finish,
@@ -304,4 +305,4 @@ def clean_footprints():
     return most
 
 
-__all__ = ["Failed", "Pair", "Wrong", "clean_footprints", "need"]
+__all__ = ["Failed", "Pair", "Wrong", "at_once", "clean_footprints", "need", "wait_until"]

@@ -4,6 +4,7 @@
 #include "transport/tests/tls_rig.h"
 #include "transport/tls_stream.h"
 
+#include <inttypes.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -60,8 +61,7 @@ static void *recv_flow(void *arg)
         flow->rc = tp_recv(flow->tp, data, bytes, TP_NEVER, &flow->err);
         for (uint64_t i = 0; i < bytes && flow->rc == 0; i++) {
             if (data[i] != pattern(flow->seed, at + i))
-                flow->rc = vf_fail(&flow->err, VF_FAILED, "byte %llu is wrong",
-                                   (unsigned long long)(at + i));
+                flow->rc = vf_fail(&flow->err, VF_FAILED, "byte %" PRIu64 " is wrong", at + i);
         }
         at += bytes;
     }
