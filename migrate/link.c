@@ -355,6 +355,11 @@ bool link_aborted(struct link *link)
     return aborted;
 }
 
+bool link_lost(struct link *link)
+{
+    return link_ended(link) && !link_aborted(link) && tp_lost(link->tp);
+}
+
 void link_cut(struct link *link)
 {
     tp_abort(link->tp);

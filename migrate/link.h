@@ -61,6 +61,8 @@ void link_linger(struct link *link, uint64_t deadline_ns);
 bool link_ended(struct link *link);
 /* Was the end the peer's own word? */
 bool link_aborted(struct link *link);
+/* Did it break (tp_lost), rather than end by anybody's word or mistake? */
+bool link_lost(struct link *link);
 /* Ends the waits of this side (a cancel). */
 void link_wake(struct link *link);
 /* Breaks the connection; the reader ends. Any thread while the link is started. */

@@ -27,6 +27,7 @@ static void wake(void *ctx)
     struct source *s = ctx;
 
     lanes_abort(&s->lanes);
+    source_hang_up(s);
     if (s->linked)
         link_wake(&s->link);
 }

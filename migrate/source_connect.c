@@ -30,11 +30,9 @@ static void fill_hello(const struct mig *mig, const struct mig_job *job, struct 
     memcpy(hello->listen_address, mig->listen, sizeof hello->listen_address);
 }
 
-/* Connects, exchanges HELLO, starts the link. */
-static int dial(struct source *s, uint64_t deadline, struct vf_error *err)
+int source_call(struct source *s, uint64_t deadline, struct tp **out, struct vf_error *err)
 {
     struct wire_message message = {.tag = WIRE_HELLO};
-    uint64_t silence_ns = s->job->mig->silence_ns;
     struct tp *tp;
 
     if (mig_dial(s->job->mig, s->job->options.to, deadline, &tp, err) != 0)
@@ -51,7 +49,20 @@ static int dial(struct source *s, uint64_t deadline, struct vf_error *err)
         tp_close(tp);
         return -1;
     }
-    return link_start(&s->link, tp, silence_ns, stop_lanes, s, err);
+    *out = tp;
+    return 0;
+}
+
+int source_link(struct source *s, struct tp *tp, struct vf_error *err)
+{
+    return link_start(&s->link, tp, s->job->mig->silence_ns, stop_lanes, s, err);
+}
+
+static int dial(struct source *s, uint64_t deadline, struct vf_error *err)
+{
+    struct tp *tp;
+
+    return source_call(s, deadline, &tp, err) != 0 ? -1 : source_link(s, tp, err);
 }
 
 int source_connect(struct source *s, struct vf_error *err)

@@ -37,17 +37,14 @@ void target_wake(void *ctx)
 }
 
 /* The new connection, or NULL. */
-static struct tp *await_again(struct target *t)
+static struct tp *await_again(struct target *t, uint64_t deadline)
 {
-    const struct mig *mig = t->job->mig;
-    /* Longer than the source tries: it may notice the loss later than this side. */
-    uint64_t deadline = vf_now_ns() + mig->redial_ns + 4 * mig->silence_ns;
     struct timespec until = {.tv_sec = (time_t)(deadline / 1000000000u),
                              .tv_nsec = (long)(deadline % 1000000000u)};
     struct tp *tp;
 
     (void)pthread_mutex_lock(&t->lock);
-    while (t->again == NULL && !t->woken &&
+    while (t->again == NULL && !t->woken && !t->superseded &&
            pthread_cond_timedwait(&t->changed, &t->lock, &until) == 0)
         continue;
     tp = t->again;
@@ -56,7 +53,22 @@ static struct tp *await_again(struct target *t)
     return tp;
 }
 
-int target_relink(struct target *t, struct vf_error *err)
+uint64_t target_redial_deadline(const struct target *t)
+{
+    const struct mig *mig = t->job->mig;
+
+    /* Longer than the source tries: it may notice the loss later than this side. */
+    return vf_now_ns() + mig->redial_ns + 4 * mig->silence_ns;
+}
+
+void target_welcome_back(struct target *t)
+{
+    (void)pthread_mutex_lock(&t->lock);
+    t->redial = true;
+    (void)pthread_mutex_unlock(&t->lock);
+}
+
+int target_relink(struct target *t, uint64_t deadline, struct vf_error *err)
 {
     struct mig_job *job = t->job;
     struct tp *tp;
@@ -65,7 +77,7 @@ int target_relink(struct target *t, struct vf_error *err)
     log_warn("job %" PRIu64 ": waiting for the source: %s", job->id, err->text);
     job_update(job, (void)snprintf(job->phase, sizeof job->phase, "link-lost"));
     link_cut(&t->link);
-    tp = await_again(t);
+    tp = await_again(t, deadline);
     if (tp == NULL)
         return -1;
     (void)pthread_mutex_lock(&t->lock);
@@ -100,10 +112,12 @@ static bool give(struct mig *mig, struct tp *tp, const struct wire_hello *hello)
 
     for (struct target *t = mig->targets; t != NULL && !given; t = t->next) {
         (void)pthread_mutex_lock(&t->lock);
-        given = t->redial && t->again == NULL &&
+        given = t->redial &&
+                (hello->generation == 0 || hello->generation > t->plan.generation) &&
                 memcmp(t->token, hello->token, sizeof t->token) == 0 &&
                 memcmp(t->job->uuid, hello->job, sizeof t->job->uuid) == 0;
         if (given) {
+            tp_close(t->again); /* the later one is the one that the source is on */
             t->again = tp;
             /* The source knows best that the old connection is of no use. */
             if (t->linked)
@@ -165,6 +179,10 @@ static int answer_over(struct mig_job *job, struct tp *tp, const struct wire_mes
         answer = (struct wire_message){.tag = WIRE_CLOSE};
         return wire_say(tp, &answer, deadline, err);
     }
+    if (asked->tag == WIRE_RESUME) {
+        *err = job->error;
+        return vf_context(err, "job %" PRIu64 " is over on host %s", job->id, job->host_name);
+    }
     return vf_fail(err, VF_UNKNOWN, "job %" PRIu64 " is %s here, %s changes nothing", job->id,
                    vf_fsm_name(&job->fsm), wire_tag_name(asked->tag));
 }
@@ -175,8 +193,9 @@ static void serve_over(struct mig_job *job, struct tp *tp)
     struct vf_error err = VF_ERROR_INIT;
 
     if (!mig_job_wait(job, 0, UINT64_MAX)) {
-        /* It is just ending: when the source tries again it is over. */
-        vf_fail(&err, VF_FAILED, "job %" PRIu64 " is just ending; try again", job->id);
+        /* It is just ending, or this connection is an old one: not a word that might be taken for
+         * the last. When the source tries again it is over. */
+        log_info("job %" PRIu64 ": a connection that comes too early or too late", job->id);
     } else if (wire_hear(tp, &asked, vf_now_ns() + job->mig->silence_ns, &err) == 0) {
         log_info("job %" PRIu64 ": the source asks again: %s", job->id, wire_tag_name(asked.tag));
         if (answer_over(job, tp, &asked, &err) == 0)
