@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "vferry/vferry.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum journal_kind {
@@ -37,6 +38,13 @@ struct journal_record {
     char peer[256];   /* HOST:PORT */
     uint64_t time_ns; /* CLOCK_REALTIME; 0 = now, filled when written */
     char text[600];
+    /* What the two hosts share about a move since it was admitted: whoever holds it speaks for the
+     * other end. All zero = not known (yet), or written by an older version. It leaves this file
+     * for the peer only. */
+    uint8_t token[16];
+    bool stays_paused; /* a person had paused the partition: nobody else may let it run */
+    /* source, ABORTED or SETTLED: the target may still have to be told. A COMMIT is owed anyway. */
+    bool owed;
 };
 
 struct journal;

@@ -8,15 +8,18 @@
 #include "kernel/client.h"
 #include "migrate/recover.h"
 #include "migrate/restart.h"
+#include "migrate/settle.h"
 #include "migrate/source.h"
 #include "migrate/link.h"
 #include "migrate/target.h"
+#include "migrate/word.h"
 
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #define REDIAL_NS 30000000000ull
@@ -39,14 +42,25 @@ int mig_journal(struct mig_job *job, enum journal_kind kind, const char *text, s
     struct journal_record record = {.id = job->id,
                                     .kind = kind,
                                     .side = job->source ? JOURNAL_SOURCE : JOURNAL_TARGET,
-                                    .epoch = job->epoch};
+                                    .epoch = job->epoch,
+                                    .stays_paused = job->stays_paused};
+    struct timespec now = {0};
 
     memcpy(record.job, job->uuid, sizeof record.job);
     memcpy(record.partition, job->partition, sizeof record.partition);
     memcpy(record.uuid, job->partition_uuid, sizeof record.uuid);
     memcpy(record.peer, job->peer, sizeof record.peer);
     (void)snprintf(record.text, sizeof record.text, "%s", text);
-    return journal_write(job->mig->journal, &record, err);
+    (void)clock_gettime(CLOCK_REALTIME, &now); /* cannot fail */
+    record.time_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+    (void)pthread_mutex_lock(&job->lock);
+    memcpy(record.token, job->token, sizeof record.token);
+    record.owed = job->owes;
+    (void)pthread_mutex_unlock(&job->lock);
+    if (journal_write(job->mig->journal, &record, err) != 0)
+        return -1;
+    job_recorded(job, &record);
+    return 0;
 }
 
 /* The boot id tells whether two daemons share one CLOCK_MONOTONIC. */
@@ -78,8 +92,13 @@ int mig_open(const struct mig_config *config, struct mig **out, struct vf_error 
     mig->event_ctx = config->event_ctx;
     (void)pthread_mutex_init(&mig->lock, NULL);
     (void)pthread_cond_init(&mig->idle, NULL);
+    settle_init(mig);
     if (read_boot_id(mig->boot_id, err) != 0 ||
         journal_open(config->state_dir, &mig->journal, err) != 0 || mig_recover(mig, err) != 0) {
+        mig_close(mig);
+        return -1;
+    }
+    if (settle_start(mig, err) != 0) {
         mig_close(mig);
         return -1;
     }
@@ -89,7 +108,7 @@ int mig_open(const struct mig_config *config, struct mig **out, struct vf_error 
 }
 
 /* Under mig->lock: unlinks what is over beyond the `keep` newest, but nothing whose outcome
- * somebody still has to settle. Returns jobs to put once the lock is free. */
+ * somebody still has to settle, or the peer to be told. Returns jobs to put once the lock is free. */
 static struct mig_job *unlink_old(struct mig *mig, size_t keep)
 {
     struct mig_job **at = &mig->jobs;
@@ -99,7 +118,8 @@ static struct mig_job *unlink_old(struct mig *mig, size_t keep)
     while (*at != NULL) {
         struct mig_job *job = *at;
 
-        if (seen++ < keep || job_status(job) == MIG_UNKNOWN || !mig_job_wait(job, 0, UINT64_MAX)) {
+        if (seen++ < keep || job_status(job) == MIG_UNKNOWN ||
+            !mig_job_wait(job, 0, UINT64_MAX) || word_owed(job) != WORD_NONE) {
             at = &job->next;
             continue;
         }
@@ -157,6 +177,7 @@ void mig_end_jobs(struct mig *mig)
 {
     (void)pthread_mutex_lock(&mig->lock);
     mig->closing = true;
+    settle_kick_locked(mig);
     mig_abort_strangers(mig);
     for (struct mig_job *job = mig->jobs; job != NULL; job = job->next)
         end_job(job);
@@ -180,6 +201,7 @@ void mig_close(struct mig *mig)
         mig_job_put(job);
     }
     journal_close(mig->journal);
+    (void)pthread_cond_destroy(&mig->settle);
     (void)pthread_cond_destroy(&mig->idle);
     (void)pthread_mutex_destroy(&mig->lock);
     free(mig);

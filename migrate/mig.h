@@ -6,6 +6,7 @@
 #include "migrate/job.h"
 #include "migrate/journal.h"
 #include "migrate/migrate.h"
+#include "migrate/wire.h"
 
 #include <pthread.h>
 
@@ -31,7 +32,8 @@ struct mig {
     struct stranger *strangers; /* connections that have not said which job they belong to */
     unsigned stranger_count;
     unsigned arrivals; /* connections served as targets */
-    unsigned threads;  /* of jobs and arrivals: detached, counted */
+    unsigned threads;  /* of jobs, arrivals and the settler: detached, counted */
+    pthread_cond_t settle; /* CLOCK_MONOTONIC; the settler looks again */
     bool closing;
 };
 
@@ -60,15 +62,26 @@ void mig_thread_over(struct mig *mig);
  * silence. All dialling goes through here. Any thread. */
 int mig_dial(struct mig *mig, const char *address, uint64_t deadline_ns, struct tp **out,
              struct vf_error *err);
+/* Our HELLO on a control connection, without a token. */
+void mig_hello(const struct mig *mig, const uint8_t job[16], struct wire_hello *out);
+
+struct mig_peer {
+    struct wire_hello hello;
+    uint16_t version; /* both speak */
+};
+/* mig_dial, then both HELLOs: a control connection. */
+int mig_call(struct mig *mig, const char *address, const struct wire_hello *ours,
+             uint64_t deadline_ns, struct mig_peer *peer, struct tp **out, struct vf_error *err);
 
 /* Under mig->lock: ends the connections that have not said anything yet. */
 void mig_abort_strangers(struct mig *mig);
 
-/* Text of OPEN (source) and COMMITTED (target): a person had paused the partition, so nobody else
- * may let it run. */
-#define MIG_STAYS_PAUSED "stays paused"
+/* How the text of SETTLED begins when a person resolved a move whose outcome was unknown. */
+#define MIG_SOURCE_RUNS "resolved: the source runs it"
+#define MIG_TARGET_RUNS "resolved: the target runs it"
 
-/* Writes one journal record about a job. Everything durable goes through here. */
+/* Writes one journal record about a job, with its token and whether it owes the peer a word; the
+ * job remembers it as its last. Everything durable goes through here. */
 int mig_journal(struct mig_job *job, enum journal_kind kind, const char *text,
                 struct vf_error *err);
 

@@ -48,15 +48,8 @@ static int admission(struct target *t, struct vf_error *err)
     struct wire_message ask;
     int result;
 
-    if (link_expect(&t->link, WIRE_ADMIT, WIRE_RESUME, vf_now_ns() + ASK_NS, &ask, err) != 0)
+    if (link_expect(&t->link, WIRE_ADMIT, 0, vf_now_ns() + ASK_NS, &ask, err) != 0)
         return -1;
-    if (ask.tag == WIRE_RESUME) {
-        wire_message_free(&ask);
-        return vf_fail(err, VF_FAILED,
-                       "host %s knows nothing of this move any more (was its daemon restarted?); "
-                       "start the move again",
-                       job->mig->host_name);
-    }
     job_update(job, {
         memcpy(job->partition, ask.admit.params.name, sizeof job->partition);
         memcpy(job->partition_uuid, ask.admit.params.uuid, sizeof job->partition_uuid);
@@ -70,7 +63,7 @@ static int admission(struct target *t, struct vf_error *err)
             ask.admit.verify == MIG_VERIFY_FULL ? MIG_VERIFY_FULL : MIG_VERIFY_DELTA;
         job->options.dry_run = ask.admit.check_only != 0;
     });
-    t->stay_paused = ask.admit.stay_paused != 0;
+    job->stays_paused = ask.admit.stay_paused != 0;
     if (ask.admit.streams == 0 || ask.admit.streams > LANE_MAX)
         vf_reason_add(&reasons, "streams", "-", "1..8", "use --streams 1 to 8");
     result = reasons.count > 0 ? 0 : target_admit(t, &ask.admit, &reasons, err);

@@ -20,7 +20,6 @@ struct target {
     struct vf_partition_info partition; /* id 0 = nothing was created */
     bool prepared;                      /* Prepare(TARGET) needs its End */
     bool journalled;
-    bool stay_paused; /* it was paused when it left */
     uint32_t rounds;  /* announced, numbered from 0 */
     uint32_t proven;  /* by all lanes, when the link was last lost */
     bool resumed;     /* and no round was announced since: the paused one may come again */
@@ -41,8 +40,9 @@ struct target {
     bool linked;                /* t->link is started: it may be cut */
     bool redial;         /* the source may come back on a new connection */
     struct tp *again;    /* it has, on this one; owned */
-    bool waiting;        /* for it, before STATE: there is nothing to lose but time */
-    bool superseded;     /* it came for a new move of the same partition instead */
+    struct wire_message word; /* with `again`: what it said there first */
+    bool waiting;             /* for it, before STATE: there is nothing to lose but time */
+    bool superseded;          /* it came for a new move of the same partition instead */
     struct target *next; /* mig's list of those, guarded by mig's lock */
 };
 
@@ -98,9 +98,9 @@ void target_supersede(struct mig *mig, const uint8_t uuid[VF_UUID_BYTES], const 
 int target_resume(struct target *t, struct vf_error *err);
 /* No redial is welcome any more; one that has come is sent away to try again. */
 void target_end_redial(struct target *t);
-/* Gives the connection to the hand-off that its token names, or answers for one that is over.
- * False: it is a new arrival. */
-bool target_redialled(struct mig *mig, struct tp *tp, const struct wire_hello *hello);
+/* A control connection whose HELLO has a token: gives it, with the first word said there, to the
+ * hand-off that it is about, or has it answered (answer.h). Takes tp over. */
+void target_redialled(struct mig *mig, struct tp *tp, const struct mig_peer *peer);
 
 /* job_set_wake's: a cancel, or the daemon ends. */
 void target_wake(void *ctx);

@@ -141,7 +141,8 @@ int target_stop_lanes(struct target *t, struct vf_error *err)
 /* Under mig's and the target's lock. */
 static bool takes(const struct target *t, const struct wire_hello *hello)
 {
-    return t->attaching && hello->generation == t->plan.generation && memcmp(t->token, hello->token, sizeof t->token) == 0 &&
+    return t->attaching && hello->generation == t->plan.generation &&
+           memcmp(t->token, hello->token, sizeof t->token) == 0 &&
            memcmp(t->job->uuid, hello->job, sizeof t->job->uuid) == 0 &&
            hello->stream_index < t->plan.lanes && t->lane[hello->stream_index].tp == NULL;
 }

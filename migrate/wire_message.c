@@ -4,6 +4,7 @@
 #include "migrate/wire_internal.h"
 
 #include "base/size.h"
+#include "migrate/journal.h"
 
 #include <stdio.h>
 
@@ -340,6 +341,36 @@ static const char *get_abort(struct wire_reader *r, struct wire_message *m)
     return NULL;
 }
 
+static void put_account(struct wire_writer *w, const struct wire_message *m)
+{
+    const struct wire_account *account = &m->account;
+
+    put_id(w, &account->id);
+    wire_put_u8(w, account->record);
+    wire_put_u8(w, account->side);
+    wire_put_u8(w, account->held);
+    wire_put_u8(w, account->job_running);
+    wire_put_u64(w, account->time_ns);
+    wire_put_text(w, account->text);
+}
+
+static const char *get_account(struct wire_reader *r, struct wire_message *m)
+{
+    struct wire_account *account = &m->account;
+
+    get_id(r, &account->id);
+    account->record = wire_get_u8(r);
+    account->side = wire_get_u8(r);
+    account->held = wire_get_u8(r);
+    account->job_running = wire_get_u8(r);
+    account->time_ns = wire_get_u64(r);
+    wire_get_text(r, account->text, sizeof account->text);
+    if (account->record > JOURNAL_KINDS || account->side >= JOURNAL_SIDES)
+        return "a record of a kind that no journal has";
+    return account->held <= VF_PARTITION_STATES && account->job_running <= 1 ? NULL
+                                                                             : "an unknown state";
+}
+
 static void put_resume(struct wire_writer *w, const struct wire_message *m)
 {
     put_id(w, &m->resume.id);
@@ -429,6 +460,9 @@ static const struct codec {
     [WIRE_DONE] = {put_handoff, get_handoff, WIRE_MANDATORY},
     [WIRE_CLOSE] = {put_close, get_close, WIRE_MANDATORY},
     [WIRE_ABORT] = {put_abort, get_abort, WIRE_MANDATORY},
+    [WIRE_INQUIRE] = {put_handoff, get_handoff, WIRE_MANDATORY},
+    [WIRE_ACCOUNT] = {put_account, get_account, WIRE_MANDATORY},
+    [WIRE_NEVER_RAN] = {put_handoff, get_handoff, WIRE_MANDATORY},
     [WIRE_RESUME] = {put_resume, get_resume, WIRE_MANDATORY},
     [WIRE_RESUMED] = {put_resumed, get_resumed, WIRE_MANDATORY},
     [WIRE_TABLE] = {put_table, get_table, WIRE_MANDATORY},
