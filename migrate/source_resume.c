@@ -72,7 +72,7 @@ static int no_hope(const struct source *s, const struct vf_error *first, struct 
     struct vf_error last = *err;
 
     return vf_fail(err, VF_FAILED,
-                   "the link was lost (%.250s) and did not come back within %s%s%.200s",
+                   "the link was lost (%.250s) and could not be made good within %s%s%.200s",
                    first->text, limit, last.text[0] != '\0' ? ": " : "", last.text);
 }
 
