@@ -236,7 +236,7 @@ static int serve_inquiry(struct mig_job *job, struct tp *tp, const struct wire_m
  * ABORT would be taken for the last word. */
 static int serve_resume(struct mig_job *job, struct vf_error *err)
 {
-    if (!mig_job_wait(job, vf_now_ns() + ENDING_NS, UINT64_MAX))
+    if (!mig_job_wait(job, 0, UINT64_MAX))
         return 0;
     (void)pthread_mutex_lock(&job->lock);
     *err = job->error;

@@ -34,6 +34,7 @@ struct link {
     size_t waiting_bytes;
     bool sending; /* somebody's record is on its way out: one at a time */
     bool ended, aborted, woken, stopping;
+    bool lost; /* it ended because the connection broke */
     struct vf_error error; /* why it ended; the peer's own words when `aborted` */
 };
 

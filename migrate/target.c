@@ -176,9 +176,11 @@ static int run(struct target *t, bool *prepared, bool *committed, struct vf_erro
     t->journalled = true;
     if (t->version >= WIRE_VERSION_RESUME)
         target_welcome_back(t);
-    if (target_open_lanes(t, err) != 0)
-        return -1;
+    result = target_open_lanes(t, err);
     job_enter(job, JOB_ROUNDS, "round");
+    /* The source may be in its rounds already. */
+    if (result != 0 && (!target_lost(t, err) || target_resume(t, err) != 0))
+        return -1;
     if (receive(t, &state, err) != 0)
         return -1;
     return hand_over(t, &state, prepared, committed, err);

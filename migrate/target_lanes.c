@@ -66,7 +66,8 @@ static int await_streams(struct target *t, uint64_t deadline, struct vf_error *e
     }
     t->attaching = false;
     all = t->attached == t->plan.lanes;
-    t->lanes_lost = t->lanes_lost || !all; /* somewhere on their way */
+    /* Somewhere on their way; unless it was the link that ended, in whatever way. */
+    t->lanes_lost = t->lanes_lost || (!all && !link_ended(&t->link));
     (void)pthread_mutex_unlock(&t->lock);
     return all ? 0
                : vf_fail(err, VF_FAILED, "peer %s: its data streams did not come", t->job->peer);

@@ -194,6 +194,7 @@ int target_resume(struct target *t, struct vf_error *err)
         (void)snprintf(job->phase, sizeof job->phase, "%s",
                        vf_fsm_get(&job->fsm) == JOB_PAUSED ? "last-round" : "round");
     });
-    log_info("job %" PRIu64 ": the source is back on connection %" PRIu32, job->id, at.generation);
+    log_info("job %" PRIu64 ": the source is back on connection %" PRIu32, job->id,
+             t->plan.generation);
     return 0;
 }

@@ -23,15 +23,14 @@ struct point {
 /* Before the first round and from STATE on, whatever breaks ends the move. */
 static const struct point outside_rounds[] = {
     {TO_TARGET, WIRE_HELLO, 0},    {TO_SOURCE, WIRE_HELLO, 0}, {TO_TARGET, WIRE_ADMIT, 0},
-    {TO_SOURCE, WIRE_ADMITTED, 0}, {TO_TARGET, WIRE_HELLO, 1}, {TO_TARGET, WIRE_STATE, 0},
-    {TO_SOURCE, WIRE_READY, 0},
+    {TO_SOURCE, WIRE_ADMITTED, 0}, {TO_TARGET, WIRE_STATE, 0}, {TO_SOURCE, WIRE_READY, 0},
 };
 
 /* In between, a link that is lost is made anew. */
 static const struct point in_rounds[] = {
-    {TO_TARGET, WIRE_ROUND, 0}, {TO_TARGET, WIRE_PAGES, 0},     {TO_TARGET, WIRE_PAGES, 3},
-    {TO_SOURCE, WIRE_ACK, 0},   {TO_TARGET, WIRE_ROUND_END, 0}, {TO_TARGET, WIRE_ROUND, 1},
-    {TO_SOURCE, WIRE_ACK, 2},   {TO_TARGET, WIRE_ROUND_END, 2},
+    {TO_TARGET, WIRE_HELLO, 1}, {TO_TARGET, WIRE_ROUND, 0}, {TO_TARGET, WIRE_PAGES, 0},
+    {TO_TARGET, WIRE_PAGES, 3}, {TO_SOURCE, WIRE_ACK, 0},   {TO_TARGET, WIRE_ROUND_END, 0},
+    {TO_TARGET, WIRE_ROUND, 1}, {TO_SOURCE, WIRE_ACK, 2},   {TO_TARGET, WIRE_ROUND_END, 2},
 };
 
 #define COUNT(points) (sizeof(points) / sizeof *(points))
@@ -96,7 +95,8 @@ static void a_flipped_bit_never_happened(void **state)
     (void)state;
     for (size_t i = 0; i < COUNT(outside_rounds); i++)
         break_at(&outside_rounds[i], PROXY_FLIP);
-    for (size_t i = 0; i < COUNT(in_rounds); i++)
+    /* A data stream that is refused at its HELLO may look like one that was lost. */
+    for (size_t i = 1; i < COUNT(in_rounds); i++)
         break_at(&in_rounds[i], PROXY_FLIP);
 }
 
