@@ -4,7 +4,7 @@ BUILD := build
 MESON_ARGS ?=
 JOBS ?= $(shell nproc)
 
-.PHONY: all deps demo test unit bench asan tsan fuzz lint install clean
+.PHONY: all deps demo test unit walk bench asan tsan fuzz lint install clean
 
 all: $(BUILD)/build.ninja
 	@ninja -C $(BUILD) -j $(JOBS) --quiet
@@ -24,6 +24,10 @@ test: all
 
 unit: all
 	@/usr/bin/python3 tools/run_tests.py --build $(BUILD) --suite unit
+
+# Every fault at every place of a move (docs/faults.md); FAULT=TEXT: only the cases whose name contains it.
+walk: all
+	@VF_BUILD=$(BUILD) /usr/bin/python3 tests/faults/walk.py $(if $(FAULT),--only "$(FAULT)") --out $(BUILD)/tests/faults/walk.md
 
 bench: all
 	@/usr/bin/python3 bench/bench.py --build $(BUILD)

@@ -35,6 +35,24 @@ static int put(struct parse *parse, const char *shown, const char *key, json_t *
     return 0;
 }
 
+static int put_more(struct parse *parse, const char *shown, const char *key, const char *value)
+{
+    json_t *list = json_object_get(parse->command->args, key);
+    json_t *text = json_string(value);
+
+    if (list == NULL) {
+        list = json_array();
+        if (put(parse, shown, key, list) != 0) {
+            json_decref(text);
+            return -1;
+        }
+    }
+    if (text == NULL || json_array_append_new(list, text) != 0)
+        return vf_fail(parse->err, VF_USAGE, "%s: is no text in UTF-8; write it in plain letters",
+                       shown);
+    return 0;
+}
+
 static int put_number(struct parse *parse, const char *shown, const char *key, const char *text,
                       bool size)
 {
@@ -66,6 +84,8 @@ static int put_option(struct parse *parse, const struct cli_option *option, cons
         return put(parse, shown, key_of(option), json_true());
     case VALUE_TEXT:
         return put(parse, shown, key_of(option), json_string(value));
+    case VALUE_LIST:
+        return put_more(parse, shown, key_of(option), value);
     case VALUE_NUMBER:
     case VALUE_SIZE:
         return put_number(parse, shown, key_of(option), value, option->kind == VALUE_SIZE);
@@ -167,7 +187,7 @@ static int take_option(struct parse *parse)
     if ((option->kind == VALUE_FLAG ? no_value(parse, equals)
                                     : take_value(parse, equals, &value)) != 0)
         return -1;
-    if ((parse->seen & (1ull << index)) != 0)
+    if ((parse->seen & (1ull << index)) != 0 && option->kind != VALUE_LIST)
         return vf_fail(parse->err, VF_USAGE, "--%s: given twice; give it once", option->word);
     parse->seen |= 1ull << index;
     return put_option(parse, option, value);

@@ -32,9 +32,9 @@ static void print_usage(const struct cli_verb *verb)
     for (const struct cli_positional *p = verb->positionals; p->metavar != NULL; p++)
         put_piece(&column, p->metavar);
     for (const struct cli_option *o = verb->options; o != NULL && o->kind != VALUE_END; o++) {
-        (void)snprintf(piece, sizeof piece, "%s--%s%s%s%s", o->required ? "" : "[", o->word,
+        (void)snprintf(piece, sizeof piece, "%s--%s%s%s%s%s", o->required ? "" : "[", o->word,
                        o->metavar != NULL ? " " : "", o->metavar != NULL ? o->metavar : "",
-                       o->required ? "" : "]");
+                       o->required ? "" : "]", o->kind == VALUE_LIST ? "..." : "");
         put_piece(&column, piece);
     }
     (void)printf("\n");

@@ -16,6 +16,7 @@ void print_host(const json_t *result)
     static const struct column columns[] = {
         {CELL_TEXT, "name", "name"},
         {CELL_TEXT, "listen", "listen"},
+        {CELL_TEXT, "security", "security"},
         {CELL_TEXT, "pid", "pid"},
         {CELL_TEXT, "kernel pid", "kernel_pid"},
         {CELL_TEXT, "kernel", "kernel"},
@@ -405,6 +406,46 @@ void print_verified(const json_t *result)
                  table_cell(result, CELL_SIZE, "content_bytes", text[0]),
                  table_cell(result, CELL_SIZE, "vram_bytes", text[1]),
                  table_cell(result, CELL_TIME, "duration_ns", text[2]));
+}
+
+void print_certs(const json_t *result)
+{
+    const char *directory = table_text(result, "directory");
+    size_t index;
+    json_t *host;
+
+    (void)printf("start each host with these, and --listen HOST:PORT:\n");
+    json_array_foreach(json_object_get(result, "hosts"), index, host)
+    {
+        (void)printf("%s:\n  --tls-cert %s/%s --tls-key %s/%s --tls-ca %s/%s\n",
+                     json_string_value(json_array_get(json_object_get(host, "names"), 0)),
+                     directory, table_text(host, "cert"), directory, table_text(host, "key"),
+                     directory, table_text(result, "ca"));
+    }
+    (void)printf("To another machine take its own two files and ca.pem. Who has %s/ca.key can pass "
+                 "for any host.\n",
+                 directory);
+}
+
+void print_certificate(const json_t *result)
+{
+    static const struct column columns[] = {
+        {CELL_TEXT, "subject", "subject"},
+        {CELL_TEXT, "issuer", "issuer"},
+        {CELL_TEXT, "from", "from"},
+        {CELL_TEXT, "until", "until"},
+        {CELL_TEXT, "valid now", "valid"},
+        {CELL_TEXT, "CA", "ca"},
+        {CELL_TEXT, "client", "client"},
+        {CELL_TEXT, "server", "server"},
+        {CELL_END, NULL, NULL},
+    };
+    size_t index;
+    json_t *name;
+
+    json_array_foreach(json_object_get(result, "names"), index, name)(void)
+        printf("name        %s\n", json_string_value(name));
+    table_fields(columns, result);
 }
 
 void print_event(const json_t *event)

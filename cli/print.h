@@ -25,6 +25,8 @@ void print_job(const json_t *result);
 void print_moved(const json_t *result); /* the summary after a move, a save or a restore */
 void print_image(const json_t *result);
 void print_verified(const json_t *result);
+void print_certs(const json_t *result);
+void print_certificate(const json_t *result);
 void print_event(const json_t *event);
 void print_events(const json_t *result);
 

@@ -107,6 +107,16 @@ static const struct cli_option update_options[] = {
     {VALUE_END},
 };
 
+static const struct cli_option cert_options[] = {
+    {VALUE_LIST, "for", "NAME[,ALT...]", "for", "a host's names, DNS or IP; may repeat", false},
+    {VALUE_END},
+};
+
+static const struct cli_option cert_add_options[] = {
+    {VALUE_LIST, "for", "NAME[,ALT...]", "for", "a host's names, DNS or IP; may repeat", true},
+    {VALUE_END},
+};
+
 static const struct cli_option events_options[] = {
     {VALUE_FLAG, "follow", NULL, "follow", "go on until interrupted", false},
     {VALUE_END},
@@ -118,6 +128,7 @@ static const struct cli_option events_options[] = {
 #define ADAPTER .positionals = {{"N", "adapter", VALUE_NUMBER}}
 #define JOB .positionals = {{"ID", "job", VALUE_NUMBER}}
 #define IMAGE .positionals = {{"FILE", NULL, VALUE_INPUT}}
+#define DIRECTORY .positionals = {{"DIR", NULL, VALUE_INPUT}}
 #define WORKLOAD .positionals = {{"WORKLOAD", "workload", VALUE_TEXT}}
 #define NAME_AND_WORKLOAD                                                                          \
     .positionals = {{"NAME", "name", VALUE_TEXT}, {"WORKLOAD", "workload", VALUE_TEXT}}
@@ -207,6 +218,16 @@ const struct cli_verb cli_verbs[] = {
      "replaced for all of them.\n",
      .example = "driver update 0 --driver new.so", .run = cmd_driver_update,
      .print = print_driver_update},
+    {"cert init", DIRECTORY, cert_options, "make a small CA and certificates to try TLS with",
+     "DIR gets ca.pem and ca.key, and NAME.pem and NAME.key for each --for; without --for, for\n"
+     "localhost. Nothing that is there is replaced. Needs no host. Who has ca.key can be any "
+     "host.\n",
+     .example = "cert init certs --for a.example,10.0.0.1 --for b.example,10.0.0.2",
+     .run = cmd_cert_init, .print = print_certs},
+    {"cert add", DIRECTORY, cert_add_options, "certificates for more hosts, of the same CA",
+     .example = "cert add certs --for c.example", .run = cmd_cert_add, .print = print_certs},
+    {"cert show", IMAGE, .summary = "whose a certificate is, and until when; needs no host",
+     .example = "cert show certs/a.example.pem", .run = cmd_cert_show, .print = print_certificate},
     {"events", NOTHING, events_options, "what happened on the host", .example = "events --follow",
      .run = cmd_events, .print = print_events},
     {NULL},

@@ -19,6 +19,7 @@ enum value_kind {
     VALUE_END, /* ends a list */
     VALUE_FLAG,
     VALUE_TEXT,
+    VALUE_LIST, /* texts: may be given several times */
     VALUE_NUMBER,
     VALUE_SIZE,     /* takes K/M/G */
     VALUE_WORKLOAD, /* goes to guest/ as it is */
@@ -88,6 +89,9 @@ int cmd_save(const struct command *command, struct vf_error *err);
 int cmd_restore(const struct command *command, struct vf_error *err);
 int cmd_image_info(const struct command *command, struct vf_error *err);
 int cmd_image_verify(const struct command *command, struct vf_error *err);
+int cmd_cert_init(const struct command *command, struct vf_error *err);
+int cmd_cert_add(const struct command *command, struct vf_error *err);
+int cmd_cert_show(const struct command *command, struct vf_error *err);
 int cmd_watch(const struct command *command, struct vf_error *err);
 int cmd_events(const struct command *command, struct vf_error *err);
 

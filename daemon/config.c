@@ -3,8 +3,6 @@
  * config.h. */
 #include "daemon/config.h"
 
-#include "transport/transport.h"
-
 #include <ctype.h>
 #include <errno.h>
 #include <ini.h>
@@ -16,7 +14,10 @@
 const char config_usage[] =
     "usage: vferryd --state DIR [--name NAME] [--config FILE.ini] [--listen HOST:PORT] [--device "
     "SPEC]...\n"
-    "               [--driver FILE.so]... [--insecure] [--silence SEC] [--redial SEC]\n"
+    "               [--driver FILE.so]...\n"
+    "               [--tls-cert FILE --tls-key FILE --tls-ca FILE [--tls-peer NAME]... | "
+    "--insecure]\n"
+    "               [--silence SEC] [--redial SEC]\n"
     "\n"
     "Runs a vferry host: starts its kernel side (or finds the one that runs on DIR), serves vferry "
     "on\n"
@@ -33,7 +34,14 @@ const char config_usage[] =
     "                       the kernel side that is already there has\n"
     "  --driver FILE.so     the k-th drives the k-th device, the last repeats; default: the "
     "device's own\n"
-    "  --insecure           let --listen be other than loopback, though nothing is encrypted\n"
+    "  --tls-cert FILE      this host's certificate (PEM); partitions move over TLS 1.3 only\n"
+    "  --tls-key FILE       its private key, for nobody else to read\n"
+    "  --tls-ca FILE        whose certificates other hosts must have\n"
+    "  --tls-peer NAME      and their name, DNS or IP; may repeat; none: any certificate of the "
+    "CA\n"
+    "  --insecure           let plain TCP go beyond loopback: anybody there can read, change and "
+    "send\n"
+    "                       partitions\n"
     "  --silence SEC        another host that says nothing for so long is lost; default: 5\n"
     "  --redial SEC         how long a move whose link was lost is tried again; default: 30\n"
     "  --version, --help\n"
@@ -48,6 +56,10 @@ enum key {
     KEY_LISTEN,
     KEY_DEVICE,
     KEY_DRIVER,
+    KEY_TLS_CERT,
+    KEY_TLS_KEY,
+    KEY_TLS_CA,
+    KEY_TLS_PEER,
     KEY_INSECURE,
     KEY_SILENCE,
     KEY_REDIAL,
@@ -61,16 +73,13 @@ static const struct {
     bool value; /* on the command line */
     bool in_file;
 } keys[KEYS] = {
-    [KEY_NAME] = {"name", true, true},
-    [KEY_STATE] = {"state", true, true},
-    [KEY_CONFIG] = {"config", true, false},
-    [KEY_LISTEN] = {"listen", true, true},
-    [KEY_DEVICE] = {"device", true, true},
-    [KEY_DRIVER] = {"driver", true, true},
-    [KEY_INSECURE] = {"insecure", false, true},
-    [KEY_SILENCE] = {"silence", true, true},
-    [KEY_REDIAL] = {"redial", true, true},
-    [KEY_HELP] = {"help", false, false},
+    [KEY_NAME] = {"name", true, true},          [KEY_STATE] = {"state", true, true},
+    [KEY_CONFIG] = {"config", true, false},     [KEY_LISTEN] = {"listen", true, true},
+    [KEY_DEVICE] = {"device", true, true},      [KEY_DRIVER] = {"driver", true, true},
+    [KEY_TLS_CERT] = {"tls-cert", true, true},  [KEY_TLS_KEY] = {"tls-key", true, true},
+    [KEY_TLS_CA] = {"tls-ca", true, true},      [KEY_TLS_PEER] = {"tls-peer", true, true},
+    [KEY_INSECURE] = {"insecure", false, true}, [KEY_SILENCE] = {"silence", true, true},
+    [KEY_REDIAL] = {"redial", true, true},      [KEY_HELP] = {"help", false, false},
     [KEY_VERSION] = {"version", false, false},
 };
 
@@ -103,12 +112,11 @@ static int set_once(char *to, size_t room, const char *key, const char *value, s
     return set_text(to, room, key, value, err);
 }
 
-static int add_text(char *list, size_t room, size_t *count, const char *key, const char *value,
-                    struct vf_error *err)
+static int add_text(char *list, size_t room, size_t *count, size_t most, const char *key,
+                    const char *value, struct vf_error *err)
 {
-    if (*count == VF_MAX_ADAPTERS)
-        return vf_fail(err, VF_USAGE, "%s: more than %u; a host has at most so many adapters", key,
-                       VF_MAX_ADAPTERS);
+    if (*count == most)
+        return vf_fail(err, VF_USAGE, "%s: more than %zu; a host has at most so many", key, most);
     if (set_text(list + *count * room, room, key, value, err) != 0)
         return -1;
     (*count)++;
@@ -156,11 +164,20 @@ static int set(struct config *config, enum key key, const char *shown, const cha
     case KEY_LISTEN:
         return set_once(config->listen, sizeof config->listen, shown, value, err);
     case KEY_DEVICE:
-        return add_text(config->devices[0], sizeof config->devices[0], &config->device_count, shown,
-                        value, err);
+        return add_text(config->devices[0], sizeof config->devices[0], &config->device_count,
+                        VF_MAX_ADAPTERS, shown, value, err);
     case KEY_DRIVER:
-        return add_text(config->drivers[0], sizeof config->drivers[0], &config->driver_count, shown,
-                        value, err);
+        return add_text(config->drivers[0], sizeof config->drivers[0], &config->driver_count,
+                        VF_MAX_ADAPTERS, shown, value, err);
+    case KEY_TLS_CERT:
+        return set_once(config->tls_cert, sizeof config->tls_cert, shown, value, err);
+    case KEY_TLS_KEY:
+        return set_once(config->tls_key, sizeof config->tls_key, shown, value, err);
+    case KEY_TLS_CA:
+        return set_once(config->tls_ca, sizeof config->tls_ca, shown, value, err);
+    case KEY_TLS_PEER:
+        return add_text(config->tls_peers[0], sizeof config->tls_peers[0], &config->tls_peer_count,
+                        CONFIG_MAX_PEERS, shown, value, err);
     case KEY_INSECURE:
         return set_flag(&config->insecure, shown, value, err);
     case KEY_SILENCE:
@@ -199,8 +216,8 @@ static int take_line(void *user, const char *section, const char *name, const ch
     else if (key == KEYS || !keys[key].in_file)
         result = vf_fail(
             reading->err, VF_USAGE,
-            "%.40s: no such key; there are name, state, listen, device, driver, insecure, silence, "
-            "redial",
+            "%.40s: no such key; there are name, state, listen, device, driver, tls-cert, tls-key, "
+            "tls-ca, tls-peer, insecure, silence, redial",
             name);
     else
         result = set(reading->config, key, name, value, reading->err);
@@ -268,6 +285,16 @@ static void merge(struct config *config, const struct config *file)
         memcpy(config->drivers, file->drivers, sizeof config->drivers);
         config->driver_count = file->driver_count;
     }
+    if (config->tls_cert[0] == '\0')
+        memcpy(config->tls_cert, file->tls_cert, sizeof config->tls_cert);
+    if (config->tls_key[0] == '\0')
+        memcpy(config->tls_key, file->tls_key, sizeof config->tls_key);
+    if (config->tls_ca[0] == '\0')
+        memcpy(config->tls_ca, file->tls_ca, sizeof config->tls_ca);
+    if (config->tls_peer_count == 0) {
+        memcpy(config->tls_peers, file->tls_peers, sizeof config->tls_peers);
+        config->tls_peer_count = file->tls_peer_count;
+    }
     config->insecure = config->insecure || file->insecure;
     if (config->silence_ns == 0)
         config->silence_ns = file->silence_ns;
@@ -315,6 +342,24 @@ static void default_name(char name[VF_NAME_BYTES])
         (void)snprintf(name, VF_NAME_BYTES, "vferry");
 }
 
+/* All of TLS or nothing of it. */
+static int check_tls(const struct config *config, struct vf_error *err)
+{
+    const bool cert = config->tls_cert[0] != '\0', key = config->tls_key[0] != '\0',
+               ca = config->tls_ca[0] != '\0';
+
+    if (cert && key && ca && config->insecure)
+        return vf_fail(err, VF_USAGE,
+                       "--insecure: with --tls-cert nothing is in plain; leave one of them out");
+    if (cert == key && key == ca && (cert || config->tls_peer_count == 0))
+        return 0;
+    return vf_fail(err, VF_USAGE,
+                   "--tls-%s is missing; TLS needs --tls-cert, --tls-key and --tls-ca",
+                   !cert  ? "cert"
+                   : !key ? "key"
+                          : "ca");
+}
+
 static int check_listen(const struct config *config, struct vf_error *err)
 {
     bool loopback = false;
@@ -325,13 +370,30 @@ static int check_listen(const struct config *config, struct vf_error *err)
         err->code = VF_USAGE;
         return vf_context(err, "--listen %s", config->listen);
     }
-    if (!loopback && !config->insecure)
+    if (!loopback && config->tls_cert[0] == '\0' && !config->insecure)
         return vf_fail(err, VF_USAGE,
-                       "--listen %s: is beyond loopback, and TLS is not built yet; say --insecure "
-                       "to accept that "
-                       "anybody on that network can read and send partitions",
+                       "--listen %s: is beyond loopback; give certificates (--tls-cert, --tls-key, "
+                       "--tls-ca; \"vferry cert init\" makes some to try), or say --insecure to "
+                       "accept that anybody on that network can read and send partitions",
                        config->listen);
     return 0;
+}
+
+int config_open_tls(const struct config *config, struct tp_tls **out, struct vf_error *err)
+{
+    const char *peers[CONFIG_MAX_PEERS];
+    const struct tp_tls_files files = {.cert = config->tls_cert,
+                                       .key = config->tls_key,
+                                       .ca = config->tls_ca,
+                                       .peers = peers,
+                                       .peer_count = config->tls_peer_count};
+
+    *out = NULL;
+    if (config->tls_cert[0] == '\0')
+        return 0;
+    for (size_t i = 0; i < config->tls_peer_count; i++)
+        peers[i] = config->tls_peers[i];
+    return tp_tls_open(&files, out, err);
 }
 
 int config_finish(struct config *config, struct vf_error *err)
@@ -353,5 +415,5 @@ int config_finish(struct config *config, struct vf_error *err)
         return vf_fail(err, VF_USAGE,
                        "%zu drivers for %zu devices; give no more --driver than --device",
                        config->driver_count, config->device_count == 0 ? 1 : config->device_count);
-    return check_listen(config, err);
+    return check_tls(config, err) != 0 ? -1 : check_listen(config, err);
 }

@@ -4,6 +4,7 @@
 #define DAEMON_CONFIG_H
 
 #include "base/error.h"
+#include "transport/tls.h"
 #include "vferry/vferry.h"
 
 #include <limits.h>
@@ -12,6 +13,8 @@
 #include <stdint.h>
 
 enum config_action { CONFIG_RUN, CONFIG_HELP, CONFIG_VERSION };
+
+#define CONFIG_MAX_PEERS 256u
 
 struct config {
     enum config_action action;
@@ -23,6 +26,9 @@ struct config {
     size_t device_count;
     char drivers[VF_MAX_ADAPTERS][PATH_MAX]; /* absolute after config_finish */
     size_t driver_count;
+    char tls_cert[PATH_MAX], tls_key[PATH_MAX], tls_ca[PATH_MAX]; /* "" = not given */
+    char tls_peers[CONFIG_MAX_PEERS][TP_NAME_BYTES];
+    size_t tls_peer_count;
     bool insecure;
     uint64_t silence_ns, redial_ns; /* as in struct mig_config; 0 = not given */
 };
@@ -36,6 +42,8 @@ int config_parse(int argc, char **argv, struct config *config, struct vf_error *
 /* Reads FILE.ini into an empty config: keys name, state, listen, insecure = yes|no, silence, redial,
  * and device and driver, which may repeat; in [vferryd] or before any section. */
 int config_read(const char *path, struct config *config, struct vf_error *err);
+/* The certificates that the config names, as they are now; NULL when it names none. */
+int config_open_tls(const struct config *config, struct tp_tls **out, struct vf_error *err);
 /* Defaults and checks that need the machine: its name, paths of drivers, is --listen allowed. */
 int config_finish(struct config *config, struct vf_error *err);
 

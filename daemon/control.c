@@ -5,6 +5,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "daemon/listener.h"
 #include "daemon/protocol.h"
 #include "daemon/request.h"
 
@@ -269,15 +270,12 @@ static bool peer_allowed(int fd)
            (peer.uid == geteuid() || peer.uid == 0);
 }
 
-void control_accept(struct control *control)
+bool control_accept(struct control *control)
 {
     cleanup_close int fd = accept4(control->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
-    if (fd < 0) {
-        if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
-            log_warn("accept: %s", strerrordesc_np(errno));
-        return;
-    }
+    if (fd < 0)
+        return accept_failed("control", errno);
     if (!peer_allowed(fd)) {
         say_error(fd, VF_FAILED, "this host serves its own user only; run as that user");
     } else if (!take_place(control)) {
@@ -289,6 +287,7 @@ void control_accept(struct control *control)
         give_place(control);
         say_error(fd, VF_FAILED, "no thread to be had for this connection; try again later");
     }
+    return true;
 }
 
 void control_close(struct control *control)

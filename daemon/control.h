@@ -14,9 +14,10 @@ struct control;
 
 /* Listens on state_dir/control.sock, mode 0600. */
 int control_open(struct daemon *daemon, struct control **out, struct vf_error *err);
-/* To poll; when readable call control_accept. Both: the main thread. */
+/* To poll; when readable call control_accept, whose false is listener.h's. Both: the main thread.
+ */
 int control_fd(const struct control *control);
-void control_accept(struct control *control);
+bool control_accept(struct control *control);
 /* Ends every connection and returns when their threads are gone: idle ones at once, busy ones once
  * their request is answered (daemon->stop is set and jobs are ending by then). Removes the socket.
  * NULL is allowed. */

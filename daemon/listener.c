@@ -25,19 +25,29 @@ static void name_peer(const struct sockaddr *address, socklen_t length, char *te
                        port);
 }
 
-void listener_accept(struct daemon *daemon, int listen_fd)
+bool accept_failed(const char *whose, int errnum)
+{
+    switch (errnum) {
+    case EAGAIN: /* it was withdrawn meanwhile */
+    case EINTR:
+    case ECONNABORTED:
+        return true;
+    default:
+        log_warn("%s: a connection has to wait: %s", whose, strerrordesc_np(errnum));
+        return false;
+    }
+}
+
+bool listener_accept(struct daemon *daemon, int listen_fd)
 {
     struct sockaddr_storage address;
     socklen_t length = sizeof address;
     char peer[NI_MAXHOST + NI_MAXSERV + 4];
     int fd = accept4(listen_fd, (struct sockaddr *)&address, &length, SOCK_CLOEXEC);
 
-    if (fd < 0) {
-        /* EAGAIN: it was withdrawn meanwhile. */
-        if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
-            log_warn("accept: %s", strerrordesc_np(errno));
-        return;
-    }
+    if (fd < 0)
+        return accept_failed("listen", errno);
     name_peer((const struct sockaddr *)&address, length, peer, sizeof peer);
     mig_accept(daemon->mig, fd, peer);
+    return true;
 }

@@ -18,6 +18,7 @@
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <systemd/sd-daemon.h>
+#include <time.h>
 
 void daemon_stop(struct daemon *daemon)
 {
@@ -45,12 +46,50 @@ static int take_signals(struct vf_error *err)
     return fd;
 }
 
-static void on_signal(struct daemon *daemon, int fd)
+/* What this host is to others, and until when. */
+static void tell_tls(const struct config *config, const struct tp_tls *tls)
+{
+    const time_t until = tp_tls_until(tls);
+    struct tm tm;
+    char when[32] = "?";
+
+    if (gmtime_r(&until, &tm) != NULL)
+        (void)strftime(when, sizeof when, "%Y-%m-%d %H:%M UTC", &tm);
+    if (config->tls_peer_count == 0)
+        log_info("TLS: this host is %s until %s, and talks to any that its CA knows",
+                 tp_tls_name(tls), when);
+    else
+        log_info("TLS: this host is %s until %s, and talks to %zu by name", tp_tls_name(tls), when,
+                 config->tls_peer_count);
+}
+
+/* Certificates end, and are exchanged while partitions work. */
+static void reload(struct daemon *daemon, const struct config *config)
+{
+    struct vf_error err = VF_ERROR_INIT;
+    struct tp_tls *tls;
+
+    if (config_open_tls(config, &tls, &err) != 0) {
+        log_error("signal HUP: the certificates stay as they were: %s", err.text);
+        return;
+    }
+    if (tls == NULL)
+        return;
+    mig_set_tls(daemon->mig, tls);
+    tell_tls(config, tls);
+    tp_tls_unref(tls);
+}
+
+static void on_signal(struct daemon *daemon, const struct config *config, int fd)
 {
     struct signalfd_siginfo info;
 
-    if (read(fd, &info, sizeof info) != (ssize_t)sizeof info || info.ssi_signo == SIGHUP)
+    if (read(fd, &info, sizeof info) != (ssize_t)sizeof info)
         return;
+    if (info.ssi_signo == SIGHUP) {
+        reload(daemon, config);
+        return;
+    }
     log_info("signal %s: ending; the kernel side stays while it has partitions",
              sigabbrev_np((int)info.ssi_signo));
     atomic_store(&daemon->stop, true);
@@ -71,10 +110,12 @@ static int on_kernel_end(struct daemon *daemon, struct vf_error *err)
                    daemon->kernel_pid);
 }
 
+#define ACCEPT_PAUSE_MS 200
+
 enum { POLL_SIGNAL, POLL_WAKE, POLL_KERNEL, POLL_CONTROL, POLL_LISTEN, POLLS };
 
-static int run(struct daemon *daemon, struct control *control, int listen_fd, int signal_fd,
-               struct vf_error *err)
+static int run(struct daemon *daemon, const struct config *config, struct control *control,
+               int listen_fd, int signal_fd, struct vf_error *err)
 {
     struct pollfd fds[POLLS] = {
         [POLL_SIGNAL] = {.fd = signal_fd, .events = POLLIN},
@@ -83,35 +124,41 @@ static int run(struct daemon *daemon, struct control *control, int listen_fd, in
         [POLL_CONTROL] = {.fd = control_fd(control), .events = POLLIN},
         [POLL_LISTEN] = {.fd = listen_fd, .events = POLLIN}, /* -1 is skipped */
     };
+    bool roomy = true;
     int result = 0;
 
     while (result == 0 && !atomic_load(&daemon->stop)) {
-        if (poll(fds, POLLS, -1) < 0) {
+        /* A connection that cannot be taken stays readable: not to be looked at for a while. */
+        fds[POLL_CONTROL].events = fds[POLL_LISTEN].events = roomy ? POLLIN : 0;
+        if (poll(fds, POLLS, roomy ? -1 : ACCEPT_PAUSE_MS) < 0) {
             if (errno != EINTR)
                 return vf_fail_errno(err, VF_FAILED, errno, "poll");
             continue;
         }
+        roomy = true;
         if (fds[POLL_SIGNAL].revents != 0)
-            on_signal(daemon, signal_fd);
+            on_signal(daemon, config, signal_fd);
         if (fds[POLL_KERNEL].revents != 0 && !atomic_load(&daemon->kernel_ending))
             result = on_kernel_end(daemon, err);
         else if (fds[POLL_KERNEL].revents != 0)
             fds[POLL_KERNEL].fd = -1; /* host stop answers its client first, then stops us */
         if (fds[POLL_CONTROL].revents != 0)
-            control_accept(control);
+            roomy = control_accept(control);
         if (fds[POLL_LISTEN].revents != 0)
-            listener_accept(daemon, listen_fd);
+            roomy = listener_accept(daemon, listen_fd) && roomy;
     }
     return result;
 }
 
-static int serve(struct daemon *daemon, const struct config *config, int signal_fd,
-                 struct vf_error *err)
+static int serve(struct daemon *daemon, const struct config *config, struct tp_tls *tls,
+                 int signal_fd, struct vf_error *err)
 {
     struct mig_config mig = {.host_name = daemon->name,
                              .kernel_socket = daemon->kernel_socket,
                              .state_dir = daemon->state_dir,
                              .listen = daemon->listen,
+                             .tls = tls,
+                             .insecure = config->insecure,
                              .silence_ns = config->silence_ns,
                              .redial_ns = config->redial_ns,
                              .event = events_mig,
@@ -130,7 +177,7 @@ static int serve(struct daemon *daemon, const struct config *config, int signal_
                  daemon->listen[0] != '\0' ? ", partitions may arrive at " : "", daemon->listen);
         (void)sd_notifyf(0, "READY=1\nSTATUS=host %s, kernel side pid %d", daemon->name,
                          daemon->kernel_pid);
-        result = run(daemon, control, listen_fd, signal_fd, err);
+        result = run(daemon, config, control, listen_fd, signal_fd, err);
         (void)sd_notify(0, "STOPPING=1");
         mig_end_jobs(daemon->mig); /* watchers hear of it before the connections close */
         control_close(control);
@@ -139,7 +186,7 @@ static int serve(struct daemon *daemon, const struct config *config, int signal_
     return result;
 }
 
-static int open_and_serve(const struct config *config, struct vf_error *err)
+static int open_and_serve(const struct config *config, struct tp_tls *tls, struct vf_error *err)
 {
     struct daemon daemon = {.state_fd = -1, .lock_fd = -1, .kernel_pidfd = -1, .wake_fd = -1};
     cleanup_close int signal_fd = -1;
@@ -149,11 +196,16 @@ static int open_and_serve(const struct config *config, struct vf_error *err)
     if (events_init(&daemon.events) != 0)
         return vf_fail(err, VF_FAILED, "out of memory");
     vf_log_tap(events_log_tap, &daemon.events);
+    if (tls != NULL)
+        tell_tls(config, tls);
+    else if (config->insecure)
+        log_warn("--insecure: partitions move in plain; whoever is on the way can read, change and "
+                 "send them");
     daemon.wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     signal_fd = take_signals(err);
     if (signal_fd >= 0 && daemon.wake_fd >= 0 && state_dir_open(&daemon, config->state, err) == 0 &&
         kernel_process_find_or_start(&daemon, config, err) == 0)
-        result = serve(&daemon, config, signal_fd, err);
+        result = serve(&daemon, config, tls, signal_fd, err);
     kc_close(daemon.kc);
     vf_log_tap(NULL, NULL);
     events_fini(&daemon.events);
@@ -171,6 +223,7 @@ int main(int argc, char **argv)
 {
     static struct config config; /* too large for a stack */
     struct vf_error err = VF_ERROR_INIT;
+    struct tp_tls *tls = NULL;
     int result = config_parse(argc, argv, &config, &err);
 
     if (result == 0 && config.action != CONFIG_RUN) {
@@ -184,7 +237,10 @@ int main(int argc, char **argv)
     if (result == 0)
         result = config_finish(&config, &err);
     if (result == 0)
-        result = open_and_serve(&config, &err);
+        result = config_open_tls(&config, &tls, &err);
+    if (result == 0)
+        result = open_and_serve(&config, tls, &err);
+    tp_tls_unref(tls);
     if (result != 0) {
         (void)fprintf(stderr, "vferryd: %s\n", err.text);
         return err.code == VF_OK ? VF_FAILED : (int)err.code;

@@ -29,6 +29,7 @@ int verb_host_show(struct request *request, struct vf_error *err)
     put_number(request->result, "pid", (uint64_t)getpid());
     put_number(request->result, "kernel_pid", (uint64_t)host.kernel_pid);
     put_text(request->result, "listen", daemon->listen);
+    put_text(request->result, "security", mig_security(daemon->mig));
     put_text(request->result, "version", VFERRY_VERSION);
     put_text(request->result, "kernel_version", host.version);
     put_text(request->result, "kernel", host.specs);

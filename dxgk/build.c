@@ -11,6 +11,7 @@
 #include "dxgk/msix.h"
 #include "dxgk/paging.h"
 #include "dxgk/reserve.h"
+#include "dxgk/scrub.h"
 #include "dxgk/tdr.h"
 #include "dxgk/tracking.h"
 #include "dxgk/umed.h"
@@ -160,7 +161,8 @@ static int bring_up(struct dxgk_partition *partition, bool incoming, struct vf_e
 
     if (incoming && dxgk_ddi_set_pause(partition, true, err) != 0)
         return -1;
-    if (dxgk_paging_zero(adapter, partition->ranges, partition->range_count, err) != 0)
+    if (dxgk_scrub(adapter, partition->ranges, partition->range_count, &partition->unclean, err) !=
+        0)
         return vf_context(err, "cannot zero-fill the VRAM of a new partition");
     if (adapter->caps.tracking && adapter->caps.segments[adapter->caps.vram].tracked &&
         dxgk_tracking_create(partition, err) != 0)
@@ -175,8 +177,8 @@ int dxgk_partition_build(struct dxgk_partition *partition, bool incoming, struct
     if (take_vf(partition, err) != 0)
         return -1;
     dxgk_tdr_forget(partition->adapter, partition->vf);
-    if (make_vgpu(partition, &umed_class, err) != 0 ||
-        dxgk_ddi_reset_vf(partition, err) != 0 || make_interrupts(partition, err) != 0 ||
+    if (make_vgpu(partition, &umed_class, err) != 0 || dxgk_ddi_reset_vf(partition, err) != 0 ||
+        make_interrupts(partition, err) != 0 ||
         dxgk_umed_create(partition, &umed_class, &partition->umed, err) != 0 ||
         bring_up(partition, incoming, err) != 0) {
         struct vf_error second = VF_ERROR_INIT;
@@ -215,6 +217,23 @@ static void bring_down(struct dxgk_partition *partition)
     partition->umed = NULL;
 }
 
+/* VF-3, and untouched VRAM costs no host memory. VRAM that cannot be cleaned is not handed out
+ * again. */
+static int clean_and_give(struct dxgk_partition *partition, struct vf_error *err)
+{
+    struct dxgk_adapter *adapter = partition->adapter;
+    int result = dxgk_paging_zero(adapter, partition->ranges, partition->range_count, err);
+
+    if (result == 0 && partition->unclean)
+        result = vf_fail(err, VF_FAILED, "it was filled before, and was not zero then");
+    if (result == 0)
+        give_vram(partition);
+    else
+        dxgk_report(adapter, "VF-3", "VRAM of VF %u cannot be zero-filled and stays locked up: %s",
+                    partition->vf, err != NULL ? err->text : "");
+    return result;
+}
+
 int dxgk_partition_dismantle(struct dxgk_partition *partition, struct vf_error *err)
 {
     struct dxgk_adapter *adapter = partition->adapter;
@@ -229,17 +248,8 @@ int dxgk_partition_dismantle(struct dxgk_partition *partition, struct vf_error *
     (void)pthread_mutex_unlock(&adapter->gpup_lock);
     if (result != 0)
         return -1; /* VF, VRAM and basis stay with the driver: nobody else may get them (VF-3) */
-    if (partition->ranges != NULL) {
-        /* VF-3, and untouched VRAM costs no host memory. VRAM that cannot be cleaned is not handed
-         * out again. */
-        result = dxgk_paging_zero(adapter, partition->ranges, partition->range_count, err);
-        if (result == 0)
-            give_vram(partition);
-        else
-            dxgk_report(adapter, "VF-3",
-                        "VRAM of VF %u cannot be zero-filled and stays locked up: %s",
-                        partition->vf, err != NULL ? err->text : "");
-    }
+    if (partition->ranges != NULL)
+        result = clean_and_give(partition, err);
     free(partition->ranges);
     partition->ranges = NULL;
     partition->range_count = 0;

@@ -176,7 +176,8 @@ static void converse(int client, struct fake_host *host, const uint8_t *data, si
 
         if (bytes > 0)
             wait[0].events |= POLLOUT;
-        fuzz_must(poll(wait, 2, 60000) > 0); /* else the daemon hangs over this client */
+        fuzz_must(TEMP_FAILURE_RETRY(poll(wait, 2, 60000)) >
+                  0); /* else the daemon hangs over this client */
         if (wait[1].revents != 0)
             fake_host_end(host);
         if ((wait[0].revents & POLLOUT) != 0) {

@@ -55,7 +55,8 @@ static void await_close(const struct link *link)
                              {.fd = link->host.ended, .events = POLLIN}};
 
     do {
-        fuzz_must(poll(wait, 2, 60000) > 0); /* else the server hangs over this client */
+        fuzz_must(TEMP_FAILURE_RETRY(poll(wait, 2, 60000)) >
+                  0); /* else the server hangs over this client */
         if (wait[1].revents != 0)
             return;
     } while (drain(link->client));
@@ -68,7 +69,7 @@ static bool send_packet(const struct link *link, const void *data, size_t bytes)
         struct pollfd wait[2] = {{.fd = link->client, .events = POLLIN | POLLOUT},
                                  {.fd = link->host.ended, .events = POLLIN}};
 
-        fuzz_must(poll(wait, 2, 60000) > 0);
+        fuzz_must(TEMP_FAILURE_RETRY(poll(wait, 2, 60000)) > 0);
         if (wait[1].revents != 0)
             return false;
         if ((wait[0].revents & (POLLIN | POLLHUP | POLLERR)) != 0 && !drain(link->client))

@@ -341,8 +341,11 @@ static size_t put_ring(uint8_t *to)
 static size_t put_large_page(uint8_t *to)
 {
     static const uint8_t actions[] = {
-        POKE, 4, 0, 0x10, 0, 0, 0, 0, 0, 0, 2, SG_PTE_VALID | SG_PTE_WRITE | SG_PTE_LARGE, 0, 0,
-        REGISTER, SG_VF_ROOT64, 0, 1, 1, 0,
+        POKE, 4, 0,        0x10,
+        0,    0, 0,        0,
+        0,    0, 2,        SG_PTE_VALID | SG_PTE_WRITE | SG_PTE_LARGE,
+        0,    0, REGISTER, SG_VF_ROOT64,
+        0,    1, 1,        0,
     };
 
     memcpy(to, actions, sizeof actions);

@@ -5,6 +5,7 @@
 #include "kernel/client_impl.h"
 
 #include "base/cleanup.h"
+#include "base/fault.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -127,9 +128,13 @@ int kc_call(struct kc *kc, struct kc_call *call, struct vf_error *err)
     call->tail_bytes = 0;
     if (call->passed_fd != NULL)
         *call->passed_fd = -1;
+    result = VF_FAULT_ERRNO("kernel.call", call->what);
+    if (result != 0)
+        return vf_fail_errno(err, VF_FAILED, result, "%s", call->what);
     (void)pthread_mutex_lock(&kc->lock);
     result = call_locked(kc, call, err);
     (void)pthread_mutex_unlock(&kc->lock);
+    VF_FAULT_POINT("kernel.answer", call->what);
     if (result != 0 && call->passed_fd != NULL && *call->passed_fd >= 0)
         (void)close(vf_take_fd(call->passed_fd));
     return result;
@@ -467,8 +472,9 @@ int kc_partition_watch(struct kc *kc, uint64_t id, int *fd, struct vf_error *err
     if (kc_call(kc, &call, err) != 0)
         return -1;
     return *fd >= 0 ? 0
-                    : vf_fail(err, VF_FAILED, "watch partition: no descriptor came along; restart "
-                                              "the host");
+                    : vf_fail(err, VF_FAILED,
+                              "watch partition: no descriptor came along; restart "
+                              "the host");
 }
 
 int kc_partition_reset(struct kc *kc, uint64_t id, struct vf_error *err)

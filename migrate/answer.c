@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/size.h"
 #include "migrate/handoff.h"
+#include "migrate/security.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -133,7 +134,7 @@ int answer_account(struct mig_job *job, struct wire_account *out, struct vf_erro
 /* ---- the wire ---- */
 
 /* The job that the peer means, with a reference. */
-static struct mig_job *find(struct mig *mig, const struct wire_hello *hello)
+static struct mig_job *find(struct mig *mig, const struct tp *tp, const struct wire_hello *hello)
 {
     struct mig_job *found = NULL;
 
@@ -148,6 +149,10 @@ static struct mig_job *find(struct mig *mig, const struct wire_hello *hello)
     if (found != NULL)
         atomic_fetch_add(&found->refs, 1u);
     (void)pthread_mutex_unlock(&mig->lock);
+    if (found != NULL && !mig_same_peer(found, tp)) {
+        mig_job_put(found);
+        found = NULL;
+    }
     return found;
 }
 
@@ -271,7 +276,7 @@ static int serve(struct mig_job *job, struct tp *tp, uint16_t version,
 void answer_word(struct mig *mig, struct tp *tp, const struct mig_peer *peer,
                  const struct wire_message *word)
 {
-    struct mig_job *job = find(mig, &peer->hello);
+    struct mig_job *job = find(mig, tp, &peer->hello);
     struct vf_error err = VF_ERROR_INIT;
 
     if (job == NULL)

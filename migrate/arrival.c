@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Who connects to the migration port: a HELLO in time, then a data stream, a source that redials,
- * or a new arrival. */
+/* Who connects to the migration port: TLS and a HELLO in time, then a data stream, a source that
+ * redials, or a new arrival. */
 #define LOG_ROOM "migrate"
 #include "base/log.h"
 #include "base/size.h"
-#include "migrate/mig.h"
+#include "migrate/security.h"
 #include "migrate/settle.h"
 #include "migrate/target.h"
 
@@ -15,18 +15,34 @@
 
 /* Evicted ones that may not have gone yet. */
 #define LEAVING 16u
+/* From the connection to its HELLO, the handshake of TLS included. */
+#define HELLO_NS 10000000000ull
+/* Refusals that are told of in so long. */
+#define TELL_MOST 30u
+#define TELL_NS 10000000000ull
 
 struct stranger {
     struct mig *mig;
-    struct tp *tp;
-    struct stranger *next; /* mig's list, guarded by its lock; newest first */
-    bool evicted;          /* likewise */
+    uint64_t network; /* tp_peer_network's */
+    /* mig's lock guards what follows. */
+    struct tp *tp;         /* NULL while its thread wraps it: nobody else may have it then */
+    struct stranger *next; /* mig's list, newest first */
+    bool evicted;
+    bool proven; /* by its certificate: it is no stranger any more, only silent */
 };
+
+/* Under mig->lock. */
+static void evict_one(struct stranger *stranger)
+{
+    stranger->evicted = true;
+    if (stranger->tp != NULL)
+        tp_abort(stranger->tp);
+}
 
 void mig_abort_strangers(struct mig *mig)
 {
     for (struct stranger *stranger = mig->strangers; stranger != NULL; stranger = stranger->next)
-        tp_abort(stranger->tp);
+        evict_one(stranger);
 }
 
 /* It has said who it is, or never will: takes it off the list. */
@@ -63,10 +79,38 @@ static void give_place(struct mig *mig)
     (void)pthread_mutex_unlock(&mig->lock);
 }
 
-static void refuse(struct tp *tp, const struct vf_error *why)
+/* Strangers shall not fill the disk with what is said of them. */
+static void tell(struct mig *mig, const char *peer, const char *text)
 {
-    log_info("%s: %s", tp->peer, why->text);
+    const uint64_t now = vf_now_ns();
+    unsigned silent = 0;
+    bool say;
+
+    (void)pthread_mutex_lock(&mig->lock);
+    if (now - mig->told_since_ns > TELL_NS) {
+        silent = mig->told > TELL_MOST ? mig->told - TELL_MOST : 0;
+        mig->told_since_ns = now;
+        mig->told = 0;
+    }
+    say = ++mig->told <= TELL_MOST;
+    (void)pthread_mutex_unlock(&mig->lock);
+    if (silent > 0)
+        log_warn("and %u more connections were refused", silent);
+    if (say && strncmp(text, "peer ", 5) == 0)
+        log_warn("%s", text);
+    else if (say)
+        log_warn("peer %s: %s", peer, text);
+}
+
+static void refuse(struct mig *mig, struct tp *tp, const struct vf_error *why)
+{
+    char waste[4096];
+
+    tell(mig, tp->peer, why->text);
     wire_say_abort(tp, why);
+    /* A close over bytes that were not read would be a reset, which may overtake the word. */
+    for (int i = 0; i < 16 && tp->ops->recv(tp, waste, sizeof waste) > 0; i++)
+        continue;
     tp_close(tp);
 }
 
@@ -82,11 +126,11 @@ static void serve_control(struct mig *mig, struct tp *tp, const struct mig_peer 
     if (!take_place(mig)) {
         vf_fail(&err, VF_FAILED, "host %s takes no more arrivals at the moment; try again later",
                 mig->host_name);
-        refuse(tp, &err);
+        refuse(mig, tp, &err);
         return;
     }
     if (wire_say(tp, &ours, deadline, &err) != 0)
-        refuse(tp, &err);
+        refuse(mig, tp, &err);
     else if (memcmp(peer->hello.token, none, sizeof none) != 0)
         target_redialled(mig, tp, peer);
     else
@@ -94,51 +138,104 @@ static void serve_control(struct mig *mig, struct tp *tp, const struct mig_peer 
     give_place(mig);
 }
 
+/* Others see it and may abort it, from here on. */
+static void show(struct stranger *stranger, struct tp *tp)
+{
+    (void)pthread_mutex_lock(&stranger->mig->lock);
+    stranger->tp = tp;
+    if (stranger->evicted && tp != NULL)
+        tp_abort(tp);
+    (void)pthread_mutex_unlock(&stranger->mig->lock);
+}
+
+/* Plain TCP or TLS, as it must be here; *tp is replaced by what lies over it, NULL when nothing is
+ * left. */
+static int secure(struct stranger *stranger, struct tp **tp, uint64_t deadline,
+                  struct vf_error *err)
+{
+    struct mig *mig = stranger->mig;
+    struct tp_tls *tls;
+    int result = mig_look(mig, *tp, deadline, &tls, err);
+
+    if (result == 0 && tls != NULL) {
+        show(stranger, NULL);
+        result = tp_tls_wrap(tls, *tp, NULL, tp, err);
+        show(stranger, *tp);
+        if (result == 0)
+            result = tp_handshake(*tp, deadline, err);
+        (void)pthread_mutex_lock(&mig->lock);
+        stranger->proven = result == 0;
+        (void)pthread_mutex_unlock(&mig->lock);
+    }
+    tp_tls_unref(tls);
+    return result;
+}
+
 static void *stranger_main(void *arg)
 {
     struct stranger *stranger = arg;
     struct mig *mig = stranger->mig;
     struct tp *tp = stranger->tp;
-    struct wire_message message;
+    struct wire_message message = {.tag = WIRE_TAG_END};
     struct vf_error err = VF_ERROR_INIT;
-    uint64_t deadline = vf_now_ns() + mig->silence_ns;
+    uint64_t deadline = vf_now_ns() + (mig->silence_ns < HELLO_NS ? mig->silence_ns : HELLO_NS);
     struct mig_peer peer;
     int heard;
 
     (void)prctl(PR_SET_NAME, "arrival");
     tp_set_silence(tp, mig->silence_ns);
-    heard = wire_expect(tp, WIRE_HELLO, &message, deadline, &err);
+    heard = secure(stranger, &tp, deadline, &err);
+    if (heard == 0)
+        heard = wire_expect(tp, WIRE_HELLO, &message, deadline, &err);
     known(stranger);
     if (heard == 0)
         peer.hello = message.hello;
-    if (heard != 0 || wire_hello_agree(&peer.hello, 0, &peer.version, &err) != 0) {
-        refuse(tp, &err);
+    if (tp == NULL) {
+        tell(mig, "?", err.text);
+    } else if (heard != 0 || wire_hello_agree(&peer.hello, 0, &peer.version, &err) != 0) {
+        refuse(mig, tp, &err);
     } else if (peer.hello.role == WIRE_CONTROL) {
         settle_peer_is_back(mig, peer.hello.listen_address);
         serve_control(mig, tp, &peer, deadline);
     } else if (!target_attach(mig, tp, &peer.hello)) {
         vf_fail(&err, VF_FAILED, "no job here waits for this data stream");
-        refuse(tp, &err);
+        refuse(mig, tp, &err);
     }
     wire_message_free(&message);
     mig_thread_over(mig);
     return NULL;
 }
 
-/* Under mig->lock: whoever has been silent longest makes room, so that connections that say nothing
- * keep nobody out. */
+static unsigned crowd(const struct mig *mig, uint64_t network)
+{
+    unsigned count = 0;
+
+    for (const struct stranger *other = mig->strangers; other != NULL; other = other->next)
+        count += !other->evicted && other->network == network;
+    return count;
+}
+
+/* Under mig->lock: somebody makes room, so that connections that say nothing keep nobody out.
+ * Whoever has proven nothing goes before who has, then one of the largest crowd, so that a flood
+ * from one network wears out itself only; of those, who has been silent longest. */
 static void evict(struct mig *mig)
 {
-    struct stranger *oldest = NULL;
+    struct stranger *goes = NULL;
+    unsigned largest = 0;
 
     for (struct stranger *stranger = mig->strangers; stranger != NULL; stranger = stranger->next) {
-        if (!stranger->evicted)
-            oldest = stranger;
+        unsigned size;
+
+        if (stranger->evicted || (stranger->proven && goes != NULL && !goes->proven))
+            continue;
+        size = crowd(mig, stranger->network);
+        if (size >= largest || (goes != NULL && goes->proven && !stranger->proven)) {
+            goes = stranger;
+            largest = size;
+        }
     }
-    if (oldest != NULL) {
-        oldest->evicted = true;
-        tp_abort(oldest->tp);
-    }
+    if (goes != NULL)
+        evict_one(goes);
 }
 
 static bool enlist(struct mig *mig, struct stranger *stranger)
@@ -176,8 +273,9 @@ void mig_accept(struct mig *mig, int fd, const char *peer)
         free(stranger);
         return;
     }
+    stranger->network = tp_peer_network(stranger->tp);
     if (!enlist(mig, stranger)) {
-        log_warn("%s: closed: too many connections that say nothing", peer);
+        tell(mig, peer, "closed: too many connections that say nothing");
         tp_close(stranger->tp);
         free(stranger);
         return;

@@ -2,17 +2,52 @@
 /* The one way out to another host: every connection of a job, and of what outlives it, is made
  * here. */
 #include "migrate/mig.h"
+#include "migrate/security.h"
 #include "migrate/wire.h"
 
 #include <string.h>
 
+static int dial_tls(struct tp_tls *tls, struct tp *plain, const char *address, uint64_t deadline_ns,
+                     struct tp **out, struct vf_error *err)
+{
+    char host[TP_NAME_BYTES];
+    struct tp *tp;
+
+    if (tp_address_host(address, host, err) != 0) {
+        tp_close(plain);
+        return -1;
+    }
+    if (tp_tls_wrap(tls, plain, host, &tp, err) != 0)
+        return -1;
+    if (tp_handshake(tp, deadline_ns, err) != 0) {
+        tp_close(tp);
+        return -1;
+    }
+    *out = tp;
+    return 0;
+}
+
 int mig_dial(struct mig *mig, const char *address, uint64_t deadline_ns, struct tp **out,
              struct vf_error *err)
 {
-    if (tp_tcp_connect(address, deadline_ns, out, err) != 0)
-        return -1;
-    tp_set_silence(*out, mig->silence_ns);
-    return 0;
+    struct tp_tls *tls = mig_tls(mig);
+    struct tp *plain;
+    int result;
+
+    *out = NULL;
+    /* What leaves unencrypted stays on this machine, unless somebody said otherwise aloud. */
+    result = tls != NULL || mig->insecure
+                 ? tp_tcp_connect(address, deadline_ns, &plain, err)
+                 : tp_tcp_connect_loopback(address, deadline_ns, &plain, err);
+    if (result == 0) {
+        tp_set_silence(plain, mig->silence_ns);
+        if (tls != NULL)
+            result = dial_tls(tls, plain, address, deadline_ns, out, err);
+        else
+            *out = plain;
+    }
+    tp_tls_unref(tls);
+    return result;
 }
 
 void mig_hello(const struct mig *mig, const uint8_t job[16], struct wire_hello *out)
@@ -25,25 +60,15 @@ void mig_hello(const struct mig *mig, const uint8_t job[16], struct wire_hello *
     memcpy(out->listen_address, mig->listen, sizeof out->listen_address);
 }
 
-int mig_call(struct mig *mig, const char *address, const struct wire_hello *ours,
-             uint64_t deadline_ns, struct mig_peer *peer, struct tp **out, struct vf_error *err)
+int mig_greet(struct tp *tp, const struct wire_hello *ours, uint64_t deadline_ns,
+              struct mig_peer *peer, struct vf_error *err)
 {
     struct wire_message message = {.tag = WIRE_HELLO, .hello = *ours};
-    struct tp *tp;
 
-    if (mig_dial(mig, address, deadline_ns, &tp, err) != 0)
-        return -1;
     if (wire_say(tp, &message, deadline_ns, err) != 0 ||
-        wire_expect(tp, WIRE_HELLO, &message, deadline_ns, err) != 0) {
-        tp_close(tp);
+        wire_expect(tp, WIRE_HELLO, &message, deadline_ns, err) != 0)
         return -1;
-    }
     peer->hello = message.hello;
     wire_message_free(&message);
-    if (wire_hello_agree(&peer->hello, 0, &peer->version, err) != 0) {
-        tp_close(tp);
-        return -1;
-    }
-    *out = tp;
-    return 0;
+    return wire_hello_agree(&peer->hello, 0, &peer->version, err);
 }

@@ -85,7 +85,9 @@ struct mig_job {
     char partition[VF_NAME_BYTES];
     uint8_t partition_uuid[VF_UUID_BYTES];
     char peer_name[VF_NAME_BYTES];
-    char peer[256]; /* HOST:PORT, or JOB_FILE and the rest of the path */
+    char identity[TP_NAME_BYTES]; /* whom the peer's certificate names; "" = none was shown. Set
+                                     with the first connection, under lock */
+    char peer[256];               /* HOST:PORT, or JOB_FILE and the rest of the path */
     struct mig_options options;
     bool stays_paused; /* a person had paused the partition: nobody else may let it run */
     uint64_t epoch;

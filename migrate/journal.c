@@ -7,6 +7,7 @@
 
 #define LOG_ROOM "journal"
 #include "base/cleanup.h"
+#include "base/fault.h"
 #include "base/log.h"
 
 #include <errno.h>
@@ -262,10 +263,14 @@ void journal_close(struct journal *journal)
 
 /* ---- writing ---- */
 
-static int write_all(int fd, const char *data, size_t bytes)
+/* `kind`: of the record, for whoever injects faults. */
+static int write_all(int fd, const char *kind, const char *data, size_t bytes)
 {
+    (void)kind;
     while (bytes > 0) {
-        const ssize_t n = write(fd, data, bytes);
+        size_t part = bytes;
+        const int fault = VF_FAULT_WRITE("journal.write", kind, &part);
+        const ssize_t n = fault != 0 ? (errno = fault, -1) : write(fd, data, part);
 
         if (n < 0 && errno == EINTR)
             continue;
@@ -279,19 +284,35 @@ static int write_all(int fd, const char *data, size_t bytes)
     return 0;
 }
 
+/* 0 or an errno value. */
+static int sync_line(int fd, const char *kind)
+{
+    const int fault = VF_FAULT_ERRNO("journal.fsync", kind);
+
+    (void)kind;
+    if (fault != 0)
+        return fault;
+    return fsync(fd) != 0 ? errno : 0;
+}
+
 /* An fsync that failed may have dropped the page: nothing is known of the line, so it is taken back
  * like a partial one. */
-static int append(struct journal *journal, const char *line, size_t bytes, struct vf_error *err)
+static int append(struct journal *journal, const char *kind, const char *line, size_t bytes,
+                  struct vf_error *err)
 {
-    int error = write_all(journal->fd, line, bytes);
+    int error;
 
-    if (error == 0 && fsync(journal->fd) != 0)
-        error = errno;
+    VF_FAULT_SYNCED(journal->fd, journal->bytes);
+    error = write_all(journal->fd, kind, line, bytes);
+    if (error == 0)
+        error = sync_line(journal->fd, kind);
     if (error == 0) {
         journal->bytes += (off_t)bytes;
+        VF_FAULT_SYNCED(journal->fd, journal->bytes);
+        VF_FAULT_POINT("journal.synced", kind);
         return 0;
     }
-    if (ftruncate(journal->fd, journal->bytes) != 0 || fsync(journal->fd) != 0) {
+    if (ftruncate(journal->fd, journal->bytes) != 0 || sync_line(journal->fd, "") != 0) {
         journal->broken = true;
         return vf_fail_errno(
             err, VF_FAILED, error,
@@ -314,7 +335,8 @@ static int write_locked(struct journal *journal, const struct journal_record *re
         return vf_fail(
             err, VF_FAILED,
             "journal: an earlier write failed and could not be taken back; restart vferryd");
-    if (make_room(journal, err) != 0 || append(journal, line, bytes, err) != 0)
+    if (make_room(journal, err) != 0 ||
+        append(journal, journal_kind_name(record->kind), line, bytes, err) != 0)
         return -1;
     remember(journal, record);
     return 0;

@@ -35,6 +35,7 @@ const char *journal_kind_name(enum journal_kind kind)
  * looks as it did then. */
 #define TOKEN "token"
 #define OWED "owed"
+#define IDENTITY "peer_identity"
 #define STAYS_PAUSED "stays_paused"
 #define STAYS_PAUSED_TEXT "stays paused" /* how the text told it before */
 
@@ -75,7 +76,9 @@ static int put_later_members(json_t *json, const struct journal_record *record)
     char token[2 * sizeof record->token + 1];
 
     if ((record->owed && json_object_set_new(json, OWED, json_true()) != 0) ||
-        (record->stays_paused && json_object_set_new(json, STAYS_PAUSED, json_true()) != 0))
+        (record->stays_paused && json_object_set_new(json, STAYS_PAUSED, json_true()) != 0) ||
+        (record->identity[0] != '\0' &&
+         json_object_set_new(json, IDENTITY, text_json(record->identity)) != 0))
         return -1;
     if (memcmp(record->token, none, sizeof none) == 0)
         return 0;
@@ -165,7 +168,7 @@ static bool parse_token(const char *text, uint8_t token[16])
 bool journal_line_parse(const char *line, size_t bytes, struct journal_record *out)
 {
     cleanup_json json_t *json = NULL;
-    const char *kind, *job, *side, *partition, *uuid, *peer, *text, *sum, *token = NULL;
+    const char *kind, *job, *side, *partition, *uuid, *peer, *text, *sum, *token = NULL, *identity = "";
     json_int_t time_ns, id, epoch;
     int version, kind_index, side_index, owed = 0, stays_paused = 0;
 
@@ -173,11 +176,11 @@ bool journal_line_parse(const char *line, size_t bytes, struct journal_record *o
         return false;
     json = json_loadb(line, bytes, JSON_REJECT_DUPLICATES, NULL);
     if (json == NULL ||
-        json_unpack(json, "{si ss sI sI ss ss ss ss sI ss ss ss s?s s?b s?b !}", "v", &version,
+        json_unpack(json, "{si ss sI sI ss ss ss ss sI ss ss ss s?s s?b s?b s?s !}", "v", &version,
                     "kind", &kind, "time_ns", &time_ns, "id", &id, "job", &job, "side", &side,
                     "partition", &partition, "uuid", &uuid, "epoch", &epoch, "peer", &peer, "text",
                     &text, "sum", &sum, TOKEN, &token, OWED, &owed, STAYS_PAUSED,
-                    &stays_paused) != 0)
+                    &stays_paused, IDENTITY, &identity) != 0)
         return false;
     kind_index = index_of(kinds, JOURNAL_KINDS, kind);
     side_index = index_of(sides, JOURNAL_SIDES, side);
@@ -196,5 +199,6 @@ bool journal_line_parse(const char *line, size_t bytes, struct journal_record *o
            vf_uuid_parse(uuid, out->uuid) == 0 &&
            copy_text(out->partition, sizeof out->partition, partition) &&
            copy_text(out->peer, sizeof out->peer, peer) &&
+           copy_text(out->identity, sizeof out->identity, identity) &&
            copy_text(out->text, sizeof out->text, text);
 }

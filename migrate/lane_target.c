@@ -95,7 +95,7 @@ static int wait_record(struct intake *in, struct vf_error *err)
     struct tp *tp = in->lane->tp;
 
     for (;;) {
-        struct pollfd fds[3] = {{.fd = tp_fd(tp), .events = POLLIN},
+        struct pollfd fds[3] = {{.fd = tp_fd(tp)},
                                 {.fd = kc_channel_fd(channel), .events = POLLIN},
                                 {.fd = tp->abort_fd, .events = POLLIN}};
         struct kc_done done;
@@ -111,6 +111,9 @@ static int wait_record(struct intake *in, struct vf_error *err)
                 return -1;
             continue;
         }
+        fds[0].events = tp_poll_events(tp);
+        if (fds[0].events == 0)
+            return 0;
         if (poll(fds, 3, -1) < 0 && errno != EINTR)
             return vf_fail_errno(err, VF_FAILED, errno, "data stream");
         if ((fds[2].revents & POLLIN) != 0)

@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "kernel/client.h"
+#include "migrate/handoff.h"
 #include "migrate/recover.h"
 #include "migrate/restart.h"
 #include "migrate/settle.h"
@@ -50,6 +51,7 @@ int mig_journal(struct mig_job *job, enum journal_kind kind, const char *text, s
     memcpy(record.partition, job->partition, sizeof record.partition);
     memcpy(record.uuid, job->partition_uuid, sizeof record.uuid);
     memcpy(record.peer, job->peer, sizeof record.peer);
+    (void)snprintf(record.identity, sizeof record.identity, "%s", job->identity);
     (void)snprintf(record.text, sizeof record.text, "%s", text);
     (void)clock_gettime(CLOCK_REALTIME, &now); /* cannot fail */
     record.time_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
@@ -88,6 +90,8 @@ int mig_open(const struct mig_config *config, struct mig **out, struct vf_error 
     (void)snprintf(mig->listen, sizeof mig->listen, "%s", config->listen);
     mig->silence_ns = config->silence_ns != 0 ? config->silence_ns : LINK_SILENCE_NS;
     mig->redial_ns = config->redial_ns != 0 ? config->redial_ns : REDIAL_NS;
+    mig->insecure = config->insecure;
+    mig->tls = config->tls != NULL ? tp_tls_ref(config->tls) : NULL;
     mig->event = config->event;
     mig->event_ctx = config->event_ctx;
     (void)pthread_mutex_init(&mig->lock, NULL);
@@ -201,6 +205,7 @@ void mig_close(struct mig *mig)
         mig_job_put(job);
     }
     journal_close(mig->journal);
+    tp_tls_unref(mig->tls);
     (void)pthread_cond_destroy(&mig->settle);
     (void)pthread_cond_destroy(&mig->idle);
     (void)pthread_mutex_destroy(&mig->lock);
@@ -283,6 +288,31 @@ uint64_t mig_job_of(struct mig *mig, const char *partition)
     id = job_of(mig, partition);
     (void)pthread_mutex_unlock(&mig->lock);
     return id;
+}
+
+uint64_t mig_unsettled(struct mig *mig, const struct vf_partition_info *partition)
+{
+    uint64_t id = 0;
+
+    (void)pthread_mutex_lock(&mig->lock);
+    for (struct mig_job *job = mig->jobs; job != NULL && id == 0; job = job->next) {
+        if (job_status(job) == MIG_UNKNOWN && handoff_is_copy(job, partition))
+            id = job->id;
+    }
+    (void)pthread_mutex_unlock(&mig->lock);
+    return id;
+}
+
+int mig_refuse_unsettled(struct mig *mig, const struct vf_partition_info *partition,
+                         struct vf_error *err)
+{
+    uint64_t id = mig_unsettled(mig, partition);
+
+    return id == 0 ? 0
+                   : vf_fail(err, VF_FAILED,
+                             "partition %s: it is not known who runs it; see \"vferry job show "
+                             "%llu\" and \"vferry job resolve\"",
+                             partition->name, (unsigned long long)id);
 }
 
 /* One look and one step: two jobs of one partition must not both find it free. */

@@ -24,6 +24,7 @@ struct mig {
     void (*event)(void *ctx, const char *kind, const char *text);
     void *event_ctx;
     struct journal *journal; /* has its own lock */
+    bool insecure;           /* plain TCP beyond loopback is fine */
 
     pthread_mutex_t lock;       /* guards what follows; never held over I/O */
     pthread_cond_t idle;        /* strangers or jobs went away */
@@ -31,6 +32,9 @@ struct mig {
     struct target *targets;     /* arrivals whose data streams may come */
     struct stranger *strangers; /* connections that have not said which job they belong to */
     unsigned stranger_count;
+    struct tp_tls *tls;     /* NULL = plain TCP; owned, replaced by mig_set_tls */
+    uint64_t told_since_ns; /* refused connections that the log tells of: since when, how many */
+    unsigned told;
     unsigned arrivals; /* connections served as targets */
     unsigned threads;  /* of jobs, arrivals and the settler: detached, counted */
     pthread_cond_t settle; /* CLOCK_MONOTONIC; the settler looks again */
@@ -51,6 +55,9 @@ int mig_start_job(struct mig *mig, struct mig_job *job, void *(*main)(void *arg)
  * long). NULL without memory. */
 struct mig_job *mig_new_file_job(struct mig *mig, const char *partition, const char *path,
                                  bool save);
+/* Refuses to start anything with the copy of a move whose outcome is unknown. */
+int mig_refuse_unsettled(struct mig *mig, const struct vf_partition_info *partition,
+                         struct vf_error *err);
 /* Threads are detached and counted: mig_close waits for the count. The caller has counted it (under
  * mig->lock, where it also saw that the host is not closing); a thread that does not start is
  * counted out again. */
@@ -69,9 +76,9 @@ struct mig_peer {
     struct wire_hello hello;
     uint16_t version; /* both speak */
 };
-/* mig_dial, then both HELLOs: a control connection. */
-int mig_call(struct mig *mig, const char *address, const struct wire_hello *ours,
-             uint64_t deadline_ns, struct mig_peer *peer, struct tp **out, struct vf_error *err);
+/* After mig_dial: both HELLOs. Then it is a control connection. */
+int mig_greet(struct tp *tp, const struct wire_hello *ours, uint64_t deadline_ns,
+              struct mig_peer *peer, struct vf_error *err);
 
 /* Under mig->lock: ends the connections that have not said anything yet. */
 void mig_abort_strangers(struct mig *mig);

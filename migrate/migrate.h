@@ -8,7 +8,7 @@
 #define MIGRATE_MIGRATE_H
 
 #include "base/error.h"
-#include "transport/transport.h"
+#include "transport/tls.h"
 #include "vferry/vferry.h"
 
 #include <jansson.h>
@@ -26,6 +26,10 @@ struct mig_config {
     uint64_t silence_ns;       /* a peer that says nothing for so long is lost; 0 = 5 s */
     uint64_t
         redial_ns; /* how long a broken hand-off is tried again before it is "unknown"; 0 = 30 s */
+    /* Connections speak TLS with these (mig_open takes a reference), plain TCP without. Plain TCP
+     * goes no further than loopback unless `insecure`. */
+    struct tp_tls *tls;
+    bool insecure;
     /* Tells of a change worth an event ("job", "state"); any thread; must not call back into mig.
      * May be NULL. */
     void (*event)(void *ctx, const char *kind, const char *text);
@@ -36,6 +40,11 @@ struct mig_config {
  * side alone can know: a source before COMMIT runs on, an incoming partition that was never
  * PREPARED is removed, all else is "unknown". */
 int mig_open(const struct mig_config *config, struct mig **out, struct vf_error *err);
+/* "tls", "plain" (loopback only) or "insecure". Any thread. */
+const char *mig_security(struct mig *mig);
+/* Certificates for the connections to come, in the place of those that mig_open got: takes a
+ * reference. Any thread. */
+void mig_set_tls(struct mig *mig, struct tp_tls *tls);
 /* Cancels what has not committed, as this host's end: moves that it interrupts are started over by
  * the next daemon. Does not wait; mig_close does. */
 void mig_end_jobs(struct mig *mig);
@@ -86,6 +95,9 @@ uint64_t mig_job_id(const struct mig_job *job);
 /* Id of the running job that this partition belongs to, 0 = none: an arrival lets it go as soon as
  * it runs here. */
 uint64_t mig_job_of(struct mig *mig, const char *partition);
+/* Id of the job whose outcome is unknown and whose copy this partition is, 0 = none: until that is
+ * settled nobody may let it run, change it or take it away. */
+uint64_t mig_unsettled(struct mig *mig, const struct vf_partition_info *partition);
 /* Asks; before COMMIT the job ends as cancelled with the source running. VF_FAILED when it is too
  * late or already over. */
 int mig_job_cancel(struct mig_job *job, struct vf_error *err);

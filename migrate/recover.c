@@ -271,6 +271,7 @@ static void list_job(void *ctx, const struct journal_record *last)
     memcpy(job->partition, last->partition, sizeof job->partition);
     memcpy(job->partition_uuid, last->uuid, sizeof job->partition_uuid);
     memcpy(job->peer, last->peer, sizeof job->peer);
+    memcpy(job->identity, last->identity, sizeof job->identity);
     job->epoch = last->epoch;
     job->stays_paused = last->stays_paused;
     job_recorded(job, last);

@@ -141,6 +141,8 @@ static void put_identity(json_t *object, const struct mig_job *job)
     (void)json_object_set_new(object, "phase", json_string(job->phase));
     (void)json_object_set_new(object, "source", text(job->source ? job->host_name : job->peer));
     (void)json_object_set_new(object, "target", text(job->source ? job->peer : job->host_name));
+    (void)json_object_set_new(object, "peer_identity",
+                              job->identity[0] != '\0' ? json_string(job->identity) : json_null());
 }
 
 json_t *mig_job_report(struct mig_job *job)

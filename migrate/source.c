@@ -43,6 +43,7 @@ static int open_partition(struct source *s, struct vf_error *err)
 
     if (kc_connect(job->mig->kernel_socket, &s->kc, err) != 0 ||
         kc_partition_find(s->kc, job->partition, &s->partition, err) != 0 ||
+        mig_refuse_unsettled(job->mig, &s->partition, err) != 0 ||
         kc_partition_params(s->kc, s->partition.id, &params, err) != 0)
         return -1;
     job->stays_paused = s->partition.state == VF_PARTITION_PAUSED;

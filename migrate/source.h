@@ -41,8 +41,6 @@ struct source {
     bool linked; /* the link is started; written under the job's lock while a cancel may look */
 };
 
-/* Connects and exchanges HELLO. */
-int source_call(struct source *s, uint64_t deadline, struct tp **out, struct vf_error *err);
 /* Makes it the job's link (taken over, also on failure). */
 int source_link(struct source *s, struct tp *tp, struct vf_error *err);
 /* The control connection, first and only in its phase. */

@@ -19,30 +19,27 @@ static void stop_lanes(void *ctx)
     lanes_abort(&((struct source *)ctx)->lanes);
 }
 
-int source_call(struct source *s, uint64_t deadline, struct tp **out, struct vf_error *err)
-{
-    struct mig *mig = s->job->mig;
-    struct mig_peer peer;
-    struct tp *tp;
-
-    if (mig_call(mig, s->job->options.to, &s->hello, deadline, &peer, &tp, err) != 0)
-        return -1;
-    s->peer = peer.hello;
-    s->version = peer.version;
-    *out = tp;
-    return 0;
-}
-
 int source_link(struct source *s, struct tp *tp, struct vf_error *err)
 {
     return link_start(&s->link, tp, s->job->mig->silence_ns, stop_lanes, s, err);
 }
 
+/* Connects, exchanges HELLO, starts the link. */
 static int dial(struct source *s, uint64_t deadline, struct vf_error *err)
 {
+    struct mig_peer peer;
     struct tp *tp;
 
-    return source_call(s, deadline, &tp, err) != 0 ? -1 : source_link(s, tp, err);
+    if (mig_dial(s->job->mig, s->job->options.to, deadline, &tp, err) != 0)
+        return -1;
+    if (mig_greet(tp, &s->hello, deadline, &peer, err) != 0) {
+        tp_close(tp);
+        return -1;
+    }
+    s->peer = peer.hello;
+    s->version = peer.version;
+    job_update(s->job, memcpy(s->job->identity, tp->identity, sizeof s->job->identity));
+    return source_link(s, tp, err);
 }
 
 int source_connect(struct source *s, struct vf_error *err)

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/size.h"
 #include "migrate/resume.h"
+#include "migrate/security.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -169,24 +170,40 @@ static void look_for_progress(struct source *s)
     memcpy(s->their_root, root, sizeof root);
 }
 
-/* A connection on which the target goes on. */
-static int call(struct source *s, uint64_t deadline, bool *over, struct vf_error *err)
+/* Both HELLOs, then RESUME and its answer. */
+static int talk(struct source *s, struct tp *tp, uint64_t deadline, bool *over,
+                struct vf_error *err)
 {
-    struct tp *tp;
-    int result;
+    struct mig_peer peer;
 
-    if (source_call(s, deadline, &tp, err) != 0)
+    if (mig_greet(tp, &s->hello, deadline, &peer, err) != 0)
         return -1;
-    if (s->version < WIRE_VERSION_RESUME) {
-        tp_close(tp);
+    if (peer.version < WIRE_VERSION_RESUME) {
         *over = true;
         return vf_fail(err, VF_FAILED, "peer %s: speaks an older version now and cannot resume",
                        s->job->peer);
     }
+    s->version = peer.version;
+    return ask(s, tp, over, err) != 0 ? -1 : take_table(s, tp, over, err);
+}
+
+/* A connection on which the target goes on. */
+static int call(struct source *s, uint64_t deadline, bool *over, struct vf_error *err)
+{
+    struct mig_job *job = s->job;
+    struct tp *tp;
+    int result;
+
+    if (mig_dial(job->mig, job->options.to, deadline, &tp, err) != 0)
+        return -1;
+    if (!mig_same_peer(job, tp)) { /* the token is for the hand-off's own target */
+        tp_close(tp);
+        return vf_fail(err, VF_FAILED, "peer %s: is another host than before", job->peer);
+    }
     if (hold(s, tp) == NULL)
         return vf_fail(err, VF_CANCELLED, "cancelled");
-    result = ask(s, tp, over, err) != 0 || take_table(s, tp, over, err) != 0 ? -1 : 0;
-    job_update(s->job, s->calling = NULL);
+    result = talk(s, tp, deadline, over, err);
+    job_update(job, s->calling = NULL);
     if (result != 0) {
         tp_close(tp);
         return -1;
@@ -194,7 +211,7 @@ static int call(struct source *s, uint64_t deadline, bool *over, struct vf_error
     look_for_progress(s);
     if (source_link(s, tp, err) != 0)
         return -1;
-    job_update(s->job, s->linked = true);
+    job_update(job, s->linked = true);
     return 0;
 }
 

@@ -326,6 +326,7 @@ void target_serve(struct mig *mig, struct tp *tp, const struct wire_hello *hello
     (void)pthread_condattr_destroy(&attr);
     (void)snprintf(t->job->peer, sizeof t->job->peer, "%s",
                    hello->listen_address[0] != '\0' ? hello->listen_address : tp->peer);
+    memcpy(t->job->identity, tp->identity, sizeof t->job->identity);
     (void)snprintf(t->job->peer_name, sizeof t->job->peer_name, "%s", hello->host_name);
     t->version = version;
     t->job->shared_clock = memcmp(hello->boot_id, mig->boot_id, sizeof mig->boot_id) == 0;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The target's data streams: who may attach, when their account of the pages is complete. */
 #define LOG_ROOM "migrate"
+#include "migrate/security.h"
 #include "migrate/target.h"
 
 #include "base/size.h"
@@ -155,7 +156,7 @@ bool target_attach(struct mig *mig, struct tp *tp, const struct wire_hello *hell
     (void)pthread_mutex_lock(&mig->lock);
     for (struct target *t = mig->targets; t != NULL && !taken; t = t->next) {
         (void)pthread_mutex_lock(&t->lock);
-        taken = takes(t, hello);
+        taken = takes(t, hello) && mig_same_peer(t->job, tp);
         if (taken) {
             struct lane_target *lane = &t->lane[hello->stream_index];
 

@@ -5,6 +5,7 @@
  * first one arrived. The token that ADMITTED gave it says who it is.
  */
 #define LOG_ROOM "migrate"
+#include "migrate/security.h"
 #include "migrate/target.h"
 
 #include "base/log.h"
@@ -126,7 +127,8 @@ static bool give(struct mig *mig, struct tp *tp, const struct wire_hello *hello,
         given = t->redial &&
                 (word->tag != WIRE_RESUME || word->resume.generation > t->plan.generation) &&
                 memcmp(t->token, hello->token, sizeof t->token) == 0 &&
-                memcmp(t->job->uuid, hello->job, sizeof t->job->uuid) == 0;
+                memcmp(t->job->uuid, hello->job, sizeof t->job->uuid) == 0 &&
+                mig_same_peer(t->job, tp);
         if (given) {
             tp_close(t->again); /* the source has left that one */
             wire_message_free(&t->word);

@@ -7,6 +7,7 @@
 #include "base/size.h"
 #include "migrate/handoff.h"
 #include "migrate/mig.h"
+#include "migrate/security.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -104,14 +105,12 @@ static int it_runs_there(struct mig_job *job, struct kc *kc, struct tp *tp,
     return 0;
 }
 
-static int it_never_ran_there(struct mig_job *job, struct kc *kc, const struct wire_handoff *id,
-                              enum job_state *end, struct vf_error *err)
+static int it_never_ran_there(struct mig_job *job, struct kc *kc, enum job_state *end,
+                              struct vf_error *err)
 {
     struct vf_partition_info copy;
     int found;
 
-    if (!handoff_same(job, id))
-        return vf_fail(err, VF_FAILED, "peer %s: speaks of another hand-off", job->peer);
     *end = JOB_FAILED;
     if (handoff_fate(job) == FATE_TARGET) {
         contradiction(job, "it was resolved here that the target runs it, and the copy here was "
@@ -145,9 +144,7 @@ static int it_refuses(struct mig_job *job, enum word word, const struct wire_abo
                       enum job_state *end, struct vf_error *err)
 {
     vf_fail(err, (enum vf_code)abort->code, "peer %s: %.500s", job->peer, abort->text);
-    if (abort->code != VF_UNKNOWN)
-        return -1;
-    if (word == WORD_ABORT) {
+    if (abort->code == VF_UNKNOWN && word == WORD_ABORT && handoff_fate(job) == FATE_SOURCE) {
         char what[400];
 
         (void)snprintf(what, sizeof what, "it runs here, and %.300s", err->text);
@@ -163,9 +160,12 @@ static int act(struct mig_job *job, struct kc *kc, struct tp *tp, enum word word
 {
     if (word == WORD_COMMIT && answer->tag == WIRE_RUNNING)
         return it_runs_there(job, kc, tp, &answer->running, end, err);
-    if (word == WORD_COMMIT && answer->tag == WIRE_NEVER_RAN)
-        return it_never_ran_there(job, kc, &answer->handoff, end, err);
+    if (word == WORD_COMMIT && answer->tag == WIRE_NEVER_RAN && handoff_same(job, &answer->handoff))
+        return it_never_ran_there(job, kc, end, err);
     if (word == WORD_ABORT && answer->tag == WIRE_CLOSE) {
+        /* A COMMIT that is taken back: its ABORTED is what this side needs to resume. */
+        if (handoff_fate(job) == FATE_OPEN)
+            return it_never_ran_there(job, kc, end, err);
         word_told(job);
         *end = JOB_FAILED;
         return 0;
@@ -197,33 +197,65 @@ static void wake(void *ctx)
     tp_abort(ctx);
 }
 
-int word_bring(struct mig_job *job, struct kc *kc, enum job_state *end, struct vf_error *err)
+int word_call(struct mig_job *job, uint16_t *version, struct tp **out, struct vf_error *err)
 {
-    enum word word = word_owed(job);
-    struct wire_message said = message_of(job, word);
-    struct wire_message answer;
+    uint64_t deadline = vf_now_ns() + CONNECT_NS;
     struct wire_hello hello;
     struct mig_peer peer;
-    struct tp *tp;
-    uint64_t deadline;
-    int result = -1;
 
     mig_hello(job->mig, job->uuid, &hello);
     (void)pthread_mutex_lock(&job->lock);
     memcpy(hello.token, job->token, sizeof hello.token);
     (void)pthread_mutex_unlock(&job->lock);
-    if (mig_call(job->mig, job->peer, &hello, vf_now_ns() + CONNECT_NS, &peer, &tp, err) != 0)
+    if (mig_dial(job->mig, job->peer, deadline, out, err) != 0)
         return -1;
-    job_set_wake(job, wake, tp);
+    if (!mig_same_peer(job, *out)) { /* the token is for the hand-off's own target */
+        vf_fail(err, VF_FAILED, "peer %s: is another host than the one the partition moved to",
+                job->peer);
+        tp_close(*out);
+        return -1;
+    }
+    job_set_wake(job, wake, *out);
+    if (job_leaving(job)) /* before it could be woken */
+        tp_abort(*out);
+    if (mig_greet(*out, &hello, deadline, &peer, err) != 0) {
+        word_hang_up(job, *out);
+        return -1;
+    }
+    *version = peer.version;
+    return 0;
+}
+
+void word_hang_up(struct mig_job *job, struct tp *tp)
+{
+    job_set_wake(job, NULL, NULL);
+    tp_close(tp);
+}
+
+int word_bring_as(struct mig_job *job, struct kc *kc, enum word word, enum job_state *end,
+                  struct vf_error *err)
+{
+    struct wire_message said = message_of(job, word);
+    struct wire_message answer;
+    uint16_t version;
+    struct tp *tp;
+    uint64_t deadline;
+    int result = -1;
+
+    if (word_call(job, &version, &tp, err) != 0)
+        return -1;
     deadline = vf_now_ns() + job->mig->silence_ns;
-    if (!job_leaving(job) && wire_say(tp, &said, deadline, err) == 0 &&
-        wire_hear(tp, &answer, deadline, err) == 0) {
+    if (wire_say(tp, &said, deadline, err) == 0 && wire_hear(tp, &answer, deadline, err) == 0) {
         result = act(job, kc, tp, word, &answer, end, err);
         wire_message_free(&answer);
     }
-    job_set_wake(job, NULL, NULL);
-    tp_close(tp);
+    word_hang_up(job, tp);
     return result;
+}
+
+int word_bring(struct mig_job *job, struct kc *kc, enum job_state *end, struct vf_error *err)
+{
+    return word_bring_as(job, kc, word_owed(job), end, err);
 }
 
 uint64_t word_back_off(uint64_t *wait_ns)

@@ -25,6 +25,10 @@ enum word word_owed(struct mig_job *job);
  * job_leave ends the waits.
  */
 int word_bring(struct mig_job *job, struct kc *kc, enum job_state *end, struct vf_error *err);
+/* The same with ABORT for a COMMIT that a person takes back (resolve.h): CLOSE is the target's
+ * proof that it never ran there. */
+int word_bring_as(struct mig_job *job, struct kc *kc, enum word word, enum job_state *end,
+                  struct vf_error *err);
 /* The same, less and less often, until it is done, the deadline has passed or the daemon ends. */
 int word_bring_until(struct mig_job *job, struct kc *kc, uint64_t deadline_ns, enum job_state *end,
                      struct vf_error *err);
@@ -32,6 +36,10 @@ int word_bring_until(struct mig_job *job, struct kc *kc, uint64_t deadline_ns, e
 void word_told(struct mig_job *job);
 /* How long to wait after a try in vain; doubles *wait_ns for the next one. */
 uint64_t word_back_off(uint64_t *wait_ns);
+
+/* A connection to the peer for this hand-off, HELLOs said; job_leave breaks it. */
+int word_call(struct mig_job *job, uint16_t *version, struct tp **out, struct vf_error *err);
+void word_hang_up(struct mig_job *job, struct tp *tp);
 
 /* RUNNING came: the copy here is a stale one that must never run. It goes, then DONE is recorded.
  * -1: it is still here. */

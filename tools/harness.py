@@ -43,10 +43,12 @@ def pid_gone(pid):
 class Host:
     """One vferryd with its kernel side, in a state directory of its own."""
 
-    def __init__(self, build, name, devices=("softgpu,vram=1G",), options=(), state=None, listen="127.0.0.1:0", log=None):
+    def __init__(self, build, name, devices=("softgpu,vram=1G",), options=(), state=None, listen="127.0.0.1:0", log=None,
+                 program="vferryd", env=None):
         self.build = pathlib.Path(build).resolve()
         self.name = name
         self.devices, self.options, self.listen_wish = list(devices), list(options), listen
+        self.program, self.env = program, dict(env or {})  # both count from the next start on
         self.own_state = state is None
         self.state = pathlib.Path(state or tempfile.mkdtemp(prefix=f"vferry-{name}-"))
         self.log_path = pathlib.Path(log) if log else self.state / "vferryd.log"
@@ -61,14 +63,14 @@ class Host:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
             notify.bind(str(notify_path))
             notify.settimeout(0.05)
-            command = [str(self.build / "vferryd"), "--name", self.name, "--state", str(self.state), *self.options]
+            command = [str(self.build / self.program), "--name", self.name, "--state", str(self.state), *self.options]
             if self.listen_wish:
                 command += ["--listen", self.listen_wish]
             for device in self.devices:
                 command += ["--device", device]
             with open(self.log_path, "ab") as log:
                 self.process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL,
-                                                env={**os.environ, "NOTIFY_SOCKET": str(notify_path)})
+                                                env={**os.environ, **self.env, "NOTIFY_SOCKET": str(notify_path)})
             end = time.monotonic() + timeout
             while True:
                 try:

@@ -3,7 +3,7 @@
 # Installs what the build and the tests need and the machine lacks (Debian). Quiet when nothing is missing.
 set -eu
 
-packages="gcc make meson ninja-build pkg-config python3 libjansson-dev libxxhash-dev libinih-dev libcmocka-dev
+packages="gcc make meson ninja-build pkg-config python3 libjansson-dev libxxhash-dev libinih-dev libcmocka-dev libssl-dev
 libsystemd-dev gcc-mingw-w64-x86-64 clang"
 
 missing=

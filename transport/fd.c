@@ -52,8 +52,10 @@ static void fd_shutdown(struct tp *tp)
 
 static void fd_close(struct tp *tp)
 {
-    (void)close(stream_of(tp)->fd);
-    tp_fini(tp);
+    const int fd = stream_of(tp)->fd;
+
+    tp_fini(tp); /* first: nobody may shut down a number that is another's by now */
+    (void)close(fd);
     free(tp); /* the start of its fd_stream */
 }
 

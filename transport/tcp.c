@@ -55,6 +55,18 @@ static int split(const char *address, struct endpoint *out, struct vf_error *err
     return 0;
 }
 
+int tp_address_host(const char *address, char host[TP_NAME_BYTES], struct vf_error *err)
+{
+    struct endpoint endpoint;
+
+    if (split(address, &endpoint, err) != 0)
+        return -1;
+    if (strlen(endpoint.host) >= TP_NAME_BYTES)
+        return bad_address(address, "the host is too long", err);
+    memcpy(host, endpoint.host, strlen(endpoint.host) + 1);
+    return 0;
+}
+
 static void cleanup_addresses(struct addrinfo **list)
 {
     if (*list != NULL)
@@ -134,7 +146,34 @@ static int connect_one(const struct addrinfo *address, uint64_t deadline_ns)
     return error != 0 ? -error : vf_take_fd(&fd);
 }
 
-int tp_tcp_connect(const char *address, uint64_t deadline_ns, struct tp **out, struct vf_error *err)
+static bool is_loopback(const struct sockaddr *address)
+{
+    if (address->sa_family == AF_INET) {
+        const struct sockaddr_in *in = (const struct sockaddr_in *)(const void *)address;
+
+        return ntohl(in->sin_addr.s_addr) >> 24 == 127;
+    }
+    if (address->sa_family == AF_INET6) {
+        const struct sockaddr_in6 *in = (const struct sockaddr_in6 *)(const void *)address;
+
+        return IN6_IS_ADDR_LOOPBACK(&in->sin6_addr) ||
+               (IN6_IS_ADDR_V4MAPPED(&in->sin6_addr) && in->sin6_addr.s6_addr[12] == 127);
+    }
+    return false;
+}
+
+/* Only if every address behind the name is: a guard must not be lax. */
+static bool all_loopback(const struct addrinfo *list)
+{
+    bool all = true;
+
+    for (const struct addrinfo *at = list; at != NULL; at = at->ai_next)
+        all = all && is_loopback(at->ai_addr);
+    return all;
+}
+
+static int tcp_connect(const char *address, bool loopback, uint64_t deadline_ns, struct tp **out,
+                       struct vf_error *err)
 {
     __attribute__((cleanup(cleanup_addresses))) struct addrinfo *list = NULL;
     int fd = -ECONNREFUSED;
@@ -142,12 +181,30 @@ int tp_tcp_connect(const char *address, uint64_t deadline_ns, struct tp **out, s
     *out = NULL;
     if (resolve(address, false, &list, err) != 0)
         return -1;
+    if (loopback && !all_loopback(list))
+        return vf_fail(
+            err, VF_FAILED,
+            "peer %s: is beyond loopback, where plain TCP is refused: anybody on the way could "
+            "read and change the partition; give both hosts certificates (--tls-cert, "
+            "--tls-key, --tls-ca) or say --insecure",
+            address);
     for (const struct addrinfo *at = list; at != NULL && fd < 0; at = at->ai_next)
         fd = connect_one(at, deadline_ns);
     if (fd < 0)
         return vf_fail_errno(err, VF_FAILED, -fd,
                              "peer %s: cannot connect (is vferryd listening there?)", address);
     return tp_from_fd(fd, address, out, err);
+}
+
+int tp_tcp_connect(const char *address, uint64_t deadline_ns, struct tp **out, struct vf_error *err)
+{
+    return tcp_connect(address, false, deadline_ns, out, err);
+}
+
+int tp_tcp_connect_loopback(const char *address, uint64_t deadline_ns, struct tp **out,
+                            struct vf_error *err)
+{
+    return tcp_connect(address, true, deadline_ns, out, err);
 }
 
 static int format_bound(int fd, char *bound, size_t bound_bytes)
@@ -195,31 +252,46 @@ int tp_tcp_listen(const char *address, int *fd, char *bound, size_t bound_bytes,
     return vf_fail_errno(err, VF_FAILED, error, "cannot listen on %s", address);
 }
 
-static bool is_loopback(const struct sockaddr *address)
-{
-    if (address->sa_family == AF_INET) {
-        const struct sockaddr_in *in = (const struct sockaddr_in *)(const void *)address;
-
-        return ntohl(in->sin_addr.s_addr) >> 24 == 127;
-    }
-    if (address->sa_family == AF_INET6) {
-        const struct sockaddr_in6 *in = (const struct sockaddr_in6 *)(const void *)address;
-
-        return IN6_IS_ADDR_LOOPBACK(&in->sin6_addr) ||
-               (IN6_IS_ADDR_V4MAPPED(&in->sin6_addr) && in->sin6_addr.s6_addr[12] == 127);
-    }
-    return false;
-}
-
 int tp_is_loopback(const char *address, bool *loopback, struct vf_error *err)
 {
     __attribute__((cleanup(cleanup_addresses))) struct addrinfo *list = NULL;
 
     if (resolve(address, true, &list, err) != 0)
         return -1;
-    /* Only if every address behind the name is: a guard must not be lax. */
-    *loopback = true;
-    for (const struct addrinfo *at = list; at != NULL; at = at->ai_next)
-        *loopback = *loopback && is_loopback(at->ai_addr);
+    *loopback = all_loopback(list);
     return 0;
+}
+
+static bool peer_address(const struct tp *tp, struct sockaddr_storage *out)
+{
+    socklen_t bytes = sizeof *out;
+
+    memset(out, 0, sizeof *out);
+    return getpeername(tp_fd(tp), (struct sockaddr *)out, &bytes) == 0;
+}
+
+bool tp_peer_is_loopback(const struct tp *tp)
+{
+    struct sockaddr_storage address;
+
+    return peer_address(tp, &address) &&
+           (address.ss_family == AF_UNIX || is_loopback((const struct sockaddr *)&address));
+}
+
+uint64_t tp_peer_network(const struct tp *tp)
+{
+    struct sockaddr_storage address;
+    uint64_t network = 0;
+
+    if (!peer_address(tp, &address))
+        return 0;
+    if (address.ss_family == AF_INET) {
+        return ((const struct sockaddr_in *)(const void *)&address)->sin_addr.s_addr;
+    } else if (address.ss_family == AF_INET6) {
+        const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)(const void *)&address;
+        const uint8_t *bytes = in6->sin6_addr.s6_addr;
+
+        memcpy(&network, IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr) ? bytes + 8 : bytes, 8);
+    }
+    return network;
 }

@@ -4,6 +4,7 @@
 #include "transport/transport.h"
 
 #include "base/size.h"
+#include "transport/filter.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -26,11 +27,17 @@ int tp_init(struct tp *tp, const struct tp_ops *ops, const char *peer, struct vf
     atomic_init(&tp->lost, false);
     tp->silence_ns = TP_SILENCE_NS;
     (void)snprintf(tp->peer, sizeof tp->peer, "%s", peer);
+    tp->identity[0] = '\0';
+    if (filter_init(tp) != 0) {
+        (void)close(tp->abort_fd);
+        return vf_fail(err, VF_FAILED, "peer %s: out of memory", peer);
+    }
     return 0;
 }
 
 void tp_fini(struct tp *tp)
 {
+    filter_fini(tp);
     (void)close(tp->abort_fd);
 }
 
@@ -41,7 +48,7 @@ void tp_set_silence(struct tp *tp, uint64_t silence_ns)
 
 int tp_fd(const struct tp *tp)
 {
-    return tp->ops->fd(tp);
+    return filter_fd(tp);
 }
 
 bool tp_lost(const struct tp *tp)
@@ -80,6 +87,12 @@ static int fail_errno(struct tp *tp, const char *doing, int errnum, struct vf_er
     if (aborted(tp))
         return fail_aborted(tp, err);
     atomic_store_explicit(&tp->lost, true, memory_order_release);
+    if (errnum == EPROTO && tp->ops->why != NULL) {
+        char why[400];
+
+        tp->ops->why(tp, why, sizeof why);
+        return vf_fail(err, VF_FAILED, "peer %s: %s", tp->peer, why);
+    }
     if (errnum == EPIPE || errnum == ECONNRESET)
         return vf_fail(err, VF_FAILED, "peer %s: closed the connection", tp->peer);
     return vf_fail_errno(err, VF_FAILED, errnum, "peer %s: %s", tp->peer, doing);
@@ -109,12 +122,12 @@ static uint64_t silent_at(const struct tp *tp, uint64_t moved)
 
 enum wait_end { WAIT_READY, WAIT_DEADLINE, WAIT_SILENT, WAIT_ABORTED, WAIT_ERROR };
 
-/* Waits for `events` on the stream (errors and hang-ups count: the next call tells). WAIT_ERROR:
- * see errno. */
-static enum wait_end wait_for(const struct tp *tp, short events, uint64_t deadline, uint64_t silent)
+/* Waits for `fd` of the stream (errors and hang-ups count: the next call tells). WAIT_ERROR: see
+ * errno. */
+static enum wait_end wait_for(const struct tp *tp, struct pollfd fd, uint64_t deadline,
+                              uint64_t silent)
 {
-    struct pollfd fds[2] = {{.fd = tp_fd(tp), .events = events},
-                            {.fd = tp->abort_fd, .events = POLLIN}};
+    struct pollfd fds[2] = {fd, {.fd = tp->abort_fd, .events = POLLIN}};
     const uint64_t end = deadline < silent ? deadline : silent;
 
     for (;;) {
@@ -136,11 +149,22 @@ static enum wait_end wait_for(const struct tp *tp, short events, uint64_t deadli
     }
 }
 
+/* What the other direction of the stream may have to do first is its kind's to know. */
+static short events_for(struct tp *tp, short direction)
+{
+    return tp->ops->events != NULL ? tp->ops->events(tp, direction) : direction;
+}
+
+static struct pollfd pollfd_for(struct tp *tp, short direction)
+{
+    return filter_pollfd(tp, direction, events_for(tp, direction));
+}
+
 /* As wait_for; 0 when it is worth trying again. */
-static int wait_more(struct tp *tp, short events, uint64_t deadline, uint64_t moved,
+static int wait_more(struct tp *tp, struct pollfd fd, uint64_t deadline, uint64_t moved,
                      const char *doing, struct vf_error *err)
 {
-    switch (wait_for(tp, events, deadline, silent_at(tp, moved))) {
+    switch (wait_for(tp, fd, deadline, silent_at(tp, moved))) {
     case WAIT_READY:
         return 0;
     case WAIT_DEADLINE:
@@ -198,7 +222,7 @@ int tp_send(struct tp *tp, const struct iovec *iov, int count, uint64_t deadline
 
         if (aborted(tp))
             return fail_aborted(tp, err);
-        done = tp->ops->send(tp, out, n);
+        done = filter_send(tp, out, n);
         if (done < 0 && done != -EINTR)
             return fail_errno(tp, "sending", (int)-done, err);
         if (done > 0) {
@@ -206,7 +230,8 @@ int tp_send(struct tp *tp, const struct iovec *iov, int count, uint64_t deadline
             moved = vf_now_ns();
             if (cursor.at < count && moved >= deadline_ns)
                 return fail_deadline(tp, "sending", err);
-        } else if (done == 0 && wait_more(tp, POLLOUT, deadline_ns, moved, "sending", err) != 0) {
+        } else if (done == 0 && wait_more(tp, pollfd_for(tp, POLLOUT), deadline_ns, moved,
+                                          "sending", err) != 0) {
             return -1;
         }
     }
@@ -223,7 +248,7 @@ int tp_recv(struct tp *tp, void *data, size_t bytes, uint64_t deadline_ns, struc
 
         if (aborted(tp))
             return fail_aborted(tp, err);
-        done = tp->ops->recv(tp, (char *)data + have, bytes - have);
+        done = filter_recv(tp, (char *)data + have, bytes - have);
         if (done == 0 && aborted(tp))
             return fail_aborted(tp, err);
         if (done == 0) {
@@ -238,27 +263,68 @@ int tp_recv(struct tp *tp, void *data, size_t bytes, uint64_t deadline_ns, struc
             moved = vf_now_ns();
             if (have < bytes && moved >= deadline_ns)
                 return fail_deadline(tp, "receiving", err);
-        } else if (done == -EAGAIN &&
-                   wait_more(tp, POLLIN, deadline_ns, moved, "receiving", err) != 0) {
+        } else if (done == -EAGAIN && wait_more(tp, pollfd_for(tp, POLLIN), deadline_ns, moved,
+                                                "receiving", err) != 0) {
             return -1;
         }
     }
     return 0;
 }
 
+short tp_poll_events(struct tp *tp)
+{
+    if (tp->ops->ready != NULL && tp->ops->ready(tp))
+        return 0;
+    return events_for(tp, POLLIN);
+}
+
 int tp_wait_readable(struct tp *tp, uint64_t deadline_ns, struct vf_error *err)
 {
-    switch (wait_for(tp, POLLIN, deadline_ns, silent_at(tp, vf_now_ns()))) {
-    case WAIT_READY:
-        return 1;
-    case WAIT_DEADLINE:
-        return 0;
-    case WAIT_SILENT:
-        return fail_silent(tp, err);
-    case WAIT_ABORTED:
-        return fail_aborted(tp, err);
-    case WAIT_ERROR:
-        break;
+    const uint64_t silent = silent_at(tp, vf_now_ns());
+
+    for (;;) {
+        const short events = tp_poll_events(tp);
+
+        if (events == 0)
+            return 1;
+        switch (wait_for(tp, filter_pollfd(tp, POLLIN, events), deadline_ns, silent)) {
+        case WAIT_READY:
+            /* Bytes for the stream itself are nothing to read: look again. */
+            if (tp->ops->ready == NULL)
+                return 1;
+            continue;
+        case WAIT_DEADLINE:
+            return 0;
+        case WAIT_SILENT:
+            return fail_silent(tp, err);
+        case WAIT_ABORTED:
+            return fail_aborted(tp, err);
+        case WAIT_ERROR:
+            break;
+        }
+        return fail_errno(tp, "waiting", errno, err);
     }
-    return fail_errno(tp, "waiting", errno, err);
+}
+
+int tp_handshake(struct tp *tp, uint64_t deadline_ns, struct vf_error *err)
+{
+    const uint64_t begun = vf_now_ns();
+
+    while (tp->ops->handshake != NULL) {
+        struct pollfd fd = {.fd = tp->ops->fd(tp)};
+        int step;
+
+        if (aborted(tp))
+            return fail_aborted(tp, err);
+        step = tp->ops->handshake(tp);
+        if (step == 0)
+            break;
+        if (step < 0)
+            return fail_errno(tp, "shaking hands", -step, err);
+        /* Silent since the start: a byte now and then buys no time. */
+        fd.events = (short)step;
+        if (wait_more(tp, fd, deadline_ns, begun, "shaking hands", err) != 0)
+            return -1;
+    }
+    return 0;
 }

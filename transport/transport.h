@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * Byte streams between hosts behind one ops struct: tcp, unix, pipe (tests and fuzzing) and file;
- * tls comes later. A stream is used by at most one sending and one receiving thread at a time;
- * tp_abort may be called by any thread. Deadlines are CLOCK_MONOTONIC nanoseconds (vf_now_ns);
- * TP_NEVER waits for ever. Every wait also ends when nothing moves for `silence` (tp_set_silence):
- * a silent peer counts as lost.
+ * tls (tls.h) lies over any of them. A stream is used by at most one sending and one receiving
+ * thread at a time; tp_abort may be called by any thread. Deadlines are CLOCK_MONOTONIC nanoseconds
+ * (vf_now_ns); TP_NEVER waits for ever. Every wait also ends when nothing moves for `silence`
+ * (tp_set_silence): a silent peer counts as lost.
  */
 #ifndef TRANSPORT_TRANSPORT_H
 #define TRANSPORT_TRANSPORT_H
@@ -18,6 +18,7 @@
 #include <sys/uio.h>
 
 #define TP_NEVER UINT64_MAX
+#define TP_NAME_BYTES 256u /* a DNS name or an address */
 
 struct tp;
 
@@ -31,6 +32,15 @@ struct tp_ops {
     int (*fd)(const struct tp *tp); /* to poll; one fd for both directions */
     void (*shutdown)(struct tp *tp);
     void (*close)(struct tp *tp); /* frees tp */
+    /* What follows may be NULL. One step of what comes before the first byte: 0 = done, > 0 = poll
+     * for these events and call again, -errno. */
+    int (*handshake)(struct tp *tp);
+    /* After a send or recv that would block (`direction` POLLOUT or POLLIN): what to poll for. */
+    short (*events)(struct tp *tp, short direction);
+    /* Would recv return something at once, which poll cannot know of? */
+    bool (*ready)(struct tp *tp);
+    /* Why a call gave -EPROTO: the rest of "peer PEER: ...". */
+    void (*why)(struct tp *tp, char *text, size_t bytes);
 };
 
 struct tp {
@@ -40,12 +50,23 @@ struct tp {
     int abort_fd;         /* eventfd, readable once tp_abort was called: wakes whoever waits */
     uint64_t silence_ns;  /* set before threads share the stream */
     char peer[128];       /* "10.0.0.2:7001" */
+#ifdef VF_FAULTS
+    struct filter *filter; /* transport/filter.h */
+#endif
+    char identity[TP_NAME_BYTES]; /* whom a certificate proves the peer to be; "" = nobody does. Set
+                                     by tp_handshake */
 };
 
 /* "HOST:PORT" or "[V6]:PORT"; waits for the connection until the deadline (only a name that needs a
  * slow resolver takes longer: give numeric addresses where it matters). */
 int tp_tcp_connect(const char *address, uint64_t deadline_ns, struct tp **out,
                    struct vf_error *err);
+/* The same for an address that means this machine whatever it resolves to; any other is refused
+ * before a packet is sent. */
+int tp_tcp_connect_loopback(const char *address, uint64_t deadline_ns, struct tp **out,
+                            struct vf_error *err);
+/* The HOST of "HOST:PORT" or "[V6]:PORT". */
+int tp_address_host(const char *address, char host[TP_NAME_BYTES], struct vf_error *err);
 /* Takes over a connected stream socket (closed with the stream, also on failure). Both directions
  * are non-blocking by flag, so the fd's own mode is left alone. */
 int tp_from_fd(int fd, const char *peer, struct tp **out, struct vf_error *err);
@@ -64,6 +85,11 @@ void tp_file_seek(struct tp *tp, uint64_t offset);
 /* Listening socket on "HOST:PORT" (PORT 0 = any); `bound` gets the address as HOST:PORT. */
 int tp_tcp_listen(const char *address, int *fd, char *bound, size_t bound_bytes,
                   struct vf_error *err);
+/* Is the socket's other end on this machine (loopback, or no network at all)? */
+bool tp_peer_is_loopback(const struct tp *tp);
+/* The network that the other end of the socket is in, as a number to compare: its IPv4 address, the
+ * first 64 bits of IPv6, which are one site's to fill; 0 = none. */
+uint64_t tp_peer_network(const struct tp *tp);
 /* Is it a loopback address? -1 when it cannot be resolved. */
 int tp_is_loopback(const char *address, bool *loopback, struct vf_error *err);
 
@@ -83,6 +109,12 @@ int tp_recv(struct tp *tp, void *data, size_t bytes, uint64_t deadline_ns, struc
  * of 0 looks without waiting. */
 int tp_wait_readable(struct tp *tp, uint64_t deadline_ns, struct vf_error *err);
 int tp_fd(const struct tp *tp);
+/* For who polls several things at once: the events of tp_fd after which a receive may get on; 0 =
+ * there is something already, do not wait. The receiving thread. */
+short tp_poll_events(struct tp *tp);
+/* What the kind of stream does before its first byte (TLS: both sides prove who they are); nothing
+ * for most. */
+int tp_handshake(struct tp *tp, uint64_t deadline_ns, struct vf_error *err);
 /* Did a call fail because of the other side or the way there (closed, reset, silent), not by a
  * deadline or tp_abort? Then somebody else may know why. Any thread. */
 bool tp_lost(const struct tp *tp);

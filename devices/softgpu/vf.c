@@ -89,8 +89,9 @@ void sg_vf_control(struct sg_vf *vf, uint32_t ctrl)
     bool ran = !sg_vf_stopped(vf);
 
     vf->ctrl = ctrl & (SG_VFC_CTRL_ENABLE | SG_VFC_CTRL_PAUSE);
-    if (vf->ctrl & ~old & SG_VFC_CTRL_ENABLE)
-        vf->runtime_ns = vf->lent_ns = 0;
+    if (vf->ctrl & ~old &
+        SG_VFC_CTRL_ENABLE) /* when the last tenant ran is no later one's business */
+        vf->runtime_ns = vf->lent_ns = vf->last_run_ns = 0;
     if (!ran && !sg_vf_stopped(vf))
         vf->first_run_ns = 0;
     if (ran && sg_vf_stopped(vf))
@@ -173,8 +174,8 @@ static uint32_t add_extent(struct sg_vf *vf)
 {
     const struct sg_device *dev = vf->dev;
     uint64_t gpa = vf->map_gpa, phys = vf->map_phys, bytes = vf->map_bytes, vram = dev->vram.bytes;
-    uint64_t granule = dev->options.scatter ? 1ull << dev->scatter_shift
-                                            : dev->options.dirty_page_bytes;
+    uint64_t granule =
+        dev->options.scatter ? 1ull << dev->scatter_shift : dev->options.dirty_page_bytes;
     struct sg_extent *last = vf->map.count ? &vf->map.extent[vf->map.count - 1] : NULL;
 
     if ((gpa | phys | bytes) % granule)

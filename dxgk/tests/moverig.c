@@ -45,7 +45,7 @@ static void lane_done(void *ctx, uint64_t cookie, int status)
     (void)sem_post(&lane->done);
 }
 
-static void lane_open(struct lane *lane, struct rig *rig, uint64_t id)
+void lane_open(struct lane *lane, struct rig *rig, uint64_t id)
 {
     struct dxgk_channel_config config = {
         .slots = 1, .slot_bytes = SLOT, .done = lane_done, .ctx = lane};
@@ -58,15 +58,14 @@ static void lane_open(struct lane *lane, struct rig *rig, uint64_t id)
     assert_ptr_not_equal(lane->memory, MAP_FAILED);
 }
 
-static void lane_close(struct lane *lane)
+void lane_close(struct lane *lane)
 {
     (void)munmap(lane->memory, SLOT);
     dxgk_channel_close(lane->channel);
     (void)sem_destroy(&lane->done);
 }
 
-static void lane_run(struct lane *lane, enum dxgk_transfer op, const uint64_t *pages,
-                     uint32_t count)
+void lane_run(struct lane *lane, enum dxgk_transfer op, const uint64_t *pages, uint32_t count)
 {
     struct vf_error error = VF_ERROR_INIT;
 

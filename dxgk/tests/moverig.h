@@ -16,6 +16,11 @@ struct lane {
     _Atomic int status;
 };
 
+/* These fail the test when a call fails. */
+void lane_open(struct lane *lane, struct rig *rig, uint64_t id);
+void lane_close(struct lane *lane);
+void lane_run(struct lane *lane, enum dxgk_transfer op, const uint64_t *pages, uint32_t count);
+
 struct move {
     struct rig *rig;
     uint64_t source, target, bytes, page_bytes;

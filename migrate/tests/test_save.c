@@ -184,16 +184,6 @@ static void a_partition_restored_since_is_left_alone(void **state)
     drop(&p);
 }
 
-static void begin_restore(struct vf_partition_info *p)
-{
-    struct vf_partition_params params = {.name = "p", .uuid = {5}, .vram_bytes = 32u << 20};
-    struct vf_error err = VF_ERROR_INIT;
-
-    if (kc_partition_create(host.kc, &params, true, p, &err) != 0 ||
-        kc_prepare(host.kc, p->id, KC_TARGET, next_id, &err) != 0)
-        die("begin", &err);
-}
-
 static void a_restore_without_committed_leaves_nothing(void **state)
 {
     static const enum journal_kind kinds[] = {JOURNAL_OPEN};
@@ -202,40 +192,13 @@ static void a_restore_without_committed_leaves_nothing(void **state)
     struct mig_job *job;
 
     (void)state;
-    begin_restore(&p);
+    create_incoming(&host, next_id, &p);
     job = come_back(&p, JOURNAL_TARGET, kinds, 1, "");
     assert_int_equal(mig_job_result(job, &err), -1);
     assert_string_equal(err.text,
                         "the daemon ended during the restore; nothing is left of it here");
     mig_job_put(job);
     assert_false(is_here(&p, &now));
-}
-
-/* What a source has to say, taken from a partition of this very host. */
-static void fill_restore(const struct vf_partition_info *p)
-{
-    struct vf_partition_info source;
-    struct vf_reasons reasons = {0};
-    struct vf_error err = VF_ERROR_INIT;
-    struct kc_blob kmd, umed, state, msix, emulated;
-
-    create(&host, "donor", 32u << 20, &source);
-    if (kc_prepare(host.kc, source.id, KC_SOURCE, 2, &err) != 0 ||
-        kc_save_immutable(host.kc, source.id, &kmd, &umed, &err) != 0 ||
-        kc_partition_pause(host.kc, source.id, &err) != 0 ||
-        kc_save_mutable(host.kc, source.id, &state, &msix, &emulated, &err) != 0 ||
-        kc_restore_immutable(host.kc, p->id, &kmd, &umed, &reasons, &err) != 0 ||
-        kc_restore_mutable(host.kc, p->id, &state, &msix, &emulated, &err) != 0 ||
-        kc_end(host.kc, p->id, &err) != 0 ||
-        kc_partition_set_epoch(host.kc, p->id, EPOCH, &err) != 0 ||
-        kc_end(host.kc, source.id, &err) != 0)
-        die("fill", &err);
-    kc_blob_free(&kmd);
-    kc_blob_free(&umed);
-    kc_blob_free(&state);
-    kc_blob_free(&msix);
-    kc_blob_free(&emulated);
-    drop(&source);
 }
 
 static void a_restore_with_committed_runs(void **state)
@@ -246,8 +209,8 @@ static void a_restore_with_committed_runs(void **state)
     struct mig_job *job;
 
     (void)state;
-    begin_restore(&p);
-    fill_restore(&p);
+    create_incoming(&host, next_id, &p);
+    make_ready(&host, &p, EPOCH);
     job = come_back(&p, JOURNAL_TARGET, kinds, 2, "");
     assert_int_equal(mig_job_result(job, &err), 0);
     mig_job_put(job);

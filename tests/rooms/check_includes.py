@@ -33,12 +33,13 @@ ROOMS = {
         "base/",
         "migrate/migrate.h",
         "transport/transport.h",
+        "transport/tls.h",
         "kernel/client.h",
         "guest/guest.h",
         FACTS,
         MANUAL,
     ],
-    "cli/": ["base/", "daemon/protocol.h", "guest/guest.h", "migrate/image.h", FACTS],
+    "cli/": ["base/", "daemon/protocol.h", "guest/guest.h", "migrate/image.h", "transport/certificate.h", FACTS],
     "vm/": ["base/", FACTS],
 }
 # The process line: what is linked into vferryd may not see the OS side even through its own room.

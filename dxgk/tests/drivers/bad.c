@@ -126,6 +126,9 @@ static NTSTATUS build_paging_buffer(HANDLE adapter, DXGKARG_BUILDPAGINGBUFFER *a
         if ((is("move-copy") && transfers == 2) || (is("move-back") && transfers >= 2))
             return STATUS_UNSUCCESSFUL;
     }
+    if (is("half-zero") && args->Operation == DXGK_OPERATION_VIRTUAL_FILL &&
+        args->FillVirtual.FillSizeInBytes > 4096)
+        args->FillVirtual.FillSizeInBytes /= 2;
     return real.DxgkDdiBuildPagingBuffer(adapter, args);
 }
 

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Whom this host talks to (docs/security.md): TLS where it has certificates, plain TCP on loopback
+ * or where --insecure was said, and that the connections of one job come from one peer. */
+#ifndef MIGRATE_SECURITY_H
+#define MIGRATE_SECURITY_H
+
+#include "migrate/mig.h"
+
+/* This host's certificates, with a reference; NULL = none. Any thread. */
+struct tp_tls *mig_tls(struct mig *mig);
+/* Looks at how a connection begins, without taking a byte of it: 0 with *tls (a reference) when it
+ * is to be wrapped, NULL when plain is right. -1: say so, in plain, and close; *tls may be set. */
+int mig_look(struct mig *mig, struct tp *tp, uint64_t deadline_ns, struct tp_tls **tls,
+             struct vf_error *err);
+/* Is the connection from whom the job is with? To be asked of whoever shows the job's token. The
+ * job's peer is known; any lock. */
+bool mig_same_peer(const struct mig_job *job, const struct tp *tp);
+
+#endif

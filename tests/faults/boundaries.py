@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+Every place of a move where something can go wrong, as a move without a fault passes them: nobody writes the list, so a new record,
+journal entry or call is walked as soon as it is there.
+"""
+import dataclasses
+
+from pair import SILENCE_S, Pair, need
+
+# What begins a phase, by side: (kind, name, of, paused). In the order in which they come.
+PHASES = {
+    "source": [
+        ("connect", ("msg", "HELLO", "", False)),
+        ("admit", ("msg", "ADMIT", "", False)),
+        ("rounds", ("msg", "ROUND", "", False)),
+        ("blackout", ("point", "kernel.call", "pause partition", False)),
+        ("state", ("point", "kernel.call", "save mutable data", False)),
+        ("commit", ("point", "journal.write", "COMMIT", False)),
+        ("teardown", ("point", "kernel.call", "end migration", False)),
+    ],
+    "target": [
+        ("connect", ("msg", "HELLO", "", False)),
+        ("admit", ("msg", "ADMIT", "", False)),
+        ("rounds", ("msg", "ROUND", "", False)),
+        ("blackout", ("msg", "ROUND", "", True)),
+        ("state", ("msg", "STATE", "", True)),
+        ("commit", ("msg", "COMMIT", "", True)),
+        ("teardown", ("msg", "DONE", "", True)),
+    ],
+}
+ORDER = ["open", "connect", "admit", "rounds", "blackout", "state", "commit", "teardown"]
+# Threads that serve people, not the move.
+OTHERS = ("control", "vferryd-faults")
+# A move must pass at least these, or the walk would be a short one.
+RECORDS = {
+    "HELLO", "ADMIT", "ADMITTED", "ROUND", "PAGES", "ROUND_END", "ACK", "REHASH", "STATE", "READY", "COMMIT", "RUNNING",
+    "DONE", "CLOSE",
+}
+JOURNAL = {"source": {"OPEN", "COMMIT", "DONE"}, "target": {"OPEN", "PREPARED", "COMMITTED", "DONE"}}
+
+
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """One of them. `select` is how VFERRY_FAULT names it."""
+
+    side: str
+    phase: str
+    kind: str
+    name: str
+    of: str
+    way: str
+    role: str
+    paused: bool
+    thread: str
+    nth: int
+
+    @property
+    def select(self):
+        if self.kind == "msg":
+            return f"msg={self.name},dir={self.way},role={self.role},paused={int(self.paused)}"
+        words = f"point={self.name},of={self.of},nth={self.nth}"
+        return words if self.name.startswith("journal") else f"{words},thread={self.thread}"
+
+    @property
+    def text(self):
+        if self.kind == "msg":
+            more = (", data" if self.role == "data" else "") + (", paused" if self.paused else "")
+            return f"{self.name} {'sent' if self.way == 'send' else 'received'}{more}"
+        again = f" ({self.nth}.)" if self.nth > 1 else ""
+        return f"{self.name} {self.of}{again}"
+
+
+def parse(side, lines):
+    """Places of one side, in order, each once."""
+    phases = list(PHASES[side])
+    phase, places, seen = "open", [], {}
+    for line in lines:
+        if line[0] == "fired":
+            continue
+        _, kind, name, of, way, role, _, paused, thread = line
+        paused = paused == "1"
+        if thread in OTHERS:
+            continue
+        if phases and phases[0][1] == (kind, name, of, paused):
+            phase = phases.pop(0)[0]
+        key = (kind, name, of) if name.startswith("journal") else (kind, name, of, way, role, paused, kind == "point" and thread)
+        seen[key] = seen.get(key, 0) + 1
+        # How often a record or call comes depends on how many rounds it takes; how often the journal is written does not.
+        if seen[key] == 1 or name.startswith("journal"):
+            places.append(Place(side, phase, kind, name, of, way, role, paused, thread, seen[key]))
+    need(f"{side}: never came to {[name for name, _ in phases]}", not phases)
+    need(f"{side}: no {RECORDS - {p.name for p in places}}", RECORDS <= {p.name for p in places})
+    need(f"{side}: not all of the journal", JOURNAL[side] <= {p.of for p in places if p.name == "journal.write"})
+    return places
+
+
+def scout():
+    """The places of a move: {"source": [...], "target": [...]}."""
+    with Pair("trace", "trace") as pair:
+        pair.begin()
+        need(f"the scout's move failed: {pair.output}", pair.end() == 0)
+        pair.winner_ends_right(pair.target)
+        return {side.host.name: parse(side.host.name, side.lines()) for side in pair.sides}
+
+
+# ---- what can happen there ----
+
+SILENCE_MS = 1000 * int(SILENCE_S)
+LONG = 3 * SILENCE_MS
+# Fault -> action, of the connection at a record. A stall without end, a silence and an outage are noticed by the clock only.
+WIRE = {
+    "cut": "cut",
+    "truncated": "half",
+    "stalled for ever": "stall",
+    "silent for ever": "silent",
+    "delayed": "stall=300",
+    "doubled": "dup",
+    "bit flipped in the header": "flip=66",
+    "bit flipped in the payload": "flip=1111",
+    "one byte at a time": "short=1",
+    "all connections cut for a while": f"down={SILENCE_MS + 500}",
+    "all connections frozen for a while": f"freeze={LONG}",
+}

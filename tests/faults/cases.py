@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The cases of the walk: every fault at every place where it makes sense, and the few of them that `make test` has time for."""
+import dataclasses
+
+from boundaries import ORDER, WIRE
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """One fault at one place. `during`: what the walk does to the hosts while the place is held."""
+
+    fault: str
+    side: str  # whose daemon is armed
+    phase: str
+    at: str
+    arm: str
+    during: str = ""
+
+    @property
+    def name(self):
+        return f"{self.fault}, {self.side}, {self.phase}: {self.at}"
+
+
+def case(place, fault, action, during="", select=None):
+    return Case(fault, place.side, place.phase, place.text, f"{select or place.select}:{action}", during)
+
+
+def of_wire(places):
+    """Once a record, at the source: what is done to it on the way is the same seen from either end."""
+    for place in places["source"]:
+        if place.kind != "msg":
+            continue
+        for fault, action in WIRE.items():
+            # Pages are large: bytes alone would take minutes.
+            yield case(place, fault, "short=997" if place.name == "PAGES" and action == "short=1" else action)
+        if place.role == "data":
+            for stream in (0, 1):
+                yield case(place, f"data stream {stream} held back", "stall=400", select=f"{place.select},stream={stream}")
+
+
+def of_processes(places):
+    """kill -9, a power cut (unsynced bytes, daemon and kernel side at once), a crash of the kernel side."""
+    for side in ("source", "target"):
+        for place in places[side]:
+            yield case(place, f"{side} daemon killed before", "kill")
+            if place.kind == "msg":
+                yield case(place, f"{side} daemon killed after", "after-kill")
+            if place.name.startswith("journal") or place.kind == "msg":
+                yield case(place, f"{side} loses power", "power", during="power")
+            if place.name != "journal.write":
+                yield case(place, f"{side} kernel side killed", "hold", during="kernel")
+
+
+def of_both(places):
+    """One daemon dies at a place of the hand-off, and the other as soon as that is seen."""
+    for side in ("source", "target"):
+        for place in places[side]:
+            if place.phase in ("state", "commit", "teardown") and place.name.startswith(("journal", "COMMIT", "R", "DONE")):
+                yield case(place, "both daemons killed", "kill", during="both")
+                yield case(place, "both hosts lose power", "power", during="all power")
+
+
+def of_disks(places):
+    for side in ("source", "target"):
+        for place in places[side]:
+            if place.name == "journal.write":
+                yield case(place, f"{side} disk full", "ENOSPC")
+                yield case(place, f"{side} short write", "short=20")
+                again = f"{place.select.replace('nth=%d' % place.nth, 'nth=%d' % (place.nth + 1))}:ENOSPC"
+                yield case(place, f"{side} disk full after a part", f"short=20;{again}")
+            if place.name == "journal.fsync":
+                yield case(place, f"{side} fsync fails", "EIO")
+                yield case(place, f"{side} fsync fails, the next too", "EIO;point=journal.fsync,of=:EIO")
+            if place.name == "kernel.call":
+                yield case(place, f"{side} kernel call fails", "EIO")
+
+
+def of_people(places):
+    for side in ("source", "target"):
+        for place in places[side]:
+            if place.kind == "msg" and place.phase in ORDER[: ORDER.index("commit")]:
+                yield case(place, f"cancelled on the {side}", "stall", during=f"cancel {side}")
+
+
+def all_cases(places):
+    found = []
+    for kind in (of_wire, of_processes, of_both, of_disks, of_people):
+        found += kind(places)
+    return found
+
+
+# Where a mistake costs most comes first.
+WEIGHT = ["commit", "state", "teardown", "blackout", "rounds", "admit", "connect", "open"]
+
+
+def chosen(cases):
+    """So few that each fault is met once, each record and journal entry of the hand-off by one that hurts, each phase by a death."""
+    picked, met = [], set()
+
+    def pick(one):
+        if one not in picked:
+            picked.append(one)
+            met.update({one.fault, (one.side, one.at.split(",")[0]), (one.side, one.phase)})
+
+    for one in cases:
+        at = (one.side, one.at.split(",")[0])
+        if one.phase in ("state", "commit") and at not in met:
+            if one.fault == "cut" or (one.at.startswith("journal.fsync") and one.fault.endswith("daemon killed before")):
+                pick(one)
+    for one in sorted(cases, key=lambda c: WEIGHT.index(c.phase)):
+        fresh = (one.side, one.at.split(",")[0]) not in met
+        if one.fault not in met and fresh:
+            pick(one)
+    for one in sorted(cases, key=lambda c: WEIGHT.index(c.phase)):
+        if one.fault not in met or ((one.side, one.phase) not in met and "killed" in one.fault):
+            pick(one)
+    return picked
