@@ -4,7 +4,7 @@ BUILD := build
 MESON_ARGS ?=
 JOBS ?= $(shell nproc)
 
-.PHONY: all deps demo test unit walk bench asan tsan fuzz lint install clean
+.PHONY: all deps demo test unit walk load bench asan tsan fuzz lint install clean
 
 all: $(BUILD)/build.ninja
 	@ninja -C $(BUILD) -j $(JOBS) --quiet
@@ -31,6 +31,10 @@ walk: all
 
 bench: all
 	@/usr/bin/python3 bench/bench.py --build $(BUILD)
+
+# 16 partitions move at once while 16 more work; then 8 each way.
+load: all
+	@/usr/bin/python3 tools/load.py --build $(BUILD)
 
 asan: deps
 	@$(MAKE) --no-print-directory test BUILD=build-asan MESON_ARGS="-Db_sanitize=address,undefined -Db_lundef=false"

@@ -3,18 +3,19 @@
  * config.h. */
 #include "daemon/config.h"
 
+#include "base/size.h"
+
 #include <ctype.h>
 #include <errno.h>
 #include <ini.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 const char config_usage[] =
     "usage: vferryd --state DIR [--name NAME] [--config FILE.ini] [--listen HOST:PORT] [--device "
     "SPEC]...\n"
-    "               [--driver FILE.so]...\n"
+    "               [--driver FILE.so]... [--moves-at-once N] [--socket-group GROUP]\n"
     "               [--tls-cert FILE --tls-key FILE --tls-ca FILE [--tls-peer NAME]... | "
     "--insecure]\n"
     "               [--silence SEC] [--redial SEC]\n"
@@ -34,6 +35,10 @@ const char config_usage[] =
     "                       the kernel side that is already there has\n"
     "  --driver FILE.so     the k-th drives the k-th device, the last repeats; default: the "
     "device's own\n"
+    "  --moves-at-once N    so many moves from here send pages at a time, the others are queued;\n"
+    "                       default: one for every four processors\n"
+    "  --socket-group GROUP let members of this group use DIR/control.sock too: mode 0660, not "
+    "0600\n"
     "  --tls-cert FILE      this host's certificate (PEM); partitions move over TLS 1.3 only\n"
     "  --tls-key FILE       its private key, for nobody else to read\n"
     "  --tls-ca FILE        whose certificates other hosts must have\n"
@@ -61,6 +66,8 @@ enum key {
     KEY_TLS_CA,
     KEY_TLS_PEER,
     KEY_INSECURE,
+    KEY_GROUP,
+    KEY_MOVES,
     KEY_SILENCE,
     KEY_REDIAL,
     KEY_HELP,
@@ -73,13 +80,14 @@ static const struct {
     bool value; /* on the command line */
     bool in_file;
 } keys[KEYS] = {
-    [KEY_NAME] = {"name", true, true},          [KEY_STATE] = {"state", true, true},
-    [KEY_CONFIG] = {"config", true, false},     [KEY_LISTEN] = {"listen", true, true},
-    [KEY_DEVICE] = {"device", true, true},      [KEY_DRIVER] = {"driver", true, true},
-    [KEY_TLS_CERT] = {"tls-cert", true, true},  [KEY_TLS_KEY] = {"tls-key", true, true},
-    [KEY_TLS_CA] = {"tls-ca", true, true},      [KEY_TLS_PEER] = {"tls-peer", true, true},
-    [KEY_INSECURE] = {"insecure", false, true}, [KEY_SILENCE] = {"silence", true, true},
-    [KEY_REDIAL] = {"redial", true, true},      [KEY_HELP] = {"help", false, false},
+    [KEY_NAME] = {"name", true, true},           [KEY_STATE] = {"state", true, true},
+    [KEY_CONFIG] = {"config", true, false},      [KEY_LISTEN] = {"listen", true, true},
+    [KEY_DEVICE] = {"device", true, true},       [KEY_DRIVER] = {"driver", true, true},
+    [KEY_TLS_CERT] = {"tls-cert", true, true},   [KEY_TLS_KEY] = {"tls-key", true, true},
+    [KEY_TLS_CA] = {"tls-ca", true, true},       [KEY_TLS_PEER] = {"tls-peer", true, true},
+    [KEY_INSECURE] = {"insecure", false, true},  [KEY_SILENCE] = {"silence", true, true},
+    [KEY_REDIAL] = {"redial", true, true},       [KEY_GROUP] = {"socket-group", true, true},
+    [KEY_MOVES] = {"moves-at-once", true, true}, [KEY_HELP] = {"help", false, false},
     [KEY_VERSION] = {"version", false, false},
 };
 
@@ -134,6 +142,19 @@ static int set_flag(bool *to, const char *key, const char *value, struct vf_erro
     return 0;
 }
 
+static int set_count(unsigned *to, const char *key, const char *value, struct vf_error *err)
+{
+    uint64_t count;
+
+    if (*to != 0)
+        return vf_fail(err, VF_USAGE, "%s: given twice; give it once", key);
+    if (vf_number_parse(value, &count) != 0 || count == 0 || count > VF_MAX_PARTITIONS)
+        return vf_fail(err, VF_USAGE, "%s %.40s: is no number from 1 to %u", key, value,
+                       VF_MAX_PARTITIONS);
+    *to = (unsigned)count;
+    return 0;
+}
+
 /* Seconds, with a fraction if need be, as nanoseconds. */
 static int set_time(uint64_t *to, uint64_t most_s, const char *key, const char *value,
                     struct vf_error *err)
@@ -180,6 +201,10 @@ static int set(struct config *config, enum key key, const char *shown, const cha
                         CONFIG_MAX_PEERS, shown, value, err);
     case KEY_INSECURE:
         return set_flag(&config->insecure, shown, value, err);
+    case KEY_GROUP:
+        return set_once(config->socket_group, sizeof config->socket_group, shown, value, err);
+    case KEY_MOVES:
+        return set_count(&config->moves_at_once, shown, value, err);
     case KEY_SILENCE:
         return set_time(&config->silence_ns, 3600, shown, value, err);
     case KEY_REDIAL:
@@ -217,7 +242,7 @@ static int take_line(void *user, const char *section, const char *name, const ch
         result = vf_fail(
             reading->err, VF_USAGE,
             "%.40s: no such key; there are name, state, listen, device, driver, tls-cert, tls-key, "
-            "tls-ca, tls-peer, insecure, silence, redial",
+            "tls-ca, tls-peer, insecure, silence, redial, socket-group, moves-at-once",
             name);
     else
         result = set(reading->config, key, name, value, reading->err);
@@ -277,6 +302,10 @@ static void merge(struct config *config, const struct config *file)
         memcpy(config->state, file->state, sizeof config->state);
     if (config->listen[0] == '\0')
         memcpy(config->listen, file->listen, sizeof config->listen);
+    if (config->socket_group[0] == '\0')
+        memcpy(config->socket_group, file->socket_group, sizeof config->socket_group);
+    if (config->moves_at_once == 0)
+        config->moves_at_once = file->moves_at_once;
     if (config->device_count == 0) {
         memcpy(config->devices, file->devices, sizeof config->devices);
         config->device_count = file->device_count;
@@ -326,94 +355,4 @@ int config_parse(int argc, char **argv, struct config *config, struct vf_error *
         return vf_fail(err, VF_USAGE,
                        "no --state DIR; say where this host keeps its sockets and journal");
     return result;
-}
-
-/* The machine's name with what a host name must not have replaced. */
-static void default_name(char name[VF_NAME_BYTES])
-{
-    if (gethostname(name, VF_NAME_BYTES) != 0)
-        name[0] = '\0';
-    name[VF_NAME_BYTES - 1] = '\0';
-    for (char *c = name; *c != '\0'; c++) {
-        if (!isalnum((unsigned char)*c) && strchr("._-", *c) == NULL)
-            *c = '-';
-    }
-    if (!vf_name_valid(name))
-        (void)snprintf(name, VF_NAME_BYTES, "vferry");
-}
-
-/* All of TLS or nothing of it. */
-static int check_tls(const struct config *config, struct vf_error *err)
-{
-    const bool cert = config->tls_cert[0] != '\0', key = config->tls_key[0] != '\0',
-               ca = config->tls_ca[0] != '\0';
-
-    if (cert && key && ca && config->insecure)
-        return vf_fail(err, VF_USAGE,
-                       "--insecure: with --tls-cert nothing is in plain; leave one of them out");
-    if (cert == key && key == ca && (cert || config->tls_peer_count == 0))
-        return 0;
-    return vf_fail(err, VF_USAGE,
-                   "--tls-%s is missing; TLS needs --tls-cert, --tls-key and --tls-ca",
-                   !cert  ? "cert"
-                   : !key ? "key"
-                          : "ca");
-}
-
-static int check_listen(const struct config *config, struct vf_error *err)
-{
-    bool loopback = false;
-
-    if (config->listen[0] == '\0')
-        return 0;
-    if (tp_is_loopback(config->listen, &loopback, err) != 0) {
-        err->code = VF_USAGE;
-        return vf_context(err, "--listen %s", config->listen);
-    }
-    if (!loopback && config->tls_cert[0] == '\0' && !config->insecure)
-        return vf_fail(err, VF_USAGE,
-                       "--listen %s: is beyond loopback; give certificates (--tls-cert, --tls-key, "
-                       "--tls-ca; \"vferry cert init\" makes some to try), or say --insecure to "
-                       "accept that anybody on that network can read and send partitions",
-                       config->listen);
-    return 0;
-}
-
-int config_open_tls(const struct config *config, struct tp_tls **out, struct vf_error *err)
-{
-    const char *peers[CONFIG_MAX_PEERS];
-    const struct tp_tls_files files = {.cert = config->tls_cert,
-                                       .key = config->tls_key,
-                                       .ca = config->tls_ca,
-                                       .peers = peers,
-                                       .peer_count = config->tls_peer_count};
-
-    *out = NULL;
-    if (config->tls_cert[0] == '\0')
-        return 0;
-    for (size_t i = 0; i < config->tls_peer_count; i++)
-        peers[i] = config->tls_peers[i];
-    return tp_tls_open(&files, out, err);
-}
-
-int config_finish(struct config *config, struct vf_error *err)
-{
-    if (config->name[0] == '\0')
-        default_name(config->name);
-    if (!vf_name_valid(config->name))
-        return vf_fail(err, VF_USAGE,
-                       "--name %s: a name is a letter or digit, then letters, digits and . _ -",
-                       config->name);
-    for (size_t i = 0; i < config->driver_count; i++) {
-        char path[PATH_MAX];
-
-        if (realpath(config->drivers[i], path) == NULL)
-            return vf_fail_errno(err, VF_USAGE, errno, "--driver %s", config->drivers[i]);
-        memcpy(config->drivers[i], path, sizeof path);
-    }
-    if (config->driver_count > (config->device_count == 0 ? 1 : config->device_count))
-        return vf_fail(err, VF_USAGE,
-                       "%zu drivers for %zu devices; give no more --driver than --device",
-                       config->driver_count, config->device_count == 0 ? 1 : config->device_count);
-    return check_tls(config, err) != 0 ? -1 : check_listen(config, err);
 }

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 enum config_action { CONFIG_RUN, CONFIG_HELP, CONFIG_VERSION };
 
@@ -26,6 +27,9 @@ struct config {
     size_t device_count;
     char drivers[VF_MAX_ADAPTERS][PATH_MAX]; /* absolute after config_finish */
     size_t driver_count;
+    char socket_group[VF_NAME_BYTES]; /* "" = the control socket is its owner's alone */
+    gid_t socket_gid;                 /* its number, after config_finish */
+    unsigned moves_at_once;           /* 0 = not given */
     char tls_cert[PATH_MAX], tls_key[PATH_MAX], tls_ca[PATH_MAX]; /* "" = not given */
     char tls_peers[CONFIG_MAX_PEERS][TP_NAME_BYTES];
     size_t tls_peer_count;
@@ -39,12 +43,14 @@ extern const char config_usage[];
 /* Command line, then the file where the command line is silent. A list on the command line replaces
  * the file's. VF_USAGE with one line for whatever is wrong. */
 int config_parse(int argc, char **argv, struct config *config, struct vf_error *err);
-/* Reads FILE.ini into an empty config: keys name, state, listen, insecure = yes|no, silence, redial,
- * and device and driver, which may repeat; in [vferryd] or before any section. */
+/* Reads FILE.ini into an empty config: keys name, state, listen, socket-group, moves-at-once,
+ * insecure = yes|no, silence, redial, and device and driver, which may repeat; in [vferryd] or
+ * before any section. */
 int config_read(const char *path, struct config *config, struct vf_error *err);
 /* The certificates that the config names, as they are now; NULL when it names none. */
 int config_open_tls(const struct config *config, struct tp_tls **out, struct vf_error *err);
-/* Defaults and checks that need the machine: its name, paths of drivers, is --listen allowed. */
+/* Defaults and checks that need the machine: its name and groups, paths of drivers, is --listen
+ * allowed. */
 int config_finish(struct config *config, struct vf_error *err);
 
 #endif

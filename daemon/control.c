@@ -60,6 +60,12 @@ static int bind_socket(struct control *control, struct vf_error *err)
         bind(control->fd, (const struct sockaddr *)&address, sizeof address) != 0 ||
         listen(control->fd, 128) != 0)
         return vf_fail_errno(err, VF_FAILED, errno, "listen on %s", path);
+    /* In this order: at no moment may anybody else than the owner and the group connect. */
+    if (control->daemon->group_access &&
+        (chown(address.sun_path, (uid_t)-1, control->daemon->socket_gid) != 0 ||
+         chmod(address.sun_path, 0660) != 0))
+        return vf_fail_errno(err, VF_FAILED, errno, "give %s to group %u", path,
+                             (unsigned)control->daemon->socket_gid);
     return 0;
 }
 
@@ -260,14 +266,31 @@ static int start(struct control *control, int fd)
     return failed == 0 ? 0 : -1;
 }
 
-/* The socket's mode says the same; a directory that was opened to others must not change it. */
-static bool peer_allowed(int fd)
+static bool in_group(int fd, gid_t group)
+{
+    gid_t groups[NGROUPS_MAX];
+    socklen_t bytes = sizeof groups;
+
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &bytes) != 0)
+        return false;
+    for (size_t i = 0; i < bytes / sizeof *groups; i++) {
+        if (groups[i] == group)
+            return true;
+    }
+    return false;
+}
+
+/* The socket's mode says the same; a file that was opened to others must not change it. */
+static bool peer_allowed(const struct daemon *daemon, int fd)
 {
     struct ucred peer;
     socklen_t bytes = sizeof peer;
 
-    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &bytes) == 0 &&
-           (peer.uid == geteuid() || peer.uid == 0);
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &bytes) != 0)
+        return false;
+    return peer.uid == geteuid() || peer.uid == 0 ||
+           (daemon->group_access &&
+            (peer.gid == daemon->socket_gid || in_group(fd, daemon->socket_gid)));
 }
 
 bool control_accept(struct control *control)
@@ -276,8 +299,9 @@ bool control_accept(struct control *control)
 
     if (fd < 0)
         return accept_failed("control", errno);
-    if (!peer_allowed(fd)) {
-        say_error(fd, VF_FAILED, "this host serves its own user only; run as that user");
+    if (!peer_allowed(control->daemon, fd)) {
+        say_error(fd, VF_FAILED,
+                  "this host serves its own user and its --socket-group only; run as one of them");
     } else if (!take_place(control)) {
         say_error(fd, VF_FAILED,
                   "too many requests are being answered (64); try again when some are done");

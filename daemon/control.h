@@ -12,7 +12,7 @@
 
 struct control;
 
-/* Listens on state_dir/control.sock, mode 0600. */
+/* Listens on state_dir/control.sock, mode 0600; with group_access 0660 and that group. */
 int control_open(struct daemon *daemon, struct control **out, struct vf_error *err);
 /* To poll; when readable call control_accept, whose false is listener.h's. Both: the main thread.
  */

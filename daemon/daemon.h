@@ -19,15 +19,17 @@ struct daemon {
     char state_dir[PATH_MAX]; /* absolute */
     char kernel_socket[108];  /* by /proc/self/fd/... when the directory's path is too long */
     char listen[256];         /* as bound; "" = none */
-    int state_fd;             /* of state_dir */
+    bool group_access;        /* members of socket_gid may use the control socket */
+    gid_t socket_gid;
+    int state_fd; /* of state_dir */
     int lock_fd;
     int kernel_pidfd; /* readable once the kernel side has ended */
     int32_t kernel_pid;
     struct kc *kc; /* main's own connection: keeps an idle kernel side from leaving */
     struct mig *mig;
-    struct events events; /* has its own lock */
-    int wake_fd;          /* eventfd: the main loop looks at `stop` */
-    _Atomic bool stop;    /* set once: the daemon ends */
+    struct events events;       /* has its own lock */
+    int wake_fd;                /* eventfd: the main loop looks at `stop` */
+    _Atomic bool stop;          /* set once: the daemon ends */
     _Atomic bool kernel_ending; /* host stop is under way: the kernel side's end is no accident */
 };
 

@@ -2,7 +2,9 @@
 /* vferryd: opens what a host needs in order, runs the main loop, and takes it down in reverse. */
 #define LOG_ROOM "daemon"
 #include "base/cleanup.h"
+#include "base/limits.h"
 #include "base/log.h"
+#include "base/privacy.h"
 #include "daemon/config.h"
 #include "daemon/control.h"
 #include "daemon/kernel_process.h"
@@ -16,6 +18,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <systemd/sd-daemon.h>
 #include <time.h>
@@ -157,6 +160,7 @@ static int serve(struct daemon *daemon, const struct config *config, struct tp_t
                              .kernel_socket = daemon->kernel_socket,
                              .state_dir = daemon->state_dir,
                              .listen = daemon->listen,
+                             .moves_at_once = config->moves_at_once,
                              .tls = tls,
                              .insecure = config->insecure,
                              .silence_ns = config->silence_ns,
@@ -193,6 +197,8 @@ static int open_and_serve(const struct config *config, struct tp_tls *tls, struc
     int result = -1;
 
     memcpy(daemon.name, config->name, sizeof daemon.name);
+    daemon.group_access = config->socket_group[0] != '\0';
+    daemon.socket_gid = config->socket_gid;
     if (events_init(&daemon.events) != 0)
         return vf_fail(err, VF_FAILED, "out of memory");
     vf_log_tap(events_log_tap, &daemon.events);
@@ -234,6 +240,9 @@ int main(int argc, char **argv)
         return result == 0 ? VF_OK : VF_FAILED;
     }
     vf_log_init("vferryd", VF_LOG_INFO);
+    vf_process_private();
+    vf_raise_open_files();
+    (void)umask(077); /* whatever it was started with, of which the kernel side inherits the rest */
     if (result == 0)
         result = config_finish(&config, &err);
     if (result == 0)

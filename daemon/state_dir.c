@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /* See state_dir.h. */
+#define LOG_ROOM "daemon"
 #include "daemon/state_dir.h"
 
 #include "base/cleanup.h"
+#include "base/log.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -10,6 +12,21 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <unistd.h>
+
+/* The group may pass through to the control socket, and sees nothing else: every file in there is
+ * its owner's alone. */
+static int admit_group(const struct daemon *daemon, const char *path, struct vf_error *err)
+{
+    if (fchown(daemon->state_fd, (uid_t)-1, daemon->socket_gid) != 0)
+        return vf_fail_errno(err, VF_FAILED, errno,
+                             "state directory %s: cannot be given to group %u; run vferryd as a "
+                             "member of the group",
+                             path, (unsigned)daemon->socket_gid);
+    if (fchmod(daemon->state_fd, 0710) != 0)
+        return vf_fail_errno(err, VF_FAILED, errno, "state directory %s: set its mode", path);
+    return 0;
+}
 
 static int make(struct daemon *daemon, const char *path, struct vf_error *err)
 {
@@ -30,6 +47,10 @@ static int make(struct daemon *daemon, const char *path, struct vf_error *err)
         return vf_fail(err, VF_FAILED,
                        "state directory %s: others may write there; chmod 700 it or give another",
                        path);
+    if (daemon->group_access)
+        return admit_group(daemon, path, err);
+    if ((info.st_mode & 077) != 0)
+        log_warn("state directory %s: others may look into it; chmod 700 it", path);
     return 0;
 }
 

@@ -137,8 +137,8 @@ int not_in_a_move(const struct request *request, const struct vf_partition_info 
 
     if (unknown != 0)
         return vf_fail(err, VF_FAILED,
-                       "partition %s: cannot %s: it is not known who runs it; see \"vferry job show "
-                       "%llu\", and \"vferry job resolve\" if its peer never comes back",
+                       "partition %s: cannot %s: it is not known who runs it; see \"vferry job "
+                       "show %llu\", and \"vferry job resolve\" if its peer never comes back",
                        info->name, what, (unsigned long long)unknown);
     if (job != 0)
         return vf_fail(err, VF_FAILED,

@@ -6,7 +6,9 @@
  */
 #define LOG_ROOM "kernel"
 #include "base/cleanup.h"
+#include "base/limits.h"
 #include "base/log.h"
+#include "base/privacy.h"
 #include "kernel/server.h"
 
 #include "kernel/client.h"
@@ -174,7 +176,9 @@ int main(int argc, char **argv)
     int result;
 
     vf_log_init("vferry-kernel", VF_LOG_INFO);
+    vf_process_private();
     dxgk_trial_main(argc, argv);
+    vf_raise_open_files();
     if (parse(argc, argv, &options) != 0) {
         (void)fputs(usage, stderr);
         return VF_USAGE;

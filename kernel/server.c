@@ -238,7 +238,7 @@ static void take_signal(struct ks_server *server)
 
 /* ---- connections ---- */
 
-static bool peer_hung_up(int fd)
+bool ks_peer_hung_up(int fd)
 {
     struct pollfd look = {.fd = fd, .events = POLLRDHUP};
 
@@ -253,7 +253,7 @@ void ks_await_abandoned_channels(struct ks_server *server, uint64_t id)
     while (again) {
         again = false;
         for (struct ks_conn *conn = server->conns; conn != NULL; conn = conn->next) {
-            if (conn->channel_of == id && peer_hung_up(conn->fd))
+            if (conn->channel_of == id && ks_peer_hung_up(conn->fd))
                 again = true;
         }
         if (again)
@@ -376,7 +376,7 @@ static void accept_one(struct ks_server *server)
     if (!peer_allowed(fd)) {
         refuse(fd, "the kernel side serves its own user only; run as that user");
     } else if (count >= KS_MAX_CONNECTIONS) {
-        refuse(fd, "the kernel side has too many connections (128); close some and try again");
+        refuse(fd, "the kernel side has too many connections (512); close some and try again");
     } else if (start_conn(server, fd) != 0) {
         refuse(fd,
                "the kernel side has no memory for another connection; close some and try again");

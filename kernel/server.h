@@ -13,7 +13,7 @@
 #define KS_SOCKET_NAME "kernel.sock"
 #define KS_LOCK_NAME "kernel.lock"
 #define KS_IDLE_MS 10000
-#define KS_MAX_CONNECTIONS 128u
+#define KS_MAX_CONNECTIONS 512u /* sixteen moves in and as many out, of eight streams each: 288 */
 
 struct ks_server;
 

@@ -161,6 +161,14 @@ static int call_create(struct ks_call *call, struct vf_error *err)
                        "create partition: the kernel side is ending; start the host again");
     result =
         dxgk_partition_create(call->server->dxgk, &args->params, args->incoming == 1, info, err);
+    /* Its daemon died while VRAM was being cleaned. The next one looked for what was left behind,
+     * and saw at most a partition that is being built: nobody would ever remove it. */
+    if (result == 0 && args->incoming == 1 && ks_peer_hung_up(call->conn->fd)) {
+        result = dxgk_partition_destroy(call->server->dxgk, info->id, err) != 0
+                     ? -1
+                     : vf_fail(err, VF_FAILED, "create partition: whoever asked for it is gone");
+        log_info("partition %s: %s", args->params.name, err->text);
+    }
     ks_create_end(call->server);
     return result;
 }

@@ -88,6 +88,8 @@ bool ks_begin_end(struct ks_server *server, bool force, size_t *partitions);
 bool ks_create_begin(struct ks_server *server);
 void ks_create_end(struct ks_server *server);
 
+/* Has the other end of the connection closed? */
+bool ks_peer_hung_up(int fd);
 /* Waits until channels on the partition whose client has gone are closed: a client may close and
  * then destroy. */
 void ks_await_abandoned_channels(struct ks_server *server, uint64_t id);

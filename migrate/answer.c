@@ -99,8 +99,7 @@ int answer_abort(struct mig_job *job, struct kc *kc, const char *why, struct vf_
     if (found > 0 && copy_destroy(kc, &copy, err) != 0)
         return -1;
     /* One that was committed and lost did run: it is settled, not undone. */
-    if (mig_journal(job,
-                    handoff_fate(job) == FATE_TARGET ? JOURNAL_SETTLED : JOURNAL_ABORTED,
+    if (mig_journal(job, handoff_fate(job) == FATE_TARGET ? JOURNAL_SETTLED : JOURNAL_ABORTED,
                     handoff_fate(job) == FATE_TARGET ? MIG_SOURCE_RUNS : text.text, err) != 0)
         return -1;
     settled(job, JOB_FAILED, &text);

@@ -14,8 +14,8 @@
 void answer_word(struct mig *mig, struct tp *tp, const struct mig_peer *peer,
                  const struct wire_message *word);
 
-/* Target, the job claimed: what COMMIT asks for. 0: it runs here. VF_FAILED: not now. VF_UNKNOWN: it
- * cannot. VF_CANCELLED: it never ran here and never will, which is in the journal. */
+/* Target, the job claimed: what COMMIT asks for. 0: it runs here. VF_FAILED: not now. VF_UNKNOWN:
+ * it cannot. VF_CANCELLED: it never ran here and never will, which is in the journal. */
 int answer_commit(struct mig_job *job, struct kc *kc, struct vf_error *err);
 /* Likewise ABORT. 0: nothing is left of it here. VF_UNKNOWN: it runs here. */
 int answer_abort(struct mig_job *job, struct kc *kc, const char *why, struct vf_error *err);

@@ -8,7 +8,7 @@
 #include <string.h>
 
 static int dial_tls(struct tp_tls *tls, struct tp *plain, const char *address, uint64_t deadline_ns,
-                     struct tp **out, struct vf_error *err)
+                    struct tp **out, struct vf_error *err)
 {
     char host[TP_NAME_BYTES];
     struct tp *tp;

@@ -22,7 +22,8 @@ enum handoff_fate handoff_fate(struct mig_job *job)
         fate = FATE_SOURCE;
     else if (job->recorded && job->last_kind == JOURNAL_SETTLED)
         fate = begins(job->last_text, MIG_TARGET_RUNS) ? FATE_TARGET : FATE_SOURCE;
-    else if (job->recorded && (job->last_kind == JOURNAL_DONE || job->last_kind == JOURNAL_COMMITTED))
+    else if (job->recorded &&
+             (job->last_kind == JOURNAL_DONE || job->last_kind == JOURNAL_COMMITTED))
         fate = FATE_TARGET;
     (void)pthread_mutex_unlock(&job->lock);
     return fate;

@@ -349,6 +349,7 @@ void job_sent(struct mig_job *job, uint64_t bytes, uint64_t pages)
 {
     uint64_t now = vf_now_ns();
 
+    turns_note_sent(&job->mig->turns);
     job_update(job, {
         if (job->t.first_frame == 0)
             job->t.first_frame = now;

@@ -74,10 +74,10 @@ struct mig_job {
     uint64_t id;
     uint8_t uuid[16];
     char host_name[VF_NAME_BYTES]; /* ours: a job may outlive its struct mig */
-    bool source;     /* which end we are */
-    bool start_over; /* recovered: a move that the daemon's end interrupted */
-    _Atomic bool interrupted; /* cancelled by the daemon's end, not by a person */
-    struct vf_fsm fsm;        /* enum job_state */
+    bool source;                   /* which end we are */
+    bool start_over;               /* recovered: a move that the daemon's end interrupted */
+    _Atomic bool interrupted;      /* cancelled by the daemon's end, not by a person */
+    struct vf_fsm fsm;             /* enum job_state */
     _Atomic int
         point; /* enum job_point: compare and swap from JOB_OPEN decides cancel against commit */
     _Atomic unsigned refs;
@@ -116,14 +116,14 @@ struct mig_job {
     struct job_round rounds[MIG_MAX_ROUNDS];
     uint32_t round_count;
     struct job_times t;
-    bool shared_clock; /* both ends have the same boot id */
+    bool shared_clock;   /* both ends have the same boot id */
     uint32_t reconnects; /* times that the pre-copy went on after its link was lost */
     uint64_t bytes_sent, pages_sent, left_bytes;
     uint64_t rate, dirty_rate, predicted_ns;
     uint64_t arrival_ns; /* when it should run on the target; 0 = unknown */
     char digest[DIGEST_TEXT];
-    struct mig_job *next;      /* mig's list; guarded by mig's lock, as what follows */
-    uint64_t due_ns, wait_ns;  /* the settler's next try, and how long it waits after that */
+    struct mig_job *next;     /* mig's list; guarded by mig's lock, as what follows */
+    uint64_t due_ns, wait_ns; /* the settler's next try, and how long it waits after that */
 };
 
 /* A new job with one reference, in JOB_CONNECT. NULL without memory. */

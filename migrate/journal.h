@@ -43,7 +43,7 @@ struct journal_record {
      * for the peer only. */
     uint8_t token[16];
     char identity[256]; /* whom the peer's certificate named; "" = none was shown */
-    bool stays_paused; /* a person had paused the partition: nobody else may let it run */
+    bool stays_paused;  /* a person had paused the partition: nobody else may let it run */
     /* source, ABORTED or SETTLED: the target may still have to be told. A COMMIT is owed anyway. */
     bool owed;
 };

@@ -168,7 +168,8 @@ static bool parse_token(const char *text, uint8_t token[16])
 bool journal_line_parse(const char *line, size_t bytes, struct journal_record *out)
 {
     cleanup_json json_t *json = NULL;
-    const char *kind, *job, *side, *partition, *uuid, *peer, *text, *sum, *token = NULL, *identity = "";
+    const char *kind, *job, *side, *partition, *uuid, *peer, *text, *sum, *token = NULL,
+                                                                          *identity = "";
     json_int_t time_ns, id, epoch;
     int version, kind_index, side_index, owed = 0, stays_paused = 0;
 
@@ -179,8 +180,8 @@ bool journal_line_parse(const char *line, size_t bytes, struct journal_record *o
         json_unpack(json, "{si ss sI sI ss ss ss ss sI ss ss ss s?s s?b s?b s?s !}", "v", &version,
                     "kind", &kind, "time_ns", &time_ns, "id", &id, "job", &job, "side", &side,
                     "partition", &partition, "uuid", &uuid, "epoch", &epoch, "peer", &peer, "text",
-                    &text, "sum", &sum, TOKEN, &token, OWED, &owed, STAYS_PAUSED,
-                    &stays_paused, IDENTITY, &identity) != 0)
+                    &text, "sum", &sum, TOKEN, &token, OWED, &owed, STAYS_PAUSED, &stays_paused,
+                    IDENTITY, &identity) != 0)
         return false;
     kind_index = index_of(kinds, JOURNAL_KINDS, kind);
     side_index = index_of(sides, JOURNAL_SIDES, side);

@@ -57,7 +57,8 @@ static int ship(void *ctx, const uint64_t *pages, uint32_t count, const uint8_t 
     struct wire_frame *frame = &work->frame;
     uint64_t sent = 0;
     /* What the rounds before proved at the target, or an earlier connection, is not sent again:
-     * after a driver update all pages count as dirty (HOT-5). But a lane that sent nothing for long would pass for dead. */
+     * after a driver update all pages count as dirty (HOT-5). But a lane that sent nothing for long
+     * would pass for dead. */
     bool leave_out = (lanes->round > 0 || lanes->plan.generation > 0) &&
                      vf_now_ns() - lane->last_frame_ns < lanes->plan.silence_ns / 4;
 

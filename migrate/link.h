@@ -34,7 +34,7 @@ struct link {
     size_t waiting_bytes;
     bool sending; /* somebody's record is on its way out: one at a time */
     bool ended, aborted, woken, stopping;
-    bool lost; /* it ended because the connection broke */
+    bool lost;             /* it ended because the connection broke */
     struct vf_error error; /* why it ended; the peer's own words when `aborted` */
 };
 
@@ -43,8 +43,7 @@ int link_start(struct link *link, struct tp *tp, uint64_t silence_ns, void (*dow
                void *ctx, struct vf_error *err);
 /* The same, with a record that was heard on tp already, as the first (taken over). */
 int link_start_heard(struct link *link, struct tp *tp, struct wire_message *heard,
-                     uint64_t silence_ns, void (*down)(void *ctx), void *ctx,
-                     struct vf_error *err);
+                     uint64_t silence_ns, void (*down)(void *ctx), void *ctx, struct vf_error *err);
 /* Stops both threads and closes. Safe on a zeroed link. */
 void link_stop(struct link *link);
 

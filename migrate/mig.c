@@ -96,6 +96,7 @@ int mig_open(const struct mig_config *config, struct mig **out, struct vf_error 
     mig->event_ctx = config->event_ctx;
     (void)pthread_mutex_init(&mig->lock, NULL);
     (void)pthread_cond_init(&mig->idle, NULL);
+    turns_init(&mig->turns, config->moves_at_once != 0 ? config->moves_at_once : turns_default());
     settle_init(mig);
     if (read_boot_id(mig->boot_id, err) != 0 ||
         journal_open(config->state_dir, &mig->journal, err) != 0 || mig_recover(mig, err) != 0) {
@@ -112,7 +113,8 @@ int mig_open(const struct mig_config *config, struct mig **out, struct vf_error 
 }
 
 /* Under mig->lock: unlinks what is over beyond the `keep` newest, but nothing whose outcome
- * somebody still has to settle, or the peer to be told. Returns jobs to put once the lock is free. */
+ * somebody still has to settle, or the peer to be told. Returns jobs to put once the lock is free.
+ */
 static struct mig_job *unlink_old(struct mig *mig, size_t keep)
 {
     struct mig_job **at = &mig->jobs;
@@ -122,8 +124,8 @@ static struct mig_job *unlink_old(struct mig *mig, size_t keep)
     while (*at != NULL) {
         struct mig_job *job = *at;
 
-        if (seen++ < keep || job_status(job) == MIG_UNKNOWN ||
-            !mig_job_wait(job, 0, UINT64_MAX) || word_owed(job) != WORD_NONE) {
+        if (seen++ < keep || job_status(job) == MIG_UNKNOWN || !mig_job_wait(job, 0, UINT64_MAX) ||
+            word_owed(job) != WORD_NONE) {
             at = &job->next;
             continue;
         }
@@ -205,6 +207,7 @@ void mig_close(struct mig *mig)
         mig_job_put(job);
     }
     journal_close(mig->journal);
+    turns_fini(&mig->turns);
     tp_tls_unref(mig->tls);
     (void)pthread_cond_destroy(&mig->settle);
     (void)pthread_cond_destroy(&mig->idle);

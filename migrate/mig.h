@@ -6,6 +6,7 @@
 #include "migrate/job.h"
 #include "migrate/journal.h"
 #include "migrate/migrate.h"
+#include "migrate/turns.h"
 #include "migrate/wire.h"
 
 #include <pthread.h>
@@ -24,6 +25,7 @@ struct mig {
     void (*event)(void *ctx, const char *kind, const char *text);
     void *event_ctx;
     struct journal *journal; /* has its own lock */
+    struct turns turns;      /* likewise */
     bool insecure;           /* plain TCP beyond loopback is fine */
 
     pthread_mutex_t lock;       /* guards what follows; never held over I/O */
@@ -35,8 +37,8 @@ struct mig {
     struct tp_tls *tls;     /* NULL = plain TCP; owned, replaced by mig_set_tls */
     uint64_t told_since_ns; /* refused connections that the log tells of: since when, how many */
     unsigned told;
-    unsigned arrivals; /* connections served as targets */
-    unsigned threads;  /* of jobs, arrivals and the settler: detached, counted */
+    unsigned arrivals;     /* connections served as targets */
+    unsigned threads;      /* of jobs, arrivals and the settler: detached, counted */
     pthread_cond_t settle; /* CLOCK_MONOTONIC; the settler looks again */
     bool closing;
 };

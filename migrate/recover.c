@@ -143,8 +143,9 @@ static enum job_state recover_commit(struct recovery *r, struct mig_job *job, st
     if (found > 0 && (copy.state == VF_PARTITION_RUNNING || copy.state == VF_PARTITION_OUTGOING)) {
         if (copy_run_on(r->kc, &copy, job->stays_paused, err) != 0)
             return JOB_UNKNOWN;
-        vf_fail(err, VF_FAILED, "the daemon ended as it called the move off; the partition runs on "
-                                "here");
+        vf_fail(err, VF_FAILED,
+                "the daemon ended as it called the move off; the partition runs on "
+                "here");
         job->owes = true;
         return fail(job, err);
     }
@@ -165,8 +166,9 @@ static enum job_state recover_prepared(struct recovery *r, struct mig_job *job,
     struct vf_partition_info copy;
 
     if (handoff_copy(job, r->kc, &copy, err) != 0) {
-        vf_fail(err, VF_UNKNOWN, "the daemon ended between READY and the source's COMMIT; the "
-                                 "partition is kept paused here until its fate is known");
+        vf_fail(err, VF_UNKNOWN,
+                "the daemon ended between READY and the source's COMMIT; the "
+                "partition is kept paused here until its fate is known");
         return JOB_UNKNOWN;
     }
     vf_fail(err, VF_FAILED, "the kernel side here lost the partition before it could run");
@@ -196,8 +198,7 @@ static enum job_state recover_committed(struct recovery *r, struct mig_job *job,
 }
 
 /* A person's word, which the daemon may not have lived to carry out. */
-static enum job_state recover_settled(struct recovery *r, struct mig_job *job,
-                                      struct vf_error *err)
+static enum job_state recover_settled(struct recovery *r, struct mig_job *job, struct vf_error *err)
 {
     bool mine = (handoff_fate(job) == FATE_SOURCE) == job->source;
     struct vf_partition_info copy;
@@ -219,8 +220,7 @@ static enum job_state recover_settled(struct recovery *r, struct mig_job *job,
     return JOB_FAILED;
 }
 
-static enum job_state recover_aborted(struct recovery *r, struct mig_job *job,
-                                      struct vf_error *err)
+static enum job_state recover_aborted(struct recovery *r, struct mig_job *job, struct vf_error *err)
 {
     bool wanted = job->source && restart_wanted(job->last_text, &job->options);
 

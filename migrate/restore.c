@@ -199,7 +199,7 @@ static int commit(struct restoring *r, bool *committed, struct vf_error *err)
     job_enter(r->job, JOB_COMMITTED, "commit");
     resume = vf_now_ns();
     if ((r->job->stays_paused ? kc_partition_pause(t->kc, t->partition.id, err)
-                        : kc_partition_resume(t->kc, t->partition.id, err)) != 0)
+                              : kc_partition_resume(t->kc, t->partition.id, err)) != 0)
         return -1;
     job_update(r->job, {
         r->job->t.resume = resume;

@@ -251,8 +251,8 @@ static int run_on(struct saving *s, struct vf_error *err)
     s->channel = NULL;
     now.state = s->paused ? VF_PARTITION_OUTGOING_PAUSED : VF_PARTITION_OUTGOING;
     if (s->prepared && copy_run_on(s->kc, &now, !s->paused, err) != 0)
-        result = vf_context(err, "partition %s could not be brought back to work",
-                            s->job->partition);
+        result =
+            vf_context(err, "partition %s could not be brought back to work", s->job->partition);
     s->prepared = false;
     if (s->paused && result == 0)
         job_update(s->job, {

@@ -12,6 +12,7 @@
 #include "migrate/restart.h"
 #include "migrate/word.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -30,6 +31,7 @@ static void wake(void *ctx)
 
     lanes_abort(&s->lanes);
     source_hang_up(s);
+    turns_wake(&s->job->mig->turns);
     if (s->linked)
         link_wake(&s->link);
 }
@@ -167,6 +169,33 @@ static int open_lanes(struct source *s, struct vf_error *err)
     return lanes_open(&s->lanes, &plan, s->table, &s->hello, s->job->options.to, err);
 }
 
+static bool turn_in_vain(void *ctx)
+{
+    struct source *s = ctx;
+
+    return job_cancel_asked(s->job) || link_ended(&s->link);
+}
+
+/* A move with --bandwidth was told how much of the host it may have, and takes no turn. */
+static int take_turn(struct source *s, struct vf_error *err)
+{
+    struct mig_job *job = s->job;
+    struct turns *turns = &job->mig->turns;
+    uint64_t limit = job->options.max_time_ns;
+
+    if (job->options.bandwidth != 0 || turns_take(turns, &s->turn, 0, turn_in_vain, s))
+        return 0;
+    job_update(job, (void)snprintf(job->phase, sizeof job->phase, "queued"));
+    if (turns_take(turns, &s->turn, limit != 0 ? job->t.start + limit : TP_NEVER, turn_in_vain,
+                   s)) {
+        job_enter(job, JOB_ROUNDS, "round");
+        return 0;
+    }
+    return vf_fail(err, VF_CANCELLED,
+                   "not converged: --max-time passed while other moves of this host had their "
+                   "turn; allow more time, or move fewer at once");
+}
+
 /* All phases up to the commit; 0 = the partition runs on the target, or a check came to its
  * verdict. */
 static int run(struct source *s, bool *committed, struct vf_error *err)
@@ -186,6 +215,10 @@ static int run(struct source *s, bool *committed, struct vf_error *err)
     if (open_lanes(s, err) != 0)
         return -1;
     job_enter(job, JOB_ROUNDS, "round");
+    while (take_turn(s, err) != 0) {
+        if (source_resume(s, err) != 0)
+            return -1;
+    }
     if (source_rounds(s, err) != 0)
         return -1;
     if (job_cancel_asked(job))
@@ -281,6 +314,7 @@ static enum job_state tear_down(struct source *s, struct vf_error *err)
 static void release(struct source *s)
 {
     job_set_wake(s->job, NULL, NULL);
+    turns_give(&s->job->mig->turns, &s->turn);
     lanes_stop(&s->lanes);
     if (s->linked)
         link_stop(&s->link);

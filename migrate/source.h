@@ -15,6 +15,7 @@ struct source {
     struct kc *kc;
     struct link link;
     struct lanes lanes;
+    struct turn turn; /* to send pages; held from the first round to READY */
     struct vf_partition_info partition;
     struct wire_hello hello; /* ours; carries the token once admitted */
     struct wire_hello peer;
@@ -34,10 +35,10 @@ struct source {
     uint64_t wait_ns;          /* before the next attempt; 0 = at once */
     uint8_t their_root[DIGEST_ROOT_BYTES]; /* of the target's table when it was last told */
     struct tp *calling; /* a connection being made, which a cancel ends; guarded by job's lock */
-    bool journalled;      /* OPEN is written: an end must be too */
-    bool prepared;        /* Prepare(SOURCE) needs its End (SRC-7) */
-    bool paused;          /* by us: an abort resumes */
-    bool state_sent;      /* the target may be, or become, PREPARED */
+    bool journalled;    /* OPEN is written: an end must be too */
+    bool prepared;      /* Prepare(SOURCE) needs its End (SRC-7) */
+    bool paused;        /* by us: an abort resumes */
+    bool state_sent;    /* the target may be, or become, PREPARED */
     bool linked; /* the link is started; written under the job's lock while a cancel may look */
 };
 
@@ -53,8 +54,8 @@ void source_recall(struct source *s, const struct vf_error *why);
  * hope ends. How the job ends; err says why, unless it completed. */
 enum job_state source_recommit(struct source *s, struct vf_error *err);
 
-/* The rounds failed, *err says how. If that is because the link or a data stream was lost, makes new
- * ones, adds to s->bits what the target lacks, and returns 0: the round has to be sent again.
+/* The rounds failed, *err says how. If that is because the link or a data stream was lost, makes
+ * new ones, adds to s->bits what the target lacks, and returns 0: the round has to be sent again.
  * Tries for as long as --max-time, --max-blackout or this host's redial time allow. -1: another
  * failure, or no hope. */
 int source_resume(struct source *s, struct vf_error *err);

@@ -16,7 +16,10 @@
 /* The link ended: nobody waits for pages any more. The reader's thread. */
 static void stop_lanes(void *ctx)
 {
-    lanes_abort(&((struct source *)ctx)->lanes);
+    struct source *s = ctx;
+
+    lanes_abort(&s->lanes);
+    turns_wake(&s->job->mig->turns);
 }
 
 int source_link(struct source *s, struct tp *tp, struct vf_error *err)
@@ -110,9 +113,10 @@ void source_recall(struct source *s, const struct vf_error *why)
              (unsigned long long)job->id, job->partition);
     let_go(s, "recall");
     if (word_bring_until(job, s->kc, vf_now_ns() + job->mig->redial_ns, &end, &err) != 0)
-        log_warn("job %llu: the target could not be told yet; if it was prepared, it keeps its copy "
-                 "paused until it is: %s",
-                 (unsigned long long)job->id, err.text);
+        log_warn(
+            "job %llu: the target could not be told yet; if it was prepared, it keeps its copy "
+            "paused until it is: %s",
+            (unsigned long long)job->id, err.text);
 }
 
 enum job_state source_recommit(struct source *s, struct vf_error *err)

@@ -127,6 +127,7 @@ int source_handoff(struct source *s, bool *committed, struct vf_error *err)
 
     if (send_state(s, root, err) != 0 || await_ready(s, root, err) != 0)
         return -1;
+    turns_give(&s->job->mig->turns, &s->turn); /* the rest is words and the disk */
     job_enter(s->job, JOB_PREPARED, "ready");
     return commit(s, committed, err) != 0 ? -1 : ask_running(s, err);
 }

@@ -20,9 +20,9 @@ struct target {
     struct vf_partition_info partition; /* id 0 = nothing was created */
     bool prepared;                      /* Prepare(TARGET) needs its End */
     bool journalled;
-    uint32_t rounds;  /* announced, numbered from 0 */
-    uint32_t proven;  /* by all lanes, when the link was last lost */
-    bool resumed;     /* and no round was announced since: the paused one may come again */
+    uint32_t rounds; /* announced, numbered from 0 */
+    uint32_t proven; /* by all lanes, when the link was last lost */
+    bool resumed;    /* and no round was announced since: the paused one may come again */
     struct digest_table *table;
     struct lane_plan plan;
     uint8_t token[WIRE_ID_BYTES];
@@ -38,12 +38,12 @@ struct target {
     struct vf_error lane_error; /* the first of any lane */
     bool woken;                 /* target_wake was called */
     bool linked;                /* t->link is started: it may be cut */
-    bool redial;         /* the source may come back on a new connection */
-    struct tp *again;    /* it has, on this one; owned */
-    struct wire_message word; /* with `again`: what it said there first */
-    bool waiting;             /* for it, before STATE: there is nothing to lose but time */
-    bool superseded;          /* it came for a new move of the same partition instead */
-    struct target *next; /* mig's list of those, guarded by mig's lock */
+    bool redial;                /* the source may come back on a new connection */
+    struct tp *again;           /* it has, on this one; owned */
+    struct wire_message word;   /* with `again`: what it said there first */
+    bool waiting;               /* for it, before STATE: there is nothing to lose but time */
+    bool superseded;            /* it came for a new move of the same partition instead */
+    struct target *next;        /* mig's list of those, guarded by mig's lock */
 };
 
 /* Every reason why the partition cannot come, by the real sequence on the best adapter (TGT-1,

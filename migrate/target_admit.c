@@ -55,9 +55,10 @@ static void await_earlier_try(struct target *t, const struct wire_admit *admit)
         if (kc_partition_list(t->kc, &list, &count, NULL) != 0)
             return;
         for (size_t i = 0; i < count; i++)
-            there = there || ((list[i].state == VF_PARTITION_INCOMING ||
-                               list[i].state == VF_PARTITION_READY) &&
-                              memcmp(list[i].uuid, admit->params.uuid, VF_UUID_BYTES) == 0);
+            there =
+                there ||
+                ((list[i].state == VF_PARTITION_INCOMING || list[i].state == VF_PARTITION_READY) &&
+                 memcmp(list[i].uuid, admit->params.uuid, VF_UUID_BYTES) == 0);
         free(list);
     } while (there && vf_now_ns() < deadline && job_sleep(t->job, vf_now_ns() + AGAIN_NS));
 }

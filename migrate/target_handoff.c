@@ -121,7 +121,7 @@ int target_take_over(struct target *t, bool *committed, struct vf_error *err)
     job_enter(job, JOB_COMMITTED, "commit");
     resume = vf_now_ns();
     if ((job->stays_paused ? kc_partition_pause(t->kc, t->partition.id, err)
-                        : kc_partition_resume(t->kc, t->partition.id, err)) != 0)
+                           : kc_partition_resume(t->kc, t->partition.id, err)) != 0)
         return -1;
     job_update(job, {
         job->t.resume = resume;

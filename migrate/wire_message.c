@@ -4,7 +4,6 @@
 #include "migrate/wire_internal.h"
 
 #include "base/size.h"
-#include "migrate/journal.h"
 
 #include <stdio.h>
 
@@ -259,14 +258,14 @@ static const char *get_state(struct wire_reader *r, struct wire_message *m)
     return NULL;
 }
 
-static void put_id(struct wire_writer *w, const struct wire_handoff *id)
+void wire_put_id(struct wire_writer *w, const struct wire_handoff *id)
 {
     wire_put_bytes(w, id->job, sizeof id->job);
     wire_put_bytes(w, id->uuid, sizeof id->uuid);
     wire_put_u64(w, id->epoch);
 }
 
-static void get_id(struct wire_reader *r, struct wire_handoff *id)
+void wire_get_id(struct wire_reader *r, struct wire_handoff *id)
 {
     wire_get_bytes(r, id->job, sizeof id->job);
     wire_get_bytes(r, id->uuid, sizeof id->uuid);
@@ -275,18 +274,18 @@ static void get_id(struct wire_reader *r, struct wire_handoff *id)
 
 static void put_handoff(struct wire_writer *w, const struct wire_message *m)
 {
-    put_id(w, &m->handoff);
+    wire_put_id(w, &m->handoff);
 }
 
 static const char *get_handoff(struct wire_reader *r, struct wire_message *m)
 {
-    get_id(r, &m->handoff);
+    wire_get_id(r, &m->handoff);
     return NULL;
 }
 
 static void put_ready(struct wire_writer *w, const struct wire_message *m)
 {
-    put_id(w, &m->ready.id);
+    wire_put_id(w, &m->ready.id);
     wire_put_bytes(w, m->ready.root, sizeof m->ready.root);
     wire_put_u64(w, m->ready.verify_ns);
     wire_put_u64(w, m->ready.state_ns);
@@ -294,7 +293,7 @@ static void put_ready(struct wire_writer *w, const struct wire_message *m)
 
 static const char *get_ready(struct wire_reader *r, struct wire_message *m)
 {
-    get_id(r, &m->ready.id);
+    wire_get_id(r, &m->ready.id);
     wire_get_bytes(r, m->ready.root, sizeof m->ready.root);
     m->ready.verify_ns = wire_get_u64(r);
     m->ready.state_ns = wire_get_u64(r);
@@ -303,14 +302,14 @@ static const char *get_ready(struct wire_reader *r, struct wire_message *m)
 
 static void put_running(struct wire_writer *w, const struct wire_message *m)
 {
-    put_id(w, &m->running.id);
+    wire_put_id(w, &m->running.id);
     wire_put_u64(w, m->running.resume_ns);
     wire_put_u64(w, m->running.first_run_ns);
 }
 
 static const char *get_running(struct wire_reader *r, struct wire_message *m)
 {
-    get_id(r, &m->running.id);
+    wire_get_id(r, &m->running.id);
     m->running.resume_ns = wire_get_u64(r);
     m->running.first_run_ns = wire_get_u64(r);
     return NULL;
@@ -341,46 +340,16 @@ static const char *get_abort(struct wire_reader *r, struct wire_message *m)
     return NULL;
 }
 
-static void put_account(struct wire_writer *w, const struct wire_message *m)
-{
-    const struct wire_account *account = &m->account;
-
-    put_id(w, &account->id);
-    wire_put_u8(w, account->record);
-    wire_put_u8(w, account->side);
-    wire_put_u8(w, account->held);
-    wire_put_u8(w, account->job_running);
-    wire_put_u64(w, account->time_ns);
-    wire_put_text(w, account->text);
-}
-
-static const char *get_account(struct wire_reader *r, struct wire_message *m)
-{
-    struct wire_account *account = &m->account;
-
-    get_id(r, &account->id);
-    account->record = wire_get_u8(r);
-    account->side = wire_get_u8(r);
-    account->held = wire_get_u8(r);
-    account->job_running = wire_get_u8(r);
-    account->time_ns = wire_get_u64(r);
-    wire_get_text(r, account->text, sizeof account->text);
-    if (account->record > JOURNAL_KINDS || account->side >= JOURNAL_SIDES)
-        return "a record of a kind that no journal has";
-    return account->held <= VF_PARTITION_STATES && account->job_running <= 1 ? NULL
-                                                                             : "an unknown state";
-}
-
 static void put_resume(struct wire_writer *w, const struct wire_message *m)
 {
-    put_id(w, &m->resume.id);
+    wire_put_id(w, &m->resume.id);
     wire_put_u32(w, m->resume.generation);
     wire_put_u32(w, m->resume.next_round);
 }
 
 static const char *get_resume(struct wire_reader *r, struct wire_message *m)
 {
-    get_id(r, &m->resume.id);
+    wire_get_id(r, &m->resume.id);
     m->resume.generation = wire_get_u32(r);
     m->resume.next_round = wire_get_u32(r);
     return m->resume.generation != 0 ? NULL : "the first connection cannot be a later one";
@@ -388,13 +357,13 @@ static const char *get_resume(struct wire_reader *r, struct wire_message *m)
 
 static void put_resumed(struct wire_writer *w, const struct wire_message *m)
 {
-    put_id(w, &m->resume.id);
+    wire_put_id(w, &m->resume.id);
     wire_put_u32(w, m->resume.generation);
 }
 
 static const char *get_resumed(struct wire_reader *r, struct wire_message *m)
 {
-    get_id(r, &m->resume.id);
+    wire_get_id(r, &m->resume.id);
     m->resume.generation = wire_get_u32(r);
     return NULL;
 }
@@ -461,7 +430,7 @@ static const struct codec {
     [WIRE_CLOSE] = {put_close, get_close, WIRE_MANDATORY},
     [WIRE_ABORT] = {put_abort, get_abort, WIRE_MANDATORY},
     [WIRE_INQUIRE] = {put_handoff, get_handoff, WIRE_MANDATORY},
-    [WIRE_ACCOUNT] = {put_account, get_account, WIRE_MANDATORY},
+    [WIRE_ACCOUNT] = {wire_put_account, wire_get_account, WIRE_MANDATORY},
     [WIRE_NEVER_RAN] = {put_handoff, get_handoff, WIRE_MANDATORY},
     [WIRE_RESUME] = {put_resume, get_resume, WIRE_MANDATORY},
     [WIRE_RESUMED] = {put_resumed, get_resumed, WIRE_MANDATORY},

@@ -59,8 +59,9 @@ int word_give_up_copy(struct mig_job *job, struct kc *kc, struct vf_error *err)
     int found = handoff_copy(job, kc, &copy, err);
 
     if (found < 0 || (found > 0 && copy_destroy(kc, &copy, err) != 0))
-        return vf_context(err, "it runs on the target, and the old copy of partition %s is still "
-                               "here, paused; never resume it",
+        return vf_context(err,
+                          "it runs on the target, and the old copy of partition %s is still "
+                          "here, paused; never resume it",
                           job->partition);
     return mig_journal(job, JOURNAL_DONE, "", err);
 }
@@ -121,9 +122,10 @@ static int it_never_ran_there(struct mig_job *job, struct kc *kc, enum job_state
     found = handoff_copy(job, kc, &copy, err);
     if (found < 0)
         return -1;
-    vf_fail(err, VF_FAILED, found ? "the target never ran it; the partition runs on here"
-                                  : "the target never ran it, and the kernel side here has lost "
-                                    "the partition");
+    vf_fail(err, VF_FAILED,
+            found ? "the target never ran it; the partition runs on here"
+                  : "the target never ran it, and the kernel side here has lost "
+                    "the partition");
     job_update(job, job->owes = false);
     /* First on disk: a partition that runs here beside a COMMIT would be one too many. */
     if (mig_journal(job, JOURNAL_ABORTED, err->text, err) != 0)

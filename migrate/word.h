@@ -10,7 +10,7 @@
 #include "kernel/client.h"
 #include "migrate/job.h"
 
-#define WORD_WAIT_NS 50000000ull         /* before the second try; doubles each time */
+#define WORD_WAIT_NS 50000000ull /* before the second try; doubles each time */
 #define WORD_MAX_WAIT_NS 10000000000ull
 
 enum word { WORD_NONE, WORD_ABORT, WORD_COMMIT };
@@ -20,9 +20,9 @@ enum word word_owed(struct mig_job *job);
 
 /*
  * One try: says the word, hears the answer and does here what follows from it. 0: nothing is owed
- * any more; *end is how the job ended, with the reason in err when it is JOB_FAILED. -1: still open,
- * err tells why. The caller is the job's thread, with its channels closed, or has claimed the job;
- * job_leave ends the waits.
+ * any more; *end is how the job ended, with the reason in err when it is JOB_FAILED. -1: still
+ * open, err tells why. The caller is the job's thread, with its channels closed, or has claimed the
+ * job; job_leave ends the waits.
  */
 int word_bring(struct mig_job *job, struct kc *kc, enum job_state *end, struct vf_error *err);
 /* The same with ABORT for a COMMIT that a person takes back (resolve.h): CLOSE is the target's

@@ -44,11 +44,13 @@ class Host:
     """One vferryd with its kernel side, in a state directory of its own."""
 
     def __init__(self, build, name, devices=("softgpu,vram=1G",), options=(), state=None, listen="127.0.0.1:0", log=None,
-                 program="vferryd", env=None):
+                 program="vferryd", env=None, prefix=(), user=None):
         self.build = pathlib.Path(build).resolve()
         self.name = name
         self.devices, self.options, self.listen_wish = list(devices), list(options), listen
-        self.program, self.env = program, dict(env or {})  # both count from the next start on
+        # All three count from the next start on. `prefix`: what executes the daemon, as `ip netns exec NAME` does.
+        self.program, self.env, self.prefix = program, dict(env or {}), tuple(prefix)
+        self.user = user  # uid, where it shall not be ours
         self.own_state = state is None
         self.state = pathlib.Path(state or tempfile.mkdtemp(prefix=f"vferry-{name}-"))
         self.log_path = pathlib.Path(log) if log else self.state / "vferryd.log"
@@ -63,14 +65,18 @@ class Host:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
             notify.bind(str(notify_path))
             notify.settimeout(0.05)
-            command = [str(self.build / self.program), "--name", self.name, "--state", str(self.state), *self.options]
+            if self.user is not None:
+                os.chown(notify_path, self.user, self.user)
+            command = [*self.prefix, str(self.build / self.program), "--name", self.name, "--state", str(self.state), *self.options]
             if self.listen_wish:
                 command += ["--listen", self.listen_wish]
             for device in self.devices:
                 command += ["--device", device]
             with open(self.log_path, "ab") as log:
-                self.process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL,
-                                                env={**os.environ, **self.env, "NOTIFY_SOCKET": str(notify_path)})
+                # Who is not root looks into the processes by leave of this alone (base/privacy.h).
+                leave = {} if os.geteuid() == 0 else {"VFERRY_DEBUGGABLE": "1"}
+                self.process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, user=self.user, group=self.user,
+                                                env={**os.environ, **leave, **self.env, "NOTIFY_SOCKET": str(notify_path)})
             end = time.monotonic() + timeout
             while True:
                 try:

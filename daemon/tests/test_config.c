@@ -90,6 +90,11 @@ static void every_wrong_line_is_a_usage_error_of_one_line(void **state)
         "--state /tmp/x --redial 1e99",
         "--state /tmp/x --redial 1 --redial 2",
         "--state /tmp/x --config /no/such/file.ini",
+        "--state /tmp/x --moves-at-once 0",
+        "--state /tmp/x --moves-at-once -1",
+        "--state /tmp/x --moves-at-once 513",
+        "--state /tmp/x --moves-at-once 1 --moves-at-once 2",
+        "--state /tmp/x --socket-group a --socket-group b",
         "--state /tmp/x --name "
         "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
         "--state /tmp/x --device a --device a --device a --device a --device a --device a --device "
@@ -113,7 +118,8 @@ static void the_command_line_fills_everything(void **state)
 
     (void)state;
     assert_int_equal(parse("--name A --state /tmp/x --listen 127.0.0.1:0 --device softgpu,vram=1G "
-                           "--device softgpu --driver /a.so --insecure --silence 0.5 --redial 3",
+                           "--device softgpu --driver /a.so --moves-at-once 3 --insecure "
+                           "--silence 0.5 --redial 3",
                            &err),
                      0);
     assert_int_equal(config.action, CONFIG_RUN);
@@ -124,6 +130,7 @@ static void the_command_line_fills_everything(void **state)
     assert_string_equal(config.devices[0], "softgpu,vram=1G");
     assert_string_equal(config.devices[1], "softgpu");
     assert_int_equal(config.driver_count, 1);
+    assert_int_equal(config.moves_at_once, 3);
     assert_true(config.insecure);
     assert_int_equal(config.silence_ns, 500000000);
     assert_int_equal(config.redial_ns, 3000000000);
@@ -156,7 +163,8 @@ static void the_file_has_the_same_keys(void **state)
     (void)state;
     assert_int_equal(
         parse_file("; a host\nstate = /tmp/x\n[vferryd]\nname = B\nlisten = [::1]:7001\n"
-                   "device = softgpu,vram=2G\ndevice = softgpu\ninsecure = yes\n",
+                   "device = softgpu,vram=2G\ndevice = softgpu\ninsecure = yes\n"
+                   "socket-group = ops\nmoves-at-once = 2\n",
                    "", &err),
         0);
     assert_string_equal(config.state, "/tmp/x");
@@ -164,6 +172,8 @@ static void the_file_has_the_same_keys(void **state)
     assert_string_equal(config.listen, "[::1]:7001");
     assert_int_equal(config.device_count, 2);
     assert_string_equal(config.devices[0], "softgpu,vram=2G");
+    assert_string_equal(config.socket_group, "ops");
+    assert_int_equal(config.moves_at_once, 2);
     assert_true(config.insecure);
 }
 
@@ -240,6 +250,26 @@ static void a_port_beyond_loopback_needs_insecure(void **state)
     assert_refused("--listen nonsense", result, &err);
 }
 
+static void a_group_is_found_by_name_and_by_number(void **state)
+{
+    struct vf_error err;
+    int result;
+
+    (void)state;
+    assert_int_equal(parse("--state /tmp/x --socket-group root", &err), 0);
+    assert_int_equal(config_finish(&config, &err), 0);
+    assert_int_equal(config.socket_gid, 0);
+    assert_int_equal(parse("--state /tmp/x --socket-group 4711", &err), 0);
+    assert_int_equal(config_finish(&config, &err), 0);
+    assert_int_equal(config.socket_gid, 4711);
+    assert_int_equal(parse("--state /tmp/x --socket-group no-such-group", &err), 0);
+    result = config_finish(&config, &err);
+    assert_refused("no such group", result, &err);
+    assert_int_equal(parse("--state /tmp/x --socket-group 4294967295", &err), 0);
+    result = config_finish(&config, &err);
+    assert_refused("the number that means none", result, &err);
+}
+
 static void drivers_must_exist_and_become_absolute(void **state)
 {
     struct vf_error err;
@@ -269,6 +299,7 @@ int main(void)
         cmocka_unit_test(the_command_line_wins_over_the_file),
         cmocka_unit_test(what_is_wrong_in_the_file_is_told_with_its_line),
         cmocka_unit_test(a_name_is_found_when_none_is_given),
+        cmocka_unit_test(a_group_is_found_by_name_and_by_number),
         cmocka_unit_test(a_port_beyond_loopback_needs_insecure),
         cmocka_unit_test(drivers_must_exist_and_become_absolute),
     };

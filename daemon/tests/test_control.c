@@ -54,12 +54,14 @@ static void *accept_loop(void *arg)
     return NULL;
 }
 
-static int set_up(void **state)
+static int set_up_for(void **state, bool group_access)
 {
     struct bench *bench = calloc(1, sizeof *bench);
     struct vf_error err = VF_ERROR_INIT;
 
     assert_non_null(bench);
+    bench->daemon.group_access = group_access;
+    bench->daemon.socket_gid = getegid();
     (void)strcpy(bench->dir, "/tmp/vferry-control-XXXXXX");
     assert_non_null(mkdtemp(bench->dir));
     bench->daemon.wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -69,6 +71,21 @@ static int set_up(void **state)
     assert_int_equal(pthread_create(&bench->acceptor, NULL, accept_loop, bench), 0);
     *state = bench;
     return 0;
+}
+
+static int set_up(void **state)
+{
+    return set_up_for(state, false);
+}
+
+/* A person's umask must neither open nor close what others may do. */
+static int set_up_for_a_group(void **state)
+{
+    mode_t mask = umask(0777);
+    int result = set_up_for(state, true);
+
+    (void)umask(mask);
+    return result;
 }
 
 static int tear_down(void **state)
@@ -141,6 +158,30 @@ static void the_socket_is_its_owners_only(void **state)
     (void)snprintf(path, sizeof path, "%s/%s", bench->dir, CTL_SOCKET_NAME);
     assert_int_equal(stat(path, &info), 0);
     assert_int_equal(info.st_mode & 0777, 0600);
+}
+
+static mode_t mode_of(const char *dir, const char *name)
+{
+    char path[128];
+    struct stat info;
+
+    (void)snprintf(path, sizeof path, "%s/%s", dir, name);
+    assert_int_equal(stat(path, &info), 0);
+    assert_int_equal(info.st_gid, getegid());
+    return info.st_mode & 0777;
+}
+
+static void a_group_gets_to_the_socket_and_to_nothing_else(void **state)
+{
+    struct bench *bench = *state;
+    int fd;
+
+    assert_int_equal(mode_of(bench->dir, "."), 0710);
+    assert_int_equal(mode_of(bench->dir, CTL_SOCKET_NAME), 0660);
+    assert_int_equal(mode_of(bench->dir, "lock") & 077, 0);
+    fd = dial(bench);
+    say(fd, "{}\n", 3);
+    (void)close(fd);
 }
 
 static void each_line_of_garbage_is_one_error(void **state)
@@ -324,6 +365,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         ON_A_BENCH(the_socket_is_its_owners_only),
+        cmocka_unit_test_setup_teardown(a_group_gets_to_the_socket_and_to_nothing_else,
+                                        set_up_for_a_group, tear_down),
         ON_A_BENCH(each_line_of_garbage_is_one_error),
         ON_A_BENCH(many_requests_in_one_packet_are_answered_in_order),
         ON_A_BENCH(a_line_that_never_ends_is_refused_and_hung_up_on),

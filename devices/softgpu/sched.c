@@ -20,6 +20,8 @@
 #define LEND_WHOLE 1024u
 /* A wake-up that came late is made good, within reason. */
 #define MAX_CREDIT_NS ((int64_t)(4 * SG_SLICE_NS))
+/* A queue is stopped inside its commands: longer slots are the host's doing. */
+#define MAX_CHARGE_NS (4 * SG_SLICE_NS)
 
 uint64_t sg_now(void)
 {
@@ -171,7 +173,9 @@ static void give_slot(struct sg_engine *e, struct sg_queue *q)
     /* Owed for exactly what it ran, however soon it gave up. */
     if (lend && lend < LEND_WHOLE && sg_paging_busy(e->dev))
         q->debt_ns += (int64_t)(used * lend / (LEND_WHOLE - lend));
-    q->pass += (still + used) * 1024 / vf->weight;
+    /* The host may take the processor away in the middle of a slot. Charged in full, that moment
+     * would be paid back by a wait as many times as long as there are neighbours. */
+    q->pass += (still + sg_min(used, MAX_CHARGE_NS)) * 1024 / vf->weight;
 }
 
 void *sg_engine_main(void *engine)

@@ -342,6 +342,81 @@ static void a_killed_kernel_is_noticed_and_replaced(void **state)
 
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+/* A daemon that only asks for an incoming partition, and is killed over it. */
+static pid_t start_asking(struct process *process, unsigned number)
+{
+    struct vf_partition_params params = {.vram_bytes = 3 * VRAM_BYTES};
+    struct vf_partition_info info;
+    struct vf_error err = VF_ERROR_INIT;
+    pid_t pid = fork();
+
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        struct kc *kc;
+
+        (void)snprintf(params.name, sizeof params.name, "asked-%u", number);
+        if (kc_connect(process->socket, &kc, &err) == 0)
+            (void)kc_partition_create(kc, &params, true, &info, &err);
+        (void)pause();
+        _exit(0);
+    }
+    return pid;
+}
+
+/* What the first partition is doing, or -1 when there is none. */
+static int state_of_first(struct kc *kc)
+{
+    struct vf_partition_info *list = NULL;
+    struct vf_error err = VF_ERROR_INIT;
+    size_t count = 0;
+    int state;
+
+    if (kc_partition_list(kc, &list, &count, &err) != 0)
+        fail_msg("%s", err.text);
+    state = count > 0 ? (int)list[0].state : -1;
+    free(list);
+    return state;
+}
+
+static void remove_asked(struct kc *kc, unsigned number)
+{
+    struct vf_error err = VF_ERROR_INIT;
+    struct vf_partition_info info;
+    char name[VF_NAME_BYTES];
+
+    (void)snprintf(name, sizeof name, "asked-%u", number);
+    if (kc_partition_find(kc, name, &info, &err) != 0 ||
+        kc_partition_destroy(kc, info.id, &err) != 0)
+        fail_msg("%s", err.text);
+}
+
+/* The next daemon looks once its predecessor is dead. What is there then it removes; what is still
+ * being built goes by itself. */
+static void an_arrival_whose_daemon_dies_while_it_is_built_does_not_stay(void **state)
+{
+    struct process *process = *state;
+    struct kc *kc = join(process);
+    unsigned caught = 0;
+
+    for (unsigned i = 0; caught < 3; i++) {
+        pid_t pid = start_asking(process, i);
+
+        assert_true(i < 1000);
+        while (state_of_first(kc) == -1)
+            continue; /* it takes some milliseconds to build: there is nothing else to wait for */
+        assert_int_equal(kill(pid, SIGKILL), 0);
+        assert_int_equal(waitpid(pid, NULL, 0), pid);
+        if (state_of_first(kc) != VF_PARTITION_BUILDING) {
+            remove_asked(kc, i);
+            continue;
+        }
+        caught++;
+        while (state_of_first(kc) != -1)
+            (void)poll(NULL, 0, 1);
+    }
+    kc_close(kc);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -349,6 +424,7 @@ int main(void)
         CASE(why_it_cannot_start_is_told),
         CASE(pages_cross_through_the_paging_engine),
         CASE(a_killed_clients_partition_stays_and_can_go),
+        CASE(an_arrival_whose_daemon_dies_while_it_is_built_does_not_stay),
         CASE(sigterm_does_not_end_a_host_with_partitions),
         CASE(a_killed_kernel_is_noticed_and_replaced),
     };

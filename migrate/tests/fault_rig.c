@@ -174,7 +174,7 @@ uint64_t reconnects(struct mig_job *job)
     return count;
 }
 
-void drop(struct host *host)
+void clear_away(struct host *host)
 {
     struct vf_partition_info p;
     struct vf_error err = VF_ERROR_INIT;

@@ -67,7 +67,7 @@ struct vf_error end(struct mig_job *job);
 /* How often its link was made anew. */
 uint64_t reconnects(struct mig_job *job);
 /* Removes the partition there, whatever its state. */
-void drop(struct host *host);
+void clear_away(struct host *host);
 const char *name_fault(const struct proxy_fault *fault);
 
 #endif

@@ -181,7 +181,7 @@ static void what_came_later_comes_back_too(void **state)
 }
 
 #define OLD_LINE                                                                                   \
-    "{\"v\":1,\"kind\":\"OPEN\",\"time_ns\":5,\"id\":3,"                                             \
+    "{\"v\":1,\"kind\":\"OPEN\",\"time_ns\":5,\"id\":3,"                                           \
     "\"job\":\"01000000-0000-0000-0000-000000000000\",\"side\":\"source\","                        \
     "\"partition\":\"p\",\"uuid\":\"02000000-0000-0000-0000-000000000000\",\"epoch\":4,"           \
     "\"peer\":\"10.0.0.2:7001\",\"text\":\"stays paused\""

@@ -277,7 +277,7 @@ static void a_prepared_target_that_is_never_told_is_unknown(void **state)
     expect_state(label, &right, VF_PARTITION_READY);
     expect_footprint(label, &before);
     proxy_refuse(proxy, false);
-    drop(&right);
+    clear_away(&right);
     expect_digest(label, &left);
 }
 
@@ -296,8 +296,8 @@ static void a_commit_that_nobody_answers_is_unknown_and_resumes_nowhere(void **s
     expect_state(label, &right, VF_PARTITION_READY);
     expect_footprint(label, &before);
     proxy_refuse(proxy, false);
-    drop(&left);
-    drop(&right);
+    clear_away(&left);
+    clear_away(&right);
 }
 
 /* A daemon that ends need not wait for a peer that was lost. */
@@ -324,7 +324,7 @@ static void closing_ends_the_wait_of_a_prepared_target(void **state)
     proxy_close(proxy);
     proxy = own;
     (void)snprintf(through, sizeof through, "%s", proxy_address(proxy));
-    drop(&left);
+    clear_away(&left);
 }
 
 int main(void)

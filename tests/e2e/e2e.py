@@ -208,7 +208,7 @@ class Case(unittest.TestCase):
 
     def host(self, name, *devices, **more):
         place = self.folder / name
-        place.mkdir()
+        place.mkdir(mode=0o700)
         host = Host(BUILD, name, devices or (DEVICE,), state=place, **more)
         self.hosts.append(host)
         self.addCleanup(self.end, host)
@@ -221,8 +221,8 @@ class Case(unittest.TestCase):
             wrong = WRONG.findall(log.read_text(errors="replace"))
             self.assertEqual(wrong, [], f"{host.name}: {log.name}")
 
-    def pair(self, *devices):
-        return self.host("left", *devices), self.host("right", *devices)
+    def pair(self, *devices, **more):
+        return self.host("left", *devices, **more), self.host("right", *devices, **more)
 
     def diagnostics(self):
         return "\n".join(f"---- {host.name} ----\n{host.log()}" for host in self.hosts)

@@ -36,7 +36,8 @@ def work_for(name, seconds):
 class Faults(Case):
     def setUp(self):
         super().setUp()
-        self.left, self.right = self.pair(PAIR)
+        # All at once: a move that hangs would have the others wait.
+        self.left, self.right = self.pair(PAIR, options=["--moves-at-once", "32"])
 
     def warm_up(self):
         """One move goes through; what is held afterwards is what must be held at the end."""

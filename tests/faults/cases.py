@@ -15,14 +15,15 @@ class Case:
     at: str
     arm: str
     during: str = ""
+    tls: bool = False
 
     @property
     def name(self):
         return f"{self.fault}, {self.side}, {self.phase}: {self.at}"
 
 
-def case(place, fault, action, during="", select=None):
-    return Case(fault, place.side, place.phase, place.text, f"{select or place.select}:{action}", during)
+def case(place, fault, action, during="", select=None, tls=False):
+    return Case(fault, place.side, place.phase, place.text, f"{select or place.select}:{action}", during, tls)
 
 
 def of_wire(places):
@@ -75,6 +76,17 @@ def of_disks(places):
                 yield case(place, f"{side} kernel call fails", "EIO")
 
 
+def of_networks(places):
+    """The wire between the hosts is cut for real, for longer than a silence."""
+    for place in places["source"]:
+        if place.kind == "msg" and place.phase not in ("connect", "admit"):
+            yield case(place, "network down for a while", "hold", during="wire", tls=True)
+        if place.kind == "msg":
+            yield case(place, "cut, TLS", "cut", tls=True)
+            yield case(place, "one byte at a time, TLS", "short=997" if place.name == "PAGES" else "short", tls=True)
+            yield case(place, "doubled, TLS", "dup", tls=True)
+
+
 def of_people(places):
     for side in ("source", "target"):
         for place in places[side]:
@@ -84,7 +96,7 @@ def of_people(places):
 
 def all_cases(places):
     found = []
-    for kind in (of_wire, of_processes, of_both, of_disks, of_people):
+    for kind in (of_wire, of_networks, of_processes, of_both, of_disks, of_people):
         found += kind(places)
     return found
 

@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """One case of the walk: the fault is set, the move made, what died started again, and the rules of the hand-off are checked."""
 import dataclasses
+import time
 import traceback
 
 from pair import Failed, Pair, Wrong, need, wait_until
 
 # Until a daemon settles by itself what another left open, such an outcome stays unknown.
 NOT_YET = "nobody knows"
+
+OUTAGE_S = 3
 
 # Exit code -> who may have it then. 6 is honest about not knowing.
 CODES = {0: ("target",), 1: ("source",), 4: ("source",), 6: ("source", "target")}
@@ -50,6 +53,11 @@ def act(pair, case):
     elif word == "kernel":
         side.kill_kernel()
         side.open_gate()
+    elif word == "wire":
+        pair.wire.cut()
+        side.open_gate()
+        time.sleep(OUTAGE_S)  # is what the case is about
+        pair.wire.mend()
     elif word == "cancel":
         who = getattr(pair, whose)
         job = [job for job in who.jobs() if job["partition"] == "p" and job["status"] == "running"]
@@ -105,7 +113,7 @@ def judge(pair, case, outcome, most):
 def run_case(case, most):
     outcome = Outcome()
     try:
-        with Pair(**{f"{case.side}_fault": case.arm}) as pair:
+        with Pair(**{f"{case.side}_fault": case.arm}, tls=case.tls, real_wire=case.during == "wire") as pair:
             try:
                 pair.begin()
                 fired(pair, case)

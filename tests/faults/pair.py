@@ -4,6 +4,7 @@ import os
 import pathlib
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -23,6 +24,7 @@ from e2e import (  # noqa: E402 (its place is known only now)
     state,
 )
 from harness import Failed, Host, pid_gone, wait_until  # noqa: E402
+from wire import ADDRESSES, Wire  # noqa: E402
 
 DEVICE = "softgpu,vram=64M,vfs=2,dirty-page=64K"
 VRAM = "8M"
@@ -47,16 +49,26 @@ def need(what, condition):
 class Side:
     """One host of the pair, the file in which its daemon tells what fired, and the gate at which it holds."""
 
-    def __init__(self, name, folder, fault=None, address=None):
+    def __init__(self, name, folder, fault=None, wire=None, certificates=None):
         self.state = folder / name
         self.state.mkdir()
         self.told = folder / f"{name}.told"
         self.gate = folder / f"{name}.gate"
         os.mkfifo(self.gate)
-        self.host = Host(BUILD, name, [DEVICE], state=self.state, program=FAULTS, listen=address or "127.0.0.1:0",
-                         options=["--silence", SILENCE_S, "--redial", REDIAL_S])
+        options = ["--silence", SILENCE_S, "--redial", REDIAL_S]
+        more = {}
+        if certificates is not None:
+            options += ["--tls-cert", certificates / f"{name}.pem", "--tls-key", certificates / f"{name}.key",
+                        "--tls-ca", certificates / "ca.pem"]
+        if wire is not None:
+            more = {"listen": f"{ADDRESSES[name]}:0", "prefix": wire.prefix(name)}
+        self.host = Host(BUILD, name, [DEVICE], state=self.state, program=FAULTS, options=[str(option) for option in options],
+                         **more)
         self.arm(fault)
         self.kernel_killed = False
+        self.room = None
+
+    def start(self):
         self.host.start()
         self.room = room(self.host)
 
@@ -111,10 +123,14 @@ class Side:
 class Pair:
     """source and target; ended with it."""
 
-    def __init__(self, source_fault=None, target_fault=None):
+    def __init__(self, source_fault=None, target_fault=None, tls=False, real_wire=False):
+        self.wire = Wire() if real_wire else None
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="vferry-walk-"))
+        self.certificates = None
         self.sides = []
         try:
+            if tls:
+                self.make_certificates()
             self.source = self.add("source", source_fault)
             self.target = self.add("target", target_fault)
         except BaseException:
@@ -125,9 +141,17 @@ class Pair:
         self.output = ""
 
     def add(self, name, fault):
-        side = Side(name, self.folder, fault)
+        side = Side(name, self.folder, fault, self.wire, self.certificates)
         self.sides.append(side)
+        side.start()
         return side
+
+    def make_certificates(self):
+        self.certificates = self.folder / "certificates"
+        words = [BUILD / "vferry", "cert", "init", self.certificates]
+        for name, address in ADDRESSES.items():
+            words += ["--for", f"{name},{address if self.wire else '127.0.0.1'}"]
+        subprocess.run([str(word) for word in words], check=True, capture_output=True, timeout=30)
 
     def __enter__(self):
         return self
@@ -141,6 +165,8 @@ class Pair:
         if getattr(self, "moving", None) is not None and self.moving.poll() is None:
             self.moving.kill()
             self.moving.communicate()
+        if self.wire is not None:
+            self.wire.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def other(self, side):

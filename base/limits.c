@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+/* See limits.h. */
+#define LOG_ROOM "base"
+#include "base/limits.h"
+
+#include "base/log.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/resource.h>
+
+/* Beyond this nothing is gained, and a system without a limit would cost others: some walk all. */
+#define ENOUGH 65536u
+
+void vf_raise_open_files(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return;
+    if (limit.rlim_cur >= ENOUGH || limit.rlim_cur == limit.rlim_max)
+        return;
+    limit.rlim_cur = limit.rlim_max < ENOUGH ? limit.rlim_max : ENOUGH;
+    if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
+        log_warn("open files stay limited: %s", strerrordesc_np(errno));
+}
