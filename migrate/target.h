@@ -32,6 +32,7 @@ struct target {
     pthread_cond_t changed; /* CLOCK_MONOTONIC */
     struct lane_target lane[LANE_MAX];
     uint32_t attached;
+    bool known; /* a stream came once: the source has the token, and can come back */
     bool attaching;             /* data streams are welcome */
     bool lanes_idle;            /* all pages are in: a lane that ends now is no failure */
     bool lanes_lost;            /* one ended because its stream broke */

@@ -169,6 +169,7 @@ bool target_attach(struct mig *mig, struct tp *tp, const struct wire_hello *hell
             lane->failed = lane_failed;
             lane->ctx = t;
             t->attached++;
+            t->known = true;
             (void)pthread_cond_broadcast(&t->changed);
         }
         (void)pthread_mutex_unlock(&t->lock);

@@ -15,6 +15,10 @@
 #include <stdio.h>
 #include <string.h>
 
+/* A source that may never have heard of its admission cannot come back; one that has does so at
+ * once. */
+#define UNKNOWN_NS 5000000000ull
+
 bool target_lost(struct target *t, struct vf_error *err)
 {
     bool lane, own, again;
@@ -33,13 +37,19 @@ bool target_lost(struct target *t, struct vf_error *err)
 }
 
 /* As long as the source may try, and more: it may notice the loss later than this side. */
-static uint64_t patience(const struct target *t)
+static uint64_t patience(struct target *t)
 {
     const struct mig *mig = t->job->mig;
     uint64_t now = vf_now_ns();
     uint64_t limit = now + mig->redial_ns;
     uint64_t most = t->job->options.max_time_ns;
+    bool known;
 
+    (void)pthread_mutex_lock(&t->lock);
+    known = t->known;
+    (void)pthread_mutex_unlock(&t->lock);
+    if (!known)
+        return now + UNKNOWN_NS;
     if (most != 0)
         limit = most > UINT64_MAX - 1 - t->job->t.start ? TP_NEVER - 1 : t->job->t.start + most;
     if (limit < now)
