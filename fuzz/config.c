@@ -32,6 +32,12 @@ static void check_texts(const struct config *config)
         fuzz_must(memchr(config->devices[i], 0, sizeof config->devices[i]) != NULL);
     for (size_t i = 0; i < config->driver_count; i++)
         fuzz_must(memchr(config->drivers[i], 0, sizeof config->drivers[i]) != NULL);
+    fuzz_must(memchr(config->tls_cert, 0, sizeof config->tls_cert) != NULL);
+    fuzz_must(memchr(config->tls_key, 0, sizeof config->tls_key) != NULL);
+    fuzz_must(memchr(config->tls_ca, 0, sizeof config->tls_ca) != NULL);
+    fuzz_must(config->tls_peer_count <= CONFIG_MAX_PEERS);
+    for (size_t i = 0; i < config->tls_peer_count; i++)
+        fuzz_must(memchr(config->tls_peers[i], 0, sizeof config->tls_peers[i]) != NULL);
 }
 
 static void judge(struct config *config, int result, const struct vf_error *err)

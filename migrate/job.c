@@ -120,7 +120,9 @@ int job_fail(struct mig_job *job, const struct vf_error *err)
     first = job->error.code == VF_OK;
     if (first) {
         job->error = *err;
-        if (job->error.code == VF_OK)
+        /* Unreachable is for who cannot reach the daemon, and it is the daemon that tells of its
+         * kernel side. */
+        if (job->error.code == VF_OK || job->error.code == VF_UNREACHABLE)
             job->error.code = VF_FAILED;
     }
     (void)pthread_mutex_unlock(&job->lock);

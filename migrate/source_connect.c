@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/size.h"
+#include "migrate/security.h"
 #include "migrate/word.h"
 
 #include <stdio.h>
@@ -35,13 +36,13 @@ static int dial(struct source *s, uint64_t deadline, struct vf_error *err)
 
     if (mig_dial(s->job->mig, s->job->options.to, deadline, &tp, err) != 0)
         return -1;
-    if (mig_greet(tp, &s->hello, deadline, &peer, err) != 0) {
+    if (mig_know_peer(s->job, tp, err) != 0 ||
+        mig_greet(tp, &s->hello, deadline, &peer, err) != 0) {
         tp_close(tp);
         return -1;
     }
     s->peer = peer.hello;
     s->version = peer.version;
-    job_update(s->job, memcpy(s->job->identity, tp->identity, sizeof s->job->identity));
     return source_link(s, tp, err);
 }
 

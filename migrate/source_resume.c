@@ -196,9 +196,9 @@ static int call(struct source *s, uint64_t deadline, bool *over, struct vf_error
 
     if (mig_dial(job->mig, job->options.to, deadline, &tp, err) != 0)
         return -1;
-    if (!mig_same_peer(job, tp)) { /* the token is for the hand-off's own target */
+    if (mig_know_peer(job, tp, err) != 0) { /* the token is for the hand-off's own target */
         tp_close(tp);
-        return vf_fail(err, VF_FAILED, "peer %s: is another host than before", job->peer);
+        return -1;
     }
     if (hold(s, tp) == NULL)
         return vf_fail(err, VF_CANCELLED, "cancelled");

@@ -210,6 +210,9 @@ static int admit_on(struct target *t, uint32_t index, const struct wire_admit *a
     if (kc_adapter_info(t->kc, index, &adapter, err) != 0)
         return -1;
     try_adapter(t, &adapter, admit, reasons);
+    /* A kernel side that died meanwhile is no reason against the partition. */
+    if (reasons->count > 0 && kc_adapter_info(t->kc, index, &adapter, err) != 0)
+        return -1;
     if (reasons->count > 0 || t->job->options.dry_run)
         target_discard(t);
     return 0;

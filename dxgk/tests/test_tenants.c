@@ -325,6 +325,7 @@ static void second_tenant_finds_nothing(struct rig *rig, uint32_t adapter, uint6
 
 /* ---- how the first one goes ---- */
 
+/* VF-3 */
 static void after_a_removal(void **unused)
 {
     struct rig rig;
@@ -355,6 +356,7 @@ static void after_a_removal_while_paused_or_reset(void **unused)
     rig_close(&rig);
 }
 
+/* VF-3 */
 static void after_a_move_and_after_one_given_up(void **unused)
 {
     struct vf_error error = VF_ERROR_INIT;
@@ -515,6 +517,7 @@ static int create(struct rig *rig, const char *name, struct vf_error *error)
     return dxgk_partition_create(rig->dxgk, &params, false, &info, error);
 }
 
+/* VF-2, VF-3 */
 static void vram_that_only_seems_zeroed_is_given_to_nobody(void **unused)
 {
     static const char *const one[] = {"softgpu,vram=64M,vfs=4,dirty-page=4K", NULL};
