@@ -77,6 +77,7 @@ struct mig_job {
     bool source;                   /* which end we are */
     bool start_over;               /* recovered: a move that the daemon's end interrupted */
     _Atomic bool interrupted;      /* cancelled by the daemon's end, not by a person */
+    _Atomic uint64_t taken;        /* target: frames of pages that came in */
     struct vf_fsm fsm;             /* enum job_state */
     _Atomic int
         point; /* enum job_point: compare and swap from JOB_OPEN decides cancel against commit */

@@ -54,7 +54,7 @@ static uint64_t patience(struct target *t)
         limit = most > UINT64_MAX - 1 - t->job->t.start ? TP_NEVER - 1 : t->job->t.start + most;
     if (limit < now)
         limit = now;
-    return limit < TP_NEVER - 1 - 4 * mig->silence_ns ? limit + 4 * mig->silence_ns : limit;
+    return limit < TP_NEVER - 1 - 2 * mig->silence_ns ? limit + 2 * mig->silence_ns : limit;
 }
 
 /* The old lanes end; -1 when what lies in VRAM now is not what the table says. */

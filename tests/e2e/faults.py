@@ -26,7 +26,7 @@ AT_ONCE = at_once(9)
 LIMIT_MS = 8000
 # How long a lost link is dialled again; the target waits longer: it may notice later.
 REDIAL_S = 6
-LET_GO_S = REDIAL_S + 4 * 5 + 20
+LET_GO_S = REDIAL_S + 2 * 5 + 20
 # From here on the target may run it.
 HANDED_OVER = ("COMMIT", "RUNNING", "DONE", "CLOSE")
 
