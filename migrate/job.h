@@ -125,6 +125,7 @@ struct mig_job {
     char digest[DIGEST_TEXT];
     struct mig_job *next;     /* mig's list; guarded by mig's lock, as what follows */
     uint64_t due_ns, wait_ns; /* the settler's next try, and how long it waits after that */
+    uint64_t tried_ns;        /* its last one */
 };
 
 /* A new job with one reference, in JOB_CONNECT. NULL without memory. */
@@ -132,6 +133,7 @@ struct mig_job *job_new(struct mig *mig, uint64_t id, const uint8_t uuid[16], bo
 
 /* Is its other end a file? */
 bool job_with_file(const struct mig_job *job);
+bool job_has_token(struct mig_job *job);
 /* "move", "check", "save" or "restore". */
 const char *job_kind(const struct mig_job *job);
 

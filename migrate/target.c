@@ -193,7 +193,9 @@ static int run(struct target *t, bool *prepared, bool *committed, struct vf_erro
         return result;
     if (!mig_list_job(job->mig, job))
         return vf_fail(err, VF_FAILED, "host %s is shutting down", job->mig->host_name);
-    if (mig_journal(job, JOURNAL_OPEN, "", err) != 0)
+    /* With the token: should this daemon die at any moment from here on, the next one knows the
+     * source by it. */
+    if (target_make_token(t, err) != 0 || mig_journal(job, JOURNAL_OPEN, "", err) != 0)
         return -1;
     t->journalled = true;
     if (t->version >= WIRE_VERSION_RESUME)
