@@ -140,7 +140,7 @@ def scout_recovery(side, select):
 
 # ---- what can happen there ----
 
-SILENCE_MS = 1000 * int(SILENCE_S)
+SILENCE_MS = int(1000 * SILENCE_S)
 LONG = 3 * SILENCE_MS
 # Fault -> action, of the connection at a record. A stall without end, a silence and an outage are noticed by the clock only.
 WIRE = {
