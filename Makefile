@@ -3,8 +3,9 @@
 BUILD := build
 MESON_ARGS ?=
 JOBS ?= $(shell nproc)
+SOAK_MINUTES ?= 10
 
-.PHONY: all deps demo test unit walk load bench asan tsan fuzz lint install clean
+.PHONY: all deps demo test unit walk load soak bench asan tsan fuzz lint install clean
 
 all: $(BUILD)/build.ninja
 	@ninja -C $(BUILD) -j $(JOBS) --quiet
@@ -31,6 +32,10 @@ walk: all
 
 bench: all
 	@/usr/bin/python3 bench/bench.py --build $(BUILD)
+
+# A day's life of two hosts in SOAK_MINUTES; SOAK_SEED repeats its choices.
+soak: all
+	@/usr/bin/python3 tools/soak.py --build $(BUILD) --minutes $(SOAK_MINUTES) $(if $(SOAK_SEED),--seed $(SOAK_SEED))
 
 # 16 partitions move at once while 16 more work; then 8 each way.
 load: all

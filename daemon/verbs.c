@@ -37,6 +37,7 @@ static const struct verb verbs[] = {
     {"job show", verb_job_show},
     {"job watch", verb_job_watch},
     {"job cancel", verb_job_cancel},
+    {"job resolve", verb_job_resolve},
 };
 
 const struct verb *verb_find(const char *words)

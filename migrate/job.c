@@ -86,6 +86,17 @@ bool job_with_file(const struct mig_job *job)
     return strncmp(job->peer, JOB_FILE, strlen(JOB_FILE)) == 0;
 }
 
+bool job_has_token(struct mig_job *job)
+{
+    static const uint8_t none[sizeof job->token];
+    bool has;
+
+    (void)pthread_mutex_lock(&job->lock);
+    has = memcmp(job->token, none, sizeof none) != 0;
+    (void)pthread_mutex_unlock(&job->lock);
+    return has;
+}
+
 const char *job_kind(const struct mig_job *job)
 {
     if (job_with_file(job))

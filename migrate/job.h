@@ -77,6 +77,7 @@ struct mig_job {
     bool source;                   /* which end we are */
     bool start_over;               /* recovered: a move that the daemon's end interrupted */
     _Atomic bool interrupted;      /* cancelled by the daemon's end, not by a person */
+    _Atomic uint64_t taken;        /* target: frames of pages that came in */
     struct vf_fsm fsm;             /* enum job_state */
     _Atomic int
         point; /* enum job_point: compare and swap from JOB_OPEN decides cancel against commit */
@@ -123,6 +124,7 @@ struct mig_job {
     char digest[DIGEST_TEXT];
     struct mig_job *next;     /* mig's list; guarded by mig's lock, as what follows */
     uint64_t due_ns, wait_ns; /* the settler's next try, and how long it waits after that */
+    uint64_t tried_ns;        /* its last one */
 };
 
 /* A new job with one reference, in JOB_CONNECT. NULL without memory. */
@@ -130,6 +132,7 @@ struct mig_job *job_new(struct mig *mig, uint64_t id, const uint8_t uuid[16], bo
 
 /* Is its other end a file? */
 bool job_with_file(const struct mig_job *job);
+bool job_has_token(struct mig_job *job);
 /* "move", "check", "save" or "restore". */
 const char *job_kind(const struct mig_job *job);
 

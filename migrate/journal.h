@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * What must survive the daemon: DIR/journal, append only, one JSON line a record with its own
- * checksum, on disk (fsync) before journal_write returns. Everything here may be called from any
- * thread. The caller holds the state directory's flock: one process at a time. The process ignores
- * SIGXFSZ if it runs under a file size limit.
+ * checksum, on disk (fsync) before journal_write returns. When most of it is of no use any more it
+ * is started anew, with the last record of each job that still matters (journal_compact.c).
+ * Everything here may be called from any thread. The caller holds the state directory's flock: one
+ * process at a time. The process ignores SIGXFSZ if it runs under a file size limit.
  */
 #ifndef MIGRATE_JOURNAL_H
 #define MIGRATE_JOURNAL_H

@@ -46,6 +46,7 @@ static int take_frame(struct intake *in, const struct wire_header *header, struc
                            (unsigned long long)(frame->pages[i] & ~WIRE_PAGE_ZERO));
     }
     in->sequence++;
+    (void)atomic_fetch_add(&in->lane->job->taken, 1);
     in->frames++;
     in->pages += frame->count;
     /* No page comes twice in a round: with the cap on rounds that bounds what a source can ask for.

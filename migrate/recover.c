@@ -132,7 +132,6 @@ static enum job_state recover_save(struct recovery *r, struct mig_job *job, stru
 
 static enum job_state recover_commit(struct recovery *r, struct mig_job *job, struct vf_error *err)
 {
-    static const uint8_t none[sizeof job->token];
     struct vf_partition_info copy;
     int found;
 
@@ -154,7 +153,7 @@ static enum job_state recover_commit(struct recovery *r, struct mig_job *job, st
             found != 0 ? "the partition is kept paused here"
                        : "the kernel side here no longer holds the partition; it may run there, so "
                          "nothing is done",
-            memcmp(job->token, none, sizeof none) == 0
+            !job_has_token(job)
                 ? "; an older version began it, so that only a person can resolve it"
                 : "");
     return JOB_UNKNOWN;

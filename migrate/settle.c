@@ -11,6 +11,10 @@
 #include <string.h>
 #include <sys/prctl.h>
 
+/* A peer that comes is asked at once, but one that was asked just now is not: it may have come to
+ * ask us, and two that cannot help each other would go on asking for ever. */
+#define AGAIN_NS 1000000000ull
+
 void settle_init(struct mig *mig)
 {
     pthread_condattr_t attr;
@@ -39,8 +43,9 @@ void settle_peer_is_back(struct mig *mig, const char *address)
         return;
     (void)pthread_mutex_lock(&mig->lock);
     for (struct mig_job *job = mig->jobs; job != NULL; job = job->next) {
-        if (job->source && strcmp(job->peer, address) == 0)
-            job->due_ns = job->wait_ns = 0;
+        if (job->source && strcmp(job->peer, address) == 0 &&
+            job->due_ns > job->tried_ns + AGAIN_NS)
+            job->due_ns = job->tried_ns + AGAIN_NS;
     }
     settle_kick_locked(mig);
     (void)pthread_mutex_unlock(&mig->lock);
@@ -76,7 +81,8 @@ static void postpone(struct mig *mig, struct mig_job *failed)
     uint64_t due;
 
     (void)pthread_mutex_lock(&mig->lock);
-    due = vf_now_ns() + word_back_off(&failed->wait_ns);
+    failed->tried_ns = vf_now_ns();
+    due = failed->tried_ns + word_back_off(&failed->wait_ns);
     for (struct mig_job *job = mig->jobs; job != NULL; job = job->next) {
         if (job == failed || (strcmp(job->peer, failed->peer) == 0 && job->due_ns < due))
             job->due_ns = due;

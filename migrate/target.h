@@ -58,6 +58,8 @@ void target_discard(struct target *t);
  * Returns -1. */
 int target_cancelled(const struct target *t, struct vf_error *err);
 
+/* What the source will be known by, whichever connection it comes on. */
+int target_make_token(struct target *t, struct vf_error *err);
 /* Invites the data streams and waits until all are there. */
 int target_open_lanes(struct target *t, struct vf_error *err);
 /* All pages are in, by the lanes' own account: every round acknowledged, a full verify done. From

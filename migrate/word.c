@@ -69,7 +69,7 @@ int word_give_up_copy(struct mig_job *job, struct kc *kc, struct vf_error *err)
 /* Both sides were settled, and differently: said as loudly as can be, once. */
 static void contradiction(struct mig_job *job, const char *what)
 {
-    log_error("job %" PRIu64 ": partition %s: %s", job->id, job->partition, what);
+    log_error("job %" PRIu64 ": partition %s: CONTRADICTION: %s", job->id, job->partition, what);
     mig_event(job->mig, "job", "job %" PRIu64 " (partition %s, peer %s): CONTRADICTION: %s",
               job->id, job->partition, job->peer, what);
     job_update(job, {

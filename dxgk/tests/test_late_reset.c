@@ -18,13 +18,14 @@ static void a_late_reset_does_not_meet_the_next_tenant(void **unused)
 {
     struct vf_error err = VF_ERROR_INIT;
     struct dxgk_partition *old, *next;
-    uint64_t first, since = vf_now_ns();
+    uint64_t first, since;
     struct rig rig;
 
     (void)unused;
     rig_open(&rig, "softgpu,vram=128M,vfs=4,dirty-page=4K");
     first = rig_partition(&rig, "first", RESERVE, false);
     old = rig_inside(&rig, rig_partition(&rig, "old", RESERVE, false));
+    since = vf_now_ns();
     while (vf_now_ns() - since < OLD_ENOUGH_NS)
         (void)poll(NULL, 0, 10); /* its age is what this is about */
     if (dxgk_partition_destroy(rig.dxgk, first, &err) != 0)

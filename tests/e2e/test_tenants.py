@@ -12,6 +12,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 from e2e import BUILD, Case, Work, at_once, begins, churn, create, finish, move, partitions, room, runs, show, state
@@ -25,7 +26,7 @@ DEVICE = "softgpu,vram=64M,vfs=2,dirty-page=64K"  # two of 32M: a newcomer gets 
 SECRET = Work("fill", size="24M", seed=SEED)
 NEEDLE_BYTES = 24
 NOBODY = 65534
-REFUSED = 5
+PING, REFUSED = 2, 5
 
 
 @functools.cache
@@ -364,6 +365,27 @@ class FalseSources(Case):
         self.assertEqual(room(self.right)[0], 0)
         self.assertEqual(self.right.json("host", "show")["name"], "right")
         self.all_is_given_back()  # nobody hangs up: who says nothing more is lost after 5 s
+
+    def test_a_source_that_only_says_it_lives_loses_its_place(self):
+        third = self.host("third", "softgpu,vram=256M,vfs=4,dirty-page=64K", options=("--silence", "0.5"))
+        free = room(third)
+        impostor = Impostor(third.address, self.control[0], self.admit, self.rng)
+        self.addCleanup(impostor.close)
+        control, _ = impostor.admitted()
+        since, kept = time.monotonic(), 0
+
+        def given_back():
+            try:
+                control.sendall(record(PING, b"", 0))
+            except OSError:
+                pass
+            return room(third) == free
+
+        while not given_back():
+            kept = time.monotonic() - since
+            self.assertLess(kept, 60, "a place is kept for one who does nothing")
+            time.sleep(0.05)  # how often a true source says so, too
+        self.assertGreater(kept, 5, "it had time to begin")
 
     def test_a_round_has_no_more_pages_than_the_partition(self):
         impostor = self.impostor(b"endless")
