@@ -28,7 +28,7 @@ PHASES = {
         ("teardown", ("msg", "DONE", "", True)),
     ],
 }
-ORDER = ["open", "connect", "admit", "rounds", "blackout", "state", "commit", "teardown", "recovery", "any"]
+ORDER = ["open", "connect", "admit", "rounds", "blackout", "state", "commit", "teardown", "recovery"]
 LOOKS = {"connect to the kernel side", "ask the kernel side about itself", "list partitions", "show partition", "show adapter",
          "find partition", "creation parameters of a partition", "clock of a partition", "open page channel"}
 # Threads that serve people, not the move.
