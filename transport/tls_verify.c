@@ -11,10 +11,9 @@ void tls_say(struct tls_stream *stream, const char *format, ...)
 {
     va_list args;
 
-    if (stream->why[0] != '\0')
-        return; /* the first cause is the one to tell */
     va_start(args, format);
-    (void)vsnprintf(stream->why, sizeof stream->why, format, args);
+    if (stream->why[0] == '\0') /* the first cause is the one to tell */
+        (void)vsnprintf(stream->why, sizeof stream->why, format, args);
     va_end(args);
 }
 
