@@ -4,7 +4,7 @@ BUILD := build
 MESON_ARGS ?=
 JOBS ?= $(shell nproc)
 
-.PHONY: all deps demo test unit walk load bench asan tsan fuzz lint install clean
+.PHONY: all deps demo test unit walk load model bench asan tsan fuzz lint install clean
 
 all: $(BUILD)/build.ninja
 	@ninja -C $(BUILD) -j $(JOBS) --quiet
@@ -28,6 +28,10 @@ unit: all
 # Every fault at every place of a move (docs/faults.md); FAULT=TEXT: only the cases whose name contains it.
 walk: all
 	@VF_BUILD=$(BUILD) /usr/bin/python3 tests/faults/walk.py $(if $(FAULT),--only "$(FAULT)") --out $(BUILD)/tests/faults/walk.md
+
+# All that spin is asked about the hand-off (docs/model.md); make test asks what takes a minute.
+model: deps
+	@models/check.py --whole --work $(BUILD)-model
 
 bench: all
 	@/usr/bin/python3 bench/bench.py --build $(BUILD)
@@ -54,4 +58,4 @@ install: all
 	@meson install -C $(BUILD) --quiet
 
 clean:
-	@rm -rf build build-asan build-tsan build-gcc build-clang build-fuzz
+	@rm -rf build build-asan build-tsan build-gcc build-clang build-fuzz build-model
