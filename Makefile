@@ -3,8 +3,9 @@
 BUILD := build
 MESON_ARGS ?=
 JOBS ?= $(shell nproc)
+SOAK_MINUTES ?= 10
 
-.PHONY: all deps demo test unit walk load model bench asan tsan fuzz lint install clean
+.PHONY: all deps demo test unit walk load soak model bench asan tsan fuzz lint install clean
 
 all: $(BUILD)/build.ninja
 	@ninja -C $(BUILD) -j $(JOBS) --quiet
@@ -27,7 +28,7 @@ unit: all
 
 # Every fault at every place of a move (docs/faults.md); FAULT=TEXT: only the cases whose name contains it.
 walk: all
-	@VF_BUILD=$(BUILD) /usr/bin/python3 tests/faults/walk.py $(if $(FAULT),--only "$(FAULT)") --out $(BUILD)/tests/faults/walk.md
+	@VF_BUILD=$(BUILD) /usr/bin/python3 tests/faults/walk.py --random 100 $(if $(FAULT),--only "$(FAULT)") --out $(BUILD)/tests/faults/walk.md
 
 # All that spin is asked about the hand-off (docs/model.md); make test asks what takes a minute.
 model: deps
@@ -35,6 +36,10 @@ model: deps
 
 bench: all
 	@/usr/bin/python3 bench/bench.py --build $(BUILD)
+
+# A day's life of two hosts in SOAK_MINUTES; SOAK_SEED repeats its choices.
+soak: all
+	@/usr/bin/python3 tools/soak.py --build $(BUILD) --minutes $(SOAK_MINUTES) $(if $(SOAK_SEED),--seed $(SOAK_SEED))
 
 # 16 partitions move at once while 16 more work; then 8 each way.
 load: all

@@ -52,7 +52,7 @@ static struct {
 
 /* ---- reading VFERRY_FAULT ---- */
 
-static _Noreturn void refuse(const char *what, const char *text)
+__attribute__((noreturn)) static void refuse(const char *what, const char *text)
 {
     (void)fprintf(stderr, "VFERRY_FAULT: %s: '%s'\n", what, text);
     _exit(2);
@@ -331,11 +331,13 @@ void vf_fault_synced(int fd, off_t bytes)
     (void)pthread_mutex_lock(&all.lock);
     while (at < all.disk_count && all.disks[at].fd != fd)
         at++;
-    if (at == MAX_DISKS)
+    if (at < MAX_DISKS) {
+        all.disks[at].fd = fd;
+        all.disks[at].synced = bytes;
+        if (at == all.disk_count)
+            all.disk_count++;
+    } else {
         refuse("too many files that a power cut would hit", "");
-    all.disks[at].fd = fd;
-    all.disks[at].synced = bytes;
-    if (at == all.disk_count)
-        all.disk_count++;
+    }
     (void)pthread_mutex_unlock(&all.lock);
 }

@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""make bench: a move's rate against the raw loopback limit of the same run, and its blackout idle and under writes."""
+"""make bench: a move's rate against the raw loopback limit of the same run, its blackout idle and under writes, and TLS beside it."""
 import argparse
 import json
 import pathlib
 import statistics
 import subprocess
 import sys
+import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "tools"))
 from harness import Host, wait_until  # noqa: E402
@@ -33,31 +34,59 @@ def move(source, target, name):
     return source.json("migrate", name, "--to", target.address, "--streams", STREAMS, timeout=300)
 
 
+def certificates(build, folder):
+    """Options of two hosts that prove who they are to each other."""
+    subprocess.run([str(build / "vferry"), "cert", "init", folder, "--for", "left,127.0.0.1", "--for", "right,127.0.0.1"],
+                   check=True, stdout=subprocess.DEVNULL, timeout=30)
+    return [["--tls-cert", f"{folder}/{name}.pem", "--tls-key", f"{folder}/{name}.key", "--tls-ca", f"{folder}/ca.pem"]
+            for name in ("left", "right")]
+
+
+def move_full(left, right, seed):
+    """Incompressible content, idle: the copy's rate and the shortest blackout."""
+    left.run("partition", "create", "full", "--adapter", 0, "--vram", "2200M")
+    left.run("run", "full", "fill", "--size", CONTENT, "--seed", seed)
+    left.run("wait", "full", "--timeout", 300, timeout=310)
+    job = move(left, right, "full")
+    right.run("partition", "remove", "full")
+    return job
+
+
+def measure_tls(build, run):
+    with tempfile.TemporaryDirectory() as folder:
+        options = certificates(build, folder + "/certs")
+        with Host(build, "left", [DEVICE], options[0]) as left, Host(build, "right", [DEVICE], options[1]) as right:
+            return move_full(left, right, run + 1)
+
+
 def measure(build, runs):
     limits, rates, ratios, idle, busy, busy_rounds = [], [], [], [], [], []
+    tls_rates, tls_shares, tls_idle = [], [], []
     for run in range(runs):
         with Host(build, "left", [DEVICE]) as left, Host(build, "right", [DEVICE]) as right:
-            left.run("partition", "create", "full", "--adapter", 0, "--vram", "2200M")
-            left.run("run", "full", "fill", "--size", CONTENT, "--seed", run + 1)
-            left.run("wait", "full", "--timeout", 300, timeout=310)
             limits.append(tcp_limit(build))
-            job = move(left, right, "full")
+            job = move_full(left, right, run + 1)
             rates.append(job["rate_bytes_per_s"])
             ratios.append(job["rate_bytes_per_s"] / limits[-1])
             idle.append(job["blackout_ns"])
-            right.run("partition", "remove", "full")
             left.run("partition", "create", "busy", "--adapter", 0, "--vram", "512M")
             left.run("run", "busy", "churn", "--size", "256M", "--rate", CHURN_RATE, "--steps", 1 << 40, "--seed", run)
             wait_until("churn works", lambda: left.json("partition", "show", "busy")["steps"] > 1000, 60)
             job = move(left, right, "busy")
             busy.append(job["blackout_ns"])
             busy_rounds.append(len(job["rounds"]))
+        job = measure_tls(build, run)
+        tls_rates.append(job["rate_bytes_per_s"])
+        tls_shares.append(tls_rates[-1] / rates[-1])
+        tls_idle.append(job["blackout_ns"])
         print(f"run {run + 1}/{runs}: TCP {limits[-1] / 1e9:.2f} GB/s, copy {rates[-1] / 1e9:.2f} GB/s ({ratios[-1]:.2f}), "
-              f"blackout idle {idle[-1] / 1e6:.1f} ms, under churn {busy[-1] / 1e6:.1f} ms", flush=True)
+              f"blackout idle {idle[-1] / 1e6:.1f} ms, under churn {busy[-1] / 1e6:.1f} ms; "
+              f"TLS {tls_rates[-1] / 1e9:.2f} GB/s ({tls_shares[-1]:.2f} of the plain copy), {tls_idle[-1] / 1e6:.1f} ms", flush=True)
     return {"schema": "vferry.bench/1", "streams": STREAMS, "chunk_bytes": CHUNK, "content_bytes": CONTENT, "device": DEVICE,
             "churn_bytes_per_s": CHURN_RATE, "tcp_bytes_per_s": summary(limits), "copy_bytes_per_s": summary(rates),
             "copy_to_tcp": summary(ratios), "blackout_idle_ns": summary(idle), "blackout_churn_ns": summary(busy),
-            "rounds_churn": summary(busy_rounds)}
+            "rounds_churn": summary(busy_rounds), "tls_copy_bytes_per_s": summary(tls_rates), "tls_to_copy": summary(tls_shares),
+            "blackout_tls_idle_ns": summary(tls_idle)}
 
 
 def main():
@@ -71,7 +100,8 @@ def main():
     (out / "report.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     print(f"median: copy {report['copy_bytes_per_s']['median'] / 1e9:.2f} GB/s = {report['copy_to_tcp']['median']:.2f} of raw TCP, "
           f"blackout idle {report['blackout_idle_ns']['median'] / 1e6:.1f} ms, under churn "
-          f"{report['blackout_churn_ns']['median'] / 1e6:.1f} ms; see {out}/report.json")
+          f"{report['blackout_churn_ns']['median'] / 1e6:.1f} ms; TLS {report['tls_copy_bytes_per_s']['median'] / 1e9:.2f} GB/s = "
+          f"{report['tls_to_copy']['median']:.2f} of the plain copy; see {out}/report.json")
     return 0
 
 

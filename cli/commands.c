@@ -28,12 +28,6 @@ void show_result(const struct command *command, const json_t *result)
     /* stdout's own error flag is looked at when the program ends. */
 }
 
-int cmd_not_built(const struct command *command, struct vf_error *err)
-{
-    return vf_fail(err, VF_USAGE, "not built yet: %s; see vferry --help for what is",
-                   command->verb->words);
-}
-
 static int ask(const struct command *command, int file, struct vf_error *err)
 {
     json_t *result;
@@ -104,6 +98,20 @@ int cmd_read(const struct command *command, struct vf_error *err)
         show_result(command, result);
     json_decref(result);
     output_close(&output);
+    return status;
+}
+
+/* What may have been lost or doubled is for a person's eyes, also beside --json. */
+int cmd_resolve(const struct command *command, struct vf_error *err)
+{
+    json_t *result;
+    int status = client_ask(command->host, command->verb->words, command->args, -1, &result, err);
+    const char *warning = json_string_value(json_object_get(result, "warning"));
+
+    if (warning != NULL && warning[0] != '\0')
+        (void)fprintf(stderr, "vferry: warning: %s\n", warning);
+    show_result(command, result);
+    json_decref(result);
     return status;
 }
 

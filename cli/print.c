@@ -372,6 +372,15 @@ void print_moved(const json_t *result)
                  table_text(result, "digest"));
 }
 
+void print_resolved(const json_t *result)
+{
+    bool source = strcmp(table_text(result, "status"), "completed") != 0;
+
+    (void)printf("job %" PRIu64 ": %s: resolved, %s runs it\n", table_number(result, "job"),
+                 table_text(result, "partition"),
+                 table_text(result, source ? "source" : "target"));
+}
+
 void print_image(const json_t *result)
 {
     static const struct column columns[] = {

@@ -22,6 +22,7 @@ void print_check(const json_t *result);
 void print_reasons(const json_t *result); /* why a target refuses, a line each; nothing if none */
 void print_jobs(const json_t *result);
 void print_job(const json_t *result);
+void print_resolved(const json_t *result);
 void print_moved(const json_t *result); /* the summary after a move, a save or a restore */
 void print_image(const json_t *result);
 void print_verified(const json_t *result);

@@ -84,8 +84,10 @@ static const struct cli_option migrate_options[] = {
 };
 
 static const struct cli_option resolve_options[] = {
-    {VALUE_FLAG, "source-runs", NULL, NULL, "it runs at the source", false},
-    {VALUE_FLAG, "target-runs", NULL, NULL, "it runs at the target", false},
+    {VALUE_FLAG, "source-runs", NULL, "source_runs", "the source runs it; the target's copy goes",
+     false},
+    {VALUE_FLAG, "target-runs", NULL, "target_runs", "the target runs it; the source's copy goes",
+     false},
     {VALUE_END},
 };
 
@@ -190,8 +192,11 @@ const struct cli_verb cli_verbs[] = {
      .example = "job watch 3", .run = cmd_watch, .print = print_moved},
     {"job cancel", JOB, .summary = "end a move: the partition runs on at its source",
      .example = "job cancel 3", .run = cmd_request},
-    {"job resolve", JOB, resolve_options, "settle an unknown outcome (not built yet)",
-     .example = "job resolve 3 --source-runs", .run = cmd_not_built},
+    {"job resolve", JOB, resolve_options, "say who runs it, when a move's outcome is unknown",
+     "Hosts settle it by themselves once they can talk: this is for a host that stays away.\n"
+     "Works on either host. The other one's journal is asked first; a choice that it contradicts\n"
+     "is refused. A warning says what may be lost or doubled. Exit 1: nothing was changed.\n",
+     .example = "job resolve 3 --source-runs", .run = cmd_resolve, .print = print_resolved},
     {"save", NAME, save_options, "save a partition to a file",
      "It is paused meanwhile. Without --keep it goes once the file is whole and on disk.\n"
      "A file that is there already is never replaced.\n"

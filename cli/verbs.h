@@ -79,7 +79,7 @@ bool cli_is_group(const char *word);
 int cmd_request(const struct command *command,
                 struct vf_error *err); /* ask the daemon, print its answer */
 int cmd_driver_update(const struct command *command, struct vf_error *err);
-int cmd_not_built(const struct command *command, struct vf_error *err);
+int cmd_resolve(const struct command *command, struct vf_error *err);
 int cmd_host_stop(const struct command *command, struct vf_error *err);
 int cmd_run(const struct command *command, struct vf_error *err);
 int cmd_read(const struct command *command, struct vf_error *err);

@@ -73,7 +73,7 @@ static void reload(struct daemon *daemon, const struct config *config)
     struct tp_tls *tls;
 
     if (config_open_tls(config, &tls, &err) != 0) {
-        log_error("signal HUP: the certificates stay as they were: %s", err.text);
+        log_warn("signal HUP: the certificates stay as they were: %s", err.text);
         return;
     }
     if (tls == NULL)

@@ -37,6 +37,7 @@ static const struct verb verbs[] = {
     {"job show", verb_job_show},
     {"job watch", verb_job_watch},
     {"job cancel", verb_job_cancel},
+    {"job resolve", verb_job_resolve},
 };
 
 const struct verb *verb_find(const char *words)
@@ -133,7 +134,13 @@ int not_in_a_move(const struct request *request, const struct vf_partition_info 
                   const char *what, struct vf_error *err)
 {
     uint64_t job = mig_job_of(request->daemon->mig, info->name);
+    uint64_t unknown = mig_unsettled(request->daemon->mig, info);
 
+    if (unknown != 0)
+        return vf_fail(err, VF_FAILED,
+                       "partition %s: cannot %s: it is not known who runs it; see \"vferry job "
+                       "show %llu\", and \"vferry job resolve\" if its peer never comes back",
+                       info->name, what, (unsigned long long)unknown);
     if (job != 0)
         return vf_fail(err, VF_FAILED,
                        "partition %s: cannot %s while job %llu works on it; wait for its end or "

@@ -242,3 +242,31 @@ int verb_job_cancel(struct request *request, struct vf_error *err)
     mig_job_put(job);
     return result;
 }
+
+int verb_job_resolve(struct request *request, struct vf_error *err)
+{
+    char warning[MIG_WARNING_BYTES];
+    struct mig_job *job;
+    bool source;
+    bool target;
+    int result;
+
+    if (request_flag(request, "source_runs", &source, err) != 0 ||
+        request_flag(request, "target_runs", &target, err) != 0)
+        return -1;
+    if (source == target)
+        return vf_fail(err, VF_USAGE,
+                       "job resolve: say who runs the partition, --source-runs or --target-runs; "
+                       "\"vferry job show\" tells what is known");
+    if (find_job(request, &job, err) != 0)
+        return -1;
+    result = mig_job_resolve(job, source, warning, err);
+    if (result == 0) {
+        request->result = mig_job_report(job);
+        put_text(request->result, "warning", warning);
+        tell(request, "job", "job %" PRIu64 " was resolved: the %s runs it%s%s", mig_job_id(job),
+             source ? "source" : "target", warning[0] != '\0' ? "; " : "", warning);
+    }
+    mig_job_put(job);
+    return result;
+}

@@ -5,6 +5,7 @@
 #include "dxgk/partition.h"
 
 #include "base/log.h"
+#include "base/size.h"
 #include "dxgk/ddi.h"
 #include "dxgk/ddi_basis.h"
 #include "dxgk/mitigated.h"
@@ -176,6 +177,7 @@ int dxgk_partition_build(struct dxgk_partition *partition, bool incoming, struct
 
     if (take_vf(partition, err) != 0)
         return -1;
+    partition->built_ns = vf_now_ns();
     dxgk_tdr_forget(partition->adapter, partition->vf);
     if (make_vgpu(partition, &umed_class, err) != 0 || dxgk_ddi_reset_vf(partition, err) != 0 ||
         make_interrupts(partition, err) != 0 ||

@@ -197,6 +197,7 @@ struct dxgk_partition {
     pthread_mutex_t lock;    /* serialises calls and DDIs of this partition; guards what follows */
     bool gone;               /* destroyed: whoever waited for the lock must give up */
     bool hung;               /* FAULTED because a command hung: a reset lets it run again */
+    uint64_t built_ns;       /* CLOCK_MONOTONIC, when it got its VF; fixed once built */
     bool unclean;            /* its VRAM was zero-filled and was not zero: nobody gets it (VF-3) */
     uint32_t channels;       /* open transfer channels */
     _Atomic uint32_t writes; /* scatters and zeros in flight; grows under lock, falls without */

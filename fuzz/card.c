@@ -6,12 +6,13 @@
 
 uint64_t __wrap_sg_now(void);
 
-static struct card card;
-static uint8_t foreign_byte;
+/* One for each `foreign`: its foreign VRAM need not be written again, as card_check has seen to. */
+static struct card cards[2];
+static struct card *current = &cards[0];
 
 uint64_t __wrap_sg_now(void)
 {
-    return card.now += 1000;
+    return current->now += 1000;
 }
 
 uint64_t card_phys(uint64_t gpa)
@@ -24,72 +25,75 @@ bool card_owns(uint64_t phys)
     return phys < CARD_VRAM && phys / CARD_EXTENT % 2 == 1;
 }
 
-static void open_card(void)
+static void open_card(struct card *card, uint8_t foreign)
 {
+    static uint8_t extent[CARD_EXTENT];
     char why[256] = "";
 
-    card.dev.options = (struct sg_options){.vram_bytes = CARD_VRAM,
-                                           .dirty_page_bytes = SG_PAGE_BYTES,
-                                           .vfs = 1,
-                                           .performant = true,
-                                           .scatter = true};
-    card.dev.scatter_shift = 16;
-    card.dev.vf = &card.vf;
-    if (sg_vram_open(&card.dev.vram, &card.dev.options, why, sizeof why) != 0) {
+    card->foreign = foreign;
+    card->dev.options = (struct sg_options){.vram_bytes = CARD_VRAM,
+                                            .dirty_page_bytes = SG_PAGE_BYTES,
+                                            .vfs = 1,
+                                            .performant = true,
+                                            .scatter = true};
+    card->dev.scatter_shift = 16;
+    card->dev.vf = &card->vf;
+    if (sg_vram_open(&card->dev.vram, &card->dev.options, why, sizeof why) != 0) {
         (void)fprintf(stderr, "%s\n", why);
         exit(2);
     }
-    fuzz_must(sg_dma_open(&card.dev.dma) == 0 && sg_irq_open(&card.dev.irq) == 0);
-    fuzz_must(pthread_mutex_init(&card.dev.lock, NULL) == 0);
-    fuzz_must(pthread_cond_init(&card.dev.quiet, NULL) == 0);
+    fuzz_must(sg_dma_open(&card->dev.dma) == 0 && sg_irq_open(&card->dev.irq) == 0);
+    fuzz_must(pthread_mutex_init(&card->dev.lock, NULL) == 0);
+    fuzz_must(pthread_cond_init(&card->dev.quiet, NULL) == 0);
+    memset(extent, foreign, sizeof extent);
+    for (uint64_t at = 0; at < CARD_VRAM; at += CARD_EXTENT)
+        if (!card_owns(at))
+            sg_vram_write(&card->dev.vram, at, extent, CARD_EXTENT);
 }
 
-static void new_vf(void)
+static void new_vf(struct card *card)
 {
-    memset(&card.vf, 0, sizeof card.vf);
-    fuzz_must(sg_vf_open(&card.vf, &card.dev, 0) == 0);
+    memset(&card->vf, 0, sizeof card->vf);
+    fuzz_must(sg_vf_open(&card->vf, &card->dev, 0) == 0);
     for (uint64_t gpa = 0; gpa < CARD_RESERVE; gpa += CARD_EXTENT)
-        fuzz_must(sg_map_add(&card.vf.map, gpa, card_phys(gpa), CARD_EXTENT) == 0);
+        fuzz_must(sg_map_add(&card->vf.map, gpa, card_phys(gpa), CARD_EXTENT) == 0);
     for (unsigned q = 0; q < SG_QUEUES; q++)
-        card.vf.queue[q].x.work = card.work;
+        card->vf.queue[q].x.work = card->work;
 }
 
-static void write_tables(void)
+static void write_tables(struct card *card)
 {
     uint64_t entry = (CARD_TABLES + 0x1000) | SG_PTE_VALID, leaf[CARD_RESERVE / SG_PAGE_BYTES];
 
-    card_store(&card, CARD_TABLES, &entry, 8);
+    card_store(card, CARD_TABLES, &entry, 8);
     entry += 0x1000;
-    card_store(&card, CARD_TABLES + 0x1000, &entry, 8);
+    card_store(card, CARD_TABLES + 0x1000, &entry, 8);
     for (uint64_t at = 0; at < CARD_RESERVE; at += SG_PAGE_BYTES)
         leaf[at / SG_PAGE_BYTES] = at | SG_PTE_VALID | SG_PTE_WRITE;
-    card_store(&card, CARD_TABLES + 0x2000, leaf, sizeof leaf);
-    atomic_store(&card.vf.root, CARD_TABLES);
+    card_store(card, CARD_TABLES + 0x2000, leaf, sizeof leaf);
+    atomic_store(&card->vf.root, CARD_TABLES);
 }
 
 struct card *card_new(uint8_t foreign)
 {
-    static uint8_t extent[CARD_EXTENT];
+    struct card *card =
+        cards[0].dev.vram.base == NULL || cards[0].foreign == foreign ? &cards[0] : &cards[1];
 
-    if (card.dev.vram.base == NULL)
-        open_card();
+    current = card;
+    if (card->dev.vram.base == NULL)
+        open_card(card, foreign);
     else
-        sg_vf_close(&card.vf);
-    card.now = 1;
-    foreign_byte = foreign;
-    memset(extent, foreign, sizeof extent);
-    memset(card.work, foreign, sizeof card.work);
-    for (uint64_t at = 0; at < CARD_VRAM; at += CARD_EXTENT) {
-        if (card_owns(at))
-            sg_vram_zero(&card.dev.vram, at, CARD_EXTENT);
-        else
-            sg_vram_write(&card.dev.vram, at, extent, CARD_EXTENT);
-    }
-    new_vf();
-    write_tables();
-    for (uint64_t word = 0; word < card.dev.vram.dirty.words; word++)
-        (void)sg_dirty_exchange(&card.dev.vram.dirty, word, ~0ull);
-    return &card;
+        sg_vf_close(&card->vf);
+    fuzz_must(card->foreign == foreign);
+    card->now = 1;
+    memset(card->work, foreign, sizeof card->work);
+    for (uint64_t at = 0; at < CARD_RESERVE; at += CARD_EXTENT)
+        sg_vram_zero(&card->dev.vram, card_phys(at), CARD_EXTENT);
+    new_vf(card);
+    write_tables(card);
+    for (uint64_t word = 0; word < card->dev.vram.dirty.words; word++)
+        (void)sg_dirty_exchange(&card->dev.vram.dirty, word, ~0ull);
+    return card;
 }
 
 void card_load(struct card *c, uint64_t gpa, void *to, uint64_t bytes)
@@ -113,7 +117,7 @@ void card_check(struct card *c, const uint8_t *before)
 {
     static uint8_t page[SG_PAGE_BYTES], foreign[SG_PAGE_BYTES];
 
-    memset(foreign, foreign_byte, sizeof foreign);
+    memset(foreign, c->foreign, sizeof foreign);
     for (uint64_t at = 0; at < CARD_VRAM; at += SG_PAGE_BYTES) {
         if (card_owns(at))
             continue;

@@ -18,10 +18,11 @@ struct card {
     struct sg_vf vf;
     uint8_t work[SG_WORK_BYTES];
     uint64_t now; /* what sg_now gives, a little more each time */
+    uint8_t foreign;
 };
 
-/* The one there is, as new: foreign VRAM and the engines' own memory are full of `foreign`, the
- * VF's reserve is zero but for its tables, nothing is dirty. */
+/* A card as new, of two at most: foreign VRAM and the engines' own memory are full of `foreign`,
+ * the VF's reserve is zero but for its tables, nothing is dirty. */
 struct card *card_new(uint8_t foreign);
 uint64_t card_phys(uint64_t gpa);
 /* Is the VRAM address in the VF's reserve? */

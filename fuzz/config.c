@@ -30,8 +30,17 @@ static void check_texts(const struct config *config)
     fuzz_must(memchr(config->listen, 0, sizeof config->listen) != NULL);
     for (size_t i = 0; i < config->device_count; i++)
         fuzz_must(memchr(config->devices[i], 0, sizeof config->devices[i]) != NULL);
+    fuzz_must(config->tls_peer_count <= CONFIG_MAX_PEERS);
+    for (size_t i = 0; i < config->tls_peer_count; i++)
+        fuzz_must(memchr(config->tls_peers[i], 0, sizeof config->tls_peers[i]) != NULL);
     for (size_t i = 0; i < config->driver_count; i++)
         fuzz_must(memchr(config->drivers[i], 0, sizeof config->drivers[i]) != NULL);
+    fuzz_must(memchr(config->tls_cert, 0, sizeof config->tls_cert) != NULL);
+    fuzz_must(memchr(config->tls_key, 0, sizeof config->tls_key) != NULL);
+    fuzz_must(memchr(config->tls_ca, 0, sizeof config->tls_ca) != NULL);
+    fuzz_must(config->tls_peer_count <= CONFIG_MAX_PEERS);
+    for (size_t i = 0; i < config->tls_peer_count; i++)
+        fuzz_must(memchr(config->tls_peers[i], 0, sizeof config->tls_peers[i]) != NULL);
 }
 
 static void judge(struct config *config, int result, const struct vf_error *err)
@@ -159,6 +168,8 @@ size_t fuzz_seed(unsigned index, uint8_t *data)
                    "device = softgpu\ndriver = /x/softgpu.so\ninsecure = no\n"},
         {FILE_INI, "; a comment\n[vferryd]\nname: B # another\nstate = /tmp/B\n\nsilence = 2.5\n"
                    "redial = 40\n"},
+        {FILE_INI, "listen = 127.0.0.1:1\ntls-cert = /a\ntls-key = /b\ntls-ca = /c\ntls-peer = B\n"
+                   "tls-peer = *.cluster\nsocket-group = root\nmoves-at-once = 16\nstate = s\n"},
         {FILE_INI, "[other]\nname = A\n"},
         {FILE_INI, "\xef\xbb\xbfname = A\n state\n= x\nno such key = 1\n"},
         {LINE,

@@ -5,6 +5,7 @@
  */
 #include "fuzz/target.h"
 #include "fuzz/wire_samples.h"
+#include "migrate/journal.h"
 
 #include <string.h>
 
@@ -67,6 +68,11 @@ static void check_promises(const struct wire_message *m)
         break;
     case WIRE_STATE:
         fuzz_must(inside(m, &m->state.kmd) && inside(m, &m->state.msix));
+        break;
+    case WIRE_ACCOUNT:
+        fuzz_must(m->account.record <= JOURNAL_KINDS && m->account.side < JOURNAL_SIDES);
+        fuzz_must(m->account.held <= VF_PARTITION_STATES && m->account.job_running <= 1);
+        fuzz_must(printable(m->account.text, sizeof m->account.text));
         break;
     case WIRE_RESUME:
         fuzz_must(m->resume.generation > 0);

@@ -51,7 +51,17 @@ static void fill(struct wire_message *m)
         break;
     case WIRE_COMMIT:
     case WIRE_DONE:
+    case WIRE_INQUIRE:
+    case WIRE_NEVER_RAN:
         m->handoff = id;
+        break;
+    case WIRE_ACCOUNT:
+        m->account = (struct wire_account){.id = id,
+                                           .record = 3,
+                                           .side = 1,
+                                           .held = 7,
+                                           .time_ns = 1700000000000000000u,
+                                           .text = "why"};
         break;
     case WIRE_RESUME:
     case WIRE_RESUMED:

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/size.h"
 #include "migrate/security.h"
+#include "migrate/settle.h"
 #include "migrate/target.h"
 
 #include <stdlib.h>
@@ -114,17 +115,14 @@ static void refuse(struct mig *mig, struct tp *tp, const struct vf_error *why)
 }
 
 /* A control connection: a source that comes back to its job, or a new one. Takes tp over. */
-static void serve_control(struct mig *mig, struct tp *tp, const struct wire_hello *hello,
-                          uint16_t version, uint64_t deadline)
+static void serve_control(struct mig *mig, struct tp *tp, const struct mig_peer *peer,
+                          uint64_t deadline)
 {
+    static const uint8_t none[WIRE_ID_BYTES];
     struct wire_message ours = {.tag = WIRE_HELLO};
     struct vf_error err = VF_ERROR_INIT;
 
-    wire_hello_init(&ours.hello);
-    memcpy(ours.hello.host_name, mig->host_name, sizeof ours.hello.host_name);
-    memcpy(ours.hello.boot_id, mig->boot_id, sizeof ours.hello.boot_id);
-    memcpy(ours.hello.job, hello->job, sizeof ours.hello.job);
-    memcpy(ours.hello.listen_address, mig->listen, sizeof ours.hello.listen_address);
+    mig_hello(mig, peer->hello.job, &ours.hello);
     if (!take_place(mig)) {
         vf_fail(&err, VF_FAILED, "host %s takes no more arrivals at the moment; try again later",
                 mig->host_name);
@@ -133,8 +131,10 @@ static void serve_control(struct mig *mig, struct tp *tp, const struct wire_hell
     }
     if (wire_say(tp, &ours, deadline, &err) != 0)
         refuse(mig, tp, &err);
-    else if (!target_redialled(mig, tp, hello))
-        target_serve(mig, tp, hello, version);
+    else if (memcmp(peer->hello.token, none, sizeof none) != 0)
+        target_redialled(mig, tp, peer);
+    else
+        target_serve(mig, tp, &peer->hello, peer->version);
     give_place(mig);
 }
 
@@ -179,7 +179,7 @@ static void *stranger_main(void *arg)
     struct wire_message message = {.tag = WIRE_TAG_END};
     struct vf_error err = VF_ERROR_INIT;
     uint64_t deadline = vf_now_ns() + (mig->silence_ns < HELLO_NS ? mig->silence_ns : HELLO_NS);
-    uint16_t version;
+    struct mig_peer peer;
     int heard;
 
     (void)prctl(PR_SET_NAME, "arrival");
@@ -188,13 +188,16 @@ static void *stranger_main(void *arg)
     if (heard == 0)
         heard = wire_expect(tp, WIRE_HELLO, &message, deadline, &err);
     known(stranger);
-    if (tp == NULL)
+    if (heard == 0)
+        peer.hello = message.hello;
+    if (tp == NULL) {
         tell(mig, "?", err.text);
-    else if (heard != 0 || wire_hello_agree(&message.hello, 0, &version, &err) != 0) {
+    } else if (heard != 0 || wire_hello_agree(&peer.hello, 0, &peer.version, &err) != 0) {
         refuse(mig, tp, &err);
-    } else if (message.hello.role == WIRE_CONTROL) {
-        serve_control(mig, tp, &message.hello, version, deadline);
-    } else if (!target_attach(mig, tp, &message.hello)) {
+    } else if (peer.hello.role == WIRE_CONTROL) {
+        settle_peer_is_back(mig, peer.hello.listen_address);
+        serve_control(mig, tp, &peer, deadline);
+    } else if (!target_attach(mig, tp, &peer.hello)) {
         vf_fail(&err, VF_FAILED, "no job here waits for this data stream");
         refuse(mig, tp, &err);
     }

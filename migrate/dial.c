@@ -3,6 +3,9 @@
  * here. */
 #include "migrate/mig.h"
 #include "migrate/security.h"
+#include "migrate/wire.h"
+
+#include <string.h>
 
 static int dial_tls(struct tp_tls *tls, struct tp *plain, const char *address, uint64_t deadline_ns,
                     struct tp **out, struct vf_error *err)
@@ -45,4 +48,27 @@ int mig_dial(struct mig *mig, const char *address, uint64_t deadline_ns, struct 
     }
     tp_tls_unref(tls);
     return result;
+}
+
+void mig_hello(const struct mig *mig, const uint8_t job[16], struct wire_hello *out)
+{
+    wire_hello_init(out);
+    out->role = WIRE_CONTROL;
+    memcpy(out->host_name, mig->host_name, sizeof out->host_name);
+    memcpy(out->boot_id, mig->boot_id, sizeof out->boot_id);
+    memcpy(out->job, job, sizeof out->job);
+    memcpy(out->listen_address, mig->listen, sizeof out->listen_address);
+}
+
+int mig_greet(struct tp *tp, const struct wire_hello *ours, uint64_t deadline_ns,
+              struct mig_peer *peer, struct vf_error *err)
+{
+    struct wire_message message = {.tag = WIRE_HELLO, .hello = *ours};
+
+    if (wire_say(tp, &message, deadline_ns, err) != 0 ||
+        wire_expect(tp, WIRE_HELLO, &message, deadline_ns, err) != 0)
+        return -1;
+    peer->hello = message.hello;
+    wire_message_free(&message);
+    return wire_hello_agree(&peer->hello, 0, &peer->version, err);
 }

@@ -6,6 +6,8 @@
 #include "base/log.h"
 #include "base/size.h"
 #include "migrate/mig.h"
+#include "migrate/settle.h"
+#include "migrate/word.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,7 +33,9 @@ static const uint64_t state_arcs[JOB_STATES] = {
     [JOB_PAUSED] = VF_ARC(JOB_STATE) | ENDS_BEFORE_COMMIT,
     [JOB_STATE] = VF_ARC(JOB_PREPARED) | ENDS_BEFORE_COMMIT,
     [JOB_PREPARED] = VF_ARC(JOB_COMMITTED) | VF_ARC(JOB_UNKNOWN) | ENDS_BEFORE_COMMIT,
-    [JOB_COMMITTED] = VF_ARC(JOB_COMPLETED) | VF_ARC(JOB_UNKNOWN),
+    /* FAILED: the target showed that it never ran there. */
+    [JOB_COMMITTED] = VF_ARC(JOB_COMPLETED) | VF_ARC(JOB_UNKNOWN) | VF_ARC(JOB_FAILED),
+    [JOB_UNKNOWN] = VF_ARC(JOB_COMPLETED) | VF_ARC(JOB_FAILED),
 };
 
 static const struct vf_fsm_table job_table = {"job", state_names, state_arcs, JOB_STATES};
@@ -82,6 +86,17 @@ bool job_with_file(const struct mig_job *job)
     return strncmp(job->peer, JOB_FILE, strlen(JOB_FILE)) == 0;
 }
 
+bool job_has_token(struct mig_job *job)
+{
+    static const uint8_t none[sizeof job->token];
+    bool has;
+
+    (void)pthread_mutex_lock(&job->lock);
+    has = memcmp(job->token, none, sizeof none) != 0;
+    (void)pthread_mutex_unlock(&job->lock);
+    return has;
+}
+
 const char *job_kind(const struct mig_job *job)
 {
     if (job_with_file(job))
@@ -96,6 +111,18 @@ void job_enter(struct mig_job *job, enum job_state state, const char *phase)
     job_update(job, (void)snprintf(job->phase, sizeof job->phase, "%s", phase));
 }
 
+void job_recorded(struct mig_job *job, const struct journal_record *record)
+{
+    (void)pthread_mutex_lock(&job->lock);
+    job->recorded = true;
+    job->last_kind = record->kind;
+    job->last_ns = record->time_ns;
+    memcpy(job->last_text, record->text, sizeof job->last_text);
+    memcpy(job->token, record->token, sizeof job->token);
+    job->owes = record->owed;
+    (void)pthread_mutex_unlock(&job->lock);
+}
+
 int job_fail(struct mig_job *job, const struct vf_error *err)
 {
     bool first;
@@ -104,7 +131,9 @@ int job_fail(struct mig_job *job, const struct vf_error *err)
     first = job->error.code == VF_OK;
     if (first) {
         job->error = *err;
-        if (job->error.code == VF_OK)
+        /* Unreachable is for who cannot reach the daemon, and it is the daemon that tells of its
+         * kernel side. */
+        if (job->error.code == VF_OK || job->error.code == VF_UNREACHABLE)
             job->error.code = VF_FAILED;
     }
     (void)pthread_mutex_unlock(&job->lock);
@@ -124,6 +153,8 @@ void job_over(struct mig_job *job, enum job_state state)
         job->over = true;
         err = job->error;
     });
+    if (word_owed(job) != WORD_NONE)
+        settle_kick(job->mig);
     /* After it is over: whoever hears of the end and asks finds it so. */
     mig_event(job->mig, "job", "job %llu (%s of %s, peer %s): %s%s%s", (unsigned long long)job->id,
               job_with_file(job) ? job_kind(job)
@@ -131,6 +162,41 @@ void job_over(struct mig_job *job, enum job_state state)
                                  : "arrival",
               job->partition, job->peer, state_names[state], err.code != VF_OK ? ": " : "",
               err.text);
+}
+
+void job_settled(struct mig_job *job, enum job_state state, const struct vf_error *err)
+{
+    (void)vf_fsm_set(&job->fsm, state, "settled");
+    job_update(job, {
+        (void)snprintf(job->phase, sizeof job->phase, "%s", state_names[state]);
+        if (state == JOB_COMPLETED)
+            job->error = (struct vf_error)VF_ERROR_INIT;
+        else
+            job->error = *err;
+    });
+    mig_event(job->mig, "job", "job %llu (partition %s, peer %s): is settled: %s%s%s",
+              (unsigned long long)job->id, job->partition, job->peer, state_names[state],
+              state == JOB_FAILED ? ": " : "", state == JOB_FAILED ? err->text : "");
+}
+
+bool job_claim(struct mig_job *job, uint64_t deadline_ns)
+{
+    struct timespec until = {.tv_sec = (time_t)(deadline_ns / 1000000000u),
+                             .tv_nsec = (long)(deadline_ns % 1000000000u)};
+    bool mine;
+
+    (void)pthread_mutex_lock(&job->lock);
+    while (job->claimed && pthread_cond_timedwait(&job->changed, &job->lock, &until) == 0)
+        continue;
+    mine = !job->claimed;
+    job->claimed = true;
+    (void)pthread_mutex_unlock(&job->lock);
+    return mine;
+}
+
+void job_unclaim(struct mig_job *job)
+{
+    job_update(job, job->claimed = false);
 }
 
 bool job_cancel_asked(struct mig_job *job)
@@ -179,6 +245,16 @@ void job_leave(struct mig_job *job)
         if (job->wake != NULL)
             job->wake(job->wake_ctx);
     });
+}
+
+bool job_leaving(struct mig_job *job)
+{
+    bool leaving;
+
+    (void)pthread_mutex_lock(&job->lock);
+    leaving = job->leaving;
+    (void)pthread_mutex_unlock(&job->lock);
+    return leaving;
 }
 
 bool job_sleep(struct mig_job *job, uint64_t until_ns)

@@ -9,6 +9,7 @@
 
 #include "base/fsm.h"
 #include "migrate/digest.h"
+#include "migrate/journal.h"
 #include "migrate/migrate.h"
 
 #include <pthread.h>
@@ -28,7 +29,9 @@
  * lost after COMMIT) v                            +--> UNKNOWN (target only: prepared, and the link
  * was lost) FAILED or CANCELLED: the source runs, nothing is left on the target
  *
- * A check ends from ADMIT as COMPLETED (its verdict tells).
+ * A check ends from ADMIT as COMPLETED (its verdict tells). UNKNOWN is an end for whoever waits,
+ * and may become COMPLETED or FAILED later: when the peers can talk again (settle.h), or by a
+ * person's word (resolve.h).
  */
 enum job_state {
     JOB_CONNECT,
@@ -71,14 +74,11 @@ struct mig_job {
     uint64_t id;
     uint8_t uuid[16];
     char host_name[VF_NAME_BYTES]; /* ours: a job may outlive its struct mig */
-    uint8_t token[16]; /* target: proves that a later connection is the source's; guarded by lock */
-    bool source;       /* which end we are */
-    bool recovered;    /* known from the journal only */
-    int last_kind;     /* recovered: enum journal_kind of its last record */
-    uint64_t last_ns;  /* recovered: when that was, CLOCK_REALTIME */
-    bool start_over;   /* recovered: a move that the daemon's end interrupted */
-    _Atomic bool interrupted; /* cancelled by the daemon's end, not by a person */
-    struct vf_fsm fsm;        /* enum job_state */
+    bool source;                   /* which end we are */
+    bool start_over;               /* recovered: a move that the daemon's end interrupted */
+    _Atomic bool interrupted;      /* cancelled by the daemon's end, not by a person */
+    _Atomic uint64_t taken;        /* target: frames of pages that came in */
+    struct vf_fsm fsm;             /* enum job_state */
     _Atomic int
         point; /* enum job_point: compare and swap from JOB_OPEN decides cancel against commit */
     _Atomic unsigned refs;
@@ -90,6 +90,7 @@ struct mig_job {
                                      with the first connection, under lock */
     char peer[256];               /* HOST:PORT, or JOB_FILE and the rest of the path */
     struct mig_options options;
+    bool stays_paused; /* a person had paused the partition: nobody else may let it run */
     uint64_t epoch;
     uint64_t vram_bytes, page_bytes;
 
@@ -101,6 +102,14 @@ struct mig_job {
     uint64_t change;
     bool leaving; /* the daemon ends: do not wait for what may never come */
     bool over;
+    bool claimed;      /* somebody settles it: one at a time */
+    uint8_t token[16]; /* since its admission; all zero = none (struct journal_record) */
+    bool owes;         /* source: the target may still have to be told that it runs here, or what
+                          was settled */
+    bool recorded;     /* the journal knows of it, and this is its last record: */
+    enum journal_kind last_kind;
+    uint64_t last_ns; /* CLOCK_REALTIME */
+    char last_text[sizeof((struct journal_record *)0)->text];
     struct vf_error error; /* the first one; code VF_OK = none */
     struct vf_reasons reasons;
     bool judged; /* a check came to its verdict */
@@ -113,7 +122,9 @@ struct mig_job {
     uint64_t rate, dirty_rate, predicted_ns;
     uint64_t arrival_ns; /* when it should run on the target; 0 = unknown */
     char digest[DIGEST_TEXT];
-    struct mig_job *next; /* mig's list, guarded by mig's lock */
+    struct mig_job *next;     /* mig's list; guarded by mig's lock, as what follows */
+    uint64_t due_ns, wait_ns; /* the settler's next try, and how long it waits after that */
+    uint64_t tried_ns;        /* its last one */
 };
 
 /* A new job with one reference, in JOB_CONNECT. NULL without memory. */
@@ -121,21 +132,32 @@ struct mig_job *job_new(struct mig *mig, uint64_t id, const uint8_t uuid[16], bo
 
 /* Is its other end a file? */
 bool job_with_file(const struct mig_job *job);
+bool job_has_token(struct mig_job *job);
 /* "move", "check", "save" or "restore". */
 const char *job_kind(const struct mig_job *job);
 
 /* Goes to a state and tells the phase's name to whoever watches. */
 void job_enter(struct mig_job *job, enum job_state state, const char *phase);
+/* This is the journal's last record of it now. */
+void job_recorded(struct mig_job *job, const struct journal_record *record);
 /* Keeps the first error; later ones are only logged. Returns -1. */
 int job_fail(struct mig_job *job, const struct vf_error *err);
 /* The last act: sets the end state and lets all waiters go. */
 void job_over(struct mig_job *job, enum job_state state);
+/* An unknown outcome became known: COMPLETED, or FAILED for the reason in err. Tells it as an
+ * event. The caller has claimed the job. */
+void job_settled(struct mig_job *job, enum job_state state, const struct vf_error *err);
+/* Whoever brings a job's outcome to its end, when its own thread is gone, claims it first. False:
+ * somebody else had it until the deadline (0 = do not wait). */
+bool job_claim(struct mig_job *job, uint64_t deadline_ns);
+void job_unclaim(struct mig_job *job);
 /* From here to the next call with NULL a cancel calls wake(ctx), under the job's lock. */
 void job_set_wake(struct mig_job *job, void (*wake)(void *ctx), void *ctx);
 bool job_cancel_asked(struct mig_job *job);
 /* The daemon ends: ends waits that a cancel may not end, those for a peer that was lost. Any
  * thread. */
 void job_leave(struct mig_job *job);
+bool job_leaving(struct mig_job *job);
 /* Waits until then; false at once when the daemon ends. */
 bool job_sleep(struct mig_job *job, uint64_t until_ns);
 /* Decides for the commit. False: a cancel was first. */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-/* See journal.h. The file is only ever appended to; what it says is also held in memory, one entry
- * a job and one a partition. */
-#include "migrate/journal.h"
+/* See journal.h. The file is only appended to (and now and then started anew: journal_compact.c);
+ * what it says is also held in memory, one entry a job and one a partition. */
+#include "migrate/journal_private.h"
 
 #include "migrate/journal_line.h"
 
@@ -12,31 +12,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
-
-struct epoch_entry {
-    uint8_t uuid[VF_UUID_BYTES];
-    uint64_t epoch;
-};
-
-struct journal {
-    pthread_mutex_t lock; /* all below */
-    int fd;
-    off_t bytes; /* all complete lines: what a failed write goes back to */
-    bool broken; /* a partial line could not be taken back: no further write may follow it */
-    uint64_t next_id;
-    struct journal_record *jobs; /* last record of each job, by rising id */
-    size_t job_count, job_capacity;
-    struct epoch_entry *epochs;
-    size_t epoch_count, epoch_capacity;
-};
 
 /* Room for one more element; NULL leaves the old array as it is. */
 static void *reserve(void *array, size_t count, size_t *capacity, size_t element)
@@ -151,6 +132,7 @@ static int replay_line(struct journal *journal, const char *path, const char *li
         return -1;
     remember(journal, &record);
     journal->bytes += (off_t)bytes + 1;
+    journal->lines++;
     return 0;
 }
 
@@ -201,30 +183,27 @@ static int replay(struct journal *journal, const char *path, struct vf_error *er
     }
 }
 
-static int sync_directory(const char *dir, struct vf_error *err)
-{
-    cleanup_close int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-    if (fd < 0 || fsync(fd) != 0)
-        return vf_fail_errno(err, VF_FAILED, errno, "state directory %s: cannot be synced", dir);
-    return 0;
-}
-
 /* The name must be durable before the first record is: a journal that vanishes with a power cut
  * forgets a COMMIT. Synced at every opening, because the crash may have come between the creation
  * and its sync. */
-static int open_file(const char *dir, const char *path, int *fd, struct vf_error *err)
+static int open_file(struct journal *journal, const char *dir, const char *path,
+                     struct vf_error *err)
 {
     struct stat stat;
 
-    *fd = open(path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (*fd < 0)
+    journal->dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (journal->dir_fd < 0)
+        return vf_fail_errno(err, VF_FAILED, errno, "state directory %s", dir);
+    journal->fd = open(path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (journal->fd < 0)
         return vf_fail_errno(err, VF_FAILED, errno, "journal %s: cannot be opened", path);
-    if (fstat(*fd, &stat) != 0)
+    if (fstat(journal->fd, &stat) != 0)
         return vf_fail_errno(err, VF_FAILED, errno, "journal %s", path);
     if (!S_ISREG(stat.st_mode))
         return vf_fail(err, VF_FAILED, "journal %s: not a regular file", path);
-    return sync_directory(dir, err);
+    if (fsync(journal->dir_fd) != 0)
+        return vf_fail_errno(err, VF_FAILED, errno, "state directory %s: cannot be synced", dir);
+    return 0;
 }
 
 int journal_open(const char *state_dir, struct journal **out, struct vf_error *err)
@@ -241,10 +220,12 @@ int journal_open(const char *state_dir, struct journal **out, struct vf_error *e
         return vf_fail(err, VF_FAILED, "journal: out of memory");
     (void)pthread_mutex_init(&journal->lock, NULL); /* cannot fail with default attributes */
     journal->next_id = 1;
-    if (open_file(state_dir, path, &journal->fd, err) != 0 || replay(journal, path, err) != 0) {
+    journal->fd = journal->dir_fd = -1;
+    if (open_file(journal, state_dir, path, err) != 0 || replay(journal, path, err) != 0) {
         journal_close(journal);
         return -1;
     }
+    journal_compact(journal);
     *out = journal;
     return 0;
 }
@@ -255,6 +236,8 @@ void journal_close(struct journal *journal)
         return;
     if (journal->fd >= 0)
         (void)close(journal->fd); /* every record was synced when it was written */
+    if (journal->dir_fd >= 0)
+        (void)close(journal->dir_fd);
     (void)pthread_mutex_destroy(&journal->lock);
     free(journal->jobs);
     free(journal->epochs);
@@ -339,6 +322,10 @@ static int write_locked(struct journal *journal, const struct journal_record *re
         append(journal, journal_kind_name(record->kind), line, bytes, err) != 0)
         return -1;
     remember(journal, record);
+    journal->lines++;
+    /* A job's beginning can wait a moment; its other records lie in a blackout. */
+    if (record->kind == JOURNAL_OPEN)
+        journal_compact(journal);
     return 0;
 }
 

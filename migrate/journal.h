@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * What must survive the daemon: DIR/journal, append only, one JSON line a record with its own
- * checksum, on disk (fsync) before journal_write returns. Everything here may be called from any
- * thread. The caller holds the state directory's flock: one process at a time. The process ignores
- * SIGXFSZ if it runs under a file size limit.
+ * checksum, on disk (fsync) before journal_write returns. When most of it is of no use any more it
+ * is started anew, with the last record of each job that still matters (journal_compact.c).
+ * Everything here may be called from any thread. The caller holds the state directory's flock: one
+ * process at a time. The process ignores SIGXFSZ if it runs under a file size limit.
  */
 #ifndef MIGRATE_JOURNAL_H
 #define MIGRATE_JOURNAL_H
@@ -11,6 +12,7 @@
 #include "base/error.h"
 #include "vferry/vferry.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum journal_kind {
@@ -37,6 +39,14 @@ struct journal_record {
     char peer[256];   /* HOST:PORT */
     uint64_t time_ns; /* CLOCK_REALTIME; 0 = now, filled when written */
     char text[600];
+    /* What the two hosts share about a move since it was admitted: whoever holds it speaks for the
+     * other end. All zero = not known (yet), or written by an older version. It leaves this file
+     * for the peer only. */
+    uint8_t token[16];
+    char identity[256]; /* whom the peer's certificate named; "" = none was shown */
+    bool stays_paused;  /* a person had paused the partition: nobody else may let it run */
+    /* source, ABORTED or SETTLED: the target may still have to be told. A COMMIT is owed anyway. */
+    bool owed;
 };
 
 struct journal;

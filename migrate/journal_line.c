@@ -31,6 +31,14 @@ const char *journal_kind_name(enum journal_kind kind)
     return (unsigned)kind < JOURNAL_KINDS ? kinds[kind] : "?";
 }
 
+/* Optional members came later: a journal from before is read as well, and a record without them
+ * looks as it did then. */
+#define TOKEN "token"
+#define OWED "owed"
+#define IDENTITY "peer_identity"
+#define STAYS_PAUSED "stays_paused"
+#define STAYS_PAUSED_TEXT "stays paused" /* how the text told it before */
+
 /* JSON integers are signed: ids, epochs and nanoseconds stay below 2^63. */
 static bool writable(const struct journal_record *record)
 {
@@ -62,6 +70,23 @@ static json_t *text_json(const char *text)
     return json_string(plain);
 }
 
+static int put_later_members(json_t *json, const struct journal_record *record)
+{
+    static const uint8_t none[sizeof record->token];
+    char token[2 * sizeof record->token + 1];
+
+    if ((record->owed && json_object_set_new(json, OWED, json_true()) != 0) ||
+        (record->stays_paused && json_object_set_new(json, STAYS_PAUSED, json_true()) != 0) ||
+        (record->identity[0] != '\0' &&
+         json_object_set_new(json, IDENTITY, text_json(record->identity)) != 0))
+        return -1;
+    if (memcmp(record->token, none, sizeof none) == 0)
+        return 0;
+    for (size_t i = 0; i < sizeof record->token; i++)
+        (void)snprintf(token + 2 * i, 3, "%02x", record->token[i]);
+    return json_object_set_new(json, TOKEN, json_string(token));
+}
+
 size_t journal_line_format(const struct journal_record *record, char line[JOURNAL_LINE_BYTES])
 {
     char job[VF_UUID_TEXT], uuid[VF_UUID_TEXT];
@@ -78,7 +103,7 @@ size_t journal_line_format(const struct journal_record *record, char line[JOURNA
                      (json_int_t)record->id, "job", job, "side", sides[record->side], "partition",
                      record->partition, "uuid", uuid, "epoch", (json_int_t)record->epoch, "peer",
                      text_json(record->peer), "text", text_json(record->text));
-    if (json == NULL)
+    if (json == NULL || put_later_members(json, record) != 0)
         return 0;
     used = json_dumpb(json, line, JOURNAL_LINE_BYTES, JSON_COMPACT | JSON_ENSURE_ASCII);
     if (used == 0 || used > JOURNAL_LINE_BYTES - TAIL_BYTES - 2)
@@ -116,20 +141,47 @@ static bool copy_text(char *to, size_t capacity, const char *from)
     return n >= 0 && (size_t)n < capacity;
 }
 
+static int digit(char c)
+{
+    static const char digits[] = "0123456789abcdef";
+    const char *at = c == '\0' ? NULL : strchr(digits, c);
+
+    return at == NULL ? -1 : (int)(at - digits);
+}
+
+/* NULL = none. */
+static bool parse_token(const char *text, uint8_t token[16])
+{
+    if (text == NULL)
+        return true;
+    for (size_t i = 0; i < 16; i++) {
+        const int high = digit(text[2 * i]);
+        const int low = high < 0 ? -1 : digit(text[2 * i + 1]);
+
+        if (low < 0)
+            return false;
+        token[i] = (uint8_t)(high << 4 | low);
+    }
+    return text[32] == '\0';
+}
+
 bool journal_line_parse(const char *line, size_t bytes, struct journal_record *out)
 {
     cleanup_json json_t *json = NULL;
-    const char *kind, *job, *side, *partition, *uuid, *peer, *text, *sum;
+    const char *kind, *job, *side, *partition, *uuid, *peer, *text, *sum, *token = NULL,
+                                                                          *identity = "";
     json_int_t time_ns, id, epoch;
-    int version, kind_index, side_index;
+    int version, kind_index, side_index, owed = 0, stays_paused = 0;
 
     if (!sum_right(line, bytes))
         return false;
     json = json_loadb(line, bytes, JSON_REJECT_DUPLICATES, NULL);
-    if (json == NULL || json_unpack(json, "{si ss sI sI ss ss ss ss sI ss ss ss !}", "v", &version,
-                                    "kind", &kind, "time_ns", &time_ns, "id", &id, "job", &job,
-                                    "side", &side, "partition", &partition, "uuid", &uuid, "epoch",
-                                    &epoch, "peer", &peer, "text", &text, "sum", &sum) != 0)
+    if (json == NULL ||
+        json_unpack(json, "{si ss sI sI ss ss ss ss sI ss ss ss s?s s?b s?b s?s !}", "v", &version,
+                    "kind", &kind, "time_ns", &time_ns, "id", &id, "job", &job, "side", &side,
+                    "partition", &partition, "uuid", &uuid, "epoch", &epoch, "peer", &peer, "text",
+                    &text, "sum", &sum, TOKEN, &token, OWED, &owed, STAYS_PAUSED, &stays_paused,
+                    IDENTITY, &identity) != 0)
         return false;
     kind_index = index_of(kinds, JOURNAL_KINDS, kind);
     side_index = index_of(sides, JOURNAL_SIDES, side);
@@ -142,8 +194,12 @@ bool journal_line_parse(const char *line, size_t bytes, struct journal_record *o
     out->id = (uint64_t)id;
     out->epoch = (uint64_t)epoch;
     out->time_ns = (uint64_t)time_ns;
-    return vf_uuid_parse(job, out->job) == 0 && vf_uuid_parse(uuid, out->uuid) == 0 &&
+    out->owed = owed != 0;
+    out->stays_paused = stays_paused != 0 || strcmp(text, STAYS_PAUSED_TEXT) == 0;
+    return parse_token(token, out->token) && vf_uuid_parse(job, out->job) == 0 &&
+           vf_uuid_parse(uuid, out->uuid) == 0 &&
            copy_text(out->partition, sizeof out->partition, partition) &&
            copy_text(out->peer, sizeof out->peer, peer) &&
+           copy_text(out->identity, sizeof out->identity, identity) &&
            copy_text(out->text, sizeof out->text, text);
 }

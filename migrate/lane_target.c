@@ -46,8 +46,14 @@ static int take_frame(struct intake *in, const struct wire_header *header, struc
                            (unsigned long long)(frame->pages[i] & ~WIRE_PAGE_ZERO));
     }
     in->sequence++;
+    (void)atomic_fetch_add(&in->lane->job->taken, 1);
     in->frames++;
     in->pages += frame->count;
+    /* No page comes twice in a round: with the cap on rounds that bounds what a source can ask for.
+     */
+    if (in->pages > plan->geometry.pages_total)
+        return vf_fail(err, VF_FAILED, "lane %u: more pages in a round than the partition has",
+                       in->lane->index);
     return receiver_write(&in->receiver, index, err);
 }
 

@@ -5,7 +5,7 @@
 #include "migrate/lane.h"
 
 #include "base/size.h"
-#include "migrate/mig.h"
+#include "migrate/security.h"
 
 #include <string.h>
 
@@ -20,7 +20,8 @@ static int open_lane(struct lanes *lanes, uint32_t index, const struct wire_hell
     lane->index = index;
     message.hello.role = WIRE_DATA;
     message.hello.stream_index = index;
-    if (mig_dial(lanes->job->mig, address, deadline, &lane->tp, err) != 0)
+    if (mig_dial(lanes->job->mig, address, deadline, &lane->tp, err) != 0 ||
+        mig_know_peer(lanes->job, lane->tp, err) != 0)
         return -1;
     if (wire_say(lane->tp, &message, deadline, err) != 0 ||
         kc_channel_open(lanes->plan.kernel_socket, lanes->plan.partition, lane_slots(&lanes->plan),

@@ -72,15 +72,39 @@ static bool enqueue(struct link *link, struct link_entry *entry)
     return room;
 }
 
+/* A record came. False: the link has ended by it. Takes the entry over. */
+static bool deliver(struct link *link, struct link_entry *entry)
+{
+    struct vf_error err = VF_ERROR_INIT;
+    bool aborted = entry->message.tag == WIRE_ABORT;
+
+    if (!aborted && enqueue(link, entry))
+        return true;
+    if (aborted) {
+        vf_fail(&err, (enum vf_code)entry->message.abort.code, "%s", entry->message.abort.text);
+        vf_context(&err, "peer %s", link->tp->peer);
+    } else {
+        vf_fail(&err, VF_FAILED, "peer %s: sends control records that nobody asked for",
+                link->tp->peer);
+    }
+    wire_message_free(&entry->message);
+    free(entry);
+    end(link, &err, aborted);
+    return false;
+}
+
 static void *read_loop(void *arg)
 {
     struct link *link = arg;
     struct vf_error err = VF_ERROR_INIT;
+    struct link_entry *entry = link->heard;
 
     (void)prctl(PR_SET_NAME, "link-read");
+    link->heard = NULL;
+    if (entry != NULL && !deliver(link, entry))
+        return NULL;
     for (;;) {
-        struct link_entry *entry = calloc(1, sizeof *entry);
-
+        entry = calloc(1, sizeof *entry);
         if (entry == NULL) {
             vf_fail(&err, VF_FAILED, "control connection: out of memory");
             break;
@@ -89,21 +113,8 @@ static void *read_loop(void *arg)
             free(entry);
             break;
         }
-        if (entry->message.tag == WIRE_ABORT) {
-            vf_fail(&err, (enum vf_code)entry->message.abort.code, "%s", entry->message.abort.text);
-            vf_context(&err, "peer %s", link->tp->peer);
-            wire_message_free(&entry->message);
-            free(entry);
-            end(link, &err, true);
+        if (!deliver(link, entry))
             return NULL;
-        }
-        if (!enqueue(link, entry)) {
-            vf_fail(&err, VF_FAILED, "peer %s: sends control records that nobody asked for",
-                    link->tp->peer);
-            wire_message_free(&entry->message);
-            free(entry);
-            break;
-        }
     }
     end(link, &err, false);
     return NULL;
@@ -161,12 +172,34 @@ static void *ping_loop(void *arg)
     return NULL;
 }
 
+static void free_entry(struct link_entry *entry)
+{
+    if (entry != NULL)
+        wire_message_free(&entry->message);
+    free(entry);
+}
+
 int link_start(struct link *link, struct tp *tp, uint64_t silence_ns, void (*down)(void *ctx),
                void *ctx, struct vf_error *err)
 {
+    return link_start_heard(link, tp, NULL, silence_ns, down, ctx, err);
+}
+
+int link_start_heard(struct link *link, struct tp *tp, struct wire_message *heard,
+                     uint64_t silence_ns, void (*down)(void *ctx), void *ctx, struct vf_error *err)
+{
+    struct link_entry *first = heard != NULL ? calloc(1, sizeof *first) : NULL;
     pthread_condattr_t attr;
 
     memset(link, 0, sizeof *link);
+    if (first == NULL && heard != NULL) {
+        wire_message_free(heard);
+        tp_close(tp);
+        return vf_fail(err, VF_FAILED, "control connection: out of memory");
+    }
+    if (first != NULL)
+        first->message = *heard;
+    link->heard = first;
     link->tp = tp;
     link->down = down;
     link->down_ctx = ctx;
@@ -203,9 +236,9 @@ void link_stop(struct link *link)
         struct link_entry *entry = link->first;
 
         link->first = entry->next;
-        wire_message_free(&entry->message);
-        free(entry);
+        free_entry(entry);
     }
+    free_entry(link->heard);
     tp_close(link->tp);
     (void)pthread_cond_destroy(&link->changed);
     (void)pthread_mutex_destroy(&link->lock);

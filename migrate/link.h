@@ -28,6 +28,7 @@ struct link {
     void *down_ctx;
     pthread_mutex_t lock;            /* guards what follows */
     pthread_cond_t changed;          /* CLOCK_MONOTONIC */
+    struct link_entry *heard;        /* before it started; the reader's */
     struct link_entry *first, *last; /* messages not yet taken, in order */
     unsigned waiting;                /* how many, and how large: a peer that floods is cut off */
     size_t waiting_bytes;
@@ -39,6 +40,9 @@ struct link {
 /* Takes tp over (also on failure) and starts reading and pinging, five pings a silence. */
 int link_start(struct link *link, struct tp *tp, uint64_t silence_ns, void (*down)(void *ctx),
                void *ctx, struct vf_error *err);
+/* The same, with a record that was heard on tp already, as the first (taken over). */
+int link_start_heard(struct link *link, struct tp *tp, struct wire_message *heard,
+                     uint64_t silence_ns, void (*down)(void *ctx), void *ctx, struct vf_error *err);
 /* Stops both threads and closes. Safe on a zeroed link. */
 void link_stop(struct link *link);
 

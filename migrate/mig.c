@@ -6,17 +6,21 @@
 
 #include "base/log.h"
 #include "kernel/client.h"
+#include "migrate/handoff.h"
 #include "migrate/recover.h"
 #include "migrate/restart.h"
+#include "migrate/settle.h"
 #include "migrate/source.h"
 #include "migrate/link.h"
 #include "migrate/target.h"
+#include "migrate/word.h"
 
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #define REDIAL_NS 30000000000ull
@@ -39,14 +43,26 @@ int mig_journal(struct mig_job *job, enum journal_kind kind, const char *text, s
     struct journal_record record = {.id = job->id,
                                     .kind = kind,
                                     .side = job->source ? JOURNAL_SOURCE : JOURNAL_TARGET,
-                                    .epoch = job->epoch};
+                                    .epoch = job->epoch,
+                                    .stays_paused = job->stays_paused};
+    struct timespec now = {0};
 
     memcpy(record.job, job->uuid, sizeof record.job);
     memcpy(record.partition, job->partition, sizeof record.partition);
     memcpy(record.uuid, job->partition_uuid, sizeof record.uuid);
     memcpy(record.peer, job->peer, sizeof record.peer);
+    (void)snprintf(record.identity, sizeof record.identity, "%s", job->identity);
     (void)snprintf(record.text, sizeof record.text, "%s", text);
-    return journal_write(job->mig->journal, &record, err);
+    (void)clock_gettime(CLOCK_REALTIME, &now); /* cannot fail */
+    record.time_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+    (void)pthread_mutex_lock(&job->lock);
+    memcpy(record.token, job->token, sizeof record.token);
+    record.owed = job->owes;
+    (void)pthread_mutex_unlock(&job->lock);
+    if (journal_write(job->mig->journal, &record, err) != 0)
+        return -1;
+    job_recorded(job, &record);
+    return 0;
 }
 
 /* The boot id tells whether two daemons share one CLOCK_MONOTONIC. */
@@ -81,8 +97,13 @@ int mig_open(const struct mig_config *config, struct mig **out, struct vf_error 
     (void)pthread_mutex_init(&mig->lock, NULL);
     (void)pthread_cond_init(&mig->idle, NULL);
     turns_init(&mig->turns, config->moves_at_once != 0 ? config->moves_at_once : turns_default());
+    settle_init(mig);
     if (read_boot_id(mig->boot_id, err) != 0 ||
         journal_open(config->state_dir, &mig->journal, err) != 0 || mig_recover(mig, err) != 0) {
+        mig_close(mig);
+        return -1;
+    }
+    if (settle_start(mig, err) != 0) {
         mig_close(mig);
         return -1;
     }
@@ -92,7 +113,8 @@ int mig_open(const struct mig_config *config, struct mig **out, struct vf_error 
 }
 
 /* Under mig->lock: unlinks what is over beyond the `keep` newest, but nothing whose outcome
- * somebody still has to settle. Returns jobs to put once the lock is free. */
+ * somebody still has to settle, or the peer to be told. Returns jobs to put once the lock is free.
+ */
 static struct mig_job *unlink_old(struct mig *mig, size_t keep)
 {
     struct mig_job **at = &mig->jobs;
@@ -102,7 +124,8 @@ static struct mig_job *unlink_old(struct mig *mig, size_t keep)
     while (*at != NULL) {
         struct mig_job *job = *at;
 
-        if (seen++ < keep || job_status(job) == MIG_UNKNOWN || !mig_job_wait(job, 0, UINT64_MAX)) {
+        if (seen++ < keep || job_status(job) == MIG_UNKNOWN || !mig_job_wait(job, 0, UINT64_MAX) ||
+            word_owed(job) != WORD_NONE) {
             at = &job->next;
             continue;
         }
@@ -160,6 +183,7 @@ void mig_end_jobs(struct mig *mig)
 {
     (void)pthread_mutex_lock(&mig->lock);
     mig->closing = true;
+    settle_kick_locked(mig);
     mig_abort_strangers(mig);
     for (struct mig_job *job = mig->jobs; job != NULL; job = job->next)
         end_job(job);
@@ -185,6 +209,7 @@ void mig_close(struct mig *mig)
     journal_close(mig->journal);
     turns_fini(&mig->turns);
     tp_tls_unref(mig->tls);
+    (void)pthread_cond_destroy(&mig->settle);
     (void)pthread_cond_destroy(&mig->idle);
     (void)pthread_mutex_destroy(&mig->lock);
     free(mig);
@@ -266,6 +291,31 @@ uint64_t mig_job_of(struct mig *mig, const char *partition)
     id = job_of(mig, partition);
     (void)pthread_mutex_unlock(&mig->lock);
     return id;
+}
+
+uint64_t mig_unsettled(struct mig *mig, const struct vf_partition_info *partition)
+{
+    uint64_t id = 0;
+
+    (void)pthread_mutex_lock(&mig->lock);
+    for (struct mig_job *job = mig->jobs; job != NULL && id == 0; job = job->next) {
+        if (job_status(job) == MIG_UNKNOWN && handoff_is_copy(job, partition))
+            id = job->id;
+    }
+    (void)pthread_mutex_unlock(&mig->lock);
+    return id;
+}
+
+int mig_refuse_unsettled(struct mig *mig, const struct vf_partition_info *partition,
+                         struct vf_error *err)
+{
+    uint64_t id = mig_unsettled(mig, partition);
+
+    return id == 0 ? 0
+                   : vf_fail(err, VF_FAILED,
+                             "partition %s: it is not known who runs it; see \"vferry job show "
+                             "%llu\" and \"vferry job resolve\"",
+                             partition->name, (unsigned long long)id);
 }
 
 /* One look and one step: two jobs of one partition must not both find it free. */

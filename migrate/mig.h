@@ -7,6 +7,7 @@
 #include "migrate/journal.h"
 #include "migrate/migrate.h"
 #include "migrate/turns.h"
+#include "migrate/wire.h"
 
 #include <pthread.h>
 
@@ -36,8 +37,9 @@ struct mig {
     struct tp_tls *tls;     /* NULL = plain TCP; owned, replaced by mig_set_tls */
     uint64_t told_since_ns; /* refused connections that the log tells of: since when, how many */
     unsigned told;
-    unsigned arrivals; /* connections served as targets */
-    unsigned threads;  /* of jobs and arrivals: detached, counted */
+    unsigned arrivals;     /* connections served as targets */
+    unsigned threads;      /* of jobs, arrivals and the settler: detached, counted */
+    pthread_cond_t settle; /* CLOCK_MONOTONIC; the settler looks again */
     bool closing;
 };
 
@@ -55,6 +57,9 @@ int mig_start_job(struct mig *mig, struct mig_job *job, void *(*main)(void *arg)
  * long). NULL without memory. */
 struct mig_job *mig_new_file_job(struct mig *mig, const char *partition, const char *path,
                                  bool save);
+/* Refuses to start anything with the copy of a move whose outcome is unknown. */
+int mig_refuse_unsettled(struct mig *mig, const struct vf_partition_info *partition,
+                         struct vf_error *err);
 /* Threads are detached and counted: mig_close waits for the count. The caller has counted it (under
  * mig->lock, where it also saw that the host is not closing); a thread that does not start is
  * counted out again. */
@@ -66,15 +71,26 @@ void mig_thread_over(struct mig *mig);
  * silence. All dialling goes through here. Any thread. */
 int mig_dial(struct mig *mig, const char *address, uint64_t deadline_ns, struct tp **out,
              struct vf_error *err);
+/* Our HELLO on a control connection, without a token. */
+void mig_hello(const struct mig *mig, const uint8_t job[16], struct wire_hello *out);
+
+struct mig_peer {
+    struct wire_hello hello;
+    uint16_t version; /* both speak */
+};
+/* After mig_dial: both HELLOs. Then it is a control connection. */
+int mig_greet(struct tp *tp, const struct wire_hello *ours, uint64_t deadline_ns,
+              struct mig_peer *peer, struct vf_error *err);
 
 /* Under mig->lock: ends the connections that have not said anything yet. */
 void mig_abort_strangers(struct mig *mig);
 
-/* Text of OPEN (source) and COMMITTED (target): a person had paused the partition, so nobody else
- * may let it run. */
-#define MIG_STAYS_PAUSED "stays paused"
+/* How the text of SETTLED begins when a person resolved a move whose outcome was unknown. */
+#define MIG_SOURCE_RUNS "resolved: the source runs it"
+#define MIG_TARGET_RUNS "resolved: the target runs it"
 
-/* Writes one journal record about a job. Everything durable goes through here. */
+/* Writes one journal record about a job, with its token and whether it owes the peer a word; the
+ * job remembers it as its last. Everything durable goes through here. */
 int mig_journal(struct mig_job *job, enum journal_kind kind, const char *text,
                 struct vf_error *err);
 

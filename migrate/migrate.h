@@ -96,9 +96,19 @@ uint64_t mig_job_id(const struct mig_job *job);
 /* Id of the running job that this partition belongs to, 0 = none: an arrival lets it go as soon as
  * it runs here. */
 uint64_t mig_job_of(struct mig *mig, const char *partition);
+/* Id of the job whose outcome is unknown and whose copy this partition is, 0 = none: until that is
+ * settled nobody may let it run, change it or take it away. */
+uint64_t mig_unsettled(struct mig *mig, const struct vf_partition_info *partition);
 /* Asks; before COMMIT the job ends as cancelled with the source running. VF_FAILED when it is too
  * late or already over. */
 int mig_job_cancel(struct mig_job *job, struct vf_error *err);
+#define MIG_WARNING_BYTES 800u
+/* Settles a job whose outcome is unknown by a person's word. The peer is asked first: a choice that
+ * its journal contradicts is refused, and so is any for a job that is not unknown. When nobody can
+ * be asked it is done on this side alone. `warning` says what is lost or doubled by it, or may be;
+ * "" = nothing. -1: nothing was changed. May take some seconds. */
+int mig_job_resolve(struct mig_job *job, bool source_runs, char warning[MIG_WARNING_BYTES],
+                    struct vf_error *err);
 /* Waits for the job's end or for a change after `seen` (see mig_job_progress), until the deadline:
  * true = over. */
 bool mig_job_wait(struct mig_job *job, uint64_t deadline_ns, uint64_t seen);

@@ -1,18 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * After a restart of the daemon (the kernel side lived on):
- *   source, no COMMIT in the journal      the partition runs on here: End, resume
- *   source, COMMIT                        unknown: kept paused, nobody here may resume it
+ * After a restart of the daemon (the kernel side lived on, or did not):
+ *   source, no COMMIT in the journal      the partition runs on here; the target is owed an ABORT
+ *   source, COMMIT                        unknown: kept paused; the target is owed the COMMIT
  *   a save, COMMIT                        its file is whole: destroy
  *   target, not PREPARED                  nothing stays: End, destroy
- *   target, PREPARED without COMMITTED    unknown: kept paused
- *   target or restore, COMMITTED          rolled forward: it runs here
+ *   target, PREPARED without COMMITTED    unknown: kept paused, waits for its source's word; if the
+ *                                         kernel side lost it, it never ran
+ *   target or restore, COMMITTED          rolled forward: it runs here; if the kernel side lost it,
+ *                                         unknown
+ *   settled by a person                   what was settled, if it was not done yet
+ * What is owed is brought by the settler (settle.h), words that come are answered (answer.h).
  */
 #define LOG_ROOM "migrate"
 #include "migrate/recover.h"
 
 #include "base/log.h"
-#include "kernel/client.h"
+#include "migrate/handoff.h"
 #include "migrate/restart.h"
 
 #include <stdio.h>
@@ -23,10 +27,9 @@
 struct recovery {
     struct mig *mig;
     struct kc *kc;
-    struct vf_partition_info *list;
+    struct vf_partition_info *list; /* as they were found; whoever acts on one looks again */
     size_t count;
     bool failed;
-    struct vf_error err;
 };
 
 static uint64_t now_realtime_ns(void)
@@ -37,113 +40,224 @@ static uint64_t now_realtime_ns(void)
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
-static const struct vf_partition_info *find(const struct recovery *r,
-                                            const uint8_t uuid[VF_UUID_BYTES])
-{
-    for (size_t i = 0; i < r->count; i++) {
-        if (memcmp(r->list[i].uuid, uuid, VF_UUID_BYTES) == 0)
-            return &r->list[i];
-    }
-    return NULL;
-}
-
-/* Brings the partition to rest on the source side. */
-static int run_on(struct recovery *r, const struct vf_partition_info *p, bool stays_paused,
-                  struct vf_error *err)
-{
-    bool paused = p->state == VF_PARTITION_OUTGOING_PAUSED && !stays_paused;
-
-    if (kc_end(r->kc, p->id, err) != 0)
-        return -1;
-    return paused ? kc_partition_resume(r->kc, p->id, err) : 0;
-}
-
-static int discard(struct recovery *r, const struct vf_partition_info *p, struct vf_error *err)
-{
-    if (p->state == VF_PARTITION_INCOMING)
-        (void)kc_end(r->kc, p->id,
-                     err); /* it may not have been prepared yet: then there is nothing to end */
-    return kc_partition_destroy(r->kc, p->id, err);
-}
-
 static bool in_move(const struct vf_partition_info *p)
 {
-    return p != NULL &&
-           (p->state == VF_PARTITION_OUTGOING || p->state == VF_PARTITION_OUTGOING_PAUSED ||
-            p->state == VF_PARTITION_INCOMING || p->state == VF_PARTITION_READY);
+    return p->state == VF_PARTITION_OUTGOING || p->state == VF_PARTITION_OUTGOING_PAUSED ||
+           p->state == VF_PARTITION_INCOMING || p->state == VF_PARTITION_READY;
+}
+
+static bool outgoing(const struct vf_partition_info *p)
+{
+    return p->state == VF_PARTITION_OUTGOING || p->state == VF_PARTITION_OUTGOING_PAUSED;
+}
+
+/* The partition that this very job has in a move: its number was given to the kernel side at
+ * Prepare. */
+static bool find_moving(const struct recovery *r, const struct mig_job *job,
+                        struct vf_partition_info *out)
+{
+    for (size_t i = 0; i < r->count; i++) {
+        const struct vf_partition_info *p = &r->list[i];
+
+        if (memcmp(p->uuid, job->partition_uuid, VF_UUID_BYTES) == 0 && p->job == job->id)
+            return kc_partition_info(r->kc, p->id, out, NULL) == 0 && in_move(out);
+    }
+    return false;
+}
+
+/* Ends what the job has in a move here, on either side. */
+static int undo(struct recovery *r, const struct mig_job *job, struct vf_error *err)
+{
+    struct vf_partition_info p;
+
+    if (!find_moving(r, job, &p))
+        return 0;
+    return outgoing(&p) ? copy_run_on(r->kc, &p, job->stays_paused, err)
+                        : copy_destroy(r->kc, &p, err);
+}
+
+static enum job_state fail(struct mig_job *job, const struct vf_error *err)
+{
+    struct vf_error also = VF_ERROR_INIT;
+
+    if (mig_journal(job, JOURNAL_ABORTED, err->text, &also) != 0)
+        log_error("job %llu: %s", (unsigned long long)job->id, also.text);
+    return JOB_FAILED;
+}
+
+static enum job_state complete(struct mig_job *job)
+{
+    struct vf_error also = VF_ERROR_INIT;
+
+    if (mig_journal(job, JOURNAL_DONE, "rolled forward after a restart", &also) != 0)
+        log_error("job %llu: %s", (unsigned long long)job->id, also.text);
+    return JOB_COMPLETED;
+}
+
+static bool is_here(const struct recovery *r, const struct mig_job *job)
+{
+    bool here = false;
+
+    for (size_t i = 0; i < r->count; i++)
+        here = here || memcmp(r->list[i].uuid, job->partition_uuid, VF_UUID_BYTES) == 0;
+    return here;
+}
+
+static enum job_state recover_open(struct recovery *r, struct mig_job *job, struct vf_error *err)
+{
+    if (undo(r, job, err) != 0) {
+        log_error("job %llu: %s", (unsigned long long)job->id, err->text);
+        return JOB_FAILED;
+    }
+    vf_fail(err, VF_FAILED, "the daemon ended during the %s; %s",
+            job_with_file(job) ? job_kind(job) : "move",
+            !job->source      ? "nothing is left of it here"
+            : is_here(r, job) ? "the partition runs on here"
+                              : "the kernel side here has lost the partition");
+    job->owes = job->source && !job_with_file(job);
+    return fail(job, err);
 }
 
 /* Its file is whole and named: what is still here of the partition goes, in whatever state the save
  * left it. One of a later epoch is not it: it was restored since. */
-static int finish_save(struct recovery *r, const struct mig_job *job,
-                       const struct vf_partition_info *p, struct vf_error *err)
+static enum job_state recover_save(struct recovery *r, struct mig_job *job, struct vf_error *err)
 {
-    if (p == NULL || p->epoch >= job->epoch || p->state == VF_PARTITION_DYING)
-        return 0;
-    return kc_end(r->kc, p->id, err) != 0 ? -1 : kc_partition_destroy(r->kc, p->id, err);
+    struct vf_partition_info copy;
+    int found = handoff_copy(job, r->kc, &copy, err);
+
+    if (found < 0 || (found > 0 && copy_destroy(r->kc, &copy, err) != 0))
+        return JOB_UNKNOWN;
+    return complete(job);
 }
 
-/* What became of a job, by its last record and the state of its partition; acts where one side may.
- */
-static enum job_state settle(struct recovery *r, struct mig_job *job,
-                             const struct journal_record *last, struct vf_error *err)
+static enum job_state recover_commit(struct recovery *r, struct mig_job *job, struct vf_error *err)
 {
-    const struct vf_partition_info *p = find(r, last->uuid);
-    bool source = last->side == JOURNAL_SOURCE;
-    bool here = in_move(p);
-    bool stays_paused = strcmp(last->text, MIG_STAYS_PAUSED) == 0;
+    struct vf_partition_info copy;
+    int found;
 
-    switch (last->kind) {
-    case JOURNAL_DONE:
-        return JOB_COMPLETED;
-    case JOURNAL_ABORTED:
-        job->start_over = source && restart_wanted(last->text, &job->options) && p != NULL &&
-                          now_realtime_ns() - last->time_ns < RESTART_WITHIN_NS;
-        (void)snprintf(job->options.to, sizeof job->options.to, "%s", job->peer);
-        /* fall through */
-    case JOURNAL_SETTLED:
-        vf_fail(err, VF_FAILED, "%s", last->text[0] != '\0' ? last->text : "aborted");
-        return JOB_FAILED;
-    case JOURNAL_OPEN:
-        if (here && (source ? run_on(r, p, stays_paused, err) : discard(r, p, err)) != 0) {
-            log_error("job %llu: %s", (unsigned long long)last->id, err->text);
-            return JOB_FAILED;
-        }
-        vf_fail(err, VF_FAILED, "the daemon ended during the %s; %s",
-                job_with_file(job) ? job_kind(job) : "move",
-                source ? "the partition runs on here" : "nothing is left of it here");
-        (void)mig_journal(job, JOURNAL_ABORTED, err->text, NULL);
-        return JOB_FAILED;
-    case JOURNAL_COMMITTED:
-        if (p != NULL && p->state == VF_PARTITION_READY &&
-            (stays_paused ? kc_partition_pause(r->kc, p->id, err)
-                          : kc_partition_resume(r->kc, p->id, err)) != 0)
+    if (job_with_file(job))
+        return recover_save(r, job, err);
+    found = handoff_copy(job, r->kc, &copy, err);
+    /* Nothing here resumes after a COMMIT that may have left this host: this one never did. */
+    if (found > 0 && (copy.state == VF_PARTITION_RUNNING || copy.state == VF_PARTITION_OUTGOING)) {
+        if (copy_run_on(r->kc, &copy, job->stays_paused, err) != 0)
             return JOB_UNKNOWN;
-        if (p == NULL) {
-            vf_fail(err, VF_UNKNOWN,
-                    "committed to run here, but the kernel side no longer holds the partition");
-            return JOB_UNKNOWN;
-        }
-        (void)mig_journal(job, JOURNAL_DONE, "rolled forward after a restart", NULL);
-        return JOB_COMPLETED;
-    case JOURNAL_COMMIT:
-        if (job_with_file(job)) {
-            if (finish_save(r, job, p, err) != 0)
-                return JOB_UNKNOWN;
-            (void)mig_journal(job, JOURNAL_DONE, "rolled forward after a restart", NULL);
-            return JOB_COMPLETED;
-        }
-        /* fall through */
-    case JOURNAL_PREPARED:
-    default:
+        vf_fail(err, VF_FAILED,
+                "the daemon ended as it called the move off; the partition runs on "
+                "here");
+        job->owes = true;
+        return fail(job, err);
+    }
+    vf_fail(err, VF_UNKNOWN,
+            "the daemon ended between COMMIT and the target's answer; %s until its fate is known%s",
+            found != 0 ? "the partition is kept paused here"
+                       : "the kernel side here no longer holds the partition; it may run there, so "
+                         "nothing is done",
+            !job_has_token(job)
+                ? "; an older version began it, so that only a person can resolve it"
+                : "");
+    return JOB_UNKNOWN;
+}
+
+static enum job_state recover_prepared(struct recovery *r, struct mig_job *job,
+                                       struct vf_error *err)
+{
+    struct vf_partition_info copy;
+
+    if (handoff_copy(job, r->kc, &copy, err) != 0) {
         vf_fail(err, VF_UNKNOWN,
-                "the daemon ended between %s and the peer's answer; the partition is kept paused",
-                journal_kind_name(last->kind));
+                "the daemon ended between READY and the source's COMMIT; the "
+                "partition is kept paused here until its fate is known");
         return JOB_UNKNOWN;
     }
+    vf_fail(err, VF_FAILED, "the kernel side here lost the partition before it could run");
+    return fail(job, err);
 }
 
-static void recover_job(void *ctx, const struct journal_record *last)
+static enum job_state recover_committed(struct recovery *r, struct mig_job *job,
+                                        struct vf_error *err)
+{
+    struct vf_partition_info copy;
+    int found = handoff_copy(job, r->kc, &copy, err);
+
+    if (found > 0 && copy_start(r->kc, &copy, job->stays_paused, err) != 0) {
+        err->code = VF_UNKNOWN;
+        return JOB_UNKNOWN;
+    }
+    if (found > 0)
+        return complete(job);
+    if (found == 0 && job_with_file(job)) {
+        vf_fail(err, VF_FAILED, "the kernel side has lost it since; restore it again");
+        (void)mig_journal(job, JOURNAL_SETTLED, err->text, NULL);
+        return JOB_FAILED;
+    }
+    vf_fail(err, VF_UNKNOWN,
+            "committed to run here, but the kernel side no longer holds the partition");
+    return JOB_UNKNOWN;
+}
+
+/* A person's word, which the daemon may not have lived to carry out. */
+static enum job_state recover_settled(struct recovery *r, struct mig_job *job, struct vf_error *err)
+{
+    bool mine = (handoff_fate(job) == FATE_SOURCE) == job->source;
+    struct vf_partition_info copy;
+    int found = handoff_copy(job, r->kc, &copy, err);
+    int result = found < 0 ? -1 : 0;
+
+    if (found > 0 && !mine)
+        result = copy_destroy(r->kc, &copy, err);
+    else if (found > 0 && job->source && outgoing(&copy))
+        result = copy_run_on(r->kc, &copy, job->stays_paused, err);
+    else if (found > 0 && !job->source)
+        result = copy_start(r->kc, &copy, job->stays_paused, err);
+    if (result != 0)
+        log_error("job %llu: %s", (unsigned long long)job->id, err->text);
+    *err = (struct vf_error)VF_ERROR_INIT;
+    if (handoff_fate(job) == FATE_TARGET)
+        return JOB_COMPLETED;
+    vf_fail(err, VF_FAILED, "%s", job->last_text);
+    return JOB_FAILED;
+}
+
+static enum job_state recover_aborted(struct recovery *r, struct mig_job *job, struct vf_error *err)
+{
+    bool wanted = job->source && restart_wanted(job->last_text, &job->options);
+
+    /* It may have died before the partition was told. */
+    if (undo(r, job, err) != 0)
+        log_error("job %llu: %s", (unsigned long long)job->id, err->text);
+    job->start_over =
+        wanted && now_realtime_ns() - job->last_ns < RESTART_WITHIN_NS && is_here(r, job);
+    (void)snprintf(job->options.to, sizeof job->options.to, "%s", job->peer);
+    vf_fail(err, VF_FAILED, "%s", job->last_text[0] != '\0' ? job->last_text : "aborted");
+    return JOB_FAILED;
+}
+
+/* What became of a job, by its last record and the kernel side's partition; acts where one side
+ * may. */
+static enum job_state recover(struct recovery *r, struct mig_job *job, struct vf_error *err)
+{
+    switch (job->last_kind) {
+    case JOURNAL_OPEN:
+        return recover_open(r, job, err);
+    case JOURNAL_PREPARED:
+        return recover_prepared(r, job, err);
+    case JOURNAL_COMMIT:
+        return recover_commit(r, job, err);
+    case JOURNAL_COMMITTED:
+        return recover_committed(r, job, err);
+    case JOURNAL_ABORTED:
+        return recover_aborted(r, job, err);
+    case JOURNAL_SETTLED:
+        return recover_settled(r, job, err);
+    case JOURNAL_DONE:
+    case JOURNAL_KINDS:
+        break;
+    }
+    return JOB_COMPLETED;
+}
+
+static void list_job(void *ctx, const struct journal_record *last)
 {
     struct recovery *r = ctx;
     struct mig_job **jobs = &r->mig->jobs;
@@ -153,33 +267,24 @@ static void recover_job(void *ctx, const struct journal_record *last)
         r->failed = true;
         return;
     }
-    job->recovered = true;
     memcpy(job->partition, last->partition, sizeof job->partition);
     memcpy(job->partition_uuid, last->uuid, sizeof job->partition_uuid);
     memcpy(job->peer, last->peer, sizeof job->peer);
+    memcpy(job->identity, last->identity, sizeof job->identity);
     job->epoch = last->epoch;
+    job->stays_paused = last->stays_paused;
+    job_recorded(job, last);
     job->next = *jobs; /* by rising id: the newest ends up first */
     *jobs = job;
-    /* Acting writes to the journal, which must not happen inside its own walk: remembered here,
-     * done after it. */
-    job->last_kind = (int)last->kind;
-    job->last_ns = last->time_ns;
-    (void)snprintf(job->error.text, sizeof job->error.text, "%s", last->text);
 }
 
-static void settle_all(struct recovery *r)
+/* Acting writes to the journal, which must not happen inside its own walk. */
+static void recover_all(struct recovery *r)
 {
     for (struct mig_job *job = r->mig->jobs; job != NULL; job = job->next) {
-        struct journal_record last = {.id = job->id,
-                                      .kind = (enum journal_kind)job->last_kind,
-                                      .side = job->source ? JOURNAL_SOURCE : JOURNAL_TARGET};
         struct vf_error err = VF_ERROR_INIT;
-        enum job_state end;
+        enum job_state end = recover(r, job, &err);
 
-        last.time_ns = job->last_ns;
-        memcpy(last.uuid, job->partition_uuid, sizeof last.uuid);
-        memcpy(last.text, job->error.text, sizeof last.text);
-        end = settle(r, job, &last, &err);
         job->error = err;
         (void)vf_fsm_set(&job->fsm, end, "journal");
         (void)snprintf(job->phase, sizeof job->phase, "%s", vf_fsm_name(&job->fsm));
@@ -204,9 +309,8 @@ static void sweep(struct recovery *r)
                               memcmp(job->partition_uuid, p->uuid, VF_UUID_BYTES) == 0);
         if (known || kc_partition_info(r->kc, p->id, &now, &err) != 0 || !in_move(&now))
             continue;
-        if (now.state == VF_PARTITION_OUTGOING || now.state == VF_PARTITION_OUTGOING_PAUSED
-                ? run_on(r, &now, false, &err) != 0
-                : discard(r, &now, &err) != 0)
+        if (outgoing(&now) ? copy_run_on(r->kc, &now, false, &err) != 0
+                           : copy_destroy(r->kc, &now, &err) != 0)
             log_error("partition %s: left over from an earlier daemon: %s", now.name, err.text);
         else
             log_info("partition %s: a move or check that an earlier daemon began is undone",
@@ -223,8 +327,8 @@ int mig_recover(struct mig *mig, struct vf_error *err)
         return -1;
     result = kc_partition_list(r.kc, &r.list, &r.count, err);
     if (result == 0) {
-        journal_each(mig->journal, recover_job, &r);
-        settle_all(&r);
+        journal_each(mig->journal, list_job, &r);
+        recover_all(&r);
         sweep(&r);
         if (r.failed)
             result = vf_fail(err, VF_FAILED, "out of memory while reading the journal");

@@ -85,7 +85,7 @@ static int admit(struct restoring *r, struct vf_error *err)
     if (admit.epoch <= journalled)
         admit.epoch = journalled + 1;
     r->target.job = job;
-    r->target.stay_paused = admit.stay_paused != 0;
+    job->stays_paused = admit.stay_paused != 0;
     job_update(job, {
         memcpy(job->partition_uuid, admit.params.uuid, sizeof job->partition_uuid);
         job->epoch = admit.epoch;
@@ -193,14 +193,13 @@ static int commit(struct restoring *r, bool *committed, struct vf_error *err)
 
     if (!job_begin_commit(r->job))
         return vf_fail(err, VF_CANCELLED, "cancelled");
-    if (mig_journal(r->job, JOURNAL_COMMITTED, r->target.stay_paused ? MIG_STAYS_PAUSED : "",
-                    err) != 0)
+    if (mig_journal(r->job, JOURNAL_COMMITTED, "", err) != 0)
         return -1;
     *committed = true;
     job_enter(r->job, JOB_COMMITTED, "commit");
     resume = vf_now_ns();
-    if ((t->stay_paused ? kc_partition_pause(t->kc, t->partition.id, err)
-                        : kc_partition_resume(t->kc, t->partition.id, err)) != 0)
+    if ((r->job->stays_paused ? kc_partition_pause(t->kc, t->partition.id, err)
+                              : kc_partition_resume(t->kc, t->partition.id, err)) != 0)
         return -1;
     job_update(r->job, {
         r->job->t.resume = resume;

@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "base/size.h"
+#include "migrate/handoff.h"
 #include "migrate/image.h"
 #include "migrate/lane.h"
 
@@ -58,9 +59,11 @@ static int open_partition(struct saving *s, struct vf_error *err)
 
     if (kc_connect(job->mig->kernel_socket, &s->kc, err) != 0 ||
         kc_partition_find(s->kc, job->partition, &s->partition, err) != 0 ||
+        mig_refuse_unsettled(job->mig, &s->partition, err) != 0 ||
         kc_partition_params(s->kc, s->partition.id, params, err) != 0)
         return -1;
-    s->admit.stay_paused = s->partition.state == VF_PARTITION_PAUSED;
+    job->stays_paused = s->partition.state == VF_PARTITION_PAUSED;
+    s->admit.stay_paused = job->stays_paused;
     if (s->partition.state != VF_PARTITION_RUNNING && !s->admit.stay_paused)
         return vf_fail(
             err, VF_FAILED, "partition %s: is %s; only a running or paused one can be saved",
@@ -80,7 +83,7 @@ static int open_partition(struct saving *s, struct vf_error *err)
         job->vram_bytes = s->partition.vram_bytes;
         job->page_bytes = s->partition.page_bytes;
     });
-    if (mig_journal(job, JOURNAL_OPEN, s->admit.stay_paused ? MIG_STAYS_PAUSED : "", err) != 0)
+    if (mig_journal(job, JOURNAL_OPEN, "", err) != 0)
         return -1;
     s->journalled = true;
     return 0;
@@ -240,18 +243,18 @@ static int save_state(struct saving *s, uint8_t root[DIGEST_ROOT_BYTES], struct 
 /* Back to "never happened", or with --keep to "nothing but a pause did" (SRC-7). */
 static int run_on(struct saving *s, struct vf_error *err)
 {
+    struct vf_partition_info now = s->partition;
     uint64_t resume = vf_now_ns();
     int result = 0;
 
     kc_channel_close(s->channel);
     s->channel = NULL;
-    if (s->prepared && kc_end(s->kc, s->partition.id, err) != 0)
-        result = -1;
+    now.state = s->paused ? VF_PARTITION_OUTGOING_PAUSED : VF_PARTITION_OUTGOING;
+    if (s->prepared && copy_run_on(s->kc, &now, !s->paused, err) != 0)
+        result =
+            vf_context(err, "partition %s could not be brought back to work", s->job->partition);
     s->prepared = false;
-    if (s->paused && kc_partition_resume(s->kc, s->partition.id, err) != 0)
-        result = vf_context(err, "partition %s could not be resumed and stays paused",
-                            s->job->partition);
-    else if (s->paused)
+    if (s->paused && result == 0)
         job_update(s->job, {
             s->job->t.resume = resume;
             s->job->t.first_run = vf_now_ns();

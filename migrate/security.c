@@ -70,10 +70,21 @@ int mig_look(struct mig *mig, struct tp *tp, uint64_t deadline_ns, struct tp_tls
 
 bool mig_same_peer(const struct mig_job *job, const struct tp *tp)
 {
-    if (strcmp(job->identity, tp->identity) == 0)
+    /* A job from before this host had certificates has its token alone, as it had then. */
+    if (job->identity[0] == '\0' || strcmp(job->identity, tp->identity) == 0)
         return true;
     log_warn("%s, which is %s, shows the token of job %" PRIu64 ", which is %s's: refused",
              tp->peer, tp->identity[0] != '\0' ? tp->identity : "nobody", job->id,
              job->identity[0] != '\0' ? job->identity : "nobody");
     return false;
+}
+
+int mig_know_peer(struct mig_job *job, const struct tp *tp, struct vf_error *err)
+{
+    if (!mig_same_peer(job, tp))
+        return vf_fail(err, VF_FAILED, "peer %s: is %s now, the job began with %s", tp->peer,
+                       tp->identity[0] != '\0' ? tp->identity : "nobody", job->identity);
+    if (job->identity[0] == '\0')
+        job_update(job, memcpy(job->identity, tp->identity, sizeof job->identity));
+    return 0;
 }

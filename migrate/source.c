@@ -8,7 +8,9 @@
 
 #include "base/log.h"
 #include "base/size.h"
+#include "migrate/handoff.h"
 #include "migrate/restart.h"
+#include "migrate/word.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,10 +44,11 @@ static int open_partition(struct source *s, struct vf_error *err)
 
     if (kc_connect(job->mig->kernel_socket, &s->kc, err) != 0 ||
         kc_partition_find(s->kc, job->partition, &s->partition, err) != 0 ||
+        mig_refuse_unsettled(job->mig, &s->partition, err) != 0 ||
         kc_partition_params(s->kc, s->partition.id, &params, err) != 0)
         return -1;
-    s->stay_paused = s->partition.state == VF_PARTITION_PAUSED;
-    if (s->partition.state != VF_PARTITION_RUNNING && !s->stay_paused)
+    job->stays_paused = s->partition.state == VF_PARTITION_PAUSED;
+    if (s->partition.state != VF_PARTITION_RUNNING && !job->stays_paused)
         return vf_fail(err, VF_FAILED, "partition %s: is %s; only a running or paused one can move",
                        job->partition,
                        vf_partition_state_name((enum vf_partition_state)s->partition.state));
@@ -63,7 +66,7 @@ static int open_partition(struct source *s, struct vf_error *err)
     if (job->options.dry_run)
         return 0;
     s->queried_ns = vf_now_ns();
-    if (mig_journal(job, JOURNAL_OPEN, s->stay_paused ? MIG_STAYS_PAUSED : "", err) != 0)
+    if (mig_journal(job, JOURNAL_OPEN, "", err) != 0)
         return -1;
     s->journalled = true;
     /* What one fsync costs here, three of which lie in the blackout (PREPARED, COMMIT, COMMITTED).
@@ -110,7 +113,7 @@ static int admit(struct source *s, struct vf_error *err)
     ask.admit.streams = job->options.streams;
     ask.admit.check_only = job->options.dry_run;
     ask.admit.verify = (uint8_t)job->options.verify;
-    ask.admit.stay_paused = s->stay_paused;
+    ask.admit.stay_paused = job->stays_paused;
     ask.admit.epoch = job->epoch;
     ask.admit.max_blackout_ns = job->options.max_blackout_ns;
     ask.admit.max_time_ns = job->options.max_time_ns;
@@ -123,8 +126,10 @@ static int admit(struct source *s, struct vf_error *err)
         goto out;
     if (answer.tag == WIRE_ADMITTED) {
         memcpy(s->hello.token, answer.admitted.token, sizeof s->hello.token);
-        result = 0;
-        if (answer.admitted.slot_bytes != ask.admit.slot_bytes)
+        job_update(job, memcpy(job->token, answer.admitted.token, sizeof job->token));
+        /* Should this daemon die, the next one can still speak for this move. */
+        result = mig_journal(job, JOURNAL_OPEN, "", err);
+        if (result == 0 && answer.admitted.slot_bytes != ask.admit.slot_bytes)
             result = vf_fail(err, VF_FAILED, "peer %s: wants slots of %llu bytes", job->peer,
                              (unsigned long long)answer.admitted.slot_bytes);
     } else {
@@ -222,14 +227,17 @@ static void resume_partition(struct source *s, struct vf_error *why)
 {
     struct vf_error err = VF_ERROR_INIT;
 
+    struct vf_partition_info now = s->partition;
+
     lanes_abort(&s->lanes);
-    if (s->prepared && kc_end(s->kc, s->partition.id, &err) != 0)
-        log_error("job %llu: EndLiveMigration: %s", (unsigned long long)s->job->id, err.text);
-    if (s->paused && kc_partition_resume(s->kc, s->partition.id, &err) != 0) {
-        log_error("job %llu: partition %s stays paused: %s", (unsigned long long)s->job->id,
-                  s->job->partition, err.text);
-        vf_context(why, "partition %s could not be resumed and stays paused (%s)",
-                   s->job->partition, err.text);
+    if (!s->prepared)
+        return;
+    now.state = s->paused ? VF_PARTITION_OUTGOING_PAUSED : VF_PARTITION_OUTGOING;
+    if (copy_run_on(s->kc, &now, !s->paused, &err) != 0) {
+        log_error("job %llu: partition %s: %s", (unsigned long long)s->job->id, s->job->partition,
+                  err.text);
+        vf_context(why, "partition %s could not be brought back to work (%s)", s->job->partition,
+                   err.text);
     }
 }
 
@@ -257,64 +265,42 @@ static enum job_state call_off(struct source *s, struct vf_error *err)
     if (s->journalled && atomic_load(&s->job->interrupted) && err->code == VF_CANCELLED &&
         also.code == VF_OK)
         restart_note(&s->job->options, note, sizeof note);
+    job_update(s->job, s->job->owes = true);
     if (s->journalled &&
         mig_journal(s->job, JOURNAL_ABORTED, note[0] != '\0' ? note : err->text, &also) != 0)
         log_error("job %llu: %s", (unsigned long long)s->job->id, also.text);
     job_set_wake(s->job, NULL, NULL);
-    if (s->linked)
-        source_recall(s, err);
     (void)job_fail(s->job, err);
+    source_recall(s, err);
     return err->code == VF_CANCELLED ? JOB_CANCELLED : JOB_FAILED;
 }
 
-/* The copy here is a stale one that a person could resume by mistake: not leaving it is worth more
- * than one try. */
-static void destroy_copy(struct source *s)
+/* After RUNNING: the copy here goes, then the job is done on paper too. A copy that does not go
+ * could be resumed by mistake: then nothing is done, and the settler tries on. */
+static enum job_state tear_down(struct source *s, struct vf_error *err)
 {
-    struct vf_error err = VF_ERROR_INIT;
-    int result = kc_end(s->kc, s->partition.id, &err);
-
-    if (result != 0)
-        log_error("job %llu: EndLiveMigration: %s", (unsigned long long)s->job->id, err.text);
-    result = kc_partition_destroy(s->kc, s->partition.id, &err);
-    for (unsigned i = 0;
-         result != 0 && i < DESTROY_TRIES && job_sleep(s->job, vf_now_ns() + DESTROY_WAIT_NS); i++)
-        result = kc_partition_destroy(s->kc, s->partition.id, &err);
-    if (result != 0)
-        mig_event(s->job->mig, "job",
-                  "job %llu: the old copy of partition %s stays here, paused; remove it, never "
-                  "resume it: %s",
-                  (unsigned long long)s->job->id, s->job->partition, err.text);
-}
-
-static void take_first_run(struct mig_job *job, uint64_t first_run)
-{
-    /* Only a moment that can be: after the unpause, before it was told. */
-    if (first_run >= job->t.resume && first_run <= vf_now_ns() && job->shared_clock)
-        job_update(job, job->t.first_run = first_run);
-}
-
-/* After RUNNING: the copy here is a stale one; it goes, then the job is done on paper too. */
-static void tear_down(struct source *s)
-{
-    struct wire_message done = {.tag = WIRE_DONE};
-    struct wire_message last;
-    struct vf_error err = VF_ERROR_INIT;
+    struct wire_message done = {.tag = WIRE_DONE, .handoff = handoff_of(s->job)};
+    struct vf_error also = VF_ERROR_INIT;
+    int result;
 
     lanes_stop(&s->lanes);
-    destroy_copy(s);
-    if (mig_journal(s->job, JOURNAL_DONE, "", &err) != 0)
-        log_error("job %llu: %s", (unsigned long long)s->job->id, err.text);
-    memcpy(done.handoff.job, s->job->uuid, sizeof done.handoff.job);
-    memcpy(done.handoff.uuid, s->job->partition_uuid, sizeof done.handoff.uuid);
-    done.handoff.epoch = s->job->epoch;
-    if (link_say(&s->link, &done, vf_now_ns() + DONE_NS, &err) != 0 ||
-        link_expect(&s->link, WIRE_CLOSE, 0, vf_now_ns() + DONE_NS, &last, &err) != 0) {
-        log_debug("job %llu: after DONE: %s", (unsigned long long)s->job->id, err.text);
-        return;
+    result = word_give_up_copy(s->job, s->kc, err);
+    for (unsigned i = 0;
+         result != 0 && i < DESTROY_TRIES && job_sleep(s->job, vf_now_ns() + DESTROY_WAIT_NS); i++)
+        result = word_give_up_copy(s->job, s->kc, err);
+    if (result != 0) {
+        err->code = VF_UNKNOWN;
+        (void)job_fail(s->job, err);
+        return JOB_UNKNOWN;
     }
-    take_first_run(s->job, last.close.first_run_ns);
-    wire_message_free(&last);
+    if (link_say(&s->link, &done, vf_now_ns() + DONE_NS, &also) != 0 ||
+        link_expect(&s->link, WIRE_CLOSE, 0, vf_now_ns() + DONE_NS, &done, &also) != 0) {
+        log_debug("job %llu: after DONE: %s", (unsigned long long)s->job->id, also.text);
+        return JOB_COMPLETED;
+    }
+    handoff_take_close(s->job, &done.close);
+    wire_message_free(&done);
+    return JOB_COMPLETED;
 }
 
 static void release(struct source *s)
@@ -335,19 +321,20 @@ static void release(struct source *s)
 static enum job_state finish(struct source *s, int result, bool committed, struct vf_error *err)
 {
     struct vf_error also = VF_ERROR_INIT;
+    enum job_state end;
 
     if (result == 0 && s->job->options.dry_run) {
         resume_partition(s, &also);
         return JOB_COMPLETED;
     }
-    if (result == 0) {
-        tear_down(s);
-        return JOB_COMPLETED;
-    }
+    if (result == 0)
+        return tear_down(s, err);
     if (!committed)
         return call_off(s, err);
-    (void)job_fail(s->job, err);
-    return JOB_UNKNOWN;
+    end = source_recommit(s, err);
+    if (end != JOB_COMPLETED)
+        (void)job_fail(s->job, err);
+    return end;
 }
 
 void *source_main(void *arg)

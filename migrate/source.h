@@ -30,20 +30,19 @@ struct source {
     bool journalled;      /* OPEN is written: an end must be too */
     bool prepared;        /* Prepare(SOURCE) needs its End (SRC-7) */
     bool paused;          /* by us: an abort resumes */
-    bool stay_paused;     /* a person paused it before: it moves and arrives paused */
     bool state_sent;      /* the target may be, or become, PREPARED */
     bool linked; /* the link is started; written under the job's lock while a cancel may look */
 };
 
 /* The control connection, first and only in its phase. */
 int source_connect(struct source *s, struct vf_error *err);
-/* After a failure the partition runs here: tells the target, and once STATE was sent makes sure,
- * redialling for a while, that it does not go on waiting for COMMIT. No cancel may be pending on s
+/* After a failure the partition runs here: tells the target, and once STATE was sent tries for a
+ * while, redialling, before it leaves that to the settler. No cancel may be pending on s
  * (job_set_wake). */
 void source_recall(struct source *s, const struct vf_error *why);
-/* The link was lost after COMMIT: asks again on new connections until RUNNING comes or hope ends.
- */
-int source_recommit(struct source *s, struct vf_error *err);
+/* The link was lost after COMMIT: asks again on new connections until the target's answer comes or
+ * hope ends. How the job ends; err says why, unless it completed. */
+enum job_state source_recommit(struct source *s, struct vf_error *err);
 
 /* Brownout rounds until the policy says to pause. */
 int source_rounds(struct source *s, struct vf_error *err);
@@ -52,8 +51,6 @@ int source_pause(struct source *s, struct vf_error *err);
 /* Mutable state, READY, COMMIT, RUNNING. *committed tells whether the way back is closed, whatever
  * is returned. */
 int source_handoff(struct source *s, bool *committed, struct vf_error *err);
-/* COMMIT out, RUNNING in; the same again does no harm. */
-int source_ask_running(struct source *s, struct vf_error *err);
 
 /* Thread of a source job; `arg` is the job with a reference. */
 void *source_main(void *arg);

@@ -6,13 +6,13 @@
 
 #include "base/log.h"
 #include "base/size.h"
+#include "migrate/security.h"
+#include "migrate/word.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #define CONNECT_NS 5000000000ull
-#define BACKOFF_NS 50000000ull
-#define BACKOFF_MAX_NS 2000000000ull
 
 /* The link ended: nobody waits for pages any more. The reader's thread. */
 static void stop_lanes(void *ctx)
@@ -23,46 +23,30 @@ static void stop_lanes(void *ctx)
     turns_wake(&s->job->mig->turns);
 }
 
-static void fill_hello(const struct mig *mig, const struct mig_job *job, struct wire_hello *hello)
-{
-    wire_hello_init(hello);
-    hello->role = WIRE_CONTROL;
-    memcpy(hello->host_name, mig->host_name, sizeof hello->host_name);
-    memcpy(hello->boot_id, mig->boot_id, sizeof hello->boot_id);
-    memcpy(hello->job, job->uuid, sizeof hello->job);
-    memcpy(hello->listen_address, mig->listen, sizeof hello->listen_address);
-}
-
 /* Connects, exchanges HELLO, starts the link. */
 static int dial(struct source *s, uint64_t deadline, struct vf_error *err)
 {
-    struct wire_message message = {.tag = WIRE_HELLO};
-    uint64_t silence_ns = s->job->mig->silence_ns;
+    struct mig *mig = s->job->mig;
+    struct mig_peer peer;
     struct tp *tp;
 
-    if (mig_dial(s->job->mig, s->job->options.to, deadline, &tp, err) != 0)
+    if (mig_dial(mig, s->job->options.to, deadline, &tp, err) != 0)
         return -1;
-    message.hello = s->hello;
-    if (wire_say(tp, &message, deadline, err) != 0 ||
-        wire_expect(tp, WIRE_HELLO, &message, deadline, err) != 0) {
+    if (mig_know_peer(s->job, tp, err) != 0 ||
+        mig_greet(tp, &s->hello, deadline, &peer, err) != 0) {
         tp_close(tp);
         return -1;
     }
-    s->peer = message.hello;
-    wire_message_free(&message);
-    if (wire_hello_agree(&s->peer, 0, &s->version, err) != 0) {
-        tp_close(tp);
-        return -1;
-    }
-    job_update(s->job, memcpy(s->job->identity, tp->identity, sizeof s->job->identity));
-    return link_start(&s->link, tp, silence_ns, stop_lanes, s, err);
+    s->peer = peer.hello;
+    s->version = peer.version;
+    return link_start(&s->link, tp, mig->silence_ns, stop_lanes, s, err);
 }
 
 int source_connect(struct source *s, struct vf_error *err)
 {
     struct mig_job *job = s->job;
 
-    fill_hello(job->mig, job, &s->hello);
+    mig_hello(job->mig, job->uuid, &s->hello);
     if (dial(s, vf_now_ns() + CONNECT_NS, err) != 0)
         return -1;
     job_update(job, {
@@ -76,31 +60,14 @@ int source_connect(struct source *s, struct vf_error *err)
     return 0;
 }
 
-/* A new link within the deadline, trying less and less often; false when there is no more hope. */
-static bool redial(struct source *s, uint64_t deadline, uint64_t *wait_ns)
-{
-    if (s->linked)
-        link_stop(&s->link);
-    s->linked = false;
-    while (job_sleep(s->job, vf_now_ns() + *wait_ns) && vf_now_ns() < deadline) {
-        struct vf_error err = VF_ERROR_INIT;
-        uint64_t limit = vf_now_ns() + CONNECT_NS;
-
-        *wait_ns = *wait_ns > BACKOFF_MAX_NS / 2 ? BACKOFF_MAX_NS : 2 * *wait_ns;
-        s->linked = dial(s, limit < deadline ? limit : deadline, &err) == 0;
-        if (s->linked)
-            return true;
-        log_debug("job %llu: redial: %s", (unsigned long long)s->job->id, err.text);
-    }
-    return false;
-}
-
 /* What may be on its way while ours is: ADMITTED or READY, and one more for luck. */
 #define CROSSING 3u
 
 /* ABORT, and the target's word that nothing is left there. Its own ABORT says the same. */
-static bool recalled(struct source *s, const struct vf_error *why, uint64_t deadline)
+static bool recalled(struct source *s, const struct vf_error *why)
 {
+    uint64_t deadline = vf_now_ns() + s->job->mig->silence_ns;
+
     link_abort(&s->link, why);
     for (unsigned i = 0; i <= CROSSING; i++) {
         struct vf_error err = VF_ERROR_INIT;
@@ -111,47 +78,58 @@ static bool recalled(struct source *s, const struct vf_error *why, uint64_t dead
             return true;
         }
     }
-    return false;
+    /* On the first link an ABORT is that of the hand-off's own target. */
+    return link_aborted(&s->link);
+}
+
+/* Nothing of this move may be in the way of what the word's answer asks for. */
+static void let_go(struct source *s, const char *phase)
+{
+    lanes_stop(&s->lanes);
+    if (s->linked)
+        link_stop(&s->link);
+    s->linked = false;
+    job_update(s->job, (void)snprintf(s->job->phase, sizeof s->job->phase, "%s", phase));
 }
 
 void source_recall(struct source *s, const struct vf_error *why)
 {
-    uint64_t silence_ns = s->job->mig->silence_ns;
-    uint64_t deadline = vf_now_ns() + s->job->mig->redial_ns;
-    uint64_t wait_ns = BACKOFF_NS;
+    struct mig_job *job = s->job;
+    struct vf_error err = VF_ERROR_INIT;
+    enum job_state end;
 
-    /* A copy without state cannot run, so nobody redials for it; but who hears that the move is
-     * over shall find nothing of it on the target, nor be refused there when he tries again. */
-    if (!s->state_sent) {
-        (void)recalled(s, why, vf_now_ns() + silence_ns);
+    if (s->linked && recalled(s, why)) {
+        if (job->owes)
+            word_told(job);
         return;
     }
-    /* On the first link an ABORT is that of the hand-off's own target; later ones may only say that
-     * it cannot help. */
-    if (recalled(s, why, vf_now_ns() + silence_ns) || link_aborted(&s->link))
+    /* A copy without state cannot run: nobody waits here until the target has heard. */
+    if (word_owed(job) == WORD_NONE || !s->state_sent)
         return;
-    job_update(s->job, (void)snprintf(s->job->phase, sizeof s->job->phase, "recall"));
     log_warn("job %llu: the link was lost; partition %s runs on here, telling the target so",
-             (unsigned long long)s->job->id, s->job->partition);
-    while (redial(s, deadline, &wait_ns)) {
-        if (recalled(s, why, vf_now_ns() + silence_ns))
-            return;
-    }
-    log_warn("job %llu: the target could not be told; if it was prepared, it keeps its copy paused",
-             (unsigned long long)s->job->id);
+             (unsigned long long)job->id, job->partition);
+    let_go(s, "recall");
+    if (word_bring_until(job, s->kc, vf_now_ns() + job->mig->redial_ns, &end, &err) != 0)
+        log_warn(
+            "job %llu: the target could not be told yet; if it was prepared, it keeps its copy "
+            "paused until it is: %s",
+            (unsigned long long)job->id, err.text);
 }
 
-int source_recommit(struct source *s, struct vf_error *err)
+enum job_state source_recommit(struct source *s, struct vf_error *err)
 {
-    uint64_t deadline = vf_now_ns() + s->job->mig->redial_ns;
-    uint64_t wait_ns = BACKOFF_NS;
+    struct mig_job *job = s->job;
+    enum job_state end = JOB_UNKNOWN;
 
-    job_update(s->job, (void)snprintf(s->job->phase, sizeof s->job->phase, "recommit"));
     log_warn("job %llu: the link was lost after COMMIT; asking again: %s",
-             (unsigned long long)s->job->id, err->text);
-    while (redial(s, deadline, &wait_ns)) {
-        if (source_ask_running(s, err) == 0)
-            return 0;
-    }
-    return -1;
+             (unsigned long long)job->id, err->text);
+    let_go(s, "recommit");
+    if (word_bring_until(job, s->kc, vf_now_ns() + job->mig->redial_ns, &end, err) == 0)
+        return end;
+    vf_context(err,
+               "no RUNNING came after COMMIT; the partition %s is kept paused here until its fate "
+               "is known",
+               job->partition);
+    err->code = VF_UNKNOWN;
+    return JOB_UNKNOWN;
 }

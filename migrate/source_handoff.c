@@ -8,18 +8,12 @@
 
 #include "base/log.h"
 #include "base/size.h"
+#include "migrate/handoff.h"
 
 #include <string.h>
 
 #define RUNNING_NS                                                                                 \
     30000000000ull /* an unpause is quick; this only bounds how long an outcome stays open */
-
-static bool same_handoff(const struct mig_job *job, const struct wire_handoff *id)
-{
-    return memcmp(id->job, job->uuid, sizeof job->uuid) == 0 &&
-           memcmp(id->uuid, job->partition_uuid, sizeof job->partition_uuid) == 0 &&
-           id->epoch == job->epoch;
-}
 
 static int send_state(struct source *s, uint8_t root[DIGEST_ROOT_BYTES], struct vf_error *err)
 {
@@ -60,7 +54,7 @@ static int await_ready(struct source *s, const uint8_t root[DIGEST_ROOT_BYTES],
             vf_context(err, "the blackout would exceed --max-blackout");
         return -1;
     }
-    if (!same_handoff(s->job, &message.ready.id) ||
+    if (!handoff_same(s->job, &message.ready.id) ||
         memcmp(message.ready.root, root, DIGEST_ROOT_BYTES) != 0)
         result = vf_fail(err, VF_FAILED, "peer %s: is ready for something else than was sent",
                          s->job->peer);
@@ -87,47 +81,40 @@ static int commit(struct source *s, bool *committed, struct vf_error *err)
     if (mig_journal(job, JOURNAL_COMMIT, "", err) != 0)
         return -1;
     /* The last moment at which the limit still binds: COMMIT has not left this host, so ABORTED may
-     * follow it in the journal. */
-    if (vf_now_ns() > s->deadline_ns)
-        return vf_fail(err, VF_FAILED,
-                       "the blackout would exceed --max-blackout; allow more, or move to a faster "
-                       "disk's host");
+     * follow it in the journal. It must do so before anything runs here; without it there is no way
+     * back from what the journal says. */
+    if (vf_now_ns() > s->deadline_ns) {
+        struct vf_error also = VF_ERROR_INIT;
+
+        vf_fail(err, VF_FAILED,
+                "the blackout would exceed --max-blackout; allow more, or move to a faster disk's "
+                "host");
+        job_update(job, job->owes = true);
+        if (mig_journal(job, JOURNAL_ABORTED, err->text, &also) == 0)
+            return -1;
+        log_error("job %llu: %s", (unsigned long long)job->id, also.text);
+        job_update(job, job->owes = false);
+        *err = (struct vf_error)VF_ERROR_INIT;
+    }
     *committed = true;
     job_enter(job, JOB_COMMITTED, "commit");
     return 0;
 }
 
-/* Shared clock: the target's own moments, where they can be true; else what this side can know, an
- * upper bound. */
-static void take_moments(struct mig_job *job, const struct wire_running *running)
-{
-    uint64_t now = vf_now_ns();
-    bool shared = job->shared_clock && running->resume_ns >= job->t.ready &&
-                  running->first_run_ns >= running->resume_ns && running->first_run_ns <= now;
-
-    job_update(job, {
-        job->shared_clock = shared;
-        job->t.resume = shared ? running->resume_ns : now;
-        job->t.first_run = shared ? running->first_run_ns : now;
-    });
-}
-
-int source_ask_running(struct source *s, struct vf_error *err)
+/* COMMIT out, RUNNING in. */
+static int ask_running(struct source *s, struct vf_error *err)
 {
     struct mig_job *job = s->job;
-    struct wire_message message = {.tag = WIRE_COMMIT};
+    struct wire_message message = {.tag = WIRE_COMMIT, .handoff = handoff_of(job)};
     uint64_t deadline = vf_now_ns() + RUNNING_NS;
     bool same;
 
-    memcpy(message.handoff.job, job->uuid, sizeof message.handoff.job);
-    memcpy(message.handoff.uuid, job->partition_uuid, sizeof message.handoff.uuid);
-    message.handoff.epoch = job->epoch;
     if (link_say(&s->link, &message, deadline, err) != 0 ||
         link_expect(&s->link, WIRE_RUNNING, 0, deadline, &message, err) != 0)
         return -1;
-    same = same_handoff(job, &message.running.id);
+    same = handoff_same(job, &message.running.id);
     if (same)
-        take_moments(job, &message.running);
+        handoff_take_running(job, &message.running);
     wire_message_free(&message);
     return same ? 0
                 : vf_fail(err, VF_FAILED, "peer %s: runs another hand-off than was committed",
@@ -142,14 +129,5 @@ int source_handoff(struct source *s, bool *committed, struct vf_error *err)
         return -1;
     turns_give(&s->job->mig->turns, &s->turn); /* the rest is words and the disk */
     job_enter(s->job, JOB_PREPARED, "ready");
-    if (commit(s, committed, err) != 0)
-        return -1;
-    if (source_ask_running(s, err) == 0 || source_recommit(s, err) == 0)
-        return 0;
-    vf_context(err,
-               "no RUNNING came after COMMIT; the partition %s is kept paused here until its fate "
-               "is known",
-               s->job->partition);
-    err->code = VF_UNKNOWN;
-    return -1;
+    return commit(s, committed, err) != 0 ? -1 : ask_running(s, err);
 }

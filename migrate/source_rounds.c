@@ -133,7 +133,7 @@ int source_pause(struct source *s, struct vf_error *err)
 
     s->deadline_ns = asked + job->options.max_blackout_ns;
     limit.deadline_ns = s->deadline_ns;
-    if (!s->stay_paused) {
+    if (!s->job->stays_paused) {
         if (kc_partition_pause(s->kc, s->partition.id, err) != 0)
             return -1;
         s->paused = true;

@@ -18,6 +18,7 @@
     30000000000ull /* the source prepares and saves its immutable data before it asks              \
                     */
 #define CLOSE_NS 5000000000ull
+#define STALLED 24u /* times the silence after which a peer that says nothing is lost */
 
 static int answer(struct target *t, const struct vf_reasons *reasons, bool check,
                   struct vf_error *err)
@@ -63,7 +64,7 @@ static int admission(struct target *t, struct vf_error *err)
             ask.admit.verify == MIG_VERIFY_FULL ? MIG_VERIFY_FULL : MIG_VERIFY_DELTA;
         job->options.dry_run = ask.admit.check_only != 0;
     });
-    t->stay_paused = ask.admit.stay_paused != 0;
+    job->stays_paused = ask.admit.stay_paused != 0;
     if (ask.admit.streams == 0 || ask.admit.streams > LANE_MAX)
         vf_reason_add(&reasons, "streams", "-", "1..8", "use --streams 1 to 8");
     result = reasons.count > 0 ? 0 : target_admit(t, &ask.admit, &reasons, err);
@@ -108,6 +109,27 @@ static int note_round(struct target *t, const struct wire_round *round, struct v
     return 0;
 }
 
+/* The next record. A source that lives and neither sends a page nor begins a round keeps a place
+ * that others could have: not for ever. */
+static int next_record(struct target *t, struct wire_message *out, struct vf_error *err)
+{
+    uint64_t span = STALLED * t->job->mig->silence_ns, until, taken;
+    char text[32];
+
+    do {
+        taken = atomic_load(&t->job->taken);
+        until = vf_now_ns() + span;
+        if (link_expect(&t->link, WIRE_ROUND, WIRE_STATE, until, out, err) == 0)
+            return 0;
+        if (vf_now_ns() < until || link_ended(&t->link) || job_cancel_asked(t->job))
+            return -1;
+    } while (atomic_load(&t->job->taken) != taken);
+    return vf_fail(err, VF_FAILED,
+                   "peer %s: lives, and has sent nothing of the partition for %s; its place is "
+                   "given back",
+                   t->job->peer, vf_time_format(span, text, sizeof text));
+}
+
 /* Rounds as they are announced, one of them paused and the last, until the mutable state comes. */
 static int receive(struct target *t, struct wire_message *state, struct vf_error *err)
 {
@@ -115,7 +137,7 @@ static int receive(struct target *t, struct wire_message *state, struct vf_error
         struct wire_message message;
         int result;
 
-        if (link_expect(&t->link, WIRE_ROUND, WIRE_STATE, TP_NEVER, &message, err) != 0)
+        if (next_record(t, &message, err) != 0)
             return -1;
         if (message.tag == WIRE_STATE && vf_fsm_get(&t->job->fsm) == JOB_PAUSED) {
             *state = message;
@@ -166,7 +188,9 @@ static int run(struct target *t, bool *prepared, bool *committed, struct vf_erro
         return result;
     if (!mig_list_job(job->mig, job))
         return vf_fail(err, VF_FAILED, "host %s is shutting down", job->mig->host_name);
-    if (mig_journal(job, JOURNAL_OPEN, "", err) != 0)
+    /* With the token: should this daemon die at any moment from here on, the next one knows the
+     * source by it. */
+    if (target_make_token(t, err) != 0 || mig_journal(job, JOURNAL_OPEN, "", err) != 0)
         return -1;
     t->journalled = true;
     if (target_open_lanes(t, err) != 0)

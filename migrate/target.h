@@ -20,8 +20,7 @@ struct target {
     struct vf_partition_info partition; /* id 0 = nothing was created */
     bool prepared;                      /* Prepare(TARGET) needs its End */
     bool journalled;
-    bool stay_paused; /* it was paused when it left */
-    uint32_t rounds;  /* announced, numbered from 0 */
+    uint32_t rounds; /* announced, numbered from 0 */
     struct digest_table *table;
     struct lane_plan plan;
     uint8_t token[WIRE_ID_BYTES];
@@ -37,9 +36,10 @@ struct target {
     struct vf_error lane_error; /* the first of any lane */
     bool woken;                 /* target_wake was called */
     bool linked;                /* t->link is started: it may be cut */
-    bool redial;         /* the hand-off has begun: the source may come back on a new connection */
-    struct tp *again;    /* it has, on this one; owned */
-    struct target *next; /* mig's list of those, guarded by mig's lock */
+    bool redial;      /* the hand-off has begun: the source may come back on a new connection */
+    struct tp *again; /* it has, on this one; owned */
+    struct wire_message word; /* with `again`: what it said there first */
+    struct target *next;      /* mig's list of those, guarded by mig's lock */
 };
 
 /* Every reason why the partition cannot come, by the real sequence on the best adapter (TGT-1,
@@ -58,6 +58,8 @@ void target_discard(struct target *t);
  * Returns -1. */
 int target_cancelled(const struct target *t, struct vf_error *err);
 
+/* What the source will be known by, whichever connection it comes on. */
+int target_make_token(struct target *t, struct vf_error *err);
 /* Invites the data streams and waits until all are there. */
 int target_open_lanes(struct target *t, struct vf_error *err);
 /* All pages are in, by the lanes' own account: every round acknowledged, a full verify done. From
@@ -79,9 +81,9 @@ void target_close_books(struct target *t);
 int target_relink(struct target *t, struct vf_error *err);
 /* No redial is welcome any more; one that has come is sent away to try again. */
 void target_end_redial(struct target *t);
-/* Gives the connection to the hand-off that its token names, or answers for one that is over.
- * False: it is a new arrival. */
-bool target_redialled(struct mig *mig, struct tp *tp, const struct wire_hello *hello);
+/* A control connection whose HELLO has a token: gives it, with the first word said there, to the
+ * hand-off that it is about, or has it answered (answer.h). Takes tp over. */
+void target_redialled(struct mig *mig, struct tp *tp, const struct mig_peer *peer);
 
 /* job_set_wake's: a cancel, or the daemon ends. */
 void target_wake(void *ctx);

@@ -54,8 +54,10 @@ static void await_earlier_try(struct target *t, const struct wire_admit *admit)
         if (kc_partition_list(t->kc, &list, &count, NULL) != 0)
             return;
         for (size_t i = 0; i < count; i++)
-            there = there || (list[i].state == VF_PARTITION_INCOMING &&
-                              memcmp(list[i].uuid, admit->params.uuid, VF_UUID_BYTES) == 0);
+            there =
+                there ||
+                ((list[i].state == VF_PARTITION_INCOMING || list[i].state == VF_PARTITION_READY) &&
+                 memcmp(list[i].uuid, admit->params.uuid, VF_UUID_BYTES) == 0);
         free(list);
     } while (there && vf_now_ns() < deadline && job_sleep(t->job, vf_now_ns() + AGAIN_NS));
 }
@@ -207,6 +209,9 @@ static int admit_on(struct target *t, uint32_t index, const struct wire_admit *a
     if (kc_adapter_info(t->kc, index, &adapter, err) != 0)
         return -1;
     try_adapter(t, &adapter, admit, reasons);
+    /* A kernel side that died meanwhile is no reason against the partition. */
+    if (reasons->count > 0 && kc_adapter_info(t->kc, index, &adapter, err) != 0)
+        return -1;
     if (reasons->count > 0 || t->job->options.dry_run)
         target_discard(t);
     return 0;

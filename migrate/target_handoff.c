@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "base/size.h"
+#include "migrate/handoff.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -42,22 +43,13 @@ int target_prepare(struct target *t, const struct wire_state *state, struct vf_e
         return target_cancelled(t, err);
     if (mig_journal(job, JOURNAL_PREPARED, "", err) != 0)
         return -1;
-    memcpy(message.ready.id.job, job->uuid, sizeof message.ready.id.job);
-    memcpy(message.ready.id.uuid, job->partition_uuid, sizeof message.ready.id.uuid);
-    message.ready.id.epoch = job->epoch;
+    message.ready.id = handoff_of(job);
     message.ready.verify_ns = verified - begin;
     message.ready.state_ns = vf_now_ns() - verified;
     job_update(job, digest_format(message.ready.root, job->digest));
     /* A READY that was not sent whole cannot have been taken for one: the source will not commit,
      * so this side may still let go. */
     return link_say(&t->link, &message, vf_now_ns() + job->mig->silence_ns, err);
-}
-
-static bool same_handoff(const struct mig_job *job, const struct wire_handoff *id)
-{
-    return memcmp(id->job, job->uuid, sizeof job->uuid) == 0 &&
-           memcmp(id->uuid, job->partition_uuid, sizeof job->partition_uuid) == 0 &&
-           id->epoch == job->epoch;
 }
 
 /* The source's COMMIT, on this connection or, while there is hope, on another one. */
@@ -68,7 +60,7 @@ static int await_commit(struct target *t, struct vf_error *err)
         bool same = false;
 
         if (link_expect(&t->link, WIRE_COMMIT, 0, TP_NEVER, &message, err) == 0) {
-            same = same_handoff(t->job, &message.handoff);
+            same = handoff_same(t->job, &message.handoff);
             wire_message_free(&message);
             if (!same)
                 vf_fail(err, VF_FAILED, "peer %s: commits another hand-off than was prepared",
@@ -81,15 +73,24 @@ static int await_commit(struct target *t, struct vf_error *err)
     }
 }
 
+/* COMMITTED says that it may have run: not for a partition that the kernel side has lost
+ * meanwhile. */
+static int record_commit(struct target *t, struct vf_error *err)
+{
+    struct vf_partition_info p;
+
+    if (kc_partition_info(t->kc, t->partition.id, &p, err) != 0)
+        return -1;
+    return mig_journal(t->job, JOURNAL_COMMITTED, "", err);
+}
+
 /* Without COMMITTED on disk the partition stays as it is; the source asks again. */
 static int commit(struct target *t, struct vf_error *err)
 {
-    const char *how = t->stay_paused ? MIG_STAYS_PAUSED : "";
-
     for (;;) {
         if (await_commit(t, err) != 0)
             return -1;
-        if (mig_journal(t->job, JOURNAL_COMMITTED, how, err) == 0)
+        if (record_commit(t, err) == 0)
             return 0;
         log_error("job %" PRIu64 ": cannot commit: %s", t->job->id, err->text);
         link_cut(&t->link);
@@ -103,9 +104,7 @@ static int say_running(struct target *t, struct vf_error *err)
     struct mig_job *job = t->job;
     struct wire_message message = {.tag = WIRE_RUNNING};
 
-    memcpy(message.running.id.job, job->uuid, sizeof message.running.id.job);
-    memcpy(message.running.id.uuid, job->partition_uuid, sizeof message.running.id.uuid);
-    message.running.id.epoch = job->epoch;
+    message.running.id = handoff_of(job);
     message.running.resume_ns = job->t.resume;
     message.running.first_run_ns = job->t.first_run;
     return link_say(&t->link, &message, vf_now_ns() + job->mig->silence_ns, err);
@@ -121,8 +120,8 @@ int target_take_over(struct target *t, bool *committed, struct vf_error *err)
     *committed = true;
     job_enter(job, JOB_COMMITTED, "commit");
     resume = vf_now_ns();
-    if ((t->stay_paused ? kc_partition_pause(t->kc, t->partition.id, err)
-                        : kc_partition_resume(t->kc, t->partition.id, err)) != 0)
+    if ((job->stays_paused ? kc_partition_pause(t->kc, t->partition.id, err)
+                           : kc_partition_resume(t->kc, t->partition.id, err)) != 0)
         return -1;
     job_update(job, {
         job->t.resume = resume;
@@ -157,7 +156,7 @@ void target_close_books(struct target *t)
         struct wire_message message;
 
         if (link_expect(&t->link, WIRE_DONE, WIRE_COMMIT, deadline, &message, &err) == 0) {
-            heard = same_handoff(t->job, &message.handoff) ? message.tag : WIRE_ABORT;
+            heard = handoff_same(t->job, &message.handoff) ? message.tag : WIRE_ABORT;
             wire_message_free(&message);
         } else {
             bool back;

@@ -47,6 +47,11 @@ static int plan_lanes(struct target *t, struct vf_error *err)
     if (digest_table_new(t->plan.geometry.pages_total, t->plan.geometry.page_bytes, &t->table,
                          err) != 0)
         return -1;
+    return 0;
+}
+
+int target_make_token(struct target *t, struct vf_error *err)
+{
     if (getrandom(t->token, sizeof t->token, 0) != (ssize_t)sizeof t->token)
         return vf_fail(err, VF_FAILED, "no random bytes for a token");
     job_update(t->job, memcpy(t->job->token, t->token, sizeof t->job->token));

@@ -10,6 +10,7 @@
 
 #include "base/log.h"
 #include "base/size.h"
+#include "migrate/answer.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -37,8 +38,8 @@ void target_wake(void *ctx)
     (void)pthread_mutex_unlock(&t->lock);
 }
 
-/* The new connection, or NULL. */
-static struct tp *await_again(struct target *t)
+/* The new connection, with what was said there first; or NULL. */
+static struct tp *await_again(struct target *t, struct wire_message *word)
 {
     const struct mig *mig = t->job->mig;
     /* Longer than the source tries: it may notice the loss later than this side. */
@@ -52,7 +53,9 @@ static struct tp *await_again(struct target *t)
            pthread_cond_timedwait(&t->changed, &t->lock, &until) == 0)
         continue;
     tp = t->again;
+    *word = t->word;
     t->again = NULL;
+    t->word = (struct wire_message){0};
     (void)pthread_mutex_unlock(&t->lock);
     return tp;
 }
@@ -60,20 +63,21 @@ static struct tp *await_again(struct target *t)
 int target_relink(struct target *t, struct vf_error *err)
 {
     struct mig_job *job = t->job;
+    struct wire_message word;
     struct tp *tp;
     int result;
 
     log_warn("job %" PRIu64 ": waiting for the source: %s", job->id, err->text);
     job_update(job, (void)snprintf(job->phase, sizeof job->phase, "link-lost"));
     link_cut(&t->link);
-    tp = await_again(t);
+    tp = await_again(t, &word);
     if (tp == NULL)
         return -1;
     (void)pthread_mutex_lock(&t->lock);
     t->linked = false;
     (void)pthread_mutex_unlock(&t->lock);
     link_stop(&t->link);
-    result = link_start(&t->link, tp, job->mig->silence_ns, target_link_down, t, err);
+    result = link_start_heard(&t->link, tp, &word, job->mig->silence_ns, target_link_down, t, err);
     (void)pthread_mutex_lock(&t->lock);
     t->linked = result == 0;
     if (t->linked && t->woken)
@@ -84,18 +88,24 @@ int target_relink(struct target *t, struct vf_error *err)
 
 void target_end_redial(struct target *t)
 {
+    struct wire_message word;
     struct tp *tp;
 
     (void)pthread_mutex_lock(&t->lock);
     t->redial = false;
     tp = t->again;
+    word = t->word;
     t->again = NULL;
+    t->word = (struct wire_message){0};
     (void)pthread_mutex_unlock(&t->lock);
+    wire_message_free(&word);
     tp_close(tp);
 }
 
-/* Under mig's lock: is it the hand-off of a job that still runs? Then the connection is its. */
-static bool give(struct mig *mig, struct tp *tp, const struct wire_hello *hello)
+/* Under mig's lock: is it the hand-off of a job that still runs? Then connection and word are its.
+ */
+static bool give(struct mig *mig, struct tp *tp, const struct wire_hello *hello,
+                 struct wire_message *word)
 {
     bool given = false;
 
@@ -106,6 +116,8 @@ static bool give(struct mig *mig, struct tp *tp, const struct wire_hello *hello)
             memcmp(t->job->uuid, hello->job, sizeof t->job->uuid) == 0 && mig_same_peer(t->job, tp);
         if (given) {
             t->again = tp;
+            t->word = *word;
+            *word = (struct wire_message){0};
             /* The source knows best that the old connection is of no use. */
             if (t->linked)
                 link_cut(&t->link);
@@ -116,97 +128,22 @@ static bool give(struct mig *mig, struct tp *tp, const struct wire_hello *hello)
     return given;
 }
 
-/* Under mig's lock: the job that the source means, with a reference. */
-static struct mig_job *find(struct mig *mig, const struct wire_hello *hello)
+void target_redialled(struct mig *mig, struct tp *tp, const struct mig_peer *peer)
 {
-    static const uint8_t none[WIRE_ID_BYTES];
-
-    if (memcmp(hello->token, none, sizeof none) == 0)
-        return NULL;
-    for (struct mig_job *job = mig->jobs; job != NULL; job = job->next) {
-        bool same;
-
-        (void)pthread_mutex_lock(&job->lock);
-        same = !job->source && memcmp(job->uuid, hello->job, sizeof job->uuid) == 0 &&
-               memcmp(job->token, hello->token, sizeof job->token) == 0;
-        (void)pthread_mutex_unlock(&job->lock);
-        if (same) {
-            atomic_fetch_add(&job->refs, 1u);
-            return job;
-        }
-    }
-    return NULL;
-}
-
-/* COMMIT came again and the partition runs here; or ABORT, and nothing is left here. Anything else:
- * this side cannot help. */
-static int answer_over(struct mig_job *job, struct tp *tp, const struct wire_message *asked,
-                       struct vf_error *err)
-{
-    struct wire_message answer = {.tag = WIRE_CLOSE};
-    uint64_t deadline = vf_now_ns() + job->mig->silence_ns;
-    enum mig_status status = job_status(job);
-
-    if (asked->tag == WIRE_ABORT && (status == MIG_FAILED || status == MIG_CANCELLED))
-        return wire_say(tp, &answer, deadline, err);
-    if (asked->tag == WIRE_COMMIT && status == MIG_COMPLETED &&
-        asked->handoff.epoch == job->epoch &&
-        memcmp(asked->handoff.uuid, job->partition_uuid, sizeof job->partition_uuid) == 0) {
-        struct wire_message done;
-
-        answer.tag = WIRE_RUNNING;
-        answer.running.id = asked->handoff;
-        memcpy(answer.running.id.job, job->uuid, sizeof job->uuid);
-        answer.running.resume_ns = job->t.resume;
-        answer.running.first_run_ns = job->t.first_run;
-        if (wire_say(tp, &answer, deadline, err) != 0 ||
-            wire_expect(tp, WIRE_DONE, &done, deadline, err) != 0)
-            return -1;
-        wire_message_free(&done);
-        answer = (struct wire_message){.tag = WIRE_CLOSE};
-        return wire_say(tp, &answer, deadline, err);
-    }
-    return vf_fail(err, VF_UNKNOWN, "job %" PRIu64 " is %s here, %s changes nothing", job->id,
-                   vf_fsm_name(&job->fsm), wire_tag_name(asked->tag));
-}
-
-static void serve_over(struct mig_job *job, struct tp *tp)
-{
-    struct wire_message asked;
     struct vf_error err = VF_ERROR_INIT;
-
-    if (!mig_job_wait(job, 0, UINT64_MAX)) {
-        /* It is just ending: when the source tries again it is over. */
-        vf_fail(&err, VF_FAILED, "job %" PRIu64 " is just ending; try again", job->id);
-    } else if (wire_hear(tp, &asked, vf_now_ns() + job->mig->silence_ns, &err) == 0) {
-        log_info("job %" PRIu64 ": the source asks again: %s", job->id, wire_tag_name(asked.tag));
-        if (answer_over(job, tp, &asked, &err) == 0)
-            err.code = VF_OK;
-        wire_message_free(&asked);
-    }
-    if (err.code != VF_OK) {
-        log_warn("%s", err.text);
-        wire_say_abort(tp, &err);
-    }
-    tp_close(tp);
-}
-
-bool target_redialled(struct mig *mig, struct tp *tp, const struct wire_hello *hello)
-{
-    struct mig_job *job = NULL;
+    struct wire_message word;
     bool given;
 
-    (void)pthread_mutex_lock(&mig->lock);
-    given = give(mig, tp, hello);
-    if (!given)
-        job = find(mig, hello);
-    (void)pthread_mutex_unlock(&mig->lock);
-    if (job != NULL && !mig_same_peer(job, tp)) {
-        mig_job_put(job);
-        job = NULL;
+    /* First what it wants: a question must not take the line from a hand-off that goes well. */
+    if (wire_hear(tp, &word, vf_now_ns() + mig->silence_ns, &err) != 0) {
+        log_info("%s", err.text);
+        tp_close(tp);
+        return;
     }
-    if (job != NULL)
-        serve_over(job, tp);
-    mig_job_put(job);
-    return given || job != NULL;
+    (void)pthread_mutex_lock(&mig->lock);
+    given = word.tag != WIRE_INQUIRE && give(mig, tp, &peer->hello, &word);
+    (void)pthread_mutex_unlock(&mig->lock);
+    if (!given)
+        answer_word(mig, tp, peer, &word);
+    wire_message_free(&word);
 }

@@ -217,7 +217,7 @@ struct wire_state {
     struct wire_blob umed; /* empty when the source has no emulation, or that no state */
 };
 
-struct wire_handoff { /* COMMIT and DONE, and the start of READY and RUNNING */
+struct wire_handoff { /* COMMIT, DONE, INQUIRE, NEVER_RAN, and the start of others */
     uint8_t job[WIRE_ID_BYTES];
     uint8_t uuid[VF_UUID_BYTES];
     uint64_t epoch;
@@ -236,6 +236,16 @@ struct wire_running {
 
 struct wire_close {
     uint64_t first_run_ns;
+};
+
+struct wire_account { /* what the journal of the host that says it has about a hand-off */
+    struct wire_handoff id;
+    uint8_t record;      /* of its last record: enum journal_kind + 1; 0 = none */
+    uint8_t side;        /* enum journal_side: its own */
+    uint8_t held;        /* its kernel side's copy: enum vf_partition_state + 1; 0 = it has none */
+    uint8_t job_running; /* 1: its job has not ended yet, so that nothing is settled */
+    uint64_t time_ns;    /* of the record, CLOCK_REALTIME */
+    char text[600];      /* the record's */
 };
 
 struct wire_resume { /* RESUME; RESUMED has no next_round */
@@ -270,11 +280,12 @@ struct wire_message {
         struct wire_count count; /* ROUND_END, ACK */
         struct wire_rehash rehash;
         struct wire_state state;
-        struct wire_handoff handoff; /* COMMIT, DONE */
+        struct wire_handoff handoff; /* COMMIT, DONE, INQUIRE, NEVER_RAN */
         struct wire_ready ready;
         struct wire_running running;
         struct wire_close close;
         struct wire_abort abort;
+        struct wire_account account;
         struct wire_resume resume; /* RESUME, RESUMED */
         struct wire_table table;
     };

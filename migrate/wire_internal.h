@@ -39,6 +39,11 @@ static inline uint64_t wire_load_u64(const uint8_t *from)
     return le64toh(le);
 }
 
+void wire_put_id(struct wire_writer *w, const struct wire_handoff *id);
+void wire_get_id(struct wire_reader *r, struct wire_handoff *id);
+void wire_put_account(struct wire_writer *w, const struct wire_message *m);
+const char *wire_get_account(struct wire_reader *r, struct wire_message *m);
+
 void wire_header_encode(uint8_t out[WIRE_HEADER_BYTES], uint32_t tag, uint32_t flags,
                         uint32_t length);
 

@@ -255,14 +255,14 @@ static const char *get_state(struct wire_reader *r, struct wire_message *m)
     return NULL;
 }
 
-static void put_id(struct wire_writer *w, const struct wire_handoff *id)
+void wire_put_id(struct wire_writer *w, const struct wire_handoff *id)
 {
     wire_put_bytes(w, id->job, sizeof id->job);
     wire_put_bytes(w, id->uuid, sizeof id->uuid);
     wire_put_u64(w, id->epoch);
 }
 
-static void get_id(struct wire_reader *r, struct wire_handoff *id)
+void wire_get_id(struct wire_reader *r, struct wire_handoff *id)
 {
     wire_get_bytes(r, id->job, sizeof id->job);
     wire_get_bytes(r, id->uuid, sizeof id->uuid);
@@ -271,18 +271,18 @@ static void get_id(struct wire_reader *r, struct wire_handoff *id)
 
 static void put_handoff(struct wire_writer *w, const struct wire_message *m)
 {
-    put_id(w, &m->handoff);
+    wire_put_id(w, &m->handoff);
 }
 
 static const char *get_handoff(struct wire_reader *r, struct wire_message *m)
 {
-    get_id(r, &m->handoff);
+    wire_get_id(r, &m->handoff);
     return NULL;
 }
 
 static void put_ready(struct wire_writer *w, const struct wire_message *m)
 {
-    put_id(w, &m->ready.id);
+    wire_put_id(w, &m->ready.id);
     wire_put_bytes(w, m->ready.root, sizeof m->ready.root);
     wire_put_u64(w, m->ready.verify_ns);
     wire_put_u64(w, m->ready.state_ns);
@@ -290,7 +290,7 @@ static void put_ready(struct wire_writer *w, const struct wire_message *m)
 
 static const char *get_ready(struct wire_reader *r, struct wire_message *m)
 {
-    get_id(r, &m->ready.id);
+    wire_get_id(r, &m->ready.id);
     wire_get_bytes(r, m->ready.root, sizeof m->ready.root);
     m->ready.verify_ns = wire_get_u64(r);
     m->ready.state_ns = wire_get_u64(r);
@@ -299,14 +299,14 @@ static const char *get_ready(struct wire_reader *r, struct wire_message *m)
 
 static void put_running(struct wire_writer *w, const struct wire_message *m)
 {
-    put_id(w, &m->running.id);
+    wire_put_id(w, &m->running.id);
     wire_put_u64(w, m->running.resume_ns);
     wire_put_u64(w, m->running.first_run_ns);
 }
 
 static const char *get_running(struct wire_reader *r, struct wire_message *m)
 {
-    get_id(r, &m->running.id);
+    wire_get_id(r, &m->running.id);
     m->running.resume_ns = wire_get_u64(r);
     m->running.first_run_ns = wire_get_u64(r);
     return NULL;
@@ -339,14 +339,14 @@ static const char *get_abort(struct wire_reader *r, struct wire_message *m)
 
 static void put_resume(struct wire_writer *w, const struct wire_message *m)
 {
-    put_id(w, &m->resume.id);
+    wire_put_id(w, &m->resume.id);
     wire_put_u32(w, m->resume.generation);
     wire_put_u32(w, m->resume.next_round);
 }
 
 static const char *get_resume(struct wire_reader *r, struct wire_message *m)
 {
-    get_id(r, &m->resume.id);
+    wire_get_id(r, &m->resume.id);
     m->resume.generation = wire_get_u32(r);
     m->resume.next_round = wire_get_u32(r);
     return m->resume.generation != 0 ? NULL : "the first connection cannot be a later one";
@@ -354,13 +354,13 @@ static const char *get_resume(struct wire_reader *r, struct wire_message *m)
 
 static void put_resumed(struct wire_writer *w, const struct wire_message *m)
 {
-    put_id(w, &m->resume.id);
+    wire_put_id(w, &m->resume.id);
     wire_put_u32(w, m->resume.generation);
 }
 
 static const char *get_resumed(struct wire_reader *r, struct wire_message *m)
 {
-    get_id(r, &m->resume.id);
+    wire_get_id(r, &m->resume.id);
     m->resume.generation = wire_get_u32(r);
     return NULL;
 }
@@ -426,6 +426,9 @@ static const struct codec {
     [WIRE_DONE] = {put_handoff, get_handoff, WIRE_MANDATORY},
     [WIRE_CLOSE] = {put_close, get_close, WIRE_MANDATORY},
     [WIRE_ABORT] = {put_abort, get_abort, WIRE_MANDATORY},
+    [WIRE_INQUIRE] = {put_handoff, get_handoff, WIRE_MANDATORY},
+    [WIRE_ACCOUNT] = {wire_put_account, wire_get_account, WIRE_MANDATORY},
+    [WIRE_NEVER_RAN] = {put_handoff, get_handoff, WIRE_MANDATORY},
     [WIRE_RESUME] = {put_resume, get_resume, WIRE_MANDATORY},
     [WIRE_RESUMED] = {put_resumed, get_resumed, WIRE_MANDATORY},
     [WIRE_TABLE] = {put_table, get_table, WIRE_MANDATORY},

@@ -54,8 +54,10 @@ for name in $names; do
     if "$build/fuzz/fuzz-$name" -max_total_time="$seconds" -seed="$seed" -max_len=65536 -timeout=60 -rss_limit_mb=4096 \
         -print_final_stats=1 -artifact_prefix="$found/" "$corpus" $regressions >"$log" 2>&1; then
         runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
+        rate=$(sed -n 's/^stat::average_exec_per_sec: *//p' "$log")
         cover=$(sed -n 's/.* cov: \([0-9]*\) .*/\1/p' "$log" | tail -n 1)
-        echo "$name: $runs inputs, $cover edges, FUZZ_SEED=$seed"
+        kept=$(find "$corpus" -type f | wc -l)
+        echo "$name: $runs inputs ($rate/s), $cover edges, corpus of $kept, FUZZ_SEED=$seed"
     else
         failed=1
         tail -n 40 "$log"

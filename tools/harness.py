@@ -64,6 +64,7 @@ class Host:
         notify_path.unlink(missing_ok=True)
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
             notify.bind(str(notify_path))
+            notify_path.chmod(0o666)  # the daemon may be another user's; the directory is closed to others
             notify.settimeout(0.05)
             if self.user is not None:
                 os.chown(notify_path, self.user, self.user)

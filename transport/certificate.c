@@ -234,8 +234,7 @@ static void name_text(const X509_NAME *name, char *out, int bytes)
     BIO *bio = BIO_new(BIO_s_mem());
     int got = -1;
 
-    if (bio != NULL &&
-        X509_NAME_print_ex(bio, name, 0, XN_FLAG_ONELINE | ASN1_STRFLGS_ESC_MSB) >= 0)
+    if (bio != NULL && X509_NAME_print_ex(bio, name, 0, XN_FLAG_ONELINE) >= 0)
         got = BIO_read(bio, out, bytes - 1);
     out[got > 0 ? got : 0] = '\0';
     (void)BIO_free(bio);

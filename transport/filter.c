@@ -51,7 +51,16 @@ struct filter {
     uint32_t stream;
     uint8_t job[ID];
     _Atomic bool silent, cut;
+    _Atomic bool due; /* what comes after the record that was received last */
 };
+
+static void settle_due(struct filter *f)
+{
+    if (!atomic_exchange(&f->due, false))
+        return;
+    vf_fault_do(&f->recv.after);
+    f->recv.after.act = VF_FAULT_NONE;
+}
 
 /* What the control connection of a job has announced, for the records of its data streams. */
 struct announced {
@@ -109,6 +118,7 @@ void filter_fini(struct tp *tp)
 
     if (f == NULL)
         return;
+    settle_due(f);
     (void)pthread_mutex_lock(&all.lock);
     while (*at != f)
         at = &(*at)->next;
@@ -171,7 +181,7 @@ struct pollfd filter_pollfd(const struct tp *tp, short direction, short events)
     way = direction == POLLIN ? &f->recv : &f->send;
     end = stands_until(f, way);
     /* What is held here between two records the reader must come for. */
-    held = way->total == 0 && (way->copied > 0 || way->after.act != VF_FAULT_NONE);
+    held = way->total == 0 && way->copied > 0;
     if (f->cut || (end <= vf_now_ns() && !held))
         return real;
     if (end == 0)
@@ -413,7 +423,7 @@ static long send_some(struct filter *f, const struct iovec *iov, int count, uint
 {
     struct way *way = &f->send;
     struct iovec part[IOV_MOST];
-    uint8_t wrong;
+    uint8_t wrong = 0;
     int parts = 0;
     long done;
 
@@ -449,6 +459,7 @@ long filter_send(struct tp *tp, const struct iovec *iov, int count)
     if (f == NULL)
         return tp->ops->send(tp, iov, count);
     way = &f->send;
+    settle_due(f);
     if (way->total == 0 && !is_cut(f)) {
         const size_t bytes = flatten(way->head, HEAD_MAX, iov, count);
 
@@ -552,9 +563,7 @@ long filter_recv(struct tp *tp, void *data, size_t bytes)
     if (stands(f, way))
         return -EAGAIN;
     if (way->total == 0) {
-        /* Whoever comes for the next record has taken the last one. */
-        vf_fault_do(&way->after);
-        way->after.act = VF_FAULT_NONE;
+        settle_due(f);
         if (way->copied > 0)
             return receive_again(way, data, bytes);
         done = receive_head(f);
@@ -574,7 +583,10 @@ long filter_recv(struct tp *tp, void *data, size_t bytes)
     if (done <= 0)
         return done;
     way->at += (uint64_t)done;
-    if (way->at == way->total)
+    if (way->at == way->total) {
         way->total = way->have = 0;
+        /* Whoever took it does something next: comes for another, sends, or closes. */
+        f->due = way->after.act != VF_FAULT_NONE;
+    }
     return done;
 }

@@ -306,6 +306,8 @@ static int set_up(SSL_CTX *context)
     (void)SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
     SSL_CTX_set_read_ahead(context, 1);
     SSL_CTX_set_default_read_buffer_len(context, 64u << 10);
+    /* Nobody is sent a CA he either knows or does not. */
+    (void)SSL_CTX_set_mode(context, SSL_MODE_NO_AUTO_CHAIN);
     SSL_CTX_set_verify_depth(context, CHAIN_DEPTH);
     SSL_CTX_set_max_cert_list(context, CHAIN_BYTES);
     return SSL_CTX_set_min_proto_version(context, TLS1_3_VERSION) == 1 &&

@@ -21,7 +21,7 @@ bool tls_has_name(const X509 *cert, const char *normal);
 /* "a.example, 10.0.0.1", cut when there are many; "no name" when there is none. */
 void tls_list_names(const X509 *cert, char text[TLS_NAMES_BYTES]);
 /* "2026-11-20 07:00 UTC" */
-void tls_time_text(const ASN1_TIME *time, char text[32]);
+void tls_time_text(const ASN1_TIME *when, char text[32]);
 /* What OpenSSL last complained of in this thread; forgets it. */
 const char *tls_complaint(void);
 

@@ -11,10 +11,9 @@ void tls_say(struct tls_stream *stream, const char *format, ...)
 {
     va_list args;
 
-    if (stream->why[0] != '\0')
-        return; /* the first cause is the one to tell */
     va_start(args, format);
-    (void)vsnprintf(stream->why, sizeof stream->why, format, args);
+    if (stream->why[0] == '\0') /* the first cause is the one to tell */
+        (void)vsnprintf(stream->why, sizeof stream->why, format, args);
     va_end(args);
 }
 
@@ -40,24 +39,29 @@ static int check_names(struct tls_stream *stream, const X509 *cert)
     return X509_V_OK;
 }
 
-/* What is wrong with a certificate of the chain; at depth 0 the peer's own. */
-static void say_fault(struct tls_stream *stream, const X509 *cert, int depth, int fault)
+/* What is wrong with the certificate at that depth of the peer's chain, whose end (depth 0) is the
+ * peer's own. */
+static void say_fault(struct tls_stream *stream, const X509_STORE_CTX *context, int depth,
+                      int fault)
 {
+    const X509 *cert = X509_STORE_CTX_get_current_cert(context);
+    const char *what = depth > 0 ? "CA above the certificate" : "certificate";
     char names[TLS_NAMES_BYTES];
     char when[32];
 
-    if (cert == NULL || depth > 0)
-        (void)snprintf(names, sizeof names, "a CA between");
-    else
-        tls_list_names(cert, names);
+    if (X509_STORE_CTX_get0_cert(context) == NULL || cert == NULL) {
+        tls_say(stream, "certificate: %s", X509_verify_cert_error_string(fault));
+        return;
+    }
+    tls_list_names(X509_STORE_CTX_get0_cert(context), names);
     switch (fault) {
     case X509_V_ERR_CERT_HAS_EXPIRED:
         tls_time_text(X509_get0_notAfter(cert), when);
-        tls_say(stream, "certificate of %s expired on %s; renew it there", names, when);
+        tls_say(stream, "%s of %s expired on %s; renew it there", what, names, when);
         break;
     case X509_V_ERR_CERT_NOT_YET_VALID:
         tls_time_text(X509_get0_notBefore(cert), when);
-        tls_say(stream, "certificate of %s is not yet valid, only from %s; are both clocks right?",
+        tls_say(stream, "%s of %s is not yet valid, only from %s; are both clocks right?", what,
                 names, when);
         break;
     case X509_V_ERR_INVALID_PURPOSE:
@@ -76,7 +80,7 @@ static void say_fault(struct tls_stream *stream, const X509 *cert, int depth, in
                 names);
         break;
     default:
-        tls_say(stream, "certificate of %s: %s", names, X509_verify_cert_error_string(fault));
+        tls_say(stream, "%s of %s: %s", what, names, X509_verify_cert_error_string(fault));
     }
 }
 
@@ -84,17 +88,16 @@ int tls_verify(int good, X509_STORE_CTX *context)
 {
     SSL *ssl = X509_STORE_CTX_get_ex_data(context, SSL_get_ex_data_X509_STORE_CTX_idx());
     struct tls_stream *stream = SSL_get_app_data(ssl);
-    const X509 *cert = X509_STORE_CTX_get_current_cert(context);
     int depth = X509_STORE_CTX_get_error_depth(context);
     int fault;
 
     if (good != 1) {
-        say_fault(stream, cert, depth, X509_STORE_CTX_get_error(context));
+        say_fault(stream, context, depth, X509_STORE_CTX_get_error(context));
         return 0;
     }
     if (depth > 0)
         return 1;
-    fault = check_names(stream, cert);
+    fault = check_names(stream, X509_STORE_CTX_get_current_cert(context));
     if (fault == X509_V_OK)
         return 1;
     X509_STORE_CTX_set_error(context, fault);

@@ -77,6 +77,10 @@ static void every_wrong_line_is_a_usage_error_of_one_line(void **state)
         "host stop --force=yes",
         "host stop --force --force",
         "adapter show",
+        "cert init",
+        "cert init a b",
+        "cert add certs",
+        "cert init certs --for",
         "adapter show x",
         "adapter show -1",
         "adapter show 1 2",
@@ -193,6 +197,22 @@ static void options_stand_anywhere_and_take_both_forms(void **state)
     assert_string_equal(json_string_value(json_object_get(parsed.command.args, "name")), "p1");
     assert_string_equal(json_string_value(json_object_get(parsed.command.args, "to")), "x:1");
     assert_int_equal(json_integer_value(json_object_get(parsed.command.args, "streams")), 4);
+    args_free(&parsed.command);
+}
+
+static void a_list_grows_with_every_mention(void **state)
+{
+    struct parsed parsed;
+    const json_t *list;
+
+    (void)state;
+    parse("cert init certs --for a,b --for=c", &parsed);
+    assert_int_equal(parsed.status, 0);
+    assert_string_equal(parsed.command.input, "certs");
+    list = json_object_get(parsed.command.args, "for");
+    assert_int_equal(json_array_size(list), 2);
+    assert_string_equal(json_string_value(json_array_get(list, 0)), "a,b");
+    assert_string_equal(json_string_value(json_array_get(list, 1)), "c");
     args_free(&parsed.command);
 }
 
@@ -353,6 +373,7 @@ int main(void)
         cmocka_unit_test(every_verb_has_summary_and_handler_and_few_enough_options),
         cmocka_unit_test(values_come_out_typed),
         cmocka_unit_test(options_stand_anywhere_and_take_both_forms),
+        cmocka_unit_test(a_list_grows_with_every_mention),
         cmocka_unit_test(two_dashes_end_the_options),
         cmocka_unit_test(words_of_a_workload_stay_as_they_are),
         cmocka_unit_test(the_host_comes_from_the_environment_unless_said),

@@ -91,8 +91,8 @@ def versions_agree():
 
 @test
 def what_is_not_built_says_so_with_exit_code_2():
-    for command in (["job", "resolve", "1", "--source-runs"],
-                    ["migrate", "p", "--to", "h:1", "--compress", "zstd"]):
+    for command in (["migrate", "p", "--to", "h:1", "--compress", "zstd"],
+                    ["migrate", "p", "--to", "h:1", "--compress", "auto"]):
         done = subprocess.run([VFERRY, *command], capture_output=True, text=True, check=False, timeout=20)
         assert done.returncode == 2, command
         assert done.stderr.startswith("vferry: not built yet: ") and done.stderr.count("\n") == 1, done.stderr

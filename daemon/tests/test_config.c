@@ -95,6 +95,9 @@ static void every_wrong_line_is_a_usage_error_of_one_line(void **state)
         "--state /tmp/x --moves-at-once 513",
         "--state /tmp/x --moves-at-once 1 --moves-at-once 2",
         "--state /tmp/x --socket-group a --socket-group b",
+        "--state /tmp/x --tls-cert a --tls-cert b",
+        "--state /tmp/x --tls-peer",
+        "--state /tmp/x --tls-key=",
         "--state /tmp/x --name "
         "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
         "--state /tmp/x --device a --device a --device a --device a --device a --device a --device "
@@ -250,6 +253,59 @@ static void a_port_beyond_loopback_needs_insecure(void **state)
     assert_refused("--listen nonsense", result, &err);
 }
 
+static void tls_is_given_whole_or_not_at_all(void **state)
+{
+    static const char *const partly[] = {
+        "--tls-cert a",
+        "--tls-key a",
+        "--tls-ca a",
+        "--tls-peer a",
+        "--tls-cert a --tls-key a",
+        "--tls-cert a --tls-ca a --tls-peer a",
+        "--tls-cert a --tls-key a --tls-ca a --insecure",
+    };
+    struct vf_error err;
+    char line[200];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof partly / sizeof partly[0]; i++) {
+        int result;
+
+        (void)snprintf(line, sizeof line, "--state /tmp/x %s", partly[i]);
+        assert_int_equal(parse(line, &err), 0);
+        result = config_finish(&config, &err);
+        assert_refused(line, result, &err);
+    }
+    assert_int_equal(parse("--state /tmp/x --listen 0.0.0.0:7001 --tls-cert a --tls-key b "
+                           "--tls-ca c --tls-peer d.example --tls-peer 10.0.0.1",
+                           &err),
+                     0);
+    assert_int_equal(config_finish(&config, &err), 0);
+    assert_int_equal(config.tls_peer_count, 2);
+    assert_string_equal(config.tls_peers[1], "10.0.0.1");
+}
+
+static void a_list_of_peers_on_the_command_line_replaces_the_files(void **state)
+{
+    struct vf_error err;
+
+    (void)state;
+    assert_int_equal(parse_file("state = /tmp/x\ntls-cert = a\ntls-key = b\ntls-ca = c\n"
+                                "tls-peer = d.example\ntls-peer = e.example\n",
+                                "--tls-key other", &err),
+                     0);
+    assert_string_equal(config.tls_cert, "a");
+    assert_string_equal(config.tls_key, "other");
+    assert_int_equal(config.tls_peer_count, 2);
+    assert_string_equal(config.tls_peers[1], "e.example");
+    assert_int_equal(parse_file("state = /tmp/x\ntls-cert = a\ntls-key = b\ntls-ca = c\n"
+                                "tls-peer = d.example\n",
+                                "--tls-peer f.example", &err),
+                     0);
+    assert_int_equal(config.tls_peer_count, 1);
+    assert_string_equal(config.tls_peers[0], "f.example");
+}
+
 static void a_group_is_found_by_name_and_by_number(void **state)
 {
     struct vf_error err;
@@ -301,6 +357,8 @@ int main(void)
         cmocka_unit_test(a_name_is_found_when_none_is_given),
         cmocka_unit_test(a_group_is_found_by_name_and_by_number),
         cmocka_unit_test(a_port_beyond_loopback_needs_insecure),
+        cmocka_unit_test(tls_is_given_whole_or_not_at_all),
+        cmocka_unit_test(a_list_of_peers_on_the_command_line_replaces_the_files),
         cmocka_unit_test(drivers_must_exist_and_become_absolute),
     };
 

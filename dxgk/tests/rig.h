@@ -52,7 +52,7 @@ void rig_start(struct rig *rig, uint64_t id, uint64_t vram_bytes, const struct s
  * ever. */
 void rig_run(struct rig *rig, uint64_t id, uint64_t vram_bytes, uint64_t seed, uint64_t steps);
 uint64_t rig_counter(struct rig *rig, uint64_t id);
-/* Waits until the counter reaches `steps`; the test fails when that takes half a minute. */
+/* Waits until the counter reaches `steps`; fails the test when it stands for half a minute. */
 void rig_wait(struct rig *rig, uint64_t id, uint64_t steps);
 /* The guest sets up MSI-X vector 0, which its program raises at its end. */
 void rig_unmask(struct rig *rig, uint64_t id);

@@ -101,7 +101,7 @@ static const struct dxgk_paging_limits usual = {.buffer_bytes = 4096,
                                                 .tdr_ns = 2000000000ull};
 static const struct dxgk_paging_limits impatient = {.buffer_bytes = 4096,
                                                     .in_flight = 8,
-                                                    .tdr_ns = 50000000ull};
+                                                    .tdr_ns = 150000000ull};
 static const struct dxgk_paging_limits narrow = {.buffer_bytes = 64,
                                                  .in_flight = 8,
                                                  .tdr_ns = 2000000000ull};

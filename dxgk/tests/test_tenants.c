@@ -325,6 +325,7 @@ static void second_tenant_finds_nothing(struct rig *rig, uint32_t adapter, uint6
 
 /* ---- how the first one goes ---- */
 
+/* VF-3 */
 static void after_a_removal(void **unused)
 {
     struct rig rig;
@@ -355,6 +356,7 @@ static void after_a_removal_while_paused_or_reset(void **unused)
     rig_close(&rig);
 }
 
+/* VF-3 */
 static void after_a_move_and_after_one_given_up(void **unused)
 {
     struct vf_error error = VF_ERROR_INIT;
@@ -424,13 +426,31 @@ static void after_a_driver_update(void **unused)
         char target[256] = "";
 
         if (readlinkat(dirfd(fds), entry->d_name, target, sizeof target - 1) > 0 &&
-            (strstr(target, "ksr") != NULL || strstr(target, "hot") != NULL))
+            strstr(target, "saved-driver-state") != NULL)
             fail_msg("still open: %s", target);
     }
     (void)closedir(fds);
     destroy(&rig, id);
     second_tenant_finds_nothing(&rig, 0, 64);
     rig_close(&rig);
+}
+
+/* A partition that comes as far as its tracking, where the driver fails it. */
+static void after_a_creation_that_failed(void **unused)
+{
+    struct vf_partition_params params = {.vram_bytes = 64 * MIB, .name = "failed"};
+    struct vf_error error = VF_ERROR_INIT;
+    struct vf_partition_info info;
+    struct rig rig;
+
+    (void)unused;
+    assert_int_equal(setenv("VF_BAD_DRIVER", "tracking-once", 1), 0);
+    rig_open(&rig, two, "bad.so");
+    destroy(&rig, first_tenant(&rig));
+    assert_int_equal(dxgk_partition_create(rig.dxgk, &params, true, &info, &error), -1);
+    second_tenant_finds_nothing(&rig, 0, 64);
+    rig_close(&rig);
+    assert_int_equal(unsetenv("VF_BAD_DRIVER"), 0);
 }
 
 /* The place that a partition moved out of, next to the one it is in now. */
@@ -515,6 +535,7 @@ static int create(struct rig *rig, const char *name, struct vf_error *error)
     return dxgk_partition_create(rig->dxgk, &params, false, &info, error);
 }
 
+/* VF-2, VF-3 */
 static void vram_that_only_seems_zeroed_is_given_to_nobody(void **unused)
 {
     static const char *const one[] = {"softgpu,vram=64M,vfs=4,dirty-page=4K", NULL};
@@ -546,6 +567,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(after_a_move_and_after_one_given_up),
         cmocka_unit_test(after_a_state_that_was_refused),
         cmocka_unit_test(after_a_driver_update),
+        cmocka_unit_test(after_a_creation_that_failed),
         cmocka_unit_test(after_a_move_inside_vram),
         cmocka_unit_test(on_every_kind_of_card),
         cmocka_unit_test(old_dirty_bits_do_not_survive_where_tracking_starts_late),

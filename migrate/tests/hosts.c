@@ -185,6 +185,42 @@ void create(struct host *host, const char *name, uint64_t vram, struct vf_partit
         die("create", &err);
 }
 
+void create_incoming(struct host *host, uint64_t job, struct vf_partition_info *out)
+{
+    struct vf_partition_params params = {.name = "p", .uuid = {5}, .vram_bytes = 32u << 20};
+    struct vf_error err = VF_ERROR_INIT;
+
+    if (kc_partition_create(host->kc, &params, true, out, &err) != 0 ||
+        kc_prepare(host->kc, out->id, KC_TARGET, job, &err) != 0)
+        die("incoming", &err);
+}
+
+void make_ready(struct host *host, const struct vf_partition_info *p, uint64_t epoch)
+{
+    struct vf_partition_info source;
+    struct vf_reasons reasons = {0};
+    struct vf_error err = VF_ERROR_INIT;
+    struct kc_blob kmd, umed, state, msix, emulated;
+
+    create(host, "donor", p->vram_bytes, &source);
+    if (kc_prepare(host->kc, source.id, KC_SOURCE, 0, &err) != 0 ||
+        kc_save_immutable(host->kc, source.id, &kmd, &umed, &err) != 0 ||
+        kc_partition_pause(host->kc, source.id, &err) != 0 ||
+        kc_save_mutable(host->kc, source.id, &state, &msix, &emulated, &err) != 0 ||
+        kc_restore_immutable(host->kc, p->id, &kmd, &umed, &reasons, &err) != 0 ||
+        kc_restore_mutable(host->kc, p->id, &state, &msix, &emulated, &err) != 0 ||
+        kc_end(host->kc, p->id, &err) != 0 ||
+        kc_partition_set_epoch(host->kc, p->id, epoch, &err) != 0 ||
+        kc_end(host->kc, source.id, &err) != 0 ||
+        kc_partition_destroy(host->kc, source.id, &err) != 0)
+        die("ready", &err);
+    kc_blob_free(&kmd);
+    kc_blob_free(&umed);
+    kc_blob_free(&state);
+    kc_blob_free(&msix);
+    kc_blob_free(&emulated);
+}
+
 struct mig_job *start_move(struct host *from, const char *to, const char *name,
                            const struct mig_options *wish)
 {

@@ -33,6 +33,10 @@ void host_start(struct host *host, const char *name, uint64_t silence_ns, uint64
 void host_stop(struct host *host);
 
 void create(struct host *host, const char *name, uint64_t vram, struct vf_partition_info *out);
+/* A target's: created, prepared for that job. And then restored from some other partition's state,
+ * ended and given its epoch: only the unpause is left. */
+void create_incoming(struct host *host, uint64_t job, struct vf_partition_info *out);
+void make_ready(struct host *host, const struct vf_partition_info *p, uint64_t epoch);
 void run_workload(struct host *host, const struct vf_partition_info *p,
                   const struct guest_options *work);
 void await_done(struct host *host, const struct vf_partition_info *p,

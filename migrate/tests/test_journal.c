@@ -15,6 +15,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <xxhash.h>
 
 #include <cmocka.h>
 
@@ -148,6 +149,86 @@ static void every_field_comes_back(void **state)
     assert_string_equal(seen.list[0].peer, record.peer);
     assert_string_equal(seen.list[0].text, record.text);
     journal_close(journal);
+}
+
+static void what_came_later_comes_back_too(void **state)
+{
+    const struct place *place = *state;
+    struct journal *journal = open_ok(place);
+    struct journal_record record = record_of(1, JOURNAL_ABORTED, 1, 1);
+    struct seen seen;
+
+    for (int i = 0; i < 16; i++)
+        record.token[i] = (uint8_t)(0xf3 - 17 * i);
+    record.owed = true;
+    record.stays_paused = true;
+    (void)snprintf(record.identity, sizeof record.identity, "host-b.example");
+    write_ok(journal, &record);
+    record = record_of(2, JOURNAL_OPEN, 1, 1);
+    write_ok(journal, &record);
+    journal_close(journal);
+    journal = open_ok(place);
+    seen = look(journal);
+    for (int i = 0; i < 16; i++) {
+        assert_int_equal(seen.list[0].token[i], (uint8_t)(0xf3 - 17 * i));
+        assert_int_equal(seen.list[1].token[i], 0);
+    }
+    assert_string_equal(seen.list[0].identity, "host-b.example");
+    assert_string_equal(seen.list[1].identity, "");
+    assert_true(seen.list[0].owed && seen.list[0].stays_paused);
+    assert_false(seen.list[1].owed || seen.list[1].stays_paused);
+    journal_close(journal);
+}
+
+#define OLD_LINE                                                                                   \
+    "{\"v\":1,\"kind\":\"OPEN\",\"time_ns\":5,\"id\":3,"                                           \
+    "\"job\":\"01000000-0000-0000-0000-000000000000\",\"side\":\"source\","                        \
+    "\"partition\":\"p\",\"uuid\":\"02000000-0000-0000-0000-000000000000\",\"epoch\":4,"           \
+    "\"peer\":\"10.0.0.2:7001\",\"text\":\"stays paused\""
+
+static void spill_line(const struct place *place, const char *line)
+{
+    char data[700];
+    const int bytes = snprintf(data, sizeof data, "%s,\"sum\":\"%016" PRIx64 "\"}\n", line,
+                               (uint64_t)XXH3_64bits(line, strlen(line)));
+
+    assert_in_range(bytes, 1, sizeof data - 1);
+    spill(place, data, (size_t)bytes);
+}
+
+/* As it was written before there were tokens. */
+static void a_journal_of_an_older_version_is_read(void **state)
+{
+    const struct place *place = *state;
+    struct journal *journal;
+    struct seen seen;
+
+    spill_line(place, OLD_LINE);
+    journal = open_ok(place);
+    seen = look(journal);
+    assert_int_equal(seen.count, 1);
+    assert_int_equal(seen.list[0].epoch, 4);
+    assert_true(seen.list[0].stays_paused);
+    assert_false(seen.list[0].owed);
+    assert_int_equal(seen.list[0].token[0], 0);
+    journal_close(journal);
+}
+
+static void a_token_that_is_none_is_damage(void **state)
+{
+    static const char *const lines[] = {
+        OLD_LINE ",\"token\":\"\"", OLD_LINE ",\"token\":\"00\"", OLD_LINE ",\"token\":7",
+        OLD_LINE ",\"token\":\"0102030405060708090a0b0c0d0e0f1G\"",
+        OLD_LINE ",\"token\":\"0102030405060708090a0b0c0d0e0f1011\""};
+    const struct place *place = *state;
+
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
+        struct vf_error err = VF_ERROR_INIT;
+        struct journal *journal;
+
+        spill_line(place, lines[i]);
+        assert_int_equal(journal_open(place->dir, &journal, &err), -1);
+    }
 }
 
 static void longest_text_of_any_bytes_can_be_written(void **state)
@@ -448,6 +529,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         IN_PLACE(every_field_comes_back),
+        IN_PLACE(what_came_later_comes_back_too),
+        IN_PLACE(a_journal_of_an_older_version_is_read),
+        IN_PLACE(a_token_that_is_none_is_damage),
         IN_PLACE(longest_text_of_any_bytes_can_be_written),
         IN_PLACE(each_job_shows_its_last_state_by_rising_id),
         IN_PLACE(epoch_is_the_highest_ever_even_of_aborted_moves),

@@ -35,6 +35,8 @@ static int teardown(void **state)
     return 0;
 }
 
+static uint64_t next_id = 1; /* of the next job that comes back */
+
 /* The daemon ends; what it had written of a job about this partition is `kinds`, the last one
  * first. Then it comes back: the job as it sees it now, which is the caller's to put. */
 static struct mig_job *come_back(const struct vf_partition_info *p, enum journal_side side,
@@ -53,6 +55,7 @@ static struct mig_job *come_back(const struct vf_partition_info *p, enum journal
     mig_close(host.mig);
     assert_int_equal(journal_open(host.dir, &journal, &err), 0);
     record.id = journal_take_id(journal);
+    next_id = record.id + 1;
     (void)snprintf(record.partition, sizeof record.partition, "%s", p->name);
     memcpy(record.uuid, p->uuid, sizeof record.uuid);
     record.job[0] = (uint8_t)record.id;
@@ -83,7 +86,7 @@ static void begin_save(struct vf_partition_info *p)
     struct vf_error err = VF_ERROR_INIT;
 
     create(&host, "p", 32u << 20, p);
-    if (kc_prepare(host.kc, p->id, KC_SOURCE, 1, &err) != 0 ||
+    if (kc_prepare(host.kc, p->id, KC_SOURCE, next_id, &err) != 0 ||
         kc_partition_pause(host.kc, p->id, &err) != 0)
         die("begin", &err);
 }
@@ -122,7 +125,7 @@ static void a_partition_that_a_person_paused_is_not_woken(void **state)
 
     (void)state;
     begin_save(&p);
-    mig_job_put(come_back(&p, JOURNAL_SOURCE, opened, 1, MIG_STAYS_PAUSED));
+    mig_job_put(come_back(&p, JOURNAL_SOURCE, opened, 1, "stays paused"));
     assert_true(is_here(&p, &now));
     assert_int_equal(now.state, VF_PARTITION_PAUSED);
     assert_int_equal(kc_partition_resume(host.kc, p.id, &err), 0);
@@ -181,16 +184,6 @@ static void a_partition_restored_since_is_left_alone(void **state)
     drop(&p);
 }
 
-static void begin_restore(struct vf_partition_info *p)
-{
-    struct vf_partition_params params = {.name = "p", .uuid = {5}, .vram_bytes = 32u << 20};
-    struct vf_error err = VF_ERROR_INIT;
-
-    if (kc_partition_create(host.kc, &params, true, p, &err) != 0 ||
-        kc_prepare(host.kc, p->id, KC_TARGET, 1, &err) != 0)
-        die("begin", &err);
-}
-
 static void a_restore_without_committed_leaves_nothing(void **state)
 {
     static const enum journal_kind kinds[] = {JOURNAL_OPEN};
@@ -199,38 +192,13 @@ static void a_restore_without_committed_leaves_nothing(void **state)
     struct mig_job *job;
 
     (void)state;
-    begin_restore(&p);
+    create_incoming(&host, next_id, &p);
     job = come_back(&p, JOURNAL_TARGET, kinds, 1, "");
     assert_int_equal(mig_job_result(job, &err), -1);
     assert_string_equal(err.text,
                         "the daemon ended during the restore; nothing is left of it here");
     mig_job_put(job);
     assert_false(is_here(&p, &now));
-}
-
-/* What a source has to say, taken from a partition of this very host. */
-static void fill_restore(const struct vf_partition_info *p)
-{
-    struct vf_partition_info source;
-    struct vf_reasons reasons = {0};
-    struct vf_error err = VF_ERROR_INIT;
-    struct kc_blob kmd, umed, state, msix, emulated;
-
-    create(&host, "donor", 32u << 20, &source);
-    if (kc_prepare(host.kc, source.id, KC_SOURCE, 2, &err) != 0 ||
-        kc_save_immutable(host.kc, source.id, &kmd, &umed, &err) != 0 ||
-        kc_partition_pause(host.kc, source.id, &err) != 0 ||
-        kc_save_mutable(host.kc, source.id, &state, &msix, &emulated, &err) != 0 ||
-        kc_restore_immutable(host.kc, p->id, &kmd, &umed, &reasons, &err) != 0 ||
-        kc_restore_mutable(host.kc, p->id, &state, &msix, &emulated, &err) != 0 ||
-        kc_end(host.kc, p->id, &err) != 0 || kc_end(host.kc, source.id, &err) != 0)
-        die("fill", &err);
-    kc_blob_free(&kmd);
-    kc_blob_free(&umed);
-    kc_blob_free(&state);
-    kc_blob_free(&msix);
-    kc_blob_free(&emulated);
-    drop(&source);
 }
 
 static void a_restore_with_committed_runs(void **state)
@@ -241,8 +209,8 @@ static void a_restore_with_committed_runs(void **state)
     struct mig_job *job;
 
     (void)state;
-    begin_restore(&p);
-    fill_restore(&p);
+    create_incoming(&host, next_id, &p);
+    make_ready(&host, &p, EPOCH);
     job = come_back(&p, JOURNAL_TARGET, kinds, 2, "");
     assert_int_equal(mig_job_result(job, &err), 0);
     mig_job_put(job);

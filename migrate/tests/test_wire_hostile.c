@@ -4,6 +4,7 @@
  * sanitizers, what is accepted keeps its promises, and lengths are refused before anything is read
  * or allocated for them.
  */
+#include "migrate/journal.h"
 #include "migrate/wire_internal.h"
 
 #include <inttypes.h>
@@ -66,6 +67,9 @@ static struct wire_message sample(enum wire_tag tag)
     case WIRE_STATE:
         m.state = (struct wire_state){
             .kmd = {"kkkk", 4}, .msix = {"mmm", 3}, .pages_total_sent = 5, .umed = {"uu", 2}};
+        break;
+    case WIRE_ACCOUNT:
+        m.account = (struct wire_account){.id.epoch = 2, .record = 2, .side = 1, .text = "why"};
         break;
     case WIRE_RESUME:
         m.resume = (struct wire_resume){.id.epoch = 2, .generation = 1, .next_round = 3};
@@ -142,6 +146,12 @@ static void assert_promises(const struct wire_message *m)
     case WIRE_STATE:
         assert_true(inside(m, &m->state.kmd) && inside(m, &m->state.msix) &&
                     inside(m, &m->state.umed));
+        break;
+    case WIRE_ACCOUNT:
+        assert_in_range(m->account.record, 0, JOURNAL_KINDS);
+        assert_in_range(m->account.held, 0, VF_PARTITION_STATES);
+        assert_true(m->account.side < JOURNAL_SIDES && m->account.job_running <= 1);
+        assert_true(terminated(m->account.text, sizeof m->account.text));
         break;
     case WIRE_RESUME:
         assert_true(m->resume.generation > 0);

@@ -2,6 +2,7 @@
 /* Versions: the highest common one counts, what an older one does not have is not missed, and what
  * version 2 adds is heard as it was said. */
 #include "base/size.h"
+#include "migrate/journal.h"
 #include "migrate/wire_internal.h"
 
 #include <setjmp.h>
@@ -113,6 +114,53 @@ static void resume_is_heard_as_said(void **state)
     }
 }
 
+static void questions_about_a_hand_off_are_heard_as_said(void **state)
+{
+    const struct wire_handoff id = {.job = {1}, .uuid = {2}, .epoch = 3};
+    const struct wire_message in[] = {
+        {.tag = WIRE_INQUIRE, .handoff = id},
+        {.tag = WIRE_NEVER_RAN, .handoff = id},
+        {.tag = WIRE_ACCOUNT,
+         .account = {.id = id,
+                     .record = JOURNAL_KINDS,
+                     .side = JOURNAL_TARGET,
+                     .held = VF_PARTITION_STATES,
+                     .job_running = 1,
+                     .time_ns = 1ull << 60,
+                     .text = "resolved: the source runs it"}},
+    };
+
+    for (size_t i = 0; i < sizeof in / sizeof *in; i++) {
+        struct wire_message out;
+
+        carry(*state, &in[i], &out);
+        if (in[i].tag == WIRE_ACCOUNT)
+            assert_memory_equal(&out.account, &in[i].account, sizeof out.account);
+        else
+            assert_memory_equal(&out.handoff, &in[i].handoff, sizeof out.handoff);
+        wire_message_free(&out);
+    }
+}
+
+static void an_account_of_what_no_journal_has_is_refused(void **state)
+{
+    const struct wire_account accounts[] = {{.record = JOURNAL_KINDS + 1},
+                                            {.side = JOURNAL_SIDES},
+                                            {.held = VF_PARTITION_STATES + 1},
+                                            {.job_running = 2}};
+    struct tp **ends = *state;
+
+    for (size_t i = 0; i < sizeof accounts / sizeof *accounts; i++) {
+        const struct wire_message in = {.tag = WIRE_ACCOUNT, .account = accounts[i]};
+        struct wire_message out;
+        struct vf_error err = VF_ERROR_INIT;
+
+        assert_int_equal(wire_say(ends[0], &in, TP_NEVER, &err), 0);
+        assert_int_equal(wire_hear(ends[1], &out, TP_NEVER, &err), -1);
+        assert_non_null(strstr(err.text, "ACCOUNT: "));
+    }
+}
+
 /* The connection that ADMIT came on is 0 for ever. */
 static void a_resume_of_generation_0_is_refused(void **state)
 {
@@ -173,6 +221,8 @@ int main(void)
         cmocka_unit_test(versions_and_features_must_agree),
         cmocka_unit_test(an_admit_of_version_1_has_no_time_limit),
         WITH_PIPE(resume_is_heard_as_said),
+        WITH_PIPE(questions_about_a_hand_off_are_heard_as_said),
+        WITH_PIPE(an_account_of_what_no_journal_has_is_refused),
         WITH_PIPE(a_resume_of_generation_0_is_refused),
         WITH_PIPE(a_table_is_heard_as_said),
         WITH_PIPE(a_table_of_no_or_too_many_digests_is_refused),

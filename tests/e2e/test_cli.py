@@ -116,16 +116,6 @@ class Line(Case):
                 if words[-1:] != ["--host"]:
                     self.assert_one_line(self.vferry("--json", *words), USAGE, words)
 
-    def test_what_is_not_built_says_so(self):
-        for words in (
-            ["job", "resolve", "1", "--source-runs"],
-            ["job", "resolve", "1", "--target-runs"],
-        ):
-            with self.subTest(words=words):
-                done = self.vferry(*words)
-                self.assert_one_line(done, USAGE, words)
-                self.assertIn("not built yet", done.stderr)
-
     def test_no_host_named_is_usage_and_says_how(self):
         done = self.vferry("host", "show", host=None)
         self.assert_one_line(done, USAGE, "no host")

@@ -126,11 +126,12 @@ class DeathInAMove(Case):
                     self.assertTrue(way.acted.wait(30), "the record never passed")
                     victim.start()
                     out, err = moving.communicate(timeout=60)
-                # Who asked a daemon that died knows nothing: 6, and "job show" tells once it is back.
-                self.assertEqual(moving.returncode, 6 if victim_is_source else 1, err + out)
-                runs(left, "p")
-                self.assertEqual(state(left, "p"), "running")
-                self.assert_nothing_arrived(right, there, "p")
+                    # Who asked a daemon that died knows nothing: 6, and "job show" tells once it is back.
+                    self.assertEqual(moving.returncode, 6 if victim_is_source else 1, err + out)
+                    runs(left, "p")
+                    self.assertEqual(state(left, "p"), "running")
+                    # The way must stay open: a target that was ready by then waits to be told.
+                    self.assert_nothing_arrived(right, there, "p")
                 self.assertEqual(finish(left, "p"), work.want())
                 self.assertEqual(left.json("job", "list")["jobs"][0]["status"], "failed")
                 left.run("partition", "remove", "p")

@@ -12,12 +12,13 @@ import struct
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 from e2e import BUILD, Case, Work, at_once, begins, churn, create, finish, move, partitions, room, runs, show, state
 from harness import Host, reference, wait_until
 from proxy import HEADER, OUT, Proxy
-from test_hostile import ABORT, ADMIT, HELLO, Impostor, record
+from test_hostile import ABORT, ADMIT, HELLO, ROUND, ZERO_MARK, Impostor, frame, record, xxh3
 
 SEED = random.SystemRandom().randrange(1 << 32)
 TESTS_AT_ONCE = at_once(2)
@@ -25,7 +26,7 @@ DEVICE = "softgpu,vram=64M,vfs=2,dirty-page=64K"  # two of 32M: a newcomer gets 
 SECRET = Work("fill", size="24M", seed=SEED)
 NEEDLE_BYTES = 24
 NOBODY = 65534
-REFUSED = 5
+PING, REFUSED = 2, 5
 
 
 @functools.cache
@@ -325,40 +326,81 @@ class OldStreams(Case):
         move(self.left, self.right, "p")
 
 
-class HalfOpen(Case):
+class FalseSources(Case):
+    """Sources that are let in and then do not do what they announced."""
+
+    def setUp(self):
+        super().setUp()
+        self.left, self.right = self.pair("softgpu,vram=256M,vfs=4,dirty-page=64K")
+        create(self.left, "p", churn(0.5))
+        begins(self.left, "p")
+        with Proxy(self.right.address, keep=True) as way:
+            move(self.left, way.address, "p", "--streams", 1)
+        self.right.run("partition", "remove", "p")
+        self.control = [data for point, data in way.bytes if point.direction == OUT and point.role == "control"]
+        self.admit = next(data for data in self.control if struct.unpack_from("<I", data)[0] == ADMIT)
+        self.free, self.rng = room(self.right), random.Random(SEED)
+
+    def impostor(self, name):
+        impostor = Impostor(self.right.address, self.control[0], self.admit, self.rng)
+        self.addCleanup(impostor.close)
+        old = struct.unpack_from("<H", impostor.admit)[0]
+        impostor.admit = struct.pack("<H", len(name)) + name + impostor.admit[2 + old :]
+        return impostor
+
+    def all_is_given_back(self):
+        wait_until("VF and VRAM are given back", lambda: room(self.right) == self.free, 60)
+        create(self.left, "honest", churn(0.5))
+        move(self.left, self.right, "honest")
+
     def test_a_flood_of_admissions_reserves_what_there_is_and_gives_it_back(self):
-        left, right = self.pair("softgpu,vram=256M,vfs=4,dirty-page=64K")
-        create(left, "p", churn(0.5))
-        begins(left, "p")
-        with Proxy(right.address, keep=True) as way:
-            move(left, way.address, "p", "--streams", 1)
-        right.run("partition", "remove", "p")
-        control = [data for point, data in way.bytes if point.direction == OUT and point.role == "control"]
-        admit = next(data for data in control if struct.unpack_from("<I", data)[0] == ADMIT)
-        free, rng, crowd = room(right), random.Random(SEED), []
         admitted = 0
+        for n in range(12):
+            try:
+                self.impostor(b"flood-%02d" % n).admitted()
+                admitted += 1
+            except AssertionError as no:
+                self.assertIn("not admitted but 5", str(no))  # REFUSED: no VF
+        self.assertEqual(admitted, 4)
+        self.assertEqual(room(self.right)[0], 0)
+        self.assertEqual(self.right.json("host", "show")["name"], "right")
+        self.all_is_given_back()  # nobody hangs up: who says nothing more is lost after 5 s
+
+    def test_a_source_that_only_says_it_lives_loses_its_place(self):
+        third = self.host("third", "softgpu,vram=256M,vfs=4,dirty-page=64K", options=("--silence", "0.5"))
+        free = room(third)
+        impostor = Impostor(third.address, self.control[0], self.admit, self.rng)
+        self.addCleanup(impostor.close)
+        control, _ = impostor.admitted()
+        since, kept = time.monotonic(), 0
+
+        def given_back():
+            try:
+                control.sendall(record(PING, b"", 0))
+            except OSError:
+                pass
+            return room(third) == free
+
+        while not given_back():
+            kept = time.monotonic() - since
+            self.assertLess(kept, 60, "a place is kept for one who does nothing")
+            time.sleep(0.05)  # how often a true source says so, too
+        self.assertGreater(kept, 5, "it had time to begin")
+
+    def test_a_round_has_no_more_pages_than_the_partition(self):
+        impostor = self.impostor(b"endless")
+        control, data = impostor.admitted()
+        control.sendall(record(ROUND, struct.pack("<IQB", 0, 1, 0)))
+        pages, zero = (32 << 20) // 65536, xxh3(bytes(65536))
         try:
-            for n in range(12):
-                impostor = Impostor(right.address, control[0], admit, rng)
-                name = b"flood-%02d" % n
-                old = struct.unpack_from("<H", impostor.admit)[0]
-                impostor.admit = struct.pack("<H", len(name)) + name + impostor.admit[2 + old :]
-                crowd.append(impostor)
-                try:
-                    impostor.admitted()
-                    admitted += 1
-                except AssertionError as no:
-                    self.assertIn("not admitted but 5", str(no))  # REFUSED: no VF
-            self.assertEqual(admitted, 4)
-            self.assertEqual(room(right)[0], 0)
-            self.assertEqual(right.json("host", "show")["name"], "right")
-            # Nobody hangs up: who says nothing more is lost after 5 s.
-            wait_until("all of it is given back", lambda: room(right) == free, 40)
-        finally:
-            for impostor in crowd:
-                impostor.close()
-        create(left, "honest", churn(0.5))
-        move(left, right, "honest")
+            for sequence in range(3):
+                data.sendall(frame(impostor.job, impostor.epoch, [page | ZERO_MARK for page in range(pages)],
+                                   sequence=sequence, digests=[zero] * pages))
+        except OSError:
+            pass
+        control.settimeout(20)
+        self.assertEqual(impostor.receive(control)[0], ABORT)
+        self.all_is_given_back()
 
 
 if __name__ == "__main__":

@@ -28,7 +28,9 @@ PHASES = {
         ("teardown", ("msg", "DONE", "", True)),
     ],
 }
-ORDER = ["open", "connect", "admit", "rounds", "blackout", "state", "commit", "teardown"]
+ORDER = ["open", "connect", "admit", "rounds", "blackout", "state", "commit", "teardown", "recovery", "any"]
+LOOKS = {"connect to the kernel side", "ask the kernel side about itself", "list partitions", "show partition", "show adapter",
+         "find partition", "creation parameters of a partition", "clock of a partition", "open page channel"}
 # Threads that serve people, not the move.
 OTHERS = ("control", "vferryd-faults")
 # A move must pass at least these, or the walk would be a short one.
@@ -55,6 +57,11 @@ class Place:
     nth: int
 
     @property
+    def looks(self):
+        """A call that changes nothing: to die around it is to die around its neighbours."""
+        return self.name.startswith("kernel.") and self.of in LOOKS
+
+    @property
     def select(self):
         if self.kind == "msg":
             return f"msg={self.name},dir={self.way},role={self.role},paused={int(self.paused)}"
@@ -70,16 +77,15 @@ class Place:
         return f"{self.name} {self.of}{again}"
 
 
-def parse(side, lines):
-    """Places of one side, in order, each once."""
-    phases = list(PHASES[side])
-    phase, places, seen = "open", [], {}
+def parse(side, lines, phase="open", phases=(), others=()):
+    """Places of one side, in order, each once; and the phases that were not reached."""
+    phases, places, seen = list(phases), [], {}
     for line in lines:
         if line[0] == "fired":
             continue
         _, kind, name, of, way, role, _, paused, thread = line
         paused = paused == "1"
-        if thread in OTHERS:
+        if thread in others:
             continue
         if phases and phases[0][1] == (kind, name, of, paused):
             phase = phases.pop(0)[0]
@@ -88,7 +94,12 @@ def parse(side, lines):
         # How often a record or call comes depends on how many rounds it takes; how often the journal is written does not.
         if seen[key] == 1 or name.startswith("journal"):
             places.append(Place(side, phase, kind, name, of, way, role, paused, thread, seen[key]))
-    need(f"{side}: never came to {[name for name, _ in phases]}", not phases)
+    return places, phases
+
+
+def parse_move(side, lines):
+    places, missed = parse(side, lines, phases=PHASES[side], others=OTHERS)
+    need(f"{side}: never came to {missed}", not missed)
     need(f"{side}: no {RECORDS - {p.name for p in places}}", RECORDS <= {p.name for p in places})
     need(f"{side}: not all of the journal", JOURNAL[side] <= {p.of for p in places if p.name == "journal.write"})
     return places
@@ -100,7 +111,31 @@ def scout():
         pair.begin()
         need(f"the scout's move failed: {pair.output}", pair.end() == 0)
         pair.winner_ends_right(pair.target)
-        return {side.host.name: parse(side.host.name, side.lines()) for side in pair.sides}
+        return {side.host.name: parse_move(side.host.name, side.lines()) for side in pair.sides}
+
+
+# A daemon that died here has most to do when it starts again: (side, select, how that is called).
+DEATHS = [
+    ("source", "msg=READY,dir=recv", "READY came"),
+    ("source", "point=journal.synced,of=COMMIT", "COMMIT was journalled"),
+    ("source", "msg=RUNNING,dir=recv", "RUNNING came"),
+    ("target", "point=journal.synced,of=PREPARED", "PREPARED was journalled"),
+    ("target", "point=journal.synced,of=COMMITTED", "COMMITTED was journalled"),
+    ("target", "msg=DONE,dir=recv", "DONE came"),
+]
+
+
+def scout_recovery(side, select):
+    """The places that a daemon passes that died there and was started again."""
+    with Pair(**{f"{side}_fault": f"{select}:kill"}) as pair:
+        one = getattr(pair, side)
+        pair.begin()
+        one.host.process.wait(30)
+        before = len(one.lines())
+        one.restart("trace")
+        pair.end()
+        pair.settle()
+        return parse(side, one.lines()[before:], phase="recovery", others=("control",))[0]
 
 
 # ---- what can happen there ----

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The cases of the walk: every fault at every place where it makes sense, and the few of them that `make test` has time for."""
+import concurrent.futures
 import dataclasses
 
-from boundaries import ORDER, WIRE
+from boundaries import DEATHS, ORDER, WIRE, scout_recovery
 
 
 @dataclasses.dataclass(frozen=True)
@@ -16,6 +17,7 @@ class Case:
     arm: str
     during: str = ""
     tls: bool = False
+    then: str = ""  # what the daemon is armed with when it starts again
 
     @property
     def name(self):
@@ -43,6 +45,8 @@ def of_processes(places):
     """kill -9, a power cut (unsynced bytes, daemon and kernel side at once), a crash of the kernel side."""
     for side in ("source", "target"):
         for place in places[side]:
+            if place.looks:
+                continue
             yield case(place, f"{side} daemon killed before", "kill")
             if place.kind == "msg":
                 yield case(place, f"{side} daemon killed after", "after-kill")
@@ -71,7 +75,7 @@ def of_disks(places):
                 yield case(place, f"{side} disk full after a part", f"short=20;{again}")
             if place.name == "journal.fsync":
                 yield case(place, f"{side} fsync fails", "EIO")
-                yield case(place, f"{side} fsync fails, the next too", "EIO;point=journal.fsync,of=:EIO")
+                yield case(place, f"{side} fsync fails, the next too", "EIO;point=journal.fsync,of=:EIO", during="restart")
             if place.name == "kernel.call":
                 yield case(place, f"{side} kernel call fails", "EIO")
 
@@ -94,15 +98,35 @@ def of_people(places):
                 yield case(place, f"cancelled on the {side}", "stall", during=f"cancel {side}")
 
 
+def of_recoveries():
+    """A daemon that died dies again, wherever it does something to recover."""
+    with concurrent.futures.ThreadPoolExecutor(len(DEATHS)) as pool:
+        scouts = list(pool.map(lambda death: scout_recovery(*death[:2]), DEATHS))
+    for (side, select, text), places in zip(DEATHS, scouts):
+        for place in places:
+            if place.looks:
+                continue
+            for action in ("kill", "after-kill") if place.kind == "msg" else ("kill",):
+                yield Case(f"{side} daemon killed twice", side, "recovery",
+                           f"{'after ' if action != 'kill' else ''}{place.text}, since {text}",
+                           f"{select}:kill", then=f"{place.select}:{action}")
+
+
+def of_chance(count, seed):
+    """kill -9 at any time, of either daemon or both, perhaps again while they recover."""
+    for number in range(count):
+        yield Case("killed at a random time", "source", "any", f"seed {seed + number}", "", during=f"chance {seed + number}")
+
+
 def all_cases(places):
     found = []
     for kind in (of_wire, of_networks, of_processes, of_both, of_disks, of_people):
         found += kind(places)
-    return found
+    return found + list(of_recoveries())
 
 
 # Where a mistake costs most comes first.
-WEIGHT = ["commit", "state", "teardown", "blackout", "rounds", "admit", "connect", "open"]
+WEIGHT = ["commit", "state", "recovery", "any", "teardown", "blackout", "rounds", "admit", "connect", "open"]
 
 
 def chosen(cases):

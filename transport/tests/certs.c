@@ -89,6 +89,7 @@ void certs_make(struct certs *certs, const struct certs_wish *wish, struct certs
                                        .names = wish->names};
     struct tp_certificate *made;
 
+    memset(out, 0, sizeof *out);
     if (wish->from == 0 && wish->until == 0) {
         full.from = now - HOUR;
         full.until = now + HOUR;

@@ -487,6 +487,7 @@ static void neighbours_survive(const char *options, unsigned batches)
     close_world(&w);
 }
 
+/* VF-6 */
 static void a_hostile_guest_reaches_nobody(void **unused)
 {
     (void)unused;

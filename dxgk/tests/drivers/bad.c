@@ -87,8 +87,7 @@ static uint32_t
 static NTSTATUS destroy_virtual_gpu(HANDLE context, DXGKARG_DESTROYVIRTUALGPU *args)
 {
     placed &= ~(1u << args->PartitionId);
-    return is("destroy") ? STATUS_DEVICE_BUSY
-                         : real_gpup.DxgkDdiDestroyVirtualGpu(context, args);
+    return is("destroy") ? STATUS_DEVICE_BUSY : real_gpup.DxgkDdiDestroyVirtualGpu(context, args);
 }
 
 static NTSTATUS query_mitigated_ranges(HANDLE context, DXGKARG_QUERYMITIGATEDRANGES *args)
@@ -218,6 +217,10 @@ static NTSTATUS prepare_live_migration(HANDLE adapter,
 
 static NTSTATUS start_dirty_tracking(HANDLE adapter, HANDLE basis)
 {
+    static unsigned starts; /* calls about one adapter are serialised, and only one is used */
+
+    if (is("tracking-once") && ++starts == 2)
+        return STATUS_DEVICE_BUSY;
     return is("tracking") ? STATUS_DEVICE_BUSY : real.DxgkDdiStartDirtyTracking(adapter, basis);
 }
 

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+/* See handoff.h. */
+#include "migrate/handoff.h"
+
+#include "base/size.h"
+#include "migrate/mig.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static bool begins(const char *text, const char *with)
+{
+    return strncmp(text, with, strlen(with)) == 0;
+}
+
+enum handoff_fate handoff_fate(struct mig_job *job)
+{
+    enum handoff_fate fate = FATE_OPEN;
+
+    (void)pthread_mutex_lock(&job->lock);
+    if (job->recorded && job->last_kind == JOURNAL_ABORTED)
+        fate = FATE_SOURCE;
+    else if (job->recorded && job->last_kind == JOURNAL_SETTLED)
+        fate = begins(job->last_text, MIG_TARGET_RUNS) ? FATE_TARGET : FATE_SOURCE;
+    else if (job->recorded &&
+             (job->last_kind == JOURNAL_DONE || job->last_kind == JOURNAL_COMMITTED))
+        fate = FATE_TARGET;
+    (void)pthread_mutex_unlock(&job->lock);
+    return fate;
+}
+
+struct wire_handoff handoff_of(const struct mig_job *job)
+{
+    struct wire_handoff id = {.epoch = job->epoch};
+
+    memcpy(id.job, job->uuid, sizeof id.job);
+    memcpy(id.uuid, job->partition_uuid, sizeof id.uuid);
+    return id;
+}
+
+bool handoff_same(const struct mig_job *job, const struct wire_handoff *id)
+{
+    return memcmp(id->job, job->uuid, sizeof job->uuid) == 0 &&
+           memcmp(id->uuid, job->partition_uuid, sizeof job->partition_uuid) == 0 &&
+           id->epoch == job->epoch;
+}
+
+void handoff_take_running(struct mig_job *job, const struct wire_running *running)
+{
+    uint64_t now = vf_now_ns();
+    bool shared = job->shared_clock && running->resume_ns >= job->t.ready &&
+                  running->first_run_ns >= running->resume_ns && running->first_run_ns <= now;
+
+    job_update(job, {
+        job->shared_clock = shared;
+        job->t.resume = shared ? running->resume_ns : now;
+        job->t.first_run = shared ? running->first_run_ns : now;
+    });
+}
+
+void handoff_take_close(struct mig_job *job, const struct wire_close *close)
+{
+    /* Only a moment that can be: after the unpause, before it was told. */
+    if (close->first_run_ns >= job->t.resume && close->first_run_ns <= vf_now_ns() &&
+        job->shared_clock)
+        job_update(job, job->t.first_run = close->first_run_ns);
+}
+
+bool handoff_is_copy(const struct mig_job *job, const struct vf_partition_info *p)
+{
+    return memcmp(p->uuid, job->partition_uuid, VF_UUID_BYTES) == 0 &&
+           p->state != VF_PARTITION_DYING &&
+           (job->source ? p->epoch < job->epoch : p->epoch == job->epoch);
+}
+
+int handoff_copy(const struct mig_job *job, struct kc *kc, struct vf_partition_info *out,
+                 struct vf_error *err)
+{
+    struct vf_partition_info *list = NULL;
+    size_t count = 0;
+    int found = 0;
+
+    if (kc_partition_list(kc, &list, &count, err) != 0)
+        return -1;
+    for (size_t i = 0; i < count && found == 0; i++) {
+        found = handoff_is_copy(job, &list[i]);
+        if (found)
+            *out = list[i];
+    }
+    free(list);
+    return found;
+}
+
+int copy_run_on(struct kc *kc, const struct vf_partition_info *p, bool stays_paused,
+                struct vf_error *err)
+{
+    bool paused = p->state == VF_PARTITION_OUTGOING_PAUSED || p->state == VF_PARTITION_PAUSED;
+    int result = paused && !stays_paused ? kc_partition_resume(kc, p->id, err) : 0;
+
+    return kc_end(kc, p->id, result == 0 ? err : NULL) != 0 ? -1 : result;
+}
+
+int copy_start(struct kc *kc, const struct vf_partition_info *p, bool stays_paused,
+               struct vf_error *err)
+{
+    if (p->state != VF_PARTITION_READY)
+        return 0;
+    return stays_paused ? kc_partition_pause(kc, p->id, err) : kc_partition_resume(kc, p->id, err);
+}
+
+int copy_destroy(struct kc *kc, const struct vf_partition_info *p, struct vf_error *err)
+{
+    struct vf_error end = VF_ERROR_INIT;
+    /* What cannot be ended goes all the same, and an incoming one may not have been prepared. */
+    int ended = kc_end(kc, p->id, &end);
+
+    if (kc_partition_destroy(kc, p->id, err) == 0)
+        return 0;
+    return ended == 0 ? -1 : vf_context(err, "%s", end.text);
+}

@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: Apache-2.0
+/* See resolve.h. Where the peer can be asked the normal words of the hand-off do it, so that both
+ * ends agree; else it is done on this side alone, and told to the peer when it comes back. */
+#define LOG_ROOM "migrate"
+#include "migrate/resolve.h"
+
+#include "base/log.h"
+#include "base/size.h"
+#include "migrate/answer.h"
+#include "migrate/handoff.h"
+#include "migrate/mig.h"
+#include "migrate/settle.h"
+#include "migrate/word.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+/* The peer's account. False: it cannot be had, *err says why. */
+static bool inquire(struct mig_job *job, struct wire_account *out, struct vf_error *err)
+{
+    const struct wire_message ask = {.tag = WIRE_INQUIRE, .handoff = handoff_of(job)};
+    uint64_t deadline = vf_now_ns() + job->mig->silence_ns;
+    struct wire_message answer;
+    uint16_t version;
+    struct tp *tp;
+    bool known = false;
+
+    if (!job_has_token(job)) {
+        vf_fail(err, VF_FAILED, "an older version began the move, which left nothing to ask with");
+        return false;
+    }
+    if (word_call(job, &version, &tp, err) != 0)
+        return false;
+    if (version < WIRE_VERSION_RESUME) {
+        vf_fail(err, VF_FAILED, "peer %s: its vferryd is too old to be asked", job->peer);
+    } else if (wire_say(tp, &ask, deadline, err) == 0 &&
+               wire_expect(tp, WIRE_ACCOUNT, &answer, deadline, err) == 0) {
+        known = handoff_same(job, &answer.account.id) &&
+                answer.account.side != (job->source ? JOURNAL_SOURCE : JOURNAL_TARGET);
+        *out = answer.account;
+        wire_message_free(&answer);
+        if (!known)
+            vf_fail(err, VF_FAILED, "peer %s: speaks of another hand-off", job->peer);
+    }
+    word_hang_up(job, tp);
+    return known;
+}
+
+static int look(struct mig_job *job, struct kc *kc, struct resolve_view *view,
+                struct vf_error *why_not, struct vf_error *err)
+{
+    struct vf_partition_info copy;
+    int found = handoff_copy(job, kc, &copy, err);
+
+    if (found < 0)
+        return -1;
+    *view = (struct resolve_view){.source = job->source, .mine = job->last_kind, .held = found > 0};
+    view->peer_known = inquire(job, &view->peer, why_not);
+    /* A source that is still at it will bring its word itself; a target that waits takes ours. */
+    if (view->peer_known && view->peer.job_running && !job->source)
+        return vf_fail(err, VF_FAILED, "its source still works on it; wait for that");
+    return 0;
+}
+
+/* ---- the peer was asked: by the words of the hand-off ---- */
+
+static int agree_as_source(struct mig_job *job, struct kc *kc, bool source_runs,
+                           struct vf_error *err)
+{
+    enum word word = source_runs ? WORD_ABORT : WORD_COMMIT;
+    enum job_state end;
+
+    if (word_bring_as(job, kc, word, &end, err) != 0)
+        return -1;
+    job_settled(job, end, err);
+    if ((end == JOB_FAILED) != source_runs)
+        return vf_fail(err, VF_FAILED, "it was settled otherwise meanwhile: the job is %s",
+                       vf_fsm_name(&job->fsm));
+    return 0;
+}
+
+static int agree_as_target(struct mig_job *job, struct kc *kc, const struct resolve_view *view,
+                           bool source_runs, struct vf_error *err)
+{
+    if (source_runs)
+        return answer_abort(job, kc, "resolved by a person", err);
+    if (view->held)
+        return answer_commit(job, kc, err);
+    /* It did run here, and nobody has it any more. */
+    if (mig_journal(job, JOURNAL_SETTLED, MIG_TARGET_RUNS "; it was lost since", err) != 0)
+        return -1;
+    job_settled(job, JOB_COMPLETED, NULL);
+    return 0;
+}
+
+/* ---- nobody could be asked ---- */
+
+static int act_alone(struct mig_job *job, struct kc *kc, bool runs_here, struct vf_error *err)
+{
+    struct vf_partition_info copy;
+    int found = handoff_copy(job, kc, &copy, err);
+
+    if (found <= 0)
+        return found;
+    if (!runs_here)
+        return copy_destroy(kc, &copy, err);
+    return job->source ? copy_run_on(kc, &copy, job->stays_paused, err)
+                       : copy_start(kc, &copy, job->stays_paused, err);
+}
+
+/* On disk first: should this daemon die, the next one carries it out. */
+static int settle_alone(struct mig_job *job, struct kc *kc, bool source_runs,
+                        const struct vf_error *why, char warning[MIG_WARNING_BYTES],
+                        struct vf_error *err)
+{
+    struct vf_error text = VF_ERROR_INIT;
+    struct vf_error also = VF_ERROR_INIT;
+
+    vf_fail(&text, VF_FAILED, "%s; the peer could not be asked: %.300s",
+            source_runs ? MIG_SOURCE_RUNS : MIG_TARGET_RUNS, why->text);
+    job_update(job, job->owes = job->source);
+    if (mig_journal(job, JOURNAL_SETTLED, text.text, err) != 0) {
+        job_update(job, job->owes = false);
+        return -1;
+    }
+    if (act_alone(job, kc, source_runs == job->source, &also) != 0) {
+        log_error("job %" PRIu64 ": %s", job->id, also.text);
+        (void)snprintf(warning + strlen(warning), MIG_WARNING_BYTES - strlen(warning),
+                       "; and the partition here could not be brought there (%.200s): restart "
+                       "vferryd to try again",
+                       also.text);
+    }
+    job_settled(job, source_runs ? JOB_FAILED : JOB_COMPLETED, &text);
+    settle_kick(job->mig);
+    return 0;
+}
+
+static int resolve(struct mig_job *job, struct kc *kc, bool source_runs,
+                   char warning[MIG_WARNING_BYTES], struct vf_error *err)
+{
+    struct vf_error why_not = VF_ERROR_INIT;
+    struct resolve_view view;
+
+    if (look(job, kc, &view, &why_not, err) != 0 || resolve_allows(&view, source_runs, err) != 0)
+        return -1;
+    (void)snprintf(warning, MIG_WARNING_BYTES, "%s", resolve_warning(&view, source_runs));
+    if (!view.peer_known)
+        return settle_alone(job, kc, source_runs, &why_not, warning, err);
+    return job->source ? agree_as_source(job, kc, source_runs, err)
+                       : agree_as_target(job, kc, &view, source_runs, err);
+}
+
+static int check(struct mig_job *job, struct vf_error *err)
+{
+    if (job_with_file(job))
+        return vf_fail(err, VF_FAILED,
+                       "it is a %s, there is no other host that could run it; restart vferryd, "
+                       "which tries to finish it",
+                       job_kind(job));
+    if (job_status(job) != MIG_UNKNOWN)
+        return vf_fail(err, VF_FAILED, "is %s; only an unknown outcome can be resolved",
+                       mig_job_wait(job, 0, UINT64_MAX) ? vf_fsm_name(&job->fsm) : "running");
+    return 0;
+}
+
+int mig_job_resolve(struct mig_job *job, bool source_runs, char warning[MIG_WARNING_BYTES],
+                    struct vf_error *err)
+{
+    struct kc *kc = NULL;
+    int result = check(job, err);
+
+    warning[0] = '\0';
+    /* A try of the settler's is under way, and may just settle it. */
+    if (result == 0 && !job_claim(job, vf_now_ns() + 2 * job->mig->silence_ns))
+        result = vf_fail(err, VF_FAILED, "is being settled at this moment; see it again");
+    else if (result == 0) {
+        result = check(job, err);
+        if (result == 0)
+            result = kc_connect(job->mig->kernel_socket, &kc, err);
+        if (result == 0)
+            result = resolve(job, kc, source_runs, warning, err);
+        kc_close(kc);
+        job_unclaim(job);
+    }
+    if (result != 0) {
+        err->code = VF_FAILED; /* nothing was changed by it */
+        return vf_context(err, "job %" PRIu64, job->id);
+    }
+    return 0;
+}

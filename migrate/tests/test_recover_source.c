@@ -1,0 +1,333 @@
+// SPDX-License-Identifier: Apache-2.0
+/* A source whose daemon died: it runs on, or waits for its target's word, and tells it what it
+ * owes. */
+#include "migrate/tests/pasts.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static void a_source_without_commit_runs_on_and_tells_the_target(void **state)
+{
+    const struct past past = {JOURNAL_SOURCE, {JOURNAL_OPEN, JOURNAL_OPEN}, 2};
+    const struct wire_message gone = {.tag = WIRE_CLOSE};
+    struct vf_partition_info p;
+    struct vf_error err = VF_ERROR_INIT;
+    struct mig_job *job;
+
+    (void)state;
+    begin_move(&p);
+    job = come_back(&p, &past);
+    assert_int_equal(mig_job_result(job, &err), -1);
+    assert_string_equal(err.text, "the daemon ended during the move; the partition runs on here");
+    assert_int_equal(state_of(&p), VF_PARTITION_RUNNING);
+    answer(job, WIRE_ABORT, &gone);
+    AWAIT(word_owed(job) == WORD_NONE);
+    mig_job_put(job);
+    drop(&p);
+}
+
+static void what_was_told_is_not_told_again_after_a_restart(void **state)
+{
+    const struct past told = {JOURNAL_SOURCE, {JOURNAL_OPEN, JOURNAL_ABORTED}, 2};
+    const struct past owed = {JOURNAL_SOURCE, {JOURNAL_OPEN, JOURNAL_ABORTED}, 2, .owed = true};
+    struct vf_partition_info p;
+    struct mig_job *job;
+
+    (void)state;
+    create(&host, "p", VRAM, &p);
+    job = come_back(&p, &told);
+    assert_int_equal(word_owed(job), WORD_NONE);
+    mig_job_put(job);
+    job = come_back(&p, &owed);
+    answer(job, WIRE_ABORT, &(struct wire_message){.tag = WIRE_CLOSE});
+    AWAIT(word_owed(job) == WORD_NONE);
+    mig_job_put(job);
+    mig_close(host.mig);
+    open_again();
+    job = mig_job_get(host.mig, next_id - 1);
+    assert_int_equal(word_owed(job), WORD_NONE);
+    mig_job_put(job);
+    drop(&p);
+}
+
+static void a_move_that_a_person_had_paused_stays_paused(void **state)
+{
+    const struct past past = {JOURNAL_SOURCE, {JOURNAL_OPEN}, 1, .stays_paused = true};
+    struct vf_partition_info p;
+    struct mig_job *job;
+
+    (void)state;
+    begin_move(&p);
+    job = come_back(&p, &past);
+    assert_int_equal(state_of(&p), VF_PARTITION_PAUSED);
+    answer(job, WIRE_ABORT, &(struct wire_message){.tag = WIRE_CLOSE});
+    AWAIT(word_owed(job) == WORD_NONE);
+    mig_job_put(job);
+    drop(&p);
+}
+
+static void a_commit_is_completed_when_it_runs_there(void **state)
+{
+    const struct past past = {JOURNAL_SOURCE, {JOURNAL_OPEN, JOURNAL_COMMIT}, 2};
+    struct wire_message running = {.tag = WIRE_RUNNING};
+    struct vf_partition_info p;
+    struct vf_error err = VF_ERROR_INIT;
+    struct mig_job *job;
+    char to[256];
+
+    (void)state;
+    begin_move(&p);
+    job = come_back(&p, &past);
+    assert_int_equal(status_of(job), MIG_UNKNOWN);
+    assert_int_equal(state_of(&p), VF_PARTITION_OUTGOING_PAUSED);
+    assert_int_equal(mig_unsettled(host.mig, &p), mig_job_id(job));
+    running.running.id = handoff_of(job);
+    answer(job, WIRE_COMMIT, &running);
+    AWAIT(status_of(job) == MIG_COMPLETED);
+    assert_int_equal(mig_job_result(job, &err), 0);
+    assert_int_equal(state_of(&p), VF_PARTITION_STATES);
+    assert_true(mig_moved_to(host.mig, "p", to, sizeof to));
+    assert_string_equal(to, peer_address);
+    mig_job_put(job);
+}
+
+static void a_commit_comes_back_when_it_never_ran_there(void **state)
+{
+    const struct past past = {JOURNAL_SOURCE, {JOURNAL_OPEN, JOURNAL_COMMIT}, 2};
+    struct wire_message never = {.tag = WIRE_NEVER_RAN};
+    struct vf_partition_info p;
+    struct mig_job *job;
+
+    (void)state;
+    begin_move(&p);
+    job = come_back(&p, &past);
+    never.handoff = handoff_of(job);
+    answer(job, WIRE_COMMIT, &never);
+    AWAIT(status_of(job) == MIG_FAILED);
+    assert_int_equal(state_of(&p), VF_PARTITION_RUNNING);
+    assert_int_equal(word_owed(job), WORD_NONE);
+    assert_int_equal(mig_unsettled(host.mig, &p), 0);
+    mig_job_put(job);
+    drop(&p);
+}
+
+/* Wrong answers and refusals change nothing; it goes on asking. */
+static void a_commit_stays_unknown_until_the_right_answer_comes(void **state)
+{
+    const struct past past = {JOURNAL_SOURCE, {JOURNAL_OPEN, JOURNAL_COMMIT}, 2};
+    const struct wire_message refusals[] = {
+        {.tag = WIRE_ABORT, .abort = {.code = VF_FAILED, .text = "no record of that job"}},
+        {.tag = WIRE_ABORT, .abort = {.code = VF_UNKNOWN, .text = "committed and lost"}},
+        {.tag = WIRE_CLOSE},
+        {.tag = WIRE_NEVER_RAN}, /* of no hand-off */
+        {.tag = WIRE_NEVER_RAN},
+    };
+    struct wire_message running = {.tag = WIRE_RUNNING};
+    struct vf_partition_info p;
+    struct mig_job *job;
+
+    (void)state;
+    begin_move(&p);
+    job = come_back(&p, &past);
+    for (size_t i = 0; i < sizeof refusals / sizeof *refusals; i++) {
+        struct wire_message refusal = refusals[i];
+
+        if (i == 4) { /* of an earlier epoch */
+            refusal.handoff = handoff_of(job);
+            refusal.handoff.epoch--;
+        }
+        answer(job, WIRE_COMMIT, &refusal);
+        assert_int_equal(status_of(job), MIG_UNKNOWN);
+        assert_int_equal(state_of(&p), VF_PARTITION_OUTGOING_PAUSED);
+    }
+    running.running.id = handoff_of(job);
+    answer(job, WIRE_COMMIT, &running);
+    AWAIT(status_of(job) == MIG_COMPLETED);
+    assert_int_equal(state_of(&p), VF_PARTITION_STATES);
+    mig_job_put(job);
+}
+
+/* Killed as it called the move off: what runs here was never committed. */
+static void a_partition_that_runs_beside_a_commit_was_never_committed(void **state)
+{
+    const struct past past = {JOURNAL_SOURCE, {JOURNAL_OPEN, JOURNAL_COMMIT}, 2};
+    struct vf_partition_info p;
+    struct mig_job *job;
+
+    (void)state;
+    create(&host, "p", VRAM, &p);
+    job = come_back(&p, &past);
+    assert_int_equal(status_of(job), MIG_FAILED);
+    assert_int_equal(state_of(&p), VF_PARTITION_RUNNING);
+    answer(job, WIRE_ABORT, &(struct wire_message){.tag = WIRE_CLOSE});
+    AWAIT(word_owed(job) == WORD_NONE);
+    mig_job_put(job);
+    drop(&p);
+}
+
+/* Killed between End and destroy. */
+static void a_copy_that_was_ended_is_held_until_the_target_answers(void **state)
+{
+    const struct past past = {JOURNAL_SOURCE, {JOURNAL_OPEN, JOURNAL_COMMIT}, 2};
+    struct wire_message running = {.tag = WIRE_RUNNING};
+    struct vf_partition_info p;
+    struct mig_options options;
+    struct mig_job *job, *second;
+    struct vf_error err = VF_ERROR_INIT;
+
+    (void)state;
+    begin_move(&p);
+    assert_int_equal(kc_end(host.kc, p.id, &err), 0);
+    job = come_back(&p, &past);
+    assert_int_equal(state_of(&p), VF_PARTITION_PAUSED);
+    assert_int_equal(mig_unsettled(host.mig, &p), mig_job_id(job));
+    mig_options_init(&options);
+    (void)snprintf(options.to, sizeof options.to, "%s", "127.0.0.1:1");
+    assert_int_equal(mig_source_start(host.mig, "p", &options, &second, &err), 0);
+    assert_true(mig_job_wait(second, TP_NEVER, UINT64_MAX));
+    assert_int_equal(mig_job_result(second, &err), -1);
+    assert_non_null(strstr(err.text, "not known who runs it"));
+    mig_job_put(second);
+    running.running.id = handoff_of(job);
+    answer(job, WIRE_COMMIT, &running);
+    AWAIT(status_of(job) == MIG_COMPLETED);
+    assert_int_equal(state_of(&p), VF_PARTITION_STATES);
+    mig_job_put(job);
+}
+
+static void a_commit_whose_copy_is_lost_still_asks(void **state)
+{
+    const struct past past = {JOURNAL_SOURCE, {JOURNAL_OPEN, JOURNAL_COMMIT}, 2};
+    struct wire_message running = {.tag = WIRE_RUNNING};
+    struct vf_partition_info p;
+    struct mig_job *job;
+
+    (void)state;
+    create(&host, "p", VRAM, &p);
+    drop(&p); /* what a crash of the kernel side does */
+    job = come_back(&p, &past);
+    assert_int_equal(status_of(job), MIG_UNKNOWN);
+    running.running.id = handoff_of(job);
+    answer(job, WIRE_COMMIT, &running);
+    AWAIT(status_of(job) == MIG_COMPLETED);
+    mig_job_put(job);
+}
+
+/* A later move brought it back meanwhile. */
+static void a_copy_of_a_later_epoch_is_left_alone(void **state)
+{
+    const struct past past = {JOURNAL_SOURCE, {JOURNAL_OPEN, JOURNAL_COMMIT}, 2};
+    struct wire_message running = {.tag = WIRE_RUNNING};
+    struct vf_partition_info p;
+    struct vf_error err = VF_ERROR_INIT;
+    struct mig_job *job;
+
+    (void)state;
+    create(&host, "p", VRAM, &p);
+    assert_int_equal(kc_partition_set_epoch(host.kc, p.id, EPOCH + 1, &err), 0);
+    p.epoch = EPOCH + 1;
+    job = come_back(&p, &past);
+    assert_int_equal(mig_unsettled(host.mig, &p), 0);
+    running.running.id = handoff_of(job);
+    answer(job, WIRE_COMMIT, &running);
+    AWAIT(status_of(job) == MIG_COMPLETED);
+    assert_int_equal(state_of(&p), VF_PARTITION_RUNNING);
+    mig_job_put(job);
+    drop(&p);
+}
+
+/* An older job of the same partition has nothing to say in a newer one's blackout. */
+static void an_older_jobs_end_does_not_wake_a_newer_ones_partition(void **state)
+{
+    const struct past older = {JOURNAL_SOURCE, {JOURNAL_OPEN, JOURNAL_ABORTED}, 2};
+    const struct past newer = {JOURNAL_SOURCE, {JOURNAL_OPEN, JOURNAL_COMMIT}, 2};
+    struct wire_message running = {.tag = WIRE_RUNNING};
+    struct vf_partition_info p;
+    struct vf_error err = VF_ERROR_INIT;
+    struct mig_job *job;
+
+    (void)state;
+    create(&host, "p", VRAM, &p);
+    mig_job_put(come_back(&p, &older));
+    if (kc_prepare(host.kc, p.id, KC_SOURCE, next_id, &err) != 0 ||
+        kc_partition_pause(host.kc, p.id, &err) != 0)
+        die("begin", &err);
+    job = come_back(&p, &newer);
+    assert_int_equal(state_of(&p), VF_PARTITION_OUTGOING_PAUSED);
+    running.running.id = handoff_of(job);
+    answer(job, WIRE_COMMIT, &running);
+    AWAIT(status_of(job) == MIG_COMPLETED);
+    mig_job_put(job);
+}
+
+static void a_journal_of_an_older_version_leaves_it_to_a_person(void **state)
+{
+    const struct past past = {JOURNAL_SOURCE, {JOURNAL_OPEN, JOURNAL_COMMIT}, 2, .no_token = true};
+    struct vf_partition_info p;
+    struct vf_error err = VF_ERROR_INIT;
+    struct mig_job *job;
+
+    (void)state;
+    begin_move(&p);
+    job = come_back(&p, &past);
+    assert_int_equal(mig_job_result(job, &err), -1);
+    assert_int_equal(err.code, VF_UNKNOWN);
+    assert_non_null(strstr(err.text, "only a person"));
+    assert_int_equal(word_owed(job), WORD_NONE);
+    mig_job_put(job);
+    drop(&p);
+}
+
+static void closing_does_not_wait_for_a_peer_that_says_nothing(void **state)
+{
+    const struct past past = {JOURNAL_SOURCE, {JOURNAL_OPEN, JOURNAL_COMMIT}, 2};
+    struct wire_message word, never = {.tag = WIRE_NEVER_RAN};
+    struct vf_partition_info p;
+    struct mig_job *job;
+    struct tp *tp;
+    uint64_t began;
+
+    (void)state;
+    begin_move(&p);
+    job = come_back(&p, &past);
+    tp = take_call(job, &word); /* and never answered */
+    wire_message_free(&word);
+    began = vf_now_ns();
+    mig_close(host.mig);
+    assert_in_range(vf_now_ns() - began, 0, SILENCE_NS / 2);
+    mig_job_put(job);
+    tp_close(tp);
+    open_again();
+    job = mig_job_get(host.mig, next_id - 1);
+    never.handoff = handoff_of(job);
+    answer(job, WIRE_COMMIT, &never);
+    AWAIT(status_of(job) == MIG_FAILED);
+    mig_job_put(job);
+    drop(&p);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_source_without_commit_runs_on_and_tells_the_target),
+        cmocka_unit_test(what_was_told_is_not_told_again_after_a_restart),
+        cmocka_unit_test(a_move_that_a_person_had_paused_stays_paused),
+        cmocka_unit_test(a_commit_is_completed_when_it_runs_there),
+        cmocka_unit_test(a_commit_comes_back_when_it_never_ran_there),
+        cmocka_unit_test(a_commit_stays_unknown_until_the_right_answer_comes),
+        cmocka_unit_test(a_partition_that_runs_beside_a_commit_was_never_committed),
+        cmocka_unit_test(a_copy_that_was_ended_is_held_until_the_target_answers),
+        cmocka_unit_test(a_commit_whose_copy_is_lost_still_asks),
+        cmocka_unit_test(a_copy_of_a_later_epoch_is_left_alone),
+        cmocka_unit_test(an_older_jobs_end_does_not_wake_a_newer_ones_partition),
+        cmocka_unit_test(closing_does_not_wait_for_a_peer_that_says_nothing),
+        cmocka_unit_test(a_journal_of_an_older_version_leaves_it_to_a_person), /* it stays so */
+    };
+
+    return cmocka_run_group_tests(tests, past_setup, past_teardown);
+}

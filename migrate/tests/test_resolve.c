@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: Apache-2.0
+/* What a person may resolve, for every pair of journals, and what it says when not. */
+#include "migrate/resolve.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "migrate/mig.h"
+
+#define NONE (-1)
+#define AWAY (-2)
+
+enum { SOURCE = 1, TARGET = 2, BOTH = 3 };
+
+struct row {
+    bool source;
+    enum journal_kind mine;
+    bool held;
+    int peer; /* its last record, or NONE, or AWAY */
+    bool peer_held;
+    const char *text; /* of SETTLED */
+    int allowed;      /* who may be said to run it */
+};
+
+static const struct row rows[] = {
+    /* The source has said COMMIT. */
+    {true, JOURNAL_COMMIT, true, JOURNAL_PREPARED, true, "", BOTH},
+    {true, JOURNAL_COMMIT, true, JOURNAL_PREPARED, false, "", SOURCE},
+    {true, JOURNAL_COMMIT, true, JOURNAL_COMMITTED, true, "", TARGET},
+    {true, JOURNAL_COMMIT, true, JOURNAL_COMMITTED, false, "", SOURCE},
+    {true, JOURNAL_COMMIT, true, JOURNAL_DONE, true, "", TARGET},
+    {true, JOURNAL_COMMIT, true, JOURNAL_DONE, false, "", TARGET}, /* it has gone on since */
+    {true, JOURNAL_COMMIT, true, JOURNAL_ABORTED, false, "", SOURCE},
+    {true, JOURNAL_COMMIT, true, JOURNAL_OPEN, true, "", SOURCE},
+    {true, JOURNAL_COMMIT, true, NONE, false, "", SOURCE},
+    {true, JOURNAL_COMMIT, true, JOURNAL_SETTLED, false, MIG_SOURCE_RUNS "; by X", SOURCE},
+    {true, JOURNAL_COMMIT, true, JOURNAL_SETTLED, true, MIG_TARGET_RUNS "; by X", TARGET},
+    {true, JOURNAL_COMMIT, true, AWAY, false, "", BOTH},
+    /* And its kernel side has lost the copy. */
+    {true, JOURNAL_COMMIT, false, JOURNAL_PREPARED, true, "", TARGET},
+    {true, JOURNAL_COMMIT, false, JOURNAL_COMMITTED, true, "", TARGET},
+    {true, JOURNAL_COMMIT, false, JOURNAL_COMMITTED, false, "", BOTH}, /* nobody has it */
+    {true, JOURNAL_COMMIT, false, JOURNAL_ABORTED, false, "", SOURCE},
+    {true, JOURNAL_COMMIT, false, AWAY, false, "", TARGET},
+    /* The target waits. */
+    {false, JOURNAL_PREPARED, true, JOURNAL_COMMIT, true, "", BOTH},
+    {false, JOURNAL_PREPARED, true, JOURNAL_COMMIT, false, "", TARGET},
+    {false, JOURNAL_PREPARED, true, JOURNAL_OPEN, true, "", SOURCE},
+    {false, JOURNAL_PREPARED, true, JOURNAL_ABORTED, true, "", SOURCE},
+    {false, JOURNAL_PREPARED, true, JOURNAL_ABORTED, false, "", SOURCE}, /* ours may be stale */
+    {false, JOURNAL_PREPARED, true, JOURNAL_DONE, false, "", TARGET},
+    {false, JOURNAL_PREPARED, true, JOURNAL_SETTLED, true, MIG_SOURCE_RUNS, SOURCE},
+    {false, JOURNAL_PREPARED, true, JOURNAL_SETTLED, false, MIG_TARGET_RUNS, TARGET},
+    {false, JOURNAL_PREPARED, true, NONE, true, "", SOURCE},
+    {false, JOURNAL_PREPARED, true, AWAY, false, "", BOTH},
+    /* The target ran it, and its kernel side has lost it. */
+    {false, JOURNAL_COMMITTED, false, JOURNAL_COMMIT, true, "", SOURCE},
+    {false, JOURNAL_COMMITTED, false, JOURNAL_COMMIT, false, "", BOTH},
+    {false, JOURNAL_COMMITTED, false, JOURNAL_DONE, false, "", TARGET},
+    {false, JOURNAL_COMMITTED, false, AWAY, false, "", SOURCE},
+};
+
+static struct resolve_view view_of(const struct row *row)
+{
+    struct resolve_view view = {.source = row->source,
+                                .mine = row->mine,
+                                .held = row->held,
+                                .peer_known = row->peer != AWAY};
+
+    view.peer.side = row->source ? JOURNAL_TARGET : JOURNAL_SOURCE;
+    view.peer.record = row->peer < 0 ? 0 : (uint8_t)(row->peer + 1);
+    view.peer.held = row->peer_held ? VF_PARTITION_READY + 1 : 0;
+    (void)snprintf(view.peer.text, sizeof view.peer.text, "%s", row->text);
+    return view;
+}
+
+static void only_what_no_journal_contradicts_is_allowed(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct resolve_view view = view_of(&rows[i]);
+
+        for (int choice = SOURCE; choice <= TARGET; choice++) {
+            struct vf_error err = VF_ERROR_INIT;
+            int result = resolve_allows(&view, choice == SOURCE, &err);
+
+            if ((result == 0) != ((rows[i].allowed & choice) != 0))
+                fail_msg("row %zu, %s: %d (%s)", i, choice == SOURCE ? "source" : "target", result,
+                         err.text);
+            if (result != 0) {
+                assert_int_equal(err.code, VF_FAILED);
+                assert_non_null(
+                    strstr(err.text, choice == SOURCE ? "use --target-runs" : "use --source-runs"));
+            }
+        }
+        /* Somebody at three in the morning must not be sent round in circles. */
+        assert_in_range(rows[i].allowed, SOURCE, BOTH);
+    }
+}
+
+static void a_refusal_names_what_the_peers_journal_says(void **state)
+{
+    struct resolve_view view = view_of(&rows[2]);
+    struct vf_error err = VF_ERROR_INIT;
+
+    (void)state;
+    assert_int_equal(resolve_allows(&view, true, &err), -1);
+    assert_string_equal(err.text, "the target's journal says COMMITTED, so it runs on the target; "
+                                  "use --target-runs");
+    view = view_of(&rows[20]);
+    assert_int_equal(resolve_allows(&view, false, &err), -1);
+    assert_string_equal(err.text,
+                        "the source's journal says ABORTED, so it never ran on the target; "
+                        "use --source-runs");
+}
+
+static void whoever_cannot_know_is_warned(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct resolve_view view = view_of(&rows[i]);
+
+        for (int choice = SOURCE; choice <= TARGET; choice++) {
+            if ((rows[i].allowed & choice) == 0)
+                continue;
+            if (rows[i].peer == AWAY)
+                assert_true(resolve_warning(&view, choice == SOURCE)[0] != '\0');
+        }
+    }
+}
+
+static void where_both_agree_and_nothing_is_lost_there_is_no_warning(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct resolve_view view = view_of(&rows[i]);
+
+        if (rows[i].peer == AWAY || !rows[i].held || rows[i].peer == JOURNAL_COMMITTED)
+            continue;
+        assert_string_equal(resolve_warning(&view, true), "");
+        assert_string_equal(resolve_warning(&view, false), "");
+    }
+}
+
+static void work_that_is_lost_is_told(void **state)
+{
+    struct resolve_view view = view_of(&rows[3]);
+
+    (void)state;
+    assert_non_null(strstr(resolve_warning(&view, true), "what it did there is lost"));
+    view = view_of(&rows[27]);
+    assert_int_equal(view.mine, JOURNAL_COMMITTED);
+    assert_non_null(strstr(resolve_warning(&view, true), "what it did there is lost"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(only_what_no_journal_contradicts_is_allowed),
+        cmocka_unit_test(a_refusal_names_what_the_peers_journal_says),
+        cmocka_unit_test(whoever_cannot_know_is_warned),
+        cmocka_unit_test(where_both_agree_and_nothing_is_lost_there_is_no_warning),
+        cmocka_unit_test(work_that_is_lost_is_told),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,282 @@
+// SPDX-License-Identifier: Apache-2.0
+/* See word.h. */
+#define LOG_ROOM "migrate"
+#include "migrate/word.h"
+
+#include "base/log.h"
+#include "base/size.h"
+#include "migrate/handoff.h"
+#include "migrate/mig.h"
+#include "migrate/security.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Of a try that the settler makes, nobody waits for: one unreachable peer must not hold up the
+ * words to others. */
+#define CONNECT_NS 2000000000ull
+
+enum word word_owed(struct mig_job *job)
+{
+    static const uint8_t none[sizeof job->token];
+    enum word word = WORD_NONE;
+
+    (void)pthread_mutex_lock(&job->lock);
+    if (job->source && job->recorded && memcmp(job->token, none, sizeof none) != 0) {
+        if (job->last_kind == JOURNAL_COMMIT)
+            word = WORD_COMMIT;
+        else if (job->owes && job->last_kind == JOURNAL_ABORTED)
+            word = WORD_ABORT;
+        else if (job->owes && job->last_kind == JOURNAL_SETTLED)
+            word = strncmp(job->last_text, MIG_TARGET_RUNS, strlen(MIG_TARGET_RUNS)) == 0
+                       ? WORD_COMMIT
+                       : WORD_ABORT;
+    }
+    (void)pthread_mutex_unlock(&job->lock);
+    return word;
+}
+
+void word_told(struct mig_job *job)
+{
+    char text[sizeof job->last_text];
+    struct vf_error err = VF_ERROR_INIT;
+    enum journal_kind kind;
+
+    (void)pthread_mutex_lock(&job->lock);
+    job->owes = false;
+    kind = job->last_kind;
+    memcpy(text, job->last_text, sizeof text);
+    (void)pthread_mutex_unlock(&job->lock);
+    /* Told again after a restart does no harm. */
+    if (mig_journal(job, kind, text, &err) != 0)
+        log_warn("job %" PRIu64 ": %s", job->id, err.text);
+}
+
+int word_give_up_copy(struct mig_job *job, struct kc *kc, struct vf_error *err)
+{
+    struct vf_partition_info copy;
+    int found = handoff_copy(job, kc, &copy, err);
+
+    if (found < 0 || (found > 0 && copy_destroy(kc, &copy, err) != 0))
+        return vf_context(err,
+                          "it runs on the target, and the old copy of partition %s is still "
+                          "here, paused; never resume it",
+                          job->partition);
+    return mig_journal(job, JOURNAL_DONE, "", err);
+}
+
+/* Both sides were settled, and differently: said as loudly as can be, once. */
+static void contradiction(struct mig_job *job, const char *what)
+{
+    log_error("job %" PRIu64 ": partition %s: CONTRADICTION: %s", job->id, job->partition, what);
+    mig_event(job->mig, "job", "job %" PRIu64 " (partition %s, peer %s): CONTRADICTION: %s",
+              job->id, job->partition, job->peer, what);
+    job_update(job, {
+        (void)snprintf(job->error.text, sizeof job->error.text, "CONTRADICTION: %s", what);
+        (void)snprintf(job->last_text + strlen(job->last_text),
+                       sizeof job->last_text - strlen(job->last_text), "; CONTRADICTION: %s", what);
+    });
+    word_told(job);
+}
+
+/* ---- what follows from an answer ---- */
+
+static int it_runs_there(struct mig_job *job, struct kc *kc, struct tp *tp,
+                         const struct wire_running *running, enum job_state *end,
+                         struct vf_error *err)
+{
+    struct wire_message message = {.tag = WIRE_DONE, .handoff = handoff_of(job)};
+    uint64_t deadline = vf_now_ns() + job->mig->silence_ns;
+    struct vf_error also = VF_ERROR_INIT;
+
+    if (!handoff_same(job, &running->id))
+        return vf_fail(err, VF_FAILED, "peer %s: runs another hand-off than was committed",
+                       job->peer);
+    handoff_take_running(job, running);
+    if (word_give_up_copy(job, kc, err) != 0)
+        return -1;
+    *end = JOB_COMPLETED;
+    /* The rest is courtesy. */
+    if (wire_say(tp, &message, deadline, &also) == 0 &&
+        wire_expect(tp, WIRE_CLOSE, &message, deadline, &also) == 0) {
+        handoff_take_close(job, &message.close);
+        wire_message_free(&message);
+    }
+    return 0;
+}
+
+static int it_never_ran_there(struct mig_job *job, struct kc *kc, enum job_state *end,
+                              struct vf_error *err)
+{
+    struct vf_partition_info copy;
+    int found;
+
+    *end = JOB_FAILED;
+    if (handoff_fate(job) == FATE_TARGET) {
+        contradiction(job, "it was resolved here that the target runs it, and the copy here was "
+                           "given up; but the target never ran it: the partition is lost");
+        *end = JOB_COMPLETED; /* as it was */
+        return 0;
+    }
+    found = handoff_copy(job, kc, &copy, err);
+    if (found < 0)
+        return -1;
+    vf_fail(err, VF_FAILED,
+            found ? "the target never ran it; the partition runs on here"
+                  : "the target never ran it, and the kernel side here has lost "
+                    "the partition");
+    job_update(job, job->owes = false);
+    /* First on disk: a partition that runs here beside a COMMIT would be one too many. */
+    if (mig_journal(job, JOURNAL_ABORTED, err->text, err) != 0)
+        return -1;
+    if (found) {
+        struct vf_error also = VF_ERROR_INIT;
+
+        if (copy_run_on(kc, &copy, job->stays_paused, &also) != 0)
+            vf_fail(err, VF_FAILED,
+                    "the target never ran it, and partition %s could not be resumed here: %.300s",
+                    job->partition, also.text);
+    }
+    return 0;
+}
+
+/* The target's ABORT. Code 6 is its last word in the matter, anything else may change. */
+static int it_refuses(struct mig_job *job, enum word word, const struct wire_abort *abort,
+                      enum job_state *end, struct vf_error *err)
+{
+    vf_fail(err, (enum vf_code)abort->code, "peer %s: %.500s", job->peer, abort->text);
+    if (abort->code == VF_UNKNOWN && word == WORD_ABORT && handoff_fate(job) == FATE_SOURCE) {
+        char what[400];
+
+        (void)snprintf(what, sizeof what, "it runs here, and %.300s", err->text);
+        contradiction(job, what);
+        *end = JOB_FAILED;
+        return 0;
+    }
+    return -1;
+}
+
+static int act(struct mig_job *job, struct kc *kc, struct tp *tp, enum word word,
+               const struct wire_message *answer, enum job_state *end, struct vf_error *err)
+{
+    if (word == WORD_COMMIT && answer->tag == WIRE_RUNNING)
+        return it_runs_there(job, kc, tp, &answer->running, end, err);
+    if (word == WORD_COMMIT && answer->tag == WIRE_NEVER_RAN && handoff_same(job, &answer->handoff))
+        return it_never_ran_there(job, kc, end, err);
+    if (word == WORD_ABORT && answer->tag == WIRE_CLOSE) {
+        /* A COMMIT that is taken back: its ABORTED is what this side needs to resume. */
+        if (handoff_fate(job) == FATE_OPEN)
+            return it_never_ran_there(job, kc, end, err);
+        word_told(job);
+        *end = JOB_FAILED;
+        return 0;
+    }
+    if (answer->tag == WIRE_ABORT)
+        return it_refuses(job, word, &answer->abort, end, err);
+    return vf_fail(err, VF_FAILED, "peer %s: answers %s by %s", job->peer,
+                   word == WORD_COMMIT ? "COMMIT" : "ABORT", wire_tag_name(answer->tag));
+}
+
+/* ---- one try ---- */
+
+static struct wire_message message_of(struct mig_job *job, enum word word)
+{
+    struct wire_message message = {.tag = WIRE_COMMIT, .handoff = handoff_of(job)};
+
+    if (word == WORD_ABORT) {
+        message = (struct wire_message){.tag = WIRE_ABORT};
+        (void)pthread_mutex_lock(&job->lock);
+        message.abort.code = job->error.code != VF_OK ? job->error.code : VF_FAILED;
+        (void)snprintf(message.abort.text, sizeof message.abort.text, "%s", job->error.text);
+        (void)pthread_mutex_unlock(&job->lock);
+    }
+    return message;
+}
+
+static void wake(void *ctx)
+{
+    tp_abort(ctx);
+}
+
+int word_call(struct mig_job *job, uint16_t *version, struct tp **out, struct vf_error *err)
+{
+    uint64_t deadline = vf_now_ns() + CONNECT_NS;
+    struct wire_hello hello;
+    struct mig_peer peer;
+
+    mig_hello(job->mig, job->uuid, &hello);
+    (void)pthread_mutex_lock(&job->lock);
+    memcpy(hello.token, job->token, sizeof hello.token);
+    (void)pthread_mutex_unlock(&job->lock);
+    if (mig_dial(job->mig, job->peer, deadline, out, err) != 0)
+        return -1;
+    if (!mig_same_peer(job, *out)) { /* the token is for the hand-off's own target */
+        vf_fail(err, VF_FAILED, "peer %s: is another host than the one the partition moved to",
+                job->peer);
+        tp_close(*out);
+        return -1;
+    }
+    job_set_wake(job, wake, *out);
+    if (job_leaving(job)) /* before it could be woken */
+        tp_abort(*out);
+    if (mig_greet(*out, &hello, deadline, &peer, err) != 0) {
+        word_hang_up(job, *out);
+        return -1;
+    }
+    *version = peer.version;
+    return 0;
+}
+
+void word_hang_up(struct mig_job *job, struct tp *tp)
+{
+    job_set_wake(job, NULL, NULL);
+    tp_close(tp);
+}
+
+int word_bring_as(struct mig_job *job, struct kc *kc, enum word word, enum job_state *end,
+                  struct vf_error *err)
+{
+    struct wire_message said = message_of(job, word);
+    struct wire_message answer;
+    uint16_t version;
+    struct tp *tp;
+    uint64_t deadline;
+    int result = -1;
+
+    if (word_call(job, &version, &tp, err) != 0)
+        return -1;
+    deadline = vf_now_ns() + job->mig->silence_ns;
+    if (wire_say(tp, &said, deadline, err) == 0 && wire_hear(tp, &answer, deadline, err) == 0) {
+        result = act(job, kc, tp, word, &answer, end, err);
+        wire_message_free(&answer);
+    }
+    word_hang_up(job, tp);
+    return result;
+}
+
+int word_bring(struct mig_job *job, struct kc *kc, enum job_state *end, struct vf_error *err)
+{
+    return word_bring_as(job, kc, word_owed(job), end, err);
+}
+
+uint64_t word_back_off(uint64_t *wait_ns)
+{
+    uint64_t now = *wait_ns == 0 ? WORD_WAIT_NS : *wait_ns;
+
+    *wait_ns = now > WORD_MAX_WAIT_NS / 2 ? WORD_MAX_WAIT_NS : 2 * now;
+    return now;
+}
+
+int word_bring_until(struct mig_job *job, struct kc *kc, uint64_t deadline_ns, enum job_state *end,
+                     struct vf_error *err)
+{
+    uint64_t wait_ns = 0;
+
+    while (job_sleep(job, vf_now_ns() + word_back_off(&wait_ns)) && vf_now_ns() < deadline_ns) {
+        if (word_bring(job, kc, end, err) == 0)
+            return 0;
+        log_debug("job %" PRIu64 ": %s", job->id, err->text);
+    }
+    return -1;
+}

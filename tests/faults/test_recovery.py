@@ -1,0 +1,413 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Daemons, kernel sides and whole hosts that die at each step of the hand-off, one of them or both: afterwards one copy runs, by itself
+where the hosts can talk, by a person's word where they cannot (docs/handoff.md)."""
+import os
+import pathlib
+import signal
+import sys
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
+import proxy  # noqa: E402 (their place is known only now)
+from e2e import BUILD, SLOW, WRONG, Case, at_once, begins, churn, create, finish, partitions, runs, show, state, steps  # noqa: E402
+from harness import Host, pid_gone, wait_until  # noqa: E402
+from proxy import IN, OUT, Point, Proxy  # noqa: E402
+
+TESTS_AT_ONCE = at_once(6)
+DEVICE = "softgpu,vram=64M,vfs=2,dirty-page=64K"
+FAULTS = "tests/faults/vferryd-faults"
+SILENCE_S, REDIAL_S = (5, 5) if SLOW else (1, 2)
+BLACKOUT_MS = 20000
+# A target waits as long as its source tries, and some silences more, before it calls the outcome unknown.
+UNKNOWN_S = REDIAL_S + 4 * SILENCE_S + 20
+
+
+class Recovery(Case):
+    def host(self, name, fault=None, **more):
+        place = self.folder / name
+        place.mkdir()
+        host = Host(BUILD, name, (DEVICE,), state=place, program=FAULTS,
+                    options=["--silence", str(SILENCE_S), "--redial", str(REDIAL_S)], **more)
+        host.gate = self.folder / f"{name}.gate"
+        os.mkfifo(host.gate)
+        host.told = self.folder / f"{name}.told"
+        host.env = {"VFERRY_FAULT": ";".join([f"log={host.told}", f"gate={host.gate}"] + ([fault] if fault else []))}
+        self.hosts.append(host)
+        self.addCleanup(self.end, host)
+        return host.start()
+
+    def end(self, host):
+        host.stop()
+        for log in host.state.glob("*.log"):
+            wrong = [line for line in WRONG.findall(log.read_text(errors="replace"))
+                     if not any(word in line for word in ("kernel side", "CONTRADICTION", "cannot be brought"))]
+            self.assertEqual(wrong, [], f"{host.name}: {log.name}")
+
+    def pair(self, source=None, target=None):
+        self.left, self.right = self.host("left", source), self.host("right", target)
+        self.work = churn(1.5, size="2M", rate=4 << 20, seed=len(self.id()))
+        create(self.left, "p", self.work, vram="8M")
+        begins(self.left, "p")
+        return self.left, self.right
+
+    def migrate(self, to=None):
+        return self.left.spawn("migrate", "p", "--to", to or self.right.address, "--max-blackout", BLACKOUT_MS)
+
+    def over(self, moving):
+        out, err = moving.communicate(timeout=90)
+        return moving.returncode, out + err
+
+    def fired(self, host):
+        wait_until(f"{host.name}'s fault", lambda: host.told.exists() and "fired" in host.told.read_text(), 60)
+
+    def dies(self, host):
+        """By its own hand, at the point that it was given."""
+        host.process.wait(60)
+
+    def again(self, *hosts):
+        for host in hosts:
+            host.env = {}
+            host.start()
+
+    def crash(self, host):
+        """The host loses its kernel side; its daemon ends by itself."""
+        if not pid_gone(host.kernel_pid):
+            os.kill(host.kernel_pid, signal.SIGKILL)
+        wait_until("the kernel side is gone", lambda: pid_gone(host.kernel_pid), 10)
+
+    def open_gate(self, host):
+        def opened():
+            try:
+                os.close(os.open(host.gate, os.O_WRONLY | os.O_NONBLOCK))
+                return True
+            except OSError:
+                return False
+        wait_until(f"{host.name} stands at its gate", opened, 60)
+
+    def job(self, host):
+        jobs = host.json("job", "list")["jobs"]
+        return jobs[0] if jobs else {"status": "none", "job": 0, "reason": ""}
+
+    def settles(self, host, status, timeout=60):
+        wait_until(f"{host.name}'s job is {status}", lambda: self.job(host)["status"] == status, timeout)
+
+    def runs_only(self, host, other):
+        """One copy, and it is the right one."""
+        wait_until(f"{host.name} has it", lambda: "p" in partitions(host), 30)
+        wait_until(f"it runs on {host.name}", lambda: state(host, "p") == "running", 30)
+        wait_until(f"{other.name} has it no more", lambda: "p" not in partitions(other), 30)
+        runs(host, "p")
+        self.assertEqual(finish(host, "p"), self.work.want())
+
+    def ends_on_the_left(self, status="failed"):
+        self.runs_only(self.left, self.right)
+        self.settles(self.left, status)
+        self.assertIn(self.job(self.right)["status"], ("none", "failed"))
+
+    def ends_on_the_right(self):
+        self.runs_only(self.right, self.left)
+        self.settles(self.left, "completed")
+        self.settles(self.right, "completed")
+
+    def stands(self, host):
+        self.assertNotEqual(state(host, "p"), "running")
+        self.assertEqual(steps(host, "p"), steps(host, "p"))
+
+    def resolve(self, host, who, code=0):
+        return host.run("--json", "job", "resolve", self.job(host)["job"], f"--{who}-runs", code=code)
+
+
+# Where the daemon dies, in words of the journal, and on which side it runs afterwards.
+SOURCE_DIES = (
+    ("when it is admitted", "point=journal.synced,of=OPEN,nth=2:kill", "left"),
+    ("before it writes COMMIT", "point=journal.write,of=COMMIT:kill", "left"),
+    ("before COMMIT is on disk", "point=journal.fsync,of=COMMIT:kill", "either"),
+    ("before COMMIT leaves", "point=journal.synced,of=COMMIT:kill", "right"),
+    ("after COMMIT has left", "msg=COMMIT,dir=send:after-kill", "right"),
+    ("when RUNNING comes", "msg=RUNNING,dir=recv:kill", "right"),
+    ("before its copy goes", "point=kernel.call,of=remove partition:kill", "right"),
+    ("before DONE", "point=journal.write,of=DONE:kill", "right"),
+)
+TARGET_DIES = (
+    ("when it admits", "point=journal.synced,of=OPEN:kill", "left"),
+    ("before it writes PREPARED", "point=journal.write,of=PREPARED:kill", "left"),
+    ("before READY leaves", "point=journal.synced,of=PREPARED:kill", "left"),
+    ("before it writes COMMITTED", "point=journal.write,of=COMMITTED:kill", "right"),
+    ("before it unpauses", "point=journal.synced,of=COMMITTED:kill", "right"),
+    ("before RUNNING leaves", "msg=RUNNING,dir=send:kill", "right"),
+    ("before DONE", "point=journal.write,of=DONE:kill", "right"),
+)
+
+
+def one_dies(side, fault, where):
+    def test(self):
+        self.pair(**{side: fault})
+        victim = self.left if side == "source" else self.right
+        moving = self.migrate()
+        self.dies(victim)
+        self.again(victim)
+        code, said = self.over(moving)
+        if where == "either":
+            wait_until("it runs somewhere", lambda: any("p" in partitions(h) and state(h, "p") == "running" for h in self.hosts), 60)
+            where_now = "left" if "p" in partitions(self.left) and state(self.left, "p") == "running" else "right"
+        else:
+            where_now = where
+        self.ends_on_the_left() if where_now == "left" else self.ends_on_the_right()
+        if side == "target":
+            self.assertEqual(code, 1 if where_now == "left" else 0, said)
+    return test
+
+
+class SourceDies(Recovery):
+    """The source's daemon, killed at each step; its partition and the other host live on."""
+
+
+class TargetDies(Recovery):
+    """The target's daemon likewise."""
+
+
+for place, fault_, where_ in SOURCE_DIES:
+    setattr(SourceDies, "test_" + place.replace(" ", "_"), one_dies("source", fault_, where_))
+for place, fault_, where_ in TARGET_DIES:
+    setattr(TargetDies, "test_" + place.replace(" ", "_"), one_dies("target", fault_, where_))
+
+
+class BothDie(Recovery):
+    def both(self, source, target, first="left"):
+        self.pair(source, target)
+        moving = self.migrate()
+        self.dies(self.left)
+        self.dies(self.right)
+        self.over(moving)
+        self.again(*((self.left, self.right) if first == "left" else (self.right, self.left)))
+
+    def test_after_COMMIT_left_and_before_it_was_recorded_there(self):
+        self.both("msg=COMMIT,dir=send:after-kill", "point=journal.write,of=COMMITTED:kill")
+        self.ends_on_the_right()
+
+    def test_after_COMMITTED_the_target_first_again(self):
+        self.both("msg=COMMIT,dir=send:after-kill", "point=journal.synced,of=COMMITTED:kill", first="right")
+        self.ends_on_the_right()
+
+    def test_after_PREPARED_without_COMMIT(self):
+        self.both("msg=READY,dir=recv:kill", "msg=READY,dir=send:after-kill")
+        self.ends_on_the_left()
+
+
+class HostsCrash(Recovery):
+    """A power cut, or a crash of the kernel side: what ran there is lost, and never started again from an old copy."""
+
+    def test_the_target_loses_power_when_it_is_prepared(self):
+        self.pair(target="point=journal.synced,of=PREPARED:power")
+        moving = self.migrate()
+        self.dies(self.right)
+        self.crash(self.right)
+        self.again(self.right)
+        self.over(moving)
+        self.ends_on_the_left()
+
+    def test_the_target_loses_power_before_COMMITTED_is_on_disk(self):
+        """COMMIT had left: only the target's word lets the source resume."""
+        self.pair(target="point=journal.fsync,of=COMMITTED:power")
+        moving = self.migrate()
+        self.dies(self.right)
+        self.stands(self.left)
+        self.crash(self.right)
+        self.again(self.right)
+        code, said = self.over(moving)
+        self.assertEqual(code, 1, said)
+        self.assertIn("never ran", said)
+        self.ends_on_the_left()
+
+    def test_the_target_loses_power_after_COMMITTED_and_a_person_brings_the_source_back(self):
+        self.pair(target="point=journal.synced,of=COMMITTED:power")
+        moving = self.migrate()
+        self.dies(self.right)
+        self.crash(self.right)
+        self.again(self.right)
+        code, said = self.over(moving)
+        self.assertEqual(code, 6, said)
+        self.assertEqual([self.job(h)["status"] for h in self.hosts], ["unknown", "unknown"])
+        self.stands(self.left)
+        refused = self.left.run("partition", "resume", "p", code=1).stderr
+        self.assertIn("not known who runs it", refused)
+        refused = self.resolve(self.left, "target", code=1).stderr
+        self.assertIn("--source-runs", refused)
+        done = self.resolve(self.left, "source")
+        self.assertIn("is lost", done.stderr)
+        self.ends_on_the_left()
+        self.settles(self.right, "failed")
+
+    def test_the_source_loses_power_after_COMMIT(self):
+        self.pair(source="point=journal.synced,of=COMMIT:power")
+        moving = self.migrate()
+        self.dies(self.left)
+        self.crash(self.left)
+        self.over(moving)
+        self.again(self.left)
+        self.ends_on_the_right()
+
+    def test_the_source_loses_power_before_COMMIT_and_no_old_copy_starts(self):
+        self.pair(source="point=journal.fsync,of=COMMIT:power")
+        moving = self.migrate()
+        self.dies(self.left)
+        self.crash(self.left)
+        self.over(moving)
+        self.again(self.left)
+        wait_until("nothing is left", lambda: partitions(self.left) + partitions(self.right) == [], 60)
+        self.settles(self.left, "failed")
+        self.settles(self.right, "failed")
+
+    def test_both_lose_power_after_COMMIT(self):
+        """All is lost, as it is with two hosts that burn: but the books are closed, and nothing starts."""
+        self.pair("msg=COMMIT,dir=send:after-power", "msg=COMMIT,dir=recv:power")
+        moving = self.migrate()
+        for host in self.hosts:
+            self.dies(host)
+            self.crash(host)
+        self.over(moving)
+        self.again(self.left, self.right)
+        self.settles(self.left, "failed")
+        self.assertEqual(partitions(self.left) + partitions(self.right), [])
+
+    def test_the_kernel_side_of_a_prepared_target_dies_under_its_daemon(self):
+        self.pair(target="msg=COMMIT,dir=recv:hold")
+        moving = self.migrate()
+        self.fired(self.right)
+        self.crash(self.right)
+        self.open_gate(self.right)
+        self.dies(self.right)
+        self.again(self.right)
+        self.over(moving)
+        self.ends_on_the_left()
+
+    def test_the_kernel_side_of_a_source_dies_under_its_daemon_after_COMMIT(self):
+        self.pair(source="point=journal.synced,of=COMMIT:hold")
+        moving = self.migrate()
+        self.fired(self.left)
+        self.crash(self.left)
+        self.open_gate(self.left)
+        self.dies(self.left)
+        self.over(moving)
+        self.again(self.left)
+        self.ends_on_the_right()
+
+
+class Unknown(Recovery):
+    """The other host stays away: nobody guesses. When it comes back it settles by itself."""
+
+    def test_a_source_that_waits_is_settled_when_its_target_comes_back(self):
+        self.pair(target="point=journal.synced,of=COMMITTED:kill")
+        moving = self.migrate()
+        self.dies(self.right)
+        code, said = self.over(moving)
+        self.assertEqual(code, 6, said)
+        self.assertIn("until its fate is known", said)
+        self.stands(self.left)
+        self.left.kill()
+        self.again(self.left)
+        self.assertEqual(self.job(self.left)["status"], "unknown")
+        self.assertEqual(self.left.run("job", "watch", self.job(self.left)["job"], code=6).returncode, 6)
+        self.again(self.right)
+        self.ends_on_the_right()
+        self.assertIn("is settled: completed", self.left.run("events").stdout)
+        self.assertEqual(self.left.json("job", "show", self.job(self.left)["job"])["status"], "completed")
+
+    def test_a_target_that_waits_is_settled_when_its_source_comes_back(self):
+        self.pair(source="point=journal.synced,of=COMMIT:kill")
+        moving = self.migrate()
+        self.dies(self.left)
+        self.over(moving)
+        self.settles(self.right, "unknown", UNKNOWN_S)
+        self.stands(self.right)
+        self.right.kill()
+        self.again(self.right)
+        self.assertEqual(self.job(self.right)["status"], "unknown")
+        self.stands(self.right)
+        self.again(self.left)
+        self.ends_on_the_right()
+
+
+class Resolve(Recovery):
+    def target_away(self, fault="point=journal.write,of=COMMITTED:kill"):
+        """The source has committed and its target is gone."""
+        self.pair(target=fault)
+        moving = self.migrate()
+        self.dies(self.right)
+        self.over(moving)
+        self.settles(self.left, "unknown")
+
+    def test_only_an_unknown_outcome_can_be_resolved(self):
+        self.pair()
+        code, said = self.over(self.migrate())
+        self.assertEqual(code, 0, said)
+        for host in self.hosts:
+            refused = self.resolve(host, "source", code=1).stderr
+            self.assertEqual(refused.count("\n"), 1, refused)
+            self.assertIn("only an unknown outcome", refused)
+        self.assertIn("--source-runs or --target-runs", self.left.run("job", "resolve", 1, code=2).stderr)
+        self.left.run("job", "resolve", 1, "--source-runs", "--target-runs", code=2)
+        self.ends_on_the_right()
+
+    def test_source_runs_while_the_target_is_away_and_its_copy_goes_when_it_is_back(self):
+        self.target_away()
+        done = self.resolve(self.left, "source")
+        self.assertIn("warning: the target could not be asked", done.stderr)
+        self.assertEqual(state(self.left, "p"), "running")
+        self.left.kill()
+        self.again(self.left)
+        self.assertEqual((state(self.left, "p"), self.job(self.left)["status"]), ("running", "failed"))
+        self.again(self.right)
+        self.settles(self.right, "failed")
+        self.ends_on_the_left()
+
+    def test_target_runs_while_the_target_is_away_and_it_runs_when_it_is_back(self):
+        self.target_away()
+        done = self.resolve(self.left, "target")
+        self.assertIn("warning: the target could not be asked", done.stderr)
+        self.assertEqual(partitions(self.left), [])
+        self.again(self.right)
+        self.ends_on_the_right()
+
+    def test_a_wrong_guess_that_makes_two_is_told_aloud_on_both_hosts(self):
+        self.target_away("point=journal.synced,of=COMMITTED:kill")
+        self.resolve(self.left, "source")
+        self.again(self.right)
+        for host in self.hosts:
+            wait_until(f"{host.name} says so", lambda: "CONTRADICTION" in host.run("events").stdout, 60)
+        shown = self.left.json("job", "show", self.job(self.left)["job"])
+        self.assertIn("CONTRADICTION", shown["reason"])
+        self.left.kill()
+        self.again(self.left)
+        self.assertIn("CONTRADICTION", self.left.json("job", "show", shown["job"])["reason"])
+        self.left.run("partition", "remove", "p")
+        self.runs_only(self.right, self.left)
+
+    def test_the_target_is_refused_the_wrong_choice_when_the_source_can_be_asked(self):
+        """The source called it off and cannot reach the target, which can reach the source."""
+        self.pair()
+        with Proxy(self.right.address, Point("READY", IN, paused=True), proxy.cut_for_good) as way:
+            code, said = self.over(self.migrate(way.address))
+        self.assertEqual(code, 1, said)
+        self.settles(self.right, "unknown", UNKNOWN_S)
+        refused = self.resolve(self.right, "target", code=1).stderr
+        self.assertIn("the source's journal says ABORTED", refused)
+        self.assertIn("--source-runs", refused)
+        self.assertEqual(self.resolve(self.right, "source").stderr, "")
+        self.ends_on_the_left()
+
+    def test_the_target_takes_over_when_the_sources_journal_says_COMMIT(self):
+        self.pair()
+        with Proxy(self.right.address, Point("COMMIT", OUT, paused=True), proxy.cut_for_good) as way:
+            code, said = self.over(self.migrate(way.address))
+        self.assertEqual(code, 6, said)
+        self.settles(self.right, "unknown", UNKNOWN_S)
+        self.assertEqual(self.resolve(self.right, "target").stderr, "")
+        self.settles(self.right, "completed")
+        # Its way there is gone for good: this side cannot ask, and says so.
+        self.assertIn("could not be asked", self.resolve(self.left, "target").stderr)
+        self.runs_only(self.right, self.left)
+
+
+if __name__ == "__main__":
+    unittest.main()
