@@ -1,6 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""make bench: a move's rate against the raw loopback limit of the same run, its blackout idle and under writes, and TLS beside it."""
+"""
+make bench: a move's rate against the raw loopback limit of the same run, its blackout idle and under writes, TLS beside it, and the
+blackouts of sixteen moves at once beside sixteen partitions that work.
+"""
 import argparse
 import json
 import pathlib
@@ -11,6 +14,7 @@ import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "tools"))
 from harness import Host, wait_until  # noqa: E402
+from load import MIB, Load, pair  # noqa: E402
 
 STREAMS = 2
 CHUNK = 1 << 20
@@ -59,6 +63,18 @@ def measure_tls(build, run):
             return move_full(left, right, run + 1)
 
 
+def crowd(build):
+    """Sixteen at once, each of 64 MiB that are written at 32 MiB/s."""
+    load = Load(vram="72M", size="64M", rate=32 * MIB, seconds=8)
+    left, right = pair(build)
+    with left, right:
+        load.run(left, right, build)
+    blackouts = [part.job["blackout_ns"] for part in load.moving()]
+    print(f"{load.movers} moves at once took {load.took_s:.1f} s, blackout median {statistics.median(blackouts) / 1e6:.1f} ms, "
+          f"worst {max(blackouts) / 1e6:.1f} ms", flush=True)
+    return {"moves_at_once": load.movers, "working_beside": load.workers, "took_ns": int(load.took_s * 1e9), "blackout_ns": summary(blackouts)}
+
+
 def measure(build, runs):
     limits, rates, ratios, idle, busy, busy_rounds = [], [], [], [], [], []
     tls_rates, tls_shares, tls_idle = [], [], []
@@ -95,6 +111,7 @@ def main():
     parser.add_argument("--runs", default=5, type=int)
     args = parser.parse_args()
     report = measure(args.build.resolve(), args.runs)
+    report["crowd"] = crowd(args.build.resolve())
     out = args.build / "bench"
     out.mkdir(parents=True, exist_ok=True)
     (out / "report.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")

@@ -28,7 +28,7 @@ bool handoff_is_copy(const struct mig_job *job, const struct vf_partition_info *
 int handoff_copy(const struct mig_job *job, struct kc *kc, struct vf_partition_info *out,
                  struct vf_error *err);
 
-/* Target, COMMITTED: it ran here, for the next that is known of it here is a move or a save of it. */
+/* Target, COMMITTED: it did run here, for it went on from here by a later move or save. */
 bool handoff_went_on(struct mig_job *job);
 
 /* Source: as if the move had never been (SRC-7). Resumed first, then ended: should this daemon die

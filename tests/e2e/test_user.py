@@ -3,13 +3,14 @@
 import ctypes.util
 import os
 import pathlib
+import re
 import shutil
 import stat
 import subprocess
 import tempfile
 import unittest
 
-from e2e import BUILD, Case, begins, churn, create, move, runs, state
+from e2e import BUILD, Case, begins, churn, create, move
 from harness import Host
 
 ROOT = os.geteuid() == 0
@@ -139,6 +140,39 @@ class Unprivileged(OtherUsers):
         for pid in (left.process.pid, left.kernel_pid):
             self.assertEqual(status(pid)["Seccomp"], "2", "it runs without the filter")
         self.moves_and_ends_right(left, right)
+
+
+class Secrets(Case):
+    def test_the_most_talkative_log_tells_no_secret(self):
+        """Tokens speak for the other end of a hand-off: they stand in the journals, and nowhere else that people read."""
+        left, right = (
+            self.host(name, DEVICE, env={"VFERRY_LOG": "debug"}) for name in ("left", "right")
+        )
+        work = churn(1, size="8M", rate=8 << 20)
+        create(left, "p", work)
+        begins(left, "p")
+        move(left, right, "p")
+        self.assert_works_to_its_end(right, "p", work)
+        tokens = set()
+        for host in (left, right):
+            tokens |= set(
+                re.findall(r'"token":"([0-9a-f]{32})"', (host.state / "journal").read_text())
+            )
+        self.assertEqual(len(tokens), 1, "one move, one token, on both sides")
+        said = "".join(
+            log.read_text() for host in (left, right) for log in host.state.glob("*.log")
+        )
+        said += "".join(
+            host.run(*words).stdout
+            for host in (left, right)
+            for words in (("events",), ("--json", "job", "list"), ("--json", "job", "show", 1))
+        )
+        self.assertIn(" debug ", said)
+        for token in tokens:
+            self.assertNotIn(token, said.lower())
+        # What is long and looks random is an identity or a digest, and says so.
+        long = re.findall(r"[^\s\"]*[0-9a-fA-F]{32,}[^\s\"]*", said)
+        self.assertEqual([word for word in long if "xxh3-128:" not in word], [])
 
 
 @unittest.skipUnless(ROOT, "takes other users, which only root can be")

@@ -28,7 +28,7 @@ PHASES = {
         ("teardown", ("msg", "DONE", "", True)),
     ],
 }
-ORDER = ["open", "connect", "admit", "rounds", "blackout", "state", "commit", "teardown", "recovery", "any"]
+ORDER = ["open", "connect", "admit", "rounds", "blackout", "state", "commit", "teardown", "recovery"]
 LOOKS = {"connect to the kernel side", "ask the kernel side about itself", "list partitions", "show partition", "show adapter",
          "find partition", "creation parameters of a partition", "clock of a partition", "open page channel"}
 # Threads that serve people, not the move.
@@ -140,7 +140,7 @@ def scout_recovery(side, select):
 
 # ---- what can happen there ----
 
-SILENCE_MS = 1000 * int(SILENCE_S)
+SILENCE_MS = int(1000 * SILENCE_S)
 LONG = 3 * SILENCE_MS
 # Fault -> action, of the connection at a record. A stall without end, a silence and an outage are noticed by the clock only.
 WIRE = {

@@ -112,12 +112,6 @@ def of_recoveries():
                            f"{select}:kill", then=f"{place.select}:{action}")
 
 
-def of_chance(count, seed):
-    """kill -9 at any time, of either daemon or both, perhaps again while they recover."""
-    for number in range(count):
-        yield Case("killed at a random time", "source", "any", f"seed {seed + number}", "", during=f"chance {seed + number}")
-
-
 def all_cases(places):
     found = []
     for kind in (of_wire, of_networks, of_processes, of_both, of_disks, of_people):
@@ -126,7 +120,7 @@ def all_cases(places):
 
 
 # Where a mistake costs most comes first.
-WEIGHT = ["commit", "state", "recovery", "any", "teardown", "blackout", "rounds", "admit", "connect", "open"]
+WEIGHT = ["commit", "state", "recovery", "teardown", "blackout", "rounds", "admit", "connect", "open"]
 
 
 def chosen(cases):

@@ -32,7 +32,7 @@ DEVICE = "softgpu,vram=64M,vfs=2,dirty-page=64K"
 VRAM = "8M"
 # A thread sanitizer makes all of it slow.
 PACE = 3 if SLOW else 1
-SILENCE_S, REDIAL_S = 1 * PACE, 4 * PACE
+SILENCE_S, REDIAL_S = 1.5 * PACE, 4 * PACE
 # Longer than a silence and a short outage take, so that the outcome is theirs and not the limit's.
 BLACKOUT_MS = 6000 * PACE
 WORK_SECONDS = 2.5

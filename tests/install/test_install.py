@@ -3,6 +3,7 @@
 """An installed tree, moved as a whole, works; and a driver author gets by with what it contains (docs/driver-guide.md)."""
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -97,6 +98,21 @@ class Installed(unittest.TestCase):
         unit = next(self.prefix.rglob("vferryd.service")).read_text(encoding="utf-8")
         self.assertNotIn("@BINDIR@", unit)
         self.assertIn("/bin/vferryd --state", unit)
+        # Its user is made by what is installed with it, and its partitions outlive its restart.
+        user = re.search(r"^User=(\S+)$", unit, re.M).group(1)
+        self.assertRegex(next(self.prefix.rglob("sysusers.d/vferry.conf")).read_text(encoding="utf-8"), rf"(?m)^u {user} ")
+        self.assertIn("\nKillMode=process\n", unit)
+
+    @unittest.skipUnless(shutil.which("systemd-analyze"), "needs systemd-analyze")
+    def test_systemd_finds_nothing_wrong_with_the_unit_and_little_left_open(self):
+        unit = self.work / "vferryd.service"
+        text = next(self.prefix.rglob("vferryd.service")).read_text(encoding="utf-8")
+        # Where it will be once installed, the program is; and the manuals are not asked for.
+        text = re.sub(r"(?m)^ExecStart=\S+", f"ExecStart={self.prefix / 'bin' / 'vferryd'}", text)
+        unit.write_text(re.sub(r"(?m)^Documentation=.*$", "", text), encoding="utf-8")
+        self.assertEqual(subprocess.run(["systemd-analyze", "verify", unit], capture_output=True, text=True, check=False).stderr, "")
+        said = command("systemd-analyze", "security", "--offline=true", unit)
+        self.assertLess(float(re.search(r"Overall exposure level.*: ([0-9.]+) ", said).group(1)), 2.0)
 
 
 if __name__ == "__main__":
