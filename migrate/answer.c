@@ -279,9 +279,9 @@ void answer_word(struct mig *mig, struct tp *tp, const struct mig_peer *peer,
     struct vf_error err = VF_ERROR_INIT;
 
     if (job == NULL)
-        vf_fail(&err, VF_FAILED, "host %s has no record of that job", mig->host_name);
+        vf_fail(&err, VF_INCOMPATIBLE, "host %s has no record of that job", mig->host_name);
     if (job == NULL || serve(job, tp, peer->version, word, &err) != 0) {
-        log_warn("%s: %s", tp->peer, err.text);
+        log_info("%s: %s", tp->peer, err.text); /* it may ask for ever: no event each time */
         wire_say_abort(tp, &err);
     }
     mig_job_put(job);

@@ -288,6 +288,9 @@ static void recover_all(struct recovery *r)
         job->error = err;
         (void)vf_fsm_set(&job->fsm, end, "journal");
         (void)snprintf(job->phase, sizeof job->phase, "%s", vf_fsm_name(&job->fsm));
+        if (end == JOB_UNKNOWN)
+            log_warn("job %llu (partition %s, peer %s): unknown: %s", (unsigned long long)job->id,
+                     job->partition, job->peer, err.text);
         job->t.end = job->t.start;
         job->over = true;
     }

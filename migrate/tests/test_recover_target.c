@@ -87,6 +87,7 @@ static void nobody_without_the_token_or_of_another_hand_off_is_believed(void **s
     (void)state;
     ask(job, wrong, &commit, WIRE_ABORT, &heard);
     assert_non_null(strstr(heard.abort.text, "no record of that job"));
+    assert_int_equal(heard.abort.code, VF_INCOMPATIBLE);
     wire_message_free(&heard);
     ask(job, wrong, &call_off, WIRE_ABORT, &heard);
     wire_message_free(&heard);
