@@ -209,7 +209,7 @@ int word_call(struct mig_job *job, uint16_t *version, struct tp **out, struct vf
     (void)pthread_mutex_lock(&job->lock);
     memcpy(hello.token, job->token, sizeof hello.token);
     (void)pthread_mutex_unlock(&job->lock);
-    if (mig_dial(job->mig, job->peer, deadline, out, err) != 0)
+    if (mig_dial_again(job, deadline, out, err) != 0)
         return -1;
     if (!mig_same_peer(job, *out)) { /* the token is for the hand-off's own target */
         vf_fail(err, VF_FAILED, "peer %s: is another host than the one the partition moved to",
