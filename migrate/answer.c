@@ -73,6 +73,8 @@ int answer_commit(struct mig_job *job, struct kc *kc, struct vf_error *err)
                    : never_ran(job, "it was never ready here", err);
     if (found > 0)
         return start(job, kc, &copy, err);
+    if (found == 0 && handoff_fate(job) == FATE_TARGET && handoff_went_on(job))
+        return 0;
     if (found == 0 && handoff_fate(job) == FATE_OPEN)
         return never_ran(job, "the kernel side here lost the partition before it could run", err);
     return found < 0
@@ -279,9 +281,9 @@ void answer_word(struct mig *mig, struct tp *tp, const struct mig_peer *peer,
     struct vf_error err = VF_ERROR_INIT;
 
     if (job == NULL)
-        vf_fail(&err, VF_FAILED, "host %s has no record of that job", mig->host_name);
+        vf_fail(&err, VF_INCOMPATIBLE, "host %s has no record of that job", mig->host_name);
     if (job == NULL || serve(job, tp, peer->version, word, &err) != 0) {
-        log_warn("%s: %s", tp->peer, err.text);
+        log_info("%s: %s", tp->peer, err.text); /* it may ask for ever: no event each time */
         wire_say_abort(tp, &err);
     }
     mig_job_put(job);

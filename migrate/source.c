@@ -265,6 +265,8 @@ static enum job_state call_off(struct source *s, struct vf_error *err)
 {
     struct vf_error also = VF_ERROR_INIT;
     char note[sizeof err->text] = "";
+    /* A target that never let us in has nothing to be told. */
+    bool owes = job_has_token(s->job);
 
     resume_partition(s, &also);
     find_cause(s, err);
@@ -273,7 +275,7 @@ static enum job_state call_off(struct source *s, struct vf_error *err)
     if (s->journalled && atomic_load(&s->job->interrupted) && err->code == VF_CANCELLED &&
         also.code == VF_OK)
         restart_note(&s->job->options, note, sizeof note);
-    job_update(s->job, s->job->owes = true);
+    job_update(s->job, s->job->owes = owes);
     if (s->journalled &&
         mig_journal(s->job, JOURNAL_ABORTED, note[0] != '\0' ? note : err->text, &also) != 0)
         log_error("job %llu: %s", (unsigned long long)s->job->id, also.text);
