@@ -73,6 +73,8 @@ int answer_commit(struct mig_job *job, struct kc *kc, struct vf_error *err)
                    : never_ran(job, "it was never ready here", err);
     if (found > 0)
         return start(job, kc, &copy, err);
+    if (found == 0 && handoff_fate(job) == FATE_TARGET && handoff_went_on(job))
+        return 0;
     if (found == 0 && handoff_fate(job) == FATE_OPEN)
         return never_ran(job, "the kernel side here lost the partition before it could run", err);
     return found < 0

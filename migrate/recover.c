@@ -7,8 +7,8 @@
  *   target, not PREPARED                  nothing stays: End, destroy
  *   target, PREPARED without COMMITTED    unknown: kept paused, waits for its source's word; if the
  *                                         kernel side lost it, it never ran
- *   target or restore, COMMITTED          rolled forward: it runs here; if the kernel side lost it,
- *                                         unknown
+ *   target or restore, COMMITTED          rolled forward: it runs here, or went on from here; if
+ *                                         the kernel side lost it, unknown
  *   settled by a person                   what was settled, if it was not done yet
  * What is owed is brought by the settler (settle.h), words that come are answered (answer.h).
  */
@@ -184,7 +184,7 @@ static enum job_state recover_committed(struct recovery *r, struct mig_job *job,
         err->code = VF_UNKNOWN;
         return JOB_UNKNOWN;
     }
-    if (found > 0)
+    if (found > 0 || (found == 0 && handoff_went_on(job)))
         return complete(job);
     if (found == 0 && job_with_file(job)) {
         vf_fail(err, VF_FAILED, "the kernel side has lost it since; restore it again");
