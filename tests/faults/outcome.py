@@ -7,13 +7,14 @@ import time
 import traceback
 
 from pair import Failed, Pair, Wrong, need, wait_until
+from rules import may_end
 
 OUTAGE_S = 3
 
 # Exit code -> who may have it then. 6 is honest about not knowing.
+CODES = {0: ("target",), 1: ("source",), 4: ("source",), 6: ("source", "target")}
 # Before it said that there is a job the daemon has died; what the target cannot make room for it refuses.
 EARLY = {"open": {5: ("source",)}, "admit": {3: ("source",)}}
-CODES = {0: ("target",), 1: ("source",), 4: ("source",), 6: ("source", "target")}
 
 
 @dataclasses.dataclass
@@ -137,9 +138,10 @@ def judge(pair, case, outcome, most):
                 pair.loser_has_nothing(side)
         pair.winner_ends_right(winner)
         need(f"now it is on {[s.host.name for s in pair.holders()]}", list(pair.holders()) == [winner])
+    outcome.word += resolved
+    need(f"{outcome.word}: it may only be {sorted(may_end(case))}", outcome.word in may_end(case))
     pair.nothing_leaks(most)
     pair.nothing_wrong_was_logged()
-    outcome.word += resolved
 
 
 def run_case(case, most):
