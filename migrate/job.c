@@ -358,6 +358,19 @@ void job_round_done(struct mig_job *job, const struct job_round *round)
     });
 }
 
+/* Under job->lock. */
+static void note_done(struct mig_job *job, uint64_t pages)
+{
+    uint64_t bytes = pages * job->page_bytes;
+
+    job->left_bytes -= bytes < job->left_bytes ? bytes : job->left_bytes;
+}
+
+void job_known(struct mig_job *job, uint64_t pages)
+{
+    job_update(job, note_done(job, pages));
+}
+
 void job_sent(struct mig_job *job, uint64_t bytes, uint64_t pages)
 {
     uint64_t now = vf_now_ns();
@@ -369,8 +382,7 @@ void job_sent(struct mig_job *job, uint64_t bytes, uint64_t pages)
         job->t.last_frame = now;
         job->bytes_sent += bytes;
         job->pages_sent += pages;
-        job->left_bytes -=
-            pages * job->page_bytes < job->left_bytes ? pages * job->page_bytes : job->left_bytes;
+        note_done(job, pages);
     });
 }
 

@@ -170,6 +170,8 @@ bool job_begin_commit(struct mig_job *job);
 void job_round_done(struct mig_job *job, const struct job_round *round);
 /* Bytes and pages handed to the wire; any lane. */
 void job_sent(struct mig_job *job, uint64_t bytes, uint64_t pages);
+/* Pages that need not be sent, since the target has them; any lane. */
+void job_known(struct mig_job *job, uint64_t pages);
 /* Sets fields under the lock and wakes watchers. */
 #define job_update(job, statements)                                                                \
     do {                                                                                           \

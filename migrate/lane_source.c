@@ -66,6 +66,8 @@ static int ship(void *ctx, const uint64_t *pages, uint32_t count, const uint8_t 
     if (lane_frame(frame, pages, count, slot, lanes->plan.geometry.page_bytes, lanes->table,
                    leave_out, err) != 0)
         return -1;
+    if (frame->count < count)
+        job_known(lanes->job, count - frame->count);
     if (frame->count == 0)
         return 0;
     frame->round = lanes->round;

@@ -89,7 +89,8 @@ class Side:
         return [line.split("\t") for line in self.told.read_text().split("\n")[:-1]]
 
     def fired(self):
-        return any(line[0] == "fired" for line in self.lines())
+        """How many faults have come."""
+        return sum(line[0] == "fired" for line in self.lines())
 
     def open_gate(self):
         """Lets whoever holds go on; nobody need hold any more."""
