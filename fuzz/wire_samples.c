@@ -16,7 +16,8 @@ static void fill(struct wire_message *m)
                                        .version_max = 2,
                                        .host_name = "a",
                                        .stream_index = 1,
-                                       .listen_address = "10.0.0.1:7001"};
+                                       .listen_address = "10.0.0.1:7001",
+                                       .generation = 1};
         break;
     case WIRE_ADMIT:
         m->admit = (struct wire_admit){.params = {.name = "vm", .vram_bytes = 1u << 30},

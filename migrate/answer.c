@@ -73,6 +73,8 @@ int answer_commit(struct mig_job *job, struct kc *kc, struct vf_error *err)
                    : never_ran(job, "it was never ready here", err);
     if (found > 0)
         return start(job, kc, &copy, err);
+    if (found == 0 && handoff_fate(job) == FATE_TARGET && handoff_went_on(job))
+        return 0;
     if (found == 0 && handoff_fate(job) == FATE_OPEN)
         return never_ran(job, "the kernel side here lost the partition before it could run", err);
     return found < 0
@@ -236,6 +238,20 @@ static int serve_inquiry(struct mig_job *job, struct tp *tp, const struct wire_m
     return wire_say(tp, &message, vf_now_ns() + job->mig->silence_ns, err);
 }
 
+/* A pre-copy that cannot go on, since its job is over here. While it is not, nothing is said: an
+ * ABORT would be taken for the last word. */
+static int serve_resume(struct mig_job *job, struct vf_error *err)
+{
+    if (!mig_job_wait(job, 0, UINT64_MAX))
+        return 0;
+    (void)pthread_mutex_lock(&job->lock);
+    *err = job->error;
+    (void)pthread_mutex_unlock(&job->lock);
+    if (err->code == VF_OK)
+        return vf_fail(err, VF_FAILED, "the move is over on host %s", job->host_name);
+    return vf_context(err, "the move is over on host %s", job->host_name);
+}
+
 static int serve(struct mig_job *job, struct tp *tp, uint16_t version,
                  const struct wire_message *word, struct vf_error *err)
 {
@@ -246,6 +262,8 @@ static int serve(struct mig_job *job, struct tp *tp, uint16_t version,
              wire_tag_name(word->tag));
     if (word->tag == WIRE_INQUIRE)
         return serve_inquiry(job, tp, word, err);
+    if (word->tag == WIRE_RESUME && !job->source)
+        return serve_resume(job, err);
     if (job->source || (word->tag != WIRE_COMMIT && word->tag != WIRE_ABORT))
         return vf_fail(err, VF_FAILED, "job %" PRIu64 " is %s here, %s changes nothing", job->id,
                        vf_fsm_name(&job->fsm), wire_tag_name(word->tag));
@@ -263,9 +281,9 @@ void answer_word(struct mig *mig, struct tp *tp, const struct mig_peer *peer,
     struct vf_error err = VF_ERROR_INIT;
 
     if (job == NULL)
-        vf_fail(&err, VF_FAILED, "host %s has no record of that job", mig->host_name);
+        vf_fail(&err, VF_INCOMPATIBLE, "host %s has no record of that job", mig->host_name);
     if (job == NULL || serve(job, tp, peer->version, word, &err) != 0) {
-        log_warn("%s: %s", tp->peer, err.text);
+        log_info("%s: %s", tp->peer, err.text); /* it may ask for ever: no event each time */
         wire_say_abort(tp, &err);
     }
     mig_job_put(job);

@@ -188,8 +188,11 @@ static void *stranger_main(void *arg)
     if (heard == 0)
         heard = wire_expect(tp, WIRE_HELLO, &message, deadline, &err);
     known(stranger);
-    if (heard == 0)
+    if (heard == 0) {
         peer.hello = message.hello;
+        tp_peer_listens(tp, message.hello.listen_address, peer.hello.listen_address,
+                        sizeof peer.hello.listen_address);
+    }
     if (tp == NULL) {
         tell(mig, "?", err.text);
     } else if (heard != 0 || wire_hello_agree(&peer.hello, 0, &peer.version, &err) != 0) {

@@ -7,17 +7,12 @@
 
 #include <string.h>
 
-static int dial_tls(struct tp_tls *tls, struct tp *plain, const char *address, uint64_t deadline_ns,
+static int dial_tls(struct tp_tls *tls, struct tp *plain, const char *name, uint64_t deadline_ns,
                     struct tp **out, struct vf_error *err)
 {
-    char host[TP_NAME_BYTES];
     struct tp *tp;
 
-    if (tp_address_host(address, host, err) != 0) {
-        tp_close(plain);
-        return -1;
-    }
-    if (tp_tls_wrap(tls, plain, host, &tp, err) != 0)
+    if (tp_tls_wrap(tls, plain, name, &tp, err) != 0)
         return -1;
     if (tp_handshake(tp, deadline_ns, err) != 0) {
         tp_close(tp);
@@ -27,8 +22,9 @@ static int dial_tls(struct tp_tls *tls, struct tp *plain, const char *address, u
     return 0;
 }
 
-int mig_dial(struct mig *mig, const char *address, uint64_t deadline_ns, struct tp **out,
-             struct vf_error *err)
+/* `name` is what the peer's certificate must say. */
+static int dial(struct mig *mig, const char *address, const char *name, uint64_t deadline_ns,
+                struct tp **out, struct vf_error *err)
 {
     struct tp_tls *tls = mig_tls(mig);
     struct tp *plain;
@@ -42,12 +38,30 @@ int mig_dial(struct mig *mig, const char *address, uint64_t deadline_ns, struct 
     if (result == 0) {
         tp_set_silence(plain, mig->silence_ns);
         if (tls != NULL)
-            result = dial_tls(tls, plain, address, deadline_ns, out, err);
+            result = dial_tls(tls, plain, name, deadline_ns, out, err);
         else
             *out = plain;
     }
     tp_tls_unref(tls);
     return result;
+}
+
+int mig_dial(struct mig *mig, const char *address, uint64_t deadline_ns, struct tp **out,
+             struct vf_error *err)
+{
+    char host[TP_NAME_BYTES];
+
+    *out = NULL;
+    return tp_address_host(address, host, err) != 0
+               ? -1
+               : dial(mig, address, host, deadline_ns, out, err);
+}
+
+int mig_dial_again(struct mig_job *job, uint64_t deadline_ns, struct tp **out, struct vf_error *err)
+{
+    return job->identity[0] == '\0'
+               ? mig_dial(job->mig, job->peer, deadline_ns, out, err)
+               : dial(job->mig, job->peer, job->identity, deadline_ns, out, err);
 }
 
 void mig_hello(const struct mig *mig, const uint8_t job[16], struct wire_hello *out)

@@ -91,6 +91,24 @@ int handoff_copy(const struct mig_job *job, struct kc *kc, struct vf_partition_i
     return found;
 }
 
+bool handoff_went_on(struct mig_job *job)
+{
+    struct mig *mig = job->mig;
+    const struct mig_job *next = NULL;
+
+    (void)pthread_mutex_lock(&mig->lock);
+    for (struct mig_job *other = mig->jobs; other != NULL; other = other->next) {
+        (void)pthread_mutex_lock(&other->lock);
+        if (other->recorded && other->epoch > job->epoch &&
+            (next == NULL || other->epoch < next->epoch) &&
+            memcmp(other->partition_uuid, job->partition_uuid, VF_UUID_BYTES) == 0)
+            next = other;
+        (void)pthread_mutex_unlock(&other->lock);
+    }
+    (void)pthread_mutex_unlock(&mig->lock);
+    return next != NULL && next->source;
+}
+
 int copy_run_on(struct kc *kc, const struct vf_partition_info *p, bool stays_paused,
                 struct vf_error *err)
 {

@@ -28,6 +28,9 @@ bool handoff_is_copy(const struct mig_job *job, const struct vf_partition_info *
 int handoff_copy(const struct mig_job *job, struct kc *kc, struct vf_partition_info *out,
                  struct vf_error *err);
 
+/* Target, COMMITTED: it did run here, for it went on from here by a later move or save. */
+bool handoff_went_on(struct mig_job *job);
+
 /* Source: as if the move had never been (SRC-7). Resumed first, then ended: should this daemon die
  * in between, the partition still says that it is in a move. */
 int copy_run_on(struct kc *kc, const struct vf_partition_info *p, bool stays_paused,

@@ -234,6 +234,7 @@ int mig_job_cancel(struct mig_job *job, struct vf_error *err)
     (void)pthread_mutex_lock(&job->lock);
     if (job->wake != NULL)
         job->wake(job->wake_ctx);
+    (void)pthread_cond_broadcast(&job->changed);
     (void)pthread_mutex_unlock(&job->lock);
     return 0;
 }
@@ -257,18 +258,36 @@ bool job_leaving(struct mig_job *job)
     return leaving;
 }
 
-bool job_sleep(struct mig_job *job, uint64_t until_ns)
+/* Under job->lock: until then, or until the daemon ends, or, if it may, until a cancel. */
+static bool sleep_locked(struct mig_job *job, uint64_t until_ns, bool may_cancel)
 {
     struct timespec until = {.tv_sec = (time_t)(until_ns / 1000000000u),
                              .tv_nsec = (long)(until_ns % 1000000000u)};
-    bool leaving;
+
+    while (!job->leaving && !(may_cancel && job_cancel_asked(job)) &&
+           pthread_cond_timedwait(&job->changed, &job->lock, &until) == 0)
+        continue;
+    return !job->leaving && !(may_cancel && job_cancel_asked(job));
+}
+
+bool job_sleep(struct mig_job *job, uint64_t until_ns)
+{
+    bool slept;
 
     (void)pthread_mutex_lock(&job->lock);
-    while (!job->leaving && pthread_cond_timedwait(&job->changed, &job->lock, &until) == 0)
-        continue;
-    leaving = job->leaving;
+    slept = sleep_locked(job, until_ns, false);
     (void)pthread_mutex_unlock(&job->lock);
-    return !leaving;
+    return slept;
+}
+
+bool job_doze(struct mig_job *job, uint64_t until_ns)
+{
+    bool slept;
+
+    (void)pthread_mutex_lock(&job->lock);
+    slept = sleep_locked(job, until_ns, true);
+    (void)pthread_mutex_unlock(&job->lock);
+    return slept;
 }
 
 void job_set_wake(struct mig_job *job, void (*wake)(void *ctx), void *ctx)
@@ -339,6 +358,19 @@ void job_round_done(struct mig_job *job, const struct job_round *round)
     });
 }
 
+/* Under job->lock. */
+static void note_done(struct mig_job *job, uint64_t pages)
+{
+    uint64_t bytes = pages * job->page_bytes;
+
+    job->left_bytes -= bytes < job->left_bytes ? bytes : job->left_bytes;
+}
+
+void job_known(struct mig_job *job, uint64_t pages)
+{
+    job_update(job, note_done(job, pages));
+}
+
 void job_sent(struct mig_job *job, uint64_t bytes, uint64_t pages)
 {
     uint64_t now = vf_now_ns();
@@ -350,8 +382,7 @@ void job_sent(struct mig_job *job, uint64_t bytes, uint64_t pages)
         job->t.last_frame = now;
         job->bytes_sent += bytes;
         job->pages_sent += pages;
-        job->left_bytes -=
-            pages * job->page_bytes < job->left_bytes ? pages * job->page_bytes : job->left_bytes;
+        note_done(job, pages);
     });
 }
 

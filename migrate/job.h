@@ -117,7 +117,8 @@ struct mig_job {
     struct job_round rounds[MIG_MAX_ROUNDS];
     uint32_t round_count;
     struct job_times t;
-    bool shared_clock; /* both ends have the same boot id */
+    bool shared_clock;   /* both ends have the same boot id */
+    uint32_t reconnects; /* times that the pre-copy went on after its link was lost */
     uint64_t bytes_sent, pages_sent, left_bytes;
     uint64_t rate, dirty_rate, predicted_ns;
     uint64_t arrival_ns; /* when it should run on the target; 0 = unknown */
@@ -160,6 +161,8 @@ void job_leave(struct mig_job *job);
 bool job_leaving(struct mig_job *job);
 /* Waits until then; false at once when the daemon ends. */
 bool job_sleep(struct mig_job *job, uint64_t until_ns);
+/* The same; false at once also when a cancel is asked. */
+bool job_doze(struct mig_job *job, uint64_t until_ns);
 /* Decides for the commit. False: a cancel was first. */
 bool job_begin_commit(struct mig_job *job);
 
@@ -167,6 +170,8 @@ bool job_begin_commit(struct mig_job *job);
 void job_round_done(struct mig_job *job, const struct job_round *round);
 /* Bytes and pages handed to the wire; any lane. */
 void job_sent(struct mig_job *job, uint64_t bytes, uint64_t pages);
+/* Pages that need not be sent, since the target has them; any lane. */
+void job_known(struct mig_job *job, uint64_t pages);
 /* Sets fields under the lock and wakes watchers. */
 #define job_update(job, statements)                                                                \
     do {                                                                                           \

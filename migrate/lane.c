@@ -87,7 +87,7 @@ int lane_wait(struct kc_channel *channel, struct tp *tp, struct kc_done *done, s
 {
     for (;;) {
         struct pollfd fds[2] = {{.fd = kc_channel_fd(channel), .events = POLLIN},
-                                {.fd = tp->abort_fd, .events = POLLIN}};
+                                {.fd = tp != NULL ? tp->abort_fd : -1, .events = POLLIN}};
         int got = kc_channel_wait(channel, 0, done, err);
         int ready;
 

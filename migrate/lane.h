@@ -24,13 +24,14 @@
 #define LANE_BUFFER_BYTES (48ull << 20) /* all slots of all lanes of a job together, at most */
 #define LANE_SLOTS 8u
 
-/* What both ends of all lanes agree on. Constant once the lanes run. */
+/* What both ends of all lanes agree on. Constant while the lanes run. */
 struct lane_plan {
     struct wire_geometry geometry;
     uint32_t lanes;
     uint8_t job[WIRE_ID_BYTES];
     uint64_t epoch;
-    uint64_t partition; /* kernel's handle */
+    uint32_t generation; /* of the connection: 0, then one higher with each resumption or more */
+    uint64_t partition;  /* kernel's handle */
     const char *kernel_socket;
     uint64_t silence_ns;
 };
@@ -50,8 +51,8 @@ uint32_t lane_feed_take(struct lane_feed *feed, uint64_t *pages, uint32_t max);
 uint64_t lane_slot_bytes(uint64_t page_bytes);
 uint32_t lane_slots(const struct lane_plan *plan);
 
-/* Next completion of the channel; -1 also when the stream was aborted, or nothing completed for 5
- * s. */
+/* Next completion of the channel; -1 also when the stream (NULL = none) was aborted, or nothing
+ * completed for 5 s. */
 int lane_wait(struct kc_channel *channel, struct tp *tp, struct kc_done *done,
               struct vf_error *err);
 
@@ -146,6 +147,11 @@ bool lanes_lost(struct lanes *lanes);
 /* Ends the lanes' threads and gives their channels and streams back. The job's thread only; twice
  * is once. */
 void lanes_stop(struct lanes *lanes);
+/* After lanes_stop: makes them ready for another lanes_open. An abort that comes meanwhile is lost:
+ * ask for what it was for after this call. */
+void lanes_renew(struct lanes *lanes);
+/* What the lanes' round came to so far, whole or not. When no lane is busy. */
+void lanes_count(const struct lanes *lanes, struct job_round *out);
 /* lanes_stop and the rest, when no other thread calls lanes_abort any more. Due after lanes_init,
  * whatever failed; safe on a zeroed struct. */
 void lanes_close(struct lanes *lanes);
@@ -161,16 +167,20 @@ struct lane_target {
     struct kc_channel *channel;
     pthread_t thread;
     bool started;
-    _Atomic uint32_t rounds; /* proven and acknowledged; they are numbered from 0 */
+    _Atomic uint32_t rounds; /* proven and acknowledged; they are numbered from 0. Set by attach */
     _Atomic bool rehashed;
     /* The lane's thread, at its end; `lost`: the stream broke, so the link may know why. */
     void (*failed)(void *ctx, const struct vf_error *err, bool lost);
     void *ctx;
+    /* By its thread, read after the join. */
+    bool unproven;       /* it failed, or VRAM may hold something else than the table says */
+    struct vf_error why; /* likewise */
 };
 
 int lane_target_start(struct lane_target *lane, struct vf_error *err);
 void lane_target_abort(struct lane_target *lane);
-/* Joins and closes. Safe on a zeroed struct. */
-void lane_target_stop(struct lane_target *lane);
+/* Joins and closes; nothing of the lane reaches VRAM from here on, and its table says what VRAM
+ * holds. -1: it does not, the paging engine failed. Safe on a zeroed struct. */
+int lane_target_stop(struct lane_target *lane, struct vf_error *err);
 
 #endif

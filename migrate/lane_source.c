@@ -56,15 +56,18 @@ static int ship(void *ctx, const uint64_t *pages, uint32_t count, const uint8_t 
     struct lanes *lanes = lane->lanes;
     struct wire_frame *frame = &work->frame;
     uint64_t sent = 0;
-    /* What the rounds before proved at the target is not sent again: after a driver update all
-     * pages count as dirty (HOT-5). But a lane that sent nothing for long would pass for dead. */
-    bool leave_out = lanes->round > 0 &&
+    /* What the rounds before proved at the target, or an earlier connection, is not sent again:
+     * after a driver update all pages count as dirty (HOT-5). But a lane that sent nothing for long
+     * would pass for dead. */
+    bool leave_out = (lanes->round > 0 || lanes->plan.generation > 0) &&
                      vf_now_ns() - lane->last_frame_ns < lanes->plan.silence_ns / 4;
 
     lane->gathered += count;
     if (lane_frame(frame, pages, count, slot, lanes->plan.geometry.page_bytes, lanes->table,
                    leave_out, err) != 0)
         return -1;
+    if (frame->count < count)
+        job_known(lanes->job, count - frame->count);
     if (frame->count == 0)
         return 0;
     frame->round = lanes->round;
@@ -159,6 +162,7 @@ void *lane_source_main(void *arg)
         work->lane = lane;
         memcpy(work->frame.job, lanes->plan.job, sizeof work->frame.job);
         work->frame.epoch = lanes->plan.epoch;
+        work->frame.generation = lanes->plan.generation;
     }
     for (;;) {
         struct vf_error err = VF_ERROR_INIT;

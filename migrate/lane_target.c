@@ -33,9 +33,11 @@ static int take_frame(struct intake *in, const struct wire_header *header, struc
                                 &plan->geometry, TP_NEVER, err) != 0)
         return -1;
     if (memcmp(frame->job, plan->job, sizeof plan->job) != 0 || frame->epoch != plan->epoch ||
-        frame->sequence != in->sequence || frame->round != atomic_load(&in->lane->rounds))
+        frame->generation != plan->generation || frame->sequence != in->sequence ||
+        frame->round != atomic_load(&in->lane->rounds))
         return vf_fail(err, VF_FAILED,
-                       "lane %u: a frame of another job, epoch, round or place in the stream",
+                       "lane %u: a frame of another job, epoch, generation, round or place in the "
+                       "stream",
                        in->lane->index);
     lane_feed_init(&own, plan, in->lane->index, NULL);
     for (uint32_t i = 0; i < frame->count; i++) {
@@ -157,6 +159,19 @@ static int serve(struct intake *in, struct vf_error *err)
     }
 }
 
+/* What is on its way to VRAM lands, whoever is gone: the table must tell of it to a source that
+ * comes back. */
+static void land(struct intake *in, const struct vf_error *ended)
+{
+    struct lane_target *lane = in->lane;
+
+    lane->unproven = !tp_lost(lane->tp) && ended->code != VF_CANCELLED;
+    lane->why = *ended;
+    in->receiver.tp = NULL;
+    if (!lane->unproven && receiver_drain(&in->receiver, &lane->why) != 0)
+        lane->unproven = true;
+}
+
 static void *lane_loop(void *arg)
 {
     struct lane_target *lane = arg;
@@ -166,6 +181,8 @@ static void *lane_loop(void *arg)
     (void)prctl(PR_SET_NAME, "lane-in");
     if (in == NULL) {
         vf_fail(&err, VF_FAILED, "lane %u: out of memory", lane->index);
+        lane->unproven = true;
+        lane->why = err;
     } else {
         in->lane = lane;
         in->receiver.channel = lane->channel;
@@ -174,6 +191,7 @@ static void *lane_loop(void *arg)
         in->receiver.table = lane->table;
         in->receiver.items = receiver_items(lane->plan);
         (void)serve(in, &err);
+        land(in, &err);
     }
     free(in);
     lane->failed(lane->ctx, &err, tp_lost(lane->tp));
@@ -200,13 +218,19 @@ void lane_target_abort(struct lane_target *lane)
         tp_abort(lane->tp);
 }
 
-void lane_target_stop(struct lane_target *lane)
+int lane_target_stop(struct lane_target *lane, struct vf_error *err)
 {
+    bool unproven;
+
     lane_target_abort(lane);
     if (lane->started)
         (void)pthread_join(lane->thread, NULL);
     if (lane->channel != NULL)
         kc_channel_close(lane->channel);
     tp_close(lane->tp);
+    unproven = lane->unproven;
+    if (unproven)
+        *err = lane->why;
     memset(lane, 0, sizeof *lane);
+    return unproven ? -1 : 0;
 }

@@ -21,10 +21,14 @@ static int open_lane(struct lanes *lanes, uint32_t index, const struct wire_hell
     message.hello.role = WIRE_DATA;
     message.hello.stream_index = index;
     if (mig_dial(lanes->job->mig, address, deadline, &lane->tp, err) != 0 ||
-        mig_know_peer(lanes->job, lane->tp, err) != 0)
+        mig_know_peer(lanes->job, lane->tp, err) != 0 ||
+        wire_say(lane->tp, &message, deadline, err) != 0) {
+        (void)pthread_mutex_lock(&lanes->lock);
+        lanes->lost = true;
+        (void)pthread_mutex_unlock(&lanes->lock);
         return -1;
-    if (wire_say(lane->tp, &message, deadline, err) != 0 ||
-        kc_channel_open(lanes->plan.kernel_socket, lanes->plan.partition, lane_slots(&lanes->plan),
+    }
+    if (kc_channel_open(lanes->plan.kernel_socket, lanes->plan.partition, lane_slots(&lanes->plan),
                         lanes->plan.geometry.slot_bytes, &lane->channel, err) != 0)
         return -1;
     (void)pthread_mutex_lock(&lanes->lock);
@@ -121,7 +125,13 @@ int lanes_round(struct lanes *lanes, uint32_t round, const uint64_t *bits,
     lanes->round = round;
     if (command(lanes, LANES_ROUND, limit, err) != 0)
         return -1;
+    lanes_count(lanes, out);
     out->duration_ns = vf_now_ns() - start;
+    return 0;
+}
+
+void lanes_count(const struct lanes *lanes, struct job_round *out)
+{
     out->pages = 0;
     out->known = 0;
     out->bytes = 0;
@@ -130,7 +140,6 @@ int lanes_round(struct lanes *lanes, uint32_t round, const uint64_t *bits,
         out->known += lanes->lane[i].gathered - lanes->lane[i].pages;
         out->bytes += lanes->lane[i].bytes;
     }
-    return 0;
 }
 
 int lanes_rehash(struct lanes *lanes, const struct lanes_limit *limit, struct vf_error *err)
@@ -180,6 +189,19 @@ void lanes_stop(struct lanes *lanes)
         lane->channel = NULL;
         lane->tp = NULL;
     }
+}
+
+void lanes_renew(struct lanes *lanes)
+{
+    (void)pthread_mutex_lock(&lanes->lock);
+    memset(lanes->lane, 0, sizeof lanes->lane);
+    lanes->command = LANES_IDLE;
+    lanes->turn = 0;
+    lanes->busy = 0;
+    lanes->aborted = false;
+    lanes->lost = false;
+    lanes->error = (struct vf_error){.code = VF_OK};
+    (void)pthread_mutex_unlock(&lanes->lock);
 }
 
 void lanes_close(struct lanes *lanes)

@@ -44,6 +44,7 @@ static void end(struct link *link, const struct vf_error *why, bool aborted)
     (void)pthread_mutex_lock(&link->lock);
     link->ended = true;
     link->aborted = aborted;
+    link->lost = !aborted && tp_lost(link->tp);
     link->error = *why;
     (void)pthread_cond_broadcast(&link->changed);
     (void)pthread_mutex_unlock(&link->lock);
@@ -386,6 +387,16 @@ bool link_aborted(struct link *link)
     aborted = link->aborted;
     (void)pthread_mutex_unlock(&link->lock);
     return aborted;
+}
+
+bool link_lost(struct link *link)
+{
+    bool lost;
+
+    (void)pthread_mutex_lock(&link->lock);
+    lost = link->lost;
+    (void)pthread_mutex_unlock(&link->lock);
+    return lost;
 }
 
 void link_cut(struct link *link)

@@ -34,6 +34,7 @@ struct link {
     size_t waiting_bytes;
     bool sending; /* somebody's record is on its way out: one at a time */
     bool ended, aborted, woken, stopping;
+    bool lost;             /* it ended because the connection broke */
     struct vf_error error; /* why it ended; the peer's own words when `aborted` */
 };
 
@@ -65,6 +66,8 @@ void link_linger(struct link *link, uint64_t deadline_ns);
 bool link_ended(struct link *link);
 /* Was the end the peer's own word? */
 bool link_aborted(struct link *link);
+/* Did it break (tp_lost), rather than end by anybody's word or mistake? */
+bool link_lost(struct link *link);
 /* Ends the waits of this side (a cancel). */
 void link_wake(struct link *link);
 /* Breaks the connection; the reader ends. Any thread while the link is started. */

@@ -7,8 +7,8 @@
  *   target, not PREPARED                  nothing stays: End, destroy
  *   target, PREPARED without COMMITTED    unknown: kept paused, waits for its source's word; if the
  *                                         kernel side lost it, it never ran
- *   target or restore, COMMITTED          rolled forward: it runs here; if the kernel side lost it,
- *                                         unknown
+ *   target or restore, COMMITTED          rolled forward: it runs here, or went on from here; if
+ *                                         the kernel side lost it, unknown
  *   settled by a person                   what was settled, if it was not done yet
  * What is owed is brought by the settler (settle.h), words that come are answered (answer.h).
  */
@@ -184,7 +184,7 @@ static enum job_state recover_committed(struct recovery *r, struct mig_job *job,
         err->code = VF_UNKNOWN;
         return JOB_UNKNOWN;
     }
-    if (found > 0)
+    if (found > 0 || (found == 0 && handoff_went_on(job)))
         return complete(job);
     if (found == 0 && job_with_file(job)) {
         vf_fail(err, VF_FAILED, "the kernel side has lost it since; restore it again");
@@ -288,6 +288,9 @@ static void recover_all(struct recovery *r)
         job->error = err;
         (void)vf_fsm_set(&job->fsm, end, "journal");
         (void)snprintf(job->phase, sizeof job->phase, "%s", vf_fsm_name(&job->fsm));
+        if (end == JOB_UNKNOWN)
+            log_warn("job %llu (partition %s, peer %s): unknown: %s", (unsigned long long)job->id,
+                     job->partition, job->peer, err.text);
         job->t.end = job->t.start;
         job->over = true;
     }

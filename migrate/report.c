@@ -157,6 +157,7 @@ json_t *mig_job_report(struct mig_job *job)
     put(object, "bytes_sent", job->bytes_sent);
     put(object, "pages_sent", job->pages_sent);
     (void)json_object_set_new(object, "rounds", rounds(job));
+    put(object, "reconnects", job->reconnects);
     put(object, "total_ns", between(job->t.start, job->over ? job->t.end : vf_now_ns()));
     put(object, "brownout_ns", between(job->t.prepared, job->t.last_run));
     put(object, "blackout_ns", blackout_ns(job));

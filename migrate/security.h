@@ -15,6 +15,10 @@ int mig_look(struct mig *mig, struct tp *tp, uint64_t deadline_ns, struct tp_tls
 /* Is the connection from whom the job is with? To be asked of whoever shows the job's token. The
  * job's peer is known; any lock. */
 bool mig_same_peer(const struct mig_job *job, const struct tp *tp);
+/* As mig_dial, to the peer of a job that has met it: whom it met must answer, by whatever address
+ * (what a source says of itself in HELLO need not be in its certificate). Any thread. */
+int mig_dial_again(struct mig_job *job, uint64_t deadline_ns, struct tp **out,
+                   struct vf_error *err);
 /* A connection that the source's job dialled: its first one says whom the job is with, later ones
  * must be to the same. The job's own thread. */
 int mig_know_peer(struct mig_job *job, const struct tp *tp, struct vf_error *err);

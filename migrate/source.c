@@ -30,6 +30,7 @@ static void wake(void *ctx)
     struct source *s = ctx;
 
     lanes_abort(&s->lanes);
+    source_hang_up(s);
     turns_wake(&s->job->mig->turns);
     if (s->linked)
         link_wake(&s->link);
@@ -185,8 +186,11 @@ static int take_turn(struct source *s, struct vf_error *err)
     if (job->options.bandwidth != 0 || turns_take(turns, &s->turn, 0, turn_in_vain, s))
         return 0;
     job_update(job, (void)snprintf(job->phase, sizeof job->phase, "queued"));
-    if (turns_take(turns, &s->turn, limit != 0 ? job->t.start + limit : TP_NEVER, turn_in_vain, s))
+    if (turns_take(turns, &s->turn, limit != 0 ? job->t.start + limit : TP_NEVER, turn_in_vain,
+                   s)) {
+        job_enter(job, JOB_ROUNDS, "round");
         return 0;
+    }
     return vf_fail(err, VF_CANCELLED,
                    "not converged: --max-time passed while other moves of this host had their "
                    "turn; allow more time, or move fewer at once");
@@ -208,9 +212,13 @@ static int run(struct source *s, bool *committed, struct vf_error *err)
         return -1;
     if (job->options.dry_run)
         return 0;
-    if (open_lanes(s, err) != 0 || take_turn(s, err) != 0)
+    if (open_lanes(s, err) != 0)
         return -1;
     job_enter(job, JOB_ROUNDS, "round");
+    while (take_turn(s, err) != 0) {
+        if (source_resume(s, err) != 0)
+            return -1;
+    }
     if (source_rounds(s, err) != 0)
         return -1;
     if (job_cancel_asked(job))
@@ -257,6 +265,8 @@ static enum job_state call_off(struct source *s, struct vf_error *err)
 {
     struct vf_error also = VF_ERROR_INIT;
     char note[sizeof err->text] = "";
+    /* A target that never let us in has nothing to be told. */
+    bool owes = job_has_token(s->job);
 
     resume_partition(s, &also);
     find_cause(s, err);
@@ -265,7 +275,7 @@ static enum job_state call_off(struct source *s, struct vf_error *err)
     if (s->journalled && atomic_load(&s->job->interrupted) && err->code == VF_CANCELLED &&
         also.code == VF_OK)
         restart_note(&s->job->options, note, sizeof note);
-    job_update(s->job, s->job->owes = true);
+    job_update(s->job, s->job->owes = owes);
     if (s->journalled &&
         mig_journal(s->job, JOURNAL_ABORTED, note[0] != '\0' ? note : err->text, &also) != 0)
         log_error("job %llu: %s", (unsigned long long)s->job->id, also.text);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The source's side of a move, for the files that make it up: source.c (its line of phases),
- * source_connect.c, source_rounds.c, source_handoff.c. */
+ * source_connect.c, source_resume.c, source_rounds.c, source_handoff.c. */
 #ifndef MIGRATE_SOURCE_H
 #define MIGRATE_SOURCE_H
 
@@ -27,13 +27,23 @@ struct source {
     uint64_t queried_ns;  /* when the dirty bits were last read and cleared */
     uint64_t first_pages; /* pages of the first round: what a full rehash has to read */
     uint64_t deadline_ns; /* end of the allowed blackout; set by the pause */
-    bool journalled;      /* OPEN is written: an end must be too */
-    bool prepared;        /* Prepare(SOURCE) needs its End (SRC-7) */
-    bool paused;          /* by us: an abort resumes */
-    bool state_sent;      /* the target may be, or become, PREPARED */
+    uint32_t round;       /* the one being sent, or the next; numbered from 0 */
+    /* A pre-copy that goes on after its link was lost (source_resume.c). */
+    struct job_round attempts; /* of the present round, whose link was lost */
+    uint32_t generation;       /* of the connection: the newest that was tried */
+    uint64_t give_up_ns;       /* without progress until then it is given up; 0 = not counting */
+    uint64_t wait_ns;          /* before the next attempt; 0 = at once */
+    uint8_t their_root[DIGEST_ROOT_BYTES]; /* of the target's table when it was last told */
+    struct tp *calling; /* a connection being made, which a cancel ends; guarded by job's lock */
+    bool journalled;    /* OPEN is written: an end must be too */
+    bool prepared;      /* Prepare(SOURCE) needs its End (SRC-7) */
+    bool paused;        /* by us: an abort resumes */
+    bool state_sent;    /* the target may be, or become, PREPARED */
     bool linked; /* the link is started; written under the job's lock while a cancel may look */
 };
 
+/* Makes it the job's link (taken over, also on failure). */
+int source_link(struct source *s, struct tp *tp, struct vf_error *err);
 /* The control connection, first and only in its phase. */
 int source_connect(struct source *s, struct vf_error *err);
 /* After a failure the partition runs here: tells the target, and once STATE was sent tries for a
@@ -43,6 +53,16 @@ void source_recall(struct source *s, const struct vf_error *why);
 /* The link was lost after COMMIT: asks again on new connections until the target's answer comes or
  * hope ends. How the job ends; err says why, unless it completed. */
 enum job_state source_recommit(struct source *s, struct vf_error *err);
+
+/* The rounds failed, *err says how. If that is because the link or a data stream was lost, makes
+ * new ones, adds to s->bits what the target lacks, and returns 0: the round has to be sent again.
+ * Tries for as long as --max-time, --max-blackout or this host's redial time allow. -1: another
+ * failure, or no hope. */
+int source_resume(struct source *s, struct vf_error *err);
+/* Pages have reached the target: the time for a resumption counts anew. */
+void source_progressed(struct source *s);
+/* A cancel while a connection is being made. Under the job's lock. */
+void source_hang_up(struct source *s);
 
 /* Brownout rounds until the policy says to pause. */
 int source_rounds(struct source *s, struct vf_error *err);

@@ -23,14 +23,18 @@ static void stop_lanes(void *ctx)
     turns_wake(&s->job->mig->turns);
 }
 
+int source_link(struct source *s, struct tp *tp, struct vf_error *err)
+{
+    return link_start(&s->link, tp, s->job->mig->silence_ns, stop_lanes, s, err);
+}
+
 /* Connects, exchanges HELLO, starts the link. */
 static int dial(struct source *s, uint64_t deadline, struct vf_error *err)
 {
-    struct mig *mig = s->job->mig;
     struct mig_peer peer;
     struct tp *tp;
 
-    if (mig_dial(mig, s->job->options.to, deadline, &tp, err) != 0)
+    if (mig_dial(s->job->mig, s->job->options.to, deadline, &tp, err) != 0)
         return -1;
     if (mig_know_peer(s->job, tp, err) != 0 ||
         mig_greet(tp, &s->hello, deadline, &peer, err) != 0) {
@@ -39,7 +43,7 @@ static int dial(struct source *s, uint64_t deadline, struct vf_error *err)
     }
     s->peer = peer.hello;
     s->version = peer.version;
-    return link_start(&s->link, tp, mig->silence_ns, stop_lanes, s, err);
+    return source_link(s, tp, err);
 }
 
 int source_connect(struct source *s, struct vf_error *err)

@@ -57,21 +57,55 @@ static struct policy_decision decide(struct source *s, uint64_t dirty)
     return decision;
 }
 
-static int run_round(struct source *s, uint32_t number, uint64_t dirty, bool paused,
-                     const struct lanes_limit *limit, struct vf_error *err)
+/* A round that is sent again after its link was lost is one round in the books. */
+static void add_attempts(const struct source *s, struct job_round *round)
+{
+    round->pages += s->attempts.pages;
+    round->known += s->attempts.known;
+    round->bytes += s->attempts.bytes;
+    round->duration_ns += s->attempts.duration_ns;
+}
+
+/* Sends the pages of s->bits as round s->round. After -1 they are owed still. */
+static int run_round(struct source *s, uint64_t dirty, bool paused, const struct lanes_limit *limit,
+                     struct vf_error *err)
 {
     struct wire_message message = {.tag = WIRE_ROUND,
-                                   .round = {.round = number, .pages = dirty, .paused = paused}};
+                                   .round = {.round = s->round, .pages = dirty, .paused = paused}};
     struct job_round round = {.dirty_pages = dirty};
+    uint64_t start = vf_now_ns();
 
-    if (link_say(&s->link, &message, limit->deadline_ns, err) != 0 ||
-        lanes_round(&s->lanes, number, s->bits, limit, &round, err) != 0)
+    if (link_say(&s->link, &message, limit->deadline_ns, err) != 0)
         return -1;
+    if (lanes_round(&s->lanes, s->round, s->bits, limit, &round, err) != 0) {
+        lanes_count(&s->lanes, &round);
+        round.duration_ns = vf_now_ns() - start;
+        add_attempts(s, &round);
+        s->attempts = round;
+        return -1;
+    }
     if (round.pages + round.known != dirty)
-        return vf_fail(err, VF_FAILED, "round %u: sent %llu pages of %llu", number,
+        return vf_fail(err, VF_FAILED, "round %u: sent %llu pages of %llu", s->round,
                        (unsigned long long)(round.pages + round.known), (unsigned long long)dirty);
     measure_rate(s, &round);
+    add_attempts(s, &round);
+    s->attempts = (struct job_round){0};
     job_round_done(s->job, &round);
+    source_progressed(s);
+    return 0;
+}
+
+/* After a resumption: what was written meanwhile joins what is owed. How many pages that is. */
+static int query_owed(struct source *s, uint64_t *dirty, struct vf_error *err)
+{
+    s->queried_ns = vf_now_ns();
+    if (query(s, s->more, dirty, err) != 0)
+        return -1;
+    *dirty = 0;
+    for (size_t i = 0; i < s->words; i++) {
+        s->bits[i] |= s->more[i];
+        *dirty += (uint64_t)__builtin_popcountll(s->bits[i]);
+    }
     return 0;
 }
 
@@ -108,16 +142,48 @@ int source_rounds(struct source *s, struct vf_error *err)
     if (query(s, s->bits, &dirty, err) != 0)
         return -1;
     s->first_pages = dirty;
-    for (uint32_t number = 0;; number++) {
+    for (;;) {
         struct policy_decision decision = decide(s, dirty);
+        int result;
 
         if (decision.action == POLICY_GIVE_UP)
             return vf_fail(err, VF_CANCELLED, "not converged: %s", decision.why);
         if (decision.action == POLICY_PAUSE)
             return 0; /* s->bits is owed: the last round sends it */
-        if (run_round(s, number, dirty, false, &limit, err) != 0 || query_next(s, &dirty, err) != 0)
+        if (run_round(s, dirty, false, &limit, err) == 0) {
+            s->round++;
+            result = query_next(s, &dirty, err);
+        } else {
+            result = source_resume(s, err);
+            if (result == 0)
+                result = query_owed(s, &dirty, err);
+        }
+        if (result != 0)
             return -1;
     }
+}
+
+/* The last round, and with --verify full the whole reserve compared. */
+static int prove(struct source *s, uint64_t dirty, const struct lanes_limit *limit,
+                 struct vf_error *err)
+{
+    struct mig_job *job = s->job;
+
+    job_update(job, job->left_bytes = dirty * s->partition.page_bytes);
+    job_enter(job, JOB_PAUSED, "last-round");
+    if (run_round(s, dirty, true, limit, err) != 0)
+        return -1;
+    job_update(job, {
+        job->t.pages = vf_now_ns();
+        job->t.verify_ns = 0;
+    });
+    if (job->options.verify != MIG_VERIFY_FULL)
+        return 0;
+    job_enter(job, JOB_PAUSED, "verify");
+    if (lanes_rehash(&s->lanes, limit, err) != 0)
+        return -1;
+    job_update(job, job->t.verify_ns = vf_now_ns() - job->t.pages);
+    return 0;
 }
 
 int source_pause(struct source *s, struct vf_error *err)
@@ -141,27 +207,16 @@ int source_pause(struct source *s, struct vf_error *err)
     /* The VF cannot have run after this moment, and the device says when it really ran last. */
     if (kc_partition_clock(s->kc, s->partition.id, &clock, err) != 0)
         return -1;
-    if (query(s, s->more, &dirty, err) != 0)
+    if (query_owed(s, &dirty, err) != 0)
         return -1;
-    dirty = 0;
-    for (size_t i = 0; i < s->words; i++) {
-        s->bits[i] |= s->more[i];
-        dirty += (uint64_t)__builtin_popcountll(s->bits[i]);
-    }
     job_update(job, {
         job->t.last_run = clock.last_run_ns > asked ? clock.last_run_ns : asked;
         job->t.quiet = vf_now_ns();
-        job->left_bytes = dirty * s->partition.page_bytes;
     });
-    job_enter(job, JOB_PAUSED, "last-round");
-    if (run_round(s, job->round_count, dirty, true, &limit, err) != 0)
-        return -1;
-    job_update(job, job->t.pages = vf_now_ns());
-    if (job->options.verify != MIG_VERIFY_FULL)
-        return 0;
-    job_enter(job, JOB_PAUSED, "verify");
-    if (lanes_rehash(&s->lanes, &limit, err) != 0)
-        return -1;
-    job_update(job, job->t.verify_ns = vf_now_ns() - job->t.pages);
+    while (prove(s, dirty, &limit, err) != 0) {
+        /* Nothing is written any more: what the query finds now is what the target lacks. */
+        if (source_resume(s, err) != 0 || query_owed(s, &dirty, err) != 0)
+            return -1;
+    }
     return 0;
 }

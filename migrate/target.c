@@ -95,11 +95,15 @@ static int note_round(struct target *t, const struct wire_round *round, struct v
 {
     struct mig_job *job = t->job;
 
-    if (vf_fsm_get(&job->fsm) != JOB_ROUNDS || round->round != t->rounds ||
+    bool paused = vf_fsm_get(&job->fsm) == JOB_PAUSED;
+
+    /* Paused is the last one; only when its link was lost it comes again. */
+    if ((paused && !(t->resumed && round->paused)) || round->round != t->rounds ||
         t->rounds >= MIG_MAX_ROUNDS || round->pages > t->plan.geometry.pages_total)
         return vf_fail(err, VF_FAILED, "peer %s: announces round %u of %llu pages out of turn",
                        job->peer, round->round, (unsigned long long)round->pages);
     t->rounds++;
+    t->resumed = false;
     job_update(job, {
         job->left_bytes = round->pages * job->page_bytes;
         job->rounds[job->round_count++].dirty_pages = round->pages;
@@ -137,9 +141,12 @@ static int receive(struct target *t, struct wire_message *state, struct vf_error
         struct wire_message message;
         int result;
 
-        if (next_record(t, &message, err) != 0)
-            return -1;
-        if (message.tag == WIRE_STATE && vf_fsm_get(&t->job->fsm) == JOB_PAUSED) {
+        if (next_record(t, &message, err) != 0) {
+            if (!target_lost(t, err) || target_resume(t, err) != 0)
+                return -1;
+            continue;
+        }
+        if (message.tag == WIRE_STATE && vf_fsm_get(&t->job->fsm) == JOB_PAUSED && !t->resumed) {
             *state = message;
             return 0;
         }
@@ -160,9 +167,7 @@ static int hand_over(struct target *t, struct wire_message *state, bool *prepare
     int result;
 
     /* From here the source may have to come back to say how it ended. */
-    (void)pthread_mutex_lock(&t->lock);
-    t->redial = true;
-    (void)pthread_mutex_unlock(&t->lock);
+    target_welcome_back(t);
     job_enter(t->job, JOB_STATE, "state");
     result = target_close_pages(t, err);
     if (result == 0)
@@ -193,9 +198,13 @@ static int run(struct target *t, bool *prepared, bool *committed, struct vf_erro
     if (target_make_token(t, err) != 0 || mig_journal(job, JOURNAL_OPEN, "", err) != 0)
         return -1;
     t->journalled = true;
-    if (target_open_lanes(t, err) != 0)
-        return -1;
+    if (t->version >= WIRE_VERSION_RESUME)
+        target_welcome_back(t);
+    result = target_open_lanes(t, err);
     job_enter(job, JOB_ROUNDS, "round");
+    /* The source may be in its rounds already. */
+    if (result != 0 && (!target_lost(t, err) || target_resume(t, err) != 0))
+        return -1;
     if (receive(t, &state, err) != 0)
         return -1;
     return hand_over(t, &state, prepared, committed, err);
@@ -236,7 +245,7 @@ static enum job_state give_up(struct target *t, struct vf_error *err)
     find_cause(t, err);
     (void)job_fail(t->job, err);
     link_abort(&t->link, err);
-    target_stop_lanes(t);
+    (void)target_stop_lanes(t, &also);
     target_discard(t);
     if (t->journalled && mig_journal(t->job, JOURNAL_ABORTED, err->text, &also) != 0)
         log_error("job %" PRIu64 ": %s", t->job->id, also.text);
@@ -250,11 +259,13 @@ static enum job_state give_up(struct target *t, struct vf_error *err)
 static enum job_state finish(struct target *t, int result, bool prepared, bool committed,
                              struct vf_error *err)
 {
+    struct vf_error also = VF_ERROR_INIT;
+
     if (result == 1)
         return t->job->error.code == VF_OK ? JOB_COMPLETED : JOB_FAILED;
     if (!prepared || (!committed && link_aborted(&t->link)))
         return give_up(t, err);
-    target_stop_lanes(t);
+    (void)target_stop_lanes(t, &also);
     if (committed && t->job->t.first_run != 0) {
         target_close_books(t);
         return JOB_COMPLETED;

@@ -2,7 +2,7 @@
 /*
  * The target's side of a move, for the files that make it up: target.c (its line of phases, its
  * ends), target_admit.c (may it come?), target_lanes.c (data streams), target_handoff.c (READY to
- * DONE), target_redial.c (a source that comes back).
+ * DONE), target_redial.c (a source that comes back), target_resume.c (its pre-copy goes on).
  */
 #ifndef MIGRATE_TARGET_H
 #define MIGRATE_TARGET_H
@@ -21,6 +21,8 @@ struct target {
     bool prepared;                      /* Prepare(TARGET) needs its End */
     bool journalled;
     uint32_t rounds; /* announced, numbered from 0 */
+    uint32_t proven; /* by all lanes, when the link was last lost */
+    bool resumed;    /* and no round was announced since: the paused one may come again */
     struct digest_table *table;
     struct lane_plan plan;
     uint8_t token[WIRE_ID_BYTES];
@@ -30,16 +32,19 @@ struct target {
     pthread_cond_t changed; /* CLOCK_MONOTONIC */
     struct lane_target lane[LANE_MAX];
     uint32_t attached;
+    bool known; /* a stream came once: the source has the token, and can come back */
     bool attaching;             /* data streams are welcome */
     bool lanes_idle;            /* all pages are in: a lane that ends now is no failure */
     bool lanes_lost;            /* one ended because its stream broke */
     struct vf_error lane_error; /* the first of any lane */
     bool woken;                 /* target_wake was called */
     bool linked;                /* t->link is started: it may be cut */
-    bool redial;      /* the hand-off has begun: the source may come back on a new connection */
-    struct tp *again; /* it has, on this one; owned */
-    struct wire_message word; /* with `again`: what it said there first */
-    struct target *next;      /* mig's list of those, guarded by mig's lock */
+    bool redial;                /* the source may come back on a new connection */
+    struct tp *again;           /* it has, on this one; owned */
+    struct wire_message word;   /* with `again`: what it said there first */
+    bool waiting;               /* for it, before STATE: there is nothing to lose but time */
+    bool superseded;            /* it came for a new move of the same partition instead */
+    struct target *next;        /* mig's list of those, guarded by mig's lock */
 };
 
 /* Every reason why the partition cannot come, by the real sequence on the best adapter (TGT-1,
@@ -65,7 +70,11 @@ int target_open_lanes(struct target *t, struct vf_error *err);
 /* All pages are in, by the lanes' own account: every round acknowledged, a full verify done. From
  * here they no longer matter. */
 int target_close_pages(struct target *t, struct vf_error *err);
-void target_stop_lanes(struct target *t);
+/* Waits for the data streams that were invited, and starts their lanes. */
+int target_start_lanes(struct target *t, struct vf_error *err);
+/* Nothing reaches VRAM from here on. -1: it may hold something else than the table says, or a lane
+ * had failed. */
+int target_stop_lanes(struct target *t, struct vf_error *err);
 
 /* STATE to READY: proof, mutable state, PREPARED (TGT-4). */
 int target_prepare(struct target *t, const struct wire_state *state, struct vf_error *err);
@@ -76,9 +85,20 @@ int target_take_over(struct target *t, bool *committed, struct vf_error *err);
  * closes the books. */
 void target_close_books(struct target *t);
 
-/* The link is gone: waits for the source on a new one. -1: it did not come back in time, or the
- * daemon ends. */
-int target_relink(struct target *t, struct vf_error *err);
+/* From here on the source may come back on a new connection. */
+void target_welcome_back(struct target *t);
+/* The link is gone: waits for the source on a new one, until the deadline. -1: it did not come back
+ * in time, or the daemon ends, or, where it may, a cancel came. */
+int target_relink(struct target *t, uint64_t deadline_ns, struct vf_error *err);
+/* How long a hand-off that has begun waits for its source. */
+uint64_t target_redial_deadline(const struct target *t);
+/* Pages were being received and something failed: was it the link or a stream that was lost? */
+bool target_lost(struct target *t, struct vf_error *err);
+/* A new move of the partition from that host: one that waits for its source to come back need not
+ * wait any more. */
+void target_supersede(struct mig *mig, const uint8_t uuid[VF_UUID_BYTES], const char *source);
+/* Then: the partition waits for its source, which goes on where it was. -1: it is over. */
+int target_resume(struct target *t, struct vf_error *err);
 /* No redial is welcome any more; one that has come is sent away to try again. */
 void target_end_redial(struct target *t);
 /* A control connection whose HELLO has a token: gives it, with the first word said there, to the

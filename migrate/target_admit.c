@@ -51,6 +51,7 @@ static void await_earlier_try(struct target *t, const struct wire_admit *admit)
         size_t count = 0;
 
         there = false;
+        target_supersede(t->job->mig, admit->params.uuid, t->job->peer_name);
         if (kc_partition_list(t->kc, &list, &count, NULL) != 0)
             return;
         for (size_t i = 0; i < count; i++)

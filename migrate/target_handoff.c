@@ -68,7 +68,7 @@ static int await_commit(struct target *t, struct vf_error *err)
         }
         if (same)
             return 0;
-        if (link_aborted(&t->link) || target_relink(t, err) != 0)
+        if (link_aborted(&t->link) || target_relink(t, target_redial_deadline(t), err) != 0)
             return -1;
     }
 }
@@ -94,7 +94,7 @@ static int commit(struct target *t, struct vf_error *err)
             return 0;
         log_error("job %" PRIu64 ": cannot commit: %s", t->job->id, err->text);
         link_cut(&t->link);
-        if (target_relink(t, err) != 0)
+        if (target_relink(t, target_redial_deadline(t), err) != 0)
             return -1;
     }
 }
@@ -164,7 +164,7 @@ void target_close_books(struct target *t)
             (void)pthread_mutex_lock(&t->lock);
             back = t->again != NULL;
             (void)pthread_mutex_unlock(&t->lock);
-            if (!back || target_relink(t, &err) != 0)
+            if (!back || target_relink(t, target_redial_deadline(t), &err) != 0)
                 heard = WIRE_ABORT;
             continue;
         }

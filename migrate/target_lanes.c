@@ -72,6 +72,8 @@ static int await_streams(struct target *t, uint64_t deadline, struct vf_error *e
     }
     t->attaching = false;
     all = t->attached == t->plan.lanes;
+    /* Somewhere on their way; unless it was the link that ended, in whatever way. */
+    t->lanes_lost = t->lanes_lost || (!all && !link_ended(&t->link));
     (void)pthread_mutex_unlock(&t->lock);
     return all ? 0
                : vf_fail(err, VF_FAILED, "peer %s: its data streams did not come", t->job->peer);
@@ -89,7 +91,14 @@ int target_open_lanes(struct target *t, struct vf_error *err)
     (void)pthread_mutex_unlock(&t->lock);
     memcpy(message.admitted.token, t->token, sizeof message.admitted.token);
     message.admitted.slot_bytes = t->plan.geometry.slot_bytes;
-    if (link_say(&t->link, &message, deadline, err) != 0 || await_streams(t, deadline, err) != 0)
+    if (link_say(&t->link, &message, deadline, err) != 0)
+        return -1;
+    return target_start_lanes(t, err);
+}
+
+int target_start_lanes(struct target *t, struct vf_error *err)
+{
+    if (await_streams(t, vf_now_ns() + ATTACH_NS, err) != 0)
         return -1;
     for (uint32_t i = 0; i < t->plan.lanes; i++) {
         if (lane_target_start(&t->lane[i], err) != 0)
@@ -118,20 +127,29 @@ int target_close_pages(struct target *t, struct vf_error *err)
     return 0;
 }
 
-void target_stop_lanes(struct target *t)
+int target_stop_lanes(struct target *t, struct vf_error *err)
 {
+    int result = 0;
+
     (void)pthread_mutex_lock(&t->lock);
     t->attaching = false;
     t->lanes_idle = true; /* who ends from here on is stopped, not failed */
     (void)pthread_mutex_unlock(&t->lock);
+    /* All at once: each may have transfers that have to land. */
     for (uint32_t i = 0; i < LANE_MAX; i++)
-        lane_target_stop(&t->lane[i]);
+        lane_target_abort(&t->lane[i]);
+    for (uint32_t i = 0; i < LANE_MAX; i++) {
+        if (lane_target_stop(&t->lane[i], err) != 0)
+            result = -1;
+    }
+    return result;
 }
 
 /* Under mig's and the target's lock. */
 static bool takes(const struct target *t, const struct wire_hello *hello)
 {
-    return t->attaching && memcmp(t->token, hello->token, sizeof t->token) == 0 &&
+    return t->attaching && hello->generation == t->plan.generation &&
+           memcmp(t->token, hello->token, sizeof t->token) == 0 &&
            memcmp(t->job->uuid, hello->job, sizeof t->job->uuid) == 0 &&
            hello->stream_index < t->plan.lanes && t->lane[hello->stream_index].tp == NULL;
 }
@@ -151,10 +169,12 @@ bool target_attach(struct mig *mig, struct tp *tp, const struct wire_hello *hell
             lane->plan = &t->plan;
             lane->table = t->table;
             lane->index = hello->stream_index;
+            atomic_store(&lane->rounds, t->rounds);
             lane->tp = tp;
             lane->failed = lane_failed;
             lane->ctx = t;
             t->attached++;
+            t->known = true;
             (void)pthread_cond_broadcast(&t->changed);
         }
         (void)pthread_mutex_unlock(&t->lock);

@@ -39,17 +39,14 @@ void target_wake(void *ctx)
 }
 
 /* The new connection, with what was said there first; or NULL. */
-static struct tp *await_again(struct target *t, struct wire_message *word)
+static struct tp *await_again(struct target *t, uint64_t deadline, struct wire_message *word)
 {
-    const struct mig *mig = t->job->mig;
-    /* Longer than the source tries: it may notice the loss later than this side. */
-    uint64_t deadline = vf_now_ns() + mig->redial_ns + 4 * mig->silence_ns;
     struct timespec until = {.tv_sec = (time_t)(deadline / 1000000000u),
                              .tv_nsec = (long)(deadline % 1000000000u)};
     struct tp *tp;
 
     (void)pthread_mutex_lock(&t->lock);
-    while (t->again == NULL && !t->woken &&
+    while (t->again == NULL && !t->woken && !t->superseded &&
            pthread_cond_timedwait(&t->changed, &t->lock, &until) == 0)
         continue;
     tp = t->again;
@@ -60,7 +57,22 @@ static struct tp *await_again(struct target *t, struct wire_message *word)
     return tp;
 }
 
-int target_relink(struct target *t, struct vf_error *err)
+uint64_t target_redial_deadline(const struct target *t)
+{
+    const struct mig *mig = t->job->mig;
+
+    /* Longer than the source tries: it may notice the loss later than this side. */
+    return vf_now_ns() + mig->redial_ns + 4 * mig->silence_ns;
+}
+
+void target_welcome_back(struct target *t)
+{
+    (void)pthread_mutex_lock(&t->lock);
+    t->redial = true;
+    (void)pthread_mutex_unlock(&t->lock);
+}
+
+int target_relink(struct target *t, uint64_t deadline, struct vf_error *err)
 {
     struct mig_job *job = t->job;
     struct wire_message word;
@@ -70,7 +82,7 @@ int target_relink(struct target *t, struct vf_error *err)
     log_warn("job %" PRIu64 ": waiting for the source: %s", job->id, err->text);
     job_update(job, (void)snprintf(job->phase, sizeof job->phase, "link-lost"));
     link_cut(&t->link);
-    tp = await_again(t, &word);
+    tp = await_again(t, deadline, &word);
     if (tp == NULL)
         return -1;
     (void)pthread_mutex_lock(&t->lock);
@@ -111,10 +123,15 @@ static bool give(struct mig *mig, struct tp *tp, const struct wire_hello *hello,
 
     for (struct target *t = mig->targets; t != NULL && !given; t = t->next) {
         (void)pthread_mutex_lock(&t->lock);
-        given =
-            t->redial && t->again == NULL && memcmp(t->token, hello->token, sizeof t->token) == 0 &&
-            memcmp(t->job->uuid, hello->job, sizeof t->job->uuid) == 0 && mig_same_peer(t->job, tp);
+        /* A RESUME that comes late must not take the line from the one after it. */
+        given = t->redial &&
+                (word->tag != WIRE_RESUME || word->resume.generation > t->plan.generation) &&
+                memcmp(t->token, hello->token, sizeof t->token) == 0 &&
+                memcmp(t->job->uuid, hello->job, sizeof t->job->uuid) == 0 &&
+                mig_same_peer(t->job, tp);
         if (given) {
+            tp_close(t->again); /* the source has left that one */
+            wire_message_free(&t->word);
             t->again = tp;
             t->word = *word;
             *word = (struct wire_message){0};

@@ -108,6 +108,8 @@ void wire_get_bytes(struct wire_reader *r, void *data, size_t bytes);
 void wire_get_text(struct wire_reader *r, char *text, size_t capacity);
 /* Points into the reader's data; longer than cap is bad (NULL, 0). */
 void wire_get_blob(struct wire_reader *r, const void **data, uint32_t *bytes, uint32_t cap);
+/* Bytes not yet got. */
+size_t wire_get_left(const struct wire_reader *r);
 /* `bytes` of them where they lie, or NULL. */
 const void *wire_get_span(struct wire_reader *r, size_t bytes);
 /* 0, or -1 when any getter overran. Bytes left over are fine: a newer peer appends fields. `what`
@@ -157,6 +159,7 @@ struct wire_hello { /* first on every stream, both ways */
     uint8_t token[WIRE_ID_BYTES]; /* data streams: as given by ADMITTED; else zero */
     uint32_t stream_index;
     char listen_address[256]; /* where others reach the sender, "" = nowhere */
+    uint32_t generation;      /* data streams: of the connection they belong to; version 2 */
 };
 
 /* Ours, with the versions and nothing else filled in. */

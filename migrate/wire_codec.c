@@ -179,6 +179,11 @@ void wire_get_blob(struct wire_reader *r, const void **data, uint32_t *bytes, ui
     *bytes = *data != NULL ? length : 0;
 }
 
+size_t wire_get_left(const struct wire_reader *r)
+{
+    return r->bad ? 0 : r->bytes - r->at;
+}
+
 const void *wire_get_span(struct wire_reader *r, size_t bytes)
 {
     return take(r, bytes);

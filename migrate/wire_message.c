@@ -26,6 +26,7 @@ static void put_hello(struct wire_writer *w, const struct wire_message *m)
     wire_put_bytes(w, hello->token, sizeof hello->token);
     wire_put_u32(w, hello->stream_index);
     wire_put_text(w, hello->listen_address);
+    wire_put_u32(w, hello->generation);
 }
 
 static const char *get_hello(struct wire_reader *r, struct wire_message *m)
@@ -44,6 +45,8 @@ static const char *get_hello(struct wire_reader *r, struct wire_message *m)
     wire_get_bytes(r, hello->token, sizeof hello->token);
     hello->stream_index = wire_get_u32(r);
     wire_get_text(r, hello->listen_address, sizeof hello->listen_address);
+    if (wire_get_left(r) >= sizeof hello->generation) /* appended with version 2 */
+        hello->generation = wire_get_u32(r);
     if (hello->magic != WIRE_MAGIC)
         return "not a vferry peer";
     if (hello->version_min > hello->version_max)
@@ -132,7 +135,7 @@ static const char *get_admit(struct wire_reader *r, struct wire_message *m)
     admit->max_blackout_ns = wire_get_u64(r);
     get_blob(r, &admit->kmd);
     get_blob(r, &admit->umed);
-    if (r->bytes - r->at >= sizeof admit->max_time_ns) /* appended with version 2 */
+    if (wire_get_left(r) >= sizeof admit->max_time_ns) /* appended with version 2 */
         admit->max_time_ns = wire_get_u64(r);
     return check_admit(admit);
 }

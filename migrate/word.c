@@ -141,11 +141,20 @@ static int it_never_ran_there(struct mig_job *job, struct kc *kc, enum job_state
     return 0;
 }
 
-/* The target's ABORT. Code 6 is its last word in the matter, anything else may change. */
+/* The target's ABORT. Code 6 is its last word in the matter, 3 says that it knows of none; anything
+ * else may change. */
 static int it_refuses(struct mig_job *job, enum word word, const struct wire_abort *abort,
                       enum job_state *end, struct vf_error *err)
 {
     vf_fail(err, (enum vf_code)abort->code, "peer %s: %.500s", job->peer, abort->text);
+    /* A host without a record has no copy either: its daemon clears what it cannot explain. Of a
+     * COMMIT that proves nothing: it may be another host now. */
+    if (abort->code == VF_INCOMPATIBLE && word == WORD_ABORT && handoff_fate(job) == FATE_SOURCE) {
+        log_info("job %" PRIu64 ": %s", job->id, err->text);
+        word_told(job);
+        *end = JOB_FAILED;
+        return 0;
+    }
     if (abort->code == VF_UNKNOWN && word == WORD_ABORT && handoff_fate(job) == FATE_SOURCE) {
         char what[400];
 
@@ -209,7 +218,7 @@ int word_call(struct mig_job *job, uint16_t *version, struct tp **out, struct vf
     (void)pthread_mutex_lock(&job->lock);
     memcpy(hello.token, job->token, sizeof hello.token);
     (void)pthread_mutex_unlock(&job->lock);
-    if (mig_dial(job->mig, job->peer, deadline, out, err) != 0)
+    if (mig_dial_again(job, deadline, out, err) != 0)
         return -1;
     if (!mig_same_peer(job, *out)) { /* the token is for the hand-off's own target */
         vf_fail(err, VF_FAILED, "peer %s: is another host than the one the partition moved to",

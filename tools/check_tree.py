@@ -7,10 +7,10 @@ import subprocess
 import sys
 
 LICENCE = "SPDX-License-Identifier: Apache-2.0"
-CODE = (".c", ".h", ".py", ".sh")
+CODE = (".c", ".h", ".py", ".sh", ".pml")
 MAX_LINES = 600
 # Where people read side by side; scripts and build files, which are lists more often than not, are free.
-MAX_COLUMNS = {".c": 100, ".h": 100}
+MAX_COLUMNS = {".c": 100, ".h": 100, ".pml": 100}
 # Laid out as the public pages list things: a line a field or slot.
 FREE = re.compile(r"^include/wddm/")
 

@@ -392,7 +392,8 @@ static size_t flatten(uint8_t *to, size_t most, const struct iovec *iov, int cou
     for (int i = 0; i < count && have < most; i++) {
         const size_t part = iov[i].iov_len < most - have ? iov[i].iov_len : most - have;
 
-        memcpy(to + have, iov[i].iov_base, part);
+        if (part > 0) /* an empty one may have no address */
+            memcpy(to + have, iov[i].iov_base, part);
         have += part;
     }
     return have;

@@ -278,6 +278,21 @@ bool tp_peer_is_loopback(const struct tp *tp)
            (address.ss_family == AF_UNIX || is_loopback((const struct sockaddr *)&address));
 }
 
+void tp_peer_listens(const struct tp *tp, const char *listen, char *out, size_t bytes)
+{
+    const bool any = strncmp(listen, "0.0.0.0:", 8) == 0 || strncmp(listen, "[::]:", 5) == 0;
+    struct sockaddr_storage address;
+    char host[NI_MAXHOST];
+
+    (void)snprintf(out, bytes, "%s", listen);
+    if (!any || !peer_address(tp, &address) || address.ss_family == AF_UNIX ||
+        getnameinfo((const struct sockaddr *)&address, sizeof address, host, sizeof host, NULL, 0,
+                    NI_NUMERICHOST) != 0)
+        return;
+    (void)snprintf(out, bytes, strchr(host, ':') != NULL ? "[%s]%s" : "%s%s", host,
+                   strrchr(listen, ':'));
+}
+
 uint64_t tp_peer_network(const struct tp *tp)
 {
     struct sockaddr_storage address;

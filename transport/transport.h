@@ -87,6 +87,9 @@ int tp_tcp_listen(const char *address, int *fd, char *bound, size_t bound_bytes,
                   struct vf_error *err);
 /* Is the socket's other end on this machine (loopback, or no network at all)? */
 bool tp_peer_is_loopback(const struct tp *tp);
+/* Where the other end can be reached that says it listens on `listen`: there, or if that means
+ * every address of its machine ("0.0.0.0:7001", "[::]:7001"), where this connection comes from. */
+void tp_peer_listens(const struct tp *tp, const char *listen, char *out, size_t bytes);
 /* The network that the other end of the socket is in, as a number to compare: its IPv4 address, the
  * first 64 bits of IPv6, which are one site's to fill; 0 = none. */
 uint64_t tp_peer_network(const struct tp *tp);

@@ -378,6 +378,7 @@ static int state_of_first(struct kc *kc)
     return state;
 }
 
+/* Until it is gone: "busy" is what the kernel side says while it removes it itself. */
 static void remove_asked(struct kc *kc, unsigned number)
 {
     struct vf_error err = VF_ERROR_INIT;
@@ -385,9 +386,10 @@ static void remove_asked(struct kc *kc, unsigned number)
     char name[VF_NAME_BYTES];
 
     (void)snprintf(name, sizeof name, "asked-%u", number);
-    if (kc_partition_find(kc, name, &info, &err) != 0 ||
-        kc_partition_destroy(kc, info.id, &err) != 0)
-        fail_msg("%s", err.text);
+    while (kc_partition_find(kc, name, &info, &err) == 0) {
+        if (kc_partition_destroy(kc, info.id, &err) != 0)
+            (void)poll(NULL, 0, 1);
+    }
 }
 
 /* The next daemon looks once its predecessor is dead. What is there then it removes; what is still

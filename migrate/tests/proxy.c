@@ -49,7 +49,8 @@ struct proxy {
     struct conn *conns;
     unsigned pumping;
     struct proxy_fault fault;
-    bool armed, fired, held, released, cut, refusing;
+    unsigned skip; /* what is left of the fault's */
+    bool armed, fired, held, released, cut, refusing, paused;
 };
 
 const char *proxy_act_name(enum proxy_act act)
@@ -114,13 +115,16 @@ static enum proxy_act judge(struct pump *pump, uint32_t tag)
     enum proxy_act act = PROXY_PASS;
 
     (void)pthread_mutex_lock(&proxy->lock);
-    if (proxy->armed && proxy->fault.way == pump->way && (uint32_t)proxy->fault.tag == tag) {
-        if (proxy->fault.skip > 0) {
-            proxy->fault.skip--;
+    if (proxy->armed && proxy->fault.way == pump->way && (uint32_t)proxy->fault.tag == tag &&
+        (proxy->paused || !proxy->fault.paused)) {
+        if (proxy->skip > 0) {
+            proxy->skip--;
         } else {
             act = proxy->fault.act;
-            proxy->armed = false;
             proxy->fired = true;
+            proxy->armed = proxy->fault.again > 0;
+            proxy->fault.again -= proxy->armed;
+            proxy->skip = proxy->fault.skip;
         }
     }
     if (act == PROXY_SILENCE) {
@@ -139,7 +143,15 @@ static enum proxy_act judge(struct pump *pump, uint32_t tag)
     return act;
 }
 
-static bool pass_payload(struct pump *pump, uint32_t length, enum proxy_act act)
+/* ROUND: after its checksum a u32, a u64, and whether the partition is paused. */
+static void note_round(struct proxy *proxy, const uint8_t *data, uint32_t bytes)
+{
+    (void)pthread_mutex_lock(&proxy->lock);
+    proxy->paused = bytes > 20 && data[20] != 0;
+    (void)pthread_mutex_unlock(&proxy->lock);
+}
+
+static bool pass_payload(struct pump *pump, uint32_t tag, uint32_t length, enum proxy_act act)
 {
     uint8_t data[16384];
     uint32_t left = act == PROXY_TRUNCATE ? length / 2 : length;
@@ -151,6 +163,8 @@ static bool pass_payload(struct pump *pump, uint32_t length, enum proxy_act act)
 
         if (!take_all(pump->from, data, part))
             return false;
+        if (tag == WIRE_ROUND)
+            note_round(pump->conn->proxy, data, part);
         if (act == PROXY_FLIP && flip_at >= at && flip_at < at + part)
             data[flip_at - at] ^= 0x10;
         if (!give_all(pump, data, part))
@@ -179,7 +193,8 @@ static void *pump_loop(void *arg)
 
         if (act == PROXY_CUT)
             break;
-        on = give_all(pump, head, sizeof head) && pass_payload(pump, load_u32(head + 8), act);
+        on = give_all(pump, head, sizeof head) &&
+             pass_payload(pump, load_u32(head), load_u32(head + 8), act);
     }
     if (mute(pump->conn))
         (void)shutdown(pump->from, SHUT_RDWR); /* the other end must not hear of it */
@@ -281,8 +296,10 @@ void proxy_arm(struct proxy *proxy, const struct proxy_fault *fault)
 {
     (void)pthread_mutex_lock(&proxy->lock);
     proxy->fault = *fault;
+    proxy->skip = fault->skip;
     proxy->armed = true;
     proxy->fired = false;
+    proxy->paused = false;
     (void)pthread_mutex_unlock(&proxy->lock);
 }
 
@@ -343,6 +360,14 @@ void proxy_refuse(struct proxy *proxy, bool refuse)
 {
     (void)pthread_mutex_lock(&proxy->lock);
     proxy->refusing = refuse;
+    (void)pthread_mutex_unlock(&proxy->lock);
+}
+
+void proxy_cut_all(struct proxy *proxy)
+{
+    (void)pthread_mutex_lock(&proxy->lock);
+    for (struct conn *conn = proxy->conns; conn != NULL; conn = conn->next)
+        end_both(conn);
     (void)pthread_mutex_unlock(&proxy->lock);
 }
 

@@ -27,6 +27,8 @@ struct proxy_fault {
     enum wire_tag tag;
     unsigned skip; /* records of that kind that pass first */
     enum proxy_act act;
+    unsigned again; /* times more that it happens, each after `skip` records */
+    bool paused;    /* only records after the announcement of the paused round count */
 };
 
 struct proxy;
@@ -35,7 +37,7 @@ struct proxy;
 struct proxy *proxy_open(const char *target, char *address);
 void proxy_close(struct proxy *proxy);
 
-/* One fault, once. */
+/* One fault, once (but see `again`). */
 void proxy_arm(struct proxy *proxy, const struct proxy_fault *fault);
 /* Has it happened? Disarms. */
 bool proxy_fired(struct proxy *proxy);
@@ -48,6 +50,8 @@ void proxy_cut_held(struct proxy *proxy);
 const char *proxy_address(const struct proxy *proxy);
 /* While off nobody gets through: new connections are closed at once. */
 void proxy_refuse(struct proxy *proxy, bool refuse);
+/* Breaks all connections. */
+void proxy_cut_all(struct proxy *proxy);
 /* Waits for the end of all connections, which both sides must have closed, and forgets them. False:
  * some still stand after 20 s. */
 bool proxy_calm(struct proxy *proxy);

@@ -3,162 +3,14 @@
  * A source that speaks the wire format perfectly and lies, against a real target: it gets a
  * REFUSED, an ABORT or a closed door, and the host keeps nothing of it.
  */
-#include "migrate/digest.h"
-#include "migrate/tests/hosts.h"
-#include "migrate/wire.h"
+#include "migrate/tests/liar.h"
 
-#include "base/size.h"
-
-#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include <cmocka.h>
-
-#define SILENCE_NS 1500000000ull
-#define PATIENCE_NS 20000000000ull
-#define VRAM (8u << 20)
-#define PAGE 65536u
-#define SLOT (1u << 20)
-
-static struct host left, right;
-static struct vf_partition_info
-    honest;                      /* a partition on the left: what the false source claims to have */
-static struct kc_blob kmd, umed; /* its true immutable data, which opens the door */
-
-static int setup(void **state)
-{
-    struct vf_error err = VF_ERROR_INIT;
-
-    (void)state;
-    host_start(&left, "left", SILENCE_NS, 1000000000ull);
-    host_start(&right, "right", SILENCE_NS, 1000000000ull);
-    create(&left, "honest", VRAM, &honest);
-    if (kc_prepare(left.kc, honest.id, KC_SOURCE, 1, &err) != 0 ||
-        kc_save_immutable(left.kc, honest.id, &kmd, &umed, &err) != 0 ||
-        kc_end(left.kc, honest.id, &err) != 0)
-        die("immutable data", &err);
-    assert_int_equal(honest.page_bytes, PAGE);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    kc_blob_free(&kmd);
-    kc_blob_free(&umed);
-    host_stop(&left);
-    host_stop(&right);
-    return 0;
-}
-
-struct liar {
-    struct tp *control;
-    struct tp *data;
-    struct wire_hello hello;
-    struct wire_admit admit;
-};
-
-/* A new lie, of a source that speaks these versions, as far as its HELLO. */
-static void say_hello(struct liar *liar, uint16_t oldest, uint16_t newest)
-{
-    struct wire_message message = {.tag = WIRE_HELLO};
-    struct vf_error err = VF_ERROR_INIT;
-    uint8_t boot_id[16] = {1};
-
-    memset(liar, 0, sizeof *liar);
-    liar->hello.version_min = oldest;
-    liar->hello.version_max = newest;
-    (void)snprintf(liar->hello.host_name, sizeof liar->hello.host_name, "liar");
-    memcpy(liar->hello.boot_id, boot_id, sizeof boot_id);
-    assert_int_equal(vf_uuid_random(liar->hello.job), 0);
-    liar->admit = (struct wire_admit){.params = {.name = "lie", .vram_bytes = VRAM},
-                                      .page_bytes = PAGE,
-                                      .slot_bytes = SLOT,
-                                      .streams = 1,
-                                      .epoch = 7,
-                                      .max_blackout_ns = UINT64_MAX,
-                                      .kmd = {kmd.data, (uint32_t)kmd.bytes},
-                                      .umed = {umed.data, (uint32_t)umed.bytes}};
-    assert_int_equal(vf_uuid_random(liar->admit.params.uuid), 0);
-    if (tp_tcp_connect(right.address, soon(), &liar->control, &err) != 0)
-        die("connect", &err);
-    message.hello = liar->hello;
-    say(liar->control, &message);
-}
-
-static void lie_in(struct liar *liar, uint16_t oldest, uint16_t newest)
-{
-    struct wire_message message;
-
-    say_hello(liar, oldest, newest);
-    hear(liar->control, WIRE_HELLO, &message);
-    assert_int_equal(message.hello.version_min, WIRE_VERSION_MIN);
-    assert_int_equal(message.hello.version_max, WIRE_VERSION);
-    wire_message_free(&message);
-}
-
-static void lie(struct liar *liar)
-{
-    lie_in(liar, WIRE_VERSION_MIN, WIRE_VERSION);
-}
-
-static void ask(struct liar *liar)
-{
-    struct wire_message message = {.tag = WIRE_ADMIT, .admit = liar->admit};
-
-    say(liar->control, &message);
-}
-
-static void walk_in(struct liar *liar)
-{
-    struct wire_message message;
-    struct vf_error err = VF_ERROR_INIT;
-
-    ask(liar);
-    hear(liar->control, WIRE_ADMITTED, &message);
-    memcpy(liar->hello.token, message.admitted.token, sizeof liar->hello.token);
-    wire_message_free(&message);
-    if (tp_tcp_connect(right.address, soon(), &liar->data, &err) != 0)
-        die("connect", &err);
-    message = (struct wire_message){.tag = WIRE_HELLO, .hello = liar->hello};
-    message.hello.role = WIRE_DATA;
-    say(liar->data, &message);
-}
-
-/* Through the door, with one data stream. */
-static void get_in(struct liar *liar)
-{
-    lie(liar);
-    walk_in(liar);
-}
-
-static void leave(struct liar *liar)
-{
-    tp_close(liar->control);
-    tp_close(liar->data);
-    expect_empty(&right);
-}
-
-/* The target says ABORT, with these words in it, and keeps nothing. */
-static void expect_abort(struct liar *liar, const char *words)
-{
-    struct wire_message message;
-    struct vf_error err = VF_ERROR_INIT;
-
-    if (wire_hear(liar->control, &message, soon(), &err) != 0)
-        die("where an ABORT was due", &err);
-    if (message.tag != WIRE_ABORT || strstr(message.abort.text, words) == NULL)
-        fail_msg("%s \"%s\", not an ABORT about \"%s\"", wire_tag_name(message.tag),
-                 message.tag == WIRE_ABORT ? message.abort.text : "", words);
-    wire_message_free(&message);
-    leave(liar);
-}
 
 static void expect_refused(struct liar *liar, const char *field)
 {
@@ -176,51 +28,6 @@ static void expect_refused(struct liar *liar, const char *field)
         fail_msg("refused, but not for its %s: %s", field, message.verdict.text);
     wire_message_free(&message);
     leave(liar);
-}
-
-static void say_round(struct liar *liar, uint32_t number, uint64_t pages, bool paused)
-{
-    struct wire_message message = {.tag = WIRE_ROUND,
-                                   .round = {.round = number, .pages = pages, .paused = paused}};
-
-    say(liar->control, &message);
-}
-
-static void say_state(struct liar *liar, const uint8_t root[DIGEST_ROOT_BYTES])
-{
-    struct wire_message message = {.tag = WIRE_STATE, .state = {.kmd = {"nonsense", 8}}};
-
-    if (root != NULL)
-        memcpy(message.state.root, root, DIGEST_ROOT_BYTES);
-    say(liar->control, &message);
-}
-
-/* An empty paused round, proven. */
-static void pass_round(struct liar *liar)
-{
-    struct wire_message message = {.tag = WIRE_ROUND_END};
-
-    say_round(liar, 0, 0, true);
-    say(liar->data, &message);
-    hear(liar->data, WIRE_ACK, &message);
-    wire_message_free(&message);
-}
-
-static void send_page(struct liar *liar, uint64_t page, uint64_t digest, bool zero)
-{
-    static const uint8_t slot[SLOT] = {1};
-    struct wire_geometry anything = {
-        .page_bytes = PAGE, .pages_total = 1ull << 40, .slot_bytes = SLOT};
-    struct wire_frame *frame = calloc(1, sizeof *frame);
-    struct vf_error err = VF_ERROR_INIT;
-
-    assert_non_null(frame);
-    memcpy(frame->job, liar->hello.job, sizeof frame->job);
-    frame->epoch = liar->admit.epoch;
-    assert_true(wire_frame_add(frame, page, digest, zero, 0, PAGE));
-    if (wire_send_frame(liar->data, frame, slot, &anything, NULL, soon(), &err) != 0)
-        die("frame", &err);
-    free(frame);
 }
 
 static void impossible_partitions_are_refused(void **state)
@@ -445,5 +252,5 @@ int main(void)
         cmocka_unit_test(a_flood_of_records_is_cut_off),
     };
 
-    return cmocka_run_group_tests_name("move-false-source", tests, setup, teardown);
+    return cmocka_run_group_tests_name("move-false-source", tests, liar_setup, liar_teardown);
 }

@@ -55,6 +55,28 @@ static void what_was_told_is_not_told_again_after_a_restart(void **state)
     drop(&p);
 }
 
+/* A host without the record has no copy; one that cannot answer now may have. */
+static void a_target_that_knows_of_no_such_job_need_not_be_told(void **state)
+{
+    const struct past past = {JOURNAL_SOURCE, {JOURNAL_OPEN, JOURNAL_ABORTED}, 2, .owed = true};
+    const struct wire_message later = {.tag = WIRE_ABORT,
+                                       .abort = {.code = VF_FAILED, .text = "try again"}};
+    const struct wire_message unheard = {.tag = WIRE_ABORT,
+                                         .abort = {.code = VF_INCOMPATIBLE, .text = "no record"}};
+    struct vf_partition_info p;
+    struct mig_job *job;
+
+    (void)state;
+    create(&host, "p", VRAM, &p);
+    job = come_back(&p, &past);
+    answer(job, WIRE_ABORT, &later);
+    answer(job, WIRE_ABORT, &unheard);
+    AWAIT(word_owed(job) == WORD_NONE);
+    assert_int_equal(status_of(job), MIG_FAILED);
+    mig_job_put(job);
+    drop(&p);
+}
+
 static void a_move_that_a_person_had_paused_stays_paused(void **state)
 {
     const struct past past = {JOURNAL_SOURCE, {JOURNAL_OPEN}, 1, .stays_paused = true};
@@ -121,7 +143,8 @@ static void a_commit_stays_unknown_until_the_right_answer_comes(void **state)
 {
     const struct past past = {JOURNAL_SOURCE, {JOURNAL_OPEN, JOURNAL_COMMIT}, 2};
     const struct wire_message refusals[] = {
-        {.tag = WIRE_ABORT, .abort = {.code = VF_FAILED, .text = "no record of that job"}},
+        {.tag = WIRE_ABORT, .abort = {.code = VF_FAILED, .text = "try again"}},
+        {.tag = WIRE_ABORT, .abort = {.code = VF_INCOMPATIBLE, .text = "no record"}},
         {.tag = WIRE_ABORT, .abort = {.code = VF_UNKNOWN, .text = "committed and lost"}},
         {.tag = WIRE_CLOSE},
         {.tag = WIRE_NEVER_RAN}, /* of no hand-off */
@@ -137,7 +160,7 @@ static void a_commit_stays_unknown_until_the_right_answer_comes(void **state)
     for (size_t i = 0; i < sizeof refusals / sizeof *refusals; i++) {
         struct wire_message refusal = refusals[i];
 
-        if (i == 4) { /* of an earlier epoch */
+        if (i == 5) { /* of an earlier epoch */
             refusal.handoff = handoff_of(job);
             refusal.handoff.epoch--;
         }
@@ -316,6 +339,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_source_without_commit_runs_on_and_tells_the_target),
         cmocka_unit_test(what_was_told_is_not_told_again_after_a_restart),
+        cmocka_unit_test(a_target_that_knows_of_no_such_job_need_not_be_told),
         cmocka_unit_test(a_move_that_a_person_had_paused_stays_paused),
         cmocka_unit_test(a_commit_is_completed_when_it_runs_there),
         cmocka_unit_test(a_commit_comes_back_when_it_never_ran_there),

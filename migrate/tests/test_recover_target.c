@@ -87,6 +87,7 @@ static void nobody_without_the_token_or_of_another_hand_off_is_believed(void **s
     (void)state;
     ask(job, wrong, &commit, WIRE_ABORT, &heard);
     assert_non_null(strstr(heard.abort.text, "no record of that job"));
+    assert_int_equal(heard.abort.code, VF_INCOMPATIBLE);
     wire_message_free(&heard);
     ask(job, wrong, &call_off, WIRE_ABORT, &heard);
     wire_message_free(&heard);
@@ -162,6 +163,32 @@ static void a_committed_partition_that_the_kernel_side_lost_is_unknown(void **st
     mig_job_put(job);
 }
 
+/* Its daemon died before the arrival's books were closed, and after the partition had moved on. */
+static void a_committed_partition_that_moved_on_from_here_did_run_here(void **state)
+{
+    const struct past arrival = {JOURNAL_TARGET, {JOURNAL_PREPARED, JOURNAL_COMMITTED}, 2};
+    const struct past leave = {JOURNAL_SOURCE, {JOURNAL_COMMIT, JOURNAL_DONE}, 2};
+    struct wire_message heard, commit;
+    struct vf_partition_info p;
+    struct mig_job *job, *later;
+
+    (void)state;
+    create_incoming(&host, next_id, &p);
+    drop(&p);
+    job = come_back(&p, &arrival);
+    assert_int_equal(status_of(job), MIG_UNKNOWN);
+    mig_job_put(job);
+    later = come_back(&p, &leave);
+    assert_int_equal(status_of(later), MIG_COMPLETED);
+    mig_job_put(later);
+    job = mig_job_get(host.mig, next_id - 2);
+    assert_int_equal(status_of(job), MIG_COMPLETED);
+    commit = commit_of(job);
+    ask(job, past_token, &commit, WIRE_RUNNING, &heard);
+    wire_message_free(&heard);
+    mig_job_put(job);
+}
+
 static void an_inquiry_is_answered_from_the_journal(void **state)
 {
     const struct past past = {JOURNAL_SOURCE, {JOURNAL_OPEN, JOURNAL_ABORTED}, 2, .text = "why"};
@@ -206,6 +233,7 @@ int main(void)
         cmocka_unit_test(a_prepared_partition_that_the_kernel_side_lost_never_ran),
         cmocka_unit_test(a_committed_target_rolls_forward_and_answers),
         cmocka_unit_test(a_committed_partition_that_the_kernel_side_lost_is_unknown),
+        cmocka_unit_test(a_committed_partition_that_moved_on_from_here_did_run_here),
         cmocka_unit_test(an_inquiry_is_answered_from_the_journal),
     };
 

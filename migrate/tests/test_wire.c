@@ -162,6 +162,7 @@ static void hello_is_heard_as_said(void **state)
                                         .role = WIRE_DATA,
                                         .host_name = "host-a",
                                         .stream_index = 7,
+                                        .generation = 8,
                                         .listen_address = "192.0.2.1:7001"}};
     struct wire_message out;
 

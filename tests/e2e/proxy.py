@@ -75,6 +75,7 @@ class Proxy:
         self.acted = threading.Event()
         self.gate = threading.Event()  # held records wait for it
         self.closing = False
+        self.refusing = False  # while true nobody gets through
         self.threads, self.connections = [], []
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.address = "%s:%d" % self.listener.getsockname()
@@ -91,6 +92,9 @@ class Proxy:
                 near, _ = self.listener.accept()
             except OSError:
                 return
+            if self.refusing:
+                near.close()
+                continue
             try:
                 far = socket.create_connection(self.upstream, 5)
             except OSError:
@@ -130,6 +134,11 @@ class Proxy:
                 return False
             self.left -= 1
             return self.left == 0
+
+    def translate(self, point, record):
+        """What goes on in the place of a record; for who inherits."""
+        del point
+        return record
 
     def silence(self):
         """From now on nothing passes in either direction; all connections stay open."""
@@ -224,7 +233,7 @@ class Connection:
                     record = changed
                 # A silent connection takes what comes and gives nothing, until somebody hangs up.
                 if not self.silent:
-                    sink.sendall(record)
+                    sink.sendall(self.proxy.translate(point, record))
         except OSError:
             pass
         if not self.silent or self.proxy.closing:

@@ -168,7 +168,10 @@ class MigrationPort(Case):
 
     def setUp(self):
         super().setUp()
-        self.left, self.right = self.pair("softgpu,vram=256M,vfs=4,dirty-page=64K")
+        # A source that goes without a word is waited for: not long here.
+        self.left, self.right = self.pair(
+            "softgpu,vram=256M,vfs=4,dirty-page=64K", options=["--redial", "4"]
+        )
         create(self.left, "p", churn(0.5))
         begins(self.left, "p")
         with Proxy(self.right.address, keep=True) as way:

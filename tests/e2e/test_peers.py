@@ -7,7 +7,7 @@ import unittest
 
 import proxy
 from e2e import at_once, BLACKOUT_MS, begins, create, move, partitions, room, runs, stop
-from faults import Faults, work_for
+from faults import LET_GO_S, Faults, work_for
 from harness import pid_gone, wait_until
 from proxy import OUT, Point, Proxy
 
@@ -22,7 +22,12 @@ class Peers(Faults):
         self.warm_up()
 
     def test_the_whole_network_goes_silent(self):
-        self.disturbed("p", Point("PAGES", OUT, "data"), proxy.all_silent, 9, 1)
+        """And comes back: the connections that were open then are lost, new ones work."""
+        self.disturbed("p", Point("PAGES", OUT, "data"), proxy.all_silent, 9, 0)
+        self.nothing_is_left()
+
+    def test_the_whole_network_goes_away(self):
+        self.disturbed("p", Point("PAGES", OUT, "data"), proxy.cut_for_good, 9, 1)
         self.nothing_is_left()
 
     def test_a_stopped_target_counts_as_lost_and_clears_up_when_it_goes_on(self):
@@ -39,7 +44,7 @@ class Peers(Faults):
                 runs(self.left, "p")
             finally:
                 target.send_signal(signal.SIGCONT)
-        wait_until("the target is clear", lambda: partitions(self.right) == [], 20)
+            wait_until("the target is clear", lambda: partitions(self.right) == [], 20)
         self.assert_works_to_its_end(self.left, "p", work)
         self.left.run("partition", "remove", "p")
         self.nothing_is_left()
@@ -83,7 +88,7 @@ class Peers(Faults):
             )
             try:
                 self.assertTrue(way.acted.wait(30))
-                wait_until("the target has let go", lambda: room(self.right) == self.there, 20)
+                wait_until("the target has let go", lambda: room(self.right) == self.there, LET_GO_S)
             finally:
                 source.send_signal(signal.SIGCONT)
             out, err = moving.communicate(timeout=60)

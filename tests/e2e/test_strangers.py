@@ -305,12 +305,14 @@ class Wire(Tls):
         return host.start()
 
     def test_a_partition_crosses_it_with_tls_by_address(self):
-        a = self.inside(0, "a", *options(self.certs, "a", "b.example"))
+        a = self.inside(0, "a", *options(self.certs, "a", "b.example"), listen="0.0.0.0:7001")
         b = self.inside(1, "b", *options(self.certs, "b", "a.example"))
         work = churn(2)
         create(a, "p", work)
         begins(a, "p")
         self.assertEqual(move(a, "10.77.0.2:7001", "p")["peer_identity"], "b.example")
+        # Where it came from can be asked again, though its source said no more than "every address".
+        self.assertEqual(b.json("job", "show", 1)["source"], "10.77.0.1:7001")
         self.assert_works_to_its_end(b, "p", work)
 
     def test_plain_crosses_it_only_where_both_said_insecure(self):

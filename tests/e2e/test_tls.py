@@ -68,6 +68,20 @@ class Moves(Tls):
                 self.assertNotIn(secret, told)
             self.assertEqual((host.state / "journal").stat().st_mode & 0o077, 0)
 
+    def test_a_source_that_was_killed_settles_it_by_its_certificate(self):
+        left, right = self.hosts_with()
+        work = churn(6)
+        create(left, "p", work)
+        begins(left, "p")
+        moving = left.spawn("migrate", "p", "--to", right.address, "--bandwidth", "2M")
+        wait_until("pages flow", lambda: any(job["phase"] == "round" for job in right.json("job", "list")["jobs"]), SOON)
+        left.kill()
+        moving.communicate(timeout=30)
+        left.start()
+        wait_until("the target has let go", lambda: partitions(right) == [], 40)
+        self.assertEqual(left.json("job", "show", 1)["peer_identity"], "right")
+        self.assert_works_to_its_end(left, "p", work)
+
     def test_certificates_are_exchanged_on_hup(self):
         left, right = self.hosts_with(right=options(self.certs, "right", "other"))
         self.refused(left, right, "no --tls-peer there allows")

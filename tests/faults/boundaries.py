@@ -28,7 +28,7 @@ PHASES = {
         ("teardown", ("msg", "DONE", "", True)),
     ],
 }
-ORDER = ["open", "connect", "admit", "rounds", "blackout", "state", "commit", "teardown", "recovery", "any"]
+ORDER = ["open", "connect", "admit", "rounds", "blackout", "state", "commit", "teardown", "recovery", "resume"]
 LOOKS = {"connect to the kernel side", "ask the kernel side about itself", "list partitions", "show partition", "show adapter",
          "find partition", "creation parameters of a partition", "clock of a partition", "open page channel"}
 # Threads that serve people, not the move.
@@ -64,16 +64,17 @@ class Place:
     @property
     def select(self):
         if self.kind == "msg":
-            return f"msg={self.name},dir={self.way},role={self.role},paused={int(self.paused)}"
+            again = f",nth={self.nth}" if self.nth > 1 else ""
+            return f"msg={self.name},dir={self.way},role={self.role},paused={int(self.paused)}{again}"
         words = f"point={self.name},of={self.of},nth={self.nth}"
         return words if self.name.startswith("journal") else f"{words},thread={self.thread}"
 
     @property
     def text(self):
+        again = f" ({self.nth}.)" if self.nth > 1 else ""
         if self.kind == "msg":
             more = (", data" if self.role == "data" else "") + (", paused" if self.paused else "")
-            return f"{self.name} {'sent' if self.way == 'send' else 'received'}{more}"
-        again = f" ({self.nth}.)" if self.nth > 1 else ""
+            return f"{self.name} {'sent' if self.way == 'send' else 'received'}{more}{again}"
         return f"{self.name} {self.of}{again}"
 
 
@@ -138,9 +139,43 @@ def scout_recovery(side, select):
         return parse(side, one.lines()[before:], phase="recovery", others=("control",))[0]
 
 
+# Where a connection is lost and found again: (select, how that is called).
+LOSSES = [
+    ("msg=PAGES,dir=send,role=data,paused=0", "a round"),
+    ("msg=PAGES,dir=send,role=data,paused=1", "the last round"),
+]
+
+
+def scout_resumption(select):
+    """The records with which a move goes on after its connections were cut there, up to the next round: {side: places}."""
+    with Pair(f"trace;{select}:cut", "trace") as pair:
+        pair.begin()
+        need(f"the move did not go on: {pair.output}", pair.end() == 0)
+        return {side.host.name: parse_resumption(side.host.name, side.lines()) for side in pair.sides}
+
+
+def parse_resumption(side, lines):
+    """From the second control connection's first record to its first round."""
+    places, seen, connections = [], {}, 0
+    for line in lines:
+        if line[0] == "fired" or line[1] != "msg":
+            continue
+        _, kind, name, of, way, role, _, paused, thread = line
+        key = (name, way, role, paused)
+        seen[key] = seen.get(key, 0) + 1
+        connections += (name, role, way) == ("HELLO", "control", "send" if side == "source" else "recv")
+        if connections < 2:
+            continue
+        if name == "ROUND":
+            break
+        places.append(Place(side, "resume", kind, name, of, way, role, paused == "1", thread, seen[key]))
+    need(f"{side}: no RESUME, or no round after it", "RESUME" in {p.name for p in places})
+    return places
+
+
 # ---- what can happen there ----
 
-SILENCE_MS = 1000 * int(SILENCE_S)
+SILENCE_MS = int(1000 * SILENCE_S)
 LONG = 3 * SILENCE_MS
 # Fault -> action, of the connection at a record. A stall without end, a silence and an outage are noticed by the clock only.
 WIRE = {

@@ -3,7 +3,7 @@
 import concurrent.futures
 import dataclasses
 
-from boundaries import DEATHS, ORDER, WIRE, scout_recovery
+from boundaries import DEATHS, LOSSES, ORDER, WIRE, scout_recovery, scout_resumption
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,6 +18,7 @@ class Case:
     during: str = ""
     tls: bool = False
     then: str = ""  # what the daemon is armed with when it starts again
+    other: str = ""  # what the other side's daemon is armed with
 
     @property
     def name(self):
@@ -112,21 +113,36 @@ def of_recoveries():
                            f"{select}:kill", then=f"{place.select}:{action}")
 
 
-def of_chance(count, seed):
-    """kill -9 at any time, of either daemon or both, perhaps again while they recover."""
-    for number in range(count):
-        yield Case("killed at a random time", "source", "any", f"seed {seed + number}", "", during=f"chance {seed + number}")
+def of_resumptions():
+    """Something happens again, while a move that lost its connections goes on."""
+    for select, text in LOSSES:
+        first = f"{select}:cut"
+        places = scout_resumption(select)
+        for place in places["source"]:
+            for fault in ("cut", "stalled for ever", "doubled", "bit flipped in the payload"):
+                yield Case(f"{fault}, again", "source", "resume", f"{place.text}, after {text} was cut",
+                           f"{first};{place.select}:{WIRE[fault]}")
+        for side in places:
+            for place in places[side]:
+                for action, when in (("kill", "before"), ("after-kill", "after")):
+                    arm, other = f"{place.select}:{action}", ""
+                    if side == "source":
+                        arm = f"{first};{arm}"
+                    else:
+                        other = first
+                    yield Case(f"{side} daemon killed {when}, connections cut", side, "resume",
+                               f"{place.text}, after {text} was cut", arm, other=other)
 
 
 def all_cases(places):
     found = []
     for kind in (of_wire, of_networks, of_processes, of_both, of_disks, of_people):
         found += kind(places)
-    return found + list(of_recoveries())
+    return found + list(of_recoveries()) + list(of_resumptions())
 
 
 # Where a mistake costs most comes first.
-WEIGHT = ["commit", "state", "recovery", "any", "teardown", "blackout", "rounds", "admit", "connect", "open"]
+WEIGHT = ["commit", "state", "recovery", "resume", "teardown", "blackout", "rounds", "admit", "connect", "open"]
 
 
 def chosen(cases):

@@ -2,7 +2,6 @@
 """One case of the walk: the fault is set, the move made, what died started again, and the rules of the hand-off are checked."""
 import contextlib
 import dataclasses
-import random
 import subprocess
 import time
 import traceback
@@ -10,11 +9,10 @@ import traceback
 from pair import Failed, Pair, Wrong, need, wait_until
 
 OUTAGE_S = 3
-MOVE_S = 0.12  # takes about so long
 
 # Exit code -> who may have it then. 6 is honest about not knowing.
 # Before it said that there is a job the daemon has died; what the target cannot make room for it refuses.
-EARLY = {"open": {5: ("source",)}, "any": {5: ("source",)}, "admit": {3: ("source",)}}
+EARLY = {"open": {5: ("source",)}, "admit": {3: ("source",)}}
 CODES = {0: ("target",), 1: ("source",), 4: ("source",), 6: ("source", "target")}
 
 
@@ -29,14 +27,16 @@ class Outcome:
 
 def fired(pair, case):
     side = getattr(pair, case.side)
-    try:
-        wait_until("the fault comes", lambda: side.fired() or side.dead() or pair.moving.poll() is not None, 30)
-    except TimeoutError:
-        pass
-    if not side.fired():  # after the command's end there is DONE and CLOSE still to come
-        with contextlib.suppress(TimeoutError):
-            wait_until("the fault comes late", side.fired, 3)
-    need("the fault never came", side.fired())
+    all_of_them = len(case.arm.split(";"))
+
+    def came():
+        return side.fired() == all_of_them
+
+    with contextlib.suppress(TimeoutError):
+        wait_until("the fault comes", lambda: came() or side.dead() or pair.moving.poll() is not None, 30)
+    with contextlib.suppress(TimeoutError):  # after the command's end there is DONE and CLOSE still to come
+        wait_until("the fault comes late", came, 3)
+    need("the fault never came", came())
 
 
 def act(pair, case):
@@ -64,20 +64,6 @@ def act(pair, case):
         job = [job for job in who.jobs() if job["partition"] == "p" and job["status"] == "running"]
         if job:
             who.host.run("job", "cancel", job[0]["job"], code=None)
-
-
-def chance(pair, seed):
-    """Kills by the dice; the whole move takes less than the longest wait."""
-    dice = random.Random(seed)
-    for _ in range(dice.choice((1, 1, 2))):
-        time.sleep(dice.uniform(0, MOVE_S))
-        victims = dice.choice(([pair.source], [pair.target], [pair.source, pair.target]))
-        for side in victims:
-            side.host.kill()
-        dice.shuffle(victims)
-        for side in victims:
-            time.sleep(dice.choice((0, dice.uniform(0, 0.3))))
-            side.restart()
 
 
 def dies(case):
@@ -159,15 +145,13 @@ def judge(pair, case, outcome, most):
 def run_case(case, most):
     outcome = Outcome()
     try:
-        with Pair(**{f"{case.side}_fault": case.arm}, tls=case.tls, real_wire=case.during == "wire") as pair:
+        arms = {"source_fault": case.other, "target_fault": case.other, f"{case.side}_fault": case.arm}
+        with Pair(**arms, tls=case.tls, real_wire=case.during == "wire") as pair:
             try:
                 pair.begin()
-                if case.during.startswith("chance"):
-                    chance(pair, int(case.during.split()[1]))
-                else:
-                    fired(pair, case)
-                    act(pair, case)
-                    revive(pair, case)
+                fired(pair, case)
+                act(pair, case)
+                revive(pair, case)
                 outcome.code = pair.end()
                 if case.during == "restart":  # as the daemon asks for: it trusts its journal no more
                     getattr(pair, case.side).host.kill()

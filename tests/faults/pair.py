@@ -32,7 +32,7 @@ DEVICE = "softgpu,vram=64M,vfs=2,dirty-page=64K"
 VRAM = "8M"
 # A thread sanitizer makes all of it slow.
 PACE = 3 if SLOW else 1
-SILENCE_S, REDIAL_S = 1 * PACE, 4 * PACE
+SILENCE_S, REDIAL_S = 1.5 * PACE, 4 * PACE
 # Longer than a silence and a short outage take, so that the outcome is theirs and not the limit's.
 BLACKOUT_MS = 6000 * PACE
 WORK_SECONDS = 2.5
@@ -89,7 +89,8 @@ class Side:
         return [line.split("\t") for line in self.told.read_text().split("\n")[:-1]]
 
     def fired(self):
-        return any(line[0] == "fired" for line in self.lines())
+        """How many faults have come."""
+        return sum(line[0] == "fired" for line in self.lines())
 
     def open_gate(self):
         """Lets whoever holds go on; nobody need hold any more."""

@@ -8,7 +8,6 @@ import argparse
 import collections
 import concurrent.futures
 import pathlib
-import random
 import signal
 import sys
 import threading
@@ -17,7 +16,7 @@ import traceback
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from boundaries import ORDER, scout  # noqa: E402 (its place is known only now)
-from cases import all_cases, chosen, of_chance  # noqa: E402
+from cases import all_cases, chosen  # noqa: E402
 from outcome import Outcome, run_case  # noqa: E402
 from pair import at_once, clean_footprints  # noqa: E402
 from wire import why_not  # noqa: E402
@@ -57,8 +56,6 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--short", action="store_true")
     parser.add_argument("--only", action="append", default=[])
-    parser.add_argument("--random", type=int, default=0, help="so many kills at random times as well")
-    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 30))
     parser.add_argument("--list", action="store_true")
     parser.add_argument("--jobs", type=int, default=at_once(4))
     parser.add_argument("--out", type=pathlib.Path)
@@ -68,7 +65,6 @@ def main():
     cases = all_cases(scout())
     if args.short:
         cases = chosen(cases)
-    cases += of_chance(args.random, args.seed)
     cases = [case for case in cases if all(text in case.name for text in args.only)]
     if args.list:
         print("\n".join(case.name for case in cases))

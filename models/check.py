@@ -1,0 +1,115 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Has spin check the model of the hand-off: every property must hold, and every mutation must be found (docs/model.md)."""
+import argparse
+import collections
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import time
+
+MODEL = pathlib.Path(__file__).resolve().parent / "handoff.pml"
+MEMORY_MIB = 4000
+DEPTH = 20000  # steps; the deepest runs seen are below 1000
+
+# What must never be is looked for in storms that never end. What must come, comes when one has ended.
+STORM = ["FOR_EVER"]
+CALM = ["KERNEL_DEATHS=0"]
+ASSERTIONS = None  # never two, never a stale copy; and no deadlock
+
+Check = collections.namedtuple("Check", "name defines claim whole")
+CHECKS = [
+    Check("never two, never a stale copy: a kernel side dies", STORM, ASSERTIONS, False),
+    Check("never two, no deadlock: calm at last", CALM, ASSERTIONS, False),
+    Check("one runs in the end, and both hosts know: calm at last", CALM, "both", False),
+    Check("never two: a person resolves, and the peer was asked", ["RESOLVE", "KERNEL_DEATHS=0", *STORM], ASSERTIONS, True),
+    Check("never two, never a stale copy: both kernel sides die", ["KERNEL_DEATHS=2", *STORM], ASSERTIONS, True),
+    Check("one runs in the end: a kernel side dies", [], "one_runs", True),
+    Check("known on both hosts in the end: a kernel side dies", [], "known", True),
+]
+
+Mutation = collections.namedtuple("Mutation", "define says defines claim")
+MUTATIONS = [
+    Mutation("MUT_NO_EPOCH_CHECK", "the epoch is not compared", STORM, ASSERTIONS),
+    Mutation("MUT_UNPAUSE_BEFORE_COMMITTED", "the target unpauses before COMMITTED is durable", STORM, ASSERTIONS),
+    Mutation("MUT_RESUME_AFTER_COMMIT", "the source resumes after COMMIT without NEVER_RAN", STORM, ASSERTIONS),
+    Mutation("MUT_RESUME_BEFORE_ABORTED", "the source, too late with COMMIT, resumes before ABORTED is durable", STORM, ASSERTIONS),
+    Mutation("MUT_ACCOUNT_OF_RUNNING_JOB", "a COMMIT is told to a person before it is final", ["RESOLVE", *STORM], ASSERTIONS),
+    Mutation("MUT_TARGET_TIMES_OUT", "the target forgets a prepared copy when its time is up", CALM, "one_runs"),
+    Mutation("MUT_ABORT_NOT_JOURNALLED", "ABORT is answered without journalling", CALM, "known"),
+    Mutation("MUT_MOVED_ON_IS_LOST", "a partition that moved on counts as lost", CALM, "known"),
+]
+
+Result = collections.namedtuple("Result", "errors complete states depth mib seconds text")
+
+
+def run(command, where, **more):
+    return subprocess.run(command, cwd=where, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, **more)
+
+
+def number(pattern, text, default=0):
+    found = re.search(pattern, text)
+    return int(float(found[1])) if found else default
+
+
+def search(work, defines, claim, optimize):
+    """One exhaustive search by a verifier of its own, in the folder `work`."""
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir(parents=True)
+    shutil.copy(MODEL, work)
+    made = run(["spin", "-a", *[f"-D{define}" for define in defines], MODEL.name], work)
+    if made.returncode != 0:
+        raise SystemExit(f"spin: {made.stdout}{made.stderr}")
+    kind = ["-DNOCLAIM", "-DSAFETY"] if claim is None else []
+    built = run(["cc", optimize, "-DCOLLAPSE", f"-DMEMLIM={MEMORY_MIB}", *kind, "-o", "pan", "pan.c"], work)
+    if built.returncode != 0:
+        raise SystemExit(f"cc: {built.stderr}")
+    begin = time.monotonic()
+    out = run(["./pan", f"-m{DEPTH}", *(["-a", "-N", claim] if claim else [])], work).stdout
+    seconds = time.monotonic() - begin
+    (work / "pan.log").write_text(out)
+    complete = "errors: " in out and "Search not completed" not in out and "search depth too small" not in out
+    why = re.search(r"pan:\d+: (.*)", out)
+    return Result(number(r"errors: (\d+)", out, -1), complete, number(r"([0-9.e+]+) states, stored", out),
+                  number(r"depth reached (\d+)", out), number(r"([0-9.]+)\s+total actual memory", out), seconds,
+                  why[1] if why else "")
+
+
+def numbers(result):
+    return f"{result.states} states, depth {result.depth}, {result.mib} MiB, {result.seconds:.1f} s"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--work", default="/tmp/vferry-model", help="where the verifiers are made; trails stay there")
+    parser.add_argument("--whole", action="store_true", help="the long searches too")
+    parser.add_argument("--only", default="", help="only checks and mutations whose name contains this")
+    args = parser.parse_args()
+    if shutil.which("spin") is None:
+        print("1..0 # SKIP spin is not installed; tools/install-deps.sh does it")
+        return 0
+
+    work = pathlib.Path(args.work)
+    checks = [c for c in CHECKS if (args.whole or not c.whole) and args.only in c.name]
+    mutations = [m for m in MUTATIONS if args.only in m.define]
+    print(f"1..{len(checks) + len(mutations)}", flush=True)
+    failed = 0
+    for at, check in enumerate(checks + mutations, 1):
+        mutated = isinstance(check, Mutation)
+        where = work / (check.define if mutated else f"check-{at}")
+        result = search(where, check.defines + ([check.define] if mutated else []), check.claim,
+                        "-O1" if mutated else "-O2")  # a mutation is found before the compiler has optimized
+        right = result.errors > 0 if mutated else result.errors == 0 and result.complete
+        failed += not right
+        name = f"found: {check.says}" if mutated else check.name
+        print(f"{'ok' if right else 'not ok'} {at} - {name}")
+        print(f"# {numbers(result)}{': ' + result.text if result.text else ''}", flush=True)
+        if not right:
+            print(f"# see {where}: pan.log, and a trail by: spin -t -p -g "
+                  f"{' '.join('-D' + d for d in check.defines)} {MODEL.name}", flush=True)
+    return 1 if failed else 0
+
+
+sys.exit(main())
