@@ -263,7 +263,8 @@ class Identity(Tls):
         plain, sink = self.host("plain"), self.host("sink")
         create(plain, "p", vram="4M")
         hello, admit = first_records(plain, sink)
-        right = self.host("right", options=options(self.certs, "right"))
+        # One that goes without a word is waited for: not long here.
+        right = self.host("right", options=[*options(self.certs, "right"), "--redial", "4"])
         for thief, taken in (("other", False), ("left", True)):
             source = Secure(self.certs, right, hello, admit)
             try:
