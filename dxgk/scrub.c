@@ -109,7 +109,7 @@ static int prove(struct dxgk_adapter *adapter, const DXGK_MEMORYRANGE *ranges, u
     struct proof proof = {
         .adapter = adapter, .lock = PTHREAD_MUTEX_INITIALIZER, .ended = PTHREAD_COND_INITIALIZER};
     struct dxgk_paging *paging = adapter->paging;
-    cleanup_free DXGK_PTE *entries = malloc((CHUNK >> 12) * sizeof *entries);
+    cleanup_free DXGK_PTE *entries = calloc(CHUNK >> 12, sizeof *entries);
     int result = -1;
 
     if (entries == NULL)

@@ -204,6 +204,9 @@ static enum job_state recover_settled(struct recovery *r, struct mig_job *job, s
     int found = handoff_copy(job, r->kc, &copy, err);
     int result = found < 0 ? -1 : 0;
 
+    /* What runs since may be in a later move by now. */
+    if (found > 0 && copy.job != job->id)
+        found = 0;
     if (found > 0 && !mine)
         result = copy_destroy(r->kc, &copy, err);
     else if (found > 0 && job->source && outgoing(&copy))

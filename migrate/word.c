@@ -26,8 +26,8 @@ enum word word_owed(struct mig_job *job)
     if (job->source && job->recorded && memcmp(job->token, none, sizeof none) != 0) {
         if (job->last_kind == JOURNAL_COMMIT)
             word = WORD_COMMIT;
-        else if (job->owes && job->last_kind == JOURNAL_ABORTED)
-            word = WORD_ABORT;
+        else if (job->owes && (job->last_kind == JOURNAL_ABORTED || job->last_kind == JOURNAL_OPEN))
+            word = WORD_ABORT; /* OPEN: the disk was full when ABORTED should have followed */
         else if (job->owes && job->last_kind == JOURNAL_SETTLED)
             word = strncmp(job->last_text, MIG_TARGET_RUNS, strlen(MIG_TARGET_RUNS)) == 0
                        ? WORD_COMMIT
@@ -45,7 +45,7 @@ void word_told(struct mig_job *job)
 
     (void)pthread_mutex_lock(&job->lock);
     job->owes = false;
-    kind = job->last_kind;
+    kind = job->last_kind == JOURNAL_OPEN ? JOURNAL_ABORTED : job->last_kind;
     memcpy(text, job->last_text, sizeof text);
     (void)pthread_mutex_unlock(&job->lock);
     /* Told again after a restart does no harm. */
@@ -149,13 +149,13 @@ static int it_refuses(struct mig_job *job, enum word word, const struct wire_abo
     vf_fail(err, (enum vf_code)abort->code, "peer %s: %.500s", job->peer, abort->text);
     /* A host without a record has no copy either: its daemon clears what it cannot explain. Of a
      * COMMIT that proves nothing: it may be another host now. */
-    if (abort->code == VF_INCOMPATIBLE && word == WORD_ABORT && handoff_fate(job) == FATE_SOURCE) {
+    if (abort->code == VF_INCOMPATIBLE && word == WORD_ABORT && job->last_kind != JOURNAL_COMMIT) {
         log_info("job %" PRIu64 ": %s", job->id, err->text);
         word_told(job);
         *end = JOB_FAILED;
         return 0;
     }
-    if (abort->code == VF_UNKNOWN && word == WORD_ABORT && handoff_fate(job) == FATE_SOURCE) {
+    if (abort->code == VF_UNKNOWN && word == WORD_ABORT && job->last_kind != JOURNAL_COMMIT) {
         char what[400];
 
         (void)snprintf(what, sizeof what, "it runs here, and %.300s", err->text);
@@ -175,7 +175,7 @@ static int act(struct mig_job *job, struct kc *kc, struct tp *tp, enum word word
         return it_never_ran_there(job, kc, end, err);
     if (word == WORD_ABORT && answer->tag == WIRE_CLOSE) {
         /* A COMMIT that is taken back: its ABORTED is what this side needs to resume. */
-        if (handoff_fate(job) == FATE_OPEN)
+        if (job->last_kind == JOURNAL_COMMIT)
             return it_never_ran_there(job, kc, end, err);
         word_told(job);
         *end = JOB_FAILED;

@@ -267,7 +267,10 @@ static void a_copy_of_a_later_epoch_is_left_alone(void **state)
 /* An older job of the same partition has nothing to say in a newer one's blackout. */
 static void an_older_jobs_end_does_not_wake_a_newer_ones_partition(void **state)
 {
-    const struct past older = {JOURNAL_SOURCE, {JOURNAL_OPEN, JOURNAL_ABORTED}, 2};
+    const struct past olders[] = {
+        {JOURNAL_SOURCE, {JOURNAL_OPEN, JOURNAL_ABORTED}, 2},
+        {JOURNAL_SOURCE, {JOURNAL_COMMIT, JOURNAL_SETTLED}, 2, .text = MIG_SOURCE_RUNS},
+    };
     const struct past newer = {JOURNAL_SOURCE, {JOURNAL_OPEN, JOURNAL_COMMIT}, 2};
     struct wire_message running = {.tag = WIRE_RUNNING};
     struct vf_partition_info p;
@@ -276,7 +279,8 @@ static void an_older_jobs_end_does_not_wake_a_newer_ones_partition(void **state)
 
     (void)state;
     create(&host, "p", VRAM, &p);
-    mig_job_put(come_back(&p, &older));
+    for (size_t i = 0; i < sizeof olders / sizeof *olders; i++)
+        mig_job_put(come_back(&p, &olders[i]));
     if (kc_prepare(host.kc, p.id, KC_SOURCE, next_id, &err) != 0 ||
         kc_partition_pause(host.kc, p.id, &err) != 0)
         die("begin", &err);

@@ -263,7 +263,8 @@ class Identity(Tls):
         plain, sink = self.host("plain"), self.host("sink")
         create(plain, "p", vram="4M")
         hello, admit = first_records(plain, sink)
-        right = self.host("right", options=options(self.certs, "right"))
+        # A source that went may come back for a while; not for long here.
+        right = self.host("right", options=[*options(self.certs, "right"), "--silence", "2", "--redial", "1"])
         for thief, taken in (("other", False), ("left", True)):
             source = Secure(self.certs, right, hello, admit)
             try:
