@@ -105,7 +105,7 @@ void guest_out_close(struct guest_out *out, char *digest)
 
         XXH128_canonicalFromHash(&canonical, XXH3_128bits_digest(out->hash));
         for (size_t i = 0; i < sizeof canonical.digest; i++)
-            at += sprintf(at, "%02x", canonical.digest[i]);
+            (void)snprintf(at + 2 * i, 3, "%02x", canonical.digest[i]);
     }
     (void)XXH3_freeState(out->hash);
     out->hash = NULL;

@@ -123,10 +123,11 @@ struct lanes {
 };
 
 void lanes_init(struct lanes *lanes, struct mig_job *job, uint64_t bandwidth);
-/* Connects plan->lanes streams to `address`, says `hello` (with the job's token) on each and starts
- * the lanes. */
+/* Connects plan->lanes streams to `address`, until the deadline and each within a silence, says
+ * `hello` (with the job's token) on each and starts the lanes. */
 int lanes_open(struct lanes *lanes, const struct lane_plan *plan, struct digest_table *table,
-               const struct wire_hello *hello, const char *address, struct vf_error *err);
+               const struct wire_hello *hello, const char *address, uint64_t deadline_ns,
+               struct vf_error *err);
 /* Until when a command may run, and what its expiry is called. */
 struct lanes_limit {
     uint64_t deadline_ns; /* TP_NEVER = no limit */

@@ -10,11 +10,12 @@
 #include <string.h>
 
 static int open_lane(struct lanes *lanes, uint32_t index, const struct wire_hello *hello,
-                     const char *address, struct vf_error *err)
+                     const char *address, uint64_t latest, struct vf_error *err)
 {
     struct lane_source *lane = &lanes->lane[index];
     struct wire_message message = {.tag = WIRE_HELLO, .hello = *hello};
-    uint64_t deadline = vf_now_ns() + lanes->plan.silence_ns;
+    uint64_t within = vf_now_ns() + lanes->plan.silence_ns;
+    uint64_t deadline = within < latest ? within : latest;
 
     lane->lanes = lanes;
     lane->index = index;
@@ -58,12 +59,13 @@ void lanes_init(struct lanes *lanes, struct mig_job *job, uint64_t bandwidth)
 }
 
 int lanes_open(struct lanes *lanes, const struct lane_plan *plan, struct digest_table *table,
-               const struct wire_hello *hello, const char *address, struct vf_error *err)
+               const struct wire_hello *hello, const char *address, uint64_t deadline_ns,
+               struct vf_error *err)
 {
     lanes->plan = *plan;
     lanes->table = table;
     for (uint32_t i = 0; i < plan->lanes; i++) {
-        if (open_lane(lanes, i, hello, address, err) != 0)
+        if (open_lane(lanes, i, hello, address, deadline_ns, err) != 0)
             return vf_context(err, "data stream %u", i);
     }
     return 0;

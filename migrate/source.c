@@ -166,7 +166,8 @@ static int open_lanes(struct source *s, struct vf_error *err)
         return vf_fail(err, VF_FAILED, "out of memory for the dirty bitplane");
     if (digest_table_new(plan.geometry.pages_total, plan.geometry.page_bytes, &s->table, err) != 0)
         return -1;
-    return lanes_open(&s->lanes, &plan, s->table, &s->hello, s->job->options.to, err);
+    return lanes_open(&s->lanes, &plan, s->table, &s->hello, s->job->options.to, TP_NEVER,
+                      err);
 }
 
 static bool turn_in_vain(void *ctx)

@@ -17,9 +17,21 @@
 #include <string.h>
 
 #define EXPLAIN_NS 100000000ull
-#define CALL_NS 5000000000ull
+#define DIAL_NS 2000000000ull /* nothing ends it, so a cancel may have to wait for it */
 #define BACKOFF_NS 50000000ull
 #define BACKOFF_MAX_NS 2000000000ull
+
+static uint64_t sooner(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Until when the target's next record, or ours, may take: the blackout does not wait for a silence.
+ */
+static uint64_t patience(const struct source *s, uint64_t deadline)
+{
+    return sooner(vf_now_ns() + s->job->mig->silence_ns, deadline);
+}
 
 void source_progressed(struct source *s)
 {
@@ -94,10 +106,10 @@ static struct tp *hold(struct source *s, struct tp *tp)
 
 /* What the target knows of this hand-off: 0, or -1. *over: by its own word, so that asking again is
  * of no use. */
-static int hear(struct source *s, struct tp *tp, enum wire_tag want, struct wire_message *out,
-                bool *over, struct vf_error *err)
+static int hear(struct source *s, struct tp *tp, uint64_t deadline, enum wire_tag want,
+                struct wire_message *out, bool *over, struct vf_error *err)
 {
-    if (wire_hear(tp, out, vf_now_ns() + s->job->mig->silence_ns, err) != 0)
+    if (wire_hear(tp, out, patience(s, deadline), err) != 0)
         return -1;
     if (out->tag == want)
         return 0;
@@ -111,7 +123,7 @@ static int hear(struct source *s, struct tp *tp, enum wire_tag want, struct wire
     return -1;
 }
 
-static int ask(struct source *s, struct tp *tp, bool *over, struct vf_error *err)
+static int ask(struct source *s, struct tp *tp, uint64_t deadline, bool *over, struct vf_error *err)
 {
     struct wire_message message = {
         .tag = WIRE_RESUME,
@@ -121,8 +133,8 @@ static int ask(struct source *s, struct tp *tp, bool *over, struct vf_error *err
     memcpy(message.resume.id.job, s->job->uuid, sizeof message.resume.id.job);
     memcpy(message.resume.id.uuid, s->job->partition_uuid, sizeof message.resume.id.uuid);
     asked = message.resume;
-    if (wire_say(tp, &message, vf_now_ns() + s->job->mig->silence_ns, err) != 0 ||
-        hear(s, tp, WIRE_RESUMED, &message, over, err) != 0)
+    if (wire_say(tp, &message, patience(s, deadline), err) != 0 ||
+        hear(s, tp, deadline, WIRE_RESUMED, &message, over, err) != 0)
         return -1;
     if (memcmp(&message.resume.id, &asked.id, sizeof asked.id) != 0 ||
         message.resume.generation != asked.generation) {
@@ -135,7 +147,8 @@ static int ask(struct source *s, struct tp *tp, bool *over, struct vf_error *err
 
 /* The target's table becomes ours; what differs is owed. Interrupted it does no harm: it begins
  * anew with the next attempt, and what is owed stays so. */
-static int take_table(struct source *s, struct tp *tp, bool *over, struct vf_error *err)
+static int take_table(struct source *s, struct tp *tp, uint64_t deadline, bool *over,
+                      struct vf_error *err)
 {
     uint64_t pages = digest_table_pages(s->table);
     uint64_t next = 0;
@@ -144,7 +157,7 @@ static int take_table(struct source *s, struct tp *tp, bool *over, struct vf_err
         struct wire_message message;
         int result;
 
-        if (hear(s, tp, WIRE_TABLE, &message, over, err) != 0)
+        if (hear(s, tp, deadline, WIRE_TABLE, &message, over, err) != 0)
             return -1;
         result = resume_take(s->table, &message.table, &next, s->bits, err);
         wire_message_free(&message);
@@ -153,7 +166,7 @@ static int take_table(struct source *s, struct tp *tp, bool *over, struct vf_err
             return vf_context(err, "peer %s", s->job->peer);
         }
         /* The other side listens for signs of life while it tells. */
-        if (wire_send(tp, WIRE_PING, 0, NULL, vf_now_ns() + s->job->mig->silence_ns, err) != 0)
+        if (wire_send(tp, WIRE_PING, 0, NULL, patience(s, deadline), err) != 0)
             return -1;
     }
     return 0;
@@ -176,7 +189,7 @@ static int talk(struct source *s, struct tp *tp, uint64_t deadline, bool *over,
 {
     struct mig_peer peer;
 
-    if (mig_greet(tp, &s->hello, deadline, &peer, err) != 0)
+    if (mig_greet(tp, &s->hello, patience(s, deadline), &peer, err) != 0)
         return -1;
     if (peer.version < WIRE_VERSION_RESUME) {
         *over = true;
@@ -184,7 +197,7 @@ static int talk(struct source *s, struct tp *tp, uint64_t deadline, bool *over,
                        s->job->peer);
     }
     s->version = peer.version;
-    return ask(s, tp, over, err) != 0 ? -1 : take_table(s, tp, over, err);
+    return ask(s, tp, deadline, over, err) != 0 ? -1 : take_table(s, tp, deadline, over, err);
 }
 
 /* A connection on which the target goes on. */
@@ -194,7 +207,7 @@ static int call(struct source *s, uint64_t deadline, bool *over, struct vf_error
     struct tp *tp;
     int result;
 
-    if (mig_dial(job->mig, job->options.to, deadline, &tp, err) != 0)
+    if (mig_dial_again(job, sooner(vf_now_ns() + DIAL_NS, deadline), &tp, err) != 0)
         return -1;
     if (mig_know_peer(job, tp, err) != 0) { /* the token is for the hand-off's own target */
         tp_close(tp);
@@ -218,15 +231,15 @@ static int call(struct source *s, uint64_t deadline, bool *over, struct vf_error
 /* One attempt. */
 static int reconnect(struct source *s, uint64_t deadline, bool *over, struct vf_error *err)
 {
-    uint64_t limit = vf_now_ns() + CALL_NS;
     struct lane_plan plan = s->lanes.plan;
     int result;
 
     plan.generation = ++s->generation;
     s->hello.generation = s->generation;
-    result = call(s, limit < deadline ? limit : deadline, over, err);
+    result = call(s, deadline, over, err);
     if (result == 0)
-        result = lanes_open(&s->lanes, &plan, s->table, &s->hello, s->job->options.to, err);
+        result =
+            lanes_open(&s->lanes, &plan, s->table, &s->hello, s->job->options.to, deadline, err);
     s->hello.generation = 0;
     if (result == 0)
         return 0;
@@ -241,7 +254,7 @@ static int reconnect(struct source *s, uint64_t deadline, bool *over, struct vf_
 static bool wait_for_turn(struct source *s, uint64_t deadline)
 {
     uint64_t until = vf_now_ns() + s->wait_ns;
-    bool go = job_doze(s->job, until < deadline ? until : deadline) && vf_now_ns() < deadline;
+    bool go = job_doze(s->job, sooner(until, deadline)) && vf_now_ns() < deadline;
 
     s->wait_ns = s->wait_ns == 0                   ? BACKOFF_NS
                  : s->wait_ns > BACKOFF_MAX_NS / 2 ? BACKOFF_MAX_NS

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs meson's tests, shows what failed and ends with one line: N passed, N failed[, N skipped]."""
 import argparse
+import json
 import os
 import pathlib
 import subprocess
@@ -32,6 +33,12 @@ def count(junit):
     return passed, failed, skipped, names
 
 
+def sanitized(build):
+    """Does the build carry a sanitizer? Everything is some times slower then, and limits are no reason to fail."""
+    options = json.loads(subprocess.run(["meson", "introspect", build, "--buildoptions"], check=True, capture_output=True).stdout)
+    return any(option["name"] == "b_sanitize" and option["value"] != "none" for option in options)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--build", default="build")
@@ -40,6 +47,8 @@ def main():
 
     command = ["meson", "test", "-C", args.build, "--no-rebuild", "--num-processes", str(min(os.cpu_count() or 1, 2)),
                "--print-errorlogs"]
+    if sanitized(args.build):
+        command += ["--timeout-multiplier", "4"]
     for suite in args.suite:
         command += ["--suite", suite]
     junit = pathlib.Path(args.build) / "meson-logs" / "testlog.junit.xml"

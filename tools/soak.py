@@ -12,6 +12,7 @@ import json
 import os
 import pathlib
 import random
+import re
 import shutil
 import signal
 import statistics
@@ -421,6 +422,13 @@ def judge(samples):
     return leaks
 
 
+def findings(world):
+    """What no log may say: a sanitizer's finding, an illegal step of a state machine, a breached rule of the contract."""
+    wrong = re.compile(r"ERROR: (?:Address|Leak)Sanitizer|WARNING: ThreadSanitizer|runtime error:|: no arc | contract")
+    return [line for host in world.hosts for log in host.state.glob("*.log")
+            for line in log.read_text(errors="replace").splitlines() if wrong.search(line)]
+
+
 def soak(world, minutes):
     """Half of the time with restarts; then none, so that what a daemon leaks has time to show."""
     begun, span = time.monotonic(), minutes * 60
@@ -473,8 +481,11 @@ def main():
             leaks = judge(world.samples) if world.samples else []
             wants = world.counts["digests equal"] > 0 and world.counts["moved"] > 0
             good = not wrong and not leaks and wants and not world.failed.is_set()
-            if not good:
-                print(*(host.log() for host in world.hosts), sep="\n")
+        said = findings(world)  # to their last word
+        print(*said, sep="\n")
+        good = good and not said
+        if not good:
+            print(*(host.log() for host in world.hosts), sep="\n")
     finally:
         if good or not args.keep:
             shutil.rmtree(folder, ignore_errors=True)

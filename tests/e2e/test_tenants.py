@@ -334,7 +334,8 @@ class FalseSources(Case):
 
     def setUp(self):
         super().setUp()
-        self.left, self.right = self.pair("softgpu,vram=256M,vfs=4,dirty-page=64K")
+        self.left = self.host("left", "softgpu,vram=256M,vfs=4,dirty-page=64K")
+        self.right = self.host("right", "softgpu,vram=256M,vfs=4,dirty-page=64K", options=("--redial", "2"))
         create(self.left, "p", churn(0.5))
         begins(self.left, "p")
         with Proxy(self.right.address, keep=True) as way:
@@ -389,6 +390,15 @@ class FalseSources(Case):
             self.assertLess(kept, 60, "a place is kept for one who does nothing")
             time.sleep(0.05)  # how often a true source says so, too
         self.assertGreater(kept, 5, "it had time to begin")
+
+    def test_a_source_that_hangs_up_without_a_page_has_nothing_to_come_back_to(self):
+        """However much time it says that it has."""
+        impostor = self.impostor(b"waited-for")
+        impostor.admit = impostor.admit[:-8] + struct.pack("<Q", 1 << 62)  # ADMIT's last field: max_time_ns
+        impostor.admitted()
+        self.assertEqual(room(self.right)[0], self.free[0] - 1)
+        impostor.close()
+        self.all_is_given_back()
 
     def test_a_round_has_no_more_pages_than_the_partition(self):
         impostor = self.impostor(b"endless")

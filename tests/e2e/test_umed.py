@@ -154,7 +154,7 @@ class Emulation(Case):
                 kills += kill((here, there)[kills % 2], "p") is not None
                 time.sleep(0.03)  # at some moment of the move, whichever
             told = job.communicate(timeout=60)
-            self.assertIn(job.returncode, (0, 1), told)
+            self.assertIn(job.returncode, (0, 1, 3), told)  # 3: killed while the target makes its vGPU
             if job.returncode == 0:
                 here, there = there, here
             wait_until("one of them has it", lambda: partitions(there) == [])
