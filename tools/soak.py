@@ -8,6 +8,7 @@ what grows and grows is a leak.
 """
 import argparse
 import collections
+import contextlib
 import json
 import os
 import pathlib
@@ -333,7 +334,7 @@ class World:
                     workers += children.read().split()
             except FileNotFoundError:
                 pass  # a thread that has ended
-        if workers:
+        with contextlib.suppress(IndexError, ProcessLookupError):  # there is none, or it has ended just now
             os.kill(int(self.rng.choice(workers)), signal.SIGKILL)
 
     def disturb(self, restarts):
