@@ -137,6 +137,7 @@ struct tp *take_call(const struct mig_job *job, struct wire_message *word)
     assert_memory_equal(message.hello.token, past_token, sizeof past_token);
     assert_memory_equal(message.hello.job, job->uuid, sizeof job->uuid);
     say(tp, &message); /* its own back: all that counts is there */
+    wire_message_free(&message);
     if (wire_hear(tp, word, soon(), &err) != 0)
         die("word", &err);
     return tp;
