@@ -68,6 +68,15 @@ static int await_ready(struct source *s, const uint8_t root[DIGEST_ROOT_BYTES],
     return result;
 }
 
+/* Where the kernel side has just lost the partition, the target's copy is the only one left: then
+ * COMMIT stands, however late. */
+static bool still_here(const struct source *s)
+{
+    struct vf_partition_info p;
+
+    return kc_partition_info(s->kc, s->partition.id, &p, NULL) == 0;
+}
+
 /* The point of no return, on disk. *committed is set once COMMIT may leave this host. */
 static int commit(struct source *s, bool *committed, struct vf_error *err)
 {
@@ -83,7 +92,7 @@ static int commit(struct source *s, bool *committed, struct vf_error *err)
     /* The last moment at which the limit still binds: COMMIT has not left this host, so ABORTED may
      * follow it in the journal. It must do so before anything runs here; without it there is no way
      * back from what the journal says. */
-    if (vf_now_ns() > s->deadline_ns) {
+    if (vf_now_ns() > s->deadline_ns && still_here(s)) {
         struct vf_error also = VF_ERROR_INIT;
 
         vf_fail(err, VF_FAILED,

@@ -39,6 +39,7 @@ MUTATIONS = [
     Mutation("MUT_ACCOUNT_OF_RUNNING_JOB", "a COMMIT is told to a person before it is final", ["RESOLVE", *STORM], ASSERTIONS),
     Mutation("MUT_TARGET_TIMES_OUT", "the target forgets a prepared copy when its time is up", CALM, "one_runs"),
     Mutation("MUT_ABORT_NOT_JOURNALLED", "ABORT is answered without journalling", CALM, "known"),
+    Mutation("MUT_RECALL_THE_LAST_COPY", "a source too late with COMMIT recalls the only copy left", [], "one_runs"),
     Mutation("MUT_MOVED_ON_IS_LOST", "a partition that moved on counts as lost", CALM, "known"),
 ]
 

@@ -184,8 +184,13 @@ inline source_turn_back(h, e) {
 #ifdef MUT_RESUME_BEFORE_ABORTED
     source_call_off(h, e)
 #else
-    write(h, e, aborted);
-    atomic { run_on(h, e) }
+    if
+    :: atomic { LEAVING(h, e) -> write(h, e, aborted) }; atomic { run_on(h, e) }
+    :: !LEAVING(h, e) /* just lost here: COMMIT stands, for the target has the only copy left */
+#ifdef MUT_RECALL_THE_LAST_COPY
+    :: write(h, e, aborted)
+#endif
+    fi
 #endif
 }
 
