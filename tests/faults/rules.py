@@ -4,7 +4,7 @@ from boundaries import ORDER
 
 EITHER = {"source", "target"}
 # A target that had committed cannot know on its own that nobody has it any more: a person closes its job.
-LOST = {"lost", "lost, resolved"}
+LOST = {"lost", "lost (resolved)"}
 BEFORE_COMMIT = ORDER[: ORDER.index("commit")]
 
 
@@ -35,7 +35,7 @@ def target_host(case):
     never_ran = case.phase in BEFORE_COMMIT or case.at.startswith(("COMMIT received", "journal.write COMMITTED"))
     if never_ran or (case.during == "power" and case.at.startswith("journal.fsync COMMITTED")):
         return {"source"}
-    return LOST if case.phase == "teardown" else LOST | {"source, resolved"}
+    return LOST if case.phase == "teardown" else LOST | {"source (resolved)"}
 
 
 DEATHS = {
