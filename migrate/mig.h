@@ -12,8 +12,9 @@
 #include <pthread.h>
 
 #define MIG_MAX_STRANGERS 64u
-#define MIG_MAX_ARRIVALS                                                                           \
-    32u /* control connections at once: each may ask for a partition's worth of work */
+/* Control connections at once, each of which may ask for a partition's worth of work; and as many
+ * that come back to their jobs. */
+#define MIG_MAX_ARRIVALS 32u
 #define MIG_KEPT_JOBS 256u
 
 struct mig {
@@ -38,6 +39,7 @@ struct mig {
     uint64_t told_since_ns; /* refused connections that the log tells of: since when, how many */
     unsigned told;
     unsigned arrivals;     /* connections served as targets */
+    unsigned redials;      /* and those with a word about a job that there is */
     unsigned threads;      /* of jobs, arrivals and the settler: detached, counted */
     pthread_cond_t settle; /* CLOCK_MONOTONIC; the settler looks again */
     bool closing;
