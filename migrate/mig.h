@@ -30,8 +30,9 @@ struct mig {
     bool insecure;           /* plain TCP beyond loopback is fine */
 
     pthread_mutex_t lock;       /* guards what follows; never held over I/O */
-    pthread_cond_t idle;        /* strangers or jobs went away */
+    pthread_cond_t idle;        /* strangers, jobs or holds went away */
     struct mig_job *jobs;       /* newest first; the list holds one reference each */
+    struct mig_hold *holds;     /* their owners' */
     struct target *targets;     /* arrivals whose data streams may come */
     struct stranger *strangers; /* connections that have not said which job they belong to */
     unsigned stranger_count;
