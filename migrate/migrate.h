@@ -96,9 +96,9 @@ uint64_t mig_job_id(const struct mig_job *job);
 /* Id of the running job that this partition belongs to, 0 = none: an arrival lets it go as soon as
  * it runs here. */
 uint64_t mig_job_of(struct mig *mig, const char *partition);
-/* While a person's command looks at a partition and then does something with it, no job of this host
- * starts with it: one that wants to waits. A COMMIT in between would have the command wake a copy
- * that is not this host's any more. Short; by one thread; a second release does nothing. */
+/* While a person's command looks at a partition and then does something with it, no job of this
+ * host starts with it: one that wants to waits. A COMMIT in between would have the command wake a
+ * copy that is not this host's any more. Short; by one thread; a second release does nothing. */
 struct mig_hold {
     char partition[VF_NAME_BYTES]; /* "" = none */
     struct mig_hold *next;

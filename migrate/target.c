@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * The target's line of phases (TGT-5): admission, pages, state, READY, COMMIT, unpause. Until
- * COMMIT is journalled here every failure ends with nothing left on this host.
+ * PREPARED is journalled here every failure ends with nothing left on this host.
  */
 #define LOG_ROOM "migrate"
 #include "migrate/target.h"
@@ -14,9 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ASK_NS                                                                                     \
-    30000000000ull /* the source prepares and saves its immutable data before it asks              \
-                    */
+#define ASK_NS 30000000000ull /* the source prepares and saves its immutable data before it asks */
 #define CLOSE_NS 5000000000ull
 #define STALLED 24u /* times the silence after which a peer that says nothing is lost */
 

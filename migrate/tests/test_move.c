@@ -130,8 +130,8 @@ static void a_move_to_itself_is_refused_and_the_partition_runs_on(void **state)
 }
 
 struct begin {
-    struct mig_job *_Atomic job;
     _Atomic bool asked;
+    struct mig_job *_Atomic job;
 };
 
 static void *begin_held(void *arg)
