@@ -28,7 +28,8 @@ static void fill(struct wire_message *m)
                                        .max_blackout_ns = 750000000,
                                        .kmd = {"kmd!", 4},
                                        .umed = {"um", 2},
-                                       .max_time_ns = 60000000000};
+                                       .max_time_ns = 60000000000,
+                                       .queued = 1};
         break;
     case WIRE_ADMITTED:
         m->admitted = (struct wire_admitted){.token = {7}, .slot_bytes = 1u << 20};

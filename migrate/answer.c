@@ -255,7 +255,7 @@ static int serve_resume(struct mig_job *job, struct vf_error *err)
 static int serve(struct mig_job *job, struct tp *tp, uint16_t version,
                  const struct wire_message *word, struct vf_error *err)
 {
-    uint64_t deadline = vf_now_ns() + ENDING_NS;
+    uint64_t now = vf_now_ns();
     int result;
 
     log_info("job %" PRIu64 ": its %s asks: %s", job->id, job->source ? "target" : "source",
@@ -267,7 +267,9 @@ static int serve(struct mig_job *job, struct tp *tp, uint16_t version,
     if (job->source || (word->tag != WIRE_COMMIT && word->tag != WIRE_ABORT))
         return vf_fail(err, VF_FAILED, "job %" PRIu64 " is %s here, %s changes nothing", job->id,
                        vf_fsm_name(&job->fsm), wire_tag_name(word->tag));
-    if (!mig_job_wait(job, deadline, UINT64_MAX) || !job_claim(job, deadline))
+    /* Whoever has it may be asking that very peer in vain; it waits for us no longer than that. */
+    if (!mig_job_wait(job, now + ENDING_NS, UINT64_MAX) ||
+        !job_claim(job, now + job->mig->silence_ns / 4 * 3))
         return vf_fail(err, VF_FAILED, "job %" PRIu64 " is just ending; try again", job->id);
     result = serve_claimed(job, tp, version, word, err);
     job_unclaim(job);

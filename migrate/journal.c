@@ -88,6 +88,21 @@ static void remember(struct journal *journal, const struct journal_record *recor
         journal->next_id = record->id + 1;
 }
 
+/* All `bytes` of the file; `kind`: why, for whoever injects faults. 0 or an errno value. */
+static int sync_file(int fd, const char *kind, off_t bytes)
+{
+    const int fault = VF_FAULT_ERRNO("journal.fsync", kind);
+
+    (void)kind;
+    (void)bytes;
+    if (fault != 0)
+        return fault;
+    if (fsync(fd) != 0)
+        return errno;
+    VF_FAULT_SYNCED(fd, bytes);
+    return 0;
+}
+
 /* ---- opening ---- */
 
 static int fail_damaged(const char *path, unsigned long number, struct vf_error *err)
@@ -206,6 +221,16 @@ static int open_file(struct journal *journal, const char *dir, const char *path,
     return 0;
 }
 
+/* A daemon that was killed between write and fsync left a line that is read here like any other,
+ * and acted upon: it must last like any other. */
+static int sync_replayed(struct journal *journal, const char *path, struct vf_error *err)
+{
+    const int error = sync_file(journal->fd, "open", journal->bytes);
+
+    return error == 0 ? 0
+                      : vf_fail_errno(err, VF_FAILED, error, "journal %s: cannot be synced", path);
+}
+
 int journal_open(const char *state_dir, struct journal **out, struct vf_error *err)
 {
     char path[4096];
@@ -221,7 +246,8 @@ int journal_open(const char *state_dir, struct journal **out, struct vf_error *e
     (void)pthread_mutex_init(&journal->lock, NULL); /* cannot fail with default attributes */
     journal->next_id = 1;
     journal->fd = journal->dir_fd = -1;
-    if (open_file(journal, state_dir, path, err) != 0 || replay(journal, path, err) != 0) {
+    if (open_file(journal, state_dir, path, err) != 0 || replay(journal, path, err) != 0 ||
+        sync_replayed(journal, path, err) != 0) {
         journal_close(journal);
         return -1;
     }
@@ -267,17 +293,6 @@ static int write_all(int fd, const char *kind, const char *data, size_t bytes)
     return 0;
 }
 
-/* 0 or an errno value. */
-static int sync_line(int fd, const char *kind)
-{
-    const int fault = VF_FAULT_ERRNO("journal.fsync", kind);
-
-    (void)kind;
-    if (fault != 0)
-        return fault;
-    return fsync(fd) != 0 ? errno : 0;
-}
-
 /* An fsync that failed may have dropped the page: nothing is known of the line, so it is taken back
  * like a partial one. */
 static int append(struct journal *journal, const char *kind, const char *line, size_t bytes,
@@ -285,17 +300,16 @@ static int append(struct journal *journal, const char *kind, const char *line, s
 {
     int error;
 
-    VF_FAULT_SYNCED(journal->fd, journal->bytes);
     error = write_all(journal->fd, kind, line, bytes);
     if (error == 0)
-        error = sync_line(journal->fd, kind);
+        error = sync_file(journal->fd, kind, journal->bytes + (off_t)bytes);
     if (error == 0) {
         journal->bytes += (off_t)bytes;
-        VF_FAULT_SYNCED(journal->fd, journal->bytes);
         VF_FAULT_POINT("journal.synced", kind);
         return 0;
     }
-    if (ftruncate(journal->fd, journal->bytes) != 0 || sync_line(journal->fd, "") != 0) {
+    if (ftruncate(journal->fd, journal->bytes) != 0 ||
+        sync_file(journal->fd, "", journal->bytes) != 0) {
         journal->broken = true;
         return vf_fail_errno(
             err, VF_FAILED, error,

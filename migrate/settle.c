@@ -43,8 +43,7 @@ void settle_peer_is_back(struct mig *mig, const char *address)
         return;
     (void)pthread_mutex_lock(&mig->lock);
     for (struct mig_job *job = mig->jobs; job != NULL; job = job->next) {
-        if (job->source && strcmp(job->peer, address) == 0 &&
-            job->due_ns > job->tried_ns + AGAIN_NS)
+        if (strcmp(job->peer, address) == 0 && job->due_ns > job->tried_ns + AGAIN_NS)
             job->due_ns = job->tried_ns + AGAIN_NS;
     }
     settle_kick_locked(mig);
@@ -96,7 +95,7 @@ static void conclude(struct mig_job *job, enum job_state end, const struct vf_er
     if (job_status(job) == MIG_UNKNOWN)
         job_settled(job, end, err);
     else
-        log_info("job %" PRIu64 ": the target knows now how it ended", job->id);
+        log_info("job %" PRIu64 ": its peer knows now how it ended", job->id);
 }
 
 static void try_once(struct mig *mig, struct mig_job *job, bool first)
@@ -120,7 +119,7 @@ static void try_once(struct mig *mig, struct mig_job *job, bool first)
     if (done)
         return;
     if (first)
-        log_warn("job %" PRIu64 ": its target is to be told, and could not be: %s", job->id,
+        log_warn("job %" PRIu64 ": its peer is to be told or asked, and could not be: %s", job->id,
                  err.text);
     else
         log_debug("job %" PRIu64 ": settling: %s", job->id, err.text);

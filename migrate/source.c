@@ -89,6 +89,21 @@ static int take_reasons(struct source *s, const struct wire_verdict *verdict, st
     return vf_fail(err, (enum vf_code)verdict->code, "%s", verdict->text);
 }
 
+static bool turn_in_vain(void *ctx)
+{
+    struct source *s = ctx;
+
+    return job_cancel_asked(s->job) || link_ended(&s->link);
+}
+
+/* May it send at once? A move with --bandwidth was told how much of the host it may have, and takes
+ * no turn. */
+static bool turn_is_ours(struct source *s)
+{
+    return s->job->options.bandwidth != 0 ||
+           turns_take(&s->job->mig->turns, &s->turn, 0, turn_in_vain, s);
+}
+
 /* Prepare, SaveImmutable, and the target's answer (SRC-1…3, TGT-1, TGT-2). */
 static int admit(struct source *s, struct vf_error *err)
 {
@@ -116,6 +131,7 @@ static int admit(struct source *s, struct vf_error *err)
     ask.admit.epoch = job->epoch;
     ask.admit.max_blackout_ns = job->options.max_blackout_ns;
     ask.admit.max_time_ns = job->options.max_time_ns;
+    ask.admit.queued = !job->options.dry_run && !turn_is_ours(s);
     ask.admit.kmd = (struct wire_blob){kmd.data, (uint32_t)kmd.bytes};
     ask.admit.umed = (struct wire_blob){umed.data, (uint32_t)umed.bytes};
     asked = vf_now_ns();
@@ -168,21 +184,13 @@ static int open_lanes(struct source *s, struct vf_error *err)
                       err);
 }
 
-static bool turn_in_vain(void *ctx)
-{
-    struct source *s = ctx;
-
-    return job_cancel_asked(s->job) || link_ended(&s->link);
-}
-
-/* A move with --bandwidth was told how much of the host it may have, and takes no turn. */
 static int take_turn(struct source *s, struct vf_error *err)
 {
     struct mig_job *job = s->job;
     struct turns *turns = &job->mig->turns;
     uint64_t limit = job->options.max_time_ns;
 
-    if (job->options.bandwidth != 0 || turns_take(turns, &s->turn, 0, turn_in_vain, s))
+    if (turn_is_ours(s))
         return 0;
     job_update(job, (void)snprintf(job->phase, sizeof job->phase, "queued"));
     if (turns_take(turns, &s->turn, limit != 0 ? job->t.start + limit : TP_NEVER, turn_in_vain,

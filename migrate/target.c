@@ -63,6 +63,7 @@ static int admission(struct target *t, struct vf_error *err)
         job->options.dry_run = ask.admit.check_only != 0;
     });
     job->stays_paused = ask.admit.stay_paused != 0;
+    t->queued = ask.admit.queued != 0;
     if (ask.admit.streams == 0 || ask.admit.streams > LANE_MAX)
         vf_reason_add(&reasons, "streams", "-", "1..8", "use --streams 1 to 8");
     result = reasons.count > 0 ? 0 : target_admit(t, &ask.admit, &reasons, err);
@@ -102,6 +103,7 @@ static int note_round(struct target *t, const struct wire_round *round, struct v
                        job->peer, round->round, (unsigned long long)round->pages);
     t->rounds++;
     t->resumed = false;
+    t->queued = false;
     job_update(job, {
         job->left_bytes = round->pages * job->page_bytes;
         job->rounds[job->round_count++].dirty_pages = round->pages;
@@ -112,10 +114,10 @@ static int note_round(struct target *t, const struct wire_round *round, struct v
 }
 
 /* The next record. A source that lives and neither sends a page nor begins a round keeps a place
- * that others could have: not for ever. */
+ * that others could have: not for ever, also when it waits for its turn. */
 static int next_record(struct target *t, struct wire_message *out, struct vf_error *err)
 {
-    uint64_t span = STALLED * t->job->mig->silence_ns, until, taken;
+    uint64_t span = t->queued ? TARGET_KEPT_NS : STALLED * t->job->mig->silence_ns, until, taken;
     char text[32];
 
     do {

@@ -12,6 +12,9 @@
 #include "migrate/link.h"
 #include "migrate/mig.h"
 
+/* Who sends nothing holds VF and VRAM no longer, whatever he says of his time or of his turn. */
+#define TARGET_KEPT_NS 3600000000000ull
+
 struct target {
     struct mig_job *job;
     uint16_t version; /* of the protocol, agreed with the source */
@@ -23,6 +26,7 @@ struct target {
     uint32_t rounds; /* announced, numbered from 0 */
     uint32_t proven; /* by all lanes, when the link was last lost */
     bool resumed;    /* and no round was announced since: the paused one may come again */
+    bool queued;     /* the source said that its pages come later; until its first round */
     struct digest_table *table;
     struct lane_plan plan;
     uint8_t token[WIRE_ID_BYTES];

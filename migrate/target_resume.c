@@ -18,8 +18,6 @@
 /* A source that may never have heard of its admission cannot come back; one that has does so at
  * once. */
 #define UNKNOWN_NS 5000000000ull
-/* Without a link nobody holds VF and VRAM for longer, whatever he says of his time. */
-#define KEPT_NS 3600000000000ull
 
 bool target_lost(struct target *t, struct vf_error *err)
 {
@@ -57,8 +55,8 @@ static uint64_t patience(struct target *t)
         limit = most > UINT64_MAX - 1 - t->job->t.start ? TP_NEVER - 1 : t->job->t.start + most;
     if (limit < now)
         limit = now;
-    if (limit - now > KEPT_NS)
-        limit = now + KEPT_NS;
+    if (limit - now > TARGET_KEPT_NS)
+        limit = now + TARGET_KEPT_NS;
     return limit < TP_NEVER - 1 - 2 * mig->silence_ns ? limit + 2 * mig->silence_ns : limit;
 }
 

@@ -185,6 +185,7 @@ struct wire_admit {
     uint64_t max_blackout_ns;
     struct wire_blob kmd, umed; /* immutable data; umed may be empty */
     uint64_t max_time_ns;       /* of the whole move; 0 = no limit, or not told (version 1) */
+    uint8_t queued; /* other moves of the source's host have their turn: pages come later */
 };
 
 struct wire_admitted {

@@ -90,6 +90,7 @@ static void put_admit(struct wire_writer *w, const struct wire_message *m)
     wire_put_blob(w, admit->kmd.data, admit->kmd.bytes);
     wire_put_blob(w, admit->umed.data, admit->umed.bytes);
     wire_put_u64(w, admit->max_time_ns);
+    wire_put_u8(w, admit->queued);
 }
 
 static void get_blob(struct wire_reader *r, struct wire_blob *blob)
@@ -137,6 +138,8 @@ static const char *get_admit(struct wire_reader *r, struct wire_message *m)
     get_blob(r, &admit->umed);
     if (wire_get_left(r) >= sizeof admit->max_time_ns) /* appended with version 2 */
         admit->max_time_ns = wire_get_u64(r);
+    if (wire_get_left(r) >= sizeof admit->queued)
+        admit->queued = wire_get_u8(r);
     return check_admit(admit);
 }
 

@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "base/size.h"
+#include "migrate/answer.h"
 #include "migrate/handoff.h"
 #include "migrate/mig.h"
 #include "migrate/security.h"
@@ -16,6 +17,9 @@
 /* Of a try that the settler makes, nobody waits for: one unreachable peer must not hold up the
  * words to others. */
 #define CONNECT_NS 2000000000ull
+
+static const enum wire_tag tags[] = {
+    [WORD_ABORT] = WIRE_ABORT, [WORD_COMMIT] = WIRE_COMMIT, [WORD_INQUIRE] = WIRE_INQUIRE};
 
 enum word word_owed(struct mig_job *job)
 {
@@ -32,6 +36,9 @@ enum word word_owed(struct mig_job *job)
             word = strncmp(job->last_text, MIG_TARGET_RUNS, strlen(MIG_TARGET_RUNS)) == 0
                        ? WORD_COMMIT
                        : WORD_ABORT;
+    } else if (!job->source && job->recorded && job->last_kind == JOURNAL_COMMITTED &&
+               job_status(job) == MIG_UNKNOWN && memcmp(job->token, none, sizeof none) != 0) {
+        word = WORD_INQUIRE;
     }
     (void)pthread_mutex_unlock(&job->lock);
     return word;
@@ -166,6 +173,21 @@ static int it_refuses(struct mig_job *job, enum word word, const struct wire_abo
     return -1;
 }
 
+/* The source has seen RUNNING: what happened to the partition after that is no hand-off's matter.
+ */
+static int it_ran_here(struct mig_job *job, const struct wire_account *account, enum job_state *end,
+                       struct vf_error *err)
+{
+    bool done = account->record == JOURNAL_DONE + 1 ||
+                (account->record == JOURNAL_SETTLED + 1 &&
+                 strncmp(account->text, MIG_TARGET_RUNS, strlen(MIG_TARGET_RUNS)) == 0);
+
+    if (!handoff_same(job, &account->id) || account->side != JOURNAL_SOURCE || !done)
+        return vf_fail(err, VF_FAILED, "peer %s: its journal does not settle it", job->peer);
+    *end = JOB_COMPLETED;
+    return mig_journal(job, JOURNAL_DONE, "it ran here, and was lost with the kernel side", err);
+}
+
 static int act(struct mig_job *job, struct kc *kc, struct tp *tp, enum word word,
                const struct wire_message *answer, enum job_state *end, struct vf_error *err)
 {
@@ -181,17 +203,19 @@ static int act(struct mig_job *job, struct kc *kc, struct tp *tp, enum word word
         *end = JOB_FAILED;
         return 0;
     }
+    if (word == WORD_INQUIRE && answer->tag == WIRE_ACCOUNT)
+        return it_ran_here(job, &answer->account, end, err);
     if (answer->tag == WIRE_ABORT)
         return it_refuses(job, word, &answer->abort, end, err);
     return vf_fail(err, VF_FAILED, "peer %s: answers %s by %s", job->peer,
-                   word == WORD_COMMIT ? "COMMIT" : "ABORT", wire_tag_name(answer->tag));
+                   wire_tag_name(tags[word]), wire_tag_name(answer->tag));
 }
 
 /* ---- one try ---- */
 
 static struct wire_message message_of(struct mig_job *job, enum word word)
 {
-    struct wire_message message = {.tag = WIRE_COMMIT, .handoff = handoff_of(job)};
+    struct wire_message message = {.tag = tags[word], .handoff = handoff_of(job)};
 
     if (word == WORD_ABORT) {
         message = (struct wire_message){.tag = WIRE_ABORT};
@@ -256,7 +280,10 @@ int word_bring_as(struct mig_job *job, struct kc *kc, enum word word, enum job_s
     if (word_call(job, &version, &tp, err) != 0)
         return -1;
     deadline = vf_now_ns() + job->mig->silence_ns;
-    if (wire_say(tp, &said, deadline, err) == 0 && wire_hear(tp, &answer, deadline, err) == 0) {
+    if (word == WORD_INQUIRE && version < WIRE_VERSION_RESUME)
+        vf_fail(err, VF_FAILED, "peer %s: its vferryd is too old to be asked", job->peer);
+    else if (wire_say(tp, &said, deadline, err) == 0 &&
+             wire_hear(tp, &answer, deadline, err) == 0) {
         result = act(job, kc, tp, word, &answer, end, err);
         wire_message_free(&answer);
     }
@@ -266,7 +293,15 @@ int word_bring_as(struct mig_job *job, struct kc *kc, enum word word, enum job_s
 
 int word_bring(struct mig_job *job, struct kc *kc, enum job_state *end, struct vf_error *err)
 {
-    return word_bring_as(job, kc, word_owed(job), end, err);
+    enum word word = word_owed(job);
+    struct vf_partition_info copy;
+
+    /* It is still there and was only not to be started: that needs nobody. */
+    if (word == WORD_INQUIRE && handoff_copy(job, kc, &copy, err) > 0) {
+        *end = JOB_COMPLETED;
+        return answer_commit(job, kc, err);
+    }
+    return word_bring_as(job, kc, word, end, err);
 }
 
 uint64_t word_back_off(uint64_t *wait_ns)

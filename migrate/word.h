@@ -13,7 +13,9 @@
 #define WORD_WAIT_NS 50000000ull /* before the second try; doubles each time */
 #define WORD_MAX_WAIT_NS 10000000000ull
 
-enum word { WORD_NONE, WORD_ABORT, WORD_COMMIT };
+/* INQUIRE: a target that committed, and whose kernel side then lost the partition, asks whether the
+ * source is done with it. */
+enum word { WORD_NONE, WORD_ABORT, WORD_COMMIT, WORD_INQUIRE };
 
 /* By the job's last record. Any thread. */
 enum word word_owed(struct mig_job *job);

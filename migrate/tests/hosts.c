@@ -342,3 +342,15 @@ void hear(struct tp *tp, enum wire_tag tag, struct wire_message *out)
     if (wire_expect(tp, tag, out, soon(), &err) != 0)
         die(wire_tag_name(tag), &err);
 }
+
+void await_phase(struct mig_job *job, const char *phase)
+{
+    uint64_t until = soon();
+    struct mig_progress now = {0};
+
+    do {
+        if (vf_now_ns() >= until || mig_job_wait(job, until, now.change))
+            fail_msg("it did not come to %s", phase);
+        mig_job_progress(job, &now);
+    } while (strcmp(now.phase, phase) != 0);
+}

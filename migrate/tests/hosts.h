@@ -48,6 +48,8 @@ struct mig_job *start_move(struct host *from, const char *to, const char *name,
 /* Starts the move and returns its job, over. */
 struct mig_job *move(struct host *from, struct host *to, const char *name,
                      const struct mig_options *wish);
+/* Until the job, which must not end before, is in that phase. */
+void await_phase(struct mig_job *job, const char *phase);
 /* The job has completed, and its report's blackout adds up; puts it. */
 void expect_moved(struct mig_job *job);
 

@@ -250,19 +250,6 @@ static void a_link_that_comes_back_in_vain_is_given_up(void **state)
 
 /* ---- somebody stops it ---- */
 
-static void await_phase(struct mig_job *job, const char *phase)
-{
-    uint64_t until = soon();
-    struct mig_progress now = {0};
-
-    do {
-        assert_true(vf_now_ns() < until);
-        if (mig_job_wait(job, until, now.change))
-            fail_msg("it ended before %s", phase);
-        mig_job_progress(job, &now);
-    } while (strcmp(now.phase, phase) != 0);
-}
-
 static void a_cancel_ends_a_reconnect_at_once(void **state)
 {
     const struct proxy_fault fault = {TO_TARGET, WIRE_PAGES, 2, PROXY_HOLD, 0, false};

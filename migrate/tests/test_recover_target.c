@@ -160,6 +160,29 @@ static void a_committed_target_rolls_forward_and_answers(void **state)
     drop(&p);
 }
 
+/* It ran, was told so, and was then lost with its host. */
+static void a_committed_partition_that_is_lost_is_done_when_the_source_is(void **state)
+{
+    const struct past past = {JOURNAL_TARGET, {JOURNAL_PREPARED, JOURNAL_COMMITTED}, 2};
+    struct wire_message account = {.tag = WIRE_ACCOUNT};
+    struct vf_partition_info p;
+    struct mig_job *job;
+
+    (void)state;
+    create_incoming(&host, next_id, &p);
+    drop(&p);
+    job = come_back(&p, &past);
+    assert_int_equal(status_of(job), MIG_UNKNOWN);
+    account.account = (struct wire_account){
+        .id = handoff_of(job), .record = JOURNAL_COMMIT + 1, .side = JOURNAL_SOURCE};
+    answer(job, WIRE_INQUIRE, &account);
+    assert_int_equal(status_of(job), MIG_UNKNOWN);
+    account.account.record = JOURNAL_DONE + 1;
+    answer(job, WIRE_INQUIRE, &account);
+    AWAIT(status_of(job) == MIG_COMPLETED);
+    mig_job_put(job);
+}
+
 static void a_committed_partition_that_the_kernel_side_lost_is_unknown(void **state)
 {
     const struct past past = {JOURNAL_TARGET, {JOURNAL_PREPARED, JOURNAL_COMMITTED}, 2};
@@ -253,9 +276,11 @@ int main(void)
         cmocka_unit_test(who_comes_back_finds_a_place_however_many_arrive),
         cmocka_unit_test(a_prepared_partition_that_the_kernel_side_lost_never_ran),
         cmocka_unit_test(a_committed_target_rolls_forward_and_answers),
-        cmocka_unit_test(a_committed_partition_that_the_kernel_side_lost_is_unknown),
+        cmocka_unit_test(a_committed_partition_that_is_lost_is_done_when_the_source_is),
         cmocka_unit_test(a_committed_partition_that_moved_on_from_here_did_run_here),
         cmocka_unit_test(an_inquiry_is_answered_from_the_journal),
+        /* Its host calls in vain. */
+        cmocka_unit_test(a_committed_partition_that_the_kernel_side_lost_is_unknown),
     };
 
     return cmocka_run_group_tests(tests, past_setup, past_teardown);

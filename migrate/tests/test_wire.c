@@ -189,6 +189,7 @@ static struct wire_message typical_admit(void)
                   .stay_paused = 1,
                   .max_blackout_ns = 750000000,
                   .max_time_ns = 30000000000,
+                  .queued = 1,
                   .kmd = {"kmd-data", 8},
                   .umed = {"umed", 4}}};
 
@@ -213,6 +214,7 @@ static void admit_is_heard_as_said_with_its_blobs(void **state)
     assert_int_equal(out.admit.stay_paused, 1);
     assert_int_equal(out.admit.max_blackout_ns, 750000000);
     assert_int_equal(out.admit.max_time_ns, 30000000000);
+    assert_int_equal(out.admit.queued, 1);
     assert_int_equal(out.admit.kmd.bytes, 8);
     assert_memory_equal(out.admit.kmd.data, "kmd-data", 8);
     assert_int_equal(out.admit.umed.bytes, 4);

@@ -180,7 +180,7 @@ static size_t appended_bytes(uint32_t tag)
     case WIRE_HELLO:
         return sizeof(uint32_t);
     case WIRE_ADMIT:
-        return sizeof(uint64_t);
+        return sizeof(uint64_t) + sizeof(uint8_t);
     default:
         return 0;
     }

@@ -375,26 +375,34 @@ class FalseSources(Case):
         free = room(third)
         impostor = Impostor(third.address, self.control[0], self.admit, self.rng)
         self.addCleanup(impostor.close)
-        control, _ = impostor.admitted()
+        # Whose turn has not come says so at its admission, and may be silent about pages for longer.
+        queued = Impostor(third.address, self.control[0], self.admit[:-1] + b"\1", self.rng)
+        self.addCleanup(queued.close)
+        queued.admit = struct.pack("<H", 6) + b"queued" + queued.admit[2 + struct.unpack_from("<H", queued.admit)[0] :]
+        controls = [impostor.admitted()[0], queued.admitted()[0]]
         since, kept = time.monotonic(), 0
 
         def given_back():
-            try:
-                control.sendall(record(PING, b"", 0))
-            except OSError:
-                pass
-            return room(third) == free
+            for control in controls:
+                try:
+                    control.sendall(record(PING, b"", 0))
+                except OSError:
+                    pass
+            return room(third)[0] == free[0] - 1
 
         while not given_back():
             kept = time.monotonic() - since
             self.assertLess(kept, 60, "a place is kept for one who does nothing")
             time.sleep(0.05)  # how often a true source says so, too
         self.assertGreater(kept, 5, "it had time to begin")
+        self.assertEqual([p["name"] for p in third.json("partition", "list")["partitions"]], ["queued"])
+        queued.close()
+        wait_until("VF and VRAM are given back", lambda: room(third) == free, 60)
 
     def test_a_source_that_hangs_up_without_a_page_has_nothing_to_come_back_to(self):
         """However much time it says that it has."""
         impostor = self.impostor(b"waited-for")
-        impostor.admit = impostor.admit[:-8] + struct.pack("<Q", 1 << 62)  # ADMIT's last field: max_time_ns
+        impostor.admit = impostor.admit[:-9] + struct.pack("<QB", 1 << 62, 0)  # ADMIT's last fields: max_time_ns, queued
         impostor.admitted()
         self.assertEqual(room(self.right)[0], self.free[0] - 1)
         impostor.close()

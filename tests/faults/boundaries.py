@@ -136,7 +136,11 @@ def scout_recovery(side, select):
         one.restart("trace")
         pair.end()
         pair.settle()
-        return parse(side, one.lines()[before:], phase="recovery", others=("control",))[0]
+        places = parse(side, one.lines()[before:], phase="recovery", others=("control",))[0]
+        first = next(place for place in places if not place.looks)
+        # It may have read back what a killed daemon wrote and a power cut would still take away.
+        need("acts upon a journal that is not synced", (first.name, first.of) == ("journal.fsync", "open"))
+        return places
 
 
 # Where a connection is lost and found again: (select, how that is called).

@@ -121,7 +121,7 @@ def judge(pair, case, outcome, most):
         resolve(pair)
         jobs = pair.settle()
         pair.never_two()
-        resolved = ", resolved"
+        resolved = " (resolved)"
     holders = pair.holders()
     names = {side.host.name: now for side, now in holders.items()}
     codes = CODES | EARLY.get(case.phase, {})

@@ -3,6 +3,8 @@
 from boundaries import ORDER
 
 EITHER = {"source", "target"}
+# A target that had committed cannot know on its own that nobody has it any more: a person closes its job.
+LOST = {"lost", "lost (resolved)"}
 BEFORE_COMMIT = ORDER[: ORDER.index("commit")]
 
 
@@ -33,7 +35,7 @@ def target_host(case):
     never_ran = case.phase in BEFORE_COMMIT or case.at.startswith(("COMMIT received", "journal.write COMMITTED"))
     if never_ran or (case.during == "power" and case.at.startswith("journal.fsync COMMITTED")):
         return {"source"}
-    return {"lost"} if case.phase == "teardown" else {"lost", "source, resolved"}
+    return LOST if case.phase == "teardown" else LOST | {"source (resolved)"}
 
 
 DEATHS = {
@@ -45,7 +47,7 @@ DEATHS = {
     "target daemon killed after": target_daemon,
     "target loses power": target_host,
     "target kernel side killed": target_host,
-    "both hosts lose power": lambda case: {"lost"},
+    "both hosts lose power": lambda case: LOST,
     "cancelled on the source": lambda case: {"source"},
     "cancelled on the target": lambda case: {"source"},
 }

@@ -241,6 +241,18 @@ class HostsCrash(Recovery):
         self.ends_on_the_left()
         self.settles(self.right, "failed")
 
+    def test_the_target_loses_power_after_RUNNING_and_asks_whether_it_is_done(self):
+        """Lost as any partition on a host that crashes; no job stays open for it."""
+        self.pair(target="msg=RUNNING,dir=send:after-power")
+        moving = self.migrate()
+        self.dies(self.right)
+        self.crash(self.right)
+        code, said = self.over(moving)
+        self.again(self.right)
+        self.assertEqual(code, 0, said)
+        self.settles(self.right, "completed")
+        self.assertEqual(partitions(self.left) + partitions(self.right), [])
+
     def test_the_source_loses_power_after_COMMIT(self):
         self.pair(source="point=journal.synced,of=COMMIT:power")
         moving = self.migrate()
