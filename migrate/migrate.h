@@ -62,7 +62,7 @@ struct mig_options {
     uint64_t max_time_ns;     /* 0 = none */
     uint64_t bandwidth;       /* bytes/s, 0 = no limit */
     enum mig_verify verify;
-    uint32_t streams; /* 1..16 */
+    uint32_t streams; /* 1..8 */
     bool dry_run;     /* check: stop before the first round */
 };
 void mig_options_init(struct mig_options *options);
