@@ -300,7 +300,8 @@ static void recover_all(struct recovery *r)
 }
 
 /* A prepared trial of a check, or a create that was cut off, has no journal record: nothing but the
- * daemon knew of it. */
+ * daemon knew of it. What is paused stays so: a check pauses nothing, so a person had; or the
+ * journal was lost, and it may run elsewhere. */
 static void sweep(struct recovery *r)
 {
     struct vf_error err = VF_ERROR_INIT;
@@ -315,7 +316,7 @@ static void sweep(struct recovery *r)
                               memcmp(job->partition_uuid, p->uuid, VF_UUID_BYTES) == 0);
         if (known || kc_partition_info(r->kc, p->id, &now, &err) != 0 || !in_move(&now))
             continue;
-        if (outgoing(&now) ? copy_run_on(r->kc, &now, false, &err) != 0
+        if (outgoing(&now) ? copy_run_on(r->kc, &now, true, &err) != 0
                            : copy_destroy(r->kc, &now, &err) != 0)
             log_error("partition %s: left over from an earlier daemon: %s", now.name, err.text);
         else
