@@ -111,6 +111,7 @@ class Part(threading.Thread):
         seconds, rate = self.rng.uniform(2, 8), self.rng.choice((1, 2, 4)) * MIB
         work = ["churn", "--size", "8M", "--hot", self.rng.choice(("1M", "8M")), "--rate", rate, "--steps", int(seconds * rate / 4096),
                 "--seed", self.rng.randrange(1 << 30)]
+        self.world.run_begins(host)
         try:
             # 1: a move that a restarted daemon starts over has the partition in its hands.
             done = self.ask(host, "run", self.part, *work, codes=(0, 1))
@@ -263,6 +264,7 @@ class World:
         self.busy = 0
         self.counts = collections.Counter()
         self.restarts = collections.Counter()  # of a host's daemon, begun and done: odd while it is away
+        self.runs_on = None  # the host of a run that begins, while somebody waits for one
         self.failed = threading.Event()
         self.parts = [Part(self, number) for number in range(parts)]
         self.samples = []
@@ -283,6 +285,11 @@ class World:
     def restarts_now(self):
         with self.lock:
             return tuple(self.restarts[host.name] for host in self.hosts)
+
+    def run_begins(self, host):
+        with self.lock:
+            self.runs_on = host
+            self.lock.notify_all()
 
     def count(self, what):
         with self.lock:
@@ -322,8 +329,8 @@ class World:
 
     # ---- what is done to the hosts ----
 
-    def restart(self, how):
-        host = self.rng.choice(self.hosts)
+    def restart(self, how, host=None):
+        host = host or self.rng.choice(self.hosts)
         with self.lock:
             self.restarts[host.name] += 1
         host.kill(how)
@@ -343,6 +350,13 @@ class World:
         self.count(f"link cut with {'moves' if link.cut() else 'nothing'} on it")
         time.sleep(self.rng.choice((0, 0.3, 1.5, 6)))
         link.mend()
+
+    def kill_daemon_at_a_run(self):
+        with self.lock:
+            self.runs_on = None
+            host = self.runs_on if self.lock.wait_for(lambda: self.runs_on, 3) else None
+        time.sleep(self.rng.uniform(0, 0.02))  # about what a command takes to be done
+        self.restart(signal.SIGKILL, host)
 
     def exchange_driver(self):
         """On both hosts: in between, and when one of them refuses, moves to the older driver are refused."""
@@ -368,7 +382,7 @@ class World:
 
     def disturb(self, restarts):
         acts = [self.exchange_driver, self.defragment, self.kill_emulation] + [self.cut_link] * 3
-        acts += [self.end_daemon, self.kill_daemon] * restarts
+        acts += [self.end_daemon, self.kill_daemon, self.kill_daemon_at_a_run] * restarts
         act = self.rng.choice(acts)
         act()
         self.count(act.__name__.replace("_", " "))
