@@ -101,7 +101,8 @@ enum client_reply client_next(struct client *client, int timeout_ms, json_t **ob
     case CTL_TIMEOUT:
         return CLIENT_NOTHING;
     case CTL_END:
-        return lost(err, "has closed the connection");
+        return lost(err, "has closed the connection before it answered, and may have done what was "
+                         "asked");
     case CTL_TOO_LONG:
         return lost(err, "sends a line that is too long");
     case CTL_BROKEN:

@@ -162,6 +162,7 @@ json_t *request_answer(struct daemon *daemon, int socket, json_t *object, int fi
     struct vf_error err = VF_ERROR_INIT;
     int result = dispatch(&request, object, &err);
 
+    mig_release(daemon->mig, &request.hold);
     kc_close(request.kc);
     if (result != 0)
         return ctl_error(&err, request.result);

@@ -15,6 +15,7 @@ struct request {
     int file;       /* came along, or -1; the connection closes it */
     struct kc *kc;  /* request_kc */
     json_t *result; /* the verb's answer; also beside an error */
+    struct mig_hold hold; /* keep_from_moves */
 };
 
 /* Arguments. VF_USAGE when missing or of another type; the _or forms take a default instead of

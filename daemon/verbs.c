@@ -162,6 +162,13 @@ int not_in_a_move(const struct request *request, const struct vf_partition_info 
     }
 }
 
+int keep_from_moves(struct request *request, const struct vf_partition_info *info, const char *what,
+                    struct vf_error *err)
+{
+    mig_hold(request->daemon->mig, info->name, &request->hold);
+    return not_in_a_move(request, info, what, err);
+}
+
 static int view_read(void *ctx, uint64_t gpa, void *buf, uint64_t n, struct vf_error *err)
 {
     const struct guest_view *view = ctx;

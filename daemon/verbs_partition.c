@@ -128,7 +128,7 @@ static int set_paused(struct request *request, bool paused, struct vf_error *err
     struct vf_partition_info info;
 
     if (find_partition(request, &info, err) != 0 ||
-        not_in_a_move(request, &info, paused ? "pause" : "resume", err) != 0)
+        keep_from_moves(request, &info, paused ? "pause" : "resume", err) != 0)
         return -1;
     if (info.state == wanted)
         return answer(request, &info);
@@ -155,7 +155,7 @@ int verb_partition_reset(struct request *request, struct vf_error *err)
     struct vf_partition_info info;
 
     if (find_partition(request, &info, err) != 0 ||
-        not_in_a_move(request, &info, "reset it", err) != 0 ||
+        keep_from_moves(request, &info, "reset it", err) != 0 ||
         kc_partition_reset(request->kc, info.id, err) != 0 ||
         kc_partition_info(request->kc, info.id, &info, err) != 0)
         return -1;
@@ -169,7 +169,7 @@ int verb_partition_remove(struct request *request, struct vf_error *err)
     char uuid[VF_UUID_TEXT];
 
     if (find_partition(request, &info, err) != 0 ||
-        not_in_a_move(request, &info, "remove it", err) != 0 ||
+        keep_from_moves(request, &info, "remove it", err) != 0 ||
         kc_partition_destroy(request->kc, info.id, err) != 0)
         return -1;
     tell(request, "partition", "partition %s: removed", info.name);

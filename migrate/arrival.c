@@ -60,22 +60,23 @@ static void known(struct stranger *stranger)
     free(stranger);
 }
 
-static bool take_place(struct mig *mig)
+/* `places`: mig's arrivals or redials. */
+static bool take_place(struct mig *mig, unsigned *places)
 {
     bool room;
 
     (void)pthread_mutex_lock(&mig->lock);
-    room = !mig->closing && mig->arrivals < MIG_MAX_ARRIVALS;
+    room = !mig->closing && *places < MIG_MAX_ARRIVALS;
     if (room)
-        mig->arrivals++;
+        (*places)++;
     (void)pthread_mutex_unlock(&mig->lock);
     return room;
 }
 
-static void give_place(struct mig *mig)
+static void give_place(struct mig *mig, unsigned *places)
 {
     (void)pthread_mutex_lock(&mig->lock);
-    mig->arrivals--;
+    (*places)--;
     (void)pthread_mutex_unlock(&mig->lock);
 }
 
@@ -119,11 +120,14 @@ static void serve_control(struct mig *mig, struct tp *tp, const struct mig_peer 
                           uint64_t deadline)
 {
     static const uint8_t none[WIRE_ID_BYTES];
+    const bool again = memcmp(peer->hello.token, none, sizeof none) != 0;
+    /* The places of those that come back are not taken by the jobs that wait for them. */
+    unsigned *places = again ? &mig->redials : &mig->arrivals;
     struct wire_message ours = {.tag = WIRE_HELLO};
     struct vf_error err = VF_ERROR_INIT;
 
     mig_hello(mig, peer->hello.job, &ours.hello);
-    if (!take_place(mig)) {
+    if (!take_place(mig, places)) {
         vf_fail(&err, VF_FAILED, "host %s takes no more arrivals at the moment; try again later",
                 mig->host_name);
         refuse(mig, tp, &err);
@@ -131,11 +135,11 @@ static void serve_control(struct mig *mig, struct tp *tp, const struct mig_peer 
     }
     if (wire_say(tp, &ours, deadline, &err) != 0)
         refuse(mig, tp, &err);
-    else if (memcmp(peer->hello.token, none, sizeof none) != 0)
+    else if (again)
         target_redialled(mig, tp, peer);
     else
         target_serve(mig, tp, &peer->hello, peer->version);
-    give_place(mig);
+    give_place(mig, places);
 }
 
 /* Others see it and may abort it, from here on. */

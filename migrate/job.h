@@ -16,18 +16,21 @@
 #include <stdatomic.h>
 
 #define MIG_MAX_ROUNDS 64u
-#define JOB_FILE                                                                                   \
-    "file:/" /* how the peer of a save or a restore begins; no HOST:PORT does, ports are numbers   \
-              */
+/* How the peer of a save or a restore begins; no HOST:PORT does, ports are numbers. */
+#define JOB_FILE "file:/"
 
 /*
  * Both sides walk the same line; what a state means on each side:
  *
  *   CONNECT -> ADMIT -> ROUNDS -> PAUSED -> STATE -> PREPARED -> COMMITTED -> COMPLETED
- *      |         |         |         |        |         |            |
- *      +---------+---------+---------+--------+---------+            +--> UNKNOWN (the link was
- * lost after COMMIT) v                            +--> UNKNOWN (target only: prepared, and the link
- * was lost) FAILED or CANCELLED: the source runs, nothing is left on the target
+ *      |        |        |         |         |         |            |
+ *      +--------+--------+---------+---------+---------+            +--> UNKNOWN
+ *                             |                        |
+ *                             v                        +--> UNKNOWN (target only)
+ *                    FAILED or CANCELLED
+ *
+ * FAILED and CANCELLED: the source runs, nothing is left on the target. UNKNOWN: the link was lost
+ * past COMMIT, at a target also past PREPARED.
  *
  * A check ends from ADMIT as COMPLETED (its verdict tells). UNKNOWN is an end for whoever waits,
  * and may become COMPLETED or FAILED later: when the peers can talk again (settle.h), or by a

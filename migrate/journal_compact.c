@@ -2,9 +2,10 @@
 /*
  * The journal started anew, so that it does not grow for ever. Kept is the last record of
  *
- *   each job that is not over, or whose peer has to be told yet
- *   each partition's highest epoch: no older copy may ever run, and whoever asks about that
- * hand-off gets its answer ("never ran" is one) the newest jobs: people look at them
+ *   - each job that is not over, or whose peer has to be told yet;
+ *   - each partition's highest epoch: no older copy may ever run, and whoever asks about that
+ *     hand-off gets its answer ("never ran" is one);
+ *   - the newest jobs: people look at them.
  *
  * The new file is whole and on disk before it takes the old one's name, and no record is appended
  * before that name is on disk too: a power cut leaves the one or the other, never one that lacks a

@@ -5,8 +5,8 @@
  * same stream, in order. Rounds are barriers.
  *
  *   source lane:  dirty bits -> page list -> GATHER -> digest -> frame -> stream
- *   target lane:  stream -> frame -> SCATTER -> GATHER (read back) -> digest compared -> ACK at the
- * round's end
+ *   target lane:  stream -> frame -> SCATTER -> GATHER (read back) -> digest compared
+ *                 ... ACK at the round's end
  */
 #ifndef MIGRATE_LANE_H
 #define MIGRATE_LANE_H

@@ -293,6 +293,40 @@ uint64_t mig_job_of(struct mig *mig, const char *partition)
     return id;
 }
 
+void mig_hold(struct mig *mig, const char *partition, struct mig_hold *hold)
+{
+    (void)snprintf(hold->partition, sizeof hold->partition, "%s", partition);
+    (void)pthread_mutex_lock(&mig->lock);
+    hold->next = mig->holds;
+    mig->holds = hold;
+    (void)pthread_mutex_unlock(&mig->lock);
+}
+
+void mig_release(struct mig *mig, struct mig_hold *hold)
+{
+    struct mig_hold **at = &mig->holds;
+
+    if (hold->partition[0] == '\0')
+        return;
+    (void)pthread_mutex_lock(&mig->lock);
+    while (*at != hold)
+        at = &(*at)->next;
+    *at = hold->next;
+    (void)pthread_cond_broadcast(&mig->idle);
+    (void)pthread_mutex_unlock(&mig->lock);
+    hold->partition[0] = '\0';
+}
+
+/* Under mig->lock. */
+static bool held(const struct mig *mig, const char *partition)
+{
+    for (const struct mig_hold *hold = mig->holds; hold != NULL; hold = hold->next) {
+        if (strcmp(hold->partition, partition) == 0)
+            return true;
+    }
+    return false;
+}
+
 uint64_t mig_unsettled(struct mig *mig, const struct vf_partition_info *partition)
 {
     uint64_t id = 0;
@@ -326,6 +360,8 @@ static int list_to_start(struct mig *mig, struct mig_job *job, struct vf_error *
     bool closing;
 
     (void)pthread_mutex_lock(&mig->lock);
+    while (!mig->closing && held(mig, job->partition))
+        (void)pthread_cond_wait(&mig->idle, &mig->lock);
     closing = mig->closing;
     other = job_of(mig, job->partition);
     if (!closing && other == 0) {

@@ -12,8 +12,9 @@
 #include <pthread.h>
 
 #define MIG_MAX_STRANGERS 64u
-#define MIG_MAX_ARRIVALS                                                                           \
-    32u /* control connections at once: each may ask for a partition's worth of work */
+/* Control connections at once, each of which may ask for a partition's worth of work; and as many
+ * that come back to their jobs. */
+#define MIG_MAX_ARRIVALS 32u
 #define MIG_KEPT_JOBS 256u
 
 struct mig {
@@ -29,8 +30,9 @@ struct mig {
     bool insecure;           /* plain TCP beyond loopback is fine */
 
     pthread_mutex_t lock;       /* guards what follows; never held over I/O */
-    pthread_cond_t idle;        /* strangers or jobs went away */
+    pthread_cond_t idle;        /* strangers, jobs or holds went away */
     struct mig_job *jobs;       /* newest first; the list holds one reference each */
+    struct mig_hold *holds;     /* their owners' */
     struct target *targets;     /* arrivals whose data streams may come */
     struct stranger *strangers; /* connections that have not said which job they belong to */
     unsigned stranger_count;
@@ -38,6 +40,7 @@ struct mig {
     uint64_t told_since_ns; /* refused connections that the log tells of: since when, how many */
     unsigned told;
     unsigned arrivals;     /* connections served as targets */
+    unsigned redials;      /* and those with a word about a job that there is */
     unsigned threads;      /* of jobs, arrivals and the settler: detached, counted */
     pthread_cond_t settle; /* CLOCK_MONOTONIC; the settler looks again */
     bool closing;

@@ -62,7 +62,7 @@ struct mig_options {
     uint64_t max_time_ns;     /* 0 = none */
     uint64_t bandwidth;       /* bytes/s, 0 = no limit */
     enum mig_verify verify;
-    uint32_t streams; /* 1..16 */
+    uint32_t streams; /* 1..8 */
     bool dry_run;     /* check: stop before the first round */
 };
 void mig_options_init(struct mig_options *options);
@@ -96,6 +96,15 @@ uint64_t mig_job_id(const struct mig_job *job);
 /* Id of the running job that this partition belongs to, 0 = none: an arrival lets it go as soon as
  * it runs here. */
 uint64_t mig_job_of(struct mig *mig, const char *partition);
+/* While a person's command looks at a partition and then does something with it, no job of this
+ * host starts with it: one that wants to waits. A COMMIT in between would have the command wake a
+ * copy that is not this host's any more. Short; by one thread; a second release does nothing. */
+struct mig_hold {
+    char partition[VF_NAME_BYTES]; /* "" = none */
+    struct mig_hold *next;
+};
+void mig_hold(struct mig *mig, const char *partition, struct mig_hold *hold);
+void mig_release(struct mig *mig, struct mig_hold *hold);
 /* Id of the job whose outcome is unknown and whose copy this partition is, 0 = none: until that is
  * settled nobody may let it run, change it or take it away. */
 uint64_t mig_unsettled(struct mig *mig, const struct vf_partition_info *partition);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * The target's line of phases (TGT-5): admission, pages, state, READY, COMMIT, unpause. Until
- * COMMIT is journalled here every failure ends with nothing left on this host.
+ * PREPARED is journalled here every failure ends with nothing left on this host.
  */
 #define LOG_ROOM "migrate"
 #include "migrate/target.h"
@@ -14,9 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ASK_NS                                                                                     \
-    30000000000ull /* the source prepares and saves its immutable data before it asks              \
-                    */
+#define ASK_NS 30000000000ull /* the source prepares and saves its immutable data before it asks */
 #define CLOSE_NS 5000000000ull
 #define STALLED 24u /* times the silence after which a peer that says nothing is lost */
 
@@ -243,16 +241,20 @@ static enum job_state give_up(struct target *t, struct vf_error *err)
 {
     const struct wire_message gone = {.tag = WIRE_CLOSE};
     struct vf_error also = VF_ERROR_INIT;
+    bool recorded = true;
 
     find_cause(t, err);
     (void)job_fail(t->job, err);
     link_abort(&t->link, err);
     (void)target_stop_lanes(t, &also);
     target_discard(t);
-    if (t->journalled && mig_journal(t->job, JOURNAL_ABORTED, err->text, &also) != 0)
+    if (t->journalled && mig_journal(t->job, JOURNAL_ABORTED, err->text, &also) != 0) {
         log_error("job %" PRIu64 ": %s", t->job->id, also.text);
-    /* The answer to an ABORT: the source need not come back for this one. */
-    if (link_aborted(&t->link))
+        recorded = false;
+    }
+    /* The answer to an ABORT: the source need not come back for this one. One that took its COMMIT
+     * back resumes on it: not before the journal says that it never runs here. */
+    if (recorded && link_aborted(&t->link))
         (void)link_say(&t->link, &gone, vf_now_ns() + LINK_EXPLAIN_NS, &also);
     link_linger(&t->link, vf_now_ns() + LINK_EXPLAIN_NS);
     return err->code == VF_CANCELLED ? JOB_CANCELLED : JOB_FAILED;

@@ -31,8 +31,8 @@ struct target {
     struct lane_plan plan;
     uint8_t token[WIRE_ID_BYTES];
 
-    pthread_mutex_t lock;   /* guards what follows; taken under mig's lock and the job's, no lock is
-                               taken under it but a   link's */
+    pthread_mutex_t lock;   /* guards what follows; taken under mig's lock and the job's; no lock is
+                               taken under it but a link's */
     pthread_cond_t changed; /* CLOCK_MONOTONIC */
     struct lane_target lane[LANE_MAX];
     uint32_t attached;

@@ -97,13 +97,15 @@ class Storm:
                     if job["partition"] == name and job["status"] in ("running", "unknown")]
 
         end = time.monotonic() + SETTLE_S
-        while open_jobs():
+        # The source still has its copy; or it has heard that the target ran it, and only the target's job is left to close.
+        words = {source: "--source-runs", target: "--target-runs"}
+        while still := open_jobs():
             if time.monotonic() > end:
-                raise Broken(f"still open: {[(h.name, j['job'], j['status'], j['reason']) for h, j in open_jobs()]}")
-            if crash and all(job["status"] == "unknown" for _, job in open_jobs()) and \
-                    any("no longer holds" in job["reason"] for host, job in open_jobs() if host is target):
-                own = [job for host, job in open_jobs() if host is source]
-                if own and source.run("job", "resolve", own[0]["job"], "--source-runs", code=None).returncode == 0:
+                raise Broken(f"still open: {[(h.name, j['job'], j['status'], j['reason']) for h, j in still]}")
+            if crash and all(job["status"] == "unknown" for _, job in still) and \
+                    any("no longer holds" in job["reason"] for host, job in still if host is target):
+                host, job = min(still, key=lambda one: one[0] is target)
+                if host.run("job", "resolve", job["job"], words[host], code=None).returncode == 0:
                     return "resolved"
             time.sleep(0.05)
         return "settled"

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """
 make soak: a day of two hosts in minutes. Partitions work, move to and fro, are cancelled, checked, saved, restored, removed and made
-anew, while daemons are restarted and killed, drivers exchanged, emulations killed and VRAM defragmented. Whatever ends must end with
-the reference's digest, and exactly one copy of each partition may be left. At rest, now and then, it counts what the hosts hold:
+anew, while daemons are restarted and killed, links cut, drivers exchanged, emulations killed and VRAM defragmented. Whatever ends must
+end with the reference's digest, and exactly one copy of each partition may be left. At rest, now and then, it counts what the hosts hold:
 what grows and grows is a leak.
 """
 import argparse
@@ -25,6 +25,7 @@ import traceback
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from harness import Failed, Host, reference, wait_until  # noqa: E402
+from link import Link  # noqa: E402
 
 KIB, MIB = 1 << 10, 1 << 20
 DEVICE = "softgpu,vram=1G,vfs=12,dirty-page=64K"
@@ -61,7 +62,7 @@ class Part(threading.Thread):
     def __init__(self, world, number):
         super().__init__(name=f"part-{number}", daemon=True)
         self.world, self.number, self.rng = world, number, random.Random(f"{world.seed}-{number}")
-        self.life, self.work, self.maybe, self.part, self.error = 0, None, None, None, None
+        self.life, self.work, self.maybe, self.part, self.error = 0, None, [], None, None
         self.image = world.folder / f"{number}.image"
 
     def run(self):
@@ -104,27 +105,35 @@ class Part(threading.Thread):
         self.life += 1
         name = f"p{self.number}-{self.life}"
         self.ask(host, "partition", "create", name, "--adapter", 0, "--vram", VRAM)
-        self.part = name
-        self.work = None
+        self.part, self.work, self.maybe = name, None, []
 
     def start_work(self, host):
         seconds, rate = self.rng.uniform(2, 8), self.rng.choice((1, 2, 4)) * MIB
         work = ["churn", "--size", "8M", "--hot", self.rng.choice(("1M", "8M")), "--rate", rate, "--steps", int(seconds * rate / 4096),
                 "--seed", self.rng.randrange(1 << 30)]
+        self.world.run_begins(host)
         try:
             # 1: a move that a restarted daemon starts over has the partition in its hands.
             done = self.ask(host, "run", self.part, *work, codes=(0, 1))
         except Gone:
-            self.maybe = work  # a daemon that died in the middle may have started it
+            self.maybe.append(work)  # a daemon that died in the middle may have started it
+            self.world.count("run cut off")
             raise
         if done.returncode == 0:
-            self.work, self.maybe = work, None
+            self.work, self.maybe = work, []
 
     def finish_if_done(self, host):
         show = self.world.partitions(host).get(self.part)
         if show is None:
             return False
-        if (self.work is None and self.maybe is None) or show["workload"] == "none":
+        if (self.work is None and not self.maybe) or show["workload"] == "none":
+            self.start_work(host)
+            return False
+        if show["workload_state"] in ("stopped", "fault"):
+            # Cut off, or paused by a move, just before its doorbell it stands at its first step; nowhere else may work ever stop.
+            if show["workload_state"] == "fault" or show["steps"] > 0:
+                raise AssertionError(f"{self.part} on {host.name}: {show}")
+            self.world.count("run cut off before its doorbell")
             self.start_work(host)
             return False
         if show["steps"] < show["steps_wanted"]:
@@ -132,26 +141,30 @@ class Part(threading.Thread):
         got = host.run("--json", "wait", self.part, "--timeout", 20, code=None)
         if got.returncode != 0:
             raise Gone
-        self.world.check(self.part, host, got.stdout, self.work if self.maybe is None else self.which(json.loads(got.stdout)["steps"]))
+        self.work, self.maybe = self.which(json.loads(got.stdout)["steps"]), []
+        self.world.check(self.part, host, got.stdout, self.work)
         self.start_work(host)
         return True
 
     def which(self, steps):
-        """The work that has so many steps, of the one before and the one that may have been started."""
-        started = self.maybe[self.maybe.index("--steps") + 1] == steps
-        return self.maybe if started else self.work
+        """The work that has so many steps, of the one that is known to run and those that were cut off and may have been started since."""
+        for work in [*reversed(self.maybe), self.work]:
+            if work is not None and work[work.index("--steps") + 1] == steps:
+                return work
+        raise AssertionError(f"{self.part}: ended after {steps} steps, which nobody asked for: {self.work}, {self.maybe}")
 
     def move(self, host):
         other = self.world.other(host)
-        options = self.rng.choice(((), ("--streams", 4), ("--verify", "full"), ("--bandwidth", "16M")))
-        done = self.ask(host, "migrate", self.part, "--to", other.address, *options, codes=(0, 1, 3, 4, 6), timeout=180)
+        options = ["--verify", self.rng.choice(("delta", "full")), "--streams", self.rng.choice((1, 2, 4, 8))]
+        options += self.rng.choice(((), (), ("--bandwidth", "16M"), ("--max-blackout", 5), ("--max-blackout", 20000)))
+        done = self.ask(host, "migrate", self.part, "--to", self.world.way(self.rng, other), *options, codes=(0, 1, 3, 4, 6), timeout=180)
         if done.returncode == 0:
             self.world.count("moved")
         else:
             time.sleep(0.2)  # a host that refuses does so for a while
 
     def cancel(self, host):
-        done = self.ask(host, "--json", "migrate", self.part, "--to", self.world.other(host).address, "--detach", codes=(0, 1, 3),
+        done = self.ask(host, "--json", "migrate", self.part, "--to", self.world.way(self.rng, self.world.other(host)), "--detach", codes=(0, 1, 3),
                         timeout=60)
         time.sleep(self.rng.uniform(0, 0.3))
         jobs = self.world.ask(host, "job", "list")["jobs"]
@@ -201,7 +214,7 @@ class Part(threading.Thread):
 
     def remove(self, host):
         self.ask(host, "partition", "remove", self.part)
-        self.part = self.work = self.maybe = None
+        self.part, self.work, self.maybe = None, None, []
 
     # ---- where it is ----
 
@@ -245,11 +258,13 @@ class World:
         for name in ("left", "right"):
             (folder / name).mkdir(mode=0o700)
             self.hosts.append(Host(build, name, [DEVICE], state=folder / name))
+        self.links = {}  # host's name -> a way to it that can be cut
         self.lock = threading.Condition()  # guards what follows
         self.stopping = self.resting = False
         self.busy = 0
         self.counts = collections.Counter()
         self.restarts = collections.Counter()  # of a host's daemon, begun and done: odd while it is away
+        self.runs_on = None  # the host of a run that begins, while somebody waits for one
         self.failed = threading.Event()
         self.parts = [Part(self, number) for number in range(parts)]
         self.samples = []
@@ -271,12 +286,21 @@ class World:
         with self.lock:
             return tuple(self.restarts[host.name] for host in self.hosts)
 
+    def run_begins(self, host):
+        with self.lock:
+            self.runs_on = host
+            self.lock.notify_all()
+
     def count(self, what):
         with self.lock:
             self.counts[what] += 1
 
     def other(self, host):
         return self.hosts[1 - self.hosts.index(host)]
+
+    def way(self, rng, host):
+        """An address of it: its own, or one through its link."""
+        return host.address if rng.random() < 0.3 else self.links[host.name].address
 
     def ask(self, host, *words):
         done = host.run("--json", *words, code=None)
@@ -298,10 +322,15 @@ class World:
             raise AssertionError(f"{partition} on {host.name}: ended with {got}, the reference with {want}: {work}")
         self.count("digests equal")
 
+    def count_resumed(self):
+        """Moves that went on over a new connection."""
+        self.counts["moves resumed"] = sum((host.state / "vferryd.log").read_text(errors="replace").count("the source is back on connection")
+                                           for host in self.hosts)
+
     # ---- what is done to the hosts ----
 
-    def restart(self, how):
-        host = self.rng.choice(self.hosts)
+    def restart(self, how, host=None):
+        host = host or self.rng.choice(self.hosts)
         with self.lock:
             self.restarts[host.name] += 1
         host.kill(how)
@@ -314,6 +343,20 @@ class World:
 
     def kill_daemon(self):
         self.restart(signal.SIGKILL)
+
+    def cut_link(self):
+        """At a moment when something goes through it, or soon; for less and for more than a peer is waited for."""
+        link = self.links[self.rng.choice(self.hosts).name]
+        self.count(f"link cut with {'moves' if link.cut() else 'nothing'} on it")
+        time.sleep(self.rng.choice((0, 0.3, 1.5, 6)))
+        link.mend()
+
+    def kill_daemon_at_a_run(self):
+        with self.lock:
+            self.runs_on = None
+            host = self.runs_on if self.lock.wait_for(lambda: self.runs_on, 3) else None
+        time.sleep(self.rng.uniform(0, 0.02))  # about what a command takes to be done
+        self.restart(signal.SIGKILL, host)
 
     def exchange_driver(self):
         """On both hosts: in between, and when one of them refuses, moves to the older driver are refused."""
@@ -338,7 +381,8 @@ class World:
             os.kill(int(self.rng.choice(workers)), signal.SIGKILL)
 
     def disturb(self, restarts):
-        acts = [self.exchange_driver, self.defragment, self.kill_emulation] + [self.end_daemon, self.kill_daemon] * restarts
+        acts = [self.exchange_driver, self.defragment, self.kill_emulation] + [self.cut_link] * 3
+        acts += [self.end_daemon, self.kill_daemon, self.kill_daemon_at_a_run] * restarts
         act = self.rng.choice(acts)
         act()
         self.count(act.__name__.replace("_", " "))
@@ -435,6 +479,7 @@ def soak(world, minutes):
     begun, span = time.monotonic(), minutes * 60
     rests = max(9, min(40, int(span / 15)))
     world.learn_a_partitions_share()
+    world.links = {host.name: Link(host.address) for host in world.hosts}
     with world.lock:
         world.busy = len(world.parts)
     for part in world.parts:
@@ -451,7 +496,8 @@ def soak(world, minutes):
         if world.failed.is_set():
             break
         world.samples.append(world.sample())
-        print(f"{time.monotonic() - begun:6.0f} s: {dict(sorted(world.counts.items()))}", flush=True)
+        heaps = ", ".join(f"{who} {value / MIB:.1f}" for (who, what), value in world.samples[-1].items() if what == "heap")
+        print(f"{time.monotonic() - begun:6.0f} s: {dict(sorted(world.counts.items()))}; heap in MiB: {heaps}", flush=True)
         world.go_on()
     with world.lock:
         world.stopping = True
@@ -482,6 +528,7 @@ def main():
             soak(world, args.minutes)
             wrong = [part for part in world.parts if part.error is not None or part.is_alive()]
             leaks = judge(world.samples) if world.samples else []
+            world.count_resumed()
             wants = world.counts["digests equal"] > 0 and world.counts["moved"] > 0
             good = not wrong and not leaks and wants and not world.failed.is_set()
         said = findings(world)  # to their last word

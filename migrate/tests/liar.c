@@ -14,6 +14,7 @@ struct host left, right;
 static struct vf_partition_info
     honest;                      /* a partition on the left: what the false source claims to have */
 static struct kc_blob kmd, umed; /* its true immutable data, which opens the door */
+static struct kc_blob state_kmd, state_msix, state_umed; /* and what makes a copy of it whole */
 
 int liar_setup(void **state)
 {
@@ -25,8 +26,11 @@ int liar_setup(void **state)
     create(&left, "honest", VRAM, &honest);
     if (kc_prepare(left.kc, honest.id, KC_SOURCE, 1, &err) != 0 ||
         kc_save_immutable(left.kc, honest.id, &kmd, &umed, &err) != 0 ||
+        kc_partition_pause(left.kc, honest.id, &err) != 0 ||
+        kc_save_mutable(left.kc, honest.id, &state_kmd, &state_msix, &state_umed, &err) != 0 ||
+        kc_partition_resume(left.kc, honest.id, &err) != 0 ||
         kc_end(left.kc, honest.id, &err) != 0)
-        die("immutable data", &err);
+        die("its state", &err);
     assert_int_equal(honest.page_bytes, PAGE);
     return 0;
 }
@@ -36,6 +40,9 @@ int liar_teardown(void **state)
     (void)state;
     kc_blob_free(&kmd);
     kc_blob_free(&umed);
+    kc_blob_free(&state_kmd);
+    kc_blob_free(&state_msix);
+    kc_blob_free(&state_umed);
     host_stop(&left);
     host_stop(&right);
     return 0;
@@ -152,6 +159,29 @@ void say_state(struct liar *liar, const uint8_t root[DIGEST_ROOT_BYTES])
 
     if (root != NULL)
         memcpy(message.state.root, root, DIGEST_ROOT_BYTES);
+    say(liar->control, &message);
+}
+
+void empty_root(uint8_t root[DIGEST_ROOT_BYTES])
+{
+    struct vf_error err = VF_ERROR_INIT;
+    struct digest_table *table;
+
+    if (digest_table_new(VRAM / PAGE, PAGE, &table, &err) != 0)
+        die("digests", &err);
+    digest_root(table, root, NULL);
+    digest_table_free(table);
+}
+
+void say_true_state(struct liar *liar)
+{
+    struct wire_message message = {
+        .tag = WIRE_STATE,
+        .state = {.kmd = {state_kmd.data, (uint32_t)state_kmd.bytes},
+                  .msix = {state_msix.data, (uint32_t)state_msix.bytes},
+                  .umed = {state_umed.data, (uint32_t)state_umed.bytes}}};
+
+    empty_root(message.state.root);
     say(liar->control, &message);
 }
 

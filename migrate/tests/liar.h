@@ -48,6 +48,10 @@ void expect_abort(struct liar *liar, const char *words);
 
 void say_round(struct liar *liar, uint32_t number, uint64_t pages, bool paused);
 void say_state(struct liar *liar, const uint8_t root[DIGEST_ROOT_BYTES]);
+/* Of a partition that nobody ever wrote to. */
+void empty_root(uint8_t root[DIGEST_ROOT_BYTES]);
+/* For once what is so: the target becomes PREPARED. */
+void say_true_state(struct liar *liar);
 /* An empty paused round, proven. */
 void pass_round(struct liar *liar);
 /* A frame of one page. */

@@ -163,7 +163,7 @@ void answer(struct mig_job *job, enum wire_tag due, const struct wire_message *w
     tp_close(tp);
 }
 
-static struct tp *call(const struct mig_job *job, const uint8_t with[WIRE_ID_BYTES])
+struct tp *come_in(const struct mig_job *job, const uint8_t with[WIRE_ID_BYTES])
 {
     struct wire_message message = {.tag = WIRE_HELLO};
     struct vf_error err = VF_ERROR_INIT;
@@ -186,7 +186,7 @@ void ask(const struct mig_job *job, const uint8_t with[WIRE_ID_BYTES],
          const struct wire_message *word, enum wire_tag due, struct wire_message *out)
 {
     struct vf_error err = VF_ERROR_INIT;
-    struct tp *tp = call(job, with);
+    struct tp *tp = come_in(job, with);
 
     say(tp, word);
     if (wire_hear(tp, out, soon(), &err) != 0)

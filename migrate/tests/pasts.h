@@ -67,6 +67,8 @@ void drop(const struct vf_partition_info *p);
 struct tp *take_call(const struct mig_job *job, struct wire_message *word);
 /* The same, for a word of that kind, and the peer answers. */
 void answer(struct mig_job *job, enum wire_tag due, const struct wire_message *with);
+/* The peer comes to the host, as far as both HELLOs; with a token of zeros it is a new arrival. */
+struct tp *come_in(const struct mig_job *job, const uint8_t with[WIRE_ID_BYTES]);
 /* The peer comes to the host, says the word and hears the answer, which must be of that kind. The
  * caller frees it. */
 void ask(const struct mig_job *job, const uint8_t with[WIRE_ID_BYTES],

@@ -3,8 +3,13 @@
  * path, real pages. */
 #include "migrate/tests/hosts.h"
 
+#include "base/size.h"
+
+#include <poll.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 
 #include <cmocka.h>
 
@@ -124,6 +129,54 @@ static void a_move_to_itself_is_refused_and_the_partition_runs_on(void **state)
     assert_int_equal(kc_partition_destroy(left.kc, p.id, &err), 0);
 }
 
+struct begin {
+    _Atomic bool asked;
+    struct mig_job *_Atomic job;
+};
+
+static void *begin_held(void *arg)
+{
+    struct begin *begin = arg;
+    struct mig_options options;
+
+    mig_options_init(&options);
+    atomic_store(&begin->asked, true);
+    atomic_store(&begin->job, start_move(&left, right.address, "held", &options));
+    return NULL;
+}
+
+/* Between a command's look at a partition and what it does then. */
+static void a_move_waits_for_who_holds_the_partition(void **state)
+{
+    struct begin begin = {0};
+    struct vf_partition_info p;
+    struct mig_hold hold;
+    struct vf_error err = VF_ERROR_INIT;
+    uint64_t until;
+    pthread_t thread;
+
+    (void)state;
+    create(&left, "held", 8u << 20, &p);
+    mig_hold(left.mig, "held", &hold);
+    assert_int_equal(pthread_create(&thread, NULL, begin_held, &begin), 0);
+    while (!atomic_load(&begin.asked))
+        (void)sched_yield();
+    until = vf_now_ns() + 100000000u;
+    while (vf_now_ns() < until) {
+        assert_int_equal(mig_job_of(left.mig, "held"), 0);
+        (void)poll(NULL, 0, 2);
+    }
+    assert_null(atomic_load(&begin.job));
+    mig_release(left.mig, &hold);
+    mig_release(left.mig, &hold);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_true(mig_job_wait(begin.job, TP_NEVER, UINT64_MAX));
+    expect_moved(begin.job);
+    if (kc_partition_find(right.kc, "held", &p, &err) != 0)
+        die("find", &err);
+    assert_int_equal(kc_partition_destroy(right.kc, p.id, &err), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -131,6 +184,7 @@ int main(void)
         cmocka_unit_test(full_verify_agrees),
         cmocka_unit_test(a_paused_partition_moves_and_arrives_paused),
         cmocka_unit_test(a_move_to_itself_is_refused_and_the_partition_runs_on),
+        cmocka_unit_test(a_move_waits_for_who_holds_the_partition),
     };
 
     return cmocka_run_group_tests_name("move", tests, setup, teardown);

@@ -6,9 +6,13 @@
 #include "migrate/tests/liar.h"
 
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 
 #include <cmocka.h>
 
@@ -199,9 +203,7 @@ static void pages_that_lie_end_it(void **state)
 static void a_false_proof_or_state_is_refused(void **state)
 {
     uint8_t root[DIGEST_ROOT_BYTES];
-    struct digest_table *table;
     struct liar liar;
-    struct vf_error err = VF_ERROR_INIT;
 
     (void)state;
     get_in(&liar);
@@ -210,11 +212,56 @@ static void a_false_proof_or_state_is_refused(void **state)
     expect_abort(&liar, "proof");
     get_in(&liar);
     pass_round(&liar);
-    assert_int_equal(digest_table_new(VRAM / PAGE, PAGE, &table, &err), 0);
-    digest_root(table, root, NULL);
-    digest_table_free(table);
+    empty_root(root);
     say_state(&liar, root);
     expect_abort(&liar, ""); /* the driver's words */
+}
+
+static void fill_disk(const struct host *host, bool full)
+{
+    struct rlimit limit;
+    struct stat journal;
+    char path[96];
+
+    (void)snprintf(path, sizeof path, "%s/journal", host->dir);
+    assert_int_equal(stat(path, &journal), 0);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    limit.rlim_cur = full ? (rlim_t)journal.st_size : RLIM_INFINITY;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+/* CLOSE is what a source may resume on that had said COMMIT. */
+static void a_target_that_cannot_record_its_end_does_not_say_close(void **state)
+{
+    const struct vf_error why = {VF_FAILED, 0, "enough"};
+    struct wire_message message;
+    struct vf_error err = VF_ERROR_INIT;
+    struct liar liar;
+
+    (void)state;
+    assert_true(signal(SIGXFSZ, SIG_IGN) != SIG_ERR);
+    get_in(&liar);
+    pass_round(&liar);
+    say_true_state(&liar);
+    hear(liar.control, WIRE_READY, &message);
+    wire_message_free(&message);
+    fill_disk(&right, true);
+    wire_say_abort(liar.control, &why);
+    assert_int_equal(wire_hear(liar.control, &message, soon(), &err), -1);
+    fill_disk(&right, false);
+    tp_close(liar.control);
+    tp_close(liar.data);
+    /* Once there is room, whoever asks again hears it. */
+    if (tp_tcp_connect(right.address, soon(), &liar.control, &err) != 0)
+        die("connect", &err);
+    say(liar.control, &(struct wire_message){.tag = WIRE_HELLO, .hello = liar.hello});
+    hear(liar.control, WIRE_HELLO, &message);
+    wire_message_free(&message);
+    wire_say_abort(liar.control, &why);
+    hear(liar.control, WIRE_CLOSE, &message);
+    wire_message_free(&message);
+    tp_close(liar.control);
+    expect_empty(&right);
 }
 
 static void a_flood_of_records_is_cut_off(void **state)
@@ -249,6 +296,7 @@ int main(void)
         cmocka_unit_test(a_full_verify_cannot_be_skipped),
         cmocka_unit_test(pages_that_lie_end_it),
         cmocka_unit_test(a_false_proof_or_state_is_refused),
+        cmocka_unit_test(a_target_that_cannot_record_its_end_does_not_say_close),
         cmocka_unit_test(a_flood_of_records_is_cut_off),
     };
 

@@ -93,6 +93,25 @@ static void a_move_that_a_person_had_paused_stays_paused(void **state)
     drop(&p);
 }
 
+/* Of a check nothing is written: the partition itself says how it was. */
+static void a_check_that_was_cut_off_leaves_what_was_paused_paused(void **state)
+{
+    struct vf_partition_info p;
+    struct vf_error err = VF_ERROR_INIT;
+
+    (void)state;
+    for (int paused = 0; paused < 2; paused++) {
+        create(&host, "p", VRAM, &p);
+        if (paused)
+            assert_int_equal(kc_partition_pause(host.kc, p.id, &err), 0);
+        assert_int_equal(kc_prepare(host.kc, p.id, KC_SOURCE, next_id, &err), 0);
+        mig_close(host.mig);
+        open_again();
+        assert_int_equal(state_of(&p), paused ? VF_PARTITION_PAUSED : VF_PARTITION_RUNNING);
+        drop(&p);
+    }
+}
+
 static void a_commit_is_completed_when_it_runs_there(void **state)
 {
     const struct past past = {JOURNAL_SOURCE, {JOURNAL_OPEN, JOURNAL_COMMIT}, 2};
@@ -345,6 +364,7 @@ int main(void)
         cmocka_unit_test(what_was_told_is_not_told_again_after_a_restart),
         cmocka_unit_test(a_target_that_knows_of_no_such_job_need_not_be_told),
         cmocka_unit_test(a_move_that_a_person_had_paused_stays_paused),
+        cmocka_unit_test(a_check_that_was_cut_off_leaves_what_was_paused_paused),
         cmocka_unit_test(a_commit_is_completed_when_it_runs_there),
         cmocka_unit_test(a_commit_comes_back_when_it_never_ran_there),
         cmocka_unit_test(a_commit_stays_unknown_until_the_right_answer_comes),

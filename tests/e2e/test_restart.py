@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Daemons that die: no partition notices, and what was under way comes to its right end."""
 import os
+import random
 import signal
 import subprocess
 import unittest
@@ -60,6 +61,27 @@ class DeadDaemon(Case):
                 [before[name][k] for k in ("uuid", "luid", "vf_index", "epoch", "state")],
             )
             self.assertEqual(finish(host, name), work.want())
+
+    def test_a_run_cut_off_has_started_all_of_its_work_or_none(self):
+        host = self.host("left")
+        create(host, "p")
+        dice = random.Random(7)
+        for seed in range(6):
+            work = churn(0.2 + seed / 100, size="2M", rate=4 << 20, seed=seed)
+            asking = host.spawn("run", "p", *work.words())
+            try:
+                asking.wait(dice.uniform(0.001, 0.02))
+            except subprocess.TimeoutExpired:
+                pass  # it is in the middle of it
+            host.kill()
+            asking.communicate(timeout=30)
+            host.start()
+            now = host.json("partition", "show", "p")
+            if now["steps_wanted"] != work.options["steps"] or now["workload_state"] == "stopped":
+                self.assertNotEqual(asking.returncode, 0)
+                self.assertEqual(now["steps"] if now["workload_state"] == "stopped" else 0, 0)
+                host.run("run", "p", *work.words())
+            self.assertEqual(finish(host, "p"), work.want())
 
     def test_a_daemon_that_comes_back_can_move_its_partitions(self):
         left, right = self.pair()
