@@ -161,6 +161,13 @@ static void admit(struct trap *trap, uint64_t slot_bytes)
     say(trap->control, &message);
 }
 
+static void admit_without_token(struct trap *trap)
+{
+    const struct wire_message message = {.tag = WIRE_ADMITTED, .admitted = {.slot_bytes = SLOT}};
+
+    say(trap->control, &message);
+}
+
 static void admit_other_slots(struct trap *trap)
 {
     admit(trap, SLOT / 2);
@@ -280,6 +287,7 @@ static void a_false_target_gets_nothing(void **state)
     expect_failed(refuse_without_reason, false, "names no reason");
     expect_failed(contradict, true, "makes no sense");
     expect_failed(admit_other_slots, false, "slots");
+    expect_failed(admit_without_token, false, "without a token");
     expect_failed(never_read, false, "silent");
     expect_failed(ready_for_another_epoch, false, "something else");
 }
