@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/size.h"
 #include "migrate/handoff.h"
+#include "migrate/recover.h"
 #include "migrate/security.h"
 
 #include <inttypes.h>
@@ -150,6 +151,8 @@ static struct mig_job *find(struct mig *mig, const struct tp *tp, const struct w
     if (found != NULL)
         atomic_fetch_add(&found->refs, 1u);
     (void)pthread_mutex_unlock(&mig->lock);
+    if (found == NULL)
+        found = mig_remember(mig, hello->job, hello->token);
     if (found != NULL && !mig_same_peer(found, tp)) {
         mig_job_put(found);
         found = NULL;

@@ -260,16 +260,13 @@ static enum job_state recover(struct recovery *r, struct mig_job *job, struct vf
     return JOB_COMPLETED;
 }
 
-static void list_job(void *ctx, const struct journal_record *last)
+/* NULL without memory. */
+static struct mig_job *job_of(struct mig *mig, const struct journal_record *last)
 {
-    struct recovery *r = ctx;
-    struct mig_job **jobs = &r->mig->jobs;
-    struct mig_job *job = job_new(r->mig, last->id, last->job, last->side == JOURNAL_SOURCE);
+    struct mig_job *job = job_new(mig, last->id, last->job, last->side == JOURNAL_SOURCE);
 
-    if (job == NULL) {
-        r->failed = true;
-        return;
-    }
+    if (job == NULL)
+        return NULL;
     memcpy(job->partition, last->partition, sizeof job->partition);
     memcpy(job->partition_uuid, last->uuid, sizeof job->partition_uuid);
     memcpy(job->peer, last->peer, sizeof job->peer);
@@ -277,6 +274,19 @@ static void list_job(void *ctx, const struct journal_record *last)
     job->epoch = last->epoch;
     job->stays_paused = last->stays_paused;
     job_recorded(job, last);
+    return job;
+}
+
+static void list_job(void *ctx, const struct journal_record *last)
+{
+    struct recovery *r = ctx;
+    struct mig_job **jobs = &r->mig->jobs;
+    struct mig_job *job = job_of(r->mig, last);
+
+    if (job == NULL) {
+        r->failed = true;
+        return;
+    }
     job->next = *jobs; /* by rising id: the newest ends up first */
     *jobs = job;
 }
@@ -343,4 +353,37 @@ int mig_recover(struct mig *mig, struct vf_error *err)
     free(r.list);
     kc_close(r.kc);
     return result;
+}
+
+struct wanted {
+    const uint8_t *job, *token;
+    struct journal_record record; /* id 0 = not found */
+};
+
+static void look_for(void *ctx, const struct journal_record *last)
+{
+    struct wanted *wanted = ctx;
+    bool over = last->kind == JOURNAL_DONE || last->kind == JOURNAL_ABORTED ||
+                last->kind == JOURNAL_SETTLED;
+
+    if (over && last->side == JOURNAL_TARGET &&
+        memcmp(last->job, wanted->job, sizeof last->job) == 0 &&
+        memcmp(last->token, wanted->token, sizeof last->token) == 0)
+        wanted->record = *last;
+}
+
+struct mig_job *mig_remember(struct mig *mig, const uint8_t uuid[16], const uint8_t token[16])
+{
+    struct wanted wanted = {.job = uuid, .token = token};
+    struct mig_job *job;
+
+    journal_each(mig->journal, look_for, &wanted);
+    job = wanted.record.id != 0 ? job_of(mig, &wanted.record) : NULL;
+    if (job == NULL)
+        return NULL;
+    (void)vf_fsm_set(&job->fsm, handoff_fate(job) == FATE_TARGET ? JOB_COMPLETED : JOB_FAILED,
+                     "journal");
+    job->t.end = job->t.start;
+    job->over = true;
+    return job;
 }

@@ -9,5 +9,8 @@
 /* Brings every partition whose move has no COMMIT to its right end as far as one side alone can
  * know; lists jobs of the journal. */
 int mig_recover(struct mig *mig, struct vf_error *err);
+/* A target's job that is over and that the list has forgotten, from the journal: to answer its
+ * source with, for the caller alone. NULL = there is none. Any thread, without mig's lock. */
+struct mig_job *mig_remember(struct mig *mig, const uint8_t uuid[16], const uint8_t token[16]);
 
 #endif

@@ -71,7 +71,7 @@ int mig_look(struct mig *mig, struct tp *tp, uint64_t deadline_ns, struct tp_tls
 bool mig_same_peer(const struct mig_job *job, const struct tp *tp)
 {
     /* A job from before this host had certificates has its token alone, as it had then. */
-    if (job->identity[0] == '\0' || strcmp(job->identity, tp->identity) == 0)
+    if (job->identity[0] == '\0' || tp_is(tp, job->identity))
         return true;
     log_warn("%s, which is %s, shows the token of job %" PRIu64 ", which is %s's: refused",
              tp->peer, tp->identity[0] != '\0' ? tp->identity : "nobody", job->id,

@@ -375,6 +375,20 @@ static void tls_why(struct tp *tp, char *text, size_t bytes)
     (void)pthread_mutex_unlock(&stream->lock);
 }
 
+static bool tls_is(const struct tp *tp, const char *name)
+{
+    struct tls_stream *stream = stream_of(tp);
+    char normal[TP_NAME_BYTES];
+    bool is = false;
+
+    (void)pthread_mutex_lock(&stream->lock);
+    ERR_clear_error();
+    if (stream->proven && tls_name_normal(name, normal))
+        is = tls_has_name(SSL_get0_peer_certificate(stream->ssl), normal);
+    (void)pthread_mutex_unlock(&stream->lock);
+    return is;
+}
+
 static int tls_fd(const struct tp *tp)
 {
     return tp_fd(stream_of(tp)->inner);
@@ -415,6 +429,7 @@ static const struct tp_ops tls_ops = {
     .events = tls_events,
     .ready = tls_ready,
     .why = tls_why,
+    .is = tls_is,
 };
 
 /* ---- making one ---- */

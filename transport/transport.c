@@ -51,6 +51,11 @@ int tp_fd(const struct tp *tp)
     return filter_fd(tp);
 }
 
+bool tp_is(const struct tp *tp, const char *name)
+{
+    return tp->ops->is != NULL && tp->ops->is(tp, name);
+}
+
 bool tp_lost(const struct tp *tp)
 {
     return atomic_load_explicit(&tp->lost, memory_order_acquire);

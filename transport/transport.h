@@ -41,6 +41,8 @@ struct tp_ops {
     bool (*ready)(struct tp *tp);
     /* Why a call gave -EPROTO: the rest of "peer PEER: ...". */
     void (*why)(struct tp *tp, char *text, size_t bytes);
+    /* tp_is. */
+    bool (*is)(const struct tp *tp, const char *name);
 };
 
 struct tp {
@@ -118,6 +120,10 @@ short tp_poll_events(struct tp *tp);
 /* What the kind of stream does before its first byte (TLS: both sides prove who they are); nothing
  * for most. */
 int tp_handshake(struct tp *tp, uint64_t deadline_ns, struct vf_error *err);
+/* Is `name` one of those that the other end has proven to have? tp->identity is only the first that
+ * counts: which one that is changes with a renewed certificate, or with whom this host allows. Any
+ * thread; waits for nothing. */
+bool tp_is(const struct tp *tp, const char *name);
 /* Did a call fail because of the other side or the way there (closed, reset, silent), not by a
  * deadline or tp_abort? Then somebody else may know why. Any thread. */
 bool tp_lost(const struct tp *tp);

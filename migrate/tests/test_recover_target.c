@@ -102,6 +102,34 @@ static void nobody_without_the_token_or_of_another_hand_off_is_believed(void **s
     mig_job_put(job);
 }
 
+/* The list is for people and ends; the journal is for the peers. */
+static void what_the_list_of_jobs_forgets_is_answered_from_the_journal(void **state)
+{
+    struct mig_options options;
+    struct wire_message heard;
+    struct vf_partition_info p;
+    struct mig_job *job = prepared(&p, false);
+    struct wire_message commit = commit_of(job);
+
+    (void)state;
+    ask(job, past_token, &call_off, WIRE_CLOSE, &heard);
+    wire_message_free(&heard);
+    mig_options_init(&options);
+    options.dry_run = true;
+    for (size_t i = 0; i <= MIG_KEPT_JOBS; i++) {
+        struct mig_job *other = start_move(&host, "127.0.0.1:1", "nothing", &options);
+
+        assert_true(mig_job_wait(other, TP_NEVER, UINT64_MAX));
+        mig_job_put(other);
+    }
+    assert_null(mig_job_get(host.mig, mig_job_id(job)));
+    ask(job, past_token, &commit, WIRE_NEVER_RAN, &heard);
+    wire_message_free(&heard);
+    ask(job, past_token, &call_off, WIRE_CLOSE, &heard);
+    wire_message_free(&heard);
+    mig_job_put(job);
+}
+
 static void who_comes_back_finds_a_place_however_many_arrive(void **state)
 {
     static const uint8_t none[WIRE_ID_BYTES];
@@ -274,6 +302,7 @@ int main(void)
         cmocka_unit_test(a_prepared_target_lets_go_when_it_is_called_off_and_refuses_the_commit),
         cmocka_unit_test(nobody_without_the_token_or_of_another_hand_off_is_believed),
         cmocka_unit_test(who_comes_back_finds_a_place_however_many_arrive),
+        cmocka_unit_test(what_the_list_of_jobs_forgets_is_answered_from_the_journal),
         cmocka_unit_test(a_prepared_partition_that_the_kernel_side_lost_never_ran),
         cmocka_unit_test(a_committed_target_rolls_forward_and_answers),
         cmocka_unit_test(a_committed_partition_that_is_lost_is_done_when_the_source_is),

@@ -65,6 +65,32 @@ static void a_host_may_be_dialled_by_any_of_its_names(void **state)
     let_in(b_tls, a_tls, "10.0.0.1", "b.example");
 }
 
+/* Whatever counts as its identity where certificates are renewed, or other peers allowed, in the
+ * middle of a job. */
+static void a_peer_is_known_by_each_of_its_names(void **state)
+{
+    static const char *const peers[] = {"10.0.0.1", NULL};
+    struct tp_tls *server = certs_tls(&b_files, peers);
+    struct tp *ends[2];
+    struct shake shakes[2];
+
+    (void)state;
+    meet(a_tls, server, "b.example", ends, shakes);
+    assert_int_equal(shakes[1].rc, 0);
+    assert_string_equal(ends[1]->identity, "10.0.0.1");
+    assert_true(tp_is(ends[1], "10.0.0.1"));
+    assert_true(tp_is(ends[1], "a.example"));
+    assert_false(tp_is(ends[1], "b.example"));
+    assert_false(tp_is(ends[1], ""));
+    assert_true(tp_is(ends[0], "b.example"));
+    assert_false(tp_is(ends[0], "10.0.0.1"));
+    part(ends);
+    assert_int_equal(tp_pipe(ends, &shakes[0].err), 0);
+    assert_false(tp_is(ends[0], ""));
+    part(ends);
+    tp_tls_unref(server);
+}
+
 static void a_wildcard_is_no_name(void **state)
 {
     const struct certs_wish wish = {.names = {"d.example"}};
@@ -343,6 +369,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_host_dialled_by_another_name_is_refused),
         cmocka_unit_test(a_host_may_be_dialled_by_any_of_its_names),
+        cmocka_unit_test(a_peer_is_known_by_each_of_its_names),
         cmocka_unit_test(a_wildcard_is_no_name),
         cmocka_unit_test(a_list_of_peers_keeps_all_others_out),
         cmocka_unit_test(an_unknown_ca_is_refused_on_either_side),
