@@ -92,7 +92,7 @@ static int write_whole(FILE *file, const struct journal *journal)
 static int make_new(struct journal *journal, int *fd, off_t *bytes)
 {
     FILE *file;
-    int error;
+    int copy, error;
 
     /* One that a crash left is of no use. */
     if (unlinkat(journal->dir_fd, NEW_NAME, 0) != 0 && errno != ENOENT)
@@ -101,9 +101,14 @@ static int make_new(struct journal *journal, int *fd, off_t *bytes)
                  O_RDWR | O_APPEND | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (*fd < 0)
         return errno;
-    file = fdopen(dup(*fd), "a");
-    if (file == NULL)
-        return errno;
+    copy = fcntl(*fd, F_DUPFD_CLOEXEC, 0);
+    file = copy < 0 ? NULL : fdopen(copy, "a");
+    if (file == NULL) {
+        error = errno;
+        if (copy >= 0)
+            (void)close(copy);
+        return error;
+    }
     error = write_whole(file, journal);
     if (fclose(file) != 0 && error == 0)
         error = errno;

@@ -143,7 +143,9 @@ static int admit(struct source *s, struct vf_error *err)
         memcpy(s->hello.token, answer.admitted.token, sizeof s->hello.token);
         job_update(job, memcpy(job->token, answer.admitted.token, sizeof job->token));
         /* Should this daemon die, the next one can still speak for this move. */
-        result = mig_journal(job, JOURNAL_OPEN, "", err);
+        result = job_has_token(job) ? mig_journal(job, JOURNAL_OPEN, "", err)
+                                    : vf_fail(err, VF_FAILED, "peer %s: admits without a token",
+                                              job->peer);
         if (result == 0 && answer.admitted.slot_bytes != ask.admit.slot_bytes)
             result = vf_fail(err, VF_FAILED, "peer %s: wants slots of %llu bytes", job->peer,
                              (unsigned long long)answer.admitted.slot_bytes);

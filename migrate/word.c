@@ -270,13 +270,16 @@ void word_hang_up(struct mig_job *job, struct tp *tp)
 int word_bring_as(struct mig_job *job, struct kc *kc, enum word word, enum job_state *end,
                   struct vf_error *err)
 {
-    struct wire_message said = message_of(job, word);
+    struct wire_message said;
     struct wire_message answer;
     uint16_t version;
     struct tp *tp;
     uint64_t deadline;
     int result = -1;
 
+    if (word == WORD_NONE)
+        return vf_fail(err, VF_FAILED, "job %" PRIu64 ": owes its peer no word", job->id);
+    said = message_of(job, word);
     if (word_call(job, &version, &tp, err) != 0)
         return -1;
     deadline = vf_now_ns() + job->mig->silence_ns;
