@@ -237,10 +237,13 @@ def namespaces():
         return "needs root for network namespaces"
     if shutil.which("ip") is None:
         return "there is no ip(8)"
-    done = subprocess.run(["ip", "netns", "add", "vferry-tls-try"], capture_output=True, text=True, check=False, timeout=20)
-    if done.returncode != 0:
-        return f"no network namespaces: {done.stderr.strip()}"
-    subprocess.run(["ip", "netns", "delete", "vferry-tls-try"], check=True, timeout=20)
+    name = "vferry-tls-try"
+    # To work in one, ip(8) remounts /sys, which it cannot where / is no mount (a chroot).
+    for words in (["netns", "add", name], ["-n", name, "link", "set", "lo", "up"], ["netns", "delete", name]):
+        done = subprocess.run(["ip", *words], capture_output=True, text=True, check=False, timeout=20)
+        if done.returncode != 0:
+            subprocess.run(["ip", "netns", "delete", name], capture_output=True, check=False, timeout=20)
+            return f"no network namespaces: {done.stderr.strip()}"
     return ""
 
 
