@@ -48,7 +48,7 @@ int dxgk_adapter_info(struct dxgk *dxgk, uint32_t index, struct vf_adapter_info 
 /* ---- drivers at work (HOT-1…6) ---- */
 
 /* Waits while an update is under way. */
-int dxgk_driver_info(struct dxgk *dxgk, uint32_t adapter, struct vf_driver_info *out,
+int dxgk_driver_info(struct dxgk *dxgk, uint32_t index, struct vf_driver_info *out,
                      struct vf_error *err);
 /* Replaces the driver image of `adapter`, and of every adapter the same image serves, by the one at
  * `path`, while their partitions run on. All calls that need the driver wait meanwhile.
@@ -69,7 +69,7 @@ void dxgk_trial_main(int argc, char **argv);
  * others run on. Partitions in a migration are not moved. -1 when some move failed: *out says
  * which; its content is where it was unless `why` says otherwise. With ScatterMapReserve there is
  * nothing to do. */
-int dxgk_defrag(struct dxgk *dxgk, uint32_t adapter, bool dry_run, struct vf_defrag *out,
+int dxgk_defrag(struct dxgk *dxgk, uint32_t index, bool dry_run, struct vf_defrag *out,
                 struct vf_error *err);
 
 /* ---- life of a partition (VF-1…6) ---- */

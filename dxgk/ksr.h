@@ -48,7 +48,7 @@ struct dxgk_ksr_restored {
     void *metadata;
     uint32_t metadata_bytes;
 };
-int dxgk_ksr_read(const struct dxgk_ksr *ksr, uint32_t block, struct dxgk_ksr_restored *out,
+int dxgk_ksr_read(const struct dxgk_ksr *ksr, uint32_t index, struct dxgk_ksr_restored *out,
                   struct vf_error *err);
 
 /* ---- for the trial process ---- */

@@ -97,7 +97,7 @@ static int prove_ranges(struct proof *proof, const DXGK_MEMORYRANGE *ranges, uin
             return vf_fail(err, VF_FAILED,
                            "VRAM at 0x%llx was zero-filled and is not zero: driver or card do not "
                            "do what they say; nobody gets it",
-                           (unsigned long long)(ranges[i].SegmentOffset + at));
+                           (unsigned long long)ranges[i].SegmentOffset + at);
         }
     }
     return 0;

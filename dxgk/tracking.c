@@ -315,7 +315,7 @@ int dxgk_tracking_query(struct dxgk_partition *partition, void *bits, size_t byt
         memset(fresh, 0xff, tracking->bits_bytes);
     trim(fresh, tracking->pages);
     for (size_t i = 0; i < tracking->bits_bytes; i++)
-        tracking->touched[i] |= fresh[i];
+        tracking->touched[i] |= fresh[i]; /* NOLINT: 0 means that all of fresh is filled */
     if (tracking->first && !everything)
         memcpy(fresh, tracking->touched, tracking->bits_bytes);
     /* All bits are in `touched` now and stay there: a later move's first round is everything again,

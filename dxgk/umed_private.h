@@ -10,6 +10,7 @@
 
 #include <limits.h>
 
+/* NOLINTNEXTLINE(misc-redundant-expression): two headers, one number, today */
 _Static_assert(UMED_CALL_MAX_BLOB == VF_MAX_MIGRATION_BLOB, "a record that moves fits a call");
 
 #define DXGK_UMED_CRASHES 8u

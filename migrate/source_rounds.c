@@ -86,7 +86,7 @@ static int run_round(struct source *s, uint64_t dirty, bool paused, const struct
     }
     if (round.pages + round.known != dirty)
         return vf_fail(err, VF_FAILED, "round %u: sent %llu pages of %llu", s->round,
-                       (unsigned long long)(round.pages + round.known), (unsigned long long)dirty);
+                       (unsigned long long)round.pages + round.known, (unsigned long long)dirty);
     measure_rate(s, &round);
     add_attempts(s, &round);
     s->attempts = (struct job_round){0};
