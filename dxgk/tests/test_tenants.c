@@ -9,6 +9,7 @@
 #include "softgpu/hw.h"
 
 #include <dirent.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -22,6 +23,7 @@
 #define MIB (1ull << 20)
 #define CHUNK (1u << 20)
 #define SECRET 0x5ec2e75ec2e75ec2ull
+#define PATIENCE_NS 20000000000ull
 #define FAULTING (SG_VF_QUEUE(SG_QUEUE_COPY))
 #define WORKING (SG_VF_QUEUE(SG_QUEUE_COMPUTE))
 
@@ -78,6 +80,7 @@ static void leave_bytes(struct rig *rig, uint64_t id)
         {.op = SG_OP_JUMP, .a = {RIG_RING + 2 * SG_CMD_BYTES}},
     };
     const uint64_t nowhere = 1ull << SG_VA_BITS;
+    const uint64_t until = vf_now_ns() + PATIENCE_NS;
     const uint32_t start = 1;
 
     for (unsigned i = 0; i < CHUNK / 8; i++)
@@ -90,6 +93,11 @@ static void leave_bytes(struct rig *rig, uint64_t id)
     poke(rig, id, SG_VF_BAR_REGS, FAULTING + SG_Q_IP64, &nowhere, 8);
     poke(rig, id, SG_VF_BAR_REGS, FAULTING + SG_Q_CTRL, &start, 4);
     rig_wait(rig, id, 1);
+    /* Each engine gets to its queue in its own time. */
+    while (peek(rig, id, FAULTING + SG_Q_STATUS, 4) == SG_Q_RUNNING) {
+        assert_true(vf_now_ns() < until);
+        (void)sched_yield();
+    }
 }
 
 /* Interrupts, one of them pending behind its mask, and all that the platform page keeps. */
