@@ -3,8 +3,10 @@
 #ifndef VF_BASE_SIZE_H
 #define VF_BASE_SIZE_H
 
+#include <pthread.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 
 /* "64K" -> 65536. 0 or -1 (empty, trailing characters, overflow, negative). */
 int vf_size_parse(const char *text, uint64_t *bytes);
@@ -20,5 +22,9 @@ const char *vf_time_format(uint64_t ns, char *buffer, size_t buffer_bytes);
 
 /* CLOCK_MONOTONIC in nanoseconds. */
 uint64_t vf_now_ns(void);
+/* Such a moment as pthread_cond_timedwait takes it. */
+struct timespec vf_timespec(uint64_t ns);
+/* A condition whose timed waits go by CLOCK_MONOTONIC. */
+void vf_cond_init(pthread_cond_t *cond);
 
 #endif

@@ -43,7 +43,6 @@ static const struct vf_fsm_table job_table = {"job", state_names, state_arcs, JO
 struct mig_job *job_new(struct mig *mig, uint64_t id, const uint8_t uuid[16], bool source)
 {
     struct mig_job *job = calloc(1, sizeof *job);
-    pthread_condattr_t attr;
     char name[32];
 
     if (job == NULL)
@@ -58,10 +57,7 @@ struct mig_job *job_new(struct mig *mig, uint64_t id, const uint8_t uuid[16], bo
     atomic_init(&job->point, JOB_OPEN);
     atomic_init(&job->refs, 1u);
     (void)pthread_mutex_init(&job->lock, NULL);
-    (void)pthread_condattr_init(&attr);
-    (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    (void)pthread_cond_init(&job->changed, &attr);
-    (void)pthread_condattr_destroy(&attr);
+    vf_cond_init(&job->changed);
     (void)snprintf(job->phase, sizeof job->phase, "connect");
     job->t.start = vf_now_ns();
     return job;
@@ -181,8 +177,7 @@ void job_settled(struct mig_job *job, enum job_state state, const struct vf_erro
 
 bool job_claim(struct mig_job *job, uint64_t deadline_ns)
 {
-    struct timespec until = {.tv_sec = (time_t)(deadline_ns / 1000000000u),
-                             .tv_nsec = (long)(deadline_ns % 1000000000u)};
+    struct timespec until = vf_timespec(deadline_ns);
     bool mine;
 
     (void)pthread_mutex_lock(&job->lock);
@@ -261,8 +256,7 @@ bool job_leaving(struct mig_job *job)
 /* Under job->lock: until then, or until the daemon ends, or, if it may, until a cancel. */
 static bool sleep_locked(struct mig_job *job, uint64_t until_ns, bool may_cancel)
 {
-    struct timespec until = {.tv_sec = (time_t)(until_ns / 1000000000u),
-                             .tv_nsec = (long)(until_ns % 1000000000u)};
+    struct timespec until = vf_timespec(until_ns);
 
     while (!job->leaving && !(may_cancel && job_cancel_asked(job)) &&
            pthread_cond_timedwait(&job->changed, &job->lock, &until) == 0)
@@ -300,8 +294,7 @@ void job_set_wake(struct mig_job *job, void (*wake)(void *ctx), void *ctx)
 
 bool mig_job_wait(struct mig_job *job, uint64_t deadline_ns, uint64_t seen)
 {
-    struct timespec until = {.tv_sec = (time_t)(deadline_ns / 1000000000u),
-                             .tv_nsec = (long)(deadline_ns % 1000000000u)};
+    struct timespec until = vf_timespec(deadline_ns);
     bool over;
 
     (void)pthread_mutex_lock(&job->lock);

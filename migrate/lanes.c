@@ -45,17 +45,12 @@ static int open_lane(struct lanes *lanes, uint32_t index, const struct wire_hell
 
 void lanes_init(struct lanes *lanes, struct mig_job *job, uint64_t bandwidth)
 {
-    pthread_condattr_t attr;
-
     memset(lanes, 0, sizeof *lanes);
     lanes->job = job;
     lanes->pacer.bytes_per_s = bandwidth;
     (void)pthread_mutex_init(&lanes->pacer.lock, NULL);
     (void)pthread_mutex_init(&lanes->lock, NULL);
-    (void)pthread_condattr_init(&attr);
-    (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    (void)pthread_cond_init(&lanes->changed, &attr);
-    (void)pthread_condattr_destroy(&attr);
+    vf_cond_init(&lanes->changed);
 }
 
 int lanes_open(struct lanes *lanes, const struct lane_plan *plan, struct digest_table *table,
@@ -83,8 +78,7 @@ static void expire(struct lanes *lanes, const struct lanes_limit *limit)
 
 static void wait_idle(struct lanes *lanes, const struct lanes_limit *limit)
 {
-    struct timespec until = {.tv_sec = (time_t)(limit->deadline_ns / 1000000000u),
-                             .tv_nsec = (long)(limit->deadline_ns % 1000000000u)};
+    struct timespec until = vf_timespec(limit->deadline_ns);
     bool late = false;
 
     while (lanes->busy > 0) {

@@ -22,12 +22,6 @@ struct link_entry {
     struct wire_message message;
 };
 
-static struct timespec timespec_of(uint64_t ns)
-{
-    return (struct timespec){.tv_sec = (time_t)(ns / 1000000000u),
-                             .tv_nsec = (long)(ns % 1000000000u)};
-}
-
 /* Under link->lock: until something changes or the deadline. False = deadline. */
 static bool wait_change(struct link *link, uint64_t deadline_ns)
 {
@@ -35,7 +29,7 @@ static bool wait_change(struct link *link, uint64_t deadline_ns)
 
     if (deadline_ns == TP_NEVER)
         return pthread_cond_wait(&link->changed, &link->lock) == 0;
-    until = timespec_of(deadline_ns);
+    until = vf_timespec(deadline_ns);
     return pthread_cond_timedwait(&link->changed, &link->lock, &until) == 0;
 }
 
@@ -190,7 +184,6 @@ int link_start_heard(struct link *link, struct tp *tp, struct wire_message *hear
                      uint64_t silence_ns, void (*down)(void *ctx), void *ctx, struct vf_error *err)
 {
     struct link_entry *first = heard != NULL ? calloc(1, sizeof *first) : NULL;
-    pthread_condattr_t attr;
 
     memset(link, 0, sizeof *link);
     if (first == NULL && heard != NULL) {
@@ -207,10 +200,7 @@ int link_start_heard(struct link *link, struct tp *tp, struct wire_message *hear
     link->silence_ns = silence_ns;
     tp_set_silence(tp, silence_ns);
     (void)pthread_mutex_init(&link->lock, NULL);
-    (void)pthread_condattr_init(&attr);
-    (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    (void)pthread_cond_init(&link->changed, &attr);
-    (void)pthread_condattr_destroy(&attr);
+    vf_cond_init(&link->changed);
     link->reading = pthread_create(&link->reader, NULL, read_loop, link) == 0;
     link->pinging = link->reading && pthread_create(&link->pinger, NULL, ping_loop, link) == 0;
     if (!link->pinging) {

@@ -17,12 +17,7 @@
 
 void settle_init(struct mig *mig)
 {
-    pthread_condattr_t attr;
-
-    (void)pthread_condattr_init(&attr);
-    (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    (void)pthread_cond_init(&mig->settle, &attr);
-    (void)pthread_condattr_destroy(&attr);
+    vf_cond_init(&mig->settle);
 }
 
 void settle_kick_locked(struct mig *mig)
@@ -145,8 +140,7 @@ static void *settler_main(void *arg)
         } else if (until == TP_NEVER) {
             (void)pthread_cond_wait(&mig->settle, &mig->lock);
         } else {
-            struct timespec at = {.tv_sec = (time_t)(until / 1000000000u),
-                                  .tv_nsec = (long)(until % 1000000000u)};
+            struct timespec at = vf_timespec(until);
 
             (void)pthread_cond_timedwait(&mig->settle, &mig->lock, &at);
         }

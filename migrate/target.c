@@ -339,7 +339,6 @@ static void serve_job(struct target *t, struct tp *tp)
 void target_serve(struct mig *mig, struct tp *tp, const struct wire_hello *hello, uint16_t version)
 {
     struct target *t = calloc(1, sizeof *t);
-    pthread_condattr_t attr;
 
     if (t == NULL ||
         (t->job = job_new(mig, journal_take_id(mig->journal), hello->job, false)) == NULL) {
@@ -348,10 +347,7 @@ void target_serve(struct mig *mig, struct tp *tp, const struct wire_hello *hello
         return;
     }
     (void)pthread_mutex_init(&t->lock, NULL);
-    (void)pthread_condattr_init(&attr);
-    (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    (void)pthread_cond_init(&t->changed, &attr);
-    (void)pthread_condattr_destroy(&attr);
+    vf_cond_init(&t->changed);
     (void)snprintf(t->job->peer, sizeof t->job->peer, "%s",
                    hello->listen_address[0] != '\0' ? hello->listen_address : tp->peer);
     memcpy(t->job->identity, tp->identity, sizeof t->job->identity);

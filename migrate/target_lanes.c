@@ -61,8 +61,7 @@ int target_make_token(struct target *t, struct vf_error *err)
 /* Until every data stream is attached. */
 static int await_streams(struct target *t, uint64_t deadline, struct vf_error *err)
 {
-    struct timespec until = {.tv_sec = (time_t)(deadline / 1000000000u),
-                             .tv_nsec = (long)(deadline % 1000000000u)};
+    struct timespec until = vf_timespec(deadline);
     bool all;
 
     (void)pthread_mutex_lock(&t->lock);

@@ -41,8 +41,7 @@ void target_wake(void *ctx)
 /* The new connection, with what was said there first; or NULL. */
 static struct tp *await_again(struct target *t, uint64_t deadline, struct wire_message *word)
 {
-    struct timespec until = {.tv_sec = (time_t)(deadline / 1000000000u),
-                             .tv_nsec = (long)(deadline % 1000000000u)};
+    struct timespec until = vf_timespec(deadline);
     struct tp *tp;
 
     (void)pthread_mutex_lock(&t->lock);

@@ -19,18 +19,13 @@ unsigned turns_default(void)
 
 void turns_init(struct turns *turns, unsigned places)
 {
-    pthread_condattr_t attr;
-
     memset(turns, 0, sizeof *turns);
     turns->places = places;
     turns->patience_ns = TURN_PATIENCE_NS;
     turns->stall_ns = TURN_STALL_NS;
     turns->last = &turns->first;
     (void)pthread_mutex_init(&turns->lock, NULL);
-    (void)pthread_condattr_init(&attr);
-    (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    (void)pthread_cond_init(&turns->changed, &attr);
-    (void)pthread_condattr_destroy(&attr);
+    vf_cond_init(&turns->changed);
 }
 
 void turns_fini(struct turns *turns)
@@ -68,8 +63,7 @@ static void leave_queue(struct turns *turns, struct turn *turn)
 
 static void wait_change(struct turns *turns, uint64_t until_ns)
 {
-    struct timespec until = {.tv_sec = (time_t)(until_ns / 1000000000u),
-                             .tv_nsec = (long)(until_ns % 1000000000u)};
+    struct timespec until = vf_timespec(until_ns);
 
     if (until_ns == UINT64_MAX)
         (void)pthread_cond_wait(&turns->changed, &turns->lock);
