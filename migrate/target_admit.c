@@ -40,7 +40,8 @@ static void add_size_reason(struct vf_reasons *reasons, const char *field, uint6
     vf_reason_add(reasons, field, there, here, remedy);
 }
 
-/* The copy that an earlier try left is removed as soon as its link is seen to have ended. */
+/* The copy that an earlier try left is removed as soon as its link is seen to have ended; until it
+ * is gone (DYING) it would be taken for the partition itself. */
 static void await_earlier_try(struct target *t, const struct wire_admit *admit)
 {
     uint64_t deadline = vf_now_ns() + t->job->mig->silence_ns;
@@ -57,7 +58,8 @@ static void await_earlier_try(struct target *t, const struct wire_admit *admit)
         for (size_t i = 0; i < count; i++)
             there =
                 there ||
-                ((list[i].state == VF_PARTITION_INCOMING || list[i].state == VF_PARTITION_READY) &&
+                ((list[i].state == VF_PARTITION_INCOMING || list[i].state == VF_PARTITION_READY ||
+                  list[i].state == VF_PARTITION_DYING) &&
                  memcmp(list[i].uuid, admit->params.uuid, VF_UUID_BYTES) == 0);
         free(list);
     } while (there && vf_now_ns() < deadline && job_sleep(t->job, vf_now_ns() + AGAIN_NS));
