@@ -2,21 +2,82 @@
 /* See error.h. */
 #include "base/error.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+
+/* Puts "; " in the place of VF_REMEDY and notes where the remedy begins. */
+static void find_remedy(struct vf_error *err)
+{
+    char *mark = strrchr(err->text, VF_REMEDY[0]);
+    char remedy[sizeof err->text];
+    size_t used;
+
+    err->remedy = 0;
+    if (mark == NULL)
+        return;
+    used = (size_t)(mark - err->text);
+    memcpy(remedy, mark + 1, sizeof err->text - used - 1);
+    (void)snprintf(mark, sizeof err->text - used, "; %s", remedy);
+    if (used + 2 < strlen(err->text))
+        err->remedy = (uint16_t)(used + 2);
+}
 
 static void set(struct vf_error *err, enum vf_code code, const char *format, va_list args)
 {
     err->code = code;
     err->status = 0;
     (void)vsnprintf(err->text, sizeof err->text, format, args);
+    find_remedy(err);
 }
 
+const char *vf_remedy(const struct vf_error *err)
+{
+    return err->remedy != 0 && err->remedy < strlen(err->text) ? err->text + err->remedy : NULL;
+}
+
+void vf_remedy_is(struct vf_error *err, const char *remedy)
+{
+    const size_t used = strlen(err->text);
+    const size_t length = remedy != NULL ? strlen(remedy) : 0;
+
+    err->remedy = 0;
+    if (length > 0 && length < used && strcmp(err->text + used - length, remedy) == 0)
+        err->remedy = (uint16_t)(used - length);
+}
+
+void vf_error_pack(const struct vf_error *err, char *out, size_t bytes)
+{
+    const char *remedy = vf_remedy(err);
+
+    if (remedy == NULL || err->remedy < 2)
+        (void)snprintf(out, bytes, "%s", err->text);
+    else
+        (void)snprintf(out, bytes, "%.*s" VF_REMEDY "%s", err->remedy - 2, err->text, remedy);
+}
+
+enum vf_code vf_code_from(int64_t number)
+{
+    const bool known = (number > VF_OK && number <= VF_REFUSED_NOW) || number == VF_STANDS;
+
+    return known ? (enum vf_code)number : VF_FAILED;
+}
+
+/* Why it failed, behind the what and before the remedy. */
 static void append(struct vf_error *err, const char *text)
 {
-    size_t used = strlen(err->text);
+    const size_t remedy = err->remedy;
+    const size_t used = remedy != 0 ? remedy - 2 : strlen(err->text);
+    char rest[sizeof err->text];
+    int more;
 
-    (void)snprintf(err->text + used, sizeof err->text - used, ": %s", text);
+    memcpy(rest, err->text + used, sizeof rest - used);
+    rest[sizeof rest - used - 1] = '\0';
+    more = snprintf(err->text + used, sizeof err->text - used, ": %s", text);
+    (void)snprintf(err->text + strlen(err->text), sizeof err->text - strlen(err->text), "%s", rest);
+    if (remedy != 0)
+        err->remedy =
+            remedy + (size_t)more < sizeof err->text ? (uint16_t)(remedy + (size_t)more) : 0;
 }
 
 int vf_fail(struct vf_error *err, enum vf_code code, const char *format, ...)
@@ -75,6 +136,9 @@ int vf_context(struct vf_error *err, const char *format, ...)
         va_end(args);
         used = strlen(err->text);
         (void)snprintf(err->text + used, sizeof err->text - used, ": %s", inner);
+        if (err->remedy != 0)
+            err->remedy =
+                err->remedy + used + 2 < sizeof err->text ? (uint16_t)(err->remedy + used + 2) : 0;
     }
     return -1;
 }

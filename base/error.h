@@ -8,6 +8,7 @@
 #define VF_BASE_ERROR_H
 
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdint.h>
 
 enum vf_code {
@@ -18,15 +19,39 @@ enum vf_code {
     VF_CANCELLED = 4,    /* cancelled or not converged; the source runs */
     VF_UNREACHABLE = 5,  /* own daemon unreachable */
     VF_UNKNOWN = 6,      /* outcome unknown */
+    VF_REFUSED_NOW = 7,  /* refused for now: full or cordoned; may fit later */
+    VF_STANDS = 61,      /* the partition is here and whole, but paused and could not be resumed */
 };
 
 struct vf_error {
     enum vf_code code;
-    int32_t status; /* NTSTATUS of the driver call that failed, 0 when none was involved */
-    char text[600]; /* one line, no newline at its end; always terminated */
+    int32_t status;  /* NTSTATUS of the driver call that failed, 0 when none was involved */
+    char text[600];  /* one line, no newline at its end; always terminated */
+    uint16_t remedy; /* where in text the remedy begins, 0 = the text names none */
 };
 
-#define VF_ERROR_INIT {VF_OK, 0, ""}
+#define VF_ERROR_INIT                                                                              \
+    {                                                                                              \
+        VF_OK, 0, "", 0                                                                            \
+    }
+
+/*
+ * Between what is wrong and what to do about it, inside a format:
+ *     vf_fail(err, VF_FAILED, "adapter %u has %s free" VF_REMEDY "ask for less", index, room)
+ * A reader sees "; " there; JSON tells the remedy apart (vf_remedy). Once a text, after all
+ * arguments that a stranger chose.
+ */
+#define VF_REMEDY "\x1e"
+/* The remedy, or NULL; points into err->text. */
+const char *vf_remedy(const struct vf_error *err);
+/* A text that came from another process: its end is the remedy if it ends so (NULL = it names
+ * none). */
+void vf_remedy_is(struct vf_error *err, const char *remedy);
+/* The text with VF_REMEDY in it, to cross a process line: vf_fail(err, code, "%s", out) is the same
+ * error again. */
+void vf_error_pack(const struct vf_error *err, char *out, size_t bytes);
+/* A code from another process: itself if it is one of an error, else VF_FAILED. */
+enum vf_code vf_code_from(int64_t number);
 
 /* Fills *err (NULL is allowed) and returns -1: a failing path is one `return vf_fail(...)`. */
 int vf_fail(struct vf_error *err, enum vf_code code, const char *format, ...)

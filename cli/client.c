@@ -62,7 +62,7 @@ int client_send(struct client *client, const char *verb, json_t *args, int file,
 
 static enum client_reply lost(struct vf_error *err, const char *why)
 {
-    (void)vf_fail(err, VF_UNREACHABLE, "vferryd %s; see whether it still runs", why);
+    (void)vf_fail(err, VF_UNREACHABLE, "vferryd %s" VF_REMEDY "see whether it still runs", why);
     return CLIENT_LOST;
 }
 
@@ -77,8 +77,8 @@ static enum client_reply understand(json_t *reply, json_t **object, struct vf_er
         json_int_t code = json_integer_value(json_object_get(error, "code"));
         const char *text = json_string_value(json_object_get(error, "text"));
 
-        (void)vf_fail(err, code > VF_OK && code <= VF_UNKNOWN ? (enum vf_code)code : VF_FAILED,
-                      "%s", text != NULL ? text : "failed");
+        (void)vf_fail(err, vf_code_from(code), "%s", text != NULL ? text : "failed");
+        vf_remedy_is(err, json_string_value(json_object_get(error, "remedy")));
         return CLIENT_ERROR;
     }
     if (*object == NULL)

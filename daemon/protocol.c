@@ -222,12 +222,12 @@ int ctl_address(const char *path, struct sockaddr_un *address, int *dir_fd)
 
 json_t *ctl_error(const struct vf_error *err, json_t *result)
 {
-    json_t *object =
-        json_pack("{s:{s:i, s:s}}", "error", "code", (int)err->code, "text", err->text);
+    json_t *object = json_pack("{s:{s:i, s:s, s:s?}}", "error", "code", (int)err->code, "text",
+                               err->text, "remedy", vf_remedy(err));
 
     if (object == NULL) /* a file's or a driver's name in it is not UTF-8 */
-        object = json_pack("{s:{s:i, s:s}}", "error", "code", (int)err->code, "text",
-                           "the reason is no readable text; see the daemon's log");
+        object = json_pack("{s:{s:i, s:s, s:n}}", "error", "code", (int)err->code, "text",
+                           "the reason is no readable text; see the daemon's log", "remedy");
     if (object != NULL && result != NULL)
         (void)json_object_set_new(object, "result", result);
     else

@@ -45,7 +45,7 @@ static int take_failure(struct kc *kc, struct kc_call *call, const struct kcall_
                         struct vf_error *err)
 {
     struct kcall_failure failure;
-    enum vf_code code = head->code <= VF_UNKNOWN ? (enum vf_code)head->code : VF_FAILED;
+    enum vf_code code = head->code == VF_OK ? VF_OK : vf_code_from((int64_t)head->code);
     size_t rest;
 
     if (head->body_bytes < sizeof failure)

@@ -44,7 +44,7 @@ static int reply(struct ks_conn *conn, const struct kcall_head *head, const stru
     answer.status = err->status;
     answer.body_bytes =
         sizeof failure + (call->result_on_failure ? (uint32_t)call->result_bytes : 0);
-    (void)snprintf(failure.text, sizeof failure.text, "%s", err->text);
+    vf_error_pack(err, failure.text, sizeof failure.text);
     memcpy(conn->out.data, &failure, sizeof failure);
     return kw_send(conn->fd, &answer, conn->out.data, -1);
 }

@@ -7,6 +7,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <errno.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -51,6 +52,58 @@ static const char *const lamp_states[] = {"red", "green", "gone"};
 static const uint64_t lamp_arcs[] = {
     [RED] = VF_ARC(GREEN), [GREEN] = VF_ARC(RED) | VF_ARC(GONE), [GONE] = 0};
 static const struct vf_fsm_table lamp = {"lamp", lamp_states, lamp_arcs, 3};
+
+static void test_remedy_is_told_apart_and_crosses_process_lines(void **state)
+{
+    struct vf_error err = VF_ERROR_INIT;
+    struct vf_error there = VF_ERROR_INIT;
+    char packed[600];
+
+    (void)state;
+    vf_fail_errno(&err, VF_FAILED, ENOSPC, "write %s" VF_REMEDY "free some space", "a");
+    assert_string_equal(err.text, "write a: No space left on device; free some space");
+    assert_string_equal(vf_remedy(&err), "free some space");
+    vf_context(&err, "journal");
+    assert_string_equal(err.text, "journal: write a: No space left on device; free some space");
+    assert_string_equal(vf_remedy(&err), "free some space");
+    vf_error_pack(&err, packed, sizeof packed);
+    vf_fail(&there, VF_FAILED, "%s", packed);
+    assert_string_equal(there.text, err.text);
+    assert_string_equal(vf_remedy(&there), "free some space");
+    vf_fail(&err, VF_FAILED, "nothing to do");
+    assert_null(vf_remedy(&err));
+    vf_remedy_is(&err, "to do");
+    assert_string_equal(vf_remedy(&err), "to do");
+    vf_remedy_is(&err, "else");
+    assert_null(vf_remedy(&err));
+}
+
+static void test_remedy_that_does_not_fit_ends_where_the_text_does(void **state)
+{
+    struct vf_error err = VF_ERROR_INIT;
+    char longer[2000];
+
+    (void)state;
+    memset(longer, 'x', sizeof longer - 1);
+    longer[sizeof longer - 1] = '\0';
+    for (int room = 590; room < 602; room++) {
+        vf_fail_errno(&err, VF_FAILED, ENOSPC, "%.*s" VF_REMEDY "%s", room, longer, longer);
+        assert_in_range(strlen(err.text), 590, sizeof err.text - 1);
+        assert_true(vf_remedy(&err) == NULL || strlen(vf_remedy(&err)) > 0);
+        vf_context(&err, "%s", longer);
+        assert_null(vf_remedy(&err));
+    }
+}
+
+static void test_codes_from_elsewhere_are_known_or_failed(void **state)
+{
+    (void)state;
+    assert_int_equal(vf_code_from(VF_REFUSED_NOW), VF_REFUSED_NOW);
+    assert_int_equal(vf_code_from(VF_STANDS), VF_STANDS);
+    assert_int_equal(vf_code_from(0), VF_FAILED);
+    assert_int_equal(vf_code_from(60), VF_FAILED);
+    assert_int_equal(vf_code_from(INT64_MAX), VF_FAILED);
+}
 
 static void machine_takes_legal_arcs_only(void **state)
 {
@@ -97,6 +150,9 @@ static void sizes_and_times_read_well(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_remedy_is_told_apart_and_crosses_process_lines),
+        cmocka_unit_test(test_remedy_that_does_not_fit_ends_where_the_text_does),
+        cmocka_unit_test(test_codes_from_elsewhere_are_known_or_failed),
         cmocka_unit_test(fail_fills_code_and_text),
         cmocka_unit_test(fail_status_names_the_status),
         cmocka_unit_test(overlong_text_is_cut_and_terminated),
