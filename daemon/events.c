@@ -25,19 +25,30 @@ void events_fini(struct events *events)
     events->ring = NULL;
 }
 
-void events_add(struct events *events, const char *kind, const char *text)
+static void add_at(struct events *events, uint64_t time_ns, const char *kind, const char *text)
 {
-    struct timespec now;
     struct event *event;
 
-    (void)clock_gettime(CLOCK_REALTIME, &now);
     (void)pthread_mutex_lock(&events->lock);
     event = &events->ring[++events->last % EVENTS_KEPT];
     event->number = events->last;
-    event->time_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+    event->time_ns = time_ns;
     (void)snprintf(event->kind, sizeof event->kind, "%s", kind);
     (void)snprintf(event->text, sizeof event->text, "%s", text);
     (void)pthread_mutex_unlock(&events->lock);
+}
+
+static uint64_t now_ns(void)
+{
+    struct timespec now;
+
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+void events_add(struct events *events, const char *kind, const char *text)
+{
+    add_at(events, now_ns(), kind, text);
 }
 
 void events_log_tap(void *ctx, enum vf_log_level level, const char *room, const char *text)
@@ -68,7 +79,9 @@ int events_fetch(struct events *events, struct kc *kc, struct vf_error *err)
         result = kc_events(kc, events->kernel_seen, list, FETCH, &count, err);
         for (size_t i = 0; result == 0 && i < count; i++) {
             events->kernel_seen = list[i].number;
-            events_add(events, list[i].kind, list[i].text);
+            /* An older kernel side tells no time: it is noted when it gets here. */
+            add_at(events, list[i].time_ns != 0 ? list[i].time_ns : now_ns(), list[i].kind,
+                   list[i].text);
         }
     } while (result == 0 && count == FETCH);
     (void)pthread_mutex_unlock(&events->kernel_lock);

@@ -17,7 +17,7 @@
 
 struct event {
     uint64_t number;  /* counts up from 1 */
-    uint64_t time_ns; /* CLOCK_REALTIME of when it got here */
+    uint64_t time_ns; /* CLOCK_REALTIME of when it happened */
     char kind[32];
     char text[800];
 };
@@ -30,6 +30,16 @@ struct events {
     uint64_t kernel_seen; /* kernel_lock: newest number of the kernel side that is in the ring */
 };
 
+/* Brings the kernel side's events in five times a second, whether anybody asks or not: the list is
+ * in the order in which things happened, and nothing is lost when nobody looks for long. */
+struct events_collector;
+/* Main thread; the thread is named "events". `kernel_socket` stays valid until the stop. */
+int events_collect(struct events *events, const char *kernel_socket, struct events_collector **out,
+                   struct vf_error *err);
+/* Returns when the thread is gone, at once even while the kernel side answers nothing. NULL is
+ * allowed. */
+void events_collect_stop(struct events_collector *collector);
+
 /* -1: no memory. */
 int events_init(struct events *events);
 void events_fini(struct events *events);
@@ -38,7 +48,7 @@ void events_add(struct events *events, const char *kind, const char *text);
 /* For vf_log_tap and mig_config.event; ctx is the struct events. */
 void events_log_tap(void *ctx, enum vf_log_level level, const char *room, const char *text);
 void events_mig(void *ctx, const char *kind, const char *text);
-/* Brings in what the kernel side has told since the last call. */
+/* Brings in what the kernel side has told since the last call, each with the time it had there. */
 int events_fetch(struct events *events, struct kc *kc, struct vf_error *err);
 /* Copies events with number > after, oldest first, up to capacity; returns how many. */
 size_t events_read(struct events *events, uint64_t after, struct event *out, size_t capacity);

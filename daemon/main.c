@@ -169,6 +169,7 @@ static int serve(struct daemon *daemon, const struct config *config, struct tp_t
                              .event = events_mig,
                              .event_ctx = &daemon->events};
     struct control *control = NULL;
+    struct events_collector *collector = NULL;
     cleanup_close int listen_fd = -1;
     int result = -1;
 
@@ -177,7 +178,8 @@ static int serve(struct daemon *daemon, const struct config *config, struct tp_t
         return -1;
     if (mig_open(&mig, &daemon->mig, err) != 0)
         return -1;
-    if (control_open(daemon, &control, err) == 0) {
+    if (events_collect(&daemon->events, daemon->kernel_socket, &collector, err) == 0 &&
+        control_open(daemon, &control, err) == 0) {
         log_info("%s: ready%s%s", daemon->name,
                  daemon->listen[0] != '\0' ? ", partitions may arrive at " : "", daemon->listen);
         (void)sd_notifyf(0, "READY=1\nSTATUS=host %s, kernel side pid %d", daemon->name,
@@ -187,6 +189,7 @@ static int serve(struct daemon *daemon, const struct config *config, struct tp_t
         mig_end_jobs(daemon->mig); /* watchers hear of it before the connections close */
         control_close(control);
     }
+    events_collect_stop(collector);
     mig_close(daemon->mig);
     return result;
 }

@@ -22,7 +22,7 @@
 #include <stdint.h>
 
 #define KCALL_VERSION_MIN 1u
-#define KCALL_VERSION 2u
+#define KCALL_VERSION 3u
 
 #define KCALL_MAGIC_CALL 0x43664b56u  /* "VKfC" */
 #define KCALL_MAGIC_REPLY 0x52664b56u /* "VKfR" */
@@ -69,9 +69,10 @@ enum kcall_op {
     KCALL_RESTORE_STATE,
     KCALL_PARTITION_WATCH, /* since version 2; the eventfd comes along by SCM_RIGHTS */
     KCALL_PARTITION_RESET, /* since version 2 */
-    KCALL_DRIVER_INFO, /* since version 2, as the next */
+    KCALL_DRIVER_INFO,     /* since version 2, as the next */
     KCALL_DRIVER_UPDATE,
-    KCALL_DEFRAG, /* since version 2 */
+    KCALL_DEFRAG,       /* since version 2 */
+    KCALL_EVENTS_TIMED, /* since version 3; takes the place of KCALL_EVENTS */
     KCALL_OPS,
     KCALL_SUBMIT = 0x100, /* page channels only; answered by struct kcall_done, not by a reply */
 };
@@ -180,7 +181,12 @@ struct kcall_events {
     uint32_t capacity;
     uint32_t reserved;
 };
-/* KCALL_EVENTS: a tail of struct kc_event. */
+/* KCALL_EVENTS: a tail of these; KCALL_EVENTS_TIMED: of struct kc_event. */
+struct kcall_event {
+    uint64_t number;
+    char kind[32];
+    char text[480];
+};
 /* KCALL_DRIVER_INFO: struct kcall_adapter; struct vf_driver_info. */
 struct kcall_driver_update { /* tail: the path, without a terminator; at most KCALL_MAX_PATH - 1 */
     uint32_t adapter;
@@ -215,7 +221,8 @@ _Static_assert(sizeof(struct kcall_state) == 24, "frozen");
 _Static_assert(sizeof(struct kcall_submit) == 16, "frozen");
 _Static_assert(sizeof(struct kcall_done) == 8, "frozen");
 _Static_assert(sizeof(struct kc_host) == 16 + VF_TEXT_BYTES + 1024, "frozen");
-_Static_assert(sizeof(struct kc_event) == 520, "frozen");
+_Static_assert(sizeof(struct kcall_event) == 520, "frozen");
+_Static_assert(sizeof(struct kc_event) == 528, "frozen");
 _Static_assert(sizeof(struct vf_driver_info) == 336, "frozen");
 _Static_assert(sizeof(struct vf_driver_update) == 568, "frozen");
 

@@ -199,6 +199,12 @@ static int hello(struct kc *kc, struct vf_error *err)
     return 0;
 }
 
+void kc_abort(struct kc *kc)
+{
+    /* The descriptor is constant until kc_close. It may be closed at the other end already. */
+    (void)shutdown(kc->fd, SHUT_RDWR);
+}
+
 int kc_connect(const char *socket_path, struct kc **out, struct vf_error *err)
 {
     struct kc *kc = calloc(1, sizeof *kc);

@@ -31,6 +31,9 @@ struct kc_host {
 /* Connects and negotiates the interface version. VF_UNREACHABLE when nobody listens there. */
 int kc_connect(const char *socket_path, struct kc **out, struct vf_error *err);
 void kc_close(struct kc *kc);
+/* Ends a call that another thread waits in, and every later one: they fail. Any thread, before
+ * kc_close. */
+void kc_abort(struct kc *kc);
 int kc_host(struct kc *kc, struct kc_host *out, struct vf_error *err);
 /* The line a kernel started with these has in kc_host.specs: "--device SPEC ... --driver FILE ...".
  * VF_USAGE when it does not fit. */
@@ -138,7 +141,8 @@ int kc_channel_fd(const struct kc_channel *channel);
 /* ---- events of the kernel side (triage events, breached rules, faults) ---- */
 
 struct kc_event {
-    uint64_t number; /* counts up; a gap means some were dropped */
+    uint64_t number;  /* counts up; a gap means some were dropped */
+    uint64_t time_ns; /* CLOCK_REALTIME of when it happened; 0 = a kernel side before version 3 */
     char kind[32];
     char text[480];
 };

@@ -211,8 +211,7 @@ int kc_restore_immutable(struct kc *kc, uint64_t id, const struct kc_blob *kmd,
 }
 
 int kc_restore_mutable(struct kc *kc, uint64_t id, const struct kc_blob *kmd,
-                       const struct kc_blob *msix, const struct kc_blob *umed,
-                       struct vf_error *err)
+                       const struct kc_blob *msix, const struct kc_blob *umed, struct vf_error *err)
 {
     static const char what[] = "restore mutable data";
     struct kcall_blobs old = {id, (uint32_t)kmd->bytes, (uint32_t)msix->bytes};
@@ -267,21 +266,56 @@ int kc_end(struct kc *kc, uint64_t id, struct vf_error *err)
 
 /* ---- events ---- */
 
+/* A kernel side before version 3 tells no times. */
+static int events_without_times(struct kc *kc, const struct kcall_events *args,
+                                struct kc_event *out, size_t *count, struct vf_error *err)
+{
+    cleanup_free struct kcall_event *old = calloc(args->capacity + 1, sizeof *old);
+    struct kc_call call = {.op = KCALL_EVENTS,
+                           .what = "events of the kernel side",
+                           .in = {{args, sizeof *args}},
+                           .tail_max = args->capacity * sizeof *old,
+                           .tail = old};
+
+    if (old == NULL)
+        return vf_fail(err, VF_FAILED, "events: out of memory");
+    if (kc_call(kc, &call, err) != 0)
+        return -1;
+    *count = call.tail_bytes / sizeof *old;
+    for (size_t i = 0; i < *count; i++) {
+        out[i].number = old[i].number;
+        out[i].time_ns = 0;
+        memcpy(out[i].kind, old[i].kind, sizeof out[i].kind);
+        memcpy(out[i].text, old[i].text, sizeof out[i].text);
+    }
+    return 0;
+}
+
+static int events_timed(struct kc *kc, const struct kcall_events *args, struct kc_event *out,
+                        size_t *count, struct vf_error *err)
+{
+    struct kc_call call = {.op = KCALL_EVENTS_TIMED,
+                           .what = "events of the kernel side",
+                           .in = {{args, sizeof *args}},
+                           .tail_max = args->capacity * sizeof *out,
+                           .tail = out};
+
+    if (kc_call(kc, &call, err) != 0)
+        return -1;
+    *count = call.tail_bytes / sizeof *out;
+    return 0;
+}
+
 int kc_events(struct kc *kc, uint64_t after, struct kc_event *out, size_t capacity, size_t *count,
               struct vf_error *err)
 {
     uint32_t most = capacity < KCALL_MAX_EVENTS ? (uint32_t)capacity : KCALL_MAX_EVENTS;
     struct kcall_events args = {.after = after, .capacity = most};
-    struct kc_call call = {.op = KCALL_EVENTS,
-                           .what = "events of the kernel side",
-                           .in = {{&args, sizeof args}},
-                           .tail_max = most * sizeof *out,
-                           .tail = out};
 
     *count = 0;
-    if (kc_call(kc, &call, err) != 0)
+    if ((kc->version < 3 ? events_without_times(kc, &args, out, count, err)
+                         : events_timed(kc, &args, out, count, err)) != 0)
         return -1;
-    *count = call.tail_bytes / sizeof *out;
     for (size_t i = 0; i < *count; i++) {
         out[i].kind[sizeof out[i].kind - 1] = '\0';
         out[i].text[sizeof out[i].text - 1] = '\0';

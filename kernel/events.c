@@ -3,6 +3,8 @@
 #include "kernel/events.h"
 
 #include <stdio.h>
+#include <string.h>
+#include <time.h>
 
 void ks_events_init(struct ks_events *events)
 {
@@ -26,7 +28,10 @@ static void make_line(char *text)
 void ks_events_add(struct ks_events *events, const char *kind, const char *text)
 {
     struct kc_event event = {0};
+    struct timespec now;
 
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    event.time_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
     (void)snprintf(event.kind, sizeof event.kind, "%s", kind);
     (void)snprintf(event.text, sizeof event.text, "%s", text);
     make_line(event.kind);
@@ -51,4 +56,13 @@ uint32_t ks_events_read(struct ks_events *events, uint64_t after, struct kc_even
         out[count++] = events->ring[first % KCALL_MAX_EVENTS];
     (void)pthread_mutex_unlock(&events->lock);
     return count;
+}
+
+void ks_events_untimed(const struct kc_event *events, uint32_t count, struct kcall_event *out)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        out[i].number = events[i].number;
+        memcpy(out[i].kind, events[i].kind, sizeof out[i].kind);
+        memcpy(out[i].text, events[i].text, sizeof out[i].text);
+    }
 }

@@ -7,6 +7,7 @@
 #define LOG_ROOM "kernel"
 #include "kernel/server_impl.h"
 
+#include "base/cleanup.h"
 #include "base/log.h"
 
 #include <inttypes.h>
@@ -128,7 +129,7 @@ static int call_defrag(struct ks_call *call, struct vf_error *err)
     return dxgk_defrag(call->server->dxgk, args->adapter, args->dry_run == 1, done, err);
 }
 
-static int call_events(struct ks_call *call, struct vf_error *err)
+static int call_events_timed(struct ks_call *call, struct vf_error *err)
 {
     const struct kcall_events *args = call->args;
     uint32_t capacity = args->capacity < KCALL_MAX_EVENTS ? args->capacity : KCALL_MAX_EVENTS;
@@ -138,6 +139,25 @@ static int call_events(struct ks_call *call, struct vf_error *err)
         return -1;
     call->result_bytes =
         ks_events_read(&call->server->events, args->after, events, capacity) * sizeof *events;
+    return 0;
+}
+
+/* A daemon of version 1 or 2 knows of no times. */
+static int call_events(struct ks_call *call, struct vf_error *err)
+{
+    const struct kcall_events *args = call->args;
+    uint32_t capacity = args->capacity < KCALL_MAX_EVENTS ? args->capacity : KCALL_MAX_EVENTS;
+    struct kcall_event *old = ks_result(call, capacity * sizeof *old, err);
+    cleanup_free struct kc_event *events = calloc(capacity + 1, sizeof *events);
+    uint32_t count;
+
+    if (old == NULL)
+        return -1;
+    if (events == NULL)
+        return vf_fail(err, VF_FAILED, "events: out of memory");
+    count = ks_events_read(&call->server->events, args->after, events, capacity);
+    ks_events_untimed(events, count, old);
+    call->result_bytes = count * sizeof *old;
     return 0;
 }
 
@@ -560,6 +580,7 @@ static const struct ks_op ops[KCALL_OPS] = {
     [KCALL_END] = {"end", PARTITION, 0, call_end},
     [KCALL_CHANNEL_OPEN] = {"channel-open", sizeof(struct kcall_channel_open), 0, ks_channel_open},
     [KCALL_EVENTS] = {"events", sizeof(struct kcall_events), 0, call_events},
+    [KCALL_EVENTS_TIMED] = {"events", sizeof(struct kcall_events), 0, call_events_timed},
     [KCALL_DRIVER_INFO] = {"driver-info", sizeof(struct kcall_adapter), 0, call_driver_info},
     [KCALL_DRIVER_UPDATE] = {"driver-update", sizeof(struct kcall_driver_update),
                              KCALL_MAX_PATH - 1, call_driver_update},

@@ -2,6 +2,7 @@
 """Commands that hang or fault, and resets (SRC-9, VF-6): found, told and ended; neighbours and other hosts see nothing of it."""
 import os
 import subprocess
+import time
 import unittest
 
 from e2e import Case, begins, churn, create, finish, partitions, room, runs, show, state
@@ -77,6 +78,21 @@ class Hangs(Case):
         again = churn(1, seed=2)
         host.run("run", "p", *again.words())
         self.assertEqual(finish(host, "p"), again.want())
+
+    def test_an_event_has_the_time_when_it_happened_not_when_it_was_read(self):
+        host = self.host("host")
+        create(host, "p", churn(600, seed=1))
+        begins(host, "p")
+        before = time.time_ns()
+        go_wrong(host, "p", "fault")
+        wait_until("it says fault", lambda: show(host, "p")["workload_state"] == "fault")
+        after = time.time_ns()
+        await_event(host, "triage", "a command faulted")
+        told = [e for e in host.json("events")["events"] if e["kind"] == "triage" and "a command faulted" in e["text"]]
+        self.assertEqual(len(told), 1, told)
+        # The driver tells the event before the queue's state can be seen, or at the same moment from its DPC.
+        self.assertGreaterEqual(told[0]["time_ns"], before)
+        self.assertLess(told[0]["time_ns"], after + 100_000_000)
 
     def test_a_reset_ends_the_work_of_one_partition(self):
         host = self.host("host")

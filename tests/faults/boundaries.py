@@ -32,7 +32,7 @@ ORDER = ["open", "connect", "admit", "rounds", "blackout", "state", "commit", "t
 LOOKS = {"connect to the kernel side", "ask the kernel side about itself", "list partitions", "show partition", "show adapter",
          "find partition", "creation parameters of a partition", "clock of a partition", "open page channel"}
 # Threads that serve people, not the move.
-OTHERS = ("control", "vferryd-faults")
+OTHERS = ("events", "control", "vferryd-faults")
 # A move must pass at least these, or the walk would be a short one.
 RECORDS = {
     "HELLO", "ADMIT", "ADMITTED", "ROUND", "PAGES", "ROUND_END", "ACK", "REHASH", "STATE", "READY", "COMMIT", "RUNNING",

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The thread that brings the kernel side's events in. See events.h. */
+#define LOG_ROOM "events"
+#include "base/log.h"
+#include "base/size.h"
+#include "daemon/events.h"
+
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <time.h>
+
+#define EVERY_NS 200000000u
+
+struct events_collector {
+    struct events *events;
+    struct kc *kc; /* of its own: a call that hangs here holds nobody else up */
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t wake; /* CLOCK_MONOTONIC; `stop` was set */
+    bool stop;           /* lock */
+};
+
+/* False once it is to end. */
+static bool nap(struct events_collector *collector)
+{
+    struct timespec now, until;
+    bool stop;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    until = vf_timespec((uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec + EVERY_NS);
+    (void)pthread_mutex_lock(&collector->lock);
+    while (!collector->stop &&
+           pthread_cond_timedwait(&collector->wake, &collector->lock, &until) == 0) {
+    }
+    stop = collector->stop;
+    (void)pthread_mutex_unlock(&collector->lock);
+    return !stop;
+}
+
+static void *collect(void *arg)
+{
+    struct events_collector *collector = arg;
+    struct vf_error err = VF_ERROR_INIT;
+
+    (void)prctl(PR_SET_NAME, "events");
+    /* A kernel side that is gone ends the host, and with it this thread; said for who looks. */
+    do {
+        if (events_fetch(collector->events, collector->kc, &err) != 0) {
+            log_debug("no more events of the kernel side: %s", err.text);
+            break;
+        }
+    } while (nap(collector));
+    return NULL;
+}
+
+int events_collect(struct events *events, const char *kernel_socket, struct events_collector **out,
+                   struct vf_error *err)
+{
+    struct events_collector *collector = calloc(1, sizeof *collector);
+
+    if (collector == NULL)
+        return vf_fail(err, VF_FAILED, "events: out of memory");
+    collector->events = events;
+    (void)pthread_mutex_init(&collector->lock, NULL);
+    vf_cond_init(&collector->wake);
+    if (kc_connect(kernel_socket, &collector->kc, err) != 0)
+        goto fail;
+    if (pthread_create(&collector->thread, NULL, collect, collector) != 0) {
+        (void)vf_fail(err, VF_FAILED, "events: no thread to be had");
+        kc_close(collector->kc);
+        goto fail;
+    }
+    *out = collector;
+    return 0;
+fail:
+    (void)pthread_cond_destroy(&collector->wake);
+    (void)pthread_mutex_destroy(&collector->lock);
+    free(collector);
+    return -1;
+}
+
+void events_collect_stop(struct events_collector *collector)
+{
+    if (collector == NULL)
+        return;
+    (void)pthread_mutex_lock(&collector->lock);
+    collector->stop = true;
+    (void)pthread_cond_broadcast(&collector->wake);
+    (void)pthread_mutex_unlock(&collector->lock);
+    kc_abort(collector->kc);
+    (void)pthread_join(collector->thread, NULL);
+    kc_close(collector->kc);
+    (void)pthread_cond_destroy(&collector->wake);
+    (void)pthread_mutex_destroy(&collector->lock);
+    free(collector);
+}
