@@ -293,6 +293,23 @@ static int write_all(int fd, const char *kind, const char *data, size_t bytes)
     return 0;
 }
 
+/* What was written into a file that nobody will find again was not recorded: the state directory,
+ * or the journal in it, may be removed or replaced while the host runs. */
+static int check_in_place(const struct journal *journal, struct vf_error *err)
+{
+    struct stat open_file, named;
+
+    if (fstat(journal->fd, &open_file) == 0 &&
+        fstatat(journal->dir_fd, "journal", &named, AT_SYMLINK_NOFOLLOW) == 0 &&
+        named.st_dev == open_file.st_dev && named.st_ino == open_file.st_ino)
+        return 0;
+    return vf_fail(
+        err, VF_FAILED,
+        "journal: it was removed from the state directory, or replaced there, while this "
+        "host runs, so nothing can be handed over" VF_REMEDY
+        "partitions run on; end vferryd and start it again to begin a new journal");
+}
+
 /* An fsync that failed may have dropped the page: nothing is known of the line, so it is taken back
  * like a partial one. */
 static int append(struct journal *journal, const char *kind, const char *line, size_t bytes,
@@ -333,7 +350,8 @@ static int write_locked(struct journal *journal, const struct journal_record *re
             err, VF_FAILED,
             "journal: an earlier write failed and could not be taken back; restart vferryd");
     if (make_room(journal, err) != 0 ||
-        append(journal, journal_kind_name(record->kind), line, bytes, err) != 0)
+        append(journal, journal_kind_name(record->kind), line, bytes, err) != 0 ||
+        check_in_place(journal, err) != 0)
         return -1;
     remember(journal, record);
     journal->lines++;

@@ -60,7 +60,8 @@ int journal_open(const char *state_dir, struct journal **out, struct vf_error *e
 void journal_close(struct journal *journal); /* NULL is allowed */
 
 /* Durable when it returns 0. -1: nothing was recorded (a partial line is taken back); when even
- * that fails, the journal refuses every later write. */
+ * that fails, the journal refuses every later write. A journal that was removed or replaced under
+ * its host records nothing any more. */
 int journal_write(struct journal *journal, const struct journal_record *record,
                   struct vf_error *err);
 

@@ -489,6 +489,36 @@ static void full_disk_takes_the_line_back(void **state)
     journal_close(journal);
 }
 
+static void a_journal_that_was_removed_records_nothing(void **state)
+{
+    const struct place *place = *state;
+    struct journal *journal = open_ok(place);
+    struct journal_record record = record_of(1, JOURNAL_COMMIT, 1, 1);
+    struct vf_error err = VF_ERROR_INIT;
+
+    assert_int_equal(unlink(place->file), 0);
+    assert_int_equal(journal_write(journal, &record, &err), -1);
+    assert_non_null(strstr(err.text, "removed from the state directory"));
+    assert_non_null(vf_remedy(&err));
+    assert_int_equal(journal_epoch(journal, record.uuid), 0);
+    journal_close(journal);
+}
+
+static void a_journal_that_was_replaced_records_nothing(void **state)
+{
+    const struct place *place = *state;
+    struct journal *journal = open_ok(place);
+    struct journal_record record = record_of(1, JOURNAL_COMMITTED, 1, 1);
+    struct vf_error err = VF_ERROR_INIT;
+    char there[MAX_FILE];
+
+    assert_int_equal(unlink(place->file), 0);
+    spill(place, "", 0);
+    assert_int_equal(journal_write(journal, &record, &err), -1);
+    assert_int_equal(slurp(place, there), 0);
+    journal_close(journal);
+}
+
 static void *write_fifteen(void *arg)
 {
     struct journal *journal = arg;
@@ -542,6 +572,8 @@ int main(void)
         IN_PLACE(every_flipped_bit_is_refused),
         IN_PLACE(endless_line_is_refused),
         IN_PLACE(refusal_names_the_line),
+        IN_PLACE(a_journal_that_was_removed_records_nothing),
+        IN_PLACE(a_journal_that_was_replaced_records_nothing),
         cmocka_unit_test(missing_directory_is_an_error),
         IN_PLACE(full_disk_takes_the_line_back),
         IN_PLACE(threads_write_whole_lines),
