@@ -112,12 +112,11 @@ void print_defrag(const json_t *result)
     }
     if (json_array_size(json_object_get(result, "moves")) > 0)
         table_rows(columns, json_object_get(result, "moves"), "");
-    (void)printf("largest partition that fits: %s, %s %s; %s %s\n",
-                 table_cell(result, CELL_SIZE, "largest_before_bytes", text[0]),
-                 planned ? "would be" : "now",
-                 table_cell(result, CELL_SIZE, "largest_after_bytes", text[1]),
-                 table_cell(result, CELL_SIZE, "moved_bytes", text[2]),
-                 planned ? "to move" : "moved");
+    (void)printf(
+        "largest partition that fits: %s, %s %s; %s %s\n",
+        table_cell(result, CELL_SIZE, "largest_before_bytes", text[0]),
+        planned ? "would be" : "now", table_cell(result, CELL_SIZE, "largest_after_bytes", text[1]),
+        table_cell(result, CELL_SIZE, "moved_bytes", text[2]), planned ? "to move" : "moved");
 }
 
 void print_driver_update(const json_t *result)
@@ -128,11 +127,11 @@ void print_driver_update(const json_t *result)
     size_t index, used = 0;
     json_t *adapter;
 
-    json_array_foreach(adapters, index, adapter) {
+    json_array_foreach(adapters, index, adapter)
+    {
         if (used < sizeof list)
             used += (size_t)snprintf(list + used, sizeof list - used, "%s%lld",
-                                     index > 0 ? ", " : "",
-                                     (long long)json_integer_value(adapter));
+                                     index > 0 ? ", " : "", (long long)json_integer_value(adapter));
     }
     (void)printf("adapter%s %s: ", json_array_size(adapters) == 1 ? "" : "s", list);
     if (strcmp(status, "replaced") == 0)
@@ -253,6 +252,9 @@ void print_jobs(const json_t *result)
         {CELL_TEXT, "PARTITION", "partition"},
         {CELL_TEXT, "STATUS", "status"},
         {CELL_TEXT, "PHASE", "phase"},
+        {CELL_PERCENT, "DONE", "percent"},
+        {CELL_WHEN, "STARTED", "started_unix_ns"},
+        {CELL_WHEN, "ENDED", "ended_unix_ns"},
         {CELL_TEXT, "SOURCE", "source"},
         {CELL_TEXT, "TARGET", "target"},
         {CELL_TEXT, "REASON", "reason"},
@@ -275,6 +277,8 @@ void print_job(const json_t *result)
         {CELL_TEXT, "reason", "reason"},
         {CELL_TEXT, "source", "source"},
         {CELL_TEXT, "target", "target"},
+        {CELL_WHEN, "started", "started_unix_ns"},
+        {CELL_WHEN, "ended", "ended_unix_ns"},
         {CELL_SIZE, "VRAM", "vram_bytes"},
         {CELL_SIZE, "sent", "bytes_sent"},
         {CELL_TEXT, "pages sent", "pages_sent"},
@@ -353,8 +357,13 @@ void print_moved(const json_t *result)
     char text[4][CELL_BYTES];
 
     if (strcmp(status, "completed") != 0) {
-        (void)printf("job %" PRIu64 ": %s to %s: %s\n", table_number(result, "job"),
+        (void)printf("job %" PRIu64 ": %s of %s to %s: %s\n", table_number(result, "job"), kind,
                      table_text(result, "partition"), table_text(result, "target"), status);
+        return;
+    }
+    if (strcmp(kind, "check") == 0) {
+        (void)printf("%s can move to %s\n", table_text(result, "partition"),
+                     table_text(result, "target"));
         return;
     }
     if (strcmp(kind, "save") == 0 || strcmp(kind, "restore") == 0) {
@@ -377,8 +386,7 @@ void print_resolved(const json_t *result)
     bool source = strcmp(table_text(result, "status"), "completed") != 0;
 
     (void)printf("job %" PRIu64 ": %s: resolved, %s runs it\n", table_number(result, "job"),
-                 table_text(result, "partition"),
-                 table_text(result, source ? "source" : "target"));
+                 table_text(result, "partition"), table_text(result, source ? "source" : "target"));
 }
 
 void print_image(const json_t *result)

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 uint64_t table_number(const json_t *object, const char *key)
 {
@@ -31,6 +32,15 @@ static void copy_plain(char text[CELL_BYTES], const char *from)
         text[length] =
             (unsigned char)from[length] < 0x20 || from[length] == 0x7f ? ' ' : from[length];
     text[length] = '\0';
+}
+
+static void format_when(uint64_t unix_ns, char text[CELL_BYTES])
+{
+    time_t seconds = (time_t)(unix_ns / 1000000000u);
+    struct tm parts;
+
+    if (localtime_r(&seconds, &parts) == NULL || strftime(text, CELL_BYTES, "%F %T", &parts) == 0)
+        (void)snprintf(text, CELL_BYTES, "-");
 }
 
 const char *table_cell(const json_t *object, enum cell cell, const char *key, char text[CELL_BYTES])
@@ -59,6 +69,12 @@ const char *table_cell(const json_t *object, enum cell cell, const char *key, ch
             break;
         case CELL_SHARE:
             (void)snprintf(text, CELL_BYTES, "%.0f %%", number * 100.0);
+            break;
+        case CELL_PERCENT:
+            (void)snprintf(text, CELL_BYTES, "%.0f %%", number);
+            break;
+        case CELL_WHEN:
+            format_when(whole, text);
             break;
         case CELL_TEXT:
         case CELL_END:
@@ -93,7 +109,8 @@ void table_rows(const struct column *columns, const json_t *rows, const char *no
     }
     for (size_t c = 0; columns[c].cell != CELL_END; c++) {
         width[c] = strlen(columns[c].title);
-        json_array_foreach(rows, index, row) {
+        json_array_foreach(rows, index, row)
+        {
             size_t length = strlen(table_cell(row, columns[c].cell, columns[c].key, text));
 
             width[c] = length > width[c] ? length : width[c];
@@ -101,7 +118,8 @@ void table_rows(const struct column *columns, const json_t *rows, const char *no
     }
     for (size_t c = 0; columns[c].cell != CELL_END; c++)
         print_cell(&columns[c], width[c], columns[c].title);
-    json_array_foreach(rows, index, row) {
+    json_array_foreach(rows, index, row)
+    {
         for (size_t c = 0; columns[c].cell != CELL_END; c++)
             print_cell(&columns[c], width[c],
                        table_cell(row, columns[c].cell, columns[c].key, text));

@@ -8,12 +8,14 @@
 #include <stdint.h>
 
 enum cell {
-    CELL_END,   /* ends a list of columns */
-    CELL_TEXT,  /* texts, numbers and yes/no as they are */
-    CELL_SIZE,  /* bytes */
-    CELL_RATE,  /* bytes a second */
-    CELL_TIME,  /* ns */
-    CELL_SHARE, /* 0..1 as percent */
+    CELL_END,     /* ends a list of columns */
+    CELL_TEXT,    /* texts, numbers and yes/no as they are */
+    CELL_SIZE,    /* bytes */
+    CELL_RATE,    /* bytes a second */
+    CELL_TIME,    /* ns */
+    CELL_SHARE,   /* 0..1 as percent */
+    CELL_PERCENT, /* 0..100 */
+    CELL_WHEN,    /* ns since 1970, as local time */
 };
 
 struct column {

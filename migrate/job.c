@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 /* Below this a rate says more about buffers than about the link. */
 #define MEANINGFUL_NS 200000000ull
@@ -40,6 +41,14 @@ static const uint64_t state_arcs[JOB_STATES] = {
 
 static const struct vf_fsm_table job_table = {"job", state_names, state_arcs, JOB_STATES};
 
+static uint64_t realtime_ns(void)
+{
+    struct timespec now = {0};
+
+    (void)clock_gettime(CLOCK_REALTIME, &now); /* cannot fail */
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
 struct mig_job *job_new(struct mig *mig, uint64_t id, const uint8_t uuid[16], bool source)
 {
     struct mig_job *job = calloc(1, sizeof *job);
@@ -60,6 +69,7 @@ struct mig_job *job_new(struct mig *mig, uint64_t id, const uint8_t uuid[16], bo
     vf_cond_init(&job->changed);
     (void)snprintf(job->phase, sizeof job->phase, "connect");
     job->t.start = vf_now_ns();
+    job->t.started_unix = realtime_ns();
     return job;
 }
 
@@ -100,6 +110,11 @@ const char *job_kind(const struct mig_job *job)
     return job->options.dry_run ? "check" : "move";
 }
 
+const char *job_stays(const struct mig_job *job)
+{
+    return job->stays_paused ? "stays paused here" : "runs on here";
+}
+
 void job_enter(struct mig_job *job, enum job_state state, const char *phase)
 {
     if ((enum job_state)vf_fsm_get(&job->fsm) != state)
@@ -113,7 +128,10 @@ void job_recorded(struct mig_job *job, const struct journal_record *record)
     job->recorded = true;
     job->last_kind = record->kind;
     job->last_ns = record->time_ns;
-    memcpy(job->last_text, record->text, sizeof job->last_text);
+    job->called_off = record->kind == JOURNAL_ABORTED &&
+                      strncmp(record->text, JOURNAL_CANCELLED, strlen(JOURNAL_CANCELLED)) == 0;
+    (void)snprintf(job->last_text, sizeof job->last_text, "%s",
+                   record->text + (job->called_off ? strlen(JOURNAL_CANCELLED) : 0));
     memcpy(job->token, record->token, sizeof job->token);
     job->owes = record->owed;
     (void)pthread_mutex_unlock(&job->lock);
@@ -146,6 +164,8 @@ void job_over(struct mig_job *job, enum job_state state)
     job_update(job, {
         (void)snprintf(job->phase, sizeof job->phase, "%s", state_names[state]);
         job->t.end = vf_now_ns();
+        /* An unknown outcome has not ended: it does when it is settled. */
+        job->t.ended_unix = state == JOB_UNKNOWN ? 0 : realtime_ns();
         job->over = true;
         err = job->error;
     });
@@ -153,9 +173,7 @@ void job_over(struct mig_job *job, enum job_state state)
         settle_kick(job->mig);
     /* After it is over: whoever hears of the end and asks finds it so. */
     mig_event(job->mig, "job", "job %llu (%s of %s, peer %s): %s%s%s", (unsigned long long)job->id,
-              job_with_file(job) ? job_kind(job)
-              : job->source      ? "move"
-                                 : "arrival",
+              job->source || strcmp(job_kind(job), "move") != 0 ? job_kind(job) : "arrival",
               job->partition, job->peer, state_names[state], err.code != VF_OK ? ": " : "",
               err.text);
 }
@@ -165,6 +183,7 @@ void job_settled(struct mig_job *job, enum job_state state, const struct vf_erro
     (void)vf_fsm_set(&job->fsm, state, "settled");
     job_update(job, {
         (void)snprintf(job->phase, sizeof job->phase, "%s", state_names[state]);
+        job->t.ended_unix = realtime_ns();
         if (state == JOB_COMPLETED)
             job->error = (struct vf_error)VF_ERROR_INIT;
         else
@@ -364,11 +383,10 @@ void job_known(struct mig_job *job, uint64_t pages)
     job_update(job, note_done(job, pages));
 }
 
-void job_sent(struct mig_job *job, uint64_t bytes, uint64_t pages)
+void job_received(struct mig_job *job, uint64_t bytes, uint64_t pages)
 {
     uint64_t now = vf_now_ns();
 
-    turns_note_sent(&job->mig->turns);
     job_update(job, {
         if (job->t.first_frame == 0)
             job->t.first_frame = now;
@@ -379,8 +397,15 @@ void job_sent(struct mig_job *job, uint64_t bytes, uint64_t pages)
     });
 }
 
+void job_sent(struct mig_job *job, uint64_t bytes, uint64_t pages)
+{
+    turns_note_sent(&job->mig->turns);
+    job_received(job, bytes, pages);
+}
+
 /* Under job->lock: the first round is the longest, and no decision has measured anything before its
- * end. */
+ * end. Its end is that of a file's only round, and says nothing of a move's: how fast pages get
+ * dirty is not known yet. */
 static void estimate_first_round(const struct mig_job *job, uint64_t now, struct mig_progress *out)
 {
     uint64_t span = now - job->t.first_frame;
@@ -388,7 +413,7 @@ static void estimate_first_round(const struct mig_job *job, uint64_t now, struct
     if (job->rate != 0 || job->t.first_frame == 0 || span < MEANINGFUL_NS)
         return;
     out->rate_bytes_per_s = (uint64_t)((double)job->bytes_sent * 1e9 / (double)span);
-    if (out->rate_bytes_per_s != 0)
+    if (out->rate_bytes_per_s != 0 && job_with_file(job))
         out->eta_ns = (uint64_t)((double)job->left_bytes * 1e9 / (double)out->rate_bytes_per_s);
 }
 

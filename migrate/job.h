@@ -64,9 +64,10 @@ struct job_round {
 
 struct job_times {
     uint64_t start, end;
-    uint64_t first_frame, last_frame; /* page frames, whole job */
-    uint64_t prepared;                /* brownout begins: Prepare done */
-    uint64_t last_run;                /* VF's last scheduled moment on the source */
+    uint64_t started_unix, ended_unix; /* CLOCK_REALTIME; 0 = unknown */
+    uint64_t first_frame, last_frame;  /* page frames, whole job */
+    uint64_t prepared;                 /* brownout begins: Prepare done */
+    uint64_t last_run;                 /* VF's last scheduled moment on the source */
     uint64_t quiet, pages, ready, resume,
         first_run;      /* blackout marks: paused and last bits read, last page verified, … */
     uint64_t verify_ns; /* share of pages..ready spent on comparing */
@@ -79,6 +80,8 @@ struct mig_job {
     char host_name[VF_NAME_BYTES]; /* ours: a job may outlive its struct mig */
     bool source;                   /* which end we are */
     bool start_over;               /* recovered: a move that the daemon's end interrupted */
+    bool recalled;                 /* known from the journal only, which holds no figures */
+    bool called_off;               /* it ends as cancelled: the journal's ABORTED is to say so */
     _Atomic bool interrupted;      /* cancelled by the daemon's end, not by a person */
     _Atomic uint64_t taken;        /* target: frames of pages that came in */
     struct vf_fsm fsm;             /* enum job_state */
@@ -140,6 +143,10 @@ bool job_has_token(struct mig_job *job);
 /* "move", "check", "save" or "restore". */
 const char *job_kind(const struct mig_job *job);
 
+/* What a partition that did not leave does: "runs on here", or "stays paused here" when a person
+ * had paused it. */
+const char *job_stays(const struct mig_job *job);
+
 /* Goes to a state and tells the phase's name to whoever watches. */
 void job_enter(struct mig_job *job, enum job_state state, const char *phase);
 /* This is the journal's last record of it now. */
@@ -173,6 +180,8 @@ bool job_begin_commit(struct mig_job *job);
 void job_round_done(struct mig_job *job, const struct job_round *round);
 /* Bytes and pages handed to the wire; any lane. */
 void job_sent(struct mig_job *job, uint64_t bytes, uint64_t pages);
+/* The same of a frame that came in at the target, where it takes nobody's turn. */
+void job_received(struct mig_job *job, uint64_t bytes, uint64_t pages);
 /* Pages that need not be sent, since the target has them; any lane. */
 void job_known(struct mig_job *job, uint64_t pages);
 /* Sets fields under the lock and wakes watchers. */

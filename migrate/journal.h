@@ -26,6 +26,10 @@ enum journal_kind {
     JOURNAL_KINDS,
 };
 
+/* An ABORTED whose text begins so ended as cancelled, not as failed. In the text, so that a daemon
+ * from before reads the journal as well. */
+#define JOURNAL_CANCELLED "[cancelled] "
+
 enum journal_side { JOURNAL_SOURCE, JOURNAL_TARGET, JOURNAL_SIDES };
 
 struct journal_record {

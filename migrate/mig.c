@@ -52,7 +52,8 @@ int mig_journal(struct mig_job *job, enum journal_kind kind, const char *text, s
     memcpy(record.uuid, job->partition_uuid, sizeof record.uuid);
     memcpy(record.peer, job->peer, sizeof record.peer);
     (void)snprintf(record.identity, sizeof record.identity, "%s", job->identity);
-    (void)snprintf(record.text, sizeof record.text, "%s", text);
+    (void)snprintf(record.text, sizeof record.text, "%s%s",
+                   kind == JOURNAL_ABORTED && job->called_off ? JOURNAL_CANCELLED : "", text);
     (void)clock_gettime(CLOCK_REALTIME, &now); /* cannot fail */
     record.time_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
     (void)pthread_mutex_lock(&job->lock);
@@ -63,6 +64,14 @@ int mig_journal(struct mig_job *job, enum journal_kind kind, const char *text, s
         return -1;
     job_recorded(job, &record);
     return 0;
+}
+
+int mig_journal_end(struct mig_job *job, const struct vf_error *end, const char *text,
+                    struct vf_error *err)
+{
+    /* A text of the daemon's own is the next one's order to start over: no cancel. */
+    job->called_off = end->code == VF_CANCELLED && text == end->text;
+    return mig_journal(job, JOURNAL_ABORTED, text, err);
 }
 
 /* The boot id tells whether two daemons share one CLOCK_MONOTONIC. */
@@ -247,6 +256,8 @@ void mig_options_init(struct mig_options *options)
 
 static int check_options(const struct mig_options *options, struct vf_error *err)
 {
+    char host[TP_NAME_BYTES];
+
     if (options->to[0] == '\0')
         return vf_fail(err, VF_USAGE, "migrate: no target; give --to HOST:PORT");
     if (options->streams == 0 || options->streams > LANE_MAX)
@@ -256,7 +267,8 @@ static int check_options(const struct mig_options *options, struct vf_error *err
         return vf_fail(err, VF_USAGE,
                        "migrate: --max-blackout 0: a move needs some blackout; give milliseconds, "
                        "750 is the default");
-    return 0;
+    /* Here, and not when it connects: what can never be tried makes no job. */
+    return tp_address_host(options->to, host, err);
 }
 
 /* Is it a job that has the partition in its hands? An arrival whose partition runs here only closes

@@ -96,5 +96,9 @@ void mig_abort_strangers(struct mig *mig);
  * job remembers it as its last. Everything durable goes through here. */
 int mig_journal(struct mig_job *job, enum journal_kind kind, const char *text,
                 struct vf_error *err);
+/* The ABORTED of a job that ends for `end`; says whether it was cancelled. The text is end's, or
+ * another one. */
+int mig_journal_end(struct mig_job *job, const struct vf_error *end, const char *text,
+                    struct vf_error *err);
 
 #endif

@@ -56,7 +56,8 @@ static uint64_t eta(const struct policy_input *in, uint64_t predicted)
 
     if (in->bytes_left == 0)
         return predicted;
-    if (rate <= in->dirty_bytes_per_s)
+    /* Near the rate the estimate is all noise: hours now, seconds at the next look. */
+    if (in->dirty_bytes_per_s >= mul_div(rate, POLICY_ETA_PERCENT, 100))
         return 0;
     return add(mul_div(in->bytes_left, NS_PER_S, rate - in->dirty_bytes_per_s),
                add(in->fixed_blackout_ns, in->verify_full_ns));

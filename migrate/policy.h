@@ -10,8 +10,10 @@
 
 #define POLICY_HISTORY 3u
 #define POLICY_MAX_ROUNDS 40u
-#define POLICY_EARLY_ROUNDS 5u     /* no early verdict before so many rounds */
-#define POLICY_MARGIN_PERCENT 80u  /* pause only when the prediction fits this part of the limit */
+#define POLICY_EARLY_ROUNDS 5u    /* no early verdict before so many rounds */
+#define POLICY_MARGIN_PERCENT 80u /* pause only when the prediction fits this part of the limit */
+#define POLICY_ETA_PERCENT                                                                         \
+    80u /* no estimate when pages get dirty faster than this part of the rate */
 #define POLICY_PROGRESS_PERCENT 5u /* shrinking by less counts as standing still */
 
 /* Start with {0}, set the limits, then policy_note_round after each round. */

@@ -105,6 +105,9 @@ static bool is_here(const struct recovery *r, const struct mig_job *job)
 
 static enum job_state recover_open(struct recovery *r, struct mig_job *job, struct vf_error *err)
 {
+    char here[48];
+
+    (void)snprintf(here, sizeof here, "the partition %s", job_stays(job));
     if (undo(r, job, err) != 0) {
         log_error("job %llu: %s", (unsigned long long)job->id, err->text);
         return JOB_FAILED;
@@ -112,7 +115,7 @@ static enum job_state recover_open(struct recovery *r, struct mig_job *job, stru
     vf_fail(err, VF_FAILED, "the daemon ended during the %s; %s",
             job_with_file(job) ? job_kind(job) : "move",
             !job->source      ? "nothing is left of it here"
-            : is_here(r, job) ? "the partition runs on here"
+            : is_here(r, job) ? here
                               : "the kernel side here has lost the partition");
     job->owes = job->source && !job_with_file(job);
     return fail(job, err);
@@ -142,9 +145,8 @@ static enum job_state recover_commit(struct recovery *r, struct mig_job *job, st
     if (found > 0 && (copy.state == VF_PARTITION_RUNNING || copy.state == VF_PARTITION_OUTGOING)) {
         if (copy_run_on(r->kc, &copy, job->stays_paused, err) != 0)
             return JOB_UNKNOWN;
-        vf_fail(err, VF_FAILED,
-                "the daemon ended as it called the move off; the partition runs on "
-                "here");
+        vf_fail(err, VF_FAILED, "the daemon ended as it called the move off; the partition %s",
+                job_stays(job));
         job->owes = true;
         return fail(job, err);
     }
@@ -232,8 +234,9 @@ static enum job_state recover_aborted(struct recovery *r, struct mig_job *job, s
     job->start_over =
         wanted && now_realtime_ns() - job->last_ns < RESTART_WITHIN_NS && is_here(r, job);
     (void)snprintf(job->options.to, sizeof job->options.to, "%s", job->peer);
-    vf_fail(err, VF_FAILED, "%s", job->last_text[0] != '\0' ? job->last_text : "aborted");
-    return JOB_FAILED;
+    vf_fail(err, job->called_off ? VF_CANCELLED : VF_FAILED, "%s",
+            job->last_text[0] != '\0' ? job->last_text : "aborted");
+    return job->called_off ? JOB_CANCELLED : JOB_FAILED;
 }
 
 /* What became of a job, by its last record and the kernel side's partition; acts where one side
@@ -272,6 +275,8 @@ static struct mig_job *job_of(struct mig *mig, const struct journal_record *last
     memcpy(job->peer, last->peer, sizeof job->peer);
     memcpy(job->identity, last->identity, sizeof job->identity);
     job->epoch = last->epoch;
+    job->recalled = true;
+    job->t.started_unix = 0;
     job->stays_paused = last->stays_paused;
     job_recorded(job, last);
     return job;
@@ -305,6 +310,7 @@ static void recover_all(struct recovery *r)
             log_warn("job %llu (partition %s, peer %s): unknown: %s", (unsigned long long)job->id,
                      job->partition, job->peer, err.text);
         job->t.end = job->t.start;
+        job->t.ended_unix = end == JOB_UNKNOWN ? 0 : job->last_ns;
         job->over = true;
     }
 }

@@ -29,6 +29,11 @@ static void put(json_t *object, const char *key, uint64_t value)
     (void)json_object_set_new(object, key, number(value));
 }
 
+static void put_known(json_t *object, const char *key, bool known, uint64_t value)
+{
+    (void)json_object_set_new(object, key, known ? number(value) : json_null());
+}
+
 /* Texts come from peers and drivers: what is no UTF-8 becomes '?', rather than losing the member.
  */
 static json_t *text(const char *value)
@@ -46,6 +51,12 @@ static json_t *text(const char *value)
     return json_string(plain);
 }
 
+/* Before a link was lost the source may have sent more than ever came: the target cannot know. */
+static bool sent_known(const struct mig_job *job)
+{
+    return !job->recalled && (job->source || job->reconnects == 0);
+}
+
 static json_t *rounds(const struct mig_job *job)
 {
     json_t *array = json_array();
@@ -54,10 +65,11 @@ static json_t *rounds(const struct mig_job *job)
         const struct job_round *round = &job->rounds[i];
         json_t *object = json_object();
 
-        put(object, "pages", round->pages);
-        put(object, "bytes", round->bytes);
+        put_known(object, "pages", sent_known(job), round->pages);
+        put_known(object, "bytes", sent_known(job), round->bytes);
         put(object, "dirty_pages", round->dirty_pages);
-        put(object, "duration_ns", round->duration_ns);
+        /* From the announcement to the last ACK: the source's to measure. */
+        put_known(object, "duration_ns", job->source || job_with_file(job), round->duration_ns);
         (void)json_array_append_new(array, object);
     }
     return array;
@@ -90,9 +102,19 @@ static uint64_t blackout_ns(const struct mig_job *job)
     return between(job->t.last_run, job->t.first_run);
 }
 
+/* Only who saw the VF stop and start knows; a save that stops for good has none. */
+static bool blackout_known(const struct mig_job *job)
+{
+    if (job->recalled)
+        return false;
+    if (job->source && job_with_file(job) && job->over && job_status(job) == MIG_COMPLETED)
+        return true;
+    return blackout_ns(job) != 0;
+}
+
 /* Consecutive pieces that add up to blackout_ns whatever was measured coarsely. Only the source has
  * all marks, and only of a move that came to its end. */
-static json_t *blackout(const struct mig_job *job)
+static json_t *blackout(const struct mig_job *job, bool known)
 {
     static const char *const names[] = {"pause_ns",  "pages_ns",  "state_ns",
                                         "verify_ns", "commit_ns", "start_ns"};
@@ -111,7 +133,7 @@ static json_t *blackout(const struct mig_job *job)
     for (size_t i = 0; i < MARKS; i++) {
         uint64_t next = clamp(marks[i], at, end);
 
-        put(object, names[i], next - at);
+        put_known(object, names[i], known, next - at);
         at = next;
     }
     return object;
@@ -139,10 +161,59 @@ static void put_identity(json_t *object, const struct mig_job *job)
     (void)json_object_set_new(object, "kind", json_string(job_kind(job)));
     (void)json_object_set_new(object, "direction", json_string(job->source ? "out" : "in"));
     (void)json_object_set_new(object, "phase", json_string(job->phase));
+    put_known(object, "started_unix_ns", job->t.started_unix != 0, job->t.started_unix);
+    put_known(object, "ended_unix_ns", job->t.ended_unix != 0, job->t.ended_unix);
     (void)json_object_set_new(object, "source", text(job->source ? job->host_name : job->peer));
     (void)json_object_set_new(object, "target", text(job->source ? job->peer : job->host_name));
     (void)json_object_set_new(object, "peer_identity",
                               job->identity[0] != '\0' ? json_string(job->identity) : json_null());
+}
+
+/* Under job->lock: what crossed. */
+static void put_figures(json_t *object, const struct mig_job *job)
+{
+    /* The rate is 0 when there was no second frame to measure to; the dirty rate is asked for after
+     * a round, by the source. */
+    bool asked = job->source && !job_with_file(job) && job->round_count > 0;
+    uint64_t rate = average_rate(job);
+
+    put_known(object, "vram_bytes", job->vram_bytes != 0, job->vram_bytes);
+    put_known(object, "bytes_sent", sent_known(job), job->bytes_sent);
+    put_known(object, "pages_sent", sent_known(job), job->pages_sent);
+    (void)json_object_set_new(object, "rounds", job->recalled ? json_null() : rounds(job));
+    put_known(object, "reconnects", !job->recalled, job->reconnects);
+    put_known(object, "predicted_blackout_ns", job->predicted_ns != 0, job->predicted_ns);
+    put_known(object, "rate_bytes_per_s", sent_known(job) && rate != 0, rate);
+    put_known(object, "dirty_bytes_per_s", asked, job->dirty_rate);
+    (void)json_object_set_new(object, "throttle_max", json_null()); /* there is no throttle */
+}
+
+/* Under job->lock. */
+static void put_times(json_t *object, const struct mig_job *job)
+{
+    uint64_t brownout = between(job->t.prepared, job->t.last_run);
+    bool known = blackout_known(job);
+
+    put_known(object, "total_ns", !job->recalled,
+              between(job->t.start, job->over ? job->t.end : vf_now_ns()));
+    put_known(object, "brownout_ns", brownout != 0, brownout);
+    put_known(object, "blackout_ns", known, blackout_ns(job));
+    (void)json_object_set_new(object, "blackout", blackout(job, known));
+    (void)json_object_set_new(object, "blackout_clock",
+                              job->recalled || !job->source
+                                  ? json_null()
+                                  : json_string(job->shared_clock ? "shared" : "bound"));
+}
+
+/* Under job->lock: as used. The journal does not tell. */
+static void put_options(json_t *object, const struct mig_job *job)
+{
+    const char *verify = job->options.verify == MIG_VERIFY_FULL ? "full" : "delta";
+
+    put_known(object, "streams", job->options.streams != 0, job->options.streams);
+    (void)json_object_set_new(object, "compression",
+                              job->recalled ? json_null() : json_string("none"));
+    (void)json_object_set_new(object, "verify", job->recalled ? json_null() : json_string(verify));
 }
 
 json_t *mig_job_report(struct mig_job *job)
@@ -153,26 +224,9 @@ json_t *mig_job_report(struct mig_job *job)
     (void)pthread_mutex_lock(&job->lock);
     put_identity(object, job);
     (void)json_object_set_new(object, "reasons", reasons(job));
-    put(object, "vram_bytes", job->vram_bytes);
-    put(object, "bytes_sent", job->bytes_sent);
-    put(object, "pages_sent", job->pages_sent);
-    (void)json_object_set_new(object, "rounds", rounds(job));
-    put(object, "reconnects", job->reconnects);
-    put(object, "total_ns", between(job->t.start, job->over ? job->t.end : vf_now_ns()));
-    put(object, "brownout_ns", between(job->t.prepared, job->t.last_run));
-    put(object, "blackout_ns", blackout_ns(job));
-    (void)json_object_set_new(object, "blackout", blackout(job));
-    (void)json_object_set_new(object, "blackout_clock",
-                              json_string(job->shared_clock ? "shared" : "bound"));
-    put(object, "predicted_blackout_ns", job->predicted_ns);
-    put(object, "rate_bytes_per_s", average_rate(job));
-    put(object, "dirty_bytes_per_s", job->dirty_rate);
-    (void)json_object_set_new(object, "throttle_max",
-                              json_real(0.0)); /* the VF's slice is never throttled yet */
-    put(object, "streams", job->options.streams);
-    (void)json_object_set_new(object, "compression", json_string("none"));
-    (void)json_object_set_new(
-        object, "verify", json_string(job->options.verify == MIG_VERIFY_FULL ? "full" : "delta"));
+    put_figures(object, job);
+    put_times(object, job);
+    put_options(object, job);
     (void)json_object_set_new(object, "digest", json_string(job->digest));
     (void)pthread_mutex_unlock(&job->lock);
     return object;
@@ -196,6 +250,19 @@ json_t *mig_job_verdict(struct mig_job *job)
     return object;
 }
 
+/* Under job->lock: of all that is known to have to cross; what gets dirty meanwhile comes on top.
+ * Nothing crosses for a check. */
+static void put_percent(json_t *object, const struct mig_job *job)
+{
+    bool completed = job->over && job_status(job) == MIG_COMPLETED;
+    uint64_t done = job->pages_sent * job->page_bytes;
+    uint64_t all = done + job->left_bytes;
+    bool known = !job->options.dry_run && (completed || (!job->over && all != 0));
+
+    put_known(object, "percent", known,
+              completed || all == 0 ? 100 : (uint64_t)((double)done * 100.0 / (double)all));
+}
+
 json_t *mig_jobs(struct mig *mig)
 {
     json_t *array = json_array();
@@ -206,6 +273,7 @@ json_t *mig_jobs(struct mig *mig)
 
         (void)pthread_mutex_lock(&job->lock);
         put_identity(object, job);
+        put_percent(object, job);
         (void)pthread_mutex_unlock(&job->lock);
         (void)json_array_append_new(array, object);
     }

@@ -250,7 +250,7 @@ static enum job_state finish(struct restoring *r, int result, bool committed, st
     if (job_cancel_asked(job))
         (void)vf_fail(err, VF_CANCELLED,
                       "cancelled; nothing is left of it here, the image is as it was");
-    if (r->journalled && mig_journal(job, JOURNAL_ABORTED, err->text, &also) != 0)
+    if (r->journalled && mig_journal_end(job, err, err->text, &also) != 0)
         log_error("job %llu: %s", (unsigned long long)job->id, also.text);
     (void)job_fail(job, err);
     return err->code == VF_CANCELLED ? JOB_CANCELLED : JOB_FAILED;

@@ -39,10 +39,10 @@ struct saving {
     bool published;
 };
 
-static int cancelled(struct vf_error *err)
+static int cancelled(const struct saving *s, struct vf_error *err)
 {
-    return vf_fail(err, VF_CANCELLED,
-                   "cancelled; the partition runs on here and there is no image");
+    return vf_fail(err, VF_CANCELLED, "cancelled; the partition %s and there is no image",
+                   job_stays(s->job));
 }
 
 /* Ends the waits of the job's thread; also when the daemon ends. */
@@ -127,7 +127,7 @@ static int prepare(struct saving *s, struct vf_error *err)
                      &s->writer, err) != 0)
         return -1;
     job_set_wake(job, wake, s);
-    return job_cancel_asked(job) ? cancelled(err) : 0;
+    return job_cancel_asked(job) ? cancelled(s, err) : 0;
 }
 
 static int open_channel(struct saving *s, struct vf_error *err)
@@ -272,7 +272,7 @@ static int commit(struct saving *s, const uint8_t root[DIGEST_ROOT_BYTES], struc
         return -1;
     job_enter(job, JOB_PREPARED, "name");
     if (!job_begin_commit(job))
-        return cancelled(err);
+        return cancelled(s, err);
     if (image_file_publish(&s->order->file, err) != 0)
         return -1;
     s->published = true;
@@ -333,10 +333,10 @@ static enum job_state call_off(struct saving *s, struct vf_error *err)
     if (s->published)
         image_file_withdraw(&s->order->file);
     if (job_cancel_asked(s->job))
-        (void)cancelled(err);
+        (void)cancelled(s, err);
     if (resumed != 0)
         vf_context(err, "%s", also.text);
-    if (s->journalled && mig_journal(s->job, JOURNAL_ABORTED, err->text, &also) != 0)
+    if (s->journalled && mig_journal_end(s->job, err, err->text, &also) != 0)
         log_error("job %llu: %s", (unsigned long long)s->job->id, also.text);
     (void)job_fail(s->job, err);
     return err->code == VF_CANCELLED ? JOB_CANCELLED : JOB_FAILED;

@@ -17,7 +17,9 @@
 #include <string.h>
 #include <sys/prctl.h>
 
-#define ADMIT_NS 30000000000ull /* the target creates a vGPU and zero-fills its reserve meanwhile */
+#define ADMIT_NS                                                                                   \
+    30000000000ull /* the target creates a vGPU and zero-fills its reserve meanwhile               \
+                    */
 #define DONE_NS 5000000000ull
 #define DESTROY_TRIES 5u
 #define DESTROY_WAIT_NS 100000000ull
@@ -143,9 +145,9 @@ static int admit(struct source *s, struct vf_error *err)
         memcpy(s->hello.token, answer.admitted.token, sizeof s->hello.token);
         job_update(job, memcpy(job->token, answer.admitted.token, sizeof job->token));
         /* Should this daemon die, the next one can still speak for this move. */
-        result = job_has_token(job) ? mig_journal(job, JOURNAL_OPEN, "", err)
-                                    : vf_fail(err, VF_FAILED, "peer %s: admits without a token",
-                                              job->peer);
+        result = job_has_token(job)
+                     ? mig_journal(job, JOURNAL_OPEN, "", err)
+                     : vf_fail(err, VF_FAILED, "peer %s: admits without a token", job->peer);
         if (result == 0 && answer.admitted.slot_bytes != ask.admit.slot_bytes)
             result = vf_fail(err, VF_FAILED, "peer %s: wants slots of %llu bytes", job->peer,
                              (unsigned long long)answer.admitted.slot_bytes);
@@ -182,8 +184,7 @@ static int open_lanes(struct source *s, struct vf_error *err)
         return vf_fail(err, VF_FAILED, "out of memory for the dirty bitplane");
     if (digest_table_new(plan.geometry.pages_total, plan.geometry.page_bytes, &s->table, err) != 0)
         return -1;
-    return lanes_open(&s->lanes, &plan, s->table, &s->hello, s->job->options.to, TP_NEVER,
-                      err);
+    return lanes_open(&s->lanes, &plan, s->table, &s->hello, s->job->options.to, TP_NEVER, err);
 }
 
 static int take_turn(struct source *s, struct vf_error *err)
@@ -263,7 +264,7 @@ static void resume_partition(struct source *s, struct vf_error *why)
 static void find_cause(struct source *s, struct vf_error *err)
 {
     if (job_cancel_asked(s->job))
-        vf_fail(err, VF_CANCELLED, "cancelled; the partition runs on here");
+        vf_fail(err, VF_CANCELLED, "cancelled; the partition %s", job_stays(s->job));
     else if (s->linked &&
              (lanes_lost(&s->lanes) || (err->code == VF_CANCELLED && link_ended(&s->link))))
         (void)link_explain(&s->link, vf_now_ns() + LINK_EXPLAIN_NS, err);
@@ -286,7 +287,7 @@ static enum job_state call_off(struct source *s, struct vf_error *err)
         restart_note(&s->job->options, note, sizeof note);
     job_update(s->job, s->job->owes = owes);
     if (s->journalled &&
-        mig_journal(s->job, JOURNAL_ABORTED, note[0] != '\0' ? note : err->text, &also) != 0)
+        mig_journal_end(s->job, err, note[0] != '\0' ? note : err->text, &also) != 0)
         log_error("job %llu: %s", (unsigned long long)s->job->id, also.text);
     job_set_wake(s->job, NULL, NULL);
     (void)job_fail(s->job, err);

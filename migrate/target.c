@@ -14,7 +14,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ASK_NS 30000000000ull /* the source prepares and saves its immutable data before it asks */
+#define ASK_NS                                                                                     \
+    30000000000ull /* the source prepares and saves its immutable data before it asks              \
+                    */
 #define CLOSE_NS 5000000000ull
 #define STALLED 24u /* times the silence after which a peer that says nothing is lost */
 
@@ -90,6 +92,20 @@ static int admission(struct target *t, struct vf_error *err)
     return 1;
 }
 
+void target_round_done(struct target *t)
+{
+    struct job_round round = t->open;
+
+    if (!t->opened)
+        return;
+    t->opened = false;
+    (void)pthread_mutex_lock(&t->job->lock);
+    round.pages = t->job->pages_sent - t->open.pages;
+    round.bytes = t->job->bytes_sent - t->open.bytes;
+    (void)pthread_mutex_unlock(&t->job->lock);
+    job_round_done(t->job, &round);
+}
+
 static int note_round(struct target *t, const struct wire_round *round, struct vf_error *err)
 {
     struct mig_job *job = t->job;
@@ -101,12 +117,16 @@ static int note_round(struct target *t, const struct wire_round *round, struct v
         t->rounds >= MIG_MAX_ROUNDS || round->pages > t->plan.geometry.pages_total)
         return vf_fail(err, VF_FAILED, "peer %s: announces round %u of %llu pages out of turn",
                        job->peer, round->round, (unsigned long long)round->pages);
+    target_round_done(t); /* the source has its ACKs, else it would not go on */
     t->rounds++;
     t->resumed = false;
     t->queued = false;
     job_update(job, {
         job->left_bytes = round->pages * job->page_bytes;
-        job->rounds[job->round_count++].dirty_pages = round->pages;
+        t->open.dirty_pages = round->pages;
+        t->open.pages = job->pages_sent;
+        t->open.bytes = job->bytes_sent;
+        t->opened = true;
     });
     if (round->paused)
         job_enter(job, JOB_PAUSED, "last-round");
@@ -147,6 +167,7 @@ static int receive(struct target *t, struct wire_message *state, struct vf_error
             continue;
         }
         if (message.tag == WIRE_STATE && vf_fsm_get(&t->job->fsm) == JOB_PAUSED && !t->resumed) {
+            target_round_done(t);
             *state = message;
             return 0;
         }
@@ -248,7 +269,7 @@ static enum job_state give_up(struct target *t, struct vf_error *err)
     link_abort(&t->link, err);
     (void)target_stop_lanes(t, &also);
     target_discard(t);
-    if (t->journalled && mig_journal(t->job, JOURNAL_ABORTED, err->text, &also) != 0) {
+    if (t->journalled && mig_journal_end(t->job, err, err->text, &also) != 0) {
         log_error("job %" PRIu64 ": %s", t->job->id, also.text);
         recorded = false;
     }

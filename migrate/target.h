@@ -36,10 +36,12 @@ struct target {
     pthread_cond_t changed; /* CLOCK_MONOTONIC */
     struct lane_target lane[LANE_MAX];
     uint32_t attached;
-    bool known; /* a stream came once: the source has the token, and can come back */
-    bool attaching;             /* data streams are welcome */
-    bool lanes_idle;            /* all pages are in: a lane that ends now is no failure */
-    bool lanes_lost;            /* one ended because its stream broke */
+    bool known;            /* a stream came once: the source has the token, and can come back */
+    struct job_round open; /* announced, under way; its figures as they were then */
+    bool opened;           /* there is one */
+    bool attaching;        /* data streams are welcome */
+    bool lanes_idle;       /* all pages are in: a lane that ends now is no failure */
+    bool lanes_lost;       /* one ended because its stream broke */
     struct vf_error lane_error; /* the first of any lane */
     bool woken;                 /* target_wake was called */
     bool linked;                /* t->link is started: it may be cut */
@@ -71,6 +73,8 @@ int target_cancelled(const struct target *t, struct vf_error *err);
 int target_make_token(struct target *t, struct vf_error *err);
 /* Invites the data streams and waits until all are there. */
 int target_open_lanes(struct target *t, struct vf_error *err);
+/* The round that was announced last is all in. */
+void target_round_done(struct target *t);
 /* All pages are in, by the lanes' own account: every round acknowledged, a full verify done. From
  * here they no longer matter. */
 int target_close_pages(struct target *t, struct vf_error *err);

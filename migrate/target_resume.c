@@ -106,6 +106,10 @@ static int tell_table(struct target *t, struct vf_error *err)
 /* The lanes of the new connection, ready for its streams. */
 static void invite(struct target *t, const struct wire_resume *asked)
 {
+    /* One that is proven whole counts; one that comes again is announced again. */
+    if (asked->next_round == t->rounds)
+        target_round_done(t);
+    t->opened = false;
     (void)pthread_mutex_lock(&t->lock);
     t->plan.generation = asked->generation;
     t->rounds = t->proven = asked->next_round;
@@ -114,7 +118,6 @@ static void invite(struct target *t, const struct wire_resume *asked)
     t->attaching = true;
     t->resumed = true;
     (void)pthread_mutex_unlock(&t->lock);
-    job_update(t->job, t->job->round_count = asked->next_round);
 }
 
 static int answer(struct target *t, const struct wire_resume *asked, struct vf_error *err)

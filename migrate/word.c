@@ -130,7 +130,8 @@ static int it_never_ran_there(struct mig_job *job, struct kc *kc, enum job_state
     if (found < 0)
         return -1;
     vf_fail(err, VF_FAILED,
-            found ? "the target never ran it; the partition runs on here"
+            found ? job->stays_paused ? "the target never ran it; the partition stays paused here"
+                                      : "the target never ran it; the partition runs on here"
                   : "the target never ran it, and the kernel side here has lost "
                     "the partition");
     job_update(job, job->owes = false);

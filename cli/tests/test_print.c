@@ -7,7 +7,9 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -27,7 +29,8 @@ static json_t *numbers(void)
 static void cells_have_units(void **state)
 {
     json_t *object =
-        json_pack("{s:i, s:b, s:s, s:f}", "size", 65536, "flag", 1, "text", "word", "share", 0.5);
+        json_pack("{s:i, s:b, s:s, s:f, s:i, s:I}", "size", 65536, "flag", 1, "text", "word",
+                  "share", 0.5, "percent", 42, "when", (json_int_t)1700000000000000000);
     char text[CELL_BYTES];
 
     (void)state;
@@ -38,6 +41,10 @@ static void cells_have_units(void **state)
     assert_string_equal(table_cell(object, CELL_TEXT, "flag", text), "yes");
     assert_string_equal(table_cell(object, CELL_TEXT, "text", text), "word");
     assert_string_equal(table_cell(object, CELL_SHARE, "share", text), "50 %");
+    assert_string_equal(table_cell(object, CELL_PERCENT, "percent", text), "42 %");
+    (void)setenv("TZ", "UTC", 1);
+    tzset();
+    assert_string_equal(table_cell(object, CELL_WHEN, "when", text), "2023-11-14 22:13:20");
     json_decref(object);
 }
 
@@ -48,6 +55,9 @@ static void missing_members_show_as_a_dash(void **state)
 
     (void)state;
     assert_string_equal(table_cell(object, CELL_SIZE, "nix", text), "-");
+    assert_string_equal(table_cell(object, CELL_TIME, "null", text), "-");
+    assert_string_equal(table_cell(object, CELL_WHEN, "null", text), "-");
+    assert_string_equal(table_cell(object, CELL_PERCENT, "null", text), "-");
     assert_string_equal(table_cell(object, CELL_TEXT, "empty", text), "-");
     assert_string_equal(table_cell(object, CELL_TEXT, "null", text), "-");
     assert_string_equal(table_cell(object, CELL_TEXT, "list", text), "-");
