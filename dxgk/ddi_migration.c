@@ -2,6 +2,7 @@
 /* The DDIs of live migration (SRC-1..8, TGT-1..5) behind the call checker: order, paused state, the
  * two-call pattern. See ddi.h. */
 #define LOG_ROOM "ddi"
+#include "base/log.h"
 #include "dxgk/ddi.h"
 
 #include <stdlib.h>
@@ -13,6 +14,33 @@ static bool complete(const DRIVER_INITIALIZATION_DATA *ddi)
            ddi->DxgkDdiSaveMutableMigrationData != NULL &&
            ddi->DxgkDdiRestoreImmutableMigrationData != NULL &&
            ddi->DxgkDdiRestoreMutableMigrationData != NULL;
+}
+
+static NTSTATUS call_end(struct dxgk_partition *partition)
+{
+    struct dxgk_adapter *adapter = partition->adapter;
+    struct dxgk_call call;
+
+    if (!dxgk_call_enter(&call, adapter, "DxgkDdiEndLiveMigration", PASSIVE_LEVEL))
+        return STATUS_INVALID_DEVICE_STATE;
+    return dxgk_call_leave(&call,
+                           adapter->ddi.DxgkDdiEndLiveMigration(adapter->hAdapter, partition->vf));
+}
+
+/* An End that failed is made up for before the next Prepare. The driver may have ended it all the
+ * same, and then refuses this one: whether it is ready, its Prepare tells. */
+static void end_again(struct dxgk_partition *partition)
+{
+    NTSTATUS status;
+
+    if (!partition->check.end_failed)
+        return;
+    status = call_end(partition);
+    if (NT_SUCCESS(status))
+        partition->check.end_failed = false;
+    else
+        log_warn("%s: EndLiveMigration, which failed before, fails again: %s 0x%x",
+                 partition->params.name, vf_status_name(status), (uint32_t)status);
 }
 
 int dxgk_ddi_prepare(struct dxgk_partition *partition, bool target, struct vf_error *err)
@@ -37,13 +65,21 @@ int dxgk_ddi_prepare(struct dxgk_partition *partition, bool target, struct vf_er
         return dxgk_refuse(adapter, target ? "TGT-1" : "SRC-1", err,
                            "Prepare of VF %u, which is %s", partition->vf,
                            check->powered ? "not paused" : "not powered");
+    end_again(partition);
     if (!dxgk_call_enter(&call, adapter, "DxgkDdiPrepareLiveMigration", PASSIVE_LEVEL))
         return vf_fail(err, VF_FAILED, "DxgkDdiPrepareLiveMigration at a raised IRQL");
     status =
         dxgk_call_leave(&call, adapter->ddi.DxgkDdiPrepareLiveMigration(adapter->hAdapter, &arg));
+    if (!NT_SUCCESS(status) && check->end_failed)
+        return vf_fail(err, VF_FAILED,
+                       "the driver cannot prepare VF %u for live migration (%s 0x%x), for it could "
+                       "not end the one before" VF_REMEDY "try again, or bring in a driver that "
+                       "can with \"vferry driver update\"",
+                       partition->vf, vf_status_name(status), (uint32_t)status);
     if (!NT_SUCCESS(status))
         return vf_fail_status(err, VF_FAILED, status,
                               "the driver cannot prepare VF %u for live migration", partition->vf);
+    check->end_failed = false;
     check->prepared = true;
     check->target = target;
     check->immutable_tried = check->immutable_done = false;
@@ -54,17 +90,14 @@ int dxgk_ddi_prepare(struct dxgk_partition *partition, bool target, struct vf_er
 int dxgk_ddi_end(struct dxgk_partition *partition, struct vf_error *err)
 {
     struct dxgk_adapter *adapter = partition->adapter;
-    struct dxgk_call call;
     NTSTATUS status;
 
     if (!partition->check.prepared)
         return dxgk_refuse(adapter, "SRC-7", err, "End of VF %u without Prepare", partition->vf);
-    if (!dxgk_call_enter(&call, adapter, "DxgkDdiEndLiveMigration", PASSIVE_LEVEL))
-        return vf_fail(err, VF_FAILED, "DxgkDdiEndLiveMigration at a raised IRQL");
-    status = dxgk_call_leave(
-        &call, adapter->ddi.DxgkDdiEndLiveMigration(adapter->hAdapter, partition->vf));
-    /* There is no second End: whatever it says, the bracket is closed. */
+    status = call_end(partition);
+    /* Whatever it says, the bracket is closed; a second End comes before the next Prepare only. */
     partition->check.prepared = false;
+    partition->check.end_failed = !NT_SUCCESS(status);
     if (!NT_SUCCESS(status)) {
         dxgk_report(adapter, "SRC-7", "EndLiveMigration of VF %u failed with %s 0x%x",
                     partition->vf, vf_status_name(status), (uint32_t)status);

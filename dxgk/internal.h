@@ -129,8 +129,8 @@ struct dxgk_adapter {
     bool has_mitigable;
 
     struct dxgk_caps
-        caps; /* fixed once the adapter is started, but for what an update may change */
-    struct dxgk_mmu mmu;   /* fixed */
+        caps;            /* fixed once the adapter is started, but for what an update may change */
+    struct dxgk_mmu mmu; /* fixed */
 
     struct dxgk_interrupts *interrupts; /* both set by their _start, before they can be used */
     struct dxgk_paging *paging;         /* NULL on an adapter that cannot be partitioned */
@@ -158,12 +158,13 @@ struct dxgk_adapter {
 
 /* What the call checker remembers of one VF (ddi.c). Guarded by partition.lock. */
 struct dxgk_check {
-    bool created;   /* CreateVirtualGpu succeeded, DestroyVirtualGpu not yet */
-    bool resources; /* SetVirtualGpuResources(2) done */
-    bool powered;   /* D0 */
-    bool paused;    /* SetVirtualFunctionPauseState(TRUE) in effect */
-    bool prepared;  /* between Prepare and End */
-    bool target;    /* which side `prepared` is */
+    bool created;    /* CreateVirtualGpu succeeded, DestroyVirtualGpu not yet */
+    bool resources;  /* SetVirtualGpuResources(2) done */
+    bool powered;    /* D0 */
+    bool paused;     /* SetVirtualFunctionPauseState(TRUE) in effect */
+    bool prepared;   /* between Prepare and End */
+    bool end_failed; /* the last End: to be repeated before the next Prepare */
+    bool target;     /* which side `prepared` is */
     /* A restore call was made since Prepare: there is no second one. */
     bool immutable_tried, mutable_tried;
     /* Saved or restored with success since Prepare. */
@@ -175,20 +176,20 @@ struct dxgk_partition {
     uint64_t id;                       /* fixed */
     struct vf_partition_params params; /* fixed but for epoch, which lives in `epoch` */
     struct vf_luid luid;               /* fixed */
-    _Atomic uint32_t vf;      /* and PartitionId; fixed once built, DXGK_NO_VF before and after */
-    uint64_t page_bytes;      /* fixed: dirty page size of its segment (4096 when not tracked) */
-    uint32_t segment;         /* fixed: driver's id of the segment the reserve lies in */
+    _Atomic uint32_t vf; /* and PartitionId; fixed once built, DXGK_NO_VF before and after */
+    uint64_t page_bytes; /* fixed: dirty page size of its segment (4096 when not tracked) */
+    uint32_t segment;    /* fixed: driver's id of the segment the reserve lies in */
     /* The reserve in guest physical order. Changes only when the reserve is moved (defrag.c): under
      * lock, with no channel open. */
     DXGK_MEMORYRANGE *ranges;
     uint32_t range_count;
     struct {
-        uint64_t align, low, high; /* where it may lie: as in struct dxgk_reserve_want */
-    } place;                       /* fixed once built */
+        uint64_t align, low, high;    /* where it may lie: as in struct dxgk_reserve_want */
+    } place;                          /* fixed once built */
     struct dxgk_basis *reserve_basis; /* of SetVirtualGpuResources2; NULL when contiguous */
 
-    struct vf_fsm fsm;           /* enum vf_partition_state; set under lock, read by anyone */
-    _Atomic uint64_t epoch;      /* read by anyone, grows under lock */
+    struct vf_fsm fsm;      /* enum vf_partition_state; set under lock, read by anyone */
+    _Atomic uint64_t epoch; /* read by anyone, grows under lock */
     _Atomic uint64_t job;
     _Atomic uint64_t interrupts; /* messages delivered; the interrupt thread counts */
     int watch_fd;                /* fixed: eventfd, written on each delivery and change of state */
@@ -206,21 +207,21 @@ struct dxgk_partition {
     struct dxgk_umed *umed;         /* NULL when the driver has none */
 
     pthread_rwlock_t vcpu; /* read side: a guest access; write side: shutting or opening the door */
-    bool vcpu_shut; /* guarded by vcpu: guest writes are refused */
-    bool vcpu_gone; /* guarded by vcpu: the VF is, or may soon be, another tenant's */
+    bool vcpu_shut;        /* guarded by vcpu: guest writes are refused */
+    bool vcpu_gone;        /* guarded by vcpu: the VF is, or may soon be, another tenant's */
     struct dxgk_msix *msix; /* NULL without MSI-X; guest accesses reach it under vcpu only */
     struct dxgk_mitigated *mitigated; /* fixed: the BAR pages that trap */
     uint32_t mitigated_count;         /* fixed */
-    uint32_t msix_bar;      /* fixed: where the MSI-X table pages lie, by mitigated range */
+    uint32_t msix_bar; /* fixed: where the MSI-X table pages lie, by mitigated range */
     uint64_t msix_offset, msix_bytes; /* fixed; bytes 0 = none */
 
     struct dxgk_partition *next; /* dxgk.partitions, guarded by dxgk.lock */
 };
 
 struct dxgk {
-    struct dxgk_config config; /* event, event_ctx and trial only stay valid */
+    struct dxgk_config config;   /* event, event_ctx and trial only stay valid */
     pthread_mutex_t update_lock; /* one driver update at a time */
-    char umed_worker[4096];    /* fixed: the program that holds UMEDs, "" = none was found */
+    char umed_worker[4096];      /* fixed: the program that holds UMEDs, "" = none was found */
     struct dxgk_tdr *tdr;        /* fixed between open and close */
     uint32_t adapter_count;
     struct dxgk_adapter *adapters[VF_MAX_ADAPTERS]; /* fixed between open and close */

@@ -88,8 +88,8 @@ static void a_wrongly_described_vf_is_not_created(void **unused)
 {
     static const struct {
         const char *fault, *rule;
-    } faults[] = {{"alignment", "VF-2"},     {"other-size", "VF-2"},    {"other-segment", "VF-2"},
-                  {"empty-range", "VF-5"},   {"endless-range", "VF-5"}, {"other-range", "INT-1"}};
+    } faults[] = {{"alignment", "VF-2"},   {"other-size", "VF-2"},    {"other-segment", "VF-2"},
+                  {"empty-range", "VF-5"}, {"endless-range", "VF-5"}, {"other-range", "INT-1"}};
     struct vf_partition_params params = {.name = "p", .vram_bytes = 16 * MIB};
     struct vf_error error = VF_ERROR_INIT;
     struct vf_adapter_info before, after;
@@ -277,9 +277,8 @@ static void a_umed_that_refuses_is_a_reason(void **unused)
     assert_string_equal(reasons.list[0].field, "umed");
     must(dxgk_partition_pause(rig.dxgk, source, &error), &error);
     must(dxgk_migration_save_mutable(rig.dxgk, source, &mutable, &msix, &emulated, &error), &error);
-    assert_int_equal(dxgk_migration_restore_mutable(rig.dxgk, target, &mutable, &msix, &emulated,
-                                                    &error),
-                     -1);
+    assert_int_equal(
+        dxgk_migration_restore_mutable(rig.dxgk, target, &mutable, &msix, &emulated, &error), -1);
     assert_true(rig_expect(&rig, "contract", "TGT-4"));
     blob_free(&kmd);
     blob_free(&umed);
@@ -378,6 +377,45 @@ static void a_failing_end_is_reported_and_closes_the_bracket(void **unused)
     must(dxgk_migration_prepare(rig.dxgk, id, DXGK_SOURCE, 2, &error), &error);
     assert_int_equal(dxgk_partition_destroy(rig.dxgk, id, &error), 0); /* ends it itself */
     assert_true(rig_expect(&rig, "contract", "SRC-7"));
+    rig_close(&rig);
+}
+
+/* SRC-7: the driver did not end it; the partition stays movable. */
+static void an_end_that_failed_is_repeated_before_the_next_prepare(void **unused)
+{
+    struct vf_error error = VF_ERROR_INIT;
+    struct rig rig;
+    uint64_t id;
+
+    (void)unused;
+    open_bad(&rig, "end-once");
+    id = rig_create(&rig, "p", 0, 16, false);
+    must(dxgk_migration_prepare(rig.dxgk, id, DXGK_SOURCE, 1, &error), &error);
+    assert_int_equal(dxgk_migration_end(rig.dxgk, id, &error), -1);
+    assert_true(rig_expect(&rig, "contract", "SRC-7"));
+    for (uint64_t job = 2; job < 4; job++) {
+        must(dxgk_migration_prepare(rig.dxgk, id, DXGK_SOURCE, job, &error), &error);
+        must(dxgk_migration_end(rig.dxgk, id, &error), &error);
+    }
+    rig_close(&rig);
+}
+
+/* SRC-7: one that never ends is refused with its cause and a way out. */
+static void an_end_that_never_succeeds_is_named_by_the_next_prepare(void **unused)
+{
+    struct vf_error error = VF_ERROR_INIT;
+    struct rig rig;
+    uint64_t id;
+
+    (void)unused;
+    open_bad(&rig, "end-never");
+    id = rig_create(&rig, "p", 0, 16, false);
+    must(dxgk_migration_prepare(rig.dxgk, id, DXGK_SOURCE, 1, &error), &error);
+    assert_int_equal(dxgk_migration_end(rig.dxgk, id, &error), -1);
+    assert_true(rig_expect(&rig, "contract", "SRC-7"));
+    assert_int_equal(dxgk_migration_prepare(rig.dxgk, id, DXGK_SOURCE, 2, &error), -1);
+    assert_non_null(strstr(error.text, "could not end the one before"));
+    assert_non_null(vf_remedy(&error));
     rig_close(&rig);
 }
 
@@ -506,6 +544,8 @@ int main(void)
         cmocka_unit_test(a_umed_need_not_migrate),
         cmocka_unit_test(what_the_driver_will_not_let_go_is_never_handed_out),
         cmocka_unit_test(a_failing_end_is_reported_and_closes_the_bracket),
+        cmocka_unit_test(an_end_that_failed_is_repeated_before_the_next_prepare),
+        cmocka_unit_test(an_end_that_never_succeeds_is_named_by_the_next_prepare),
         cmocka_unit_test(a_refusal_without_a_reason_is_a_breach),
         cmocka_unit_test(wrong_orders_are_refused),
         cmocka_unit_test(a_driver_that_fails_to_stop_is_reported),

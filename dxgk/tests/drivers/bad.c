@@ -226,8 +226,12 @@ static NTSTATUS start_dirty_tracking(HANDLE adapter, HANDLE basis)
 
 static NTSTATUS end_live_migration(HANDLE adapter, UINT vf)
 {
-    NTSTATUS status = real.DxgkDdiEndLiveMigration(adapter, vf);
+    static unsigned ends; /* as starts, above */
+    NTSTATUS status;
 
+    if (is("end-once") && ++ends == 1)
+        return STATUS_DEVICE_BUSY;
+    status = is("end-never") ? STATUS_DEVICE_BUSY : real.DxgkDdiEndLiveMigration(adapter, vf);
     return is("end") ? STATUS_UNSUCCESSFUL : status;
 }
 
