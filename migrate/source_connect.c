@@ -110,8 +110,8 @@ void source_recall(struct source *s, const struct vf_error *why)
     /* A copy without state cannot run: nobody waits here until the target has heard. */
     if (word_owed(job) == WORD_NONE || !s->state_sent)
         return;
-    log_warn("job %llu: the link was lost; partition %s runs on here, telling the target so",
-             (unsigned long long)job->id, job->partition);
+    log_warn("job %llu: the link was lost; partition %s %s, telling the target so",
+             (unsigned long long)job->id, job->partition, job_stays(job));
     let_go(s, "recall");
     if (word_bring_until(job, s->kc, vf_now_ns() + job->mig->redial_ns, &end, &err) != 0)
         log_warn(

@@ -408,6 +408,23 @@ class Tells(Case):
         left.run("migrate", "p", "--to", "nowhere", code=2)
         self.assertEqual([job["kind"] for job in left.json("job", "list")["jobs"]], ["check"])
 
+    def test_a_paused_partition_whose_move_is_cancelled_is_said_to_stay_paused(self):
+        left, right = self.pair()
+        create(left, "p", churn(30, size="24M"), vram="64M")
+        begins(left, "p", 64)
+        left.run("partition", "pause", "p")
+        # At so little a second it cannot be over before it is cancelled.
+        moving = left.spawn("migrate", "p", "--to", right.address, "--bandwidth", 1 << 20)
+        wait_until("the move sends pages", lambda: job_of(left)["bytes_sent"] > 0)
+        listed = left.json("job", "list")["jobs"][0]
+        self.assertTrue(0 <= listed["percent"] < 100, listed)
+        self.assertIsNone(listed["ended_unix_ns"])
+        left.run("job", "cancel", listed["job"])
+        out, err = moving.communicate(timeout=30)
+        self.assertEqual(moving.returncode, 4, err + out)
+        self.assertIn("cancelled; the partition stays paused here", err)
+        self.assertEqual(state(left, "p"), "paused")
+
     def check_job(self, job, left, right):
         numbers = [
             "job",
