@@ -39,17 +39,17 @@ int verb_host_show(struct request *request, struct vf_error *err)
     return 0;
 }
 
-/* Asks every running job to end and waits for it: forcing the host down is no reason to leave a
- * peer in the dark. */
-static void end_jobs(struct request *request)
+/* Waits for the jobs to end, which mig_stop_begin has asked for: forcing the host down is no reason
+ * to leave a peer in the dark. */
+static void await_jobs(struct mig *mig)
 {
-    struct mig *mig = request->daemon->mig;
     json_t *list = mig_jobs(mig);
     uint64_t deadline = vf_now_ns() + JOB_END_NS;
     size_t index;
     json_t *entry;
 
-    json_array_foreach(list, index, entry) {
+    json_array_foreach(list, index, entry)
+    {
         struct mig_job *job;
 
         if (strcmp(json_string_value(json_object_get(entry, "status")), "running") != 0)
@@ -57,11 +57,31 @@ static void end_jobs(struct request *request)
         job = mig_job_get(mig, (uint64_t)json_integer_value(json_object_get(entry, "job")));
         if (job == NULL)
             continue;
-        (void)mig_job_cancel(job, NULL); /* one that has committed ends by itself */
-        (void)mig_job_wait(job, deadline, UINT64_MAX);
+        while (!mig_job_wait(job, deadline, UINT64_MAX) && vf_now_ns() < deadline)
+            continue;
         mig_job_put(job);
     }
     json_decref(list);
+}
+
+/* Ends the kernel side. With force no COMMIT is honoured from here on, and what was honoured before
+ * is among the partitions that `host` counts. */
+static int end_kernel(struct request *request, struct kc *kc, bool force, struct kc_host *host,
+                      struct vf_error *err)
+{
+    struct daemon *daemon = request->daemon;
+
+    if (force) {
+        mig_stop_begin(daemon->mig);
+        await_jobs(daemon->mig);
+    }
+    atomic_store(&daemon->kernel_ending, true);
+    if ((!force || kc_host(kc, host, err) == 0) && kc_shutdown(kc, force, err) == 0)
+        return 0;
+    atomic_store(&daemon->kernel_ending, false);
+    if (force)
+        mig_stop_undo(daemon->mig);
+    return -1;
 }
 
 int verb_host_stop(struct request *request, struct vf_error *err)
@@ -79,13 +99,8 @@ int verb_host_stop(struct request *request, struct vf_error *err)
             err, VF_FAILED,
             "host stop: %u partition%s would be lost; migrate or remove %s first, or say --force",
             host.partitions, host.partitions == 1 ? "" : "s", host.partitions == 1 ? "it" : "them");
-    if (force)
-        end_jobs(request);
-    atomic_store(&daemon->kernel_ending, true);
-    if (kc_shutdown(kc, force, err) != 0) {
-        atomic_store(&daemon->kernel_ending, false);
+    if (end_kernel(request, kc, force, &host, err) != 0)
         return -1;
-    }
     if (kernel_process_wait(daemon, KERNEL_END_MS) != 0)
         log_warn("the kernel side, pid %d, was told to end and has not yet", daemon->kernel_pid);
     log_info("host stop%s: %u partitions dropped", force ? " --force" : "", host.partitions);

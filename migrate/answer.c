@@ -36,8 +36,8 @@ static int never_ran(struct mig_job *job, const char *why, struct vf_error *err)
     return vf_fail(err, VF_CANCELLED, "%s", why);
 }
 
-static int start(struct mig_job *job, struct kc *kc, const struct vf_partition_info *copy,
-                 struct vf_error *err)
+static int start_committed(struct mig_job *job, struct kc *kc, const struct vf_partition_info *copy,
+                           struct vf_error *err)
 {
     struct vf_error also = VF_ERROR_INIT;
     uint64_t resume;
@@ -55,6 +55,18 @@ static int start(struct mig_job *job, struct kc *kc, const struct vf_partition_i
         log_error("job %" PRIu64 ": %s", job->id, also.text);
     settled(job, JOB_COMPLETED, NULL);
     return 0;
+}
+
+static int start(struct mig_job *job, struct kc *kc, const struct vf_partition_info *copy,
+                 struct vf_error *err)
+{
+    int result;
+
+    if (mig_commit_begin(job->mig, err) != 0)
+        return -1;
+    result = start_committed(job, kc, copy, err);
+    mig_commit_end(job->mig);
+    return result;
 }
 
 int answer_commit(struct mig_job *job, struct kc *kc, struct vf_error *err)

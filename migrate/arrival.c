@@ -66,7 +66,9 @@ static bool take_place(struct mig *mig, unsigned *places)
     bool room;
 
     (void)pthread_mutex_lock(&mig->lock);
-    room = !mig->closing && *places < MIG_MAX_ARRIVALS;
+    /* A source that comes back to its job is still answered while a stop goes on. */
+    room = !mig->closing && (places != &mig->arrivals || !mig_ending(mig)) &&
+           *places < MIG_MAX_ARRIVALS;
     if (room)
         (*places)++;
     (void)pthread_mutex_unlock(&mig->lock);

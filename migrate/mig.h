@@ -44,10 +44,24 @@ struct mig {
     unsigned threads;      /* of jobs, arrivals and the settler: detached, counted */
     pthread_cond_t settle; /* CLOCK_MONOTONIC; the settler looks again */
     bool closing;
+    unsigned stopping; /* forced stops under way: partitions are dropped, nothing may begin here */
+    unsigned commits;  /* hand-offs between mig_commit_begin and mig_commit_end */
 };
 
 void mig_event(struct mig *mig, const char *kind, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+
+/* Under mig->lock: nothing may begin here any more. */
+static inline bool mig_ending(const struct mig *mig)
+{
+    return mig->closing || mig->stopping > 0;
+}
+
+/* From before what makes a partition this host's is on disk until it runs here: one that begins is
+ * waited for by a forced stop, which then drops it knowingly; once a stop has begun none does (-1).
+ */
+int mig_commit_begin(struct mig *mig, struct vf_error *err);
+void mig_commit_end(struct mig *mig);
 
 /* Puts a job on the list (which takes a reference). False when the host is closing. */
 bool mig_list_job(struct mig *mig, struct mig_job *job);

@@ -49,6 +49,12 @@ void mig_set_tls(struct mig *mig, struct tp_tls *tls);
 /* Cancels what has not committed, as this host's end: moves that it interrupts are started over by
  * the next daemon. Does not wait; mig_close does. */
 void mig_end_jobs(struct mig *mig);
+/* A forced stop, which drops partitions, begins: no job starts, no partition arrives and no COMMIT
+ * is honoured any more. Hand-offs that were just committing are waited for; what has not committed
+ * is called off, or left as PREPARED for the next daemon to answer for. Does not wait for jobs. */
+void mig_stop_begin(struct mig *mig);
+/* It failed: the host goes on. */
+void mig_stop_undo(struct mig *mig);
 /* Cancels what has not committed, waits for every job (a source past COMMIT waits up to 30 s for
  * its answer; nobody redials any more), closes the journal. Call neither mig_accept nor
  * mig_source_start any more. Job references stay valid. */

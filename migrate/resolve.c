@@ -110,9 +110,9 @@ static int act_alone(struct mig_job *job, struct kc *kc, bool runs_here, struct 
 }
 
 /* On disk first: should this daemon die, the next one carries it out. */
-static int settle_alone(struct mig_job *job, struct kc *kc, bool source_runs,
-                        const struct vf_error *why, char warning[MIG_WARNING_BYTES],
-                        struct vf_error *err)
+static int settle_here(struct mig_job *job, struct kc *kc, bool source_runs,
+                       const struct vf_error *why, char warning[MIG_WARNING_BYTES],
+                       struct vf_error *err)
 {
     struct vf_error text = VF_ERROR_INIT;
     struct vf_error also = VF_ERROR_INIT;
@@ -134,6 +134,19 @@ static int settle_alone(struct mig_job *job, struct kc *kc, bool source_runs,
     job_settled(job, source_runs ? JOB_FAILED : JOB_COMPLETED, &text);
     settle_kick(job->mig);
     return 0;
+}
+
+static int settle_alone(struct mig_job *job, struct kc *kc, bool source_runs,
+                        const struct vf_error *why, char warning[MIG_WARNING_BYTES],
+                        struct vf_error *err)
+{
+    int result;
+
+    if (mig_commit_begin(job->mig, err) != 0)
+        return -1;
+    result = settle_here(job, kc, source_runs, why, warning, err);
+    mig_commit_end(job->mig);
+    return result;
 }
 
 static int resolve(struct mig_job *job, struct kc *kc, bool source_runs,

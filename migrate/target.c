@@ -14,9 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ASK_NS                                                                                     \
-    30000000000ull /* the source prepares and saves its immutable data before it asks              \
-                    */
+/* The source prepares and saves its immutable data before it asks. */
+#define ASK_NS 30000000000ull
 #define CLOSE_NS 5000000000ull
 #define STALLED 24u /* times the silence after which a peer that says nothing is lost */
 
@@ -281,6 +280,16 @@ static enum job_state give_up(struct target *t, struct vf_error *err)
     return err->code == VF_CANCELLED ? JOB_CANCELLED : JOB_FAILED;
 }
 
+static bool host_stopped(struct mig *mig)
+{
+    bool stopped;
+
+    (void)pthread_mutex_lock(&mig->lock);
+    stopped = mig->stopping > 0;
+    (void)pthread_mutex_unlock(&mig->lock);
+    return stopped;
+}
+
 static enum job_state finish(struct target *t, int result, bool prepared, bool committed,
                              struct vf_error *err)
 {
@@ -295,7 +304,10 @@ static enum job_state finish(struct target *t, int result, bool prepared, bool c
         target_close_books(t);
         return JOB_COMPLETED;
     }
-    if (!committed)
+    if (!committed && host_stopped(t->job->mig))
+        vf_context(err, "prepared, and the host was stopped by force before it took COMMIT; it "
+                        "never runs here");
+    else if (!committed)
         vf_context(err, "prepared, but the link was lost before COMMIT came; the partition is kept "
                         "paused here until its fate is known");
     err->code = VF_UNKNOWN;
@@ -309,7 +321,7 @@ static bool target_list(struct target *t, bool add)
     bool listed = true;
 
     (void)pthread_mutex_lock(&mig->lock);
-    if (add && mig->closing) {
+    if (add && mig_ending(mig)) {
         listed = false;
     } else if (add) {
         t->next = mig->targets;

@@ -84,14 +84,18 @@ static int record_commit(struct target *t, struct vf_error *err)
     return mig_journal(t->job, JOURNAL_COMMITTED, "", err);
 }
 
-/* Without COMMITTED on disk the partition stays as it is; the source asks again. */
+/* Without COMMITTED on disk the partition stays as it is; the source asks again. After 0 a stop of
+ * the host waits for mig_commit_end. */
 static int commit(struct target *t, struct vf_error *err)
 {
     for (;;) {
         if (await_commit(t, err) != 0)
             return -1;
+        if (mig_commit_begin(t->job->mig, err) != 0)
+            return -1;
         if (record_commit(t, err) == 0)
             return 0;
+        mig_commit_end(t->job->mig);
         log_error("job %" PRIu64 ": cannot commit: %s", t->job->id, err->text);
         link_cut(&t->link);
         if (target_relink(t, target_redial_deadline(t), err) != 0)
@@ -110,14 +114,12 @@ static int say_running(struct target *t, struct vf_error *err)
     return link_say(&t->link, &message, vf_now_ns() + job->mig->silence_ns, err);
 }
 
-int target_take_over(struct target *t, bool *committed, struct vf_error *err)
+/* COMMITTED is on disk. */
+static int take_over(struct target *t, struct vf_error *err)
 {
     struct mig_job *job = t->job;
     uint64_t resume;
 
-    if (commit(t, err) != 0)
-        return -1;
-    *committed = true;
     job_enter(job, JOB_COMMITTED, "commit");
     resume = vf_now_ns();
     if ((job->stays_paused ? kc_partition_pause(t->kc, t->partition.id, err)
@@ -128,6 +130,18 @@ int target_take_over(struct target *t, bool *committed, struct vf_error *err)
         job->t.first_run = vf_now_ns();
     });
     return say_running(t, err);
+}
+
+int target_take_over(struct target *t, bool *committed, struct vf_error *err)
+{
+    int result;
+
+    if (commit(t, err) != 0)
+        return -1;
+    *committed = true;
+    result = take_over(t, err);
+    mig_commit_end(t->job->mig);
+    return result;
 }
 
 /* When the VF really ran first, if it has; the unpause's return, which RUNNING told, is an upper

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Daemons, kernel sides and whole hosts that die at each step of the hand-off, one of them or both: afterwards one copy runs, by itself
 where the hosts can talk, by a person's word where they cannot (docs/handoff.md)."""
+import json
 import os
 import pathlib
 import signal
@@ -306,6 +307,51 @@ class HostsCrash(Recovery):
         self.over(moving)
         self.again(self.left)
         self.ends_on_the_right()
+
+
+class StoppedByForce(Recovery):
+    """The target drops its partitions while a hand-off is under way: a COMMIT is honoured before, or never."""
+
+    def stop(self, host):
+        return host.spawn("--json", "host", "stop", "--force")
+
+    def stopped(self, host, stopping):
+        out, err = stopping.communicate(timeout=60)
+        self.assertEqual(stopping.returncode, 0, out + err)
+        host.process.wait(30)
+        return json.loads(out)["partitions_dropped"]
+
+    def test_between_PREPARED_and_COMMITTED(self):
+        """COMMIT is at the gate: the stop waits for the job, and the job must not take it then."""
+        self.pair(target="msg=COMMIT,dir=recv:hold")
+        moving = self.migrate()
+        self.fired(self.right)
+        stopping = self.stop(self.right)
+        wait_until("it takes nothing any more", self.refuses, 30)
+        self.open_gate(self.right)
+        self.assertEqual(self.stopped(self.right, stopping), 1)
+        self.again(self.right)
+        code, said = self.over(moving)
+        self.assertIn(code, (1, 6), said)
+        self.ends_on_the_left()
+
+    def refuses(self):
+        return any("no partition is taken over any more" in log.read_text(errors="replace") for log in self.right.state.glob("*.log"))
+
+    def test_after_COMMITTED_it_is_dropped_knowingly(self):
+        """Honoured before the stop: no copy comes back, the stop counts it, both jobs know."""
+        self.pair(target="point=journal.synced,of=COMMITTED:hold")
+        moving = self.migrate()
+        self.fired(self.right)
+        stopping = self.stop(self.right)
+        wait_until("it takes nothing any more", self.refuses, 30)
+        self.open_gate(self.right)
+        self.assertEqual(self.stopped(self.right, stopping), 1)
+        code, said = self.over(moving)
+        self.assertEqual(code, 0, said)
+        self.again(self.right)
+        self.settles(self.right, "completed")
+        self.assertEqual(partitions(self.left) + partitions(self.right), [])
 
 
 class Unknown(Recovery):
