@@ -99,19 +99,36 @@ static void on_signal(struct daemon *daemon, const struct config *config, int fd
     atomic_store(&daemon->stop, true);
 }
 
+/* How a process that has ended did so, as far as can be known: only a child's status can. */
+static void tell_end(pid_t pid, char *how, size_t bytes)
+{
+    int status;
+
+    if (waitpid(pid, &status, WNOHANG) != pid)
+        (void)snprintf(how, bytes, "has ended unasked (started by an earlier vferryd)");
+    else if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL)
+        (void)snprintf(how, bytes,
+                       "was killed by SIGKILL, by somebody or for want of memory (dmesg tells)");
+    else if (WIFSIGNALED(status))
+        (void)snprintf(how, bytes, "was ended by SIG%s", sigabbrev_np(WTERMSIG(status)));
+    else
+        (void)snprintf(how, bytes, "has ended unasked with exit status %d", WEXITSTATUS(status));
+}
+
 /* The host has crashed, as far as its partitions go. Started again, the daemon starts a new one and
  * tells what was lost. */
 static int on_kernel_end(struct daemon *daemon, struct vf_error *err)
 {
-    (void)waitpid(daemon->kernel_pid, NULL, WNOHANG); /* ours only if we started it */
+    char how[128];
+
+    tell_end(daemon->kernel_pid, how, sizeof how);
     atomic_store(&daemon->stop, true);
     if (atomic_load(&daemon->kernel_ending))
         return 0;
     return vf_fail(err, VF_FAILED,
-                   "the kernel side, pid %d, has ended unasked and its partitions with it; see "
-                   "kernel.log, then start vferryd "
-                   "again",
-                   daemon->kernel_pid);
+                   "the kernel side, pid %d, %s, and its partitions are lost with it" VF_REMEDY
+                   "see the end of %s/kernel.log, then start vferryd again",
+                   daemon->kernel_pid, how, daemon->state_dir);
 }
 
 #define ACCEPT_PAUSE_MS 200

@@ -193,4 +193,9 @@ int dxgk_channel_submit(struct dxgk_channel *channel, enum dxgk_transfer op, uin
                         const uint64_t *pages, uint32_t count, uint64_t cookie,
                         struct vf_error *err);
 
+/* Takes the signals of crashes (SIGSEGV, SIGABRT, …) for the whole process, until the first one:
+ * it is told on stderr, then does what it would have done. Before any other thread. Does nothing
+ * under a sanitizer, which tells more. */
+void dxgk_crash_install(void);
+
 #endif

@@ -273,6 +273,7 @@ struct dxgk_call {
     KIRQL irql;
     unsigned locks; /* spin locks the thread held */
     uint64_t start_ns;
+    const struct dxgk_call *outer; /* crash.h: that this thread is in, NULL = none */
 };
 
 /* Before a DDI: the calling thread's IRQL must be <= max_irql. False (reported): the driver must

@@ -186,6 +186,7 @@ int main(int argc, char **argv)
     if (options.help)
         return fputs(usage, stdout) < 0 ? VF_FAILED : VF_OK;
     (void)prctl(PR_SET_NAME, "vferry-kernel");
+    dxgk_crash_install();
     (void)setsid(); /* fails when it leads a group already, and then has its own */
     signal_fd = take_signals();
     config.state_dir = options.state_dir;

@@ -1,15 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Commands that hang or fault, and resets (SRC-9, VF-6): found, told and ended; neighbours and other hosts see nothing of it."""
 import os
+import signal
 import subprocess
 import time
 import unittest
 
-from e2e import Case, begins, churn, create, finish, partitions, room, runs, show, state
+from e2e import BUILD, Case, begins, churn, create, finish, partitions, room, runs, show, state
 from harness import wait_until
 
 TESTS_AT_ONCE = 2
 HANG = os.environ["VF_TEST_HANG"]
+SANITIZED = any(mark in (BUILD / "vferry-kernel").read_bytes() for mark in (b"__tsan_init", b"__asan_init"))
 
 
 def go_wrong(host, name, how):
@@ -93,6 +95,18 @@ class Hangs(Case):
         # The driver tells the event before the queue's state can be seen, or at the same moment from its DPC.
         self.assertGreaterEqual(told[0]["time_ns"], before)
         self.assertLess(told[0]["time_ns"], after + 100_000_000)
+
+    def test_a_kernel_side_that_dies_by_a_signal_is_told_as_that(self):
+        for number, more in ((signal.SIGSEGV, "SIGSEGV"), (signal.SIGKILL, "SIGKILL")):
+            host = self.host(f"by-{more}")
+            create(host, "p")
+            os.kill(host.kernel_pid, number)
+            self.assertEqual(host.process.wait(30), 1)
+            log = host.log_path.read_text()
+            self.assertIn(more, log)
+            self.assertIn("kernel.log, then start vferryd again", log)
+            if number == signal.SIGSEGV and not SANITIZED:
+                self.assertIn("crash: SIGSEGV", (host.state / "kernel.log").read_text())
 
     def test_a_reset_ends_the_work_of_one_partition(self):
         host = self.host("host")

@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * A driver shares the kernel side's process, as on Windows: when it crashes the host has crashed.
+ * What stays is one line in the log: the signal, the thread, and the DDI it was in.
+ */
+#ifndef DXGK_CRASH_H
+#define DXGK_CRASH_H
+
+struct dxgk_call;
+
+/* Around each DDI, on its thread; nest. `call` stays valid between the two. */
+void dxgk_crash_enter(struct dxgk_call *call);
+void dxgk_crash_leave(const struct dxgk_call *call);
+
+#endif
