@@ -1,12 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 /* See handoff.h. */
+#define LOG_ROOM "migrate"
 #include "migrate/handoff.h"
 
+#include "base/log.h"
 #include "base/size.h"
 #include "migrate/mig.h"
 
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define RESUME_TRIES 5u
+#define RESUME_WAIT_MS 10 /* before the second try, doubled: 300 ms in all */
 
 static bool begins(const char *text, const char *with)
 {
@@ -109,11 +115,43 @@ bool handoff_went_on(struct mig_job *job)
     return next != NULL && next->source;
 }
 
+/* A driver that fails once is asked again. What still stands is told with a code of its own. */
+static int resume(struct kc *kc, const struct vf_partition_info *p, struct vf_error *err)
+{
+    struct vf_error why = VF_ERROR_INIT;
+    struct vf_partition_info now;
+
+    for (unsigned i = 0; i < RESUME_TRIES; i++) {
+        if (i != 0)
+            (void)poll(NULL, 0, RESUME_WAIT_MS << i);
+        if (kc_partition_resume(kc, p->id, &why) == 0)
+            return 0;
+        if (kc_partition_info(kc, p->id, &now, NULL) != 0 ||
+            (now.state != VF_PARTITION_OUTGOING_PAUSED && now.state != VF_PARTITION_PAUSED))
+            return vf_fail(err, why.code, "%s", why.text); /* gone or faulted: it does not stand */
+        log_warn("partition %s: not resumed: %s", p->name, why.text);
+    }
+    return vf_fail(err, VF_STANDS,
+                   "partition %s stands here paused: %.250s" VF_REMEDY
+                   "let it run with \"vferry partition resume %s\"",
+                   p->name, why.text, p->name);
+}
+
+void copy_stands(struct vf_error *err, const struct vf_error *stands)
+{
+    struct vf_error cause = *err;
+    const char *remedy = vf_remedy(stands);
+    int bytes = remedy != NULL ? (int)(remedy - stands->text) - 2 : (int)strlen(stands->text);
+
+    vf_fail(err, VF_STANDS, "%.*s (%.150s)" VF_REMEDY "%s", bytes, stands->text, cause.text,
+            remedy != NULL ? remedy : "let it run with \"vferry partition resume\"");
+}
+
 int copy_run_on(struct kc *kc, const struct vf_partition_info *p, bool stays_paused,
                 struct vf_error *err)
 {
     bool paused = p->state == VF_PARTITION_OUTGOING_PAUSED || p->state == VF_PARTITION_PAUSED;
-    int result = paused && !stays_paused ? kc_partition_resume(kc, p->id, err) : 0;
+    int result = paused && !stays_paused ? resume(kc, p, err) : 0;
 
     return kc_end(kc, p->id, result == 0 ? err : NULL) != 0 ? -1 : result;
 }

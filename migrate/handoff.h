@@ -35,6 +35,8 @@ bool handoff_went_on(struct mig_job *job);
  * in between, the partition still says that it is in a move. */
 int copy_run_on(struct kc *kc, const struct vf_partition_info *p, bool stays_paused,
                 struct vf_error *err);
+/* What copy_run_on said with VF_STANDS comes first, the cause in *err after it. */
+void copy_stands(struct vf_error *err, const struct vf_error *stands);
 /* Target: the unpause. One that runs already is left alone. */
 int copy_start(struct kc *kc, const struct vf_partition_info *p, bool stays_paused,
                struct vf_error *err);

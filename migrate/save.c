@@ -251,8 +251,11 @@ static int run_on(struct saving *s, struct vf_error *err)
     s->channel = NULL;
     now.state = s->paused ? VF_PARTITION_OUTGOING_PAUSED : VF_PARTITION_OUTGOING;
     if (s->prepared && copy_run_on(s->kc, &now, !s->paused, err) != 0)
-        result =
-            vf_context(err, "partition %s could not be brought back to work", s->job->partition);
+        result = -1;
+    if (result != 0 && err->code == VF_STANDS)
+        mig_event(s->job->mig, "job", "job %llu: %s", (unsigned long long)s->job->id, err->text);
+    else if (result != 0)
+        vf_context(err, "partition %s could not be brought back to work", s->job->partition);
     s->prepared = false;
     if (s->paused && result == 0)
         job_update(s->job, {
@@ -332,9 +335,11 @@ static enum job_state call_off(struct saving *s, struct vf_error *err)
 
     if (s->published)
         image_file_withdraw(&s->order->file);
-    if (job_cancel_asked(s->job))
+    if (job_cancel_asked(s->job) && err->code != VF_STANDS)
         (void)cancelled(s, err);
-    if (resumed != 0)
+    if (resumed != 0 && also.code == VF_STANDS)
+        copy_stands(err, &also);
+    else if (resumed != 0)
         vf_context(err, "%s", also.text);
     if (s->journalled && mig_journal_end(s->job, err, err->text, &also) != 0)
         log_error("job %llu: %s", (unsigned long long)s->job->id, also.text);

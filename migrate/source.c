@@ -254,8 +254,12 @@ static void resume_partition(struct source *s, struct vf_error *why)
     if (copy_run_on(s->kc, &now, !s->paused, &err) != 0) {
         log_error("job %llu: partition %s: %s", (unsigned long long)s->job->id, s->job->partition,
                   err.text);
-        vf_context(why, "partition %s could not be brought back to work (%s)", s->job->partition,
-                   err.text);
+        *why = err;
+        if (err.code == VF_STANDS)
+            mig_event(s->job->mig, "job", "job %llu: %s", (unsigned long long)s->job->id, err.text);
+        else
+            vf_fail(why, VF_FAILED, "partition %s could not be brought back to work (%s)",
+                    s->job->partition, err.text);
     }
 }
 
@@ -280,7 +284,9 @@ static enum job_state call_off(struct source *s, struct vf_error *err)
 
     resume_partition(s, &also);
     find_cause(s, err);
-    if (also.code != VF_OK)
+    if (also.code == VF_STANDS)
+        copy_stands(err, &also);
+    else if (also.code != VF_OK)
         vf_context(err, "%s", also.text);
     if (s->journalled && atomic_load(&s->job->interrupted) && err->code == VF_CANCELLED &&
         also.code == VF_OK)

@@ -141,7 +141,11 @@ static int it_never_ran_there(struct mig_job *job, struct kc *kc, enum job_state
     if (found) {
         struct vf_error also = VF_ERROR_INIT;
 
-        if (copy_run_on(kc, &copy, job->stays_paused, &also) != 0)
+        if (copy_run_on(kc, &copy, job->stays_paused, &also) == 0)
+            return 0;
+        if (also.code == VF_STANDS)
+            copy_stands(err, &also);
+        else
             vf_fail(err, VF_FAILED,
                     "the target never ran it, and partition %s could not be resumed here: %.300s",
                     job->partition, also.text);
