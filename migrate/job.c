@@ -383,7 +383,7 @@ void job_known(struct mig_job *job, uint64_t pages)
     job_update(job, note_done(job, pages));
 }
 
-void job_received(struct mig_job *job, uint64_t bytes, uint64_t pages)
+static void note_frame(struct mig_job *job, uint64_t bytes, uint64_t pages)
 {
     uint64_t now = vf_now_ns();
 
@@ -397,10 +397,21 @@ void job_received(struct mig_job *job, uint64_t bytes, uint64_t pages)
     });
 }
 
+void job_received(struct mig_job *job, uint32_t round, uint64_t bytes, uint64_t pages)
+{
+    note_frame(job, bytes, pages);
+    if (round >= MIG_MAX_ROUNDS)
+        return;
+    (void)pthread_mutex_lock(&job->lock);
+    job->came[round].pages += pages;
+    job->came[round].bytes += bytes;
+    (void)pthread_mutex_unlock(&job->lock);
+}
+
 void job_sent(struct mig_job *job, uint64_t bytes, uint64_t pages)
 {
     turns_note_sent(&job->mig->turns);
-    job_received(job, bytes, pages);
+    note_frame(job, bytes, pages);
 }
 
 /* Under job->lock: the first round is the longest, and no decision has measured anything before its

@@ -122,6 +122,10 @@ struct mig_job {
     char phase[24];
     struct job_round rounds[MIG_MAX_ROUNDS];
     uint32_t round_count;
+    /* Target: what came of each, by the frames' own word: they may overtake the ROUND. */
+    struct {
+        uint64_t pages, bytes;
+    } came[MIG_MAX_ROUNDS];
     struct job_times t;
     bool shared_clock;   /* both ends have the same boot id */
     uint32_t reconnects; /* times that the pre-copy went on after its link was lost */
@@ -181,7 +185,7 @@ void job_round_done(struct mig_job *job, const struct job_round *round);
 /* Bytes and pages handed to the wire; any lane. */
 void job_sent(struct mig_job *job, uint64_t bytes, uint64_t pages);
 /* The same of a frame that came in at the target, where it takes nobody's turn. */
-void job_received(struct mig_job *job, uint64_t bytes, uint64_t pages);
+void job_received(struct mig_job *job, uint32_t round, uint64_t bytes, uint64_t pages);
 /* Pages that need not be sent, since the target has them; any lane. */
 void job_known(struct mig_job *job, uint64_t pages);
 /* Sets fields under the lock and wakes watchers. */

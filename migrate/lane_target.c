@@ -51,7 +51,7 @@ static int take_frame(struct intake *in, const struct wire_header *header, struc
     (void)atomic_fetch_add(&in->lane->job->taken, 1);
     in->frames++;
     in->pages += frame->count;
-    job_received(in->lane->job, WIRE_HEADER_BYTES + header->length, frame->count);
+    job_received(in->lane->job, frame->round, WIRE_HEADER_BYTES + header->length, frame->count);
     /* No page comes twice in a round: with the cap on rounds that bounds what a source can ask for.
      */
     if (in->pages > plan->geometry.pages_total)

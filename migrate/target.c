@@ -99,8 +99,8 @@ void target_round_done(struct target *t)
         return;
     t->opened = false;
     (void)pthread_mutex_lock(&t->job->lock);
-    round.pages = t->job->pages_sent - t->open.pages;
-    round.bytes = t->job->bytes_sent - t->open.bytes;
+    round.pages = t->job->came[t->rounds - 1].pages;
+    round.bytes = t->job->came[t->rounds - 1].bytes;
     (void)pthread_mutex_unlock(&t->job->lock);
     job_round_done(t->job, &round);
 }
@@ -123,8 +123,6 @@ static int note_round(struct target *t, const struct wire_round *round, struct v
     job_update(job, {
         job->left_bytes = round->pages * job->page_bytes;
         t->open.dirty_pages = round->pages;
-        t->open.pages = job->pages_sent;
-        t->open.bytes = job->bytes_sent;
         t->opened = true;
     });
     if (round->paused)
