@@ -99,7 +99,8 @@ int ks_open(const struct ks_config *config, struct ks_server **out, struct vf_er
 
     if (server == NULL)
         return vf_fail(err, VF_FAILED, "start of the kernel side: out of memory");
-    server->lock_fd = server->listen_fd = server->wake_fd = server->farewell_fd = -1;
+    server->lock_fd = server->listen_fd = server->wake_fd = server->farewell_fd = server->spare_fd =
+        -1;
     server->signal_fd = config->signal_fd;
     server->idle_ms = config->idle_ms;
     (void)snprintf(server->specs, sizeof server->specs, "%s",
@@ -107,6 +108,7 @@ int ks_open(const struct ks_config *config, struct ks_server **out, struct vf_er
     (void)pthread_mutex_init(&server->lock, NULL);
     (void)pthread_cond_init(&server->changed, NULL);
     ks_events_init(&server->events);
+    server->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
     server->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (server->wake_fd < 0) {
         (void)vf_fail_errno(err, VF_FAILED, errno, "make an eventfd");
@@ -151,6 +153,8 @@ void ks_close(struct ks_server *server)
         (void)close(server->lock_fd);
     if (server->farewell_fd >= 0)
         (void)close(server->farewell_fd);
+    if (server->spare_fd >= 0)
+        (void)close(server->spare_fd);
     if (server->wake_fd >= 0)
         (void)close(server->wake_fd);
     ks_events_destroy(&server->events);
@@ -359,16 +363,54 @@ static int start_conn(struct ks_server *server, int fd)
     return failed;
 }
 
+/* A connection that cannot be taken stays in the queue and keeps the socket readable: without a
+ * pause the accepting thread would spin on it. */
+#define ACCEPT_PAUSE_MS 200
+
+/* No descriptor is left: the one kept back answers the client, which would wait for ever
+ * otherwise. Another thread may have been faster to take it; then the client waits a moment. */
+static bool turn_away(struct ks_server *server)
+{
+    int fd = -1;
+
+    if (server->spare_fd >= 0) {
+        (void)close(vf_take_fd(&server->spare_fd));
+        fd = accept4(server->listen_fd, NULL, NULL, SOCK_CLOEXEC);
+        if (fd >= 0) {
+            kw_socket_prepare(fd);
+            refuse(fd, "the kernel side has no descriptor left for another connection; close some "
+                       "or give vferryd a higher limit (ulimit -n, LimitNOFILE=)");
+            (void)close(fd);
+        }
+    }
+    server->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    return fd >= 0;
+}
+
+/* Says so once, and how often it was when there is room again. */
+static void on_accept_failed(struct ks_server *server, int errnum)
+{
+    if (errnum == EAGAIN || errnum == EINTR || errnum == ECONNABORTED)
+        return; /* it was withdrawn meanwhile */
+    if (server->turned_away == 0)
+        log_warn("a connection cannot be taken: %s; told again when there is room",
+                 strerrordesc_np(errnum));
+    server->turned_away++;
+    server->accept_pause = (errnum != EMFILE && errnum != ENFILE) || !turn_away(server);
+}
+
 static void accept_one(struct ks_server *server)
 {
     cleanup_close int fd = accept4(server->listen_fd, NULL, NULL, SOCK_CLOEXEC);
     unsigned count;
 
     if (fd < 0) {
-        if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
-            log_warn("accept: %s", strerrordesc_np(errno));
+        on_accept_failed(server, errno);
         return;
     }
+    if (server->turned_away > 0)
+        log_warn("connections are taken again; %" PRIu64 " could not be", server->turned_away);
+    server->turned_away = 0;
     server_lock(server);
     count = server->conn_count;
     server_unlock(server);
@@ -443,16 +485,18 @@ static int idle_left(struct ks_server *server, uint64_t *idle_since)
 static int wait_for_work(struct ks_server *server, uint64_t *idle_since, struct vf_error *err)
 {
     struct pollfd fds[3] = {
-        {.fd = server->listen_fd, .events = POLLIN},
+        {.fd = server->accept_pause ? -1 : server->listen_fd, .events = POLLIN},
         {.fd = server->wake_fd, .events = POLLIN},
         {.fd = server->signal_fd, .events = POLLIN},
     };
-    int timeout = idle_left(server, idle_since);
+    int idle = idle_left(server, idle_since);
+    int timeout = server->accept_pause ? ACCEPT_PAUSE_MS : idle;
     int ready = poll(fds, 3, timeout);
     eventfd_t count;
 
     if (ready < 0)
         return errno == EINTR ? 0 : vf_fail_errno(err, VF_FAILED, errno, "poll");
+    server->accept_pause = false;
     if (ready == 0 && timeout == 0) {
         log_info("no daemon and no partitions for %d ms: ending", server->idle_ms);
         ks_stop(server);

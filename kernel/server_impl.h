@@ -37,7 +37,11 @@ struct ks_server {
     int listen_fd;
     int wake_fd; /* eventfd: something for the accepting thread to look at */
     int signal_fd;
-    int farewell_fd; /* lock: closed last */
+    int farewell_fd;   /* lock: closed last */
+    int spare_fd;      /* accepting thread: kept back, to answer with when no other is left */
+    bool accept_pause; /* accepting thread: the queue is not looked at for a moment */
+    uint64_t
+        turned_away; /* accepting thread: since the log said that connections cannot be taken */
     int idle_ms;
     struct ks_events events;
 

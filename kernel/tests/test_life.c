@@ -6,14 +6,18 @@
 #include "kernel/wire.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -218,6 +222,42 @@ static void a_signal_ends_an_empty_kernel_only(void **state)
     (void)close(fd);
 }
 
+/* The process is client and server in one: the client's socket is made before descriptors end. */
+static void a_client_is_answered_when_no_descriptor_is_left(void **state)
+{
+    struct harness *harness = *state;
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    const struct timeval patience = {.tv_sec = 20};
+    struct rlimit before, few;
+    struct kc *kc;
+    char answer[2000];
+    ssize_t bytes;
+    int held[128], count = 0;
+    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+
+    /* It is up; open until the end, so that the server gets no descriptor back meanwhile. */
+    kc = harness_connect(harness);
+    assert_true(fd >= 0);
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience), 0);
+    (void)snprintf(address.sun_path, sizeof address.sun_path, "%s", harness->socket);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    few = (struct rlimit){.rlim_cur = 100, .rlim_max = before.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+    while (count < 128 && (held[count] = open("/dev/null", O_RDONLY | O_CLOEXEC)) >= 0)
+        count++;
+    assert_in_range(count, 1, 127);
+    assert_int_equal(connect(fd, (const struct sockaddr *)&address, sizeof address), 0);
+    bytes = recv(fd, answer, sizeof answer, 0);
+    while (count > 0)
+        (void)close(held[--count]);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_true(bytes > 0);
+    assert_non_null(memmem(answer, (size_t)bytes, "no descriptor left", 18));
+    (void)close(fd);
+    kc_close(kc);
+    kc_close(harness_connect(harness)); /* it serves again */
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, harness_setup, harness_teardown)
 #define OWN(name) cmocka_unit_test_teardown(name, harness_teardown)
 
@@ -230,6 +270,7 @@ int main(void)
         cmocka_unit_test(a_long_path_works),
         OWN(an_unused_kernel_ends),
         OWN(a_client_or_a_partition_keeps_it),
+        CASE(a_client_is_answered_when_no_descriptor_is_left),
         CASE(shutdown_needs_force_while_partitions_live),
         CASE(an_empty_kernel_shuts_down),
         OWN(a_signal_ends_an_empty_kernel_only),
