@@ -30,15 +30,21 @@ int main(int argc, char **argv)
     struct command command;
     enum args_action action;
     const char *group;
+    bool acts;
     int status;
 
     (void)signal(SIGPIPE, SIG_IGN); /* a reader who leaves is an error of writing, told below */
     status = args_parse(argc, argv, &command, &action, &group, &err);
     if (status == 0)
         status = run(&command, action, group, &err);
+    acts = status == 0 && action == ARGS_RUN && command.verb->acts;
     args_free(&command);
-    if (status == 0 && (fflush(stdout) != 0 || ferror(stdout)))
-        status = vf_fail_errno(&err, VF_FAILED, errno, "write to stdout");
+    if (status == 0 && (fflush(stdout) != 0 || ferror(stdout))) {
+        if (acts)
+            (void)fputs("vferry: done, but stdout could not be written\n", stderr);
+        else
+            status = vf_fail_errno(&err, VF_FAILED, errno, "write to stdout");
+    }
     if (status == 0)
         return VF_OK;
     (void)fflush(stdout); /* what was said comes before why it failed */

@@ -138,38 +138,41 @@ static const struct cli_option events_options[] = {
 const struct cli_verb cli_verbs[] = {
     {"host show", NOTHING, .summary = "the host: its name, processes and address",
      .example = "host show", .run = cmd_request, .print = print_host},
-    {"host stop", NOTHING, stop_options, "end vferryd and its kernel side",
+    {"host stop", .acts = true, NOTHING, stop_options, "end vferryd and its kernel side",
      "Refused while there are partitions, unless --force drops them.\n",
      .example = "host stop --force", .run = cmd_host_stop},
     {"adapter list", NOTHING, .summary = "the host's GPUs", .example = "adapter list",
      .run = cmd_request, .print = print_adapters},
     {"adapter show", ADAPTER, .summary = "one GPU: VFs, VRAM, what it can do",
      .example = "adapter show 0", .run = cmd_request, .print = print_adapter},
-    {"adapter defrag", ADAPTER, defrag_options,
+    {"adapter defrag", .acts = true, ADAPTER, defrag_options,
      "move partitions together, so that a larger one fits",
      "For GPUs without scatter, whose partitions need contiguous VRAM. Only those that move are\n"
      "paused, each for its own move. A partition in a migration stays where it is.\n"
      "Exit 1 when one could not be moved: it runs on where it was.\n",
      .example = "adapter defrag 0 --dry-run", .run = cmd_request, .print = print_defrag},
-    {"partition create", NAME, create_options, "make a partition: a VF with VRAM of its own",
+    {"partition create", .acts = true, NAME, create_options,
+     "make a partition: a VF with VRAM of its own",
      .example = "partition create p1 --adapter 0 --vram 1G", .run = cmd_request,
      .print = print_created},
     {"partition list", NOTHING, .summary = "the host's partitions", .example = "partition list",
      .run = cmd_request, .print = print_partitions},
     {"partition show", NAME, .summary = "one partition: where, how large, what it does",
      .example = "partition show p1", .run = cmd_request, .print = print_partition},
-    {"partition pause", NAME, .summary = "take it out of the GPU's schedule",
+    {"partition pause", .acts = true, NAME, .summary = "take it out of the GPU's schedule",
      .example = "partition pause p1", .run = cmd_request},
-    {"partition resume", NAME, .summary = "let it run again", .example = "partition resume p1",
-     .run = cmd_request},
-    {"partition reset", NAME, .summary = "reset its VF: ends its work, keeps its VRAM",
+    {"partition resume", .acts = true, NAME, .summary = "let it run again",
+     .example = "partition resume p1", .run = cmd_request},
+    {"partition reset", .acts = true, NAME,
+     .summary = "reset its VF: ends its work, keeps its VRAM",
      .more = "After a command hung (\"vferry events\" tells) this lets the partition run again.\n",
      .example = "partition reset p1", .run = cmd_request},
-    {"partition remove", NAME, .summary = "end it; its VRAM is lost",
+    {"partition remove", .acts = true, NAME, .summary = "end it; its VRAM is lost",
      .example = "partition remove p1", .run = cmd_request},
-    {"run", NAME_AND_WORKLOAD, run_options, "start a workload in a partition, return at once",
-     work_text, .example = "run p1 churn --size 512M --rate 100M --steps 200000 --seed 7",
-     .run = cmd_run, .print = print_run},
+    {"run", .acts = true, NAME_AND_WORKLOAD, run_options,
+     "start a workload in a partition, return at once", work_text,
+     .example = "run p1 churn --size 512M --rate 100M --steps 200000 --seed 7", .run = cmd_run,
+     .print = print_run},
     {"wait", NAME, wait_options, "wait for the workload's end; gives steps and digest",
      "Exit 1 when it is not done in time, or when the partition moved: wait where it says then.\n",
      .example = "wait p1 --timeout 60", .run = cmd_request, .print = print_work},
@@ -180,7 +183,7 @@ const struct cli_verb cli_verbs[] = {
      .run = cmd_reference, .print = print_work},
     {"check", NAME, check_options, "could it move? every reason if not", "Exit 3 when it cannot.\n",
      .example = "check p1 --to 10.0.0.2:7001", .run = cmd_request, .print = print_check},
-    {"migrate", NAME, migrate_options, "move a running partition to another host",
+    {"migrate", .acts = true, NAME, migrate_options, "move a running partition to another host",
      "Ctrl-C cancels: the partition runs on here (exit 4), unless it was handed over already.\n",
      .example = "migrate p1 --to 10.0.0.2:7001 --max-blackout 200 --verify full",
      .run = cmd_migrate, .print = print_moved},
@@ -188,21 +191,23 @@ const struct cli_verb cli_verbs[] = {
      .example = "job list", .run = cmd_request, .print = print_jobs},
     {"job show", JOB, .summary = "one move with all its figures", .example = "job show 3",
      .run = cmd_request, .print = print_job},
-    {"job watch", JOB, .summary = "follow a move to its end; exits as \"migrate\" would",
-     .example = "job watch 3", .run = cmd_watch, .print = print_moved},
-    {"job cancel", JOB, .summary = "end a move: the partition runs on at its source",
+    {"job watch", .acts = true, JOB,
+     .summary = "follow a move to its end; exits as \"migrate\" would", .example = "job watch 3",
+     .run = cmd_watch, .print = print_moved},
+    {"job cancel", .acts = true, JOB, .summary = "end a move: the partition runs on at its source",
      .example = "job cancel 3", .run = cmd_request},
-    {"job resolve", JOB, resolve_options, "say who runs it, when a move's outcome is unknown",
+    {"job resolve", .acts = true, JOB, resolve_options,
+     "say who runs it, when a move's outcome is unknown",
      "Hosts settle it by themselves once they can talk: this is for a host that stays away.\n"
      "Works on either host. The other one's journal is asked first; a choice that it contradicts\n"
      "is refused. A warning says what may be lost or doubled. Exit 1: nothing was changed.\n",
      .example = "job resolve 3 --source-runs", .run = cmd_resolve, .print = print_resolved},
-    {"save", NAME, save_options, "save a partition to a file",
+    {"save", .acts = true, NAME, save_options, "save a partition to a file",
      "It is paused meanwhile. Without --keep it goes once the file is whole and on disk.\n"
      "A file that is there already is never replaced.\n"
      "Ctrl-C cancels: the partition runs on (exit 4).\n",
      .example = "save p1 --output p1.image", .run = cmd_save, .print = print_moved},
-    {"restore", NAME, restore_options, "bring a saved partition back",
+    {"restore", .acts = true, NAME, restore_options, "bring a saved partition back",
      "All of the file is checked before anything is made.\n"
      "NAME may be another one than it was saved under.\n"
      "Exit 3 when it cannot run here; \"job show --json\" has every reason.\n",
@@ -216,21 +221,24 @@ const struct cli_verb cli_verbs[] = {
      .example = "image verify p1.image", .run = cmd_image_verify, .print = print_verified},
     {"driver show", ADAPTER, .summary = "the driver of an adapter", .example = "driver show 0",
      .run = cmd_request, .print = print_driver},
-    {"driver update", ADAPTER, update_options, "replace a driver while partitions work",
+    {"driver update", .acts = true, ADAPTER, update_options,
+     "replace a driver while partitions work",
      "The new driver is tried first, in a process of its own, with the state that the old one\n"
      "saves. Exit 3 when it is refused there: nothing has changed. Exit 1 when it fails later:\n"
      "the old one is back, with its own state. One image may drive several adapters: it is\n"
      "replaced for all of them.\n",
      .example = "driver update 0 --driver new.so", .run = cmd_driver_update,
      .print = print_driver_update},
-    {"cert init", DIRECTORY, cert_options, "make a small CA and certificates to try TLS with",
+    {"cert init", .acts = true, DIRECTORY, cert_options,
+     "make a small CA and certificates to try TLS with",
      "DIR gets ca.pem and ca.key, and NAME.pem and NAME.key for each --for; without --for, for\n"
      "localhost. Nothing that is there is replaced. Needs no host. Who has ca.key can be any "
      "host.\n",
      .example = "cert init certs --for a.example,10.0.0.1 --for b.example,10.0.0.2",
      .run = cmd_cert_init, .print = print_certs},
-    {"cert add", DIRECTORY, cert_add_options, "certificates for more hosts, of the same CA",
-     .example = "cert add certs --for c.example", .run = cmd_cert_add, .print = print_certs},
+    {"cert add", .acts = true, DIRECTORY, cert_add_options,
+     "certificates for more hosts, of the same CA", .example = "cert add certs --for c.example",
+     .run = cmd_cert_add, .print = print_certs},
     {"cert show", IMAGE, .summary = "whose a certificate is, and until when; needs no host",
      .example = "cert show certs/a.example.pem", .run = cmd_cert_show, .print = print_certificate},
     {"events", NOTHING, events_options, "what happened on the host", .example = "events --follow",
@@ -261,9 +269,9 @@ const struct cli_verb *cli_verb_find(int argc, char **argv, int *used)
         *used = group > 0 ? 2 : 1;
         if (argc < *used)
             continue;
-        if (group > 0 ? starts_with_group(verb, argv[0]) &&
-                            strcmp(verb->words + group + 1, argv[1]) == 0
-                      : strcmp(verb->words, argv[0]) == 0)
+        if (group > 0
+                ? starts_with_group(verb, argv[0]) && strcmp(verb->words + group + 1, argv[1]) == 0
+                : strcmp(verb->words, argv[0]) == 0)
             return verb;
     }
     return NULL;

@@ -45,6 +45,8 @@ struct cli_positional {
 
 struct cli_verb {
     const char *words; /* "partition create" */
+    bool acts; /* changes something, or exits as a move does: its exit code says how that went, even
+                  when nobody can read its words */
     struct cli_positional positionals[3];
     const struct cli_option *options; /* ends with VALUE_END; NULL = none */
     const char *summary;              /* one line */

@@ -16,15 +16,17 @@ static bool complete(const DRIVER_INITIALIZATION_DATA *ddi)
            ddi->DxgkDdiRestoreMutableMigrationData != NULL;
 }
 
-static NTSTATUS call_end(struct dxgk_partition *partition)
+/* False (reported): at a raised IRQL the driver is not called, and all is as before. */
+static bool call_end(struct dxgk_partition *partition, NTSTATUS *status)
 {
     struct dxgk_adapter *adapter = partition->adapter;
     struct dxgk_call call;
 
     if (!dxgk_call_enter(&call, adapter, "DxgkDdiEndLiveMigration", PASSIVE_LEVEL))
-        return STATUS_INVALID_DEVICE_STATE;
-    return dxgk_call_leave(&call,
-                           adapter->ddi.DxgkDdiEndLiveMigration(adapter->hAdapter, partition->vf));
+        return false;
+    *status = dxgk_call_leave(
+        &call, adapter->ddi.DxgkDdiEndLiveMigration(adapter->hAdapter, partition->vf));
+    return true;
 }
 
 /* An End that failed is made up for before the next Prepare. The driver may have ended it all the
@@ -33,9 +35,8 @@ static void end_again(struct dxgk_partition *partition)
 {
     NTSTATUS status;
 
-    if (!partition->check.end_failed)
+    if (!partition->check.end_failed || !call_end(partition, &status))
         return;
-    status = call_end(partition);
     if (NT_SUCCESS(status))
         partition->check.end_failed = false;
     else
@@ -94,7 +95,8 @@ int dxgk_ddi_end(struct dxgk_partition *partition, struct vf_error *err)
 
     if (!partition->check.prepared)
         return dxgk_refuse(adapter, "SRC-7", err, "End of VF %u without Prepare", partition->vf);
-    status = call_end(partition);
+    if (!call_end(partition, &status))
+        return vf_fail(err, VF_FAILED, "DxgkDdiEndLiveMigration at a raised IRQL");
     /* Whatever it says, the bracket is closed; a second End comes before the next Prepare only. */
     partition->check.prepared = false;
     partition->check.end_failed = !NT_SUCCESS(status);

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Moves: whatever a partition does, wherever it goes, it ends bit for bit like work that never moved."""
+import os
 import re
+import subprocess
 import threading
 import time
 import unittest
@@ -54,6 +56,22 @@ class Workloads(Case):
         self.assertEqual(finish(right, "p"), work.want())
         self.assertEqual(partitions(left), [])
         return report
+
+    def test_the_exit_code_is_the_moves_when_nobody_reads_its_words(self):
+        left, right = self.pair()
+        create(left, "p", churn(60))
+        begins(left, "p")
+        reading, writing = os.pipe()
+        os.close(reading)
+        with open("/dev/full", "w", encoding="ascii") as full, os.fdopen(writing, "w") as closed:
+            for source, target, stdout in ((left, right, full), (right, left, closed)):
+                words = source.command("migrate", "p", "--to", target.address, "--max-blackout", 20000)
+                done = subprocess.run(words, stdout=stdout, stderr=subprocess.PIPE, text=True, timeout=120, check=False)
+                self.assertEqual((done.returncode, done.stderr), (0, "vferry: done, but stdout could not be written\n"))
+            # Who only asks has nothing when it cannot be written.
+            shown = subprocess.run(left.command("host", "show"), stdout=full, stderr=subprocess.PIPE, text=True, timeout=30, check=False)
+            self.assertEqual(shown.returncode, 1)
+        runs(left, "p")
 
     def test_diffuse_over_a_picture_of_odd_size_ends_with_the_digest_of_the_reference(self):
         picture = pgm(self.folder / "odd.pgm", 731, 417, seed=5)
