@@ -18,7 +18,8 @@ def compile_one(compiler, entry):
     words = shlex.split(entry["command"])
     kept = []
     skip = False
-    for word in words[1:]:
+    # Meson puts ccache in front of the compiler where it is installed.
+    for word in words[2 if pathlib.Path(words[0]).name == "ccache" else 1 :]:
         if skip:
             skip = False
         elif word in ("-o", "-MF", "-MQ"):
