@@ -40,7 +40,7 @@ class Replaced(Case):
         left.run("job", "cancel", left.json("job", "list")["jobs"][0]["job"])
         left.kill(signal.SIGTERM)
         left.start()
-        self.assertEqual([job["status"] for job in left.json("job", "list")["jobs"]], ["failed"])
+        self.assertEqual([job["status"] for job in left.json("job", "list")["jobs"]], ["cancelled"])
         runs(left, "p")
         self.assertEqual(partitions(right), [])
 
