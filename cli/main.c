@@ -4,9 +4,12 @@
 #include "cli/help.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 static int run(const struct command *command, enum args_action action, const char *group,
                struct vf_error *err)
@@ -24,29 +27,68 @@ static int run(const struct command *command, enum args_action action, const cha
     }
 }
 
+/* A stdin, stdout or stderr that we were started without is opened so that its use fails: else the
+ * next socket would get its number, and what is meant for a person would be written to a daemon. */
+static void fill_standard(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        if (fcntl(fd, F_GETFD) < 0)
+            (void)open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+    }
+}
+
+/* Is what the command prints all that it does? Anything else has its own end, printed or not. */
+static bool only_shows(const struct command *command, enum args_action action)
+{
+    return action != ARGS_RUN || command->verb->shows ||
+           json_is_true(json_object_get(command->args, "dry_run")) ||
+           json_is_true(json_object_get(command->args, "dry-run"));
+}
+
+/* Whoever read our stdout may leave early, as "head" does: no error to speak of. */
+static bool reader_left(void)
+{
+    struct pollfd look = {.fd = STDOUT_FILENO};
+
+    return poll(&look, 1, 0) > 0 && (look.revents & (POLLERR | POLLHUP)) != 0;
+}
+
+/* Writes out what a command that went well has printed. A move that is made stays made when nobody
+ * could be told of it: only for a command that merely shows is that a failure. The exit code. */
+static int end_well(bool shows)
+{
+    const char *why = "not all of it was taken";
+
+    errno = 0;
+    if (fflush(stdout) != 0 && errno != 0)
+        why = strerrordesc_np(errno);
+    else if (!ferror(stdout))
+        return VF_OK;
+    if (!reader_left())
+        (void)fprintf(stderr, "vferry: write to stdout: %s%s\n", why,
+                      shows ? "" : "; what was asked for is done all the same");
+    return shows ? VF_FAILED : VF_OK;
+}
+
 int main(int argc, char **argv)
 {
     struct vf_error err = VF_ERROR_INIT;
     struct command command;
     enum args_action action;
     const char *group;
-    bool acts;
+    bool shows = true;
     int status;
 
-    (void)signal(SIGPIPE, SIG_IGN); /* a reader who leaves is an error of writing, told below */
+    fill_standard();
+    (void)signal(SIGPIPE, SIG_IGN); /* a reader who leaves is an error of writing; see end_well */
     status = args_parse(argc, argv, &command, &action, &group, &err);
     if (status == 0)
         status = run(&command, action, group, &err);
-    acts = status == 0 && action == ARGS_RUN && command.verb->acts;
-    args_free(&command);
-    if (status == 0 && (fflush(stdout) != 0 || ferror(stdout))) {
-        if (acts)
-            (void)fputs("vferry: done, but stdout could not be written\n", stderr);
-        else
-            status = vf_fail_errno(&err, VF_FAILED, errno, "write to stdout");
-    }
     if (status == 0)
-        return VF_OK;
+        shows = only_shows(&command, action);
+    args_free(&command);
+    if (status == 0)
+        return end_well(shows);
     (void)fflush(stdout); /* what was said comes before why it failed */
     (void)fprintf(stderr, "vferry: %s\n", err.text);
     return err.code == VF_OK ? VF_FAILED : (int)err.code;

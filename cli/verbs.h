@@ -45,8 +45,6 @@ struct cli_positional {
 
 struct cli_verb {
     const char *words; /* "partition create" */
-    bool acts; /* changes something, or exits as a move does: its exit code says how that went, even
-                  when nobody can read its words */
     struct cli_positional positionals[3];
     const struct cli_option *options; /* ends with VALUE_END; NULL = none */
     const char *summary;              /* one line */
@@ -54,6 +52,7 @@ struct cli_verb {
     const char *example;              /* what follows "vferry " */
     int (*run)(const struct command *command, struct vf_error *err);
     void (*print)(const json_t *result); /* for people; NULL = says nothing when all is well */
+    bool shows;                          /* changes nothing: what it prints is all there is of it */
 };
 
 /* What a command line came to. */

@@ -7,7 +7,7 @@ import unittest
 
 from e2e import BUILD, DEVICE, Case, churn, create, finish, move, partitions, pgm
 
-USAGE, UNREACHABLE, FAILED = 2, 5, 1
+USAGE, REFUSED, UNREACHABLE, FAILED = 2, 3, 5, 1
 
 
 class Line(Case):
@@ -397,6 +397,74 @@ class Answers(Case):
         self.assertNotIn("\r", done.stdout + done.stderr)
         self.assertNotIn("\x1b", done.stdout + done.stderr)
         self.assertIn("blackout", done.stdout)
+
+    def into(self, stdout, *words):
+        """Runs a verb whose stdout takes nothing: "full", "left" (no reader) or "closed"."""
+        command = [str(BUILD / "vferry"), "--host", str(self.one.state / "control.sock")]
+        command += [str(word) for word in words]
+        keep = dict(stderr=subprocess.PIPE, text=True, timeout=120, check=False)
+        if stdout == "closed":
+            return subprocess.run(["sh", "-c", 'exec "$@" >&-', "sh", *command], **keep)
+        if stdout == "full":
+            with open("/dev/full", "wb", buffering=0) as full:
+                return subprocess.run(command, stdout=full, **keep)
+        reader, writer = os.pipe()
+        os.close(reader)
+        try:
+            return subprocess.run(command, stdout=writer, **keep)
+        finally:
+            os.close(writer)
+
+    def assert_told_of_stdout(self, done, stdout, what):
+        lines = done.stderr.splitlines()
+        if stdout == "left":
+            self.assertEqual(lines, [], what)
+        else:
+            self.assertEqual(len(lines), 1, f"{what}: {done.stderr}")
+            self.assertIn("stdout", lines[0], what)
+
+    def test_what_was_done_is_exit_0_though_stdout_takes_nothing(self):
+        other = self.host("other", DEVICE)
+        for stdout in ("full", "left", "closed"):
+            for json_too in ([], ["--json"]):
+                with self.subTest(stdout=stdout, json=json_too):
+                    name = stdout + str(len(json_too))
+                    words = ["partition", "create", name, "--adapter", 0, "--vram", "32M"]
+                    done = self.into(stdout, *json_too, *words)
+                    self.assertEqual(done.returncode, 0, done.stderr)
+                    self.assert_told_of_stdout(done, stdout, words)
+                    self.assertIn(name, partitions(self.one))
+                    words = ["migrate", name, "--to", other.address]
+                    done = self.into(stdout, *json_too, *words)
+                    self.assertEqual(done.returncode, 0, done.stderr)
+                    self.assert_told_of_stdout(done, stdout, words)
+                    self.assertIn(name, partitions(other))
+                    self.assertNotIn(name, partitions(self.one))
+                    other.run("partition", "remove", name)
+
+    def test_what_only_shows_is_exit_1_when_stdout_takes_nothing(self):
+        other = self.host("other", DEVICE)
+        create(self.one, "p")
+        for stdout in ("full", "left", "closed"):
+            for words in (
+                ["host", "show"],
+                ["--json", "partition", "show", "p"],
+                ["migrate", "p", "--to", other.address, "--dry-run"],
+                ["--help"],
+            ):
+                with self.subTest(stdout=stdout, words=words):
+                    done = self.into(stdout, *words)
+                    self.assertEqual(done.returncode, FAILED, done.stderr)
+                    self.assert_told_of_stdout(done, stdout, words)
+
+    def test_a_refusal_keeps_its_code_when_stdout_takes_nothing(self):
+        other = self.host("other", "softgpu,vram=256M,vfs=4,dirty-page=4K")
+        create(self.one, "p")
+        for stdout in ("full", "left", "closed"):
+            for verb in ("check", "migrate"):
+                done = self.into(stdout, "--json", verb, "p", "--to", other.address)
+                self.assertEqual(done.returncode, REFUSED, f"{verb} {stdout}: {done.stderr}")
+                self.assertEqual(len(done.stderr.splitlines()), 1, done.stderr)
 
     def test_the_environment_names_the_host(self):
         done = subprocess.run(
