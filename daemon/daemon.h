@@ -25,6 +25,7 @@ struct daemon {
     int lock_fd;
     int kernel_pidfd; /* readable once the kernel side has ended */
     int32_t kernel_pid;
+    bool kernel_started; /* by this daemon, and not found */
     struct kc *kc; /* main's own connection: keeps an idle kernel side from leaving */
     struct mig *mig;
     struct events events;       /* has its own lock */

@@ -196,8 +196,11 @@ static int start_kernel(struct daemon *daemon, const struct wish *wish, struct v
         (void)kill(pid, SIGKILL);
         (void)waitpid(pid, NULL, 0);
     }
-    if (result == 0)
+    if (result == 0) {
+        daemon->kernel_started = true;
+        daemon->kernel_pid = (int32_t)pid;
         log_info("started the kernel side, pid %d: %s", (int)pid, wish->specs);
+    }
     return result;
 }
 
@@ -280,6 +283,27 @@ int kernel_process_find_or_start(struct daemon *daemon, const struct config *con
         return vf_fail_errno(err, VF_FAILED, errno, "watch the kernel side, pid %d",
                              host.kernel_pid);
     return 0;
+}
+
+#define END_STARTED_MS 30000
+
+void kernel_process_end_started(struct daemon *daemon)
+{
+    struct vf_error err = VF_ERROR_INIT;
+
+    if (!daemon->kernel_started)
+        return;
+    if (daemon->kernel_pidfd < 0)
+        daemon->kernel_pidfd = pidfd_open(daemon->kernel_pid, 0);
+    if (daemon->kc == NULL && kc_connect(daemon->kernel_socket, &daemon->kc, &err) != 0)
+        log_warn("the kernel side, pid %d, cannot be told to end: %s", daemon->kernel_pid,
+                 err.text);
+    else if (kc_shutdown(daemon->kc, false, &err) != 0)
+        log_warn("the kernel side, pid %d, stays: %s", daemon->kernel_pid, err.text);
+    else if (daemon->kernel_pidfd < 0 || kernel_process_wait(daemon, END_STARTED_MS) != 0)
+        log_warn("the kernel side, pid %d, was told to end and has not yet", daemon->kernel_pid);
+    else
+        (void)waitpid(daemon->kernel_pid, NULL, WNOHANG);
 }
 
 int kernel_process_wait(const struct daemon *daemon, int timeout_ms)

@@ -15,6 +15,12 @@
 int kernel_process_find_or_start(struct daemon *daemon, const struct config *config,
                                  struct vf_error *err);
 
+/*
+ * For a daemon that never became ready: ends the kernel side that it started itself, which nobody
+ * else knows of. One that was found stays as it was, and so does one that has got a partition.
+ */
+void kernel_process_end_started(struct daemon *daemon);
+
 /* Waits until it has ended: 0, or -1 after timeout_ms. */
 int kernel_process_wait(const struct daemon *daemon, int timeout_ms);
 

@@ -172,7 +172,7 @@ static int run(struct daemon *daemon, const struct config *config, struct contro
 }
 
 static int serve(struct daemon *daemon, const struct config *config, struct tp_tls *tls,
-                 int signal_fd, struct vf_error *err)
+                 int listen_fd, int signal_fd, struct vf_error *err)
 {
     struct mig_config mig = {.host_name = daemon->name,
                              .kernel_socket = daemon->kernel_socket,
@@ -187,12 +187,8 @@ static int serve(struct daemon *daemon, const struct config *config, struct tp_t
                              .event_ctx = &daemon->events};
     struct control *control = NULL;
     struct events_collector *collector = NULL;
-    cleanup_close int listen_fd = -1;
     int result = -1;
 
-    if (config->listen[0] != '\0' &&
-        tp_tcp_listen(config->listen, &listen_fd, daemon->listen, sizeof daemon->listen, err) != 0)
-        return -1;
     if (mig_open(&mig, &daemon->mig, err) != 0)
         return -1;
     if (events_collect(&daemon->events, daemon->kernel_socket, &collector, err) == 0 &&
@@ -201,6 +197,7 @@ static int serve(struct daemon *daemon, const struct config *config, struct tp_t
                  daemon->listen[0] != '\0' ? ", partitions may arrive at " : "", daemon->listen);
         (void)sd_notifyf(0, "READY=1\nSTATUS=host %s, kernel side pid %d", daemon->name,
                          daemon->kernel_pid);
+        daemon->kernel_started = false; /* it is the host's from here on */
         result = run(daemon, config, control, listen_fd, signal_fd, err);
         (void)sd_notify(0, "STOPPING=1");
         mig_end_jobs(daemon->mig); /* watchers hear of it before the connections close */
@@ -208,6 +205,25 @@ static int serve(struct daemon *daemon, const struct config *config, struct tp_t
     }
     events_collect_stop(collector);
     mig_close(daemon->mig);
+    return result;
+}
+
+/* The address before the kernel side: one that is taken is found out before anything is started. */
+static int start_and_serve(struct daemon *daemon, const struct config *config, struct tp_tls *tls,
+                           int signal_fd, struct vf_error *err)
+{
+    cleanup_close int listen_fd = -1;
+    int result = -1;
+
+    if (state_dir_open(daemon, config->state, err) != 0)
+        return -1;
+    if (config->listen[0] != '\0' &&
+        tp_tcp_listen(config->listen, &listen_fd, daemon->listen, sizeof daemon->listen, err) != 0)
+        return -1;
+    if (kernel_process_find_or_start(daemon, config, err) == 0)
+        result = serve(daemon, config, tls, listen_fd, signal_fd, err);
+    if (result != 0)
+        kernel_process_end_started(daemon);
     return result;
 }
 
@@ -230,9 +246,8 @@ static int open_and_serve(const struct config *config, struct tp_tls *tls, struc
                  "send them");
     daemon.wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     signal_fd = take_signals(err);
-    if (signal_fd >= 0 && daemon.wake_fd >= 0 && state_dir_open(&daemon, config->state, err) == 0 &&
-        kernel_process_find_or_start(&daemon, config, err) == 0)
-        result = serve(&daemon, config, tls, signal_fd, err);
+    if (signal_fd >= 0 && daemon.wake_fd >= 0)
+        result = start_and_serve(&daemon, config, tls, signal_fd, err);
     kc_close(daemon.kc);
     vf_log_tap(NULL, NULL);
     events_fini(&daemon.events);

@@ -2,10 +2,13 @@
 """The command line's manners: what is wrong is said in one line on stderr with the right exit code; stdout is for answers."""
 import json
 import os
+import pathlib
+import socket
 import subprocess
 import unittest
 
 from e2e import BUILD, DEVICE, Case, churn, create, finish, move, partitions, pgm
+from harness import Failed, Host
 
 USAGE, REFUSED, UNREACHABLE, FAILED = 2, 3, 5, 1
 
@@ -256,6 +259,67 @@ class Daemon(Case):
                 self.assertNotEqual(done.returncode, 0)
                 self.assertEqual(done.stdout, "")
                 self.assertIn(device.split(",")[-1].split("=")[0], done.stderr.splitlines()[-1])
+
+    def kernel_sides(self, state):
+        """The kernel sides that run on a state directory."""
+        found = []
+        for process in pathlib.Path("/proc").glob("[0-9]*"):
+            try:
+                words = (process / "cmdline").read_bytes().decode(errors="replace").split("\0")
+            except (FileNotFoundError, ProcessLookupError):
+                continue  # it has ended meanwhile
+            if words[0].endswith("vferry-kernel") and str(state) in words:
+                found.append(int(process.name))
+        return found
+
+    def assert_failed_start_leaves_nothing(self, host_name, *words):
+        """It says why in one line, and its state directory serves the next start, with other devices, at once."""
+        state = self.folder / host_name
+        done = self.vferryd("--state", state, "--device", "softgpu,vram=64M", *words)
+        self.assertEqual(done.returncode, FAILED, done.stderr)
+        self.assertTrue(done.stderr.splitlines()[-1].startswith("vferryd: "), done.stderr)
+        self.assertEqual(self.kernel_sides(state), [], done.stderr)
+        return done
+
+    def test_a_start_that_fails_at_a_busy_address_starts_no_kernel_side(self):
+        (self.folder / "busy").mkdir(mode=0o700)
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            address = f"127.0.0.1:{taken.getsockname()[1]}"
+            done = self.assert_failed_start_leaves_nothing("busy", "--listen", address)
+            self.assertIn(address, done.stderr.splitlines()[-1])
+            self.assertFalse((self.folder / "busy" / "kernel.log").exists(), done.stderr)
+        self.start_at("busy", address)
+
+    def test_a_start_that_fails_later_ends_the_kernel_side_it_started(self):
+        state = self.folder / "later"
+        (state / "control.sock" / "in-the-way").mkdir(mode=0o700, parents=True)
+        state.chmod(0o700)
+        done = self.assert_failed_start_leaves_nothing("later", "--listen", "127.0.0.1:0")
+        self.assertIn("started the kernel side", done.stderr)
+        (state / "control.sock" / "in-the-way").rmdir()
+        (state / "control.sock").rmdir()
+        self.start_at("later", "127.0.0.1:0")
+
+    def test_a_start_that_fails_leaves_a_kernel_side_that_it_found(self):
+        host = self.host("found")
+        create(host, "p")
+        kernel, address = host.kernel_pid, host.address
+        host.kill()
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            host.listen_wish = f"127.0.0.1:{taken.getsockname()[1]}"
+            with self.assertRaises(Failed):
+                host.start()
+        self.assertEqual(self.kernel_sides(host.state), [kernel])
+        host.listen_wish = address
+        host.start()
+        self.assertEqual((host.kernel_pid, partitions(host)), (kernel, ["p"]))
+
+    def start_at(self, name, address):
+        """The same directory again, asked for other devices: whatever was left running would refuse it."""
+        host = Host(BUILD, name, (DEVICE,), state=self.folder / name, listen=address)
+        self.hosts.append(host)
+        self.addCleanup(self.end, host)
+        host.start()
 
 
 class Answers(Case):
