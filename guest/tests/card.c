@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* See card.h. */
 #include "guest/tests/card.h"
+#include "base/tests/tool.h"
 #include "softgpu/hw.h"
 
 #include <dlfcn.h>
@@ -15,6 +16,7 @@
 #include <cmocka.h>
 
 #define CHUNK (1u << 20)
+#define END_MS (10000 * TEST_TOOL_FACTOR)
 
 static void card_log(void *ctx, enum vf_device_log level, const char *text)
 {
@@ -140,8 +142,8 @@ void vf_open(struct vf *vf, struct card *card, uint32_t index, uint64_t phys, ui
 {
     uint64_t piece = bytes / pieces;
 
-    *vf = (struct vf){
-        .card = card, .index = index, .ended = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
+    *vf =
+        (struct vf){.card = card, .index = index, .ended = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
     vf->memory = (struct guest_memory){vf, bytes, vram_read, vram_write, reg_write, reg_read};
     assert_true(vf->ended >= 0);
     pf_write(card, SG_VFC(index, SG_VFC_MAP_CMD), SG_MAP_CMD_CLEAR, 4);
@@ -165,7 +167,7 @@ bool vf_wait_end(const struct vf *vf)
     struct pollfd wanted = {vf->ended, POLLIN, 0};
     uint64_t count;
 
-    return poll(&wanted, 1, 10000) == 1 && read(vf->ended, &count, sizeof count) == sizeof count;
+    return poll(&wanted, 1, END_MS) == 1 && read(vf->ended, &count, sizeof count) == sizeof count;
 }
 
 void vf_pause(const struct vf *vf)

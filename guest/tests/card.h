@@ -40,7 +40,7 @@ void vf_open(struct vf *vf, struct card *card, uint32_t index, uint64_t phys, ui
              unsigned pieces);
 void vf_close(struct vf *vf);
 
-/* Waits for vector 0; false after ten seconds. */
+/* Waits for vector 0; false after ten seconds, or as much longer as the tool takes. */
 bool vf_wait_end(const struct vf *vf);
 
 /* Takes it out of scheduling and waits until it is quiet; puts it back. */

@@ -8,16 +8,17 @@
 #include "migrate/tests/proxy.h"
 
 #include "base/size.h"
+#include "base/tests/tool.h"
 
 #include <poll.h>
 
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+#if TEST_TOOL_FACTOR > 1
 #define SILENCE_NS 2000000000ull
 #else
 #define SILENCE_NS 700000000ull
 #endif
 #define REDIAL_NS (2 * SILENCE_NS + 1000000000ull)
-#define PATIENCE_NS 20000000000ull
+#define PATIENCE_NS (20000000000ull * TEST_TOOL_FACTOR)
 #define NAME "ferry"
 
 extern struct host left, right;
