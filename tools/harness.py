@@ -35,7 +35,8 @@ def pid_gone(pid):
     """Has the process ended? (A zombie whose parent is elsewhere counts as ended.)"""
     try:
         with open(f"/proc/{pid}/stat", encoding="ascii") as stat:
-            return stat.read().rsplit(")", 1)[1].split()[0] == "Z"
+            # A leader that is a zombie says nothing of its threads, which keep files and locks until they end too.
+            return stat.read().rsplit(")", 1)[1].split()[0] == "Z" and len(os.listdir(f"/proc/{pid}/task")) == 1
     except (FileNotFoundError, ProcessLookupError):
         return True
 
