@@ -84,12 +84,23 @@ const char *vf_time_format(uint64_t ns, char *buffer, size_t buffer_bytes)
     return buffer;
 }
 
+/* Neither clock can fail on Linux. */
+static uint64_t clock_ns(clockid_t clock)
+{
+    struct timespec now = {0};
+
+    (void)clock_gettime(clock, &now);
+    return (uint64_t)now.tv_sec * 1000000000ull + (uint64_t)now.tv_nsec;
+}
+
 uint64_t vf_now_ns(void)
 {
-    struct timespec now;
+    return clock_ns(CLOCK_MONOTONIC);
+}
 
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000ull + (uint64_t)now.tv_nsec;
+uint64_t vf_realtime_ns(void)
+{
+    return clock_ns(CLOCK_REALTIME);
 }
 
 struct timespec vf_timespec(uint64_t ns)

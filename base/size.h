@@ -22,7 +22,9 @@ const char *vf_time_format(uint64_t ns, char *buffer, size_t buffer_bytes);
 
 /* CLOCK_MONOTONIC in nanoseconds. */
 uint64_t vf_now_ns(void);
-/* Such a moment as pthread_cond_timedwait takes it. */
+/* CLOCK_REALTIME in nanoseconds since 1970: for what people read, never for waiting. */
+uint64_t vf_realtime_ns(void);
+/* A moment of CLOCK_MONOTONIC as pthread_cond_timedwait takes it. */
 struct timespec vf_timespec(uint64_t ns);
 /* A condition whose timed waits go by CLOCK_MONOTONIC. */
 void vf_cond_init(pthread_cond_t *cond);

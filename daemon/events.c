@@ -2,10 +2,11 @@
 /* The ring of events. See events.h. */
 #include "daemon/events.h"
 
+#include "base/size.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define FETCH 32u
 
@@ -38,17 +39,9 @@ static void add_at(struct events *events, uint64_t time_ns, const char *kind, co
     (void)pthread_mutex_unlock(&events->lock);
 }
 
-static uint64_t now_ns(void)
-{
-    struct timespec now;
-
-    (void)clock_gettime(CLOCK_REALTIME, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
-
 void events_add(struct events *events, const char *kind, const char *text)
 {
-    add_at(events, now_ns(), kind, text);
+    add_at(events, vf_realtime_ns(), kind, text);
 }
 
 void events_log_tap(void *ctx, enum vf_log_level level, const char *room, const char *text)
@@ -80,7 +73,7 @@ int events_fetch(struct events *events, struct kc *kc, struct vf_error *err)
         for (size_t i = 0; result == 0 && i < count; i++) {
             events->kernel_seen = list[i].number;
             /* An older kernel side tells no time: it is noted when it gets here. */
-            add_at(events, list[i].time_ns != 0 ? list[i].time_ns : now_ns(), list[i].kind,
+            add_at(events, list[i].time_ns != 0 ? list[i].time_ns : vf_realtime_ns(), list[i].kind,
                    list[i].text);
         }
     } while (result == 0 && count == FETCH);

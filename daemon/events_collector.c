@@ -7,7 +7,6 @@
 
 #include <stdlib.h>
 #include <sys/prctl.h>
-#include <time.h>
 
 #define EVERY_NS 200000000u
 
@@ -23,11 +22,9 @@ struct events_collector {
 /* False once it is to end. */
 static bool nap(struct events_collector *collector)
 {
-    struct timespec now, until;
+    const struct timespec until = vf_timespec(vf_now_ns() + EVERY_NS);
     bool stop;
 
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    until = vf_timespec((uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec + EVERY_NS);
     (void)pthread_mutex_lock(&collector->lock);
     while (!collector->stop &&
            pthread_cond_timedwait(&collector->wake, &collector->lock, &until) == 0) {

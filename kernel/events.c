@@ -2,9 +2,10 @@
 /* See events.h. */
 #include "kernel/events.h"
 
+#include "base/size.h"
+
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 void ks_events_init(struct ks_events *events)
 {
@@ -28,10 +29,8 @@ static void make_line(char *text)
 void ks_events_add(struct ks_events *events, const char *kind, const char *text)
 {
     struct kc_event event = {0};
-    struct timespec now;
 
-    (void)clock_gettime(CLOCK_REALTIME, &now);
-    event.time_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+    event.time_ns = vf_realtime_ns();
     (void)snprintf(event.kind, sizeof event.kind, "%s", kind);
     (void)snprintf(event.text, sizeof event.text, "%s", text);
     make_line(event.kind);

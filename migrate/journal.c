@@ -9,6 +9,7 @@
 #include "base/cleanup.h"
 #include "base/fault.h"
 #include "base/log.h"
+#include "base/size.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,7 +17,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 /* Room for one more element; NULL leaves the old array as it is. */
@@ -365,11 +365,10 @@ int journal_write(struct journal *journal, const struct journal_record *record,
                   struct vf_error *err)
 {
     struct journal_record stamped = *record;
-    struct timespec now;
     int rc;
 
-    if (stamped.time_ns == 0 && clock_gettime(CLOCK_REALTIME, &now) == 0)
-        stamped.time_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+    if (stamped.time_ns == 0)
+        stamped.time_ns = vf_realtime_ns();
     (void)pthread_mutex_lock(&journal->lock);
     rc = write_locked(journal, &stamped, err);
     (void)pthread_mutex_unlock(&journal->lock);

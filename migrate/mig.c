@@ -5,6 +5,7 @@
 #include "migrate/mig.h"
 
 #include "base/log.h"
+#include "base/size.h"
 #include "kernel/client.h"
 #include "migrate/handoff.h"
 #include "migrate/recover.h"
@@ -20,7 +21,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #define REDIAL_NS 30000000000ull
@@ -45,7 +45,6 @@ int mig_journal(struct mig_job *job, enum journal_kind kind, const char *text, s
                                     .side = job->source ? JOURNAL_SOURCE : JOURNAL_TARGET,
                                     .epoch = job->epoch,
                                     .stays_paused = job->stays_paused};
-    struct timespec now = {0};
 
     memcpy(record.job, job->uuid, sizeof record.job);
     memcpy(record.partition, job->partition, sizeof record.partition);
@@ -54,8 +53,7 @@ int mig_journal(struct mig_job *job, enum journal_kind kind, const char *text, s
     (void)snprintf(record.identity, sizeof record.identity, "%s", job->identity);
     (void)snprintf(record.text, sizeof record.text, "%s%s",
                    kind == JOURNAL_ABORTED && job->called_off ? JOURNAL_CANCELLED : "", text);
-    (void)clock_gettime(CLOCK_REALTIME, &now); /* cannot fail */
-    record.time_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+    record.time_ns = vf_realtime_ns();
     (void)pthread_mutex_lock(&job->lock);
     memcpy(record.token, job->token, sizeof record.token);
     record.owed = job->owes;

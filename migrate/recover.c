@@ -16,13 +16,13 @@
 #include "migrate/recover.h"
 
 #include "base/log.h"
+#include "base/size.h"
 #include "migrate/handoff.h"
 #include "migrate/restart.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 struct recovery {
     struct mig *mig;
@@ -31,14 +31,6 @@ struct recovery {
     size_t count;
     bool failed;
 };
-
-static uint64_t now_realtime_ns(void)
-{
-    struct timespec now;
-
-    (void)clock_gettime(CLOCK_REALTIME, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
 
 static bool in_move(const struct vf_partition_info *p)
 {
@@ -232,7 +224,7 @@ static enum job_state recover_aborted(struct recovery *r, struct mig_job *job, s
     if (undo(r, job, err) != 0)
         log_error("job %llu: %s", (unsigned long long)job->id, err->text);
     job->start_over =
-        wanted && now_realtime_ns() - job->last_ns < RESTART_WITHIN_NS && is_here(r, job);
+        wanted && vf_realtime_ns() - job->last_ns < RESTART_WITHIN_NS && is_here(r, job);
     (void)snprintf(job->options.to, sizeof job->options.to, "%s", job->peer);
     vf_fail(err, job->called_off ? VF_CANCELLED : VF_FAILED, "%s",
             job->last_text[0] != '\0' ? job->last_text : "aborted");

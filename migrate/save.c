@@ -17,7 +17,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <time.h>
 #include <unistd.h>
 
 struct saving {
@@ -92,13 +91,11 @@ static int open_partition(struct saving *s, struct vf_error *err)
 static int describe(struct saving *s, struct image_origin *origin, struct vf_error *err)
 {
     struct vf_adapter_info adapter;
-    struct timespec now = {0};
 
     if (kc_adapter_info(s->kc, s->partition.adapter, &adapter, err) != 0)
         return -1;
-    (void)clock_gettime(CLOCK_REALTIME, &now); /* cannot fail for this clock */
     memset(origin, 0, sizeof *origin);
-    origin->saved_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+    origin->saved_ns = vf_realtime_ns();
     memcpy(origin->id, s->job->uuid, sizeof origin->id);
     memcpy(origin->host_name, s->job->mig->host_name, sizeof origin->host_name);
     (void)snprintf(origin->version, sizeof origin->version, "%s", VFERRY_VERSION);
