@@ -12,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 /* Below this a rate says more about buffers than about the link. */
 #define MEANINGFUL_NS 200000000ull
@@ -41,14 +40,6 @@ static const uint64_t state_arcs[JOB_STATES] = {
 
 static const struct vf_fsm_table job_table = {"job", state_names, state_arcs, JOB_STATES};
 
-static uint64_t realtime_ns(void)
-{
-    struct timespec now = {0};
-
-    (void)clock_gettime(CLOCK_REALTIME, &now); /* cannot fail */
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
-
 struct mig_job *job_new(struct mig *mig, uint64_t id, const uint8_t uuid[16], bool source)
 {
     struct mig_job *job = calloc(1, sizeof *job);
@@ -69,7 +60,7 @@ struct mig_job *job_new(struct mig *mig, uint64_t id, const uint8_t uuid[16], bo
     vf_cond_init(&job->changed);
     (void)snprintf(job->phase, sizeof job->phase, "connect");
     job->t.start = vf_now_ns();
-    job->t.started_unix = realtime_ns();
+    job->t.started_unix = vf_realtime_ns();
     return job;
 }
 
@@ -165,7 +156,7 @@ void job_over(struct mig_job *job, enum job_state state)
         (void)snprintf(job->phase, sizeof job->phase, "%s", state_names[state]);
         job->t.end = vf_now_ns();
         /* An unknown outcome has not ended: it does when it is settled. */
-        job->t.ended_unix = state == JOB_UNKNOWN ? 0 : realtime_ns();
+        job->t.ended_unix = state == JOB_UNKNOWN ? 0 : vf_realtime_ns();
         job->over = true;
         err = job->error;
     });
@@ -183,7 +174,7 @@ void job_settled(struct mig_job *job, enum job_state state, const struct vf_erro
     (void)vf_fsm_set(&job->fsm, state, "settled");
     job_update(job, {
         (void)snprintf(job->phase, sizeof job->phase, "%s", state_names[state]);
-        job->t.ended_unix = realtime_ns();
+        job->t.ended_unix = vf_realtime_ns();
         if (state == JOB_COMPLETED)
             job->error = (struct vf_error)VF_ERROR_INIT;
         else
@@ -383,35 +374,34 @@ void job_known(struct mig_job *job, uint64_t pages)
     job_update(job, note_done(job, pages));
 }
 
+/* Under job->lock. */
 static void note_frame(struct mig_job *job, uint64_t bytes, uint64_t pages)
 {
     uint64_t now = vf_now_ns();
 
-    job_update(job, {
-        if (job->t.first_frame == 0)
-            job->t.first_frame = now;
-        job->t.last_frame = now;
-        job->bytes_sent += bytes;
-        job->pages_sent += pages;
-        note_done(job, pages);
-    });
+    if (job->t.first_frame == 0)
+        job->t.first_frame = now;
+    job->t.last_frame = now;
+    job->bytes_sent += bytes;
+    job->pages_sent += pages;
+    note_done(job, pages);
 }
 
 void job_received(struct mig_job *job, uint32_t round, uint64_t bytes, uint64_t pages)
 {
-    note_frame(job, bytes, pages);
-    if (round >= MIG_MAX_ROUNDS)
-        return;
-    (void)pthread_mutex_lock(&job->lock);
-    job->came[round].pages += pages;
-    job->came[round].bytes += bytes;
-    (void)pthread_mutex_unlock(&job->lock);
+    job_update(job, {
+        note_frame(job, bytes, pages);
+        if (round < MIG_MAX_ROUNDS) {
+            job->came[round].pages += pages;
+            job->came[round].bytes += bytes;
+        }
+    });
 }
 
 void job_sent(struct mig_job *job, uint64_t bytes, uint64_t pages)
 {
     turns_note_sent(&job->mig->turns);
-    note_frame(job, bytes, pages);
+    job_update(job, note_frame(job, bytes, pages));
 }
 
 /* Under job->lock: the first round is the longest, and no decision has measured anything before its

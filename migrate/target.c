@@ -120,11 +120,9 @@ static int note_round(struct target *t, const struct wire_round *round, struct v
     t->rounds++;
     t->resumed = false;
     t->queued = false;
-    job_update(job, {
-        job->left_bytes = round->pages * job->page_bytes;
-        t->open.dirty_pages = round->pages;
-        t->opened = true;
-    });
+    t->open = (struct job_round){.dirty_pages = round->pages};
+    t->opened = true;
+    job_update(job, { job->left_bytes = round->pages * job->page_bytes; });
     if (round->paused)
         job_enter(job, JOB_PAUSED, "last-round");
     return 0;

@@ -129,11 +129,11 @@ static int it_never_ran_there(struct mig_job *job, struct kc *kc, enum job_state
     found = handoff_copy(job, kc, &copy, err);
     if (found < 0)
         return -1;
-    vf_fail(err, VF_FAILED,
-            found ? job->stays_paused ? "the target never ran it; the partition stays paused here"
-                                      : "the target never ran it; the partition runs on here"
-                  : "the target never ran it, and the kernel side here has lost "
-                    "the partition");
+    if (found)
+        vf_fail(err, VF_FAILED, "the target never ran it; the partition %s", job_stays(job));
+    else
+        vf_fail(err, VF_FAILED,
+                "the target never ran it, and the kernel side here has lost the partition");
     job_update(job, job->owes = false);
     /* First on disk: a partition that runs here beside a COMMIT would be one too many. */
     if (mig_journal(job, JOURNAL_ABORTED, err->text, err) != 0)
