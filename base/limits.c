@@ -24,3 +24,8 @@ void vf_raise_open_files(void)
     if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
         log_warn("open files stay limited: %s", strerrordesc_np(errno));
 }
+
+bool vf_accept_withdrawn(int errnum)
+{
+    return errnum == EAGAIN || errnum == EINTR || errnum == ECONNABORTED;
+}

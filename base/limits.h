@@ -3,8 +3,16 @@
 #ifndef VF_BASE_LIMITS_H
 #define VF_BASE_LIMITS_H
 
+#include <stdbool.h>
+
 /* Takes as many open files as the hard limit grants: the soft one is low for the sake of select(2),
  * which nothing here uses. Before threads and children; best effort. */
 void vf_raise_open_files(void);
+
+/* Did accept fail because the client has gone again (or a signal came)? Any other errno means that
+ * the machine has no room for the connection: it stays in the queue, and whoever accepts must pause
+ * for VF_ACCEPT_PAUSE_MS or spin. */
+bool vf_accept_withdrawn(int errnum);
+#define VF_ACCEPT_PAUSE_MS 200
 
 #endif

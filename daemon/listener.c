@@ -3,6 +3,7 @@
 #define LOG_ROOM "listener"
 #include "daemon/listener.h"
 
+#include "base/limits.h"
 #include "base/log.h"
 
 #include <errno.h>
@@ -27,15 +28,10 @@ static void name_peer(const struct sockaddr *address, socklen_t length, char *te
 
 bool accept_failed(const char *whose, int errnum)
 {
-    switch (errnum) {
-    case EAGAIN: /* it was withdrawn meanwhile */
-    case EINTR:
-    case ECONNABORTED:
+    if (vf_accept_withdrawn(errnum))
         return true;
-    default:
-        log_warn("%s: a connection has to wait: %s", whose, strerrordesc_np(errnum));
-        return false;
-    }
+    log_warn("%s: a connection has to wait: %s", whose, strerrordesc_np(errnum));
+    return false;
 }
 
 bool listener_accept(struct daemon *daemon, int listen_fd)

@@ -131,8 +131,6 @@ static int on_kernel_end(struct daemon *daemon, struct vf_error *err)
                    daemon->kernel_pid, how, daemon->state_dir);
 }
 
-#define ACCEPT_PAUSE_MS 200
-
 enum { POLL_SIGNAL, POLL_WAKE, POLL_KERNEL, POLL_CONTROL, POLL_LISTEN, POLLS };
 
 static int run(struct daemon *daemon, const struct config *config, struct control *control,
@@ -151,7 +149,7 @@ static int run(struct daemon *daemon, const struct config *config, struct contro
     while (result == 0 && !atomic_load(&daemon->stop)) {
         /* A connection that cannot be taken stays readable: not to be looked at for a while. */
         fds[POLL_CONTROL].events = fds[POLL_LISTEN].events = roomy ? POLLIN : 0;
-        if (poll(fds, POLLS, roomy ? -1 : ACCEPT_PAUSE_MS) < 0) {
+        if (poll(fds, POLLS, roomy ? -1 : VF_ACCEPT_PAUSE_MS) < 0) {
             if (errno != EINTR)
                 return vf_fail_errno(err, VF_FAILED, errno, "poll");
             continue;

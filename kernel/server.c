@@ -4,6 +4,7 @@
 #include "kernel/server_impl.h"
 
 #include "base/cleanup.h"
+#include "base/limits.h"
 #include "base/log.h"
 #include "base/size.h"
 
@@ -363,10 +364,6 @@ static int start_conn(struct ks_server *server, int fd)
     return failed;
 }
 
-/* A connection that cannot be taken stays in the queue and keeps the socket readable: without a
- * pause the accepting thread would spin on it. */
-#define ACCEPT_PAUSE_MS 200
-
 /* No descriptor is left: the one kept back answers the client, which would wait for ever
  * otherwise. Another thread may have been faster to take it; then the client waits a moment. */
 static bool turn_away(struct ks_server *server)
@@ -390,8 +387,8 @@ static bool turn_away(struct ks_server *server)
 /* Says so once, and how often it was when there is room again. */
 static void on_accept_failed(struct ks_server *server, int errnum)
 {
-    if (errnum == EAGAIN || errnum == EINTR || errnum == ECONNABORTED)
-        return; /* it was withdrawn meanwhile */
+    if (vf_accept_withdrawn(errnum))
+        return;
     if (server->turned_away == 0)
         log_warn("a connection cannot be taken: %s; told again when there is room",
                  strerrordesc_np(errnum));
@@ -490,7 +487,7 @@ static int wait_for_work(struct ks_server *server, uint64_t *idle_since, struct 
         {.fd = server->signal_fd, .events = POLLIN},
     };
     int idle = idle_left(server, idle_since);
-    int timeout = server->accept_pause ? ACCEPT_PAUSE_MS : idle;
+    int timeout = server->accept_pause ? VF_ACCEPT_PAUSE_MS : idle;
     int ready = poll(fds, 3, timeout);
     eventfd_t count;
 
