@@ -312,24 +312,23 @@ class HostsCrash(Recovery):
 class StoppedByForce(Recovery):
     """The target drops its partitions while a hand-off is under way: a COMMIT is honoured before, or never."""
 
-    def stop(self, host):
-        return host.spawn("--json", "host", "stop", "--force")
-
-    def stopped(self, host, stopping):
+    def stopped_at(self, place):
+        """A move whose target is held at a place, and stopped there; it drops one partition. The move's command."""
+        self.pair(target=place)
+        moving = self.migrate()
+        self.fired(self.right)
+        stopping = self.right.spawn("--json", "host", "stop", "--force")
+        wait_until("it takes nothing any more", self.refuses, 30)
+        self.open_gate(self.right)
         out, err = stopping.communicate(timeout=60)
         self.assertEqual(stopping.returncode, 0, out + err)
-        host.process.wait(30)
-        return json.loads(out)["partitions_dropped"]
+        self.right.process.wait(30)
+        self.assertEqual(json.loads(out)["partitions_dropped"], 1)
+        return moving
 
     def test_between_PREPARED_and_COMMITTED(self):
         """COMMIT is at the gate: the stop waits for the job, and the job must not take it then."""
-        self.pair(target="msg=COMMIT,dir=recv:hold")
-        moving = self.migrate()
-        self.fired(self.right)
-        stopping = self.stop(self.right)
-        wait_until("it takes nothing any more", self.refuses, 30)
-        self.open_gate(self.right)
-        self.assertEqual(self.stopped(self.right, stopping), 1)
+        moving = self.stopped_at("msg=COMMIT,dir=recv:hold")
         self.again(self.right)
         code, said = self.over(moving)
         self.assertIn(code, (1, 6), said)
@@ -340,13 +339,7 @@ class StoppedByForce(Recovery):
 
     def test_after_COMMITTED_it_is_dropped_knowingly(self):
         """Honoured before the stop: no copy comes back, the stop counts it, both jobs know."""
-        self.pair(target="point=journal.synced,of=COMMITTED:hold")
-        moving = self.migrate()
-        self.fired(self.right)
-        stopping = self.stop(self.right)
-        wait_until("it takes nothing any more", self.refuses, 30)
-        self.open_gate(self.right)
-        self.assertEqual(self.stopped(self.right, stopping), 1)
+        moving = self.stopped_at("point=journal.synced,of=COMMITTED:hold")
         code, said = self.over(moving)
         self.assertEqual(code, 0, said)
         self.again(self.right)
