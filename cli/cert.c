@@ -185,8 +185,7 @@ static int make_hosts(struct making *making, const json_t *lists, struct vf_erro
 
     if (lists == NULL)
         return make_host(making, "localhost,127.0.0.1,::1", err);
-    json_array_foreach(lists, index, list)
-    {
+    json_array_foreach(lists, index, list) {
         if (make_host(making, json_string_value(list), err) != 0)
             return -1;
     }

@@ -127,8 +127,7 @@ void print_driver_update(const json_t *result)
     size_t index, used = 0;
     json_t *adapter;
 
-    json_array_foreach(adapters, index, adapter)
-    {
+    json_array_foreach(adapters, index, adapter) {
         if (used < sizeof list)
             used += (size_t)snprintf(list + used, sizeof list - used, "%s%lld",
                                      index > 0 ? ", " : "", (long long)json_integer_value(adapter));
@@ -225,8 +224,7 @@ void print_reasons(const json_t *result)
     size_t index;
     json_t *reason;
 
-    json_array_foreach(json_object_get(result, "reasons"), index, reason)
-    {
+    json_array_foreach(json_object_get(result, "reasons"), index, reason) {
         (void)printf("%s: source %s, target %s; %s\n",
                      table_cell(reason, CELL_TEXT, "field", text[0]),
                      table_cell(reason, CELL_TEXT, "source", text[1]),
@@ -432,8 +430,7 @@ void print_certs(const json_t *result)
     json_t *host;
 
     (void)printf("start each host with these, and --listen HOST:PORT:\n");
-    json_array_foreach(json_object_get(result, "hosts"), index, host)
-    {
+    json_array_foreach(json_object_get(result, "hosts"), index, host) {
         (void)printf("%s:\n  --tls-cert %s/%s --tls-key %s/%s --tls-ca %s/%s\n",
                      json_string_value(json_array_get(json_object_get(host, "names"), 0)),
                      directory, table_text(host, "cert"), directory, table_text(host, "key"),
@@ -460,8 +457,8 @@ void print_certificate(const json_t *result)
     size_t index;
     json_t *name;
 
-    json_array_foreach(json_object_get(result, "names"), index, name)(void)
-        printf("name        %s\n", json_string_value(name));
+    json_array_foreach(json_object_get(result, "names"), index, name)
+        (void)printf("name        %s\n", json_string_value(name));
     table_fields(columns, result);
 }
 
@@ -485,5 +482,6 @@ void print_events(const json_t *result)
     size_t index;
     json_t *event;
 
-    json_array_foreach(json_object_get(result, "events"), index, event) print_event(event);
+    json_array_foreach(json_object_get(result, "events"), index, event)
+        print_event(event);
 }

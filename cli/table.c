@@ -109,8 +109,7 @@ void table_rows(const struct column *columns, const json_t *rows, const char *no
     }
     for (size_t c = 0; columns[c].cell != CELL_END; c++) {
         width[c] = strlen(columns[c].title);
-        json_array_foreach(rows, index, row)
-        {
+        json_array_foreach(rows, index, row) {
             size_t length = strlen(table_cell(row, columns[c].cell, columns[c].key, text));
 
             width[c] = length > width[c] ? length : width[c];
@@ -118,8 +117,7 @@ void table_rows(const struct column *columns, const json_t *rows, const char *no
     }
     for (size_t c = 0; columns[c].cell != CELL_END; c++)
         print_cell(&columns[c], width[c], columns[c].title);
-    json_array_foreach(rows, index, row)
-    {
+    json_array_foreach(rows, index, row) {
         for (size_t c = 0; columns[c].cell != CELL_END; c++)
             print_cell(&columns[c], width[c],
                        table_cell(row, columns[c].cell, columns[c].key, text));

@@ -48,8 +48,7 @@ static void await_jobs(struct mig *mig)
     size_t index;
     json_t *entry;
 
-    json_array_foreach(list, index, entry)
-    {
+    json_array_foreach(list, index, entry) {
         struct mig_job *job;
 
         if (strcmp(json_string_value(json_object_get(entry, "status")), "running") != 0)
