@@ -24,6 +24,9 @@ UNKNOWN_S = REDIAL_S + 4 * SILENCE_S + 20
 
 
 class Recovery(Case):
+    # Errors that the faults here may well bring into a log.
+    MAY_SAY = ("kernel side", "CONTRADICTION", "cannot be brought")
+
     def host(self, name, fault=None, **more):
         place = self.folder / name
         place.mkdir()
@@ -41,7 +44,7 @@ class Recovery(Case):
         host.stop()
         for log in host.state.glob("*.log"):
             wrong = [line for line in WRONG.findall(log.read_text(errors="replace"))
-                     if not any(word in line for word in ("kernel side", "CONTRADICTION", "cannot be brought"))]
+                     if not any(word in line for word in self.MAY_SAY)]
             self.assertEqual(wrong, [], f"{host.name}: {log.name}")
 
     def pair(self, source=None, target=None):
@@ -307,6 +310,36 @@ class HostsCrash(Recovery):
         self.over(moving)
         self.again(self.left)
         self.ends_on_the_right()
+
+
+class Stands(Recovery):
+    """The move fails in the blackout, and the source's kernel side does not resume the partition at once."""
+
+    MAY_SAY = (*Recovery.MAY_SAY, "partition p stands here paused")
+    RESUME = "point=kernel.call,of=resume partition"
+    TRIES = 5  # migrate/handoff.c
+
+    def fail_in_the_blackout(self, times):
+        self.pair(source=";".join(f"{self.RESUME},nth={n}:EIO" for n in range(1, times + 1)), target="msg=STATE,dir=recv:kill")
+        return self.over(self.migrate())
+
+    def test_a_resume_that_fails_once_is_tried_again(self):
+        code, said = self.fail_in_the_blackout(1)
+        self.assertEqual(code, 1, said)
+        self.assertNotIn("stands here", said)
+        self.again(self.right)
+        self.ends_on_the_left()
+
+    def test_a_partition_that_cannot_be_resumed_is_said_first_and_has_its_own_exit_code(self):
+        code, said = self.fail_in_the_blackout(self.TRIES)
+        self.assertEqual(code, 61, said)
+        self.assertIn("vferry: partition p stands here paused: ", said)
+        self.assertIn('let it run with "vferry partition resume p"', said)
+        self.assertEqual(state(self.left, "p"), "paused")
+        self.assertTrue(any("stands here paused" in e["text"] for e in self.left.json("events")["events"] if e["kind"] == "job"))
+        self.left.run("partition", "resume", "p")
+        self.again(self.right)
+        self.ends_on_the_left()
 
 
 class StoppedByForce(Recovery):
