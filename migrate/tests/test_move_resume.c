@@ -128,7 +128,7 @@ static void all_connections_at_once_may_break(void **state)
 static void a_link_that_is_cut_again_and_again_still_carries_a_move(void **state)
 {
     static const struct guest_options large = {
-        .workload = GUEST_FILL, .size = 40u << 20, .seed = 3};
+        .workload = GUEST_FILL, .size = 56u << 20, .seed = 3};
     const struct proxy_fault fault = {TO_TARGET, WIRE_PAGES, 6, PROXY_CUT, 1000, false};
     const char *label = "again and again";
     char small[GUEST_DIGEST_BYTES];
