@@ -96,13 +96,13 @@ size_t dxgk_adapter_count(const struct dxgk *dxgk)
     return 2;
 }
 
-int dxgk_driver_info(struct dxgk *dxgk, uint32_t adapter, struct vf_driver_info *out,
+int dxgk_driver_info(struct dxgk *dxgk, uint32_t index, struct vf_driver_info *out,
                      struct vf_error *err)
 {
     (void)dxgk;
-    if (adapter >= 2)
-        return vf_fail(err, VF_FAILED, "no adapter %u", adapter);
-    *out = (struct vf_driver_info){.adapter = adapter, .updates = 3, .shared = 3};
+    if (index >= 2)
+        return vf_fail(err, VF_FAILED, "no adapter %u", index);
+    *out = (struct vf_driver_info){.adapter = index, .updates = 3, .shared = 3};
     (void)snprintf(out->path, sizeof out->path, "/old.so");
     return 0;
 }
@@ -119,14 +119,14 @@ int dxgk_driver_update(struct dxgk *dxgk, uint32_t adapter, const char *path, bo
     return vf_fail(err, VF_FAILED, "the old driver is back");
 }
 
-int dxgk_defrag(struct dxgk *dxgk, uint32_t adapter, bool dry_run, struct vf_defrag *out,
+int dxgk_defrag(struct dxgk *dxgk, uint32_t index, bool dry_run, struct vf_defrag *out,
                 struct vf_error *err)
 {
     (void)dxgk;
-    *out = (struct vf_defrag){.adapter = adapter, .count = 1, .dry_run = dry_run};
+    *out = (struct vf_defrag){.adapter = index, .count = 1, .dry_run = dry_run};
     (void)snprintf(out->moves[0].partition, sizeof out->moves[0].partition, "p");
-    out->moves[0].outcome = adapter == 0 ? VF_DEFRAG_MOVED : VF_DEFRAG_FAILED;
-    return adapter == 0 ? 0 : vf_fail(err, VF_FAILED, "p could not be moved");
+    out->moves[0].outcome = index == 0 ? VF_DEFRAG_MOVED : VF_DEFRAG_FAILED;
+    return index == 0 ? 0 : vf_fail(err, VF_FAILED, "p could not be moved");
 }
 
 int dxgk_adapter_info(struct dxgk *dxgk, uint32_t index, struct vf_adapter_info *out,
