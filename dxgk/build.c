@@ -60,6 +60,7 @@ static int take_vram(struct dxgk_partition *partition, const DXGK_VIRTUALGPUSEGM
         .align = segment->Alignment,
         .low = segment->MinSegmentOffset,
         .high = segment->MaxSegmentOffset,
+        .adapter = adapter->index,
     };
     int result;
 
@@ -69,6 +70,20 @@ static int take_vram(struct dxgk_partition *partition, const DXGK_VIRTUALGPUSEGM
     (void)pthread_mutex_lock(&adapter->lock);
     result = dxgk_reserve_take(adapter->reserve, &want, &partition->ranges, &partition->range_count,
                                err);
+    (void)pthread_mutex_unlock(&adapter->lock);
+    return result;
+}
+
+/* Before the driver is asked: it would only say that it has too little, not how much. */
+static int check_vram(struct dxgk_partition *partition, struct vf_error *err)
+{
+    struct dxgk_adapter *adapter = partition->adapter;
+    struct dxgk_reserve_want want = {.bytes = partition->params.vram_bytes,
+                                     .adapter = adapter->index};
+    int result;
+
+    (void)pthread_mutex_lock(&adapter->lock);
+    result = dxgk_reserve_check(adapter->reserve, &want, err);
     (void)pthread_mutex_unlock(&adapter->lock);
     return result;
 }
@@ -132,7 +147,9 @@ static int make_vgpu(struct dxgk_partition *partition, GUID *umed_class, struct 
            sizeof arg.UserModeVirtualDeviceProvider);
     fill_profile(partition, &arg.Profile);
     (void)pthread_mutex_lock(&adapter->gpup_lock);
-    result = dxgk_ddi_create_vgpu(partition, &arg, err);
+    result = check_vram(partition, err);
+    if (result == 0)
+        result = dxgk_ddi_create_vgpu(partition, &arg, err);
     if (result == 0)
         result = take_vram(partition, &arg.SegmentInfo[0], err);
     if (result == 0)

@@ -202,6 +202,12 @@ int dxgk_ddi_save(struct dxgk_partition *partition, enum dxgk_migration_data wha
         (void)vf_fail_status(err, VF_FAILED, status, "%s of VF %u failed", name, partition->vf);
         goto drop;
     }
+    if (size == 0) {
+        (void)dxgk_refuse(adapter, save_rule(what), err,
+                          "%s of VF %u announced %llu bytes and then gave none", name,
+                          partition->vf, (unsigned long long)asked);
+        goto drop;
+    }
     if (what == DXGK_IMMUTABLE)
         partition->check.immutable_done = true;
     else

@@ -92,18 +92,40 @@ static DXGK_MEMORYRANGE range_of(const struct dxgk_reserve *reserve, struct run 
                               .SizeInBytes = run.count * reserve->granule};
 }
 
-static int no_room(const struct dxgk_reserve *reserve, uint64_t bytes, struct vf_error *err)
+/* Too little in all, in pieces too small, or not where the driver wants it: each has its own mend.
+ */
+static int no_room(const struct dxgk_reserve *reserve, const struct dxgk_reserve_want *want,
+                   struct vf_error *err)
 {
-    char want[32];
+    char asked[32];
     char all[32];
     char largest[32];
 
+    (void)vf_size_format(want->bytes, asked, sizeof asked);
+    (void)vf_size_format(dxgk_reserve_free(reserve), all, sizeof all);
+    (void)vf_size_format(dxgk_reserve_largest(reserve), largest, sizeof largest);
+    if (dxgk_reserve_free(reserve) < want->bytes)
+        return vf_fail(err, VF_FAILED,
+                       "adapter %u has %s of VRAM free; %s do not fit" VF_REMEDY
+                       "ask for less, or remove or move a partition",
+                       want->adapter, all, asked);
+    if (dxgk_reserve_largest(reserve) < want->bytes)
+        return vf_fail(err, VF_FAILED,
+                       "adapter %u has %s of VRAM free, but in pieces: the largest partition that "
+                       "fits is %s, not %s" VF_REMEDY
+                       "bring the free pieces together with \"vferry adapter defrag %u\", or ask "
+                       "for less",
+                       want->adapter, all, largest, asked, want->adapter);
     return vf_fail(err, VF_FAILED,
-                   "no VRAM for %s: %s are free, the largest partition that fits is %s; remove a "
-                   "partition or ask for less",
-                   vf_size_format(bytes, want, sizeof want),
-                   vf_size_format(dxgk_reserve_free(reserve), all, sizeof all),
-                   vf_size_format(dxgk_reserve_largest(reserve), largest, sizeof largest));
+                   "adapter %u has %s of VRAM free, but not where its driver wants %s" VF_REMEDY
+                   "ask for less, or remove or move a partition",
+                   want->adapter, all, asked);
+}
+
+int dxgk_reserve_check(const struct dxgk_reserve *reserve, const struct dxgk_reserve_want *want,
+                       struct vf_error *err)
+{
+    return want->bytes <= dxgk_reserve_largest(reserve) ? 0 : no_room(reserve, want, err);
 }
 
 static int take_contiguous(struct dxgk_reserve *reserve, const struct dxgk_reserve_want *want,
@@ -128,7 +150,7 @@ static int take_contiguous(struct dxgk_reserve *reserve, const struct dxgk_reser
         *count = 1;
         return 0;
     }
-    return no_room(reserve, want->bytes, err);
+    return no_room(reserve, want, err);
 }
 
 /* Shortest first; equal ones by place, so that the outcome depends on the map alone. */
@@ -158,7 +180,7 @@ static int take_scattered(struct dxgk_reserve *reserve, const struct dxgk_reserv
         found += run.count;
     }
     if (found < need)
-        return no_room(reserve, want->bytes, err);
+        return no_room(reserve, want, err);
     list = calloc(runs, sizeof *list);
     if (list == NULL)
         return vf_fail(err, VF_FAILED, "no memory for the list of VRAM ranges");

@@ -12,7 +12,8 @@ struct dxgk_reserve_want {
     uint64_t bytes; /* > 0, multiple of the granule */
     uint64_t align; /* bytes, a multiple of the granule or 0; start of a contiguous reserve */
     uint64_t low,
-        high; /* segment offsets the reserve must lie between; high 0 = the segment's end */
+        high;         /* segment offsets the reserve must lie between; high 0 = the segment's end */
+    uint32_t adapter; /* whose VRAM it is, for the words of a refusal */
 };
 
 /* Manages segment offsets [0, bytes). `granule` is a multiple of 4096; a tail shorter than it is
@@ -26,6 +27,10 @@ void dxgk_reserve_destroy(struct dxgk_reserve *reserve);
  * guest physical order. Takes nothing when it fails: VF_FAILED, the text says what is free. */
 int dxgk_reserve_take(struct dxgk_reserve *reserve, const struct dxgk_reserve_want *want,
                       DXGK_MEMORYRANGE **ranges, uint32_t *count, struct vf_error *err);
+/* Could a take of want->bytes find room, its place (align, low, high) left aside? For asking before
+ * the driver is; fails as a take would. */
+int dxgk_reserve_check(const struct dxgk_reserve *reserve, const struct dxgk_reserve_want *want,
+                       struct vf_error *err);
 /* Gives ranges back that one take returned. */
 void dxgk_reserve_give(struct dxgk_reserve *reserve, const DXGK_MEMORYRANGE *ranges,
                        uint32_t count);

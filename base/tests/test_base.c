@@ -34,6 +34,14 @@ static void fail_status_names_the_status(void **state)
     assert_int_equal((uint32_t)err.status, 0xc0000024u);
 }
 
+static void statuses_of_drivers_have_names(void **state)
+{
+    (void)state;
+    assert_string_equal(vf_status_name((int32_t)0xc01e0100u), "STATUS_GRAPHICS_NO_VIDEO_MEMORY");
+    assert_string_equal(vf_status_name((int32_t)0xc0000035u), "STATUS_OBJECT_NAME_COLLISION");
+    assert_string_equal(vf_status_name((int32_t)0xc0ffee00u), "NTSTATUS");
+}
+
 static void overlong_text_is_cut_and_terminated(void **state)
 {
     struct vf_error err = VF_ERROR_INIT;
@@ -155,6 +163,7 @@ int main(void)
         cmocka_unit_test(test_codes_from_elsewhere_are_known_or_failed),
         cmocka_unit_test(fail_fills_code_and_text),
         cmocka_unit_test(fail_status_names_the_status),
+        cmocka_unit_test(statuses_of_drivers_have_names),
         cmocka_unit_test(overlong_text_is_cut_and_terminated),
         cmocka_unit_test(machine_takes_legal_arcs_only),
         cmocka_unit_test(sizes_parse_or_are_refused),

@@ -227,6 +227,10 @@ static void bad_save_calls_are_refused(void **unused)
     save_is_refused("no-size", "SRC-2", "unset");
     save_is_refused("overrun", "SRC-6", "behind its buffer");
     save_is_refused("state-grows", "SRC-6", "grew");
+    save_is_refused("none-given", "SRC-2", "DxgkDdiSaveImmutableMigrationData of VF 0 announced");
+    save_is_refused("state-none-given", "SRC-6",
+                    "DxgkDdiSaveMutableMigrationData of VF 0 announced");
+    save_is_refused("umed-none-given", "SRC-3", "cannot save its immutable data");
     save_is_refused("umed-grows", "SRC-3", "cannot save its immutable data");
     save_is_refused("umed-overrun", "SRC-3", "cannot save its immutable data");
     save_is_refused("umed-huge", "SRC-3", "cannot save its immutable data");

@@ -47,6 +47,37 @@ static void a_paused_partition_stands_still_and_a_resumed_one_goes_on(void **unu
     rig_close(&rig);
 }
 
+/* What is free is told, and what would help; the driver need not be asked. */
+static void too_much_vram_is_refused_with_what_is_free(void **unused)
+{
+    struct vf_partition_params params = {.vram_bytes = 100ull << 30, .name = "big"};
+    struct vf_error error = VF_ERROR_INIT;
+    struct vf_partition_info info;
+    struct vf_adapter_info before, after;
+    struct rig rig;
+    uint64_t id;
+
+    (void)unused;
+    rig_open(&rig, one, NULL);
+    (void)rig_create(&rig, "first", 0, 64, false);
+    id = rig_create(&rig, "middle", 0, 64, false);
+    (void)rig_create(&rig, "last", 0, 64, false);
+    must(dxgk_partition_destroy(rig.dxgk, id, &error), &error);
+    must(dxgk_adapter_info(rig.dxgk, 0, &before, &error), &error);
+    assert_int_equal(dxgk_partition_create(rig.dxgk, &params, false, &info, &error), -1);
+    assert_non_null(strstr(error.text, "of VRAM free; 100.0 GiB do not fit"));
+    assert_null(strstr(error.text, "defrag"));
+    assert_string_equal(vf_remedy(&error), "ask for less, or remove or move a partition");
+    /* In all there is enough, in one piece there is not. */
+    params.vram_bytes = before.vram_free_bytes;
+    assert_int_equal(dxgk_partition_create(rig.dxgk, &params, false, &info, &error), -1);
+    assert_non_null(strstr(error.text, "largest partition that fits is"));
+    assert_non_null(strstr(vf_remedy(&error), "vferry adapter defrag 0"));
+    must(dxgk_adapter_info(rig.dxgk, 0, &after, &error), &error);
+    assert_memory_equal(&before, &after, sizeof before);
+    rig_close(&rig);
+}
+
 /* VF-3 */
 static void the_next_tenant_finds_zeroes(void **unused)
 {
@@ -324,6 +355,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_paused_partition_stands_still_and_a_resumed_one_goes_on),
+        cmocka_unit_test(too_much_vram_is_refused_with_what_is_free),
         cmocka_unit_test(the_next_tenant_finds_zeroes),
         cmocka_unit_test(a_name_or_uuid_is_taken_once),
         cmocka_unit_test(what_does_not_fit_is_refused_and_changes_nothing),

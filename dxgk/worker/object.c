@@ -173,6 +173,8 @@ HRESULT object_save_immutable(struct object *object, struct record *record)
         return breach(record, UMED_GREW);
     if (result != S_OK)
         return no_record(record, FAILED(result) ? result : E_UNEXPECTED);
+    if (bytes == 0) /* it announced some */
+        return breach(record, UMED_GREW);
     record->bytes = (uint32_t)bytes;
     return S_OK;
 }

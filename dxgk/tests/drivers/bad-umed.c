@@ -67,6 +67,8 @@ static HRESULT STDMETHODCALLTYPE save(IGPUPMigration *This, PLUID luid, UINT64 *
         *length = 0;
     if (is("umed-grows") && data != NULL)
         *length += 8;
+    if (is("umed-none-given") && data != NULL)
+        *length = 0;
     if (is("umed-overrun") && data != NULL)
         data[*length] = 0;
     return result;

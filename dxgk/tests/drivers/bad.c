@@ -172,6 +172,8 @@ static NTSTATUS save_immutable(HANDLE adapter, DXGKARG_GPUP_SAVE_IMMUTABLE_MIGRA
         *args->DataSize = 1ull << 40;
     if (is("grows") && second)
         *args->DataSize += 8;
+    if (is("none-given") && second)
+        *args->DataSize = 0;
     return status;
 }
 
@@ -183,6 +185,8 @@ static NTSTATUS save_mutable(HANDLE adapter, DXGKARG_GPUP_SAVE_MUTABLE_MIGRATION
         args->Data[*args->DataSize] = 0;
     if (is("state-grows") && args->Data != NULL)
         *args->DataSize += 8;
+    if (is("state-none-given") && args->Data != NULL)
+        *args->DataSize = 0;
     return status;
 }
 
