@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/time.h>
 
 /* ---- one call ---- */
 
@@ -110,6 +111,7 @@ static int call_locked(struct kc *kc, struct kc_call *call, struct vf_error *err
         failed = kw_recv_rest(kc->fd, &head, &kc->body, have);
     if (failed != 0) {
         kc->gone = true;
+        kc->timed_out = failed == -EAGAIN;
         if (failed == -ENODATA || failed == -EPIPE)
             return vf_fail(err, call->op == KCALL_HELLO ? VF_UNREACHABLE : VF_FAILED,
                            "%s: " KC_GONE, call->what);
@@ -159,7 +161,27 @@ int kc_call_partition(struct kc *kc, uint32_t op, const char *what, uint64_t id,
 
 /* ---- connection ---- */
 
-int kc_dial(const char *socket_path, int *fd, struct vf_error *err)
+/* How long the socket's sends, receives and connect wait for the other side; 0 = for ever. */
+static void set_patience(int fd, unsigned ms)
+{
+    const struct timeval wait = {.tv_sec = ms / 1000u, .tv_usec = (ms % 1000u) * 1000u};
+
+    /* Fails for no socket of ours: it is open and the time is legal. */
+    (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait);
+    (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof wait);
+}
+
+/* Not VF_UNREACHABLE: there is a kernel side, and nobody shall start another next to it. */
+static int no_answer(const char *socket_path, unsigned patience_ms, struct vf_error *err)
+{
+    return vf_fail(
+        err, VF_FAILED,
+        "kernel side at %s: did not answer within %u.%u s; it hangs or is stopped" VF_REMEDY
+        "look at its process vferry-kernel and its log, then try again",
+        socket_path, patience_ms / 1000u, patience_ms % 1000u / 100u);
+}
+
+int kc_dial(const char *socket_path, unsigned patience_ms, int *fd, struct vf_error *err)
 {
     struct sockaddr_un address;
     cleanup_close int dir_fd = -1;
@@ -172,13 +194,16 @@ int kc_dial(const char *socket_path, int *fd, struct vf_error *err)
     if (dialled < 0)
         return vf_fail_errno(err, VF_FAILED, errno, "make a socket");
     kw_socket_prepare(dialled);
+    set_patience(dialled, patience_ms); /* a full queue makes connect wait */
     if (connect(dialled, (const struct sockaddr *)&address, sizeof address) != 0)
-        return vf_fail_errno(err, VF_UNREACHABLE, errno, "kernel side at %s", socket_path);
+        return errno == EAGAIN
+                   ? no_answer(socket_path, patience_ms, err)
+                   : vf_fail_errno(err, VF_UNREACHABLE, errno, "kernel side at %s", socket_path);
     *fd = vf_take_fd(&dialled);
     return 0;
 }
 
-static int hello(struct kc *kc, struct vf_error *err)
+static int hello(struct kc *kc, const char *socket_path, unsigned patience_ms, struct vf_error *err)
 {
     struct kcall_hello args = {KCALL_VERSION_MIN, KCALL_VERSION};
     struct kcall_hello_result result;
@@ -189,7 +214,8 @@ static int hello(struct kc *kc, struct vf_error *err)
                            .result_bytes = sizeof result};
 
     if (kc_call(kc, &call, err) != 0)
-        return -1;
+        return kc->timed_out ? no_answer(socket_path, patience_ms, err) : -1;
+    set_patience(kc->fd, 0); /* a call takes what it takes: kc_abort ends it */
     if (result.version < KCALL_VERSION_MIN || result.version > KCALL_VERSION)
         return vf_fail(
             err, VF_INCOMPATIBLE,
@@ -207,13 +233,20 @@ void kc_abort(struct kc *kc)
 
 int kc_connect(const char *socket_path, struct kc **out, struct vf_error *err)
 {
+    return kc_connect_within(socket_path, KC_PATIENCE_MS, out, err);
+}
+
+int kc_connect_within(const char *socket_path, unsigned patience_ms, struct kc **out,
+                      struct vf_error *err)
+{
     struct kc *kc = calloc(1, sizeof *kc);
 
     if (kc == NULL)
         return vf_fail(err, VF_FAILED, "connect to the kernel side: out of memory");
     kc->fd = -1;
     (void)pthread_mutex_init(&kc->lock, NULL);
-    if (kc_dial(socket_path, &kc->fd, err) != 0 || hello(kc, err) != 0) {
+    if (kc_dial(socket_path, patience_ms, &kc->fd, err) != 0 ||
+        hello(kc, socket_path, patience_ms, err) != 0) {
         kc_close(kc);
         return -1;
     }

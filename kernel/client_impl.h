@@ -16,6 +16,7 @@ struct kc {
     pthread_mutex_t lock;  /* held over a call: everything below, and the order of packets on fd */
     uint32_t tag;          /* lock: the last call's */
     bool gone;             /* lock: the connection broke; nothing more is sent */
+    bool timed_out;        /* lock: ... because the other side did not answer the hello in time */
     struct kw_buffer body; /* lock */
 };
 
@@ -48,8 +49,15 @@ int kc_call(struct kc *kc, struct kc_call *call, struct vf_error *err);
 int kc_call_partition(struct kc *kc, uint32_t op, const char *what, uint64_t id,
                       struct vf_error *err);
 
-/* A connected socket; VF_UNREACHABLE when nobody listens. */
-int kc_dial(const char *socket_path, int *fd, struct vf_error *err);
+/* How long a kernel side may take to accept a connection and answer the hello. */
+#define KC_PATIENCE_MS 15000u
+
+/* A connected socket; VF_UNREACHABLE when nobody listens, VF_FAILED when somebody does and takes no
+ * connection for so long. Sends and receives on it have this patience too. */
+int kc_dial(const char *socket_path, unsigned patience_ms, int *fd, struct vf_error *err);
+/* kc_connect with another patience. */
+int kc_connect_within(const char *socket_path, unsigned patience_ms, struct kc **out,
+                      struct vf_error *err);
 
 #define KC_GONE                                                                                    \
     "the kernel side is gone; its log tells why, a new start of the host brings another one"

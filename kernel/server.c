@@ -104,6 +104,7 @@ int ks_open(const struct ks_config *config, struct ks_server **out, struct vf_er
         -1;
     server->signal_fd = config->signal_fd;
     server->idle_ms = config->idle_ms;
+    server->hello_ms = config->hello_ms > 0 ? config->hello_ms : KS_HELLO_MS;
     (void)snprintf(server->specs, sizeof server->specs, "%s",
                    config->specs != NULL ? config->specs : "");
     (void)pthread_mutex_init(&server->lock, NULL);

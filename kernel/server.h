@@ -13,6 +13,7 @@
 #define KS_SOCKET_NAME "kernel.sock"
 #define KS_LOCK_NAME "kernel.lock"
 #define KS_IDLE_MS 10000
+#define KS_HELLO_MS 10000u
 #define KS_MAX_CONNECTIONS 512u /* sixteen moves in and as many out, of eight streams each: 288 */
 
 struct ks_server;
@@ -22,6 +23,8 @@ struct ks_config {
     const char *specs; /* kc_host.specs; copied, cut to its room */
     int idle_ms;       /* ends after so long with neither connection nor partition */
     int signal_fd;     /* a signalfd of SIGTERM and SIGINT, or -1; the caller's to close */
+    unsigned hello_ms; /* a connection that says nothing for so long at its start is closed; 0 =
+                          KS_HELLO_MS */
 };
 
 /* Takes DIR/kernel.lock (a second kernel on DIR is refused) and listens on DIR/kernel.sock, mode

@@ -13,6 +13,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #define RESULT_AT sizeof(struct kcall_failure) /* a failure's text goes in front of the result */
@@ -49,6 +50,14 @@ static int reply(struct ks_conn *conn, const struct kcall_head *head, const stru
     return kw_send(conn->fd, &answer, conn->out.data, -1);
 }
 
+/* How long a receive waits for the client; 0 = for ever. */
+static void set_silence(int fd, unsigned ms)
+{
+    const struct timeval wait = {.tv_sec = ms / 1000u, .tv_usec = (ms % 1000u) * 1000u};
+
+    (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait);
+}
+
 static int hello(struct ks_call *call, struct vf_error *err)
 {
     const struct kcall_hello *args = call->args;
@@ -67,6 +76,7 @@ static int hello(struct ks_call *call, struct vf_error *err)
         return -1;
     result->version = args->max < KCALL_VERSION ? args->max : KCALL_VERSION;
     call->conn->version = result->version;
+    set_silence(call->conn->fd, 0); /* from here on it may be silent as long as it likes */
     (void)vf_fsm_set(&call->conn->state, KS_CALLS, "hello");
     return 0;
 }
@@ -138,12 +148,25 @@ static int serve_call(struct ks_conn *conn, const struct kcall_head *head, size_
     return sent == 0 && !call.stop_after ? 0 : -1;
 }
 
+/* Tells the client why its connection ends; tag 0 = about the connection. */
+static void say_farewell(struct ks_conn *conn, const char *why)
+{
+    static const struct kcall_head none = {0};
+    struct vf_error err = VF_ERROR_INIT;
+    struct ks_call call = {.pass_fd = -1};
+
+    (void)vf_fail(&err, VF_USAGE, "call interface: %s; this connection is closed", why);
+    (void)reply(conn, &none, &call, -1, &err);
+    log_warn("%s: %s", conn->state.id, err.text);
+}
+
 void ks_conn_serve(struct ks_conn *conn)
 {
     const char *why = "no memory";
     /* A failure can always be told: its room is there before the first call. */
     int failed = kw_buffer_reserve(&conn->out, RESULT_AT);
 
+    set_silence(conn->fd, conn->server->hello_ms);
     while (failed == 0) {
         struct kcall_head head;
         size_t have;
@@ -151,15 +174,12 @@ void ks_conn_serve(struct ks_conn *conn)
         why = "client gone";
         failed = kw_recv_head(conn->fd, KCALL_MAGIC_CALL, &head, &conn->in, &have, NULL);
         if (failed == -EPROTO) {
-            struct vf_error err = VF_ERROR_INIT;
-            struct ks_call none = {.pass_fd = -1};
-
             why = "broken framing";
-            head = (struct kcall_head){0};
-            (void)vf_fail(&err, VF_USAGE,
-                          "call interface: broken framing; this connection is closed");
-            (void)reply(conn, &head, &none, -1, &err);
-            log_warn("%s: %s", conn->state.id, err.text);
+            say_farewell(conn, "broken framing");
+        } else if (failed == -EAGAIN) {
+            /* Before the hello only. Its descriptor and thread are wanted by others. */
+            why = "no hello";
+            say_farewell(conn, "no hello came in time");
         } else if (failed == 0) {
             failed = serve_call(conn, &head, have);
         }

@@ -43,6 +43,7 @@ struct ks_server {
     uint64_t
         turned_away; /* accepting thread: since the log said that connections cannot be taken */
     int idle_ms;
+    unsigned hello_ms; /* constant: a new connection has to speak within */
     struct ks_events events;
 
     pthread_mutex_t lock;

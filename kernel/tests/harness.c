@@ -26,10 +26,15 @@ static void *run(void *arg)
 
 struct harness *harness_start(int idle_ms, int signal_fd)
 {
+    return harness_start_with(idle_ms, signal_fd, 0);
+}
+
+struct harness *harness_start_with(int idle_ms, int signal_fd, unsigned hello_ms)
+{
     struct harness *harness = calloc(1, sizeof *harness);
     struct vf_error err = VF_ERROR_INIT;
     struct ks_config config = {
-        .specs = "--device fake", .idle_ms = idle_ms, .signal_fd = signal_fd};
+        .specs = "--device fake", .idle_ms = idle_ms, .signal_fd = signal_fd, .hello_ms = hello_ms};
     struct dxgk_config devices = {.event = ks_event};
 
     assert_non_null(harness);
@@ -105,7 +110,7 @@ int harness_socket(struct harness *harness)
     struct vf_error err = VF_ERROR_INIT;
     int fd = -1;
 
-    if (kc_dial(harness->socket, &fd, &err) != 0)
+    if (kc_dial(harness->socket, KC_PATIENCE_MS, &fd, &err) != 0)
         fail_msg("%s", err.text);
     return fd;
 }

@@ -27,6 +27,8 @@ int harness_teardown(void **state);
 
 /* As the setup, with another idle time and a signalfd. */
 struct harness *harness_start(int idle_ms, int signal_fd);
+/* ... and another time in which a new connection has to say hello. */
+struct harness *harness_start_with(int idle_ms, int signal_fd, unsigned hello_ms);
 /* Waits for the server's own end, then closes it; the directory stays until the teardown. */
 void harness_await_end(struct harness *harness);
 

@@ -3,6 +3,8 @@
  * call. */
 #include "kernel/tests/harness.h"
 
+#include "base/size.h"
+#include "kernel/client_impl.h"
 #include "kernel/wire.h"
 
 #include <errno.h>
@@ -258,6 +260,65 @@ static void a_client_is_answered_when_no_descriptor_is_left(void **state)
     kc_close(harness_connect(harness)); /* it serves again */
 }
 
+static void assert_no_answer(const char *path)
+{
+    struct vf_error err = VF_ERROR_INIT;
+    struct kc *kc = NULL;
+    uint64_t began = vf_now_ns();
+
+    assert_int_equal(kc_connect_within(path, 300, &kc, &err), -1);
+    assert_in_range(vf_now_ns() - began, 250000000u, 20000000000u);
+    assert_int_equal(err.code, VF_FAILED); /* "unreachable" would have another one started */
+    assert_non_null(strstr(err.text, path));
+    assert_non_null(strstr(err.text, "did not answer within 0.3 s"));
+    assert_non_null(vf_remedy(&err));
+}
+
+/* Somebody listens, as a stopped process does: first the hello gets no answer; with the queue full
+ * the connection itself is not taken. */
+static void a_kernel_that_does_not_answer_is_named(void **state)
+{
+    char dir[] = "/tmp/vferry-kernel-test-XXXXXX";
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    int queued = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+    (void)state;
+    assert_non_null(mkdtemp(dir));
+    (void)snprintf(address.sun_path, sizeof address.sun_path, "%s/kernel.sock", dir);
+    assert_int_equal(bind(fd, (const struct sockaddr *)&address, sizeof address), 0);
+    assert_int_equal(listen(fd, 0), 0);
+    assert_no_answer(address.sun_path); /* closed, it stays in the queue, which holds one */
+    assert_int_equal(connect(queued, (const struct sockaddr *)&address, sizeof address), -1);
+    assert_int_equal(errno, EAGAIN); /* full indeed */
+    assert_no_answer(address.sun_path);
+    (void)close(queued);
+    (void)close(fd);
+    assert_int_equal(unlink(address.sun_path), 0);
+    assert_int_equal(rmdir(dir), 0);
+}
+
+static void a_connection_without_hello_is_closed(void **state)
+{
+    struct harness *harness = harness_start_with(60000, -1, 200);
+    struct kc *kc = harness_connect(harness);
+    const struct timespec longer = {.tv_nsec = 600000000};
+    struct kc_host host;
+    char answer[2000];
+    int fd = harness_socket(harness);
+    ssize_t bytes;
+
+    *state = harness;
+    bytes = recv(fd, answer, sizeof answer, 0);
+    assert_true(bytes > 0);
+    assert_non_null(memmem(answer, (size_t)bytes, "no hello came in time", 21));
+    assert_int_equal(recv(fd, answer, sizeof answer, 0), 0);
+    (void)close(fd);
+    (void)nanosleep(&longer, NULL); /* the silence itself: whoever said hello may keep it */
+    assert_int_equal(kc_host(kc, &host, NULL), 0);
+    kc_close(kc);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, harness_setup, harness_teardown)
 #define OWN(name) cmocka_unit_test_teardown(name, harness_teardown)
 
@@ -271,6 +332,8 @@ int main(void)
         OWN(an_unused_kernel_ends),
         OWN(a_client_or_a_partition_keeps_it),
         CASE(a_client_is_answered_when_no_descriptor_is_left),
+        cmocka_unit_test(a_kernel_that_does_not_answer_is_named),
+        OWN(a_connection_without_hello_is_closed),
         CASE(shutdown_needs_force_while_partitions_live),
         CASE(an_empty_kernel_shuts_down),
         OWN(a_signal_ends_an_empty_kernel_only),
