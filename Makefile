@@ -4,6 +4,8 @@ BUILD := build
 MESON_ARGS ?=
 JOBS ?= $(shell nproc)
 SOAK_MINUTES ?= 10
+# What starts hosts ends them too, also when it is interrupted.
+FAMILY := /usr/bin/python3 tools/family.py
 
 .PHONY: all deps demo test unit walk load soak model bench asan tsan fuzz lint install clean
 
@@ -18,32 +20,32 @@ $(BUILD)/build.ninja: | deps
 	@rm -f $(BUILD).log
 
 demo: all
-	@/usr/bin/python3 tools/demo.py --build $(BUILD)
+	@$(FAMILY) /usr/bin/python3 tools/demo.py --build $(BUILD)
 
 test: all
-	@/usr/bin/python3 tools/run_tests.py --build $(BUILD)
+	@$(FAMILY) /usr/bin/python3 tools/run_tests.py --build $(BUILD)
 
 unit: all
-	@/usr/bin/python3 tools/run_tests.py --build $(BUILD) --suite unit
+	@$(FAMILY) /usr/bin/python3 tools/run_tests.py --build $(BUILD) --suite unit
 
 # Every fault at every place of a move (docs/faults.md); FAULT=TEXT: only the cases whose name contains it.
 walk: all
-	@VF_BUILD=$(BUILD) /usr/bin/python3 tests/faults/walk.py $(if $(FAULT),--only "$(FAULT)") --out $(BUILD)/tests/faults/walk.md
+	@VF_BUILD=$(BUILD) $(FAMILY) /usr/bin/python3 tests/faults/walk.py $(if $(FAULT),--only "$(FAULT)") --out $(BUILD)/tests/faults/walk.md
 
 # All that spin is asked about the hand-off (docs/model.md); make test asks what takes a minute.
 model: deps
 	@models/check.py --whole --work $(BUILD)-model
 
 bench: all
-	@/usr/bin/python3 bench/bench.py --build $(BUILD)
+	@$(FAMILY) /usr/bin/python3 bench/bench.py --build $(BUILD)
 
 # A day's life of two hosts in SOAK_MINUTES; SOAK_SEED repeats its choices.
 soak: all
-	@/usr/bin/python3 tools/soak.py --build $(BUILD) --minutes $(SOAK_MINUTES) $(if $(SOAK_SEED),--seed $(SOAK_SEED))
+	@$(FAMILY) /usr/bin/python3 tools/soak.py --build $(BUILD) --minutes $(SOAK_MINUTES) $(if $(SOAK_SEED),--seed $(SOAK_SEED))
 
 # 16 partitions move at once while 16 more work; then 8 each way.
 load: all
-	@/usr/bin/python3 tools/load.py --build $(BUILD)
+	@$(FAMILY) /usr/bin/python3 tools/load.py --build $(BUILD)
 
 asan: deps
 	@$(MAKE) --no-print-directory test BUILD=build-asan MESON_ARGS="-Db_sanitize=address,undefined -Db_lundef=false"
