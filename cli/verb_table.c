@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Every verb with its options and texts. See verbs.h. */
+#include "cli/verbs.h"
+
+#include "cli/print.h"
+
+static const struct cli_option stop_options[] = {
+    {VALUE_FLAG, "force", NULL, "force", "drop the partitions that are still there", false},
+    {VALUE_END},
+};
+
+static const struct cli_option defrag_options[] = {
+    {VALUE_FLAG, "dry-run", NULL, "dry_run", "only tell what would be moved", false},
+    {VALUE_END},
+};
+
+static const struct cli_option create_options[] = {
+    {VALUE_NUMBER, "adapter", "N", "adapter", "the adapter that gives it a VF and VRAM", true},
+    {VALUE_SIZE, "vram", "SIZE", "vram", "its VRAM, zero-filled; K/M/G", true},
+    {VALUE_END},
+};
+
+static const struct cli_option run_options[] = {
+    {VALUE_INPUT, "input", "FILE.pgm", NULL, "diffuse: the picture", false},
+    {VALUE_WORKLOAD, "steps", "N", NULL, "diffuse, gemm, churn: how many steps", false},
+    {VALUE_WORKLOAD, "n", "N", NULL, "gemm: rows and columns", false},
+    {VALUE_WORKLOAD, "seed", "S", NULL, "gemm, churn, fill: of the content; default 0", false},
+    {VALUE_WORKLOAD, "size", "SIZE", NULL, "churn, fill: bytes of VRAM", false},
+    {VALUE_WORKLOAD, "hot", "SIZE", NULL, "churn: the part rewritten; default all", false},
+    {VALUE_WORKLOAD, "rate", "BYTES/S", NULL, "churn: paces the writes, no more", false},
+    {VALUE_END},
+};
+
+static const struct cli_option reference_options[] = {
+    {VALUE_INPUT, "input", "FILE.pgm", NULL, "diffuse: the picture", false},
+    {VALUE_WORKLOAD, "steps", "N", NULL, "diffuse, gemm, churn: how many steps", false},
+    {VALUE_WORKLOAD, "n", "N", NULL, "gemm: rows and columns", false},
+    {VALUE_WORKLOAD, "seed", "S", NULL, "gemm, churn, fill: of the content; default 0", false},
+    {VALUE_WORKLOAD, "size", "SIZE", NULL, "churn, fill: bytes of VRAM", false},
+    {VALUE_WORKLOAD, "hot", "SIZE", NULL, "churn: the part rewritten; default all", false},
+    {VALUE_WORKLOAD, "rate", "BYTES/S", NULL, "churn: changes nothing here", false},
+    {VALUE_OUTPUT, "output", "FILE", NULL, "write the result there", false},
+    {VALUE_END},
+};
+
+static const char work_text[] =
+    "Workloads:\n"
+    "  diffuse --input FILE.pgm --steps N      heat diffusion over a picture\n"
+    "  gemm --n N --steps K [--seed S]         repeated matrix products\n"
+    "  churn --size SIZE [--hot SIZE] [--rate BYTES/S] --steps N [--seed S]\n"
+    "                                          one page write a step\n"
+    "  fill --size SIZE [--seed S]             incompressible content, then idle\n";
+
+static const struct cli_option wait_options[] = {
+    {VALUE_NUMBER, "timeout", "SEC", "timeout", "give up after so many seconds (exit 1)", false},
+    {VALUE_END},
+};
+
+static const struct cli_option read_options[] = {
+    {VALUE_OUTPUT, "output", "FILE", NULL, "write the result there", true},
+    {VALUE_END},
+};
+
+static const struct cli_option check_options[] = {
+    {VALUE_TEXT, "to", "HOST:PORT", "to", "where the other vferryd listens", true},
+    {VALUE_END},
+};
+
+static const struct cli_option migrate_options[] = {
+    {VALUE_TEXT, "to", "HOST:PORT", "to", "where the other vferryd listens", true},
+    {VALUE_NUMBER, "max-blackout", "MS", "max_blackout_ms",
+     "longest pause, hard until the hand-off; default 750", false},
+    {VALUE_NUMBER, "max-time", "SEC", "max_time_s", "give up after so long; default: never", false},
+    {VALUE_SIZE, "bandwidth", "BYTES/S", "bandwidth", "send no faster; default: no limit", false},
+    {VALUE_TEXT, "verify", "delta|full", "verify",
+     "full also rehashes both paused sides; default delta", false},
+    {VALUE_NUMBER, "streams", "N", "streams", "data streams, 1 to 8; default 2", false},
+    {VALUE_TEXT, "compress", "none", "compress", "zstd, lz4 and auto are not built yet", false},
+    {VALUE_FLAG, "dry-run", NULL, NULL, "only check, as \"vferry check\"", false},
+    {VALUE_FLAG, "detach", NULL, NULL, "return once it has begun; see \"vferry job\"", false},
+    {VALUE_END},
+};
+
+static const struct cli_option resolve_options[] = {
+    {VALUE_FLAG, "source-runs", NULL, "source_runs", "the source runs it; the target's copy goes",
+     false},
+    {VALUE_FLAG, "target-runs", NULL, "target_runs", "the target runs it; the source's copy goes",
+     false},
+    {VALUE_END},
+};
+
+static const struct cli_option save_options[] = {
+    {VALUE_OUTPUT, "output", "FILE", NULL, "the image; must not be there yet", true},
+    {VALUE_FLAG, "keep", NULL, NULL, "let the partition run on", false},
+    {VALUE_END},
+};
+
+static const struct cli_option restore_options[] = {
+    {VALUE_INPUT, "input", "FILE", NULL, "the image", true},
+    {VALUE_NUMBER, "adapter", "N", "adapter", "the adapter that takes it", true},
+    {VALUE_END},
+};
+
+static const struct cli_option update_options[] = {
+    {VALUE_INPUT, "driver", "FILE.so", NULL, "the new driver", true},
+    {VALUE_FLAG, "dry-run", NULL, "dry_run", "all but the replacement: would it work?", false},
+    {VALUE_END},
+};
+
+static const struct cli_option cert_options[] = {
+    {VALUE_LIST, "for", "NAME[,ALT...]", "for", "a host's names, DNS or IP; may repeat", false},
+    {VALUE_END},
+};
+
+static const struct cli_option cert_add_options[] = {
+    {VALUE_LIST, "for", "NAME[,ALT...]", "for", "a host's names, DNS or IP; may repeat", true},
+    {VALUE_END},
+};
+
+static const struct cli_option events_options[] = {
+    {VALUE_FLAG, "follow", NULL, "follow", "go on until interrupted", false},
+    {VALUE_END},
+};
+
+/* What a verb takes besides options. */
+#define NOTHING .positionals = {{NULL, NULL, VALUE_END}}
+#define NAME .positionals = {{"NAME", "name", VALUE_TEXT}}
+#define ADAPTER .positionals = {{"N", "adapter", VALUE_NUMBER}}
+#define JOB .positionals = {{"ID", "job", VALUE_NUMBER}}
+#define IMAGE .positionals = {{"FILE", NULL, VALUE_INPUT}}
+#define DIRECTORY .positionals = {{"DIR", NULL, VALUE_INPUT}}
+#define WORKLOAD .positionals = {{"WORKLOAD", "workload", VALUE_TEXT}}
+#define NAME_AND_WORKLOAD                                                                          \
+    .positionals = {{"NAME", "name", VALUE_TEXT}, {"WORKLOAD", "workload", VALUE_TEXT}}
+
+const struct cli_verb cli_verbs[] = {
+    {"host show", NOTHING, .summary = "the host: its name, processes and address",
+     .example = "host show", .run = cmd_request, .print = print_host, .shows = true},
+    {"host stop", NOTHING, stop_options, "end vferryd and its kernel side",
+     "Refused while there are partitions, unless --force drops them.\n",
+     .example = "host stop --force", .run = cmd_host_stop},
+    {"adapter list", NOTHING, .summary = "the host's GPUs", .example = "adapter list",
+     .run = cmd_request, .print = print_adapters, .shows = true},
+    {"adapter show", ADAPTER, .summary = "one GPU: VFs, VRAM, what it can do",
+     .example = "adapter show 0", .run = cmd_request, .print = print_adapter, .shows = true},
+    {"adapter defrag", ADAPTER, defrag_options,
+     "move partitions together, so that a larger one fits",
+     "For GPUs without scatter, whose partitions need contiguous VRAM. Only those that move are\n"
+     "paused, each for its own move. A partition in a migration stays where it is.\n"
+     "Exit 1 when one could not be moved: it runs on where it was.\n",
+     .example = "adapter defrag 0 --dry-run", .run = cmd_request, .print = print_defrag},
+    {"partition create", NAME, create_options, "make a partition: a VF with VRAM of its own",
+     .example = "partition create p1 --adapter 0 --vram 1G", .run = cmd_request,
+     .print = print_created},
+    {"partition list", NOTHING, .summary = "the host's partitions", .example = "partition list",
+     .run = cmd_request, .print = print_partitions, .shows = true},
+    {"partition show", NAME, .summary = "one partition: where, how large, what it does",
+     .example = "partition show p1", .run = cmd_request, .print = print_partition, .shows = true},
+    {"partition pause", NAME, .summary = "take it out of the GPU's schedule",
+     .example = "partition pause p1", .run = cmd_request},
+    {"partition resume", NAME, .summary = "let it run again", .example = "partition resume p1",
+     .run = cmd_request},
+    {"partition reset", NAME, .summary = "reset its VF: ends its work, keeps its VRAM",
+     .more = "After a command hung (\"vferry events\" tells) this lets the partition run again.\n",
+     .example = "partition reset p1", .run = cmd_request},
+    {"partition remove", NAME, .summary = "end it; its VRAM is lost",
+     .example = "partition remove p1", .run = cmd_request},
+    {"run", NAME_AND_WORKLOAD, run_options, "start a workload in a partition, return at once",
+     work_text, .example = "run p1 churn --size 512M --rate 100M --steps 200000 --seed 7",
+     .run = cmd_run, .print = print_run},
+    {"wait", NAME, wait_options, "wait for the workload's end; gives steps and digest",
+     "Exit 1 when it is not done in time, or when the partition moved: wait where it says then.\n",
+     .example = "wait p1 --timeout 60", .run = cmd_request, .print = print_work, .shows = true},
+    {"read", NAME, read_options, "fetch the result of a finished workload",
+     .example = "read p1 --output after.pgm", .run = cmd_read, .print = print_read, .shows = true},
+    {"reference", WORKLOAD, reference_options, "the same work on the CPU; needs no host", work_text,
+     .example = "reference diffuse --input before.pgm --steps 100 --output after.pgm",
+     .run = cmd_reference, .print = print_work, .shows = true},
+    {"check", NAME, check_options, "could it move? every reason if not", "Exit 3 when it cannot.\n",
+     .example = "check p1 --to 10.0.0.2:7001", .run = cmd_request, .print = print_check,
+     .shows = true},
+    {"migrate", NAME, migrate_options, "move a running partition to another host",
+     "Ctrl-C cancels: the partition runs on here (exit 4), unless it was handed over already.\n",
+     .example = "migrate p1 --to 10.0.0.2:7001 --max-blackout 200 --verify full",
+     .run = cmd_migrate, .print = print_moved},
+    {"job list", NOTHING, .summary = "moves from and to this host, newest first",
+     .example = "job list", .run = cmd_request, .print = print_jobs, .shows = true},
+    {"job show", JOB, .summary = "one move with all its figures", .example = "job show 3",
+     .run = cmd_request, .print = print_job, .shows = true},
+    {"job watch", JOB, .summary = "follow a move to its end; exits as \"migrate\" would",
+     .example = "job watch 3", .run = cmd_watch, .print = print_moved},
+    {"job cancel", JOB, .summary = "end a move: the partition runs on at its source",
+     .example = "job cancel 3", .run = cmd_request},
+    {"job resolve", JOB, resolve_options, "say who runs it, when a move's outcome is unknown",
+     "Hosts settle it by themselves once they can talk: this is for a host that stays away.\n"
+     "Works on either host. The other one's journal is asked first; a choice that it contradicts\n"
+     "is refused. A warning says what may be lost or doubled. Exit 1: nothing was changed.\n",
+     .example = "job resolve 3 --source-runs", .run = cmd_resolve, .print = print_resolved},
+    {"save", NAME, save_options, "save a partition to a file",
+     "It is paused meanwhile. Without --keep it goes once the file is whole and on disk.\n"
+     "A file that is there already is never replaced.\n"
+     "Ctrl-C cancels: the partition runs on (exit 4).\n",
+     .example = "save p1 --output p1.image", .run = cmd_save, .print = print_moved},
+    {"restore", NAME, restore_options, "bring a saved partition back",
+     "All of the file is checked before anything is made.\n"
+     "NAME may be another one than it was saved under.\n"
+     "Exit 3 when it cannot run here; \"job show --json\" has every reason.\n",
+     .example = "restore p1 --input p1.image --adapter 0", .run = cmd_restore,
+     .print = print_moved},
+    {"image info", IMAGE, .summary = "what a saved partition is; needs no host",
+     .more = "Reads the file's start and end only; \"image verify\" reads all of it.\n",
+     .example = "image info p1.image", .run = cmd_image_info, .print = print_image, .shows = true},
+    {"image verify", IMAGE, .summary = "is a saved partition whole? needs no host",
+     .more = "Exit 1 when it was cut or changed, 3 when it is from the future.\n",
+     .example = "image verify p1.image", .run = cmd_image_verify, .print = print_verified,
+     .shows = true},
+    {"driver show", ADAPTER, .summary = "the driver of an adapter", .example = "driver show 0",
+     .run = cmd_request, .print = print_driver, .shows = true},
+    {"driver update", ADAPTER, update_options, "replace a driver while partitions work",
+     "The new driver is tried first, in a process of its own, with the state that the old one\n"
+     "saves. Exit 3 when it is refused there: nothing has changed. Exit 1 when it fails later:\n"
+     "the old one is back, with its own state. One image may drive several adapters: it is\n"
+     "replaced for all of them.\n",
+     .example = "driver update 0 --driver new.so", .run = cmd_driver_update,
+     .print = print_driver_update},
+    {"cert init", DIRECTORY, cert_options, "make a small CA and certificates to try TLS with",
+     "DIR gets ca.pem and ca.key, and NAME.pem and NAME.key for each --for; without --for, for\n"
+     "localhost. Nothing that is there is replaced. Needs no host. Who has ca.key can be any "
+     "host.\n",
+     .example = "cert init certs --for a.example,10.0.0.1 --for b.example,10.0.0.2",
+     .run = cmd_cert_init, .print = print_certs},
+    {"cert add", DIRECTORY, cert_add_options, "certificates for more hosts, of the same CA",
+     .example = "cert add certs --for c.example", .run = cmd_cert_add, .print = print_certs},
+    {"cert show", IMAGE, .summary = "whose a certificate is, and until when; needs no host",
+     .example = "cert show certs/a.example.pem", .run = cmd_cert_show, .print = print_certificate,
+     .shows = true},
+    {"events", NOTHING, events_options, "what happened on the host", .example = "events --follow",
+     .run = cmd_events, .print = print_events, .shows = true},
+    {NULL},
+};
