@@ -55,6 +55,20 @@ static int answer(struct request *request, const struct vf_partition_info *info)
     return 0;
 }
 
+/* A forced stop either counts it among what it drops, or it is not made any more. */
+static int create(struct request *request, const struct vf_partition_params *params,
+                  struct vf_partition_info *info, struct vf_error *err)
+{
+    struct mig *mig = request->daemon->mig;
+    int result;
+
+    if (mig_commit_begin(mig, err) != 0)
+        return -1;
+    result = kc_partition_create(request->kc, params, false, info, err);
+    mig_commit_end(mig);
+    return result;
+}
+
 int verb_partition_create(struct request *request, struct vf_error *err)
 {
     struct vf_partition_params params = {0};
@@ -72,7 +86,7 @@ int verb_partition_create(struct request *request, struct vf_error *err)
     memcpy(params.name, name, strlen(name) + 1);
     params.adapter = adapter > UINT32_MAX ? UINT32_MAX : (uint32_t)adapter;
     params.epoch = 1;
-    if (kc_partition_create(kc, &params, false, &info, err) != 0) {
+    if (create(request, &params, &info, err) != 0) {
         /* Exit code 3 is for moves that cannot be. */
         err->code = err->code == VF_INCOMPATIBLE ? VF_FAILED : err->code;
         return -1;

@@ -57,12 +57,6 @@ static inline bool mig_ending(const struct mig *mig)
     return mig->closing || mig->stopping > 0;
 }
 
-/* From before what makes a partition this host's is on disk until it runs here: one that begins is
- * waited for by a forced stop, which then drops it knowingly; once a stop has begun none does (-1).
- */
-int mig_commit_begin(struct mig *mig, struct vf_error *err);
-void mig_commit_end(struct mig *mig);
-
 /* Puts a job on the list (which takes a reference). False when the host is closing. */
 bool mig_list_job(struct mig *mig, struct mig_job *job);
 

@@ -99,6 +99,14 @@ def of_people(places):
                 yield case(place, f"cancelled on the {side}", "stall", during=f"cancel {side}")
 
 
+def of_stops(places):
+    """`host stop --force`, begun while the place is held: what it drops it must know of."""
+    for side in ("source", "target"):
+        for place in places[side]:
+            if not place.looks and place.name != "kernel.answer":
+                yield case(place, f"{side} stopped by force", "hold", during="stop")
+
+
 def of_recoveries():
     """A daemon that died dies again, wherever it does something to recover."""
     with concurrent.futures.ThreadPoolExecutor(len(DEATHS)) as pool:
@@ -136,7 +144,7 @@ def of_resumptions():
 
 def all_cases(places):
     found = []
-    for kind in (of_wire, of_networks, of_processes, of_both, of_disks, of_people):
+    for kind in (of_wire, of_networks, of_processes, of_both, of_disks, of_people, of_stops):
         found += kind(places)
     return found + list(of_recoveries()) + list(of_resumptions())
 

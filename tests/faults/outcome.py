@@ -25,6 +25,7 @@ class Outcome:
     log: str = ""
     seconds: float = 0.0
     never_came: bool = False
+    dropped: int = 0  # partitions, by the word of a forced stop
 
 
 class NeverCame(Wrong):
@@ -46,7 +47,7 @@ def fired(pair, case):
         raise NeverCame("the fault never came")
 
 
-def act(pair, case):
+def act(pair, case, outcome):
     """What is done to the hosts once the fault is there."""
     side = getattr(pair, case.side)
     word, _, whose = case.during.partition(" ")
@@ -66,6 +67,8 @@ def act(pair, case):
         side.open_gate()
         time.sleep(OUTAGE_S)  # is what the case is about
         pair.wire.mend()
+    elif word == "stop":
+        outcome.dropped = side.stop_by_force()
     elif word == "cancel":
         who = getattr(pair, whose)
         job = [job for job in who.jobs() if job["partition"] == "p" and job["status"] == "running"]
@@ -75,7 +78,7 @@ def act(pair, case):
 
 def dies(case):
     """Does the fault end the armed daemon?"""
-    return case.during in ("power", "kernel") or case.arm.endswith("kill")
+    return case.during in ("power", "kernel", "stop") or case.arm.endswith("kill")
 
 
 def revive(pair, case):
@@ -129,6 +132,7 @@ def judge(pair, case, outcome, most):
     if not holders:
         outcome.word = "lost"
         need("it is nowhere, and no kernel side died", killed)
+        need("it is nowhere, and the stop told of none that it drops", case.during != "stop" or outcome.dropped == 1)
     elif len(holders) > 1 or unknown(jobs):
         outcome.word = "unknown"
         raise Wrong(f"nobody knows: {names}, jobs {jobs}, exit code {outcome.code}: {pair.output}")
@@ -167,7 +171,7 @@ def run_once(case, most):
             try:
                 pair.begin()
                 fired(pair, case)
-                act(pair, case)
+                act(pair, case, outcome)
                 revive(pair, case)
                 outcome.code = pair.end()
                 if case.during == "restart":  # as the daemon asks for: it trusts its journal no more

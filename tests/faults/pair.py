@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Two real hosts of the fault build, one move between them with one fault in it, and what must hold afterwards (docs/faults.md)."""
+import json
 import os
 import pathlib
 import shutil
@@ -39,6 +40,7 @@ WORK_SECONDS = 2.5
 # Longer than two daemons leave between two tries. When a kernel side has died some outcomes stay open for a person.
 SETTLE_S, OPEN_S = 40 * PACE, 12 * PACE
 FAULTS = "tests/faults/vferryd-faults"
+STOP_BEGUN = "no partition is taken over any more"
 RUNNING_STATES = ("running",)
 
 
@@ -108,6 +110,19 @@ class Side:
             os.kill(self.host.kernel_pid, signal.SIGKILL)
         wait_until("the kernel side is gone", lambda: pid_gone(self.host.kernel_pid), 10)
         self.kernel_killed = True
+
+    def stop_by_force(self):
+        """`host stop --force`, begun while a thread is held: how many partitions it has dropped, as it says."""
+        stopping = self.host.spawn("--json", "host", "stop", "--force")
+        try:
+            wait_until("the stop has begun", lambda: STOP_BEGUN in self.log() or stopping.poll() is not None, 30)
+            self.open_gate()
+            out, err = stopping.communicate(timeout=90)
+        finally:
+            stopping.kill()
+        need(f"the forced stop of the {self.host.name} fails: {err}", stopping.returncode == 0)
+        self.kernel_killed = True
+        return json.loads(out)["partitions_dropped"]
 
     def restart(self, fault=""):
         """As an init system would; a daemon whose kernel side has died ends by itself first. With a fault it may die again."""

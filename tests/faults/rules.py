@@ -38,6 +38,21 @@ def target_host(case):
     return LOST if case.phase == "teardown" else LOST | {"source (resolved)"}
 
 
+def source_stopped(case):
+    """It ends its jobs first: a move that has not committed is called off, one that has is brought to its end."""
+    if case.phase in ("commit", "teardown"):
+        return {"target"}
+    # READY may find the cancel there already, or be before it.
+    return {"lost", "target"} if case.phase == "state" else {"lost"}
+
+
+def target_stopped(case):
+    """Once a stop has begun no COMMIT is honoured; one that was honoured before is dropped knowingly."""
+    if case.phase in BEFORE_COMMIT or case.at.startswith("COMMIT received"):
+        return {"source"}
+    return {"lost"}
+
+
 DEATHS = {
     "source daemon killed before": source_daemon,
     "source daemon killed after": source_daemon,
@@ -47,6 +62,8 @@ DEATHS = {
     "target daemon killed after": target_daemon,
     "target loses power": target_host,
     "target kernel side killed": target_host,
+    "source stopped by force": source_stopped,
+    "target stopped by force": target_stopped,
     "both hosts lose power": lambda case: LOST,
     "cancelled on the source": lambda case: {"source"},
     "cancelled on the target": lambda case: {"source"},

@@ -379,6 +379,18 @@ class StoppedByForce(Recovery):
         self.settles(self.right, "completed")
         self.assertEqual(partitions(self.left) + partitions(self.right), [])
 
+    def test_a_partition_that_is_being_made_is_counted_too(self):
+        self.pair(target="point=kernel.call,of=create partition:hold")
+        making = self.right.spawn("partition", "create", "q", "--adapter", "0", "--vram", "8M")
+        self.fired(self.right)
+        stopping = self.right.spawn("--json", "host", "stop", "--force")
+        wait_until("it takes nothing any more", self.refuses, 30)
+        self.open_gate(self.right)
+        self.assertEqual(self.over(making)[0], 0)
+        out, err = stopping.communicate(timeout=60)
+        self.assertEqual(stopping.returncode, 0, out + err)
+        self.assertEqual(json.loads(out)["partitions_dropped"], 1)
+
 
 class Unknown(Recovery):
     """The other host stays away: nobody guesses. When it comes back it settles by itself."""
