@@ -72,6 +72,22 @@ void print_adapter(const json_t *result)
     table_fields(columns, result);
 }
 
+void print_peer(const json_t *result)
+{
+    static const struct column columns[] = {
+        {CELL_TEXT, "name", "name"},
+        {CELL_TEXT, "address", "address"},
+        {CELL_TEXT, "takes partitions", "takes_partitions"},
+        {CELL_TEXT, "why not", "why_not"},
+        {CELL_TEXT, "partitions", "partitions"},
+        {CELL_TEXT, "version", "version"},
+        {CELL_END},
+    };
+
+    table_fields(columns, result);
+    print_adapters(result);
+}
+
 void print_driver(const json_t *result)
 {
     static const struct column columns[] = {

@@ -10,6 +10,7 @@ void print_host(const json_t *result);
 void print_adapters(const json_t *result);
 void print_adapter(const json_t *result);
 void print_defrag(const json_t *result);
+void print_peer(const json_t *result);
 void print_driver(const json_t *result);
 void print_driver_update(const json_t *result);
 void print_created(const json_t *result);

@@ -127,6 +127,7 @@ static const struct cli_option events_options[] = {
 #define NAME .positionals = {{"NAME", "name", VALUE_TEXT}}
 #define ADAPTER .positionals = {{"N", "adapter", VALUE_NUMBER}}
 #define JOB .positionals = {{"ID", "job", VALUE_NUMBER}}
+#define ADDRESS .positionals = {{"HOST:PORT", "address", VALUE_TEXT}}
 #define IMAGE .positionals = {{"FILE", NULL, VALUE_INPUT}}
 #define DIRECTORY .positionals = {{"DIR", NULL, VALUE_INPUT}}
 #define WORKLOAD .positionals = {{"WORKLOAD", "workload", VALUE_TEXT}}
@@ -183,6 +184,9 @@ const struct cli_verb cli_verbs[] = {
      "Ctrl-C cancels: the partition runs on here (exit 4), unless it was handed over already.\n",
      .example = "migrate p1 --to 10.0.0.2:7001 --max-blackout 200 --verify full",
      .run = cmd_migrate, .print = print_moved},
+    {"peer show", ADDRESS, .summary = "another host: does it take partitions, what is free there",
+     .example = "peer show 10.0.0.2:7001", .run = cmd_request, .print = print_peer,
+     .shows = true},
     {"job list", NOTHING, .summary = "moves from and to this host, newest first",
      .example = "job list", .run = cmd_request, .print = print_jobs, .shows = true},
     {"job show", JOB, .summary = "one move with all its figures", .example = "job show 3",

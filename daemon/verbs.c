@@ -31,6 +31,7 @@ static const struct verb verbs[] = {
     {"read", verb_read},
     {"check", verb_check},
     {"migrate", verb_migrate},
+    {"peer show", verb_peer_show},
     {"save", verb_save},
     {"restore", verb_restore},
     {"job list", verb_job_list},

@@ -34,6 +34,7 @@ int verb_wait(struct request *request, struct vf_error *err);
 int verb_read(struct request *request, struct vf_error *err);
 int verb_check(struct request *request, struct vf_error *err);
 int verb_migrate(struct request *request, struct vf_error *err);
+int verb_peer_show(struct request *request, struct vf_error *err);
 int verb_save(struct request *request, struct vf_error *err);
 int verb_restore(struct request *request, struct vf_error *err);
 int verb_job_list(struct request *request, struct vf_error *err);

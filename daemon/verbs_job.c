@@ -125,6 +125,15 @@ static int outcome(struct request *request, struct mig_job *job, struct vf_error
     return mig_job_result(job, err);
 }
 
+int verb_peer_show(struct request *request, struct vf_error *err)
+{
+    const char *address;
+
+    return request_text(request, "address", &address, err) != 0
+               ? -1
+               : mig_ask_capacity(request->daemon->mig, address, &request->result, err);
+}
+
 int verb_migrate(struct request *request, struct vf_error *err)
 {
     struct mig_job *job;

@@ -65,6 +65,19 @@ static void fill(struct wire_message *m)
                                            .time_ns = 1700000000000000000u,
                                            .text = "why"};
         break;
+    case WIRE_CAPACITY:
+        m->capacity = (struct wire_capacity){.version = "0.1.0",
+                                             .takes = 1,
+                                             .partitions = 3,
+                                             .count = 1,
+                                             .adapters = {{.device = "softgpu",
+                                                           .vf_count = 8,
+                                                           .vf_free = 5,
+                                                           .vram_bytes = 4ull << 30,
+                                                           .vram_free_bytes = 2ull << 30,
+                                                           .vram_largest_bytes = 1ull << 30,
+                                                           .live_migration = 1}}};
+        break;
     case WIRE_RESUME:
     case WIRE_RESUMED:
         m->resume = (struct wire_resume){.id = id, .generation = 1, .next_round = 2};

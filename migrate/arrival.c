@@ -4,6 +4,7 @@
 #define LOG_ROOM "migrate"
 #include "base/log.h"
 #include "base/size.h"
+#include "migrate/capacity.h"
 #include "migrate/security.h"
 #include "migrate/settle.h"
 #include "migrate/target.h"
@@ -117,14 +118,16 @@ static void refuse(struct mig *mig, struct tp *tp, const struct vf_error *why)
     tp_close(tp);
 }
 
-/* A control connection: a source that comes back to its job, or a new one. Takes tp over. */
+/* A control connection: a source that comes back to its job, a new one, or somebody who only asks
+ * what is free. Takes tp over. */
 static void serve_control(struct mig *mig, struct tp *tp, const struct mig_peer *peer,
                           uint64_t deadline)
 {
     static const uint8_t none[WIRE_ID_BYTES];
     const bool again = memcmp(peer->hello.token, none, sizeof none) != 0;
+    const bool asks = memcmp(peer->hello.job, none, sizeof none) == 0; /* it has no job */
     /* The places of those that come back are not taken by the jobs that wait for them. */
-    unsigned *places = again ? &mig->redials : &mig->arrivals;
+    unsigned *places = again || asks ? &mig->redials : &mig->arrivals;
     struct wire_message ours = {.tag = WIRE_HELLO};
     struct vf_error err = VF_ERROR_INIT;
 
@@ -139,6 +142,8 @@ static void serve_control(struct mig *mig, struct tp *tp, const struct mig_peer 
         refuse(mig, tp, &err);
     else if (again)
         target_redialled(mig, tp, peer);
+    else if (asks)
+        capacity_answer(mig, tp, deadline);
     else
         target_serve(mig, tp, &peer->hello, peer->version);
     give_place(mig, places);

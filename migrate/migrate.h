@@ -93,6 +93,11 @@ int mig_save_start(struct mig *mig, const char *partition, int directory, const 
 int mig_restore_start(struct mig *mig, const char *partition, int fd, const char *path,
                       uint32_t adapter, struct mig_job **out, struct vf_error *err);
 
+/* Asks the host at HOST:PORT what is free on it: the object of `peer show` ("schema":
+ * "vferry.peer/1"), a new reference. VF_FAILED when it cannot be reached or is too old to be asked.
+ * Takes a silence at most; any thread. */
+int mig_ask_capacity(struct mig *mig, const char *address, json_t **out, struct vf_error *err);
+
 /* A stranger connected to the migration port: takes the socket over, answers in a thread of its
  * own. At most 64 unknown peers at once; more are closed. */
 void mig_accept(struct mig *mig, int fd, const char *peer);

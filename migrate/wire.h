@@ -23,6 +23,9 @@
 #define WIRE_VERSION_MIN 1u
 #define WIRE_VERSION 2u
 #define WIRE_VERSION_RESUME 2u /* the first that knows RESUME, INQUIRE and their answers */
+/* HELLO's feature bits: answers ASK_CAPACITY. */
+#define WIRE_FEATURE_CAPACITY 1u
+#define WIRE_FEATURES (WIRE_FEATURE_CAPACITY) /* all that this host offers */
 #define WIRE_HEADER_BYTES 16u
 #define WIRE_MANDATORY 1u /* record flag: whoever does not know the tag must refuse */
 #define WIRE_ID_BYTES 16u
@@ -58,6 +61,9 @@ enum wire_tag {
     WIRE_RESUME = 22,    /* source, first on a new connection: the pre-copy goes on */
     WIRE_RESUMED = 23,   /* target: yes; its table follows */
     WIRE_TABLE = 24,     /* target: digests of what it holds */
+    /* From who offers WIRE_FEATURE_CAPACITY, to who does. */
+    WIRE_ASK_CAPACITY = 25, /* whoever looks for a place: what is free on your host? */
+    WIRE_CAPACITY = 26,     /* its answer */
     WIRE_TAG_END,
 };
 
@@ -258,6 +264,23 @@ struct wire_resume { /* RESUME; RESUMED has no next_round */
     uint32_t next_round; /* the first that this generation will announce */
 };
 
+/* What partitions may still get of one adapter; as struct vf_adapter_info. */
+struct wire_adapter {
+    char device[VF_TEXT_BYTES];
+    uint32_t vf_count, vf_free;
+    uint64_t vram_bytes, vram_free_bytes, vram_largest_bytes;
+    uint8_t live_migration;
+};
+
+struct wire_capacity {
+    char version[VF_TEXT_BYTES]; /* of its vferryd */
+    uint8_t takes;               /* 1: partitions may arrive; 0: `why` says why not */
+    char why[160];
+    uint32_t partitions;
+    uint32_t count;
+    struct wire_adapter adapters[VF_MAX_ADAPTERS];
+};
+
 #define WIRE_TABLE_DIGESTS 4096u
 
 struct wire_table { /* TABLE: the digests of pages first … first + count - 1 */
@@ -290,6 +313,7 @@ struct wire_message {
         struct wire_close close;
         struct wire_abort abort;
         struct wire_account account;
+        struct wire_capacity capacity;
         struct wire_resume resume; /* RESUME, RESUMED */
         struct wire_table table;
     };

@@ -43,6 +43,8 @@ void wire_put_id(struct wire_writer *w, const struct wire_handoff *id);
 void wire_get_id(struct wire_reader *r, struct wire_handoff *id);
 void wire_put_account(struct wire_writer *w, const struct wire_message *m);
 const char *wire_get_account(struct wire_reader *r, struct wire_message *m);
+void wire_put_capacity(struct wire_writer *w, const struct wire_message *m);
+const char *wire_get_capacity(struct wire_reader *r, struct wire_message *m);
 
 void wire_header_encode(uint8_t out[WIRE_HEADER_BYTES], uint32_t tag, uint32_t flags,
                         uint32_t length);

@@ -438,6 +438,8 @@ static const struct codec {
     [WIRE_RESUME] = {put_resume, get_resume, WIRE_MANDATORY},
     [WIRE_RESUMED] = {put_resumed, get_resumed, WIRE_MANDATORY},
     [WIRE_TABLE] = {put_table, get_table, WIRE_MANDATORY},
+    [WIRE_ASK_CAPACITY] = {put_nothing, get_nothing, WIRE_MANDATORY},
+    [WIRE_CAPACITY] = {wire_put_capacity, wire_get_capacity, WIRE_MANDATORY},
 };
 
 static const struct codec *codec_of(uint32_t tag)
@@ -495,7 +497,9 @@ void wire_message_free(struct wire_message *message)
 
 void wire_hello_init(struct wire_hello *hello)
 {
-    *hello = (struct wire_hello){.version_min = WIRE_VERSION_MIN, .version_max = WIRE_VERSION};
+    *hello = (struct wire_hello){.version_min = WIRE_VERSION_MIN,
+                                 .version_max = WIRE_VERSION,
+                                 .features_optional = WIRE_FEATURES};
 }
 
 int wire_hello_agree(const struct wire_hello *peer, uint32_t known_features, uint16_t *version,

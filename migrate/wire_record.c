@@ -40,6 +40,8 @@ static const struct {
     [WIRE_RESUME] = {"RESUME", 256},
     [WIRE_RESUMED] = {"RESUMED", 256},
     [WIRE_TABLE] = {"TABLE", 65536},
+    [WIRE_ASK_CAPACITY] = {"ASK_CAPACITY", 256},
+    [WIRE_CAPACITY] = {"CAPACITY", 8192},
 };
 
 static bool known(uint32_t tag)

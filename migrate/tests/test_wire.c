@@ -352,6 +352,22 @@ static void small_records_are_heard_as_said(void **state)
     }
 }
 
+static void capacity_is_heard_as_said(void **state)
+{
+    struct wire_message in = {.tag = WIRE_CAPACITY,
+                              .capacity = {.version = "0.1.0",
+                                           .why = "full",
+                                           .partitions = 3,
+                                           .count = 2,
+                                           .adapters = {{"softgpu", 8, 5, 4096, 2048, 1024, 1},
+                                                        {"softgpu,vfs=2", 2, 0, 9, 8, 7, 0}}}};
+    struct wire_message out;
+
+    carry(*state, &in, &out);
+    assert_memory_equal(&out.capacity, &in.capacity, sizeof in.capacity);
+    wire_message_free(&out);
+}
+
 static void pings_are_swallowed(void **state)
 {
     struct tp **ends = *state;
@@ -544,6 +560,7 @@ int main(void)
         WITH_PIPE(verdict_carries_every_reason),
         WITH_PIPE(state_and_ready_are_heard_as_said),
         WITH_PIPE(small_records_are_heard_as_said),
+        WITH_PIPE(capacity_is_heard_as_said),
         WITH_PIPE(pings_are_swallowed),
         WITH_PIPE(unknown_optional_records_are_skipped),
         WITH_PIPE(unknown_mandatory_record_is_refused),
