@@ -202,6 +202,8 @@ static int take_positional(struct parse *parse)
     if (positional->metavar == NULL)
         return vf_fail(parse->err, VF_USAGE, "%.40s: one word too many; see vferry %s --help",
                        argument, verb->words);
+    if (positional->kind == VALUE_LIST && argument[0] != '\0')
+        return put_more(parse, positional->metavar, positional->key, argument);
     parse->positionals++;
     if (positional->kind == VALUE_INPUT)
         return put_path(parse, positional->metavar, &parse->command->input, argument);
@@ -215,11 +217,27 @@ static int take_positional(struct parse *parse)
     return put(parse, positional->metavar, positional->key, json_string(argument));
 }
 
+/* Is the list of positionals filled, or does an option stand for it? */
+static bool list_complete(const struct parse *parse)
+{
+    const struct cli_verb *verb = parse->command->verb;
+    const char *key = verb->positionals[parse->positionals].key;
+
+    if (json_object_get(parse->command->args, key) != NULL)
+        return true;
+    for (size_t i = 0; verb->options[i].kind != VALUE_END; i++) {
+        if (verb->options[i].instead && (parse->seen & (1ull << i)) != 0)
+            return true;
+    }
+    return false;
+}
+
 static int check_complete(struct parse *parse)
 {
     const struct cli_verb *verb = parse->command->verb;
 
-    if (verb->positionals[parse->positionals].metavar != NULL)
+    if (verb->positionals[parse->positionals].metavar != NULL &&
+        (verb->positionals[parse->positionals].kind != VALUE_LIST || !list_complete(parse)))
         return vf_fail(parse->err, VF_USAGE, "%s: %s is missing; e.g. vferry %s", verb->words,
                        verb->positionals[parse->positionals].metavar, verb->example);
     for (size_t i = 0; verb->options != NULL && verb->options[i].kind != VALUE_END; i++) {

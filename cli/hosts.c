@@ -80,7 +80,8 @@ static int take_key(struct host_entry *entry, const char *key, const char *value
                     struct vf_error *err)
 {
     if (strcmp(key, "socket") == 0 && value[0] != '/')
-        return vf_fail(err, VF_USAGE, "socket = %.80s: is no absolute path; begin it with /", value);
+        return vf_fail(err, VF_USAGE, "socket = %.80s: is no absolute path; begin it with /",
+                       value);
     if (strcmp(key, "socket") == 0)
         return set(entry->socket, sizeof entry->socket, key, value, err);
     if (strcmp(key, "address") == 0 && strchr(value, ':') == NULL)

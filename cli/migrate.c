@@ -159,7 +159,7 @@ static int follow_job(const struct command *command, struct client *client, json
     return status;
 }
 
-static int take_interrupts(struct vf_error *err)
+int take_interrupts(struct vf_error *err)
 {
     sigset_t set;
     int fd = -1;
@@ -208,6 +208,24 @@ int run_job(const struct command *command, int file, struct vf_error *err)
     return status;
 }
 
+/* Does the command line mean more than one, or may it? Then even one is told of as a set. */
+static bool several(const struct command *command)
+{
+    return json_is_true(json_object_get(command->args, "all")) ||
+           json_object_get(command->args, "partitions") != NULL ||
+           json_array_size(json_object_get(command->args, "names")) > 1;
+}
+
+static int one_name(const struct command *command, struct vf_error *err)
+{
+    json_t *name = json_array_get(json_object_get(command->args, "names"), 0);
+
+    return json_object_set(command->args, "name", name) == 0 &&
+                   json_object_del(command->args, "names") == 0
+               ? 0
+               : vf_fail(err, VF_FAILED, "migrate: out of memory");
+}
+
 int cmd_migrate(const struct command *command, struct vf_error *err)
 {
     static const char *const not_built[] = {"zstd", "lz4", "auto"};
@@ -218,6 +236,10 @@ int cmd_migrate(const struct command *command, struct vf_error *err)
             return vf_fail(err, VF_USAGE, "not built yet: --compress %s; leave it out or say none",
                            compress);
     }
+    if (several(command))
+        return migrate_several(command, err);
+    if (one_name(command, err) != 0)
+        return -1;
     if (json_is_true(json_object_get(command->args, "dry-run"))) {
         struct command check = *command;
         int used;

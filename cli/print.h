@@ -25,6 +25,7 @@ void print_jobs(const json_t *result);
 void print_job(const json_t *result);
 void print_resolved(const json_t *result);
 void print_moved(const json_t *result); /* the summary after a move, a save or a restore */
+void print_move_set(const json_t *result); /* the last line of several moves */
 void print_image(const json_t *result);
 void print_verified(const json_t *result);
 void print_certs(const json_t *result);

@@ -177,3 +177,11 @@ void print_resolved(const json_t *result)
     (void)printf("job %" PRIu64 ": %s: resolved, %s runs it\n", table_number(result, "job"),
                  table_text(result, "partition"), table_text(result, source ? "source" : "target"));
 }
+
+void print_move_set(const json_t *result)
+{
+    uint64_t moved = table_number(result, "moved");
+
+    if (table_number(result, "code") == 0)
+        (void)printf("%" PRIu64 " partition%s moved, none is left\n", moved, moved == 1 ? "" : "s");
+}

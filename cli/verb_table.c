@@ -76,8 +76,27 @@ static const struct cli_option migrate_options[] = {
      "full also rehashes both paused sides; default delta", false},
     {VALUE_NUMBER, "streams", "N", "streams", "data streams, 1 to 8; default 2", false},
     {VALUE_TEXT, "compress", "none", "compress", "zstd, lz4 and auto are not built yet", false},
+    {VALUE_FLAG, "all", NULL, "all", "every partition of this host", false,
+     .instead = true},
+    {VALUE_LIST, "partition", "PATTERN", "partitions", "those it fits (*, ?, [a-z]); may repeat",
+     .instead = true},
     {VALUE_FLAG, "dry-run", NULL, NULL, "only check, as \"vferry check\"", false},
     {VALUE_FLAG, "detach", NULL, NULL, "return once it has begun; see \"vferry job\"", false},
+    {VALUE_END},
+};
+
+static const struct cli_option evacuate_options[] = {
+    {VALUE_LIST, "to", "HOST:PORT", "to", "a host that may take partitions; may repeat", true},
+    {VALUE_NUMBER, "max-blackout", "MS", "max_blackout_ms",
+     "longest pause, hard until the hand-off; default 750", false},
+    {VALUE_NUMBER, "max-time", "SEC", "max_time_s", "give a move up after so long; default: never",
+     false},
+    {VALUE_SIZE, "bandwidth", "BYTES/S", "bandwidth", "each sends no faster; default: no limit",
+     false},
+    {VALUE_TEXT, "verify", "delta|full", "verify",
+     "full also rehashes both paused sides; default delta", false},
+    {VALUE_NUMBER, "streams", "N", "streams", "data streams of each, 1 to 8; default 2", false},
+    {VALUE_FLAG, "dry-run", NULL, NULL, "only check which could move, and where", false},
     {VALUE_END},
 };
 
@@ -124,6 +143,7 @@ static const struct cli_option events_options[] = {
 
 /* What a verb takes besides options. */
 #define NOTHING .positionals = {{NULL, NULL, VALUE_END}}
+#define NAMES .positionals = {{"NAME...", "names", VALUE_LIST}}
 #define NAME .positionals = {{"NAME", "name", VALUE_TEXT}}
 #define ADAPTER .positionals = {{"N", "adapter", VALUE_NUMBER}}
 #define JOB .positionals = {{"ID", "job", VALUE_NUMBER}}
@@ -140,6 +160,12 @@ const struct cli_verb cli_verbs[] = {
     {"host stop", NOTHING, stop_options, "end vferryd and its kernel side",
      "Refused while there are partitions, unless --force drops them.\n",
      .example = "host stop --force", .run = cmd_host_stop},
+    {"host evacuate", NOTHING, evacuate_options, "move all partitions away from this host",
+     "Cordons the host first. Each partition goes where most VRAM is left, and elsewhere when it\n"
+     "is refused there. Said again, it goes on with what is still here.\n"
+     "Exit 0: none is left. 7: no room for the rest now. Else as \"migrate\" of several.\n",
+     .example = "host evacuate --to 10.0.0.2:7001 --to 10.0.0.3:7001", .run = cmd_evacuate,
+     .print = print_move_set},
     {"adapter list", NOTHING, .summary = "the host's GPUs", .example = "adapter list",
      .run = cmd_request, .print = print_adapters, .shows = true},
     {"adapter show", ADAPTER, .summary = "one GPU: VFs, VRAM, what it can do",
@@ -180,8 +206,9 @@ const struct cli_verb cli_verbs[] = {
     {"check", NAME, check_options, "could it move? every reason if not", "Exit 3 when it cannot.\n",
      .example = "check p1 --to 10.0.0.2:7001", .run = cmd_request, .print = print_check,
      .shows = true},
-    {"migrate", NAME, migrate_options, "move a running partition to another host",
-     "Ctrl-C cancels: the partition runs on here (exit 4), unless it was handed over already.\n",
+    {"migrate", NAMES, migrate_options, "move running partitions to another host",
+     "Ctrl-C cancels: the partition runs on here (exit 4), unless it was handed over already.\n"
+     "Of several the exit code is the worst one's: 6, 61, 1, 3, 7, 4, in this order.\n",
      .example = "migrate p1 --to 10.0.0.2:7001 --max-blackout 200 --verify full",
      .run = cmd_migrate, .print = print_moved},
     {"peer show", ADDRESS, .summary = "another host: does it take partitions, what is free there",

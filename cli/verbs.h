@@ -35,12 +35,14 @@ struct cli_option {
         *key; /* of the request's arguments; NULL: the handler alone uses it, under its word */
     const char *help;
     bool required;
+    bool instead; /* given, the VALUE_LIST of the positionals may be empty */
 };
 
 struct cli_positional {
     const char *metavar; /* NULL = there is no more */
     const char *key;
-    enum value_kind kind; /* VALUE_TEXT, VALUE_NUMBER or, without key, VALUE_INPUT */
+    enum value_kind kind; /* VALUE_TEXT, VALUE_NUMBER, VALUE_LIST (all the rest) or, without
+                             key, VALUE_INPUT */
 };
 
 struct cli_verb {
@@ -86,6 +88,7 @@ int cmd_run(const struct command *command, struct vf_error *err);
 int cmd_read(const struct command *command, struct vf_error *err);
 int cmd_reference(const struct command *command, struct vf_error *err);
 int cmd_migrate(const struct command *command, struct vf_error *err);
+int cmd_evacuate(const struct command *command, struct vf_error *err);
 int cmd_save(const struct command *command, struct vf_error *err);
 int cmd_restore(const struct command *command, struct vf_error *err);
 int cmd_image_info(const struct command *command, struct vf_error *err);

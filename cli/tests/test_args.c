@@ -117,7 +117,8 @@ static void every_wrong_line_is_a_usage_error_of_one_line(void **state)
         "migrate p1 --to h:1 --streams many",
         "migrate p1 --to h:1 --bandwidth fast",
         "migrate p1 --to h:1 --detach=now",
-        "migrate p1 --to h:1 -- --detach",
+        "partition show p1 -- --json",
+        "migrate --detach --to h:1",
         "job show",
         "job show one",
         "job watch 1 2",
@@ -194,9 +195,30 @@ static void options_stand_anywhere_and_take_both_forms(void **state)
     assert_int_equal(parsed.status, 0);
     assert_true(parsed.command.json);
     assert_string_equal(parsed.command.host, "/h");
-    assert_string_equal(json_string_value(json_object_get(parsed.command.args, "name")), "p1");
+    assert_int_equal(json_array_size(json_object_get(parsed.command.args, "names")), 1);
     assert_string_equal(json_string_value(json_object_get(parsed.command.args, "to")), "x:1");
     assert_int_equal(json_integer_value(json_object_get(parsed.command.args, "streams")), 4);
+    args_free(&parsed.command);
+}
+
+static void names_may_be_many_or_an_option_in_their_place(void **state)
+{
+    struct parsed parsed;
+    const json_t *list;
+
+    (void)state;
+    parse("migrate p1 --to x:1 p2 -- --p3", &parsed);
+    assert_int_equal(parsed.status, 0);
+    list = json_object_get(parsed.command.args, "names");
+    assert_int_equal(json_array_size(list), 3);
+    assert_string_equal(json_string_value(json_array_get(list, 2)), "--p3");
+    args_free(&parsed.command);
+    parse("migrate --all --to x:1", &parsed);
+    assert_int_equal(parsed.status, 0);
+    args_free(&parsed.command);
+    parse("migrate --partition web* --partition db* --to x:1", &parsed);
+    assert_int_equal(parsed.status, 0);
+    assert_int_equal(json_array_size(json_object_get(parsed.command.args, "partitions")), 2);
     args_free(&parsed.command);
 }
 
@@ -373,6 +395,7 @@ int main(void)
         cmocka_unit_test(every_verb_has_summary_and_handler_and_few_enough_options),
         cmocka_unit_test(values_come_out_typed),
         cmocka_unit_test(options_stand_anywhere_and_take_both_forms),
+        cmocka_unit_test(names_may_be_many_or_an_option_in_their_place),
         cmocka_unit_test(a_list_grows_with_every_mention),
         cmocka_unit_test(two_dashes_end_the_options),
         cmocka_unit_test(words_of_a_workload_stay_as_they_are),

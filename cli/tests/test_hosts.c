@@ -52,7 +52,8 @@ static void a_host_is_found_by_its_name(void **state)
     struct vf_error err = VF_ERROR_INIT;
 
     (void)state;
-    holds("; ours\n[left]\nsocket = /tmp/A\naddress = 127.0.0.1:7001\n[right]\naddress=[::1]:7002\n");
+    holds(
+        "; ours\n[left]\nsocket = /tmp/A\naddress = 127.0.0.1:7001\n[right]\naddress=[::1]:7002\n");
     assert_int_equal(hosts_find("left", &found, &err), 1);
     assert_string_equal(found.socket, "/tmp/A");
     assert_string_equal(found.address, "127.0.0.1:7001");

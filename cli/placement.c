@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+/* See placement.h. */
+#include "cli/placement.h"
+
+static struct place_adapter *adapter_for(struct place_host *host, uint64_t vram_bytes)
+{
+    for (size_t i = 0; host->takes && i < host->count; i++) {
+        struct place_adapter *adapter = &host->adapters[i];
+
+        if (adapter->vf_free > 0 && adapter->vram_free_bytes >= vram_bytes &&
+            adapter->vram_largest_bytes >= vram_bytes)
+            return adapter;
+    }
+    return NULL;
+}
+
+size_t place_choose(const struct place_host *hosts, size_t count, uint64_t vram_bytes,
+                    uint64_t tried)
+{
+    size_t best = PLACE_NONE;
+    uint64_t best_left = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        const struct place_adapter *adapter;
+
+        if ((tried & 1ull << i) != 0 || !hosts[i].known)
+            continue;
+        /* Only looked at. */
+        adapter = adapter_for((struct place_host *)(uintptr_t)&hosts[i], vram_bytes);
+        if (adapter == NULL)
+            continue;
+        if (best == PLACE_NONE || adapter->vram_free_bytes - vram_bytes > best_left) {
+            best = i;
+            best_left = adapter->vram_free_bytes - vram_bytes;
+        }
+    }
+    for (size_t i = 0; best == PLACE_NONE && i < count; i++) {
+        if ((tried & 1ull << i) == 0 && !hosts[i].known)
+            best = i;
+    }
+    return best;
+}
+
+void place_take(struct place_host *host, uint64_t vram_bytes)
+{
+    struct place_adapter *adapter = adapter_for(host, vram_bytes);
+
+    if (adapter == NULL)
+        return;
+    adapter->vf_free--;
+    adapter->vram_free_bytes -= vram_bytes;
+    /* What it is cut from is the largest, or not: a later "does not fit" is the target's to say. */
+    if (adapter->vram_largest_bytes > adapter->vram_free_bytes)
+        adapter->vram_largest_bytes = adapter->vram_free_bytes;
+}
