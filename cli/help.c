@@ -55,7 +55,7 @@ static void print_verb(const struct cli_verb *verb)
                        o->metavar != NULL ? o->metavar : "");
         (void)printf("  %-22s %s%s\n", left, o->help, o->required ? " (required)" : "");
     }
-    (void)printf("\nexample: vferry %s\n", verb->example);
+    (void)printf("\n--json prints %s\n\nexample: vferry %s\n", verb->json, verb->example);
 }
 
 static void print_list(const char *group)

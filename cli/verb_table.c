@@ -15,7 +15,8 @@ static const struct cli_option defrag_options[] = {
 };
 
 static const struct cli_option create_options[] = {
-    {VALUE_NUMBER, "adapter", "N", "adapter", "the adapter that gives it a VF and VRAM", true},
+    {VALUE_NUMBER, "adapter", "N", "adapter", "the adapter that gives it a VF and VRAM", true,
+     NAMES_ADAPTER},
     {VALUE_SIZE, "vram", "SIZE", "vram", "its VRAM, zero-filled; K/M/G", true},
     {VALUE_END},
 };
@@ -62,12 +63,12 @@ static const struct cli_option read_options[] = {
 };
 
 static const struct cli_option check_options[] = {
-    {VALUE_TEXT, "to", "HOST:PORT", "to", "where the other vferryd listens", true},
+    {VALUE_TEXT, "to", "HOST:PORT", "to", "where the other vferryd listens", true, NAMES_PEER},
     {VALUE_END},
 };
 
 static const struct cli_option migrate_options[] = {
-    {VALUE_TEXT, "to", "HOST:PORT", "to", "where the other vferryd listens", true},
+    {VALUE_TEXT, "to", "HOST:PORT", "to", "where the other vferryd listens", true, NAMES_PEER},
     {VALUE_NUMBER, "max-blackout", "MS", "max_blackout_ms",
      "longest pause, hard until the hand-off; default 750", false},
     {VALUE_NUMBER, "max-time", "SEC", "max_time_s", "give up after so long; default: never", false},
@@ -79,14 +80,15 @@ static const struct cli_option migrate_options[] = {
     {VALUE_FLAG, "all", NULL, "all", "every partition of this host", false,
      .instead = true},
     {VALUE_LIST, "partition", "PATTERN", "partitions", "those it fits (*, ?, [a-z]); may repeat",
-     .instead = true},
+     .names = NAMES_PARTITION, .instead = true},
     {VALUE_FLAG, "dry-run", NULL, NULL, "only check, as \"vferry check\"", false},
     {VALUE_FLAG, "detach", NULL, NULL, "return once it has begun; see \"vferry job\"", false},
     {VALUE_END},
 };
 
 static const struct cli_option evacuate_options[] = {
-    {VALUE_LIST, "to", "HOST:PORT", "to", "a host that may take partitions; may repeat", true},
+    {VALUE_LIST, "to", "HOST:PORT", "to", "a host that may take partitions; may repeat", true,
+     NAMES_PEER},
     {VALUE_NUMBER, "max-blackout", "MS", "max_blackout_ms",
      "longest pause, hard until the hand-off; default 750", false},
     {VALUE_NUMBER, "max-time", "SEC", "max_time_s", "give a move up after so long; default: never",
@@ -116,7 +118,7 @@ static const struct cli_option save_options[] = {
 
 static const struct cli_option restore_options[] = {
     {VALUE_INPUT, "input", "FILE", NULL, "the image", true},
-    {VALUE_NUMBER, "adapter", "N", "adapter", "the adapter that takes it", true},
+    {VALUE_NUMBER, "adapter", "N", "adapter", "the adapter that takes it", true, NAMES_ADAPTER},
     {VALUE_END},
 };
 
@@ -143,129 +145,147 @@ static const struct cli_option events_options[] = {
 
 /* What a verb takes besides options. */
 #define NOTHING .positionals = {{NULL, NULL, VALUE_END}}
-#define NAMES .positionals = {{"NAME...", "names", VALUE_LIST}}
-#define NAME .positionals = {{"NAME", "name", VALUE_TEXT}}
-#define ADAPTER .positionals = {{"N", "adapter", VALUE_NUMBER}}
-#define JOB .positionals = {{"ID", "job", VALUE_NUMBER}}
-#define ADDRESS .positionals = {{"HOST:PORT", "address", VALUE_TEXT}}
+#define NAMES .positionals = {{"NAME...", "names", VALUE_LIST, NAMES_PARTITION}}
+#define NAME .positionals = {{"NAME", "name", VALUE_TEXT, NAMES_PARTITION}}
+#define NEW_NAME .positionals = {{"NAME", "name", VALUE_TEXT}}
+#define ADAPTER .positionals = {{"N", "adapter", VALUE_NUMBER, NAMES_ADAPTER}}
+#define JOB .positionals = {{"ID", "job", VALUE_NUMBER, NAMES_JOB}}
+#define ADDRESS .positionals = {{"HOST:PORT", "address", VALUE_TEXT, NAMES_PEER}}
 #define IMAGE .positionals = {{"FILE", NULL, VALUE_INPUT}}
 #define DIRECTORY .positionals = {{"DIR", NULL, VALUE_INPUT}}
-#define WORKLOAD .positionals = {{"WORKLOAD", "workload", VALUE_TEXT}}
+#define WORKLOAD .positionals = {{"WORKLOAD", "workload", VALUE_TEXT, NAMES_WORKLOAD}}
 #define NAME_AND_WORKLOAD                                                                          \
-    .positionals = {{"NAME", "name", VALUE_TEXT}, {"WORKLOAD", "workload", VALUE_TEXT}}
+    .positionals = {{"NAME", "name", VALUE_TEXT, NAMES_PARTITION},                                 \
+                    {"WORKLOAD", "workload", VALUE_TEXT, NAMES_WORKLOAD}}
 
 const struct cli_verb cli_verbs[] = {
     {"host show", NOTHING, .summary = "the host: its name, processes and address",
-     .example = "host show", .run = cmd_request, .print = print_host, .shows = true},
+     .json = "vferry.host/1", .example = "host show", .run = cmd_request, .print = print_host,
+     .shows = true},
     {"host stop", NOTHING, stop_options, "end vferryd and its kernel side",
-     "Refused while there are partitions, unless --force drops them.\n",
+     "Refused while there are partitions, unless --force drops them.\n", .json = "vferry.stop/1",
      .example = "host stop --force", .run = cmd_host_stop},
     {"host evacuate", NOTHING, evacuate_options, "move all partitions away from this host",
      "Cordons the host first. Each partition goes where most VRAM is left, and elsewhere when it\n"
      "is refused there. Said again, it goes on with what is still here.\n"
      "Exit 0: none is left. 7: no room for the rest now. Else as \"migrate\" of several.\n",
+     .json = "vferry.migrate-set/1",
      .example = "host evacuate --to 10.0.0.2:7001 --to 10.0.0.3:7001", .run = cmd_evacuate,
      .print = print_move_set},
-    {"adapter list", NOTHING, .summary = "the host's GPUs", .example = "adapter list",
-     .run = cmd_request, .print = print_adapters, .shows = true},
+    {"adapter list", NOTHING, .summary = "the host's GPUs", .json = "vferry.adapters/1",
+     .example = "adapter list", .run = cmd_request, .print = print_adapters, .shows = true},
     {"adapter show", ADAPTER, .summary = "one GPU: VFs, VRAM, what it can do",
-     .example = "adapter show 0", .run = cmd_request, .print = print_adapter, .shows = true},
+     .json = "vferry.adapter/1", .example = "adapter show 0", .run = cmd_request,
+     .print = print_adapter, .shows = true},
     {"adapter defrag", ADAPTER, defrag_options,
      "move partitions together, so that a larger one fits",
      "For GPUs without scatter, whose partitions need contiguous VRAM. Only those that move are\n"
      "paused, each for its own move. A partition in a migration stays where it is.\n"
      "Exit 1 when one could not be moved: it runs on where it was.\n",
-     .example = "adapter defrag 0 --dry-run", .run = cmd_request, .print = print_defrag},
-    {"partition create", NAME, create_options, "make a partition: a VF with VRAM of its own",
-     .example = "partition create p1 --adapter 0 --vram 1G", .run = cmd_request,
-     .print = print_created},
-    {"partition list", NOTHING, .summary = "the host's partitions", .example = "partition list",
-     .run = cmd_request, .print = print_partitions, .shows = true},
+     .json = "vferry.defrag/1", .example = "adapter defrag 0 --dry-run", .run = cmd_request,
+     .print = print_defrag},
+    {"partition create", NEW_NAME, create_options, "make a partition: a VF with VRAM of its own",
+     .json = "vferry.partition/1", .example = "partition create p1 --adapter 0 --vram 1G",
+     .run = cmd_request, .print = print_created},
+    {"partition list", NOTHING, .summary = "the host's partitions", .json = "vferry.partitions/1",
+     .example = "partition list", .run = cmd_request, .print = print_partitions, .shows = true},
     {"partition show", NAME, .summary = "one partition: where, how large, what it does",
-     .example = "partition show p1", .run = cmd_request, .print = print_partition, .shows = true},
+     .json = "vferry.partition/1", .example = "partition show p1", .run = cmd_request,
+     .print = print_partition, .shows = true},
     {"partition pause", NAME, .summary = "take it out of the GPU's schedule",
-     .example = "partition pause p1", .run = cmd_request},
-    {"partition resume", NAME, .summary = "let it run again", .example = "partition resume p1",
-     .run = cmd_request},
+     .json = "vferry.partition/1", .example = "partition pause p1", .run = cmd_request},
+    {"partition resume", NAME, .summary = "let it run again", .json = "vferry.partition/1",
+     .example = "partition resume p1", .run = cmd_request},
     {"partition reset", NAME, .summary = "reset its VF: ends its work, keeps its VRAM",
      .more = "After a command hung (\"vferry events\" tells) this lets the partition run again.\n",
-     .example = "partition reset p1", .run = cmd_request},
-    {"partition remove", NAME, .summary = "end it; its VRAM is lost",
+     .json = "vferry.partition/1", .example = "partition reset p1", .run = cmd_request},
+    {"partition remove", NAME, .summary = "end it; its VRAM is lost", .json = "vferry.removed/1",
      .example = "partition remove p1", .run = cmd_request},
     {"run", NAME_AND_WORKLOAD, run_options, "start a workload in a partition, return at once",
-     work_text, .example = "run p1 churn --size 512M --rate 100M --steps 200000 --seed 7",
-     .run = cmd_run, .print = print_run},
+     work_text, .json = "vferry.run/1",
+     .example = "run p1 churn --size 512M --rate 100M --steps 200000 --seed 7", .run = cmd_run,
+     .print = print_run},
     {"wait", NAME, wait_options, "wait for the workload's end; gives steps and digest",
      "Exit 1 when it is not done in time, or when the partition moved: wait where it says then.\n",
-     .example = "wait p1 --timeout 60", .run = cmd_request, .print = print_work, .shows = true},
-    {"read", NAME, read_options, "fetch the result of a finished workload",
+     .json = "vferry.result/1", .example = "wait p1 --timeout 60", .run = cmd_request,
+     .print = print_work, .shows = true},
+    {"read", NAME, read_options, "fetch the result of a finished workload", .json = "vferry.read/1",
      .example = "read p1 --output after.pgm", .run = cmd_read, .print = print_read, .shows = true},
     {"reference", WORKLOAD, reference_options, "the same work on the CPU; needs no host", work_text,
+     .json = "vferry.result/1",
      .example = "reference diffuse --input before.pgm --steps 100 --output after.pgm",
      .run = cmd_reference, .print = print_work, .shows = true},
     {"check", NAME, check_options, "could it move? every reason if not", "Exit 3 when it cannot.\n",
-     .example = "check p1 --to 10.0.0.2:7001", .run = cmd_request, .print = print_check,
-     .shows = true},
+     .json = "vferry.check/1", .example = "check p1 --to 10.0.0.2:7001", .run = cmd_request,
+     .print = print_check, .shows = true},
     {"migrate", NAMES, migrate_options, "move running partitions to another host",
      "Ctrl-C cancels: the partition runs on here (exit 4), unless it was handed over already.\n"
      "Of several the exit code is the worst one's: 6, 61, 1, 3, 7, 4, in this order.\n",
+     .json = "vferry.job/1; of several vferry.migrate-set/1; with --dry-run vferry.check/1",
      .example = "migrate p1 --to 10.0.0.2:7001 --max-blackout 200 --verify full",
      .run = cmd_migrate, .print = print_moved},
     {"peer show", ADDRESS, .summary = "another host: does it take partitions, what is free there",
-     .example = "peer show 10.0.0.2:7001", .run = cmd_request, .print = print_peer,
+     .json = "vferry.peer/1", .example = "peer show 10.0.0.2:7001", .run = cmd_request, .print = print_peer,
      .shows = true},
     {"job list", NOTHING, .summary = "moves from and to this host, newest first",
-     .example = "job list", .run = cmd_request, .print = print_jobs, .shows = true},
-    {"job show", JOB, .summary = "one move with all its figures", .example = "job show 3",
-     .run = cmd_request, .print = print_job, .shows = true},
+     .json = "vferry.jobs/1", .example = "job list", .run = cmd_request, .print = print_jobs,
+     .shows = true},
+    {"job show", JOB, .summary = "one move with all its figures", .json = "vferry.job/1",
+     .example = "job show 3", .run = cmd_request, .print = print_job, .shows = true},
     {"job watch", JOB, .summary = "follow a move to its end; exits as \"migrate\" would",
-     .example = "job watch 3", .run = cmd_watch, .print = print_moved},
+     .json = "vferry.job/1", .example = "job watch 3", .run = cmd_watch, .print = print_moved},
     {"job cancel", JOB, .summary = "end a move: the partition runs on at its source",
-     .example = "job cancel 3", .run = cmd_request},
+     .json = "vferry.job/1", .example = "job cancel 3", .run = cmd_request},
     {"job resolve", JOB, resolve_options, "say who runs it, when a move's outcome is unknown",
      "Hosts settle it by themselves once they can talk: this is for a host that stays away.\n"
      "Works on either host. The other one's journal is asked first; a choice that it contradicts\n"
      "is refused. A warning says what may be lost or doubled. Exit 1: nothing was changed.\n",
-     .example = "job resolve 3 --source-runs", .run = cmd_resolve, .print = print_resolved},
+     .json = "vferry.job/1", .example = "job resolve 3 --source-runs", .run = cmd_resolve,
+     .print = print_resolved},
     {"save", NAME, save_options, "save a partition to a file",
      "It is paused meanwhile. Without --keep it goes once the file is whole and on disk.\n"
      "A file that is there already is never replaced.\n"
      "Ctrl-C cancels: the partition runs on (exit 4).\n",
-     .example = "save p1 --output p1.image", .run = cmd_save, .print = print_moved},
-    {"restore", NAME, restore_options, "bring a saved partition back",
+     .json = "vferry.job/1", .example = "save p1 --output p1.image", .run = cmd_save,
+     .print = print_moved},
+    {"restore", NEW_NAME, restore_options, "bring a saved partition back",
      "All of the file is checked before anything is made.\n"
      "NAME may be another one than it was saved under.\n"
      "Exit 3 when it cannot run here; \"job show --json\" has every reason.\n",
-     .example = "restore p1 --input p1.image --adapter 0", .run = cmd_restore,
-     .print = print_moved},
+     .json = "vferry.job/1", .example = "restore p1 --input p1.image --adapter 0",
+     .run = cmd_restore, .print = print_moved},
     {"image info", IMAGE, .summary = "what a saved partition is; needs no host",
      .more = "Reads the file's start and end only; \"image verify\" reads all of it.\n",
-     .example = "image info p1.image", .run = cmd_image_info, .print = print_image, .shows = true},
+     .json = "vferry.image/1", .example = "image info p1.image", .run = cmd_image_info,
+     .print = print_image, .shows = true},
     {"image verify", IMAGE, .summary = "is a saved partition whole? needs no host",
      .more = "Exit 1 when it was cut or changed, 3 when it is from the future.\n",
-     .example = "image verify p1.image", .run = cmd_image_verify, .print = print_verified,
-     .shows = true},
-    {"driver show", ADAPTER, .summary = "the driver of an adapter", .example = "driver show 0",
-     .run = cmd_request, .print = print_driver, .shows = true},
+     .json = "vferry.image/1", .example = "image verify p1.image", .run = cmd_image_verify,
+     .print = print_verified, .shows = true},
+    {"driver show", ADAPTER, .summary = "the driver of an adapter", .json = "vferry.driver/1",
+     .example = "driver show 0", .run = cmd_request, .print = print_driver, .shows = true},
     {"driver update", ADAPTER, update_options, "replace a driver while partitions work",
      "The new driver is tried first, in a process of its own, with the state that the old one\n"
      "saves. Exit 3 when it is refused there: nothing has changed. Exit 1 when it fails later:\n"
      "the old one is back, with its own state. One image may drive several adapters: it is\n"
      "replaced for all of them.\n",
-     .example = "driver update 0 --driver new.so", .run = cmd_driver_update,
-     .print = print_driver_update},
+     .json = "vferry.driver-update/1", .example = "driver update 0 --driver new.so",
+     .run = cmd_driver_update, .print = print_driver_update},
     {"cert init", DIRECTORY, cert_options, "make a small CA and certificates to try TLS with",
      "DIR gets ca.pem and ca.key, and NAME.pem and NAME.key for each --for; without --for, for\n"
      "localhost. Nothing that is there is replaced. Needs no host. Who has ca.key can be any "
      "host.\n",
+     .json = "vferry.cert/1",
      .example = "cert init certs --for a.example,10.0.0.1 --for b.example,10.0.0.2",
      .run = cmd_cert_init, .print = print_certs},
     {"cert add", DIRECTORY, cert_add_options, "certificates for more hosts, of the same CA",
-     .example = "cert add certs --for c.example", .run = cmd_cert_add, .print = print_certs},
+     .json = "vferry.cert/1", .example = "cert add certs --for c.example", .run = cmd_cert_add,
+     .print = print_certs},
     {"cert show", IMAGE, .summary = "whose a certificate is, and until when; needs no host",
-     .example = "cert show certs/a.example.pem", .run = cmd_cert_show, .print = print_certificate,
-     .shows = true},
-    {"events", NOTHING, events_options, "what happened on the host", .example = "events --follow",
+     .json = "vferry.certificate/1", .example = "cert show certs/a.example.pem",
+     .run = cmd_cert_show, .print = print_certificate, .shows = true},
+    {"events", NOTHING, events_options, "what happened on the host",
+     .json = "vferry.events/1; with --follow a vferry.event/1 a line", .example = "events --follow",
      .run = cmd_events, .print = print_events, .shows = true},
     {NULL},
 };

@@ -27,6 +27,16 @@ enum value_kind {
     VALUE_OUTPUT,   /* a path to write */
 };
 
+/* Whose names a value is one of; completion asks the host for them. */
+enum cli_names {
+    NAMES_NONE, /* anything else, e.g. a name that is not there yet */
+    NAMES_PARTITION,
+    NAMES_JOB,
+    NAMES_ADAPTER,
+    NAMES_PEER, /* HOST:PORT of another host */
+    NAMES_WORKLOAD,
+};
+
 struct cli_option {
     enum value_kind kind;
     const char *word;    /* without dashes */
@@ -35,6 +45,7 @@ struct cli_option {
         *key; /* of the request's arguments; NULL: the handler alone uses it, under its word */
     const char *help;
     bool required;
+    enum cli_names names;
     bool instead; /* given, the VALUE_LIST of the positionals may be empty */
 };
 
@@ -43,6 +54,7 @@ struct cli_positional {
     const char *key;
     enum value_kind kind; /* VALUE_TEXT, VALUE_NUMBER, VALUE_LIST (all the rest) or, without
                              key, VALUE_INPUT */
+    enum cli_names names;
 };
 
 struct cli_verb {
@@ -51,6 +63,7 @@ struct cli_verb {
     const struct cli_option *options; /* ends with VALUE_END; NULL = none */
     const char *summary;              /* one line */
     const char *more;                 /* further lines of its help, or NULL */
+    const char *json;                 /* the schema of what --json prints; docs/schema/ has it */
     const char *example;              /* what follows "vferry " */
     int (*run)(const struct command *command, struct vf_error *err);
     void (*print)(const json_t *result); /* for people; NULL = says nothing when all is well */
