@@ -4,7 +4,7 @@
 set -eu
 
 packages="gcc make meson ninja-build pkg-config python3 libjansson-dev libxxhash-dev libinih-dev libcmocka-dev libssl-dev
-libsystemd-dev gcc-mingw-w64-x86-64 clang spin iproute2 python3-jsonschema"
+libsystemd-dev gcc-mingw-w64-x86-64 clang spin iproute2 python3-jsonschema groff-base"
 
 missing=
 for package in $packages; do

@@ -1,12 +1,17 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Help and man pages say the same: every verb and every option, in both directions. Arguments: vferry vferryd MANDIR."""
+"""
+Help and man pages say the same: every verb and every option, in both directions.
+Arguments: vferry vferryd vferry-man VFERRY.1 MANDIR.
+"""
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
+import tempfile
 
-VFERRY, VFERRYD, MAN = sys.argv[1], sys.argv[2], pathlib.Path(sys.argv[3])
+VFERRY, VFERRYD, VFERRY_MAN, PAGE, MAN = *sys.argv[1:4], *map(pathlib.Path, sys.argv[4:6])
 COMMON = {"host", "json", "help", "version"}
 tests = []
 
@@ -28,17 +33,24 @@ def help_options(*command):
     return set(re.findall(r"--([a-z-]+)", output(*command))) - COMMON
 
 
-
-
-def man_entries(page):
-    """Verb -> text of its entry, to the next verb."""
-    text = (MAN / page).read_text(encoding="utf-8")
+def man_entries():
+    """Verb -> text of its entry in vferry.1, to the next verb."""
+    text = PAGE.read_text(encoding="utf-8")
     parts = re.split(r"^\.It Cm (.*)$", text.split(".Sh VERBS")[1].split(".Sh ENVIRONMENT")[0], flags=re.M)
     entries = {}
     for head, body in zip(parts[1::2], parts[2::2]):
         verb = re.match(r"[a-z]+(?: [a-z]+)?(?= (?:Ar|Op|Fl|Oo)|$)", head).group(0)
+        assert verb not in entries, f"{verb}: twice"
         entries[verb] = head + "\n" + body
     return entries
+
+
+def made_from(text):
+    """vferry-man on a page of our own."""
+    with tempfile.NamedTemporaryFile("w", suffix=".in", encoding="utf-8") as page:
+        page.write(text)
+        page.flush()
+        return subprocess.run([VFERRY_MAN, page.name], capture_output=True, text=True, check=False, timeout=20)
 
 
 def man_options(text):
@@ -47,18 +59,44 @@ def man_options(text):
 
 @test
 def every_verb_of_the_help_is_in_the_man_page():
-    assert sorted(help_verbs()) == sorted(man_entries("vferry.1")), set(help_verbs()) ^ set(man_entries("vferry.1"))
+    missing = set(help_verbs()) ^ set(man_entries())
+    assert not missing, f"{missing}: each verb has a line @VERB ...@ in docs/man/vferry.1.in"
 
 
 @test
 def every_option_of_every_verb_is_in_the_man_page():
-    entries = man_entries("vferry.1")
+    entries = man_entries()
     for verb in help_verbs():
         help_side, man_side = help_options(VFERRY, *verb.split(), "--help"), man_options(entries[verb])
         # An example or a hint may name options of another verb, so the list itself counts.
         own = set(re.findall(r"^  --([a-z-]+)", output(VFERRY, *verb.split(), "--help"), re.M))
         assert own == man_side, f"{verb}: help {sorted(own)}, man {sorted(man_side)}"
         assert own <= help_side
+
+
+@test
+def a_page_is_made_of_its_hand_written_part_and_the_verbs_it_names():
+    done = made_from(".Dt X 1\n@VERB host stop@\nMore.\n")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(".Dt X 1\n.It Cm host stop Oo Fl Fl force Oc\n"), done.stdout
+    assert done.stdout.endswith(".El\nMore.\n") and "unless \\-\\-force drops them." in done.stdout, done.stdout
+
+
+@test
+def a_page_that_names_no_verb_is_not_made():
+    for line in ("@VERB host fly@", "@VERB host@", "@VERB host show", "@VERB @"):
+        done = made_from(f".Dt X 1\n{line}\n")
+        assert done.returncode == 1 and ":2: no such verb" in done.stderr, (line, done)
+
+
+@test
+def the_formatter_finds_nothing_wrong_with_any_page():
+    assert shutil.which("groff"), "groff is missing"
+    for page in (PAGE, *sorted(MAN.glob("*.[18]"))):
+        done = subprocess.run(["groff", "-mandoc", "-Tutf8", "-ww", "-rCHECKSTYLE=2", "-rLL=160n", page], capture_output=True, text=True, check=False,
+                              timeout=60)
+        assert done.returncode == 0 and done.stderr == "", f"{page}: {done.stderr}"
+        assert len(done.stdout.splitlines()) > 20, page
 
 
 @test

@@ -92,9 +92,13 @@ class Installed(unittest.TestCase):
                 *self.pkg_config("--cflags").split())
         self.assertTrue(pathlib.Path(self.pkg_config("--variable=driverdir"), "softgpu.so").exists())
 
+    def test_the_schemas_are_there(self):
+        there = {path.name for path in self.prefix.rglob("share/vferry/schema/*.json")}
+        self.assertEqual(there, {path.name for path in (ROOT / "docs/schema").iterdir()})
+
     def test_the_manuals_and_the_unit_are_there(self):
         for page in ("vferry.1", "vferryd.8", "vferry-kernel.8"):
-            self.assertEqual(len(list(self.prefix.rglob(page))), 1, page)
+            self.assertEqual(len(list(self.prefix.rglob(f"man{page[-1]}/{page}"))), 1, page)
         unit = next(self.prefix.rglob("vferryd.service")).read_text(encoding="utf-8")
         self.assertNotIn("@BINDIR@", unit)
         self.assertIn("/bin/vferryd --state", unit)
