@@ -13,14 +13,15 @@
 
 enum vf_code {
     VF_OK = 0,
-    VF_FAILED = 1,       /* nothing changed; for a move: the partition runs on at the source */
-    VF_USAGE = 2,        /* wrong arguments, or not built yet */
-    VF_INCOMPATIBLE = 3, /* refused as incompatible */
-    VF_CANCELLED = 4,    /* cancelled or not converged; the source runs */
-    VF_UNREACHABLE = 5,  /* own daemon unreachable */
-    VF_UNKNOWN = 6,      /* outcome unknown */
-    VF_REFUSED_NOW = 7,  /* refused for now: full or cordoned; may fit later */
-    VF_STANDS = 61,      /* the partition is here and whole, but paused and could not be resumed */
+    VF_FAILED = 1,        /* nothing changed; for a move: the partition runs on at the source */
+    VF_USAGE = 2,         /* wrong arguments, or not built yet */
+    VF_INCOMPATIBLE = 3,  /* refused as incompatible */
+    VF_CANCELLED = 4,     /* cancelled or not converged; the source runs */
+    VF_UNREACHABLE = 5,   /* own daemon unreachable */
+    VF_UNKNOWN = 6,       /* outcome unknown */
+    VF_REFUSED_NOW = 7,   /* refused for now: full or cordoned; may fit later */
+    VF_STANDS = 61,       /* the partition is here and whole, but paused and could not be resumed */
+    VF_INTERRUPTED = 130, /* the command line was given up by Ctrl-C: it may still happen */
 };
 
 struct vf_error {

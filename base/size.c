@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <time.h>
 
 int vf_number_parse(const char *text, uint64_t *value)
@@ -25,28 +26,163 @@ int vf_number_parse(const char *text, uint64_t *value)
     return 0;
 }
 
+/* "12", "1.5", ".5" is none: digits before the point, and after it if there is one. At most 18 of
+ * either, so that both fit. *text moves behind them. */
+struct decimal {
+    uint64_t whole;
+    uint64_t part;   /* digits after the point, read as a number */
+    uint64_t tenths; /* 10 to the power of how many they are */
+};
+
+static int take_digits(const char **text, uint64_t *value, uint64_t *power)
+{
+    unsigned count = 0;
+
+    *value = 0;
+    *power = 1;
+    for (; isdigit((unsigned char)**text); (*text)++, count++) {
+        if (count == 18)
+            return -1;
+        *value = *value * 10u + (uint64_t)(**text - '0');
+        *power *= 10u;
+    }
+    return count > 0 ? 0 : -1;
+}
+
+static int take_decimal(const char **text, struct decimal *decimal)
+{
+    uint64_t ignored;
+
+    decimal->part = 0;
+    decimal->tenths = 1;
+    if (take_digits(text, &decimal->whole, &ignored) != 0)
+        return -1;
+    if (**text != '.')
+        return 0;
+    (*text)++;
+    return take_digits(text, &decimal->part, &decimal->tenths);
+}
+
+static uint64_t common_divisor(uint64_t a, uint64_t b)
+{
+    while (b != 0) {
+        uint64_t rest = a % b;
+
+        a = b;
+        b = rest;
+    }
+    return a;
+}
+
+/* decimal * unit, exactly or not at all. */
+static int times(const struct decimal *decimal, uint64_t unit, uint64_t *product)
+{
+    const uint64_t divisor = common_divisor(unit, decimal->tenths);
+    const uint64_t rest = decimal->tenths / divisor;
+    uint64_t part;
+
+    if (decimal->part % rest != 0 ||
+        __builtin_mul_overflow(decimal->part / rest, unit / divisor, &part) ||
+        __builtin_mul_overflow(decimal->whole, unit, product) ||
+        __builtin_add_overflow(*product, part, product))
+        return -1;
+    return 0;
+}
+
+/* What a unit's letters stand for; 0 = nothing. K and KiB are 1024, kB is 1000: as people mean
+ * them. */
+static uint64_t size_unit(const char *unit)
+{
+    static const char letters[] = "KMGT";
+    const char *letter;
+    uint64_t factor = 1;
+    uint64_t base;
+
+    if (unit[0] == '\0' || strcasecmp(unit, "B") == 0)
+        return 1;
+    letter = memchr(letters, toupper((unsigned char)unit[0]), sizeof letters - 1);
+    if (letter == NULL)
+        return 0;
+    if (unit[1] == '\0' || strcasecmp(unit + 1, "iB") == 0)
+        base = 1024;
+    else if (strcasecmp(unit + 1, "B") == 0)
+        base = 1000;
+    else
+        return 0;
+    for (const char *at = letters; at <= letter; at++)
+        factor *= base;
+    return factor;
+}
+
 int vf_size_parse(const char *text, uint64_t *bytes)
 {
-    static const char units[] = "KMGT";
-    char digits[32];
+    struct decimal decimal;
+    uint64_t unit;
+
+    if (vf_number_parse(text, bytes) == 0)
+        return 0;
+    if (take_decimal(&text, &decimal) != 0)
+        return -1;
+    unit = size_unit(text);
+    return unit == 0 ? -1 : times(&decimal, unit, bytes);
+}
+
+int vf_rate_parse(const char *text, uint64_t *bytes_per_s)
+{
+    char size[48];
     size_t length = strlen(text);
-    unsigned shift = 0;
-    uint64_t number;
 
-    if (length == 0 || length >= sizeof digits)
+    if (length >= sizeof size)
         return -1;
-    memcpy(digits, text, length + 1);
-    if (!isdigit((unsigned char)digits[length - 1])) {
-        const char *unit = strchr(units, toupper((unsigned char)digits[length - 1]));
+    memcpy(size, text, length + 1);
+    if (length > 2 && strcmp(size + length - 2, "/s") == 0)
+        size[length - 2] = '\0';
+    return vf_size_parse(size, bytes_per_s);
+}
 
-        if (unit == NULL || *unit == '\0')
-            return -1;
-        shift = 10u * ((unsigned)(unit - units) + 1u);
-        digits[length - 1] = '\0';
+/* From the largest on: "1m30s" goes down. */
+static const struct {
+    const char *word;
+    uint64_t ns;
+} time_units[] = {{"h", 3600000000000ull}, {"m", 60000000000ull}, {"s", 1000000000ull},
+                  {"ms", 1000000ull},      {"us", 1000ull},       {"ns", 1ull}};
+
+/* Which unit stands here: its index, or -1. *text moves behind it. */
+static int take_time_unit(const char **text)
+{
+    const size_t length = strspn(*text, "abcdefghijklmnopqrstuvwxyz");
+
+    for (size_t i = 0; i < sizeof time_units / sizeof time_units[0]; i++) {
+        if (strlen(time_units[i].word) == length &&
+            strncmp(time_units[i].word, *text, length) == 0) {
+            *text += length;
+            return (int)i;
+        }
     }
-    if (vf_number_parse(digits, &number) != 0 || number > (UINT64_MAX >> shift))
-        return -1;
-    *bytes = number << shift;
+    return -1;
+}
+
+int vf_duration_parse(const char *text, uint64_t unit_ns, uint64_t *ns)
+{
+    struct decimal decimal;
+    uint64_t piece;
+    uint64_t sum = 0;
+    int last = -1;
+
+    do {
+        int unit;
+
+        if (take_decimal(&text, &decimal) != 0)
+            return -1;
+        if (last < 0 && *text == '\0')
+            return times(&decimal, unit_ns, ns);
+        unit = take_time_unit(&text);
+        if (unit <= last || times(&decimal, time_units[unit].ns, &piece) != 0 ||
+            __builtin_add_overflow(sum, piece, &sum))
+            return -1;
+        last = unit;
+    } while (*text != '\0');
+    *ns = sum;
     return 0;
 }
 

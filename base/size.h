@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Sizes and times as people write and read them. K/M/G/T are powers of 1024. */
+/* Sizes and times as people write and read them. K, M, G, T and KiB... are powers of 1024, kB,
+ * MB... of 1000. */
 #ifndef VF_BASE_SIZE_H
 #define VF_BASE_SIZE_H
 
@@ -8,8 +9,17 @@
 #include <stdint.h>
 #include <time.h>
 
-/* "64K" -> 65536. 0 or -1 (empty, trailing characters, overflow, negative). */
+/* "64K", "64KiB" -> 65536, "1GB" -> 1000000000, "1.5G" -> 1610612736, "0x1000" -> 4096. 0, or -1
+ * for what is no size: empty, trailing characters, negative, too large, no whole number of bytes.
+ */
 int vf_size_parse(const char *text, uint64_t *bytes);
+
+/* A size a second: "100MB/s", or any that vf_size_parse takes. 0 or -1. */
+int vf_rate_parse(const char *text, uint64_t *bytes_per_s);
+
+/* "200ms", "1m30s", "1.5s", "2h"; a plain number counts `unit_ns`. Units: h m s ms us ns, each once
+ * and the larger first. 0, or -1 for what is no time, is too long or no whole number of ns. */
+int vf_duration_parse(const char *text, uint64_t unit_ns, uint64_t *ns);
 
 /* Whole decimal or 0x number, no unit. 0 or -1. */
 int vf_number_parse(const char *text, uint64_t *value);

@@ -53,15 +53,44 @@ static int put_more(struct parse *parse, const char *shown, const char *key, con
     return 0;
 }
 
+/* How a value that is a number is read, what is said of one that is none, and in which unit the
+ * request has it. */
+static const struct number_kind {
+    int (*parse)(const char *text, uint64_t *value); /* NULL: a time */
+    uint64_t unit_ns;
+    const char *what, *example, *finest;
+} number_kinds[] = {
+    [VALUE_NUMBER] = {vf_number_parse, 1, "whole number", "4", NULL},
+    [VALUE_SIZE] = {vf_size_parse, 1, "size", "512M or 1.5GiB", NULL},
+    [VALUE_RATE] = {vf_rate_parse, 1, "rate", "100MB/s", NULL},
+    [VALUE_MS] = {NULL, 1000000, "time", "200ms", "milliseconds"},
+    [VALUE_SECONDS] = {NULL, 1000000000, "time", "1m30s", "seconds"},
+};
+
+static int read_number(const char *shown, const char *text, const struct number_kind *kind,
+                       uint64_t *value, struct vf_error *err)
+{
+    int failed = kind->parse != NULL ? kind->parse(text, value)
+                                     : vf_duration_parse(text, kind->unit_ns, value);
+
+    if (failed != 0 || *value > INT64_MAX)
+        return vf_fail(err, VF_USAGE, "%s: \"%.40s\" is no %s" VF_REMEDY "give e.g. %s", shown,
+                       text, kind->what, kind->example);
+    if (*value % kind->unit_ns != 0)
+        return vf_fail(err, VF_USAGE,
+                       "%s: \"%.40s\" is finer than it can be" VF_REMEDY "give whole %s", shown,
+                       text, kind->finest);
+    *value /= kind->unit_ns;
+    return 0;
+}
+
 static int put_number(struct parse *parse, const char *shown, const char *key, const char *text,
-                      bool size)
+                      enum value_kind kind)
 {
     uint64_t value;
 
-    if ((size ? vf_size_parse(text, &value) : vf_number_parse(text, &value)) != 0 ||
-        value > INT64_MAX)
-        return vf_fail(parse->err, VF_USAGE, "%s: \"%.40s\" is no %s; give e.g. %s", shown, text,
-                       size ? "size" : "whole number", size ? "512M" : "4");
+    if (read_number(shown, text, &number_kinds[kind], &value, parse->err) != 0)
+        return -1;
     return put(parse, shown, key, json_integer((json_int_t)value));
 }
 
@@ -88,7 +117,10 @@ static int put_option(struct parse *parse, const struct cli_option *option, cons
         return put_more(parse, shown, key_of(option), value);
     case VALUE_NUMBER:
     case VALUE_SIZE:
-        return put_number(parse, shown, key_of(option), value, option->kind == VALUE_SIZE);
+    case VALUE_RATE:
+    case VALUE_MS:
+    case VALUE_SECONDS:
+        return put_number(parse, shown, key_of(option), value, option->kind);
     case VALUE_INPUT:
         if (put_path(parse, shown, &command->input, value) != 0)
             return -1;
@@ -149,11 +181,28 @@ static int no_value(struct parse *parse, const char *equals)
                    parse->argv[parse->at]);
 }
 
-/* --host, --json, --help and --version are every verb's. 1 = it was one of them. */
+static int take_timeout(struct parse *parse, const char *equals)
+{
+    const char *value;
+
+    if (take_value(parse, equals, &value) != 0)
+        return -1;
+    if (vf_duration_parse(value, 1000000000u, &parse->command->timeout_ns) != 0)
+        return vf_fail(parse->err, VF_USAGE,
+                       "--timeout: \"%.40s\" is no time" VF_REMEDY
+                       "give seconds, e.g. 30, or 0 to wait without end",
+                       value);
+    return 0;
+}
+
+/* What every verb takes: --host, --timeout, --json, --help and --version. 1 = it was one of them.
+ */
 static int take_common(struct parse *parse, const char *word, size_t length, const char *equals)
 {
     if (is(word, length, "host"))
         return take_value(parse, equals, &parse->command->host) != 0 ? -1 : 1;
+    if (is(word, length, "timeout"))
+        return take_timeout(parse, equals) != 0 ? -1 : 1;
     if (!is(word, length, "json") && !is(word, length, "help") && !is(word, length, "version"))
         return 0;
     if (no_value(parse, equals) != 0)
@@ -165,6 +214,23 @@ static int take_common(struct parse *parse, const char *word, size_t length, con
     return 1;
 }
 
+static int take_own(struct parse *parse, const struct cli_option *option, size_t index,
+                    const char *equals)
+{
+    const char *value = NULL;
+
+    if ((option->kind == VALUE_FLAG ? no_value(parse, equals)
+                                    : take_value(parse, equals, &value)) != 0)
+        return -1;
+    if ((parse->seen & (1ull << index)) != 0 && option->kind != VALUE_LIST)
+        return vf_fail(parse->err, VF_USAGE, "--%s: given twice" VF_REMEDY "give it once",
+                       option->word);
+    parse->seen |= 1ull << index;
+    return put_option(parse, option, value);
+}
+
+/* The verb's own options first: "wait p1 --timeout 60" is the wait's, "--timeout 5 wait p1" ours.
+ */
 static int take_option(struct parse *parse)
 {
     const struct cli_verb *verb = parse->command->verb;
@@ -172,25 +238,18 @@ static int take_option(struct parse *parse)
     const char *word = argument + 2;
     const char *equals = strchr(word, '=');
     size_t length = equals != NULL ? (size_t)(equals - word) : strlen(word);
-    int common = take_common(parse, word, length, equals);
-    const struct cli_option *option;
-    const char *value = NULL;
     size_t index;
+    const struct cli_option *option = find_option(verb, word, length, &index);
+    int common;
 
+    if (option != NULL)
+        return take_own(parse, option, index, equals);
+    common = take_common(parse, word, length, equals);
     if (common != 0)
         return common < 0 ? -1 : 0;
-    option = find_option(verb, word, length, &index);
-    if (option == NULL)
-        return vf_fail(parse->err, VF_USAGE, "%.*s: no such option; see vferry %s%s--help",
-                       (int)(length > 40 ? 40 : length) + 2, argument,
-                       verb != NULL ? verb->words : "", verb != NULL ? " " : "");
-    if ((option->kind == VALUE_FLAG ? no_value(parse, equals)
-                                    : take_value(parse, equals, &value)) != 0)
-        return -1;
-    if ((parse->seen & (1ull << index)) != 0 && option->kind != VALUE_LIST)
-        return vf_fail(parse->err, VF_USAGE, "--%s: given twice; give it once", option->word);
-    parse->seen |= 1ull << index;
-    return put_option(parse, option, value);
+    return vf_fail(parse->err, VF_USAGE, "%.*s: no such option" VF_REMEDY "see vferry %s%s--help",
+                   (int)(length > 40 ? 40 : length) + 2, argument, verb != NULL ? verb->words : "",
+                   verb != NULL ? " " : "");
 }
 
 static int take_positional(struct parse *parse)
@@ -213,7 +272,7 @@ static int take_positional(struct parse *parse)
         return vf_fail(parse->err, VF_USAGE, "%s: is empty; see vferry %s --help",
                        positional->metavar, verb->words);
     if (positional->kind == VALUE_NUMBER)
-        return put_number(parse, positional->metavar, positional->key, argument, false);
+        return put_number(parse, positional->metavar, positional->key, argument, VALUE_NUMBER);
     return put(parse, positional->metavar, positional->key, json_string(argument));
 }
 
@@ -307,7 +366,7 @@ int args_parse(int argc, char **argv, struct command *command, enum args_action 
     struct parse parse = {
         .argc = argc, .argv = argv, .at = 1, .command = command, .action = action, .err = err};
 
-    *command = (struct command){.args = json_object()};
+    *command = (struct command){.args = json_object(), .timeout_ns = CLI_TIMEOUT_NS};
     *action = ARGS_RUN;
     *help_group = NULL;
     if (command->args == NULL)

@@ -17,7 +17,7 @@ static const struct cli_option defrag_options[] = {
 static const struct cli_option create_options[] = {
     {VALUE_NUMBER, "adapter", "N", "adapter", "the adapter that gives it a VF and VRAM", true,
      NAMES_ADAPTER},
-    {VALUE_SIZE, "vram", "SIZE", "vram", "its VRAM, zero-filled; K/M/G", true},
+    {VALUE_SIZE, "vram", "SIZE", "vram", "its VRAM, zero-filled; e.g. 512M, 1.5GiB", true},
     {VALUE_END},
 };
 
@@ -53,7 +53,8 @@ static const char work_text[] =
     "  fill --size SIZE [--seed S]             incompressible content, then idle\n";
 
 static const struct cli_option wait_options[] = {
-    {VALUE_NUMBER, "timeout", "SEC", "timeout", "give up after so many seconds (exit 1)", false},
+    {VALUE_SECONDS, "timeout", "TIME", "timeout", "give up after so long (exit 1); e.g. 90, 1m30s",
+     false},
     {VALUE_END},
 };
 
@@ -69,10 +70,11 @@ static const struct cli_option check_options[] = {
 
 static const struct cli_option migrate_options[] = {
     {VALUE_TEXT, "to", "HOST:PORT", "to", "where the other vferryd listens", true, NAMES_PEER},
-    {VALUE_NUMBER, "max-blackout", "MS", "max_blackout_ms",
-     "longest pause, hard until the hand-off; default 750", false},
-    {VALUE_NUMBER, "max-time", "SEC", "max_time_s", "give up after so long; default: never", false},
-    {VALUE_SIZE, "bandwidth", "BYTES/S", "bandwidth", "send no faster; default: no limit", false},
+    {VALUE_MS, "max-blackout", "TIME", "max_blackout_ms",
+     "longest pause, hard until the hand-off; default 750ms", false},
+    {VALUE_SECONDS, "max-time", "TIME", "max_time_s",
+     "give up after so long, e.g. 1m30s; default: never", false},
+    {VALUE_RATE, "bandwidth", "BYTES/S", "bandwidth", "send no faster; default: no limit", false},
     {VALUE_TEXT, "verify", "delta|full", "verify",
      "full also rehashes both paused sides; default delta", false},
     {VALUE_NUMBER, "streams", "N", "streams", "data streams, 1 to 8; default 2", false},
@@ -89,11 +91,11 @@ static const struct cli_option migrate_options[] = {
 static const struct cli_option evacuate_options[] = {
     {VALUE_LIST, "to", "HOST:PORT", "to", "a host that may take partitions; may repeat", true,
      NAMES_PEER},
-    {VALUE_NUMBER, "max-blackout", "MS", "max_blackout_ms",
-     "longest pause, hard until the hand-off; default 750", false},
-    {VALUE_NUMBER, "max-time", "SEC", "max_time_s", "give a move up after so long; default: never",
-     false},
-    {VALUE_SIZE, "bandwidth", "BYTES/S", "bandwidth", "each sends no faster; default: no limit",
+    {VALUE_MS, "max-blackout", "TIME", "max_blackout_ms",
+     "longest pause, hard until the hand-off; default 750ms", false},
+    {VALUE_SECONDS, "max-time", "TIME", "max_time_s",
+     "give a move up after so long, e.g. 1m30s; default: never", false},
+    {VALUE_RATE, "bandwidth", "BYTES/S", "bandwidth", "each sends no faster; default: no limit",
      false},
     {VALUE_TEXT, "verify", "delta|full", "verify",
      "full also rehashes both paused sides; default delta", false},
@@ -164,14 +166,14 @@ const struct cli_verb cli_verbs[] = {
      .shows = true},
     {"host stop", NOTHING, stop_options, "end vferryd and its kernel side",
      "Refused while there are partitions, unless --force drops them.\n", .json = "vferry.stop/1",
-     .example = "host stop --force", .run = cmd_host_stop},
+     .example = "host stop --force", .run = cmd_host_stop, .slow = true},
     {"host evacuate", NOTHING, evacuate_options, "move all partitions away from this host",
      "Cordons the host first. Each partition goes where most VRAM is left, and elsewhere when it\n"
      "is refused there. Said again, it goes on with what is still here.\n"
      "Exit 0: none is left. 7: no room for the rest now. Else as \"migrate\" of several.\n",
      .json = "vferry.migrate-set/1",
      .example = "host evacuate --to 10.0.0.2:7001 --to 10.0.0.3:7001", .run = cmd_evacuate,
-     .print = print_move_set},
+     .print = print_move_set, .slow = true},
     {"adapter list", NOTHING, .summary = "the host's GPUs", .json = "vferry.adapters/1",
      .example = "adapter list", .run = cmd_request, .print = print_adapters, .shows = true},
     {"adapter show", ADAPTER, .summary = "one GPU: VFs, VRAM, what it can do",
@@ -183,10 +185,10 @@ const struct cli_verb cli_verbs[] = {
      "paused, each for its own move. A partition in a migration stays where it is.\n"
      "Exit 1 when one could not be moved: it runs on where it was.\n",
      .json = "vferry.defrag/1", .example = "adapter defrag 0 --dry-run", .run = cmd_request,
-     .print = print_defrag},
+     .print = print_defrag, .slow = true},
     {"partition create", NEW_NAME, create_options, "make a partition: a VF with VRAM of its own",
      .json = "vferry.partition/1", .example = "partition create p1 --adapter 0 --vram 1G",
-     .run = cmd_request, .print = print_created},
+     .run = cmd_request, .print = print_created, .slow = true},
     {"partition list", NOTHING, .summary = "the host's partitions", .json = "vferry.partitions/1",
      .example = "partition list", .run = cmd_request, .print = print_partitions, .shows = true},
     {"partition show", NAME, .summary = "one partition: where, how large, what it does",
@@ -198,26 +200,26 @@ const struct cli_verb cli_verbs[] = {
      .example = "partition resume p1", .run = cmd_request},
     {"partition reset", NAME, .summary = "reset its VF: ends its work, keeps its VRAM",
      .more = "After a command hung (\"vferry events\" tells) this lets the partition run again.\n",
-     .json = "vferry.partition/1", .example = "partition reset p1", .run = cmd_request},
+     .json = "vferry.partition/1", .example = "partition reset p1", .run = cmd_request, .slow = true},
     {"partition remove", NAME, .summary = "end it; its VRAM is lost", .json = "vferry.removed/1",
-     .example = "partition remove p1", .run = cmd_request},
+     .example = "partition remove p1", .run = cmd_request, .slow = true},
     {"run", NAME_AND_WORKLOAD, run_options, "start a workload in a partition, return at once",
      work_text, .json = "vferry.run/1",
      .example = "run p1 churn --size 512M --rate 100M --steps 200000 --seed 7", .run = cmd_run,
-     .print = print_run},
+     .print = print_run, .slow = true},
     {"wait", NAME, wait_options, "wait for the workload's end; gives steps and digest",
      "Exit 1 when it is not done in time, or when the partition moved: wait where it says then.\n",
      .json = "vferry.result/1", .example = "wait p1 --timeout 60", .run = cmd_request,
-     .print = print_work, .shows = true},
+     .print = print_work, .shows = true, .slow = true},
     {"read", NAME, read_options, "fetch the result of a finished workload", .json = "vferry.read/1",
-     .example = "read p1 --output after.pgm", .run = cmd_read, .print = print_read, .shows = true},
+     .example = "read p1 --output after.pgm", .run = cmd_read, .print = print_read, .shows = true, .slow = true},
     {"reference", WORKLOAD, reference_options, "the same work on the CPU; needs no host", work_text,
      .json = "vferry.result/1",
      .example = "reference diffuse --input before.pgm --steps 100 --output after.pgm",
      .run = cmd_reference, .print = print_work, .shows = true},
     {"check", NAME, check_options, "could it move? every reason if not", "Exit 3 when it cannot.\n",
      .json = "vferry.check/1", .example = "check p1 --to 10.0.0.2:7001", .run = cmd_request,
-     .print = print_check, .shows = true},
+     .print = print_check, .shows = true, .slow = true},
     {"migrate", NAMES, migrate_options, "move running partitions to another host",
      "Ctrl-C cancels: the partition runs on here (exit 4), unless it was handed over already.\n"
      "Of several the exit code is the worst one's: 6, 61, 1, 3, 7, 4, in this order.\n",
@@ -233,15 +235,15 @@ const struct cli_verb cli_verbs[] = {
     {"job show", JOB, .summary = "one move with all its figures", .json = "vferry.job/1",
      .example = "job show 3", .run = cmd_request, .print = print_job, .shows = true},
     {"job watch", JOB, .summary = "follow a move to its end; exits as \"migrate\" would",
-     .json = "vferry.job/1", .example = "job watch 3", .run = cmd_watch, .print = print_moved},
+     .json = "vferry.job/1", .example = "job watch 3", .run = cmd_watch, .print = print_moved, .slow = true},
     {"job cancel", JOB, .summary = "end a move: the partition runs on at its source",
-     .json = "vferry.job/1", .example = "job cancel 3", .run = cmd_request},
+     .json = "vferry.job/1", .example = "job cancel 3", .run = cmd_request, .slow = true},
     {"job resolve", JOB, resolve_options, "say who runs it, when a move's outcome is unknown",
      "Hosts settle it by themselves once they can talk: this is for a host that stays away.\n"
      "Works on either host. The other one's journal is asked first; a choice that it contradicts\n"
      "is refused. A warning says what may be lost or doubled. Exit 1: nothing was changed.\n",
      .json = "vferry.job/1", .example = "job resolve 3 --source-runs", .run = cmd_resolve,
-     .print = print_resolved},
+     .print = print_resolved, .slow = true},
     {"save", NAME, save_options, "save a partition to a file",
      "It is paused meanwhile. Without --keep it goes once the file is whole and on disk.\n"
      "A file that is there already is never replaced.\n"
@@ -270,7 +272,7 @@ const struct cli_verb cli_verbs[] = {
      "the old one is back, with its own state. One image may drive several adapters: it is\n"
      "replaced for all of them.\n",
      .json = "vferry.driver-update/1", .example = "driver update 0 --driver new.so",
-     .run = cmd_driver_update, .print = print_driver_update},
+     .run = cmd_driver_update, .print = print_driver_update, .slow = true},
     {"cert init", DIRECTORY, cert_options, "make a small CA and certificates to try TLS with",
      "DIR gets ca.pem and ca.key, and NAME.pem and NAME.key for each --for; without --for, for\n"
      "localhost. Nothing that is there is replaced. Needs no host. Who has ca.key can be any "
@@ -286,6 +288,6 @@ const struct cli_verb cli_verbs[] = {
      .run = cmd_cert_show, .print = print_certificate, .shows = true},
     {"events", NOTHING, events_options, "what happened on the host",
      .json = "vferry.events/1; with --follow a vferry.event/1 a line", .example = "events --follow",
-     .run = cmd_events, .print = print_events, .shows = true},
+     .run = cmd_events, .print = print_events, .shows = true, .slow = true},
     {NULL},
 };

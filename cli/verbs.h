@@ -21,7 +21,10 @@ enum value_kind {
     VALUE_TEXT,
     VALUE_LIST, /* texts: may be given several times */
     VALUE_NUMBER,
-    VALUE_SIZE,     /* takes K/M/G */
+    VALUE_SIZE,     /* vf_size_parse */
+    VALUE_RATE,     /* vf_rate_parse */
+    VALUE_MS,       /* vf_duration_parse: a plain number is milliseconds; in the request too */
+    VALUE_SECONDS,  /* the same with seconds */
     VALUE_WORKLOAD, /* goes to guest/ as it is */
     VALUE_INPUT,    /* a path to read */
     VALUE_OUTPUT,   /* a path to write */
@@ -68,6 +71,7 @@ struct cli_verb {
     int (*run)(const struct command *command, struct vf_error *err);
     void (*print)(const json_t *result); /* for people; NULL = says nothing when all is well */
     bool shows;                          /* changes nothing: what it prints is all there is of it */
+    bool slow; /* may take long though nothing is wrong: waited for as long as vferryd lives */
 };
 
 /* What a command line came to. */
@@ -75,6 +79,7 @@ struct command {
     const struct cli_verb *verb;
     const char *host; /* --host, else $VFERRY_HOST, else NULL */
     bool json;
+    uint64_t timeout_ns; /* --timeout: how long a silent vferryd is waited for; 0 = for ever */
     json_t *args;      /* the request's arguments; owned */
     const char *input; /* paths as given */
     const char *output;
@@ -82,6 +87,7 @@ struct command {
     size_t work_count;
 };
 
+#define CLI_TIMEOUT_NS 15000000000ull /* without --timeout */
 #define CLI_MAX_WORK (sizeof((struct command *)0)->work / sizeof((struct command *)0)->work[0])
 
 extern const struct cli_verb cli_verbs[]; /* ends with words NULL */

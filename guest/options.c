@@ -42,7 +42,17 @@ static int find_workload(const char *name, enum guest_workload *workload, struct
                    name);
 }
 
-enum value_kind { NUMBER, SIZE, TEXT };
+enum value_kind { NUMBER, SIZE, RATE, TEXT };
+
+/* How a value is read, and what is said of one that cannot be. */
+static const struct {
+    int (*parse)(const char *text, uint64_t *value);
+    const char *what, *example;
+} kinds[] = {
+    [NUMBER] = {vf_number_parse, "whole number", "100"},
+    [SIZE] = {vf_size_parse, "size", "64M"},
+    [RATE] = {vf_rate_parse, "rate", "100MB/s"},
+};
 
 static const struct {
     const char *key;
@@ -55,7 +65,7 @@ static const struct {
     {"seed", NUMBER, offsetof(struct guest_options, seed)},
     {"size", SIZE, offsetof(struct guest_options, size)},
     {"hot", SIZE, offsetof(struct guest_options, hot)},
-    {"rate", SIZE, offsetof(struct guest_options, rate)},
+    {"rate", RATE, offsetof(struct guest_options, rate)},
 };
 #define KNOWN (sizeof known / sizeof known[0])
 
@@ -82,10 +92,9 @@ static int set_value(const struct guest_workload_ops *ops, size_t i, const char 
 
     if (known[i].kind == TEXT)
         return 0; /* the caller has read the file */
-    if ((known[i].kind == SIZE ? vf_size_parse(text, &value) : vf_number_parse(text, &value)) != 0)
+    if (kinds[known[i].kind].parse(text, &value) != 0)
         return vf_fail(err, VF_USAGE, "%s: --%s \"%.40s\" is no %s: give e.g. %s", ops->name,
-                       known[i].key, text, known[i].kind == SIZE ? "size" : "whole number",
-                       known[i].kind == SIZE ? "64M" : "100");
+                       known[i].key, text, kinds[known[i].kind].what, kinds[known[i].kind].example);
     /* A default stands for 0 inside; said aloud it is a mistake. */
     if (value == 0 && strcmp(known[i].key, "seed") != 0)
         return vf_fail(err, VF_USAGE, "%s: --%s must not be 0: %s", ops->name, known[i].key,

@@ -129,19 +129,105 @@ static void machine_takes_legal_arcs_only(void **state)
 
 static void sizes_parse_or_are_refused(void **state)
 {
-    static const char *const bad[] = {
-        "", "K", "-1", "1KB", "1.5G", "99999999999999999999", "17179869184G", " 4K", "0x", "4 K"};
+    static const char *const bad[] = {"",
+                                      "K",
+                                      "-1",
+                                      "1.G",
+                                      ".5G",
+                                      "99999999999999999999",
+                                      "17179869184G",
+                                      " 4K",
+                                      "0x",
+                                      "4 K",
+                                      "1X",
+                                      "1Ki",
+                                      "1bit",
+                                      "1.5",
+                                      "1.0001K",
+                                      "1KB ",
+                                      "0x1G",
+                                      "1GBs",
+                                      "1iB",
+                                      "1.1234567890123456789G"};
+    static const struct {
+        const char *text;
+        uint64_t bytes;
+    } good[] = {{"0", 0},
+                {"64K", 65536},
+                {"8g", 8ull << 30},
+                {"0x1000", 4096},
+                {"1GiB", 1ull << 30},
+                {"1gib", 1ull << 30},
+                {"1GB", 1000000000},
+                {"1kB", 1000},
+                {"1KB", 1000},
+                {"1KiB", 1024},
+                {"2TB", 2000000000000},
+                {"2T", 2ull << 40},
+                {"512B", 512},
+                {"1.5G", 1610612736},
+                {"1.5GB", 1500000000},
+                {"0.25M", 262144},
+                {"2.0", 2},
+                {"1.000000001GB", 1000000001},
+                {"18446744073709551615", UINT64_MAX}};
     uint64_t bytes = 0;
 
     (void)state;
-    assert_int_equal(vf_size_parse("64K", &bytes), 0);
-    assert_int_equal(bytes, 65536);
-    assert_int_equal(vf_size_parse("8g", &bytes), 0);
-    assert_int_equal(bytes, 8ull << 30);
-    assert_int_equal(vf_size_parse("0x1000", &bytes), 0);
-    assert_int_equal(bytes, 4096);
-    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
-        assert_int_equal(vf_size_parse(bad[i], &bytes), -1);
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+        assert_int_equal(vf_size_parse(good[i].text, &bytes), 0);
+        assert_int_equal(bytes, good[i].bytes);
+    }
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        if (vf_size_parse(bad[i], &bytes) != -1)
+            fail_msg("\"%s\" passes for a size", bad[i]);
+    }
+}
+
+static void rates_are_sizes_a_second(void **state)
+{
+    uint64_t rate = 0;
+
+    (void)state;
+    assert_int_equal(vf_rate_parse("100MB/s", &rate), 0);
+    assert_int_equal(rate, 100000000);
+    assert_int_equal(vf_rate_parse("1G", &rate), 0);
+    assert_int_equal(rate, 1ull << 30);
+    assert_int_equal(vf_rate_parse("/s", &rate), -1);
+    assert_int_equal(vf_rate_parse("1G/m", &rate), -1);
+    assert_int_equal(vf_rate_parse("100Mbit/s", &rate), -1);
+    assert_int_equal(vf_rate_parse("000000000000000000000000000000000000000000000001", &rate), -1);
+}
+
+static void times_parse_or_are_refused(void **state)
+{
+    static const char *const bad[] = {
+        "",    "s",   "-1",   "1m30", "30s1m", "1s1s",  "1x",   " 1s",
+        "1 s", "1s ", "0x10", "1S",   "1.s",   "0.1ns", "1e3s", "999999999999999h"};
+    static const struct {
+        const char *text;
+        uint64_t unit, ns;
+    } good[] = {{"200ms", 1000000000, 200000000},
+                {"1m30s", 1000000000, 90000000000},
+                {"10s", 1000000, 10000000000},
+                {"750", 1000000, 750000000},
+                {"1.5", 1000000000, 1500000000},
+                {"0", 1000000000, 0},
+                {"0s", 1000000000, 0},
+                {"1h0.5s", 1, 3600500000000},
+                {"1.5us", 1, 1500},
+                {"7ns", 1000, 7}};
+    uint64_t ns = 0;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+        assert_int_equal(vf_duration_parse(good[i].text, good[i].unit, &ns), 0);
+        assert_int_equal(ns, good[i].ns);
+    }
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        if (vf_duration_parse(bad[i], 1000000000, &ns) != -1)
+            fail_msg("\"%s\" passes for a time", bad[i]);
+    }
 }
 
 static void sizes_and_times_read_well(void **state)
@@ -167,6 +253,8 @@ int main(void)
         cmocka_unit_test(overlong_text_is_cut_and_terminated),
         cmocka_unit_test(machine_takes_legal_arcs_only),
         cmocka_unit_test(sizes_parse_or_are_refused),
+        cmocka_unit_test(rates_are_sizes_a_second),
+        cmocka_unit_test(times_parse_or_are_refused),
         cmocka_unit_test(sizes_and_times_read_well),
     };
 
