@@ -1,68 +1,98 @@
 # SPDX-License-Identifier: Apache-2.0
 # A thin face over meson: every target works as the first command on a fresh Debian machine.
+# What "make help" says of a target stands above it, behind two signs.
 BUILD := build
 MESON_ARGS ?=
 JOBS ?= $(shell nproc)
 SOAK_MINUTES ?= 10
 # What starts hosts ends them too, also when it is interrupted.
 FAMILY := /usr/bin/python3 tools/family.py
+# One after the other: a build needs its packages, and takes all processors by itself.
+.NOTPARALLEL:
 
-.PHONY: all deps demo test unit walk load soak model bench asan tsan fuzz lint install clean
+.PHONY: all help deps deps-test product demo demo-says test unit walk load soak model bench asan tsan fuzz lint install clean
 
+## all      build everything into build/                                          1 min
 all: $(BUILD)/build.ninja
-	@ninja -C $(BUILD) -j $(JOBS) --quiet
+	@tools/build.sh $(BUILD) $(JOBS)
+
+## help     this list; the times are of 2 cores, once packages are there and all is built
+help:
+	@sed -n 's/^## /make /p' Makefile
 
 deps:
-	@tools/install-deps.sh
+	@tools/install-deps.sh build
+
+deps-test:
+	@tools/install-deps.sh test
 
 $(BUILD)/build.ninja: | deps
+	@echo "configuring $(BUILD)/"
 	@meson setup $(BUILD) $(MESON_ARGS) >$(BUILD).log 2>&1 || { cat $(BUILD).log; exit 1; }
 	@rm -f $(BUILD).log
 
-demo: all
+# What runs, without what tests it.
+product: $(BUILD)/build.ninja
+	@tools/build.sh $(BUILD) $(JOBS) product
+
+## demo     two hosts, a picture that diffuses, a move midway, kill -9 in a second  1 min
+demo: demo-says product
 	@$(FAMILY) /usr/bin/python3 tools/demo.py --build $(BUILD)
 
-test: all
+demo-says:
+	@echo "make demo: 1 to 2 minutes on 2 cores; on a fresh machine 1 more to build, and the packages' way through your link"
+
+## test     everything is tested                                                 25 min
+test: deps-test all
 	@$(FAMILY) /usr/bin/python3 tools/run_tests.py --build $(BUILD)
 
-unit: all
+## unit     the tests that start no hosts                                         3 min
+unit: deps-test all
 	@$(FAMILY) /usr/bin/python3 tools/run_tests.py --build $(BUILD) --suite unit
 
-# Every fault at every place of a move (docs/faults.md); FAULT=TEXT: only the cases whose name contains it.
+## walk     every fault at every place of a move (docs/faults.md); FAULT=TEXT: some  15 min
 walk: all
 	@VF_BUILD=$(BUILD) $(FAMILY) /usr/bin/python3 tests/faults/walk.py $(if $(FAULT),--only "$(FAULT)") --out $(BUILD)/tests/faults/walk.md
 
-# All that spin is asked about the hand-off (docs/model.md); make test asks what takes a minute.
-model: deps
-	@models/check.py --whole --work $(BUILD)-model
-
-bench: all
-	@$(FAMILY) /usr/bin/python3 bench/bench.py --build $(BUILD)
-
-# A day's life of two hosts in SOAK_MINUTES; SOAK_SEED repeats its choices.
-soak: all
-	@$(FAMILY) /usr/bin/python3 tools/soak.py --build $(BUILD) --minutes $(SOAK_MINUTES) $(if $(SOAK_SEED),--seed $(SOAK_SEED))
-
-# 16 partitions move at once while 16 more work; then 8 each way.
+## load     16 partitions move at once while 16 more work; then 8 each way        1 min
 load: all
 	@$(FAMILY) /usr/bin/python3 tools/load.py --build $(BUILD)
 
-asan: deps
+## soak     a day's life of two hosts; SOAK_MINUTES=10, SOAK_SEED repeats      you say it
+soak: all
+	@$(FAMILY) /usr/bin/python3 tools/soak.py --build $(BUILD) --minutes $(SOAK_MINUTES) $(if $(SOAK_SEED),--seed $(SOAK_SEED))
+
+## model    all that spin is asked about the hand-off (docs/model.md)               hours
+model:
+	@tools/install-deps.sh model
+	@models/check.py --whole --work $(BUILD)-model
+
+## bench    a move against raw TCP, and over TLS                                   3 min
+bench: all
+	@$(FAMILY) /usr/bin/python3 bench/bench.py --build $(BUILD)
+
+## asan     make test, with the address and undefined behaviour sanitizers        45 min
+asan:
 	@$(MAKE) --no-print-directory test BUILD=build-asan MESON_ARGS="-Db_sanitize=address,undefined -Db_lundef=false"
 
-tsan: deps
+## tsan     make test, with the thread sanitizer                                  45 min
+tsan:
 	@$(MAKE) --no-print-directory test BUILD=build-tsan MESON_ARGS="-Db_sanitize=thread -Db_lundef=false"
 
+## fuzz     what strangers send, fuzzed; FUZZ_SECONDS=20 a target              you say it
 fuzz: deps
 	@tools/fuzz.sh
 
-lint: all
+## lint     what tells of mistakes without running the program                     5 min
+lint:
+	@tools/install-deps.sh lint
 	@tools/lint.sh $(BUILD)
 
-# PREFIX=/usr changes where it is made for; DESTDIR=/stage puts it elsewhere.
+## install  PREFIX=/usr changes where it is made for; DESTDIR=/stage puts it elsewhere
 install: all
 	@$(if $(PREFIX),meson configure $(BUILD) --prefix $(PREFIX))
 	@meson install -C $(BUILD) --quiet
 
+## clean    remove what was built
 clean:
 	@rm -rf build build-asan build-tsan build-gcc build-clang build-fuzz build-model

@@ -8,20 +8,7 @@ cd "$(dirname "$0")/.."
 seconds=${FUZZ_SECONDS:-20}
 seed=${FUZZ_SEED:-$(date +%s)}
 build='build-fuzz'
-runtime=libclang-rt-14-dev
-
-# The fuzzer's runtime is the one thing beyond what the build itself needs; install-deps.sh is the pattern.
-if ! echo 'int LLVMFuzzerTestOneInput(const char *d, unsigned long n) { return d && n > 9 ? 0 : 0; }' |
-    clang -x c -fsanitize=fuzzer,address - -o /dev/null 2>/dev/null; then
-    root=
-    [ "$(id -u)" -eq 0 ] || root=sudo
-    echo "installing: clang $runtime"
-    log=$(mktemp)
-    $root env DEBIAN_FRONTEND=noninteractive apt-get update >"$log" 2>&1 || { cat "$log" >&2; exit 1; }
-    $root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends clang $runtime >"$log" 2>&1 ||
-        { cat "$log" >&2; exit 1; }
-    rm -f "$log"
-fi
+tools/install-deps.sh fuzz
 
 if [ ! -f $build/build.ninja ]; then
     CC=clang meson setup $build -Dfuzz=true -Db_sanitize=address,undefined -Db_lundef=false -Dbuildtype=debugoptimized \

@@ -1,15 +1,33 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Installs what the build and the tests need and the machine lacks (Debian). Quiet when nothing is missing.
+# Installs what a purpose needs and the machine lacks (Debian): install-deps.sh [build|test|model|fuzz|lint]
+# Quiet when nothing is missing; otherwise it names what comes, how much of it, and how far it is.
 set -eu
 
-packages="gcc make meson ninja-build pkg-config python3 libjansson-dev libxxhash-dev libinih-dev libcmocka-dev libssl-dev
-libsystemd-dev gcc-mingw-w64-x86-64 clang spin iproute2 python3-jsonschema groff-base"
+purpose=${1:-build}
+build="gcc libc6-dev make meson ninja-build pkg-config python3 libjansson-dev libxxhash-dev libinih-dev libcmocka-dev libssl-dev
+libsystemd-dev"
+case $purpose in
+build) packages=$build ;;
+test) packages="$build gcc-mingw-w64-x86-64 clang spin iproute2 python3-jsonschema groff-base" ;;
+model) packages="gcc libc6-dev python3 spin" ;;
+fuzz) packages="$build clang libclang-rt-14-dev" ;;
+lint) packages="$build git clang clang-tidy cppcheck shellcheck" ;;
+*)
+    echo "install-deps.sh: \"$purpose\" is no purpose: build, test, model, fuzz or lint" >&2
+    exit 2
+    ;;
+esac
 
+if ! command -v dpkg-query >/dev/null 2>&1; then
+    echo "no Debian machine: what is needed here cannot be looked up; docs/dependencies.md names it" >&2
+    exit 0
+fi
 missing=
+count=0
 for package in $packages; do
     state=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true)
-    [ "$state" = installed ] || missing="$missing $package"
+    [ "$state" = installed ] || { missing="$missing $package" && count=$((count + 1)); }
 done
 [ -n "$missing" ] || exit 0
 
@@ -21,10 +39,60 @@ if [ "$(id -u)" -ne 0 ]; then
     fi
     root=sudo
 fi
-echo "installing:$missing"
-log=$(mktemp)
-trap 'rm -f "$log"' EXIT
+
+begin=$(date +%s)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+trap 'exit 130' INT TERM
+
+# tell WHAT: apt-get's own account of how far it is, from standard input: one live line on a terminal, a line each quarter elsewhere.
+tell() {
+    quarter=0
+    while IFS=: read -r kind name percent text; do
+        case $kind in
+        dlstatus | pmstatus) ;;
+        *)
+            echo "$kind${name:+:$name}${percent:+:$percent}${text:+:$text}" >>"$work/log"
+            continue
+            ;;
+        esac
+        percent=${percent%%.*}
+        step=download
+        [ "$kind" = dlstatus ] || step=install
+        if [ -t 1 ]; then
+            printf '\r%.79s\033[K' "  $1: $step $percent % · $(($(date +%s) - begin)) s · $text"
+        elif [ "$step$((percent / 25))" != "$quarter" ]; then
+            quarter="$step$((percent / 25))"
+            echo "  $1: $step $percent % · $(($(date +%s) - begin)) s"
+        fi
+    done
+    [ ! -t 1 ] || printf '\r\033[K'
+}
+
+# apt WHAT ARGUMENT...: apt-get, told of while it works; what it says besides is shown if it fails.
+apt() {
+    what=$1
+    shift
+    : >"$work/log"
+    {
+        $root env DEBIAN_FRONTEND=noninteractive LC_ALL=C apt-get -o APT::Status-Fd=1 "$@" 2>&1 </dev/null ||
+            echo $? >"$work/failed"
+    } | tell "$what"
+    [ -f "$work/failed" ] || return 0
+    tail -n 30 "$work/log" >&2
+    echo "apt-get $1 failed: put right what it says above, then run the same command again" >&2
+    exit 1
+}
+
+echo "missing for $purpose ($count):$missing"
 # An old package list is the usual reason for a failed install: refresh it first.
-$root env DEBIAN_FRONTEND=noninteractive apt-get update >"$log" 2>&1 || { cat "$log" >&2; exit 1; }
+apt "package lists" update
 # shellcheck disable=SC2086 # one word a package is what is wanted
-$root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $missing >"$log" 2>&1 || { cat "$log" >&2; exit 1; }
+all=$(apt-get -s install -y --no-install-recommends $missing 2>/dev/null | grep -c '^Inst' || true)
+# shellcheck disable=SC2086
+bytes=$(apt-get install -y --no-install-recommends --print-uris -qq $missing 2>/dev/null |
+    awk '/^\047/ { sum += $3 } END { printf "%.0f", sum / 1e6 }' || true)
+echo "with what they need: $all packages, $bytes MB to download"
+# shellcheck disable=SC2086
+apt "packages" install -y --no-install-recommends $missing
+echo "$all packages installed in $(($(date +%s) - begin)) s"
