@@ -60,6 +60,7 @@ static const struct cli_option wait_options[] = {
 
 static const struct cli_option read_options[] = {
     {VALUE_OUTPUT, "output", "FILE", NULL, "write the result there", true},
+    {VALUE_FLAG, "now", NULL, "now", "diffuse: the picture as it is at this step", false},
     {VALUE_END},
 };
 
@@ -211,8 +212,10 @@ const struct cli_verb cli_verbs[] = {
      "Exit 1 when it is not done in time, or when the partition moved: wait where it says then.\n",
      .json = "vferry.result/1", .example = "wait p1 --timeout 60", .run = cmd_request,
      .print = print_work, .shows = true, .slow = true},
-    {"read", NAME, read_options, "fetch the result of a finished workload", .json = "vferry.read/1",
-     .example = "read p1 --output after.pgm", .run = cmd_read, .print = print_read, .shows = true, .slow = true},
+    {"read", NAME, read_options, "fetch the result of a finished workload",
+     "With --now the partition should be paused: refused if the work goes on while it is read.\n",
+     .json = "vferry.read/1", .example = "read p1 --output after.pgm", .run = cmd_read,
+     .print = print_read, .shows = true, .slow = true},
     {"reference", WORKLOAD, reference_options, "the same work on the CPU; needs no host", work_text,
      .json = "vferry.result/1",
      .example = "reference diffuse --input before.pgm --steps 100 --output after.pgm",

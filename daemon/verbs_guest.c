@@ -308,6 +308,16 @@ static int write_out(void *ctx, const void *bytes, size_t n, struct vf_error *er
     return 0;
 }
 
+/* The result into the file; with `now` what there is of it, and `status` tells of that step. */
+static int read_out(const struct guest_memory *memory, bool now, struct output *output,
+                    struct guest_status *status, struct vf_error *err)
+{
+    if (guest_status(memory, status, err) != 0)
+        return -1;
+    return now ? guest_present(memory, write_out, output, &status->steps_done, err)
+               : guest_result(memory, write_out, output, err);
+}
+
 int verb_read(struct request *request, struct vf_error *err)
 {
     struct output output = {0};
@@ -315,16 +325,17 @@ int verb_read(struct request *request, struct vf_error *err)
     struct guest_status status;
     struct guest_view view;
     struct guest_memory memory;
+    bool now;
 
-    if (request_file(request, &output.fd, err) != 0 || find_partition(request, &info, err) != 0)
+    if (request_flag(request, "now", &now, err) != 0 ||
+        request_file(request, &output.fd, err) != 0 || find_partition(request, &info, err) != 0)
         return -1;
     if (info.state == VF_PARTITION_BUILDING || info.state == VF_PARTITION_INCOMING ||
         info.state == VF_PARTITION_READY)
         return vf_fail(err, VF_FAILED, "partition %s: is %s; read its result once it runs here",
                        info.name, vf_partition_state_name((enum vf_partition_state)info.state));
     memory = guest_view_of(&view, request->kc, &info);
-    if (guest_status(&memory, &status, err) != 0 ||
-        guest_result(&memory, write_out, &output, err) != 0)
+    if (read_out(&memory, now, &output, &status, err) != 0)
         return vf_context(err, "partition %s", info.name);
     request->result = new_result("vferry.read/1");
     put_text(request->result, "partition", info.name);

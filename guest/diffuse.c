@@ -87,6 +87,11 @@ static void describe(const struct guest_job *job, struct guest_description *desc
     description->result_bytes = cells_of(&job->image) * sizeof(int32_t);
 }
 
+static uint64_t gpa_at(const struct guest_description *description, uint64_t step)
+{
+    return GUEST_DATA_GPA + (step % 2) * guest_align(description->result_bytes, GUEST_DATA_ALIGN);
+}
+
 static bool sane(const struct guest_description *description)
 {
     uint64_t cells = (uint64_t)description->width * description->height;
@@ -155,5 +160,6 @@ const struct guest_workload_ops guest_diffuse_ops = {
     .sane = sane,
     .result_bytes = result_bytes,
     .stream = stream,
+    .gpa_at = gpa_at,
     .reference = guest_reference_diffuse,
 };

@@ -145,6 +145,15 @@ typedef int guest_sink(void *ctx, const void *bytes, size_t n, struct vf_error *
 int guest_result(const struct guest_memory *memory, guest_sink *sink, void *ctx,
                  struct vf_error *err);
 
+/*
+ * Streams the picture of a diffuse that is at work as guest_result streams a finished one, and
+ * tells in *steps after how many steps it looks so. The GPU does not wait for the reader: VF_FAILED
+ * when it made a step meanwhile (what was streamed is worthless then; a paused partition never
+ * does), and for workloads that overwrite what they have, whose middle nobody can read.
+ */
+int guest_present(const struct guest_memory *memory, guest_sink *sink, void *ctx, uint64_t *steps,
+                  struct vf_error *err);
+
 /* XXH3-128 over exactly the bytes that guest_result streams. */
 int guest_digest(const struct guest_memory *memory, char digest[GUEST_DIGEST_BYTES],
                  struct vf_error *err);

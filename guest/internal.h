@@ -156,6 +156,9 @@ struct guest_workload_ops {
     /* Encodes the result; NULL: the bytes in VRAM are the result. */
     int (*stream)(const struct guest_description *description, const struct guest_memory *memory,
                   struct guest_out *out, struct vf_error *err);
+    /* Where the result lies once `step` steps are done, until the next step is; NULL: steps work in
+     * place. */
+    uint64_t (*gpa_at)(const struct guest_description *description, uint64_t step);
     int (*reference)(const struct guest_job *job, struct guest_out *out, struct vf_error *err);
 };
 

@@ -131,19 +131,27 @@ static int stream_bytes(const struct guest_description *description,
     return 0;
 }
 
+/* What there is to read, and how far it is. */
+static int find_work(const struct guest_memory *memory, struct guest_description *description,
+                     struct guest_counters *counters, struct vf_error *err)
+{
+    bool found;
+
+    if (guest_read_description(memory, description, &found, err) != 0)
+        return -1;
+    if (!found)
+        return vf_fail(err, VF_FAILED, "result: the partition has no workload: start one first");
+    return read_counters(memory, description, counters, err);
+}
+
 static int stream_result(const struct guest_memory *memory, struct guest_out *out,
                          struct vf_error *err)
 {
     const struct guest_workload_ops *ops;
     struct guest_description description;
     struct guest_counters counters;
-    bool found;
 
-    if (guest_read_description(memory, &description, &found, err) != 0)
-        return -1;
-    if (!found)
-        return vf_fail(err, VF_FAILED, "result: the partition has no workload: start one first");
-    if (read_counters(memory, &description, &counters, err) != 0)
+    if (find_work(memory, &description, &counters, err) != 0)
         return -1;
     ops = guest_workload_ops(description.workload);
     if (counters.done != GUEST_DONE_VALUE)
@@ -160,6 +168,36 @@ int guest_result(const struct guest_memory *memory, guest_sink *sink, void *ctx,
     struct guest_out out = {.sink = sink, .ctx = ctx};
 
     return stream_result(memory, &out, err);
+}
+
+int guest_present(const struct guest_memory *memory, guest_sink *sink, void *ctx, uint64_t *steps,
+                  struct vf_error *err)
+{
+    struct guest_out out = {.sink = sink, .ctx = ctx};
+    const struct guest_workload_ops *ops;
+    struct guest_description description;
+    struct guest_counters before;
+    struct guest_counters after;
+
+    if (find_work(memory, &description, &before, err) != 0)
+        return -1;
+    ops = guest_workload_ops(description.workload);
+    if (ops->gpa_at == NULL)
+        return vf_fail(err, VF_FAILED,
+                       "result: the steps of %s overwrite what they read, there is nothing to show "
+                       "before the end: wait for it",
+                       ops->name);
+    description.result_gpa = ops->gpa_at(&description, before.steps);
+    if (ops->stream(&description, memory, &out, err) != 0 ||
+        read_counters(memory, &description, &after, err) != 0)
+        return -1;
+    if (after.steps != before.steps)
+        return vf_fail(err, VF_FAILED,
+                       "result: %s went on from step %" PRIu64 " to %" PRIu64
+                       " while it was read: pause the partition for the reading",
+                       ops->name, before.steps, after.steps);
+    *steps = before.steps;
+    return 0;
 }
 
 int guest_digest(const struct guest_memory *memory, char digest[GUEST_DIGEST_BYTES],

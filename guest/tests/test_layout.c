@@ -477,6 +477,55 @@ static void a_start_that_fails_leaves_no_workload(void **state)
     assert_true(allowed > 6);
 }
 
+/* VRAM whose owner makes a step each time somebody looks at its counters. */
+static int read_of_a_busy_one(void *ctx, uint64_t gpa, void *buf, uint64_t n, struct vf_error *err)
+{
+    struct plain *plain = ctx;
+
+    if (gpa == GUEST_COUNTERS_GPA)
+        ((struct guest_counters *)(void *)(plain->bytes + gpa))->steps++;
+    if (!guest_range_ok(&plain->memory, gpa, n))
+        return vf_fail(err, VF_FAILED, "outside");
+    memcpy(buf, plain->bytes + gpa, n);
+    return 0;
+}
+
+static void a_picture_that_changes_under_the_reader_is_refused(void **state)
+{
+    struct vf_error err = VF_ERROR_INIT;
+    struct guest_memory busy;
+    struct bytes got = {0};
+    struct plain plain;
+    uint64_t steps;
+
+    (void)state;
+    start(&plain, &wishes[3], 2 * MIB);
+    busy = plain.memory;
+    busy.ctx = &plain;
+    busy.read = read_of_a_busy_one;
+    assert_int_equal(guest_present(&busy, bytes_sink, &got, &steps, &err), -1);
+    assert_non_null(strstr(err.text, "from step 1 to 2"));
+    free(got.data);
+    got = (struct bytes){0};
+    assert_int_equal(guest_present(&plain.memory, bytes_sink, &got, &steps, NULL), 0);
+    assert_int_equal(steps, 2);
+    free(got.data);
+    plain_close(&plain);
+}
+
+static void work_in_place_shows_nothing_before_its_end(void **state)
+{
+    struct vf_error err = VF_ERROR_INIT;
+    struct plain plain;
+    uint64_t steps;
+
+    (void)state;
+    start(&plain, &wishes[1], 2 * MIB);
+    assert_int_equal(guest_present(&plain.memory, bytes_sink, NULL, &steps, &err), -1);
+    assert_non_null(strstr(err.text, "churn"));
+    plain_close(&plain);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -496,6 +545,8 @@ int main(void)
         cmocka_unit_test(a_queue_that_does_not_halt_is_an_error),
         cmocka_unit_test(a_faulted_partition_can_start_again),
         cmocka_unit_test(a_start_that_fails_leaves_no_workload),
+        cmocka_unit_test(a_picture_that_changes_under_the_reader_is_refused),
+        cmocka_unit_test(work_in_place_shows_nothing_before_its_end),
     };
 
     return cmocka_run_group_tests_name("guest layout", tests, NULL, NULL);

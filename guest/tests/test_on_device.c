@@ -277,6 +277,38 @@ static void a_moved_workload_ends_like_one_that_stayed(void **state)
     free(file);
 }
 
+/* What a reader of a paused partition sees is what the CPU has after as many steps. */
+static void a_paused_picture_is_that_of_its_step(void **state)
+{
+    struct guest_options options = {.workload = GUEST_DIFFUSE, .steps = 4000};
+    uint8_t *file = noise_picture(300, 200, 255, 6, &options.input_bytes);
+    struct bytes got = {0};
+    struct bytes want = {0};
+    struct card card;
+    struct vf vf;
+    uint64_t steps;
+
+    (void)state;
+    options.input = file;
+    card_open(&card, false);
+    vf_open(&vf, &card, 0, 16 * MIB, 16 * MIB, 4);
+    start(&vf, &options);
+    assert_true(pause_in_mid_work(&vf, 3));
+    assert_int_equal(guest_present(&vf.memory, bytes_sink, &got, &steps, NULL), 0);
+    assert_in_range(steps, 3, options.steps - 1);
+    vf_resume(&vf);
+    finish(&vf, &options);
+    options.steps = steps;
+    assert_int_equal(guest_reference(&options, bytes_sink, &want, NULL, NULL), 0);
+    assert_int_equal(got.n, want.n);
+    assert_memory_equal(got.data, want.data, want.n);
+    free(got.data);
+    free(want.data);
+    free(file);
+    vf_close(&vf);
+    card_close(&card);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -288,6 +320,7 @@ int main(void)
         cmocka_unit_test(a_faulted_partition_starts_again),
         cmocka_unit_test(two_partitions_do_not_disturb_each_other),
         cmocka_unit_test(a_moved_workload_ends_like_one_that_stayed),
+        cmocka_unit_test(a_paused_picture_is_that_of_its_step),
     };
 
     return cmocka_run_group_tests_name("guest on device", tests, NULL, NULL);

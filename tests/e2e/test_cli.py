@@ -7,8 +7,8 @@ import socket
 import subprocess
 import unittest
 
-from e2e import BUILD, DEVICE, Case, churn, create, finish, move, partitions, pgm
-from harness import Failed, Host
+from e2e import BUILD, DEVICE, Case, churn, create, finish, move, partitions, pgm, steps
+from harness import Failed, Host, reference, wait_until
 
 USAGE, REFUSED, UNREACHABLE, FAILED = 2, 3, 5, 1
 
@@ -382,6 +382,21 @@ class Answers(Case):
         self.one.run("partition", "pause", "p")
         self.one.run("partition", "remove", "p")
         self.assertEqual(partitions(self.one), [])
+
+    def test_a_picture_at_work_is_read_with_its_step(self):
+        picture, now = pgm(self.folder / "p.pgm", 200, 100, seed=2), self.folder / "now.pgm"
+        create(self.one, "p")
+        self.one.run("run", "p", "diffuse", "--input", picture, "--steps", 1000000)
+        self.fails("read", "p", "--output", now, says="not complete")
+        wait_until("some steps", lambda: steps(self.one, "p") > 10)
+        self.one.run("partition", "pause", "p")
+        told = self.one.json("read", "p", "--now", "--output", now)
+        self.assertIn(told["steps"], range(11, 1000000))
+        reference(BUILD, "diffuse", "--input", picture, "--steps", told["steps"], output=self.folder / "want.pgm")
+        self.assertEqual(now.read_bytes(), (self.folder / "want.pgm").read_bytes())
+        create(self.one, "q", churn(30))
+        self.fails("read", "q", "--now", "--output", self.folder / "q", says="churn")
+        self.assertFalse((self.folder / "q").exists())
 
     def test_options_of_a_move_that_make_no_sense_are_usage(self):
         create(self.one, "p")
