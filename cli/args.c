@@ -4,6 +4,7 @@
 #include "cli/args.h"
 
 #include "base/size.h"
+#include "base/when.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -94,6 +95,16 @@ static int put_number(struct parse *parse, const char *shown, const char *key, c
     return put(parse, shown, key, json_integer((json_int_t)value));
 }
 
+static int put_when(struct parse *parse, const char *shown, const char *key, const char *text)
+{
+    uint64_t ns;
+
+    if (vf_when_parse(text, vf_realtime_ns(), &ns) != 0)
+        return vf_fail(parse->err, VF_USAGE, "%s: \"%.40s\" is no time" VF_REMEDY VF_WHEN_FORMS,
+                       shown, text);
+    return put(parse, shown, key, json_integer((json_int_t)ns));
+}
+
 static int put_path(struct parse *parse, const char *shown, const char **to, const char *path)
 {
     if (path[0] == '\0')
@@ -121,6 +132,8 @@ static int put_option(struct parse *parse, const struct cli_option *option, cons
     case VALUE_MS:
     case VALUE_SECONDS:
         return put_number(parse, shown, key_of(option), value, option->kind);
+    case VALUE_WHEN:
+        return put_when(parse, shown, key_of(option), value);
     case VALUE_INPUT:
         if (put_path(parse, shown, &command->input, value) != 0)
             return -1;

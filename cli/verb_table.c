@@ -141,8 +141,33 @@ static const struct cli_option cert_add_options[] = {
     {VALUE_END},
 };
 
+/* What the history is asked for. */
+#define HISTORY_FILTER                                                                             \
+    {VALUE_WHEN, "since", "WHEN", "since_ns", "not before: 90s, 15m, 2h or 3d ago, or a date",     \
+     false},                                                                                       \
+        {VALUE_WHEN, "until", "WHEN", "until_ns", "not after", false},                             \
+    {                                                                                              \
+        VALUE_TEXT, "partition", "NAME", "partition", "about this partition only", false           \
+    }
+
+static const char when_text[] =
+    "WHEN is an age (90s, 15m, 2h, 3d), local time (\"2026-11-29 04:00\", with seconds if need "
+    "be)\n"
+    "or RFC 3339 (2026-11-29T04:00:00Z). What lies before a restart of vferryd is shown as well.\n";
+
 static const struct cli_option events_options[] = {
     {VALUE_FLAG, "follow", NULL, "follow", "go on until interrupted", false},
+    HISTORY_FILTER,
+    {VALUE_TEXT, "kind", "KIND", "kind", "of this kind: job, warning, error, partition, ...",
+     false},
+    {VALUE_NUMBER, "limit", "N", "limit", "the newest N; default 1024, at most 10000", false},
+    {VALUE_END},
+};
+
+static const struct cli_option jobs_options[] = {
+    HISTORY_FILTER,
+    {VALUE_TEXT, "kind", "KIND", "kind", "of this kind: move, check, save or restore", false},
+    {VALUE_NUMBER, "limit", "N", "limit", "the newest N; default 1000, at most 10000", false},
     {VALUE_END},
 };
 
@@ -230,11 +255,11 @@ const struct cli_verb cli_verbs[] = {
      .example = "migrate p1 --to 10.0.0.2:7001 --max-blackout 200 --verify full",
      .run = cmd_migrate, .print = print_moved},
     {"peer show", ADDRESS, .summary = "another host: does it take partitions, what is free there",
-     .json = "vferry.peer/1", .example = "peer show 10.0.0.2:7001", .run = cmd_request, .print = print_peer,
-     .shows = true},
-    {"job list", NOTHING, .summary = "moves from and to this host, newest first",
-     .json = "vferry.jobs/1", .example = "job list", .run = cmd_request, .print = print_jobs,
-     .shows = true},
+     .json = "vferry.peer/1", .example = "peer show 10.0.0.2:7001", .run = cmd_request,
+     .print = print_peer, .shows = true},
+    {"job list", NOTHING, jobs_options, "moves from and to this host, newest first", when_text,
+     .json = "vferry.jobs/1", .example = "job list --since 2d --kind move", .run = cmd_request,
+     .print = print_jobs, .shows = true},
     {"job show", JOB, .summary = "one move with all its figures", .json = "vferry.job/1",
      .example = "job show 3", .run = cmd_request, .print = print_job, .shows = true},
     {"job watch", JOB, .summary = "follow a move to its end; exits as \"migrate\" would",
@@ -289,8 +314,9 @@ const struct cli_verb cli_verbs[] = {
     {"cert show", IMAGE, .summary = "whose a certificate is, and until when; needs no host",
      .json = "vferry.certificate/1", .example = "cert show certs/a.example.pem",
      .run = cmd_cert_show, .print = print_certificate, .shows = true},
-    {"events", NOTHING, events_options, "what happened on the host",
-     .json = "vferry.events/1; with --follow a vferry.event/1 a line", .example = "events --follow",
-     .run = cmd_events, .print = print_events, .shows = true, .slow = true},
+    {"events", NOTHING, events_options, "what happened on the host", when_text,
+     .json = "vferry.events/1; with --follow a vferry.event/1 a line",
+     .example = "events --since 2h --partition p1", .run = cmd_events, .print = print_events,
+     .shows = true, .slow = true},
     {NULL},
 };

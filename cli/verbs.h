@@ -25,6 +25,7 @@ enum value_kind {
     VALUE_RATE,     /* vf_rate_parse */
     VALUE_MS,       /* vf_duration_parse: a plain number is milliseconds; in the request too */
     VALUE_SECONDS,  /* the same with seconds */
+    VALUE_WHEN,     /* a moment (base/when.h), as nanoseconds since 1970 */
     VALUE_WORKLOAD, /* goes to guest/ as it is */
     VALUE_INPUT,    /* a path to read */
     VALUE_OUTPUT,   /* a path to write */

@@ -4,6 +4,7 @@
 #include "daemon/config.h"
 
 #include "base/size.h"
+#include "daemon/history.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -18,7 +19,7 @@ const char config_usage[] =
     "               [--driver FILE.so]... [--moves-at-once N] [--socket-group GROUP]\n"
     "               [--tls-cert FILE --tls-key FILE --tls-ca FILE [--tls-peer NAME]... | "
     "--insecure]\n"
-    "               [--silence SEC] [--redial SEC]\n"
+    "               [--silence SEC] [--redial SEC] [--history-days N] [--history-size SIZE]\n"
     "\n"
     "Runs a vferry host: starts its kernel side (or finds the one that runs on DIR), serves vferry "
     "on\n"
@@ -49,10 +50,15 @@ const char config_usage[] =
     "                       partitions\n"
     "  --silence SEC        another host that says nothing for so long is lost; default: 5\n"
     "  --redial SEC         how long a move whose link was lost is tried again; default: 30\n"
+    "  --history-days N     jobs and events are kept so long in DIR/history.db; 0 = not at all; "
+    "default: 30\n"
+    "  --history-size SIZE  and take no more room than this, from 1M; default: 64M\n"
     "  --version, --help\n"
     "\n"
     "example: vferryd --name A --state /tmp/A --listen 127.0.0.1:7001 --device softgpu,vram=4G\n"
     "ends with: vferry --host /tmp/A/control.sock host stop\n";
+
+#define MOST_DAYS 36500u
 
 enum key {
     KEY_NAME,
@@ -70,6 +76,8 @@ enum key {
     KEY_MOVES,
     KEY_SILENCE,
     KEY_REDIAL,
+    KEY_HISTORY_DAYS,
+    KEY_HISTORY_SIZE,
     KEY_HELP,
     KEY_VERSION,
     KEYS
@@ -80,15 +88,25 @@ static const struct {
     bool value; /* on the command line */
     bool in_file;
 } keys[KEYS] = {
-    [KEY_NAME] = {"name", true, true},           [KEY_STATE] = {"state", true, true},
-    [KEY_CONFIG] = {"config", true, false},      [KEY_LISTEN] = {"listen", true, true},
-    [KEY_DEVICE] = {"device", true, true},       [KEY_DRIVER] = {"driver", true, true},
-    [KEY_TLS_CERT] = {"tls-cert", true, true},   [KEY_TLS_KEY] = {"tls-key", true, true},
-    [KEY_TLS_CA] = {"tls-ca", true, true},       [KEY_TLS_PEER] = {"tls-peer", true, true},
-    [KEY_INSECURE] = {"insecure", false, true},  [KEY_SILENCE] = {"silence", true, true},
-    [KEY_REDIAL] = {"redial", true, true},       [KEY_GROUP] = {"socket-group", true, true},
-    [KEY_MOVES] = {"moves-at-once", true, true}, [KEY_HELP] = {"help", false, false},
+    [KEY_NAME] = {"name", true, true},
+    [KEY_STATE] = {"state", true, true},
+    [KEY_CONFIG] = {"config", true, false},
+    [KEY_LISTEN] = {"listen", true, true},
+    [KEY_DEVICE] = {"device", true, true},
+    [KEY_DRIVER] = {"driver", true, true},
+    [KEY_TLS_CERT] = {"tls-cert", true, true},
+    [KEY_TLS_KEY] = {"tls-key", true, true},
+    [KEY_TLS_CA] = {"tls-ca", true, true},
+    [KEY_TLS_PEER] = {"tls-peer", true, true},
+    [KEY_INSECURE] = {"insecure", false, true},
+    [KEY_SILENCE] = {"silence", true, true},
+    [KEY_REDIAL] = {"redial", true, true},
+    [KEY_GROUP] = {"socket-group", true, true},
+    [KEY_MOVES] = {"moves-at-once", true, true},
+    [KEY_HELP] = {"help", false, false},
     [KEY_VERSION] = {"version", false, false},
+    [KEY_HISTORY_DAYS] = {"history-days", true, true},
+    [KEY_HISTORY_SIZE] = {"history-size", true, true},
 };
 
 static enum key find_key(const char *word, size_t length)
@@ -171,6 +189,31 @@ static int set_time(uint64_t *to, uint64_t most_s, const char *key, const char *
     return 0;
 }
 
+static int set_days(struct config *config, const char *key, const char *value, struct vf_error *err)
+{
+    uint64_t days;
+
+    if (config->history_given)
+        return vf_fail(err, VF_USAGE, "%s: given twice; give it once", key);
+    if (vf_number_parse(value, &days) != 0 || days > MOST_DAYS)
+        return vf_fail(err, VF_USAGE, "%s %.40s: give days, from 1 to %u, or 0 for no history", key,
+                       value, MOST_DAYS);
+    config->history_days = (unsigned)days;
+    config->history_given = true;
+    return 0;
+}
+
+static int set_history_size(uint64_t *to, const char *key, const char *value, struct vf_error *err)
+{
+    if (*to != 0)
+        return vf_fail(err, VF_USAGE, "%s: given twice; give it once", key);
+    if (vf_size_parse(value, to) != 0 || *to < HISTORY_MIN_BYTES || *to > HISTORY_MOST_BYTES) {
+        *to = 0;
+        return vf_fail(err, VF_USAGE, "%s %.40s: give a size from 1M to 1T", key, value);
+    }
+    return 0;
+}
+
 /* `shown` is the key as the person wrote it. */
 static int set(struct config *config, enum key key, const char *shown, const char *value,
                struct vf_error *err)
@@ -209,6 +252,10 @@ static int set(struct config *config, enum key key, const char *shown, const cha
         return set_time(&config->silence_ns, 3600, shown, value, err);
     case KEY_REDIAL:
         return set_time(&config->redial_ns, 86400, shown, value, err);
+    case KEY_HISTORY_DAYS:
+        return set_days(config, shown, value, err);
+    case KEY_HISTORY_SIZE:
+        return set_history_size(&config->history_bytes, shown, value, err);
     case KEY_HELP:
         config->action = CONFIG_HELP;
         return 0;
@@ -242,7 +289,8 @@ static int take_line(void *user, const char *section, const char *name, const ch
         result = vf_fail(
             reading->err, VF_USAGE,
             "%.40s: no such key; there are name, state, listen, device, driver, tls-cert, tls-key, "
-            "tls-ca, tls-peer, insecure, silence, redial, socket-group, moves-at-once",
+            "tls-ca, tls-peer, insecure, silence, redial, socket-group, moves-at-once, "
+            "history-days, history-size",
             name);
     else
         result = set(reading->config, key, name, value, reading->err);
@@ -329,6 +377,12 @@ static void merge(struct config *config, const struct config *file)
         config->silence_ns = file->silence_ns;
     if (config->redial_ns == 0)
         config->redial_ns = file->redial_ns;
+    if (!config->history_given) {
+        config->history_given = file->history_given;
+        config->history_days = file->history_days;
+    }
+    if (config->history_bytes == 0)
+        config->history_bytes = file->history_bytes;
 }
 
 int config_parse(int argc, char **argv, struct config *config, struct vf_error *err)

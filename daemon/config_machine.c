@@ -4,6 +4,8 @@
 #include "base/size.h"
 #include "daemon/config.h"
 
+#include "daemon/history.h"
+
 #include <ctype.h>
 #include <errno.h>
 #include <grp.h>
@@ -111,6 +113,10 @@ int config_finish(struct config *config, struct vf_error *err)
         return vf_fail(err, VF_USAGE,
                        "--name %s: a name is a letter or digit, then letters, digits and . _ -",
                        config->name);
+    if (!config->history_given)
+        config->history_days = HISTORY_DAYS;
+    if (config->history_bytes == 0)
+        config->history_bytes = HISTORY_BYTES;
     if (find_group(config, err) != 0)
         return -1;
     for (size_t i = 0; i < config->driver_count; i++) {

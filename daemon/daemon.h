@@ -7,6 +7,7 @@
 #define DAEMON_DAEMON_H
 
 #include "daemon/events.h"
+#include "daemon/history.h"
 #include "kernel/client.h"
 #include "migrate/migrate.h"
 
@@ -29,6 +30,7 @@ struct daemon {
     struct kc *kc; /* main's own connection: keeps an idle kernel side from leaving */
     struct mig *mig;
     struct events events;       /* has its own lock */
+    struct history *history;    /* likewise; NULL = none is wanted */
     int wake_fd;                /* eventfd: the main loop looks at `stop` */
     _Atomic bool stop;          /* set once: the daemon ends */
     _Atomic bool kernel_ending; /* host stop is under way: the kernel side's end is no accident */

@@ -26,37 +26,72 @@ void events_fini(struct events *events)
     events->ring = NULL;
 }
 
-static void add_at(struct events *events, uint64_t time_ns, const char *kind, const char *text)
+/* All but its number is filled in. */
+static void add(struct events *events, struct event *event)
 {
-    struct event *event;
+    struct history *history;
 
     (void)pthread_mutex_lock(&events->lock);
-    event = &events->ring[++events->last % EVENTS_KEPT];
-    event->number = events->last;
-    event->time_ns = time_ns;
-    (void)snprintf(event->kind, sizeof event->kind, "%s", kind);
-    (void)snprintf(event->text, sizeof event->text, "%s", text);
+    event->number = ++events->last;
+    events->ring[event->number % EVENTS_KEPT] = *event;
+    history = events->history;
     (void)pthread_mutex_unlock(&events->lock);
+    history_add_event(history, event);
 }
 
-void events_add(struct events *events, const char *kind, const char *text)
+void events_add(struct events *events, const char *source, const char *kind, const char *text)
 {
-    add_at(events, vf_realtime_ns(), kind, text);
+    struct event event = {.time_ns = vf_realtime_ns()};
+
+    (void)snprintf(event.source, sizeof event.source, "%s", source);
+    (void)snprintf(event.kind, sizeof event.kind, "%s", kind);
+    (void)snprintf(event.text, sizeof event.text, "%s", text);
+    add(events, &event);
+}
+
+void events_keep(struct events *events, struct history *history)
+{
+    struct event *early = calloc(EVENTS_KEPT, sizeof *early);
+    size_t count =
+        early != NULL && history != NULL ? events_read(events, 0, early, EVENTS_KEPT) : 0;
+
+    (void)pthread_mutex_lock(&events->lock);
+    events->history = history;
+    if (history != NULL)
+        events->last = history_last_event(history);
+    (void)pthread_mutex_unlock(&events->lock);
+    for (size_t i = 0; i < count; i++)
+        add(events, &early[i]);
+    free(early);
 }
 
 void events_log_tap(void *ctx, enum vf_log_level level, const char *room, const char *text)
 {
     char line[sizeof((struct event *)0)->text];
+    bool moving = strcmp(room, "migrate") == 0 || strcmp(room, "journal") == 0;
 
     if (level < VF_LOG_WARN)
         return;
     (void)snprintf(line, sizeof line, "%s: %s", room, text);
-    events_add(ctx, level == VF_LOG_WARN ? "warning" : "error", line);
+    events_add(ctx, moving ? "migrate" : "vferryd", level == VF_LOG_WARN ? "warning" : "error",
+               line);
 }
 
 void events_mig(void *ctx, const char *kind, const char *text)
 {
-    events_add(ctx, kind, text);
+    events_add(ctx, "migrate", kind, text);
+}
+
+/* An older kernel side tells no time: it is noted when it gets here. */
+static void add_kernel(struct events *events, const struct kc_event *told)
+{
+    struct event event = {.time_ns = told->time_ns != 0 ? told->time_ns : vf_realtime_ns(),
+                          .kernel_number = told->number};
+
+    (void)snprintf(event.source, sizeof event.source, "kernel");
+    (void)snprintf(event.kind, sizeof event.kind, "%s", told->kind);
+    (void)snprintf(event.text, sizeof event.text, "%s", told->text);
+    add(events, &event);
 }
 
 int events_fetch(struct events *events, struct kc *kc, struct vf_error *err)
@@ -72,9 +107,7 @@ int events_fetch(struct events *events, struct kc *kc, struct vf_error *err)
         result = kc_events(kc, events->kernel_seen, list, FETCH, &count, err);
         for (size_t i = 0; result == 0 && i < count; i++) {
             events->kernel_seen = list[i].number;
-            /* An older kernel side tells no time: it is noted when it gets here. */
-            add_at(events, list[i].time_ns != 0 ? list[i].time_ns : vf_realtime_ns(), list[i].kind,
-                   list[i].text);
+            add_kernel(events, &list[i]);
         }
     } while (result == 0 && count == FETCH);
     (void)pthread_mutex_unlock(&events->kernel_lock);
@@ -90,8 +123,11 @@ size_t events_read(struct events *events, uint64_t after, struct event *out, siz
     (void)pthread_mutex_lock(&events->lock);
     oldest = events->last >= EVENTS_KEPT ? events->last - EVENTS_KEPT + 1 : 1;
     for (uint64_t n = after + 1 > oldest ? after + 1 : oldest;
-         n <= events->last && count < capacity; n++)
-        out[count++] = events->ring[n % EVENTS_KEPT];
+         n <= events->last && count < capacity; n++) {
+        /* A place that has another number is from before this start. */
+        if (events->ring[n % EVENTS_KEPT].number == n)
+            out[count++] = events->ring[n % EVENTS_KEPT];
+    }
     (void)pthread_mutex_unlock(&events->lock);
     return count;
 }

@@ -5,7 +5,9 @@
 #include "base/size.h"
 #include "daemon/events.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 
 #define EVERY_NS 200000000u
@@ -50,14 +52,44 @@ static void *collect(void *arg)
     return NULL;
 }
 
-int events_collect(struct events *events, const char *kernel_socket, struct events_collector **out,
-                   struct vf_error *err)
+/* A text that no other kernel side ever has: its number, and when it began (in clock ticks since
+ * the machine's start). */
+static void name_kernel_side(int32_t pid, char *name, size_t bytes)
+{
+    unsigned long long began = 0;
+    char path[32];
+    char line[512] = "";
+    const char *fields;
+    FILE *file;
+
+    (void)snprintf(path, sizeof path, "/proc/%d/stat", pid);
+    file = fopen(path, "re");
+    if (file != NULL) {
+        /* Its name stands in brackets and may hold anything; 19 fields lie between it and ours. */
+        if (fgets(line, sizeof line, file) == NULL || (fields = strrchr(line, ')')) == NULL ||
+            sscanf(fields + 1,
+                   " %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s "
+                   "%llu",
+                   &began) != 1)
+            began = 0;
+        (void)fclose(file);
+    }
+    (void)snprintf(name, bytes, "%d@%llu", pid, began);
+}
+
+int events_collect(struct events *events, const char *kernel_socket, int32_t kernel_pid,
+                   struct events_collector **out, struct vf_error *err)
 {
     struct events_collector *collector = calloc(1, sizeof *collector);
+    char kernel_side[64];
 
     if (collector == NULL)
         return vf_fail(err, VF_FAILED, "events: out of memory");
     collector->events = events;
+    name_kernel_side(kernel_pid, kernel_side, sizeof kernel_side);
+    (void)pthread_mutex_lock(&events->kernel_lock);
+    events->kernel_seen = history_kernel_seen(events->history, kernel_side);
+    (void)pthread_mutex_unlock(&events->kernel_lock);
     (void)pthread_mutex_init(&collector->lock, NULL);
     vf_cond_init(&collector->wake);
     if (kc_connect(kernel_socket, &collector->kc, err) != 0)

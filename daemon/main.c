@@ -7,6 +7,7 @@
 #include "base/privacy.h"
 #include "daemon/config.h"
 #include "daemon/control.h"
+#include "daemon/jobs.h"
 #include "daemon/kernel_process.h"
 #include "daemon/listener.h"
 #include "daemon/state_dir.h"
@@ -182,14 +183,19 @@ static int serve(struct daemon *daemon, const struct config *config, struct tp_t
                              .silence_ns = config->silence_ns,
                              .redial_ns = config->redial_ns,
                              .event = events_mig,
-                             .event_ctx = &daemon->events};
+                             .event_ctx = &daemon->events,
+                             .ended = jobs_ended,
+                             .ended_ctx = daemon,
+                             .last_id = history_last_job(daemon->history)};
     struct control *control = NULL;
     struct events_collector *collector = NULL;
     int result = -1;
 
     if (mig_open(&mig, &daemon->mig, err) != 0)
         return -1;
-    if (events_collect(&daemon->events, daemon->kernel_socket, &collector, err) == 0 &&
+    jobs_recall(daemon);
+    if (events_collect(&daemon->events, daemon->kernel_socket, daemon->kernel_pid, &collector,
+                       err) == 0 &&
         control_open(daemon, &control, err) == 0) {
         log_info("%s: ready%s%s", daemon->name,
                  daemon->listen[0] != '\0' ? ", partitions may arrive at " : "", daemon->listen);
@@ -206,6 +212,26 @@ static int serve(struct daemon *daemon, const struct config *config, struct tp_t
     return result;
 }
 
+/* What this host remembers of itself; every event goes there from here on. */
+static int open_history(struct daemon *daemon, const struct config *config, struct vf_error *err)
+{
+    const struct history_limits limits = {config->history_days, config->history_bytes};
+
+    if (config->history_days == 0)
+        return 0;
+    if (history_open(daemon->state_dir, &limits, &daemon->history, err) != 0)
+        return -1;
+    events_keep(&daemon->events, daemon->history);
+    return 0;
+}
+
+static void close_history(struct daemon *daemon)
+{
+    events_keep(&daemon->events, NULL);
+    history_close(daemon->history);
+    daemon->history = NULL;
+}
+
 /* The address before the kernel side: one that is taken is found out before anything is started. */
 static int start_and_serve(struct daemon *daemon, const struct config *config, struct tp_tls *tls,
                            int signal_fd, struct vf_error *err)
@@ -218,10 +244,12 @@ static int start_and_serve(struct daemon *daemon, const struct config *config, s
     if (config->listen[0] != '\0' &&
         tp_tcp_listen(config->listen, &listen_fd, daemon->listen, sizeof daemon->listen, err) != 0)
         return -1;
-    if (kernel_process_find_or_start(daemon, config, err) == 0)
+    if (open_history(daemon, config, err) == 0 &&
+        kernel_process_find_or_start(daemon, config, err) == 0)
         result = serve(daemon, config, tls, listen_fd, signal_fd, err);
     if (result != 0)
         kernel_process_end_started(daemon);
+    close_history(daemon);
     return result;
 }
 

@@ -6,6 +6,7 @@
 #include "daemon/verbs.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -41,6 +42,39 @@ int request_new_name(const struct request *request, const char **name, struct vf
                        "partition \"%.40s\": a name is a letter or digit, then up to %u letters, "
                        "digits and . _ -",
                        *name, VF_NAME_BYTES - 2);
+    return 0;
+}
+
+/* NULL when it is missing. */
+static int text_or_none(const struct request *request, const char *key, const char **value,
+                        struct vf_error *err)
+{
+    *value = NULL;
+    return json_object_get(request->args, key) == NULL ? 0 : request_text(request, key, value, err);
+}
+
+int request_filter(const struct request *request, uint64_t limit, struct history_filter *filter,
+                   struct vf_error *err)
+{
+    bool follows = json_is_true(json_object_get(request->args, "follow"));
+
+    if (request_number_or(request, "since_ns", 0, &filter->since_ns, err) != 0 ||
+        request_number_or(request, "until_ns", UINT64_MAX, &filter->until_ns, err) != 0 ||
+        text_or_none(request, "partition", &filter->partition, err) != 0 ||
+        text_or_none(request, "kind", &filter->kind, err) != 0 ||
+        request_number_or(request, "limit", limit, &filter->limit, err) != 0)
+        return -1;
+    if (filter->limit == 0 || filter->limit > FILTER_MOST)
+        return vf_fail(err, VF_USAGE, "--limit %" PRIu64 ": give a number from 1 to %u",
+                       filter->limit, FILTER_MOST);
+    if (follows && filter->until_ns != UINT64_MAX)
+        return vf_fail(err, VF_USAGE,
+                       "--until: what is followed has no end; leave it or --follow out");
+    if (filter->since_ns > filter->until_ns)
+        return vf_fail(err, VF_USAGE, "--since: is later than --until; exchange them");
+    if (filter->partition != NULL && !vf_name_valid(filter->partition))
+        return vf_fail(err, VF_USAGE, "--partition %.40s: is no name that a partition can have",
+                       filter->partition);
     return 0;
 }
 

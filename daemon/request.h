@@ -8,6 +8,8 @@
 #include <jansson.h>
 #include <stdbool.h>
 
+#define FILTER_MOST 10000u /* entries that one answer has */
+
 struct request {
     struct daemon *daemon;
     int socket;     /* the client's */
@@ -29,6 +31,10 @@ int request_text_or(const struct request *request, const char *key, const char *
 int request_number_or(const struct request *request, const char *key, uint64_t otherwise,
                       uint64_t *value, struct vf_error *err);
 int request_flag(const struct request *request, const char *key, bool *value, struct vf_error *err);
+/* The arguments since_ns, until_ns, partition, kind and limit, each of which may be missing: then
+ * any, and the newest `limit`. */
+int request_filter(const struct request *request, uint64_t limit, struct history_filter *filter,
+                   struct vf_error *err);
 /* The argument "name", for a partition to be made; VF_USAGE also for what is no name. */
 int request_new_name(const struct request *request, const char **name, struct vf_error *err);
 

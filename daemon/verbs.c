@@ -4,6 +4,7 @@
 #include "daemon/verbs.h"
 
 #include "base/log.h"
+#include "daemon/jobs.h"
 #include "softgpu/hw.h"
 
 #include <stdarg.h>
@@ -103,7 +104,7 @@ void tell(struct request *request, const char *kind, const char *format, ...)
     (void)vsnprintf(text, sizeof text, format, args);
     va_end(args);
     log_info("%s", text);
-    events_add(&request->daemon->events, kind, text);
+    events_add(&request->daemon->events, "vferryd", kind, text);
 }
 
 int work_status(const struct guest_memory *memory, const struct vf_partition_info *info,
@@ -126,7 +127,7 @@ int find_partition(struct request *request, struct vf_partition_info *info, stru
         return -1;
     if (kc_partition_find(kc, name, info, err) == 0)
         return 0;
-    if (mig_moved_to(request->daemon->mig, name, to, sizeof to))
+    if (jobs_moved_to(request->daemon, name, to, sizeof to))
         return fail_moved(name, to, err);
     return -1;
 }

@@ -50,7 +50,7 @@ int work_status(const struct guest_memory *memory, const struct vf_partition_inf
 /* The partition of argument "name". VF_FAILED "moved to HOST:PORT" or "saved to FILE" when it was
  * here once and went. */
 int find_partition(struct request *request, struct vf_partition_info *info, struct vf_error *err);
-/* VF_FAILED: it is not here, but there (mig_moved_to's text). */
+/* VF_FAILED: it is not here, but there (jobs_moved_to's text). */
 int fail_moved(const char *name, const char *to, struct vf_error *err);
 /* Refuses while a move or a check works on it, or its outcome is unknown: `what` would get in its
  * way. */

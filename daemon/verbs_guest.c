@@ -2,6 +2,7 @@
 /* Verbs about what runs inside a partition: run, wait, read. */
 #include "base/cleanup.h"
 #include "base/size.h"
+#include "daemon/jobs.h"
 #include "daemon/verbs.h"
 
 #include <errno.h>
@@ -122,7 +123,7 @@ static enum waited look_where_it_went(struct request *request, const char *name,
 
     if (mig_job_of(request->daemon->mig, name) != 0)
         return WAITED_NOT_YET;
-    if (mig_moved_to(request->daemon->mig, name, to, sizeof to))
+    if (jobs_moved_to(request->daemon, name, to, sizeof to))
         (void)fail_moved(name, to, err);
     return WAITED_FAILED;
 }

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Verbs about the host as a whole: host, adapter, events. */
+/* Verbs about the host as a whole: host, adapter. */
 #define LOG_ROOM "host"
 #include "base/log.h"
 #include "base/size.h"
 #include "daemon/kernel_process.h"
-#include "daemon/protocol.h"
 #include "daemon/verbs.h"
 
 #include <inttypes.h>
@@ -14,7 +13,6 @@
 
 #define KERNEL_END_MS 30000 /* giving back all VRAM of a large host takes a while */
 #define JOB_END_NS 30000000000ull
-#define FOLLOW_MS 100
 
 int verb_host_show(struct request *request, struct vf_error *err)
 {
@@ -179,76 +177,4 @@ int verb_adapter_show(struct request *request, struct vf_error *err)
     request->result = new_result("vferry.adapter/1");
     put_adapter(request->result, &info);
     return 0;
-}
-
-static json_t *event_object(const struct event *event)
-{
-    json_t *object = new_result("vferry.event/1");
-
-    put_number(object, "number", event->number);
-    put_number(object, "time_ns", event->time_ns);
-    put_text(object, "kind", event->kind);
-    put_text(object, "text", event->text);
-    return object;
-}
-
-/* Sends what is new as progress, until the client leaves. The kernel side gives no wake-up: it is
- * asked ten times a second. */
-static int follow(struct request *request, struct kc *kc, struct event *room, struct vf_error *err)
-{
-    struct events *events = &request->daemon->events;
-    uint64_t seen = 0;
-    bool reads = true;
-
-    while (reads) {
-        size_t count;
-
-        if (events_fetch(events, kc, err) != 0)
-            return -1;
-        count = events_read(events, seen, room, EVENTS_KEPT);
-        for (size_t i = 0; i < count && reads; i++) {
-            json_t *line = json_pack("{s:o}", "progress", event_object(&room[i]));
-
-            /* An event is not dropped as a number that the next one replaces: a slow reader is
-             * waited for, on this thread. */
-            reads = line != NULL && ctl_send(request->socket, line, -1, CTL_SEND_MS) == 0;
-            json_decref(line);
-            seen = room[i].number;
-        }
-        reads = reads && !request_abandoned(request, FOLLOW_MS);
-    }
-    return 0;
-}
-
-int verb_events(struct request *request, struct vf_error *err)
-{
-    struct event *room;
-    struct kc *kc;
-    bool wants_more;
-    size_t count;
-    int result;
-
-    if (request_flag(request, "follow", &wants_more, err) != 0 ||
-        request_kc(request, &kc, err) != 0)
-        return -1;
-    room = calloc(EVENTS_KEPT, sizeof *room);
-    if (room == NULL)
-        return vf_fail(err, VF_FAILED, "events: out of memory");
-    if (wants_more) {
-        result = follow(request, kc, room, err);
-        free(room);
-        return result;
-    }
-    result = events_fetch(&request->daemon->events, kc, err);
-    if (result == 0) {
-        json_t *list = json_array();
-
-        count = events_read(&request->daemon->events, 0, room, EVENTS_KEPT);
-        for (size_t i = 0; i < count; i++)
-            (void)json_array_append_new(list, event_object(&room[i]));
-        request->result = new_result("vferry.events/1");
-        (void)json_object_set_new(request->result, "events", list);
-    }
-    free(room);
-    return result;
 }

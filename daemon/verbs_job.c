@@ -2,6 +2,7 @@
 /* Verbs about moves: check, migrate, job. A job lives in migrate/; here it is started, watched,
  * cancelled, shown. */
 #include "base/size.h"
+#include "daemon/jobs.h"
 #include "daemon/verbs.h"
 
 #include <inttypes.h>
@@ -11,6 +12,7 @@
 /* How often a watcher hears of new numbers (its leaving is seen as soon), and of a new phase. */
 #define TELL_NS 100000000ull
 #define LOOK_NS 10000000ull
+#define JOBS_LISTED 1000u /* unless --limit says more */
 
 static int take_options(struct request *request, struct mig_options *options, struct vf_error *err)
 {
@@ -121,7 +123,8 @@ static bool watch(const struct request *request, struct mig_job *job)
 /* The job's object and, unless it ended well, why not. */
 static int outcome(struct request *request, struct mig_job *job, struct vf_error *err)
 {
-    request->result = mig_job_report(job);
+    jobs_settle(request->daemon, job);
+    request->result = jobs_report(request->daemon, job);
     return mig_job_result(job, err);
 }
 
@@ -140,7 +143,7 @@ int verb_migrate(struct request *request, struct vf_error *err)
 
     if (start(request, false, &job, err) != 0)
         return -1;
-    request->result = mig_job_report(job);
+    request->result = jobs_report(request->daemon, job);
     mig_job_put(job);
     return 0;
 }
@@ -172,6 +175,7 @@ int verb_check(struct request *request, struct vf_error *err)
     if (!watch(request, job))
         (void)mig_job_cancel(job, NULL); /* nobody wants to know any more */
     (void)mig_job_wait(job, UINT64_MAX, UINT64_MAX);
+    jobs_settle(request->daemon, job);
     result = mig_job_result(job, err);
     if (result == 0 || err->code == VF_INCOMPATIBLE)
         request->result = mig_job_verdict(job);
@@ -181,44 +185,99 @@ int verb_check(struct request *request, struct vf_error *err)
     return result;
 }
 
-static int find_job(const struct request *request, struct mig_job **job, struct vf_error *err)
+/* A job that is listed, or the report of one that the history alone remembers. */
+static int find_any(const struct request *request, struct mig_job **job, json_t **old,
+                    struct vf_error *err)
 {
     uint64_t id;
 
     if (request_number(request, "job", &id, err) != 0)
         return -1;
     *job = mig_job_get(request->daemon->mig, id);
-    return *job != NULL
+    *old = *job == NULL ? jobs_old_report(request->daemon, id) : NULL;
+    return *job != NULL || *old != NULL
                ? 0
-               : vf_fail(err, VF_FAILED, "no job %" PRIu64 "; see \"vferry job list\"", id);
+               : vf_fail(err, VF_FAILED, "no job %" PRIu64 VF_REMEDY "see \"vferry job list\"", id);
+}
+
+/* One that something can be done with. */
+static int find_job(const struct request *request, struct mig_job **job, struct vf_error *err)
+{
+    json_t *old;
+
+    if (find_any(request, job, &old, err) != 0)
+        return -1;
+    if (*job != NULL)
+        return 0;
+    vf_fail(err, VF_FAILED, "job %" PRId64 ": is long over; nothing can be done with it",
+            (int64_t)json_integer_value(json_object_get(old, "job")));
+    json_decref(old);
+    return -1;
+}
+
+static bool is_kind(const char *kind)
+{
+    static const char *const kinds[] = {"move", "check", "save", "restore"};
+    bool found = false;
+
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        found = found || strcmp(kind, kinds[i]) == 0;
+    return found;
 }
 
 int verb_job_list(struct request *request, struct vf_error *err)
 {
-    (void)err;
+    struct history_filter filter;
+
+    if (request_filter(request, JOBS_LISTED, &filter, err) != 0)
+        return -1;
+    if (filter.kind != NULL && !is_kind(filter.kind))
+        return vf_fail(err, VF_USAGE, "--kind %.40s: a job is a move, check, save or restore",
+                       filter.kind);
+    history_sync(request->daemon->history);
     request->result = new_result("vferry.jobs/1");
-    (void)json_object_set_new(request->result, "jobs", mig_jobs(request->daemon->mig));
+    (void)json_object_set_new(request->result, "jobs", jobs_list(request->daemon, &filter));
     return 0;
 }
 
 int verb_job_show(struct request *request, struct vf_error *err)
 {
     struct mig_job *job;
+    json_t *old;
 
-    if (find_job(request, &job, err) != 0)
+    if (find_any(request, &job, &old, err) != 0)
         return -1;
-    request->result = mig_job_report(job);
+    history_sync(request->daemon->history);
+    request->result = job != NULL ? jobs_report(request->daemon, job) : old;
     mig_job_put(job);
     return 0;
+}
+
+/* How a job ended that is not listed any more. */
+static int old_outcome(const json_t *report, struct vf_error *err)
+{
+    const char *status = json_string_value(json_object_get(report, "status"));
+    const char *reason = json_string_value(json_object_get(report, "reason"));
+
+    if (status != NULL && strcmp(status, "completed") == 0)
+        return 0;
+    return vf_fail(err,
+                   status != NULL && strcmp(status, "cancelled") == 0 ? VF_CANCELLED : VF_FAILED,
+                   "%s", reason != NULL ? reason : "it failed");
 }
 
 int verb_job_watch(struct request *request, struct vf_error *err)
 {
     struct mig_job *job;
+    json_t *old;
     int result;
 
-    if (find_job(request, &job, err) != 0)
+    if (find_any(request, &job, &old, err) != 0)
         return -1;
+    if (job == NULL) {
+        request->result = old;
+        return old_outcome(old, err);
+    }
     if (watch(request, job))
         result = outcome(request, job, err);
     else
@@ -239,7 +298,8 @@ int verb_job_cancel(struct request *request, struct vf_error *err)
     if (result == 0 && !watch(request, job))
         result = vf_fail(err, VF_FAILED, "job cancel: the client left");
     if (result == 0) {
-        request->result = mig_job_report(job);
+        jobs_settle(request->daemon, job);
+        request->result = jobs_report(request->daemon, job);
         /* Cancelled is what was asked for; anything else is not. */
         if (mig_job_result(job, err) != 0)
             result = err->code == VF_CANCELLED ? 0 : -1;
@@ -271,7 +331,7 @@ int verb_job_resolve(struct request *request, struct vf_error *err)
         return -1;
     result = mig_job_resolve(job, source, warning, err);
     if (result == 0) {
-        request->result = mig_job_report(job);
+        request->result = jobs_report(request->daemon, job);
         put_text(request->result, "warning", warning);
         tell(request, "job", "job %" PRIu64 " was resolved: the %s runs it%s%s", mig_job_id(job),
              source ? "source" : "target", warning[0] != '\0' ? "; " : "", warning);

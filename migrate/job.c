@@ -163,6 +163,7 @@ void job_over(struct mig_job *job, enum job_state state)
     if (word_owed(job) != WORD_NONE)
         settle_kick(job->mig);
     /* After it is over: whoever hears of the end and asks finds it so. */
+    mig_tell_ended(job);
     mig_event(job->mig, "job", "job %llu (%s of %s, peer %s): %s%s%s", (unsigned long long)job->id,
               job->source || strcmp(job_kind(job), "move") != 0 ? job_kind(job) : "arrival",
               job->partition, job->peer, state_names[state], err.code != VF_OK ? ": " : "",
@@ -180,6 +181,7 @@ void job_settled(struct mig_job *job, enum job_state state, const struct vf_erro
         else
             job->error = *err;
     });
+    mig_tell_ended(job);
     mig_event(job->mig, "job", "job %llu (partition %s, peer %s): is settled: %s%s%s",
               (unsigned long long)job->id, job->partition, job->peer, state_names[state],
               state == JOB_FAILED ? ": " : "", state == JOB_FAILED ? err->text : "");

@@ -399,6 +399,14 @@ uint64_t journal_take_id(struct journal *journal)
     return id;
 }
 
+void journal_skip_ids(struct journal *journal, uint64_t last)
+{
+    (void)pthread_mutex_lock(&journal->lock);
+    if (journal->next_id <= last && last < UINT64_MAX)
+        journal->next_id = last + 1;
+    (void)pthread_mutex_unlock(&journal->lock);
+}
+
 void journal_each(struct journal *journal,
                   void (*each)(void *ctx, const struct journal_record *last), void *ctx)
 {

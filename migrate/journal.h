@@ -74,6 +74,8 @@ uint64_t journal_epoch(struct journal *journal, const uint8_t uuid[VF_UUID_BYTES
 /* A job id never given before on this host: above all recorded ones and all handed out since
  * opening. */
 uint64_t journal_take_id(struct journal *journal);
+/* No id up to `last` is handed out: somebody else knows them to be taken. */
+void journal_skip_ids(struct journal *journal, uint64_t last);
 /* The last record of each job, by rising id. The callback gets a copy's address and must not call
  * the journal. */
 void journal_each(struct journal *journal,

@@ -38,6 +38,12 @@ void mig_event(struct mig *mig, const char *kind, const char *format, ...)
         mig->event(mig->event_ctx, kind, text);
 }
 
+void mig_tell_ended(struct mig_job *job)
+{
+    if (job->mig->ended != NULL)
+        job->mig->ended(job->mig->ended_ctx, job);
+}
+
 int mig_journal(struct mig_job *job, enum journal_kind kind, const char *text, struct vf_error *err)
 {
     struct journal_record record = {.id = job->id,
@@ -101,6 +107,8 @@ int mig_open(const struct mig_config *config, struct mig **out, struct vf_error 
     mig->tls = config->tls != NULL ? tp_tls_ref(config->tls) : NULL;
     mig->event = config->event;
     mig->event_ctx = config->event_ctx;
+    mig->ended = config->ended;
+    mig->ended_ctx = config->ended_ctx;
     (void)pthread_mutex_init(&mig->lock, NULL);
     (void)pthread_cond_init(&mig->idle, NULL);
     turns_init(&mig->turns, config->moves_at_once != 0 ? config->moves_at_once : turns_default());
@@ -110,6 +118,7 @@ int mig_open(const struct mig_config *config, struct mig **out, struct vf_error 
         mig_close(mig);
         return -1;
     }
+    journal_skip_ids(mig->journal, config->last_id);
     if (settle_start(mig, err) != 0) {
         mig_close(mig);
         return -1;
@@ -119,19 +128,21 @@ int mig_open(const struct mig_config *config, struct mig **out, struct vf_error 
     return 0;
 }
 
-/* Under mig->lock: unlinks what is over beyond the `keep` newest, but nothing whose outcome
+/* Under mig->lock: unlinks what is over beyond the newest of its kind, but nothing whose outcome
  * somebody still has to settle, or the peer to be told. Returns jobs to put once the lock is free.
  */
-static struct mig_job *unlink_old(struct mig *mig, size_t keep)
+static struct mig_job *unlink_old(struct mig *mig)
 {
     struct mig_job **at = &mig->jobs;
     struct mig_job *gone = NULL;
-    size_t seen = 0;
+    size_t jobs = 0;
+    size_t checks = 0;
 
     while (*at != NULL) {
         struct mig_job *job = *at;
+        bool kept = job->options.dry_run ? checks++ < MIG_KEPT_CHECKS : jobs++ < MIG_KEPT_JOBS;
 
-        if (seen++ < keep || job_status(job) == MIG_UNKNOWN || !mig_job_wait(job, 0, UINT64_MAX) ||
+        if (kept || job_status(job) == MIG_UNKNOWN || !mig_job_wait(job, 0, UINT64_MAX) ||
             word_owed(job) != WORD_NONE) {
             at = &job->next;
             continue;
@@ -149,7 +160,7 @@ static struct mig_job *list_locked(struct mig *mig, struct mig_job *job)
     atomic_fetch_add(&job->refs, 1u);
     job->next = mig->jobs;
     mig->jobs = job;
-    return unlink_old(mig, MIG_KEPT_JOBS);
+    return unlink_old(mig);
 }
 
 static void put_all(struct mig_job *gone)
@@ -518,21 +529,53 @@ struct mig_job *mig_job_get(struct mig *mig, uint64_t id)
     return job;
 }
 
-bool mig_moved_to(struct mig *mig, const char *partition, char *to, size_t to_bytes)
+bool mig_job_recalled(const struct mig_job *job)
 {
-    bool moved = false;
+    return job->recalled;
+}
+
+/* What the journal's newest word is about a partition of that name. */
+struct whereabouts {
+    const char *partition;
+    uint64_t id;
+    bool source;
+    char peer[sizeof((struct journal_record *)0)->peer];
+};
+
+static void look_where(void *ctx, const struct journal_record *last)
+{
+    struct whereabouts *where = ctx;
+    bool handed_over = last->kind == JOURNAL_DONE ||
+                       (last->kind == JOURNAL_COMMITTED && last->side == JOURNAL_TARGET) ||
+                       (last->kind == JOURNAL_SETTLED &&
+                        strncmp(last->text, MIG_TARGET_RUNS, strlen(MIG_TARGET_RUNS)) == 0);
+
+    if (!handed_over || last->id < where->id || strcmp(last->partition, where->partition) != 0)
+        return;
+    where->id = last->id;
+    where->source = last->side == JOURNAL_SOURCE;
+    memcpy(where->peer, last->peer, sizeof where->peer);
+}
+
+int mig_moved_to(struct mig *mig, const char *partition, char *to, size_t to_bytes)
+{
+    struct whereabouts where = {.partition = partition};
 
     (void)pthread_mutex_lock(&mig->lock);
-    for (struct mig_job *job = mig->jobs; job != NULL; job = job->next) {
-        if (strcmp(job->partition, partition) != 0 || job->options.dry_run)
-            continue;
+    for (struct mig_job *job = mig->jobs; job != NULL && where.id == 0; job = job->next) {
         /* The newest completed word about this name is the one that counts. */
-        if (job_status(job) == MIG_COMPLETED) {
-            moved = job->source;
-            (void)snprintf(to, to_bytes, "%s", job->peer);
-            break;
-        }
+        if (strcmp(job->partition, partition) != 0 || job->options.dry_run ||
+            job_status(job) != MIG_COMPLETED)
+            continue;
+        where.id = job->id;
+        where.source = job->source;
+        (void)snprintf(where.peer, sizeof where.peer, "%s", job->peer);
     }
     (void)pthread_mutex_unlock(&mig->lock);
-    return moved;
+    if (where.id == 0) /* the journal remembers more jobs than are listed */
+        journal_each(mig->journal, look_where, &where);
+    if (where.id == 0)
+        return 0;
+    (void)snprintf(to, to_bytes, "%s", where.peer);
+    return where.source ? 1 : -1;
 }

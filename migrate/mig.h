@@ -15,7 +15,9 @@
 /* Control connections at once, each of which may ask for a partition's worth of work; and as many
  * that come back to their jobs. */
 #define MIG_MAX_ARRIVALS 32u
+/* Jobs that are listed once they are over; checks apart: they are many, and nobody misses one. */
 #define MIG_KEPT_JOBS 256u
+#define MIG_KEPT_CHECKS 64u
 
 struct mig {
     char host_name[VF_NAME_BYTES];
@@ -25,6 +27,8 @@ struct mig {
     uint8_t boot_id[16];
     void (*event)(void *ctx, const char *kind, const char *text);
     void *event_ctx;
+    void (*ended)(void *ctx, struct mig_job *job);
+    void *ended_ctx;
     struct journal *journal; /* has its own lock */
     struct turns turns;      /* likewise */
     bool insecure;           /* plain TCP beyond loopback is fine */
@@ -50,6 +54,8 @@ struct mig {
 
 void mig_event(struct mig *mig, const char *kind, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+/* Tells mig_config.ended of it. */
+void mig_tell_ended(struct mig_job *job);
 
 /* Under mig->lock: nothing may begin here any more. */
 static inline bool mig_ending(const struct mig *mig)

@@ -35,6 +35,12 @@ struct mig_config {
      * May be NULL. */
     void (*event)(void *ctx, const char *kind, const char *text);
     void *event_ctx;
+    /* A job came to its end, or the outcome of one that was unknown became known: for whoever keeps
+     * mig_job_report. Any thread, which holds no lock; must not block. May be NULL. */
+    void (*ended)(void *ctx, struct mig_job *job);
+    void *ended_ctx;
+    /* Highest id that somebody else knows to be taken: checks have none in the journal. */
+    uint64_t last_id;
 };
 
 /* Opens or makes the journal, and brings what an earlier daemon left to its right end as far as one
@@ -165,8 +171,11 @@ json_t *mig_job_verdict(struct mig_job *job);
 /* All jobs, newest first, short form; new reference to an array. */
 json_t *mig_jobs(struct mig *mig);
 
-/* Where a partition that once was here went: true and "HOST:PORT", or "file:/PATH" when it was
- * saved. */
-bool mig_moved_to(struct mig *mig, const char *partition, char *to, size_t to_bytes);
+/* Is it known from the journal only, which holds no figures? */
+bool mig_job_recalled(const struct mig_job *job);
+
+/* Where a partition that once was here went: 1 and "HOST:PORT", or "file:/PATH" when it was saved.
+ * -1: the last that is known of it is that it came here. 0: neither list nor journal know of it. */
+int mig_moved_to(struct mig *mig, const char *partition, char *to, size_t to_bytes);
 
 #endif

@@ -84,6 +84,7 @@ static void contradiction(struct mig_job *job, const char *what)
         (void)snprintf(job->last_text + strlen(job->last_text),
                        sizeof job->last_text - strlen(job->last_text), "; CONTRADICTION: %s", what);
     });
+    mig_tell_ended(job);
     word_told(job);
 }
 

@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+/* See jobs.h. */
+#include "daemon/jobs.h"
+
+#include "daemon/history_job.h"
+
+#include <string.h>
+
+static const char *text_of(const json_t *report, const char *key)
+{
+    const char *text = json_string_value(json_object_get(report, key));
+
+    return text != NULL ? text : "";
+}
+
+void jobs_ended(void *ctx, struct mig_job *job)
+{
+    struct daemon *daemon = ctx;
+    json_t *report = mig_job_report(job);
+
+    /* A stranger who never said what he brings is no job that anybody looks for. */
+    if (text_of(report, "partition")[0] != '\0')
+        history_add_job(daemon->history, report, mig_job_recalled(job));
+    else
+        json_decref(report);
+}
+
+void jobs_recall(struct daemon *daemon)
+{
+    json_t *list = mig_jobs(daemon->mig);
+    json_t *entry;
+    size_t index;
+
+    json_array_foreach(list, index, entry) {
+        struct mig_job *job = mig_job_get(daemon->mig, history_job_id(entry));
+
+        if (job != NULL && mig_job_recalled(job))
+            jobs_ended(daemon, job);
+        mig_job_put(job);
+    }
+    json_decref(list);
+}
+
+json_t *jobs_report(struct daemon *daemon, struct mig_job *job)
+{
+    json_t *report = mig_job_report(job);
+    json_t *kept;
+    json_t *merged;
+
+    if (!mig_job_recalled(job))
+        return report;
+    kept = history_job(daemon->history, mig_job_id(job));
+    merged = history_job_merge(report, kept);
+    json_decref(kept);
+    json_decref(report);
+    return merged;
+}
+
+json_t *jobs_old_report(struct daemon *daemon, uint64_t id)
+{
+    history_sync(daemon->history);
+    return history_job(daemon->history, id);
+}
+
+void jobs_settle(struct daemon *daemon, struct mig_job *job)
+{
+    /* Its own thread may be on the way to say the same: once more is no harm. */
+    jobs_ended(daemon, job);
+    history_sync(daemon->history);
+}
+
+static bool fits(const json_t *entry, const struct history_filter *filter)
+{
+    const json_t *began = json_object_get(entry, "started_unix_ns");
+    uint64_t at;
+
+    if (!json_is_integer(began))
+        began = json_object_get(entry, "ended_unix_ns");
+    at = json_is_integer(began) ? (uint64_t)json_integer_value(began) : 0;
+    return at >= filter->since_ns && at <= filter->until_ns &&
+           (filter->partition == NULL ||
+            strcmp(text_of(entry, "partition"), filter->partition) == 0) &&
+           (filter->kind == NULL || strcmp(text_of(entry, "kind"), filter->kind) == 0);
+}
+
+/* What migrate/ lists, with what the history has of those that were recalled. */
+static json_t *listed(struct daemon *daemon)
+{
+    json_t *list = mig_jobs(daemon->mig);
+    json_t *entry;
+    size_t index;
+
+    json_array_foreach(list, index, entry) {
+        struct mig_job *job = mig_job_get(daemon->mig, history_job_id(entry));
+
+        if (job != NULL && mig_job_recalled(job)) {
+            json_t *report = jobs_report(daemon, job);
+
+            (void)json_array_set_new(list, index, history_job_short(report));
+            json_decref(report);
+        }
+        mig_job_put(job);
+    }
+    return list;
+}
+
+static void append_short(void *list, json_t *report)
+{
+    (void)json_array_append_new(list, history_job_short(report));
+}
+
+/* Both are in order, newest first: the one whose turn it is goes to the end of `to`. */
+static void append_newer(json_t *to, const json_t *a, size_t *at_a, const json_t *b, size_t *at_b)
+{
+    json_t *first = json_array_get(a, *at_a);
+    json_t *second = json_array_get(b, *at_b);
+
+    if (second == NULL || (first != NULL && history_job_id(first) > history_job_id(second))) {
+        (void)json_array_append(to, first);
+        (*at_a)++;
+    } else {
+        (void)json_array_append(to, second);
+        (*at_b)++;
+    }
+}
+
+json_t *jobs_list(struct daemon *daemon, const struct history_filter *filter)
+{
+    json_t *all = listed(daemon);
+    json_t *fit = json_array();
+    json_t *ids = json_array();
+    json_t *old = json_array();
+    json_t *list = json_array();
+    json_t *entry;
+    size_t index, at_fit = 0, at_old = 0;
+
+    json_array_foreach(all, index, entry) {
+        (void)json_array_append(ids, json_object_get(entry, "job"));
+        if (fits(entry, filter))
+            (void)json_array_append(fit, entry);
+    }
+    history_jobs(daemon->history, filter, ids, append_short, old);
+    while (json_array_size(list) < filter->limit &&
+           at_fit + at_old < json_array_size(fit) + json_array_size(old))
+        append_newer(list, fit, &at_fit, old, &at_old);
+    json_decref(all);
+    json_decref(fit);
+    json_decref(ids);
+    json_decref(old);
+    return list;
+}
+
+json_t *jobs_of(struct daemon *daemon, const char *partition)
+{
+    json_t *list = mig_jobs(daemon->mig);
+    json_t *ids = json_array();
+    json_t *entry;
+    size_t index;
+
+    json_array_foreach(list, index, entry) {
+        if (partition != NULL && strcmp(text_of(entry, "partition"), partition) == 0)
+            (void)json_array_append(ids, json_object_get(entry, "job"));
+    }
+    json_decref(list);
+    return ids;
+}
+
+bool jobs_moved_to(struct daemon *daemon, const char *partition, char *to, size_t to_bytes)
+{
+    int moved = mig_moved_to(daemon->mig, partition, to, to_bytes);
+
+    return moved > 0 || (moved == 0 && history_moved_to(daemon->history, partition, to, to_bytes));
+}
