@@ -9,6 +9,7 @@
 #include <string.h>
 
 #define FETCH 32u
+#define OTHER_FETCH_NS 1000000000ull
 
 int events_init(struct events *events)
 {
@@ -97,12 +98,17 @@ static void add_kernel(struct events *events, const struct kc_event *told)
 int events_fetch(struct events *events, struct kc *kc, struct vf_error *err)
 {
     struct kc_event *list = calloc(FETCH, sizeof *list);
+    const struct timespec until = vf_timespec(vf_now_ns() + OTHER_FETCH_NS);
     size_t count = 0;
     int result = 0;
 
     if (list == NULL)
         return vf_fail(err, VF_FAILED, "events: out of memory");
-    (void)pthread_mutex_lock(&events->kernel_lock);
+    /* Another fetch that takes so long waits for a kernel side that answers nothing. */
+    if (pthread_mutex_clocklock(&events->kernel_lock, CLOCK_MONOTONIC, &until) != 0) {
+        free(list);
+        return 0;
+    }
     do {
         result = kc_events(kc, events->kernel_seen, list, FETCH, &count, err);
         for (size_t i = 0; result == 0 && i < count; i++) {

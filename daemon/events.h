@@ -49,7 +49,8 @@ void events_add(struct events *events, const char *source, const char *kind, con
 /* For vf_log_tap and mig_config.event; ctx is the struct events. */
 void events_log_tap(void *ctx, enum vf_log_level level, const char *room, const char *text);
 void events_mig(void *ctx, const char *kind, const char *text);
-/* Brings in what the kernel side has told since the last call, each with the time it had there. */
+/* Brings in what the kernel side has told since the last call, each with the time it had there.
+ * Leaves it to another thread that does so already and hangs in it. */
 int events_fetch(struct events *events, struct kc *kc, struct vf_error *err);
 /* Copies events with number > after, oldest first, up to capacity; returns how many. */
 size_t events_read(struct events *events, uint64_t after, struct event *out, size_t capacity);

@@ -5,6 +5,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "base/process_state.h"
 #include "base/size.h"
 
 #include <errno.h>
@@ -315,4 +316,29 @@ int kernel_process_wait(const struct daemon *daemon, int timeout_ms)
         ready = poll(&wait, 1, timeout_ms);
     } while (ready < 0 && errno == EINTR);
     return ready > 0 ? 0 : -1;
+}
+
+#define TERM_MS 1000 /* a stopped process takes no SIGTERM, and one with partitions ignores it */
+#define KILL_MS 10000
+
+int kernel_process_kill(const struct daemon *daemon, struct vf_error *err)
+{
+    static const struct {
+        int number, wait_ms;
+    } signals[] = {{SIGTERM, TERM_MS}, {SIGKILL, KILL_MS}};
+    char state[VF_PROCESS_STATE_BYTES];
+
+    for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++) {
+        if (pidfd_send_signal(daemon->kernel_pidfd, signals[i].number, NULL, 0) != 0 &&
+            errno != ESRCH)
+            return vf_fail_errno(err, VF_FAILED, errno, "kill the kernel side, pid %d",
+                                 daemon->kernel_pid);
+        if (kernel_process_wait(daemon, signals[i].wait_ms) == 0)
+            return 0;
+    }
+    return vf_fail(err, VF_FAILED,
+                   "the kernel side, pid %d, was killed and has not ended within %d s (%s)" VF_REMEDY
+                   "say \"vferry host stop --force\" again when what it waits for is over",
+                   daemon->kernel_pid, KILL_MS / 1000,
+                   vf_process_state(daemon->kernel_pid, state, sizeof state));
 }

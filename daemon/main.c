@@ -11,6 +11,7 @@
 #include "daemon/kernel_process.h"
 #include "daemon/listener.h"
 #include "daemon/state_dir.h"
+#include "daemon/watchdog.h"
 
 #include <errno.h>
 #include <malloc.h>
@@ -196,7 +197,7 @@ static int serve(struct daemon *daemon, const struct config *config, struct tp_t
     jobs_recall(daemon);
     if (events_collect(&daemon->events, daemon->kernel_socket, daemon->kernel_pid, &collector,
                        err) == 0 &&
-        control_open(daemon, &control, err) == 0) {
+        watchdog_start(daemon, err) == 0 && control_open(daemon, &control, err) == 0) {
         log_info("%s: ready%s%s", daemon->name,
                  daemon->listen[0] != '\0' ? ", partitions may arrive at " : "", daemon->listen);
         (void)sd_notifyf(0, "READY=1\nSTATUS=host %s, kernel side pid %d", daemon->name,
@@ -204,11 +205,13 @@ static int serve(struct daemon *daemon, const struct config *config, struct tp_t
         daemon->kernel_started = false; /* it is the host's from here on */
         result = run(daemon, config, control, listen_fd, signal_fd, err);
         (void)sd_notify(0, "STOPPING=1");
+        watchdog_ending(daemon);
         mig_end_jobs(daemon->mig); /* watchers hear of it before the connections close */
         control_close(control);
     }
     events_collect_stop(collector);
     mig_close(daemon->mig);
+    watchdog_stop(daemon);
     return result;
 }
 

@@ -4,6 +4,7 @@
 
 #include "daemon/protocol.h"
 #include "daemon/verbs.h"
+#include "daemon/watchdog.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -137,10 +138,16 @@ int request_directory(const struct request *request, int *fd, struct vf_error *e
 
 int request_kc(struct request *request, struct kc **kc, struct vf_error *err)
 {
-    if (request->kc == NULL && kc_connect(request->daemon->kernel_socket, &request->kc, err) != 0) {
-        err->code =
-            VF_FAILED; /* the daemon was reached: "unreachable" would be said of the wrong one */
-        return -1;
+    struct daemon *daemon = request->daemon;
+
+    if (request->kc == NULL) {
+        if (kc_connect(daemon->kernel_socket, &request->kc, err) != 0) {
+            err->code = VF_FAILED; /* the daemon was reached: "unreachable" would be said of the
+                                      wrong one */
+            (void)watchdog_patience(daemon, err); /* knows more, if it knows anything */
+            return -1;
+        }
+        kc_set_patience(request->kc, watchdog_patience, daemon);
     }
     *kc = request->kc;
     return 0;

@@ -45,7 +45,8 @@ int request_file(const struct request *request, int *fd, struct vf_error *err);
 int request_directory(const struct request *request, int *fd, struct vf_error *err);
 
 /* A connection to the kernel side of this request's own, so that no other waits behind it; opened
- * at the first call. */
+ * at the first call. Its calls end with an error when the kernel side answers nothing any more
+ * (watchdog_patience). */
 int request_kc(struct request *request, struct kc **kc, struct vf_error *err);
 
 /* Has the client left, or does the daemon end? Waits up to timeout_ms for that. */

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The verb events: what lies back, from the history and the list of this start, and what comes. */
+#define LOG_ROOM "host"
+#include "base/log.h"
 #include "daemon/jobs.h"
 #include "daemon/protocol.h"
 #include "daemon/verbs.h"
+#include "daemon/watchdog.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -136,10 +139,22 @@ static void look_at_jobs(struct search *search)
     search->jobs = jobs_of(search->request->daemon, search->filter.partition);
 }
 
-/* Sends what was found and then what is new as progress, until the client leaves. The kernel side
- * gives no wake-up: it is asked ten times a second. */
-static int follow(struct search *search, struct kc *kc, struct event *room, uint64_t seen,
-                  struct vf_error *err)
+/* Brings the kernel side's newest in at once. What it cannot tell now comes by the collector, and
+ * the daemon's own events are told whatever it does. */
+static void fetch_newest(struct request *request)
+{
+    struct vf_error err = VF_ERROR_INIT;
+    struct kc *kc;
+
+    if (watchdog_silent_ns(request->daemon) == 0 &&
+        (request_kc(request, &kc, &err) != 0 ||
+         events_fetch(&request->daemon->events, kc, &err) != 0))
+        log_debug("the kernel side's events come later: %s", err.text);
+}
+
+/* Sends what was found and then what is new as progress, until the client leaves. The collector
+ * brings the kernel side's. */
+static void follow(struct search *search, struct event *room, uint64_t seen)
 {
     struct request *request = search->request;
     struct events *events = &request->daemon->events;
@@ -150,8 +165,6 @@ static int follow(struct search *search, struct kc *kc, struct event *room, uint
     while (reads && !request_abandoned(request, FOLLOW_MS)) {
         size_t count;
 
-        if (events_fetch(events, kc, err) != 0)
-            return -1;
         /* What was told once keeps its number: it is in the history first. */
         history_sync(request->daemon->history);
         count = events_read(events, seen, room, EVENTS_KEPT);
@@ -163,7 +176,6 @@ static int follow(struct search *search, struct kc *kc, struct event *room, uint
                 reads = send_event(request, &room[i]);
         }
     }
-    return 0;
 }
 
 static json_t *answer(const struct search *search)
@@ -183,19 +195,17 @@ int verb_events(struct request *request, struct vf_error *err)
     struct event *room = calloc(EVENTS_KEPT, sizeof *room);
     uint64_t seen;
     bool wants_more;
-    struct kc *kc;
     int result = -1;
 
     if (room == NULL)
         vf_fail(err, VF_FAILED, "events: out of memory");
     else if (request_flag(request, "follow", &wants_more, err) == 0 &&
-             request_filter(request, EVENTS_KEPT, &search.filter, err) == 0 &&
-             request_kc(request, &kc, err) == 0 &&
-             events_fetch(&request->daemon->events, kc, err) == 0) {
+             request_filter(request, EVENTS_KEPT, &search.filter, err) == 0) {
+        fetch_newest(request);
         look_at_jobs(&search);
         result = find(&search, room, &seen, err);
         if (result == 0 && wants_more)
-            result = follow(&search, kc, room, seen, err);
+            follow(&search, room, seen);
         else if (result == 0)
             request->result = answer(&search);
     }

@@ -3,110 +3,57 @@
 #define LOG_ROOM "host"
 #include "base/log.h"
 #include "base/size.h"
-#include "daemon/kernel_process.h"
 #include "daemon/verbs.h"
+#include "daemon/watchdog.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-#define KERNEL_END_MS 30000 /* giving back all VRAM of a large host takes a while */
-#define JOB_END_NS 30000000000ull
+
+/* What only the kernel side knows; null from one that does not answer. */
+static void put_kernel(json_t *result, const struct kc_host *host)
+{
+    static const char *const keys[] = {"kernel_version", "kernel", "adapters", "partitions"};
+
+    for (size_t i = 0; host == NULL && i < sizeof keys / sizeof keys[0]; i++)
+        (void)json_object_set_new(result, keys[i], json_null());
+    if (host == NULL)
+        return;
+    put_text(result, "kernel_version", host->version);
+    put_text(result, "kernel", host->specs);
+    put_number(result, "adapters", host->adapters);
+    put_number(result, "partitions", host->partitions);
+}
 
 int verb_host_show(struct request *request, struct vf_error *err)
 {
-    const struct daemon *daemon = request->daemon;
+    struct daemon *daemon = request->daemon;
+    uint64_t silent_ns = watchdog_silent_ns(daemon);
+    bool answers = silent_ns == 0;
     struct kc_host host;
     struct kc *kc;
+    char word[200];
 
-    if (request_kc(request, &kc, err) != 0 || kc_host(kc, &host, err) != 0)
-        return -1;
+    if (answers && (request_kc(request, &kc, err) != 0 || kc_host(kc, &host, err) != 0)) {
+        silent_ns = watchdog_silent_ns(daemon);
+        if (silent_ns == 0)
+            return -1;
+        answers = false;
+    }
     request->result = new_result("vferry.host/1");
     put_text(request->result, "name", daemon->name);
     put_number(request->result, "pid", (uint64_t)getpid());
-    put_number(request->result, "kernel_pid", (uint64_t)host.kernel_pid);
+    put_number(request->result, "kernel_pid", (uint64_t)daemon->kernel_pid);
     put_text(request->result, "listen", daemon->listen);
     put_text(request->result, "security", mig_security(daemon->mig));
     put_text(request->result, "version", VFERRY_VERSION);
-    put_text(request->result, "kernel_version", host.version);
-    put_text(request->result, "kernel", host.specs);
-    put_number(request->result, "adapters", host.adapters);
-    put_number(request->result, "partitions", host.partitions);
+    put_kernel(request->result, answers ? &host : NULL);
     put_text(request->result, "state", daemon->state_dir);
-    return 0;
-}
-
-/* Waits for the jobs to end, which mig_stop_begin has asked for: forcing the host down is no reason
- * to leave a peer in the dark. */
-static void await_jobs(struct mig *mig)
-{
-    json_t *list = mig_jobs(mig);
-    uint64_t deadline = vf_now_ns() + JOB_END_NS;
-    size_t index;
-    json_t *entry;
-
-    json_array_foreach(list, index, entry) {
-        struct mig_job *job;
-
-        if (strcmp(json_string_value(json_object_get(entry, "status")), "running") != 0)
-            continue;
-        job = mig_job_get(mig, (uint64_t)json_integer_value(json_object_get(entry, "job")));
-        if (job == NULL)
-            continue;
-        while (!mig_job_wait(job, deadline, UINT64_MAX) && vf_now_ns() < deadline)
-            continue;
-        mig_job_put(job);
-    }
-    json_decref(list);
-}
-
-/* Ends the kernel side. With force no COMMIT is honoured from here on, and what was honoured before
- * is among the partitions that `host` counts. */
-static int end_kernel(struct request *request, struct kc *kc, bool force, struct kc_host *host,
-                      struct vf_error *err)
-{
-    struct daemon *daemon = request->daemon;
-
-    if (force) {
-        mig_stop_begin(daemon->mig);
-        await_jobs(daemon->mig);
-    }
-    atomic_store(&daemon->kernel_ending, true);
-    if ((!force || kc_host(kc, host, err) == 0) && kc_shutdown(kc, force, err) == 0)
-        return 0;
-    atomic_store(&daemon->kernel_ending, false);
-    if (force)
-        mig_stop_undo(daemon->mig);
-    return -1;
-}
-
-int verb_host_stop(struct request *request, struct vf_error *err)
-{
-    struct daemon *daemon = request->daemon;
-    struct kc_host host;
-    struct kc *kc;
-    bool force;
-
-    if (request_flag(request, "force", &force, err) != 0 || request_kc(request, &kc, err) != 0 ||
-        kc_host(kc, &host, err) != 0)
-        return -1;
-    if (!force && host.partitions > 0)
-        return vf_fail(
-            err, VF_FAILED,
-            "host stop: %u partition%s would be lost; migrate or remove %s first, or say --force",
-            host.partitions, host.partitions == 1 ? "" : "s", host.partitions == 1 ? "it" : "them");
-    if (end_kernel(request, kc, force, &host, err) != 0)
-        return -1;
-    if (kernel_process_wait(daemon, KERNEL_END_MS) != 0)
-        log_warn("the kernel side, pid %d, was told to end and has not yet", daemon->kernel_pid);
-    log_info("host stop%s: %u partitions dropped", force ? " --force" : "", host.partitions);
-    request->result = new_result("vferry.stop/1");
-    put_text(request->result, "name", daemon->name);
-    put_number(request->result, "pid", (uint64_t)getpid());
-    put_number(request->result, "kernel_pid", (uint64_t)host.kernel_pid);
-    put_number(request->result, "partitions_dropped", host.partitions);
-    daemon_stop(daemon);
+    put_number(request->result, "kernel_silent_ns", silent_ns);
+    if (silent_ns != 0)
+        put_text(request->result, "kernel_word", watchdog_word(daemon, word, sizeof word));
     return 0;
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The client library: connection, one call over it, and the calls about host and partitions. See
+/* The client library: one call over a connection, and the calls about host and partitions. See
  * client.h. */
 #define LOG_ROOM "kernel-client"
 #include "kernel/client_impl.h"
@@ -10,7 +10,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/time.h>
+#include <sys/socket.h>
 
 /* ---- one call ---- */
 
@@ -94,7 +94,7 @@ static int call_locked(struct kc *kc, struct kc_call *call, struct vf_error *err
     int failed;
 
     if (kc->gone)
-        return vf_fail(err, VF_FAILED, "%s: " KC_GONE, call->what);
+        return vf_fail(err, VF_FAILED, "%s: %s", call->what, kc->given_up ? KC_GIVEN_UP : KC_GONE);
     if (gather_body(kc, call, &head.body_bytes) != 0)
         return vf_fail(err, VF_FAILED, "%s: out of memory", call->what);
     if (++kc->tag == 0)
@@ -102,6 +102,8 @@ static int call_locked(struct kc *kc, struct kc_call *call, struct vf_error *err
     head.tag = kc->tag;
     failed = kw_send(kc->fd, &head, kc->body.data, -1);
     /* A send that failed may have left a last word behind: "too many connections". */
+    if (failed == 0 && kc_await(kc, call->what, err) != 0)
+        return -1;
     if (failed == 0 || failed == -EPIPE)
         failed = kw_recv_head(kc->fd, KCALL_MAGIC_REPLY, &head, &kc->body, &have, call->passed_fd);
     if (failed == -EPROTO ||
@@ -112,6 +114,8 @@ static int call_locked(struct kc *kc, struct kc_call *call, struct vf_error *err
     if (failed != 0) {
         kc->gone = true;
         kc->timed_out = failed == -EAGAIN;
+        if (kc->timed_out && kc->patience != NULL)
+            return kc_stalled(kc, call->what, err);
         if (failed == -ENODATA || failed == -EPIPE)
             return vf_fail(err, call->op == KCALL_HELLO ? VF_UNREACHABLE : VF_FAILED,
                            "%s: " KC_GONE, call->what);
@@ -159,112 +163,6 @@ int kc_call_partition(struct kc *kc, uint32_t op, const char *what, uint64_t id,
     return ask_partition(kc, op, what, id, NULL, 0, err);
 }
 
-/* ---- connection ---- */
-
-/* How long the socket's sends, receives and connect wait for the other side; 0 = for ever. */
-static void set_patience(int fd, unsigned ms)
-{
-    const struct timeval wait = {.tv_sec = ms / 1000u, .tv_usec = (ms % 1000u) * 1000u};
-
-    /* Fails for no socket of ours: it is open and the time is legal. */
-    (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait);
-    (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof wait);
-}
-
-/* Not VF_UNREACHABLE: there is a kernel side, and nobody shall start another next to it. */
-static int no_answer(const char *socket_path, unsigned patience_ms, struct vf_error *err)
-{
-    return vf_fail(
-        err, VF_FAILED,
-        "kernel side at %s: did not answer within %u.%u s; it hangs or is stopped" VF_REMEDY
-        "look at its process vferry-kernel and its log, then try again",
-        socket_path, patience_ms / 1000u, patience_ms % 1000u / 100u);
-}
-
-int kc_dial(const char *socket_path, unsigned patience_ms, int *fd, struct vf_error *err)
-{
-    struct sockaddr_un address;
-    cleanup_close int dir_fd = -1;
-    cleanup_close int dialled = -1;
-    int failed = kw_address(socket_path, &address, &dir_fd);
-
-    if (failed != 0)
-        return vf_fail_errno(err, VF_UNREACHABLE, -failed, "kernel side at %s", socket_path);
-    dialled = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-    if (dialled < 0)
-        return vf_fail_errno(err, VF_FAILED, errno, "make a socket");
-    kw_socket_prepare(dialled);
-    set_patience(dialled, patience_ms); /* a full queue makes connect wait */
-    if (connect(dialled, (const struct sockaddr *)&address, sizeof address) != 0)
-        return errno == EAGAIN
-                   ? no_answer(socket_path, patience_ms, err)
-                   : vf_fail_errno(err, VF_UNREACHABLE, errno, "kernel side at %s", socket_path);
-    *fd = vf_take_fd(&dialled);
-    return 0;
-}
-
-static int hello(struct kc *kc, const char *socket_path, unsigned patience_ms, struct vf_error *err)
-{
-    struct kcall_hello args = {KCALL_VERSION_MIN, KCALL_VERSION};
-    struct kcall_hello_result result;
-    struct kc_call call = {.op = KCALL_HELLO,
-                           .what = "connect to the kernel side",
-                           .in = {{&args, sizeof args}},
-                           .result = &result,
-                           .result_bytes = sizeof result};
-
-    if (kc_call(kc, &call, err) != 0)
-        return kc->timed_out ? no_answer(socket_path, patience_ms, err) : -1;
-    set_patience(kc->fd, 0); /* a call takes what it takes: kc_abort ends it */
-    if (result.version < KCALL_VERSION_MIN || result.version > KCALL_VERSION)
-        return vf_fail(
-            err, VF_INCOMPATIBLE,
-            "kernel side chose call interface %u, which was not offered; restart the host",
-            result.version);
-    kc->version = result.version;
-    return 0;
-}
-
-void kc_abort(struct kc *kc)
-{
-    /* The descriptor is constant until kc_close. It may be closed at the other end already. */
-    (void)shutdown(kc->fd, SHUT_RDWR);
-}
-
-int kc_connect(const char *socket_path, struct kc **out, struct vf_error *err)
-{
-    return kc_connect_within(socket_path, KC_PATIENCE_MS, out, err);
-}
-
-int kc_connect_within(const char *socket_path, unsigned patience_ms, struct kc **out,
-                      struct vf_error *err)
-{
-    struct kc *kc = calloc(1, sizeof *kc);
-
-    if (kc == NULL)
-        return vf_fail(err, VF_FAILED, "connect to the kernel side: out of memory");
-    kc->fd = -1;
-    (void)pthread_mutex_init(&kc->lock, NULL);
-    if (kc_dial(socket_path, patience_ms, &kc->fd, err) != 0 ||
-        hello(kc, socket_path, patience_ms, err) != 0) {
-        kc_close(kc);
-        return -1;
-    }
-    *out = kc;
-    return 0;
-}
-
-void kc_close(struct kc *kc)
-{
-    if (kc == NULL)
-        return;
-    if (kc->fd >= 0)
-        (void)close(kc->fd);
-    (void)pthread_mutex_destroy(&kc->lock);
-    kw_buffer_free(&kc->body);
-    free(kc);
-}
-
 /* ---- host and adapters ---- */
 
 int kc_host(struct kc *kc, struct kc_host *out, struct vf_error *err)
@@ -310,17 +208,20 @@ int kc_shutdown(struct kc *kc, bool force, struct vf_error *err)
     struct kc_call call = {
         .op = KCALL_SHUTDOWN, .what = "end the kernel side", .in = {{&args, sizeof args}}};
     char byte;
+    int result;
 
     if (kc_call(kc, &call, err) != 0)
         return -1;
     /* This connection is the last thing the kernel side lets go of: its end is the end of
      * everything there. */
     (void)pthread_mutex_lock(&kc->lock);
-    kc->gone = true;
-    while (recv(kc->fd, &byte, sizeof byte, 0) > 0 || errno == EINTR)
+    do {
         errno = 0;
+        result = kc_await(kc, call.what, err);
+    } while (result == 0 && (recv(kc->fd, &byte, sizeof byte, 0) > 0 || errno == EINTR));
+    kc->gone = true;
     (void)pthread_mutex_unlock(&kc->lock);
-    return 0;
+    return result;
 }
 
 int kc_adapter_info(struct kc *kc, uint32_t adapter, struct vf_adapter_info *out,

@@ -4,7 +4,7 @@
  * one connection (UNIX SOCK_SEQPACKET); calls on it are serialised by its own lock, so any thread
  * may use it, and a job that must not wait for others opens its own. Calls return 0 or -1 with *err
  * filled; a dead kernel gives VF_FAILED "the kernel side is gone …". Nothing here blocks longer
- * than the call it makes.
+ * than the call it makes, or than its caller has patience (kc_set_patience).
  */
 #ifndef KERNEL_CLIENT_H
 #define KERNEL_CLIENT_H
@@ -34,6 +34,15 @@ void kc_close(struct kc *kc);
 /* Ends a call that another thread waits in, and every later one: they fail. Any thread, before
  * kc_close. */
 void kc_abort(struct kc *kc);
+/*
+ * Whether a call that waits is to be waited for any longer: 0, or -1 with *err saying why not. Asked
+ * twice a second, on the calling thread. On -1 the call fails with that text and the connection is
+ * of no more use; the kernel side may still do what was asked for when it goes on, so that nobody
+ * may conclude from the failure that it did not happen. NULL, as after kc_connect: a call takes what
+ * it takes. Not while a call is under way.
+ */
+typedef int (*kc_patience)(void *ctx, struct vf_error *err);
+void kc_set_patience(struct kc *kc, kc_patience patience, void *ctx);
 int kc_host(struct kc *kc, struct kc_host *out, struct vf_error *err);
 /* The line a kernel started with these has in kc_host.specs: "--device SPEC ... --driver FILE ...".
  * VF_USAGE when it does not fit. */

@@ -17,6 +17,9 @@ struct kc {
     uint32_t tag;          /* lock: the last call's */
     bool gone;             /* lock: the connection broke; nothing more is sent */
     bool timed_out;        /* lock: ... because the other side did not answer the hello in time */
+    bool given_up;         /* lock: ... because kc_set_patience's said so */
+    kc_patience patience;  /* lock: asked while a call waits; NULL = it waits as long as it takes */
+    void *patience_ctx;    /* lock */
     struct kw_buffer body; /* lock */
 };
 
@@ -49,8 +52,13 @@ int kc_call(struct kc *kc, struct kc_call *call, struct vf_error *err);
 int kc_call_partition(struct kc *kc, uint32_t op, const char *what, uint64_t id,
                       struct vf_error *err);
 
+/* Under the lock: waits for the first of an answer, as long as the connection's patience goes. */
+int kc_await(struct kc *kc, const char *what, struct vf_error *err);
+/* Under the lock: a message that began and came to no end. Always -1. */
+int kc_stalled(struct kc *kc, const char *what, struct vf_error *err);
+
 /* How long a kernel side may take to accept a connection and answer the hello. */
-#define KC_PATIENCE_MS 15000u
+#define KC_PATIENCE_MS 10000u
 
 /* A connected socket; VF_UNREACHABLE when nobody listens, VF_FAILED when somebody does and takes no
  * connection for so long. Sends and receives on it have this patience too. */
@@ -59,6 +67,7 @@ int kc_dial(const char *socket_path, unsigned patience_ms, int *fd, struct vf_er
 int kc_connect_within(const char *socket_path, unsigned patience_ms, struct kc **out,
                       struct vf_error *err);
 
+#define KC_GIVEN_UP "the kernel side did not answer the call before"
 #define KC_GONE                                                                                    \
     "the kernel side is gone; its log tells why, a new start of the host brings another one"
 

@@ -244,7 +244,7 @@ static void stop_job(struct mig_job *job)
         job_leave(job);
 }
 
-void mig_stop_begin(struct mig *mig)
+static void stop_by_force(struct mig *mig, bool wait)
 {
     (void)pthread_mutex_lock(&mig->lock);
     mig->stopping++;
@@ -252,13 +252,23 @@ void mig_stop_begin(struct mig *mig)
     (void)pthread_mutex_unlock(&mig->lock);
     log_info("stopped by force: no partition is taken over any more");
     (void)pthread_mutex_lock(&mig->lock);
-    while (mig->commits > 0)
+    while (wait && mig->commits > 0)
         (void)pthread_cond_wait(&mig->idle, &mig->lock);
     for (struct mig_job *job = mig->jobs; job != NULL; job = job->next)
         stop_job(job);
     for (struct target *t = mig->targets; t != NULL; t = t->next)
         stop_job(t->job);
     (void)pthread_mutex_unlock(&mig->lock);
+}
+
+void mig_stop_begin(struct mig *mig)
+{
+    stop_by_force(mig, true);
+}
+
+void mig_stop_at_once(struct mig *mig)
+{
+    stop_by_force(mig, false);
 }
 
 void mig_stop_undo(struct mig *mig)

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The verb that ends a host, with the kernel side's help or without it. */
+#define LOG_ROOM "host"
+#include "base/log.h"
+#include "base/size.h"
+#include "daemon/kernel_process.h"
+#include "daemon/verbs.h"
+#include "daemon/watchdog.h"
+
+#include <inttypes.h>
+#include <string.h>
+#include <unistd.h>
+
+#define KERNEL_END_MS 30000 /* giving back all VRAM of a large host takes a while */
+#define JOB_END_NS 30000000000ull
+
+/* Waits for the jobs to end, which mig_stop_begin has asked for: forcing the host down is no reason
+ * to leave a peer in the dark. */
+static void await_jobs(struct mig *mig)
+{
+    json_t *list = mig_jobs(mig);
+    uint64_t deadline = vf_now_ns() + JOB_END_NS;
+    size_t index;
+    json_t *entry;
+
+    json_array_foreach(list, index, entry) {
+        struct mig_job *job;
+
+        if (strcmp(json_string_value(json_object_get(entry, "status")), "running") != 0)
+            continue;
+        job = mig_job_get(mig, (uint64_t)json_integer_value(json_object_get(entry, "job")));
+        if (job == NULL)
+            continue;
+        while (!mig_job_wait(job, deadline, UINT64_MAX) && vf_now_ns() < deadline)
+            continue;
+        mig_job_put(job);
+    }
+    json_decref(list);
+}
+
+/* Ends the kernel side. With force no COMMIT is honoured from here on, and what was honoured before
+ * is among the partitions that `host` counts. */
+static int end_kernel(struct request *request, struct kc *kc, bool force, struct kc_host *host,
+                      struct vf_error *err)
+{
+    struct daemon *daemon = request->daemon;
+
+    if (force) {
+        mig_stop_begin(daemon->mig);
+        await_jobs(daemon->mig);
+    }
+    atomic_store(&daemon->kernel_ending, true);
+    if ((!force || kc_host(kc, host, err) == 0) && kc_shutdown(kc, force, err) == 0)
+        return 0;
+    atomic_store(&daemon->kernel_ending, false);
+    if (force)
+        mig_stop_undo(daemon->mig);
+    return -1;
+}
+
+/* By force and without its help: it answers nothing. Hand-offs that are just committing are in calls
+ * to it, and cannot be waited for; the next daemon answers for them. */
+static int kill_kernel(struct request *request, struct vf_error *err)
+{
+    struct daemon *daemon = request->daemon;
+    char word[200];
+
+    (void)watchdog_word(daemon, word, sizeof word);
+    mig_stop_at_once(daemon->mig);
+    atomic_store(&daemon->kernel_ending, true);
+    if (kernel_process_kill(daemon, err) != 0) {
+        atomic_store(&daemon->kernel_ending, false);
+        mig_stop_undo(daemon->mig);
+        return -1;
+    }
+    tell(request, "host", "host stop --force: %s; the kernel side, pid %d, was killed",
+         word[0] != '\0' ? word : "the kernel side did not end", daemon->kernel_pid);
+    return 0;
+}
+
+/* With the kernel side's help. *dropped is how many partitions went with it. */
+static int stop_in_order(struct request *request, bool force, uint32_t *dropped,
+                         struct vf_error *err)
+{
+    struct daemon *daemon = request->daemon;
+    struct kc_host host;
+    struct kc *kc;
+
+    if (request_kc(request, &kc, err) != 0 || kc_host(kc, &host, err) != 0)
+        return vf_context(err, "host stop");
+    if (!force && host.partitions > 0)
+        return vf_fail(
+            err, VF_FAILED,
+            "host stop: %u partition%s would be lost; migrate or remove %s first, or say --force",
+            host.partitions, host.partitions == 1 ? "" : "s", host.partitions == 1 ? "it" : "them");
+    if (end_kernel(request, kc, force, &host, err) != 0)
+        return vf_context(err, "host stop");
+    *dropped = host.partitions;
+    if (kernel_process_wait(daemon, KERNEL_END_MS) == 0)
+        return 0;
+    if (force)
+        return kill_kernel(request, err);
+    log_warn("the kernel side, pid %d, was told to end and has not yet", daemon->kernel_pid);
+    return 0;
+}
+
+int verb_host_stop(struct request *request, struct vf_error *err)
+{
+    struct daemon *daemon = request->daemon;
+    uint32_t dropped = 0;
+    bool known = true;
+    bool killed = false;
+    bool force;
+
+    if (request_flag(request, "force", &force, err) != 0)
+        return -1;
+    if (stop_in_order(request, force, &dropped, err) != 0) {
+        if (!force || watchdog_patience(daemon, NULL) == 0 || kill_kernel(request, err) != 0)
+            return -1;
+        known = watchdog_partitions(daemon, &dropped);
+        killed = true;
+    }
+    log_info("host stop%s: %" PRIu32 " partitions dropped", force ? " --force" : "", dropped);
+    request->result = new_result("vferry.stop/1");
+    put_text(request->result, "name", daemon->name);
+    put_number(request->result, "pid", (uint64_t)getpid());
+    put_number(request->result, "kernel_pid", (uint64_t)daemon->kernel_pid);
+    put_number(request->result, "partitions_dropped", dropped);
+    if (!known)
+        (void)json_object_set_new(request->result, "partitions_dropped", json_null());
+    put_flag(request->result, "killed", killed);
+    daemon_stop(daemon);
+    return 0;
+}

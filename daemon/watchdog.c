@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: Apache-2.0
+/* See watchdog.h. */
+#define LOG_ROOM "watchdog"
+#include "daemon/watchdog.h"
+
+#include "base/log.h"
+#include "base/process_state.h"
+#include "base/size.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#define EVERY_NS 1000000000ull
+
+struct watchdog {
+    struct daemon *daemon;
+    struct kc *kc; /* of its own: what it asks stands in nobody's queue */
+    pthread_t thread;
+    bool told;           /* own thread: that this question is not answered */
+    pthread_mutex_t lock; /* a leaf */
+    pthread_cond_t wake;  /* CLOCK_MONOTONIC; `stop` was set */
+    bool stop;            /* lock */
+    uint64_t asked_ns;    /* lock: since when a question is open; 0 = none is */
+    uint64_t ending_ns;   /* lock: since when the daemon ends; 0 = it does not */
+    bool answered;        /* lock: it has, once */
+    uint32_t partitions;  /* lock: what it said then */
+};
+
+static uint64_t since(uint64_t begin)
+{
+    return begin == 0 ? 0 : vf_now_ns() - begin;
+}
+
+/* Stopped processes go on by a signal; the others by themselves, or never. */
+static const char *remedy(pid_t pid, const char *state, char *text, size_t bytes)
+{
+    const char *stop = "end the host with \"vferry host stop --force\", which drops its partitions";
+
+    if (strstr(state, "stopped") != NULL)
+        (void)snprintf(text, bytes, "let it go on with \"kill -CONT %d\", or %s", (int)pid, stop);
+    else
+        (void)snprintf(text, bytes, "wait, or %s", stop);
+    return text;
+}
+
+static void tell_silence(struct watchdog *dog, uint64_t silent_ns)
+{
+    const pid_t pid = dog->daemon->kernel_pid;
+    char state[VF_PROCESS_STATE_BYTES];
+    char what[200];
+
+    dog->told = true;
+    (void)vf_process_state(pid, state, sizeof state);
+    log_warn("the kernel side, pid %d, has not answered for %u s (%s); %s", (int)pid,
+             (unsigned)(silent_ns / 1000000000u), state, remedy(pid, state, what, sizeof what));
+}
+
+/* Nothing that this process holds is worth more than its end: what is known is in the journal. */
+static _Noreturn void end_hard(const struct watchdog *dog)
+{
+    log_warn("ended while the kernel side, pid %d, answers nothing; it stays with its partitions, "
+             "and the next vferryd brings every job to its end",
+             dog->daemon->kernel_pid);
+    _exit(VF_OK);
+}
+
+/* While the question is open, twice a second, on the watchdog's thread. */
+static int while_it_waits(void *ctx, struct vf_error *err)
+{
+    struct watchdog *dog = ctx;
+    uint64_t silent_ns;
+    uint64_t ending_ns;
+    bool stop;
+
+    (void)pthread_mutex_lock(&dog->lock);
+    silent_ns = since(dog->asked_ns);
+    ending_ns = since(dog->ending_ns);
+    stop = dog->stop;
+    (void)pthread_mutex_unlock(&dog->lock);
+    if (stop)
+        return vf_fail(err, VF_CANCELLED, "the daemon ends");
+    if (silent_ns >= WATCHDOG_TELL_NS && !dog->told)
+        tell_silence(dog, silent_ns);
+    if (silent_ns >= WATCHDOG_TELL_NS && ending_ns >= WATCHDOG_END_NS)
+        end_hard(dog);
+    return 0;
+}
+
+static void ask(struct watchdog *dog)
+{
+    struct vf_error err = VF_ERROR_INIT;
+    uint64_t begin = vf_now_ns();
+    struct kc_host host;
+    int result;
+
+    (void)pthread_mutex_lock(&dog->lock);
+    dog->asked_ns = begin;
+    (void)pthread_mutex_unlock(&dog->lock);
+    result = kc_host(dog->kc, &host, &err);
+    (void)pthread_mutex_lock(&dog->lock);
+    dog->asked_ns = 0;
+    if (result == 0) {
+        dog->answered = true;
+        dog->partitions = host.partitions;
+    }
+    (void)pthread_mutex_unlock(&dog->lock);
+    /* One that is gone ends the host: main sees it. */
+    if (result != 0)
+        log_debug("%s", err.text);
+    else if (dog->told)
+        log_warn("the kernel side, pid %d, answers again, after %u s", dog->daemon->kernel_pid,
+                 (unsigned)((vf_now_ns() - begin) / 1000000000u));
+    dog->told = false;
+}
+
+/* False once it is to end. */
+static bool nap(struct watchdog *dog)
+{
+    const struct timespec until = vf_timespec(vf_now_ns() + EVERY_NS);
+    bool stop;
+
+    (void)pthread_mutex_lock(&dog->lock);
+    while (!dog->stop && pthread_cond_timedwait(&dog->wake, &dog->lock, &until) == 0) {
+    }
+    stop = dog->stop;
+    (void)pthread_mutex_unlock(&dog->lock);
+    return !stop;
+}
+
+static void *watch(void *arg)
+{
+    struct watchdog *dog = arg;
+
+    (void)prctl(PR_SET_NAME, "watchdog");
+    do {
+        ask(dog);
+    } while (nap(dog));
+    return NULL;
+}
+
+static void destroy(struct watchdog *dog)
+{
+    kc_close(dog->kc);
+    (void)pthread_cond_destroy(&dog->wake);
+    (void)pthread_mutex_destroy(&dog->lock);
+    free(dog);
+}
+
+int watchdog_start(struct daemon *daemon, struct vf_error *err)
+{
+    struct watchdog *dog = calloc(1, sizeof *dog);
+
+    if (dog == NULL)
+        return vf_fail(err, VF_FAILED, "watchdog: out of memory");
+    dog->daemon = daemon;
+    (void)pthread_mutex_init(&dog->lock, NULL);
+    vf_cond_init(&dog->wake);
+    if (kc_connect(daemon->kernel_socket, &dog->kc, err) != 0) {
+        destroy(dog);
+        return -1;
+    }
+    kc_set_patience(dog->kc, while_it_waits, dog);
+    if (pthread_create(&dog->thread, NULL, watch, dog) != 0) {
+        destroy(dog);
+        return vf_fail(err, VF_FAILED, "watchdog: no thread to be had");
+    }
+    daemon->watchdog = dog;
+    return 0;
+}
+
+void watchdog_stop(struct daemon *daemon)
+{
+    struct watchdog *dog = daemon->watchdog;
+
+    if (dog == NULL)
+        return;
+    (void)pthread_mutex_lock(&dog->lock);
+    dog->stop = true;
+    (void)pthread_cond_broadcast(&dog->wake);
+    (void)pthread_mutex_unlock(&dog->lock);
+    kc_abort(dog->kc);
+    (void)pthread_join(dog->thread, NULL);
+    daemon->watchdog = NULL;
+    destroy(dog);
+}
+
+void watchdog_ending(struct daemon *daemon)
+{
+    struct watchdog *dog = daemon->watchdog;
+
+    if (dog == NULL)
+        return;
+    (void)pthread_mutex_lock(&dog->lock);
+    dog->ending_ns = vf_now_ns();
+    (void)pthread_mutex_unlock(&dog->lock);
+}
+
+/* Since when a question is open, by whatever little. */
+static uint64_t open_ns(struct watchdog *dog)
+{
+    uint64_t asked;
+
+    if (dog == NULL)
+        return 0;
+    (void)pthread_mutex_lock(&dog->lock);
+    asked = dog->asked_ns;
+    (void)pthread_mutex_unlock(&dog->lock);
+    return since(asked);
+}
+
+uint64_t watchdog_silent_ns(struct daemon *daemon)
+{
+    uint64_t silent_ns = open_ns(daemon->watchdog);
+
+    return silent_ns >= WATCHDOG_TELL_NS ? silent_ns : 0;
+}
+
+const char *watchdog_word(struct daemon *daemon, char *text, size_t bytes)
+{
+    uint64_t silent_ns = watchdog_silent_ns(daemon);
+    char state[VF_PROCESS_STATE_BYTES];
+
+    if (silent_ns == 0)
+        (void)snprintf(text, bytes, "%s", "");
+    else
+        (void)snprintf(text, bytes, "the kernel side has not answered for %u s (%s)",
+                       (unsigned)(silent_ns / 1000000000u),
+                       vf_process_state(daemon->kernel_pid, state, sizeof state));
+    return text;
+}
+
+int watchdog_patience(void *ctx, struct vf_error *err)
+{
+    struct daemon *daemon = ctx;
+    uint64_t silent_ns = watchdog_silent_ns(daemon);
+    uint64_t enough = atomic_load(&daemon->stop) ? WATCHDOG_TELL_NS : WATCHDOG_GIVE_UP_NS;
+    char state[VF_PROCESS_STATE_BYTES];
+    char what[200];
+
+    if (silent_ns < enough)
+        return 0;
+    (void)vf_process_state(daemon->kernel_pid, state, sizeof state);
+    return vf_fail(err, VF_FAILED,
+                   "the kernel side, pid %d, has not answered for %u s (%s); what was asked for may "
+                   "still happen when it goes on" VF_REMEDY "%s",
+                   daemon->kernel_pid, (unsigned)(silent_ns / 1000000000u), state,
+                   remedy(daemon->kernel_pid, state, what, sizeof what));
+}
+
+bool watchdog_partitions(struct daemon *daemon, uint32_t *count)
+{
+    struct watchdog *dog = daemon->watchdog;
+    bool known;
+
+    if (dog == NULL)
+        return false;
+    (void)pthread_mutex_lock(&dog->lock);
+    known = dog->answered;
+    *count = dog->partitions;
+    (void)pthread_mutex_unlock(&dog->lock);
+    return known;
+}

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Does the kernel side answer? A thread with a connection of its own asks it every second. One that
+ * has not answered for 3 s is told as a warning with what its process does (stopped, waits for a
+ * disk), and so is its first answer after that. Whoever else waits for the kernel side asks here
+ * what to tell, and whether to go on.
+ */
+#ifndef DAEMON_WATCHDOG_H
+#define DAEMON_WATCHDOG_H
+
+#include "daemon/daemon.h"
+
+/* Told, and shown by `host show`, after so long; verbs give up after so long; a daemon that ends
+ * waits so long for jobs that are in a call. */
+#define WATCHDOG_TELL_NS 3000000000ull
+#define WATCHDOG_GIVE_UP_NS 10000000000ull
+#define WATCHDOG_END_NS 8000000000ull
+
+/* Main thread. Fills daemon->watchdog. */
+int watchdog_start(struct daemon *daemon, struct vf_error *err);
+/* Main thread; returns at once even while the kernel side answers nothing. */
+void watchdog_stop(struct daemon *daemon);
+
+/* The daemon ends: from WATCHDOG_END_NS on the process exits the hard way if the kernel side does
+ * not answer, since threads are in calls that have no end. It is safe as kill -9 is: the journal
+ * knows all. Main thread. */
+void watchdog_ending(struct daemon *daemon);
+
+/* How long the kernel side has not answered; 0 while that is less than WATCHDOG_TELL_NS. Any
+ * thread; `daemon` may have no watchdog. */
+uint64_t watchdog_silent_ns(struct daemon *daemon);
+
+/* "the kernel side has not answered for 4 s (stopped by a signal)", or "". Any thread; returns
+ * `text`. */
+const char *watchdog_word(struct daemon *daemon, char *text, size_t bytes);
+
+/* A kc_patience; ctx is the struct daemon. A call may take as long as the kernel side answers the
+ * watchdog. */
+int watchdog_patience(void *daemon, struct vf_error *err);
+
+/* How many partitions the kernel side had when it last answered; false: it never has. */
+bool watchdog_partitions(struct daemon *daemon, uint32_t *count);
+
+#endif

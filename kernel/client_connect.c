@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The client library: a connection's beginning and end, and how long is waited on it. See client.h.
+ */
+#define LOG_ROOM "kernel-client"
+#include "kernel/client_impl.h"
+
+#include "base/cleanup.h"
+#include "base/process_state.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+
+/* How long the socket's sends, receives and connect wait for the other side; 0 = for ever. */
+static void set_patience(int fd, unsigned ms)
+{
+    const struct timeval wait = {.tv_sec = ms / 1000u, .tv_usec = (ms % 1000u) * 1000u};
+
+    /* Fails for no socket of ours: it is open and the time is legal. */
+    (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait);
+    (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof wait);
+}
+
+/* Not VF_UNREACHABLE: there is a kernel side, and nobody shall start another next to it. Whose it is
+ * the connection knows, if there is one. */
+static int no_answer(int fd, const char *socket_path, unsigned patience_ms, struct vf_error *err)
+{
+    char state[VF_PROCESS_STATE_BYTES];
+    struct ucred peer = {0};
+    socklen_t bytes = sizeof peer;
+
+    if (fd >= 0 && getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &bytes) == 0 && peer.pid > 0)
+        return vf_fail(err, VF_FAILED,
+                       "kernel side at %s: did not answer within %u.%u s (pid %d: %s)" VF_REMEDY
+                       "if it was stopped let it go on with \"kill -CONT %d\", then try again",
+                       socket_path, patience_ms / 1000u, patience_ms % 1000u / 100u, (int)peer.pid,
+                       vf_process_state(peer.pid, state, sizeof state), (int)peer.pid);
+    return vf_fail(
+        err, VF_FAILED,
+        "kernel side at %s: did not answer within %u.%u s; it hangs or is stopped" VF_REMEDY
+        "look at its process vferry-kernel and its log, then try again",
+        socket_path, patience_ms / 1000u, patience_ms % 1000u / 100u);
+}
+
+int kc_dial(const char *socket_path, unsigned patience_ms, int *fd, struct vf_error *err)
+{
+    struct sockaddr_un address;
+    cleanup_close int dir_fd = -1;
+    cleanup_close int dialled = -1;
+    int failed = kw_address(socket_path, &address, &dir_fd);
+
+    if (failed != 0)
+        return vf_fail_errno(err, VF_UNREACHABLE, -failed, "kernel side at %s", socket_path);
+    dialled = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    if (dialled < 0)
+        return vf_fail_errno(err, VF_FAILED, errno, "make a socket");
+    kw_socket_prepare(dialled);
+    set_patience(dialled, patience_ms); /* a full queue makes connect wait */
+    if (connect(dialled, (const struct sockaddr *)&address, sizeof address) != 0)
+        return errno == EAGAIN
+                   ? no_answer(-1, socket_path, patience_ms, err)
+                   : vf_fail_errno(err, VF_UNREACHABLE, errno, "kernel side at %s", socket_path);
+    *fd = vf_take_fd(&dialled);
+    return 0;
+}
+
+static int hello(struct kc *kc, const char *socket_path, unsigned patience_ms, struct vf_error *err)
+{
+    struct kcall_hello args = {KCALL_VERSION_MIN, KCALL_VERSION};
+    struct kcall_hello_result result;
+    struct kc_call call = {.op = KCALL_HELLO,
+                           .what = "connect to the kernel side",
+                           .in = {{&args, sizeof args}},
+                           .result = &result,
+                           .result_bytes = sizeof result};
+
+    if (kc_call(kc, &call, err) != 0)
+        return kc->timed_out ? no_answer(-1, socket_path, patience_ms, err) : -1;
+    set_patience(kc->fd, 0); /* a call takes what it takes: kc_abort or kc_set_patience ends it */
+    if (result.version < KCALL_VERSION_MIN || result.version > KCALL_VERSION)
+        return vf_fail(
+            err, VF_INCOMPATIBLE,
+            "kernel side chose call interface %u, which was not offered; restart the host",
+            result.version);
+    kc->version = result.version;
+    return 0;
+}
+
+/* How often a call that waits asks whether to go on. */
+#define LOOK_MS 500
+/* A message that has begun to come or go and stalls for so long never ends. */
+#define STALL_MS 10000u
+
+void kc_set_patience(struct kc *kc, kc_patience patience, void *ctx)
+{
+    (void)pthread_mutex_lock(&kc->lock);
+    kc->patience = patience;
+    kc->patience_ctx = ctx;
+    set_patience(kc->fd, patience != NULL ? STALL_MS : 0);
+    (void)pthread_mutex_unlock(&kc->lock);
+}
+
+int kc_await(struct kc *kc, const char *what, struct vf_error *err)
+{
+    struct pollfd look = {.fd = kc->fd, .events = POLLIN};
+
+    while (kc->patience != NULL && poll(&look, 1, LOOK_MS) <= 0) {
+        if (kc->patience(kc->patience_ctx, err) != 0) {
+            kc->gone = kc->given_up = true;
+            return vf_context(err, "%s", what);
+        }
+    }
+    return 0;
+}
+
+int kc_stalled(struct kc *kc, const char *what, struct vf_error *err)
+{
+    kc->gone = kc->given_up = true;
+    if (kc->patience(kc->patience_ctx, err) != 0)
+        return vf_context(err, "%s", what);
+    return vf_fail(err, VF_FAILED, "%s: the kernel side stopped in the middle of a message", what);
+}
+
+void kc_abort(struct kc *kc)
+{
+    /* The descriptor is constant until kc_close. It may be closed at the other end already. */
+    (void)shutdown(kc->fd, SHUT_RDWR);
+}
+
+int kc_connect(const char *socket_path, struct kc **out, struct vf_error *err)
+{
+    return kc_connect_within(socket_path, KC_PATIENCE_MS, out, err);
+}
+
+int kc_connect_within(const char *socket_path, unsigned patience_ms, struct kc **out,
+                      struct vf_error *err)
+{
+    struct kc *kc = calloc(1, sizeof *kc);
+
+    if (kc == NULL)
+        return vf_fail(err, VF_FAILED, "connect to the kernel side: out of memory");
+    kc->fd = -1;
+    (void)pthread_mutex_init(&kc->lock, NULL);
+    if (kc_dial(socket_path, patience_ms, &kc->fd, err) != 0 ||
+        hello(kc, socket_path, patience_ms, err) != 0) {
+        kc_close(kc);
+        return -1;
+    }
+    *out = kc;
+    return 0;
+}
+
+void kc_close(struct kc *kc)
+{
+    if (kc == NULL)
+        return;
+    if (kc->fd >= 0)
+        (void)close(kc->fd);
+    (void)pthread_mutex_destroy(&kc->lock);
+    kw_buffer_free(&kc->body);
+    free(kc);
+}
+
