@@ -8,16 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Next row? Notes damage that is found on the way. */
-static bool next(struct store *store, sqlite3_stmt *statement)
-{
-    int code = sqlite3_step(statement);
-
-    if (code != SQLITE_ROW && code != SQLITE_DONE)
-        (void)store_fail(store, HISTORY_FILE, NULL);
-    return code == SQLITE_ROW;
-}
-
 static const char *text_at(sqlite3_stmt *statement, int column)
 {
     const unsigned char *text = sqlite3_column_text(statement, column);
@@ -63,7 +53,7 @@ void store_events(struct store *store, const struct history_filter *filter, cons
 
     if (statement == NULL || !bind_filter(statement, filter, jobs))
         return;
-    while (next(store, statement)) {
+    while (store_next(store, statement)) {
         event.number = store_unsigned(sqlite3_column_int64(statement, 0));
         event.time_ns = store_unsigned(sqlite3_column_int64(statement, 1));
         (void)snprintf(event.source, sizeof event.source, "%s", text_at(statement, 2));
@@ -97,7 +87,7 @@ void store_jobs(struct store *store, const struct history_filter *filter, const 
 
     if (statement == NULL || !bind_filter(statement, filter, without))
         return;
-    while (next(store, statement)) {
+    while (store_next(store, statement)) {
         json_t *report =
             report_at(statement, 1, store_unsigned(sqlite3_column_int64(statement, 0)));
 
@@ -112,7 +102,7 @@ json_t *store_job(struct store *store, uint64_t id)
     json_t *report = NULL;
 
     if (sqlite3_bind_int64(store->get_job, 1, store_integer(id)) == SQLITE_OK &&
-        next(store, store->get_job))
+        store_next(store, store->get_job))
         report = report_at(store->get_job, 0, id);
     (void)sqlite3_reset(store->get_job);
     return report;
@@ -128,7 +118,7 @@ bool store_moved_to(struct store *store, const char *partition, char *to, size_t
     const char *target = NULL;
     json_t *report = NULL;
 
-    if (statement != NULL && bind_word(statement, 1, partition) && next(store, statement) &&
+    if (statement != NULL && bind_word(statement, 1, partition) && store_next(store, statement) &&
         strcmp(text_at(statement, 2), "out") == 0)
         report = report_at(statement, 1, store_unsigned(sqlite3_column_int64(statement, 0)));
     target = json_string_value(json_object_get(report, "target"));
@@ -138,7 +128,7 @@ bool store_moved_to(struct store *store, const char *partition, char *to, size_t
     return target != NULL;
 }
 
-static uint64_t number_note(struct store *store, const char *key)
+uint64_t store_number_note(struct store *store, const char *key)
 {
     char text[24];
 
@@ -148,7 +138,7 @@ static uint64_t number_note(struct store *store, const char *key)
 /* The greater of the note and the table: the table may have been written to by a person. */
 static uint64_t last_of(struct store *store, const char *key, const char *sql)
 {
-    uint64_t noted = number_note(store, key);
+    uint64_t noted = store_number_note(store, key);
     uint64_t there = store_number(store, sql);
 
     return noted > there ? noted : there;
@@ -170,6 +160,6 @@ uint64_t store_kernel_seen(struct store *store, const char *kernel_side)
 
     return store_note(store, NOTE_KERNEL_SIDE, known, sizeof known) &&
                    strcmp(known, kernel_side) == 0
-               ? number_note(store, NOTE_KERNEL_SEEN)
+               ? store_number_note(store, NOTE_KERNEL_SEEN)
                : 0;
 }

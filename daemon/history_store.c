@@ -56,6 +56,7 @@ int store_fail(struct store *store, const char *what, struct vf_error *err)
 {
     int code = sqlite3_extended_errcode(store->db) & 0xff;
 
+    store->failed = true;
     store->damaged = store->damaged || code == SQLITE_CORRUPT || code == SQLITE_NOTADB;
     return vf_fail(err, VF_FAILED, "%s: %s", what, sqlite3_errmsg(store->db));
 }
@@ -76,11 +77,20 @@ int store_run(struct store *store, const char *sql, struct vf_error *err)
                : store_fail(store, HISTORY_FILE, err);
 }
 
+bool store_next(struct store *store, sqlite3_stmt *statement)
+{
+    int code = sqlite3_step(statement);
+
+    if (code != SQLITE_ROW && code != SQLITE_DONE)
+        (void)store_fail(store, HISTORY_FILE, NULL);
+    return code == SQLITE_ROW;
+}
+
 uint64_t store_number(struct store *store, const char *sql)
 {
     cleanup_statement sqlite3_stmt *statement = store_prepare(store, sql, NULL);
 
-    return statement != NULL && sqlite3_step(statement) == SQLITE_ROW
+    return statement != NULL && store_next(store, statement)
                ? store_unsigned(sqlite3_column_int64(statement, 0))
                : 0;
 }
@@ -91,7 +101,7 @@ bool store_note(struct store *store, const char *key, char *value, size_t bytes)
         store_prepare(store, "SELECT value FROM notes WHERE key = ?1", NULL);
 
     if (statement == NULL || sqlite3_bind_text(statement, 1, key, -1, SQLITE_STATIC) != SQLITE_OK ||
-        sqlite3_step(statement) != SQLITE_ROW || sqlite3_column_text(statement, 0) == NULL)
+        !store_next(store, statement) || sqlite3_column_text(statement, 0) == NULL)
         return false;
     (void)snprintf(value, bytes, "%s", (const char *)sqlite3_column_text(statement, 0));
     return true;
@@ -161,36 +171,73 @@ static enum opening make_file(const char *path, struct vf_error *err)
     return OPENED;
 }
 
+/* The last call failed: is it the file (damage, or tables that are not ours), or the disk under it?
+ */
+static enum opening why_not(const struct store *store)
+{
+    switch (sqlite3_extended_errcode(store->db) & 0xff) {
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+    case SQLITE_ERROR: /* "no such column" */
+        return NO_HISTORY;
+    default:
+        return NOT_OPENED;
+    }
+}
+
+/* Makes the tables of a file that has none. */
+static enum opening make_tables(struct store *store, struct vf_error *err)
+{
+    cleanup_statement sqlite3_stmt *first =
+        store_prepare(store, "SELECT 1 FROM sqlite_schema LIMIT 1", err);
+    int code = first != NULL ? sqlite3_step(first) : SQLITE_ERROR;
+
+    if (code == SQLITE_ROW)
+        return OPENED;
+    if (code != SQLITE_DONE) {
+        (void)store_fail(store, HISTORY_FILE, err);
+        return why_not(store);
+    }
+    (void)sqlite3_reset(first); /* it would keep the tables from being made */
+    return store_run(store, schema, err) == 0 ? OPENED : why_not(store);
+}
+
+static bool note_file(struct store *store)
+{
+    struct stat info;
+
+    if (lstat(store->path, &info) != 0)
+        return false;
+    store->device = info.st_dev;
+    store->inode = info.st_ino;
+    return true;
+}
+
 /* An open connection to what make_file found. */
 static enum opening take_file(struct store *store, struct vf_error *err)
 {
-    struct stat info;
-    sqlite3_stmt *first;
-    bool fresh;
+    enum opening opening =
+        store_run(store, settings, err) == 0 ? make_tables(store, err) : why_not(store);
 
-    if (store_run(store, settings, err) != 0)
-        return store->damaged ? NO_HISTORY : NOT_OPENED;
-    first = store_prepare(store, "SELECT 1 FROM sqlite_schema LIMIT 1", err);
-    if (first == NULL)
-        return store->damaged ? NO_HISTORY : NOT_OPENED;
-    fresh = sqlite3_step(first) == SQLITE_DONE;
-    (void)sqlite3_finalize(first);
-    if (fresh && store_run(store, schema, err) != 0)
-        return NOT_OPENED;
-    if (!is_ours(store)) {
+    if (opening != OPENED)
+        return opening;
+    store->failed = false;
+    if (!is_ours(store) && !store->failed) {
         vf_fail(err, VF_FAILED, "it is of another kind or version");
         return NO_HISTORY;
     }
-    if (sqlite3_create_function_v2(store->db, "names_partition", 2,
-                                   SQLITE_UTF8 | SQLITE_DETERMINISTIC, NULL, sql_names, NULL, NULL,
-                                   NULL) != SQLITE_OK ||
-        lstat(store->path, &info) != 0) {
-        vf_fail(err, VF_FAILED, "%s: %s", store->path, strerrordesc_np(errno));
-        return NOT_OPENED;
+    if (store->failed || sqlite3_create_function_v2(store->db, "names_partition", 2,
+                                                    SQLITE_UTF8 | SQLITE_DETERMINISTIC, NULL,
+                                                    sql_names, NULL, NULL, NULL) != SQLITE_OK) {
+        (void)store_fail(store, HISTORY_FILE, err);
+        return why_not(store);
     }
-    store->device = info.st_dev;
-    store->inode = info.st_ino;
-    return prepare_all(store, err) ? OPENED : NO_HISTORY;
+    if (!prepare_all(store, err))
+        return why_not(store);
+    if (note_file(store))
+        return OPENED;
+    vf_fail_errno(err, VF_FAILED, errno, "%s", store->path);
+    return NOT_OPENED;
 }
 
 static enum opening open_once(struct store *store, struct vf_error *err)

@@ -15,6 +15,7 @@ struct store {
     dev_t device; /* of the file, with its inode: is it still the one under its name? */
     ino_t inode;
     bool damaged;
+    bool failed; /* some call did; for who looks at many */
     sqlite3_stmt *put_event, *put_job, *get_job, *put_note;
 };
 
@@ -23,10 +24,14 @@ int store_fail(struct store *store, const char *what, struct vf_error *err);
 /* NULL when it cannot be; `err` may be NULL. */
 sqlite3_stmt *store_prepare(struct store *store, const char *sql, struct vf_error *err);
 int store_run(struct store *store, const char *sql, struct vf_error *err);
+/* Next row? */
+bool store_next(struct store *store, sqlite3_stmt *statement);
 /* The one number that the query gives; 0 when it gives none. */
 uint64_t store_number(struct store *store, const char *sql);
 /* A note of the file about itself; the text lives until the next one is asked for. False: none. */
 bool store_note(struct store *store, const char *key, char *value, size_t bytes);
+/* One that is a number; 0: none. */
+uint64_t store_number_note(struct store *store, const char *key);
 
 /* SQLite's integers are signed. */
 static inline sqlite3_int64 store_integer(uint64_t value)

@@ -123,9 +123,9 @@ static int put_list(struct store *store, const struct store_entry *list, const c
         if (list->report == NULL && list->event.kernel_number > kernel)
             kernel = list->event.kernel_number;
     }
-    if ((event > store_last_event(store) &&
+    if ((event > store_number_note(store, NOTE_LAST_EVENT) &&
          put_number_note(store, NOTE_LAST_EVENT, event, err) != 0) ||
-        (job > store_last_job(store) && put_number_note(store, NOTE_LAST_JOB, job, err) != 0))
+        (job > store_number_note(store, NOTE_LAST_JOB) && put_number_note(store, NOTE_LAST_JOB, job, err) != 0))
         return -1;
     return kernel == 0 ? 0
            : put_note(store, NOTE_KERNEL_SIDE, kernel_side, err) != 0
