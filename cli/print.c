@@ -27,6 +27,8 @@ void print_host(const json_t *result)
     };
 
     table_fields(columns, result);
+    if (json_string_value(json_object_get(result, "kernel_word")) != NULL)
+        (void)printf("ATTENTION: %s\n", json_string_value(json_object_get(result, "kernel_word")));
 }
 
 void print_adapters(const json_t *result)

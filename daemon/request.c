@@ -144,7 +144,7 @@ int request_kc(struct request *request, struct kc **kc, struct vf_error *err)
         if (kc_connect(daemon->kernel_socket, &request->kc, err) != 0) {
             err->code = VF_FAILED; /* the daemon was reached: "unreachable" would be said of the
                                       wrong one */
-            (void)watchdog_patience(daemon, err); /* knows more, if it knows anything */
+            (void)watchdog_says(daemon, err); /* knows more, if it knows anything */
             return -1;
         }
         kc_set_patience(request->kc, watchdog_patience, daemon);

@@ -42,6 +42,8 @@ int verb_host_show(struct request *request, struct vf_error *err)
             return -1;
         answers = false;
     }
+    if (answers)
+        watchdog_heard(daemon, host.partitions);
     request->result = new_result("vferry.host/1");
     put_text(request->result, "name", daemon->name);
     put_number(request->result, "pid", (uint64_t)getpid());

@@ -4,6 +4,7 @@
 #include "base/size.h"
 #include "daemon/jobs.h"
 #include "daemon/verbs.h"
+#include "daemon/watchdog.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -99,11 +100,15 @@ static bool await_news(struct mig_job *job, const struct mig_progress *told, uin
     }
 }
 
+enum watched { WATCHED_END, WATCHED_LEFT, WATCHED_SILENT };
+
 /*
- * Until the job's end, telling of its progress. False: the client has left. A daemon that ends
- * cancels its jobs, so that it does not end a watch early.
+ * Until the job's end, telling of its progress; or until the client has left; or, where `patience`
+ * is given, until the kernel side that the job waits for answers nothing any more, with *err. A
+ * daemon that ends cancels its jobs, so that it does not end a watch early.
  */
-static bool watch(const struct request *request, struct mig_job *job)
+static enum watched watch(const struct request *request, struct mig_job *job, kc_patience patience,
+                          struct vf_error *err)
 {
     struct mig_progress told = {0};
     struct mig_progress now;
@@ -111,13 +116,15 @@ static bool watch(const struct request *request, struct mig_job *job)
 
     while (!await_news(job, &told, told_ns, &now)) {
         if (now.change != told.change && !request_progress(request, progress_object(job, &now)))
-            return false;
+            return WATCHED_LEFT;
         told = now;
         told_ns = vf_now_ns();
         if (request_abandoned(request, 0) && !atomic_load(&request->daemon->stop))
-            return false;
+            return WATCHED_LEFT;
+        if (patience != NULL && patience(request->daemon, err) != 0)
+            return WATCHED_SILENT;
     }
-    return true;
+    return WATCHED_END;
 }
 
 /* The job's object and, unless it ended well, why not. */
@@ -167,13 +174,19 @@ static void add_missing_reason(json_t *verdict, const struct vf_error *err)
 
 int verb_check(struct request *request, struct vf_error *err)
 {
+    enum watched watched;
     struct mig_job *job;
     int result;
 
     if (start(request, true, &job, err) != 0)
         return -1;
-    if (!watch(request, job))
+    watched = watch(request, job, watchdog_patience, err);
+    if (watched != WATCHED_END)
         (void)mig_job_cancel(job, NULL); /* nobody wants to know any more */
+    if (watched == WATCHED_SILENT) {
+        mig_job_put(job);
+        return -1;
+    }
     (void)mig_job_wait(job, UINT64_MAX, UINT64_MAX);
     jobs_settle(request->daemon, job);
     result = mig_job_result(job, err);
@@ -278,7 +291,7 @@ int verb_job_watch(struct request *request, struct vf_error *err)
         request->result = old;
         return old_outcome(old, err);
     }
-    if (watch(request, job))
+    if (watch(request, job, NULL, err) == WATCHED_END)
         result = outcome(request, job, err);
     else
         result = vf_fail(err, VF_FAILED, "job watch: the client left");
@@ -295,8 +308,15 @@ int verb_job_cancel(struct request *request, struct vf_error *err)
     if (find_job(request, &job, err) != 0)
         return -1;
     result = mig_job_cancel(job, err);
-    if (result == 0 && !watch(request, job))
-        result = vf_fail(err, VF_FAILED, "job cancel: the client left");
+    if (result == 0) {
+        enum watched watched = watch(request, job, watchdog_patience, err);
+
+        if (watched == WATCHED_LEFT)
+            result = vf_fail(err, VF_FAILED, "job cancel: the client left");
+        else if (watched == WATCHED_SILENT)
+            result = vf_context(err, "job %" PRIu64 ": is called off, but not over",
+                                mig_job_id(job));
+    }
     if (result == 0) {
         jobs_settle(request->daemon, job);
         request->result = jobs_report(request->daemon, job);

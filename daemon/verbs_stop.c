@@ -115,7 +115,7 @@ int verb_host_stop(struct request *request, struct vf_error *err)
     if (request_flag(request, "force", &force, err) != 0)
         return -1;
     if (stop_in_order(request, force, &dropped, err) != 0) {
-        if (!force || watchdog_patience(daemon, NULL) == 0 || kill_kernel(request, err) != 0)
+        if (!force || watchdog_silent_ns(daemon) == 0 || kill_kernel(request, err) != 0)
             return -1;
         known = watchdog_partitions(daemon, &dropped);
         killed = true;

@@ -102,11 +102,9 @@ static void ask(struct watchdog *dog)
     result = kc_host(dog->kc, &host, &err);
     (void)pthread_mutex_lock(&dog->lock);
     dog->asked_ns = 0;
-    if (result == 0) {
-        dog->answered = true;
-        dog->partitions = host.partitions;
-    }
     (void)pthread_mutex_unlock(&dog->lock);
+    if (result == 0)
+        watchdog_heard(dog->daemon, host.partitions);
     /* One that is gone ends the host: main sees it. */
     if (result != 0)
         log_debug("%s", err.text);
@@ -163,11 +161,12 @@ int watchdog_start(struct daemon *daemon, struct vf_error *err)
         return -1;
     }
     kc_set_patience(dog->kc, while_it_waits, dog);
+    daemon->watchdog = dog; /* before its thread and all others, which read it */
     if (pthread_create(&dog->thread, NULL, watch, dog) != 0) {
+        daemon->watchdog = NULL;
         destroy(dog);
         return vf_fail(err, VF_FAILED, "watchdog: no thread to be had");
     }
-    daemon->watchdog = dog;
     return 0;
 }
 
@@ -232,15 +231,13 @@ const char *watchdog_word(struct daemon *daemon, char *text, size_t bytes)
     return text;
 }
 
-int watchdog_patience(void *ctx, struct vf_error *err)
+int watchdog_says(struct daemon *daemon, struct vf_error *err)
 {
-    struct daemon *daemon = ctx;
     uint64_t silent_ns = watchdog_silent_ns(daemon);
-    uint64_t enough = atomic_load(&daemon->stop) ? WATCHDOG_TELL_NS : WATCHDOG_GIVE_UP_NS;
     char state[VF_PROCESS_STATE_BYTES];
     char what[200];
 
-    if (silent_ns < enough)
+    if (silent_ns == 0)
         return 0;
     (void)vf_process_state(daemon->kernel_pid, state, sizeof state);
     return vf_fail(err, VF_FAILED,
@@ -248,6 +245,26 @@ int watchdog_patience(void *ctx, struct vf_error *err)
                    "still happen when it goes on" VF_REMEDY "%s",
                    daemon->kernel_pid, (unsigned)(silent_ns / 1000000000u), state,
                    remedy(daemon->kernel_pid, state, what, sizeof what));
+}
+
+int watchdog_patience(void *ctx, struct vf_error *err)
+{
+    struct daemon *daemon = ctx;
+    uint64_t enough = atomic_load(&daemon->stop) ? WATCHDOG_TELL_NS : WATCHDOG_GIVE_UP_NS;
+
+    return watchdog_silent_ns(daemon) < enough ? 0 : watchdog_says(daemon, err);
+}
+
+void watchdog_heard(struct daemon *daemon, uint32_t partitions)
+{
+    struct watchdog *dog = daemon->watchdog;
+
+    if (dog == NULL)
+        return;
+    (void)pthread_mutex_lock(&dog->lock);
+    dog->answered = true;
+    dog->partitions = partitions;
+    (void)pthread_mutex_unlock(&dog->lock);
 }
 
 bool watchdog_partitions(struct daemon *daemon, uint32_t *count)

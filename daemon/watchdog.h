@@ -34,10 +34,16 @@ uint64_t watchdog_silent_ns(struct daemon *daemon);
  * `text`. */
 const char *watchdog_word(struct daemon *daemon, char *text, size_t bytes);
 
+/* -1 with *err, which says so and what to do, while the kernel side is silent by
+ * watchdog_silent_ns; else 0. Any thread. */
+int watchdog_says(struct daemon *daemon, struct vf_error *err);
+
 /* A kc_patience; ctx is the struct daemon. A call may take as long as the kernel side answers the
  * watchdog. */
 int watchdog_patience(void *daemon, struct vf_error *err);
 
+/* Somebody else was told how many partitions there are. Any thread. */
+void watchdog_heard(struct daemon *daemon, uint32_t partitions);
 /* How many partitions the kernel side had when it last answered; false: it never has. */
 bool watchdog_partitions(struct daemon *daemon, uint32_t *count);
 

@@ -13,6 +13,8 @@
 #include <errno.h>
 #include <time.h>
 
+#define STEP_NS 100000000ull
+
 static struct dxgk_paging_buffer *oldest(struct dxgk_paging *paging)
 {
     struct dxgk_paging_buffer *buffer = paging->flying;
@@ -138,6 +140,21 @@ static void time_out(struct dxgk_paging *paging, struct dxgk_paging_buffer *offe
     (void)pthread_mutex_lock(&paging->queue);
 }
 
+/* In short steps: one that takes far longer than it should means that the whole process stood
+ * (SIGSTOP, a debugger), the engine with it, and such time is not held against a submission. */
+static void nap(struct dxgk_paging *paging, uint64_t deadline)
+{
+    uint64_t begin = vf_now_ns();
+    uint64_t end = deadline < begin + STEP_NS ? deadline : begin + STEP_NS;
+    struct timespec until = vf_timespec(end);
+    uint64_t now;
+
+    (void)pthread_cond_timedwait(&paging->watchdog_cond, &paging->queue, &until);
+    now = vf_now_ns();
+    if (now > end + STEP_NS)
+        paging->head_since_ns += now - end;
+}
+
 void *dxgk_paging_watchdog(void *arg)
 {
     struct dxgk_paging *paging = arg;
@@ -157,9 +174,7 @@ void *dxgk_paging_watchdog(void *arg)
             time_out(paging, head);
             continue;
         }
-        struct timespec until = {.tv_sec = (time_t)(deadline / 1000000000u),
-                                 .tv_nsec = (long)(deadline % 1000000000u)};
-        (void)pthread_cond_timedwait(&paging->watchdog_cond, &paging->queue, &until);
+        nap(paging, deadline);
     }
     (void)pthread_mutex_unlock(&paging->queue);
     return NULL;

@@ -77,7 +77,7 @@ static int hello(struct kc *kc, const char *socket_path, unsigned patience_ms, s
                            .result_bytes = sizeof result};
 
     if (kc_call(kc, &call, err) != 0)
-        return kc->timed_out ? no_answer(-1, socket_path, patience_ms, err) : -1;
+        return kc->timed_out ? no_answer(kc->fd, socket_path, patience_ms, err) : -1;
     set_patience(kc->fd, 0); /* a call takes what it takes: kc_abort or kc_set_patience ends it */
     if (result.version < KCALL_VERSION_MIN || result.version > KCALL_VERSION)
         return vf_fail(
