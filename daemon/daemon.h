@@ -29,7 +29,7 @@ struct daemon {
     bool kernel_started; /* by this daemon, and not found */
     struct kc *kc; /* main's own connection: keeps an idle kernel side from leaving */
     struct mig *mig;
-    struct watchdog *watchdog; /* NULL before it is started; see watchdog.h */
+    struct watchdog *watchdog;  /* NULL before it is started; see watchdog.h */
     struct events events;       /* has its own lock */
     struct history *history;    /* likewise; NULL = none is wanted */
     int wake_fd;                /* eventfd: the main loop looks at `stop` */

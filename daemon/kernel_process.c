@@ -336,9 +336,10 @@ int kernel_process_kill(const struct daemon *daemon, struct vf_error *err)
         if (kernel_process_wait(daemon, signals[i].wait_ms) == 0)
             return 0;
     }
-    return vf_fail(err, VF_FAILED,
-                   "the kernel side, pid %d, was killed and has not ended within %d s (%s)" VF_REMEDY
-                   "say \"vferry host stop --force\" again when what it waits for is over",
-                   daemon->kernel_pid, KILL_MS / 1000,
-                   vf_process_state(daemon->kernel_pid, state, sizeof state));
+    return vf_fail(
+        err, VF_FAILED,
+        "the kernel side, pid %d, was killed and has not ended within %d s (%s)" VF_REMEDY
+        "say \"vferry host stop --force\" again when what it waits for is over",
+        daemon->kernel_pid, KILL_MS / 1000,
+        vf_process_state(daemon->kernel_pid, state, sizeof state));
 }

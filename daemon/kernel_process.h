@@ -25,8 +25,8 @@ void kernel_process_end_started(struct daemon *daemon);
 int kernel_process_wait(const struct daemon *daemon, int timeout_ms);
 
 /* Ends a kernel side that answers nothing, by SIGTERM and then SIGKILL; through its pidfd, so that
- * no other process is met. Returns once it has ended; -1 when even SIGKILL does not end it (it waits
- * for a device). Any thread. */
+ * no other process is met. Returns once it has ended; -1 when even SIGKILL does not end it (it
+ * waits for a device). Any thread. */
 int kernel_process_kill(const struct daemon *daemon, struct vf_error *err);
 
 #endif

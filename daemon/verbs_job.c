@@ -314,8 +314,8 @@ int verb_job_cancel(struct request *request, struct vf_error *err)
         if (watched == WATCHED_LEFT)
             result = vf_fail(err, VF_FAILED, "job cancel: the client left");
         else if (watched == WATCHED_SILENT)
-            result = vf_context(err, "job %" PRIu64 ": is called off, but not over",
-                                mig_job_id(job));
+            result =
+                vf_context(err, "job %" PRIu64 ": is called off, but not over", mig_job_id(job));
     }
     if (result == 0) {
         jobs_settle(request->daemon, job);

@@ -58,8 +58,8 @@ static int end_kernel(struct request *request, struct kc *kc, bool force, struct
     return -1;
 }
 
-/* By force and without its help: it answers nothing. Hand-offs that are just committing are in calls
- * to it, and cannot be waited for; the next daemon answers for them. */
+/* By force and without its help: it answers nothing. Hand-offs that are just committing are in
+ * calls to it, and cannot be waited for; the next daemon answers for them. */
 static int kill_kernel(struct request *request, struct vf_error *err)
 {
     struct daemon *daemon = request->daemon;

@@ -19,7 +19,7 @@ struct watchdog {
     struct daemon *daemon;
     struct kc *kc; /* of its own: what it asks stands in nobody's queue */
     pthread_t thread;
-    bool told;           /* own thread: that this question is not answered */
+    bool told;            /* own thread: that this question is not answered */
     pthread_mutex_t lock; /* a leaf */
     pthread_cond_t wake;  /* CLOCK_MONOTONIC; `stop` was set */
     bool stop;            /* lock */
@@ -240,11 +240,12 @@ int watchdog_says(struct daemon *daemon, struct vf_error *err)
     if (silent_ns == 0)
         return 0;
     (void)vf_process_state(daemon->kernel_pid, state, sizeof state);
-    return vf_fail(err, VF_FAILED,
-                   "the kernel side, pid %d, has not answered for %u s (%s); what was asked for may "
-                   "still happen when it goes on" VF_REMEDY "%s",
-                   daemon->kernel_pid, (unsigned)(silent_ns / 1000000000u), state,
-                   remedy(daemon->kernel_pid, state, what, sizeof what));
+    return vf_fail(
+        err, VF_FAILED,
+        "the kernel side, pid %d, has not answered for %u s (%s); what was asked for may "
+        "still happen when it goes on" VF_REMEDY "%s",
+        daemon->kernel_pid, (unsigned)(silent_ns / 1000000000u), state,
+        remedy(daemon->kernel_pid, state, what, sizeof what));
 }
 
 int watchdog_patience(void *ctx, struct vf_error *err)

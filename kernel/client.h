@@ -35,11 +35,11 @@ void kc_close(struct kc *kc);
  * kc_close. */
 void kc_abort(struct kc *kc);
 /*
- * Whether a call that waits is to be waited for any longer: 0, or -1 with *err saying why not. Asked
- * twice a second, on the calling thread. On -1 the call fails with that text and the connection is
- * of no more use; the kernel side may still do what was asked for when it goes on, so that nobody
- * may conclude from the failure that it did not happen. NULL, as after kc_connect: a call takes what
- * it takes. Not while a call is under way.
+ * Whether a call that waits is to be waited for any longer: 0, or -1 with *err saying why not.
+ * Asked twice a second, on the calling thread. On -1 the call fails with that text and the
+ * connection is of no more use; the kernel side may still do what was asked for when it goes on, so
+ * that nobody may conclude from the failure that it did not happen. NULL, as after kc_connect: a
+ * call takes what it takes. Not while a call is under way.
  */
 typedef int (*kc_patience)(void *ctx, struct vf_error *err);
 void kc_set_patience(struct kc *kc, kc_patience patience, void *ctx);

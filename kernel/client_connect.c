@@ -23,8 +23,8 @@ static void set_patience(int fd, unsigned ms)
     (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof wait);
 }
 
-/* Not VF_UNREACHABLE: there is a kernel side, and nobody shall start another next to it. Whose it is
- * the connection knows, if there is one. */
+/* Not VF_UNREACHABLE: there is a kernel side, and nobody shall start another next to it. Whose it
+ * is the connection knows, if there is one. */
 static int no_answer(int fd, const char *socket_path, unsigned patience_ms, struct vf_error *err)
 {
     char state[VF_PROCESS_STATE_BYTES];
@@ -162,4 +162,3 @@ void kc_close(struct kc *kc)
     kw_buffer_free(&kc->body);
     free(kc);
 }
-

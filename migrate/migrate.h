@@ -59,8 +59,8 @@ void mig_end_jobs(struct mig *mig);
  * is honoured any more. Hand-offs that were just committing are waited for; what has not committed
  * is called off, or left as PREPARED for the next daemon to answer for. Does not wait for jobs. */
 void mig_stop_begin(struct mig *mig);
-/* The same for a kernel side that answers nothing: hand-offs that are just committing hang in a call
- * to it and are not waited for. What they have in the journal the next daemon answers for. */
+/* The same for a kernel side that answers nothing: hand-offs that are just committing hang in a
+ * call to it and are not waited for. What they have in the journal the next daemon answers for. */
 void mig_stop_at_once(struct mig *mig);
 /* It failed: the host goes on. */
 void mig_stop_undo(struct mig *mig);

@@ -3,12 +3,16 @@
  * are refused. */
 #include "base/error.h"
 #include "base/fsm.h"
+#include "base/process_state.h"
 #include "base/size.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -241,6 +245,29 @@ static void sizes_and_times_read_well(void **state)
     assert_string_equal(vf_time_format(185000000000ull, text, sizeof text), "3 min 5 s");
 }
 
+static void what_a_process_does_is_told(void **state)
+{
+    char text[VF_PROCESS_STATE_BYTES];
+    pid_t child = fork();
+    int status;
+
+    (void)state;
+    assert_true(child >= 0);
+    if (child == 0) {
+        for (;;)
+            (void)pause();
+    }
+    assert_int_equal(kill(child, SIGSTOP), 0);
+    assert_int_equal(waitpid(child, &status, WUNTRACED), child);
+    assert_string_equal(vf_process_state(child, text, sizeof text), "stopped by a signal");
+    assert_int_equal(kill(child, SIGKILL), 0);
+    assert_int_equal(waitid(P_PID, (id_t)child, NULL, WEXITED | WNOWAIT), 0);
+    assert_string_equal(vf_process_state(child, text, sizeof text), "has ended");
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_string_equal(vf_process_state(child, text, sizeof text), "its state cannot be read");
+    assert_string_equal(vf_process_state(getpid(), text, sizeof text), "works, or wants to");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -256,6 +283,7 @@ int main(void)
         cmocka_unit_test(rates_are_sizes_a_second),
         cmocka_unit_test(times_parse_or_are_refused),
         cmocka_unit_test(sizes_and_times_read_well),
+        cmocka_unit_test(what_a_process_does_is_told),
     };
 
     return cmocka_run_group_tests_name("base", tests, NULL, NULL);

@@ -274,6 +274,87 @@ static void assert_no_answer(const char *path)
     assert_non_null(vf_remedy(&err));
 }
 
+struct waiter {
+    struct kc *kc;
+    unsigned asked; /* while a call waited */
+};
+
+static int three_times(void *ctx, struct vf_error *err)
+{
+    struct waiter *waiter = ctx;
+
+    return ++waiter->asked < 3 ? 0 : vf_fail(err, VF_FAILED, "it is silent" VF_REMEDY "wait");
+}
+
+/* Says hello to the one that comes, and then nothing any more. */
+static void *hello_then_silence(void *arg)
+{
+    int *listen_fd = arg;
+    struct kcall_hello_result result = {.version = KCALL_VERSION};
+    struct kcall_head head;
+    struct kw_buffer body = {0};
+    size_t have;
+    int fd = accept(*listen_fd, NULL, NULL);
+
+    assert_true(fd >= 0);
+    assert_int_equal(kw_recv_head(fd, KCALL_MAGIC_CALL, &head, &body, &have, NULL), 0);
+    head = (struct kcall_head){KCALL_MAGIC_REPLY, head.op, head.tag, sizeof result, VF_OK, 0};
+    assert_int_equal(kw_send(fd, &head, &result, -1), 0);
+    while (kw_recv_head(fd, KCALL_MAGIC_CALL, &head, &body, &have, NULL) == 0)
+        continue;
+    (void)close(fd);
+    kw_buffer_free(&body);
+    return NULL;
+}
+
+/* A call that is not answered ends when its caller says so, and the connection with it. */
+static void a_call_ends_with_its_callers_patience(void **state)
+{
+    char dir[] = "/tmp/vferry-kernel-test-XXXXXX";
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    struct waiter waiter = {0};
+    struct vf_error err = VF_ERROR_INIT;
+    struct kc_host host;
+    pthread_t other;
+
+    (void)state;
+    assert_non_null(mkdtemp(dir));
+    (void)snprintf(address.sun_path, sizeof address.sun_path, "%s/kernel.sock", dir);
+    assert_int_equal(bind(fd, (const struct sockaddr *)&address, sizeof address), 0);
+    assert_int_equal(listen(fd, 1), 0);
+    assert_int_equal(pthread_create(&other, NULL, hello_then_silence, &fd), 0);
+    assert_int_equal(kc_connect(address.sun_path, &waiter.kc, &err), 0);
+    kc_set_patience(waiter.kc, three_times, &waiter);
+    assert_int_equal(kc_host(waiter.kc, &host, &err), -1);
+    assert_int_equal(waiter.asked, 3);
+    assert_string_equal(err.text, "ask the kernel side about itself: it is silent; wait");
+    assert_string_equal(vf_remedy(&err), "wait");
+    assert_int_equal(kc_host(waiter.kc, &host, &err), -1);
+    assert_non_null(strstr(err.text, "did not answer the call before"));
+    assert_int_equal(waiter.asked, 3);
+    kc_close(waiter.kc);
+    assert_int_equal(pthread_join(other, NULL), 0);
+    (void)close(fd);
+    assert_int_equal(unlink(address.sun_path), 0);
+    assert_int_equal(rmdir(dir), 0);
+}
+
+/* One that is answered asks nobody. */
+static void an_answered_call_needs_no_patience(void **state)
+{
+    struct harness *harness = *state;
+    struct waiter waiter = {.kc = harness_connect(harness)};
+    struct vf_error err = VF_ERROR_INIT;
+    struct kc_host host;
+
+    kc_set_patience(waiter.kc, three_times, &waiter);
+    for (int i = 0; i < 100; i++)
+        assert_int_equal(kc_host(waiter.kc, &host, &err), 0);
+    assert_true(waiter.asked < 3);
+    kc_close(waiter.kc);
+}
+
 /* Somebody listens, as a stopped process does: first the hello gets no answer; with the queue full
  * the connection itself is not taken. */
 static void a_kernel_that_does_not_answer_is_named(void **state)
@@ -333,6 +414,9 @@ int main(void)
         OWN(a_client_or_a_partition_keeps_it),
         CASE(a_client_is_answered_when_no_descriptor_is_left),
         cmocka_unit_test(a_kernel_that_does_not_answer_is_named),
+        cmocka_unit_test(a_call_ends_with_its_callers_patience),
+        cmocka_unit_test_setup_teardown(an_answered_call_needs_no_patience, harness_setup,
+                                        harness_teardown),
         OWN(a_connection_without_hello_is_closed),
         CASE(shutdown_needs_force_while_partitions_live),
         CASE(an_empty_kernel_shuts_down),

@@ -6,12 +6,14 @@ import signal
 import unittest
 
 import proxy
-from e2e import Case, begins, churn, create, finish, move, partitions, runs, state
+from e2e import Case, at_once, begins, churn, create, finish, move, partitions, runs, state
 from harness import pid_gone, wait_until
 from proxy import IN, OUT, Point, Proxy
 
 # The daemon gives up after 10 s; a loaded machine takes its time on top.
 BOUND = 90
+
+TESTS_AT_ONCE = at_once(4)  # they wait more than they work
 
 
 class Hung(Case):
@@ -163,33 +165,19 @@ class Ending(Hung):
 
 
 class InAMove(Hung):
-    WHERE = [
-        Point("ADMIT", OUT),
-        Point("PAGES", OUT, "data"),
-        Point("STATE", OUT, paused=True),
-        Point("READY", IN, paused=True),
-        Point("COMMIT", OUT, paused=True),
-        Point("RUNNING", IN, paused=True),
-    ]
-
-    def hung_at(self, victim_is_source):
-        for number, point in enumerate(self.WHERE):
-            with self.subTest(point=point):
-                left = self.host(f"left{number}")
-                right = self.host(f"right{number}")
-                victim = left if victim_is_source else right
-                work = churn(2, size="2M", rate=4 << 20, seed=number)
-                create(left, "p", work)
-                begins(left, "p")
-                with Proxy(right.address, point, proxy.calling(lambda host=victim: self.hang(host))) as way:
-                    moving = left.spawn("migrate", "p", "--to", way.address, "--max-blackout", 20000)
-                    self.assertTrue(way.acted.wait(60), "the record never passed")
-                    self.told(victim, "has not answered")
-                    self.go_on(victim)
-                    moving.communicate(timeout=180)
-                    self.one_of_it(left, right, work)
-                left.stop()
-                right.stop()
+    def hung_at(self, point, victim_is_source):
+        left, right = self.pair()
+        victim = left if victim_is_source else right
+        work = churn(2, size="2M", rate=4 << 20)
+        create(left, "p", work)
+        begins(left, "p")
+        with Proxy(right.address, point, proxy.calling(lambda: self.hang(victim))) as way:
+            moving = left.spawn("migrate", "p", "--to", way.address, "--max-blackout", 20000)
+            self.assertTrue(way.acted.wait(60), "the record never passed")
+            self.told(victim, "has not answered")
+            self.go_on(victim)
+            moving.communicate(timeout=180)
+            self.one_of_it(left, right, work)
 
     def one_of_it(self, left, right, work):
         """It works on exactly one of them, to the right end."""
@@ -204,12 +192,6 @@ class InAMove(Hung):
         host = wait_until("the partition runs on one host, and is on no other", where, 120)
         self.assert_works_to_its_end(host, "p", work)
 
-    def test_the_sources_kernel_side_stops_and_goes_on(self):
-        self.hung_at(victim_is_source=True)
-
-    def test_the_targets_kernel_side_stops_and_goes_on(self):
-        self.hung_at(victim_is_source=False)
-
     def test_a_move_works_after_all_of_this(self):
         left, right = self.pair()
         work = churn(3, size="2M")
@@ -220,6 +202,22 @@ class InAMove(Hung):
         self.told(left, "answers again")
         move(left, right, "p")
         self.assert_works_to_its_end(right, "p", work)
+
+
+def at(point, victim_is_source):
+    return lambda self: self.hung_at(point, victim_is_source)
+
+
+for where in (
+    Point("ADMIT", OUT),
+    Point("PAGES", OUT, "data"),
+    Point("STATE", OUT, paused=True),
+    Point("READY", IN, paused=True),
+    Point("COMMIT", OUT, paused=True),
+    Point("RUNNING", IN, paused=True),
+):
+    for side in ("source", "target"):
+        setattr(InAMove, f"test_the_kernel_side_of_the_{side}_stops_at_{where.tag.lower()}_and_goes_on", at(where, side == "source"))
 
 
 if __name__ == "__main__":
