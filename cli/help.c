@@ -82,6 +82,7 @@ static void print_all(void)
         "\n"
         "vferry VERB --help explains a verb; --json prints one object and nothing else; sizes take "
         "K/M/G.\n"
+        "vferry completion bash|zsh|fish prints a script that has the shell complete all this.\n"
         "Exit codes: 0 done, 1 failed, 2 usage or not built yet, 3 incompatible, 4 cancelled or "
         "not\n"
         "converged, 5 the host's vferryd is unreachable, 6 outcome unknown (see job show).\n"

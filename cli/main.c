@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* vferry: the command line of a vferry host. */
 #include "cli/args.h"
+#include "cli/complete.h"
 #include "cli/help.h"
 
 #include <errno.h>
@@ -81,6 +82,9 @@ int main(int argc, char **argv)
 
     fill_standard();
     (void)signal(SIGPIPE, SIG_IGN); /* a reader who leaves is an error of writing; see end_well */
+    status = completion_command(argc, argv);
+    if (status >= 0)
+        return status;
     status = args_parse(argc, argv, &command, &action, &group, &err);
     if (status == 0)
         status = run(&command, action, group, &err);

@@ -36,7 +36,7 @@ def help_options(*command):
 def man_entries():
     """Verb -> text of its entry in vferry.1, to the next verb."""
     text = PAGE.read_text(encoding="utf-8")
-    parts = re.split(r"^\.It Cm (.*)$", text.split(".Sh VERBS")[1].split(".Sh ENVIRONMENT")[0], flags=re.M)
+    parts = re.split(r"^\.It Cm (.*)$", text.split(".Sh VERBS")[1].split(".Sh ")[0], flags=re.M)
     entries = {}
     for head, body in zip(parts[1::2], parts[2::2]):
         verb = re.match(r"[a-z]+(?: [a-z]+)?(?= (?:Ar|Op|Fl|Oo)|$)", head).group(0)

@@ -96,6 +96,12 @@ class Installed(unittest.TestCase):
         there = {path.name for path in self.prefix.rglob("share/vferry/schema/*.json")}
         self.assertEqual(there, {path.name for path in (ROOT / "docs/schema").iterdir()})
 
+    def test_shells_find_their_completion(self):
+        for shell, place in (("bash", "bash-completion/completions/vferry"), ("zsh", "zsh/site-functions/_vferry"),
+                             ("fish", "fish/vendor_completions.d/vferry.fish")):
+            self.assertEqual((self.prefix / "share" / place).read_text(encoding="utf-8"),
+                             command(self.prefix / "bin/vferry", "completion", shell))
+
     def test_the_manuals_and_the_unit_are_there(self):
         for page in ("vferry.1", "vferryd.8", "vferry-kernel.8"):
             self.assertEqual(len(list(self.prefix.rglob(f"man{page[-1]}/{page}"))), 1, page)
