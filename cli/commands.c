@@ -3,17 +3,19 @@
 #include "cli/commands.h"
 
 #include "base/cleanup.h"
+#include "base/size.h"
 #include "cli/client.h"
 #include "cli/files.h"
+#include "cli/interrupt.h"
 #include "cli/print.h"
 
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/pidfd.h>
-#include <sys/socket.h>
 
-#define STOP_MS 30000
+#define STOP_MS 30000u
+#define WORD_MS 3000u /* as patience.c */
 
 void show_result(const struct command *command, const json_t *result)
 {
@@ -31,11 +33,21 @@ void show_result(const struct command *command, const json_t *result)
 static int ask(const struct command *command, int file, struct vf_error *err)
 {
     json_t *result;
-    int status = client_ask(command->host, command->verb->words, command->args, file, &result, err);
+    int status = client_ask(command, file, &result, err);
 
     show_result(command, result);
     json_decref(result);
     return status;
+}
+
+int ask_verb(const struct command *command, const char *verb, json_t *args, json_t **result,
+             struct vf_error *err)
+{
+    struct command other = *command;
+
+    other.verb = cli_verb_named(verb);
+    other.args = args;
+    return client_ask(&other, -1, result, err);
 }
 
 int cmd_request(const struct command *command, struct vf_error *err)
@@ -89,8 +101,7 @@ int cmd_read(const struct command *command, struct vf_error *err)
     bool to_file = output.temporary != NULL;
 
     if (status == 0)
-        status =
-            client_ask(command->host, command->verb->words, command->args, output.fd, &result, err);
+        status = client_ask(command, output.fd, &result, err);
     if (status == 0)
         status = output_commit(&output, err);
     /* A result that went to /dev/stdout has no remark behind it. */
@@ -105,7 +116,7 @@ int cmd_read(const struct command *command, struct vf_error *err)
 int cmd_resolve(const struct command *command, struct vf_error *err)
 {
     json_t *result;
-    int status = client_ask(command->host, command->verb->words, command->args, -1, &result, err);
+    int status = client_ask(command, -1, &result, err);
     const char *warning = json_string_value(json_object_get(result, "warning"));
 
     if (warning != NULL && warning[0] != '\0')
@@ -127,44 +138,64 @@ int cmd_driver_update(const struct command *command, struct vf_error *err)
     return ask(command, -1, err);
 }
 
-/* The daemon that answers on this connection, as something to wait for. -1 when the system cannot
- * say. */
-static int pidfd_of_peer(int fd)
+/* Waits for the end of the vferryd that has answered. Without a pidfd (an old kernel) there is
+ * nothing to wait for. */
+static int await_end(const struct client *client, int pidfd, struct vf_error *err)
 {
-    struct ucred peer;
-    socklen_t bytes = sizeof peer;
+    const uint64_t begin = vf_now_ns();
+    bool told = false;
 
-    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &bytes) == 0 ? pidfd_open(peer.pid, 0)
-                                                                       : -1;
+    while (pidfd >= 0) {
+        struct pollfd fds[] = {{.fd = pidfd, .events = POLLIN},
+                               {.fd = client->interrupt_fd, .events = POLLIN}};
+        const uint64_t waited_ms = (vf_now_ns() - begin) / 1000000u;
+
+        if (waited_ms >= STOP_MS)
+            return vf_fail(err, VF_FAILED,
+                           "host stop: vferryd (pid %d) has not ended within 30 s" VF_REMEDY
+                           "see its log",
+                           (int)client->patience.pid);
+        if (poll(fds, 2, (int)((told || waited_ms >= WORD_MS ? STOP_MS : WORD_MS) - waited_ms)) <
+                0 &&
+            errno != EINTR)
+            return vf_fail_errno(err, VF_FAILED, errno, "poll");
+        if (fds[0].revents != 0)
+            return 0;
+        if (fds[1].revents != 0)
+            return patience_given_up(&client->patience, err);
+        if (!told && vf_now_ns() - begin >= WORD_MS * 1000000ull)
+            (void)fprintf(stderr, "vferry: waiting for vferryd (pid %d) to end; Ctrl-C gives up\n",
+                          (int)client->patience.pid);
+        told = told || vf_now_ns() - begin >= WORD_MS * 1000000ull;
+    }
+    return 0;
 }
 
 /* Returns once both processes are gone, so that a script may start the host again at once. */
 int cmd_host_stop(const struct command *command, struct vf_error *err)
 {
     struct client client = CLIENT_INIT;
-    enum client_reply reply = CLIENT_LOST;
+    cleanup_close int interrupt_fd = -1;
     cleanup_close int pidfd = -1;
     json_t *result = NULL;
+    int status = interrupt_take(&interrupt_fd, err);
 
-    if (client_open(&client, command->host, err) == 0) {
-        pidfd = pidfd_of_peer(client.fd);
-        if (client_send(&client, command->verb->words, command->args, -1, err) == 0)
-            reply = client_next(&client, -1, &result, err);
+    client.interrupt_fd = interrupt_fd;
+    if (status == 0)
+        status = client_open(&client, command, command->verb, err);
+    if (status == 0) {
+        pidfd = client.patience.pid > 0 ? pidfd_open(client.patience.pid, 0) : -1;
+        status = client_send(&client, command->args, -1, err);
     }
+    if (status == 0)
+        status = client_next(&client, &result, err) == CLIENT_RESULT ? 0 : -1;
     client_close(&client);
-    if (reply == CLIENT_RESULT && pidfd >= 0) {
-        struct pollfd end = {.fd = pidfd, .events = POLLIN};
-
-        if (poll(&end, 1, STOP_MS) == 0) {
-            (void)vf_fail(err, VF_FAILED,
-                          "host stop: vferryd has not ended within 30 s; see its log");
-            reply = CLIENT_ERROR;
-        }
-    }
-    if (reply == CLIENT_RESULT)
+    if (status == 0)
+        status = await_end(&client, pidfd, err);
+    if (status == 0)
         show_result(command, result);
     json_decref(result);
-    return reply == CLIENT_RESULT ? 0 : -1;
+    return status;
 }
 
 int cmd_events(const struct command *command, struct vf_error *err)
@@ -175,9 +206,9 @@ int cmd_events(const struct command *command, struct vf_error *err)
 
     if (!json_is_true(json_object_get(command->args, "follow")))
         return ask(command, -1, err);
-    if (client_open(&client, command->host, err) == 0 &&
-        client_send(&client, "events", command->args, -1, err) == 0) {
-        while ((reply = client_next(&client, -1, &object, err)) == CLIENT_PROGRESS) {
+    if (client_open(&client, command, command->verb, err) == 0 &&
+        client_send(&client, command->args, -1, err) == 0) {
+        while ((reply = client_next(&client, &object, err)) == CLIENT_PROGRESS) {
             if (command->json) /* a stream: one object a line */
                 show_result(command, object);
             else

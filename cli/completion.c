@@ -4,7 +4,7 @@
  * to answer: whoever presses the tab key waits for it. Without an answer nothing is offered, and
  * nothing is ever said. See complete.h.
  */
-#include "cli/client.h"
+#include "cli/commands.h"
 #include "cli/complete.h"
 #include "cli/hosts.h"
 #include "cli/table.h"
@@ -55,16 +55,17 @@ static void print_files(void *ctx, bool directories)
 static json_t *ask(const char *host, const char *verb)
 {
     struct vf_error ignored;
-    json_t *args = json_object();
+    const struct command command = {.host = host != NULL ? host : getenv("VFERRY_HOST"),
+                                    .args = json_object()};
     json_t *result = NULL;
 
     (void)fflush(stdout); /* the deadline ends this program where it stands */
-    if (args == NULL || client_ask(host != NULL ? host : getenv("VFERRY_HOST"), verb, args, -1,
-                                   &result, &ignored) != 0) {
+    if (command.args == NULL ||
+        ask_verb(&command, verb, command.args, &result, &ignored) != 0) {
         json_decref(result);
         result = NULL;
     }
-    json_decref(args);
+    json_decref(command.args);
     return result;
 }
 

@@ -7,6 +7,7 @@
 #include "base/cleanup.h"
 #include "cli/client.h"
 #include "cli/commands.h"
+#include "cli/interrupt.h"
 #include "cli/print.h"
 #include "cli/progress.h"
 #include "cli/table.h"
@@ -14,7 +15,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/signalfd.h>
@@ -27,6 +27,7 @@ struct follow {
     struct progress progress;
     int signal_fd; /* -1: signals end this program as usual */
     unsigned interrupts;
+    bool heard;     /* the daemon has told of it */
     json_t *result; /* the job's last object */
 };
 
@@ -43,8 +44,8 @@ static void ask_cancel(struct follow *follow)
     progress_end(&follow->progress);
     (void)fprintf(stderr, "vferry: cancelling job %" PRIu64 "; once more leaves it to itself\n",
                   job_id(follow));
-    if (client_open(&follow->cancel, follow->command->host, &err) != 0 ||
-        client_send(&follow->cancel, "job cancel", follow->job, -1, &err) != 0) {
+    if (client_open(&follow->cancel, follow->command, cli_verb_named("job cancel"), &err) != 0 ||
+        client_send(&follow->cancel, follow->job, -1, &err) != 0) {
         (void)fprintf(stderr, "vferry: %s\n", err.text);
         client_close(&follow->cancel);
     }
@@ -56,7 +57,7 @@ static void hear_cancel(struct follow *follow)
     json_t *object;
     enum client_reply reply;
 
-    while ((reply = client_next(&follow->cancel, 0, &object, &err)) == CLIENT_PROGRESS)
+    while ((reply = client_poll(&follow->cancel, &object, &err)) == CLIENT_PROGRESS)
         json_decref(object);
     json_decref(object);
     if (reply == CLIENT_NOTHING)
@@ -73,9 +74,10 @@ static int hear_watch(struct follow *follow, enum client_reply *reply, struct vf
 {
     json_t *object;
 
-    while ((*reply = client_next(&follow->watch, 0, &object, err)) == CLIENT_PROGRESS) {
+    while ((*reply = client_poll(&follow->watch, &object, err)) == CLIENT_PROGRESS) {
         progress_show(&follow->progress, object);
         json_decref(object);
+        follow->heard = true;
     }
     if (*reply == CLIENT_NOTHING)
         return 0;
@@ -94,40 +96,62 @@ static int on_signal(struct follow *follow, struct vf_error *err)
         return 0;
     }
     return vf_fail(err, VF_UNKNOWN,
-                   "job %" PRIu64 ": left to itself; see \"vferry job show %" PRIu64 "\"",
+                   "job %" PRIu64 ": left to itself" VF_REMEDY "see \"vferry job show %" PRIu64
+                   "\"",
                    job_id(follow), job_id(follow));
 }
 
-static int loop(struct follow *follow, struct vf_error *err)
+/* The word is due, or the end. Of a job that was seen at work the end is not known. */
+static int on_silence(struct follow *follow, struct vf_error *err)
 {
-    enum client_reply reply = CLIENT_NOTHING;
-    int over = hear_watch(follow, &reply, err);
+    progress_end(&follow->progress);
+    if (client_overdue(&follow->watch, err) == 0)
+        return 0;
+    if (follow->heard || follow->command->verb != follow->watch.patience.verb)
+        err->code = VF_UNKNOWN;
+    return vf_context(err, "job %" PRIu64 ": nobody tells of it any more", job_id(follow));
+}
+
+/* Until the job's last reply: 0, or -1 when there will be none. */
+static int await_last(struct follow *follow, enum client_reply *reply, struct vf_error *err)
+{
+    int over = hear_watch(follow, reply, err);
 
     while (!over) {
         struct pollfd fds[] = {{.fd = follow->watch.fd, .events = POLLIN},
                                {.fd = follow->signal_fd, .events = POLLIN},
                                {.fd = follow->cancel.fd, .events = POLLIN}};
+        int ready = poll(fds, 3, client_ms(&follow->watch));
 
-        if (poll(fds, 3, -1) < 0) {
-            if (errno != EINTR)
-                return vf_fail_errno(err, VF_FAILED, errno, "poll");
+        if (ready < 0 && errno != EINTR)
+            return vf_fail_errno(err, VF_FAILED, errno, "poll");
+        if (ready < 0)
             continue;
-        }
+        if (ready == 0 && on_silence(follow, err) != 0)
+            return -1;
         if (fds[1].revents != 0 && on_signal(follow, err) != 0)
             return -1;
         if (fds[2].revents != 0)
             hear_cancel(follow);
         if (fds[0].revents != 0)
-            over = hear_watch(follow, &reply, err);
+            over = hear_watch(follow, reply, err);
     }
+    return 0;
+}
+
+static int loop(struct follow *follow, struct vf_error *err)
+{
+    enum client_reply reply = CLIENT_NOTHING;
+
+    if (await_last(follow, &reply, err) != 0)
+        return -1;
     if (reply == CLIENT_RESULT)
         return 0;
     /* Whether the move ended, and where the partition runs, only the daemon's journal can tell. */
     if (reply == CLIENT_LOST)
         return vf_fail(err, VF_UNKNOWN,
-                       "vferryd went away during job %" PRIu64
-                       ", its outcome is unknown; start vferryd again, then see "
-                       "\"vferry job show %" PRIu64 "\"",
+                       "vferryd went away during job %" PRIu64 ", its outcome is unknown" VF_REMEDY
+                       "start vferryd again, then see \"vferry job show %" PRIu64 "\"",
                        job_id(follow), job_id(follow));
     return -1;
 }
@@ -144,7 +168,9 @@ static int follow_job(const struct command *command, struct client *client, json
     int status;
 
     progress_init(&follow.progress, command->json);
-    status = client_send(&follow.watch, "job watch", job, -1, err);
+    patience_begin(&follow.watch.patience, command, cli_verb_named("job watch"));
+    follow.watch.patience.pid = client->patience.pid;
+    status = client_send(&follow.watch, job, -1, err);
     if (status == 0)
         status = loop(&follow, err);
     progress_end(&follow.progress);
@@ -159,26 +185,13 @@ static int follow_job(const struct command *command, struct client *client, json
     return status;
 }
 
-int take_interrupts(struct vf_error *err)
-{
-    sigset_t set;
-    int fd = -1;
-
-    (void)sigemptyset(&set);
-    (void)sigaddset(&set, SIGINT);
-    (void)sigaddset(&set, SIGTERM);
-    if (sigprocmask(SIG_BLOCK, &set, NULL) == 0)
-        fd = signalfd(-1, &set, SFD_CLOEXEC);
-    return fd >= 0 ? fd : vf_fail_errno(err, VF_FAILED, errno, "take signals");
-}
-
 static int start(struct client *client, const struct command *command, int file, json_t **started,
                  struct vf_error *err)
 {
-    if (client_open(client, command->host, err) != 0 ||
-        client_send(client, command->verb->words, command->args, file, err) != 0)
+    if (client_open(client, command, command->verb, err) != 0 ||
+        client_send(client, command->args, file, err) != 0)
         return -1;
-    return client_next(client, -1, started, err) == CLIENT_RESULT ? 0 : -1;
+    return client_next(client, started, err) == CLIENT_RESULT ? 0 : -1;
 }
 
 int run_job(const struct command *command, int file, struct vf_error *err)
@@ -190,8 +203,10 @@ int run_job(const struct command *command, int file, struct vf_error *err)
     int status;
 
     /* Before it begins: a Ctrl-C in between must not leave it running unwatched. */
-    signal_fd = take_interrupts(err);
-    status = signal_fd < 0 ? -1 : start(&client, command, file, &started, err);
+    status = interrupt_take(&signal_fd, err);
+    client.interrupt_fd = signal_fd;
+    if (status == 0)
+        status = start(&client, command, file, &started, err);
     if (status == 0) {
         job = json_pack("{s:O}", "job", json_object_get(started, "job"));
         if (!json_is_true(json_object_get(command->args, "detach")))
@@ -242,9 +257,8 @@ int cmd_migrate(const struct command *command, struct vf_error *err)
         return -1;
     if (json_is_true(json_object_get(command->args, "dry-run"))) {
         struct command check = *command;
-        int used;
 
-        check.verb = cli_verb_find(1, (char *[]){(char[]){"check"}}, &used);
+        check.verb = cli_verb_named("check");
         return check.verb->run(&check, err);
     }
     return run_job(command, -1, err);
@@ -253,7 +267,7 @@ int cmd_migrate(const struct command *command, struct vf_error *err)
 int cmd_watch(const struct command *command, struct vf_error *err)
 {
     struct client client = CLIENT_INIT;
-    int status = client_open(&client, command->host, err);
+    int status = client_open(&client, command, command->verb, err);
 
     if (status == 0)
         status = follow_job(command, &client, command->args, -1, err);

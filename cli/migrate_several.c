@@ -69,7 +69,7 @@ static int cordon(const struct command *command, struct vf_error *err)
 {
     json_t *nothing = json_object();
     json_t *result = NULL;
-    int status = client_ask(command->host, "host cordon", nothing, -1, &result, err);
+    int status = ask_verb(command, "host cordon", nothing, &result, err);
 
     json_decref(result);
     json_decref(nothing);

@@ -2,6 +2,7 @@
 /* Which partitions move, and where they may go. See move_set.h. */
 #include "cli/move_set.h"
 
+#include "cli/commands.h"
 #include "cli/table.h"
 
 #include <fnmatch.h>
@@ -82,7 +83,7 @@ int move_set_choose(struct move_set *set, const json_t *names, const json_t *pat
 {
     json_t *nothing = json_object();
     json_t *result = NULL;
-    int status = client_ask(set->command->host, "partition list", nothing, -1, &result, err);
+    int status = ask_verb(set->command, "partition list", nothing, &result, err);
     const json_t *list = json_object_get(result, "partitions");
     size_t index;
     json_t *partition;
@@ -134,7 +135,7 @@ static void ask(struct move_set *set, struct place_host *host)
     struct vf_error why = VF_ERROR_INIT;
     json_t *answer = NULL;
 
-    if (args != NULL && client_ask(set->command->host, "peer show", args, -1, &answer, &why) == 0) {
+    if (args != NULL && ask_verb(set->command, "peer show", args, &answer, &why) == 0) {
         host->known = true;
         host->takes = json_is_true(json_object_get(answer, "takes_partitions"));
         take_adapters(host, json_object_get(answer, "adapters"));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Beginning, following and cancelling several moves. See move_set.h. */
 #include "cli/commands.h"
+#include "cli/interrupt.h"
 #include "cli/move_set_show.h"
 #include "cli/print.h"
 #include "cli/table.h"
@@ -10,7 +11,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -74,7 +74,7 @@ static enum client_reply last_reply(struct client *client, json_t **answer, stru
 {
     enum client_reply reply;
 
-    while ((reply = client_next(client, -1, answer, err)) == CLIENT_PROGRESS)
+    while ((reply = client_next(client, answer, err)) == CLIENT_PROGRESS)
         json_decref(*answer);
     return reply;
 }
@@ -84,26 +84,32 @@ static int ask(struct running *r, struct set_move *move, json_t **answer, struct
 {
     struct move_set *set = r->set;
     json_t *args = json_deep_copy(set->options);
-    const char *verb = set->how == SET_CHECKS ? "check" : "migrate";
     int status = -1;
 
     *answer = NULL;
     if (args == NULL || json_object_set_new(args, "name", json_string(move->name)) != 0 ||
         json_object_set_new(args, "to", json_string(set->hosts[move->host].address)) != 0)
         (void)vf_fail(err, VF_FAILED, "%s: out of memory", set->what);
-    else if (client_send(&move->client, verb, args, -1, err) == 0 &&
+    else if (client_send(&move->client, args, -1, err) == 0 &&
              last_reply(&move->client, answer, err) == CLIENT_RESULT)
         status = 0;
     json_decref(args);
     return status;
 }
 
-static int begin_watch(struct set_move *move, struct vf_error *err)
+static int begin_watch(const struct command *command, struct set_move *move, struct vf_error *err)
 {
     json_t *job = json_pack("{s:I}", "job", (json_int_t)move->job);
     int status = job == NULL ? vf_fail(err, VF_FAILED, "out of memory")
-                             : client_send(&move->client, "job watch", job, -1, err);
+                             : 0;
 
+    if (status == 0) {
+        pid_t pid = move->client.patience.pid;
+
+        patience_begin(&move->client.patience, command, cli_verb_named("job watch"));
+        move->client.patience.pid = pid;
+        status = client_send(&move->client, job, -1, err);
+    }
     json_decref(job);
     return status;
 }
@@ -131,7 +137,8 @@ static void begin(struct running *r, struct set_move *move)
     int status;
 
     move->client = (struct client)CLIENT_INIT;
-    status = client_open(&move->client, set->command->host, &err);
+    status = client_open(&move->client, set->command,
+                         cli_verb_named(set->how == SET_CHECKS ? "check" : "migrate"), &err);
     if (status == 0 && ours)
         status = choose_host(set, move, &err);
     if (status == 0 && ours)
@@ -140,7 +147,7 @@ static void begin(struct running *r, struct set_move *move)
         place_take(&set->hosts[move->host], move->vram_bytes);
     if (status == 0 && set->how == SET_MOVES) {
         move->job = ours ? table_number(answer, "job") : move->job;
-        status = begin_watch(move, &err);
+        status = begin_watch(set->command, move, &err);
     }
     if (status != 0 || set->how != SET_MOVES) {
         over(r, move, answer, &err);
@@ -159,7 +166,7 @@ static void hear(struct running *r, struct set_move *move)
     enum client_reply reply;
     json_t *object;
 
-    while ((reply = client_next(&move->client, 0, &object, &err)) == CLIENT_PROGRESS) {
+    while ((reply = client_poll(&move->client, &object, &err)) == CLIENT_PROGRESS) {
         set_show_progress(&r->show, r->set, move, object);
         json_decref(object);
     }
@@ -189,7 +196,7 @@ static void cancel_all(struct running *r)
             continue;
         job = json_pack("{s:I}", "job", (json_int_t)move->job);
         if (job == NULL ||
-            client_ask(r->set->command->host, "job cancel", job, -1, &result, &err) != 0)
+            ask_verb(r->set->command, "job cancel", job, &result, &err) != 0)
             (void)fprintf(stderr, "vferry: %s\n", err.text);
         json_decref(result);
         json_decref(job);
@@ -205,7 +212,7 @@ static int on_signal(struct running *r, struct vf_error *err)
     if (r->interrupts++ > 0)
         return vf_fail(err, VF_UNKNOWN, "%s: left to itself" VF_REMEDY "see \"vferry job list\"",
                        r->set->what);
-    set_show_close(&r->show);
+    set_show_pause(&r->show);
     (void)fprintf(stderr, "vferry: cancelling; once more leaves the moves to themselves\n");
     cancel_all(r);
     return 0;
@@ -228,6 +235,30 @@ static unsigned begin_some(struct running *r)
     return moving;
 }
 
+/* Nobody tells of it: the word is due, or the end. Where it runs is not known then. */
+static void on_silence(struct running *r, struct set_move *move)
+{
+    struct vf_error err = VF_ERROR_INIT;
+
+    set_show_pause(&r->show);
+    if (client_overdue(&move->client, &err) == 0)
+        return;
+    err.code = VF_UNKNOWN;
+    over(r, move, NULL, &err);
+}
+
+static int next_ms(const struct move_set *set)
+{
+    int next = -1;
+
+    for (size_t i = 0; i < set->count; i++) {
+        int ms = set->moves[i].state == SET_MOVING ? client_ms(&set->moves[i].client) : -1;
+
+        next = ms >= 0 && (next < 0 || ms < next) ? ms : next;
+    }
+    return next;
+}
+
 static int loop(struct running *r, struct vf_error *err)
 {
     struct move_set *set = r->set;
@@ -236,7 +267,7 @@ static int loop(struct running *r, struct vf_error *err)
         for (size_t i = 0; i < set->count; i++)
             r->fds[i] = (struct pollfd){.fd = set->moves[i].client.fd, .events = POLLIN};
         r->fds[set->count] = (struct pollfd){.fd = r->signal_fd, .events = POLLIN};
-        if (poll(r->fds, set->count + 1, -1) < 0) {
+        if (poll(r->fds, set->count + 1, next_ms(set)) < 0) {
             if (errno != EINTR)
                 return vf_fail_errno(err, VF_FAILED, errno, "poll");
             continue;
@@ -246,6 +277,8 @@ static int loop(struct running *r, struct vf_error *err)
         for (size_t i = 0; i < set->count; i++) {
             if (set->moves[i].state == SET_MOVING && r->fds[i].revents != 0)
                 hear(r, &set->moves[i]);
+            else if (set->moves[i].state == SET_MOVING && client_ms(&set->moves[i].client) == 0)
+                on_silence(r, &set->moves[i]);
         }
     }
     return 0;
@@ -274,12 +307,13 @@ static int conclude(const struct move_set *set, struct vf_error *err)
 
 int move_set_run(struct move_set *set, struct vf_error *err)
 {
-    cleanup_close int signal_fd = take_interrupts(err);
-    struct running r = {.set = set, .signal_fd = signal_fd};
+    cleanup_close int signal_fd = -1;
+    struct running r = {.set = set};
     int status;
 
-    if (signal_fd < 0)
+    if (interrupt_take(&signal_fd, err) != 0)
         return -1;
+    r.signal_fd = signal_fd;
     r.fds = calloc(set->count + 1, sizeof *r.fds);
     if (r.fds == NULL)
         return vf_fail(err, VF_FAILED, "%s: out of memory", set->what);

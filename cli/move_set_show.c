@@ -111,10 +111,15 @@ void set_show_over(struct set_show *show, const struct move_set *set, const stru
     (void)fflush(stdout);
 }
 
-void set_show_close(struct set_show *show)
+void set_show_pause(struct set_show *show)
 {
     erase(show);
     (void)fflush(stdout);
+}
+
+void set_show_close(struct set_show *show)
+{
+    set_show_pause(show);
     free(show->text);
     show->text = NULL;
 }

@@ -19,7 +19,8 @@ void set_show_progress(struct set_show *show, struct move_set *set, struct set_m
 /* One has begun, is over, or goes on to another host. */
 void set_show_begun(struct set_show *show, const struct move_set *set, const struct set_move *move);
 void set_show_over(struct set_show *show, const struct move_set *set, const struct set_move *move);
-/* The block goes; what follows begins at the left. */
+/* The block goes until it is drawn again: what follows begins at the left. */
+void set_show_pause(struct set_show *show);
 void set_show_close(struct set_show *show);
 
 /* The result of all ("vferry.migrate-set/1"), a new reference. */

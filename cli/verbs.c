@@ -35,6 +35,15 @@ const struct cli_verb *cli_verb_find(int argc, char **argv, int *used)
     return NULL;
 }
 
+const struct cli_verb *cli_verb_named(const char *words)
+{
+    const struct cli_verb *verb = cli_verbs;
+
+    while (verb->words != NULL && strcmp(verb->words, words) != 0)
+        verb++;
+    return verb;
+}
+
 bool cli_is_group(const char *word)
 {
     for (const struct cli_verb *verb = cli_verbs; verb->words != NULL; verb++) {

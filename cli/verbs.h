@@ -95,6 +95,8 @@ extern const struct cli_verb cli_verbs[]; /* ends with words NULL */
 
 /* The verb whose words are the first of `argv`; *used = how many. NULL when none is. */
 const struct cli_verb *cli_verb_find(int argc, char **argv, int *used);
+/* The verb of these words, as the table has them; there must be one. */
+const struct cli_verb *cli_verb_named(const char *words);
 /* Is `word` the first of a verb of two words? */
 bool cli_is_group(const char *word);
 

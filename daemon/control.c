@@ -116,6 +116,7 @@ static void set_quiet(struct conn *conn)
 
 static bool answer_line(struct conn *conn, const char *line, size_t bytes, int file)
 {
+    struct pulse_beat beat = PULSE_BEAT_INIT(conn->fd);
     json_error_t where;
     json_t *object = json_loadb(line, bytes, JSON_REJECT_DUPLICATES, &where);
     struct vf_error err = VF_ERROR_INIT;
@@ -123,7 +124,7 @@ static bool answer_line(struct conn *conn, const char *line, size_t bytes, int f
     int sent;
 
     if (object != NULL) {
-        reply = request_answer(conn->control->daemon, conn->fd, object, file);
+        reply = request_answer(conn->control->daemon, &beat, object, file);
     } else {
         (void)vf_fail(&err, VF_USAGE, "request: is no line of JSON: %s at byte %d", where.text,
                       where.position);

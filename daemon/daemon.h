@@ -8,6 +8,7 @@
 
 #include "daemon/events.h"
 #include "daemon/history.h"
+#include "daemon/pulse.h"
 #include "kernel/client.h"
 #include "migrate/migrate.h"
 
@@ -32,6 +33,7 @@ struct daemon {
     struct watchdog *watchdog;  /* NULL before it is started; see watchdog.h */
     struct events events;       /* has its own lock */
     struct history *history;    /* likewise; NULL = none is wanted */
+    struct pulse *pulse;        /* has its own lock; outlives the control socket */
     int wake_fd;                /* eventfd: the main loop looks at `stop` */
     _Atomic bool stop;          /* set once: the daemon ends */
     _Atomic bool kernel_ending; /* host stop is under way: the kernel side's end is no accident */

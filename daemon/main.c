@@ -195,7 +195,8 @@ static int serve(struct daemon *daemon, const struct config *config, struct tp_t
     if (mig_open(&mig, &daemon->mig, err) != 0)
         return -1;
     jobs_recall(daemon);
-    if (events_collect(&daemon->events, daemon->kernel_socket, daemon->kernel_pid, &collector,
+    if (pulse_open(&daemon->pulse, err) == 0 &&
+        events_collect(&daemon->events, daemon->kernel_socket, daemon->kernel_pid, &collector,
                        err) == 0 &&
         watchdog_start(daemon, err) == 0 && control_open(daemon, &control, err) == 0) {
         log_info("%s: ready%s%s", daemon->name,
@@ -211,7 +212,8 @@ static int serve(struct daemon *daemon, const struct config *config, struct tp_t
     }
     events_collect_stop(collector);
     mig_close(daemon->mig);
-    watchdog_stop(daemon);
+    watchdog_stop(daemon); /* it tells the pulse */
+    pulse_close(daemon->pulse);
     return result;
 }
 

@@ -5,9 +5,13 @@
  *
  *   request: {"verb": "partition show", "args": {"name": "p1"}}
  *            at most 64 KiB with its LF; a file goes along as a descriptor (SCM_RIGHTS)
- *   reply:   {"progress": {...}}, any number of them, then one of
- *            {"result": {...}} and {"error": {"code": N, "text": "..."}};
- *            a move that failed and a check that says no have both members
+ *            "alive": true wants signs of life, once a second while the request is worked on
+ *   reply:   {"progress": {...}} and {"alive": {"stuck": TEXT or null}}, any number of them, then
+ * one of {"result": {...}} and {"error": {"code": N, "text": "..."}}; a move that failed and a
+ * check that says no have both members
+ *
+ * "stuck" says what the host waits for that ought to have answered; older builds give no signs of
+ * life.
  *
  * Requests on a connection are answered one after the other. N is the exit code (base/error.h).
  */

@@ -171,13 +171,24 @@ bool request_told(const struct request *request, int fd, int timeout_ms)
     return poll(look, 2, timeout_ms) > 0 && (look[0].revents & POLLIN) != 0;
 }
 
+int request_send(const struct request *request, json_t *line, int timeout_ms)
+{
+    int sent = -ENOMEM;
+
+    if (line != NULL) {
+        (void)pthread_mutex_lock(request->sending);
+        sent = ctl_send(request->socket, line, -1, timeout_ms);
+        (void)pthread_mutex_unlock(request->sending);
+    }
+    json_decref(line);
+    return sent;
+}
+
 bool request_progress(const struct request *request, json_t *object)
 {
-    json_t *line = json_pack("{s:o}", "progress", object);
-    int sent = line == NULL ? -EAGAIN : ctl_send(request->socket, line, -1, 0);
+    int sent = request_send(request, json_pack("{s:o}", "progress", object), 0);
 
-    json_decref(line);
-    return sent == 0 || sent == -EAGAIN;
+    return sent == 0 || sent == -EAGAIN || sent == -ENOMEM;
 }
 
 static int dispatch(struct request *request, json_t *object, struct vf_error *err)
@@ -196,15 +207,24 @@ static int dispatch(struct request *request, json_t *object, struct vf_error *er
     return found->run(request, err);
 }
 
-json_t *request_answer(struct daemon *daemon, int socket, json_t *object, int file)
+json_t *request_answer(struct daemon *daemon, struct pulse_beat *beat, json_t *object, int file)
 {
-    struct request request = {
-        .daemon = daemon, .socket = socket, .args = json_object_get(object, "args"), .file = file};
+    struct request request = {.daemon = daemon,
+                              .socket = beat->fd,
+                              .sending = &beat->sending,
+                              .args = json_object_get(object, "args"),
+                              .file = file};
+    const bool alive = json_is_true(json_object_get(object, "alive"));
     struct vf_error err = VF_ERROR_INIT;
-    int result = dispatch(&request, object, &err);
+    int result;
 
+    if (alive)
+        pulse_begin(daemon->pulse, beat);
+    result = dispatch(&request, object, &err);
     mig_release(daemon->mig, &request.hold);
     kc_close(request.kc);
+    if (alive)
+        pulse_end(daemon->pulse, beat);
     if (result != 0)
         return ctl_error(&err, request.result);
     if (request.result == NULL)

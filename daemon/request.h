@@ -13,6 +13,7 @@
 struct request {
     struct daemon *daemon;
     int socket;     /* the client's */
+    pthread_mutex_t *sending; /* held while a line is sent there (pulse.h) */
     json_t *args;   /* an object; borrowed */
     int file;       /* came along, or -1; the connection closes it */
     struct kc *kc;  /* request_kc */
@@ -56,11 +57,15 @@ bool request_abandoned(const struct request *request, int timeout_ms);
  * `fd`. */
 bool request_told(const struct request *request, int fd, int timeout_ms);
 
+/* Sends a line (stolen; NULL is -ENOMEM) as ctl_send does. */
+int request_send(const struct request *request, json_t *line, int timeout_ms);
+
 /* Sends {"progress": object} (stolen) unless the client is behind with reading; false when it has
  * left. */
 bool request_progress(const struct request *request, json_t *object);
 
-/* Answers a parsed request object (borrowed): the reply to send, never NULL but without memory. */
-json_t *request_answer(struct daemon *daemon, int socket, json_t *object, int file);
+/* Answers a parsed request object (borrowed) that came on the beat's socket: the reply to send,
+ * never NULL but without memory. The client has signs of life meanwhile if it wants them. */
+json_t *request_answer(struct daemon *daemon, struct pulse_beat *beat, json_t *object, int file);
 
 #endif

@@ -126,10 +126,8 @@ static size_t first_shown(const struct search *search)
 static bool send_event(const struct request *request, const struct event *event)
 {
     json_t *line = json_pack("{s:o}", "progress", event_object(event));
-    bool reads = line != NULL && ctl_send(request->socket, line, -1, CTL_SEND_MS) == 0;
 
-    json_decref(line);
-    return reads;
+    return request_send(request, line, CTL_SEND_MS) == 0;
 }
 
 /* The partition's jobs come and go while it is followed. */

@@ -73,6 +73,7 @@ static int while_it_waits(void *ctx, struct vf_error *err)
     struct watchdog *dog = ctx;
     uint64_t silent_ns;
     uint64_t ending_ns;
+    char word[256];
     bool stop;
 
     (void)pthread_mutex_lock(&dog->lock);
@@ -84,6 +85,8 @@ static int while_it_waits(void *ctx, struct vf_error *err)
         return vf_fail(err, VF_CANCELLED, "the daemon ends");
     if (silent_ns >= WATCHDOG_TELL_NS && !dog->told)
         tell_silence(dog, silent_ns);
+    if (silent_ns >= WATCHDOG_TELL_NS)
+        pulse_stuck(dog->daemon->pulse, watchdog_word(dog->daemon, word, sizeof word));
     if (silent_ns >= WATCHDOG_TELL_NS && ending_ns >= WATCHDOG_END_NS)
         end_hard(dog);
     return 0;
@@ -111,6 +114,8 @@ static void ask(struct watchdog *dog)
     else if (dog->told)
         log_warn("the kernel side, pid %d, answers again, after %u s", dog->daemon->kernel_pid,
                  (unsigned)((vf_now_ns() - begin) / 1000000000u));
+    if (dog->told)
+        pulse_stuck(dog->daemon->pulse, NULL);
     dog->told = false;
 }
 

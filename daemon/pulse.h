@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Signs of life: while a request is worked on, a client that asked for it ("alive": true) is told
+ * once a second that this vferryd lives, and what it waits for if that ought to have answered long
+ * ago. So a command waits as long as its work takes, and no longer when nothing works.
+ */
+#ifndef DAEMON_PULSE_H
+#define DAEMON_PULSE_H
+
+#include "base/error.h"
+
+#include <pthread.h>
+#include <stdbool.h>
+
+/* One request whose client wants signs of life. Its owner makes it with PULSE_BEAT_INIT. */
+struct pulse_beat {
+    int fd;                  /* the client's socket */
+    pthread_mutex_t sending; /* held while a line is sent there: lines never mix */
+    struct pulse_beat *next; /* pulse's lock */
+};
+
+#define PULSE_BEAT_INIT(socket)                                                                    \
+    {                                                                                              \
+        .fd = (socket), .sending = PTHREAD_MUTEX_INITIALIZER                                       \
+    }
+
+struct pulse;
+
+/* Starts the host's thread for it, named "pulse". */
+int pulse_open(struct pulse **out, struct vf_error *err);
+/* All requests have ended. NULL is allowed. */
+void pulse_close(struct pulse *pulse);
+
+/* From here on until pulse_end lines come; after it none does. Without a pulse (NULL) none do. */
+void pulse_begin(struct pulse *pulse, struct pulse_beat *beat);
+void pulse_end(struct pulse *pulse, struct pulse_beat *beat);
+
+/*
+ * Any thread: what the host waits for that ought to answer at once, as one clause ("the kernel
+ * side, pid 7, has not answered for 4 s"); NULL = nothing, it answers again. Clients hear it with
+ * the next sign of life, and do not take that for progress. A NULL pulse is allowed.
+ */
+void pulse_stuck(struct pulse *pulse, const char *what);
+
+#endif
