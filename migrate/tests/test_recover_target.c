@@ -115,7 +115,6 @@ static void what_the_list_of_jobs_forgets_is_answered_from_the_journal(void **st
     ask(job, past_token, &call_off, WIRE_CLOSE, &heard);
     wire_message_free(&heard);
     mig_options_init(&options);
-    options.dry_run = true;
     for (size_t i = 0; i <= MIG_KEPT_JOBS; i++) {
         struct mig_job *other = start_move(&host, "127.0.0.1:1", "nothing", &options);
 
