@@ -4,8 +4,8 @@
  * to answer: whoever presses the tab key waits for it. Without an answer nothing is offered, and
  * nothing is ever said. See complete.h.
  */
-#include "cli/commands.h"
 #include "cli/complete.h"
+#include "cli/glance.h"
 #include "cli/hosts.h"
 #include "cli/table.h"
 
@@ -54,18 +54,15 @@ static void print_files(void *ctx, bool directories)
 
 static json_t *ask(const char *host, const char *verb)
 {
+    struct glance glance = GLANCE_INIT;
     struct vf_error ignored;
-    const struct command command = {.host = host != NULL ? host : getenv("VFERRY_HOST"),
-                                    .args = json_object()};
     json_t *result = NULL;
 
     (void)fflush(stdout); /* the deadline ends this program where it stands */
-    if (command.args == NULL ||
-        ask_verb(&command, verb, command.args, &result, &ignored) != 0) {
-        json_decref(result);
-        result = NULL;
-    }
-    json_decref(command.args);
+    if (glance_open(&glance, host != NULL ? host : getenv("VFERRY_HOST"), &ignored) == 0 &&
+        glance_ask(&glance, verb, &ignored) == 0)
+        (void)glance_answer(&glance, -1, &result, &ignored);
+    glance_close(&glance);
     return result;
 }
 

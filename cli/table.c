@@ -86,17 +86,17 @@ const char *table_cell(const json_t *object, enum cell cell, const char *key, ch
 }
 
 /* Numbers stand right, texts left; after the last one nothing is filled up. */
-static void print_cell(const struct column *column, size_t width, const char *text)
+static void print_cell(FILE *to, const struct column *column, size_t width, const char *text)
 {
     bool last = column[1].cell == CELL_END;
     int filled = last && column->cell == CELL_TEXT ? 0
                  : column->cell == CELL_TEXT       ? -(int)width
                                                    : (int)width;
 
-    (void)printf("%*s%s", filled, text, last ? "\n" : "  ");
+    (void)fprintf(to, "%*s%s", filled, text, last ? "\n" : "  ");
 }
 
-void table_rows(const struct column *columns, const json_t *rows, const char *none)
+void table_rows_to(FILE *to, const struct column *columns, const json_t *rows, const char *none)
 {
     size_t width[TABLE_COLUMNS] = {0};
     char text[CELL_BYTES];
@@ -104,7 +104,7 @@ void table_rows(const struct column *columns, const json_t *rows, const char *no
     json_t *row;
 
     if (json_array_size(rows) == 0) {
-        (void)printf("%s\n", none);
+        (void)fprintf(to, "%s\n", none);
         return;
     }
     for (size_t c = 0; columns[c].cell != CELL_END; c++) {
@@ -116,12 +116,17 @@ void table_rows(const struct column *columns, const json_t *rows, const char *no
         }
     }
     for (size_t c = 0; columns[c].cell != CELL_END; c++)
-        print_cell(&columns[c], width[c], columns[c].title);
+        print_cell(to, &columns[c], width[c], columns[c].title);
     json_array_foreach(rows, index, row) {
         for (size_t c = 0; columns[c].cell != CELL_END; c++)
-            print_cell(&columns[c], width[c],
+            print_cell(to, &columns[c], width[c],
                        table_cell(row, columns[c].cell, columns[c].key, text));
     }
+}
+
+void table_rows(const struct column *columns, const json_t *rows, const char *none)
+{
+    table_rows_to(stdout, columns, rows, none);
 }
 
 void table_fields(const struct column *columns, const json_t *object)

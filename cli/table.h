@@ -6,6 +6,7 @@
 #include <jansson.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 enum cell {
     CELL_END,     /* ends a list of columns */
@@ -33,6 +34,8 @@ const char *table_cell(const json_t *object, enum cell cell, const char *key,
 /* One row an element of `rows`, with a head; `none` alone when there is none. At most TABLE_COLUMNS
  * columns. */
 void table_rows(const struct column *columns, const json_t *rows, const char *none);
+/* The same, elsewhere than on stdout. */
+void table_rows_to(FILE *to, const struct column *columns, const json_t *rows, const char *none);
 /* One line a column. */
 void table_fields(const struct column *columns, const json_t *object);
 /* Member as a number, 0 when missing. */

@@ -263,6 +263,21 @@ static void put_percent(json_t *object, const struct mig_job *job)
               completed || all == 0 ? 100 : (uint64_t)((double)done * 100.0 / (double)all));
 }
 
+/* How a job that is under way goes at the moment. */
+static void put_pace(json_t *object, struct mig_job *job)
+{
+    struct mig_progress now;
+    bool running;
+
+    mig_job_progress(job, &now);
+    running = now.status == MIG_RUNNING;
+    put_known(object, "rate_bytes_per_s", running && now.rate_bytes_per_s != 0,
+              now.rate_bytes_per_s);
+    put_known(object, "dirty_bytes_per_s", running && now.predicted_blackout_ns != 0,
+              now.dirty_bytes_per_s);
+    put_known(object, "eta_ns", running && now.eta_ns != 0, now.eta_ns);
+}
+
 json_t *mig_jobs(struct mig *mig)
 {
     json_t *array = json_array();
@@ -275,6 +290,7 @@ json_t *mig_jobs(struct mig *mig)
         put_identity(object, job);
         put_percent(object, job);
         (void)pthread_mutex_unlock(&job->lock);
+        put_pace(object, job);
         (void)json_array_append_new(array, object);
     }
     (void)pthread_mutex_unlock(&mig->lock);
