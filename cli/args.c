@@ -194,6 +194,19 @@ static int no_value(struct parse *parse, const char *equals)
                    parse->argv[parse->at]);
 }
 
+/* Every one is kept; which verb takes several is known at the end only. */
+static int take_host(struct parse *parse, const char *equals)
+{
+    struct command *command = parse->command;
+
+    if (command->host_count == CLI_MAX_HOSTS)
+        return vf_fail(parse->err, VF_USAGE, "--host: at most %u", CLI_MAX_HOSTS);
+    if (take_value(parse, equals, &command->host) != 0)
+        return -1;
+    command->hosts[command->host_count++] = command->host;
+    return 0;
+}
+
 static int take_timeout(struct parse *parse, const char *equals)
 {
     const char *value;
@@ -213,7 +226,7 @@ static int take_timeout(struct parse *parse, const char *equals)
 static int take_common(struct parse *parse, const char *word, size_t length, const char *equals)
 {
     if (is(word, length, "host"))
-        return take_value(parse, equals, &parse->command->host) != 0 ? -1 : 1;
+        return take_host(parse, equals) != 0 ? -1 : 1;
     if (is(word, length, "timeout"))
         return take_timeout(parse, equals) != 0 ? -1 : 1;
     if (!is(word, length, "json") && !is(word, length, "help") && !is(word, length, "version"))
@@ -308,6 +321,11 @@ static int check_complete(struct parse *parse)
 {
     const struct cli_verb *verb = parse->command->verb;
 
+    if (parse->command->host_count > 1 && !verb->many_hosts)
+        return vf_fail(parse->err, VF_USAGE,
+                       "--host: given twice, and %s asks one host" VF_REMEDY
+                       "say it once; only top takes several",
+                       verb->words);
     if (verb->positionals[parse->positionals].metavar != NULL &&
         (verb->positionals[parse->positionals].kind != VALUE_LIST || !list_complete(parse)))
         return vf_fail(parse->err, VF_USAGE, "%s: %s is missing; e.g. vferry %s", verb->words,

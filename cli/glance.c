@@ -22,13 +22,13 @@ int glance_open(struct glance *glance, const char *host, struct vf_error *err)
                        "which host?" VF_REMEDY "give --host DIR/control.sock or set VFERRY_HOST");
     failed = ctl_address(host, &address, &dir_fd);
     if (failed != 0)
-        return vf_fail_errno(err, VF_UNREACHABLE, -failed, "host %s", host);
+        return vf_fail_errno(err, VF_UNREACHABLE, -failed, "connect");
     /* Not blocking: a daemon that stands has a full queue one day. */
     fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return vf_fail_errno(err, VF_FAILED, errno, "make a socket");
     if (connect(fd, (const struct sockaddr *)&address, sizeof address) != 0)
-        return vf_fail_errno(err, VF_UNREACHABLE, errno, "host %s", host);
+        return vf_fail_errno(err, VF_UNREACHABLE, errno, "connect");
     glance->fd = vf_take_fd(&fd);
     ctl_reader_init(&glance->reader, glance->fd, CTL_MAX_REPLY);
     return 0;

@@ -30,6 +30,7 @@ void print_image(const json_t *result);
 void print_verified(const json_t *result);
 void print_certs(const json_t *result);
 void print_certificate(const json_t *result);
+void print_top(const json_t *result);
 void print_event(const json_t *event);
 void print_events(const json_t *result);
 

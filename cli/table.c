@@ -77,6 +77,7 @@ const char *table_cell(const json_t *object, enum cell cell, const char *key, ch
             format_when(whole, text);
             break;
         case CELL_TEXT:
+        case CELL_COUNT:
         case CELL_END:
             (void)snprintf(text, CELL_BYTES, "%.0f", number);
             break;

@@ -11,6 +11,7 @@
 enum cell {
     CELL_END,     /* ends a list of columns */
     CELL_TEXT,    /* texts, numbers and yes/no as they are */
+    CELL_COUNT,   /* a whole number that is compared with others: stands right */
     CELL_SIZE,    /* bytes */
     CELL_RATE,    /* bytes a second */
     CELL_TIME,    /* ns */

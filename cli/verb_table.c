@@ -80,8 +80,7 @@ static const struct cli_option migrate_options[] = {
      "full also rehashes both paused sides; default delta", false},
     {VALUE_NUMBER, "streams", "N", "streams", "data streams, 1 to 8; default 2", false},
     {VALUE_TEXT, "compress", "none", "compress", "zstd, lz4 and auto are not built yet", false},
-    {VALUE_FLAG, "all", NULL, "all", "every partition of this host", false,
-     .instead = true},
+    {VALUE_FLAG, "all", NULL, "all", "every partition of this host", false, .instead = true},
     {VALUE_LIST, "partition", "PATTERN", "partitions", "those it fits (*, ?, [a-z]); may repeat",
      .names = NAMES_PARTITION, .instead = true},
     {VALUE_FLAG, "dry-run", NULL, NULL, "only check, as \"vferry check\"", false},
@@ -138,6 +137,13 @@ static const struct cli_option cert_options[] = {
 
 static const struct cli_option cert_add_options[] = {
     {VALUE_LIST, "for", "NAME[,ALT...]", "for", "a host's names, DNS or IP; may repeat", true},
+    {VALUE_END},
+};
+
+static const struct cli_option top_options[] = {
+    {VALUE_SECONDS, "interval", "TIME", "interval", "how long from look to look; default 1s",
+     false},
+    {VALUE_FLAG, "once", NULL, "once", "print it once and end, as without a terminal", false},
     {VALUE_END},
 };
 
@@ -226,7 +232,8 @@ const struct cli_verb cli_verbs[] = {
      .example = "partition resume p1", .run = cmd_request},
     {"partition reset", NAME, .summary = "reset its VF: ends its work, keeps its VRAM",
      .more = "After a command hung (\"vferry events\" tells) this lets the partition run again.\n",
-     .json = "vferry.partition/1", .example = "partition reset p1", .run = cmd_request, .slow = true},
+     .json = "vferry.partition/1", .example = "partition reset p1", .run = cmd_request,
+     .slow = true},
     {"partition remove", NAME, .summary = "end it; its VRAM is lost", .json = "vferry.removed/1",
      .example = "partition remove p1", .run = cmd_request, .slow = true},
     {"run", NAME_AND_WORKLOAD, run_options, "start a workload in a partition, return at once",
@@ -263,7 +270,8 @@ const struct cli_verb cli_verbs[] = {
     {"job show", JOB, .summary = "one move with all its figures", .json = "vferry.job/1",
      .example = "job show 3", .run = cmd_request, .print = print_job, .shows = true},
     {"job watch", JOB, .summary = "follow a move to its end; exits as \"migrate\" would",
-     .json = "vferry.job/1", .example = "job watch 3", .run = cmd_watch, .print = print_moved, .slow = true},
+     .json = "vferry.job/1", .example = "job watch 3", .run = cmd_watch, .print = print_moved,
+     .slow = true},
     {"job cancel", JOB, .summary = "end a move: the partition runs on at its source",
      .json = "vferry.job/1", .example = "job cancel 3", .run = cmd_request, .slow = true},
     {"job resolve", JOB, resolve_options, "say who runs it, when a move's outcome is unknown",
@@ -314,6 +322,11 @@ const struct cli_verb cli_verbs[] = {
     {"cert show", IMAGE, .summary = "whose a certificate is, and until when; needs no host",
      .json = "vferry.certificate/1", .example = "cert show certs/a.example.pem",
      .run = cmd_cert_show, .print = print_certificate, .shows = true},
+    {"top", NOTHING, top_options, "a live screen: hosts, partitions at work, moves",
+     "Several hosts side by side: --host A --host B. q or Ctrl-C ends it.\n"
+     "A host that does not answer is shown as that. Exit 5 when none does, with --once.\n",
+     .json = "vferry.top/1", .example = "top --host /tmp/A/control.sock --host /tmp/B/control.sock",
+     .run = cmd_top, .print = print_top, .shows = true, .many_hosts = true},
     {"events", NOTHING, events_options, "what happened on the host", when_text,
      .json = "vferry.events/1; with --follow a vferry.event/1 a line",
      .example = "events --since 2h --partition p1", .run = cmd_events, .print = print_events,

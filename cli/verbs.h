@@ -71,14 +71,19 @@ struct cli_verb {
     const char *example;              /* what follows "vferry " */
     int (*run)(const struct command *command, struct vf_error *err);
     void (*print)(const json_t *result); /* for people; NULL = says nothing when all is well */
+    bool many_hosts;                     /* takes --host more than once */
     bool shows;                          /* changes nothing: what it prints is all there is of it */
     bool slow; /* may take long though nothing is wrong: waited for as long as vferryd lives */
 };
 
+#define CLI_MAX_HOSTS 64u
+
 /* What a command line came to. */
 struct command {
     const struct cli_verb *verb;
-    const char *host; /* --host, else $VFERRY_HOST, else NULL */
+    const char *host;                 /* --host, else $VFERRY_HOST, else NULL */
+    const char *hosts[CLI_MAX_HOSTS]; /* every --host, for a verb with many_hosts */
+    size_t host_count;
     bool json;
     uint64_t timeout_ns; /* --timeout: how long a silent vferryd is waited for; 0 = for ever */
     json_t *args;      /* the request's arguments; owned */
@@ -119,6 +124,7 @@ int cmd_cert_init(const struct command *command, struct vf_error *err);
 int cmd_cert_add(const struct command *command, struct vf_error *err);
 int cmd_cert_show(const struct command *command, struct vf_error *err);
 int cmd_watch(const struct command *command, struct vf_error *err);
+int cmd_top(const struct command *command, struct vf_error *err);
 int cmd_events(const struct command *command, struct vf_error *err);
 
 #endif

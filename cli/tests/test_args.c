@@ -68,6 +68,7 @@ static void every_wrong_line_is_a_usage_error_of_one_line(void **state)
         "-x",
         "--nix",
         "--host",
+        "--host a --host b host show",
         "--json=1 host show",
         "--json",
         "host",
@@ -282,6 +283,20 @@ static void the_host_comes_from_the_environment_unless_said(void **state)
     args_free(&parsed.command);
 }
 
+static void a_verb_of_many_hosts_gets_them_all(void **state)
+{
+    struct parsed parsed;
+
+    (void)state;
+    parse("--host a top --host=b --host a", &parsed);
+    assert_int_equal(parsed.status, 0);
+    assert_int_equal(parsed.command.host_count, 3);
+    assert_string_equal(parsed.command.hosts[0], "a");
+    assert_string_equal(parsed.command.hosts[1], "b");
+    assert_string_equal(parsed.command.hosts[2], "a");
+    args_free(&parsed.command);
+}
+
 static void help_is_found_for_all_a_group_and_a_verb(void **state)
 {
     static const struct {
@@ -400,6 +415,7 @@ int main(void)
         cmocka_unit_test(two_dashes_end_the_options),
         cmocka_unit_test(words_of_a_workload_stay_as_they_are),
         cmocka_unit_test(the_host_comes_from_the_environment_unless_said),
+        cmocka_unit_test(a_verb_of_many_hosts_gets_them_all),
         cmocka_unit_test(help_is_found_for_all_a_group_and_a_verb),
         cmocka_unit_test(random_lines_end_well),
     };

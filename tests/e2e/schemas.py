@@ -18,7 +18,8 @@ NULLABLE = {
     "started_unix_ns", "ended_unix_ns", "peer_identity", "vram_bytes of vferry.job/1", "bytes_sent", "pages_sent", "rounds",
     "pages of vferry.job/1", "bytes of vferry.job/1", "duration_ns of vferry.job/1", "reconnects", "predicted_blackout_ns",
     "rate_bytes_per_s", "dirty_bytes_per_s", "total_ns", "brownout_ns", "blackout_ns", "pause_ns of vferry.job/1", "pages_ns",
-    "state_ns", "verify_ns", "commit_ns", "start_ns", "blackout_clock", "streams", "compression", "verify", "percent", "eta_ns", "from",
+    "state_ns", "verify_ns", "commit_ns", "start_ns", "blackout_clock", "streams", "compression", "verify", "percent", "eta_ns", "steps_per_s", "reason of vferry.top/1", "name of vferry.top/1", "listen of vferry.top/1",
+    "vf_count of vferry.top/1", "vf_free of vferry.top/1", "vram_bytes of vferry.top/1", "vram_free_bytes of vferry.top/1", "from",
     "until", "remedy of vferry.error/1",
 }
 CHOSEN = {

@@ -89,6 +89,7 @@ class Verbs(Case):
         for host in (left, right):
             self.ask(host, "partition", "list")
             self.ask(host, "job", "list")
+            self.ask(host, "top", "--host", self.folder / "nobody")
         self.assertEqual(self.ask(left, "job", "show", job)["status"], "running")
         watching = left.spawn("--json", "job", "watch", job)
         self.assertEqual(self.ask(left, "job", "cancel", job)["status"], "cancelled")
@@ -154,6 +155,7 @@ class Verbs(Case):
         left, right = self.pair()
         create(left, "p", vram="16M")
         create(right, "p", vram="16M")
+        self.assertIsNone(self.ask(None, "top", "--host", self.folder / "nobody", code=5)["hosts"][0]["name"])
         nobody = "127.0.0.1:1"
         self.assertFalse(self.ask(left, "check", "p", "--to", right.address, code=3)["compatible"])
         self.assertFalse(self.ask(left, "migrate", "p", "--to", right.address, "--dry-run", code=3)["compatible"])
