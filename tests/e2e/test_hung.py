@@ -138,7 +138,9 @@ class Ending(Hung):
         self.hang(host)
         refused = host.run("host", "stop", code=1, timeout=BOUND)
         self.assertIn('"vferry host stop --force"', refused.stderr)
-        self.assertEqual(len(refused.stderr.strip().splitlines()), 1, refused.stderr)
+        said = refused.stderr.strip().splitlines()
+        self.assertIn("the kernel side has not answered", said[0])  # while it is waited for, and then why not
+        self.assertLessEqual(len(said), 2, refused.stderr)
         self.assertEqual(host.json("job", "list")["jobs"], [])  # the host lives on
         done = host.json("host", "stop", "--force", timeout=BOUND)
         self.stopped = []

@@ -125,6 +125,7 @@ class Verbs(Case):
         self.unresolved()
         create(right, "q", vram="16M")
         self.ask(right, "adapter", "defrag", 0, "--dry-run")
+        self.together(left, right)
         self.ask(right, "driver", "update", 0, "--driver", BUILD / "drivers/softgpu-v2.so", "--dry-run")
         self.ask(right, "driver", "update", 0, "--driver", BUILD / "drivers/softgpu-v2.so")
         self.fragmented()
@@ -132,6 +133,16 @@ class Verbs(Case):
             self.ask(host, "host", "stop", "--force")
         self.assertEqual(set(verbs()) - self.judge.ran, set(), "verbs that were not tried")
         self.refuse_mutants()
+
+    def together(self, left, right):
+        """Several that move at once; one finds no room."""
+        self.ask(left, "peer", "show", right.address)
+        for name in ("a", "b"):
+            create(left, name, vram="8M")
+        self.ask(left, "migrate", "a", "b", "--to", right.address, "--dry-run")
+        self.ask(left, "migrate", "a", "b", "--to", right.address, "--max-blackout", BLACKOUT_MS)
+        create(left, "large", vram="200M")
+        self.ask(left, "migrate", "--all", "--to", right.address, code=7)
 
     def fragmented(self):
         """A defragmentation that moves something."""
