@@ -3,6 +3,8 @@
  * code 2. */
 #include "cli/args.h"
 
+#include "base/size.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -184,6 +186,26 @@ static void values_come_out_typed(void **state)
     assert_string_equal(json_string_value(json_object_get(parsed.command.args, "name")), "p1");
     assert_int_equal(json_integer_value(json_object_get(parsed.command.args, "adapter")), 3);
     assert_int_equal(json_integer_value(json_object_get(parsed.command.args, "vram")), 2 << 20);
+    args_free(&parsed.command);
+}
+
+static void a_moment_comes_out_as_nanoseconds(void **state)
+{
+    const json_int_t before = (json_int_t)vf_realtime_ns() - 90 * 1000000000ll;
+    struct parsed parsed;
+    json_int_t since;
+
+    (void)state;
+    parse("events --since 90s --until 2025-11-29T04:00:00Z", &parsed);
+    assert_int_equal(parsed.status, 0);
+    since = json_integer_value(json_object_get(parsed.command.args, "since_ns"));
+    assert_in_range(since, before, before + 60 * 1000000000ll);
+    assert_int_equal(json_integer_value(json_object_get(parsed.command.args, "until_ns")),
+                     1764388800 * 1000000000ll);
+    args_free(&parsed.command);
+    parse("job list --since soon", &parsed);
+    assert_usage_error("job list --since soon", &parsed);
+    assert_non_null(strstr(parsed.err.text, "3d"));
     args_free(&parsed.command);
 }
 
@@ -409,6 +431,7 @@ int main(void)
         cmocka_unit_test(every_example_of_the_table_parses),
         cmocka_unit_test(every_verb_has_summary_and_handler_and_few_enough_options),
         cmocka_unit_test(values_come_out_typed),
+        cmocka_unit_test(a_moment_comes_out_as_nanoseconds),
         cmocka_unit_test(options_stand_anywhere_and_take_both_forms),
         cmocka_unit_test(names_may_be_many_or_an_option_in_their_place),
         cmocka_unit_test(a_list_grows_with_every_mention),

@@ -89,6 +89,14 @@ static void every_wrong_line_is_a_usage_error_of_one_line(void **state)
         "--state /tmp/x --silence nan",
         "--state /tmp/x --redial 1e99",
         "--state /tmp/x --redial 1 --redial 2",
+        "--state /tmp/x --history-days",
+        "--state /tmp/x --history-days many",
+        "--state /tmp/x --history-days 36501",
+        "--state /tmp/x --history-days 0 --history-days 0",
+        "--state /tmp/x --history-size 0",
+        "--state /tmp/x --history-size 1023K",
+        "--state /tmp/x --history-size 2T",
+        "--state /tmp/x --history-size 1M --history-size 1M",
         "--state /tmp/x --config /no/such/file.ini",
         "--state /tmp/x --moves-at-once 0",
         "--state /tmp/x --moves-at-once -1",
@@ -122,7 +130,7 @@ static void the_command_line_fills_everything(void **state)
     (void)state;
     assert_int_equal(parse("--name A --state /tmp/x --listen 127.0.0.1:0 --device softgpu,vram=1G "
                            "--device softgpu --driver /a.so --moves-at-once 3 --insecure "
-                           "--silence 0.5 --redial 3",
+                           "--silence 0.5 --redial 3 --history-days 0 --history-size 2M",
                            &err),
                      0);
     assert_int_equal(config.action, CONFIG_RUN);
@@ -137,6 +145,9 @@ static void the_command_line_fills_everything(void **state)
     assert_true(config.insecure);
     assert_int_equal(config.silence_ns, 500000000);
     assert_int_equal(config.redial_ns, 3000000000);
+    assert_true(config.history_given);
+    assert_int_equal(config.history_days, 0);
+    assert_int_equal(config.history_bytes, 2 << 20);
 }
 
 static void a_device_with_equals_signs_is_one_value(void **state)
@@ -187,11 +198,13 @@ static void the_command_line_wins_over_the_file(void **state)
     (void)state;
     assert_int_equal(
         parse_file("name = B\nstate = /tmp/x\ndevice = softgpu,vfs=1\ndevice = softgpu,vfs=2\n"
-                   "silence = 2\nredial = 7\n",
-                   "--name C --device softgpu --silence 1", &err),
+                   "silence = 2\nredial = 7\nhistory-days = 5\nhistory-size = 3M\n",
+                   "--name C --device softgpu --silence 1 --history-days 0", &err),
         0);
     assert_int_equal(config.silence_ns, 1000000000);
     assert_int_equal(config.redial_ns, 7000000000);
+    assert_int_equal(config.history_days, 0);
+    assert_int_equal(config.history_bytes, 3 << 20);
     assert_string_equal(config.name, "C");
     assert_string_equal(config.state, "/tmp/x");
     assert_int_equal(config.device_count, 1);

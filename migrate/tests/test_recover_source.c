@@ -137,6 +137,51 @@ static void a_commit_is_completed_when_it_runs_there(void **state)
     mig_job_put(job);
 }
 
+/* So many jobs of a partition that is not there end at once. */
+static void end_many(size_t count, bool dry_run)
+{
+    struct mig_options options;
+
+    mig_options_init(&options);
+    options.dry_run = dry_run;
+    while (count-- > 0) {
+        struct mig_job *job = start_move(&host, peer_address, "nothing", &options);
+
+        assert_true(mig_job_wait(job, TP_NEVER, UINT64_MAX));
+        mig_job_put(job);
+    }
+}
+
+static bool listed(const struct mig_job *job)
+{
+    struct mig_job *found = mig_job_get(host.mig, mig_job_id(job));
+
+    mig_job_put(found);
+    return found != NULL;
+}
+
+static void checks_push_no_move_out_and_the_journal_knows_where_it_went(void **state)
+{
+    const struct past past = {JOURNAL_SOURCE, {JOURNAL_OPEN, JOURNAL_COMMIT, JOURNAL_DONE}, 3};
+    struct vf_partition_info p;
+    struct mig_job *job;
+    char to[256] = "";
+
+    (void)state;
+    begin_move(&p);
+    drop(&p);
+    job = come_back(&p, &past);
+    assert_true(mig_job_recalled(job));
+    end_many(MIG_KEPT_JOBS + MIG_KEPT_CHECKS + 1, true);
+    assert_true(listed(job));
+    end_many(MIG_KEPT_JOBS, false);
+    assert_false(listed(job));
+    assert_int_equal(mig_moved_to(host.mig, "p", to, sizeof to), 1);
+    assert_string_equal(to, peer_address);
+    assert_int_equal(mig_moved_to(host.mig, "nothing", to, sizeof to), 0);
+    mig_job_put(job);
+}
+
 static void a_commit_comes_back_when_it_never_ran_there(void **state)
 {
     const struct past past = {JOURNAL_SOURCE, {JOURNAL_OPEN, JOURNAL_COMMIT}, 2};
@@ -366,6 +411,7 @@ int main(void)
         cmocka_unit_test(a_move_that_a_person_had_paused_stays_paused),
         cmocka_unit_test(a_check_that_was_cut_off_leaves_what_was_paused_paused),
         cmocka_unit_test(a_commit_is_completed_when_it_runs_there),
+        cmocka_unit_test(checks_push_no_move_out_and_the_journal_knows_where_it_went),
         cmocka_unit_test(a_commit_comes_back_when_it_never_ran_there),
         cmocka_unit_test(a_commit_stays_unknown_until_the_right_answer_comes),
         cmocka_unit_test(a_partition_that_runs_beside_a_commit_was_never_committed),
