@@ -242,13 +242,14 @@ void print_event(const json_t *event)
     time_t seconds = (time_t)(time_ns / 1000000000u);
     struct tm parts;
     char when[32];
-    char text[2][CELL_BYTES];
+    char text[3][CELL_BYTES];
 
     if (localtime_r(&seconds, &parts) == NULL || strftime(when, sizeof when, "%F %T", &parts) == 0)
         (void)snprintf(when, sizeof when, "-");
-    (void)printf("%s.%03" PRIu64 "  %-10s %s\n", when, time_ns / 1000000u % 1000u,
-                 table_cell(event, CELL_TEXT, "kind", text[0]),
-                 table_cell(event, CELL_TEXT, "text", text[1]));
+    (void)printf("%s.%03" PRIu64 "  %-8s %-10s %s\n", when, time_ns / 1000000u % 1000u,
+                 table_cell(event, CELL_TEXT, "source", text[0]),
+                 table_cell(event, CELL_TEXT, "kind", text[1]),
+                 table_cell(event, CELL_TEXT, "text", text[2]));
 }
 
 void print_events(const json_t *result)

@@ -12,10 +12,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 /* Who waits for a lock of another process: nobody should have one. */
 #define BUSY_MS 500
+
+#define RESERVE (8ull << 20) /* of the disk */
 
 #define VERSION "1"
 #define APPLICATION "1986421362" /* "vfhr" */
@@ -185,6 +188,16 @@ static enum opening why_not(const struct store *store)
     }
 }
 
+int store_leave_room(const struct store *store, struct vf_error *err)
+{
+    struct statvfs disk;
+
+    if (statvfs(store->path, &disk) == 0 && disk.f_frsize * disk.f_bavail < RESERVE)
+        return vf_fail(err, VF_FAILED, "%s: its disk has less than %u MiB left, the journal's",
+                       store->path, (unsigned)(RESERVE >> 20));
+    return 0;
+}
+
 /* Makes the tables of a file that has none. */
 static enum opening make_tables(struct store *store, struct vf_error *err)
 {
@@ -199,6 +212,8 @@ static enum opening make_tables(struct store *store, struct vf_error *err)
         return why_not(store);
     }
     (void)sqlite3_reset(first); /* it would keep the tables from being made */
+    if (store_leave_room(store, err) != 0)
+        return NOT_OPENED;
     return store_run(store, schema, err) == 0 ? OPENED : why_not(store);
 }
 

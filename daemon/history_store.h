@@ -32,8 +32,8 @@ bool store_stands(const struct store *store);
 /* Was damage found since it was opened? It is to be closed and opened again then. */
 bool store_damaged(const struct store *store);
 
-/* All of the list, or nothing of it. `kernel_side` (see history_kernel_seen) is kept with the
- * number of the newest event that came from there. */
+/* All of the list, or nothing of it; nothing when the disk is nearly full. `kernel_side` (see
+ * history_kernel_seen) is kept with the number of the newest event that came from there. */
 int store_write(struct store *store, const struct store_entry *list, const char *kernel_side,
                 struct vf_error *err);
 /* Drops some of what is older than the limits allow (oldest first). *more: there is more to drop.

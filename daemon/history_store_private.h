@@ -21,6 +21,8 @@ struct store {
 
 /* Why the last call failed, behind `what`; notes damage. Returns -1. */
 int store_fail(struct store *store, const char *what, struct vf_error *err);
+/* -1: the disk is nearly full. The journal lies there too, and needs the rest more. */
+int store_leave_room(const struct store *store, struct vf_error *err);
 /* NULL when it cannot be; `err` may be NULL. */
 sqlite3_stmt *store_prepare(struct store *store, const char *sql, struct vf_error *err);
 int store_run(struct store *store, const char *sql, struct vf_error *err);

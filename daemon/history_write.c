@@ -136,7 +136,7 @@ static int put_list(struct store *store, const struct store_entry *list, const c
 int store_write(struct store *store, const struct store_entry *list, const char *kernel_side,
                 struct vf_error *err)
 {
-    if (store_run(store, "BEGIN IMMEDIATE", err) != 0)
+    if (store_leave_room(store, err) != 0 || store_run(store, "BEGIN IMMEDIATE", err) != 0)
         return -1;
     if (put_list(store, list, kernel_side, err) == 0 && store_run(store, "COMMIT", err) == 0)
         return 0;

@@ -104,49 +104,42 @@ static json_t *listed(struct daemon *daemon)
     return list;
 }
 
-static void append_short(void *list, json_t *report)
+/* Newest first, as all but a few come. */
+static void insert(json_t *list, json_t *entry)
 {
-    (void)json_array_append_new(list, history_job_short(report));
+    size_t at = json_array_size(list);
+
+    while (at > 0 && history_job_id(json_array_get(list, at - 1)) < history_job_id(entry))
+        at--;
+    (void)json_array_insert(list, at, entry);
 }
 
-/* Both are in order, newest first: the one whose turn it is goes to the end of `to`. */
-static void append_newer(json_t *to, const json_t *a, size_t *at_a, const json_t *b, size_t *at_b)
+static void insert_short(void *list, json_t *report)
 {
-    json_t *first = json_array_get(a, *at_a);
-    json_t *second = json_array_get(b, *at_b);
+    json_t *entry = history_job_short(report);
 
-    if (second == NULL || (first != NULL && history_job_id(first) > history_job_id(second))) {
-        (void)json_array_append(to, first);
-        (*at_a)++;
-    } else {
-        (void)json_array_append(to, second);
-        (*at_b)++;
-    }
+    insert(list, entry);
+    json_decref(entry);
 }
 
 json_t *jobs_list(struct daemon *daemon, const struct history_filter *filter)
 {
-    json_t *all = listed(daemon);
-    json_t *fit = json_array();
+    json_t *known = listed(daemon);
     json_t *ids = json_array();
-    json_t *old = json_array();
     json_t *list = json_array();
     json_t *entry;
-    size_t index, at_fit = 0, at_old = 0;
+    size_t index;
 
-    json_array_foreach(all, index, entry) {
+    json_array_foreach(known, index, entry) {
         (void)json_array_append(ids, json_object_get(entry, "job"));
         if (fits(entry, filter))
-            (void)json_array_append(fit, entry);
+            insert(list, entry);
     }
-    history_jobs(daemon->history, filter, ids, append_short, old);
-    while (json_array_size(list) < filter->limit &&
-           at_fit + at_old < json_array_size(fit) + json_array_size(old))
-        append_newer(list, fit, &at_fit, old, &at_old);
-    json_decref(all);
-    json_decref(fit);
+    history_jobs(daemon->history, filter, ids, insert_short, list);
+    while (json_array_size(list) > filter->limit)
+        (void)json_array_remove(list, json_array_size(list) - 1);
+    json_decref(known);
     json_decref(ids);
-    json_decref(old);
     return list;
 }
 

@@ -217,17 +217,18 @@ static int serve(struct daemon *daemon, const struct config *config, struct tp_t
     return result;
 }
 
-/* What this host remembers of itself; every event goes there from here on. */
-static int open_history(struct daemon *daemon, const struct config *config, struct vf_error *err)
+/* What this host remembers of itself; every event goes there from here on. It can do without. */
+static void open_history(struct daemon *daemon, const struct config *config)
 {
     const struct history_limits limits = {config->history_days, config->history_bytes};
+    struct vf_error err = VF_ERROR_INIT;
 
     if (config->history_days == 0)
-        return 0;
-    if (history_open(daemon->state_dir, &limits, &daemon->history, err) != 0)
-        return -1;
-    events_keep(&daemon->events, daemon->history);
-    return 0;
+        return;
+    if (history_open(daemon->state_dir, &limits, &daemon->history, &err) != 0)
+        log_warn("no history is kept: %s", err.text);
+    else
+        events_keep(&daemon->events, daemon->history);
 }
 
 static void close_history(struct daemon *daemon)
@@ -249,8 +250,8 @@ static int start_and_serve(struct daemon *daemon, const struct config *config, s
     if (config->listen[0] != '\0' &&
         tp_tcp_listen(config->listen, &listen_fd, daemon->listen, sizeof daemon->listen, err) != 0)
         return -1;
-    if (open_history(daemon, config, err) == 0 &&
-        kernel_process_find_or_start(daemon, config, err) == 0)
+    open_history(daemon, config);
+    if (kernel_process_find_or_start(daemon, config, err) == 0)
         result = serve(daemon, config, tls, listen_fd, signal_fd, err);
     if (result != 0)
         kernel_process_end_started(daemon);
