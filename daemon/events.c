@@ -58,8 +58,10 @@ void events_keep(struct events *events, struct history *history)
 
     (void)pthread_mutex_lock(&events->lock);
     events->history = history;
-    if (history != NULL)
+    if (history != NULL) {
         events->last = history_last_event(history);
+        memset(events->ring, 0, EVENTS_KEPT * sizeof *events->ring);
+    }
     (void)pthread_mutex_unlock(&events->lock);
     for (size_t i = 0; i < count; i++)
         add(events, &early[i]);

@@ -13,7 +13,7 @@
 #define SECOND_NS 1000000000ull
 #define QUEUE_MAX 4096u /* entries; about a kilobyte each */
 #define SYNC_NS (2 * SECOND_NS)
-#define READ_S 2 /* how long a question waits behind the disk */
+#define READ_S 5 /* how long a question waits behind the disk */
 
 /* ---- questions ---- */
 

@@ -122,7 +122,8 @@ class Restarts(Case):
             host.run("driver", "update", 0, "--driver", V2)
 
     def test_ten_restarts_and_a_kill_change_nothing_that_was_told(self):
-        self.left, self.right = self.pair()
+        # Each start has a warning to tell before there is a history.
+        self.left, self.right = self.pair(options=["--insecure"])
         told = [Told(self, self.left), Told(self, self.right)]
         deeds = [self.complete, self.check, self.cancel, self.fail, self.save_and_restore, self.update]
         for round_ in range(10):
@@ -153,6 +154,7 @@ class Restarts(Case):
                 self.assertGreater(shown["blackout_ns"], 0)
                 self.assertGreater(len(shown["rounds"]), 0)
                 self.assertLess(job["started_unix_ns"], job["ended_unix_ns"])
+        self.assertEqual(sum("--insecure" in text for text in texts(self.left, "--kind", "warning")), 11)
         # The kernel side lived through all of it, and its event was told once.
         self.assertEqual(
             [event["kind"] for event in events(self.left) if event["source"] == "kernel"], ["driver"]
