@@ -7,8 +7,10 @@ import signal
 import time
 import unittest
 
+import proxy
 from e2e import BUILD, Case, at_once, begins, churn, create, move, partitions, runs
 from harness import wait_until
+from proxy import IN, Point, Proxy
 
 TESTS_AT_ONCE = at_once(4)
 NOBODY = "127.0.0.1:1"  # no vferryd listens on tcpmux
@@ -190,6 +192,28 @@ class Restarts(Case):
             self.assertIsNone(shown["total_ns"])
             restart(left)
         runs(left, "p")
+
+    def test_an_unknown_outcome_that_is_settled_keeps_its_figures(self):
+        left, right = self.pair(options=["--silence", "2", "--redial", "1"])
+        create(left, "p", churn(60, size="4M", rate=4 << 20))
+        begins(left, "p")
+        cut = Point("RUNNING", IN, paused=True)
+        with Proxy(right.address, cut, proxy.cut_for_good) as way:
+            move(left, way.address, "p", code=6)
+            self.assertTrue(way.acted.is_set())
+            job = ids(left)[0]
+            unknown = left.json("job", "show", job)
+            self.assertEqual((unknown["status"], unknown["ended_unix_ns"]), ("unknown", None))
+            restart(left)
+            self.assertEqual(left.json("job", "show", job)["bytes_sent"], unknown["bytes_sent"])
+        left.run("job", "resolve", job, "--target-runs")
+        for _ in range(2):
+            settled = left.json("job", "show", job)
+            self.assertEqual(settled["status"], "completed")
+            self.assertIsNotNone(settled["ended_unix_ns"])
+            for figure in ("bytes_sent", "pages_sent", "rounds", "vram_bytes", "started_unix_ns", "total_ns"):
+                self.assertEqual(settled[figure], unknown[figure], figure)
+            restart(left)
 
     def test_ids_of_checks_are_not_given_again(self):
         left, right = self.pair()
