@@ -45,7 +45,7 @@ static bool parse_age(const char *text, uint64_t now_ns, uint64_t *ns)
     const char *unit;
     uint64_t age;
 
-    while (is_digit(text[digits]) && digits < 10)
+    while (digits < 10 && is_digit(text[digits]))
         number = number * 10 + (uint64_t)(text[digits++] - '0');
     if (digits == 0 || text[digits] == '\0' || text[digits + 1] != '\0')
         return false;

@@ -103,7 +103,7 @@ json_t *report(uint64_t id, const char *kind, const char *partition, const char 
                      "direction", "out", "status", status, "phase", status, "reason", "why",
                      "started_unix_ns", (json_int_t)started_ns, "ended_unix_ns",
                      (json_int_t)started_ns + 5, "target", "10.0.0.2:7001", "bytes_sent",
-                     (json_int_t)(id * 1000));
+                     1000 * (json_int_t)id);
 }
 
 void add_job(struct bench *bench, uint64_t id, const char *kind, const char *partition,
