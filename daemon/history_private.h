@@ -37,8 +37,8 @@ struct history {
     bool told;        /* that it fails */
 };
 
-/* Under `disk`: opens the file (again) unless it is fine. One that appears late must not hold numbers
- * that this start has given already. */
+/* Under `disk`: opens the file (again) unless it is fine. One that appears late must not hold
+ * numbers that this start has given already. */
 int history_stand(struct history *history, struct vf_error *err);
 /* That the history is not kept is told once a minute at most, however it comes and goes. Thread, or
  * before it began. */

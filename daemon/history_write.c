@@ -105,32 +105,53 @@ static int put_job(struct store *store, const struct store_entry *entry, struct 
     return result;
 }
 
+/* The highest numbers of a list; 0 = none. */
+struct highest {
+    uint64_t event, job, kernel;
+};
+
+static void note_highest(struct highest *highest, const struct store_entry *entry)
+{
+    if (entry->report != NULL) {
+        if (history_job_id(entry->report) > highest->job)
+            highest->job = history_job_id(entry->report);
+        return;
+    }
+    if (entry->event.number > highest->event)
+        highest->event = entry->event.number;
+    if (entry->event.kernel_number > highest->kernel)
+        highest->kernel = entry->event.kernel_number;
+}
+
+/* They stay when the entries themselves go. */
+static int put_highest(struct store *store, const struct highest *highest, const char *kernel_side,
+                       struct vf_error *err)
+{
+    if (highest->event > store_number_note(store, NOTE_LAST_EVENT) &&
+        put_number_note(store, NOTE_LAST_EVENT, highest->event, err) != 0)
+        return -1;
+    if (highest->job > store_number_note(store, NOTE_LAST_JOB) &&
+        put_number_note(store, NOTE_LAST_JOB, highest->job, err) != 0)
+        return -1;
+    if (highest->kernel == 0)
+        return 0;
+    return put_note(store, NOTE_KERNEL_SIDE, kernel_side, err) != 0
+               ? -1
+               : put_number_note(store, NOTE_KERNEL_SEEN, highest->kernel, err);
+}
+
 static int put_list(struct store *store, const struct store_entry *list, const char *kernel_side,
                     struct vf_error *err)
 {
-    uint64_t event = 0;
-    uint64_t job = 0;
-    uint64_t kernel = 0;
+    struct highest highest = {0};
 
     for (; list != NULL; list = list->next) {
         if (list->report != NULL ? put_job(store, list, err) != 0
                                  : put_event(store, &list->event, err) != 0)
             return -1;
-        if (list->report != NULL && history_job_id(list->report) > job)
-            job = history_job_id(list->report);
-        if (list->report == NULL && list->event.number > event)
-            event = list->event.number;
-        if (list->report == NULL && list->event.kernel_number > kernel)
-            kernel = list->event.kernel_number;
+        note_highest(&highest, list);
     }
-    if ((event > store_number_note(store, NOTE_LAST_EVENT) &&
-         put_number_note(store, NOTE_LAST_EVENT, event, err) != 0) ||
-        (job > store_number_note(store, NOTE_LAST_JOB) && put_number_note(store, NOTE_LAST_JOB, job, err) != 0))
-        return -1;
-    return kernel == 0 ? 0
-           : put_note(store, NOTE_KERNEL_SIDE, kernel_side, err) != 0
-               ? -1
-               : put_number_note(store, NOTE_KERNEL_SEEN, kernel, err);
+    return put_highest(store, &highest, kernel_side, err);
 }
 
 int store_write(struct store *store, const struct store_entry *list, const char *kernel_side,
