@@ -390,8 +390,8 @@ class Tells(Case):
         for job in (told, left.json("job", "show", told["job"])):
             self.check_job(job, left, right)
 
-    def test_the_targets_figures_are_the_sources_or_null_and_after_a_restart_all_are(self):
-        left, right = self.pair()
+    def test_the_targets_figures_are_the_sources_or_null_and_all_are_that_the_journal_alone_knows(self):
+        left, right = self.pair(options=["--history-days", "0"])
         create(left, "p", churn(3))
         begins(left, "p")
         told = move(left, right, "p")
