@@ -207,19 +207,18 @@ static int trim_by_age(struct store *store, uint64_t before_ns, bool *more, stru
     return 0;
 }
 
-/* The oldest, whatever they are. */
-static int drop_oldest(struct store *store, struct vf_error *err)
+/* The oldest, whatever they are; *gone = how many. */
+static int drop_oldest(struct store *store, int *gone, struct vf_error *err)
 {
     uint64_t event = store_number(store, "SELECT min(time_ns) FROM events");
     uint64_t job = store_number(store, "SELECT min(coalesce(ended_ns, started_ns, 0)) FROM jobs");
     bool events = event != 0 && (job == 0 || event <= job);
-    int gone;
 
-    return drop(store, events ? drop_events : drop_jobs, INT64_MAX, &gone, err);
+    return drop(store, events ? drop_events : drop_jobs, INT64_MAX, gone, err);
 }
 
 /* Pages that hold something go down to the limit; those that hold nothing are used again, and given
- * back when the limit itself went down. */
+ * back when the limit itself went down. What cannot be had is not tried again. */
 static int trim_by_size(struct store *store, uint64_t limit, bool *more, struct vf_error *err)
 {
     const uint64_t page = store_number(store, "PRAGMA page_size");
@@ -227,14 +226,20 @@ static int trim_by_size(struct store *store, uint64_t limit, bool *more, struct 
     const uint64_t spare = store_number(store, "PRAGMA freelist_count");
     const uint64_t most = page == 0 ? 0 : limit / page;
     char sql[64];
+    int gone = 0;
+    int result;
 
     if (pages <= most || page == 0)
         return 0;
-    *more = true;
-    if (pages - spare > most)
-        return drop_oldest(store, err);
+    if (pages - spare > most) {
+        result = drop_oldest(store, &gone, err);
+        *more = *more || gone > 0;
+        return result;
+    }
     (void)snprintf(sql, sizeof sql, "PRAGMA incremental_vacuum(%" PRIu64 ")", pages - most);
-    return store_run(store, sql, err);
+    result = store_run(store, sql, err);
+    *more = *more || store_number(store, "PRAGMA page_count") < pages;
+    return result;
 }
 
 int store_trim(struct store *store, const struct history_limits *limits, uint64_t now_ns,

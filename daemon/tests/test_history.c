@@ -213,33 +213,68 @@ static off_t file_bytes(const struct bench *bench)
     return stat(path, &info) == 0 ? info.st_size : -1;
 }
 
-static void the_oldest_go_when_it_gets_too_large(void **state)
+#define MUCH 12000u /* events of about 8 MiB */
+
+static void add_much(struct bench *bench)
 {
-    struct bench *bench = *state;
-    const struct history_limits small = {HISTORY_DAYS, HISTORY_MIN_BYTES};
     const uint64_t now = vf_realtime_ns();
-    const unsigned count = 12000; /* about 8 MiB */
-    struct found found;
     char text[600];
 
     memset(text, 'x', sizeof text - 1);
     text[sizeof text - 1] = '\0';
-    begin_with(bench, &small);
-    add_job(bench, 1, "move", "p", now - DAY_NS);
-    for (unsigned i = 1; i <= count; i++) {
+    for (unsigned i = 1; i <= MUCH; i++) {
         add_event(bench, i, now + i, "a", text);
         if (i % 500 == 0)
             sync_all(bench);
     }
+}
+
+static void the_oldest_go_when_it_gets_too_large(void **state)
+{
+    struct bench *bench = *state;
+    const struct history_limits small = {HISTORY_DAYS, HISTORY_MIN_BYTES};
+    struct found found;
+
+    begin_with(bench, &small);
+    add_job(bench, 1, "move", "p", vf_realtime_ns() - DAY_NS);
+    add_much(bench);
     end(bench);
     assert_in_range(file_bytes(bench), HISTORY_MIN_BYTES / 4, 2 * HISTORY_MIN_BYTES);
     begin(bench);
     found = events(bench, (struct history_filter){0});
     assert_in_range(found.count, 300, 3500);
-    assert_int_equal(found.last.number, count);
+    assert_int_equal(found.last.number, MUCH);
     assert_string_equal(JOBS(bench), "");
-    assert_int_equal(history_last_event(bench->history), count);
+    assert_int_equal(history_last_event(bench->history), MUCH);
     assert_int_equal(history_last_job(bench->history), 1);
+}
+
+static void a_lower_limit_makes_the_file_smaller(void **state)
+{
+    struct bench *bench = *state;
+    const struct history_limits small = {HISTORY_DAYS, HISTORY_MIN_BYTES};
+    uint64_t late = wait_end();
+
+    begin(bench);
+    add_much(bench);
+    end(bench);
+    assert_true(file_bytes(bench) > 4 * (off_t)HISTORY_MIN_BYTES);
+    begin_with(bench, &small);
+    /* The thread trims as it begins, and is not kept from its end by it. */
+    while (events(bench, (struct history_filter){0}).count > MUCH / 3 && vf_now_ns() < late)
+        (void)usleep(1000);
+    add_event(bench, MUCH + 1, vf_realtime_ns(), "a", "x");
+    while (vf_now_ns() < late) {
+        end(bench);
+        if (file_bytes(bench) <= 2 * (off_t)HISTORY_MIN_BYTES)
+            break;
+        begin_with(bench, &small);
+        sync_all(bench);
+        (void)usleep(100000);
+    }
+    assert_in_range(file_bytes(bench), HISTORY_MIN_BYTES / 4, 2 * HISTORY_MIN_BYTES);
+    begin(bench);
+    assert_int_equal(events(bench, (struct history_filter){0}).last.number, MUCH + 1);
 }
 
 static void nobody_else_may_read_it(void **state)
@@ -287,6 +322,7 @@ int main(void)
         ON_A_BENCH(the_journal_says_how_it_ended_and_the_figures_stay),
         ON_A_BENCH(what_is_too_old_goes),
         ON_A_BENCH(the_oldest_go_when_it_gets_too_large),
+        ON_A_BENCH(a_lower_limit_makes_the_file_smaller),
         ON_A_BENCH(nobody_else_may_read_it),
         cmocka_unit_test(without_a_history_nothing_is_known),
     };
