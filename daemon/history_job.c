@@ -55,6 +55,8 @@ json_t *history_job_short(const json_t *report)
                                        "status", "reason",          "kind",          "direction",
                                        "phase",  "started_unix_ns", "ended_unix_ns", "source",
                                        "target", "peer_identity"};
+    /* How a job goes: of those that are over nothing. */
+    static const char *const paces[] = {"rate_bytes_per_s", "dirty_bytes_per_s", "eta_ns"};
     json_t *object = json_object();
 
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
@@ -64,5 +66,7 @@ json_t *history_job_short(const json_t *report)
                                   value != NULL ? json_incref(value) : json_null());
     }
     (void)json_object_set_new(object, "percent", percent(report));
+    for (size_t i = 0; i < sizeof paces / sizeof *paces; i++)
+        (void)json_object_set_new(object, paces[i], json_null());
     return object;
 }
