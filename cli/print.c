@@ -180,7 +180,7 @@ void print_created(const json_t *result)
 void print_partitions(const json_t *result)
 {
     static const struct column columns[] = {
-        {CELL_TEXT, "NAME", "name"},       {CELL_TEXT, "STATE", "state"},
+        {CELL_TEXT, "NAME", "name"},       {CELL_STATE, "STATE", "state"},
         {CELL_TEXT, "ADAPTER", "adapter"}, {CELL_TEXT, "VF", "vf_index"},
         {CELL_SIZE, "VRAM", "vram_bytes"}, {CELL_TEXT, "WORKLOAD", "workload"},
         {CELL_TEXT, "", "workload_state"}, {CELL_TEXT, "STEPS", "steps"},
@@ -195,7 +195,7 @@ void print_partition(const json_t *result)
     static const struct column columns[] = {
         {CELL_TEXT, "name", "name"},
         {CELL_TEXT, "uuid", "uuid"},
-        {CELL_TEXT, "state", "state"},
+        {CELL_STATE, "state", "state"},
         {CELL_TEXT, "adapter", "adapter"},
         {CELL_TEXT, "VF", "vf_index"},
         {CELL_TEXT, "luid", "luid"},

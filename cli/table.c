@@ -43,13 +43,28 @@ static void format_when(uint64_t unix_ns, char text[CELL_BYTES])
         (void)snprintf(text, CELL_BYTES, "-");
 }
 
+/* NULL where the state's own name says it all. */
+static const char *state_held(const json_t *object)
+{
+    const char *state = table_text(object, "state");
+    const char *holder = table_text(object, "held_by");
+
+    if (strcmp(holder, "defrag") == 0)
+        return "moving inside VRAM";
+    if (strcmp(state, "paused") == 0 && strcmp(holder, "fault") == 0)
+        return "stands paused"; /* nobody wants it so: the driver could not resume it */
+    return NULL;
+}
+
 const char *table_cell(const json_t *object, enum cell cell, const char *key, char text[CELL_BYTES])
 {
     const json_t *value = json_object_get(object, key);
 
     (void)snprintf(text, CELL_BYTES, "-");
     if (json_is_string(value) && json_string_length(value) > 0) {
-        copy_plain(text, json_string_value(value));
+        const char *held = cell == CELL_STATE ? state_held(object) : NULL;
+
+        copy_plain(text, held != NULL ? held : json_string_value(value));
     } else if (json_is_boolean(value)) {
         (void)snprintf(text, CELL_BYTES, "%s", json_is_true(value) ? "yes" : "no");
     } else if (json_is_number(value)) {
@@ -78,6 +93,7 @@ const char *table_cell(const json_t *object, enum cell cell, const char *key, ch
             break;
         case CELL_TEXT:
         case CELL_COUNT:
+        case CELL_STATE:
         case CELL_END:
             (void)snprintf(text, CELL_BYTES, "%.0f", number);
             break;
@@ -86,13 +102,16 @@ const char *table_cell(const json_t *object, enum cell cell, const char *key, ch
     return text;
 }
 
+static bool left(enum cell cell)
+{
+    return cell == CELL_TEXT || cell == CELL_STATE;
+}
+
 /* Numbers stand right, texts left; after the last one nothing is filled up. */
 static void print_cell(FILE *to, const struct column *column, size_t width, const char *text)
 {
     bool last = column[1].cell == CELL_END;
-    int filled = last && column->cell == CELL_TEXT ? 0
-                 : column->cell == CELL_TEXT       ? -(int)width
-                                                   : (int)width;
+    int filled = last && left(column->cell) ? 0 : left(column->cell) ? -(int)width : (int)width;
 
     (void)fprintf(to, "%*s%s", filled, text, last ? "\n" : "  ");
 }

@@ -18,6 +18,7 @@ enum cell {
     CELL_SHARE,   /* 0..1 as percent */
     CELL_PERCENT, /* 0..100 */
     CELL_WHEN,    /* ns since 1970, as local time */
+    CELL_STATE,   /* a partition's state; what holds it ("held_by") where that says more */
 };
 
 struct column {

@@ -164,10 +164,12 @@ int not_in_a_move(const struct request *request, const struct vf_partition_info 
     }
 }
 
-int keep_from_moves(struct request *request, const struct vf_partition_info *info, const char *what,
+int keep_from_moves(struct request *request, struct vf_partition_info *info, const char *what,
                     struct vf_error *err)
 {
-    mig_hold(request->daemon->mig, info->name, &request->hold);
+    if (mig_hold(request->daemon->mig, info->name, &request->hold, err) != 0 ||
+        find_partition(request, info, err) != 0)
+        return -1;
     return not_in_a_move(request, info, what, err);
 }
 

@@ -56,8 +56,10 @@ int fail_moved(const char *name, const char *to, struct vf_error *err);
  * way. */
 int not_in_a_move(const struct request *request, const struct vf_partition_info *info,
                   const char *what, struct vf_error *err);
-/* The same, and nothing of that begins before the request has ended. Once a request. */
-int keep_from_moves(struct request *request, const struct vf_partition_info *info, const char *what,
+/* The same, and neither that nor another command that changes it begins before the request has
+ * ended: such commands wait for each other, for 10 s at most. *info is what it is then. Once a
+ * request. */
+int keep_from_moves(struct request *request, struct vf_partition_info *info, const char *what,
                     struct vf_error *err);
 
 /* Logs what a person did to the host, and puts it among the events. */

@@ -91,9 +91,11 @@ int verb_run(struct request *request, struct vf_error *err)
         options.input = input;
     }
     if (guest_options_check(&options, err) != 0 || find_partition(request, &info, err) != 0 ||
-        not_in_a_move(request, &info, "start a workload", err) != 0)
+        keep_from_moves(request, &info, "start a workload", err) != 0)
         return -1;
-    if (info.state != VF_PARTITION_RUNNING)
+    /* One that only moves inside VRAM takes it as soon as it runs. */
+    if (info.state != VF_PARTITION_RUNNING &&
+        (info.state != VF_PARTITION_PAUSED || (info.holders & ~(uint32_t)VF_HOLD_DEFRAG) != 0))
         return vf_fail(err, VF_FAILED,
                        "partition %s: is %s; only a running one can start a workload%s", info.name,
                        vf_partition_state_name((enum vf_partition_state)info.state),

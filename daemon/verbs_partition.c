@@ -14,6 +14,18 @@ static bool unreadable(const struct vf_partition_info *info)
            info->state == VF_PARTITION_DYING;
 }
 
+/* What keeps it from running beside a person's own wish; null: nothing does. */
+static void put_holder(json_t *object, uint32_t holders)
+{
+    const char *name = (holders & VF_HOLD_DEFRAG) != 0  ? "defrag"
+                       : (holders & VF_HOLD_MOVE) != 0  ? "move"
+                       : (holders & VF_HOLD_FAULT) != 0 ? "fault"
+                                                        : NULL;
+
+    (void)json_object_set_new(object, "held_by", name != NULL ? json_string(name) : json_null());
+    put_flag(object, "paused_by_person", (holders & VF_HOLD_PERSON) != 0);
+}
+
 static void put_partition(json_t *object, const struct request *request,
                           const struct vf_partition_info *info)
 {
@@ -38,6 +50,7 @@ static void put_partition(json_t *object, const struct request *request,
     put_text(object, "luid", luid);
     put_number(object, "vram_bytes", info->vram_bytes);
     put_text(object, "state", vf_partition_state_name((enum vf_partition_state)info->state));
+    put_holder(object, info->holders);
     put_number(object, "steps", status.steps_done);
     put_number(object, "steps_wanted", status.steps_wanted);
     put_text(object, "workload", guest_workload_name(status.workload));
@@ -135,16 +148,21 @@ int verb_partition_show(struct request *request, struct vf_error *err)
     return find_partition(request, &info, err) != 0 ? -1 : answer(request, &info);
 }
 
-/* Pausing what is paused and resuming what runs is done already, not wrong. */
+/* Pausing what a person has paused and resuming what runs is done already, not wrong. */
+static bool is_done(const struct vf_partition_info *info, bool paused)
+{
+    return paused ? info->state == VF_PARTITION_PAUSED && (info->holders & VF_HOLD_PERSON) != 0
+                  : info->state == VF_PARTITION_RUNNING && info->holders == 0;
+}
+
 static int set_paused(struct request *request, bool paused, struct vf_error *err)
 {
-    const enum vf_partition_state wanted = paused ? VF_PARTITION_PAUSED : VF_PARTITION_RUNNING;
     struct vf_partition_info info;
 
     if (find_partition(request, &info, err) != 0 ||
         keep_from_moves(request, &info, paused ? "pause" : "resume", err) != 0)
         return -1;
-    if (info.state == wanted)
+    if (is_done(&info, paused))
         return answer(request, &info);
     if ((paused ? kc_partition_pause : kc_partition_resume)(request->kc, info.id, err) != 0 ||
         kc_partition_info(request->kc, info.id, &info, err) != 0)

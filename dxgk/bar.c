@@ -6,6 +6,7 @@
  * can shut the door and be sure nobody is inside.
  */
 #define LOG_ROOM "bar"
+#include "dxgk/hold.h"
 #include "dxgk/mitigated.h"
 #include "dxgk/msix.h"
 #include "dxgk/partition.h"
@@ -136,6 +137,50 @@ static bool meets_table(const struct dxgk_partition *partition, uint32_t bar, ui
            (offset >= partition->msix_offset || bytes > partition->msix_offset - offset);
 }
 
+static void leave_door(struct dxgk_partition *partition, bool gated)
+{
+    (void)pthread_rwlock_unlock(&partition->vcpu);
+    if (gated)
+        dxgk_gate_leave(partition->adapter);
+}
+
+/* Until its reserve has moved; 0, or -1 when that takes too long. */
+static int await_defrag(const struct dxgk_partition *partition, struct vf_error *err)
+{
+    struct dxgk_partition *moved =
+        dxgk_partition_lock(partition->adapter->dxgk, partition->id, err);
+
+    if (moved == NULL)
+        return -1;
+    dxgk_partition_unlock(moved);
+    return 0;
+}
+
+/* For a write. 0: vcpu is held for reading, and the gate when *gated: the one write that becomes a
+ * DDI call needs it, and the gate comes before vcpu; all others go on while a driver is replaced.
+ * A CPU that stands only while its reserve moves notices nothing of it: it waits. */
+static int enter_door(struct dxgk_partition *partition, uint32_t bar, uint64_t offset,
+                      uint64_t bytes, bool *gated, struct vf_error *err)
+{
+    for (;;) {
+        (void)pthread_rwlock_rdlock(&partition->vcpu);
+        *gated = !partition->vcpu_gone && meets_table(partition, bar, offset, bytes);
+        if (*gated) {
+            (void)pthread_rwlock_unlock(&partition->vcpu);
+            dxgk_gate_enter(partition->adapter);
+            (void)pthread_rwlock_rdlock(&partition->vcpu);
+        }
+        if (!partition->vcpu_gone && !partition->vcpu_shut)
+            return 0;
+        leave_door(partition, *gated);
+        if ((dxgk_holders(partition) & VF_HOLD_DEFRAG) == 0)
+            return dxgk_partition_wrong_state(partition, "its CPU is stopped too; resume it first",
+                                              err);
+        if (await_defrag(partition, err) != 0)
+            return -1;
+    }
+}
+
 int dxgk_partition_bar_write(struct dxgk *dxgk, uint64_t id, uint32_t bar, uint64_t offset,
                              const void *data, uint64_t bytes, struct vf_error *err)
 {
@@ -145,23 +190,11 @@ int dxgk_partition_bar_write(struct dxgk *dxgk, uint64_t id, uint32_t bar, uint6
 
     if (partition == NULL)
         return -1;
-    (void)pthread_rwlock_rdlock(&partition->vcpu);
-    /* The one write that becomes a DDI call; the gate comes before vcpu. All others go on while a
-     * driver is replaced. */
-    gated = !partition->vcpu_gone && meets_table(partition, bar, offset, bytes);
-    if (gated) {
-        (void)pthread_rwlock_unlock(&partition->vcpu);
-        dxgk_gate_enter(partition->adapter);
-        (void)pthread_rwlock_rdlock(&partition->vcpu);
-    }
-    if (partition->vcpu_gone || partition->vcpu_shut)
-        result =
-            dxgk_partition_wrong_state(partition, "its CPU is stopped too; resume it first", err);
-    else
+    result = enter_door(partition, bar, offset, bytes, &gated, err);
+    if (result == 0) {
         result = run((struct access){partition, bar, offset, bytes, NULL, data}, err);
-    (void)pthread_rwlock_unlock(&partition->vcpu);
-    if (gated)
-        dxgk_gate_leave(partition->adapter);
+        leave_door(partition, gated);
+    }
     dxgk_partition_put(partition);
     return result;
 }

@@ -16,6 +16,7 @@
 #include "dxgk/ddi.h"
 #include "dxgk/ddi_basis.h"
 #include "dxgk/defrag_plan.h"
+#include "dxgk/hold.h"
 #include "dxgk/paging.h"
 #include "dxgk/partition.h"
 #include "dxgk/reserve.h"
@@ -39,6 +40,7 @@ struct map {
     struct owned *owned; /* by rising offset */
     uint32_t count, room;
     uint64_t total;
+    struct vf_error stands; /* of the first partition that moved and could not be resumed */
 };
 
 static int map_add(struct map *map, const struct owned *owned, struct vf_error *err)
@@ -188,6 +190,7 @@ struct moving {
     DXGK_MEMORYRANGE *ranges; /* the partition's list once it has moved */
     struct dxgk_basis basis;
     bool lost; /* the content is neither here nor there */
+    struct vf_error stands; /* VF_STANDS: it could not be resumed */
 };
 
 static DXGK_MEMORYRANGE range(uint64_t start, uint64_t end)
@@ -299,37 +302,26 @@ static int move_paused(struct moving *moving, struct vf_error *err)
     return 0;
 }
 
-/* The pause around it (SRC-5), unless a person's is in effect. */
+/* The pause around it (SRC-5), whoever else holds it. `stands` = it has moved, or is where it was,
+ * but could not be resumed. */
 static int move_with_pause(struct moving *moving, uint64_t *pause_ns, struct vf_error *err)
 {
     struct dxgk_partition *partition = moving->partition;
     bool runs = dxgk_partition_state(partition) == VF_PARTITION_RUNNING;
-    struct vf_error second = VF_ERROR_INIT;
     uint64_t start = vf_now_ns();
     int result;
 
-    if (runs) {
-        dxgk_vcpu_shut(partition);
-        if (dxgk_ddi_set_pause(partition, true, err) != 0) {
-            dxgk_vcpu_open(partition);
-            return -1;
-        }
-        (void)vf_fsm_set(&partition->fsm, VF_PARTITION_PAUSED, "its reserve moves");
-    }
+    if (dxgk_hold(partition, VF_HOLD_DEFRAG, "its reserve moves", err) != 0)
+        return -1;
     result = move_paused(moving, err);
     if (moving->lost) {
+        dxgk_holders_set(partition, VF_HOLD_FAULT);
         (void)vf_fsm_set(&partition->fsm, VF_PARTITION_FAULTED, "its content was lost");
         return -1;
     }
-    if (runs && dxgk_ddi_set_pause(partition, false, &second) == 0) {
-        (void)vf_fsm_set(&partition->fsm, VF_PARTITION_RUNNING, "its reserve has moved");
-        dxgk_vcpu_open(partition);
+    if (dxgk_release(partition, VF_HOLD_DEFRAG, "its reserve has moved", &moving->stands) == 0 &&
+        runs)
         *pause_ns = vf_now_ns() - start;
-        dxgk_partition_signal(partition);
-    } else if (runs) {
-        /* As after a resume that failed: paused, and a person can try again. */
-        log_error("partition %s: %s", partition->params.name, second.text);
-    }
     return result;
 }
 
@@ -363,7 +355,8 @@ static int move_locked(struct moving *moving, uint64_t *pause_ns, struct vf_erro
     return result;
 }
 
-static void move_one(struct dxgk *dxgk, uint64_t id, struct vf_defrag_move *move)
+static void move_one(struct dxgk *dxgk, uint64_t id, struct vf_defrag_move *move,
+                     struct vf_error *stands)
 {
     struct vf_error error = VF_ERROR_INIT;
     struct dxgk_partition *partition = dxgk_partition_lock(dxgk, id, &error);
@@ -379,12 +372,17 @@ static void move_one(struct dxgk *dxgk, uint64_t id, struct vf_defrag_move *move
     move->outcome = result == 0  ? VF_DEFRAG_MOVED
                     : result > 0 ? VF_DEFRAG_SKIPPED
                                  : VF_DEFRAG_FAILED;
-    if (result == 0)
+    if (moving.stands.code != VF_OK && stands->code == VF_OK)
+        *stands = moving.stands;
+    if (result == 0) {
+        (void)snprintf(move->why, sizeof move->why, "%.250s", moving.stands.text);
         return;
+    }
     (void)snprintf(move->why, sizeof move->why, "%.200s%s", error.text,
-                   moving.lost  ? "; its content is lost: remove it"
-                   : result < 0 ? "; it is where it was"
-                                : "");
+                   moving.lost                   ? "; its content is lost: remove it"
+                   : moving.stands.code != VF_OK ? "; it is where it was, and stands paused"
+                   : result < 0                  ? "; it is where it was"
+                                                 : "");
 }
 
 /* ---- all of them ---- */
@@ -421,7 +419,7 @@ static void add_skipped(struct vf_defrag *out, const struct map *map)
     }
 }
 
-static void carry_out(struct dxgk *dxgk, const struct map *map, const struct dxgk_defrag_plan *plan,
+static void carry_out(struct dxgk *dxgk, struct map *map, const struct dxgk_defrag_plan *plan,
                       struct vf_defrag *out)
 {
     for (uint32_t i = 0; i < plan->count; i++) {
@@ -431,7 +429,7 @@ static void carry_out(struct dxgk *dxgk, const struct map *map, const struct dxg
         if (move == NULL)
             return;
         if (!out->dry_run)
-            move_one(dxgk, owned->id, move);
+            move_one(dxgk, owned->id, move, &map->stands);
         if (out->dry_run || move->outcome == VF_DEFRAG_MOVED)
             out->moved_bytes += move->bytes;
     }
@@ -460,8 +458,14 @@ static int plan_and_move(struct dxgk *dxgk, struct map *map, struct vf_defrag *o
     return result;
 }
 
-static int judge(const struct vf_defrag *out, struct vf_error *err)
+/* A partition that does not run is the first thing to say. */
+static int judge(const struct vf_defrag *out, const struct vf_error *stands, struct vf_error *err)
 {
+    if (stands->code != VF_OK) {
+        if (err != NULL)
+            *err = *stands;
+        return -1;
+    }
     for (uint32_t i = 0; i < out->count; i++)
         if (out->moves[i].outcome == VF_DEFRAG_FAILED)
             return vf_fail(err, VF_FAILED, "partition %s could not be moved: %s",
@@ -494,5 +498,5 @@ int dxgk_defrag(struct dxgk *dxgk, uint32_t index, bool dry_run, struct vf_defra
     (void)pthread_mutex_unlock(&adapter->lock);
     if (out->scatter)
         out->largest_before_bytes = out->largest_after_bytes;
-    return judge(out, err);
+    return judge(out, &map.stands, err);
 }

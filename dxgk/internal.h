@@ -189,6 +189,8 @@ struct dxgk_partition {
     struct dxgk_basis *reserve_basis; /* of SetVirtualGpuResources2; NULL when contiguous */
 
     struct vf_fsm fsm;      /* enum vf_partition_state; set under lock, read by anyone */
+    _Atomic uint32_t
+        holders;            /* hold.h: who keeps it from running; set under lock, read by anyone */
     _Atomic uint64_t epoch; /* read by anyone, grows under lock */
     _Atomic uint64_t job;
     _Atomic uint64_t interrupts; /* messages delivered; the interrupt thread counts */

@@ -21,8 +21,10 @@
 #include "dxgk/partition.h"
 
 #include "base/log.h"
+#include "base/size.h"
 #include "dxgk/adapter.h"
 #include "dxgk/ddi.h"
+#include "dxgk/hold.h"
 #include "dxgk/mitigated.h"
 #include "dxgk/msix.h"
 
@@ -33,6 +35,8 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
+
+#define DEFRAG_PATIENCE_NS 10000000000ull
 
 #define DYING VF_ARC(VF_PARTITION_DYING)
 
@@ -100,6 +104,25 @@ void dxgk_partition_put(struct dxgk_partition *partition)
     free(partition);
 }
 
+/* Takes the lock. Other calls on the partition are waited for; while its reserve moves, which takes
+ * as long as its VRAM is large, only for so long that whoever asked can be told. */
+static int lock_patiently(struct dxgk_partition *partition, struct vf_error *err)
+{
+    uint64_t until = vf_realtime_ns() + DEFRAG_PATIENCE_NS;
+    const struct timespec deadline = {.tv_sec = (time_t)(until / 1000000000u),
+                                      .tv_nsec = (long)(until % 1000000000u)};
+
+    if (pthread_mutex_timedlock(&partition->lock, &deadline) == 0)
+        return 0;
+    if ((dxgk_holders(partition) & VF_HOLD_DEFRAG) != 0)
+        return vf_fail(err, VF_REFUSED_NOW,
+                       "partition %s is moving inside VRAM" VF_REMEDY
+                       "wait for the end of \"vferry adapter defrag\", then try again",
+                       partition->params.name);
+    (void)pthread_mutex_lock(&partition->lock);
+    return 0;
+}
+
 struct dxgk_partition *dxgk_partition_lock(struct dxgk *dxgk, uint64_t id, struct vf_error *err)
 {
     struct dxgk_partition *partition = dxgk_partition_get(dxgk, id, err);
@@ -107,7 +130,11 @@ struct dxgk_partition *dxgk_partition_lock(struct dxgk *dxgk, uint64_t id, struc
     if (partition == NULL)
         return NULL;
     dxgk_gate_enter(partition->adapter);
-    (void)pthread_mutex_lock(&partition->lock);
+    if (lock_patiently(partition, err) != 0) {
+        dxgk_gate_leave(partition->adapter);
+        dxgk_partition_put(partition);
+        return NULL;
+    }
     if (partition->gone)
         (void)vf_fail(err, VF_FAILED, "partition %s has just been removed",
                       partition->params.name);
@@ -259,6 +286,7 @@ static void describe(const struct dxgk_partition *partition, struct vf_partition
         .page_bytes = partition->page_bytes,
         .epoch = atomic_load(&partition->epoch),
         .state = dxgk_partition_state(partition),
+        .holders = dxgk_holders(partition),
         .interrupts = atomic_load(&partition->interrupts),
         .job = atomic_load(&partition->job),
     };
@@ -302,7 +330,9 @@ int dxgk_partition_create(struct dxgk *dxgk, const struct vf_partition_params *p
         (void)vf_fsm_set(&partition->fsm, incoming ? VF_PARTITION_INCOMING : VF_PARTITION_RUNNING,
                          "created");
         set_gone(partition, false);
-        if (!incoming)
+        if (incoming)
+            dxgk_holders_set(partition, VF_HOLD_MOVE);
+        else
             dxgk_vcpu_open(partition);
         describe(partition, out);
     } else {
@@ -324,6 +354,19 @@ static int take_down(struct dxgk_partition *partition, struct vf_error *err)
     return dxgk_partition_dismantle(partition, err);
 }
 
+/* A call that never comes back must not keep a partition from being removed in vain. */
+static int lock_to_remove(struct dxgk_partition *partition, struct vf_error *err)
+{
+    if (dxgk_gate_alive(partition->adapter, err) != 0)
+        return -1;
+    if (pthread_mutex_trylock(&partition->lock) == 0)
+        return 0;
+    if ((dxgk_holders(partition) & VF_HOLD_DEFRAG) != 0)
+        return lock_patiently(partition, err);
+    return vf_fail(err, VF_FAILED, "partition %s is busy with another call; try again",
+                   partition->params.name);
+}
+
 int dxgk_partition_destroy(struct dxgk *dxgk, uint64_t id, struct vf_error *err)
 {
     struct dxgk_partition *partition = dxgk_partition_get(dxgk, id, err);
@@ -332,11 +375,7 @@ int dxgk_partition_destroy(struct dxgk *dxgk, uint64_t id, struct vf_error *err)
     if (partition == NULL)
         return -1;
     dxgk_gate_enter(partition->adapter);
-    if (dxgk_gate_alive(partition->adapter, err) != 0 ||
-        pthread_mutex_trylock(&partition->lock) != 0) {
-        if (!partition->adapter->dead)
-            (void)vf_fail(err, VF_FAILED, "partition %s is busy with another call; try again",
-                          partition->params.name);
+    if (lock_to_remove(partition, err) != 0) {
         dxgk_gate_leave(partition->adapter);
         dxgk_partition_put(partition);
         return -1;
@@ -359,70 +398,65 @@ int dxgk_partition_destroy(struct dxgk *dxgk, uint64_t id, struct vf_error *err)
 
 /* ---- pause and resume ---- */
 
+/* It came paused and stays so: VF and vCPUs stand still already. */
+static void keep_paused(struct dxgk_partition *partition)
+{
+    dxgk_holders_set(partition, VF_HOLD_PERSON);
+    (void)vf_fsm_set(&partition->fsm, VF_PARTITION_PAUSED, "pause");
+    atomic_store(&partition->job, 0);
+}
+
 int dxgk_partition_pause(struct dxgk *dxgk, uint64_t id, struct vf_error *err)
 {
     struct dxgk_partition *partition = dxgk_partition_lock(dxgk, id, err);
-    enum vf_partition_state state;
-    int result = -1;
+    int result = 0;
 
     if (partition == NULL)
         return -1;
-    state = dxgk_partition_state(partition);
-    if (state == VF_PARTITION_READY) {
-        /* It came paused and stays so: VF and vCPUs stand still already. */
-        (void)vf_fsm_set(&partition->fsm, VF_PARTITION_PAUSED, "pause");
-        atomic_store(&partition->job, 0);
-        result = 0;
-        goto unlock;
+    switch (dxgk_partition_state(partition)) {
+    case VF_PARTITION_READY:
+        keep_paused(partition);
+        break;
+    case VF_PARTITION_RUNNING:
+    case VF_PARTITION_PAUSED:
+        result = dxgk_hold(partition, VF_HOLD_PERSON, "pause", err);
+        break;
+    case VF_PARTITION_OUTGOING:
+    case VF_PARTITION_OUTGOING_PAUSED:
+        result = dxgk_hold(partition, VF_HOLD_MOVE, "pause", err);
+        break;
+    default:
+        result = dxgk_partition_wrong_state(partition, "only a running one can be paused", err);
     }
-    if (state != VF_PARTITION_RUNNING && state != VF_PARTITION_OUTGOING) {
-        (void)dxgk_partition_wrong_state(partition, "only a running one can be paused", err);
-        goto unlock;
-    }
-    /* SRC-5: first the vCPUs, so that no store comes behind the VF's last; the driver returns when
-     * the VF is quiet (DBT-10). */
-    dxgk_vcpu_shut(partition);
-    result = dxgk_ddi_set_pause(partition, true, err);
-    if (result != 0) {
-        dxgk_vcpu_open(partition);
-        goto unlock;
-    }
-    (void)vf_fsm_set(&partition->fsm,
-                     state == VF_PARTITION_RUNNING ? VF_PARTITION_PAUSED
-                                                   : VF_PARTITION_OUTGOING_PAUSED,
-                     "pause");
-unlock:
     dxgk_partition_unlock(partition);
     return result;
 }
 
+/* A partition that stands (VF_HOLD_FAULT) is tried again with either. */
 int dxgk_partition_resume(struct dxgk *dxgk, uint64_t id, struct vf_error *err)
 {
     struct dxgk_partition *partition = dxgk_partition_lock(dxgk, id, err);
-    enum vf_partition_state state;
-    int result = -1;
+    const uint32_t move = VF_HOLD_MOVE | VF_HOLD_FAULT;
+    int result = 0;
 
     if (partition == NULL)
         return -1;
-    state = dxgk_partition_state(partition);
-    if (state != VF_PARTITION_PAUSED && state != VF_PARTITION_OUTGOING_PAUSED &&
-        state != VF_PARTITION_READY) {
-        (void)dxgk_partition_wrong_state(partition, "only a paused or ready one can be resumed",
-                                         err);
-        goto unlock;
+    switch (dxgk_partition_state(partition)) {
+    case VF_PARTITION_RUNNING:
+        break; /* as it is wanted */
+    case VF_PARTITION_PAUSED:
+        result = dxgk_release(partition, move | VF_HOLD_PERSON, "resume", err);
+        break;
+    case VF_PARTITION_OUTGOING_PAUSED:
+    case VF_PARTITION_READY:
+        result = dxgk_release(partition, move, "resume", err);
+        break;
+    default:
+        result =
+            dxgk_partition_wrong_state(partition, "only a paused or ready one can be resumed", err);
     }
-    result = dxgk_ddi_set_pause(partition, false, err);
-    if (result != 0)
-        goto unlock;
-    (void)vf_fsm_set(&partition->fsm,
-                     state == VF_PARTITION_OUTGOING_PAUSED ? VF_PARTITION_OUTGOING
-                                                           : VF_PARTITION_RUNNING,
-                     "resume");
-    if (state != VF_PARTITION_OUTGOING_PAUSED)
+    if (dxgk_partition_state(partition) == VF_PARTITION_RUNNING)
         atomic_store(&partition->job, 0);
-    dxgk_vcpu_open(partition);
-    dxgk_partition_signal(partition);
-unlock:
     dxgk_partition_unlock(partition);
     return result;
 }

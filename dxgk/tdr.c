@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/size.h"
 #include "dxgk/ddi.h"
+#include "dxgk/hold.h"
 #include "dxgk/msix.h"
 #include "dxgk/partition.h"
 
@@ -69,6 +70,7 @@ static void end_hang(struct dxgk_partition *partition)
         return;
     }
     partition->hung = true;
+    dxgk_holders_set(partition, VF_HOLD_FAULT);
     if (reset(partition, &error) != 0)
         reset_failed(partition, &error);
     (void)vf_fsm_set(&partition->fsm, VF_PARTITION_FAULTED, "a command hung");
@@ -103,11 +105,8 @@ int dxgk_partition_reset(struct dxgk *dxgk, uint64_t id, struct vf_error *err)
     result = reset(partition, err);
     if (result == 0 && state == VF_PARTITION_FAULTED) {
         /* Out of a pause that reset_failed may have put it in. */
-        result = dxgk_ddi_set_pause(partition, false, err);
-        if (result == 0) {
-            partition->hung = false;
-            (void)vf_fsm_set(&partition->fsm, VF_PARTITION_RUNNING, "reset");
-        }
+        result = dxgk_release(partition, VF_HOLD_FAULT, "reset", err);
+        partition->hung = result != 0;
     }
     if (dxgk_partition_state(partition) == VF_PARTITION_RUNNING) {
         dxgk_vcpu_open(partition);

@@ -22,7 +22,7 @@
 #include <stdint.h>
 
 #define KCALL_VERSION_MIN 1u
-#define KCALL_VERSION 3u
+#define KCALL_VERSION 4u
 
 #define KCALL_MAGIC_CALL 0x43664b56u  /* "VKfC" */
 #define KCALL_MAGIC_REPLY 0x52664b56u /* "VKfR" */
@@ -120,7 +120,8 @@ struct kcall_create {
     uint32_t incoming;
     uint32_t reserved;
 };
-/* KCALL_PARTITION_LIST: a tail of struct vf_partition_info, at most VF_MAX_PARTITIONS. */
+/* KCALL_PARTITION_LIST: a tail of struct vf_partition_info, at most VF_MAX_PARTITIONS. Its
+ * `holders` are told since version 4; what an older kernel sends there means nothing. */
 struct kcall_find {
     char name[VF_NAME_BYTES];
 };

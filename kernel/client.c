@@ -315,6 +315,29 @@ int kc_defrag(struct kc *kc, uint32_t adapter, bool dry_run, struct vf_defrag *o
 
 /* ---- partitions ---- */
 
+/* Before version 4 the state alone says who holds it; a defragmentation passes for a person. */
+static uint32_t holders_by_state(uint32_t state)
+{
+    switch ((enum vf_partition_state)state) {
+    case VF_PARTITION_PAUSED:
+        return VF_HOLD_PERSON;
+    case VF_PARTITION_OUTGOING_PAUSED:
+    case VF_PARTITION_INCOMING:
+    case VF_PARTITION_READY:
+        return VF_HOLD_MOVE;
+    case VF_PARTITION_FAULTED:
+        return VF_HOLD_FAULT;
+    default:
+        return 0;
+    }
+}
+
+static void fill_holders(const struct kc *kc, struct vf_partition_info *list, size_t count)
+{
+    for (size_t i = 0; i < count && kc->version < 4; i++)
+        list[i].holders = holders_by_state(list[i].state);
+}
+
 int kc_partition_create(struct kc *kc, const struct vf_partition_params *params, bool incoming,
                         struct vf_partition_info *out, struct vf_error *err)
 {
@@ -325,7 +348,10 @@ int kc_partition_create(struct kc *kc, const struct vf_partition_params *params,
                            .result = out,
                            .result_bytes = sizeof *out};
 
-    return kc_call(kc, &call, err);
+    if (kc_call(kc, &call, err) != 0)
+        return -1;
+    fill_holders(kc, out, 1);
+    return 0;
 }
 
 int kc_partition_destroy(struct kc *kc, uint64_t id, struct vf_error *err)
@@ -336,7 +362,10 @@ int kc_partition_destroy(struct kc *kc, uint64_t id, struct vf_error *err)
 int kc_partition_info(struct kc *kc, uint64_t id, struct vf_partition_info *out,
                       struct vf_error *err)
 {
-    return ask_partition(kc, KCALL_PARTITION_INFO, "show partition", id, out, sizeof *out, err);
+    if (ask_partition(kc, KCALL_PARTITION_INFO, "show partition", id, out, sizeof *out, err) != 0)
+        return -1;
+    fill_holders(kc, out, 1);
+    return 0;
 }
 
 int kc_partition_list(struct kc *kc, struct vf_partition_info **list, size_t *count,
@@ -356,6 +385,7 @@ int kc_partition_list(struct kc *kc, struct vf_partition_info **list, size_t *co
         return -1;
     *list = tail;
     *count = call.tail_bytes / sizeof **list;
+    fill_holders(kc, *list, *count);
     return 0;
 }
 
@@ -380,7 +410,10 @@ int kc_partition_find(struct kc *kc, const char *name, struct vf_partition_info 
         return vf_fail(err, VF_FAILED, "no partition %.80s: names have at most %u characters", name,
                        VF_NAME_BYTES - 1);
     memcpy(args.name, name, strlen(name));
-    return kc_call(kc, &call, err);
+    if (kc_call(kc, &call, err) != 0)
+        return -1;
+    fill_holders(kc, out, 1);
+    return 0;
 }
 
 int kc_partition_pause(struct kc *kc, uint64_t id, struct vf_error *err)

@@ -115,7 +115,8 @@ bool handoff_went_on(struct mig_job *job)
     return next != NULL && next->source;
 }
 
-/* A driver that fails once is asked again. What still stands is told with a code of its own. */
+/* The kernel side asks a driver that fails again (dxgk/hold.h); whatever else keeps the call from
+ * being made is tried again here. What still stands is told with a code of its own. */
 static int resume(struct kc *kc, const struct vf_partition_info *p, struct vf_error *err)
 {
     struct vf_error why = VF_ERROR_INIT;
@@ -126,10 +127,17 @@ static int resume(struct kc *kc, const struct vf_partition_info *p, struct vf_er
             (void)poll(NULL, 0, RESUME_WAIT_MS << i);
         if (kc_partition_resume(kc, p->id, &why) == 0)
             return 0;
+        if (why.code == VF_STANDS)
+            break;
         if (kc_partition_info(kc, p->id, &now, NULL) != 0 ||
             (now.state != VF_PARTITION_OUTGOING_PAUSED && now.state != VF_PARTITION_PAUSED))
             return vf_fail(err, why.code, "%s", why.text); /* gone or faulted: it does not stand */
         log_warn("partition %s: not resumed: %s", p->name, why.text);
+    }
+    if (why.code == VF_STANDS) {
+        if (err != NULL)
+            *err = why;
+        return -1;
     }
     return vf_fail(err, VF_STANDS,
                    "partition %s stands here paused: %.250s" VF_REMEDY

@@ -16,6 +16,7 @@
 #include "migrate/target.h"
 #include "migrate/word.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -24,6 +25,7 @@
 #include <unistd.h>
 
 #define REDIAL_NS 30000000000ull
+#define HOLD_PATIENCE_NS 10000000000ull
 
 void mig_event(struct mig *mig, const char *kind, const char *format, ...)
 {
@@ -382,15 +384,6 @@ uint64_t mig_job_of(struct mig *mig, const char *partition)
     return id;
 }
 
-void mig_hold(struct mig *mig, const char *partition, struct mig_hold *hold)
-{
-    (void)snprintf(hold->partition, sizeof hold->partition, "%s", partition);
-    (void)pthread_mutex_lock(&mig->lock);
-    hold->next = mig->holds;
-    mig->holds = hold;
-    (void)pthread_mutex_unlock(&mig->lock);
-}
-
 void mig_release(struct mig *mig, struct mig_hold *hold)
 {
     struct mig_hold **at = &mig->holds;
@@ -414,6 +407,30 @@ static bool held(const struct mig *mig, const char *partition)
             return true;
     }
     return false;
+}
+
+int mig_hold(struct mig *mig, const char *partition, struct mig_hold *hold, struct vf_error *err)
+{
+    uint64_t until = vf_realtime_ns() + HOLD_PATIENCE_NS;
+    const struct timespec deadline = {.tv_sec = (time_t)(until / 1000000000u),
+                                      .tv_nsec = (long)(until % 1000000000u)};
+    bool late = false, taken;
+
+    (void)pthread_mutex_lock(&mig->lock);
+    while (held(mig, partition) && !late)
+        late = pthread_cond_timedwait(&mig->idle, &mig->lock, &deadline) == ETIMEDOUT;
+    taken = held(mig, partition);
+    if (!taken) {
+        (void)snprintf(hold->partition, sizeof hold->partition, "%s", partition);
+        hold->next = mig->holds;
+        mig->holds = hold;
+    }
+    (void)pthread_mutex_unlock(&mig->lock);
+    return !taken ? 0
+                  : vf_fail(err, VF_REFUSED_NOW,
+                            "partition %s: another command works on it" VF_REMEDY
+                            "wait for its end, then try again",
+                            partition);
 }
 
 uint64_t mig_unsettled(struct mig *mig, const struct vf_partition_info *partition)

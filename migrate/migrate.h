@@ -123,12 +123,13 @@ uint64_t mig_job_id(const struct mig_job *job);
 uint64_t mig_job_of(struct mig *mig, const char *partition);
 /* While a person's command looks at a partition and then does something with it, no job of this
  * host starts with it: one that wants to waits. A COMMIT in between would have the command wake a
- * copy that is not this host's any more. Short; by one thread; a second release does nothing. */
+ * copy that is not this host's any more. One command at a time: the next one waits, VF_REFUSED_NOW
+ * after 10 s. By one thread; a second release does nothing. */
 struct mig_hold {
     char partition[VF_NAME_BYTES]; /* "" = none */
     struct mig_hold *next;
 };
-void mig_hold(struct mig *mig, const char *partition, struct mig_hold *hold);
+int mig_hold(struct mig *mig, const char *partition, struct mig_hold *hold, struct vf_error *err);
 void mig_release(struct mig *mig, struct mig_hold *hold);
 /* Id of the job whose outcome is unknown and whose copy this partition is, 0 = none: until that is
  * settled nobody may let it run, change it or take it away. */

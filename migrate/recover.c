@@ -195,39 +195,44 @@ static enum job_state recover_settled(struct recovery *r, struct mig_job *job, s
 {
     bool mine = (handoff_fate(job) == FATE_SOURCE) == job->source;
     struct vf_partition_info copy;
-    int found = handoff_copy(job, r->kc, &copy, err);
+    struct vf_error also = VF_ERROR_INIT;
+    int found = handoff_copy(job, r->kc, &copy, &also);
     int result = found < 0 ? -1 : 0;
 
     /* What runs since may be in a later move by now. */
     if (found > 0 && copy.job != job->id)
         found = 0;
     if (found > 0 && !mine)
-        result = copy_destroy(r->kc, &copy, err);
+        result = copy_destroy(r->kc, &copy, &also);
     else if (found > 0 && job->source && outgoing(&copy))
-        result = copy_run_on(r->kc, &copy, job->stays_paused, err);
+        result = copy_run_on(r->kc, &copy, job->stays_paused, &also);
     else if (found > 0 && !job->source)
-        result = copy_start(r->kc, &copy, job->stays_paused, err);
+        result = copy_start(r->kc, &copy, job->stays_paused, &also);
     if (result != 0)
-        log_error("job %llu: %s", (unsigned long long)job->id, err->text);
-    *err = (struct vf_error)VF_ERROR_INIT;
+        log_error("job %llu: %s", (unsigned long long)job->id, also.text);
     if (handoff_fate(job) == FATE_TARGET)
         return JOB_COMPLETED;
     vf_fail(err, VF_FAILED, "%s", job->last_text);
+    if (also.code == VF_STANDS)
+        copy_stands(err, &also);
     return JOB_FAILED;
 }
 
 static enum job_state recover_aborted(struct recovery *r, struct mig_job *job, struct vf_error *err)
 {
     bool wanted = job->source && restart_wanted(job->last_text, &job->options);
+    struct vf_error also = VF_ERROR_INIT;
 
     /* It may have died before the partition was told. */
-    if (undo(r, job, err) != 0)
-        log_error("job %llu: %s", (unsigned long long)job->id, err->text);
+    if (undo(r, job, &also) != 0)
+        log_error("job %llu: %s", (unsigned long long)job->id, also.text);
     job->start_over =
         wanted && vf_realtime_ns() - job->last_ns < RESTART_WITHIN_NS && is_here(r, job);
     (void)snprintf(job->options.to, sizeof job->options.to, "%s", job->peer);
     vf_fail(err, job->called_off ? VF_CANCELLED : VF_FAILED, "%s",
             job->last_text[0] != '\0' ? job->last_text : "aborted");
+    if (also.code == VF_STANDS)
+        copy_stands(err, &also);
     return job->called_off ? JOB_CANCELLED : JOB_FAILED;
 }
 

@@ -126,10 +126,13 @@ static int settle_here(struct mig_job *job, struct kc *kc, bool source_runs,
     }
     if (act_alone(job, kc, source_runs == job->source, &also) != 0) {
         log_error("job %" PRIu64 ": %s", job->id, also.text);
-        (void)snprintf(warning + strlen(warning), MIG_WARNING_BYTES - strlen(warning),
-                       "; and the partition here could not be brought there (%.200s): restart "
-                       "vferryd to try again",
-                       also.text);
+        if (also.code == VF_STANDS)
+            copy_stands(&text, &also);
+        else
+            (void)snprintf(warning + strlen(warning), MIG_WARNING_BYTES - strlen(warning),
+                           "; and the partition here could not be brought there (%.200s): restart "
+                           "vferryd to try again",
+                           also.text);
     }
     job_settled(job, source_runs ? JOB_FAILED : JOB_COMPLETED, &text);
     settle_kick(job->mig);
@@ -177,6 +180,20 @@ static int check(struct mig_job *job, struct vf_error *err)
     return 0;
 }
 
+/* It is settled, but that the partition does not run comes first. */
+static int tell_standing(struct mig_job *job, struct vf_error *err)
+{
+    int result = 0;
+
+    (void)pthread_mutex_lock(&job->lock);
+    if (job->error.code == VF_STANDS) {
+        *err = job->error;
+        result = -1;
+    }
+    (void)pthread_mutex_unlock(&job->lock);
+    return result;
+}
+
 int mig_job_resolve(struct mig_job *job, bool source_runs, char warning[MIG_WARNING_BYTES],
                     struct vf_error *err)
 {
@@ -200,5 +217,5 @@ int mig_job_resolve(struct mig_job *job, bool source_runs, char warning[MIG_WARN
         err->code = VF_FAILED; /* nothing was changed by it */
         return vf_context(err, "job %" PRIu64, job->id);
     }
-    return 0;
+    return tell_standing(job, err);
 }

@@ -61,9 +61,9 @@ static int open_partition(struct saving *s, struct vf_error *err)
         mig_refuse_unsettled(job->mig, &s->partition, err) != 0 ||
         kc_partition_params(s->kc, s->partition.id, params, err) != 0)
         return -1;
-    job->stays_paused = s->partition.state == VF_PARTITION_PAUSED;
+    job->stays_paused = (s->partition.holders & VF_HOLD_PERSON) != 0;
     s->admit.stay_paused = job->stays_paused;
-    if (s->partition.state != VF_PARTITION_RUNNING && !s->admit.stay_paused)
+    if (s->partition.state != VF_PARTITION_RUNNING && s->partition.state != VF_PARTITION_PAUSED)
         return vf_fail(
             err, VF_FAILED, "partition %s: is %s; only a running or paused one can be saved",
             job->partition, vf_partition_state_name((enum vf_partition_state)s->partition.state));
@@ -246,8 +246,10 @@ static int run_on(struct saving *s, struct vf_error *err)
 
     kc_channel_close(s->channel);
     s->channel = NULL;
-    now.state = s->paused ? VF_PARTITION_OUTGOING_PAUSED : VF_PARTITION_OUTGOING;
-    if (s->prepared && copy_run_on(s->kc, &now, !s->paused, err) != 0)
+    /* By us, or one that stood already and may go now. */
+    now.state = s->paused || (now.holders & VF_HOLD_FAULT) != 0 ? VF_PARTITION_OUTGOING_PAUSED
+                                                                : VF_PARTITION_OUTGOING;
+    if (s->prepared && copy_run_on(s->kc, &now, s->job->stays_paused, err) != 0)
         result = -1;
     if (result != 0 && err->code == VF_STANDS)
         mig_event(s->job->mig, "job", "job %llu: %s", (unsigned long long)s->job->id, err->text);

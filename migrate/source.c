@@ -48,8 +48,8 @@ static int open_partition(struct source *s, struct vf_error *err)
         mig_refuse_unsettled(job->mig, &s->partition, err) != 0 ||
         kc_partition_params(s->kc, s->partition.id, &params, err) != 0)
         return -1;
-    job->stays_paused = s->partition.state == VF_PARTITION_PAUSED;
-    if (s->partition.state != VF_PARTITION_RUNNING && !job->stays_paused)
+    job->stays_paused = (s->partition.holders & VF_HOLD_PERSON) != 0;
+    if (s->partition.state != VF_PARTITION_RUNNING && s->partition.state != VF_PARTITION_PAUSED)
         return vf_fail(err, VF_FAILED, "partition %s: is %s; only a running or paused one can move",
                        job->partition,
                        vf_partition_state_name((enum vf_partition_state)s->partition.state));
@@ -250,8 +250,10 @@ static void resume_partition(struct source *s, struct vf_error *why)
     lanes_abort(&s->lanes);
     if (!s->prepared)
         return;
-    now.state = s->paused ? VF_PARTITION_OUTGOING_PAUSED : VF_PARTITION_OUTGOING;
-    if (copy_run_on(s->kc, &now, !s->paused, &err) != 0) {
+    /* By us, or one that stood already and may go now. */
+    now.state = s->paused || (now.holders & VF_HOLD_FAULT) != 0 ? VF_PARTITION_OUTGOING_PAUSED
+                                                                : VF_PARTITION_OUTGOING;
+    if (copy_run_on(s->kc, &now, s->job->stays_paused, &err) != 0) {
         log_error("job %llu: partition %s: %s", (unsigned long long)s->job->id, s->job->partition,
                   err.text);
         *why = err;

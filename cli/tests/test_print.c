@@ -48,6 +48,30 @@ static void cells_have_units(void **state)
     json_decref(object);
 }
 
+static void a_state_that_a_verb_holds_is_told_as_that(void **state)
+{
+    static const struct {
+        const char *state, *holder, *shown;
+    } cases[] = {
+        {"paused", NULL, "paused"},
+        {"running", NULL, "running"},
+        {"paused", "defrag", "moving inside VRAM"},
+        {"paused", "fault", "stands paused"},
+        {"faulted", "fault", "faulted"},
+        {"outgoing-paused", "move", "outgoing-paused"},
+    };
+    char text[CELL_BYTES];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        json_t *object =
+            json_pack("{s:s, s:s?}", "state", cases[i].state, "held_by", cases[i].holder);
+
+        assert_string_equal(table_cell(object, CELL_STATE, "state", text), cases[i].shown);
+        json_decref(object);
+    }
+}
+
 static void missing_members_show_as_a_dash(void **state)
 {
     json_t *object = json_pack("{s:s, s:n, s:[]}", "empty", "", "null", "list");
@@ -130,6 +154,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(cells_have_units),
+        cmocka_unit_test(a_state_that_a_verb_holds_is_told_as_that),
         cmocka_unit_test(missing_members_show_as_a_dash),
         cmocka_unit_test(control_characters_never_reach_a_terminal),
         cmocka_unit_test(long_text_is_cut),

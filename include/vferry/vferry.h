@@ -30,7 +30,7 @@ struct vf_luid {
 enum vf_partition_state {
     VF_PARTITION_BUILDING, /* vGPU being created, zero-filled */
     VF_PARTITION_RUNNING,
-    VF_PARTITION_PAUSED,          /* paused by a person */
+    VF_PARTITION_PAUSED,          /* held by somebody: see enum vf_holder */
     VF_PARTITION_OUTGOING,        /* live migration, source: prepared and running */
     VF_PARTITION_OUTGOING_PAUSED, /* source: paused for its blackout */
     VF_PARTITION_INCOMING,        /* target: prepared, paused, pages arrive */
@@ -39,6 +39,14 @@ enum vf_partition_state {
                            * half its state is lost: waits for removal */
     VF_PARTITION_DYING,
     VF_PARTITION_STATES,
+};
+
+/* Who keeps a partition from running, one bit each: it runs only when nobody is left. */
+enum vf_holder {
+    VF_HOLD_PERSON = 1 << 0, /* partition pause; goes along with a move or an image */
+    VF_HOLD_MOVE = 1 << 1,   /* a move or a save in its blackout; an arrival */
+    VF_HOLD_DEFRAG = 1 << 2, /* its reserve moves inside VRAM */
+    VF_HOLD_FAULT = 1 << 3,  /* it stands: the driver could not resume it, or a command hung */
 };
 
 extern const char *const vf_partition_states[VF_PARTITION_STATES];  /* "running", … */
@@ -99,6 +107,7 @@ struct vf_partition_info {
     uint64_t page_bytes; /* dirty page size = the page a move works in */
     uint64_t epoch;
     uint32_t state;      /* enum vf_partition_state */
+    uint32_t holders;    /* bits of enum vf_holder; 0 = it runs, or is still being made */
     uint64_t interrupts; /* messages delivered to the guest since creation */
     uint64_t job;        /* the move it belongs to, 0 = none; given at prepare */
 };

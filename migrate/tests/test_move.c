@@ -157,7 +157,7 @@ static void a_move_waits_for_who_holds_the_partition(void **state)
 
     (void)state;
     create(&left, "held", 8u << 20, &p);
-    mig_hold(left.mig, "held", &hold);
+    assert_int_equal(mig_hold(left.mig, "held", &hold, &err), 0);
     assert_int_equal(pthread_create(&thread, NULL, begin_held, &begin), 0);
     while (!atomic_load(&begin.asked))
         (void)sched_yield();
