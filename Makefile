@@ -10,7 +10,7 @@ FAMILY := /usr/bin/python3 tools/family.py
 # One after the other: a build needs its packages, and takes all processors by itself.
 .NOTPARALLEL:
 
-.PHONY: all help deps deps-test product demo demo-says test unit walk load soak model bench asan tsan fuzz lint install clean
+.PHONY: all help deps deps-test product demo demo-says test unit pairs walk load soak model bench asan tsan fuzz lint install clean
 
 ## all      build everything into build/                                          1 min
 all: $(BUILD)/build.ninja
@@ -53,6 +53,11 @@ unit: deps-test all
 ## walk     every fault at every place of a move (docs/faults.md); FAULT=TEXT: some  15 min
 walk: all
 	@VF_BUILD=$(BUILD) $(FAMILY) /usr/bin/python3 tests/faults/walk.py $(if $(FAULT),--only "$(FAULT)") --out $(BUILD)/tests/faults/walk.md
+
+## pairs    every two verbs on one partition, the second at every step of the first  10 min
+#           VF_PAIRS_SEED repeats what was drawn
+pairs: all
+	@VF_PAIRS=all VF_BUILD=$(BUILD) $(FAMILY) /usr/bin/python3 tests/e2e/tap.py tests/e2e/test_pairs.py
 
 ## load     16 partitions move at once while 16 more work; then 8 each way        1 min
 load: all
