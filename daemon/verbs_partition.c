@@ -14,6 +14,30 @@ static bool unreadable(const struct vf_partition_info *info)
            info->state == VF_PARTITION_DYING;
 }
 
+/* Its workload. While its reserve moves nobody can look at it, and a list must not wait for that:
+ * the members are null. What cannot be read counts as no workload: the partition itself is still
+ * worth showing. */
+static void put_work(json_t *object, const struct request *request,
+                     const struct vf_partition_info *info)
+{
+    static const char *const keys[] = {"steps", "steps_wanted", "workload", "workload_state"};
+    struct guest_status status = {.workload = GUEST_NONE};
+    struct vf_error ignored;
+    struct guest_view view;
+    struct guest_memory memory = guest_view_of(&view, request->kc, info);
+
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
+        (void)json_object_set_new(object, keys[i], json_null());
+    if ((info->holders & VF_HOLD_DEFRAG) != 0)
+        return;
+    if (unreadable(info) || work_status(&memory, info, &status, &ignored) != 0)
+        status = (struct guest_status){.workload = GUEST_NONE};
+    put_number(object, "steps", status.steps_done);
+    put_number(object, "steps_wanted", status.steps_wanted);
+    put_text(object, "workload", guest_workload_name(status.workload));
+    put_text(object, "workload_state", guest_state_name(status.state));
+}
+
 /* What keeps it from running beside a person's own wish; null: nothing does. */
 static void put_holder(json_t *object, uint32_t holders)
 {
@@ -29,17 +53,9 @@ static void put_holder(json_t *object, uint32_t holders)
 static void put_partition(json_t *object, const struct request *request,
                           const struct vf_partition_info *info)
 {
-    struct guest_status status = {.workload = GUEST_NONE};
     char uuid[VF_UUID_TEXT];
     char luid[32];
-    struct vf_error ignored;
-    struct guest_view view;
-    struct guest_memory memory;
 
-    /* What cannot be read counts as no workload: the partition itself is still worth showing. */
-    memory = guest_view_of(&view, request->kc, info);
-    if (unreadable(info) || work_status(&memory, info, &status, &ignored) != 0)
-        status = (struct guest_status){.workload = GUEST_NONE};
     vf_uuid_format(info->uuid, uuid);
     (void)snprintf(luid, sizeof luid, "0x%08" PRIx32 ":%08" PRIx32, (uint32_t)info->luid.high,
                    info->luid.low);
@@ -51,10 +67,7 @@ static void put_partition(json_t *object, const struct request *request,
     put_number(object, "vram_bytes", info->vram_bytes);
     put_text(object, "state", vf_partition_state_name((enum vf_partition_state)info->state));
     put_holder(object, info->holders);
-    put_number(object, "steps", status.steps_done);
-    put_number(object, "steps_wanted", status.steps_wanted);
-    put_text(object, "workload", guest_workload_name(status.workload));
-    put_text(object, "workload_state", guest_state_name(status.state));
+    put_work(object, request, info);
     put_number(object, "epoch", info->epoch);
     put_number(object, "page_bytes", info->page_bytes);
     put_number(object, "interrupts", info->interrupts);
