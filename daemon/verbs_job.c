@@ -160,15 +160,20 @@ int verb_migrate(struct request *request, struct vf_error *err)
 static void add_missing_reason(json_t *verdict, const struct vf_error *err)
 {
     json_t *reasons = json_object_get(verdict, "reasons");
+    const char *remedy = vf_remedy(err);
+    char what[sizeof err->text];
     json_t *reason;
 
     if (json_array_size(reasons) > 0)
         return;
+    (void)snprintf(what, sizeof what, "%.*s",
+                   remedy != NULL ? (int)(remedy - err->text) - 2 : (int)strlen(err->text),
+                   err->text);
     reason = json_object();
     put_text(reason, "field", "partition");
-    put_text(reason, "source", err->text);
-    put_text(reason, "target", "");
-    put_text(reason, "remedy", "");
+    put_text(reason, "source", what);
+    put_text(reason, "target", "was not asked");
+    put_text(reason, "remedy", remedy != NULL ? remedy : "");
     (void)json_array_append_new(reasons, reason);
 }
 

@@ -285,17 +285,41 @@ static int query_flags(struct dxgk_adapter *adapter, struct vf_error *err)
     return 0;
 }
 
-static bool migration_ddis_complete(const DRIVER_INITIALIZATION_DATA *ddi)
+/* Names of the DDIs of live migration that the table lacks, as many as there is room for; "" =
+ * none. */
+static void lacking(const DRIVER_INITIALIZATION_DATA *ddi, char *out, size_t bytes)
 {
-    return ddi->DxgkDdiCreateMemoryBasis != NULL && ddi->DxgkDdiDestroyMemoryBasis != NULL &&
-           ddi->DxgkDdiStartDirtyTracking != NULL && ddi->DxgkDdiStopDirtyTracking != NULL &&
-           ddi->DxgkDdiQueryDirtyBitData != NULL && ddi->DxgkDdiPrepareLiveMigration != NULL &&
-           ddi->DxgkDdiEndLiveMigration != NULL && ddi->DxgkDdiSaveImmutableMigrationData != NULL &&
-           ddi->DxgkDdiSaveMutableMigrationData != NULL &&
-           ddi->DxgkDdiRestoreImmutableMigrationData != NULL &&
-           ddi->DxgkDdiRestoreMutableMigrationData != NULL &&
-           ddi->DxgkDdiWriteVirtualizedInterrupt != NULL &&
-           ddi->DxgkDdiSetVirtualFunctionPauseState != NULL;
+#define DDI(name)                                                                                  \
+    {                                                                                              \
+#name, ddi->name != NULL                                                                   \
+    }
+    const struct {
+        const char *name;
+        bool there;
+    } needed[] = {
+        DDI(DxgkDdiPrepareLiveMigration),
+        DDI(DxgkDdiEndLiveMigration),
+        DDI(DxgkDdiSaveImmutableMigrationData),
+        DDI(DxgkDdiSaveMutableMigrationData),
+        DDI(DxgkDdiRestoreImmutableMigrationData),
+        DDI(DxgkDdiRestoreMutableMigrationData),
+        DDI(DxgkDdiCreateMemoryBasis),
+        DDI(DxgkDdiDestroyMemoryBasis),
+        DDI(DxgkDdiStartDirtyTracking),
+        DDI(DxgkDdiStopDirtyTracking),
+        DDI(DxgkDdiQueryDirtyBitData),
+        DDI(DxgkDdiWriteVirtualizedInterrupt),
+        DDI(DxgkDdiSetVirtualFunctionPauseState),
+    };
+#undef DDI
+    size_t used = 0;
+
+    out[0] = '\0';
+    for (size_t i = 0; i < RTL_NUMBER_OF(needed) && used < bytes; i++) {
+        if (!needed[i].there)
+            used += (size_t)snprintf(out + used, bytes - used, "%s%s", used != 0 ? ", " : "",
+                                     needed[i].name);
+    }
 }
 
 /* Partitions live in the one local segment; several would need a split the contract does not
@@ -359,6 +383,7 @@ static int query_partitions(struct dxgk_adapter *adapter, struct vf_error *err)
 static int query_all(struct dxgk_adapter *adapter, struct vf_error *err)
 {
     struct dxgk_caps *caps = &adapter->caps;
+    char missing[160];
 
     caps->vram = -1;
     if (query_interfaces(adapter, err) != 0)
@@ -376,8 +401,9 @@ static int query_all(struct dxgk_adapter *adapter, struct vf_error *err)
     if (!adapter->mmu.usable)
         return vf_fail(err, VF_FAILED, "VRAM of partitions cannot be zero-filled or moved: %s",
                        adapter->mmu.why_not);
-    if (caps->live_migration && !migration_ddis_complete(&adapter->ddi))
-        migration_off(adapter, "the driver names LiveMigration but its table lacks DDIs of it");
+    lacking(&adapter->ddi, missing, sizeof missing);
+    if (caps->live_migration && missing[0] != '\0')
+        migration_off(adapter, "its driver's table lacks %s", missing);
     return 0;
 }
 

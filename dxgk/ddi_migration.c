@@ -44,6 +44,23 @@ static void end_again(struct dxgk_partition *partition)
                  partition->params.name, vf_status_name(status), (uint32_t)status);
 }
 
+static int cannot_migrate(const struct dxgk_adapter *adapter, struct vf_error *err)
+{
+    const char *why = adapter->caps.migration_off[0] != '\0'
+                          ? adapter->caps.migration_off
+                          : "its driver does not report LiveMigration";
+
+    if (!adapter->caps.hot_update)
+        return vf_fail(err, VF_INCOMPATIBLE,
+                       "adapter %u cannot migrate: %s" VF_REMEDY
+                       "start the host anew with a --driver that can",
+                       adapter->index, why);
+    return vf_fail(err, VF_INCOMPATIBLE,
+                   "adapter %u cannot migrate: %s" VF_REMEDY
+                   "bring in a driver that can with \"vferry driver update %u --driver FILE\"",
+                   adapter->index, why, adapter->index);
+}
+
 int dxgk_ddi_prepare(struct dxgk_partition *partition, bool target, struct vf_error *err)
 {
     struct dxgk_adapter *adapter = partition->adapter;
@@ -56,9 +73,7 @@ int dxgk_ddi_prepare(struct dxgk_partition *partition, bool target, struct vf_er
     NTSTATUS status;
 
     if (!adapter->caps.live_migration || !complete(&adapter->ddi))
-        return vf_fail(err, VF_INCOMPATIBLE, "adapter %u cannot migrate: %s", adapter->index,
-                       adapter->caps.migration_off[0] != '\0' ? adapter->caps.migration_off
-                                                              : "its driver lacks live migration");
+        return cannot_migrate(adapter, err);
     if (check->prepared)
         return dxgk_refuse(adapter, "SRC-7", err, "second Prepare of VF %u without End",
                            partition->vf);

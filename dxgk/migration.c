@@ -24,7 +24,13 @@ static int prepare_source(struct dxgk_partition *partition, struct vf_error *err
 
     if (state != VF_PARTITION_RUNNING && state != VF_PARTITION_PAUSED)
         return dxgk_partition_wrong_state(partition, "only a running or paused one can move", err);
-    if (partition->tracking == NULL)
+    if (partition->adapter->caps.live_migration && dxgk_umed_is_blocked(partition->umed))
+        return vf_fail(err, VF_INCOMPATIBLE,
+                       "partition %s cannot move: it was made under a driver without live "
+                       "migration, which kept no state of its emulation" VF_REMEDY
+                       "create it anew under the present driver",
+                       partition->params.name);
+    if (partition->tracking == NULL && partition->adapter->caps.live_migration)
         return vf_fail(err, VF_INCOMPATIBLE, "partition %s cannot move: its VRAM is not tracked",
                        partition->params.name);
     if (dxgk_ddi_prepare(partition, false, err) != 0)

@@ -342,7 +342,8 @@ int dxgk_umed_create(struct dxgk_partition *partition, const GUID *class_id, str
         return vf_fail(err, VF_FAILED, "no memory for the UMED");
     umed->partition = partition;
     umed->class_id = *class_id;
-    umed->saves = partition->adapter->caps.live_migration;
+    umed->blocked = !partition->adapter->caps.live_migration;
+    umed->saves = !umed->blocked;
     umed->wake_fd = umed->worker.fd = -1;
     (void)pthread_mutex_init(&umed->lock, NULL);
     if (umed_path(dxgk_image_path(partition->adapter->image), umed->path, sizeof umed->path) != 0) {

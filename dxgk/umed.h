@@ -29,6 +29,9 @@ int dxgk_umed_read(struct dxgk_umed *umed, uint32_t bar, uint64_t offset, void *
 int dxgk_umed_write(struct dxgk_umed *umed, uint32_t bar, uint64_t offset, const void *data,
                     uint32_t bytes, struct vf_error *err);
 
+/* Its state cannot be had: it was made under a KMD without LiveMigration, which an update has
+ * replaced since. False without a UMED. */
+bool dxgk_umed_is_blocked(const struct dxgk_umed *umed);
 /* False when it has no IGPUPMigration. */
 bool dxgk_umed_migrates(const struct dxgk_umed *umed);
 /* SRC-3, two calls; blob->data is malloc'ed. */

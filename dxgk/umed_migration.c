@@ -99,6 +99,11 @@ int dxgk_umed_restore(struct dxgk_umed *umed, const struct dxgk_blob *blob,
 
 /* ---- mutable state ---- */
 
+bool dxgk_umed_is_blocked(const struct dxgk_umed *umed)
+{
+    return umed != NULL && umed->blocked;
+}
+
 int dxgk_umed_save_mutable(struct dxgk_umed *umed, struct dxgk_blob *blob, struct vf_error *err)
 {
     bool saves;

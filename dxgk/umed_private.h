@@ -19,6 +19,7 @@ struct dxgk_umed {
     struct dxgk_partition *partition; /* fixed, as the next two */
     GUID class_id;
     char path[PATH_MAX];
+    bool blocked; /* fixed: the KMD did not report LiveMigration, so its state was never kept */
     int wake_fd; /* eventfd: something for the watcher to look at */
     pthread_t watcher;
 

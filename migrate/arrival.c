@@ -190,6 +190,7 @@ static void *stranger_main(void *arg)
     struct wire_message message = {.tag = WIRE_TAG_END};
     struct vf_error err = VF_ERROR_INIT;
     uint64_t deadline = vf_now_ns() + (mig->silence_ns < HELLO_NS ? mig->silence_ns : HELLO_NS);
+    struct wire_hello ours;
     struct mig_peer peer;
     int heard;
 
@@ -201,12 +202,13 @@ static void *stranger_main(void *arg)
     known(stranger);
     if (heard == 0) {
         peer.hello = message.hello;
+        mig_hello(mig, peer.hello.job, &ours);
         tp_peer_listens(tp, message.hello.listen_address, peer.hello.listen_address,
                         sizeof peer.hello.listen_address);
     }
     if (tp == NULL) {
         tell(mig, "?", err.text);
-    } else if (heard != 0 || wire_hello_agree(&peer.hello, 0, &peer.version, &err) != 0) {
+    } else if (heard != 0 || wire_hello_agree(&peer.hello, &ours, 0, &peer.version, &err) != 0) {
         refuse(mig, tp, &err);
     } else if (peer.hello.role == WIRE_CONTROL) {
         settle_peer_is_back(mig, peer.hello.listen_address);

@@ -84,5 +84,5 @@ int mig_greet(struct tp *tp, const struct wire_hello *ours, uint64_t deadline_ns
         return -1;
     peer->hello = message.hello;
     wire_message_free(&message);
-    return wire_hello_agree(&peer->hello, 0, &peer->version, err);
+    return wire_hello_agree(&peer->hello, ours, 0, &peer->version, err);
 }

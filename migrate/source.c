@@ -106,6 +106,80 @@ static bool turn_is_ours(struct source *s)
            turns_take(&s->job->mig->turns, &s->turn, 0, turn_in_vain, s);
 }
 
+/* All that the target is told but for the driver's data. */
+static int ask_for(struct source *s, struct wire_admit *ask, struct vf_error *err)
+{
+    const struct mig_job *job = s->job;
+
+    if (kc_partition_params(s->kc, s->partition.id, &ask->params, err) != 0)
+        return -1;
+    ask->page_bytes = s->partition.page_bytes;
+    ask->slot_bytes = lane_slot_bytes(s->partition.page_bytes);
+    ask->streams = job->options.streams;
+    ask->check_only = job->options.dry_run;
+    ask->verify = (uint8_t)job->options.verify;
+    ask->stay_paused = job->stays_paused;
+    ask->epoch = job->epoch;
+    ask->max_blackout_ns = job->options.max_blackout_ns;
+    ask->max_time_ns = job->options.max_time_ns;
+    return 0;
+}
+
+#define LIVE_MIGRATION "live-migration" /* as the target names it (target_admit.c) */
+
+/* What the target said without having the driver's data (`theirs`, NULL = nothing), and that the
+ * source's adapter cannot migrate: "adapter 0 cannot migrate: REASON; REMEDY". */
+static void reasons_without_data(const struct vf_reasons *theirs, const struct vf_error *why,
+                                 struct vf_reasons *out)
+{
+    static const char *const need_data[] = {"driver", "umed", "prepare", LIVE_MIGRATION};
+    const char *remedy = vf_remedy(why);
+    const char *begin = strstr(why->text, ": ");
+    const char *end = remedy != NULL ? remedy - 2 : why->text + strlen(why->text);
+    const char *target = theirs != NULL ? "yes" : "not known";
+    char source[sizeof out->list[0].source];
+
+    begin = begin != NULL && begin < end ? begin + 2 : why->text;
+    (void)snprintf(source, sizeof source, "no: %.*s", (int)(end - begin), begin);
+    for (uint32_t i = 0; theirs != NULL && i < theirs->count; i++) {
+        const struct vf_reason *reason = &theirs->list[i];
+        bool needs = false;
+
+        for (size_t j = 0; j < sizeof need_data / sizeof need_data[0]; j++)
+            needs = needs || strcmp(reason->field, need_data[j]) == 0;
+        if (strcmp(reason->field, LIVE_MIGRATION) == 0)
+            target = "no";
+        if (!needs)
+            vf_reason_add(out, reason->field, reason->source, reason->target, reason->remedy);
+    }
+    vf_reason_add(out, LIVE_MIGRATION, source, target, remedy != NULL ? remedy : "");
+}
+
+/* The source's adapter cannot migrate, `why` says so. A check tells every reason at once: the
+ * target is asked what it can say without the driver's data, and so both values are known. */
+static int ask_all_the_same(struct source *s, const struct vf_error *why)
+{
+    struct wire_message ask = {.tag = WIRE_ADMIT};
+    struct wire_message answer = {0};
+    struct vf_error err = VF_ERROR_INIT;
+    struct vf_reasons reasons = {0};
+    uint64_t until = vf_now_ns() + ADMIT_NS;
+
+    if (ask_for(s, &ask.admit, &err) == 0 && link_say(&s->link, &ask, until, &err) == 0 &&
+        link_expect(&s->link, WIRE_VERDICT, 0, until, &answer, &err) == 0) {
+        reasons_without_data(&answer.verdict.reasons, why, &reasons);
+        wire_message_free(&answer);
+    } else {
+        log_debug("job %llu: %s", (unsigned long long)s->job->id, err.text);
+        reasons_without_data(NULL, why, &reasons);
+    }
+    job_update(s->job, {
+        s->job->reasons = reasons;
+        s->job->judged = true;
+    });
+    return -1;
+}
+
 /* Prepare, SaveImmutable, and the target's answer (SRC-1…3, TGT-1, TGT-2). */
 static int admit(struct source *s, struct vf_error *err)
 {
@@ -118,21 +192,12 @@ static int admit(struct source *s, struct vf_error *err)
     int result = -1;
 
     if (kc_prepare(s->kc, s->partition.id, KC_SOURCE, job->id, err) != 0)
-        return -1;
+        return job->options.dry_run && err->code == VF_INCOMPATIBLE ? ask_all_the_same(s, err) : -1;
     s->prepared = true;
     job_update(job, job->t.prepared = vf_now_ns());
     if (kc_save_immutable(s->kc, s->partition.id, &kmd, &umed, err) != 0 ||
-        kc_partition_params(s->kc, s->partition.id, &ask.admit.params, err) != 0)
+        ask_for(s, &ask.admit, err) != 0)
         goto out;
-    ask.admit.page_bytes = s->partition.page_bytes;
-    ask.admit.slot_bytes = lane_slot_bytes(s->partition.page_bytes);
-    ask.admit.streams = job->options.streams;
-    ask.admit.check_only = job->options.dry_run;
-    ask.admit.verify = (uint8_t)job->options.verify;
-    ask.admit.stay_paused = job->stays_paused;
-    ask.admit.epoch = job->epoch;
-    ask.admit.max_blackout_ns = job->options.max_blackout_ns;
-    ask.admit.max_time_ns = job->options.max_time_ns;
     ask.admit.queued = !job->options.dry_run && !turn_is_ours(s);
     ask.admit.kmd = (struct wire_blob){kmd.data, (uint32_t)kmd.bytes};
     ask.admit.umed = (struct wire_blob){umed.data, (uint32_t)umed.bytes};

@@ -171,9 +171,9 @@ struct wire_hello { /* first on every stream, both ways */
 /* Ours, with the versions and nothing else filled in. */
 void wire_hello_init(struct wire_hello *hello);
 /* Version both speak: the highest common one. VF_INCOMPATIBLE when there is none, or when the peer
- * demands a feature outside `known_features`. */
-int wire_hello_agree(const struct wire_hello *peer, uint32_t known_features, uint16_t *version,
-                     struct vf_error *err);
+ * demands a feature outside `known_features`: in words that are right on either host. */
+int wire_hello_agree(const struct wire_hello *peer, const struct wire_hello *ours,
+                     uint32_t known_features, uint16_t *version, struct vf_error *err);
 
 struct wire_blob { /* received: borrowed from the message, gone with wire_message_free */
     const void *data;

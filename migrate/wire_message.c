@@ -502,21 +502,23 @@ void wire_hello_init(struct wire_hello *hello)
                                  .features_optional = WIRE_FEATURES};
 }
 
-int wire_hello_agree(const struct wire_hello *peer, uint32_t known_features, uint16_t *version,
-                     struct vf_error *err)
+/* Either side may be the one that says it, and the other's person reads it: both are named. */
+int wire_hello_agree(const struct wire_hello *peer, const struct wire_hello *ours,
+                     uint32_t known_features, uint16_t *version, struct vf_error *err)
 {
-    if (peer->version_min > WIRE_VERSION || peer->version_max < WIRE_VERSION_MIN)
+    if (peer->version_min > ours->version_max || peer->version_max < ours->version_min)
         return vf_fail(err, VF_INCOMPATIBLE,
-                       "host %s speaks versions %u to %u of the migration protocol, this one %u to "
-                       "%u: update the older",
-                       peer->host_name, (unsigned)peer->version_min, (unsigned)peer->version_max,
-                       WIRE_VERSION_MIN, WIRE_VERSION);
+                       "host %s speaks versions %u to %u of the migration protocol, host %s %u to "
+                       "%u" VF_REMEDY "update vferry on the host with the lower ones",
+                       ours->host_name, (unsigned)ours->version_min, (unsigned)ours->version_max,
+                       peer->host_name, (unsigned)peer->version_min, (unsigned)peer->version_max);
     if ((peer->features_mandatory & ~known_features) != 0)
-        return vf_fail(
-            err, VF_INCOMPATIBLE,
-            "host %s demands features 0x%x that this one lacks: update this host's vferryd",
-            peer->host_name, (unsigned)(peer->features_mandatory & ~known_features));
-    *version = peer->version_max < WIRE_VERSION ? peer->version_max : (uint16_t)WIRE_VERSION;
+        return vf_fail(err, VF_INCOMPATIBLE,
+                       "host %s demands features 0x%x that host %s lacks" VF_REMEDY
+                       "update vferry on the host that lacks them",
+                       peer->host_name, (unsigned)(peer->features_mandatory & ~known_features),
+                       ours->host_name);
+    *version = peer->version_max < ours->version_max ? peer->version_max : ours->version_max;
     return 0;
 }
 

@@ -107,7 +107,8 @@ static int check_header(const struct tp *tp, const struct wire_header *header, s
     if (!known(header->tag) && (header->flags & WIRE_MANDATORY) != 0)
         return vf_fail(
             err, VF_INCOMPATIBLE,
-            "peer %s sent a mandatory record of the unknown kind %u: update this host's vferryd",
+            "peer %s sent a mandatory record of the unknown kind %u" VF_REMEDY
+            "update vferry on the host that got it",
             tp->peer, (unsigned)header->tag);
     if (header->length > wire_tag_cap(header->tag))
         return vf_fail(err, VF_FAILED, "peer %s: %s of %u bytes, at most %u are allowed", tp->peer,

@@ -104,15 +104,17 @@ static void expect_hello(struct tp *tp, const char *name, enum wire_role role,
 {
     struct wire_message message;
     struct vf_error err = VF_ERROR_INIT;
+    struct wire_hello ours;
     uint16_t version;
 
+    wire_hello_init(&ours);
     hear(tp, WIRE_HELLO, &message);
     assert_int_equal(message.hello.version_min, 1);
     assert_int_equal(message.hello.version_max, 1);
     assert_int_equal(message.hello.features_mandatory, 0);
     assert_int_equal(message.hello.role, role);
     assert_string_equal(message.hello.host_name, name);
-    assert_int_equal(wire_hello_agree(&message.hello, 0, &version, &err), 0);
+    assert_int_equal(wire_hello_agree(&message.hello, &ours, 0, &version, &err), 0);
     assert_int_equal(version, 1);
     *out = message.hello;
     wire_message_free(&message);

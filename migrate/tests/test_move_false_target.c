@@ -298,7 +298,7 @@ static void a_target_of_an_unknown_version_is_left(void **state)
 
     (void)state;
     assert_int_equal(err.code, VF_INCOMPATIBLE);
-    assert_non_null(strstr(err.text, "update the older"));
+    assert_non_null(strstr(err.text, "update vferry on the host with the lower ones"));
 }
 
 /* Last: it takes the honest partition. In the words of version 1, which it may well speak. */

@@ -146,5 +146,54 @@ class EndFails(DriverFails):
         self.ends_right(right)
 
 
+class CannotMigrate(DriverFails):
+    """A driver that lacks what a move needs: the check names it, tells both hosts' values, and its remedy works."""
+
+    def refused(self, host, other):
+        """The one reason, which the text for people has too."""
+        host.run("partition", "create", "p", "--adapter", 0, "--vram", "8M")
+        verdict = host.json("check", "p", "--to", other.address, code=3)
+        self.assertIs(verdict["compatible"], False)
+        self.assertEqual([reason["field"] for reason in verdict["reasons"]], ["live-migration"])
+        reason = verdict["reasons"][0]
+        said = host.run("check", "p", "--to", other.address, code=3)
+        for part in ("source", "target", "remedy"):
+            self.assertIn(reason[part], said.stdout + said.stderr)
+        return reason
+
+    def test_a_missing_ddi_is_named(self):
+        gates = Gates(self.folder / "gates-left")
+        gates.lack("prepare")
+        left = self.host("left", DEVICE, options=gates.options, env=gates.env)
+        right = self.host("right", DEVICE)
+        reason = self.refused(left, right)
+        self.assertEqual(reason["source"], "no: its driver's table lacks DxgkDdiPrepareLiveMigration")
+        self.assertEqual(reason["target"], "yes")
+        refused = move(left, right, "p", code=3).stderr
+        self.assertIn("its driver's table lacks DxgkDdiPrepareLiveMigration", refused)
+        self.assertEqual(state(left, "p"), "running")
+        self.follow(reason, left, right)
+
+    def test_a_driver_without_live_migration_has_a_reason_with_both_values_and_a_remedy(self):
+        gates = Gates(self.folder / "gates")
+        gates.lack("LiveMigration")
+        left, right = (self.host(name, DEVICE, options=gates.options, env=gates.env) for name in ("left", "right"))
+        reason = self.refused(left, right)
+        self.assertEqual(reason["source"], "no: its driver does not report LiveMigration")
+        self.assertEqual(reason["target"], "no")
+        self.follow(reason, left, None)
+
+    def follow(self, reason, left, right):
+        """The remedy, word for word."""
+        command = reason["remedy"][reason["remedy"].index('"vferry') + 1 : -1].split()[1:]
+        self.assertEqual(command[:3], ["driver", "update", "0"])
+        self.assertEqual(command[-1], "FILE")
+        left.run(*command[:-1], BUILD / "drivers/softgpu.so")
+        if right is not None:
+            self.assertIs(left.json("check", "p", "--to", right.address)["compatible"], True)
+            move(left, right, "p")
+            self.assertEqual(partitions(left), [])
+
+
 if __name__ == "__main__":
     unittest.main()
