@@ -341,6 +341,17 @@ static void find_cause(struct source *s, struct vf_error *err)
         (void)link_explain(&s->link, vf_now_ns() + LINK_EXPLAIN_NS, err);
 }
 
+/* Both builds could have gone on, were one not so old: that can be helped. */
+static void tell_too_old(const struct source *s, struct vf_error *err)
+{
+    struct vf_error cause = *err;
+
+    vf_fail(err, cause.code,
+            "%.300s; host %s speaks version %u of the migration protocol, which cannot go on over a "
+            "new link" VF_REMEDY "move it again, or update vferry there first",
+            cause.text, s->peer.host_name, (unsigned)s->version);
+}
+
 /* The end of a move that did not commit. */
 static enum job_state call_off(struct source *s, struct vf_error *err)
 {
@@ -351,6 +362,8 @@ static enum job_state call_off(struct source *s, struct vf_error *err)
 
     resume_partition(s, &also);
     find_cause(s, err);
+    if (s->too_old && err->code == VF_FAILED)
+        tell_too_old(s, err);
     if (also.code == VF_STANDS)
         copy_stands(err, &also);
     else if (also.code != VF_OK)

@@ -39,6 +39,7 @@ struct source {
     bool prepared;      /* Prepare(SOURCE) needs its End (SRC-7) */
     bool paused;        /* by us: an abort resumes */
     bool state_sent;    /* the target may be, or become, PREPARED */
+    bool too_old;    /* the link was lost, and the peer's version cannot go on over a new one */
     bool linked; /* the link is started; written under the job's lock while a cancel may look */
 };
 

@@ -51,8 +51,8 @@ static bool was_lost(struct source *s)
     /* A target that gives up says so before it closes; this only saves asking it. */
     if (vf_fsm_get(&s->job->fsm) == JOB_ROUNDS)
         link_linger(&s->link, vf_now_ns() + EXPLAIN_NS);
-    return s->version >= WIRE_VERSION_RESUME && !job_cancel_asked(s->job) &&
-           !link_aborted(&s->link) && (link_lost(&s->link) || lanes_lost(&s->lanes));
+    return !job_cancel_asked(s->job) && !link_aborted(&s->link) &&
+           (link_lost(&s->link) || lanes_lost(&s->lanes));
 }
 
 /* Nothing of the old connections is left; the lanes may be opened again. */
@@ -293,6 +293,9 @@ int source_resume(struct source *s, struct vf_error *err)
     uint64_t deadline;
 
     if (!was_lost(s))
+        return -1;
+    s->too_old = s->version < WIRE_VERSION_RESUME;
+    if (s->too_old)
         return -1;
     /* The link's own end is the better explanation, if it has one already. */
     (void)link_explain(&s->link, 0, err);

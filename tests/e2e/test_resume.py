@@ -7,7 +7,7 @@ import unittest
 import proxy
 from e2e import Case, Work, at_once, churn, create, finish, begins, move, partitions, room, runs, state
 from harness import wait_until
-from proxy import HEADER, OUT, Point, Proxy
+from proxy import HEADER, IN, OUT, Point, Proxy
 from test_hostile import record as sealed
 
 TESTS_AT_ONCE = at_once(3)
@@ -37,14 +37,18 @@ class Shaky(Proxy):
             return True
 
 
-class Old(Proxy):
-    """Both sides think that the other one speaks version 1 only."""
+class Versions(Proxy):
+    """Whoever is told a HELLO in one of these directions hears that its sender speaks these versions."""
+
+    def __init__(self, upstream, point, act, newest, directions=(IN, OUT)):
+        self.newest, self.directions = newest, directions
+        super().__init__(upstream, point, act)
 
     def translate(self, point, record):
-        if point.tag != "HELLO":
+        if point.tag != "HELLO" or point.direction not in self.directions:
             return record
         fields = record[HEADER + 8 :]
-        return sealed(1, fields[:4] + struct.pack("<HH", 1, 1) + fields[8:])
+        return sealed(1, fields[:4] + struct.pack("<HH", 1, self.newest) + fields[8:])
 
 
 def cut_all(way, connection, record):
@@ -155,12 +159,37 @@ class Resume(Case):
         self.assert_nothing_arrived(self.right, self.there, "p")
         move(self.left, self.right, "p")
 
-    def test_a_move_in_version_1_is_not_resumed(self):
-        with Old(self.right.address, PAGES, proxy.cut) as way:
+    def resumes_between_versions(self, newest, directions):
+        """The first version that resumes is enough at either end, whatever else the other one speaks."""
+        for point in (PAGES, Point("ROUND", OUT), Point("PAGES", OUT, "data", True)):
+            with self.subTest(point=point), Versions(self.right.address, point, proxy.cut, newest, directions) as way:
+                work = churn(2, size="12M", rate=12 << 20)
+                create(self.left, "p", work, "32M")
+                begins(self.left, "p")
+                report = self.moved_through(way, work)
+                self.assertEqual(report["reconnects"], 1)
+                self.right.run("partition", "remove", "p")
+
+    def test_an_older_source_that_can_resume_does(self):
+        self.resumes_between_versions(2, (OUT,))
+
+    def test_an_older_target_that_can_resume_does(self):
+        self.resumes_between_versions(2, (IN,))
+
+    def test_a_newer_source_resumes_with_this_build(self):
+        self.resumes_between_versions(9, (OUT,))
+
+    def test_a_newer_target_resumes_with_this_build(self):
+        self.resumes_between_versions(9, (IN,))
+
+    def test_a_move_in_version_1_is_not_resumed_and_says_why(self):
+        with Versions(self.right.address, PAGES, proxy.cut, 1) as way:
             create(self.left, "p", churn(4), "32M")
             begins(self.left, "p")
             done = self.left.run("migrate", "p", "--to", way.address, code=1)
         self.assertNotIn("reconnect", done.stdout)
+        self.assertIn("host right speaks version 1 of the migration protocol, which cannot go on over a new link", done.stderr)
+        self.assertIn("update vferry there", done.stderr)
         runs(self.left, "p")
         self.assert_nothing_arrived(self.right, self.there, "p")
 
