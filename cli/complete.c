@@ -13,6 +13,7 @@
 /* Options of every verb; args.c takes them. */
 static const struct cli_option common[] = {
     {VALUE_INPUT, "host", "SOCKET", NULL, "which host", false},
+    {VALUE_SECONDS, "timeout", "TIME", NULL, "how long a silent vferryd is waited for", false},
     {VALUE_FLAG, "json", NULL, NULL, "print one JSON object", false},
     {VALUE_FLAG, "help", NULL, NULL, "explain the verb", false},
     {VALUE_FLAG, "version", NULL, NULL, "print the version", false},
@@ -179,7 +180,8 @@ static void offer_here(struct place *place, const char *typed)
     const struct cli_positional *due =
         place->verb != NULL ? place->verb->positionals : &(struct cli_positional){"", NULL};
 
-    for (size_t i = 0; i < place->positionals && due->metavar != NULL; i++)
+    for (size_t i = 0; i < place->positionals && due->metavar != NULL && due->kind != VALUE_LIST;
+         i++)
         due++;
     if (place->lost)
         return;

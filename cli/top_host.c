@@ -81,15 +81,17 @@ static const json_t *by_uuid(const json_t *list, const char *uuid)
     return NULL;
 }
 
-/* Steps since the last look, a second. Null when there was none, or when other work has begun. */
+/* Steps since the last look, a second. Null when one of the two looks does not know the steps, or
+ * when other work has begun. */
 static json_t *pace(const json_t *now, const json_t *before, uint64_t span_ns)
 {
-    uint64_t steps = table_number(now, "steps");
-    uint64_t then = table_number(before, "steps");
+    const json_t *steps = json_object_get(now, "steps");
+    const json_t *then = json_object_get(before, "steps");
+    json_int_t done = json_integer_value(steps) - json_integer_value(then);
 
-    if (before == NULL || span_ns == 0 || steps < then)
+    if (!json_is_integer(steps) || !json_is_integer(then) || span_ns == 0 || done < 0)
         return json_null();
-    return json_integer((json_int_t)((double)(steps - then) * 1e9 / (double)span_ns));
+    return json_integer((json_int_t)((double)done * 1e9 / (double)span_ns));
 }
 
 /* How fast a partition is dirtied is asked for by its move alone. */

@@ -79,7 +79,7 @@ static void put_partitions(FILE *to, const json_t *snapshot)
     static const struct column columns[] = {
         {CELL_TEXT, "PARTITION", "name"},
         {CELL_TEXT, "HOST", "host"},
-        {CELL_TEXT, "STATE", "state"},
+        {CELL_STATE, "STATE", "state"},
         {CELL_SIZE, "VRAM", "vram_bytes"},
         {CELL_TEXT, "WORKLOAD", "workload"},
         {CELL_TEXT, "", "workload_state"},

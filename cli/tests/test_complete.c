@@ -92,7 +92,7 @@ static void what_may_follow(void **state)
         /* Names, and where they are asked for. */
         {"partition show ", "<partition> one two"},
         {"partition show t", "<partition> two"},
-        {"partition show p ", "--host --json --help --version"},
+        {"partition show p ", "--host --timeout --json --help --version"},
         {"--host /a partition show ", "<partition@/a> one two"},
         {"--host=/a partition show ", "<partition@/a> one two"},
         {"partition show --host /b ", "<partition@/b> one two"},
@@ -107,14 +107,16 @@ static void what_may_follow(void **state)
         {"check p --to=t", "<peer> --to=two"},
         {"check --to h:1 ", "<partition> one two"},
         /* Options, each once. */
-        {"host stop -", "--force --host --json --help --version"},
-        {"host stop --force -", "--host --json --help --version"},
+        {"host stop -", "--force --host --timeout --json --help --version"},
+        {"host stop --force -", "--host --timeout --json --help --version"},
         {"host stop --f", "--force"},
         {"host stop -- --", ""},
         {"host stop --no-such ", ""},
-        {"cert add d --for a --f", "--for"}, /* a list */
-        {"save p ", "--output --keep --host --json --help --version"},
-        {"job resolve 3 --source-runs --t", "--target-runs"},
+        {"cert add d --for a --f", "--for"},   /* a list */
+        {"migrate a ", "<partition> one two"}, /* and more of them */
+        {"migrate a b -- t", "<partition> two"},
+        {"save p ", "--output --keep --host --timeout --json --help --version"},
+        {"job resolve 3 --source-runs --ta", "--target-runs"},
         /* Values. */
         {"migrate p --verify ", "delta full"},
         {"migrate p --verify d", "delta"},

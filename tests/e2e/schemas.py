@@ -12,17 +12,19 @@ from e2e import BUILD, ROOT
 
 FOLDER = ROOT / "docs/schema"
 ERROR = "vferry.error/1"
-# Members that an object may lack, that may be null, and whose texts are of a kind.
+# Members that an object may lack, that may be null somewhere, and whose texts are of a kind.
 OPTIONAL = {"warning", "partition of vferry.result/1", "duration_ns of vferry.image/1"}
 NULLABLE = {
-    "started_unix_ns", "ended_unix_ns", "peer_identity", "vram_bytes of vferry.job/1", "bytes_sent", "pages_sent", "rounds",
-    "pages of vferry.job/1", "bytes of vferry.job/1", "duration_ns of vferry.job/1", "reconnects", "predicted_blackout_ns",
-    "rate_bytes_per_s", "dirty_bytes_per_s", "total_ns", "brownout_ns", "blackout_ns", "pause_ns of vferry.job/1", "pages_ns",
-    "state_ns", "verify_ns", "commit_ns", "start_ns", "blackout_clock", "streams", "compression", "verify", "percent", "eta_ns", "steps_per_s", "reason of vferry.top/1", "name of vferry.top/1", "listen of vferry.top/1",
-    "vf_count of vferry.top/1", "vf_free of vferry.top/1", "vram_bytes of vferry.top/1", "vram_free_bytes of vferry.top/1", "from",
-    "until", "remedy of vferry.error/1",
+    "adapters", "blackout_clock", "blackout_ns", "brownout_ns", "bytes", "bytes_sent", "check", "commit_ns", "compression",
+    "dirty_bytes_per_s", "duration_ns", "ended_unix_ns", "epoch", "error", "eta_ns", "from", "held_by", "job", "kernel",
+    "kernel_version", "kernel_word", "listen", "name", "pages", "pages_ns", "pages_sent", "partitions", "partitions_dropped",
+    "pause_ns", "peer_identity", "percent", "predicted_blackout_ns", "rate_bytes_per_s", "reason", "reconnects", "remedy",
+    "rounds", "start_ns", "started_unix_ns", "state_ns", "steps", "steps_per_s", "steps_wanted", "streams", "total_ns",
+    "until", "uuid", "verify", "verify_ns", "vf_count", "vf_free", "vram_bytes", "vram_free_bytes", "why_not", "workload",
+    "workload_state",
 }
 CHOSEN = {
+    "held_by",
     "schema", "name", "partition", "uuid", "luid", "state of vferry.partition/1", "state of vferry.partitions/1", "workload", "workload_state", "status", "kind of vferry.job/1",
     "kind of vferry.jobs/1", "direction", "outcome", "security", "blackout_clock", "compression", "verify", "digest", "interface",
     "saved", "from", "until",

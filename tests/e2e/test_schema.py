@@ -140,6 +140,7 @@ class Verbs(Case):
         for name in ("a", "b"):
             create(left, name, vram="8M")
         self.ask(left, "migrate", "a", "b", "--to", right.address, "--dry-run")
+        self.ask(left, "host", "evacuate", "--to", right.address, "--dry-run", code=7)
         self.ask(left, "migrate", "a", "b", "--to", right.address, "--max-blackout", BLACKOUT_MS)
         create(left, "large", vram="200M")
         self.ask(left, "migrate", "--all", "--to", right.address, code=7)
