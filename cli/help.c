@@ -6,7 +6,7 @@
 #include <string.h>
 
 #define USAGE_COLUMNS 80u
-#define USAGE_INDENT 7u /* as wide as "usage: " */
+#define USAGE_INDENT 7u   /* as wide as "usage: " */
 #define SUMMARY_COLUMN 18 /* the longest verb and two blanks */
 
 /* Appends a piece to the present line, or begins another one where the first word stands. */
@@ -85,7 +85,8 @@ static void print_all(void)
         "vferry completion bash|zsh|fish prints a script that has the shell complete all this.\n"
         "Exit codes: 0 done, 1 failed, 2 usage or not built yet, 3 incompatible, 4 cancelled or "
         "not\n"
-        "converged, 5 the host's vferryd is unreachable, 6 outcome unknown (see job show).\n"
+        "converged, 5 the host's vferryd is unreachable, 6 outcome unknown (see job show), 7 full\n"
+        "now, may fit later.\n"
         "\n"
         "example: VFERRY_HOST=/tmp/A/control.sock vferry migrate p1 --to 127.0.0.1:7002\n");
 }

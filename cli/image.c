@@ -151,6 +151,7 @@ static json_t *image_object(const char *path, const struct image_facts *facts)
     put_text(object, "device", facts->origin.device);
     put_text(object, "driver", facts->origin.driver);
     put_text(object, "description", facts->origin.description);
+    (void)json_object_set_new(object, "kept", json_boolean(facts->origin.kept));
     (void)json_object_set_new(object, "paused", json_boolean(facts->admit.stay_paused != 0));
     put_number(object, "vram_bytes", params->vram_bytes);
     put_number(object, "page_bytes", facts->geometry.page_bytes);

@@ -179,6 +179,8 @@ static int follow_job(const struct command *command, struct client *client, json
         show_result(command, follow.result);
     else
         print_reasons(follow.result);
+    if (table_text(follow.result, "warning")[0] != '\0')
+        (void)fprintf(stderr, "vferry: warning: %s\n", table_text(follow.result, "warning"));
     json_decref(follow.result);
     client_close(&follow.cancel);
     *client = follow.watch;

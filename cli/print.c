@@ -23,6 +23,7 @@ void print_host(const json_t *result)
         {CELL_TEXT, "adapters", "adapters"},
         {CELL_TEXT, "partitions", "partitions"},
         {CELL_TEXT, "version", "version"},
+        {CELL_TEXT, "cordoned", "cordoned"},
         {CELL_END},
     };
 

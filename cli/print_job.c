@@ -74,6 +74,7 @@ void print_job(const json_t *result)
         {CELL_TIME, "total", "total_ns"},
         {CELL_TIME, "brownout", "brownout_ns"},
         {CELL_TIME, "blackout", "blackout_ns"},
+        {CELL_TIME, "stood", "stood_ns"},
         {CELL_TEXT, "blackout clock", "blackout_clock"},
         {CELL_TIME, "predicted blackout", "predicted_blackout_ns"},
         {CELL_RATE, "rate", "rate_bytes_per_s"},

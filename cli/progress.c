@@ -59,11 +59,28 @@ static void add(struct line *line, const char *wide, const char *narrow, const j
                                                                         : line->at + (size_t)length;
 }
 
+/* What keeps it says more than numbers that do not change. */
+static size_t write_wait(struct line *line, const json_t *numbers)
+{
+    if (json_is_true(json_object_get(numbers, "stands"))) {
+        add(line, "blackout: ", "blackout ", numbers, CELL_TIME, "stood_ns");
+        add(line, " so far, waiting for ", ": ", numbers, CELL_TEXT, "waits_for");
+        return line->at;
+    }
+    add(line, "", "", numbers, CELL_TEXT, "phase");
+    add(line, ": waiting for ", ": waiting for ", numbers, CELL_TEXT, "waits_for");
+    if (table_number(numbers, "stood_ns") > 0)
+        add(line, "; it stood for ", "; it stood for ", numbers, CELL_TIME, "stood_ns");
+    return line->at;
+}
+
 static size_t write_line(const json_t *numbers, bool narrow, char text[PROGRESS_LINE])
 {
     struct line line = {.text = text, .narrow = narrow};
     const char *phase = table_text(numbers, "phase");
 
+    if (table_text(numbers, "waits_for")[0] != '\0')
+        return write_wait(&line, numbers);
     add(&line, "", "", numbers, CELL_TEXT, "phase");
     /* The one that is under way; the number is of those that are done. */
     if (strcmp(phase, "round") == 0 || strcmp(phase, "last-round") == 0)
@@ -109,7 +126,9 @@ void progress_show(struct progress *progress, const json_t *numbers)
     char line[PROGRESS_LINE];
     const char *phase = table_text(numbers, "phase");
     json_int_t round = json_integer_value(json_object_get(numbers, "round"));
-    bool news = round != progress->round || strcmp(phase, progress->phase) != 0;
+    const char *waits = table_text(numbers, "waits_for");
+    bool news = round != progress->round || strcmp(phase, progress->phase) != 0 ||
+                (waits[0] != '\0' && strcmp(waits, progress->waits) != 0);
 
     if (progress->quiet || (!progress->terminal && !news))
         return;
@@ -121,6 +140,7 @@ void progress_show(struct progress *progress, const json_t *numbers)
     progress->line_open = progress->terminal;
     progress->round = round;
     (void)snprintf(progress->phase, sizeof progress->phase, "%s", phase);
+    (void)snprintf(progress->waits, sizeof progress->waits, "%s", waits);
 }
 
 void progress_end(struct progress *progress)

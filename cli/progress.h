@@ -16,6 +16,7 @@ struct progress {
     bool line_open; /* terminal: something stands on the present line */
     char phase[24]; /* of the last line written */
     json_int_t round;
+    char waits[224]; /* the same: what it waited for */
 };
 
 void progress_init(struct progress *progress, bool quiet);

@@ -104,6 +104,13 @@ static const struct cli_option evacuate_options[] = {
     {VALUE_END},
 };
 
+static const struct cli_option set_options[] = {
+    {VALUE_RATE, "bandwidth", "BYTES/S", "bandwidth", "send no faster", false},
+    {VALUE_MS, "max-blackout", "TIME", "max_blackout_ms", "longest pause", false},
+    {VALUE_SECONDS, "max-time", "TIME", "max_time_s", "give up so long after its start", false},
+    {VALUE_END},
+};
+
 static const struct cli_option resolve_options[] = {
     {VALUE_FLAG, "source-runs", NULL, "source_runs", "the source runs it; the target's copy goes",
      false},
@@ -196,6 +203,13 @@ const struct cli_verb cli_verbs[] = {
     {"host show", NOTHING, .summary = "the host: its name, processes and address",
      .json = "vferry.host/1", .example = "host show", .run = cmd_request, .print = print_host,
      .shows = true},
+    {"host cordon", NOTHING, .summary = "take in no partition any more",
+     .more =
+         "None is created, arrives or is restored (exit 7) until \"host uncordon\", also after a\n"
+         "restart of vferryd. What is here works on, and may leave.\n",
+     .json = "vferry.host/1", .example = "host cordon", .run = cmd_request},
+    {"host uncordon", NOTHING, .summary = "take in partitions again", .json = "vferry.host/1",
+     .example = "host uncordon", .run = cmd_request},
     {"host stop", NOTHING, stop_options, "end vferryd and its kernel side",
      "Refused while there are partitions, unless --force drops them.\n", .json = "vferry.stop/1",
      .example = "host stop --force", .run = cmd_host_stop, .slow = true},
@@ -252,7 +266,8 @@ const struct cli_verb cli_verbs[] = {
      .json = "vferry.result/1",
      .example = "reference diffuse --input before.pgm --steps 100 --output after.pgm",
      .run = cmd_reference, .print = print_work, .shows = true},
-    {"check", NAME, check_options, "could it move? every reason if not", "Exit 3 when it cannot.\n",
+    {"check", NAME, check_options, "could it move? every reason if not",
+     "Exit 3 when it cannot, 7 when the target is only full now.\n",
      .json = "vferry.check/1", .example = "check p1 --to 10.0.0.2:7001", .run = cmd_request,
      .print = print_check, .shows = true, .slow = true},
     {"migrate", NAMES, migrate_options, "move running partitions to another host",
@@ -274,6 +289,11 @@ const struct cli_verb cli_verbs[] = {
      .slow = true},
     {"job cancel", JOB, .summary = "end a move: the partition runs on at its source",
      .json = "vferry.job/1", .example = "job cancel 3", .run = cmd_request, .slow = true},
+    {"job set", JOB, set_options, "change the limits of a move that goes on, at its source",
+     "At once: the rate, the time that is left, the next decision. Not once it has paused.\n"
+     "A --bandwidth or --max-time of 0 is no limit any more.\n",
+     .json = "vferry.job/1", .example = "job set 3 --bandwidth 0 --max-blackout 2000",
+     .run = cmd_request},
     {"job resolve", JOB, resolve_options, "say who runs it, when a move's outcome is unknown",
      "Hosts settle it by themselves once they can talk: this is for a host that stays away.\n"
      "Works on either host. The other one's journal is asked first; a choice that it contradicts\n"
@@ -289,7 +309,8 @@ const struct cli_verb cli_verbs[] = {
     {"restore", NEW_NAME, restore_options, "bring a saved partition back",
      "All of the file is checked before anything is made.\n"
      "NAME may be another one than it was saved under.\n"
-     "Exit 3 when it cannot run here; \"job show --json\" has every reason.\n",
+     "Exit 3 when it cannot run here, 7 when the host is only full now; \"job show --json\"\n"
+     "has every reason.\n",
      .json = "vferry.job/1", .example = "restore p1 --input p1.image --adapter 0",
      .run = cmd_restore, .print = print_moved},
     {"image info", IMAGE, .summary = "what a saved partition is; needs no host",

@@ -8,6 +8,7 @@
 #include "daemon/config.h"
 #include "daemon/control.h"
 #include "daemon/jobs.h"
+#include "daemon/cordon.h"
 #include "daemon/kernel_process.h"
 #include "daemon/listener.h"
 #include "daemon/state_dir.h"
@@ -195,6 +196,7 @@ static int serve(struct daemon *daemon, const struct config *config, struct tp_t
     if (mig_open(&mig, &daemon->mig, err) != 0)
         return -1;
     jobs_recall(daemon);
+    cordon_load(daemon);
     if (pulse_open(&daemon->pulse, err) == 0 &&
         events_collect(&daemon->events, daemon->kernel_socket, daemon->kernel_pid, &collector,
                        err) == 0 &&

@@ -13,6 +13,8 @@
 
 static const struct verb verbs[] = {
     {"host show", verb_host_show},
+    {"host cordon", verb_host_cordon},
+    {"host uncordon", verb_host_uncordon},
     {"host stop", verb_host_stop},
     {"adapter list", verb_adapter_list},
     {"adapter show", verb_adapter_show},
@@ -39,6 +41,7 @@ static const struct verb verbs[] = {
     {"job show", verb_job_show},
     {"job watch", verb_job_watch},
     {"job cancel", verb_job_cancel},
+    {"job set", verb_job_set},
     {"job resolve", verb_job_resolve},
 };
 

@@ -15,6 +15,8 @@ struct verb {
 const struct verb *verb_find(const char *words);
 
 int verb_host_show(struct request *request, struct vf_error *err);
+int verb_host_cordon(struct request *request, struct vf_error *err);
+int verb_host_uncordon(struct request *request, struct vf_error *err);
 int verb_host_stop(struct request *request, struct vf_error *err);
 int verb_adapter_list(struct request *request, struct vf_error *err);
 int verb_adapter_show(struct request *request, struct vf_error *err);
@@ -41,6 +43,7 @@ int verb_job_list(struct request *request, struct vf_error *err);
 int verb_job_show(struct request *request, struct vf_error *err);
 int verb_job_watch(struct request *request, struct vf_error *err);
 int verb_job_cancel(struct request *request, struct vf_error *err);
+int verb_job_set(struct request *request, struct vf_error *err);
 int verb_job_resolve(struct request *request, struct vf_error *err);
 
 /* guest_status of a partition whose VF may have been reset under its workload: that is a fault,

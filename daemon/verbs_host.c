@@ -3,6 +3,7 @@
 #define LOG_ROOM "host"
 #include "base/log.h"
 #include "base/size.h"
+#include "daemon/cordon.h"
 #include "daemon/verbs.h"
 #include "daemon/watchdog.h"
 
@@ -57,7 +58,27 @@ int verb_host_show(struct request *request, struct vf_error *err)
     (void)json_object_set_new(
         request->result, "kernel_word",
         silent_ns != 0 ? json_string(watchdog_word(daemon, word, sizeof word)) : json_null());
+    put_flag(request->result, "cordoned", mig_cordoned(daemon->mig));
     return 0;
+}
+
+static int set_cordon(struct request *request, bool on, struct vf_error *err)
+{
+    if (cordon_set(request->daemon, on, err) != 0)
+        return -1;
+    tell(request, "host", "host %s is %s", request->daemon->name,
+         on ? "cordoned: it takes in no partition" : "uncordoned: partitions may come again");
+    return verb_host_show(request, err);
+}
+
+int verb_host_cordon(struct request *request, struct vf_error *err)
+{
+    return set_cordon(request, true, err);
+}
+
+int verb_host_uncordon(struct request *request, struct vf_error *err)
+{
+    return set_cordon(request, false, err);
 }
 
 static void put_adapter(json_t *object, const struct vf_adapter_info *info)

@@ -2,6 +2,7 @@
 /* Verbs that put a partition into a file and bring it back. Files come as descriptors, opened with
  * the rights of whoever asks. */
 #include "base/cleanup.h"
+#include "daemon/cordon.h"
 #include "daemon/verbs.h"
 
 #include <errno.h>
@@ -64,7 +65,8 @@ int verb_restore(struct request *request, struct vf_error *err)
 
     if (request_new_name(request, &name, err) != 0 || take_path(request, &path, err) != 0 ||
         request_number(request, "adapter", &adapter, err) != 0 ||
-        request_file(request, &file, err) != 0)
+        request_file(request, &file, err) != 0 ||
+        cordon_refuse(request->daemon, "restore", err) != 0)
         return -1;
     file = keep_fd(file, err);
     if (file < 0 ||

@@ -79,6 +79,9 @@ static json_t *progress_object(const struct mig_job *job, const struct mig_progr
     put_number(object, "max_blackout_ns", progress->max_blackout_ns);
     put_number(object, "eta_ns", progress->eta_ns);
     put_number(object, "elapsed_ns", progress->elapsed_ns);
+    put_flag(object, "stands", progress->stands);
+    put_number(object, "stood_ns", progress->stood_ns);
+    put_text(object, "waits_for", progress->waits_for);
     return object;
 }
 
@@ -115,7 +118,9 @@ static enum watched watch(const struct request *request, struct mig_job *job, kc
     uint64_t told_ns = 0;
 
     while (!await_news(job, &told, told_ns, &now)) {
-        if (now.change != told.change && !request_progress(request, progress_object(job, &now)))
+        bool news = now.change != told.change || now.waits_for[0] != '\0' || now.stands;
+
+        if (news && !request_progress(request, progress_object(job, &now)))
             return WATCHED_LEFT;
         told = now;
         told_ns = vf_now_ns();
@@ -195,7 +200,7 @@ int verb_check(struct request *request, struct vf_error *err)
     (void)mig_job_wait(job, UINT64_MAX, UINT64_MAX);
     jobs_settle(request->daemon, job);
     result = mig_job_result(job, err);
-    if (result == 0 || err->code == VF_INCOMPATIBLE)
+    if (result == 0 || err->code == VF_INCOMPATIBLE || err->code == VF_REFUSED_NOW)
         request->result = mig_job_verdict(job);
     if (result != 0 && request->result != NULL)
         add_missing_reason(request->result, err);
@@ -332,6 +337,36 @@ int verb_job_cancel(struct request *request, struct vf_error *err)
             result = vf_fail(err, VF_FAILED,
                              "job %" PRIu64 ": had ended well before the cancel reached it",
                              mig_job_id(job));
+    }
+    mig_job_put(job);
+    return result;
+}
+
+int verb_job_set(struct request *request, struct vf_error *err)
+{
+    uint64_t ms, seconds;
+    struct mig_change change;
+    struct mig_job *job;
+    int result;
+
+    mig_change_init(&change);
+    if (request_number_or(request, "max_blackout_ms", MIG_AS_IT_IS, &ms, err) != 0 ||
+        request_number_or(request, "max_time_s", MIG_AS_IT_IS, &seconds, err) != 0 ||
+        request_number_or(request, "bandwidth", MIG_AS_IT_IS, &change.bandwidth, err) != 0)
+        return -1;
+    if ((ms != MIG_AS_IT_IS && ms > UINT64_MAX / 1000000u) ||
+        (seconds != MIG_AS_IT_IS && seconds > UINT64_MAX / 1000000000u))
+        return vf_fail(err, VF_USAGE, "job set: a number is beyond all sense; give smaller ones");
+    if (ms != MIG_AS_IT_IS)
+        change.max_blackout_ns = ms * 1000000u;
+    if (seconds != MIG_AS_IT_IS)
+        change.max_time_ns = seconds * 1000000000u;
+    if (find_job(request, &job, err) != 0)
+        return -1;
+    result = mig_job_set(job, &change, err);
+    if (result == 0) {
+        request->result = mig_job_report(job);
+        tell(request, "job", "job %" PRIu64 " has new limits by \"job set\"", mig_job_id(job));
     }
     mig_job_put(job);
     return result;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Verbs about a partition's life. */
+#include "daemon/cordon.h"
 #include "daemon/verbs.h"
 
 #include <inttypes.h>
@@ -107,7 +108,8 @@ int verb_partition_create(struct request *request, struct vf_error *err)
         request_number(request, "adapter", &adapter, err) != 0 ||
         request_number(request, "vram", &params.vram_bytes, err) != 0)
         return -1;
-    if (request_kc(request, &kc, err) != 0)
+    if (cordon_refuse(request->daemon, "partition create", err) != 0 ||
+        request_kc(request, &kc, err) != 0)
         return -1;
     memcpy(params.name, name, strlen(name) + 1);
     params.adapter = adapter > UINT32_MAX ? UINT32_MAX : (uint32_t)adapter;

@@ -60,7 +60,7 @@ static void check_promises(const struct wire_message *m)
         break;
     case WIRE_REFUSED:
     case WIRE_VERDICT:
-        fuzz_must(m->verdict.reasons.count <= VF_MAX_REASONS && m->verdict.code <= VF_UNKNOWN);
+        fuzz_must(m->verdict.reasons.count <= VF_MAX_REASONS && m->verdict.code <= VF_REFUSED_NOW);
         fuzz_must(printable(m->verdict.text, sizeof m->verdict.text));
         for (uint32_t i = 0; i < m->verdict.reasons.count; i++)
             fuzz_must(printable(m->verdict.reasons.list[i].remedy,
@@ -86,7 +86,7 @@ static void check_promises(const struct wire_message *m)
         break;
     }
     case WIRE_ABORT:
-        fuzz_must(m->abort.code >= VF_FAILED && m->abort.code <= VF_UNKNOWN);
+        fuzz_must(m->abort.code >= VF_FAILED && m->abort.code <= VF_REFUSED_NOW);
         fuzz_must(printable(m->abort.text, sizeof m->abort.text));
         break;
     default:

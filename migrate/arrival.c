@@ -133,8 +133,8 @@ static void serve_control(struct mig *mig, struct tp *tp, const struct mig_peer 
 
     mig_hello(mig, peer->hello.job, &ours.hello);
     if (!take_place(mig, places)) {
-        vf_fail(&err, VF_FAILED, "host %s takes no more arrivals at the moment; try again later",
-                mig->host_name);
+        vf_fail(&err, VF_REFUSED_NOW,
+                "host %s takes no more arrivals at the moment; try again later", mig->host_name);
         refuse(mig, tp, &err);
         return;
     }
@@ -205,6 +205,7 @@ static void *stranger_main(void *arg)
         mig_hello(mig, peer.hello.job, &ours);
         tp_peer_listens(tp, message.hello.listen_address, peer.hello.listen_address,
                         sizeof peer.hello.listen_address);
+        mig_name_peer(tp, peer.hello.host_name, peer.hello.listen_address);
     }
     if (tp == NULL) {
         tell(mig, "?", err.text);

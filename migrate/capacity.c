@@ -50,9 +50,10 @@ static void takes(struct mig *mig, struct wire_capacity *out)
     (void)pthread_mutex_lock(&mig->lock);
     ending = mig_ending(mig);
     (void)pthread_mutex_unlock(&mig->lock);
-    out->takes = !ending;
-    if (ending)
-        (void)snprintf(out->why, sizeof out->why, "host %s is being stopped", mig->host_name);
+    out->takes = !ending && !mig_cordoned(mig);
+    if (!out->takes)
+        (void)snprintf(out->why, sizeof out->why, "host %s is %s", mig->host_name,
+                       ending ? "being stopped" : "cordoned");
 }
 
 void capacity_answer(struct mig *mig, struct tp *tp, uint64_t deadline_ns)

@@ -5,6 +5,7 @@
 #include "migrate/security.h"
 #include "migrate/wire.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static int dial_tls(struct tp_tls *tls, struct tp *plain, const char *name, uint64_t deadline_ns,
@@ -74,6 +75,17 @@ void mig_hello(const struct mig *mig, const uint8_t job[16], struct wire_hello *
     memcpy(out->listen_address, mig->listen, sizeof out->listen_address);
 }
 
+void mig_name_peer(struct tp *tp, const char *host_name, const char *address)
+{
+    char name[sizeof tp->peer];
+
+    if (host_name[0] == '\0')
+        return;
+    (void)snprintf(name, sizeof name, "%.63s%s%.50s", host_name, address[0] != '\0' ? " at " : "",
+                   address);
+    memcpy(tp->peer, name, sizeof tp->peer);
+}
+
 int mig_greet(struct tp *tp, const struct wire_hello *ours, uint64_t deadline_ns,
               struct mig_peer *peer, struct vf_error *err)
 {
@@ -84,5 +96,6 @@ int mig_greet(struct tp *tp, const struct wire_hello *ours, uint64_t deadline_ns
         return -1;
     peer->hello = message.hello;
     wire_message_free(&message);
+    mig_name_peer(tp, peer->hello.host_name, tp->peer);
     return wire_hello_agree(&peer->hello, ours, 0, &peer->version, err);
 }

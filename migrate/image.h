@@ -25,6 +25,7 @@ struct image_origin {
     char device[VF_TEXT_BYTES];
     char driver[256];
     char description[VF_TEXT_BYTES];
+    bool kept; /* the partition ran on there: a restore makes a second one of it */
 };
 
 struct image_trailer {

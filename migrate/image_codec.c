@@ -13,6 +13,7 @@
 #define MAGIC_BYTES 8u
 #define SUM_AT 24u
 #define KNOWN_FEATURES 0u
+#define OPTIONAL_KEPT 1u
 
 /* Of all but the sum itself. */
 static uint64_t head_sum(const uint8_t *head, uint32_t bytes)
@@ -30,7 +31,7 @@ void image_head_encode(const struct image_origin *origin, struct wire_writer *w)
     wire_put_u32(w, IMAGE_VERSION);
     wire_put_u32(w, 0); /* length */
     wire_put_u32(w, 0); /* mandatory features */
-    wire_put_u32(w, 0); /* optional ones */
+    wire_put_u32(w, origin->kept ? OPTIONAL_KEPT : 0);
     wire_put_u64(w, 0); /* sum */
     wire_put_u64(w, origin->saved_ns);
     wire_put_bytes(w, origin->id, sizeof origin->id);
@@ -76,6 +77,7 @@ int image_head_decode(const uint8_t *head, uint32_t bytes, uint32_t *version,
             "is from the future: it needs features 0x%x that this vferry lacks; use a newer vferry",
             features & ~KNOWN_FEATURES);
     wire_reader_init(&r, head + IMAGE_FIXED_BYTES, bytes - IMAGE_FIXED_BYTES);
+    out->kept = (wire_load_u32(head + 20) & OPTIONAL_KEPT) != 0;
     out->saved_ns = wire_get_u64(&r);
     wire_get_bytes(&r, out->id, sizeof out->id);
     wire_get_text(&r, out->host_name, sizeof out->host_name);

@@ -7,6 +7,7 @@
 #include "base/size.h"
 #include "migrate/mig.h"
 #include "migrate/settle.h"
+#include "migrate/stand.h"
 #include "migrate/word.h"
 
 #include <stdio.h>
@@ -151,6 +152,8 @@ void job_over(struct mig_job *job, enum job_state state)
 {
     struct vf_error err;
 
+    if (state != JOB_UNKNOWN)
+        stand_ends(job);
     (void)vf_fsm_set(&job->fsm, state, state_names[state]);
     job_update(job, {
         (void)snprintf(job->phase, sizeof job->phase, "%s", state_names[state]);
@@ -172,6 +175,7 @@ void job_over(struct mig_job *job, enum job_state state)
 
 void job_settled(struct mig_job *job, enum job_state state, const struct vf_error *err)
 {
+    stand_ends(job);
     (void)vf_fsm_set(&job->fsm, state, "settled");
     job_update(job, {
         (void)snprintf(job->phase, sizeof job->phase, "%s", state_names[state]);
@@ -220,12 +224,25 @@ bool job_begin_commit(struct mig_job *job)
 
 static int fail_too_late(const struct mig_job *job, struct vf_error *err)
 {
-    const char *why = job_with_file(job) ? "has committed; wait for its end"
-                      : job->source
-                          ? "has committed, the partition is the target's; migrate it back instead"
-                          : "is prepared, only its source can call it off; cancel it there";
+    unsigned long long id = job->id;
+    const char *peer = job->peer_name[0] != '\0' ? job->peer_name : job->peer;
 
-    return vf_fail(err, VF_FAILED, "job %llu: %s", (unsigned long long)job->id, why);
+    if (job_with_file(job))
+        return vf_fail(err, VF_FAILED, "job %llu: has committed" VF_REMEDY "wait for its end", id);
+    if (job->source)
+        return vf_fail(err, VF_FAILED,
+                       "job %llu: has committed, the partition is host %s's now" VF_REMEDY
+                       "move it back from there: \"vferry migrate %s --to %s\"",
+                       id, peer, job->partition, job->mig->listen);
+    if (vf_fsm_get(&job->fsm) >= JOB_COMMITTED)
+        return vf_fail(err, VF_FAILED,
+                       "job %llu: has committed, the partition is this host's now" VF_REMEDY
+                       "move it back: \"vferry migrate %s --to %s\"",
+                       id, job->partition, job->peer);
+    return vf_fail(err, VF_FAILED,
+                   "job %llu: is prepared, only its source can call it off" VF_REMEDY
+                   "cancel it at host %s, whose \"vferry job list\" has it",
+                   id, peer);
 }
 
 int mig_job_cancel(struct mig_job *job, struct vf_error *err)
@@ -441,6 +458,9 @@ void mig_job_progress(struct mig_job *job, struct mig_progress *out)
         out->eta_ns = job->arrival_ns > now ? job->arrival_ns - now : 0;
         estimate_first_round(job, now, out);
     }
+    out->stands = job->stand.since_ns != 0 && !job->over;
+    out->stood_ns = stand_ns(job);
+    stand_line(job, now, out->waits_for, sizeof out->waits_for);
     out->elapsed_ns = (job->over ? job->t.end : now) - job->t.start;
     (void)pthread_mutex_unlock(&job->lock);
 }

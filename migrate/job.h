@@ -11,6 +11,7 @@
 #include "migrate/digest.h"
 #include "migrate/journal.h"
 #include "migrate/migrate.h"
+#include "migrate/wire.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -71,6 +72,22 @@ struct job_times {
     uint64_t quiet, pages, ready, resume,
         first_run;      /* blackout marks: paused and last bits read, last page verified, … */
     uint64_t verify_ns; /* share of pages..ready spent on comparing */
+    uint64_t stood;     /* a duration: how long the partition stood for a job that did not move it;
+                           0 = not at all, or stand.since_ns tells */
+};
+
+/* A partition that stands, and what its job waits for (stand.h). */
+struct job_stand {
+    uint64_t since_ns;         /* it stands since then; 0 = it does not */
+    char driver[64];           /* whose DDIs serve it, a file's name; "" = not known */
+    char waits[224];           /* "" = nothing that could take long */
+    uint64_t waits_ns;         /* since when */
+    bool own;                  /* this host's own doing, not another's */
+    bool noted;                /* the peer was told of it */
+    char peer[WIRE_PING_TEXT]; /* what the peer said that it is in */
+    uint64_t tell_ns;          /* next event; 0 = none was told */
+    void (*note)(void *ctx, const char *text); /* tells the peer; NULL = nobody does */
+    void *note_ctx;
 };
 
 struct mig_job {
@@ -95,7 +112,7 @@ struct mig_job {
     char identity[TP_NAME_BYTES]; /* whom the peer's certificate names; "" = none was shown. Set
                                      with the first connection, under lock */
     char peer[256];               /* HOST:PORT, or JOB_FILE and the rest of the path */
-    struct mig_options options;
+    struct mig_options options;   /* a move's limits change (mig_job_set): those under lock */
     bool stays_paused; /* a person had paused the partition: nobody else may let it run */
     uint64_t epoch;
     uint64_t vram_bytes, page_bytes;
@@ -105,6 +122,9 @@ struct mig_job {
     void (*wake)(void *ctx); /* ends the waits of the job's own thread when a cancel is asked; NULL
                                 = nothing waits */
     void *wake_ctx;
+    void (*retune)(void *ctx); /* with wake_ctx: limits among the options have changed; NULL =
+                                  nobody reads them now */
+    bool limits_fixed;         /* the pause has begun: they change no more */
     uint64_t change;
     bool leaving; /* the daemon ends: do not wait for what may never come */
     bool over;
@@ -118,7 +138,8 @@ struct mig_job {
     char last_text[sizeof((struct journal_record *)0)->text];
     struct vf_error error; /* the first one; code VF_OK = none */
     struct vf_reasons reasons;
-    bool judged; /* a check came to its verdict */
+    char warning[400]; /* what it doubled, though it went well; "" = nothing */
+    bool judged;       /* a check came to its verdict */
     char phase[24];
     struct job_round rounds[MIG_MAX_ROUNDS];
     uint32_t round_count;
@@ -127,6 +148,7 @@ struct mig_job {
         uint64_t pages, bytes;
     } came[MIG_MAX_ROUNDS];
     struct job_times t;
+    struct job_stand stand;
     bool shared_clock;   /* both ends have the same boot id */
     uint32_t reconnects; /* times that the pre-copy went on after its link was lost */
     uint64_t bytes_sent, pages_sent, left_bytes;

@@ -79,8 +79,9 @@ int lane_rehash(struct kc_channel *channel, struct tp *tp, const struct lane_pla
 
 struct pacer { /* --bandwidth, shared by all lanes of a job */
     pthread_mutex_t lock;
-    uint64_t bytes_per_s; /* 0 = no limit; constant */
-    uint64_t next_ns;     /* when the next byte may go; guarded by lock */
+    uint64_t bytes_per_s; /* 0 = no limit; guarded by lock, as what follows */
+    uint64_t next_ns;     /* when the next byte may go */
+    uint64_t changes;     /* of the rate: who waits by an old one asks again */
 };
 
 enum lanes_command { LANES_IDLE, LANES_ROUND, LANES_REHASH, LANES_QUIT };
@@ -118,6 +119,7 @@ struct lanes {
     bool aborted;
     bool lost;             /* a lane ended because its stream broke: the link may know why */
     struct vf_error error; /* the first of any lane */
+    uint64_t until_ns;     /* of the present command */
     const uint64_t *bits;  /* of the present round; constant while lanes are busy */
     uint32_t round;
 };
@@ -138,6 +140,10 @@ struct lanes_limit {
 /* Sends the pages of `bits` and returns when the target has proven them. The job's thread only. */
 int lanes_round(struct lanes *lanes, uint32_t round, const uint64_t *bits,
                 const struct lanes_limit *limit, struct job_round *out, struct vf_error *err);
+/* New limits, at once: for what is being sent, and for the present command. Any thread between init
+ * and close. */
+void lanes_set_rate(struct lanes *lanes, uint64_t bytes_per_s);
+void lanes_set_deadline(struct lanes *lanes, uint64_t deadline_ns);
 /* Rehashes everything on both sides. */
 int lanes_rehash(struct lanes *lanes, const struct lanes_limit *limit, struct vf_error *err);
 /* Ends all streams at once and for good; lanes_open and lanes_round fail. Any thread between init

@@ -12,6 +12,9 @@
 #include <string.h>
 #include <sys/prctl.h>
 
+/* Who waits for the rate's sake looks so often whether it is another one now. */
+#define LOOK_NS 50000000ull
+
 /* What a lane's thread fills again and again: on the heap, a frame would crowd a stack. */
 struct round_work {
     struct lane_source *lane;
@@ -19,29 +22,48 @@ struct round_work {
     uint64_t frames; /* of the present round */
 };
 
+/* When so many bytes may go, by the rate of *changes. */
+static uint64_t book(struct pacer *pacer, uint64_t bytes, uint64_t *changes)
+{
+    uint64_t now = vf_now_ns();
+    uint64_t at = 0;
+
+    (void)pthread_mutex_lock(&pacer->lock);
+    *changes = pacer->changes;
+    if (pacer->bytes_per_s != 0) {
+        at = pacer->next_ns < now ? now : pacer->next_ns;
+        pacer->next_ns = at + (uint64_t)((double)bytes * 1e9 / (double)pacer->bytes_per_s);
+    }
+    (void)pthread_mutex_unlock(&pacer->lock);
+    return at;
+}
+
+static bool rate_changed(struct pacer *pacer, uint64_t seen)
+{
+    bool changed;
+
+    (void)pthread_mutex_lock(&pacer->lock);
+    changed = pacer->changes != seen;
+    (void)pthread_mutex_unlock(&pacer->lock);
+    return changed;
+}
+
 static int pace(struct lanes *lanes, struct tp *tp, uint64_t bytes, struct vf_error *err)
 {
-    struct pacer *pacer = &lanes->pacer;
+    uint64_t changes;
+    uint64_t at = book(&lanes->pacer, bytes, &changes);
     uint64_t now = vf_now_ns();
-    uint64_t at;
-
-    if (pacer->bytes_per_s == 0)
-        return 0;
-    (void)pthread_mutex_lock(&pacer->lock);
-    if (pacer->next_ns < now)
-        pacer->next_ns = now;
-    at = pacer->next_ns;
-    pacer->next_ns += (uint64_t)((double)bytes * 1e9 / (double)pacer->bytes_per_s);
-    (void)pthread_mutex_unlock(&pacer->lock);
 
     while (now < at) {
         struct pollfd fd = {.fd = tp->abort_fd, .events = POLLIN};
-        uint64_t left = at - now;
+        uint64_t left = at - now < LOOK_NS ? at - now : LOOK_NS;
         struct timespec wait = {.tv_sec = (time_t)(left / 1000000000u),
                                 .tv_nsec = (long)(left % 1000000000u)};
 
         if (ppoll(&fd, 1, &wait, NULL) > 0)
             return vf_fail(err, VF_CANCELLED, "stopped");
+        if (rate_changed(&lanes->pacer, changes))
+            at = book(&lanes->pacer, bytes, &changes);
         now = vf_now_ns();
     }
     return 0;

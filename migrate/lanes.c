@@ -53,6 +53,23 @@ void lanes_init(struct lanes *lanes, struct mig_job *job, uint64_t bandwidth)
     vf_cond_init(&lanes->changed);
 }
 
+void lanes_set_rate(struct lanes *lanes, uint64_t bytes_per_s)
+{
+    (void)pthread_mutex_lock(&lanes->pacer.lock);
+    lanes->pacer.bytes_per_s = bytes_per_s;
+    lanes->pacer.next_ns = 0;
+    lanes->pacer.changes++;
+    (void)pthread_mutex_unlock(&lanes->pacer.lock);
+}
+
+void lanes_set_deadline(struct lanes *lanes, uint64_t deadline_ns)
+{
+    (void)pthread_mutex_lock(&lanes->lock);
+    lanes->until_ns = deadline_ns;
+    (void)pthread_cond_broadcast(&lanes->changed);
+    (void)pthread_mutex_unlock(&lanes->lock);
+}
+
 int lanes_open(struct lanes *lanes, const struct lane_plan *plan, struct digest_table *table,
                const struct wire_hello *hello, const char *address, uint64_t deadline_ns,
                struct vf_error *err)
@@ -78,11 +95,12 @@ static void expire(struct lanes *lanes, const struct lanes_limit *limit)
 
 static void wait_idle(struct lanes *lanes, const struct lanes_limit *limit)
 {
-    struct timespec until = vf_timespec(limit->deadline_ns);
     bool late = false;
 
     while (lanes->busy > 0) {
-        if (late || limit->deadline_ns == TP_NEVER) {
+        struct timespec until = vf_timespec(lanes->until_ns);
+
+        if (late || lanes->until_ns == TP_NEVER) {
             (void)pthread_cond_wait(&lanes->changed, &lanes->lock);
         } else if (pthread_cond_timedwait(&lanes->changed, &lanes->lock, &until) != 0) {
             late = true;
@@ -100,6 +118,7 @@ static int command(struct lanes *lanes, enum lanes_command what, const struct la
     lanes->command = what;
     lanes->busy = lanes->plan.lanes;
     lanes->turn++;
+    lanes->until_ns = limit != NULL ? limit->deadline_ns : TP_NEVER;
     (void)pthread_cond_broadcast(&lanes->changed);
     if (what != LANES_QUIT)
         wait_idle(lanes, limit);

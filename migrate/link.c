@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/size.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -88,9 +89,23 @@ static bool deliver(struct link *link, struct link_entry *entry)
     return false;
 }
 
+/* A ping came. */
+static void hear_note(void *ctx, const char *text)
+{
+    struct link *link = ctx;
+    void (*noted)(void *ctx, const char *text);
+
+    (void)pthread_mutex_lock(&link->lock);
+    noted = link->noted;
+    (void)pthread_mutex_unlock(&link->lock);
+    if (noted != NULL)
+        noted(link->down_ctx, text);
+}
+
 static void *read_loop(void *arg)
 {
     struct link *link = arg;
+    const struct wire_pings pings = {hear_note, link};
     struct vf_error err = VF_ERROR_INIT;
     struct link_entry *entry = link->heard;
 
@@ -104,7 +119,7 @@ static void *read_loop(void *arg)
             vf_fail(&err, VF_FAILED, "control connection: out of memory");
             break;
         }
-        if (wire_hear(link->tp, &entry->message, TP_NEVER, &err) != 0) {
+        if (wire_hear_and_pings(link->tp, &entry->message, &pings, TP_NEVER, &err) != 0) {
             free(entry);
             break;
         }
@@ -135,12 +150,12 @@ static void give_turn(struct link *link)
     (void)pthread_mutex_unlock(&link->lock);
 }
 
-static void ping(struct link *link)
+static void ping(struct link *link, const char *note)
 {
     struct vf_error err = VF_ERROR_INIT;
 
     /* A ping that cannot be sent means that the reader is about to learn the same. */
-    if (wire_send(link->tp, WIRE_PING, 0, NULL, vf_now_ns() + link->silence_ns, &err) != 0)
+    if (wire_say_ping(link->tp, note, vf_now_ns() + link->silence_ns, &err) != 0)
         log_debug("ping: %s", err.text);
     give_turn(link);
 }
@@ -153,14 +168,18 @@ static void *ping_loop(void *arg)
     (void)prctl(PR_SET_NAME, "link-ping");
     (void)pthread_mutex_lock(&link->lock);
     while (!link->stopping && !link->ended) {
-        if (wait_change(link, next))
+        char note[sizeof link->note];
+
+        if (!(link->note_due && !link->sending) && wait_change(link, next))
             continue;
         next = vf_now_ns() + link->silence_ns / PINGS_A_SILENCE;
         if (link->sending)
             continue; /* what is being sent ends the silence as well */
         link->sending = true;
+        link->note_due = false;
+        memcpy(note, link->note, sizeof note);
         (void)pthread_mutex_unlock(&link->lock);
-        ping(link);
+        ping(link, note);
         (void)pthread_mutex_lock(&link->lock);
     }
     (void)pthread_mutex_unlock(&link->lock);
@@ -256,6 +275,22 @@ int link_say(struct link *link, const struct wire_message *message, uint64_t dea
         (void)link_explain(link, until < deadline_ns ? until : deadline_ns, err);
     }
     return result;
+}
+
+void link_note(struct link *link, const char *text)
+{
+    (void)pthread_mutex_lock(&link->lock);
+    (void)snprintf(link->note, sizeof link->note, "%s", text);
+    link->note_due = true;
+    (void)pthread_cond_broadcast(&link->changed);
+    (void)pthread_mutex_unlock(&link->lock);
+}
+
+void link_on_note(struct link *link, void (*noted)(void *ctx, const char *text))
+{
+    (void)pthread_mutex_lock(&link->lock);
+    link->noted = noted;
+    (void)pthread_mutex_unlock(&link->lock);
 }
 
 void link_abort(struct link *link, const struct vf_error *why)

@@ -32,7 +32,10 @@ struct link {
     struct link_entry *first, *last; /* messages not yet taken, in order */
     unsigned waiting;                /* how many, and how large: a peer that floods is cut off */
     size_t waiting_bytes;
-    bool sending; /* somebody's record is on its way out: one at a time */
+    bool sending;              /* somebody's record is on its way out: one at a time */
+    char note[WIRE_PING_TEXT]; /* what this side is in: the next ping says it */
+    bool note_due;
+    void (*noted)(void *ctx, const char *text); /* hears what the peer says so; NULL = nobody */
     bool ended, aborted, woken, stopping;
     bool lost;             /* it ended because the connection broke */
     struct vf_error error; /* why it ended; the peer's own words when `aborted` */
@@ -47,6 +50,12 @@ int link_start_heard(struct link *link, struct tp *tp, struct wire_message *hear
 /* Stops both threads and closes. Safe on a zeroed link. */
 void link_stop(struct link *link);
 
+/* Tells the peer at once, by a ping, what this side is in for long ("" = nothing any more). Does
+ * not wait. Any thread while the link is started. */
+void link_note(struct link *link, const char *text);
+/* From here on noted(ctx of link_start, text) is called when the peer tells such; the reader's
+ * thread. */
+void link_on_note(struct link *link, void (*noted)(void *ctx, const char *text));
 int link_say(struct link *link, const struct wire_message *message, uint64_t deadline_ns,
              struct vf_error *err);
 /* Tells the peer why we stop; whether it arrives is nobody's business any more. Waits that follow

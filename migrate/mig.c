@@ -12,6 +12,7 @@
 #include "migrate/restart.h"
 #include "migrate/settle.h"
 #include "migrate/source.h"
+#include "migrate/stand.h"
 #include "migrate/link.h"
 #include "migrate/target.h"
 #include "migrate/word.h"
@@ -115,13 +116,14 @@ int mig_open(const struct mig_config *config, struct mig **out, struct vf_error 
     (void)pthread_cond_init(&mig->idle, NULL);
     turns_init(&mig->turns, config->moves_at_once != 0 ? config->moves_at_once : turns_default());
     settle_init(mig);
+    vf_cond_init(&mig->stands);
     if (read_boot_id(mig->boot_id, err) != 0 ||
         journal_open(config->state_dir, &mig->journal, err) != 0 || mig_recover(mig, err) != 0) {
         mig_close(mig);
         return -1;
     }
     journal_skip_ids(mig->journal, config->last_id);
-    if (settle_start(mig, err) != 0) {
+    if (settle_start(mig, err) != 0 || stand_start(mig, err) != 0) {
         mig_close(mig);
         return -1;
     }
@@ -189,6 +191,51 @@ bool mig_list_job(struct mig *mig, struct mig_job *job)
     return listed;
 }
 
+void mig_unlist_job(struct mig *mig, struct mig_job *job)
+{
+    struct mig_job **at = &mig->jobs;
+    bool listed;
+
+    (void)pthread_mutex_lock(&mig->lock);
+    while (*at != NULL && *at != job)
+        at = &(*at)->next;
+    listed = *at == job;
+    if (listed)
+        *at = job->next;
+    (void)pthread_mutex_unlock(&mig->lock);
+    if (listed)
+        mig_job_put(job);
+}
+
+bool mig_had_since(struct mig *mig, const uint8_t uuid[VF_UUID_BYTES], uint64_t epoch)
+{
+    bool had = false;
+
+    (void)pthread_mutex_lock(&mig->lock);
+    for (struct mig_job *job = mig->jobs; job != NULL && !had; job = job->next)
+        had = !job->source && job_status(job) == MIG_COMPLETED && job->epoch >= epoch &&
+              memcmp(job->partition_uuid, uuid, VF_UUID_BYTES) == 0;
+    (void)pthread_mutex_unlock(&mig->lock);
+    return had;
+}
+
+uint64_t mig_handed_over(struct mig *mig, const uint8_t uuid[VF_UUID_BYTES])
+{
+    uint64_t id = 0;
+
+    (void)pthread_mutex_lock(&mig->lock);
+    for (struct mig_job *job = mig->jobs; job != NULL && id == 0; job = job->next) {
+        (void)pthread_mutex_lock(&job->lock);
+        if (job->source && !job_with_file(job) && job->recorded &&
+            job->last_kind == JOURNAL_COMMIT &&
+            memcmp(job->partition_uuid, uuid, VF_UUID_BYTES) == 0)
+            id = job->id;
+        (void)pthread_mutex_unlock(&job->lock);
+    }
+    (void)pthread_mutex_unlock(&mig->lock);
+    return id;
+}
+
 /* Before COMMIT it is called off; and nobody waits any more for a peer that was lost. */
 static void end_job(struct mig_job *job)
 {
@@ -204,79 +251,12 @@ void mig_end_jobs(struct mig *mig)
     (void)pthread_mutex_lock(&mig->lock);
     mig->closing = true;
     settle_kick_locked(mig);
+    (void)pthread_cond_broadcast(&mig->stands);
     mig_abort_strangers(mig);
     for (struct mig_job *job = mig->jobs; job != NULL; job = job->next)
         end_job(job);
     for (struct target *t = mig->targets; t != NULL; t = t->next)
         end_job(t->job);
-    (void)pthread_mutex_unlock(&mig->lock);
-}
-
-int mig_commit_begin(struct mig *mig, struct vf_error *err)
-{
-    bool stopping;
-
-    (void)pthread_mutex_lock(&mig->lock);
-    stopping = mig->stopping > 0;
-    mig->commits += !stopping;
-    (void)pthread_mutex_unlock(&mig->lock);
-    return !stopping ? 0
-                     : vf_fail(err, VF_FAILED,
-                               "host %s is being stopped and drops its partitions; none is taken "
-                               "over any more",
-                               mig->host_name);
-}
-
-void mig_commit_end(struct mig *mig)
-{
-    (void)pthread_mutex_lock(&mig->lock);
-    mig->commits--;
-    (void)pthread_cond_broadcast(&mig->idle);
-    (void)pthread_mutex_unlock(&mig->lock);
-}
-
-/* A target that is PREPARED cannot call the move off, and waits for a COMMIT that it would not
- * take. Whoever has committed, or asks whether it was, ends by itself. */
-static void stop_job(struct mig_job *job)
-{
-    if (mig_job_wait(job, 0, UINT64_MAX))
-        return;
-    (void)mig_job_cancel(job, NULL);
-    if (!job->source && !job_with_file(job) && vf_fsm_get(&job->fsm) != JOB_COMMITTED)
-        job_leave(job);
-}
-
-static void stop_by_force(struct mig *mig, bool wait)
-{
-    (void)pthread_mutex_lock(&mig->lock);
-    mig->stopping++;
-    (void)pthread_cond_broadcast(&mig->idle);
-    (void)pthread_mutex_unlock(&mig->lock);
-    log_info("stopped by force: no partition is taken over any more");
-    (void)pthread_mutex_lock(&mig->lock);
-    while (wait && mig->commits > 0)
-        (void)pthread_cond_wait(&mig->idle, &mig->lock);
-    for (struct mig_job *job = mig->jobs; job != NULL; job = job->next)
-        stop_job(job);
-    for (struct target *t = mig->targets; t != NULL; t = t->next)
-        stop_job(t->job);
-    (void)pthread_mutex_unlock(&mig->lock);
-}
-
-void mig_stop_begin(struct mig *mig)
-{
-    stop_by_force(mig, true);
-}
-
-void mig_stop_at_once(struct mig *mig)
-{
-    stop_by_force(mig, false);
-}
-
-void mig_stop_undo(struct mig *mig)
-{
-    (void)pthread_mutex_lock(&mig->lock);
-    mig->stopping--;
     (void)pthread_mutex_unlock(&mig->lock);
 }
 
@@ -297,6 +277,7 @@ void mig_close(struct mig *mig)
     journal_close(mig->journal);
     turns_fini(&mig->turns);
     tp_tls_unref(mig->tls);
+    (void)pthread_cond_destroy(&mig->stands);
     (void)pthread_cond_destroy(&mig->settle);
     (void)pthread_cond_destroy(&mig->idle);
     (void)pthread_mutex_destroy(&mig->lock);
@@ -326,6 +307,16 @@ void mig_thread_over(struct mig *mig)
     (void)pthread_mutex_unlock(&mig->lock);
 }
 
+void mig_set_cordon(struct mig *mig, bool on)
+{
+    atomic_store(&mig->cordoned, on);
+}
+
+bool mig_cordoned(const struct mig *mig)
+{
+    return atomic_load(&mig->cordoned);
+}
+
 void mig_options_init(struct mig_options *options)
 {
     memset(options, 0, sizeof *options);
@@ -351,7 +342,7 @@ static int check_options(const struct mig_options *options, struct vf_error *err
 }
 
 /* Is it a job that has the partition in its hands? An arrival whose partition runs here only closes
- * its books. */
+ * its books, and one that is not admitted yet has nothing but a name. */
 static bool holds(struct mig_job *job, const char *partition)
 {
     bool held;
@@ -359,7 +350,8 @@ static bool holds(struct mig_job *job, const char *partition)
     if (strcmp(job->partition, partition) != 0)
         return false;
     (void)pthread_mutex_lock(&job->lock);
-    held = !job->over && (job->source || job->t.first_run == 0);
+    held = !job->over &&
+           (job->source || (job->t.first_run == 0 && job->recorded));
     (void)pthread_mutex_unlock(&job->lock);
     return held;
 }
@@ -433,6 +425,17 @@ int mig_hold(struct mig *mig, const char *partition, struct mig_hold *hold, stru
                             partition);
 }
 
+/* Under mig->lock: is it just about to run here? Then mig->idle tells when it does. */
+static bool arriving(const struct mig *mig, const char *partition)
+{
+    for (struct mig_job *job = mig->jobs; job != NULL; job = job->next) {
+        if (!job->source && !job_with_file(job) && vf_fsm_get(&job->fsm) == JOB_COMMITTED &&
+            holds(job, partition))
+            return true;
+    }
+    return false;
+}
+
 uint64_t mig_unsettled(struct mig *mig, const struct vf_partition_info *partition)
 {
     uint64_t id = 0;
@@ -466,7 +469,7 @@ static int list_to_start(struct mig *mig, struct mig_job *job, struct vf_error *
     bool closing;
 
     (void)pthread_mutex_lock(&mig->lock);
-    while (!mig_ending(mig) && held(mig, job->partition))
+    while (!mig_ending(mig) && (held(mig, job->partition) || arriving(mig, job->partition)))
         (void)pthread_cond_wait(&mig->idle, &mig->lock);
     closing = mig_ending(mig);
     other = job_of(mig, job->partition);

@@ -31,6 +31,7 @@ struct mig {
     void *ended_ctx;
     struct journal *journal; /* has its own lock */
     struct turns turns;      /* likewise */
+    _Atomic bool cordoned;   /* takes in no partition */
     bool insecure;           /* plain TCP beyond loopback is fine */
 
     pthread_mutex_t lock;       /* guards what follows; never held over I/O */
@@ -47,6 +48,7 @@ struct mig {
     unsigned redials;      /* and those with a word about a job that there is */
     unsigned threads;      /* of jobs, arrivals and the settler: detached, counted */
     pthread_cond_t settle; /* CLOCK_MONOTONIC; the settler looks again */
+    pthread_cond_t stands; /* CLOCK_MONOTONIC; the watcher of what stands looks again */
     bool closing;
     unsigned stopping; /* forced stops under way: partitions are dropped, nothing may begin here */
     unsigned commits;  /* hand-offs between mig_commit_begin and mig_commit_end */
@@ -65,6 +67,14 @@ static inline bool mig_ending(const struct mig *mig)
 
 /* Puts a job on the list (which takes a reference). False when the host is closing. */
 bool mig_list_job(struct mig *mig, struct mig_job *job);
+/* Takes it off again: nothing of it is worth keeping. */
+void mig_unlist_job(struct mig *mig, struct mig_job *job);
+/* Has the partition arrived or been restored here with that hand-off or a later one, as far as this
+ * host's list of jobs goes back? */
+bool mig_had_since(struct mig *mig, const uint8_t uuid[VF_UUID_BYTES], uint64_t epoch);
+/* Id of this host's job that handed the partition over to another one and has not taken its last
+ * steps yet (the copy here still goes), 0 = none. */
+uint64_t mig_handed_over(struct mig *mig, const uint8_t uuid[VF_UUID_BYTES]);
 
 /* Lists the job and starts its thread, which gets `arg` and a reference of the job. Refused while
  * another job has the partition; after -1 nothing was started. */
@@ -98,6 +108,10 @@ struct mig_peer {
 /* After mig_dial: both HELLOs. Then it is a control connection. */
 int mig_greet(struct tp *tp, const struct wire_hello *ours, uint64_t deadline_ns,
               struct mig_peer *peer, struct vf_error *err);
+
+/* From the HELLOs on texts about the connection name the other host, and where it listens ("" or an
+ * address that is known): "peer A at 10.0.0.1:7001". Before threads share it. */
+void mig_name_peer(struct tp *tp, const char *host_name, const char *address);
 
 /* Under mig->lock: ends the connections that have not said anything yet. */
 void mig_abort_strangers(struct mig *mig);

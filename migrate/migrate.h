@@ -52,6 +52,11 @@ const char *mig_security(struct mig *mig);
 /* Certificates for the connections to come, in the place of those that mig_open got: takes a
  * reference. Any thread. */
 void mig_set_tls(struct mig *mig, struct tp_tls *tls);
+/* While it is set every partition that wants to come (a move, a check, a restore) is refused for
+ * now (VF_REFUSED_NOW), with "cordon" among the reasons; what comes already does come. Any thread.
+ */
+void mig_set_cordon(struct mig *mig, bool on);
+bool mig_cordoned(const struct mig *mig);
 /* Cancels what has not committed, as this host's end: moves that it interrupts are started over by
  * the next daemon. Does not wait; mig_close does. */
 void mig_end_jobs(struct mig *mig);
@@ -137,6 +142,15 @@ uint64_t mig_unsettled(struct mig *mig, const struct vf_partition_info *partitio
 /* Asks; before COMMIT the job ends as cancelled with the source running. VF_FAILED when it is too
  * late or already over. */
 int mig_job_cancel(struct mig_job *job, struct vf_error *err);
+/* New limits for a move that goes on here, as its source. At once: the rate that it sends at, the
+ * time that the present round may still take, the next decision. VF_FAILED when the pause has begun
+ * or the job is no such move; nothing was changed then. */
+#define MIG_AS_IT_IS UINT64_MAX
+struct mig_change { /* each as in struct mig_options, or MIG_AS_IT_IS */
+    uint64_t bandwidth, max_blackout_ns, max_time_ns;
+};
+void mig_change_init(struct mig_change *change);
+int mig_job_set(struct mig_job *job, const struct mig_change *change, struct vf_error *err);
 #define MIG_WARNING_BYTES 800u
 /* Settles a job whose outcome is unknown by a person's word. The peer is asked first: a choice that
  * its journal contradicts is refused, and so is any for a job that is not unknown. When nobody can
@@ -163,6 +177,9 @@ struct mig_progress {
     uint64_t predicted_blackout_ns, max_blackout_ns;
     uint64_t eta_ns; /* 0 = unknown */
     uint64_t elapsed_ns;
+    bool stands;         /* the partition does not work now, for the job's sake */
+    uint64_t stood_ns;   /* for so long so far, or it did; 0 = it never stood */
+    char waits_for[224]; /* what keeps the job, once that takes long; "" = nothing does */
 };
 void mig_job_progress(struct mig_job *job, struct mig_progress *out);
 

@@ -5,6 +5,7 @@
 
 #include "base/size.h"
 #include "migrate/mig.h"
+#include "migrate/stand.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -158,6 +159,7 @@ static void put_identity(json_t *object, const struct mig_job *job)
     (void)json_object_set_new(object, "status",
                               json_string(status_names[job->over ? job_status(job) : MIG_RUNNING]));
     (void)json_object_set_new(object, "reason", text(job->over ? job->error.text : ""));
+    (void)json_object_set_new(object, "warning", text(job->over ? job->warning : ""));
     (void)json_object_set_new(object, "kind", json_string(job_kind(job)));
     (void)json_object_set_new(object, "direction", json_string(job->source ? "out" : "in"));
     (void)json_object_set_new(object, "phase", json_string(job->phase));
@@ -199,6 +201,9 @@ static void put_times(json_t *object, const struct mig_job *job)
     put_known(object, "brownout_ns", brownout != 0, brownout);
     put_known(object, "blackout_ns", known, blackout_ns(job));
     (void)json_object_set_new(object, "blackout", blackout(job, known));
+    /* A target does not know when the source let it run on. */
+    put_known(object, "stood_ns", known || (job->source && stand_ns(job) != 0),
+              known ? blackout_ns(job) : stand_ns(job));
     (void)json_object_set_new(object, "blackout_clock",
                               job->recalled || !job->source
                                   ? json_null()
@@ -211,6 +216,10 @@ static void put_options(json_t *object, const struct mig_job *job)
     const char *verify = job->options.verify == MIG_VERIFY_FULL ? "full" : "delta";
 
     put_known(object, "streams", job->options.streams != 0, job->options.streams);
+    put_known(object, "max_blackout_ns", job->options.max_blackout_ns != 0,
+              job->options.max_blackout_ns);
+    put_known(object, "max_time_ns", job->options.max_time_ns != 0, job->options.max_time_ns);
+    put_known(object, "bandwidth_bytes_per_s", job->options.bandwidth != 0, job->options.bandwidth);
     (void)json_object_set_new(object, "compression",
                               job->recalled ? json_null() : json_string("none"));
     (void)json_object_set_new(object, "verify", job->recalled ? json_null() : json_string(verify));
@@ -245,6 +254,7 @@ json_t *mig_job_verdict(struct mig_job *job)
     (void)json_object_set_new(object, "target", text(job->peer));
     (void)json_object_set_new(object, "compatible",
                               json_boolean(job->judged && job->reasons.count == 0));
+    (void)json_object_set_new(object, "full_now", json_boolean(job->error.code == VF_REFUSED_NOW));
     (void)json_object_set_new(object, "reasons", reasons(job));
     (void)pthread_mutex_unlock(&job->lock);
     return object;

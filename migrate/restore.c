@@ -28,6 +28,7 @@ struct restoring {
     struct digest_table *table;
     struct kc_channel *channel;
     struct receiver *receiver;
+    bool known;      /* this host's journal has the image's hand-off, or a later one, as arrived */
     bool journalled; /* OPEN is written: an end must be too */
 };
 
@@ -66,8 +67,9 @@ static int refuse(struct restoring *r, const struct vf_reasons *reasons, struct 
     });
     if (reasons->count == 0)
         return 0;
-    return vf_fail(err, VF_INCOMPATIBLE, "cannot be restored here: %s: image %s, here %s; %s%s",
-                   first->field, first->source, first->target, first->remedy,
+    return vf_fail(err, r->target.passing == reasons->count ? VF_REFUSED_NOW : VF_INCOMPATIBLE,
+                   "cannot be restored here: %s: image %s, here %s; %s%s", first->field,
+                   first->source, first->target, first->remedy,
                    reasons->count > 1 ? " (and more: see job show --json)" : "");
 }
 
@@ -82,6 +84,7 @@ static int admit(struct restoring *r, struct vf_error *err)
     memcpy(admit.params.name, job->partition, sizeof admit.params.name);
     /* The save's hand-off ends here, unless this host knows of it or of a later one: an image may
      * be restored again and again. */
+    r->known = mig_had_since(job->mig, admit.params.uuid, admit.epoch);
     if (admit.epoch <= journalled)
         admit.epoch = journalled + 1;
     r->target.job = job;
@@ -229,6 +232,28 @@ static int run(struct restoring *r, bool *committed, struct vf_error *err)
     return commit(r, committed, err);
 }
 
+/* Is it perhaps the second one of its kind? No host can know of all others; but what the image and
+ * the journal tell is said. */
+static void warn_of_two(struct restoring *r)
+{
+    const struct image_facts *facts = image_facts(r->image);
+    struct mig_job *job = r->job;
+    const char *remedy = "if that one is still somewhere there are two with one UUID now, and no "
+                         "host takes in both: remove one of them";
+
+    if (facts->origin.kept)
+        job_update(job, (void)snprintf(job->warning, sizeof job->warning,
+                                       "partition %s ran on at host %s when it was saved; %s",
+                                       facts->admit.params.name, facts->origin.host_name, remedy));
+    else if (r->known)
+        job_update(job, (void)snprintf(job->warning, sizeof job->warning,
+                                       "this host has had partition %s since the image was made: "
+                                       "it was restored before, or came back; %s",
+                                       facts->admit.params.name, remedy));
+    if (job->warning[0] != '\0')
+        mig_event(job->mig, "job", "job %llu: %s", (unsigned long long)job->id, job->warning);
+}
+
 static enum job_state finish(struct restoring *r, int result, bool committed, struct vf_error *err)
 {
     struct mig_job *job = r->job;
@@ -237,6 +262,7 @@ static enum job_state finish(struct restoring *r, int result, bool committed, st
     if (result == 0) {
         if (mig_journal(job, JOURNAL_DONE, "", &also) != 0)
             log_error("job %llu: %s", (unsigned long long)job->id, also.text);
+        warn_of_two(r);
         return JOB_COMPLETED;
     }
     if (committed) { /* it is this host's, and does not run: a restart tries again */

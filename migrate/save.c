@@ -11,7 +11,9 @@
 #include "base/size.h"
 #include "migrate/handoff.h"
 #include "migrate/image.h"
+#include "migrate/ending.h"
 #include "migrate/lane.h"
+#include "migrate/stand.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,10 +40,9 @@ struct saving {
     bool published;
 };
 
-static int cancelled(const struct saving *s, struct vf_error *err)
+static int cancelled(struct vf_error *err)
 {
-    return vf_fail(err, VF_CANCELLED, "cancelled; the partition %s and there is no image",
-                   job_stays(s->job));
+    return vf_fail(err, VF_CANCELLED, "cancelled");
 }
 
 /* Ends the waits of the job's thread; also when the daemon ends. */
@@ -62,6 +63,7 @@ static int open_partition(struct saving *s, struct vf_error *err)
         kc_partition_params(s->kc, s->partition.id, params, err) != 0)
         return -1;
     job->stays_paused = (s->partition.holders & VF_HOLD_PERSON) != 0;
+    stand_driver(job, s->kc, s->partition.adapter);
     s->admit.stay_paused = job->stays_paused;
     if (s->partition.state != VF_PARTITION_RUNNING && s->partition.state != VF_PARTITION_PAUSED)
         return vf_fail(
@@ -95,6 +97,7 @@ static int describe(struct saving *s, struct image_origin *origin, struct vf_err
     if (kc_adapter_info(s->kc, s->partition.adapter, &adapter, err) != 0)
         return -1;
     memset(origin, 0, sizeof *origin);
+    origin->kept = s->order->keep;
     origin->saved_ns = vf_realtime_ns();
     memcpy(origin->id, s->job->uuid, sizeof origin->id);
     memcpy(origin->host_name, s->job->mig->host_name, sizeof origin->host_name);
@@ -124,7 +127,7 @@ static int prepare(struct saving *s, struct vf_error *err)
                      &s->writer, err) != 0)
         return -1;
     job_set_wake(job, wake, s);
-    return job_cancel_asked(job) ? cancelled(s, err) : 0;
+    return job_cancel_asked(job) ? cancelled(err) : 0;
 }
 
 static int open_channel(struct saving *s, struct vf_error *err)
@@ -154,10 +157,13 @@ static int pause_partition(struct saving *s, struct vf_error *err)
     uint64_t asked = vf_now_ns();
 
     if (!s->admit.stay_paused) {
+        stand_begins(s->job, asked);
+        stand_calls(s->job, "DxgkDdiSetVirtualFunctionPauseState");
         if (kc_partition_pause(s->kc, s->partition.id, err) != 0)
             return -1;
         s->paused = true;
     }
+    stand_calls(s->job, NULL);
     if (kc_partition_clock(s->kc, s->partition.id, &clock, err) != 0)
         return -1;
     job_update(s->job, {
@@ -218,7 +224,10 @@ static int save_state(struct saving *s, uint8_t root[DIGEST_ROOT_BYTES], struct 
     struct kc_blob umed = {0};
     int result;
 
-    if (kc_save_mutable(s->kc, s->partition.id, &kmd, &msix, &umed, err) != 0)
+    stand_calls(s->job, "DxgkDdiSaveMutableMigrationData");
+    result = kc_save_mutable(s->kc, s->partition.id, &kmd, &msix, &umed, err);
+    stand_calls(s->job, NULL);
+    if (result != 0)
         return -1;
     digest_root(s->table, root, NULL);
     memcpy(state.root, root, sizeof state.root);
@@ -256,6 +265,7 @@ static int run_on(struct saving *s, struct vf_error *err)
     else if (result != 0)
         vf_context(err, "partition %s could not be brought back to work", s->job->partition);
     s->prepared = false;
+    stand_ends(s->job);
     if (s->paused && result == 0)
         job_update(s->job, {
             s->job->t.resume = resume;
@@ -274,7 +284,7 @@ static int commit(struct saving *s, const uint8_t root[DIGEST_ROOT_BYTES], struc
         return -1;
     job_enter(job, JOB_PREPARED, "name");
     if (!job_begin_commit(job))
-        return cancelled(s, err);
+        return cancelled(err);
     if (image_file_publish(&s->order->file, err) != 0)
         return -1;
     s->published = true;
@@ -326,6 +336,15 @@ static void destroy(struct saving *s)
                   (unsigned long long)s->job->id, s->job->partition, err.text);
 }
 
+static void tell_end(struct saving *s, struct vf_error *err)
+{
+    char here[ENDING_WHERE], where[ENDING_WHERE + 40];
+
+    (void)snprintf(where, sizeof where, "%s and there is no image",
+                   ending_here(s->job, s->kc, s->partition.id, here));
+    ending_tell(s->job, where, err);
+}
+
 /* The one way back: the partition runs before anybody is told, and no file stays. */
 static enum job_state call_off(struct saving *s, struct vf_error *err)
 {
@@ -335,7 +354,9 @@ static enum job_state call_off(struct saving *s, struct vf_error *err)
     if (s->published)
         image_file_withdraw(&s->order->file);
     if (job_cancel_asked(s->job) && err->code != VF_STANDS)
-        (void)cancelled(s, err);
+        (void)cancelled(err);
+    if (s->journalled)
+        tell_end(s, err);
     if (resumed != 0 && also.code == VF_STANDS)
         copy_stands(err, &also);
     else if (resumed != 0)
@@ -346,13 +367,27 @@ static enum job_state call_off(struct saving *s, struct vf_error *err)
     return err->code == VF_CANCELLED ? JOB_CANCELLED : JOB_FAILED;
 }
 
+static void warn_of_two(struct mig_job *job)
+{
+    char uuid[VF_UUID_TEXT];
+
+    vf_uuid_format(job->partition_uuid, uuid);
+    job_update(job, (void)snprintf(job->warning, sizeof job->warning,
+                                   "partition %s runs on and is in the image too: whoever restores "
+                                   "that, here or elsewhere, makes a second one with UUID %s",
+                                   job->partition, uuid));
+    mig_event(job->mig, "job", "job %llu: %s", (unsigned long long)job->id, job->warning);
+}
+
 static enum job_state finish(struct saving *s, int result, struct vf_error *err)
 {
     struct vf_error also = VF_ERROR_INIT;
 
     if (result != 0)
         return call_off(s, err);
-    if (!s->order->keep)
+    if (s->order->keep)
+        warn_of_two(s->job);
+    else
         destroy(s);
     if (mig_journal(s->job, JOURNAL_DONE, "", &also) != 0)
         log_error("job %llu: %s", (unsigned long long)s->job->id, also.text);

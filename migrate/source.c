@@ -8,8 +8,10 @@
 
 #include "base/log.h"
 #include "base/size.h"
+#include "migrate/ending.h"
 #include "migrate/handoff.h"
 #include "migrate/restart.h"
+#include "migrate/stand.h"
 #include "migrate/word.h"
 
 #include <stdio.h>
@@ -36,6 +38,23 @@ static void wake(void *ctx)
         link_wake(&s->link);
 }
 
+/* What this side is in for long; under the job's lock. */
+static void note(void *ctx, const char *text)
+{
+    struct source *s = ctx;
+
+    if (s->linked)
+        link_note(&s->link, text);
+}
+
+/* Nobody looks at s any more. */
+static void unwatch(struct source *s)
+{
+    job_update(s->job, s->job->retune = NULL);
+    job_set_wake(s->job, NULL, NULL);
+    stand_set_note(s->job, NULL, NULL);
+}
+
 /* Opens what the move needs of this host, and says in the journal that it began. */
 static int open_partition(struct source *s, struct vf_error *err)
 {
@@ -53,6 +72,8 @@ static int open_partition(struct source *s, struct vf_error *err)
         return vf_fail(err, VF_FAILED, "partition %s: is %s; only a running or paused one can move",
                        job->partition,
                        vf_partition_state_name((enum vf_partition_state)s->partition.state));
+    s->found = true;
+    stand_driver(job, s->kc, s->partition.adapter);
     journalled = journal_epoch(job->mig->journal, s->partition.uuid);
     job_update(job, {
         memcpy(job->partition_uuid, s->partition.uuid, sizeof job->partition_uuid);
@@ -76,6 +97,20 @@ static int open_partition(struct source *s, struct vf_error *err)
     return 0;
 }
 
+int source_late(struct source *s, struct vf_error *err)
+{
+    struct mig_job *job = s->job;
+    char peer[sizeof job->stand.peer];
+    struct vf_error late = *err;
+
+    (void)pthread_mutex_lock(&job->lock);
+    memcpy(peer, job->stand.peer, sizeof peer);
+    (void)pthread_mutex_unlock(&job->lock);
+    if (peer[0] == '\0' || late.code != VF_FAILED || link_ended(&s->link))
+        return -1;
+    return vf_fail(err, VF_FAILED, "%.300s: it was still in %s", late.text, peer);
+}
+
 static int take_reasons(struct source *s, const struct wire_verdict *verdict, struct vf_error *err)
 {
     /* A verdict that contradicts itself is none. */
@@ -95,14 +130,14 @@ static bool turn_in_vain(void *ctx)
 {
     struct source *s = ctx;
 
-    return job_cancel_asked(s->job) || link_ended(&s->link);
+    return job_cancel_asked(s->job) || link_ended(&s->link) || atomic_load(&s->retuned);
 }
 
 /* May it send at once? A move with --bandwidth was told how much of the host it may have, and takes
  * no turn. */
 static bool turn_is_ours(struct source *s)
 {
-    return s->job->options.bandwidth != 0 ||
+    return source_limits(s).bandwidth != 0 ||
            turns_take(&s->job->mig->turns, &s->turn, 0, turn_in_vain, s);
 }
 
@@ -191,10 +226,12 @@ static int admit(struct source *s, struct vf_error *err)
     uint64_t asked;
     int result = -1;
 
+    stand_calls(job, "DxgkDdiPrepareLiveMigration");
     if (kc_prepare(s->kc, s->partition.id, KC_SOURCE, job->id, err) != 0)
         return job->options.dry_run && err->code == VF_INCOMPATIBLE ? ask_all_the_same(s, err) : -1;
     s->prepared = true;
     job_update(job, job->t.prepared = vf_now_ns());
+    stand_calls(job, "DxgkDdiSaveImmutableMigrationData");
     if (kc_save_immutable(s->kc, s->partition.id, &kmd, &umed, err) != 0 ||
         ask_for(s, &ask.admit, err) != 0)
         goto out;
@@ -202,10 +239,13 @@ static int admit(struct source *s, struct vf_error *err)
     ask.admit.kmd = (struct wire_blob){kmd.data, (uint32_t)kmd.bytes};
     ask.admit.umed = (struct wire_blob){umed.data, (uint32_t)umed.bytes};
     asked = vf_now_ns();
+    stand_waits(job, "host %s to make room for it", job->peer_name);
     if (link_say(&s->link, &ask, asked + ADMIT_NS, err) != 0 ||
         link_expect(&s->link, job->options.dry_run ? WIRE_VERDICT : WIRE_ADMITTED,
-                    job->options.dry_run ? 0 : WIRE_REFUSED, asked + ADMIT_NS, &answer, err) != 0)
+                    job->options.dry_run ? 0 : WIRE_REFUSED, asked + ADMIT_NS, &answer, err) != 0) {
+        result = source_late(s, err);
         goto out;
+    }
     if (answer.tag == WIRE_ADMITTED) {
         memcpy(s->hello.token, answer.admitted.token, sizeof s->hello.token);
         job_update(job, memcpy(job->token, answer.admitted.token, sizeof job->token));
@@ -223,6 +263,7 @@ static int admit(struct source *s, struct vf_error *err)
     }
     wire_message_free(&answer);
 out:
+    stand_calls(job, NULL);
     kc_blob_free(&kmd);
     kc_blob_free(&umed);
     return result;
@@ -256,16 +297,20 @@ static int take_turn(struct source *s, struct vf_error *err)
 {
     struct mig_job *job = s->job;
     struct turns *turns = &job->mig->turns;
-    uint64_t limit = job->options.max_time_ns;
 
-    if (turn_is_ours(s))
-        return 0;
-    job_update(job, (void)snprintf(job->phase, sizeof job->phase, "queued"));
-    if (turns_take(turns, &s->turn, limit != 0 ? job->t.start + limit : TP_NEVER, turn_in_vain,
-                   s)) {
-        job_enter(job, JOB_ROUNDS, "round");
-        return 0;
-    }
+    do {
+        uint64_t limit = source_limits(s).max_time_ns;
+
+        atomic_store(&s->retuned, false);
+        if (turn_is_ours(s))
+            return 0;
+        job_update(job, (void)snprintf(job->phase, sizeof job->phase, "queued"));
+        if (turns_take(turns, &s->turn, limit != 0 ? job->t.start + limit : TP_NEVER, turn_in_vain,
+                       s)) {
+            job_enter(job, JOB_ROUNDS, "round");
+            return 0;
+        }
+    } while (atomic_load(&s->retuned));
     return vf_fail(err, VF_CANCELLED,
                    "not converged: --max-time passed while other moves of this host had their "
                    "turn; allow more time, or move fewer at once");
@@ -315,6 +360,8 @@ static void resume_partition(struct source *s, struct vf_error *why)
     lanes_abort(&s->lanes);
     if (!s->prepared)
         return;
+    stand_calls(s->job,
+                s->paused ? "DxgkDdiSetVirtualFunctionPauseState" : "DxgkDdiEndLiveMigration");
     /* By us, or one that stood already and may go now. */
     now.state = s->paused || (now.holders & VF_HOLD_FAULT) != 0 ? VF_PARTITION_OUTGOING_PAUSED
                                                                 : VF_PARTITION_OUTGOING;
@@ -328,17 +375,24 @@ static void resume_partition(struct source *s, struct vf_error *why)
             vf_fail(why, VF_FAILED, "partition %s could not be brought back to work (%s)",
                     s->job->partition, err.text);
     }
+    stand_calls(s->job, NULL);
+    stand_ends(s->job);
 }
 
 /* What really ended it: a cancel, or what the link says about lanes whose streams broke or were
  * stopped with it. Any other error is the cause itself, also when the link has ended since. */
 static void find_cause(struct source *s, struct vf_error *err)
 {
+    struct vf_error lost;
+
     if (job_cancel_asked(s->job))
-        vf_fail(err, VF_CANCELLED, "cancelled; the partition %s", job_stays(s->job));
+        vf_fail(err, VF_CANCELLED, "cancelled");
     else if (s->linked &&
              (lanes_lost(&s->lanes) || (err->code == VF_CANCELLED && link_ended(&s->link))))
         (void)link_explain(&s->link, vf_now_ns() + LINK_EXPLAIN_NS, err);
+    if (s->linked && link_lost(&s->link) && link_explain(&s->link, 0, &lost) &&
+        strcmp(lost.text, err->text) == 0)
+        vf_context(err, "the link was lost");
 }
 
 /* Both builds could have gone on, were one not so old: that can be helped. */
@@ -360,10 +414,16 @@ static enum job_state call_off(struct source *s, struct vf_error *err)
     /* A target that never let us in has nothing to be told. */
     bool owes = job_has_token(s->job);
 
+    char where[ENDING_WHERE] = "";
+    struct vf_error cause;
+
     resume_partition(s, &also);
     find_cause(s, err);
     if (s->too_old && err->code == VF_FAILED)
         tell_too_old(s, err);
+    cause = *err; /* what the target is told: it knows for itself what that means there */
+    if (s->found)
+        ending_tell(s->job, ending_here(s->job, s->kc, s->partition.id, where), err);
     if (also.code == VF_STANDS)
         copy_stands(err, &also);
     else if (also.code != VF_OK)
@@ -375,9 +435,9 @@ static enum job_state call_off(struct source *s, struct vf_error *err)
     if (s->journalled &&
         mig_journal_end(s->job, err, note[0] != '\0' ? note : err->text, &also) != 0)
         log_error("job %llu: %s", (unsigned long long)s->job->id, also.text);
-    job_set_wake(s->job, NULL, NULL);
+    unwatch(s);
     (void)job_fail(s->job, err);
-    source_recall(s, err);
+    source_recall(s, &cause);
     return err->code == VF_CANCELLED ? JOB_CANCELLED : JOB_FAILED;
 }
 
@@ -411,7 +471,7 @@ static enum job_state tear_down(struct source *s, struct vf_error *err)
 
 static void release(struct source *s)
 {
-    job_set_wake(s->job, NULL, NULL);
+    unwatch(s);
     turns_give(&s->job->mig->turns, &s->turn);
     lanes_stop(&s->lanes);
     if (s->linked)
@@ -462,6 +522,8 @@ void *source_main(void *arg)
         s->job = job;
         lanes_init(&s->lanes, job, job->options.bandwidth);
         job_set_wake(job, wake, s);
+        stand_set_note(job, note, s);
+        job_update(job, job->retune = source_retune);
         result = run(s, &committed, &err);
         end = finish(s, result, committed, &err);
         release(s);

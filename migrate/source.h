@@ -34,12 +34,14 @@ struct source {
     uint64_t give_up_ns;       /* without progress until then it is given up; 0 = not counting */
     uint64_t wait_ns;          /* before the next attempt; 0 = at once */
     uint8_t their_root[DIGEST_ROOT_BYTES]; /* of the target's table when it was last told */
-    struct tp *calling; /* a connection being made, which a cancel ends; guarded by job's lock */
-    bool journalled;    /* OPEN is written: an end must be too */
-    bool prepared;      /* Prepare(SOURCE) needs its End (SRC-7) */
-    bool paused;        /* by us: an abort resumes */
-    bool state_sent;    /* the target may be, or become, PREPARED */
-    bool too_old;    /* the link was lost, and the peer's version cannot go on over a new one */
+    struct tp *calling;   /* a connection being made, which a cancel ends; guarded by job's lock */
+    bool found;           /* partition is filled in: it is here, and was running or paused */
+    _Atomic bool retuned; /* its limits have changed: waits by the old ones begin anew */
+    bool journalled;      /* OPEN is written: an end must be too */
+    bool prepared;        /* Prepare(SOURCE) needs its End (SRC-7) */
+    bool paused;          /* by us: an abort resumes */
+    bool state_sent;      /* the target may be, or become, PREPARED */
+    bool too_old; /* the link was lost, and the peer's version cannot go on over a new one */
     bool linked; /* the link is started; written under the job's lock while a cancel may look */
 };
 
@@ -64,6 +66,17 @@ int source_resume(struct source *s, struct vf_error *err);
 void source_progressed(struct source *s);
 /* A cancel while a connection is being made. Under the job's lock. */
 void source_hang_up(struct source *s);
+
+/* The target's answer did not come in time: if the target told meanwhile what keeps it, *err says
+ * so. Returns -1. */
+int source_late(struct source *s, struct vf_error *err);
+
+/* The move's limits as they are now. */
+struct mig_options source_limits(struct source *s);
+/* From here on they stay: the longest blackout. */
+uint64_t source_fix_limits(struct source *s);
+/* job->retune. */
+void source_retune(void *ctx);
 
 /* Brownout rounds until the policy says to pause. */
 int source_rounds(struct source *s, struct vf_error *err);

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/size.h"
 #include "migrate/security.h"
+#include "migrate/stand.h"
 #include "migrate/word.h"
 
 #include <stdio.h>
@@ -23,9 +24,19 @@ static void stop_lanes(void *ctx)
     turns_wake(&s->job->mig->turns);
 }
 
+/* What the target is in for long. */
+static void hear_note(void *ctx, const char *text)
+{
+    stand_peer(((struct source *)ctx)->job, text);
+}
+
 int source_link(struct source *s, struct tp *tp, struct vf_error *err)
 {
-    return link_start(&s->link, tp, s->job->mig->silence_ns, stop_lanes, s, err);
+    stand_peer(s->job, "");
+    if (link_start(&s->link, tp, s->job->mig->silence_ns, stop_lanes, s, err) != 0)
+        return -1;
+    link_on_note(&s->link, hear_note);
+    return 0;
 }
 
 /* Connects, exchanges HELLO, starts the link. */
@@ -102,6 +113,9 @@ void source_recall(struct source *s, const struct vf_error *why)
     struct vf_error err = VF_ERROR_INIT;
     enum job_state end;
 
+    stand_does(job, "host %s to hear that the move was called off; partition %s %s",
+               job->peer_name[0] != '\0' ? job->peer_name : job->peer, job->partition,
+               job_stays(job));
     if (s->linked && recalled(s, why)) {
         if (job->owes)
             word_told(job);
@@ -128,12 +142,13 @@ enum job_state source_recommit(struct source *s, struct vf_error *err)
     log_warn("job %llu: the link was lost after COMMIT; asking again: %s",
              (unsigned long long)job->id, err->text);
     let_go(s, "recommit");
+    stand_waits(job, "host %s to say whether it runs partition %s", job->peer_name, job->partition);
     if (word_bring_until(job, s->kc, vf_now_ns() + job->mig->redial_ns, &end, err) == 0)
         return end;
     vf_context(err,
-               "no RUNNING came after COMMIT; the partition %s is kept paused here until its fate "
-               "is known",
-               job->partition);
+               "in the hand-off, after COMMIT: no RUNNING came; partition %s stays paused at host "
+               "%s until it is known whether host %s runs it",
+               job->partition, job->host_name, job->peer_name);
     err->code = VF_UNKNOWN;
     return JOB_UNKNOWN;
 }

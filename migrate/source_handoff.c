@@ -9,11 +9,36 @@
 #include "base/log.h"
 #include "base/size.h"
 #include "migrate/handoff.h"
+#include "migrate/stand.h"
 
 #include <string.h>
 
 #define RUNNING_NS                                                                                 \
     30000000000ull /* an unpause is quick; this only bounds how long an outcome stays open */
+
+/* The driver's answer may come however late: then the partition runs on, for the limit is hard. */
+static int save_mutable(struct source *s, struct kc_blob *kmd, struct kc_blob *msix,
+                        struct kc_blob *umed, struct vf_error *err)
+{
+    static const char ddi[] = "DxgkDdiSaveMutableMigrationData";
+    uint64_t asked = vf_now_ns();
+    char time[32];
+    int result;
+
+    stand_calls(s->job, ddi);
+    result = kc_save_mutable(s->kc, s->partition.id, kmd, msix, umed, err);
+    stand_calls(s->job, NULL);
+    if (result != 0 || vf_now_ns() <= s->deadline_ns)
+        return result;
+    kc_blob_free(kmd);
+    kc_blob_free(msix);
+    kc_blob_free(umed);
+    return vf_fail(err, VF_FAILED,
+                   "the blackout would exceed --max-blackout: DDI %s of driver %s at host %s took "
+                   "%s" VF_REMEDY "allow more, or have the driver mended",
+                   ddi, s->job->stand.driver, s->job->host_name,
+                   vf_time_format(vf_now_ns() - asked, time, sizeof time));
+}
 
 static int send_state(struct source *s, uint8_t root[DIGEST_ROOT_BYTES], struct vf_error *err)
 {
@@ -24,7 +49,7 @@ static int send_state(struct source *s, uint8_t root[DIGEST_ROOT_BYTES], struct 
     uint64_t before;
     int result;
 
-    if (kc_save_mutable(s->kc, s->partition.id, &kmd, &msix, &umed, err) != 0)
+    if (save_mutable(s, &kmd, &msix, &umed, err) != 0)
         return -1;
     before = vf_now_ns();
     digest_root(s->table, root, NULL);
@@ -49,11 +74,16 @@ static int await_ready(struct source *s, const uint8_t root[DIGEST_ROOT_BYTES],
     struct wire_message message;
     int result = 0;
 
+    stand_waits(s->job, "host %s to be ready for it", s->job->peer_name);
     if (link_expect(&s->link, WIRE_READY, 0, s->deadline_ns, &message, err) != 0) {
-        if (err->code == VF_FAILED && vf_now_ns() >= s->deadline_ns)
+        if (err->code == VF_FAILED && vf_now_ns() >= s->deadline_ns) {
+            (void)source_late(s, err);
             vf_context(err, "the blackout would exceed --max-blackout");
+        }
+        stand_calls(s->job, NULL);
         return -1;
     }
+    stand_calls(s->job, NULL);
     if (!handoff_same(s->job, &message.ready.id) ||
         memcmp(message.ready.root, root, DIGEST_ROOT_BYTES) != 0)
         result = vf_fail(err, VF_FAILED, "peer %s: is ready for something else than was sent",
@@ -84,7 +114,9 @@ static int commit(struct source *s, bool *committed, struct vf_error *err)
 
     /* First, so that nothing wakes the waits for RUNNING; a cancel before this line has set its
      * mark. */
+    job_update(job, job->retune = NULL);
     job_set_wake(job, NULL, NULL);
+    stand_set_note(job, NULL, NULL);
     if (!job_begin_commit(job))
         return vf_fail(err, VF_CANCELLED, "cancelled");
     if (mig_journal(job, JOURNAL_COMMIT, "", err) != 0)
@@ -118,9 +150,11 @@ static int ask_running(struct source *s, struct vf_error *err)
     uint64_t deadline = vf_now_ns() + RUNNING_NS;
     bool same;
 
+    stand_waits(job, "host %s to say that it runs there", job->peer_name);
     if (link_say(&s->link, &message, deadline, err) != 0 ||
         link_expect(&s->link, WIRE_RUNNING, 0, deadline, &message, err) != 0)
         return -1;
+    stand_calls(job, NULL);
     same = handoff_same(job, &message.running.id);
     if (same)
         handoff_take_running(job, &message.running);

@@ -67,20 +67,21 @@ static void hang_up_all(struct source *s)
 static uint64_t give_up_at(struct source *s)
 {
     const struct mig_job *job = s->job;
+    uint64_t limit = source_limits(s).max_time_ns;
 
     if (vf_fsm_get(&job->fsm) == JOB_PAUSED)
         return s->deadline_ns;
-    if (job->options.max_time_ns != 0)
-        return job->t.start + job->options.max_time_ns;
+    if (limit != 0)
+        return job->t.start + limit;
     if (s->give_up_ns == 0)
         s->give_up_ns = vf_now_ns() + job->mig->redial_ns;
     return s->give_up_ns;
 }
 
-static int no_hope(const struct source *s, const struct vf_error *first, struct vf_error *err)
+static int no_hope(struct source *s, const struct vf_error *first, struct vf_error *err)
 {
     const char *limit = vf_fsm_get(&s->job->fsm) == JOB_PAUSED ? "--max-blackout"
-                        : s->job->options.max_time_ns != 0     ? "--max-time"
+                        : source_limits(s).max_time_ns != 0    ? "--max-time"
                                                                : "the daemon's --redial time";
     struct vf_error last = *err;
 

@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "base/size.h"
+#include "migrate/stand.h"
 
 #include <string.h>
 
@@ -14,7 +15,12 @@
 /* Reads and clears the dirty bits into `bits`; what they cover is owed until the round's ACK. */
 static int query(struct source *s, uint64_t *bits, uint64_t *dirty, struct vf_error *err)
 {
-    return kc_query_dirty(s->kc, s->partition.id, bits, s->words, dirty, err);
+    int result;
+
+    stand_calls(s->job, "DxgkDdiQueryDirtyBitData");
+    result = kc_query_dirty(s->kc, s->partition.id, bits, s->words, dirty, err);
+    stand_calls(s->job, NULL);
+    return result;
 }
 
 static void measure_rate(struct source *s, const struct job_round *round)
@@ -33,9 +39,12 @@ static void measure_rate(struct source *s, const struct job_round *round)
 static struct policy_decision decide(struct source *s, uint64_t dirty)
 {
     struct mig_job *job = s->job;
+    const struct mig_options limits = source_limits(s);
     struct policy_decision decision;
 
     s->policy.bytes_left = dirty * s->partition.page_bytes;
+    s->policy.max_blackout_ns = limits.max_blackout_ns;
+    s->policy.max_time_ns = limits.max_time_ns;
     s->policy.elapsed_ns = vf_now_ns() - job->t.start;
     if (job->options.verify == MIG_VERIFY_FULL && s->policy.rate_bytes_per_s != 0) {
         /* A rehash gathers and hashes; a round does that on both sides and also sends, receives and
@@ -133,11 +142,7 @@ int source_rounds(struct source *s, struct vf_error *err)
     uint64_t dirty;
 
     s->policy.page_bytes = s->partition.page_bytes;
-    s->policy.max_blackout_ns = job->options.max_blackout_ns;
-    s->policy.max_time_ns = job->options.max_time_ns;
     s->policy.max_rounds = MIG_MAX_ROUNDS - 2;
-    if (job->options.max_time_ns != 0)
-        limit.deadline_ns = job->t.start + job->options.max_time_ns;
     s->queried_ns = vf_now_ns();
     if (query(s, s->bits, &dirty, err) != 0)
         return -1;
@@ -145,6 +150,9 @@ int source_rounds(struct source *s, struct vf_error *err)
     for (;;) {
         struct policy_decision decision = decide(s, dirty);
         int result;
+
+        limit.deadline_ns =
+            s->policy.max_time_ns != 0 ? job->t.start + s->policy.max_time_ns : TP_NEVER;
 
         if (decision.action == POLICY_GIVE_UP)
             return vf_fail(err, VF_CANCELLED, "not converged: %s", decision.why);
@@ -186,6 +194,34 @@ static int prove(struct source *s, uint64_t dirty, const struct lanes_limit *lim
     return 0;
 }
 
+/* From here on the partition stands, unless it did already by a person's word. */
+static int stop_partition(struct source *s, struct vf_error *err)
+{
+    struct mig_job *job = s->job;
+    struct vf_partition_clock clock;
+    uint64_t asked = vf_now_ns();
+
+    if (!job->stays_paused) {
+        int result;
+
+        stand_begins(job, asked);
+        stand_calls(job, "DxgkDdiSetVirtualFunctionPauseState");
+        result = kc_partition_pause(s->kc, s->partition.id, err);
+        stand_calls(job, NULL);
+        if (result != 0)
+            return -1;
+        s->paused = true;
+    }
+    /* The VF cannot have run after this moment, and the device says when it really ran last. */
+    if (kc_partition_clock(s->kc, s->partition.id, &clock, err) != 0)
+        return -1;
+    asked = clock.last_run_ns > asked ? clock.last_run_ns : asked;
+    job_update(job, job->t.last_run = asked);
+    if (!job->stays_paused)
+        stand_begins(job, asked);
+    return 0;
+}
+
 int source_pause(struct source *s, struct vf_error *err)
 {
     struct mig_job *job = s->job;
@@ -193,26 +229,13 @@ int source_pause(struct source *s, struct vf_error *err)
         .code = VF_FAILED,
         .text = "the blackout would exceed --max-blackout; allow more, or move when the "
                 "partition writes less"};
-    struct vf_partition_clock clock;
-    uint64_t asked = vf_now_ns();
     uint64_t dirty = 0;
 
-    s->deadline_ns = asked + job->options.max_blackout_ns;
+    s->deadline_ns = vf_now_ns() + source_fix_limits(s);
     limit.deadline_ns = s->deadline_ns;
-    if (!s->job->stays_paused) {
-        if (kc_partition_pause(s->kc, s->partition.id, err) != 0)
-            return -1;
-        s->paused = true;
-    }
-    /* The VF cannot have run after this moment, and the device says when it really ran last. */
-    if (kc_partition_clock(s->kc, s->partition.id, &clock, err) != 0)
+    if (stop_partition(s, err) != 0 || query_owed(s, &dirty, err) != 0)
         return -1;
-    if (query_owed(s, &dirty, err) != 0)
-        return -1;
-    job_update(job, {
-        job->t.last_run = clock.last_run_ns > asked ? clock.last_run_ns : asked;
-        job->t.quiet = vf_now_ns();
-    });
+    job_update(job, job->t.quiet = vf_now_ns());
     while (prove(s, dirty, &limit, err) != 0) {
         /* Nothing is written any more: what the query finds now is what the target lacks. */
         if (source_resume(s, err) != 0 || query_owed(s, &dirty, err) != 0)

@@ -8,6 +8,8 @@
 
 #include "base/log.h"
 #include "base/size.h"
+#include "migrate/ending.h"
+#include "migrate/stand.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -19,6 +21,12 @@
 #define CLOSE_NS 5000000000ull
 #define STALLED 24u /* times the silence after which a peer that says nothing is lost */
 
+/* Full now, or never? */
+static enum vf_code refusal(const struct target *t, const struct vf_reasons *reasons)
+{
+    return t->passing == reasons->count ? VF_REFUSED_NOW : VF_INCOMPATIBLE;
+}
+
 static int answer(struct target *t, const struct vf_reasons *reasons, bool check,
                   struct vf_error *err)
 {
@@ -26,7 +34,7 @@ static int answer(struct target *t, const struct vf_reasons *reasons, bool check
     char more[40] = "";
 
     message.verdict.reasons = *reasons;
-    message.verdict.code = reasons->count == 0 ? VF_OK : VF_INCOMPATIBLE;
+    message.verdict.code = reasons->count == 0 ? VF_OK : refusal(t, reasons);
     if (reasons->count > 1)
         (void)snprintf(more, sizeof more, " (the first of %u reasons)", reasons->count);
     if (reasons->count > 0)
@@ -65,6 +73,11 @@ static int admission(struct target *t, struct vf_error *err)
     });
     job->stays_paused = ask.admit.stay_paused != 0;
     t->queued = ask.admit.queued != 0;
+    /* From here on it can be seen and cancelled: to make room may take long. */
+    if (!job->options.dry_run && !mig_list_job(job->mig, job)) {
+        wire_message_free(&ask);
+        return vf_fail(err, VF_FAILED, "host %s is shutting down", job->mig->host_name);
+    }
     if (ask.admit.streams == 0 || ask.admit.streams > LANE_MAX)
         vf_reason_add(&reasons, "streams", "-", "1..8", "use --streams 1 to 8");
     result = reasons.count > 0 ? 0 : target_admit(t, &ask.admit, &reasons, err);
@@ -74,6 +87,8 @@ static int admission(struct target *t, struct vf_error *err)
     wire_message_free(&ask);
     if (result != 0)
         return -1;
+    if (job_cancel_asked(job))
+        return target_cancelled(t, err);
     job_update(job, {
         job->reasons = reasons;
         job->judged = true;
@@ -81,11 +96,12 @@ static int admission(struct target *t, struct vf_error *err)
     if (reasons.count == 0 && !job->options.dry_run)
         return 0;
     target_discard(t);
+    mig_unlist_job(job->mig, job); /* whoever wants to come again and again fills no list */
     if (answer(t, &reasons, job->options.dry_run, err) != 0)
         return -1;
     if (reasons.count > 0) {
-        vf_fail(err, VF_INCOMPATIBLE, "refused: %s: source %s, target %s", reasons.list[0].field,
-                reasons.list[0].source, reasons.list[0].target);
+        vf_fail(err, refusal(t, &reasons), "refused: %s: source %s, target %s",
+                reasons.list[0].field, reasons.list[0].source, reasons.list[0].target);
         (void)job_fail(job, err);
     }
     return 1;
@@ -123,8 +139,11 @@ static int note_round(struct target *t, const struct wire_round *round, struct v
     t->open = (struct job_round){.dirty_pages = round->pages};
     t->opened = true;
     job_update(job, { job->left_bytes = round->pages * job->page_bytes; });
-    if (round->paused)
+    if (round->paused) {
         job_enter(job, JOB_PAUSED, "last-round");
+        if (!job->stays_paused)
+            stand_begins(job, vf_now_ns());
+    }
     return 0;
 }
 
@@ -207,8 +226,6 @@ static int run(struct target *t, bool *prepared, bool *committed, struct vf_erro
     result = admission(t, err);
     if (result != 0)
         return result;
-    if (!mig_list_job(job->mig, job))
-        return vf_fail(err, VF_FAILED, "host %s is shutting down", job->mig->host_name);
     /* With the token: should this daemon die at any moment from here on, the next one knows the
      * source by it. */
     if (target_make_token(t, err) != 0 || mig_journal(job, JOURNAL_OPEN, "", err) != 0)
@@ -230,7 +247,7 @@ int target_cancelled(const struct target *t, struct vf_error *err)
 {
     if (atomic_load(&t->job->interrupted))
         return vf_fail(err, VF_FAILED, "the daemon of host %s is ending", t->job->mig->host_name);
-    return vf_fail(err, VF_CANCELLED, "cancelled on the target");
+    return vf_fail(err, VF_CANCELLED, "cancelled at host %s", t->job->mig->host_name);
 }
 
 /* What really ended it: a cancel, a lane, or what the peer says about a stream that broke. */
@@ -257,11 +274,15 @@ static enum job_state give_up(struct target *t, struct vf_error *err)
 {
     const struct wire_message gone = {.tag = WIRE_CLOSE};
     struct vf_error also = VF_ERROR_INIT;
+    char where[ENDING_WHERE];
+    struct vf_error cause;
     bool recorded = true;
 
     find_cause(t, err);
+    cause = *err; /* what the source is told: it knows for itself where the partition is */
+    ending_tell(t->job, ending_there(t->job, where), err);
     (void)job_fail(t->job, err);
-    link_abort(&t->link, err);
+    link_abort(&t->link, &cause);
     (void)target_stop_lanes(t, &also);
     target_discard(t);
     if (t->journalled && mig_journal_end(t->job, err, err->text, &also) != 0) {
@@ -304,8 +325,10 @@ static enum job_state finish(struct target *t, int result, bool prepared, bool c
         vf_context(err, "prepared, and the host was stopped by force before it took COMMIT; it "
                         "never runs here");
     else if (!committed)
-        vf_context(err, "prepared, but the link was lost before COMMIT came; the partition is kept "
-                        "paused here until its fate is known");
+        vf_context(err,
+                   "in the hand-off, before COMMIT: the link to host %s was lost; partition %s "
+                   "stays paused at host %s until host %s says how it ended",
+                   t->job->peer_name, t->job->partition, t->job->host_name, t->job->peer_name);
     err->code = VF_UNKNOWN;
     (void)job_fail(t->job, err);
     return JOB_UNKNOWN;
@@ -348,8 +371,10 @@ static void serve_job(struct target *t, struct tp *tp)
         job_over(t->job, JOB_FAILED);
         return;
     }
+    link_on_note(&t->link, target_hear_note);
     t->linked = true; /* nobody else knows of t yet */
     job_set_wake(t->job, target_wake, t);
+    stand_set_note(t->job, target_note, t);
     if (!target_list(t, true))
         vf_fail(&err, VF_FAILED, "host %s is shutting down", mig->host_name);
     else if (kc_connect(mig->kernel_socket, &t->kc, &err) == 0)
@@ -357,6 +382,7 @@ static void serve_job(struct target *t, struct tp *tp)
     end = finish(t, result, prepared, committed, &err);
     target_end_redial(t);
     job_set_wake(t->job, NULL, NULL);
+    stand_set_note(t->job, NULL, NULL);
     (void)target_list(t, false);
     link_stop(&t->link);
     if (t->kc != NULL)

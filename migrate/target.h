@@ -23,10 +23,11 @@ struct target {
     struct vf_partition_info partition; /* id 0 = nothing was created */
     bool prepared;                      /* Prepare(TARGET) needs its End */
     bool journalled;
-    uint32_t rounds; /* announced, numbered from 0 */
-    uint32_t proven; /* by all lanes, when the link was last lost */
-    bool resumed;    /* and no round was announced since: the paused one may come again */
-    bool queued;     /* the source said that its pages come later; until its first round */
+    uint32_t rounds;  /* announced, numbered from 0 */
+    uint32_t proven;  /* by all lanes, when the link was last lost */
+    bool resumed;     /* and no round was announced since: the paused one may come again */
+    uint32_t passing; /* so many of the reasons against it may be gone later: the host is full */
+    bool queued;      /* the source said that its pages come later; until its first round */
     struct digest_table *table;
     struct lane_plan plan;
     uint8_t token[WIRE_ID_BYTES];
@@ -55,7 +56,8 @@ struct target {
 
 /* Every reason why the partition cannot come, by the real sequence on the best adapter (TGT-1,
  * TGT-2). Without reasons and unless check_only, t->partition is the prepared partition; otherwise
- * nothing is left of the trial. -1 only when the asking itself broke. */
+ * nothing is left of the trial; t->passing tells how many of the reasons may pass. -1 only when the
+ * asking itself broke. */
 int target_admit(struct target *t, const struct wire_admit *admit, struct vf_reasons *reasons,
                  struct vf_error *err);
 
@@ -115,6 +117,9 @@ void target_redialled(struct mig *mig, struct tp *tp, const struct mig_peer *pee
 
 /* job_set_wake's: a cancel, or the daemon ends. */
 void target_wake(void *ctx);
+/* stand_set_note's, and link_on_note's. */
+void target_note(void *ctx, const char *text);
+void target_hear_note(void *ctx, const char *text);
 /* link_start's. */
 void target_link_down(void *ctx);
 

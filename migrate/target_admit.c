@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "base/size.h"
+#include "migrate/stand.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -16,6 +17,8 @@
 #include <string.h>
 
 #define AGAIN_NS 10000000ull
+/* So many silences are waited for what is just going; the source waits longer for its answer. */
+#define GOING_SILENCES 3u
 
 static bool has_reason(const struct vf_reasons *reasons, const char *field)
 {
@@ -40,12 +43,29 @@ static void add_size_reason(struct vf_reasons *reasons, const char *field, uint6
     vf_reason_add(reasons, field, there, here, remedy);
 }
 
-/* The copy that an earlier try left is removed as soon as its link is seen to have ended; until it
- * is gone (DYING) it would be taken for the partition itself. */
+/* Is it a copy of the partition that is about to go? What an earlier try to come here left goes as
+ * soon as its link is seen to have ended; what left this host by a hand-off just before, with that
+ * job's last steps. */
+static bool just_going(struct target *t, const struct vf_partition_info *p)
+{
+    switch (p->state) {
+    case VF_PARTITION_INCOMING:
+    case VF_PARTITION_READY:
+    case VF_PARTITION_DYING:
+        return true;
+    default:
+        return mig_handed_over(t->job->mig, p->uuid) != 0;
+    }
+}
+
+/* Until it is gone it would be taken for the partition itself. */
 static void await_earlier_try(struct target *t, const struct wire_admit *admit)
 {
-    uint64_t deadline = vf_now_ns() + t->job->mig->silence_ns;
+    uint64_t deadline = vf_now_ns() + GOING_SILENCES * t->job->mig->silence_ns;
     bool there;
+
+    stand_does(t->job, "the end of what host %s still does with its earlier copy of partition %s",
+               t->job->host_name, admit->params.name);
 
     do {
         struct vf_partition_info *list = NULL;
@@ -56,13 +76,22 @@ static void await_earlier_try(struct target *t, const struct wire_admit *admit)
         if (kc_partition_list(t->kc, &list, &count, NULL) != 0)
             return;
         for (size_t i = 0; i < count; i++)
-            there =
-                there ||
-                ((list[i].state == VF_PARTITION_INCOMING || list[i].state == VF_PARTITION_READY ||
-                  list[i].state == VF_PARTITION_DYING) &&
-                 memcmp(list[i].uuid, admit->params.uuid, VF_UUID_BYTES) == 0);
+            there = there || (memcmp(list[i].uuid, admit->params.uuid, VF_UUID_BYTES) == 0 &&
+                              just_going(t, &list[i]));
         free(list);
-    } while (there && vf_now_ns() < deadline && job_sleep(t->job, vf_now_ns() + AGAIN_NS));
+    } while (there && vf_now_ns() < deadline && !link_ended(&t->link) &&
+             job_doze(t->job, vf_now_ns() + AGAIN_NS));
+    stand_calls(t->job, NULL);
+}
+
+/* One that may be gone later. */
+static void add_passing(struct target *t, struct vf_reasons *reasons, const char *field,
+                        const char *source, const char *target, const char *remedy)
+{
+    uint32_t before = reasons->count;
+
+    vf_reason_add(reasons, field, source, target, remedy);
+    t->passing += reasons->count - before;
 }
 
 /* Reasons of the host as a whole: identity. */
@@ -75,16 +104,22 @@ static int host_reasons(struct target *t, const struct wire_admit *admit,
 
     if (kc_partition_list(t->kc, &list, &count, err) != 0)
         return -1;
+    if (mig_cordoned(t->job->mig))
+        add_passing(t, reasons, "cordon", "-", "cordoned",
+                    "the host takes in no partition: use another one, or say \"vferry host "
+                    "uncordon\" there");
     for (size_t i = 0; i < count; i++) {
         char uuid[VF_UUID_TEXT];
 
         if (memcmp(list[i].uuid, admit->params.uuid, VF_UUID_BYTES) == 0) {
             vf_uuid_format(list[i].uuid, uuid);
-            vf_reason_add(reasons, "uuid", uuid, list[i].name,
-                          list[i].state == VF_PARTITION_INCOMING
-                              ? "another move of it has not ended on the target yet: see its jobs"
-                              : "this very partition is on the target already: use another host, "
-                                "or remove it there");
+            if (just_going(t, &list[i]))
+                add_passing(t, reasons, "uuid", uuid, list[i].name,
+                            "another move of it has not ended on the target yet: see its jobs");
+            else
+                vf_reason_add(reasons, "uuid", uuid, list[i].name,
+                              "this very partition is on the target already: use another host, "
+                              "or remove it there");
         } else if (strcmp(list[i].name, admit->params.name) == 0) {
             vf_uuid_format(list[i].uuid, uuid);
             vf_reason_add(reasons, "name", admit->params.name, uuid,
@@ -106,9 +141,10 @@ static int host_reasons(struct target *t, const struct wire_admit *admit,
 }
 
 /* What the adapter itself says no to, before any driver is asked. */
-static void adapter_reasons(const struct vf_adapter_info *adapter, const struct wire_admit *admit,
-                            struct vf_reasons *reasons)
+static void adapter_reasons(struct target *t, const struct vf_adapter_info *adapter,
+                            const struct wire_admit *admit, struct vf_reasons *reasons)
 {
+    uint32_t before;
     char text[64];
 
     if (!adapter->live_migration)
@@ -116,9 +152,9 @@ static void adapter_reasons(const struct vf_adapter_info *adapter, const struct 
                       "the target's driver does not report LiveMigration: update it");
     if (adapter->vf_free == 0) {
         (void)snprintf(text, sizeof text, "0 free of %u", adapter->vf_count);
-        vf_reason_add(reasons, "vf", "1 needed", text,
-                      "remove a partition on the target or start it with more VFs (vfs=N); its "
-                      "driver can only be asked with a VF, so check again then");
+        add_passing(t, reasons, "vf", "1 needed", text,
+                    "remove a partition on the target or start it with more VFs (vfs=N); its "
+                    "driver can only be asked with a VF, so check again then");
     }
     if (adapter->dirty_page_bytes != admit->page_bytes)
         add_size_reason(
@@ -126,10 +162,14 @@ static void adapter_reasons(const struct vf_adapter_info *adapter, const struct 
             "start the target's device with the source's dirty page size (dirty-page=SIZE)");
     if (admit->params.vram_bytes == 0)
         vf_reason_add(reasons, "vram", "0", "-", "a partition without VRAM cannot move");
+    before = reasons->count;
     if (adapter->vram_largest_bytes < admit->params.vram_bytes)
         add_size_reason(reasons, "vram", admit->params.vram_bytes, adapter->vram_largest_bytes,
                         "the target's value is the largest partition that fits: free VRAM there or "
                         "use a larger device");
+    /* An empty adapter would hold it. */
+    if (adapter->vram_bytes >= admit->params.vram_bytes)
+        t->passing += reasons->count - before;
 }
 
 static void restore_reasons(struct target *t, const struct wire_admit *admit,
@@ -140,11 +180,13 @@ static void restore_reasons(struct target *t, const struct wire_admit *admit,
     struct kc_blob kmd = {(void *)(uintptr_t)admit->kmd.data, admit->kmd.bytes};
     struct kc_blob umed = {(void *)(uintptr_t)admit->umed.data, admit->umed.bytes};
 
+    stand_calls(t->job, "DxgkDdiPrepareLiveMigration");
     if (kc_prepare(t->kc, t->partition.id, KC_TARGET, t->job->id, &err) != 0) {
         vf_reason_add(reasons, "prepare", "-", "-", err.text);
         return;
     }
     t->prepared = true;
+    stand_calls(t->job, "DxgkDdiRestoreImmutableMigrationData");
     if (kc_restore_immutable(t->kc, t->partition.id, &kmd, &umed, &driver, &err) == 0)
         return;
     if (driver.count == 0)
@@ -162,8 +204,9 @@ static void try_adapter(struct target *t, const struct vf_adapter_info *adapter,
 {
     struct vf_error err = VF_ERROR_INIT;
     struct vf_partition_params params = admit->params;
+    char size[32];
 
-    adapter_reasons(adapter, admit, reasons);
+    adapter_reasons(t, adapter, admit, reasons);
     params.adapter = adapter->index;
     /* A move that is refused anyway is tried under another identity and in what room there is, so
      * that the driver's reasons come too. */
@@ -179,6 +222,9 @@ static void try_adapter(struct target *t, const struct vf_adapter_info *adapter,
     }
     if (adapter->vf_free == 0 || params.vram_bytes == 0 || !adapter->live_migration)
         return;
+    stand_driver(t->job, t->kc, adapter->index);
+    stand_does(t->job, "the zero-fill of %s at host %s",
+               vf_size_format(params.vram_bytes, size, sizeof size), t->job->host_name);
     if (kc_partition_create(t->kc, &params, true, &t->partition, &err) != 0) {
         t->partition.id = 0;
         vf_reason_add(reasons, "create", "-", "-", err.text);
@@ -212,6 +258,7 @@ static int admit_on(struct target *t, uint32_t index, const struct wire_admit *a
     if (kc_adapter_info(t->kc, index, &adapter, err) != 0)
         return -1;
     try_adapter(t, &adapter, admit, reasons);
+    stand_calls(t->job, NULL);
     /* A kernel side that died meanwhile is no reason against the partition. */
     if (reasons->count > 0 && kc_adapter_info(t->kc, index, &adapter, err) != 0)
         return -1;
@@ -235,23 +282,31 @@ int target_admit(struct target *t, const struct wire_admit *admit, struct vf_rea
 {
     struct vf_reasons host = {0};
     struct kc_host kernel;
+    uint32_t passing, best;
 
     await_earlier_try(t, admit);
     if (kc_host(t->kc, &kernel, err) != 0 || host_reasons(t, admit, &host, err) != 0)
         return -1;
     *reasons = host;
+    passing = best = t->passing;
     if (kernel.adapters == 0)
         vf_reason_add(reasons, "adapter", "1 needed", "none", "give the target a --device");
     for (uint32_t i = 0; i < kernel.adapters; i++) {
         struct vf_reasons here;
 
+        t->passing = passing; /* of the host's own */
         if (admit_on(t, i, admit, &host, &here, err) != 0)
             return -1;
-        /* The adapter that lacks least is the one worth telling of. */
-        if (i == 0 || here.count < reasons->count)
+        /* The adapter that lacks least is the one worth telling of; one that is only full before
+         * one that will never do. */
+        if (i == 0 || here.count < reasons->count ||
+            (t->passing == here.count && best != reasons->count)) {
             *reasons = here;
+            best = t->passing;
+        }
         if (t->partition.id != 0)
             break;
     }
+    t->passing = best;
     return 0;
 }

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/size.h"
 #include "migrate/handoff.h"
+#include "migrate/stand.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -26,6 +27,7 @@ int target_prepare(struct target *t, const struct wire_state *state, struct vf_e
     struct kc_blob umed = {(void *)(uintptr_t)state->umed.data, state->umed.bytes};
     uint64_t begin = vf_now_ns();
     uint64_t verified;
+    int result;
 
     digest_root(t->table, message.ready.root, NULL);
     if (memcmp(message.ready.root, state->root, DIGEST_ROOT_BYTES) != 0)
@@ -33,8 +35,13 @@ int target_prepare(struct target *t, const struct wire_state *state, struct vf_e
             err, VF_FAILED,
             "proof: the digest of the VRAM here is not the source's; refusing to run it");
     verified = vf_now_ns();
-    if (kc_restore_mutable(t->kc, t->partition.id, &kmd, &msix, &umed, err) != 0 ||
-        kc_end(t->kc, t->partition.id, err) != 0)
+    stand_calls(job, "DxgkDdiRestoreMutableMigrationData");
+    result = kc_restore_mutable(t->kc, t->partition.id, &kmd, &msix, &umed, err);
+    stand_calls(job, "DxgkDdiEndLiveMigration");
+    if (result == 0)
+        result = kc_end(t->kc, t->partition.id, err);
+    stand_calls(job, NULL);
+    if (result != 0)
         return -1;
     t->prepared = false;
     if (kc_partition_set_epoch(t->kc, t->partition.id, job->epoch, err) != 0)
@@ -122,6 +129,7 @@ static int take_over(struct target *t, struct vf_error *err)
 
     job_enter(job, JOB_COMMITTED, "commit");
     resume = vf_now_ns();
+    stand_calls(job, "DxgkDdiSetVirtualFunctionPauseState");
     if ((job->stays_paused ? kc_partition_pause(t->kc, t->partition.id, err)
                            : kc_partition_resume(t->kc, t->partition.id, err)) != 0)
         return -1;
@@ -129,6 +137,8 @@ static int take_over(struct target *t, struct vf_error *err)
         job->t.resume = resume;
         job->t.first_run = vf_now_ns();
     });
+    stand_calls(job, NULL);
+    stand_ends(job);
     return say_running(t, err);
 }
 

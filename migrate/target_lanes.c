@@ -74,8 +74,14 @@ static int await_streams(struct target *t, uint64_t deadline, struct vf_error *e
     /* Somewhere on their way; unless it was the link that ended, in whatever way. */
     t->lanes_lost = t->lanes_lost || (!all && !link_ended(&t->link));
     (void)pthread_mutex_unlock(&t->lock);
-    return all ? 0
-               : vf_fail(err, VF_FAILED, "peer %s: its data streams did not come", t->job->peer);
+    if (all)
+        return 0;
+    if (job_cancel_asked(t->job))
+        return target_cancelled(t, err);
+    /* Why the link ended says more: the source's own word most of all. */
+    if (link_ended(&t->link) && link_explain(&t->link, 0, err))
+        return -1;
+    return vf_fail(err, VF_FAILED, "peer %s: its data streams did not come", t->job->peer);
 }
 
 int target_open_lanes(struct target *t, struct vf_error *err)

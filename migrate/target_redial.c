@@ -6,6 +6,7 @@
  */
 #define LOG_ROOM "migrate"
 #include "migrate/security.h"
+#include "migrate/stand.h"
 #include "migrate/target.h"
 
 #include "base/log.h"
@@ -36,6 +37,21 @@ void target_wake(void *ctx)
         link_wake(&t->link);
     (void)pthread_cond_broadcast(&t->changed);
     (void)pthread_mutex_unlock(&t->lock);
+}
+
+void target_note(void *ctx, const char *text)
+{
+    struct target *t = ctx;
+
+    (void)pthread_mutex_lock(&t->lock);
+    if (t->linked)
+        link_note(&t->link, text);
+    (void)pthread_mutex_unlock(&t->lock);
+}
+
+void target_hear_note(void *ctx, const char *text)
+{
+    stand_peer(((struct target *)ctx)->job, text);
 }
 
 /* The new connection, with what was said there first; or NULL. */
@@ -79,9 +95,12 @@ int target_relink(struct target *t, uint64_t deadline, struct vf_error *err)
     int result;
 
     log_warn("job %" PRIu64 ": waiting for the source: %s", job->id, err->text);
+    stand_peer(job, "");
+    stand_waits(job, "host %s to come back on a new connection", job->peer_name);
     job_update(job, (void)snprintf(job->phase, sizeof job->phase, "link-lost"));
     link_cut(&t->link);
     tp = await_again(t, deadline, &word);
+    stand_calls(job, NULL);
     if (tp == NULL)
         return -1;
     (void)pthread_mutex_lock(&t->lock);
@@ -89,6 +108,8 @@ int target_relink(struct target *t, uint64_t deadline, struct vf_error *err)
     (void)pthread_mutex_unlock(&t->lock);
     link_stop(&t->link);
     result = link_start_heard(&t->link, tp, &word, job->mig->silence_ns, target_link_down, t, err);
+    if (result == 0)
+        link_on_note(&t->link, target_hear_note);
     (void)pthread_mutex_lock(&t->lock);
     t->linked = result == 0;
     if (t->linked && t->woken)

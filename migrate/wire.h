@@ -37,7 +37,7 @@
 /* Numbers are for ever: append only. */
 enum wire_tag {
     WIRE_HELLO = 1,
-    WIRE_PING = 2,      /* optional, empty: "I live"; wire_recv swallows it */
+    WIRE_PING = 2,      /* optional: "I live", and what keeps me; wire_recv swallows it */
     WIRE_ADMIT = 3,     /* source: may this partition come (or, check_only, could it)? */
     WIRE_ADMITTED = 4,  /* target: yes, VF and VRAM are reserved; data streams need this token */
     WIRE_REFUSED = 5,   /* target: no, and every reason */
@@ -144,6 +144,18 @@ int wire_send(struct tp *tp, uint32_t tag, uint32_t flags, const struct wire_wri
  * wire_recv_frame_head. */
 int wire_recv_header(struct tp *tp, struct wire_header *out, uint64_t deadline_ns,
                      struct vf_error *err);
+/* What a PING may say: what its sender is in for long ("DDI X of driver Y"), cut to fit. Empty or
+ * without text: nothing. */
+#define WIRE_PING_TEXT 200u
+/* Whoever wants to hear what PINGs say; called by the receiving thread. */
+struct wire_pings {
+    void (*heard)(void *ctx, const char *text);
+    void *ctx;
+};
+/* As wire_recv_header; pings (NULL = nobody) hears of each PING meanwhile. */
+int wire_recv_header_and_pings(struct tp *tp, struct wire_header *out,
+                               const struct wire_pings *pings, uint64_t deadline_ns,
+                               struct vf_error *err);
 int wire_recv_body(struct tp *tp, const struct wire_header *header, struct wire_record *out,
                    uint64_t deadline_ns, struct vf_error *err);
 /* Both; WIRE_PAGES is refused (it belongs on data streams). */
@@ -329,6 +341,10 @@ int wire_decode(struct wire_record *record, struct wire_message *out, struct vf_
 int wire_say(struct tp *tp, const struct wire_message *message, uint64_t deadline_ns,
              struct vf_error *err);
 int wire_hear(struct tp *tp, struct wire_message *out, uint64_t deadline_ns, struct vf_error *err);
+int wire_hear_and_pings(struct tp *tp, struct wire_message *out, const struct wire_pings *pings,
+                        uint64_t deadline_ns, struct vf_error *err);
+/* A PING that says what this side is in for long; "" = nothing any more. */
+int wire_say_ping(struct tp *tp, const char *text, uint64_t deadline_ns, struct vf_error *err);
 /* As wire_hear, but only `tag` will do: an ABORT becomes the error it carries ("peer PEER: TEXT",
  * its code), a REFUSED likewise, anything else VF_FAILED "peer PEER sent X where Y was due". */
 int wire_expect(struct tp *tp, enum wire_tag tag, struct wire_message *out, uint64_t deadline_ns,

@@ -7,198 +7,16 @@
 
 #include <stdio.h>
 
-#define MAX_STREAMS 64u
 #define ABORT_PATIENCE_NS 1000000000ull
-
-static void put_hello(struct wire_writer *w, const struct wire_message *m)
-{
-    const struct wire_hello *hello = &m->hello;
-
-    wire_put_u32(w, WIRE_MAGIC);
-    wire_put_u16(w, hello->version_min);
-    wire_put_u16(w, hello->version_max);
-    wire_put_u32(w, hello->features_mandatory);
-    wire_put_u32(w, hello->features_optional);
-    wire_put_u8(w, hello->role);
-    wire_put_text(w, hello->host_name);
-    wire_put_bytes(w, hello->boot_id, sizeof hello->boot_id);
-    wire_put_bytes(w, hello->job, sizeof hello->job);
-    wire_put_bytes(w, hello->token, sizeof hello->token);
-    wire_put_u32(w, hello->stream_index);
-    wire_put_text(w, hello->listen_address);
-    wire_put_u32(w, hello->generation);
-}
-
-static const char *get_hello(struct wire_reader *r, struct wire_message *m)
-{
-    struct wire_hello *hello = &m->hello;
-
-    hello->magic = wire_get_u32(r);
-    hello->version_min = wire_get_u16(r);
-    hello->version_max = wire_get_u16(r);
-    hello->features_mandatory = wire_get_u32(r);
-    hello->features_optional = wire_get_u32(r);
-    hello->role = wire_get_u8(r);
-    wire_get_text(r, hello->host_name, sizeof hello->host_name);
-    wire_get_bytes(r, hello->boot_id, sizeof hello->boot_id);
-    wire_get_bytes(r, hello->job, sizeof hello->job);
-    wire_get_bytes(r, hello->token, sizeof hello->token);
-    hello->stream_index = wire_get_u32(r);
-    wire_get_text(r, hello->listen_address, sizeof hello->listen_address);
-    if (wire_get_left(r) >= sizeof hello->generation) /* appended with version 2 */
-        hello->generation = wire_get_u32(r);
-    if (hello->magic != WIRE_MAGIC)
-        return "not a vferry peer";
-    if (hello->version_min > hello->version_max)
-        return "its version range is empty";
-    return hello->role <= WIRE_DATA ? NULL : "unknown role";
-}
-
-static void put_params(struct wire_writer *w, const struct vf_partition_params *params)
-{
-    wire_put_text(w, params->name);
-    wire_put_bytes(w, params->uuid, sizeof params->uuid);
-    wire_put_u32(w, params->adapter);
-    wire_put_u64(w, params->vram_bytes);
-    wire_put_u64(w, params->epoch);
-    wire_put_bytes(w, params->umed_class, sizeof params->umed_class);
-}
-
-static void get_params(struct wire_reader *r, struct vf_partition_params *params)
-{
-    wire_get_text(r, params->name, sizeof params->name);
-    wire_get_bytes(r, params->uuid, sizeof params->uuid);
-    params->adapter = wire_get_u32(r);
-    params->vram_bytes = wire_get_u64(r);
-    params->epoch = wire_get_u64(r);
-    wire_get_bytes(r, params->umed_class, sizeof params->umed_class);
-}
-
-static void put_admit(struct wire_writer *w, const struct wire_message *m)
-{
-    const struct wire_admit *admit = &m->admit;
-
-    put_params(w, &admit->params);
-    wire_put_u64(w, admit->page_bytes);
-    wire_put_u64(w, admit->slot_bytes);
-    wire_put_u32(w, admit->streams);
-    wire_put_u8(w, admit->check_only);
-    wire_put_u8(w, admit->verify);
-    wire_put_u8(w, admit->stay_paused);
-    wire_put_u64(w, admit->epoch);
-    wire_put_u64(w, admit->max_blackout_ns);
-    wire_put_blob(w, admit->kmd.data, admit->kmd.bytes);
-    wire_put_blob(w, admit->umed.data, admit->umed.bytes);
-    wire_put_u64(w, admit->max_time_ns);
-    wire_put_u8(w, admit->queued);
-}
-
-static void get_blob(struct wire_reader *r, struct wire_blob *blob)
-{
-    wire_get_blob(r, &blob->data, &blob->bytes, VF_MAX_MIGRATION_BLOB);
-}
-
-/* Only what this format itself cannot carry is an error here; whether the partition fits is the
- * target's verdict. */
-static const char *check_admit(const struct wire_admit *admit)
-{
-    const uint64_t page = admit->page_bytes;
-
-    if (!vf_name_valid(admit->params.name))
-        return "not a partition's name";
-    if (page < 4096 || page > WIRE_MAX_SLOT_BYTES || (page & (page - 1)) != 0)
-        return "a page size that cannot be moved";
-    if (admit->slot_bytes < page || admit->slot_bytes > WIRE_MAX_SLOT_BYTES ||
-        admit->slot_bytes % page != 0)
-        return "a slot size that does not fit its pages";
-    if (admit->streams == 0 || admit->streams > MAX_STREAMS)
-        return "an impossible number of streams";
-    /* The next one must exist too, and the journal's integers are signed. */
-    if (admit->epoch == 0 || admit->epoch >= INT64_MAX)
-        return "an impossible epoch";
-    return admit->check_only <= 1 && admit->verify <= 1 && admit->stay_paused <= 1
-               ? NULL
-               : "an unknown mode";
-}
-
-static const char *get_admit(struct wire_reader *r, struct wire_message *m)
-{
-    struct wire_admit *admit = &m->admit;
-
-    get_params(r, &admit->params);
-    admit->page_bytes = wire_get_u64(r);
-    admit->slot_bytes = wire_get_u64(r);
-    admit->streams = wire_get_u32(r);
-    admit->check_only = wire_get_u8(r);
-    admit->verify = wire_get_u8(r);
-    admit->stay_paused = wire_get_u8(r);
-    admit->epoch = wire_get_u64(r);
-    admit->max_blackout_ns = wire_get_u64(r);
-    get_blob(r, &admit->kmd);
-    get_blob(r, &admit->umed);
-    if (wire_get_left(r) >= sizeof admit->max_time_ns) /* appended with version 2 */
-        admit->max_time_ns = wire_get_u64(r);
-    if (wire_get_left(r) >= sizeof admit->queued)
-        admit->queued = wire_get_u8(r);
-    return check_admit(admit);
-}
-
-static void put_admitted(struct wire_writer *w, const struct wire_message *m)
-{
-    wire_put_bytes(w, m->admitted.token, sizeof m->admitted.token);
-    wire_put_u64(w, m->admitted.slot_bytes);
-}
-
-static const char *get_admitted(struct wire_reader *r, struct wire_message *m)
-{
-    wire_get_bytes(r, m->admitted.token, sizeof m->admitted.token);
-    m->admitted.slot_bytes = wire_get_u64(r);
-    return NULL;
-}
-
-static void put_verdict(struct wire_writer *w, const struct wire_message *m)
-{
-    const struct vf_reasons *reasons = &m->verdict.reasons;
-
-    if (reasons->count > VF_MAX_REASONS)
-        w->failed = true;
-    wire_put_u32(w, reasons->count);
-    for (uint32_t i = 0; i < reasons->count && !w->failed; i++) {
-        wire_put_text(w, reasons->list[i].field);
-        wire_put_text(w, reasons->list[i].source);
-        wire_put_text(w, reasons->list[i].target);
-        wire_put_text(w, reasons->list[i].remedy);
-    }
-    wire_put_u32(w, m->verdict.code);
-    wire_put_text(w, m->verdict.text);
-}
 
 /* What a peer's failure is to us. That its daemon or its words were at fault is its own affair:
  * "own daemon unreachable" said here would be a lie. */
-static uint32_t code_of_peer(uint32_t code)
+uint32_t wire_code_of_peer(uint32_t code)
 {
-    return code == VF_INCOMPATIBLE || code == VF_CANCELLED || code == VF_UNKNOWN ? code : VF_FAILED;
-}
-
-static const char *get_verdict(struct wire_reader *r, struct wire_message *m)
-{
-    struct vf_reasons *reasons = &m->verdict.reasons;
-    const uint32_t count = wire_get_u32(r);
-
-    if (count > VF_MAX_REASONS)
-        return "too many reasons";
-    for (uint32_t i = 0; i < count; i++) {
-        wire_get_text(r, reasons->list[i].field, sizeof reasons->list[i].field);
-        wire_get_text(r, reasons->list[i].source, sizeof reasons->list[i].source);
-        wire_get_text(r, reasons->list[i].target, sizeof reasons->list[i].target);
-        wire_get_text(r, reasons->list[i].remedy, sizeof reasons->list[i].remedy);
-    }
-    reasons->count = count;
-    m->verdict.code = wire_get_u32(r);
-    wire_get_text(r, m->verdict.text, sizeof m->verdict.text);
-    if (m->verdict.code != VF_OK)
-        m->verdict.code = code_of_peer(m->verdict.code);
-    return NULL;
+    return code == VF_INCOMPATIBLE || code == VF_CANCELLED || code == VF_UNKNOWN ||
+                   code == VF_REFUSED_NOW
+               ? code
+               : VF_FAILED;
 }
 
 static void put_round(struct wire_writer *w, const struct wire_message *m)
@@ -253,11 +71,11 @@ static void put_state(struct wire_writer *w, const struct wire_message *m)
 
 static const char *get_state(struct wire_reader *r, struct wire_message *m)
 {
-    get_blob(r, &m->state.kmd);
-    get_blob(r, &m->state.msix);
+    wire_get_a_blob(r, &m->state.kmd);
+    wire_get_a_blob(r, &m->state.msix);
     wire_get_bytes(r, m->state.root, sizeof m->state.root);
     m->state.pages_total_sent = wire_get_u64(r);
-    get_blob(r, &m->state.umed);
+    wire_get_a_blob(r, &m->state.umed);
     return NULL;
 }
 
@@ -339,7 +157,7 @@ static const char *get_abort(struct wire_reader *r, struct wire_message *m)
 {
     m->abort.code = wire_get_u32(r);
     wire_get_text(r, m->abort.text, sizeof m->abort.text);
-    m->abort.code = code_of_peer(m->abort.code);
+    m->abort.code = wire_code_of_peer(m->abort.code);
     return NULL;
 }
 
@@ -415,12 +233,12 @@ static const struct codec {
     const char *(*get)(struct wire_reader *r, struct wire_message *m);
     uint32_t flags;
 } codecs[WIRE_TAG_END] = {
-    [WIRE_HELLO] = {put_hello, get_hello, WIRE_MANDATORY},
+    [WIRE_HELLO] = {wire_put_hello, wire_get_hello, WIRE_MANDATORY},
     [WIRE_PING] = {put_nothing, get_nothing, 0},
-    [WIRE_ADMIT] = {put_admit, get_admit, WIRE_MANDATORY},
-    [WIRE_ADMITTED] = {put_admitted, get_admitted, WIRE_MANDATORY},
-    [WIRE_REFUSED] = {put_verdict, get_verdict, WIRE_MANDATORY},
-    [WIRE_VERDICT] = {put_verdict, get_verdict, WIRE_MANDATORY},
+    [WIRE_ADMIT] = {wire_put_admit, wire_get_admit, WIRE_MANDATORY},
+    [WIRE_ADMITTED] = {wire_put_admitted, wire_get_admitted, WIRE_MANDATORY},
+    [WIRE_REFUSED] = {wire_put_verdict, wire_get_verdict, WIRE_MANDATORY},
+    [WIRE_VERDICT] = {wire_put_verdict, wire_get_verdict, WIRE_MANDATORY},
     [WIRE_ROUND] = {put_round, get_round, WIRE_MANDATORY},
     [WIRE_ROUND_END] = {put_count, get_count, WIRE_MANDATORY},
     [WIRE_ACK] = {put_count, get_count, WIRE_MANDATORY},
@@ -547,14 +365,34 @@ int wire_hear_body(struct tp *tp, const struct wire_header *header, struct wire_
     return wire_decode(&record, out, err) != 0 ? vf_context(err, "peer %s", tp->peer) : 0;
 }
 
-int wire_hear(struct tp *tp, struct wire_message *out, uint64_t deadline_ns, struct vf_error *err)
+int wire_hear_and_pings(struct tp *tp, struct wire_message *out, const struct wire_pings *pings,
+                        uint64_t deadline_ns, struct vf_error *err)
 {
     struct wire_header header;
 
     memset(out, 0, sizeof *out);
-    if (wire_recv_header(tp, &header, deadline_ns, err) != 0)
+    if (wire_recv_header_and_pings(tp, &header, pings, deadline_ns, err) != 0)
         return -1;
     return wire_hear_body(tp, &header, out, deadline_ns, err);
+}
+
+int wire_hear(struct tp *tp, struct wire_message *out, uint64_t deadline_ns, struct vf_error *err)
+{
+    return wire_hear_and_pings(tp, out, NULL, deadline_ns, err);
+}
+
+int wire_say_ping(struct tp *tp, const char *text, uint64_t deadline_ns, struct vf_error *err)
+{
+    char cut[WIRE_PING_TEXT];
+    struct wire_writer w;
+    int rc;
+
+    (void)snprintf(cut, sizeof cut, "%s", text);
+    wire_writer_init(&w);
+    wire_put_text(&w, cut);
+    rc = wire_send(tp, WIRE_PING, 0, &w, deadline_ns, err);
+    wire_writer_free(&w);
+    return rc;
 }
 
 static int fail_unexpected(const struct tp *tp, enum wire_tag due, const struct wire_message *got,

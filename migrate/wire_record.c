@@ -117,8 +117,33 @@ static int check_header(const struct tp *tp, const struct wire_header *header, s
     return 0;
 }
 
+/* A PING with content: its text, or "" when it makes no sense. */
+static int hear_ping(struct tp *tp, const struct wire_header *header,
+                     const struct wire_pings *pings, uint64_t deadline_ns, struct vf_error *err)
+{
+    char text[WIRE_PING_TEXT] = "";
+    struct wire_record record;
+    struct wire_reader reader;
+
+    if (wire_recv_body(tp, header, &record, deadline_ns, err) != 0)
+        return -1;
+    wire_reader_init(&reader, record.payload, record.bytes);
+    if (record.bytes > 0)
+        wire_get_text(&reader, text, sizeof text);
+    pings->heard(pings->ctx, reader.bad ? "" : text);
+    wire_record_free(&record);
+    return 0;
+}
+
 int wire_recv_header(struct tp *tp, struct wire_header *out, uint64_t deadline_ns,
                      struct vf_error *err)
+{
+    return wire_recv_header_and_pings(tp, out, NULL, deadline_ns, err);
+}
+
+int wire_recv_header_and_pings(struct tp *tp, struct wire_header *out,
+                               const struct wire_pings *pings, uint64_t deadline_ns,
+                               struct vf_error *err)
 {
     for (;;) {
         uint8_t bytes[WIRE_HEADER_BYTES];
@@ -136,7 +161,8 @@ int wire_recv_header(struct tp *tp, struct wire_header *out, uint64_t deadline_n
             return -1;
         if (known(out->tag) && out->tag != WIRE_PING)
             return 0;
-        if (skip(tp, out->length, deadline_ns, err) != 0)
+        if ((known(out->tag) && pings != NULL ? hear_ping(tp, out, pings, deadline_ns, err)
+                                              : skip(tp, out->length, deadline_ns, err)) != 0)
             return -1;
     }
 }

@@ -128,6 +128,25 @@ static void the_progress_line_tells_all(void **state)
     json_decref(object);
 }
 
+static void the_progress_line_says_what_keeps_a_job(void **state)
+{
+    char line[PROGRESS_LINE];
+    json_t *object = numbers();
+
+    (void)state;
+    (void)json_object_set_new(object, "waits_for", json_string("DDI X of driver d.so at host A"));
+    (void)json_object_set_new(object, "stands", json_true());
+    (void)json_object_set_new(object, "stood_ns", json_integer(12000000000));
+    assert_string_equal(progress_line(object, 0, line),
+                        "blackout: 12.0 s so far, waiting for DDI X of driver d.so at host A");
+    assert_string_equal(progress_line(object, 50, line),
+                        "blackout 12s: DDI X of driver d.so at host A");
+    (void)json_object_set_new(object, "stands", json_false());
+    assert_string_equal(progress_line(object, 0, line),
+                        "round: waiting for DDI X of driver d.so at host A; it stood for 12.0 s");
+    json_decref(object);
+}
+
 static void the_progress_line_is_cut_to_the_width(void **state)
 {
     char line[PROGRESS_LINE];
@@ -159,6 +178,7 @@ int main(void)
         cmocka_unit_test(control_characters_never_reach_a_terminal),
         cmocka_unit_test(long_text_is_cut),
         cmocka_unit_test(the_progress_line_tells_all),
+        cmocka_unit_test(the_progress_line_says_what_keeps_a_job),
         cmocka_unit_test(the_progress_line_is_cut_to_the_width),
         cmocka_unit_test(the_progress_line_leaves_out_what_is_unknown),
     };

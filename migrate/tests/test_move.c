@@ -129,6 +129,45 @@ static void a_move_to_itself_is_refused_and_the_partition_runs_on(void **state)
     assert_int_equal(kc_partition_destroy(left.kc, p.id, &err), 0);
 }
 
+/* As soon as it runs there it may be said to come back, while the other host still takes its last
+ * steps. */
+static void it_moves_to_and_fro_without_a_pause_between(void **state)
+{
+    struct guest_options work = {
+        .workload = GUEST_CHURN, .size = 1u << 20, .steps = 4000000, .seed = 5, .rate = 20000000};
+    struct host *from = &left, *to = &right;
+    struct mig_job *jobs[30];
+    struct mig_options options;
+    struct vf_partition_info p;
+    struct vf_error err = VF_ERROR_INIT;
+
+    (void)state;
+    mig_options_init(&options);
+    options.max_blackout_ns = 10000000000ull;
+    create(&left, "shuttle", 8u << 20, &p);
+    run_workload(&left, &p, &work);
+    for (int i = 0; i < 30; i++) {
+        struct host *next = from;
+        uint64_t until = soon();
+
+        jobs[i] = start_move(from, to->address, "shuttle", &options);
+        while (kc_partition_find(to->kc, "shuttle", &p, &err) != 0 ||
+               p.state != VF_PARTITION_RUNNING) {
+            if (vf_now_ns() > until || mig_job_result(jobs[i], &err) != 0)
+                fail_msg("move %d: %s", i, err.text);
+        }
+        from = to;
+        to = next;
+    }
+    for (int i = 0; i < 30; i++) {
+        assert_true(mig_job_wait(jobs[i], TP_NEVER, UINT64_MAX));
+        expect_moved(jobs[i]);
+    }
+    assert_int_equal(p.epoch, 30);
+    assert_int_equal(kc_partition_destroy(from->kc, p.id, &err), 0);
+    expect_empty(to);
+}
+
 struct begin {
     _Atomic bool asked;
     struct mig_job *_Atomic job;
@@ -182,6 +221,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(churn_moves_back_and_forth),
         cmocka_unit_test(full_verify_agrees),
+        cmocka_unit_test(it_moves_to_and_fro_without_a_pause_between),
         cmocka_unit_test(a_paused_partition_moves_and_arrives_paused),
         cmocka_unit_test(a_move_to_itself_is_refused_and_the_partition_runs_on),
         cmocka_unit_test(a_move_waits_for_who_holds_the_partition),

@@ -290,7 +290,7 @@ static void a_target_that_is_told_to_stop_waiting_says_so(void **state)
     proxy_refuse(proxy, false);
     err = end(job);
     assert_int_equal(err.code, VF_CANCELLED);
-    if (strstr(err.text, "is over on host right: cancelled on the target") == NULL)
+    if (strstr(err.text, "is over on host right: cancelled at host right") == NULL)
         fail_msg("\"%s\"", err.text);
     expect_never_happened("cancelled there", &before);
 }

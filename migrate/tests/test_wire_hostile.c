@@ -137,7 +137,7 @@ static void assert_promises(const struct wire_message *m)
     case WIRE_REFUSED:
     case WIRE_VERDICT:
         assert_in_range(m->verdict.reasons.count, 0, VF_MAX_REASONS);
-        assert_in_range(m->verdict.code, VF_OK, VF_UNKNOWN);
+        assert_in_range(m->verdict.code, VF_OK, VF_REFUSED_NOW);
         assert_true(terminated(m->verdict.text, sizeof m->verdict.text));
         for (uint32_t i = 0; i < m->verdict.reasons.count; i++)
             assert_true(terminated(m->verdict.reasons.list[i].remedy,
@@ -165,7 +165,7 @@ static void assert_promises(const struct wire_message *m)
         break;
     }
     case WIRE_ABORT:
-        assert_in_range(m->abort.code, VF_FAILED, VF_UNKNOWN);
+        assert_in_range(m->abort.code, VF_FAILED, VF_REFUSED_NOW);
         assert_true(terminated(m->abort.text, sizeof m->abort.text));
         break;
     default:
@@ -181,6 +181,9 @@ static size_t appended_bytes(uint32_t tag)
         return sizeof(uint32_t);
     case WIRE_ADMIT:
         return sizeof(uint64_t) + sizeof(uint8_t);
+    case WIRE_REFUSED:
+    case WIRE_VERDICT:
+        return sizeof(uint8_t);
     default:
         return 0;
     }

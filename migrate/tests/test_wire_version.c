@@ -7,6 +7,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -222,6 +223,67 @@ static void a_table_of_no_or_too_many_digests_is_refused(void **state)
     }
 }
 
+static void note(void *ctx, const char *text)
+{
+    char *told = ctx;
+
+    (void)snprintf(told + strlen(told), 3 * WIRE_PING_TEXT - strlen(told), "[%s]", text);
+}
+
+/* An older host says them empty, without even a text. */
+static void what_pings_say_is_heard_by_who_wants_to_and_by_nobody_else(void **state)
+{
+    struct tp **ends = *state;
+    const struct wire_message commit = {.tag = WIRE_COMMIT, .handoff.epoch = 7};
+    char told[3 * WIRE_PING_TEXT] = "", large[2 * WIRE_PING_TEXT];
+    struct wire_pings pings = {note, told};
+    struct wire_message out;
+    struct vf_error err = VF_ERROR_INIT;
+
+    memset(large, 'x', sizeof large - 1);
+    large[sizeof large - 1] = '\0';
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(wire_say_ping(ends[0], "DDI X\n", TP_NEVER, &err), 0);
+        assert_int_equal(wire_send(ends[0], WIRE_PING, 0, NULL, TP_NEVER, &err), 0);
+        assert_int_equal(wire_say_ping(ends[0], i == 0 ? large : "", TP_NEVER, &err), 0);
+        assert_int_equal(wire_say(ends[0], &commit, TP_NEVER, &err), 0);
+        assert_int_equal(wire_hear_and_pings(ends[1], &out, i == 0 ? &pings : NULL, TP_NEVER, &err),
+                         0);
+        assert_int_equal(out.tag, WIRE_COMMIT);
+        wire_message_free(&out);
+    }
+    large[WIRE_PING_TEXT - 1] = '\0';
+    assert_int_equal(strncmp(told, "[DDI X?][][xxx", 14), 0);
+    assert_int_equal(strlen(told), strlen("[DDI X?][][]") + strlen(large));
+}
+
+/* An older host reads the code alone. */
+static void a_refusal_for_now_is_one_for_good_to_an_older_host(void **state)
+{
+    const struct wire_message refused = {.tag = WIRE_REFUSED,
+                                         .verdict = {.code = VF_REFUSED_NOW, .text = "full"}};
+    struct tp **ends = *state;
+    struct wire_message out;
+    struct wire_writer w;
+    struct vf_error err = VF_ERROR_INIT;
+    uint32_t code;
+
+    wire_writer_init(&w);
+    assert_int_equal(wire_encode(&refused, &w, &err), 0);
+    memcpy(&code, w.data + 4, sizeof code);
+    assert_int_equal(le32toh(code), VF_INCOMPATIBLE);
+    assert_int_equal(wire_send(ends[0], WIRE_REFUSED, WIRE_MANDATORY, &w, TP_NEVER, &err), 0);
+    assert_int_equal(wire_hear(ends[1], &out, TP_NEVER, &err), 0);
+    assert_int_equal(out.verdict.code, VF_REFUSED_NOW);
+    wire_message_free(&out);
+    w.bytes--; /* what an older host says ends before that */
+    assert_int_equal(wire_send(ends[0], WIRE_REFUSED, WIRE_MANDATORY, &w, TP_NEVER, &err), 0);
+    assert_int_equal(wire_hear(ends[1], &out, TP_NEVER, &err), 0);
+    assert_int_equal(out.verdict.code, VF_INCOMPATIBLE);
+    wire_message_free(&out);
+    wire_writer_free(&w);
+}
+
 #define WITH_PIPE(f) cmocka_unit_test_setup_teardown(f, make_pipe, drop_pipe)
 
 int main(void)
@@ -234,6 +296,8 @@ int main(void)
         WITH_PIPE(an_account_of_what_no_journal_has_is_refused),
         WITH_PIPE(a_resume_of_generation_0_is_refused),
         WITH_PIPE(a_table_is_heard_as_said),
+        WITH_PIPE(a_refusal_for_now_is_one_for_good_to_an_older_host),
+        WITH_PIPE(what_pings_say_is_heard_by_who_wants_to_and_by_nobody_else),
         WITH_PIPE(a_table_of_no_or_too_many_digests_is_refused),
     };
 

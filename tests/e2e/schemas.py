@@ -13,7 +13,7 @@ from e2e import BUILD, ROOT
 FOLDER = ROOT / "docs/schema"
 ERROR = "vferry.error/1"
 # Members that an object may lack, that may be null somewhere, and whose texts are of a kind.
-OPTIONAL = {"warning", "partition of vferry.result/1", "duration_ns of vferry.image/1"}
+OPTIONAL = {"partition of vferry.result/1", "duration_ns of vferry.image/1"}
 NULLABLE = {
     "adapters", "blackout_clock", "blackout_ns", "brownout_ns", "bytes", "bytes_sent", "check", "commit_ns", "compression",
     "dirty_bytes_per_s", "duration_ns", "ended_unix_ns", "epoch", "error", "eta_ns", "from", "held_by", "job", "kernel",

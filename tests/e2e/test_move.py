@@ -323,7 +323,7 @@ class Many(Case):
         self.assertEqual(first.wait(30), 4)
         first.communicate()
         said = job_of(left)["reason"]
-        self.assertIn("cancelled; the partition runs on here", said)
+        self.assertIn("; partition p runs on at host left", said)
         left.kill()
         left.start()
         again = job_of(left)
@@ -442,7 +442,7 @@ class Tells(Case):
         left.run("job", "cancel", listed["job"])
         out, err = moving.communicate(timeout=30)
         self.assertEqual(moving.returncode, 4, err + out)
-        self.assertIn("cancelled; the partition stays paused here", err)
+        self.assertIn("; partition p stays paused at host left", err)
         self.assertEqual(state(left, "p"), "paused")
 
     def check_job(self, job, left, right):

@@ -18,27 +18,28 @@ class Refusals(Case):
         create(left, "p", self.work, vram="64M")
         return left
 
-    def refused(self, left, right, count=None):
+    def refused(self, left, right, count=None, code=3):
         """Both verbs refuse; gives the reasons by field."""
         before, there = room(right), partitions(right)
-        done = left.run("--json", "check", "p", "--to", right.address, code=3)
-        verdict = left.json("check", "p", "--to", right.address, code=3)
+        done = left.run("--json", "check", "p", "--to", right.address, code=code)
+        verdict = left.json("check", "p", "--to", right.address, code=code)
         self.assertIn("\n", done.stdout)
         self.assertIs(verdict["compatible"], False)
+        self.assertIs(verdict["full_now"], code == 7)
         for reason in verdict["reasons"]:
             self.assertEqual(set(reason), {"field", "source", "target", "remedy"})
             for part, text in reason.items():
                 self.assertNotIn(text.strip(), ("", "-"), f"{part} of {reason}")
             self.assertNotEqual(reason["source"], reason["target"], reason)
-        spoken = left.run("check", "p", "--to", right.address, code=3)
+        spoken = left.run("check", "p", "--to", right.address, code=code)
         for reason in verdict["reasons"]:
             self.assertIn(reason["remedy"], spoken.stdout + spoken.stderr)
-        refused = move(left, right, "p", code=3)
+        refused = move(left, right, "p", code=code)
         self.assertEqual(len(refused.stderr.strip().splitlines()), 1, refused.stderr)
         self.assertIn(verdict["reasons"][0]["field"], refused.stderr)
         for reason in verdict["reasons"]:
             self.assertIn(reason["remedy"], refused.stdout + refused.stderr)
-        told = json.loads(left.run("--json", "migrate", "p", "--to", right.address, code=3).stdout)
+        told = json.loads(left.run("--json", "migrate", "p", "--to", right.address, code=code).stdout)
         self.assertEqual(told["reasons"], verdict["reasons"])
         self.assertEqual(partitions(right), there)
         self.assertEqual(room(right), before)
@@ -68,14 +69,23 @@ class Refusals(Case):
         left = self.source()
         right = self.host("right", "softgpu,vram=64M,vfs=4,dirty-page=64K")
         create(right, "sitter", vram="32M")
-        self.assert_says(self.refused(left, right, 1), str(64 << 20), "")
+        self.assert_says(self.refused(left, right, 1, code=7), str(64 << 20), "")
+
+    def test_a_gpu_that_is_too_small_is_not_only_full(self):
+        left = self.host("left", SOURCE)
+        self.work = churn(4, size="16M", rate=4 << 20, seed=3)
+        create(left, "p", self.work, vram="128M")
+        right = self.host("right", "softgpu,vram=64M,vfs=4,dirty-page=64K,fw=1.2")
+        self.assertIn("vram", self.refused(left, right, code=3))
 
     def test_no_free_vf(self):
         left = self.source()
         right = self.host("right", "softgpu,vram=256M,vfs=1,dirty-page=64K")
         create(right, "sitter", vram="32M")
-        reasons = self.refused(left, right, 1)
+        reasons = self.refused(left, right, 1, code=7)
         self.assertIn("vf", reasons)
+        right.run("partition", "remove", "sitter")
+        left.run("check", "p", "--to", right.address)
 
     def test_a_name_that_is_taken(self):
         left = self.source()

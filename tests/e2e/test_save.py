@@ -85,9 +85,23 @@ class There(Saving):
         self.assertEqual(sum(saved["blackout"].values()), saved["blackout_ns"])
         self.assertEqual(state(left, "p"), "running")
         runs(left, "p")
-        self.restore(right)
+        restored = self.restore(right)
         self.assertEqual(finish(right, "p"), work.want())
         self.assertEqual(finish(left, "p"), work.want())
+        self.assertIn(f"makes a second one with UUID {show(left, 'p')['uuid']}", saved["warning"])
+        self.assertIn("ran on at host left when it was saved; if that one is still somewhere there are two", restored["warning"])
+        for host, job in ((left, saved), (right, restored)):
+            told = [event["text"] for event in host.json("events")["events"]]
+            self.assertTrue(any(job["warning"] in text for text in told), told)
+
+    def test_a_second_restore_of_one_image_warns_of_two(self):
+        left, right = self.pair()
+        create(left, "p")
+        self.assertEqual(self.save(left)["warning"], "")
+        self.assertEqual(self.restore(right)["warning"], "")
+        right.run("partition", "remove", "p")
+        done = right.run("restore", "p", "--input", self.path(), "--adapter", 0)
+        self.assertIn("vferry: warning: this host has had partition p since the image was made", done.stderr)
 
     def test_an_image_of_a_partition_at_work_is_of_one_moment(self):
         """Saved over and over while it writes: each image is whole and ends right."""
@@ -194,7 +208,7 @@ class Refused(Saving):
         self.assertEqual(state(left, "p"), "running")
         self.assert_no_file()
 
-    def test_every_reason_is_one_of_incompatibility_and_leaves_nothing(self):
+    def test_every_reason_is_told_as_full_now_or_as_never_and_leaves_nothing(self):
         left = self.host("left", DEVICE + ",fw=1.2")
         create(left, "p", churn(1), vram="64M")
         self.save(left, "p", "--keep")
@@ -210,7 +224,7 @@ class Refused(Saving):
         create(targets["vram"], "sitter")
         for field, host in targets.items():
             before = room(host), partitions(host)
-            self.assertIn(f"{field}: ", self.restore(host, code=3).stderr)
+            self.assertIn(f"{field}: ", self.restore(host, code=7 if field in ("vf", "vram") else 3).stderr)
             self.assertEqual((room(host), partitions(host)), before)
             job = host.json("job", "show", host.json("job", "list")["jobs"][0]["job"])
             self.assertEqual((job["kind"], job["status"]), ("restore", "failed"))
@@ -335,7 +349,7 @@ class Ends(Saving):
         saving.send_signal(signal.SIGINT)
         _, err = saving.communicate(timeout=60)
         self.assertEqual(saving.returncode, 4, err)
-        self.assertIn("runs on here and there is no image", err)
+        self.assertIn("partition p runs on at host left and there is no image", err)
         self.assert_no_file()
         self.assertEqual(left.json("job", "list")["jobs"][0]["status"], "cancelled")
         self.assert_works_to_its_end(left, "p", self.work)

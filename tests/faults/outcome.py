@@ -14,7 +14,7 @@ OUTAGE_S = 3
 # Exit code -> who may have it then. 6 is honest about not knowing.
 CODES = {0: ("target",), 1: ("source",), 4: ("source",), 6: ("source", "target")}
 # Before it said that there is a job the daemon has died; what the target cannot make room for it refuses.
-EARLY = {"open": {5: ("source",)}, "admit": {3: ("source",)}}
+EARLY = {"open": {5: ("source",)}, "admit": {3: ("source",), 7: ("source",)}}
 
 
 @dataclasses.dataclass

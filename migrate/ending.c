@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+/* See ending.h. */
+#include "migrate/ending.h"
+
+#include "base/size.h"
+#include "migrate/stand.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const char *round_phase(struct mig_job *job, char *out, size_t bytes)
+{
+    (void)pthread_mutex_lock(&job->lock);
+    if (strcmp(job->phase, "queued") == 0)
+        (void)snprintf(out, bytes, "before its turn came");
+    else
+        (void)snprintf(out, bytes, "in round %u", (unsigned)job->round_count + 1);
+    (void)pthread_mutex_unlock(&job->lock);
+    return out;
+}
+
+/* Of a save or a restore: its phases have no names that a sentence would hold. */
+static const char *file_phase(struct mig_job *job, char *out, size_t bytes)
+{
+    (void)pthread_mutex_lock(&job->lock);
+    (void)snprintf(out, bytes, "in the %s's step \"%s\"", job_kind(job), job->phase);
+    (void)pthread_mutex_unlock(&job->lock);
+    return out;
+}
+
+const char *ending_phase(struct mig_job *job, char *out, size_t bytes)
+{
+    static const char *const names[JOB_STATES] = {
+        [JOB_CONNECT] = "on connecting",
+        [JOB_ADMIT] = "on admission",
+        [JOB_PAUSED] = "in the last round, while it stood",
+        [JOB_STATE] = "in the hand-off, before READY",
+        [JOB_PREPARED] = "in the hand-off, before COMMIT",
+        [JOB_COMMITTED] = "in the hand-off, after COMMIT",
+    };
+    enum job_state state = (enum job_state)vf_fsm_get(&job->fsm);
+
+    if (job_with_file(job) && state < JOB_COMPLETED)
+        return file_phase(job, out, bytes);
+    if (state == JOB_ROUNDS)
+        return round_phase(job, out, bytes);
+    (void)snprintf(out, bytes, "%s", names[state] != NULL ? names[state] : "");
+    return out;
+}
+
+const char *ending_here(const struct mig_job *job, struct kc *kc, uint64_t id,
+                        char out[ENDING_WHERE])
+{
+    struct vf_partition_info now;
+    const char *does = "is where only its kernel side knows,";
+
+    if (kc != NULL && kc_partition_info(kc, id, &now, NULL) == 0) {
+        switch (now.state) {
+        case VF_PARTITION_RUNNING:
+        case VF_PARTITION_OUTGOING:
+            does = "runs on";
+            break;
+        case VF_PARTITION_PAUSED:
+        case VF_PARTITION_OUTGOING_PAUSED:
+            does = "stays paused";
+            break;
+        default:
+            does = vf_partition_state_name((enum vf_partition_state)now.state);
+        }
+    }
+    (void)snprintf(out, ENDING_WHERE, "partition %s %s%s at host %s", job->partition,
+                   strncmp(does, "runs", 4) == 0 || strncmp(does, "stays", 5) == 0 ||
+                           strncmp(does, "is ", 3) == 0
+                       ? ""
+                       : "is ",
+                   does, job->host_name);
+    return out;
+}
+
+const char *ending_there(const struct mig_job *job, char out[ENDING_WHERE])
+{
+    out[0] = '\0'; /* it may have ended before it said what wants to come */
+    if (job->partition[0] != '\0')
+        (void)snprintf(out, ENDING_WHERE, "partition %s %s at its source, host %.63s",
+                       job->partition, job->stays_paused ? "stays paused" : "runs on",
+                       job->peer_name[0] != '\0' ? job->peer_name : job->peer);
+    return out;
+}
+
+/* "phase: cause", or "cancelled phase"; what a peer refuses and what does not converge says by
+ * itself when that was. */
+static void add_phase(struct mig_job *job, enum vf_code code, const char *cause, size_t length,
+                      char *out, size_t bytes)
+{
+    char phase[80];
+    int cut = (int)length;
+
+    (void)ending_phase(job, phase, sizeof phase);
+    if (phase[0] == '\0' || code == VF_INCOMPATIBLE || code == VF_REFUSED_NOW ||
+        strncmp(cause, "not converged", 13) == 0)
+        (void)snprintf(out, bytes, "%.*s", cut, cause);
+    else if (code == VF_CANCELLED)
+        (void)snprintf(out, bytes, "%.*s %s", cut, cause, phase);
+    else
+        (void)snprintf(out, bytes, "%s: %.*s", phase, cut, cause);
+}
+
+void ending_tell(struct mig_job *job, const char *where, struct vf_error *err)
+{
+    struct vf_error cause = *err;
+    const char *remedy = vf_remedy(&cause);
+    char start[sizeof cause.text], end[ENDING_WHERE + 200] = "", time[32];
+    size_t length = remedy != NULL ? (size_t)(remedy - cause.text) - 2 : strlen(cause.text);
+    char told[ENDING_WHERE];
+    const char *again;
+    size_t room;
+    uint64_t stood;
+
+    if (cause.code == VF_STANDS || job->options.dry_run)
+        return;
+    /* A peer whose job is over says where it is as well. */
+    (void)snprintf(told, sizeof told, "; partition %s ", job->partition);
+    again = strstr(cause.text, told);
+    if (again != NULL && (size_t)(again - cause.text) < length)
+        length = (size_t)(again - cause.text);
+    (void)pthread_mutex_lock(&job->lock);
+    stood = job->source ? stand_ns(job) : 0; /* a target does not know when it ran on */
+    (void)pthread_mutex_unlock(&job->lock);
+    if (stood != 0 && where[0] != '\0')
+        (void)snprintf(end, sizeof end, "; %s, it stood for %s", where,
+                       vf_time_format(stood, time, sizeof time));
+    else if (where[0] != '\0')
+        (void)snprintf(end, sizeof end, "; %s", where);
+    /* Where it is and what to do must never be what is cut off. */
+    room = strlen(end) + (remedy != NULL ? strlen(remedy) + 2 : 0) + 1;
+    room = room < sizeof err->text - 120 ? sizeof err->text - room : 120;
+    add_phase(job, cause.code, cause.text, length, start, room);
+    if (remedy != NULL)
+        vf_fail(err, cause.code, "%s%s" VF_REMEDY "%s", start, end, remedy);
+    else
+        vf_fail(err, cause.code, "%s%s", start, end);
+    err->status = cause.status;
+}

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * How a move that did not complete is told, by either end and on every way that fails: in which
+ * phase, what happened, where the partition is now, how long it stood, what to do.
+ */
+#ifndef MIGRATE_ENDING_H
+#define MIGRATE_ENDING_H
+
+#include "kernel/client.h"
+#include "migrate/job.h"
+
+#define ENDING_WHERE (3 * VF_NAME_BYTES + 64)
+
+/* "in round 3", by the job's present state; "" for one that is over. */
+const char *ending_phase(struct mig_job *job, char *out, size_t bytes);
+/* "partition p runs on at host A", as this host's kernel side says it; returns `out`. */
+const char *ending_here(const struct mig_job *job, struct kc *kc, uint64_t id,
+                        char out[ENDING_WHERE]);
+/* The same for a target that has nothing left of it. */
+const char *ending_there(const struct mig_job *job, char out[ENDING_WHERE]);
+/* *err, the bare cause, becomes the whole: phase, cause, `where` ("" = not known), how long it
+ * stood, and the cause's remedy last. A partition that stands (VF_STANDS) says so by itself: its
+ * text stays. Before the job is over; its thread. */
+void ending_tell(struct mig_job *job, const char *where, struct vf_error *err);
+
+#endif

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Moves as an operator has them: limits that change under way, hosts that take nothing in, several partitions at once."""
+import json
+import unittest
+
+from e2e import at_once, Case, churn, create, finish, partitions, state
+from harness import wait_until
+
+TESTS_AT_ONCE = at_once(3)
+
+
+class Limits(Case):
+    """Move of p that would take minutes at the rate that it begins with."""
+
+    def slow(self):
+        left, right = self.pair()
+        self.work = churn(2, size="24M", rate=16 << 20, seed=4)
+        create(left, "p", self.work, vram="64M")
+        finish(left, "p")
+        moving = left.spawn("--json", "migrate", "p", "--to", right.address, "--bandwidth", "256K", "--max-blackout", 20)
+        wait_until("pages are sent", lambda: left.json("job", "list")["jobs"] and self.job(left)["bytes_sent"] > 0)
+        return left, right, moving
+
+    def job(self, host):
+        return host.json("job", "show", host.json("job", "list")["jobs"][0]["job"])
+
+    def test_a_move_whose_bandwidth_is_lifted_ends_soon_and_reports_the_limits_used_last(self):
+        left, right, moving = self.slow()
+        number = self.job(left)["job"]
+        left.run("job", "set", number, "--bandwidth", 0, "--max-blackout", 20000)
+        out, err = moving.communicate(timeout=60)
+        self.assertEqual(moving.returncode, 0, err)
+        job = json.loads(out)
+        self.assertIsNone(job["bandwidth_bytes_per_s"])
+        self.assertEqual(job["max_blackout_ns"], 20 * 10**9)
+        self.assertEqual(state(right, "p"), "running")
+        self.assertIn("is over; nothing was changed", left.run("job", "set", number, "--bandwidth", "1M", code=1).stderr)
+
+    def test_a_move_that_is_given_less_time_than_it_took_already_ends_at_once(self):
+        left, right, moving = self.slow()
+        left.run("job", "set", self.job(left)["job"], "--max-time", 1)
+        out, err = moving.communicate(timeout=60)
+        self.assertEqual(moving.returncode, 4, err)
+        self.assertIn("--max-time passed", err)
+        self.assertEqual((state(left, "p"), partitions(right)), ("running", []))
+
+    def test_what_cannot_be_changed_is_said(self):
+        left, right, moving = self.slow()
+        number = self.job(left)["job"]
+        self.assertIn("says nothing to change", left.run("job", "set", number, code=2).stderr)
+        self.assertIn("needs some blackout", left.run("job", "set", number, "--max-blackout", 0, code=2).stderr)
+        arrival = right.json("job", "list")["jobs"][0]["job"]
+        self.assertIn("are the source's", right.run("job", "set", arrival, "--bandwidth", 0, code=1).stderr)
+        left.run("job", "cancel", number)
+        moving.communicate(timeout=60)
+        self.assertEqual(moving.returncode, 4)
+
+
+class Cordons(Case):
+    def test_a_cordoned_host_takes_in_nothing_until_it_is_uncordoned_also_after_a_restart(self):
+        left, right = self.pair()
+        create(left, "p")
+        image = self.folder / "p.image"
+        left.run("save", "p", "--output", image, "--keep")
+        right.run("host", "cordon")
+        right.kill()
+        right.start()
+        self.assertIs(right.json("host", "show")["cordoned"], True)
+        for words in (("partition", "create", "q", "--adapter", 0, "--vram", "32M"),
+                      ("restore", "p", "--input", image, "--adapter", 0)):
+            self.assertIn("host right is cordoned", right.run(*words, code=7).stderr)
+        for verb in ("check", "migrate"):
+            done = left.run(verb, "p", "--to", right.address, code=7)
+            self.assertIn("cordon", done.stderr + done.stdout)
+        self.assertEqual((partitions(right), state(left, "p")), ([], "running"))
+        right.run("host", "cordon")
+        right.run("host", "uncordon")
+        self.assertIs(right.json("host", "show")["cordoned"], False)
+        left.run("migrate", "p", "--to", right.address)
+        told = [event["text"] for event in right.json("events")["events"] if event["kind"] == "host"]
+        self.assertTrue(any("uncordoned" in text for text in told), told)
+
+
+if __name__ == "__main__":
+    unittest.main()
