@@ -5,6 +5,7 @@
 
 #include "base/size.h"
 #include "base/when.h"
+#include "cli/meant.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -31,8 +32,8 @@ static int put(struct parse *parse, const char *shown, const char *key, json_t *
 {
     /* jansson refuses text that is not UTF-8; the protocol could not carry it. */
     if (value == NULL || json_object_set_new(parse->command->args, key, value) != 0)
-        return vf_fail(parse->err, VF_USAGE, "%s: is no text in UTF-8; write it in plain letters",
-                       shown);
+        return vf_fail(parse->err, VF_USAGE,
+                       "%s: is no text in UTF-8" VF_REMEDY "write it in plain letters", shown);
     return 0;
 }
 
@@ -49,8 +50,8 @@ static int put_more(struct parse *parse, const char *shown, const char *key, con
         }
     }
     if (text == NULL || json_array_append_new(list, text) != 0)
-        return vf_fail(parse->err, VF_USAGE, "%s: is no text in UTF-8; write it in plain letters",
-                       shown);
+        return vf_fail(parse->err, VF_USAGE,
+                       "%s: is no text in UTF-8" VF_REMEDY "write it in plain letters", shown);
     return 0;
 }
 
@@ -108,7 +109,7 @@ static int put_when(struct parse *parse, const char *shown, const char *key, con
 static int put_path(struct parse *parse, const char *shown, const char **to, const char *path)
 {
     if (path[0] == '\0')
-        return vf_fail(parse->err, VF_USAGE, "%s: names no file; give a path", shown);
+        return vf_fail(parse->err, VF_USAGE, "%s: names no file" VF_REMEDY "give a path", shown);
     *to = path;
     return 0;
 }
@@ -181,7 +182,8 @@ static int take_value(struct parse *parse, const char *equals, const char **valu
         return 0;
     }
     if (parse->at + 1 >= parse->argc)
-        return vf_fail(parse->err, VF_USAGE, "%s: its value is missing; give one", argument);
+        return vf_fail(parse->err, VF_USAGE, "%s: its value is missing" VF_REMEDY "give one",
+                       argument);
     *value = parse->argv[++parse->at];
     return 0;
 }
@@ -190,7 +192,8 @@ static int no_value(struct parse *parse, const char *equals)
 {
     if (equals == NULL)
         return 0;
-    return vf_fail(parse->err, VF_USAGE, "%.40s: the option takes no value; leave it out",
+    return vf_fail(parse->err, VF_USAGE,
+                   "%.40s: the option takes no value" VF_REMEDY "leave it out",
                    parse->argv[parse->at]);
 }
 
@@ -266,6 +269,7 @@ static int take_option(struct parse *parse)
     size_t length = equals != NULL ? (size_t)(equals - word) : strlen(word);
     size_t index;
     const struct cli_option *option = find_option(verb, word, length, &index);
+    char meant[MEANT_BYTES];
     int common;
 
     if (option != NULL)
@@ -273,8 +277,9 @@ static int take_option(struct parse *parse)
     common = take_common(parse, word, length, equals);
     if (common != 0)
         return common < 0 ? -1 : 0;
-    return vf_fail(parse->err, VF_USAGE, "%.*s: no such option" VF_REMEDY "see vferry %s%s--help",
-                   (int)(length > 40 ? 40 : length) + 2, argument, verb != NULL ? verb->words : "",
+    return vf_fail(parse->err, VF_USAGE, "%.*s: no such option" VF_REMEDY "%ssee vferry %s%s--help",
+                   (int)(length > 40 ? 40 : length) + 2, argument,
+                   meant_option(verb, word, length, meant), verb != NULL ? verb->words : "",
                    verb != NULL ? " " : "");
 }
 
@@ -285,8 +290,9 @@ static int take_positional(struct parse *parse)
     const struct cli_positional *positional = &verb->positionals[parse->positionals];
 
     if (positional->metavar == NULL)
-        return vf_fail(parse->err, VF_USAGE, "%.40s: one word too many; see vferry %s --help",
-                       argument, verb->words);
+        return vf_fail(parse->err, VF_USAGE,
+                       "%.40s: one word too many" VF_REMEDY "see vferry %s --help", argument,
+                       verb->words);
     if (positional->kind == VALUE_LIST && argument[0] != '\0')
         return put_more(parse, positional->metavar, positional->key, argument);
     parse->positionals++;
@@ -295,7 +301,7 @@ static int take_positional(struct parse *parse)
     if (positional->key == NULL)
         return 0;
     if (argument[0] == '\0')
-        return vf_fail(parse->err, VF_USAGE, "%s: is empty; see vferry %s --help",
+        return vf_fail(parse->err, VF_USAGE, "%s: is empty" VF_REMEDY "see vferry %s --help",
                        positional->metavar, verb->words);
     if (positional->kind == VALUE_NUMBER)
         return put_number(parse, positional->metavar, positional->key, argument, VALUE_NUMBER);
@@ -328,13 +334,13 @@ static int check_complete(struct parse *parse)
                        verb->words);
     if (verb->positionals[parse->positionals].metavar != NULL &&
         (verb->positionals[parse->positionals].kind != VALUE_LIST || !list_complete(parse)))
-        return vf_fail(parse->err, VF_USAGE, "%s: %s is missing; e.g. vferry %s", verb->words,
-                       verb->positionals[parse->positionals].metavar, verb->example);
+        return vf_fail(parse->err, VF_USAGE, "%s: %s is missing" VF_REMEDY "e.g. vferry %s",
+                       verb->words, verb->positionals[parse->positionals].metavar, verb->example);
     for (size_t i = 0; verb->options != NULL && verb->options[i].kind != VALUE_END; i++) {
         if (verb->options[i].required && (parse->seen & (1ull << i)) == 0)
-            return vf_fail(parse->err, VF_USAGE, "%s: --%s %s is missing; e.g. vferry %s",
-                           verb->words, verb->options[i].word, verb->options[i].metavar,
-                           verb->example);
+            return vf_fail(parse->err, VF_USAGE,
+                           "%s: --%s %s is missing" VF_REMEDY "e.g. vferry %s", verb->words,
+                           verb->options[i].word, verb->options[i].metavar, verb->example);
     }
     return 0;
 }
@@ -344,6 +350,7 @@ static int take_verb(struct parse *parse, const char **help_group)
 {
     char **words = parse->argv + parse->at;
     int count = parse->argc - parse->at;
+    char meant[MEANT_BYTES];
     int used;
 
     parse->command->verb = cli_verb_find(count, words, &used);
@@ -352,17 +359,20 @@ static int take_verb(struct parse *parse, const char **help_group)
         return 0;
     }
     if (!cli_is_group(words[0]))
-        return vf_fail(parse->err, VF_USAGE, "%.40s: no such verb; see vferry --help", words[0]);
+        return vf_fail(parse->err, VF_USAGE, "%.40s: no such verb" VF_REMEDY "%ssee vferry --help",
+                       words[0], meant_verb(count, words, meant));
     if (*parse->action == ARGS_HELP || (count > 1 && strcmp(words[1], "--help") == 0)) {
         *help_group = words[0];
         *parse->action = ARGS_HELP;
         return 0;
     }
     if (count < 2)
-        return vf_fail(parse->err, VF_USAGE, "%s: what of it? see vferry %s --help", words[0],
+        return vf_fail(parse->err, VF_USAGE,
+                       "%s: a verb is missing" VF_REMEDY "see vferry %s --help", words[0],
                        words[0]);
-    return vf_fail(parse->err, VF_USAGE, "%s %.40s: no such verb; see vferry %s --help", words[0],
-                   words[1], words[0]);
+    return vf_fail(parse->err, VF_USAGE,
+                   "%s %.40s: no such verb" VF_REMEDY "%ssee vferry %s --help", words[0], words[1],
+                   meant_verb(count, words, meant), words[0]);
 }
 
 static int parse_all(struct parse *parse, const char **help_group)
@@ -407,7 +417,7 @@ int args_parse(int argc, char **argv, struct command *command, enum args_action 
     if (*action != ARGS_RUN)
         return 0;
     if (command->verb == NULL)
-        return vf_fail(err, VF_USAGE, "no verb; see vferry --help");
+        return vf_fail(err, VF_USAGE, "no verb" VF_REMEDY "see vferry --help");
     if (command->host == NULL)
         command->host = getenv("VFERRY_HOST");
     return check_complete(&parse);

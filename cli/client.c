@@ -3,6 +3,7 @@
 #include "cli/client.h"
 
 #include "base/cleanup.h"
+#include "cli/find_host.h"
 #include "cli/interrupt.h"
 
 #include <errno.h>
@@ -12,6 +13,7 @@
 
 #define CONNECT_MS 200 /* how long one try to connect may stand in a full queue */
 #define PROBE_MS 3000
+#define LOOK_MS 50 /* how often it is looked for a host that comes up */
 
 static int make_socket(struct vf_error *err)
 {
@@ -31,26 +33,35 @@ static bool interrupted(const struct client *client)
     return client->interrupt_fd >= 0 && poll(&look, 1, 0) > 0;
 }
 
-static int connect_to(struct client *client, int fd, const struct sockaddr_un *address,
-                      struct vf_error *err)
-{
-    const char *host = client->patience.host;
-    const char *remedy;
+/* What became of a try to connect. */
+enum dialled { DIALLED, DIALLED_NOBODY, DIALLED_FAILED };
 
-    while (connect(fd, (const struct sockaddr *)address, sizeof *address) != 0) {
-        if (errno == EAGAIN || errno == EINTR) { /* its queue is full */
-            if (interrupted(client))
-                return patience_given_up(&client->patience, err);
-            if (patience_check(&client->patience, err) != 0)
-                return -1;
-            continue;
+static enum dialled connect_to(struct client *client, int fd, struct vf_error *err)
+{
+    struct patience *patience = &client->patience;
+    cleanup_close int dir_fd = -1;
+    struct sockaddr_un address;
+    int failed = -ctl_address(patience->host, &address, &dir_fd);
+
+    while (failed == 0 && connect(fd, (const struct sockaddr *)&address, sizeof address) != 0) {
+        failed = errno == EAGAIN || errno == EINTR ? 0 : errno;
+        if (failed != 0)
+            break;
+        /* Its queue is full. */
+        if (interrupted(client)) {
+            (void)patience_given_up(patience, err);
+            return DIALLED_FAILED;
         }
-        remedy = errno == EACCES || errno == EPERM ? "use the user that vferryd runs as"
-                                                   : "is vferryd running there?";
-        return vf_fail(err, VF_UNREACHABLE, "host %s: %s" VF_REMEDY "%s", host,
-                       strerrordesc_np(errno), remedy);
+        if (patience_check(patience, err) != 0)
+            return DIALLED_FAILED;
     }
-    return 0;
+    if (failed == 0)
+        return DIALLED;
+    (void)vf_fail(err, VF_UNREACHABLE, "host %s: %s" VF_REMEDY "%s", patience->host,
+                  strerrordesc_np(failed),
+                  failed == EACCES || failed == EPERM ? "use the user that vferryd runs as"
+                                                      : "is vferryd running there?");
+    return failed == ENOENT || failed == ECONNREFUSED ? DIALLED_NOBODY : DIALLED_FAILED;
 }
 
 static pid_t peer_of(int fd)
@@ -61,26 +72,42 @@ static pid_t peer_of(int fd)
     return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &bytes) == 0 ? peer.pid : 0;
 }
 
+/* One try: DIALLED_NOBODY when nobody is there, who may come. */
+static enum dialled dial(struct client *client, const char *host, struct vf_error *err)
+{
+    cleanup_close int fd = -1;
+    enum dialled dialled;
+
+    if (find_host(host, client->patience.host, err) != 0)
+        return err->code == VF_UNREACHABLE ? DIALLED_NOBODY : DIALLED_FAILED;
+    fd = make_socket(err);
+    if (fd < 0)
+        return DIALLED_FAILED;
+    dialled = connect_to(client, fd, err);
+    if (dialled == DIALLED)
+        client->fd = vf_take_fd(&fd);
+    return dialled;
+}
+
 int client_open(struct client *client, const struct command *command, const struct cli_verb *verb,
                 struct vf_error *err)
 {
-    struct sockaddr_un address;
-    cleanup_close int dir_fd = -1;
-    cleanup_close int fd = -1;
-    int failed;
+    struct host_wait wait = {.limit_ns = command->timeout_ns};
+    enum dialled dialled;
 
-    if (command->host == NULL || command->host[0] == '\0')
-        return vf_fail(err, VF_USAGE,
-                       "which host?" VF_REMEDY "give --host DIR/control.sock or set VFERRY_HOST");
     patience_begin(&client->patience, command, verb);
-    failed = ctl_address(command->host, &address, &dir_fd);
-    if (failed != 0)
-        return vf_fail_errno(err, VF_UNREACHABLE, -failed, "host %s", command->host);
-    fd = make_socket(err);
-    if (fd < 0 || connect_to(client, fd, &address, err) != 0)
+    while ((dialled = dial(client, command->host, err)) == DIALLED_NOBODY) {
+        struct pollfd look = {.fd = client->interrupt_fd, .events = POLLIN};
+
+        if (!host_may_come(&wait, command->host, client->patience.host, err))
+            return -1;
+        if (poll(&look, 1, LOOK_MS) > 0)
+            return patience_given_up(&client->patience, err);
+        patience_begin(&client->patience, command, verb);
+    }
+    if (dialled != DIALLED)
         return -1;
-    client->patience.pid = peer_of(fd);
-    client->fd = vf_take_fd(&fd);
+    client->patience.pid = peer_of(client->fd);
     ctl_reader_init(&client->reader, client->fd, CTL_MAX_REPLY);
     return 0;
 }

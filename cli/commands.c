@@ -17,17 +17,71 @@
 #define STOP_MS 30000u
 #define WORD_MS 3000u /* as patience.c */
 
+static bool object_shown; /* --json prints one object, not two; one thread */
+
+static void show_object(const json_t *object)
+{
+    if (json_dumpf(object, stdout, JSON_COMPACT | JSON_PRESERVE_ORDER) == 0)
+        (void)fputc('\n', stdout);
+    /* stdout's own error flag is looked at when the program ends. */
+}
+
 void show_result(const struct command *command, const json_t *result)
 {
     if (result == NULL)
         return;
     if (command->json) {
-        if (json_dumpf(result, stdout, JSON_COMPACT | JSON_PRESERVE_ORDER) == 0)
-            (void)fputc('\n', stdout);
+        show_object(result);
+        object_shown = true;
     } else if (command->verb->print != NULL) {
         command->verb->print(result);
     }
-    /* stdout's own error flag is looked at when the program ends. */
+}
+
+/* The error as JSON has it; `reasons` (borrowed, may be NULL) are the target's. */
+static json_t *error_object(const struct vf_error *err, json_t *reasons)
+{
+    const char *remedy = vf_remedy(err);
+    const size_t bytes = remedy != NULL ? (size_t)(remedy - err->text) - 2 : strlen(err->text);
+    const int code = err->code == VF_OK ? VF_FAILED : (int)err->code;
+    json_t *object =
+        json_pack("{s:s, s:i, s:s%, s:s?, s:O?}", "schema", "vferry.error/1", "code", code, "text",
+                  err->text, bytes, "remedy", remedy, "reasons", reasons);
+
+    if (object == NULL) /* the words of a command line need not be UTF-8 */
+        object = json_pack("{s:s, s:i, s:s, s:n, s:[]}", "schema", "vferry.error/1", "code", code,
+                           "text", "the reason is no readable text; see the line on stderr",
+                           "remedy", "reasons");
+    if (json_is_null(json_object_get(object, "reasons")))
+        (void)json_object_set_new(object, "reasons", json_array());
+    return object;
+}
+
+void show_failed(const struct command *command, json_t *result, const struct vf_error *err)
+{
+    if (result == NULL)
+        return;
+    (void)json_object_set_new(result, "error",
+                              error_object(err, json_object_get(result, "reasons")));
+    show_result(command, result);
+}
+
+void show_outcome(const struct command *command, int status, json_t *result, bool print_failed,
+                  const struct vf_error *err)
+{
+    if (status == 0)
+        show_result(command, result);
+    else if (command->json || print_failed)
+        show_failed(command, result, err);
+}
+
+void show_error(const struct vf_error *err)
+{
+    json_t *object = object_shown ? NULL : error_object(err, NULL);
+
+    if (object != NULL)
+        show_object(object);
+    json_decref(object);
 }
 
 static int ask(const struct command *command, int file, struct vf_error *err)
@@ -35,7 +89,7 @@ static int ask(const struct command *command, int file, struct vf_error *err)
     json_t *result;
     int status = client_ask(command, file, &result, err);
 
-    show_result(command, result);
+    show_outcome(command, status, result, true, err);
     json_decref(result);
     return status;
 }
@@ -63,7 +117,8 @@ int work_options(const struct command *command, struct guest_options *options, s
         return -1;
     if (options->workload == GUEST_DIFFUSE && command->input == NULL)
         return vf_fail(err, VF_USAGE,
-                       "diffuse: --input is missing; give a picture, e.g. --input before.pgm");
+                       "diffuse: --input is missing" VF_REMEDY
+                       "give a picture, e.g. --input before.pgm");
     return 0;
 }
 
@@ -121,7 +176,7 @@ int cmd_resolve(const struct command *command, struct vf_error *err)
 
     if (warning != NULL && warning[0] != '\0')
         (void)fprintf(stderr, "vferry: warning: %s\n", warning);
-    show_result(command, result);
+    show_outcome(command, status, result, true, err);
     json_decref(result);
     return status;
 }
@@ -132,7 +187,8 @@ int cmd_driver_update(const struct command *command, struct vf_error *err)
     cleanup_free char *path = realpath(command->input, NULL);
 
     if (path == NULL)
-        return vf_fail_errno(err, VF_USAGE, errno, "--driver %s", command->input);
+        return vf_fail_errno(err, VF_USAGE, errno,
+                             "--driver %s" VF_REMEDY "give the file of a driver", command->input);
     if (json_object_set_new(command->args, "driver", json_string(path)) != 0)
         return vf_fail(err, VF_USAGE, "--driver %s: its path is no text", path);
     return ask(command, -1, err);
@@ -209,8 +265,8 @@ int cmd_events(const struct command *command, struct vf_error *err)
     if (client_open(&client, command, command->verb, err) == 0 &&
         client_send(&client, command->args, -1, err) == 0) {
         while ((reply = client_next(&client, &object, err)) == CLIENT_PROGRESS) {
-            if (command->json) /* a stream: one object a line */
-                show_result(command, object);
+            if (command->json) /* a stream: one object a line, and an error is its last */
+                show_object(object);
             else
                 print_event(object);
             json_decref(object);

@@ -59,7 +59,8 @@ int input_open(const char *path, int *fd, struct vf_error *err)
     struct stat info;
 
     if (file < 0 || fstat(file, &info) != 0)
-        return vf_fail_errno(err, VF_FAILED, errno, "--input %s", path);
+        return vf_fail_errno(err, VF_FAILED, errno,
+                             "--input %s" VF_REMEDY "give a file that can be read", path);
     if (S_ISREG(info.st_mode)) {
         *fd = vf_take_fd(&file);
         return 0;
@@ -133,7 +134,8 @@ int output_open(struct output *output, const char *path, struct vf_error *err)
     if (special)
         output->fd = memfd_create("vferry-output", MFD_CLOEXEC);
     if (special ? output->fd < 0 : open_temporary(output) != 0) {
-        (void)vf_fail_errno(err, VF_FAILED, errno, "--output %s", path);
+        (void)vf_fail_errno(err, VF_FAILED, errno,
+                            "--output %s" VF_REMEDY "give a path where this user can write", path);
         output_close(output);
         return -1;
     }

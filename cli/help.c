@@ -27,7 +27,7 @@ static void print_usage(const struct cli_verb *verb)
     size_t column = USAGE_INDENT - 1;
 
     (void)printf("usage:");
-    put_piece(&column, "vferry [--host SOCKET] [--json]");
+    put_piece(&column, "vferry [--host HOST] [--json]");
     put_piece(&column, verb->words);
     for (const struct cli_positional *p = verb->positionals; p->metavar != NULL; p++)
         put_piece(&column, p->metavar);
@@ -72,23 +72,33 @@ static void print_list(const char *group)
 static void print_all(void)
 {
     (void)printf(
-        "usage: vferry [--host SOCKET] [--json] VERB ...\n"
+        "usage: vferry [--host HOST] [--timeout TIME] [--json] VERB ...\n"
         "\n"
-        "Moves running GPU partitions between hosts, and looks after them. SOCKET is a host's\n"
-        "DIR/control.sock; without --host, $VFERRY_HOST names it.\n"
+        "Moves running GPU partitions between hosts, and looks after them. HOST is the directory "
+        "that\n"
+        "its vferryd has as --state, the socket in there, or the name of a running host of yours;\n"
+        "without --host $VFERRY_HOST counts, else the system's service, else the only host of "
+        "yours.\n"
         "\n");
     print_list(NULL);
     (void)printf(
         "\n"
-        "vferry VERB --help explains a verb; --json prints one object and nothing else; sizes take "
-        "K/M/G.\n"
+        "vferry VERB --help explains a verb; --json prints one object and nothing else.\n"
+        "Sizes: 512M, 1.5GiB (K M G T and KiB ... are powers of 1024), 1GB (kB MB GB TB of 1000).\n"
+        "Rates: 100MB/s. Times: 200ms, 1m30s, or a plain number in the unit that the help names.\n"
+        "A vferryd that says nothing is given up after --timeout (15s; 0: never), with exit code "
+        "5;\n"
+        "\"wait\" has a --timeout of its own, so say the common one before the verb.\n"
         "vferry completion bash|zsh|fish prints a script that has the shell complete all this.\n"
+        "\n"
         "Exit codes: 0 done, 1 failed, 2 usage or not built yet, 3 incompatible, 4 cancelled or "
         "not\n"
-        "converged, 5 the host's vferryd is unreachable, 6 outcome unknown (see job show), 7 full\n"
-        "now, may fit later.\n"
+        "converged, 5 the host's vferryd is unreachable or silent, 6 outcome unknown (see job "
+        "show),\n"
+        "7 full now, may fit later, 61 the partition is here, whole and paused, 130 given up by "
+        "Ctrl-C.\n"
         "\n"
-        "example: VFERRY_HOST=/tmp/A/control.sock vferry migrate p1 --to 127.0.0.1:7002\n");
+        "example: vferry --host A migrate p1 --to 127.0.0.1:7002\n");
 }
 
 void help_print(const struct cli_verb *verb, const char *group)
@@ -96,7 +106,7 @@ void help_print(const struct cli_verb *verb, const char *group)
     if (verb != NULL) {
         print_verb(verb);
     } else if (group != NULL) {
-        (void)printf("usage: vferry [--host SOCKET] [--json] %s VERB ...\n\n", group);
+        (void)printf("usage: vferry [--host HOST] [--json] %s VERB ...\n\n", group);
         print_list(group);
     } else {
         print_all();

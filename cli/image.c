@@ -4,6 +4,7 @@
 #include "base/cleanup.h"
 #include "base/size.h"
 #include "cli/commands.h"
+#include "cli/style.h"
 #include "migrate/image.h"
 
 #include <errno.h>
@@ -81,7 +82,9 @@ int cmd_save(const struct command *command, struct vf_error *err)
         return vf_fail(err, VF_FAILED, "--output: out of memory");
     fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
-        return vf_fail_errno(err, VF_FAILED, errno, "--output %s: its directory", command->output);
+        return vf_fail_errno(err, VF_FAILED, errno,
+                             "--output %s: its directory" VF_REMEDY "make it first",
+                             command->output);
     /* The daemon makes the file, and gives it its name only when it is whole: it gets the
      * directory. */
     if (json_object_set_new(command->args, "file", json_string(name)) != 0)
@@ -98,7 +101,8 @@ static int open_image_file(const char *path, const char *option, int *fd, struct
     struct stat info;
 
     if (file < 0 || fstat(file, &info) != 0)
-        return vf_fail_errno(err, VF_FAILED, errno, "%s%s", option, path);
+        return vf_fail_errno(err, VF_FAILED, errno, "%s%s" VF_REMEDY "give a file that can be read",
+                             option, path);
     if (!S_ISREG(info.st_mode))
         return vf_fail(err, VF_FAILED, "%s%s: is no regular file; an image is read more than once",
                        option, path);
@@ -197,7 +201,7 @@ static void show_progress(void *ctx, uint64_t done, uint64_t total)
 
 int cmd_image_verify(const struct command *command, struct vf_error *err)
 {
-    bool terminal = !command->json && isatty(STDOUT_FILENO) == 1;
+    bool terminal = !command->json && style_terminal();
     uint64_t begin = vf_now_ns();
     struct image_reader *image;
     int result;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* vferry: the command line of a vferry host. */
 #include "cli/args.h"
+#include "cli/commands.h"
 #include "cli/complete.h"
 #include "cli/help.h"
 
@@ -71,6 +72,16 @@ static int end_well(bool shows)
     return shows ? VF_FAILED : VF_OK;
 }
 
+/* Was an object asked for? Also by a command line that could not be understood. */
+static bool wants_object(int argc, char **argv, const struct command *command)
+{
+    bool wanted = command->json;
+
+    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
+        wanted = wanted || strcmp(argv[i], "--json") == 0;
+    return wanted;
+}
+
 int main(int argc, char **argv)
 {
     struct vf_error err = VF_ERROR_INIT;
@@ -90,6 +101,8 @@ int main(int argc, char **argv)
         status = run(&command, action, group, &err);
     if (status == 0)
         shows = only_shows(&command, action);
+    if (status != 0 && wants_object(argc, argv, &command))
+        show_error(&err);
     args_free(&command);
     if (status == 0)
         return end_well(shows);

@@ -168,16 +168,14 @@ static int follow_job(const struct command *command, struct client *client, json
     int status;
 
     progress_init(&follow.progress, command->json);
-    patience_begin(&follow.watch.patience, command, cli_verb_named("job watch"));
-    follow.watch.patience.pid = client->patience.pid;
+    patience_next(&follow.watch.patience, cli_verb_named("job watch"));
     status = client_send(&follow.watch, job, -1, err);
     if (status == 0)
         status = loop(&follow, err);
     progress_end(&follow.progress);
     /* Without --json the error's line says what the object would, but for the reasons. */
-    if (status == 0 || command->json)
-        show_result(command, follow.result);
-    else
+    show_outcome(command, status, follow.result, false, err);
+    if (status != 0 && !command->json)
         print_reasons(follow.result);
     if (table_text(follow.result, "warning")[0] != '\0')
         (void)fprintf(stderr, "vferry: warning: %s\n", table_text(follow.result, "warning"));
@@ -250,7 +248,8 @@ int cmd_migrate(const struct command *command, struct vf_error *err)
 
     for (size_t i = 0; i < sizeof not_built / sizeof not_built[0]; i++) {
         if (strcmp(compress, not_built[i]) == 0)
-            return vf_fail(err, VF_USAGE, "not built yet: --compress %s; leave it out or say none",
+            return vf_fail(err, VF_USAGE,
+                           "not built yet: --compress %s" VF_REMEDY "leave it out or say none",
                            compress);
     }
     if (several(command))

@@ -13,10 +13,16 @@
 void patience_begin(struct patience *patience, const struct command *command,
                     const struct cli_verb *verb)
 {
-    *patience = (struct patience){.verb = verb,
-                                  .host = command->host,
-                                  .limit_ns = command->timeout_ns,
-                                  .since_ns = vf_now_ns()};
+    *patience =
+        (struct patience){.verb = verb, .limit_ns = command->timeout_ns, .since_ns = vf_now_ns()};
+}
+
+void patience_next(struct patience *patience, const struct cli_verb *verb)
+{
+    patience_heard(patience);
+    patience->verb = verb;
+    patience->asked = false;
+    patience->lives = false;
 }
 
 void patience_heard(struct patience *patience)

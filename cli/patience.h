@@ -9,11 +9,12 @@
 
 #include "cli/verbs.h"
 
+#include <limits.h>
 #include <sys/types.h>
 
 struct patience {
     const struct cli_verb *verb; /* what was asked for */
-    const char *host;            /* path of the control socket */
+    char host[PATH_MAX];         /* path of the control socket */
     pid_t pid;                   /* of the vferryd there; 0 = not known yet */
     uint64_t limit_ns;           /* 0 = for ever */
     uint64_t since_ns;           /* when the silence began */
@@ -23,8 +24,11 @@ struct patience {
     char stuck[256];             /* what the host says it waits for; "" = nothing */
 };
 
+/* Begins to wait for the command's host; its path is filled in by who finds it. */
 void patience_begin(struct patience *patience, const struct command *command,
                     const struct cli_verb *verb);
+/* The next request on the same connection. */
+void patience_next(struct patience *patience, const struct cli_verb *verb);
 /* A reply came: the silence ends. */
 void patience_heard(struct patience *patience);
 /* A sign of life came. It ends the silence of a verb that may take long, unless the host is stuck:

@@ -3,6 +3,7 @@
 #include "cli/progress.h"
 
 #include "base/size.h"
+#include "cli/style.h"
 #include "cli/table.h"
 
 #include <inttypes.h>
@@ -11,10 +12,12 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#define BAR_CELLS 20u
+#define BAR_MIN_WIDTH 70u /* a narrower terminal has no room for it */
+
 void progress_init(struct progress *progress, bool quiet)
 {
-    *progress =
-        (struct progress){.quiet = quiet, .terminal = isatty(STDOUT_FILENO) == 1, .round = -1};
+    *progress = (struct progress){.quiet = quiet, .terminal = style_terminal(), .round = -1};
 }
 
 /* "60.0 MiB/s" becomes "60M/s", "1.1 s" becomes "1.1s". */
@@ -42,6 +45,8 @@ struct line {
     char *text; /* PROGRESS_LINE */
     size_t at;
     bool narrow;
+    size_t width; /* what does not fit is left out, and all behind it; 0 = no limit */
+    bool full;
 };
 
 static void add(struct line *line, const char *wide, const char *narrow, const json_t *numbers,
@@ -53,10 +58,57 @@ static void add(struct line *line, const char *wide, const char *narrow, const j
     (void)table_cell(numbers, cell, key, text);
     if (line->narrow && cell != CELL_TEXT)
         squeeze(text);
+    line->full = line->full ||
+                 (line->width > 0 &&
+                  line->at + strlen(line->narrow ? narrow : wide) + strlen(text) > line->width);
+    if (line->full)
+        return;
     length = snprintf(line->text + line->at, PROGRESS_LINE - line->at, "%s%s",
                       line->narrow ? narrow : wide, text);
     line->at = length < 0 || line->at + (size_t)length >= PROGRESS_LINE ? PROGRESS_LINE - 1
                                                                         : line->at + (size_t)length;
+}
+
+/* What a person calls the phases; the others are words by themselves. */
+static const struct {
+    const char *phase, *wide, *narrow;
+    bool numbered; /* the round that is under way follows */
+} labels[] = {
+    {"connect", "connecting", "connecting", false},
+    {"admit", "asking the target for room", "asking for room", false},
+    {"queued", "waits for its turn among other moves", "queued", false},
+    {"prepare", "preparing", "preparing", false},
+    {"round", "copying, round", "round", true},
+    {"last-round", "paused, last pages, round", "paused, round", true},
+    {"state", "paused, handing over its state", "paused, state", false},
+    {"prepared", "paused, handed over but for a word", "paused, handing over", false},
+    {"committed", "handed over, waiting until it runs there", "handed over", false},
+    {"verify", "checking the file", "checking", false},
+    {"link-lost", "link lost", "link lost", false},
+    {"reconnect", "dialling again", "dialling again", false},
+};
+
+static void add_label(struct line *line, const json_t *numbers)
+{
+    const char *phase = table_text(numbers, "phase");
+    const char *label = NULL;
+    int length;
+    bool numbered = false;
+    char plain[CELL_BYTES];
+
+    for (size_t i = 0; i < sizeof labels / sizeof labels[0]; i++) {
+        if (strcmp(labels[i].phase, phase) == 0) {
+            label = line->narrow ? labels[i].narrow : labels[i].wide;
+            numbered = labels[i].numbered;
+        }
+    }
+    if (label == NULL)
+        label = table_cell(numbers, CELL_TEXT, "phase", plain);
+    /* The number is of those that are done. */
+    length = numbered ? snprintf(line->text, PROGRESS_LINE, "%s %" PRIu64, label,
+                                 table_number(numbers, "round") + 1)
+                      : snprintf(line->text, PROGRESS_LINE, "%s", label);
+    line->at = length < 0 ? 0 : (size_t)length;
 }
 
 /* What keeps it says more than numbers that do not change. */
@@ -67,49 +119,61 @@ static size_t write_wait(struct line *line, const json_t *numbers)
         add(line, " so far, waiting for ", ": ", numbers, CELL_TEXT, "waits_for");
         return line->at;
     }
-    add(line, "", "", numbers, CELL_TEXT, "phase");
+    add_label(line, numbers);
     add(line, ": waiting for ", ": waiting for ", numbers, CELL_TEXT, "waits_for");
     if (table_number(numbers, "stood_ns") > 0)
         add(line, "; it stood for ", "; it stood for ", numbers, CELL_TIME, "stood_ns");
     return line->at;
 }
 
-static size_t write_line(const json_t *numbers, bool narrow, char text[PROGRESS_LINE])
+static size_t write_line(const json_t *numbers, bool narrow, size_t width, char text[PROGRESS_LINE])
 {
-    struct line line = {.text = text, .narrow = narrow};
-    const char *phase = table_text(numbers, "phase");
+    struct line line = {.text = text, .narrow = narrow, .width = width};
 
     if (table_text(numbers, "waits_for")[0] != '\0')
         return write_wait(&line, numbers);
-    add(&line, "", "", numbers, CELL_TEXT, "phase");
-    /* The one that is under way; the number is of those that are done. */
-    if (strcmp(phase, "round") == 0 || strcmp(phase, "last-round") == 0)
-        line.at += (size_t)snprintf(text + line.at, PROGRESS_LINE - line.at, " %" PRIu64,
-                                    table_number(numbers, "round") + 1);
+    add_label(&line, numbers);
     add(&line, ": sent ", ": sent ", numbers, CELL_SIZE, "sent_bytes");
     add(&line, ", left ", " left ", numbers, CELL_SIZE, "left_bytes");
     if (table_number(numbers, "rate_bytes_per_s") > 0)
-        add(&line, ", ", " ", numbers, CELL_RATE, "rate_bytes_per_s");
+        add(&line, ", at ", " at ", numbers, CELL_RATE, "rate_bytes_per_s");
     /* Both come from a query of the dirty bits, after the first round. */
     if (table_number(numbers, "predicted_blackout_ns") > 0) {
-        add(&line, ", dirtied ", " dirty ", numbers, CELL_RATE, "dirty_bytes_per_s");
-        add(&line, ", blackout ~", " pause ~", numbers, CELL_TIME, "predicted_blackout_ns");
-        add(&line, " of ", "/", numbers, CELL_TIME, "max_blackout_ns");
+        add(&line, ", its work rewrites ", " rewritten ", numbers, CELL_RATE, "dirty_bytes_per_s");
+        add(&line, ", pause would be ", " pause ", numbers, CELL_TIME, "predicted_blackout_ns");
+        add(&line, " of at most ", "/", numbers, CELL_TIME, "max_blackout_ns");
     }
     if (table_number(numbers, "eta_ns") > 0)
-        add(&line, ", ETA ", " ETA ", numbers, CELL_TIME, "eta_ns");
+        add(&line, ", done in ", " ETA ", numbers, CELL_TIME, "eta_ns");
     return line.at;
 }
 
 const char *progress_line(const json_t *numbers, size_t width, char line[PROGRESS_LINE])
 {
-    size_t length = write_line(numbers, false, line);
+    size_t length = write_line(numbers, false, 0, line);
 
     if (width > 0 && length > width)
-        length = write_line(numbers, true, line);
+        length = write_line(numbers, true, width, line);
     if (width > 0 && length > width)
         line[width] = '\0';
     return line;
+}
+
+size_t progress_bar(const json_t *numbers, size_t width, char bar[PROGRESS_BAR])
+{
+    const uint64_t sent = table_number(numbers, "sent_bytes");
+    const uint64_t left = table_number(numbers, "left_bytes");
+    const uint64_t all = sent > UINT64_MAX - left ? UINT64_MAX : sent + left;
+    const unsigned percent = all == 0 ? 0 : (unsigned)((double)sent / (double)all * 100.0);
+    char cells[BAR_CELLS + 1];
+
+    bar[0] = '\0';
+    if (all == 0 || width < BAR_MIN_WIDTH)
+        return 0;
+    for (unsigned i = 0; i < BAR_CELLS; i++)
+        cells[i] = (i + 1) * 100 <= percent * BAR_CELLS ? '#' : '.';
+    cells[BAR_CELLS] = '\0';
+    return (size_t)snprintf(bar, PROGRESS_BAR, "[%s] %3u %%  ", cells, percent);
 }
 
 /* The last column stays free: a full line would make some terminals wrap. */
@@ -124,7 +188,9 @@ static size_t terminal_width(void)
 void progress_show(struct progress *progress, const json_t *numbers)
 {
     char line[PROGRESS_LINE];
+    char bar[PROGRESS_BAR];
     const char *phase = table_text(numbers, "phase");
+    const char *colour = style_of("running");
     json_int_t round = json_integer_value(json_object_get(numbers, "round"));
     const char *waits = table_text(numbers, "waits_for");
     bool news = round != progress->round || strcmp(phase, progress->phase) != 0 ||
@@ -132,10 +198,15 @@ void progress_show(struct progress *progress, const json_t *numbers)
 
     if (progress->quiet || (!progress->terminal && !news))
         return;
-    if (progress->terminal)
-        (void)printf("\r%s\033[K", progress_line(numbers, terminal_width(), line));
-    else
+    if (progress->terminal) {
+        const size_t width = terminal_width();
+        const size_t used = progress_bar(numbers, width, bar);
+
+        (void)printf("\r%s%s%s%s\033[K", colour, bar, style_end(colour),
+                     progress_line(numbers, width - used, line));
+    } else {
         (void)printf("%s\n", progress_line(numbers, 0, line));
+    }
     (void)fflush(stdout);
     progress->line_open = progress->terminal;
     progress->round = round;

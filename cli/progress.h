@@ -9,6 +9,7 @@
 #include <stddef.h>
 
 #define PROGRESS_LINE 256u
+#define PROGRESS_BAR 40u
 
 struct progress {
     bool quiet;
@@ -26,5 +27,8 @@ void progress_end(struct progress *progress);
 
 /* The line for these numbers, cut to `width` columns (0 = not cut). Returns `line`. */
 const char *progress_line(const json_t *numbers, size_t width, char line[PROGRESS_LINE]);
+/* "[########............]  40 %  ": how much of all that is known to have to cross has. Returns its
+ * length, 0 when nothing is known or the terminal has no room for it. */
+size_t progress_bar(const json_t *numbers, size_t width, char bar[PROGRESS_BAR]);
 
 #endif

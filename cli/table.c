@@ -4,6 +4,7 @@
 #include "cli/table.h"
 
 #include "base/size.h"
+#include "cli/style.h"
 
 #include <stdbool.h>
 #include <stdio.h>
@@ -107,13 +108,26 @@ static bool left(enum cell cell)
     return cell == CELL_TEXT || cell == CELL_STATE;
 }
 
+/* How something stands is seen at a glance where there are colours. */
+static const char *style_in(FILE *to, const struct column *column, const char *text)
+{
+    static const char *const keys[] = {"status", "state", "outcome"};
+
+    for (size_t i = 0; to == stdout && left(column->cell) && i < sizeof keys / sizeof keys[0]; i++) {
+        if (strcmp(column->key, keys[i]) == 0)
+            return style_of(text);
+    }
+    return "";
+}
+
 /* Numbers stand right, texts left; after the last one nothing is filled up. */
-static void print_cell(FILE *to, const struct column *column, size_t width, const char *text)
+static void print_cell(FILE *to, const struct column *column, size_t width, const char *text,
+                       const char *style)
 {
     bool last = column[1].cell == CELL_END;
     int filled = last && left(column->cell) ? 0 : left(column->cell) ? -(int)width : (int)width;
 
-    (void)fprintf(to, "%*s%s", filled, text, last ? "\n" : "  ");
+    (void)fprintf(to, "%s%*s%s%s", style, filled, text, style_end(style), last ? "\n" : "  ");
 }
 
 void table_rows_to(FILE *to, const struct column *columns, const json_t *rows, const char *none)
@@ -136,11 +150,12 @@ void table_rows_to(FILE *to, const struct column *columns, const json_t *rows, c
         }
     }
     for (size_t c = 0; columns[c].cell != CELL_END; c++)
-        print_cell(to, &columns[c], width[c], columns[c].title);
+        print_cell(to, &columns[c], width[c], columns[c].title, "");
     json_array_foreach(rows, index, row) {
-        for (size_t c = 0; columns[c].cell != CELL_END; c++)
-            print_cell(to, &columns[c], width[c],
-                       table_cell(row, columns[c].cell, columns[c].key, text));
+        for (size_t c = 0; columns[c].cell != CELL_END; c++) {
+            (void)table_cell(row, columns[c].cell, columns[c].key, text);
+            print_cell(to, &columns[c], width[c], text, style_in(to, &columns[c], text));
+        }
     }
 }
 
@@ -156,7 +171,11 @@ void table_fields(const struct column *columns, const json_t *object)
 
     for (size_t c = 0; columns[c].cell != CELL_END; c++)
         width = strlen(columns[c].title) > width ? strlen(columns[c].title) : width;
-    for (size_t c = 0; columns[c].cell != CELL_END; c++)
-        (void)printf("%-*s  %s\n", (int)width, columns[c].title,
-                     table_cell(object, columns[c].cell, columns[c].key, text));
+    for (size_t c = 0; columns[c].cell != CELL_END; c++) {
+        const char *style;
+
+        (void)table_cell(object, columns[c].cell, columns[c].key, text);
+        style = style_in(stdout, &columns[c], text);
+        (void)printf("%-*s  %s%s%s\n", (int)width, columns[c].title, style, text, style_end(style));
+    }
 }

@@ -81,13 +81,13 @@ struct cli_verb {
 /* What a command line came to. */
 struct command {
     const struct cli_verb *verb;
-    const char *host;                 /* --host, else $VFERRY_HOST, else NULL */
+    const char *host;                 /* --host, else $VFERRY_HOST, else NULL; see find_host.h */
     const char *hosts[CLI_MAX_HOSTS]; /* every --host, for a verb with many_hosts */
     size_t host_count;
     bool json;
     uint64_t timeout_ns; /* --timeout: how long a silent vferryd is waited for; 0 = for ever */
-    json_t *args;      /* the request's arguments; owned */
-    const char *input; /* paths as given */
+    json_t *args;        /* the request's arguments; owned */
+    const char *input;   /* paths as given */
     const char *output;
     struct guest_pair work[16]; /* options of a workload, in order */
     size_t work_count;

@@ -3,10 +3,10 @@
  * config.h. */
 #include "daemon/config.h"
 
+#include "base/nearest.h"
 #include "base/size.h"
 #include "daemon/history.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <ini.h>
 #include <stdio.h>
@@ -19,7 +19,7 @@ const char config_usage[] =
     "               [--driver FILE.so]... [--moves-at-once N] [--socket-group GROUP]\n"
     "               [--tls-cert FILE --tls-key FILE --tls-ca FILE [--tls-peer NAME]... | "
     "--insecure]\n"
-    "               [--silence SEC] [--redial SEC] [--history-days N] [--history-size SIZE]\n"
+    "               [--silence TIME] [--redial TIME] [--history-days N] [--history-size SIZE]\n"
     "\n"
     "Runs a vferry host: starts its kernel side (or finds the one that runs on DIR), serves vferry "
     "on\n"
@@ -48,8 +48,8 @@ const char config_usage[] =
     "  --insecure           let plain TCP go beyond loopback: anybody there can read, change and "
     "send\n"
     "                       partitions\n"
-    "  --silence SEC        another host that says nothing for so long is lost; default: 5\n"
-    "  --redial SEC         how long a move whose link was lost is tried again; default: 30\n"
+    "  --silence TIME       another host that says nothing for so long is lost; default: 5s\n"
+    "  --redial TIME        how long a move whose link was lost is tried again; default: 30s\n"
     "  --history-days N     jobs and events are kept so long in DIR/history.db; 0 = not at all; "
     "default: 30\n"
     "  --history-size SIZE  and take no more room than this, from 1M; default: 64M\n"
@@ -122,7 +122,7 @@ static enum key find_key(const char *word, size_t length)
 static int set_text(char *to, size_t room, const char *key, const char *value, struct vf_error *err)
 {
     if (value[0] == '\0')
-        return vf_fail(err, VF_USAGE, "%s: has no value; give one or leave it out", key);
+        return vf_fail(err, VF_USAGE, "%s: has no value" VF_REMEDY "give one or leave it out", key);
     if (strlen(value) >= room)
         return vf_fail(err, VF_USAGE,
                        "%s %.40s...: longer than the %zu characters there is room for", key, value,
@@ -134,7 +134,7 @@ static int set_text(char *to, size_t room, const char *key, const char *value, s
 static int set_once(char *to, size_t room, const char *key, const char *value, struct vf_error *err)
 {
     if (to[0] != '\0')
-        return vf_fail(err, VF_USAGE, "%s: given twice; give it once", key);
+        return vf_fail(err, VF_USAGE, "%s: given twice" VF_REMEDY "give it once", key);
     return set_text(to, room, key, value, err);
 }
 
@@ -142,18 +142,22 @@ static int add_text(char *list, size_t room, size_t *count, size_t most, const c
                     const char *value, struct vf_error *err)
 {
     if (*count == most)
-        return vf_fail(err, VF_USAGE, "%s: more than %zu; a host has at most so many", key, most);
+        return vf_fail(err, VF_USAGE, "%s: more than %zu" VF_REMEDY "a host has at most so many",
+                       key, most);
     if (set_text(list + *count * room, room, key, value, err) != 0)
         return -1;
     (*count)++;
     return 0;
 }
 
-static int set_flag(bool *to, const char *key, const char *value, struct vf_error *err)
+static int set_flag(bool *to, bool *said, const char *key, const char *value, struct vf_error *err)
 {
     bool yes = strcmp(value, "yes") == 0 || strcmp(value, "on") == 0 || strcmp(value, "true") == 0;
     bool no = strcmp(value, "no") == 0 || strcmp(value, "off") == 0 || strcmp(value, "false") == 0;
 
+    if (*said)
+        return vf_fail(err, VF_USAGE, "%s: given twice" VF_REMEDY "give it once", key);
+    *said = true;
     if (!yes && !no)
         return vf_fail(err, VF_USAGE, "%s = %.40s: is neither yes nor no", key, value);
     *to = yes;
@@ -165,27 +169,29 @@ static int set_count(unsigned *to, const char *key, const char *value, struct vf
     uint64_t count;
 
     if (*to != 0)
-        return vf_fail(err, VF_USAGE, "%s: given twice; give it once", key);
+        return vf_fail(err, VF_USAGE, "%s: given twice" VF_REMEDY "give it once", key);
     if (vf_number_parse(value, &count) != 0 || count == 0 || count > VF_MAX_PARTITIONS)
-        return vf_fail(err, VF_USAGE, "%s %.40s: is no number from 1 to %u", key, value,
-                       VF_MAX_PARTITIONS);
+        return vf_fail(err, VF_USAGE, "%s %.40s: is no number of moves" VF_REMEDY "give 1 to %u",
+                       key, value, VF_MAX_PARTITIONS);
     *to = (unsigned)count;
     return 0;
 }
 
-/* Seconds, with a fraction if need be, as nanoseconds. */
+/* A time from 0.1 s on; a plain number is seconds. */
 static int set_time(uint64_t *to, uint64_t most_s, const char *key, const char *value,
                     struct vf_error *err)
 {
-    char *end = NULL;
-    double seconds = isdigit((unsigned char)value[0]) ? strtod(value, &end) : 0;
+    uint64_t ns;
 
     if (*to != 0)
-        return vf_fail(err, VF_USAGE, "%s: given twice; give it once", key);
-    if (end == NULL || *end != '\0' || !(seconds >= 0.1 && seconds <= (double)most_s))
-        return vf_fail(err, VF_USAGE, "%s %.40s: give seconds, from 0.1 to %llu", key, value,
-                       (unsigned long long)most_s);
-    *to = (uint64_t)(seconds * 1e9);
+        return vf_fail(err, VF_USAGE, "%s: given twice" VF_REMEDY "give it once", key);
+    if (vf_duration_parse(value, 1000000000u, &ns) != 0 || ns < 100000000u ||
+        ns > most_s * 1000000000u)
+        return vf_fail(err, VF_USAGE,
+                       "%s %.40s: is no time from 100ms to %llus" VF_REMEDY
+                       "give seconds, or e.g. 500ms or 1m30s",
+                       key, value, (unsigned long long)most_s);
+    *to = ns;
     return 0;
 }
 
@@ -243,7 +249,7 @@ static int set(struct config *config, enum key key, const char *shown, const cha
         return add_text(config->tls_peers[0], sizeof config->tls_peers[0], &config->tls_peer_count,
                         CONFIG_MAX_PEERS, shown, value, err);
     case KEY_INSECURE:
-        return set_flag(&config->insecure, shown, value, err);
+        return set_flag(&config->insecure, &config->insecure_said, shown, value, err);
     case KEY_GROUP:
         return set_once(config->socket_group, sizeof config->socket_group, shown, value, err);
     case KEY_MOVES:
@@ -265,7 +271,7 @@ static int set(struct config *config, enum key key, const char *shown, const cha
     case KEYS:
         break;
     }
-    return vf_fail(err, VF_USAGE, "%.40s: no such option; see vferryd --help", shown);
+    return vf_fail(err, VF_USAGE, "%.40s: no such option" VF_REMEDY "see vferryd --help", shown);
 }
 
 struct reading {
@@ -283,15 +289,16 @@ static int take_line(void *user, const char *section, const char *name, const ch
     if (reading->failed)
         return 0; /* the parser goes on after an error; the first one is what people need */
     if (section[0] != '\0' && strcmp(section, "vferryd") != 0)
-        result = vf_fail(reading->err, VF_USAGE,
-                         "[%.40s]: no such section; the keys go into [vferryd]", section);
+        result =
+            vf_fail(reading->err, VF_USAGE,
+                    "[%.40s]: no such section" VF_REMEDY "the keys go into [vferryd]", section);
     else if (key == KEYS || !keys[key].in_file)
-        result = vf_fail(
-            reading->err, VF_USAGE,
-            "%.40s: no such key; there are name, state, listen, device, driver, tls-cert, tls-key, "
-            "tls-ca, tls-peer, insecure, silence, redial, socket-group, moves-at-once, "
-            "history-days, history-size",
-            name);
+        result = vf_fail(reading->err, VF_USAGE,
+                         "%.40s: no such key" VF_REMEDY
+                         "there are name, state, listen, device, driver, tls-cert, tls-key, "
+                         "tls-ca, tls-peer, insecure, silence, redial, socket-group, moves-at-once, "
+                         "history-days, history-size",
+                         name);
     else
         result = set(reading->config, key, name, value, reading->err);
     reading->failed = result != 0;
@@ -304,7 +311,8 @@ int config_read(const char *path, struct config *config, struct vf_error *err)
     int line = ini_parse(path, take_line, &reading);
 
     if (line == -1)
-        return vf_fail_errno(err, VF_USAGE, errno != 0 ? errno : EIO, "--config %s", path);
+        return vf_fail_errno(err, VF_USAGE, errno != 0 ? errno : EIO,
+                             "--config %s" VF_REMEDY "give a file that can be read", path);
     if (line < 0)
         return vf_fail(err, VF_FAILED, "--config %s: out of memory", path);
     if (reading.failed)
@@ -313,6 +321,25 @@ int config_read(const char *path, struct config *config, struct vf_error *err)
         return vf_fail(err, VF_USAGE, "%s, line %d: is neither [section] nor key = value", path,
                        line);
     return 0;
+}
+
+/* What was meant, of the keys; NULL when nothing is close. */
+static const char *meant(const char *word, size_t length)
+{
+    struct vf_nearest nearest = {.word = word, .length = length};
+
+    for (size_t key = 0; key < KEYS; key++)
+        vf_nearest_try(&nearest, keys[key].word);
+    return vf_nearest(&nearest);
+}
+
+static int no_such_option(const char *argument, size_t length, struct vf_error *err)
+{
+    const char *word = meant(argument + 2, length - 2);
+
+    return vf_fail(err, VF_USAGE, "%.40s: no such option" VF_REMEDY "%s%s%ssee vferryd --help",
+                   argument, word != NULL ? "did you mean \"--" : "", word != NULL ? word : "",
+                   word != NULL ? "\"? else " : "");
 }
 
 static int parse_argument(int argc, char **argv, int *at, struct config *config,
@@ -325,17 +352,19 @@ static int parse_argument(int argc, char **argv, int *at, struct config *config,
     enum key key;
 
     if (strncmp(argument, "--", 2) != 0 || length <= 2)
-        return vf_fail(err, VF_USAGE, "%.40s: vferryd takes options only; see vferryd --help",
+        return vf_fail(err, VF_USAGE,
+                       "%.40s: vferryd takes options only" VF_REMEDY "see vferryd --help",
                        argument);
     key = find_key(argument + 2, length - 2);
     if (key == KEYS)
-        return vf_fail(err, VF_USAGE, "%.40s: no such option; see vferryd --help", argument);
+        return no_such_option(argument, length, err);
     if (!keys[key].value && value != NULL)
         return vf_fail(err, VF_USAGE, "--%s: takes no value; leave \"=%.20s\" out", keys[key].word,
                        value);
     if (keys[key].value && value == NULL) {
         if (*at + 1 >= argc)
-            return vf_fail(err, VF_USAGE, "%s: its value is missing; see vferryd --help", argument);
+            return vf_fail(err, VF_USAGE, "%s: its value is missing" VF_REMEDY "see vferryd --help",
+                           argument);
         value = argv[++*at];
     }
     return set(config, key, argument, value != NULL ? value : "yes", err);
@@ -407,6 +436,7 @@ int config_parse(int argc, char **argv, struct config *config, struct vf_error *
     }
     if (result == 0 && config->state[0] == '\0')
         return vf_fail(err, VF_USAGE,
-                       "no --state DIR; say where this host keeps its sockets and journal");
+                       "no --state DIR" VF_REMEDY
+                       "say where this host keeps its sockets and journal");
     return result;
 }

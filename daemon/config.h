@@ -34,6 +34,7 @@ struct config {
     char tls_peers[CONFIG_MAX_PEERS][TP_NAME_BYTES];
     size_t tls_peer_count;
     bool insecure;
+    bool insecure_said;             /* while it is read: the key was there */
     uint64_t silence_ns, redial_ns; /* as in struct mig_config; 0 = not given */
     bool history_given;             /* history_days was said */
     unsigned history_days;          /* 0 = no history, HISTORY_DAYS after config_finish */

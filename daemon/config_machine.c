@@ -111,7 +111,8 @@ int config_finish(struct config *config, struct vf_error *err)
         default_name(config->name);
     if (!vf_name_valid(config->name))
         return vf_fail(err, VF_USAGE,
-                       "--name %s: a name is a letter or digit, then letters, digits and . _ -",
+                       "--name %s: is no name" VF_REMEDY
+                       "a name is a letter or digit, then letters, digits and . _ -",
                        config->name);
     if (!config->history_given)
         config->history_days = HISTORY_DAYS;
@@ -123,7 +124,9 @@ int config_finish(struct config *config, struct vf_error *err)
         char path[PATH_MAX];
 
         if (realpath(config->drivers[i], path) == NULL)
-            return vf_fail_errno(err, VF_USAGE, errno, "--driver %s", config->drivers[i]);
+            return vf_fail_errno(err, VF_USAGE, errno,
+                                 "--driver %s" VF_REMEDY "give the file of a driver",
+                                 config->drivers[i]);
         memcpy(config->drivers[i], path, sizeof path);
     }
     if (config->driver_count > (config->device_count == 0 ? 1 : config->device_count))

@@ -11,6 +11,8 @@
 #include "daemon/cordon.h"
 #include "daemon/kernel_process.h"
 #include "daemon/listener.h"
+#include "daemon/protocol.h"
+#include "daemon/registry.h"
 #include "daemon/state_dir.h"
 #include "daemon/watchdog.h"
 
@@ -172,6 +174,31 @@ static int run(struct daemon *daemon, const struct config *config, struct contro
     return result;
 }
 
+static int socket_of(const struct daemon *daemon, char path[PATH_MAX])
+{
+    int length = snprintf(path, PATH_MAX, "%s/" CTL_SOCKET_NAME, daemon->state_dir);
+
+    return length > 0 && length < PATH_MAX ? 0 : -1;
+}
+
+/* So that "vferry --host NAME" finds it. A host without is a host all the same. */
+static void enter_name(const struct daemon *daemon)
+{
+    struct vf_error err = VF_ERROR_INIT;
+    char path[PATH_MAX];
+
+    if (socket_of(daemon, path) == 0 && registry_enter(daemon->name, path, &err) != 0)
+        log_info("\"vferry --host %s\" does not find this host: %s", daemon->name, err.text);
+}
+
+static void leave_name(const struct daemon *daemon)
+{
+    char path[PATH_MAX];
+
+    if (socket_of(daemon, path) == 0)
+        registry_leave(daemon->name, path);
+}
+
 static int serve(struct daemon *daemon, const struct config *config, struct tp_tls *tls,
                  int listen_fd, int signal_fd, struct vf_error *err)
 {
@@ -201,12 +228,14 @@ static int serve(struct daemon *daemon, const struct config *config, struct tp_t
         events_collect(&daemon->events, daemon->kernel_socket, daemon->kernel_pid, &collector,
                        err) == 0 &&
         watchdog_start(daemon, err) == 0 && control_open(daemon, &control, err) == 0) {
+        enter_name(daemon);
         log_info("%s: ready%s%s", daemon->name,
                  daemon->listen[0] != '\0' ? ", partitions may arrive at " : "", daemon->listen);
         (void)sd_notifyf(0, "READY=1\nSTATUS=host %s, kernel side pid %d", daemon->name,
                          daemon->kernel_pid);
         daemon->kernel_started = false; /* it is the host's from here on */
         result = run(daemon, config, control, listen_fd, signal_fd, err);
+        leave_name(daemon);
         (void)sd_notify(0, "STOPPING=1");
         watchdog_ending(daemon);
         mig_end_jobs(daemon->mig); /* watchers hear of it before the connections close */

@@ -40,7 +40,8 @@ int request_new_name(const struct request *request, const char **name, struct vf
         return -1;
     if (!vf_name_valid(*name))
         return vf_fail(err, VF_USAGE,
-                       "partition \"%.40s\": a name is a letter or digit, then up to %u letters, "
+                       "partition \"%.40s\": is no name" VF_REMEDY
+                       "a name is a letter or digit, then up to %u letters, "
                        "digits and . _ -",
                        *name, VF_NAME_BYTES - 2);
     return 0;

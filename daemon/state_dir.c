@@ -33,7 +33,10 @@ static int make(struct daemon *daemon, const char *path, struct vf_error *err)
     struct stat info;
 
     if (mkdir(path, 0700) != 0 && errno != EEXIST)
-        return vf_fail_errno(err, VF_FAILED, errno, "make the state directory %s", path);
+        return vf_fail_errno(err, VF_FAILED, errno,
+                             "make the state directory %s" VF_REMEDY
+                             "give --state a directory that this user can make",
+                             path);
     if (realpath(path, daemon->state_dir) == NULL)
         return vf_fail_errno(err, VF_FAILED, errno, "state directory %s", path);
     daemon->state_fd = open(daemon->state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -138,7 +138,8 @@ static enum waited judge(const struct vf_partition_info *info, const struct gues
         return WAITED_DONE;
     case GUEST_IDLE:
         (void)vf_fail(err, VF_FAILED,
-                      "partition %s: runs no workload; start one with \"vferry run %s ...\"",
+                      "partition %s: runs no workload" VF_REMEDY
+                      "start one with \"vferry run %s ...\"",
                       info->name, info->name);
         return WAITED_FAILED;
     case GUEST_FAULT:

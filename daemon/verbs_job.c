@@ -37,9 +37,11 @@ static int take_options(struct request *request, struct mig_options *options, st
     if (strlen(to) >= sizeof options->to)
         return vf_fail(err, VF_USAGE, "--to %.40s...: is longer than an address can be", to);
     if (strcmp(verify, "delta") != 0 && strcmp(verify, "full") != 0)
-        return vf_fail(err, VF_USAGE, "--verify %.40s: is neither delta nor full", verify);
+        return vf_fail(err, VF_USAGE,
+                       "--verify %.40s: is no way to verify" VF_REMEDY "say delta or full", verify);
     if (strcmp(compress, "none") != 0)
-        return vf_fail(err, VF_USAGE, "not built yet: --compress %.20s; leave it out or say none",
+        return vf_fail(err, VF_USAGE,
+                       "not built yet: --compress %.20s" VF_REMEDY "leave it out or say none",
                        compress);
     if (max_blackout_ms > UINT64_MAX / 1000000u || max_time_s > UINT64_MAX / 1000000000u ||
         streams > UINT32_MAX)
@@ -53,15 +55,15 @@ static int take_options(struct request *request, struct mig_options *options, st
 }
 
 /* Starts it. The partition must be here: else its name alone says nothing. */
-static int start(struct request *request, bool dry_run, struct mig_job **job, struct vf_error *err)
+static int start(struct request *request, bool dry_run, struct vf_partition_info *info,
+                 struct mig_job **job, struct vf_error *err)
 {
-    struct vf_partition_info info;
     struct mig_options options;
 
-    if (take_options(request, &options, err) != 0 || find_partition(request, &info, err) != 0)
+    if (take_options(request, &options, err) != 0 || find_partition(request, info, err) != 0)
         return -1;
     options.dry_run = dry_run;
-    return mig_source_start(request->daemon->mig, info.name, &options, job, err);
+    return mig_source_start(request->daemon->mig, info->name, &options, job, err);
 }
 
 static json_t *progress_object(const struct mig_job *job, const struct mig_progress *progress)
@@ -151,11 +153,16 @@ int verb_peer_show(struct request *request, struct vf_error *err)
 
 int verb_migrate(struct request *request, struct vf_error *err)
 {
+    struct vf_partition_info info;
+    char uuid[VF_UUID_TEXT];
     struct mig_job *job;
 
-    if (start(request, false, &job, err) != 0)
+    if (start(request, false, &info, &job, err) != 0)
         return -1;
     request->result = jobs_report(request->daemon, job);
+    /* The job has only just begun; who detaches wants to know at once. */
+    vf_uuid_format(info.uuid, uuid);
+    put_text(request->result, "uuid", uuid);
     mig_job_put(job);
     return 0;
 }
@@ -184,11 +191,12 @@ static void add_missing_reason(json_t *verdict, const struct vf_error *err)
 
 int verb_check(struct request *request, struct vf_error *err)
 {
+    struct vf_partition_info info;
     enum watched watched;
     struct mig_job *job;
     int result;
 
-    if (start(request, true, &job, err) != 0)
+    if (start(request, true, &info, &job, err) != 0)
         return -1;
     watched = watch(request, job, watchdog_patience, err);
     if (watched != WATCHED_END)
@@ -385,7 +393,8 @@ int verb_job_resolve(struct request *request, struct vf_error *err)
         return -1;
     if (source == target)
         return vf_fail(err, VF_USAGE,
-                       "job resolve: say who runs the partition, --source-runs or --target-runs; "
+                       "job resolve: --source-runs or --target-runs is missing" VF_REMEDY
+                       "say who runs the partition; "
                        "\"vferry job show\" tells what is known");
     if (find_job(request, &job, err) != 0)
         return -1;

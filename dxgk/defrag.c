@@ -482,8 +482,10 @@ int dxgk_defrag(struct dxgk *dxgk, uint32_t index, bool dry_run, struct vf_defra
 
     *out = (struct vf_defrag){.adapter = index, .dry_run = dry_run};
     if (index >= dxgk->adapter_count)
-        return vf_fail(err, VF_USAGE, "there is no adapter %u; there are %u", index,
-                       dxgk->adapter_count);
+        return vf_fail(err, VF_USAGE,
+                       "there is no adapter %u, of %u that there are" VF_REMEDY
+                       "see \"vferry adapter list\"",
+                       index, dxgk->adapter_count);
     adapter = dxgk->adapters[index];
     dxgk_gate_enter(adapter);
     result = look(dxgk, adapter, &map, out, err);

@@ -120,8 +120,10 @@ int dxgk_adapter_info(struct dxgk *dxgk, uint32_t index, struct vf_adapter_info 
     const struct dxgk_segment *vram;
 
     if (index >= dxgk->adapter_count)
-        return vf_fail(err, VF_USAGE, "there is no adapter %u; there are %u", index,
-                       dxgk->adapter_count);
+        return vf_fail(err, VF_USAGE,
+                       "there is no adapter %u, of %u that there are" VF_REMEDY
+                       "see \"vferry adapter list\"",
+                       index, dxgk->adapter_count);
     adapter = dxgk->adapters[index];
     dxgk_gate_enter(adapter);
     caps = &adapter->caps;

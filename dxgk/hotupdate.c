@@ -192,8 +192,10 @@ static int collect(struct update *update, uint32_t index, struct vf_error *err)
     struct dxgk_adapter *named;
 
     if (index >= dxgk->adapter_count)
-        return vf_fail(err, VF_USAGE, "there is no adapter %u; there are %u", index,
-                       dxgk->adapter_count);
+        return vf_fail(err, VF_USAGE,
+                       "there is no adapter %u, of %u that there are" VF_REMEDY
+                       "see \"vferry adapter list\"",
+                       index, dxgk->adapter_count);
     named = dxgk->adapters[index];
     /* Only updates change this, one at a time: no gate. */
     if (dxgk_gate_alive(named, err) != 0)
@@ -323,8 +325,10 @@ int dxgk_driver_info(struct dxgk *dxgk, uint32_t index, struct vf_driver_info *o
     struct dxgk_adapter *adapter;
 
     if (index >= dxgk->adapter_count)
-        return vf_fail(err, VF_USAGE, "there is no adapter %u; there are %u", index,
-                       dxgk->adapter_count);
+        return vf_fail(err, VF_USAGE,
+                       "there is no adapter %u, of %u that there are" VF_REMEDY
+                       "see \"vferry adapter list\"",
+                       index, dxgk->adapter_count);
     adapter = dxgk->adapters[index];
     dxgk_gate_enter(adapter);
     *out = (struct vf_driver_info){.adapter = index,

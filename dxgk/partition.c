@@ -161,7 +161,8 @@ static int enter(struct dxgk *dxgk, struct dxgk_partition *partition, struct vf_
     for (other = dxgk->partitions; other != NULL && result == 0; other = other->next) {
         if (strcmp(other->params.name, partition->params.name) == 0)
             result = vf_fail(err, VF_INCOMPATIBLE,
-                             "there is a partition named %s already; choose another name",
+                             "partition %s: there is one of this name already" VF_REMEDY
+                             "choose another name",
                              partition->params.name);
         else if (memcmp(other->params.uuid, partition->params.uuid, VF_UUID_BYTES) == 0)
             result = vf_fail(err, VF_INCOMPATIBLE,
@@ -222,8 +223,11 @@ static int check_params(const struct dxgk_adapter *adapter,
             "adapter %u cannot be partitioned; its driver has no GPU partition interface",
             params->adapter);
     if (params->vram_bytes == 0 || params->vram_bytes % caps->granule != 0)
-        return vf_fail(err, VF_USAGE, "a partition's VRAM is a multiple of %llu bytes, not %llu",
-                       (unsigned long long)caps->granule, (unsigned long long)params->vram_bytes);
+        return vf_fail(err, VF_USAGE,
+                       "partition %s: its VRAM cannot be %llu bytes" VF_REMEDY
+                       "give a multiple of %llu",
+                       params->name, (unsigned long long)params->vram_bytes,
+                       (unsigned long long)caps->granule);
     if (incoming && !caps->live_migration)
         return vf_fail(err, VF_INCOMPATIBLE, "adapter %u takes no incoming partition: %s",
                        params->adapter,
@@ -314,7 +318,9 @@ int dxgk_partition_create(struct dxgk *dxgk, const struct vf_partition_params *p
     int result;
 
     if (params->adapter >= dxgk->adapter_count)
-        return vf_fail(err, VF_USAGE, "there is no adapter %u; see adapter list", params->adapter);
+        return vf_fail(err, VF_USAGE,
+                       "there is no adapter %u" VF_REMEDY "see \"vferry adapter list\"",
+                       params->adapter);
     dxgk_gate_enter(dxgk->adapters[params->adapter]);
     if (make(dxgk, params, incoming, &partition, err) != 0) {
         dxgk_gate_leave(dxgk->adapters[params->adapter]);

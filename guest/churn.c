@@ -23,11 +23,13 @@ static int check_bytes(const char *workload, const char *key, uint64_t bytes, st
 
     if (bytes % GUEST_PAGE_BYTES != 0)
         return vf_fail(err, VF_USAGE,
-                       "%s: --%s %" PRIu64 " is no whole number of pages: give a multiple of %u",
+                       "%s: --%s %" PRIu64 " is no whole number of pages" VF_REMEDY
+                       "give a multiple of %u",
                        workload, key, bytes, GUEST_PAGE_BYTES);
     if (bytes > GUEST_VRAM_MAX)
         return vf_fail(err, VF_USAGE,
-                       "%s: --%s %" PRIu64 " is larger than any partition: give less than %s",
+                       "%s: --%s %" PRIu64 " is larger than any partition" VF_REMEDY
+                       "give less than %s",
                        workload, key, bytes, vf_size_format(GUEST_VRAM_MAX, text, sizeof text));
     return 0;
 }
@@ -36,7 +38,8 @@ static int check_size(const struct guest_job *job, const char *workload, struct 
 {
     if (job->options.size == 0)
         return vf_fail(err, VF_USAGE,
-                       "%s: --size is missing or 0, there is nothing to fill: give e.g. --size 64M",
+                       "%s: --size is missing or 0, there is nothing to fill" VF_REMEDY
+                       "give e.g. --size 64M",
                        workload);
     return check_bytes(workload, "size", job->options.size, err);
 }
@@ -51,7 +54,7 @@ static int churn_check(struct guest_job *job, struct vf_error *err)
     if (options->hot > options->size)
         return vf_fail(err, VF_USAGE,
                        "churn: --hot %" PRIu64 " is more than --size %" PRIu64
-                       ", of which it is a part: give less",
+                       ", of which it is a part" VF_REMEDY "give less",
                        options->hot, options->size);
     if (options->hot == 0)
         options->hot = options->size;

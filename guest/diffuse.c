@@ -28,9 +28,9 @@ static uint64_t buffer_gpa(const struct guest_job *job, uint64_t step)
 static int check(struct guest_job *job, struct vf_error *err)
 {
     if (job->options.input == NULL)
-        return vf_fail(
-            err, VF_USAGE,
-            "diffuse: --input is missing, there is no picture to start from: give a PGM file");
+        return vf_fail(err, VF_USAGE,
+                       "diffuse: --input is missing, there is no picture to start from" VF_REMEDY
+                       "give a PGM file");
     if (guest_check_steps(job, err) != 0)
         return -1;
     return guest_pgm_parse(job->options.input, job->options.input_bytes, &job->image, err);

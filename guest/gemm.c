@@ -38,11 +38,13 @@ static int check(struct guest_job *job, struct vf_error *err)
 
     if (n == 0)
         return vf_fail(err, VF_USAGE,
-                       "gemm: --n is missing or 0, the matrices have no size: give e.g. --n 512");
+                       "gemm: --n is missing or 0, the matrices have no size" VF_REMEDY
+                       "give e.g. --n 512");
     if (n > GUEST_GEMM_MAX_N)
         return vf_fail(err, VF_USAGE,
                        "gemm: --n %" PRIu64
-                       " is too large, three such matrices fit no device: give at most %u",
+                       " is too large, three such matrices fit no device" VF_REMEDY
+                       "give at most %u",
                        n, GUEST_GEMM_MAX_N);
     return guest_check_steps(job, err);
 }

@@ -31,7 +31,7 @@ static int out_of_range(const struct guest_memory *memory, uint64_t gpa, uint64_
 {
     return vf_fail(err, VF_FAILED,
                    "VRAM: %" PRIu64 " bytes at 0x%" PRIx64 " end behind the reserve of %" PRIu64
-                   " bytes: give the partition more VRAM",
+                   " bytes" VF_REMEDY "give the partition more VRAM",
                    n, gpa, memory->bytes);
 }
 

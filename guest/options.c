@@ -38,8 +38,8 @@ static int find_workload(const char *name, enum guest_workload *workload, struct
             return 0;
         }
     }
-    return vf_fail(err, VF_USAGE, "%.40s: no such workload: give diffuse, gemm, churn or fill",
-                   name);
+    return vf_fail(err, VF_USAGE,
+                   "%.40s: no such workload" VF_REMEDY "give diffuse, gemm, churn or fill", name);
 }
 
 enum value_kind { NUMBER, SIZE, RATE, TEXT };
@@ -93,11 +93,13 @@ static int set_value(const struct guest_workload_ops *ops, size_t i, const char 
     if (known[i].kind == TEXT)
         return 0; /* the caller has read the file */
     if (kinds[known[i].kind].parse(text, &value) != 0)
-        return vf_fail(err, VF_USAGE, "%s: --%s \"%.40s\" is no %s: give e.g. %s", ops->name,
-                       known[i].key, text, kinds[known[i].kind].what, kinds[known[i].kind].example);
+        return vf_fail(err, VF_USAGE, "%s: --%s \"%.40s\" is no %s" VF_REMEDY "give e.g. %s",
+                       ops->name, known[i].key, text, kinds[known[i].kind].what,
+                       kinds[known[i].kind].example);
     /* A default stands for 0 inside; said aloud it is a mistake. */
     if (value == 0 && strcmp(known[i].key, "seed") != 0)
-        return vf_fail(err, VF_USAGE, "%s: --%s must not be 0: %s", ops->name, known[i].key,
+        return vf_fail(err, VF_USAGE, "%s: --%s must not be 0" VF_REMEDY "%s", ops->name,
+                       known[i].key,
                        strcmp(known[i].key, "rate") == 0 || strcmp(known[i].key, "hot") == 0
                            ? "leave it out for the default"
                            : "give at least 1");
@@ -119,11 +121,11 @@ int guest_options_parse(const char *workload, const struct guest_pair *pairs, si
         size_t i = find_key(ops, pairs[p].key);
 
         if (i == KNOWN)
-            return vf_fail(err, VF_USAGE, "%s: it has no option --%.40s: it takes%s", ops->name,
-                           pairs[p].key, ops->keys);
+            return vf_fail(err, VF_USAGE, "%s: it has no option --%.40s" VF_REMEDY "it takes%s",
+                           ops->name, pairs[p].key, ops->keys);
         if (given[i])
-            return vf_fail(err, VF_USAGE, "%s: --%s is given twice: give it once", ops->name,
-                           pairs[p].key);
+            return vf_fail(err, VF_USAGE, "%s: --%s is given twice" VF_REMEDY "give it once",
+                           ops->name, pairs[p].key);
         given[i] = true;
         if (set_value(ops, i, pairs[p].value, options, err) != 0)
             return -1;
@@ -134,10 +136,10 @@ int guest_options_parse(const char *workload, const struct guest_pair *pairs, si
 int guest_check_steps(const struct guest_job *job, struct vf_error *err)
 {
     if (job->options.steps == 0)
-        return vf_fail(
-            err, VF_USAGE,
-            "%s: --steps is missing or 0, the work would have no end: give e.g. --steps 100",
-            guest_workload_name(job->options.workload));
+        return vf_fail(err, VF_USAGE,
+                       "%s: --steps is missing or 0, the work would have no end" VF_REMEDY
+                       "give e.g. --steps 100",
+                       guest_workload_name(job->options.workload));
     return 0;
 }
 
@@ -146,7 +148,8 @@ int guest_job_init(struct guest_job *job, const struct guest_options *options, s
     const struct guest_workload_ops *ops = guest_workload_ops((uint32_t)options->workload);
 
     if (ops == NULL)
-        return vf_fail(err, VF_USAGE, "no workload is named: give diffuse, gemm, churn or fill");
+        return vf_fail(err, VF_USAGE,
+                       "no workload is named" VF_REMEDY "give diffuse, gemm, churn or fill");
     *job = (struct guest_job){.options = *options};
     if (ops->check(job, err) != 0)
         return -1;

@@ -13,7 +13,8 @@
 static int no_memory(const char *workload, struct vf_error *err)
 {
     return vf_fail(err, VF_FAILED,
-                   "reference %s: out of memory: give a smaller problem or free some memory",
+                   "reference %s: out of memory" VF_REMEDY
+                   "give a smaller problem or free some memory",
                    workload);
 }
 

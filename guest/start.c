@@ -133,9 +133,8 @@ int guest_start(const struct guest_options *options, const struct guest_memory *
     needed = GUEST_DATA_GPA + ops->data_bytes(&job);
     if (needed > memory->bytes)
         return vf_fail(err, VF_FAILED,
-                       "%s needs %s of VRAM (%" PRIu64
-                       " bytes), the partition has %s: create one with at least --vram %" PRIu64
-                       "M, or give a smaller problem",
+                       "%s needs %s of VRAM (%" PRIu64 " bytes), the partition has %s" VF_REMEDY
+                       "create one with at least --vram %" PRIu64 "M, or give a smaller problem",
                        ops->name, vf_size_format(needed, want, sizeof want), needed,
                        vf_size_format(memory->bytes, have, sizeof have),
                        (needed + (1u << 20) - 1) >> 20);

@@ -247,8 +247,8 @@ static int call_find(struct ks_call *call, struct vf_error *err)
             return 0;
         }
     }
-    return vf_fail(err, VF_FAILED, "no partition %s; \"vferry partition list\" shows them",
-                   args->name);
+    return vf_fail(err, VF_FAILED,
+                   "no partition %s" VF_REMEDY "\"vferry partition list\" shows them", args->name);
 }
 
 static int call_pause(struct ks_call *call, struct vf_error *err)

@@ -8,6 +8,7 @@
 #include "base/size.h"
 #include "kernel/client.h"
 #include "migrate/handoff.h"
+#include "migrate/lane.h"
 #include "migrate/recover.h"
 #include "migrate/restart.h"
 #include "migrate/settle.h"
@@ -19,6 +20,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -324,19 +326,51 @@ void mig_options_init(struct mig_options *options)
     options->streams = 2;
 }
 
-static int check_options(const struct mig_options *options, struct vf_error *err)
+/* The slowest move that works: within --silence each data stream has to carry a frame, or its
+ * target takes it for dead; all share the rate, and a quarter more leaves room for chance. */
+static uint64_t least_bandwidth(const struct mig *mig, uint32_t streams)
+{
+    const double seconds = (double)mig->silence_ns / 1e9;
+    const double bytes = 1.25 * (double)streams * (double)LANE_SLOT_BYTES;
+
+    return (uint64_t)(bytes / seconds / 1024.0 + 1.0) * 1024u;
+}
+
+static int check_bandwidth(const struct mig *mig, const struct mig_options *options,
+                           struct vf_error *err)
+{
+    const uint64_t least = least_bandwidth(mig, options->streams);
+    char silence[32];
+
+    if (options->bandwidth == 0 || options->bandwidth >= least)
+        return 0;
+    (void)vf_time_format(mig->silence_ns, silence, sizeof silence);
+    return vf_fail(err, VF_USAGE,
+                   "migrate: --bandwidth %" PRIu64 ": too slow for %u data streams: each has to "
+                   "carry a frame of %u KiB within the %s after which the target takes it for "
+                   "dead" VF_REMEDY "give at least %" PRIu64 "K/s%s",
+                   options->bandwidth, options->streams, LANE_SLOT_BYTES / 1024u, silence,
+                   least / 1024u, options->streams > 1 ? ", or fewer --streams" : "");
+}
+
+static int check_options(const struct mig *mig, const struct mig_options *options,
+                         struct vf_error *err)
 {
     char host[TP_NAME_BYTES];
 
     if (options->to[0] == '\0')
         return vf_fail(err, VF_USAGE, "migrate: no target; give --to HOST:PORT");
     if (options->streams == 0 || options->streams > LANE_MAX)
-        return vf_fail(err, VF_USAGE, "migrate: --streams %u: 1 to %u streams are possible",
+        return vf_fail(err, VF_USAGE,
+                       "migrate: --streams %u: is no number of streams" VF_REMEDY "give 1 to %u",
                        options->streams, LANE_MAX);
     if (options->max_blackout_ns == 0)
         return vf_fail(err, VF_USAGE,
-                       "migrate: --max-blackout 0: a move needs some blackout; give milliseconds, "
+                       "migrate: --max-blackout 0: a move needs some blackout" VF_REMEDY
+                       "give milliseconds, "
                        "750 is the default");
+    if (check_bandwidth(mig, options, err) != 0)
+        return -1;
     /* Here, and not when it connects: what can never be tried makes no job. */
     return tp_address_host(options->to, host, err);
 }
@@ -529,7 +563,7 @@ int mig_source_start(struct mig *mig, const char *partition, const struct mig_op
     uint8_t uuid[VF_UUID_BYTES];
     struct mig_job *job;
 
-    if (check_options(options, err) != 0)
+    if (check_options(mig, options, err) != 0)
         return -1;
     if (vf_uuid_random(uuid) != 0 ||
         (job = job_new(mig, journal_take_id(mig->journal), uuid, true)) == NULL)

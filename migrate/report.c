@@ -149,13 +149,16 @@ static uint64_t average_rate(const struct mig_job *job)
 
 static void put_identity(json_t *object, const struct mig_job *job)
 {
+    /* Both are known once the job has looked at the partition; an epoch is never 0 then. */
+    const bool known = job->epoch != 0;
     char uuid[VF_UUID_TEXT];
 
     vf_uuid_format(job->partition_uuid, uuid);
     put(object, "job", job->id);
     (void)json_object_set_new(object, "partition", json_string(job->partition));
-    (void)json_object_set_new(object, "uuid", json_string(uuid));
-    put(object, "epoch", job->epoch);
+    (void)json_object_set_new(object, "uuid", known ? json_string(uuid) : json_null());
+    (void)json_object_set_new(object, "epoch",
+                              known ? json_integer((json_int_t)job->epoch) : json_null());
     (void)json_object_set_new(object, "status",
                               json_string(status_names[job->over ? job_status(job) : MIG_RUNNING]));
     (void)json_object_set_new(object, "reason", text(job->over ? job->error.text : ""));

@@ -266,7 +266,10 @@ int tp_certificate_look(const void *pem, size_t bytes, struct tp_certificate_fac
     memset(out, 0, sizeof *out);
     cert = parse_certificate(pem, bytes);
     if (cert == NULL)
-        return vf_fail(err, VF_FAILED, "holds no certificate in PEM (%s)", tls_complaint());
+        return vf_fail(err, VF_FAILED,
+                       "holds no certificate in PEM (%s)" VF_REMEDY
+                       "give the file of one, e.g. NAME.pem of \"vferry cert init\"",
+                       tls_complaint());
     name_text(X509_get_subject_name(cert), out->subject, sizeof out->subject);
     name_text(X509_get_issuer_name(cert), out->issuer, sizeof out->issuer);
     out->from = seconds(X509_get0_notBefore(cert));

@@ -25,33 +25,65 @@ struct endpoint {
 
 static int bad_address(const char *address, const char *why, struct vf_error *err)
 {
-    return vf_fail(err, VF_USAGE, "address '%.80s': %s; write HOST:PORT or [V6]:PORT", address,
-                   why);
+    return vf_fail(err, VF_USAGE, "address '%.80s': %s" VF_REMEDY "write HOST:PORT or [V6]:PORT",
+                   address, why);
 }
 
-static int split(const char *address, struct endpoint *out, struct vf_error *err)
+/* Plain decimal: what else a number may look like is a slip of the hand in a port. */
+static bool parse_port(const char *text, bool any, unsigned *port)
+{
+    const size_t digits = strspn(text, "0123456789");
+
+    *port = 0;
+    if (digits == 0 || digits > 5 || text[digits] != '\0')
+        return false;
+    for (size_t i = 0; i < digits; i++)
+        *port = *port * 10u + (unsigned)(text[i] - '0');
+    return *port <= 65535 && (any || *port != 0);
+}
+
+/* The colon before the port, NULL with *why. */
+static const char *find_port(const char *address, const char **why)
 {
     const char *colon = strrchr(address, ':');
+    const char *bracket = address[0] == '[' ? strchr(address, ']') : NULL;
+
+    *why = "no port";
+    if (bracket != NULL)
+        return bracket[1] == ':' ? bracket + 1 : NULL;
+    if (colon != NULL && memchr(address, ':', (size_t)(colon - address)) != NULL) {
+        *why = "an IPv6 address needs brackets";
+        return NULL;
+    }
+    return colon;
+}
+
+/* `any`: port 0 is one too, as to listen. */
+static int split(const char *address, bool any, struct endpoint *out, struct vf_error *err)
+{
+    const char *why;
+    const char *colon = find_port(address, &why);
     const char *host = address;
     size_t length;
-    uint64_t port;
+    unsigned port;
 
     if (colon == NULL)
-        return bad_address(address, "no port", err);
+        return bad_address(address, why, err);
     length = (size_t)(colon - address);
-    if (length >= 2 && address[0] == '[' && colon[-1] == ']') {
+    if (address[0] == '[') {
         host++;
         length -= 2;
-    } else if (memchr(address, ':', length) != NULL) {
-        return bad_address(address, "an IPv6 address needs brackets", err);
     }
     if (length == 0 || length >= sizeof out->host)
         return bad_address(address, length == 0 ? "no host" : "the host is too long", err);
-    if (vf_number_parse(colon + 1, &port) != 0 || port > 65535)
-        return bad_address(address, "the port is not a number up to 65535", err);
+    if (!parse_port(colon + 1, any, &port))
+        return bad_address(address,
+                           any ? "the port is no decimal number from 0 to 65535"
+                               : "the port is no decimal number from 1 to 65535",
+                           err);
     memcpy(out->host, host, length);
     out->host[length] = '\0';
-    (void)snprintf(out->port, sizeof out->port, "%u", (unsigned)port);
+    (void)snprintf(out->port, sizeof out->port, "%u", port);
     return 0;
 }
 
@@ -59,7 +91,7 @@ int tp_address_host(const char *address, char host[TP_NAME_BYTES], struct vf_err
 {
     struct endpoint endpoint;
 
-    if (split(address, &endpoint, err) != 0)
+    if (split(address, false, &endpoint, err) != 0)
         return -1;
     if (strlen(endpoint.host) >= TP_NAME_BYTES)
         return bad_address(address, "the host is too long", err);
@@ -84,7 +116,7 @@ static int resolve(const char *address, bool passive, struct addrinfo **list, st
     int rc;
 
     *list = NULL;
-    if (split(address, &endpoint, err) != 0)
+    if (split(address, passive, &endpoint, err) != 0)
         return -1;
     rc = getaddrinfo(endpoint.host, endpoint.port, &hints, list);
     if (rc == EAI_SYSTEM)

@@ -3,6 +3,7 @@
  * are refused. */
 #include "base/error.h"
 #include "base/fsm.h"
+#include "base/nearest.h"
 #include "base/process_state.h"
 #include "base/size.h"
 
@@ -234,6 +235,40 @@ static void times_parse_or_are_refused(void **state)
     }
 }
 
+static void what_was_meant_is_found_when_it_is_close(void **state)
+{
+    static const char *const known[] = {"partition", "adapter", "migrate", "max-time",
+                                        "max-blackout"};
+    static const struct {
+        const char *word, *meant;
+    } cases[] = {{"parition", "partition"},
+                 {"partiiton", "partition"},
+                 {"adaptor", "adapter"},
+                 {"mig", "migrate"},
+                 {"max-tiem", "max-time"},
+                 {"max-blackot", "max-blackout"},
+                 {"zebra", NULL},
+                 {"m", NULL},
+                 {"", NULL},
+                 {"a-word-that-is-longer-than-any-that-we-know", NULL}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct vf_nearest nearest = {.word = cases[i].word, .length = strlen(cases[i].word)};
+        const char *meant;
+
+        for (size_t k = 0; k < sizeof known / sizeof known[0]; k++)
+            vf_nearest_try(&nearest, known[k]);
+        meant = vf_nearest(&nearest);
+        if ((meant == NULL) != (cases[i].meant == NULL) ||
+            (meant != NULL && strcmp(meant, cases[i].meant) != 0))
+            fail_msg("\"%s\": meant \"%s\"", cases[i].word, meant != NULL ? meant : "nothing");
+    }
+    assert_int_equal(vf_edit_distance("kitten", 6, "sitting"), 3);
+    assert_int_equal(vf_edit_distance("ab", 2, "ba"), 1);
+    assert_int_equal(vf_edit_distance("", 0, "abc"), 3);
+}
+
 static void sizes_and_times_read_well(void **state)
 {
     char text[32];
@@ -282,6 +317,7 @@ int main(void)
         cmocka_unit_test(sizes_parse_or_are_refused),
         cmocka_unit_test(rates_are_sizes_a_second),
         cmocka_unit_test(times_parse_or_are_refused),
+        cmocka_unit_test(what_was_meant_is_found_when_it_is_close),
         cmocka_unit_test(sizes_and_times_read_well),
         cmocka_unit_test(what_a_process_does_is_told),
     };

@@ -119,12 +119,16 @@ static void the_progress_line_tells_all(void **state)
     json_t *object = numbers();
 
     (void)state;
-    assert_string_equal(progress_line(object, 0, line), "round 4: sent 3.00 GiB, left 5.00 "
-                                                        "MiB, 2.00 GiB/s, dirtied 100.0 MiB/s, "
-                                                        "blackout ~14.0 ms of 750.0 ms, ETA 2.5 s");
-    assert_string_equal(progress_line(object, 79, line),
-                        "round 4: sent 3.00G left 5.00M 2.00G/s dirty 100M/s "
-                        "pause ~14ms/750ms ETA 2.5s");
+    assert_string_equal(progress_line(object, 0, line),
+                        "copying, round 4: sent 3.00 GiB, left 5.00 MiB, at 2.00 GiB/s, its work "
+                        "rewrites 100.0 MiB/s, pause would be 14.0 ms of at most 750.0 ms, done in "
+                        "2.5 s");
+    assert_string_equal(progress_line(object, 90, line),
+                        "round 4: sent 3.00G left 5.00M at 2.00G/s rewritten 100M/s "
+                        "pause 14ms/750ms ETA 2.5s");
+    /* What has no room is left out whole. */
+    assert_string_equal(progress_line(object, 60, line),
+                        "round 4: sent 3.00G left 5.00M at 2.00G/s rewritten 100M/s");
     json_decref(object);
 }
 
@@ -165,7 +169,24 @@ static void the_progress_line_leaves_out_what_is_unknown(void **state)
         json_pack("{s:s, s:i, s:i}", "phase", "connect", "sent_bytes", 0, "left_bytes", 0);
 
     (void)state;
-    assert_string_equal(progress_line(object, 0, line), "connect: sent 0 B, left 0 B");
+    assert_string_equal(progress_line(object, 0, line), "connecting: sent 0 B, left 0 B");
+    json_decref(object);
+}
+
+static void the_bar_shows_how_much_has_crossed(void **state)
+{
+    char bar[PROGRESS_BAR];
+    json_t *object = json_pack("{s:i, s:i}", "sent_bytes", 999, "left_bytes", 1);
+
+    (void)state;
+    assert_int_equal(progress_bar(object, 80, bar), strlen("[....................] 100 %  "));
+    assert_string_equal(bar, "[###################.]  99 %  ");
+    (void)json_object_set_new(object, "left_bytes", json_integer(0));
+    (void)progress_bar(object, 80, bar);
+    assert_string_equal(bar, "[####################] 100 %  ");
+    assert_int_equal(progress_bar(object, 40, bar), 0); /* no room */
+    (void)json_object_set_new(object, "sent_bytes", json_integer(0));
+    assert_int_equal(progress_bar(object, 80, bar), 0); /* nothing is known */
     json_decref(object);
 }
 
@@ -181,6 +202,7 @@ int main(void)
         cmocka_unit_test(the_progress_line_says_what_keeps_a_job),
         cmocka_unit_test(the_progress_line_is_cut_to_the_width),
         cmocka_unit_test(the_progress_line_leaves_out_what_is_unknown),
+        cmocka_unit_test(the_bar_shows_how_much_has_crossed),
     };
 
     return cmocka_run_group_tests_name("print", tests, NULL, NULL);

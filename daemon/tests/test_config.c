@@ -85,7 +85,10 @@ static void every_wrong_line_is_a_usage_error_of_one_line(void **state)
         "--state /tmp/x --version=1",
         "--state /tmp/x --silence 0",
         "--state /tmp/x --silence -1",
-        "--state /tmp/x --silence 5s",
+        "--state /tmp/x --silence 5x",
+        "--state /tmp/x --silence 99ms",
+        "--state /tmp/x --silence 61m",
+        "--state /tmp/x --insecure --insecure",
         "--state /tmp/x --silence nan",
         "--state /tmp/x --redial 1e99",
         "--state /tmp/x --redial 1 --redial 2",
@@ -222,6 +225,8 @@ static void what_is_wrong_in_the_file_is_told_with_its_line(void **state)
         {"state = /tmp/x\nno equals sign\n", "line 2"},
         {"state = /tmp/x\nstate = /tmp/y\n", "line 2"},
         {"state = /tmp/x\ninsecure = maybe\n", "line 2"},
+        {"state = /tmp/x\ninsecure = no\ninsecure = no\n", "line 3"},
+        {"state = /tmp/x\nsilence = 5\nsilence = 5s\n", "line 3"},
         {"config = other.ini\n", "line 1"},
         {"help = yes\n", "line 1"},
         {"state = /tmp/x\nredial = soon\n", "line 2"},
@@ -235,6 +240,29 @@ static void what_is_wrong_in_the_file_is_told_with_its_line(void **state)
         assert_refused(cases[i].content, result, &err);
         assert_non_null(strstr(err.text, cases[i].line));
     }
+}
+
+static void times_take_units(void **state)
+{
+    struct vf_error err;
+
+    (void)state;
+    assert_int_equal(parse("--state /tmp/x --silence 500ms --redial 1m30s", &err), 0);
+    assert_int_equal(config.silence_ns, 500000000);
+    assert_int_equal(config.redial_ns, 90000000000);
+    assert_int_equal(parse("--state /tmp/x --silence 2.5", &err), 0);
+    assert_int_equal(config.silence_ns, 2500000000);
+}
+
+static void a_slip_of_the_hand_is_told_what_was_meant(void **state)
+{
+    struct vf_error err;
+
+    (void)state;
+    assert_int_equal(parse("--sate /tmp/x", &err), -1);
+    assert_non_null(strstr(err.text, "did you mean \"--state\"?"));
+    assert_int_equal(parse("--quite-another /tmp/x", &err), -1);
+    assert_null(strstr(err.text, "did you mean"));
 }
 
 static void a_name_is_found_when_none_is_given(void **state)
@@ -367,6 +395,8 @@ int main(void)
         cmocka_unit_test(the_file_has_the_same_keys),
         cmocka_unit_test(the_command_line_wins_over_the_file),
         cmocka_unit_test(what_is_wrong_in_the_file_is_told_with_its_line),
+        cmocka_unit_test(times_take_units),
+        cmocka_unit_test(a_slip_of_the_hand_is_told_what_was_meant),
         cmocka_unit_test(a_name_is_found_when_none_is_given),
         cmocka_unit_test(a_group_is_found_by_name_and_by_number),
         cmocka_unit_test(a_port_beyond_loopback_needs_insecure),

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #define MIN_DIRTY_PAGE (4ull << 10)
 #define MAX_DIRTY_PAGE (2ull << 20)
@@ -31,24 +32,50 @@ static bool parse_plain(const char *text, uint64_t *out)
     return parse_number(&text, out) && *text == '\0';
 }
 
+/* What a unit's letters stand for; 0 = nothing. K and KiB are 1024, kB is 1000. */
+static uint64_t size_unit(const char *unit)
+{
+    static const char letters[] = "KMG";
+    const char *letter;
+    uint64_t factor = 1, base;
+
+    if (!*unit || !strcasecmp(unit, "B"))
+        return 1;
+    letter = memchr(letters, *unit & ~0x20, sizeof letters - 1);
+    if (!letter)
+        return 0;
+    if (!unit[1] || !strcasecmp(unit + 1, "iB"))
+        base = 1024;
+    else if (!strcasecmp(unit + 1, "B"))
+        base = 1000;
+    else
+        return 0;
+    for (const char *at = letters; at <= letter; at++)
+        factor *= base;
+    return factor;
+}
+
+/* "4G", "1.5GiB": a whole number of bytes, or no size. */
 static bool parse_size(const char *text, uint64_t *out)
 {
-    unsigned shift = 0;
-    uint64_t value;
+    uint64_t value, part = 0, parts = 1, unit;
 
     if (!parse_number(&text, &value))
         return false;
-    if (*text == 'K' || *text == 'k')
-        shift = 10;
-    else if (*text == 'M' || *text == 'm')
-        shift = 20;
-    else if (*text == 'G' || *text == 'g')
-        shift = 30;
-    if (shift && *++text != '\0')
+    if (*text == '.') {
+        const char *digits = ++text;
+
+        if (!parse_number(&text, &part) || text - digits > 9)
+            return false;
+        for (; digits < text; digits++)
+            parts *= 10;
+    }
+    unit = size_unit(text);
+    /* At most 9 digits times 2^30: it fits. */
+    if (!unit || part * unit % parts || __builtin_mul_overflow(value, unit, &value) ||
+        __builtin_add_overflow(value, part * unit / parts, &value))
         return false;
-    if (*text != '\0' || value > UINT64_MAX >> shift)
-        return false;
-    *out = value << shift;
+    *out = value;
     return true;
 }
 
@@ -139,6 +166,8 @@ static const struct {
 int sg_options_parse(struct sg_options *o, const struct vf_device_option *option, size_t count,
                      char *why, size_t why_bytes)
 {
+    unsigned seen = 0; /* bit k: keys[k] was given */
+
     *o = (struct sg_options){.vram_bytes = 4ull << 30,
                              .dirty_page_bytes = 64ull << 10,
                              .vfs = 8,
@@ -159,6 +188,11 @@ int sg_options_parse(struct sg_options *o, const struct vf_device_option *option
                            option[i].key);
             return -EINVAL;
         }
+        if (seen & 1u << k) {
+            (void)snprintf(why, why_bytes, "option '%s': given twice; say it once", option[i].key);
+            return -EINVAL;
+        }
+        seen |= 1u << k;
         bad = keys[k].set(o, option[i].value);
         if (bad) {
             (void)snprintf(why, why_bytes, "option %s=%s: not accepted: %s", option[i].key,

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the end-to-end tests share: real hosts on loopback, work for their partitions, and questions about both."""
+import atexit
 import os
 import pathlib
 import random
 import re
+import shutil
 import signal
 import sys
 import tempfile
@@ -24,6 +26,12 @@ WRONG = re.compile(
 )
 DEVICE = "softgpu,vram=256M,vfs=4,dirty-page=64K"
 
+
+# The hosts of a test are entered among those of this user (daemon/registry.h) where no person's own are.
+os.environ["XDG_RUNTIME_DIR"] = tempfile.mkdtemp(prefix="vferry-runtime-")
+atexit.register(shutil.rmtree, os.environ["XDG_RUNTIME_DIR"], True)
+# Nor is a person's choice of a host the tests'.
+os.environ.pop("VFERRY_HOST", None)
 
 # Under a thread sanitizer a host is so slow that several at once would count each other as lost.
 SLOW = b"__tsan_init" in (BUILD / "vferryd").read_bytes()

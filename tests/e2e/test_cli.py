@@ -13,10 +13,21 @@ from harness import Failed, Host, reference, wait_until
 USAGE, REFUSED, UNREACHABLE, FAILED = 2, 3, 5, 1
 
 
+def assert_error_object(test, done):
+    """The one object on stdout says what the line on stderr says."""
+    told = json.loads(done.stdout)
+    test.assertEqual(list(told), ["schema", "code", "text", "remedy", "reasons"])
+    test.assertEqual((told["schema"], told["code"]), ("vferry.error/1", done.returncode))
+    remedy = "" if told["remedy"] is None else "; " + told["remedy"]
+    test.assertEqual(done.stderr.splitlines()[-1], f"vferry: {told['text']}{remedy}")
+    test.assertEqual(told["reasons"], [])
+    return told
+
+
 class Line(Case):
     """Needs no host: the line itself is wrong, or there is no host."""
 
-    def vferry(self, *words, host="/nonexistent/control.sock"):
+    def vferry(self, *words, host="/nonexistent/deep/control.sock"):
         environment = {key: value for key, value in os.environ.items() if key != "VFERRY_HOST"}
         command = [
             str(BUILD / "vferry"),
@@ -35,7 +46,10 @@ class Line(Case):
 
     def assert_one_line(self, done, code, what):
         self.assertEqual(done.returncode, code, f"{what}: {done.stderr}{done.stdout}")
-        self.assertEqual(done.stdout, "", what)
+        if "--json" in done.args[: done.args.index("--") if "--" in done.args else None]:
+            assert_error_object(self, done)
+        else:
+            self.assertEqual(done.stdout, "", what)
         self.assertEqual(len(done.stderr.splitlines()), 1, f"{what}: {done.stderr}")
         self.assertTrue(done.stderr.startswith("vferry: "), done.stderr)
 
@@ -182,7 +196,7 @@ class Line(Case):
             self.assertIn("vferry", done.stdout)
             self.assertIn(
                 "example: vferry",
-                done.stdout.replace("VFERRY_HOST=/tmp/A/control.sock ", ""),
+                done.stdout.replace("vferry --host A ", "vferry "),
                 words,
             )
         done = self.vferry("--version", host=None)
@@ -332,7 +346,10 @@ class Answers(Case):
     def fails(self, *words, code=FAILED, says=None):
         for prefix in ([], ["--json"]):
             done = self.one.run(*prefix, *words, code=code)
-            self.assertEqual(done.stdout, "", words)
+            if prefix:
+                assert_error_object(self, done)
+            else:
+                self.assertEqual(done.stdout, "", words)
             self.assertEqual(len(done.stderr.splitlines()), 1, f"{words}: {done.stderr}")
             if says:
                 self.assertIn(says, done.stderr)
@@ -468,6 +485,25 @@ class Answers(Case):
         told = json.loads(done.stdout)
         self.assertEqual(told["status"], "failed")
         self.assertTrue(told["reason"])
+        self.assertEqual((told["error"]["schema"], told["error"]["code"]), ("vferry.error/1", FAILED))
+        self.assertTrue(done.stderr.startswith(f"vferry: {told['error']['text']}"), done.stderr)
+
+    def test_a_refused_move_with_json_has_the_reasons_in_its_error(self):
+        other = self.host("other", "softgpu,vram=256M,vfs=4,dirty-page=4K")
+        create(self.one, "p")
+        for verb in ("check", "migrate"):
+            done = self.one.run("--json", verb, "p", "--to", other.address, code=REFUSED)
+            told = json.loads(done.stdout)
+            self.assertTrue(told["reasons"])
+            self.assertEqual(told["error"]["reasons"], told["reasons"])
+            self.assertEqual(told["error"]["code"], REFUSED)
+
+    def test_what_is_no_utf_8_is_an_object_all_the_same(self):
+        done = subprocess.run(
+            [str(BUILD / "vferry"), "--json", b"nix\xff"], capture_output=True, check=False
+        )
+        self.assertEqual(done.returncode, USAGE)
+        self.assertEqual(json.loads(done.stdout)["code"], USAGE)
 
     def test_a_move_without_a_terminal_writes_plain_lines(self):
         other = self.host("other", DEVICE)

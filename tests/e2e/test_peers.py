@@ -84,7 +84,8 @@ class Peers(Faults):
             self.right.address, Point("PAGES", OUT, "data"), proxy.calling(lambda: stop(source))
         ) as way:
             moving = self.left.spawn(
-                "migrate", "p", "--to", way.address, "--max-blackout", BLACKOUT_MS
+                # Its own host stands longer than a command waits by itself.
+                "--timeout", 0, "migrate", "p", "--to", way.address, "--max-blackout", BLACKOUT_MS
             )
             try:
                 self.assertTrue(way.acted.wait(30))

@@ -125,7 +125,7 @@ class Resume(Case):
             way.refusing = False
             out, err = moving.communicate(timeout=60)
         self.assertEqual(moving.returncode, 0, err)
-        self.assertIn("reconnect: sent", out)
+        self.assertIn("dialling again: sent", out)
         self.assertEqual(finish(self.right, "p"), work.want())
         events = self.left.run("events").stdout
         self.assertIn("was lost in round 0, reconnecting", events)

@@ -39,7 +39,7 @@ ROOMS = {
         FACTS,
         MANUAL,
     ],
-    "cli/": ["base/", "daemon/protocol.h", "guest/guest.h", "migrate/image.h", "transport/certificate.h", FACTS],
+    "cli/": ["base/", "daemon/protocol.h", "daemon/registry.h", "guest/guest.h", "migrate/image.h", "transport/certificate.h", FACTS],
     "vm/": ["base/", FACTS],
 }
 # The process line: what is linked into vferryd may not see the OS side even through its own room.

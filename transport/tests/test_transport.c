@@ -331,8 +331,10 @@ static void refused_connection_names_the_address(void **state)
 
 static void malformed_addresses_are_usage_errors(void **state)
 {
-    static const char *const bad[] = {"",        "host",     ":7000",    "host:", "host:65536",
-                                      "host:-1", "host:70x", "::1:7000", "[]:7",  "host:7:8"};
+    static const char *const bad[] = {"",        "host",      ":7000",    "host:",   "host:65536",
+                                      "host:-1", "host:70x",  "::1:7000", "[]:7",    "host:7:8",
+                                      "host:0",  "host:0x10", "host:+7",  "host: 7", "host:7 ",
+                                      "[::1]",   "[::1]7",    "[::1:7",   "[::1]:",  "host:000007"};
     struct vf_error err = VF_ERROR_INIT;
     struct tp *tp;
 
@@ -341,6 +343,20 @@ static void malformed_addresses_are_usage_errors(void **state)
         assert_int_equal(tp_tcp_connect(bad[i], 0, &tp, &err), -1);
         assert_int_equal(err.code, VF_USAGE);
     }
+}
+
+static void an_address_that_lacks_its_port_is_told_so(void **state)
+{
+    struct vf_error err = VF_ERROR_INIT;
+    struct tp *tp;
+
+    (void)state;
+    assert_int_equal(tp_tcp_connect("[::1]", 0, &tp, &err), -1);
+    assert_non_null(strstr(err.text, "no port"));
+    assert_int_equal(tp_tcp_connect("::1:7000", 0, &tp, &err), -1);
+    assert_non_null(strstr(err.text, "brackets"));
+    assert_int_equal(tp_tcp_connect("host:0x10", 0, &tp, &err), -1);
+    assert_non_null(strstr(err.text, "decimal"));
 }
 
 static void loopback_is_recognised_strictly(void **state)
@@ -478,6 +494,7 @@ int main(void)
         cmocka_unit_test(tcp_carries_both_ways),
         cmocka_unit_test(refused_connection_names_the_address),
         cmocka_unit_test(malformed_addresses_are_usage_errors),
+        cmocka_unit_test(an_address_that_lacks_its_port_is_told_so),
         cmocka_unit_test(loopback_is_recognised_strictly),
         cmocka_unit_test(what_is_no_stream_socket_is_refused_and_closed),
         cmocka_unit_test(a_file_is_a_stream_with_an_end_and_shows_every_byte),

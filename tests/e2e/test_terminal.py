@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a terminal sees: a live line with a bar and colours where it can have them, plain lines where not."""
+import fcntl
+import os
+import pty
+import re
+import struct
+import subprocess
+import termios
+import threading
+import unittest
+
+from e2e import BLACKOUT_MS, BUILD, Case, churn, create
+
+ESCAPE = "\x1b"
+COLOUR = re.compile(r"\x1b\[3[0-9]m")
+
+
+def on_terminal(host, *words, columns=120, **environment):
+    """(exit code, all that a command wrote to a terminal of so many columns)"""
+    own, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    env = {key: value for key, value in os.environ.items() if key not in ("TERM", "NO_COLOR")}
+    process = subprocess.Popen([BUILD / "vferry", "--host", host.state, *map(str, words)], stdin=subprocess.DEVNULL, stdout=theirs,
+                               stderr=theirs, env={**env, **environment})
+    os.close(theirs)
+    seen = []
+
+    def read():
+        while True:
+            try:
+                seen.append(os.read(own, 65536))
+            except OSError:  # its last writer is gone
+                return
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    code = process.wait(300)
+    reader.join(60)
+    os.close(own)
+    return code, b"".join(seen).decode()
+
+
+class Terminal(Case):
+    def setUp(self):
+        super().setUp()
+        self.left, self.right = self.pair()
+
+    def move(self, name, **more):
+        create(self.left, name, churn(600, size="8M", rate=4096))
+        code, seen = on_terminal(self.left, "migrate", name, "--to", self.right.address, "--bandwidth", "8M", "--max-blackout", BLACKOUT_MS, **more)
+        self.assertEqual(code, 0, seen)
+        self.assertIn(f"{name} runs on {self.right.address}", seen)
+        return seen
+
+    def test_a_terminal_has_one_live_line_with_a_bar_and_colours(self):
+        seen = self.move("p", TERM="xterm")
+        self.assertRegex(seen, r"\r\x1b\[32m\[#+\.+\] +\d+ %  \x1b\[0mcopying, round 1: sent ")
+        self.assertIn("\r\x1b[K", seen)
+
+    def test_no_live_line_is_wider_than_the_terminal(self):
+        for columns in (30, 75, 100):
+            seen = self.move(f"p{columns}", TERM="xterm", columns=columns)
+            live = [line for line in seen.split("\r") if line.endswith("\x1b[K") and len(line) > 3]
+            self.assertTrue(live, seen)
+            for line in live:
+                plain = re.sub(r"\x1b\[[0-9]*[mK]", "", line)
+                self.assertLess(len(plain), columns, plain)
+
+    def test_a_terminal_that_has_no_escapes_gets_none(self):
+        for term in ({"TERM": "dumb"}, {}):
+            seen = self.move("p" + term.get("TERM", ""), **term)
+            self.assertNotIn(ESCAPE, seen)
+            self.assertIn("copying, round 1", seen)
+
+    def test_who_wants_no_colours_gets_the_live_line_without(self):
+        seen = self.move("p", TERM="xterm", NO_COLOR="1")
+        self.assertNotRegex(seen, COLOUR)
+        self.assertIn("\r\x1b[K", seen)
+
+    def test_a_state_has_its_colour_on_a_terminal_only(self):
+        create(self.left, "p")
+        self.assertIn("\x1b[32mrunning\x1b[0m", on_terminal(self.left, "partition", "list", TERM="xterm")[1].replace("running ", "running"))
+        self.assertIn("\x1b[32mrunning\x1b[0m", on_terminal(self.left, "partition", "show", "p", TERM="xterm")[1])
+        for quiet in ({"TERM": "dumb"}, {"TERM": "xterm", "NO_COLOR": "1"}):
+            self.assertNotIn(ESCAPE, on_terminal(self.left, "partition", "list", **quiet)[1])
+        self.assertNotIn(ESCAPE, self.left.run("partition", "list").stdout)
+
+
+if __name__ == "__main__":
+    unittest.main()

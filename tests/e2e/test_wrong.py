@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Wrong usages, a table: each ends with its exit code and one line on stderr that names the wrong word and what to do, and changes nothing."""
+import json
+import re
+import subprocess
+import unittest
+
+from e2e import BLACKOUT_MS, BUILD, Case, churn, create, files, move
+
+FAILED, USAGE, UNREACHABLE = 1, 2, 5
+TO = "--to 127.0.0.1:1"
+
+# What is typed after "vferry", the exit code, what the line must name.
+VFERRY = [
+    ("", USAGE, "no verb"),
+    ("zebra", USAGE, "zebra"),
+    ("parition list", USAGE, 'did you mean "partition"'),
+    ("partition lst", USAGE, 'did you mean "partition list"'),
+    ("create q --adapter 0 --vram 32M", USAGE, 'did you mean "partition create"'),
+    ("partition", USAGE, "partition: a verb is missing"),
+    ("-v host show", USAGE, "-v"),
+    ("--verbose host show", USAGE, "--verbose"),
+    ("--jsno host show", USAGE, 'did you mean "--json"'),
+    ("host show now", USAGE, "now"),
+    ("host show --force", USAGE, "--force"),
+    ("host stop --frce", USAGE, 'did you mean "--force"'),
+    ("host stop --force=yes", USAGE, "--force=yes"),
+    ("host stop", FAILED, "host stop: 1 partition would be lost"),
+    ("--timeout soon host show", USAGE, "--timeout"),
+    ("--timeout -1 host show", USAGE, "--timeout"),
+    ("--host nobody-has-this-name --timeout 100ms host show", UNREACHABLE, "nobody-has-this-name"),
+    ("--host /nonexistent/deep host show", UNREACHABLE, "/nonexistent/deep"),
+    ("adapter show", USAGE, "N is missing"),
+    ("adapter show zero", USAGE, "zero"),
+    ("adapter show 7", USAGE, "7"),
+    ("adapter defrag 7", USAGE, "7"),
+    ("partition create q --adapter 0", USAGE, "--vram"),
+    ("partition create q --vram 32M", USAGE, "--adapter"),
+    ("partition create q --adapter 0 --vram lots", USAGE, "lots"),
+    ("partition create q --adapter 0 --vram 32Mbit", USAGE, "32Mbit"),
+    ("partition create q --adapter 0 --vram 1.0000001K", USAGE, "1.0000001K"),
+    ("partition create q --adapter 0 --vram -32M", USAGE, "-32M"),
+    ("partition create q --adapter 0 --vram 32M --vram 64M", USAGE, "--vram"),
+    ("partition create q --adapter 0 --vram 0", USAGE, "partition q"),
+    ("partition create q --adapter 0 --vram 100G", FAILED, "100"),
+    ("partition create q --adapter 7 --vram 32M", USAGE, "7"),
+    ("partition create a/b --adapter 0 --vram 32M", USAGE, "a/b"),
+    ("partition create p --adapter 0 --vram 32M", FAILED, "partition p"),
+    ("partition show ghost", FAILED, "ghost"),
+    ("partition show p q", USAGE, "q"),
+    ("partition pause ghost", FAILED, "ghost"),
+    ("partition remove ghost", FAILED, "ghost"),
+    ("run p chrun --size 1M --steps 1", USAGE, "chrun"),
+    ("run p churn --size 1M", USAGE, "steps"),
+    ("run p churn --size 1M --steps 0", USAGE, "--steps"),
+    ("run p churn --size 1M --steps 1 --rate fast", USAGE, "fast"),
+    ("run p churn --size 1M --steps 1 --stpes 2", USAGE, 'did you mean "--steps"'),
+    ("run p fill --size 64M", FAILED, "fill"),
+    ("run p diffuse --steps 3", USAGE, "--input"),
+    ("run ghost fill --size 1M", FAILED, "ghost"),
+    ("wait ghost", FAILED, "ghost"),
+    ("wait p", FAILED, "runs no workload"),
+    ("wait p --timeout 1m30", USAGE, "1m30"),
+    ("wait p --timeout 500ms", USAGE, "500ms"),
+    ("read p", USAGE, "--output"),
+    ("read p --output /nonexistent/deep/out", FAILED, "/nonexistent/deep/out"),
+    ("reference gem --n 8 --steps 1", USAGE, "gem"),
+    (f"check ghost {TO}", FAILED, "ghost"),
+    ("check p", USAGE, "--to"),
+    ("migrate p", USAGE, "--to"),
+    (f"migrate ghost {TO}", FAILED, "ghost"),
+    ("migrate p --to nowhere", USAGE, "nowhere"),
+    ("migrate p --to 127.0.0.1:0x10", USAGE, "0x10"),
+    ("migrate p --to 127.0.0.1:+7", USAGE, "+7"),
+    ("migrate p --to 127.0.0.1:0", USAGE, "127.0.0.1:0"),
+    ("migrate p --to 127.0.0.1:65536", USAGE, "65536"),
+    ("migrate p --to [::1]", USAGE, "no port"),
+    ("migrate p --to ::1:7002", USAGE, "brackets"),
+    (f"migrate p {TO} --bandwidth 4K", USAGE, "--bandwidth"),
+    (f"migrate p {TO} --bandwith 4M", USAGE, 'did you mean "--bandwidth"'),
+    (f"migrate p {TO} --bandwidth 100Mbit/s", USAGE, "100Mbit/s"),
+    (f"migrate p {TO} --max-blackout 0", USAGE, "--max-blackout"),
+    (f"migrate p {TO} --max-blackout 0.5ms", USAGE, "0.5ms"),
+    (f"migrate p {TO} --max-blackout long", USAGE, "long"),
+    (f"migrate p {TO} --max-time 10x", USAGE, "10x"),
+    (f"migrate p {TO} --streams 9", USAGE, "--streams"),
+    (f"migrate p {TO} --verify some", USAGE, "some"),
+    (f"migrate p {TO} --compress zstd", USAGE, "zstd"),
+    ("job show", USAGE, "ID is missing"),
+    ("job show one", USAGE, "one"),
+    ("job show 77", FAILED, "77"),
+    ("job watch 77", FAILED, "77"),
+    ("job cancel 77", FAILED, "77"),
+    ("job resolve 77", USAGE, "--source-runs"),
+    ("save p", USAGE, "--output"),
+    ("save p --output /nonexistent/deep/image", FAILED, "/nonexistent/deep/image"),
+    ("save ghost --output ghost.image", FAILED, "ghost"),
+    ("restore q --input /nonexistent/image --adapter 0", FAILED, "/nonexistent/image"),
+    ("image info before.pgm", FAILED, "before.pgm"),
+    ("image verify before.pgm", FAILED, "before.pgm"),
+    ("driver update 0 --driver /nonexistent/new.so", USAGE, "/nonexistent/new.so"),
+    ("driver show 7", USAGE, "7"),
+    ("events --follow=yes", USAGE, "--follow=yes"),
+    ("cert show before.pgm", FAILED, "before.pgm"),
+]
+
+# What is typed after "vferryd", STATE being a directory of the test.
+VFERRYD = [
+    ("", USAGE, "--state"),
+    ("STATE", USAGE, "STATE"),
+    ("--state", USAGE, "--state"),
+    ("--sate STATE", USAGE, 'did you mean "--state"'),
+    ("--state STATE --state STATE", USAGE, "--state"),
+    ("--state STATE/none/deeper", FAILED, "STATE/none/deeper"),
+    ("--state STATE --name a/b", USAGE, "a/b"),
+    ("--state STATE --listen 127.0.0.1", USAGE, "127.0.0.1"),
+    ("--state STATE --listen 127.0.0.1:0x10", USAGE, "0x10"),
+    ("--state STATE --listen [::1]", USAGE, "no port"),
+    ("--state STATE --listen 0.0.0.0:0", USAGE, "--listen"),
+    ("--state STATE --device gpu", FAILED, "gpu"),
+    ("--state STATE --device softgpu,vram=1G,vram=2G", FAILED, "vram"),
+    ("--state STATE --device softgpu,vram=7", FAILED, "vram=7"),
+    ("--state STATE --device softgpu,colour=red", FAILED, "colour"),
+    ("--state STATE --driver /nonexistent.so", USAGE, "/nonexistent.so"),
+    ("--state STATE --silence 5x", USAGE, "5x"),
+    ("--state STATE --silence 10ms", USAGE, "10ms"),
+    ("--state STATE --redial 2d", USAGE, "2d"),
+    ("--state STATE --moves-at-once 0", USAGE, "--moves-at-once"),
+    ("--state STATE --socket-group no-such-group", USAGE, "no-such-group"),
+    ("--state STATE --tls-cert a.pem", USAGE, "--tls-key"),
+    ("--state STATE --insecure=maybe", USAGE, "maybe"),
+    ("--state STATE --config none.ini", USAGE, "none.ini"),
+    ("--state STATE --config twice.ini", USAGE, "twice.ini, line 3"),
+    ("--state STATE --config slip.ini", USAGE, "lisen"),
+]
+
+
+class Wrong(Case):
+    def setUp(self):
+        super().setUp()
+        (self.folder / "before.pgm").write_bytes(b"no picture, no image, no certificate\n")
+        (self.folder / "twice.ini").write_text("name = a\ninsecure = no\ninsecure = no\n", encoding="utf-8")
+        (self.folder / "slip.ini").write_text("lisen = 127.0.0.1:0\n", encoding="utf-8")
+
+    def run_in_folder(self, program, words):
+        return subprocess.run([BUILD / program, *words.split()], capture_output=True, text=True, timeout=60, check=False, cwd=self.folder,
+                              stdin=subprocess.DEVNULL)
+
+    def assert_wrong(self, done, words, code, names, program):
+        self.assertEqual(done.returncode, code, f"{program} {words}: {done.stderr}{done.stdout}")
+        self.assertEqual(len(done.stderr.splitlines()), 1, f"{program} {words}: {done.stderr}")
+        self.assertTrue(done.stderr.startswith(f"{program}: "), done.stderr)
+        self.assertIn(names, done.stderr, f"{program} {words}")
+
+    def test_there_are_enough_of_them(self):
+        self.assertGreaterEqual(len(VFERRY), 60)
+        self.assertGreaterEqual(len(VFERRYD), 20)
+
+    def test_of_vferry(self):
+        host = self.host("one")
+        create(host, "p")
+        told = [["partition", "list"], ["adapter", "list"], ["job", "list"], ["partition", "show", "p"]]
+        before = [host.json(*words) for words in told], files(host), sorted(path.name for path in self.folder.iterdir())
+        for words, code, names in VFERRY:
+            with self.subTest(words=words):
+                done = self.run_in_folder("vferry", words)
+                self.assert_wrong(done, words, code, names, "vferry")
+                self.assertEqual(done.stdout, "", words)
+                told_json = json.loads(self.run_in_folder("vferry", "--json " + words).stdout)
+                error = told_json.get("error", told_json)
+                self.assertEqual(error["code"], code, words)
+                self.assertTrue(error["remedy"], f"vferry {words}: names no remedy: {done.stderr}")
+        after = [host.json(*words) for words in told], files(host), sorted(path.name for path in self.folder.iterdir())
+        self.assertEqual(before, after)
+
+    def test_of_vferryd(self):
+        state = self.folder / "state"
+        for words, code, names in VFERRYD:
+            with self.subTest(words=words):
+                words, names = words.replace("STATE", str(state)), names.replace("STATE", str(state))
+                done = self.run_in_folder("vferryd", words)
+                self.assert_wrong(done, words, code, names, "vferryd")
+                self.assertTrue(re.search("; ", done.stderr), f"vferryd {words}: names no remedy: {done.stderr}")
+                self.assertFalse((state / "control.sock").exists())
+
+
+class Literally(Case):
+    """What a refusal says to do is done, and works."""
+
+    def test_the_least_bandwidth_that_a_refusal_names_carries_a_move(self):
+        left, right = self.pair()
+        work = churn(600, size="3M", rate=4096)  # writes little, and has 3 MiB to move
+        create(left, "p", work)
+        done = left.run("migrate", "p", "--to", right.address, "--bandwidth", "4K", code=USAGE)
+        self.assertIn("2 data streams", done.stderr)
+        least = re.search(r"give at least (\S+/s)", done.stderr)[1]
+        self.assertEqual(left.json("job", "list")["jobs"], [])
+        report = move(left, right, "p", "--bandwidth", least)
+        self.assertEqual((report["status"], report["reconnects"]), ("completed", 0))
+
+    def test_what_has_just_begun_is_told_with_the_uuid_and_no_zeros(self):
+        left, right = self.pair()
+        create(left, "p", churn(600))
+        uuid = left.json("partition", "show", "p")["uuid"]
+        told = left.json("migrate", "p", "--to", right.address, "--max-blackout", BLACKOUT_MS, "--detach")
+        self.assertEqual(told["uuid"], uuid)
+        self.assertNotEqual(told["epoch"], 0)
+        self.assertEqual(left.json("job", "watch", told["job"], timeout=300)["uuid"], uuid)
+
+
+if __name__ == "__main__":
+    unittest.main()
