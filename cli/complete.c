@@ -12,7 +12,7 @@
 
 /* Options of every verb; args.c takes them. */
 static const struct cli_option common[] = {
-    {VALUE_INPUT, "host", "SOCKET", NULL, "which host", false},
+    {VALUE_INPUT, "host", "HOST", NULL, "which host", false},
     {VALUE_SECONDS, "timeout", "TIME", NULL, "how long a silent vferryd is waited for", false},
     {VALUE_FLAG, "json", NULL, NULL, "print one JSON object", false},
     {VALUE_FLAG, "help", NULL, NULL, "explain the verb", false},

@@ -3,6 +3,7 @@
 #include "cli/glance.h"
 
 #include "base/cleanup.h"
+#include "cli/find_host.h"
 
 #include <errno.h>
 #include <string.h>
@@ -12,15 +13,15 @@
 int glance_open(struct glance *glance, const char *host, struct vf_error *err)
 {
     struct sockaddr_un address;
+    char place[PATH_MAX];
     cleanup_close int dir_fd = -1;
     cleanup_close int fd = -1;
     int failed;
 
     *glance = (struct glance)GLANCE_INIT;
-    if (host == NULL || host[0] == '\0')
-        return vf_fail(err, VF_USAGE,
-                       "which host?" VF_REMEDY "give --host DIR/control.sock or set VFERRY_HOST");
-    failed = ctl_address(host, &address, &dir_fd);
+    if (find_host(host, place, err) != 0)
+        return -1;
+    failed = ctl_address(place, &address, &dir_fd);
     if (failed != 0)
         return vf_fail_errno(err, VF_UNREACHABLE, -failed, "connect");
     /* Not blocking: a daemon that stands has a full queue one day. */

@@ -22,8 +22,8 @@ struct glance {
         .fd = -1, .reader = {.fd = -1, .passed_fd = -1 }                                           \
     }
 
-/* Connects to a control socket. VF_USAGE when `host` is NULL, VF_UNREACHABLE when nobody takes the
- * connection at once. glance_close is due in any case. */
+/* Connects to a host, as find_host understands it. Its errors, and VF_UNREACHABLE when nobody takes
+ * the connection at once. glance_close is due in any case. */
 int glance_open(struct glance *glance, const char *host, struct vf_error *err);
 void glance_close(struct glance *glance);
 /* Sends a verb that takes no arguments. -1 when the host takes nothing. */

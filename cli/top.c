@@ -5,6 +5,7 @@
 #include "base/cleanup.h"
 #include "base/size.h"
 #include "cli/commands.h"
+#include "cli/find_host.h"
 #include "cli/print.h"
 #include "cli/table.h"
 
@@ -103,16 +104,18 @@ static int show_once(struct top *top, const struct command *command, struct vf_e
 {
     struct timespec pause = {.tv_sec = (time_t)(top->interval_ns / SECOND_NS)};
     json_t *object;
+    int status;
 
     if (look_once(top, err) != 0)
         return -1;
     if (nobody_answers(top, err) == 0 &&
         (clock_nanosleep(CLOCK_MONOTONIC, 0, &pause, NULL) != 0 || look_once(top, err) != 0))
         return vf_fail(err, VF_FAILED, "top: was interrupted");
+    status = nobody_answers(top, err);
     object = snapshot(top);
-    show_result(command, object);
+    show_outcome(command, status, object, true, err);
     json_decref(object);
-    return nobody_answers(top, err);
+    return status;
 }
 
 static void show(const struct top *top)
@@ -251,19 +254,20 @@ static int run(struct top *top, const struct command *command, struct vf_error *
 int cmd_top(const struct command *command, struct vf_error *err)
 {
     struct top *top = calloc(1, sizeof *top);
+    char place[PATH_MAX]; /* of the host that is meant when none is named */
     int result;
 
     if (top == NULL)
         return vf_fail(err, VF_FAILED, "top: out of memory");
     top->signal_fd = -1;
     top->count = command->host_count > 0 ? command->host_count : 1;
+    result = command->host == NULL ? find_host(NULL, place, err) : 0;
     for (size_t i = 0; i < top->count; i++)
-        top_host_init(&top->hosts[i], command->host_count > 0 ? command->hosts[i] : command->host);
-    result = take_interval(top, command, err);
-    if (result == 0 && top->hosts[0].path == NULL)
-        result = vf_fail(err, VF_USAGE,
-                         "which host?" VF_REMEDY
-                         "give --host DIR/control.sock, once or more, or set VFERRY_HOST");
+        top_host_init(&top->hosts[i], command->host_count > 0 ? command->hosts[i]
+                                      : command->host != NULL ? command->host
+                                                              : place);
+    if (result == 0)
+        result = take_interval(top, command, err);
     if (result == 0)
         result = run(top, command, err);
     for (size_t i = 0; i < top->count; i++)

@@ -22,7 +22,7 @@
 
 /* A host that is looked at again and again. */
 struct top_host {
-    const char *path; /* of its control socket; the caller's */
+    const char *path; /* what it is called, as find_host understands it; the caller's */
     struct glance glance;
     bool looking;                   /* a question is out, and its answer due */
     size_t answered;                /* how many questions of this look */

@@ -346,8 +346,8 @@ const struct cli_verb cli_verbs[] = {
     {"top", NOTHING, top_options, "a live screen: hosts, partitions at work, moves",
      "Several hosts side by side: --host A --host B. q or Ctrl-C ends it.\n"
      "A host that does not answer is shown as that. Exit 5 when none does, with --once.\n",
-     .json = "vferry.top/1", .example = "top --host /tmp/A/control.sock --host /tmp/B/control.sock",
-     .run = cmd_top, .print = print_top, .shows = true, .many_hosts = true},
+     .json = "vferry.top/1", .example = "top --host A --host B", .run = cmd_top, .print = print_top,
+     .shows = true, .many_hosts = true},
     {"events", NOTHING, events_options, "what happened on the host", when_text,
      .json = "vferry.events/1; with --follow a vferry.event/1 a line",
      .example = "events --since 2h --partition p1", .run = cmd_events, .print = print_events,

@@ -16,6 +16,8 @@ from e2e import BUILD, SLOW, Case, create, move, stop
 TESTS_AT_ONCE = 3
 PATH = f"{BUILD}:{os.environ['PATH']}"
 SOON = 60
+# Other hosts of this user are none of ours.
+NO_OTHERS = {"XDG_RUNTIME_DIR": "/nonexistent"}
 # Zsh adds matches by compadd: each that fits is printed as <match> as well.
 ZSH = r"""
 PS1='@@' PS2= ; unsetopt zle_bracketed_paste 2>/dev/null
@@ -39,7 +41,7 @@ zle -C complete-word complete-word _generic
 def answers(*words, timeout=20, **env):
     """What the shells are told."""
     done = subprocess.run([BUILD / "vferry", "__complete", "--", *words], capture_output=True, text=True, check=True, timeout=timeout,
-                          env={"PATH": PATH, **env})
+                          env={"PATH": PATH, **NO_OTHERS, **env})
     if done.stderr:
         raise AssertionError(done.stderr)
     return [line.split("\t")[0] for line in done.stdout.splitlines()]
@@ -50,7 +52,7 @@ class Shell(Case):
         super().setUp()
         (self.folder / "a file").write_text("")
         (self.folder / "folder").mkdir()
-        self.env = {"PATH": PATH, "HOME": str(self.folder), "TERM": "dumb", "LC_ALL": "C.UTF-8"}
+        self.env = {"PATH": PATH, **NO_OTHERS, "HOME": str(self.folder), "TERM": "dumb", "LC_ALL": "C.UTF-8"}
 
     def live(self):
         """A host with two partitions, one of which came by a move."""
