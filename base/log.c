@@ -2,7 +2,12 @@
 /* See log.h. */
 #include "base/log.h"
 
+#include "base/log_limit.h"
+#include "base/size.h"
+
+#include <pthread.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,21 +41,16 @@ void vf_log_tap(void (*tap)(void *ctx, enum vf_log_level level, const char *room
     tap_ctx = ctx;
 }
 
-void vf_log(enum vf_log_level level, const char *room, const char *format, ...)
+static pthread_mutex_t limit_lock = PTHREAD_MUTEX_INITIALIZER; /* a leaf */
+static struct vf_limit limit;                                  /* limit_lock */
+
+static void write_line(enum vf_log_level level, const char *room, const char *text)
 {
-    char text[900];
     char line[1100];
     char when[32];
     struct timespec now;
     struct tm parts;
-    va_list args;
     int length;
-
-    if (level < lowest_level)
-        return;
-    va_start(args, format);
-    (void)vsnprintf(text, sizeof text, format, args);
-    va_end(args);
 
     if (clock_gettime(CLOCK_REALTIME, &now) != 0 || gmtime_r(&now.tv_sec, &parts) == NULL ||
         strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%S", &parts) == 0)
@@ -67,4 +67,53 @@ void vf_log(enum vf_log_level level, const char *room, const char *format, ...)
     }
     if (tap_fn != NULL)
         tap_fn(tap_ctx, level, room, text);
+}
+
+/* Tells what was left out where it is time, or all of it. */
+static void tell_left_out(bool all)
+{
+    struct vf_limit_summary out;
+    char text[VF_LIMIT_SAMPLE + 80];
+    bool due;
+
+    do {
+        (void)pthread_mutex_lock(&limit_lock);
+        due = vf_limit_due(&limit, vf_now_ns(), all, &out);
+        (void)pthread_mutex_unlock(&limit_lock);
+        if (due) {
+            (void)snprintf(text, sizeof text, "%s (and %llu more like this in %llu s)", out.sample,
+                           (unsigned long long)out.left_out,
+                           (unsigned long long)(out.span_ns / 1000000000u));
+            write_line((enum vf_log_level)out.level, out.room, text);
+        }
+    } while (due);
+}
+
+void vf_log(enum vf_log_level level, const char *room, const char *format, ...)
+{
+    char text[900];
+    va_list args;
+    uint64_t key;
+    bool may;
+
+    if (level < lowest_level)
+        return;
+    va_start(args, format);
+    (void)vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    if (level > VF_LOG_DEBUG) {
+        key = vf_limit_key((int)level, room, text, level == VF_LOG_INFO);
+        tell_left_out(false);
+        (void)pthread_mutex_lock(&limit_lock);
+        may = vf_limit_take(&limit, key, vf_now_ns(), (int)level, room, text);
+        (void)pthread_mutex_unlock(&limit_lock);
+        if (!may)
+            return;
+    }
+    write_line(level, room, text);
+}
+
+void vf_log_end(void)
+{
+    tell_left_out(true);
 }

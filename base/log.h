@@ -16,9 +16,15 @@ void vf_log_init(const char *program, enum vf_log_level lowest);
 void vf_log_tap(void (*tap)(void *ctx, enum vf_log_level level, const char *room, const char *text),
                 void *ctx);
 
-/* Any thread; the line is written with one write(2), so lines never mix. */
+/* Any thread; the line is written with one write(2), so lines never mix. What repeats itself,
+ * warnings in nothing but their numbers, is told less and less often and then counted
+ * (base/log_limit.h):
+ * "... (and 4711 more like this in 10 s)". */
 void vf_log(enum vf_log_level level, const char *room, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+
+/* The program ends: what was left out is told now. */
+void vf_log_end(void);
 
 #ifndef LOG_ROOM
 #define LOG_ROOM "-"

@@ -3,8 +3,8 @@
  * The hosts file: what people call their hosts. One section a host:
  *
  *     [left]
- *     socket = /var/lib/vferry          its state directory or control socket, if it is on this
- * machine address = 10.0.0.1:7001           where others reach it
+ *     socket = /var/lib/vferry      its state directory or control socket, if it is on this machine
+ *     address = 10.0.0.1:7001       where others reach it
  *
  * It is $VFERRY_HOSTS when that is set, else $XDG_CONFIG_HOME/vferry/hosts
  * (~/.config/vferry/hosts), else /etc/vferry/hosts: the first that is there, and no other.

@@ -20,6 +20,7 @@ const char config_usage[] =
     "               [--tls-cert FILE --tls-key FILE --tls-ca FILE [--tls-peer NAME]... | "
     "--insecure]\n"
     "               [--silence TIME] [--redial TIME] [--history-days N] [--history-size SIZE]\n"
+    "               [--background]\n"
     "\n"
     "Runs a vferry host: starts its kernel side (or finds the one that runs on DIR), serves vferry "
     "on\n"
@@ -53,9 +54,11 @@ const char config_usage[] =
     "  --history-days N     jobs and events are kept so long in DIR/history.db; 0 = not at all; "
     "default: 30\n"
     "  --history-size SIZE  and take no more room than this, from 1M; default: 64M\n"
+    "  --background         return when the host is ready, or say why not; log: "
+    "DIR/vferryd.log\n"
     "  --version, --help\n"
     "\n"
-    "example: vferryd --name A --state /tmp/A --listen 127.0.0.1:7001 --device softgpu,vram=4G\n"
+    "example: vferryd --background --name A --state /tmp/A --listen 127.0.0.1:7001\n"
     "ends with: vferry --host /tmp/A/control.sock host stop\n";
 
 #define MOST_DAYS 36500u
@@ -78,6 +81,7 @@ enum key {
     KEY_REDIAL,
     KEY_HISTORY_DAYS,
     KEY_HISTORY_SIZE,
+    KEY_BACKGROUND,
     KEY_HELP,
     KEY_VERSION,
     KEYS
@@ -107,6 +111,7 @@ static const struct {
     [KEY_VERSION] = {"version", false, false},
     [KEY_HISTORY_DAYS] = {"history-days", true, true},
     [KEY_HISTORY_SIZE] = {"history-size", true, true},
+    [KEY_BACKGROUND] = {"background", false, false},
 };
 
 static enum key find_key(const char *word, size_t length)
@@ -262,6 +267,8 @@ static int set(struct config *config, enum key key, const char *shown, const cha
         return set_days(config, shown, value, err);
     case KEY_HISTORY_SIZE:
         return set_history_size(&config->history_bytes, shown, value, err);
+    case KEY_BACKGROUND:
+        return set_flag(&config->background, &config->background_said, shown, value, err);
     case KEY_HELP:
         config->action = CONFIG_HELP;
         return 0;

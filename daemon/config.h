@@ -35,6 +35,8 @@ struct config {
     size_t tls_peer_count;
     bool insecure;
     bool insecure_said;             /* while it is read: the key was there */
+    bool background;                /* return once it is ready */
+    bool background_said;           /* while it is read: the option was there */
     uint64_t silence_ns, redial_ns; /* as in struct mig_config; 0 = not given */
     bool history_given;             /* history_days was said */
     unsigned history_days;          /* 0 = no history, HISTORY_DAYS after config_finish */

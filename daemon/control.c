@@ -4,8 +4,9 @@
 #include "daemon/control.h"
 
 #include "base/cleanup.h"
+#include "base/limits.h"
 #include "base/log.h"
-#include "daemon/listener.h"
+#include "base/spare_fd.h"
 #include "daemon/protocol.h"
 #include "daemon/request.h"
 
@@ -27,7 +28,8 @@ struct conn {
 struct control {
     struct daemon *daemon;
     int fd;
-    pthread_mutex_t lock; /* guards what follows; never held over I/O */
+    struct vf_spare_fd spare; /* accepting thread */
+    pthread_mutex_t lock;     /* guards what follows; never held over I/O */
     pthread_cond_t fewer; /* a thread ended */
     struct conn *conns;
     unsigned count;  /* all threads */
@@ -77,6 +79,7 @@ int control_open(struct daemon *daemon, struct control **out, struct vf_error *e
         return vf_fail(err, VF_FAILED, "control socket: out of memory");
     control->daemon = daemon;
     control->fd = -1;
+    vf_spare_open(&control->spare);
     (void)pthread_mutex_init(&control->lock, NULL);
     (void)pthread_cond_init(&control->fewer, NULL);
     if (bind_socket(control, err) != 0) {
@@ -294,12 +297,30 @@ static bool peer_allowed(const struct daemon *daemon, int fd)
             (peer.gid == daemon->socket_gid || in_group(fd, daemon->socket_gid)));
 }
 
+/* False: the connection could not even be taken to be told why. */
+static bool turn_away(struct control *control, int errnum)
+{
+    int fd;
+
+    if (vf_accept_withdrawn(errnum))
+        return true;
+    fd = vf_spare_accept(&control->spare, control->fd, errnum, "control");
+    if (fd < 0)
+        return false;
+    say_error(fd, VF_FAILED,
+              "the host has no descriptor left for another request; try again later, or give "
+              "vferryd a higher limit (ulimit -n, LimitNOFILE=)");
+    vf_spare_done(&control->spare, fd);
+    return true;
+}
+
 bool control_accept(struct control *control)
 {
     cleanup_close int fd = accept4(control->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
     if (fd < 0)
-        return accept_failed("control", errno);
+        return turn_away(control, errno);
+    vf_spare_roomy(&control->spare, "control");
     if (!peer_allowed(control->daemon, fd)) {
         say_error(fd, VF_FAILED,
                   "this host serves its own user and its --socket-group only; run as one of them");
@@ -331,6 +352,7 @@ void control_close(struct control *control)
                  errno != ENOENT)
             log_warn("cannot remove %s: %s", path, strerrordesc_np(errno));
     }
+    vf_spare_close(&control->spare);
     (void)pthread_mutex_lock(&control->lock);
     for (struct conn *conn = control->conns; conn != NULL; conn = conn->next) {
         if (!conn->busy)

@@ -26,11 +26,12 @@ static void name_peer(const struct sockaddr *address, socklen_t length, char *te
                        port);
 }
 
-bool accept_failed(const char *whose, int errnum)
+/* False: it waits. Another host that gets no answer tries again. */
+static bool accept_failed(int errnum)
 {
     if (vf_accept_withdrawn(errnum))
         return true;
-    log_warn("%s: a connection has to wait: %s", whose, strerrordesc_np(errnum));
+    log_warn("a connection has to wait: %s", strerrordesc_np(errnum));
     return false;
 }
 
@@ -42,7 +43,7 @@ bool listener_accept(struct daemon *daemon, int listen_fd)
     int fd = accept4(listen_fd, (struct sockaddr *)&address, &length, SOCK_CLOEXEC);
 
     if (fd < 0)
-        return accept_failed("listen", errno);
+        return accept_failed(errno);
     name_peer((const struct sockaddr *)&address, length, peer, sizeof peer);
     mig_accept(daemon->mig, fd, peer);
     return true;

@@ -9,7 +9,5 @@
  * is one, but the machine has no descriptor or memory for it; leave it waiting for a while. Main
  * thread. */
 bool listener_accept(struct daemon *daemon, int listen_fd);
-/* That false, for any listening socket whose accept failed; logs it. */
-bool accept_failed(const char *whose, int errnum);
 
 #endif

@@ -5,6 +5,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/privacy.h"
+#include "daemon/background.h"
 #include "daemon/config.h"
 #include "daemon/control.h"
 #include "daemon/jobs.h"
@@ -70,6 +71,15 @@ static void tell_tls(const struct config *config, const struct tp_tls *tls)
     else
         log_info("TLS: this host is %s until %s, and talks to %zu by name", tp_tls_name(tls), when,
                  config->tls_peer_count);
+}
+
+static void tell_security(const struct config *config, const struct tp_tls *tls)
+{
+    if (tls != NULL)
+        tell_tls(config, tls);
+    else if (config->insecure)
+        log_warn("--insecure: partitions move in plain; whoever is on the way can read, change and "
+                 "send them");
 }
 
 /* Certificates end, and are exchanged while partitions work. */
@@ -199,6 +209,18 @@ static void leave_name(const struct daemon *daemon)
         registry_leave(daemon->name, path);
 }
 
+/* Everything is open: tells so, and serves until the host's end. */
+static int run_ready(struct daemon *daemon, const struct config *config, struct control *control,
+                     int listen_fd, int signal_fd, struct vf_error *err)
+{
+    log_info("%s: ready%s%s", daemon->name,
+             daemon->listen[0] != '\0' ? ", partitions may arrive at " : "", daemon->listen);
+    (void)sd_notifyf(0, "READY=1\nSTATUS=host %s, kernel side pid %d", daemon->name,
+                     daemon->kernel_pid);
+    daemon->kernel_started = false; /* it is the host's from here on */
+    return run(daemon, config, control, listen_fd, signal_fd, err);
+}
+
 static int serve(struct daemon *daemon, const struct config *config, struct tp_tls *tls,
                  int listen_fd, int signal_fd, struct vf_error *err)
 {
@@ -228,19 +250,15 @@ static int serve(struct daemon *daemon, const struct config *config, struct tp_t
         events_collect(&daemon->events, daemon->kernel_socket, daemon->kernel_pid, &collector,
                        err) == 0 &&
         watchdog_start(daemon, err) == 0 && control_open(daemon, &control, err) == 0) {
-        enter_name(daemon);
-        log_info("%s: ready%s%s", daemon->name,
-                 daemon->listen[0] != '\0' ? ", partitions may arrive at " : "", daemon->listen);
-        (void)sd_notifyf(0, "READY=1\nSTATUS=host %s, kernel side pid %d", daemon->name,
-                         daemon->kernel_pid);
-        daemon->kernel_started = false; /* it is the host's from here on */
-        result = run(daemon, config, control, listen_fd, signal_fd, err);
+        enter_name(daemon); /* before anybody is told that it is ready */
+        if (background_ready(daemon->name, daemon->state_dir, err) == 0)
+            result = run_ready(daemon, config, control, listen_fd, signal_fd, err);
         leave_name(daemon);
         (void)sd_notify(0, "STOPPING=1");
         watchdog_ending(daemon);
         mig_end_jobs(daemon->mig); /* watchers hear of it before the connections close */
-        control_close(control);
     }
+    control_close(control);
     events_collect_stop(collector);
     mig_close(daemon->mig);
     watchdog_stop(daemon); /* it tells the pulse */
@@ -276,8 +294,10 @@ static int start_and_serve(struct daemon *daemon, const struct config *config, s
     cleanup_close int listen_fd = -1;
     int result = -1;
 
-    if (state_dir_open(daemon, config->state, err) != 0)
+    if (state_dir_open(daemon, config->state, err) != 0 ||
+        background_log(daemon->state_dir, daemon->state_fd, err) != 0)
         return -1;
+    tell_security(config, tls);
     if (config->listen[0] != '\0' &&
         tp_tcp_listen(config->listen, &listen_fd, daemon->listen, sizeof daemon->listen, err) != 0)
         return -1;
@@ -302,11 +322,6 @@ static int open_and_serve(const struct config *config, struct tp_tls *tls, struc
     if (events_init(&daemon.events) != 0)
         return vf_fail(err, VF_FAILED, "out of memory");
     vf_log_tap(events_log_tap, &daemon.events);
-    if (tls != NULL)
-        tell_tls(config, tls);
-    else if (config->insecure)
-        log_warn("--insecure: partitions move in plain; whoever is on the way can read, change and "
-                 "send them");
     daemon.wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     signal_fd = take_signals(err);
     if (signal_fd >= 0 && daemon.wake_fd >= 0)
@@ -354,6 +369,8 @@ int main(int argc, char **argv)
     vf_raise_open_files();
     few_arenas();
     (void)umask(077); /* whatever it was started with, of which the kernel side inherits the rest */
+    if (result == 0 && config.background)
+        result = background_start(&err);
     if (result == 0)
         result = config_finish(&config, &err);
     if (result == 0)
@@ -361,8 +378,10 @@ int main(int argc, char **argv)
     if (result == 0)
         result = open_and_serve(&config, tls, &err);
     tp_tls_unref(tls);
+    vf_log_end();
     if (result != 0) {
-        (void)fprintf(stderr, "vferryd: %s\n", err.text);
+        if (!background_failed(&err))
+            (void)fprintf(stderr, "vferryd: %s\n", err.text);
         return err.code == VF_OK ? VF_FAILED : (int)err.code;
     }
     log_info("ended");

@@ -118,6 +118,7 @@ static int take_signals(void)
 
     (void)signal(SIGPIPE, SIG_IGN);
     (void)signal(SIGHUP, SIG_IGN);
+    (void)signal(SIGXFSZ, SIG_IGN); /* what is too large fails by its errno, and ends no host */
     (void)sigemptyset(&set);
     (void)sigaddset(&set, SIGTERM);
     (void)sigaddset(&set, SIGINT);
@@ -198,6 +199,7 @@ int main(int argc, char **argv)
                           options.driver_count, specs, sizeof specs, &err);
     if (result == 0)
         result = live(&options, &config, &options.ready_fd, &err);
+    vf_log_end();
     if (result != 0) {
         log_error("%s", err.text);
         tell(vf_take_fd(&options.ready_fd), err.text);

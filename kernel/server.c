@@ -100,8 +100,7 @@ int ks_open(const struct ks_config *config, struct ks_server **out, struct vf_er
 
     if (server == NULL)
         return vf_fail(err, VF_FAILED, "start of the kernel side: out of memory");
-    server->lock_fd = server->listen_fd = server->wake_fd = server->farewell_fd = server->spare_fd =
-        -1;
+    server->lock_fd = server->listen_fd = server->wake_fd = server->farewell_fd = -1;
     server->signal_fd = config->signal_fd;
     server->idle_ms = config->idle_ms;
     server->hello_ms = config->hello_ms > 0 ? config->hello_ms : KS_HELLO_MS;
@@ -110,7 +109,7 @@ int ks_open(const struct ks_config *config, struct ks_server **out, struct vf_er
     (void)pthread_mutex_init(&server->lock, NULL);
     (void)pthread_cond_init(&server->changed, NULL);
     ks_events_init(&server->events);
-    server->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    vf_spare_open(&server->spare);
     server->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (server->wake_fd < 0) {
         (void)vf_fail_errno(err, VF_FAILED, errno, "make an eventfd");
@@ -155,8 +154,7 @@ void ks_close(struct ks_server *server)
         (void)close(server->lock_fd);
     if (server->farewell_fd >= 0)
         (void)close(server->farewell_fd);
-    if (server->spare_fd >= 0)
-        (void)close(server->spare_fd);
+    vf_spare_close(&server->spare);
     if (server->wake_fd >= 0)
         (void)close(server->wake_fd);
     ks_events_destroy(&server->events);
@@ -365,36 +363,21 @@ static int start_conn(struct ks_server *server, int fd)
     return failed;
 }
 
-/* No descriptor is left: the one kept back answers the client, which would wait for ever
- * otherwise. Another thread may have been faster to take it; then the client waits a moment. */
-static bool turn_away(struct ks_server *server)
-{
-    int fd = -1;
-
-    if (server->spare_fd >= 0) {
-        (void)close(vf_take_fd(&server->spare_fd));
-        fd = accept4(server->listen_fd, NULL, NULL, SOCK_CLOEXEC);
-        if (fd >= 0) {
-            kw_socket_prepare(fd);
-            refuse(fd, "the kernel side has no descriptor left for another connection; close some "
-                       "or give vferryd a higher limit (ulimit -n, LimitNOFILE=)");
-            (void)close(fd);
-        }
-    }
-    server->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    return fd >= 0;
-}
-
 /* Says so once, and how often it was when there is room again. */
 static void on_accept_failed(struct ks_server *server, int errnum)
 {
+    int fd;
+
     if (vf_accept_withdrawn(errnum))
         return;
-    if (server->turned_away == 0)
-        log_warn("a connection cannot be taken: %s; told again when there is room",
-                 strerrordesc_np(errnum));
-    server->turned_away++;
-    server->accept_pause = (errnum != EMFILE && errnum != ENFILE) || !turn_away(server);
+    fd = vf_spare_accept(&server->spare, server->listen_fd, errnum, "kernel side");
+    server->accept_pause = fd < 0;
+    if (fd < 0)
+        return;
+    kw_socket_prepare(fd);
+    refuse(fd, "the kernel side has no descriptor left for another connection; close some or give "
+               "vferryd a higher limit (ulimit -n, LimitNOFILE=)");
+    vf_spare_done(&server->spare, fd);
 }
 
 static void accept_one(struct ks_server *server)
@@ -406,9 +389,7 @@ static void accept_one(struct ks_server *server)
         on_accept_failed(server, errno);
         return;
     }
-    if (server->turned_away > 0)
-        log_warn("connections are taken again; %" PRIu64 " could not be", server->turned_away);
-    server->turned_away = 0;
+    vf_spare_roomy(&server->spare, "kernel side");
     server_lock(server);
     count = server->conn_count;
     server_unlock(server);

@@ -5,6 +5,7 @@
 #define KERNEL_SERVER_IMPL_H
 
 #include "base/fsm.h"
+#include "base/spare_fd.h"
 #include "kernel/events.h"
 #include "kernel/server.h"
 #include "kernel/wire.h"
@@ -38,10 +39,8 @@ struct ks_server {
     int wake_fd; /* eventfd: something for the accepting thread to look at */
     int signal_fd;
     int farewell_fd;   /* lock: closed last */
-    int spare_fd;      /* accepting thread: kept back, to answer with when no other is left */
-    bool accept_pause; /* accepting thread: the queue is not looked at for a moment */
-    uint64_t
-        turned_away; /* accepting thread: since the log said that connections cannot be taken */
+    struct vf_spare_fd spare; /* accepting thread: to answer with when no other is left */
+    bool accept_pause;        /* accepting thread: the queue is not looked at for a moment */
     int idle_ms;
     unsigned hello_ms; /* constant: a new connection has to speak within */
     struct ks_events events;
