@@ -12,11 +12,11 @@ FAMILY := /usr/bin/python3 tools/family.py
 
 .PHONY: all help deps deps-test product demo demo-says test unit pairs walk load soak model bench asan tsan fuzz lint install clean
 
-## all      build everything into build/                                          1 min
+## all      build everything into build/                                                 1 min
 all: $(BUILD)/build.ninja
 	@tools/build.sh $(BUILD) $(JOBS)
 
-## help     this list; the times are of 2 cores, once packages are there and all is built
+## help     this list; times are of 2 cores, once packages are there and all is built
 help:
 	@sed -n 's/^## /make /p' Makefile
 
@@ -35,65 +35,65 @@ $(BUILD)/build.ninja: | deps
 product: $(BUILD)/build.ninja
 	@tools/build.sh $(BUILD) $(JOBS) product
 
-## demo     two hosts, a picture that diffuses, a move midway, kill -9 in a second  1 min
+## demo     two hosts, a picture that diffuses, a move midway, a kill -9 in a second     1 min
 demo: demo-says product
 	@$(FAMILY) /usr/bin/python3 tools/demo.py --build $(BUILD)
 
 demo-says:
 	@echo "make demo: 1 to 2 minutes on 2 cores; on a fresh machine 1 more to build, and the packages' way through your link"
 
-## test     everything is tested                                                 25 min
+## test     everything is tested                                                         15 min
 test: deps-test all
 	@$(FAMILY) /usr/bin/python3 tools/run_tests.py --build $(BUILD)
 
-## unit     the tests that start no hosts                                         3 min
+## unit     the tests that start no hosts                                                3 min
 unit: deps-test all
 	@$(FAMILY) /usr/bin/python3 tools/run_tests.py --build $(BUILD) --suite unit
 
-## walk     every fault at every place of a move (docs/faults.md); FAULT=TEXT: some  15 min
+## walk     every fault at every place of a move (docs/faults.md); FAULT=TEXT: some      15 min
 walk: all
 	@VF_BUILD=$(BUILD) $(FAMILY) /usr/bin/python3 tests/faults/walk.py $(if $(FAULT),--only "$(FAULT)") --out $(BUILD)/tests/faults/walk.md
 
-## pairs    every two verbs on one partition, the second at every step of the first  10 min
+## pairs    every two verbs on one partition, the second at every step of the first         3 min
 #           VF_PAIRS_SEED repeats what was drawn
 pairs: all
 	@VF_PAIRS=all VF_BUILD=$(BUILD) $(FAMILY) /usr/bin/python3 tests/e2e/tap.py tests/e2e/test_pairs.py
 
-## load     16 partitions move at once while 16 more work; then 8 each way        1 min
+## load     16 partitions move at once while 16 more work; then 8 each way               1 min
 load: all
 	@$(FAMILY) /usr/bin/python3 tools/load.py --build $(BUILD)
 
-## soak     a day's life of two hosts; SOAK_MINUTES=10, SOAK_SEED repeats      you say it
+## soak     a day's life of two hosts; SOAK_SEED repeats one                             SOAK_MINUTES=10
 soak: all
 	@$(FAMILY) /usr/bin/python3 tools/soak.py --build $(BUILD) --minutes $(SOAK_MINUTES) $(if $(SOAK_SEED),--seed $(SOAK_SEED))
 
-## model    all that spin is asked about the hand-off (docs/model.md)               hours
+## model    all that spin is asked about the hand-off (docs/model.md)                    15 min
 model:
 	@tools/install-deps.sh model
 	@models/check.py --whole --work $(BUILD)-model
 
-## bench    a move against raw TCP, and over TLS                                   3 min
+## bench    a move against raw TCP, and over TLS                                         3 min
 bench: all
 	@$(FAMILY) /usr/bin/python3 bench/bench.py --build $(BUILD)
 
-## asan     make test, with the address and undefined behaviour sanitizers        45 min
+## asan     make test, with the address and undefined behaviour sanitizers               45 min
 asan:
 	@$(MAKE) --no-print-directory test BUILD=build-asan MESON_ARGS="-Db_sanitize=address,undefined -Db_lundef=false"
 
-## tsan     make test, with the thread sanitizer                                  45 min
+## tsan     make test, with the thread sanitizer                                         45 min
 tsan:
 	@$(MAKE) --no-print-directory test BUILD=build-tsan MESON_ARGS="-Db_sanitize=thread -Db_lundef=false"
 
-## fuzz     what strangers send, fuzzed; FUZZ_SECONDS=20 a target              you say it
+## fuzz     what strangers send, fuzzed: a dozen targets                                 FUZZ_SECONDS=20 each
 fuzz: deps
 	@tools/fuzz.sh
 
-## lint     what tells of mistakes without running the program                     5 min
+## lint     what tells of mistakes without running the program                           5 min
 lint:
 	@tools/install-deps.sh lint
 	@tools/lint.sh $(BUILD)
 
-## install  PREFIX=/usr changes where it is made for; DESTDIR=/stage puts it elsewhere
+## install  PREFIX=/usr: where it is made for; DESTDIR=/stage: where it is put
 install: all
 	@$(if $(PREFIX),meson configure $(BUILD) --prefix $(PREFIX))
 	@meson install -C $(BUILD) --quiet

@@ -2,6 +2,7 @@
 /* See directory.h. */
 #include "fuzz/directory.h"
 
+#include "base/tests/folder.h"
 #include "fuzz/target.h"
 
 #include <unistd.h>
@@ -22,10 +23,8 @@ static void remove_directory(void)
 
 const char *fuzz_directory(const char *const *names)
 {
-    const char *base = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
-
     if (directory[0] == '\0') {
-        (void)snprintf(directory, sizeof directory, "%s/vferry-fuzz-XXXXXX", base);
+        test_template_in_memory(directory, "vferry-fuzz");
         fuzz_must(mkdtemp(directory) != NULL);
         contents = names;
         fuzz_must(atexit(remove_directory) == 0);

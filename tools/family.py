@@ -95,11 +95,12 @@ def main():
     # Short: sockets lie below it, and their paths have 107 bytes. Open to be walked through: some hosts are another user's.
     folder = os.path.realpath(tempfile.mkdtemp(prefix="vft-"))
     os.chmod(folder, 0o711)
+    memory = tempfile.mkdtemp(prefix="vft-", dir="/dev/shm") if os.access("/dev/shm", os.W_OK) else folder
     try:
         for number in SIGNALS:
             signal.signal(number, on_signal)
         # In a session of its own: Ctrl-C is for us, and the command does not tell of it in a traceback a process.
-        child = subprocess.Popen(sys.argv[1:], env={**os.environ, "TMPDIR": folder}, start_new_session=True)
+        child = subprocess.Popen(sys.argv[1:], env={**os.environ, "TMPDIR": folder, "VF_TEST_MEMORY": memory}, start_new_session=True)
         code = outcome(child.pid)
         child.returncode = code
     except Interrupted as interrupted:
@@ -110,6 +111,7 @@ def main():
             signal.signal(number, signal.SIG_IGN)  # this is the end already
         end_all()
         remove(folder)
+        remove(memory)
     return code
 
 

@@ -11,6 +11,24 @@ import tempfile
 import time
 
 
+# How many times slower everything is under a sanitizer (base/tests/tool.h has the same for C).
+SLOWER = {"address": 4, "thread": 8}
+
+
+def sanitizer(build):
+    """Which sanitizer the build carries: "address", "thread" or "" for none, as for what was installed."""
+    try:
+        options = json.loads((pathlib.Path(build) / "meson-info/intro-buildoptions.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return ""
+    chosen = next((option["value"] for option in options if option["name"] == "b_sanitize"), "none")
+    return next((name for name in SLOWER if name in chosen), "")
+
+
+# Limits that only end what hangs are multiplied by this; the tests' build is VF_BUILD.
+PATIENCE = SLOWER.get(sanitizer(os.environ.get("VF_BUILD", pathlib.Path(__file__).resolve().parents[1] / "build")), 1)
+
+
 class Failed(Exception):
     """A vferry command ended otherwise than expected."""
 
@@ -21,6 +39,7 @@ class Failed(Exception):
 
 def wait_until(what, condition, timeout=30.0):
     """Asks until the answer is true; for what has no event to wait for. The answer is returned."""
+    timeout *= PATIENCE
     end = time.monotonic() + timeout
     while True:
         answer = condition()
@@ -39,6 +58,16 @@ def pid_gone(pid):
             return stat.read().rsplit(")", 1)[1].split()[0] == "Z" and len(os.listdir(f"/proc/{pid}/task")) == 1
     except (FileNotFoundError, ProcessLookupError):
         return True
+
+
+class Command(subprocess.Popen):
+    """A command in the background, for which a slow build is waited longer."""
+
+    def communicate(self, input=None, timeout=None):  # noqa: A002 (its name there)
+        return super().communicate(input, timeout and timeout * PATIENCE)
+
+    def wait(self, timeout=None):
+        return super().wait(timeout and timeout * PATIENCE)
 
 
 class Host:
@@ -77,9 +106,9 @@ class Host:
             with open(self.log_path, "ab") as log:
                 # Who is not root looks into the processes by leave of this alone (base/privacy.h).
                 leave = {} if os.geteuid() == 0 else {"VFERRY_DEBUGGABLE": "1"}
-                self.process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, user=self.user, group=self.user,
+                self.process = Command(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, user=self.user, group=self.user,
                                                 env={**os.environ, **leave, **self.env, "NOTIFY_SOCKET": str(notify_path)})
-            end = time.monotonic() + timeout
+            end = time.monotonic() + timeout * PATIENCE
             while True:
                 try:
                     if b"READY=1" in notify.recv(4096):
@@ -111,7 +140,7 @@ class Host:
 
     def run(self, *args, code=0, timeout=120, **popen):
         """Runs a command; Failed unless it exits with `code` (None = any)."""
-        done = subprocess.run(self.command(*args), capture_output=True, text=True, timeout=timeout, check=False, **popen)
+        done = subprocess.run(self.command(*args), capture_output=True, text=True, timeout=timeout * PATIENCE, check=False, **popen)
         if code is not None and done.returncode != code:
             raise Failed([str(a) for a in args], done.returncode, done.stdout, done.stderr)
         return done
@@ -123,7 +152,7 @@ class Host:
 
     def spawn(self, *args):
         """A command in the background."""
-        return subprocess.Popen(self.command(*args), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        return Command(self.command(*args), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     def kill(self, sig=signal.SIGKILL):
         """Ends the daemon without a word; the kernel side stays."""

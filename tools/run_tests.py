@@ -1,21 +1,36 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Runs meson's tests, shows what failed and ends with one line: N passed, N failed[, N skipped]."""
+"""Runs meson's tests: one live line on a terminal, a line a test elsewhere, what failed at once, and at the end one line:
+N passed, N failed[, N skipped]. How long it takes is told from the last run in this build, or as it was measured on 2 cores."""
 import argparse
 import json
 import os
 import pathlib
+import re
+import shutil
 import subprocess
 import sys
+import threading
+import time
 import xml.etree.ElementTree as ET
 
+from harness import SLOWER, sanitizer
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+MEASURED = ROOT / "tools/test_times.json"  # on 2 cores; replaced by:
+RECORD = "test_times.json"  # in the build's meson-logs, the last whole run there
 BESIDE = "beside"  # base name of the second run's logs
+# What a whole run takes under a sanitizer before one has been measured here: most tests wait more than they work, and are less slow
+# than the limits allow them to be.
+AS_LONG = {"address": 2, "thread": 3}
+ENDED = re.compile(r"^ *(\d+)/(\d+) (.+?) +(OK|FAIL|ERROR|TIMEOUT|SKIP|EXPECTEDFAIL|UNEXPECTEDPASS|INTERRUPT) +([0-9.]+)s")
+GOOD = ("OK", "SKIP", "EXPECTEDFAIL")
 
 
 def count(junit):
-    """Passed, failed and skipped cases, and the names of those that failed."""
-    passed = failed = skipped = 0
-    names = []
+    """Passed and failed cases, the names of those that failed, and those skipped with the reason."""
+    passed, names, skipped = 0, [], []
+    failed = 0
     for suite in ET.parse(junit).getroot().iter("testsuite"):
         cases = list(suite.iter("testcase"))
         for case in cases:
@@ -24,7 +39,7 @@ def count(junit):
                 failed += 1
                 names.append(name)
             elif case.find("skipped") is not None:
-                skipped += 1
+                skipped.append(f'{name}: {case.findtext("system-out", "no reason given")}')
             else:
                 passed += 1
         # A program that died before its plan was done has fewer cases than it announced.
@@ -32,20 +47,122 @@ def count(junit):
         if broken and not any(n.startswith(f'{suite.get("name")}:') for n in names):
             failed += broken
             names.append(f'{suite.get("name")}: ended early')
-    return passed, failed, skipped, names
+    return passed, failed, names, skipped
 
 
 def introspect(build, what):
     return json.loads(subprocess.run(["meson", "introspect", build, what], check=True, capture_output=True).stdout)
 
 
-def sanitized(build):
-    """Does the build carry a sanitizer? Everything is some times slower then, and limits are no reason to fail."""
-    return any(option["name"] == "b_sanitize" and option["value"] != "none" for option in introspect(build, "--buildoptions"))
+def in_words(seconds):
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
 
 
-def has_model(build):
-    return any(suite.endswith(":model") for test in introspect(build, "--tests") for suite in test["suite"])
+class Times:
+    """How long each test took, and all of them together: the last whole run here, else the figures of the repository."""
+
+    def __init__(self, logs, as_long):
+        self.path, self.known = logs / RECORD, {}
+        try:
+            self.known = json.loads(self.path.read_text(encoding="utf-8"))
+            self.source = "as last time"
+        except (OSError, ValueError):
+            self.known = json.loads(MEASURED.read_text(encoding="utf-8"))
+            self.known["wall"] *= as_long
+            self.source = "on 2 cores"
+
+    def expected(self, names):
+        """Seconds of the run of these tests: their share of all the work, at the speed that all of it was done with."""
+        total = sum(self.known["tests"].values()) or 1.0
+        mean = total / max(1, len(self.known["tests"]))
+        return self.known["wall"] * sum(self.known["tests"].get(name, mean) for name in names) / total
+
+    def keep(self, wall, tests):
+        self.path.write_text(json.dumps({"wall": round(wall, 1), "tests": tests}, indent=1) + "\n", encoding="utf-8")
+
+
+class Progress:
+    """What is told while tests run. Its lock guards all below: two readers and the clock tell."""
+
+    def __init__(self, tests, times):
+        self.lock = threading.Lock()
+        self.tests = {test["cmd"][-1] if "python" in test["cmd"][0] else test["cmd"][0]: test["name"] for test in tests}
+        self.left = {test["name"] for test in tests}
+        self.total, self.times, self.took = len(tests), times, {}
+        self.failed = 0
+        self.begin, self.live = time.monotonic(), sys.stdout.isatty()
+        self.expected = times.expected(self.left)
+
+    def line(self, text):
+        print(("\r\033[K" if self.live else "") + text, flush=True)
+
+    def ended(self, name, result, seconds):
+        with self.lock:
+            self.left.discard(name)
+            self.took[name] = seconds
+            self.failed += result not in GOOD
+            if result not in GOOD:
+                self.line(f"FAILED {name} ({result.lower()} after {seconds:.1f} s)")
+            elif not self.live:
+                self.line(f"[{len(self.took)}/{self.total}] {result.lower()} {name} {seconds:.1f} s")
+
+    def said(self, text):
+        with self.lock:
+            self.line(text)
+
+    def at_work(self, runner):
+        """The names of the tests that the runner has started and that still run."""
+        names = []
+        try:
+            for task in os.listdir(f"/proc/{runner}/task"):
+                for child in pathlib.Path(f"/proc/{runner}/task/{task}/children").read_text(encoding="ascii").split():
+                    words = pathlib.Path(f"/proc/{child}/cmdline").read_bytes().decode(errors="replace").split("\0")
+                    names += [self.tests[word] for word in words if word in self.tests][:1]
+        except (FileNotFoundError, ProcessLookupError):
+            pass  # it has just ended
+        return names
+
+    def show(self, runners):
+        if not self.live:
+            return
+        with self.lock:
+            elapsed = time.monotonic() - self.begin
+            left = self.times.expected(self.left)
+            names = ", ".join(name for runner in runners for name in self.at_work(runner.pid))
+            text = (f"[{len(self.took)}/{self.total}] {self.failed} failed · {int(elapsed) // 60}:{int(elapsed) % 60:02} · "
+                    f"about {in_words(left)} left · {names}")
+            print(f"\r{text[:shutil.get_terminal_size().columns - 1]}\033[K", end="", flush=True)
+
+
+def follow(runner, progress):
+    """Reads what meson prints: its line for each test that ended, and what it shows of one that failed."""
+    ending = False
+    for line in runner.stdout:
+        found = ENDED.match(line)
+        if found:
+            progress.ended(found[3].split(" / ", 1)[-1], found[4], float(found[5]))
+        elif line.startswith(("Summary of Failures", "Ok: ")):
+            ending = True
+        elif line.strip() and not ending and not line.startswith("ninja: "):
+            progress.said(line.rstrip("\n"))
+
+
+def run(commands, progress):
+    """Runs the meson commands beside each other; the first exit status that is not 0."""
+    # Unbuffered: a line is to be heard when it is said.
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    runners = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", env=environment)
+               for command in commands]
+    readers = [threading.Thread(target=follow, args=(runner, progress)) for runner in runners]
+    for reader in readers:
+        reader.start()
+    while any(reader.is_alive() for reader in readers):
+        progress.show(runners)
+        for reader in readers:
+            reader.join(0.5 / len(readers))
+    if progress.live:
+        print("\r\033[K", end="", flush=True)
+    return next((code for code in [runner.wait() for runner in runners] if code != 0), 0)
 
 
 def main():
@@ -54,36 +171,46 @@ def main():
     parser.add_argument("--suite", action="append", default=[])
     args = parser.parse_args()
 
-    command = ["meson", "test", "-C", args.build, "--no-rebuild", "--print-errorlogs"]
-    if sanitized(args.build):
-        command += ["--timeout-multiplier", "4"]
-    # The model only computes, for minutes, while most of the others wait: it runs beside them, behind them in line for a processor.
-    model = [] if args.suite or not has_model(args.build) else ["nice", "-n", "19", *command, "--suite", "model", "--logbase", BESIDE, "--quiet"]
-    command += ["--num-processes", str(min(os.cpu_count() or 1, 2))]
-    command += [word for suite in args.suite for word in ("--suite", suite)] or ["--no-suite", "model"]
-
     logs = pathlib.Path(args.build) / "meson-logs"
-    junits = [logs / f"{base}.junit.xml" for base in (["testlog", BESIDE] if model else ["testlog"])]
+    tool = sanitizer(args.build)
+    slower = SLOWER.get(tool, 1)
+    tests = introspect(args.build, "--tests")
+    wanted = [test for test in tests if not args.suite or any(suite.split(":")[-1] in args.suite for suite in test["suite"])]
+    times = Times(logs, AS_LONG.get(tool, 1))
+    progress = Progress(wanted, times)
+    print(f"{len(wanted)} tests: about {in_words(progress.expected)}, {times.source}", flush=True)
+
+    meson = ["meson", "test", "-C", args.build, "--no-rebuild", "--print-errorlogs", "--timeout-multiplier", str(slower)]
+    # The model only computes, for minutes, while most of the others wait: it runs beside them, behind them in line for a processor.
+    commands = [[*meson, "--num-processes", str(min(os.cpu_count() or 1, 2)),
+                 *([word for suite in args.suite for word in ("--suite", suite)] or ["--no-suite", "model"])]]
+    if any(suite.endswith(":model") for test in wanted for suite in test["suite"]) and not args.suite:
+        commands.append(["nice", "-n", "19", *meson, "--suite", "model", "--logbase", BESIDE])
+    junits = [logs / f"{base}.junit.xml" for base in ("testlog", BESIDE)[:len(commands)]]
     for junit in junits:
         junit.unlink(missing_ok=True)
-    beside = subprocess.Popen(model) if model else None
-    code = subprocess.run(command, check=False).returncode
-    if beside:
-        code = beside.wait() or code
-    passed, failed, skipped, names = 0, 0, 0, []
+    code = run(commands, progress)
+
+    passed, failed, names, skipped = 0, 0, [], []
     for junit in junits:
         if not junit.exists():
             print(f"no test ran: meson left no {junit}", file=sys.stderr)
             return 1
         one = count(junit)
-        passed, failed, skipped, names = passed + one[0], failed + one[1], skipped + one[2], names + one[3]
+        passed, failed, names, skipped = passed + one[0], failed + one[1], names + one[2], skipped + one[3]
     if code != 0 and failed == 0:
         failed = 1
         names.append("meson test: exit status %d" % code)
+    if not args.suite and not failed:
+        times.keep(time.monotonic() - progress.begin, progress.took)
+    for name in skipped:
+        print("skipped", name)
     for name in names:
         print("FAILED", name)
-    print(f"{passed} passed, {failed} failed" + (f", {skipped} skipped" if skipped else ""))
+    print(f"took {in_words(time.monotonic() - progress.begin)}")
+    print(f"{passed} passed, {failed} failed" + (f", {len(skipped)} skipped" if skipped else ""))
     return 1 if failed else 0
 
 
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(main())

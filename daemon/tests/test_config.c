@@ -2,6 +2,8 @@
 /* vferryd's command line and INI file: same keys, clear refusals. */
 #include "daemon/config.h"
 
+#include "base/tests/folder.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -41,7 +43,7 @@ static void write_file(char path[64], const char *content)
     FILE *file;
     int fd;
 
-    (void)strcpy(path, "/tmp/vferry-config-XXXXXX");
+    test_template(path, "vferry-config");
     fd = mkstemp(path);
     assert_true(fd >= 0);
     file = fdopen(fd, "w");

@@ -4,6 +4,7 @@
 #include "daemon/control.h"
 
 #include "base/size.h"
+#include "base/tests/folder.h"
 #include "daemon/protocol.h"
 #include "daemon/state_dir.h"
 
@@ -64,7 +65,7 @@ static int set_up_for(void **state, bool group_access)
     assert_non_null(bench);
     bench->daemon.group_access = group_access;
     bench->daemon.socket_gid = getegid();
-    (void)strcpy(bench->dir, "/tmp/vferry-control-XXXXXX");
+    test_template(bench->dir, "vferry-control");
     assert_non_null(mkdtemp(bench->dir));
     bench->daemon.wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     assert_int_equal(state_dir_open(&bench->daemon, bench->dir, &err), 0);
@@ -365,13 +366,14 @@ static void a_second_daemon_on_the_directory_is_refused_with_the_first_ones_pid(
 
 static void a_directory_that_others_may_write_is_refused_and_left_alone(void **state)
 {
-    char dir[] = "/tmp/vferry-control-XXXXXX";
+    char dir[TEST_PATH_BYTES];
     static struct daemon daemon;
     struct vf_error err = VF_ERROR_INIT;
     struct stat info;
 
     (void)state;
     daemon = (struct daemon){.state_fd = -1, .lock_fd = -1};
+    test_template(dir, "vferry-control");
     assert_non_null(mkdtemp(dir));
     assert_int_equal(chmod(dir, 0777), 0);
     assert_int_equal(state_dir_open(&daemon, dir, &err), -1);

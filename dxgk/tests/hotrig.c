@@ -2,6 +2,8 @@
 /* See hotrig.h. */
 #include "dxgk/tests/hotrig.h"
 
+#include "base/tests/folder.h"
+
 #include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -67,14 +69,14 @@ struct vf_driver_info hot_driver_of(struct rig *rig, uint32_t adapter)
 
 static const char *bad_driver(const char *fault, char path[PATH_MAX])
 {
-    static char dir[] = "/tmp/vferry-hotbad-XXXXXX", made[sizeof dir];
+    static char dir[TEST_PATH_BYTES];
     const char *from = getenv("VF_TEST_DRIVER_DIR");
     char command[3 * PATH_MAX];
 
     assert_non_null(from);
-    if (made[0] == '\0') {
+    if (dir[0] == '\0') {
+        test_template(dir, "vferry-hotbad");
         assert_non_null(mkdtemp(dir));
-        memcpy(made, dir, sizeof dir);
     }
     (void)snprintf(path, PATH_MAX, "%s/%s.so", dir, fault);
     (void)snprintf(command, sizeof command, "cp %s/hotbad.so %s", from, path);

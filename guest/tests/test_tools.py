@@ -8,6 +8,9 @@ import tempfile
 import zlib
 
 TOOLS = pathlib.Path(__file__).resolve().parents[2] / "tools"
+sys.path.insert(0, str(TOOLS))
+import canvas  # noqa: E402 (its place is known only now)
+import story  # noqa: E402
 
 
 def tool(name, *args):
@@ -103,6 +106,41 @@ def damaged_files_are_refused_in_one_line(folder):
         assert not (folder / "bad.png").exists()
 
 
+def halving_takes_the_mean_of_four(_folder):
+    assert canvas.halved(4, 2, bytes((10, 20, 255, 255, 30, 40, 255, 0)))[2] == bytes((25, 191))
+    assert canvas.fitted(8, 8, bytes(64), 3) == (2, 2, bytes(4))
+
+
+def an_animation_shows_its_frames_in_sequence(folder):
+    frames = []
+    for colour in (1, 2, 3):
+        frames.append((canvas.Canvas(20, 10, colour), 100 * colour))
+        frames[-1][0].text(2, 1, "ab", canvas.INK, 1)
+    (folder / "a.png").write_bytes(canvas.animation(frames))
+    at, sequence, shown, data = 8, [], [], (folder / "a.png").read_bytes()
+    while at < len(data):
+        size, kind = struct.unpack_from(">I4s", data, at)
+        body = data[at + 8 : at + 8 + size]
+        assert struct.unpack_from(">I", data, at + 8 + size)[0] == zlib.crc32(kind + body)
+        if kind == b"acTL":
+            assert struct.unpack(">II", body) == (3, 0)
+        if kind in (b"fcTL", b"fdAT"):
+            sequence.append(struct.unpack_from(">I", body)[0])
+        if kind == b"fcTL":
+            assert struct.unpack_from(">IIIII", body)[1:] == (20, 10, 0, 0)
+        if kind in (b"IDAT", b"fdAT"):
+            shown.append(zlib.decompress(body[4:] if kind == b"fdAT" else body))
+        at += 12 + size
+    assert sequence == list(range(5)), sequence
+    assert shown == [b"".join(b"\0" + bytes(c.pixels[20 * y : 20 * y + 20]) for y in range(10)) for c, _ in frames]
+
+
+def every_differing_sample_is_counted(_folder):
+    one = b"P5 3 2 65535 " + bytes(12)
+    assert story.differing(one, one)[0] == 0
+    assert story.differing(one, one[:-1] + b"x") == (1, 3, 2, bytes((0, 0, 0, 0, 0, 255)))
+
+
 def small_pictures_are_refused(folder):
     assert tool("make_picture.py", folder / "x.pgm", "--width", 255).returncode == 1
 
@@ -115,6 +153,9 @@ def main():
         png_decodes_to_the_picture,
         heat_palette_keeps_the_indices,
         damaged_files_are_refused_in_one_line,
+        halving_takes_the_mean_of_four,
+        an_animation_shows_its_frames_in_sequence,
+        every_differing_sample_is_counted,
         small_pictures_are_refused,
     ]
     failed = 0

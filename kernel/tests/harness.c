@@ -3,6 +3,7 @@
 #include "kernel/tests/harness.h"
 
 #include "base/size.h"
+#include "base/tests/folder.h"
 #include "kernel/client_impl.h"
 
 #include <setjmp.h>
@@ -38,7 +39,7 @@ struct harness *harness_start_with(int idle_ms, int signal_fd, unsigned hello_ms
     struct dxgk_config devices = {.event = ks_event};
 
     assert_non_null(harness);
-    (void)snprintf(harness->dir, sizeof harness->dir, "/tmp/vferry-kernel-test-XXXXXX");
+    test_template(harness->dir, "vferry-kernel-test");
     assert_non_null(mkdtemp(harness->dir));
     (void)snprintf(harness->socket, sizeof harness->socket, "%s/%s", harness->dir, KS_SOCKET_NAME);
     config.state_dir = harness->dir;

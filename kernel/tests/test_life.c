@@ -4,6 +4,7 @@
 #include "kernel/tests/harness.h"
 
 #include "base/size.h"
+#include "base/tests/folder.h"
 #include "kernel/client_impl.h"
 #include "kernel/wire.h"
 
@@ -50,14 +51,15 @@ static void a_second_kernel_is_refused(void **state)
 static void a_dead_kernels_socket_is_replaced(void **state)
 {
     struct ks_config config = {.idle_ms = 1000, .signal_fd = -1};
-    char dir[] = "/tmp/vferry-kernel-test-XXXXXX";
-    char path[64];
+    char dir[TEST_PATH_BYTES];
+    char path[TEST_PATH_BYTES + 16];
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     struct vf_error err = VF_ERROR_INIT;
     struct ks_server *server = NULL;
     int stale = socket(AF_UNIX, SOCK_SEQPACKET, 0);
 
     (void)state;
+    test_template(dir, "vferry-kernel-test");
     assert_non_null(mkdtemp(dir));
     (void)snprintf(path, sizeof path, "%s/%s", dir, KS_SOCKET_NAME);
     (void)snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
@@ -87,7 +89,7 @@ static void nobody_listens(void **state)
 static void a_long_path_works(void **state)
 {
     struct ks_config config = {.idle_ms = 1000, .signal_fd = -1};
-    char top[] = "/tmp/vferry-kernel-test-XXXXXX";
+    char top[TEST_PATH_BYTES];
     char dir[300];
     char path[400];
     struct vf_error err = VF_ERROR_INIT;
@@ -97,6 +99,7 @@ static void a_long_path_works(void **state)
     int fd = socket(AF_UNIX, SOCK_SEQPACKET, 0);
 
     (void)state;
+    test_template(top, "vferry-kernel-test");
     assert_non_null(mkdtemp(top));
     (void)snprintf(dir, sizeof dir, "%s/%0200d", top, 0);
     assert_int_equal(mkdir(dir, 0700), 0);
@@ -359,12 +362,13 @@ static void an_answered_call_needs_no_patience(void **state)
  * the connection itself is not taken. */
 static void a_kernel_that_does_not_answer_is_named(void **state)
 {
-    char dir[] = "/tmp/vferry-kernel-test-XXXXXX";
+    char dir[TEST_PATH_BYTES];
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
     int queued = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
     (void)state;
+    test_template(dir, "vferry-kernel-test");
     assert_non_null(mkdtemp(dir));
     (void)snprintf(address.sun_path, sizeof address.sun_path, "%s/kernel.sock", dir);
     assert_int_equal(bind(fd, (const struct sockaddr *)&address, sizeof address), 0);

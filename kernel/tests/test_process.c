@@ -7,6 +7,7 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "base/tests/folder.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -71,7 +72,7 @@ static int setup(void **state)
 
     if (process == NULL)
         return -1;
-    (void)snprintf(process->dir, sizeof process->dir, "/tmp/vferry-kernel-test-XXXXXX");
+    test_template(process->dir, "vferry-kernel-test");
     if (mkdtemp(process->dir) == NULL)
         return -1;
     (void)snprintf(process->socket, sizeof process->socket, "%s/kernel.sock", process->dir);
@@ -158,14 +159,15 @@ static void why_it_cannot_start_is_told(void **state)
 {
     struct process *process = *state;
     char line[700];
-    char dir[] = "/tmp/vferry-kernel-test-XXXXXX";
-    char lock[64];
+    char dir[TEST_PATH_BYTES];
+    char lock[TEST_PATH_BYTES + 16];
     int status = 0;
     pid_t pid = start_kernel(process->dir, environment("VF_TEST_DEVICE"), line, sizeof line);
 
     assert_non_null(strstr(line, "another vferry-kernel"));
     assert_int_equal(waitpid(pid, &status, 0), pid);
     assert_int_equal(WEXITSTATUS(status), VF_FAILED);
+    test_template(dir, "vferry-kernel-test");
     assert_non_null(mkdtemp(dir));
     pid = start_kernel(dir, "nosuchdevice", line, sizeof line);
     assert_non_null(strstr(line, "nosuchdevice"));

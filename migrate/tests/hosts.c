@@ -3,6 +3,7 @@
 #include "migrate/tests/hosts.h"
 
 #include "base/size.h"
+#include "base/tests/folder.h"
 #include "softgpu/hw.h"
 
 #include <errno.h>
@@ -92,7 +93,7 @@ void host_start(struct host *host, const char *name, uint64_t silence_ns, uint64
     struct vf_error err = VF_ERROR_INIT;
 
     memset(host, 0, sizeof *host);
-    (void)snprintf(host->dir, sizeof host->dir, "/tmp/vferry-move-XXXXXX");
+    test_template(host->dir, "vferry-move");
     assert_non_null(mkdtemp(host->dir));
     (void)snprintf(host->socket, sizeof host->socket, "%s/kernel.sock", host->dir);
     start_kernel(host, need("VF_TEST_DEVICE"));

@@ -3,6 +3,8 @@
  */
 #include "migrate/image_file.h"
 
+#include "base/tests/folder.h"
+
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -26,7 +28,7 @@ static int make_folder(void **state)
 
     if (folder == NULL)
         return -1;
-    (void)snprintf(folder->path, sizeof folder->path, "/tmp/vferry-image-XXXXXX");
+    test_template(folder->path, "vferry-image");
     *state = folder;
     return mkdtemp(folder->path) != NULL ? 0 : -1;
 }

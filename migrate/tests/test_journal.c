@@ -3,6 +3,8 @@
  * full disk loses nothing. */
 #include "migrate/journal.h"
 
+#include "base/tests/folder.h"
+
 #include <fcntl.h>
 #include <inttypes.h>
 #include <pthread.h>
@@ -30,9 +32,7 @@ static int make_place(void **state)
 {
     static struct place place;
 
-    /* Thousands of openings, each with its fsyncs: in memory where there is such a place. */
-    (void)snprintf(place.dir, sizeof place.dir, "%s/vferry-journal-XXXXXX",
-                   access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
+    test_template_in_memory(place.dir, "vferry-journal");
     if (mkdtemp(place.dir) == NULL)
         return -1;
     (void)snprintf(place.file, sizeof place.file, "%s/journal", place.dir);

@@ -3,6 +3,8 @@
  * numbers. */
 #include "migrate/journal.h"
 
+#include "base/tests/folder.h"
+
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -27,8 +29,7 @@ static int make_place(void **state)
 {
     static struct place place;
 
-    (void)snprintf(place.dir, sizeof place.dir, "%s/vferry-journal-XXXXXX",
-                   access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
+    test_template_in_memory(place.dir, "vferry-journal");
     if (mkdtemp(place.dir) == NULL)
         return -1;
     (void)snprintf(place.file, sizeof place.file, "%s/journal", place.dir);

@@ -13,7 +13,7 @@ import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tools"))
-from harness import Host, reference, wait_until  # noqa: E402
+from harness import PATIENCE, Host, reference, wait_until  # noqa: E402
 
 BUILD = pathlib.Path(os.environ.get("VF_BUILD", ROOT / "build")).resolve()
 
@@ -58,7 +58,8 @@ class Work:
 
 
 def churn(seconds, size="8M", rate=8 << 20, seed=1, **more):
-    """Work that lasts about so long: it is paced, 4 KiB a step."""
+    """Work that lasts about so long, and longer where all that is done meanwhile takes longer: it is paced, 4 KiB a step."""
+    seconds *= max(1, PATIENCE // 2)
     return Work(
         "churn", size=size, rate=rate, steps=max(1, int(seconds * rate / 4096)), seed=seed, **more
     )
@@ -121,7 +122,7 @@ def create(host, name, work=None, vram="32M"):
 
 def finish(host, name, timeout=120):
     """Digest of the finished work."""
-    return host.json("wait", name, "--timeout", timeout, timeout=timeout + 30)["digest"]
+    return host.json("wait", name, "--timeout", timeout * PATIENCE, timeout=timeout + 30)["digest"]
 
 
 def move(source, target, name, *options, code=0, json=True, timeout=120):

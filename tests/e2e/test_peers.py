@@ -8,7 +8,7 @@ import unittest
 import proxy
 from e2e import at_once, BLACKOUT_MS, begins, create, move, partitions, room, runs, stop
 from faults import LET_GO_S, Faults, work_for
-from harness import pid_gone, wait_until
+from harness import PATIENCE, pid_gone, wait_until
 from proxy import OUT, Point, Proxy
 
 TESTS_AT_ONCE = at_once(4)
@@ -65,7 +65,7 @@ class Peers(Faults):
                 # Not only is it given up: the partition works again, whatever else there is to tell the peer.
                 began = time.monotonic()
                 runs(self.left, "p")
-                self.assertLess(time.monotonic() - began, 3)
+                self.assertLess(time.monotonic() - began, 3 * PATIENCE)
             finally:
                 target.send_signal(signal.SIGCONT)
             out, err = moving.communicate(timeout=60)

@@ -16,7 +16,7 @@ import time
 import unittest
 
 from e2e import BUILD, Case, Work, at_once, begins, churn, create, finish, move, partitions, room, runs, show, state
-from harness import Host, reference, wait_until
+from harness import PATIENCE, Host, reference, wait_until
 from proxy import HEADER, OUT, Proxy
 from test_hostile import ABORT, ADMIT, HELLO, ROUND, ZERO_MARK, Impostor, frame, record, xxh3
 
@@ -371,7 +371,8 @@ class FalseSources(Case):
         self.all_is_given_back()  # nobody hangs up: who says nothing more is lost after 5 s
 
     def test_a_source_that_only_says_it_lives_loses_its_place(self):
-        third = self.host("third", "softgpu,vram=256M,vfs=4,dirty-page=64K", options=("--silence", "0.5"))
+        silence = 0.5 * max(1, PATIENCE // 2)  # a slow build is silent for longer without being lost
+        third = self.host("third", "softgpu,vram=256M,vfs=4,dirty-page=64K", options=("--silence", str(silence)))
         free = room(third)
         impostor = Impostor(third.address, self.control[0], self.admit, self.rng)
         self.addCleanup(impostor.close)
@@ -379,8 +380,8 @@ class FalseSources(Case):
         queued = Impostor(third.address, self.control[0], self.admit[:-1] + b"\1", self.rng)
         self.addCleanup(queued.close)
         queued.admit = struct.pack("<H", 6) + b"queued" + queued.admit[2 + struct.unpack_from("<H", queued.admit)[0] :]
+        since = time.monotonic()  # no later than the target's own count
         controls = [impostor.admitted()[0], queued.admitted()[0]]
-        since, kept = time.monotonic(), 0
 
         def given_back():
             for control in controls:
@@ -391,10 +392,9 @@ class FalseSources(Case):
             return room(third)[0] == free[0] - 1
 
         while not given_back():
-            kept = time.monotonic() - since
-            self.assertLess(kept, 60, "a place is kept for one who does nothing")
+            self.assertLess(time.monotonic() - since, 60 * PATIENCE, "a place is kept for one who does nothing")
             time.sleep(0.05)  # how often a true source says so, too
-        self.assertGreater(kept, 5, "it had time to begin")
+        self.assertGreater(time.monotonic() - since, 10 * silence, "it had time to begin")
         self.assertEqual([p["name"] for p in third.json("partition", "list")["partitions"]], ["queued"])
         queued.close()
         wait_until("VF and VRAM are given back", lambda: room(third) == free, 60)

@@ -2,6 +2,8 @@
 /* See certs.h. */
 #include "transport/tests/certs.h"
 
+#include "base/tests/folder.h"
+
 #include <dirent.h>
 #include <fcntl.h>
 #include <setjmp.h>
@@ -55,7 +57,7 @@ void certs_open(struct certs *certs)
     char path[PATH_MAX];
 
     memset(certs, 0, sizeof *certs);
-    (void)snprintf(certs->folder, sizeof certs->folder, "/tmp/vferry-certs-XXXXXX");
+    test_template(certs->folder, "vferry-certs");
     assert_non_null(mkdtemp(certs->folder));
     certs->ca = make(&wish, NULL);
     wish.subject = "other CA";
