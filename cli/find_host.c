@@ -4,6 +4,7 @@
 
 #include "base/cleanup.h"
 #include "base/size.h"
+#include "cli/hosts.h"
 #include "daemon/protocol.h"
 #include "daemon/registry.h"
 
@@ -93,12 +94,19 @@ static int find_path(const char *host, char socket[PATH_MAX], struct vf_error *e
 int find_host(const char *host, char socket[PATH_MAX], struct vf_error *err)
 {
     cleanup_free struct registry_entry *hosts = NULL;
+    struct host_entry entry;
     size_t count;
+    int listed;
 
     socket[0] = '\0';
     if (host != NULL && host[0] != '\0' &&
         (strchr(host, '/') != NULL || !vf_name_valid(host) || access(host, F_OK) == 0))
         return find_path(host, socket, err);
+    listed = host != NULL && host[0] != '\0' ? hosts_find(host, &entry, err) : 0;
+    if (listed < 0)
+        return -1;
+    if (listed > 0 && entry.socket[0] != '\0')
+        return find_path(entry.socket, socket, err);
     hosts = calloc(MAX_HOSTS, sizeof *hosts);
     if (hosts == NULL)
         return vf_fail(err, VF_FAILED, "--host: out of memory");

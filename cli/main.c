@@ -4,6 +4,7 @@
 #include "cli/commands.h"
 #include "cli/complete.h"
 #include "cli/help.h"
+#include "cli/peer_name.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,7 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static int run(const struct command *command, enum args_action action, const char *group,
+static int run(struct command *command, enum args_action action, const char *group,
                struct vf_error *err)
 {
     switch (action) {
@@ -25,7 +26,7 @@ static int run(const struct command *command, enum args_action action, const cha
         return 0;
     case ARGS_RUN:
     default:
-        return command->verb->run(command, err);
+        return peer_names_resolve(command, err) != 0 ? -1 : command->verb->run(command, err);
     }
 }
 

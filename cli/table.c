@@ -113,7 +113,9 @@ static const char *style_in(FILE *to, const struct column *column, const char *t
 {
     static const char *const keys[] = {"status", "state", "outcome"};
 
-    for (size_t i = 0; to == stdout && left(column->cell) && i < sizeof keys / sizeof keys[0]; i++) {
+    if (to != stdout || !left(column->cell))
+        return "";
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
         if (strcmp(column->key, keys[i]) == 0)
             return style_of(text);
     }

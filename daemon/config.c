@@ -303,7 +303,8 @@ static int take_line(void *user, const char *section, const char *name, const ch
         result = vf_fail(reading->err, VF_USAGE,
                          "%.40s: no such key" VF_REMEDY
                          "there are name, state, listen, device, driver, tls-cert, tls-key, "
-                         "tls-ca, tls-peer, insecure, silence, redial, socket-group, moves-at-once, "
+                         "tls-ca, tls-peer, insecure, silence, redial, socket-group, "
+                         "moves-at-once, "
                          "history-days, history-size",
                          name);
     else

@@ -69,8 +69,8 @@ void mig_stop_begin(struct mig *mig);
 void mig_stop_at_once(struct mig *mig);
 /* It failed: the host goes on. */
 void mig_stop_undo(struct mig *mig);
-/* Around what makes a partition this host's: from before its record is on disk until it runs here, or
- * around its creation. One that has begun is waited for by a forced stop, which then drops the
+/* Around what makes a partition this host's: from before its record is on disk until it runs here,
+ * or around its creation. One that has begun is waited for by a forced stop, which then drops the
  * partition knowingly; once a stop has begun none begins (-1, VF_FAILED). Any thread. */
 int mig_commit_begin(struct mig *mig, struct vf_error *err);
 void mig_commit_end(struct mig *mig);

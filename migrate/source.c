@@ -401,8 +401,8 @@ static void tell_too_old(const struct source *s, struct vf_error *err)
     struct vf_error cause = *err;
 
     vf_fail(err, cause.code,
-            "%.300s; host %s speaks version %u of the migration protocol, which cannot go on over a "
-            "new link" VF_REMEDY "move it again, or update vferry there first",
+            "%.300s; host %s speaks version %u of the migration protocol, which cannot go on over "
+            "a new link" VF_REMEDY "move it again, or update vferry there first",
             cause.text, s->peer.host_name, (unsigned)s->version);
 }
 

@@ -82,7 +82,7 @@ static void what_may_follow(void **state)
         {"ho", "host"},
         {"no-such", ""},
         {"r", "run read reference restore"},
-        {"host ", "show stop evacuate"},
+        {"host ", "show cordon uncordon stop evacuate"},
         {"host s", "show stop"},
         {"host sh", "show"},
         {"host nothing ", ""},

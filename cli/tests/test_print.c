@@ -147,7 +147,8 @@ static void the_progress_line_says_what_keeps_a_job(void **state)
                         "blackout 12s: DDI X of driver d.so at host A");
     (void)json_object_set_new(object, "stands", json_false());
     assert_string_equal(progress_line(object, 0, line),
-                        "round: waiting for DDI X of driver d.so at host A; it stood for 12.0 s");
+                        "copying, round 4: waiting for DDI X of driver d.so at host A; "
+                        "it stood for 12.0 s");
     json_decref(object);
 }
 

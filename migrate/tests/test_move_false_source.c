@@ -123,7 +123,8 @@ static void a_source_of_an_unknown_version_is_refused(void **state)
             die("where an ABORT was due", &err);
         assert_int_equal(message.tag, WIRE_ABORT);
         assert_int_equal(message.abort.code, VF_INCOMPATIBLE);
-        assert_non_null(strstr(message.abort.text, "update vferry on the host with the lower ones"));
+        assert_non_null(
+            strstr(message.abort.text, "update vferry on the host with the lower ones"));
         wire_message_free(&message);
         leave(&liar);
     }

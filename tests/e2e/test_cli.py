@@ -29,11 +29,7 @@ class Line(Case):
 
     def vferry(self, *words, host="/nonexistent/deep/control.sock"):
         environment = {key: value for key, value in os.environ.items() if key != "VFERRY_HOST"}
-        command = [
-            str(BUILD / "vferry"),
-            *(["--host", host] if host else []),
-            *[str(word) for word in words],
-        ]
+        command = [str(BUILD / "vferry"), *(["--host", host] if host else []), *map(str, words)]
         return subprocess.run(
             command,
             capture_output=True,

@@ -124,5 +124,43 @@ class FirstSession(Case):
         self.assertEqual(len(digests), 1, done.stdout)
 
 
+class Targets(Case):
+    """Another host may be said by its name wherever HOST:PORT is."""
+
+    def said(self, *words, code=0, hosts=None):
+        environment = {**os.environ, **({"VFERRY_HOSTS": str(hosts)} if hosts else {})}
+        done = subprocess.run([BUILD / "vferry", "--json", "--host", "one", *words], capture_output=True, text=True, timeout=120,
+                              check=False, env=environment)
+        self.assertEqual(done.returncode, code, done.stderr)
+        return json.loads(done.stdout)
+
+    def test_the_name_of_a_host_that_runs_here(self):
+        one, two = self.host("one"), self.host("two")
+        one.run("partition", "create", "p", "--adapter", 0, "--vram", "8M")
+        self.assertEqual(self.said("peer", "show", "two")["address"], two.address)
+        self.assertEqual(self.said("check", "p", "--to", "two")["target"], two.address)
+        self.assertEqual(self.said("migrate", "p", "--to", "two")["status"], "completed")
+
+    def test_the_hosts_file_says_where_and_comes_first(self):
+        self.host("one")
+        two = self.host("two")
+        file = self.folder / "hosts"
+        file.write_text(f"[far]\naddress = {two.address}\n[two]\naddress = 127.0.0.1:1\n[near]\nsocket = {two.state}\n", encoding="utf-8")
+        self.assertEqual(self.said("peer", "show", "far", hosts=file)["name"], "two")
+        self.assertIn("127.0.0.1:1", self.said("peer", "show", "two", hosts=file, code=1)["text"])
+        done = subprocess.run(
+            [BUILD / "vferry", "--json", "--host", "near", "host", "show"], capture_output=True, text=True, timeout=120, check=False,
+            env={**os.environ, "VFERRY_HOSTS": str(file)})
+        self.assertEqual(json.loads(done.stdout)["name"], "two")
+
+    def test_a_name_that_nobody_has_and_a_file_that_is_wrong_are_told(self):
+        self.host("one")
+        told = self.said("peer", "show", "nobody", code=USAGE)
+        self.assertEqual(told["text"], "host nobody: no port, and nobody is called so")
+        file = self.folder / "hosts"
+        file.write_text("[two]\nport = 7\n", encoding="utf-8")
+        self.assertIn(f"hosts file {file}, line 2: port: no such key", self.said("peer", "show", "two", code=USAGE, hosts=file)["text"])
+
+
 if __name__ == "__main__":
     unittest.main()

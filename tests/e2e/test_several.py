@@ -10,7 +10,9 @@ from harness import wait_until
 SMALL = "softgpu,vram=96M,vfs=2,dirty-page=64K"
 
 
-class Several(Case):
+class Fleet(Case):
+    """Hosts with partitions that work."""
+
     def filled(self, host, count, vram="16M", seconds=3, prefix="p"):
         """Partitions that work, and their work."""
         work = {f"{prefix}{i}": churn(seconds, size="4M", seed=i) for i in range(count)}
@@ -24,6 +26,8 @@ class Several(Case):
         for name, one in work.items():
             self.assertEqual(finish(host, name), one.want(), name)
 
+
+class Several(Fleet):
     def move(self, host, *words, code=0):
         done = host.run("--json", "migrate", *words, "--max-blackout", 20000, code=code, timeout=180)
         return json.loads(done.stdout), done.stderr
@@ -115,6 +119,69 @@ class Several(Case):
         self.assertEqual([move["error"]["code"] for move in result["moves"]], [4, 4, 4])
         wait_until("nothing is left there", lambda: partitions(right) == [], 30)
         self.end_right(left, work)
+
+
+class Evacuate(Fleet):
+    """A host is emptied to several others; it takes nothing in meanwhile and afterwards."""
+
+    def evacuate(self, host, *targets, code=0, more=()):
+        words = [word for target in targets for word in ("--to", target)]
+        done = host.run("--json", "host", "evacuate", *words, "--max-blackout", 20000, *more, code=code, timeout=180)
+        return json.loads(done.stdout), done.stderr
+
+    def test_each_goes_where_there_is_most_room(self):
+        left, large = self.host("left"), self.host("large")
+        small = self.host("small", SMALL)
+        work = self.filled(left, 3, seconds=4)
+        result, _ = self.evacuate(left, small.address, large.address)
+        self.assertEqual((result["verb"], result["moved"], result["left"], partitions(left)), ("host evacuate", 3, 0, []))
+        self.assertEqual((partitions(small), sorted(partitions(large))), ([], ["p0", "p1", "p2"]))
+        self.assertTrue(left.json("host", "show")["cordoned"])
+        left.run("partition", "create", "new", "--adapter", 0, "--vram", "8M", code=7)
+        self.end_right(large, work)
+
+    def test_who_finds_no_room_stays_and_goes_when_it_is_said_again(self):
+        left = self.host("left")
+        first, second = self.host("first", SMALL), self.host("second", SMALL)
+        work = self.filled(left, 4, seconds=8)
+        self.filled(first, 1, prefix="q")
+        self.filled(second, 1, prefix="r")
+        result, said = self.evacuate(left, first.address, second.address, code=7)
+        self.assertEqual((result["moved"], result["left"], len(partitions(left))), (2, 2, 2))
+        self.assertIn("2 of 4 partitions did not move", said)
+        first.run("partition", "remove", "q0")
+        second.run("partition", "remove", "r0")
+        result, _ = self.evacuate(left, first.address, second.address)
+        self.assertEqual((result["moved"], partitions(left)), (2, []))
+        for host in (first, second):
+            self.assertEqual(len(partitions(host)), 2)
+            self.end_right(host, {name: work[name] for name in partitions(host)})
+
+    def test_a_host_that_is_away_or_cordoned_is_passed_over(self):
+        left, closed, open_ = self.host("left"), self.host("closed"), self.host("open")
+        closed.run("host", "cordon")
+        work = self.filled(left, 2)
+        result, said = self.evacuate(left, "127.0.0.1:1", closed.address, open_.address)
+        self.assertEqual(result["moved"], 2)
+        self.assertIn("host closed is cordoned", said)
+        self.assertIn("127.0.0.1:1 is tried last", said)
+        self.end_right(open_, work)
+
+    def test_a_move_that_is_under_way_is_followed(self):
+        left, right = self.pair()
+        work = self.filled(left, 1, seconds=6)
+        job = left.json("migrate", "p0", "--to", right.address, "--bandwidth", "4M", "--max-blackout", 20000, "--detach")["job"]
+        result, _ = self.evacuate(left, right.address)
+        self.assertEqual([move["job"]["job"] for move in result["moves"]], [job])
+        self.assertEqual(result["moves"][0]["tried"], [])
+        self.end_right(right, work)
+
+    def test_only_asked_it_moves_none_and_cordons_nothing(self):
+        left, right = self.pair()
+        self.filled(left, 2)
+        result, _ = self.evacuate(left, right.address, more=("--dry-run",))
+        self.assertEqual([move["check"]["compatible"] for move in result["moves"]], [True, True])
+        self.assertFalse(left.json("host", "show")["cordoned"])
 
 
 if __name__ == "__main__":
