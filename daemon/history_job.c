@@ -51,10 +51,10 @@ static json_t *percent(const json_t *report)
 
 json_t *history_job_short(const json_t *report)
 {
-    static const char *const keys[] = {"job",    "partition",       "uuid",          "epoch",
-                                       "status", "reason",          "kind",          "direction",
-                                       "phase",  "started_unix_ns", "ended_unix_ns", "source",
-                                       "target", "peer_identity"};
+    static const char *const keys[] = {
+        "job",     "partition", "uuid",         "epoch", "status",          "reason",
+        "warning", "kind",      "direction",    "phase", "started_unix_ns", "ended_unix_ns",
+        "source",  "target",    "peer_identity"};
     /* How a job goes: of those that are over nothing. */
     static const char *const paces[] = {"rate_bytes_per_s", "dirty_bytes_per_s", "eta_ns"};
     json_t *object = json_object();

@@ -82,6 +82,7 @@ class Verbs(Case):
         begins(left, "slow", 2000)
         job = self.ask(left, "migrate", "slow", "--to", right.address, "--bandwidth", "1M", "--detach")["job"]
         wait_until("it arrives", lambda: any(p["state"] == "incoming" for p in right.json("partition", "list")["partitions"]))
+        self.ask(left, "job", "set", job, "--bandwidth", "900K", "--max-time", "1h")
         for host in (left, right):
             self.ask(host, "partition", "list")
             self.ask(host, "job", "list")
@@ -140,6 +141,9 @@ class Verbs(Case):
         self.ask(left, "migrate", "a", "b", "--to", right.address, "--max-blackout", BLACKOUT_MS)
         create(left, "large", vram="200M")
         self.ask(left, "migrate", "--all", "--to", right.address, code=7)
+        self.ask(left, "host", "evacuate", "--to", right.address, code=7)
+        self.ask(left, "host", "uncordon")
+        self.ask(left, "host", "cordon")
 
     def fragmented(self):
         """A defragmentation that moves something."""
