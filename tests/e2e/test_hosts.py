@@ -112,8 +112,8 @@ class FirstSession(Case):
     def test_the_first_session_of_the_readme_works_pasted_as_a_block(self):
         text = (ROOT / "README.md").read_text(encoding="utf-8")
         section = text.split("## A first session by hand")[1].split("\n## ")[0]
-        block = re.search(r"\n((?:    .*\n|\n)+)", section)[1]
-        self.assertIn("vferryd --name A", block)
+        block = re.search(r"\n((?:    .*\n)(?:    .*\n|\n)*)", section)[1]
+        self.assertIn("vferryd --background --name A", block)
         self.assertIn("host stop --force", block)
         for old, new in (("build/", f"{BUILD}/"), ("/tmp/A", str(self.folder / "A")), ("/tmp/B", str(self.folder / "B")),
                          ("127.0.0.1:7001", f"127.0.0.1:{free_port()}"), ("127.0.0.1:7002", f"127.0.0.1:{free_port()}")):
