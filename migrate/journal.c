@@ -5,6 +5,7 @@
 
 #include "migrate/journal_line.h"
 
+#define USABLE_BYTES 16384u /* a move writes some records of a few hundred bytes */
 #define LOG_ROOM "journal"
 #include "base/cleanup.h"
 #include "base/fault.h"
@@ -17,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 /* Room for one more element; NULL leaves the old array as it is. */
@@ -308,6 +310,33 @@ static int check_in_place(const struct journal *journal, struct vf_error *err)
         "journal: it was removed from the state directory, or replaced there, while this "
         "host runs, so nothing can be handed over" VF_REMEDY
         "partitions run on; end vferryd and start it again to begin a new journal");
+}
+
+/* Is there room for the few records of a move? */
+static int check_disk(const struct journal *journal, struct vf_error *err)
+{
+    struct statvfs disk;
+
+    if (fstatvfs(journal->fd, &disk) != 0)
+        return vf_fail_errno(err, VF_FAILED, errno, "journal: look at its disk");
+    if ((disk.f_flag & ST_RDONLY) != 0)
+        return vf_fail(err, VF_FAILED,
+                       "the state directory's disk is read-only" VF_REMEDY
+                       "remount it for writing");
+    if ((uint64_t)disk.f_bavail * disk.f_frsize < USABLE_BYTES)
+        return vf_fail(err, VF_FAILED,
+                       "the state directory's disk is full" VF_REMEDY "free some space there");
+    return 0;
+}
+
+int journal_usable(struct journal *journal, struct vf_error *err)
+{
+    int result;
+
+    (void)pthread_mutex_lock(&journal->lock);
+    result = check_in_place(journal, err) != 0 ? -1 : check_disk(journal, err);
+    (void)pthread_mutex_unlock(&journal->lock);
+    return result;
 }
 
 /* An fsync that failed may have dropped the page: nothing is known of the line, so it is taken back

@@ -55,6 +55,23 @@ static void unwatch(struct source *s)
     stand_set_note(s->job, NULL, NULL);
 }
 
+/* A check writes nothing: whether a move could is told as one of its reasons. */
+static int check_journal(struct source *s, struct vf_error *err)
+{
+    struct vf_error why = VF_ERROR_INIT;
+    const char *remedy;
+
+    if (journal_usable(s->job->mig->journal, &why) == 0)
+        return 0;
+    remedy = vf_remedy(&why);
+    job_update(s->job, {
+        vf_reason_add(&s->job->reasons, "state-directory", why.text, "-",
+                      remedy != NULL ? remedy : "see its log");
+        s->job->judged = true;
+    });
+    return vf_fail(err, VF_REFUSED_NOW, "%s", why.text);
+}
+
 /* Opens what the move needs of this host, and says in the journal that it began. */
 static int open_partition(struct source *s, struct vf_error *err)
 {
@@ -86,7 +103,7 @@ static int open_partition(struct source *s, struct vf_error *err)
                        "partition %s: its adapter has no dirty tracking, so it cannot move live",
                        job->partition);
     if (job->options.dry_run)
-        return 0;
+        return check_journal(s, err);
     s->queried_ns = vf_now_ns();
     if (mig_journal(job, JOURNAL_OPEN, "", err) != 0)
         return -1;

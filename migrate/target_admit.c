@@ -94,7 +94,20 @@ static void add_passing(struct target *t, struct vf_reasons *reasons, const char
     t->passing += reasons->count - before;
 }
 
-/* Reasons of the host as a whole: identity. */
+/* A move fails at its first record; a check, which writes none, tells of it beforehand. */
+static void journal_reason(struct target *t, struct vf_reasons *reasons)
+{
+    struct vf_error why = VF_ERROR_INIT;
+    const char *remedy;
+
+    if (!t->job->options.dry_run || journal_usable(t->job->mig->journal, &why) == 0)
+        return;
+    remedy = vf_remedy(&why);
+    add_passing(t, reasons, "state-directory", "-", why.text,
+                remedy != NULL ? remedy : "see the target's log");
+}
+
+/* Reasons of the host as a whole: its state, identity. */
 static int host_reasons(struct target *t, const struct wire_admit *admit,
                         struct vf_reasons *reasons, struct vf_error *err)
 {
@@ -108,6 +121,7 @@ static int host_reasons(struct target *t, const struct wire_admit *admit,
         add_passing(t, reasons, "cordon", "-", "cordoned",
                     "the host takes in no partition: use another one, or say \"vferry host "
                     "uncordon\" there");
+    journal_reason(t, reasons);
     for (size_t i = 0; i < count; i++) {
         char uuid[VF_UUID_TEXT];
 

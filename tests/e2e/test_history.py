@@ -102,7 +102,7 @@ class Restarts(Case):
         self.assertEqual(self.left.json("job", "show", running[0])["status"], "cancelled")
         self.left.run("partition", "remove", "slow")
 
-    def fail(self):
+    def move_to_nobody(self):
         create(self.left, "f")
         move(self.left, NOBODY, "f", code=1)
         self.left.run("partition", "remove", "f")
@@ -127,7 +127,7 @@ class Restarts(Case):
         # Each start has a warning to tell before there is a history.
         self.left, self.right = self.pair(options=["--insecure"])
         told = [Told(self, self.left), Told(self, self.right)]
-        deeds = [self.complete, self.check, self.cancel, self.fail, self.save_and_restore, self.update]
+        deeds = [self.complete, self.check, self.cancel, self.move_to_nobody, self.save_and_restore, self.update]
         for round_ in range(10):
             deeds[round_ % len(deeds)]()
             for one in told:

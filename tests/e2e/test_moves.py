@@ -17,7 +17,7 @@ class Limits(Case):
         self.work = churn(2, size="24M", rate=16 << 20, seed=4)
         create(left, "p", self.work, vram="64M")
         finish(left, "p")
-        moving = left.spawn("--json", "migrate", "p", "--to", right.address, "--bandwidth", "256K", "--max-blackout", 20)
+        moving = left.spawn("--json", "migrate", "p", "--to", right.address, "--bandwidth", "900K", "--max-blackout", 20)
         wait_until("pages are sent", lambda: left.json("job", "list")["jobs"] and self.job(left)["bytes_sent"] > 0)
         return left, right, moving
 

@@ -105,7 +105,7 @@ class Several(Fleet):
     def test_an_interrupt_calls_all_of_them_off(self):
         left, right = self.pair(DEVICE)
         work = self.filled(left, 3, seconds=6)
-        moving = left.spawn("--json", "migrate", "--all", "--to", right.address, "--bandwidth", "200K", "--verify", "full")
+        moving = left.spawn("--json", "migrate", "--all", "--to", right.address, "--bandwidth", "900K", "--verify", "full")
 
         def under_way():
             jobs = left.json("job", "list")["jobs"]

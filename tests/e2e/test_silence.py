@@ -71,8 +71,10 @@ class Stopped(Case):
 
     def test_every_verb_says_whom_it_waits_for_and_gives_up_with_exit_5(self):
         pid = self.one.process.pid
-        for command in [(words, self.command("--timeout", 4, *example(words))) for words in verbs()]:
-            words, command = command
+        # What a verb asks first; top is a screen, and shows such a host in its place.
+        first = {"host evacuate": "host cordon"}
+        asking = [verb for verb in verbs() if verb != "top"]
+        for words, command in [(first.get(verb, verb), self.command("--timeout", 4, *example(verb))) for verb in asking]:
             with self.subTest(verb=words):
                 said = command.first_word()
                 self.assertRegex(said, f'^vferry: waiting for vferryd at {self.socket} \\(pid {pid}\\) to answer "{words}".*Ctrl-C gives up$')

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The state directory's disk is full, for real: moves fail or wait, nothing is lost or doubled, and all goes on once there is space."""
+import json
 import os
 import pathlib
 import subprocess
@@ -98,6 +99,19 @@ class FullDisk(Case):
 
     def test_neither_has_space(self):
         self.goes_on("left", "right")
+
+    def test_a_check_says_whose_state_directory_is_full(self):
+        left, right = self.on_disk("left"), self.on_disk("right")
+        create(left, "p", vram="8M")
+        for host, side in ((right, "target"), (left, "source")):
+            self.fill(host)
+            told = json.loads(left.run("--json", "check", "p", "--to", right.address, code=7).stdout)
+            self.assertTrue(told["full_now"])
+            reason = [one for one in told["reasons"] if one["field"] == "state-directory"]
+            self.assertEqual(len(reason), 1, told)
+            self.assertIn("disk is full", reason[0][side])
+            (host.state / "filler").unlink()
+        left.run("check", "p", "--to", right.address)
 
 
 if __name__ == "__main__":
