@@ -14,10 +14,10 @@
 #define FIND_HOST_SERVICE "/var/lib/vferry/control.sock"
 
 /*
- * The control socket of `host`: a state directory, a socket, or a name: of the hosts file
- * (hosts.h) or of a running host of this user; the first two need not be there yet. NULL or "": the system's service if it may be used,
- * else the only running host of this user. VF_USAGE when that leaves no or several hosts,
- * VF_UNREACHABLE when none of this name runs.
+ * The control socket of `host`: a state directory, a socket, or a name: of the hosts file (hosts.h)
+ * or of a running host of this user; the first two need not be there yet. NULL or "": the system's
+ * service if it may be used, else the only running host of this user. VF_USAGE when that leaves no
+ * or several hosts, VF_UNREACHABLE when none of this name runs.
  */
 int find_host(const char *host, char socket[PATH_MAX], struct vf_error *err);
 

@@ -65,12 +65,14 @@ static const struct cli_option read_options[] = {
 };
 
 static const struct cli_option check_options[] = {
-    {VALUE_TEXT, "to", "HOST:PORT", "to", "where the other vferryd listens, or its name", true, NAMES_PEER},
+    {VALUE_TEXT, "to", "HOST:PORT", "to", "where the other vferryd listens, or its name", true,
+     NAMES_PEER},
     {VALUE_END},
 };
 
 static const struct cli_option migrate_options[] = {
-    {VALUE_TEXT, "to", "HOST:PORT", "to", "where the other vferryd listens, or its name", true, NAMES_PEER},
+    {VALUE_TEXT, "to", "HOST:PORT", "to", "where the other vferryd listens, or its name", true,
+     NAMES_PEER},
     {VALUE_MS, "max-blackout", "TIME", "max_blackout_ms",
      "longest pause, hard until the hand-off; default 750ms", false},
     {VALUE_SECONDS, "max-time", "TIME", "max_time_s",
@@ -89,8 +91,8 @@ static const struct cli_option migrate_options[] = {
 };
 
 static const struct cli_option evacuate_options[] = {
-    {VALUE_LIST, "to", "HOST:PORT", "to", "a host that may take partitions, or its name; may repeat", true,
-     NAMES_PEER},
+    {VALUE_LIST, "to", "HOST:PORT", "to", "a host that may take partitions, or its name; may repeat",
+     true, NAMES_PEER},
     {VALUE_MS, "max-blackout", "TIME", "max_blackout_ms",
      "longest pause, hard until the hand-off; default 750ms", false},
     {VALUE_SECONDS, "max-time", "TIME", "max_time_s",

@@ -91,7 +91,8 @@ static int stop_in_order(struct request *request, bool force, uint32_t *dropped,
     if (!force && host.partitions > 0)
         return vf_fail(
             err, VF_FAILED,
-            "host stop: %u partition%s would be lost" VF_REMEDY "migrate or remove %s first, or say --force",
+            "host stop: %u partition%s would be lost" VF_REMEDY
+            "migrate or remove %s first, or say --force",
             host.partitions, host.partitions == 1 ? "" : "s", host.partitions == 1 ? "it" : "them");
     if (end_kernel(request, kc, force, &host, err) != 0)
         return vf_context(err, "host stop");

@@ -67,7 +67,8 @@ void journal_close(struct journal *journal); /* NULL is allowed */
  * that fails, the journal refuses every later write. A journal that was removed or replaced under
  * its host records nothing any more. */
 /* Could a move be recorded now? -1 with the reason when the file is gone from its directory, or its
- * disk is full or read-only. It writes nothing, so a later write may fail all the same. Any thread. */
+ * disk is full or read-only. It writes nothing, so a later write may fail all the same. Any thread.
+ */
 int journal_usable(struct journal *journal, struct vf_error *err);
 int journal_write(struct journal *journal, const struct journal_record *record,
                   struct vf_error *err);

@@ -401,7 +401,7 @@ class Unknown(Recovery):
         self.dies(self.right)
         code, said = self.over(moving)
         self.assertEqual(code, 6, said)
-        self.assertIn("until its fate is known", said)
+        self.assertIn("until it is known whether host right runs it", said)
         self.stands(self.left)
         self.left.kill()
         self.again(self.left)
