@@ -91,8 +91,8 @@ static const struct cli_option migrate_options[] = {
 };
 
 static const struct cli_option evacuate_options[] = {
-    {VALUE_LIST, "to", "HOST:PORT", "to", "a host that may take partitions, or its name; may repeat",
-     true, NAMES_PEER},
+    {VALUE_LIST, "to", "HOST:PORT", "to",
+     "a host that may take partitions, or its name; may repeat", true, NAMES_PEER},
     {VALUE_MS, "max-blackout", "TIME", "max_blackout_ms",
      "longest pause, hard until the hand-off; default 750ms", false},
     {VALUE_SECONDS, "max-time", "TIME", "max_time_s",
