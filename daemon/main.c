@@ -8,8 +8,9 @@
 #include "daemon/background.h"
 #include "daemon/config.h"
 #include "daemon/control.h"
-#include "daemon/jobs.h"
 #include "daemon/cordon.h"
+#include "daemon/jobs.h"
+#include "daemon/kernel_end.h"
 #include "daemon/kernel_process.h"
 #include "daemon/listener.h"
 #include "daemon/protocol.h"
@@ -26,7 +27,6 @@
 #include <sys/eventfd.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <systemd/sd-daemon.h>
 #include <time.h>
 
@@ -114,36 +114,12 @@ static void on_signal(struct daemon *daemon, const struct config *config, int fd
     atomic_store(&daemon->stop, true);
 }
 
-/* How a process that has ended did so, as far as can be known: only a child's status can. */
-static void tell_end(pid_t pid, char *how, size_t bytes)
-{
-    int status;
-
-    if (waitpid(pid, &status, WNOHANG) != pid)
-        (void)snprintf(how, bytes, "has ended unasked (started by an earlier vferryd)");
-    else if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL)
-        (void)snprintf(how, bytes,
-                       "was killed by SIGKILL, by somebody or for want of memory (dmesg tells)");
-    else if (WIFSIGNALED(status))
-        (void)snprintf(how, bytes, "was ended by SIG%s", sigabbrev_np(WTERMSIG(status)));
-    else
-        (void)snprintf(how, bytes, "has ended unasked with exit status %d", WEXITSTATUS(status));
-}
-
 /* The host has crashed, as far as its partitions go. Started again, the daemon starts a new one and
  * tells what was lost. */
 static int on_kernel_end(struct daemon *daemon, struct vf_error *err)
 {
-    char how[128];
-
-    tell_end(daemon->kernel_pid, how, sizeof how);
     atomic_store(&daemon->stop, true);
-    if (atomic_load(&daemon->kernel_ending))
-        return 0;
-    return vf_fail(err, VF_FAILED,
-                   "the kernel side, pid %d, %s, and its partitions are lost with it" VF_REMEDY
-                   "see the end of %s/kernel.log, then start vferryd again",
-                   daemon->kernel_pid, how, daemon->state_dir);
+    return atomic_load(&daemon->kernel_ending) ? 0 : kernel_end_fail(daemon, err);
 }
 
 enum { POLL_SIGNAL, POLL_WAKE, POLL_KERNEL, POLL_CONTROL, POLL_LISTEN, POLLS };

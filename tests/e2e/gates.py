@@ -56,6 +56,10 @@ class Gates:
     def work_again(self, call):
         (self.folder / f"{call}.fails").unlink()
 
+    def crash(self, call):
+        """That call writes to nowhere when it comes."""
+        (self.folder / f"{call}.crashes").touch()
+
     def lack(self, call):
         """The driver's table lacks it when the host is started next."""
         (self.folder / f"{call}.lacks").touch()

@@ -1,12 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * The softgpu miniport with gates: a test has a call of the OS stand in the driver for as long as
- * it likes, or fail as often as it likes. The directory VF_GATES says how, NAME being a call below:
- *   NAME          a FIFO: the call makes NAME.at, then stands until somebody opens the FIFO to
- * write NAME.fail.N   a file, N = 1..9: the call takes one away and fails NAME.fails    a file: the
- * call fails as long as it is there NAME.lacks    a file, when the driver is loaded: its table
- * lacks the call (live migration only) LiveMigration.lacks                              its caps
- * lack the bit Linked as bad.c is.
+ * it likes, fail as often as it likes, or crash. The directory VF_GATES says how, CALL being one
+ * below:
+ *
+ * - CALL, a FIFO: the call makes CALL.at, then stands until somebody opens the FIFO to write.
+ * - CALL.fail.N, a file, N = 1..9: the call takes one away and fails.
+ * - CALL.fails, a file: the call fails as long as it is there.
+ * - CALL.crashes, a file: the call writes to nowhere.
+ * - CALL.lacks, a file, when the driver is loaded: its table lacks the call (live migration only).
+ * - LiveMigration.lacks, likewise: its caps lack the bit.
+ *
+ * Linked as bad.c is.
  */
 #include "wdm.h"
 
@@ -32,6 +37,8 @@ static bool there(const char *name, const char *suffix, char path[4096])
     (void)snprintf(path, 4096, "%s/%s%s", gates, name, suffix);
     return gates != NULL && access(path, F_OK) == 0;
 }
+
+static char *volatile nowhere; /* what a driver's mistake writes to */
 
 static bool fails(const char *name)
 {
@@ -59,6 +66,8 @@ static bool pass(const char *name)
         if (fd >= 0)
             (void)close(fd);
     }
+    if (there(name, ".crashes", path))
+        *(volatile char *)nowhere = 0;
     return !fails(name);
 }
 
