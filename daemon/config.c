@@ -361,7 +361,7 @@ static int parse_argument(int argc, char **argv, int *at, struct config *config,
 
     if (strncmp(argument, "--", 2) != 0 || length <= 2)
         return vf_fail(err, VF_USAGE,
-                       "%.40s: vferryd takes options only" VF_REMEDY "see vferryd --help",
+                       "%.200s: vferryd takes options only" VF_REMEDY "see vferryd --help",
                        argument);
     key = find_key(argument + 2, length - 2);
     if (key == KEYS)
