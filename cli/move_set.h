@@ -53,7 +53,7 @@ int move_set_targets(struct move_set *set, const json_t *addresses, struct vf_er
 int move_set_run(struct move_set *set, struct vf_error *err);
 void move_set_free(struct move_set *set);
 
-/* Which of two outcomes is told of as that of both. Exposed for tests. */
+/* Which of two outcomes is told of as that of both. */
 enum vf_code move_set_worse(enum vf_code a, enum vf_code b);
 
 #endif

@@ -295,7 +295,7 @@ static int conclude(const struct move_set *set, struct vf_error *err)
 
         left += move->err.code != VF_OK;
         if (move->err.code != VF_OK &&
-            (worst == NULL || rank(move->err.code) > rank(worst->err.code)))
+            (worst == NULL || move_set_worse(move->err.code, worst->err.code) != worst->err.code))
             worst = move;
     }
     if (worst == NULL)

@@ -91,28 +91,31 @@ void stand_calls(struct mig_job *job, const char *ddi)
         kick(job->mig);
 }
 
-void stand_does(struct mig_job *job, const char *format, ...)
+static void set_format(struct mig_job *job, bool own, const char *format, va_list args)
 {
     char text[sizeof job->stand.waits];
+
+    (void)vsnprintf(text, sizeof text, format, args);
+    job_update(job, set(job, own, text));
+    kick(job->mig);
+}
+
+void stand_does(struct mig_job *job, const char *format, ...)
+{
     va_list args;
 
     va_start(args, format);
-    (void)vsnprintf(text, sizeof text, format, args);
+    set_format(job, true, format, args);
     va_end(args);
-    job_update(job, set(job, true, text));
-    kick(job->mig);
 }
 
 void stand_waits(struct mig_job *job, const char *format, ...)
 {
-    char text[sizeof job->stand.waits];
     va_list args;
 
     va_start(args, format);
-    (void)vsnprintf(text, sizeof text, format, args);
+    set_format(job, false, format, args);
     va_end(args);
-    job_update(job, set(job, false, text));
-    kick(job->mig);
 }
 
 void stand_peer(struct mig_job *job, const char *text)
