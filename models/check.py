@@ -10,7 +10,10 @@ import subprocess
 import sys
 import time
 
-MODEL = pathlib.Path(__file__).resolve().parent / "handoff.pml"
+HERE = pathlib.Path(__file__).resolve().parent
+MODEL = HERE / "handoff.pml"
+SEAM = ["names.h", "step.c", "step.h"]
+CORE = HERE.parent / "migrate" / "handoff"
 MEMORY_MIB = 4000
 DEPTH = 20000  # steps; the deepest runs seen are below 1000
 
@@ -55,16 +58,21 @@ def number(pattern, text, default=0):
     return int(float(found[1])) if found else default
 
 
-def search(work, defines, claim, optimize):
+def search(work, defines, claim, optimize, edit=None):
     """One exhaustive search by a verifier of its own, in the folder `work`."""
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
-    shutil.copy(MODEL, work)
+    for name in (MODEL.name, *SEAM):
+        shutil.copy(HERE / name, work)
+    core = work / "migrate" / "handoff"
+    shutil.copytree(CORE, core)
+    if edit is not None:
+        change(core, edit)
     made = run(["spin", "-a", *[f"-D{define}" for define in defines], MODEL.name], work)
     if made.returncode != 0:
         raise SystemExit(f"spin: {made.stdout}{made.stderr}")
     kind = ["-DNOCLAIM", "-DSAFETY"] if claim is None else []
-    built = run(["cc", optimize, "-DCOLLAPSE", f"-DMEMLIM={MEMORY_MIB}", *kind, "-o", "pan", "pan.c"], work)
+    built = run(["cc", optimize, "-DCOLLAPSE", f"-DMEMLIM={MEMORY_MIB}", *kind, "-I.", "-o", "pan", "pan.c", "step.c", "migrate/handoff/core.c", "migrate/handoff/table.c"], work)
     if built.returncode != 0:
         raise SystemExit(f"cc: {built.stderr}")
     begin = time.monotonic()

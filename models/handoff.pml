@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The hand-off of one partition between two hosts, as the code has it, for spin. docs/model.md says
- * what is modelled and what is not, and how to read a trail. MOVES attempts in a row, each from
- * wherever the partition runs to the other host: a later one is a second try or a move back, and
- * meets the messages of those before it.
+ * The hand-off of one partition between two hosts, for spin. What each end decides is not written
+ * here: the verifier is linked with migrate/handoff/core.c and calls handoff_step. This file is the
+ * world around it: journals, kernel sides, a network that loses and repeats, and crashes between any
+ * two actions. docs/model.md says what is modelled and what is not, and how to read a trail. MOVES
+ * attempts in a row, each from wherever the partition runs to the other host: a later one is a
+ * second try or a move back, and meets the messages of those before it.
  */
 #ifndef MOVES
 #define MOVES 2
@@ -11,29 +13,74 @@
 #ifndef KERNEL_DEATHS
 #define KERNEL_DEATHS 1
 #endif
+#ifndef FAILURES
+#define FAILURES 1 /* of a write or a kernel call that a core asked for, in each search */
+#endif
+
+#include "names.h"
 
 /* ---- what a host keeps ---- */
 
 /* The kernel side's copy of the partition (enum vf_partition_state). It outlives the daemon. */
-mtype:copy = {absent, running, outgoing, outgoing_paused, incoming, ready};
-/* The last journal record of a job (enum journal_kind). It outlives everything. */
-mtype:record = {none, open, prepared, commit, committed, done, aborted};
-
-mtype:copy copy[2];
+#define absent 0
+#define running 1
+#define outgoing 2
+#define outgoing_paused 3
+#define incoming 4
+#define ready 5
+byte copy[2];
 byte copy_epoch[2]; /* struct vf_partition_info.epoch */
-mtype:record journal[2 * (MOVES + 1)];
-bool owes[2 * (MOVES + 1)]; /* a source's record carries the token: the target is owed an ABORT */
-byte newest[2];             /* journal_epoch() */
-bool up[2];                 /* vferryd has recovered and serves */
-byte busy[2];               /* its threads that are in the middle of something */
 
-#define J(host, move) journal[(host) * (MOVES + 1) + (move)]
-#define OWES(host, move) owes[(host) * (MOVES + 1) + (move)]
+/* Of each hand-off at each host: the journal's last record and what it says is owed, which outlive
+ * everything; and what the daemon has in memory beside it. */
+#define AT(host, move) ((host) * (MOVES + 1) + (move))
+#define SLOTS (2 * (MOVES + 1))
+byte journal[SLOTS];
+bool owes[SLOTS];
+bool admitted[SLOTS]; /* the record carries the token */
+bool unsure[SLOTS];   /* a write may or may not have been made */
+byte series[SLOTS];
+byte at[SLOTS];
+byte act[SLOTS];  /* the action to be carried out, */
+byte what[SLOTS]; /* its record or message */
+byte newest[2]; /* journal_epoch() */
+bool up[2];     /* vferryd has recovered and serves */
+byte busy[2];   /* its threads that are in the middle of something */
+byte failures;  /* so many actions have failed */
+
+#define J(host, move) journal[AT(host, move)]
+#define OWES(host, move) owes[AT(host, move)]
+#define ACT(host, move) act[AT(host, move)]
+#define WHAT(host, move) what[AT(host, move)]
+#define RESTS(host, move) (series[AT(host, move)] == 0 && ACT(host, move) == DO_NOTHING)
 
 /* A move's number is its epoch, its job id and its token at once: none is ever used twice. */
 byte begun;                /* moves so far */
 byte source_of[MOVES + 1]; /* host */
 bool job_runs[MOVES + 1];  /* the source's thread walks its phases: it may still turn back */
+
+byte in_slot, in_event; /* of step(); 0 otherwise */
+byte wrote;
+
+c_decl {
+    \#include "step.h"
+}
+
+/* Asks that end's core what follows from the event (models/step.c). */
+inline step(host, move, event) {
+    in_slot = AT(host, move);
+    in_event = event;
+    c_code {
+        struct model_view view = {
+            now.journal, now.owes, now.admitted, now.unsure, now.series, now.at, now.act, now.what,
+            now.copy, now.copy_epoch, now.newest, now.source_of
+        };
+
+        model_step(&view, now.in_slot, now.in_event);
+    };
+    in_slot = 0;
+    in_event = 0
+}
 
 /* ---- the network ---- */
 
@@ -53,8 +100,9 @@ bool job_runs[MOVES + 1];  /* the source's thread walks its phases: it may still
 #define NEVER_RAN 256
 #define CLOSE 512
 #define GIVEN_UP 1024 /* ABORT on the move's own link, before READY */
-#define CANNOT 2048   /* ABORT on a redialled link: this side cannot help (now) */
-#define ANSWERS (RUNNING | NEVER_RAN | CLOSE | CANNOT)
+#define CANNOT 2048   /* on a redialled link: not now */
+#define RUNS_THERE 4096 /* likewise: never */
+#define ANSWERS (RUNNING | NEVER_RAN | CLOSE | CANNOT | RUNS_THERE)
 
 short wire[MOVES + 1];
 bool storm = true;
@@ -88,73 +136,149 @@ bool lost;                   /* a kernel side died with the only copy that could
 
 /* kc_partition_resume() */
 inline start(host) {
-    d_step {
-        assert(!RUNS(1 - host)); /* never two */
-        assert(!stale[host]);    /* never a stale copy */
-        copy[host] = running;
-        stale[1 - host] = copy[1 - host] != absent;
-        stale_state[1] = true;
-        stale_state[2] = true;
-#if MOVES > 2
-        stale_state[3] = true;
-#endif
-    }
+    assert(!RUNS(1 - host)); /* never two */
+    assert(!stale[host]);    /* never a stale copy */
+    copy[host] = running;
+    stale[1 - host] = copy[1 - host] != absent;
+    stale_state[1] = true;
+    stale_state[2] = true
 }
 
 /* kc_partition_destroy() */
 inline destroy(host) {
-    d_step {
-        copy[host] = absent;
-        copy_epoch[host] = 0;
-        stale[host] = false
-    }
+    copy[host] = absent;
+    copy_epoch[host] = 0;
+    stale[host] = false
 }
 
-/* mig_journal(): durable when it returns. What a crash can leave of it is all or nothing. */
-inline write(host, move, kind) {
-    d_step {
-        J(host, move) = kind;
-        if
-        :: newest[host] < move -> newest[host] = move
-        :: else
-        fi
-    }
+/* A record of that move is in the journal. (The records themselves are written by step(), for a write
+ * is durable when it returns; what a crash can leave of it is all or nothing.) */
+inline is_newest(host, move) {
+    if
+    :: newest[host] < move -> newest[host] = move
+    :: else
+    fi
 }
 
-/* handoff_copy(): this move's copy, not one that came since. */
-#define LEAVING(host, move) \
-    ((copy[host] == outgoing || copy[host] == outgoing_paused) && copy_epoch[host] < (move))
 #define ARRIVING(host, move) \
     ((copy[host] == incoming || copy[host] == ready) && copy_epoch[host] == (move))
-#define PREPARED_COPY(host, move) (copy[host] == ready && copy_epoch[host] == (move))
 
-/*
- * A step is what nothing can come between: one kernel call or one durable write, with the message
- * heard before it and the one said after it, because a daemon that dies in between is the same as a
- * message that was lost. A thread that takes several steps is `busy`; `unless` is the crash.
- */
+/* ---- the shells ---- */
+
+/* What messages mean on the wire. */
+inline send(h, e) {
+    if
+    :: WHAT(h, e) == MSG_COMMIT -> say(COMMIT, e)
+    :: WHAT(h, e) == MSG_ABORT -> say(ABORT, e)
+    :: WHAT(h, e) == MSG_READY -> say(READY, e)
+    :: WHAT(h, e) == MSG_RUNNING -> say(RUNNING, e)
+    :: WHAT(h, e) == MSG_NEVER_RAN -> say(NEVER_RAN, e)
+    :: WHAT(h, e) == MSG_CLOSE && J(h, e) != REC_DONE -> say(CLOSE, e)
+    :: WHAT(h, e) == MSG_NOT_NOW -> say(CANNOT, e)
+    :: WHAT(h, e) == MSG_RUNS_HERE || WHAT(h, e) == MSG_LOST -> say(RUNS_THERE, e)
+    :: else
+    fi
+}
+
+/* RESUME, START or DESTROY goes well. */
+inline kernel_call(h, e) {
+    if
+    :: ACT(h, e) == DO_DESTROY -> destroy(h)
+    :: ACT(h, e) == DO_RESUME && copy[h] == outgoing -> copy[h] = running
+    :: ACT(h, e) == DO_RESUME && copy[h] == outgoing_paused -> start(h)
+    :: ACT(h, e) == DO_START -> start(h)
+    :: else
+    fi
+}
+
+#define CALLS(h, e) (ACT(h, e) == DO_RESUME || ACT(h, e) == DO_START || ACT(h, e) == DO_DESTROY)
+/* The kernel side may have died since the core saw its copy. */
+#define CAN_CALL(h, e) \
+    ((ACT(h, e) == DO_START && copy[h] == ready && copy_epoch[h] == (e)) || \
+     (ACT(h, e) == DO_RESUME && (copy[h] == outgoing || copy[h] == outgoing_paused || \
+                                 copy[h] == running)) || \
+     (ACT(h, e) == DO_DESTROY && copy[h] != absent))
+#define MAY_FAIL (storm && failures < FAILURES)
+
+/* Carries out what the core asks for, until it asks for nothing. A daemon can die between any two
+ * of these: an action and its result are one step, for a crash between them is like one before it,
+ * or after it. */
+inline one_action(h, e) {
+    if
+    :: atomic { ACT(h, e) == DO_JOURNAL ->
+        if
+        :: step(h, e, EV_DID)
+        :: WHAT(h, e) == REC_COMMIT -> step(h, e, EV_DID_LATE)
+        fi;
+        is_newest(h, e)
+       }
+    :: atomic { ACT(h, e) == DO_JOURNAL && MAY_FAIL -> failures++; step(h, e, EV_FAILED) }
+#ifdef UNSURE
+    :: atomic { ACT(h, e) == DO_JOURNAL && MAY_FAIL -> failures++;
+        wrote = WHAT(h, e);
+        step(h, e, EV_UNSURE);
+        if
+        :: J(h, e) = wrote; is_newest(h, e)
+        :: skip
+        fi;
+        wrote = 0
+       }
+#endif
+    :: atomic { CALLS(h, e) && CAN_CALL(h, e) -> kernel_call(h, e); step(h, e, EV_DID) }
+    :: atomic { CALLS(h, e) && !CAN_CALL(h, e) -> step(h, e, EV_FAILED) }
+    :: atomic { CALLS(h, e) && CAN_CALL(h, e) && MAY_FAIL -> failures++; step(h, e, EV_FAILED) }
+    :: atomic { ACT(h, e) == DO_SEND -> send(h, e); step(h, e, EV_DID) }
+    :: atomic { ACT(h, e) == DO_SEND && WHAT(h, e) == MSG_READY && storm -> step(h, e, EV_FAILED) }
+    :: atomic { ACT(h, e) == DO_ASK -> send(h, e); ACT(h, e) = DO_NOTHING; WHAT(h, e) = 0 }
+    :: atomic { ACT(h, e) == DO_RETRY || ACT(h, e) == DO_REPORT -> step(h, e, EV_DID) }
+    fi
+}
+
+inline carry_out(h, e) {
+    do
+    :: atomic { ACT(h, e) == DO_NOTHING -> break }
+    :: ACT(h, e) != DO_NOTHING -> one_action(h, e)
+    od
+}
+
+/* What a daemon had in memory dies with it. */
+inline forget(h) {
+    d_step {
+        in_slot = AT(h, 0);
+        do
+        :: in_slot < AT(h, 0) + MOVES + 1 ->
+            series[in_slot] = 0;
+            at[in_slot] = 0;
+            act[in_slot] = 0;
+            what[in_slot] = 0;
+            unsure[in_slot] = false;
+            in_slot++
+        :: else -> break
+        od;
+        in_slot = 0
+    }
+}
+
+/* A thread that is in the middle of something is `busy`; a crash ends it there. */
 #define DIES(host) atomic { !up[host] -> busy[host]-- }
 
-/* ---- the source (source.c, source_handoff.c, source_connect.c, word.c, settle.c) ---- */
+inline react(h, e, event) {
+    atomic { step(h, e, event) };
+    carry_out(h, e);
+    atomic { busy[h]-- }
+}
+
+/* ---- the source ---- */
 
 /* mig_source_start(): one job of a partition at a time, its epoch above all that is known here. */
 #define MAY_START(host, move) \
     (up[host] && copy[host] == running && begun == (move) - 1 && newest[host] < (move) && \
      !job_runs[begun])
 
-/* copy_run_on(): the copy of this move works again. */
-inline run_on(h, e) {
-    if
-    :: LEAVING(h, e) && copy[h] == outgoing_paused -> start(h)
-    :: LEAVING(h, e) && copy[h] == outgoing -> copy[h] = running
-    :: else
-    fi
-}
-
-/* run(): the phases up to COMMIT. Any may be the last: --max-blackout, a cancel, a failure. */
+/* The phases up to READY. Any may be the last: --max-blackout, a cancel, a failure. */
 inline source_phases(h, e) {
     if
-    :: atomic { HEARD(ADMITTED, e) -> take(ADMITTED, e); OWES(h, e) = true } /* OPEN, with token */
+    :: atomic { HEARD(ADMITTED, e) -> take(ADMITTED, e); step(h, e, EV_ADMITTED) } /* OPEN again */
     :: goto call_off
     fi;
     if
@@ -167,37 +291,14 @@ inline source_phases(h, e) {
     :: goto call_off
     fi;
     if
-    :: atomic { HEARD(READY, e) -> take(READY, e); write(h, e, commit) } /* await_ready, commit */
+    :: atomic { HEARD(READY, e) -> take(READY, e); step(h, e, EV_READY) }
     :: goto call_off
     fi
 }
 
-/* call_off(): the partition runs here before anybody is told. */
-inline source_call_off(h, e) {
-    atomic { run_on(h, e) };
-    write(h, e, aborted)
-}
-
-/* commit(): that write took all of --max-blackout. COMMIT has not left this host, so ABORTED may
- * follow it, and must before anything runs: a restart goes by the journal. */
-inline source_turn_back(h, e) {
-#ifdef MUT_RESUME_BEFORE_ABORTED
-    source_call_off(h, e)
-#else
-    if
-    :: atomic { LEAVING(h, e) -> write(h, e, aborted) }; atomic { run_on(h, e) }
-    :: !LEAVING(h, e) /* just lost here: COMMIT stands, for the target has the only copy left */
-#ifdef MUT_RECALL_THE_LAST_COPY
-    :: write(h, e, aborted)
-#endif
-    fi
-#endif
-}
-
-/* word_owed(): after COMMIT the source asks until it knows, after ABORTED it tells until it was
- * heard; at first in the job's thread, then the settler, which no crash ends. */
-#define OWES_COMMIT(h, e) (up[h] && J(h, e) == commit && !job_runs[e])
-#define OWES_ABORT(h, e) (up[h] && J(h, e) == aborted && OWES(h, e) && !job_runs[e])
+#define SETTLES(h, e) (up[h] && RESTS(h, e) && !job_runs[e])
+#define OWES_COMMIT(h, e) (SETTLES(h, e) && J(h, e) == REC_COMMIT && !unsure[AT(h, e)])
+#define OWES_ABORT(h, e) (SETTLES(h, e) && (J(h, e) == REC_ABORTED || J(h, e) == REC_OPEN) && OWES(h, e))
 
 proctype Source(byte e) {
     byte h;
@@ -212,98 +313,62 @@ end:
         source_of[e] = h;
         job_runs[e] = true;
         busy[h]++;
-        write(h, e, open); /* open_partition() */
+        J(h, e) = REC_OPEN; is_newest(h, e); /* open_partition() */
         copy[h] = outgoing; /* admit() */
         say(ADMIT, e)
     };
     {
         source_phases(h, e);
-        if
-        :: atomic { job_runs[e] = false; busy[h]--; goto over }
-        :: source_turn_back(h, e); atomic { job_runs[e] = false; busy[h]--; goto over }
-        fi;
+        goto act_on;
 call_off:
-        source_call_off(h, e);
+        atomic { step(h, e, EV_GIVES_UP) };
+act_on:
+        carry_out(h, e);
         atomic { job_runs[e] = false; busy[h]--; goto over }
     } unless { atomic { !up[h] -> job_runs[e] = false; busy[h]-- } };
 
 over:
 end_over:
     do
-    :: atomic { OWES_COMMIT(h, e) && !(wire[e] & (COMMIT | ANSWERS)) -> say(COMMIT, e) }
-
-    /* word_give_up_copy(): the copy that this move took out of work, none that came since. */
-    :: atomic {
-        OWES_COMMIT(h, e) && HEARD(RUNNING, e) -> take(RUNNING, e); busy[h]++;
-        if
-        :: LEAVING(h, e) -> destroy(h)
-        :: else
-        fi
-       };
-       { atomic { write(h, e, done); busy[h]-- } } unless { DIES(h) }
-
-    /* it_never_ran_there(): ABORTED is in the target's journal, so the partition runs on here. */
-    :: atomic {
-        OWES_COMMIT(h, e) && HEARD(NEVER_RAN, e) -> take(NEVER_RAN, e); busy[h]++;
-        OWES(h, e) = false;
-        write(h, e, aborted)
-       };
-       { atomic { run_on(h, e); busy[h]-- } } unless { DIES(h) }
-#ifdef MUT_RESUME_AFTER_COMMIT
-    :: atomic { OWES_COMMIT(h, e) && LEAVING(h, e) -> run_on(h, e); write(h, e, aborted) }
-#endif
-
-    :: atomic { OWES_ABORT(h, e) && !(wire[e] & (ABORT | ANSWERS)) -> say(ABORT, e) }
-    :: atomic { OWES_ABORT(h, e) && HEARD(CLOSE, e) -> take(CLOSE, e); OWES(h, e) = false }
-    :: atomic { OWES_ABORT(h, e) && HEARD(GIVEN_UP, e) -> take(GIVEN_UP, e); OWES(h, e) = false }
-
-    :: atomic { up[h] && !storm && (wire[e] & CANNOT) -> take(CANNOT, e) } /* it tries again */
+    /* The retry thread. A question that is under way, or whose answer is, is not put again. */
+    :: atomic { OWES_COMMIT(h, e) && !(wire[e] & (COMMIT | ABORT | ANSWERS)) -> busy[h]++ };
+       { react(h, e, EV_DUE) } unless { DIES(h) }
+    :: atomic { OWES_ABORT(h, e) && !(wire[e] & (ABORT | ANSWERS)) -> busy[h]++ };
+       { react(h, e, EV_DUE) } unless { DIES(h) }
+    :: atomic { SETTLES(h, e) && HEARD(RUNNING, e) -> take(RUNNING, e); busy[h]++ };
+       { react(h, e, EV_RUNNING) } unless { DIES(h) }
+    :: atomic { SETTLES(h, e) && HEARD(NEVER_RAN, e) -> take(NEVER_RAN, e); busy[h]++ };
+       { react(h, e, EV_NEVER_RAN) } unless { DIES(h) }
+    /* CLOSE answers an ABORT, and ends what the move's own link has heard. */
+    :: atomic { SETTLES(h, e) && HEARD(CLOSE, e) ->
+        take(CLOSE, e); busy[h]++ };
+       { react(h, e, EV_CLOSE) } unless { DIES(h) }
+    :: atomic { OWES_ABORT(h, e) && HEARD(GIVEN_UP, e) -> take(GIVEN_UP, e); busy[h]++ };
+       { react(h, e, EV_CLOSE) } unless { DIES(h) }
+    :: atomic { SETTLES(h, e) && HEARD(RUNS_THERE, e) -> take(RUNS_THERE, e); busy[h]++ };
+       { react(h, e, EV_RUNS_THERE) } unless { DIES(h) }
+    :: atomic { up[h] && !storm && (wire[e] & CANNOT) -> take(CANNOT, e); busy[h]++ };
+       { react(h, e, EV_CANNOT) } unless { DIES(h) } /* it tries again */
 
 #ifdef RESOLVE
     /* job resolve --source-runs: ABORT instead of COMMIT; CLOSE says what NEVER_RAN says. (The
      * other choice is the COMMIT that is owed anyway.) */
-    :: atomic { OWES_COMMIT(h, e) -> say(ABORT, e) }
-    :: atomic {
-        OWES_COMMIT(h, e) && HEARD(CLOSE, e) -> take(CLOSE, e); busy[h]++;
-        OWES(h, e) = false;
-        write(h, e, aborted)
-       };
-       { atomic { run_on(h, e); busy[h]-- } } unless { DIES(h) }
+    :: atomic { OWES_COMMIT(h, e) -> busy[h]++ };
+       { react(h, e, EV_AGREE_SOURCE) } unless { DIES(h) }
 #endif
     od
 }
 
-/* ---- the target (target.c, target_handoff.c, target_redial.c, answer.c) ---- */
+/* ---- the target ---- */
 
-inline discard(h, e) {
-    if
-    :: ARRIVING(h, e) -> destroy(h)
-    :: else
-    fi
-}
-
-/* give_up() */
-inline give_up(h, e) {
-    atomic { discard(h, e) };
-    atomic { write(h, e, aborted); busy[h]-- }
-}
-
-/* Did it run here? Surely so if it went on from here since. */
-#define IS_HERE(h, e) (copy[h] != absent && copy[h] != ready && copy_epoch[h] == (e))
-#ifdef MUT_MOVED_ON_IS_LOST
-#define RAN_HERE(h, e) (J(h, e) == done || IS_HERE(h, e))
-#else
-#define RAN_HERE(h, e) (J(h, e) == done || IS_HERE(h, e) || newest[h] > (e))
-#endif
-
-#define IS(record) (up[h] && J(h, e) == record)
+#define IS(record) (up[h] && RESTS(h, e) && !unsure[AT(h, e)] && J(h, e) == record)
+#define SERVES(h, e) (up[h] && RESTS(h, e) && !unsure[AT(h, e)])
 
 proctype Target(byte e) {
     byte h;
 
 end:
     atomic { begun >= e -> h = 1 - source_of[e] };
-idle:
 end_idle:
     do
     /* admission(): create; OPEN, ADMITTED. Else REFUSED: the source's own time ends its wait. */
@@ -312,127 +377,51 @@ end_idle:
         copy[h] = incoming;
         copy_epoch[h] = e
        };
-       { atomic { write(h, e, open); say(ADMITTED, e); busy[h]-- } } unless { DIES(h) }
+       { atomic { J(h, e) = REC_OPEN; is_newest(h, e); say(ADMITTED, e); busy[h]-- } } unless { DIES(h) }
 
     /* target_prepare(): proof, mutable state; PREPARED, READY. */
     :: atomic {
-        IS(open) && HEARD(STATE, e) && copy[h] == incoming && copy_epoch[h] == e -> take(STATE, e);
-        busy[h]++;
+        IS(REC_OPEN) && HEARD(STATE, e) && copy[h] == incoming && copy_epoch[h] == e ->
+        take(STATE, e); busy[h]++;
         copy[h] = ready;
         stale[h] = stale_state[e]
        };
-       {
-        if
-        :: atomic { write(h, e, prepared); say(READY, e); busy[h]--; goto idle }
-        :: write(h, e, prepared) /* READY was not said whole */
-        :: skip                  /* PREPARED cannot be written */
-        fi;
-        give_up(h, e)
-       } unless { DIES(h) }
+       { react(h, e, EV_PROVEN) } unless { DIES(h) }
 
     /* Before PREPARED a lost link or a cancel leaves nothing on this host. */
-    :: atomic { IS(open) -> busy[h]++; say(GIVEN_UP, e) };
-       { give_up(h, e) } unless { DIES(h) }
+    :: atomic { IS(REC_OPEN) -> busy[h]++; say(GIVEN_UP, e) };
+       { react(h, e, EV_GIVES_UP) } unless { DIES(h) }
 
-    /* COMMIT on the move's own link or on a later one, whatever became of the job:
-     * target_take_over(), answer_commit(). */
-#ifdef MUT_UNPAUSE_BEFORE_COMMITTED
-    :: atomic {
-        (IS(prepared) || IS(committed)) && HEARD(COMMIT, e) && PREPARED_COPY(h, e) ->
-        take(COMMIT, e); busy[h]++;
-        start(h)
-       };
-       { atomic { write(h, e, committed); say(RUNNING, e); busy[h]-- } } unless { DIES(h) }
-#else
-    :: atomic {
-        (IS(prepared) || IS(committed)) && HEARD(COMMIT, e) && PREPARED_COPY(h, e) ->
-        take(COMMIT, e); busy[h]++;
-        write(h, e, committed)
-       };
-take_over:
-       { atomic {
-           busy[h]--;
-           if
-           :: PREPARED_COPY(h, e) -> start(h); say(RUNNING, e)
-           :: else -> say(CANNOT, e) /* the kernel side died just now */
-           fi
-         } } unless { DIES(h) }
-#endif
-    :: atomic {
-        up[h] && HEARD(COMMIT, e) && !PREPARED_COPY(h, e) -> take(COMMIT, e);
-        if
-        :: J(h, e) == prepared -> write(h, e, aborted); say(NEVER_RAN, e) /* the kernel side died */
-        :: J(h, e) == aborted -> say(NEVER_RAN, e)
-        :: RAN_HERE(h, e) && (J(h, e) == committed || J(h, e) == done) -> say(RUNNING, e)
-        :: !RAN_HERE(h, e) && J(h, e) == committed -> say(CANNOT, e) /* likewise, later */
-        :: J(h, e) == open || J(h, e) == none -> say(CANNOT, e)
-        fi
-       }
-    /* target_close_books(): after DONE, or after waiting for it in vain. */
-    :: atomic { IS(committed) && !PREPARED_COPY(h, e) && RAN_HERE(h, e) -> write(h, e, done) }
-
-    /* ABORT likewise: answer_abort(). CLOSE says: nothing is left here, and nothing will run. */
-#ifdef MUT_ABORT_NOT_JOURNALLED
-    :: atomic { (IS(open) || IS(prepared)) && HEARD(ABORT, e) -> take(ABORT, e); say(CLOSE, e) }
-#else
-    :: atomic {
-        (IS(open) || IS(prepared)) && HEARD(ABORT, e) -> take(ABORT, e); busy[h]++;
-        discard(h, e)
-       };
-       { atomic { write(h, e, aborted); say(CLOSE, e); busy[h]-- } } unless { DIES(h) }
-#endif
-    :: atomic {
-        up[h] && HEARD(ABORT, e) && J(h, e) != open && J(h, e) != prepared -> take(ABORT, e);
-        if
-        :: J(h, e) == aborted -> say(CLOSE, e)
-        :: else -> say(CANNOT, e)
-        fi
-       }
-#ifdef MUT_TARGET_TIMES_OUT
-    :: atomic { IS(prepared) && PREPARED_COPY(h, e) -> destroy(h); J(h, e) = none }
-#endif
+    /* COMMIT and ABORT, on the move's own link or on a later one, whatever became of the job. */
+    :: atomic { SERVES(h, e) && HEARD(COMMIT, e) -> take(COMMIT, e); busy[h]++ };
+       { react(h, e, EV_COMMIT) } unless { DIES(h) }
+    :: atomic { SERVES(h, e) && HEARD(ABORT, e) -> take(ABORT, e); busy[h]++ };
+       { react(h, e, EV_ABORT) } unless { DIES(h) }
+    /* After DONE, or after waiting for it in vain; and what a START that failed left. */
+    :: atomic { IS(REC_COMMITTED) && !ARRIVING(h, e) -> busy[h]++ };
+       { react(h, e, EV_GIVES_UP) } unless { DIES(h) }
+    :: atomic { IS(REC_COMMITTED) && ARRIVING(h, e) -> busy[h]++ };
+       { react(h, e, EV_DUE) } unless { DIES(h) }
 
 #ifdef RESOLVE
     /* An INQUIRE, and what the source's journal says then. The answer may come late. */
 #ifdef MUT_ACCOUNT_OF_RUNNING_JOB
-    :: atomic { up[1 - h] && J(1 - h, e) == commit -> say(ACCOUNT, e) }
+    :: atomic { up[1 - h] && J(1 - h, e) == REC_COMMIT -> say(ACCOUNT, e) }
 #else
-    :: atomic { up[1 - h] && J(1 - h, e) == commit && !job_runs[e] -> say(ACCOUNT, e) }
+    :: atomic { up[1 - h] && J(1 - h, e) == REC_COMMIT && !job_runs[e] -> say(ACCOUNT, e) }
 #endif
     /* job resolve --target-runs, and the other choice. */
-    :: atomic {
-        IS(prepared) && PREPARED_COPY(h, e) && HEARD(ACCOUNT, e) -> take(ACCOUNT, e); busy[h]++;
-        write(h, e, committed);
-        goto take_over
-       }
-    :: atomic { IS(prepared) -> busy[h]++; discard(h, e) };
-       { atomic { write(h, e, aborted); busy[h]-- } } unless { DIES(h) }
+    :: atomic { IS(REC_PREPARED) && HEARD(ACCOUNT, e) -> take(ACCOUNT, e); busy[h]++ };
+       { react(h, e, EV_AGREE_TARGET) } unless { DIES(h) }
+    :: atomic { IS(REC_PREPARED) -> busy[h]++ };
+       { react(h, e, EV_AGREE_SOURCE) } unless { DIES(h) }
 #endif
     od
 }
 
-/* ---- a restart of vferryd (recover.c) ---- */
+/* ---- a restart of vferryd ---- */
 
-/* Only the newest job of a partition may touch its copy. */
-inline recover_job(h, e) {
-    if
-    :: J(h, e) == open && source_of[e] == h ->
-        atomic {
-            if
-            :: newest[h] == e -> run_on(h, e)
-            :: else
-            fi
-        };
-        write(h, e, aborted)
-    :: J(h, e) == open && source_of[e] != h -> atomic { discard(h, e) }; write(h, e, aborted)
-    :: J(h, e) == prepared && !PREPARED_COPY(h, e) -> write(h, e, aborted)
-    :: J(h, e) == committed && PREPARED_COPY(h, e) -> atomic { start(h) }
-    :: J(h, e) == committed && !PREPARED_COPY(h, e) && RAN_HERE(h, e) -> write(h, e, done)
-    :: else
-    fi
-}
-
-#define UNKNOWN(h, e) (J(h, e) == commit || J(h, e) == prepared)
+#define UNKNOWN(h, e) (J(h, e) == REC_COMMIT || J(h, e) == REC_PREPARED)
 
 /* What no job accounts for: a create without OPEN, a resume that a crash cut off. */
 inline sweep(h) {
@@ -446,8 +435,7 @@ inline sweep(h) {
     }
 }
 
-#define NOTHING_TO_DO(h, e) \
-    (J(h, e) == none || J(h, e) == commit || J(h, e) == done || J(h, e) == aborted)
+#define NOTHING_TO_DO(h, e) (J(h, e) == REC_NONE || J(h, e) == REC_DONE)
 
 proctype Recover(byte h) {
     byte e;
@@ -457,12 +445,16 @@ end:
     :: atomic { !up[h] && busy[h] == 0 -> e = begun };
         do
         :: atomic { e > 0 && NOTHING_TO_DO(h, e) -> e-- }
-        :: e > 0 && !NOTHING_TO_DO(h, e) -> recover_job(h, e); e--
+        :: atomic { e > 0 && !NOTHING_TO_DO(h, e) -> step(h, e, EV_RESTART) };
+            do
+            :: ACT(h, e) != DO_NOTHING -> one_action(h, e)
+            :: atomic { ACT(h, e) == DO_NOTHING -> e--; break }
+            :: atomic { storm -> forget(h); e = begun; break } /* it dies again */
+            od
         :: e == 0 -> break
-        :: storm -> e = begun /* it dies again, in the middle of it */
         od;
         sweep(h);
-        up[h] = true
+        atomic { e = 0; up[h] = true }
     od
 }
 
@@ -475,8 +467,8 @@ end:
 inline kernel_dies(h) {
     d_step {
         if
-        :: RUNS(h) || (copy[h] == outgoing_paused && J(h, newest[h]) != commit) ||
-            (copy[h] == ready && J(h, copy_epoch[h]) == committed) ||
+        :: RUNS(h) || (copy[h] == outgoing_paused && J(h, newest[h]) != REC_COMMIT) ||
+            (copy[h] == ready && J(h, copy_epoch[h]) == REC_COMMITTED) ||
             (CAN_GO_ON(h) && !CAN_GO_ON(1 - h)) -> lost = true
         :: else
         fi;
@@ -491,8 +483,8 @@ proctype Storm() {
     byte e;
 
     do
-    :: up[0] -> up[0] = false /* kill -9 of a vferryd; restarted it recovers */
-    :: up[1] -> up[1] = false
+    :: atomic { up[0] -> up[0] = false; forget(0) } /* kill -9 of a vferryd; restarted it recovers */
+    :: atomic { up[1] -> up[1] = false; forget(1) }
     :: deaths < KERNEL_DEATHS && copy[0] != absent -> atomic { deaths++; kernel_dies(0) }
     :: deaths < KERNEL_DEATHS && copy[1] != absent -> atomic { deaths++; kernel_dies(1) }
 #ifndef FOR_EVER
@@ -518,10 +510,6 @@ init {
     atomic {
         copy[0] = running;
         copy[1] = absent;
-        do
-        :: e <= 2 * (MOVES + 1) -> journal[e - 1] = none; e++
-        :: else -> break
-        od;
         up[0] = true;
         up[1] = true;
         run Storm();
@@ -540,9 +528,9 @@ init {
 #define ONE_RUNS ((RUNS(0) && copy[1] == absent) || (RUNS(1) && copy[0] == absent))
 
 #define AGREED(e) \
-    (begun < (e) || (J(source_of[e], e) == done && J(1 - source_of[e], e) == done) || \
-     (J(source_of[e], e) == aborted && !OWES(source_of[e], e) && \
-      (J(1 - source_of[e], e) == none || J(1 - source_of[e], e) == aborted)))
+    (begun < (e) || (J(source_of[e], e) == REC_DONE && J(1 - source_of[e], e) == REC_DONE) || \
+     (J(source_of[e], e) == REC_ABORTED && !OWES(source_of[e], e) && \
+      (J(1 - source_of[e], e) == REC_NONE || J(1 - source_of[e], e) == REC_ABORTED)))
 #if MOVES > 2
 #define ALL_AGREED (AGREED(1) && AGREED(2) && AGREED(3))
 #else

@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: Apache-2.0
+/* See core.h. What is decided stands in table.c; this only walks the tables. */
+#include "migrate/handoff/core.h"
+
+#include "migrate/handoff/table.h"
+
+/* Rules about what is owed need something to be. */
+static bool needs_owed(const struct handoff *h, enum handoff_event_kind kind)
+{
+    switch (kind) {
+    case EVENT_CLOSE:
+    case EVENT_NO_RECORD:
+    case EVENT_RUNS_THERE:
+    case EVENT_NEVER_RAN:
+    case EVENT_CANNOT:
+    case EVENT_DUE:
+    case EVENT_FORGET:
+        return h->side == HANDOFF_SOURCE && h->record != RECORD_COMMIT;
+    default:
+        return false;
+    }
+}
+
+static enum series find(const struct handoff *h, enum handoff_event_kind kind)
+{
+    unsigned side = h->side == HANDOFF_SOURCE ? RULE_SOURCE : RULE_TARGET;
+
+    if (h->record == RECORD_UNSURE || (needs_owed(h, kind) && !h->owed))
+        return SERIES_NONE;
+    for (size_t i = 0; i < handoff_rule_count; i++) {
+        const struct handoff_rule *rule = &handoff_rules[i];
+
+        if (rule->event == kind && (rule->side & side) != 0 &&
+            ((rule->side & RULE_FILE) == 0 || h->with_file) && (rule->records >> h->record & 1u) != 0 &&
+            (rule->copies >> h->copy & 1u) != 0)
+            return (enum series)rule->series;
+    }
+    return SERIES_NONE;
+}
+
+enum handoff_owner handoff_owner(enum handoff_record record)
+{
+    switch (record) {
+    case RECORD_NONE:
+    case RECORD_OPEN:
+    case RECORD_ABORTED:
+    case RECORD_SOURCE_RUNS:
+        return OWNER_SOURCE;
+    case RECORD_COMMITTED:
+    case RECORD_DONE:
+    case RECORD_TARGET_RUNS:
+        return OWNER_TARGET;
+    case RECORD_PREPARED:
+    case RECORD_COMMIT:
+    case RECORD_UNSURE:
+    case HANDOFF_RECORDS:
+        break;
+    }
+    return OWNER_OPEN;
+}
+
+enum handoff_message handoff_owes(const struct handoff *h)
+{
+    if (h->with_file)
+        return SAY_NOTHING;
+    switch (find(h, EVENT_DUE)) {
+    case SERIES_ASK_COMMIT:
+    case SERIES_NEVER_LEFT:
+        return SAY_COMMIT;
+    case SERIES_ASK_ABORT:
+        return SAY_ABORT;
+    case SERIES_INQUIRE:
+    case SERIES_ROLL_FORWARD:
+    case SERIES_RETRY:
+        return SAY_INQUIRE;
+    default:
+        return SAY_NOTHING;
+    }
+}
+
+/* ---- the walk ---- */
+
+static void begin(struct handoff *h, enum series name)
+{
+    bool source = h->side == HANDOFF_SOURCE;
+
+    h->series = (unsigned char)name;
+    h->at = 0;
+    switch (handoff_series[name].owed) {
+    case OWED_CLEAR:
+        h->owed = false;
+        break;
+    case OWED_SET:
+        h->owed = source && !h->with_file;
+        break;
+    case OWED_IF_ADMITTED:
+        h->owed = source && h->admitted && !h->with_file;
+        break;
+    case OWED_KEEP:
+        break;
+    }
+}
+
+/* What FOLLOW means for this copy. */
+static enum handoff_action_kind follow(const struct handoff *h)
+{
+    bool source = h->side == HANDOFF_SOURCE;
+
+    if ((handoff_owner(h->record) == OWNER_SOURCE) != source)
+        return HANDOFF_DESTROY;
+    return source ? HANDOFF_RESUME : HANDOFF_START;
+}
+
+/* Has the copy already become, or can it not become, what the action would make of it? */
+static bool is_idle(const struct handoff *h, enum handoff_action_kind kind)
+{
+    bool gone = h->copy == COPY_GONE || h->copy == COPY_WENT_ON;
+
+    switch (kind) {
+    case HANDOFF_RESUME:
+    case HANDOFF_DESTROY:
+        return gone;
+    case HANDOFF_START:
+        return gone || h->copy == COPY_RUNS;
+    case HANDOFF_SEND:
+    case HANDOFF_ASK:
+    case HANDOFF_RETRY:
+        return h->with_file;
+    case HANDOFF_NOTHING:
+    case HANDOFF_JOURNAL:
+    case HANDOFF_REPORT:
+        break;
+    }
+    return false;
+}
+
+/* After these records the source may have something to tell. */
+static bool may_owe(enum handoff_record record)
+{
+    return record == RECORD_ABORTED || record == RECORD_SOURCE_RUNS || record == RECORD_TARGET_RUNS;
+}
+
+static enum handoff_record record_of(const struct handoff *h, unsigned what)
+{
+    if (what != RECORD_SAME)
+        return (enum handoff_record)what;
+    return h->record == RECORD_OPEN ? RECORD_ABORTED : h->record;
+}
+
+/* The action that the walk stands at; it goes on past those that have nothing to do. */
+static struct handoff_action here(struct handoff *h)
+{
+    struct handoff_action action = {.kind = HANDOFF_NOTHING};
+    const struct act *act;
+
+    for (;; h->at++) {
+        act = &handoff_series[h->series].acts[h->at];
+        action.kind = act->kind == ACT_FOLLOW ? follow(h) : (enum handoff_action_kind)act->kind;
+        if (action.kind == HANDOFF_NOTHING || !is_idle(h, action.kind))
+            break;
+    }
+    switch (action.kind) {
+    case HANDOFF_JOURNAL:
+        action.record = record_of(h, act->what);
+        action.owed = h->owed && may_owe(action.record);
+        break;
+    case HANDOFF_SEND:
+        action.message = (enum handoff_message)act->what;
+        break;
+    case HANDOFF_ASK: /* its answer begins a series of its own */
+        action.message = (enum handoff_message)act->what;
+        h->series = SERIES_NONE;
+        h->at = 0;
+        break;
+    case HANDOFF_REPORT:
+        action.outcome = (enum handoff_outcome)act->what;
+        break;
+    case HANDOFF_NOTHING:
+        h->series = SERIES_NONE;
+        h->at = 0;
+        break;
+    default:
+        break;
+    }
+    return action;
+}
+
+static struct handoff_action enter(struct handoff *h, enum series name)
+{
+    begin(h, name);
+    return here(h);
+}
+
+/* What a write that may have been made leads to: nothing, where both readings of the journal agree
+ * on the owner; where they do not, nobody acts before a restart has read it. */
+static bool splits(const struct handoff *h, enum handoff_record record)
+{
+    return handoff_owner(record) != handoff_owner(h->record);
+}
+
+static void done(struct handoff *h, const struct handoff_action *action)
+{
+    switch (action->kind) {
+    case HANDOFF_JOURNAL:
+        h->record = action->record;
+        break;
+    case HANDOFF_RESUME:
+    case HANDOFF_START:
+        h->copy = COPY_RUNS;
+        break;
+    case HANDOFF_DESTROY:
+        h->copy = COPY_GONE;
+        break;
+    default:
+        break;
+    }
+}
+
+/* The action under way has ended. */
+static struct handoff_action go_on(struct handoff *h, enum handoff_event_kind result)
+{
+    struct handoff_action action = here(h);
+    unsigned failed = handoff_series[h->series].acts[h->at].failed;
+
+    if (action.kind == HANDOFF_NOTHING)
+        return action;
+    if (result == EVENT_UNSURE && action.kind == HANDOFF_JOURNAL && splits(h, action.record)) {
+        h->record = RECORD_UNSURE;
+        return enter(h, SERIES_UNSURE);
+    }
+    if (result == EVENT_DID || result == EVENT_DID_LATE) {
+        done(h, &action);
+        /* Where the kernel side has just lost the copy here, the target's is the only one left. */
+        if (result == EVENT_DID_LATE && h->series == SERIES_COMMIT && h->copy == COPY_PAUSED)
+            return enter(h, SERIES_TAKE_BACK);
+    } else if (failed >= ACT_OTHER) {
+        return enter(h, (enum series)(failed - ACT_OTHER));
+    } else if (failed == ACT_STOP) {
+        return enter(h, SERIES_NONE);
+    }
+    h->at++;
+    return here(h);
+}
+
+struct handoff_action handoff_step(struct handoff *h, struct handoff_event event)
+{
+    if (event.copy != COPY_AS_KNOWN)
+        h->copy = event.copy;
+    if (event.kind <= EVENT_UNSURE)
+        return go_on(h, event.kind);
+    if (event.kind == EVENT_ADMITTED) {
+        h->admitted = h->side == HANDOFF_SOURCE;
+        return (struct handoff_action){.kind = HANDOFF_NOTHING};
+    }
+    /* A series under way is ended by its results alone. */
+    if (h->series != SERIES_NONE)
+        return (struct handoff_action){.kind = HANDOFF_NOTHING};
+    return enter(h, find(h, event.kind));
+}

@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The seam between the model and migrate/handoff/core.c. */
+#ifndef MODELS_STEP_H
+#define MODELS_STEP_H
+
+/* The model's state that a core knows or keeps; arrays by AT(host, move), or by host. */
+struct model_view {
+    unsigned char *journal, *owes, *admitted, *unsure, *series, *at, *act, *what;
+    const unsigned char *copy, *copy_epoch, *newest, *source_of;
+};
+
+/* Calls handoff_step for the hand-off in `slot`; its action is left in act[slot] and what[slot]. */
+void model_step(const struct model_view *view, int slot, int event);
+
+#endif
