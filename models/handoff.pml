@@ -173,7 +173,7 @@ inline send(h, e) {
     :: WHAT(h, e) == MSG_READY -> say(READY, e)
     :: WHAT(h, e) == MSG_RUNNING -> say(RUNNING, e)
     :: WHAT(h, e) == MSG_NEVER_RAN -> say(NEVER_RAN, e)
-    :: WHAT(h, e) == MSG_CLOSE && J(h, e) != REC_DONE -> say(CLOSE, e)
+    :: WHAT(h, e) == MSG_CLOSE -> say(CLOSE, e)
     :: WHAT(h, e) == MSG_NOT_NOW -> say(CANNOT, e)
     :: WHAT(h, e) == MSG_RUNS_HERE || WHAT(h, e) == MSG_LOST -> say(RUNS_THERE, e)
     :: else

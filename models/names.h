@@ -45,6 +45,6 @@
 #define MSG_NEVER_RAN 4
 #define MSG_ABORT 5
 #define MSG_CLOSE 6
-#define MSG_NOT_NOW 9
-#define MSG_RUNS_HERE 10
-#define MSG_LOST 11
+#define MSG_NOT_NOW 10
+#define MSG_RUNS_HERE 11
+#define MSG_LOST 12

@@ -61,7 +61,8 @@ enum handoff_message {
     SAY_RUNNING,   /* target */
     SAY_NEVER_RAN, /* target: nor will it; ABORTED is on disk */
     SAY_ABORT,     /* source: it runs here */
-    SAY_CLOSE,     /* target: nothing is left here; or, after DONE, the end */
+    SAY_CLOSE,     /* target: nothing is left here, and nothing of it will run */
+    SAY_ENDED,     /* target: to DONE, on whose connection CLOSE says it */
     SAY_DONE,      /* source: the copy here is gone */
     SAY_INQUIRE,   /* target: is the source done with it? */
     SAY_NOT_NOW,   /* target: cannot serve it at present; ask again */

@@ -83,6 +83,7 @@ const char *handoff_message_name(enum handoff_message message)
         [SAY_NEVER_RAN] = "NEVER-RAN",
         [SAY_ABORT] = "ABORT",
         [SAY_CLOSE] = "CLOSE",
+        [SAY_ENDED] = "ENDED",
         [SAY_DONE] = "DONE",
         [SAY_INQUIRE] = "INQUIRE",
         [SAY_NOT_NOW] = "NOT-NOW",

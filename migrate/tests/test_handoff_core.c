@@ -133,9 +133,11 @@ static void target_owned(const struct walk *w)
                  "NEVER_RAN is said only once the journal says so");
             break;
         case SAY_CLOSE:
-            MUST(in(record, R(ABORTED) | R(SOURCE_RUNS)) ||
-                     (event != EVENT_ABORT && in(record, TARGET_OWNS)),
-                 "CLOSE answers ABORT only once the journal says that it never runs here");
+            MUST(in(record, R(ABORTED) | R(SOURCE_RUNS)),
+                 "CLOSE is said only once the journal says that it never runs here");
+            break;
+        case SAY_ENDED:
+            MUST(in(record, TARGET_OWNS), "the end follows DONE");
             break;
         case SAY_RUNS_HERE:
         case SAY_LOST:
