@@ -104,7 +104,7 @@ static void say_error(int fd, enum vf_code code, const char *text)
     (void)vf_fail(&err, code, "%s", text);
     line = ctl_error(&err, NULL);
     if (line != NULL && ctl_send(fd, line, -1, 0) != 0)
-        log_debug("a client did not wait for: %s", text);
+        log_debug("a client did not wait for: %s", err.text);
     json_decref(line);
 }
 
@@ -331,7 +331,7 @@ bool control_accept(struct control *control)
         (void)vf_take_fd(&fd);
     } else {
         give_place(control);
-        say_error(fd, VF_FAILED, "no thread to be had for this connection; try again later");
+        say_error(fd, VF_FAILED, "the host cannot answer: " VF_NO_THREAD);
     }
     return true;
 }

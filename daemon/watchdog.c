@@ -3,6 +3,7 @@
 #define LOG_ROOM "watchdog"
 #include "daemon/watchdog.h"
 
+#include "base/limits.h"
 #include "base/log.h"
 #include "base/process_state.h"
 #include "base/size.h"
@@ -170,7 +171,7 @@ int watchdog_start(struct daemon *daemon, struct vf_error *err)
     if (pthread_create(&dog->thread, NULL, watch, dog) != 0) {
         daemon->watchdog = NULL;
         destroy(dog);
-        return vf_fail(err, VF_FAILED, "watchdog: no thread to be had");
+        return vf_fail(err, VF_FAILED, "watchdog: " VF_NO_THREAD);
     }
     return 0;
 }

@@ -2,6 +2,7 @@
 /* Who connects to the migration port: TLS and a HELLO in time, then a data stream, a source that
  * redials, or a new arrival. */
 #define LOG_ROOM "migrate"
+#include "base/limits.h"
 #include "base/log.h"
 #include "base/size.h"
 #include "migrate/capacity.h"
@@ -108,14 +109,17 @@ static void tell(struct mig *mig, const char *peer, const char *text)
 
 static void refuse(struct mig *mig, struct tp *tp, const struct vf_error *why)
 {
-    char waste[4096];
-
     tell(mig, tp->peer, why->text);
-    wire_say_abort(tp, why);
-    /* A close over bytes that were not read would be a reset, which may overtake the word. */
-    for (int i = 0; i < 16 && tp->ops->recv(tp, waste, sizeof waste) > 0; i++)
-        continue;
+    wire_refuse(tp, why);
     tp_close(tp);
+}
+
+/* To a job that there is. */
+static bool comes_back(const struct wire_hello *hello)
+{
+    static const uint8_t none[WIRE_ID_BYTES];
+
+    return memcmp(hello->token, none, sizeof none) != 0;
 }
 
 /* A control connection: a source that comes back to its job, a new one, or somebody who only asks
@@ -124,7 +128,7 @@ static void serve_control(struct mig *mig, struct tp *tp, const struct mig_peer 
                           uint64_t deadline)
 {
     static const uint8_t none[WIRE_ID_BYTES];
-    const bool again = memcmp(peer->hello.token, none, sizeof none) != 0;
+    const bool again = comes_back(&peer->hello);
     const bool asks = memcmp(peer->hello.job, none, sizeof none) == 0; /* it has no job */
     /* The places of those that come back are not taken by the jobs that wait for them. */
     unsigned *places = again || asks ? &mig->redials : &mig->arrivals;
@@ -182,9 +186,9 @@ static int secure(struct stranger *stranger, struct tp **tp, uint64_t deadline,
     return result;
 }
 
-static void *stranger_main(void *arg)
+/* Hears who it is. Only then it is refused, if it is to be: `no` says why. Frees the stranger. */
+static void receive(struct stranger *stranger, const struct vf_error *no)
 {
-    struct stranger *stranger = arg;
     struct mig *mig = stranger->mig;
     struct tp *tp = stranger->tp;
     struct wire_message message = {.tag = WIRE_TAG_END};
@@ -194,7 +198,6 @@ static void *stranger_main(void *arg)
     struct mig_peer peer;
     int heard;
 
-    (void)prctl(PR_SET_NAME, "arrival");
     tp_set_silence(tp, mig->silence_ns);
     heard = secure(stranger, &tp, deadline, &err);
     if (heard == 0)
@@ -211,6 +214,11 @@ static void *stranger_main(void *arg)
         tell(mig, "?", err.text);
     } else if (heard != 0 || wire_hello_agree(&peer.hello, &ours, 0, &peer.version, &err) != 0) {
         refuse(mig, tp, &err);
+    } else if (no != NULL && (peer.hello.role != WIRE_CONTROL || comes_back(&peer.hello))) {
+        tell(mig, tp->peer, no->text);
+        tp_close(tp); /* ABORT would end a job that goes on: it tries again */
+    } else if (no != NULL) {
+        refuse(mig, tp, no);
     } else if (peer.hello.role == WIRE_CONTROL) {
         settle_peer_is_back(mig, peer.hello.listen_address);
         serve_control(mig, tp, &peer, deadline);
@@ -219,8 +227,27 @@ static void *stranger_main(void *arg)
         refuse(mig, tp, &err);
     }
     wire_message_free(&message);
+}
+
+static void *stranger_main(void *arg)
+{
+    struct stranger *stranger = arg;
+    struct mig *mig = stranger->mig;
+
+    (void)prctl(PR_SET_NAME, "arrival");
+    receive(stranger, NULL);
     mig_thread_over(mig);
     return NULL;
+}
+
+/* The thread kept back says that there was none. */
+static void stranger_refused(void *arg)
+{
+    struct stranger *stranger = arg;
+    struct vf_error no = VF_ERROR_INIT;
+
+    vf_fail(&no, VF_REFUSED_NOW, "host %s cannot take it: " VF_NO_THREAD, stranger->mig->host_name);
+    receive(stranger, &no);
 }
 
 static unsigned crowd(const struct mig *mig, uint64_t network)
@@ -297,10 +324,11 @@ void mig_accept(struct mig *mig, int fd, const char *peer)
         free(stranger);
         return;
     }
-    if (mig_spawn(mig, stranger_main, stranger) != 0) {
+    if (mig_spawn(mig, stranger_main, stranger) != 0 &&
+        !vf_spare_thread_give(mig->spare, stranger_refused, stranger)) {
         struct tp *tp = stranger->tp;
 
-        log_error("%s: closed: no thread to be had", peer);
+        tell(mig, peer, "closed: the system gives no more threads");
         known(stranger);
         tp_close(tp);
     }

@@ -4,6 +4,7 @@
 #define LOG_ROOM "migrate"
 #include "migrate/mig.h"
 
+#include "base/limits.h"
 #include "base/log.h"
 #include "base/size.h"
 #include "kernel/client.h"
@@ -125,7 +126,8 @@ int mig_open(const struct mig_config *config, struct mig **out, struct vf_error 
         return -1;
     }
     journal_skip_ids(mig->journal, config->last_id);
-    if (settle_start(mig, err) != 0 || stand_start(mig, err) != 0) {
+    if (vf_spare_thread_open(&mig->spare, err) != 0 || settle_start(mig, err) != 0 ||
+        stand_start(mig, err) != 0) {
         mig_close(mig);
         return -1;
     }
@@ -241,6 +243,7 @@ void mig_close(struct mig *mig)
     while (mig->threads > 0)
         (void)pthread_cond_wait(&mig->idle, &mig->lock);
     (void)pthread_mutex_unlock(&mig->lock);
+    vf_spare_thread_close(mig->spare);
     while (mig->jobs != NULL) {
         struct mig_job *job = mig->jobs;
 
@@ -501,7 +504,7 @@ int mig_start_job(struct mig *mig, struct mig_job *job, void *(*main)(void *arg)
         return -1;
     if (mig_spawn(mig, main, arg) == 0)
         return 0;
-    vf_fail(err, VF_FAILED, "partition %s: no thread to be had for it", job->partition);
+    vf_fail(err, VF_FAILED, "partition %s: " VF_NO_THREAD, job->partition);
     (void)job_fail(job, err);
     job_over(job, JOB_FAILED);
     mig_job_put(job); /* the thread's */

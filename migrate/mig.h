@@ -3,6 +3,7 @@
 #ifndef MIGRATE_MIG_H
 #define MIGRATE_MIG_H
 
+#include "base/spare_thread.h"
 #include "migrate/job.h"
 #include "migrate/journal.h"
 #include "migrate/migrate.h"
@@ -31,6 +32,7 @@ struct mig {
     void *ended_ctx;
     struct journal *journal; /* has its own lock */
     struct turns turns;      /* likewise */
+    struct vf_spare_thread *spare; /* tells who comes when there is no thread for him */
     _Atomic bool cordoned;   /* takes in no partition */
     bool insecure;           /* plain TCP beyond loopback is fine */
 

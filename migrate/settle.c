@@ -3,6 +3,7 @@
 #define LOG_ROOM "migrate"
 #include "migrate/settle.h"
 
+#include "base/limits.h"
 #include "base/log.h"
 #include "base/size.h"
 #include "migrate/word.h"
@@ -157,5 +158,5 @@ int settle_start(struct mig *mig, struct vf_error *err)
     (void)pthread_mutex_unlock(&mig->lock);
     return mig_spawn(mig, settler_main, mig) == 0
                ? 0
-               : vf_fail(err, VF_FAILED, "no thread to be had for the settler");
+               : vf_fail(err, VF_FAILED, "settler: " VF_NO_THREAD);
 }

@@ -3,6 +3,7 @@
 #define LOG_ROOM "migrate"
 #include "migrate/stand.h"
 
+#include "base/limits.h"
 #include "base/size.h"
 #include "migrate/mig.h"
 
@@ -254,5 +255,5 @@ int stand_start(struct mig *mig, struct vf_error *err)
     (void)pthread_mutex_unlock(&mig->lock);
     return mig_spawn(mig, watcher_main, mig) == 0
                ? 0
-               : vf_fail(err, VF_FAILED, "no thread to be had for watching partitions that stand");
+               : vf_fail(err, VF_FAILED, "watching partitions that stand: " VF_NO_THREAD);
 }

@@ -366,7 +366,7 @@ static void serve_job(struct target *t, struct tp *tp)
     bool committed = false;
     int result = -1;
 
-    if (link_start(&t->link, tp, mig->silence_ns, target_link_down, t, &err) != 0) {
+    if (link_start_new(&t->link, tp, mig->silence_ns, target_link_down, t, &err) != 0) {
         (void)job_fail(t->job, &err);
         job_over(t->job, JOB_FAILED);
         return;

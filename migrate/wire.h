@@ -356,6 +356,9 @@ int wire_hear_body(struct tp *tp, const struct wire_header *header, struct wire_
 void wire_message_free(struct wire_message *message);
 /* Tells the peer why it is over, best effort, within a second. */
 void wire_say_abort(struct tp *tp, const struct vf_error *why);
+/* The same to a peer that is about to be left, before a close: reads what it sends meanwhile, since
+ * a close over unread bytes would be a reset, which may overtake the word. Nobody else may read. */
+void wire_refuse(struct tp *tp, const struct vf_error *why);
 
 /* ---- page frames ---- */
 

@@ -429,3 +429,12 @@ void wire_say_abort(struct tp *tp, const struct vf_error *why)
     (void)snprintf(message.abort.text, sizeof message.abort.text, "%s", why->text);
     (void)wire_say(tp, &message, vf_now_ns() + ABORT_PATIENCE_NS, &ignored);
 }
+
+void wire_refuse(struct tp *tp, const struct vf_error *why)
+{
+    char waste[4096];
+
+    wire_say_abort(tp, why);
+    for (int i = 0; i < 16 && tp->ops->recv(tp, waste, sizeof waste) > 0; i++)
+        continue;
+}
