@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A machine that gives no more: descriptors, threads, memory, room for files, taken away from one host while it works and given
 back. The host says so or does what it was asked for; nothing is lost, nothing is there twice, no log grows, and no restart is needed.
-VF_SWEEP=all tries every value (make limits)."""
+VF_SWEEP=all tries every value."""
 import os
 import pathlib
 import resource
