@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Control groups (version 1) for hosts: how many threads they may have, how much memory. A host has one of its own from its start."""
+import itertools
 import os
 import pathlib
 import signal
 
 from e2e import wait_until
 
+NUMBERS = itertools.count(1)  # tests go on beside each other
 ROOT = pathlib.Path("/sys/fs/cgroup")
 
 
@@ -24,7 +26,7 @@ class Group:
     """One group; `prefix` are words that execute a program in it. What it starts is in it too."""
 
     def __init__(self, controller, name):
-        self.path = ROOT / controller / f"vferry-{os.getpid()}-{name}"
+        self.path = ROOT / controller / f"vferry-{os.getpid()}-{next(NUMBERS)}-{name}"
         self.path.mkdir()
         self.prefix = ("sh", "-c", f'echo $$ >{self.path}/cgroup.procs && exec "$@"', "sh")
 
