@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """A host that is told to end while a driver's call hangs, or while it is only coming up: it ends in bounded time, and nothing is lost."""
+import os
 import pathlib
 import signal
 import unittest
 
-from e2e import BUILD, Case, at_once, begins, churn, create, finish, state
+from e2e import BUILD, Case, at_once, begins, churn, create, finish, partitions, state
 from gates import Gates
 from harness import Host, pid_gone, wait_until
 
@@ -73,6 +74,58 @@ class Starting(Ending):
         host.process.send_signal(signal.SIGTERM)
         self.assertEqual(host.process.wait(BOUND), 0, host.log())
         wait_until("the kernel side has ended too", lambda: pid_gone(child), BOUND)
+
+
+class Stopping(Ending):
+    def stopped(self, host, dropped):
+        """A forced stop that has to kill the kernel side, which answers or not."""
+        done = host.json("host", "stop", "--force", timeout=4 * BOUND)
+        self.assertTrue(done["killed"], done)
+        self.assertEqual(done["partitions_dropped"], dropped)
+        self.assertEqual(host.process.wait(BOUND), 0, host.log())
+        self.assertTrue(pid_gone(host.kernel_pid))
+        self.assertIn("was killed", host.log())
+
+    def test_a_forced_stop_ends_a_host_whose_driver_never_comes_back(self):
+        host, gates = self.gated("left")
+        create(host, "p", vram="8M")
+        gates.close("pause")
+        pausing = host.spawn("partition", "pause", "p")
+        wait_until("the driver is in it", lambda: gates.stands_at("pause"), 60)
+        self.stopped(host, 1)
+        self.assertNotEqual(pausing.wait(BOUND), 0)
+
+    def stopped_while_it_commits(self, freeze):
+        """The target has taken COMMIT and hangs in the driver's unpause: the source's copy is the only one left, and stays."""
+        left, _ = self.gated("left")
+        right, far = self.gated("right")
+        work = churn(1, size="2M")
+        create(left, "p", work, vram="8M")
+        begins(left, "p")
+        far.close("restore-mutable")
+        moving = left.spawn("migrate", "p", "--to", right.address, "--max-blackout", 60000)
+        wait_until("the target restores its state", lambda: far.stands_at("restore-mutable"), 60)
+        far.close("resume")
+        far.open("restore-mutable")
+        wait_until("the target takes over", lambda: far.stands_at("resume"), 60)
+        if freeze:
+            wait_until("the watchdog has counted", lambda: right.json("host", "show")["partitions"] == 1)
+            os.kill(right.kernel_pid, signal.SIGSTOP)
+        self.stopped(right, 1)
+        out, err = moving.communicate(timeout=2 * BOUND)
+        self.assertEqual(moving.returncode, 6, out + err + right.log())
+        (far.folder / "resume").unlink()  # who stood there was killed
+        right.start()
+        self.assertEqual((partitions(left), partitions(right)), (["p"], []))
+        self.assertNotEqual(state(left, "p"), "running")
+        left.run("job", "resolve", left.json("job", "list")["jobs"][0]["job"], "--source-runs")
+        self.assertEqual(finish(left, "p"), work.want())
+
+    def test_a_forced_stop_does_not_wait_for_ever_for_a_commit_that_hangs_in_a_driver(self):
+        self.stopped_while_it_commits(False)
+
+    def test_a_forced_stop_does_not_wait_for_ever_for_a_commit_in_a_kernel_side_that_was_stopped(self):
+        self.stopped_while_it_commits(True)
 
 
 if __name__ == "__main__":
