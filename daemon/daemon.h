@@ -15,6 +15,7 @@
 #include <limits.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <sys/types.h>
 
 struct daemon {
     char name[VF_NAME_BYTES];
@@ -27,9 +28,10 @@ struct daemon {
     int lock_fd;
     int kernel_pidfd; /* readable once the kernel side has ended */
     int32_t kernel_pid;
-    bool kernel_started; /* by this daemon, and not found */
+    _Atomic pid_t kernel_child; /* started by this daemon, which is not up yet; 0 = none */
     struct kc *kc; /* main's own connection: keeps an idle kernel side from leaving */
     struct mig *mig;
+    struct startup *startup;    /* main thread: NULL once it is over; see startup.h */
     struct watchdog *watchdog;  /* NULL before it is started; see watchdog.h */
     struct events events;       /* has its own lock */
     struct history *history;    /* likewise; NULL = none is wanted */

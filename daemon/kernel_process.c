@@ -190,15 +190,17 @@ static int start_kernel(struct daemon *daemon, const struct wish *wish, struct v
         return vf_fail_errno(err, VF_FAILED, errno, "make a pipe");
     result = spawn_kernel(daemon, wish, ends[1], &pid, err);
     (void)close(ends[1]);
-    if (result == 0)
+    if (result == 0) {
+        atomic_store(&daemon->kernel_child, pid);
         result = await_ready(daemon, ends[0], err);
+    }
     (void)close(ends[0]);
     if (result != 0 && pid > 0) {
+        atomic_store(&daemon->kernel_child, 0);
         (void)kill(pid, SIGKILL);
         (void)waitpid(pid, NULL, 0);
     }
     if (result == 0) {
-        daemon->kernel_started = true;
         daemon->kernel_pid = (int32_t)pid;
         log_info("started the kernel side, pid %d: %s", (int)pid, wish->specs);
     }
@@ -292,7 +294,7 @@ void kernel_process_end_started(struct daemon *daemon)
 {
     struct vf_error err = VF_ERROR_INIT;
 
-    if (!daemon->kernel_started)
+    if (atomic_load(&daemon->kernel_child) == 0)
         return;
     if (daemon->kernel_pidfd < 0)
         daemon->kernel_pidfd = pidfd_open(daemon->kernel_pid, 0);

@@ -14,12 +14,30 @@
 #define KERNEL_END_MS 30000 /* giving back all VRAM of a large host takes a while */
 #define JOB_END_NS 30000000000ull
 
+/* A stop under way. */
+struct stop {
+    bool force;
+    bool begun;        /* no COMMIT is honoured any more, until the host lives on after all */
+    uint64_t until_ns; /* by then the kernel side has ended or is killed; 0 = none is set */
+    struct daemon *daemon;
+};
+
+/* A kc_patience: a kernel side that answers, but hangs in a driver, is not waited for either. */
+static int stop_patience(void *ctx, struct vf_error *err)
+{
+    const struct stop *stop = ctx;
+
+    if (stop->until_ns != 0 && vf_now_ns() >= stop->until_ns)
+        return vf_fail(err, VF_FAILED, "the kernel side, pid %d, has not ended within %u s",
+                       stop->daemon->kernel_pid, KERNEL_END_MS / 1000u);
+    return watchdog_patience(stop->daemon, err);
+}
+
 /* Waits for the jobs to end, which mig_stop_begin has asked for: forcing the host down is no reason
  * to leave a peer in the dark. */
-static void await_jobs(struct mig *mig)
+static void await_jobs(struct mig *mig, uint64_t deadline)
 {
     json_t *list = mig_jobs(mig);
-    uint64_t deadline = vf_now_ns() + JOB_END_NS;
     size_t index;
     json_t *entry;
 
@@ -40,37 +58,38 @@ static void await_jobs(struct mig *mig)
 
 /* Ends the kernel side. With force no COMMIT is honoured from here on, and what was honoured before
  * is among the partitions that `host` counts. */
-static int end_kernel(struct request *request, struct kc *kc, bool force, struct kc_host *host,
-                      struct vf_error *err)
+static int end_kernel(struct stop *stop, struct kc *kc, struct kc_host *host, struct vf_error *err)
 {
-    struct daemon *daemon = request->daemon;
+    struct daemon *daemon = stop->daemon;
+    const uint64_t deadline = vf_now_ns() + JOB_END_NS;
 
-    if (force) {
-        mig_stop_begin(daemon->mig);
-        await_jobs(daemon->mig);
+    if (stop->force) {
+        stop->begun = true;
+        mig_stop_begin(daemon->mig, deadline);
+        await_jobs(daemon->mig, deadline);
+        stop->until_ns = vf_now_ns() + KERNEL_END_MS * 1000000ull;
     }
     atomic_store(&daemon->kernel_ending, true);
-    if ((!force || kc_host(kc, host, err) == 0) && kc_shutdown(kc, force, err) == 0)
+    if ((!stop->force || kc_host(kc, host, err) == 0) && kc_shutdown(kc, stop->force, err) == 0)
         return 0;
     atomic_store(&daemon->kernel_ending, false);
-    if (force)
-        mig_stop_undo(daemon->mig);
     return -1;
 }
 
-/* By force and without its help: it answers nothing. Hand-offs that are just committing are in
- * calls to it, and cannot be waited for; the next daemon answers for them. */
-static int kill_kernel(struct request *request, struct vf_error *err)
+/* By force and without its help: it answers nothing, or does not end. Hand-offs that are just
+ * committing are in calls to it, and cannot be waited for; the next daemon answers for them. */
+static int kill_kernel(struct request *request, struct stop *stop, struct vf_error *err)
 {
     struct daemon *daemon = request->daemon;
     char word[200];
 
     (void)watchdog_word(daemon, word, sizeof word);
-    mig_stop_at_once(daemon->mig);
+    if (!stop->begun)
+        mig_stop_begin(daemon->mig, vf_now_ns());
+    stop->begun = true;
     atomic_store(&daemon->kernel_ending, true);
     if (kernel_process_kill(daemon, err) != 0) {
         atomic_store(&daemon->kernel_ending, false);
-        mig_stop_undo(daemon->mig);
         return -1;
     }
     tell(request, "host", "host stop --force: %s; the kernel side, pid %d, was killed",
@@ -79,30 +98,41 @@ static int kill_kernel(struct request *request, struct vf_error *err)
 }
 
 /* With the kernel side's help. *dropped is how many partitions went with it. */
-static int stop_in_order(struct request *request, bool force, uint32_t *dropped,
+static int stop_in_order(struct request *request, struct stop *stop, uint32_t *dropped,
                          struct vf_error *err)
 {
     struct daemon *daemon = request->daemon;
     struct kc_host host;
     struct kc *kc;
 
-    if (request_kc(request, &kc, err) != 0 || kc_host(kc, &host, err) != 0)
+    if (request_kc(request, &kc, err) != 0)
         return vf_context(err, "host stop");
-    if (!force && host.partitions > 0)
+    kc_set_patience(kc, stop_patience, stop);
+    if (kc_host(kc, &host, err) != 0)
+        return vf_context(err, "host stop");
+    watchdog_heard(daemon, host.partitions); /* newer than its own count */
+    if (!stop->force && host.partitions > 0)
         return vf_fail(
             err, VF_FAILED,
             "host stop: %u partition%s would be lost" VF_REMEDY
             "migrate or remove %s first, or say --force",
             host.partitions, host.partitions == 1 ? "" : "s", host.partitions == 1 ? "it" : "them");
-    if (end_kernel(request, kc, force, &host, err) != 0)
+    if (end_kernel(stop, kc, &host, err) != 0)
         return vf_context(err, "host stop");
     *dropped = host.partitions;
     if (kernel_process_wait(daemon, KERNEL_END_MS) == 0)
         return 0;
-    if (force)
-        return kill_kernel(request, err);
+    if (stop->force)
+        return kill_kernel(request, stop, err);
     log_warn("the kernel side, pid %d, was told to end and has not yet", daemon->kernel_pid);
     return 0;
+}
+
+/* It answers nothing, or was told to end and had its time. */
+static bool may_kill(const struct stop *stop)
+{
+    return stop->force && (watchdog_silent_ns(stop->daemon) > 0 ||
+                           (stop->until_ns != 0 && vf_now_ns() >= stop->until_ns));
 }
 
 int verb_host_stop(struct request *request, struct vf_error *err)
@@ -111,17 +141,20 @@ int verb_host_stop(struct request *request, struct vf_error *err)
     uint32_t dropped = 0;
     bool known = true;
     bool killed = false;
-    bool force;
+    struct stop stop = {.daemon = daemon};
 
-    if (request_flag(request, "force", &force, err) != 0)
+    if (request_flag(request, "force", &stop.force, err) != 0)
         return -1;
-    if (stop_in_order(request, force, &dropped, err) != 0) {
-        if (!force || watchdog_silent_ns(daemon) == 0 || kill_kernel(request, err) != 0)
+    if (stop_in_order(request, &stop, &dropped, err) != 0) {
+        if (!may_kill(&stop) || kill_kernel(request, &stop, err) != 0) {
+            if (stop.begun)
+                mig_stop_undo(daemon->mig);
             return -1;
+        }
         known = watchdog_partitions(daemon, &dropped);
         killed = true;
     }
-    log_info("host stop%s: %" PRIu32 " partitions dropped", force ? " --force" : "", dropped);
+    log_info("host stop%s: %" PRIu32 " partitions dropped", stop.force ? " --force" : "", dropped);
     request->result = new_result("vferry.stop/1");
     put_text(request->result, "name", daemon->name);
     put_number(request->result, "pid", (uint64_t)getpid());

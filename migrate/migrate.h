@@ -61,12 +61,11 @@ bool mig_cordoned(const struct mig *mig);
  * the next daemon. Does not wait; mig_close does. */
 void mig_end_jobs(struct mig *mig);
 /* A forced stop, which drops partitions, begins: no job starts, no partition arrives and no COMMIT
- * is honoured any more. Hand-offs that were just committing are waited for; what has not committed
- * is called off, or left as PREPARED for the next daemon to answer for. Does not wait for jobs. */
-void mig_stop_begin(struct mig *mig);
-/* The same for a kernel side that answers nothing: hand-offs that are just committing hang in a
- * call to it and are not waited for. What they have in the journal the next daemon answers for. */
-void mig_stop_at_once(struct mig *mig);
+ * is honoured any more. Hand-offs that were just committing are waited for until deadline_ns
+ * (vf_now_ns): those that hang in a call to the kernel side then have in the journal what the next
+ * daemon answers for. What has not committed is called off, or left as PREPARED for the next
+ * daemon likewise. Does not wait for jobs. */
+void mig_stop_begin(struct mig *mig, uint64_t deadline_ns);
 /* It failed: the host goes on. */
 void mig_stop_undo(struct mig *mig);
 /* Around what makes a partition this host's: from before its record is on disk until it runs here,

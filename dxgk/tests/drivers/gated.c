@@ -124,6 +124,8 @@ static NTSTATUS query_adapter_info(HANDLE adapter, const DXGKARG_QUERYADAPTERINF
     NTSTATUS status = real.DxgkDdiQueryAdapterInfo(adapter, args);
     char path[4096];
 
+    if (args->Type == DXGKQAITYPE_GPUPCAPS && !pass("caps"))
+        return STATUS_DEVICE_BUSY;
     if (args->Type == DXGKQAITYPE_GPUPCAPS && there("LiveMigration", ".lacks", path))
         ((DXGK_GPUPCAPS *)args->pOutputData)->Caps.LiveMigration = 0;
     return status;

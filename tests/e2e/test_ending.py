@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A host that is told to end while a driver's call hangs, or while it is only coming up: it ends in bounded time, and nothing is lost."""
+import os
+import pathlib
+import signal
+import unittest
+
+from e2e import BUILD, Case, at_once, begins, churn, create, finish, partitions, state
+from gates import Gates
+from harness import Host, pid_gone, wait_until
+
+TESTS_AT_ONCE = at_once(3)  # they wait more than they work
+DEVICE = "softgpu,vram=64M,vfs=4,dirty-page=64K"
+# The daemon gives up after 8 s; a loaded machine takes its time on top. A call at a gate would never end.
+BOUND = 60
+
+
+class Ending(Case):
+    def gated(self, name):
+        gates = Gates(self.folder / f"gates-{name}")
+        return self.host(name, DEVICE, options=gates.options, env=gates.env), gates
+
+    def end(self, host):
+        host.stop()
+
+
+class Starting(Ending):
+    def hung_recovery(self):
+        """A host whose next start has to resume a partition, which the driver never comes back from."""
+        left, gates = self.gated("left")
+        right, far = self.gated("right")
+        work = churn(1, size="2M")
+        create(left, "p", work, vram="8M")
+        begins(left, "p")
+        far.close("restore-mutable")
+        moving = left.spawn("migrate", "p", "--to", right.address, "--max-blackout", 60000)
+        wait_until("the target restores its state", lambda: far.stands_at("restore-mutable"), 60)
+        left.kill(signal.SIGKILL)
+        moving.communicate(timeout=BOUND)
+        far.open("restore-mutable")
+        gates.close("resume")
+        return left, gates, work
+
+    def test_a_start_whose_recovery_hangs_ends_when_it_is_told_to_and_the_next_one_recovers(self):
+        for sig in (signal.SIGTERM, signal.SIGINT):
+            with self.subTest(signal=sig):
+                self.folder = self.folder / f"signal{int(sig)}"
+                self.folder.mkdir()
+                left, gates, work = self.hung_recovery()
+                with self.assertRaises(TimeoutError):
+                    left.start(timeout=1)
+                wait_until("recovery stands in the driver", lambda: gates.stands_at("resume"), 60)
+                left.process.send_signal(sig)
+                self.assertEqual(left.process.wait(BOUND), 0, left.log())
+                self.assertIn("ended in the middle of the start", left.log())
+                self.assertFalse(pid_gone(left.kernel_pid))
+                gates.open("resume")
+                left.start()
+                self.assertEqual(state(left, "p"), "running")
+                self.assertEqual(finish(left, "p"), work.want())
+
+    def test_a_kernel_side_that_is_still_starting_ends_with_the_daemon_that_started_it(self):
+        gates = Gates(self.folder / "gates")
+        gates.close("caps")
+        place = self.folder / "left"
+        place.mkdir(mode=0o700)
+        host = Host(BUILD, "left", (DEVICE,), state=place, options=gates.options, env=gates.env)
+        self.addCleanup(host.stop)
+        with self.assertRaises(TimeoutError):
+            host.start(timeout=1)
+        wait_until("the driver is being asked", lambda: gates.stands_at("caps"), 60)
+        children = pathlib.Path(f"/proc/{host.process.pid}/task/{host.process.pid}/children")
+        child = int(children.read_text(encoding="ascii"))
+        host.process.send_signal(signal.SIGTERM)
+        self.assertEqual(host.process.wait(BOUND), 0, host.log())
+        wait_until("the kernel side has ended too", lambda: pid_gone(child), BOUND)
+
+
+class Stopping(Ending):
+    def stopped(self, host, dropped):
+        """A forced stop that has to kill the kernel side, which answers or not."""
+        done = host.json("host", "stop", "--force", timeout=4 * BOUND)
+        self.assertTrue(done["killed"], done)
+        self.assertEqual(done["partitions_dropped"], dropped)
+        self.assertEqual(host.process.wait(BOUND), 0, host.log())
+        self.assertTrue(pid_gone(host.kernel_pid))
+        self.assertIn("was killed", host.log())
+
+    def test_a_forced_stop_ends_a_host_whose_driver_never_comes_back(self):
+        host, gates = self.gated("left")
+        create(host, "p", vram="8M")
+        gates.close("pause")
+        pausing = host.spawn("partition", "pause", "p")
+        wait_until("the driver is in it", lambda: gates.stands_at("pause"), 60)
+        self.stopped(host, 1)
+        self.assertNotEqual(pausing.wait(BOUND), 0)
+
+    def stopped_while_it_commits(self, freeze):
+        """The target has taken COMMIT and hangs in the driver's unpause: the source's copy is the only one left, and stays."""
+        left, _ = self.gated("left")
+        right, far = self.gated("right")
+        work = churn(1, size="2M")
+        create(left, "p", work, vram="8M")
+        begins(left, "p")
+        far.close("restore-mutable")
+        moving = left.spawn("migrate", "p", "--to", right.address, "--max-blackout", 60000)
+        wait_until("the target restores its state", lambda: far.stands_at("restore-mutable"), 60)
+        far.close("resume")
+        far.open("restore-mutable")
+        wait_until("the target takes over", lambda: far.stands_at("resume"), 60)
+        if freeze:
+            wait_until("the watchdog has counted", lambda: right.json("host", "show")["partitions"] == 1)
+            os.kill(right.kernel_pid, signal.SIGSTOP)
+        self.stopped(right, 1)
+        out, err = moving.communicate(timeout=2 * BOUND)
+        self.assertEqual(moving.returncode, 6, out + err + right.log())
+        (far.folder / "resume").unlink()  # who stood there was killed
+        right.start()
+        self.assertEqual((partitions(left), partitions(right)), (["p"], []))
+        self.assertNotEqual(state(left, "p"), "running")
+        left.run("job", "resolve", left.json("job", "list")["jobs"][0]["job"], "--source-runs")
+        self.assertEqual(finish(left, "p"), work.want())
+
+    def test_a_forced_stop_does_not_wait_for_ever_for_a_commit_that_hangs_in_a_driver(self):
+        self.stopped_while_it_commits(False)
+
+    def test_a_forced_stop_does_not_wait_for_ever_for_a_commit_in_a_kernel_side_that_was_stopped(self):
+        self.stopped_while_it_commits(True)
+
+
+if __name__ == "__main__":
+    unittest.main()
