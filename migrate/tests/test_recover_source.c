@@ -11,6 +11,12 @@
 
 #include <cmocka.h>
 
+static void says(const char *text, const char *word)
+{
+    if (strstr(text, word) == NULL)
+        fail_msg("\"%s\" says nothing of \"%s\"", text, word);
+}
+
 static void a_source_without_commit_runs_on_and_tells_the_target(void **state)
 {
     const struct past past = {JOURNAL_SOURCE, {JOURNAL_OPEN, JOURNAL_OPEN}, 2};
@@ -23,7 +29,8 @@ static void a_source_without_commit_runs_on_and_tells_the_target(void **state)
     begin_move(&p);
     job = come_back(&p, &past);
     assert_int_equal(mig_job_result(job, &err), -1);
-    assert_string_equal(err.text, "the daemon ended during the move; the partition runs on here");
+    says(err.text, "in the blackout, before COMMIT: the daemon of host left ended during the move; "
+                   "partition p runs on at host left; move it again");
     assert_int_equal(state_of(&p), VF_PARTITION_RUNNING);
     answer(job, WIRE_ABORT, &gone);
     AWAIT(word_owed(job) == WORD_NONE);
@@ -187,14 +194,23 @@ static void a_commit_comes_back_when_it_never_ran_there(void **state)
     const struct past past = {JOURNAL_SOURCE, {JOURNAL_OPEN, JOURNAL_COMMIT}, 2};
     struct wire_message never = {.tag = WIRE_NEVER_RAN};
     struct vf_partition_info p;
+    struct vf_error err = VF_ERROR_INIT;
     struct mig_job *job;
 
     (void)state;
     begin_move(&p);
     job = come_back(&p, &past);
     never.handoff = handoff_of(job);
+    assert_int_equal(mig_job_result(job, &err), -1);
+    says(err.text,
+         "in the hand-off, after COMMIT: the daemon of host left ended before RUNNING came; "
+         "partition p stays paused at host left until it is known whether host 127.");
+    says(err.text, "if that never comes back: \"vferry job resolve");
     answer(job, WIRE_COMMIT, &never);
     AWAIT(status_of(job) == MIG_FAILED);
+    assert_int_equal(mig_job_result(job, &err), -1);
+    says(err.text, "in the hand-off, after COMMIT: host 127.");
+    says(err.text, "never ran it; partition p runs on at host left");
     assert_int_equal(state_of(&p), VF_PARTITION_RUNNING);
     assert_int_equal(word_owed(job), WORD_NONE);
     assert_int_equal(mig_unsettled(host.mig, &p), 0);
