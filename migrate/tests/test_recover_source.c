@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* A source whose daemon died: it runs on, or waits for its target's word, and tells it what it
  * owes. */
+#include "migrate/restart.h"
 #include "migrate/tests/pasts.h"
 
 #include <setjmp.h>
@@ -141,6 +142,31 @@ static void a_commit_is_completed_when_it_runs_there(void **state)
     assert_int_equal(state_of(&p), VF_PARTITION_STATES);
     assert_true(mig_moved_to(host.mig, "p", to, sizeof to));
     assert_string_equal(to, peer_address);
+    mig_job_put(job);
+}
+
+/* The journal's order to start over is none that a person could read. */
+static void a_move_that_cannot_be_started_over_says_what_became_of_it(void **state)
+{
+    struct past past = {JOURNAL_SOURCE, {JOURNAL_OPEN, JOURNAL_ABORTED}, 2};
+    struct vf_partition_info p;
+    struct mig_options options;
+    struct vf_error err = VF_ERROR_INIT;
+    struct mig_job *job;
+    char note[400];
+
+    (void)state;
+    mig_options_init(&options);
+    restart_note(&options, note, sizeof note);
+    past.text = note;
+    create(&host, "p", VRAM, &p);
+    drop(&p); /* what a crash of the kernel side does */
+    job = come_back(&p, &past);
+    assert_int_equal(mig_job_result(job, &err), -1);
+    assert_string_equal(err.text,
+                        "the daemon of host left was ended during the move; the kernel side of "
+                        "host left has lost partition p too; create it anew, or restore an image "
+                        "of it");
     mig_job_put(job);
 }
 
@@ -427,6 +453,7 @@ int main(void)
         cmocka_unit_test(a_move_that_a_person_had_paused_stays_paused),
         cmocka_unit_test(a_check_that_was_cut_off_leaves_what_was_paused_paused),
         cmocka_unit_test(a_commit_is_completed_when_it_runs_there),
+        cmocka_unit_test(a_move_that_cannot_be_started_over_says_what_became_of_it),
         cmocka_unit_test(checks_push_no_move_out_and_the_journal_knows_where_it_went),
         cmocka_unit_test(a_commit_comes_back_when_it_never_ran_there),
         cmocka_unit_test(a_commit_stays_unknown_until_the_right_answer_comes),
