@@ -143,13 +143,14 @@ int not_in_a_move(const struct request *request, const struct vf_partition_info 
 
     if (unknown != 0)
         return vf_fail(err, VF_FAILED,
-                       "partition %s: cannot %s: it is not known who runs it; see \"vferry job "
-                       "show %llu\", and \"vferry job resolve\" if its peer never comes back",
-                       info->name, what, (unsigned long long)unknown);
+                       "partition %s: cannot %s: it is not known who runs it" VF_REMEDY
+                       "see \"vferry job show %llu\"; if its peer never comes back: \"vferry job "
+                       "resolve %llu\"",
+                       info->name, what, (unsigned long long)unknown, (unsigned long long)unknown);
     if (job != 0)
         return vf_fail(err, VF_FAILED,
-                       "partition %s: cannot %s while job %llu works on it; wait for its end or "
-                       "\"vferry job cancel %llu\"",
+                       "partition %s: cannot %s while job %llu works on it" VF_REMEDY
+                       "wait for its end, or \"vferry job cancel %llu\"",
                        info->name, what, (unsigned long long)job, (unsigned long long)job);
     switch (info->state) {
     case VF_PARTITION_OUTGOING:

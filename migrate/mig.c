@@ -464,9 +464,10 @@ int mig_refuse_unsettled(struct mig *mig, const struct vf_partition_info *partit
 
     return id == 0 ? 0
                    : vf_fail(err, VF_FAILED,
-                             "partition %s: it is not known who runs it; see \"vferry job show "
-                             "%llu\" and \"vferry job resolve\"",
-                             partition->name, (unsigned long long)id);
+                             "partition %s: it is not known who runs it" VF_REMEDY
+                             "see \"vferry job show %llu\"; if its peer never comes back: "
+                             "\"vferry job resolve %llu\"",
+                             partition->name, (unsigned long long)id, (unsigned long long)id);
 }
 
 /* One look and one step: two jobs of one partition must not both find it free. */

@@ -41,9 +41,9 @@ static const char *peer_says(const struct wire_account *peer)
 static int wrong(const struct resolve_view *view, bool source_runs, const char *why,
                  struct vf_error *err)
 {
-    return vf_fail(err, VF_FAILED, "%s; use --%s-runs%s", why, source_runs ? "target" : "source",
-                   view->peer_known ? ""
-                                    : ", or bring the other host back and it settles by itself");
+    return vf_fail(
+        err, VF_FAILED, "%s" VF_REMEDY "use --%s-runs%s", why, source_runs ? "target" : "source",
+        view->peer_known ? "" : ", or bring the other host back and it settles by itself");
 }
 
 static int contradicted(const struct resolve_view *view, bool source_runs, struct vf_error *err)

@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "base/size.h"
+#include "migrate/ending.h"
 #include "migrate/image.h"
 #include "migrate/receiver.h"
 #include "migrate/target.h"
@@ -258,6 +259,7 @@ static enum job_state finish(struct restoring *r, int result, bool committed, st
 {
     struct mig_job *job = r->job;
     struct vf_error also = VF_ERROR_INIT;
+    char where[ENDING_WHERE];
 
     if (result == 0) {
         if (mig_journal(job, JOURNAL_DONE, "", &also) != 0)
@@ -265,8 +267,13 @@ static enum job_state finish(struct restoring *r, int result, bool committed, st
         warn_of_two(r);
         return JOB_COMPLETED;
     }
-    if (committed) { /* it is this host's, and does not run: a restart tries again */
-        err->code = VF_UNKNOWN;
+    if (committed) {
+        struct vf_error why = *err;
+
+        (void)vf_fail(err, VF_UNKNOWN,
+                      "when it was to run here: %.300s; partition %s is whole at host %s and could "
+                      "not be started" VF_REMEDY "restart vferryd, which tries again",
+                      why.text, job->partition, job->host_name);
         (void)job_fail(job, err);
         return JOB_UNKNOWN;
     }
@@ -274,8 +281,10 @@ static enum job_state finish(struct restoring *r, int result, bool committed, st
     r->channel = NULL;
     target_discard(&r->target);
     if (job_cancel_asked(job))
-        (void)vf_fail(err, VF_CANCELLED,
-                      "cancelled; nothing is left of it here, the image is as it was");
+        (void)vf_fail(err, VF_CANCELLED, "cancelled");
+    (void)snprintf(where, sizeof where, "nothing is left of it at host %s, the image is as it was",
+                   job->host_name);
+    ending_tell(job, where, err);
     if (r->journalled && mig_journal_end(job, err, err->text, &also) != 0)
         log_error("job %llu: %s", (unsigned long long)job->id, also.text);
     (void)job_fail(job, err);

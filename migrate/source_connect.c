@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/size.h"
+#include "migrate/ending.h"
 #include "migrate/security.h"
 #include "migrate/stand.h"
 #include "migrate/word.h"
@@ -138,6 +139,7 @@ enum job_state source_recommit(struct source *s, struct vf_error *err)
 {
     struct mig_job *job = s->job;
     enum job_state end = JOB_UNKNOWN;
+    char cause[sizeof err->text + 32];
 
     log_warn("job %llu: the link was lost after COMMIT; asking again: %s",
              (unsigned long long)job->id, err->text);
@@ -145,10 +147,7 @@ enum job_state source_recommit(struct source *s, struct vf_error *err)
     stand_waits(job, "host %s to say whether it runs partition %s", job->peer_name, job->partition);
     if (word_bring_until(job, s->kc, vf_now_ns() + job->mig->redial_ns, &end, err) == 0)
         return end;
-    vf_context(err,
-               "in the hand-off, after COMMIT: no RUNNING came; partition %s stays paused at host "
-               "%s until it is known whether host %s runs it",
-               job->partition, job->host_name, job->peer_name);
-    err->code = VF_UNKNOWN;
+    (void)snprintf(cause, sizeof cause, "no RUNNING came (%s)", err->text);
+    (void)ending_unknown(job, "in the hand-off, after COMMIT", cause, true, err);
     return JOB_UNKNOWN;
 }

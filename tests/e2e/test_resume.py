@@ -154,7 +154,7 @@ class Resume(Case):
             out, err = moving.communicate(timeout=60)
         self.assertEqual(moving.returncode, 1, out + err)
         self.assertIn("the link was lost, and the work cannot go on", err)
-        self.assertIn("the daemon ended during the move", err)
+        self.assertIn("the daemon of host right ended during the move", err)
         self.assertEqual(state(self.left, "p"), "running")
         self.assert_nothing_arrived(self.right, self.there, "p")
         move(self.left, self.right, "p")

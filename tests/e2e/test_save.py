@@ -260,6 +260,7 @@ class Refused(Saving):
         before = room(right), partitions(right)
         done = self.restore(right, file="bad.image", code=code)
         self.assertIn("image bad.image", done.stderr)
+        self.assertIn(f"nothing is left of it at host {right.name}, the image is as it was", done.stderr)
         self.assertEqual(len(done.stderr.strip().splitlines()), 1)
         self.assertEqual((room(right), partitions(right)), before)
         self.assertTrue(self.verify("bad.image", code))

@@ -456,6 +456,9 @@ class Resolve(Recovery):
         self.left.kill()
         self.again(self.left)
         self.assertEqual((state(self.left, "p"), self.job(self.left)["status"]), ("running", "failed"))
+        reason = self.left.json("job", "show", self.job(self.left)["job"])["reason"]
+        self.assertIn("host right could not be asked", reason)
+        self.assertIn("; partition p runs on at host left", reason)
         self.again(self.right)
         self.settles(self.right, "failed")
         self.ends_on_the_left()
