@@ -142,10 +142,12 @@ int not_in_a_move(const struct request *request, const struct vf_partition_info 
     uint64_t unknown = mig_unsettled(request->daemon->mig, info);
 
     if (unknown != 0)
-        return vf_fail(err, VF_FAILED,
-                       "partition %s: cannot %s: it is not known who runs it; see \"vferry job "
-                       "show %llu\", and \"vferry job resolve\" if its peer never comes back",
-                       info->name, what, (unsigned long long)unknown);
+        return vf_fail(
+            err, VF_FAILED,
+            "partition %s: cannot %s: it is not known who runs it; see \"vferry job "
+            "show %llu\", and say it with \"vferry job resolve %llu\" and --source-runs or "
+            "--target-runs if its peer never comes back",
+            info->name, what, (unsigned long long)unknown, (unsigned long long)unknown);
     if (job != 0)
         return vf_fail(err, VF_FAILED,
                        "partition %s: cannot %s while job %llu works on it; wait for its end or "

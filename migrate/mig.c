@@ -462,8 +462,9 @@ int mig_refuse_unsettled(struct mig *mig, const struct vf_partition_info *partit
     return id == 0 ? 0
                    : vf_fail(err, VF_FAILED,
                              "partition %s: it is not known who runs it; see \"vferry job show "
-                             "%llu\" and \"vferry job resolve\"",
-                             partition->name, (unsigned long long)id);
+                             "%llu\", and say it with \"vferry job resolve %llu\" and "
+                             "--source-runs or --target-runs if its peer never comes back",
+                             partition->name, (unsigned long long)id, (unsigned long long)id);
 }
 
 /* One look and one step: two jobs of one partition must not both find it free. */
