@@ -252,11 +252,12 @@ static int check_found(struct daemon *daemon, const struct config *config, const
         return -1;
     if ((config->device_count > 0 || config->driver_count > 0) &&
         strcmp(host.specs, wish->specs) != 0 && !runs_asked_drivers(daemon, &host, wish))
-        return vf_fail(err, VF_FAILED,
-                       "kernel side, pid %d: runs with \"%.200s\", asked for is \"%.200s\"; start "
-                       "without --device and "
-                       "--driver to use it as it is, or end it with \"vferry host stop\" first",
-                       host.kernel_pid, host.specs, wish->specs);
+        return vf_fail(
+            err, VF_FAILED,
+            "kernel side, pid %d: runs with \"%.200s\", asked for is \"%.200s\"" VF_REMEDY
+            "start without --device and --driver to use it as it is; then \"vferry "
+            "host stop\" ends both",
+            host.kernel_pid, host.specs, wish->specs);
     log_info("found the kernel side, pid %d, with %u partitions: %s", host.kernel_pid,
              host.partitions, host.specs);
     return 0;

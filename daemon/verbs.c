@@ -144,8 +144,8 @@ int not_in_a_move(const struct request *request, const struct vf_partition_info 
     if (unknown != 0)
         return vf_fail(err, VF_FAILED,
                        "partition %s: cannot %s: it is not known who runs it" VF_REMEDY
-                       "see \"vferry job show %llu\"; if its peer never comes back: \"vferry job "
-                       "resolve %llu\"",
+                       "see \"vferry job show %llu\"; if its peer never comes back, say it with "
+                       "\"vferry job resolve %llu\" and --source-runs or --target-runs",
                        info->name, what, (unsigned long long)unknown, (unsigned long long)unknown);
     if (job != 0)
         return vf_fail(err, VF_FAILED,

@@ -395,7 +395,7 @@ int verb_job_resolve(struct request *request, struct vf_error *err)
         return vf_fail(err, VF_USAGE,
                        "job resolve: --source-runs or --target-runs is missing" VF_REMEDY
                        "say who runs the partition; "
-                       "\"vferry job show\" tells what is known");
+                       "\"vferry job list\" tells what is known");
     if (find_job(request, &job, err) != 0)
         return -1;
     result = mig_job_resolve(job, source, warning, err);

@@ -465,8 +465,8 @@ int mig_refuse_unsettled(struct mig *mig, const struct vf_partition_info *partit
     return id == 0 ? 0
                    : vf_fail(err, VF_FAILED,
                              "partition %s: it is not known who runs it" VF_REMEDY
-                             "see \"vferry job show %llu\"; if its peer never comes back: "
-                             "\"vferry job resolve %llu\"",
+                             "see \"vferry job show %llu\"; if its peer never comes back, say it "
+                             "with \"vferry job resolve %llu\" and --source-runs or --target-runs",
                              partition->name, (unsigned long long)id, (unsigned long long)id);
 }
 
