@@ -4,7 +4,8 @@
  * it likes, fail as often as it likes, or crash. The directory VF_GATES says how, CALL being one
  * below:
  *
- * - CALL, a FIFO: the call makes CALL.at, then stands until somebody opens the FIFO to write.
+ * - CALL, a FIFO: the call makes CALL.at, then stands until somebody opens the FIFO to write, and
+ *   takes CALL.at away.
  * - CALL.fail.N, a file, N = 1..9: the call takes one away and fails.
  * - CALL.fails, a file: the call fails as long as it is there.
  * - CALL.crashes, a file: the call writes to nowhere.
@@ -65,6 +66,7 @@ static bool pass(const char *name)
         fd = open(path, O_RDONLY | O_CLOEXEC);
         if (fd >= 0)
             (void)close(fd);
+        (void)unlink(at); /* it goes on, also when the gate was taken away before it stood there */
     }
     if (there(name, ".crashes", path))
         *(volatile char *)nowhere = 0;
