@@ -18,7 +18,9 @@
 struct stop {
     bool force;
     bool begun;        /* no COMMIT is honoured any more, until the host lives on after all */
-    uint64_t until_ns; /* by then the kernel side has ended or is killed; 0 = none is set */
+    bool accepted;     /* the kernel side ends: it has no partition, or drops them */
+    bool killed;       /* ... and did not get done with it */
+    uint64_t until_ns; /* by then it has ended or is killed; 0 = none is set */
     struct daemon *daemon;
 };
 
@@ -67,17 +69,19 @@ static int end_kernel(struct stop *stop, struct kc *kc, struct kc_host *host, st
         stop->begun = true;
         mig_stop_begin(daemon->mig, deadline);
         await_jobs(daemon->mig, deadline);
-        stop->until_ns = vf_now_ns() + KERNEL_END_MS * 1000000ull;
     }
+    stop->until_ns = vf_now_ns() + KERNEL_END_MS * 1000000ull;
     atomic_store(&daemon->kernel_ending, true);
-    if ((!stop->force || kc_host(kc, host, err) == 0) && kc_shutdown(kc, stop->force, err) == 0)
-        return 0;
+    stop->accepted = (!stop->force || kc_host(kc, host, err) == 0) &&
+                     kc_shutdown_begin(kc, stop->force, err) == 0;
+    if (stop->accepted)
+        return kc_shutdown_wait(kc, err);
     atomic_store(&daemon->kernel_ending, false);
     return -1;
 }
 
-/* By force and without its help: it answers nothing, or does not end. Hand-offs that are just
- * committing are in calls to it, and cannot be waited for; the next daemon answers for them. */
+/* Without its help: it answers nothing, or does not end. Hand-offs that are just committing are in
+ * calls to it, and cannot be waited for; the next daemon answers for them. */
 static int kill_kernel(struct request *request, struct stop *stop, struct vf_error *err)
 {
     struct daemon *daemon = request->daemon;
@@ -92,8 +96,10 @@ static int kill_kernel(struct request *request, struct stop *stop, struct vf_err
         atomic_store(&daemon->kernel_ending, false);
         return -1;
     }
-    tell(request, "host", "host stop --force: %s; the kernel side, pid %d, was killed",
-         word[0] != '\0' ? word : "the kernel side did not end", daemon->kernel_pid);
+    stop->killed = true;
+    tell(request, "host", "host stop%s: %s; the kernel side, pid %d, was killed",
+         stop->force ? " --force" : "", word[0] != '\0' ? word : "the kernel side did not end",
+         daemon->kernel_pid);
     return 0;
 }
 
@@ -120,19 +126,16 @@ static int stop_in_order(struct request *request, struct stop *stop, uint32_t *d
     if (end_kernel(stop, kc, &host, err) != 0)
         return vf_context(err, "host stop");
     *dropped = host.partitions;
-    if (kernel_process_wait(daemon, KERNEL_END_MS) == 0)
-        return 0;
-    if (stop->force)
-        return kill_kernel(request, stop, err);
-    log_warn("the kernel side, pid %d, was told to end and has not yet", daemon->kernel_pid);
-    return 0;
+    return kernel_process_wait(daemon, KERNEL_END_MS) == 0 ? 0 : kill_kernel(request, stop, err);
 }
 
-/* It answers nothing, or was told to end and had its time. */
+/* It said that it ends, and did not: a driver's call hangs. Or it says nothing, and all that it has
+ * may go. */
 static bool may_kill(const struct stop *stop)
 {
-    return stop->force && (watchdog_silent_ns(stop->daemon) > 0 ||
-                           (stop->until_ns != 0 && vf_now_ns() >= stop->until_ns));
+    return stop->accepted ||
+           (stop->force && (watchdog_silent_ns(stop->daemon) > 0 ||
+                            (stop->until_ns != 0 && vf_now_ns() >= stop->until_ns)));
 }
 
 int verb_host_stop(struct request *request, struct vf_error *err)
@@ -140,7 +143,6 @@ int verb_host_stop(struct request *request, struct vf_error *err)
     struct daemon *daemon = request->daemon;
     uint32_t dropped = 0;
     bool known = true;
-    bool killed = false;
     struct stop stop = {.daemon = daemon};
 
     if (request_flag(request, "force", &stop.force, err) != 0)
@@ -151,8 +153,8 @@ int verb_host_stop(struct request *request, struct vf_error *err)
                 mig_stop_undo(daemon->mig);
             return -1;
         }
-        known = watchdog_partitions(daemon, &dropped);
-        killed = true;
+        if (stop.force)
+            known = watchdog_partitions(daemon, &dropped);
     }
     log_info("host stop%s: %" PRIu32 " partitions dropped", stop.force ? " --force" : "", dropped);
     request->result = new_result("vferry.stop/1");
@@ -162,7 +164,7 @@ int verb_host_stop(struct request *request, struct vf_error *err)
     put_number(request->result, "partitions_dropped", dropped);
     if (!known)
         (void)json_object_set_new(request->result, "partitions_dropped", json_null());
-    put_flag(request->result, "killed", killed);
+    put_flag(request->result, "killed", stop.killed);
     daemon_stop(daemon);
     return 0;
 }

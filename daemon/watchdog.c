@@ -60,12 +60,29 @@ static void tell_silence(struct watchdog *dog, uint64_t silent_ns)
 }
 
 /* Nothing that this process holds is worth more than its end: what is known is in the journal. */
-static _Noreturn void end_hard(const struct watchdog *dog)
+static _Noreturn void end_hard(const struct watchdog *dog, bool silent)
 {
-    log_warn("ended while the kernel side, pid %d, answers nothing; it stays with its partitions, "
-             "and the next vferryd brings every job to its end",
-             dog->daemon->kernel_pid);
+    if (atomic_load(&dog->daemon->kernel_ending))
+        log_warn("ended while a step of its end hangs; the next vferryd brings every job to its "
+                 "end");
+    else
+        log_warn("ended while the kernel side, pid %d, %s; it stays with its partitions, and the "
+                 "next vferryd brings every job to its end",
+                 dog->daemon->kernel_pid,
+                 silent ? "answers nothing" : "does not come back from a call");
     _exit(VF_OK);
+}
+
+/* Does the end take longer than any that comes to one by itself? */
+static void bound_end(struct watchdog *dog, bool silent)
+{
+    uint64_t ending_ns;
+
+    (void)pthread_mutex_lock(&dog->lock);
+    ending_ns = since(dog->ending_ns);
+    (void)pthread_mutex_unlock(&dog->lock);
+    if (ending_ns >= WATCHDOG_END_NS)
+        end_hard(dog, silent);
 }
 
 /* While the question is open, twice a second, on the watchdog's thread. */
@@ -73,13 +90,11 @@ static int while_it_waits(void *ctx, struct vf_error *err)
 {
     struct watchdog *dog = ctx;
     uint64_t silent_ns;
-    uint64_t ending_ns;
     char word[256];
     bool stop;
 
     (void)pthread_mutex_lock(&dog->lock);
     silent_ns = since(dog->asked_ns);
-    ending_ns = since(dog->ending_ns);
     stop = dog->stop;
     (void)pthread_mutex_unlock(&dog->lock);
     if (stop)
@@ -88,8 +103,7 @@ static int while_it_waits(void *ctx, struct vf_error *err)
         tell_silence(dog, silent_ns);
     if (silent_ns >= WATCHDOG_TELL_NS)
         pulse_stuck(dog->daemon->pulse, watchdog_word(dog->daemon, word, sizeof word));
-    if (silent_ns >= WATCHDOG_TELL_NS && ending_ns >= WATCHDOG_END_NS)
-        end_hard(dog);
+    bound_end(dog, silent_ns >= WATCHDOG_TELL_NS);
     return 0;
 }
 
@@ -141,6 +155,7 @@ static void *watch(void *arg)
     (void)prctl(PR_SET_NAME, "watchdog");
     do {
         ask(dog);
+        bound_end(dog, false);
     } while (nap(dog));
     return NULL;
 }

@@ -11,7 +11,7 @@
 #include "daemon/daemon.h"
 
 /* Told, and shown by `host show`, after so long; verbs give up after so long; a daemon that ends
- * waits so long for jobs that are in a call. */
+ * waits so long for whatever is in a call. */
 #define WATCHDOG_TELL_NS 3000000000ull
 #define WATCHDOG_GIVE_UP_NS 10000000000ull
 #define WATCHDOG_END_NS 8000000000ull
@@ -21,9 +21,9 @@ int watchdog_start(struct daemon *daemon, struct vf_error *err);
 /* Main thread; returns at once even while the kernel side answers nothing. */
 void watchdog_stop(struct daemon *daemon);
 
-/* The daemon ends: from WATCHDOG_END_NS on the process exits the hard way if the kernel side does
- * not answer, since threads are in calls that have no end. It is safe as kill -9 is: the journal
- * knows all. Main thread. */
+/* The daemon ends: if it has not within WATCHDOG_END_NS the process exits the hard way, since
+ * threads are in calls that have no end: the kernel side does not answer, or a driver's call never
+ * comes back. It is safe as kill -9 is: the journal knows all. Main thread. */
 void watchdog_ending(struct daemon *daemon);
 
 /* How long the kernel side has not answered; 0 while that is less than WATCHDOG_TELL_NS. Any

@@ -50,6 +50,9 @@ int kc_specs(const char *const *devices, size_t device_count, const char *const 
              size_t driver_count, char *out, size_t out_bytes, struct vf_error *err);
 /* Ends the kernel process. Refused while it has partitions unless `force`, which drops them. */
 int kc_shutdown(struct kc *kc, bool force, struct vf_error *err);
+/* Its two halves: 0 = it ends, and makes no partition any more; then it has ended. */
+int kc_shutdown_begin(struct kc *kc, bool force, struct vf_error *err);
+int kc_shutdown_wait(struct kc *kc, struct vf_error *err);
 
 int kc_adapter_info(struct kc *kc, uint32_t adapter, struct vf_adapter_info *out,
                     struct vf_error *err);

@@ -6,7 +6,7 @@ import signal
 import unittest
 
 from e2e import BUILD, Case, at_once, begins, churn, create, finish, partitions, state
-from gates import Gates
+from gates import DRIVER, Gates
 from harness import Host, pid_gone, wait_until
 
 TESTS_AT_ONCE = at_once(3)  # they wait more than they work
@@ -76,6 +76,63 @@ class Starting(Ending):
         wait_until("the kernel side has ended too", lambda: pid_gone(child), BOUND)
 
 
+class Hanging(Ending):
+    """SIGTERM while something waits for a driver's call that does not come back, and the kernel side answers all else."""
+
+    def ended(self, host):
+        host.process.send_signal(signal.SIGTERM)
+        self.assertEqual(host.process.wait(BOUND), 0, host.log())
+        self.assertIn("does not come back from a call", host.log())
+        self.assertFalse(pid_gone(host.kernel_pid))
+
+    def test_a_daemon_ends_though_a_verb_stands_in_a_driver(self):
+        host, gates = self.gated("left")
+        work = churn(1, size="2M")
+        create(host, "p", work, vram="8M")
+        begins(host, "p")
+        gates.close("pause")
+        pausing = host.spawn("partition", "pause", "p")
+        wait_until("the driver is in it", lambda: gates.stands_at("pause"), 60)
+        self.ended(host)
+        self.assertNotEqual(pausing.wait(BOUND), 0)
+        gates.open("pause")
+        host.start()
+        wait_until("it has happened after all", lambda: state(host, "p") == "paused", BOUND)
+        host.run("partition", "resume", "p")
+        self.assertEqual(finish(host, "p"), work.want())
+
+    def moving(self, gate_of_target, call):
+        """A move whose source or target stands in that call."""
+        left, near = self.gated("left")
+        right, far = self.gated("right")
+        work = churn(1, size="2M")
+        create(left, "p", work, vram="8M")
+        begins(left, "p")
+        gates = far if gate_of_target else near
+        gates.close(call)
+        moving = left.spawn("migrate", "p", "--to", right.address, "--max-blackout", 60000)
+        wait_until("the driver is in it", lambda: gates.stands_at(call), 60)
+        return left, right, gates, moving, work
+
+    def test_a_source_ends_though_a_move_stands_in_its_driver(self):
+        left, right, gates, moving, work = self.moving(False, "save-mutable")
+        self.ended(left)
+        self.assertNotEqual(moving.wait(BOUND), 0)
+        gates.open("save-mutable")
+        left.start()
+        wait_until("it is on one host", lambda: (partitions(left), partitions(right)) in ((["p"], []), ([], ["p"])), BOUND)
+        self.assertEqual(finish(left if partitions(left) else right, "p"), work.want())
+
+    def test_a_target_ends_though_an_arrival_stands_in_its_driver(self):
+        left, right, gates, moving, work = self.moving(True, "restore-mutable")
+        self.ended(right)
+        self.assertEqual(moving.wait(2 * BOUND), 1)
+        gates.open("restore-mutable")
+        right.start()
+        self.assertEqual((partitions(left), partitions(right)), (["p"], []))
+        self.assertEqual(finish(left, "p"), work.want())
+
+
 class Stopping(Ending):
     def stopped(self, host, dropped):
         """A forced stop that has to kill the kernel side, which answers or not."""
@@ -94,6 +151,17 @@ class Stopping(Ending):
         wait_until("the driver is in it", lambda: gates.stands_at("pause"), 60)
         self.stopped(host, 1)
         self.assertNotEqual(pausing.wait(BOUND), 0)
+
+    def test_a_host_without_partitions_is_stopped_though_its_driver_never_comes_back(self):
+        host, gates = self.gated("left")
+        gates.close("save-memory")
+        updating = host.spawn("driver", "update", 0, "--driver", DRIVER)
+        wait_until("the driver is in it", lambda: gates.stands_at("save-memory"), 60)
+        done = host.json("host", "stop", timeout=4 * BOUND)
+        self.assertEqual((done["killed"], done["partitions_dropped"]), (True, 0))
+        self.assertEqual(host.process.wait(BOUND), 0, host.log())
+        self.assertTrue(pid_gone(host.kernel_pid))
+        self.assertNotEqual(updating.wait(BOUND), 0)
 
     def stopped_while_it_commits(self, freeze):
         """The target has taken COMMIT and hangs in the driver's unpause: the source's copy is the only one left, and stays."""
