@@ -292,10 +292,11 @@ int kernel_process_find_or_start(struct daemon *daemon, const struct config *con
 #define END_STARTED_MS 30000
 
 /* A kc_patience; ctx is when it ends. */
-static int until_then(void *ctx, struct vf_error *err)
+static int until_then(void *ctx, uint64_t waited_ns, struct vf_error *err)
 {
     const uint64_t *until_ns = ctx;
 
+    (void)waited_ns;
     return vf_now_ns() < *until_ns
                ? 0
                : vf_fail(err, VF_FAILED, "no end within %d s", END_STARTED_MS / 1000);

@@ -25,14 +25,14 @@ struct stop {
 };
 
 /* A kc_patience: a kernel side that answers, but hangs in a driver, is not waited for either. */
-static int stop_patience(void *ctx, struct vf_error *err)
+static int stop_patience(void *ctx, uint64_t waited_ns, struct vf_error *err)
 {
     const struct stop *stop = ctx;
 
     if (stop->until_ns != 0 && vf_now_ns() >= stop->until_ns)
         return vf_fail(err, VF_FAILED, "the kernel side, pid %d, has not ended within %u s",
                        stop->daemon->kernel_pid, KERNEL_END_MS / 1000u);
-    return watchdog_patience(stop->daemon, err);
+    return watchdog_patience(stop->daemon, waited_ns, err);
 }
 
 /* Waits for the jobs to end, which mig_stop_begin has asked for: forcing the host down is no reason

@@ -297,6 +297,25 @@ int kc_driver_update(struct kc *kc, uint32_t adapter, const char *path, bool dry
     return result;
 }
 
+int kc_driver_call(struct kc *kc, struct kc_driver_call *out, struct vf_error *err)
+{
+    struct kcall_none args = {0};
+    struct kc_call call = {.op = KCALL_DRIVER_CALL,
+                           .what = "ask what drivers do",
+                           .in = {{&args, sizeof args}},
+                           .result = out,
+                           .result_bytes = sizeof *out};
+
+    *out = (struct kc_driver_call){0};
+    if (kc->version < 5)
+        return 0;
+    if (kc_call(kc, &call, err) != 0)
+        return -1;
+    out->ddi[sizeof out->ddi - 1] = '\0';
+    out->driver[sizeof out->driver - 1] = '\0';
+    return 0;
+}
+
 int kc_defrag(struct kc *kc, uint32_t adapter, bool dry_run, struct vf_defrag *out,
               struct vf_error *err)
 {

@@ -13,6 +13,8 @@ TESTS_AT_ONCE = at_once(3)  # they wait more than they work
 DEVICE = "softgpu,vram=64M,vfs=4,dirty-page=64K"
 # The daemon gives up after 8 s; a loaded machine takes its time on top. A call at a gate would never end.
 BOUND = 60
+# How a driver's call that does not come back is told.
+HANGS = r"DxgkDdi\w+ of the driver of adapter 0 \(gated\.so\) has not come back for \d+ s"
 
 
 class Ending(Case):
@@ -79,10 +81,11 @@ class Starting(Ending):
 class Hanging(Ending):
     """SIGTERM while something waits for a driver's call that does not come back, and the kernel side answers all else."""
 
-    def ended(self, host):
+    def ended(self, host, hard=True):
         host.process.send_signal(signal.SIGTERM)
         self.assertEqual(host.process.wait(BOUND), 0, host.log())
-        self.assertIn("does not come back from a call", host.log())
+        if hard:
+            self.assertRegex(host.log(), rf"ended while {HANGS}; the kernel side, pid {host.kernel_pid}, stays")
         self.assertFalse(pid_gone(host.kernel_pid))
 
     def test_a_daemon_ends_though_a_verb_stands_in_a_driver(self):
@@ -93,8 +96,10 @@ class Hanging(Ending):
         gates.close("pause")
         pausing = host.spawn("partition", "pause", "p")
         wait_until("the driver is in it", lambda: gates.stands_at("pause"), 60)
-        self.ended(host)
-        self.assertNotEqual(pausing.wait(BOUND), 0)
+        self.ended(host, hard=False)  # the verb gives up
+        _, err = pausing.communicate(timeout=BOUND)
+        self.assertNotEqual(pausing.returncode, 0)
+        self.assertRegex(err, HANGS)
         gates.open("pause")
         host.start()
         wait_until("it has happened after all", lambda: state(host, "p") == "paused", BOUND)
@@ -131,6 +136,35 @@ class Hanging(Ending):
         right.start()
         self.assertEqual((partitions(left), partitions(right)), (["p"], []))
         self.assertEqual(finish(left, "p"), work.want())
+
+
+class Waiting(Ending):
+    def test_a_verb_whose_driver_never_comes_back_ends_with_its_name_and_the_host_stays_usable(self):
+        host, gates = self.gated("left")
+        work = churn(1, size="2M")
+        create(host, "p", work, vram="8M")
+        begins(host, "p")
+        gates.close("pause")
+        pausing = host.spawn("--timeout", 0, "partition", "pause", "p")
+        wait_until("the driver is in it", lambda: gates.stands_at("pause"), 60)
+        wait_until("it is shown", lambda: host.json("host", "show")["kernel_word"], BOUND)
+        self.assertRegex(host.json("host", "show")["kernel_word"], f"^{HANGS}$")
+        self.assertRegex(host.log(), HANGS)
+        _, err = pausing.communicate(timeout=2 * BOUND)
+        *_, word, end = err.splitlines()
+        self.assertEqual(pausing.returncode, 1, err)
+        self.assertRegex(word, rf'^vferry: waiting for "partition pause": {HANGS}; Ctrl-C gives up$')
+        self.assertRegex(end, rf"^vferry: .*{HANGS}; .* may still happen when it does")
+        self.assertIn('"vferry host stop --force"', end)
+        other = churn(1, size="2M")
+        create(host, "q", other, vram="8M")
+        self.assertEqual(finish(host, "q"), other.want())
+        gates.open("pause")
+        wait_until("it is over", lambda: host.json("host", "show")["kernel_word"] is None, BOUND)
+        self.assertIn("the driver has come back", host.log())
+        wait_until("it has happened after all", lambda: state(host, "p") == "paused", BOUND)
+        host.run("partition", "resume", "p")
+        self.assertEqual(finish(host, "p"), work.want())
 
 
 class Stopping(Ending):
