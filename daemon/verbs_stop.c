@@ -18,6 +18,7 @@
 struct stop {
     bool force;
     bool begun;        /* no COMMIT is honoured any more, until the host lives on after all */
+    bool unreachable;  /* no call to the kernel side can be made */
     bool accepted;     /* the kernel side ends: it has no partition, or drops them */
     bool killed;       /* ... and did not get done with it */
     uint64_t until_ns; /* by then it has ended or is killed; 0 = none is set */
@@ -103,6 +104,24 @@ static int kill_kernel(struct request *request, struct stop *stop, struct vf_err
     return 0;
 }
 
+/* When this host or its kernel side has no descriptor left, the one connection that is there. */
+static int connect_stop(struct request *request, struct stop *stop, struct kc **kc,
+                        struct vf_error *err)
+{
+    struct vf_error first = VF_ERROR_INIT;
+    struct kc_host host;
+
+    if (request_kc(request, kc, &first) == 0) {
+        kc_set_patience(*kc, stop_patience, stop);
+        return 0;
+    }
+    log_info("host stop: by the connection kept for it: %s", first.text);
+    *kc = stop->daemon->kc;
+    kc_set_patience(*kc, stop_patience, stop);
+    stop->unreachable = kc_host(*kc, &host, err) != 0;
+    return stop->unreachable ? -1 : 0;
+}
+
 /* With the kernel side's help. *dropped is how many partitions went with it. */
 static int stop_in_order(struct request *request, struct stop *stop, uint32_t *dropped,
                          struct vf_error *err)
@@ -111,10 +130,7 @@ static int stop_in_order(struct request *request, struct stop *stop, uint32_t *d
     struct kc_host host;
     struct kc *kc;
 
-    if (request_kc(request, &kc, err) != 0)
-        return vf_context(err, "host stop");
-    kc_set_patience(kc, stop_patience, stop);
-    if (kc_host(kc, &host, err) != 0)
+    if (connect_stop(request, stop, &kc, err) != 0 || kc_host(kc, &host, err) != 0)
         return vf_context(err, "host stop");
     watchdog_heard(daemon, host.partitions); /* newer than its own count */
     if (!stop->force && host.partitions > 0)
@@ -129,13 +145,30 @@ static int stop_in_order(struct request *request, struct stop *stop, uint32_t *d
     return kernel_process_wait(daemon, KERNEL_END_MS) == 0 ? 0 : kill_kernel(request, stop, err);
 }
 
-/* It said that it ends, and did not: a driver's call hangs. Or it says nothing, and all that it has
- * may go. */
+/* It said that it ends, and did not: a driver's call hangs. Or nothing can be said to it, and all
+ * that it has may go. */
 static bool may_kill(const struct stop *stop)
 {
+    const bool late = stop->until_ns != 0 && vf_now_ns() >= stop->until_ns;
+
     return stop->accepted ||
-           (stop->force && (watchdog_silent_ns(stop->daemon) > 0 ||
-                            (stop->until_ns != 0 && vf_now_ns() >= stop->until_ns)));
+           (stop->force && (stop->unreachable || late || watchdog_silent_ns(stop->daemon) > 0));
+}
+
+/* With the kernel side's help, or by killing it where it may be. */
+static int stop_host(struct request *request, struct stop *stop, uint32_t *dropped, bool *known,
+                     struct vf_error *err)
+{
+    if (stop_in_order(request, stop, dropped, err) == 0)
+        return 0;
+    if (!may_kill(stop) || kill_kernel(request, stop, err) != 0) {
+        if (stop->begun)
+            mig_stop_undo(stop->daemon->mig);
+        return -1;
+    }
+    if (stop->force)
+        *known = watchdog_partitions(stop->daemon, dropped);
+    return 0;
 }
 
 int verb_host_stop(struct request *request, struct vf_error *err)
@@ -144,18 +177,14 @@ int verb_host_stop(struct request *request, struct vf_error *err)
     uint32_t dropped = 0;
     bool known = true;
     struct stop stop = {.daemon = daemon};
+    int result;
 
     if (request_flag(request, "force", &stop.force, err) != 0)
         return -1;
-    if (stop_in_order(request, &stop, &dropped, err) != 0) {
-        if (!may_kill(&stop) || kill_kernel(request, &stop, err) != 0) {
-            if (stop.begun)
-                mig_stop_undo(daemon->mig);
-            return -1;
-        }
-        if (stop.force)
-            known = watchdog_partitions(daemon, &dropped);
-    }
+    result = stop_host(request, &stop, &dropped, &known, err);
+    kc_set_patience(daemon->kc, watchdog_patience, daemon); /* `stop` ends here */
+    if (result != 0)
+        return -1;
     log_info("host stop%s: %" PRIu32 " partitions dropped", stop.force ? " --force" : "", dropped);
     request->result = new_result("vferry.stop/1");
     put_text(request->result, "name", daemon->name);

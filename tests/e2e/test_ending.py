@@ -2,7 +2,9 @@
 """A host that is told to end while a driver's call hangs, or while it is only coming up: it ends in bounded time, and nothing is lost."""
 import os
 import pathlib
+import resource
 import signal
+import socket
 import unittest
 
 from e2e import BUILD, Case, at_once, begins, churn, create, finish, partitions, state
@@ -196,6 +198,34 @@ class Stopping(Ending):
         self.assertEqual(host.process.wait(BOUND), 0, host.log())
         self.assertTrue(pid_gone(host.kernel_pid))
         self.assertNotEqual(updating.wait(BOUND), 0)
+
+    def exhaust(self, pid):
+        """Leaves that process no descriptor: it keeps those that it has."""
+        have = {int(fd) for fd in os.listdir(f"/proc/{pid}/fd")}
+        _, most = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (max(have) + 1, most))
+        return max(have) + 1 - len(have)
+
+    def without_descriptors(self, daemon, kernel):
+        host = self.host(f"host{daemon}{kernel}", DEVICE)
+        create(host, "p", vram="8M")
+        wait_until("the watchdog has counted", lambda: host.json("host", "show")["partitions"] == 1)
+        if kernel:
+            resource.prlimit(host.kernel_pid, resource.RLIMIT_NOFILE, (3, resource.prlimit(host.kernel_pid, resource.RLIMIT_NOFILE)[1]))
+        for _ in range(self.exhaust(host.process.pid) if daemon else 0):
+            holds = socket.socket(socket.AF_UNIX)
+            self.addCleanup(holds.close)
+            holds.connect(str(host.state / "control.sock"))
+        done = host.json("host", "stop", "--force", timeout=4 * BOUND)
+        self.assertEqual(done["partitions_dropped"], 1)
+        self.assertEqual(host.process.wait(BOUND), 0, host.log())
+        wait_until("the kernel side has ended", lambda: pid_gone(host.kernel_pid), BOUND)
+        self.assertIn("by the connection kept for it", host.log())
+
+    def test_a_forced_stop_needs_no_descriptor_of_either_side(self):
+        for daemon, kernel in ((True, False), (False, True), (True, True)):
+            with self.subTest(daemon=daemon, kernel=kernel):
+                self.without_descriptors(daemon, kernel)
 
     def stopped_while_it_commits(self, freeze):
         """The target has taken COMMIT and hangs in the driver's unpause: the source's copy is the only one left, and stays."""
