@@ -29,7 +29,8 @@ struct daemon {
     int kernel_pidfd; /* readable once the kernel side has ended */
     int32_t kernel_pid;
     _Atomic pid_t kernel_child; /* started by this daemon, which is not up yet; 0 = none */
-    struct kc *kc; /* main's own connection: keeps an idle kernel side from leaving */
+    struct kc
+        *kc; /* keeps an idle kernel side from leaving; host stop's when no other can be made */
     struct mig *mig;
     struct startup *startup;    /* main thread: NULL once it is over; see startup.h */
     struct watchdog *watchdog;  /* NULL before it is started; see watchdog.h */

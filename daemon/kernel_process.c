@@ -291,23 +291,52 @@ int kernel_process_find_or_start(struct daemon *daemon, const struct config *con
 
 #define END_STARTED_MS 30000
 
+/* A kc_patience; ctx is when it ends. */
+static int until_then(void *ctx, uint64_t waited_ns, struct vf_error *err)
+{
+    const uint64_t *until_ns = ctx;
+
+    (void)waited_ns;
+    return vf_now_ns() < *until_ns
+               ? 0
+               : vf_fail(err, VF_FAILED, "no end within %d s", END_STARTED_MS / 1000);
+}
+
+/* It has said that it ends, so it has no partition: it may be killed when it does not. */
+static void await_started_end(struct daemon *daemon)
+{
+    struct vf_error err = VF_ERROR_INIT;
+
+    if (kc_shutdown_wait(daemon->kc, &err) == 0 && daemon->kernel_pidfd >= 0 &&
+        kernel_process_wait(daemon, END_STARTED_MS) == 0) {
+        (void)waitpid(daemon->kernel_pid, NULL, WNOHANG);
+    } else {
+        log_warn("the kernel side, pid %d, was told to end and has not: killed",
+                 daemon->kernel_pid);
+        (void)kill(daemon->kernel_pid, SIGKILL); /* this process' child: the pid is its own */
+    }
+}
+
 void kernel_process_end_started(struct daemon *daemon)
 {
+    uint64_t until_ns = vf_now_ns() + END_STARTED_MS * 1000000ull;
     struct vf_error err = VF_ERROR_INIT;
 
     if (atomic_load(&daemon->kernel_child) == 0)
         return;
     if (daemon->kernel_pidfd < 0)
         daemon->kernel_pidfd = pidfd_open(daemon->kernel_pid, 0);
-    if (daemon->kc == NULL && kc_connect(daemon->kernel_socket, &daemon->kc, &err) != 0)
+    if (daemon->kc == NULL && kc_connect(daemon->kernel_socket, &daemon->kc, &err) != 0) {
         log_warn("the kernel side, pid %d, cannot be told to end: %s", daemon->kernel_pid,
                  err.text);
-    else if (kc_shutdown(daemon->kc, false, &err) != 0)
+        return;
+    }
+    kc_set_patience(daemon->kc, until_then, &until_ns);
+    if (kc_shutdown_begin(daemon->kc, false, &err) != 0)
         log_warn("the kernel side, pid %d, stays: %s", daemon->kernel_pid, err.text);
-    else if (daemon->kernel_pidfd < 0 || kernel_process_wait(daemon, END_STARTED_MS) != 0)
-        log_warn("the kernel side, pid %d, was told to end and has not yet", daemon->kernel_pid);
     else
-        (void)waitpid(daemon->kernel_pid, NULL, WNOHANG);
+        await_started_end(daemon);
+    kc_set_patience(daemon->kc, NULL, NULL);
 }
 
 int kernel_process_wait(const struct daemon *daemon, int timeout_ms)

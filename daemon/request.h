@@ -13,7 +13,7 @@
 struct request {
     struct daemon *daemon;
     int socket;     /* the client's */
-    pthread_mutex_t *sending; /* held while a line is sent there (pulse.h) */
+    struct pulse_beat *beat; /* its `sending` is held while a line is sent there */
     json_t *args;   /* an object; borrowed */
     int file;       /* came along, or -1; the connection closes it */
     struct kc *kc;  /* request_kc */

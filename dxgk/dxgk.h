@@ -50,6 +50,16 @@ int dxgk_adapter_info(struct dxgk *dxgk, uint32_t index, struct vf_adapter_info 
 /* Waits while an update is under way. */
 int dxgk_driver_info(struct dxgk *dxgk, uint32_t index, struct vf_driver_info *out,
                      struct vf_error *err);
+/* A call of a driver that has not come back yet. */
+struct dxgk_driver_call {
+    uint64_t ns; /* for so long; 0 = no driver is in a call */
+    uint32_t adapter;
+    char ddi[48];
+    char driver[256]; /* path of its image; "" = not known */
+};
+/* The one of all adapters that is under way for longest. Waits for no driver. */
+void dxgk_longest_call(struct dxgk_driver_call *out);
+
 /* Replaces the driver image of `adapter`, and of every adapter the same image serves, by the one at
  * `path`, while their partitions run on. All calls that need the driver wait meanwhile.
  * VF_INCOMPATIBLE: the new driver was refused before anything was taken down. VF_FAILED with

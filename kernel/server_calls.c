@@ -87,48 +87,6 @@ static int call_adapter_info(struct ks_call *call, struct vf_error *err)
     return info == NULL ? -1 : dxgk_adapter_info(call->server->dxgk, args->adapter, info, err);
 }
 
-static int call_driver_info(struct ks_call *call, struct vf_error *err)
-{
-    const struct kcall_adapter *args = call->args;
-    struct vf_driver_info *info = ks_result(call, sizeof *info, err);
-
-    return info == NULL ? -1 : dxgk_driver_info(call->server->dxgk, args->adapter, info, err);
-}
-
-static int call_driver_update(struct ks_call *call, struct vf_error *err)
-{
-    const struct kcall_driver_update *args = call->args;
-    struct vf_driver_update *update;
-    char path[KCALL_MAX_PATH] = "";
-
-    if (args->dry_run > 1 || call->tail_bytes == 0 || call->tail_bytes >= sizeof path ||
-        memchr(call->tail, '\0', call->tail_bytes) != NULL || call->tail[0] != '/')
-        return vf_fail(err, VF_USAGE,
-                       "driver update: give the absolute path of a driver, %zu bytes at most",
-                       sizeof path - 1);
-    memcpy(path, call->tail, call->tail_bytes);
-    update = ks_result(call, sizeof *update, err);
-    if (update == NULL)
-        return -1;
-    call->result_on_failure = true;
-    return dxgk_driver_update(call->server->dxgk, args->adapter, path, args->dry_run == 1, update,
-                              err);
-}
-
-static int call_defrag(struct ks_call *call, struct vf_error *err)
-{
-    const struct kcall_defrag *args = call->args;
-    struct vf_defrag *done;
-
-    if (args->dry_run > 1)
-        return vf_fail(err, VF_USAGE, "defragment: dry_run is 0 or 1");
-    done = ks_result(call, sizeof *done, err);
-    if (done == NULL)
-        return -1;
-    call->result_on_failure = true;
-    return dxgk_defrag(call->server->dxgk, args->adapter, args->dry_run == 1, done, err);
-}
-
 static int call_events_timed(struct ks_call *call, struct vf_error *err)
 {
     const struct kcall_events *args = call->args;
@@ -581,10 +539,11 @@ static const struct ks_op ops[KCALL_OPS] = {
     [KCALL_CHANNEL_OPEN] = {"channel-open", sizeof(struct kcall_channel_open), 0, ks_channel_open},
     [KCALL_EVENTS] = {"events", sizeof(struct kcall_events), 0, call_events},
     [KCALL_EVENTS_TIMED] = {"events", sizeof(struct kcall_events), 0, call_events_timed},
-    [KCALL_DRIVER_INFO] = {"driver-info", sizeof(struct kcall_adapter), 0, call_driver_info},
+    [KCALL_DRIVER_INFO] = {"driver-info", sizeof(struct kcall_adapter), 0, ks_call_driver_info},
     [KCALL_DRIVER_UPDATE] = {"driver-update", sizeof(struct kcall_driver_update),
-                             KCALL_MAX_PATH - 1, call_driver_update},
-    [KCALL_DEFRAG] = {"defrag", sizeof(struct kcall_defrag), 0, call_defrag},
+                             KCALL_MAX_PATH - 1, ks_call_driver_update},
+    [KCALL_DEFRAG] = {"defrag", sizeof(struct kcall_defrag), 0, ks_call_defrag},
+    [KCALL_DRIVER_CALL] = {"driver-call", NONE, 0, ks_call_driver_call},
     [KCALL_SAVE_STATE] = {"save-state", PARTITION, 0, call_save_state},
     [KCALL_RESTORE_STATE] = {"restore-state", sizeof(struct kcall_state), 3 * VF_MAX_MIGRATION_BLOB,
                              call_restore_state},

@@ -79,6 +79,12 @@ struct ks_op {
 /* NULL when there is no such op. */
 const struct ks_op *ks_op_find(uint32_t op);
 
+/* server_drivers.c: handlers. */
+int ks_call_driver_info(struct ks_call *call, struct vf_error *err);
+int ks_call_driver_update(struct ks_call *call, struct vf_error *err);
+int ks_call_driver_call(struct ks_call *call, struct vf_error *err);
+int ks_call_defrag(struct ks_call *call, struct vf_error *err);
+
 /* Room for the result, zeroed; once per call. NULL with *err filled when there is no memory. */
 void *ks_result(struct ks_call *call, size_t bytes, struct vf_error *err);
 

@@ -96,6 +96,12 @@ size_t dxgk_adapter_count(const struct dxgk *dxgk)
     return 2;
 }
 
+void dxgk_longest_call(struct dxgk_driver_call *out)
+{
+    *out = (struct dxgk_driver_call){
+        .ns = 5, .adapter = 1, .ddi = "DxgkDdiStopDevice", .driver = "/fake.so"};
+}
+
 int dxgk_driver_info(struct dxgk *dxgk, uint32_t index, struct vf_driver_info *out,
                      struct vf_error *err)
 {

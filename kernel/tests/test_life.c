@@ -280,12 +280,15 @@ static void assert_no_answer(const char *path)
 struct waiter {
     struct kc *kc;
     unsigned asked; /* while a call waited */
+    uint64_t waited_ns; /* as it was told last */
 };
 
-static int three_times(void *ctx, struct vf_error *err)
+static int three_times(void *ctx, uint64_t waited_ns, struct vf_error *err)
 {
     struct waiter *waiter = ctx;
 
+    assert_true(waited_ns >= waiter->waited_ns);
+    waiter->waited_ns = waited_ns;
     return ++waiter->asked < 3 ? 0 : vf_fail(err, VF_FAILED, "it is silent" VF_REMEDY "wait");
 }
 
