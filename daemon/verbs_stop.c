@@ -154,7 +154,7 @@ int verb_host_stop(struct request *request, struct vf_error *err)
         known = watchdog_partitions(daemon, &dropped);
         killed = true;
     }
-    log_info("host stop%s: %" PRIu32 " partitions dropped", stop.force ? " --force" : "", dropped);
+    log_info("host stop%s: partitions dropped: %" PRIu32, stop.force ? " --force" : "", dropped);
     request->result = new_result("vferry.stop/1");
     put_text(request->result, "name", daemon->name);
     put_number(request->result, "pid", (uint64_t)getpid());
