@@ -206,6 +206,7 @@ void print_partition(const json_t *result)
         {CELL_TEXT, "it is", "workload_state"},
         {CELL_TEXT, "steps", "steps"},
         {CELL_TEXT, "of", "steps_wanted"},
+        {CELL_TIME, "GPU time", "gpu_ns"},
         {CELL_TEXT, "interrupts", "interrupts"},
         {CELL_TEXT, "epoch", "epoch"},
         {CELL_END},

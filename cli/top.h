@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * vferry top: a live screen of one or more hosts. Each host is looked at by itself (top_host.c),
- * what they tell becomes one object (the snapshot, "vferry.top/1"), and that is what --json prints
- * and the screen shows (top_view.c, top_screen.c).
+ * two looks tell a pace (top_pace.c), and what they tell becomes one object (the snapshot,
+ * "vferry.top/1"), which --json prints and the screen shows (top_view.c, top_screen.c).
  */
 #ifndef CLI_TOP_H
 #define CLI_TOP_H
@@ -41,6 +41,15 @@ void top_host_look(struct top_host *host);
 void top_host_hear(struct top_host *host);
 /* The host's part of the snapshot. New reference. */
 json_t *top_host_object(const struct top_host *host);
+
+/*
+ * Gives each of the partitions what only two looks can tell: steps_per_s, and gpu_percent, its
+ * share of its adapter's GPU (0 to 100; an adapter's together at most 100). Null where `before`,
+ * the partitions of the last look (NULL: there was none), does not know the partition, knows it on
+ * another adapter, or counted more: then it is not the same work or the same engine any more.
+ * `span_ns` lies between the looks.
+ */
+void top_paces(json_t *partitions, const json_t *before, uint64_t span_ns);
 
 /* The snapshot as lines, for people. */
 void top_view(FILE *to, const json_t *snapshot);

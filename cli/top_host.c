@@ -69,31 +69,6 @@ void top_host_look(struct top_host *host)
         ask_next(host);
 }
 
-static const json_t *by_uuid(const json_t *list, const char *uuid)
-{
-    size_t index;
-    json_t *item;
-
-    json_array_foreach(list, index, item) {
-        if (strcmp(table_text(item, "uuid"), uuid) == 0)
-            return item;
-    }
-    return NULL;
-}
-
-/* Steps since the last look, a second. Null when one of the two looks does not know the steps, or
- * when other work has begun. */
-static json_t *pace(const json_t *now, const json_t *before, uint64_t span_ns)
-{
-    const json_t *steps = json_object_get(now, "steps");
-    const json_t *then = json_object_get(before, "steps");
-    json_int_t done = json_integer_value(steps) - json_integer_value(then);
-
-    if (!json_is_integer(steps) || !json_is_integer(then) || span_ns == 0 || done < 0)
-        return json_null();
-    return json_integer((json_int_t)((double)done * 1e9 / (double)span_ns));
-}
-
 /* How fast a partition is dirtied is asked for by its move alone. */
 static json_t *dirty_rate(const json_t *jobs, const json_t *partition)
 {
@@ -111,7 +86,6 @@ static json_t *dirty_rate(const json_t *jobs, const json_t *partition)
 
 static json_t *partitions_object(const struct top_host *host, const json_t *jobs, uint64_t now_ns)
 {
-    const json_t *before = json_object_get(host->shown, "partitions");
     json_t *list = json_array();
     size_t index;
     json_t *item;
@@ -119,12 +93,10 @@ static json_t *partitions_object(const struct top_host *host, const json_t *jobs
     json_array_foreach(json_object_get(host->answers[ASK_PARTITIONS], "partitions"), index, item) {
         json_t *copy = json_copy(item);
 
-        (void)json_object_set_new(
-            copy, "steps_per_s",
-            pace(item, by_uuid(before, table_text(item, "uuid")), now_ns - host->shown_ns));
         (void)json_object_set_new(copy, "dirty_bytes_per_s", dirty_rate(jobs, item));
         (void)json_array_append_new(list, copy);
     }
+    top_paces(list, json_object_get(host->shown, "partitions"), now_ns - host->shown_ns);
     return list;
 }
 

@@ -86,6 +86,7 @@ static void put_partitions(FILE *to, const json_t *snapshot)
         {CELL_COUNT, "STEPS", "steps"},
         {CELL_COUNT, "OF", "steps_wanted"},
         {CELL_COUNT, "STEPS/S", "steps_per_s"},
+        {CELL_PERCENT, "GPU", "gpu_percent"},
         {CELL_RATE, "DIRTIED", "dirty_bytes_per_s"},
         {CELL_END},
     };

@@ -347,6 +347,7 @@ const struct cli_verb cli_verbs[] = {
      .run = cmd_cert_show, .print = print_certificate, .shows = true},
     {"top", NOTHING, top_options, "a live screen: hosts, partitions at work, moves",
      "Several hosts side by side: --host A --host B. q or Ctrl-C ends it.\n"
+     "GPU is a partition's share of its adapter's engine time since the last look.\n"
      "A host that does not answer is shown as that. Exit 5 when none does, with --once.\n",
      .json = "vferry.top/1", .example = "top --host A --host B", .run = cmd_top, .print = print_top,
      .shows = true, .many_hosts = true},

@@ -258,7 +258,7 @@ static int check_found(struct daemon *daemon, const struct config *config, const
             "start without --device and --driver to use it as it is; then \"vferry "
             "host stop\" ends both",
             host.kernel_pid, host.specs, wish->specs);
-    log_info("found the kernel side, pid %d, with %u partitions: %s", host.kernel_pid,
+    log_info("found the kernel side, pid %d, partitions in it: %u, %s", host.kernel_pid,
              host.partitions, host.specs);
     return 0;
 }

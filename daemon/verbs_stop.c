@@ -185,7 +185,7 @@ int verb_host_stop(struct request *request, struct vf_error *err)
     kc_set_patience(daemon->kc, watchdog_patience, daemon); /* `stop` ends here */
     if (result != 0)
         return -1;
-    log_info("host stop%s: %" PRIu32 " partitions dropped", stop.force ? " --force" : "", dropped);
+    log_info("host stop%s: partitions dropped: %" PRIu32, stop.force ? " --force" : "", dropped);
     request->result = new_result("vferry.stop/1");
     put_text(request->result, "name", daemon->name);
     put_number(request->result, "pid", (uint64_t)getpid());

@@ -105,6 +105,8 @@ int dxgk_partition_params(struct dxgk *dxgk, uint64_t id, struct vf_partition_pa
  * no store awaits its dirty bit (DBT-10), vCPU access is shut (SRC-5). */
 int dxgk_partition_pause(struct dxgk *dxgk, uint64_t id, struct vf_error *err);
 int dxgk_partition_resume(struct dxgk *dxgk, uint64_t id, struct vf_error *err);
+/* Runtime is VF_RUNTIME_UNKNOWN where the device has no clock, or the VF is not the partition's yet
+ * or any more. */
 int dxgk_partition_clock(struct dxgk *dxgk, uint64_t id, struct vf_partition_clock *out,
                          struct vf_error *err);
 /* The durable hand-off number, set by the management side. Only grows. */

@@ -534,9 +534,8 @@ int dxgk_partition_clock(struct dxgk *dxgk, uint64_t id, struct vf_partition_clo
     if (partition == NULL)
         return -1;
     adapter = partition->adapter;
-    *out = (struct vf_partition_clock){0};
+    *out = (struct vf_partition_clock){.runtime_ns = VF_RUNTIME_UNKNOWN};
     (void)pthread_rwlock_rdlock(&partition->vcpu);
-    /* A device without the clock leaves zeros: unknown. */
     if (!partition->vcpu_gone && adapter->ops->function_clock != NULL &&
         adapter->ops->function_clock(adapter->dev, VF_FUNCTION_VF(partition->vf), &clock) == 0) {
         out->last_run_ns = clock.last_run_ns;

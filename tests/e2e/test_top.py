@@ -12,7 +12,7 @@ import termios
 import time
 import unittest
 
-from e2e import BUILD, Case, begins, churn, create, stop
+from e2e import BUILD, Case, Work, begins, churn, create, show, stop
 from harness import wait_until
 
 TESTS_AT_ONCE = 3
@@ -169,6 +169,25 @@ class Top(Case):
         told = host.json("top")["hosts"][0]["partitions"][0]
         self.assertGreater(told["steps_per_s"], 0)
         self.assertIn("churn", host.run("top", "--once").stdout)
+
+    def test_shares_of_a_gpu_tell_who_uses_it(self):
+        host = self.host("host")
+        for name in ("left", "right"):
+            create(host, name, Work("churn", size="8M", steps=10**12))
+        create(host, "idle")
+        for name in ("left", "right"):
+            begins(host, name)
+        shares = {p["name"]: p["gpu_percent"] for p in host.json("top")["hosts"][0]["partitions"]}
+        self.assertEqual(shares["idle"], 0)
+        self.assertGreater(min(shares["left"], shares["right"]), 0)
+        self.assertLessEqual(sum(shares.values()), 100)
+        self.assertEqual((show(host, "idle")["gpu_ns"], show(host, "left")["gpu_ns"] > 0), (0, True))
+        # On the screen the first look knows no share, the next ones do.
+        terminal = self.top(host)
+        wait_until("shares are shown", lambda: re.search(r"left .* [1-9]\d* %", terminal.screen()), SOON)
+        self.assertRegex(terminal.screen(), r"idle .* 0 %")
+        terminal.keys("q")
+        self.assert_given_back(terminal)
 
     def test_a_pipe_that_nobody_reads_ends_it(self):
         host = self.host("host")
