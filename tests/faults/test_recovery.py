@@ -451,7 +451,7 @@ class Resolve(Recovery):
     def test_source_runs_while_the_target_is_away_and_its_copy_goes_when_it_is_back(self):
         self.target_away()
         done = self.resolve(self.left, "source")
-        self.assertIn("warning: the target could not be asked", done.stderr)
+        self.assertIn("warning: host right, the target, could not be asked", done.stderr)
         self.assertEqual(state(self.left, "p"), "running")
         self.left.kill()
         self.again(self.left)
@@ -466,7 +466,7 @@ class Resolve(Recovery):
     def test_target_runs_while_the_target_is_away_and_it_runs_when_it_is_back(self):
         self.target_away()
         done = self.resolve(self.left, "target")
-        self.assertIn("warning: the target could not be asked", done.stderr)
+        self.assertIn("warning: host right, the target, could not be asked", done.stderr)
         self.assertEqual(partitions(self.left), [])
         self.again(self.right)
         self.ends_on_the_right()
@@ -493,7 +493,7 @@ class Resolve(Recovery):
         self.assertEqual(code, 1, said)
         self.settles(self.right, "unknown", UNKNOWN_S)
         refused = self.resolve(self.right, "target", code=1).stderr
-        self.assertIn("the source's journal says ABORTED", refused)
+        self.assertIn("the journal of host left, its source, says ABORTED", refused)
         self.assertIn("--source-runs", refused)
         self.assertEqual(self.resolve(self.right, "source").stderr, "")
         self.ends_on_the_left()
