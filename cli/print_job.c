@@ -175,8 +175,9 @@ void print_resolved(const json_t *result)
 {
     bool source = strcmp(table_text(result, "status"), "completed") != 0;
 
-    (void)printf("job %" PRIu64 ": %s: resolved, %s runs it\n", table_number(result, "job"),
-                 table_text(result, "partition"), table_text(result, source ? "source" : "target"));
+    (void)printf("job %" PRIu64 ": resolved: partition %s runs at host %s, its %s\n",
+                 table_number(result, "job"), table_text(result, "partition"),
+                 table_text(result, source ? "source" : "target"), source ? "source" : "target");
 }
 
 void print_move_set(const json_t *result)

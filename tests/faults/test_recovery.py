@@ -342,6 +342,24 @@ class Stands(Recovery):
         self.ends_on_the_left()
 
 
+class Refused(Recovery):
+    """What follows from the journal after a restart is refused by the kernel side: not its bare text is told."""
+
+    MAY_SAY = (*Recovery.MAY_SAY, "could not be removed")
+
+    def test_a_target_that_cannot_remove_what_arrived_says_where_when_and_what_to_do(self):
+        self.pair(target="msg=STATE,dir=recv:kill")
+        moving = self.migrate()
+        self.dies(self.right)
+        self.right.env = {"VFERRY_FAULT": f"log={self.right.told};point=kernel.call,of=remove partition:EIO"}
+        self.right.start()
+        reason = self.right.json("job", "show", self.job(self.right)["job"])["reason"]
+        self.assertRegex(reason, r"^before READY: partition p could not be removed at host right after a restart \(.+\); "
+                                 r"restart the vferryd of host right, which tries it again$")
+        self.over(moving)
+        self.ends_on_the_left()
+
+
 class StoppedByForce(Recovery):
     """The target drops its partitions while a hand-off is under way: a COMMIT is honoured before, or never."""
 
