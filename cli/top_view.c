@@ -105,7 +105,7 @@ static void put_jobs(FILE *to, const json_t *snapshot)
         {CELL_TEXT, "JOB", "job"},
         {CELL_TEXT, "KIND", "kind"},
         {CELL_TEXT, "", "direction"},
-        {CELL_TEXT, "PHASE", "phase"},
+        {CELL_PHASE, "PHASE", "phase"},
         {CELL_PERCENT, "DONE", "percent"},
         {CELL_RATE, "RATE", "rate_bytes_per_s"},
         {CELL_RATE, "DIRTIED", "dirty_bytes_per_s"},

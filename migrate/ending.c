@@ -169,6 +169,21 @@ void ending_tell_in(struct mig_job *job, const char *phase, const char *where, s
     err->status = cause.status;
 }
 
+void ending_add(struct vf_error *err, const char *more)
+{
+    struct vf_error told = *err;
+    const char *remedy = vf_remedy(&told);
+    size_t length = remedy != NULL ? (size_t)(remedy - told.text) - 2 : strlen(told.text);
+    size_t room = sizeof err->text - 120;
+
+    length = length < room ? length : room;
+    if (remedy != NULL)
+        vf_fail(err, told.code, "%.*s; %s" VF_REMEDY "%s", (int)length, told.text, more, remedy);
+    else
+        vf_fail(err, told.code, "%.*s; %s", (int)length, told.text, more);
+    err->status = told.status;
+}
+
 /* Who keeps what until when, as long as nobody here knows who runs it. */
 static void unknown_where(const struct mig_job *job, bool held, char *out, size_t bytes)
 {

@@ -32,6 +32,8 @@ void ending_tell(struct mig_job *job, const char *where, struct vf_error *err);
  * says so itself. */
 void ending_tell_in(struct mig_job *job, const char *phase, const char *where,
                     struct vf_error *err);
+/* "; more" behind what *err says, ahead of its remedy. */
+void ending_add(struct vf_error *err, const char *more);
 /* Nobody here knows who runs it: *err becomes phase, cause, where this host keeps it
  * paused or that it has none (`held`), until what, and what a person can do; VF_UNKNOWN. Returns
  * -1.

@@ -143,6 +143,23 @@ static const char *where_open(const struct recovery *r, const struct mig_job *jo
     return job->source ? "move it again" : NULL;
 }
 
+/* The kernel side refused what follows from the journal: *err, its bare text, becomes phase, what
+ * could not be done and the way out. One that stands says so by itself. */
+static void tell_refused(struct mig_job *job, const char *phase, const char *what,
+                         struct vf_error *err)
+{
+    struct vf_error cause = *err;
+
+    if (cause.code == VF_STANDS)
+        return;
+    vf_fail(err, VF_FAILED,
+            "partition %s could not be %s at host %s after a restart (%.300s)" VF_REMEDY
+            "restart the vferryd of host %s, which tries it again",
+            job->partition, what, job->host_name, cause.text, job->host_name);
+    ending_tell_in(job, phase, "", err);
+    err->status = cause.status;
+}
+
 static enum job_state recover_open(struct recovery *r, struct mig_job *job, struct vf_error *err)
 {
     const char *phase = phase_open(r, job);
@@ -151,6 +168,7 @@ static enum job_state recover_open(struct recovery *r, struct mig_job *job, stru
     const char *remedy;
 
     if (undo(r, job, err) != 0) {
+        tell_refused(job, phase, job->source ? "let go on" : "removed", err);
         log_error("job %llu: %s", (unsigned long long)job->id, err->text);
         return JOB_FAILED;
     }
@@ -172,8 +190,12 @@ static enum job_state recover_save(struct recovery *r, struct mig_job *job, stru
     struct vf_partition_info copy;
     int found = handoff_copy(job, r->kc, &copy, err);
 
-    if (found < 0 || (found > 0 && copy_destroy(r->kc, &copy, err) != 0))
+    if (found < 0 || (found > 0 && copy_destroy(r->kc, &copy, err) != 0)) {
+        tell_refused(job, "after the image had its name, in which the partition is now whole",
+                     "removed", err);
+        err->code = VF_UNKNOWN;
         return JOB_UNKNOWN;
+    }
     return complete(job);
 }
 
@@ -188,8 +210,10 @@ static enum job_state recover_commit(struct recovery *r, struct mig_job *job, st
     found = handoff_copy(job, r->kc, &copy, err);
     /* Nothing here resumes after a COMMIT that may have left this host: this one never did. */
     if (found > 0 && (copy.state == VF_PARTITION_RUNNING || copy.state == VF_PARTITION_OUTGOING)) {
-        if (copy_run_on(r->kc, &copy, job->stays_paused, err) != 0)
+        if (copy_run_on(r->kc, &copy, job->stays_paused, err) != 0) {
+            tell_refused(job, "in the hand-off, before COMMIT left", "let go on", err);
             return JOB_UNKNOWN;
+        }
         vf_fail(err, VF_FAILED,
                 "the daemon of host %s ended as it called the move off" VF_REMEDY "move it again",
                 job->host_name);
@@ -229,6 +253,9 @@ static enum job_state recover_committed(struct recovery *r, struct mig_job *job,
     int found = handoff_copy(job, r->kc, &copy, err);
 
     if (found > 0 && copy_start(r->kc, &copy, job->stays_paused, err) != 0) {
+        tell_refused(job,
+                     job_with_file(job) ? "when it was to run" : "in the hand-off, after COMMIT",
+                     "started", err);
         err->code = VF_UNKNOWN;
         return JOB_UNKNOWN;
     }

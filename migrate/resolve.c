@@ -56,7 +56,12 @@ static int look(struct mig_job *job, struct kc *kc, struct resolve_view *view,
 
     if (found < 0)
         return -1;
-    *view = (struct resolve_view){.source = job->source, .mine = job->last_kind, .held = found > 0};
+    *view = (struct resolve_view){.source = job->source,
+                                  .mine = job->last_kind,
+                                  .held = found > 0,
+                                  .partition = job->partition,
+                                  .host = job->host_name,
+                                  .other = ending_peer(job)};
     view->peer_known = inquire(job, &view->peer, why_not);
     /* A source that is still at it will bring its word itself; a target that waits takes ours. */
     if (view->peer_known && view->peer.job_running && !job->source)
@@ -78,8 +83,10 @@ static int agree_as_source(struct mig_job *job, struct kc *kc, bool source_runs,
         return -1;
     job_settled(job, end, err);
     if ((end == JOB_FAILED) != source_runs)
-        return vf_fail(err, VF_FAILED, "it was settled otherwise meanwhile: the job is %s",
-                       vf_fsm_name(&job->fsm));
+        return vf_fail(err, VF_FAILED,
+                       "it was settled otherwise meanwhile: the job is %s" VF_REMEDY
+                       "see \"vferry job show %" PRIu64 "\"",
+                       vf_fsm_name(&job->fsm), job->id);
     return 0;
 }
 
@@ -135,10 +142,11 @@ static int settle_here(struct mig_job *job, struct kc *kc, bool source_runs,
         if (also.code == VF_STANDS)
             copy_stands(&text, &also);
         else
-            (void)snprintf(warning + strlen(warning), MIG_WARNING_BYTES - strlen(warning),
-                           "; and the partition here could not be brought there (%.200s): restart "
-                           "vferryd to try again",
-                           also.text);
+            (void)snprintf(
+                warning + strlen(warning), MIG_WARNING_BYTES - strlen(warning),
+                "; and the copy at host %s could not be brought to that (%.200s): restart "
+                "the vferryd of host %s, which tries it again",
+                job->host_name, also.text, job->host_name);
     }
     job_settled(job, source_runs ? JOB_FAILED : JOB_COMPLETED, &text);
     settle_kick(job->mig);
@@ -166,7 +174,7 @@ static int resolve(struct mig_job *job, struct kc *kc, bool source_runs,
 
     if (look(job, kc, &view, &why_not, err) != 0 || resolve_allows(&view, source_runs, err) != 0)
         return -1;
-    (void)snprintf(warning, MIG_WARNING_BYTES, "%s", resolve_warning(&view, source_runs));
+    (void)resolve_warning(&view, source_runs, warning);
     if (!view.peer_known)
         return settle_alone(job, kc, source_runs, &why_not, warning, err);
     return job->source ? agree_as_source(job, kc, source_runs, err)

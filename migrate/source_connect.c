@@ -76,6 +76,10 @@ int source_connect(struct source *s, struct vf_error *err)
     return 0;
 }
 
+/* The partition works again, and whoever waits for the job waits for a courtesy: the settler goes
+ * on with it. */
+#define RECALL_NS 5000000000ull
+
 /* What may be on its way while ours is: ADMITTED or READY, and one more for luck. */
 #define CROSSING 3u
 
@@ -112,11 +116,12 @@ void source_recall(struct source *s, const struct vf_error *why)
 {
     struct mig_job *job = s->job;
     struct vf_error err = VF_ERROR_INIT;
+    uint64_t span = job->mig->redial_ns < RECALL_NS ? job->mig->redial_ns : RECALL_NS;
+    char where[ENDING_WHERE], late[ENDING_WHERE];
     enum job_state end;
 
-    stand_does(job, "host %s to hear that the move was called off; partition %s %s",
-               job->peer_name[0] != '\0' ? job->peer_name : job->peer, job->partition,
-               job_stays(job));
+    stand_does(job, "host %s to hear that the move was called off; %s", ending_peer(job),
+               ending_stays(job, where));
     if (s->linked && recalled(s, why)) {
         if (job->owes)
             word_told(job);
@@ -125,14 +130,17 @@ void source_recall(struct source *s, const struct vf_error *why)
     /* A copy without state cannot run: nobody waits here until the target has heard. */
     if (word_owed(job) == WORD_NONE || !s->state_sent)
         return;
-    log_warn("job %llu: the link was lost; partition %s %s, telling the target so",
-             (unsigned long long)job->id, job->partition, job_stays(job));
+    log_warn("job %llu: the link was lost; %s, telling host %s so", (unsigned long long)job->id,
+             where, ending_peer(job));
     let_go(s, "recall");
-    if (word_bring_until(job, s->kc, vf_now_ns() + job->mig->redial_ns, &end, &err) != 0)
-        log_warn(
-            "job %llu: the target could not be told yet; if it was prepared, it keeps its copy "
-            "paused until it is: %s",
-            (unsigned long long)job->id, err.text);
+    if (word_bring_until(job, s->kc, vf_now_ns() + span, &end, &err) == 0)
+        return;
+    log_warn("job %llu: host %s could not be told yet; if it was prepared, it keeps its copy "
+             "paused until it is: %s",
+             (unsigned long long)job->id, ending_peer(job), err.text);
+    (void)snprintf(late, sizeof late, "host %.63s is told so as soon as it can be reached",
+                   ending_peer(job));
+    job_update(job, ending_add(&job->error, late));
 }
 
 enum job_state source_recommit(struct source *s, struct vf_error *err)

@@ -72,6 +72,32 @@ static void a_state_that_a_verb_holds_is_told_as_that(void **state)
     }
 }
 
+static void a_phase_is_told_in_plain_words(void **state)
+{
+    static const struct {
+        const char *phase, *status, *cell, *line;
+    } cases[] = {
+        {"round", "running", "copying", "copying, round 4: sent 0 B"},
+        {"last-round", "running", "paused, last pages", "paused, last pages, round 4: sent 0 B"},
+        {"recommit", "running", "asking the target", "link lost, asking the target whether it ru"},
+        {"completed", "completed", "-", "completed: sent 0 B"},
+        {"of-a-later-version", "running", "of-a-later-version", "of-a-later-version: sent 0 B"},
+    };
+    char cell[CELL_BYTES];
+    char line[PROGRESS_LINE];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        json_t *object = json_pack("{s:s, s:s, s:i, s:i}", "phase", cases[i].phase, "status",
+                                   cases[i].status, "round", 3, "sent_bytes", 0);
+
+        assert_string_equal(table_cell(object, CELL_PHASE, "phase", cell), cases[i].cell);
+        (void)progress_line(object, 0, line);
+        assert_memory_equal(line, cases[i].line, strlen(cases[i].line));
+        json_decref(object);
+    }
+}
+
 static void missing_members_show_as_a_dash(void **state)
 {
     json_t *object = json_pack("{s:s, s:n, s:[]}", "empty", "", "null", "list");
@@ -196,6 +222,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(cells_have_units),
         cmocka_unit_test(a_state_that_a_verb_holds_is_told_as_that),
+        cmocka_unit_test(a_phase_is_told_in_plain_words),
         cmocka_unit_test(missing_members_show_as_a_dash),
         cmocka_unit_test(control_characters_never_reach_a_terminal),
         cmocka_unit_test(long_text_is_cut),

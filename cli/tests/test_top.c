@@ -72,7 +72,7 @@ static void a_host_is_told_with_its_partitions_and_moves(void **state)
         text,
         "p          A     outgoing  512.0 MiB  churn     running   1234  5000      100  37 %  "
         "1.00 MiB/s\n");
-    assert_line(text, "p          A     3    move  out  round  42 %  2.00 MiB/s        -  1.5 s  "
+    assert_line(text, "p          A     3    move  out  copying  42 %  2.00 MiB/s        -  1.5 s  "
                       "10.0.0.2:7001\n");
     free(text);
 }

@@ -128,7 +128,7 @@ class Resume(Case):
         self.assertIn("dialling again: sent", out)
         self.assertEqual(finish(self.right, "p"), work.want())
         events = self.left.run("events").stdout
-        self.assertIn("was lost in round 0, reconnecting", events)
+        self.assertIn("was lost in round 1, dialling again", events)
         self.assertIn("is back after", events)
 
     def test_ctrl_c_ends_a_reconnect(self):
