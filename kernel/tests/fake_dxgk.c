@@ -178,6 +178,29 @@ int dxgk_partition_create(struct dxgk *dxgk, const struct vf_partition_params *p
     return fake_leave(dxgk, 0);
 }
 
+static bool held(struct dxgk *dxgk)
+{
+    bool hold;
+
+    fake_enter(dxgk);
+    hold = dxgk->hold;
+    return fake_leave(dxgk, 0) == 0 && hold;
+}
+
+int dxgk_partition_await(struct dxgk *dxgk, const struct vf_partition_params *params,
+                         const struct dxgk_wanted *wanted, struct vf_partition_info *out,
+                         struct vf_error *err)
+{
+    static const struct timespec piece = {.tv_nsec = 1000000};
+
+    while (held(dxgk)) {
+        if (!wanted->ask(wanted->ctx))
+            return vf_fail(err, VF_CANCELLED, "not wanted any more");
+        (void)nanosleep(&piece, NULL);
+    }
+    return dxgk_partition_create(dxgk, params, true, out, err);
+}
+
 int dxgk_partition_destroy(struct dxgk *dxgk, uint64_t id, struct vf_error *err)
 {
     struct partition *partition = enter_partition(dxgk, id, err);

@@ -11,7 +11,8 @@
 #define FAKE_UMED_BYTES 33u
 #define FAKE_VRAM_BAR 2u
 
-/* While held, transfers are taken but do not complete. */
+/* While held, transfers are taken but do not complete, and a zero-fill for what arrives comes to no
+ * end. */
 void fake_hold(struct dxgk *dxgk, bool hold);
 /* Open channels of all partitions; transfers taken and not completed. */
 unsigned fake_channels(struct dxgk *dxgk);
