@@ -14,6 +14,8 @@
 /* While held, transfers are taken but do not complete, and a zero-fill for what arrives comes to no
  * end. */
 void fake_hold(struct dxgk *dxgk, bool hold);
+/* Waits until such a fill has begun. */
+void fake_await_filling(struct dxgk *dxgk);
 /* Open channels of all partitions; transfers taken and not completed. */
 unsigned fake_channels(struct dxgk *dxgk);
 unsigned fake_flying(struct dxgk *dxgk);
