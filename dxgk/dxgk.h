@@ -90,6 +90,16 @@ int dxgk_defrag(struct dxgk *dxgk, uint32_t index, bool dry_run, struct vf_defra
  * that exists: VF_INCOMPATIBLE. */
 int dxgk_partition_create(struct dxgk *dxgk, const struct vf_partition_params *params,
                           bool incoming, struct vf_partition_info *out, struct vf_error *err);
+/* Is what takes long still wanted? Asked on the thread that does it, many times a second. */
+struct dxgk_wanted {
+    bool (*ask)(void *ctx);
+    void *ctx;
+};
+/* The same for an incoming one, whose VRAM is filled and proven only as long as it is wanted. When
+ * it is not any more: VF_CANCELLED, and nothing is left of it. */
+int dxgk_partition_await(struct dxgk *dxgk, const struct vf_partition_params *params,
+                         const struct dxgk_wanted *wanted, struct vf_partition_info *out,
+                         struct vf_error *err);
 /* Fails while a transfer channel is open or another call works on it ("busy"). */
 int dxgk_partition_destroy(struct dxgk *dxgk, uint64_t id, struct vf_error *err);
 int dxgk_partition_info(struct dxgk *dxgk, uint64_t id, struct vf_partition_info *out,

@@ -311,8 +311,9 @@ static int make(struct dxgk *dxgk, const struct vf_partition_params *params, boo
     return 0;
 }
 
-int dxgk_partition_create(struct dxgk *dxgk, const struct vf_partition_params *params,
-                          bool incoming, struct vf_partition_info *out, struct vf_error *err)
+static int create(struct dxgk *dxgk, const struct vf_partition_params *params, bool incoming,
+                  const struct dxgk_wanted *wanted, struct vf_partition_info *out,
+                  struct vf_error *err)
 {
     struct dxgk_partition *partition;
     int result;
@@ -331,7 +332,9 @@ int dxgk_partition_create(struct dxgk *dxgk, const struct vf_partition_params *p
         return -1;
     }
     atomic_fetch_add(&partition->refs, 1); /* ours, beside the table's */
+    partition->wanted = wanted;
     result = dxgk_partition_build(partition, incoming, err);
+    partition->wanted = NULL;
     if (result == 0) {
         (void)vf_fsm_set(&partition->fsm, incoming ? VF_PARTITION_INCOMING : VF_PARTITION_RUNNING,
                          "created");
@@ -347,6 +350,24 @@ int dxgk_partition_create(struct dxgk *dxgk, const struct vf_partition_params *p
         (void)vf_context(err, "cannot create partition %s", params->name);
     }
     dxgk_partition_unlock(partition);
+    return result;
+}
+
+int dxgk_partition_create(struct dxgk *dxgk, const struct vf_partition_params *params,
+                          bool incoming, struct vf_partition_info *out, struct vf_error *err)
+{
+    return create(dxgk, params, incoming, NULL, out, err);
+}
+
+int dxgk_partition_await(struct dxgk *dxgk, const struct vf_partition_params *params,
+                         const struct dxgk_wanted *wanted, struct vf_partition_info *out,
+                         struct vf_error *err)
+{
+    struct vf_error why = VF_ERROR_INIT; /* its code tells a call-off from a failure */
+    int result = create(dxgk, params, true, wanted, out, &why);
+
+    if (result != 0 && err != NULL)
+        *err = why;
     return result;
 }
 

@@ -35,6 +35,13 @@ void kc_close(struct kc *kc);
  * kc_close. */
 void kc_abort(struct kc *kc);
 /*
+ * Calls off the creation of an incoming partition that another thread waits for: it soon fails with
+ * VF_CANCELLED and has left nothing, or is done. (A kernel side of an earlier build ends its
+ * zero-fill first, then takes back what it made.) The connection is of no more use afterwards. Any
+ * thread, before kc_close.
+ */
+void kc_call_off(struct kc *kc);
+/*
  * Whether a call that has waited for so long is to be waited for any longer: 0, or -1 with *err
  * saying why not. Asked twice a second, on the calling thread. On -1 the call fails with that text
  * and the connection is of no more use; the kernel side may still do what was asked for when it

@@ -131,6 +131,12 @@ void kc_abort(struct kc *kc)
     (void)shutdown(kc->fd, SHUT_RDWR);
 }
 
+void kc_call_off(struct kc *kc)
+{
+    /* The kernel side sees that nothing more will come; its answer still does. */
+    (void)shutdown(kc->fd, SHUT_WR);
+}
+
 int kc_connect(const char *socket_path, struct kc **out, struct vf_error *err)
 {
     return kc_connect_within(socket_path, KC_PATIENCE_MS, out, err);

@@ -25,7 +25,7 @@ static int exact(const struct ks_call *call, const char *what, size_t tail_bytes
                    call->tail_bytes, tail_bytes);
 }
 
-static int check_name(const char *name, struct vf_error *err)
+int ks_check_name(const char *name, struct vf_error *err)
 {
     /* vf_name_valid looks at VF_NAME_BYTES bytes at most, so a name without its end is refused
      * there. */
@@ -121,36 +121,6 @@ static int call_events(struct ks_call *call, struct vf_error *err)
 
 /* ---- partitions ---- */
 
-static int call_create(struct ks_call *call, struct vf_error *err)
-{
-    const struct kcall_create *args = call->args;
-    struct vf_partition_info *info;
-    int result;
-
-    if (check_name(args->params.name, err) != 0)
-        return -1;
-    if (args->incoming > 1)
-        return vf_fail(err, VF_USAGE, "create partition: incoming is 0 or 1");
-    info = ks_result(call, sizeof *info, err);
-    if (info == NULL)
-        return -1;
-    if (!ks_create_begin(call->server))
-        return vf_fail(err, VF_FAILED,
-                       "create partition: the kernel side is ending; start the host again");
-    result =
-        dxgk_partition_create(call->server->dxgk, &args->params, args->incoming == 1, info, err);
-    /* Its daemon died while VRAM was being cleaned. The next one looked for what was left behind,
-     * and saw at most a partition that is being built: nobody would ever remove it. */
-    if (result == 0 && args->incoming == 1 && ks_peer_hung_up(call->conn->fd)) {
-        result = dxgk_partition_destroy(call->server->dxgk, info->id, err) != 0
-                     ? -1
-                     : vf_fail(err, VF_FAILED, "create partition: whoever asked for it is gone");
-        log_info("partition %s: %s", args->params.name, err->text);
-    }
-    ks_create_end(call->server);
-    return result;
-}
-
 static int call_destroy(struct ks_call *call, struct vf_error *err)
 {
     const struct kcall_partition *args = call->args;
@@ -193,7 +163,7 @@ static int call_find(struct ks_call *call, struct vf_error *err)
     struct vf_partition_info *list;
     size_t count = 0;
 
-    if (check_name(args->name, err) != 0 || call_list(call, err) != 0)
+    if (ks_check_name(args->name, err) != 0 || call_list(call, err) != 0)
         return -1;
     list =
         (struct vf_partition_info *)(void *)(call->conn->out.data + sizeof(struct kcall_failure));
@@ -514,7 +484,7 @@ static const struct ks_op ops[KCALL_OPS] = {
     [KCALL_HOST] = {"host", NONE, 0, call_host},
     [KCALL_SHUTDOWN] = {"shutdown", sizeof(struct kcall_shutdown), 0, call_shutdown},
     [KCALL_ADAPTER_INFO] = {"adapter-info", sizeof(struct kcall_adapter), 0, call_adapter_info},
-    [KCALL_PARTITION_CREATE] = {"partition-create", sizeof(struct kcall_create), 0, call_create},
+    [KCALL_PARTITION_CREATE] = {"partition-create", sizeof(struct kcall_create), 0, ks_partition_create},
     [KCALL_PARTITION_DESTROY] = {"partition-destroy", PARTITION, 0, call_destroy},
     [KCALL_PARTITION_INFO] = {"partition-info", PARTITION, 0, call_info},
     [KCALL_PARTITION_LIST] = {"partition-list", NONE, 0, call_list},

@@ -98,7 +98,12 @@ bool ks_begin_end(struct ks_server *server, bool force, size_t *partitions);
 bool ks_create_begin(struct ks_server *server);
 void ks_create_end(struct ks_server *server);
 
-/* Has the other end of the connection closed? */
+/* Is it a partition's name? VF_USAGE when not. */
+int ks_check_name(const char *name, struct vf_error *err);
+/* server_create.c: the KCALL_PARTITION_CREATE handler. */
+int ks_partition_create(struct ks_call *call, struct vf_error *err);
+
+/* Has the other end of the connection closed, or said that no more calls will come? */
 bool ks_peer_hung_up(int fd);
 /* Waits until channels on the partition whose client has gone are closed: a client may close and
  * then destroy. */

@@ -24,7 +24,7 @@ struct restoring {
     struct restore *order;
     struct mig_job *job;
     struct image_reader *image;
-    struct target target; /* what target_admit fills: job, kc, partition, prepared */
+    struct target target; /* what target_admit fills: job, kc, partition, prepared; its lock */
     struct lane_plan plan;
     struct digest_table *table;
     struct kc_channel *channel;
@@ -35,7 +35,12 @@ struct restoring {
 
 static void wake(void *ctx)
 {
-    tp_abort(image_reader_tp(((struct restoring *)ctx)->image));
+    struct restoring *r = ctx;
+
+    (void)pthread_mutex_lock(&r->target.lock);
+    target_call_off(&r->target);
+    (void)pthread_mutex_unlock(&r->target.lock);
+    tp_abort(image_reader_tp(r->image));
 }
 
 static void tell(void *ctx, uint64_t done, uint64_t total)
@@ -305,6 +310,7 @@ static enum job_state restore(struct restore *order)
     }
     r->order = order;
     r->job = order->job;
+    (void)pthread_mutex_init(&r->target.lock, NULL);
     end = finish(r, run(r, &committed, &err), committed, &err);
     job_set_wake(r->job, NULL, NULL);
     kc_channel_close(r->channel);
@@ -313,6 +319,7 @@ static enum job_state restore(struct restore *order)
     free(r->receiver);
     if (r->target.kc != NULL)
         kc_close(r->target.kc);
+    (void)pthread_mutex_destroy(&r->target.lock);
     free(r);
     return end;
 }
