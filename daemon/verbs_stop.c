@@ -115,6 +115,10 @@ static int connect_stop(struct request *request, struct stop *stop, struct kc **
         kc_set_patience(*kc, stop_patience, stop);
         return 0;
     }
+    if (stop->daemon->kc == NULL) {
+        *err = first;
+        return -1;
+    }
     log_info("host stop: by the connection kept for it: %s", first.text);
     *kc = stop->daemon->kc;
     kc_set_patience(*kc, stop_patience, stop);
@@ -182,7 +186,8 @@ int verb_host_stop(struct request *request, struct vf_error *err)
     if (request_flag(request, "force", &stop.force, err) != 0)
         return -1;
     result = stop_host(request, &stop, &dropped, &known, err);
-    kc_set_patience(daemon->kc, watchdog_patience, daemon); /* `stop` ends here */
+    if (daemon->kc != NULL)
+        kc_set_patience(daemon->kc, watchdog_patience, daemon); /* `stop` ends here */
     if (result != 0)
         return -1;
     log_info("host stop%s: partitions dropped: %" PRIu32, stop.force ? " --force" : "", dropped);

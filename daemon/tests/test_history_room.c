@@ -38,10 +38,12 @@ static void the_last_of_a_disk_is_left_to_the_journal(void **state)
 static bool put(const char *path, const char *text)
 {
     FILE *file = fopen(path, "we");
+    bool written;
 
     if (file == NULL)
         return false;
-    return (fputs(text, file) >= 0) & (fclose(file) == 0);
+    written = fputs(text, file) >= 0;
+    return fclose(file) == 0 && written;
 }
 
 /* In a user namespace everybody may mount, and mounts stay inside. Where there are none, root may
