@@ -46,6 +46,14 @@ enum vf_code move_set_worse(enum vf_code a, enum vf_code b)
     return rank(a) >= rank(b) ? a : b;
 }
 
+/* A further try that could not even begin: what the one before it ended with says more, of a daemon
+ * that has ended, say. */
+static bool tells_less(const struct set_move *move, const struct vf_error *err)
+{
+    return move->err.code == VF_FAILED &&
+           move_set_worse(move->err.code, err->code) == move->err.code;
+}
+
 static void over(struct running *r, struct set_move *move, json_t *result,
                  const struct vf_error *err)
 {
@@ -163,6 +171,12 @@ static void begin(struct running *r, struct set_move *move)
     if (status == 0 && set->how == SET_MOVES) {
         move->job = ours ? table_number(answer, "job") : move->job;
         status = begin_watch(set->command, move, &err);
+    }
+    if (status != 0 && set->how == SET_MOVES && tells_less(move, &err)) {
+        client_close(&move->client);
+        json_decref(answer);
+        move->state = SET_OVER;
+        return;
     }
     if (status != 0 || set->how != SET_MOVES) {
         over(r, move, answer, &err);
