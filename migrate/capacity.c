@@ -119,10 +119,11 @@ static json_t *capacity_object(const char *address, const struct mig_peer *peer,
 
     for (uint32_t i = 0; i < capacity->count; i++)
         (void)json_array_append_new(adapters, adapter_object(i, &capacity->adapters[i]));
-    return json_pack("{s:s, s:s, s:s, s:s, s:b, s:b, s:o, s:I, s:o}", "schema", "vferry.peer/1", "name",
-                     peer->hello.host_name, "address", address, "version", capacity->version,
-                     "itself", itself, "takes_partitions", capacity->takes, "why_not", why, "partitions",
-                     (json_int_t)capacity->partitions, "adapters", adapters);
+    return json_pack("{s:s, s:s, s:s, s:s, s:b, s:b, s:o, s:I, s:o}", "schema", "vferry.peer/1",
+                     "name", peer->hello.host_name, "address", address, "version",
+                     capacity->version, "itself", itself, "takes_partitions", capacity->takes,
+                     "why_not", why, "partitions", (json_int_t)capacity->partitions, "adapters",
+                     adapters);
 }
 
 int mig_ask_capacity(struct mig *mig, const char *address, json_t **out, struct vf_error *err)
