@@ -142,7 +142,11 @@ static void serve_control(struct mig *mig, struct tp *tp, const struct mig_peer 
         refuse(mig, tp, &err);
         return;
     }
-    if (wire_say(tp, &ours, deadline, &err) != 0)
+    if (!again && !asks && mig_job_came_home(mig, &peer->hello)) {
+        vf_fail(&err, VF_INCOMPATIBLE, "host %s is to move a partition to itself",
+                mig->host_name);
+        refuse(mig, tp, &err);
+    } else if (wire_say(tp, &ours, deadline, &err) != 0)
         refuse(mig, tp, &err);
     else if (again)
         target_redialled(mig, tp, peer);

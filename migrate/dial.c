@@ -75,6 +75,27 @@ void mig_hello(const struct mig *mig, const uint8_t job[16], struct wire_hello *
     memcpy(out->listen_address, mig->listen, sizeof out->listen_address);
 }
 
+bool mig_job_came_home(struct mig *mig, const struct wire_hello *hello)
+{
+    bool ours = false;
+
+    (void)pthread_mutex_lock(&mig->lock);
+    for (struct mig_job *job = mig->jobs; job != NULL && !ours; job = job->next) {
+        ours = job->source && memcmp(job->uuid, hello->job, sizeof job->uuid) == 0;
+        if (ours)
+            atomic_store(&job->came_home, true);
+    }
+    (void)pthread_mutex_unlock(&mig->lock);
+    return ours;
+}
+
+bool mig_looks_like_us(const struct mig *mig, const struct wire_hello *hello)
+{
+    return memcmp(hello->boot_id, mig->boot_id, sizeof mig->boot_id) == 0 &&
+           strcmp(hello->host_name, mig->host_name) == 0 &&
+           strcmp(hello->listen_address, mig->listen) == 0;
+}
+
 void mig_name_peer(struct tp *tp, const char *host_name, const char *address)
 {
     char name[sizeof tp->peer];

@@ -3,6 +3,7 @@
 #include "migrate/ending.h"
 
 #include "base/size.h"
+#include "migrate/restart.h"
 #include "migrate/stand.h"
 
 #include <stdio.h>
@@ -107,6 +108,23 @@ const char *ending_there(const struct mig_job *job, char out[ENDING_WHERE])
                        job->partition, job->stays_paused ? "stays paused" : "runs on",
                        ending_peer(job));
     return out;
+}
+
+int ending_called_off(const struct mig_job *job, bool again, struct vf_error *err)
+{
+    const char *kind = job_kind(job);
+
+    if (!atomic_load(&job->interrupted))
+        return vf_fail(err, VF_CANCELLED, "cancelled");
+    if (again)
+        return vf_fail(err, VF_FAILED,
+                       "the daemon of host %s was ended during the move" VF_REMEDY
+                       "start it again within %u min, and it starts the move over by itself",
+                       job->host_name, (unsigned)(RESTART_WITHIN_NS / 60000000000ull));
+    return vf_fail(err, VF_FAILED,
+                   "the daemon of host %s was ended during the %s" VF_REMEDY
+                   "start it again, then repeat the %s",
+                   job->host_name, kind, kind);
 }
 
 /* "phase: cause", or "cancelled phase"; what a peer refuses and what does not converge says by

@@ -24,6 +24,9 @@ const char *ending_here(const struct mig_job *job, struct kc *kc, uint64_t id,
 const char *ending_stays(const struct mig_job *job, char out[ENDING_WHERE]);
 /* The same for a target that has nothing left of it. */
 const char *ending_there(const struct mig_job *job, char out[ENDING_WHERE]);
+/* The bare cause of a job that was called off: by a person (VF_CANCELLED), or by this daemon's end
+ * (VF_FAILED: nobody wanted it to end). `again`: the next daemon starts it over. Returns -1. */
+int ending_called_off(const struct mig_job *job, bool again, struct vf_error *err);
 /* *err, the bare cause, becomes the whole: phase, cause, `where` ("" = not known), how long it
  * stood, and the cause's remedy last. A partition that stands (VF_STANDS) says so by itself: its
  * text stays. Before the job is over; its thread. */

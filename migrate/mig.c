@@ -79,8 +79,7 @@ int mig_journal(struct mig_job *job, enum journal_kind kind, const char *text, s
 int mig_journal_end(struct mig_job *job, const struct vf_error *end, const char *text,
                     struct vf_error *err)
 {
-    /* A text of the daemon's own is the next one's order to start over: no cancel. */
-    job->called_off = end->code == VF_CANCELLED && text == end->text;
+    job->called_off = end->code == VF_CANCELLED;
     return mig_journal(job, JOURNAL_ABORTED, text, err);
 }
 

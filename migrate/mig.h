@@ -111,6 +111,14 @@ struct mig_peer {
 int mig_greet(struct tp *tp, const struct wire_hello *ours, uint64_t deadline_ns,
               struct mig_peer *peer, struct vf_error *err);
 
+/* A HELLO for a new job came in: is it that of a job of this host, which so dialled its own host?
+ * Then that job is told. Job ids are random, so neither a proxy nor two hosts that look alike
+ * deceive it. */
+bool mig_job_came_home(struct mig *mig, const struct wire_hello *hello);
+/* Do its HELLO's words fit this host: boot, name and address? Two hosts of one machine whose
+ * network namespaces hide them from each other may look alike: no ground to refuse anything. */
+bool mig_looks_like_us(const struct mig *mig, const struct wire_hello *hello);
+
 /* From the HELLOs on texts about the connection name the other host, and where it listens ("" or an
  * address that is known): "peer A at 10.0.0.1:7001". Before threads share it. */
 void mig_name_peer(struct tp *tp, const char *host_name, const char *address);

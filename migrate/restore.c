@@ -286,7 +286,7 @@ static enum job_state finish(struct restoring *r, int result, bool committed, st
     r->channel = NULL;
     target_discard(&r->target);
     if (job_cancel_asked(job))
-        (void)vf_fail(err, VF_CANCELLED, "cancelled");
+        (void)ending_called_off(job, false, err);
     (void)snprintf(where, sizeof where, "nothing is left of it at host %s, the image is as it was",
                    job->host_name);
     ending_tell(job, where, err);

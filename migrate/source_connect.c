@@ -40,6 +40,21 @@ int source_link(struct source *s, struct tp *tp, struct vf_error *err)
     return 0;
 }
 
+/* The target is this very host. */
+static int refuse_itself(struct source *s, struct vf_error *err)
+{
+    struct mig_job *job = s->job;
+    static const char remedy[] = "name another host";
+
+    job_update(job, {
+        vf_reason_add(&job->reasons, "host", job->host_name, "this host itself", remedy);
+        job->judged = true;
+    });
+    return vf_fail(err, VF_INCOMPATIBLE,
+                   "%s is this host itself; partition %s is here already" VF_REMEDY "%s",
+                   job->options.to, job->partition, remedy);
+}
+
 /* Connects, exchanges HELLO, starts the link. */
 static int dial(struct source *s, uint64_t deadline, struct vf_error *err)
 {
@@ -51,7 +66,7 @@ static int dial(struct source *s, uint64_t deadline, struct vf_error *err)
     if (mig_know_peer(s->job, tp, err) != 0 ||
         mig_greet(tp, &s->hello, deadline, &peer, err) != 0) {
         tp_close(tp);
-        return -1;
+        return atomic_load(&s->job->came_home) ? refuse_itself(s, err) : -1;
     }
     s->peer = peer.hello;
     s->version = peer.version;

@@ -142,7 +142,7 @@ static int host_reasons(struct target *t, const struct wire_admit *admit,
         }
     }
     free(list);
-    /* The copy itself explains a newer epoch: on a move to itself it is this move's own. */
+    /* The copy itself explains a newer epoch. */
     if (admit->epoch <= epoch && !has_reason(reasons, "uuid")) {
         char source[24];
         char target[24];
