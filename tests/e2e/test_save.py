@@ -310,7 +310,7 @@ class Ends(Saving):
 
     def settled(self, host):
         """Partitions once the kernel side has done what a dead daemon had asked of it."""
-        wait_until("nothing is dying", lambda: "dying" not in [p["state"] for p in host.json("partition", "list")["partitions"]], 20)
+        wait_until("nothing is dying", lambda: not {"dying", "building"} & {p["state"] for p in host.json("partition", "list")["partitions"]}, 20)
         return partitions(host)
 
     def test_a_full_disk(self):
