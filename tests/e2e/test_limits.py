@@ -22,13 +22,41 @@ def address_space(pid):
     return int(pathlib.Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[0]) * os.sysconf("SC_PAGE_SIZE")
 
 
+def first_free(pid):
+    """The number of the next descriptor that it opens."""
+    taken = {int(fd) for fd in os.listdir(f"/proc/{pid}/fd")}
+    return next(fd for fd in range(len(taken) + 1) if fd not in taken)
+
+
 class Limits(Limited):
     def test_descriptors(self):
         values = range(20, 201) if SWEEP else (20, 26, 32, 38, 44, 56, 80, 120, 200)
         limits = {f"{n} descriptors": self.limit(resource.RLIMIT_NOFILE, lambda pid, n=n: n) for n in values}
         self.sweep(limits, *self.pair())
 
+    def test_who_asks_a_host_without_descriptors_hears_that_it_has_none(self):
+        left, right = self.pair()
+        work = churn(2, size="1M", rate=2 << 20)
+        create(left, "p", work, vram="8M")
+        rested(right)
+        for more in range(4):  # the connection's own, what it is woken by, its kernel connection's
+            soft, hard = resource.prlimit(right.process.pid, resource.RLIMIT_NOFILE)
+            resource.prlimit(right.process.pid, resource.RLIMIT_NOFILE, (first_free(right.process.pid) + more, hard))
+            done = self.ask(left, "migrate", "p", "--to", right.address)
+            self.ask(right, "host", "show")
+            resource.prlimit(right.process.pid, resource.RLIMIT_NOFILE, (soft, hard))
+            self.assertNotEqual(done.returncode, 0, done)
+            self.assertIn("runs on at host left", done.stderr)
+            if more == 0:
+                self.assertEqual(done.returncode, 7, done)
+                self.assertIn("LimitNOFILE=", done.stderr)
+                self.assertIn("host right cannot take it: no descriptor is left", done.stderr)
+            rested(right)
+        left.run("migrate", "p", "--to", right.address, "--max-blackout", 20000)
+        self.assert_works_to_its_end(right, "p", work)
+
     def test_address_space(self):
+        self.update_options = ("--dry-run",)  # two drivers that cannot be started for want of memory cost the adapter its driver
         more = range(0, 257, 8) if SWEEP else (0, 8, 24, 64, 160)
         limits = {f"{n} MiB more": self.limit(resource.RLIMIT_AS, lambda pid, n=n: address_space(pid) + n * MIB) for n in more}
         self.sweep(limits, *self.pair())
