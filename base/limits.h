@@ -20,4 +20,9 @@ bool vf_accept_withdrawn(int errnum);
     "the system gives no more threads" VF_REMEDY                                                   \
     "give the host a higher limit (TasksMax=, ulimit -u), or try again when less goes on"
 
+/* And of one for which no descriptor is left. */
+#define VF_NO_DESCRIPTOR                                                                           \
+    "no descriptor is left" VF_REMEDY                                                              \
+    "give the host a higher limit (LimitNOFILE=, ulimit -n), or try again when less goes on"
+
 #endif

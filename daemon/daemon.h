@@ -6,6 +6,7 @@
 #ifndef DAEMON_DAEMON_H
 #define DAEMON_DAEMON_H
 
+#include "base/spare_fd.h"
 #include "daemon/events.h"
 #include "daemon/history.h"
 #include "daemon/pulse.h"
@@ -24,6 +25,9 @@ struct daemon {
     char listen[256];         /* as bound; "" = none */
     bool group_access;        /* members of socket_gid may use the control socket */
     gid_t socket_gid;
+    /* Main thread's, for who comes to `listen` when no descriptor is left: one to take the
+     * connection with, one for the stream over it. */
+    struct vf_spare_fd listen_spare, listen_spare_stream;
     int state_fd; /* of state_dir */
     int lock_fd;
     int kernel_pidfd; /* readable once the kernel side has ended */

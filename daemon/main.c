@@ -137,11 +137,13 @@ static int run(struct daemon *daemon, const struct config *config, struct contro
     };
     bool roomy = true;
     int result = 0;
+    int wait_ms;
 
     while (result == 0 && !atomic_load(&daemon->stop)) {
         /* A connection that cannot be taken stays readable: not to be looked at for a while. */
         fds[POLL_CONTROL].events = fds[POLL_LISTEN].events = roomy ? POLLIN : 0;
-        if (poll(fds, POLLS, roomy ? -1 : VF_ACCEPT_PAUSE_MS) < 0) {
+        wait_ms = listener_restock(daemon) && roomy ? -1 : VF_ACCEPT_PAUSE_MS;
+        if (poll(fds, POLLS, wait_ms) < 0) {
             if (errno != EINTR)
                 return vf_fail_errno(err, VF_FAILED, errno, "poll");
             continue;
@@ -190,13 +192,18 @@ static void leave_name(const struct daemon *daemon)
 static int run_ready(struct daemon *daemon, const struct config *config, struct control *control,
                      int listen_fd, int signal_fd, struct vf_error *err)
 {
+    int result;
+
     startup_over(daemon);
     log_info("%s: ready%s%s", daemon->name,
              daemon->listen[0] != '\0' ? ", partitions may arrive at " : "", daemon->listen);
     (void)sd_notifyf(0, "READY=1\nSTATUS=host %s, kernel side pid %d", daemon->name,
                      daemon->kernel_pid);
     atomic_store(&daemon->kernel_child, 0); /* it is the host's from here on */
-    return run(daemon, config, control, listen_fd, signal_fd, err);
+    listener_open(daemon);
+    result = run(daemon, config, control, listen_fd, signal_fd, err);
+    listener_close(daemon);
+    return result;
 }
 
 static int open_moves(struct daemon *daemon, const struct mig_config *config, struct vf_error *err)

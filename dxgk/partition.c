@@ -348,6 +348,8 @@ static int create(struct dxgk *dxgk, const struct vf_partition_params *params, b
         (void)vf_fsm_set(&partition->fsm, VF_PARTITION_DYING, "creation failed");
         leave(dxgk, partition);
         (void)vf_context(err, "cannot create partition %s", params->name);
+        if (err->scarce) /* there may be more later */
+            err->code = VF_REFUSED_NOW;
     }
     dxgk_partition_unlock(partition);
     return result;

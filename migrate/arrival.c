@@ -26,6 +26,7 @@
 struct stranger {
     struct mig *mig;
     uint64_t network; /* tp_peer_network's */
+    const char *lacks; /* what the system does not give to serve it, as VF_NO_THREAD */
     /* mig's lock guards what follows. */
     struct tp *tp;         /* NULL while its thread wraps it: nobody else may have it then */
     struct stranger *next; /* mig's list, newest first */
@@ -244,13 +245,14 @@ static void *stranger_main(void *arg)
     return NULL;
 }
 
-/* The thread kept back says that there was none. */
+/* The thread kept back says what there is none of. */
 static void stranger_refused(void *arg)
 {
     struct stranger *stranger = arg;
     struct vf_error no = VF_ERROR_INIT;
 
-    vf_fail(&no, VF_REFUSED_NOW, "host %s cannot take it: " VF_NO_THREAD, stranger->mig->host_name);
+    vf_fail(&no, VF_REFUSED_NOW, "host %s cannot take it: %s", stranger->mig->host_name,
+            stranger->lacks);
     receive(stranger, &no);
 }
 
@@ -305,7 +307,8 @@ static bool enlist(struct mig *mig, struct stranger *stranger)
     return room;
 }
 
-void mig_accept(struct mig *mig, int fd, const char *peer)
+/* NULL: it is closed already. */
+static struct stranger *take(struct mig *mig, int fd, const char *peer)
 {
     struct stranger *stranger = calloc(1, sizeof *stranger);
     struct vf_error err = VF_ERROR_INIT;
@@ -313,27 +316,51 @@ void mig_accept(struct mig *mig, int fd, const char *peer)
     if (stranger == NULL) {
         log_error("%s: closed: out of memory", peer);
         (void)close(fd);
-        return;
+        return NULL;
     }
     stranger->mig = mig;
     if (tp_from_fd(fd, peer, &stranger->tp, &err) != 0) {
-        log_warn("%s", err.text);
+        tell(mig, peer, err.text);
         free(stranger);
-        return;
+        return NULL;
     }
     stranger->network = tp_peer_network(stranger->tp);
     if (!enlist(mig, stranger)) {
         tell(mig, peer, "closed: too many connections that say nothing");
         tp_close(stranger->tp);
         free(stranger);
-        return;
+        return NULL;
     }
-    if (mig_spawn(mig, stranger_main, stranger) != 0 &&
-        !vf_spare_thread_give(mig->spare, stranger_refused, stranger)) {
-        struct tp *tp = stranger->tp;
+    return stranger;
+}
 
-        tell(mig, peer, "closed: the system gives no more threads");
-        known(stranger);
-        tp_close(tp);
-    }
+/* One is told at a time. */
+static void turn_away(struct stranger *stranger, const char *lacks)
+{
+    struct tp *tp = stranger->tp;
+
+    stranger->lacks = lacks;
+    if (vf_spare_thread_give(stranger->mig->spare, stranger_refused, stranger))
+        return;
+    tell(stranger->mig, tp->peer, "closed: others are being told that there is no room");
+    known(stranger);
+    tp_close(tp);
+}
+
+void mig_accept(struct mig *mig, int fd, const char *peer)
+{
+    struct stranger *stranger = take(mig, fd, peer);
+
+    if (stranger != NULL && mig_spawn(mig, stranger_main, stranger) != 0)
+        turn_away(stranger, VF_NO_THREAD);
+}
+
+void mig_turn_away(struct mig *mig, int fd, const char *peer)
+{
+    struct stranger *stranger = take(mig, fd, peer);
+
+    if (stranger == NULL)
+        return;
+    mig_thread_over(mig); /* it has none of its own */
+    turn_away(stranger, VF_NO_DESCRIPTOR);
 }

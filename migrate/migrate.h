@@ -114,6 +114,10 @@ int mig_ask_capacity(struct mig *mig, const char *address, json_t **out, struct 
 /* A stranger connected to the migration port: takes the socket over, answers in a thread of its
  * own. At most 64 unknown peers at once; more are closed. */
 void mig_accept(struct mig *mig, int fd, const char *peer);
+/* The same where no descriptor is left but fd and one more: takes the socket over and, once it has
+ * said what it wants, tells it so; a source that comes back to its job is left to try again. One at
+ * a time; others are closed. */
+void mig_turn_away(struct mig *mig, int fd, const char *peer);
 
 enum mig_status { MIG_RUNNING, MIG_COMPLETED, MIG_FAILED, MIG_CANCELLED, MIG_UNKNOWN };
 

@@ -287,7 +287,10 @@ static void try_adapter(struct target *t, const struct vf_adapter_info *adapter,
                vf_size_format(params.vram_bytes, size, sizeof size), t->job->host_name);
     if (make_partition(t, &params, &err) != 0) {
         t->partition.id = 0;
-        vf_reason_add(reasons, "create", "-", "-", err.text);
+        if (err.code == VF_REFUSED_NOW)
+            add_passing(t, reasons, "create", "-", "-", err.text);
+        else
+            vf_reason_add(reasons, "create", "-", "-", err.text);
         return;
     }
     restore_reasons(t, admit, reasons);
