@@ -92,8 +92,8 @@ int fail_moved(const char *name, const char *to, struct vf_error *err)
     if (file != NULL)
         return vf_fail(
             err, VF_FAILED,
-            "partition %s: was saved to %s; bring it back with \"vferry restore %s --input "
-            "FILE --adapter N\"",
+            "partition %s: was saved to %s" VF_REMEDY
+            "bring it back with \"vferry restore %s --input FILE --adapter N\"",
             name, file, name);
     return vf_fail(err, VF_FAILED, "partition %s: moved to %s; ask there", name, to);
 }
