@@ -98,8 +98,7 @@ static const struct ks_op *check_head(const struct ks_conn *conn, const struct k
     }
     if (op == NULL) {
         (void)vf_fail(err, VF_FAILED,
-                      "call %" PRIu32
-                      ": this kernel side is older than its daemon" VF_REMEDY
+                      "call %" PRIu32 ": this kernel side is older than its daemon" VF_REMEDY
                       "end both with \"vferry host stop\", then start vferryd again",
                       head->op);
         return NULL;
