@@ -108,7 +108,14 @@ static int read_ca(struct making *making, struct vf_error *err)
         read_file(making->directory, CA ".key", key, "", err) == 0)
         result = tp_certificate_parse(cert, key, &making->ca, err);
     explicit_bzero(key, sizeof key);
-    return result == 0 ? 0 : vf_context(err, "%s: no CA of \"vferry cert init\"", making->path);
+    if (result == 0)
+        return 0;
+    if (faccessat(making->directory, CA ".pem", F_OK, AT_SYMLINK_NOFOLLOW) != 0 && errno == ENOENT)
+        return vf_fail(err, VF_FAILED,
+                       "%.200s: has no CA to sign with (" CA ".pem)" VF_REMEDY
+                       "make one with \"vferry cert init %.200s\"",
+                       making->path, making->path);
+    return vf_context(err, "%s: its CA", making->path);
 }
 
 /* "NAME,ALT,...": what the host is called, normal. */

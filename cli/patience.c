@@ -8,8 +8,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define WORD_NS 3000000000ull /* so much silence is worth a word */
-
 void patience_begin(struct patience *patience, const struct command *command,
                     const struct cli_verb *verb)
 {
@@ -35,10 +33,11 @@ void patience_heard(struct patience *patience)
 /* What is due next and when: the word, or the end. 0 = nothing any more. */
 static uint64_t due_ns(const struct patience *patience)
 {
-    const bool word = !patience->told && (patience->limit_ns == 0 || patience->limit_ns > WORD_NS);
+    const bool word =
+        !patience->told && (patience->limit_ns == 0 || patience->limit_ns > PATIENCE_WORD_NS);
 
     if (word)
-        return patience->since_ns + WORD_NS;
+        return patience->since_ns + PATIENCE_WORD_NS;
     return patience->limit_ns == 0 ? 0 : patience->since_ns + patience->limit_ns;
 }
 
@@ -198,7 +197,7 @@ int patience_check(struct patience *patience, struct vf_error *err)
 
     if (patience->limit_ns != 0 && silent >= patience->limit_ns)
         return at_its_end(patience, err);
-    if (!patience->told && silent >= WORD_NS) {
+    if (!patience->told && silent >= PATIENCE_WORD_NS) {
         say_word(patience);
         patience->told = true;
     }

@@ -12,6 +12,8 @@
 #include <limits.h>
 #include <sys/types.h>
 
+#define PATIENCE_WORD_NS 3000000000ull /* so much silence is worth a word */
+
 struct patience {
     const struct cli_verb *verb; /* what was asked for */
     char host[PATH_MAX];         /* path of the control socket */

@@ -86,7 +86,7 @@ static const struct cli_option migrate_options[] = {
     {VALUE_LIST, "partition", "PATTERN", "partitions", "those it fits (*, ?, [a-z]); may repeat",
      .names = NAMES_PARTITION, .instead = true},
     {VALUE_FLAG, "dry-run", NULL, NULL, "only check, as \"vferry check\"", false},
-    {VALUE_FLAG, "detach", NULL, NULL, "return once it has begun; see \"vferry job\"", false},
+    {VALUE_FLAG, "detach", NULL, NULL, "return once it has begun; see \"vferry job list\"", false},
     {VALUE_END},
 };
 

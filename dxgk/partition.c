@@ -117,7 +117,7 @@ static int lock_patiently(struct dxgk_partition *partition, struct vf_error *err
     if ((dxgk_holders(partition) & VF_HOLD_DEFRAG) != 0)
         return vf_fail(err, VF_REFUSED_NOW,
                        "partition %s is moving inside VRAM" VF_REMEDY
-                       "wait for the end of \"vferry adapter defrag\", then try again",
+                       "wait for the end of its adapter's defragmentation, then try again",
                        partition->params.name);
     (void)pthread_mutex_lock(&partition->lock);
     return 0;

@@ -254,8 +254,8 @@ static int knows_version_2(const struct kc *kc, const char *what, struct vf_erro
         return 0;
     return vf_fail(
         err, VF_FAILED,
-        "%s: the kernel side is older than this daemon and cannot; restart the host with "
-        "\"vferry host stop\"",
+        "%s: the kernel side is older than this daemon and cannot" VF_REMEDY
+        "end both with \"vferry host stop\", then start vferryd again",
         what);
 }
 

@@ -88,6 +88,21 @@ int ks_call_defrag(struct ks_call *call, struct vf_error *err);
 /* Room for the result, zeroed; once per call. NULL with *err filled when there is no memory. */
 void *ks_result(struct ks_call *call, size_t bytes, struct vf_error *err);
 
+/* 0 when the call's tail has exactly so many bytes; else -1 and VF_USAGE, which begins with `what`.
+ */
+int ks_exact(const struct ks_call *call, const char *what, size_t tail_bytes, struct vf_error *err);
+
+/* Handlers of the table's calls of a live migration (server_migration.c). */
+int ks_call_prepare(struct ks_call *call, struct vf_error *err);
+int ks_call_save_immutable(struct ks_call *call, struct vf_error *err);
+int ks_call_save_mutable(struct ks_call *call, struct vf_error *err);
+int ks_call_save_state(struct ks_call *call, struct vf_error *err);
+int ks_call_restore_immutable(struct ks_call *call, struct vf_error *err);
+int ks_call_restore_mutable(struct ks_call *call, struct vf_error *err);
+int ks_call_restore_state(struct ks_call *call, struct vf_error *err);
+int ks_call_query_dirty(struct ks_call *call, struct vf_error *err);
+int ks_call_end(struct ks_call *call, struct vf_error *err);
+
 /* Body of a connection's thread. */
 void ks_conn_serve(struct ks_conn *conn);
 

@@ -4,12 +4,18 @@ import os
 import re
 import shlex
 import signal
+import socket
+import struct
 import subprocess
 import unittest
 
-from e2e import BUILD, Case, ROOT, churn, create, partitions, state, stop
-from harness import Failed, wait_until
+import proxy
+from e2e import BLACKOUT_MS, BUILD, Case, DEVICE, ROOT, at_once, begins, churn, create, move, partitions, state, stop
+from harness import PATIENCE, Command, Failed, Host, pid_gone, wait_until
+from proxy import OUT, Point, Proxy
+from test_tdr import await_event, events, go_wrong
 
+TESTS_AT_ONCE = at_once(3)
 ROOMS = ("base", "cli", "daemon", "dxgk", "kernel", "migrate", "transport", "guest", "devices", "drivers")
 STRING = r'"(?:[^"\\\n]|\\.)*"'
 PIECE = rf"{STRING}|VF_REMEDY|PRI[a-zA-Z]\w+"
@@ -18,44 +24,45 @@ COMMAND = re.compile(r'"((?:vferryd?|kill|systemctl|chmod|ulimit)\b[^"]*)"|\b(ch
 # Commands that the tests below follow, and the files whose texts name them.
 FOLLOWED = {
     "vferry host stop": "daemon/kernel_process.c",
-    "vferry host stop --force": "kernel/server.c",
+    "vferry host stop --force": "cli/patience.c daemon/watchdog.c kernel/server.c",
     "vferry host uncordon": "daemon/cordon.c migrate/target_admit.c",
     "vferry adapter defrag %u": "dxgk/reserve.c",
     "vferry job cancel %llu": "daemon/verbs.c",
-    "kill -CONT %d": "cli/patience.c daemon/watchdog.c",
+    "vferry job resolve %llu": "daemon/verbs.c migrate/ending.c",
+    "vferry job show %llu": "daemon/verbs.c",
+    "vferry job show %u": "cli/migrate.c migrate/resolve.c",
+    "vferry partition reset %s": "dxgk/tdr.c",
+    "vferry restore %s --input FILE --adapter N": "daemon/verbs.c",
+    "vferry save NAME --output FILE": "migrate/image_read.c",
+    "vferry cert init DIR": "daemon/config_machine.c transport/certificate.c",
+    "vferry cert init %.200s": "cli/cert.c",
+    "vferryd --state %.200s": "cli/find_host.c",
+    "kill %d": "kernel/server_conn.c",
+    "kill -CONT %d": "cli/patience.c daemon/watchdog.c kernel/client_connect.c",
+    "chmod 600": "transport/tls_context.c",
     "chmod 700": "daemon/state_dir.c",
     "vferry --help": "cli/args.c",
+    "vferry %s": "cli/patience.c",
     "vferry %s --help": "cli/args.c",
+    "vferry %s%s--help": "cli/args.c",
+    "vferry run --help": "daemon/verbs_guest.c",
     "vferryd --help": "daemon/config.c",
 }
 # Commands that only show something: each is followed on a host.
 SHOWS = {"vferry partition list", "vferry job list", "vferry adapter list", "vferry events"}
-# Commands that no test takes out of these texts yet.
+# Commands that no test here takes out of these texts yet.
 OPEN = {
-    "chmod 600": "transport/tls_context.c",
-    "kill -CONT %d": "kernel/client_connect.c",
-    "vferry %s": "cli/patience.c",
-    "vferry %s%s--help": "cli/args.c",
     "vferry --host %s": "daemon/main.c",
-    "vferry adapter defrag": "dxgk/partition.c",
-    "vferry cert init": "cli/cert.c daemon/config_machine.c transport/certificate.c",
     "vferry check": "cli/verb_table.c",
     "vferry driver update %u --driver FILE": "dxgk/ddi_migration.c",
     "vferry host stop": "kernel/client.c kernel/server_conn.c",
-    "vferry host stop --force": "cli/patience.c daemon/kernel_process.c daemon/watchdog.c",
-    "vferry job": "cli/verb_table.c",
-    "vferry job resolve %llu": "daemon/verbs.c migrate/ending.c migrate/mig.c",
-    "vferry job show %llu": "daemon/verbs.c migrate/mig.c",
-    "vferry job show %u": "cli/migrate.c migrate/resolve.c",
+    "vferry host stop --force": "daemon/kernel_process.c",
+    "vferry job resolve %llu": "migrate/mig.c",
+    "vferry job show %llu": "migrate/mig.c",
     "vferry migrate %s --to %s": "migrate/job.c",
     "vferry partition %s %s": "dxgk/hold.c",
-    "vferry partition reset %s": "dxgk/tdr.c",
     "vferry partition resume %s": "migrate/handoff.c",
     "vferry partition resume NAME": "migrate/handoff.c",
-    "vferry restore %s --input FILE --adapter N": "daemon/verbs.c",
-    "vferry run %s ...": "daemon/verbs_guest.c",
-    "vferry save": "migrate/image_read.c",
-    "vferryd --state %.200s": "cli/find_host.c",
 }
 
 
@@ -89,12 +96,17 @@ class Table(unittest.TestCase):
 
 
 class Followed(Case):
-    def follow(self, host, text, pattern):
-        """Runs the one command of the text that the pattern finds, with what was built in front of the PATH."""
+    def environment(self, host):
+        """What was built is in front of the PATH, and the host, if one is meant, is the default."""
+        env = {**os.environ, "PATH": f"{BUILD}:{os.environ['PATH']}"}
+        return env if host is None else {**env, "VFERRY_HOST": str(host.state)}
+
+    def follow(self, host, text, pattern, **values):
+        """Runs the one command of the text that the pattern finds, in the test's folder; words in capitals get their values."""
         commands = re.findall(pattern, text)
         self.assertEqual(len(commands), 1, text)
-        env = {**os.environ, "PATH": f"{BUILD}:{os.environ['PATH']}", "VFERRY_HOST": str(host.state)}
-        done = subprocess.run(shlex.split(commands[0]), capture_output=True, text=True, check=False, timeout=120, env=env)
+        words = [str(values.get(word, word)) for word in shlex.split(commands[0])]
+        done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=120 * PATIENCE, env=self.environment(host), cwd=self.folder)
         self.assertEqual(done.returncode, 0, f"{commands[0]}: {done.stderr}")
         return done.stdout
 
@@ -209,6 +221,194 @@ class Followed(Case):
         log = host.state / "kernel.log"
         wait_until("it says so", lambda: "ignored: partitions live here" in log.read_text())
         self.follow(host, log.read_text().splitlines()[-1], '"(vferry host stop --force)"')
+        self.assertEqual(host.process.wait(30), 0)
+
+    def cold(self, *words):
+        """What vferry says of a command that needs no host and fails."""
+        done = subprocess.run([BUILD / "vferry", *map(str, words)], capture_output=True, text=True, check=False, timeout=60 * PATIENCE)
+        self.assertNotEqual(done.returncode, 0, done.stdout)
+        return done.stderr
+
+    def test_the_certificates_that_a_public_address_needs_are_made(self):
+        host = Host(BUILD, "left", (DEVICE,), state=self.folder / "left", listen="0.0.0.0:0")
+        host.state.mkdir(mode=0o700)
+        self.addCleanup(self.end, host)
+        self.follow(None, self.start_fails(host), '"(vferry cert init DIR)"')
+        made = self.folder / "DIR"
+        host.options = ["--tls-cert", made / "localhost.pem", "--tls-key", made / "localhost.key", "--tls-ca", made / "ca.pem"]
+        host.options = [str(word) for word in host.options]
+        host.start()
+
+    def test_what_holds_no_certificate_is_told_from_one_that_is_made(self):
+        told = self.cold("cert", "show", "/dev/null")
+        self.follow(None, told, '"(vferry cert init DIR)"')
+        made = re.search(r"e\.g\. ([^ ]*\.pem) of", told)[1]
+        self.follow(None, f"vferry cert show {self.folder / 'DIR' / made}", "^.*$")
+
+    def test_a_directory_without_ca_gets_one(self):
+        folder = self.folder / "certs"
+        folder.mkdir()
+        self.follow(None, self.cold("cert", "add", folder, "--for", "b.example"), '"(vferry cert init [^"]*)"')
+        self.follow(None, f"vferry cert add {folder} --for b.example", "^.*$")
+
+    def test_a_key_that_others_can_read_is_closed_to_them(self):
+        host = self.host("left")
+        host.run("host", "stop")
+        host.process.wait(30)
+        self.follow(None, "vferry cert init DIR", "^.*$")
+        made = self.folder / "DIR"
+        key = made / "localhost.key"
+        key.chmod(0o644)
+        host.options = ["--tls-cert", str(made / "localhost.pem"), "--tls-key", str(key), "--tls-ca", str(made / "ca.pem")]
+        chmod = re.search(r"chmod 600", self.start_fails(host))[0]
+        subprocess.run([*chmod.split(), key], check=True)
+        host.start()
+
+    def test_a_host_that_is_not_there_is_started(self):
+        host = Host(BUILD, "fresh", state=self.folder / "fresh")  # never started by itself, but ended
+        told = self.cold("--timeout", 1, "--host", host.state, "partition", "list")
+        command = re.findall('"(vferryd --state [^"]*)"', told)
+        self.assertEqual(len(command), 1, told)
+        with open(self.folder / "fresh.log", "wb") as log:
+            daemon = Command(shlex.split(command[0]), stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.environment(None))
+        self.addCleanup(daemon.wait, 30)
+        self.addCleanup(daemon.terminate)
+        wait_until("it answers", lambda: host.run("host", "show", code=None).returncode == 0 or daemon.poll() is not None)
+        create(host, "p")
+        self.assertEqual(partitions(host), ["p"])
+        host.run("host", "stop", "--force")
+        self.assertEqual(daemon.wait(30), 0)
+
+    def test_a_kernel_side_that_speaks_another_version_is_ended(self):
+        host = self.host("left")
+        host.kill()
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as newer:
+            newer.settimeout(60 * PATIENCE)
+            newer.connect(str(host.state / "kernel.sock"))
+            newer.send(struct.pack("=6I2I", 0x43664B56, 1, 1, 8, 0, 0, 1000, 1001))
+            said = newer.recv(1 << 17)[24:].split(b"\0", 1)[0].decode()
+        self.assertIn("the daemon speaks 1000..1001", said)
+        kernel = host.kernel_pid
+        self.follow(None, said, '"(kill [0-9]+)"')
+        wait_until("it ends", lambda: pid_gone(kernel))
+        host.start()
+        self.assertNotEqual(host.kernel_pid, kernel)
+
+    def test_a_partition_without_work_is_given_some(self):
+        host = self.host("left")
+        create(host, "p")
+        example = re.search(r"^example: vferry (.*)$", self.follow(host, self.error(host, "wait", "p", code=1)["remedy"], '"(vferry run --help)"'), re.M)[1]
+        self.assertEqual(example.split()[:3], ["run", "p1", "churn"])
+
+    def test_what_is_no_image_is_told_from_one_that_is_saved_and_what_was_saved_is_brought_back(self):
+        host = self.host("left")
+        create(host, "p")
+        image = self.folder / "p.image"
+        self.follow(host, self.cold("image", "info", "/proc/self/comm"), '"(vferry save [^"]*)"', NAME="p", FILE=image)
+        self.assertEqual(partitions(host), [])
+        told = self.error(host, "partition", "show", "p", code=1)
+        self.assertIn(str(image), told["text"])
+        self.follow(host, told["remedy"], '"(vferry restore [^"]*)"', FILE=image, N=0)
+        self.assertEqual(partitions(host), ["p"])
+
+    def test_a_hung_partition_is_reset(self):
+        host = self.host("left")
+        create(host, "p", churn(600))
+        begins(host, "p")
+        go_wrong(host, "p", "hang")
+        await_event(host, "tdr", "a command hung")
+        self.follow(host, next(text for text in events(host, "tdr") if "a command hung" in text), '"(vferry partition reset p)"')
+        self.assertEqual(state(host, "p"), "running")
+
+    def test_a_verb_that_was_given_up_is_looked_after(self):
+        host = self.host("left")
+        create(host, "p")
+        stop(host.process)
+        asked = host.spawn("partition", "pause", "p")
+        asked.stderr.readline()  # that it waits: the request is out
+        asked.send_signal(signal.SIGINT)
+        said = asked.communicate(timeout=60)[1]
+        self.assertEqual(asked.returncode, 130, said)
+        host.process.send_signal(signal.SIGCONT)
+        self.assertIn("p ", self.follow(host, said, 'given up here.*"(vferry [^"]*)"'))
+
+    def moving(self):
+        """A host, and the command of a move that takes longer than the test."""
+        left, right = self.pair()
+        create(left, "p", churn(600, size="16M"))
+        moving = left.spawn("migrate", "p", "--to", right.address, "--bandwidth", "2M")
+        wait_until("it is under way", lambda: left.json("job", "list")["jobs"] and left.json("job", "show", 1)["bytes_sent"])
+        return left, moving
+
+    def test_a_job_that_was_left_to_itself_is_shown(self):
+        left, moving = self.moving()
+        stop(left.process)  # the first Ctrl-C asks for the end, which does not come
+        moving.send_signal(signal.SIGINT)
+        said = moving.stderr.readline()
+        moving.send_signal(signal.SIGINT)
+        said += moving.communicate(timeout=60)[1]
+        self.assertEqual(moving.returncode, 6, said)
+        left.process.send_signal(signal.SIGCONT)
+        self.assertRegex(self.follow(left, said, 'left to itself.*"(vferry job show [0-9]+)"'), "partition +p")
+
+    def test_a_job_whose_daemon_went_away_is_shown_by_the_next_one(self):
+        left, moving = self.moving()
+        left.kill()
+        said = moving.communicate(timeout=60)[1]
+        self.assertEqual(moving.returncode, 6, said)
+        left.start()
+        self.assertIn("failed", self.follow(left, said, 'start vferryd again.*"(vferry job show [0-9]+)"'))
+
+    def test_a_job_that_needs_no_word_is_shown(self):
+        left, right = self.pair()
+        create(left, "p")
+        job = move(left, right, "p")["job"]
+        told = self.error(left, "job", "resolve", job, "--source-runs", code=1)
+        self.assertIn("completed", self.follow(left, told["remedy"], '"(vferry job show [0-9]+)"'))
+
+    def test_a_hand_off_whose_peer_never_comes_back_is_settled(self):
+        left, right = self.pair()
+        create(left, "p")
+        with Proxy(right.address, Point("COMMIT", OUT, paused=True), proxy.cut_for_good) as way:
+            said = left.run("migrate", "p", "--to", way.address, "--max-blackout", BLACKOUT_MS, code=6, timeout=180).stderr
+        right.run("host", "stop", "--force")
+        told = self.error(left, "partition", "remove", "p", code=1)
+        self.follow(left, told["remedy"], '"(vferry job show [0-9]+)"')
+        resolve = re.search('"(vferry job resolve [0-9]+)" and (--source-runs) or --target-runs', told["remedy"])
+        self.assertIn(f'"{resolve[1]}"', said)
+        self.follow(left, " ".join(resolve.groups()), "^.*$")
+        wait_until("it runs", lambda: state(left, "p") == "running")
+
+    def test_a_kernel_side_that_does_not_answer_a_start_goes_on(self):
+        host = self.host("left")
+        host.kill()
+        os.kill(host.kernel_pid, signal.SIGSTOP)
+        said = next(line for line in self.start_fails(host).splitlines() if "did not answer" in line)
+        self.follow(None, said, '"(kill -CONT [0-9]+)"')
+        host.start()
+
+    def silence_of(self, host):
+        """The event about a kernel side that does not answer."""
+        def told():
+            return [event["text"] for event in host.json("events")["events"] if "has not answered" in event["text"]]
+
+        return wait_until("it is told", told, 60)[0]
+
+    def test_a_kernel_side_that_stays_silent_is_ended_by_what_the_event_says(self):
+        host = self.host("left")
+        create(host, "p")
+        os.kill(host.kernel_pid, signal.SIGSTOP)
+        self.follow(host, self.silence_of(host), '"(vferry host stop --force)"')
+        self.assertEqual(host.process.wait(30), 0)
+        wait_until("it is gone", lambda: pid_gone(host.kernel_pid))
+
+    def test_a_verb_that_waits_for_a_silent_kernel_side_says_how_to_end_it(self):
+        host = self.host("left")
+        create(host, "p")
+        os.kill(host.kernel_pid, signal.SIGSTOP)
+        self.silence_of(host)
+        said = host.run("--timeout", 4, "partition", "pause", "p", code=5).stderr
+        self.follow(host, said.splitlines()[-1], '"(vferry host stop --force)"')
         self.assertEqual(host.process.wait(30), 0)
 
 
