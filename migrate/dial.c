@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The one way out to another host: every connection of a job, and of what outlives it, is made
  * here. */
+#include "base/size.h"
 #include "migrate/mig.h"
 #include "migrate/security.h"
 #include "migrate/wire.h"
@@ -112,9 +113,18 @@ int mig_greet(struct tp *tp, const struct wire_hello *ours, uint64_t deadline_ns
 {
     struct wire_message message = {.tag = WIRE_HELLO, .hello = *ours};
 
-    if (wire_say(tp, &message, deadline_ns, err) != 0 ||
-        wire_expect(tp, WIRE_HELLO, &message, deadline_ns, err) != 0)
+    uint64_t begin = vf_now_ns();
+    char time[32];
+
+    if (wire_say(tp, &message, deadline_ns, err) != 0)
         return -1;
+    if (wire_expect(tp, WIRE_HELLO, &message, deadline_ns, err) != 0)
+        return vf_now_ns() < deadline_ns || err->code != VF_FAILED
+                   ? -1
+                   : vf_fail(err, VF_FAILED,
+                             "peer %s: accepted the connection and said nothing for %s" VF_REMEDY
+                             "look there: its vferryd may be stopped, or it is no vferryd",
+                             tp->peer, vf_time_format(vf_now_ns() - begin, time, sizeof time));
     peer->hello = message.hello;
     wire_message_free(&message);
     mig_name_peer(tp, peer->hello.host_name, tp->peer);

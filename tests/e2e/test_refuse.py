@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Moves that cannot be: refused with every reason, and nothing has changed on either side."""
 import json
+import socket
 import unittest
 
 from e2e import at_once, Case, churn, create, move, partitions, room
@@ -147,6 +148,19 @@ class Refusals(Case):
             done = left.run(verb, "p", "--to", "127.0.0.1:1", code=1)
             self.assertEqual(len(done.stderr.strip().splitlines()), 1, done.stderr)
             self.assertIn("127.0.0.1:1", done.stderr)
+        self.assert_works_to_its_end(left, "p", self.work)
+
+    def test_a_target_that_accepts_and_says_nothing(self):
+        left = self.source()
+        with socket.create_server(("127.0.0.1", 0)) as mute:
+            address = f"127.0.0.1:{mute.getsockname()[1]}"
+            for verb in (("check", "p", "--to"), ("migrate", "p", "--to"), ("peer", "show")):
+                done = left.run("--json", *verb, address, code=1)
+                error = json.loads(done.stdout)
+                error = error.get("error") or error
+                told = error["text"] + (error["remedy"] or "")
+                self.assertIn(f"{address}: accepted the connection and said nothing for ", told)
+                self.assertIn("its vferryd may be stopped", told)
         self.assert_works_to_its_end(left, "p", self.work)
 
     def test_a_move_that_cannot_converge_gives_up(self):
