@@ -293,7 +293,8 @@ const struct cli_verb cli_verbs[] = {
      .json = "vferry.job/1", .example = "job cancel 3", .run = cmd_request, .slow = true},
     {"job set", JOB, set_options, "change the limits of a move that goes on, at its source",
      "At once: the rate, the time that is left, the next decision. Not once it has paused.\n"
-     "A --bandwidth or --max-time of 0 is no limit any more.\n",
+     "A --bandwidth or --max-time of 0 is no limit any more. When a link is lost, the\n"
+     "target waits by the --max-time that it was told at first.\n",
      .json = "vferry.job/1", .example = "job set 3 --bandwidth 0 --max-blackout 2000",
      .run = cmd_request},
     {"job resolve", JOB, resolve_options, "say who runs it, when a move's outcome is unknown",
