@@ -133,12 +133,13 @@ static int host_reasons(struct target *t, const struct wire_admit *admit,
                             "another move of it has not ended on the target yet: see its jobs");
             else
                 vf_reason_add(reasons, "uuid", uuid, list[i].name,
-                              "this very partition is on the target already: use another host, "
-                              "or remove it there");
+                              "a copy of this very partition is on the target already: use another "
+                              "host, or find out which copy is wanted, and remove the other");
         } else if (strcmp(list[i].name, admit->params.name) == 0) {
             vf_uuid_format(list[i].uuid, uuid);
             vf_reason_add(reasons, "name", admit->params.name, uuid,
-                          "another partition has that name on the target: remove it there");
+                          "another partition has that name on the target: use another host, or "
+                          "remove that one if nobody wants it");
         }
     }
     free(list);
