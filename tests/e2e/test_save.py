@@ -3,12 +3,13 @@
 partition is in one place whole, or in a whole file, or both; never in none."""
 import os
 import random
+import re
 import resource
 import signal
 import subprocess
 import unittest
 
-from e2e import BUILD, DEVICE, Case, Work, begins, churn, create, finish, partitions, room, runs, show, state, steps
+from e2e import BUILD, DEVICE, ROOT, Case, Work, begins, churn, create, finish, partitions, room, runs, show, state, steps
 from harness import wait_until
 
 TESTS_AT_ONCE = 3
@@ -291,6 +292,10 @@ class Refused(Saving):
         self.assertEqual(finish(right, "p"), work.want())
 
 
+# What the live line calls the phases of a job (cli/phase.c).
+LABELS = dict(re.findall(r'\{"([\w-]+)", "([^"]+)",', (ROOT / "cli/phase.c").read_text(encoding="ascii")))
+
+
 class Ends(Saving):
     """Saves and restores that end in the middle."""
 
@@ -303,7 +308,7 @@ class Ends(Saving):
     def phase(self, spawned, names, late=False):
         """Reads until it is there; what is too quick to be seen may be over when `late` allows it."""
         for line in spawned.stdout:
-            if line.split(":")[0].split(",")[0] in names:
+            if any(line.startswith(LABELS[name]) for name in names):
                 return
         if not late:
             self.fail(f"never came to {names}: {spawned.stderr.read()}")
