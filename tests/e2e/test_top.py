@@ -110,6 +110,23 @@ class Top(Case):
         terminal.keys("\x03")
         self.assert_given_back(terminal)
 
+    def test_a_host_whose_kernel_side_stands_still_answers_and_says_so(self):
+        host = self.host("host")
+        create(host, "p")
+        os.kill(host.kernel_pid, signal.SIGSTOP)
+        self.addCleanup(os.kill, host.kernel_pid, signal.SIGCONT)
+        said = r"the kernel side has not answered for \d+ s \(stopped by a signal\)"
+        told = host.json("top", timeout=SOON)["hosts"][0]
+        self.assertEqual((told["answers"], told["reason"], told["partitions"], told["vf_free"], told["jobs"]),
+                         (True, None, None, None, []))
+        self.assertRegex(told["attention"], said)
+        shown = host.run("top", "--once", timeout=SOON).stdout
+        self.assertRegex(shown, rf"(?m)^host: ATTENTION: {said}$")
+        self.assertIn("\n-\n\nnothing moves\n", shown)
+        os.kill(host.kernel_pid, signal.SIGCONT)
+        wait_until("its partition is known", lambda: host.json("top")["hosts"][0]["partitions"], SOON)
+        self.assertIsNone(host.json("top")["hosts"][0]["attention"])
+
     def test_the_window_may_become_small_and_large(self):
         host = self.host("host")
         for number in range(4):
