@@ -102,6 +102,11 @@ VFERRY = [
     ("driver show 7", USAGE, "7"),
     ("events --follow=yes", USAGE, "--follow=yes"),
     ("cert show before.pgm", FAILED, "before.pgm"),
+    ("cert init certs --for a_b/c", USAGE, "a_b/c"),
+    ("cert init /proc/certs", FAILED, "/proc/certs"),
+    ("cert add /nonexistent/certs --for a", FAILED, "/nonexistent/certs"),
+    ("save p --output /dev", FAILED, "/dev: is a directory"),
+    ("save p --output /dev/null", FAILED, "/dev/null: is a device"),
 ]
 
 # What is typed after "vferryd", STATE being a directory of the test.
