@@ -18,13 +18,17 @@
 #include <termios.h>
 
 #define TOP_QUESTIONS 4u
-#define TOP_LATE_NS 3000000000ull /* an answer that takes longer is no answer */
+/* An answer that takes longer is no answer. More than vferryd takes to notice that the kernel side
+ * is silent: asked again then, it says so. */
+#define TOP_LATE_NS 5000000000ull
+#define TOP_AGAIN_NS 2000000000ull /* how much longer a second try may take */
 
 /* A host that is looked at again and again. */
 struct top_host {
     const char *path; /* what it is called, as find_host understands it; the caller's */
     struct glance glance;
     bool looking;                   /* a question is out, and its answer due */
+    bool again;                     /* this look is late, and has begun a second time */
     size_t answered;                /* how many questions of this look */
     json_t *answers[TOP_QUESTIONS]; /* of this look */
     json_t *shown;                  /* what the last whole look told; NULL = there was none */
@@ -37,6 +41,9 @@ void top_host_init(struct top_host *host, const char *path);
 void top_host_fini(struct top_host *host);
 /* Begins a look, unless one is under way: a host that does not answer is not asked more. */
 void top_host_look(struct top_host *host);
+/* Begins a look that is late anew, once, on another connection: the first may wait for a kernel
+ * side that is silent. */
+void top_host_look_again(struct top_host *host);
 /* Takes what has come; for when host->glance.fd is readable. */
 void top_host_hear(struct top_host *host);
 /* The host's part of the snapshot. New reference. */

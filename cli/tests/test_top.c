@@ -20,7 +20,14 @@
     "   'eta_ns': 1500000000, 'source': 'A', 'target': '10.0.0.2:7001'}]}"
 #define SILENT                                                                                     \
     "{'host': '/b', 'answers': false, 'reason': 'connect: refused', 'name': null, 'listen': null," \
+    " 'partitions': null, 'jobs': null}"
+#define IDLE                                                                                       \
+    "{'host': '/c', 'answers': true, 'reason': null, 'name': 'C', 'listen': null,"                 \
     " 'partitions': [], 'jobs': []}"
+#define STUCK                                                                                      \
+    "{'host': '/d', 'answers': true, 'reason': null, 'name': 'D', 'listen': null,"                 \
+    " 'attention': 'the kernel side has not answered for 4 s (stopped by a signal)',"              \
+    " 'partitions': null, 'jobs': []}"
 
 /* JSON in single quotes. */
 static json_t *parse(const char *text)
@@ -89,11 +96,32 @@ static void a_host_that_does_not_answer_is_told_beside_the_others(void **state)
 
 static void nothing_is_told_as_nothing(void **state)
 {
+    char *text = view(IDLE);
+
+    (void)state;
+    assert_line(text, "C     -        0           -");
+    assert_line(text, "no partitions\n\nnothing moves\n");
+    free(text);
+}
+
+static void what_is_not_known_is_not_told_as_nothing(void **state)
+{
     char *text = view(SILENT);
 
     (void)state;
-    assert_string_equal(text,
-                        "/b: NO ANSWER: connect: refused\n\nno partitions\n\nnothing moves\n");
+    assert_string_equal(text, "/b: NO ANSWER: connect: refused\n\n-\n\n-\n");
+    free(text);
+}
+
+static void a_host_whose_kernel_side_is_silent_answers_and_asks_for_attention(void **state)
+{
+    char *text = view(IDLE "," STUCK);
+
+    (void)state;
+    assert_line(text, "D     -        -           -");
+    assert_line(text, "D: ATTENTION: the kernel side has not answered for 4 s (stopped by a "
+                      "signal)\n\n-\n\nnothing moves\n");
+    assert_null(strstr(text, "NO ANSWER"));
     free(text);
 }
 
@@ -199,6 +227,8 @@ int main(void)
         cmocka_unit_test(a_host_is_told_with_its_partitions_and_moves),
         cmocka_unit_test(a_host_that_does_not_answer_is_told_beside_the_others),
         cmocka_unit_test(nothing_is_told_as_nothing),
+        cmocka_unit_test(what_is_not_known_is_not_told_as_nothing),
+        cmocka_unit_test(a_host_whose_kernel_side_is_silent_answers_and_asks_for_attention),
         cmocka_unit_test(a_name_from_a_host_moves_no_cursor),
         cmocka_unit_test(a_share_is_engine_time_over_the_time_that_passed),
         cmocka_unit_test(engines_side_by_side_give_no_more_than_all),

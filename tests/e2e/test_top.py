@@ -110,6 +110,29 @@ class Top(Case):
         terminal.keys("\x03")
         self.assert_given_back(terminal)
 
+    def test_a_host_whose_kernel_side_stands_still_answers_and_says_so(self):
+        host = self.host("host")
+        create(host, "p")
+        os.kill(host.kernel_pid, signal.SIGSTOP)
+        self.addCleanup(os.kill, host.kernel_pid, signal.SIGCONT)
+        said = r"the kernel side has not answered for \d+ s \(stopped by a signal\)"
+
+        def told(wanted):
+            """The host's part once it is as wanted: on a busy machine a look may come to nothing."""
+            look = lambda: host.json("top", code=None, timeout=SOON)["hosts"][0]
+            return wait_until("top tells it", lambda: (lambda part: part if wanted(part) else None)(look()), SOON)
+
+        stuck = told(lambda part: part["answers"])
+        self.assertEqual((stuck["reason"], stuck["partitions"], stuck["vf_free"], stuck["jobs"]), (None, None, None, []))
+        self.assertRegex(stuck["attention"], said)
+        shown = wait_until("it is shown", lambda: (lambda text: text if "ATTENTION" in text else "")(
+            host.run("top", "--once", code=None, timeout=SOON).stdout), SOON)
+        self.assertRegex(shown, rf"(?m)^host: ATTENTION: {said}$")
+        self.assertIn("\n-\n\nnothing moves\n", shown)
+        os.kill(host.kernel_pid, signal.SIGCONT)
+        again = told(lambda part: part["partitions"])
+        self.assertIsNone(again["attention"])
+
     def test_the_window_may_become_small_and_large(self):
         host = self.host("host")
         for number in range(4):
