@@ -35,8 +35,10 @@ static DXGKDDI_GPU_PARTITION_INTERFACE real_gpup;
 
 static bool there(const char *name, const char *suffix, char path[4096])
 {
+    if (gates == NULL)
+        return false;
     (void)snprintf(path, 4096, "%s/%s%s", gates, name, suffix);
-    return gates != NULL && access(path, F_OK) == 0;
+    return access(path, F_OK) == 0;
 }
 
 static char *volatile nowhere; /* what a driver's mistake writes to */
