@@ -48,7 +48,7 @@ int watchdog_says(struct daemon *daemon, struct vf_error *err);
 /* A kc_patience; ctx is the struct daemon. A call may take as long as the kernel side answers the
  * watchdog and drivers come back. Which driver's call holds up which verb is not known: one that
  * hangs ends every wait of more than WATCHDOG_GIVE_UP_NS. */
-int watchdog_patience(void *daemon, uint64_t waited_ns, struct vf_error *err);
+int watchdog_patience(void *ctx, uint64_t waited_ns, struct vf_error *err);
 
 /* Somebody else was told how many partitions there are. Any thread. */
 void watchdog_heard(struct daemon *daemon, uint32_t partitions);

@@ -427,7 +427,8 @@ class Ends(Saving):
         self.phase(saving, ("pages",))
         left.kill(signal.SIGTERM)
         _, err = saving.communicate(timeout=60)
-        self.assertEqual(saving.returncode, 4, err)
+        self.assertEqual(saving.returncode, 1, err)  # nobody called it off
+        self.assertIn("then repeat the save", err)
         self.assert_no_file()
         left.start()
         self.assert_works_to_its_end(left, "p", self.work)
