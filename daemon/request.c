@@ -111,10 +111,19 @@ int request_flag(const struct request *request, const char *key, bool *value, st
     return 0;
 }
 
+static int fail_lost(struct vf_error *err)
+{
+    return vf_fail(err, VF_REFUSED_NOW,
+                   "no descriptor is left for the file that came along" VF_REMEDY
+                   "close some, or give the host a higher limit (ulimit -n, LimitNOFILE=)");
+}
+
 int request_file(const struct request *request, int *fd, struct vf_error *err)
 {
     struct stat info;
 
+    if (request->file == CTL_FILE_LOST)
+        return fail_lost(err);
     if (request->file < 0)
         return vf_fail(err, VF_USAGE,
                        "no file came along with the request; pass its descriptor (SCM_RIGHTS)");
@@ -129,6 +138,8 @@ int request_directory(const struct request *request, int *fd, struct vf_error *e
 {
     struct stat info;
 
+    if (request->file == CTL_FILE_LOST)
+        return fail_lost(err);
     if (request->file < 0 || fstat(request->file, &info) != 0 || !S_ISDIR(info.st_mode))
         return vf_fail(err, VF_USAGE,
                        "no directory came along with the request; pass its descriptor "
