@@ -27,10 +27,8 @@ class Ending(Case):
     def end(self, host):
         host.stop()
 
-
-class Starting(Ending):
-    def hung_recovery(self):
-        """A host whose next start has to resume a partition, which the driver never comes back from."""
+    def held_in_restore(self):
+        """A move of p whose target stands in the driver's restore of its state."""
         left, gates = self.gated("left")
         right, far = self.gated("right")
         work = churn(1, size="2M")
@@ -39,6 +37,13 @@ class Starting(Ending):
         far.close("restore-mutable")
         moving = left.spawn("migrate", "p", "--to", right.address, "--max-blackout", 60000)
         wait_until("the target restores its state", lambda: far.stands_at("restore-mutable"), 60)
+        return left, gates, right, far, work, moving
+
+
+class Starting(Ending):
+    def hung_recovery(self):
+        """A host whose next start has to resume a partition, which the driver never comes back from."""
+        left, gates, right, far, work, moving = self.held_in_restore()
         left.kill(signal.SIGKILL)
         moving.communicate(timeout=BOUND)
         far.open("restore-mutable")
@@ -229,14 +234,7 @@ class Stopping(Ending):
 
     def stopped_while_it_commits(self, freeze):
         """The target has taken COMMIT and hangs in the driver's unpause: the source's copy is the only one left, and stays."""
-        left, _ = self.gated("left")
-        right, far = self.gated("right")
-        work = churn(1, size="2M")
-        create(left, "p", work, vram="8M")
-        begins(left, "p")
-        far.close("restore-mutable")
-        moving = left.spawn("migrate", "p", "--to", right.address, "--max-blackout", 60000)
-        wait_until("the target restores its state", lambda: far.stands_at("restore-mutable"), 60)
+        left, _, right, far, work, moving = self.held_in_restore()
         far.close("resume")
         far.open("restore-mutable")
         wait_until("the target takes over", lambda: far.stands_at("resume"), 60)
