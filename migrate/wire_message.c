@@ -412,12 +412,16 @@ static int fail_unexpected(const struct tp *tp, enum wire_tag due, const struct 
 int wire_expect(struct tp *tp, enum wire_tag tag, struct wire_message *out, uint64_t deadline_ns,
                 struct vf_error *err)
 {
+    enum wire_tag got;
+
     if (wire_hear(tp, out, deadline_ns, err) != 0)
         return -1;
     if (out->tag == tag)
         return 0;
+    got = out->tag;
     (void)fail_unexpected(tp, tag, out, err);
     wire_message_free(out);
+    out->tag = got;
     return -1;
 }
 
