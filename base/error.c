@@ -2,7 +2,7 @@
 /* See error.h. */
 #include "base/error.h"
 
-#include <stdbool.h>
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -27,6 +27,7 @@ static void set(struct vf_error *err, enum vf_code code, const char *format, va_
 {
     err->code = code;
     err->status = 0;
+    err->scarce = false;
     (void)vsnprintf(err->text, sizeof err->text, format, args);
     find_remedy(err);
 }
@@ -80,6 +81,30 @@ static void append(struct vf_error *err, const char *text)
             remedy + (size_t)more < sizeof err->text ? (uint16_t)(remedy + (size_t)more) : 0;
 }
 
+/* What the machine does not give, it is asked for in the same way wherever that was. */
+static const char *remedy_of(int errnum)
+{
+    const char *remedy = NULL;
+
+    if (errnum == EMFILE || errnum == ENFILE)
+        remedy = "close some, or give a higher limit (ulimit -n, LimitNOFILE=)";
+    else if (errnum == ENOMEM)
+        remedy = "give more memory (MemoryMax=, ulimit -v), or try again when less goes on";
+    else if (errnum == EAGAIN) /* of pthread_create and fork; who waits for a socket says more */
+        remedy = "give a higher limit (TasksMax=, ulimit -u), or try again when less goes on";
+    return remedy;
+}
+
+static void append_remedy(struct vf_error *err, const char *remedy)
+{
+    const size_t used = strlen(err->text);
+
+    if (used + 2 >= sizeof err->text)
+        return;
+    (void)snprintf(err->text + used, sizeof err->text - used, "; %s", remedy);
+    err->remedy = (uint16_t)(used + 2);
+}
+
 int vf_fail(struct vf_error *err, enum vf_code code, const char *format, ...)
 {
     if (err != NULL) {
@@ -102,6 +127,9 @@ int vf_fail_errno(struct vf_error *err, enum vf_code code, int errnum, const cha
         set(err, code, format, args);
         va_end(args);
         append(err, strerror_r(errnum, buffer, sizeof buffer));
+        err->scarce = remedy_of(errnum) != NULL;
+        if (err->scarce && err->remedy == 0)
+            append_remedy(err, remedy_of(errnum));
     }
     return -1;
 }

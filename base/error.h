@@ -8,6 +8,7 @@
 #define VF_BASE_ERROR_H
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -29,11 +30,13 @@ struct vf_error {
     int32_t status;  /* NTSTATUS of the driver call that failed, 0 when none was involved */
     char text[600];  /* one line, no newline at its end; always terminated */
     uint16_t remedy; /* where in text the remedy begins, 0 = the text names none */
+    bool scarce; /* the system was out of descriptors, memory or threads: it may do so later. Not
+                  * carried to another process. */
 };
 
 #define VF_ERROR_INIT                                                                              \
     {                                                                                              \
-        VF_OK, 0, "", 0                                                                            \
+        VF_OK, 0, "", 0, false                                                                     \
     }
 
 /*
@@ -58,7 +61,8 @@ enum vf_code vf_code_from(int64_t number);
 int vf_fail(struct vf_error *err, enum vf_code code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* As vf_fail, and appends ": " and the text of errno value `errnum` (positive). */
+/* As vf_fail, and appends ": " and the text of errno value `errnum` (positive). Where descriptors,
+ * memory or threads are out, err->scarce says so; a remedy is added if the format names none. */
 int vf_fail_errno(struct vf_error *err, enum vf_code code, int errnum, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 

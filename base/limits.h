@@ -15,4 +15,14 @@ void vf_raise_open_files(void);
 bool vf_accept_withdrawn(int errnum);
 #define VF_ACCEPT_PAUSE_MS 200
 
+/* The end of a text about a thread that did not start. Needs base/error.h. */
+#define VF_NO_THREAD                                                                               \
+    "the system gives no more threads" VF_REMEDY                                                   \
+    "give the host a higher limit (TasksMax=, ulimit -u), or try again when less goes on"
+
+/* And of one for which no descriptor is left. */
+#define VF_NO_DESCRIPTOR                                                                           \
+    "no descriptor is left" VF_REMEDY                                                              \
+    "give the host a higher limit (LimitNOFILE=, ulimit -n), or try again when less goes on"
+
 #endif

@@ -108,7 +108,14 @@ static int read_ca(struct making *making, struct vf_error *err)
         read_file(making->directory, CA ".key", key, "", err) == 0)
         result = tp_certificate_parse(cert, key, &making->ca, err);
     explicit_bzero(key, sizeof key);
-    return result == 0 ? 0 : vf_context(err, "%s: no CA of \"vferry cert init\"", making->path);
+    if (result == 0)
+        return 0;
+    if (faccessat(making->directory, CA ".pem", F_OK, AT_SYMLINK_NOFOLLOW) != 0 && errno == ENOENT)
+        return vf_fail(err, VF_FAILED,
+                       "%.200s: has no CA to sign with (" CA ".pem)" VF_REMEDY
+                       "make one with \"vferry cert init %.200s\"",
+                       making->path, making->path);
+    return vf_context(err, "%s: its CA", making->path);
 }
 
 /* "NAME,ALT,...": what the host is called, normal. */
@@ -125,8 +132,9 @@ static int split_names(const char *list, char names[MAX_NAMES][TP_NAME_BYTES], s
         (void)snprintf(name, sizeof name, "%.*s", (int)length, at);
         if (length >= sizeof name || !tp_certificate_name(name, names[*count]))
             return vf_fail(err, VF_USAGE,
-                           "--for %.80s: '%.80s' is neither a DNS name nor an address; a name "
-                           "means one host, wildcards are not used",
+                           "--for %.80s: '%.80s' is neither a DNS name nor an "
+                           "address" VF_REMEDY "a name means one host, without wildcards; names "
+                           "stand apart by commas",
                            list, name);
         (*count)++;
         at += length;
@@ -199,24 +207,36 @@ static json_t *path_json(const char *path)
     return json != NULL ? json : json_string("?"); /* no UTF-8: the files are there all the same */
 }
 
+/* "init" makes it where it is not there yet: *made. */
+static int open_directory(struct making *making, bool init, bool *made, struct vf_error *err)
+{
+    *made = init && mkdir(making->path, 0700) == 0;
+    if (init && !*made && errno != EEXIST)
+        return vf_fail_errno(err, VF_FAILED, errno,
+                             "%.400s" VF_REMEDY "name a directory where this user may make files",
+                             making->path);
+    making->directory = open(making->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (making->directory >= 0)
+        return 0;
+    return vf_fail_errno(err, VF_FAILED, errno, "%.400s" VF_REMEDY "%s", making->path,
+                         init ? "name a directory, or one that is not there yet"
+                              : "name the directory that \"vferry cert init\" made");
+}
+
 static int run(const struct command *command, bool init, struct vf_error *err)
 {
     struct making making = {.path = command->input, .directory = -1, .hosts = json_array()};
-    int result = 0;
+    bool new_directory = false;
+    int result = open_directory(&making, init, &new_directory, err);
 
-    if (init && mkdir(making.path, 0700) != 0 && errno != EEXIST)
-        result = vf_fail_errno(err, VF_FAILED, errno, "%s", making.path);
-    if (result == 0) {
-        making.directory = open(making.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (making.directory < 0)
-            result = vf_fail_errno(err, VF_FAILED, errno, "%s", making.path);
-    }
     if (result == 0)
         result = init ? make_ca(&making, err) : read_ca(&making, err);
     if (result == 0)
         result = make_hosts(&making, json_object_get(command->args, "for"), err);
     for (size_t i = 0; result != 0 && i < making.count; i++)
         (void)unlinkat(making.directory, making.made[i], 0);
+    if (result != 0 && new_directory)
+        (void)rmdir(making.path);
     if (result == 0) {
         json_t *object = json_pack("{s:s, s:o, s:s, s:O}", "schema", "vferry.cert/1", "directory",
                                    path_json(making.path), "ca", CA ".pem", "hosts", making.hosts);

@@ -170,7 +170,8 @@ static bool take_line(struct client *client, const char *line, size_t bytes,
     const json_t *alive = json_object_get(reply, "alive");
 
     if (alive != NULL) {
-        patience_alive(&client->patience, json_string_value(json_object_get(alive, "stuck")));
+        patience_alive(&client->patience, json_string_value(json_object_get(alive, "stuck")),
+                       json_string_value(json_object_get(alive, "waits")));
         json_decref(reply);
         return false;
     }

@@ -5,17 +5,17 @@
 #include "base/cleanup.h"
 #include "base/size.h"
 #include "cli/client.h"
+#include "cli/error_object.h"
 #include "cli/files.h"
 #include "cli/interrupt.h"
 #include "cli/print.h"
 
 #include <errno.h>
 #include <poll.h>
-#include <string.h>
 #include <sys/pidfd.h>
 
 #define STOP_MS 30000u
-#define WORD_MS 3000u /* as patience.c */
+#define WORD_MS (PATIENCE_WORD_NS / 1000000u)
 
 static bool object_shown; /* --json prints one object, not two; one thread */
 
@@ -36,25 +36,6 @@ void show_result(const struct command *command, const json_t *result)
     } else if (command->verb->print != NULL) {
         command->verb->print(result);
     }
-}
-
-/* The error as JSON has it; `reasons` (borrowed, may be NULL) are the target's. */
-static json_t *error_object(const struct vf_error *err, json_t *reasons)
-{
-    const char *remedy = vf_remedy(err);
-    const size_t bytes = remedy != NULL ? (size_t)(remedy - err->text) - 2 : strlen(err->text);
-    const int code = err->code == VF_OK ? VF_FAILED : (int)err->code;
-    json_t *object =
-        json_pack("{s:s, s:i, s:s%, s:s?, s:O?}", "schema", "vferry.error/1", "code", code, "text",
-                  err->text, bytes, "remedy", remedy, "reasons", reasons);
-
-    if (object == NULL) /* the words of a command line need not be UTF-8 */
-        object = json_pack("{s:s, s:i, s:s, s:n, s:[]}", "schema", "vferry.error/1", "code", code,
-                           "text", "the reason is no readable text; see the line on stderr",
-                           "remedy", "reasons");
-    if (json_is_null(json_object_get(object, "reasons")))
-        (void)json_object_set_new(object, "reasons", json_array());
-    return object;
 }
 
 void show_failed(const struct command *command, json_t *result, const struct vf_error *err)

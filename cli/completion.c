@@ -151,6 +151,7 @@ static int complete(int argc, char **argv)
     (void)setitimer(ITIMER_REAL, &deadline, NULL);
     complete_line(&sink, (const char *const *)argv + first, (size_t)(argc - first));
     (void)fflush(stdout);
+    clearerr(stdout); /* a shell that does not listen is not told */
     return VF_OK;
 }
 
@@ -158,8 +159,10 @@ static int print_script(int argc, char **argv)
 {
     for (const struct completion_script *s = completion_scripts; argc == 3 && s->shell != NULL;
          s++) {
-        if (strcmp(argv[2], s->shell) == 0)
-            return fputs(s->text, stdout) >= 0 && fflush(stdout) == 0 ? VF_OK : VF_FAILED;
+        if (strcmp(argv[2], s->shell) == 0) {
+            (void)fputs(s->text, stdout); /* main tells of what was not taken */
+            return VF_OK;
+        }
     }
     (void)fprintf(stderr, "vferry: completion: for which shell? say bash, zsh or fish, e.g. "
                           "source <(vferry completion bash)\n");

@@ -96,7 +96,7 @@ int main(int argc, char **argv)
     (void)signal(SIGPIPE, SIG_IGN); /* a reader who leaves is an error of writing; see end_well */
     status = completion_command(argc, argv);
     if (status >= 0)
-        return status;
+        return status == VF_OK ? end_well(true) : status;
     status = args_parse(argc, argv, &command, &action, &group, &err);
     if (status == 0)
         status = run(&command, action, group, &err);

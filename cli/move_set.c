@@ -138,8 +138,11 @@ static void ask(struct move_set *set, struct place_host *host)
     if (args != NULL && ask_verb(set->command, "peer show", args, &answer, &why) == 0) {
         host->known = true;
         host->takes = json_is_true(json_object_get(answer, "takes_partitions"));
+        host->itself = json_is_true(json_object_get(answer, "itself"));
         take_adapters(host, json_object_get(answer, "adapters"));
-        if (!host->takes)
+        if (!host->takes && host->itself)
+            (void)fprintf(stderr, "vferry: %s is this host itself\n", host->address);
+        else if (!host->takes)
             (void)fprintf(stderr, "vferry: %s takes no partitions: %s\n", host->address,
                           table_text(answer, "why_not"));
     } else {

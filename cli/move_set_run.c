@@ -46,6 +46,14 @@ enum vf_code move_set_worse(enum vf_code a, enum vf_code b)
     return rank(a) >= rank(b) ? a : b;
 }
 
+/* A further try that could not even begin: what the one before it ended with says more, of a daemon
+ * that has ended, say. */
+static bool tells_less(const struct set_move *move, const struct vf_error *err)
+{
+    return move->err.code == VF_FAILED &&
+           move_set_worse(move->err.code, err->code) == move->err.code;
+}
+
 static void over(struct running *r, struct set_move *move, json_t *result,
                  const struct vf_error *err)
 {
@@ -114,10 +122,25 @@ static int begin_watch(const struct command *command, struct set_move *move, str
     return status;
 }
 
+/* Is each host that is named the one that the partitions are to leave? */
+static bool only_itself(const struct move_set *set)
+{
+    for (size_t i = 0; i < set->host_count; i++) {
+        if (!set->hosts[i].itself || set->hosts[i].takes)
+            return false;
+    }
+    return true;
+}
+
 static int choose_host(struct move_set *set, struct set_move *move, struct vf_error *err)
 {
     size_t host = place_choose(set->hosts, set->host_count, move->vram_bytes, move->tried);
 
+    if (host == PLACE_NONE && only_itself(set))
+        return vf_fail(err, VF_INCOMPATIBLE,
+                       "%s is this host itself; the partition is here already" VF_REMEDY
+                       "name another host",
+                       set->hosts[0].address);
     if (host == PLACE_NONE)
         return vf_fail(err, VF_REFUSED_NOW,
                        "no host that is named has a free VF and the VRAM for it" VF_REMEDY
@@ -148,6 +171,12 @@ static void begin(struct running *r, struct set_move *move)
     if (status == 0 && set->how == SET_MOVES) {
         move->job = ours ? table_number(answer, "job") : move->job;
         status = begin_watch(set->command, move, &err);
+    }
+    if (status != 0 && set->how == SET_MOVES && tells_less(move, &err)) {
+        client_close(&move->client);
+        json_decref(answer);
+        move->state = SET_OVER;
+        return;
     }
     if (status != 0 || set->how != SET_MOVES) {
         over(r, move, answer, &err);

@@ -2,13 +2,13 @@
 /* See move_set_show.h. */
 #include "cli/move_set_show.h"
 
+#include "cli/error_object.h"
 #include "cli/progress.h"
 #include "cli/table.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -124,32 +124,6 @@ void set_show_close(struct set_show *show)
     show->text = NULL;
 }
 
-/* A text that was cut may end within a letter: rather a '?' than no object. */
-static json_t *plain(const char *text)
-{
-    char copy[sizeof((struct vf_error *)0)->text];
-    json_t *json = json_string(text);
-
-    if (json != NULL)
-        return json;
-    (void)snprintf(copy, sizeof copy, "%s", text);
-    for (char *at = copy; *at != '\0'; at++) {
-        if ((unsigned char)*at >= 0x80)
-            *at = '?';
-    }
-    return json_string(copy);
-}
-
-static json_t *error_object(const struct vf_error *err)
-{
-    const char *remedy = vf_remedy(err);
-
-    if (err->code == VF_OK)
-        return json_null();
-    return json_pack("{s:i, s:o, s:o}", "code", (int)err->code, "text", plain(err->text), "remedy",
-                     remedy != NULL ? plain(remedy) : json_null());
-}
-
 json_t *set_result(const struct move_set *set, enum vf_code code)
 {
     json_t *moves = json_array();
@@ -167,7 +141,8 @@ json_t *set_result(const struct move_set *set, enum vf_code code)
         (void)json_array_append_new(
             moves, json_pack("{s:s, s:O?, s:o, s:o}", "partition", move->name,
                              set->how == SET_CHECKS ? "check" : "job", move->result, "error",
-                             error_object(&move->err), "tried", tried));
+                             move->err.code == VF_OK ? json_null() : error_object(&move->err, NULL),
+                             "tried", tried));
     }
     return json_pack("{s:s, s:s, s:i, s:I, s:I, s:o}", "schema", "vferry.migrate-set/1", "verb",
                      set->what, "code", (int)code, "moved", (json_int_t)moved, "left",

@@ -8,8 +8,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define WORD_NS 3000000000ull /* so much silence is worth a word */
-
 void patience_begin(struct patience *patience, const struct command *command,
                     const struct cli_verb *verb)
 {
@@ -29,26 +27,17 @@ void patience_heard(struct patience *patience)
 {
     patience->since_ns = vf_now_ns();
     patience->told = false;
-    patience->stuck[0] = '\0';
-}
-
-void patience_alive(struct patience *patience, const char *stuck)
-{
-    patience->lives = true;
-    if (stuck == NULL && patience->verb->slow) {
-        patience_heard(patience);
-        return;
-    }
-    (void)snprintf(patience->stuck, sizeof patience->stuck, "%s", stuck != NULL ? stuck : "");
+    patience->stuck[0] = patience->waits[0] = '\0';
 }
 
 /* What is due next and when: the word, or the end. 0 = nothing any more. */
 static uint64_t due_ns(const struct patience *patience)
 {
-    const bool word = !patience->told && (patience->limit_ns == 0 || patience->limit_ns > WORD_NS);
+    const bool word =
+        !patience->told && (patience->limit_ns == 0 || patience->limit_ns > PATIENCE_WORD_NS);
 
     if (word)
-        return patience->since_ns + WORD_NS;
+        return patience->since_ns + PATIENCE_WORD_NS;
     return patience->limit_ns == 0 ? 0 : patience->since_ns + patience->limit_ns;
 }
 
@@ -106,15 +95,37 @@ static bool is_stopped(const struct patience *patience)
 
 static void say_word(const struct patience *patience)
 {
+    const char *what = patience->stuck[0] != '\0' ? patience->stuck : patience->waits;
     char text[300];
 
-    if (patience->stuck[0] != '\0')
+    if (what[0] != '\0')
         (void)fprintf(stderr, "vferry: waiting for \"%s\": %s; Ctrl-C gives up\n",
-                      patience->verb->words, patience->stuck);
+                      patience->verb->words, what);
     else
         (void)fprintf(stderr, "vferry: waiting for %s to answer \"%s\"%s; Ctrl-C gives up\n",
                       who(patience, text, sizeof text), patience->verb->words,
                       is_stopped(patience) ? ": it is stopped (SIGSTOP)" : "");
+}
+
+void patience_alive(struct patience *patience, const char *stuck, const char *waits)
+{
+    const bool goes_on = stuck == NULL && patience->verb->slow;
+
+    patience->lives = true;
+    if (goes_on && waits == NULL) {
+        patience_heard(patience);
+        return;
+    }
+    if (waits != NULL && patience->waits[0] == '\0')
+        patience->told = false; /* now it is known what for */
+    (void)snprintf(patience->stuck, sizeof patience->stuck, "%s", stuck != NULL ? stuck : "");
+    (void)snprintf(patience->waits, sizeof patience->waits, "%s", waits != NULL ? waits : "");
+    if (!goes_on)
+        return;
+    if (!patience->told)
+        say_word(patience);
+    patience->told = true;
+    patience->since_ns = vf_now_ns();
 }
 
 /* Where a person sees whether a command that was given up has happened; NULL when it changes
@@ -168,6 +179,10 @@ static int at_its_end(const struct patience *patience, struct vf_error *err)
     (void)who(patience, name, sizeof name);
     if (patience->stuck[0] != '\0')
         return vf_fail(err, VF_UNREACHABLE, "%s: %s" VF_REMEDY "%s", name, patience->stuck, advice);
+    if (patience->waits[0] != '\0')
+        return vf_fail(err, VF_UNREACHABLE,
+                       "%s: has not got done with \"%s\" in %s: %s" VF_REMEDY "%s", name,
+                       patience->verb->words, silent, patience->waits, advice);
     if (patience->lives)
         return vf_fail(err, VF_UNREACHABLE,
                        "%s: lives, and has not got done with \"%s\" in %s" VF_REMEDY "%s", name,
@@ -182,7 +197,7 @@ int patience_check(struct patience *patience, struct vf_error *err)
 
     if (patience->limit_ns != 0 && silent >= patience->limit_ns)
         return at_its_end(patience, err);
-    if (!patience->told && silent >= WORD_NS) {
+    if (!patience->told && silent >= PATIENCE_WORD_NS) {
         say_word(patience);
         patience->told = true;
     }

@@ -12,6 +12,8 @@
 #include <limits.h>
 #include <sys/types.h>
 
+#define PATIENCE_WORD_NS 3000000000ull /* so much silence is worth a word */
+
 struct patience {
     const struct cli_verb *verb; /* what was asked for */
     char host[PATH_MAX];         /* path of the control socket */
@@ -22,6 +24,7 @@ struct patience {
     bool asked;                  /* the request is out: it may happen, whatever becomes of us */
     bool told;                   /* the line is written, once a silence */
     char stuck[256];             /* what the host says it waits for; "" = nothing */
+    char waits[256];             /* likewise, of this command alone */
 };
 
 /* Begins to wait for the command's host; its path is filled in by who finds it. */
@@ -32,8 +35,9 @@ void patience_next(struct patience *patience, const struct cli_verb *verb);
 /* A reply came: the silence ends. */
 void patience_heard(struct patience *patience);
 /* A sign of life came. It ends the silence of a verb that may take long, unless the host is stuck:
- * `stuck` says at what, or is NULL. */
-void patience_alive(struct patience *patience, const char *stuck);
+ * `stuck` says at what, or is NULL. `waits` is what the command itself waits for, or NULL: told,
+ * but the host ends that wait itself. */
+void patience_alive(struct patience *patience, const char *stuck, const char *waits);
 
 /* Milliseconds until patience_check has something to do, for poll; -1 = never. */
 int patience_ms(const struct patience *patience);

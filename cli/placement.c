@@ -2,16 +2,17 @@
 /* See placement.h. */
 #include "cli/placement.h"
 
-static struct place_adapter *adapter_for(struct place_host *host, uint64_t vram_bytes)
+/* Index of the first adapter that has room for it; the host's count = none has. */
+static size_t adapter_for(const struct place_host *host, uint64_t vram_bytes)
 {
     for (size_t i = 0; host->takes && i < host->count; i++) {
-        struct place_adapter *adapter = &host->adapters[i];
+        const struct place_adapter *adapter = &host->adapters[i];
 
         if (adapter->vf_free > 0 && adapter->vram_free_bytes >= vram_bytes &&
             adapter->vram_largest_bytes >= vram_bytes)
-            return adapter;
+            return i;
     }
-    return NULL;
+    return host->count;
 }
 
 size_t place_choose(const struct place_host *hosts, size_t count, uint64_t vram_bytes,
@@ -21,17 +22,18 @@ size_t place_choose(const struct place_host *hosts, size_t count, uint64_t vram_
     uint64_t best_left = 0;
 
     for (size_t i = 0; i < count; i++) {
-        const struct place_adapter *adapter;
+        uint64_t left;
+        size_t at;
 
         if ((tried & 1ull << i) != 0 || !hosts[i].known)
             continue;
-        /* Only looked at. */
-        adapter = adapter_for((struct place_host *)(uintptr_t)&hosts[i], vram_bytes);
-        if (adapter == NULL)
+        at = adapter_for(&hosts[i], vram_bytes);
+        if (at == hosts[i].count)
             continue;
-        if (best == PLACE_NONE || adapter->vram_free_bytes - vram_bytes > best_left) {
+        left = hosts[i].adapters[at].vram_free_bytes - vram_bytes;
+        if (best == PLACE_NONE || left > best_left) {
             best = i;
-            best_left = adapter->vram_free_bytes - vram_bytes;
+            best_left = left;
         }
     }
     for (size_t i = 0; best == PLACE_NONE && i < count; i++) {
@@ -43,10 +45,12 @@ size_t place_choose(const struct place_host *hosts, size_t count, uint64_t vram_
 
 void place_take(struct place_host *host, uint64_t vram_bytes)
 {
-    struct place_adapter *adapter = adapter_for(host, vram_bytes);
+    const size_t at = adapter_for(host, vram_bytes);
+    struct place_adapter *adapter;
 
-    if (adapter == NULL)
+    if (at == host->count)
         return;
+    adapter = &host->adapters[at];
     adapter->vf_free--;
     adapter->vram_free_bytes -= vram_bytes;
     /* What it is cut from is the largest, or not: a later "does not fit" is the target's to say. */

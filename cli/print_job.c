@@ -40,7 +40,7 @@ void print_jobs(const json_t *result)
         {CELL_TEXT, "KIND", "kind"},
         {CELL_TEXT, "PARTITION", "partition"},
         {CELL_TEXT, "STATUS", "status"},
-        {CELL_TEXT, "PHASE", "phase"},
+        {CELL_PHASE, "PHASE", "phase"},
         {CELL_PERCENT, "DONE", "percent"},
         {CELL_WHEN, "STARTED", "started_unix_ns"},
         {CELL_WHEN, "ENDED", "ended_unix_ns"},
@@ -62,7 +62,7 @@ void print_job(const json_t *result)
         {CELL_TEXT, "uuid", "uuid"},
         {CELL_TEXT, "epoch", "epoch"},
         {CELL_TEXT, "status", "status"},
-        {CELL_TEXT, "phase", "phase"},
+        {CELL_PHASE, "phase", "phase"},
         {CELL_TEXT, "reason", "reason"},
         {CELL_TEXT, "source", "source"},
         {CELL_TEXT, "target", "target"},
@@ -74,11 +74,11 @@ void print_job(const json_t *result)
         {CELL_TIME, "total", "total_ns"},
         {CELL_TIME, "brownout", "brownout_ns"},
         {CELL_TIME, "blackout", "blackout_ns"},
-        {CELL_TIME, "stood", "stood_ns"},
+        {CELL_TIME, "stood still", "stood_ns"},
         {CELL_TEXT, "blackout clock", "blackout_clock"},
         {CELL_TIME, "predicted blackout", "predicted_blackout_ns"},
         {CELL_RATE, "rate", "rate_bytes_per_s"},
-        {CELL_RATE, "dirtied", "dirty_bytes_per_s"},
+        {CELL_RATE, "its work rewrites", "dirty_bytes_per_s"},
         {CELL_SHARE, "throttled at most", "throttle_max"},
         {CELL_TEXT, "streams", "streams"},
         {CELL_TEXT, "compression", "compression"},
@@ -175,8 +175,9 @@ void print_resolved(const json_t *result)
 {
     bool source = strcmp(table_text(result, "status"), "completed") != 0;
 
-    (void)printf("job %" PRIu64 ": %s: resolved, %s runs it\n", table_number(result, "job"),
-                 table_text(result, "partition"), table_text(result, source ? "source" : "target"));
+    (void)printf("job %" PRIu64 ": resolved: partition %s runs at host %s, its %s\n",
+                 table_number(result, "job"), table_text(result, "partition"),
+                 table_text(result, source ? "source" : "target"), source ? "source" : "target");
 }
 
 void print_move_set(const json_t *result)

@@ -3,6 +3,7 @@
 #include "cli/progress.h"
 
 #include "base/size.h"
+#include "cli/phase.h"
 #include "cli/style.h"
 #include "cli/table.h"
 
@@ -69,39 +70,14 @@ static void add(struct line *line, const char *wide, const char *narrow, const j
                                                                         : line->at + (size_t)length;
 }
 
-/* What a person calls the phases; the others are words by themselves. */
-static const struct {
-    const char *phase, *wide, *narrow;
-    bool numbered; /* the round that is under way follows */
-} labels[] = {
-    {"connect", "connecting", "connecting", false},
-    {"admit", "asking the target for room", "asking for room", false},
-    {"queued", "waits for its turn among other moves", "queued", false},
-    {"prepare", "preparing", "preparing", false},
-    {"round", "copying, round", "round", true},
-    {"last-round", "paused, last pages, round", "paused, round", true},
-    {"state", "paused, handing over its state", "paused, state", false},
-    {"prepared", "paused, handed over but for a word", "paused, handing over", false},
-    {"committed", "handed over, waiting until it runs there", "handed over", false},
-    {"verify", "checking the file", "checking", false},
-    {"link-lost", "link lost", "link lost", false},
-    {"reconnect", "dialling again", "dialling again", false},
-};
-
 static void add_label(struct line *line, const json_t *numbers)
 {
-    const char *phase = table_text(numbers, "phase");
-    const char *label = NULL;
+    bool numbered;
+    const char *label = phase_label(table_text(numbers, "phase"),
+                                    line->narrow ? PHASE_NARROW : PHASE_WIDE, &numbered);
     int length;
-    bool numbered = false;
     char plain[CELL_BYTES];
 
-    for (size_t i = 0; i < sizeof labels / sizeof labels[0]; i++) {
-        if (strcmp(labels[i].phase, phase) == 0) {
-            label = line->narrow ? labels[i].narrow : labels[i].wide;
-            numbered = labels[i].numbered;
-        }
-    }
     if (label == NULL)
         label = table_cell(numbers, CELL_TEXT, "phase", plain);
     /* The number is of those that are done. */

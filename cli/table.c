@@ -4,6 +4,7 @@
 #include "cli/table.h"
 
 #include "base/size.h"
+#include "cli/phase.h"
 #include "cli/style.h"
 
 #include <stdbool.h>
@@ -57,15 +58,28 @@ static const char *state_held(const json_t *object)
     return NULL;
 }
 
+/* NULL where the daemon's own word must do. */
+static const char *phase_plain(const json_t *object, const char *phase)
+{
+    bool numbered;
+
+    return strcmp(phase, table_text(object, "status")) == 0
+               ? "-"
+               : phase_label(phase, PHASE_CELL, &numbered);
+}
+
 const char *table_cell(const json_t *object, enum cell cell, const char *key, char text[CELL_BYTES])
 {
     const json_t *value = json_object_get(object, key);
 
     (void)snprintf(text, CELL_BYTES, "-");
     if (json_is_string(value) && json_string_length(value) > 0) {
-        const char *held = cell == CELL_STATE ? state_held(object) : NULL;
+        const char *word = json_string_value(value);
+        const char *plain = cell == CELL_STATE   ? state_held(object)
+                            : cell == CELL_PHASE ? phase_plain(object, word)
+                                                 : NULL;
 
-        copy_plain(text, held != NULL ? held : json_string_value(value));
+        copy_plain(text, plain != NULL ? plain : word);
     } else if (json_is_boolean(value)) {
         (void)snprintf(text, CELL_BYTES, "%s", json_is_true(value) ? "yes" : "no");
     } else if (json_is_number(value)) {
@@ -95,6 +109,7 @@ const char *table_cell(const json_t *object, enum cell cell, const char *key, ch
         case CELL_TEXT:
         case CELL_COUNT:
         case CELL_STATE:
+        case CELL_PHASE:
         case CELL_END:
             (void)snprintf(text, CELL_BYTES, "%.0f", number);
             break;
@@ -105,7 +120,7 @@ const char *table_cell(const json_t *object, enum cell cell, const char *key, ch
 
 static bool left(enum cell cell)
 {
-    return cell == CELL_TEXT || cell == CELL_STATE;
+    return cell == CELL_TEXT || cell == CELL_STATE || cell == CELL_PHASE;
 }
 
 /* How something stands is seen at a glance where there are colours. */

@@ -19,6 +19,7 @@ enum cell {
     CELL_PERCENT, /* 0..100 */
     CELL_WHEN,    /* ns since 1970, as local time */
     CELL_STATE,   /* a partition's state; what holds it ("held_by") where that says more */
+    CELL_PHASE,   /* a job's phase; "-" once it is over, where its status says all */
 };
 
 struct column {

@@ -41,14 +41,28 @@ static json_t *snapshot(const struct top *top)
     return object;
 }
 
+/* The deadline, or the moment when a look becomes late if that is before. */
+static uint64_t first_late(const struct top *top, uint64_t deadline_ns)
+{
+    for (size_t i = 0; i < top->count; i++) {
+        const struct top_host *host = &top->hosts[i];
+
+        if (host->looking && !host->again && host->asked_ns + TOP_LATE_NS < deadline_ns)
+            deadline_ns = host->asked_ns + TOP_LATE_NS;
+    }
+    return deadline_ns;
+}
+
 /* Waits for what comes first: an answer, a key, a signal, or the deadline. Answers are taken here.
  */
 static int await(struct top *top, bool keys, uint64_t deadline_ns, struct pollfd events[2])
 {
     struct pollfd fds[CLI_MAX_HOSTS + 2];
     uint64_t now = vf_now_ns();
-    int wait_ms = deadline_ns > now ? (int)((deadline_ns - now) / 1000000u) + 1 : 0;
+    int wait_ms;
 
+    deadline_ns = first_late(top, deadline_ns);
+    wait_ms = deadline_ns > now ? (int)((deadline_ns - now) / 1000000u) + 1 : 0;
     fds[0] = (struct pollfd){.fd = keys ? STDIN_FILENO : -1, .events = POLLIN};
     fds[1] = (struct pollfd){.fd = top->signal_fd, .events = POLLIN};
     for (size_t i = 0; i < top->count; i++)
@@ -59,6 +73,7 @@ static int await(struct top *top, bool keys, uint64_t deadline_ns, struct pollfd
     for (size_t i = 0; i < top->count; i++) {
         if (fds[i + 2].revents != 0)
             top_host_hear(&top->hosts[i]);
+        top_host_look_again(&top->hosts[i]);
     }
     memcpy(events, fds, 2 * sizeof *fds);
     return 0;
@@ -76,7 +91,7 @@ static bool any_looks(const struct top *top)
 /* One look at all; who has not answered in time does not. */
 static int look_once(struct top *top, struct vf_error *err)
 {
-    uint64_t end_ns = vf_now_ns() + TOP_LATE_NS;
+    uint64_t end_ns = vf_now_ns() + TOP_LATE_NS + TOP_AGAIN_NS;
     struct pollfd events[2];
 
     for (size_t i = 0; i < top->count; i++)

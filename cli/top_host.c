@@ -7,13 +7,14 @@
 
 #include <string.h>
 
-enum { ASK_HOST, ASK_ADAPTERS, ASK_PARTITIONS, ASK_JOBS };
+/* What vferryd knows by itself comes first: the kernel side is asked for the rest. */
+enum { ASK_HOST, ASK_JOBS, ASK_ADAPTERS, ASK_PARTITIONS };
 
 static const char *const questions[TOP_QUESTIONS] = {
     [ASK_HOST] = "host show",
+    [ASK_JOBS] = "job list",
     [ASK_ADAPTERS] = "adapter list",
     [ASK_PARTITIONS] = "partition list",
-    [ASK_JOBS] = "job list",
 };
 
 void top_host_init(struct top_host *host, const char *path)
@@ -63,35 +64,26 @@ void top_host_look(struct top_host *host)
         return;
     host->asked_ns = vf_now_ns();
     host->looking = true;
+    host->again = false;
     if (host->glance.fd < 0 && glance_open(&host->glance, host->path, &err) != 0)
         lose(host, &err);
     else
         ask_next(host);
 }
 
-static const json_t *by_uuid(const json_t *list, const char *uuid)
+void top_host_look_again(struct top_host *host)
 {
-    size_t index;
-    json_t *item;
+    struct vf_error err;
 
-    json_array_foreach(list, index, item) {
-        if (strcmp(table_text(item, "uuid"), uuid) == 0)
-            return item;
-    }
-    return NULL;
-}
-
-/* Steps since the last look, a second. Null when one of the two looks does not know the steps, or
- * when other work has begun. */
-static json_t *pace(const json_t *now, const json_t *before, uint64_t span_ns)
-{
-    const json_t *steps = json_object_get(now, "steps");
-    const json_t *then = json_object_get(before, "steps");
-    json_int_t done = json_integer_value(steps) - json_integer_value(then);
-
-    if (!json_is_integer(steps) || !json_is_integer(then) || span_ns == 0 || done < 0)
-        return json_null();
-    return json_integer((json_int_t)((double)done * 1e9 / (double)span_ns));
+    if (!host->looking || host->again || vf_now_ns() < host->asked_ns + TOP_LATE_NS)
+        return;
+    host->again = true;
+    forget_answers(host);
+    glance_close(&host->glance);
+    if (glance_open(&host->glance, host->path, &err) != 0)
+        lose(host, &err);
+    else
+        ask_next(host);
 }
 
 /* How fast a partition is dirtied is asked for by its move alone. */
@@ -111,20 +103,21 @@ static json_t *dirty_rate(const json_t *jobs, const json_t *partition)
 
 static json_t *partitions_object(const struct top_host *host, const json_t *jobs, uint64_t now_ns)
 {
-    const json_t *before = json_object_get(host->shown, "partitions");
     json_t *list = json_array();
     size_t index;
     json_t *item;
 
+    if (host->answers[ASK_PARTITIONS] == NULL) {
+        json_decref(list);
+        return json_null();
+    }
     json_array_foreach(json_object_get(host->answers[ASK_PARTITIONS], "partitions"), index, item) {
         json_t *copy = json_copy(item);
 
-        (void)json_object_set_new(
-            copy, "steps_per_s",
-            pace(item, by_uuid(before, table_text(item, "uuid")), now_ns - host->shown_ns));
         (void)json_object_set_new(copy, "dirty_bytes_per_s", dirty_rate(jobs, item));
         (void)json_array_append_new(list, copy);
     }
+    top_paces(list, json_object_get(host->shown, "partitions"), now_ns - host->shown_ns);
     return list;
 }
 
@@ -141,6 +134,7 @@ static json_t *running_jobs(const struct top_host *host)
     return list;
 }
 
+/* Null without the list. */
 static void put_sums(json_t *object, const json_t *adapters)
 {
     static const char *const keys[] = {"vf_count", "vf_free", "vram_bytes", "vram_free_bytes"};
@@ -152,8 +146,17 @@ static void put_sums(json_t *object, const json_t *adapters)
 
         json_array_foreach(adapters, index, adapter)
             sum += json_integer_value(json_object_get(adapter, keys[i]));
-        (void)json_object_set_new(object, keys[i], json_integer(sum));
+        (void)json_object_set_new(object, keys[i],
+                                  adapters != NULL ? json_integer(sum) : json_null());
     }
+}
+
+/* Why the kernel side is not asked: vferryd says that it is silent. NULL = it is asked. */
+static json_t *attention(const struct top_host *host)
+{
+    json_t *word = json_object_get(host->answers[ASK_HOST], "kernel_word");
+
+    return json_is_string(word) ? word : NULL;
 }
 
 /* A whole look: what it told is shown from here on. */
@@ -165,6 +168,8 @@ static void complete_look(struct top_host *host)
 
     (void)json_object_set(object, "name", json_object_get(host->answers[ASK_HOST], "name"));
     (void)json_object_set(object, "listen", json_object_get(host->answers[ASK_HOST], "listen"));
+    (void)json_object_set(object, "attention",
+                          attention(host) != NULL ? attention(host) : json_null());
     put_sums(object, json_object_get(host->answers[ASK_ADAPTERS], "adapters"));
     (void)json_object_set_new(object, "partitions", partitions_object(host, jobs, now_ns));
     (void)json_object_set_new(object, "jobs", jobs);
@@ -187,7 +192,8 @@ void top_host_hear(struct top_host *host)
             return;
         if (came < 0)
             lose(host, &err);
-        else if (++host->answered == TOP_QUESTIONS)
+        else if (++host->answered == TOP_QUESTIONS ||
+                 (host->answered == ASK_ADAPTERS && attention(host) != NULL))
             complete_look(host);
         else
             ask_next(host);
@@ -197,8 +203,8 @@ void top_host_hear(struct top_host *host)
 /* As a host that has never answered is told. */
 static json_t *unknown_host(void)
 {
-    return json_pack("{s:n, s:n, s:n, s:n, s:n, s:n, s:[], s:[]}", "name", "listen", "vf_count",
-                     "vf_free", "vram_bytes", "vram_free_bytes", "partitions", "jobs");
+    return json_pack("{s:n, s:n, s:n, s:n, s:n, s:n, s:n, s:n, s:n}", "name", "listen", "attention",
+                     "vf_count", "vf_free", "vram_bytes", "vram_free_bytes", "partitions", "jobs");
 }
 
 json_t *top_host_object(const struct top_host *host)

@@ -33,7 +33,20 @@ static json_t *rows_of(const json_t *snapshot, const char *list)
     return rows;
 }
 
-/* Hosts that answer, then a line for each that does not. */
+/* What stands for a list without members: "-" where a host has not told its own. */
+static const char *none_of(const json_t *snapshot, const char *list, const char *none)
+{
+    size_t index;
+    json_t *host;
+
+    json_array_foreach(json_object_get(snapshot, "hosts"), index, host) {
+        if (!json_is_array(json_object_get(host, list)))
+            return "-";
+    }
+    return none;
+}
+
+/* Hosts that answer, then a line for each that does not, or whose kernel side does not. */
 static void put_hosts(FILE *to, const json_t *snapshot)
 {
     static const struct column columns[] = {
@@ -53,10 +66,13 @@ static void put_hosts(FILE *to, const json_t *snapshot)
 
     json_array_foreach(json_object_get(snapshot, "hosts"), index, host) {
         json_t *row = json_copy(host);
-        size_t count = json_array_size(json_object_get(host, "partitions"));
+        json_t *partitions = json_object_get(host, "partitions");
 
         (void)json_object_set(row, "host", title(host));
-        (void)json_object_set_new(row, "count", json_integer((json_int_t)count));
+        (void)json_object_set_new(row, "count",
+                                  json_is_array(partitions)
+                                      ? json_integer((json_int_t)json_array_size(partitions))
+                                      : json_null());
         if (json_is_true(json_object_get(host, "answers")))
             (void)json_array_append(rows, row);
         json_decref(row);
@@ -70,6 +86,9 @@ static void put_hosts(FILE *to, const json_t *snapshot)
         if (!json_is_true(json_object_get(host, "answers")))
             (void)fprintf(to, "%s: NO ANSWER: %s\n", table_cell(name, CELL_TEXT, "name", text[0]),
                           table_cell(host, CELL_TEXT, "reason", text[1]));
+        else if (json_is_string(json_object_get(host, "attention")))
+            (void)fprintf(to, "%s: ATTENTION: %s\n", table_cell(name, CELL_TEXT, "name", text[0]),
+                          table_cell(host, CELL_TEXT, "attention", text[1]));
         json_decref(name);
     }
 }
@@ -86,13 +105,14 @@ static void put_partitions(FILE *to, const json_t *snapshot)
         {CELL_COUNT, "STEPS", "steps"},
         {CELL_COUNT, "OF", "steps_wanted"},
         {CELL_COUNT, "STEPS/S", "steps_per_s"},
+        {CELL_PERCENT, "GPU", "gpu_percent"},
         {CELL_RATE, "DIRTIED", "dirty_bytes_per_s"},
         {CELL_END},
     };
     json_t *rows = rows_of(snapshot, "partitions");
 
     (void)fputc('\n', to);
-    table_rows_to(to, columns, rows, "no partitions");
+    table_rows_to(to, columns, rows, none_of(snapshot, "partitions", "no partitions"));
     json_decref(rows);
 }
 
@@ -104,7 +124,7 @@ static void put_jobs(FILE *to, const json_t *snapshot)
         {CELL_TEXT, "JOB", "job"},
         {CELL_TEXT, "KIND", "kind"},
         {CELL_TEXT, "", "direction"},
-        {CELL_TEXT, "PHASE", "phase"},
+        {CELL_PHASE, "PHASE", "phase"},
         {CELL_PERCENT, "DONE", "percent"},
         {CELL_RATE, "RATE", "rate_bytes_per_s"},
         {CELL_RATE, "DIRTIED", "dirty_bytes_per_s"},
@@ -122,7 +142,7 @@ static void put_jobs(FILE *to, const json_t *snapshot)
         (void)json_object_set(job, "peer", json_object_get(job, out ? "target" : "source"));
     }
     (void)fputc('\n', to);
-    table_rows_to(to, columns, rows, "nothing moves");
+    table_rows_to(to, columns, rows, none_of(snapshot, "jobs", "nothing moves"));
     json_decref(rows);
 }
 

@@ -86,7 +86,7 @@ static const struct cli_option migrate_options[] = {
     {VALUE_LIST, "partition", "PATTERN", "partitions", "those it fits (*, ?, [a-z]); may repeat",
      .names = NAMES_PARTITION, .instead = true},
     {VALUE_FLAG, "dry-run", NULL, NULL, "only check, as \"vferry check\"", false},
-    {VALUE_FLAG, "detach", NULL, NULL, "return once it has begun; see \"vferry job\"", false},
+    {VALUE_FLAG, "detach", NULL, NULL, "return once it has begun; see \"vferry job list\"", false},
     {VALUE_END},
 };
 
@@ -293,7 +293,8 @@ const struct cli_verb cli_verbs[] = {
      .json = "vferry.job/1", .example = "job cancel 3", .run = cmd_request, .slow = true},
     {"job set", JOB, set_options, "change the limits of a move that goes on, at its source",
      "At once: the rate, the time that is left, the next decision. Not once it has paused.\n"
-     "A --bandwidth or --max-time of 0 is no limit any more.\n",
+     "A --bandwidth or --max-time of 0 is no limit any more. When a link is lost, the\n"
+     "target waits by the --max-time that it was told at first.\n",
      .json = "vferry.job/1", .example = "job set 3 --bandwidth 0 --max-blackout 2000",
      .run = cmd_request},
     {"job resolve", JOB, resolve_options, "say who runs it, when a move's outcome is unknown",
@@ -347,6 +348,7 @@ const struct cli_verb cli_verbs[] = {
      .run = cmd_cert_show, .print = print_certificate, .shows = true},
     {"top", NOTHING, top_options, "a live screen: hosts, partitions at work, moves",
      "Several hosts side by side: --host A --host B. q or Ctrl-C ends it.\n"
+     "GPU is a partition's share of its adapter's engine time since the last look.\n"
      "A host that does not answer is shown as that. Exit 5 when none does, with --once.\n",
      .json = "vferry.top/1", .example = "top --host A --host B", .run = cmd_top, .print = print_top,
      .shows = true, .many_hosts = true},

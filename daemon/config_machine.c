@@ -58,9 +58,10 @@ static int check_listen(const struct config *config, struct vf_error *err)
     }
     if (!loopback && config->tls_cert[0] == '\0' && !config->insecure)
         return vf_fail(err, VF_USAGE,
-                       "--listen %s: is beyond loopback; give certificates (--tls-cert, --tls-key, "
-                       "--tls-ca; \"vferry cert init\" makes some to try), or say --insecure to "
-                       "accept that anybody on that network can read and send partitions",
+                       "--listen %s: is beyond loopback" VF_REMEDY
+                       "give certificates (--tls-cert, --tls-key, --tls-ca; \"vferry cert init "
+                       "DIR\" makes some to try), or say --insecure to accept that anybody on that "
+                       "network can read and send partitions",
                        config->listen);
     return 0;
 }

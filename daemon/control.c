@@ -11,6 +11,7 @@
 #include "daemon/request.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -34,6 +35,7 @@ struct control {
     struct conn *conns;
     unsigned count;  /* all threads */
     unsigned places; /* threads that are not leaving */
+    int kept_fd;     /* serves one client when no other descriptor is left; -1 = it does */
     uint64_t turns;  /* counts changes from busy to idle: orders idle connections by age */
 };
 
@@ -71,6 +73,12 @@ static int bind_socket(struct control *control, struct vf_error *err)
     return 0;
 }
 
+/* A descriptor kept back; -1 when there is none. */
+static int keep(void)
+{
+    return open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
 int control_open(struct daemon *daemon, struct control **out, struct vf_error *err)
 {
     struct control *control = calloc(1, sizeof *control);
@@ -80,6 +88,7 @@ int control_open(struct daemon *daemon, struct control **out, struct vf_error *e
     control->daemon = daemon;
     control->fd = -1;
     vf_spare_open(&control->spare);
+    control->kept_fd = keep();
     (void)pthread_mutex_init(&control->lock, NULL);
     (void)pthread_cond_init(&control->fewer, NULL);
     if (bind_socket(control, err) != 0) {
@@ -104,7 +113,7 @@ static void say_error(int fd, enum vf_code code, const char *text)
     (void)vf_fail(&err, code, "%s", text);
     line = ctl_error(&err, NULL);
     if (line != NULL && ctl_send(fd, line, -1, 0) != 0)
-        log_debug("a client did not wait for: %s", text);
+        log_debug("a client did not wait for: %s", err.text);
     json_decref(line);
 }
 
@@ -191,6 +200,8 @@ static void *conn_main(void *arg)
         }
     }
     (void)close(conn->fd);
+    if (control->kept_fd < 0)
+        control->kept_fd = keep();
     control->count--;
     if (!conn->leaving)
         control->places--;
@@ -297,6 +308,28 @@ static bool peer_allowed(const struct daemon *daemon, int fd)
             (peer.gid == daemon->socket_gid || in_group(fd, daemon->socket_gid)));
 }
 
+/* One is served all the same, so that a host in that state can be looked at and stopped. True: the
+ * connection is no longer the caller's. */
+static bool serve_kept(struct control *control, int fd)
+{
+    int kept = -1;
+
+    if (!peer_allowed(control->daemon, fd) || !take_place(control))
+        return false;
+    (void)pthread_mutex_lock(&control->lock);
+    if (control->kept_fd >= 0)
+        kept = vf_take_fd(&control->kept_fd);
+    (void)pthread_mutex_unlock(&control->lock);
+    if (kept >= 0)
+        (void)close(kept);
+    if (kept >= 0 && start(control, fd) == 0) {
+        vf_spare_open(&control->spare); /* with the number that became free */
+        return true;
+    }
+    give_place(control);
+    return false;
+}
+
 /* False: the connection could not even be taken to be told why. */
 static bool turn_away(struct control *control, int errnum)
 {
@@ -307,6 +340,8 @@ static bool turn_away(struct control *control, int errnum)
     fd = vf_spare_accept(&control->spare, control->fd, errnum, "control");
     if (fd < 0)
         return false;
+    if (serve_kept(control, fd))
+        return true;
     say_error(fd, VF_FAILED,
               "the host has no descriptor left for another request; try again later, or give "
               "vferryd a higher limit (ulimit -n, LimitNOFILE=)");
@@ -321,6 +356,10 @@ bool control_accept(struct control *control)
     if (fd < 0)
         return turn_away(control, errno);
     vf_spare_roomy(&control->spare, "control");
+    (void)pthread_mutex_lock(&control->lock);
+    if (control->kept_fd < 0)
+        control->kept_fd = keep();
+    (void)pthread_mutex_unlock(&control->lock);
     if (!peer_allowed(control->daemon, fd)) {
         say_error(fd, VF_FAILED,
                   "this host serves its own user and its --socket-group only; run as one of them");
@@ -331,7 +370,7 @@ bool control_accept(struct control *control)
         (void)vf_take_fd(&fd);
     } else {
         give_place(control);
-        say_error(fd, VF_FAILED, "no thread to be had for this connection; try again later");
+        say_error(fd, VF_FAILED, "the host cannot answer: " VF_NO_THREAD);
     }
     return true;
 }
@@ -360,6 +399,8 @@ void control_close(struct control *control)
     }
     while (control->count > 0)
         (void)pthread_cond_wait(&control->fewer, &control->lock);
+    if (control->kept_fd >= 0)
+        (void)close(vf_take_fd(&control->kept_fd));
     (void)pthread_mutex_unlock(&control->lock);
     (void)pthread_cond_destroy(&control->fewer);
     (void)pthread_mutex_destroy(&control->lock);

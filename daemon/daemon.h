@@ -6,6 +6,7 @@
 #ifndef DAEMON_DAEMON_H
 #define DAEMON_DAEMON_H
 
+#include "base/spare_fd.h"
 #include "daemon/events.h"
 #include "daemon/history.h"
 #include "daemon/pulse.h"
@@ -15,6 +16,7 @@
 #include <limits.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <sys/types.h>
 
 struct daemon {
     char name[VF_NAME_BYTES];
@@ -23,13 +25,18 @@ struct daemon {
     char listen[256];         /* as bound; "" = none */
     bool group_access;        /* members of socket_gid may use the control socket */
     gid_t socket_gid;
+    /* Main thread's, for who comes to `listen` when no descriptor is left: one to take the
+     * connection with, one for the stream over it. */
+    struct vf_spare_fd listen_spare, listen_spare_stream;
     int state_fd; /* of state_dir */
     int lock_fd;
     int kernel_pidfd; /* readable once the kernel side has ended */
     int32_t kernel_pid;
-    bool kernel_started; /* by this daemon, and not found */
-    struct kc *kc; /* main's own connection: keeps an idle kernel side from leaving */
+    _Atomic pid_t kernel_child; /* started by this daemon, which is not up yet; 0 = none */
+    struct kc
+        *kc; /* keeps an idle kernel side from leaving; host stop's when no other can be made */
     struct mig *mig;
+    struct startup *startup;    /* main thread: NULL once it is over; see startup.h */
     struct watchdog *watchdog;  /* NULL before it is started; see watchdog.h */
     struct events events;       /* has its own lock */
     struct history *history;    /* likewise; NULL = none is wanted */

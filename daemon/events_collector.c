@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The thread that brings the kernel side's events in. See events.h. */
 #define LOG_ROOM "events"
+#include "base/limits.h"
 #include "base/log.h"
 #include "base/size.h"
 #include "daemon/events.h"
@@ -95,7 +96,7 @@ int events_collect(struct events *events, const char *kernel_socket, int32_t ker
     if (kc_connect(kernel_socket, &collector->kc, err) != 0)
         goto fail;
     if (pthread_create(&collector->thread, NULL, collect, collector) != 0) {
-        (void)vf_fail(err, VF_FAILED, "events: no thread to be had");
+        (void)vf_fail(err, VF_FAILED, "events: " VF_NO_THREAD);
         kc_close(collector->kc);
         goto fail;
     }

@@ -3,6 +3,7 @@
 #define LOG_ROOM "history"
 #include "daemon/history_private.h"
 
+#include "base/limits.h"
 #include "base/log.h"
 #include "base/size.h"
 
@@ -222,7 +223,7 @@ int history_open(const char *directory, const struct history_limits *limits, str
     look_back(history);
     if (pthread_create(&history->thread, NULL, history_writer, history) != 0) {
         discard(history);
-        return vf_fail(err, VF_FAILED, "history: no thread to be had");
+        return vf_fail(err, VF_FAILED, "history: " VF_NO_THREAD);
     }
     *out = history;
     return 0;

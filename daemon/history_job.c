@@ -2,6 +2,8 @@
 /* See history_job.h. */
 #include "daemon/history_job.h"
 
+#include "migrate/migrate.h"
+
 #include <string.h>
 
 uint64_t history_job_id(const json_t *report)
@@ -25,6 +27,14 @@ static bool is(const json_t *report, const char *key, const char *word)
     return value != NULL && strcmp(value, word) == 0;
 }
 
+/* As which job it goes on is news: what is kept was written before. */
+static bool started_over(const json_t *journal)
+{
+    const char *reason = json_string_value(json_object_get(journal, "reason"));
+
+    return reason != NULL && strstr(reason, MIG_STARTED_OVER) != NULL;
+}
+
 json_t *history_job_merge(json_t *journal, json_t *kept)
 {
     /* How it ended, and since when that is known. */
@@ -35,7 +45,7 @@ json_t *history_job_merge(json_t *journal, json_t *kept)
         !same(journal, kept, "direction") || !same(journal, kept, "kind"))
         return json_incref(journal);
     merged = json_copy(kept);
-    if (same(journal, kept, "status") && !is(kept, "status", "unknown"))
+    if (same(journal, kept, "status") && !is(kept, "status", "unknown") && !started_over(journal))
         return merged;
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         (void)json_object_set(merged, words[i], json_object_get(journal, words[i]));

@@ -190,15 +190,17 @@ static int start_kernel(struct daemon *daemon, const struct wish *wish, struct v
         return vf_fail_errno(err, VF_FAILED, errno, "make a pipe");
     result = spawn_kernel(daemon, wish, ends[1], &pid, err);
     (void)close(ends[1]);
-    if (result == 0)
+    if (result == 0) {
+        atomic_store(&daemon->kernel_child, pid);
         result = await_ready(daemon, ends[0], err);
+    }
     (void)close(ends[0]);
     if (result != 0 && pid > 0) {
+        atomic_store(&daemon->kernel_child, 0);
         (void)kill(pid, SIGKILL);
         (void)waitpid(pid, NULL, 0);
     }
     if (result == 0) {
-        daemon->kernel_started = true;
         daemon->kernel_pid = (int32_t)pid;
         log_info("started the kernel side, pid %d: %s", (int)pid, wish->specs);
     }
@@ -250,12 +252,13 @@ static int check_found(struct daemon *daemon, const struct config *config, const
         return -1;
     if ((config->device_count > 0 || config->driver_count > 0) &&
         strcmp(host.specs, wish->specs) != 0 && !runs_asked_drivers(daemon, &host, wish))
-        return vf_fail(err, VF_FAILED,
-                       "kernel side, pid %d: runs with \"%.200s\", asked for is \"%.200s\"; start "
-                       "without --device and "
-                       "--driver to use it as it is, or end it with \"vferry host stop\" first",
-                       host.kernel_pid, host.specs, wish->specs);
-    log_info("found the kernel side, pid %d, with %u partitions: %s", host.kernel_pid,
+        return vf_fail(
+            err, VF_FAILED,
+            "kernel side, pid %d: runs with \"%.200s\", asked for is \"%.200s\"" VF_REMEDY
+            "start without --device and --driver to use it as it is; then \"vferry "
+            "host stop\" ends both",
+            host.kernel_pid, host.specs, wish->specs);
+    log_info("found the kernel side, pid %d, partitions in it: %u, %s", host.kernel_pid,
              host.partitions, host.specs);
     return 0;
 }
@@ -288,23 +291,52 @@ int kernel_process_find_or_start(struct daemon *daemon, const struct config *con
 
 #define END_STARTED_MS 30000
 
-void kernel_process_end_started(struct daemon *daemon)
+/* A kc_patience; ctx is when it ends. */
+static int until_then(void *ctx, uint64_t waited_ns, struct vf_error *err)
+{
+    const uint64_t *until_ns = ctx;
+
+    (void)waited_ns;
+    return vf_now_ns() < *until_ns
+               ? 0
+               : vf_fail(err, VF_FAILED, "no end within %d s", END_STARTED_MS / 1000);
+}
+
+/* It has said that it ends, so it has no partition: it may be killed when it does not. */
+static void await_started_end(struct daemon *daemon)
 {
     struct vf_error err = VF_ERROR_INIT;
 
-    if (!daemon->kernel_started)
+    if (kc_shutdown_wait(daemon->kc, &err) == 0 && daemon->kernel_pidfd >= 0 &&
+        kernel_process_wait(daemon, END_STARTED_MS) == 0) {
+        (void)waitpid(daemon->kernel_pid, NULL, WNOHANG);
+    } else {
+        log_warn("the kernel side, pid %d, was told to end and has not: killed",
+                 daemon->kernel_pid);
+        (void)kill(daemon->kernel_pid, SIGKILL); /* this process' child: the pid is its own */
+    }
+}
+
+void kernel_process_end_started(struct daemon *daemon)
+{
+    uint64_t until_ns = vf_now_ns() + END_STARTED_MS * 1000000ull;
+    struct vf_error err = VF_ERROR_INIT;
+
+    if (atomic_load(&daemon->kernel_child) == 0)
         return;
     if (daemon->kernel_pidfd < 0)
         daemon->kernel_pidfd = pidfd_open(daemon->kernel_pid, 0);
-    if (daemon->kc == NULL && kc_connect(daemon->kernel_socket, &daemon->kc, &err) != 0)
+    if (daemon->kc == NULL && kc_connect(daemon->kernel_socket, &daemon->kc, &err) != 0) {
         log_warn("the kernel side, pid %d, cannot be told to end: %s", daemon->kernel_pid,
                  err.text);
-    else if (kc_shutdown(daemon->kc, false, &err) != 0)
+        return;
+    }
+    kc_set_patience(daemon->kc, until_then, &until_ns);
+    if (kc_shutdown_begin(daemon->kc, false, &err) != 0)
         log_warn("the kernel side, pid %d, stays: %s", daemon->kernel_pid, err.text);
-    else if (daemon->kernel_pidfd < 0 || kernel_process_wait(daemon, END_STARTED_MS) != 0)
-        log_warn("the kernel side, pid %d, was told to end and has not yet", daemon->kernel_pid);
     else
-        (void)waitpid(daemon->kernel_pid, NULL, WNOHANG);
+        await_started_end(daemon);
+    kc_set_patience(daemon->kc, NULL, NULL);
 }
 
 int kernel_process_wait(const struct daemon *daemon, int timeout_ms)

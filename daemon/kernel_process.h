@@ -8,8 +8,8 @@
 
 /*
  * Fills daemon->kc, kernel_pid and kernel_pidfd. A kernel side that runs on the directory is used
- * if the config asks for no devices or for those it has, else refused with both named. Before
- * threads start: it forks. A started kernel side logs to state_dir/kernel.log and outlives this
+ * if the config asks for no devices or for those it has, else refused with both named. It forks:
+ * the child makes async-signal-safe calls only. It logs to state_dir/kernel.log and outlives this
  * process.
  */
 int kernel_process_find_or_start(struct daemon *daemon, const struct config *config,

@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 /* See listener.h. */
-#define LOG_ROOM "listener"
 #include "daemon/listener.h"
 
+#include "base/cleanup.h"
 #include "base/limits.h"
-#include "base/log.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netdb.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+
+#define PEER_BYTES (NI_MAXHOST + NI_MAXSERV + 4)
 
 /* "10.0.0.2:4711", "[::1]:4711". */
 static void name_peer(const struct sockaddr *address, socklen_t length, char *text, size_t bytes)
@@ -26,25 +28,73 @@ static void name_peer(const struct sockaddr *address, socklen_t length, char *te
                        port);
 }
 
-/* False: it waits. Another host that gets no answer tries again. */
-static bool accept_failed(int errnum)
+void listener_open(struct daemon *daemon)
 {
+    vf_spare_open(&daemon->listen_spare);
+    vf_spare_open(&daemon->listen_spare_stream);
+}
+
+void listener_close(struct daemon *daemon)
+{
+    vf_spare_close(&daemon->listen_spare);
+    vf_spare_close(&daemon->listen_spare_stream);
+}
+
+bool listener_restock(struct daemon *daemon)
+{
+    if (daemon->listen_spare.fd < 0)
+        vf_spare_open(&daemon->listen_spare);
+    if (daemon->listen_spare_stream.fd < 0)
+        vf_spare_open(&daemon->listen_spare_stream);
+    return daemon->listen_spare.fd >= 0 && daemon->listen_spare_stream.fd >= 0;
+}
+
+/* A connection takes more than its own descriptor. */
+static bool one_more(void)
+{
+    cleanup_close int probe = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+    return probe >= 0;
+}
+
+/* Both spares are gone until the one before has been told: then this one waits for its turn. */
+static bool turn_away(struct daemon *daemon, int listen_fd, int errnum)
+{
+    struct sockaddr_storage address = {0};
+    socklen_t length = sizeof address;
+    char peer[PEER_BYTES] = "a stranger";
+    int fd;
+
     if (vf_accept_withdrawn(errnum))
         return true;
-    log_warn("a connection has to wait: %s", strerrordesc_np(errnum));
-    return false;
+    if (!listener_restock(daemon))
+        return false;
+    fd = vf_spare_accept(&daemon->listen_spare, listen_fd, errnum, "migration port");
+    if (fd < 0)
+        return false;
+    if (getpeername(fd, (struct sockaddr *)&address, &length) == 0)
+        name_peer((const struct sockaddr *)&address, length, peer, sizeof peer);
+    vf_spare_close(&daemon->listen_spare_stream);
+    mig_turn_away(daemon->mig, fd, peer);
+    return true;
 }
 
 bool listener_accept(struct daemon *daemon, int listen_fd)
 {
     struct sockaddr_storage address;
     socklen_t length = sizeof address;
-    char peer[NI_MAXHOST + NI_MAXSERV + 4];
+    char peer[PEER_BYTES];
     int fd = accept4(listen_fd, (struct sockaddr *)&address, &length, SOCK_CLOEXEC);
 
     if (fd < 0)
-        return accept_failed(errno);
+        return turn_away(daemon, listen_fd, errno);
     name_peer((const struct sockaddr *)&address, length, peer, sizeof peer);
-    mig_accept(daemon->mig, fd, peer);
+    if (one_more()) {
+        vf_spare_roomy(&daemon->listen_spare, "migration port");
+        mig_accept(daemon->mig, fd, peer);
+    } else {
+        vf_spare_close(&daemon->listen_spare_stream);
+        mig_turn_away(daemon->mig, fd, peer);
+    }
     return true;
 }

@@ -15,6 +15,7 @@
 #include "daemon/listener.h"
 #include "daemon/protocol.h"
 #include "daemon/registry.h"
+#include "daemon/startup.h"
 #include "daemon/state_dir.h"
 #include "daemon/watchdog.h"
 
@@ -136,11 +137,13 @@ static int run(struct daemon *daemon, const struct config *config, struct contro
     };
     bool roomy = true;
     int result = 0;
+    int wait_ms;
 
     while (result == 0 && !atomic_load(&daemon->stop)) {
         /* A connection that cannot be taken stays readable: not to be looked at for a while. */
         fds[POLL_CONTROL].events = fds[POLL_LISTEN].events = roomy ? POLLIN : 0;
-        if (poll(fds, POLLS, roomy ? -1 : VF_ACCEPT_PAUSE_MS) < 0) {
+        wait_ms = listener_restock(daemon) && roomy ? -1 : VF_ACCEPT_PAUSE_MS;
+        if (poll(fds, POLLS, wait_ms) < 0) {
             if (errno != EINTR)
                 return vf_fail_errno(err, VF_FAILED, errno, "poll");
             continue;
@@ -189,12 +192,27 @@ static void leave_name(const struct daemon *daemon)
 static int run_ready(struct daemon *daemon, const struct config *config, struct control *control,
                      int listen_fd, int signal_fd, struct vf_error *err)
 {
+    int result;
+
+    startup_over(daemon);
     log_info("%s: ready%s%s", daemon->name,
              daemon->listen[0] != '\0' ? ", partitions may arrive at " : "", daemon->listen);
     (void)sd_notifyf(0, "READY=1\nSTATUS=host %s, kernel side pid %d", daemon->name,
                      daemon->kernel_pid);
-    daemon->kernel_started = false; /* it is the host's from here on */
-    return run(daemon, config, control, listen_fd, signal_fd, err);
+    atomic_store(&daemon->kernel_child, 0); /* it is the host's from here on */
+    listener_open(daemon);
+    result = run(daemon, config, control, listen_fd, signal_fd, err);
+    listener_close(daemon);
+    return result;
+}
+
+static int open_moves(struct daemon *daemon, const struct mig_config *config, struct vf_error *err)
+{
+    if (mig_open(config, &daemon->mig, err) != 0)
+        return -1;
+    jobs_recall(daemon);
+    cordon_load(daemon);
+    return 0;
 }
 
 static int serve(struct daemon *daemon, const struct config *config, struct tp_tls *tls,
@@ -218,14 +236,12 @@ static int serve(struct daemon *daemon, const struct config *config, struct tp_t
     struct events_collector *collector = NULL;
     int result = -1;
 
-    if (mig_open(&mig, &daemon->mig, err) != 0)
-        return -1;
-    jobs_recall(daemon);
-    cordon_load(daemon);
-    if (pulse_open(&daemon->pulse, err) == 0 &&
+    /* The watchdog first: recovery calls the kernel side too. */
+    if (pulse_open(&daemon->pulse, err) == 0 && watchdog_start(daemon, err) == 0 &&
+        open_moves(daemon, &mig, err) == 0 &&
         events_collect(&daemon->events, daemon->kernel_socket, daemon->kernel_pid, &collector,
                        err) == 0 &&
-        watchdog_start(daemon, err) == 0 && control_open(daemon, &control, err) == 0) {
+        control_open(daemon, &control, err) == 0) {
         enter_name(daemon); /* before anybody is told that it is ready */
         if (background_ready(daemon->name, daemon->state_dir, err) == 0)
             result = run_ready(daemon, config, control, listen_fd, signal_fd, err);
@@ -236,7 +252,8 @@ static int serve(struct daemon *daemon, const struct config *config, struct tp_t
     }
     control_close(control);
     events_collect_stop(collector);
-    mig_close(daemon->mig);
+    if (daemon->mig != NULL)
+        mig_close(daemon->mig);
     watchdog_stop(daemon); /* it tells the pulse */
     pulse_close(daemon->pulse);
     return result;
@@ -300,8 +317,9 @@ static int open_and_serve(const struct config *config, struct tp_tls *tls, struc
     vf_log_tap(events_log_tap, &daemon.events);
     daemon.wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     signal_fd = take_signals(err);
-    if (signal_fd >= 0 && daemon.wake_fd >= 0)
+    if (signal_fd >= 0 && daemon.wake_fd >= 0 && startup_watch(&daemon, signal_fd, err) == 0)
         result = start_and_serve(&daemon, config, tls, signal_fd, err);
+    startup_over(&daemon);
     kc_close(daemon.kc);
     vf_log_tap(NULL, NULL);
     events_fini(&daemon.events);

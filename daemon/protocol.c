@@ -93,6 +93,8 @@ static enum ctl_read receive_more(struct ctl_reader *reader, int timeout_ms)
                : errno == ECONNRESET             ? CTL_END
                                                  : CTL_BROKEN;
     take_descriptors(reader, &message);
+    if ((message.msg_flags & MSG_CTRUNC) != 0 && reader->passed_fd < 0)
+        reader->passed_fd = CTL_FILE_LOST;
     if (got == 0)
         return CTL_END;
     reader->have += (size_t)got;

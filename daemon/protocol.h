@@ -33,12 +33,16 @@
 
 /* Cuts what arrives on a socket into lines, and keeps the descriptor that came along. One thread.
  */
+/* One came, and this process had no number left for it. */
+#define CTL_FILE_LOST (-2)
+
 struct ctl_reader {
     int fd;     /* the socket; the owner's */
     size_t max; /* longest line with its LF */
     char *data; /* what was received and not yet given out, from `start` */
     size_t capacity, start, have;
-    int passed_fd; /* the newest descriptor received, or -1; taken by its user, else closed */
+    int passed_fd; /* the newest descriptor received, -1, or CTL_FILE_LOST; taken by its user, else
+                      closed */
 };
 
 enum ctl_read {

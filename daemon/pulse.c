@@ -23,21 +23,31 @@ struct pulse {
     char stuck[256]; /* "" = nothing */
 };
 
+#define WAITS_NS 2000000000ull /* what a request said longer ago is over */
+
+/* Under both locks. */
+static void send_one(const struct pulse *pulse, const struct pulse_beat *beat)
+{
+    const bool waits = beat->waits_ns != 0 && vf_now_ns() - beat->waits_ns < WAITS_NS;
+    json_t *line = json_pack("{s:{s:s?,s:s?}}", "alive", "stuck",
+                             pulse->stuck[0] != '\0' ? pulse->stuck : NULL, "waits",
+                             waits ? beat->waits : NULL);
+
+    if (line != NULL && ctl_send(beat->fd, line, -1, 0) != 0)
+        log_debug("a client takes no sign of life");
+    json_decref(line);
+}
+
 /* A line of this size goes out whole or not at all: a client that reads nothing misses it. A line
  * that is just being sent there is a sign of life as well. */
 static void send_all(struct pulse *pulse)
 {
-    json_t *line =
-        json_pack("{s:{s:s?}}", "alive", "stuck", pulse->stuck[0] != '\0' ? pulse->stuck : NULL);
-
-    for (struct pulse_beat *beat = pulse->beats; line != NULL && beat != NULL; beat = beat->next) {
+    for (struct pulse_beat *beat = pulse->beats; beat != NULL; beat = beat->next) {
         if (pthread_mutex_trylock(&beat->sending) != 0)
             continue;
-        if (ctl_send(beat->fd, line, -1, 0) != 0)
-            log_debug("a client takes no sign of life");
+        send_one(pulse, beat);
         (void)pthread_mutex_unlock(&beat->sending);
     }
-    json_decref(line);
 }
 
 static void *pulse_main(void *arg)
@@ -129,4 +139,12 @@ void pulse_stuck(struct pulse *pulse, const char *what)
     (void)pthread_mutex_lock(&pulse->lock);
     (void)snprintf(pulse->stuck, sizeof pulse->stuck, "%s", what != NULL ? what : "");
     (void)pthread_mutex_unlock(&pulse->lock);
+}
+
+void pulse_waits(struct pulse_beat *beat, const char *what)
+{
+    (void)pthread_mutex_lock(&beat->sending);
+    (void)snprintf(beat->waits, sizeof beat->waits, "%s", what);
+    beat->waits_ns = vf_now_ns();
+    (void)pthread_mutex_unlock(&beat->sending);
 }

@@ -11,11 +11,14 @@
 
 #include <pthread.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 /* One request whose client wants signs of life. Its owner makes it with PULSE_BEAT_INIT. */
 struct pulse_beat {
     int fd;                  /* the client's socket */
     pthread_mutex_t sending; /* held while a line is sent there: lines never mix */
+    char waits[256];         /* sending: what this request waits for */
+    uint64_t waits_ns;       /* sending: when that was so */
     struct pulse_beat *next; /* pulse's lock */
 };
 
@@ -41,5 +44,9 @@ void pulse_end(struct pulse *pulse, struct pulse_beat *beat);
  * the next sign of life, and do not take that for progress. A NULL pulse is allowed.
  */
 void pulse_stuck(struct pulse *pulse, const char *what);
+
+/* The request's thread: what it waits for itself, as such a clause. Told for as long as it is said
+ * twice a second. */
+void pulse_waits(struct pulse_beat *beat, const char *what);
 
 #endif

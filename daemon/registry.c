@@ -19,12 +19,15 @@
 static int place(unsigned which, char path[PATH_MAX])
 {
     const char *runtime = getenv("XDG_RUNTIME_DIR");
+    const char *temporary = getenv("TMPDIR");
     int length;
 
     if (which == 0 && (runtime == NULL || runtime[0] != '/'))
         return -1;
     length = which == 0 ? snprintf(path, PATH_MAX, "%s/vferry", runtime)
-                        : snprintf(path, PATH_MAX, "/tmp/vferry-%u", (unsigned)geteuid());
+                        : snprintf(path, PATH_MAX, "%s/vferry-%u",
+                                   temporary != NULL && temporary[0] == '/' ? temporary : "/tmp",
+                                   (unsigned)geteuid());
     return length > 0 && length < PATH_MAX ? 0 : -1;
 }
 

@@ -2,8 +2,8 @@
 /*
  * The running hosts of this user, by name: vferryd enters itself at its start, vferry finds it by
  * "--host NAME". A directory of symbolic links NAME -> DIR/control.sock, $XDG_RUNTIME_DIR/vferry
- * or, without that, /tmp/vferry-UID. It must be ours alone: whatever else lies there is not looked
- * at. Any thread; no lock, the file system is the datum.
+ * or, without that, $TMPDIR/vferry-UID (/tmp where TMPDIR is not set). It must be ours alone:
+ * whatever else lies there is not looked at. Any thread; no lock, the file system is the datum.
  */
 #ifndef DAEMON_REGISTRY_H
 #define DAEMON_REGISTRY_H

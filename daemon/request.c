@@ -111,10 +111,19 @@ int request_flag(const struct request *request, const char *key, bool *value, st
     return 0;
 }
 
+static int fail_lost(struct vf_error *err)
+{
+    return vf_fail(err, VF_REFUSED_NOW,
+                   "no descriptor is left for the file that came along" VF_REMEDY
+                   "close some, or give the host a higher limit (ulimit -n, LimitNOFILE=)");
+}
+
 int request_file(const struct request *request, int *fd, struct vf_error *err)
 {
     struct stat info;
 
+    if (request->file == CTL_FILE_LOST)
+        return fail_lost(err);
     if (request->file < 0)
         return vf_fail(err, VF_USAGE,
                        "no file came along with the request; pass its descriptor (SCM_RIGHTS)");
@@ -129,11 +138,27 @@ int request_directory(const struct request *request, int *fd, struct vf_error *e
 {
     struct stat info;
 
+    if (request->file == CTL_FILE_LOST)
+        return fail_lost(err);
     if (request->file < 0 || fstat(request->file, &info) != 0 || !S_ISDIR(info.st_mode))
         return vf_fail(err, VF_USAGE,
                        "no directory came along with the request; pass its descriptor "
                        "(SCM_RIGHTS)");
     *fd = request->file;
+    return 0;
+}
+
+/* A kc_patience: the watchdog's, and the client hears of a driver that keeps it waiting. */
+static int patience_of(void *ctx, uint64_t waited_ns, struct vf_error *err)
+{
+    const struct request *request = ctx;
+    char word[200];
+
+    if (watchdog_patience(request->daemon, waited_ns, err) != 0)
+        return -1;
+    if (waited_ns >= WATCHDOG_TELL_NS &&
+        watchdog_driver_word(request->daemon, word, sizeof word)[0] != '\0')
+        pulse_waits(request->beat, word);
     return 0;
 }
 
@@ -148,7 +173,7 @@ int request_kc(struct request *request, struct kc **kc, struct vf_error *err)
             (void)watchdog_says(daemon, err); /* knows more, if it knows anything */
             return -1;
         }
-        kc_set_patience(request->kc, watchdog_patience, daemon);
+        kc_set_patience(request->kc, patience_of, request);
     }
     *kc = request->kc;
     return 0;
@@ -177,9 +202,9 @@ int request_send(const struct request *request, json_t *line, int timeout_ms)
     int sent = -ENOMEM;
 
     if (line != NULL) {
-        (void)pthread_mutex_lock(request->sending);
+        (void)pthread_mutex_lock(&request->beat->sending);
         sent = ctl_send(request->socket, line, -1, timeout_ms);
-        (void)pthread_mutex_unlock(request->sending);
+        (void)pthread_mutex_unlock(&request->beat->sending);
     }
     json_decref(line);
     return sent;
@@ -212,7 +237,7 @@ json_t *request_answer(struct daemon *daemon, struct pulse_beat *beat, json_t *o
 {
     struct request request = {.daemon = daemon,
                               .socket = beat->fd,
-                              .sending = &beat->sending,
+                              .beat = beat,
                               .args = json_object_get(object, "args"),
                               .file = file};
     const bool alive = json_is_true(json_object_get(object, "alive"));

@@ -13,9 +13,9 @@
 struct request {
     struct daemon *daemon;
     int socket;     /* the client's */
-    pthread_mutex_t *sending; /* held while a line is sent there (pulse.h) */
+    struct pulse_beat *beat; /* its `sending` is held while a line is sent there */
     json_t *args;   /* an object; borrowed */
-    int file;       /* came along, or -1; the connection closes it */
+    int file;       /* came along, -1 or CTL_FILE_LOST; the connection closes it */
     struct kc *kc;  /* request_kc */
     json_t *result; /* the verb's answer; also beside an error */
     struct mig_hold hold; /* keep_from_moves */

@@ -90,12 +90,13 @@ int fail_moved(const char *name, const char *to, struct vf_error *err)
     const char *file = strncmp(to, "file:/", 6) == 0 ? to + 5 : NULL;
 
     if (file != NULL)
-        return vf_fail(
-            err, VF_FAILED,
-            "partition %s: was saved to %s; bring it back with \"vferry restore %s --input "
-            "FILE --adapter N\"",
-            name, file, name);
-    return vf_fail(err, VF_FAILED, "partition %s: moved to %s; ask there", name, to);
+        return vf_fail(err, VF_FAILED,
+                       "partition %s: was saved to %s" VF_REMEDY
+                       "bring it back with \"vferry restore %s --input "
+                       "FILE --adapter N\"",
+                       name, file, name);
+    return vf_fail(err, VF_FAILED,
+                   "partition %s: moved to %s" VF_REMEDY "say the same at that host", name, to);
 }
 
 void tell(struct request *request, const char *kind, const char *format, ...)
@@ -143,13 +144,14 @@ int not_in_a_move(const struct request *request, const struct vf_partition_info 
 
     if (unknown != 0)
         return vf_fail(err, VF_FAILED,
-                       "partition %s: cannot %s: it is not known who runs it; see \"vferry job "
-                       "show %llu\", and \"vferry job resolve\" if its peer never comes back",
-                       info->name, what, (unsigned long long)unknown);
+                       "partition %s: cannot %s: it is not known who runs it" VF_REMEDY
+                       "see \"vferry job show %llu\"; if its peer never comes back, say it with "
+                       "\"vferry job resolve %llu\" and --source-runs or --target-runs",
+                       info->name, what, (unsigned long long)unknown, (unsigned long long)unknown);
     if (job != 0)
         return vf_fail(err, VF_FAILED,
-                       "partition %s: cannot %s while job %llu works on it; wait for its end or "
-                       "\"vferry job cancel %llu\"",
+                       "partition %s: cannot %s while job %llu works on it" VF_REMEDY
+                       "wait for its end, or \"vferry job cancel %llu\"",
                        info->name, what, (unsigned long long)job, (unsigned long long)job);
     switch (info->state) {
     case VF_PARTITION_OUTGOING:
@@ -158,7 +160,7 @@ int not_in_a_move(const struct request *request, const struct vf_partition_info 
     case VF_PARTITION_READY:
         return vf_fail(err, VF_FAILED,
                        "partition %s: cannot %s: it is %s and the outcome of its move is not known "
-                       "here; see \"vferry job "
+                       "yet" VF_REMEDY "see \"vferry job "
                        "list\" on both hosts",
                        info->name, what,
                        vf_partition_state_name((enum vf_partition_state)info->state));

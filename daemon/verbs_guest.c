@@ -139,8 +139,8 @@ static enum waited judge(const struct vf_partition_info *info, const struct gues
     case GUEST_IDLE:
         (void)vf_fail(err, VF_FAILED,
                       "partition %s: runs no workload" VF_REMEDY
-                      "start one with \"vferry run %s ...\"",
-                      info->name, info->name);
+                      "start one: \"vferry run --help\" shows how",
+                      info->name);
         return WAITED_FAILED;
     case GUEST_FAULT:
         (void)vf_fail(err, VF_FAILED,
@@ -346,5 +346,6 @@ int verb_read(struct request *request, struct vf_error *err)
     put_text(request->result, "workload", guest_workload_name(status.workload));
     put_number(request->result, "steps", status.steps_done);
     put_number(request->result, "bytes", output.bytes);
+    put_flag(request->result, "now", now);
     return 0;
 }

@@ -55,9 +55,9 @@ int verb_host_show(struct request *request, struct vf_error *err)
     put_kernel(request->result, answers ? &host : NULL);
     put_text(request->result, "state", daemon->state_dir);
     put_number(request->result, "kernel_silent_ns", silent_ns);
-    (void)json_object_set_new(
-        request->result, "kernel_word",
-        silent_ns != 0 ? json_string(watchdog_word(daemon, word, sizeof word)) : json_null());
+    (void)watchdog_word(daemon, word, sizeof word);
+    (void)json_object_set_new(request->result, "kernel_word",
+                              word[0] != '\0' ? json_string(word) : json_null());
     put_flag(request->result, "cordoned", mig_cordoned(daemon->mig));
     return 0;
 }

@@ -109,7 +109,7 @@ enum watched { WATCHED_END, WATCHED_LEFT, WATCHED_SILENT };
 
 /*
  * Until the job's end, telling of its progress; or until the client has left; or, where `patience`
- * is given, until the kernel side that the job waits for answers nothing any more, with *err. A
+ * is given, until the kernel side or the driver that the job waits for hangs, with *err. A
  * daemon that ends cancels its jobs, so that it does not end a watch early.
  */
 static enum watched watch(const struct request *request, struct mig_job *job, kc_patience patience,
@@ -117,6 +117,7 @@ static enum watched watch(const struct request *request, struct mig_job *job, kc
 {
     struct mig_progress told = {0};
     struct mig_progress now;
+    const uint64_t begin = vf_now_ns();
     uint64_t told_ns = 0;
 
     while (!await_news(job, &told, told_ns, &now)) {
@@ -128,7 +129,7 @@ static enum watched watch(const struct request *request, struct mig_job *job, kc
         told_ns = vf_now_ns();
         if (request_abandoned(request, 0) && !atomic_load(&request->daemon->stop))
             return WATCHED_LEFT;
-        if (patience != NULL && patience(request->daemon, err) != 0)
+        if (patience != NULL && patience(request->daemon, vf_now_ns() - begin, err) != 0)
             return WATCHED_SILENT;
     }
     return WATCHED_END;
@@ -395,7 +396,7 @@ int verb_job_resolve(struct request *request, struct vf_error *err)
         return vf_fail(err, VF_USAGE,
                        "job resolve: --source-runs or --target-runs is missing" VF_REMEDY
                        "say who runs the partition; "
-                       "\"vferry job show\" tells what is known");
+                       "\"vferry job list\" tells what is known");
     if (find_job(request, &job, err) != 0)
         return -1;
     result = mig_job_resolve(job, source, warning, err);

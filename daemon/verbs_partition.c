@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Verbs about a partition's life. */
+#include "base/size.h"
 #include "daemon/cordon.h"
 #include "daemon/verbs.h"
 
@@ -39,6 +40,24 @@ static void put_work(json_t *object, const struct request *request,
     put_text(object, "workload_state", guest_state_name(status.state));
 }
 
+/* Engine time so far, and when that was read: who looks twice knows the share. Like the work null
+ * while its reserve moves; without a reading the partition is still worth showing. */
+static void put_engine_time(json_t *object, const struct request *request,
+                            const struct vf_partition_info *info)
+{
+    struct vf_partition_clock clock;
+    struct vf_error ignored;
+
+    (void)json_object_set_new(object, "gpu_ns", json_null());
+    (void)json_object_set_new(object, "gpu_read_ns", json_null());
+    if ((info->holders & VF_HOLD_DEFRAG) != 0 ||
+        kc_partition_clock(request->kc, info->id, &clock, &ignored) != 0 ||
+        clock.runtime_ns == VF_RUNTIME_UNKNOWN)
+        return;
+    put_number(object, "gpu_ns", clock.runtime_ns);
+    put_number(object, "gpu_read_ns", vf_now_ns());
+}
+
 /* What keeps it from running beside a person's own wish; null: nothing does. */
 static void put_holder(json_t *object, uint32_t holders)
 {
@@ -69,6 +88,7 @@ static void put_partition(json_t *object, const struct request *request,
     put_text(object, "state", vf_partition_state_name((enum vf_partition_state)info->state));
     put_holder(object, info->holders);
     put_work(object, request, info);
+    put_engine_time(object, request, info);
     put_number(object, "epoch", info->epoch);
     put_number(object, "page_bytes", info->page_bytes);
     put_number(object, "interrupts", info->interrupts);

@@ -3,10 +3,12 @@
 #define LOG_ROOM "watchdog"
 #include "daemon/watchdog.h"
 
+#include "base/limits.h"
 #include "base/log.h"
 #include "base/process_state.h"
 #include "base/size.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,6 +29,9 @@ struct watchdog {
     uint64_t ending_ns;   /* lock: since when the daemon ends; 0 = it does not */
     bool answered;        /* lock: it has, once */
     uint32_t partitions;  /* lock: what it said then */
+    struct kc_driver_call
+        longest;           /* lock: what drivers did when it last answered; ns 0 = nothing */
+    uint64_t told_call_ns; /* own thread: of a call that was told as one that hangs; 0 = none was */
 };
 
 static uint64_t since(uint64_t begin)
@@ -58,27 +63,73 @@ static void tell_silence(struct watchdog *dog, uint64_t silent_ns)
              (unsigned)(silent_ns / 1000000000u), state, remedy(pid, state, what, sizeof what));
 }
 
-/* Nothing that this process holds is worth more than its end: what is known is in the journal. */
-static _Noreturn void end_hard(const struct watchdog *dog)
+/* The driver's call that is under way longest, if for `enough` or longer. */
+static bool hangs(struct daemon *daemon, uint64_t enough_ns, struct kc_driver_call *call)
 {
-    log_warn("ended while the kernel side, pid %d, answers nothing; it stays with its partitions, "
-             "and the next vferryd brings every job to its end",
-             dog->daemon->kernel_pid);
+    struct watchdog *dog = daemon->watchdog;
+
+    if (dog == NULL)
+        return false;
+    (void)pthread_mutex_lock(&dog->lock);
+    *call = dog->longest;
+    (void)pthread_mutex_unlock(&dog->lock);
+    return call->ns > 0 && call->ns >= enough_ns;
+}
+
+/* "DxgkDdiDestroyVirtualGpu of the driver of adapter 0 (softgpu.so) has not come back for 31 s" */
+static const char *call_clause(const struct kc_driver_call *call, char *text, size_t bytes)
+{
+    const char *slash = strrchr(call->driver, '/');
+
+    (void)snprintf(text, bytes,
+                   "%.47s of the driver of adapter %" PRIu32 " (%.60s) has not come back for %u s",
+                   call->ddi, call->adapter, slash != NULL ? slash + 1 : call->driver,
+                   (unsigned)(call->ns / 1000000000u));
+    return text;
+}
+
+/* Nothing that this process holds is worth more than its end: what is known is in the journal. */
+static _Noreturn void end_hard(const struct watchdog *dog, bool silent)
+{
+    struct kc_driver_call call;
+    char clause[200] = "a step of its end hangs";
+
+    if (silent)
+        (void)snprintf(clause, sizeof clause, "the kernel side answers nothing");
+    else if (hangs(dog->daemon, WATCHDOG_TELL_NS, &call))
+        (void)call_clause(&call, clause, sizeof clause);
+    if (atomic_load(&dog->daemon->kernel_ending))
+        log_warn("ended while %s; the next vferryd brings every job to its end", clause);
+    else
+        log_warn("ended while %s; the kernel side, pid %d, stays with its partitions, and the next "
+                 "vferryd brings every job to its end",
+                 clause, dog->daemon->kernel_pid);
     _exit(VF_OK);
 }
 
+/* Does the end take longer than any that comes to one by itself? */
+static void bound_end(struct watchdog *dog, bool silent)
+{
+    uint64_t ending_ns;
+
+    (void)pthread_mutex_lock(&dog->lock);
+    ending_ns = since(dog->ending_ns);
+    (void)pthread_mutex_unlock(&dog->lock);
+    if (ending_ns >= WATCHDOG_END_NS)
+        end_hard(dog, silent);
+}
+
 /* While the question is open, twice a second, on the watchdog's thread. */
-static int while_it_waits(void *ctx, struct vf_error *err)
+static int while_it_waits(void *ctx, uint64_t waited_ns, struct vf_error *err)
 {
     struct watchdog *dog = ctx;
     uint64_t silent_ns;
-    uint64_t ending_ns;
     char word[256];
     bool stop;
 
+    (void)waited_ns; /* the whole question counts, of several calls */
     (void)pthread_mutex_lock(&dog->lock);
     silent_ns = since(dog->asked_ns);
-    ending_ns = since(dog->ending_ns);
     stop = dog->stop;
     (void)pthread_mutex_unlock(&dog->lock);
     if (stop)
@@ -87,15 +138,37 @@ static int while_it_waits(void *ctx, struct vf_error *err)
         tell_silence(dog, silent_ns);
     if (silent_ns >= WATCHDOG_TELL_NS)
         pulse_stuck(dog->daemon->pulse, watchdog_word(dog->daemon, word, sizeof word));
-    if (silent_ns >= WATCHDOG_TELL_NS && ending_ns >= WATCHDOG_END_NS)
-        end_hard(dog);
+    bound_end(dog, silent_ns >= WATCHDOG_TELL_NS);
     return 0;
+}
+
+/* What it was told of drivers; a call that hangs once, and its end. */
+static void note_call(struct watchdog *dog, const struct kc_driver_call *call)
+{
+    char clause[200];
+
+    (void)pthread_mutex_lock(&dog->lock);
+    dog->longest = *call;
+    (void)pthread_mutex_unlock(&dog->lock);
+    if (dog->told_call_ns != 0 && call->ns < dog->told_call_ns) {
+        log_warn("the driver has come back, after %u s or more",
+                 (unsigned)(dog->told_call_ns / 1000000000u));
+        dog->told_call_ns = 0;
+    }
+    if (call->ns < WATCHDOG_GIVE_UP_NS)
+        return;
+    if (dog->told_call_ns == 0)
+        log_warn("%s; wait, or end the host with \"vferry host stop --force\", which drops its "
+                 "partitions",
+                 call_clause(call, clause, sizeof clause));
+    dog->told_call_ns = call->ns;
 }
 
 static void ask(struct watchdog *dog)
 {
     struct vf_error err = VF_ERROR_INIT;
     uint64_t begin = vf_now_ns();
+    struct kc_driver_call call = {0};
     struct kc_host host;
     int result;
 
@@ -103,11 +176,15 @@ static void ask(struct watchdog *dog)
     dog->asked_ns = begin;
     (void)pthread_mutex_unlock(&dog->lock);
     result = kc_host(dog->kc, &host, &err);
+    if (result == 0)
+        result = kc_driver_call(dog->kc, &call, &err);
     (void)pthread_mutex_lock(&dog->lock);
     dog->asked_ns = 0;
     (void)pthread_mutex_unlock(&dog->lock);
-    if (result == 0)
+    if (result == 0) {
         watchdog_heard(dog->daemon, host.partitions);
+        note_call(dog, &call);
+    }
     /* One that is gone ends the host: main sees it. */
     if (result != 0)
         log_debug("%s", err.text);
@@ -140,6 +217,7 @@ static void *watch(void *arg)
     (void)prctl(PR_SET_NAME, "watchdog");
     do {
         ask(dog);
+        bound_end(dog, false);
     } while (nap(dog));
     return NULL;
 }
@@ -170,7 +248,7 @@ int watchdog_start(struct daemon *daemon, struct vf_error *err)
     if (pthread_create(&dog->thread, NULL, watch, dog) != 0) {
         daemon->watchdog = NULL;
         destroy(dog);
-        return vf_fail(err, VF_FAILED, "watchdog: no thread to be had");
+        return vf_fail(err, VF_FAILED, "watchdog: " VF_NO_THREAD);
     }
     return 0;
 }
@@ -227,13 +305,24 @@ const char *watchdog_word(struct daemon *daemon, char *text, size_t bytes)
     uint64_t silent_ns = watchdog_silent_ns(daemon);
     char state[VF_PROCESS_STATE_BYTES];
 
-    if (silent_ns == 0)
-        (void)snprintf(text, bytes, "%s", "");
-    else
+    struct kc_driver_call call;
+
+    text[0] = '\0';
+    if (silent_ns == 0 && hangs(daemon, WATCHDOG_GIVE_UP_NS, &call))
+        return call_clause(&call, text, bytes);
+    if (silent_ns != 0)
         (void)snprintf(text, bytes, "the kernel side has not answered for %u s (%s)",
                        (unsigned)(silent_ns / 1000000000u),
                        vf_process_state(daemon->kernel_pid, state, sizeof state));
     return text;
+}
+
+const char *watchdog_driver_word(struct daemon *daemon, char *text, size_t bytes)
+{
+    struct kc_driver_call call;
+
+    text[0] = '\0';
+    return hangs(daemon, WATCHDOG_TELL_NS, &call) ? call_clause(&call, text, bytes) : text;
 }
 
 int watchdog_says(struct daemon *daemon, struct vf_error *err)
@@ -253,12 +342,30 @@ int watchdog_says(struct daemon *daemon, struct vf_error *err)
         remedy(daemon->kernel_pid, state, what, sizeof what));
 }
 
-int watchdog_patience(void *ctx, struct vf_error *err)
+/* A call waits for a driver, its own or one that holds what it needs. */
+static int driver_says(struct daemon *daemon, uint64_t waited_ns, struct vf_error *err)
+{
+    const bool ends = atomic_load(&daemon->stop);
+    struct kc_driver_call call;
+    char clause[200];
+
+    if (waited_ns < (ends ? WATCHDOG_TELL_NS : WATCHDOG_GIVE_UP_NS) ||
+        !hangs(daemon, ends ? WATCHDOG_TELL_NS : WATCHDOG_DRIVER_NS, &call))
+        return 0;
+    return vf_fail(err, VF_FAILED,
+                   "%s; what was asked for may still happen when it does" VF_REMEDY
+                   "look again then, or end the host with \"vferry host stop --force\", which "
+                   "drops its partitions",
+                   call_clause(&call, clause, sizeof clause));
+}
+
+int watchdog_patience(void *ctx, uint64_t waited_ns, struct vf_error *err)
 {
     struct daemon *daemon = ctx;
     uint64_t enough = atomic_load(&daemon->stop) ? WATCHDOG_TELL_NS : WATCHDOG_GIVE_UP_NS;
 
-    return watchdog_silent_ns(daemon) < enough ? 0 : watchdog_says(daemon, err);
+    return watchdog_silent_ns(daemon) < enough ? driver_says(daemon, waited_ns, err)
+                                               : watchdog_says(daemon, err);
 }
 
 void watchdog_heard(struct daemon *daemon, uint32_t partitions)

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Does the kernel side answer? A thread with a connection of its own asks it every second. One that
- * has not answered for 3 s is told as a warning with what its process does (stopped, waits for a
- * disk), and so is its first answer after that. Whoever else waits for the kernel side asks here
+ * Does the kernel side answer, and do its drivers come back? A thread with a connection of its own
+ * asks it every second. One that has not answered for 3 s is told as a warning with what its
+ * process does (stopped, waits for a disk), and so is its first answer after that; likewise a
+ * driver's call that takes more than 10 s. Whoever else waits for the kernel side asks here
  * what to tell, and whether to go on.
  */
 #ifndef DAEMON_WATCHDOG_H
@@ -11,36 +12,43 @@
 #include "daemon/daemon.h"
 
 /* Told, and shown by `host show`, after so long; verbs give up after so long; a daemon that ends
- * waits so long for jobs that are in a call. */
+ * waits so long for whatever is in a call. */
 #define WATCHDOG_TELL_NS 3000000000ull
 #define WATCHDOG_GIVE_UP_NS 10000000000ull
 #define WATCHDOG_END_NS 8000000000ull
+/* A driver's call that is under way for so long hangs: verbs wait for it no longer. */
+#define WATCHDOG_DRIVER_NS 30000000000ull
 
 /* Main thread. Fills daemon->watchdog. */
 int watchdog_start(struct daemon *daemon, struct vf_error *err);
 /* Main thread; returns at once even while the kernel side answers nothing. */
 void watchdog_stop(struct daemon *daemon);
 
-/* The daemon ends: from WATCHDOG_END_NS on the process exits the hard way if the kernel side does
- * not answer, since threads are in calls that have no end. It is safe as kill -9 is: the journal
- * knows all. Main thread. */
+/* The daemon ends: if it has not within WATCHDOG_END_NS the process exits the hard way, since
+ * threads are in calls that have no end: the kernel side does not answer, or a driver's call never
+ * comes back. It is safe as kill -9 is: the journal knows all. Main thread. */
 void watchdog_ending(struct daemon *daemon);
 
 /* How long the kernel side has not answered; 0 while that is less than WATCHDOG_TELL_NS. Any
  * thread; `daemon` may have no watchdog. */
 uint64_t watchdog_silent_ns(struct daemon *daemon);
 
-/* "the kernel side has not answered for 4 s (stopped by a signal)", or "". Any thread; returns
+/* "the kernel side has not answered for 4 s (stopped by a signal)"; or, of a driver, "DxgkDdi... of
+ * the driver of adapter 0 (softgpu.so) has not come back for 12 s"; or "". Any thread; returns
  * `text`. */
 const char *watchdog_word(struct daemon *daemon, char *text, size_t bytes);
+
+/* The second of them alone, from WATCHDOG_TELL_NS on. */
+const char *watchdog_driver_word(struct daemon *daemon, char *text, size_t bytes);
 
 /* -1 with *err, which says so and what to do, while the kernel side is silent by
  * watchdog_silent_ns; else 0. Any thread. */
 int watchdog_says(struct daemon *daemon, struct vf_error *err);
 
 /* A kc_patience; ctx is the struct daemon. A call may take as long as the kernel side answers the
- * watchdog. */
-int watchdog_patience(void *daemon, struct vf_error *err);
+ * watchdog and drivers come back. Which driver's call holds up which verb is not known: one that
+ * hangs ends every wait of more than WATCHDOG_GIVE_UP_NS. */
+int watchdog_patience(void *ctx, uint64_t waited_ns, struct vf_error *err);
 
 /* Somebody else was told how many partitions there are. Any thread. */
 void watchdog_heard(struct daemon *daemon, uint32_t partitions);

@@ -176,11 +176,14 @@ static int make_interrupts(struct dxgk_partition *partition, struct vf_error *er
 static int bring_up(struct dxgk_partition *partition, bool incoming, struct vf_error *err)
 {
     struct dxgk_adapter *adapter = partition->adapter;
+    int result;
 
     if (incoming && dxgk_ddi_set_pause(partition, true, err) != 0)
         return -1;
-    if (dxgk_scrub(adapter, partition->ranges, partition->range_count, &partition->unclean, err) !=
-        0)
+    result = dxgk_scrub(adapter, partition->ranges, partition->range_count, partition->wanted,
+                        &partition->unclean, err);
+    partition->unused = result != 0 && partition->wanted != NULL && err->code == VF_CANCELLED;
+    if (result != 0)
         return vf_context(err, "cannot zero-fill the VRAM of a new partition");
     if (adapter->caps.tracking && adapter->caps.segments[adapter->caps.vram].tracked &&
         dxgk_tracking_create(partition, err) != 0)
@@ -237,12 +240,15 @@ static void bring_down(struct dxgk_partition *partition)
 }
 
 /* VF-3, and untouched VRAM costs no host memory. VRAM that cannot be cleaned is not handed out
- * again. */
+ * again. What nobody had is as clean as its last tenant's end left it; the next one has it filled
+ * and proven from the start. */
 static int clean_and_give(struct dxgk_partition *partition, struct vf_error *err)
 {
     struct dxgk_adapter *adapter = partition->adapter;
-    int result = dxgk_paging_zero(adapter, partition->ranges, partition->range_count, err);
+    int result = 0;
 
+    if (!partition->unused)
+        result = dxgk_paging_zero(adapter, partition->ranges, partition->range_count, NULL, err);
     if (result == 0 && partition->unclean)
         result = vf_fail(err, VF_FAILED, "it was filled before, and was not zero then");
     if (result == 0)

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-/* What the log gets to know when a driver takes the kernel side down with it. See crash.h. */
+/* What becomes known of a driver that takes the kernel side down with it, or hangs. See crash.h. */
 #include "dxgk/crash.h"
 
+#include "base/size.h"
 #include "dxgk/internal.h"
+#include "dxgk/loader.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -13,15 +15,50 @@
 /* The calling thread's own: the DDI that it is in, the innermost one. */
 static _Thread_local const struct dxgk_call *current;
 
+static pthread_mutex_t calls_lock = PTHREAD_MUTEX_INITIALIZER; /* a leaf */
+static struct dxgk_call *latest; /* calls_lock: of all that are under way; the rest behind it */
+
 void dxgk_crash_enter(struct dxgk_call *call)
 {
     call->outer = current;
     current = call;
+    (void)pthread_mutex_lock(&calls_lock);
+    call->earlier = latest;
+    latest = call;
+    (void)pthread_mutex_unlock(&calls_lock);
 }
 
 void dxgk_crash_leave(const struct dxgk_call *call)
 {
+    (void)pthread_mutex_lock(&calls_lock);
+    for (struct dxgk_call **at = &latest; *at != NULL; at = &(*at)->earlier) {
+        if (*at == call) {
+            *at = call->earlier;
+            break;
+        }
+    }
+    (void)pthread_mutex_unlock(&calls_lock);
     current = call->outer;
+}
+
+/* While a call is in the list its adapter keeps its image: it holds the gate. */
+void dxgk_longest_call(struct dxgk_driver_call *out)
+{
+    const struct dxgk_call *first;
+
+    *out = (struct dxgk_driver_call){0};
+    (void)pthread_mutex_lock(&calls_lock);
+    first = latest;
+    while (first != NULL && first->earlier != NULL)
+        first = first->earlier;
+    if (first != NULL) {
+        out->ns = vf_now_ns() - first->start_ns;
+        out->adapter = first->adapter->index;
+        (void)snprintf(out->ddi, sizeof out->ddi, "%s", first->name);
+        (void)snprintf(out->driver, sizeof out->driver, "%s",
+                       first->adapter->image != NULL ? dxgk_image_path(first->adapter->image) : "");
+    }
+    (void)pthread_mutex_unlock(&calls_lock);
 }
 
 #if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__

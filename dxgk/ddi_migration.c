@@ -90,8 +90,8 @@ int dxgk_ddi_prepare(struct dxgk_partition *partition, bool target, struct vf_er
         return vf_fail(err, VF_FAILED,
                        "the driver cannot prepare VF %u for live migration (%s 0x%x), for it could "
                        "not end the one before" VF_REMEDY "try again, or bring in a driver that "
-                       "can with \"vferry driver update\"",
-                       partition->vf, vf_status_name(status), (uint32_t)status);
+                       "can with \"vferry driver update %u --driver FILE\"",
+                       partition->vf, vf_status_name(status), (uint32_t)status, adapter->index);
     if (!NT_SUCCESS(status))
         return vf_fail_status(err, VF_FAILED, status,
                               "the driver cannot prepare VF %u for live migration", partition->vf);

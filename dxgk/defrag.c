@@ -225,7 +225,7 @@ static void clean_and_give(struct dxgk_adapter *adapter, const DXGK_MEMORYRANGE 
 
     if (piece->SizeInBytes == 0)
         return;
-    if (dxgk_paging_zero(adapter, piece, 1, &error) != 0) {
+    if (dxgk_paging_zero(adapter, piece, 1, NULL, &error) != 0) {
         dxgk_report(adapter, "VF-3",
                     "VRAM that a partition moved out of cannot be zero-filled and "
                     "stays locked up: %s",

@@ -50,6 +50,16 @@ int dxgk_adapter_info(struct dxgk *dxgk, uint32_t index, struct vf_adapter_info 
 /* Waits while an update is under way. */
 int dxgk_driver_info(struct dxgk *dxgk, uint32_t index, struct vf_driver_info *out,
                      struct vf_error *err);
+/* A call of a driver that has not come back yet. */
+struct dxgk_driver_call {
+    uint64_t ns; /* for so long; 0 = no driver is in a call */
+    uint32_t adapter;
+    char ddi[48];
+    char driver[256]; /* path of its image; "" = not known */
+};
+/* The one of all adapters that is under way for longest. Waits for no driver. */
+void dxgk_longest_call(struct dxgk_driver_call *out);
+
 /* Replaces the driver image of `adapter`, and of every adapter the same image serves, by the one at
  * `path`, while their partitions run on. All calls that need the driver wait meanwhile.
  * VF_INCOMPATIBLE: the new driver was refused before anything was taken down. VF_FAILED with
@@ -80,6 +90,16 @@ int dxgk_defrag(struct dxgk *dxgk, uint32_t index, bool dry_run, struct vf_defra
  * that exists: VF_INCOMPATIBLE. */
 int dxgk_partition_create(struct dxgk *dxgk, const struct vf_partition_params *params,
                           bool incoming, struct vf_partition_info *out, struct vf_error *err);
+/* Is what takes long still wanted? Asked on the thread that does it, many times a second. */
+struct dxgk_wanted {
+    bool (*ask)(void *ctx);
+    void *ctx;
+};
+/* The same for an incoming one, whose VRAM is filled and proven only as long as it is wanted. When
+ * it is not any more: VF_CANCELLED, and nothing is left of it. */
+int dxgk_partition_await(struct dxgk *dxgk, const struct vf_partition_params *params,
+                         const struct dxgk_wanted *wanted, struct vf_partition_info *out,
+                         struct vf_error *err);
 /* Fails while a transfer channel is open or another call works on it ("busy"). */
 int dxgk_partition_destroy(struct dxgk *dxgk, uint64_t id, struct vf_error *err);
 int dxgk_partition_info(struct dxgk *dxgk, uint64_t id, struct vf_partition_info *out,
@@ -95,6 +115,8 @@ int dxgk_partition_params(struct dxgk *dxgk, uint64_t id, struct vf_partition_pa
  * no store awaits its dirty bit (DBT-10), vCPU access is shut (SRC-5). */
 int dxgk_partition_pause(struct dxgk *dxgk, uint64_t id, struct vf_error *err);
 int dxgk_partition_resume(struct dxgk *dxgk, uint64_t id, struct vf_error *err);
+/* Runtime is VF_RUNTIME_UNKNOWN where the device has no clock, or the VF is not the partition's yet
+ * or any more. */
 int dxgk_partition_clock(struct dxgk *dxgk, uint64_t id, struct vf_partition_clock *out,
                          struct vf_error *err);
 /* The durable hand-off number, set by the management side. Only grows. */

@@ -202,6 +202,8 @@ struct dxgk_partition {
     bool hung;               /* FAULTED because a command hung: a reset lets it run again */
     uint64_t built_ns;       /* CLOCK_MONOTONIC, when it got its VF; fixed once built */
     bool unclean;            /* its VRAM was zero-filled and was not zero: nobody gets it (VF-3) */
+    bool unused; /* its VRAM's fill was called off: nobody had it since it was taken, clean */
+    const struct dxgk_wanted *wanted; /* while it is built; NULL = in any case */
     uint32_t channels;       /* open transfer channels */
     _Atomic uint32_t writes; /* scatters and zeros in flight; grows under lock, falls without */
     struct dxgk_check check;
@@ -276,6 +278,7 @@ struct dxgk_call {
     unsigned locks; /* spin locks the thread held */
     uint64_t start_ns;
     const struct dxgk_call *outer; /* crash.h: that this thread is in, NULL = none */
+    struct dxgk_call *earlier;     /* crash.h: that began before this one, of any thread */
 };
 
 /* Before a DDI: the calling thread's IRQL must be <= max_irql. False (reported): the driver must

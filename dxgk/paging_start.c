@@ -303,8 +303,16 @@ static int zero_piece(struct dxgk_paging *paging, struct zero_fill *fill, DXGK_P
     return 0;
 }
 
+int dxgk_still_wanted(const struct dxgk_wanted *wanted, struct vf_error *err)
+{
+    if (wanted == NULL || wanted->ask(wanted->ctx))
+        return 0;
+    return vf_fail(err, VF_CANCELLED, "whoever asked for it wants it no more");
+}
+
 static int zero_ranges(struct dxgk_adapter *adapter, struct zero_fill *fill, DXGK_PTE *entries,
-                       const DXGK_MEMORYRANGE *ranges, uint32_t count, struct vf_error *err)
+                       const DXGK_MEMORYRANGE *ranges, uint32_t count,
+                       const struct dxgk_wanted *wanted, struct vf_error *err)
 {
     const struct dxgk_segment *segment = &adapter->caps.segments[adapter->caps.vram];
 
@@ -318,7 +326,8 @@ static int zero_ranges(struct dxgk_adapter *adapter, struct zero_fill *fill, DXG
         while (left > 0) {
             uint64_t bytes = left < ZERO_CHUNK ? left : ZERO_CHUNK;
 
-            if (zero_piece(adapter->paging, fill, entries, segment->id, offset, bytes, err) != 0)
+            if (dxgk_still_wanted(wanted, err) != 0 ||
+                zero_piece(adapter->paging, fill, entries, segment->id, offset, bytes, err) != 0)
                 return -1;
             offset += bytes;
             left -= bytes;
@@ -328,7 +337,7 @@ static int zero_ranges(struct dxgk_adapter *adapter, struct zero_fill *fill, DXG
 }
 
 int dxgk_paging_zero(struct dxgk_adapter *adapter, const DXGK_MEMORYRANGE *ranges, uint32_t count,
-                     struct vf_error *err)
+                     const struct dxgk_wanted *wanted, struct vf_error *err)
 {
     struct zero_fill fill = {.lock = PTHREAD_MUTEX_INITIALIZER, .ended = PTHREAD_COND_INITIALIZER};
     cleanup_free DXGK_PTE *entries = NULL;
@@ -344,7 +353,7 @@ int dxgk_paging_zero(struct dxgk_adapter *adapter, const DXGK_MEMORYRANGE *range
     fill.work.op = DXGK_PAGING_ZERO;
     fill.work.vram = &window;
     fill.work.complete = zero_ended;
-    int rc = zero_ranges(adapter, &fill, entries, ranges, count, err);
+    int rc = zero_ranges(adapter, &fill, entries, ranges, count, wanted, err);
     dxgk_paging_window_close(adapter->paging, &window);
     return rc;
 }

@@ -117,7 +117,7 @@ static int lock_patiently(struct dxgk_partition *partition, struct vf_error *err
     if ((dxgk_holders(partition) & VF_HOLD_DEFRAG) != 0)
         return vf_fail(err, VF_REFUSED_NOW,
                        "partition %s is moving inside VRAM" VF_REMEDY
-                       "wait for the end of \"vferry adapter defrag\", then try again",
+                       "wait for the end of its adapter's defragmentation, then try again",
                        partition->params.name);
     (void)pthread_mutex_lock(&partition->lock);
     return 0;
@@ -311,8 +311,9 @@ static int make(struct dxgk *dxgk, const struct vf_partition_params *params, boo
     return 0;
 }
 
-int dxgk_partition_create(struct dxgk *dxgk, const struct vf_partition_params *params,
-                          bool incoming, struct vf_partition_info *out, struct vf_error *err)
+static int create(struct dxgk *dxgk, const struct vf_partition_params *params, bool incoming,
+                  const struct dxgk_wanted *wanted, struct vf_partition_info *out,
+                  struct vf_error *err)
 {
     struct dxgk_partition *partition;
     int result;
@@ -331,7 +332,9 @@ int dxgk_partition_create(struct dxgk *dxgk, const struct vf_partition_params *p
         return -1;
     }
     atomic_fetch_add(&partition->refs, 1); /* ours, beside the table's */
+    partition->wanted = wanted;
     result = dxgk_partition_build(partition, incoming, err);
+    partition->wanted = NULL;
     if (result == 0) {
         (void)vf_fsm_set(&partition->fsm, incoming ? VF_PARTITION_INCOMING : VF_PARTITION_RUNNING,
                          "created");
@@ -345,8 +348,28 @@ int dxgk_partition_create(struct dxgk *dxgk, const struct vf_partition_params *p
         (void)vf_fsm_set(&partition->fsm, VF_PARTITION_DYING, "creation failed");
         leave(dxgk, partition);
         (void)vf_context(err, "cannot create partition %s", params->name);
+        if (err->scarce) /* there may be more later */
+            err->code = VF_REFUSED_NOW;
     }
     dxgk_partition_unlock(partition);
+    return result;
+}
+
+int dxgk_partition_create(struct dxgk *dxgk, const struct vf_partition_params *params,
+                          bool incoming, struct vf_partition_info *out, struct vf_error *err)
+{
+    return create(dxgk, params, incoming, NULL, out, err);
+}
+
+int dxgk_partition_await(struct dxgk *dxgk, const struct vf_partition_params *params,
+                         const struct dxgk_wanted *wanted, struct vf_partition_info *out,
+                         struct vf_error *err)
+{
+    struct vf_error why = VF_ERROR_INIT; /* its code tells a call-off from a failure */
+    int result = create(dxgk, params, true, wanted, out, &why);
+
+    if (result != 0 && err != NULL)
+        *err = why;
     return result;
 }
 
@@ -534,9 +557,8 @@ int dxgk_partition_clock(struct dxgk *dxgk, uint64_t id, struct vf_partition_clo
     if (partition == NULL)
         return -1;
     adapter = partition->adapter;
-    *out = (struct vf_partition_clock){0};
+    *out = (struct vf_partition_clock){.runtime_ns = VF_RUNTIME_UNKNOWN};
     (void)pthread_rwlock_rdlock(&partition->vcpu);
-    /* A device without the clock leaves zeros: unknown. */
     if (!partition->vcpu_gone && adapter->ops->function_clock != NULL &&
         adapter->ops->function_clock(adapter->dev, VF_FUNCTION_VF(partition->vf), &clock) == 0) {
         out->last_run_ns = clock.last_run_ns;

@@ -21,6 +21,7 @@
 struct proof {
     struct dxgk_paging_work work; /* first: ended() gets from it to the proof */
     struct dxgk_adapter *adapter;
+    const struct dxgk_wanted *wanted;
     struct dxgk_dma memory;
     struct dxgk_window vram, system;
     DXGK_PTE *entries;
@@ -89,7 +90,8 @@ static int prove_ranges(struct proof *proof, const DXGK_MEMORYRANGE *ranges, uin
 
         for (uint64_t at = 0, piece; at < bytes; at += piece) {
             piece = bytes - at < CHUNK ? bytes - at : CHUNK;
-            if (read_piece(proof, ranges[i].SegmentOffset + at, piece, err) != 0)
+            if (dxgk_still_wanted(proof->wanted, err) != 0 ||
+                read_piece(proof, ranges[i].SegmentOffset + at, piece, err) != 0)
                 return -1;
             if (all_zero(proof->memory.cpu, piece))
                 continue;
@@ -104,10 +106,12 @@ static int prove_ranges(struct proof *proof, const DXGK_MEMORYRANGE *ranges, uin
 }
 
 static int prove(struct dxgk_adapter *adapter, const DXGK_MEMORYRANGE *ranges, uint32_t count,
-                 bool *dirty, struct vf_error *err)
+                 const struct dxgk_wanted *wanted, bool *dirty, struct vf_error *err)
 {
-    struct proof proof = {
-        .adapter = adapter, .lock = PTHREAD_MUTEX_INITIALIZER, .ended = PTHREAD_COND_INITIALIZER};
+    struct proof proof = {.adapter = adapter,
+                          .wanted = wanted,
+                          .lock = PTHREAD_MUTEX_INITIALIZER,
+                          .ended = PTHREAD_COND_INITIALIZER};
     struct dxgk_paging *paging = adapter->paging;
     cleanup_free DXGK_PTE *entries = calloc(CHUNK >> 12, sizeof *entries);
     int result = -1;
@@ -137,10 +141,10 @@ free_memory:
 }
 
 int dxgk_scrub(struct dxgk_adapter *adapter, const DXGK_MEMORYRANGE *ranges, uint32_t count,
-               bool *dirty, struct vf_error *err)
+               const struct dxgk_wanted *wanted, bool *dirty, struct vf_error *err)
 {
     *dirty = false;
-    return dxgk_paging_zero(adapter, ranges, count, err) == 0
-               ? prove(adapter, ranges, count, dirty, err)
+    return dxgk_paging_zero(adapter, ranges, count, wanted, err) == 0
+               ? prove(adapter, ranges, count, wanted, dirty, err)
                : -1;
 }

@@ -7,8 +7,9 @@
 
 /* Zero-fills ranges of the segment partitions live in, then reads every byte of them back through
  * the paging engine. -1 when a byte is not zero, or cannot be read: *dirty then tells whether the
- * fill said that it was done and was not, so that nobody may get that VRAM. PASSIVE_LEVEL. */
+ * fill said that it was done and was not, so that nobody may get that VRAM. -1 with VF_CANCELLED
+ * when it is not wanted any more (NULL: it is). PASSIVE_LEVEL. */
 int dxgk_scrub(struct dxgk_adapter *adapter, const DXGK_MEMORYRANGE *ranges, uint32_t count,
-               bool *dirty, struct vf_error *err);
+               const struct dxgk_wanted *wanted, bool *dirty, struct vf_error *err);
 
 #endif

@@ -103,9 +103,9 @@ int dxgk_umed_call(struct dxgk_umed *umed, enum umed_op op, const void *body, ui
         return 0;
     }
     return vf_fail(err, VF_FAILED,
-                   "the emulation of partition %s crashed over this call; it is started again with "
-                   "the state it had before, see \"vferry events\"",
-                   umed->partition->params.name);
+                   "the emulation of partition %s crashed over this call: it %s; it is started "
+                   "again with the state it had before, see \"vferry events\"",
+                   umed->partition->params.name, umed->how);
 }
 
 /* A call to a worker that is being brought up: no crash is counted over it here. */
@@ -193,7 +193,7 @@ static int start(struct dxgk_umed *umed, struct vf_error *err)
     if (create_object(umed, err) != 0 ||
         hand_over(umed, UMED_RESTORE_IMMUTABLE, &umed->immutable, err) != 0 ||
         hand_over(umed, UMED_RESTORE, &umed->state, err) != 0 || take_first_state(umed, err) != 0) {
-        char how[96] = "";
+        char how[DXGK_UMED_HOW] = "";
 
         (void)dxgk_worker_end(&umed->worker, false, how, sizeof how);
         return vf_context(err, "UMED %s: its worker %s", umed->path, how);
@@ -217,12 +217,13 @@ bool dxgk_umed_crashed(struct dxgk_umed *umed)
     struct dxgk_partition *partition = umed->partition;
     struct vf_error error = VF_ERROR_INIT;
     pid_t pid = umed->worker.pid;
+    const char *driver = strrchr(umed->path, '/');
     const char *then;
-    char how[96] = "";
     bool outside;
 
     umed->alive = false;
-    outside = dxgk_worker_end(&umed->worker, false, how, sizeof how);
+    driver = driver != NULL ? driver + 1 : umed->path;
+    outside = dxgk_worker_end(&umed->worker, false, umed->how, sizeof umed->how);
     umed->crash_ns[umed->crashes++ % CRASHES] = vf_now_ns();
     if (!may_start(umed))
         then = "it crashes too often and stays away for some seconds";
@@ -232,9 +233,11 @@ bool dxgk_umed_crashed(struct dxgk_umed *umed)
         then = "started again with its state";
     else
         then = "started again";
-    log_warn("%s: UMED worker %d %s; %s", partition->params.name, (int)pid, how, then);
-    dxgk_event(partition->adapter->dxgk, "umed", "partition %s: its emulation (process %d) %s; %s",
-               partition->params.name, (int)pid, how, then);
+    log_warn("%s: UMED worker %d of %s %s; %s", partition->params.name, (int)pid, driver,
+             umed->how, then);
+    dxgk_event(partition->adapter->dxgk, "umed",
+               "partition %s: its emulation (%s, process %d) %s; %s", partition->params.name,
+               driver, (int)pid, umed->how, then);
     return outside;
 }
 

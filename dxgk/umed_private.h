@@ -14,6 +14,7 @@
 _Static_assert(UMED_CALL_MAX_BLOB == VF_MAX_MIGRATION_BLOB, "a record that moves fits a call");
 
 #define DXGK_UMED_CRASHES 8u
+#define DXGK_UMED_HOW 192u
 
 struct dxgk_umed {
     struct dxgk_partition *partition; /* fixed, as the next two */
@@ -32,6 +33,7 @@ struct dxgk_umed {
     uint64_t generation;         /* of the worker: grows with each */
     struct dxgk_blob immutable;  /* restored from a source; empty at home */
     struct dxgk_blob state;      /* mutable, after the last accepted store; empty = not known */
+    char how[DXGK_UMED_HOW];     /* what became of the last worker that was lost */
     uint64_t crashes;
     uint64_t crash_ns[DXGK_UMED_CRASHES]; /* when the last ones were, in a ring */
 };

@@ -192,6 +192,7 @@ int dxgk_worker_call(struct dxgk_worker *worker, enum umed_op op, const void *bo
     struct umed_head head;
 
     *reply = (struct dxgk_worker_reply){0};
+    worker->during = op;
     if (transmit(worker, &call, sizeof call, deadline_ns) != 0 ||
         transmit(worker, body, bytes, deadline_ns) != 0 ||
         receive(worker, &head, sizeof head, deadline_ns) != 0)
@@ -205,25 +206,42 @@ int dxgk_worker_call(struct dxgk_worker *worker, enum umed_op op, const void *bo
         if (receive(worker, data, head.bytes, deadline_ns) != 0)
             return -1;
     }
+    worker->during = 0;
     *reply = (struct dxgk_worker_reply){head.result, head.breach, vf_take_ptr(data), head.bytes};
     return 0;
 }
 
 /* ---- end ---- */
 
-static void describe(int status, const char *why, char *how, size_t how_bytes)
+/* The method of the UMED that a call goes to. */
+static const char *const methods[UMED_OPS] = {
+    [UMED_CREATE] = "Initialize",
+    [UMED_SAVE_IMMUTABLE] = "SaveImmutableGpup",
+    [UMED_RESTORE_IMMUTABLE] = "RestoreImmutableGpup",
+    [UMED_SAVE] = "SaveGpupBegin or SaveGpupContinue",
+    [UMED_RESTORE] = "RestoreGpup",
+    [UMED_READ] = "ReadInterceptedGpup",
+    [UMED_WRITE] = "WriteInterceptedGpup",
+    [UMED_POWER] = "PowerTransitionComplete",
+};
+
+static void describe(const struct dxgk_worker *worker, int status, char *how, size_t how_bytes)
 {
+    const char *in = worker->during != 0 ? " in " : " between two calls";
+    const char *method = worker->during != 0 ? methods[worker->during] : "";
+
     if (how == NULL)
         return;
-    if (why != NULL)
-        (void)snprintf(how, how_bytes, "%s", why);
+    if (worker->why != NULL)
+        (void)snprintf(how, how_bytes, "%s,%s%s", worker->why, in, method);
     else if (WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS)
-        (void)snprintf(how, how_bytes, "made a forbidden system call (SIGSYS)");
+        (void)snprintf(how, how_bytes, "made a forbidden system call (SIGSYS)%s%s", in, method);
     else if (WIFSIGNALED(status))
-        (void)snprintf(how, how_bytes, "was killed by signal %d (%s)", WTERMSIG(status),
-                       strsignal(WTERMSIG(status)));
+        (void)snprintf(how, how_bytes, "was killed by signal %d (%s)%s%s%s", WTERMSIG(status),
+                       strsignal(WTERMSIG(status)), in, method,
+                       WTERMSIG(status) == SIGKILL ? ", by somebody or for want of memory" : "");
     else
-        (void)snprintf(how, how_bytes, "ended with status %d", WEXITSTATUS(status));
+        (void)snprintf(how, how_bytes, "ended with status %d%s%s", WEXITSTATUS(status), in, method);
 }
 
 /* Waits until the process has ended, END_MS at most; has it? */
@@ -256,7 +274,7 @@ bool dxgk_worker_end(struct dxgk_worker *worker, bool politely, char *how, size_
         }
     }
     outside = worker->why == NULL && WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
-    describe(status, worker->why, how, how_bytes);
+    describe(worker, status, how, how_bytes);
     (void)close(worker->fd);
     *worker = (struct dxgk_worker){.fd = -1};
     return outside;

@@ -22,6 +22,7 @@ struct dxgk_worker {
     pid_t pid; /* 0 = none */
     int fd;    /* our end of the socket */
     uint32_t sequence;
+    uint32_t during; /* enum umed_op of the call that it is in, or was lost over; 0 = none */
     const char *why; /* set when a call lost the worker: what it did; static text or NULL */
 };
 
@@ -42,8 +43,9 @@ int dxgk_worker_start(struct dxgk_worker *worker, const char *program, const cha
 int dxgk_worker_call(struct dxgk_worker *worker, enum umed_op op, const void *body, uint32_t bytes,
                      uint32_t allowed, struct dxgk_worker_reply *reply);
 /* Ends it: asks when `politely`, kills otherwise or after a second; `how` gets what became of it
- * ("was killed by signal 9 (Killed)"). NULL-safe in how; harmless without a process. True when
- * somebody else had killed it (SIGKILL): no fault of what it did. */
+ * ("was killed by signal 11 (Segmentation fault) in WriteInterceptedGpup"). NULL-safe in how;
+ * harmless without a process. True when somebody else had killed it (SIGKILL): no fault of what it
+ * did. */
 bool dxgk_worker_end(struct dxgk_worker *worker, bool politely, char *how, size_t how_bytes);
 
 #endif

@@ -22,7 +22,7 @@
 #include <stdint.h>
 
 #define KCALL_VERSION_MIN 1u
-#define KCALL_VERSION 4u
+#define KCALL_VERSION 5u
 
 #define KCALL_MAGIC_CALL 0x43664b56u  /* "VKfC" */
 #define KCALL_MAGIC_REPLY 0x52664b56u /* "VKfR" */
@@ -73,6 +73,7 @@ enum kcall_op {
     KCALL_DRIVER_UPDATE,
     KCALL_DEFRAG,       /* since version 2 */
     KCALL_EVENTS_TIMED, /* since version 3; takes the place of KCALL_EVENTS */
+    KCALL_DRIVER_CALL,  /* since version 5 */
     KCALL_OPS,
     KCALL_SUBMIT = 0x100, /* page channels only; answered by struct kcall_done, not by a reply */
 };
@@ -199,6 +200,7 @@ struct kcall_defrag {
     uint32_t dry_run; /* 0 or 1 */
 };
 /* KCALL_DEFRAG: struct vf_defrag, on failure too. */
+/* KCALL_DRIVER_CALL: struct kcall_none; struct kc_driver_call. */
 
 struct kcall_submit {  /* tail: `count` page indices, 64 bits each */
     uint32_t transfer; /* enum kc_transfer */
@@ -224,6 +226,7 @@ _Static_assert(sizeof(struct kcall_done) == 8, "frozen");
 _Static_assert(sizeof(struct kc_host) == 16 + VF_TEXT_BYTES + 1024, "frozen");
 _Static_assert(sizeof(struct kcall_event) == 520, "frozen");
 _Static_assert(sizeof(struct kc_event) == 528, "frozen");
+_Static_assert(sizeof(struct kc_driver_call) == 320, "frozen");
 _Static_assert(sizeof(struct vf_driver_info) == 336, "frozen");
 _Static_assert(sizeof(struct vf_driver_update) == 568, "frozen");
 

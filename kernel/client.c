@@ -202,26 +202,35 @@ int kc_specs(const char *const *devices, size_t device_count, const char *const 
     return 0;
 }
 
-int kc_shutdown(struct kc *kc, bool force, struct vf_error *err)
+int kc_shutdown_begin(struct kc *kc, bool force, struct vf_error *err)
 {
     struct kcall_shutdown args = {.force = force};
     struct kc_call call = {
         .op = KCALL_SHUTDOWN, .what = "end the kernel side", .in = {{&args, sizeof args}}};
+
+    return kc_call(kc, &call, err);
+}
+
+int kc_shutdown_wait(struct kc *kc, struct vf_error *err)
+{
     char byte;
     int result;
 
-    if (kc_call(kc, &call, err) != 0)
-        return -1;
     /* This connection is the last thing the kernel side lets go of: its end is the end of
      * everything there. */
     (void)pthread_mutex_lock(&kc->lock);
     do {
         errno = 0;
-        result = kc_await(kc, call.what, err);
+        result = kc_await(kc, "end the kernel side", err);
     } while (result == 0 && (recv(kc->fd, &byte, sizeof byte, 0) > 0 || errno == EINTR));
     kc->gone = true;
     (void)pthread_mutex_unlock(&kc->lock);
     return result;
+}
+
+int kc_shutdown(struct kc *kc, bool force, struct vf_error *err)
+{
+    return kc_shutdown_begin(kc, force, err) == 0 ? kc_shutdown_wait(kc, err) : -1;
 }
 
 int kc_adapter_info(struct kc *kc, uint32_t adapter, struct vf_adapter_info *out,
@@ -245,8 +254,8 @@ static int knows_version_2(const struct kc *kc, const char *what, struct vf_erro
         return 0;
     return vf_fail(
         err, VF_FAILED,
-        "%s: the kernel side is older than this daemon and cannot; restart the host with "
-        "\"vferry host stop\"",
+        "%s: the kernel side is older than this daemon and cannot" VF_REMEDY
+        "end both with \"vferry host stop\", then start vferryd again",
         what);
 }
 
@@ -286,6 +295,25 @@ int kc_driver_update(struct kc *kc, uint32_t adapter, const char *path, bool dry
     out->before[sizeof out->before - 1] = '\0';
     out->after[sizeof out->after - 1] = '\0';
     return result;
+}
+
+int kc_driver_call(struct kc *kc, struct kc_driver_call *out, struct vf_error *err)
+{
+    struct kcall_none args = {0};
+    struct kc_call call = {.op = KCALL_DRIVER_CALL,
+                           .what = "ask what drivers do",
+                           .in = {{&args, sizeof args}},
+                           .result = out,
+                           .result_bytes = sizeof *out};
+
+    *out = (struct kc_driver_call){0};
+    if (kc->version < 5)
+        return 0;
+    if (kc_call(kc, &call, err) != 0)
+        return -1;
+    out->ddi[sizeof out->ddi - 1] = '\0';
+    out->driver[sizeof out->driver - 1] = '\0';
+    return 0;
 }
 
 int kc_defrag(struct kc *kc, uint32_t adapter, bool dry_run, struct vf_defrag *out,

@@ -35,13 +35,20 @@ void kc_close(struct kc *kc);
  * kc_close. */
 void kc_abort(struct kc *kc);
 /*
- * Whether a call that waits is to be waited for any longer: 0, or -1 with *err saying why not.
- * Asked twice a second, on the calling thread. On -1 the call fails with that text and the
- * connection is of no more use; the kernel side may still do what was asked for when it goes on, so
- * that nobody may conclude from the failure that it did not happen. NULL, as after kc_connect: a
- * call takes what it takes. Not while a call is under way.
+ * Calls off the creation of an incoming partition that another thread waits for: it soon fails with
+ * VF_CANCELLED and has left nothing, or is done. (A kernel side of an earlier build ends its
+ * zero-fill first, then takes back what it made.) The connection is of no more use afterwards. Any
+ * thread, before kc_close.
  */
-typedef int (*kc_patience)(void *ctx, struct vf_error *err);
+void kc_call_off(struct kc *kc);
+/*
+ * Whether a call that has waited for so long is to be waited for any longer: 0, or -1 with *err
+ * saying why not. Asked twice a second, on the calling thread. On -1 the call fails with that text
+ * and the connection is of no more use; the kernel side may still do what was asked for when it
+ * goes on, so that nobody may conclude from the failure that it did not happen. NULL, as after
+ * kc_connect: a call takes what it takes. Not while a call is under way.
+ */
+typedef int (*kc_patience)(void *ctx, uint64_t waited_ns, struct vf_error *err);
 void kc_set_patience(struct kc *kc, kc_patience patience, void *ctx);
 int kc_host(struct kc *kc, struct kc_host *out, struct vf_error *err);
 /* The line a kernel started with these has in kc_host.specs: "--device SPEC ... --driver FILE ...".
@@ -50,6 +57,9 @@ int kc_specs(const char *const *devices, size_t device_count, const char *const 
              size_t driver_count, char *out, size_t out_bytes, struct vf_error *err);
 /* Ends the kernel process. Refused while it has partitions unless `force`, which drops them. */
 int kc_shutdown(struct kc *kc, bool force, struct vf_error *err);
+/* Its two halves: 0 = it ends, and makes no partition any more; then it has ended. */
+int kc_shutdown_begin(struct kc *kc, bool force, struct vf_error *err);
+int kc_shutdown_wait(struct kc *kc, struct vf_error *err);
 
 int kc_adapter_info(struct kc *kc, uint32_t adapter, struct vf_adapter_info *out,
                     struct vf_error *err);
@@ -60,6 +70,16 @@ int kc_driver_info(struct kc *kc, uint32_t adapter, struct vf_driver_info *out,
                    struct vf_error *err);
 int kc_driver_update(struct kc *kc, uint32_t adapter, const char *path, bool dry_run,
                      struct vf_driver_update *out, struct vf_error *err);
+
+/* As dxgk_longest_call; with a kernel side that is older than version 5 no call is known. */
+struct kc_driver_call {
+    uint64_t ns; /* 0 = no driver is in a call */
+    uint32_t adapter;
+    uint32_t reserved;
+    char ddi[48];
+    char driver[256];
+};
+int kc_driver_call(struct kc *kc, struct kc_driver_call *out, struct vf_error *err);
 
 /* As dxgk_defrag; *out is filled on failure too, as far as it came. */
 int kc_defrag(struct kc *kc, uint32_t adapter, bool dry_run, struct vf_defrag *out,

@@ -29,6 +29,8 @@ static int map_ring(struct kc_channel *channel, int memfd, struct vf_error *err)
     struct stat about;
     size_t bytes = (size_t)channel->slots * channel->slot_bytes;
 
+    if (memfd == -EMFILE)
+        return vf_fail_errno(err, VF_FAILED, EMFILE, "page channel: its memory cannot be taken");
     /* Memory that ends early would end this process at the first touch. */
     if (memfd < 0 || fstat(memfd, &about) != 0 || about.st_size < 0 ||
         (uint64_t)about.st_size < bytes)

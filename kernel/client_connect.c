@@ -5,6 +5,7 @@
 #include "kernel/client_impl.h"
 
 #include "base/cleanup.h"
+#include "base/size.h"
 #include "base/process_state.h"
 
 #include <errno.h>
@@ -105,9 +106,10 @@ void kc_set_patience(struct kc *kc, kc_patience patience, void *ctx)
 int kc_await(struct kc *kc, const char *what, struct vf_error *err)
 {
     struct pollfd look = {.fd = kc->fd, .events = POLLIN};
+    const uint64_t begin = vf_now_ns();
 
     while (kc->patience != NULL && poll(&look, 1, LOOK_MS) <= 0) {
-        if (kc->patience(kc->patience_ctx, err) != 0) {
+        if (kc->patience(kc->patience_ctx, vf_now_ns() - begin, err) != 0) {
             kc->gone = kc->given_up = true;
             return vf_context(err, "%s", what);
         }
@@ -118,7 +120,7 @@ int kc_await(struct kc *kc, const char *what, struct vf_error *err)
 int kc_stalled(struct kc *kc, const char *what, struct vf_error *err)
 {
     kc->gone = kc->given_up = true;
-    if (kc->patience(kc->patience_ctx, err) != 0)
+    if (kc->patience(kc->patience_ctx, STALL_MS * 1000000ull, err) != 0)
         return vf_context(err, "%s", what);
     return vf_fail(err, VF_FAILED, "%s: the kernel side stopped in the middle of a message", what);
 }
@@ -127,6 +129,12 @@ void kc_abort(struct kc *kc)
 {
     /* The descriptor is constant until kc_close. It may be closed at the other end already. */
     (void)shutdown(kc->fd, SHUT_RDWR);
+}
+
+void kc_call_off(struct kc *kc)
+{
+    /* The kernel side sees that nothing more will come; its answer still does. */
+    (void)shutdown(kc->fd, SHUT_WR);
 }
 
 int kc_connect(const char *socket_path, struct kc **out, struct vf_error *err)

@@ -319,11 +319,13 @@ static void refuse(int fd, const char *why)
 {
     struct kcall_failure failure = {0};
     struct kcall_head head = {KCALL_MAGIC_REPLY, 0, 0, sizeof failure, VF_FAILED, 0};
+    struct vf_error err = VF_ERROR_INIT;
 
-    (void)snprintf(failure.text, sizeof failure.text, "%s", why);
+    (void)vf_fail(&err, VF_FAILED, "%s", why);
+    vf_error_pack(&err, failure.text, sizeof failure.text);
     if (kw_send(fd, &head, &failure, -1) != 0)
         log_debug("a refused client did not wait for the reason");
-    log_warn("connection refused: %s", why);
+    log_warn("connection refused: %s", err.text);
 }
 
 /* The socket's mode says the same; a directory that was opened to others must not change it. */
@@ -399,8 +401,7 @@ static void accept_one(struct ks_server *server)
     } else if (count >= KS_MAX_CONNECTIONS) {
         refuse(fd, "the kernel side has too many connections (512); close some and try again");
     } else if (start_conn(server, fd) != 0) {
-        refuse(fd,
-               "the kernel side has no memory for another connection; close some and try again");
+        refuse(fd, "the kernel side, asked for another connection: " VF_NO_THREAD);
     } else {
         fd = -1;
     }

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The table of calls and what each does: checks of what the client sent, the dxgk function, its
- * result. A handler finds its argument struct whole and its tail no longer than the table allows;
- * everything inside both is still a stranger's word.
+ * The table of calls and what each does, but for those of a live migration (server_migration.c):
+ * checks of what the client sent, the dxgk function, its result. A handler finds its argument
+ * struct whole and its tail no longer than the table allows; everything inside both is still a
+ * stranger's word.
  */
 #define LOG_ROOM "kernel"
 #include "kernel/server_impl.h"
@@ -16,8 +17,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static int exact(const struct ks_call *call, const char *what, size_t tail_bytes,
-                 struct vf_error *err)
+int ks_exact(const struct ks_call *call, const char *what, size_t tail_bytes, struct vf_error *err)
 {
     if (call->tail_bytes == tail_bytes)
         return 0;
@@ -25,7 +25,7 @@ static int exact(const struct ks_call *call, const char *what, size_t tail_bytes
                    call->tail_bytes, tail_bytes);
 }
 
-static int check_name(const char *name, struct vf_error *err)
+int ks_check_name(const char *name, struct vf_error *err)
 {
     /* vf_name_valid looks at VF_NAME_BYTES bytes at most, so a name without its end is refused
      * there. */
@@ -87,48 +87,6 @@ static int call_adapter_info(struct ks_call *call, struct vf_error *err)
     return info == NULL ? -1 : dxgk_adapter_info(call->server->dxgk, args->adapter, info, err);
 }
 
-static int call_driver_info(struct ks_call *call, struct vf_error *err)
-{
-    const struct kcall_adapter *args = call->args;
-    struct vf_driver_info *info = ks_result(call, sizeof *info, err);
-
-    return info == NULL ? -1 : dxgk_driver_info(call->server->dxgk, args->adapter, info, err);
-}
-
-static int call_driver_update(struct ks_call *call, struct vf_error *err)
-{
-    const struct kcall_driver_update *args = call->args;
-    struct vf_driver_update *update;
-    char path[KCALL_MAX_PATH] = "";
-
-    if (args->dry_run > 1 || call->tail_bytes == 0 || call->tail_bytes >= sizeof path ||
-        memchr(call->tail, '\0', call->tail_bytes) != NULL || call->tail[0] != '/')
-        return vf_fail(err, VF_USAGE,
-                       "driver update: give the absolute path of a driver, %zu bytes at most",
-                       sizeof path - 1);
-    memcpy(path, call->tail, call->tail_bytes);
-    update = ks_result(call, sizeof *update, err);
-    if (update == NULL)
-        return -1;
-    call->result_on_failure = true;
-    return dxgk_driver_update(call->server->dxgk, args->adapter, path, args->dry_run == 1, update,
-                              err);
-}
-
-static int call_defrag(struct ks_call *call, struct vf_error *err)
-{
-    const struct kcall_defrag *args = call->args;
-    struct vf_defrag *done;
-
-    if (args->dry_run > 1)
-        return vf_fail(err, VF_USAGE, "defragment: dry_run is 0 or 1");
-    done = ks_result(call, sizeof *done, err);
-    if (done == NULL)
-        return -1;
-    call->result_on_failure = true;
-    return dxgk_defrag(call->server->dxgk, args->adapter, args->dry_run == 1, done, err);
-}
-
 static int call_events_timed(struct ks_call *call, struct vf_error *err)
 {
     const struct kcall_events *args = call->args;
@@ -162,36 +120,6 @@ static int call_events(struct ks_call *call, struct vf_error *err)
 }
 
 /* ---- partitions ---- */
-
-static int call_create(struct ks_call *call, struct vf_error *err)
-{
-    const struct kcall_create *args = call->args;
-    struct vf_partition_info *info;
-    int result;
-
-    if (check_name(args->params.name, err) != 0)
-        return -1;
-    if (args->incoming > 1)
-        return vf_fail(err, VF_USAGE, "create partition: incoming is 0 or 1");
-    info = ks_result(call, sizeof *info, err);
-    if (info == NULL)
-        return -1;
-    if (!ks_create_begin(call->server))
-        return vf_fail(err, VF_FAILED,
-                       "create partition: the kernel side is ending; start the host again");
-    result =
-        dxgk_partition_create(call->server->dxgk, &args->params, args->incoming == 1, info, err);
-    /* Its daemon died while VRAM was being cleaned. The next one looked for what was left behind,
-     * and saw at most a partition that is being built: nobody would ever remove it. */
-    if (result == 0 && args->incoming == 1 && ks_peer_hung_up(call->conn->fd)) {
-        result = dxgk_partition_destroy(call->server->dxgk, info->id, err) != 0
-                     ? -1
-                     : vf_fail(err, VF_FAILED, "create partition: whoever asked for it is gone");
-        log_info("partition %s: %s", args->params.name, err->text);
-    }
-    ks_create_end(call->server);
-    return result;
-}
 
 static int call_destroy(struct ks_call *call, struct vf_error *err)
 {
@@ -235,7 +163,7 @@ static int call_find(struct ks_call *call, struct vf_error *err)
     struct vf_partition_info *list;
     size_t count = 0;
 
-    if (check_name(args->name, err) != 0 || call_list(call, err) != 0)
+    if (ks_check_name(args->name, err) != 0 || call_list(call, err) != 0)
         return -1;
     list =
         (struct vf_partition_info *)(void *)(call->conn->out.data + sizeof(struct kcall_failure));
@@ -323,229 +251,10 @@ static int call_bar_write(struct ks_call *call, struct vf_error *err)
 {
     const struct kcall_bar *args = call->args;
 
-    if (check_bar(args, err) != 0 || exact(call, "BAR write", args->bytes, err) != 0)
+    if (check_bar(args, err) != 0 || ks_exact(call, "BAR write", args->bytes, err) != 0)
         return -1;
     return dxgk_partition_bar_write(call->server->dxgk, args->id, args->bar, args->offset,
                                     call->tail, args->bytes, err);
-}
-
-/* ---- live migration ---- */
-
-static int call_prepare(struct ks_call *call, struct vf_error *err)
-{
-    const struct kcall_prepare *args = call->args;
-
-    if (args->side != KC_SOURCE && args->side != KC_TARGET)
-        return vf_fail(err, VF_USAGE, "prepare migration: side is source or target");
-    return dxgk_migration_prepare(call->server->dxgk, args->id,
-                                  args->side == KC_SOURCE ? DXGK_SOURCE : DXGK_TARGET, args->job,
-                                  err);
-}
-
-typedef int save_fn(struct dxgk *dxgk, uint64_t id, struct dxgk_blob *first,
-                    struct dxgk_blob *second, struct vf_error *err);
-
-static int reply_blobs(struct ks_call *call, uint64_t id, const struct dxgk_blob *first,
-                       const struct dxgk_blob *second, struct vf_error *err)
-{
-    struct kcall_blobs *result;
-
-    if (first->bytes > VF_MAX_MIGRATION_BLOB || second->bytes > VF_MAX_MIGRATION_BLOB)
-        return vf_fail(
-            err, VF_FAILED,
-            "save migration data: the driver gave %zu and %zu bytes, %u each is the most",
-            first->bytes, second->bytes, VF_MAX_MIGRATION_BLOB);
-    result = ks_result(call, sizeof *result + first->bytes + second->bytes, err);
-    if (result == NULL)
-        return -1;
-    result->id = id;
-    result->first_bytes = (uint32_t)first->bytes;
-    result->second_bytes = (uint32_t)second->bytes;
-    if (first->bytes > 0)
-        memcpy(result + 1, first->data, first->bytes);
-    if (second->bytes > 0)
-        memcpy((unsigned char *)(result + 1) + first->bytes, second->data, second->bytes);
-    return 0;
-}
-
-static int save(struct ks_call *call, save_fn *function, struct vf_error *err)
-{
-    const struct kcall_partition *args = call->args;
-    struct dxgk_blob first = {NULL, 0};
-    struct dxgk_blob second = {NULL, 0};
-    int result = function(call->server->dxgk, args->id, &first, &second, err);
-
-    if (result == 0)
-        result = reply_blobs(call, args->id, &first, &second, err);
-    free(first.data);
-    free(second.data);
-    return result;
-}
-
-static int call_save_immutable(struct ks_call *call, struct vf_error *err)
-{
-    return save(call, dxgk_migration_save_immutable, err);
-}
-
-/* A daemon of version 1 has no place for a UMED's state: it must not lose it unknowingly. */
-static int save_without_umed(struct dxgk *dxgk, uint64_t id, struct dxgk_blob *kmd,
-                             struct dxgk_blob *msix, struct vf_error *err)
-{
-    struct dxgk_blob umed;
-
-    if (dxgk_migration_save_mutable(dxgk, id, kmd, msix, &umed, err) != 0)
-        return -1;
-    if (umed.bytes == 0)
-        return 0;
-    free(umed.data);
-    return vf_fail(err, VF_FAILED,
-                   "save mutable data: the partition's UMED has state that this daemon is too old "
-                   "to carry; restart it on a new build");
-}
-
-static int call_save_mutable(struct ks_call *call, struct vf_error *err)
-{
-    return save(call, save_without_umed, err);
-}
-
-static int reply_state(struct ks_call *call, uint64_t id, const struct dxgk_blob blob[3],
-                       struct vf_error *err)
-{
-    struct kcall_state *result;
-    unsigned char *at;
-
-    for (int i = 0; i < 3; i++) {
-        if (blob[i].bytes > VF_MAX_MIGRATION_BLOB)
-            return vf_fail(err, VF_FAILED, "save mutable data: a part of %zu bytes, %u is the most",
-                           blob[i].bytes, VF_MAX_MIGRATION_BLOB);
-    }
-    result = ks_result(call, sizeof *result + blob[0].bytes + blob[1].bytes + blob[2].bytes, err);
-    if (result == NULL)
-        return -1;
-    *result = (struct kcall_state){id, (uint32_t)blob[0].bytes, (uint32_t)blob[1].bytes,
-                                   (uint32_t)blob[2].bytes, 0};
-    at = (unsigned char *)(result + 1);
-    for (int i = 0; i < 3; i++) {
-        if (blob[i].bytes > 0)
-            memcpy(at, blob[i].data, blob[i].bytes);
-        at += blob[i].bytes;
-    }
-    return 0;
-}
-
-static int call_save_state(struct ks_call *call, struct vf_error *err)
-{
-    const struct kcall_partition *args = call->args;
-    struct dxgk_blob blob[3] = {{NULL, 0}};
-    int result = dxgk_migration_save_mutable(call->server->dxgk, args->id, &blob[0], &blob[1],
-                                             &blob[2], err);
-
-    if (result == 0)
-        result = reply_state(call, args->id, blob, err);
-    for (int i = 0; i < 3; i++)
-        free(blob[i].data);
-    return result;
-}
-
-/* The blobs stay in the call's own memory; the driver may read but not keep them. */
-static int take_blobs(const struct ks_call *call, struct dxgk_blob *first, struct dxgk_blob *second,
-                      struct vf_error *err)
-{
-    const struct kcall_blobs *args = call->args;
-
-    if (args->first_bytes > VF_MAX_MIGRATION_BLOB || args->second_bytes > VF_MAX_MIGRATION_BLOB)
-        return vf_fail(err, VF_USAGE, "restore migration data: %u bytes is the most",
-                       VF_MAX_MIGRATION_BLOB);
-    if (exact(call, "restore migration data", (size_t)args->first_bytes + args->second_bytes,
-              err) != 0)
-        return -1;
-    *first = (struct dxgk_blob){(void *)(uintptr_t)call->tail, args->first_bytes};
-    *second =
-        (struct dxgk_blob){(void *)(uintptr_t)(call->tail + args->first_bytes), args->second_bytes};
-    return 0;
-}
-
-static int call_restore_immutable(struct ks_call *call, struct vf_error *err)
-{
-    const struct kcall_blobs *args = call->args;
-    struct dxgk_blob kmd;
-    struct dxgk_blob umed;
-    struct vf_reasons *reasons;
-
-    if (take_blobs(call, &kmd, &umed, err) != 0)
-        return -1;
-    reasons = ks_result(call, sizeof *reasons, err);
-    if (reasons == NULL)
-        return -1;
-    call->result_on_failure = true;
-    return dxgk_migration_restore_immutable(call->server->dxgk, args->id, &kmd, &umed, reasons,
-                                            err);
-}
-
-static int call_restore_mutable(struct ks_call *call, struct vf_error *err)
-{
-    const struct kcall_blobs *args = call->args;
-    struct dxgk_blob kmd;
-    struct dxgk_blob msix;
-
-    if (take_blobs(call, &kmd, &msix, err) != 0)
-        return -1;
-    return dxgk_migration_restore_mutable(call->server->dxgk, args->id, &kmd, &msix,
-                                          &(struct dxgk_blob){NULL, 0}, err);
-}
-
-static int call_restore_state(struct ks_call *call, struct vf_error *err)
-{
-    const struct kcall_state *args = call->args;
-    const uint32_t bytes[3] = {args->kmd_bytes, args->msix_bytes, args->umed_bytes};
-    struct dxgk_blob blob[3];
-    size_t total = 0;
-
-    for (int i = 0; i < 3; i++) {
-        if (bytes[i] > VF_MAX_MIGRATION_BLOB)
-            return vf_fail(err, VF_USAGE, "restore mutable data: %u bytes each is the most",
-                           VF_MAX_MIGRATION_BLOB);
-        blob[i] = (struct dxgk_blob){(void *)(uintptr_t)(call->tail + total), bytes[i]};
-        total += bytes[i];
-    }
-    if (exact(call, "restore mutable data", total, err) != 0)
-        return -1;
-    return dxgk_migration_restore_mutable(call->server->dxgk, args->id, &blob[0], &blob[1],
-                                          &blob[2], err);
-}
-
-static int call_query_dirty(struct ks_call *call, struct vf_error *err)
-{
-    const struct kcall_query_dirty *args = call->args;
-    struct kcall_dirty_result *result;
-    struct vf_partition_info info;
-    uint64_t pages;
-    uint64_t bytes;
-
-    if (dxgk_partition_info(call->server->dxgk, args->id, &info, err) != 0)
-        return -1;
-    if (info.page_bytes == 0)
-        return vf_fail(err, VF_INCOMPATIBLE, "partition %s: its adapter tracks no dirty pages",
-                       info.name);
-    pages = info.vram_bytes / info.page_bytes;
-    bytes = (pages + 63) / 64 * 8;
-    /* The query takes the bits away (DBT-5): all that can fail comes before it. */
-    if (bytes > KCALL_MAX_DIRTY_BYTES || args->bits_bytes < bytes)
-        return vf_fail(err, VF_USAGE,
-                       "query dirty bits: %" PRIu64 " bytes of room, %" PRIu64
-                       " needed, %u at most",
-                       args->bits_bytes, bytes, KCALL_MAX_DIRTY_BYTES);
-    result = ks_result(call, sizeof *result + bytes, err);
-    if (result == NULL)
-        return -1;
-    return dxgk_migration_query_dirty(call->server->dxgk, args->id, result + 1, bytes,
-                                      &result->dirty, err);
-}
-
-static int call_end(struct ks_call *call, struct vf_error *err)
-{
-    return dxgk_migration_end(call->server->dxgk, ((const struct kcall_partition *)call->args)->id,
-                              err);
 }
 
 #define NONE sizeof(struct kcall_none)
@@ -556,7 +265,8 @@ static const struct ks_op ops[KCALL_OPS] = {
     [KCALL_HOST] = {"host", NONE, 0, call_host},
     [KCALL_SHUTDOWN] = {"shutdown", sizeof(struct kcall_shutdown), 0, call_shutdown},
     [KCALL_ADAPTER_INFO] = {"adapter-info", sizeof(struct kcall_adapter), 0, call_adapter_info},
-    [KCALL_PARTITION_CREATE] = {"partition-create", sizeof(struct kcall_create), 0, call_create},
+    [KCALL_PARTITION_CREATE] = {"partition-create", sizeof(struct kcall_create), 0,
+                                ks_partition_create},
     [KCALL_PARTITION_DESTROY] = {"partition-destroy", PARTITION, 0, call_destroy},
     [KCALL_PARTITION_INFO] = {"partition-info", PARTITION, 0, call_info},
     [KCALL_PARTITION_LIST] = {"partition-list", NONE, 0, call_list},
@@ -569,25 +279,26 @@ static const struct ks_op ops[KCALL_OPS] = {
                                    call_set_epoch},
     [KCALL_BAR_READ] = {"bar-read", sizeof(struct kcall_bar), 0, call_bar_read},
     [KCALL_BAR_WRITE] = {"bar-write", sizeof(struct kcall_bar), KCALL_BAR_CHUNK, call_bar_write},
-    [KCALL_PREPARE] = {"prepare", sizeof(struct kcall_prepare), 0, call_prepare},
-    [KCALL_SAVE_IMMUTABLE] = {"save-immutable", PARTITION, 0, call_save_immutable},
+    [KCALL_PREPARE] = {"prepare", sizeof(struct kcall_prepare), 0, ks_call_prepare},
+    [KCALL_SAVE_IMMUTABLE] = {"save-immutable", PARTITION, 0, ks_call_save_immutable},
     [KCALL_RESTORE_IMMUTABLE] = {"restore-immutable", sizeof(struct kcall_blobs),
-                                 2 * VF_MAX_MIGRATION_BLOB, call_restore_immutable},
-    [KCALL_QUERY_DIRTY] = {"query-dirty", sizeof(struct kcall_query_dirty), 0, call_query_dirty},
-    [KCALL_SAVE_MUTABLE] = {"save-mutable", PARTITION, 0, call_save_mutable},
+                                 2 * VF_MAX_MIGRATION_BLOB, ks_call_restore_immutable},
+    [KCALL_QUERY_DIRTY] = {"query-dirty", sizeof(struct kcall_query_dirty), 0, ks_call_query_dirty},
+    [KCALL_SAVE_MUTABLE] = {"save-mutable", PARTITION, 0, ks_call_save_mutable},
     [KCALL_RESTORE_MUTABLE] = {"restore-mutable", sizeof(struct kcall_blobs),
-                               2 * VF_MAX_MIGRATION_BLOB, call_restore_mutable},
-    [KCALL_END] = {"end", PARTITION, 0, call_end},
+                               2 * VF_MAX_MIGRATION_BLOB, ks_call_restore_mutable},
+    [KCALL_END] = {"end", PARTITION, 0, ks_call_end},
     [KCALL_CHANNEL_OPEN] = {"channel-open", sizeof(struct kcall_channel_open), 0, ks_channel_open},
     [KCALL_EVENTS] = {"events", sizeof(struct kcall_events), 0, call_events},
     [KCALL_EVENTS_TIMED] = {"events", sizeof(struct kcall_events), 0, call_events_timed},
-    [KCALL_DRIVER_INFO] = {"driver-info", sizeof(struct kcall_adapter), 0, call_driver_info},
+    [KCALL_DRIVER_INFO] = {"driver-info", sizeof(struct kcall_adapter), 0, ks_call_driver_info},
     [KCALL_DRIVER_UPDATE] = {"driver-update", sizeof(struct kcall_driver_update),
-                             KCALL_MAX_PATH - 1, call_driver_update},
-    [KCALL_DEFRAG] = {"defrag", sizeof(struct kcall_defrag), 0, call_defrag},
-    [KCALL_SAVE_STATE] = {"save-state", PARTITION, 0, call_save_state},
+                             KCALL_MAX_PATH - 1, ks_call_driver_update},
+    [KCALL_DEFRAG] = {"defrag", sizeof(struct kcall_defrag), 0, ks_call_defrag},
+    [KCALL_DRIVER_CALL] = {"driver-call", NONE, 0, ks_call_driver_call},
+    [KCALL_SAVE_STATE] = {"save-state", PARTITION, 0, ks_call_save_state},
     [KCALL_RESTORE_STATE] = {"restore-state", sizeof(struct kcall_state), 3 * VF_MAX_MIGRATION_BLOB,
-                             call_restore_state},
+                             ks_call_restore_state},
     [KCALL_PARTITION_WATCH] = {"partition-watch", PARTITION, 0, call_watch},
     [KCALL_PARTITION_RESET] = {"partition-reset", PARTITION, 0, call_reset},
 };

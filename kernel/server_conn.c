@@ -66,9 +66,11 @@ static int hello(struct ks_call *call, struct vf_error *err)
     if (args->min > args->max || args->max < KCALL_VERSION_MIN || args->min > KCALL_VERSION)
         return vf_fail(err, VF_INCOMPATIBLE,
                        "call interface: the daemon speaks %" PRIu32 "..%" PRIu32
-                       ", the kernel side %u..%u; restart the host "
-                       "with \"vferry host stop\"",
-                       args->min, args->max, KCALL_VERSION_MIN, KCALL_VERSION);
+                       ", the kernel side %u..%u" VF_REMEDY
+                       "start the vferryd of its version %s, or end it with \"kill %d\", which "
+                       "works while it has no partitions",
+                       args->min, args->max, KCALL_VERSION_MIN, KCALL_VERSION, VFERRY_VERSION,
+                       (int)getpid());
     if (vf_fsm_get(&call->conn->state) != KS_NEW)
         return vf_fail(err, VF_USAGE, "call interface: hello comes once, as the first call");
     result = ks_result(call, sizeof *result, err);
@@ -96,8 +98,8 @@ static const struct ks_op *check_head(const struct ks_conn *conn, const struct k
     }
     if (op == NULL) {
         (void)vf_fail(err, VF_FAILED,
-                      "call %" PRIu32
-                      ": this kernel is older: restart it with \"vferry host stop\"",
+                      "call %" PRIu32 ": this kernel side is older than its daemon" VF_REMEDY
+                      "end both with \"vferry host stop\", then start vferryd again",
                       head->op);
         return NULL;
     }

@@ -79,8 +79,29 @@ struct ks_op {
 /* NULL when there is no such op. */
 const struct ks_op *ks_op_find(uint32_t op);
 
+/* server_drivers.c: handlers. */
+int ks_call_driver_info(struct ks_call *call, struct vf_error *err);
+int ks_call_driver_update(struct ks_call *call, struct vf_error *err);
+int ks_call_driver_call(struct ks_call *call, struct vf_error *err);
+int ks_call_defrag(struct ks_call *call, struct vf_error *err);
+
 /* Room for the result, zeroed; once per call. NULL with *err filled when there is no memory. */
 void *ks_result(struct ks_call *call, size_t bytes, struct vf_error *err);
+
+/* 0 when the call's tail has exactly so many bytes; else -1 and VF_USAGE, which begins with `what`.
+ */
+int ks_exact(const struct ks_call *call, const char *what, size_t tail_bytes, struct vf_error *err);
+
+/* Handlers of the table's calls of a live migration (server_migration.c). */
+int ks_call_prepare(struct ks_call *call, struct vf_error *err);
+int ks_call_save_immutable(struct ks_call *call, struct vf_error *err);
+int ks_call_save_mutable(struct ks_call *call, struct vf_error *err);
+int ks_call_save_state(struct ks_call *call, struct vf_error *err);
+int ks_call_restore_immutable(struct ks_call *call, struct vf_error *err);
+int ks_call_restore_mutable(struct ks_call *call, struct vf_error *err);
+int ks_call_restore_state(struct ks_call *call, struct vf_error *err);
+int ks_call_query_dirty(struct ks_call *call, struct vf_error *err);
+int ks_call_end(struct ks_call *call, struct vf_error *err);
 
 /* Body of a connection's thread. */
 void ks_conn_serve(struct ks_conn *conn);
@@ -92,7 +113,12 @@ bool ks_begin_end(struct ks_server *server, bool force, size_t *partitions);
 bool ks_create_begin(struct ks_server *server);
 void ks_create_end(struct ks_server *server);
 
-/* Has the other end of the connection closed? */
+/* Is it a partition's name? VF_USAGE when not. */
+int ks_check_name(const char *name, struct vf_error *err);
+/* server_create.c: the KCALL_PARTITION_CREATE handler. */
+int ks_partition_create(struct ks_call *call, struct vf_error *err);
+
+/* Has the other end of the connection closed, or said that no more calls will come? */
 bool ks_peer_hung_up(int fd);
 /* Waits until channels on the partition whose client has gone are closed: a client may close and
  * then destroy. */

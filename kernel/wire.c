@@ -120,7 +120,7 @@ static int taken_fd(struct msghdr *msg)
         memcpy(&fd, CMSG_DATA(header), sizeof fd);
         return fd;
     }
-    return -1;
+    return (msg->msg_flags & MSG_CTRUNC) != 0 ? -EMFILE : -1;
 }
 
 int kw_recv_head(int fd, uint32_t magic, struct kcall_head *head, struct kw_buffer *buffer,

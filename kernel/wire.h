@@ -28,7 +28,8 @@ int kw_send(int fd, const struct kcall_head *head, const void *body, int pass_fd
 
 /* Receives a message's first packet: its head, and *have bytes of body. The head's op and size are
  * still to be checked by the caller, before kw_recv_rest. *passed_fd, when not NULL, gets a
- * descriptor that came along, or -1; without it such descriptors are closed by the system. */
+ * descriptor that came along, -EMFILE (this process had none left to take it with), or -1; without
+ * it such descriptors are closed by the system. */
 int kw_recv_head(int fd, uint32_t magic, struct kcall_head *head, struct kw_buffer *buffer,
                  size_t *have, int *passed_fd);
 

@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "base/size.h"
+#include "migrate/ending.h"
 #include "migrate/handoff.h"
 #include "migrate/recover.h"
 #include "migrate/security.h"
@@ -29,9 +30,12 @@ static int never_ran(struct mig_job *job, const char *why, struct vf_error *err)
 {
     struct vf_error also = VF_ERROR_INIT;
 
-    if (handoff_fate(job) != FATE_SOURCE && mig_journal(job, JOURNAL_ABORTED, why, err) != 0)
-        return -1;
+    char where[ENDING_WHERE];
+
     vf_fail(&also, VF_FAILED, "%s", why);
+    ending_tell_in(job, "in the hand-off, before COMMIT", ending_there(job, where), &also);
+    if (handoff_fate(job) != FATE_SOURCE && mig_journal(job, JOURNAL_ABORTED, also.text, err) != 0)
+        return -1;
     settled(job, JOB_FAILED, &also);
     return vf_fail(err, VF_CANCELLED, "%s", why);
 }
@@ -75,7 +79,7 @@ int answer_commit(struct mig_job *job, struct kc *kc, struct vf_error *err)
     int found;
 
     if (handoff_fate(job) == FATE_SOURCE)
-        return never_ran(job, "it was called off here; it never ran", err);
+        return never_ran(job, "it was called off at its target and never ran there", err);
     /* What ran may have gone on since, to another host or for good. */
     if (handoff_fate(job) == FATE_TARGET && job->last_kind != JOURNAL_COMMITTED)
         return 0;
@@ -83,23 +87,26 @@ int answer_commit(struct mig_job *job, struct kc *kc, struct vf_error *err)
     if (found >= 0 && job->last_kind == JOURNAL_OPEN)
         return found > 0 && copy_destroy(kc, &copy, err) != 0
                    ? -1
-                   : never_ran(job, "it was never ready here", err);
+                   : never_ran(job, "its target was never ready for it", err);
     if (found > 0)
         return start(job, kc, &copy, err);
     if (found == 0 && handoff_fate(job) == FATE_TARGET && handoff_went_on(job))
         return 0;
     if (found == 0 && handoff_fate(job) == FATE_OPEN)
-        return never_ran(job, "the kernel side here lost the partition before it could run", err);
+        return never_ran(job, "the target's kernel side lost it before it could run", err);
     return found < 0
                ? -1
                : vf_fail(err, VF_UNKNOWN,
-                         "it was committed here, and then the kernel side lost the partition");
+                         "partition %s was committed to run at host %s, whose kernel side has lost "
+                         "it since",
+                         job->partition, job->host_name);
 }
 
 int answer_abort(struct mig_job *job, struct kc *kc, const char *why, struct vf_error *err)
 {
     struct vf_partition_info copy;
     struct vf_error text = VF_ERROR_INIT;
+    char where[ENDING_WHERE];
     int found;
 
     if (handoff_fate(job) == FATE_SOURCE)
@@ -108,9 +115,10 @@ int answer_abort(struct mig_job *job, struct kc *kc, const char *why, struct vf_
     if (found < 0)
         return -1;
     if (handoff_fate(job) == FATE_TARGET && (found > 0 || job->last_kind != JOURNAL_COMMITTED))
-        return vf_fail(err, VF_UNKNOWN, "it was committed and runs on host %s",
+        return vf_fail(err, VF_UNKNOWN, "it was committed and runs at host %s",
                        job->mig->host_name);
-    vf_fail(&text, VF_FAILED, "the source runs it: %.500s", why);
+    vf_fail(&text, VF_FAILED, "called off by its source: %.400s", why);
+    ending_tell_in(job, "", ending_there(job, where), &text);
     if (found > 0 && copy_destroy(kc, &copy, err) != 0)
         return -1;
     /* One that was committed and lost did run: it is settled, not undone. */

@@ -2,6 +2,7 @@
 /* Who connects to the migration port: TLS and a HELLO in time, then a data stream, a source that
  * redials, or a new arrival. */
 #define LOG_ROOM "migrate"
+#include "base/limits.h"
 #include "base/log.h"
 #include "base/size.h"
 #include "migrate/capacity.h"
@@ -25,6 +26,7 @@
 struct stranger {
     struct mig *mig;
     uint64_t network; /* tp_peer_network's */
+    const char *lacks; /* what the system does not give to serve it, as VF_NO_THREAD */
     /* mig's lock guards what follows. */
     struct tp *tp;         /* NULL while its thread wraps it: nobody else may have it then */
     struct stranger *next; /* mig's list, newest first */
@@ -108,14 +110,17 @@ static void tell(struct mig *mig, const char *peer, const char *text)
 
 static void refuse(struct mig *mig, struct tp *tp, const struct vf_error *why)
 {
-    char waste[4096];
-
     tell(mig, tp->peer, why->text);
-    wire_say_abort(tp, why);
-    /* A close over bytes that were not read would be a reset, which may overtake the word. */
-    for (int i = 0; i < 16 && tp->ops->recv(tp, waste, sizeof waste) > 0; i++)
-        continue;
+    wire_refuse(tp, why);
     tp_close(tp);
+}
+
+/* To a job that there is. */
+static bool comes_back(const struct wire_hello *hello)
+{
+    static const uint8_t none[WIRE_ID_BYTES];
+
+    return memcmp(hello->token, none, sizeof none) != 0;
 }
 
 /* A control connection: a source that comes back to its job, a new one, or somebody who only asks
@@ -124,7 +129,7 @@ static void serve_control(struct mig *mig, struct tp *tp, const struct mig_peer 
                           uint64_t deadline)
 {
     static const uint8_t none[WIRE_ID_BYTES];
-    const bool again = memcmp(peer->hello.token, none, sizeof none) != 0;
+    const bool again = comes_back(&peer->hello);
     const bool asks = memcmp(peer->hello.job, none, sizeof none) == 0; /* it has no job */
     /* The places of those that come back are not taken by the jobs that wait for them. */
     unsigned *places = again || asks ? &mig->redials : &mig->arrivals;
@@ -138,7 +143,11 @@ static void serve_control(struct mig *mig, struct tp *tp, const struct mig_peer 
         refuse(mig, tp, &err);
         return;
     }
-    if (wire_say(tp, &ours, deadline, &err) != 0)
+    if (!again && !asks && mig_job_came_home(mig, &peer->hello)) {
+        vf_fail(&err, VF_INCOMPATIBLE, "host %s is to move a partition to itself",
+                mig->host_name);
+        refuse(mig, tp, &err);
+    } else if (wire_say(tp, &ours, deadline, &err) != 0)
         refuse(mig, tp, &err);
     else if (again)
         target_redialled(mig, tp, peer);
@@ -182,9 +191,9 @@ static int secure(struct stranger *stranger, struct tp **tp, uint64_t deadline,
     return result;
 }
 
-static void *stranger_main(void *arg)
+/* Hears who it is. Only then it is refused, if it is to be: `no` says why. Frees the stranger. */
+static void receive(struct stranger *stranger, const struct vf_error *no)
 {
-    struct stranger *stranger = arg;
     struct mig *mig = stranger->mig;
     struct tp *tp = stranger->tp;
     struct wire_message message = {.tag = WIRE_TAG_END};
@@ -194,7 +203,6 @@ static void *stranger_main(void *arg)
     struct mig_peer peer;
     int heard;
 
-    (void)prctl(PR_SET_NAME, "arrival");
     tp_set_silence(tp, mig->silence_ns);
     heard = secure(stranger, &tp, deadline, &err);
     if (heard == 0)
@@ -211,6 +219,11 @@ static void *stranger_main(void *arg)
         tell(mig, "?", err.text);
     } else if (heard != 0 || wire_hello_agree(&peer.hello, &ours, 0, &peer.version, &err) != 0) {
         refuse(mig, tp, &err);
+    } else if (no != NULL && (peer.hello.role != WIRE_CONTROL || comes_back(&peer.hello))) {
+        tell(mig, tp->peer, no->text);
+        tp_close(tp); /* ABORT would end a job that goes on: it tries again */
+    } else if (no != NULL) {
+        refuse(mig, tp, no);
     } else if (peer.hello.role == WIRE_CONTROL) {
         settle_peer_is_back(mig, peer.hello.listen_address);
         serve_control(mig, tp, &peer, deadline);
@@ -219,8 +232,28 @@ static void *stranger_main(void *arg)
         refuse(mig, tp, &err);
     }
     wire_message_free(&message);
+}
+
+static void *stranger_main(void *arg)
+{
+    struct stranger *stranger = arg;
+    struct mig *mig = stranger->mig;
+
+    (void)prctl(PR_SET_NAME, "arrival");
+    receive(stranger, NULL);
     mig_thread_over(mig);
     return NULL;
+}
+
+/* The thread kept back says what there is none of. */
+static void stranger_refused(void *arg)
+{
+    struct stranger *stranger = arg;
+    struct vf_error no = VF_ERROR_INIT;
+
+    vf_fail(&no, VF_REFUSED_NOW, "host %s cannot take it: %s", stranger->mig->host_name,
+            stranger->lacks);
+    receive(stranger, &no);
 }
 
 static unsigned crowd(const struct mig *mig, uint64_t network)
@@ -274,7 +307,8 @@ static bool enlist(struct mig *mig, struct stranger *stranger)
     return room;
 }
 
-void mig_accept(struct mig *mig, int fd, const char *peer)
+/* NULL: it is closed already. */
+static struct stranger *take(struct mig *mig, int fd, const char *peer)
 {
     struct stranger *stranger = calloc(1, sizeof *stranger);
     struct vf_error err = VF_ERROR_INIT;
@@ -282,26 +316,51 @@ void mig_accept(struct mig *mig, int fd, const char *peer)
     if (stranger == NULL) {
         log_error("%s: closed: out of memory", peer);
         (void)close(fd);
-        return;
+        return NULL;
     }
     stranger->mig = mig;
     if (tp_from_fd(fd, peer, &stranger->tp, &err) != 0) {
-        log_warn("%s", err.text);
+        tell(mig, peer, err.text);
         free(stranger);
-        return;
+        return NULL;
     }
     stranger->network = tp_peer_network(stranger->tp);
     if (!enlist(mig, stranger)) {
         tell(mig, peer, "closed: too many connections that say nothing");
         tp_close(stranger->tp);
         free(stranger);
-        return;
+        return NULL;
     }
-    if (mig_spawn(mig, stranger_main, stranger) != 0) {
-        struct tp *tp = stranger->tp;
+    return stranger;
+}
 
-        log_error("%s: closed: no thread to be had", peer);
-        known(stranger);
-        tp_close(tp);
-    }
+/* One is told at a time. */
+static void turn_away(struct stranger *stranger, const char *lacks)
+{
+    struct tp *tp = stranger->tp;
+
+    stranger->lacks = lacks;
+    if (vf_spare_thread_give(stranger->mig->spare, stranger_refused, stranger))
+        return;
+    tell(stranger->mig, tp->peer, "closed: others are being told that there is no room");
+    known(stranger);
+    tp_close(tp);
+}
+
+void mig_accept(struct mig *mig, int fd, const char *peer)
+{
+    struct stranger *stranger = take(mig, fd, peer);
+
+    if (stranger != NULL && mig_spawn(mig, stranger_main, stranger) != 0)
+        turn_away(stranger, VF_NO_THREAD);
+}
+
+void mig_turn_away(struct mig *mig, int fd, const char *peer)
+{
+    struct stranger *stranger = take(mig, fd, peer);
+
+    if (stranger == NULL)
+        return;
+    mig_thread_over(mig); /* it has none of its own */
+    turn_away(stranger, VF_NO_DESCRIPTOR);
 }

@@ -111,7 +111,7 @@ static json_t *adapter_object(uint32_t index, const struct wire_adapter *adapter
                      (json_int_t)adapter->vram_largest_bytes);
 }
 
-static json_t *capacity_object(const char *address, const struct mig_peer *peer,
+static json_t *capacity_object(const char *address, const struct mig_peer *peer, bool itself,
                                const struct wire_capacity *capacity)
 {
     json_t *adapters = json_array();
@@ -119,10 +119,11 @@ static json_t *capacity_object(const char *address, const struct mig_peer *peer,
 
     for (uint32_t i = 0; i < capacity->count; i++)
         (void)json_array_append_new(adapters, adapter_object(i, &capacity->adapters[i]));
-    return json_pack("{s:s, s:s, s:s, s:s, s:b, s:o, s:I, s:o}", "schema", "vferry.peer/1", "name",
-                     peer->hello.host_name, "address", address, "version", capacity->version,
-                     "takes_partitions", capacity->takes, "why_not", why, "partitions",
-                     (json_int_t)capacity->partitions, "adapters", adapters);
+    return json_pack("{s:s, s:s, s:s, s:s, s:b, s:b, s:o, s:I, s:o}", "schema", "vferry.peer/1",
+                     "name", peer->hello.host_name, "address", address, "version",
+                     capacity->version, "itself", itself, "takes_partitions", capacity->takes,
+                     "why_not", why, "partitions", (json_int_t)capacity->partitions, "adapters",
+                     adapters);
 }
 
 int mig_ask_capacity(struct mig *mig, const char *address, json_t **out, struct vf_error *err)
@@ -137,7 +138,8 @@ int mig_ask_capacity(struct mig *mig, const char *address, json_t **out, struct 
     result = ask(mig, tp, &peer, &answer, err);
     tp_close(tp);
     if (result == 0) {
-        *out = capacity_object(address, &peer, &answer.capacity);
+        *out = capacity_object(address, &peer, mig_looks_like_us(mig, &peer.hello),
+                               &answer.capacity);
         if (*out == NULL)
             result = vf_fail(err, VF_FAILED, "peer %s: its words are no text in UTF-8", address);
         wire_message_free(&answer);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The one way out to another host: every connection of a job, and of what outlives it, is made
  * here. */
+#include "base/size.h"
 #include "migrate/mig.h"
 #include "migrate/security.h"
 #include "migrate/wire.h"
@@ -75,6 +76,27 @@ void mig_hello(const struct mig *mig, const uint8_t job[16], struct wire_hello *
     memcpy(out->listen_address, mig->listen, sizeof out->listen_address);
 }
 
+bool mig_job_came_home(struct mig *mig, const struct wire_hello *hello)
+{
+    bool ours = false;
+
+    (void)pthread_mutex_lock(&mig->lock);
+    for (struct mig_job *job = mig->jobs; job != NULL && !ours; job = job->next) {
+        ours = job->source && memcmp(job->uuid, hello->job, sizeof job->uuid) == 0;
+        if (ours)
+            atomic_store(&job->came_home, true);
+    }
+    (void)pthread_mutex_unlock(&mig->lock);
+    return ours;
+}
+
+bool mig_looks_like_us(const struct mig *mig, const struct wire_hello *hello)
+{
+    return memcmp(hello->boot_id, mig->boot_id, sizeof mig->boot_id) == 0 &&
+           strcmp(hello->host_name, mig->host_name) == 0 &&
+           strcmp(hello->listen_address, mig->listen) == 0;
+}
+
 void mig_name_peer(struct tp *tp, const char *host_name, const char *address)
 {
     char name[sizeof tp->peer];
@@ -91,9 +113,18 @@ int mig_greet(struct tp *tp, const struct wire_hello *ours, uint64_t deadline_ns
 {
     struct wire_message message = {.tag = WIRE_HELLO, .hello = *ours};
 
-    if (wire_say(tp, &message, deadline_ns, err) != 0 ||
-        wire_expect(tp, WIRE_HELLO, &message, deadline_ns, err) != 0)
+    uint64_t begin = vf_now_ns();
+    char time[32];
+
+    if (wire_say(tp, &message, deadline_ns, err) != 0)
         return -1;
+    if (wire_expect(tp, WIRE_HELLO, &message, deadline_ns, err) != 0)
+        return vf_now_ns() < deadline_ns || err->code != VF_FAILED
+                   ? -1
+                   : vf_fail(err, VF_FAILED,
+                             "peer %s: accepted the connection and said nothing for %s" VF_REMEDY
+                             "look there: its vferryd may be stopped, or it is no vferryd",
+                             tp->peer, vf_time_format(vf_now_ns() - begin, time, sizeof time));
     peer->hello = message.hello;
     wire_message_free(&message);
     mig_name_peer(tp, peer->hello.host_name, tp->peer);

@@ -3,6 +3,7 @@
 #include "migrate/ending.h"
 
 #include "base/size.h"
+#include "migrate/restart.h"
 #include "migrate/stand.h"
 
 #include <stdio.h>
@@ -19,13 +20,26 @@ static const char *round_phase(struct mig_job *job, char *out, size_t bytes)
     return out;
 }
 
-/* Of a save or a restore: its phases have no names that a sentence would hold. */
-static const char *file_phase(struct mig_job *job, char *out, size_t bytes)
+static const char *const save_phases[JOB_STATES] = {
+    [JOB_CONNECT] = "before it was prepared",
+    [JOB_ADMIT] = "while it was prepared",
+    [JOB_ROUNDS] = "before the blackout",
+    [JOB_PAUSED] = "in the blackout, while its pages were saved",
+    [JOB_STATE] = "while its state was saved",
+    [JOB_PREPARED] = "before the image had its name",
+    [JOB_COMMITTED] = "after the image had its name",
+};
+
+static const char *const restore_phases[JOB_STATES] = {
+    [JOB_CONNECT] = "while the image was checked",  [JOB_ADMIT] = "on admission",
+    [JOB_ROUNDS] = "while its pages were restored", [JOB_PAUSED] = "while its state was restored",
+    [JOB_STATE] = "while its state was restored",   [JOB_PREPARED] = "before it was to run here",
+    [JOB_COMMITTED] = "when it was to run here",
+};
+
+const char *ending_peer(const struct mig_job *job)
 {
-    (void)pthread_mutex_lock(&job->lock);
-    (void)snprintf(out, bytes, "in the %s's step \"%s\"", job_kind(job), job->phase);
-    (void)pthread_mutex_unlock(&job->lock);
-    return out;
+    return job->peer_name[0] != '\0' ? job->peer_name : job->peer;
 }
 
 const char *ending_phase(struct mig_job *job, char *out, size_t bytes)
@@ -40,11 +54,13 @@ const char *ending_phase(struct mig_job *job, char *out, size_t bytes)
     };
     enum job_state state = (enum job_state)vf_fsm_get(&job->fsm);
 
-    if (job_with_file(job) && state < JOB_COMPLETED)
-        return file_phase(job, out, bytes);
-    if (state == JOB_ROUNDS)
+    const char *const *phases = !job_with_file(job) ? names
+                                : job->source       ? save_phases
+                                                    : restore_phases;
+
+    if (state == JOB_ROUNDS && !job_with_file(job))
         return round_phase(job, out, bytes);
-    (void)snprintf(out, bytes, "%s", names[state] != NULL ? names[state] : "");
+    (void)snprintf(out, bytes, "%s", phases[state] != NULL ? phases[state] : "");
     return out;
 }
 
@@ -77,25 +93,47 @@ const char *ending_here(const struct mig_job *job, struct kc *kc, uint64_t id,
     return out;
 }
 
+const char *ending_stays(const struct mig_job *job, char out[ENDING_WHERE])
+{
+    (void)snprintf(out, ENDING_WHERE, "partition %s %s at host %s", job->partition,
+                   job->stays_paused ? "stays paused" : "runs on", job->host_name);
+    return out;
+}
+
 const char *ending_there(const struct mig_job *job, char out[ENDING_WHERE])
 {
     out[0] = '\0'; /* it may have ended before it said what wants to come */
     if (job->partition[0] != '\0')
         (void)snprintf(out, ENDING_WHERE, "partition %s %s at its source, host %.63s",
                        job->partition, job->stays_paused ? "stays paused" : "runs on",
-                       job->peer_name[0] != '\0' ? job->peer_name : job->peer);
+                       ending_peer(job));
     return out;
+}
+
+int ending_called_off(const struct mig_job *job, bool again, struct vf_error *err)
+{
+    const char *kind = job_kind(job);
+
+    if (!atomic_load(&job->interrupted))
+        return vf_fail(err, VF_CANCELLED, "cancelled");
+    if (again)
+        return vf_fail(err, VF_FAILED,
+                       "the daemon of host %s was ended during the move" VF_REMEDY
+                       "start it again within %u min, and it starts the move over by itself",
+                       job->host_name, (unsigned)(RESTART_WITHIN_NS / 60000000000ull));
+    return vf_fail(err, VF_FAILED,
+                   "the daemon of host %s was ended during the %s" VF_REMEDY
+                   "start it again, then repeat the %s",
+                   job->host_name, kind, kind);
 }
 
 /* "phase: cause", or "cancelled phase"; what a peer refuses and what does not converge says by
  * itself when that was. */
-static void add_phase(struct mig_job *job, enum vf_code code, const char *cause, size_t length,
+static void add_phase(const char *phase, enum vf_code code, const char *cause, size_t length,
                       char *out, size_t bytes)
 {
-    char phase[80];
     int cut = (int)length;
 
-    (void)ending_phase(job, phase, sizeof phase);
     if (phase[0] == '\0' || code == VF_INCOMPATIBLE || code == VF_REFUSED_NOW ||
         strncmp(cause, "not converged", 13) == 0)
         (void)snprintf(out, bytes, "%.*s", cut, cause);
@@ -106,6 +144,13 @@ static void add_phase(struct mig_job *job, enum vf_code code, const char *cause,
 }
 
 void ending_tell(struct mig_job *job, const char *where, struct vf_error *err)
+{
+    char phase[80];
+
+    ending_tell_in(job, ending_phase(job, phase, sizeof phase), where, err);
+}
+
+void ending_tell_in(struct mig_job *job, const char *phase, const char *where, struct vf_error *err)
 {
     struct vf_error cause = *err;
     const char *remedy = vf_remedy(&cause);
@@ -134,10 +179,62 @@ void ending_tell(struct mig_job *job, const char *where, struct vf_error *err)
     /* Where it is and what to do must never be what is cut off. */
     room = strlen(end) + (remedy != NULL ? strlen(remedy) + 2 : 0) + 1;
     room = room < sizeof err->text - 120 ? sizeof err->text - room : 120;
-    add_phase(job, cause.code, cause.text, length, start, room);
+    add_phase(phase, cause.code, cause.text, length, start, room);
     if (remedy != NULL)
         vf_fail(err, cause.code, "%s%s" VF_REMEDY "%s", start, end, remedy);
     else
         vf_fail(err, cause.code, "%s%s", start, end);
     err->status = cause.status;
+}
+
+void ending_add(struct vf_error *err, const char *more)
+{
+    struct vf_error told = *err;
+    const char *remedy = vf_remedy(&told);
+    size_t length = remedy != NULL ? (size_t)(remedy - told.text) - 2 : strlen(told.text);
+    size_t room = sizeof err->text - 120;
+
+    length = length < room ? length : room;
+    if (remedy != NULL)
+        vf_fail(err, told.code, "%.*s; %s" VF_REMEDY "%s", (int)length, told.text, more, remedy);
+    else
+        vf_fail(err, told.code, "%.*s; %s", (int)length, told.text, more);
+    err->status = told.status;
+}
+
+/* Who keeps what until when, as long as nobody here knows who runs it. */
+static void unknown_where(const struct mig_job *job, bool held, char *out, size_t bytes)
+{
+    const char *peer = ending_peer(job);
+
+    if (held && job->source)
+        (void)snprintf(out, bytes,
+                       "partition %s stays paused at host %s until it is known whether host %s "
+                       "runs it",
+                       job->partition, job->host_name, peer);
+    else if (held)
+        (void)snprintf(out, bytes,
+                       "partition %s stays paused at host %s until host %s says how it ended",
+                       job->partition, job->host_name, peer);
+    else
+        (void)snprintf(
+            out, bytes, "the kernel side of host %s has lost partition %s since, host %s may %s",
+            job->host_name, job->partition, peer, job->source ? "run it" : "still keep it paused");
+}
+
+int ending_unknown(struct mig_job *job, const char *phase, const char *cause, bool held,
+                   struct vf_error *err)
+{
+    char where[ENDING_WHERE + 64];
+
+    unknown_where(job, held, where, sizeof where);
+    if (!job_has_token(job))
+        return vf_fail(err, VF_UNKNOWN,
+                       "%s: %.120s; %s" VF_REMEDY "an older version began it, so that only a "
+                       "person can settle it: \"vferry job resolve %llu\"",
+                       phase, cause, where, (unsigned long long)job->id);
+    return vf_fail(err, VF_UNKNOWN,
+                   "%s: %.120s; %s" VF_REMEDY "it is settled as soon as host %s can be asked; if "
+                   "that never comes back: \"vferry job resolve %llu\"",
+                   phase, cause, where, ending_peer(job), (unsigned long long)job->id);
 }

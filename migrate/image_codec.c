@@ -50,7 +50,9 @@ int image_head_length(const uint8_t fixed[IMAGE_FIXED_BYTES], uint32_t *bytes, s
 {
     *bytes = wire_load_u32(fixed + 12);
     if (memcmp(fixed, MAGIC, MAGIC_BYTES) != 0)
-        return vf_fail(err, VF_FAILED, "is no image of a partition");
+        return vf_fail(err, VF_FAILED,
+                       "is no image of a partition" VF_REMEDY
+                       "give a file that \"vferry save\" wrote");
     if (*bytes < IMAGE_FIXED_BYTES || *bytes > IMAGE_MAX_HEAD_BYTES)
         return vf_fail(err, VF_FAILED, "its head was changed: %u bytes long", *bytes);
     return 0;
@@ -122,10 +124,11 @@ static const char *without_peer(const struct tp *tp, const char *text)
 
 int image_fault(const struct tp *tp, const char *name, uint64_t at, struct vf_error *err)
 {
-    char text[sizeof err->text];
+    char text[sizeof err->text]; /* with its remedy told apart */
 
     if (err == NULL || err->code == VF_CANCELLED)
         return -1;
-    (void)snprintf(text, sizeof text, "%s", without_peer(tp, err->text));
-    return vf_fail(err, err->code, "image %s, at byte %" PRIu64 ": %s", name, at, text);
+    vf_error_pack(err, text, sizeof text);
+    return vf_fail(err, err->code, "image %s, at byte %" PRIu64 ": %s", name, at,
+                   without_peer(tp, text));
 }

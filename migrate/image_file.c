@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -25,13 +26,50 @@ bool image_file_name_valid(const char *name)
            strchr(name, '/') == NULL && strcmp(name, ".") != 0 && strcmp(name, "..") != 0;
 }
 
-static int fail_taken(const char *name, struct vf_error *err)
+/* Where the name lies, for texts: its directory as this process sees it. */
+static const char *whole_path(int directory, const char *name, char path[PATH_MAX])
 {
+    char self[64];
+    char where[PATH_MAX];
+    ssize_t length;
+
+    (void)snprintf(self, sizeof self, "/proc/self/fd/%d", directory);
+    length = readlink(self, where, sizeof where - 1);
+    where[length > 0 ? length : 0] = '\0';
+    if (length <= 0 ||
+        snprintf(path, PATH_MAX, "%s/%s", strcmp(where, "/") == 0 ? "" : where, name) >= PATH_MAX)
+        (void)snprintf(path, PATH_MAX, "%s", name);
+    return path;
+}
+
+/* Only a file that may be an older image is offered for removal. */
+static int fail_taken(int directory, const char *name, struct vf_error *err)
+{
+    char path[PATH_MAX];
+    struct stat info;
+    mode_t mode = S_IFREG;
+
+    if (fstatat(directory, name, &info, AT_SYMLINK_NOFOLLOW) == 0)
+        mode = info.st_mode;
+    (void)whole_path(directory, name, path);
+    if (S_ISDIR(mode))
+        return vf_fail(err, VF_FAILED,
+                       "image %.400s: is a directory" VF_REMEDY "give the name of a new file in it",
+                       path);
+    if (S_ISCHR(mode) || S_ISBLK(mode))
+        return vf_fail(err, VF_FAILED,
+                       "image %.400s: is a device, and an image is a file" VF_REMEDY
+                       "give the name of a new file",
+                       path);
+    if (S_ISFIFO(mode) || S_ISSOCK(mode))
+        return vf_fail(err, VF_FAILED,
+                       "image %.400s: is a pipe or a socket, and an image is a file" VF_REMEDY
+                       "give the name of a new file",
+                       path);
     return vf_fail(err, VF_FAILED,
-                   "image %s: there is a file of that name already, and it is never replaced; "
-                   "choose another name or "
-                   "remove it first",
-                   name);
+                   "image %.400s: there is a file of that name already, and it is never "
+                   "replaced" VF_REMEDY "choose another name or remove it first",
+                   path);
 }
 
 static int start(struct image_file *file, int directory, const char *name, struct vf_error *err)
@@ -46,7 +84,7 @@ static int start(struct image_file *file, int directory, const char *name, struc
     /* Asked for now so that nobody waits for a save that cannot be named; image_file_publish
      * decides. */
     if (fstatat(directory, name, &info, AT_SYMLINK_NOFOLLOW) == 0)
-        return fail_taken(name, err);
+        return fail_taken(directory, name, err);
     return 0;
 }
 
@@ -116,7 +154,7 @@ int image_file_publish(struct image_file *file, struct vf_error *err)
 {
     if (link_name(file) != 0)
         return errno == EEXIST
-                   ? fail_taken(file->name, err)
+                   ? fail_taken(file->directory, file->name, err)
                    : vf_fail_errno(err, VF_FAILED, errno, "image %s: cannot be named", file->name);
     if (file->temporary[0] != '\0' && unlinkat(file->directory, file->temporary, 0) == 0)
         file->temporary[0] = '\0';

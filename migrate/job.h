@@ -100,6 +100,7 @@ struct mig_job {
     bool recalled;                 /* known from the journal only, which holds no figures */
     bool called_off;               /* it ends as cancelled: the journal's ABORTED is to say so */
     _Atomic bool interrupted;      /* cancelled by the daemon's end, not by a person */
+    _Atomic bool came_home;        /* source: its own HELLO arrived here; see mig_job_came_home */
     _Atomic uint64_t taken;        /* target: frames of pages that came in */
     struct vf_fsm fsm;             /* enum job_state */
     _Atomic int

@@ -312,7 +312,7 @@ static int check_in_place(const struct journal *journal, struct vf_error *err)
         "partitions run on; end vferryd and start it again to begin a new journal");
 }
 
-/* Is there room for the few records of a move? */
+/* Can the few records of a move be written, now and when the journal is compacted? */
 static int check_disk(const struct journal *journal, struct vf_error *err)
 {
     struct statvfs disk;
@@ -323,6 +323,11 @@ static int check_disk(const struct journal *journal, struct vf_error *err)
         return vf_fail(err, VF_FAILED,
                        "the state directory's disk is read-only" VF_REMEDY
                        "remount it for writing");
+    /* The open journal can still grow, but never be written anew, nor can a new one begin. */
+    if (faccessat(journal->dir_fd, ".", W_OK | X_OK, 0) != 0)
+        return vf_fail_errno(err, VF_FAILED, errno,
+                             "the state directory cannot be written to" VF_REMEDY
+                             "give vferryd's user the right to write there");
     if ((uint64_t)disk.f_bavail * disk.f_frsize < USABLE_BYTES)
         return vf_fail(err, VF_FAILED,
                        "the state directory's disk is full" VF_REMEDY "free some space there");

@@ -66,9 +66,9 @@ void journal_close(struct journal *journal); /* NULL is allowed */
 /* Durable when it returns 0. -1: nothing was recorded (a partial line is taken back); when even
  * that fails, the journal refuses every later write. A journal that was removed or replaced under
  * its host records nothing any more. */
-/* Could a move be recorded now? -1 with the reason when the file is gone from its directory, or its
- * disk is full or read-only. It writes nothing, so a later write may fail all the same. Any thread.
- */
+/* Could a move be recorded now? -1 with the reason when the file is gone from its directory, that
+ * cannot be written to any more, or its disk is full or read-only. It writes nothing, so a later
+ * write may fail all the same. Any thread. */
 int journal_usable(struct journal *journal, struct vf_error *err);
 int journal_write(struct journal *journal, const struct journal_record *record,
                   struct vf_error *err);

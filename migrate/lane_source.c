@@ -108,11 +108,13 @@ static int ship(void *ctx, const uint64_t *pages, uint32_t count, const uint8_t 
 /* The target's word that all frames of this lane's round lie proven in its VRAM. */
 static int expect_ack(struct lane_source *lane, const struct wire_count *want, struct vf_error *err)
 {
-    struct wire_message message;
+    struct wire_message message = {.tag = WIRE_TAG_END};
     int result = 0;
 
-    if (wire_expect(lane->tp, WIRE_ACK, &message, TP_NEVER, err) != 0)
+    if (wire_expect(lane->tp, WIRE_ACK, &message, TP_NEVER, err) != 0) {
+        lane->turned_away = message.tag == WIRE_ABORT;
         return -1;
+    }
     if (message.count.round != want->round || message.count.frames != want->frames ||
         message.count.pages != want->pages)
         result =
@@ -203,7 +205,8 @@ void *lane_source_main(void *arg)
             result = vf_fail(&err, VF_FAILED, "lane %u: out of memory", lane->index);
         else
             result = command == LANES_ROUND ? run_round(lane, work, &err) : run_rehash(lane, &err);
-        report(lanes, result == 0 ? NULL : &err, result != 0 && tp_lost(lane->tp));
+        report(lanes, result == 0 ? NULL : &err,
+               result != 0 && (tp_lost(lane->tp) || lane->turned_away));
     }
     free(work);
     return NULL;

@@ -4,6 +4,7 @@
 #define LOG_ROOM "migrate"
 #include "migrate/receiver.h"
 
+#include "base/limits.h"
 #include "base/log.h"
 
 #include <errno.h>
@@ -208,7 +209,7 @@ int lane_target_start(struct lane_target *lane, struct vf_error *err)
                         lane->plan->geometry.slot_bytes, &lane->channel, err) != 0)
         return -1;
     if (pthread_create(&lane->thread, NULL, lane_loop, lane) != 0)
-        return vf_fail(err, VF_FAILED, "lane %u: no thread to be had", lane->index);
+        return vf_fail(err, VF_FAILED, "lane %u: " VF_NO_THREAD, lane->index);
     lane->started = true;
     return 0;
 }

@@ -4,6 +4,7 @@
 #define LOG_ROOM "migrate"
 #include "migrate/lane.h"
 
+#include "base/limits.h"
 #include "base/size.h"
 #include "migrate/security.h"
 
@@ -36,7 +37,7 @@ static int open_lane(struct lanes *lanes, uint32_t index, const struct wire_hell
     if (lanes->aborted)
         vf_fail(err, VF_CANCELLED, "stopped");
     else if (pthread_create(&lane->thread, NULL, lane_source_main, lane) != 0)
-        vf_fail(err, VF_FAILED, "lane %u: no thread to be had", index);
+        vf_fail(err, VF_FAILED, "lane %u: " VF_NO_THREAD, index);
     else
         lane->started = true;
     (void)pthread_mutex_unlock(&lanes->lock);

@@ -3,6 +3,7 @@
 #define LOG_ROOM "migrate"
 #include "migrate/link.h"
 
+#include "base/limits.h"
 #include "base/log.h"
 #include "base/size.h"
 
@@ -193,26 +194,27 @@ static void free_entry(struct link_entry *entry)
     free(entry);
 }
 
-int link_start(struct link *link, struct tp *tp, uint64_t silence_ns, void (*down)(void *ctx),
-               void *ctx, struct vf_error *err)
+/* No thread: a peer whose job begins with this link hears why. One that comes back may not: to it
+ * an ABORT would be the end of the job. */
+static int fail_start(struct link *link, bool tell, struct vf_error *err)
 {
-    return link_start_heard(link, tp, NULL, silence_ns, down, ctx, err);
+    struct vf_error why = VF_ERROR_INIT;
+
+    vf_fail(&why, tell ? VF_REFUSED_NOW : VF_FAILED, "control connection: " VF_NO_THREAD);
+    if (tell && link->reading)
+        wire_say_abort(link->tp, &why); /* the reader takes what comes */
+    else if (tell)
+        wire_refuse(link->tp, &why);
+    link_stop(link);
+    *err = why;
+    return -1;
 }
 
-int link_start_heard(struct link *link, struct tp *tp, struct wire_message *heard,
-                     uint64_t silence_ns, void (*down)(void *ctx), void *ctx, struct vf_error *err)
+static int start(struct link *link, struct tp *tp, struct link_entry *heard, uint64_t silence_ns,
+                 void (*down)(void *ctx), void *ctx)
 {
-    struct link_entry *first = heard != NULL ? calloc(1, sizeof *first) : NULL;
-
     memset(link, 0, sizeof *link);
-    if (first == NULL && heard != NULL) {
-        wire_message_free(heard);
-        tp_close(tp);
-        return vf_fail(err, VF_FAILED, "control connection: out of memory");
-    }
-    if (first != NULL)
-        first->message = *heard;
-    link->heard = first;
+    link->heard = heard;
     link->tp = tp;
     link->down = down;
     link->down_ctx = ctx;
@@ -222,11 +224,34 @@ int link_start_heard(struct link *link, struct tp *tp, struct wire_message *hear
     vf_cond_init(&link->changed);
     link->reading = pthread_create(&link->reader, NULL, read_loop, link) == 0;
     link->pinging = link->reading && pthread_create(&link->pinger, NULL, ping_loop, link) == 0;
-    if (!link->pinging) {
-        link_stop(link);
-        return vf_fail(err, VF_FAILED, "control connection: no thread to be had");
+    return link->pinging ? 0 : -1;
+}
+
+int link_start(struct link *link, struct tp *tp, uint64_t silence_ns, void (*down)(void *ctx),
+               void *ctx, struct vf_error *err)
+{
+    return start(link, tp, NULL, silence_ns, down, ctx) == 0 ? 0 : fail_start(link, false, err);
+}
+
+int link_start_new(struct link *link, struct tp *tp, uint64_t silence_ns, void (*down)(void *ctx),
+                   void *ctx, struct vf_error *err)
+{
+    return start(link, tp, NULL, silence_ns, down, ctx) == 0 ? 0 : fail_start(link, true, err);
+}
+
+int link_start_heard(struct link *link, struct tp *tp, struct wire_message *heard,
+                     uint64_t silence_ns, void (*down)(void *ctx), void *ctx, struct vf_error *err)
+{
+    struct link_entry *first = calloc(1, sizeof *first);
+
+    if (first == NULL) {
+        memset(link, 0, sizeof *link);
+        wire_message_free(heard);
+        tp_close(tp);
+        return vf_fail(err, VF_FAILED, "control connection: out of memory");
     }
-    return 0;
+    first->message = *heard;
+    return start(link, tp, first, silence_ns, down, ctx) == 0 ? 0 : fail_start(link, false, err);
 }
 
 void link_stop(struct link *link)

@@ -44,6 +44,10 @@ struct link {
 /* Takes tp over (also on failure) and starts reading and pinging, five pings a silence. */
 int link_start(struct link *link, struct tp *tp, uint64_t silence_ns, void (*down)(void *ctx),
                void *ctx, struct vf_error *err);
+/* The same for the link that a job begins with, at its target: without a thread the peer hears so,
+ * by an ABORT. */
+int link_start_new(struct link *link, struct tp *tp, uint64_t silence_ns, void (*down)(void *ctx),
+                   void *ctx, struct vf_error *err);
 /* The same, with a record that was heard on tp already, as the first (taken over). */
 int link_start_heard(struct link *link, struct tp *tp, struct wire_message *heard,
                      uint64_t silence_ns, void (*down)(void *ctx), void *ctx, struct vf_error *err);

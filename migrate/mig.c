@@ -4,6 +4,7 @@
 #define LOG_ROOM "migrate"
 #include "migrate/mig.h"
 
+#include "base/limits.h"
 #include "base/log.h"
 #include "base/size.h"
 #include "kernel/client.h"
@@ -78,8 +79,7 @@ int mig_journal(struct mig_job *job, enum journal_kind kind, const char *text, s
 int mig_journal_end(struct mig_job *job, const struct vf_error *end, const char *text,
                     struct vf_error *err)
 {
-    /* A text of the daemon's own is the next one's order to start over: no cancel. */
-    job->called_off = end->code == VF_CANCELLED && text == end->text;
+    job->called_off = end->code == VF_CANCELLED;
     return mig_journal(job, JOURNAL_ABORTED, text, err);
 }
 
@@ -125,7 +125,8 @@ int mig_open(const struct mig_config *config, struct mig **out, struct vf_error 
         return -1;
     }
     journal_skip_ids(mig->journal, config->last_id);
-    if (settle_start(mig, err) != 0 || stand_start(mig, err) != 0) {
+    if (vf_spare_thread_open(&mig->spare, err) != 0 || settle_start(mig, err) != 0 ||
+        stand_start(mig, err) != 0) {
         mig_close(mig);
         return -1;
     }
@@ -241,6 +242,7 @@ void mig_close(struct mig *mig)
     while (mig->threads > 0)
         (void)pthread_cond_wait(&mig->idle, &mig->lock);
     (void)pthread_mutex_unlock(&mig->lock);
+    vf_spare_thread_close(mig->spare);
     while (mig->jobs != NULL) {
         struct mig_job *job = mig->jobs;
 
@@ -461,9 +463,10 @@ int mig_refuse_unsettled(struct mig *mig, const struct vf_partition_info *partit
 
     return id == 0 ? 0
                    : vf_fail(err, VF_FAILED,
-                             "partition %s: it is not known who runs it; see \"vferry job show "
-                             "%llu\" and \"vferry job resolve\"",
-                             partition->name, (unsigned long long)id);
+                             "partition %s: it is not known who runs it" VF_REMEDY
+                             "see \"vferry job show %llu\"; if its peer never comes back, say it "
+                             "with \"vferry job resolve %llu\" and --source-runs or --target-runs",
+                             partition->name, (unsigned long long)id, (unsigned long long)id);
 }
 
 /* One look and one step: two jobs of one partition must not both find it free. */
@@ -501,7 +504,7 @@ int mig_start_job(struct mig *mig, struct mig_job *job, void *(*main)(void *arg)
         return -1;
     if (mig_spawn(mig, main, arg) == 0)
         return 0;
-    vf_fail(err, VF_FAILED, "partition %s: no thread to be had for it", job->partition);
+    vf_fail(err, VF_FAILED, "partition %s: " VF_NO_THREAD, job->partition);
     (void)job_fail(job, err);
     job_over(job, JOB_FAILED);
     mig_job_put(job); /* the thread's */

@@ -3,6 +3,7 @@
 #ifndef MIGRATE_MIG_H
 #define MIGRATE_MIG_H
 
+#include "base/spare_thread.h"
 #include "migrate/job.h"
 #include "migrate/journal.h"
 #include "migrate/migrate.h"
@@ -31,6 +32,7 @@ struct mig {
     void *ended_ctx;
     struct journal *journal; /* has its own lock */
     struct turns turns;      /* likewise */
+    struct vf_spare_thread *spare; /* tells who comes when there is no thread for him */
     _Atomic bool cordoned;   /* takes in no partition */
     bool insecure;           /* plain TCP beyond loopback is fine */
 
@@ -108,6 +110,14 @@ struct mig_peer {
 /* After mig_dial: both HELLOs. Then it is a control connection. */
 int mig_greet(struct tp *tp, const struct wire_hello *ours, uint64_t deadline_ns,
               struct mig_peer *peer, struct vf_error *err);
+
+/* A HELLO for a new job came in: is it that of a job of this host, which so dialled its own host?
+ * Then that job is told. Job ids are random, so neither a proxy nor two hosts that look alike
+ * deceive it. */
+bool mig_job_came_home(struct mig *mig, const struct wire_hello *hello);
+/* Do its HELLO's words fit this host: boot, name and address? Two hosts of one machine whose
+ * network namespaces hide them from each other may look alike: no ground to refuse anything. */
+bool mig_looks_like_us(const struct mig *mig, const struct wire_hello *hello);
 
 /* From the HELLOs on texts about the connection name the other host, and where it listens ("" or an
  * address that is known): "peer A at 10.0.0.1:7001". Before threads share it. */

@@ -61,12 +61,11 @@ bool mig_cordoned(const struct mig *mig);
  * the next daemon. Does not wait; mig_close does. */
 void mig_end_jobs(struct mig *mig);
 /* A forced stop, which drops partitions, begins: no job starts, no partition arrives and no COMMIT
- * is honoured any more. Hand-offs that were just committing are waited for; what has not committed
- * is called off, or left as PREPARED for the next daemon to answer for. Does not wait for jobs. */
-void mig_stop_begin(struct mig *mig);
-/* The same for a kernel side that answers nothing: hand-offs that are just committing hang in a
- * call to it and are not waited for. What they have in the journal the next daemon answers for. */
-void mig_stop_at_once(struct mig *mig);
+ * is honoured any more. Hand-offs that were just committing are waited for until deadline_ns
+ * (vf_now_ns): those that hang in a call to the kernel side then have in the journal what the next
+ * daemon answers for. What has not committed is called off, or left as PREPARED for the next
+ * daemon likewise. Does not wait for jobs. */
+void mig_stop_begin(struct mig *mig, uint64_t deadline_ns);
 /* It failed: the host goes on. */
 void mig_stop_undo(struct mig *mig);
 /* Around what makes a partition this host's: from before its record is on disk until it runs here,
@@ -115,6 +114,10 @@ int mig_ask_capacity(struct mig *mig, const char *address, json_t **out, struct 
 /* A stranger connected to the migration port: takes the socket over, answers in a thread of its
  * own. At most 64 unknown peers at once; more are closed. */
 void mig_accept(struct mig *mig, int fd, const char *peer);
+/* The same where no descriptor is left but fd and one more: takes the socket over and, once it has
+ * said what it wants, tells it so; a source that comes back to its job is left to try again. One at
+ * a time; others are closed. */
+void mig_turn_away(struct mig *mig, int fd, const char *peer);
 
 enum mig_status { MIG_RUNNING, MIG_COMPLETED, MIG_FAILED, MIG_CANCELLED, MIG_UNKNOWN };
 
@@ -192,6 +195,9 @@ json_t *mig_job_verdict(struct mig_job *job);
 /* All jobs, newest first, short form; new reference to an array. */
 json_t *mig_jobs(struct mig *mig);
 
+/* In the reason of a job that a new daemon has started over; the new job's id follows. The journal
+ * does not keep it: only the reports made until the daemon after that begins have it. */
+#define MIG_STARTED_OVER "started over as job "
 /* Is it known from the journal only, which holds no figures? */
 bool mig_job_recalled(const struct mig_job *job);
 

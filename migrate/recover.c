@@ -17,12 +17,15 @@
 
 #include "base/log.h"
 #include "base/size.h"
+#include "migrate/ending.h"
 #include "migrate/handoff.h"
 #include "migrate/restart.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define WHERE_BYTES (2 * ENDING_WHERE)
 
 struct recovery {
     struct mig *mig;
@@ -68,6 +71,24 @@ static int undo(struct recovery *r, const struct mig_job *job, struct vf_error *
                         : copy_destroy(r->kc, &p, err);
 }
 
+/* How far a job without a hand-off had come, as the kernel side shows it. */
+static const char *phase_open(const struct recovery *r, const struct mig_job *job)
+{
+    struct vf_partition_info p;
+    bool file = job_with_file(job);
+
+    if (!find_moving(r, job, &p) || (job->source && job->stays_paused))
+        return file ? "before it was done" : "before COMMIT";
+    switch (p.state) {
+    case VF_PARTITION_OUTGOING:
+        return file ? "before the blackout" : "in the brownout";
+    case VF_PARTITION_OUTGOING_PAUSED:
+        return file ? "in the blackout" : "in the blackout, before COMMIT";
+    default:
+        return file ? "while it was restored" : "before READY";
+    }
+}
+
 static enum job_state fail(struct mig_job *job, const struct vf_error *err)
 {
     struct vf_error also = VF_ERROR_INIT;
@@ -95,20 +116,69 @@ static bool is_here(const struct recovery *r, const struct mig_job *job)
     return here;
 }
 
+/* What an end without a hand-off means for the partition, and what can be done; returns the latter,
+ * NULL = nothing. */
+static const char *where_open(const struct recovery *r, const struct mig_job *job,
+                              char where[WHERE_BYTES])
+{
+    const char *host = job->host_name;
+    char stays[ENDING_WHERE];
+
+    if (job->source && !is_here(r, job)) {
+        (void)snprintf(where, WHERE_BYTES, "the kernel side of host %s has lost partition %s too",
+                       host, job->partition);
+        return "create it anew, or restore an image of it";
+    }
+    if (job->source)
+        (void)snprintf(where, WHERE_BYTES, "%s%s", ending_stays(job, stays),
+                       job_with_file(job) ? " and there is no image" : "");
+    else if (job_with_file(job))
+        (void)snprintf(where, WHERE_BYTES,
+                       "nothing is left of it at host %s, the image is as it was", host);
+    else
+        (void)snprintf(where, WHERE_BYTES, "%s, and nothing is left of it at host %s",
+                       ending_there(job, stays), host);
+    if (job_with_file(job))
+        return job->source ? "save it again" : "restore it again";
+    return job->source ? "move it again" : NULL;
+}
+
+/* The kernel side refused what follows from the journal: *err, its bare text, becomes phase, what
+ * could not be done and the way out. One that stands says so by itself. */
+static void tell_refused(struct mig_job *job, const char *phase, const char *what,
+                         struct vf_error *err)
+{
+    struct vf_error cause = *err;
+
+    if (cause.code == VF_STANDS)
+        return;
+    vf_fail(err, VF_FAILED,
+            "partition %s could not be %s at host %s after a restart (%.300s)" VF_REMEDY
+            "restart the vferryd of host %s, which tries it again",
+            job->partition, what, job->host_name, cause.text, job->host_name);
+    ending_tell_in(job, phase, "", err);
+    err->status = cause.status;
+}
+
 static enum job_state recover_open(struct recovery *r, struct mig_job *job, struct vf_error *err)
 {
-    char here[48];
+    const char *phase = phase_open(r, job);
+    const char *kind = job_with_file(job) ? job_kind(job) : "move";
+    char where[WHERE_BYTES];
+    const char *remedy;
 
-    (void)snprintf(here, sizeof here, "the partition %s", job_stays(job));
     if (undo(r, job, err) != 0) {
+        tell_refused(job, phase, job->source ? "let go on" : "removed", err);
         log_error("job %llu: %s", (unsigned long long)job->id, err->text);
         return JOB_FAILED;
     }
-    vf_fail(err, VF_FAILED, "the daemon ended during the %s; %s",
-            job_with_file(job) ? job_kind(job) : "move",
-            !job->source      ? "nothing is left of it here"
-            : is_here(r, job) ? here
-                              : "the kernel side here has lost the partition");
+    remedy = where_open(r, job, where);
+    if (remedy != NULL)
+        vf_fail(err, VF_FAILED, "the daemon of host %s ended during the %s" VF_REMEDY "%s",
+                job->host_name, kind, remedy);
+    else
+        vf_fail(err, VF_FAILED, "the daemon of host %s ended during the %s", job->host_name, kind);
+    ending_tell_in(job, phase, where, err);
     job->owes = job->source && !job_with_file(job);
     return fail(job, err);
 }
@@ -120,14 +190,19 @@ static enum job_state recover_save(struct recovery *r, struct mig_job *job, stru
     struct vf_partition_info copy;
     int found = handoff_copy(job, r->kc, &copy, err);
 
-    if (found < 0 || (found > 0 && copy_destroy(r->kc, &copy, err) != 0))
+    if (found < 0 || (found > 0 && copy_destroy(r->kc, &copy, err) != 0)) {
+        tell_refused(job, "after the image had its name, in which the partition is now whole",
+                     "removed", err);
+        err->code = VF_UNKNOWN;
         return JOB_UNKNOWN;
+    }
     return complete(job);
 }
 
 static enum job_state recover_commit(struct recovery *r, struct mig_job *job, struct vf_error *err)
 {
     struct vf_partition_info copy;
+    char where[ENDING_WHERE], cause[128];
     int found;
 
     if (job_with_file(job))
@@ -135,36 +210,39 @@ static enum job_state recover_commit(struct recovery *r, struct mig_job *job, st
     found = handoff_copy(job, r->kc, &copy, err);
     /* Nothing here resumes after a COMMIT that may have left this host: this one never did. */
     if (found > 0 && (copy.state == VF_PARTITION_RUNNING || copy.state == VF_PARTITION_OUTGOING)) {
-        if (copy_run_on(r->kc, &copy, job->stays_paused, err) != 0)
+        if (copy_run_on(r->kc, &copy, job->stays_paused, err) != 0) {
+            tell_refused(job, "in the hand-off, before COMMIT left", "let go on", err);
             return JOB_UNKNOWN;
-        vf_fail(err, VF_FAILED, "the daemon ended as it called the move off; the partition %s",
-                job_stays(job));
+        }
+        vf_fail(err, VF_FAILED,
+                "the daemon of host %s ended as it called the move off" VF_REMEDY "move it again",
+                job->host_name);
+        ending_tell_in(job, "in the hand-off, before COMMIT left", ending_stays(job, where), err);
         job->owes = true;
         return fail(job, err);
     }
-    vf_fail(err, VF_UNKNOWN,
-            "the daemon ended between COMMIT and the target's answer; %s until its fate is known%s",
-            found != 0 ? "the partition is kept paused here"
-                       : "the kernel side here no longer holds the partition; it may run there, so "
-                         "nothing is done",
-            !job_has_token(job)
-                ? "; an older version began it, so that only a person can resolve it"
-                : "");
+    (void)snprintf(cause, sizeof cause, "the daemon of host %s ended before RUNNING came",
+                   job->host_name);
+    (void)ending_unknown(job, "in the hand-off, after COMMIT", cause, found != 0, err);
     return JOB_UNKNOWN;
 }
 
 static enum job_state recover_prepared(struct recovery *r, struct mig_job *job,
                                        struct vf_error *err)
 {
+    static const char phase[] = "in the hand-off, before COMMIT";
     struct vf_partition_info copy;
+    char where[ENDING_WHERE], cause[128];
 
     if (handoff_copy(job, r->kc, &copy, err) != 0) {
-        vf_fail(err, VF_UNKNOWN,
-                "the daemon ended between READY and the source's COMMIT; the "
-                "partition is kept paused here until its fate is known");
+        (void)snprintf(cause, sizeof cause, "the daemon of host %s ended before COMMIT came",
+                       job->host_name);
+        (void)ending_unknown(job, phase, cause, true, err);
         return JOB_UNKNOWN;
     }
-    vf_fail(err, VF_FAILED, "the kernel side here lost the partition before it could run");
+    vf_fail(err, VF_FAILED, "the kernel side of host %s lost it before it could run",
+            job->host_name);
+    ending_tell_in(job, phase, ending_there(job, where), err);
     return fail(job, err);
 }
 
@@ -175,18 +253,24 @@ static enum job_state recover_committed(struct recovery *r, struct mig_job *job,
     int found = handoff_copy(job, r->kc, &copy, err);
 
     if (found > 0 && copy_start(r->kc, &copy, job->stays_paused, err) != 0) {
+        tell_refused(job,
+                     job_with_file(job) ? "when it was to run" : "in the hand-off, after COMMIT",
+                     "started", err);
         err->code = VF_UNKNOWN;
         return JOB_UNKNOWN;
     }
     if (found > 0 || (found == 0 && handoff_went_on(job)))
         return complete(job);
     if (found == 0 && job_with_file(job)) {
-        vf_fail(err, VF_FAILED, "the kernel side has lost it since; restore it again");
+        vf_fail(err, VF_FAILED,
+                "it was restored, and the kernel side of host %s has lost partition %s "
+                "since" VF_REMEDY "restore it again",
+                job->host_name, job->partition);
         (void)mig_journal(job, JOURNAL_SETTLED, err->text, NULL);
         return JOB_FAILED;
     }
-    vf_fail(err, VF_UNKNOWN,
-            "committed to run here, but the kernel side no longer holds the partition");
+    (void)ending_unknown(job, "in the hand-off, after COMMIT", "it was to run here", found != 0,
+                         err);
     return JOB_UNKNOWN;
 }
 
@@ -222,6 +306,7 @@ static enum job_state recover_aborted(struct recovery *r, struct mig_job *job, s
 {
     bool wanted = job->source && restart_wanted(job->last_text, &job->options);
     struct vf_error also = VF_ERROR_INIT;
+    char where[WHERE_BYTES];
 
     /* It may have died before the partition was told. */
     if (undo(r, job, &also) != 0)
@@ -229,8 +314,21 @@ static enum job_state recover_aborted(struct recovery *r, struct mig_job *job, s
     job->start_over =
         wanted && vf_realtime_ns() - job->last_ns < RESTART_WITHIN_NS && is_here(r, job);
     (void)snprintf(job->options.to, sizeof job->options.to, "%s", job->peer);
-    vf_fail(err, job->called_off ? VF_CANCELLED : VF_FAILED, "%s",
-            job->last_text[0] != '\0' ? job->last_text : "aborted");
+    if (wanted) { /* its text is the order to start over, and no text for people */
+        const char *remedy = where_open(r, job, where);
+
+        if (job->start_over)
+            vf_fail(err, VF_FAILED, "the daemon of host %s was ended during the move",
+                    job->host_name);
+        else
+            vf_fail(err, VF_FAILED,
+                    "the daemon of host %s was ended during the move" VF_REMEDY "%s",
+                    job->host_name, remedy);
+        ending_tell_in(job, "", where, err);
+    } else {
+        vf_fail(err, job->called_off ? VF_CANCELLED : VF_FAILED, "%s",
+                job->last_text[0] != '\0' ? job->last_text : "aborted");
+    }
     if (also.code == VF_STANDS)
         copy_stands(err, &also);
     return job->called_off ? JOB_CANCELLED : JOB_FAILED;

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/size.h"
 #include "migrate/answer.h"
+#include "migrate/ending.h"
 #include "migrate/handoff.h"
 #include "migrate/mig.h"
 #include "migrate/settle.h"
@@ -55,11 +56,18 @@ static int look(struct mig_job *job, struct kc *kc, struct resolve_view *view,
 
     if (found < 0)
         return -1;
-    *view = (struct resolve_view){.source = job->source, .mine = job->last_kind, .held = found > 0};
+    *view = (struct resolve_view){.source = job->source,
+                                  .mine = job->last_kind,
+                                  .held = found > 0,
+                                  .partition = job->partition,
+                                  .host = job->host_name,
+                                  .other = ending_peer(job)};
     view->peer_known = inquire(job, &view->peer, why_not);
     /* A source that is still at it will bring its word itself; a target that waits takes ours. */
     if (view->peer_known && view->peer.job_running && !job->source)
-        return vf_fail(err, VF_FAILED, "its source still works on it; wait for that");
+        return vf_fail(err, VF_FAILED,
+                       "host %s, its source, still works on it" VF_REMEDY "wait for that",
+                       ending_peer(job));
     return 0;
 }
 
@@ -75,8 +83,10 @@ static int agree_as_source(struct mig_job *job, struct kc *kc, bool source_runs,
         return -1;
     job_settled(job, end, err);
     if ((end == JOB_FAILED) != source_runs)
-        return vf_fail(err, VF_FAILED, "it was settled otherwise meanwhile: the job is %s",
-                       vf_fsm_name(&job->fsm));
+        return vf_fail(err, VF_FAILED,
+                       "it was settled otherwise meanwhile: the job is %s" VF_REMEDY
+                       "see \"vferry job show %" PRIu64 "\"",
+                       vf_fsm_name(&job->fsm), job->id);
     return 0;
 }
 
@@ -116,9 +126,12 @@ static int settle_here(struct mig_job *job, struct kc *kc, bool source_runs,
 {
     struct vf_error text = VF_ERROR_INIT;
     struct vf_error also = VF_ERROR_INIT;
+    char where[ENDING_WHERE];
 
-    vf_fail(&text, VF_FAILED, "%s; the peer could not be asked: %.300s",
-            source_runs ? MIG_SOURCE_RUNS : MIG_TARGET_RUNS, why->text);
+    vf_fail(&text, VF_FAILED, "%s; host %s could not be asked: %.200s",
+            source_runs ? MIG_SOURCE_RUNS : MIG_TARGET_RUNS, ending_peer(job), why->text);
+    ending_tell_in(job, "", job->source ? ending_stays(job, where) : ending_there(job, where),
+                   &text);
     job_update(job, job->owes = job->source);
     if (mig_journal(job, JOURNAL_SETTLED, text.text, err) != 0) {
         job_update(job, job->owes = false);
@@ -129,10 +142,11 @@ static int settle_here(struct mig_job *job, struct kc *kc, bool source_runs,
         if (also.code == VF_STANDS)
             copy_stands(&text, &also);
         else
-            (void)snprintf(warning + strlen(warning), MIG_WARNING_BYTES - strlen(warning),
-                           "; and the partition here could not be brought there (%.200s): restart "
-                           "vferryd to try again",
-                           also.text);
+            (void)snprintf(
+                warning + strlen(warning), MIG_WARNING_BYTES - strlen(warning),
+                "; and the copy at host %s could not be brought to that (%.200s): restart "
+                "the vferryd of host %s, which tries it again",
+                job->host_name, also.text, job->host_name);
     }
     job_settled(job, source_runs ? JOB_FAILED : JOB_COMPLETED, &text);
     settle_kick(job->mig);
@@ -160,7 +174,7 @@ static int resolve(struct mig_job *job, struct kc *kc, bool source_runs,
 
     if (look(job, kc, &view, &why_not, err) != 0 || resolve_allows(&view, source_runs, err) != 0)
         return -1;
-    (void)snprintf(warning, MIG_WARNING_BYTES, "%s", resolve_warning(&view, source_runs));
+    (void)resolve_warning(&view, source_runs, warning);
     if (!view.peer_known)
         return settle_alone(job, kc, source_runs, &why_not, warning, err);
     return job->source ? agree_as_source(job, kc, source_runs, err)
@@ -171,12 +185,15 @@ static int check(struct mig_job *job, struct vf_error *err)
 {
     if (job_with_file(job))
         return vf_fail(err, VF_FAILED,
-                       "it is a %s, there is no other host that could run it; restart vferryd, "
-                       "which tries to finish it",
+                       "it is a %s, there is no other host that could run it" VF_REMEDY
+                       "restart vferryd, which tries to finish it",
                        job_kind(job));
     if (job_status(job) != MIG_UNKNOWN)
-        return vf_fail(err, VF_FAILED, "is %s; only an unknown outcome can be resolved",
-                       mig_job_wait(job, 0, UINT64_MAX) ? vf_fsm_name(&job->fsm) : "running");
+        return vf_fail(err, VF_FAILED,
+                       "is %s; only an unknown outcome can be resolved" VF_REMEDY
+                       "see \"vferry job show %" PRIu64 "\"",
+                       mig_job_wait(job, 0, UINT64_MAX) ? vf_fsm_name(&job->fsm) : "running",
+                       job->id);
     return 0;
 }
 
@@ -203,7 +220,8 @@ int mig_job_resolve(struct mig_job *job, bool source_runs, char warning[MIG_WARN
     warning[0] = '\0';
     /* A try of the settler's is under way, and may just settle it. */
     if (result == 0 && !job_claim(job, vf_now_ns() + 2 * job->mig->silence_ns))
-        result = vf_fail(err, VF_FAILED, "is being settled at this moment; see it again");
+        result =
+            vf_fail(err, VF_FAILED, "is being settled at this moment" VF_REMEDY "see it again");
     else if (result == 0) {
         result = check(job, err);
         if (result == 0)

@@ -9,6 +9,7 @@
 
 #include "migrate/handoff.h"
 #include "migrate/journal.h"
+#include "migrate/migrate.h"
 #include "migrate/wire.h"
 
 /* What is known when somebody has to decide. */
@@ -18,11 +19,13 @@ struct resolve_view {
     bool held;              /* the kernel side here still has its copy */
     bool peer_known;        /* else nobody there could be asked: */
     struct wire_account peer;
+    const char *partition, *host, *other; /* for texts: the names of it, this host, the peer */
 };
 
 /* May it be? 0, or VF_FAILED: what the journals say, and which choice is right. A pure function. */
 int resolve_allows(const struct resolve_view *view, bool source_runs, struct vf_error *err);
-/* What is lost or doubled by it, or may be; "" = nothing. Static text. */
-const char *resolve_warning(const struct resolve_view *view, bool source_runs);
+/* What is lost or doubled by it, or may be, and what to do; "" = nothing. Returns `out`. */
+const char *resolve_warning(const struct resolve_view *view, bool source_runs,
+                            char out[MIG_WARNING_BYTES]);
 
 #endif

@@ -41,18 +41,40 @@ static const char *peer_says(const struct wire_account *peer)
 static int wrong(const struct resolve_view *view, bool source_runs, const char *why,
                  struct vf_error *err)
 {
-    return vf_fail(err, VF_FAILED, "%s; use --%s-runs%s", why, source_runs ? "target" : "source",
-                   view->peer_known ? ""
-                                    : ", or bring the other host back and it settles by itself");
+    return vf_fail(
+        err, VF_FAILED, "%s" VF_REMEDY "use --%s-runs%s", why, source_runs ? "target" : "source",
+        view->peer_known ? "" : ", or bring the other host back and it settles by itself");
 }
 
 static int contradicted(const struct resolve_view *view, bool source_runs, struct vf_error *err)
 {
-    char why[200];
+    char why[4 * VF_NAME_BYTES];
 
-    (void)snprintf(why, sizeof why, "the %s's journal says %s, so it %s",
-                   view->source ? "target" : "source", peer_says(&view->peer),
-                   source_runs ? "runs on the target" : "never ran on the target");
+    (void)snprintf(why, sizeof why, "the journal of host %s, its %s, says %s, so partition %s %s",
+                   view->other, view->source ? "target" : "source", peer_says(&view->peer),
+                   view->partition, source_runs ? "runs on the target" : "never ran on the target");
+    return wrong(view, source_runs, why, err);
+}
+
+static const char *source_host(const struct resolve_view *view)
+{
+    return view->source ? view->host : view->other;
+}
+
+static const char *target_host(const struct resolve_view *view)
+{
+    return view->source ? view->other : view->host;
+}
+
+/* The host that is said to run it has none of it. */
+static int lost_by(const struct resolve_view *view, bool source_runs, const char *host,
+                   const char *has, struct vf_error *err)
+{
+    char why[4 * VF_NAME_BYTES];
+
+    (void)snprintf(why, sizeof why,
+                   "the kernel side of host %s has lost partition %s, and host %s %s it", host,
+                   view->partition, source_runs ? target_host(view) : source_host(view), has);
     return wrong(view, source_runs, why, err);
 }
 
@@ -69,38 +91,54 @@ int resolve_allows(const struct resolve_view *view, bool source_runs, struct vf_
     if (fate != FATE_OPEN || source_holds == target_holds)
         return 0;
     if (source_runs && !source_holds)
-        return wrong(view, source_runs,
-                     "the source's kernel side has lost the partition, and the target may have it",
-                     err);
+        return lost_by(view, source_runs, source_host(view), "may have", err);
     if (!source_runs && !target_holds)
-        return wrong(view, source_runs,
-                     "the target's kernel side has lost the partition, and the source has it", err);
+        return lost_by(view, source_runs, target_host(view), "has", err);
     return 0;
 }
 
-const char *resolve_warning(const struct resolve_view *view, bool source_runs)
+/* Nobody there could be asked. */
+static const char *warn_alone(const struct resolve_view *view, bool source_runs,
+                              char out[MIG_WARNING_BYTES])
+{
+    const char *side = view->source ? "target" : "source";
+
+    if (view->source == source_runs)
+        (void)snprintf(out, MIG_WARNING_BYTES,
+                       "host %s, the %s, could not be asked: if it runs partition %s, two of it "
+                       "run now, and what they do from here on differs; before anybody uses it say "
+                       "\"vferry partition show %s\" at host %s, and remove one of the two",
+                       view->other, side, view->partition, view->partition, view->other);
+    else
+        (void)snprintf(out, MIG_WARNING_BYTES,
+                       "host %s, the %s, could not be asked, and the copy at host %s is gone: if "
+                       "host %s %s, partition %s is lost; say \"vferry partition show %s\" there, "
+                       "and restore an image if it is not there",
+                       view->other, side, view->host, view->other,
+                       view->source ? "never took it over, or has lost it" : "has given up its own",
+                       view->partition, view->partition);
+    return out;
+}
+
+const char *resolve_warning(const struct resolve_view *view, bool source_runs,
+                            char out[MIG_WARNING_BYTES])
 {
     bool lost_there = view->mine == JOURNAL_COMMITTED ||
                       (view->peer_known && view->peer.record == JOURNAL_COMMITTED + 1);
 
+    out[0] = '\0';
     if (!view->held && view->source == source_runs)
-        return "the kernel side here has lost the partition: nothing runs here";
-    if (view->peer_known && source_runs && lost_there)
-        return "the partition ran on the target before its kernel side lost it: what it did there "
-               "is lost, and the source goes on from the hand-off";
-    if (view->peer_known)
-        return "";
-    if (view->source && source_runs)
-        return "the target could not be asked: if it took the partition over, it now runs twice, "
-               "and what the copies do from here on differs; find out before anybody uses it, and "
-               "remove one of them";
-    if (view->source)
-        return "the target could not be asked, and the copy here is gone: if the target never took "
-               "the partition over, or has lost it, the partition is lost";
-    if (source_runs)
-        return "the source could not be asked, and the copy here is gone: if the source has given "
-               "up its own, the partition is lost";
-    return "the source could not be asked: if it runs the partition, it now runs twice, and what "
-           "the copies do from here on differs; find out before anybody uses it, and remove one of "
-           "them";
+        (void)snprintf(out, MIG_WARNING_BYTES,
+                       "the kernel side of host %s has lost partition %s: nothing of it runs "
+                       "there; create it anew, or restore an image of it",
+                       view->host, view->partition);
+    else if (view->peer_known && source_runs && lost_there)
+        (void)snprintf(out, MIG_WARNING_BYTES,
+                       "partition %s ran at host %s, the target, before the kernel side there "
+                       "lost it: what it did there is lost, and it goes on at host %s as it was at "
+                       "the hand-off",
+                       view->partition, target_host(view), source_host(view));
+    else if (!view->peer_known)
+        (void)warn_alone(view, source_runs, out);
+    return out;
 }

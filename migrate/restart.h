@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * A daemon that is told to end (an update of vferryd, say) cancels its moves, but they were wanted:
- * the journal keeps what was asked, and the next daemon starts them over. A daemon that was killed
- * leaves no such wish; its moves end as failed and the partitions run on.
+ * A daemon that is told to end (an update of vferryd, say) ends its moves as failed, but they were
+ * wanted: the journal keeps what was asked, and the next daemon starts them over. A daemon that
+ * was killed leaves no such wish; its moves end as failed and the partitions run on.
  */
 #ifndef MIGRATE_RESTART_H
 #define MIGRATE_RESTART_H

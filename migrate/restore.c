@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "base/size.h"
+#include "migrate/ending.h"
 #include "migrate/image.h"
 #include "migrate/receiver.h"
 #include "migrate/target.h"
@@ -23,7 +24,7 @@ struct restoring {
     struct restore *order;
     struct mig_job *job;
     struct image_reader *image;
-    struct target target; /* what target_admit fills: job, kc, partition, prepared */
+    struct target target; /* what target_admit fills: job, kc, partition, prepared; its lock */
     struct lane_plan plan;
     struct digest_table *table;
     struct kc_channel *channel;
@@ -34,7 +35,12 @@ struct restoring {
 
 static void wake(void *ctx)
 {
-    tp_abort(image_reader_tp(((struct restoring *)ctx)->image));
+    struct restoring *r = ctx;
+
+    (void)pthread_mutex_lock(&r->target.lock);
+    target_call_off(&r->target);
+    (void)pthread_mutex_unlock(&r->target.lock);
+    tp_abort(image_reader_tp(r->image));
 }
 
 static void tell(void *ctx, uint64_t done, uint64_t total)
@@ -258,6 +264,7 @@ static enum job_state finish(struct restoring *r, int result, bool committed, st
 {
     struct mig_job *job = r->job;
     struct vf_error also = VF_ERROR_INIT;
+    char where[ENDING_WHERE];
 
     if (result == 0) {
         if (mig_journal(job, JOURNAL_DONE, "", &also) != 0)
@@ -265,8 +272,13 @@ static enum job_state finish(struct restoring *r, int result, bool committed, st
         warn_of_two(r);
         return JOB_COMPLETED;
     }
-    if (committed) { /* it is this host's, and does not run: a restart tries again */
-        err->code = VF_UNKNOWN;
+    if (committed) {
+        struct vf_error why = *err;
+
+        (void)vf_fail(err, VF_UNKNOWN,
+                      "when it was to run here: %.300s; partition %s is whole at host %s and could "
+                      "not be started" VF_REMEDY "restart vferryd, which tries again",
+                      why.text, job->partition, job->host_name);
         (void)job_fail(job, err);
         return JOB_UNKNOWN;
     }
@@ -274,8 +286,10 @@ static enum job_state finish(struct restoring *r, int result, bool committed, st
     r->channel = NULL;
     target_discard(&r->target);
     if (job_cancel_asked(job))
-        (void)vf_fail(err, VF_CANCELLED,
-                      "cancelled; nothing is left of it here, the image is as it was");
+        (void)ending_called_off(job, false, err);
+    (void)snprintf(where, sizeof where, "nothing is left of it at host %s, the image is as it was",
+                   job->host_name);
+    ending_tell(job, where, err);
     if (r->journalled && mig_journal_end(job, err, err->text, &also) != 0)
         log_error("job %llu: %s", (unsigned long long)job->id, also.text);
     (void)job_fail(job, err);
@@ -296,6 +310,7 @@ static enum job_state restore(struct restore *order)
     }
     r->order = order;
     r->job = order->job;
+    (void)pthread_mutex_init(&r->target.lock, NULL);
     end = finish(r, run(r, &committed, &err), committed, &err);
     job_set_wake(r->job, NULL, NULL);
     kc_channel_close(r->channel);
@@ -304,6 +319,7 @@ static enum job_state restore(struct restore *order)
     free(r->receiver);
     if (r->target.kc != NULL)
         kc_close(r->target.kc);
+    (void)pthread_mutex_destroy(&r->target.lock);
     free(r);
     return end;
 }

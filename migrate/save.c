@@ -354,7 +354,7 @@ static enum job_state call_off(struct saving *s, struct vf_error *err)
     if (s->published)
         image_file_withdraw(&s->order->file);
     if (job_cancel_asked(s->job) && err->code != VF_STANDS)
-        (void)cancelled(err);
+        (void)ending_called_off(s->job, false, err);
     if (s->journalled)
         tell_end(s, err);
     if (resumed != 0 && also.code == VF_STANDS)

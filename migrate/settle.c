@@ -3,8 +3,10 @@
 #define LOG_ROOM "migrate"
 #include "migrate/settle.h"
 
+#include "base/limits.h"
 #include "base/log.h"
 #include "base/size.h"
+#include "migrate/ending.h"
 #include "migrate/word.h"
 
 #include <inttypes.h>
@@ -90,7 +92,8 @@ static void conclude(struct mig_job *job, enum job_state end, const struct vf_er
     if (job_status(job) == MIG_UNKNOWN)
         job_settled(job, end, err);
     else
-        log_info("job %" PRIu64 ": its peer knows now how it ended", job->id);
+        log_info("job %" PRIu64 ": host %s knows now how the move of partition %s ended", job->id,
+                 ending_peer(job), job->partition);
 }
 
 static void try_once(struct mig *mig, struct mig_job *job, bool first)
@@ -114,10 +117,14 @@ static void try_once(struct mig *mig, struct mig_job *job, bool first)
     if (done)
         return;
     if (first)
-        log_warn("job %" PRIu64 ": its peer is to be told or asked, and could not be: %s", job->id,
+        log_warn("job %" PRIu64 ": host %s is to be %s the move of partition %s ended, which is "
+                 "tried again and again: %s",
+                 job->id, ending_peer(job),
+                 job_status(job) == MIG_UNKNOWN ? "asked how" : "told that", job->partition,
                  err.text);
     else
-        log_debug("job %" PRIu64 ": settling: %s", job->id, err.text);
+        log_debug("job %" PRIu64 ": host %s cannot be told or asked yet: %s", job->id,
+                  ending_peer(job), err.text);
     postpone(mig, job);
 }
 
@@ -157,5 +164,5 @@ int settle_start(struct mig *mig, struct vf_error *err)
     (void)pthread_mutex_unlock(&mig->lock);
     return mig_spawn(mig, settler_main, mig) == 0
                ? 0
-               : vf_fail(err, VF_FAILED, "no thread to be had for the settler");
+               : vf_fail(err, VF_FAILED, "settler: " VF_NO_THREAD);
 }

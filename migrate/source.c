@@ -398,12 +398,12 @@ static void resume_partition(struct source *s, struct vf_error *why)
 
 /* What really ended it: a cancel, or what the link says about lanes whose streams broke or were
  * stopped with it. Any other error is the cause itself, also when the link has ended since. */
-static void find_cause(struct source *s, struct vf_error *err)
+static void find_cause(struct source *s, bool again, struct vf_error *err)
 {
     struct vf_error lost;
 
     if (job_cancel_asked(s->job))
-        vf_fail(err, VF_CANCELLED, "cancelled");
+        (void)ending_called_off(s->job, again, err);
     else if (s->linked &&
              (lanes_lost(&s->lanes) || (err->code == VF_CANCELLED && link_ended(&s->link))))
         (void)link_explain(&s->link, vf_now_ns() + LINK_EXPLAIN_NS, err);
@@ -433,9 +433,12 @@ static enum job_state call_off(struct source *s, struct vf_error *err)
 
     char where[ENDING_WHERE] = "";
     struct vf_error cause;
+    bool again; /* the next daemon starts it over */
 
     resume_partition(s, &also);
-    find_cause(s, err);
+    again = s->journalled && also.code == VF_OK && job_cancel_asked(s->job) &&
+            atomic_load(&s->job->interrupted);
+    find_cause(s, again, err);
     if (s->too_old && err->code == VF_FAILED)
         tell_too_old(s, err);
     cause = *err; /* what the target is told: it knows for itself what that means there */
@@ -445,8 +448,7 @@ static enum job_state call_off(struct source *s, struct vf_error *err)
         copy_stands(err, &also);
     else if (also.code != VF_OK)
         vf_context(err, "%s", also.text);
-    if (s->journalled && atomic_load(&s->job->interrupted) && err->code == VF_CANCELLED &&
-        also.code == VF_OK)
+    if (again)
         restart_note(&s->job->options, note, sizeof note);
     job_update(s->job, s->job->owes = owes);
     if (s->journalled &&

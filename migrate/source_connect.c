@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/size.h"
+#include "migrate/ending.h"
 #include "migrate/security.h"
 #include "migrate/stand.h"
 #include "migrate/word.h"
@@ -39,6 +40,21 @@ int source_link(struct source *s, struct tp *tp, struct vf_error *err)
     return 0;
 }
 
+/* The target is this very host. */
+static int refuse_itself(struct source *s, struct vf_error *err)
+{
+    struct mig_job *job = s->job;
+    static const char remedy[] = "name another host";
+
+    job_update(job, {
+        vf_reason_add(&job->reasons, "host", job->host_name, "this host itself", remedy);
+        job->judged = true;
+    });
+    return vf_fail(err, VF_INCOMPATIBLE,
+                   "%s is this host itself; partition %s is here already" VF_REMEDY "%s",
+                   job->options.to, job->partition, remedy);
+}
+
 /* Connects, exchanges HELLO, starts the link. */
 static int dial(struct source *s, uint64_t deadline, struct vf_error *err)
 {
@@ -50,7 +66,7 @@ static int dial(struct source *s, uint64_t deadline, struct vf_error *err)
     if (mig_know_peer(s->job, tp, err) != 0 ||
         mig_greet(tp, &s->hello, deadline, &peer, err) != 0) {
         tp_close(tp);
-        return -1;
+        return atomic_load(&s->job->came_home) ? refuse_itself(s, err) : -1;
     }
     s->peer = peer.hello;
     s->version = peer.version;
@@ -74,6 +90,10 @@ int source_connect(struct source *s, struct vf_error *err)
     });
     return 0;
 }
+
+/* The partition works again, and whoever waits for the job waits for a courtesy: the settler goes
+ * on with it. */
+#define RECALL_NS 5000000000ull
 
 /* What may be on its way while ours is: ADMITTED or READY, and one more for luck. */
 #define CROSSING 3u
@@ -111,11 +131,12 @@ void source_recall(struct source *s, const struct vf_error *why)
 {
     struct mig_job *job = s->job;
     struct vf_error err = VF_ERROR_INIT;
+    uint64_t span = job->mig->redial_ns < RECALL_NS ? job->mig->redial_ns : RECALL_NS;
+    char where[ENDING_WHERE], late[ENDING_WHERE];
     enum job_state end;
 
-    stand_does(job, "host %s to hear that the move was called off; partition %s %s",
-               job->peer_name[0] != '\0' ? job->peer_name : job->peer, job->partition,
-               job_stays(job));
+    stand_does(job, "host %s to hear that the move was called off; %s", ending_peer(job),
+               ending_stays(job, where));
     if (s->linked && recalled(s, why)) {
         if (job->owes)
             word_told(job);
@@ -124,20 +145,24 @@ void source_recall(struct source *s, const struct vf_error *why)
     /* A copy without state cannot run: nobody waits here until the target has heard. */
     if (word_owed(job) == WORD_NONE || !s->state_sent)
         return;
-    log_warn("job %llu: the link was lost; partition %s %s, telling the target so",
-             (unsigned long long)job->id, job->partition, job_stays(job));
+    log_warn("job %llu: the link was lost; %s, telling host %s so", (unsigned long long)job->id,
+             where, ending_peer(job));
     let_go(s, "recall");
-    if (word_bring_until(job, s->kc, vf_now_ns() + job->mig->redial_ns, &end, &err) != 0)
-        log_warn(
-            "job %llu: the target could not be told yet; if it was prepared, it keeps its copy "
-            "paused until it is: %s",
-            (unsigned long long)job->id, err.text);
+    if (word_bring_until(job, s->kc, vf_now_ns() + span, &end, &err) == 0)
+        return;
+    log_warn("job %llu: host %s could not be told yet; if it was prepared, it keeps its copy "
+             "paused until it is: %s",
+             (unsigned long long)job->id, ending_peer(job), err.text);
+    (void)snprintf(late, sizeof late, "host %.63s is told so as soon as it can be reached",
+                   ending_peer(job));
+    job_update(job, ending_add(&job->error, late));
 }
 
 enum job_state source_recommit(struct source *s, struct vf_error *err)
 {
     struct mig_job *job = s->job;
     enum job_state end = JOB_UNKNOWN;
+    char cause[sizeof err->text + 32];
 
     log_warn("job %llu: the link was lost after COMMIT; asking again: %s",
              (unsigned long long)job->id, err->text);
@@ -145,10 +170,7 @@ enum job_state source_recommit(struct source *s, struct vf_error *err)
     stand_waits(job, "host %s to say whether it runs partition %s", job->peer_name, job->partition);
     if (word_bring_until(job, s->kc, vf_now_ns() + job->mig->redial_ns, &end, err) == 0)
         return end;
-    vf_context(err,
-               "in the hand-off, after COMMIT: no RUNNING came; partition %s stays paused at host "
-               "%s until it is known whether host %s runs it",
-               job->partition, job->host_name, job->peer_name);
-    err->code = VF_UNKNOWN;
+    (void)snprintf(cause, sizeof cause, "no RUNNING came (%s)", err->text);
+    (void)ending_unknown(job, "in the hand-off, after COMMIT", cause, true, err);
     return JOB_UNKNOWN;
 }

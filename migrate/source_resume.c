@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "base/size.h"
+#include "migrate/ending.h"
 #include "migrate/resume.h"
 #include "migrate/security.h"
 
@@ -266,11 +267,12 @@ static bool wait_for_turn(struct source *s, uint64_t deadline)
 static void tell_lost(struct source *s, const struct vf_error *why)
 {
     struct mig_job *job = s->job;
+    char phase[80];
 
     job_update(job, (void)snprintf(job->phase, sizeof job->phase, "reconnect"));
     mig_event(job->mig, "job",
-              "job %" PRIu64 ": the link to %s was lost in round %" PRIu32 ", reconnecting: %s",
-              job->id, job->peer, s->round, why->text);
+              "job %" PRIu64 ": the link to host %s was lost %s, dialling again: %s", job->id,
+              ending_peer(job), ending_phase(job, phase, sizeof phase), why->text);
 }
 
 static void tell_back(struct source *s, uint64_t since_ns)
@@ -283,8 +285,8 @@ static void tell_back(struct source *s, uint64_t since_ns)
         (void)snprintf(job->phase, sizeof job->phase, "%s",
                        vf_fsm_get(&job->fsm) == JOB_PAUSED ? "last-round" : "round");
     });
-    mig_event(job->mig, "job", "job %" PRIu64 ": the link to %s is back after %s", job->id,
-              job->peer, vf_time_format(vf_now_ns() - since_ns, text, sizeof text));
+    mig_event(job->mig, "job", "job %" PRIu64 ": the link to host %s is back after %s", job->id,
+              ending_peer(job), vf_time_format(vf_now_ns() - since_ns, text, sizeof text));
 }
 
 int source_resume(struct source *s, struct vf_error *err)

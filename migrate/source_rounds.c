@@ -187,7 +187,7 @@ static int prove(struct source *s, uint64_t dirty, const struct lanes_limit *lim
     });
     if (job->options.verify != MIG_VERIFY_FULL)
         return 0;
-    job_enter(job, JOB_PAUSED, "verify");
+    job_enter(job, JOB_PAUSED, "compare");
     if (lanes_rehash(&s->lanes, limit, err) != 0)
         return -1;
     job_update(job, job->t.verify_ns = vf_now_ns() - job->t.pages);

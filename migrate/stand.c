@@ -3,6 +3,7 @@
 #define LOG_ROOM "migrate"
 #include "migrate/stand.h"
 
+#include "base/limits.h"
 #include "base/size.h"
 #include "migrate/mig.h"
 
@@ -166,9 +167,9 @@ static void say(struct mig_job *job, uint64_t now, struct news *news)
     (void)vf_time_format(span, time, sizeof time);
     news->due = true;
     (void)snprintf(news->text, sizeof news->text,
-                   "job %" PRIu64 " (%s of %s, peer %.200s): %s: %s so far%s%.300s%s", job->id,
+                   "job %" PRIu64 " (%s of %s, peer %.200s): %s%s so far%s%.300s%s", job->id,
                    job->source || job_with_file(job) ? job_kind(job) : "arrival", job->partition,
-                   job->peer, stand->since_ns != 0 ? "blackout" : job->phase, time,
+                   job->peer, stand->since_ns != 0 ? "blackout: " : "", time,
                    waits[0] != '\0' ? ", waiting for " : "", waits, limit);
 }
 
@@ -254,5 +255,5 @@ int stand_start(struct mig *mig, struct vf_error *err)
     (void)pthread_mutex_unlock(&mig->lock);
     return mig_spawn(mig, watcher_main, mig) == 0
                ? 0
-               : vf_fail(err, VF_FAILED, "no thread to be had for watching partitions that stand");
+               : vf_fail(err, VF_FAILED, "watching partitions that stand: " VF_NO_THREAD);
 }

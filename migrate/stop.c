@@ -5,7 +5,10 @@
 #include "migrate/mig.h"
 
 #include "base/log.h"
+#include "base/size.h"
 #include "migrate/target.h"
+
+#include <errno.h>
 
 int mig_commit_begin(struct mig *mig, struct vf_error *err)
 {
@@ -41,31 +44,24 @@ static void stop_job(struct mig_job *job)
         job_leave(job);
 }
 
-static void stop_by_force(struct mig *mig, bool wait)
+void mig_stop_begin(struct mig *mig, uint64_t deadline_ns)
 {
+    const struct timespec until = vf_timespec(deadline_ns);
+    bool late = false;
+
     (void)pthread_mutex_lock(&mig->lock);
     mig->stopping++;
     (void)pthread_cond_broadcast(&mig->idle);
     (void)pthread_mutex_unlock(&mig->lock);
     log_info("stopped by force: no partition is taken over any more");
     (void)pthread_mutex_lock(&mig->lock);
-    while (wait && mig->commits > 0)
-        (void)pthread_cond_wait(&mig->idle, &mig->lock);
+    while (mig->commits > 0 && !late)
+        late = pthread_cond_clockwait(&mig->idle, &mig->lock, CLOCK_MONOTONIC, &until) == ETIMEDOUT;
     for (struct mig_job *job = mig->jobs; job != NULL; job = job->next)
         stop_job(job);
     for (struct target *t = mig->targets; t != NULL; t = t->next)
         stop_job(t->job);
     (void)pthread_mutex_unlock(&mig->lock);
-}
-
-void mig_stop_begin(struct mig *mig)
-{
-    stop_by_force(mig, true);
-}
-
-void mig_stop_at_once(struct mig *mig)
-{
-    stop_by_force(mig, false);
 }
 
 void mig_stop_undo(struct mig *mig)

@@ -307,6 +307,31 @@ static bool host_stopped(struct mig *mig)
     return stopped;
 }
 
+/* It is this host's, or may be, and does not run. */
+static void tell_unknown(struct target *t, bool committed, struct vf_error *err)
+{
+    struct mig_job *job = t->job;
+    char cause[sizeof err->text + ENDING_WHERE];
+
+    (void)snprintf(cause, sizeof cause, "%s", err->text);
+    if (committed) {
+        (void)vf_fail(err, VF_UNKNOWN,
+                      "in the hand-off, after COMMIT: %.200s; partition %s is host %s's now and "
+                      "could not be started" VF_REMEDY "restart vferryd there, which tries again",
+                      cause, job->partition, job->host_name);
+    } else if (host_stopped(job->mig)) {
+        (void)vf_fail(err, VF_UNKNOWN,
+                      "in the hand-off, before COMMIT: host %s was stopped by force; partition %s "
+                      "never runs there" VF_REMEDY "host %s lets it go on once host %s is started "
+                      "again and says so",
+                      job->host_name, job->partition, ending_peer(job), job->host_name);
+    } else {
+        (void)snprintf(cause, sizeof cause, "the link to host %s was lost (%s)", ending_peer(job),
+                       err->text);
+        (void)ending_unknown(job, "in the hand-off, before COMMIT", cause, true, err);
+    }
+}
+
 static enum job_state finish(struct target *t, int result, bool prepared, bool committed,
                              struct vf_error *err)
 {
@@ -321,15 +346,7 @@ static enum job_state finish(struct target *t, int result, bool prepared, bool c
         target_close_books(t);
         return JOB_COMPLETED;
     }
-    if (!committed && host_stopped(t->job->mig))
-        vf_context(err, "prepared, and the host was stopped by force before it took COMMIT; it "
-                        "never runs here");
-    else if (!committed)
-        vf_context(err,
-                   "in the hand-off, before COMMIT: the link to host %s was lost; partition %s "
-                   "stays paused at host %s until host %s says how it ended",
-                   t->job->peer_name, t->job->partition, t->job->host_name, t->job->peer_name);
-    err->code = VF_UNKNOWN;
+    tell_unknown(t, committed, err);
     (void)job_fail(t->job, err);
     return JOB_UNKNOWN;
 }
@@ -366,7 +383,7 @@ static void serve_job(struct target *t, struct tp *tp)
     bool committed = false;
     int result = -1;
 
-    if (link_start(&t->link, tp, mig->silence_ns, target_link_down, t, &err) != 0) {
+    if (link_start_new(&t->link, tp, mig->silence_ns, target_link_down, t, &err) != 0) {
         (void)job_fail(t->job, &err);
         job_over(t->job, JOB_FAILED);
         return;

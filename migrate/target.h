@@ -45,6 +45,7 @@ struct target {
     bool lanes_lost;       /* one ended because its stream broke */
     struct vf_error lane_error; /* the first of any lane */
     bool woken;                 /* target_wake was called */
+    struct kc *maker;           /* the creation that the job's thread waits for; NULL = none */
     bool linked;                /* t->link is started: it may be cut */
     bool redial;                /* the source may come back on a new connection */
     struct tp *again;           /* it has, on this one; owned */
@@ -66,6 +67,9 @@ int target_admit_on(struct target *t, uint32_t adapter, const struct wire_admit 
                     struct vf_reasons *reasons, struct vf_error *err);
 /* Undoes what target_admit left. */
 void target_discard(struct target *t);
+/* A cancel, or the source is gone: a creation under way is called off, another does not begin.
+ * Under t->lock. */
+void target_call_off(struct target *t);
 
 /* Fills *err for a cancel here: a person's, or this daemon's end, which is a failure to the source.
  * Returns -1. */

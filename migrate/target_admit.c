@@ -49,6 +49,7 @@ static void add_size_reason(struct vf_reasons *reasons, const char *field, uint6
 static bool just_going(struct target *t, const struct vf_partition_info *p)
 {
     switch (p->state) {
+    case VF_PARTITION_BUILDING:
     case VF_PARTITION_INCOMING:
     case VF_PARTITION_READY:
     case VF_PARTITION_DYING:
@@ -132,16 +133,17 @@ static int host_reasons(struct target *t, const struct wire_admit *admit,
                             "another move of it has not ended on the target yet: see its jobs");
             else
                 vf_reason_add(reasons, "uuid", uuid, list[i].name,
-                              "this very partition is on the target already: use another host, "
-                              "or remove it there");
+                              "a copy of this very partition is on the target already: use another "
+                              "host, or find out which copy is wanted, and remove the other");
         } else if (strcmp(list[i].name, admit->params.name) == 0) {
             vf_uuid_format(list[i].uuid, uuid);
             vf_reason_add(reasons, "name", admit->params.name, uuid,
-                          "another partition has that name on the target: remove it there");
+                          "another partition has that name on the target: use another host, or "
+                          "remove that one if nobody wants it");
         }
     }
     free(list);
-    /* The copy itself explains a newer epoch: on a move to itself it is this move's own. */
+    /* The copy itself explains a newer epoch. */
     if (admit->epoch <= epoch && !has_reason(reasons, "uuid")) {
         char source[24];
         char target[24];
@@ -212,6 +214,51 @@ static void restore_reasons(struct target *t, const struct wire_admit *admit,
     }
 }
 
+void target_call_off(struct target *t)
+{
+    if (t->maker != NULL)
+        kc_call_off(t->maker);
+}
+
+/* Does anybody still want it here? */
+static bool wanted(struct target *t)
+{
+    return !job_cancel_asked(t->job) && !(t->linked && link_ended(&t->link));
+}
+
+/* Fills *err: why not. */
+static int not_wanted(struct target *t, struct vf_error *err)
+{
+    if (job_cancel_asked(t->job))
+        return target_cancelled(t, err);
+    (void)vf_fail(err, VF_FAILED, "peer %s: is gone", t->job->peer);
+    (void)link_explain(&t->link, vf_now_ns(), err);
+    return -1;
+}
+
+/* Its zero-fill takes as long as VRAM is large: on a connection of its own, which can call it off
+ * at any moment. */
+static int make_partition(struct target *t, const struct vf_partition_params *params,
+                          struct vf_error *err)
+{
+    struct kc *maker;
+    int result;
+
+    if (kc_connect(t->job->mig->kernel_socket, &maker, err) != 0)
+        return -1;
+    (void)pthread_mutex_lock(&t->lock);
+    t->maker = maker;
+    (void)pthread_mutex_unlock(&t->lock);
+    /* Whatever came before this was not called off by target_call_off. */
+    result = wanted(t) ? kc_partition_create(maker, params, true, &t->partition, err)
+                       : not_wanted(t, err);
+    (void)pthread_mutex_lock(&t->lock);
+    t->maker = NULL;
+    (void)pthread_mutex_unlock(&t->lock);
+    kc_close(maker);
+    return result;
+}
+
 /* The sequence on one adapter; what was created stays in t->partition. */
 static void try_adapter(struct target *t, const struct vf_adapter_info *adapter,
                         const struct wire_admit *admit, struct vf_reasons *reasons)
@@ -239,9 +286,12 @@ static void try_adapter(struct target *t, const struct vf_adapter_info *adapter,
     stand_driver(t->job, t->kc, adapter->index);
     stand_does(t->job, "the zero-fill of %s at host %s",
                vf_size_format(params.vram_bytes, size, sizeof size), t->job->host_name);
-    if (kc_partition_create(t->kc, &params, true, &t->partition, &err) != 0) {
+    if (make_partition(t, &params, &err) != 0) {
         t->partition.id = 0;
-        vf_reason_add(reasons, "create", "-", "-", err.text);
+        if (err.code == VF_REFUSED_NOW)
+            add_passing(t, reasons, "create", "-", "-", err.text);
+        else
+            vf_reason_add(reasons, "create", "-", "-", err.text);
         return;
     }
     restore_reasons(t, admit, reasons);
@@ -273,6 +323,10 @@ static int admit_on(struct target *t, uint32_t index, const struct wire_admit *a
         return -1;
     try_adapter(t, &adapter, admit, reasons);
     stand_calls(t->job, NULL);
+    if (!wanted(t)) {
+        target_discard(t);
+        return not_wanted(t, err);
+    }
     /* A kernel side that died meanwhile is no reason against the partition. */
     if (reasons->count > 0 && kc_adapter_info(t->kc, index, &adapter, err) != 0)
         return -1;

@@ -23,6 +23,7 @@ void target_link_down(void *ctx)
 
     /* Waiters of the attachment look at the link again. */
     (void)pthread_mutex_lock(&t->lock);
+    target_call_off(t);
     (void)pthread_cond_broadcast(&t->changed);
     (void)pthread_mutex_unlock(&t->lock);
 }
@@ -33,6 +34,7 @@ void target_wake(void *ctx)
 
     (void)pthread_mutex_lock(&t->lock);
     t->woken = true;
+    target_call_off(t);
     if (t->linked)
         link_wake(&t->link);
     (void)pthread_cond_broadcast(&t->changed);

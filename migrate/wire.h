@@ -346,7 +346,8 @@ int wire_hear_and_pings(struct tp *tp, struct wire_message *out, const struct wi
 /* A PING that says what this side is in for long; "" = nothing any more. */
 int wire_say_ping(struct tp *tp, const char *text, uint64_t deadline_ns, struct vf_error *err);
 /* As wire_hear, but only `tag` will do: an ABORT becomes the error it carries ("peer PEER: TEXT",
- * its code), a REFUSED likewise, anything else VF_FAILED "peer PEER sent X where Y was due". */
+ * its code), a REFUSED likewise, anything else VF_FAILED "peer PEER sent X where Y was due"; then
+ * out->tag says what came and out holds nothing else. */
 int wire_expect(struct tp *tp, enum wire_tag tag, struct wire_message *out, uint64_t deadline_ns,
                 struct vf_error *err);
 /* As wire_hear for a header already received by wire_recv_header (data streams, where frames and
@@ -356,6 +357,9 @@ int wire_hear_body(struct tp *tp, const struct wire_header *header, struct wire_
 void wire_message_free(struct wire_message *message);
 /* Tells the peer why it is over, best effort, within a second. */
 void wire_say_abort(struct tp *tp, const struct vf_error *why);
+/* The same to a peer that is about to be left, before a close: reads what it sends meanwhile, since
+ * a close over unread bytes would be a reset, which may overtake the word. Nobody else may read. */
+void wire_refuse(struct tp *tp, const struct vf_error *why);
 
 /* ---- page frames ---- */
 

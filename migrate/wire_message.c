@@ -412,12 +412,16 @@ static int fail_unexpected(const struct tp *tp, enum wire_tag due, const struct 
 int wire_expect(struct tp *tp, enum wire_tag tag, struct wire_message *out, uint64_t deadline_ns,
                 struct vf_error *err)
 {
+    enum wire_tag got;
+
     if (wire_hear(tp, out, deadline_ns, err) != 0)
         return -1;
     if (out->tag == tag)
         return 0;
+    got = out->tag;
     (void)fail_unexpected(tp, tag, out, err);
     wire_message_free(out);
+    out->tag = got;
     return -1;
 }
 
@@ -428,4 +432,13 @@ void wire_say_abort(struct tp *tp, const struct vf_error *why)
 
     (void)snprintf(message.abort.text, sizeof message.abort.text, "%s", why->text);
     (void)wire_say(tp, &message, vf_now_ns() + ABORT_PATIENCE_NS, &ignored);
+}
+
+void wire_refuse(struct tp *tp, const struct vf_error *why)
+{
+    char waste[4096];
+
+    wire_say_abort(tp, why);
+    for (int i = 0; i < 16 && tp->ops->recv(tp, waste, sizeof waste) > 0; i++)
+        continue;
 }

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/size.h"
 #include "migrate/answer.h"
+#include "migrate/ending.h"
 #include "migrate/handoff.h"
 #include "migrate/mig.h"
 #include "migrate/security.h"
@@ -65,11 +66,15 @@ int word_give_up_copy(struct mig_job *job, struct kc *kc, struct vf_error *err)
     struct vf_partition_info copy;
     int found = handoff_copy(job, kc, &copy, err);
 
-    if (found < 0 || (found > 0 && copy_destroy(kc, &copy, err) != 0))
-        return vf_context(err,
-                          "it runs on the target, and the old copy of partition %s is still "
-                          "here, paused; never resume it",
-                          job->partition);
+    if (found < 0 || (found > 0 && copy_destroy(kc, &copy, err) != 0)) {
+        struct vf_error why = *err;
+
+        return vf_fail(err, why.code,
+                       "after the hand-off: partition %s runs at host %s, but its old copy, paused "
+                       "at host %s, could not be removed (%.200s)" VF_REMEDY
+                       "never resume it; its removal is tried again and again",
+                       job->partition, ending_peer(job), job->host_name, why.text);
+    }
     return mig_journal(job, JOURNAL_DONE, "", err);
 }
 
@@ -80,7 +85,7 @@ static void contradiction(struct mig_job *job, const char *what)
     mig_event(job->mig, "job", "job %" PRIu64 " (partition %s, peer %s): CONTRADICTION: %s",
               job->id, job->partition, job->peer, what);
     job_update(job, {
-        (void)snprintf(job->error.text, sizeof job->error.text, "CONTRADICTION: %s", what);
+        (void)vf_fail(&job->error, job->error.code, "CONTRADICTION: %s", what);
         (void)snprintf(job->last_text + strlen(job->last_text),
                        sizeof job->last_text - strlen(job->last_text), "; CONTRADICTION: %s", what);
     });
@@ -114,6 +119,33 @@ static int it_runs_there(struct mig_job *job, struct kc *kc, struct tp *tp,
     return 0;
 }
 
+/* What a person decided, and the target now says otherwise. */
+static void lost_by_resolve(struct mig_job *job)
+{
+    char what[400];
+
+    (void)snprintf(what, sizeof what,
+                   "it was resolved that host %s runs partition %s, and the copy at host %s was "
+                   "given up; but host %s never ran it: the partition is lost",
+                   ending_peer(job), job->partition, job->host_name, ending_peer(job));
+    contradiction(job, what);
+}
+
+/* `held`: the copy here is about to go on. */
+static void tell_never_ran(struct mig_job *job, bool held, struct vf_error *err)
+{
+    char where[ENDING_WHERE];
+
+    vf_fail(err, VF_FAILED, "host %s never ran it", ending_peer(job));
+    if (held)
+        (void)ending_stays(job, where);
+    else
+        (void)snprintf(where, sizeof where,
+                       "the kernel side of host %s has lost partition %s, it is on neither host",
+                       job->host_name, job->partition);
+    ending_tell_in(job, "in the hand-off, after COMMIT", where, err);
+}
+
 static int it_never_ran_there(struct mig_job *job, struct kc *kc, enum job_state *end,
                               struct vf_error *err)
 {
@@ -122,19 +154,14 @@ static int it_never_ran_there(struct mig_job *job, struct kc *kc, enum job_state
 
     *end = JOB_FAILED;
     if (handoff_fate(job) == FATE_TARGET) {
-        contradiction(job, "it was resolved here that the target runs it, and the copy here was "
-                           "given up; but the target never ran it: the partition is lost");
+        lost_by_resolve(job);
         *end = JOB_COMPLETED; /* as it was */
         return 0;
     }
     found = handoff_copy(job, kc, &copy, err);
     if (found < 0)
         return -1;
-    if (found)
-        vf_fail(err, VF_FAILED, "the target never ran it; the partition %s", job_stays(job));
-    else
-        vf_fail(err, VF_FAILED,
-                "the target never ran it, and the kernel side here has lost the partition");
+    tell_never_ran(job, found > 0, err);
     job_update(job, job->owes = false);
     /* First on disk: a partition that runs here beside a COMMIT would be one too many. */
     if (mig_journal(job, JOURNAL_ABORTED, err->text, err) != 0)
@@ -148,8 +175,9 @@ static int it_never_ran_there(struct mig_job *job, struct kc *kc, enum job_state
             copy_stands(err, &also);
         else
             vf_fail(err, VF_FAILED,
-                    "the target never ran it, and partition %s could not be resumed here: %.300s",
-                    job->partition, also.text);
+                    "in the hand-off, after COMMIT: host %s never ran partition %s, and it could "
+                    "not be resumed at host %s: %.300s",
+                    ending_peer(job), job->partition, job->host_name, also.text);
     }
     return 0;
 }
@@ -169,9 +197,10 @@ static int it_refuses(struct mig_job *job, enum word word, const struct wire_abo
         return 0;
     }
     if (abort->code == VF_UNKNOWN && word == WORD_ABORT && job->last_kind != JOURNAL_COMMIT) {
-        char what[400];
+        char what[480];
 
-        (void)snprintf(what, sizeof what, "it runs here, and %.300s", err->text);
+        (void)snprintf(what, sizeof what, "partition %s runs at host %s, and %.250s",
+                       job->partition, job->host_name, err->text);
         contradiction(job, what);
         *end = JOB_FAILED;
         return 0;

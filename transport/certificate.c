@@ -268,7 +268,7 @@ int tp_certificate_look(const void *pem, size_t bytes, struct tp_certificate_fac
     if (cert == NULL)
         return vf_fail(err, VF_FAILED,
                        "holds no certificate in PEM (%s)" VF_REMEDY
-                       "give the file of one, e.g. NAME.pem of \"vferry cert init\"",
+                       "give the file of one, e.g. ca.pem of \"vferry cert init DIR\"",
                        tls_complaint());
     name_text(X509_get_subject_name(cert), out->subject, sizeof out->subject);
     name_text(X509_get_issuer_name(cert), out->issuer, sizeof out->issuer);

@@ -76,6 +76,7 @@ static void test_remedy_is_told_apart_and_crosses_process_lines(void **state)
     vf_fail_errno(&err, VF_FAILED, ENOSPC, "write %s" VF_REMEDY "free some space", "a");
     assert_string_equal(err.text, "write a: No space left on device; free some space");
     assert_string_equal(vf_remedy(&err), "free some space");
+    assert_false(err.scarce);
     vf_context(&err, "journal");
     assert_string_equal(err.text, "journal: write a: No space left on device; free some space");
     assert_string_equal(vf_remedy(&err), "free some space");
@@ -89,6 +90,27 @@ static void test_remedy_is_told_apart_and_crosses_process_lines(void **state)
     assert_string_equal(vf_remedy(&err), "to do");
     vf_remedy_is(&err, "else");
     assert_null(vf_remedy(&err));
+}
+
+static void test_what_the_system_is_out_of_has_a_remedy(void **state)
+{
+    static const int out_of[] = {EMFILE, ENFILE, ENOMEM, EAGAIN};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof out_of / sizeof out_of[0]; i++) {
+        struct vf_error err = VF_ERROR_INIT;
+
+        vf_fail_errno(&err, VF_FAILED, out_of[i], "open");
+        assert_true(err.scarce);
+        assert_non_null(vf_remedy(&err));
+        assert_int_equal(vf_remedy(&err)[-2], ';');
+        vf_fail_errno(&err, VF_FAILED, out_of[i], "open" VF_REMEDY "wait");
+        assert_true(err.scarce);
+        assert_string_equal(vf_remedy(&err), "wait");
+        vf_fail_errno(&err, VF_FAILED, EPERM, "open");
+        assert_false(err.scarce);
+        assert_null(vf_remedy(&err));
+    }
 }
 
 static void test_remedy_that_does_not_fit_ends_where_the_text_does(void **state)
@@ -307,6 +329,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_remedy_is_told_apart_and_crosses_process_lines),
+        cmocka_unit_test(test_what_the_system_is_out_of_has_a_remedy),
         cmocka_unit_test(test_remedy_that_does_not_fit_ends_where_the_text_does),
         cmocka_unit_test(test_codes_from_elsewhere_are_known_or_failed),
         cmocka_unit_test(fail_fills_code_and_text),

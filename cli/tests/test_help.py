@@ -140,7 +140,7 @@ def what_is_not_built_says_so_with_exit_code_2():
 def a_host_that_is_not_there_is_exit_code_5_and_none_named_is_2():
     missing = subprocess.run([VFERRY, "--host", "/nonexistent/deep/control.sock", "host", "show"], capture_output=True, text=True, check=False)
     assert missing.returncode == 5 and missing.stderr.count("\n") == 1, missing
-    unnamed = subprocess.run([VFERRY, "host", "show"], capture_output=True, text=True, check=False, env={"XDG_RUNTIME_DIR": "/nonexistent"})
+    unnamed = subprocess.run([VFERRY, "host", "show"], capture_output=True, text=True, check=False, env={"XDG_RUNTIME_DIR": "/nonexistent", "TMPDIR": "/nonexistent"})
     assert unnamed.returncode == 2 and "VFERRY_HOST" in unnamed.stderr, unnamed
 
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* What people see: cells with units, the progress line, nothing that could drive a terminal. */
+#include "cli/error_object.h"
 #include "cli/progress.h"
 #include "cli/table.h"
 
@@ -68,6 +69,32 @@ static void a_state_that_a_verb_holds_is_told_as_that(void **state)
             json_pack("{s:s, s:s?}", "state", cases[i].state, "held_by", cases[i].holder);
 
         assert_string_equal(table_cell(object, CELL_STATE, "state", text), cases[i].shown);
+        json_decref(object);
+    }
+}
+
+static void a_phase_is_told_in_plain_words(void **state)
+{
+    static const struct {
+        const char *phase, *status, *cell, *line;
+    } cases[] = {
+        {"round", "running", "copying", "copying, round 4: sent 0 B"},
+        {"last-round", "running", "paused, last pages", "paused, last pages, round 4: sent 0 B"},
+        {"recommit", "running", "asking the target", "link lost, asking the target whether it ru"},
+        {"completed", "completed", "-", "completed: sent 0 B"},
+        {"of-a-later-version", "running", "of-a-later-version", "of-a-later-version: sent 0 B"},
+    };
+    char cell[CELL_BYTES];
+    char line[PROGRESS_LINE];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        json_t *object = json_pack("{s:s, s:s, s:i, s:i}", "phase", cases[i].phase, "status",
+                                   cases[i].status, "round", 3, "sent_bytes", 0);
+
+        assert_string_equal(table_cell(object, CELL_PHASE, "phase", cell), cases[i].cell);
+        (void)progress_line(object, 0, line);
+        assert_memory_equal(line, cases[i].line, strlen(cases[i].line));
         json_decref(object);
     }
 }
@@ -191,11 +218,48 @@ static void the_bar_shows_how_much_has_crossed(void **state)
     json_decref(object);
 }
 
+static void an_error_object_has_its_remedy_beside_its_text(void **state)
+{
+    json_t *reasons = json_pack("[s]", "why");
+    struct vf_error err = VF_ERROR_INIT;
+    json_t *object;
+
+    (void)state;
+    (void)vf_fail(&err, VF_REFUSED_NOW, "is full" VF_REMEDY "wait");
+    object = error_object(&err, reasons);
+    assert_int_equal(json_integer_value(json_object_get(object, "code")), VF_REFUSED_NOW);
+    assert_string_equal(json_string_value(json_object_get(object, "text")), "is full");
+    assert_string_equal(json_string_value(json_object_get(object, "remedy")), "wait");
+    assert_true(json_equal(json_object_get(object, "reasons"), reasons));
+    json_decref(object);
+    (void)vf_fail(&err, VF_FAILED, "is full");
+    object = error_object(&err, NULL);
+    assert_true(json_is_null(json_object_get(object, "remedy")));
+    assert_int_equal(json_array_size(json_object_get(object, "reasons")), 0);
+    assert_true(json_is_array(json_object_get(object, "reasons")));
+    json_decref(object);
+    json_decref(reasons);
+}
+
+static void an_error_whose_words_are_no_text_is_an_object_all_the_same(void **state)
+{
+    struct vf_error err = VF_ERROR_INIT;
+    json_t *object;
+
+    (void)state;
+    (void)vf_fail(&err, VF_USAGE, "f\xff.img: no such file" VF_REMEDY "give \xc3");
+    object = error_object(&err, NULL);
+    assert_string_equal(json_string_value(json_object_get(object, "text")), "f?.img: no such file");
+    assert_string_equal(json_string_value(json_object_get(object, "remedy")), "give ?");
+    json_decref(object);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(cells_have_units),
         cmocka_unit_test(a_state_that_a_verb_holds_is_told_as_that),
+        cmocka_unit_test(a_phase_is_told_in_plain_words),
         cmocka_unit_test(missing_members_show_as_a_dash),
         cmocka_unit_test(control_characters_never_reach_a_terminal),
         cmocka_unit_test(long_text_is_cut),
@@ -204,6 +268,8 @@ int main(void)
         cmocka_unit_test(the_progress_line_is_cut_to_the_width),
         cmocka_unit_test(the_progress_line_leaves_out_what_is_unknown),
         cmocka_unit_test(the_bar_shows_how_much_has_crossed),
+        cmocka_unit_test(an_error_object_has_its_remedy_beside_its_text),
+        cmocka_unit_test(an_error_whose_words_are_no_text_is_an_object_all_the_same),
     };
 
     return cmocka_run_group_tests_name("print", tests, NULL, NULL);

@@ -6,12 +6,10 @@
 #include "base/size.h"
 
 #include <fcntl.h>
-#include <sched.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -243,33 +241,6 @@ static void what_finds_no_room_in_the_queue_is_counted_and_told(void **state)
     wait_for_warnings(2); /* that it fails, and how many were dropped */
 }
 
-/* A disk of its own in a mount namespace of its own, by whoever may have one. */
-static void the_last_of_a_disk_is_left_to_the_journal(void **state)
-{
-    struct bench *bench = *state;
-    char path[128];
-    int fd;
-
-    if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
-        mount("tmpfs", bench->dir, "tmpfs", 0, "size=10m,mode=0700") != 0)
-        skip();
-    begin(bench);
-    add_event(bench, 1, vf_realtime_ns(), "a", "x");
-    wait_for_events(bench, 1);
-    path_of(bench, "journal", path);
-    fd = open(path, O_WRONLY | O_CREAT | O_EXCL, 0600);
-    assert_true(fd >= 0);
-    assert_int_equal(posix_fallocate(fd, 0, 3 << 20), 0);
-    assert_int_equal(close(fd), 0);
-    add_event(bench, 2, vf_realtime_ns(), "a", "x");
-    wait_for_warnings(1);
-    assert_int_equal(event_count(bench), 1);
-    assert_int_equal(unlink(path), 0);
-    wait_for_events(bench, 2);
-    end(bench);
-    assert_int_equal(umount2(bench->dir, MNT_DETACH), 0);
-}
-
 static void a_disk_that_is_full_at_the_start_is_tried_again(void **state)
 {
     struct bench *bench = *state;
@@ -319,7 +290,6 @@ int main(void)
         ON_A_BENCH(a_directory_that_was_removed_costs_one_warning),
         ON_A_BENCH(a_full_disk_costs_one_warning_and_nothing_once_it_has_room),
         ON_A_BENCH(what_finds_no_room_in_the_queue_is_counted_and_told),
-        ON_A_BENCH(the_last_of_a_disk_is_left_to_the_journal),
         ON_A_BENCH(a_disk_that_is_full_at_the_start_is_tried_again),
         ON_A_BENCH(a_read_only_directory_costs_one_warning),
     };

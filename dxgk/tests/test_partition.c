@@ -351,12 +351,57 @@ static void a_pause_shuts_the_cpu_out(void **unused)
     rig_close(&rig);
 }
 
+/* Wanted so often; the fill of 64 MiB asks twice, the proof after it 64 times. */
+static bool wanted_no_more(void *left)
+{
+    return --*(int *)left >= 0;
+}
+
+/* VF-3: what another tenant had had before. */
+static void an_arrival_that_is_called_off_leaves_nothing_and_its_vram_is_clean(void **unused)
+{
+    static const int asked[] = {0, 1, 2, 40};
+    struct vf_partition_params params = {.vram_bytes = 64 * MIB, .name = "unwanted"};
+    struct vf_error error = VF_ERROR_INIT;
+    uint64_t id, fresh;
+    struct rig rig;
+    size_t count;
+
+    (void)unused;
+    rig_open(&rig, one, NULL);
+    id = rig_create(&rig, "first", 0, 64, false);
+    fresh = rig_digest(&rig, id, 64 * MIB);
+    rig_run(&rig, id, 64 * MIB, 1, 1000);
+    rig_wait(&rig, id, 1000);
+    must(dxgk_partition_destroy(rig.dxgk, id, &error), &error);
+    for (size_t i = 0; i < sizeof asked / sizeof *asked; i++) {
+        int left = asked[i];
+        const struct dxgk_wanted wanted = {wanted_no_more, &left};
+        struct vf_partition_info info;
+
+        assert_int_equal(dxgk_partition_await(rig.dxgk, &params, &wanted, &info, &error), -1);
+        assert_int_equal(error.code, VF_CANCELLED);
+        assert_int_equal(left, -1); /* and no more was done */
+        must(dxgk_partition_list(rig.dxgk, NULL, 0, &count, &error), &error);
+        assert_int_equal(count, 0);
+    }
+    for (unsigned vf = 0; vf < 4; vf++) { /* all VFs and all VRAM are there again */
+        char name[8];
+
+        (void)snprintf(name, sizeof name, "p%u", vf);
+        id = rig_create(&rig, name, 0, 64, false);
+        assert_int_equal(rig_digest(&rig, id, 64 * MIB), fresh);
+    }
+    rig_close(&rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_paused_partition_stands_still_and_a_resumed_one_goes_on),
         cmocka_unit_test(too_much_vram_is_refused_with_what_is_free),
         cmocka_unit_test(the_next_tenant_finds_zeroes),
+        cmocka_unit_test(an_arrival_that_is_called_off_leaves_nothing_and_its_vram_is_clean),
         cmocka_unit_test(a_name_or_uuid_is_taken_once),
         cmocka_unit_test(what_does_not_fit_is_refused_and_changes_nothing),
         cmocka_unit_test(strangers_reach_nothing),

@@ -9,6 +9,8 @@
 
 #include <dirent.h>
 #include <inttypes.h>
+#include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -262,7 +264,8 @@ static void a_killed_worker_is_told_of_and_replaced_with_its_state(void **state)
     for (unsigned round = 0; round < 3; round++) {
         (void)kill(worker_of("p"), SIGKILL);
         if (round < 2)
-            await_event(&rig, "was killed by signal 9 (Killed); started again with its state");
+            await_event(&rig, "was killed by signal 9 (Killed) between two calls, by somebody or "
+                              "for want of memory; started again with its state");
         assert_mirrored(&rig, id, &mirror);
         store_some(&rig, id, &mirror, 20);
         if (round == 2)
@@ -282,10 +285,10 @@ static void a_fault_costs_the_access_and_nothing_else(void **state)
         uint32_t fault;
         const char *told;
     } faults[] = {
-        {FAULT_CRASH, "was killed by signal 4"},
-        {FAULT_EXIT, "ended with status 9"},
+        {FAULT_CRASH, "was killed by signal 4 (Illegal instruction) in WriteInterceptedGpup"},
+        {FAULT_EXIT, "ended with status 9 in WriteInterceptedGpup"},
         {FAULT_GARBAGE, "broke the protocol"},
-        {FAULT_HANG, "gave no answer in time"},
+        {FAULT_HANG, "gave no answer in time and was ended, in WriteInterceptedGpup"},
     };
 
     (void)state;
@@ -302,6 +305,84 @@ static void a_fault_costs_the_access_and_nothing_else(void **state)
                          -1);
         assert_non_null(strstr(error.text, "crashed over this call"));
         await_event(&rig, faults[i].told);
+        assert_mirrored(&rig, id, &mirror);
+        rig_close(&rig);
+    }
+}
+
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#define SIGSEGV_KILLS 1 /* a sanitizer's handler takes it and exits */
+#else
+#define SIGSEGV_KILLS 0
+#endif
+
+struct killer {
+    pid_t pid;
+    int signal;
+};
+
+/* Hits it in the call that hangs: nothing else has it run for so long. */
+static void *kill_running(void *arg)
+{
+    const struct killer *killer = arg;
+    unsigned long ticks = 0, rest = 0;
+    char path[64], state = '?';
+
+    (void)snprintf(path, sizeof path, "/proc/%d/stat", (int)killer->pid);
+    for (unsigned long first = 0; state != 'R' || ticks < first + 5;) {
+        FILE *stat = fopen(path, "re");
+
+        if (stat == NULL)
+            return NULL;
+        if (fscanf(stat, "%*d (%*[^)]) %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &state,
+                   &ticks, &rest) != 3)
+            ticks = 0;
+        (void)fclose(stat);
+        if (state != 'R' || first == 0)
+            first = ticks + 1;
+        (void)sched_yield();
+    }
+    (void)kill(killer->pid, killer->signal);
+    return NULL;
+}
+
+/* Signal, partition, driver, call. */
+static void a_worker_that_is_killed_in_a_call_is_told_of_with_all_of_it(void **state)
+{
+    static const struct {
+        int signal;
+        const char *told;
+    } kills[] = {
+        {SIGKILL, "was killed by signal 9 (Killed) in WriteInterceptedGpup, by somebody"},
+        {SIGSEGV, "was killed by signal 11 (Segmentation fault) in WriteInterceptedGpup; "},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < 1 + SIGSEGV_KILLS; i++) {
+        struct vf_error error = VF_ERROR_INIT;
+        struct mirror mirror = {.seed = i};
+        struct killer killer = {.signal = kills[i].signal};
+        pthread_t thread;
+        struct rig rig;
+        char told[200];
+        uint64_t id;
+
+        rig_open(&rig, one, "faulty.so");
+        id = rig_create(&rig, "p", 0, 16, false);
+        store_some(&rig, id, &mirror, 10);
+        killer.pid = worker_of("p");
+        (void)snprintf(told, sizeof told,
+                       "partition p: its emulation (faulty-umed.so, process %d) %s",
+                       (int)killer.pid, kills[i].told);
+        assert_int_equal(pthread_create(&thread, NULL, kill_running, &killer), 0);
+        /* One that was killed from outside is called once more, and hangs again. */
+        assert_int_equal(try_store(&rig, id, SG_PLAT_INDICATOR, FAULT | FAULT_HANG, 4, &error), -1);
+        assert_int_equal(pthread_join(thread, NULL), 0);
+        await_event(&rig, told);
+        if (kills[i].signal == SIGKILL)
+            await_event(&rig, "gave no answer in time");
+        else
+            assert_non_null(strstr(error.text, kills[i].told));
         assert_mirrored(&rig, id, &mirror);
         rig_close(&rig);
     }
@@ -451,6 +532,7 @@ int main(void)
         cmocka_unit_test(a_worker_holds_nothing_but_its_socket_and_stderr),
         cmocka_unit_test(a_killed_worker_is_told_of_and_replaced_with_its_state),
         cmocka_unit_test(a_fault_costs_the_access_and_nothing_else),
+        cmocka_unit_test(a_worker_that_is_killed_in_a_call_is_told_of_with_all_of_it),
         cmocka_unit_test(a_worker_that_asks_for_more_is_ended),
         cmocka_unit_test(one_that_crashes_too_often_stays_away_for_a_while),
         cmocka_unit_test(the_emulation_moves_and_nothing_of_it_is_lost),

@@ -172,12 +172,15 @@ struct vf_defrag {
     struct vf_defrag_move moves[VF_MAX_DEFRAG_MOVES]; /* in the order done */
 };
 
+#define VF_RUNTIME_UNKNOWN UINT64_MAX
+
 /* Moments of a partition's schedule in CLOCK_MONOTONIC nanoseconds, for measuring a blackout. 0 =
  * unknown or never. */
 struct vf_partition_clock {
     uint64_t last_run_ns;
     uint64_t first_run_ns; /* since the last unpause */
-    uint64_t runtime_ns;
+    uint64_t runtime_ns;   /* engine time since it came to be here, all engines added;
+                              VF_RUNTIME_UNKNOWN: the device has no clock, or the VF is not its */
 };
 
 /* Text of a UUID, and back: 0 or -1. */

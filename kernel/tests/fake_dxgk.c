@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <time.h>
 
 void fake_enter(struct dxgk *dxgk)
 {
@@ -96,6 +97,12 @@ size_t dxgk_adapter_count(const struct dxgk *dxgk)
     return 2;
 }
 
+void dxgk_longest_call(struct dxgk_driver_call *out)
+{
+    *out = (struct dxgk_driver_call){
+        .ns = 5, .adapter = 1, .ddi = "DxgkDdiStopDevice", .driver = "/fake.so"};
+}
+
 int dxgk_driver_info(struct dxgk *dxgk, uint32_t index, struct vf_driver_info *out,
                      struct vf_error *err)
 {
@@ -176,6 +183,41 @@ int dxgk_partition_create(struct dxgk *dxgk, const struct vf_partition_params *p
     memcpy(partition->info.uuid, params->uuid, sizeof params->uuid);
     *out = partition->info;
     return fake_leave(dxgk, 0);
+}
+
+static bool held(struct dxgk *dxgk)
+{
+    bool hold;
+
+    fake_enter(dxgk);
+    hold = dxgk->hold;
+    return fake_leave(dxgk, 0) == 0 && hold;
+}
+
+void fake_await_filling(struct dxgk *dxgk)
+{
+    fake_enter(dxgk);
+    while (!dxgk->filling)
+        (void)pthread_cond_wait(&dxgk->changed, &dxgk->lock);
+    (void)fake_leave(dxgk, 0);
+}
+
+int dxgk_partition_await(struct dxgk *dxgk, const struct vf_partition_params *params,
+                         const struct dxgk_wanted *wanted, struct vf_partition_info *out,
+                         struct vf_error *err)
+{
+    static const struct timespec piece = {.tv_nsec = 1000000};
+
+    while (held(dxgk)) {
+        fake_enter(dxgk);
+        dxgk->filling = true;
+        (void)pthread_cond_broadcast(&dxgk->changed);
+        (void)fake_leave(dxgk, 0);
+        if (!wanted->ask(wanted->ctx))
+            return vf_fail(err, VF_CANCELLED, "not wanted any more");
+        (void)nanosleep(&piece, NULL);
+    }
+    return dxgk_partition_create(dxgk, params, true, out, err);
 }
 
 int dxgk_partition_destroy(struct dxgk *dxgk, uint64_t id, struct vf_error *err)

@@ -11,8 +11,11 @@
 #define FAKE_UMED_BYTES 33u
 #define FAKE_VRAM_BAR 2u
 
-/* While held, transfers are taken but do not complete. */
+/* While held, transfers are taken but do not complete, and a zero-fill for what arrives comes to no
+ * end. */
 void fake_hold(struct dxgk *dxgk, bool hold);
+/* Waits until such a fill has begun. */
+void fake_await_filling(struct dxgk *dxgk);
 /* Open channels of all partitions; transfers taken and not completed. */
 unsigned fake_channels(struct dxgk *dxgk);
 unsigned fake_flying(struct dxgk *dxgk);

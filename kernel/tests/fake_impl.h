@@ -48,6 +48,7 @@ struct dxgk {
     struct job **end;
     unsigned flying;
     bool hold;
+    bool filling; /* a held zero-fill has begun */
     bool unsealable;
     bool stop;
 };

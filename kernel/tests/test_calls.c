@@ -48,6 +48,19 @@ static void host_is_told(void **state)
     kc_close(kc);
 }
 
+static void a_drivers_call_under_way_is_told(void **state)
+{
+    struct kc *kc = harness_connect(*state);
+    struct kc_driver_call call;
+
+    assert_int_equal(kc_driver_call(kc, &call, NULL), 0);
+    assert_int_equal(call.ns, 5);
+    assert_int_equal(call.adapter, 1);
+    assert_string_equal(call.ddi, "DxgkDdiStopDevice");
+    assert_string_equal(call.driver, "/fake.so");
+    kc_close(kc);
+}
+
 static void specs_are_one_line(void **state)
 {
     const char *devices[] = {"softgpu,vram=4G", "softgpu"};
@@ -426,6 +439,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         CASE(host_is_told),
+        CASE(a_drivers_call_under_way_is_told),
         CASE(specs_are_one_line),
         CASE(adapters_are_shown),
         CASE(drivers_are_shown_and_updated),

@@ -87,7 +87,8 @@ static void unknown_calls_say_what_to_do(void **state)
         send_call(fd, unknown[i], 10 + i, &body, sizeof body);
         assert_int_equal(take_reply(fd, &tag, text, sizeof text), VF_FAILED);
         assert_int_equal(tag, 10 + i);
-        assert_non_null(strstr(text, "this kernel is older: restart it with \"vferry host stop\""));
+        assert_non_null(strstr(text, "this kernel side is older than its daemon"));
+        assert_non_null(strstr(text, VF_REMEDY "end both with \"vferry host stop\""));
     }
     send_call(fd, KCALL_HOST, 20, &body, sizeof body);
     assert_int_equal(take_reply(fd, &tag, text, sizeof text), VF_OK);

@@ -48,6 +48,48 @@ static void a_second_kernel_is_refused(void **state)
     kc_close(harness_connect(harness)); /* and the first one's socket is still there */
 }
 
+struct creation {
+    struct kc *kc;
+    struct vf_error err;
+    int result;
+};
+
+static void *create_incoming(void *arg)
+{
+    struct creation *creation = arg;
+    const struct vf_partition_params params = {.vram_bytes = 1u << 20, .name = "arrival"};
+    struct vf_partition_info info;
+
+    creation->result = kc_partition_create(creation->kc, &params, true, &info, &creation->err);
+    return NULL;
+}
+
+/* Its zero-fill would never end. */
+static void an_arrival_that_is_called_off_ends_and_leaves_nothing(void **state)
+{
+    struct harness *harness = *state;
+    struct creation creation = {.kc = harness_connect(harness)};
+    struct kc *kc = harness_connect(harness);
+    struct vf_partition_info *list;
+    struct vf_error err = VF_ERROR_INIT;
+    pthread_t thread;
+    size_t count;
+
+    fake_hold(harness->dxgk, true);
+    assert_int_equal(pthread_create(&thread, NULL, create_incoming, &creation), 0);
+    fake_await_filling(harness->dxgk);
+    kc_call_off(creation.kc);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(creation.result, -1);
+    assert_int_equal(creation.err.code, VF_CANCELLED);
+    fake_hold(harness->dxgk, false);
+    assert_int_equal(kc_partition_list(kc, &list, &count, &err), 0);
+    assert_int_equal(count, 0);
+    free(list);
+    kc_close(creation.kc);
+    kc_close(kc);
+}
+
 static void a_dead_kernels_socket_is_replaced(void **state)
 {
     struct ks_config config = {.idle_ms = 1000, .signal_fd = -1};
@@ -280,12 +322,15 @@ static void assert_no_answer(const char *path)
 struct waiter {
     struct kc *kc;
     unsigned asked; /* while a call waited */
+    uint64_t waited_ns; /* as it was told last */
 };
 
-static int three_times(void *ctx, struct vf_error *err)
+static int three_times(void *ctx, uint64_t waited_ns, struct vf_error *err)
 {
     struct waiter *waiter = ctx;
 
+    assert_true(waited_ns >= waiter->waited_ns);
+    waiter->waited_ns = waited_ns;
     return ++waiter->asked < 3 ? 0 : vf_fail(err, VF_FAILED, "it is silent" VF_REMEDY "wait");
 }
 
@@ -412,6 +457,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(a_second_kernel_is_refused),
         cmocka_unit_test(a_dead_kernels_socket_is_replaced),
+        CASE(an_arrival_that_is_called_off_ends_and_leaves_nothing),
         cmocka_unit_test(nobody_listens),
         cmocka_unit_test(a_long_path_works),
         OWN(an_unused_kernel_ends),

@@ -17,7 +17,8 @@
 struct kernel {
     int listener;
     uint32_t version;
-    struct vf_partition_info partition;
+    pthread_mutex_t lock;
+    struct vf_partition_info partition; /* guarded by lock */
     char dir[32], path[64];
     pthread_t thread;
 };
@@ -33,7 +34,7 @@ static void answer(int fd, struct kcall_head head, const void *body, size_t byte
 
 static void *serve(void *arg)
 {
-    const struct kernel *kernel = arg;
+    struct kernel *kernel = arg;
     const struct kcall_hello_result hello = {.version = kernel->version};
     struct kw_buffer body = {NULL, 0};
     struct kcall_head head;
@@ -42,10 +43,15 @@ static void *serve(void *arg)
 
     while (fd >= 0 && kw_recv_head(fd, KCALL_MAGIC_CALL, &head, &body, &have, NULL) == 0 &&
            kw_recv_rest(fd, &head, &body, have) == 0) {
+        struct vf_partition_info partition;
+
+        (void)pthread_mutex_lock(&kernel->lock);
+        partition = kernel->partition;
+        (void)pthread_mutex_unlock(&kernel->lock);
         if (head.op == KCALL_HELLO)
             answer(fd, head, &hello, sizeof hello);
         else
-            answer(fd, head, &kernel->partition, sizeof kernel->partition);
+            answer(fd, head, &partition, sizeof partition);
     }
     if (fd >= 0)
         (void)close(fd);
@@ -61,6 +67,7 @@ static struct kc *start(struct kernel *kernel, uint32_t version)
     int dir_fd;
 
     *kernel = (struct kernel){.version = version, .dir = "/tmp/vf-older-XXXXXX"};
+    assert_int_equal(pthread_mutex_init(&kernel->lock, NULL), 0);
     assert_non_null(mkdtemp(kernel->dir));
     (void)snprintf(kernel->path, sizeof kernel->path, "%s/kernel.sock", kernel->dir);
     kernel->listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
@@ -79,6 +86,7 @@ static void stop(struct kernel *kernel, struct kc *kc)
 {
     kc_close(kc);
     assert_int_equal(pthread_join(kernel->thread, NULL), 0);
+    (void)pthread_mutex_destroy(&kernel->lock);
     (void)close(kernel->listener);
     (void)unlink(kernel->path);
     assert_int_equal(rmdir(kernel->dir), 0);
@@ -92,9 +100,10 @@ static void expect_holders(struct kernel *kernel, struct kc *kc, enum vf_partiti
     struct vf_error err = VF_ERROR_INIT;
     struct vf_partition_info info;
 
-    /* No call is under way: the kernel side's thread reads it with the next one. */
+    (void)pthread_mutex_lock(&kernel->lock);
     kernel->partition.state = state;
     kernel->partition.holders = sent;
+    (void)pthread_mutex_unlock(&kernel->lock);
     assert_int_equal(kc_partition_info(kc, 1, &info, &err), 0);
     assert_int_equal(info.holders, heard);
     assert_int_equal(kc_partition_find(kc, "p", &info, &err), 0);

@@ -82,7 +82,7 @@ static void a_host_that_is_being_stopped_says_that_it_takes_none(void **state)
     json_t *answer;
 
     (void)state;
-    mig_stop_begin(right.mig);
+    mig_stop_begin(right.mig, vf_now_ns());
     answer = ask();
     mig_stop_undo(right.mig);
     assert_true(json_is_false(json_object_get(answer, "takes_partitions")));

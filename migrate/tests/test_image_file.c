@@ -6,6 +6,7 @@
 #include "base/tests/folder.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -83,6 +84,40 @@ static void publish_once(void **state, bool named)
     assert_non_null(strstr(err.text, "never replaced"));
     image_file_close(&file);
     assert_int_equal(unlinkat(folder, "a.image", 0), 0);
+    (void)close(folder);
+}
+
+static void expect_taken(void **state, const char *name, const char *why)
+{
+    struct image_file file = IMAGE_FILE_INIT;
+    struct vf_error err = VF_ERROR_INIT;
+    char whole[PATH_MAX];
+
+    (void)snprintf(whole, sizeof whole, "image %s/%s: %s", ((struct folder *)*state)->path, name,
+                   why);
+    assert_int_equal(image_file_open(&file, open_folder(state), name, &err), -1);
+    image_file_close(&file);
+    assert_string_equal(err.text, whole);
+    assert_non_null(vf_remedy(&err));
+}
+
+static void
+what_has_the_name_is_told_with_its_path_and_only_a_file_is_offered_for_removal(void **state)
+{
+    int folder = open_folder(state);
+
+    assert_int_equal(mkdirat(folder, "d", 0700), 0);
+    assert_int_equal(mkfifoat(folder, "p", 0600), 0);
+    (void)close(openat(folder, "f", O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
+    expect_taken(state, "d", "is a directory; give the name of a new file in it");
+    expect_taken(state, "p",
+                 "is a pipe or a socket, and an image is a file; give the name of a new file");
+    expect_taken(state, "f",
+                 "there is a file of that name already, and it is never replaced; choose another "
+                 "name or remove it first");
+    assert_int_equal(unlinkat(folder, "d", AT_REMOVEDIR), 0);
+    assert_int_equal(unlinkat(folder, "p", 0), 0);
+    assert_int_equal(unlinkat(folder, "f", 0), 0);
     (void)close(folder);
 }
 
@@ -164,6 +199,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         IN_FOLDER(a_file_has_its_name_only_when_it_is_published),
+        IN_FOLDER(
+            what_has_the_name_is_told_with_its_path_and_only_a_file_is_offered_for_removal),
         IN_FOLDER(a_file_system_without_nameless_files_will_do_too),
         IN_FOLDER(a_name_taken_meanwhile_is_never_replaced),
         IN_FOLDER(what_is_not_published_leaves_nothing),

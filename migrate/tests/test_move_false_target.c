@@ -126,17 +126,24 @@ static struct vf_error fall_into(void (*spring)(struct trap *trap), uint16_t ver
     return err;
 }
 
-static void expect_failed(void (*spring)(struct trap *trap), bool dry_run, const char *words)
+static void expect_ended(void (*spring)(struct trap *trap), bool dry_run, enum vf_code code,
+                         const char *words)
 {
     struct vf_error err = fall_into(spring, 0, dry_run, NULL);
     struct vf_partition_info p;
 
-    assert_int_equal(err.code, VF_FAILED);
+    if (err.code != code)
+        fail_msg("code %d (%s)", (int)err.code, err.text);
     if (strstr(err.text, words) == NULL)
         fail_msg("\"%s\" says nothing of \"%s\"", err.text, words);
     if (kc_partition_info(left.kc, honest.id, &p, &err) != 0)
         die("the honest partition", &err);
     assert_int_equal(p.state, VF_PARTITION_RUNNING);
+}
+
+static void expect_failed(void (*spring)(struct trap *trap), bool dry_run, const char *words)
+{
+    expect_ended(spring, dry_run, VF_FAILED, words);
 }
 
 static void refuse_without_reason(struct trap *trap)
@@ -184,6 +191,28 @@ static void never_read(struct trap *trap)
     look.fd = tp_fd(trap->control);
     (void)poll(&look, 1, (int)(PATIENCE_NS / 1000000u)); /* until the source has had enough */
     tp_close(data);
+}
+
+/* Cancelled there while the data stream was on its way: the source hears on the stream that nobody
+ * waits for it, ends its streams, and only then hears on the control connection why. */
+static void cancel_behind_the_stream(struct trap *trap)
+{
+    struct vf_error why = VF_ERROR_INIT;
+    struct wire_hello hello;
+    struct tp *data;
+    char waste[4096];
+
+    admit(trap, SLOT);
+    data = next_stream(trap, &hello);
+    vf_fail(&why, VF_FAILED, "no job here waits for this data stream");
+    wire_say_abort(data, &why);
+    while (recv(tp_fd(data), waste, sizeof waste, 0) > 0)
+        continue;
+    tp_close(data);
+    vf_fail(&why, VF_CANCELLED, "cancelled on admission");
+    wire_say_abort(trap->control, &why);
+    while (recv(tp_fd(trap->control), waste, sizeof waste, 0) > 0)
+        continue;
 }
 
 /* Takes all pages without a look, until STATE is on the control stream; its root. */
@@ -292,6 +321,12 @@ static void a_false_target_gets_nothing(void **state)
     expect_failed(ready_for_another_epoch, false, "something else");
 }
 
+static void a_stream_turned_away_hears_from_the_control_connection_why(void **state)
+{
+    (void)state;
+    expect_ended(cancel_behind_the_stream, false, VF_CANCELLED, "cancelled on admission");
+}
+
 static void a_target_of_an_unknown_version_is_left(void **state)
 {
     struct vf_error err = fall_into(NULL, WIRE_VERSION + 1, false, NULL);
@@ -324,6 +359,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_false_target_gets_nothing),
+        cmocka_unit_test(a_stream_turned_away_hears_from_the_control_connection_why),
         cmocka_unit_test(a_target_of_an_unknown_version_is_left),
         cmocka_unit_test(impossible_moments_do_not_upset_the_sums),
     };

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* A source whose daemon died: it runs on, or waits for its target's word, and tells it what it
  * owes. */
+#include "migrate/restart.h"
 #include "migrate/tests/pasts.h"
 
 #include <setjmp.h>
@@ -10,6 +11,12 @@
 #include <string.h>
 
 #include <cmocka.h>
+
+static void says(const char *text, const char *word)
+{
+    if (strstr(text, word) == NULL)
+        fail_msg("\"%s\" says nothing of \"%s\"", text, word);
+}
 
 static void a_source_without_commit_runs_on_and_tells_the_target(void **state)
 {
@@ -23,7 +30,8 @@ static void a_source_without_commit_runs_on_and_tells_the_target(void **state)
     begin_move(&p);
     job = come_back(&p, &past);
     assert_int_equal(mig_job_result(job, &err), -1);
-    assert_string_equal(err.text, "the daemon ended during the move; the partition runs on here");
+    says(err.text, "in the blackout, before COMMIT: the daemon of host left ended during the move; "
+                   "partition p runs on at host left; move it again");
     assert_int_equal(state_of(&p), VF_PARTITION_RUNNING);
     answer(job, WIRE_ABORT, &gone);
     AWAIT(word_owed(job) == WORD_NONE);
@@ -137,6 +145,31 @@ static void a_commit_is_completed_when_it_runs_there(void **state)
     mig_job_put(job);
 }
 
+/* The journal's order to start over is none that a person could read. */
+static void a_move_that_cannot_be_started_over_says_what_became_of_it(void **state)
+{
+    struct past past = {JOURNAL_SOURCE, {JOURNAL_OPEN, JOURNAL_ABORTED}, 2};
+    struct vf_partition_info p;
+    struct mig_options options;
+    struct vf_error err = VF_ERROR_INIT;
+    struct mig_job *job;
+    char note[400];
+
+    (void)state;
+    mig_options_init(&options);
+    restart_note(&options, note, sizeof note);
+    past.text = note;
+    create(&host, "p", VRAM, &p);
+    drop(&p); /* what a crash of the kernel side does */
+    job = come_back(&p, &past);
+    assert_int_equal(mig_job_result(job, &err), -1);
+    assert_string_equal(err.text,
+                        "the daemon of host left was ended during the move; the kernel side of "
+                        "host left has lost partition p too; create it anew, or restore an image "
+                        "of it");
+    mig_job_put(job);
+}
+
 /* So many jobs of a partition that is not there end at once. */
 static void end_many(size_t count, bool dry_run)
 {
@@ -187,14 +220,23 @@ static void a_commit_comes_back_when_it_never_ran_there(void **state)
     const struct past past = {JOURNAL_SOURCE, {JOURNAL_OPEN, JOURNAL_COMMIT}, 2};
     struct wire_message never = {.tag = WIRE_NEVER_RAN};
     struct vf_partition_info p;
+    struct vf_error err = VF_ERROR_INIT;
     struct mig_job *job;
 
     (void)state;
     begin_move(&p);
     job = come_back(&p, &past);
     never.handoff = handoff_of(job);
+    assert_int_equal(mig_job_result(job, &err), -1);
+    says(err.text,
+         "in the hand-off, after COMMIT: the daemon of host left ended before RUNNING came; "
+         "partition p stays paused at host left until it is known whether host 127.");
+    says(err.text, "if that never comes back: \"vferry job resolve");
     answer(job, WIRE_COMMIT, &never);
     AWAIT(status_of(job) == MIG_FAILED);
+    assert_int_equal(mig_job_result(job, &err), -1);
+    says(err.text, "in the hand-off, after COMMIT: host 127.");
+    says(err.text, "never ran it; partition p runs on at host left");
     assert_int_equal(state_of(&p), VF_PARTITION_RUNNING);
     assert_int_equal(word_owed(job), WORD_NONE);
     assert_int_equal(mig_unsettled(host.mig, &p), 0);
@@ -411,6 +453,7 @@ int main(void)
         cmocka_unit_test(a_move_that_a_person_had_paused_stays_paused),
         cmocka_unit_test(a_check_that_was_cut_off_leaves_what_was_paused_paused),
         cmocka_unit_test(a_commit_is_completed_when_it_runs_there),
+        cmocka_unit_test(a_move_that_cannot_be_started_over_says_what_became_of_it),
         cmocka_unit_test(checks_push_no_move_out_and_the_journal_knows_where_it_went),
         cmocka_unit_test(a_commit_comes_back_when_it_never_ran_there),
         cmocka_unit_test(a_commit_stays_unknown_until_the_right_answer_comes),

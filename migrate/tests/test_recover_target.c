@@ -52,16 +52,26 @@ static void what_was_paused_arrives_paused_after_a_restart(void **state)
 static void a_prepared_target_lets_go_when_it_is_called_off_and_refuses_the_commit(void **state)
 {
     struct wire_message heard;
+    struct vf_error err = VF_ERROR_INIT;
     struct vf_partition_info p;
     struct mig_job *job = prepared(&p, false);
     struct wire_message commit = commit_of(job);
 
     (void)state;
+    assert_int_equal(mig_job_result(job, &err), -1);
+    assert_non_null(strstr(err.text,
+                           "in the hand-off, before COMMIT: the daemon of host left ended "
+                           "before COMMIT came; partition p stays paused at host left "
+                           "until host 127."));
+    assert_non_null(vf_remedy(&err));
     for (int again = 0; again < 2; again++) {
         ask(job, past_token, &call_off, WIRE_CLOSE, &heard);
         wire_message_free(&heard);
         assert_int_equal(status_of(job), MIG_FAILED);
         assert_int_equal(state_of(&p), VF_PARTITION_STATES);
+        assert_int_equal(mig_job_result(job, &err), -1);
+        assert_non_null(strstr(err.text, "called off by its source: it runs here; partition p runs "
+                                         "on at its source, host 127."));
     }
     ask(job, past_token, &commit, WIRE_NEVER_RAN, &heard);
     assert_true(handoff_same(job, &heard.handoff));

@@ -70,7 +70,10 @@ static struct resolve_view view_of(const struct row *row)
     struct resolve_view view = {.source = row->source,
                                 .mine = row->mine,
                                 .held = row->held,
-                                .peer_known = row->peer != AWAY};
+                                .peer_known = row->peer != AWAY,
+                                .partition = "p",
+                                .host = row->source ? "A" : "B",
+                                .other = row->source ? "B" : "A"};
 
     view.peer.side = row->source ? JOURNAL_TARGET : JOURNAL_SOURCE;
     view.peer.record = row->peer < 0 ? 0 : (uint8_t)(row->peer + 1);
@@ -110,17 +113,20 @@ static void a_refusal_names_what_the_peers_journal_says(void **state)
 
     (void)state;
     assert_int_equal(resolve_allows(&view, true, &err), -1);
-    assert_string_equal(err.text, "the target's journal says COMMITTED, so it runs on the target; "
-                                  "use --target-runs");
+    assert_string_equal(err.text,
+                        "the journal of host B, its target, says COMMITTED, so partition p "
+                        "runs on the target; use --target-runs");
     view = view_of(&rows[20]);
     assert_int_equal(resolve_allows(&view, false, &err), -1);
     assert_string_equal(err.text,
-                        "the source's journal says ABORTED, so it never ran on the target; "
-                        "use --source-runs");
+                        "the journal of host A, its source, says ABORTED, so partition p never ran "
+                        "on the target; use --source-runs");
 }
 
 static void whoever_cannot_know_is_warned(void **state)
 {
+    char text[MIG_WARNING_BYTES];
+
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct resolve_view view = view_of(&rows[i]);
@@ -128,34 +134,43 @@ static void whoever_cannot_know_is_warned(void **state)
         for (int choice = SOURCE; choice <= TARGET; choice++) {
             if ((rows[i].allowed & choice) == 0)
                 continue;
-            if (rows[i].peer == AWAY)
-                assert_true(resolve_warning(&view, choice == SOURCE)[0] != '\0');
+            if (rows[i].peer != AWAY)
+                continue;
+            (void)resolve_warning(&view, choice == SOURCE, text);
+            /* Whose copy is gone or doubled, by its name, and what to do. */
+            assert_non_null(strstr(text, rows[i].source ? "host B" : "host A"));
+            assert_non_null(strstr(text, "vferry partition show p"));
+            assert_null(strstr(text, "here:"));
+            assert_null(strstr(text, "copy here"));
         }
     }
 }
 
 static void where_both_agree_and_nothing_is_lost_there_is_no_warning(void **state)
 {
+    char text[MIG_WARNING_BYTES];
+
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct resolve_view view = view_of(&rows[i]);
 
         if (rows[i].peer == AWAY || !rows[i].held || rows[i].peer == JOURNAL_COMMITTED)
             continue;
-        assert_string_equal(resolve_warning(&view, true), "");
-        assert_string_equal(resolve_warning(&view, false), "");
+        assert_string_equal(resolve_warning(&view, true, text), "");
+        assert_string_equal(resolve_warning(&view, false, text), "");
     }
 }
 
 static void work_that_is_lost_is_told(void **state)
 {
     struct resolve_view view = view_of(&rows[3]);
+    char text[MIG_WARNING_BYTES];
 
     (void)state;
-    assert_non_null(strstr(resolve_warning(&view, true), "what it did there is lost"));
+    assert_non_null(strstr(resolve_warning(&view, true, text), "what it did there is lost"));
     view = view_of(&rows[27]);
     assert_int_equal(view.mine, JOURNAL_COMMITTED);
-    assert_non_null(strstr(resolve_warning(&view, true), "what it did there is lost"));
+    assert_non_null(strstr(resolve_warning(&view, true, text), "what it did there is lost"));
 }
 
 int main(void)

@@ -110,7 +110,9 @@ static void a_save_without_commit_runs_on(void **state)
     begin_save(&p);
     job = come_back(&p, JOURNAL_SOURCE, kinds, 1, "");
     assert_int_equal(mig_job_result(job, &err), -1);
-    assert_string_equal(err.text, "the daemon ended during the save; the partition runs on here");
+    assert_string_equal(err.text,
+                        "in the blackout: the daemon of host left ended during the save; partition "
+                        "p runs on at host left and there is no image; save it again");
     mig_job_put(job);
     assert_true(is_here(&p, &now));
     assert_int_equal(now.state, VF_PARTITION_RUNNING);
@@ -196,7 +198,9 @@ static void a_restore_without_committed_leaves_nothing(void **state)
     job = come_back(&p, JOURNAL_TARGET, kinds, 1, "");
     assert_int_equal(mig_job_result(job, &err), -1);
     assert_string_equal(err.text,
-                        "the daemon ended during the restore; nothing is left of it here");
+                        "while it was restored: the daemon of host left ended during the restore; "
+                        "nothing is left of it at host left, the image is as it was; restore it "
+                        "again");
     mig_job_put(job);
     assert_false(is_here(&p, &now));
 }

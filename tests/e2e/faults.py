@@ -50,11 +50,13 @@ def work_for(name, seconds):
 
 
 class Faults(Case):
+    redial_s = REDIAL_S
+
     def setUp(self):
         super().setUp()
         # All at once: a move that hangs would have the others wait.
         self.left, self.right = self.pair(
-            PAIR, options=["--moves-at-once", "32", "--redial", str(REDIAL_S)]
+            PAIR, options=["--moves-at-once", "32", "--redial", str(self.redial_s)]
         )
 
     def warm_up(self):

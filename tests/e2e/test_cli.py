@@ -405,6 +405,7 @@ class Answers(Case):
         self.one.run("partition", "pause", "p")
         told = self.one.json("read", "p", "--now", "--output", now)
         self.assertIn(told["steps"], range(11, 1000000))
+        self.assertIs(told["now"], True)
         reference(BUILD, "diffuse", "--input", picture, "--steps", told["steps"], output=self.folder / "want.pgm")
         self.assertEqual(now.read_bytes(), (self.folder / "want.pgm").read_bytes())
         create(self.one, "q", churn(30))

@@ -126,6 +126,13 @@ class Answers(Shell):
             self.assertEqual((done.returncode, done.stdout), (2, ""), words)
             self.assertIn("bash, zsh or fish", done.stderr)
 
+    def test_a_script_that_cannot_be_written_is_told(self):
+        for to, why in ((">/dev/full", "No space left"), (">&-", "Bad file")):
+            done = subprocess.run(["sh", "-c", f'"$0" completion bash {to}', BUILD / "vferry"], capture_output=True, text=True,
+                                  check=False, timeout=20)
+            self.assertEqual((done.returncode, done.stderr.count("\n")), (1, 1), to)
+            self.assertIn("write to stdout: " + why, done.stderr)
+
 
 class Bash(Shell):
     def offered(self, line):

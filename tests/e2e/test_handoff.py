@@ -6,9 +6,17 @@ import unittest
 import proxy
 from e2e import at_once, BLACKOUT_MS, begins, churn, create, finish, partitions, room, show, state
 from faults import Faults
+from harness import PATIENCE, wait_until
 from proxy import IN, OUT, Point, Proxy
 
 TESTS_AT_ONCE = at_once(6)
+
+
+def shut_out(way, connection, record):
+    """The way between the hosts ends before the record, until it is opened again."""
+    del connection, record
+    way.refusing = True
+    way.cut_all()
 
 
 class HandOff(Faults):
@@ -141,6 +149,27 @@ class HandOff(Faults):
         self.assertEqual(moving.returncode, 0, err + out)
         self.assertEqual(partitions(self.left), [])
         self.assertEqual(finish(self.right, "p"), work.want())
+
+
+class LinkStaysLost(Faults):
+    """The way between the hosts does not come back for long."""
+
+    redial_s = 3600
+
+    def test_the_command_returns_soon_after_the_partition_runs_again_and_the_target_hears_later(self):
+        work = churn(4, size="4M", rate=4 << 20, seed=9)
+        create(self.left, "p", work)
+        begins(self.left, "p")
+        with Proxy(self.right.address, Point("READY", IN, paused=True), shut_out) as way:
+            moving = self.left.spawn("migrate", "p", "--to", way.address, "--max-blackout", BLACKOUT_MS)
+            out, err = moving.communicate(timeout=90 * PATIENCE)
+            self.assertEqual(moving.returncode, 1, err + out)
+            self.assertIn("waiting for host right to hear that the move was called off; partition p runs on at host left", out)
+            self.assertRegex(err, r"partition p runs on at host left, it stood for .*; host right is told so as soon as it can be reached\n$")
+            self.assertEqual(state(self.right, "p"), "ready")
+            way.refusing = False
+            wait_until("the target has nothing of it", lambda: "p" not in partitions(self.right), 60)
+        self.assert_works_to_its_end(self.left, "p", work)
 
 
 if __name__ == "__main__":

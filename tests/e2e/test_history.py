@@ -187,7 +187,7 @@ class Restarts(Case):
         for _ in range(2):
             shown = left.json("job", "show", job)
             self.assertEqual(shown["status"], "failed")
-            self.assertIn("the daemon ended", shown["reason"])
+            self.assertIn("ended during the", shown["reason"])
             self.assertIsNone(shown["bytes_sent"])
             self.assertIsNone(shown["total_ns"])
             restart(left)

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Moves as an operator has them: limits that change under way, hosts that take nothing in, several partitions at once."""
 import json
+import signal
+import time
 import unittest
 
-from e2e import at_once, Case, churn, create, finish, partitions, state
+from e2e import at_once, Case, churn, create, finish, partitions, room, state
 from harness import wait_until
 
 TESTS_AT_ONCE = at_once(3)
@@ -54,6 +56,52 @@ class Limits(Case):
         left.run("job", "cancel", number)
         moving.communicate(timeout=60)
         self.assertEqual(moving.returncode, 4)
+
+
+class Admissions(Case):
+    """An arrival whose VRAM is being zero-filled: it takes as long as the creation of the partition did, and ends when it is told to."""
+
+    def arriving(self):
+        left, right = self.pair("softgpu,vram=4G,vfs=4")
+        begun = time.monotonic()
+        create(left, "p", vram="4G")
+        self.takes = time.monotonic() - begun
+        self.room = room(right)
+        return left, right, self.comes(left, right)
+
+    def comes(self, left, right):
+        moving = left.spawn("--json", "migrate", "p", "--to", right.address)
+        wait_until("VRAM is filled", lambda: [p["state"] for p in right.json("partition", "list")["partitions"]] == ["building"])
+        self.begun = time.monotonic()
+        return moving
+
+    def assert_ends(self, left, right, moving, code):
+        out, err = moving.communicate(timeout=60 * max(1, self.takes))
+        self.assertLess(time.monotonic() - self.begun, self.takes / 2, "it waited for the end of the zero-fill")
+        self.assertEqual(moving.returncode, code, err)
+        self.assertEqual(state(left, "p"), "running")
+        return out, err
+
+    def test_a_cancel_at_either_end_does_not_wait_for_the_zero_fill(self):
+        left, right, moving = self.arriving()
+        for host in (right, left):
+            number = host.json("job", "list")["jobs"][0]["job"]
+            self.assertEqual(host.json("job", "cancel", number)["status"], "cancelled")
+            self.assert_ends(left, right, moving, 4)
+            self.assert_nothing_arrived(right, self.room, "p")
+            self.assertLess(time.monotonic() - self.begun, self.takes / 2, "it was cleaned once more")
+            if host is right:
+                moving = self.comes(left, right)
+        self.assertEqual([job["status"] for job in right.json("job", "list")["jobs"]], ["cancelled", "cancelled"])
+
+    def test_a_target_that_is_told_to_end_does_not_wait_for_the_zero_fill(self):
+        left, right, moving = self.arriving()
+        right.process.send_signal(signal.SIGTERM)
+        self.assert_ends(left, right, moving, 1)
+        right.process.wait(timeout=60)
+        self.assertLess(time.monotonic() - self.begun, self.takes / 2)
+        right.start()
+        self.assert_nothing_arrived(right, self.room, "p")
 
 
 class Cordons(Case):

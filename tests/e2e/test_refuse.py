@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Moves that cannot be: refused with every reason, and nothing has changed on either side."""
 import json
+import socket
 import unittest
 
 from e2e import at_once, Case, churn, create, move, partitions, room
@@ -96,7 +97,26 @@ class Refusals(Case):
 
     def test_a_move_to_itself(self):
         left = self.source()
-        self.refused(left, left)
+        reasons = self.refused(left, left, 1)
+        self.assertEqual(reasons["host"]["remedy"], "name another host")
+
+    def test_a_move_to_itself_says_so_by_any_address_and_never_advises_to_remove(self):
+        left = self.source()
+        jobs = len(left.json("job", "list")["jobs"])
+        for address in (left.address, left.address.replace("127.0.0.1", "localhost")):
+            for done in (left.run("check", "p", "--to", address, code=3),
+                         left.run("migrate", "p", "--to", address, code=3)):
+                said = done.stdout + done.stderr
+                self.assertIn("this host itself", said)
+                self.assertNotIn("remove", said)
+            self.assertIn(f"{address} is this host itself; partition p",
+                          done.stderr)
+        self.assertEqual(len(left.json("job", "list", "--kind", "move")["jobs"]), 2, "one a move, none of its arrival")
+        self.assertEqual(jobs, 0)
+        done = left.run("host", "evacuate", "--to", left.address, code=3)
+        self.assertIn(f"{left.address} is this host itself", done.stderr)
+        self.assertNotIn("no host that is named", done.stderr)
+        self.assert_works_to_its_end(left, "p", self.work)
 
     def test_everything_at_once_is_told_at_once(self):
         left = self.source()
@@ -128,6 +148,19 @@ class Refusals(Case):
             done = left.run(verb, "p", "--to", "127.0.0.1:1", code=1)
             self.assertEqual(len(done.stderr.strip().splitlines()), 1, done.stderr)
             self.assertIn("127.0.0.1:1", done.stderr)
+        self.assert_works_to_its_end(left, "p", self.work)
+
+    def test_a_target_that_accepts_and_says_nothing(self):
+        left = self.source()
+        with socket.create_server(("127.0.0.1", 0)) as mute:
+            address = f"127.0.0.1:{mute.getsockname()[1]}"
+            for verb in (("check", "p", "--to"), ("migrate", "p", "--to"), ("peer", "show")):
+                done = left.run("--json", *verb, address, code=1)
+                error = json.loads(done.stdout)
+                error = error.get("error") or error
+                told = error["text"] + (error["remedy"] or "")
+                self.assertIn(f"{address}: accepted the connection and said nothing for ", told)
+                self.assertIn("its vferryd may be stopped", told)
         self.assert_works_to_its_end(left, "p", self.work)
 
     def test_a_move_that_cannot_converge_gives_up(self):

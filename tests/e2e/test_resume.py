@@ -128,7 +128,7 @@ class Resume(Case):
         self.assertIn("dialling again: sent", out)
         self.assertEqual(finish(self.right, "p"), work.want())
         events = self.left.run("events").stdout
-        self.assertIn("was lost in round 0, reconnecting", events)
+        self.assertIn("was lost in round 1, dialling again", events)
         self.assertIn("is back after", events)
 
     def test_ctrl_c_ends_a_reconnect(self):
@@ -154,7 +154,7 @@ class Resume(Case):
             out, err = moving.communicate(timeout=60)
         self.assertEqual(moving.returncode, 1, out + err)
         self.assertIn("the link was lost, and the work cannot go on", err)
-        self.assertIn("the daemon ended during the move", err)
+        self.assertIn("the daemon of host right ended during the move", err)
         self.assertEqual(state(self.left, "p"), "running")
         self.assert_nothing_arrived(self.right, self.there, "p")
         move(self.left, self.right, "p")

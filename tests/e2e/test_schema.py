@@ -140,7 +140,8 @@ class Verbs(Case):
         self.ask(left, "host", "evacuate", "--to", right.address, "--dry-run", code=7)
         self.ask(left, "migrate", "a", "b", "--to", right.address, "--max-blackout", BLACKOUT_MS)
         create(left, "large", vram="200M")
-        self.ask(left, "migrate", "--all", "--to", right.address, code=7)
+        error = self.ask(left, "migrate", "--all", "--to", right.address, code=7)["moves"][0]["error"]
+        self.assertEqual((error["schema"], error["code"]), (ERROR, 7))
         self.ask(left, "host", "evacuate", "--to", right.address, code=7)
         self.ask(left, "host", "uncordon")
         self.ask(left, "host", "cordon")
@@ -219,7 +220,7 @@ class Verbs(Case):
             self.ask(host, "run", work.kind, *work.words())
             self.ask(host, "wait", work.kind)
             self.ask(None, "reference", *work.words())
-            self.ask(host, "read", work.kind, "--output", self.folder / work.kind)
+            self.assertIs(self.ask(host, "read", work.kind, "--output", self.folder / work.kind)["now"], False)
         self.ask(host, "partition", "list")
 
     def test_a_partition_that_hung(self):

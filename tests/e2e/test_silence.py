@@ -234,6 +234,24 @@ class Fake(unittest.TestCase):
             self.assertEqual(word, f'vferry: waiting for "{verb[0] if len(verb[0]) == 4 else " ".join(verb)}": {stuck}; Ctrl-C gives up')
             self.assertIn(stuck, end)
 
+    def test_a_driver_that_a_command_waits_for_is_named_once_and_what_takes_long_goes_on_waiting(self):
+        waits = "DxgkDdiX of the driver of adapter 0 (a.so) has not come back for 4 s"
+
+        def answer(_request, send):
+            for _ in range(30):
+                send({"alive": {"stuck": None, "waits": waits}})
+                threading.Event().wait(0.2)
+            send(self.RESULT)
+
+        self.serve(answer)
+        done = self.vferry("--timeout", "2", "wait", "p")
+        self.assertEqual((done.returncode, done.stderr), (0, f'vferry: waiting for "wait": {waits}; Ctrl-C gives up\n'))
+        done = self.vferry("--timeout", "4", "partition", "list")
+        self.assertEqual(done.returncode, UNREACHABLE, done.stderr)
+        word, end = done.stderr.splitlines()
+        self.assertEqual(word, f'vferry: waiting for "partition list": {waits}; Ctrl-C gives up')
+        self.assertIn(waits, end)
+
     def test_a_queue_of_connections_that_is_full_is_no_reason_to_wait_for_ever(self):
         self.server.listen(0)
         waiting = []

@@ -216,12 +216,12 @@ class Crowds(Tls):
         limits = resource.prlimit(right.process.pid, resource.RLIMIT_NOFILE)
         resource.prlimit(right.process.pid, resource.RLIMIT_NOFILE, (status(right)[2] + 2, limits[1]))
         ends = [socket.create_connection(("127.0.0.1", port_of(right)), 10) for _ in range(8)]
-        wait_until("it is short", lambda: "has to wait: Too many open files" in log_of(right), SOON)
+        wait_until("it is short", lambda: "migration port: a connection cannot be served: Too many open files" in log_of(right), SOON)
         before = cpu_seconds(right)
         begun = time.monotonic()
         wait_until("a while has passed", lambda: time.monotonic() - begun > 1.5, SOON)
         self.assertLess(cpu_seconds(right) - before, 0.5)
-        self.assertLess(log_of(right).count("has to wait"), 100)
+        self.assertLess(log_of(right).count("cannot be served"), 100)
         resource.prlimit(right.process.pid, resource.RLIMIT_NOFILE, limits)
         for end in ends:
             end.close()

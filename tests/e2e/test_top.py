@@ -12,7 +12,7 @@ import termios
 import time
 import unittest
 
-from e2e import BUILD, Case, begins, churn, create, stop
+from e2e import BUILD, Case, Work, begins, churn, create, show, stop
 from harness import wait_until
 
 TESTS_AT_ONCE = 3
@@ -110,6 +110,29 @@ class Top(Case):
         terminal.keys("\x03")
         self.assert_given_back(terminal)
 
+    def test_a_host_whose_kernel_side_stands_still_answers_and_says_so(self):
+        host = self.host("host")
+        create(host, "p")
+        os.kill(host.kernel_pid, signal.SIGSTOP)
+        self.addCleanup(os.kill, host.kernel_pid, signal.SIGCONT)
+        said = r"the kernel side has not answered for \d+ s \(stopped by a signal\)"
+
+        def told(wanted):
+            """The host's part once it is as wanted: on a busy machine a look may come to nothing."""
+            look = lambda: host.json("top", code=None, timeout=SOON)["hosts"][0]
+            return wait_until("top tells it", lambda: (lambda part: part if wanted(part) else None)(look()), SOON)
+
+        stuck = told(lambda part: part["answers"])
+        self.assertEqual((stuck["reason"], stuck["partitions"], stuck["vf_free"], stuck["jobs"]), (None, None, None, []))
+        self.assertRegex(stuck["attention"], said)
+        shown = wait_until("it is shown", lambda: (lambda text: text if "ATTENTION" in text else "")(
+            host.run("top", "--once", code=None, timeout=SOON).stdout), SOON)
+        self.assertRegex(shown, rf"(?m)^host: ATTENTION: {said}$")
+        self.assertIn("\n-\n\nnothing moves\n", shown)
+        os.kill(host.kernel_pid, signal.SIGCONT)
+        again = told(lambda part: part["partitions"])
+        self.assertIsNone(again["attention"])
+
     def test_the_window_may_become_small_and_large(self):
         host = self.host("host")
         for number in range(4):
@@ -169,6 +192,25 @@ class Top(Case):
         told = host.json("top")["hosts"][0]["partitions"][0]
         self.assertGreater(told["steps_per_s"], 0)
         self.assertIn("churn", host.run("top", "--once").stdout)
+
+    def test_shares_of_a_gpu_tell_who_uses_it(self):
+        host = self.host("host")
+        for name in ("left", "right"):
+            create(host, name, Work("churn", size="8M", steps=10**12))
+        create(host, "idle")
+        for name in ("left", "right"):
+            begins(host, name)
+        shares = {p["name"]: p["gpu_percent"] for p in host.json("top")["hosts"][0]["partitions"]}
+        self.assertEqual(shares["idle"], 0)
+        self.assertGreater(min(shares["left"], shares["right"]), 0)
+        self.assertLessEqual(sum(shares.values()), 100)
+        self.assertEqual((show(host, "idle")["gpu_ns"], show(host, "left")["gpu_ns"] > 0), (0, True))
+        # On the screen the first look knows no share, the next ones do.
+        terminal = self.top(host)
+        wait_until("shares are shown", lambda: re.search(r"left .* [1-9]\d* %", terminal.screen()), SOON)
+        self.assertRegex(terminal.screen(), r"idle .* 0 %")
+        terminal.keys("q")
+        self.assert_given_back(terminal)
 
     def test_a_pipe_that_nobody_reads_ends_it(self):
         host = self.host("host")

@@ -118,6 +118,21 @@ class Unprivileged(OtherUsers):
         before = as_user(NOBODY, NOBODY) if ROOT else []
         self.moves_and_ends_right(self.user_host("left", before), self.user_host("right", before))
 
+    def test_a_check_says_whose_state_directory_lost_its_write_permission(self):
+        before = as_user(NOBODY, NOBODY) if ROOT else []
+        left, right = self.user_host("left", before), self.user_host("right", before)
+        create(left, "p")
+        for host, side in ((right, "target"), (left, "source")):
+            host.state.chmod(0o500)
+            told = left.json("check", "p", "--to", right.address, code=7)
+            self.assertTrue(told["full_now"])
+            reason = [one for one in told["reasons"] if one["field"] == "state-directory"]
+            self.assertEqual(len(reason), 1, told)
+            self.assertIn("cannot be written to: Permission denied", reason[0][side])
+            self.assertIn("right to write there", reason[0]["remedy"])
+            host.state.chmod(0o700)
+            left.run("check", "p", "--to", right.address)
+
     def test_a_whole_move_in_the_sandbox_of_the_systemd_unit(self):
         if not shutil.which("systemd-analyze") or not ctypes.util.find_library("seccomp"):
             self.skipTest(

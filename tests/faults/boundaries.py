@@ -30,9 +30,9 @@ PHASES = {
 }
 ORDER = ["open", "connect", "admit", "rounds", "blackout", "state", "commit", "teardown", "recovery", "resume"]
 LOOKS = {"connect to the kernel side", "ask the kernel side about itself", "list partitions", "show partition", "show adapter",
-         "find partition", "creation parameters of a partition", "clock of a partition", "open page channel"}
+         "find partition", "creation parameters of a partition", "clock of a partition", "open page channel", "ask what drivers do"}
 # Threads that serve people, not the move.
-OTHERS = ("events", "control", "vferryd-faults")
+OTHERS = ("events", "control", "vferryd-faults", "watchdog")
 # A move must pass at least these, or the walk would be a short one.
 RECORDS = {
     "HELLO", "ADMIT", "ADMITTED", "ROUND", "PAGES", "ROUND_END", "ACK", "REHASH", "STATE", "READY", "COMMIT", "RUNNING",
@@ -136,7 +136,7 @@ def scout_recovery(side, select):
         one.restart("trace")
         pair.end()
         pair.settle()
-        places = parse(side, one.lines()[before:], phase="recovery", others=("control",))[0]
+        places = parse(side, one.lines()[before:], phase="recovery", others=("control", "watchdog"))[0]
         first = next(place for place in places if not place.looks)
         # It may have read back what a killed daemon wrote and a power cut would still take away.
         need("acts upon a journal that is not synced", (first.name, first.of) == ("journal.fsync", "open"))

@@ -342,6 +342,24 @@ class Stands(Recovery):
         self.ends_on_the_left()
 
 
+class Refused(Recovery):
+    """What follows from the journal after a restart is refused by the kernel side: not its bare text is told."""
+
+    MAY_SAY = (*Recovery.MAY_SAY, "could not be removed")
+
+    def test_a_target_that_cannot_remove_what_arrived_says_where_when_and_what_to_do(self):
+        self.pair(target="msg=STATE,dir=recv:kill")
+        moving = self.migrate()
+        self.dies(self.right)
+        self.right.env = {"VFERRY_FAULT": f"log={self.right.told};point=kernel.call,of=remove partition:EIO"}
+        self.right.start()
+        reason = self.right.json("job", "show", self.job(self.right)["job"])["reason"]
+        self.assertRegex(reason, r"^before READY: partition p could not be removed at host right after a restart \(.+\); "
+                                 r"restart the vferryd of host right, which tries it again$")
+        self.over(moving)
+        self.ends_on_the_left()
+
+
 class StoppedByForce(Recovery):
     """The target drops its partitions while a hand-off is under way: a COMMIT is honoured before, or never."""
 
@@ -451,11 +469,14 @@ class Resolve(Recovery):
     def test_source_runs_while_the_target_is_away_and_its_copy_goes_when_it_is_back(self):
         self.target_away()
         done = self.resolve(self.left, "source")
-        self.assertIn("warning: the target could not be asked", done.stderr)
+        self.assertIn("warning: host right, the target, could not be asked", done.stderr)
         self.assertEqual(state(self.left, "p"), "running")
         self.left.kill()
         self.again(self.left)
         self.assertEqual((state(self.left, "p"), self.job(self.left)["status"]), ("running", "failed"))
+        reason = self.left.json("job", "show", self.job(self.left)["job"])["reason"]
+        self.assertIn("host right could not be asked", reason)
+        self.assertIn("; partition p runs on at host left", reason)
         self.again(self.right)
         self.settles(self.right, "failed")
         self.ends_on_the_left()
@@ -463,7 +484,7 @@ class Resolve(Recovery):
     def test_target_runs_while_the_target_is_away_and_it_runs_when_it_is_back(self):
         self.target_away()
         done = self.resolve(self.left, "target")
-        self.assertIn("warning: the target could not be asked", done.stderr)
+        self.assertIn("warning: host right, the target, could not be asked", done.stderr)
         self.assertEqual(partitions(self.left), [])
         self.again(self.right)
         self.ends_on_the_right()
@@ -490,7 +511,7 @@ class Resolve(Recovery):
         self.assertEqual(code, 1, said)
         self.settles(self.right, "unknown", UNKNOWN_S)
         refused = self.resolve(self.right, "target", code=1).stderr
-        self.assertIn("the source's journal says ABORTED", refused)
+        self.assertIn("the journal of host left, its source, says ABORTED", refused)
         self.assertIn("--source-runs", refused)
         self.assertEqual(self.resolve(self.right, "source").stderr, "")
         self.ends_on_the_left()

@@ -58,7 +58,7 @@ class Stall(unittest.TestCase):
             # The limit is hard: the source did not wait for the target's driver.
             self.assertLess(job["stood_ns"], seconds * 10**9 / 2)
             # What the command still waits for while the partition works again.
-            self.assertIn("waiting for host target to hear that the move was called off; partition p runs on here", pair.output)
+            self.assertIn("waiting for host target to hear that the move was called off; partition p runs on at host source", pair.output)
             told = [text for text in self.events(pair.target) if f"so far, waiting for {RESTORE}" in text]
             self.assertTrue(told, self.events(pair.target))
             self.works_on(pair)

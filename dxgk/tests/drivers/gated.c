@@ -4,7 +4,8 @@
  * it likes, fail as often as it likes, or crash. The directory VF_GATES says how, CALL being one
  * below:
  *
- * - CALL, a FIFO: the call makes CALL.at, then stands until somebody opens the FIFO to write.
+ * - CALL, a FIFO: the call makes CALL.at, then stands until somebody opens the FIFO to write, and
+ *   takes CALL.at away.
  * - CALL.fail.N, a file, N = 1..9: the call takes one away and fails.
  * - CALL.fails, a file: the call fails as long as it is there.
  * - CALL.crashes, a file: the call writes to nowhere.
@@ -34,8 +35,10 @@ static DXGKDDI_GPU_PARTITION_INTERFACE real_gpup;
 
 static bool there(const char *name, const char *suffix, char path[4096])
 {
+    if (gates == NULL)
+        return false;
     (void)snprintf(path, 4096, "%s/%s%s", gates, name, suffix);
-    return gates != NULL && access(path, F_OK) == 0;
+    return access(path, F_OK) == 0;
 }
 
 static char *volatile nowhere; /* what a driver's mistake writes to */
@@ -65,6 +68,7 @@ static bool pass(const char *name)
         fd = open(path, O_RDONLY | O_CLOEXEC);
         if (fd >= 0)
             (void)close(fd);
+        (void)unlink(at); /* it goes on, also when the gate was taken away before it stood there */
     }
     if (there(name, ".crashes", path))
         *(volatile char *)nowhere = 0;
@@ -124,6 +128,8 @@ static NTSTATUS query_adapter_info(HANDLE adapter, const DXGKARG_QUERYADAPTERINF
     NTSTATUS status = real.DxgkDdiQueryAdapterInfo(adapter, args);
     char path[4096];
 
+    if (args->Type == DXGKQAITYPE_GPUPCAPS && !pass("caps"))
+        return STATUS_DEVICE_BUSY;
     if (args->Type == DXGKQAITYPE_GPUPCAPS && there("LiveMigration", ".lacks", path))
         ((DXGK_GPUPCAPS *)args->pOutputData)->Caps.LiveMigration = 0;
     return status;

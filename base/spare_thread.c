@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+/* See spare_thread.h. */
+#include "base/spare_thread.h"
+
+#include "base/limits.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+
+struct vf_spare_thread {
+    pthread_t thread;
+    pthread_mutex_t lock; /* guards what follows; not held while it works */
+    pthread_cond_t changed;
+    void (*work)(void *arg); /* NULL = idle */
+    void *arg;
+    bool closing;
+};
+
+static void *spare_main(void *arg)
+{
+    struct vf_spare_thread *spare = arg;
+
+    (void)prctl(PR_SET_NAME, "spare");
+    (void)pthread_mutex_lock(&spare->lock);
+    while (spare->work != NULL || !spare->closing) {
+        if (spare->work == NULL) {
+            (void)pthread_cond_wait(&spare->changed, &spare->lock);
+            continue;
+        }
+        (void)pthread_mutex_unlock(&spare->lock);
+        spare->work(spare->arg); /* stays as it is until it is idle again */
+        (void)pthread_mutex_lock(&spare->lock);
+        spare->work = NULL;
+    }
+    (void)pthread_mutex_unlock(&spare->lock);
+    return NULL;
+}
+
+int vf_spare_thread_open(struct vf_spare_thread **out, struct vf_error *err)
+{
+    struct vf_spare_thread *spare = calloc(1, sizeof *spare);
+
+    if (spare == NULL)
+        return vf_fail(err, VF_FAILED, "spare thread: out of memory");
+    (void)pthread_mutex_init(&spare->lock, NULL);
+    (void)pthread_cond_init(&spare->changed, NULL);
+    if (pthread_create(&spare->thread, NULL, spare_main, spare) != 0) {
+        (void)pthread_cond_destroy(&spare->changed);
+        (void)pthread_mutex_destroy(&spare->lock);
+        free(spare);
+        return vf_fail(err, VF_FAILED, "spare thread: " VF_NO_THREAD);
+    }
+    *out = spare;
+    return 0;
+}
+
+void vf_spare_thread_close(struct vf_spare_thread *spare)
+{
+    if (spare == NULL)
+        return;
+    (void)pthread_mutex_lock(&spare->lock);
+    spare->closing = true;
+    (void)pthread_cond_signal(&spare->changed);
+    (void)pthread_mutex_unlock(&spare->lock);
+    (void)pthread_join(spare->thread, NULL);
+    (void)pthread_cond_destroy(&spare->changed);
+    (void)pthread_mutex_destroy(&spare->lock);
+    free(spare);
+}
+
+bool vf_spare_thread_give(struct vf_spare_thread *spare, void (*work)(void *arg), void *arg)
+{
+    bool taken;
+
+    (void)pthread_mutex_lock(&spare->lock);
+    taken = spare->work == NULL && !spare->closing;
+    if (taken) {
+        spare->work = work;
+        spare->arg = arg;
+        (void)pthread_cond_signal(&spare->changed);
+    }
+    (void)pthread_mutex_unlock(&spare->lock);
+    return taken;
+}

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * A thread kept back, for when the system gives no other: whoever cannot be served is told why
+ * by it. It does one thing at a time.
+ */
+#ifndef VF_BASE_SPARE_THREAD_H
+#define VF_BASE_SPARE_THREAD_H
+
+#include "base/error.h"
+
+#include <stdbool.h>
+
+struct vf_spare_thread;
+
+/* Starts it, idle. The caller closes it. */
+int vf_spare_thread_open(struct vf_spare_thread **out, struct vf_error *err);
+/* Waits for what it does. NULL is allowed. */
+void vf_spare_thread_close(struct vf_spare_thread *spare);
+
+/* Any thread: has it do work(arg), and does not wait. False = it is busy, and nothing is done. */
+bool vf_spare_thread_give(struct vf_spare_thread *spare, void (*work)(void *arg), void *arg);
+
+#endif
