@@ -33,17 +33,32 @@ CHECKS = [
     Check("known on both hosts in the end: a kernel side dies", [], "known", True),
 ]
 
-Mutation = collections.namedtuple("Mutation", "define says defines claim")
+# An edit: in that file of the verifier, these words become those. Without one, `name` is a -D of the model.
+Edit = collections.namedtuple("Edit", "file old new")
+Mutation = collections.namedtuple("Mutation", "name says edit defines claim")
+TABLE = "migrate/handoff/table.c"
 MUTATIONS = [
-    Mutation("MUT_NO_EPOCH_CHECK", "the epoch is not compared", STORM, ASSERTIONS),
-    Mutation("MUT_UNPAUSE_BEFORE_COMMITTED", "the target unpauses before COMMITTED is durable", STORM, ASSERTIONS),
-    Mutation("MUT_RESUME_AFTER_COMMIT", "the source resumes after COMMIT without NEVER_RAN", STORM, ASSERTIONS),
-    Mutation("MUT_RESUME_BEFORE_ABORTED", "the source, too late with COMMIT, resumes before ABORTED is durable", STORM, ASSERTIONS),
-    Mutation("MUT_ACCOUNT_OF_RUNNING_JOB", "a COMMIT is told to a person before it is final", ["RESOLVE", *STORM], ASSERTIONS),
-    Mutation("MUT_TARGET_TIMES_OUT", "the target forgets a prepared copy when its time is up", CALM, "one_runs"),
-    Mutation("MUT_ABORT_NOT_JOURNALLED", "ABORT is answered without journalling", CALM, "known"),
-    Mutation("MUT_RECALL_THE_LAST_COPY", "a source too late with COMMIT recalls the only copy left", [], "one_runs"),
-    Mutation("MUT_MOVED_ON_IS_LOST", "a partition that moved on counts as lost", CALM, "known"),
+    Mutation("MUT_NO_EPOCH_CHECK", "the epoch is not compared", None, STORM, ASSERTIONS),
+    Mutation("unpause-before-committed", "the target unpauses before COMMITTED is durable",
+             Edit(TABLE, "JOURNAL(COMMITTED, INSTEAD(NOT_NOW)), START(INSTEAD(UNKNOWN)),",
+                  "START(INSTEAD(UNKNOWN)), JOURNAL(COMMITTED, INSTEAD(NOT_NOW)),"), CALM, "known"),
+    Mutation("resume-after-commit", "the source resumes after COMMIT without NEVER_RAN",
+             Edit(TABLE, "RULE(S, COMMIT,          GIVES_UP,  ANY,           UNKNOWN)",
+                  "RULE(S, COMMIT, GIVES_UP, ANY, CALL_OFF)"), STORM, ASSERTIONS),
+    Mutation("resume-before-aborted", "the source, too late with COMMIT, resumes before ABORTED is durable",
+             Edit(TABLE, "JOURNAL(ABORTED, INSTEAD(COMMIT_STANDS)), RESUME,", "RESUME, JOURNAL(ABORTED, INSTEAD(COMMIT_STANDS)),"),
+             STORM, ASSERTIONS),
+    Mutation("MUT_ACCOUNT_OF_RUNNING_JOB", "a COMMIT is told to a person before it is final", None, ["RESOLVE", *STORM], ASSERTIONS),
+    Mutation("target-times-out", "the target forgets a prepared copy when its time is up",
+             Edit(TABLE, "RULE(T, PREPARED,        GIVES_UP,  ANY,           UNKNOWN)", "RULE(T, PREPARED, GIVES_UP, ANY, GIVE_UP)"),
+             [], "one_runs"),
+    Mutation("abort-not-journalled", "ABORT is answered without journalling",
+             Edit(TABLE, "SERIES(CLEAR,         KEEP, DESTROY(INSTEAD(NOT_NOW)), JOURNAL(ABORTED, INSTEAD(NOT_NOW)),",
+                  "SERIES(CLEAR, KEEP, DESTROY(INSTEAD(NOT_NOW)),"), CALM, "known"),
+    Mutation("recall-the-last-copy", "a source too late with COMMIT recalls the only copy left",
+             Edit("migrate/handoff/core.c", " && h->copy == COPY_PAUSED)", ")"), [], "one_runs"),
+    Mutation("moved-on-is-lost", "a partition that moved on counts as lost",
+             Edit("step.c", "? COPY_WENT_ON : COPY_GONE", "? COPY_GONE : COPY_GONE"), CALM, "known"),
 ]
 
 Result = collections.namedtuple("Result", "errors complete states depth mib seconds text")
@@ -58,21 +73,28 @@ def number(pattern, text, default=0):
     return int(float(found[1])) if found else default
 
 
+def change(path, edit):
+    text = path.read_text(encoding="utf-8")
+    if text.count(edit.old) != 1:
+        raise SystemExit(f"{path.name}: not once there, to be changed: {edit.old}")
+    path.write_text(text.replace(edit.old, edit.new), encoding="utf-8")
+
+
 def search(work, defines, claim, optimize, edit=None):
     """One exhaustive search by a verifier of its own, in the folder `work`."""
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
     for name in (MODEL.name, *SEAM):
         shutil.copy(HERE / name, work)
-    core = work / "migrate" / "handoff"
-    shutil.copytree(CORE, core)
+    shutil.copytree(CORE, work / "migrate" / "handoff")
     if edit is not None:
-        change(core, edit)
+        change(work / edit.file, edit)
     made = run(["spin", "-a", *[f"-D{define}" for define in defines], MODEL.name], work)
     if made.returncode != 0:
         raise SystemExit(f"spin: {made.stdout}{made.stderr}")
     kind = ["-DNOCLAIM", "-DSAFETY"] if claim is None else []
-    built = run(["cc", optimize, "-DCOLLAPSE", f"-DMEMLIM={MEMORY_MIB}", *kind, "-I.", "-o", "pan", "pan.c", "step.c", "migrate/handoff/core.c", "migrate/handoff/table.c"], work)
+    built = run(["cc", optimize, "-DCOLLAPSE", f"-DMEMLIM={MEMORY_MIB}", *kind, "-I.", "-o", "pan", "pan.c", "step.c",
+                 "migrate/handoff/core.c", TABLE], work)
     if built.returncode != 0:
         raise SystemExit(f"cc: {built.stderr}")
     begin = time.monotonic()
@@ -102,22 +124,22 @@ def main():
 
     work = pathlib.Path(args.work)
     checks = [c for c in CHECKS if (args.whole or not c.whole) and args.only in c.name]
-    mutations = [m for m in MUTATIONS if args.only in m.define]
+    mutations = [m for m in MUTATIONS if args.only in m.name]
     print(f"1..{len(checks) + len(mutations)}", flush=True)
     failed = 0
     for at, check in enumerate(checks + mutations, 1):
         mutated = isinstance(check, Mutation)
-        where = work / (check.define if mutated else f"check-{at}")
-        result = search(where, check.defines + ([check.define] if mutated else []), check.claim,
-                        "-O1" if mutated else "-O2")  # a mutation is found before the compiler has optimized
+        where = work / (check.name if mutated else f"check-{at}")
+        edit = check.edit if mutated else None
+        result = search(where, check.defines + ([check.name] if mutated and edit is None else []), check.claim,
+                        "-O1" if mutated else "-O2", edit)  # a mutation is found before the compiler has optimized
         right = result.errors > 0 if mutated else result.errors == 0 and result.complete
         failed += not right
         name = f"found: {check.says}" if mutated else check.name
         print(f"{'ok' if right else 'not ok'} {at} - {name}")
         print(f"# {numbers(result)}{': ' + result.text if result.text else ''}", flush=True)
         if not right:
-            print(f"# see {where}: pan.log, and a trail by: spin -t -p -g "
-                  f"{' '.join('-D' + d for d in check.defines)} {MODEL.name}", flush=True)
+            print(f"# see {where}: pan.log, and a trail by: ./pan -r", flush=True)
     return 1 if failed else 0
 
 

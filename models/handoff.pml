@@ -14,7 +14,7 @@
 #define KERNEL_DEATHS 1
 #endif
 #ifndef FAILURES
-#define FAILURES 1 /* of a write or a kernel call that a core asked for, in each search */
+#define FAILURES 0 /* of a write or a kernel call that a core asked for, in each search */
 #endif
 
 #include "names.h"
@@ -73,7 +73,7 @@ inline step(host, move, event) {
     c_code {
         struct model_view view = {
             now.journal, now.owes, now.admitted, now.unsure, now.series, now.at, now.act, now.what,
-            now.copy, now.copy_epoch, now.newest, now.source_of
+            now.copy, now.copy_epoch, now.newest, now.source_of, now.wire, now.storm
         };
 
         model_step(&view, now.in_slot, now.in_event);
@@ -89,19 +89,6 @@ inline step(host, move, event) {
  * never: loss, delay, duplicates and any order are all of that. When the storm ends, what was said
  * in a move is lost, or all of it arrives once more; from then on nothing is lost.
  */
-#define ADMIT 1 /* from the source */
-#define STATE 2
-#define COMMIT 4
-#define ABORT 8
-#define ACCOUNT 16 /* to a target that inquired: COMMIT is in the journal, and no thread runs */
-#define ADMITTED 32 /* from the target */
-#define READY 64
-#define RUNNING 128
-#define NEVER_RAN 256
-#define CLOSE 512
-#define GIVEN_UP 1024 /* ABORT on the move's own link, before READY */
-#define CANNOT 2048   /* on a redialled link: not now */
-#define RUNS_THERE 4096 /* likewise: never */
 #define ANSWERS (RUNNING | NEVER_RAN | CLOSE | CANNOT | RUNS_THERE)
 
 short wire[MOVES + 1];
@@ -146,6 +133,7 @@ inline start(host) {
 
 /* kc_partition_destroy() */
 inline destroy(host) {
+    assert(!RUNS(host)); /* what works is never thrown away */
     copy[host] = absent;
     copy_epoch[host] = 0;
     stale[host] = false
@@ -165,21 +153,6 @@ inline is_newest(host, move) {
 
 /* ---- the shells ---- */
 
-/* What messages mean on the wire. */
-inline send(h, e) {
-    if
-    :: WHAT(h, e) == MSG_COMMIT -> say(COMMIT, e)
-    :: WHAT(h, e) == MSG_ABORT -> say(ABORT, e)
-    :: WHAT(h, e) == MSG_READY -> say(READY, e)
-    :: WHAT(h, e) == MSG_RUNNING -> say(RUNNING, e)
-    :: WHAT(h, e) == MSG_NEVER_RAN -> say(NEVER_RAN, e)
-    :: WHAT(h, e) == MSG_CLOSE -> say(CLOSE, e)
-    :: WHAT(h, e) == MSG_NOT_NOW -> say(CANNOT, e)
-    :: WHAT(h, e) == MSG_RUNS_HERE || WHAT(h, e) == MSG_LOST -> say(RUNS_THERE, e)
-    :: else
-    fi
-}
-
 /* RESUME, START or DESTROY goes well. */
 inline kernel_call(h, e) {
     if
@@ -192,45 +165,55 @@ inline kernel_call(h, e) {
 }
 
 #define CALLS(h, e) (ACT(h, e) == DO_RESUME || ACT(h, e) == DO_START || ACT(h, e) == DO_DESTROY)
-/* The kernel side may have died since the core saw its copy. */
+/* The kernel side may have died since the core saw its copy, and hold one of a later move. */
 #define CAN_CALL(h, e) \
     ((ACT(h, e) == DO_START && copy[h] == ready && copy_epoch[h] == (e)) || \
      (ACT(h, e) == DO_RESUME && (copy[h] == outgoing || copy[h] == outgoing_paused || \
                                  copy[h] == running)) || \
-     (ACT(h, e) == DO_DESTROY && copy[h] != absent))
+     (ACT(h, e) == DO_DESTROY && copy[h] != absent && \
+      (h == source_of[e] -> copy_epoch[h] < (e) && newest[h] == (e) : copy_epoch[h] == (e))))
 #define MAY_FAIL (storm && failures < FAILURES)
 
 /* Carries out what the core asks for, until it asks for nothing. A daemon can die between any two
  * of these: an action and its result are one step, for a crash between them is like one before it,
- * or after it. */
+ * or after it. Messages are no steps of their own (models/step.c): a crash before one is like its
+ * loss. */
 inline one_action(h, e) {
     if
     :: atomic { ACT(h, e) == DO_JOURNAL ->
         if
-        :: step(h, e, EV_DID)
-        :: WHAT(h, e) == REC_COMMIT -> step(h, e, EV_DID_LATE)
-        fi;
-        is_newest(h, e)
-       }
-    :: atomic { ACT(h, e) == DO_JOURNAL && MAY_FAIL -> failures++; step(h, e, EV_FAILED) }
+        :: wrote = WHAT(h, e); step(h, e, EV_DID)
+        :: WHAT(h, e) == REC_COMMIT -> wrote = WHAT(h, e); step(h, e, EV_DID_LATE)
+        :: MAY_FAIL -> failures++; step(h, e, EV_FAILED)
 #ifdef UNSURE
-    :: atomic { ACT(h, e) == DO_JOURNAL && MAY_FAIL -> failures++;
-        wrote = WHAT(h, e);
-        step(h, e, EV_UNSURE);
+        :: MAY_FAIL -> failures++;
+            wrote = WHAT(h, e);
+            step(h, e, EV_UNSURE);
+            if
+            :: J(h, e) = wrote
+            :: wrote = 0
+            fi
+#endif
+        fi;
         if
-        :: J(h, e) = wrote; is_newest(h, e)
-        :: skip
+        :: wrote != 0 -> is_newest(h, e)
+        :: else
         fi;
         wrote = 0
        }
-#endif
-    :: atomic { CALLS(h, e) && CAN_CALL(h, e) -> kernel_call(h, e); step(h, e, EV_DID) }
-    :: atomic { CALLS(h, e) && !CAN_CALL(h, e) -> step(h, e, EV_FAILED) }
-    :: atomic { CALLS(h, e) && CAN_CALL(h, e) && MAY_FAIL -> failures++; step(h, e, EV_FAILED) }
-    :: atomic { ACT(h, e) == DO_SEND -> send(h, e); step(h, e, EV_DID) }
-    :: atomic { ACT(h, e) == DO_SEND && WHAT(h, e) == MSG_READY && storm -> step(h, e, EV_FAILED) }
-    :: atomic { ACT(h, e) == DO_ASK -> send(h, e); ACT(h, e) = DO_NOTHING; WHAT(h, e) = 0 }
-    :: atomic { ACT(h, e) == DO_RETRY || ACT(h, e) == DO_REPORT -> step(h, e, EV_DID) }
+    :: atomic { CALLS(h, e) ->
+        if
+        :: CAN_CALL(h, e) -> kernel_call(h, e); step(h, e, EV_DID)
+        :: CAN_CALL(h, e) && MAY_FAIL -> failures++; step(h, e, EV_FAILED)
+        :: !CAN_CALL(h, e) -> step(h, e, EV_FAILED)
+        fi
+       }
+    :: atomic { ACT(h, e) == DO_SEND -> /* READY, in the storm */
+        if
+        :: say(READY, e); step(h, e, EV_DID)
+        :: step(h, e, EV_FAILED)
+        fi
+       }
     fi
 }
 
@@ -262,10 +245,13 @@ inline forget(h) {
 /* A thread that is in the middle of something is `busy`; a crash ends it there. */
 #define DIES(host) atomic { !up[host] -> busy[host]-- }
 
+/* Something has happened; what follows is carried out from the label `reacts` on, if anything. */
 inline react(h, e, event) {
-    atomic { step(h, e, event) };
-    carry_out(h, e);
-    atomic { busy[h]-- }
+    step(h, e, event);
+    if
+    :: ACT(h, e) == DO_NOTHING
+    :: else -> busy[h]++; goto reacts
+    fi
 }
 
 /* ---- the source ---- */
@@ -331,32 +317,29 @@ over:
 end_over:
     do
     /* The retry thread. A question that is under way, or whose answer is, is not put again. */
-    :: atomic { OWES_COMMIT(h, e) && !(wire[e] & (COMMIT | ABORT | ANSWERS)) -> busy[h]++ };
-       { react(h, e, EV_DUE) } unless { DIES(h) }
-    :: atomic { OWES_ABORT(h, e) && !(wire[e] & (ABORT | ANSWERS)) -> busy[h]++ };
-       { react(h, e, EV_DUE) } unless { DIES(h) }
-    :: atomic { SETTLES(h, e) && HEARD(RUNNING, e) -> take(RUNNING, e); busy[h]++ };
-       { react(h, e, EV_RUNNING) } unless { DIES(h) }
-    :: atomic { SETTLES(h, e) && HEARD(NEVER_RAN, e) -> take(NEVER_RAN, e); busy[h]++ };
-       { react(h, e, EV_NEVER_RAN) } unless { DIES(h) }
+    :: atomic { OWES_COMMIT(h, e) && !(wire[e] & (COMMIT | ABORT | ANSWERS)) -> react(h, e, EV_DUE) }
+    :: atomic { OWES_ABORT(h, e) && !(wire[e] & (ABORT | ANSWERS)) -> react(h, e, EV_DUE) }
+    :: atomic { SETTLES(h, e) && HEARD(RUNNING, e) -> take(RUNNING, e); react(h, e, EV_RUNNING) }
+    :: atomic { SETTLES(h, e) && HEARD(NEVER_RAN, e) -> take(NEVER_RAN, e); react(h, e, EV_NEVER_RAN) }
     /* CLOSE answers an ABORT, and ends what the move's own link has heard. */
-    :: atomic { SETTLES(h, e) && HEARD(CLOSE, e) ->
-        take(CLOSE, e); busy[h]++ };
-       { react(h, e, EV_CLOSE) } unless { DIES(h) }
-    :: atomic { OWES_ABORT(h, e) && HEARD(GIVEN_UP, e) -> take(GIVEN_UP, e); busy[h]++ };
-       { react(h, e, EV_CLOSE) } unless { DIES(h) }
-    :: atomic { SETTLES(h, e) && HEARD(RUNS_THERE, e) -> take(RUNS_THERE, e); busy[h]++ };
-       { react(h, e, EV_RUNS_THERE) } unless { DIES(h) }
-    :: atomic { up[h] && !storm && (wire[e] & CANNOT) -> take(CANNOT, e); busy[h]++ };
-       { react(h, e, EV_CANNOT) } unless { DIES(h) } /* it tries again */
+    :: atomic { SETTLES(h, e) && HEARD(CLOSE, e) -> take(CLOSE, e); react(h, e, EV_CLOSE) }
+    :: atomic { OWES_ABORT(h, e) && HEARD(GIVEN_UP, e) -> take(GIVEN_UP, e); react(h, e, EV_CLOSE) }
+    :: atomic { SETTLES(h, e) && HEARD(RUNS_THERE, e) -> take(RUNS_THERE, e); react(h, e, EV_RUNS_THERE) }
+    :: atomic { SETTLES(h, e) && !storm && (wire[e] & CANNOT) -> take(CANNOT, e); react(h, e, EV_CANNOT) }
+
+    /* Its thread waits for RUNNING in vain: that decides nothing. */
+    :: atomic { OWES_COMMIT(h, e) -> react(h, e, EV_GIVES_UP) }
 
 #ifdef RESOLVE
     /* job resolve --source-runs: ABORT instead of COMMIT; CLOSE says what NEVER_RAN says. (The
      * other choice is the COMMIT that is owed anyway.) */
-    :: atomic { OWES_COMMIT(h, e) -> busy[h]++ };
-       { react(h, e, EV_AGREE_SOURCE) } unless { DIES(h) }
+    :: atomic { OWES_COMMIT(h, e) -> react(h, e, EV_AGREE_SOURCE) }
 #endif
-    od
+    od;
+
+reacts:
+    { carry_out(h, e); atomic { busy[h]-- } } unless { DIES(h) };
+    goto over
 }
 
 /* ---- the target ---- */
@@ -382,26 +365,23 @@ end_idle:
     /* target_prepare(): proof, mutable state; PREPARED, READY. */
     :: atomic {
         IS(REC_OPEN) && HEARD(STATE, e) && copy[h] == incoming && copy_epoch[h] == e ->
-        take(STATE, e); busy[h]++;
+        take(STATE, e);
         copy[h] = ready;
-        stale[h] = stale_state[e]
-       };
-       { react(h, e, EV_PROVEN) } unless { DIES(h) }
+        stale[h] = stale_state[e];
+        react(h, e, EV_PROVEN)
+       }
 
     /* Before PREPARED a lost link or a cancel leaves nothing on this host. */
-    :: atomic { IS(REC_OPEN) -> busy[h]++; say(GIVEN_UP, e) };
-       { react(h, e, EV_GIVES_UP) } unless { DIES(h) }
+    :: atomic { IS(REC_OPEN) -> say(GIVEN_UP, e); react(h, e, EV_GIVES_UP) }
 
     /* COMMIT and ABORT, on the move's own link or on a later one, whatever became of the job. */
-    :: atomic { SERVES(h, e) && HEARD(COMMIT, e) -> take(COMMIT, e); busy[h]++ };
-       { react(h, e, EV_COMMIT) } unless { DIES(h) }
-    :: atomic { SERVES(h, e) && HEARD(ABORT, e) -> take(ABORT, e); busy[h]++ };
-       { react(h, e, EV_ABORT) } unless { DIES(h) }
+    :: atomic { SERVES(h, e) && HEARD(COMMIT, e) -> take(COMMIT, e); react(h, e, EV_COMMIT) }
+    :: atomic { SERVES(h, e) && HEARD(ABORT, e) -> take(ABORT, e); react(h, e, EV_ABORT) }
+    /* It waits for COMMIT in vain: that decides nothing. */
+    :: atomic { IS(REC_PREPARED) -> react(h, e, EV_GIVES_UP) }
     /* After DONE, or after waiting for it in vain; and what a START that failed left. */
-    :: atomic { IS(REC_COMMITTED) && !ARRIVING(h, e) -> busy[h]++ };
-       { react(h, e, EV_GIVES_UP) } unless { DIES(h) }
-    :: atomic { IS(REC_COMMITTED) && ARRIVING(h, e) -> busy[h]++ };
-       { react(h, e, EV_DUE) } unless { DIES(h) }
+    :: atomic { IS(REC_COMMITTED) && !ARRIVING(h, e) -> react(h, e, EV_GIVES_UP) }
+    :: atomic { IS(REC_COMMITTED) && ARRIVING(h, e) -> react(h, e, EV_DUE) }
 
 #ifdef RESOLVE
     /* An INQUIRE, and what the source's journal says then. The answer may come late. */
@@ -411,12 +391,14 @@ end_idle:
     :: atomic { up[1 - h] && J(1 - h, e) == REC_COMMIT && !job_runs[e] -> say(ACCOUNT, e) }
 #endif
     /* job resolve --target-runs, and the other choice. */
-    :: atomic { IS(REC_PREPARED) && HEARD(ACCOUNT, e) -> take(ACCOUNT, e); busy[h]++ };
-       { react(h, e, EV_AGREE_TARGET) } unless { DIES(h) }
-    :: atomic { IS(REC_PREPARED) -> busy[h]++ };
-       { react(h, e, EV_AGREE_SOURCE) } unless { DIES(h) }
+    :: atomic { IS(REC_PREPARED) && HEARD(ACCOUNT, e) -> take(ACCOUNT, e); react(h, e, EV_AGREE_TARGET) }
+    :: atomic { IS(REC_PREPARED) -> react(h, e, EV_AGREE_SOURCE) }
 #endif
-    od
+    od;
+
+reacts:
+    { carry_out(h, e); atomic { busy[h]-- } } unless { DIES(h) };
+    goto end_idle
 }
 
 /* ---- a restart of vferryd ---- */

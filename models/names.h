@@ -48,3 +48,18 @@
 #define MSG_NOT_NOW 10
 #define MSG_RUNS_HERE 11
 #define MSG_LOST 12
+
+/* What is on the wire, a bit each. */
+#define ADMIT 1 /* from the source */
+#define STATE 2
+#define COMMIT 4
+#define ABORT 8
+#define ACCOUNT 16 /* to a target that inquired: COMMIT is in the journal, and no thread runs */
+#define ADMITTED 32 /* from the target */
+#define READY 64
+#define RUNNING 128
+#define NEVER_RAN 256
+#define CLOSE 512
+#define GIVEN_UP 1024 /* ABORT on the move's own link, before READY */
+#define CANNOT 2048   /* on a redialled link: not now */
+#define RUNS_THERE 4096 /* likewise: never */

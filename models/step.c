@@ -57,23 +57,43 @@ SAME(MSG_RUNS_HERE, SAY_RUNS_HERE);
 SAME(MSG_LOST, SAY_LOST);
 
 /* enum vf_partition_state, as far as the model has them. */
-enum { ABSENT, RUNNING, OUTGOING, OUTGOING_PAUSED, INCOMING, READY };
+enum { IS_ABSENT, IS_RUNNING, IS_OUTGOING, IS_OUTGOING_PAUSED, IS_INCOMING, IS_READY };
 
 /* This hand-off's copy. What a later move of the partition has begun with is none of it. */
 static enum handoff_copy seen(const struct model_view *view, int host, int move, bool source)
 {
-    bool here = view->copy[host] != ABSENT;
+    bool here = view->copy[host] != IS_ABSENT;
 
     if (source) {
         if (!here || view->copy_epoch[host] >= move || view->newest[host] != move)
             return COPY_GONE;
-        return view->copy[host] == OUTGOING_PAUSED ? COPY_PAUSED : COPY_RUNS;
+        return view->copy[host] == IS_OUTGOING_PAUSED ? COPY_PAUSED : COPY_RUNS;
     }
     if (!here || view->copy_epoch[host] != move)
         return view->newest[host] > move ? COPY_WENT_ON : COPY_GONE;
-    if (view->copy[host] == INCOMING)
+    if (view->copy[host] == IS_INCOMING)
         return COPY_PARTIAL;
-    return view->copy[host] == READY ? COPY_PAUSED : COPY_RUNS;
+    return view->copy[host] == IS_READY ? COPY_PAUSED : COPY_RUNS;
+}
+
+static const short on_wire[HANDOFF_MESSAGES] = {
+    [SAY_READY] = READY,
+    [SAY_COMMIT] = COMMIT,
+    [SAY_RUNNING] = RUNNING,
+    [SAY_NEVER_RAN] = NEVER_RAN,
+    [SAY_ABORT] = ABORT,
+    [SAY_CLOSE] = CLOSE,
+    [SAY_NOT_NOW] = CANNOT,
+    [SAY_RUNS_HERE] = RUNS_THERE,
+    [SAY_LOST] = RUNS_THERE,
+};
+
+/* What is no step of its own: it changes nothing that a crash would leave. */
+static bool is_talk(const struct handoff_action *action, bool storm)
+{
+    if (action->kind == HANDOFF_SEND)
+        return action->message != SAY_READY || !storm;
+    return action->kind == HANDOFF_RETRY || action->kind == HANDOFF_REPORT;
 }
 
 void model_step(const struct model_view *view, int slot, int event)
@@ -90,9 +110,18 @@ void model_step(const struct model_view *view, int slot, int event)
         .at = view->at[slot],
     };
     struct handoff_event happened = {(enum handoff_event_kind)event, seen(view, host, move, source)};
-    struct handoff_action action;
+    struct handoff_action action = handoff_step(&handoff, happened);
 
-    action = handoff_step(&handoff, happened);
+    happened.kind = EVENT_DID;
+    while (is_talk(&action, view->storm != 0)) {
+        if (action.kind == HANDOFF_SEND)
+            view->wire[move] |= on_wire[action.message];
+        action = handoff_step(&handoff, happened);
+    }
+    if (action.kind == HANDOFF_ASK) {
+        view->wire[move] |= on_wire[action.message];
+        action = (struct handoff_action){.kind = HANDOFF_NOTHING};
+    }
     if (handoff.record != RECORD_UNSURE)
         view->journal[slot] = (unsigned char)handoff.record;
     view->admitted[slot] = handoff.admitted;
