@@ -40,25 +40,47 @@ static int never_ran(struct mig_job *job, const char *why, struct vf_error *err)
     return vf_fail(err, VF_CANCELLED, "%s", why);
 }
 
+/* It runs here, or went on from here. */
+static void close_books(struct mig_job *job)
+{
+    struct vf_error also = VF_ERROR_INIT;
+
+    shadow_event(job, EVENT_GIVES_UP, COPY_RUNS);
+    if (mig_journal(job, JOURNAL_DONE, "", &also) != 0)
+        log_error("job %" PRIu64 ": %s", job->id, also.text);
+    settled(job, JOB_COMPLETED, NULL);
+}
+
 static int start_committed(struct mig_job *job, struct kc *kc, const struct vf_partition_info *copy,
                            struct vf_error *err)
 {
-    struct vf_error also = VF_ERROR_INIT;
     uint64_t resume;
+    int result;
 
+    shadow_event(job, EVENT_COMMIT, shadow_copy(job, 1, copy));
     if (handoff_fate(job) == FATE_OPEN && mig_journal(job, JOURNAL_COMMITTED, "", err) != 0)
         return -1;
     resume = vf_now_ns();
-    if (copy_start(kc, copy, job->stays_paused, err) != 0)
+    result = copy_start(kc, copy, job->stays_paused, err);
+    if (copy->state == VF_PARTITION_READY)
+        shadow_called(job, HANDOFF_START, result == 0);
+    if (result != 0)
         return -1;
     job_update(job, {
         job->t.resume = resume;
         job->t.first_run = vf_now_ns();
     });
-    if (job->last_kind == JOURNAL_COMMITTED && mig_journal(job, JOURNAL_DONE, "", &also) != 0)
-        log_error("job %" PRIu64 ": %s", job->id, also.text);
-    settled(job, JOB_COMPLETED, NULL);
+    close_books(job);
     return 0;
+}
+
+static int destroy(struct mig_job *job, struct kc *kc, const struct vf_partition_info *copy,
+                   struct vf_error *err)
+{
+    int result = copy_destroy(kc, copy, err);
+
+    shadow_called(job, HANDOFF_DESTROY, result == 0);
+    return result;
 }
 
 static int start(struct mig_job *job, struct kc *kc, const struct vf_partition_info *copy,
@@ -78,20 +100,26 @@ int answer_commit(struct mig_job *job, struct kc *kc, struct vf_error *err)
     struct vf_partition_info copy;
     int found;
 
+    if (handoff_fate(job) == FATE_SOURCE || job->last_kind == JOURNAL_DONE ||
+        job->last_kind == JOURNAL_SETTLED)
+        shadow_event(job, EVENT_COMMIT, COPY_UNSEEN);
     if (handoff_fate(job) == FATE_SOURCE)
         return never_ran(job, "it was called off at its target and never ran there", err);
     /* What ran may have gone on since, to another host or for good. */
     if (handoff_fate(job) == FATE_TARGET && job->last_kind != JOURNAL_COMMITTED)
         return 0;
     found = handoff_copy(job, kc, &copy, err);
+    if (found > 0 && job->last_kind != JOURNAL_OPEN)
+        return start(job, kc, &copy, err);
+    shadow_event(job, EVENT_COMMIT, shadow_copy(job, found, &copy));
     if (found >= 0 && job->last_kind == JOURNAL_OPEN)
-        return found > 0 && copy_destroy(kc, &copy, err) != 0
+        return found > 0 && destroy(job, kc, &copy, err) != 0
                    ? -1
                    : never_ran(job, "its target was never ready for it", err);
-    if (found > 0)
-        return start(job, kc, &copy, err);
-    if (found == 0 && handoff_fate(job) == FATE_TARGET && handoff_went_on(job))
+    if (found == 0 && handoff_fate(job) == FATE_TARGET && handoff_went_on(job)) {
+        close_books(job);
         return 0;
+    }
     if (found == 0 && handoff_fate(job) == FATE_OPEN)
         return never_ran(job, "the target's kernel side lost it before it could run", err);
     return found < 0
@@ -112,14 +140,16 @@ int answer_abort(struct mig_job *job, struct kc *kc, const char *why, struct vf_
     if (handoff_fate(job) == FATE_SOURCE)
         return 0;
     found = handoff_copy(job, kc, &copy, err);
+    shadow_event(job, EVENT_ABORT, shadow_copy(job, found, &copy));
     if (found < 0)
         return -1;
-    if (handoff_fate(job) == FATE_TARGET && (found > 0 || job->last_kind != JOURNAL_COMMITTED))
+    if (handoff_fate(job) == FATE_TARGET &&
+        (found > 0 || job->last_kind != JOURNAL_COMMITTED || handoff_went_on(job)))
         return vf_fail(err, VF_UNKNOWN, "it was committed and runs at host %s",
                        job->mig->host_name);
     vf_fail(&text, VF_FAILED, "called off by its source: %.400s", why);
     ending_tell_in(job, "", ending_there(job, where), &text);
-    if (found > 0 && copy_destroy(kc, &copy, err) != 0)
+    if (found > 0 && destroy(job, kc, &copy, err) != 0)
         return -1;
     /* One that was committed and lost did run: it is settled, not undone. */
     if (mig_journal(job, handoff_fate(job) == FATE_TARGET ? JOURNAL_SETTLED : JOURNAL_ABORTED,

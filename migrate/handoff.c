@@ -19,6 +19,29 @@ static bool begins(const char *text, const char *with)
     return strncmp(text, with, strlen(with)) == 0;
 }
 
+enum handoff_record handoff_record_of(enum journal_kind kind, const char *text)
+{
+    switch (kind) {
+    case JOURNAL_OPEN:
+        return RECORD_OPEN;
+    case JOURNAL_PREPARED:
+        return RECORD_PREPARED;
+    case JOURNAL_COMMIT:
+        return RECORD_COMMIT;
+    case JOURNAL_COMMITTED:
+        return RECORD_COMMITTED;
+    case JOURNAL_DONE:
+        return RECORD_DONE;
+    case JOURNAL_ABORTED:
+        return RECORD_ABORTED;
+    case JOURNAL_SETTLED:
+        return begins(text, MIG_TARGET_RUNS) ? RECORD_TARGET_RUNS : RECORD_SOURCE_RUNS;
+    case JOURNAL_KINDS:
+        break;
+    }
+    return RECORD_NONE;
+}
+
 enum handoff_fate handoff_fate(struct mig_job *job)
 {
     enum handoff_fate fate = FATE_OPEN;

@@ -7,12 +7,16 @@
 #define MIGRATE_HANDOFF_H
 
 #include "kernel/client.h"
+#include "migrate/handoff/core.h"
 #include "migrate/job.h"
 #include "migrate/wire.h"
 
 /* Who runs the partition, as far as a job's last record tells. */
 enum handoff_fate { FATE_OPEN, FATE_SOURCE, FATE_TARGET };
 enum handoff_fate handoff_fate(struct mig_job *job);
+
+/* A journal's record as the core knows it. */
+enum handoff_record handoff_record_of(enum journal_kind kind, const char *text);
 
 struct wire_handoff handoff_of(const struct mig_job *job);
 bool handoff_same(const struct mig_job *job, const struct wire_handoff *id);

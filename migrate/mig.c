@@ -57,6 +57,7 @@ int mig_journal(struct mig_job *job, enum journal_kind kind, const char *text, s
                                     .side = job->source ? JOURNAL_SOURCE : JOURNAL_TARGET,
                                     .epoch = job->epoch,
                                     .stays_paused = job->stays_paused};
+    bool written;
 
     memcpy(record.job, job->uuid, sizeof record.job);
     memcpy(record.partition, job->partition, sizeof record.partition);
@@ -70,7 +71,9 @@ int mig_journal(struct mig_job *job, enum journal_kind kind, const char *text, s
     memcpy(record.token, job->token, sizeof record.token);
     record.owed = job->owes;
     (void)pthread_mutex_unlock(&job->lock);
-    if (journal_write(job->mig->journal, &record, err) != 0)
+    written = journal_write(job->mig->journal, &record, err) == 0;
+    shadow_journal(job, handoff_record_of(kind, record.text), record.owed, written);
+    if (!written)
         return -1;
     job_recorded(job, &record);
     return 0;

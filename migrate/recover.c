@@ -61,14 +61,19 @@ static bool find_moving(const struct recovery *r, const struct mig_job *job,
 }
 
 /* Ends what the job has in a move here, on either side. */
-static int undo(struct recovery *r, const struct mig_job *job, struct vf_error *err)
+static int undo(struct recovery *r, struct mig_job *job, struct vf_error *err)
 {
     struct vf_partition_info p;
+    bool found = find_moving(r, job, &p);
+    int result;
 
-    if (!find_moving(r, job, &p))
+    shadow_event(job, EVENT_RESTART, shadow_copy(job, found, &p));
+    if (!found)
         return 0;
-    return outgoing(&p) ? copy_run_on(r->kc, &p, job->stays_paused, err)
-                        : copy_destroy(r->kc, &p, err);
+    result = outgoing(&p) ? copy_run_on(r->kc, &p, job->stays_paused, err)
+                          : copy_destroy(r->kc, &p, err);
+    shadow_called(job, outgoing(&p) ? HANDOFF_RESUME : HANDOFF_DESTROY, result == 0);
+    return result;
 }
 
 /* How far a job without a hand-off had come, as the kernel side shows it. */
@@ -170,7 +175,8 @@ static enum job_state recover_open(struct recovery *r, struct mig_job *job, stru
     if (undo(r, job, err) != 0) {
         tell_refused(job, phase, job->source ? "let go on" : "removed", err);
         log_error("job %llu: %s", (unsigned long long)job->id, err->text);
-        return JOB_FAILED;
+        job->owes = job->source && !job_with_file(job) && job_has_token(job);
+        return fail(job, err); /* the next restart tries it again */
     }
     remedy = where_open(r, job, where);
     if (remedy != NULL)
@@ -179,7 +185,7 @@ static enum job_state recover_open(struct recovery *r, struct mig_job *job, stru
     else
         vf_fail(err, VF_FAILED, "the daemon of host %s ended during the %s", job->host_name, kind);
     ending_tell_in(job, phase, where, err);
-    job->owes = job->source && !job_with_file(job);
+    job->owes = job->source && !job_with_file(job) && job_has_token(job);
     return fail(job, err);
 }
 
@@ -189,8 +195,14 @@ static enum job_state recover_save(struct recovery *r, struct mig_job *job, stru
 {
     struct vf_partition_info copy;
     int found = handoff_copy(job, r->kc, &copy, err);
+    bool gone = found == 0;
 
-    if (found < 0 || (found > 0 && copy_destroy(r->kc, &copy, err) != 0)) {
+    shadow_event(job, EVENT_RESTART, shadow_copy(job, found, &copy));
+    if (found > 0) {
+        gone = copy_destroy(r->kc, &copy, err) == 0;
+        shadow_called(job, HANDOFF_DESTROY, gone);
+    }
+    if (!gone) {
         tell_refused(job, "after the image had its name, in which the partition is now whole",
                      "removed", err);
         err->code = VF_UNKNOWN;
@@ -202,24 +214,33 @@ static enum job_state recover_save(struct recovery *r, struct mig_job *job, stru
 static enum job_state recover_commit(struct recovery *r, struct mig_job *job, struct vf_error *err)
 {
     struct vf_partition_info copy;
+    struct vf_error also = VF_ERROR_INIT;
     char where[ENDING_WHERE], cause[128];
-    int found;
+    int found, result;
 
     if (job_with_file(job))
         return recover_save(r, job, err);
     found = handoff_copy(job, r->kc, &copy, err);
+    shadow_event(job, EVENT_RESTART, shadow_copy(job, found, &copy));
     /* Nothing here resumes after a COMMIT that may have left this host: this one never did. */
     if (found > 0 && (copy.state == VF_PARTITION_RUNNING || copy.state == VF_PARTITION_OUTGOING)) {
-        if (copy_run_on(r->kc, &copy, job->stays_paused, err) != 0) {
-            tell_refused(job, "in the hand-off, before COMMIT left", "let go on", err);
-            return JOB_UNKNOWN;
-        }
         vf_fail(err, VF_FAILED,
                 "the daemon of host %s ended as it called the move off" VF_REMEDY "move it again",
                 job->host_name);
         ending_tell_in(job, "in the hand-off, before COMMIT left", ending_stays(job, where), err);
         job->owes = true;
-        return fail(job, err);
+        if (mig_journal(job, JOURNAL_ABORTED, err->text, &also) != 0) {
+            job->owes = false;
+            *err = also;
+            return JOB_UNKNOWN;
+        }
+        result = copy_run_on(r->kc, &copy, job->stays_paused, &also);
+        shadow_called(job, HANDOFF_RESUME, result == 0);
+        if (result != 0) {
+            *err = also;
+            tell_refused(job, "in the hand-off, before COMMIT left", "let go on", err);
+        }
+        return JOB_FAILED;
     }
     (void)snprintf(cause, sizeof cause, "the daemon of host %s ended before RUNNING came",
                    job->host_name);
@@ -233,8 +254,10 @@ static enum job_state recover_prepared(struct recovery *r, struct mig_job *job,
     static const char phase[] = "in the hand-off, before COMMIT";
     struct vf_partition_info copy;
     char where[ENDING_WHERE], cause[128];
+    int found = handoff_copy(job, r->kc, &copy, err);
 
-    if (handoff_copy(job, r->kc, &copy, err) != 0) {
+    shadow_event(job, EVENT_RESTART, shadow_copy(job, found, &copy));
+    if (found != 0) {
         (void)snprintf(cause, sizeof cause, "the daemon of host %s ended before COMMIT came",
                        job->host_name);
         (void)ending_unknown(job, phase, cause, true, err);
@@ -251,8 +274,14 @@ static enum job_state recover_committed(struct recovery *r, struct mig_job *job,
 {
     struct vf_partition_info copy;
     int found = handoff_copy(job, r->kc, &copy, err);
+    int result = 0;
 
-    if (found > 0 && copy_start(r->kc, &copy, job->stays_paused, err) != 0) {
+    shadow_event(job, EVENT_RESTART, shadow_copy(job, found, &copy));
+    if (found > 0)
+        result = copy_start(r->kc, &copy, job->stays_paused, err);
+    if (found > 0 && copy.state == VF_PARTITION_READY)
+        shadow_called(job, HANDOFF_START, result == 0);
+    if (result != 0) {
         tell_refused(job,
                      job_with_file(job) ? "when it was to run" : "in the hand-off, after COMMIT",
                      "started", err);
@@ -286,12 +315,21 @@ static enum job_state recover_settled(struct recovery *r, struct mig_job *job, s
     /* What runs since may be in a later move by now. */
     if (found > 0 && copy.job != job->id)
         found = 0;
+    if (found > 0 && mine && job->source && !outgoing(&copy))
+        found = 0;
+    shadow_event(job, EVENT_RESTART, shadow_copy(job, found, &copy));
     if (found > 0 && !mine)
         result = copy_destroy(r->kc, &copy, &also);
-    else if (found > 0 && job->source && outgoing(&copy))
+    else if (found > 0 && job->source)
         result = copy_run_on(r->kc, &copy, job->stays_paused, &also);
-    else if (found > 0 && !job->source)
+    else if (found > 0)
         result = copy_start(r->kc, &copy, job->stays_paused, &also);
+    if (found > 0 && (!mine || job->source || copy.state == VF_PARTITION_READY))
+        shadow_called(job,
+                      !mine         ? HANDOFF_DESTROY
+                      : job->source ? HANDOFF_RESUME
+                                    : HANDOFF_START,
+                      result == 0);
     if (result != 0)
         log_error("job %llu: %s", (unsigned long long)job->id, also.text);
     if (handoff_fate(job) == FATE_TARGET)

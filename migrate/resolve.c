@@ -79,6 +79,7 @@ static int agree_as_source(struct mig_job *job, struct kc *kc, bool source_runs,
     enum word word = source_runs ? WORD_ABORT : WORD_COMMIT;
     enum job_state end;
 
+    shadow_event(job, source_runs ? EVENT_AGREE_SOURCE : EVENT_AGREE_TARGET, COPY_UNSEEN);
     if (word_bring_as(job, kc, word, &end, err) != 0)
         return -1;
     job_settled(job, end, err);
@@ -98,6 +99,7 @@ static int agree_as_target(struct mig_job *job, struct kc *kc, const struct reso
     if (view->held)
         return answer_commit(job, kc, err);
     /* It did run here, and nobody has it any more. */
+    shadow_event(job, EVENT_AGREE_TARGET, COPY_GONE);
     if (mig_journal(job, JOURNAL_SETTLED, MIG_TARGET_RUNS "; it was lost since", err) != 0)
         return -1;
     job_settled(job, JOB_COMPLETED, NULL);
@@ -106,17 +108,23 @@ static int agree_as_target(struct mig_job *job, struct kc *kc, const struct reso
 
 /* ---- nobody could be asked ---- */
 
-static int act_alone(struct mig_job *job, struct kc *kc, bool runs_here, struct vf_error *err)
+static int act_alone(struct mig_job *job, struct kc *kc, const struct vf_partition_info *copy,
+                     bool runs_here, struct vf_error *err)
 {
-    struct vf_partition_info copy;
-    int found = handoff_copy(job, kc, &copy, err);
+    enum handoff_action_kind kind = !runs_here    ? HANDOFF_DESTROY
+                                    : job->source ? HANDOFF_RESUME
+                                                  : HANDOFF_START;
+    int result;
 
-    if (found <= 0)
-        return found;
-    if (!runs_here)
-        return copy_destroy(kc, &copy, err);
-    return job->source ? copy_run_on(kc, &copy, job->stays_paused, err)
-                       : copy_start(kc, &copy, job->stays_paused, err);
+    if (kind == HANDOFF_DESTROY)
+        result = copy_destroy(kc, copy, err);
+    else if (kind == HANDOFF_RESUME)
+        result = copy_run_on(kc, copy, job->stays_paused, err);
+    else
+        result = copy_start(kc, copy, job->stays_paused, err);
+    if (kind != HANDOFF_START || copy->state == VF_PARTITION_READY)
+        shadow_called(job, kind, result == 0);
+    return result;
 }
 
 /* On disk first: should this daemon die, the next one carries it out. */
@@ -127,17 +135,23 @@ static int settle_here(struct mig_job *job, struct kc *kc, bool source_runs,
     struct vf_error text = VF_ERROR_INIT;
     struct vf_error also = VF_ERROR_INIT;
     char where[ENDING_WHERE];
+    struct vf_partition_info copy;
+    int found = handoff_copy(job, kc, &copy, err);
 
+    if (found < 0)
+        return -1;
     vf_fail(&text, VF_FAILED, "%s; host %s could not be asked: %.200s",
             source_runs ? MIG_SOURCE_RUNS : MIG_TARGET_RUNS, ending_peer(job), why->text);
     ending_tell_in(job, "", job->source ? ending_stays(job, where) : ending_there(job, where),
                    &text);
+    shadow_event(job, source_runs ? EVENT_SETTLE_SOURCE : EVENT_SETTLE_TARGET,
+                 shadow_copy(job, found, &copy));
     job_update(job, job->owes = job->source);
     if (mig_journal(job, JOURNAL_SETTLED, text.text, err) != 0) {
         job_update(job, job->owes = false);
         return -1;
     }
-    if (act_alone(job, kc, source_runs == job->source, &also) != 0) {
+    if (found > 0 && act_alone(job, kc, &copy, source_runs == job->source, &also) != 0) {
         log_error("job %" PRIu64 ": %s", job->id, also.text);
         if (also.code == VF_STANDS)
             copy_stands(&text, &also);

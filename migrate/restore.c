@@ -284,7 +284,7 @@ static enum job_state finish(struct restoring *r, int result, bool committed, st
     }
     kc_channel_close(r->channel);
     r->channel = NULL;
-    target_discard(&r->target);
+    (void)target_discard(&r->target);
     if (job_cancel_asked(job))
         (void)ending_called_off(job, false, err);
     (void)snprintf(where, sizeof where, "nothing is left of it at host %s, the image is as it was",

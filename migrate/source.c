@@ -435,7 +435,13 @@ static enum job_state call_off(struct source *s, struct vf_error *err)
     struct vf_error cause;
     bool again; /* the next daemon starts it over */
 
+    shadow_event(s->job, EVENT_GIVES_UP,
+                 !s->prepared ? COPY_GONE
+                 : s->paused  ? COPY_PAUSED
+                              : COPY_RUNS);
     resume_partition(s, &also);
+    if (s->prepared)
+        shadow_called(s->job, HANDOFF_RESUME, also.code == VF_OK);
     again = s->journalled && also.code == VF_OK && job_cancel_asked(s->job) &&
             atomic_load(&s->job->interrupted);
     find_cause(s, again, err);

@@ -111,6 +111,7 @@ static bool still_here(const struct source *s)
 static int commit(struct source *s, bool *committed, struct vf_error *err)
 {
     struct mig_job *job = s->job;
+    bool late, here;
 
     /* First, so that nothing wakes the waits for RUNNING; a cancel before this line has set its
      * mark. */
@@ -119,12 +120,16 @@ static int commit(struct source *s, bool *committed, struct vf_error *err)
     stand_set_note(job, NULL, NULL);
     if (!job_begin_commit(job))
         return vf_fail(err, VF_CANCELLED, "cancelled");
+    shadow_event(job, EVENT_READY, COPY_PAUSED);
     if (mig_journal(job, JOURNAL_COMMIT, "", err) != 0)
         return -1;
+    late = vf_now_ns() > s->deadline_ns;
+    here = !late || still_here(s);
+    shadow_committed(job, late, here);
     /* The last moment at which the limit still binds: COMMIT has not left this host, so ABORTED may
      * follow it in the journal. It must do so before anything runs here; without it there is no way
      * back from what the journal says. */
-    if (vf_now_ns() > s->deadline_ns && still_here(s)) {
+    if (late && here) {
         struct vf_error also = VF_ERROR_INIT;
 
         vf_fail(err, VF_FAILED,

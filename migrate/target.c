@@ -95,7 +95,7 @@ static int admission(struct target *t, struct vf_error *err)
     });
     if (reasons.count == 0 && !job->options.dry_run)
         return 0;
-    target_discard(t);
+    (void)target_discard(t);
     mig_unlist_job(job->mig, job); /* whoever wants to come again and again fills no list */
     if (answer(t, &reasons, job->options.dry_run, err) != 0)
         return -1;
@@ -276,7 +276,10 @@ static enum job_state give_up(struct target *t, struct vf_error *err)
     struct vf_error also = VF_ERROR_INIT;
     char where[ENDING_WHERE];
     struct vf_error cause;
+    bool called_off = t->journalled && link_aborted(&t->link);
+    bool held = t->partition.id != 0;
     bool recorded = true;
+    bool discarded;
 
     find_cause(t, err);
     cause = *err; /* what the source is told: it knows for itself where the partition is */
@@ -284,8 +287,15 @@ static enum job_state give_up(struct target *t, struct vf_error *err)
     (void)job_fail(t->job, err);
     link_abort(&t->link, &cause);
     (void)target_stop_lanes(t, &also);
-    target_discard(t);
-    if (t->journalled && mig_journal_end(t->job, err, err->text, &also) != 0) {
+    shadow_event(t->job, called_off ? EVENT_ABORT : EVENT_GIVES_UP,
+                 held ? COPY_PARTIAL : COPY_GONE);
+    discarded = target_discard(t) == 0;
+    if (held)
+        shadow_called(t->job, HANDOFF_DESTROY, discarded);
+    /* To a source that asks, it is not gone before it is: it asks again. */
+    if (called_off && !discarded)
+        recorded = false;
+    else if (t->journalled && mig_journal_end(t->job, err, err->text, &also) != 0) {
         log_error("job %" PRIu64 ": %s", t->job->id, also.text);
         recorded = false;
     }

@@ -65,8 +65,8 @@ int target_admit(struct target *t, const struct wire_admit *admit, struct vf_rea
 /* The same on one adapter; needs no more of t than job and kc. */
 int target_admit_on(struct target *t, uint32_t adapter, const struct wire_admit *admit,
                     struct vf_reasons *reasons, struct vf_error *err);
-/* Undoes what target_admit left. */
-void target_discard(struct target *t);
+/* Undoes what target_admit left. -1: the partition is still there, which is logged. */
+int target_discard(struct target *t);
 /* A cancel, or the source is gone: a creation under way is called off, another does not begin.
  * Under t->lock. */
 void target_call_off(struct target *t);

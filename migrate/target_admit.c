@@ -297,18 +297,22 @@ static void try_adapter(struct target *t, const struct vf_adapter_info *adapter,
     restore_reasons(t, admit, reasons);
 }
 
-void target_discard(struct target *t)
+int target_discard(struct target *t)
 {
     struct vf_error err = VF_ERROR_INIT;
 
+    int result;
+
     if (t->partition.id == 0)
-        return;
+        return 0;
     if (t->prepared && kc_end(t->kc, t->partition.id, &err) != 0)
         log_error("job %" PRIu64 ": EndLiveMigration: %s", t->job->id, err.text);
     t->prepared = false;
-    if (kc_partition_destroy(t->kc, t->partition.id, &err) != 0)
+    result = kc_partition_destroy(t->kc, t->partition.id, &err);
+    if (result != 0)
         log_error("job %" PRIu64 ": an incoming partition stays behind: %s", t->job->id, err.text);
     t->partition.id = 0;
+    return result;
 }
 
 /* What stands against this adapter, `host` among it. Without reasons the partition is there; else
@@ -324,14 +328,14 @@ static int admit_on(struct target *t, uint32_t index, const struct wire_admit *a
     try_adapter(t, &adapter, admit, reasons);
     stand_calls(t->job, NULL);
     if (!wanted(t)) {
-        target_discard(t);
+        (void)target_discard(t);
         return not_wanted(t, err);
     }
     /* A kernel side that died meanwhile is no reason against the partition. */
     if (reasons->count > 0 && kc_adapter_info(t->kc, index, &adapter, err) != 0)
         return -1;
     if (reasons->count > 0 || t->job->options.dry_run)
-        target_discard(t);
+        (void)target_discard(t);
     return 0;
 }
 

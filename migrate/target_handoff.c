@@ -48,6 +48,7 @@ int target_prepare(struct target *t, const struct wire_state *state, struct vf_e
         return -1;
     if (!job_begin_commit(job))
         return target_cancelled(t, err);
+    shadow_event(job, EVENT_PROVEN, COPY_PAUSED);
     if (mig_journal(job, JOURNAL_PREPARED, "", err) != 0)
         return -1;
     message.ready.id = handoff_of(job);
@@ -56,7 +57,9 @@ int target_prepare(struct target *t, const struct wire_state *state, struct vf_e
     job_update(job, digest_format(message.ready.root, job->digest));
     /* A READY that was not sent whole cannot have been taken for one: the source will not commit,
      * so this side may still let go. */
-    return link_say(&t->link, &message, vf_now_ns() + job->mig->silence_ns, err);
+    result = link_say(&t->link, &message, vf_now_ns() + job->mig->silence_ns, err);
+    shadow_sent(job, SAY_READY, result == 0);
+    return result;
 }
 
 /* The source's COMMIT, on this connection or, while there is hope, on another one. */
@@ -88,6 +91,7 @@ static int record_commit(struct target *t, struct vf_error *err)
 
     if (kc_partition_info(t->kc, t->partition.id, &p, err) != 0)
         return -1;
+    shadow_event(t->job, EVENT_COMMIT, COPY_PAUSED);
     return mig_journal(t->job, JOURNAL_COMMITTED, "", err);
 }
 
@@ -126,12 +130,15 @@ static int take_over(struct target *t, struct vf_error *err)
 {
     struct mig_job *job = t->job;
     uint64_t resume;
+    int result;
 
     job_enter(job, JOB_COMMITTED, "commit");
     resume = vf_now_ns();
     stand_calls(job, "DxgkDdiSetVirtualFunctionPauseState");
-    if ((job->stays_paused ? kc_partition_pause(t->kc, t->partition.id, err)
-                           : kc_partition_resume(t->kc, t->partition.id, err)) != 0)
+    result = job->stays_paused ? kc_partition_pause(t->kc, t->partition.id, err)
+                               : kc_partition_resume(t->kc, t->partition.id, err);
+    shadow_called(job, HANDOFF_START, result == 0);
+    if (result != 0)
         return -1;
     job_update(job, {
         job->t.resume = resume;
@@ -200,6 +207,7 @@ void target_close_books(struct target *t)
     else
         log_info("job %" PRIu64 ": the source did not say DONE (%s); the partition runs here",
                  t->job->id, err.text);
+    shadow_event(t->job, heard == WIRE_DONE ? EVENT_DONE : EVENT_GIVES_UP, COPY_RUNS);
     if (mig_journal(t->job, JOURNAL_DONE, "", &err) != 0)
         log_error("job %" PRIu64 ": %s", t->job->id, err.text);
 }

@@ -65,8 +65,14 @@ int word_give_up_copy(struct mig_job *job, struct kc *kc, struct vf_error *err)
 {
     struct vf_partition_info copy;
     int found = handoff_copy(job, kc, &copy, err);
+    bool gone = found == 0;
 
-    if (found < 0 || (found > 0 && copy_destroy(kc, &copy, err) != 0)) {
+    shadow_event(job, EVENT_RUNNING, shadow_copy(job, found, &copy));
+    if (found > 0) {
+        gone = copy_destroy(kc, &copy, err) == 0;
+        shadow_called(job, HANDOFF_DESTROY, gone);
+    }
+    if (!gone) {
         struct vf_error why = *err;
 
         return vf_fail(err, why.code,
@@ -146,19 +152,21 @@ static void tell_never_ran(struct mig_job *job, bool held, struct vf_error *err)
     ending_tell_in(job, "in the hand-off, after COMMIT", where, err);
 }
 
-static int it_never_ran_there(struct mig_job *job, struct kc *kc, enum job_state *end,
-                              struct vf_error *err)
+static int it_never_ran_there(struct mig_job *job, struct kc *kc, enum handoff_event_kind said,
+                              enum job_state *end, struct vf_error *err)
 {
     struct vf_partition_info copy;
     int found;
 
     *end = JOB_FAILED;
     if (handoff_fate(job) == FATE_TARGET) {
+        shadow_event(job, said, COPY_UNSEEN);
         lost_by_resolve(job);
         *end = JOB_COMPLETED; /* as it was */
         return 0;
     }
     found = handoff_copy(job, kc, &copy, err);
+    shadow_event(job, said, shadow_copy(job, found, &copy));
     if (found < 0)
         return -1;
     tell_never_ran(job, found > 0, err);
@@ -169,7 +177,10 @@ static int it_never_ran_there(struct mig_job *job, struct kc *kc, enum job_state
     if (found) {
         struct vf_error also = VF_ERROR_INIT;
 
-        if (copy_run_on(kc, &copy, job->stays_paused, &also) == 0)
+        int result = copy_run_on(kc, &copy, job->stays_paused, &also);
+
+        shadow_called(job, HANDOFF_RESUME, result == 0);
+        if (result == 0)
             return 0;
         if (also.code == VF_STANDS)
             copy_stands(err, &also);
@@ -188,6 +199,11 @@ static int it_refuses(struct mig_job *job, enum word word, const struct wire_abo
                       enum job_state *end, struct vf_error *err)
 {
     vf_fail(err, (enum vf_code)abort->code, "peer %s: %.500s", job->peer, abort->text);
+    shadow_event(job,
+                 abort->code == VF_INCOMPATIBLE ? EVENT_NO_RECORD
+                 : abort->code == VF_UNKNOWN    ? EVENT_RUNS_THERE
+                                                : EVENT_CANNOT,
+                 COPY_UNSEEN);
     /* A host without a record has no copy either: its daemon clears what it cannot explain. Of a
      * COMMIT that proves nothing: it may be another host now. */
     if (abort->code == VF_INCOMPATIBLE && word == WORD_ABORT && job->last_kind != JOURNAL_COMMIT) {
@@ -217,7 +233,9 @@ static int it_ran_here(struct mig_job *job, const struct wire_account *account, 
                 (account->record == JOURNAL_SETTLED + 1 &&
                  strncmp(account->text, MIG_TARGET_RUNS, strlen(MIG_TARGET_RUNS)) == 0);
 
-    if (!handoff_same(job, &account->id) || account->side != JOURNAL_SOURCE || !done)
+    done = done && handoff_same(job, &account->id) && account->side == JOURNAL_SOURCE;
+    shadow_event(job, done ? EVENT_SOURCE_DONE : EVENT_SOURCE_NOT_DONE, COPY_GONE);
+    if (!done)
         return vf_fail(err, VF_FAILED, "peer %s: its journal does not settle it", job->peer);
     *end = JOB_COMPLETED;
     return mig_journal(job, JOURNAL_DONE, "it ran here, and was lost with the kernel side", err);
@@ -229,11 +247,12 @@ static int act(struct mig_job *job, struct kc *kc, struct tp *tp, enum word word
     if (word == WORD_COMMIT && answer->tag == WIRE_RUNNING)
         return it_runs_there(job, kc, tp, &answer->running, end, err);
     if (word == WORD_COMMIT && answer->tag == WIRE_NEVER_RAN && handoff_same(job, &answer->handoff))
-        return it_never_ran_there(job, kc, end, err);
+        return it_never_ran_there(job, kc, EVENT_NEVER_RAN, end, err);
     if (word == WORD_ABORT && answer->tag == WIRE_CLOSE) {
         /* A COMMIT that is taken back: its ABORTED is what this side needs to resume. */
         if (job->last_kind == JOURNAL_COMMIT)
-            return it_never_ran_there(job, kc, end, err);
+            return it_never_ran_there(job, kc, EVENT_CLOSE, end, err);
+        shadow_event(job, EVENT_CLOSE, COPY_UNSEEN);
         word_told(job);
         *end = JOB_FAILED;
         return 0;
@@ -314,6 +333,9 @@ int word_bring_as(struct mig_job *job, struct kc *kc, enum word word, enum job_s
 
     if (word == WORD_NONE)
         return vf_fail(err, VF_FAILED, "job %" PRIu64 ": owes its peer no word", job->id);
+    shadow_asks(job, word == WORD_COMMIT  ? SAY_COMMIT
+                     : word == WORD_ABORT ? SAY_ABORT
+                                          : SAY_INQUIRE);
     said = message_of(job, word);
     if (word_call(job, &version, &tp, err) != 0)
         return -1;
@@ -333,12 +355,16 @@ int word_bring(struct mig_job *job, struct kc *kc, enum job_state *end, struct v
 {
     enum word word = word_owed(job);
     struct vf_partition_info copy;
+    int found = word == WORD_INQUIRE ? handoff_copy(job, kc, &copy, err) : -1;
 
-    /* It is still there and was only not to be started: that needs nobody. */
-    if (word == WORD_INQUIRE && handoff_copy(job, kc, &copy, err) > 0) {
+    if (word == WORD_INQUIRE && found < 0)
+        return -1;
+    /* It is still there and was only not to be started, or went on from here: that needs nobody. */
+    if (found > 0 || (found == 0 && handoff_went_on(job))) {
         *end = JOB_COMPLETED;
         return answer_commit(job, kc, err);
     }
+    shadow_event(job, EVENT_DUE, found == 0 ? COPY_GONE : COPY_UNSEEN);
     return word_bring_as(job, kc, word, end, err);
 }
 

@@ -2,8 +2,8 @@
 /*
  * The hand-off of one partition between two hosts, for spin. What each end decides is not written
  * here: the verifier is linked with migrate/handoff/core.c and calls handoff_step. This file is the
- * world around it: journals, kernel sides, a network that loses and repeats, and crashes between any
- * two actions. docs/model.md says what is modelled and what is not, and how to read a trail. MOVES
+ * world around it: journals, kernel sides, a network that loses and repeats, and crashes between
+ * any two actions. docs/model.md says what is modelled and what is not, and how to read a trail. MOVES
  * attempts in a row, each from wherever the partition runs to the other host: a later one is a
  * second try or a move back, and meets the messages of those before it.
  */
@@ -139,8 +139,8 @@ inline destroy(host) {
     stale[host] = false
 }
 
-/* A record of that move is in the journal. (The records themselves are written by step(), for a write
- * is durable when it returns; what a crash can leave of it is all or nothing.) */
+/* A record of that move is in the journal. (The records themselves are written by step(), for a
+ * write is durable when it returns; what a crash can leave of it is all or nothing.) */
 inline is_newest(host, move) {
     if
     :: newest[host] < move -> newest[host] = move
@@ -284,7 +284,8 @@ inline source_phases(h, e) {
 
 #define SETTLES(h, e) (up[h] && RESTS(h, e) && !job_runs[e])
 #define OWES_COMMIT(h, e) (SETTLES(h, e) && J(h, e) == REC_COMMIT && !unsure[AT(h, e)])
-#define OWES_ABORT(h, e) (SETTLES(h, e) && (J(h, e) == REC_ABORTED || J(h, e) == REC_OPEN) && OWES(h, e))
+#define OWES_ABORT(h, e) \
+    (SETTLES(h, e) && (J(h, e) == REC_ABORTED || J(h, e) == REC_OPEN) && OWES(h, e))
 
 proctype Source(byte e) {
     byte h;
@@ -317,15 +318,23 @@ over:
 end_over:
     do
     /* The retry thread. A question that is under way, or whose answer is, is not put again. */
-    :: atomic { OWES_COMMIT(h, e) && !(wire[e] & (COMMIT | ABORT | ANSWERS)) -> react(h, e, EV_DUE) }
+    :: atomic {
+        OWES_COMMIT(h, e) && !(wire[e] & (COMMIT | ABORT | ANSWERS)) -> react(h, e, EV_DUE)
+       }
     :: atomic { OWES_ABORT(h, e) && !(wire[e] & (ABORT | ANSWERS)) -> react(h, e, EV_DUE) }
     :: atomic { SETTLES(h, e) && HEARD(RUNNING, e) -> take(RUNNING, e); react(h, e, EV_RUNNING) }
-    :: atomic { SETTLES(h, e) && HEARD(NEVER_RAN, e) -> take(NEVER_RAN, e); react(h, e, EV_NEVER_RAN) }
+    :: atomic {
+        SETTLES(h, e) && HEARD(NEVER_RAN, e) -> take(NEVER_RAN, e); react(h, e, EV_NEVER_RAN)
+       }
     /* CLOSE answers an ABORT, and ends what the move's own link has heard. */
     :: atomic { SETTLES(h, e) && HEARD(CLOSE, e) -> take(CLOSE, e); react(h, e, EV_CLOSE) }
     :: atomic { OWES_ABORT(h, e) && HEARD(GIVEN_UP, e) -> take(GIVEN_UP, e); react(h, e, EV_CLOSE) }
-    :: atomic { SETTLES(h, e) && HEARD(RUNS_THERE, e) -> take(RUNS_THERE, e); react(h, e, EV_RUNS_THERE) }
-    :: atomic { SETTLES(h, e) && !storm && (wire[e] & CANNOT) -> take(CANNOT, e); react(h, e, EV_CANNOT) }
+    :: atomic {
+        SETTLES(h, e) && HEARD(RUNS_THERE, e) -> take(RUNS_THERE, e); react(h, e, EV_RUNS_THERE)
+       }
+    :: atomic {
+        SETTLES(h, e) && !storm && (wire[e] & CANNOT) -> take(CANNOT, e); react(h, e, EV_CANNOT)
+       }
 
     /* Its thread waits for RUNNING in vain: that decides nothing. */
     :: atomic { OWES_COMMIT(h, e) -> react(h, e, EV_GIVES_UP) }
@@ -360,7 +369,9 @@ end_idle:
         copy[h] = incoming;
         copy_epoch[h] = e
        };
-       { atomic { J(h, e) = REC_OPEN; is_newest(h, e); say(ADMITTED, e); busy[h]-- } } unless { DIES(h) }
+       {
+        atomic { J(h, e) = REC_OPEN; is_newest(h, e); say(ADMITTED, e); busy[h]-- }
+       } unless { DIES(h) }
 
     /* target_prepare(): proof, mutable state; PREPARED, READY. */
     :: atomic {
@@ -391,7 +402,9 @@ end_idle:
     :: atomic { up[1 - h] && J(1 - h, e) == REC_COMMIT && !job_runs[e] -> say(ACCOUNT, e) }
 #endif
     /* job resolve --target-runs, and the other choice. */
-    :: atomic { IS(REC_PREPARED) && HEARD(ACCOUNT, e) -> take(ACCOUNT, e); react(h, e, EV_AGREE_TARGET) }
+    :: atomic {
+        IS(REC_PREPARED) && HEARD(ACCOUNT, e) -> take(ACCOUNT, e); react(h, e, EV_AGREE_TARGET)
+       }
     :: atomic { IS(REC_PREPARED) -> react(h, e, EV_AGREE_SOURCE) }
 #endif
     od;
@@ -465,7 +478,8 @@ proctype Storm() {
     byte e;
 
     do
-    :: atomic { up[0] -> up[0] = false; forget(0) } /* kill -9 of a vferryd; restarted it recovers */
+    /* kill -9 of a vferryd; restarted it recovers */
+    :: atomic { up[0] -> up[0] = false; forget(0) }
     :: atomic { up[1] -> up[1] = false; forget(1) }
     :: deaths < KERNEL_DEATHS && copy[0] != absent -> atomic { deaths++; kernel_dies(0) }
     :: deaths < KERNEL_DEATHS && copy[1] != absent -> atomic { deaths++; kernel_dies(1) }

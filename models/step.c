@@ -77,15 +77,9 @@ static enum handoff_copy seen(const struct model_view *view, int host, int move,
 }
 
 static const short on_wire[HANDOFF_MESSAGES] = {
-    [SAY_READY] = READY,
-    [SAY_COMMIT] = COMMIT,
-    [SAY_RUNNING] = RUNNING,
-    [SAY_NEVER_RAN] = NEVER_RAN,
-    [SAY_ABORT] = ABORT,
-    [SAY_CLOSE] = CLOSE,
-    [SAY_NOT_NOW] = CANNOT,
-    [SAY_RUNS_HERE] = RUNS_THERE,
-    [SAY_LOST] = RUNS_THERE,
+    [SAY_READY] = READY,         [SAY_COMMIT] = COMMIT,        [SAY_RUNNING] = RUNNING,
+    [SAY_NEVER_RAN] = NEVER_RAN, [SAY_ABORT] = ABORT,          [SAY_CLOSE] = CLOSE,
+    [SAY_NOT_NOW] = CANNOT,      [SAY_RUNS_HERE] = RUNS_THERE, [SAY_LOST] = RUNS_THERE,
 };
 
 /* What is no step of its own: it changes nothing that a crash would leave. */
@@ -105,11 +99,13 @@ void model_step(const struct model_view *view, int slot, int event)
         .side = source ? HANDOFF_SOURCE : HANDOFF_TARGET,
         .admitted = view->admitted[slot] != 0,
         .owed = view->owes[slot] != 0,
-        .record = view->unsure[slot] != 0 ? RECORD_UNSURE : (enum handoff_record)view->journal[slot],
+        .record =
+            view->unsure[slot] != 0 ? RECORD_UNSURE : (enum handoff_record)view->journal[slot],
         .series = view->series[slot],
         .at = view->at[slot],
     };
-    struct handoff_event happened = {(enum handoff_event_kind)event, seen(view, host, move, source)};
+    struct handoff_event happened = {(enum handoff_event_kind)event,
+                                     seen(view, host, move, source)};
     struct handoff_action action = handoff_step(&handoff, happened);
 
     happened.kind = EVENT_DID;
@@ -130,6 +126,6 @@ void model_step(const struct model_view *view, int slot, int event)
     view->series[slot] = handoff.series;
     view->at[slot] = handoff.at;
     view->act[slot] = (unsigned char)action.kind;
-    view->what[slot] = (unsigned char)(action.kind == HANDOFF_JOURNAL ? (int)action.record
-                                                                      : (int)action.message);
+    view->what[slot] =
+        (unsigned char)(action.kind == HANDOFF_JOURNAL ? (int)action.record : (int)action.message);
 }

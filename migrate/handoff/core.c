@@ -31,8 +31,8 @@ static enum series find(const struct handoff *h, enum handoff_event_kind kind)
         const struct handoff_rule *rule = &handoff_rules[i];
 
         if (rule->event == kind && (rule->side & side) != 0 &&
-            ((rule->side & RULE_FILE) == 0 || h->with_file) && (rule->records >> h->record & 1u) != 0 &&
-            (rule->copies >> h->copy & 1u) != 0)
+            ((rule->side & RULE_FILE) == 0 || h->with_file) &&
+            (rule->records >> h->record & 1u) != 0 && (rule->copies >> h->copy & 1u) != 0)
             return (enum series)rule->series;
     }
     return SERIES_NONE;

@@ -47,10 +47,10 @@ enum handoff_copy {
     COPY_AS_KNOWN, /* in an event: as it was last seen */
     COPY_UNSEEN,   /* the kernel side could not be asked */
     COPY_GONE,
-    COPY_WENT_ON,  /* target: gone from here by a later move or save, so it did run */
-    COPY_PARTIAL,  /* target: still being filled */
-    COPY_PAUSED,   /* whole, and paused for the hand-off */
-    COPY_RUNS,     /* source: in brownout, or resumed; target: unpaused */
+    COPY_WENT_ON, /* target: gone from here by a later move or save, so it did run */
+    COPY_PARTIAL, /* target: still being filled */
+    COPY_PAUSED,  /* whole, and paused for the hand-off */
+    COPY_RUNS,    /* source: in brownout, or resumed; target: unpaused */
     HANDOFF_COPIES,
 };
 
@@ -79,14 +79,14 @@ enum handoff_event_kind {
     EVENT_UNSURE,   /* a write that may or may not be found by a restart */
 
     /* On this host. */
-    EVENT_ADMITTED,  /* source: the target knows of the hand-off from here on */
-    EVENT_PROVEN,    /* target: pages and state are whole, and equal to the source's */
-    EVENT_GIVES_UP,  /* a failure, a cancel, a lost link: the thread cannot go on */
-    EVENT_RESTART,   /* a new daemon found it in the journal */
-    EVENT_DUE,       /* time to tell or ask the peer what is owed */
-    EVENT_FORGET,    /* a person: what the peer is owed need not be told any more */
-    EVENT_AGREE_SOURCE, /* a person: the source runs it; the peer was asked, and does not object */
-    EVENT_AGREE_TARGET, /* likewise */
+    EVENT_ADMITTED,      /* source: the target knows of the hand-off from here on */
+    EVENT_PROVEN,        /* target: pages and state are whole, and equal to the source's */
+    EVENT_GIVES_UP,      /* a failure, a cancel, a lost link: the thread cannot go on */
+    EVENT_RESTART,       /* a new daemon found it in the journal */
+    EVENT_DUE,           /* time to tell or ask the peer what is owed */
+    EVENT_FORGET,        /* a person: what the peer is owed need not be told any more */
+    EVENT_AGREE_SOURCE,  /* a person: the source runs it; the peer was asked, and does not object */
+    EVENT_AGREE_TARGET,  /* likewise */
     EVENT_SETTLE_SOURCE, /* a person: the source runs it; the peer could not be asked */
     EVENT_SETTLE_TARGET, /* likewise */
 
