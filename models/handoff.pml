@@ -3,9 +3,9 @@
  * The hand-off of one partition between two hosts, for spin. What each end decides is not written
  * here: the verifier is linked with migrate/handoff/core.c and calls handoff_step. This file is the
  * world around it: journals, kernel sides, a network that loses and repeats, and crashes between
- * any two actions. docs/model.md says what is modelled and what is not, and how to read a trail. MOVES
- * attempts in a row, each from wherever the partition runs to the other host: a later one is a
- * second try or a move back, and meets the messages of those before it.
+ * any two actions. docs/model.md says what is modelled and what is not, and how to read a trail.
+ * MOVES attempts in a row, each from wherever the partition runs to the other host: a later one is
+ * a second try or a move back, and meets the messages of those before it.
  */
 #ifndef MOVES
 #define MOVES 2
@@ -337,7 +337,7 @@ end_over:
        }
 
     /* Its thread waits for RUNNING in vain: that decides nothing. */
-    :: atomic { OWES_COMMIT(h, e) -> react(h, e, EV_GIVES_UP) }
+    :: atomic { storm && OWES_COMMIT(h, e) -> react(h, e, EV_GIVES_UP) }
 
 #ifdef RESOLVE
     /* job resolve --source-runs: ABORT instead of COMMIT; CLOSE says what NEVER_RAN says. (The
@@ -389,7 +389,7 @@ end_idle:
     :: atomic { SERVES(h, e) && HEARD(COMMIT, e) -> take(COMMIT, e); react(h, e, EV_COMMIT) }
     :: atomic { SERVES(h, e) && HEARD(ABORT, e) -> take(ABORT, e); react(h, e, EV_ABORT) }
     /* It waits for COMMIT in vain: that decides nothing. */
-    :: atomic { IS(REC_PREPARED) -> react(h, e, EV_GIVES_UP) }
+    :: atomic { storm && IS(REC_PREPARED) -> react(h, e, EV_GIVES_UP) }
     /* After DONE, or after waiting for it in vain; and what a START that failed left. */
     :: atomic { IS(REC_COMMITTED) && !ARRIVING(h, e) -> react(h, e, EV_GIVES_UP) }
     :: atomic { IS(REC_COMMITTED) && ARRIVING(h, e) -> react(h, e, EV_DUE) }

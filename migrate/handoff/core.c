@@ -147,40 +147,45 @@ static enum handoff_record record_of(const struct handoff *h, unsigned what)
     return h->record == RECORD_OPEN ? RECORD_ABORTED : h->record;
 }
 
-/* The action that the walk stands at; it goes on past those that have nothing to do. */
-static struct handoff_action here(struct handoff *h)
+/* The action that the walk stands at. */
+static struct handoff_action action_at(const struct handoff *h)
 {
-    struct handoff_action action = {.kind = HANDOFF_NOTHING};
-    const struct act *act;
+    const struct act *act = &handoff_series[h->series].acts[h->at];
+    struct handoff_action action = {.kind = act->kind == ACT_FOLLOW
+                                                ? follow(h)
+                                                : (enum handoff_action_kind)act->kind};
 
-    for (;; h->at++) {
-        act = &handoff_series[h->series].acts[h->at];
-        action.kind = act->kind == ACT_FOLLOW ? follow(h) : (enum handoff_action_kind)act->kind;
-        if (action.kind == HANDOFF_NOTHING || !is_idle(h, action.kind))
-            break;
-    }
     switch (action.kind) {
     case HANDOFF_JOURNAL:
         action.record = record_of(h, act->what);
         action.owed = h->owed && may_owe(action.record);
         break;
     case HANDOFF_SEND:
+    case HANDOFF_ASK:
         action.message = (enum handoff_message)act->what;
-        break;
-    case HANDOFF_ASK: /* its answer begins a series of its own */
-        action.message = (enum handoff_message)act->what;
-        h->series = SERIES_NONE;
-        h->at = 0;
         break;
     case HANDOFF_REPORT:
         action.outcome = (enum handoff_outcome)act->what;
         break;
-    case HANDOFF_NOTHING:
-        h->series = SERIES_NONE;
-        h->at = 0;
-        break;
     default:
         break;
+    }
+    return action;
+}
+
+/* Goes on past actions that have nothing to do, to the one that is to be carried out. */
+static struct handoff_action here(struct handoff *h)
+{
+    struct handoff_action action = action_at(h);
+
+    while (action.kind != HANDOFF_NOTHING && is_idle(h, action.kind)) {
+        h->at++;
+        action = action_at(h);
+    }
+    /* The answer to a question begins a series of its own. */
+    if (action.kind == HANDOFF_NOTHING || action.kind == HANDOFF_ASK) {
+        h->series = SERIES_NONE;
+        h->at = 0;
     }
     return action;
 }
@@ -219,10 +224,10 @@ static void done(struct handoff *h, const struct handoff_action *action)
 /* The action under way has ended. */
 static struct handoff_action go_on(struct handoff *h, enum handoff_event_kind result)
 {
-    struct handoff_action action = here(h);
+    struct handoff_action action = action_at(h);
     unsigned failed = handoff_series[h->series].acts[h->at].failed;
 
-    if (action.kind == HANDOFF_NOTHING)
+    if (h->series == SERIES_NONE)
         return action;
     if (result == EVENT_UNSURE && action.kind == HANDOFF_JOURNAL && splits(h, action.record)) {
         h->record = RECORD_UNSURE;

@@ -71,16 +71,15 @@ static void source_owned(const struct walk *w)
         MUST(in(record, SOURCE_OWNS), "a source resumes only what its journal says is its own");
     if (w->action.kind == HANDOFF_DESTROY)
         MUST(record == RECORD_TARGET_RUNS || record == RECORD_DONE ||
-                 (record == RECORD_COMMIT && (event == EVENT_RUNNING ||
-                                              (w->now.with_file && event == EVENT_RESTART))),
+                 (record == RECORD_COMMIT &&
+                  (event == EVENT_RUNNING || (w->now.with_file && event == EVENT_RESTART))),
              "a source's copy goes only once the target is known to run, or the file to be whole");
     if (asked && w->action.message == SAY_COMMIT)
         MUST(in(record, R(COMMIT) | R(TARGET_RUNS)) && w->now.copy != COPY_RUNS,
              "COMMIT is said only once it is in the journal, and of what does not run here");
     if (asked && w->action.message == SAY_ABORT)
-        MUST(in(record, SOURCE_OWNS) ||
-                 (record == RECORD_COMMIT && event == EVENT_AGREE_SOURCE &&
-                  w->action.kind == HANDOFF_ASK),
+        MUST(in(record, SOURCE_OWNS) || (record == RECORD_COMMIT && event == EVENT_AGREE_SOURCE &&
+                                         w->action.kind == HANDOFF_ASK),
              "ABORT is said only by the owner, or by a person who asks whether it may be");
     if (asked && w->action.message == SAY_DONE)
         MUST(record == RECORD_DONE && w->now.copy != COPY_PAUSED, "DONE is said when it is so");
@@ -90,7 +89,8 @@ static void source_owned(const struct walk *w)
         bool never_stopped = in(event, E(RESTART) | E(DUE)) && w->now.copy == COPY_RUNS;
 
         if (w->action.record == RECORD_ABORTED)
-            MUST(never_ran || not_sent || never_stopped, "COMMIT is never taken back but for cause");
+            MUST(never_ran || not_sent || never_stopped,
+                 "COMMIT is never taken back but for cause");
         else if (w->action.record == RECORD_DONE)
             MUST(w->now.copy == COPY_GONE || w->now.copy == COPY_WENT_ON,
                  "no copy is left behind a hand-off that is done");
@@ -115,8 +115,7 @@ static void target_owned(const struct walk *w)
         MUST(in(record, TARGET_OWNS), "a target unpauses only what its journal says is its own");
     if (w->action.kind == HANDOFF_DESTROY)
         MUST(in(record, SOURCE_OWNS) ||
-                 (record == RECORD_PREPARED &&
-                  in(event, E(ABORT) | E(AGREE_SOURCE) | E(PROVEN))),
+                 (record == RECORD_PREPARED && in(event, E(ABORT) | E(AGREE_SOURCE) | E(PROVEN))),
              "a target lets go only of what was never ready, or on the source's word");
     if (w->action.kind == HANDOFF_SEND)
         switch (w->action.message) {
@@ -125,7 +124,8 @@ static void target_owned(const struct walk *w)
                  "READY is said only once PREPARED is in the journal");
             break;
         case SAY_RUNNING:
-            MUST(in(record, TARGET_OWNS) && (w->now.copy != COPY_PAUSED || record != RECORD_COMMITTED),
+            MUST(in(record, TARGET_OWNS) &&
+                     (w->now.copy != COPY_PAUSED || record != RECORD_COMMITTED),
                  "RUNNING is said of what runs");
             break;
         case SAY_NEVER_RAN:
@@ -200,13 +200,15 @@ static void owned(const struct walk *w)
 static void rests(const struct walk *w)
 {
     enum handoff_message owes = handoff_owes(&w->now);
-    bool heard = in(w->event.kind, E(CLOSE) | E(NO_RECORD) | E(RUNS_THERE) | E(NEVER_RAN) | E(FORGET));
+    bool heard =
+        in(w->event.kind, E(CLOSE) | E(NO_RECORD) | E(RUNS_THERE) | E(NEVER_RAN) | E(FORGET));
 
     if (w->first.record == RECORD_COMMIT && w->now.record == RECORD_OPEN)
         MUST(false, "COMMIT is never forgotten");
     if (w->first.owed && !w->now.owed)
         MUST(heard || w->event.kind == EVENT_READY || w->event.kind == EVENT_GIVES_UP ||
-                 w->event.kind == EVENT_RESTART || w->now.side == HANDOFF_TARGET || w->now.with_file,
+                 w->event.kind == EVENT_RESTART || w->now.side == HANDOFF_TARGET ||
+                 w->now.with_file,
              "what is owed is never forgotten");
     if (w->now.side == HANDOFF_SOURCE && !w->now.with_file) {
         if (w->now.record == RECORD_COMMIT)
@@ -239,8 +241,7 @@ static void follow(struct walk *w)
         struct walk next = *w;
 
         next.result = results[i];
-        next.action =
-            handoff_step(&next.now, (struct handoff_event){results[i], COPY_AS_KNOWN});
+        next.action = handoff_step(&next.now, (struct handoff_event){results[i], COPY_AS_KNOWN});
         follow(&next);
     }
 }
@@ -251,7 +252,8 @@ static void try_events(const struct handoff *first)
         for (unsigned copy = 0; copy < HANDOFF_COPIES; copy++) {
             struct walk w = {.first = *first, .now = *first};
 
-            w.event = (struct handoff_event){(enum handoff_event_kind)kind, (enum handoff_copy)copy};
+            w.event =
+                (struct handoff_event){(enum handoff_event_kind)kind, (enum handoff_copy)copy};
             w.result = w.event.kind;
             w.action = handoff_step(&w.now, w.event);
             follow(&w);
@@ -345,7 +347,8 @@ static void after_a_commit_that_may_be_written_nothing_resumes_and_nothing_is_se
     assert_true(a.kind == HANDOFF_REPORT && a.outcome == OUTCOME_UNKNOWN);
     (void)step(&s, EVENT_DID, COPY_AS_KNOWN);
     for (unsigned kind = EVENT_UNSURE + 1; kind < HANDOFF_EVENTS; kind++)
-        assert_int_equal(step(&s, (enum handoff_event_kind)kind, COPY_PAUSED).kind, HANDOFF_NOTHING);
+        assert_int_equal(step(&s, (enum handoff_event_kind)kind, COPY_PAUSED).kind,
+                         HANDOFF_NOTHING);
     assert_int_equal(handoff_owes(&s), SAY_NOTHING);
 }
 
