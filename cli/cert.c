@@ -218,9 +218,13 @@ static int open_directory(struct making *making, bool init, bool *made, struct v
     making->directory = open(making->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (making->directory >= 0)
         return 0;
-    return vf_fail_errno(err, VF_FAILED, errno, "%.400s" VF_REMEDY "%s", making->path,
-                         init ? "name a directory, or one that is not there yet"
-                              : "name the directory that \"vferry cert init\" made");
+    if (errno == ENOENT)
+        return vf_fail_errno(err, VF_FAILED, errno,
+                             "%.200s" VF_REMEDY "make it with \"vferry cert init %.200s\"",
+                             making->path, making->path);
+    return vf_fail_errno(err, VF_FAILED, errno, "%.400s" VF_REMEDY "name %s", making->path,
+                         init ? "a directory, or one that is not there yet"
+                              : "the directory that holds the CA");
 }
 
 static int run(const struct command *command, bool init, struct vf_error *err)
