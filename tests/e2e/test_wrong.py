@@ -7,7 +7,7 @@ import unittest
 
 from e2e import BLACKOUT_MS, BUILD, Case, churn, create, files, move
 
-FAILED, USAGE, UNREACHABLE = 1, 2, 5
+FAILED, USAGE, INCOMPATIBLE, UNREACHABLE = 1, 2, 3, 5
 TO = "--to 127.0.0.1:1"
 
 # What is typed after "vferry", the exit code, what the line must name.
@@ -96,6 +96,14 @@ VFERRY = [
     ("save p --output /nonexistent/deep/image", FAILED, "/nonexistent/deep/image"),
     ("save ghost --output ghost.image", FAILED, "ghost"),
     ("restore q --input /nonexistent/image --adapter 0", FAILED, "/nonexistent/image"),
+    ("restore q --input before.pgm --adapter 7", USAGE, "there is no adapter 7"),
+    ("restore a/b --input before.pgm --adapter 0", USAGE, "a/b"),
+    ("check p --to nowhere", USAGE, "nowhere"),
+    ("job set 77 --bandwidth 100M", FAILED, "77"),
+    ("job resolve 77 --source-runs", FAILED, "77"),
+    ("driver update 7 --driver before.pgm", USAGE, "7"),
+    ("driver update 0 --driver before.pgm", INCOMPATIBLE, "before.pgm: file too short; give a driver"),
+    ("driver update 0 --driver /bin/true", INCOMPATIBLE, "/true: cannot"),
     ("image info before.pgm", FAILED, "before.pgm"),
     ("image verify before.pgm", FAILED, "before.pgm"),
     ("driver update 0 --driver /nonexistent/new.so", USAGE, "/nonexistent/new.so"),
@@ -177,7 +185,10 @@ class Wrong(Case):
             with self.subTest(words=words):
                 done = self.run_in_folder("vferry", words)
                 self.assert_wrong(done, words, code, names, "vferry")
-                self.assertEqual(done.stdout, "", words)
+                # An update that was tried says on stdout what drives the adapter now.
+                tried = words.startswith("driver update 0") and code == INCOMPATIBLE
+                self.assertEqual(done.stdout, f"adapter 0: still {BUILD}/drivers/softgpu.so\n" if tried else "", words)
+                self.assertNotIn("/proc/", done.stderr.replace("/proc/certs", ""), words)
                 told_json = json.loads(self.run_in_folder("vferry", "--json " + words).stdout)
                 error = told_json.get("error", told_json)
                 self.assertEqual(error["code"], code, words)
