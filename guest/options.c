@@ -4,6 +4,7 @@
  * takes, what they need.
  */
 #include "base/size.h"
+#include "base/plain.h"
 #include "guest/internal.h"
 
 #include <inttypes.h>
@@ -39,7 +40,8 @@ static int find_workload(const char *name, enum guest_workload *workload, struct
         }
     }
     return vf_fail(err, VF_USAGE,
-                   "%.40s: no such workload" VF_REMEDY "give diffuse, gemm, churn or fill", name);
+                   "%s: no such workload" VF_REMEDY "give diffuse, gemm, churn or fill",
+                   VF_SHOWN(name));
 }
 
 enum value_kind { NUMBER, SIZE, RATE, TEXT };
@@ -93,8 +95,8 @@ static int set_value(const struct guest_workload_ops *ops, size_t i, const char 
     if (known[i].kind == TEXT)
         return 0; /* the caller has read the file */
     if (kinds[known[i].kind].parse(text, &value) != 0)
-        return vf_fail(err, VF_USAGE, "%s: --%s \"%.40s\" is no %s" VF_REMEDY "give e.g. %s",
-                       ops->name, known[i].key, text, kinds[known[i].kind].what,
+        return vf_fail(err, VF_USAGE, "%s: --%s \"%s\" is no %s" VF_REMEDY "give e.g. %s",
+                       ops->name, known[i].key, VF_SHOWN(text), kinds[known[i].kind].what,
                        kinds[known[i].kind].example);
     /* A default stands for 0 inside; said aloud it is a mistake. */
     if (value == 0 && strcmp(known[i].key, "seed") != 0)
@@ -121,8 +123,8 @@ int guest_options_parse(const char *workload, const struct guest_pair *pairs, si
         size_t i = find_key(ops, pairs[p].key);
 
         if (i == KNOWN)
-            return vf_fail(err, VF_USAGE, "%s: it has no option --%.40s" VF_REMEDY "it takes%s",
-                           ops->name, pairs[p].key, ops->keys);
+            return vf_fail(err, VF_USAGE, "%s: it has no option --%s" VF_REMEDY "it takes%s",
+                           ops->name, VF_SHOWN(pairs[p].key), ops->keys);
         if (given[i])
             return vf_fail(err, VF_USAGE, "%s: --%s is given twice" VF_REMEDY "give it once",
                            ops->name, pairs[p].key);

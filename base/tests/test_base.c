@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "base/fsm.h"
 #include "base/nearest.h"
+#include "base/plain.h"
 #include "base/process_state.h"
 #include "base/size.h"
 
@@ -27,6 +28,60 @@ static void fail_fills_code_and_text(void **state)
     assert_string_equal(err.text, "fw: 7");
     assert_int_equal(vf_context(&err, "target %s", "B"), -1);
     assert_string_equal(err.text, "target B: fw: 7");
+}
+
+static void a_terminal_obeys_nothing_that_others_chose(void **state)
+{
+    static const struct {
+        const char *text, *shown;
+    } cases[] = {
+        {"p1", "p1"},
+        {"a\033[2Jb", "a\\x1b[2Jb"},
+        {"a\nb\tc\177", "a\\nb\\tc\\x7f"},
+        {"gr\xc3\xbc\xc3\x9f \xf0\x9f\x9a\x80",
+         "gr\xc3\xbc\xc3\x9f \xf0\x9f\x9a\x80"}, /* letters */
+        {"\xc2\x9b"
+         "2J",
+         "\\xc2\\x9b2J"}, /* CSI in one letter */
+        {"\x9b"
+         "2J \xc3",
+         "\\x9b2J \\xc3"},
+        {"\xc0\xaf\xe0\x80\xaf\xed\xa0\x80", "\\xc0\\xaf\\xe0\\x80\\xaf\\xed\\xa0\\x80"},
+    };
+    struct vf_error err = VF_ERROR_INIT;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        assert_string_equal(VF_SHOWN(cases[i].text), cases[i].shown);
+        assert_string_equal(VF_SHOWN(cases[i].shown), cases[i].shown);
+        vf_fail(&err, VF_USAGE, "%s: no" VF_REMEDY "not %s", cases[i].text, cases[i].text);
+        assert_string_equal(vf_remedy(&err) + strlen("not "), cases[i].shown);
+        assert_memory_equal(err.text, cases[i].shown, strlen(cases[i].shown));
+    }
+    /* A mark of a remedy that a stranger sends begins none. */
+    vf_fail(&err, VF_USAGE, "x" VF_REMEDY "rm: no" VF_REMEDY "see");
+    assert_string_equal(err.text, "x\\x1erm: no; see");
+    vf_context(&err, "a\033b");
+    assert_string_equal(err.text, "a\\x1bb: x\\x1erm: no; see");
+    assert_string_equal(vf_remedy(&err), "see");
+}
+
+static void what_is_cut_has_a_sign_of_it(void **state)
+{
+    char small[8];
+
+    (void)state;
+    assert_string_equal(vf_plain("1234567", small, sizeof small), "1234567");
+    assert_string_equal(vf_plain("12345678", small, sizeof small), "1234...");
+    assert_string_equal(vf_plain("123\033"
+                                 "5678",
+                                 small, sizeof small),
+                        "123...");
+    assert_string_equal(vf_plain("123\xc3\xbc"
+                                 "5678",
+                                 small, sizeof small),
+                        "123...");
+    assert_string_equal(vf_plain("1234", small, 3), "12");
 }
 
 static void fail_status_names_the_status(void **state)
@@ -333,6 +388,8 @@ int main(void)
         cmocka_unit_test(test_remedy_that_does_not_fit_ends_where_the_text_does),
         cmocka_unit_test(test_codes_from_elsewhere_are_known_or_failed),
         cmocka_unit_test(fail_fills_code_and_text),
+        cmocka_unit_test(a_terminal_obeys_nothing_that_others_chose),
+        cmocka_unit_test(what_is_cut_has_a_sign_of_it),
         cmocka_unit_test(fail_status_names_the_status),
         cmocka_unit_test(statuses_of_drivers_have_names),
         cmocka_unit_test(overlong_text_is_cut_and_terminated),

@@ -9,6 +9,8 @@ from e2e import BLACKOUT_MS, BUILD, Case, churn, create, files, move
 
 FAILED, USAGE, INCOMPATIBLE, UNREACHABLE = 1, 2, 3, 5
 TO = "--to 127.0.0.1:1"
+LONG = "x" * 100  # shown whole
+ESC, SHOWN = "a\x1b[31mb\x9bc\x07", "a\\x1b[31mb\\xc2\\x9bc\\x07"  # obeyed by no terminal
 
 # What is typed after "vferry", the exit code, what the line must name.
 VFERRY = [
@@ -104,6 +106,25 @@ VFERRY = [
     ("driver update 7 --driver before.pgm", USAGE, "7"),
     ("driver update 0 --driver before.pgm", INCOMPATIBLE, "before.pgm: file too short; give a driver"),
     ("driver update 0 --driver /bin/true", INCOMPATIBLE, "/true: cannot"),
+    (LONG, USAGE, f"{LONG}: no such verb"),
+    (f"partition {LONG}", USAGE, f"partition {LONG}: no such verb"),
+    (f"host show --{LONG}=1", USAGE, f"--{LONG}: no such option"),
+    (f"partition create {LONG} --adapter 0 --vram 1M", USAGE, f'"{LONG}"'),
+    (f"partition show {LONG}", FAILED, f"no partition {LONG}"),
+    (f"partition show {LONG[:60]}", FAILED, f"no partition {LONG[:60]}"),
+    (f"migrate p --to {LONG}", USAGE, f"{LONG}': no port"),
+    (f"partition create q --adapter 0 --vram {LONG}", USAGE, f'"{LONG}"'),
+    (f"run p {LONG}", USAGE, f"{LONG}: no such workload"),
+    (LONG * 3, USAGE, f"{LONG}xxxxxxxxxxxxxxxxx...: no such verb"),
+    (ESC, USAGE, f"{SHOWN}: no such verb"),
+    (f"host show --{ESC}", USAGE, f"--{SHOWN}: no such option"),
+    (f"partition show {ESC}", FAILED, f"no partition {SHOWN}"),
+    (f"partition create {ESC} --adapter 0 --vram 1M", USAGE, f'"{SHOWN}"'),
+    (f"save p --output /nonexistent/{ESC}", FAILED, "/nonexistent/"),
+    (f"save p --output /nonexistent-{ESC}/image", FAILED, f"/nonexistent-{SHOWN}"),
+    (f"image info {ESC}", FAILED, SHOWN),
+    (f"--host {ESC} --timeout 100ms host show", UNREACHABLE, SHOWN),
+    (f"migrate p --to {ESC}", USAGE, SHOWN),
     ("image info before.pgm", FAILED, "before.pgm"),
     ("image verify before.pgm", FAILED, "before.pgm"),
     ("driver update 0 --driver /nonexistent/new.so", USAGE, "/nonexistent/new.so"),
@@ -171,6 +192,7 @@ class Wrong(Case):
         self.assertEqual(len(done.stderr.splitlines()), 1, f"{program} {words}: {done.stderr}")
         self.assertTrue(done.stderr.startswith(f"{program}: "), done.stderr)
         self.assertIn(names, done.stderr, f"{program} {words}")
+        self.assertIsNone(re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", done.stderr), f"{program} {words}: {done.stderr!r}")
 
     def test_there_are_enough_of_them(self):
         self.assertGreaterEqual(len(VFERRY), 60)
