@@ -62,12 +62,13 @@ static const struct number_kind {
     int (*parse)(const char *text, uint64_t *value); /* NULL: a time */
     uint64_t unit_ns;
     const char *what, *example, *finest;
+    const char *largest; /* that INT64_MAX has room for, which is what JSON carries */
 } number_kinds[] = {
-    [VALUE_NUMBER] = {vf_number_parse, 1, "whole number", "4", NULL},
-    [VALUE_SIZE] = {vf_size_parse, 1, "size", "512M or 1.5GiB", NULL},
-    [VALUE_RATE] = {vf_rate_parse, 1, "rate", "100MB/s", NULL},
-    [VALUE_MS] = {NULL, 1000000, "time", "200ms", "milliseconds"},
-    [VALUE_SECONDS] = {NULL, 1000000000, "time", "1m30s", "seconds"},
+    [VALUE_NUMBER] = {vf_number_parse, 1, "whole number", "4", NULL, "9223372036854775807"},
+    [VALUE_SIZE] = {vf_size_parse, 1, "size", "512M or 1.5GiB", NULL, "8388607T"},
+    [VALUE_RATE] = {vf_rate_parse, 1, "rate", "100MB/s", NULL, "8388607T/s"},
+    [VALUE_MS] = {NULL, 1000000, "time", "200ms", "milliseconds", "9223372036854ms"},
+    [VALUE_SECONDS] = {NULL, 1000000000, "time", "1m30s", "seconds", "9223372036s"},
 };
 
 static int read_number(const char *shown, const char *text, const struct number_kind *kind,
@@ -76,7 +77,10 @@ static int read_number(const char *shown, const char *text, const struct number_
     int failed = kind->parse != NULL ? kind->parse(text, value)
                                      : vf_duration_parse(text, kind->unit_ns, value);
 
-    if (failed != 0 || *value > INT64_MAX)
+    if (failed == VF_TOO_LARGE || (failed == 0 && *value > INT64_MAX))
+        return vf_fail(err, VF_USAGE, "%s: \"%s\" is too large" VF_REMEDY "the largest is %s",
+                       shown, VF_SHOWN(text), kind->largest);
+    if (failed != 0)
         return vf_fail(err, VF_USAGE, "%s: \"%s\" is no %s" VF_REMEDY "give e.g. %s", shown,
                        VF_SHOWN(text), kind->what, kind->example);
     if (*value % kind->unit_ns != 0)
@@ -213,10 +217,16 @@ static int take_host(struct parse *parse, const char *equals)
 static int take_timeout(struct parse *parse, const char *equals)
 {
     const char *value;
+    int failed;
 
     if (take_value(parse, equals, &value) != 0)
         return -1;
-    if (vf_duration_parse(value, 1000000000u, &parse->command->timeout_ns) != 0)
+    failed = vf_duration_parse(value, 1000000000u, &parse->command->timeout_ns);
+    if (failed == VF_TOO_LARGE)
+        return vf_fail(parse->err, VF_USAGE,
+                       "--timeout: \"%s\" is too large" VF_REMEDY "give 0 to wait without end",
+                       VF_SHOWN(value));
+    if (failed != 0)
         return vf_fail(parse->err, VF_USAGE,
                        "--timeout: \"%s\" is no time" VF_REMEDY
                        "give seconds, e.g. 30, or 0 to wait without end",

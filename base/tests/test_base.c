@@ -211,26 +211,9 @@ static void machine_takes_legal_arcs_only(void **state)
 
 static void sizes_parse_or_are_refused(void **state)
 {
-    static const char *const bad[] = {"",
-                                      "K",
-                                      "-1",
-                                      "1.G",
-                                      ".5G",
-                                      "99999999999999999999",
-                                      "17179869184G",
-                                      " 4K",
-                                      "0x",
-                                      "4 K",
-                                      "1X",
-                                      "1Ki",
-                                      "1bit",
-                                      "1.5",
-                                      "1.0001K",
-                                      "1KB ",
-                                      "0x1G",
-                                      "1GBs",
-                                      "1iB",
-                                      "1.1234567890123456789G"};
+    static const char *const bad[] = {
+        "",    "K",    "-1",  "1.G",     ".5G",  " 4K",  "0x",   "4 K", "1X",
+        "1Ki", "1bit", "1.5", "1.0001K", "1KB ", "0x1G", "1GBs", "1iB", "1.1234567890123456789G"};
     static const struct {
         const char *text;
         uint64_t bytes;
@@ -278,14 +261,32 @@ static void rates_are_sizes_a_second(void **state)
     assert_int_equal(vf_rate_parse("/s", &rate), -1);
     assert_int_equal(vf_rate_parse("1G/m", &rate), -1);
     assert_int_equal(vf_rate_parse("100Mbit/s", &rate), -1);
-    assert_int_equal(vf_rate_parse("000000000000000000000000000000000000000000000001", &rate), -1);
+}
+
+static void what_is_too_large_is_told_from_what_is_none(void **state)
+{
+    static const char *const sizes[] = {"99999999999999999999", "18446744073709551616", "16777216T",
+                                        "99999999999999999999.5G", "0x10000000000000000"};
+    static const char *const times[] = {"999999999999999h", "99999999999999999999",
+                                        "5100000h5100000m", "1h99999999999999999999ns"};
+    uint64_t value;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
+        assert_int_equal(vf_size_parse(sizes[i], &value), VF_TOO_LARGE);
+    for (size_t i = 0; i < sizeof times / sizeof times[0]; i++)
+        assert_int_equal(vf_duration_parse(times[i], 1000000000, &value), VF_TOO_LARGE);
+    assert_int_equal(vf_number_parse("18446744073709551616", &value), VF_TOO_LARGE);
+    assert_int_equal(vf_rate_parse("16777216T/s", &value), VF_TOO_LARGE);
+    assert_int_equal(vf_number_parse("18446744073709551616x", &value), -1);
+    assert_int_equal(vf_size_parse("99999999999999999999Q", &value), -1);
+    assert_int_equal(vf_duration_parse("99999999999999999999h1x", 1, &value), -1);
 }
 
 static void times_parse_or_are_refused(void **state)
 {
-    static const char *const bad[] = {
-        "",    "s",   "-1",   "1m30", "30s1m", "1s1s",  "1x",   " 1s",
-        "1 s", "1s ", "0x10", "1S",   "1.s",   "0.1ns", "1e3s", "999999999999999h"};
+    static const char *const bad[] = {"",    "s",   "-1",   "1m30", "30s1m", "1s1s",  "1x",  " 1s",
+                                      "1 s", "1s ", "0x10", "1S",   "1.s",   "0.1ns", "1e3s"};
     static const struct {
         const char *text;
         uint64_t unit, ns;
@@ -396,6 +397,7 @@ int main(void)
         cmocka_unit_test(machine_takes_legal_arcs_only),
         cmocka_unit_test(sizes_parse_or_are_refused),
         cmocka_unit_test(rates_are_sizes_a_second),
+        cmocka_unit_test(what_is_too_large_is_told_from_what_is_none),
         cmocka_unit_test(times_parse_or_are_refused),
         cmocka_unit_test(what_was_meant_is_found_when_it_is_close),
         cmocka_unit_test(sizes_and_times_read_well),

@@ -106,6 +106,19 @@ VFERRY = [
     ("driver update 7 --driver before.pgm", USAGE, "7"),
     ("driver update 0 --driver before.pgm", INCOMPATIBLE, "before.pgm: file too short; give a driver"),
     ("driver update 0 --driver /bin/true", INCOMPATIBLE, "/true: cannot"),
+    ("adapter show 99999999999999999999", USAGE, '"99999999999999999999" is too large; the largest is 9223372036854775807'),
+    ("job show 9223372036854775808", USAGE, "the largest is 9223372036854775807"),
+    ("adapter show 0x1ffffffffffffffff", USAGE, "too large"),
+    ("adapter show 99999999999999999999x", USAGE, "is no whole number"),
+    ("partition create q --adapter 0 --vram 8388608T", USAGE, "the largest is 8388607T"),
+    ("partition create q --adapter 0 --vram 99999999999999999999.5G", USAGE, "is too large"),
+    (f"migrate p {TO} --bandwidth 99999999T/s", USAGE, "the largest is 8388607T/s"),
+    (f"migrate p {TO} --max-blackout 9223372036855ms", USAGE, "the largest is 9223372036854ms"),
+    (f"migrate p {TO} --max-time 99999999999999h", USAGE, "the largest is 9223372036s"),
+    ("--timeout 99999999999999h host show", USAGE, "give 0 to wait without end"),
+    ("run p churn --size 1M --steps 99999999999999999999", USAGE, "the largest is 18446744073709551615"),
+    ("run p churn --size 1M --steps 1 --n 3", USAGE, "churn: it has no option --n; it takes --steps, --seed, --size, --hot, --rate"),
+    ("run p churn --size 99999999T --steps 1", USAGE, "the largest is 16777215T"),
     (LONG, USAGE, f"{LONG}: no such verb"),
     (f"partition {LONG}", USAGE, f"partition {LONG}: no such verb"),
     (f"host show --{LONG}=1", USAGE, f"--{LONG}: no such option"),
@@ -242,6 +255,15 @@ class Literally(Case):
         self.assertEqual(left.json("job", "list")["jobs"], [])
         report = move(left, right, "p", "--bandwidth", least)
         self.assertEqual((report["status"], report["reconnects"]), ("completed", 0))
+
+    def test_a_wrong_usage_is_told_before_where_the_partition_went(self):
+        left, right = self.pair()
+        create(left, "p")
+        move(left, right, "p")
+        for words in (("migrate", "p", "--to", right.address, "--streams", 9), ("migrate", "p", "--to", right.address, "--max-blackout", 0),
+                      ("check", "p", "--to", "127.0.0.1:0"), ("run", "p", "churn", "--size", "1M")):
+            self.assertNotIn("moved to", left.run(*words, code=USAGE).stderr)
+        self.assertIn("moved to", left.run("migrate", "p", "--to", right.address, code=FAILED).stderr)
 
     def test_what_has_just_begun_is_told_with_the_uuid_and_no_zeros(self):
         left, right = self.pair()
