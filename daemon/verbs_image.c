@@ -3,6 +3,7 @@
  * the rights of whoever asks. */
 #include "base/cleanup.h"
 #include "daemon/cordon.h"
+#include "daemon/jobs.h"
 #include "daemon/verbs.h"
 
 #include <errno.h>
@@ -29,6 +30,7 @@ static int take_path(const struct request *request, const char **path, struct vf
 
 static int started(struct request *request, struct mig_job *job)
 {
+    jobs_began(request->daemon, job);
     request->result = mig_job_report(job);
     mig_job_put(job);
     return 0;

@@ -164,6 +164,7 @@ int verb_migrate(struct request *request, struct vf_error *err)
 
     if (start(request, false, &info, &job, err) != 0)
         return -1;
+    jobs_began(request->daemon, job);
     request->result = jobs_report(request->daemon, job);
     /* The job has only just begun; who detaches wants to know at once. */
     vf_uuid_format(info.uuid, uuid);

@@ -384,6 +384,26 @@ class Followed(Case):
         left.start()
         self.assertIn("failed", self.follow(left, said, 'start vferryd again.*"(vferry job show [0-9]+)"'))
 
+    def test_a_job_whose_daemon_died_in_its_first_phase_is_shown_by_the_next_one(self):
+        host, gates = self.gated("left")
+        create(host, "p")
+        image = self.folder / "p.image"
+        host.run("save", "p", "--output", image)
+        gates.close("prepare")  # a restore stands there before its first record
+        restoring = host.spawn("restore", "q", "--input", image, "--adapter", 0)
+        wait_until("the driver prepares it", lambda: gates.stands_at("prepare") or restoring.poll() is not None, 60)
+        host.kill()
+        said = restoring.communicate(timeout=60)[1]
+        self.assertEqual(restoring.returncode, 6, said)
+        gates.open("prepare")
+        host.start()
+        shown = self.follow(host, said, 'start vferryd again.*"(vferry job show [0-9]+)"')
+        self.assertIn("nothing of partition q is here, and the image is as it was", shown)
+        self.assertIn("failed", shown)
+        self.assertEqual([job["status"] for job in host.json("job", "list", "--kind", "restore")["jobs"]], ["failed"])
+        wait_until("nothing is left of it", lambda: not partitions(host))
+        host.run("restore", "q", "--input", image, "--adapter", 0)
+
     def test_a_job_that_needs_no_word_is_shown(self):
         left, right = self.pair()
         create(left, "p")
