@@ -24,14 +24,15 @@ static enum set_how how(const struct command *command)
                                                                     : SET_MOVES;
 }
 
-/* Nothing may come while the host is emptied, and nothing after it: a cordon stays until a person
- * takes it away. */
-static int cordon(const struct command *command, struct vf_error *err)
+/* "host cordon", "host uncordon" or "host show"; *cordoned is what the host says it is then. */
+static int ask_cordon(const struct command *command, const char *verb, bool *cordoned,
+                      struct vf_error *err)
 {
     json_t *nothing = json_object();
     json_t *result = NULL;
-    int status = ask_verb(command, "host cordon", nothing, &result, err);
+    int status = ask_verb(command, verb, nothing, &result, err);
 
+    *cordoned = json_is_true(json_object_get(result, "cordoned"));
     json_decref(result);
     json_decref(nothing);
     return status;
@@ -45,13 +46,23 @@ static int choose(struct move_set *set, bool all, struct vf_error *err)
                            all, err);
 }
 
-/* All that is wrong is said before anything changes: the cordon is the first that does. Who is
- * there is looked up behind it, so that nobody who has just come is left out. */
-static int choose_all_and_cordon(struct move_set *set, const json_t *targets, struct vf_error *err)
+/* Nothing may come while the host is emptied, and nothing after it: a cordon stays until a person
+ * takes it away. By it a target that is this host itself is known for sure: it takes nothing now.
+ * When there is no other, the host is as it was. */
+static int cordon_and_choose(struct move_set *set, const json_t *targets, struct vf_error *err)
 {
-    if (move_set_targets(set, targets, err) != 0 || move_set_leaves(set, err) != 0)
+    struct vf_error other = VF_ERROR_INIT;
+    bool before = true, now;
+
+    if (set->how != SET_CHECKS && (ask_cordon(set->command, "host show", &before, err) != 0 ||
+                                   ask_cordon(set->command, "host cordon", &now, err) != 0))
         return -1;
-    return set->how != SET_CHECKS && cordon(set->command, err) != 0 ? -1 : choose(set, true, err);
+    if (choose(set, true, err) == 0 && move_set_targets(set, targets, err) == 0 &&
+        move_set_leaves(set, err) == 0)
+        return 0;
+    if (!before && ask_cordon(set->command, "host uncordon", &now, &other) != 0)
+        (void)fprintf(stderr, "vferry: the host stays cordoned: %s\n", other.text);
+    return -1;
 }
 
 static int run(const struct command *command, const char *what, const json_t *targets, bool all,
@@ -67,7 +78,7 @@ static int run(const struct command *command, const char *what, const json_t *ta
     if (set.options == NULL)
         return vf_fail(err, VF_FAILED, "%s: out of memory", what);
     if (empties)
-        status = choose_all_and_cordon(&set, targets, err);
+        status = cordon_and_choose(&set, targets, err);
     else if (choose(&set, all, err) == 0)
         status = move_set_targets(&set, targets, err);
     if (status == 0)
