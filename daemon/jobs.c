@@ -36,8 +36,9 @@ void jobs_began(struct daemon *daemon, struct mig_job *job)
     history_sync(daemon->history);
 }
 
-/* A report that is kept, of a job that nobody lists: one that was at work then has no record in the
- * journal, so its daemon ended before it had changed anything. New reference. */
+/* A report that is kept, of a job that nobody lists. One that was at work then has no record in the
+ * journal: its daemon ended before it had changed anything, unless its end found no room in the
+ * history and the journal has dropped it since. New reference. */
 static json_t *told(json_t *report)
 {
     const bool restores = strcmp(text_of(report, "kind"), "restore") == 0;
@@ -50,9 +51,10 @@ static json_t *told(json_t *report)
     put_text(ended, "phase", "failed");
     (void)json_object_set_new(
         ended, "reason",
-        json_sprintf("vferryd ended in its first phase, before it had changed anything: %s %s%s",
-                     restores ? "nothing of partition" : "partition", text_of(report, "partition"),
-                     restores ? " is here, and the image is as it was" : " stayed as it was"));
+        json_sprintf("the journal has no record of it and its end was not kept: vferryd ended in "
+                     "its first phase, when nothing %s yet; \"vferry partition list\" shows what "
+                     "is here",
+                     restores ? "had come" : "had changed"));
     return ended;
 }
 
