@@ -2,34 +2,40 @@
 /* See error.h. */
 #include "base/error.h"
 
+#include "base/plain.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
-/* Puts "; " in the place of VF_REMEDY and notes where the remedy begins. */
-static void find_remedy(struct vf_error *err)
+/* Puts the text and, after "; ", its remedy where people read them, and notes where that begins. */
+static void put(struct vf_error *err, char *raw)
 {
-    char *mark = strrchr(err->text, VF_REMEDY[0]);
-    char remedy[sizeof err->text];
+    char *mark = strrchr(raw, VF_REMEDY[0]);
     size_t used;
 
     err->remedy = 0;
-    if (mark == NULL)
+    if (mark != NULL)
+        *mark = '\0';
+    (void)vf_plain(raw, err->text, sizeof err->text);
+    used = strlen(err->text);
+    if (mark == NULL || used + 2 >= sizeof err->text)
         return;
-    used = (size_t)(mark - err->text);
-    memcpy(remedy, mark + 1, sizeof err->text - used - 1);
-    (void)snprintf(mark, sizeof err->text - used, "; %s", remedy);
+    memcpy(err->text + used, "; ", sizeof "; ");
+    (void)vf_plain(mark + 1, err->text + used + 2, sizeof err->text - used - 2);
     if (used + 2 < strlen(err->text))
         err->remedy = (uint16_t)(used + 2);
 }
 
 static void set(struct vf_error *err, enum vf_code code, const char *format, va_list args)
 {
+    char raw[sizeof err->text];
+
     err->code = code;
     err->status = 0;
     err->scarce = false;
-    (void)vsnprintf(err->text, sizeof err->text, format, args);
-    find_remedy(err);
+    (void)vsnprintf(raw, sizeof raw, format, args);
+    put(err, raw);
 }
 
 const char *vf_remedy(const struct vf_error *err)
@@ -155,13 +161,15 @@ int vf_context(struct vf_error *err, const char *format, ...)
 {
     if (err != NULL) {
         char inner[sizeof err->text];
+        char raw[sizeof err->text];
         va_list args;
         size_t used;
 
         memcpy(inner, err->text, sizeof inner);
         va_start(args, format);
-        (void)vsnprintf(err->text, sizeof err->text, format, args);
+        (void)vsnprintf(raw, sizeof raw, format, args);
         va_end(args);
+        (void)vf_plain(raw, err->text, sizeof err->text);
         used = strlen(err->text);
         (void)snprintf(err->text + used, sizeof err->text - used, ": %s", inner);
         if (err->remedy != 0)

@@ -3,6 +3,7 @@
 #include "base/log.h"
 
 #include "base/log_limit.h"
+#include "base/plain.h"
 #include "base/size.h"
 
 #include <pthread.h>
@@ -91,7 +92,8 @@ static void tell_left_out(bool all)
 
 void vf_log(enum vf_log_level level, const char *room, const char *format, ...)
 {
-    char text[900];
+    char raw[900];
+    char text[sizeof raw];
     va_list args;
     uint64_t key;
     bool may;
@@ -99,8 +101,9 @@ void vf_log(enum vf_log_level level, const char *room, const char *format, ...)
     if (level < lowest_level)
         return;
     va_start(args, format);
-    (void)vsnprintf(text, sizeof text, format, args);
+    (void)vsnprintf(raw, sizeof raw, format, args);
     va_end(args);
+    (void)vf_plain(raw, text, sizeof text);
     if (level > VF_LOG_DEBUG) {
         key = vf_limit_key((int)level, room, text, level == VF_LOG_INFO);
         tell_left_out(false);

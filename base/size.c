@@ -20,14 +20,14 @@ int vf_number_parse(const char *text, uint64_t *value)
         return -1;
     errno = 0;
     number = strtoull(text, &end, text[0] == '0' && (text[1] == 'x' || text[1] == 'X') ? 16 : 10);
-    if (errno != 0 || *end != '\0')
+    if (*end != '\0')
         return -1;
     *value = number;
-    return 0;
+    return errno == 0 ? 0 : VF_TOO_LARGE;
 }
 
 /* "12", "1.5", ".5" is none: digits before the point, and after it if there is one. At most 18 of
- * either, so that both fit. *text moves behind them. */
+ * either count, so that both fit; more are VF_TOO_LARGE. *text moves behind them. */
 struct decimal {
     uint64_t whole;
     uint64_t part;   /* digits after the point, read as a number */
@@ -41,26 +41,26 @@ static int take_digits(const char **text, uint64_t *value, uint64_t *power)
     *value = 0;
     *power = 1;
     for (; isdigit((unsigned char)**text); (*text)++, count++) {
-        if (count == 18)
-            return -1;
+        if (count >= 18)
+            continue;
         *value = *value * 10u + (uint64_t)(**text - '0');
         *power *= 10u;
     }
-    return count > 0 ? 0 : -1;
+    return count == 0 ? -1 : count > 18 ? VF_TOO_LARGE : 0;
 }
 
 static int take_decimal(const char **text, struct decimal *decimal)
 {
     uint64_t ignored;
+    int result;
 
     decimal->part = 0;
     decimal->tenths = 1;
-    if (take_digits(text, &decimal->whole, &ignored) != 0)
-        return -1;
-    if (**text != '.')
-        return 0;
+    result = take_digits(text, &decimal->whole, &ignored);
+    if (result == -1 || **text != '.')
+        return result;
     (*text)++;
-    return take_digits(text, &decimal->part, &decimal->tenths);
+    return take_digits(text, &decimal->part, &decimal->tenths) != 0 ? -1 : result;
 }
 
 static uint64_t common_divisor(uint64_t a, uint64_t b)
@@ -81,12 +81,13 @@ static int times(const struct decimal *decimal, uint64_t unit, uint64_t *product
     const uint64_t rest = decimal->tenths / divisor;
     uint64_t part;
 
-    if (decimal->part % rest != 0 ||
-        __builtin_mul_overflow(decimal->part / rest, unit / divisor, &part) ||
-        __builtin_mul_overflow(decimal->whole, unit, product) ||
-        __builtin_add_overflow(*product, part, product))
+    if (decimal->part % rest != 0)
         return -1;
-    return 0;
+    return __builtin_mul_overflow(decimal->part / rest, unit / divisor, &part) ||
+                   __builtin_mul_overflow(decimal->whole, unit, product) ||
+                   __builtin_add_overflow(*product, part, product)
+               ? VF_TOO_LARGE
+               : 0;
 }
 
 /* What a unit's letters stand for; 0 = nothing. K and KiB are 1024, kB is 1000: as people mean
@@ -118,18 +119,22 @@ int vf_size_parse(const char *text, uint64_t *bytes)
 {
     struct decimal decimal;
     uint64_t unit;
+    int result = vf_number_parse(text, bytes);
 
-    if (vf_number_parse(text, bytes) == 0)
-        return 0;
-    if (take_decimal(&text, &decimal) != 0)
+    if (result != -1)
+        return result;
+    result = take_decimal(&text, &decimal);
+    if (result == -1)
         return -1;
     unit = size_unit(text);
-    return unit == 0 ? -1 : times(&decimal, unit, bytes);
+    if (unit == 0)
+        return -1;
+    return result != 0 ? result : times(&decimal, unit, bytes);
 }
 
 int vf_rate_parse(const char *text, uint64_t *bytes_per_s)
 {
-    char size[48];
+    char size[128];
     size_t length = strlen(text);
 
     if (length >= sizeof size)
@@ -165,25 +170,33 @@ static int take_time_unit(const char **text)
 int vf_duration_parse(const char *text, uint64_t unit_ns, uint64_t *ns)
 {
     struct decimal decimal;
-    uint64_t piece;
+    uint64_t piece = 0;
     uint64_t sum = 0;
+    int result = 0; /* -1 ends it; what is too large may still be badly written */
     int last = -1;
 
     do {
-        int unit;
+        int one = take_decimal(&text, &decimal);
+        int unit = 0;
 
-        if (take_decimal(&text, &decimal) != 0)
+        if (one == -1)
             return -1;
         if (last < 0 && *text == '\0')
-            return times(&decimal, unit_ns, ns);
+            return one != 0 ? one : times(&decimal, unit_ns, ns);
         unit = take_time_unit(&text);
-        if (unit <= last || times(&decimal, time_units[unit].ns, &piece) != 0 ||
-            __builtin_add_overflow(sum, piece, &sum))
+        if (unit <= last)
             return -1;
+        if (one == 0)
+            one = times(&decimal, time_units[unit].ns, &piece);
+        if (one == 0 && __builtin_add_overflow(sum, piece, &sum))
+            one = VF_TOO_LARGE;
+        if (one == -1)
+            return -1;
+        result = one != 0 ? one : result;
         last = unit;
     } while (*text != '\0');
     *ns = sum;
-    return 0;
+    return result;
 }
 
 const char *vf_size_format(uint64_t bytes, char *buffer, size_t buffer_bytes)

@@ -9,19 +9,23 @@
 #include <stdint.h>
 #include <time.h>
 
+/* What the four below return for what is well written and has no room in 64 bits. */
+#define VF_TOO_LARGE (-2)
+
 /* "64K", "64KiB" -> 65536, "1GB" -> 1000000000, "1.5G" -> 1610612736, "0x1000" -> 4096. 0, or -1
- * for what is no size: empty, trailing characters, negative, too large, no whole number of bytes.
- */
+ * for what is no size: empty, trailing characters, negative, no whole number of bytes; or
+ * VF_TOO_LARGE. */
 int vf_size_parse(const char *text, uint64_t *bytes);
 
-/* A size a second: "100MB/s", or any that vf_size_parse takes. 0 or -1. */
+/* A size a second: "100MB/s", or any that vf_size_parse takes. 0, -1 or VF_TOO_LARGE.
+ */
 int vf_rate_parse(const char *text, uint64_t *bytes_per_s);
 
 /* "200ms", "1m30s", "1.5s", "2h"; a plain number counts `unit_ns`. Units: h m s ms us ns, each once
- * and the larger first. 0, or -1 for what is no time, is too long or no whole number of ns. */
+ * and the larger first. 0, or -1 for what is no time or no whole number of ns, or VF_TOO_LARGE. */
 int vf_duration_parse(const char *text, uint64_t unit_ns, uint64_t *ns);
 
-/* Whole decimal or 0x number, no unit. 0 or -1. */
+/* Whole decimal or 0x number, no unit. 0, -1 or VF_TOO_LARGE. */
 int vf_number_parse(const char *text, uint64_t *value);
 
 /* "1.5 GiB", "312 B"; returns `buffer`. */

@@ -3,6 +3,7 @@
  * are the same. See args.h. */
 #include "cli/args.h"
 
+#include "base/plain.h"
 #include "base/size.h"
 #include "base/when.h"
 #include "cli/meant.h"
@@ -61,12 +62,13 @@ static const struct number_kind {
     int (*parse)(const char *text, uint64_t *value); /* NULL: a time */
     uint64_t unit_ns;
     const char *what, *example, *finest;
+    const char *largest; /* that INT64_MAX has room for, which is what JSON carries */
 } number_kinds[] = {
-    [VALUE_NUMBER] = {vf_number_parse, 1, "whole number", "4", NULL},
-    [VALUE_SIZE] = {vf_size_parse, 1, "size", "512M or 1.5GiB", NULL},
-    [VALUE_RATE] = {vf_rate_parse, 1, "rate", "100MB/s", NULL},
-    [VALUE_MS] = {NULL, 1000000, "time", "200ms", "milliseconds"},
-    [VALUE_SECONDS] = {NULL, 1000000000, "time", "1m30s", "seconds"},
+    [VALUE_NUMBER] = {vf_number_parse, 1, "whole number", "4", NULL, "9223372036854775807"},
+    [VALUE_SIZE] = {vf_size_parse, 1, "size", "512M or 1.5GiB", NULL, "8388607T"},
+    [VALUE_RATE] = {vf_rate_parse, 1, "rate", "100MB/s", NULL, "8388607T/s"},
+    [VALUE_MS] = {NULL, 1000000, "time", "200ms", "milliseconds", "9223372036854ms"},
+    [VALUE_SECONDS] = {NULL, 1000000000, "time", "1m30s", "seconds", "9223372036s"},
 };
 
 static int read_number(const char *shown, const char *text, const struct number_kind *kind,
@@ -75,13 +77,16 @@ static int read_number(const char *shown, const char *text, const struct number_
     int failed = kind->parse != NULL ? kind->parse(text, value)
                                      : vf_duration_parse(text, kind->unit_ns, value);
 
-    if (failed != 0 || *value > INT64_MAX)
-        return vf_fail(err, VF_USAGE, "%s: \"%.40s\" is no %s" VF_REMEDY "give e.g. %s", shown,
-                       text, kind->what, kind->example);
+    if (failed == VF_TOO_LARGE || (failed == 0 && *value > INT64_MAX))
+        return vf_fail(err, VF_USAGE, "%s: \"%s\" is too large" VF_REMEDY "the largest is %s",
+                       shown, VF_SHOWN(text), kind->largest);
+    if (failed != 0)
+        return vf_fail(err, VF_USAGE, "%s: \"%s\" is no %s" VF_REMEDY "give e.g. %s", shown,
+                       VF_SHOWN(text), kind->what, kind->example);
     if (*value % kind->unit_ns != 0)
         return vf_fail(err, VF_USAGE,
-                       "%s: \"%.40s\" is finer than it can be" VF_REMEDY "give whole %s", shown,
-                       text, kind->finest);
+                       "%s: \"%s\" is finer than it can be" VF_REMEDY "give whole %s", shown,
+                       VF_SHOWN(text), kind->finest);
     *value /= kind->unit_ns;
     return 0;
 }
@@ -101,8 +106,8 @@ static int put_when(struct parse *parse, const char *shown, const char *key, con
     uint64_t ns;
 
     if (vf_when_parse(text, vf_realtime_ns(), &ns) != 0)
-        return vf_fail(parse->err, VF_USAGE, "%s: \"%.40s\" is no time" VF_REMEDY VF_WHEN_FORMS,
-                       shown, text);
+        return vf_fail(parse->err, VF_USAGE, "%s: \"%s\" is no time" VF_REMEDY VF_WHEN_FORMS, shown,
+                       VF_SHOWN(text));
     return put(parse, shown, key, json_integer((json_int_t)ns));
 }
 
@@ -192,9 +197,8 @@ static int no_value(struct parse *parse, const char *equals)
 {
     if (equals == NULL)
         return 0;
-    return vf_fail(parse->err, VF_USAGE,
-                   "%.40s: the option takes no value" VF_REMEDY "leave it out",
-                   parse->argv[parse->at]);
+    return vf_fail(parse->err, VF_USAGE, "%s: the option takes no value" VF_REMEDY "leave it out",
+                   VF_SHOWN(parse->argv[parse->at]));
 }
 
 /* Every one is kept; which verb takes several is known at the end only. */
@@ -213,14 +217,20 @@ static int take_host(struct parse *parse, const char *equals)
 static int take_timeout(struct parse *parse, const char *equals)
 {
     const char *value;
+    int failed;
 
     if (take_value(parse, equals, &value) != 0)
         return -1;
-    if (vf_duration_parse(value, 1000000000u, &parse->command->timeout_ns) != 0)
+    failed = vf_duration_parse(value, 1000000000u, &parse->command->timeout_ns);
+    if (failed == VF_TOO_LARGE)
         return vf_fail(parse->err, VF_USAGE,
-                       "--timeout: \"%.40s\" is no time" VF_REMEDY
+                       "--timeout: \"%s\" is too large" VF_REMEDY "give 0 to wait without end",
+                       VF_SHOWN(value));
+    if (failed != 0)
+        return vf_fail(parse->err, VF_USAGE,
+                       "--timeout: \"%s\" is no time" VF_REMEDY
                        "give seconds, e.g. 30, or 0 to wait without end",
-                       value);
+                       VF_SHOWN(value));
     return 0;
 }
 
@@ -269,6 +279,7 @@ static int take_option(struct parse *parse)
     size_t length = equals != NULL ? (size_t)(equals - word) : strlen(word);
     size_t index;
     const struct cli_option *option = find_option(verb, word, length, &index);
+    char shown[2 * VF_SHOWN_BYTES];
     char meant[MEANT_BYTES];
     int common;
 
@@ -277,10 +288,10 @@ static int take_option(struct parse *parse)
     common = take_common(parse, word, length, equals);
     if (common != 0)
         return common < 0 ? -1 : 0;
-    return vf_fail(parse->err, VF_USAGE, "%.*s: no such option" VF_REMEDY "%ssee vferry %s%s--help",
-                   (int)(length > 40 ? 40 : length) + 2, argument,
-                   meant_option(verb, word, length, meant), verb != NULL ? verb->words : "",
-                   verb != NULL ? " " : "");
+    (void)snprintf(shown, sizeof shown, "%.*s", (int)length + 2, argument);
+    return vf_fail(parse->err, VF_USAGE, "%s: no such option" VF_REMEDY "%ssee vferry %s%s--help",
+                   VF_SHOWN(shown), meant_option(verb, word, length, meant),
+                   verb != NULL ? verb->words : "", verb != NULL ? " " : "");
 }
 
 static int take_positional(struct parse *parse)
@@ -291,7 +302,7 @@ static int take_positional(struct parse *parse)
 
     if (positional->metavar == NULL)
         return vf_fail(parse->err, VF_USAGE,
-                       "%.40s: one word too many" VF_REMEDY "see vferry %s --help", argument,
+                       "%s: one word too many" VF_REMEDY "see vferry %s --help", VF_SHOWN(argument),
                        verb->words);
     if (positional->kind == VALUE_LIST && argument[0] != '\0')
         return put_more(parse, positional->metavar, positional->key, argument);
@@ -359,8 +370,8 @@ static int take_verb(struct parse *parse, const char **help_group)
         return 0;
     }
     if (!cli_is_group(words[0]))
-        return vf_fail(parse->err, VF_USAGE, "%.40s: no such verb" VF_REMEDY "%ssee vferry --help",
-                       words[0], meant_verb(count, words, meant));
+        return vf_fail(parse->err, VF_USAGE, "%s: no such verb" VF_REMEDY "%ssee vferry --help",
+                       VF_SHOWN(words[0]), meant_verb(count, words, meant));
     if (*parse->action == ARGS_HELP || (count > 1 && strcmp(words[1], "--help") == 0)) {
         *help_group = words[0];
         *parse->action = ARGS_HELP;
@@ -370,9 +381,8 @@ static int take_verb(struct parse *parse, const char **help_group)
         return vf_fail(parse->err, VF_USAGE,
                        "%s: a verb is missing" VF_REMEDY "see vferry %s --help", words[0],
                        words[0]);
-    return vf_fail(parse->err, VF_USAGE,
-                   "%s %.40s: no such verb" VF_REMEDY "%ssee vferry %s --help", words[0], words[1],
-                   meant_verb(count, words, meant), words[0]);
+    return vf_fail(parse->err, VF_USAGE, "%s %s: no such verb" VF_REMEDY "%ssee vferry %s --help",
+                   words[0], VF_SHOWN(words[1]), meant_verb(count, words, meant), words[0]);
 }
 
 static int parse_all(struct parse *parse, const char **help_group)

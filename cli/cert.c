@@ -2,6 +2,7 @@
 /* vferry cert: a small CA with certificates for hosts, to try TLS with; and what a certificate
  * says. Files only, no host is asked. */
 #include "base/cleanup.h"
+#include "base/plain.h"
 #include "cli/commands.h"
 #include "transport/certificate.h"
 
@@ -128,14 +129,15 @@ static int split_names(const char *list, char names[MAX_NAMES][TP_NAME_BYTES], s
         char name[TP_NAME_BYTES];
 
         if (*count == MAX_NAMES)
-            return vf_fail(err, VF_USAGE, "--for %.40s...: more than %u names", list, MAX_NAMES);
+            return vf_fail(err, VF_USAGE, "--for %s: more than %u names", VF_SHOWN(list),
+                           MAX_NAMES);
         (void)snprintf(name, sizeof name, "%.*s", (int)length, at);
         if (length >= sizeof name || !tp_certificate_name(name, names[*count]))
             return vf_fail(err, VF_USAGE,
-                           "--for %.80s: '%.80s' is neither a DNS name nor an "
+                           "--for %s: '%s' is neither a DNS name nor an "
                            "address" VF_REMEDY "a name means one host, without wildcards; names "
                            "stand apart by commas",
-                           list, name);
+                           VF_SHOWN(list), VF_SHOWN(name));
         (*count)++;
         at += length;
         if (*at == '\0')
@@ -174,7 +176,7 @@ static int make_host(struct making *making, const char *list, struct vf_error *e
     for (size_t i = 0; i < wish.name_count; i++)
         pointers[i] = names[i];
     if (strcmp(names[0], CA) == 0)
-        return vf_fail(err, VF_USAGE, "--for %.40s: the CA's own files are called so", list);
+        return vf_fail(err, VF_USAGE, "--for %s: the CA's own files are called so", VF_SHOWN(list));
     (void)snprintf(subject, sizeof subject, "%.64s", names[0]);
     wish.subject = subject;
     if (tp_certificate_make(&wish, making->ca, &certificate, err) != 0)
@@ -218,9 +220,13 @@ static int open_directory(struct making *making, bool init, bool *made, struct v
     making->directory = open(making->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (making->directory >= 0)
         return 0;
-    return vf_fail_errno(err, VF_FAILED, errno, "%.400s" VF_REMEDY "%s", making->path,
-                         init ? "name a directory, or one that is not there yet"
-                              : "name the directory that \"vferry cert init\" made");
+    if (errno == ENOENT)
+        return vf_fail_errno(err, VF_FAILED, errno,
+                             "%.200s" VF_REMEDY "make it with \"vferry cert init %.200s\"",
+                             making->path, making->path);
+    return vf_fail_errno(err, VF_FAILED, errno, "%.400s" VF_REMEDY "name %s", making->path,
+                         init ? "a directory, or one that is not there yet"
+                              : "the directory that holds the CA");
 }
 
 static int run(const struct command *command, bool init, struct vf_error *err)

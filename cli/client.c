@@ -5,6 +5,7 @@
 #include "base/cleanup.h"
 #include "cli/find_host.h"
 #include "cli/interrupt.h"
+#include "cli/plain_json.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -95,6 +96,7 @@ int client_open(struct client *client, const struct command *command, const stru
     struct host_wait wait = {.limit_ns = command->timeout_ns};
     enum dialled dialled;
 
+    client->verbatim = command->json;
     patience_begin(&client->patience, command, verb);
     while ((dialled = dial(client, command->host, err)) == DIALLED_NOBODY) {
         struct pollfd look = {.fd = client->interrupt_fd, .events = POLLIN};
@@ -177,6 +179,8 @@ static bool take_line(struct client *client, const char *line, size_t bytes,
     }
     patience_heard(&client->patience);
     *kind = reply != NULL ? understand(reply, object, err) : lost(err, "answers what is no JSON");
+    if (!client->verbatim)
+        plain_json(*object);
     json_decref(reply);
     return true;
 }

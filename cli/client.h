@@ -12,6 +12,7 @@ struct client {
     int interrupt_fd; /* the caller's: readable = the person gives up; -1 = signals do as usual */
     struct ctl_reader reader;
     struct patience patience;
+    bool verbatim; /* what comes goes on as JSON; else it is made fit for a terminal */
 };
 
 #define CLIENT_INIT                                                                                \

@@ -8,6 +8,7 @@
 #include "cli/error_object.h"
 #include "cli/files.h"
 #include "cli/interrupt.h"
+#include "cli/plain_json.h"
 #include "cli/print.h"
 
 #include <errno.h>
@@ -34,7 +35,11 @@ void show_result(const struct command *command, const json_t *result)
         show_object(result);
         object_shown = true;
     } else if (command->verb->print != NULL) {
-        command->verb->print(result);
+        json_t *plain = json_deep_copy(result);
+
+        plain_json(plain);
+        command->verb->print(plain != NULL ? plain : result);
+        json_decref(plain);
     }
 }
 

@@ -3,6 +3,7 @@
 #include "cli/find_host.h"
 
 #include "base/cleanup.h"
+#include "base/plain.h"
 #include "base/size.h"
 #include "cli/hosts.h"
 #include "daemon/protocol.h"
@@ -85,7 +86,7 @@ static int find_path(const char *host, char socket[PATH_MAX], struct vf_error *e
     while (directory && length > 1 && host[length - 1] == '/')
         length--;
     if (length + sizeof CTL_SOCKET_NAME >= PATH_MAX)
-        return vf_fail(err, VF_USAGE, "--host %.40s...: is longer than a path can be", host);
+        return vf_fail(err, VF_USAGE, "--host %s: is longer than a path can be", VF_SHOWN(host));
     (void)snprintf(socket, PATH_MAX, "%.*s%s", (int)length, host,
                    directory ? "/" CTL_SOCKET_NAME : "");
     return 0;
@@ -187,7 +188,8 @@ bool host_may_come(struct host_wait *wait, const char *host, const char *socket,
     if (now - wait->begin_ns >= worth)
         return false;
     if (!wait->told && now - wait->begin_ns >= GRACE_NS) {
-        (void)fprintf(stderr, "vferry: waiting for host %s to come up; Ctrl-C gives up\n", host);
+        (void)fprintf(stderr, "vferry: waiting for host %s to come up; Ctrl-C gives up\n",
+                      VF_SHOWN(host));
         wait->told = true;
     }
     return true;

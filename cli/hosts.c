@@ -3,6 +3,7 @@
 #include "cli/hosts.h"
 
 #include "base/cleanup.h"
+#include "base/plain.h"
 
 #include <errno.h>
 #include <ini.h>
@@ -50,9 +51,9 @@ static struct host_entry *entry_of(struct reading *reading, const char *name)
     }
     if (!vf_name_valid(name)) {
         (void)vf_fail(reading->err, VF_USAGE,
-                      "[%.40s]: a name is a letter or digit, then up to %u letters, digits and "
+                      "[%s]: a name is a letter or digit, then up to %u letters, digits and "
                       ". _ -",
-                      name, VF_NAME_BYTES - 2);
+                      VF_SHOWN(name), VF_NAME_BYTES - 2);
         return NULL;
     }
     if (reading->count == HOSTS_MAX) {
@@ -80,15 +81,15 @@ static int take_key(struct host_entry *entry, const char *key, const char *value
                     struct vf_error *err)
 {
     if (strcmp(key, "socket") == 0 && value[0] != '/')
-        return vf_fail(err, VF_USAGE, "socket = %.80s: is no absolute path; begin it with /",
-                       value);
+        return vf_fail(err, VF_USAGE, "socket = %s: is no absolute path; begin it with /",
+                       VF_SHOWN(value));
     if (strcmp(key, "socket") == 0)
         return set(entry->socket, sizeof entry->socket, key, value, err);
     if (strcmp(key, "address") == 0 && strchr(value, ':') == NULL)
-        return vf_fail(err, VF_USAGE, "address = %.80s: has no port; give HOST:PORT", value);
+        return vf_fail(err, VF_USAGE, "address = %s: has no port; give HOST:PORT", VF_SHOWN(value));
     if (strcmp(key, "address") == 0)
         return set(entry->address, sizeof entry->address, key, value, err);
-    return vf_fail(err, VF_USAGE, "%.40s: no such key; there are socket and address", key);
+    return vf_fail(err, VF_USAGE, "%s: no such key; there are socket and address", VF_SHOWN(key));
 }
 
 static int take_line(void *user, const char *section, const char *key, const char *value)

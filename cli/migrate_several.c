@@ -24,9 +24,51 @@ static enum set_how how(const struct command *command)
                                                                     : SET_MOVES;
 }
 
+/* "host cordon", "host uncordon" or "host show"; *cordoned is what the host says it is then. */
+static int ask_cordon(const struct command *command, const char *verb, bool *cordoned,
+                      struct vf_error *err)
+{
+    json_t *nothing = json_object();
+    json_t *result = NULL;
+    int status = ask_verb(command, verb, nothing, &result, err);
+
+    *cordoned = json_is_true(json_object_get(result, "cordoned"));
+    json_decref(result);
+    json_decref(nothing);
+    return status;
+}
+
+static int choose(struct move_set *set, bool all, struct vf_error *err)
+{
+    const json_t *args = set->command->args;
+
+    return move_set_choose(set, json_object_get(args, "names"), json_object_get(args, "partitions"),
+                           all, err);
+}
+
+/* Nothing may come while the host is emptied, and nothing after it: a cordon stays until a person
+ * takes it away. By it a target that is this host itself is known for sure: it takes nothing now.
+ * When there is no other, the host is as it was. */
+static int cordon_and_choose(struct move_set *set, const json_t *targets, struct vf_error *err)
+{
+    struct vf_error other = VF_ERROR_INIT;
+    bool before = true, now;
+
+    if (set->how != SET_CHECKS && (ask_cordon(set->command, "host show", &before, err) != 0 ||
+                                   ask_cordon(set->command, "host cordon", &now, err) != 0))
+        return -1;
+    if (choose(set, true, err) == 0 && move_set_targets(set, targets, err) == 0 &&
+        move_set_leaves(set, err) == 0)
+        return 0;
+    if (!before && ask_cordon(set->command, "host uncordon", &now, &other) != 0)
+        (void)fprintf(stderr, "vferry: the host stays cordoned: %s\n", other.text);
+    return -1;
+}
+
 static int run(const struct command *command, const char *what, const json_t *targets, bool all,
                struct vf_error *err)
 {
+    const bool empties = command->verb->run == cmd_evacuate;
     struct move_set set = {.command = command,
                            .how = how(command),
                            .what = what,
@@ -35,9 +77,11 @@ static int run(const struct command *command, const char *what, const json_t *ta
 
     if (set.options == NULL)
         return vf_fail(err, VF_FAILED, "%s: out of memory", what);
-    if (move_set_choose(&set, json_object_get(command->args, "names"),
-                        json_object_get(command->args, "partitions"), all, err) == 0 &&
-        move_set_targets(&set, targets, err) == 0)
+    if (empties)
+        status = cordon_and_choose(&set, targets, err);
+    else if (choose(&set, all, err) == 0)
+        status = move_set_targets(&set, targets, err);
+    if (status == 0)
         status = move_set_run(&set, err);
     move_set_free(&set);
     json_decref(set.options);
@@ -63,22 +107,7 @@ int migrate_several(const struct command *command, struct vf_error *err)
     return status;
 }
 
-/* Nothing may come while the host is emptied, and nothing after it: a cordon stays until a person
- * takes it away. */
-static int cordon(const struct command *command, struct vf_error *err)
-{
-    json_t *nothing = json_object();
-    json_t *result = NULL;
-    int status = ask_verb(command, "host cordon", nothing, &result, err);
-
-    json_decref(result);
-    json_decref(nothing);
-    return status;
-}
-
 int cmd_evacuate(const struct command *command, struct vf_error *err)
 {
-    if (how(command) != SET_CHECKS && cordon(command, err) != 0)
-        return -1;
     return run(command, "host evacuate", json_object_get(command->args, "to"), true, err);
 }

@@ -2,6 +2,7 @@
 /* Which partitions move, and where they may go. See move_set.h. */
 #include "cli/move_set.h"
 
+#include "base/plain.h"
 #include "cli/commands.h"
 #include "cli/table.h"
 
@@ -48,9 +49,9 @@ static int check_words(const json_t *list, const json_t *names, const json_t *pa
             there = there || strcmp(json_string_value(word), table_text(partition, "name")) == 0;
         if (!there)
             return vf_fail(err, VF_FAILED,
-                           "partition %.60s: is not here" VF_REMEDY
+                           "partition %s: is not here" VF_REMEDY
                            "\"vferry partition list\" names those that are; nothing was begun",
-                           json_string_value(word));
+                           VF_SHOWN(json_string_value(word)));
     }
     json_array_foreach(patterns, index, word) {
         bool there = false;
@@ -60,9 +61,9 @@ static int check_words(const json_t *list, const json_t *names, const json_t *pa
                 there || fnmatch(json_string_value(word), table_text(partition, "name"), 0) == 0;
         if (!there)
             return vf_fail(err, VF_FAILED,
-                           "--partition %.60s: fits no partition of this host" VF_REMEDY
+                           "--partition %s: fits no partition of this host" VF_REMEDY
                            "\"vferry partition list\" names them; nothing was begun",
-                           json_string_value(word));
+                           VF_SHOWN(json_string_value(word)));
     }
     return 0;
 }
@@ -162,14 +163,26 @@ int move_set_targets(struct move_set *set, const json_t *addresses, struct vf_er
             return vf_fail(err, VF_USAGE, "--to: more than %u hosts; name fewer", PLACE_MAX_HOSTS);
         for (size_t i = 0; i < set->host_count; i++) {
             if (strcmp(set->hosts[i].address, json_string_value(address)) == 0)
-                return vf_fail(err, VF_USAGE, "--to %.80s: given twice; give it once",
-                               json_string_value(address));
+                return vf_fail(err, VF_USAGE, "--to %s: given twice; give it once",
+                               VF_SHOWN(json_string_value(address)));
         }
         set->hosts[set->host_count++] = (struct place_host){.address = json_string_value(address)};
     }
     for (size_t i = 0; i < set->host_count; i++)
         ask(set, &set->hosts[i]);
     return 0;
+}
+
+int move_set_leaves(const struct move_set *set, struct vf_error *err)
+{
+    for (size_t i = 0; i < set->host_count; i++) {
+        if (!set->hosts[i].itself || set->hosts[i].takes)
+            return 0;
+    }
+    return vf_fail(err, VF_INCOMPATIBLE,
+                   "%s is this host itself; what is to move is here already" VF_REMEDY
+                   "name another host",
+                   set->hosts[0].address);
 }
 
 void move_set_free(struct move_set *set)

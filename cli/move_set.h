@@ -48,6 +48,8 @@ int move_set_choose(struct move_set *set, const json_t *names, const json_t *pat
                     struct vf_error *err);
 /* Targets by address; the daemon asks each what is free. One that cannot be asked is used last. */
 int move_set_targets(struct move_set *set, const json_t *addresses, struct vf_error *err);
+/* Refused (VF_INCOMPATIBLE) when each target is the very host that the partitions are to leave. */
+int move_set_leaves(const struct move_set *set, struct vf_error *err);
 /* Moves all of them, largest first; prints progress and one result. -1: not all have moved; *err
  * has the worst code and a line that says what is left. Ctrl-C cancels those under way. */
 int move_set_run(struct move_set *set, struct vf_error *err);

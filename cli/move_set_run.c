@@ -122,25 +122,12 @@ static int begin_watch(const struct command *command, struct set_move *move, str
     return status;
 }
 
-/* Is each host that is named the one that the partitions are to leave? */
-static bool only_itself(const struct move_set *set)
-{
-    for (size_t i = 0; i < set->host_count; i++) {
-        if (!set->hosts[i].itself || set->hosts[i].takes)
-            return false;
-    }
-    return true;
-}
-
 static int choose_host(struct move_set *set, struct set_move *move, struct vf_error *err)
 {
     size_t host = place_choose(set->hosts, set->host_count, move->vram_bytes, move->tried);
 
-    if (host == PLACE_NONE && only_itself(set))
-        return vf_fail(err, VF_INCOMPATIBLE,
-                       "%s is this host itself; the partition is here already" VF_REMEDY
-                       "name another host",
-                       set->hosts[0].address);
+    if (host == PLACE_NONE && move_set_leaves(set, err) != 0)
+        return -1;
     if (host == PLACE_NONE)
         return vf_fail(err, VF_REFUSED_NOW,
                        "no host that is named has a free VF and the VRAM for it" VF_REMEDY

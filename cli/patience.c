@@ -3,6 +3,7 @@
 #include "cli/patience.h"
 
 #include "base/cleanup.h"
+#include "base/plain.h"
 #include "base/size.h"
 
 #include <stdio.h>
@@ -57,10 +58,10 @@ int patience_ms(const struct patience *patience)
 static const char *who(const struct patience *patience, char *text, size_t bytes)
 {
     if (patience->pid > 0)
-        (void)snprintf(text, bytes, "vferryd at %.200s (pid %d)", patience->host,
+        (void)snprintf(text, bytes, "vferryd at %s (pid %d)", VF_SHOWN(patience->host),
                        (int)patience->pid);
     else
-        (void)snprintf(text, bytes, "vferryd at %.200s", patience->host);
+        (void)snprintf(text, bytes, "vferryd at %s", VF_SHOWN(patience->host));
     return text;
 }
 

@@ -3,6 +3,7 @@
 #include "cli/peer_name.h"
 
 #include "base/cleanup.h"
+#include "base/plain.h"
 #include "cli/commands.h"
 #include "cli/hosts.h"
 #include "cli/table.h"
@@ -49,9 +50,9 @@ static json_t *find_running(const struct command *command, const char *name, str
             return ask_listen(command, &hosts[i], err);
     }
     (void)vf_fail(err, VF_USAGE,
-                  "host %.80s: no port, and nobody is called so" VF_REMEDY
+                  "host %s: no port, and nobody is called so" VF_REMEDY
                   "give HOST:PORT, or a name of the hosts file or of a host that runs here",
-                  name);
+                  VF_SHOWN(name));
     return NULL;
 }
 

@@ -114,10 +114,11 @@ static int nobody_answers(const struct top *top, struct vf_error *err)
                    top->hosts[0].why[0] != '\0' ? top->hosts[0].why : "vferryd does not answer");
 }
 
-/* A snapshot: two looks, so that there is a pace to tell. */
+/* A snapshot: two looks, so that there is a pace to tell. They are a second apart, whatever the
+ * interval of the screen is: nobody waits for what is said once. */
 static int show_once(struct top *top, const struct command *command, struct vf_error *err)
 {
-    struct timespec pause = {.tv_sec = (time_t)(top->interval_ns / SECOND_NS)};
+    const struct timespec pause = {.tv_sec = 1};
     json_t *object;
     int status;
 

@@ -85,7 +85,7 @@ static const struct cli_option migrate_options[] = {
     {VALUE_FLAG, "all", NULL, "all", "every partition of this host", false, .instead = true},
     {VALUE_LIST, "partition", "PATTERN", "partitions", "those it fits (*, ?, [a-z]); may repeat",
      .names = NAMES_PARTITION, .instead = true},
-    {VALUE_FLAG, "dry-run", NULL, NULL, "only check, as \"vferry check\"", false},
+    {VALUE_FLAG, "dry-run", NULL, NULL, "only check, as check does", false},
     {VALUE_FLAG, "detach", NULL, NULL, "return once it has begun; see \"vferry job list\"", false},
     {VALUE_END},
 };

@@ -4,6 +4,7 @@
 #include "daemon/config.h"
 
 #include "base/nearest.h"
+#include "base/plain.h"
 #include "base/size.h"
 #include "daemon/history.h"
 
@@ -129,9 +130,8 @@ static int set_text(char *to, size_t room, const char *key, const char *value, s
     if (value[0] == '\0')
         return vf_fail(err, VF_USAGE, "%s: has no value" VF_REMEDY "give one or leave it out", key);
     if (strlen(value) >= room)
-        return vf_fail(err, VF_USAGE,
-                       "%s %.40s...: longer than the %zu characters there is room for", key, value,
-                       room - 1);
+        return vf_fail(err, VF_USAGE, "%s %s: longer than the %zu characters there is room for",
+                       key, VF_SHOWN(value), room - 1);
     memcpy(to, value, strlen(value) + 1);
     return 0;
 }
@@ -164,7 +164,7 @@ static int set_flag(bool *to, bool *said, const char *key, const char *value, st
         return vf_fail(err, VF_USAGE, "%s: given twice" VF_REMEDY "give it once", key);
     *said = true;
     if (!yes && !no)
-        return vf_fail(err, VF_USAGE, "%s = %.40s: is neither yes nor no", key, value);
+        return vf_fail(err, VF_USAGE, "%s = %s: is neither yes nor no", key, VF_SHOWN(value));
     *to = yes;
     return 0;
 }
@@ -176,8 +176,8 @@ static int set_count(unsigned *to, const char *key, const char *value, struct vf
     if (*to != 0)
         return vf_fail(err, VF_USAGE, "%s: given twice" VF_REMEDY "give it once", key);
     if (vf_number_parse(value, &count) != 0 || count == 0 || count > VF_MAX_PARTITIONS)
-        return vf_fail(err, VF_USAGE, "%s %.40s: is no number of moves" VF_REMEDY "give 1 to %u",
-                       key, value, VF_MAX_PARTITIONS);
+        return vf_fail(err, VF_USAGE, "%s %s: is no number of moves" VF_REMEDY "give 1 to %u", key,
+                       VF_SHOWN(value), VF_MAX_PARTITIONS);
     *to = (unsigned)count;
     return 0;
 }
@@ -193,9 +193,9 @@ static int set_time(uint64_t *to, uint64_t most_s, const char *key, const char *
     if (vf_duration_parse(value, 1000000000u, &ns) != 0 || ns < 100000000u ||
         ns > most_s * 1000000000u)
         return vf_fail(err, VF_USAGE,
-                       "%s %.40s: is no time from 100ms to %llus" VF_REMEDY
+                       "%s %s: is no time from 100ms to %llus" VF_REMEDY
                        "give seconds, or e.g. 500ms or 1m30s",
-                       key, value, (unsigned long long)most_s);
+                       key, VF_SHOWN(value), (unsigned long long)most_s);
     *to = ns;
     return 0;
 }
@@ -207,8 +207,8 @@ static int set_days(struct config *config, const char *key, const char *value, s
     if (config->history_given)
         return vf_fail(err, VF_USAGE, "%s: given twice; give it once", key);
     if (vf_number_parse(value, &days) != 0 || days > MOST_DAYS)
-        return vf_fail(err, VF_USAGE, "%s %.40s: give days, from 1 to %u, or 0 for no history", key,
-                       value, MOST_DAYS);
+        return vf_fail(err, VF_USAGE, "%s %s: give days, from 1 to %u, or 0 for no history", key,
+                       VF_SHOWN(value), MOST_DAYS);
     config->history_days = (unsigned)days;
     config->history_given = true;
     return 0;
@@ -220,7 +220,7 @@ static int set_history_size(uint64_t *to, const char *key, const char *value, st
         return vf_fail(err, VF_USAGE, "%s: given twice; give it once", key);
     if (vf_size_parse(value, to) != 0 || *to < HISTORY_MIN_BYTES || *to > HISTORY_MOST_BYTES) {
         *to = 0;
-        return vf_fail(err, VF_USAGE, "%s %.40s: give a size from 1M to 1T", key, value);
+        return vf_fail(err, VF_USAGE, "%s %s: give a size from 1M to 1T", key, VF_SHOWN(value));
     }
     return 0;
 }
@@ -278,7 +278,8 @@ static int set(struct config *config, enum key key, const char *shown, const cha
     case KEYS:
         break;
     }
-    return vf_fail(err, VF_USAGE, "%.40s: no such option" VF_REMEDY "see vferryd --help", shown);
+    return vf_fail(err, VF_USAGE, "%s: no such option" VF_REMEDY "see vferryd --help",
+                   VF_SHOWN(shown));
 }
 
 struct reading {
@@ -296,17 +297,17 @@ static int take_line(void *user, const char *section, const char *name, const ch
     if (reading->failed)
         return 0; /* the parser goes on after an error; the first one is what people need */
     if (section[0] != '\0' && strcmp(section, "vferryd") != 0)
-        result =
-            vf_fail(reading->err, VF_USAGE,
-                    "[%.40s]: no such section" VF_REMEDY "the keys go into [vferryd]", section);
+        result = vf_fail(reading->err, VF_USAGE,
+                         "[%s]: no such section" VF_REMEDY "the keys go into [vferryd]",
+                         VF_SHOWN(section));
     else if (key == KEYS || !keys[key].in_file)
         result = vf_fail(reading->err, VF_USAGE,
-                         "%.40s: no such key" VF_REMEDY
+                         "%s: no such key" VF_REMEDY
                          "there are name, state, listen, device, driver, tls-cert, tls-key, "
                          "tls-ca, tls-peer, insecure, silence, redial, socket-group, "
                          "moves-at-once, "
                          "history-days, history-size",
-                         name);
+                         VF_SHOWN(name));
     else
         result = set(reading->config, key, name, value, reading->err);
     reading->failed = result != 0;
@@ -345,9 +346,9 @@ static int no_such_option(const char *argument, size_t length, struct vf_error *
 {
     const char *word = meant(argument + 2, length - 2);
 
-    return vf_fail(err, VF_USAGE, "%.40s: no such option" VF_REMEDY "%s%s%ssee vferryd --help",
-                   argument, word != NULL ? "did you mean \"--" : "", word != NULL ? word : "",
-                   word != NULL ? "\"? else " : "");
+    return vf_fail(err, VF_USAGE, "%s: no such option" VF_REMEDY "%s%s%ssee vferryd --help",
+                   VF_SHOWN(argument), word != NULL ? "did you mean \"--" : "",
+                   word != NULL ? word : "", word != NULL ? "\"? else " : "");
 }
 
 static int parse_argument(int argc, char **argv, int *at, struct config *config,
@@ -367,8 +368,8 @@ static int parse_argument(int argc, char **argv, int *at, struct config *config,
     if (key == KEYS)
         return no_such_option(argument, length, err);
     if (!keys[key].value && value != NULL)
-        return vf_fail(err, VF_USAGE, "--%s: takes no value; leave \"=%.20s\" out", keys[key].word,
-                       value);
+        return vf_fail(err, VF_USAGE, "--%s: takes no value; leave \"=%s\" out", keys[key].word,
+                       VF_SHOWN(value));
     if (keys[key].value && value == NULL) {
         if (*at + 1 >= argc)
             return vf_fail(err, VF_USAGE, "%s: its value is missing" VF_REMEDY "see vferryd --help",

@@ -2,6 +2,7 @@
 /* The ring of events. See events.h. */
 #include "daemon/events.h"
 
+#include "base/plain.h"
 #include "base/size.h"
 
 #include <stdio.h>
@@ -46,7 +47,7 @@ void events_add(struct events *events, const char *source, const char *kind, con
 
     (void)snprintf(event.source, sizeof event.source, "%s", source);
     (void)snprintf(event.kind, sizeof event.kind, "%s", kind);
-    (void)snprintf(event.text, sizeof event.text, "%s", text);
+    (void)vf_plain(text, event.text, sizeof event.text);
     add(events, &event);
 }
 

@@ -4,6 +4,7 @@
 #include "daemon/history_store_private.h"
 
 #include "base/log.h"
+#include "base/plain.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -320,7 +321,7 @@ int store_open(const char *directory, struct store **out, struct vf_error *err)
     if ((size_t)snprintf(store->path, sizeof store->path, "%s/" HISTORY_FILE, directory) >=
         sizeof store->path) {
         free(store);
-        return vf_fail(err, VF_FAILED, "%.40s...: its path is too long", directory);
+        return vf_fail(err, VF_FAILED, "%s: its path is too long", VF_SHOWN(directory));
     }
     opening = open_once(store, &why);
     if (opening == NO_HISTORY) {

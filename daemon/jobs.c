@@ -3,6 +3,7 @@
 #include "daemon/jobs.h"
 
 #include "daemon/history_job.h"
+#include "daemon/verbs.h"
 
 #include <string.h>
 
@@ -23,6 +24,38 @@ void jobs_ended(void *ctx, struct mig_job *job)
         history_add_job(daemon->history, report, mig_job_recalled(job));
     else
         json_decref(report);
+}
+
+void jobs_began(struct daemon *daemon, struct mig_job *job)
+{
+    jobs_ended(daemon, job);
+    /* Its end may have been told while its beginning was written down: then that is the last word.
+     */
+    if (mig_job_wait(job, 0, UINT64_MAX))
+        jobs_ended(daemon, job);
+    history_sync(daemon->history);
+}
+
+/* A report that is kept, of a job that nobody lists. One that was at work then has no record in the
+ * journal: its daemon ended before it had changed anything, unless its end found no room in the
+ * history and the journal has dropped it since. New reference. */
+static json_t *told(json_t *report)
+{
+    const bool restores = strcmp(text_of(report, "kind"), "restore") == 0;
+    json_t *ended;
+
+    if (strcmp(text_of(report, "status"), "running") != 0)
+        return json_incref(report);
+    ended = json_copy(report);
+    put_text(ended, "status", "failed");
+    put_text(ended, "phase", "failed");
+    (void)json_object_set_new(
+        ended, "reason",
+        json_sprintf("the journal has no record of it and its end was not kept: vferryd ended in "
+                     "its first phase, when nothing %s yet; \"vferry partition list\" shows what "
+                     "is here",
+                     restores ? "had come" : "had changed"));
+    return ended;
 }
 
 void jobs_recall(struct daemon *daemon)
@@ -58,8 +91,13 @@ json_t *jobs_report(struct daemon *daemon, struct mig_job *job)
 
 json_t *jobs_old_report(struct daemon *daemon, uint64_t id)
 {
+    json_t *kept, *report;
+
     history_sync(daemon->history);
-    return history_job(daemon->history, id);
+    kept = history_job(daemon->history, id);
+    report = kept != NULL ? told(kept) : NULL;
+    json_decref(kept);
+    return report;
 }
 
 void jobs_settle(struct daemon *daemon, struct mig_job *job)
@@ -116,10 +154,12 @@ static void insert(json_t *list, json_t *entry)
 
 static void insert_short(void *list, json_t *report)
 {
-    json_t *entry = history_job_short(report);
+    json_t *ended = told(report);
+    json_t *entry = history_job_short(ended);
 
     insert(list, entry);
     json_decref(entry);
+    json_decref(ended);
 }
 
 json_t *jobs_list(struct daemon *daemon, const struct history_filter *filter)

@@ -11,6 +11,9 @@
 
 /* mig_config.ended; ctx is the struct daemon. The job goes into the history. */
 void jobs_ended(void *ctx, struct mig_job *job);
+/* A job has begun whose number a person is told: it goes into the history as it is, so that "job
+ * show" knows it whatever becomes of this daemon before the journal does. Waits as history_sync. */
+void jobs_began(struct daemon *daemon, struct mig_job *job);
 /* After mig_open: what the journal says of earlier jobs goes into the history. */
 void jobs_recall(struct daemon *daemon);
 

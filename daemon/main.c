@@ -177,7 +177,8 @@ static void enter_name(const struct daemon *daemon)
     char path[PATH_MAX];
 
     if (socket_of(daemon, path) == 0 && registry_enter(daemon->name, path, &err) != 0)
-        log_info("\"vferry --host %s\" does not find this host: %s", daemon->name, err.text);
+        log_info("its name finds another host or none (%s); reach it with \"vferry --host %s\"",
+                 err.text, daemon->state_dir);
 }
 
 static void leave_name(const struct daemon *daemon)

@@ -94,8 +94,7 @@ int registry_enter(const char *name, const char *socket, struct vf_error *err)
         return -1;
     if (read_entry(fd, name, there) == 0 && strcmp(there, socket) != 0 && listens(there))
         return vf_fail(err, VF_FAILED,
-                       "host %s: another one of this name runs, %s" VF_REMEDY
-                       "say --host DIR to reach this one",
+                       "host %s: another one of this name runs, %s",
                        name, there);
     (void)snprintf(fresh, sizeof fresh, ".%s.%d", name, (int)getpid());
     (void)unlinkat(fd, fresh, 0);

@@ -2,6 +2,7 @@
 /* Arguments, dispatch and the connection's view of a request. See request.h. */
 #include "daemon/request.h"
 
+#include "base/plain.h"
 #include "daemon/protocol.h"
 #include "daemon/verbs.h"
 #include "daemon/watchdog.h"
@@ -40,10 +41,10 @@ int request_new_name(const struct request *request, const char **name, struct vf
         return -1;
     if (!vf_name_valid(*name))
         return vf_fail(err, VF_USAGE,
-                       "partition \"%.40s\": is no name" VF_REMEDY
+                       "partition \"%s\": is no name" VF_REMEDY
                        "a name is a letter or digit, then up to %u letters, "
                        "digits and . _ -",
-                       *name, VF_NAME_BYTES - 2);
+                       VF_SHOWN(*name), VF_NAME_BYTES - 2);
     return 0;
 }
 
@@ -75,8 +76,8 @@ int request_filter(const struct request *request, uint64_t limit, struct history
     if (filter->since_ns > filter->until_ns)
         return vf_fail(err, VF_USAGE, "--since: is later than --until; exchange them");
     if (filter->partition != NULL && !vf_name_valid(filter->partition))
-        return vf_fail(err, VF_USAGE, "--partition %.40s: is no name that a partition can have",
-                       filter->partition);
+        return vf_fail(err, VF_USAGE, "--partition %s: is no name that a partition can have",
+                       VF_SHOWN(filter->partition));
     return 0;
 }
 
@@ -229,7 +230,8 @@ static int dispatch(struct request *request, json_t *object, struct vf_error *er
         return vf_fail(err, VF_USAGE, "request: \"args\" is no object");
     found = verb_find(json_string_value(verb));
     if (found == NULL)
-        return vf_fail(err, VF_USAGE, "request: no such verb \"%.40s\"", json_string_value(verb));
+        return vf_fail(err, VF_USAGE, "request: no such verb \"%s\"",
+                       VF_SHOWN(json_string_value(verb)));
     return found->run(request, err);
 }
 

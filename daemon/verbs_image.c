@@ -3,6 +3,7 @@
  * the rights of whoever asks. */
 #include "base/cleanup.h"
 #include "daemon/cordon.h"
+#include "daemon/jobs.h"
 #include "daemon/verbs.h"
 
 #include <errno.h>
@@ -29,6 +30,7 @@ static int take_path(const struct request *request, const char **path, struct vf
 
 static int started(struct request *request, struct mig_job *job)
 {
+    jobs_began(request->daemon, job);
     request->result = mig_job_report(job);
     mig_job_put(job);
     return 0;
@@ -55,23 +57,35 @@ int verb_save(struct request *request, struct vf_error *err)
     return started(request, job);
 }
 
+/* What is not there is refused before there is a job. */
+static int find_adapter(struct request *request, uint32_t *adapter, struct vf_error *err)
+{
+    struct vf_adapter_info info;
+    uint64_t number;
+    struct kc *kc;
+
+    if (request_number(request, "adapter", &number, err) != 0 || request_kc(request, &kc, err) != 0)
+        return -1;
+    *adapter = number > UINT32_MAX ? UINT32_MAX : (uint32_t)number;
+    return kc_adapter_info(kc, *adapter, &info, err);
+}
+
 int verb_restore(struct request *request, struct vf_error *err)
 {
     struct mig_job *job;
     const char *name;
     const char *path;
-    uint64_t adapter;
+    uint32_t adapter;
     int file;
 
     if (request_new_name(request, &name, err) != 0 || take_path(request, &path, err) != 0 ||
-        request_number(request, "adapter", &adapter, err) != 0 ||
         request_file(request, &file, err) != 0 ||
-        cordon_refuse(request->daemon, "restore", err) != 0)
+        cordon_refuse(request->daemon, "restore", err) != 0 ||
+        find_adapter(request, &adapter, err) != 0)
         return -1;
     file = keep_fd(file, err);
     if (file < 0 ||
-        mig_restore_start(request->daemon->mig, name, file, path,
-                          adapter > UINT32_MAX ? UINT32_MAX : (uint32_t)adapter, &job, err) != 0)
+        mig_restore_start(request->daemon->mig, name, file, path, adapter, &job, err) != 0)
         return -1;
     return started(request, job);
 }

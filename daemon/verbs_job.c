@@ -2,6 +2,7 @@
 /* Verbs about moves: check, migrate, job. A job lives in migrate/; here it is started, watched,
  * cancelled, shown. */
 #include "base/size.h"
+#include "base/plain.h"
 #include "daemon/jobs.h"
 #include "daemon/verbs.h"
 #include "daemon/watchdog.h"
@@ -35,14 +36,15 @@ static int take_options(struct request *request, struct mig_options *options, st
         request_number_or(request, "streams", options->streams, &streams, err) != 0)
         return -1;
     if (strlen(to) >= sizeof options->to)
-        return vf_fail(err, VF_USAGE, "--to %.40s...: is longer than an address can be", to);
+        return vf_fail(err, VF_USAGE, "--to %s: is longer than an address can be", VF_SHOWN(to));
     if (strcmp(verify, "delta") != 0 && strcmp(verify, "full") != 0)
         return vf_fail(err, VF_USAGE,
-                       "--verify %.40s: is no way to verify" VF_REMEDY "say delta or full", verify);
+                       "--verify %s: is no way to verify" VF_REMEDY "say delta or full",
+                       VF_SHOWN(verify));
     if (strcmp(compress, "none") != 0)
         return vf_fail(err, VF_USAGE,
-                       "not built yet: --compress %.20s" VF_REMEDY "leave it out or say none",
-                       compress);
+                       "not built yet: --compress %s" VF_REMEDY "leave it out or say none",
+                       VF_SHOWN(compress));
     if (max_blackout_ms > UINT64_MAX / 1000000u || max_time_s > UINT64_MAX / 1000000000u ||
         streams > UINT32_MAX)
         return vf_fail(err, VF_USAGE, "migrate: a number is beyond all sense; give smaller ones");
@@ -60,7 +62,9 @@ static int start(struct request *request, bool dry_run, struct vf_partition_info
 {
     struct mig_options options;
 
-    if (take_options(request, &options, err) != 0 || find_partition(request, info, err) != 0)
+    if (take_options(request, &options, err) != 0 ||
+        mig_check_options(request->daemon->mig, &options, err) != 0 ||
+        find_partition(request, info, err) != 0)
         return -1;
     options.dry_run = dry_run;
     return mig_source_start(request->daemon->mig, info->name, &options, job, err);
@@ -160,6 +164,7 @@ int verb_migrate(struct request *request, struct vf_error *err)
 
     if (start(request, false, &info, &job, err) != 0)
         return -1;
+    jobs_began(request->daemon, job);
     request->result = jobs_report(request->daemon, job);
     /* The job has only just begun; who detaches wants to know at once. */
     vf_uuid_format(info.uuid, uuid);
@@ -264,8 +269,8 @@ int verb_job_list(struct request *request, struct vf_error *err)
     if (request_filter(request, JOBS_LISTED, &filter, err) != 0)
         return -1;
     if (filter.kind != NULL && !is_kind(filter.kind))
-        return vf_fail(err, VF_USAGE, "--kind %.40s: a job is a move, check, save or restore",
-                       filter.kind);
+        return vf_fail(err, VF_USAGE, "--kind %s: a job is a move, check, save or restore",
+                       VF_SHOWN(filter.kind));
     history_sync(request->daemon->history);
     request->result = new_result("vferry.jobs/1");
     (void)json_object_set_new(request->result, "jobs", jobs_list(request->daemon, &filter));

@@ -116,6 +116,22 @@ static NTSTATUS call_driver_entry(struct dxgk_image *image, PDRIVER_INITIALIZE e
     return entry(&image->object, &registry);
 }
 
+/* What dlerror() says, without the name in memory: nobody gave the file that name. */
+static int cannot_load(const struct dxgk_image *image, struct vf_error *err)
+{
+    const char *why = dlerror();
+    const size_t length = strlen(image->name_in_memory);
+
+    if (why == NULL)
+        why = "no reason is known";
+    if (strncmp(why, image->name_in_memory, length) == 0 && why[length] == ':')
+        why += length + strspn(why + length, ": ");
+    return vf_fail(err, VF_FAILED,
+                   "cannot load driver %s: %s" VF_REMEDY
+                   "give a driver, which is a shared library for this machine",
+                   image->file->path, why);
+}
+
 /* Loads and initialises; images_lock is held and the image is in the list, so that DxgkInitialize
  * finds it. */
 static int load(struct dxgk_image *image, struct vf_error *err)
@@ -130,7 +146,7 @@ static int load(struct dxgk_image *image, struct vf_error *err)
                    (int)getpid(), image->file->fd);
     image->handle = dlopen(image->name_in_memory, RTLD_NOW | RTLD_LOCAL);
     if (image->handle == NULL)
-        return vf_fail(err, VF_FAILED, "cannot load driver %s: %s", path, dlerror());
+        return cannot_load(image, err);
     *(void **)&entry = dlsym(image->handle, "DriverEntry");
     if (entry == NULL) {
         (void)vf_fail(err, VF_FAILED, "%s is no driver: it exports no DriverEntry", path);

@@ -37,6 +37,14 @@ static void say(enum dxgk_trial_word word, uint64_t slots, const char *text)
         _exit(1); /* nobody listens any more */
 }
 
+static void refuse(const struct vf_error *err)
+{
+    char text[sizeof((struct dxgk_trial_message *)0)->text];
+
+    vf_error_pack(err, text, sizeof text);
+    say(DXGK_TRIAL_REFUSED, 0, text);
+}
+
 static void stage(const char *call)
 {
     say(DXGK_TRIAL_STAGE, 0, call);
@@ -116,14 +124,14 @@ static void try_driver(struct trial_run *run, const char *path)
     uint64_t index;
 
     if (load(run, path, &err) != 0) {
-        say(DXGK_TRIAL_REFUSED, 0, err.text);
+        refuse(&err);
         return;
     }
     say(DXGK_TRIAL_LOADED, dxgk_trial_slots(dxgk_image_ddi(run->image)), "");
     if (read(DXGK_TRIAL_IN_FD, &index, sizeof index) != (ssize_t)sizeof index)
         return; /* not wanted any more */
     if (restore(run, index, &err) != 0) {
-        say(DXGK_TRIAL_REFUSED, 0, err.text);
+        refuse(&err);
         return;
     }
     take_down(run);

@@ -4,6 +4,7 @@
  * takes, what they need.
  */
 #include "base/size.h"
+#include "base/plain.h"
 #include "guest/internal.h"
 
 #include <inttypes.h>
@@ -39,7 +40,8 @@ static int find_workload(const char *name, enum guest_workload *workload, struct
         }
     }
     return vf_fail(err, VF_USAGE,
-                   "%.40s: no such workload" VF_REMEDY "give diffuse, gemm, churn or fill", name);
+                   "%s: no such workload" VF_REMEDY "give diffuse, gemm, churn or fill",
+                   VF_SHOWN(name));
 }
 
 enum value_kind { NUMBER, SIZE, RATE, TEXT };
@@ -47,11 +49,11 @@ enum value_kind { NUMBER, SIZE, RATE, TEXT };
 /* How a value is read, and what is said of one that cannot be. */
 static const struct {
     int (*parse)(const char *text, uint64_t *value);
-    const char *what, *example;
+    const char *what, *example, *largest;
 } kinds[] = {
-    [NUMBER] = {vf_number_parse, "whole number", "100"},
-    [SIZE] = {vf_size_parse, "size", "64M"},
-    [RATE] = {vf_rate_parse, "rate", "100MB/s"},
+    [NUMBER] = {vf_number_parse, "whole number", "100", "18446744073709551615"},
+    [SIZE] = {vf_size_parse, "size", "64M", "16777215T"},
+    [RATE] = {vf_rate_parse, "rate", "100MB/s", "16777215T/s"},
 };
 
 static const struct {
@@ -89,12 +91,17 @@ static int set_value(const struct guest_workload_ops *ops, size_t i, const char 
                      struct guest_options *options, struct vf_error *err)
 {
     uint64_t value = 0;
+    int parsed;
 
     if (known[i].kind == TEXT)
         return 0; /* the caller has read the file */
-    if (kinds[known[i].kind].parse(text, &value) != 0)
-        return vf_fail(err, VF_USAGE, "%s: --%s \"%.40s\" is no %s" VF_REMEDY "give e.g. %s",
-                       ops->name, known[i].key, text, kinds[known[i].kind].what,
+    parsed = kinds[known[i].kind].parse(text, &value);
+    if (parsed == VF_TOO_LARGE)
+        return vf_fail(err, VF_USAGE, "%s: --%s \"%s\" is too large" VF_REMEDY "the largest is %s",
+                       ops->name, known[i].key, VF_SHOWN(text), kinds[known[i].kind].largest);
+    if (parsed != 0)
+        return vf_fail(err, VF_USAGE, "%s: --%s \"%s\" is no %s" VF_REMEDY "give e.g. %s",
+                       ops->name, known[i].key, VF_SHOWN(text), kinds[known[i].kind].what,
                        kinds[known[i].kind].example);
     /* A default stands for 0 inside; said aloud it is a mistake. */
     if (value == 0 && strcmp(known[i].key, "seed") != 0)
@@ -105,6 +112,20 @@ static int set_value(const struct guest_workload_ops *ops, size_t i, const char 
                            : "give at least 1");
     memcpy((char *)options + known[i].offset, &value, sizeof value);
     return 0;
+}
+
+static int fail_unknown(const struct guest_workload_ops *ops, const char *key, struct vf_error *err)
+{
+    char takes[128] = "";
+    size_t used = 0;
+
+    for (size_t i = 0; i < KNOWN; i++) {
+        if (find_key(ops, known[i].key) < KNOWN && used < sizeof takes)
+            used += (size_t)snprintf(takes + used, sizeof takes - used, "%s--%s",
+                                     used > 0 ? ", " : "", known[i].key);
+    }
+    return vf_fail(err, VF_USAGE, "%s: it has no option --%s" VF_REMEDY "it takes %s", ops->name,
+                   VF_SHOWN(key), takes);
 }
 
 int guest_options_parse(const char *workload, const struct guest_pair *pairs, size_t count,
@@ -121,8 +142,7 @@ int guest_options_parse(const char *workload, const struct guest_pair *pairs, si
         size_t i = find_key(ops, pairs[p].key);
 
         if (i == KNOWN)
-            return vf_fail(err, VF_USAGE, "%s: it has no option --%.40s" VF_REMEDY "it takes%s",
-                           ops->name, pairs[p].key, ops->keys);
+            return fail_unknown(ops, pairs[p].key, err);
         if (given[i])
             return vf_fail(err, VF_USAGE, "%s: --%s is given twice" VF_REMEDY "give it once",
                            ops->name, pairs[p].key);

@@ -6,6 +6,7 @@
 
 #include "base/cleanup.h"
 #include "base/fault.h"
+#include "base/plain.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -434,9 +435,10 @@ int kc_partition_find(struct kc *kc, const char *name, struct vf_partition_info 
                            .result = out,
                            .result_bytes = sizeof *out};
 
-    if (strlen(name) >= sizeof args.name)
-        return vf_fail(err, VF_FAILED, "no partition %.80s: names have at most %u characters", name,
-                       VF_NAME_BYTES - 1);
+    if (!vf_name_valid(name)) /* nor could the call carry it */
+        return vf_fail(err, VF_FAILED,
+                       "no partition %s" VF_REMEDY "\"vferry partition list\" shows them",
+                       VF_SHOWN(name));
     memcpy(args.name, name, strlen(name));
     if (kc_call(kc, &call, err) != 0)
         return -1;

@@ -174,8 +174,8 @@ void copy_stands(struct vf_error *err, const struct vf_error *stands)
     const char *remedy = vf_remedy(stands);
     int bytes = remedy != NULL ? (int)(remedy - stands->text) - 2 : (int)strlen(stands->text);
 
-    vf_fail(err, VF_STANDS, "%.*s (%.150s)" VF_REMEDY "%s", bytes, stands->text, cause.text,
-            remedy != NULL ? remedy : "let it run with \"vferry partition resume NAME\"");
+    vf_fail(err, VF_STANDS, "%.*s (%.150s)%s%s", bytes, stands->text, cause.text,
+            remedy != NULL ? VF_REMEDY : "", remedy != NULL ? remedy : "");
 }
 
 int copy_run_on(struct kc *kc, const struct vf_partition_info *p, bool stays_paused,

@@ -52,7 +52,7 @@ int image_head_length(const uint8_t fixed[IMAGE_FIXED_BYTES], uint32_t *bytes, s
     if (memcmp(fixed, MAGIC, MAGIC_BYTES) != 0)
         return vf_fail(err, VF_FAILED,
                        "is no image of a partition" VF_REMEDY
-                       "give a file that \"vferry save\" wrote");
+                       "make one with \"vferry save NAME --output FILE\"");
     if (*bytes < IMAGE_FIXED_BYTES || *bytes > IMAGE_MAX_HEAD_BYTES)
         return vf_fail(err, VF_FAILED, "its head was changed: %u bytes long", *bytes);
     return 0;

@@ -5,6 +5,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "base/plain.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -79,7 +80,7 @@ static int start(struct image_file *file, int directory, const char *name, struc
     *file = (struct image_file)IMAGE_FILE_INIT;
     file->directory = directory;
     if (!image_file_name_valid(name))
-        return vf_fail(err, VF_USAGE, "image \"%.40s\": is no name for a file", name);
+        return vf_fail(err, VF_USAGE, "image \"%s\": is no name for a file", VF_SHOWN(name));
     (void)snprintf(file->name, sizeof file->name, "%s", name);
     /* Asked for now so that nobody waits for a save that cannot be named; image_file_publish
      * decides. */

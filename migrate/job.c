@@ -222,6 +222,15 @@ bool job_begin_commit(struct mig_job *job)
     return atomic_compare_exchange_strong(&job->point, &open, JOB_COMMIT_BEGUN);
 }
 
+/* Where a partition that left can be sent back to, as far as this host knows its own address. */
+static const char *way_back(const struct mig *mig)
+{
+    const bool any =
+        strncmp(mig->listen, "0.0.0.0:", 8) == 0 || strncmp(mig->listen, "[::]:", 5) == 0;
+
+    return mig->listen[0] == '\0' || any ? "HOST:PORT" : mig->listen;
+}
+
 static int fail_too_late(const struct mig_job *job, struct vf_error *err)
 {
     unsigned long long id = job->id;
@@ -233,7 +242,7 @@ static int fail_too_late(const struct mig_job *job, struct vf_error *err)
         return vf_fail(err, VF_FAILED,
                        "job %llu: has committed, the partition is host %s's now" VF_REMEDY
                        "move it back from there: \"vferry migrate %s --to %s\"",
-                       id, peer, job->partition, job->mig->listen);
+                       id, peer, job->partition, way_back(job->mig));
     if (vf_fsm_get(&job->fsm) >= JOB_COMMITTED)
         return vf_fail(err, VF_FAILED,
                        "job %llu: has committed, the partition is this host's now" VF_REMEDY

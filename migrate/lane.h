@@ -95,7 +95,6 @@ struct lane_source {
     struct kc_channel *channel;
     pthread_t thread;
     bool started;      /* guarded by lanes->lock */
-    bool turned_away;  /* the target's ABORT came on this stream; the lane's thread only */
     uint64_t sequence; /* of frames; the lane's thread only */
     /* Of the present round; the lane's thread, read by the job's after the barrier. */
     uint64_t bytes, pages;  /* sent */
@@ -118,7 +117,8 @@ struct lanes {
     uint64_t turn; /* counts commands; a lane runs each once */
     uint32_t busy;
     bool aborted;
-    bool lost;             /* a stream broke or was turned away: the link may know why */
+    bool lost;             /* a lane ended because its stream broke: the link may know why */
+    bool turned_away;      /* likewise, because the target refused its stream */
     struct vf_error error; /* the first of any lane */
     uint64_t until_ns;     /* of the present command */
     const uint64_t *bits;  /* of the present round; constant while lanes are busy */
@@ -150,9 +150,11 @@ int lanes_rehash(struct lanes *lanes, const struct lanes_limit *limit, struct vf
 /* Ends all streams at once and for good; lanes_open and lanes_round fail. Any thread between init
  * and close. */
 void lanes_abort(struct lanes *lanes);
-/* Did a stream break (tp_lost), or did the target turn it away? Any thread between init and
- * close. */
+/* Did a stream break (tp_lost)? Any thread between init and close. */
 bool lanes_lost(struct lanes *lanes);
+/* Did the target refuse a stream (ABORT on it)? Then the way between the hosts is whole, and the
+ * control connection brings the reason. Likewise. */
+bool lanes_turned_away(struct lanes *lanes);
 /* Ends the lanes' threads and gives their channels and streams back. The job's thread only; twice
  * is once. */
 void lanes_stop(struct lanes *lanes);

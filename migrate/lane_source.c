@@ -105,6 +105,13 @@ static int ship(void *ctx, const uint64_t *pages, uint32_t count, const uint8_t 
     return 0;
 }
 
+static void note_turned_away(struct lanes *lanes)
+{
+    (void)pthread_mutex_lock(&lanes->lock);
+    lanes->turned_away = true;
+    (void)pthread_mutex_unlock(&lanes->lock);
+}
+
 /* The target's word that all frames of this lane's round lie proven in its VRAM. */
 static int expect_ack(struct lane_source *lane, const struct wire_count *want, struct vf_error *err)
 {
@@ -112,7 +119,8 @@ static int expect_ack(struct lane_source *lane, const struct wire_count *want, s
     int result = 0;
 
     if (wire_expect(lane->tp, WIRE_ACK, &message, TP_NEVER, err) != 0) {
-        lane->turned_away = message.tag == WIRE_ABORT;
+        if (message.tag == WIRE_ABORT)
+            note_turned_away(lane->lanes);
         return -1;
     }
     if (message.count.round != want->round || message.count.frames != want->frames ||
@@ -205,8 +213,7 @@ void *lane_source_main(void *arg)
             result = vf_fail(&err, VF_FAILED, "lane %u: out of memory", lane->index);
         else
             result = command == LANES_ROUND ? run_round(lane, work, &err) : run_rehash(lane, &err);
-        report(lanes, result == 0 ? NULL : &err,
-               result != 0 && (tp_lost(lane->tp) || lane->turned_away));
+        report(lanes, result == 0 ? NULL : &err, result != 0 && tp_lost(lane->tp));
     }
     free(work);
     return NULL;

@@ -184,6 +184,16 @@ bool lanes_lost(struct lanes *lanes)
     return lost;
 }
 
+bool lanes_turned_away(struct lanes *lanes)
+{
+    bool turned_away;
+
+    (void)pthread_mutex_lock(&lanes->lock);
+    turned_away = lanes->turned_away;
+    (void)pthread_mutex_unlock(&lanes->lock);
+    return turned_away;
+}
+
 void lanes_stop(struct lanes *lanes)
 {
     if (lanes->job == NULL)
@@ -216,6 +226,7 @@ void lanes_renew(struct lanes *lanes)
     lanes->busy = 0;
     lanes->aborted = false;
     lanes->lost = false;
+    lanes->turned_away = false;
     lanes->error = (struct vf_error){.code = VF_OK};
     (void)pthread_mutex_unlock(&lanes->lock);
 }

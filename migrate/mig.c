@@ -329,8 +329,8 @@ static int check_bandwidth(const struct mig *mig, const struct mig_options *opti
                    least / 1024u, options->streams > 1 ? ", or fewer --streams" : "");
 }
 
-static int check_options(const struct mig *mig, const struct mig_options *options,
-                         struct vf_error *err)
+int mig_check_options(const struct mig *mig, const struct mig_options *options,
+                      struct vf_error *err)
 {
     char host[TP_NAME_BYTES];
 
@@ -540,7 +540,7 @@ int mig_source_start(struct mig *mig, const char *partition, const struct mig_op
     uint8_t uuid[VF_UUID_BYTES];
     struct mig_job *job;
 
-    if (check_options(mig, options, err) != 0)
+    if (mig_check_options(mig, options, err) != 0)
         return -1;
     if (vf_uuid_random(uuid) != 0 ||
         (job = job_new(mig, journal_take_id(mig->journal), uuid, true)) == NULL)

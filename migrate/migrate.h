@@ -91,6 +91,9 @@ struct mig_options {
 };
 void mig_options_init(struct mig_options *options);
 
+/* Refuses (VF_USAGE) what no move could be made with, whichever partition it is of. Any thread. */
+int mig_check_options(const struct mig *mig, const struct mig_options *options,
+                      struct vf_error *err);
 /* Starts a move (or, with dry_run, a check) of the partition and returns its job at once; the job
  * holds its own copies. */
 int mig_source_start(struct mig *mig, const char *partition, const struct mig_options *options,

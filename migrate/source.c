@@ -396,8 +396,9 @@ static void resume_partition(struct source *s, struct vf_error *why)
     stand_ends(s->job);
 }
 
-/* What really ended it: a cancel, or what the link says about lanes whose streams broke or were
- * stopped with it. Any other error is the cause itself, also when the link has ended since. */
+/* What really ended it: a cancel, or what the link says about lanes whose streams broke, were
+ * refused or were stopped with it. Any other error is the cause itself, also when the link has
+ * ended since. */
 static void find_cause(struct source *s, bool again, struct vf_error *err)
 {
     struct vf_error lost;
@@ -405,7 +406,8 @@ static void find_cause(struct source *s, bool again, struct vf_error *err)
     if (job_cancel_asked(s->job))
         (void)ending_called_off(s->job, again, err);
     else if (s->linked &&
-             (lanes_lost(&s->lanes) || (err->code == VF_CANCELLED && link_ended(&s->link))))
+             (lanes_lost(&s->lanes) || lanes_turned_away(&s->lanes) ||
+              (err->code == VF_CANCELLED && link_ended(&s->link))))
         (void)link_explain(&s->link, vf_now_ns() + LINK_EXPLAIN_NS, err);
     if (s->linked && link_lost(&s->link) && link_explain(&s->link, 0, &lost) &&
         strcmp(lost.text, err->text) == 0)

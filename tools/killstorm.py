@@ -102,8 +102,8 @@ class Storm:
         while still := open_jobs():
             if time.monotonic() > end:
                 raise Broken(f"still open: {[(h.name, j['job'], j['status'], j['reason']) for h, j in still]}")
-            if crash and all(job["status"] == "unknown" for _, job in still) and \
-                    any("no longer holds" in job["reason"] for host, job in still if host is target):
+            if crash and all(job["status"] == "unknown" for _, job in still) and any(host is target for host, _ in still) and \
+                    target not in copies([target], name):
                 host, job = min(still, key=lambda one: one[0] is target)
                 if host.run("job", "resolve", job["job"], words[host], code=None).returncode == 0:
                     return "resolved"

@@ -181,8 +181,9 @@ def main():
     print(f"{len(wanted)} tests: about {in_words(progress.expected)}, {times.source}", flush=True)
 
     meson = ["meson", "test", "-C", args.build, "--no-rebuild", "--print-errorlogs", "--timeout-multiplier", str(slower)]
+    # One more at a time than there are processors, for most wait more than they work; those that measure run alone (is_parallel).
     # The model only computes, for minutes, while most of the others wait: it runs beside them, behind them in line for a processor.
-    commands = [[*meson, "--num-processes", str(min(os.cpu_count() or 1, 2)),
+    commands = [[*meson, "--num-processes", str(min(os.cpu_count() or 1, 2) + 1),
                  *([word for suite in args.suite for word in ("--suite", suite)] or ["--no-suite", "model"])]]
     if any(suite.endswith(":model") for test in wanted for suite in test["suite"]) and not args.suite:
         commands.append(["nice", "-n", "19", *meson, "--suite", "model", "--logbase", BESIDE])

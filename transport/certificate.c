@@ -2,6 +2,7 @@
 /* See certificate.h. */
 #include "transport/certificate.h"
 
+#include "base/plain.h"
 #include "transport/tls_internal.h"
 
 #include <arpa/inet.h>
@@ -80,8 +81,8 @@ static int add_names(X509 *cert, const struct tp_certificate_wish *wish, struct 
 
         if (!tls_name_normal(wish->names[i], normal)) {
             result = vf_fail(err, VF_USAGE,
-                             "'%.80s' is neither a DNS name nor an address; wildcards are not used",
-                             wish->names[i]);
+                             "'%s' is neither a DNS name nor an address; wildcards are not used",
+                             VF_SHOWN(wish->names[i]));
             break;
         }
         name = make_name(normal);
@@ -167,7 +168,8 @@ int tp_certificate_make(const struct tp_certificate_wish *wish, const struct tp_
         add_extensions(made->cert, wish, above) != 0 ||
         X509_sign(made->cert, issuer != NULL ? issuer->key : made->key, EVP_sha256()) == 0) {
         tp_certificate_free(made);
-        return vf_fail(err, VF_FAILED, "certificate for %.64s: %s", wish->subject, tls_complaint());
+        return vf_fail(err, VF_FAILED, "certificate for %s: %s", VF_SHOWN(wish->subject),
+                       tls_complaint());
     }
     *out = made;
     return 0;

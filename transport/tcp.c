@@ -4,6 +4,7 @@
 #include "transport/transport.h"
 
 #include "base/cleanup.h"
+#include "base/plain.h"
 #include "base/size.h"
 
 #include <arpa/inet.h>
@@ -25,8 +26,8 @@ struct endpoint {
 
 static int bad_address(const char *address, const char *why, struct vf_error *err)
 {
-    return vf_fail(err, VF_USAGE, "address '%.80s': %s" VF_REMEDY "write HOST:PORT or [V6]:PORT",
-                   address, why);
+    return vf_fail(err, VF_USAGE, "address '%s': %s" VF_REMEDY "write HOST:PORT or [V6]:PORT",
+                   VF_SHOWN(address), why);
 }
 
 /* Plain decimal: what else a number may look like is a slip of the hand in a port. */
@@ -120,9 +121,9 @@ static int resolve(const char *address, bool passive, struct addrinfo **list, st
         return -1;
     rc = getaddrinfo(endpoint.host, endpoint.port, &hints, list);
     if (rc == EAI_SYSTEM)
-        return vf_fail_errno(err, VF_FAILED, errno, "address '%.80s'", address);
+        return vf_fail_errno(err, VF_FAILED, errno, "address '%s'", VF_SHOWN(address));
     if (rc != 0)
-        return vf_fail(err, VF_FAILED, "address '%.80s': %s", address, gai_strerror(rc));
+        return vf_fail(err, VF_FAILED, "address '%s': %s", VF_SHOWN(address), gai_strerror(rc));
     return 0;
 }
 

@@ -2,6 +2,8 @@
 /* TLS 1.3 as a kind of stream over another one; see tls_stream.h for how two threads share it. */
 #include "transport/tls_stream.h"
 
+#include "base/plain.h"
+
 #include <errno.h>
 #include <openssl/err.h>
 #include <poll.h>
@@ -483,8 +485,8 @@ int tp_tls_wrap(struct tp_tls *tls, struct tp *inner, const char *host, struct t
     stream->tls = tp_tls_ref(tls);
     (void)pthread_mutex_init(&stream->lock, NULL);
     if (host != NULL && !tls_name_normal(host, stream->host))
-        vf_fail(err, VF_USAGE, "peer %s: '%.80s' is no name that a certificate could have",
-                inner->peer, host);
+        vf_fail(err, VF_USAGE, "peer %s: '%s' is no name that a certificate could have",
+                inner->peer, VF_SHOWN(host));
     else if (start_ssl(stream, err) == 0) {
         *out = &stream->tp;
         return 0;

@@ -4,6 +4,7 @@
 #include "transport/tls_internal.h"
 
 #include "base/cleanup.h"
+#include "base/plain.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -263,9 +264,9 @@ static int load_peers(struct tp_tls *tls, const struct tp_tls_files *files, stru
 
         if (!tls_name_normal(name, tls->allowed[tls->allowed_count]))
             return vf_fail(err, VF_USAGE,
-                           "--tls-peer %.80s: is neither a DNS name nor an address; give the name "
+                           "--tls-peer %s: is neither a DNS name nor an address; give the name "
                            "in the peer's certificate, without wildcards",
-                           name);
+                           VF_SHOWN(name));
     }
     return 0;
 }

@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "base/fsm.h"
 #include "base/nearest.h"
+#include "base/plain.h"
 #include "base/process_state.h"
 #include "base/size.h"
 
@@ -27,6 +28,60 @@ static void fail_fills_code_and_text(void **state)
     assert_string_equal(err.text, "fw: 7");
     assert_int_equal(vf_context(&err, "target %s", "B"), -1);
     assert_string_equal(err.text, "target B: fw: 7");
+}
+
+static void a_terminal_obeys_nothing_that_others_chose(void **state)
+{
+    static const struct {
+        const char *text, *shown;
+    } cases[] = {
+        {"p1", "p1"},
+        {"a\033[2Jb", "a\\x1b[2Jb"},
+        {"a\nb\tc\177", "a\\nb\\tc\\x7f"},
+        {"gr\xc3\xbc\xc3\x9f \xf0\x9f\x9a\x80",
+         "gr\xc3\xbc\xc3\x9f \xf0\x9f\x9a\x80"}, /* letters */
+        {"\xc2\x9b"
+         "2J",
+         "\\xc2\\x9b2J"}, /* CSI in one letter */
+        {"\x9b"
+         "2J \xc3",
+         "\\x9b2J \\xc3"},
+        {"\xc0\xaf\xe0\x80\xaf\xed\xa0\x80", "\\xc0\\xaf\\xe0\\x80\\xaf\\xed\\xa0\\x80"},
+    };
+    struct vf_error err = VF_ERROR_INIT;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        assert_string_equal(VF_SHOWN(cases[i].text), cases[i].shown);
+        assert_string_equal(VF_SHOWN(cases[i].shown), cases[i].shown);
+        vf_fail(&err, VF_USAGE, "%s: no" VF_REMEDY "not %s", cases[i].text, cases[i].text);
+        assert_string_equal(vf_remedy(&err) + strlen("not "), cases[i].shown);
+        assert_memory_equal(err.text, cases[i].shown, strlen(cases[i].shown));
+    }
+    /* A mark of a remedy that a stranger sends begins none. */
+    vf_fail(&err, VF_USAGE, "x" VF_REMEDY "rm: no" VF_REMEDY "see");
+    assert_string_equal(err.text, "x\\x1erm: no; see");
+    vf_context(&err, "a\033b");
+    assert_string_equal(err.text, "a\\x1bb: x\\x1erm: no; see");
+    assert_string_equal(vf_remedy(&err), "see");
+}
+
+static void what_is_cut_has_a_sign_of_it(void **state)
+{
+    char small[8];
+
+    (void)state;
+    assert_string_equal(vf_plain("1234567", small, sizeof small), "1234567");
+    assert_string_equal(vf_plain("12345678", small, sizeof small), "1234...");
+    assert_string_equal(vf_plain("123\033"
+                                 "5678",
+                                 small, sizeof small),
+                        "123...");
+    assert_string_equal(vf_plain("123\xc3\xbc"
+                                 "5678",
+                                 small, sizeof small),
+                        "123...");
+    assert_string_equal(vf_plain("1234", small, 3), "12");
 }
 
 static void fail_status_names_the_status(void **state)
@@ -156,26 +211,9 @@ static void machine_takes_legal_arcs_only(void **state)
 
 static void sizes_parse_or_are_refused(void **state)
 {
-    static const char *const bad[] = {"",
-                                      "K",
-                                      "-1",
-                                      "1.G",
-                                      ".5G",
-                                      "99999999999999999999",
-                                      "17179869184G",
-                                      " 4K",
-                                      "0x",
-                                      "4 K",
-                                      "1X",
-                                      "1Ki",
-                                      "1bit",
-                                      "1.5",
-                                      "1.0001K",
-                                      "1KB ",
-                                      "0x1G",
-                                      "1GBs",
-                                      "1iB",
-                                      "1.1234567890123456789G"};
+    static const char *const bad[] = {
+        "",    "K",    "-1",  "1.G",     ".5G",  " 4K",  "0x",   "4 K", "1X",
+        "1Ki", "1bit", "1.5", "1.0001K", "1KB ", "0x1G", "1GBs", "1iB", "1.1234567890123456789G"};
     static const struct {
         const char *text;
         uint64_t bytes;
@@ -223,14 +261,32 @@ static void rates_are_sizes_a_second(void **state)
     assert_int_equal(vf_rate_parse("/s", &rate), -1);
     assert_int_equal(vf_rate_parse("1G/m", &rate), -1);
     assert_int_equal(vf_rate_parse("100Mbit/s", &rate), -1);
-    assert_int_equal(vf_rate_parse("000000000000000000000000000000000000000000000001", &rate), -1);
+}
+
+static void what_is_too_large_is_told_from_what_is_none(void **state)
+{
+    static const char *const sizes[] = {"99999999999999999999", "18446744073709551616", "16777216T",
+                                        "99999999999999999999.5G", "0x10000000000000000"};
+    static const char *const times[] = {"999999999999999h", "99999999999999999999",
+                                        "5100000h5100000m", "1h99999999999999999999ns"};
+    uint64_t value;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
+        assert_int_equal(vf_size_parse(sizes[i], &value), VF_TOO_LARGE);
+    for (size_t i = 0; i < sizeof times / sizeof times[0]; i++)
+        assert_int_equal(vf_duration_parse(times[i], 1000000000, &value), VF_TOO_LARGE);
+    assert_int_equal(vf_number_parse("18446744073709551616", &value), VF_TOO_LARGE);
+    assert_int_equal(vf_rate_parse("16777216T/s", &value), VF_TOO_LARGE);
+    assert_int_equal(vf_number_parse("18446744073709551616x", &value), -1);
+    assert_int_equal(vf_size_parse("99999999999999999999Q", &value), -1);
+    assert_int_equal(vf_duration_parse("99999999999999999999h1x", 1, &value), -1);
 }
 
 static void times_parse_or_are_refused(void **state)
 {
-    static const char *const bad[] = {
-        "",    "s",   "-1",   "1m30", "30s1m", "1s1s",  "1x",   " 1s",
-        "1 s", "1s ", "0x10", "1S",   "1.s",   "0.1ns", "1e3s", "999999999999999h"};
+    static const char *const bad[] = {"",    "s",   "-1",   "1m30", "30s1m", "1s1s",  "1x",  " 1s",
+                                      "1 s", "1s ", "0x10", "1S",   "1.s",   "0.1ns", "1e3s"};
     static const struct {
         const char *text;
         uint64_t unit, ns;
@@ -333,12 +389,15 @@ int main(void)
         cmocka_unit_test(test_remedy_that_does_not_fit_ends_where_the_text_does),
         cmocka_unit_test(test_codes_from_elsewhere_are_known_or_failed),
         cmocka_unit_test(fail_fills_code_and_text),
+        cmocka_unit_test(a_terminal_obeys_nothing_that_others_chose),
+        cmocka_unit_test(what_is_cut_has_a_sign_of_it),
         cmocka_unit_test(fail_status_names_the_status),
         cmocka_unit_test(statuses_of_drivers_have_names),
         cmocka_unit_test(overlong_text_is_cut_and_terminated),
         cmocka_unit_test(machine_takes_legal_arcs_only),
         cmocka_unit_test(sizes_parse_or_are_refused),
         cmocka_unit_test(rates_are_sizes_a_second),
+        cmocka_unit_test(what_is_too_large_is_told_from_what_is_none),
         cmocka_unit_test(times_parse_or_are_refused),
         cmocka_unit_test(what_was_meant_is_found_when_it_is_close),
         cmocka_unit_test(sizes_and_times_read_well),

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* What people see: cells with units, the progress line, nothing that could drive a terminal. */
 #include "cli/error_object.h"
+#include "cli/plain_json.h"
 #include "cli/progress.h"
 #include "cli/table.h"
 
@@ -249,9 +250,25 @@ static void an_error_whose_words_are_no_text_is_an_object_all_the_same(void **st
     (void)state;
     (void)vf_fail(&err, VF_USAGE, "f\xff.img: no such file" VF_REMEDY "give \xc3");
     object = error_object(&err, NULL);
-    assert_string_equal(json_string_value(json_object_get(object, "text")), "f?.img: no such file");
-    assert_string_equal(json_string_value(json_object_get(object, "remedy")), "give ?");
+    assert_string_equal(json_string_value(json_object_get(object, "text")),
+                        "f\\xff.img: no such file");
+    assert_string_equal(json_string_value(json_object_get(object, "remedy")), "give \\xc3");
     json_decref(object);
+}
+
+static void what_a_daemon_or_a_peer_says_is_obeyed_by_no_terminal(void **state)
+{
+    json_t *answer = json_pack("{s:s, s:[{s:s}, s], s:i}", "text", "a\033[2Jb", "reasons", "field",
+                               "x\nvferry: y", "gr\xc3\xbc\xc3\x9f", "job", 7);
+    json_t *want = json_pack("{s:s, s:[{s:s}, s], s:i}", "text", "a\\x1b[2Jb", "reasons", "field",
+                             "x\\nvferry: y", "gr\xc3\xbc\xc3\x9f", "job", 7);
+
+    (void)state;
+    plain_json(answer);
+    plain_json(NULL);
+    assert_true(json_equal(answer, want));
+    json_decref(want);
+    json_decref(answer);
 }
 
 int main(void)
@@ -270,6 +287,7 @@ int main(void)
         cmocka_unit_test(the_bar_shows_how_much_has_crossed),
         cmocka_unit_test(an_error_object_has_its_remedy_beside_its_text),
         cmocka_unit_test(an_error_whose_words_are_no_text_is_an_object_all_the_same),
+        cmocka_unit_test(what_a_daemon_or_a_peer_says_is_obeyed_by_no_terminal),
     };
 
     return cmocka_run_group_tests_name("print", tests, NULL, NULL);

@@ -57,7 +57,7 @@ static void parse_refuses(void **state)
         {{"gemm", {{"n", "-1"}}}, "whole number"},
         {{"gemm", {{"n", "8"}, {"n", "8"}}}, "twice"},
         {{"gemm", {{"n", "0"}}}, "must not be 0"},
-        {{"fill", {{"size", "99999999999G"}}}, "no size"},
+        {{"fill", {{"size", "99999999999G"}}}, "too large"},
         {{"fill", {{"steps", "2"}}}, "no option --steps"},
         {{"churn", {{"rate", "0"}}}, "must not be 0"},
         {{"diffuse", {{"seed", "1"}}}, "no option --seed"},

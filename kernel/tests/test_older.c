@@ -151,11 +151,28 @@ static void since_version_4_the_kernel_side_says_it(void **state)
     stop(&kernel, kc);
 }
 
+/* As kernel/server_conn.c says of a call that it does not know; tests/e2e/test_remedies.py follows
+ * it. */
+static void what_an_older_kernel_side_cannot_do_says_how_to_get_a_newer_one(void **state)
+{
+    struct vf_error err = VF_ERROR_INIT;
+    struct vf_driver_info info;
+    struct kernel kernel;
+    struct kc *kc = start(&kernel, 1);
+
+    (void)state;
+    assert_int_equal(kc_driver_info(kc, 0, &info, &err), -1);
+    assert_string_equal(vf_remedy(&err),
+                        "end both with \"vferry host stop\", then start vferryd again");
+    stop(&kernel, kc);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(of_an_older_kernel_side_the_state_tells_who_holds_a_partition),
         cmocka_unit_test(since_version_4_the_kernel_side_says_it),
+        cmocka_unit_test(what_an_older_kernel_side_cannot_do_says_how_to_get_a_newer_one),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -67,7 +67,7 @@ class Names(Case):
         other.name = "one"
         other.start()
         self.assertEqual(self.name_of("--host", other.state), "one")
-        self.assertIn('"vferry --host one" does not find this host', other.log())
+        self.assertIn(f'another one of this name runs, {one.state}/control.sock); reach it with "vferry --host {other.state}"', other.log())
         self.assertEqual(json.loads(vferry("--json", "--host", "one", "host", "show").stdout)["pid"], one.process.pid)
 
 

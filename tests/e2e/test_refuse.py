@@ -116,6 +116,7 @@ class Refusals(Case):
         done = left.run("host", "evacuate", "--to", left.address, code=3)
         self.assertIn(f"{left.address} is this host itself", done.stderr)
         self.assertNotIn("no host that is named", done.stderr)
+        self.assertIs(left.json("host", "show")["cordoned"], False)
         self.assert_works_to_its_end(left, "p", self.work)
 
     def test_everything_at_once_is_told_at_once(self):

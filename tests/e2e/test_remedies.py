@@ -10,9 +10,10 @@ import subprocess
 import unittest
 
 import proxy
-from e2e import BLACKOUT_MS, BUILD, Case, DEVICE, ROOT, at_once, begins, churn, create, move, partitions, state, stop
+from e2e import BLACKOUT_MS, BUILD, Case, DEVICE, ROOT, at_once, begins, churn, create, finish, move, partitions, runs, state, stop
+from gates import Gates
 from harness import PATIENCE, Command, Failed, Host, pid_gone, wait_until
-from proxy import OUT, Point, Proxy
+from proxy import IN, OUT, Point, Proxy
 from test_tdr import await_event, events, go_wrong
 
 TESTS_AT_ONCE = at_once(3)
@@ -23,17 +24,24 @@ COMMAND = re.compile(r'"((?:vferryd?|kill|systemctl|chmod|ulimit)\b[^"]*)"|\b(ch
 
 # Commands that the tests below follow, and the files whose texts name them.
 FOLLOWED = {
-    "vferry host stop": "daemon/kernel_process.c",
+    "vferry --host %s": "daemon/main.c",
+    "vferry driver update %u --driver FILE": "dxgk/ddi_migration.c",  # test_driver_fails.py follows its second one
+    # kernel/tests/test_older.c compares what both files say.
+    "vferry host stop": "daemon/kernel_process.c kernel/client.c kernel/server_conn.c",
     "vferry host stop --force": "cli/patience.c daemon/watchdog.c kernel/server.c",
     "vferry host uncordon": "daemon/cordon.c migrate/target_admit.c",
     "vferry adapter defrag %u": "dxgk/reserve.c",
     "vferry job cancel %llu": "daemon/verbs.c",
-    "vferry job resolve %llu": "daemon/verbs.c migrate/ending.c",
-    "vferry job show %llu": "daemon/verbs.c",
+    "vferry job resolve %llu": "daemon/verbs.c migrate/ending.c migrate/mig.c",
+    "vferry job show %llu": "daemon/verbs.c migrate/mig.c",
     "vferry job show %u": "cli/migrate.c migrate/resolve.c",
+    "vferry migrate %s --to %s": "migrate/job.c",
+    "vferry partition %s %s": "dxgk/hold.c",
     "vferry partition reset %s": "dxgk/tdr.c",
+    "vferry partition resume %s": "migrate/handoff.c",  # what dxgk/hold.c says, where the call did not get so far
+    "vferry partition show %s": "migrate/resolve_rules.c",
     "vferry restore %s --input FILE --adapter N": "daemon/verbs.c",
-    "vferry save NAME --output FILE": "migrate/image_read.c",
+    "vferry save NAME --output FILE": "migrate/image_codec.c migrate/image_read.c",
     "vferry cert init DIR": "daemon/config_machine.c transport/certificate.c",
     "vferry cert init %.200s": "cli/cert.c",
     "vferryd --state %.200s": "cli/find_host.c",
@@ -50,22 +58,10 @@ FOLLOWED = {
 }
 # Commands that only show something: each is followed on a host.
 SHOWS = {"vferry partition list", "vferry job list", "vferry adapter list", "vferry events"}
-# Commands that no test here takes out of these texts yet.
+# Commands that no test can follow, and why.
 OPEN = {
-    "vferry cert init": "cli/cert.c",
-    "vferry partition show %s": "migrate/resolve_rules.c",
-    "vferry save": "migrate/image_codec.c",
-    "vferry --host %s": "daemon/main.c",
-    "vferry check": "cli/verb_table.c",
-    "vferry driver update %u --driver FILE": "dxgk/ddi_migration.c",
-    "vferry host stop": "kernel/client.c kernel/server_conn.c",
+    # It is said of a process that SIGKILL does not end: only a kernel that hangs makes one.
     "vferry host stop --force": "daemon/kernel_process.c",
-    "vferry job resolve %llu": "migrate/mig.c",
-    "vferry job show %llu": "migrate/mig.c",
-    "vferry migrate %s --to %s": "migrate/job.c",
-    "vferry partition %s %s": "dxgk/hold.c",
-    "vferry partition resume %s": "migrate/handoff.c",
-    "vferry partition resume NAME": "migrate/handoff.c",
 }
 
 
@@ -251,8 +247,10 @@ class Followed(Case):
     def test_a_directory_without_ca_gets_one(self):
         folder = self.folder / "certs"
         folder.mkdir()
-        self.follow(None, self.cold("cert", "add", folder, "--for", "b.example"), '"(vferry cert init [^"]*)"')
-        self.follow(None, f"vferry cert add {folder} --for b.example", "^.*$")
+        for place in (folder, self.folder / "not-there"):
+            with self.subTest(place=place):
+                self.follow(None, self.cold("cert", "add", place, "--for", "b.example"), '"(vferry cert init [^"]*)"')
+                self.follow(None, f"vferry cert add {place} --for b.example", "^.*$")
 
     def test_a_key_that_others_can_read_is_closed_to_them(self):
         host = self.host("left")
@@ -282,14 +280,34 @@ class Followed(Case):
         host.run("host", "stop", "--force")
         self.assertEqual(daemon.wait(30), 0)
 
+    def call(self, kernel, op, *numbers):
+        """What the kernel side answers to a call with these 32-bit arguments."""
+        kernel.send(struct.pack(f"=6I{len(numbers)}I", 0x43664B56, op, 1, 4 * len(numbers), 0, 0, *numbers))
+        return kernel.recv(1 << 17)[24:].split(b"\0", 1)[0].decode(errors="replace").replace("\x1e", "; ")
+
+    def newer_daemon(self, host):
+        kernel = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.addCleanup(kernel.close)
+        kernel.settimeout(60 * PATIENCE)
+        kernel.connect(str(host.state / "kernel.sock"))
+        return kernel
+
+    def test_a_kernel_side_that_does_not_know_a_call_is_ended_with_its_daemon(self):
+        host = self.host("left")
+        newer = self.newer_daemon(host)
+        self.call(newer, 1, 1, 1000)
+        said = self.call(newer, 999, 0, 0)
+        self.assertIn("this kernel side is older than its daemon", said)
+        kernel = host.kernel_pid
+        self.follow(host, said, '"(vferry host stop)", then start vferryd again')
+        host.process.wait(30)
+        host.start()
+        self.assertNotEqual(host.kernel_pid, kernel)
+
     def test_a_kernel_side_that_speaks_another_version_is_ended(self):
         host = self.host("left")
         host.kill()
-        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as newer:
-            newer.settimeout(60 * PATIENCE)
-            newer.connect(str(host.state / "kernel.sock"))
-            newer.send(struct.pack("=6I2I", 0x43664B56, 1, 1, 8, 0, 0, 1000, 1001))
-            said = newer.recv(1 << 17)[24:].split(b"\0", 1)[0].decode()
+        said = self.call(self.newer_daemon(host), 1, 1000, 1001)
         self.assertIn("the daemon speaks 1000..1001", said)
         kernel = host.kernel_pid
         self.follow(None, said, '"(kill [0-9]+)"')
@@ -307,8 +325,12 @@ class Followed(Case):
         host = self.host("left")
         create(host, "p")
         image = self.folder / "p.image"
-        self.follow(host, self.cold("image", "info", "/proc/self/comm"), '"(vferry save [^"]*)"', NAME="p", FILE=image)
-        self.assertEqual(partitions(host), [])
+        for number, junk in enumerate(("/proc/self/comm", BUILD / "vferry")):
+            self.follow(host, self.cold("image", "info", junk), '"(vferry save [^"]*)"', NAME="p", FILE=image)
+            self.assertEqual(partitions(host), [])
+            if number == 0:
+                host.run("restore", "p", "--input", image, "--adapter", 0)
+                image.unlink()
         told = self.error(host, "partition", "show", "p", code=1)
         self.assertIn(str(image), told["text"])
         self.follow(host, told["remedy"], '"(vferry restore [^"]*)"', FILE=image, N=0)
@@ -362,6 +384,26 @@ class Followed(Case):
         left.start()
         self.assertIn("failed", self.follow(left, said, 'start vferryd again.*"(vferry job show [0-9]+)"'))
 
+    def test_a_job_whose_daemon_died_in_its_first_phase_is_shown_by_the_next_one(self):
+        host, gates = self.gated("left")
+        create(host, "p")
+        image = self.folder / "p.image"
+        host.run("save", "p", "--output", image)
+        gates.close("prepare")  # a restore stands there before its first record
+        restoring = host.spawn("restore", "q", "--input", image, "--adapter", 0)
+        wait_until("the driver prepares it", lambda: gates.stands_at("prepare") or restoring.poll() is not None, 60)
+        host.kill()
+        said = restoring.communicate(timeout=60)[1]
+        self.assertEqual(restoring.returncode, 6, said)
+        gates.open("prepare")
+        host.start()
+        shown = self.follow(host, said, 'start vferryd again.*"(vferry job show [0-9]+)"')
+        self.assertIn("vferryd ended in its first phase, when nothing had come yet", shown)
+        self.assertIn("failed", shown)
+        self.assertEqual([job["status"] for job in host.json("job", "list", "--kind", "restore")["jobs"]], ["failed"])
+        wait_until("nothing is left of it", lambda: not partitions(host))
+        host.run("restore", "q", "--input", image, "--adapter", 0)
+
     def test_a_job_that_needs_no_word_is_shown(self):
         left, right = self.pair()
         create(left, "p")
@@ -370,17 +412,22 @@ class Followed(Case):
         self.assertIn("completed", self.follow(left, told["remedy"], '"(vferry job show [0-9]+)"'))
 
     def test_a_hand_off_whose_peer_never_comes_back_is_settled(self):
-        left, right = self.pair()
+        left, right = self.pair(options=["--redial", "3"])
         create(left, "p")
         with Proxy(right.address, Point("COMMIT", OUT, paused=True), proxy.cut_for_good) as way:
             said = left.run("migrate", "p", "--to", way.address, "--max-blackout", BLACKOUT_MS, code=6, timeout=180).stderr
-        right.run("host", "stop", "--force")
+        stop(right.process)
         told = self.error(left, "partition", "remove", "p", code=1)
+        refused = self.error(left, "migrate", "p", "--to", right.address, code=1)  # who moves it says the same
+        self.assertEqual(refused["remedy"], told["remedy"])
         self.follow(left, told["remedy"], '"(vferry job show [0-9]+)"')
         resolve = re.search('"(vferry job resolve [0-9]+)" and (--source-runs) or --target-runs', told["remedy"])
         self.assertIn(f'"{resolve[1]}"', said)
-        self.follow(left, " ".join(resolve.groups()), "^.*$")
+        said = left.run(*" ".join(resolve.groups()).split()[1:]).stderr
         wait_until("it runs", lambda: state(left, "p") == "running")
+        right.process.send_signal(signal.SIGCONT)
+        self.assertIn("could not be asked", said)
+        self.assertRegex(self.follow(right, said, '"(vferry partition show p)" at host right'), "(?m)^state +(ready|incoming)")
 
     def test_a_kernel_side_that_does_not_answer_a_start_goes_on(self):
         host = self.host("left")
@@ -389,6 +436,66 @@ class Followed(Case):
         said = next(line for line in self.start_fails(host).splitlines() if "did not answer" in line)
         self.follow(None, said, '"(kill -CONT [0-9]+)"')
         host.start()
+
+    def late(self, point):
+        """A move that stands where the record is, after COMMIT, until the way is open: the hosts, the way, and the command."""
+        left, right = self.pair()
+        create(left, "p", churn(600))
+        way = Proxy(right.address, point, proxy.hold)
+        self.addCleanup(way.close)
+        moving = left.spawn("migrate", "p", "--to", way.address, "--max-blackout", BLACKOUT_MS)
+        self.assertTrue(way.acted.wait(60 * PATIENCE))
+        return left, right, way, moving
+
+    def comes_back(self, left, right, way, moving, text):
+        way.gate.set()
+        self.assertEqual(moving.wait(60), 0)
+        moving.communicate()
+        self.follow(right, text, '"(vferry migrate p --to [^"]*)"')
+        self.assertEqual((partitions(left), partitions(right)), (["p"], []))
+        runs(left, "p")
+
+    def test_a_move_that_is_too_late_to_cancel_at_the_source_is_undone_from_there(self):
+        left, right, way, moving = self.late(Point("RUNNING", IN, paused=True))
+        told = self.error(left, "job", "cancel", 1, code=1)
+        self.comes_back(left, right, way, moving, told["remedy"])
+
+    def test_a_move_that_is_too_late_to_cancel_at_the_target_is_undone_there(self):
+        left, right, way, moving = self.late(Point("DONE", OUT, paused=True))
+        told = self.error(right, "job", "cancel", 1, code=1)
+        self.comes_back(left, right, way, moving, told["remedy"])
+
+    def gated(self, name, *lacks):
+        gates = Gates(self.folder / f"gates-{name}")
+        for what in lacks:
+            gates.lack(what)
+        return self.host(name, options=gates.options, env=gates.env), gates
+
+    def test_a_driver_that_cannot_migrate_is_replaced_by_one_that_can(self):
+        left, _ = self.gated("left", "LiveMigration")
+        create(left, "p")
+        told = self.error(left, "save", "p", "--output", self.folder / "p.image", code=3)
+        self.follow(left, told["remedy"], '"(vferry driver update 0 --driver FILE)"', FILE=BUILD / "drivers/softgpu.so")
+        left.run("save", "p", "--output", self.folder / "p.image")
+
+    def test_a_partition_that_stands_is_resumed(self):
+        host, gates = self.gated("left")
+        work = churn(0.3)
+        create(host, "p", work)
+        gates.fail("resume")
+        told = self.error(host, "save", "p", "--keep", "--output", self.folder / "p.image", code=61)
+        gates.work_again("resume")
+        self.follow(host, told["remedy"], '"(vferry partition resume p)"')
+        self.assertEqual((state(host, "p"), finish(host, "p")), ("running", work.want()))
+
+    def test_a_host_whose_name_another_one_has_is_reached_by_its_directory(self):
+        self.host("left")
+        other = Host(BUILD, "left", (DEVICE,), state=self.folder / "other")
+        other.state.mkdir(mode=0o700)
+        self.addCleanup(self.end, other)
+        said = next(line for line in other.start().log().splitlines() if "another one of this name runs" in line)
+        command = re.search('"(vferry --host [^"]*)"', said)[1]
+        self.assertIn(str(other.process.pid), self.follow(None, f"{command} host show", "^.*$"))
 
     def silence_of(self, host):
         """The event about a kernel side that does not answer."""

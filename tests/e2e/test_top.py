@@ -225,6 +225,7 @@ class Top(Case):
             self.assertEqual(done.stderr.count("\n"), 1)
         nobody = self.folder / "nobody"
         began = time.monotonic()
+        host.run("top", "--once", "--interval", "1h", timeout=SOON)
         self.assertIn("nobody", host.run("top", "--once", "--host", nobody, code=0).stdout)
         done = subprocess.run([BUILD / "vferry", "top", "--once", "--host", nobody], capture_output=True, text=True, check=False,
                               timeout=SOON)

@@ -7,8 +7,10 @@ import unittest
 
 from e2e import BLACKOUT_MS, BUILD, Case, churn, create, files, move
 
-FAILED, USAGE, UNREACHABLE = 1, 2, 5
+FAILED, USAGE, INCOMPATIBLE, UNREACHABLE = 1, 2, 3, 5
 TO = "--to 127.0.0.1:1"
+LONG = "x" * 100  # shown whole
+ESC, SHOWN = "a\x1b[31mb\x9bc\x07", "a\\x1b[31mb\\xc2\\x9bc\\x07"  # obeyed by no terminal
 
 # What is typed after "vferry", the exit code, what the line must name.
 VFERRY = [
@@ -96,6 +98,46 @@ VFERRY = [
     ("save p --output /nonexistent/deep/image", FAILED, "/nonexistent/deep/image"),
     ("save ghost --output ghost.image", FAILED, "ghost"),
     ("restore q --input /nonexistent/image --adapter 0", FAILED, "/nonexistent/image"),
+    ("restore q --input before.pgm --adapter 7", USAGE, "there is no adapter 7"),
+    ("restore a/b --input before.pgm --adapter 0", USAGE, "a/b"),
+    ("check p --to nowhere", USAGE, "nowhere"),
+    ("job set 77 --bandwidth 100M", FAILED, "77"),
+    ("job resolve 77 --source-runs", FAILED, "77"),
+    ("driver update 7 --driver before.pgm", USAGE, "7"),
+    ("driver update 0 --driver before.pgm", INCOMPATIBLE, "before.pgm: file too short; give a driver"),
+    ("driver update 0 --driver /bin/true", INCOMPATIBLE, "/true: cannot"),
+    ("adapter show 99999999999999999999", USAGE, '"99999999999999999999" is too large; the largest is 9223372036854775807'),
+    ("job show 9223372036854775808", USAGE, "the largest is 9223372036854775807"),
+    ("adapter show 0x1ffffffffffffffff", USAGE, "too large"),
+    ("adapter show 99999999999999999999x", USAGE, "is no whole number"),
+    ("partition create q --adapter 0 --vram 8388608T", USAGE, "the largest is 8388607T"),
+    ("partition create q --adapter 0 --vram 99999999999999999999.5G", USAGE, "is too large"),
+    (f"migrate p {TO} --bandwidth 99999999T/s", USAGE, "the largest is 8388607T/s"),
+    (f"migrate p {TO} --max-blackout 9223372036855ms", USAGE, "the largest is 9223372036854ms"),
+    (f"migrate p {TO} --max-time 99999999999999h", USAGE, "the largest is 9223372036s"),
+    ("--timeout 99999999999999h host show", USAGE, "give 0 to wait without end"),
+    ("run p churn --size 1M --steps 99999999999999999999", USAGE, "the largest is 18446744073709551615"),
+    ("run p churn --size 1M --steps 1 --n 3", USAGE, "churn: it has no option --n; it takes --steps, --seed, --size, --hot, --rate"),
+    ("run p churn --size 99999999T --steps 1", USAGE, "the largest is 16777215T"),
+    (LONG, USAGE, f"{LONG}: no such verb"),
+    (f"partition {LONG}", USAGE, f"partition {LONG}: no such verb"),
+    (f"host show --{LONG}=1", USAGE, f"--{LONG}: no such option"),
+    (f"partition create {LONG} --adapter 0 --vram 1M", USAGE, f'"{LONG}"'),
+    (f"partition show {LONG}", FAILED, f"no partition {LONG}"),
+    (f"partition show {LONG[:60]}", FAILED, f"no partition {LONG[:60]}"),
+    (f"migrate p --to {LONG}", USAGE, f"{LONG}': no port"),
+    (f"partition create q --adapter 0 --vram {LONG}", USAGE, f'"{LONG}"'),
+    (f"run p {LONG}", USAGE, f"{LONG}: no such workload"),
+    (LONG * 3, USAGE, f"{LONG}xxxxxxxxxxxxxxxxx...: no such verb"),
+    (ESC, USAGE, f"{SHOWN}: no such verb"),
+    (f"host show --{ESC}", USAGE, f"--{SHOWN}: no such option"),
+    (f"partition show {ESC}", FAILED, f"no partition {SHOWN}"),
+    (f"partition create {ESC} --adapter 0 --vram 1M", USAGE, f'"{SHOWN}"'),
+    (f"save p --output /nonexistent/{ESC}", FAILED, "/nonexistent/"),
+    (f"save p --output /nonexistent-{ESC}/image", FAILED, f"/nonexistent-{SHOWN}"),
+    (f"image info {ESC}", FAILED, SHOWN),
+    (f"--host {ESC} --timeout 100ms host show", UNREACHABLE, SHOWN),
+    (f"migrate p --to {ESC}", USAGE, SHOWN),
     ("image info before.pgm", FAILED, "before.pgm"),
     ("image verify before.pgm", FAILED, "before.pgm"),
     ("driver update 0 --driver /nonexistent/new.so", USAGE, "/nonexistent/new.so"),
@@ -163,6 +205,7 @@ class Wrong(Case):
         self.assertEqual(len(done.stderr.splitlines()), 1, f"{program} {words}: {done.stderr}")
         self.assertTrue(done.stderr.startswith(f"{program}: "), done.stderr)
         self.assertIn(names, done.stderr, f"{program} {words}")
+        self.assertIsNone(re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", done.stderr), f"{program} {words}: {done.stderr!r}")
 
     def test_there_are_enough_of_them(self):
         self.assertGreaterEqual(len(VFERRY), 60)
@@ -177,7 +220,10 @@ class Wrong(Case):
             with self.subTest(words=words):
                 done = self.run_in_folder("vferry", words)
                 self.assert_wrong(done, words, code, names, "vferry")
-                self.assertEqual(done.stdout, "", words)
+                # An update that was tried says on stdout what drives the adapter now.
+                tried = words.startswith("driver update 0") and code == INCOMPATIBLE
+                self.assertEqual(done.stdout, f"adapter 0: still {BUILD}/drivers/softgpu.so\n" if tried else "", words)
+                self.assertNotIn("/proc/", done.stderr.replace("/proc/certs", ""), words)
                 told_json = json.loads(self.run_in_folder("vferry", "--json " + words).stdout)
                 error = told_json.get("error", told_json)
                 self.assertEqual(error["code"], code, words)
@@ -209,6 +255,15 @@ class Literally(Case):
         self.assertEqual(left.json("job", "list")["jobs"], [])
         report = move(left, right, "p", "--bandwidth", least)
         self.assertEqual((report["status"], report["reconnects"]), ("completed", 0))
+
+    def test_a_wrong_usage_is_told_before_where_the_partition_went(self):
+        left, right = self.pair()
+        create(left, "p")
+        move(left, right, "p")
+        for words in (("migrate", "p", "--to", right.address, "--streams", 9), ("migrate", "p", "--to", right.address, "--max-blackout", 0),
+                      ("check", "p", "--to", "127.0.0.1:0"), ("run", "p", "churn", "--size", "1M")):
+            self.assertNotIn("moved to", left.run(*words, code=USAGE).stderr)
+        self.assertIn("moved to", left.run("migrate", "p", "--to", right.address, code=FAILED).stderr)
 
     def test_what_has_just_begun_is_told_with_the_uuid_and_no_zeros(self):
         left, right = self.pair()
