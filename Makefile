@@ -70,6 +70,7 @@ soak: all
 ## model    all that spin is asked about the hand-off (docs/model.md)                    15 min
 model:
 	@tools/install-deps.sh model
+	@migrate/tests/mutate_handoff.py
 	@models/check.py --whole --work $(BUILD)-model
 
 ## bench    a move against raw TCP, and over TLS                                         3 min

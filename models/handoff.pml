@@ -127,8 +127,10 @@ inline start(host) {
     assert(!stale[host]);    /* never a stale copy */
     copy[host] = running;
     stale[1 - host] = copy[1 - host] != absent;
-    stale_state[1] = true;
-    stale_state[2] = true
+#if MOVES > 1
+    stale_state[2] = true;
+#endif
+    stale_state[1] = true
 }
 
 /* kc_partition_destroy() */
@@ -458,12 +460,19 @@ end:
 #define CAN_GO_ON(h) \
     (RUNS(h) || ((copy[h] == outgoing_paused || copy[h] == ready) && !stale[h]))
 
-/* A vferry-kernel dies, and its copy with it. A loss where that was the one that counted. */
+/* That record is about to be written: the last look at the copy was before that. */
+#define COMMITS(h, e) (ACT(h, e) == DO_JOURNAL && WHAT(h, e) == REC_COMMITTED)
+#define TAKES_BACK(h, e) (ACT(h, e) == DO_JOURNAL && WHAT(h, e) == REC_ABORTED)
+
+/* A vferry-kernel dies, and its copy with it. A loss where that was the one that counted; or may
+ * have been, which a person has to say: COMMITTED does not tell whether it had been started. */
 inline kernel_dies(h) {
     d_step {
         if
-        :: RUNS(h) || (copy[h] == outgoing_paused && J(h, newest[h]) != REC_COMMIT) ||
-            (copy[h] == ready && J(h, copy_epoch[h]) == REC_COMMITTED) ||
+        :: RUNS(h) || (copy[h] == outgoing_paused &&
+                (J(h, newest[h]) != REC_COMMIT || TAKES_BACK(h, newest[h]))) ||
+            (copy[h] == ready && (J(h, copy_epoch[h]) == REC_COMMITTED ||
+                                  COMMITS(h, copy_epoch[h]))) ||
             (CAN_GO_ON(h) && !CAN_GO_ON(1 - h)) -> lost = true
         :: else
         fi;
@@ -527,7 +536,9 @@ init {
     (begun < (e) || (J(source_of[e], e) == REC_DONE && J(1 - source_of[e], e) == REC_DONE) || \
      (J(source_of[e], e) == REC_ABORTED && !OWES(source_of[e], e) && \
       (J(1 - source_of[e], e) == REC_NONE || J(1 - source_of[e], e) == REC_ABORTED)))
-#if MOVES > 2
+#if MOVES == 1
+#define ALL_AGREED AGREED(1)
+#elif MOVES > 2
 #define ALL_AGREED (AGREED(1) && AGREED(2) && AGREED(3))
 #else
 #define ALL_AGREED (AGREED(1) && AGREED(2))

@@ -111,8 +111,9 @@ static enum handoff_action_kind follow(const struct handoff *h)
     return source ? HANDOFF_RESUME : HANDOFF_START;
 }
 
-/* Has the copy already become, or can it not become, what the action would make of it? */
-static bool is_idle(const struct handoff *h, enum handoff_action_kind kind)
+/* Has the copy already become, or can it not become, what the action would make of it? A copy that
+ * is to be started and is gone is another matter: that fails. */
+static bool is_idle(const struct handoff *h, enum handoff_action_kind kind, bool follows)
 {
     bool gone = h->copy == COPY_GONE || h->copy == COPY_WENT_ON;
 
@@ -121,7 +122,7 @@ static bool is_idle(const struct handoff *h, enum handoff_action_kind kind)
     case HANDOFF_DESTROY:
         return gone;
     case HANDOFF_START:
-        return gone || h->copy == COPY_RUNS;
+        return h->copy == COPY_RUNS || h->copy == COPY_WENT_ON || (follows && gone);
     case HANDOFF_SEND:
     case HANDOFF_ASK:
     case HANDOFF_RETRY:
@@ -151,9 +152,8 @@ static enum handoff_record record_of(const struct handoff *h, unsigned what)
 static struct handoff_action action_at(const struct handoff *h)
 {
     const struct act *act = &handoff_series[h->series].acts[h->at];
-    struct handoff_action action = {.kind = act->kind == ACT_FOLLOW
-                                                ? follow(h)
-                                                : (enum handoff_action_kind)act->kind};
+    struct handoff_action action = {
+        .kind = act->kind == ACT_FOLLOW ? follow(h) : (enum handoff_action_kind)act->kind};
 
     switch (action.kind) {
     case HANDOFF_JOURNAL:
@@ -178,7 +178,8 @@ static struct handoff_action here(struct handoff *h)
 {
     struct handoff_action action = action_at(h);
 
-    while (action.kind != HANDOFF_NOTHING && is_idle(h, action.kind)) {
+    while (action.kind != HANDOFF_NOTHING &&
+           is_idle(h, action.kind, handoff_series[h->series].acts[h->at].kind == ACT_FOLLOW)) {
         h->at++;
         action = action_at(h);
     }

@@ -2,7 +2,8 @@
 /* Names for traces, tests and the model's trails. */
 #include "migrate/handoff/table.h"
 
-#define NAME(value, names) ((size_t)(value) < sizeof(names) / sizeof *(names) ? (names)[value] : "?")
+#define NAME(value, names)                                                                         \
+    ((size_t)(value) < sizeof(names) / sizeof *(names) ? (names)[value] : "?")
 
 const char *handoff_record_name(enum handoff_record record)
 {

@@ -58,7 +58,8 @@ enum series {
 /* An act's kind: enum handoff_action_kind, or this: the copy follows the record, that is, it works
  * where its side owns the partition, and goes where the other one does. */
 #define ACT_FOLLOW (HANDOFF_REPORT + 1)
-/* An act's record: the last one once more, since its `owed` has changed; of OPEN becomes ABORTED. */
+/* An act's record: the last one once more, since its `owed` has changed; of OPEN becomes
+ * ABORTED. */
 #define RECORD_SAME HANDOFF_RECORDS
 
 /* What follows when an act has failed. */

@@ -74,7 +74,7 @@ def of_rule(line):
 
 
 def mutations(text):
-    lines = text.split("\n")
+    lines = re.sub(r",\n {26}", ", ", text).split("\n")  # a row that goes on in a second line
     for at, line in enumerate(lines):
         made = of_series(line) if SERIES.match(line) else of_rule(line) if RULE.match(line) else ()
         for says, changed in made:
