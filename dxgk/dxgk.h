@@ -62,10 +62,11 @@ void dxgk_longest_call(struct dxgk_driver_call *out);
 
 /* Replaces the driver image of `adapter`, and of every adapter the same image serves, by the one at
  * `path`, while their partitions run on. All calls that need the driver wait meanwhile.
- * VF_INCOMPATIBLE: the new driver was refused before anything was taken down. VF_FAILED with
- * out->rolled_back: it failed later, the old one is back. VF_FAILED with out->lost: not even that;
- * those adapters have no driver any more. `dry_run` does everything up to the point where the old
- * driver would go, and cancels. *out is filled as far as it came, on failure too. */
+ * VF_INCOMPATIBLE: the new driver was refused before anything was taken down. VF_REFUSED_NOW: nor
+ * was anything, there is no room for a way back. VF_FAILED with out->rolled_back: it failed later,
+ * the old one is back. VF_FAILED with out->lost: not even that; those adapters have no driver any
+ * more. `dry_run` does everything up to the point where the old driver would go, and cancels. *out
+ * is filled as far as it came, on failure too. */
 int dxgk_driver_update(struct dxgk *dxgk, uint32_t adapter, const char *path, bool dry_run,
                        struct vf_driver_update *out, struct vf_error *err);
 /* First thing in main(): tries a driver and exits when this process was started for that, else

@@ -18,7 +18,6 @@ class Limited(Case):
     def setUp(self):
         super().setUp()
         self.lifts = []
-        self.update_options = ()
 
     def limit(self, which, value_of):
         """Lowers a soft limit of both processes of a host; `lift` restores them."""
@@ -70,7 +69,7 @@ class Limited(Case):
         self.ask(victim, "partition", "create", "x", "--adapter", 0, "--vram", "8M")
         self.ask(left, "migrate", "p", "--to", right.address, "--streams", 8, "--max-blackout", 20000)
         self.ask(victim, "save", "x", "--output", self.folder / f"x{number}", "--keep")
-        self.ask(victim, "driver", "update", 0, "--driver", DRIVER, *self.update_options)
+        self.ask(victim, "driver", "update", 0, "--driver", DRIVER)
         self.ask(victim, "host", "show")
 
     def all_is_well(self, left, right, victim, work, logged):

@@ -56,7 +56,6 @@ class Limits(Limited):
         self.assert_works_to_its_end(right, "p", work)
 
     def test_address_space(self):
-        self.update_options = ("--dry-run",)  # two drivers that cannot be started for want of memory cost the adapter its driver
         more = range(0, 257, 8) if SWEEP else (0, 8, 24, 64, 160)
         limits = {f"{n} MiB more": self.limit(resource.RLIMIT_AS, lambda pid, n=n: address_space(pid) + n * MIB) for n in more}
         self.sweep(limits, *self.pair())
