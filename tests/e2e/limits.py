@@ -18,6 +18,7 @@ class Limited(Case):
     def setUp(self):
         super().setUp()
         self.lifts = []
+        self.images = self.folder  # where saves go
 
     def limit(self, which, value_of):
         """Lowers a soft limit of both processes of a host; `lift` restores them."""
@@ -68,7 +69,7 @@ class Limited(Case):
         """Asked while the limit holds: create, move, save, driver update."""
         self.ask(victim, "partition", "create", "x", "--adapter", 0, "--vram", "8M")
         self.ask(left, "migrate", "p", "--to", right.address, "--streams", 8, "--max-blackout", 20000)
-        self.ask(victim, "save", "x", "--output", self.folder / f"x{number}", "--keep")
+        self.ask(victim, "save", "x", "--output", self.images / f"x{number}", "--keep")
         self.ask(victim, "driver", "update", 0, "--driver", DRIVER)
         self.ask(victim, "host", "show")
 
