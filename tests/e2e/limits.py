@@ -102,6 +102,8 @@ class Limited(Case):
         for name, lower in limits.items():
             for victim in (left, right):
                 number += 1
+                if SWEEP:
+                    print(f"# {name}, on host {victim.name}", flush=True)
                 with self.subTest(limit=name, host=victim.name):
                     self.round(left, right, victim, lower, number)
         self.works_again(left, right)

@@ -115,6 +115,8 @@ class Start(Limited):
         for value in values:
             for name in ("left", "right"):
                 number += 1
+                if SWEEP:
+                    print(f"# {value}, host {name}", flush=True)
                 with self.subTest(limit=value, host=name):
                     started.append(self.round_from_the_start(name, number, prefix_of(value), lift))
         self.assertIn(True, started, "no host ever started: nothing was tried")
