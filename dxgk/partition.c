@@ -306,7 +306,9 @@ static int make(struct dxgk *dxgk, const struct vf_partition_params *params, boo
         return -1;
     *out = partition_new(dxgk, params);
     if (*out == NULL)
-        return vf_fail(err, VF_FAILED, "no memory, descriptor or random numbers for a partition");
+        return vf_fail(err, VF_REFUSED_NOW,
+                       "no memory, descriptor or random numbers for a partition" VF_REMEDY
+                       "give the host more memory (MemoryMax=) and open files (LimitNOFILE=)");
     (void)pthread_mutex_lock(&(*out)->lock);
     return 0;
 }

@@ -221,6 +221,8 @@ static void receive(struct stranger *stranger, const struct vf_error *no)
         refuse(mig, tp, &err);
     } else if (no != NULL && (peer.hello.role != WIRE_CONTROL || comes_back(&peer.hello))) {
         tell(mig, tp->peer, no->text);
+        if (peer.hello.role != WIRE_CONTROL)
+            target_turn_away(mig, tp, &peer.hello, no);
         tp_close(tp); /* ABORT would end a job that goes on: it tries again */
     } else if (no != NULL) {
         refuse(mig, tp, no);
