@@ -342,7 +342,7 @@ static void turn_away(struct stranger *stranger, const char *lacks)
     struct tp *tp = stranger->tp;
 
     stranger->lacks = lacks;
-    if (vf_spare_thread_give(stranger->mig->spare, stranger_refused, stranger))
+    if (vf_spare_thread_give(stranger->mig->spare, 0, stranger_refused, stranger))
         return;
     tell(stranger->mig, tp->peer, "closed: others are being told that there is no room");
     known(stranger);
