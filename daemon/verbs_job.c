@@ -112,13 +112,14 @@ static bool await_news(struct mig_job *job, const struct mig_progress *told, uin
 enum watched { WATCHED_END, WATCHED_LEFT, WATCHED_SILENT };
 
 /*
- * Until the job's end, telling of its progress; or until the client has left; or, where `patience`
- * is given, until the kernel side or the driver that the job waits for hangs, with *err. A
+ * Until the job's end, telling of its progress; or until the client has left; or, unless it is
+ * `patient`, until the kernel side or the driver that the job waits for hangs, with *err. A
  * daemon that ends cancels its jobs, so that it does not end a watch early.
  */
-static enum watched watch(const struct request *request, struct mig_job *job, kc_patience patience,
+static enum watched watch(const struct request *request, struct mig_job *job, bool patient,
                           struct vf_error *err)
 {
+    const struct watchdog_waiter who = {.partition = mig_job_partition(job)};
     struct mig_progress told = {0};
     struct mig_progress now;
     const uint64_t begin = vf_now_ns();
@@ -133,7 +134,8 @@ static enum watched watch(const struct request *request, struct mig_job *job, kc
         told_ns = vf_now_ns();
         if (request_abandoned(request, 0) && !atomic_load(&request->daemon->stop))
             return WATCHED_LEFT;
-        if (patience != NULL && patience(request->daemon, vf_now_ns() - begin, err) != 0)
+        if (!patient &&
+            watchdog_patience_of(request->daemon, &who, vf_now_ns() - begin, err) != 0)
             return WATCHED_SILENT;
     }
     return WATCHED_END;
@@ -204,7 +206,7 @@ int verb_check(struct request *request, struct vf_error *err)
 
     if (start(request, true, &info, &job, err) != 0)
         return -1;
-    watched = watch(request, job, watchdog_patience, err);
+    watched = watch(request, job, false, err);
     if (watched != WATCHED_END)
         (void)mig_job_cancel(job, NULL); /* nobody wants to know any more */
     if (watched == WATCHED_SILENT) {
@@ -315,7 +317,7 @@ int verb_job_watch(struct request *request, struct vf_error *err)
         request->result = old;
         return old_outcome(old, err);
     }
-    if (watch(request, job, NULL, err) == WATCHED_END)
+    if (watch(request, job, true, err) == WATCHED_END)
         result = outcome(request, job, err);
     else
         result = vf_fail(err, VF_FAILED, "job watch: the client left");
@@ -333,7 +335,7 @@ int verb_job_cancel(struct request *request, struct vf_error *err)
         return -1;
     result = mig_job_cancel(job, err);
     if (result == 0) {
-        enum watched watched = watch(request, job, watchdog_patience, err);
+        enum watched watched = watch(request, job, false, err);
 
         if (watched == WATCHED_LEFT)
             result = vf_fail(err, VF_FAILED, "job cancel: the client left");

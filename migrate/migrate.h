@@ -129,6 +129,8 @@ enum mig_status { MIG_RUNNING, MIG_COMPLETED, MIG_FAILED, MIG_CANCELLED, MIG_UNK
 struct mig_job *mig_job_get(struct mig *mig, uint64_t id);
 void mig_job_put(struct mig_job *job);
 uint64_t mig_job_id(const struct mig_job *job);
+/* The name of its partition, as long as the job lives. */
+const char *mig_job_partition(const struct mig_job *job);
 /* Id of the running job that this partition belongs to, 0 = none: an arrival lets it go as soon as
  * it runs here. */
 uint64_t mig_job_of(struct mig *mig, const char *partition);
