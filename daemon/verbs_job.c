@@ -134,8 +134,7 @@ static enum watched watch(const struct request *request, struct mig_job *job, bo
         told_ns = vf_now_ns();
         if (request_abandoned(request, 0) && !atomic_load(&request->daemon->stop))
             return WATCHED_LEFT;
-        if (!patient &&
-            watchdog_patience_of(request->daemon, &who, vf_now_ns() - begin, err) != 0)
+        if (!patient && watchdog_patience_of(request->daemon, &who, vf_now_ns() - begin, err) != 0)
             return WATCHED_SILENT;
     }
     return WATCHED_END;

@@ -387,8 +387,8 @@ int watchdog_says(struct daemon *daemon, struct vf_error *err)
 }
 
 /* A call waits for a driver, its own or one that holds what it needs. */
-static int driver_says(struct daemon *daemon, const struct watchdog_waiter *who,
-                       uint64_t waited_ns, struct vf_error *err)
+static int driver_says(struct daemon *daemon, const struct watchdog_waiter *who, uint64_t waited_ns,
+                       struct vf_error *err)
 {
     const bool ends = atomic_load(&daemon->stop);
     struct kc_driver_call call;
