@@ -111,12 +111,27 @@ static bool await_news(struct mig_job *job, const struct mig_progress *told, uin
 
 enum watched { WATCHED_END, WATCHED_LEFT, WATCHED_SILENT };
 
+/* With the next sign of life this makes a word after 3 s. */
+#define WORD_NS 2000000000ull
+
+/* False when the client has left. Who follows a job sees all of it; whoever only wants its end
+ * hears what that waits for. */
+static bool tell_client(const struct request *request, const struct mig_job *job, bool follows,
+                        const struct mig_progress *now, uint64_t waited_ns)
+{
+    if (follows)
+        return request_progress(request, progress_object(job, now));
+    if (waited_ns >= WORD_NS && now->waits_for[0] != '\0')
+        pulse_waits(request->beat, now->waits_for);
+    return true;
+}
+
 /*
- * Until the job's end, telling of its progress; or until the client has left; or, unless it is
- * `patient`, until the kernel side or the driver that the job waits for hangs, with *err. A
- * daemon that ends cancels its jobs, so that it does not end a watch early.
+ * Until the job's end, telling of its progress to who `follows` it; or until the client has left;
+ * or, for who does not, until the kernel side or the driver that the job waits for hangs, with
+ * *err. A daemon that ends cancels its jobs, so that it does not end a watch early.
  */
-static enum watched watch(const struct request *request, struct mig_job *job, bool patient,
+static enum watched watch(const struct request *request, struct mig_job *job, bool follows,
                           struct vf_error *err)
 {
     const struct watchdog_waiter who = {.partition = mig_job_partition(job)};
@@ -128,13 +143,13 @@ static enum watched watch(const struct request *request, struct mig_job *job, bo
     while (!await_news(job, &told, told_ns, &now)) {
         bool news = now.change != told.change || now.waits_for[0] != '\0' || now.stands;
 
-        if (news && !request_progress(request, progress_object(job, &now)))
+        if (news && !tell_client(request, job, follows, &now, vf_now_ns() - begin))
             return WATCHED_LEFT;
         told = now;
         told_ns = vf_now_ns();
         if (request_abandoned(request, 0) && !atomic_load(&request->daemon->stop))
             return WATCHED_LEFT;
-        if (!patient && watchdog_patience_of(request->daemon, &who, vf_now_ns() - begin, err) != 0)
+        if (!follows && watchdog_patience_of(request->daemon, &who, vf_now_ns() - begin, err) != 0)
             return WATCHED_SILENT;
     }
     return WATCHED_END;
