@@ -17,6 +17,8 @@
 #include <unistd.h>
 
 #define EVERY_NS 1000000000ull
+/* An answer that takes so long is not one of a process that works. */
+#define MUTE_NS 500000000ull
 
 struct watchdog {
     struct daemon *daemon;
@@ -27,6 +29,8 @@ struct watchdog {
     pthread_cond_t wake;  /* CLOCK_MONOTONIC; `stop` was set */
     bool stop;            /* lock */
     uint64_t asked_ns;    /* lock: since when a question is open; 0 = none is */
+    uint64_t mute_ns;     /* lock: when the last question was asked that waited for MUTE_NS ... */
+    uint64_t heard_ns;    /* lock: ... and when it was answered; 0 = none did */
     uint64_t ending_ns;   /* lock: since when the daemon ends; 0 = it does not */
     bool answered;        /* lock: it has, once */
     uint32_t partitions;  /* lock: what it said then */
@@ -223,6 +227,10 @@ static void ask(struct watchdog *dog)
         result = ask_who_waits(dog, &call, &err);
     (void)pthread_mutex_lock(&dog->lock);
     dog->asked_ns = 0;
+    if (since(begin) >= MUTE_NS) {
+        dog->mute_ns = begin;
+        dog->heard_ns = vf_now_ns();
+    }
     (void)pthread_mutex_unlock(&dog->lock);
     if (result == 0) {
         watchdog_heard(dog->daemon, host.partitions);
@@ -341,6 +349,29 @@ uint64_t watchdog_silent_ns(struct daemon *daemon)
     uint64_t silent_ns = open_ns(daemon->watchdog);
 
     return silent_ns >= WATCHDOG_TELL_NS ? silent_ns : 0;
+}
+
+/* How much of begin...end lies after `since_ns`. */
+static uint64_t part_after(uint64_t begin, uint64_t end, uint64_t since_ns)
+{
+    begin = begin > since_ns ? begin : since_ns;
+    return end > begin ? end - begin : 0;
+}
+
+uint64_t watchdog_mute_ns(void *ctx, uint64_t since_ns)
+{
+    struct watchdog *dog = ((struct daemon *)ctx)->watchdog;
+    uint64_t now = vf_now_ns();
+    uint64_t open = 0, past;
+
+    if (dog == NULL)
+        return 0;
+    (void)pthread_mutex_lock(&dog->lock);
+    if (dog->asked_ns != 0 && now - dog->asked_ns >= MUTE_NS)
+        open = part_after(dog->asked_ns, now, since_ns);
+    past = part_after(dog->mute_ns, dog->heard_ns, since_ns);
+    (void)pthread_mutex_unlock(&dog->lock);
+    return open > past ? open : past;
 }
 
 const char *watchdog_word(struct daemon *daemon, char *text, size_t bytes)

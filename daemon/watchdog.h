@@ -33,6 +33,10 @@ void watchdog_ending(struct daemon *daemon);
  * thread; `daemon` may have no watchdog. */
 uint64_t watchdog_silent_ns(struct daemon *daemon);
 
+/* For how long of the time since then the kernel side answered nothing: what is known of that,
+ * from half a second on. ctx is the struct daemon; as in mig_config. Any thread. */
+uint64_t watchdog_mute_ns(void *ctx, uint64_t since_ns);
+
 /* "the kernel side has not answered for 4 s (stopped by a signal)"; or, of a driver, "DxgkDdi... of
  * the driver of adapter 0 (softgpu.so) has not come back for 12 s"; or "". Any thread; returns
  * `text`. */

@@ -39,6 +39,11 @@ struct mig_config {
      * mig_job_report. Any thread, which holds no lock; must not block. May be NULL. */
     void (*ended)(void *ctx, struct mig_job *job);
     void *ended_ctx;
+    /* For how long of the time since then (CLOCK_MONOTONIC) the kernel side answered nobody, as far
+     * as that is known: so that no driver is blamed for it. Any thread; must not block. May be
+     * NULL. */
+    uint64_t (*kernel_mute_ns)(void *ctx, uint64_t since_ns);
+    void *kernel_mute_ctx;
     /* Highest id that somebody else knows to be taken: checks have none in the journal. */
     uint64_t last_id;
 };
