@@ -237,6 +237,8 @@ static int serve(struct daemon *daemon, const struct config *config, struct tp_t
                              .event_ctx = &daemon->events,
                              .ended = jobs_ended,
                              .ended_ctx = daemon,
+                             .kernel_mute_ns = watchdog_mute_ns,
+                             .kernel_mute_ctx = daemon,
                              .last_id = history_last_job(daemon->history)};
     struct control *control = NULL;
     struct events_collector *collector = NULL;

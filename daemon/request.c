@@ -153,12 +153,13 @@ int request_directory(const struct request *request, int *fd, struct vf_error *e
 static int patience_of(void *ctx, uint64_t waited_ns, struct vf_error *err)
 {
     const struct request *request = ctx;
+    const struct watchdog_waiter who = {.connection = kc_connection(request->kc)};
     char word[200];
 
-    if (watchdog_patience(request->daemon, waited_ns, err) != 0)
+    if (watchdog_patience_of(request->daemon, &who, waited_ns, err) != 0)
         return -1;
     if (waited_ns >= WATCHDOG_TELL_NS &&
-        watchdog_driver_word(request->daemon, word, sizeof word)[0] != '\0')
+        watchdog_driver_word(request->daemon, &who, word, sizeof word)[0] != '\0')
         pulse_waits(request->beat, word);
     return 0;
 }

@@ -22,6 +22,7 @@
 #include "dxgk/paging.h"
 #include "dxgk/takeover.h"
 #include "dxgk/trial.h"
+#include "dxgk/waits.h"
 #include "dxgk/way_back.h"
 
 #include "base/log.h"
@@ -306,15 +307,18 @@ static int run(struct update *update, const char *path, bool dry_run, struct vf_
         return -1;
     update->out->trial_ns = vf_now_ns() - start;
     start = vf_now_ns();
-    for (uint32_t i = 0; i < update->count; i++)
+    for (uint32_t i = 0; i < update->count; i++) {
+        dxgk_waits_for(&update->adapters[i]->gate);
         (void)pthread_rwlock_wrlock(&update->adapters[i]->gate);
+        dxgk_waits_holds(&update->adapters[i]->gate);
+    }
     result = save_and_replace(update, dry_run, err);
     for (uint32_t i = 0; i < update->count && result == 0 && !dry_run; i++) {
         update->adapters[i]->updates++;
         update->adapters[i]->last_gap_ns = update->out->gap_ns;
     }
     for (uint32_t i = update->count; i-- > 0;)
-        (void)pthread_rwlock_unlock(&update->adapters[i]->gate);
+        dxgk_gate_leave(update->adapters[i]);
     update->out->held_ns = vf_now_ns() - start;
     return result;
 }
@@ -327,13 +331,13 @@ int dxgk_driver_update(struct dxgk *dxgk, uint32_t adapter, const char *path, bo
     int result;
 
     *out = (struct vf_driver_update){.dry_run = dry_run};
-    (void)pthread_mutex_lock(&dxgk->update_lock);
+    dxgk_lock(&dxgk->update_lock);
     result = collect(&update, adapter, err);
     if (result == 0) {
         (void)snprintf(out->before, sizeof out->before, "%s", update.old->path);
         result = run(&update, path, dry_run, err);
     }
-    (void)pthread_mutex_unlock(&dxgk->update_lock);
+    dxgk_unlock(&dxgk->update_lock);
     out->total_ns = vf_now_ns() - start;
     if (result == 0 && !dry_run) {
         log_info("driver %s replaced by %s: %u blocks, %llu bytes; %llu us without a driver",

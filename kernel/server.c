@@ -340,7 +340,7 @@ static bool peer_allowed(int fd)
 
 static int start_conn(struct ks_server *server, int fd)
 {
-    static unsigned numbers; /* accepting thread only */
+    static uint32_t numbers; /* accepting thread only */
     struct ks_conn *conn = calloc(1, sizeof *conn);
     char id[16];
     int failed;
@@ -349,7 +349,8 @@ static int start_conn(struct ks_server *server, int fd)
         return ENOMEM;
     conn->server = server;
     conn->fd = fd;
-    (void)snprintf(id, sizeof id, "kc-%u", ++numbers);
+    conn->number = ++numbers;
+    (void)snprintf(id, sizeof id, "kc-%" PRIu32, conn->number);
     vf_fsm_init(&conn->state, &conn_table, id, KS_NEW);
     server_lock(server);
     conn->next = server->conns;

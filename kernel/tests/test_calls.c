@@ -62,6 +62,24 @@ static void a_drivers_call_under_way_is_told(void **state)
     kc_close(kc);
 }
 
+/* The kernel side of the tests says that whoever asks waits. */
+static void who_waits_for_a_driver_is_told_by_connection_and_partition(void **state)
+{
+    struct kc *kc = harness_connect(*state), *other = harness_connect(*state);
+    static struct kc_waiter waiters[KC_WAITERS];
+    size_t count;
+
+    assert_int_not_equal(kc_connection(kc), 0);
+    assert_int_not_equal(kc_connection(kc), kc_connection(other));
+    assert_int_equal(kc_waiters(other, waiters, &count, NULL), 0);
+    assert_int_equal(count, 1);
+    assert_int_equal(waiters[0].connection, kc_connection(other));
+    assert_string_equal(waiters[0].partition, "p");
+    assert_string_equal(waiters[0].call.ddi, "DxgkDdiStopDevice");
+    kc_close(other);
+    kc_close(kc);
+}
+
 static void specs_are_one_line(void **state)
 {
     const char *devices[] = {"softgpu,vram=4G", "softgpu"};
@@ -474,6 +492,7 @@ int main(void)
         CASE(repeated_events_are_told_less_often_and_counted),
         CASE(host_is_told),
         CASE(a_drivers_call_under_way_is_told),
+        CASE(who_waits_for_a_driver_is_told_by_connection_and_partition),
         CASE(specs_are_one_line),
         CASE(adapters_are_shown),
         CASE(drivers_are_shown_and_updated),
