@@ -10,7 +10,7 @@ FAMILY := /usr/bin/python3 tools/family.py
 # One after the other: a build needs its packages, and takes all processors by itself.
 .NOTPARALLEL:
 
-.PHONY: all help deps deps-test product demo demo-says test unit pairs walk load soak model bench asan tsan fuzz lint install clean
+.PHONY: all help deps deps-test product demo demo-says test unit pairs walk limits load soak model bench asan tsan fuzz lint install clean
 
 ## all      build everything into build/                                                 1 min
 all: $(BUILD)/build.ninja
@@ -58,6 +58,12 @@ walk: all
 #           VF_PAIRS_SEED repeats what was drawn
 pairs: all
 	@VF_PAIRS=all VF_BUILD=$(BUILD) $(FAMILY) /usr/bin/python3 tests/e2e/tap.py tests/e2e/test_pairs.py
+
+## limits   every value of every limit that a machine sets: descriptors, threads, memory, disk  an hour
+limits: all
+	@failed=0; for name in limits limits_start full; do \
+		VF_SWEEP=all VF_BUILD=$(BUILD) $(FAMILY) /usr/bin/python3 tests/e2e/tap.py tests/e2e/test_$$name.py || failed=1; \
+	done; exit $$failed
 
 ## load     16 partitions move at once while 16 more work; then 8 each way               1 min
 load: all

@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define NO_MEMORY 0xc0000017u /* STATUS_NO_MEMORY */
+
 /* Puts the text and, after "; ", its remedy where people read them, and notes where that begins. */
 static void put(struct vf_error *err, char *raw)
 {
@@ -153,6 +155,9 @@ int vf_fail_status(struct vf_error *err, enum vf_code code, int32_t status, cons
                        (unsigned)status);
         append(err, buffer);
         err->status = status;
+        err->scarce = (uint32_t)status == NO_MEMORY;
+        if (err->scarce && err->remedy == 0)
+            append_remedy(err, remedy_of(ENOMEM));
     }
     return -1;
 }

@@ -66,7 +66,8 @@ int vf_fail(struct vf_error *err, enum vf_code code, const char *format, ...)
 int vf_fail_errno(struct vf_error *err, enum vf_code code, int errnum, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
-/* As vf_fail, and keeps the NTSTATUS: ": STATUS_... (0x...)" is appended. */
+/* As vf_fail, and keeps the NTSTATUS: ": STATUS_... (0x...)" is appended. A driver that got no
+ * memory (STATUS_NO_MEMORY) failed as in vf_fail_errno with ENOMEM: scarce, with a remedy. */
 int vf_fail_status(struct vf_error *err, enum vf_code code, int32_t status, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 

@@ -25,6 +25,18 @@ void vf_raise_open_files(void)
         log_warn("open files stay limited: %s", strerrordesc_np(errno));
 }
 
+int vf_need_open_files(unsigned least, const char *who, struct vf_error *err)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= least)
+        return 0;
+    return vf_fail(err, VF_FAILED,
+                   "%llu open files are allowed, and %s needs %u" VF_REMEDY
+                   "give it a higher limit (LimitNOFILE=, ulimit -n)",
+                   (unsigned long long)limit.rlim_cur, who, least);
+}
+
 bool vf_accept_withdrawn(int errnum)
 {
     return errnum == EAGAIN || errnum == EINTR || errnum == ECONNABORTED;

@@ -3,11 +3,15 @@
 #ifndef VF_BASE_LIMITS_H
 #define VF_BASE_LIMITS_H
 
+#include "base/error.h"
+
 #include <stdbool.h>
 
 /* Takes as many open files as the hard limit grants: the soft one is low for the sake of select(2),
  * which nothing here uses. Before threads and children; best effort. */
 void vf_raise_open_files(void);
+/* An error when fewer than `least` are allowed; `who` needs them ("a host with 2 adapters"). */
+int vf_need_open_files(unsigned least, const char *who, struct vf_error *err);
 
 /* Did accept fail because the client has gone again (or a signal came)? Any other errno means that
  * the machine has no room for the connection: it stays in the queue, and whoever accepts must pause
@@ -15,7 +19,7 @@ void vf_raise_open_files(void);
 bool vf_accept_withdrawn(int errnum);
 #define VF_ACCEPT_PAUSE_MS 200
 
-/* The end of a text about a thread that did not start. Needs base/error.h. */
+/* The end of a text about a thread that did not start. */
 #define VF_NO_THREAD                                                                               \
     "the system gives no more threads" VF_REMEDY                                                   \
     "give the host a higher limit (TasksMax=, ulimit -u), or try again when less goes on"

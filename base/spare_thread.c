@@ -3,6 +3,7 @@
 #include "base/spare_thread.h"
 
 #include "base/limits.h"
+#include "base/size.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -32,6 +33,7 @@ static void *spare_main(void *arg)
         spare->work(spare->arg); /* stays as it is until it is idle again */
         (void)pthread_mutex_lock(&spare->lock);
         spare->work = NULL;
+        (void)pthread_cond_broadcast(&spare->changed);
     }
     (void)pthread_mutex_unlock(&spare->lock);
     return NULL;
@@ -44,7 +46,7 @@ int vf_spare_thread_open(struct vf_spare_thread **out, struct vf_error *err)
     if (spare == NULL)
         return vf_fail(err, VF_FAILED, "spare thread: out of memory");
     (void)pthread_mutex_init(&spare->lock, NULL);
-    (void)pthread_cond_init(&spare->changed, NULL);
+    vf_cond_init(&spare->changed);
     if (pthread_create(&spare->thread, NULL, spare_main, spare) != 0) {
         (void)pthread_cond_destroy(&spare->changed);
         (void)pthread_mutex_destroy(&spare->lock);
@@ -61,7 +63,7 @@ void vf_spare_thread_close(struct vf_spare_thread *spare)
         return;
     (void)pthread_mutex_lock(&spare->lock);
     spare->closing = true;
-    (void)pthread_cond_signal(&spare->changed);
+    (void)pthread_cond_broadcast(&spare->changed);
     (void)pthread_mutex_unlock(&spare->lock);
     (void)pthread_join(spare->thread, NULL);
     (void)pthread_cond_destroy(&spare->changed);
@@ -69,16 +71,21 @@ void vf_spare_thread_close(struct vf_spare_thread *spare)
     free(spare);
 }
 
-bool vf_spare_thread_give(struct vf_spare_thread *spare, void (*work)(void *arg), void *arg)
+bool vf_spare_thread_give(struct vf_spare_thread *spare, unsigned patience_ms,
+                          void (*work)(void *arg), void *arg)
 {
+    const struct timespec until = vf_timespec(vf_now_ns() + patience_ms * 1000000ull);
     bool taken;
 
     (void)pthread_mutex_lock(&spare->lock);
+    while (spare->work != NULL && !spare->closing &&
+           pthread_cond_timedwait(&spare->changed, &spare->lock, &until) == 0)
+        continue;
     taken = spare->work == NULL && !spare->closing;
     if (taken) {
         spare->work = work;
         spare->arg = arg;
-        (void)pthread_cond_signal(&spare->changed);
+        (void)pthread_cond_broadcast(&spare->changed);
     }
     (void)pthread_mutex_unlock(&spare->lock);
     return taken;

@@ -17,7 +17,9 @@ int vf_spare_thread_open(struct vf_spare_thread **out, struct vf_error *err);
 /* Waits for what it does. NULL is allowed. */
 void vf_spare_thread_close(struct vf_spare_thread *spare);
 
-/* Any thread: has it do work(arg), and does not wait. False = it is busy, and nothing is done. */
-bool vf_spare_thread_give(struct vf_spare_thread *spare, void (*work)(void *arg), void *arg);
+/* Any thread: has it do work(arg), and does not wait for that. False = it is busy and was so for
+ * `patience_ms`, and nothing is done. */
+bool vf_spare_thread_give(struct vf_spare_thread *spare, unsigned patience_ms,
+                          void (*work)(void *arg), void *arg);
 
 #endif

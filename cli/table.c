@@ -10,7 +10,13 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <time.h>
+#include <unistd.h>
+
+/* A text that is cut ends so, and no column of texts gets narrower. */
+#define ELLIPSIS "..."
+#define NARROWEST 6u
 
 uint64_t table_number(const json_t *object, const char *key)
 {
@@ -147,8 +153,96 @@ static void print_cell(FILE *to, const struct column *column, size_t width, cons
     (void)fprintf(to, "%s%*s%s%s", style, filled, text, style_end(style), last ? "\n" : "  ");
 }
 
+/* How many columns a table may have there; SIZE_MAX where nobody minds. */
+static size_t room_of(FILE *to)
+{
+    struct winsize size;
+
+    return to == stdout && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0
+               ? size.ws_col
+               : SIZE_MAX;
+}
+
+/* Cuts what is too wide for its column, at the end, and shows that. */
+static void fit(char text[CELL_BYTES], size_t width)
+{
+    size_t end = width - strlen(ELLIPSIS);
+
+    if (strlen(text) <= width)
+        return;
+    while (end > 0 && ((unsigned char)text[end] & 0xc0u) == 0x80u)
+        end--; /* not in the middle of a letter */
+    (void)strcpy(text + end, ELLIPSIS);
+}
+
+/* Takes from the widest texts until all columns fit; false when that is not enough. */
+static bool narrow(const struct column *columns, size_t width[TABLE_COLUMNS], size_t room)
+{
+    for (;;) {
+        size_t widest = TABLE_COLUMNS, all = 0;
+
+        for (size_t c = 0; columns[c].cell != CELL_END; c++) {
+            all += width[c] + (c > 0 ? 2 : 0);
+            if (left(columns[c].cell) && (widest == TABLE_COLUMNS || width[c] > width[widest]))
+                widest = c;
+        }
+        if (all <= room)
+            return true;
+        if (widest == TABLE_COLUMNS || width[widest] <= NARROWEST)
+            return false;
+        width[widest]--;
+    }
+}
+
+/* Each row as lines "name  value", where no table fits. */
+static void print_blocks(FILE *to, const struct column *columns, const json_t *rows, size_t room)
+{
+    size_t title = 0, index;
+    json_t *row;
+
+    for (size_t c = 0; columns[c].cell != CELL_END; c++)
+        title = strlen(columns[c].title) > title ? strlen(columns[c].title) : title;
+    json_array_foreach(rows, index, row) {
+        for (size_t c = 0; columns[c].cell != CELL_END; c++) {
+            char text[CELL_BYTES];
+            const char *style;
+
+            (void)table_cell(row, columns[c].cell, columns[c].key, text);
+            style = style_in(to, &columns[c], text);
+            fit(text, room > title + 2 + NARROWEST ? room - title - 2 : NARROWEST);
+            (void)fprintf(to, "%s%-*s  %s%s%s\n", index > 0 && c == 0 ? "\n" : "", (int)title,
+                          columns[c].title, style, text, style_end(style));
+        }
+    }
+}
+
+static void print_table(FILE *to, const struct column *columns, const json_t *rows,
+                        const size_t width[TABLE_COLUMNS])
+{
+    char text[CELL_BYTES];
+    size_t index;
+    json_t *row;
+
+    for (size_t c = 0; columns[c].cell != CELL_END; c++) {
+        (void)snprintf(text, sizeof text, "%s", columns[c].title);
+        fit(text, width[c]);
+        print_cell(to, &columns[c], width[c], text, "");
+    }
+    json_array_foreach(rows, index, row) {
+        for (size_t c = 0; columns[c].cell != CELL_END; c++) {
+            const char *style;
+
+            (void)table_cell(row, columns[c].cell, columns[c].key, text);
+            style = style_in(to, &columns[c], text);
+            fit(text, width[c]);
+            print_cell(to, &columns[c], width[c], text, style);
+        }
+    }
+}
+
 void table_rows_to(FILE *to, const struct column *columns, const json_t *rows, const char *none)
 {
+    const size_t room = room_of(to);
     size_t width[TABLE_COLUMNS] = {0};
     char text[CELL_BYTES];
     size_t index;
@@ -166,14 +260,10 @@ void table_rows_to(FILE *to, const struct column *columns, const json_t *rows, c
             width[c] = length > width[c] ? length : width[c];
         }
     }
-    for (size_t c = 0; columns[c].cell != CELL_END; c++)
-        print_cell(to, &columns[c], width[c], columns[c].title, "");
-    json_array_foreach(rows, index, row) {
-        for (size_t c = 0; columns[c].cell != CELL_END; c++) {
-            (void)table_cell(row, columns[c].cell, columns[c].key, text);
-            print_cell(to, &columns[c], width[c], text, style_in(to, &columns[c], text));
-        }
-    }
+    if (narrow(columns, width, room))
+        print_table(to, columns, rows, width);
+    else
+        print_blocks(to, columns, rows, room);
 }
 
 void table_rows(const struct column *columns, const json_t *rows, const char *none)

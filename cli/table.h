@@ -35,7 +35,8 @@ struct column {
 const char *table_cell(const json_t *object, enum cell cell, const char *key,
                        char text[CELL_BYTES]);
 /* One row an element of `rows`, with a head; `none` alone when there is none. At most TABLE_COLUMNS
- * columns. */
+ * columns. On a terminal that is too narrow texts are cut, which "..." shows; where that does not
+ * help each row comes as lines "name  value". */
 void table_rows(const struct column *columns, const json_t *rows, const char *none);
 /* The same, elsewhere than on stdout. */
 void table_rows_to(FILE *to, const struct column *columns, const json_t *rows, const char *none);

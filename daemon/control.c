@@ -7,6 +7,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/spare_fd.h"
+#include "base/spare_thread.h"
 #include "daemon/protocol.h"
 #include "daemon/request.h"
 
@@ -17,9 +18,13 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
+/* So long a client waits for the thread that is kept back, when the system gives no other. */
+#define KEPT_THREAD_MS 300u
+
 struct conn {
     struct control *control;
     int fd;            /* closed by its thread, under the lock */
+    bool kept;         /* control->lock: the thread that is kept back serves it */
     bool busy;         /* control->lock: a request is being answered */
     bool leaving;      /* control->lock: shut down; its thread is about to end */
     uint64_t quiet;    /* control->lock: control->turns when its last answer was ready */
@@ -29,9 +34,10 @@ struct conn {
 struct control {
     struct daemon *daemon;
     int fd;
-    struct vf_spare_fd spare; /* accepting thread */
-    pthread_mutex_t lock;     /* guards what follows; never held over I/O */
-    pthread_cond_t fewer; /* a thread ended */
+    struct vf_spare_fd spare;            /* accepting thread */
+    struct vf_spare_thread *kept_thread; /* serves one client when the system gives no other */
+    pthread_mutex_t lock;                /* guards what follows; never held over I/O */
+    pthread_cond_t fewer;                /* a thread ended */
     struct conn *conns;
     unsigned count;  /* all threads */
     unsigned places; /* threads that are not leaving */
@@ -91,7 +97,7 @@ int control_open(struct daemon *daemon, struct control **out, struct vf_error *e
     control->kept_fd = keep();
     (void)pthread_mutex_init(&control->lock, NULL);
     (void)pthread_cond_init(&control->fewer, NULL);
-    if (bind_socket(control, err) != 0) {
+    if (vf_spare_thread_open(&control->kept_thread, err) != 0 || bind_socket(control, err) != 0) {
         control_close(control);
         return -1;
     }
@@ -185,20 +191,25 @@ static void serve(struct conn *conn)
     ctl_reader_fini(&reader);
 }
 
-static void *conn_main(void *arg)
+/* Under the lock. */
+static void delist(struct control *control, const struct conn *conn)
+{
+    struct conn **at = &control->conns;
+
+    while (*at != NULL && *at != conn)
+        at = &(*at)->next;
+    if (*at != NULL)
+        *at = conn->next;
+}
+
+static void serve_and_end(void *arg)
 {
     struct conn *conn = arg;
     struct control *control = conn->control;
 
-    (void)prctl(PR_SET_NAME, "control");
     serve(conn);
     (void)pthread_mutex_lock(&control->lock);
-    for (struct conn **at = &control->conns; *at != NULL; at = &(*at)->next) {
-        if (*at == conn) {
-            *at = conn->next;
-            break;
-        }
-    }
+    delist(control, conn);
     (void)close(conn->fd);
     if (control->kept_fd < 0)
         control->kept_fd = keep();
@@ -208,6 +219,12 @@ static void *conn_main(void *arg)
     (void)pthread_cond_broadcast(&control->fewer);
     (void)pthread_mutex_unlock(&control->lock);
     free(conn);
+}
+
+static void *conn_main(void *arg)
+{
+    (void)prctl(PR_SET_NAME, "control");
+    serve_and_end(arg);
     return NULL;
 }
 
@@ -254,31 +271,69 @@ static void give_place(struct control *control)
     (void)pthread_mutex_unlock(&control->lock);
 }
 
-static int start(struct control *control, int fd)
+/* Under the lock. */
+static void enlist(struct control *control, struct conn *conn)
 {
-    struct conn *conn = calloc(1, sizeof *conn);
+    conn->quiet = ++control->turns;
+    conn->next = control->conns;
+    control->conns = conn;
+}
+
+/* Under the lock. */
+static bool start_thread(struct conn *conn)
+{
     pthread_attr_t attr;
     pthread_t thread;
     int failed;
+
+    (void)pthread_attr_init(&attr);
+    (void)pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+    failed = pthread_create(&thread, &attr, conn_main, conn);
+    (void)pthread_attr_destroy(&attr);
+    return failed == 0;
+}
+
+/* By the thread that is kept back, so that a host without threads can be looked at and stopped. Who
+ * has it and asks nothing goes. */
+static bool start_kept(struct control *control, struct conn *conn)
+{
+    bool given;
+
+    (void)pthread_mutex_lock(&control->lock);
+    for (struct conn *other = control->conns; other != NULL; other = other->next) {
+        if (other->kept && !other->busy)
+            send_away(control, other);
+    }
+    conn->kept = true;
+    enlist(control, conn);
+    (void)pthread_mutex_unlock(&control->lock);
+    given = vf_spare_thread_give(control->kept_thread, KEPT_THREAD_MS, serve_and_end, conn);
+    if (given)
+        return true;
+    (void)pthread_mutex_lock(&control->lock);
+    delist(control, conn);
+    (void)pthread_mutex_unlock(&control->lock);
+    return false;
+}
+
+static int start(struct control *control, int fd)
+{
+    struct conn *conn = calloc(1, sizeof *conn);
+    bool started;
 
     if (conn == NULL)
         return -1;
     conn->control = control;
     conn->fd = fd;
-    (void)pthread_attr_init(&attr);
-    (void)pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
     (void)pthread_mutex_lock(&control->lock);
-    failed = pthread_create(&thread, &attr, conn_main, conn);
-    if (failed == 0) {
-        conn->quiet = ++control->turns;
-        conn->next = control->conns;
-        control->conns = conn;
-    }
+    started = start_thread(conn);
+    if (started)
+        enlist(control, conn);
     (void)pthread_mutex_unlock(&control->lock);
-    (void)pthread_attr_destroy(&attr);
-    if (failed != 0)
-        free(conn);
-    return failed == 0 ? 0 : -1;
+    if (started || start_kept(control, conn))
+        return 0;
+    free(conn);
+    return -1;
 }
 
 static bool in_group(int fd, gid_t group)
@@ -402,6 +457,7 @@ void control_close(struct control *control)
     if (control->kept_fd >= 0)
         (void)close(vf_take_fd(&control->kept_fd));
     (void)pthread_mutex_unlock(&control->lock);
+    vf_spare_thread_close(control->kept_thread);
     (void)pthread_cond_destroy(&control->fewer);
     (void)pthread_mutex_destroy(&control->lock);
     free(control);

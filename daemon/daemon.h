@@ -34,7 +34,7 @@ struct daemon {
     int32_t kernel_pid;
     _Atomic pid_t kernel_child; /* started by this daemon, which is not up yet; 0 = none */
     struct kc
-        *kc; /* keeps an idle kernel side from leaving; host stop's when no other can be made */
+        *kc; /* keeps an idle kernel side from leaving; a request's when no other can be made */
     struct mig *mig;
     struct startup *startup;    /* main thread: NULL once it is over; see startup.h */
     struct watchdog *watchdog;  /* NULL before it is started; see watchdog.h */

@@ -57,7 +57,6 @@ static bool one_more(void)
     return probe >= 0;
 }
 
-/* Both spares are gone until the one before has been told: then this one waits for its turn. */
 static bool turn_away(struct daemon *daemon, int listen_fd, int errnum)
 {
     struct sockaddr_storage address = {0};
@@ -67,8 +66,6 @@ static bool turn_away(struct daemon *daemon, int listen_fd, int errnum)
 
     if (vf_accept_withdrawn(errnum))
         return true;
-    if (!listener_restock(daemon))
-        return false;
     fd = vf_spare_accept(&daemon->listen_spare, listen_fd, errnum, "migration port");
     if (fd < 0)
         return false;
@@ -84,16 +81,23 @@ bool listener_accept(struct daemon *daemon, int listen_fd)
     struct sockaddr_storage address;
     socklen_t length = sizeof address;
     char peer[PEER_BYTES];
-    int fd = accept4(listen_fd, (struct sockaddr *)&address, &length, SOCK_CLOEXEC);
+    bool room;
+    int fd;
 
+    /* Spares are gone until the one before has been told: then this one waits for its turn. */
+    if (!listener_restock(daemon))
+        return false;
+    fd = accept4(listen_fd, (struct sockaddr *)&address, &length, SOCK_CLOEXEC);
     if (fd < 0)
         return turn_away(daemon, listen_fd, errno);
     name_peer((const struct sockaddr *)&address, length, peer, sizeof peer);
-    if (one_more()) {
+    room = one_more();
+    /* With room too: another thread may take what there is before the connection does. */
+    vf_spare_close(&daemon->listen_spare_stream);
+    if (room) {
         vf_spare_roomy(&daemon->listen_spare, "migration port");
         mig_accept(daemon->mig, fd, peer);
     } else {
-        vf_spare_close(&daemon->listen_spare_stream);
         mig_turn_away(daemon->mig, fd, peer);
     }
     return true;

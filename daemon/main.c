@@ -31,6 +31,11 @@
 #include <systemd/sd-daemon.h>
 #include <time.h>
 
+/* Open files of each process: what a host takes at rest, one partition and one move of it, and what
+ * each adapter adds. */
+#define HOST_OPEN_FILES 32u
+#define ADAPTER_OPEN_FILES 8u
+
 void daemon_stop(struct daemon *daemon)
 {
     atomic_store(&daemon->stop, true);
@@ -232,6 +237,8 @@ static int serve(struct daemon *daemon, const struct config *config, struct tp_t
                              .event_ctx = &daemon->events,
                              .ended = jobs_ended,
                              .ended_ctx = daemon,
+                             .kernel_mute_ns = watchdog_mute_ns,
+                             .kernel_mute_ctx = daemon,
                              .last_id = history_last_job(daemon->history)};
     struct control *control = NULL;
     struct events_collector *collector = NULL;
@@ -281,6 +288,18 @@ static void close_history(struct daemon *daemon)
     daemon->history = NULL;
 }
 
+/* A host that could only say that it has no descriptor left is none: each of the two processes has
+ * what it takes to answer, and to move one partition. */
+static int enough_open_files(const struct config *config, struct vf_error *err)
+{
+    char who[64];
+
+    (void)snprintf(who, sizeof who, "a host with %zu adapter%s", config->device_count,
+                   config->device_count == 1 ? "" : "s");
+    return vf_need_open_files(HOST_OPEN_FILES + ADAPTER_OPEN_FILES * (unsigned)config->device_count,
+                              who, err);
+}
+
 /* The address before the kernel side: one that is taken is found out before anything is started. */
 static int start_and_serve(struct daemon *daemon, const struct config *config, struct tp_tls *tls,
                            int signal_fd, struct vf_error *err)
@@ -288,7 +307,7 @@ static int start_and_serve(struct daemon *daemon, const struct config *config, s
     cleanup_close int listen_fd = -1;
     int result = -1;
 
-    if (state_dir_open(daemon, config->state, err) != 0 ||
+    if (enough_open_files(config, err) != 0 || state_dir_open(daemon, config->state, err) != 0 ||
         background_log(daemon->state_dir, daemon->state_fd, err) != 0)
         return -1;
     tell_security(config, tls);

@@ -153,14 +153,28 @@ int request_directory(const struct request *request, int *fd, struct vf_error *e
 static int patience_of(void *ctx, uint64_t waited_ns, struct vf_error *err)
 {
     const struct request *request = ctx;
+    const struct watchdog_waiter who = {.connection = kc_connection(request->kc)};
     char word[200];
 
-    if (watchdog_patience(request->daemon, waited_ns, err) != 0)
+    if (watchdog_patience_of(request->daemon, &who, waited_ns, err) != 0)
         return -1;
     if (waited_ns >= WATCHDOG_TELL_NS &&
-        watchdog_driver_word(request->daemon, word, sizeof word)[0] != '\0')
+        watchdog_driver_word(request->daemon, &who, word, sizeof word)[0] != '\0')
         pulse_waits(request->beat, word);
     return 0;
+}
+
+/* When descriptors or threads are out on either side: by the daemon's own connection, which serves
+ * one call at a time. */
+static bool shares_kc(struct request *request, const struct vf_error *why)
+{
+    struct daemon *daemon = request->daemon;
+
+    if (daemon->kc == NULL || (why->code != VF_REFUSED_NOW && !why->scarce))
+        return false;
+    kc_set_patience(daemon->kc, watchdog_patience, daemon);
+    request->kc = daemon->kc;
+    return true;
 }
 
 int request_kc(struct request *request, struct kc **kc, struct vf_error *err)
@@ -168,13 +182,14 @@ int request_kc(struct request *request, struct kc **kc, struct vf_error *err)
     struct daemon *daemon = request->daemon;
 
     if (request->kc == NULL) {
-        if (kc_connect(daemon->kernel_socket, &request->kc, err) != 0) {
+        if (kc_connect(daemon->kernel_socket, &request->kc, err) != 0 && !shares_kc(request, err)) {
             err->code = VF_FAILED; /* the daemon was reached: "unreachable" would be said of the
                                       wrong one */
             (void)watchdog_says(daemon, err); /* knows more, if it knows anything */
             return -1;
         }
-        kc_set_patience(request->kc, patience_of, request);
+        if (request->kc != daemon->kc)
+            kc_set_patience(request->kc, patience_of, request);
     }
     *kc = request->kc;
     return 0;
@@ -250,7 +265,8 @@ json_t *request_answer(struct daemon *daemon, struct pulse_beat *beat, json_t *o
         pulse_begin(daemon->pulse, beat);
     result = dispatch(&request, object, &err);
     mig_release(daemon->mig, &request.hold);
-    kc_close(request.kc);
+    if (request.kc != daemon->kc)
+        kc_close(request.kc);
     if (alive)
         pulse_end(daemon->pulse, beat);
     if (result != 0)

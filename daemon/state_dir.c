@@ -28,15 +28,25 @@ static int admit_group(const struct daemon *daemon, const char *path, struct vf_
     return 0;
 }
 
+/* Nothing can be started there; what runs in an earlier kernel side is not touched. */
+static int fail_read_only(const char *path, struct vf_error *err)
+{
+    return vf_fail(err, VF_FAILED,
+                   "state directory %s: its file system is read-only" VF_REMEDY
+                   "make it writable again (mount -o remount,rw), or give --state another",
+                   path);
+}
+
 static int make(struct daemon *daemon, const char *path, struct vf_error *err)
 {
     struct stat info;
 
     if (mkdir(path, 0700) != 0 && errno != EEXIST)
-        return vf_fail_errno(err, VF_FAILED, errno,
-                             "make the state directory %s" VF_REMEDY
-                             "give --state a directory that this user can make",
-                             path);
+        return errno == EROFS ? fail_read_only(path, err)
+                              : vf_fail_errno(err, VF_FAILED, errno,
+                                              "make the state directory %s" VF_REMEDY
+                                              "give --state a directory that this user can make",
+                                              path);
     if (realpath(path, daemon->state_dir) == NULL)
         return vf_fail_errno(err, VF_FAILED, errno, "state directory %s", path);
     daemon->state_fd = open(daemon->state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -66,6 +76,8 @@ static int lock(struct daemon *daemon, struct vf_error *err)
 
     daemon->lock_fd =
         openat(daemon->state_fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (daemon->lock_fd < 0 && errno == EROFS)
+        return fail_read_only(daemon->state_dir, err);
     if (daemon->lock_fd < 0)
         return vf_fail_errno(err, VF_FAILED, errno, "open %s/lock", daemon->state_dir);
     if (flock(daemon->lock_fd, LOCK_EX | LOCK_NB) != 0) {

@@ -111,14 +111,30 @@ static bool await_news(struct mig_job *job, const struct mig_progress *told, uin
 
 enum watched { WATCHED_END, WATCHED_LEFT, WATCHED_SILENT };
 
+/* With the next sign of life this makes a word after 3 s. */
+#define WORD_NS 2000000000ull
+
+/* False when the client has left. Who follows a job sees all of it; whoever only wants its end
+ * hears what that waits for. */
+static bool tell_client(const struct request *request, const struct mig_job *job, bool follows,
+                        const struct mig_progress *now, uint64_t waited_ns)
+{
+    if (follows)
+        return request_progress(request, progress_object(job, now));
+    if (waited_ns >= WORD_NS && now->waits_for[0] != '\0')
+        pulse_waits(request->beat, now->waits_for);
+    return true;
+}
+
 /*
- * Until the job's end, telling of its progress; or until the client has left; or, where `patience`
- * is given, until the kernel side or the driver that the job waits for hangs, with *err. A
- * daemon that ends cancels its jobs, so that it does not end a watch early.
+ * Until the job's end, telling of its progress to who `follows` it; or until the client has left;
+ * or, for who does not, until the kernel side or the driver that the job waits for hangs, with
+ * *err. A daemon that ends cancels its jobs, so that it does not end a watch early.
  */
-static enum watched watch(const struct request *request, struct mig_job *job, kc_patience patience,
+static enum watched watch(const struct request *request, struct mig_job *job, bool follows,
                           struct vf_error *err)
 {
+    const struct watchdog_waiter who = {.partition = mig_job_partition(job)};
     struct mig_progress told = {0};
     struct mig_progress now;
     const uint64_t begin = vf_now_ns();
@@ -127,13 +143,13 @@ static enum watched watch(const struct request *request, struct mig_job *job, kc
     while (!await_news(job, &told, told_ns, &now)) {
         bool news = now.change != told.change || now.waits_for[0] != '\0' || now.stands;
 
-        if (news && !request_progress(request, progress_object(job, &now)))
+        if (news && !tell_client(request, job, follows, &now, vf_now_ns() - begin))
             return WATCHED_LEFT;
         told = now;
         told_ns = vf_now_ns();
         if (request_abandoned(request, 0) && !atomic_load(&request->daemon->stop))
             return WATCHED_LEFT;
-        if (patience != NULL && patience(request->daemon, vf_now_ns() - begin, err) != 0)
+        if (!follows && watchdog_patience_of(request->daemon, &who, vf_now_ns() - begin, err) != 0)
             return WATCHED_SILENT;
     }
     return WATCHED_END;
@@ -204,7 +220,7 @@ int verb_check(struct request *request, struct vf_error *err)
 
     if (start(request, true, &info, &job, err) != 0)
         return -1;
-    watched = watch(request, job, watchdog_patience, err);
+    watched = watch(request, job, false, err);
     if (watched != WATCHED_END)
         (void)mig_job_cancel(job, NULL); /* nobody wants to know any more */
     if (watched == WATCHED_SILENT) {
@@ -315,7 +331,7 @@ int verb_job_watch(struct request *request, struct vf_error *err)
         request->result = old;
         return old_outcome(old, err);
     }
-    if (watch(request, job, NULL, err) == WATCHED_END)
+    if (watch(request, job, true, err) == WATCHED_END)
         result = outcome(request, job, err);
     else
         result = vf_fail(err, VF_FAILED, "job watch: the client left");
@@ -333,7 +349,7 @@ int verb_job_cancel(struct request *request, struct vf_error *err)
         return -1;
     result = mig_job_cancel(job, err);
     if (result == 0) {
-        enum watched watched = watch(request, job, watchdog_patience, err);
+        enum watched watched = watch(request, job, false, err);
 
         if (watched == WATCHED_LEFT)
             result = vf_fail(err, VF_FAILED, "job cancel: the client left");

@@ -111,7 +111,7 @@ static int connect_stop(struct request *request, struct stop *stop, struct kc **
     struct vf_error first = VF_ERROR_INIT;
     struct kc_host host;
 
-    if (request_kc(request, kc, &first) == 0) {
+    if (request_kc(request, kc, &first) == 0 && *kc != stop->daemon->kc) {
         kc_set_patience(*kc, stop_patience, stop);
         return 0;
     }
@@ -119,7 +119,7 @@ static int connect_stop(struct request *request, struct stop *stop, struct kc **
         *err = first;
         return -1;
     }
-    log_info("host stop: by the connection kept for it: %s", first.text);
+    log_info("host stop: by the connection kept for it");
     *kc = stop->daemon->kc;
     kc_set_patience(*kc, stop_patience, stop);
     stop->unreachable = kc_host(*kc, &host, err) != 0;

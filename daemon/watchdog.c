@@ -3,6 +3,7 @@
 #define LOG_ROOM "watchdog"
 #include "daemon/watchdog.h"
 
+#include "base/cleanup.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/process_state.h"
@@ -16,6 +17,8 @@
 #include <unistd.h>
 
 #define EVERY_NS 1000000000ull
+/* An answer that takes so long is not one of a process that works. */
+#define MUTE_NS 500000000ull
 
 struct watchdog {
     struct daemon *daemon;
@@ -26,11 +29,15 @@ struct watchdog {
     pthread_cond_t wake;  /* CLOCK_MONOTONIC; `stop` was set */
     bool stop;            /* lock */
     uint64_t asked_ns;    /* lock: since when a question is open; 0 = none is */
+    uint64_t mute_ns;     /* lock: when the last question was asked that waited for MUTE_NS ... */
+    uint64_t heard_ns;    /* lock: ... and when it was answered; 0 = none did */
     uint64_t ending_ns;   /* lock: since when the daemon ends; 0 = it does not */
     bool answered;        /* lock: it has, once */
     uint32_t partitions;  /* lock: what it said then */
     struct kc_driver_call
-        longest;           /* lock: what drivers did when it last answered; ns 0 = nothing */
+        longest; /* lock: what drivers did when it last answered; ns 0 = nothing */
+    struct kc_waiter waiters[KC_WAITERS]; /* lock: and who waited for that */
+    size_t waiter_count;                  /* lock */
     uint64_t told_call_ns; /* own thread: of a call that was told as one that hangs; 0 = none was */
 };
 
@@ -63,15 +70,31 @@ static void tell_silence(struct watchdog *dog, uint64_t silent_ns)
              (unsigned)(silent_ns / 1000000000u), state, remedy(pid, state, what, sizeof what));
 }
 
-/* The driver's call that is under way longest, if for `enough` or longer. */
-static bool hangs(struct daemon *daemon, uint64_t enough_ns, struct kc_driver_call *call)
+/* Lock held. */
+static bool is_waiter(const struct kc_waiter *waiter, const struct watchdog_waiter *who)
+{
+    return who->connection != 0
+               ? waiter->connection == who->connection
+               : who->partition != NULL && strcmp(waiter->partition, who->partition) == 0;
+}
+
+/* The driver's call that `who` waits for longest, or anyone if that is NULL or not known: if for
+ * `enough` or longer. */
+static bool hangs(struct daemon *daemon, const struct watchdog_waiter *who, uint64_t enough_ns,
+                  struct kc_driver_call *call)
 {
     struct watchdog *dog = daemon->watchdog;
 
+    *call = (struct kc_driver_call){0};
     if (dog == NULL)
         return false;
     (void)pthread_mutex_lock(&dog->lock);
-    *call = dog->longest;
+    if (who == NULL || kc_connection(dog->kc) == 0)
+        *call = dog->longest;
+    for (size_t i = 0; who != NULL && i < dog->waiter_count; i++) {
+        if (is_waiter(&dog->waiters[i], who) && dog->waiters[i].call.ns > call->ns)
+            *call = dog->waiters[i].call;
+    }
     (void)pthread_mutex_unlock(&dog->lock);
     return call->ns > 0 && call->ns >= enough_ns;
 }
@@ -96,7 +119,7 @@ static _Noreturn void end_hard(const struct watchdog *dog, bool silent)
 
     if (silent)
         (void)snprintf(clause, sizeof clause, "the kernel side answers nothing");
-    else if (hangs(dog->daemon, WATCHDOG_TELL_NS, &call))
+    else if (hangs(dog->daemon, NULL, WATCHDOG_TELL_NS, &call))
         (void)call_clause(&call, clause, sizeof clause);
     if (atomic_load(&dog->daemon->kernel_ending))
         log_warn("ended while %s; the next vferryd brings every job to its end", clause);
@@ -164,6 +187,28 @@ static void note_call(struct watchdog *dog, const struct kc_driver_call *call)
     dog->told_call_ns = call->ns;
 }
 
+/* Only while a driver's call takes long: that is rare. */
+static int ask_who_waits(struct watchdog *dog, const struct kc_driver_call *longest,
+                         struct vf_error *err)
+{
+    cleanup_free struct kc_waiter *waiters = NULL;
+    size_t count = 0;
+
+    if (longest->ns >= WATCHDOG_TELL_NS) {
+        waiters = calloc(KC_WAITERS, sizeof *waiters);
+        if (waiters == NULL)
+            return vf_fail(err, VF_FAILED, "watchdog: out of memory");
+        if (kc_waiters(dog->kc, waiters, &count, err) != 0)
+            return -1;
+    }
+    (void)pthread_mutex_lock(&dog->lock);
+    dog->waiter_count = count;
+    if (count > 0)
+        memcpy(dog->waiters, waiters, count * sizeof *waiters);
+    (void)pthread_mutex_unlock(&dog->lock);
+    return 0;
+}
+
 static void ask(struct watchdog *dog)
 {
     struct vf_error err = VF_ERROR_INIT;
@@ -178,8 +223,14 @@ static void ask(struct watchdog *dog)
     result = kc_host(dog->kc, &host, &err);
     if (result == 0)
         result = kc_driver_call(dog->kc, &call, &err);
+    if (result == 0)
+        result = ask_who_waits(dog, &call, &err);
     (void)pthread_mutex_lock(&dog->lock);
     dog->asked_ns = 0;
+    if (since(begin) >= MUTE_NS) {
+        dog->mute_ns = begin;
+        dog->heard_ns = vf_now_ns();
+    }
     (void)pthread_mutex_unlock(&dog->lock);
     if (result == 0) {
         watchdog_heard(dog->daemon, host.partitions);
@@ -300,6 +351,29 @@ uint64_t watchdog_silent_ns(struct daemon *daemon)
     return silent_ns >= WATCHDOG_TELL_NS ? silent_ns : 0;
 }
 
+/* How much of begin...end lies after `since_ns`. */
+static uint64_t part_after(uint64_t begin, uint64_t end, uint64_t since_ns)
+{
+    begin = begin > since_ns ? begin : since_ns;
+    return end > begin ? end - begin : 0;
+}
+
+uint64_t watchdog_mute_ns(void *ctx, uint64_t since_ns)
+{
+    struct watchdog *dog = ((struct daemon *)ctx)->watchdog;
+    uint64_t now = vf_now_ns();
+    uint64_t open = 0, past;
+
+    if (dog == NULL)
+        return 0;
+    (void)pthread_mutex_lock(&dog->lock);
+    if (dog->asked_ns != 0 && now - dog->asked_ns >= MUTE_NS)
+        open = part_after(dog->asked_ns, now, since_ns);
+    past = part_after(dog->mute_ns, dog->heard_ns, since_ns);
+    (void)pthread_mutex_unlock(&dog->lock);
+    return open > past ? open : past;
+}
+
 const char *watchdog_word(struct daemon *daemon, char *text, size_t bytes)
 {
     uint64_t silent_ns = watchdog_silent_ns(daemon);
@@ -308,7 +382,7 @@ const char *watchdog_word(struct daemon *daemon, char *text, size_t bytes)
     struct kc_driver_call call;
 
     text[0] = '\0';
-    if (silent_ns == 0 && hangs(daemon, WATCHDOG_GIVE_UP_NS, &call))
+    if (silent_ns == 0 && hangs(daemon, NULL, WATCHDOG_GIVE_UP_NS, &call))
         return call_clause(&call, text, bytes);
     if (silent_ns != 0)
         (void)snprintf(text, bytes, "the kernel side has not answered for %u s (%s)",
@@ -317,12 +391,13 @@ const char *watchdog_word(struct daemon *daemon, char *text, size_t bytes)
     return text;
 }
 
-const char *watchdog_driver_word(struct daemon *daemon, char *text, size_t bytes)
+const char *watchdog_driver_word(struct daemon *daemon, const struct watchdog_waiter *who,
+                                 char *text, size_t bytes)
 {
     struct kc_driver_call call;
 
     text[0] = '\0';
-    return hangs(daemon, WATCHDOG_TELL_NS, &call) ? call_clause(&call, text, bytes) : text;
+    return hangs(daemon, who, WATCHDOG_TELL_NS, &call) ? call_clause(&call, text, bytes) : text;
 }
 
 int watchdog_says(struct daemon *daemon, struct vf_error *err)
@@ -343,14 +418,15 @@ int watchdog_says(struct daemon *daemon, struct vf_error *err)
 }
 
 /* A call waits for a driver, its own or one that holds what it needs. */
-static int driver_says(struct daemon *daemon, uint64_t waited_ns, struct vf_error *err)
+static int driver_says(struct daemon *daemon, const struct watchdog_waiter *who, uint64_t waited_ns,
+                       struct vf_error *err)
 {
     const bool ends = atomic_load(&daemon->stop);
     struct kc_driver_call call;
     char clause[200];
 
     if (waited_ns < (ends ? WATCHDOG_TELL_NS : WATCHDOG_GIVE_UP_NS) ||
-        !hangs(daemon, ends ? WATCHDOG_TELL_NS : WATCHDOG_DRIVER_NS, &call))
+        !hangs(daemon, who, ends ? WATCHDOG_TELL_NS : WATCHDOG_DRIVER_NS, &call))
         return 0;
     return vf_fail(err, VF_FAILED,
                    "%s; what was asked for may still happen when it does" VF_REMEDY
@@ -359,13 +435,18 @@ static int driver_says(struct daemon *daemon, uint64_t waited_ns, struct vf_erro
                    call_clause(&call, clause, sizeof clause));
 }
 
-int watchdog_patience(void *ctx, uint64_t waited_ns, struct vf_error *err)
+int watchdog_patience_of(struct daemon *daemon, const struct watchdog_waiter *who,
+                         uint64_t waited_ns, struct vf_error *err)
 {
-    struct daemon *daemon = ctx;
     uint64_t enough = atomic_load(&daemon->stop) ? WATCHDOG_TELL_NS : WATCHDOG_GIVE_UP_NS;
 
-    return watchdog_silent_ns(daemon) < enough ? driver_says(daemon, waited_ns, err)
+    return watchdog_silent_ns(daemon) < enough ? driver_says(daemon, who, waited_ns, err)
                                                : watchdog_says(daemon, err);
+}
+
+int watchdog_patience(void *ctx, uint64_t waited_ns, struct vf_error *err)
+{
+    return watchdog_patience_of(ctx, NULL, waited_ns, err);
 }
 
 void watchdog_heard(struct daemon *daemon, uint32_t partitions)

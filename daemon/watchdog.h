@@ -33,21 +33,36 @@ void watchdog_ending(struct daemon *daemon);
  * thread; `daemon` may have no watchdog. */
 uint64_t watchdog_silent_ns(struct daemon *daemon);
 
+/* For how long of the time since then the kernel side answered nothing: what is known of that,
+ * from half a second on. ctx is the struct daemon; as in mig_config. Any thread. */
+uint64_t watchdog_mute_ns(void *ctx, uint64_t since_ns);
+
 /* "the kernel side has not answered for 4 s (stopped by a signal)"; or, of a driver, "DxgkDdi... of
  * the driver of adapter 0 (softgpu.so) has not come back for 12 s"; or "". Any thread; returns
  * `text`. */
 const char *watchdog_word(struct daemon *daemon, char *text, size_t bytes);
 
-/* The second of them alone, from WATCHDOG_TELL_NS on. */
-const char *watchdog_driver_word(struct daemon *daemon, char *text, size_t bytes);
+/* Who waits: what drivers do concerns it only where it waits for them. */
+struct watchdog_waiter {
+    uint32_t connection;   /* kc_connection of the call that it makes; 0 = see the next */
+    const char *partition; /* or all that works on this one, as a job's threads; NULL = none */
+};
+
+/* The second of them alone, from WATCHDOG_TELL_NS on, if the driver's call is one that `who` waits
+ * for. With a kernel side that does not know who waits (version 5 and before) any one is. */
+const char *watchdog_driver_word(struct daemon *daemon, const struct watchdog_waiter *who,
+                                 char *text, size_t bytes);
 
 /* -1 with *err, which says so and what to do, while the kernel side is silent by
  * watchdog_silent_ns; else 0. Any thread. */
 int watchdog_says(struct daemon *daemon, struct vf_error *err);
 
-/* A kc_patience; ctx is the struct daemon. A call may take as long as the kernel side answers the
- * watchdog and drivers come back. Which driver's call holds up which verb is not known: one that
- * hangs ends every wait of more than WATCHDOG_GIVE_UP_NS. */
+/* Has `who` waited too long? A call may take as long as the kernel side answers the watchdog and
+ * the driver that it waits for comes back, as in watchdog_driver_word. 0, or -1 with *err. */
+int watchdog_patience_of(struct daemon *daemon, const struct watchdog_waiter *who,
+                         uint64_t waited_ns, struct vf_error *err);
+/* The same as a kc_patience; ctx is the struct daemon. For who waits for all drivers: any call that
+ * hangs ends it. */
 int watchdog_patience(void *ctx, uint64_t waited_ns, struct vf_error *err);
 
 /* Somebody else was told how many partitions there are. Any thread. */

@@ -11,6 +11,7 @@
 #include "dxgk/loader.h"
 #include "dxgk/paging.h"
 #include "dxgk/reserve.h"
+#include "dxgk/waits.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,12 +41,15 @@ struct vf_luid dxgk_luid_new(void)
 
 void dxgk_gate_enter(struct dxgk_adapter *adapter)
 {
+    dxgk_waits_for(&adapter->gate);
     (void)pthread_rwlock_rdlock(&adapter->gate);
+    dxgk_waits_holds(&adapter->gate);
 }
 
 void dxgk_gate_leave(struct dxgk_adapter *adapter)
 {
     (void)pthread_rwlock_unlock(&adapter->gate);
+    dxgk_waits_lets_go(&adapter->gate);
 }
 
 int dxgk_gate_alive(const struct dxgk_adapter *adapter, struct vf_error *err)

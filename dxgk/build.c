@@ -16,6 +16,7 @@
 #include "dxgk/tdr.h"
 #include "dxgk/tracking.h"
 #include "dxgk/umed.h"
+#include "dxgk/waits.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -146,7 +147,7 @@ static int make_vgpu(struct dxgk_partition *partition, GUID *umed_class, struct 
     memcpy(&arg.UserModeVirtualDeviceProvider, partition->params.umed_class,
            sizeof arg.UserModeVirtualDeviceProvider);
     fill_profile(partition, &arg.Profile);
-    (void)pthread_mutex_lock(&adapter->gpup_lock);
+    dxgk_lock(&adapter->gpup_lock);
     result = check_vram(partition, err);
     if (result == 0)
         result = dxgk_ddi_create_vgpu(partition, &arg, err);
@@ -156,7 +157,7 @@ static int make_vgpu(struct dxgk_partition *partition, GUID *umed_class, struct 
         result = make_reserve_basis(partition, err);
     if (result == 0)
         result = dxgk_ddi_set_resources(partition, err);
-    (void)pthread_mutex_unlock(&adapter->gpup_lock);
+    dxgk_unlock(&adapter->gpup_lock);
     *umed_class = arg.UserModeVirtualDeviceProvider;
     return result;
 }
@@ -265,12 +266,12 @@ int dxgk_partition_dismantle(struct dxgk_partition *partition, struct vf_error *
     int result = 0;
 
     bring_down(partition);
-    (void)pthread_mutex_lock(&adapter->gpup_lock);
+    dxgk_lock(&adapter->gpup_lock);
     if (partition->check.created)
         result = dxgk_ddi_destroy_vgpu(partition, err);
     if (result == 0)
         drop_reserve_basis(partition);
-    (void)pthread_mutex_unlock(&adapter->gpup_lock);
+    dxgk_unlock(&adapter->gpup_lock);
     if (result != 0)
         return -1; /* VF, VRAM and basis stay with the driver: nobody else may get them (VF-3) */
     if (partition->ranges != NULL)

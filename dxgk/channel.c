@@ -8,6 +8,7 @@
 #include "dxgk/channel.h"
 
 #include "dxgk/paging.h"
+#include "dxgk/waits.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -137,14 +138,14 @@ static int admit_write(struct dxgk_partition *partition, struct vf_error *err)
 {
     int rc = 0;
 
-    (void)pthread_mutex_lock(&partition->lock);
+    dxgk_lock(&partition->lock);
     if (vf_fsm_get(&partition->fsm) != VF_PARTITION_INCOMING)
         rc = vf_fail(err, VF_FAILED,
                      "transfer: pages go into an incoming partition only; this one is %s",
                      vf_fsm_name(&partition->fsm));
     else
         (void)atomic_fetch_add(&partition->writes, 1);
-    (void)pthread_mutex_unlock(&partition->lock);
+    dxgk_unlock(&partition->lock);
     return rc;
 }
 
@@ -196,6 +197,7 @@ int dxgk_channel_submit(struct dxgk_channel *channel, enum dxgk_transfer op, uin
     slot->cookie = cookie;
     slot->writes = writes;
     slot->work.op = paging_op(op);
+    dxgk_waits_about(channel->partition->params.name);
     dxgk_gate_enter(channel->partition->adapter);
     int rc = hand_in(channel, slot, pages, count, err);
     dxgk_gate_leave(channel->partition->adapter);
@@ -330,7 +332,7 @@ void dxgk_channel_close(struct dxgk_channel *channel)
     (void)pthread_mutex_unlock(&channel->lock);
     dxgk_gate_enter(partition->adapter);
     release_channel(channel);
-    (void)pthread_mutex_lock(&partition->lock);
+    dxgk_lock(&partition->lock);
     partition->channels--;
     dxgk_partition_unlock(partition);
 }

@@ -6,8 +6,8 @@
 #include "base/log.h"
 #include "base/size.h"
 #include "dxgk/callbacks.h"
-#include "dxgk/crash.h"
 #include "dxgk/nt/nt.h"
+#include "dxgk/waits.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,7 +27,7 @@ bool dxgk_call_enter(struct dxgk_call *call, struct dxgk_adapter *adapter, const
     if (adapter->dead)
         return false;
     if (call->irql <= max_irql) {
-        dxgk_crash_enter(call);
+        dxgk_waits_call(call);
         return true;
     }
     dxgk_report(adapter, "IRQL", "%s called at IRQL %u, it is for %u and below", name, call->irql,
@@ -39,7 +39,7 @@ NTSTATUS dxgk_call_leave(const struct dxgk_call *call, NTSTATUS status)
 {
     KIRQL now = nt_irql();
 
-    dxgk_crash_leave(call);
+    dxgk_waits_returned(call);
     log_debug("adapter %u: %s -> %s 0x%x, %llu ns", call->adapter->index, call->name,
               vf_status_name(status), (uint32_t)status,
               (unsigned long long)(vf_now_ns() - call->start_ns));

@@ -21,6 +21,7 @@
 #include "dxgk/partition.h"
 #include "dxgk/reserve.h"
 #include "dxgk/tracking.h"
+#include "dxgk/waits.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -259,9 +260,9 @@ static int set_place(struct moving *moving, struct vf_error *err)
     int result;
 
     partition->ranges = moving->ranges;
-    (void)pthread_mutex_lock(&partition->adapter->gpup_lock);
+    dxgk_lock(&partition->adapter->gpup_lock);
     result = dxgk_ddi_set_resources(partition, err);
-    (void)pthread_mutex_unlock(&partition->adapter->gpup_lock);
+    dxgk_unlock(&partition->adapter->gpup_lock);
     if (result != 0)
         partition->ranges = before;
     else

@@ -60,12 +60,25 @@ struct dxgk_driver_call {
 /* The one of all adapters that is under way for longest. Waits for no driver. */
 void dxgk_longest_call(struct dxgk_driver_call *out);
 
+/* Whom the calling thread works for in the calls that follow: a number that is its client's alone,
+ * or 0. */
+void dxgk_serve(uint32_t connection);
+/* A thread that works for somebody and is in a driver's call, or waits for a thread that is. */
+struct dxgk_waiter {
+    uint32_t connection;           /* as given to dxgk_serve */
+    char partition[VF_NAME_BYTES]; /* that it works on; "" = none in particular */
+    struct dxgk_driver_call call;  /* the longest of those that it waits for */
+};
+/* Up to `capacity` of them; returns how many. Waits for no driver. */
+size_t dxgk_waiters(struct dxgk_waiter *out, size_t capacity);
+
 /* Replaces the driver image of `adapter`, and of every adapter the same image serves, by the one at
  * `path`, while their partitions run on. All calls that need the driver wait meanwhile.
- * VF_INCOMPATIBLE: the new driver was refused before anything was taken down. VF_FAILED with
- * out->rolled_back: it failed later, the old one is back. VF_FAILED with out->lost: not even that;
- * those adapters have no driver any more. `dry_run` does everything up to the point where the old
- * driver would go, and cancels. *out is filled as far as it came, on failure too. */
+ * VF_INCOMPATIBLE: the new driver was refused before anything was taken down. VF_REFUSED_NOW: nor
+ * was anything, there is no room for a way back. VF_FAILED with out->rolled_back: it failed later,
+ * the old one is back. VF_FAILED with out->lost: not even that; those adapters have no driver any
+ * more. `dry_run` does everything up to the point where the old driver would go, and cancels. *out
+ * is filled as far as it came, on failure too. */
 int dxgk_driver_update(struct dxgk *dxgk, uint32_t adapter, const char *path, bool dry_run,
                        struct vf_driver_update *out, struct vf_error *err);
 /* First thing in main(): tries a driver and exits when this process was started for that, else

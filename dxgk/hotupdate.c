@@ -9,6 +9,8 @@
  * as before            v take it down, load the old one, the same way | any failure
  *                                                             v
  *                                                       lost: no driver, VFs work on unmanaged
+ *
+ * What the way back takes is kept for it before the old driver goes (dxgk/way_back.h).
  */
 #define LOG_ROOM "hotupdate"
 #include "dxgk/adapter.h"
@@ -20,6 +22,8 @@
 #include "dxgk/paging.h"
 #include "dxgk/takeover.h"
 #include "dxgk/trial.h"
+#include "dxgk/waits.h"
+#include "dxgk/way_back.h"
 
 #include "base/log.h"
 #include "base/size.h"
@@ -39,6 +43,7 @@ struct update {
     struct dxgk_driver_file *old, *new;
     uint64_t needs; /* slots of the old driver's table */
     struct dxgk_trial *trial;
+    struct dxgk_way_back way;
     uint64_t gap_start;
 };
 
@@ -155,8 +160,33 @@ static int lose(struct update *update, const struct vf_error *first, const struc
     }
     return vf_fail(err, VF_FAILED,
                    "driver update: %.200s; and the old driver did not come back: %.200s; the "
-                   "partitions run on but cannot be managed: restart the host when they are done",
+                   "partitions run on but cannot be managed" VF_REMEDY
+                   "restart the host when they are done",
                    first->text, second->text);
+}
+
+/* With what was kept for this, part by part: what the first try found too little of, the next one
+ * may find. */
+static int bring_back(struct update *update, struct vf_error *err)
+{
+    while (dxgk_way_back_take(&update->way)) {
+        take_down(update);
+        if (bring_up(update, update->old, err) == 0)
+            return 0;
+        log_error("driver update: %s does not come back: %s", update->old->path, err->text);
+    }
+    return -1;
+}
+
+/* The update's error: why the new driver failed, and what may be done about that. */
+static int taken_back(const struct vf_error *first, struct vf_error *err)
+{
+    const char *remedy = vf_remedy(first);
+
+    return vf_fail(err, VF_FAILED,
+                   "driver update: %.*s; the old driver is back with its own saved state%s%s",
+                   remedy != NULL ? first->remedy - 2 : (int)sizeof first->text, first->text,
+                   remedy != NULL ? VF_REMEDY : "", remedy != NULL ? remedy : "");
 }
 
 /* From here on there is no way but through: forwards, or back by the same door. */
@@ -173,15 +203,12 @@ static int replace(struct update *update, struct vf_error *err)
     log_error("driver update: %s; going back to %s", first.text, update->old->path);
     if (update->out->gap_ns != 0)
         update->gap_start = vf_now_ns();
-    take_down(update);
-    if (bring_up(update, update->old, &second) != 0)
+    if (bring_back(update, &second) != 0)
         return lose(update, &first, &second, err);
     update->out->rolled_back = true;
     dxgk_event(update->dxgk, "driver", "update to %s failed: %s; the old driver is back",
                update->new->path, first.text);
-    return vf_fail(err, VF_FAILED,
-                   "driver update: %s; the old driver is back with its own saved state",
-                   first.text);
+    return taken_back(&first, err);
 }
 
 /* ---- up to the point of no return ---- */
@@ -252,11 +279,15 @@ static int save_and_replace(struct update *update, bool dry_run, struct vf_error
     if (result == 0)
         result = dxgk_trial_restore(update->trial, update->set, err);
     update->out->trial_ns += vf_now_ns() - start;
+    if (result == 0 && !dry_run)
+        result = dxgk_way_back_open(&update->way, update->out->bytes, err);
     if (result != 0 || dry_run) {
         cancel(update);
         return result;
     }
-    return replace(update, err);
+    result = replace(update, err);
+    dxgk_way_back_close(&update->way);
+    return result;
 }
 
 static int run(struct update *update, const char *path, bool dry_run, struct vf_error *err)
@@ -276,15 +307,18 @@ static int run(struct update *update, const char *path, bool dry_run, struct vf_
         return -1;
     update->out->trial_ns = vf_now_ns() - start;
     start = vf_now_ns();
-    for (uint32_t i = 0; i < update->count; i++)
+    for (uint32_t i = 0; i < update->count; i++) {
+        dxgk_waits_for(&update->adapters[i]->gate);
         (void)pthread_rwlock_wrlock(&update->adapters[i]->gate);
+        dxgk_waits_holds(&update->adapters[i]->gate);
+    }
     result = save_and_replace(update, dry_run, err);
     for (uint32_t i = 0; i < update->count && result == 0 && !dry_run; i++) {
         update->adapters[i]->updates++;
         update->adapters[i]->last_gap_ns = update->out->gap_ns;
     }
     for (uint32_t i = update->count; i-- > 0;)
-        (void)pthread_rwlock_unlock(&update->adapters[i]->gate);
+        dxgk_gate_leave(update->adapters[i]);
     update->out->held_ns = vf_now_ns() - start;
     return result;
 }
@@ -297,13 +331,13 @@ int dxgk_driver_update(struct dxgk *dxgk, uint32_t adapter, const char *path, bo
     int result;
 
     *out = (struct vf_driver_update){.dry_run = dry_run};
-    (void)pthread_mutex_lock(&dxgk->update_lock);
+    dxgk_lock(&dxgk->update_lock);
     result = collect(&update, adapter, err);
     if (result == 0) {
         (void)snprintf(out->before, sizeof out->before, "%s", update.old->path);
         result = run(&update, path, dry_run, err);
     }
-    (void)pthread_mutex_unlock(&dxgk->update_lock);
+    dxgk_unlock(&dxgk->update_lock);
     out->total_ns = vf_now_ns() - start;
     if (result == 0 && !dry_run) {
         log_info("driver %s replaced by %s: %u blocks, %llu bytes; %llu us without a driver",

@@ -277,8 +277,7 @@ struct dxgk_call {
     KIRQL irql;
     unsigned locks; /* spin locks the thread held */
     uint64_t start_ns;
-    const struct dxgk_call *outer; /* crash.h: that this thread is in, NULL = none */
-    struct dxgk_call *earlier;     /* crash.h: that began before this one, of any thread */
+    const struct dxgk_call *outer; /* waits.h: that this thread was in before, NULL = none */
 };
 
 /* Before a DDI: the calling thread's IRQL must be <= max_irql. False (reported): the driver must

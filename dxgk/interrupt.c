@@ -7,6 +7,7 @@
 #include "dxgk/callbacks.h"
 #include "dxgk/nt/nt.h"
 #include "dxgk/paging.h"
+#include "dxgk/waits.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -55,7 +56,9 @@ static void run_interrupt_routine(struct dxgk_interrupts *irq, uint32_t message)
         irq->missed |= 1u << message;
         ours = TRUE; /* nobody was asked */
     } else if (dxgk_call_enter(&call, adapter, "DxgkDdiInterruptRoutine", DEVICE_LEVEL)) {
+        dxgk_waits_holds(&adapter->interrupts); /* transfers end by it */
         ours = adapter->ddi.DxgkDdiInterruptRoutine(adapter->hAdapter, message);
+        dxgk_waits_lets_go(&adapter->interrupts);
         (void)dxgk_call_leave(&call, STATUS_SUCCESS);
     }
     (void)pthread_mutex_unlock(&irq->lock);
@@ -127,7 +130,9 @@ static void run_dpc_routine(struct dxgk_adapter *adapter)
 
     if (adapter->ddi.DxgkDdiDpcRoutine != NULL &&
         dxgk_call_enter(&call, adapter, "DxgkDdiDpcRoutine", DISPATCH_LEVEL)) {
+        dxgk_waits_holds(&adapter->interrupts); /* as above */
         adapter->ddi.DxgkDdiDpcRoutine(adapter->hAdapter);
+        dxgk_waits_lets_go(&adapter->interrupts);
         (void)dxgk_call_leave(&call, STATUS_SUCCESS);
     }
     (void)nt_irql_set(before);

@@ -488,8 +488,8 @@ int dxgk_ksr_read(const struct dxgk_ksr *ksr, uint32_t index, struct dxgk_ksr_re
     if (out->mdl != NULL)
         nt_mdl_free(out->mdl);
     dxgk_guarded_free(out->metadata);
-    return vf_fail(err, VF_FAILED, "driver update: no memory for a saved block of %llu bytes",
-                   (unsigned long long)block->bytes);
+    return vf_fail_errno(err, VF_FAILED, ENOMEM, "driver update: a saved block of %llu bytes",
+                         (unsigned long long)block->bytes);
 }
 
 /* ---- for the trial process ---- */

@@ -7,6 +7,7 @@
 #include "base/size.h"
 #include "dxgk/ddi_paging.h"
 #include "dxgk/nt/nt.h"
+#include "dxgk/waits.h"
 
 #include <errno.h>
 
@@ -224,8 +225,10 @@ static int hand_over(struct dxgk_paging *paging, struct dxgk_paging_buffer *buff
 static struct dxgk_paging_buffer *take_buffer(struct dxgk_paging *paging, struct vf_error *err)
 {
     (void)pthread_mutex_lock(&paging->queue);
+    dxgk_waits_for(&paging->adapter->interrupts);
     while (paging->free == NULL && paging->abandoned < paging->limits.in_flight)
         (void)pthread_cond_wait(&paging->returned, &paging->queue);
+    dxgk_waits_for(NULL);
     struct dxgk_paging_buffer *buffer = paging->free;
     if (buffer != NULL)
         paging->free = buffer->next;
@@ -363,7 +366,7 @@ int dxgk_paging_submit(struct dxgk_paging *paging, struct dxgk_paging_work *work
     work->live = 0;
     work->building = true;
     work->next = NULL;
-    (void)pthread_mutex_lock(&paging->build);
+    dxgk_lock(&paging->build);
     int rc = build_work(paging, work, &buffer, err);
     if (buffer != NULL)
         put_buffer(paging, buffer);
@@ -375,6 +378,6 @@ int dxgk_paging_submit(struct dxgk_paging *paging, struct dxgk_paging_work *work
         refused = work->live == 0;
         (void)pthread_mutex_unlock(&paging->queue);
     }
-    (void)pthread_mutex_unlock(&paging->build);
+    dxgk_unlock(&paging->build);
     return refused ? -1 : 0;
 }

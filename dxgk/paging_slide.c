@@ -4,6 +4,7 @@
 #include "dxgk/paging.h"
 
 #include "base/cleanup.h"
+#include "dxgk/waits.h"
 
 #include <stdlib.h>
 
@@ -59,8 +60,10 @@ static int slide_piece(struct dxgk_adapter *adapter, struct slide *slide, uint64
     if (dxgk_paging_submit(adapter->paging, &slide->work, err) != 0)
         return -1;
     (void)pthread_mutex_lock(&slide->lock);
+    dxgk_waits_for(&adapter->interrupts);
     while (!slide->done)
         (void)pthread_cond_wait(&slide->ended, &slide->lock);
+    dxgk_waits_for(NULL);
     status = slide->status;
     (void)pthread_mutex_unlock(&slide->lock);
     if (status != 0)

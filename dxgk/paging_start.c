@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "dxgk/ddi_paging.h"
 #include "dxgk/interrupt.h"
+#include "dxgk/waits.h"
 
 #include <stdlib.h>
 #include <time.h>
@@ -177,8 +178,10 @@ int dxgk_paging_quiesce(struct dxgk_adapter *adapter, struct vf_error *err)
         return 0;
     (void)pthread_mutex_lock(&paging->queue);
     /* As in a stop, the watchdog bounds this. */
+    dxgk_waits_for(&adapter->interrupts);
     while (paging->flying != NULL && paging->abandoned == 0)
         (void)pthread_cond_wait(&paging->returned, &paging->queue);
+    dxgk_waits_for(NULL);
     abandoned = paging->abandoned;
     (void)pthread_mutex_unlock(&paging->queue);
     if (abandoned != 0)
@@ -195,10 +198,10 @@ void dxgk_paging_let_go(struct dxgk_adapter *adapter)
 
     if (paging == NULL)
         return;
-    (void)pthread_mutex_lock(&paging->build);
+    dxgk_lock(&paging->build);
     dxgk_vaspace_set_process(paging->space, NULL);
     dxgk_process_destroy(adapter, &paging->process);
-    (void)pthread_mutex_unlock(&paging->build);
+    dxgk_unlock(&paging->build);
 }
 
 int dxgk_paging_take_over(struct dxgk_adapter *adapter, struct vf_error *err)
@@ -210,7 +213,7 @@ int dxgk_paging_take_over(struct dxgk_adapter *adapter, struct vf_error *err)
 
     if (paging == NULL)
         return 0;
-    (void)pthread_mutex_lock(&paging->build);
+    dxgk_lock(&paging->build);
     rc = check_driver(adapter, err);
     if (rc == 0)
         rc = dxgk_process_create(adapter, DXGK_PAGING_NODE, &paging->process, err);
@@ -219,7 +222,7 @@ int dxgk_paging_take_over(struct dxgk_adapter *adapter, struct vf_error *err)
         root = dxgk_vaspace_root(paging->space, &entries);
         rc = dxgk_ddi_set_root_page_table(adapter, paging->process.context, root, entries, err);
     }
-    (void)pthread_mutex_unlock(&paging->build);
+    dxgk_unlock(&paging->build);
     return rc;
 }
 
@@ -228,25 +231,25 @@ int dxgk_paging_take_over(struct dxgk_adapter *adapter, struct vf_error *err)
 int dxgk_paging_window_open(struct dxgk_paging *paging, uint64_t bytes, struct dxgk_window *out,
                             struct vf_error *err)
 {
-    (void)pthread_mutex_lock(&paging->build);
+    dxgk_lock(&paging->build);
     int rc = dxgk_window_open(paging->space, bytes, out, err);
-    (void)pthread_mutex_unlock(&paging->build);
+    dxgk_unlock(&paging->build);
     return rc;
 }
 
 void dxgk_paging_window_close(struct dxgk_paging *paging, struct dxgk_window *window)
 {
-    (void)pthread_mutex_lock(&paging->build);
+    dxgk_lock(&paging->build);
     dxgk_window_close(paging->space, window);
-    (void)pthread_mutex_unlock(&paging->build);
+    dxgk_unlock(&paging->build);
 }
 
 int dxgk_paging_window_map_dma(struct dxgk_paging *paging, const struct dxgk_window *window,
                                const struct dxgk_dma *dma, struct vf_error *err)
 {
-    (void)pthread_mutex_lock(&paging->build);
+    dxgk_lock(&paging->build);
     int rc = dxgk_window_map_dma(paging->space, window, dma, err);
-    (void)pthread_mutex_unlock(&paging->build);
+    dxgk_unlock(&paging->build);
     return rc;
 }
 
@@ -293,8 +296,10 @@ static int zero_piece(struct dxgk_paging *paging, struct zero_fill *fill, DXGK_P
     if (dxgk_paging_submit(paging, &fill->work, err) != 0)
         return -1;
     (void)pthread_mutex_lock(&fill->lock);
+    dxgk_waits_for(&paging->adapter->interrupts);
     while (!fill->done)
         (void)pthread_cond_wait(&fill->ended, &fill->lock);
+    dxgk_waits_for(NULL);
     int status = fill->status;
     (void)pthread_mutex_unlock(&fill->lock);
     if (status != 0)

@@ -27,6 +27,7 @@
 #include "dxgk/hold.h"
 #include "dxgk/mitigated.h"
 #include "dxgk/msix.h"
+#include "dxgk/waits.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -112,14 +113,18 @@ static int lock_patiently(struct dxgk_partition *partition, struct vf_error *err
     const struct timespec deadline = {.tv_sec = (time_t)(until / 1000000000u),
                                       .tv_nsec = (long)(until % 1000000000u)};
 
-    if (pthread_mutex_timedlock(&partition->lock, &deadline) == 0)
+    dxgk_waits_for(&partition->lock);
+    if (pthread_mutex_timedlock(&partition->lock, &deadline) == 0) {
+        dxgk_waits_holds(&partition->lock);
         return 0;
+    }
+    dxgk_waits_for(NULL);
     if ((dxgk_holders(partition) & VF_HOLD_DEFRAG) != 0)
         return vf_fail(err, VF_REFUSED_NOW,
                        "partition %s is moving inside VRAM" VF_REMEDY
                        "wait for the end of its adapter's defragmentation, then try again",
                        partition->params.name);
-    (void)pthread_mutex_lock(&partition->lock);
+    dxgk_lock(&partition->lock);
     return 0;
 }
 
@@ -129,6 +134,7 @@ struct dxgk_partition *dxgk_partition_lock(struct dxgk *dxgk, uint64_t id, struc
 
     if (partition == NULL)
         return NULL;
+    dxgk_waits_about(partition->params.name);
     dxgk_gate_enter(partition->adapter);
     if (lock_patiently(partition, err) != 0) {
         dxgk_gate_leave(partition->adapter);
@@ -146,7 +152,7 @@ struct dxgk_partition *dxgk_partition_lock(struct dxgk *dxgk, uint64_t id, struc
 
 void dxgk_partition_unlock(struct dxgk_partition *partition)
 {
-    (void)pthread_mutex_unlock(&partition->lock);
+    dxgk_unlock(&partition->lock);
     dxgk_gate_leave(partition->adapter);
     dxgk_partition_put(partition);
 }
@@ -306,8 +312,10 @@ static int make(struct dxgk *dxgk, const struct vf_partition_params *params, boo
         return -1;
     *out = partition_new(dxgk, params);
     if (*out == NULL)
-        return vf_fail(err, VF_FAILED, "no memory, descriptor or random numbers for a partition");
-    (void)pthread_mutex_lock(&(*out)->lock);
+        return vf_fail(err, VF_REFUSED_NOW,
+                       "no memory, descriptor or random numbers for a partition" VF_REMEDY
+                       "give the host more memory (MemoryMax=) and open files (LimitNOFILE=)");
+    dxgk_lock(&(*out)->lock);
     return 0;
 }
 
@@ -322,6 +330,7 @@ static int create(struct dxgk *dxgk, const struct vf_partition_params *params, b
         return vf_fail(err, VF_USAGE,
                        "there is no adapter %u" VF_REMEDY "see \"vferry adapter list\"",
                        params->adapter);
+    dxgk_waits_about(params->name);
     dxgk_gate_enter(dxgk->adapters[params->adapter]);
     if (make(dxgk, params, incoming, &partition, err) != 0) {
         dxgk_gate_leave(dxgk->adapters[params->adapter]);
@@ -388,8 +397,10 @@ static int lock_to_remove(struct dxgk_partition *partition, struct vf_error *err
 {
     if (dxgk_gate_alive(partition->adapter, err) != 0)
         return -1;
-    if (pthread_mutex_trylock(&partition->lock) == 0)
+    if (pthread_mutex_trylock(&partition->lock) == 0) {
+        dxgk_waits_holds(&partition->lock);
         return 0;
+    }
     if ((dxgk_holders(partition) & VF_HOLD_DEFRAG) != 0)
         return lock_patiently(partition, err);
     return vf_fail(err, VF_FAILED, "partition %s is busy with another call; try again",
@@ -403,6 +414,7 @@ int dxgk_partition_destroy(struct dxgk *dxgk, uint64_t id, struct vf_error *err)
 
     if (partition == NULL)
         return -1;
+    dxgk_waits_about(partition->params.name);
     dxgk_gate_enter(partition->adapter);
     if (lock_to_remove(partition, err) != 0) {
         dxgk_gate_leave(partition->adapter);

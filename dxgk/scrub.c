@@ -9,6 +9,7 @@
 
 #include "base/cleanup.h"
 #include "dxgk/paging.h"
+#include "dxgk/waits.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -72,8 +73,10 @@ static int read_piece(struct proof *proof, uint64_t offset, uint64_t bytes, stru
     if (dxgk_paging_submit(proof->adapter->paging, &proof->work, err) != 0)
         return -1;
     (void)pthread_mutex_lock(&proof->lock);
+    dxgk_waits_for(&proof->adapter->interrupts);
     while (!proof->done)
         (void)pthread_cond_wait(&proof->ended, &proof->lock);
+    dxgk_waits_for(NULL);
     status = proof->status;
     (void)pthread_mutex_unlock(&proof->lock);
     if (status != 0)

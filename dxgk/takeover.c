@@ -8,6 +8,7 @@
 #include "dxgk/ddi_basis.h"
 #include "dxgk/paging.h"
 #include "dxgk/tracking.h"
+#include "dxgk/waits.h"
 
 /* The next partition of the adapter behind `after` (NULL = the first), with a reference; gives back
  * that of `after`. Those of this adapter stay while its gate is shut. */
@@ -69,9 +70,9 @@ int dxgk_take_over(struct dxgk_adapter *adapter, struct vf_error *err)
     if (dxgk_caps_take_over(adapter, err) != 0 || dxgk_paging_take_over(adapter, err) != 0)
         return -1;
     while ((partition = next_of(adapter, partition)) != NULL) {
-        (void)pthread_mutex_lock(&partition->lock);
+        dxgk_lock(&partition->lock);
         result = take_over_partition(partition, err);
-        (void)pthread_mutex_unlock(&partition->lock);
+        dxgk_unlock(&partition->lock);
         if (result != 0) {
             (void)vf_context(err, "partition %s", partition->params.name);
             dxgk_partition_put(partition);

@@ -22,7 +22,7 @@
 #include <stdint.h>
 
 #define KCALL_VERSION_MIN 1u
-#define KCALL_VERSION 5u
+#define KCALL_VERSION 6u
 
 #define KCALL_MAGIC_CALL 0x43664b56u  /* "VKfC" */
 #define KCALL_MAGIC_REPLY 0x52664b56u /* "VKfR" */
@@ -74,6 +74,7 @@ enum kcall_op {
     KCALL_DEFRAG,       /* since version 2 */
     KCALL_EVENTS_TIMED, /* since version 3; takes the place of KCALL_EVENTS */
     KCALL_DRIVER_CALL,  /* since version 5 */
+    KCALL_WAITERS,      /* since version 6 */
     KCALL_OPS,
     KCALL_SUBMIT = 0x100, /* page channels only; answered by struct kcall_done, not by a reply */
 };
@@ -98,7 +99,7 @@ struct kcall_hello {
 };
 struct kcall_hello_result {
     uint32_t version;
-    uint32_t reserved;
+    uint32_t connection; /* since version 6: its number; an older kernel sends 0 */
 };
 
 struct kcall_none {
@@ -201,6 +202,7 @@ struct kcall_defrag {
 };
 /* KCALL_DEFRAG: struct vf_defrag, on failure too. */
 /* KCALL_DRIVER_CALL: struct kcall_none; struct kc_driver_call. */
+/* KCALL_WAITERS: struct kcall_none; a tail of struct kc_waiter, at most KC_WAITERS. */
 
 struct kcall_submit {  /* tail: `count` page indices, 64 bits each */
     uint32_t transfer; /* enum kc_transfer */

@@ -317,6 +317,34 @@ int kc_driver_call(struct kc *kc, struct kc_driver_call *out, struct vf_error *e
     return 0;
 }
 
+int kc_waiters(struct kc *kc, struct kc_waiter *out, size_t *count, struct vf_error *err)
+{
+    struct kcall_none args = {0};
+    struct kc_call call = {.op = KCALL_WAITERS,
+                           .what = "ask who waits for drivers",
+                           .in = {{&args, sizeof args}},
+                           .tail_max = KC_WAITERS * sizeof *out,
+                           .tail = out};
+
+    *count = 0;
+    if (kc->version < 6)
+        return 0;
+    if (kc_call(kc, &call, err) != 0)
+        return -1;
+    *count = call.tail_bytes / sizeof *out;
+    for (size_t i = 0; i < *count; i++) {
+        out[i].partition[sizeof out[i].partition - 1] = '\0';
+        out[i].call.ddi[sizeof out[i].call.ddi - 1] = '\0';
+        out[i].call.driver[sizeof out[i].call.driver - 1] = '\0';
+    }
+    return 0;
+}
+
+uint32_t kc_connection(const struct kc *kc)
+{
+    return kc->connection;
+}
+
 int kc_defrag(struct kc *kc, uint32_t adapter, bool dry_run, struct vf_defrag *out,
               struct vf_error *err)
 {

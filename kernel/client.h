@@ -81,6 +81,19 @@ struct kc_driver_call {
 };
 int kc_driver_call(struct kc *kc, struct kc_driver_call *out, struct vf_error *err);
 
+/* As dxgk_waiters: whose call waits for which driver's. */
+#define KC_WAITERS 256u
+struct kc_waiter {
+    uint32_t connection; /* kc_connection of who waits */
+    uint32_t reserved;
+    char partition[VF_NAME_BYTES];
+    struct kc_driver_call call;
+};
+/* `out` has room for KC_WAITERS. With a kernel side that is older than version 6 none is known. */
+int kc_waiters(struct kc *kc, struct kc_waiter *out, size_t *count, struct vf_error *err);
+/* Its number, which no other connection has; 0 = the kernel side is older than version 6. */
+uint32_t kc_connection(const struct kc *kc);
+
 /* As dxgk_defrag; *out is filled on failure too, as far as it came. */
 int kc_defrag(struct kc *kc, uint32_t adapter, bool dry_run, struct vf_defrag *out,
               struct vf_error *err);

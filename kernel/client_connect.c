@@ -86,6 +86,7 @@ static int hello(struct kc *kc, const char *socket_path, unsigned patience_ms, s
             "kernel side chose call interface %u, which was not offered; restart the host",
             result.version);
     kc->version = result.version;
+    kc->connection = result.version < 6 ? 0 : result.connection;
     return 0;
 }
 

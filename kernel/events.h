@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The kernel side's last 1024 events, numbered from 1, kept for whoever asks. Thread-safe; adding
- * never waits for a reader's I/O. */
+/* The kernel side's last 1024 events, numbered from 1, kept for whoever asks. What repeats itself,
+ * as a guest's or a driver's fault may without end, is told less and less often, with a count, as
+ * in the log. Thread-safe; adding never waits for a reader's I/O. */
 #ifndef KERNEL_EVENTS_H
 #define KERNEL_EVENTS_H
 
+#include "base/log_limit.h"
 #include "kernel/call.h"
 
 #include <pthread.h>
@@ -12,6 +14,7 @@ struct ks_events {
     pthread_mutex_t lock;
     uint64_t last;                          /* lock: number of the newest, 0 = none yet */
     struct kc_event ring[KCALL_MAX_EVENTS]; /* lock: event n lies at n % KCALL_MAX_EVENTS */
+    struct vf_limit limit;                  /* lock: of one kind, about one adapter or partition */
 };
 
 void ks_events_init(struct ks_events *events);

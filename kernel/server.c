@@ -315,13 +315,13 @@ static void reap(struct ks_server *server)
 
 /* Tells a client why it is not served; tag 0 = about the connection. It is closed right after, and
  * it is new: the socket has room, so nothing blocks. */
-static void refuse(int fd, const char *why)
+static void refuse(int fd, enum vf_code code, const char *why)
 {
     struct kcall_failure failure = {0};
-    struct kcall_head head = {KCALL_MAGIC_REPLY, 0, 0, sizeof failure, VF_FAILED, 0};
+    struct kcall_head head = {KCALL_MAGIC_REPLY, 0, 0, sizeof failure, (uint32_t)code, 0};
     struct vf_error err = VF_ERROR_INIT;
 
-    (void)vf_fail(&err, VF_FAILED, "%s", why);
+    (void)vf_fail(&err, code, "%s", why);
     vf_error_pack(&err, failure.text, sizeof failure.text);
     if (kw_send(fd, &head, &failure, -1) != 0)
         log_debug("a refused client did not wait for the reason");
@@ -340,7 +340,7 @@ static bool peer_allowed(int fd)
 
 static int start_conn(struct ks_server *server, int fd)
 {
-    static unsigned numbers; /* accepting thread only */
+    static uint32_t numbers; /* accepting thread only */
     struct ks_conn *conn = calloc(1, sizeof *conn);
     char id[16];
     int failed;
@@ -349,7 +349,8 @@ static int start_conn(struct ks_server *server, int fd)
         return ENOMEM;
     conn->server = server;
     conn->fd = fd;
-    (void)snprintf(id, sizeof id, "kc-%u", ++numbers);
+    conn->number = ++numbers;
+    (void)snprintf(id, sizeof id, "kc-%" PRIu32, conn->number);
     vf_fsm_init(&conn->state, &conn_table, id, KS_NEW);
     server_lock(server);
     conn->next = server->conns;
@@ -377,8 +378,7 @@ static void on_accept_failed(struct ks_server *server, int errnum)
     if (fd < 0)
         return;
     kw_socket_prepare(fd);
-    refuse(fd, "the kernel side has no descriptor left for another connection; close some or give "
-               "vferryd a higher limit (ulimit -n, LimitNOFILE=)");
+    refuse(fd, VF_REFUSED_NOW, "the kernel side, asked for another connection: " VF_NO_DESCRIPTOR);
     vf_spare_done(&server->spare, fd);
 }
 
@@ -397,11 +397,12 @@ static void accept_one(struct ks_server *server)
     server_unlock(server);
     kw_socket_prepare(fd);
     if (!peer_allowed(fd)) {
-        refuse(fd, "the kernel side serves its own user only; run as that user");
+        refuse(fd, VF_FAILED, "the kernel side serves its own user only; run as that user");
     } else if (count >= KS_MAX_CONNECTIONS) {
-        refuse(fd, "the kernel side has too many connections (512); close some and try again");
+        refuse(fd, VF_REFUSED_NOW,
+               "the kernel side has too many connections (512); close some and try again");
     } else if (start_conn(server, fd) != 0) {
-        refuse(fd, "the kernel side, asked for another connection: " VF_NO_THREAD);
+        refuse(fd, VF_REFUSED_NOW, "the kernel side, asked for another connection: " VF_NO_THREAD);
     } else {
         fd = -1;
     }

@@ -296,6 +296,7 @@ static const struct ks_op ops[KCALL_OPS] = {
                              KCALL_MAX_PATH - 1, ks_call_driver_update},
     [KCALL_DEFRAG] = {"defrag", sizeof(struct kcall_defrag), 0, ks_call_defrag},
     [KCALL_DRIVER_CALL] = {"driver-call", NONE, 0, ks_call_driver_call},
+    [KCALL_WAITERS] = {"waiters", NONE, 0, ks_call_waiters},
     [KCALL_SAVE_STATE] = {"save-state", PARTITION, 0, ks_call_save_state},
     [KCALL_RESTORE_STATE] = {"restore-state", sizeof(struct kcall_state), 3 * VF_MAX_MIGRATION_BLOB,
                              ks_call_restore_state},

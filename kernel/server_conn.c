@@ -77,6 +77,7 @@ static int hello(struct ks_call *call, struct vf_error *err)
     if (result == NULL)
         return -1;
     result->version = args->max < KCALL_VERSION ? args->max : KCALL_VERSION;
+    result->connection = result->version < 6 ? 0 : call->conn->number;
     call->conn->version = result->version;
     set_silence(call->conn->fd, 0); /* from here on it may be silent as long as it likes */
     (void)vf_fsm_set(&call->conn->state, KS_CALLS, "hello");
@@ -132,6 +133,7 @@ static int serve_call(struct ks_conn *conn, const struct kcall_head *head, size_
         call.args = conn->in.data;
         call.tail = conn->in.data + op->args_bytes;
         call.tail_bytes = head->body_bytes - op->args_bytes;
+        dxgk_serve(conn->number);
         result = op->handler(&call, &err);
         if (result != 0)
             log_debug("call %s: %s", op->name, err.text);

@@ -2,6 +2,9 @@
 /* The calls about drivers at work and the VRAM of an adapter. See server_impl.h. */
 #include "kernel/server_impl.h"
 
+#include "base/cleanup.h"
+
+#include <stdlib.h>
 #include <string.h>
 
 int ks_call_driver_info(struct ks_call *call, struct vf_error *err)
@@ -46,6 +49,14 @@ int ks_call_defrag(struct ks_call *call, struct vf_error *err)
     return dxgk_defrag(call->server->dxgk, args->adapter, args->dry_run == 1, done, err);
 }
 
+static void copy_call(struct kc_driver_call *out, const struct dxgk_driver_call *call)
+{
+    out->ns = call->ns;
+    out->adapter = call->adapter;
+    memcpy(out->ddi, call->ddi, sizeof out->ddi);
+    memcpy(out->driver, call->driver, sizeof out->driver);
+}
+
 int ks_call_driver_call(struct ks_call *call, struct vf_error *err)
 {
     struct kc_driver_call *out = ks_result(call, sizeof *out, err);
@@ -54,9 +65,26 @@ int ks_call_driver_call(struct ks_call *call, struct vf_error *err)
     if (out == NULL)
         return -1;
     dxgk_longest_call(&longest);
-    out->ns = longest.ns;
-    out->adapter = longest.adapter;
-    memcpy(out->ddi, longest.ddi, sizeof out->ddi);
-    memcpy(out->driver, longest.driver, sizeof out->driver);
+    copy_call(out, &longest);
+    return 0;
+}
+
+int ks_call_waiters(struct ks_call *call, struct vf_error *err)
+{
+    cleanup_free struct dxgk_waiter *waiters = calloc(KC_WAITERS, sizeof *waiters);
+    struct kc_waiter *out;
+    size_t count;
+
+    if (waiters == NULL)
+        return vf_fail(err, VF_FAILED, "who waits for drivers: out of memory");
+    count = dxgk_waiters(waiters, KC_WAITERS);
+    out = ks_result(call, count * sizeof *out, err);
+    if (out == NULL)
+        return -1;
+    for (size_t i = 0; i < count; i++) {
+        out[i].connection = waiters[i].connection;
+        memcpy(out[i].partition, waiters[i].partition, sizeof out[i].partition);
+        copy_call(&out[i].call, &waiters[i].call);
+    }
     return 0;
 }

@@ -19,6 +19,7 @@ struct ks_conn {
     struct ks_server *server;
     struct ks_conn *next; /* server->lock */
     pthread_t thread;
+    uint32_t number; /* constant: counts up, from 1 */
     int fd; /* open until the connection is reaped */
     struct vf_fsm state;
     uint32_t version;     /* own thread: negotiated */
@@ -83,6 +84,7 @@ const struct ks_op *ks_op_find(uint32_t op);
 int ks_call_driver_info(struct ks_call *call, struct vf_error *err);
 int ks_call_driver_update(struct ks_call *call, struct vf_error *err);
 int ks_call_driver_call(struct ks_call *call, struct vf_error *err);
+int ks_call_waiters(struct ks_call *call, struct vf_error *err);
 int ks_call_defrag(struct ks_call *call, struct vf_error *err);
 
 /* Room for the result, zeroed; once per call. NULL with *err filled when there is no memory. */

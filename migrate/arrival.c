@@ -221,6 +221,8 @@ static void receive(struct stranger *stranger, const struct vf_error *no)
         refuse(mig, tp, &err);
     } else if (no != NULL && (peer.hello.role != WIRE_CONTROL || comes_back(&peer.hello))) {
         tell(mig, tp->peer, no->text);
+        if (peer.hello.role != WIRE_CONTROL)
+            target_turn_away(mig, tp, &peer.hello, no);
         tp_close(tp); /* ABORT would end a job that goes on: it tries again */
     } else if (no != NULL) {
         refuse(mig, tp, no);
@@ -340,7 +342,7 @@ static void turn_away(struct stranger *stranger, const char *lacks)
     struct tp *tp = stranger->tp;
 
     stranger->lacks = lacks;
-    if (vf_spare_thread_give(stranger->mig->spare, stranger_refused, stranger))
+    if (vf_spare_thread_give(stranger->mig->spare, 0, stranger_refused, stranger))
         return;
     tell(stranger->mig, tp->peer, "closed: others are being told that there is no room");
     known(stranger);

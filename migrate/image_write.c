@@ -44,7 +44,8 @@ static int write_fault(const struct image_writer *writer, struct vf_error *err)
     why = strstr(err->text, "sending: ");
     (void)snprintf(text, sizeof text, "%s", why != NULL ? why + strlen("sending: ") : err->text);
     return vf_fail(err, VF_FAILED,
-                   "image %s: cannot be written: %s; free some space there or save elsewhere",
+                   "image %s: cannot be written: %s" VF_REMEDY
+                   "free some space there or save elsewhere",
                    writer->name, text);
 }
 

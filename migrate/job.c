@@ -79,6 +79,11 @@ uint64_t mig_job_id(const struct mig_job *job)
     return job->id;
 }
 
+const char *mig_job_partition(const struct mig_job *job)
+{
+    return job->partition;
+}
+
 bool job_with_file(const struct mig_job *job)
 {
     return strncmp(job->peer, JOB_FILE, strlen(JOB_FILE)) == 0;

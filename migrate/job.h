@@ -84,7 +84,9 @@ struct job_stand {
     char waits[224];           /* "" = nothing that could take long */
     uint64_t waits_ns;         /* since when */
     bool own;                  /* this host's own doing, not another's */
-    bool noted;                /* the peer was told of it */
+    bool in_driver;            /* ... that is a DDI, in the kernel side */
+    bool noted;                /* the peer was told of it ... */
+    bool noted_mute;           /* ... as of a kernel side that answers nothing */
     char peer[WIRE_PING_TEXT]; /* what the peer said that it is in */
     uint64_t tell_ns;          /* next event; 0 = none was told */
     void (*note)(void *ctx, const char *text); /* tells the peer; NULL = nobody does */

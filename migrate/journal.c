@@ -364,10 +364,11 @@ static int append(struct journal *journal, const char *kind, const char *line, s
         journal->broken = true;
         return vf_fail_errno(
             err, VF_FAILED, error,
-            "journal: cannot be written, nor the torn line taken back; restart vferryd");
+            "journal: cannot be written, nor the torn line taken back" VF_REMEDY "restart vferryd");
     }
     return vf_fail_errno(err, VF_FAILED, error,
-                         "journal: cannot be written; free some space in the state directory");
+                         "journal: cannot be written" VF_REMEDY
+                         "free some space in the state directory");
 }
 
 static int write_locked(struct journal *journal, const struct journal_record *record,
@@ -382,7 +383,8 @@ static int write_locked(struct journal *journal, const struct journal_record *re
     if (journal->broken)
         return vf_fail(
             err, VF_FAILED,
-            "journal: an earlier write failed and could not be taken back; restart vferryd");
+            "journal: an earlier write failed and could not be taken back" VF_REMEDY
+            "restart vferryd");
     if (make_room(journal, err) != 0 ||
         append(journal, journal_kind_name(record->kind), line, bytes, err) != 0 ||
         check_in_place(journal, err) != 0)

@@ -117,6 +117,8 @@ int mig_open(const struct mig_config *config, struct mig **out, struct vf_error 
     mig->event_ctx = config->event_ctx;
     mig->ended = config->ended;
     mig->ended_ctx = config->ended_ctx;
+    mig->kernel_mute_ns = config->kernel_mute_ns;
+    mig->kernel_mute_ctx = config->kernel_mute_ctx;
     (void)pthread_mutex_init(&mig->lock, NULL);
     (void)pthread_cond_init(&mig->idle, NULL);
     turns_init(&mig->turns, config->moves_at_once != 0 ? config->moves_at_once : turns_default());

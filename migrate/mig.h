@@ -30,6 +30,8 @@ struct mig {
     void *event_ctx;
     void (*ended)(void *ctx, struct mig_job *job);
     void *ended_ctx;
+    uint64_t (*kernel_mute_ns)(void *ctx, uint64_t since_ns);
+    void *kernel_mute_ctx;
     struct journal *journal; /* has its own lock */
     struct turns turns;      /* likewise */
     struct vf_spare_thread *spare; /* tells who comes when there is no thread for him */

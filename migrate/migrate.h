@@ -39,6 +39,11 @@ struct mig_config {
      * mig_job_report. Any thread, which holds no lock; must not block. May be NULL. */
     void (*ended)(void *ctx, struct mig_job *job);
     void *ended_ctx;
+    /* For how long of the time since then (CLOCK_MONOTONIC) the kernel side answered nobody, as far
+     * as that is known: so that no driver is blamed for it. Any thread; must not block. May be
+     * NULL. */
+    uint64_t (*kernel_mute_ns)(void *ctx, uint64_t since_ns);
+    void *kernel_mute_ctx;
     /* Highest id that somebody else knows to be taken: checks have none in the journal. */
     uint64_t last_id;
 };
@@ -129,6 +134,8 @@ enum mig_status { MIG_RUNNING, MIG_COMPLETED, MIG_FAILED, MIG_CANCELLED, MIG_UNK
 struct mig_job *mig_job_get(struct mig *mig, uint64_t id);
 void mig_job_put(struct mig_job *job);
 uint64_t mig_job_id(const struct mig_job *job);
+/* The name of its partition, as long as the job lives. */
+const char *mig_job_partition(const struct mig_job *job);
 /* Id of the running job that this partition belongs to, 0 = none: an arrival lets it go as soon as
  * it runs here. */
 uint64_t mig_job_of(struct mig *mig, const char *partition);

@@ -55,7 +55,7 @@ static int open_image(struct restoring *r, struct vf_error *err)
     int fd = r->order->fd;
 
     r->order->fd = -1;
-    if (image_open(fd, strrchr(r->job->peer, '/') + 1, &r->image, err) != 0)
+    if (image_open(fd, r->job->peer + strlen(JOB_FILE) - 1, &r->image, err) != 0)
         return -1;
     job_set_wake(r->job, wake, r);
     if (job_cancel_asked(r->job))

@@ -333,6 +333,18 @@ static int take_turn(struct source *s, struct vf_error *err)
                    "turn; allow more time, or move fewer at once");
 }
 
+/* A limit that passed because the kernel side was silent is not the partition's doing. */
+static int pause_in_time(struct source *s, struct vf_error *err)
+{
+    uint64_t asked = vf_now_ns();
+
+    if (source_pause(s, err) == 0)
+        return 0;
+    if (err->code == VF_FAILED && vf_now_ns() > s->deadline_ns)
+        (void)stand_was_mute(s->job, asked, err);
+    return -1;
+}
+
 /* All phases up to the commit; 0 = the partition runs on the target, or a check came to its
  * verdict. */
 static int run(struct source *s, bool *committed, struct vf_error *err)
@@ -361,7 +373,7 @@ static int run(struct source *s, bool *committed, struct vf_error *err)
     if (job_cancel_asked(job))
         return vf_fail(err, VF_CANCELLED, "cancelled");
     job_enter(job, JOB_PAUSED, "pause");
-    if (source_pause(s, err) != 0)
+    if (pause_in_time(s, err) != 0)
         return -1;
     job_enter(job, JOB_STATE, "state");
     return source_handoff(s, committed, err);

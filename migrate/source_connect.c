@@ -78,8 +78,10 @@ int source_connect(struct source *s, struct vf_error *err)
     struct mig_job *job = s->job;
 
     mig_hello(job->mig, job->uuid, &s->hello);
+    stand_waits(job, "host %s to answer", job->peer);
     if (dial(s, vf_now_ns() + CONNECT_NS, err) != 0)
         return -1;
+    stand_calls(job, NULL);
     job_update(job, {
         memcpy(job->peer_name, s->peer.host_name, sizeof job->peer_name);
         job->shared_clock =

@@ -33,6 +33,8 @@ static int save_mutable(struct source *s, struct kc_blob *kmd, struct kc_blob *m
     kc_blob_free(kmd);
     kc_blob_free(msix);
     kc_blob_free(umed);
+    if (stand_was_mute(s->job, asked, err))
+        return -1;
     return vf_fail(err, VF_FAILED,
                    "the blackout would exceed --max-blackout: DDI %s of driver %s at host %s took "
                    "%s" VF_REMEDY "allow more, or have the driver mended",

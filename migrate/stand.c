@@ -72,8 +72,9 @@ static void set(struct mig_job *job, bool own, const char *text)
 
     if (stand->noted && stand->note != NULL)
         stand->note(stand->note_ctx, "");
-    stand->noted = false;
+    stand->noted = stand->noted_mute = false;
     stand->own = own;
+    stand->in_driver = false;
     stand->waits_ns = vf_now_ns();
     (void)snprintf(stand->waits, sizeof stand->waits, "%s", text);
     if (stand->since_ns == 0)
@@ -87,7 +88,10 @@ void stand_calls(struct mig_job *job, const char *ddi)
     if (ddi != NULL)
         (void)snprintf(text, sizeof text, "DDI %s of driver %s at host %s", ddi,
                        job->stand.driver[0] != '\0' ? job->stand.driver : "?", job->host_name);
-    job_update(job, set(job, true, text));
+    job_update(job, {
+        set(job, true, text);
+        job->stand.in_driver = ddi != NULL;
+    });
     if (ddi != NULL)
         kick(job->mig);
 }
@@ -132,16 +136,61 @@ void stand_set_note(struct mig_job *job, void (*note)(void *ctx, const char *tex
     (void)pthread_mutex_unlock(&job->lock);
 }
 
+/* How far back one looks for whether the kernel side answers now, and for how much of that it must
+ * have been silent. */
+#define MUTE_LOOK_NS 1500000000ull
+#define MUTE_NS 1000000000ull
+
+/* Under job->lock: does the job seem to wait for a driver while its kernel side answers nobody? */
+static bool kernel_is_mute(const struct mig_job *job, uint64_t now_ns)
+{
+    const struct mig *mig = job->mig;
+
+    return job->stand.in_driver && mig->kernel_mute_ns != NULL &&
+           now_ns >= job->stand.waits_ns + MUTE_NS &&
+           mig->kernel_mute_ns(mig->kernel_mute_ctx, now_ns - MUTE_LOOK_NS) >= MUTE_NS;
+}
+
+/* Under job->lock: what this host is in itself. */
+static const char *own_text(const struct mig_job *job, bool mute, char *text, size_t bytes)
+{
+    if (!mute)
+        return job->stand.waits;
+    (void)snprintf(text, bytes, "the kernel side of host %s, which answers nothing",
+                   job->host_name);
+    return text;
+}
+
+bool stand_was_mute(const struct mig_job *job, uint64_t since_ns, struct vf_error *err)
+{
+    const struct mig *mig = job->mig;
+    uint64_t mute_ns =
+        mig->kernel_mute_ns != NULL ? mig->kernel_mute_ns(mig->kernel_mute_ctx, since_ns) : 0;
+    char time[32];
+
+    if (mute_ns == 0 || mute_ns < (vf_now_ns() - since_ns) / 2)
+        return false;
+    (void)vf_fail(err, VF_FAILED,
+                  "the blackout would exceed --max-blackout: the kernel side of host %s answered "
+                  "nothing for %s" VF_REMEDY
+                  "see what stopped or starved vferry-kernel there, then move again",
+                  job->host_name, vf_time_format(mute_ns, time, sizeof time));
+    return true;
+}
+
 void stand_line(const struct mig_job *job, uint64_t now_ns, char *out, size_t bytes)
 {
     const struct job_stand *stand = &job->stand;
+    char text[sizeof stand->waits];
 
     out[0] = '\0';
     if (job->over || stand->waits[0] == '\0' || now_ns < stand->waits_ns + WORTH_NS)
         return;
     /* The peer knows better than we what it is that we wait for. */
     (void)snprintf(out, bytes, "%s",
-                   !stand->own && stand->peer[0] != '\0' ? stand->peer : stand->waits);
+                   !stand->own && stand->peer[0] != '\0'
+                       ? stand->peer
+                       : own_text(job, kernel_is_mute(job, now_ns), text, sizeof text));
 }
 
 /* ---- the watcher ---- */
@@ -187,12 +236,31 @@ static uint64_t event_due(const struct mig_job *job)
                    : stand->waits_ns + LONG_NS;
 }
 
+/* Under job->lock: tells the peer what this host is in itself, once that takes long, and when it
+ * turns out to be something else. When to look again. */
+static uint64_t tell_peer(struct mig_job *job, uint64_t now)
+{
+    struct job_stand *stand = &job->stand;
+    bool mute = kernel_is_mute(job, now);
+    char text[sizeof stand->waits];
+
+    if (!stand->own || stand->waits[0] == '\0' || stand->note == NULL)
+        return TP_NEVER;
+    if (now < stand->waits_ns + WORTH_NS / 2)
+        return stand->waits_ns + WORTH_NS / 2;
+    if (!stand->noted || mute != stand->noted_mute)
+        stand->note(stand->note_ctx, own_text(job, mute, text, sizeof text));
+    stand->noted = true;
+    stand->noted_mute = mute;
+    return stand->in_driver ? now + MUTE_NS : TP_NEVER;
+}
+
 /* Under mig->lock: does for the job what is due, and says when to look again. */
 static uint64_t look(struct mig_job *job, struct news *news)
 {
     struct job_stand *stand = &job->stand;
     uint64_t now = vf_now_ns();
-    uint64_t next;
+    uint64_t next, peer;
 
     (void)pthread_mutex_lock(&job->lock);
     next = event_due(job);
@@ -202,16 +270,8 @@ static uint64_t look(struct mig_job *job, struct news *news)
         say(job, now, news);
         next = stand->tell_ns = now + (now - since); /* less and less often */
     }
-    if (stand->own && !stand->noted && stand->waits[0] != '\0' && stand->note != NULL) {
-        uint64_t due = stand->waits_ns + WORTH_NS / 2;
-
-        if (due <= now) {
-            stand->note(stand->note_ctx, stand->waits);
-            stand->noted = true;
-        } else if (due < next) {
-            next = due;
-        }
-    }
+    peer = tell_peer(job, now);
+    next = peer < next ? peer : next;
     (void)pthread_mutex_unlock(&job->lock);
     return next;
 }

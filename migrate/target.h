@@ -133,5 +133,9 @@ void target_serve(struct mig *mig, struct tp *tp, const struct wire_hello *hello
 /* Gives a data stream to the job that its token names. False: nobody wants it (the caller closes
  * it). */
 bool target_attach(struct mig *mig, struct tp *tp, const struct wire_hello *hello);
+/* A data stream cannot be served, for want of what `why` says; the caller closes it. The move that
+ * waits for it fails with that, unless it was under way already: then its source comes again. */
+void target_turn_away(struct mig *mig, const struct tp *tp, const struct wire_hello *hello,
+                      const struct vf_error *why);
 
 #endif

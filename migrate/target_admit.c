@@ -288,7 +288,7 @@ static void try_adapter(struct target *t, const struct vf_adapter_info *adapter,
                vf_size_format(params.vram_bytes, size, sizeof size), t->job->host_name);
     if (make_partition(t, &params, &err) != 0) {
         t->partition.id = 0;
-        if (err.code == VF_REFUSED_NOW)
+        if (err.code == VF_REFUSED_NOW || err.scarce)
             add_passing(t, reasons, "create", "-", "-", err.text);
         else
             vf_reason_add(reasons, "create", "-", "-", err.text);

@@ -58,26 +58,32 @@ int target_make_token(struct target *t, struct vf_error *err)
     return 0;
 }
 
-/* Until every data stream is attached. */
+/* Until every data stream is attached, or one was turned away. */
 static int await_streams(struct target *t, uint64_t deadline, struct vf_error *err)
 {
     struct timespec until = vf_timespec(deadline);
-    bool all;
+    bool all, turned_away;
 
     (void)pthread_mutex_lock(&t->lock);
-    while (t->attached < t->plan.lanes && !link_ended(&t->link) && !job_cancel_asked(t->job)) {
+    while (t->attached < t->plan.lanes && t->lane_error.code == VF_OK && !link_ended(&t->link) &&
+           !job_cancel_asked(t->job)) {
         if (pthread_cond_timedwait(&t->changed, &t->lock, &until) != 0)
             break;
     }
     t->attaching = false;
     all = t->attached == t->plan.lanes;
+    turned_away = t->lane_error.code != VF_OK;
+    if (turned_away)
+        *err = t->lane_error;
     /* Somewhere on their way; unless it was the link that ended, in whatever way. */
-    t->lanes_lost = t->lanes_lost || (!all && !link_ended(&t->link));
+    t->lanes_lost = t->lanes_lost || (!all && !turned_away && !link_ended(&t->link));
     (void)pthread_mutex_unlock(&t->lock);
-    if (all)
+    if (all && !turned_away)
         return 0;
     if (job_cancel_asked(t->job))
         return target_cancelled(t, err);
+    if (turned_away)
+        return -1;
     /* Why the link ended says more: the source's own word most of all. */
     if (link_ended(&t->link) && link_explain(&t->link, 0, err))
         return -1;
@@ -186,4 +192,20 @@ bool target_attach(struct mig *mig, struct tp *tp, const struct wire_hello *hell
     }
     (void)pthread_mutex_unlock(&mig->lock);
     return taken;
+}
+
+void target_turn_away(struct mig *mig, const struct tp *tp, const struct wire_hello *hello,
+                      const struct vf_error *why)
+{
+    (void)pthread_mutex_lock(&mig->lock);
+    for (struct target *t = mig->targets; t != NULL; t = t->next) {
+        (void)pthread_mutex_lock(&t->lock);
+        /* A later generation's source tries again by itself. */
+        if (hello->generation == 0 && takes(t, hello) && mig_same_peer(t->job, tp)) {
+            t->lane_error = *why;
+            (void)pthread_cond_broadcast(&t->changed);
+        }
+        (void)pthread_mutex_unlock(&t->lock);
+    }
+    (void)pthread_mutex_unlock(&mig->lock);
 }

@@ -168,6 +168,22 @@ static void test_what_the_system_is_out_of_has_a_remedy(void **state)
     }
 }
 
+static void test_a_driver_that_got_no_memory_has_a_remedy(void **state)
+{
+    struct vf_error err = VF_ERROR_INIT;
+
+    (void)state;
+    vf_fail_status(&err, VF_FAILED, (int32_t)0xc0000017u, "start it");
+    assert_true(err.scarce);
+    assert_non_null(strstr(err.text, "start it: STATUS_NO_MEMORY (0xc0000017); give more memory"));
+    assert_int_equal(vf_remedy(&err)[-2], ';');
+    vf_fail_status(&err, VF_FAILED, (int32_t)0xc0000017u, "start it" VF_REMEDY "wait");
+    assert_string_equal(vf_remedy(&err), "wait");
+    vf_fail_status(&err, VF_FAILED, (int32_t)0xc000000du, "start it");
+    assert_false(err.scarce);
+    assert_null(vf_remedy(&err));
+}
+
 static void test_remedy_that_does_not_fit_ends_where_the_text_does(void **state)
 {
     struct vf_error err = VF_ERROR_INIT;
@@ -386,6 +402,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_remedy_is_told_apart_and_crosses_process_lines),
         cmocka_unit_test(test_what_the_system_is_out_of_has_a_remedy),
+        cmocka_unit_test(test_a_driver_that_got_no_memory_has_a_remedy),
         cmocka_unit_test(test_remedy_that_does_not_fit_ends_where_the_text_does),
         cmocka_unit_test(test_codes_from_elsewhere_are_known_or_failed),
         cmocka_unit_test(fail_fills_code_and_text),

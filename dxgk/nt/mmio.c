@@ -35,6 +35,15 @@ static size_t table_capacity;
 static uint64_t table_generation =
     1; /* grows with each change: an index a thread remembers is then stale */
 
+/* Address space that nt_mmio_keep keeps; guarded by table_lock. What finds no place here is given
+ * back: 16 adapters with four mappings each do. */
+static struct {
+    uintptr_t base;
+    uint64_t span;
+} kept[64];
+static size_t kept_count;
+static bool keeping;
+
 static _Thread_local struct {
     uint64_t generation;
     size_t index;
@@ -99,6 +108,50 @@ static int table_insert(const struct mapping *mapping)
     return 0;
 }
 
+/* Address space for a mapping: kept, or new. MAP_FAILED with errno set. */
+static void *reserve(uint64_t span)
+{
+    void *base = NULL;
+
+    (void)pthread_rwlock_wrlock(&table_lock);
+    for (size_t i = 0; i < kept_count && base == NULL; i++) {
+        if (kept[i].span != span)
+            continue;
+        base = (void *)kept[i].base;
+        kept[i] = kept[--kept_count];
+    }
+    (void)pthread_rwlock_unlock(&table_lock);
+    if (base != NULL)
+        return base;
+    return mmap(NULL, span, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+}
+
+static void give_back(const struct mapping *mapping)
+{
+    bool keep;
+
+    (void)pthread_rwlock_wrlock(&table_lock);
+    keep = keeping && kept_count < sizeof kept / sizeof *kept;
+    if (keep) {
+        kept[kept_count].base = mapping->base;
+        kept[kept_count++].span = mapping->span;
+    }
+    (void)pthread_rwlock_unlock(&table_lock);
+    if (!keep)
+        (void)munmap((void *)mapping->base, mapping->span);
+}
+
+void nt_mmio_keep(bool on)
+{
+    (void)pthread_rwlock_wrlock(&table_lock);
+    keeping = on;
+    while (!on && kept_count > 0) {
+        kept_count--;
+        (void)munmap((void *)kept[kept_count].base, kept[kept_count].span);
+    }
+    (void)pthread_rwlock_unlock(&table_lock);
+}
+
 int nt_mmio_map(const struct nt_mmio_ops *ops, void *ctx, uint32_t bar, uint64_t offset,
                 uint64_t length, PVOID *va, struct vf_error *err)
 {
@@ -111,7 +164,7 @@ int nt_mmio_map(const struct nt_mmio_ops *ops, void *ctx, uint32_t bar, uint64_t
         return vf_fail(err, VF_FAILED, "cannot map %llu bytes of BAR %u at %llu: not a range",
                        (unsigned long long)length, bar, (unsigned long long)offset);
     mapping.span = ROUND_TO_PAGES(BYTE_OFFSET(offset) + length);
-    base = mmap(NULL, mapping.span, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    base = reserve(mapping.span);
     if (base == MAP_FAILED)
         return vf_fail_errno(err, VF_FAILED, errno, "no address space for %llu bytes of BAR %u",
                              (unsigned long long)length, bar);
@@ -122,8 +175,8 @@ int nt_mmio_map(const struct nt_mmio_ops *ops, void *ctx, uint32_t bar, uint64_t
     failed = table_insert(&mapping);
     (void)pthread_rwlock_unlock(&table_lock);
     if (failed != 0) {
-        (void)munmap(base, mapping.span);
-        return vf_fail(err, VF_FAILED, "no memory to map BAR %u", bar);
+        give_back(&mapping);
+        return vf_fail_errno(err, VF_FAILED, ENOMEM, "BAR %u cannot be mapped", bar);
     }
     *va = (PVOID)mapping.va;
     return 0;
@@ -150,7 +203,7 @@ int nt_mmio_unmap(PVOID va, struct vf_error *err)
         table_capacity = 0;
     }
     (void)pthread_rwlock_unlock(&table_lock);
-    (void)munmap((void *)mapping.base, mapping.span);
+    give_back(&mapping);
     return 0;
 }
 

@@ -136,6 +136,12 @@ int nt_mmio_map(const struct nt_mmio_ops *ops, void *ctx, uint32_t bar, uint64_t
 /* `va` as nt_mmio_map gave it. Returns once no access of another thread is under way in it; an
  * access that comes later is a reported misuse. 0, or -1 when va is not mapped. */
 int nt_mmio_unmap(PVOID va, struct vf_error *err);
+/*
+ * While `on`, the address space of mappings that go is kept, and given to those that come with the
+ * same size: a driver that replaces another finds room for its registers whatever else was mapped
+ * meanwhile. Turning it off gives back what is kept. Calls do not nest.
+ */
+void nt_mmio_keep(bool on);
 /* Mappings there are now. */
 uint64_t nt_mmio_count(void);
 

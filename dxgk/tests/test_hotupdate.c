@@ -4,6 +4,7 @@
 #include "dxgk/tests/hotrig.h"
 
 #include "base/size.h"
+#include "base/tests/tool.h"
 #include "softgpu/hw.h"
 
 #include <limits.h>
@@ -12,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -287,6 +289,49 @@ static void hot_4_a_driver_that_fails_at_work_is_taken_back(void **unused)
     hot_work_end(&work);
 }
 
+#if TEST_TOOL_FACTOR == 1 /* sanitizers map more than any limit allows */
+static uint64_t address_space(void)
+{
+    FILE *statm = fopen("/proc/self/statm", "r");
+    unsigned long long pages = 0;
+
+    assert_non_null(statm);
+    assert_int_equal(fscanf(statm, "%llu", &pages), 1);
+    (void)fclose(statm);
+    return pages * 4096;
+}
+
+/* Whatever little memory there is: another driver, or the old one; never none. */
+static void hot_4_without_memory_the_old_driver_stays_or_comes_back(void **unused)
+{
+    struct rlimit before, less;
+    unsigned done = 0, refused = 0;
+    struct hot_work work;
+
+    (void)unused;
+    hot_work_begin(&work);
+    assert_int_equal(getrlimit(RLIMIT_AS, &before), 0);
+    /* A heap of a thread takes 64 MiB at once. */
+    for (uint64_t more = 0; more <= 84 * MIB; more += more < 12 * MIB ? MIB / 2 : 4 * MIB) {
+        struct vf_error error = VF_ERROR_INIT;
+        struct vf_driver_update out;
+        int result;
+
+        less = (struct rlimit){address_space() + more, before.rlim_max};
+        assert_int_equal(setrlimit(RLIMIT_AS, &less), 0);
+        result = hot_update(&work.rig, "softgpu-v2.so", false, &out, &error);
+        assert_int_equal(setrlimit(RLIMIT_AS, &before), 0);
+        if (result != 0 && (out.lost || !error.scarce || vf_remedy(&error) == NULL))
+            fail_msg("%llu KiB: %s", (unsigned long long)more >> 10, error.text);
+        done += result == 0;
+        refused += result != 0;
+        hot_work_goes_on(&work);
+    }
+    assert_true(done > 0 && refused > 0);
+    hot_work_end(&work);
+}
+#endif
+
 /* HOT-5: a driver that cannot move partitions does not take over one on the move. */
 static void hot_5_a_driver_without_migration_does_not_take_a_move_over(void **unused)
 {
@@ -522,6 +567,9 @@ int main(int argc, char **argv)
         cmocka_unit_test(hot_3_every_state_of_a_partition_survives),
         cmocka_unit_test(hot_4_a_bad_driver_is_found_in_its_trial),
         cmocka_unit_test(hot_4_a_driver_that_fails_at_work_is_taken_back),
+#if TEST_TOOL_FACTOR == 1
+        cmocka_unit_test(hot_4_without_memory_the_old_driver_stays_or_comes_back),
+#endif
         cmocka_unit_test(hot_4_a_leaked_mdl_is_reported_at_the_unload),
         cmocka_unit_test(hot_5_a_move_goes_on_through_updates_at_every_step),
         cmocka_unit_test(hot_5_a_move_without_performant_tracking_goes_on_as_well),

@@ -3,6 +3,7 @@
  * that belong to it. */
 #include "base/size.h"
 #include "kernel/call.h"
+#include "kernel/events.h"
 #include "kernel/tests/harness.h"
 
 #include <setjmp.h>
@@ -58,6 +59,24 @@ static void a_drivers_call_under_way_is_told(void **state)
     assert_int_equal(call.adapter, 1);
     assert_string_equal(call.ddi, "DxgkDdiStopDevice");
     assert_string_equal(call.driver, "/fake.so");
+    kc_close(kc);
+}
+
+/* The kernel side of the tests says that whoever asks waits. */
+static void who_waits_for_a_driver_is_told_by_connection_and_partition(void **state)
+{
+    struct kc *kc = harness_connect(*state), *other = harness_connect(*state);
+    static struct kc_waiter waiters[KC_WAITERS];
+    size_t count;
+
+    assert_int_not_equal(kc_connection(kc), 0);
+    assert_int_not_equal(kc_connection(kc), kc_connection(other));
+    assert_int_equal(kc_waiters(other, waiters, &count, NULL), 0);
+    assert_int_equal(count, 1);
+    assert_int_equal(waiters[0].connection, kc_connection(other));
+    assert_string_equal(waiters[0].partition, "p");
+    assert_string_equal(waiters[0].call.ddi, "DxgkDdiStopDevice");
+    kc_close(other);
     kc_close(kc);
 }
 
@@ -343,7 +362,7 @@ static void events_are_numbered_and_the_oldest_go(void **state)
     struct kc_event *events = calloc(1100, sizeof *events);
     struct vf_error err = VF_ERROR_INIT;
     uint64_t before, after;
-    char text[600];
+    char text[620], filler[600];
     size_t count;
 
     assert_non_null(events);
@@ -358,10 +377,12 @@ static void events_are_numbered_and_the_oldest_go(void **state)
     assert_in_range(events[0].time_ns, before, after);
     assert_string_equal(events[0].kind, "triage");
     assert_string_equal(events[0].text, "one two");
-    memset(text, 'x', sizeof text - 1);
-    text[sizeof text - 1] = '\0';
-    for (unsigned i = 0; i < 1100; i++)
+    memset(filler, 'x', sizeof filler - 1);
+    filler[sizeof filler - 1] = '\0';
+    for (unsigned i = 0; i < 1100; i++) {
+        (void)snprintf(text, sizeof text, "adapter %u: %.580s", i, filler);
         fake_event(harness->dxgk, "fault", text);
+    }
     assert_int_equal(kc_events(kc, 1, events, 1100, &count, &err), 0);
     assert_int_equal(count, 1024);
     assert_int_equal(events[0].number, 1101 - 1023);
@@ -376,6 +397,36 @@ static void events_are_numbered_and_the_oldest_go(void **state)
     assert_int_equal(count, 0);
     free(events);
     kc_close(kc);
+}
+
+/* A guest that faults without end. Another one's fault is told as ever. */
+static void repeated_events_are_told_less_often_and_counted(void **state)
+{
+    struct ks_events *events = calloc(1, sizeof *events);
+    struct kc_event *told = calloc(64, sizeof *told);
+    uint64_t last;
+    char text[64];
+
+    (void)state;
+    assert_non_null(events);
+    assert_non_null(told);
+    ks_events_init(events);
+    for (unsigned i = 0; i < 50; i++) {
+        (void)snprintf(text, sizeof text, "adapter 0 VF 1: fault at 0x%x", i);
+        ks_events_add(events, "triage", text);
+    }
+    ks_events_add(events, "triage", "adapter 0 VF 2: fault at 0x1");
+    assert_int_equal(ks_events_read(events, 0, told, 64), VF_LIMIT_BURST + 1);
+    assert_string_equal(told[VF_LIMIT_BURST].text, "adapter 0 VF 2: fault at 0x1");
+    last = told[VF_LIMIT_BURST].number;
+    for (size_t i = 0; i < VF_LIMIT_TEXTS; i++) /* the period is over */
+        events->limit.texts[i].begin_ns -= 2 * VF_LIMIT_PERIOD_NS;
+    assert_int_equal(ks_events_read(events, last, told, 64), 1);
+    assert_string_equal(told[0].kind, "triage");
+    assert_non_null(strstr(told[0].text, "adapter 0 VF 1: fault at 0x0 (and 30 more like this in"));
+    ks_events_destroy(events);
+    free(told);
+    free(events);
 }
 
 struct caller {
@@ -438,8 +489,10 @@ static void the_socket_is_for_its_user_only(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        CASE(repeated_events_are_told_less_often_and_counted),
         CASE(host_is_told),
         CASE(a_drivers_call_under_way_is_told),
+        CASE(who_waits_for_a_driver_is_told_by_connection_and_partition),
         CASE(specs_are_one_line),
         CASE(adapters_are_shown),
         CASE(drivers_are_shown_and_updated),

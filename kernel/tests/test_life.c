@@ -299,7 +299,7 @@ static void a_client_is_answered_when_no_descriptor_is_left(void **state)
         (void)close(held[--count]);
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
     assert_true(bytes > 0);
-    assert_non_null(memmem(answer, (size_t)bytes, "no descriptor left", 18));
+    assert_non_null(memmem(answer, (size_t)bytes, "no descriptor is left", 21));
     (void)close(fd);
     kc_close(kc);
     kc_close(harness_connect(harness)); /* it serves again */

@@ -18,7 +18,7 @@ class Limited(Case):
     def setUp(self):
         super().setUp()
         self.lifts = []
-        self.update_options = ()
+        self.images = self.folder  # where saves go
 
     def limit(self, which, value_of):
         """Lowers a soft limit of both processes of a host; `lift` restores them."""
@@ -69,8 +69,8 @@ class Limited(Case):
         """Asked while the limit holds: create, move, save, driver update."""
         self.ask(victim, "partition", "create", "x", "--adapter", 0, "--vram", "8M")
         self.ask(left, "migrate", "p", "--to", right.address, "--streams", 8, "--max-blackout", 20000)
-        self.ask(victim, "save", "x", "--output", self.folder / f"x{number}", "--keep")
-        self.ask(victim, "driver", "update", 0, "--driver", DRIVER, *self.update_options)
+        self.ask(victim, "save", "x", "--output", self.images / f"x{number}", "--keep")
+        self.ask(victim, "driver", "update", 0, "--driver", DRIVER)
         self.ask(victim, "host", "show")
 
     def all_is_well(self, left, right, victim, work, logged):
@@ -102,6 +102,8 @@ class Limited(Case):
         for name, lower in limits.items():
             for victim in (left, right):
                 number += 1
+                if SWEEP:
+                    print(f"# {name}, on host {victim.name}", flush=True)
                 with self.subTest(limit=name, host=victim.name):
                     self.round(left, right, victim, lower, number)
         self.works_again(left, right)

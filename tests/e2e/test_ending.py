@@ -174,6 +174,28 @@ class Waiting(Ending):
         self.assertEqual(finish(host, "p"), work.want())
 
 
+    def test_each_verb_is_told_of_the_call_that_it_waits_for_and_of_no_others(self):
+        host, gates = self.gated("left")
+        for name in "pq":
+            create(host, name, vram="8M")
+        gates.close("destroy")
+        first = host.spawn("--timeout", 0, "partition", "remove", "p")
+        wait_until("the driver is in it", lambda: gates.stands_at("destroy"), 60)
+        behind = host.spawn("--timeout", 0, "partition", "create", "r", "--adapter", 0, "--vram", "8M")
+        gates.close("pause")
+        apart = host.spawn("--timeout", 0, "partition", "pause", "q")
+        wait_until("the driver is in that too", lambda: gates.stands_at("pause"), 60)
+        asked = ((first, "DestroyVirtualGpu"), (behind, "DestroyVirtualGpu"), (apart, "SetVirtualFunctionPauseState"))
+        told = [next(line for line in asking.stderr if "DxgkDdi" in line) for asking, _ in asked]
+        gates.open("destroy")
+        gates.open("pause")
+        ends = [asking.communicate(timeout=BOUND) for asking, _ in asked]
+        for (asking, call), word, end in zip(asked, told, ends):
+            with self.subTest(call=call):
+                self.assertIn(f"DxgkDdi{call} of the driver of adapter 0", word)
+                self.assertEqual(asking.returncode, 0, end)
+
+
 class Stopping(Ending):
     def stopped(self, host, dropped):
         """A forced stop that has to kill the kernel side, which answers or not."""

@@ -7,6 +7,7 @@ import unittest
 
 import proxy
 from e2e import Case, at_once, begins, churn, create, finish, move, partitions, runs, state
+from gates import Gates
 from harness import pid_gone, wait_until
 from proxy import IN, OUT, Point, Proxy
 
@@ -180,6 +181,27 @@ class InAMove(Hung):
             self.go_on(victim)
             moving.communicate(timeout=180)
             self.one_of_it(left, right, work)
+
+    def test_a_kernel_side_that_is_stopped_in_a_drivers_call_is_told_as_that_and_no_driver_is_blamed(self):
+        gates = Gates(self.folder / "gates")
+        left = self.host("left", options=gates.options, env=gates.env)
+        right = self.host("right")
+        work = churn(2, size="2M")
+        create(left, "p", work)
+        begins(left, "p")
+        gates.close("save-mutable")
+        moving = left.spawn("migrate", "p", "--to", right.address, "--max-blackout", 1000)
+        wait_until("the driver is in it", lambda: gates.stands_at("save-mutable"), 60)
+        self.hang(left)
+        self.told(left, "so far, waiting for the kernel side of host left, which answers nothing")
+        self.told(left, "has not answered")
+        self.go_on(left)
+        gates.open("save-mutable")
+        _, err = moving.communicate(timeout=180)
+        self.assertEqual(moving.returncode, 1, err)
+        self.assertRegex(err, r"the kernel side of host left answered nothing for \d")
+        self.assertNotIn("DDI DxgkDdiSaveMutableMigrationData", err.splitlines()[-1])
+        self.assert_works_to_its_end(left, "p", work)
 
     def one_of_it(self, left, right, work):
         """It works on exactly one of them, to the right end."""

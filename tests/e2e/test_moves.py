@@ -46,6 +46,16 @@ class Limits(Case):
         self.assertIn("--max-time passed", err)
         self.assertEqual((state(left, "p"), partitions(right)), ("running", []))
 
+    def test_a_pause_said_during_a_move_names_the_job_and_a_remedy_that_works(self):
+        left, right, moving = self.slow()
+        number = self.job(left)["job"]
+        refused = left.run("partition", "pause", "p", code=1).stderr
+        self.assertIn(f'cannot pause while job {number} works on it; wait for its end, or "vferry job cancel {number}"', refused)
+        left.run("job", "cancel", number)
+        moving.communicate(timeout=60)
+        left.run("partition", "pause", "p")
+        self.assertEqual((state(left, "p"), partitions(right)), ("paused", []))
+
     def test_what_cannot_be_changed_is_said(self):
         left, right, moving = self.slow()
         number = self.job(left)["job"]

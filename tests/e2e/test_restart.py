@@ -8,6 +8,7 @@ import unittest
 
 import proxy
 from e2e import (
+    BUILD,
     at_once,
     DEVICE,
     Case,
@@ -212,6 +213,32 @@ class Ends(Case):
         )
         self.assertEqual((done.returncode, done.stdout), (1, ""))
         self.assertIn(str(host.process.pid), done.stderr.strip().splitlines()[-1])
+        self.assert_works_to_its_end(host, "p", work)
+
+    @unittest.skipUnless(os.geteuid() == 0, "needs to mount")
+    def test_a_start_on_a_read_only_file_system_says_so_in_one_line_and_loses_nothing(self):
+        host = self.host("left")
+        work = churn(1, size="2M")
+        create(host, "p", work)
+        host.kill()
+
+        def mount(*words):
+            return subprocess.run(["mount", *words, host.state], capture_output=True, check=False).returncode == 0
+
+        if not mount("--bind", host.state):
+            self.skipTest("may not mount here")
+        unmount = ["umount", host.state]
+        self.addCleanup(subprocess.run, unmount, capture_output=True, check=False)
+        self.assertTrue(mount("-o", "remount,bind,ro"))
+        for state in (host.state, host.state / "new"):
+            with self.subTest(state=state.name):
+                done = subprocess.run([BUILD / "vferryd", "--name", "left", "--state", state, "--device", "softgpu"],
+                                      capture_output=True, text=True, timeout=60, check=False)
+                self.assertEqual(done.returncode, 1, done.stderr)
+                self.assertEqual(len(done.stderr.splitlines()), 1, done.stderr)
+                self.assertIn(f"state directory {state}: its file system is read-only; make it writable again", done.stderr)
+        subprocess.run(unmount, check=True)
+        host.start()
         self.assert_works_to_its_end(host, "p", work)
 
     def test_sigterm_ends_the_daemon_and_the_kernel_side_once_it_has_no_partitions(self):

@@ -260,7 +260,7 @@ class Refused(Saving):
         self.path("bad.image").write_bytes(spoil(data))
         before = room(right), partitions(right)
         done = self.restore(right, file="bad.image", code=code)
-        self.assertIn("image bad.image", done.stderr)
+        self.assertIn(f"image {self.path('bad.image')}", done.stderr)
         self.assertIn(f"nothing is left of it at host {right.name}, the image is as it was", done.stderr)
         self.assertEqual(len(done.stderr.strip().splitlines()), 1)
         self.assertEqual((room(right), partitions(right)), before)

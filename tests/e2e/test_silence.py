@@ -130,6 +130,22 @@ class Working(Case):
         self.assertEqual(len(done.stderr.splitlines()), 1, done.stderr)
         self.assertIn("not done within 14 s", done.stderr)
 
+    def test_a_check_says_that_it_waits_for_a_peer_that_says_nothing(self):
+        one = self.host("one")
+        for name in "pq":
+            create(one, name, vram="8M")
+        silent = socket.create_server(("127.0.0.1", 0))  # the system takes connections for it
+        self.addCleanup(silent.close)
+        peer = f"127.0.0.1:{silent.getsockname()[1]}"
+        verbs_of = {"p": ("check",), "q": ("migrate", "--dry-run")}
+        asked = [Command(one.state / "control.sock", *verb, name, "--to", peer) for name, verb in verbs_of.items()]
+        for command in asked:
+            with self.subTest(verb=command.words):
+                self.assertEqual(command.first_word(), f'vferry: waiting for "check": host {peer} to answer; Ctrl-C gives up')
+                code, _, err = command.end()
+                self.assertEqual((code, len(err.splitlines())), (FAILED, 1), err)
+                self.assertIn(f"peer {peer}", err)
+
     def test_a_move_whose_daemon_is_stopped_midway_ends_as_unknown(self):
         one, other = self.pair()
         create(one, "p", churn(600, size="16M"))

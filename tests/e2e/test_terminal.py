@@ -67,6 +67,23 @@ class Terminal(Case):
                 plain = re.sub(r"\x1b\[[0-9]*[mK]", "", line)
                 self.assertLess(len(plain), columns, plain)
 
+    def test_no_table_is_wider_than_the_terminal_and_what_is_cut_shows_it(self):
+        name = "n" * 60
+        create(self.left, name, vram="8M")
+        create(self.left, "short", vram="8M")
+        self.left.run("check", name, "--to", "127.0.0.1:1", code=None)
+        for columns in (60, 80, 200):
+            for verb in (("partition", "list"), ("job", "list"), ("adapter", "list")):
+                with self.subTest(columns=columns, verb=verb):
+                    code, seen = on_terminal(self.left, *verb, columns=columns, TERM="dumb")
+                    self.assertEqual(code, 0, seen)
+                    lines = seen.replace("\r", "").splitlines()
+                    self.assertLessEqual(max(map(len, lines)), columns, seen)
+                    if verb == ("partition", "list"):
+                        self.assertIn("short", seen)
+                        self.assertEqual(name in seen, columns == 200, seen)
+                        self.assertEqual("n..." in seen, columns != 200, seen)
+
     def test_a_terminal_that_has_no_escapes_gets_none(self):
         for term in ({"TERM": "dumb"}, {}):
             seen = self.move("p" + term.get("TERM", ""), **term)

@@ -30,7 +30,8 @@ PHASES = {
 }
 ORDER = ["open", "connect", "admit", "rounds", "blackout", "state", "commit", "teardown", "recovery", "resume"]
 LOOKS = {"connect to the kernel side", "ask the kernel side about itself", "list partitions", "show partition", "show adapter",
-         "find partition", "creation parameters of a partition", "clock of a partition", "open page channel", "ask what drivers do"}
+         "find partition", "creation parameters of a partition", "clock of a partition", "open page channel", "ask what drivers do",
+         "ask who waits for drivers"}
 # Threads that serve people, not the move.
 OTHERS = ("events", "control", "vferryd-faults", "watchdog")
 # A move must pass at least these, or the walk would be a short one.

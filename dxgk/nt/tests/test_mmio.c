@@ -267,6 +267,25 @@ static void unmap_waits_for_accesses_and_lets_none_follow(void **state)
     assert_int_equal(atomic_load(&card.late), 0);
 }
 
+/* What replaces a mapping finds room although something else took all that there was. */
+static void kept_address_space_is_there_for_the_next(void **state)
+{
+    struct card card = {.lock = PTHREAD_MUTEX_INITIALIZER};
+    char *first = map(&card, &plain_ops, 0, 0, 3 * PAGE_SIZE);
+    char *other, *second;
+
+    (void)state;
+    nt_mmio_keep(true);
+    unmap(first);
+    other = map(&card, &plain_ops, 0, 0, PAGE_SIZE);
+    assert_ptr_not_equal(other, first);
+    second = map(&card, &plain_ops, 0, 0, 3 * PAGE_SIZE);
+    assert_ptr_equal(second, first);
+    unmap(second);
+    nt_mmio_keep(false);
+    unmap(other);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -278,6 +297,7 @@ int main(void)
         nt_test(refusal_by_the_device_is_reported),
         nt_test(nonsense_is_not_mapped_nor_unmapped),
         nt_test(unmap_waits_for_accesses_and_lets_none_follow),
+        nt_test(kept_address_space_is_there_for_the_next),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
