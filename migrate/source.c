@@ -417,9 +417,10 @@ static void find_cause(struct source *s, bool again, struct vf_error *err)
 
     if (job_cancel_asked(s->job))
         (void)ending_called_off(s->job, again, err);
+    else if (s->linked && lanes_turned_away(&s->lanes))
+        (void)link_explain(&s->link, vf_now_ns() + s->job->mig->silence_ns, err);
     else if (s->linked &&
-             (lanes_lost(&s->lanes) || lanes_turned_away(&s->lanes) ||
-              (err->code == VF_CANCELLED && link_ended(&s->link))))
+             (lanes_lost(&s->lanes) || (err->code == VF_CANCELLED && link_ended(&s->link))))
         (void)link_explain(&s->link, vf_now_ns() + LINK_EXPLAIN_NS, err);
     if (s->linked && link_lost(&s->link) && link_explain(&s->link, 0, &lost) &&
         strcmp(lost.text, err->text) == 0)
