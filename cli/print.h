@@ -24,6 +24,7 @@ void print_reasons(const json_t *result); /* why a target refuses, a line each; 
 void print_jobs(const json_t *result);
 void print_job(const json_t *result);
 void print_resolved(const json_t *result);
+void print_forgotten(const json_t *result);
 void print_moved(const json_t *result); /* the summary after a move, a save or a restore */
 void print_move_set(const json_t *result); /* the last line of several moves */
 void print_image(const json_t *result);

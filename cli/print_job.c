@@ -64,6 +64,7 @@ void print_job(const json_t *result)
         {CELL_TEXT, "status", "status"},
         {CELL_PHASE, "phase", "phase"},
         {CELL_TEXT, "reason", "reason"},
+        {CELL_TEXT, "owes its peer", "owes"},
         {CELL_TEXT, "source", "source"},
         {CELL_TEXT, "target", "target"},
         {CELL_WHEN, "started", "started_unix_ns"},
@@ -178,6 +179,12 @@ void print_resolved(const json_t *result)
     (void)printf("job %" PRIu64 ": resolved: partition %s runs at host %s, its %s\n",
                  table_number(result, "job"), table_text(result, "partition"),
                  table_text(result, source ? "source" : "target"), source ? "source" : "target");
+}
+
+void print_forgotten(const json_t *result)
+{
+    (void)printf("job %" PRIu64 ": the peer is not told any more how the move of partition %s ended\n",
+                 table_number(result, "job"), table_text(result, "partition"));
 }
 
 void print_move_set(const json_t *result)

@@ -43,6 +43,7 @@ static const struct verb verbs[] = {
     {"job cancel", verb_job_cancel},
     {"job set", verb_job_set},
     {"job resolve", verb_job_resolve},
+    {"job forget", verb_job_forget},
 };
 
 const struct verb *verb_find(const char *words)

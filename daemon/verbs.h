@@ -45,6 +45,7 @@ int verb_job_watch(struct request *request, struct vf_error *err);
 int verb_job_cancel(struct request *request, struct vf_error *err);
 int verb_job_set(struct request *request, struct vf_error *err);
 int verb_job_resolve(struct request *request, struct vf_error *err);
+int verb_job_forget(struct request *request, struct vf_error *err);
 
 /* guest_status of a partition whose VF may have been reset under its workload: that is a fault,
  * though the queue stands as after a stop. */

@@ -430,3 +430,21 @@ int verb_job_resolve(struct request *request, struct vf_error *err)
     mig_job_put(job);
     return result;
 }
+
+int verb_job_forget(struct request *request, struct vf_error *err)
+{
+    char warning[MIG_WARNING_BYTES];
+    struct mig_job *job;
+    int result;
+
+    if (find_job(request, &job, err) != 0)
+        return -1;
+    result = mig_job_forget(job, warning, err);
+    if (result == 0) {
+        request->result = jobs_report(request->daemon, job);
+        put_text(request->result, "warning", warning);
+        tell(request, "job", "job %" PRIu64 " was forgotten: %s", mig_job_id(job), warning);
+    }
+    mig_job_put(job);
+    return result;
+}

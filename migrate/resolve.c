@@ -211,6 +211,69 @@ static int check(struct mig_job *job, struct vf_error *err)
     return 0;
 }
 
+static int may_forget(struct mig_job *job, struct vf_error *err)
+{
+    enum word word = word_owed(job);
+
+    if (!mig_job_wait(job, 0, UINT64_MAX))
+        return vf_fail(err, VF_FAILED,
+                       "is at work" VF_REMEDY "end it with \"vferry job cancel %" PRIu64 "\"",
+                       job->id);
+    if (job_status(job) == MIG_UNKNOWN)
+        return vf_fail(err, VF_FAILED,
+                       "its outcome is unknown, which cannot be forgotten" VF_REMEDY
+                       "say who runs it with \"vferry job resolve %" PRIu64
+                       "\" and --source-runs or --target-runs",
+                       job->id);
+    if (word == WORD_NONE)
+        return vf_fail(err, VF_FAILED, "owes host %s nothing" VF_REMEDY "leave it",
+                       ending_peer(job));
+    return 0;
+}
+
+/* What a peer that was never told may have. */
+static void warn_untold(struct mig_job *job, char warning[MIG_WARNING_BYTES])
+{
+    const char *peer = ending_peer(job);
+
+    if (handoff_fate(job) == FATE_TARGET)
+        (void)snprintf(warning, MIG_WARNING_BYTES,
+                       "host %s is not told that it runs partition %s: if it comes back it keeps "
+                       "its copy paused, until its job is resolved there with --target-runs",
+                       peer, job->partition);
+    else
+        (void)snprintf(warning, MIG_WARNING_BYTES,
+                       "host %s is not told that partition %s stayed at host %s: if it comes back "
+                       "with a copy, that stays paused, until its job is resolved there with "
+                       "--source-runs",
+                       peer, job->partition, job->host_name);
+}
+
+int mig_job_forget(struct mig_job *job, char warning[MIG_WARNING_BYTES], struct vf_error *err)
+{
+    int result = may_forget(job, err);
+
+    warning[0] = '\0';
+    if (result == 0 && !job_claim(job, vf_now_ns() + 2 * job->mig->silence_ns))
+        result = vf_fail(err, VF_FAILED,
+                         "host %s is being told at this moment" VF_REMEDY "see it again",
+                         ending_peer(job));
+    else if (result == 0) {
+        result = may_forget(job, err);
+        if (result == 0) {
+            warn_untold(job, warning);
+            shadow_event(job, EVENT_FORGET, COPY_UNSEEN);
+            result = word_drop(job, err);
+        }
+        job_unclaim(job);
+    }
+    if (result != 0) {
+        err->code = VF_FAILED; /* nothing was changed by it */
+        return vf_context(err, "job %" PRIu64, job->id);
+    }
+    return 0;
+}
+
 /* It is settled, but that the partition does not run comes first. */
 static int tell_standing(struct mig_job *job, struct vf_error *err)
 {

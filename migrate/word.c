@@ -45,20 +45,32 @@ enum word word_owed(struct mig_job *job)
     return word;
 }
 
-void word_told(struct mig_job *job)
+int word_drop(struct mig_job *job, struct vf_error *err)
 {
     char text[sizeof job->last_text];
-    struct vf_error err = VF_ERROR_INIT;
     enum journal_kind kind;
+    bool owed;
 
     (void)pthread_mutex_lock(&job->lock);
+    owed = job->owes;
     job->owes = false;
     kind = job->last_kind == JOURNAL_OPEN ? JOURNAL_ABORTED : job->last_kind;
     memcpy(text, job->last_text, sizeof text);
     (void)pthread_mutex_unlock(&job->lock);
-    /* Told again after a restart does no harm. */
-    if (mig_journal(job, kind, text, &err) != 0)
+    if (mig_journal(job, kind, text, err) == 0)
+        return 0;
+    job_update(job, job->owes = owed);
+    return -1;
+}
+
+void word_told(struct mig_job *job)
+{
+    struct vf_error err = VF_ERROR_INIT;
+
+    if (word_drop(job, &err) != 0) {
         log_warn("job %" PRIu64 ": %s", job->id, err.text);
+        job_update(job, job->owes = false);
+    }
 }
 
 int word_give_up_copy(struct mig_job *job, struct kc *kc, struct vf_error *err)

@@ -34,7 +34,10 @@ int word_bring_as(struct mig_job *job, struct kc *kc, enum word word, enum job_s
 /* The same, less and less often, until it is done, the deadline has passed or the daemon ends. */
 int word_bring_until(struct mig_job *job, struct kc *kc, uint64_t deadline_ns, enum job_state *end,
                      struct vf_error *err);
-/* The target knows: nothing is owed any more, in the journal too. */
+/* Nothing is owed any more, in the journal too. -1: the journal cannot be written, it stays owed. */
+int word_drop(struct mig_job *job, struct vf_error *err);
+/* The target knows: the same, but a journal that cannot be written is only logged, for being told
+ * again after a restart does no harm. */
 void word_told(struct mig_job *job);
 /* How long to wait after a try in vain; doubles *wait_ns for the next one. */
 uint64_t word_back_off(uint64_t *wait_ns);

@@ -32,6 +32,8 @@ FOLLOWED = {
     "vferry host uncordon": "daemon/cordon.c migrate/target_admit.c",
     "vferry adapter defrag %u": "dxgk/reserve.c",
     "vferry job cancel %llu": "daemon/verbs.c",
+    "vferry job cancel %u": "migrate/resolve.c",
+    "vferry job resolve %u": "migrate/resolve.c",
     "vferry job resolve %llu": "daemon/verbs.c migrate/ending.c migrate/mig.c",
     "vferry job show %llu": "daemon/verbs.c migrate/mig.c",
     "vferry job show %u": "cli/migrate.c migrate/resolve.c",
@@ -161,7 +163,9 @@ class Followed(Case):
         moving = left.spawn("migrate", "p", "--to", right.address, "--bandwidth", "2M")
         wait_until("the job is there", lambda: left.json("job", "list")["jobs"])
         told = self.error(left, "partition", "remove", "p", code=1)
-        self.follow(left, told["text"] + (told["remedy"] or ""), '"(vferry job cancel [0-9]+)"')
+        forget = self.error(left, "job", "forget", left.json("job", "list")["jobs"][0]["job"], code=1)
+        self.assertIn(forget["remedy"].removeprefix("end it with "), told["text"] + (told["remedy"] or ""))
+        self.follow(left, forget["remedy"], '"(vferry job cancel [0-9]+)"')
         self.assertEqual(moving.wait(60), 4)
         moving.communicate()
         left.run("partition", "remove", "p")
@@ -423,6 +427,8 @@ class Followed(Case):
         self.follow(left, told["remedy"], '"(vferry job show [0-9]+)"')
         resolve = re.search('"(vferry job resolve [0-9]+)" and (--source-runs) or --target-runs', told["remedy"])
         self.assertIn(f'"{resolve[1]}"', said)
+        # Who would rather forget it is told the same.
+        self.assertIn(resolve[0], self.error(left, "job", "forget", resolve[1].split()[-1], code=1)["remedy"])
         said = left.run(*" ".join(resolve.groups()).split()[1:]).stderr
         wait_until("it runs", lambda: state(left, "p") == "running")
         right.process.send_signal(signal.SIGCONT)

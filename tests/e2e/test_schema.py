@@ -105,6 +105,10 @@ class Verbs(Case):
         self.ask(left, "job", "show", job["job"])
         self.ask(right, "job", "list")
         self.assertNotEqual(self.ask(left, "job", "resolve", job["job"], "--source-runs")["warning"], "")
+        self.assertEqual(self.ask(left, "job", "show", job["job"])["owes"], "abort")
+        self.assertIn("stays paused", self.ask(left, "job", "forget", job["job"])["warning"])
+        self.assertIsNone(self.ask(left, "job", "show", job["job"])["owes"])
+        self.ask(left, "job", "forget", job["job"], code=1)
 
     def followed(self, host):
         """events --follow: an object a line."""

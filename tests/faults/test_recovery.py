@@ -481,6 +481,21 @@ class Resolve(Recovery):
         self.settles(self.right, "failed")
         self.ends_on_the_left()
 
+    def test_what_is_forgotten_stays_so_and_a_target_that_is_back_is_settled_there(self):
+        self.target_away()
+        self.resolve(self.left, "source")
+        job = self.job(self.left)["job"]
+        self.assertEqual(self.left.json("job", "show", job)["owes"], "abort")
+        self.assertIn("warning: host right is not told", self.left.run("job", "forget", job).stderr)
+        self.left.kill()
+        self.again(self.left)
+        self.assertIsNone(self.left.json("job", "show", job)["owes"])
+        self.assertIn("owes host", self.left.run("job", "forget", job, code=1).stderr)
+        self.again(self.right)
+        self.settles(self.right, "unknown")
+        self.assertEqual(self.resolve(self.right, "source").stderr, "")
+        self.ends_on_the_left()
+
     def test_target_runs_while_the_target_is_away_and_it_runs_when_it_is_back(self):
         self.target_away()
         done = self.resolve(self.left, "target")
