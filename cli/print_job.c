@@ -183,7 +183,8 @@ void print_resolved(const json_t *result)
 
 void print_forgotten(const json_t *result)
 {
-    (void)printf("job %" PRIu64 ": the peer is not told any more how the move of partition %s ended\n",
+    (void)printf("job %" PRIu64 ": the peer is not told any more how the move of partition %s "
+                 "ended\n",
                  table_number(result, "job"), table_text(result, "partition"));
 }
 

@@ -304,9 +304,9 @@ const struct cli_verb cli_verbs[] = {
      .json = "vferry.job/1", .example = "job resolve 3 --source-runs", .run = cmd_resolve,
      .print = print_resolved, .slow = true},
     {"job forget", JOB, NULL, "give up telling a peer that never comes back how a move ended",
-     "A host that could not be told that a move was called off is tried for ever; \"job show\" says\n"
-     "so (owes). This ends it. A warning says what that host may still hold. An unknown outcome is\n"
-     "not forgotten but resolved. Exit 1: nothing was changed.\n",
+     "A host that could not be told that a move was called off is tried for ever; \"job show\"\n"
+     "says so (owes). This ends it. A warning says what that host may still hold. An unknown\n"
+     "outcome is not forgotten but resolved. Exit 1: nothing was changed.\n",
      .json = "vferry.job/1", .example = "job forget 3", .run = cmd_resolve,
      .print = print_forgotten, .slow = true},
     {"save", NAME, save_options, "save a partition to a file",

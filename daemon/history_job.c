@@ -37,7 +37,7 @@ static bool started_over(const json_t *journal)
 
 json_t *history_job_merge(json_t *journal, json_t *kept)
 {
-    /* How it ended, and since when that is known. */
+    /* How it ended, and since when that is known. (What it owes only the journal knows.) */
     static const char *const words[] = {"status", "phase", "reason", "ended_unix_ns"};
     json_t *merged;
 
@@ -45,6 +45,7 @@ json_t *history_job_merge(json_t *journal, json_t *kept)
         !same(journal, kept, "direction") || !same(journal, kept, "kind"))
         return json_incref(journal);
     merged = json_copy(kept);
+    (void)json_object_set(merged, "owes", json_object_get(journal, "owes"));
     if (same(journal, kept, "status") && !is(kept, "status", "unknown") && !started_over(journal))
         return merged;
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)

@@ -44,9 +44,10 @@ static json_t *told(json_t *report)
     const bool restores = strcmp(text_of(report, "kind"), "restore") == 0;
     json_t *ended;
 
-    if (strcmp(text_of(report, "status"), "running") != 0)
-        return json_incref(report);
     ended = json_copy(report);
+    (void)json_object_set_new(ended, "owes", json_null()); /* what owes something is in the list */
+    if (strcmp(text_of(report, "status"), "running") != 0)
+        return ended;
     put_text(ended, "status", "failed");
     put_text(ended, "phase", "failed");
     (void)json_object_set_new(

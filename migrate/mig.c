@@ -69,7 +69,7 @@ int mig_journal(struct mig_job *job, enum journal_kind kind, const char *text, s
     record.time_ns = vf_realtime_ns();
     (void)pthread_mutex_lock(&job->lock);
     memcpy(record.token, job->token, sizeof record.token);
-    record.owed = job->owes;
+    record.owed = job->owes && kind != JOURNAL_DONE;
     (void)pthread_mutex_unlock(&job->lock);
     written = journal_write(job->mig->journal, &record, err) == 0;
     shadow_journal(job, handoff_record_of(kind, record.text), record.owed, written);

@@ -172,10 +172,10 @@ int mig_job_set(struct mig_job *job, const struct mig_change *change, struct vf_
 int mig_job_resolve(struct mig_job *job, bool source_runs, char warning[MIG_WARNING_BYTES],
                     struct vf_error *err);
 /*
- * A person gives up telling the peer how a move ended that did not hand the partition over, or that
- * was resolved: a peer that never comes back would be tried for ever. `warning` says what that may
- * leave there. Refused for a job that owes its peer nothing, and for an unknown outcome, which is to
- * be resolved. -1: nothing was changed. May take some seconds.
+ * A person gives up telling the peer how a move ended that did not hand the partition over, or
+ * that was resolved: a peer that never comes back would be tried for ever. `warning` says what that
+ * may leave there. Refused for a job that owes its peer nothing, and for an unknown outcome, which
+ * is to be resolved. -1: nothing was changed. May take some seconds.
  */
 int mig_job_forget(struct mig_job *job, char warning[MIG_WARNING_BYTES], struct vf_error *err);
 /* Waits for the job's end or for a change after `seen` (see mig_job_progress), until the deadline:

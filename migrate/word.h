@@ -34,7 +34,7 @@ int word_bring_as(struct mig_job *job, struct kc *kc, enum word word, enum job_s
 /* The same, less and less often, until it is done, the deadline has passed or the daemon ends. */
 int word_bring_until(struct mig_job *job, struct kc *kc, uint64_t deadline_ns, enum job_state *end,
                      struct vf_error *err);
-/* Nothing is owed any more, in the journal too. -1: the journal cannot be written, it stays owed. */
+/* Nothing is owed any more, in the journal too. -1: that cannot be written, and it stays owed. */
 int word_drop(struct mig_job *job, struct vf_error *err);
 /* The target knows: the same, but a journal that cannot be written is only logged, for being told
  * again after a restart does no harm. */

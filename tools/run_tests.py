@@ -19,7 +19,7 @@ from harness import SLOWER, sanitizer
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 MEASURED = ROOT / "tools/test_times.json"  # on 2 cores; replaced by:
 RECORD = "test_times.json"  # in the build's meson-logs, the last whole run there
-BESIDE = "beside"  # base name of the second run's logs
+LOGS = "testlog", "hosts", "beside"  # base names of the runs' logs
 # What a whole run takes under a sanitizer before one has been measured here: most tests wait more than they work, and are less slow
 # than the limits allow them to be.
 AS_LONG = {"address": 2, "thread": 3}
@@ -147,22 +147,50 @@ def follow(runner, progress):
             progress.said(line.rstrip("\n"))
 
 
-def run(commands, progress):
-    """Runs the meson commands beside each other; the first exit status that is not 0."""
-    # Unbuffered: a line is to be heard when it is said.
-    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
-    runners = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", env=environment)
-               for command in commands]
-    readers = [threading.Thread(target=follow, args=(runner, progress)) for runner in runners]
-    for reader in readers:
-        reader.start()
-    while any(reader.is_alive() for reader in readers):
-        progress.show(runners)
-        for reader in readers:
-            reader.join(0.5 / len(readers))
+class Line:
+    """Meson commands one after the other, and the first exit status of theirs that is not 0."""
+
+    def __init__(self, commands, progress):
+        self.commands, self.progress, self.code = commands, progress, 0
+        self.runner = None  # at work now
+        self.thread = threading.Thread(target=self.main)
+        self.thread.start()
+
+    def main(self):
+        # Unbuffered: a line is to be heard when it is said.
+        environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+        for command in self.commands:
+            with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
+                                  env=environment) as self.runner:
+                follow(self.runner, self.progress)
+                self.code = self.code or self.runner.wait()
+
+
+def run(lines, progress):
+    """Runs the lines of meson commands beside each other; the first exit status that is not 0."""
+    lines = [Line(commands, progress) for commands in lines]
+    while any(line.thread.is_alive() for line in lines):
+        progress.show([line.runner for line in lines if line.runner is not None])
+        for line in lines:
+            line.thread.join(0.5 / len(lines))
     if progress.live:
         print("\r\033[K", end="", flush=True)
-    return next((code for code in [runner.wait() for runner in runners] if code != 0), 0)
+    return next((line.code for line in lines if line.code != 0), 0)
+
+
+def lines_of(meson, tests, suites):
+    """What is to be run beside each other, each as meson commands one after the other; and where their results are."""
+    cores = min(os.cpu_count() or 1, 2)
+    there = {suite.split(":")[-1] for test in tests for suite in test["suite"]}
+    if suites:
+        return [[[*meson, "--num-processes", str(cores), *[word for suite in suites for word in ("--suite", suite)]]]], LOGS[:1]
+    # One more at a time than there are processors, of those that wait more than they work; what measures runs alone (is_parallel).
+    lines = [[[*meson, "--num-processes", str(cores), "--no-suite", "model", "--no-suite", "e2e"],
+              [*meson, "--num-processes", str(cores + 1), "--suite", "e2e", "--logbase", LOGS[1]]]]
+    # The model only computes, for a minute, while most of the others wait: it runs beside them, behind them in line for a processor.
+    if "model" in there:
+        lines.append([["nice", "-n", "19", *meson, "--suite", "model", "--logbase", LOGS[2]]])
+    return lines, LOGS[:1 + len(lines)]
 
 
 def main():
@@ -181,16 +209,11 @@ def main():
     print(f"{len(wanted)} tests: about {in_words(progress.expected)}, {times.source}", flush=True)
 
     meson = ["meson", "test", "-C", args.build, "--no-rebuild", "--print-errorlogs", "--timeout-multiplier", str(slower)]
-    # One more at a time than there are processors, for most wait more than they work; those that measure run alone (is_parallel).
-    # The model only computes, for minutes, while most of the others wait: it runs beside them, behind them in line for a processor.
-    commands = [[*meson, "--num-processes", str(min(os.cpu_count() or 1, 2) + 1),
-                 *([word for suite in args.suite for word in ("--suite", suite)] or ["--no-suite", "model"])]]
-    if any(suite.endswith(":model") for test in wanted for suite in test["suite"]) and not args.suite:
-        commands.append(["nice", "-n", "19", *meson, "--suite", "model", "--logbase", BESIDE])
-    junits = [logs / f"{base}.junit.xml" for base in ("testlog", BESIDE)[:len(commands)]]
+    lines, bases = lines_of(meson, wanted, args.suite)
+    junits = [logs / f"{base}.junit.xml" for base in bases]
     for junit in junits:
         junit.unlink(missing_ok=True)
-    code = run(commands, progress)
+    code = run(lines, progress)
 
     passed, failed, names, skipped = 0, 0, [], []
     for junit in junits:
