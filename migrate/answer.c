@@ -269,6 +269,10 @@ static int serve_claimed(struct mig_job *job, struct tp *tp, uint16_t version,
     struct kc *kc;
     int result;
 
+    if (job_unsure(job))
+        return vf_fail(err, VF_FAILED,
+                       "the journal of host %s does not tell until its vferryd is restarted",
+                       job->host_name);
     if (word->tag == WIRE_COMMIT && !handoff_same(job, &word->handoff))
         return vf_fail(err, VF_FAILED, "job %" PRIu64 " is about another hand-off", job->id);
     if (kc_connect(job->mig->kernel_socket, &kc, err) != 0)

@@ -238,3 +238,17 @@ int ending_unknown(struct mig_job *job, const char *phase, const char *cause, bo
                    "that never comes back: \"vferry job resolve %llu\"",
                    phase, cause, where, ending_peer(job), (unsigned long long)job->id);
 }
+
+void ending_unsure(struct mig_job *job, const char *phase, struct vf_error *err)
+{
+    struct vf_error cause = *err;
+    const char *remedy = vf_remedy(&cause);
+    int bytes = remedy != NULL ? (int)(remedy - cause.text) - 2 : (int)strlen(cause.text);
+
+    (void)vf_fail(err, VF_UNKNOWN,
+                  "%s: %.*s; whether the record is in it is not known, so partition %s stays as it "
+                  "is at host %s, paused, and host %s is told nothing" VF_REMEDY
+                  "restart the vferryd of host %s, which reads its journal and goes on from there",
+                  phase, bytes < 300 ? bytes : 300, cause.text, job->partition, job->host_name,
+                  ending_peer(job), job->host_name);
+}

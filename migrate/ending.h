@@ -37,6 +37,9 @@ void ending_tell_in(struct mig_job *job, const char *phase, const char *where,
                     struct vf_error *err);
 /* "; more" behind what *err says, ahead of its remedy. */
 void ending_add(struct vf_error *err, const char *more);
+/* The journal may have the record that was to decide, or not (job_unsure): *err, why it could not
+ * be written, becomes that, with what to do. */
+void ending_unsure(struct mig_job *job, const char *phase, struct vf_error *err);
 /* Nobody here knows who runs it: *err becomes phase, cause, where this host keeps it
  * paused or that it has none (`held`), until what, and what a person can do; VF_UNKNOWN. Returns
  * -1.

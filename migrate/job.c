@@ -100,6 +100,16 @@ bool job_has_token(struct mig_job *job)
     return has;
 }
 
+bool job_unsure(struct mig_job *job)
+{
+    bool unsure;
+
+    (void)pthread_mutex_lock(&job->lock);
+    unsure = job->unsure;
+    (void)pthread_mutex_unlock(&job->lock);
+    return unsure;
+}
+
 const char *job_kind(const struct mig_job *job)
 {
     if (job_with_file(job))

@@ -137,6 +137,8 @@ struct mig_job {
     uint8_t token[16]; /* since its admission; all zero = none (struct journal_record) */
     bool owes;         /* source: the target may still have to be told that it runs here, or what
                           was settled */
+    bool unsure; /* a record that gives the partition to the other end may be in the journal or
+                    not: only a restart can tell, and nothing is done or said before */
     bool recorded;     /* the journal knows of it, and this is its last record: */
     enum journal_kind last_kind;
     uint64_t last_ns; /* CLOCK_REALTIME */
@@ -171,6 +173,8 @@ struct mig_job *job_new(struct mig *mig, uint64_t id, const uint8_t uuid[16], bo
 /* Is its other end a file? */
 bool job_with_file(const struct mig_job *job);
 bool job_has_token(struct mig_job *job);
+/* See `unsure`. Any thread. */
+bool job_unsure(struct mig_job *job);
 /* "move", "check", "save" or "restore". */
 const char *job_kind(const struct mig_job *job);
 

@@ -359,12 +359,12 @@ static int append(struct journal *journal, const char *kind, const char *line, s
         VF_FAULT_POINT("journal.synced", kind);
         return 0;
     }
-    if (ftruncate(journal->fd, journal->bytes) != 0 ||
+    if (VF_FAULT_ERRNO("journal.cut", kind) != 0 || ftruncate(journal->fd, journal->bytes) != 0 ||
         sync_file(journal->fd, "", journal->bytes) != 0) {
         journal->broken = true;
-        return vf_fail_errno(
-            err, VF_FAILED, error,
-            "journal: cannot be written, nor the torn line taken back" VF_REMEDY "restart vferryd");
+        return vf_fail_errno(err, VF_UNKNOWN, error,
+                             "journal: cannot be written, nor the torn line taken back" VF_REMEDY
+                             "restart vferryd");
     }
     return vf_fail_errno(err, VF_FAILED, error,
                          "journal: cannot be written" VF_REMEDY

@@ -63,13 +63,14 @@ const char *journal_kind_name(enum journal_kind kind); /* "OPEN", … */
 int journal_open(const char *state_dir, struct journal **out, struct vf_error *err);
 void journal_close(struct journal *journal); /* NULL is allowed */
 
-/* Durable when it returns 0. -1: nothing was recorded (a partial line is taken back); when even
- * that fails, the journal refuses every later write. A journal that was removed or replaced under
- * its host records nothing any more. */
 /* Could a move be recorded now? -1 with the reason when the file is gone from its directory, that
  * cannot be written to any more, or its disk is full or read-only. It writes nothing, so a later
  * write may fail all the same. Any thread. */
 int journal_usable(struct journal *journal, struct vf_error *err);
+/* Durable when it returns 0. -1: nothing was recorded (a partial line is taken back). When even
+ * that fails, err->code is VF_UNKNOWN: whoever opens the journal next may find the record or not;
+ * until then every later write is refused. A journal that was removed or replaced under its host
+ * records nothing any more. Any thread. */
 int journal_write(struct journal *journal, const struct journal_record *record,
                   struct vf_error *err);
 

@@ -50,6 +50,22 @@ void mig_tell_ended(struct mig_job *job)
         job->mig->ended(job->mig->ended_ctx, job);
 }
 
+/* A record was not written; `perhaps`: or it was. Where the two readings of the journal give the
+ * partition to different ends, nothing may be done before a restart has read it. */
+static void fail_record(struct mig_job *job, const struct journal_record *record, bool perhaps)
+{
+    enum handoff_record becomes = handoff_record_of(record->kind, record->text);
+    enum handoff_record is = RECORD_NONE;
+
+    (void)pthread_mutex_lock(&job->lock);
+    if (job->recorded)
+        is = handoff_record_of(job->last_kind, job->last_text);
+    (void)pthread_mutex_unlock(&job->lock);
+    shadow_journal(job, becomes, record->owed, perhaps ? EVENT_UNSURE : EVENT_FAILED);
+    if (perhaps && handoff_owner(is) != handoff_owner(becomes))
+        job_update(job, job->unsure = true);
+}
+
 int mig_journal(struct mig_job *job, enum journal_kind kind, const char *text, struct vf_error *err)
 {
     struct journal_record record = {.id = job->id,
@@ -57,7 +73,7 @@ int mig_journal(struct mig_job *job, enum journal_kind kind, const char *text, s
                                     .side = job->source ? JOURNAL_SOURCE : JOURNAL_TARGET,
                                     .epoch = job->epoch,
                                     .stays_paused = job->stays_paused};
-    bool written;
+    struct vf_error why = VF_ERROR_INIT;
 
     memcpy(record.job, job->uuid, sizeof record.job);
     memcpy(record.partition, job->partition, sizeof record.partition);
@@ -71,10 +87,11 @@ int mig_journal(struct mig_job *job, enum journal_kind kind, const char *text, s
     memcpy(record.token, job->token, sizeof record.token);
     record.owed = job->owes && kind != JOURNAL_DONE;
     (void)pthread_mutex_unlock(&job->lock);
-    written = journal_write(job->mig->journal, &record, err) == 0;
-    shadow_journal(job, handoff_record_of(kind, record.text), record.owed, written);
-    if (!written)
-        return -1;
+    if (journal_write(job->mig->journal, &record, &why) != 0) {
+        fail_record(job, &record, why.code == VF_UNKNOWN);
+        return vf_fail(err, VF_FAILED, "%s", why.text);
+    }
+    shadow_journal(job, handoff_record_of(kind, record.text), record.owed, EVENT_DID);
     job_recorded(job, &record);
     return 0;
 }

@@ -202,6 +202,11 @@ static int check(struct mig_job *job, struct vf_error *err)
                        "it is a %s, there is no other host that could run it" VF_REMEDY
                        "restart vferryd, which tries to finish it",
                        job_kind(job));
+    if (job_unsure(job))
+        return vf_fail(err, VF_FAILED,
+                       "its journal may already tell" VF_REMEDY
+                       "restart the vferryd of host %s, which reads it",
+                       job->host_name);
     if (job_status(job) != MIG_UNKNOWN)
         return vf_fail(err, VF_FAILED,
                        "is %s; only an unknown outcome can be resolved" VF_REMEDY

@@ -383,6 +383,11 @@ static enum job_state finish(struct saving *s, int result, struct vf_error *err)
 {
     struct vf_error also = VF_ERROR_INIT;
 
+    if (result != 0 && job_unsure(s->job)) {
+        ending_unsure(s->job, "after the image had its name", err);
+        (void)job_fail(s->job, err);
+        return JOB_UNKNOWN;
+    }
     if (result != 0)
         return call_off(s, err);
     if (s->order->keep)

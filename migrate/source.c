@@ -524,6 +524,16 @@ static void release(struct source *s)
         kc_close(s->kc);
 }
 
+/* COMMIT, or what takes it back, may be in the journal or not: the partition stands here, and the
+ * target, which was told neither, keeps its own paused. */
+static enum job_state stay_unsure(struct source *s, struct vf_error *err)
+{
+    ending_unsure(s->job, "in the hand-off, at COMMIT", err);
+    unwatch(s);
+    (void)job_fail(s->job, err);
+    return JOB_UNKNOWN;
+}
+
 static enum job_state finish(struct source *s, int result, bool committed, struct vf_error *err)
 {
     struct vf_error also = VF_ERROR_INIT;
@@ -535,6 +545,8 @@ static enum job_state finish(struct source *s, int result, bool committed, struc
     }
     if (result == 0)
         return tear_down(s, err);
+    if (!committed && job_unsure(s->job))
+        return stay_unsure(s, err);
     if (!committed)
         return call_off(s, err);
     end = source_recommit(s, err);

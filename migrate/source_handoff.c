@@ -142,6 +142,10 @@ static int commit(struct source *s, bool *committed, struct vf_error *err)
             return -1;
         log_error("job %llu: %s", (unsigned long long)job->id, also.text);
         job_update(job, job->owes = false);
+        if (job_unsure(job)) {
+            *err = also;
+            return -1;
+        }
         *err = (struct vf_error)VF_ERROR_INIT;
     }
     *committed = true;

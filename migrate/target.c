@@ -324,7 +324,9 @@ static void tell_unknown(struct target *t, bool committed, struct vf_error *err)
     char cause[sizeof err->text + ENDING_WHERE];
 
     (void)snprintf(cause, sizeof cause, "%s", err->text);
-    if (committed) {
+    if (job_unsure(job)) {
+        ending_unsure(job, "in the hand-off, after COMMIT", err);
+    } else if (committed) {
         (void)vf_fail(err, VF_UNKNOWN,
                       "in the hand-off, after COMMIT: %.200s; partition %s is host %s's now and "
                       "could not be started" VF_REMEDY "restart vferryd there, which tries again",
@@ -349,7 +351,7 @@ static enum job_state finish(struct target *t, int result, bool prepared, bool c
 
     if (result == 1)
         return t->job->error.code == VF_OK ? JOB_COMPLETED : JOB_FAILED;
-    if (!prepared || (!committed && link_aborted(&t->link)))
+    if (!prepared || (!committed && link_aborted(&t->link) && !job_unsure(t->job)))
         return give_up(t, err);
     (void)target_stop_lanes(t, &also);
     if (committed && t->job->t.first_run != 0) {

@@ -108,6 +108,8 @@ static int commit(struct target *t, struct vf_error *err)
             return 0;
         mig_commit_end(t->job->mig);
         log_error("job %" PRIu64 ": cannot commit: %s", t->job->id, err->text);
+        if (job_unsure(t->job))
+            return -1;
         link_cut(&t->link);
         if (target_relink(t, target_redial_deadline(t), err) != 0)
             return -1;

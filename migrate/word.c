@@ -28,7 +28,9 @@ enum word word_owed(struct mig_job *job)
     enum word word = WORD_NONE;
 
     (void)pthread_mutex_lock(&job->lock);
-    if (job->source && job->recorded && memcmp(job->token, none, sizeof none) != 0) {
+    if (job->unsure) {
+        word = WORD_NONE;
+    } else if (job->source && job->recorded && memcmp(job->token, none, sizeof none) != 0) {
         if (job->last_kind == JOURNAL_COMMIT)
             word = WORD_COMMIT;
         else if (job->owes && (job->last_kind == JOURNAL_ABORTED || job->last_kind == JOURNAL_OPEN))

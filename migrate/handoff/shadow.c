@@ -38,6 +38,8 @@ static void differs(struct mig_job *job, const char *does)
 
 static enum handoff_record record_of(struct mig_job *job)
 {
+    if (job->unsure)
+        return RECORD_UNSURE;
     return job->recorded ? handoff_record_of(job->last_kind, job->last_text) : RECORD_NONE;
 }
 
@@ -127,7 +129,8 @@ static bool says_the_same(struct mig_job *job, enum handoff_record record, bool 
     return same || record == RECORD_OPEN;
 }
 
-void shadow_journal(struct mig_job *job, enum handoff_record record, bool owed, bool done)
+void shadow_journal(struct mig_job *job, enum handoff_record record, bool owed,
+                    enum handoff_event_kind result)
 {
     struct shadow *s = &job->shadow;
     char does[64];
@@ -138,10 +141,8 @@ void shadow_journal(struct mig_job *job, enum handoff_record record, bool owed, 
         (void)snprintf(does, sizeof does, "JOURNAL %s%s", handoff_record_name(record),
                        owed ? " owed" : "");
         differs(job, does);
-    } else if (!done) {
-        go_on(s, EVENT_FAILED, COPY_AS_KNOWN);
-    } else if (record != RECORD_COMMIT) { /* of COMMIT: shadow_committed */
-        go_on(s, EVENT_DID, COPY_AS_KNOWN);
+    } else if (result != EVENT_DID || record != RECORD_COMMIT) { /* COMMIT: shadow_committed */
+        go_on(s, result, COPY_AS_KNOWN);
     }
 }
 

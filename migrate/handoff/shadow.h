@@ -32,8 +32,10 @@ void shadow_called(struct mig_job *job, enum handoff_action_kind kind, bool done
 /* That message is sent on the connection that is there, or (ASK) is what a new one is made for. */
 void shadow_sent(struct mig_job *job, enum handoff_message message, bool done);
 void shadow_asks(struct mig_job *job, enum handoff_message message);
-/* A record was written, or could not be; `owed` as it says. Before job_recorded. */
-void shadow_journal(struct mig_job *job, enum handoff_record record, bool owed, bool done);
+/* A record was written (EVENT_DID), could not be, or may have been; `owed` as it says. Before
+ * job_recorded. */
+void shadow_journal(struct mig_job *job, enum handoff_record record, bool owed,
+                    enum handoff_event_kind result);
 /* COMMIT is durable. `late`: after --max-blackout; `here`: the kernel side still has the copy. */
 void shadow_committed(struct mig_job *job, bool late, bool here);
 

@@ -360,6 +360,30 @@ class Refused(Recovery):
         self.ends_on_the_left()
 
 
+class Unsure(Recovery):
+    """COMMIT could not be made durable, nor be taken back: only a restart, which reads the journal, can tell whether it is in it."""
+
+    def broken(self, fault):
+        self.pair(source=fault)
+        code, said = self.over(self.migrate())
+        self.assertEqual(code, 6, said)
+        self.assertIn("restart the vferryd of host left", said)
+        self.assertEqual(state(self.left, "p"), "outgoing-paused")
+        job = self.job(self.left)["job"]
+        self.assertIn("restart the vferryd", self.left.run("job", "resolve", job, "--source-runs", code=1).stderr)
+        self.settles(self.right, "unknown", UNKNOWN_S)
+        self.left.kill()
+        self.again(self.left)
+
+    def test_a_commit_that_is_in_the_journal_after_all_runs_on_the_target(self):
+        self.broken("point=journal.fsync,of=COMMIT:EIO;point=journal.cut:EIO")
+        self.ends_on_the_right()
+
+    def test_a_commit_that_is_not_runs_on_at_the_source(self):
+        self.broken("point=journal.fsync,of=COMMIT:EIO;point=journal.fsync,of=:EIO")
+        self.ends_on_the_left()
+
+
 class StoppedByForce(Recovery):
     """The target drops its partitions while a hand-off is under way: a COMMIT is honoured before, or never."""
 
