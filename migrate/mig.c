@@ -62,7 +62,7 @@ static void fail_record(struct mig_job *job, const struct journal_record *record
         is = handoff_record_of(job->last_kind, job->last_text);
     (void)pthread_mutex_unlock(&job->lock);
     shadow_journal(job, becomes, record->owed, perhaps ? EVENT_UNSURE : EVENT_FAILED);
-    if (perhaps && handoff_owner(is) != handoff_owner(becomes))
+    if (perhaps && handoff_splits(is, becomes))
         job_update(job, job->unsure = true);
 }
 

@@ -59,6 +59,12 @@ enum handoff_owner handoff_owner(enum handoff_record record)
     return OWNER_OPEN;
 }
 
+bool handoff_splits(enum handoff_record is, enum handoff_record becomes)
+{
+    return becomes != RECORD_DONE && becomes != RECORD_PREPARED &&
+           handoff_owner(is) != handoff_owner(becomes);
+}
+
 enum handoff_message handoff_owes(const struct handoff *h)
 {
     if (h->with_file)
@@ -197,13 +203,6 @@ static struct handoff_action enter(struct handoff *h, enum series name)
     return here(h);
 }
 
-/* What a write that may have been made leads to: nothing, where both readings of the journal agree
- * on the owner; where they do not, nobody acts before a restart has read it. */
-static bool splits(const struct handoff *h, enum handoff_record record)
-{
-    return handoff_owner(record) != handoff_owner(h->record);
-}
-
 static void done(struct handoff *h, const struct handoff_action *action)
 {
     switch (action->kind) {
@@ -230,7 +229,8 @@ static struct handoff_action go_on(struct handoff *h, enum handoff_event_kind re
 
     if (h->series == SERIES_NONE)
         return action;
-    if (result == EVENT_UNSURE && action.kind == HANDOFF_JOURNAL && splits(h, action.record)) {
+    if (result == EVENT_UNSURE && action.kind == HANDOFF_JOURNAL &&
+        handoff_splits(h->record, action.record)) {
         h->record = RECORD_UNSURE;
         return enter(h, SERIES_UNSURE);
     }

@@ -159,6 +159,10 @@ struct handoff {
 struct handoff_action handoff_step(struct handoff *state, struct handoff_event event);
 
 enum handoff_owner handoff_owner(enum handoff_record record);
+/* That write may have been made or not: do the two readings of the journal give the partition to
+ * different ends, so that nobody may act before a restart has read it? DONE only notes what has
+ * happened, and nobody was told of a PREPARED that could not be written. */
+bool handoff_splits(enum handoff_record is, enum handoff_record becomes);
 /* What EVENT_DUE would have this side say on a connection of its own. SAY_NOTHING: nothing is
  * owed. */
 enum handoff_message handoff_owes(const struct handoff *state);

@@ -15,6 +15,7 @@ import tempfile
 FACTS = "include/vferry/vferry.h"
 DEVICE = "include/vferry/device.h"
 MANUAL = "include/softgpu/hw.h"
+CORE = "migrate/handoff/core.h"
 ROOMS = {
     "base/": [FACTS],
     "include/wddm/": [],
@@ -41,9 +42,14 @@ ROOMS = {
     ],
     "cli/": ["base/", "daemon/protocol.h", "daemon/registry.h", "guest/guest.h", "migrate/image.h", "transport/certificate.h", FACTS],
     "vm/": ["base/", FACTS],
+    # Linked into spin's verifier: the world around the hand-off's core.
+    "models/": [CORE],
 }
-# The process line: what is linked into vferryd may not see the OS side even through its own room.
+# The hand-off's core is pure: it knows of nothing but itself. The process line: what is linked into vferryd may not see the OS side even through its own room.
 FILES = {
+    "migrate/handoff/core": [CORE, "migrate/handoff/table.h"],
+    "migrate/handoff/names": [CORE, "migrate/handoff/table.h"],
+    "migrate/handoff/table": [CORE, "migrate/handoff/table.h"],
     "kernel/client": ["base/", "kernel/", FACTS],
     "kernel/wire": ["base/", "kernel/", FACTS],
     "kernel/call.h": ["base/", "kernel/", FACTS],
