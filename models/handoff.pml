@@ -60,7 +60,9 @@ byte source_of[MOVES + 1]; /* host */
 bool job_runs[MOVES + 1];  /* the source's thread walks its phases: it may still turn back */
 
 byte in_slot, in_event; /* of step(); 0 otherwise */
-byte wrote;
+#ifdef UNSURE
+byte wrote; /* likewise */
+#endif
 
 c_decl {
     \#include "step.h"
@@ -176,32 +178,37 @@ inline kernel_call(h, e) {
       (h == source_of[e] -> copy_epoch[h] < (e) && newest[h] == (e) : copy_epoch[h] == (e))))
 #define MAY_FAIL (storm && failures < FAILURES)
 
+#define WRITES_COMMIT(h, e) (ACT(h, e) == DO_JOURNAL && WHAT(h, e) == REC_COMMIT)
+
 /* Carries out what the core asks for, until it asks for nothing. A daemon can die between any two
  * of these: an action and its result are one step, for a crash between them is like one before it,
  * or after it. Messages are no steps of their own (models/step.c): a crash before one is like its
  * loss. */
 inline one_action(h, e) {
     if
-    :: atomic { ACT(h, e) == DO_JOURNAL ->
+    /* COMMIT is durable before anybody looks at the clock, or at the copy once more. */
+    :: atomic { WRITES_COMMIT(h, e) && J(h, e) == REC_COMMIT ->
         if
-        :: wrote = WHAT(h, e); step(h, e, EV_DID)
-        :: WHAT(h, e) == REC_COMMIT -> wrote = WHAT(h, e); step(h, e, EV_DID_LATE)
+        :: step(h, e, EV_DID)
+        :: step(h, e, EV_DID_LATE)
+        fi
+       }
+    :: atomic { ACT(h, e) == DO_JOURNAL && !(WRITES_COMMIT(h, e) && J(h, e) == REC_COMMIT) ->
+        if
+        :: WRITES_COMMIT(h, e) -> J(h, e) = REC_COMMIT; is_newest(h, e)
+        :: !WRITES_COMMIT(h, e) -> step(h, e, EV_DID); is_newest(h, e)
         :: MAY_FAIL -> failures++; step(h, e, EV_FAILED)
 #ifdef UNSURE
         :: MAY_FAIL -> failures++;
             wrote = WHAT(h, e);
             step(h, e, EV_UNSURE);
             if
-            :: J(h, e) = wrote
-            :: wrote = 0
-            fi
+            :: J(h, e) = wrote; is_newest(h, e)
+            :: skip
+            fi;
+            wrote = 0
 #endif
-        fi;
-        if
-        :: wrote != 0 -> is_newest(h, e)
-        :: else
-        fi;
-        wrote = 0
+        fi
        }
     :: atomic { CALLS(h, e) ->
         if
