@@ -5,6 +5,7 @@
 #include "base/plain.h"
 #include "base/size.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,11 +18,13 @@ int events_init(struct events *events)
     *events = (struct events){.ring = calloc(EVENTS_KEPT, sizeof *events->ring)};
     (void)pthread_mutex_init(&events->lock, NULL);
     (void)pthread_mutex_init(&events->kernel_lock, NULL);
+    vf_cond_init(&events->fetched);
     return events->ring != NULL ? 0 : -1;
 }
 
 void events_fini(struct events *events)
 {
+    (void)pthread_cond_destroy(&events->fetched);
     (void)pthread_mutex_destroy(&events->kernel_lock);
     (void)pthread_mutex_destroy(&events->lock);
     free(events->ring);
@@ -98,28 +101,53 @@ static void add_kernel(struct events *events, const struct kc_event *told)
     add(events, &event);
 }
 
+/* False when another fetch takes so long that it must be waiting for a kernel side that answers
+ * nothing. */
+static bool begin_fetch(struct events *events, uint64_t *seen)
+{
+    const struct timespec until = vf_timespec(vf_now_ns() + OTHER_FETCH_NS);
+    bool late = false, begun;
+
+    (void)pthread_mutex_lock(&events->kernel_lock);
+    while (events->fetching && !late)
+        late = pthread_cond_timedwait(&events->fetched, &events->kernel_lock, &until) == ETIMEDOUT;
+    begun = !events->fetching;
+    events->fetching = true;
+    *seen = events->kernel_seen;
+    (void)pthread_mutex_unlock(&events->kernel_lock);
+    return begun;
+}
+
+static void end_fetch(struct events *events, uint64_t seen)
+{
+    (void)pthread_mutex_lock(&events->kernel_lock);
+    events->fetching = false;
+    events->kernel_seen = seen;
+    (void)pthread_cond_signal(&events->fetched);
+    (void)pthread_mutex_unlock(&events->kernel_lock);
+}
+
 int events_fetch(struct events *events, struct kc *kc, struct vf_error *err)
 {
     struct kc_event *list = calloc(FETCH, sizeof *list);
-    const struct timespec until = vf_timespec(vf_now_ns() + OTHER_FETCH_NS);
+    uint64_t seen;
     size_t count = 0;
     int result = 0;
 
     if (list == NULL)
         return vf_fail(err, VF_FAILED, "events: out of memory");
-    /* Another fetch that takes so long waits for a kernel side that answers nothing. */
-    if (pthread_mutex_clocklock(&events->kernel_lock, CLOCK_MONOTONIC, &until) != 0) {
+    if (!begin_fetch(events, &seen)) {
         free(list);
         return 0;
     }
     do {
-        result = kc_events(kc, events->kernel_seen, list, FETCH, &count, err);
+        result = kc_events(kc, seen, list, FETCH, &count, err);
         for (size_t i = 0; result == 0 && i < count; i++) {
-            events->kernel_seen = list[i].number;
+            seen = list[i].number;
             add_kernel(events, &list[i]);
         }
     } while (result == 0 && count == FETCH);
-    (void)pthread_mutex_unlock(&events->kernel_lock);
+    end_fetch(events, seen);
     free(list);
     return result;
 }

@@ -22,8 +22,10 @@ struct events {
     uint64_t last;               /* lock: newest number */
     struct event *ring;          /* lock: event n lies at n % EVENTS_KEPT */
     struct history *history;     /* lock: gets each of them; NULL = there is none */
-    pthread_mutex_t kernel_lock; /* one fetch from the kernel side at a time; taken before `lock` */
-    uint64_t kernel_seen;        /* kernel_lock: newest number of the kernel side that was told */
+    pthread_mutex_t kernel_lock; /* a leaf: guards what follows */
+    pthread_cond_t fetched;      /* a fetch from the kernel side has ended */
+    bool fetching;               /* one at a time */
+    uint64_t kernel_seen;        /* newest number of the kernel side that was told */
 };
 
 /* Brings the kernel side's events in five times a second, whether anybody asks or not: the list is

@@ -83,13 +83,15 @@ int events_collect(struct events *events, const char *kernel_socket, int32_t ker
 {
     struct events_collector *collector = calloc(1, sizeof *collector);
     char kernel_side[64];
+    uint64_t seen;
 
     if (collector == NULL)
         return vf_fail(err, VF_FAILED, "events: out of memory");
     collector->events = events;
     name_kernel_side(kernel_pid, kernel_side, sizeof kernel_side);
+    seen = history_kernel_seen(events->history, kernel_side);
     (void)pthread_mutex_lock(&events->kernel_lock);
-    events->kernel_seen = history_kernel_seen(events->history, kernel_side);
+    events->kernel_seen = seen;
     (void)pthread_mutex_unlock(&events->kernel_lock);
     (void)pthread_mutex_init(&collector->lock, NULL);
     vf_cond_init(&collector->wake);

@@ -20,10 +20,6 @@
 
 #include <stdlib.h>
 
-/* What the driver tells of a VF may be late: then it is about the tenant before, who went
- * meanwhile. No limit for hangs is as short as this (SRC-9: 2 s). */
-#define TOO_YOUNG_NS 250000000ull
-
 struct dxgk_tdr {
     struct dxgk *dxgk;
     pthread_t thread;
@@ -64,7 +60,7 @@ static void end_hang(struct dxgk_partition *partition)
     /* Paused meanwhile: nothing hangs any more, and the card counts afresh once it runs. */
     if (state != VF_PARTITION_RUNNING && state != VF_PARTITION_OUTGOING)
         return;
-    if (vf_now_ns() - partition->built_ns < TOO_YOUNG_NS) {
+    if (vf_now_ns() - partition->built_ns < DXGK_TDR_TOO_YOUNG_NS) {
         log_info("partition %s: is too young to hang; whoever had VF %u before it did",
                  partition->params.name, partition->vf);
         return;

@@ -8,6 +8,10 @@
 
 #include "dxgk/internal.h"
 
+/* What the driver tells of a VF may be late: then it is about the tenant before, who went
+ * meanwhile. No limit for hangs is as short as this (SRC-9: 2 s). */
+#define DXGK_TDR_TOO_YOUNG_NS 250000000ull
+
 /* Starts the thread; sets dxgk->tdr. */
 int dxgk_tdr_start(struct dxgk *dxgk, struct vf_error *err);
 /* Ends the thread: what is asked for from here on is dropped. Before the partitions go; NULL-safe.

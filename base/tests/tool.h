@@ -20,4 +20,8 @@
 #define TEST_TOOL_FACTOR 1
 #endif
 
+/* An amount of work (steps, rounds, bytes) of which less proves the same: all of it without a tool,
+ * and as much less under one as it is slower. Never a kind of work. */
+#define TEST_SHARE(amount) ((amount) / TEST_TOOL_FACTOR)
+
 #endif

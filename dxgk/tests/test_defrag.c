@@ -2,6 +2,7 @@
 /* Reserves that move inside VRAM while their partitions work (VF-4, CAP-5): content, history and
  * neighbours. */
 #include "dxgk/tests/moverig.h"
+#include "base/tests/tool.h"
 #include "softgpu/hw.h"
 
 #include <setjmp.h>
@@ -13,7 +14,7 @@
 #include <cmocka.h>
 
 #define MIB (1ull << 20)
-#define STEPS 30000u
+#define STEPS TEST_SHARE(30000u)
 
 static const char *const one[] = {"softgpu,vram=128M,vfs=8,dirty-page=4K", NULL};
 static const char *const slow[] = {"softgpu,vram=128M,vfs=8,dirty-page=64K,performant=off", NULL};
@@ -94,8 +95,8 @@ static void make_holes_with(struct holes *h, const char *const *devices, const c
     rig_run(&h->rig, h->low, 24 * MIB, 1, STEPS);
     rig_run(&h->rig, h->mid, 32 * MIB, 2, STEPS);
     rig_run(&h->rig, h->high, 24 * MIB, 3, STEPS);
-    rig_wait(&h->rig, h->mid, 100);
-    rig_wait(&h->rig, h->high, 100);
+    rig_wait(&h->rig, h->mid, STEPS / 300);
+    rig_wait(&h->rig, h->high, STEPS / 300);
 }
 
 static void make_holes(struct holes *h, const char *const *devices)
@@ -157,7 +158,7 @@ static void only_who_moves_is_paused_and_its_pause_is_told(void **unused)
 
     (void)unused;
     make_holes(&h, one);
-    rig_wait(&h.rig, h.low, 100);
+    rig_wait(&h.rig, h.low, STEPS / 300);
     before = clock_of(&h.rig, h.low);
     defrag(&h.rig, false, &done);
     after = clock_of(&h.rig, h.low);
@@ -231,7 +232,7 @@ static void move_after(const char *const *devices, bool sparse)
     uint64_t first, id, digest;
 
     make_holes(&h, devices);
-    rig_wait(&h.rig, h.mid, 2000);
+    rig_wait(&h.rig, h.mid, STEPS / 15);
     defrag(&h.rig, false, &done);
     assert_int_equal(done.moves[0].outcome, VF_DEFRAG_MOVED);
     move_begin(&move, &h.rig, h.mid, 0, "copy");
@@ -360,8 +361,8 @@ static void scattered_reserves_need_no_defragmentation(void **unused)
     assert_int_equal(done.count, 0);
     /* 48 MiB in three holes of 16 MiB: a reserve made of scattered pages, and it works. */
     assert_true(fits(&h.rig, 48, &id));
-    rig_run(&h.rig, id, 48 * MIB, 9, 5000);
-    rig_wait(&h.rig, id, 5000);
+    rig_run(&h.rig, id, 48 * MIB, 9, STEPS / 6);
+    rig_wait(&h.rig, id, STEPS / 6);
     rig_wait(&h.rig, h.mid, STEPS);
     assert_int_equal(rig_digest(&h.rig, h.mid, 32 * MIB), reference(32, 2));
     rig_close(&h.rig);

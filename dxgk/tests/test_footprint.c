@@ -5,6 +5,7 @@
  * process' memory is the judge.
  */
 #include "dxgk/tests/moverig.h"
+#include "base/tests/tool.h"
 #include "softgpu/hw.h"
 
 #include <setjmp.h>
@@ -18,8 +19,9 @@
 #define MIB (1ull << 20)
 #define GIB (1ull << 30)
 #define PAGE 65536ull
-#define RESERVE (6 * GIB)
-/* Bitplanes, page tables and slots are all that may grow; three in a thousand of the reserve. */
+#define RESERVE TEST_SHARE(6 * GIB)
+/* Bitplanes, page tables and slots are all that may grow; three in a thousand of the whole
+ * reserve. */
 #define ALLOWED (20 * MIB)
 
 static const char *const spec[][2] = {

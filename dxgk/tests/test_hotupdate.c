@@ -20,7 +20,8 @@
 
 #define MIB (1ull << 20)
 #define RESERVE (16 * MIB)
-#define STEPS 400000u
+#define STEPS TEST_SHARE(400000u)
+#define FEW_STEPS TEST_SHARE(20000u)
 
 static const char *const one[] = {"softgpu,vram=256M,vfs=8,dirty-page=4K", NULL};
 static const char *const two[] = {"softgpu,vram=128M,vfs=4,dirty-page=4K",
@@ -88,7 +89,7 @@ static void hot_1_an_image_is_replaced_for_all_its_adapters(void **unused)
     rig_open(&rig, two, NULL);
     for (uint32_t i = 0; i < 2; i++) {
         id[i] = rig_create(&rig, i == 0 ? "a" : "b", i, RESERVE / MIB, false);
-        rig_run(&rig, id[i], RESERVE, 5, 20000);
+        rig_run(&rig, id[i], RESERVE, 5, FEW_STEPS);
     }
     assert_int_equal(hot_driver_of(&rig, 1).shared, 3);
     hot_must_update(&rig, "softgpu-v2.so", &out);
@@ -96,7 +97,7 @@ static void hot_1_an_image_is_replaced_for_all_its_adapters(void **unused)
     assert_string_equal(hot_driver_of(&rig, 0).digest, hot_driver_of(&rig, 1).digest);
     assert_false(hot_mapped("softgpu.so"));
     for (uint32_t i = 0; i < 2; i++)
-        rig_wait(&rig, id[i], 20000);
+        rig_wait(&rig, id[i], FEW_STEPS);
     assert_int_equal(rig_digest(&rig, id[0], RESERVE), rig_digest(&rig, id[1], RESERVE));
     rig_close(&rig);
 }
@@ -113,7 +114,7 @@ static void hot_3_a_dry_run_cancels_and_changes_nothing(void **unused)
     (void)unused;
     rig_open(&rig, one, NULL);
     id = rig_create(&rig, "p", 0, RESERVE / MIB, false);
-    rig_run(&rig, id, RESERVE, 3, 20000);
+    rig_run(&rig, id, RESERVE, 3, FEW_STEPS);
     before = hot_driver_of(&rig, 0);
     for (unsigned i = 0; i < 3; i++)
         must(hot_update(&rig, "softgpu-v2.so", true, &out, &error), &error);
@@ -121,7 +122,7 @@ static void hot_3_a_dry_run_cancels_and_changes_nothing(void **unused)
     assert_int_equal(out.blocks, 3);
     assert_int_equal(out.gap_ns, 0);
     assert_string_equal(hot_driver_of(&rig, 0).digest, before.digest);
-    rig_wait(&rig, id, 20000);
+    rig_wait(&rig, id, FEW_STEPS);
     must(dxgk_partition_pause(rig.dxgk, id, &error), &error);
     must(dxgk_partition_resume(rig.dxgk, id, &error), &error);
     rig_close(&rig);

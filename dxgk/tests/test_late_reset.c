@@ -11,17 +11,19 @@
 #include <cmocka.h>
 
 #define RESERVE (8ull << 20)
-#define OLD_ENOUGH_NS 300000000ull
+#define OLD_ENOUGH_NS (DXGK_TDR_TOO_YOUNG_NS + 50000000ull)
+#define TURNS 50u
 
-/* SRC-9, VF-6 */
-static void a_late_reset_does_not_meet_the_next_tenant(void **unused)
+/* False where the machine was so slow that the next tenant was no longer young: that says nothing.
+ */
+static bool asked_in_time(void)
 {
     struct vf_error err = VF_ERROR_INIT;
     struct dxgk_partition *old, *next;
     uint64_t first, since;
+    bool in_time;
     struct rig rig;
 
-    (void)unused;
     rig_open(&rig, "softgpu,vram=128M,vfs=4,dirty-page=4K");
     first = rig_partition(&rig, "first", RESERVE, false);
     old = rig_inside(&rig, rig_partition(&rig, "old", RESERVE, false));
@@ -36,9 +38,22 @@ static void a_late_reset_does_not_meet_the_next_tenant(void **unused)
     dxgk_tdr_request(rig.adapter, old->vf);
     while (dxgk_partition_state(old) != VF_PARTITION_FAULTED)
         (void)poll(NULL, 0, 1);
-    assert_int_equal(dxgk_partition_state(next), VF_PARTITION_RUNNING);
+    in_time = vf_now_ns() - next->built_ns < DXGK_TDR_TOO_YOUNG_NS;
+    if (in_time)
+        assert_int_equal(dxgk_partition_state(next), VF_PARTITION_RUNNING);
     assert_int_equal(rig.contract, 0);
     rig_close(&rig);
+    return in_time;
+}
+
+/* SRC-9, VF-6 */
+static void a_late_reset_does_not_meet_the_next_tenant(void **unused)
+{
+    unsigned turn = 0;
+
+    (void)unused;
+    while (!asked_in_time())
+        assert_true(++turn < TURNS);
 }
 
 int main(void)

@@ -2,6 +2,7 @@
 /* Whole moves between two adapters of one process, under full-speed writers, through fragments,
  * back and forth, after one that was given up; and what a hostile peer or guest does to them. */
 #include "dxgk/tests/moverig.h"
+#include "base/tests/tool.h"
 #include "softgpu/hw.h"
 
 #include <pthread.h>
@@ -56,7 +57,7 @@ static uint64_t hop(struct rig *rig, uint64_t id, uint32_t adapter, const char *
 
 static void moved_ends_like_unmoved(const char *const *devices)
 {
-    const uint64_t steps = 200000;
+    const uint64_t steps = TEST_SHARE(200000);
     uint64_t expected, id;
     struct rig rig;
 
@@ -130,6 +131,10 @@ static void a_pending_interrupt_arrives_with_its_partition(void **unused)
 /* Goes to and fro until the work is done, and ends like one that stayed; how many hops it took. */
 static unsigned goes_back_and_forth(uint64_t steps)
 {
+<<<<<<< HEAD
+=======
+    const uint64_t steps = TEST_SHARE(1000000);
+>>>>>>> w-tools
     uint64_t expected, id;
     unsigned hops = 0;
     char name[16];
@@ -139,7 +144,7 @@ static unsigned goes_back_and_forth(uint64_t steps)
     expected = undisturbed(&rig, RESERVE, 12, steps);
     id = rig_create(&rig, "goes", 0, RESERVE / MIB, false);
     rig_run(&rig, id, RESERVE, 12, steps);
-    rig_wait(&rig, id, 1000);
+    rig_wait(&rig, id, steps / 1000);
     for (; hops < 10 && rig_counter(&rig, id) < steps; hops++) {
         (void)snprintf(name, sizeof name, "hop-%u", hops);
         id = hop(&rig, id, 1 - hops % 2, name);
@@ -171,7 +176,7 @@ static void moves_that_cross_end_alike(void **unused)
                                            "softgpu,vram=256M,vfs=4,dirty-page=4K,performant=off",
                                            NULL};
     static const char *const names[] = {"a", "b", "c"}, *const moved[] = {"A", "B", "C"};
-    const uint64_t steps = 150000, bytes = 16 * MIB;
+    const uint64_t steps = TEST_SHARE(150000), bytes = 16 * MIB;
     uint64_t expected[3], ids[3];
     struct move moves[3];
     struct rig rig;
@@ -206,7 +211,7 @@ static void a_reserve_of_many_fragments_moves(void **unused)
     static const char *const scattered[] = {"softgpu,vram=64M,vfs=32,dirty-page=64K,scatter=on",
                                             "softgpu,vram=64M,vfs=32,dirty-page=64K,scatter=on",
                                             NULL};
-    const uint64_t steps = 100000, bytes = 30 * MIB;
+    const uint64_t steps = TEST_SHARE(100000), bytes = 30 * MIB;
     struct vf_error error = VF_ERROR_INIT;
     uint64_t expected, id, ids[2][31];
     char name[16];

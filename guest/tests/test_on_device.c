@@ -3,6 +3,7 @@
  * The workloads on the real device: digests equal to the CPU's, also after a move in mid-work to
  * another card.
  */
+#include "base/tests/tool.h"
 #include "guest/tests/card.h"
 #include "guest/tests/plain.h"
 
@@ -263,10 +264,14 @@ static void run_moving(const struct guest_options *options, unsigned moves)
 
 static void a_moved_workload_ends_like_one_that_stayed(void **state)
 {
-    struct guest_options diffuse = {.workload = GUEST_DIFFUSE, .steps = 400};
-    struct guest_options gemm = {.workload = GUEST_GEMM, .n = 300, .steps = 40, .seed = 4};
-    struct guest_options churn = {
-        .workload = GUEST_CHURN, .size = 8 * MIB, .steps = 20000, .seed = 5, .rate = 256 * MIB};
+    struct guest_options diffuse = {.workload = GUEST_DIFFUSE, .steps = TEST_SHARE(400)};
+    struct guest_options gemm = {
+        .workload = GUEST_GEMM, .n = 300, .steps = TEST_SHARE(40), .seed = 4};
+    struct guest_options churn = {.workload = GUEST_CHURN,
+                                  .size = 8 * MIB,
+                                  .steps = TEST_SHARE(20000),
+                                  .seed = 5,
+                                  .rate = 256 * MIB};
     uint8_t *file = noise_picture(800, 600, 255, 1, &diffuse.input_bytes);
 
     (void)state;
@@ -280,7 +285,7 @@ static void a_moved_workload_ends_like_one_that_stayed(void **state)
 /* What a reader of a paused partition sees is what the CPU has after as many steps. */
 static void a_paused_picture_is_that_of_its_step(void **state)
 {
-    struct guest_options options = {.workload = GUEST_DIFFUSE, .steps = 4000};
+    struct guest_options options = {.workload = GUEST_DIFFUSE, .steps = TEST_SHARE(4000)};
     uint8_t *file = noise_picture(300, 200, 255, 6, &options.input_bytes);
     struct bytes got = {0};
     struct bytes want = {0};

@@ -4,6 +4,7 @@
 
 #include "base/size.h"
 #include "base/tests/folder.h"
+#include "base/tests/tool.h"
 #include "migrate/handoff/shadow.h"
 #include "softgpu/hw.h"
 
@@ -21,7 +22,7 @@
 
 #include <cmocka.h>
 
-#define PATIENCE_NS 20000000000ull
+#define PATIENCE_NS (20000000000ull * TEST_TOOL_FACTOR)
 
 const char *need(const char *name)
 {

@@ -9,9 +9,10 @@
 #include "migrate/wire.h"
 
 #include "base/size.h"
+#include "base/tests/tool.h"
 
-#define SILENCE_NS 1500000000ull
-#define PATIENCE_NS 20000000000ull
+#define SILENCE_NS (1500000000ull * TEST_TOOL_FACTOR)
+#define PATIENCE_NS (20000000000ull * TEST_TOOL_FACTOR)
 #define VRAM (8u << 20)
 #define PAGE 65536u
 #define SLOT (1u << 20)

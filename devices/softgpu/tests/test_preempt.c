@@ -3,6 +3,7 @@
  * moved to another card in the middle of commands, end with the same memory bit for bit as programs
  * left alone. */
 #include "rig.h"
+#include "base/tests/tool.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -17,10 +18,19 @@
 #define COPY_A (20 * MIB)
 #define COPY_B (24 * MIB)
 
+/* How often each queue does its commands; a pause falls anywhere in either. */
+#if TEST_TOOL_FACTOR > 1
+#define TURNS 2
+#define COPY_TURNS 3u
+#else
+#define TURNS 6
+#define COPY_TURNS 12u
+#endif
+
 /* Every command with steps, with sizes that end in the middle of one. */
 static void write_program(struct rig *r, uint64_t seed)
 {
-    struct sg_cmd again = rig_cmd(SG_OP_JUMP_IF, COUNTER, 6, RIG_RING(0), 0, 0);
+    struct sg_cmd again = rig_cmd(SG_OP_JUMP_IF, COUNTER, TURNS, RIG_RING(0), 0, 0);
 
     again.flags = SG_COND_LT;
     rig_add(r, 0, 0, rig_cmd(SG_OP_RANDOM, A, 3 * MIB + 40, seed, 1, 0));
@@ -34,7 +44,7 @@ static void write_program(struct rig *r, uint64_t seed)
     rig_add(r, 0, 0, rig_cmd(SG_OP_ADD, COUNTER, 1, 0, 0, 0));
     rig_add(r, 0, 0, again);
     rig_add(r, 0, 0, rig_cmd(SG_OP_HALT, 0, 0, 0, 0, 0));
-    for (unsigned i = 0; i < 12; i++) {
+    for (unsigned i = 0; i < COPY_TURNS; i++) {
         rig_add(r, 0, 1, rig_cmd(SG_OP_RANDOM, COPY_A, 4 * MIB - 8, seed, 10 + i, 0));
         rig_add(r, 0, 1, rig_cmd(SG_OP_COPY, COPY_B, COPY_A, 4 * MIB, 0, 0));
         rig_add(r, 0, 1, rig_cmd(SG_OP_HASH, COUNTER + 64 + 8 * i, COPY_B, 4 * MIB, 0, 0));
@@ -91,9 +101,10 @@ static void move(struct rig *from, struct rig *to)
     free(all);
 }
 
+/* For as much work as is done in that time without a tool. */
 static void let_run(uint64_t *seed, uint64_t below_ns)
 {
-    struct timespec t = {.tv_nsec = (long)rig_choose(seed, below_ns)};
+    struct timespec t = {.tv_nsec = (long)rig_choose(seed, below_ns * TEST_TOOL_FACTOR)};
 
     (void)nanosleep(&t, NULL);
 }
