@@ -105,6 +105,8 @@ void *nt_mdl_va(PMDL mdl);
 
 /* ---- work items ---- */
 
+/* Their thread starts with the first item, which is refused (NULL) when the system gives none, and
+ * stays: whatever is queued runs. */
 /* Returns once no work item's routine runs or will run of those queued before: after StopDevice, as
  * a driver's code must stay until then. PASSIVE_LEVEL. */
 void nt_work_drain(void);
