@@ -131,10 +131,6 @@ static void a_pending_interrupt_arrives_with_its_partition(void **unused)
 /* Goes to and fro until the work is done, and ends like one that stayed; how many hops it took. */
 static unsigned goes_back_and_forth(uint64_t steps)
 {
-<<<<<<< HEAD
-=======
-    const uint64_t steps = TEST_SHARE(1000000);
->>>>>>> w-tools
     uint64_t expected, id;
     unsigned hops = 0;
     char name[16];
@@ -158,7 +154,7 @@ static unsigned goes_back_and_forth(uint64_t steps)
 /* DBT-11: what paging wrote on arrival is in the bitplane of the next departure. */
 static void back_and_forth_ends_like_staying(void **unused)
 {
-    uint64_t steps = 1000000;
+    uint64_t steps = TEST_SHARE(1000000);
 
     (void)unused;
     /* On a busy machine the work may be done before it could go back. */
