@@ -6,6 +6,7 @@
 #include "base/cleanup.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include "base/size.h"
 #include "base/spare_fd.h"
 #include "base/spare_thread.h"
 #include "daemon/protocol.h"
@@ -20,6 +21,8 @@
 
 /* So long a client waits for the thread that is kept back, when the system gives no other. */
 #define KEPT_THREAD_MS 300u
+/* Threads that leave have a few lines to run. On a loaded machine a newcomer waits for that. */
+#define LEAVE_MS 2000u
 
 struct conn {
     struct control *control;
@@ -96,7 +99,7 @@ int control_open(struct daemon *daemon, struct control **out, struct vf_error *e
     vf_spare_open(&control->spare);
     control->kept_fd = keep();
     (void)pthread_mutex_init(&control->lock, NULL);
-    (void)pthread_cond_init(&control->fewer, NULL);
+    vf_cond_init(&control->fewer);
     if (vf_spare_thread_open(&control->kept_thread, err) != 0 || bind_socket(control, err) != 0) {
         control_close(control);
         return -1;
@@ -237,23 +240,33 @@ static void send_away(struct control *control, struct conn *conn)
     (void)shutdown(conn->fd, SHUT_RDWR);
 }
 
+/* Under the lock: who was idle longest goes, unless all are busy. */
+static void send_oldest_away(struct control *control)
+{
+    struct conn *oldest = NULL;
+
+    for (struct conn *conn = control->conns; conn != NULL; conn = conn->next) {
+        if (!conn->busy && !conn->leaving && (oldest == NULL || conn->quiet < oldest->quiet))
+            oldest = conn;
+    }
+    if (oldest != NULL)
+        send_away(control, oldest);
+}
+
 /* A place for one more: free, or that of the connection that was idle longest. False when all are
  * busy. */
 static bool take_place(struct control *control)
 {
-    struct conn *oldest = NULL;
+    const struct timespec until = vf_timespec(vf_now_ns() + LEAVE_MS * 1000000ull);
     bool room;
 
     (void)pthread_mutex_lock(&control->lock);
-    if (control->places >= CONTROL_MAX) {
-        for (struct conn *conn = control->conns; conn != NULL; conn = conn->next) {
-            if (!conn->busy && !conn->leaving && (oldest == NULL || conn->quiet < oldest->quiet))
-                oldest = conn;
-        }
-        if (oldest != NULL)
-            send_away(control, oldest);
-    }
+    if (control->places >= CONTROL_MAX)
+        send_oldest_away(control);
     /* Those who leave still count a moment: threads stay bounded under any flood. */
+    while (control->places < CONTROL_MAX && control->count >= 2 * CONTROL_MAX &&
+           pthread_cond_timedwait(&control->fewer, &control->lock, &until) == 0)
+        continue;
     room = control->places < CONTROL_MAX && control->count < 2 * CONTROL_MAX;
     if (room) {
         control->places++;
