@@ -286,10 +286,18 @@ static void a_silent_crowd_keeps_nobody_out(void **state)
     expect_answer(*state);
 }
 
+static void ask_nothing(const struct bench *bench, int *fd)
+{
+    *fd = dial(bench);
+    say(*fd, "{\"verb\":\"nix\"}\n", 15);
+}
+
 /* A connection that was pushed out learns it by the end of its stream, not by waiting. */
 static void the_connection_silent_longest_gives_its_place(void **state)
 {
-    static int crowd[CONTROL_MAX];
+    static int crowd[CONTROL_MAX + 16];
+    size_t count = 0;
+    enum ctl_read got = CTL_TIMEOUT;
     struct ctl_reader reader;
     char *line;
     size_t bytes;
@@ -298,14 +306,18 @@ static void the_connection_silent_longest_gives_its_place(void **state)
     ctl_reader_init(&reader, first, CTL_MAX_REPLY);
     say(first, "{\"verb\":\"nix\"}\n", 15);
     expect_error(&reader, 2);
-    for (size_t i = 0; i < CONTROL_MAX; i++) {
-        crowd[i] = dial(*state);
-        say(crowd[i], "{\"verb\":\"nix\"}\n", 15);
+    while (count < CONTROL_MAX)
+        ask_nothing(*state, &crowd[count++]);
+    /* On a busy machine its thread may not have seen that it is idle when the place was wanted. */
+    while (got == CTL_TIMEOUT && count < sizeof crowd / sizeof *crowd) {
+        got = ctl_read_line(&reader, &line, &bytes, PATIENCE_MS / 20);
+        if (got == CTL_TIMEOUT)
+            ask_nothing(*state, &crowd[count++]);
     }
-    assert_int_equal(ctl_read_line(&reader, &line, &bytes, PATIENCE_MS), CTL_END);
+    assert_int_equal(got, CTL_END);
     ctl_reader_fini(&reader);
     (void)close(first);
-    for (size_t i = 0; i < CONTROL_MAX; i++)
+    for (size_t i = 0; i < count; i++)
         (void)close(crowd[i]);
 }
 
