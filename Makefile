@@ -10,7 +10,7 @@ FAMILY := /usr/bin/python3 tools/family.py
 # One after the other: a build needs its packages, and takes all processors by itself.
 .NOTPARALLEL:
 
-.PHONY: all help deps deps-test product demo demo-says test unit pairs walk limits load soak model bench asan tsan fuzz lint install clean
+.PHONY: all help deps deps-test product demo demo-says test check-quick unit pairs walk limits load soak model bench asan tsan fuzz lint install clean
 
 ## all      build everything into build/                                                 1 min
 all: $(BUILD)/build.ninja
@@ -45,6 +45,11 @@ demo-says:
 ## test     everything is tested                                                         15 min
 test: deps-test all
 	@$(FAMILY) /usr/bin/python3 tools/run_tests.py --build $(BUILD)
+
+## check-quick  for between two edits: tools/quick_tests.txt: some of every room, a few moves   30 s
+check-quick: deps-test all
+	@python3 tools/check_tree.py
+	@$(FAMILY) /usr/bin/python3 tools/run_tests.py --build $(BUILD) --quick
 
 ## unit     the tests that start no hosts                                                3 min
 unit: deps-test all

@@ -18,6 +18,7 @@ from harness import SLOWER, sanitizer
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 MEASURED = ROOT / "tools/test_times.json"  # on 2 cores; replaced by:
+QUICK = ROOT / "tools/quick_tests.txt"  # what --quick runs
 RECORD = "test_times.json"  # in the build's meson-logs, the last whole run there
 LOGS = "testlog", "hosts", "beside"  # base names of the runs' logs
 # What a whole run takes under a sanitizer before one has been measured here: most tests wait more than they work, and are less slow
@@ -178,9 +179,20 @@ def run(lines, progress):
     return next((line.code for line in lines if line.code != 0), 0)
 
 
-def lines_of(meson, tests, suites):
+def quick_names(tests):
+    """The tests that QUICK lists; ends the program where it names one that is not there."""
+    names = [line for line in QUICK.read_text(encoding="utf-8").splitlines() if line and not line.startswith("#")]
+    lost = set(names) - {test["name"] for test in tests}
+    if lost:
+        sys.exit(f"{QUICK.relative_to(ROOT)}: meson has no test named {', '.join(sorted(lost))}: write the names that it has now")
+    return names
+
+
+def lines_of(meson, tests, suites, names):
     """What is to be run beside each other, each as meson commands one after the other; and where their results are."""
     cores = min(os.cpu_count() or 1, 2)
+    if names:
+        return [[[*meson, "--num-processes", str(cores + 1), *names]]], LOGS[:1]
     there = {suite.split(":")[-1] for test in tests for suite in test["suite"]}
     if suites:
         return [[[*meson, "--num-processes", str(cores), *[word for suite in suites for word in ("--suite", suite)]]]], LOGS[:1]
@@ -201,39 +213,42 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--build", default="build")
     parser.add_argument("--suite", action="append", default=[])
+    parser.add_argument("--quick", action="store_true", help=f"only what {QUICK.relative_to(ROOT)} lists")
     args = parser.parse_args()
 
     logs = pathlib.Path(args.build) / "meson-logs"
     tool = sanitizer(args.build)
     slower = SLOWER.get(tool, 1)
     tests = introspect(args.build, "--tests")
-    wanted = [test for test in tests if not args.suite or any(suite.split(":")[-1] in args.suite for suite in test["suite"])]
+    names = quick_names(tests) if args.quick else []
+    wanted = [test for test in tests if (not args.suite or any(suite.split(":")[-1] in args.suite for suite in test["suite"]))
+              and (not names or test["name"] in names)]
     times = Times(logs, AS_LONG.get(tool, 1))
     progress = Progress(wanted, times)
     print(f"{len(wanted)} tests: about {in_words(progress.expected)}, {times.source}", flush=True)
 
     meson = ["meson", "test", "-C", args.build, "--no-rebuild", "--print-errorlogs", "--timeout-multiplier", str(slower)]
-    lines, bases = lines_of(meson, wanted, args.suite)
+    lines, bases = lines_of(meson, wanted, args.suite, names)
     junits = [logs / f"{base}.junit.xml" for base in bases]
     for junit in junits:
         junit.unlink(missing_ok=True)
     code = run(lines, progress)
 
-    passed, failed, names, skipped = 0, 0, [], []
+    passed, failed, bad, skipped = 0, 0, [], []
     for junit in junits:
         if not junit.exists():
             print(f"no test ran: meson left no {junit}", file=sys.stderr)
             return 1
         one = count(junit)
-        passed, failed, names, skipped = passed + one[0], failed + one[1], names + one[2], skipped + one[3]
+        passed, failed, bad, skipped = passed + one[0], failed + one[1], bad + one[2], skipped + one[3]
     if code != 0 and failed == 0:
         failed = 1
-        names.append("meson test: exit status %d" % code)
-    if not args.suite and not failed:
+        bad.append("meson test: exit status %d" % code)
+    if not args.suite and not names and not failed:
         times.keep(time.monotonic() - progress.begin, progress.took)
     for name in skipped:
         print("skipped", name)
-    for name in names:
+    for name in bad:
         print("FAILED", name)
     print(f"took {in_words(time.monotonic() - progress.begin)}")
     print(f"{passed} passed, {failed} failed" + (f", {len(skipped)} skipped" if skipped else ""))
