@@ -78,7 +78,7 @@ load: all
 soak: all
 	@$(FAMILY) /usr/bin/python3 tools/soak.py --build $(BUILD) --minutes $(SOAK_MINUTES) $(if $(SOAK_SEED),--seed $(SOAK_SEED))
 
-## model    all that spin is asked about the hand-off (docs/model.md)                    15 min
+## model    all that spin is asked about the hand-off (docs/model.md)                    hours
 model:
 	@tools/install-deps.sh model
 	@migrate/tests/mutate_handoff.py
