@@ -394,9 +394,11 @@ int main(int argc, char **argv)
     tp_tls_unref(tls);
     vf_log_end();
     if (result != 0) {
+        if (err.code != VF_USAGE)
+            err.code = VF_FAILED; /* vferryd(8): what a verb tells apart is one thing here */
         if (!background_failed(&err))
             (void)fprintf(stderr, "vferryd: %s\n", err.text);
-        return err.code == VF_OK ? VF_FAILED : (int)err.code;
+        return (int)err.code;
     }
     log_info("ended");
     return VF_OK;
