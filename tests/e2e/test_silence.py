@@ -72,7 +72,7 @@ class Stopped(Case):
     def test_every_verb_says_whom_it_waits_for_and_gives_up_with_exit_5(self):
         pid = self.one.process.pid
         # What a verb asks first; top is a screen, and shows such a host in its place.
-        first = {"host evacuate": "host cordon"}
+        first = {"host evacuate": "host show"}
         asking = [verb for verb in verbs() if verb != "top"]
         for words, command in [(first.get(verb, verb), self.command("--timeout", 4, *example(verb))) for verb in asking]:
             with self.subTest(verb=words):
