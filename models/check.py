@@ -66,6 +66,8 @@ MUTATIONS = [
              Edit("step.c", "? COPY_WENT_ON : COPY_GONE", "? COPY_GONE : COPY_GONE"), CALM, "known"),
 ]
 
+SLOW = {"moved-on-is-lost"}  # found after 17 million states: only among the long searches
+
 Result = collections.namedtuple("Result", "errors complete states depth mib seconds text")
 
 
@@ -130,7 +132,7 @@ def main():
 
     work = pathlib.Path(args.work)
     checks = [c for c in CHECKS if (args.whole or not c.whole) and args.only in c.name]
-    mutations = [m for m in MUTATIONS if args.only in m.name]
+    mutations = [m for m in MUTATIONS if (args.whole or m.name not in SLOW) and args.only in m.name]
     print(f"1..{len(checks) + len(mutations)}", flush=True)
     failed = 0
     for at, check in enumerate(checks + mutations, 1):
