@@ -154,9 +154,9 @@ struct handoff {
     unsigned char at;     /* its action that is being carried out */
 };
 
-/* The next action. `state` is changed in place. An event that means nothing in this state changes
+/* The next action. `h` is changed in place. An event that means nothing in this state changes
  * nothing and leads to HANDOFF_NOTHING. */
-struct handoff_action handoff_step(struct handoff *state, struct handoff_event event);
+struct handoff_action handoff_step(struct handoff *h, struct handoff_event event);
 
 enum handoff_owner handoff_owner(enum handoff_record record);
 /* That write may have been made or not: do the two readings of the journal give the partition to
@@ -165,7 +165,7 @@ enum handoff_owner handoff_owner(enum handoff_record record);
 bool handoff_splits(enum handoff_record is, enum handoff_record becomes);
 /* What EVENT_DUE would have this side say on a connection of its own. SAY_NOTHING: nothing is
  * owed. */
-enum handoff_message handoff_owes(const struct handoff *state);
+enum handoff_message handoff_owes(const struct handoff *h);
 
 const char *handoff_record_name(enum handoff_record record);
 const char *handoff_event_name(enum handoff_event_kind kind);
