@@ -5,7 +5,7 @@
 #include "base/size.h"
 #include "cli/commands.h"
 #include "cli/style.h"
-#include "migrate/image.h"
+#include "migrate/image/image.h"
 
 #include <errno.h>
 #include <fcntl.h>

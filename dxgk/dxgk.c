@@ -4,13 +4,13 @@
 #include "dxgk/dxgk.h"
 
 #include "base/log.h"
-#include "dxgk/adapter.h"
-#include "dxgk/loader.h"
+#include "dxgk/adapter/adapter.h"
+#include "dxgk/adapter/loader.h"
 #include "dxgk/nt/nt.h"
-#include "dxgk/partition.h"
-#include "dxgk/reserve.h"
-#include "dxgk/tdr.h"
-#include "dxgk/umed.h"
+#include "dxgk/partition/partition.h"
+#include "dxgk/vram/reserve.h"
+#include "dxgk/partition/tdr.h"
+#include "dxgk/umed/umed.h"
 
 #include <stdio.h>
 #include <stdlib.h>

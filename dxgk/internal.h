@@ -9,7 +9,8 @@
  *
  * adapter.gate: whoever calls a DDI holds it shared, a driver update holds it exclusively (HOT-1).
  * Nobody takes it twice: an update that waits keeps new readers out. Interrupt routine and DPC take
- * no gate; the update stops them (interrupt.h). Guest accesses that need no driver take none.
+ * no gate; the update stops them (adapter/interrupt.h). Guest accesses that need no driver take
+ * none.
  *
  * partition.lock serialises all that changes a partition, DDIs included; it is never held together
  * with another partition's, so two moves run in parallel. dxgk.lock, adapter.lock and triage_lock
@@ -33,18 +34,18 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-struct dxgk_image;      /* loader.c: a KMD image, loaded once however many adapters it serves */
-struct dxgk_device_lib; /* device.c: a hardware model's image */
-struct dxgk_interrupts; /* interrupt.c */
-struct dxgk_paging;     /* paging.c */
-struct dxgk_tracking;   /* tracking.c */
-struct dxgk_msix;       /* msix.c */
-struct dxgk_umed;       /* umed.c */
-struct dxgk_mitigated;  /* mitigated.h: a BAR range that traps */
-struct dxgk_basis;      /* ddi_basis.h */
-struct dxgk_tdr;        /* tdr.c */
-struct dxgk_reserve;    /* reserve.c: the allocator of one adapter's VRAM */
-struct dxgk_ksr;        /* ksr.h: what a driver saved for its successor */
+struct dxgk_image; /* adapter/loader.c: a KMD image, loaded once however many adapters it serves */
+struct dxgk_device_lib; /* adapter/device.c: a hardware model's image */
+struct dxgk_interrupts; /* adapter/interrupt.c */
+struct dxgk_paging;     /* paging/paging.c */
+struct dxgk_tracking;   /* tracking/tracking.c */
+struct dxgk_msix;       /* partition/msix.c */
+struct dxgk_umed;       /* umed/umed.c */
+struct dxgk_mitigated;  /* partition/mitigated.h: a BAR range that traps */
+struct dxgk_basis;      /* ddi/basis.h */
+struct dxgk_tdr;        /* partition/tdr.c */
+struct dxgk_reserve;    /* vram/reserve.c: the allocator of one adapter's VRAM */
+struct dxgk_ksr;        /* hotupdate/ksr.h: what a driver saved for its successor */
 
 #define DXGK_MAX_SEGMENTS 16u
 #define DXGK_MAX_LEVELS 6u
@@ -142,21 +143,21 @@ struct dxgk_adapter {
     struct dxgk_reserve *reserve;
     uint32_t vf_used;              /* bit n = VF n taken; VF index == PartitionId */
     uint64_t breaches;             /* contract reports so far */
-    struct dxgk_mapping *mappings; /* callbacks.c: what the driver mapped */
+    struct dxgk_mapping *mappings; /* adapter/callbacks.c: what the driver mapped */
 
     pthread_mutex_t triage_lock; /* guards capture[]; DxgkCbLogEtwEvent takes it at any IRQL */
     /* Per PartitionId: where triage events go while a restore runs, or NULL. */
     struct vf_reasons *capture[32];
 
-    /* The PF's BARs as resources (callbacks.c); fixed. bytes 0 = no such BAR. */
+    /* The PF's BARs as resources (adapter/callbacks.c); fixed. bytes 0 = no such BAR. */
     struct {
         uint64_t bus, bytes;
         uint32_t kind; /* enum vf_bar_kind */
     } bars[DXGK_BARS];
-    struct dxgk_resources *resources; /* callbacks.c: the translated resource list; fixed */
+    struct dxgk_resources *resources; /* adapter/callbacks.c: the translated resource list; fixed */
 };
 
-/* What the call checker remembers of one VF (ddi.c). Guarded by partition.lock. */
+/* What the call checker remembers of one VF (ddi/ddi.c). Guarded by partition.lock. */
 struct dxgk_check {
     bool created;    /* CreateVirtualGpu succeeded, DestroyVirtualGpu not yet */
     bool resources;  /* SetVirtualGpuResources(2) done */
@@ -179,8 +180,8 @@ struct dxgk_partition {
     _Atomic uint32_t vf; /* and PartitionId; fixed once built, DXGK_NO_VF before and after */
     uint64_t page_bytes; /* fixed: dirty page size of its segment (4096 when not tracked) */
     uint32_t segment;    /* fixed: driver's id of the segment the reserve lies in */
-    /* The reserve in guest physical order. Changes only when the reserve is moved (defrag.c): under
-     * lock, with no channel open. */
+    /* The reserve in guest physical order. Changes only when the reserve is moved (vram/defrag.c):
+     * under lock, with no channel open. */
     DXGK_MEMORYRANGE *ranges;
     uint32_t range_count;
     struct {
@@ -190,7 +191,7 @@ struct dxgk_partition {
 
     struct vf_fsm fsm;      /* enum vf_partition_state; set under lock, read by anyone */
     _Atomic uint32_t
-        holders;            /* hold.h: who keeps it from running; set under lock, read by anyone */
+        holders; /* partition/hold.h: who keeps it from running; set under lock, read by anyone */
     _Atomic uint64_t epoch; /* read by anyone, grows under lock */
     _Atomic uint64_t job;
     _Atomic uint64_t interrupts; /* messages delivered; the interrupt thread counts */
@@ -236,7 +237,7 @@ struct dxgk {
     uint32_t partition_count;
 };
 
-/* ---- the gate (adapter.c) ---- */
+/* ---- the gate (adapter/adapter.c) ---- */
 
 /* Waits for a driver update to end. */
 void dxgk_gate_enter(struct dxgk_adapter *adapter);
@@ -244,7 +245,7 @@ void dxgk_gate_leave(struct dxgk_adapter *adapter);
 /* Inside: -1 when the adapter has lost its driver for good. */
 int dxgk_gate_alive(const struct dxgk_adapter *adapter, struct vf_error *err);
 
-/* ---- finding partitions (partition.c) ---- */
+/* ---- finding partitions (partition/partition.c) ---- */
 
 /* A counted reference, or NULL with *err filled: "no partition with id ...". Any thread. */
 struct dxgk_partition *dxgk_partition_get(struct dxgk *dxgk, uint64_t id, struct vf_error *err);
@@ -259,7 +260,7 @@ static inline uint64_t dxgk_partition_pages(const struct dxgk_partition *partiti
     return partition->params.vram_bytes / partition->page_bytes;
 }
 
-/* ---- telling (triage.c) ---- */
+/* ---- telling (adapter/triage.c) ---- */
 
 /* config.event, if there is one. Any thread, no lock needed; the text is cut at 600 bytes. */
 void dxgk_event(struct dxgk *dxgk, const char *kind, const char *format, ...)
@@ -269,7 +270,7 @@ void dxgk_event(struct dxgk *dxgk, const char *kind, const char *format, ...)
 void dxgk_report(struct dxgk_adapter *adapter, const char *rule, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* ---- the call checker's core (ddi.c); ddi*.c wrap every DDI in it ---- */
+/* ---- the call checker's core (ddi/ddi.c); ddi*.c wrap every DDI in it ---- */
 
 struct dxgk_call {
     struct dxgk_adapter *adapter;

@@ -4,7 +4,7 @@
 
 #include "base/size.h"
 #include "dxgk/internal.h"
-#include "dxgk/loader.h"
+#include "dxgk/adapter/loader.h"
 
 #include <stdio.h>
 #include <string.h>

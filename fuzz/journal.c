@@ -6,8 +6,8 @@
  */
 #include "fuzz/directory.h"
 #include "fuzz/target.h"
-#include "migrate/journal.h"
-#include "migrate/journal_line.h"
+#include "migrate/journal/journal.h"
+#include "migrate/journal/line.h"
 
 #include "base/cleanup.h"
 

@@ -5,7 +5,7 @@
  */
 #include "fuzz/target.h"
 #include "fuzz/wire_samples.h"
-#include "migrate/journal.h"
+#include "migrate/journal/journal.h"
 
 #include <string.h>
 

@@ -4,7 +4,7 @@
 #ifndef FUZZ_WIRE_SAMPLES_H
 #define FUZZ_WIRE_SAMPLES_H
 
-#include "migrate/wire.h"
+#include "migrate/wire/wire.h"
 
 /* PAGES is no control message: false. Borrowed blobs are static. */
 bool wire_sample(enum wire_tag tag, struct wire_message *out);

@@ -7,7 +7,7 @@
 #include "fuzz/memory_stream.h"
 #include "fuzz/target.h"
 #include "fuzz/wire_samples.h"
-#include "migrate/wire_internal.h"
+#include "migrate/wire/internal.h"
 
 #include <xxhash.h>
 

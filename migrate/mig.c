@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* A host's migration side: its list of jobs, and what starts and ends them. Who connects to it:
- * arrival.c. */
+ * net/acceptor.c. */
 #define LOG_ROOM "migrate"
 #include "migrate/mig.h"
 
@@ -8,16 +8,16 @@
 #include "base/log.h"
 #include "base/size.h"
 #include "kernel/client.h"
-#include "migrate/handoff.h"
-#include "migrate/lane.h"
-#include "migrate/link.h"
-#include "migrate/recover.h"
-#include "migrate/restart.h"
-#include "migrate/settle.h"
-#include "migrate/source.h"
-#include "migrate/stand.h"
-#include "migrate/target.h"
-#include "migrate/word.h"
+#include "migrate/handoff/copy.h"
+#include "migrate/stream/stream.h"
+#include "migrate/net/control.h"
+#include "migrate/handoff/recover.h"
+#include "migrate/handoff/restart.h"
+#include "migrate/handoff/retry.h"
+#include "migrate/source/source.h"
+#include "migrate/job/stand.h"
+#include "migrate/target/target.h"
+#include "migrate/handoff/redial.h"
 
 #include <errno.h>
 #include <fcntl.h>

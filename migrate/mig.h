@@ -4,11 +4,11 @@
 #define MIGRATE_MIG_H
 
 #include "base/spare_thread.h"
-#include "migrate/job.h"
-#include "migrate/journal.h"
+#include "migrate/job/job.h"
+#include "migrate/journal/journal.h"
 #include "migrate/migrate.h"
-#include "migrate/turns.h"
-#include "migrate/wire.h"
+#include "migrate/net/send_slots.h"
+#include "migrate/wire/wire.h"
 
 #include <pthread.h>
 

@@ -23,7 +23,7 @@ struct mig_config {
     const char *kernel_socket; /* path */
     const char *state_dir;     /* the journal lies here */
     const char *listen;        /* "HOST:PORT" others reach us at, "" = none */
-    unsigned moves_at_once;    /* that send pages, see turns.h; 0 = as the processors allow */
+    unsigned moves_at_once; /* that send pages, see net/send_slots.h; 0 = as the processors allow */
     uint64_t silence_ns;       /* a peer that says nothing for so long is lost; 0 = 5 s */
     uint64_t
         redial_ns; /* how long a broken hand-off is tried again before it is "unknown"; 0 = 30 s */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Transfers through the paging engine: right bytes in the right pages, many in flight, and every
  * way it can go wrong. */
-#include "dxgk/paging.h"
+#include "dxgk/paging/paging.h"
 #include "pagerig.h"
 
 #include <errno.h>

@@ -3,9 +3,9 @@
  * Paging when driver or engine misbehave: faults, submissions that never end, buffers too small,
  * refusals. The real driver's table is wrapped: adapter->ddi is this adapter's own copy.
  */
-#include "dxgk/ddi_paging.h"
-#include "dxgk/interrupt.h"
-#include "dxgk/paging.h"
+#include "dxgk/ddi/paging.h"
+#include "dxgk/adapter/interrupt.h"
+#include "dxgk/paging/paging.h"
 #include "pagerig.h"
 
 #include <errno.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The VRAM allocator against a plain model: random takes and gives, nothing handed out twice,
  * nothing lost. */
-#include "dxgk/reserve.h"
+#include "dxgk/vram/reserve.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

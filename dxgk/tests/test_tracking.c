@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Dirty tracking of a partition: no write is lost, history survives jobs, and what cannot be known
  * counts as dirty (DBT-1..9). */
-#include "dxgk/tracking.h"
+#include "dxgk/tracking/tracking.h"
 #include "pagerig.h"
 
 #include <setjmp.h>

@@ -16,7 +16,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* Longer than the kernel side waits (umed_worker.h): for a call that hangs after that side died. */
+/* Longer than the kernel side waits (umed/worker.h): for a call that hangs after that side died. */
 #define CALL_SECONDS 10u
 
 enum { END_OK = 0, END_USAGE = 2, END_CALL = 3, END_SANDBOX = 4 };

@@ -14,7 +14,7 @@
  *     while (action.kind != HANDOFF_NOTHING)
  *         action = handoff_step(&handoff, carry_out(action));
  *
- * One thread at a time: the job's own, or whoever has claimed the job (job.h).
+ * One thread at a time: the job's own, or whoever has claimed the job (job/job.h).
  */
 #ifndef MIGRATE_HANDOFF_CORE_H
 #define MIGRATE_HANDOFF_CORE_H

@@ -4,8 +4,8 @@
 #include "migrate/handoff/shadow.h"
 
 #include "base/log.h"
-#include "migrate/handoff.h"
-#include "migrate/job.h"
+#include "migrate/handoff/copy.h"
+#include "migrate/job/job.h"
 
 #include <inttypes.h>
 #include <stdatomic.h>

@@ -7,7 +7,7 @@
 #include "guest/guest.h"
 #include "kernel/client.h"
 #include "migrate/migrate.h"
-#include "migrate/wire.h"
+#include "migrate/wire/wire.h"
 
 #include <pthread.h>
 #include <sys/types.h>

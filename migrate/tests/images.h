@@ -4,7 +4,7 @@
 #ifndef MIGRATE_TESTS_IMAGES_H
 #define MIGRATE_TESTS_IMAGES_H
 
-#include "migrate/image_codec.h"
+#include "migrate/image/codec.h"
 
 #define IMAGES_PAGE 4096u
 #define IMAGES_VRAM (1u << 20)

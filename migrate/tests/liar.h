@@ -4,9 +4,9 @@
 #ifndef MIGRATE_TESTS_LIAR_H
 #define MIGRATE_TESTS_LIAR_H
 
-#include "migrate/digest.h"
+#include "migrate/stream/digest.h"
 #include "migrate/tests/hosts.h"
-#include "migrate/wire.h"
+#include "migrate/wire/wire.h"
 
 #include "base/size.h"
 #include "base/tests/tool.h"

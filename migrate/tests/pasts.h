@@ -6,11 +6,11 @@
 #ifndef MIGRATE_TESTS_PASTS_H
 #define MIGRATE_TESTS_PASTS_H
 
-#include "migrate/handoff.h"
-#include "migrate/journal.h"
+#include "migrate/handoff/copy.h"
+#include "migrate/journal/journal.h"
 #include "migrate/mig.h"
 #include "migrate/tests/hosts.h"
-#include "migrate/word.h"
+#include "migrate/handoff/redial.h"
 
 #include "base/size.h"
 

@@ -7,7 +7,7 @@
 #ifndef MIGRATE_TESTS_PROXY_H
 #define MIGRATE_TESTS_PROXY_H
 
-#include "migrate/wire.h"
+#include "migrate/wire/wire.h"
 
 enum proxy_way { TO_TARGET, TO_SOURCE };
 

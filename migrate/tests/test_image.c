@@ -2,7 +2,7 @@
 /* Images: what was written reads back; whatever was cut, changed or comes from the future is
  * refused, by name and place, before anything is made of it (TGT-6). */
 #include "migrate/tests/images.h"
-#include "migrate/wire_internal.h"
+#include "migrate/wire/internal.h"
 
 #include "base/size.h"
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The journal: what was recorded comes back, a torn end is forgiven, any other damage is refused, a
  * full disk loses nothing. */
-#include "migrate/journal.h"
+#include "migrate/journal/journal.h"
 
 #include "base/tests/folder.h"
 

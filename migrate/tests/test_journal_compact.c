@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* A journal that is started anew forgets what is over, and nothing that matters: open jobs, epochs,
  * numbers. */
-#include "migrate/journal.h"
+#include "migrate/journal/journal.h"
 
 #include "base/tests/folder.h"
 

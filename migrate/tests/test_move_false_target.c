@@ -3,9 +3,9 @@
  * A target that speaks the wire format perfectly and lies, against a real source: the partition
  * runs on, and what it says about time upsets no sum.
  */
-#include "migrate/digest.h"
+#include "migrate/stream/digest.h"
 #include "migrate/tests/hosts.h"
-#include "migrate/wire.h"
+#include "migrate/wire/wire.h"
 
 #include "base/size.h"
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Convergence: the edges of every rule, and a simulated link and dirtier with which every move
  * comes to an end. */
-#include "migrate/policy.h"
+#include "migrate/convergence.h"
 
 #include <inttypes.h>
 #include <setjmp.h>

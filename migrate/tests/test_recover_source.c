@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* A source whose daemon died: it runs on, or waits for its target's word, and tells it what it
  * owes. */
-#include "migrate/restart.h"
+#include "migrate/handoff/restart.h"
 #include "migrate/tests/pasts.h"
 
 #include <setjmp.h>

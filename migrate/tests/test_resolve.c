@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* What a person may resolve, for every pair of journals, and what it says when not. */
-#include "migrate/resolve.h"
+#include "migrate/handoff/resolve.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -4,8 +4,8 @@
  */
 #include "migrate/tests/hosts.h"
 
-#include "migrate/job.h"
-#include "migrate/journal.h"
+#include "migrate/job/job.h"
+#include "migrate/journal/journal.h"
 #include "migrate/mig.h"
 
 #include <setjmp.h>

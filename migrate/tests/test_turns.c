@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Turns: so many at a time, in the order of asking; patience, deadlines and cancels end a wait. */
-#include "migrate/turns.h"
+#include "migrate/net/send_slots.h"
 
 #include "base/size.h"
 

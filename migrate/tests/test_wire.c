@@ -2,7 +2,7 @@
 /* Records: what is said is heard unchanged, what is unknown is skipped or refused by its flag, what
  * is damaged is refused. */
 #include "base/size.h"
-#include "migrate/wire_internal.h"
+#include "migrate/wire/internal.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -4,8 +4,8 @@
  * sanitizers, what is accepted keeps its promises, and lengths are refused before anything is read
  * or allocated for them.
  */
-#include "migrate/journal.h"
-#include "migrate/wire_internal.h"
+#include "migrate/journal/journal.h"
+#include "migrate/wire/internal.h"
 
 #include <inttypes.h>
 #include <setjmp.h>

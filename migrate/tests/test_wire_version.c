@@ -2,8 +2,8 @@
 /* Versions: the highest common one counts, what an older one does not have is not missed, and what
  * version 2 adds is heard as it was said. */
 #include "base/size.h"
-#include "migrate/journal.h"
-#include "migrate/wire_internal.h"
+#include "migrate/journal/journal.h"
+#include "migrate/wire/internal.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

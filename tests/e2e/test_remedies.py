@@ -25,25 +25,25 @@ COMMAND = re.compile(r'"((?:vferryd?|kill|systemctl|chmod|ulimit)\b[^"]*)"|\b(ch
 # Commands that the tests below follow, and the files whose texts name them.
 FOLLOWED = {
     "vferry --host %s": "daemon/main.c",
-    "vferry driver update %u --driver FILE": "dxgk/ddi_migration.c",  # test_driver_fails.py follows its second one
+    "vferry driver update %u --driver FILE": "dxgk/ddi/migration.c",  # test_driver_fails.py follows its second one
     # kernel/tests/test_older.c compares what both files say.
     "vferry host stop": "daemon/kernel_process.c kernel/client.c kernel/server_conn.c",
     "vferry host stop --force": "cli/patience.c daemon/watchdog.c kernel/server.c",
-    "vferry host uncordon": "daemon/cordon.c migrate/target_admit.c",
-    "vferry adapter defrag %u": "dxgk/reserve.c",
+    "vferry host uncordon": "daemon/cordon.c migrate/target/admit.c",
+    "vferry adapter defrag %u": "dxgk/vram/reserve.c",
     "vferry job cancel %llu": "daemon/verbs.c",
-    "vferry job cancel %u": "migrate/resolve.c",
-    "vferry job resolve %u": "migrate/resolve.c",
-    "vferry job resolve %llu": "daemon/verbs.c migrate/ending.c migrate/mig.c",
+    "vferry job cancel %u": "migrate/handoff/resolve.c",
+    "vferry job resolve %u": "migrate/handoff/resolve.c",
+    "vferry job resolve %llu": "daemon/verbs.c migrate/job/ending.c migrate/mig.c",
     "vferry job show %llu": "daemon/verbs.c migrate/mig.c",
-    "vferry job show %u": "cli/migrate.c migrate/resolve.c",
-    "vferry migrate %s --to %s": "migrate/job.c",
-    "vferry partition %s %s": "dxgk/hold.c",
-    "vferry partition reset %s": "dxgk/tdr.c",
-    "vferry partition resume %s": "migrate/handoff.c",  # what dxgk/hold.c says, where the call did not get so far
-    "vferry partition show %s": "migrate/resolve_rules.c",
+    "vferry job show %u": "cli/migrate.c migrate/handoff/resolve.c",
+    "vferry migrate %s --to %s": "migrate/job/job.c",
+    "vferry partition %s %s": "dxgk/partition/hold.c",
+    "vferry partition reset %s": "dxgk/partition/tdr.c",
+    "vferry partition resume %s": "migrate/handoff/copy.c",  # what dxgk/partition/hold.c says, where the call did not get so far
+    "vferry partition show %s": "migrate/handoff/resolve_rules.c",
     "vferry restore %s --input FILE --adapter N": "daemon/verbs.c",
-    "vferry save NAME --output FILE": "migrate/image_codec.c migrate/image_read.c",
+    "vferry save NAME --output FILE": "migrate/image/codec.c migrate/image/read.c",
     "vferry cert init DIR": "daemon/config_machine.c transport/certificate.c",
     "vferry cert init %.200s": "cli/cert.c",
     "vferryd --state %.200s": "cli/find_host.c",

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Tells the filter of transport, which may not know migrate, what records are called. */
-#include "migrate/wire.h"
+#include "migrate/wire/wire.h"
 #include "transport/filter.h"
 
 __attribute__((constructor)) static void name_tags(void)

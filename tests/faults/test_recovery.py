@@ -317,7 +317,7 @@ class Stands(Recovery):
 
     MAY_SAY = (*Recovery.MAY_SAY, "partition p stands here paused")
     RESUME = "point=kernel.call,of=resume partition"
-    TRIES = 5  # migrate/handoff.c
+    TRIES = 5  # migrate/handoff/copy.c
 
     def fail_in_the_blackout(self, times):
         self.pair(source=";".join(f"{self.RESUME},nth={n}:EIO" for n in range(1, times + 1)), target="msg=STATE,dir=recv:kill")

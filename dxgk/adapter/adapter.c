@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: Apache-2.0
+/* See adapter.h. */
+#define LOG_ROOM "adapter"
+#include "dxgk/adapter/adapter.h"
+
+#include "base/log.h"
+#include "dxgk/adapter/callbacks.h"
+#include "dxgk/ddi/ddi.h"
+#include "dxgk/adapter/device.h"
+#include "dxgk/adapter/interrupt.h"
+#include "dxgk/adapter/loader.h"
+#include "dxgk/paging/paging.h"
+#include "dxgk/vram/reserve.h"
+#include "dxgk/waits.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+struct vf_luid dxgk_luid_new(void)
+{
+    static _Atomic uint32_t next = 1;
+    static _Atomic int32_t high;
+    int32_t seen = atomic_load(&high);
+
+    /* The moment of the first call since boot tells this process' LUIDs from those of one before
+     * it. */
+    if (seen == 0) {
+        struct timespec now = {0};
+        int32_t mine;
+
+        (void)clock_gettime(CLOCK_BOOTTIME, &now);
+        mine = (int32_t)(((uint64_t)now.tv_sec * 1000u + (uint64_t)now.tv_nsec / 1000000u) &
+                         INT32_MAX) |
+               1;
+        if (atomic_compare_exchange_strong(&high, &seen, mine))
+            seen = mine;
+    }
+    return (struct vf_luid){.low = atomic_fetch_add(&next, 1), .high = seen};
+}
+
+void dxgk_gate_enter(struct dxgk_adapter *adapter)
+{
+    dxgk_waits_for(&adapter->gate);
+    (void)pthread_rwlock_rdlock(&adapter->gate);
+    dxgk_waits_holds(&adapter->gate);
+}
+
+void dxgk_gate_leave(struct dxgk_adapter *adapter)
+{
+    (void)pthread_rwlock_unlock(&adapter->gate);
+    dxgk_waits_lets_go(&adapter->gate);
+}
+
+int dxgk_gate_alive(const struct dxgk_adapter *adapter, struct vf_error *err)
+{
+    if (!adapter->dead)
+        return 0;
+    return vf_fail(err, VF_FAILED,
+                   "adapter %u lost its driver in an update; its partitions run on but cannot be "
+                   "managed; when their work is done, restart the host",
+                   adapter->index);
+}
+
+/* An update must not starve behind calls that keep coming. */
+static void gate_init(pthread_rwlock_t *gate)
+{
+    pthread_rwlockattr_t attr;
+
+    (void)pthread_rwlockattr_init(&attr);
+    (void)pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+    (void)pthread_rwlock_init(gate, &attr);
+    (void)pthread_rwlockattr_destroy(&attr);
+}
+
+static struct dxgk_adapter *adapter_new(struct dxgk *dxgk, uint32_t index, const char *spec)
+{
+    struct dxgk_adapter *adapter = calloc(1, sizeof *adapter);
+
+    if (adapter == NULL)
+        return NULL;
+    adapter->dxgk = dxgk;
+    adapter->index = index;
+    adapter->luid = dxgk_luid_new();
+    (void)snprintf(adapter->spec, sizeof adapter->spec, "%s", spec);
+    gate_init(&adapter->gate);
+    (void)pthread_mutex_init(&adapter->gpup_lock, NULL);
+    (void)pthread_mutex_init(&adapter->lock, NULL);
+    (void)pthread_mutex_init(&adapter->triage_lock, NULL);
+    return adapter;
+}
+
+static int load_driver(struct dxgk_adapter *adapter, const char *driver_dir, const char *driver,
+                       struct vf_error *err)
+{
+    char path[4096];
+    int length;
+
+    if (driver != NULL) {
+        length = snprintf(path, sizeof path, "%s", driver);
+    } else {
+        if (adapter->ops->default_driver == NULL)
+            return vf_fail(err, VF_USAGE, "device %s names no driver of its own; give one",
+                           adapter->ops->name);
+        length = snprintf(path, sizeof path, "%s/%s.so", driver_dir, adapter->ops->default_driver);
+    }
+    if (length < 0 || (size_t)length >= sizeof path)
+        return vf_fail(err, VF_USAGE, "path of the driver is too long");
+    if (dxgk_image_get(path, &adapter->image, err) != 0)
+        return -1;
+    adapter->ddi = *dxgk_image_ddi(adapter->image);
+    return 0;
+}
+
+/* Paging may be missing: the adapter then has partitions no more than it has live migration, since
+ * VRAM cannot be zero-filled. */
+static int start_memory(struct dxgk_adapter *adapter, struct vf_error *err)
+{
+    const struct dxgk_caps *caps = &adapter->caps;
+
+    if (!caps->partitionable)
+        return 0;
+    adapter->reserve = dxgk_reserve_create(caps->vram_bytes, caps->granule, caps->scatter);
+    if (adapter->reserve == NULL)
+        return vf_fail(err, VF_FAILED, "no memory for the map of VRAM");
+    return dxgk_paging_start(adapter, NULL, err);
+}
+
+int dxgk_adapter_start(struct dxgk *dxgk, uint32_t index, const struct dxgk_config *config,
+                       const char *spec, const char *driver, struct dxgk_adapter **out,
+                       struct vf_error *err)
+{
+    struct dxgk_adapter *adapter = adapter_new(dxgk, index, spec);
+
+    if (adapter == NULL)
+        return vf_fail(err, VF_FAILED, "no memory for adapter %u", index);
+    if (dxgk_device_open(adapter, spec, config->device_dir, err) != 0 ||
+        load_driver(adapter, config->driver_dir, driver, err) != 0 ||
+        dxgk_callbacks_start(adapter, err) != 0 || dxgk_ddi_add_device(adapter, err) != 0 ||
+        dxgk_interrupts_start(adapter, err) != 0 || dxgk_ddi_start_device(adapter, err) != 0 ||
+        dxgk_caps_query(adapter, err) != 0 || start_memory(adapter, err) != 0) {
+        dxgk_adapter_stop(adapter);
+        return vf_context(err, "adapter %u (%s)", index, spec);
+    }
+    log_info("adapter %u: %s with driver %s, %u VFs%s%s", index, spec,
+             dxgk_image_path(adapter->image), adapter->caps.vf_count,
+             adapter->caps.live_migration ? ", live migration" : "",
+             adapter->caps.scatter ? ", scattered reserves" : "");
+    *out = adapter;
+    return 0;
+}
+
+void dxgk_adapter_judge_rest(struct dxgk_adapter *adapter, const struct dxgk_image_rest *rest)
+{
+    if (rest->mdls != 0)
+        dxgk_report(adapter, "HOT-4",
+                    "the driver leaked %llu MDLs: what it was given at a restore it must free",
+                    (unsigned long long)rest->mdls);
+    if (rest->allocations != 0)
+        dxgk_report(adapter, "CAP-7", "the driver left %llu pool allocations behind at its unload",
+                    (unsigned long long)rest->allocations);
+    if (rest->stays)
+        dxgk_report(adapter, "HOT-1", "the driver's code cannot be unloaded");
+}
+
+void dxgk_adapter_stop(struct dxgk_adapter *adapter)
+{
+    struct dxgk_image_rest rest;
+
+    if (adapter == NULL)
+        return;
+    dxgk_paging_stop(adapter);
+    dxgk_caps_release(adapter);
+    dxgk_ddi_stop_device(adapter);
+    dxgk_interrupts_stop(adapter);
+    dxgk_ddi_remove_device(adapter);
+    dxgk_callbacks_stop(adapter);
+    dxgk_image_put(adapter->image, &rest);
+    dxgk_adapter_judge_rest(adapter, &rest);
+    dxgk_device_close(adapter);
+    dxgk_reserve_destroy(adapter->reserve);
+    (void)pthread_mutex_destroy(&adapter->triage_lock);
+    (void)pthread_mutex_destroy(&adapter->lock);
+    (void)pthread_mutex_destroy(&adapter->gpup_lock);
+    (void)pthread_rwlock_destroy(&adapter->gate);
+    free(adapter);
+}

@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Function level resets of VFs: asked for by a person (dxgk_partition_reset) or by the driver,
+ * whose triage event says that a command hangs (see tdr.h). A reset clears queues, registers, MSI-X
+ * and config space of that VF alone; VRAM, dirty bits and all other VFs stay as they are (VF-6).
+ *
+ * After a hang the partition is FAULTED: its guest's work is gone and nobody told the guest. It is
+ * left to a person whether it is reset, and so runs again, or removed. A move of it fails at its
+ * next step, because a FAULTED partition is neither paused nor asked for dirty pages.
+ */
+#define LOG_ROOM "tdr"
+#include "dxgk/partition/tdr.h"
+
+#include "base/log.h"
+#include "base/size.h"
+#include "dxgk/ddi/ddi.h"
+#include "dxgk/partition/hold.h"
+#include "dxgk/partition/msix.h"
+#include "dxgk/partition/partition.h"
+
+#include <stdlib.h>
+
+struct dxgk_tdr {
+    struct dxgk *dxgk;
+    pthread_t thread;
+    pthread_mutex_t lock; /* a leaf; guards what follows */
+    pthread_cond_t news;
+    uint32_t wanted[VF_MAX_ADAPTERS]; /* bit n: VF n */
+    bool stopping;
+};
+
+/* ---- the reset itself: partition->lock is held ---- */
+
+/* Leaves the vCPU's door shut. */
+static int reset(struct dxgk_partition *partition, struct vf_error *err)
+{
+    /* No guest access between the reset of the hardware's table and of the OS' copy. */
+    dxgk_vcpu_shut(partition);
+    if (dxgk_ddi_reset_vf(partition, err) != 0)
+        return -1;
+    return partition->msix != NULL ? dxgk_msix_reset(partition, err) : 0;
+}
+
+/* A VF that cannot be reset must not go on using its slots. */
+static void reset_failed(struct dxgk_partition *partition, const struct vf_error *why)
+{
+    struct vf_error second = VF_ERROR_INIT;
+
+    dxgk_report(partition->adapter, "SRC-9", "VF %u hangs and cannot be reset: %s", partition->vf,
+                why->text);
+    if (dxgk_ddi_set_pause(partition, true, &second) != 0)
+        log_error("%s: %s", partition->params.name, second.text);
+}
+
+static void end_hang(struct dxgk_partition *partition)
+{
+    enum vf_partition_state state = dxgk_partition_state(partition);
+    struct vf_error error = VF_ERROR_INIT;
+
+    /* Paused meanwhile: nothing hangs any more, and the card counts afresh once it runs. */
+    if (state != VF_PARTITION_RUNNING && state != VF_PARTITION_OUTGOING)
+        return;
+    if (vf_now_ns() - partition->built_ns < DXGK_TDR_TOO_YOUNG_NS) {
+        log_info("partition %s: is too young to hang; whoever had VF %u before it did",
+                 partition->params.name, partition->vf);
+        return;
+    }
+    partition->hung = true;
+    dxgk_holders_set(partition, VF_HOLD_FAULT);
+    if (reset(partition, &error) != 0)
+        reset_failed(partition, &error);
+    (void)vf_fsm_set(&partition->fsm, VF_PARTITION_FAULTED, "a command hung");
+    log_warn("partition %s: a command hung; VF %u was reset", partition->params.name,
+             partition->vf);
+    dxgk_event(
+        partition->adapter->dxgk, "tdr",
+        "adapter %u VF %u: partition %s: a command hung, the VF was reset%s; its VRAM and all "
+        "other partitions are as they were; let it run again with \"vferry partition reset "
+        "%s\"",
+        partition->adapter->index, partition->vf, partition->params.name,
+        state == VF_PARTITION_OUTGOING ? ", its move fails" : "", partition->params.name);
+    dxgk_partition_signal(partition);
+}
+
+int dxgk_partition_reset(struct dxgk *dxgk, uint64_t id, struct vf_error *err)
+{
+    struct dxgk_partition *partition = dxgk_partition_lock(dxgk, id, err);
+    enum vf_partition_state state;
+    int result;
+
+    if (partition == NULL)
+        return -1;
+    state = dxgk_partition_state(partition);
+    if (partition->check.prepared ||
+        (state != VF_PARTITION_RUNNING && state != VF_PARTITION_PAUSED &&
+         !(state == VF_PARTITION_FAULTED && partition->hung))) {
+        result = dxgk_partition_wrong_state(
+            partition, "one that runs, is paused or hung can be reset, in no move", err);
+        goto unlock;
+    }
+    result = reset(partition, err);
+    if (result == 0 && state == VF_PARTITION_FAULTED) {
+        /* Out of a pause that reset_failed may have put it in. */
+        result = dxgk_release(partition, VF_HOLD_FAULT, "reset", err);
+        partition->hung = result != 0;
+    }
+    if (dxgk_partition_state(partition) == VF_PARTITION_RUNNING) {
+        dxgk_vcpu_open(partition);
+        dxgk_partition_signal(partition);
+    }
+unlock:
+    dxgk_partition_unlock(partition);
+    return result;
+}
+
+/* ---- the thread ---- */
+
+/* The id of the partition that has the VF, 0 = none. */
+static uint64_t tenant_of(struct dxgk *dxgk, uint32_t adapter, uint32_t vf)
+{
+    uint64_t id = 0;
+
+    (void)pthread_mutex_lock(&dxgk->lock);
+    for (struct dxgk_partition *p = dxgk->partitions; p != NULL && id == 0; p = p->next)
+        if (p->adapter->index == adapter && p->vf == vf)
+            id = p->id;
+    (void)pthread_mutex_unlock(&dxgk->lock);
+    return id;
+}
+
+static void handle(struct dxgk *dxgk, uint32_t adapter, uint32_t vf)
+{
+    uint64_t id = tenant_of(dxgk, adapter, vf);
+    struct vf_error error = VF_ERROR_INIT;
+    struct dxgk_partition *partition = id == 0 ? NULL : dxgk_partition_lock(dxgk, id, &error);
+
+    if (partition == NULL) {
+        log_debug("adapter %u VF %u hung and has no partition any more: %s", adapter, vf,
+                  error.text);
+        return;
+    }
+    end_hang(partition);
+    dxgk_partition_unlock(partition);
+}
+
+/* Takes one VF out of those wanted; false = there is none. Lock held. */
+static bool next_wanted(struct dxgk_tdr *tdr, uint32_t *adapter, uint32_t *vf)
+{
+    for (*adapter = 0; *adapter < VF_MAX_ADAPTERS; ++*adapter) {
+        if (tdr->wanted[*adapter] == 0)
+            continue;
+        *vf = (uint32_t)__builtin_ctz(tdr->wanted[*adapter]);
+        tdr->wanted[*adapter] &= ~(1u << *vf);
+        return true;
+    }
+    return false;
+}
+
+static void *tdr_thread(void *arg)
+{
+    struct dxgk_tdr *tdr = arg;
+    uint32_t adapter, vf;
+
+    (void)pthread_mutex_lock(&tdr->lock);
+    while (!tdr->stopping) {
+        if (!next_wanted(tdr, &adapter, &vf)) {
+            (void)pthread_cond_wait(&tdr->news, &tdr->lock);
+            continue;
+        }
+        (void)pthread_mutex_unlock(&tdr->lock);
+        handle(tdr->dxgk, adapter, vf);
+        (void)pthread_mutex_lock(&tdr->lock);
+    }
+    (void)pthread_mutex_unlock(&tdr->lock);
+    return NULL;
+}
+
+int dxgk_tdr_start(struct dxgk *dxgk, struct vf_error *err)
+{
+    struct dxgk_tdr *tdr = calloc(1, sizeof *tdr);
+    int failed;
+
+    if (tdr == NULL)
+        return vf_fail(err, VF_FAILED, "no memory to watch for hangs");
+    tdr->dxgk = dxgk;
+    (void)pthread_mutex_init(&tdr->lock, NULL);
+    (void)pthread_cond_init(&tdr->news, NULL);
+    failed = pthread_create(&tdr->thread, NULL, tdr_thread, tdr);
+    if (failed != 0) {
+        (void)pthread_cond_destroy(&tdr->news);
+        (void)pthread_mutex_destroy(&tdr->lock);
+        free(tdr);
+        return vf_fail_errno(err, VF_FAILED, failed, "no thread to watch for hangs");
+    }
+    dxgk->tdr = tdr;
+    return 0;
+}
+
+void dxgk_tdr_stop(struct dxgk *dxgk)
+{
+    struct dxgk_tdr *tdr = dxgk->tdr;
+
+    if (tdr == NULL)
+        return;
+    (void)pthread_mutex_lock(&tdr->lock);
+    tdr->stopping = true;
+    (void)pthread_cond_signal(&tdr->news);
+    (void)pthread_mutex_unlock(&tdr->lock);
+    (void)pthread_join(tdr->thread, NULL);
+}
+
+void dxgk_tdr_free(struct dxgk *dxgk)
+{
+    if (dxgk->tdr == NULL)
+        return;
+    (void)pthread_cond_destroy(&dxgk->tdr->news);
+    (void)pthread_mutex_destroy(&dxgk->tdr->lock);
+    free(dxgk->tdr);
+    dxgk->tdr = NULL;
+}
+
+void dxgk_tdr_request(struct dxgk_adapter *adapter, uint32_t vf)
+{
+    struct dxgk_tdr *tdr = adapter->dxgk->tdr;
+
+    if (vf >= 32 || vf >= adapter->caps.vf_count || tdr == NULL) {
+        log_warn("adapter %u: reset of VF %u asked for; there is no such VF", adapter->index, vf);
+        return;
+    }
+    (void)pthread_mutex_lock(&tdr->lock);
+    tdr->wanted[adapter->index] |= 1u << vf;
+    (void)pthread_cond_signal(&tdr->news);
+    (void)pthread_mutex_unlock(&tdr->lock);
+}
+
+void dxgk_tdr_forget(struct dxgk_adapter *adapter, uint32_t vf)
+{
+    struct dxgk_tdr *tdr = adapter->dxgk->tdr;
+
+    if (tdr == NULL)
+        return;
+    (void)pthread_mutex_lock(&tdr->lock);
+    tdr->wanted[adapter->index] &= ~(1u << vf);
+    (void)pthread_mutex_unlock(&tdr->lock);
+}

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * See scrub.h. A fill that a driver or a card only claims to have done would hand one tenant's
+ * bytes to the next, and would make "never sent, so zero" of a move a lie: what a partition gets is
+ * therefore read back, all of it, once for each tenant.
+ */
+#define LOG_ROOM "dxgk"
+#include "dxgk/vram/scrub.h"
+
+#include "base/cleanup.h"
+#include "dxgk/paging/paging.h"
+#include "dxgk/waits.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* One transfer: small, so that what is read back is still in the CPU's cache when it is looked at.
+ */
+#define CHUNK (1ull << 20)
+#define POISON 0xa5
+
+struct proof {
+    struct dxgk_paging_work work; /* first: ended() gets from it to the proof */
+    struct dxgk_adapter *adapter;
+    const struct dxgk_wanted *wanted;
+    struct dxgk_dma memory;
+    struct dxgk_window vram, system;
+    DXGK_PTE *entries;
+    pthread_mutex_t lock; /* guards what follows */
+    pthread_cond_t ended;
+    bool done;
+    int status;
+};
+
+static void ended(struct dxgk_paging_work *work, int status)
+{
+    struct proof *proof = (struct proof *)(void *)work;
+
+    (void)pthread_mutex_lock(&proof->lock);
+    proof->done = true;
+    proof->status = status;
+    (void)pthread_cond_signal(&proof->ended);
+    (void)pthread_mutex_unlock(&proof->lock);
+}
+
+static bool all_zero(const uint8_t *bytes, uint64_t count)
+{
+    const uint64_t *word = (const uint64_t *)(const void *)bytes;
+    uint64_t any = 0;
+
+    for (uint64_t i = 0; i < count / sizeof *word; i++)
+        any |= word[i];
+    return any == 0;
+}
+
+/* Gathers one piece into the poisoned buffer: a transfer that did not happen proves nothing. */
+static int read_piece(struct proof *proof, uint64_t offset, uint64_t bytes, struct vf_error *err)
+{
+    const struct dxgk_caps *caps = &proof->adapter->caps;
+    int status;
+
+    for (uint64_t page = 0; page < bytes >> 12; page++) {
+        proof->entries[page] = (DXGK_PTE){0};
+        proof->entries[page].Valid = 1;
+        proof->entries[page].ReadOnly = 1;
+        proof->entries[page].Segment = caps->segments[caps->vram].id & 31u;
+        proof->entries[page].PageAddress = (offset >> 12) + page;
+    }
+    memset(proof->memory.cpu, POISON, bytes);
+    proof->done = false;
+    proof->work.entry_count = bytes >> 12;
+    proof->work.bytes = bytes;
+    if (dxgk_paging_submit(proof->adapter->paging, &proof->work, err) != 0)
+        return -1;
+    (void)pthread_mutex_lock(&proof->lock);
+    dxgk_waits_for(&proof->adapter->interrupts);
+    while (!proof->done)
+        (void)pthread_cond_wait(&proof->ended, &proof->lock);
+    dxgk_waits_for(NULL);
+    status = proof->status;
+    (void)pthread_mutex_unlock(&proof->lock);
+    if (status != 0)
+        return vf_fail_errno(err, VF_FAILED, -status, "reading back 0x%llx + 0x%llx of VRAM",
+                             (unsigned long long)offset, (unsigned long long)bytes);
+    return 0;
+}
+
+static int prove_ranges(struct proof *proof, const DXGK_MEMORYRANGE *ranges, uint32_t count,
+                        bool *dirty, struct vf_error *err)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        uint64_t bytes = ranges[i].SizeInBytes;
+
+        for (uint64_t at = 0, piece; at < bytes; at += piece) {
+            piece = bytes - at < CHUNK ? bytes - at : CHUNK;
+            if (dxgk_still_wanted(proof->wanted, err) != 0 ||
+                read_piece(proof, ranges[i].SegmentOffset + at, piece, err) != 0)
+                return -1;
+            if (all_zero(proof->memory.cpu, piece))
+                continue;
+            *dirty = true;
+            return vf_fail(err, VF_FAILED,
+                           "VRAM at 0x%llx was zero-filled and is not zero: driver or card do not "
+                           "do what they say; nobody gets it",
+                           (unsigned long long)ranges[i].SegmentOffset + at);
+        }
+    }
+    return 0;
+}
+
+static int prove(struct dxgk_adapter *adapter, const DXGK_MEMORYRANGE *ranges, uint32_t count,
+                 const struct dxgk_wanted *wanted, bool *dirty, struct vf_error *err)
+{
+    struct proof proof = {.adapter = adapter,
+                          .wanted = wanted,
+                          .lock = PTHREAD_MUTEX_INITIALIZER,
+                          .ended = PTHREAD_COND_INITIALIZER};
+    struct dxgk_paging *paging = adapter->paging;
+    cleanup_free DXGK_PTE *entries = calloc(CHUNK >> 12, sizeof *entries);
+    int result = -1;
+
+    if (entries == NULL)
+        return vf_fail(err, VF_FAILED, "out of memory");
+    proof.entries = entries;
+    if (dxgk_dma_alloc(dxgk_paging_space(paging), "vferry-scrub", CHUNK, &proof.memory, err) != 0)
+        return -1;
+    if (dxgk_paging_window_open(paging, CHUNK, &proof.system, err) != 0)
+        goto free_memory;
+    if (dxgk_paging_window_map_dma(paging, &proof.system, &proof.memory, err) != 0 ||
+        dxgk_paging_window_open(paging, CHUNK, &proof.vram, err) != 0)
+        goto close_system;
+    proof.work.op = DXGK_PAGING_GATHER;
+    proof.work.vram = &proof.vram;
+    proof.work.system = &proof.system;
+    proof.work.entries = entries;
+    proof.work.complete = ended;
+    result = prove_ranges(&proof, ranges, count, dirty, err);
+    dxgk_paging_window_close(paging, &proof.vram);
+close_system:
+    dxgk_paging_window_close(paging, &proof.system);
+free_memory:
+    dxgk_dma_free(dxgk_paging_space(paging), &proof.memory);
+    return result;
+}
+
+int dxgk_scrub(struct dxgk_adapter *adapter, const DXGK_MEMORYRANGE *ranges, uint32_t count,
+               const struct dxgk_wanted *wanted, bool *dirty, struct vf_error *err)
+{
+    *dirty = false;
+    return dxgk_paging_zero(adapter, ranges, count, wanted, err) == 0
+               ? prove(adapter, ranges, count, wanted, dirty, err)
+               : -1;
+}

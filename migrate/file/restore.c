@@ -1,0 +1,372 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * A partition from a file: the target's sequence (TGT-5). The image is checked from end to end
+ * before anything is made; what it says of pages is compared once more with what lies in VRAM.
+ * Until COMMITTED is journalled every failure leaves nothing here, and the image is never changed.
+ */
+#define LOG_ROOM "migrate"
+#include "migrate/file/file.h"
+
+#include "base/log.h"
+#include "base/size.h"
+#include "migrate/job/ending.h"
+#include "migrate/image/image.h"
+#include "migrate/stream/page_sink.h"
+#include "migrate/target/target.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+struct restoring {
+    struct restore *order;
+    struct mig_job *job;
+    struct image_reader *image;
+    struct target target; /* what target_admit fills: job, kc, partition, prepared; its lock */
+    struct lane_plan plan;
+    struct digest_table *table;
+    struct kc_channel *channel;
+    struct receiver *receiver;
+    bool known;      /* this host's journal has the image's hand-off, or a later one, as arrived */
+    bool journalled; /* OPEN is written: an end must be too */
+};
+
+static void wake(void *ctx)
+{
+    struct restoring *r = ctx;
+
+    (void)pthread_mutex_lock(&r->target.lock);
+    target_call_off(&r->target);
+    (void)pthread_mutex_unlock(&r->target.lock);
+    tp_abort(image_reader_tp(r->image));
+}
+
+static void tell(void *ctx, uint64_t done, uint64_t total)
+{
+    struct mig_job *job = ctx;
+
+    job_update(job, job->left_bytes = total - done);
+}
+
+static int open_image(struct restoring *r, struct vf_error *err)
+{
+    int fd = r->order->fd;
+
+    r->order->fd = -1;
+    if (image_open(fd, r->job->peer + strlen(JOB_FILE) - 1, &r->image, err) != 0)
+        return -1;
+    job_set_wake(r->job, wake, r);
+    if (job_cancel_asked(r->job))
+        return vf_fail(err, VF_CANCELLED, "cancelled");
+    return image_verify(r->image, tell, r->job, err);
+}
+
+static int refuse(struct restoring *r, const struct vf_reasons *reasons, struct vf_error *err)
+{
+    const struct vf_reason *first = &reasons->list[0];
+
+    job_update(r->job, {
+        r->job->reasons = *reasons;
+        r->job->judged = true;
+    });
+    if (reasons->count == 0)
+        return 0;
+    return vf_fail(err, r->target.passing == reasons->count ? VF_REFUSED_NOW : VF_INCOMPATIBLE,
+                   "cannot be restored here: %s: image %s, here %s; %s%s", first->field,
+                   first->source, first->target, first->remedy,
+                   reasons->count > 1 ? " (and more: see job show --json)" : "");
+}
+
+/* As target_admit for a move: by doing it, on the adapter that was asked for. */
+static int admit(struct restoring *r, struct vf_error *err)
+{
+    struct mig_job *job = r->job;
+    struct wire_admit admit = image_facts(r->image)->admit;
+    uint64_t journalled = journal_epoch(job->mig->journal, admit.params.uuid);
+    struct vf_reasons reasons = {0};
+
+    memcpy(admit.params.name, job->partition, sizeof admit.params.name);
+    /* The save's hand-off ends here, unless this host knows of it or of a later one: an image may
+     * be restored again and again. */
+    r->known = mig_had_since(job->mig, admit.params.uuid, admit.epoch);
+    if (admit.epoch <= journalled)
+        admit.epoch = journalled + 1;
+    r->target.job = job;
+    job->stays_paused = admit.stay_paused != 0;
+    job_update(job, {
+        memcpy(job->partition_uuid, admit.params.uuid, sizeof job->partition_uuid);
+        job->epoch = admit.epoch;
+        job->vram_bytes = admit.params.vram_bytes;
+        job->page_bytes = admit.page_bytes;
+    });
+    if (kc_connect(job->mig->kernel_socket, &r->target.kc, err) != 0 ||
+        target_admit_on(&r->target, r->order->adapter, &admit, &reasons, err) != 0 ||
+        refuse(r, &reasons, err) != 0)
+        return -1;
+    if (mig_journal(job, JOURNAL_OPEN, "", err) != 0)
+        return -1;
+    r->journalled = true;
+    return 0;
+}
+
+static int open_receiver(struct restoring *r, struct vf_error *err)
+{
+    const struct image_facts *facts = image_facts(r->image);
+
+    r->plan = (struct lane_plan){.geometry = facts->geometry,
+                                 .lanes = 1,
+                                 .epoch = r->job->epoch,
+                                 .partition = r->target.partition.id,
+                                 .kernel_socket = r->job->mig->kernel_socket};
+    r->receiver = calloc(1, sizeof *r->receiver);
+    if (r->receiver == NULL)
+        return vf_fail(err, VF_FAILED, "out of memory");
+    if (digest_table_new(facts->geometry.pages_total, facts->geometry.page_bytes, &r->table, err) !=
+            0 ||
+        kc_channel_open(r->plan.kernel_socket, r->plan.partition, 2 * receiver_items(&r->plan),
+                        facts->geometry.slot_bytes, &r->channel, err) != 0)
+        return -1;
+    r->receiver->channel = r->channel;
+    r->receiver->tp = image_reader_tp(r->image);
+    r->receiver->plan = &r->plan;
+    r->receiver->table = r->table;
+    r->receiver->items = receiver_items(&r->plan);
+    return 0;
+}
+
+/* All pages into VRAM, read back and compared. The second reading of the file is believed no more
+ * than the first. */
+static int restore_pages(struct restoring *r, struct vf_error *err)
+{
+    const struct image_facts *facts = image_facts(r->image);
+    struct mig_job *job = r->job;
+    struct receiver *receiver = r->receiver;
+    struct job_round round = {.pages = facts->trailer.pages, .dirty_pages = facts->trailer.pages};
+    uint64_t begin = vf_now_ns();
+    uint32_t index;
+    bool end = false;
+
+    job_update(job, job->left_bytes = facts->trailer.pages * facts->geometry.page_bytes);
+    image_rewind(r->image);
+    while (!end) {
+        if (receiver_room(receiver, &index, err) != 0 ||
+            image_next(r->image, &receiver->frame, receiver_slot(receiver, index), &end, err) != 0)
+            return -1;
+        if (end)
+            break;
+        if (receiver_write(receiver, index, err) != 0)
+            return -1;
+        job_sent(job, receiver->frame.payload_bytes, receiver->frame.count);
+    }
+    if (receiver_drain(receiver, err) != 0)
+        return -1;
+    round.bytes = job->bytes_sent;
+    round.duration_ns = vf_now_ns() - begin;
+    job_round_done(job, &round);
+    return 0;
+}
+
+/* Digests equal, state restored, interrupts replayed, End done (TGT-4). The state is the one the
+ * checksum met. */
+static int restore_state(struct restoring *r, struct vf_error *err)
+{
+    const struct wire_state *state = image_state(r->image);
+    struct target *t = &r->target;
+    struct kc_blob kmd = {(void *)(uintptr_t)state->kmd.data, state->kmd.bytes};
+    struct kc_blob msix = {(void *)(uintptr_t)state->msix.data, state->msix.bytes};
+    struct kc_blob umed = {(void *)(uintptr_t)state->umed.data, state->umed.bytes};
+    uint8_t root[DIGEST_ROOT_BYTES];
+
+    digest_root(r->table, root, NULL);
+    if (memcmp(root, state->root, sizeof root) != 0)
+        return vf_fail(err, VF_FAILED,
+                       "proof: the digest of the VRAM here is not the image's; refusing to run it");
+    kc_channel_close(r->channel);
+    r->channel = NULL;
+    if (kc_restore_mutable(t->kc, t->partition.id, &kmd, &msix, &umed, err) != 0 ||
+        kc_end(t->kc, t->partition.id, err) != 0)
+        return -1;
+    t->prepared = false;
+    job_update(r->job, digest_format(root, r->job->digest));
+    return kc_partition_set_epoch(t->kc, t->partition.id, r->job->epoch, err);
+}
+
+/* There is no peer that could believe it: PREPARED says nothing that OPEN does not, so COMMITTED
+ * follows at once. */
+static int commit(struct restoring *r, bool *committed, struct vf_error *err)
+{
+    struct target *t = &r->target;
+    uint64_t resume;
+
+    if (!job_begin_commit(r->job))
+        return vf_fail(err, VF_CANCELLED, "cancelled");
+    if (mig_journal(r->job, JOURNAL_COMMITTED, "", err) != 0)
+        return -1;
+    *committed = true;
+    job_enter(r->job, JOB_COMMITTED, "commit");
+    resume = vf_now_ns();
+    if ((r->job->stays_paused ? kc_partition_pause(t->kc, t->partition.id, err)
+                              : kc_partition_resume(t->kc, t->partition.id, err)) != 0)
+        return -1;
+    job_update(r->job, {
+        r->job->t.resume = resume;
+        r->job->t.first_run = vf_now_ns();
+    });
+    return 0;
+}
+
+static int run(struct restoring *r, bool *committed, struct vf_error *err)
+{
+    struct mig_job *job = r->job;
+
+    job_enter(job, JOB_CONNECT, "verify");
+    if (open_image(r, err) != 0)
+        return -1;
+    job_enter(job, JOB_ADMIT, "admit");
+    if (admit(r, err) != 0 || open_receiver(r, err) != 0)
+        return -1;
+    job_enter(job, JOB_ROUNDS, "pages");
+    if (restore_pages(r, err) != 0)
+        return -1;
+    job_enter(job, JOB_PAUSED, "state"); /* it was paused all the way (TGT-1) */
+    job_enter(job, JOB_STATE, "state");
+    if (restore_state(r, err) != 0)
+        return -1;
+    job_enter(job, JOB_PREPARED, "ready");
+    return commit(r, committed, err);
+}
+
+/* Is it perhaps the second one of its kind? No host can know of all others; but what the image and
+ * the journal tell is said. */
+static void warn_of_two(struct restoring *r)
+{
+    const struct image_facts *facts = image_facts(r->image);
+    struct mig_job *job = r->job;
+    const char *remedy = "if that one is still somewhere there are two with one UUID now, and no "
+                         "host takes in both: remove one of them";
+
+    if (facts->origin.kept)
+        job_update(job, (void)snprintf(job->warning, sizeof job->warning,
+                                       "partition %s ran on at host %s when it was saved; %s",
+                                       facts->admit.params.name, facts->origin.host_name, remedy));
+    else if (r->known)
+        job_update(job, (void)snprintf(job->warning, sizeof job->warning,
+                                       "this host has had partition %s since the image was made: "
+                                       "it was restored before, or came back; %s",
+                                       facts->admit.params.name, remedy));
+    if (job->warning[0] != '\0')
+        mig_event(job->mig, "job", "job %llu: %s", (unsigned long long)job->id, job->warning);
+}
+
+static enum job_state finish(struct restoring *r, int result, bool committed, struct vf_error *err)
+{
+    struct mig_job *job = r->job;
+    struct vf_error also = VF_ERROR_INIT;
+    char where[ENDING_WHERE];
+
+    if (result == 0) {
+        if (mig_journal(job, JOURNAL_DONE, "", &also) != 0)
+            log_error("job %llu: %s", (unsigned long long)job->id, also.text);
+        warn_of_two(r);
+        return JOB_COMPLETED;
+    }
+    if (committed) {
+        struct vf_error why = *err;
+
+        (void)vf_fail(err, VF_UNKNOWN,
+                      "when it was to run here: %.300s; partition %s is whole at host %s and could "
+                      "not be started" VF_REMEDY "restart vferryd, which tries again",
+                      why.text, job->partition, job->host_name);
+        (void)job_fail(job, err);
+        return JOB_UNKNOWN;
+    }
+    kc_channel_close(r->channel);
+    r->channel = NULL;
+    (void)target_discard(&r->target);
+    if (job_cancel_asked(job))
+        (void)ending_called_off(job, false, err);
+    (void)snprintf(where, sizeof where, "nothing is left of it at host %s, the image is as it was",
+                   job->host_name);
+    ending_tell(job, where, err);
+    if (r->journalled && mig_journal_end(job, err, err->text, &also) != 0)
+        log_error("job %llu: %s", (unsigned long long)job->id, also.text);
+    (void)job_fail(job, err);
+    return err->code == VF_CANCELLED ? JOB_CANCELLED : JOB_FAILED;
+}
+
+static enum job_state restore(struct restore *order)
+{
+    struct restoring *r = calloc(1, sizeof *r);
+    struct vf_error err = VF_ERROR_INIT;
+    bool committed = false;
+    enum job_state end;
+
+    if (r == NULL) {
+        (void)vf_fail(&err, VF_FAILED, "out of memory");
+        (void)job_fail(order->job, &err);
+        return JOB_FAILED;
+    }
+    r->order = order;
+    r->job = order->job;
+    (void)pthread_mutex_init(&r->target.lock, NULL);
+    end = finish(r, run(r, &committed, &err), committed, &err);
+    job_set_wake(r->job, NULL, NULL);
+    kc_channel_close(r->channel);
+    image_reader_free(r->image);
+    digest_table_free(r->table);
+    free(r->receiver);
+    if (r->target.kc != NULL)
+        kc_close(r->target.kc);
+    (void)pthread_mutex_destroy(&r->target.lock);
+    free(r);
+    return end;
+}
+
+void *restore_main(void *arg)
+{
+    struct restore *order = arg;
+    struct mig_job *job = order->job;
+    struct mig *mig = job->mig;
+    enum job_state end;
+
+    (void)prctl(PR_SET_NAME, "job-restore");
+    end = restore(order);
+    restore_free(order);
+    job_over(job, end);
+    mig_job_put(job);
+    mig_thread_over(mig);
+    return NULL;
+}
+
+void restore_free(struct restore *order)
+{
+    if (order->fd >= 0)
+        (void)close(order->fd);
+    free(order);
+}
+
+int mig_restore_start(struct mig *mig, const char *partition, int fd, const char *path,
+                      uint32_t adapter, struct mig_job **out, struct vf_error *err)
+{
+    struct restore *order = calloc(1, sizeof *order);
+
+    if (order == NULL) {
+        (void)close(fd);
+        return vf_fail(err, VF_FAILED, "restore: out of memory");
+    }
+    order->fd = fd;
+    order->adapter = adapter;
+    order->job = mig_new_file_job(mig, partition, path, false);
+    if (order->job == NULL) {
+        restore_free(order);
+        return vf_fail(err, VF_FAILED, "restore: out of memory");
+    }
+    *out = order->job;
+    if (mig_start_job(mig, *out, restore_main, order, err) == 0)
+        return 0;
+    restore_free(order);
+    mig_job_put(*out);
+    return -1;
+}

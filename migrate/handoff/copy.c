@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: Apache-2.0
+/* See copy.h. */
+#define LOG_ROOM "migrate"
+#include "migrate/handoff/copy.h"
+
+#include "base/log.h"
+#include "base/size.h"
+#include "migrate/mig.h"
+
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define RESUME_TRIES 5u
+#define RESUME_WAIT_MS 10 /* before the second try, doubled: 300 ms in all */
+
+static bool begins(const char *text, const char *with)
+{
+    return strncmp(text, with, strlen(with)) == 0;
+}
+
+enum handoff_record handoff_record_of(enum journal_kind kind, const char *text)
+{
+    switch (kind) {
+    case JOURNAL_OPEN:
+        return RECORD_OPEN;
+    case JOURNAL_PREPARED:
+        return RECORD_PREPARED;
+    case JOURNAL_COMMIT:
+        return RECORD_COMMIT;
+    case JOURNAL_COMMITTED:
+        return RECORD_COMMITTED;
+    case JOURNAL_DONE:
+        return RECORD_DONE;
+    case JOURNAL_ABORTED:
+        return RECORD_ABORTED;
+    case JOURNAL_SETTLED:
+        return begins(text, MIG_TARGET_RUNS) ? RECORD_TARGET_RUNS : RECORD_SOURCE_RUNS;
+    case JOURNAL_KINDS:
+        break;
+    }
+    return RECORD_NONE;
+}
+
+enum handoff_fate handoff_fate(struct mig_job *job)
+{
+    enum handoff_fate fate = FATE_OPEN;
+
+    (void)pthread_mutex_lock(&job->lock);
+    if (job->recorded && job->last_kind == JOURNAL_ABORTED)
+        fate = FATE_SOURCE;
+    else if (job->recorded && job->last_kind == JOURNAL_SETTLED)
+        fate = begins(job->last_text, MIG_TARGET_RUNS) ? FATE_TARGET : FATE_SOURCE;
+    else if (job->recorded &&
+             (job->last_kind == JOURNAL_DONE || job->last_kind == JOURNAL_COMMITTED))
+        fate = FATE_TARGET;
+    (void)pthread_mutex_unlock(&job->lock);
+    return fate;
+}
+
+struct wire_handoff handoff_of(const struct mig_job *job)
+{
+    struct wire_handoff id = {.epoch = job->epoch};
+
+    memcpy(id.job, job->uuid, sizeof id.job);
+    memcpy(id.uuid, job->partition_uuid, sizeof id.uuid);
+    return id;
+}
+
+bool handoff_same(const struct mig_job *job, const struct wire_handoff *id)
+{
+    return memcmp(id->job, job->uuid, sizeof job->uuid) == 0 &&
+           memcmp(id->uuid, job->partition_uuid, sizeof job->partition_uuid) == 0 &&
+           id->epoch == job->epoch;
+}
+
+void handoff_take_running(struct mig_job *job, const struct wire_running *running)
+{
+    uint64_t now = vf_now_ns();
+    bool shared = job->shared_clock && running->resume_ns >= job->t.ready &&
+                  running->first_run_ns >= running->resume_ns && running->first_run_ns <= now;
+
+    job_update(job, {
+        job->shared_clock = shared;
+        job->t.resume = shared ? running->resume_ns : now;
+        job->t.first_run = shared ? running->first_run_ns : now;
+    });
+}
+
+void handoff_take_close(struct mig_job *job, const struct wire_close *close)
+{
+    /* Only a moment that can be: after the unpause, before it was told. */
+    if (close->first_run_ns >= job->t.resume && close->first_run_ns <= vf_now_ns() &&
+        job->shared_clock)
+        job_update(job, job->t.first_run = close->first_run_ns);
+}
+
+bool handoff_is_copy(const struct mig_job *job, const struct vf_partition_info *p)
+{
+    return memcmp(p->uuid, job->partition_uuid, VF_UUID_BYTES) == 0 &&
+           p->state != VF_PARTITION_DYING &&
+           (job->source ? p->epoch < job->epoch : p->epoch == job->epoch);
+}
+
+int handoff_copy(const struct mig_job *job, struct kc *kc, struct vf_partition_info *out,
+                 struct vf_error *err)
+{
+    struct vf_partition_info *list = NULL;
+    size_t count = 0;
+    int found = 0;
+
+    if (kc_partition_list(kc, &list, &count, err) != 0)
+        return -1;
+    for (size_t i = 0; i < count && found == 0; i++) {
+        found = handoff_is_copy(job, &list[i]);
+        if (found)
+            *out = list[i];
+    }
+    free(list);
+    return found;
+}
+
+bool handoff_went_on(struct mig_job *job)
+{
+    struct mig *mig = job->mig;
+    const struct mig_job *next = NULL;
+
+    (void)pthread_mutex_lock(&mig->lock);
+    for (struct mig_job *other = mig->jobs; other != NULL; other = other->next) {
+        (void)pthread_mutex_lock(&other->lock);
+        if (other->recorded && other->epoch > job->epoch &&
+            (next == NULL || other->epoch < next->epoch) &&
+            memcmp(other->partition_uuid, job->partition_uuid, VF_UUID_BYTES) == 0)
+            next = other;
+        (void)pthread_mutex_unlock(&other->lock);
+    }
+    (void)pthread_mutex_unlock(&mig->lock);
+    return next != NULL && next->source;
+}
+
+/* The kernel side asks a driver that fails again (dxgk/partition/hold.h); whatever else keeps the
+ * call from being made is tried again here. What still stands is told with a code of its own. */
+static int resume(struct kc *kc, const struct vf_partition_info *p, struct vf_error *err)
+{
+    struct vf_error why = VF_ERROR_INIT;
+    struct vf_partition_info now;
+
+    for (unsigned i = 0; i < RESUME_TRIES; i++) {
+        if (i != 0)
+            (void)poll(NULL, 0, RESUME_WAIT_MS << i);
+        if (kc_partition_resume(kc, p->id, &why) == 0)
+            return 0;
+        if (why.code == VF_STANDS)
+            break;
+        if (kc_partition_info(kc, p->id, &now, NULL) != 0 ||
+            (now.state != VF_PARTITION_OUTGOING_PAUSED && now.state != VF_PARTITION_PAUSED))
+            return vf_fail(err, why.code, "%s", why.text); /* gone or faulted: it does not stand */
+        log_warn("partition %s: not resumed: %s", p->name, why.text);
+    }
+    if (why.code == VF_STANDS) {
+        if (err != NULL)
+            *err = why;
+        return -1;
+    }
+    return vf_fail(err, VF_STANDS,
+                   "partition %s stands here paused: %.250s" VF_REMEDY
+                   "let it run with \"vferry partition resume %s\"",
+                   p->name, why.text, p->name);
+}
+
+void copy_stands(struct vf_error *err, const struct vf_error *stands)
+{
+    struct vf_error cause = *err;
+    const char *remedy = vf_remedy(stands);
+    int bytes = remedy != NULL ? (int)(remedy - stands->text) - 2 : (int)strlen(stands->text);
+
+    vf_fail(err, VF_STANDS, "%.*s (%.150s)%s%s", bytes, stands->text, cause.text,
+            remedy != NULL ? VF_REMEDY : "", remedy != NULL ? remedy : "");
+}
+
+int copy_run_on(struct kc *kc, const struct vf_partition_info *p, bool stays_paused,
+                struct vf_error *err)
+{
+    bool paused = p->state == VF_PARTITION_OUTGOING_PAUSED || p->state == VF_PARTITION_PAUSED;
+    int result = paused && !stays_paused ? resume(kc, p, err) : 0;
+
+    return kc_end(kc, p->id, result == 0 ? err : NULL) != 0 ? -1 : result;
+}
+
+int copy_start(struct kc *kc, const struct vf_partition_info *p, bool stays_paused,
+               struct vf_error *err)
+{
+    if (p->state != VF_PARTITION_READY)
+        return 0;
+    return stays_paused ? kc_partition_pause(kc, p->id, err) : kc_partition_resume(kc, p->id, err);
+}
+
+int copy_destroy(struct kc *kc, const struct vf_partition_info *p, struct vf_error *err)
+{
+    struct vf_error end = VF_ERROR_INIT;
+    /* What cannot be ended goes all the same, and an incoming one may not have been prepared. */
+    int ended = kc_end(kc, p->id, &end);
+
+    if (kc_partition_destroy(kc, p->id, err) == 0)
+        return 0;
+    return ended == 0 ? -1 : vf_context(err, "%s", end.text);
+}

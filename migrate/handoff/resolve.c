@@ -1,0 +1,321 @@
+// SPDX-License-Identifier: Apache-2.0
+/* See resolve.h. Where the peer can be asked the normal words of the hand-off do it, so that both
+ * ends agree; else it is done on this side alone, and told to the peer when it comes back. */
+#define LOG_ROOM "migrate"
+#include "migrate/handoff/resolve.h"
+
+#include "base/log.h"
+#include "base/size.h"
+#include "migrate/handoff/reply.h"
+#include "migrate/job/ending.h"
+#include "migrate/handoff/copy.h"
+#include "migrate/mig.h"
+#include "migrate/handoff/retry.h"
+#include "migrate/handoff/redial.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+/* The peer's account. False: it cannot be had, *err says why. */
+static bool inquire(struct mig_job *job, struct wire_account *out, struct vf_error *err)
+{
+    const struct wire_message ask = {.tag = WIRE_INQUIRE, .handoff = handoff_of(job)};
+    uint64_t deadline = vf_now_ns() + job->mig->silence_ns;
+    struct wire_message answer;
+    uint16_t version;
+    struct tp *tp;
+    bool known = false;
+
+    if (!job_has_token(job)) {
+        vf_fail(err, VF_FAILED, "an older version began the move, which left nothing to ask with");
+        return false;
+    }
+    if (word_call(job, &version, &tp, err) != 0)
+        return false;
+    if (version < WIRE_VERSION_RESUME) {
+        vf_fail(err, VF_FAILED, "peer %s: its vferryd is too old to be asked", job->peer);
+    } else if (wire_say(tp, &ask, deadline, err) == 0 &&
+               wire_expect(tp, WIRE_ACCOUNT, &answer, deadline, err) == 0) {
+        known = handoff_same(job, &answer.account.id) &&
+                answer.account.side != (job->source ? JOURNAL_SOURCE : JOURNAL_TARGET);
+        *out = answer.account;
+        wire_message_free(&answer);
+        if (!known)
+            vf_fail(err, VF_FAILED, "peer %s: speaks of another hand-off", job->peer);
+    }
+    word_hang_up(job, tp);
+    return known;
+}
+
+static int look(struct mig_job *job, struct kc *kc, struct resolve_view *view,
+                struct vf_error *why_not, struct vf_error *err)
+{
+    struct vf_partition_info copy;
+    int found = handoff_copy(job, kc, &copy, err);
+
+    if (found < 0)
+        return -1;
+    *view = (struct resolve_view){.source = job->source,
+                                  .mine = job->last_kind,
+                                  .held = found > 0,
+                                  .partition = job->partition,
+                                  .host = job->host_name,
+                                  .other = ending_peer(job)};
+    view->peer_known = inquire(job, &view->peer, why_not);
+    /* A source that is still at it will bring its word itself; a target that waits takes ours. */
+    if (view->peer_known && view->peer.job_running && !job->source)
+        return vf_fail(err, VF_FAILED,
+                       "host %s, its source, still works on it" VF_REMEDY "wait for that",
+                       ending_peer(job));
+    return 0;
+}
+
+/* ---- the peer was asked: by the words of the hand-off ---- */
+
+static int agree_as_source(struct mig_job *job, struct kc *kc, bool source_runs,
+                           struct vf_error *err)
+{
+    enum word word = source_runs ? WORD_ABORT : WORD_COMMIT;
+    enum job_state end;
+
+    shadow_event(job, source_runs ? EVENT_AGREE_SOURCE : EVENT_AGREE_TARGET, COPY_UNSEEN);
+    if (word_bring_as(job, kc, word, &end, err) != 0)
+        return -1;
+    job_settled(job, end, err);
+    if ((end == JOB_FAILED) != source_runs)
+        return vf_fail(err, VF_FAILED,
+                       "it was settled otherwise meanwhile: the job is %s" VF_REMEDY
+                       "see \"vferry job show %" PRIu64 "\"",
+                       vf_fsm_name(&job->fsm), job->id);
+    return 0;
+}
+
+static int agree_as_target(struct mig_job *job, struct kc *kc, const struct resolve_view *view,
+                           bool source_runs, struct vf_error *err)
+{
+    if (source_runs)
+        return answer_abort(job, kc, "resolved by a person", err);
+    if (view->held)
+        return answer_commit(job, kc, err);
+    /* It did run here, and nobody has it any more. */
+    shadow_event(job, EVENT_AGREE_TARGET, COPY_GONE);
+    if (mig_journal(job, JOURNAL_SETTLED, MIG_TARGET_RUNS "; it was lost since", err) != 0)
+        return -1;
+    job_settled(job, JOB_COMPLETED, NULL);
+    return 0;
+}
+
+/* ---- nobody could be asked ---- */
+
+static int act_alone(struct mig_job *job, struct kc *kc, const struct vf_partition_info *copy,
+                     bool runs_here, struct vf_error *err)
+{
+    enum handoff_action_kind kind = !runs_here    ? HANDOFF_DESTROY
+                                    : job->source ? HANDOFF_RESUME
+                                                  : HANDOFF_START;
+    int result;
+
+    if (kind == HANDOFF_DESTROY)
+        result = copy_destroy(kc, copy, err);
+    else if (kind == HANDOFF_RESUME)
+        result = copy_run_on(kc, copy, job->stays_paused, err);
+    else
+        result = copy_start(kc, copy, job->stays_paused, err);
+    if (kind != HANDOFF_START || copy->state == VF_PARTITION_READY)
+        shadow_called(job, kind, result == 0);
+    return result;
+}
+
+/* On disk first: should this daemon die, the next one carries it out. */
+static int settle_here(struct mig_job *job, struct kc *kc, bool source_runs,
+                       const struct vf_error *why, char warning[MIG_WARNING_BYTES],
+                       struct vf_error *err)
+{
+    struct vf_error text = VF_ERROR_INIT;
+    struct vf_error also = VF_ERROR_INIT;
+    char where[ENDING_WHERE];
+    struct vf_partition_info copy;
+    int found = handoff_copy(job, kc, &copy, err);
+
+    if (found < 0)
+        return -1;
+    vf_fail(&text, VF_FAILED, "%s; host %s could not be asked: %.200s",
+            source_runs ? MIG_SOURCE_RUNS : MIG_TARGET_RUNS, ending_peer(job), why->text);
+    ending_tell_in(job, "", job->source ? ending_stays(job, where) : ending_there(job, where),
+                   &text);
+    shadow_event(job, source_runs ? EVENT_SETTLE_SOURCE : EVENT_SETTLE_TARGET,
+                 shadow_copy(job, found, &copy));
+    job_update(job, job->owes = job->source);
+    if (mig_journal(job, JOURNAL_SETTLED, text.text, err) != 0) {
+        job_update(job, job->owes = false);
+        return -1;
+    }
+    if (found > 0 && act_alone(job, kc, &copy, source_runs == job->source, &also) != 0) {
+        log_error("job %" PRIu64 ": %s", job->id, also.text);
+        if (also.code == VF_STANDS)
+            copy_stands(&text, &also);
+        else
+            (void)snprintf(
+                warning + strlen(warning), MIG_WARNING_BYTES - strlen(warning),
+                "; and the copy at host %s could not be brought to that (%.200s): restart "
+                "the vferryd of host %s, which tries it again",
+                job->host_name, also.text, job->host_name);
+    }
+    job_settled(job, source_runs ? JOB_FAILED : JOB_COMPLETED, &text);
+    settle_kick(job->mig);
+    return 0;
+}
+
+static int settle_alone(struct mig_job *job, struct kc *kc, bool source_runs,
+                        const struct vf_error *why, char warning[MIG_WARNING_BYTES],
+                        struct vf_error *err)
+{
+    int result;
+
+    if (mig_commit_begin(job->mig, err) != 0)
+        return -1;
+    result = settle_here(job, kc, source_runs, why, warning, err);
+    mig_commit_end(job->mig);
+    return result;
+}
+
+static int resolve(struct mig_job *job, struct kc *kc, bool source_runs,
+                   char warning[MIG_WARNING_BYTES], struct vf_error *err)
+{
+    struct vf_error why_not = VF_ERROR_INIT;
+    struct resolve_view view;
+
+    if (look(job, kc, &view, &why_not, err) != 0 || resolve_allows(&view, source_runs, err) != 0)
+        return -1;
+    (void)resolve_warning(&view, source_runs, warning);
+    if (!view.peer_known)
+        return settle_alone(job, kc, source_runs, &why_not, warning, err);
+    return job->source ? agree_as_source(job, kc, source_runs, err)
+                       : agree_as_target(job, kc, &view, source_runs, err);
+}
+
+static int check(struct mig_job *job, struct vf_error *err)
+{
+    if (job_with_file(job))
+        return vf_fail(err, VF_FAILED,
+                       "it is a %s, there is no other host that could run it" VF_REMEDY
+                       "restart vferryd, which tries to finish it",
+                       job_kind(job));
+    if (job_unsure(job))
+        return vf_fail(err, VF_FAILED,
+                       "its journal may already tell" VF_REMEDY
+                       "restart the vferryd of host %s, which reads it",
+                       job->host_name);
+    if (job_status(job) != MIG_UNKNOWN)
+        return vf_fail(err, VF_FAILED,
+                       "is %s; only an unknown outcome can be resolved" VF_REMEDY
+                       "see \"vferry job show %" PRIu64 "\"",
+                       mig_job_wait(job, 0, UINT64_MAX) ? vf_fsm_name(&job->fsm) : "running",
+                       job->id);
+    return 0;
+}
+
+static int may_forget(struct mig_job *job, struct vf_error *err)
+{
+    enum word word = word_owed(job);
+
+    if (!mig_job_wait(job, 0, UINT64_MAX))
+        return vf_fail(err, VF_FAILED,
+                       "is at work" VF_REMEDY "end it with \"vferry job cancel %" PRIu64 "\"",
+                       job->id);
+    if (job_status(job) == MIG_UNKNOWN)
+        return vf_fail(err, VF_FAILED,
+                       "its outcome is unknown, which cannot be forgotten" VF_REMEDY
+                       "say who runs it with \"vferry job resolve %" PRIu64
+                       "\" and --source-runs or --target-runs",
+                       job->id);
+    if (word == WORD_NONE)
+        return vf_fail(err, VF_FAILED, "owes host %s nothing" VF_REMEDY "leave it",
+                       ending_peer(job));
+    return 0;
+}
+
+/* What a peer that was never told may have. */
+static void warn_untold(struct mig_job *job, char warning[MIG_WARNING_BYTES])
+{
+    const char *peer = ending_peer(job);
+
+    if (handoff_fate(job) == FATE_TARGET)
+        (void)snprintf(warning, MIG_WARNING_BYTES,
+                       "host %s is not told that it runs partition %s: if it comes back it keeps "
+                       "its copy paused, until its job is resolved there with --target-runs",
+                       peer, job->partition);
+    else
+        (void)snprintf(warning, MIG_WARNING_BYTES,
+                       "host %s is not told that partition %s stayed at host %s: if it comes back "
+                       "with a copy, that stays paused, until its job is resolved there with "
+                       "--source-runs",
+                       peer, job->partition, job->host_name);
+}
+
+int mig_job_forget(struct mig_job *job, char warning[MIG_WARNING_BYTES], struct vf_error *err)
+{
+    int result = may_forget(job, err);
+
+    warning[0] = '\0';
+    if (result == 0 && !job_claim(job, vf_now_ns() + 2 * job->mig->silence_ns))
+        result = vf_fail(err, VF_FAILED,
+                         "host %s is being told at this moment" VF_REMEDY "see it again",
+                         ending_peer(job));
+    else if (result == 0) {
+        result = may_forget(job, err);
+        if (result == 0) {
+            warn_untold(job, warning);
+            shadow_event(job, EVENT_FORGET, COPY_UNSEEN);
+            result = word_drop(job, err);
+        }
+        job_unclaim(job);
+    }
+    if (result != 0) {
+        err->code = VF_FAILED; /* nothing was changed by it */
+        return vf_context(err, "job %" PRIu64, job->id);
+    }
+    return 0;
+}
+
+/* It is settled, but that the partition does not run comes first. */
+static int tell_standing(struct mig_job *job, struct vf_error *err)
+{
+    int result = 0;
+
+    (void)pthread_mutex_lock(&job->lock);
+    if (job->error.code == VF_STANDS) {
+        *err = job->error;
+        result = -1;
+    }
+    (void)pthread_mutex_unlock(&job->lock);
+    return result;
+}
+
+int mig_job_resolve(struct mig_job *job, bool source_runs, char warning[MIG_WARNING_BYTES],
+                    struct vf_error *err)
+{
+    struct kc *kc = NULL;
+    int result = check(job, err);
+
+    warning[0] = '\0';
+    /* A try of the settler's is under way, and may just settle it. */
+    if (result == 0 && !job_claim(job, vf_now_ns() + 2 * job->mig->silence_ns))
+        result =
+            vf_fail(err, VF_FAILED, "is being settled at this moment" VF_REMEDY "see it again");
+    else if (result == 0) {
+        result = check(job, err);
+        if (result == 0)
+            result = kc_connect(job->mig->kernel_socket, &kc, err);
+        if (result == 0)
+            result = resolve(job, kc, source_runs, warning, err);
+        kc_close(kc);
+        job_unclaim(job);
+    }
+    if (result != 0) {
+        err->code = VF_FAILED; /* nothing was changed by it */
+        return vf_context(err, "job %" PRIu64, job->id);
+    }
+    return tell_standing(job, err);
+}

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+/* What may be resolved, and what it costs. See resolve.h. */
+#include "migrate/handoff/resolve.h"
+
+#include "migrate/mig.h"
+
+#include <string.h>
+
+/* Who runs it, by the peer's last record. OPEN = it waits for the other end's word. */
+static enum handoff_fate peer_fate(const struct wire_account *peer)
+{
+    bool source = peer->side == JOURNAL_SOURCE;
+
+    if (peer->record == 0) /* before its first record nothing can have been promised */
+        return FATE_SOURCE;
+    switch ((enum journal_kind)(peer->record - 1)) {
+    case JOURNAL_OPEN:
+    case JOURNAL_ABORTED:
+        return FATE_SOURCE;
+    case JOURNAL_COMMIT:
+        return FATE_OPEN;
+    case JOURNAL_PREPARED:
+        return peer->held != 0 ? FATE_OPEN : FATE_SOURCE;
+    case JOURNAL_COMMITTED: /* what ran there and was lost with its host runs nowhere now */
+        return peer->held != 0 || source ? FATE_TARGET : FATE_OPEN;
+    case JOURNAL_SETTLED:
+        return strncmp(peer->text, MIG_TARGET_RUNS, strlen(MIG_TARGET_RUNS)) == 0 ? FATE_TARGET
+                                                                                  : FATE_SOURCE;
+    case JOURNAL_DONE:
+    case JOURNAL_KINDS:
+        break;
+    }
+    return FATE_TARGET;
+}
+
+static const char *peer_says(const struct wire_account *peer)
+{
+    return peer->record == 0 ? "nothing" : journal_kind_name((enum journal_kind)(peer->record - 1));
+}
+
+static int wrong(const struct resolve_view *view, bool source_runs, const char *why,
+                 struct vf_error *err)
+{
+    return vf_fail(
+        err, VF_FAILED, "%s" VF_REMEDY "use --%s-runs%s", why, source_runs ? "target" : "source",
+        view->peer_known ? "" : ", or bring the other host back and it settles by itself");
+}
+
+static int contradicted(const struct resolve_view *view, bool source_runs, struct vf_error *err)
+{
+    char why[4 * VF_NAME_BYTES];
+
+    (void)snprintf(why, sizeof why, "the journal of host %s, its %s, says %s, so partition %s %s",
+                   view->other, view->source ? "target" : "source", peer_says(&view->peer),
+                   view->partition, source_runs ? "runs on the target" : "never ran on the target");
+    return wrong(view, source_runs, why, err);
+}
+
+static const char *source_host(const struct resolve_view *view)
+{
+    return view->source ? view->host : view->other;
+}
+
+static const char *target_host(const struct resolve_view *view)
+{
+    return view->source ? view->other : view->host;
+}
+
+/* The host that is said to run it has none of it. */
+static int lost_by(const struct resolve_view *view, bool source_runs, const char *host,
+                   const char *has, struct vf_error *err)
+{
+    char why[4 * VF_NAME_BYTES];
+
+    (void)snprintf(why, sizeof why,
+                   "the kernel side of host %s has lost partition %s, and host %s %s it", host,
+                   view->partition, source_runs ? target_host(view) : source_host(view), has);
+    return wrong(view, source_runs, why, err);
+}
+
+int resolve_allows(const struct resolve_view *view, bool source_runs, struct vf_error *err)
+{
+    enum handoff_fate fate = view->peer_known ? peer_fate(&view->peer) : FATE_OPEN;
+    bool peer_may_hold = !view->peer_known || view->peer.held != 0;
+    bool source_holds = view->source ? view->held : peer_may_hold;
+    bool target_holds = view->source ? peer_may_hold : view->held;
+
+    if ((fate == FATE_SOURCE && !source_runs) || (fate == FATE_TARGET && source_runs))
+        return contradicted(view, source_runs, err);
+    /* With neither the books can only be closed, either way. */
+    if (fate != FATE_OPEN || source_holds == target_holds)
+        return 0;
+    if (source_runs && !source_holds)
+        return lost_by(view, source_runs, source_host(view), "may have", err);
+    if (!source_runs && !target_holds)
+        return lost_by(view, source_runs, target_host(view), "has", err);
+    return 0;
+}
+
+/* Nobody there could be asked. */
+static const char *warn_alone(const struct resolve_view *view, bool source_runs,
+                              char out[MIG_WARNING_BYTES])
+{
+    const char *side = view->source ? "target" : "source";
+
+    if (view->source == source_runs)
+        (void)snprintf(out, MIG_WARNING_BYTES,
+                       "host %s, the %s, could not be asked: if it runs partition %s, two of it "
+                       "run now, and what they do from here on differs; before anybody uses it say "
+                       "\"vferry partition show %s\" at host %s, and remove one of the two",
+                       view->other, side, view->partition, view->partition, view->other);
+    else
+        (void)snprintf(out, MIG_WARNING_BYTES,
+                       "host %s, the %s, could not be asked, and the copy at host %s is gone: if "
+                       "host %s %s, partition %s is lost; say \"vferry partition show %s\" there, "
+                       "and restore an image if it is not there",
+                       view->other, side, view->host, view->other,
+                       view->source ? "never took it over, or has lost it" : "has given up its own",
+                       view->partition, view->partition);
+    return out;
+}
+
+const char *resolve_warning(const struct resolve_view *view, bool source_runs,
+                            char out[MIG_WARNING_BYTES])
+{
+    bool lost_there = view->mine == JOURNAL_COMMITTED ||
+                      (view->peer_known && view->peer.record == JOURNAL_COMMITTED + 1);
+
+    out[0] = '\0';
+    if (!view->held && view->source == source_runs)
+        (void)snprintf(out, MIG_WARNING_BYTES,
+                       "the kernel side of host %s has lost partition %s: nothing of it runs "
+                       "there; create it anew, or restore an image of it",
+                       view->host, view->partition);
+    else if (view->peer_known && source_runs && lost_there)
+        (void)snprintf(out, MIG_WARNING_BYTES,
+                       "partition %s ran at host %s, the target, before the kernel side there "
+                       "lost it: what it did there is lost, and it goes on at host %s as it was at "
+                       "the hand-off",
+                       view->partition, target_host(view), source_host(view));
+    else if (!view->peer_known)
+        (void)warn_alone(view, source_runs, out);
+    return out;
+}

@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+/* See retry.h. */
+#define LOG_ROOM "migrate"
+#include "migrate/handoff/retry.h"
+
+#include "base/limits.h"
+#include "base/log.h"
+#include "base/size.h"
+#include "migrate/job/ending.h"
+#include "migrate/handoff/redial.h"
+
+#include <inttypes.h>
+#include <string.h>
+#include <sys/prctl.h>
+
+/* A peer that comes is asked at once, but one that was asked just now is not: it may have come to
+ * ask us, and two that cannot help each other would go on asking for ever. */
+#define AGAIN_NS 1000000000ull
+
+void settle_init(struct mig *mig)
+{
+    vf_cond_init(&mig->settle);
+}
+
+void settle_kick_locked(struct mig *mig)
+{
+    (void)pthread_cond_broadcast(&mig->settle);
+}
+
+void settle_kick(struct mig *mig)
+{
+    (void)pthread_mutex_lock(&mig->lock);
+    settle_kick_locked(mig);
+    (void)pthread_mutex_unlock(&mig->lock);
+}
+
+void settle_peer_is_back(struct mig *mig, const char *address)
+{
+    if (address[0] == '\0')
+        return;
+    (void)pthread_mutex_lock(&mig->lock);
+    for (struct mig_job *job = mig->jobs; job != NULL; job = job->next) {
+        if (strcmp(job->peer, address) == 0 && job->due_ns > job->tried_ns + AGAIN_NS)
+            job->due_ns = job->tried_ns + AGAIN_NS;
+    }
+    settle_kick_locked(mig);
+    (void)pthread_mutex_unlock(&mig->lock);
+}
+
+/* Under mig->lock: whose turn it is, with a reference, and whether it is its first; or NULL and
+ * *until = when to look again. */
+static struct mig_job *next_due(struct mig *mig, uint64_t *until, bool *first)
+{
+    struct mig_job *best = NULL;
+    uint64_t now = vf_now_ns();
+
+    *until = TP_NEVER;
+    for (struct mig_job *job = mig->jobs; job != NULL; job = job->next) {
+        /* A job whose thread lives brings its words itself. */
+        if (!mig_job_wait(job, 0, UINT64_MAX) || word_owed(job) == WORD_NONE)
+            continue;
+        if (job->due_ns > now)
+            *until = job->due_ns < *until ? job->due_ns : *until;
+        else if (best == NULL || job->due_ns < best->due_ns)
+            best = job;
+    }
+    if (best != NULL) {
+        *first = best->wait_ns == 0;
+        atomic_fetch_add(&best->refs, 1u);
+    }
+    return best;
+}
+
+/* A peer that could not be reached for one job is not tried for the next one at once. */
+static void postpone(struct mig *mig, struct mig_job *failed)
+{
+    uint64_t due;
+
+    (void)pthread_mutex_lock(&mig->lock);
+    failed->tried_ns = vf_now_ns();
+    due = failed->tried_ns + word_back_off(&failed->wait_ns);
+    for (struct mig_job *job = mig->jobs; job != NULL; job = job->next) {
+        if (job == failed || (strcmp(job->peer, failed->peer) == 0 && job->due_ns < due))
+            job->due_ns = due;
+    }
+    (void)pthread_mutex_unlock(&mig->lock);
+}
+
+/* The job's state follows what has become known. */
+static void conclude(struct mig_job *job, enum job_state end, const struct vf_error *err)
+{
+    if (job_status(job) == MIG_UNKNOWN)
+        job_settled(job, end, err);
+    else
+        log_info("job %" PRIu64 ": host %s knows now how the move of partition %s ended", job->id,
+                 ending_peer(job), job->partition);
+}
+
+static void try_once(struct mig *mig, struct mig_job *job, bool first)
+{
+    struct vf_error err = VF_ERROR_INIT;
+    enum job_state end = JOB_UNKNOWN;
+    struct kc *kc = NULL;
+    bool done = false;
+
+    if (job_claim(job, 0)) {
+        /* Its last look was without the claim. */
+        done = word_owed(job) == WORD_NONE;
+        if (!done && kc_connect(mig->kernel_socket, &kc, &err) == 0 &&
+            word_bring(job, kc, &end, &err) == 0) {
+            conclude(job, end, &err);
+            done = true;
+        }
+        kc_close(kc);
+        job_unclaim(job);
+    }
+    if (done)
+        return;
+    if (first)
+        log_warn("job %" PRIu64 ": host %s is to be %s the move of partition %s ended, which is "
+                 "tried again and again: %s",
+                 job->id, ending_peer(job),
+                 job_status(job) == MIG_UNKNOWN ? "asked how" : "told that", job->partition,
+                 err.text);
+    else
+        log_debug("job %" PRIu64 ": host %s cannot be told or asked yet: %s", job->id,
+                  ending_peer(job), err.text);
+    postpone(mig, job);
+}
+
+static void *settler_main(void *arg)
+{
+    struct mig *mig = arg;
+
+    (void)prctl(PR_SET_NAME, "settler");
+    (void)pthread_mutex_lock(&mig->lock);
+    while (!mig->closing) {
+        uint64_t until;
+        bool first = false;
+        struct mig_job *job = next_due(mig, &until, &first);
+
+        if (job != NULL) {
+            (void)pthread_mutex_unlock(&mig->lock);
+            try_once(mig, job, first);
+            mig_job_put(job);
+            (void)pthread_mutex_lock(&mig->lock);
+        } else if (until == TP_NEVER) {
+            (void)pthread_cond_wait(&mig->settle, &mig->lock);
+        } else {
+            struct timespec at = vf_timespec(until);
+
+            (void)pthread_cond_timedwait(&mig->settle, &mig->lock, &at);
+        }
+    }
+    (void)pthread_mutex_unlock(&mig->lock);
+    mig_thread_over(mig);
+    return NULL;
+}
+
+int settle_start(struct mig *mig, struct vf_error *err)
+{
+    (void)pthread_mutex_lock(&mig->lock);
+    mig->threads++;
+    (void)pthread_mutex_unlock(&mig->lock);
+    return mig_spawn(mig, settler_main, mig) == 0
+               ? 0
+               : vf_fail(err, VF_FAILED, "settler: " VF_NO_THREAD);
+}

@@ -1,0 +1,490 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Jobs: states, the first error, progress for whoever watches. */
+#define LOG_ROOM "migrate"
+#include "migrate/job/job.h"
+
+#include "base/log.h"
+#include "base/size.h"
+#include "migrate/mig.h"
+#include "migrate/handoff/retry.h"
+#include "migrate/job/stand.h"
+#include "migrate/handoff/redial.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Below this a rate says more about buffers than about the link. */
+#define MEANINGFUL_NS 200000000ull
+
+static const char *const state_names[JOB_STATES] = {
+    [JOB_CONNECT] = "connect",     [JOB_ADMIT] = "admit",         [JOB_ROUNDS] = "rounds",
+    [JOB_PAUSED] = "paused",       [JOB_STATE] = "state",         [JOB_PREPARED] = "prepared",
+    [JOB_COMMITTED] = "committed", [JOB_COMPLETED] = "completed", [JOB_FAILED] = "failed",
+    [JOB_CANCELLED] = "cancelled", [JOB_UNKNOWN] = "unknown",
+};
+
+#define ENDS_BEFORE_COMMIT (VF_ARC(JOB_FAILED) | VF_ARC(JOB_CANCELLED))
+
+static const uint64_t state_arcs[JOB_STATES] = {
+    [JOB_CONNECT] = VF_ARC(JOB_ADMIT) | ENDS_BEFORE_COMMIT | VF_ARC(JOB_UNKNOWN) |
+                    VF_ARC(JOB_COMPLETED), /* also: recovered */
+    [JOB_ADMIT] = VF_ARC(JOB_ROUNDS) | VF_ARC(JOB_COMPLETED) | ENDS_BEFORE_COMMIT,
+    [JOB_ROUNDS] = VF_ARC(JOB_PAUSED) | ENDS_BEFORE_COMMIT,
+    [JOB_PAUSED] = VF_ARC(JOB_STATE) | ENDS_BEFORE_COMMIT,
+    [JOB_STATE] = VF_ARC(JOB_PREPARED) | ENDS_BEFORE_COMMIT,
+    [JOB_PREPARED] = VF_ARC(JOB_COMMITTED) | VF_ARC(JOB_UNKNOWN) | ENDS_BEFORE_COMMIT,
+    /* FAILED: the target showed that it never ran there. */
+    [JOB_COMMITTED] = VF_ARC(JOB_COMPLETED) | VF_ARC(JOB_UNKNOWN) | VF_ARC(JOB_FAILED),
+    [JOB_UNKNOWN] = VF_ARC(JOB_COMPLETED) | VF_ARC(JOB_FAILED),
+};
+
+static const struct vf_fsm_table job_table = {"job", state_names, state_arcs, JOB_STATES};
+
+struct mig_job *job_new(struct mig *mig, uint64_t id, const uint8_t uuid[16], bool source)
+{
+    struct mig_job *job = calloc(1, sizeof *job);
+    char name[32];
+
+    if (job == NULL)
+        return NULL;
+    job->mig = mig;
+    job->id = id;
+    job->source = source;
+    memcpy(job->host_name, mig->host_name, sizeof job->host_name);
+    memcpy(job->uuid, uuid, sizeof job->uuid);
+    (void)snprintf(name, sizeof name, "%llu", (unsigned long long)id);
+    vf_fsm_init(&job->fsm, &job_table, name, JOB_CONNECT);
+    atomic_init(&job->point, JOB_OPEN);
+    atomic_init(&job->refs, 1u);
+    (void)pthread_mutex_init(&job->lock, NULL);
+    vf_cond_init(&job->changed);
+    (void)snprintf(job->phase, sizeof job->phase, "connect");
+    job->t.start = vf_now_ns();
+    job->t.started_unix = vf_realtime_ns();
+    return job;
+}
+
+void mig_job_put(struct mig_job *job)
+{
+    if (job == NULL || atomic_fetch_sub(&job->refs, 1u) != 1u)
+        return;
+    (void)pthread_cond_destroy(&job->changed);
+    (void)pthread_mutex_destroy(&job->lock);
+    free(job);
+}
+
+uint64_t mig_job_id(const struct mig_job *job)
+{
+    return job->id;
+}
+
+const char *mig_job_partition(const struct mig_job *job)
+{
+    return job->partition;
+}
+
+bool job_with_file(const struct mig_job *job)
+{
+    return strncmp(job->peer, JOB_FILE, strlen(JOB_FILE)) == 0;
+}
+
+bool job_has_token(struct mig_job *job)
+{
+    static const uint8_t none[sizeof job->token];
+    bool has;
+
+    (void)pthread_mutex_lock(&job->lock);
+    has = memcmp(job->token, none, sizeof none) != 0;
+    (void)pthread_mutex_unlock(&job->lock);
+    return has;
+}
+
+bool job_unsure(struct mig_job *job)
+{
+    bool unsure;
+
+    (void)pthread_mutex_lock(&job->lock);
+    unsure = job->unsure;
+    (void)pthread_mutex_unlock(&job->lock);
+    return unsure;
+}
+
+const char *job_kind(const struct mig_job *job)
+{
+    if (job_with_file(job))
+        return job->source ? "save" : "restore";
+    return job->options.dry_run ? "check" : "move";
+}
+
+const char *job_stays(const struct mig_job *job)
+{
+    return job->stays_paused ? "stays paused here" : "runs on here";
+}
+
+void job_enter(struct mig_job *job, enum job_state state, const char *phase)
+{
+    if ((enum job_state)vf_fsm_get(&job->fsm) != state)
+        (void)vf_fsm_set(&job->fsm, state, phase);
+    job_update(job, (void)snprintf(job->phase, sizeof job->phase, "%s", phase));
+}
+
+void job_recorded(struct mig_job *job, const struct journal_record *record)
+{
+    (void)pthread_mutex_lock(&job->lock);
+    job->recorded = true;
+    job->last_kind = record->kind;
+    job->last_ns = record->time_ns;
+    job->called_off = record->kind == JOURNAL_ABORTED &&
+                      strncmp(record->text, JOURNAL_CANCELLED, strlen(JOURNAL_CANCELLED)) == 0;
+    (void)snprintf(job->last_text, sizeof job->last_text, "%s",
+                   record->text + (job->called_off ? strlen(JOURNAL_CANCELLED) : 0));
+    memcpy(job->token, record->token, sizeof job->token);
+    job->owes = record->owed;
+    (void)pthread_mutex_unlock(&job->lock);
+}
+
+int job_fail(struct mig_job *job, const struct vf_error *err)
+{
+    bool first;
+
+    (void)pthread_mutex_lock(&job->lock);
+    first = job->error.code == VF_OK;
+    if (first) {
+        job->error = *err;
+        /* Unreachable is for who cannot reach the daemon, and it is the daemon that tells of its
+         * kernel side. */
+        if (job->error.code == VF_OK || job->error.code == VF_UNREACHABLE)
+            job->error.code = VF_FAILED;
+    }
+    (void)pthread_mutex_unlock(&job->lock);
+    if (!first)
+        log_debug("job %llu: also: %s", (unsigned long long)job->id, err->text);
+    return -1;
+}
+
+void job_over(struct mig_job *job, enum job_state state)
+{
+    struct vf_error err;
+
+    if (state != JOB_UNKNOWN)
+        stand_ends(job);
+    (void)vf_fsm_set(&job->fsm, state, state_names[state]);
+    job_update(job, {
+        (void)snprintf(job->phase, sizeof job->phase, "%s", state_names[state]);
+        job->t.end = vf_now_ns();
+        /* An unknown outcome has not ended: it does when it is settled. */
+        job->t.ended_unix = state == JOB_UNKNOWN ? 0 : vf_realtime_ns();
+        job->over = true;
+        err = job->error;
+    });
+    if (word_owed(job) != WORD_NONE)
+        settle_kick(job->mig);
+    /* After it is over: whoever hears of the end and asks finds it so. */
+    mig_tell_ended(job);
+    mig_event(job->mig, "job", "job %llu (%s of %s, peer %s): %s%s%s", (unsigned long long)job->id,
+              job->source || strcmp(job_kind(job), "move") != 0 ? job_kind(job) : "arrival",
+              job->partition, job->peer, state_names[state], err.code != VF_OK ? ": " : "",
+              err.text);
+}
+
+void job_settled(struct mig_job *job, enum job_state state, const struct vf_error *err)
+{
+    stand_ends(job);
+    (void)vf_fsm_set(&job->fsm, state, "settled");
+    job_update(job, {
+        (void)snprintf(job->phase, sizeof job->phase, "%s", state_names[state]);
+        job->t.ended_unix = vf_realtime_ns();
+        if (state == JOB_COMPLETED)
+            job->error = (struct vf_error)VF_ERROR_INIT;
+        else
+            job->error = *err;
+    });
+    mig_tell_ended(job);
+    mig_event(job->mig, "job", "job %llu (partition %s, peer %s): is settled: %s%s%s",
+              (unsigned long long)job->id, job->partition, job->peer, state_names[state],
+              state == JOB_FAILED ? ": " : "", state == JOB_FAILED ? err->text : "");
+}
+
+bool job_claim(struct mig_job *job, uint64_t deadline_ns)
+{
+    struct timespec until = vf_timespec(deadline_ns);
+    bool mine;
+
+    (void)pthread_mutex_lock(&job->lock);
+    while (job->claimed && pthread_cond_timedwait(&job->changed, &job->lock, &until) == 0)
+        continue;
+    mine = !job->claimed;
+    job->claimed = true;
+    (void)pthread_mutex_unlock(&job->lock);
+    return mine;
+}
+
+void job_unclaim(struct mig_job *job)
+{
+    job_update(job, job->claimed = false);
+}
+
+bool job_cancel_asked(struct mig_job *job)
+{
+    return atomic_load(&job->point) == JOB_CANCEL_ASKED;
+}
+
+bool job_begin_commit(struct mig_job *job)
+{
+    int open = JOB_OPEN;
+
+    return atomic_compare_exchange_strong(&job->point, &open, JOB_COMMIT_BEGUN);
+}
+
+/* Where a partition that left can be sent back to, as far as this host knows its own address. */
+static const char *way_back(const struct mig *mig)
+{
+    const bool any =
+        strncmp(mig->listen, "0.0.0.0:", 8) == 0 || strncmp(mig->listen, "[::]:", 5) == 0;
+
+    return mig->listen[0] == '\0' || any ? "HOST:PORT" : mig->listen;
+}
+
+static int fail_too_late(const struct mig_job *job, struct vf_error *err)
+{
+    unsigned long long id = job->id;
+    const char *peer = job->peer_name[0] != '\0' ? job->peer_name : job->peer;
+
+    if (job_with_file(job))
+        return vf_fail(err, VF_FAILED, "job %llu: has committed" VF_REMEDY "wait for its end", id);
+    if (job->source)
+        return vf_fail(err, VF_FAILED,
+                       "job %llu: has committed, the partition is host %s's now" VF_REMEDY
+                       "move it back from there: \"vferry migrate %s --to %s\"",
+                       id, peer, job->partition, way_back(job->mig));
+    if (vf_fsm_get(&job->fsm) >= JOB_COMMITTED)
+        return vf_fail(err, VF_FAILED,
+                       "job %llu: has committed, the partition is this host's now" VF_REMEDY
+                       "move it back: \"vferry migrate %s --to %s\"",
+                       id, job->partition, job->peer);
+    return vf_fail(err, VF_FAILED,
+                   "job %llu: is prepared, only its source can call it off" VF_REMEDY
+                   "cancel it at host %s, whose \"vferry job list\" has it",
+                   id, peer);
+}
+
+int mig_job_cancel(struct mig_job *job, struct vf_error *err)
+{
+    int open = JOB_OPEN;
+
+    if (mig_job_wait(job, 0, UINT64_MAX))
+        return vf_fail(err, VF_FAILED, "job %llu: is over already; nothing to cancel",
+                       (unsigned long long)job->id);
+    if (!atomic_compare_exchange_strong(&job->point, &open, JOB_CANCEL_ASKED) &&
+        open == JOB_COMMIT_BEGUN)
+        return fail_too_late(job, err);
+    (void)pthread_mutex_lock(&job->lock);
+    if (job->wake != NULL)
+        job->wake(job->wake_ctx);
+    (void)pthread_cond_broadcast(&job->changed);
+    (void)pthread_mutex_unlock(&job->lock);
+    return 0;
+}
+
+void job_leave(struct mig_job *job)
+{
+    job_update(job, {
+        job->leaving = true;
+        if (job->wake != NULL)
+            job->wake(job->wake_ctx);
+    });
+}
+
+bool job_leaving(struct mig_job *job)
+{
+    bool leaving;
+
+    (void)pthread_mutex_lock(&job->lock);
+    leaving = job->leaving;
+    (void)pthread_mutex_unlock(&job->lock);
+    return leaving;
+}
+
+/* Under job->lock: until then, or until the daemon ends, or, if it may, until a cancel. */
+static bool sleep_locked(struct mig_job *job, uint64_t until_ns, bool may_cancel)
+{
+    struct timespec until = vf_timespec(until_ns);
+
+    while (!job->leaving && !(may_cancel && job_cancel_asked(job)) &&
+           pthread_cond_timedwait(&job->changed, &job->lock, &until) == 0)
+        continue;
+    return !job->leaving && !(may_cancel && job_cancel_asked(job));
+}
+
+bool job_sleep(struct mig_job *job, uint64_t until_ns)
+{
+    bool slept;
+
+    (void)pthread_mutex_lock(&job->lock);
+    slept = sleep_locked(job, until_ns, false);
+    (void)pthread_mutex_unlock(&job->lock);
+    return slept;
+}
+
+bool job_doze(struct mig_job *job, uint64_t until_ns)
+{
+    bool slept;
+
+    (void)pthread_mutex_lock(&job->lock);
+    slept = sleep_locked(job, until_ns, true);
+    (void)pthread_mutex_unlock(&job->lock);
+    return slept;
+}
+
+void job_set_wake(struct mig_job *job, void (*wake)(void *ctx), void *ctx)
+{
+    (void)pthread_mutex_lock(&job->lock);
+    job->wake = wake;
+    job->wake_ctx = ctx;
+    (void)pthread_mutex_unlock(&job->lock);
+}
+
+bool mig_job_wait(struct mig_job *job, uint64_t deadline_ns, uint64_t seen)
+{
+    struct timespec until = vf_timespec(deadline_ns);
+    bool over;
+
+    (void)pthread_mutex_lock(&job->lock);
+    while (!job->over && job->change <= seen) {
+        if (deadline_ns == TP_NEVER) {
+            (void)pthread_cond_wait(&job->changed, &job->lock);
+        } else if (pthread_cond_timedwait(&job->changed, &job->lock, &until) != 0) {
+            break;
+        }
+    }
+    over = job->over;
+    (void)pthread_mutex_unlock(&job->lock);
+    return over;
+}
+
+int mig_job_result(struct mig_job *job, struct vf_error *err)
+{
+    int result = 0;
+
+    (void)pthread_mutex_lock(&job->lock);
+    if (job->over && job->error.code != VF_OK) {
+        if (err != NULL)
+            *err = job->error;
+        result = -1;
+    }
+    (void)pthread_mutex_unlock(&job->lock);
+    return result;
+}
+
+enum mig_status job_status(const struct mig_job *job)
+{
+    switch (vf_fsm_get(&job->fsm)) {
+    case JOB_COMPLETED:
+        return MIG_COMPLETED;
+    case JOB_FAILED:
+        return MIG_FAILED;
+    case JOB_CANCELLED:
+        return MIG_CANCELLED;
+    case JOB_UNKNOWN:
+        return MIG_UNKNOWN;
+    default:
+        return MIG_RUNNING;
+    }
+}
+
+void job_round_done(struct mig_job *job, const struct job_round *round)
+{
+    job_update(job, {
+        /* A person who lets more rounds happen than the report holds still gets the sums of the
+         * last one. */
+        uint32_t at = job->round_count < MIG_MAX_ROUNDS ? job->round_count++ : MIG_MAX_ROUNDS - 1;
+
+        job->rounds[at] = *round;
+    });
+}
+
+/* Under job->lock. */
+static void note_done(struct mig_job *job, uint64_t pages)
+{
+    uint64_t bytes = pages * job->page_bytes;
+
+    job->left_bytes -= bytes < job->left_bytes ? bytes : job->left_bytes;
+}
+
+void job_known(struct mig_job *job, uint64_t pages)
+{
+    job_update(job, note_done(job, pages));
+}
+
+/* Under job->lock. */
+static void note_frame(struct mig_job *job, uint64_t bytes, uint64_t pages)
+{
+    uint64_t now = vf_now_ns();
+
+    if (job->t.first_frame == 0)
+        job->t.first_frame = now;
+    job->t.last_frame = now;
+    job->bytes_sent += bytes;
+    job->pages_sent += pages;
+    note_done(job, pages);
+}
+
+void job_received(struct mig_job *job, uint32_t round, uint64_t bytes, uint64_t pages)
+{
+    job_update(job, {
+        note_frame(job, bytes, pages);
+        if (round < MIG_MAX_ROUNDS) {
+            job->came[round].pages += pages;
+            job->came[round].bytes += bytes;
+        }
+    });
+}
+
+void job_sent(struct mig_job *job, uint64_t bytes, uint64_t pages)
+{
+    turns_note_sent(&job->mig->turns);
+    job_update(job, note_frame(job, bytes, pages));
+}
+
+/* Under job->lock: the first round is the longest, and no decision has measured anything before its
+ * end. Its end is that of a file's only round, and says nothing of a move's: how fast pages get
+ * dirty is not known yet. */
+static void estimate_first_round(const struct mig_job *job, uint64_t now, struct mig_progress *out)
+{
+    uint64_t span = now - job->t.first_frame;
+
+    if (job->rate != 0 || job->t.first_frame == 0 || span < MEANINGFUL_NS)
+        return;
+    out->rate_bytes_per_s = (uint64_t)((double)job->bytes_sent * 1e9 / (double)span);
+    if (out->rate_bytes_per_s != 0 && job_with_file(job))
+        out->eta_ns = (uint64_t)((double)job->left_bytes * 1e9 / (double)out->rate_bytes_per_s);
+}
+
+void mig_job_progress(struct mig_job *job, struct mig_progress *out)
+{
+    uint64_t now = vf_now_ns();
+
+    memset(out, 0, sizeof *out);
+    (void)pthread_mutex_lock(&job->lock);
+    out->change = job->change;
+    out->status = job->over ? job_status(job) : MIG_RUNNING;
+    memcpy(out->phase, job->phase, sizeof out->phase);
+    out->round = job->round_count;
+    out->sent_bytes = job->bytes_sent;
+    out->left_bytes = job->left_bytes;
+    out->rate_bytes_per_s = job->rate;
+    out->dirty_bytes_per_s = job->dirty_rate;
+    out->predicted_blackout_ns = job->predicted_ns;
+    out->max_blackout_ns = job->options.max_blackout_ns;
+    /* The estimate was made for the rounds; from the pause on the end is near. */
+    if (vf_fsm_get(&job->fsm) == JOB_ROUNDS) {
+        out->eta_ns = job->arrival_ns > now ? job->arrival_ns - now : 0;
+        estimate_first_round(job, now, out);
+    }
+    out->stands = job->stand.since_ns != 0 && !job->over;
+    out->stood_ns = stand_ns(job);
+    stand_line(job, now, out->waits_for, sizeof out->waits_for);
+    out->elapsed_ns = (job->over ? job->t.end : now) - job->t.start;
+    (void)pthread_mutex_unlock(&job->lock);
+}

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The limits of a move that is under way: a person changes them, its thread reads them anew before
+ * each decision, and what is going on by the old ones follows at once. */
+#define LOG_ROOM "migrate"
+#include "migrate/source/source.h"
+
+#include "base/size.h"
+
+#include <inttypes.h>
+
+void mig_change_init(struct mig_change *change)
+{
+    *change = (struct mig_change){MIG_AS_IT_IS, MIG_AS_IT_IS, MIG_AS_IT_IS};
+}
+
+static int refuse(const struct mig_job *job, const char *why, struct vf_error *err)
+{
+    return vf_fail(err, VF_FAILED, "job %" PRIu64 ": %s; nothing was changed", job->id, why);
+}
+
+/* Under job->lock. */
+static void take(struct mig_job *job, const struct mig_change *change)
+{
+    if (change->bandwidth != MIG_AS_IT_IS)
+        job->options.bandwidth = change->bandwidth;
+    if (change->max_blackout_ns != MIG_AS_IT_IS)
+        job->options.max_blackout_ns = change->max_blackout_ns;
+    if (change->max_time_ns != MIG_AS_IT_IS)
+        job->options.max_time_ns = change->max_time_ns;
+    if (job->retune != NULL)
+        job->retune(job->wake_ctx);
+    job->change++;
+    (void)pthread_cond_broadcast(&job->changed);
+}
+
+int mig_job_set(struct mig_job *job, const struct mig_change *change, struct vf_error *err)
+{
+    const char *why = NULL;
+
+    if (change->max_blackout_ns == 0)
+        return vf_fail(err, VF_USAGE, "job set: --max-blackout 0: a move needs some blackout");
+    if (change->bandwidth == MIG_AS_IT_IS && change->max_blackout_ns == MIG_AS_IT_IS &&
+        change->max_time_ns == MIG_AS_IT_IS)
+        return vf_fail(err, VF_USAGE,
+                       "job set: says nothing to change; give --bandwidth, --max-blackout or "
+                       "--max-time");
+    if (job_with_file(job) || job->options.dry_run)
+        return refuse(job, "only a move has such limits", err);
+    if (!job->source)
+        return refuse(job, "its limits are the source's; say it there", err);
+    (void)pthread_mutex_lock(&job->lock);
+    if (job->over)
+        why = "is over";
+    else if (job->limits_fixed)
+        why = "the pause has begun, its limits are fixed";
+    else
+        take(job, change);
+    (void)pthread_mutex_unlock(&job->lock);
+    return why == NULL ? 0 : refuse(job, why, err);
+}
+
+/* ---- the move's thread ---- */
+
+struct mig_options source_limits(struct source *s)
+{
+    struct mig_options now;
+
+    (void)pthread_mutex_lock(&s->job->lock);
+    now = s->job->options;
+    (void)pthread_mutex_unlock(&s->job->lock);
+    return now;
+}
+
+uint64_t source_fix_limits(struct source *s)
+{
+    uint64_t blackout_ns;
+
+    (void)pthread_mutex_lock(&s->job->lock);
+    s->job->limits_fixed = true;
+    blackout_ns = s->job->options.max_blackout_ns;
+    (void)pthread_mutex_unlock(&s->job->lock);
+    return blackout_ns;
+}
+
+void source_retune(void *ctx)
+{
+    struct source *s = ctx;
+    const struct mig_job *job = s->job;
+    uint64_t limit = job->options.max_time_ns;
+
+    lanes_set_rate(&s->lanes, job->options.bandwidth);
+    lanes_set_deadline(&s->lanes, limit != 0 ? job->t.start + limit : TP_NEVER);
+    atomic_store(&s->retuned, true);
+    turns_wake(&job->mig->turns);
+}

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+/* One record as one line of the journal, and back. Shared by the journal's two files only. */
+#ifndef MIGRATE_JOURNAL_LINE_H
+#define MIGRATE_JOURNAL_LINE_H
+
+#include "migrate/journal/journal.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Longest line, with its newline; escapes can make a text six times as long. */
+#define JOURNAL_LINE_BYTES 8192u
+
+/* Writes the line with its newline; its length, or 0 when the record cannot be written (a bug of
+ * the caller or no memory). */
+size_t journal_line_format(const struct journal_record *record, char line[JOURNAL_LINE_BYTES]);
+/* `bytes` without the newline. False: not a line of ours, or damaged. */
+bool journal_line_parse(const char *line, size_t bytes, struct journal_record *out);
+
+#endif

@@ -1,0 +1,368 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Who connects to the migration port: TLS and a HELLO in time, then a data stream, a source that
+ * redials, or a new arrival. */
+#define LOG_ROOM "migrate"
+#include "base/limits.h"
+#include "base/log.h"
+#include "base/size.h"
+#include "migrate/net/capacity.h"
+#include "migrate/net/peer.h"
+#include "migrate/handoff/retry.h"
+#include "migrate/target/target.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+/* Evicted ones that may not have gone yet. */
+#define LEAVING 16u
+/* From the connection to its HELLO, the handshake of TLS included. */
+#define HELLO_NS 10000000000ull
+/* Refusals that are told of in so long. */
+#define TELL_MOST 30u
+#define TELL_NS 10000000000ull
+
+struct stranger {
+    struct mig *mig;
+    uint64_t network; /* tp_peer_network's */
+    const char *lacks; /* what the system does not give to serve it, as VF_NO_THREAD */
+    /* mig's lock guards what follows. */
+    struct tp *tp;         /* NULL while its thread wraps it: nobody else may have it then */
+    struct stranger *next; /* mig's list, newest first */
+    bool evicted;
+    bool proven; /* by its certificate: it is no stranger any more, only silent */
+};
+
+/* Under mig->lock. */
+static void evict_one(struct stranger *stranger)
+{
+    stranger->evicted = true;
+    if (stranger->tp != NULL)
+        tp_abort(stranger->tp);
+}
+
+void mig_abort_strangers(struct mig *mig)
+{
+    for (struct stranger *stranger = mig->strangers; stranger != NULL; stranger = stranger->next)
+        evict_one(stranger);
+}
+
+/* It has said who it is, or never will: takes it off the list. */
+static void known(struct stranger *stranger)
+{
+    struct mig *mig = stranger->mig;
+    struct stranger **at = &mig->strangers;
+
+    (void)pthread_mutex_lock(&mig->lock);
+    while (*at != stranger)
+        at = &(*at)->next;
+    *at = stranger->next;
+    mig->stranger_count--;
+    (void)pthread_mutex_unlock(&mig->lock);
+    free(stranger);
+}
+
+/* `places`: mig's arrivals or redials. */
+static bool take_place(struct mig *mig, unsigned *places)
+{
+    bool room;
+
+    (void)pthread_mutex_lock(&mig->lock);
+    /* A source that comes back to its job is still answered while a stop goes on. */
+    room = !mig->closing && (places != &mig->arrivals || !mig_ending(mig)) &&
+           *places < MIG_MAX_ARRIVALS;
+    if (room)
+        (*places)++;
+    (void)pthread_mutex_unlock(&mig->lock);
+    return room;
+}
+
+static void give_place(struct mig *mig, unsigned *places)
+{
+    (void)pthread_mutex_lock(&mig->lock);
+    (*places)--;
+    (void)pthread_mutex_unlock(&mig->lock);
+}
+
+/* Strangers shall not fill the disk with what is said of them. */
+static void tell(struct mig *mig, const char *peer, const char *text)
+{
+    const uint64_t now = vf_now_ns();
+    unsigned silent = 0;
+    bool say;
+
+    (void)pthread_mutex_lock(&mig->lock);
+    if (now - mig->told_since_ns > TELL_NS) {
+        silent = mig->told > TELL_MOST ? mig->told - TELL_MOST : 0;
+        mig->told_since_ns = now;
+        mig->told = 0;
+    }
+    say = ++mig->told <= TELL_MOST;
+    (void)pthread_mutex_unlock(&mig->lock);
+    if (silent > 0)
+        log_warn("and %u more connections were refused", silent);
+    if (say && strncmp(text, "peer ", 5) == 0)
+        log_warn("%s", text);
+    else if (say)
+        log_warn("peer %s: %s", peer, text);
+}
+
+static void refuse(struct mig *mig, struct tp *tp, const struct vf_error *why)
+{
+    tell(mig, tp->peer, why->text);
+    wire_refuse(tp, why);
+    tp_close(tp);
+}
+
+/* To a job that there is. */
+static bool comes_back(const struct wire_hello *hello)
+{
+    static const uint8_t none[WIRE_ID_BYTES];
+
+    return memcmp(hello->token, none, sizeof none) != 0;
+}
+
+/* A control connection: a source that comes back to its job, a new one, or somebody who only asks
+ * what is free. Takes tp over. */
+static void serve_control(struct mig *mig, struct tp *tp, const struct mig_peer *peer,
+                          uint64_t deadline)
+{
+    static const uint8_t none[WIRE_ID_BYTES];
+    const bool again = comes_back(&peer->hello);
+    const bool asks = memcmp(peer->hello.job, none, sizeof none) == 0; /* it has no job */
+    /* The places of those that come back are not taken by the jobs that wait for them. */
+    unsigned *places = again || asks ? &mig->redials : &mig->arrivals;
+    struct wire_message ours = {.tag = WIRE_HELLO};
+    struct vf_error err = VF_ERROR_INIT;
+
+    mig_hello(mig, peer->hello.job, &ours.hello);
+    if (!take_place(mig, places)) {
+        vf_fail(&err, VF_REFUSED_NOW,
+                "host %s takes no more arrivals at the moment; try again later", mig->host_name);
+        refuse(mig, tp, &err);
+        return;
+    }
+    if (!again && !asks && mig_job_came_home(mig, &peer->hello)) {
+        vf_fail(&err, VF_INCOMPATIBLE, "host %s is to move a partition to itself",
+                mig->host_name);
+        refuse(mig, tp, &err);
+    } else if (wire_say(tp, &ours, deadline, &err) != 0)
+        refuse(mig, tp, &err);
+    else if (again)
+        target_redialled(mig, tp, peer);
+    else if (asks)
+        capacity_answer(mig, tp, deadline);
+    else
+        target_serve(mig, tp, &peer->hello, peer->version);
+    give_place(mig, places);
+}
+
+/* Others see it and may abort it, from here on. */
+static void show(struct stranger *stranger, struct tp *tp)
+{
+    (void)pthread_mutex_lock(&stranger->mig->lock);
+    stranger->tp = tp;
+    if (stranger->evicted && tp != NULL)
+        tp_abort(tp);
+    (void)pthread_mutex_unlock(&stranger->mig->lock);
+}
+
+/* Plain TCP or TLS, as it must be here; *tp is replaced by what lies over it, NULL when nothing is
+ * left. */
+static int secure(struct stranger *stranger, struct tp **tp, uint64_t deadline,
+                  struct vf_error *err)
+{
+    struct mig *mig = stranger->mig;
+    struct tp_tls *tls;
+    int result = mig_look(mig, *tp, deadline, &tls, err);
+
+    if (result == 0 && tls != NULL) {
+        show(stranger, NULL);
+        result = tp_tls_wrap(tls, *tp, NULL, tp, err);
+        show(stranger, *tp);
+        if (result == 0)
+            result = tp_handshake(*tp, deadline, err);
+        (void)pthread_mutex_lock(&mig->lock);
+        stranger->proven = result == 0;
+        (void)pthread_mutex_unlock(&mig->lock);
+    }
+    tp_tls_unref(tls);
+    return result;
+}
+
+/* Hears who it is. Only then it is refused, if it is to be: `no` says why. Frees the stranger. */
+static void receive(struct stranger *stranger, const struct vf_error *no)
+{
+    struct mig *mig = stranger->mig;
+    struct tp *tp = stranger->tp;
+    struct wire_message message = {.tag = WIRE_TAG_END};
+    struct vf_error err = VF_ERROR_INIT;
+    uint64_t deadline = vf_now_ns() + (mig->silence_ns < HELLO_NS ? mig->silence_ns : HELLO_NS);
+    struct wire_hello ours;
+    struct mig_peer peer;
+    int heard;
+
+    tp_set_silence(tp, mig->silence_ns);
+    heard = secure(stranger, &tp, deadline, &err);
+    if (heard == 0)
+        heard = wire_expect(tp, WIRE_HELLO, &message, deadline, &err);
+    known(stranger);
+    if (heard == 0) {
+        peer.hello = message.hello;
+        mig_hello(mig, peer.hello.job, &ours);
+        tp_peer_listens(tp, message.hello.listen_address, peer.hello.listen_address,
+                        sizeof peer.hello.listen_address);
+        mig_name_peer(tp, peer.hello.host_name, peer.hello.listen_address);
+    }
+    if (tp == NULL) {
+        tell(mig, "?", err.text);
+    } else if (heard != 0 || wire_hello_agree(&peer.hello, &ours, 0, &peer.version, &err) != 0) {
+        refuse(mig, tp, &err);
+    } else if (no != NULL && (peer.hello.role != WIRE_CONTROL || comes_back(&peer.hello))) {
+        tell(mig, tp->peer, no->text);
+        if (peer.hello.role != WIRE_CONTROL)
+            target_turn_away(mig, tp, &peer.hello, no);
+        tp_close(tp); /* ABORT would end a job that goes on: it tries again */
+    } else if (no != NULL) {
+        refuse(mig, tp, no);
+    } else if (peer.hello.role == WIRE_CONTROL) {
+        settle_peer_is_back(mig, peer.hello.listen_address);
+        serve_control(mig, tp, &peer, deadline);
+    } else if (!target_attach(mig, tp, &peer.hello)) {
+        vf_fail(&err, VF_FAILED, "no job here waits for this data stream");
+        refuse(mig, tp, &err);
+    }
+    wire_message_free(&message);
+}
+
+static void *stranger_main(void *arg)
+{
+    struct stranger *stranger = arg;
+    struct mig *mig = stranger->mig;
+
+    (void)prctl(PR_SET_NAME, "arrival");
+    receive(stranger, NULL);
+    mig_thread_over(mig);
+    return NULL;
+}
+
+/* The thread kept back says what there is none of. */
+static void stranger_refused(void *arg)
+{
+    struct stranger *stranger = arg;
+    struct vf_error no = VF_ERROR_INIT;
+
+    vf_fail(&no, VF_REFUSED_NOW, "host %s cannot take it: %s", stranger->mig->host_name,
+            stranger->lacks);
+    receive(stranger, &no);
+}
+
+static unsigned crowd(const struct mig *mig, uint64_t network)
+{
+    unsigned count = 0;
+
+    for (const struct stranger *other = mig->strangers; other != NULL; other = other->next)
+        count += !other->evicted && other->network == network;
+    return count;
+}
+
+/* Under mig->lock: somebody makes room, so that connections that say nothing keep nobody out.
+ * Whoever has proven nothing goes before who has, then one of the largest crowd, so that a flood
+ * from one network wears out itself only; of those, who has been silent longest. */
+static void evict(struct mig *mig)
+{
+    struct stranger *goes = NULL;
+    unsigned largest = 0;
+
+    for (struct stranger *stranger = mig->strangers; stranger != NULL; stranger = stranger->next) {
+        unsigned size;
+
+        if (stranger->evicted || (stranger->proven && goes != NULL && !goes->proven))
+            continue;
+        size = crowd(mig, stranger->network);
+        if (size >= largest || (goes != NULL && goes->proven && !stranger->proven)) {
+            goes = stranger;
+            largest = size;
+        }
+    }
+    if (goes != NULL)
+        evict_one(goes);
+}
+
+static bool enlist(struct mig *mig, struct stranger *stranger)
+{
+    bool room;
+
+    (void)pthread_mutex_lock(&mig->lock);
+    if (mig->stranger_count >= MIG_MAX_STRANGERS)
+        evict(mig);
+    /* Those that go need a moment. */
+    room = !mig->closing && mig->stranger_count < MIG_MAX_STRANGERS + LEAVING;
+    if (room) {
+        mig->stranger_count++;
+        mig->threads++;
+        stranger->next = mig->strangers;
+        mig->strangers = stranger;
+    }
+    (void)pthread_mutex_unlock(&mig->lock);
+    return room;
+}
+
+/* NULL: it is closed already. */
+static struct stranger *take(struct mig *mig, int fd, const char *peer)
+{
+    struct stranger *stranger = calloc(1, sizeof *stranger);
+    struct vf_error err = VF_ERROR_INIT;
+
+    if (stranger == NULL) {
+        log_error("%s: closed: out of memory", peer);
+        (void)close(fd);
+        return NULL;
+    }
+    stranger->mig = mig;
+    if (tp_from_fd(fd, peer, &stranger->tp, &err) != 0) {
+        tell(mig, peer, err.text);
+        free(stranger);
+        return NULL;
+    }
+    stranger->network = tp_peer_network(stranger->tp);
+    if (!enlist(mig, stranger)) {
+        tell(mig, peer, "closed: too many connections that say nothing");
+        tp_close(stranger->tp);
+        free(stranger);
+        return NULL;
+    }
+    return stranger;
+}
+
+/* One is told at a time. */
+static void turn_away(struct stranger *stranger, const char *lacks)
+{
+    struct tp *tp = stranger->tp;
+
+    stranger->lacks = lacks;
+    if (vf_spare_thread_give(stranger->mig->spare, 0, stranger_refused, stranger))
+        return;
+    tell(stranger->mig, tp->peer, "closed: others are being told that there is no room");
+    known(stranger);
+    tp_close(tp);
+}
+
+void mig_accept(struct mig *mig, int fd, const char *peer)
+{
+    struct stranger *stranger = take(mig, fd, peer);
+
+    if (stranger != NULL && mig_spawn(mig, stranger_main, stranger) != 0)
+        turn_away(stranger, VF_NO_THREAD);
+}
+
+void mig_turn_away(struct mig *mig, int fd, const char *peer)
+{
+    struct stranger *stranger = take(mig, fd, peer);
+
+    if (stranger == NULL)
+        return;
+    mig_thread_over(mig); /* it has none of its own */
+    turn_away(stranger, VF_NO_DESCRIPTOR);
+}

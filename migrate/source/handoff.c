@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The source's half of the hand-off: STATE out, READY in, COMMIT journalled then sent, RUNNING in.
+ * Never two: from the fsync of COMMIT on, this side never resumes by itself.
+ */
+#define LOG_ROOM "migrate"
+#include "migrate/source/source.h"
+
+#include "base/log.h"
+#include "base/size.h"
+#include "migrate/handoff/copy.h"
+#include "migrate/job/stand.h"
+
+#include <string.h>
+
+#define RUNNING_NS                                                                                 \
+    30000000000ull /* an unpause is quick; this only bounds how long an outcome stays open */
+
+/* The driver's answer may come however late: then the partition runs on, for the limit is hard. */
+static int save_mutable(struct source *s, struct kc_blob *kmd, struct kc_blob *msix,
+                        struct kc_blob *umed, struct vf_error *err)
+{
+    static const char ddi[] = "DxgkDdiSaveMutableMigrationData";
+    uint64_t asked = vf_now_ns();
+    char time[32];
+    int result;
+
+    stand_calls(s->job, ddi);
+    result = kc_save_mutable(s->kc, s->partition.id, kmd, msix, umed, err);
+    stand_calls(s->job, NULL);
+    if (result != 0 || vf_now_ns() <= s->deadline_ns)
+        return result;
+    kc_blob_free(kmd);
+    kc_blob_free(msix);
+    kc_blob_free(umed);
+    if (stand_was_mute(s->job, asked, err))
+        return -1;
+    return vf_fail(err, VF_FAILED,
+                   "the blackout would exceed --max-blackout: DDI %s of driver %s at host %s took "
+                   "%s" VF_REMEDY "allow more, or have the driver mended",
+                   ddi, s->job->stand.driver, s->job->host_name,
+                   vf_time_format(vf_now_ns() - asked, time, sizeof time));
+}
+
+static int send_state(struct source *s, uint8_t root[DIGEST_ROOT_BYTES], struct vf_error *err)
+{
+    struct wire_message message = {.tag = WIRE_STATE};
+    struct kc_blob kmd = {0};
+    struct kc_blob msix = {0};
+    struct kc_blob umed = {0};
+    uint64_t before;
+    int result;
+
+    if (save_mutable(s, &kmd, &msix, &umed, err) != 0)
+        return -1;
+    before = vf_now_ns();
+    digest_root(s->table, root, NULL);
+    job_update(s->job, s->job->t.verify_ns += vf_now_ns() - before);
+    memcpy(message.state.root, root, sizeof message.state.root);
+    message.state.kmd = (struct wire_blob){kmd.data, (uint32_t)kmd.bytes};
+    message.state.msix = (struct wire_blob){msix.data, (uint32_t)msix.bytes};
+    message.state.umed = (struct wire_blob){umed.data, (uint32_t)umed.bytes};
+    message.state.pages_total_sent = s->job->pages_sent;
+    s->state_sent = true;
+    result = link_say(&s->link, &message, s->deadline_ns, err);
+    kc_blob_free(&kmd);
+    kc_blob_free(&msix);
+    kc_blob_free(&umed);
+    return result;
+}
+
+/* The target's promise: newest epoch, digests equal, state restored; only the unpause is left. */
+static int await_ready(struct source *s, const uint8_t root[DIGEST_ROOT_BYTES],
+                       struct vf_error *err)
+{
+    struct wire_message message;
+    int result = 0;
+
+    stand_waits(s->job, "host %s to be ready for it", s->job->peer_name);
+    if (link_expect(&s->link, WIRE_READY, 0, s->deadline_ns, &message, err) != 0) {
+        if (err->code == VF_FAILED && vf_now_ns() >= s->deadline_ns) {
+            (void)source_late(s, err);
+            vf_context(err, "the blackout would exceed --max-blackout");
+        }
+        stand_calls(s->job, NULL);
+        return -1;
+    }
+    stand_calls(s->job, NULL);
+    if (!handoff_same(s->job, &message.ready.id) ||
+        memcmp(message.ready.root, root, DIGEST_ROOT_BYTES) != 0)
+        result = vf_fail(err, VF_FAILED, "peer %s: is ready for something else than was sent",
+                         s->job->peer);
+    else
+        job_update(s->job, {
+            s->job->t.verify_ns += message.ready.verify_ns;
+            s->job->t.ready = vf_now_ns();
+            digest_format(root, s->job->digest);
+        });
+    wire_message_free(&message);
+    return result;
+}
+
+/* Where the kernel side has just lost the partition, the target's copy is the only one left: then
+ * COMMIT stands, however late. */
+static bool still_here(const struct source *s)
+{
+    struct vf_partition_info p;
+
+    return kc_partition_info(s->kc, s->partition.id, &p, NULL) == 0;
+}
+
+/* The point of no return, on disk. *committed is set once COMMIT may leave this host. */
+static int commit(struct source *s, bool *committed, struct vf_error *err)
+{
+    struct mig_job *job = s->job;
+    bool late, here;
+
+    /* First, so that nothing wakes the waits for RUNNING; a cancel before this line has set its
+     * mark. */
+    job_update(job, job->retune = NULL);
+    job_set_wake(job, NULL, NULL);
+    stand_set_note(job, NULL, NULL);
+    if (!job_begin_commit(job))
+        return vf_fail(err, VF_CANCELLED, "cancelled");
+    shadow_event(job, EVENT_READY, COPY_PAUSED);
+    if (mig_journal(job, JOURNAL_COMMIT, "", err) != 0)
+        return -1;
+    late = vf_now_ns() > s->deadline_ns;
+    here = !late || still_here(s);
+    shadow_committed(job, late, here);
+    /* The last moment at which the limit still binds: COMMIT has not left this host, so ABORTED may
+     * follow it in the journal. It must do so before anything runs here; without it there is no way
+     * back from what the journal says. */
+    if (late && here) {
+        struct vf_error also = VF_ERROR_INIT;
+
+        vf_fail(err, VF_FAILED,
+                "the blackout would exceed --max-blackout; allow more, or move to a faster disk's "
+                "host");
+        job_update(job, job->owes = true);
+        if (mig_journal(job, JOURNAL_ABORTED, err->text, &also) == 0)
+            return -1;
+        log_error("job %llu: %s", (unsigned long long)job->id, also.text);
+        job_update(job, job->owes = false);
+        if (job_unsure(job)) {
+            *err = also;
+            return -1;
+        }
+        *err = (struct vf_error)VF_ERROR_INIT;
+    }
+    *committed = true;
+    job_enter(job, JOB_COMMITTED, "commit");
+    return 0;
+}
+
+/* COMMIT out, RUNNING in. */
+static int ask_running(struct source *s, struct vf_error *err)
+{
+    struct mig_job *job = s->job;
+    struct wire_message message = {.tag = WIRE_COMMIT, .handoff = handoff_of(job)};
+    uint64_t deadline = vf_now_ns() + RUNNING_NS;
+    bool same;
+
+    stand_waits(job, "host %s to say that it runs there", job->peer_name);
+    if (link_say(&s->link, &message, deadline, err) != 0 ||
+        link_expect(&s->link, WIRE_RUNNING, 0, deadline, &message, err) != 0)
+        return -1;
+    stand_calls(job, NULL);
+    same = handoff_same(job, &message.running.id);
+    if (same)
+        handoff_take_running(job, &message.running);
+    wire_message_free(&message);
+    return same ? 0
+                : vf_fail(err, VF_FAILED, "peer %s: runs another hand-off than was committed",
+                          job->peer);
+}
+
+int source_handoff(struct source *s, bool *committed, struct vf_error *err)
+{
+    uint8_t root[DIGEST_ROOT_BYTES];
+
+    if (send_state(s, root, err) != 0 || await_ready(s, root, err) != 0)
+        return -1;
+    turns_give(&s->job->mig->turns, &s->turn); /* the rest is words and the disk */
+    job_enter(s->job, JOB_PREPARED, "ready");
+    return commit(s, committed, err) != 0 ? -1 : ask_running(s, err);
+}

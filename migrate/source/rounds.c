@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The source's rounds (SRC-4…6): query and clear, send, ask the policy; pause and last round. */
+#define LOG_ROOM "migrate"
+#include "migrate/source/source.h"
+
+#include "base/log.h"
+#include "base/size.h"
+#include "migrate/job/stand.h"
+
+#include <string.h>
+
+/* Below this a round's rate says more about waiting than about the link. */
+#define MEANINGFUL_BYTES (8u << 20)
+
+/* Reads and clears the dirty bits into `bits`; what they cover is owed until the round's ACK. */
+static int query(struct source *s, uint64_t *bits, uint64_t *dirty, struct vf_error *err)
+{
+    int result;
+
+    stand_calls(s->job, "DxgkDdiQueryDirtyBitData");
+    result = kc_query_dirty(s->kc, s->partition.id, bits, s->words, dirty, err);
+    stand_calls(s->job, NULL);
+    return result;
+}
+
+static void measure_rate(struct source *s, const struct job_round *round)
+{
+    uint64_t rate = round->duration_ns == 0
+                        ? 0
+                        : (uint64_t)((double)round->bytes * 1e9 / (double)round->duration_ns);
+
+    /* Time spent on pages that were not sent tells nothing of the link. */
+    if (rate != 0 && ((round->bytes >= MEANINGFUL_BYTES && round->known < round->pages) ||
+                      s->policy.rate_bytes_per_s < rate))
+        s->policy.rate_bytes_per_s = rate;
+}
+
+/* Asks the policy, and shows what it thinks. */
+static struct policy_decision decide(struct source *s, uint64_t dirty)
+{
+    struct mig_job *job = s->job;
+    const struct mig_options limits = source_limits(s);
+    struct policy_decision decision;
+
+    s->policy.bytes_left = dirty * s->partition.page_bytes;
+    s->policy.max_blackout_ns = limits.max_blackout_ns;
+    s->policy.max_time_ns = limits.max_time_ns;
+    s->policy.elapsed_ns = vf_now_ns() - job->t.start;
+    if (job->options.verify == MIG_VERIFY_FULL && s->policy.rate_bytes_per_s != 0) {
+        /* A rehash gathers and hashes; a round does that on both sides and also sends, receives and
+         * scatters: less than half. */
+        s->policy.verify_full_ns =
+            (uint64_t)((double)s->first_pages * (double)s->partition.page_bytes * 1e9 /
+                       (double)s->policy.rate_bytes_per_s / 2.0);
+    }
+    decision = policy_decide(&s->policy);
+    job_update(job, {
+        job->left_bytes = s->policy.bytes_left;
+        job->rate = s->policy.rate_bytes_per_s;
+        job->dirty_rate = s->policy.dirty_bytes_per_s;
+        if (decision.predicted_blackout_ns != UINT64_MAX)
+            job->predicted_ns = decision.predicted_blackout_ns;
+        job->arrival_ns = decision.eta_ns != 0 ? vf_now_ns() + decision.eta_ns : 0;
+    });
+    log_debug("job %llu: %s", (unsigned long long)job->id, decision.why);
+    return decision;
+}
+
+/* A round that is sent again after its link was lost is one round in the books. */
+static void add_attempts(const struct source *s, struct job_round *round)
+{
+    round->pages += s->attempts.pages;
+    round->known += s->attempts.known;
+    round->bytes += s->attempts.bytes;
+    round->duration_ns += s->attempts.duration_ns;
+}
+
+/* Sends the pages of s->bits as round s->round. After -1 they are owed still. */
+static int run_round(struct source *s, uint64_t dirty, bool paused, const struct lanes_limit *limit,
+                     struct vf_error *err)
+{
+    struct wire_message message = {.tag = WIRE_ROUND,
+                                   .round = {.round = s->round, .pages = dirty, .paused = paused}};
+    struct job_round round = {.dirty_pages = dirty};
+    uint64_t start = vf_now_ns();
+
+    if (link_say(&s->link, &message, limit->deadline_ns, err) != 0)
+        return -1;
+    if (lanes_round(&s->lanes, s->round, s->bits, limit, &round, err) != 0) {
+        lanes_count(&s->lanes, &round);
+        round.duration_ns = vf_now_ns() - start;
+        add_attempts(s, &round);
+        s->attempts = round;
+        return -1;
+    }
+    if (round.pages + round.known != dirty)
+        return vf_fail(err, VF_FAILED, "round %u: sent %llu pages of %llu", s->round,
+                       (unsigned long long)round.pages + round.known, (unsigned long long)dirty);
+    measure_rate(s, &round);
+    add_attempts(s, &round);
+    s->attempts = (struct job_round){0};
+    job_round_done(s->job, &round);
+    source_progressed(s);
+    return 0;
+}
+
+/* After a resumption: what was written meanwhile joins what is owed. How many pages that is. */
+static int query_owed(struct source *s, uint64_t *dirty, struct vf_error *err)
+{
+    s->queried_ns = vf_now_ns();
+    if (query(s, s->more, dirty, err) != 0)
+        return -1;
+    *dirty = 0;
+    for (size_t i = 0; i < s->words; i++) {
+        s->bits[i] |= s->more[i];
+        *dirty += (uint64_t)__builtin_popcountll(s->bits[i]);
+    }
+    return 0;
+}
+
+/* New dirty pages since the last query, and how fast they come. */
+static int query_next(struct source *s, uint64_t *dirty, struct vf_error *err)
+{
+    uint64_t before = s->queried_ns;
+
+    s->queried_ns = vf_now_ns();
+    if (query(s, s->bits, dirty, err) != 0)
+        return -1;
+    s->policy.dirty_bytes_per_s = (uint64_t)((double)*dirty * (double)s->partition.page_bytes *
+                                             1e9 / (double)(s->queried_ns - before + 1));
+    policy_note_round(&s->policy, *dirty * s->partition.page_bytes);
+    return 0;
+}
+
+int source_rounds(struct source *s, struct vf_error *err)
+{
+    struct mig_job *job = s->job;
+    struct lanes_limit limit = {
+        .deadline_ns = TP_NEVER,
+        .code = VF_CANCELLED,
+        .text = "not converged: --max-time passed; allow more time, or a longer --max-blackout"};
+    uint64_t dirty;
+
+    s->policy.page_bytes = s->partition.page_bytes;
+    s->policy.max_rounds = MIG_MAX_ROUNDS - 2;
+    s->queried_ns = vf_now_ns();
+    if (query(s, s->bits, &dirty, err) != 0)
+        return -1;
+    s->first_pages = dirty;
+    for (;;) {
+        struct policy_decision decision = decide(s, dirty);
+        int result;
+
+        limit.deadline_ns =
+            s->policy.max_time_ns != 0 ? job->t.start + s->policy.max_time_ns : TP_NEVER;
+
+        if (decision.action == POLICY_GIVE_UP)
+            return vf_fail(err, VF_CANCELLED, "not converged: %s", decision.why);
+        if (decision.action == POLICY_PAUSE)
+            return 0; /* s->bits is owed: the last round sends it */
+        if (run_round(s, dirty, false, &limit, err) == 0) {
+            s->round++;
+            result = query_next(s, &dirty, err);
+        } else {
+            result = source_resume(s, err);
+            if (result == 0)
+                result = query_owed(s, &dirty, err);
+        }
+        if (result != 0)
+            return -1;
+    }
+}
+
+/* The last round, and with --verify full the whole reserve compared. */
+static int prove(struct source *s, uint64_t dirty, const struct lanes_limit *limit,
+                 struct vf_error *err)
+{
+    struct mig_job *job = s->job;
+
+    job_update(job, job->left_bytes = dirty * s->partition.page_bytes);
+    job_enter(job, JOB_PAUSED, "last-round");
+    if (run_round(s, dirty, true, limit, err) != 0)
+        return -1;
+    job_update(job, {
+        job->t.pages = vf_now_ns();
+        job->t.verify_ns = 0;
+    });
+    if (job->options.verify != MIG_VERIFY_FULL)
+        return 0;
+    job_enter(job, JOB_PAUSED, "compare");
+    if (lanes_rehash(&s->lanes, limit, err) != 0)
+        return -1;
+    job_update(job, job->t.verify_ns = vf_now_ns() - job->t.pages);
+    return 0;
+}
+
+/* From here on the partition stands, unless it did already by a person's word. */
+static int stop_partition(struct source *s, struct vf_error *err)
+{
+    struct mig_job *job = s->job;
+    struct vf_partition_clock clock;
+    uint64_t asked = vf_now_ns();
+
+    if (!job->stays_paused) {
+        int result;
+
+        stand_begins(job, asked);
+        stand_calls(job, "DxgkDdiSetVirtualFunctionPauseState");
+        result = kc_partition_pause(s->kc, s->partition.id, err);
+        stand_calls(job, NULL);
+        if (result != 0)
+            return -1;
+        s->paused = true;
+    }
+    /* The VF cannot have run after this moment, and the device says when it really ran last. */
+    if (kc_partition_clock(s->kc, s->partition.id, &clock, err) != 0)
+        return -1;
+    asked = clock.last_run_ns > asked ? clock.last_run_ns : asked;
+    job_update(job, job->t.last_run = asked);
+    if (!job->stays_paused)
+        stand_begins(job, asked);
+    return 0;
+}
+
+int source_pause(struct source *s, struct vf_error *err)
+{
+    struct mig_job *job = s->job;
+    struct lanes_limit limit = {
+        .code = VF_FAILED,
+        .text = "the blackout would exceed --max-blackout; allow more, or move when the "
+                "partition writes less"};
+    uint64_t dirty = 0;
+
+    s->deadline_ns = vf_now_ns() + source_fix_limits(s);
+    limit.deadline_ns = s->deadline_ns;
+    if (stop_partition(s, err) != 0 || query_owed(s, &dirty, err) != 0)
+        return -1;
+    job_update(job, job->t.quiet = vf_now_ns());
+    while (prove(s, dirty, &limit, err) != 0) {
+        /* Nothing is written any more: what the query finds now is what the target lacks. */
+        if (source_resume(s, err) != 0 || query_owed(s, &dirty, err) != 0)
+            return -1;
+    }
+    return 0;
+}

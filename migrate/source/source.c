@@ -1,0 +1,589 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The source's line of phases (SRC-8): connect, Prepare, SaveImmutable, admission, rounds, pause,
+ * hand-off, teardown; and the one way back that every failure before COMMIT takes.
+ */
+#define LOG_ROOM "migrate"
+#include "migrate/source/source.h"
+
+#include "base/log.h"
+#include "base/size.h"
+#include "migrate/job/ending.h"
+#include "migrate/handoff/copy.h"
+#include "migrate/handoff/restart.h"
+#include "migrate/job/stand.h"
+#include "migrate/handoff/redial.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+
+#define ADMIT_NS                                                                                   \
+    30000000000ull /* the target creates a vGPU and zero-fills its reserve meanwhile               \
+                    */
+#define DONE_NS 5000000000ull
+#define DESTROY_TRIES 5u
+#define DESTROY_WAIT_NS 100000000ull
+
+/* A cancel. */
+static void wake(void *ctx)
+{
+    struct source *s = ctx;
+
+    lanes_abort(&s->lanes);
+    source_hang_up(s);
+    turns_wake(&s->job->mig->turns);
+    if (s->linked)
+        link_wake(&s->link);
+}
+
+/* What this side is in for long; under the job's lock. */
+static void note(void *ctx, const char *text)
+{
+    struct source *s = ctx;
+
+    if (s->linked)
+        link_note(&s->link, text);
+}
+
+/* Nobody looks at s any more. */
+static void unwatch(struct source *s)
+{
+    job_update(s->job, s->job->retune = NULL);
+    job_set_wake(s->job, NULL, NULL);
+    stand_set_note(s->job, NULL, NULL);
+}
+
+/* A check writes nothing: whether a move could is told as one of its reasons. */
+static int check_journal(struct source *s, struct vf_error *err)
+{
+    struct vf_error why = VF_ERROR_INIT;
+    const char *remedy;
+
+    if (journal_usable(s->job->mig->journal, &why) == 0)
+        return 0;
+    remedy = vf_remedy(&why);
+    job_update(s->job, {
+        vf_reason_add(&s->job->reasons, "state-directory", why.text, "-",
+                      remedy != NULL ? remedy : "see its log");
+        s->job->judged = true;
+    });
+    return vf_fail(err, VF_REFUSED_NOW, "%s", why.text);
+}
+
+/* Opens what the move needs of this host, and says in the journal that it began. */
+static int open_partition(struct source *s, struct vf_error *err)
+{
+    struct mig_job *job = s->job;
+    struct vf_partition_params params;
+    uint64_t journalled;
+
+    if (kc_connect(job->mig->kernel_socket, &s->kc, err) != 0 ||
+        kc_partition_find(s->kc, job->partition, &s->partition, err) != 0 ||
+        mig_refuse_unsettled(job->mig, &s->partition, err) != 0 ||
+        kc_partition_params(s->kc, s->partition.id, &params, err) != 0)
+        return -1;
+    job->stays_paused = (s->partition.holders & VF_HOLD_PERSON) != 0;
+    if (s->partition.state != VF_PARTITION_RUNNING && s->partition.state != VF_PARTITION_PAUSED)
+        return vf_fail(err, VF_FAILED, "partition %s: is %s; only a running or paused one can move",
+                       job->partition,
+                       vf_partition_state_name((enum vf_partition_state)s->partition.state));
+    s->found = true;
+    stand_driver(job, s->kc, s->partition.adapter);
+    journalled = journal_epoch(job->mig->journal, s->partition.uuid);
+    job_update(job, {
+        memcpy(job->partition_uuid, s->partition.uuid, sizeof job->partition_uuid);
+        job->epoch = (params.epoch > journalled ? params.epoch : journalled) + 1;
+        job->vram_bytes = s->partition.vram_bytes;
+        job->page_bytes = s->partition.page_bytes;
+    });
+    if (s->partition.page_bytes == 0)
+        return vf_fail(err, VF_INCOMPATIBLE,
+                       "partition %s: its adapter has no dirty tracking, so it cannot move live",
+                       job->partition);
+    if (job->options.dry_run)
+        return check_journal(s, err);
+    s->queried_ns = vf_now_ns();
+    if (mig_journal(job, JOURNAL_OPEN, "", err) != 0)
+        return -1;
+    s->journalled = true;
+    /* What one fsync costs here, three of which lie in the blackout (PREPARED, COMMIT, COMMITTED).
+     */
+    s->policy.fixed_blackout_ns = 3 * (vf_now_ns() - s->queried_ns);
+    return 0;
+}
+
+int source_late(struct source *s, struct vf_error *err)
+{
+    struct mig_job *job = s->job;
+    char peer[sizeof job->stand.peer];
+    struct vf_error late = *err;
+
+    (void)pthread_mutex_lock(&job->lock);
+    memcpy(peer, job->stand.peer, sizeof peer);
+    (void)pthread_mutex_unlock(&job->lock);
+    if (peer[0] == '\0' || late.code != VF_FAILED || link_ended(&s->link))
+        return -1;
+    return vf_fail(err, VF_FAILED, "%.300s: it was still in %s", late.text, peer);
+}
+
+static int take_reasons(struct source *s, const struct wire_verdict *verdict, struct vf_error *err)
+{
+    /* A verdict that contradicts itself is none. */
+    if ((verdict->code == VF_OK) != (verdict->reasons.count == 0))
+        return vf_fail(err, VF_FAILED, "peer %s: its verdict makes no sense (code %u, %u reasons)",
+                       s->job->peer, verdict->code, verdict->reasons.count);
+    job_update(s->job, {
+        s->job->reasons = verdict->reasons;
+        s->job->judged = true;
+    });
+    if (verdict->code == VF_OK)
+        return 0;
+    return vf_fail(err, (enum vf_code)verdict->code, "%s", verdict->text);
+}
+
+static bool turn_in_vain(void *ctx)
+{
+    struct source *s = ctx;
+
+    return job_cancel_asked(s->job) || link_ended(&s->link) || atomic_load(&s->retuned);
+}
+
+/* May it send at once? A move with --bandwidth was told how much of the host it may have, and takes
+ * no turn. */
+static bool turn_is_ours(struct source *s)
+{
+    return source_limits(s).bandwidth != 0 ||
+           turns_take(&s->job->mig->turns, &s->turn, 0, turn_in_vain, s);
+}
+
+/* All that the target is told but for the driver's data. */
+static int ask_for(struct source *s, struct wire_admit *ask, struct vf_error *err)
+{
+    const struct mig_job *job = s->job;
+
+    if (kc_partition_params(s->kc, s->partition.id, &ask->params, err) != 0)
+        return -1;
+    ask->page_bytes = s->partition.page_bytes;
+    ask->slot_bytes = lane_slot_bytes(s->partition.page_bytes);
+    ask->streams = job->options.streams;
+    ask->check_only = job->options.dry_run;
+    ask->verify = (uint8_t)job->options.verify;
+    ask->stay_paused = job->stays_paused;
+    ask->epoch = job->epoch;
+    ask->max_blackout_ns = job->options.max_blackout_ns;
+    ask->max_time_ns = job->options.max_time_ns;
+    return 0;
+}
+
+#define LIVE_MIGRATION "live-migration" /* as the target names it (target/admit.c) */
+
+/* What the target said without having the driver's data (`theirs`, NULL = nothing), and that the
+ * source's adapter cannot migrate: "adapter 0 cannot migrate: REASON; REMEDY". */
+static void reasons_without_data(const struct vf_reasons *theirs, const struct vf_error *why,
+                                 struct vf_reasons *out)
+{
+    static const char *const need_data[] = {"driver", "umed", "prepare", LIVE_MIGRATION};
+    const char *remedy = vf_remedy(why);
+    const char *begin = strstr(why->text, ": ");
+    const char *end = remedy != NULL ? remedy - 2 : why->text + strlen(why->text);
+    const char *target = theirs != NULL ? "yes" : "not known";
+    char source[sizeof out->list[0].source];
+
+    begin = begin != NULL && begin < end ? begin + 2 : why->text;
+    (void)snprintf(source, sizeof source, "no: %.*s", (int)(end - begin), begin);
+    for (uint32_t i = 0; theirs != NULL && i < theirs->count; i++) {
+        const struct vf_reason *reason = &theirs->list[i];
+        bool needs = false;
+
+        for (size_t j = 0; j < sizeof need_data / sizeof need_data[0]; j++)
+            needs = needs || strcmp(reason->field, need_data[j]) == 0;
+        if (strcmp(reason->field, LIVE_MIGRATION) == 0)
+            target = "no";
+        if (!needs)
+            vf_reason_add(out, reason->field, reason->source, reason->target, reason->remedy);
+    }
+    vf_reason_add(out, LIVE_MIGRATION, source, target, remedy != NULL ? remedy : "");
+}
+
+/* The source's adapter cannot migrate, `why` says so. A check tells every reason at once: the
+ * target is asked what it can say without the driver's data, and so both values are known. */
+static int ask_all_the_same(struct source *s, const struct vf_error *why)
+{
+    struct wire_message ask = {.tag = WIRE_ADMIT};
+    struct wire_message answer = {0};
+    struct vf_error err = VF_ERROR_INIT;
+    struct vf_reasons reasons = {0};
+    uint64_t until = vf_now_ns() + ADMIT_NS;
+
+    if (ask_for(s, &ask.admit, &err) == 0 && link_say(&s->link, &ask, until, &err) == 0 &&
+        link_expect(&s->link, WIRE_VERDICT, 0, until, &answer, &err) == 0) {
+        reasons_without_data(&answer.verdict.reasons, why, &reasons);
+        wire_message_free(&answer);
+    } else {
+        log_debug("job %llu: %s", (unsigned long long)s->job->id, err.text);
+        reasons_without_data(NULL, why, &reasons);
+    }
+    job_update(s->job, {
+        s->job->reasons = reasons;
+        s->job->judged = true;
+    });
+    return -1;
+}
+
+/* Prepare, SaveImmutable, and the target's answer (SRC-1…3, TGT-1, TGT-2). */
+static int admit(struct source *s, struct vf_error *err)
+{
+    struct mig_job *job = s->job;
+    struct wire_message ask = {.tag = WIRE_ADMIT};
+    struct wire_message answer = {0};
+    struct kc_blob kmd = {0};
+    struct kc_blob umed = {0};
+    uint64_t asked;
+    int result = -1;
+
+    stand_calls(job, "DxgkDdiPrepareLiveMigration");
+    if (kc_prepare(s->kc, s->partition.id, KC_SOURCE, job->id, err) != 0)
+        return job->options.dry_run && err->code == VF_INCOMPATIBLE ? ask_all_the_same(s, err) : -1;
+    s->prepared = true;
+    job_update(job, job->t.prepared = vf_now_ns());
+    stand_calls(job, "DxgkDdiSaveImmutableMigrationData");
+    if (kc_save_immutable(s->kc, s->partition.id, &kmd, &umed, err) != 0 ||
+        ask_for(s, &ask.admit, err) != 0)
+        goto out;
+    ask.admit.queued = !job->options.dry_run && !turn_is_ours(s);
+    ask.admit.kmd = (struct wire_blob){kmd.data, (uint32_t)kmd.bytes};
+    ask.admit.umed = (struct wire_blob){umed.data, (uint32_t)umed.bytes};
+    asked = vf_now_ns();
+    stand_waits(job, "host %s to make room for it", job->peer_name);
+    if (link_say(&s->link, &ask, asked + ADMIT_NS, err) != 0 ||
+        link_expect(&s->link, job->options.dry_run ? WIRE_VERDICT : WIRE_ADMITTED,
+                    job->options.dry_run ? 0 : WIRE_REFUSED, asked + ADMIT_NS, &answer, err) != 0) {
+        result = source_late(s, err);
+        goto out;
+    }
+    if (answer.tag == WIRE_ADMITTED) {
+        memcpy(s->hello.token, answer.admitted.token, sizeof s->hello.token);
+        job_update(job, memcpy(job->token, answer.admitted.token, sizeof job->token));
+        /* Should this daemon die, the next one can still speak for this move. */
+        result = job_has_token(job)
+                     ? mig_journal(job, JOURNAL_OPEN, "", err)
+                     : vf_fail(err, VF_FAILED, "peer %s: admits without a token", job->peer);
+        if (result == 0 && answer.admitted.slot_bytes != ask.admit.slot_bytes)
+            result = vf_fail(err, VF_FAILED, "peer %s: wants slots of %llu bytes", job->peer,
+                             (unsigned long long)answer.admitted.slot_bytes);
+    } else {
+        result = take_reasons(s, &answer.verdict, err);
+        if (result == 0 && answer.tag == WIRE_REFUSED)
+            result = vf_fail(err, VF_FAILED, "peer %s: refuses, and names no reason", job->peer);
+    }
+    wire_message_free(&answer);
+out:
+    stand_calls(job, NULL);
+    kc_blob_free(&kmd);
+    kc_blob_free(&umed);
+    return result;
+}
+
+static int open_lanes(struct source *s, struct vf_error *err)
+{
+    struct lane_plan plan = {
+        .geometry = {.page_bytes = s->partition.page_bytes,
+                     .pages_total = s->partition.vram_bytes / s->partition.page_bytes,
+                     .slot_bytes = lane_slot_bytes(s->partition.page_bytes)},
+        .lanes = s->job->options.streams,
+        .epoch = s->job->epoch,
+        .partition = s->partition.id,
+        .kernel_socket = s->job->mig->kernel_socket,
+        .silence_ns = s->job->mig->silence_ns,
+    };
+
+    memcpy(plan.job, s->job->uuid, sizeof plan.job);
+    s->words = (plan.geometry.pages_total + 63) / 64;
+    s->bits = calloc(s->words, sizeof *s->bits);
+    s->more = calloc(s->words, sizeof *s->more);
+    if (s->bits == NULL || s->more == NULL)
+        return vf_fail(err, VF_FAILED, "out of memory for the dirty bitplane");
+    if (digest_table_new(plan.geometry.pages_total, plan.geometry.page_bytes, &s->table, err) != 0)
+        return -1;
+    return lanes_open(&s->lanes, &plan, s->table, &s->hello, s->job->options.to, TP_NEVER, err);
+}
+
+static int take_turn(struct source *s, struct vf_error *err)
+{
+    struct mig_job *job = s->job;
+    struct turns *turns = &job->mig->turns;
+
+    do {
+        uint64_t limit = source_limits(s).max_time_ns;
+
+        atomic_store(&s->retuned, false);
+        if (turn_is_ours(s))
+            return 0;
+        job_update(job, (void)snprintf(job->phase, sizeof job->phase, "queued"));
+        if (turns_take(turns, &s->turn, limit != 0 ? job->t.start + limit : TP_NEVER, turn_in_vain,
+                       s)) {
+            job_enter(job, JOB_ROUNDS, "round");
+            return 0;
+        }
+    } while (atomic_load(&s->retuned));
+    return vf_fail(err, VF_CANCELLED,
+                   "not converged: --max-time passed while other moves of this host had their "
+                   "turn; allow more time, or move fewer at once");
+}
+
+/* A limit that passed because the kernel side was silent is not the partition's doing. */
+static int pause_in_time(struct source *s, struct vf_error *err)
+{
+    uint64_t asked = vf_now_ns();
+
+    if (source_pause(s, err) == 0)
+        return 0;
+    if (err->code == VF_FAILED && vf_now_ns() > s->deadline_ns)
+        (void)stand_was_mute(s->job, asked, err);
+    return -1;
+}
+
+/* All phases up to the commit; 0 = the partition runs on the target, or a check came to its
+ * verdict. */
+static int run(struct source *s, bool *committed, struct vf_error *err)
+{
+    struct mig_job *job = s->job;
+
+    job_enter(job, JOB_CONNECT, "connect");
+    if (open_partition(s, err) != 0 || source_connect(s, err) != 0)
+        return -1;
+    if (job_cancel_asked(job))
+        return vf_fail(err, VF_CANCELLED, "cancelled");
+    job_enter(job, JOB_ADMIT, "admit");
+    if (admit(s, err) != 0)
+        return -1;
+    if (job->options.dry_run)
+        return 0;
+    if (open_lanes(s, err) != 0)
+        return -1;
+    job_enter(job, JOB_ROUNDS, "round");
+    while (take_turn(s, err) != 0) {
+        if (source_resume(s, err) != 0)
+            return -1;
+    }
+    if (source_rounds(s, err) != 0)
+        return -1;
+    if (job_cancel_asked(job))
+        return vf_fail(err, VF_CANCELLED, "cancelled");
+    job_enter(job, JOB_PAUSED, "pause");
+    if (pause_in_time(s, err) != 0)
+        return -1;
+    job_enter(job, JOB_STATE, "state");
+    return source_handoff(s, committed, err);
+}
+
+/* Back to "never happened" (SRC-7): the VF runs again before anybody is told. */
+static void resume_partition(struct source *s, struct vf_error *why)
+{
+    struct vf_error err = VF_ERROR_INIT;
+
+    struct vf_partition_info now = s->partition;
+
+    lanes_abort(&s->lanes);
+    if (!s->prepared)
+        return;
+    stand_calls(s->job,
+                s->paused ? "DxgkDdiSetVirtualFunctionPauseState" : "DxgkDdiEndLiveMigration");
+    /* By us, or one that stood already and may go now. */
+    now.state = s->paused || (now.holders & VF_HOLD_FAULT) != 0 ? VF_PARTITION_OUTGOING_PAUSED
+                                                                : VF_PARTITION_OUTGOING;
+    if (copy_run_on(s->kc, &now, s->job->stays_paused, &err) != 0) {
+        log_error("job %llu: partition %s: %s", (unsigned long long)s->job->id, s->job->partition,
+                  err.text);
+        *why = err;
+        if (err.code == VF_STANDS)
+            mig_event(s->job->mig, "job", "job %llu: %s", (unsigned long long)s->job->id, err.text);
+        else
+            vf_fail(why, VF_FAILED, "partition %s could not be brought back to work (%s)",
+                    s->job->partition, err.text);
+    }
+    stand_calls(s->job, NULL);
+    stand_ends(s->job);
+}
+
+/* What really ended it: a cancel, or what the link says about lanes whose streams broke, were
+ * refused or were stopped with it. Any other error is the cause itself, also when the link has
+ * ended since. */
+static void find_cause(struct source *s, bool again, struct vf_error *err)
+{
+    struct vf_error lost;
+
+    if (job_cancel_asked(s->job))
+        (void)ending_called_off(s->job, again, err);
+    else if (s->linked && lanes_turned_away(&s->lanes))
+        (void)link_explain(&s->link, vf_now_ns() + s->job->mig->silence_ns, err);
+    else if (s->linked &&
+             (lanes_lost(&s->lanes) || (err->code == VF_CANCELLED && link_ended(&s->link))))
+        (void)link_explain(&s->link, vf_now_ns() + LINK_EXPLAIN_NS, err);
+    if (s->linked && link_lost(&s->link) && link_explain(&s->link, 0, &lost) &&
+        strcmp(lost.text, err->text) == 0)
+        vf_context(err, "the link was lost");
+}
+
+/* Both builds could have gone on, were one not so old: that can be helped. */
+static void tell_too_old(const struct source *s, struct vf_error *err)
+{
+    struct vf_error cause = *err;
+
+    vf_fail(err, cause.code,
+            "%.300s; host %s speaks version %u of the migration protocol, which cannot go on over "
+            "a new link" VF_REMEDY "move it again, or update vferry there first",
+            cause.text, s->peer.host_name, (unsigned)s->version);
+}
+
+/* The end of a move that did not commit. */
+static enum job_state call_off(struct source *s, struct vf_error *err)
+{
+    struct vf_error also = VF_ERROR_INIT;
+    char note[sizeof err->text] = "";
+    /* A target that never let us in has nothing to be told. */
+    bool owes = job_has_token(s->job);
+
+    char where[ENDING_WHERE] = "";
+    struct vf_error cause;
+    bool again; /* the next daemon starts it over */
+
+    shadow_event(s->job, EVENT_GIVES_UP,
+                 !s->prepared ? COPY_GONE
+                 : s->paused  ? COPY_PAUSED
+                              : COPY_RUNS);
+    resume_partition(s, &also);
+    if (s->prepared)
+        shadow_called(s->job, HANDOFF_RESUME, also.code == VF_OK);
+    again = s->journalled && also.code == VF_OK && job_cancel_asked(s->job) &&
+            atomic_load(&s->job->interrupted);
+    find_cause(s, again, err);
+    if (s->too_old && err->code == VF_FAILED)
+        tell_too_old(s, err);
+    cause = *err; /* what the target is told: it knows for itself what that means there */
+    if (s->found)
+        ending_tell(s->job, ending_here(s->job, s->kc, s->partition.id, where), err);
+    if (also.code == VF_STANDS)
+        copy_stands(err, &also);
+    else if (also.code != VF_OK)
+        vf_context(err, "%s", also.text);
+    if (again)
+        restart_note(&s->job->options, note, sizeof note);
+    job_update(s->job, s->job->owes = owes);
+    if (s->journalled &&
+        mig_journal_end(s->job, err, note[0] != '\0' ? note : err->text, &also) != 0)
+        log_error("job %llu: %s", (unsigned long long)s->job->id, also.text);
+    unwatch(s);
+    (void)job_fail(s->job, err);
+    source_recall(s, &cause);
+    return err->code == VF_CANCELLED ? JOB_CANCELLED : JOB_FAILED;
+}
+
+/* After RUNNING: the copy here goes, then the job is done on paper too. A copy that does not go
+ * could be resumed by mistake: then nothing is done, and the settler tries on. */
+static enum job_state tear_down(struct source *s, struct vf_error *err)
+{
+    struct wire_message done = {.tag = WIRE_DONE, .handoff = handoff_of(s->job)};
+    struct vf_error also = VF_ERROR_INIT;
+    int result;
+
+    lanes_stop(&s->lanes);
+    result = word_give_up_copy(s->job, s->kc, err);
+    for (unsigned i = 0;
+         result != 0 && i < DESTROY_TRIES && job_sleep(s->job, vf_now_ns() + DESTROY_WAIT_NS); i++)
+        result = word_give_up_copy(s->job, s->kc, err);
+    if (result != 0) {
+        err->code = VF_UNKNOWN;
+        (void)job_fail(s->job, err);
+        return JOB_UNKNOWN;
+    }
+    if (link_say(&s->link, &done, vf_now_ns() + DONE_NS, &also) != 0 ||
+        link_expect(&s->link, WIRE_CLOSE, 0, vf_now_ns() + DONE_NS, &done, &also) != 0) {
+        log_debug("job %llu: after DONE: %s", (unsigned long long)s->job->id, also.text);
+        return JOB_COMPLETED;
+    }
+    handoff_take_close(s->job, &done.close);
+    wire_message_free(&done);
+    return JOB_COMPLETED;
+}
+
+static void release(struct source *s)
+{
+    unwatch(s);
+    turns_give(&s->job->mig->turns, &s->turn);
+    lanes_stop(&s->lanes);
+    if (s->linked)
+        link_stop(&s->link);
+    lanes_close(&s->lanes); /* the link's end looked at them */
+    digest_table_free(s->table);
+    free(s->bits);
+    free(s->more);
+    if (s->kc != NULL)
+        kc_close(s->kc);
+}
+
+/* COMMIT, or what takes it back, may be in the journal or not: the partition stands here, and the
+ * target, which was told neither, keeps its own paused. */
+static enum job_state stay_unsure(struct source *s, struct vf_error *err)
+{
+    ending_unsure(s->job, "in the hand-off, at COMMIT", err);
+    unwatch(s);
+    (void)job_fail(s->job, err);
+    return JOB_UNKNOWN;
+}
+
+static enum job_state finish(struct source *s, int result, bool committed, struct vf_error *err)
+{
+    struct vf_error also = VF_ERROR_INIT;
+    enum job_state end;
+
+    if (result == 0 && s->job->options.dry_run) {
+        resume_partition(s, &also);
+        return JOB_COMPLETED;
+    }
+    if (result == 0)
+        return tear_down(s, err);
+    if (!committed && job_unsure(s->job))
+        return stay_unsure(s, err);
+    if (!committed)
+        return call_off(s, err);
+    end = source_recommit(s, err);
+    if (end != JOB_COMPLETED)
+        (void)job_fail(s->job, err);
+    return end;
+}
+
+void *source_main(void *arg)
+{
+    struct mig_job *job = arg;
+    struct source *s = calloc(1, sizeof *s);
+    struct vf_error err = VF_ERROR_INIT;
+    enum job_state end = JOB_FAILED;
+    bool committed = false;
+    struct mig *mig;
+
+    (void)prctl(PR_SET_NAME, "job-source");
+    if (s == NULL) {
+        vf_fail(&err, VF_FAILED, "out of memory");
+        (void)job_fail(job, &err);
+    } else {
+        int result;
+
+        s->job = job;
+        lanes_init(&s->lanes, job, job->options.bandwidth);
+        job_set_wake(job, wake, s);
+        stand_set_note(job, note, s);
+        job_update(job, job->retune = source_retune);
+        result = run(s, &committed, &err);
+        end = finish(s, result, committed, &err);
+        release(s);
+        free(s);
+    }
+    job_over(job, end);
+    mig = job->mig;
+    mig_job_put(job);
+    mig_thread_over(mig);
+    return NULL;
+}

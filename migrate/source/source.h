@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The source's side of a move, for the files that make it up: source.c (its line of phases),
+ * connect.c, resume.c, rounds.c, handoff.c. */
+#ifndef MIGRATE_SOURCE_SOURCE_H
+#define MIGRATE_SOURCE_SOURCE_H
+
+#include "kernel/client.h"
+#include "migrate/stream/stream.h"
+#include "migrate/net/control.h"
+#include "migrate/mig.h"
+#include "migrate/convergence.h"
+
+struct source {
+    struct mig_job *job;
+    struct kc *kc;
+    struct link link;
+    struct lanes lanes;
+    struct turn turn; /* to send pages; held from the first round to READY */
+    struct vf_partition_info partition;
+    struct wire_hello hello; /* ours; carries the token once admitted */
+    struct wire_hello peer;
+    uint16_t version; /* of the protocol, agreed with the peer */
+    struct digest_table *table;
+    uint64_t *bits, *more; /* dirty bitplane copies: this round's, and the next query's */
+    size_t words;
+    struct policy_input policy;
+    uint64_t queried_ns;  /* when the dirty bits were last read and cleared */
+    uint64_t first_pages; /* pages of the first round: what a full rehash has to read */
+    uint64_t deadline_ns; /* end of the allowed blackout; set by the pause */
+    uint32_t round;       /* the one being sent, or the next; numbered from 0 */
+    /* A pre-copy that goes on after its link was lost (resume.c). */
+    struct job_round attempts; /* of the present round, whose link was lost */
+    uint32_t generation;       /* of the connection: the newest that was tried */
+    uint64_t give_up_ns;       /* without progress until then it is given up; 0 = not counting */
+    uint64_t wait_ns;          /* before the next attempt; 0 = at once */
+    uint8_t their_root[DIGEST_ROOT_BYTES]; /* of the target's table when it was last told */
+    struct tp *calling;   /* a connection being made, which a cancel ends; guarded by job's lock */
+    bool found;           /* partition is filled in: it is here, and was running or paused */
+    _Atomic bool retuned; /* its limits have changed: waits by the old ones begin anew */
+    bool journalled;      /* OPEN is written: an end must be too */
+    bool prepared;        /* Prepare(SOURCE) needs its End (SRC-7) */
+    bool paused;          /* by us: an abort resumes */
+    bool state_sent;      /* the target may be, or become, PREPARED */
+    bool too_old; /* the link was lost, and the peer's version cannot go on over a new one */
+    bool linked; /* the link is started; written under the job's lock while a cancel may look */
+};
+
+/* Makes it the job's link (taken over, also on failure). */
+int source_link(struct source *s, struct tp *tp, struct vf_error *err);
+/* The control connection, first and only in its phase. */
+int source_connect(struct source *s, struct vf_error *err);
+/* After a failure the partition runs here: tells the target, and once STATE was sent tries for a
+ * while, redialling, before it leaves that to the settler. No cancel may be pending on s
+ * (job_set_wake). */
+void source_recall(struct source *s, const struct vf_error *why);
+/* The link was lost after COMMIT: asks again on new connections until the target's answer comes or
+ * hope ends. How the job ends; err says why, unless it completed. */
+enum job_state source_recommit(struct source *s, struct vf_error *err);
+
+/* The rounds failed, *err says how. If that is because the link or a data stream was lost, makes
+ * new ones, adds to s->bits what the target lacks, and returns 0: the round has to be sent again.
+ * Tries for as long as --max-time, --max-blackout or this host's redial time allow. -1: another
+ * failure, or no hope. */
+int source_resume(struct source *s, struct vf_error *err);
+/* Pages have reached the target: the time for a resumption counts anew. */
+void source_progressed(struct source *s);
+/* A cancel while a connection is being made. Under the job's lock. */
+void source_hang_up(struct source *s);
+
+/* The target's answer did not come in time: if the target told meanwhile what keeps it, *err says
+ * so. Returns -1. */
+int source_late(struct source *s, struct vf_error *err);
+
+/* The move's limits as they are now. */
+struct mig_options source_limits(struct source *s);
+/* From here on they stay: the longest blackout. */
+uint64_t source_fix_limits(struct source *s);
+/* job->retune. */
+void source_retune(void *ctx);
+
+/* Brownout rounds until the policy says to pause. */
+int source_rounds(struct source *s, struct vf_error *err);
+/* Pause and last round, proof. The blackout begins here. */
+int source_pause(struct source *s, struct vf_error *err);
+/* Mutable state, READY, COMMIT, RUNNING. *committed tells whether the way back is closed, whatever
+ * is returned. */
+int source_handoff(struct source *s, bool *committed, struct vf_error *err);
+
+/* Thread of a source job; `arg` is the job with a reference. */
+void *source_main(void *arg);
+
+#endif

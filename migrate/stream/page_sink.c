@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Scatter, read back, compare. See page_sink.h. */
+#include "migrate/stream/page_sink.h"
+
+uint32_t receiver_items(const struct lane_plan *plan)
+{
+    return lane_slots(plan) / 2;
+}
+
+void *receiver_slot(const struct receiver *r, uint32_t index)
+{
+    return kc_channel_slot(r->channel, 2 * index);
+}
+
+static int read_back(struct receiver *r, uint32_t index, struct vf_error *err)
+{
+    struct receiver_item *item = &r->item[index];
+
+    item->stage = RECEIVER_READING;
+    item->pending = 1;
+    return kc_channel_submit(r->channel, KC_GATHER, 2 * index + 1, item->pages, item->count, err);
+}
+
+static int prove(struct receiver *r, uint32_t index, struct vf_error *err)
+{
+    struct receiver_item *item = &r->item[index];
+    uint64_t page_bytes = r->plan->geometry.page_bytes;
+    const uint8_t *data = kc_channel_slot(r->channel, 2 * index + 1);
+
+    for (uint32_t i = 0; i < item->count; i++) {
+        const uint8_t *page = data + i * page_bytes;
+        uint64_t digest = digest_is_zero_page(page, page_bytes) ? digest_table_zero(r->table)
+                                                                : digest_page(page, page_bytes);
+
+        if (digest != item->digests[i])
+            return vf_fail(
+                err, VF_FAILED,
+                "page %llu: its digest in the target's VRAM is not the one the source announced",
+                (unsigned long long)item->pages[i]);
+        digest_set(r->table, item->pages[i], digest);
+    }
+    item->stage = RECEIVER_FREE;
+    r->busy--;
+    return 0;
+}
+
+int receiver_advance(struct receiver *r, const struct kc_done *done, struct vf_error *err)
+{
+    uint32_t index = done->slot / 2;
+    struct receiver_item *item;
+
+    if (index >= r->items)
+        return vf_fail(err, VF_FAILED, "page channel: completion for slot %u that is not ours",
+                       done->slot);
+    item = &r->item[index];
+    if (--item->pending > 0)
+        return 0;
+    if (item->stage == RECEIVER_WRITING)
+        return read_back(r, index, err);
+    return prove(r, index, err);
+}
+
+static int wait_one(struct receiver *r, struct vf_error *err)
+{
+    struct kc_done done;
+
+    return lane_wait(r->channel, r->tp, &done, err) != 0 ? -1 : receiver_advance(r, &done, err);
+}
+
+int receiver_room(struct receiver *r, uint32_t *index, struct vf_error *err)
+{
+    for (;;) {
+        for (uint32_t i = 0; i < r->items; i++) {
+            if (r->item[i].stage == RECEIVER_FREE) {
+                *index = i;
+                return 0;
+            }
+        }
+        if (wait_one(r, err) != 0)
+            return -1;
+    }
+}
+
+/* Payload pages from slot 2i; zero pages by a fill, unless they are zero already. */
+int receiver_write(struct receiver *r, uint32_t index, struct vf_error *err)
+{
+    struct wire_frame *frame = &r->frame;
+    struct receiver_item *item = &r->item[index];
+    uint32_t payload = 0;
+    uint32_t zeros = 0;
+
+    item->count = 0;
+    for (uint32_t i = 0; i < frame->count; i++) {
+        uint64_t page = frame->pages[i] & ~WIRE_PAGE_ZERO;
+        bool zero = (frame->pages[i] & WIRE_PAGE_ZERO) != 0;
+
+        if (zero && frame->digests[i] != digest_table_zero(r->table))
+            return vf_fail(err, VF_FAILED,
+                           "page %llu: announced as zero with the digest of something else",
+                           (unsigned long long)page);
+        if (zero && digest_get(r->table, page) == digest_table_zero(r->table))
+            continue; /* never written here, or proven zero: the reserve began zero-filled (VF-2) */
+        if (zero)
+            r->list[WIRE_FRAME_PAGES - ++zeros] = page;
+        else
+            r->list[payload++] = page;
+        item->pages[item->count] = page;
+        item->digests[item->count++] = frame->digests[i];
+    }
+    item->pending = (payload > 0 ? 1u : 0u) + (zeros > 0 ? 1u : 0u);
+    if (item->pending == 0)
+        return 0;
+    item->stage = RECEIVER_WRITING;
+    r->busy++;
+    if (zeros > 0 && kc_channel_submit(r->channel, KC_ZERO, 2 * index + 1,
+                                       &r->list[WIRE_FRAME_PAGES - zeros], zeros, err) != 0)
+        return -1;
+    if (payload > 0 &&
+        kc_channel_submit(r->channel, KC_SCATTER, 2 * index, r->list, payload, err) != 0)
+        return -1;
+    return 0;
+}
+
+int receiver_drain(struct receiver *r, struct vf_error *err)
+{
+    while (r->busy > 0) {
+        if (wait_one(r, err) != 0)
+            return -1;
+    }
+    return 0;
+}

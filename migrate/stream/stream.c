@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: Apache-2.0
+/* What source and target lanes share: who owns which page, waiting for the paging engine,
+ * gathering, rehashing. */
+#include "migrate/stream/stream.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+
+#define ENGINE_MS 5000 /* a paging engine that completes nothing for so long is stuck */
+
+void lane_feed_init(struct lane_feed *feed, const struct lane_plan *plan, uint32_t index,
+                    const uint64_t *bits)
+{
+    *feed = (struct lane_feed){
+        .bits = bits,
+        .pages = plan->geometry.pages_total,
+        .group_pages = plan->geometry.slot_bytes / plan->geometry.page_bytes,
+        .index = index,
+        .count = plan->lanes,
+    };
+    feed->next = feed->group_pages * index;
+}
+
+/* The next page of this lane at or after `page`. */
+static uint64_t own(const struct lane_feed *feed, uint64_t page)
+{
+    uint64_t group = page / feed->group_pages;
+    uint64_t ahead = (feed->index + feed->count - group % feed->count) % feed->count;
+
+    return ahead == 0 ? page : (group + ahead) * feed->group_pages;
+}
+
+/* The first page at or after `page` whose bit is set; feed->pages when there is none. */
+static uint64_t set_bit(const struct lane_feed *feed, uint64_t page)
+{
+    while (page < feed->pages) {
+        uint64_t word = feed->bits[page / 64] >> (page % 64);
+
+        if (word != 0)
+            return page + (uint64_t)__builtin_ctzll(word);
+        page = (page / 64 + 1) * 64;
+    }
+    return feed->pages;
+}
+
+uint32_t lane_feed_take(struct lane_feed *feed, uint64_t *pages, uint32_t max)
+{
+    uint32_t count = 0;
+
+    while (count < max) {
+        uint64_t page = own(feed, feed->next);
+
+        if (page < feed->pages && feed->bits != NULL) {
+            uint64_t bit = set_bit(feed, page);
+
+            if (own(feed, bit) != bit && bit < feed->pages) {
+                feed->next = bit;
+                continue;
+            }
+            page = bit;
+        }
+        if (page >= feed->pages) {
+            feed->next = feed->pages;
+            break;
+        }
+        pages[count++] = page;
+        feed->next = page + 1;
+    }
+    return count;
+}
+
+uint64_t lane_slot_bytes(uint64_t page_bytes)
+{
+    return page_bytes > LANE_SLOT_BYTES ? page_bytes : LANE_SLOT_BYTES;
+}
+
+uint32_t lane_slots(const struct lane_plan *plan)
+{
+    uint64_t fit = LANE_BUFFER_BYTES / (plan->geometry.slot_bytes * plan->lanes);
+
+    /* Even: the target pairs a payload slot with a read-back slot. */
+    return fit < 4 ? 4 : fit > LANE_SLOTS ? LANE_SLOTS : (uint32_t)fit & ~1u;
+}
+
+int lane_wait(struct kc_channel *channel, struct tp *tp, struct kc_done *done, struct vf_error *err)
+{
+    for (;;) {
+        struct pollfd fds[2] = {{.fd = kc_channel_fd(channel), .events = POLLIN},
+                                {.fd = tp != NULL ? tp->abort_fd : -1, .events = POLLIN}};
+        int got = kc_channel_wait(channel, 0, done, err);
+        int ready;
+
+        if (got < 0)
+            return -1;
+        if (got > 0)
+            break;
+        ready = poll(fds, 2, ENGINE_MS);
+        if (ready < 0 && errno != EINTR)
+            return vf_fail_errno(err, VF_FAILED, errno, "page channel");
+        if (ready == 0)
+            return vf_fail(err, VF_FAILED,
+                           "page channel: the paging engine did not answer for 5 s");
+        if (ready > 0 && (fds[1].revents & POLLIN) != 0)
+            return vf_fail(err, VF_CANCELLED, "page channel: stopped");
+    }
+    if (done->status != 0)
+        return vf_fail_errno(err, VF_FAILED, -done->status,
+                             "page channel: the paging engine failed a transfer");
+    return 0;
+}
+
+int lane_gather(struct kc_channel *channel, struct tp *tp, const struct lane_plan *plan,
+                uint32_t index, const uint64_t *bits, lane_gathered *each, void *ctx,
+                struct vf_error *err)
+{
+    uint64_t list[LANE_SLOTS][WIRE_FRAME_PAGES];
+    uint32_t length[LANE_SLOTS];
+    uint32_t group = (uint32_t)(plan->geometry.slot_bytes / plan->geometry.page_bytes);
+    uint32_t slots = lane_slots(plan);
+    uint32_t in_flight = 0;
+    struct lane_feed feed;
+    struct kc_done done;
+
+    lane_feed_init(&feed, plan, index, bits);
+    for (uint32_t slot = 0; slot < slots; slot++) {
+        length[slot] = lane_feed_take(&feed, list[slot], group);
+        if (length[slot] == 0)
+            break;
+        if (kc_channel_submit(channel, KC_GATHER, slot, list[slot], length[slot], err) != 0)
+            return -1;
+        in_flight++;
+    }
+    while (in_flight > 0) {
+        if (lane_wait(channel, tp, &done, err) != 0)
+            return -1;
+        in_flight--;
+        if (each(ctx, list[done.slot], length[done.slot], kc_channel_slot(channel, done.slot),
+                 err) != 0)
+            return -1;
+        length[done.slot] = lane_feed_take(&feed, list[done.slot], group);
+        if (length[done.slot] == 0)
+            continue;
+        if (kc_channel_submit(channel, KC_GATHER, done.slot, list[done.slot], length[done.slot],
+                              err) != 0)
+            return -1;
+        in_flight++;
+    }
+    return 0;
+}
+
+int lane_frame(struct wire_frame *frame, const uint64_t *pages, uint32_t count, const uint8_t *slot,
+               uint64_t page_bytes, struct digest_table *table, bool leave_out_known,
+               struct vf_error *err)
+{
+    frame->count = 0;
+    frame->payload_bytes = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        const uint8_t *page = slot + i * page_bytes;
+        bool zero = digest_is_zero_page(page, page_bytes);
+        uint64_t digest = zero ? digest_table_zero(table) : digest_page(page, page_bytes);
+
+        if (leave_out_known && digest_get(table, pages[i]) == digest)
+            continue;
+        digest_set(table, pages[i], digest);
+        if (!wire_frame_add(frame, pages[i], digest, zero, i, page_bytes))
+            return vf_fail(err, VF_FAILED, "page %llu: its slot does not fit one frame",
+                           (unsigned long long)pages[i]);
+    }
+    return 0;
+}
+
+struct rehash {
+    const struct lane_plan *plan;
+    struct digest_table *table;
+    const char *what;
+};
+
+static int compare(void *ctx, const uint64_t *pages, uint32_t count, const uint8_t *slot,
+                   struct vf_error *err)
+{
+    const struct rehash *rehash = ctx;
+    uint64_t page_bytes = rehash->plan->geometry.page_bytes;
+
+    for (uint32_t i = 0; i < count; i++) {
+        const uint8_t *page = slot + i * page_bytes;
+        uint64_t digest = digest_is_zero_page(page, page_bytes) ? digest_table_zero(rehash->table)
+                                                                : digest_page(page, page_bytes);
+
+        if (digest != digest_get(rehash->table, pages[i]))
+            return vf_fail(err, VF_FAILED, "verify full: page %llu %s; refusing to hand over",
+                           (unsigned long long)pages[i], rehash->what);
+    }
+    return 0;
+}
+
+int lane_rehash(struct kc_channel *channel, struct tp *tp, const struct lane_plan *plan,
+                uint32_t index, struct digest_table *table, const char *what, struct vf_error *err)
+{
+    struct rehash rehash = {plan, table, what};
+
+    return lane_gather(channel, tp, plan, index, NULL, compare, &rehash, err);
+}

@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * A source whose connection broke during the hand-off comes back (docs/wire-format.md, "Redial"):
+ * to say ABORT when it runs the partition itself, or COMMIT again when it cannot know whether the
+ * first one arrived. The token that ADMITTED gave it says who it is.
+ */
+#define LOG_ROOM "migrate"
+#include "migrate/net/peer.h"
+#include "migrate/job/stand.h"
+#include "migrate/target/target.h"
+
+#include "base/log.h"
+#include "base/size.h"
+#include "migrate/handoff/reply.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+void target_link_down(void *ctx)
+{
+    struct target *t = ctx;
+
+    /* Waiters of the attachment look at the link again. */
+    (void)pthread_mutex_lock(&t->lock);
+    target_call_off(t);
+    (void)pthread_cond_broadcast(&t->changed);
+    (void)pthread_mutex_unlock(&t->lock);
+}
+
+void target_wake(void *ctx)
+{
+    struct target *t = ctx;
+
+    (void)pthread_mutex_lock(&t->lock);
+    t->woken = true;
+    target_call_off(t);
+    if (t->linked)
+        link_wake(&t->link);
+    (void)pthread_cond_broadcast(&t->changed);
+    (void)pthread_mutex_unlock(&t->lock);
+}
+
+void target_note(void *ctx, const char *text)
+{
+    struct target *t = ctx;
+
+    (void)pthread_mutex_lock(&t->lock);
+    if (t->linked)
+        link_note(&t->link, text);
+    (void)pthread_mutex_unlock(&t->lock);
+}
+
+void target_hear_note(void *ctx, const char *text)
+{
+    stand_peer(((struct target *)ctx)->job, text);
+}
+
+/* The new connection, with what was said there first; or NULL. */
+static struct tp *await_again(struct target *t, uint64_t deadline, struct wire_message *word)
+{
+    struct timespec until = vf_timespec(deadline);
+    struct tp *tp;
+
+    (void)pthread_mutex_lock(&t->lock);
+    while (t->again == NULL && !t->woken && !t->superseded &&
+           pthread_cond_timedwait(&t->changed, &t->lock, &until) == 0)
+        continue;
+    tp = t->again;
+    *word = t->word;
+    t->again = NULL;
+    t->word = (struct wire_message){0};
+    (void)pthread_mutex_unlock(&t->lock);
+    return tp;
+}
+
+uint64_t target_redial_deadline(const struct target *t)
+{
+    const struct mig *mig = t->job->mig;
+
+    /* Longer than the source tries: it may notice the loss later than this side. */
+    return vf_now_ns() + mig->redial_ns + 4 * mig->silence_ns;
+}
+
+void target_welcome_back(struct target *t)
+{
+    (void)pthread_mutex_lock(&t->lock);
+    t->redial = true;
+    (void)pthread_mutex_unlock(&t->lock);
+}
+
+int target_relink(struct target *t, uint64_t deadline, struct vf_error *err)
+{
+    struct mig_job *job = t->job;
+    struct wire_message word;
+    struct tp *tp;
+    int result;
+
+    log_warn("job %" PRIu64 ": waiting for the source: %s", job->id, err->text);
+    stand_peer(job, "");
+    stand_waits(job, "host %s to come back on a new connection", job->peer_name);
+    job_update(job, (void)snprintf(job->phase, sizeof job->phase, "link-lost"));
+    link_cut(&t->link);
+    tp = await_again(t, deadline, &word);
+    stand_calls(job, NULL);
+    if (tp == NULL)
+        return -1;
+    (void)pthread_mutex_lock(&t->lock);
+    t->linked = false;
+    (void)pthread_mutex_unlock(&t->lock);
+    link_stop(&t->link);
+    result = link_start_heard(&t->link, tp, &word, job->mig->silence_ns, target_link_down, t, err);
+    if (result == 0)
+        link_on_note(&t->link, target_hear_note);
+    (void)pthread_mutex_lock(&t->lock);
+    t->linked = result == 0;
+    if (t->linked && t->woken)
+        link_wake(&t->link); /* it fell between two links and is not repeated */
+    (void)pthread_mutex_unlock(&t->lock);
+    return result;
+}
+
+void target_end_redial(struct target *t)
+{
+    struct wire_message word;
+    struct tp *tp;
+
+    (void)pthread_mutex_lock(&t->lock);
+    t->redial = false;
+    tp = t->again;
+    word = t->word;
+    t->again = NULL;
+    t->word = (struct wire_message){0};
+    (void)pthread_mutex_unlock(&t->lock);
+    wire_message_free(&word);
+    tp_close(tp);
+}
+
+/* Under mig's lock: is it the hand-off of a job that still runs? Then connection and word are its.
+ */
+static bool give(struct mig *mig, struct tp *tp, const struct wire_hello *hello,
+                 struct wire_message *word)
+{
+    bool given = false;
+
+    for (struct target *t = mig->targets; t != NULL && !given; t = t->next) {
+        (void)pthread_mutex_lock(&t->lock);
+        /* A RESUME that comes late must not take the line from the one after it. */
+        given = t->redial &&
+                (word->tag != WIRE_RESUME || word->resume.generation > t->plan.generation) &&
+                memcmp(t->token, hello->token, sizeof t->token) == 0 &&
+                memcmp(t->job->uuid, hello->job, sizeof t->job->uuid) == 0 &&
+                mig_same_peer(t->job, tp);
+        if (given) {
+            tp_close(t->again); /* the source has left that one */
+            wire_message_free(&t->word);
+            t->again = tp;
+            t->word = *word;
+            *word = (struct wire_message){0};
+            /* The source knows best that the old connection is of no use. */
+            if (t->linked)
+                link_cut(&t->link);
+            (void)pthread_cond_broadcast(&t->changed);
+        }
+        (void)pthread_mutex_unlock(&t->lock);
+    }
+    return given;
+}
+
+void target_redialled(struct mig *mig, struct tp *tp, const struct mig_peer *peer)
+{
+    struct vf_error err = VF_ERROR_INIT;
+    struct wire_message word;
+    bool given;
+
+    /* First what it wants: a question must not take the line from a hand-off that goes well. */
+    if (wire_hear(tp, &word, vf_now_ns() + mig->silence_ns, &err) != 0) {
+        log_info("%s", err.text);
+        tp_close(tp);
+        return;
+    }
+    (void)pthread_mutex_lock(&mig->lock);
+    given = word.tag != WIRE_INQUIRE && give(mig, tp, &peer->hello, &word);
+    (void)pthread_mutex_unlock(&mig->lock);
+    if (!given)
+        answer_word(mig, tp, peer, &word);
+    wire_message_free(&word);
+}

@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The target's data streams: who may attach, when their account of the pages is complete. */
+#define LOG_ROOM "migrate"
+#include "migrate/net/peer.h"
+#include "migrate/target/target.h"
+
+#include "base/size.h"
+
+#include <string.h>
+#include <sys/random.h>
+
+#define ATTACH_NS 5000000000ull
+
+/* A lane ended: by the peer's close (the link will say why) or by a failure of ours. Any lane's
+ * thread. */
+static void lane_failed(void *ctx, const struct vf_error *err, bool lost)
+{
+    struct target *t = ctx;
+    bool idle;
+
+    (void)pthread_mutex_lock(&t->lock);
+    idle = t->lanes_idle;
+    if (!idle && t->lane_error.code == VF_OK) {
+        t->lane_error = *err;
+        if (t->lane_error.code == VF_OK)
+            t->lane_error.code = VF_FAILED;
+        t->lanes_lost = lost;
+    }
+    (void)pthread_mutex_unlock(&t->lock);
+    if (!idle)
+        link_wake(&t->link);
+}
+
+static int plan_lanes(struct target *t, struct vf_error *err)
+{
+    t->plan = (struct lane_plan){
+        .geometry = {.page_bytes = t->partition.page_bytes,
+                     .pages_total = t->partition.vram_bytes / t->partition.page_bytes,
+                     .slot_bytes = lane_slot_bytes(t->partition.page_bytes)},
+        .lanes = t->job->options.streams,
+        .epoch = t->job->epoch,
+        .partition = t->partition.id,
+        .kernel_socket = t->job->mig->kernel_socket,
+        .silence_ns = t->job->mig->silence_ns,
+    };
+    memcpy(t->plan.job, t->job->uuid, sizeof t->plan.job);
+    if (digest_table_new(t->plan.geometry.pages_total, t->plan.geometry.page_bytes, &t->table,
+                         err) != 0)
+        return -1;
+    return 0;
+}
+
+int target_make_token(struct target *t, struct vf_error *err)
+{
+    if (getrandom(t->token, sizeof t->token, 0) != (ssize_t)sizeof t->token)
+        return vf_fail(err, VF_FAILED, "no random bytes for a token");
+    job_update(t->job, memcpy(t->job->token, t->token, sizeof t->job->token));
+    return 0;
+}
+
+/* Until every data stream is attached, or one was turned away. */
+static int await_streams(struct target *t, uint64_t deadline, struct vf_error *err)
+{
+    struct timespec until = vf_timespec(deadline);
+    bool all, turned_away;
+
+    (void)pthread_mutex_lock(&t->lock);
+    while (t->attached < t->plan.lanes && t->lane_error.code == VF_OK && !link_ended(&t->link) &&
+           !job_cancel_asked(t->job)) {
+        if (pthread_cond_timedwait(&t->changed, &t->lock, &until) != 0)
+            break;
+    }
+    t->attaching = false;
+    all = t->attached == t->plan.lanes;
+    turned_away = t->lane_error.code != VF_OK;
+    if (turned_away)
+        *err = t->lane_error;
+    /* Somewhere on their way; unless it was the link that ended, in whatever way. */
+    t->lanes_lost = t->lanes_lost || (!all && !turned_away && !link_ended(&t->link));
+    (void)pthread_mutex_unlock(&t->lock);
+    if (all && !turned_away)
+        return 0;
+    if (job_cancel_asked(t->job))
+        return target_cancelled(t, err);
+    if (turned_away)
+        return -1;
+    /* Why the link ended says more: the source's own word most of all. */
+    if (link_ended(&t->link) && link_explain(&t->link, 0, err))
+        return -1;
+    return vf_fail(err, VF_FAILED, "peer %s: its data streams did not come", t->job->peer);
+}
+
+int target_open_lanes(struct target *t, struct vf_error *err)
+{
+    struct wire_message message = {.tag = WIRE_ADMITTED};
+    uint64_t deadline = vf_now_ns() + ATTACH_NS;
+
+    if (plan_lanes(t, err) != 0)
+        return -1;
+    (void)pthread_mutex_lock(&t->lock);
+    t->attaching = true;
+    (void)pthread_mutex_unlock(&t->lock);
+    memcpy(message.admitted.token, t->token, sizeof message.admitted.token);
+    message.admitted.slot_bytes = t->plan.geometry.slot_bytes;
+    if (link_say(&t->link, &message, deadline, err) != 0)
+        return -1;
+    return target_start_lanes(t, err);
+}
+
+int target_start_lanes(struct target *t, struct vf_error *err)
+{
+    if (await_streams(t, vf_now_ns() + ATTACH_NS, err) != 0)
+        return -1;
+    for (uint32_t i = 0; i < t->plan.lanes; i++) {
+        if (lane_target_start(&t->lane[i], err) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+int target_close_pages(struct target *t, struct vf_error *err)
+{
+    bool failed;
+
+    (void)pthread_mutex_lock(&t->lock);
+    failed = t->lane_error.code != VF_OK;
+    t->lanes_idle = true;
+    (void)pthread_mutex_unlock(&t->lock);
+    if (failed)
+        return vf_fail(err, VF_FAILED, "a data stream failed"); /* its own error is told */
+    for (uint32_t i = 0; i < t->plan.lanes; i++) {
+        if (atomic_load(&t->lane[i].rounds) != t->rounds ||
+            (t->job->options.verify == MIG_VERIFY_FULL && !atomic_load(&t->lane[i].rehashed)))
+            return vf_fail(err, VF_FAILED,
+                           "peer %s: sends its state before all its pages are proven",
+                           t->job->peer);
+    }
+    return 0;
+}
+
+int target_stop_lanes(struct target *t, struct vf_error *err)
+{
+    int result = 0;
+
+    (void)pthread_mutex_lock(&t->lock);
+    t->attaching = false;
+    t->lanes_idle = true; /* who ends from here on is stopped, not failed */
+    (void)pthread_mutex_unlock(&t->lock);
+    /* All at once: each may have transfers that have to land. */
+    for (uint32_t i = 0; i < LANE_MAX; i++)
+        lane_target_abort(&t->lane[i]);
+    for (uint32_t i = 0; i < LANE_MAX; i++) {
+        if (lane_target_stop(&t->lane[i], err) != 0)
+            result = -1;
+    }
+    return result;
+}
+
+/* Under mig's and the target's lock. */
+static bool takes(const struct target *t, const struct wire_hello *hello)
+{
+    return t->attaching && hello->generation == t->plan.generation &&
+           memcmp(t->token, hello->token, sizeof t->token) == 0 &&
+           memcmp(t->job->uuid, hello->job, sizeof t->job->uuid) == 0 &&
+           hello->stream_index < t->plan.lanes && t->lane[hello->stream_index].tp == NULL;
+}
+
+bool target_attach(struct mig *mig, struct tp *tp, const struct wire_hello *hello)
+{
+    bool taken = false;
+
+    (void)pthread_mutex_lock(&mig->lock);
+    for (struct target *t = mig->targets; t != NULL && !taken; t = t->next) {
+        (void)pthread_mutex_lock(&t->lock);
+        taken = takes(t, hello) && mig_same_peer(t->job, tp);
+        if (taken) {
+            struct lane_target *lane = &t->lane[hello->stream_index];
+
+            lane->job = t->job;
+            lane->plan = &t->plan;
+            lane->table = t->table;
+            lane->index = hello->stream_index;
+            atomic_store(&lane->rounds, t->rounds);
+            lane->tp = tp;
+            lane->failed = lane_failed;
+            lane->ctx = t;
+            t->attached++;
+            t->known = true;
+            (void)pthread_cond_broadcast(&t->changed);
+        }
+        (void)pthread_mutex_unlock(&t->lock);
+    }
+    (void)pthread_mutex_unlock(&mig->lock);
+    return taken;
+}
+
+void target_turn_away(struct mig *mig, const struct tp *tp, const struct wire_hello *hello,
+                      const struct vf_error *why)
+{
+    (void)pthread_mutex_lock(&mig->lock);
+    for (struct target *t = mig->targets; t != NULL; t = t->next) {
+        (void)pthread_mutex_lock(&t->lock);
+        /* A later generation's source tries again by itself. */
+        if (hello->generation == 0 && takes(t, hello) && mig_same_peer(t->job, tp)) {
+            t->lane_error = *why;
+            (void)pthread_cond_broadcast(&t->changed);
+        }
+        (void)pthread_mutex_unlock(&t->lock);
+    }
+    (void)pthread_mutex_unlock(&mig->lock);
+}

@@ -1,0 +1,446 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The target's line of phases (TGT-5): admission, pages, state, READY, COMMIT, unpause. Until
+ * PREPARED is journalled here every failure ends with nothing left on this host.
+ */
+#define LOG_ROOM "migrate"
+#include "migrate/target/target.h"
+
+#include "base/log.h"
+#include "base/size.h"
+#include "migrate/job/ending.h"
+#include "migrate/job/stand.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The source prepares and saves its immutable data before it asks. */
+#define ASK_NS 30000000000ull
+#define CLOSE_NS 5000000000ull
+#define STALLED 24u /* times the silence after which a peer that says nothing is lost */
+
+/* Full now, or never? */
+static enum vf_code refusal(const struct target *t, const struct vf_reasons *reasons)
+{
+    return t->passing == reasons->count ? VF_REFUSED_NOW : VF_INCOMPATIBLE;
+}
+
+static int answer(struct target *t, const struct vf_reasons *reasons, bool check,
+                  struct vf_error *err)
+{
+    struct wire_message message = {.tag = check ? WIRE_VERDICT : WIRE_REFUSED};
+    char more[40] = "";
+
+    message.verdict.reasons = *reasons;
+    message.verdict.code = reasons->count == 0 ? VF_OK : refusal(t, reasons);
+    if (reasons->count > 1)
+        (void)snprintf(more, sizeof more, " (the first of %u reasons)", reasons->count);
+    if (reasons->count > 0)
+        (void)snprintf(message.verdict.text, sizeof message.verdict.text,
+                       "host %s cannot take it: %s: source %s, target %s; %s%s",
+                       t->job->mig->host_name, reasons->list[0].field, reasons->list[0].source,
+                       reasons->list[0].target, reasons->list[0].remedy, more);
+    if (link_say(&t->link, &message, vf_now_ns() + t->job->mig->silence_ns, err) != 0)
+        return -1;
+    link_linger(&t->link, vf_now_ns() + LINK_EXPLAIN_NS);
+    return 0;
+}
+
+/* Asks what wants to come, and answers. 0 = admitted, 1 = answered and over, -1. */
+static int admission(struct target *t, struct vf_error *err)
+{
+    struct mig_job *job = t->job;
+    struct vf_reasons reasons = {0};
+    struct wire_message ask;
+    int result;
+
+    if (link_expect(&t->link, WIRE_ADMIT, 0, vf_now_ns() + ASK_NS, &ask, err) != 0)
+        return -1;
+    job_update(job, {
+        memcpy(job->partition, ask.admit.params.name, sizeof job->partition);
+        memcpy(job->partition_uuid, ask.admit.params.uuid, sizeof job->partition_uuid);
+        job->epoch = ask.admit.epoch;
+        job->vram_bytes = ask.admit.params.vram_bytes;
+        job->page_bytes = ask.admit.page_bytes;
+        job->options.streams = ask.admit.streams;
+        job->options.max_blackout_ns = ask.admit.max_blackout_ns;
+        job->options.max_time_ns = ask.admit.max_time_ns;
+        job->options.verify =
+            ask.admit.verify == MIG_VERIFY_FULL ? MIG_VERIFY_FULL : MIG_VERIFY_DELTA;
+        job->options.dry_run = ask.admit.check_only != 0;
+    });
+    job->stays_paused = ask.admit.stay_paused != 0;
+    t->queued = ask.admit.queued != 0;
+    /* From here on it can be seen and cancelled: to make room may take long. */
+    if (!job->options.dry_run && !mig_list_job(job->mig, job)) {
+        wire_message_free(&ask);
+        return vf_fail(err, VF_FAILED, "host %s is shutting down", job->mig->host_name);
+    }
+    if (ask.admit.streams == 0 || ask.admit.streams > LANE_MAX)
+        vf_reason_add(&reasons, "streams", "-", "1..8", "use --streams 1 to 8");
+    result = reasons.count > 0 ? 0 : target_admit(t, &ask.admit, &reasons, err);
+    if (result == 0 && reasons.count == 0 && !job->options.dry_run &&
+        ask.admit.slot_bytes != lane_slot_bytes(t->partition.page_bytes))
+        vf_reason_add(&reasons, "slot", "-", "-", "both hosts need the same version");
+    wire_message_free(&ask);
+    if (result != 0)
+        return -1;
+    if (job_cancel_asked(job))
+        return target_cancelled(t, err);
+    job_update(job, {
+        job->reasons = reasons;
+        job->judged = true;
+    });
+    if (reasons.count == 0 && !job->options.dry_run)
+        return 0;
+    (void)target_discard(t);
+    mig_unlist_job(job->mig, job); /* whoever wants to come again and again fills no list */
+    if (answer(t, &reasons, job->options.dry_run, err) != 0)
+        return -1;
+    if (reasons.count > 0) {
+        vf_fail(err, refusal(t, &reasons), "refused: %s: source %s, target %s",
+                reasons.list[0].field, reasons.list[0].source, reasons.list[0].target);
+        (void)job_fail(job, err);
+    }
+    return 1;
+}
+
+void target_round_done(struct target *t)
+{
+    struct job_round round = t->open;
+
+    if (!t->opened)
+        return;
+    t->opened = false;
+    (void)pthread_mutex_lock(&t->job->lock);
+    round.pages = t->job->came[t->rounds - 1].pages;
+    round.bytes = t->job->came[t->rounds - 1].bytes;
+    (void)pthread_mutex_unlock(&t->job->lock);
+    job_round_done(t->job, &round);
+}
+
+static int note_round(struct target *t, const struct wire_round *round, struct vf_error *err)
+{
+    struct mig_job *job = t->job;
+
+    bool paused = vf_fsm_get(&job->fsm) == JOB_PAUSED;
+
+    /* Paused is the last one; only when its link was lost it comes again. */
+    if ((paused && !(t->resumed && round->paused)) || round->round != t->rounds ||
+        t->rounds >= MIG_MAX_ROUNDS || round->pages > t->plan.geometry.pages_total)
+        return vf_fail(err, VF_FAILED, "peer %s: announces round %u of %llu pages out of turn",
+                       job->peer, round->round, (unsigned long long)round->pages);
+    target_round_done(t); /* the source has its ACKs, else it would not go on */
+    t->rounds++;
+    t->resumed = false;
+    t->queued = false;
+    t->open = (struct job_round){.dirty_pages = round->pages};
+    t->opened = true;
+    job_update(job, { job->left_bytes = round->pages * job->page_bytes; });
+    if (round->paused) {
+        job_enter(job, JOB_PAUSED, "last-round");
+        if (!job->stays_paused)
+            stand_begins(job, vf_now_ns());
+    }
+    return 0;
+}
+
+/* The next record. A source that lives and neither sends a page nor begins a round keeps a place
+ * that others could have: not for ever, also when it waits for its turn. */
+static int next_record(struct target *t, struct wire_message *out, struct vf_error *err)
+{
+    uint64_t span = t->queued ? TARGET_KEPT_NS : STALLED * t->job->mig->silence_ns, until, taken;
+    char text[32];
+
+    do {
+        taken = atomic_load(&t->job->taken);
+        until = vf_now_ns() + span;
+        if (link_expect(&t->link, WIRE_ROUND, WIRE_STATE, until, out, err) == 0)
+            return 0;
+        if (vf_now_ns() < until || link_ended(&t->link) || job_cancel_asked(t->job))
+            return -1;
+    } while (atomic_load(&t->job->taken) != taken);
+    return vf_fail(err, VF_FAILED,
+                   "peer %s: lives, and has sent nothing of the partition for %s; its place is "
+                   "given back",
+                   t->job->peer, vf_time_format(span, text, sizeof text));
+}
+
+/* Rounds as they are announced, one of them paused and the last, until the mutable state comes. */
+static int receive(struct target *t, struct wire_message *state, struct vf_error *err)
+{
+    for (;;) {
+        struct wire_message message;
+        int result;
+
+        if (next_record(t, &message, err) != 0) {
+            if (!target_lost(t, err) || target_resume(t, err) != 0)
+                return -1;
+            continue;
+        }
+        if (message.tag == WIRE_STATE && vf_fsm_get(&t->job->fsm) == JOB_PAUSED && !t->resumed) {
+            target_round_done(t);
+            *state = message;
+            return 0;
+        }
+        if (message.tag == WIRE_STATE)
+            result = vf_fail(err, VF_FAILED,
+                             "peer %s: sends STATE without a paused round before it", t->job->peer);
+        else
+            result = note_round(t, &message.round, err);
+        wire_message_free(&message);
+        if (result != 0)
+            return -1;
+    }
+}
+
+static int hand_over(struct target *t, struct wire_message *state, bool *prepared, bool *committed,
+                     struct vf_error *err)
+{
+    int result;
+
+    /* From here the source may have to come back to say how it ended. */
+    target_welcome_back(t);
+    job_enter(t->job, JOB_STATE, "state");
+    result = target_close_pages(t, err);
+    if (result == 0)
+        result = target_prepare(t, &state->state, err);
+    wire_message_free(state);
+    if (result != 0)
+        return -1;
+    job_enter(t->job, JOB_PREPARED, "ready");
+    *prepared = true;
+    return target_take_over(t, committed, err);
+}
+
+/* 0 = runs here, 1 = a check or a refusal was answered, -1. */
+static int run(struct target *t, bool *prepared, bool *committed, struct vf_error *err)
+{
+    struct mig_job *job = t->job;
+    struct wire_message state;
+    int result;
+
+    job_enter(job, JOB_ADMIT, "admit");
+    result = admission(t, err);
+    if (result != 0)
+        return result;
+    /* With the token: should this daemon die at any moment from here on, the next one knows the
+     * source by it. */
+    if (target_make_token(t, err) != 0 || mig_journal(job, JOURNAL_OPEN, "", err) != 0)
+        return -1;
+    t->journalled = true;
+    if (t->version >= WIRE_VERSION_RESUME)
+        target_welcome_back(t);
+    result = target_open_lanes(t, err);
+    job_enter(job, JOB_ROUNDS, "round");
+    /* The source may be in its rounds already. */
+    if (result != 0 && (!target_lost(t, err) || target_resume(t, err) != 0))
+        return -1;
+    if (receive(t, &state, err) != 0)
+        return -1;
+    return hand_over(t, &state, prepared, committed, err);
+}
+
+int target_cancelled(const struct target *t, struct vf_error *err)
+{
+    if (atomic_load(&t->job->interrupted))
+        return vf_fail(err, VF_FAILED, "the daemon of host %s is ending", t->job->mig->host_name);
+    return vf_fail(err, VF_CANCELLED, "cancelled at host %s", t->job->mig->host_name);
+}
+
+/* What really ended it: a cancel, a lane, or what the peer says about a stream that broke. */
+static void find_cause(struct target *t, struct vf_error *err)
+{
+    struct vf_error lane;
+    bool lost;
+
+    (void)pthread_mutex_lock(&t->lock);
+    lane = t->lane_error;
+    lost = t->lanes_lost;
+    (void)pthread_mutex_unlock(&t->lock);
+    if (lane.code != VF_OK)
+        *err = lane;
+    /* Only then: a failure of our own must reach the source while its partition is paused. */
+    if (lost)
+        (void)link_explain(&t->link, vf_now_ns() + LINK_EXPLAIN_NS, err);
+    if (job_cancel_asked(t->job))
+        target_cancelled(t, err);
+}
+
+/* Nothing stays on this host. */
+static enum job_state give_up(struct target *t, struct vf_error *err)
+{
+    const struct wire_message gone = {.tag = WIRE_CLOSE};
+    struct vf_error also = VF_ERROR_INIT;
+    char where[ENDING_WHERE];
+    struct vf_error cause;
+    bool called_off = t->journalled && link_aborted(&t->link);
+    bool held = t->partition.id != 0;
+    bool recorded = true;
+    bool discarded;
+
+    find_cause(t, err);
+    cause = *err; /* what the source is told: it knows for itself where the partition is */
+    ending_tell(t->job, ending_there(t->job, where), err);
+    (void)job_fail(t->job, err);
+    link_abort(&t->link, &cause);
+    (void)target_stop_lanes(t, &also);
+    shadow_event(t->job, called_off ? EVENT_ABORT : EVENT_GIVES_UP,
+                 held ? COPY_PARTIAL : COPY_GONE);
+    discarded = target_discard(t) == 0;
+    if (held)
+        shadow_called(t->job, HANDOFF_DESTROY, discarded);
+    /* To a source that asks, it is not gone before it is: it asks again. */
+    if (called_off && !discarded)
+        recorded = false;
+    else if (t->journalled && mig_journal_end(t->job, err, err->text, &also) != 0) {
+        log_error("job %" PRIu64 ": %s", t->job->id, also.text);
+        recorded = false;
+    }
+    /* The answer to an ABORT: the source need not come back for this one. One that took its COMMIT
+     * back resumes on it: not before the journal says that it never runs here. */
+    if (recorded && link_aborted(&t->link))
+        (void)link_say(&t->link, &gone, vf_now_ns() + LINK_EXPLAIN_NS, &also);
+    link_linger(&t->link, vf_now_ns() + LINK_EXPLAIN_NS);
+    return err->code == VF_CANCELLED ? JOB_CANCELLED : JOB_FAILED;
+}
+
+static bool host_stopped(struct mig *mig)
+{
+    bool stopped;
+
+    (void)pthread_mutex_lock(&mig->lock);
+    stopped = mig->stopping > 0;
+    (void)pthread_mutex_unlock(&mig->lock);
+    return stopped;
+}
+
+/* It is this host's, or may be, and does not run. */
+static void tell_unknown(struct target *t, bool committed, struct vf_error *err)
+{
+    struct mig_job *job = t->job;
+    char cause[sizeof err->text + ENDING_WHERE];
+
+    (void)snprintf(cause, sizeof cause, "%s", err->text);
+    if (job_unsure(job)) {
+        ending_unsure(job, "in the hand-off, after COMMIT", err);
+    } else if (committed) {
+        (void)vf_fail(err, VF_UNKNOWN,
+                      "in the hand-off, after COMMIT: %.200s; partition %s is host %s's now and "
+                      "could not be started" VF_REMEDY "restart vferryd there, which tries again",
+                      cause, job->partition, job->host_name);
+    } else if (host_stopped(job->mig)) {
+        (void)vf_fail(err, VF_UNKNOWN,
+                      "in the hand-off, before COMMIT: host %s was stopped by force; partition %s "
+                      "never runs there" VF_REMEDY "host %s lets it go on once host %s is started "
+                      "again and says so",
+                      job->host_name, job->partition, ending_peer(job), job->host_name);
+    } else {
+        (void)snprintf(cause, sizeof cause, "the link to host %s was lost (%s)", ending_peer(job),
+                       err->text);
+        (void)ending_unknown(job, "in the hand-off, before COMMIT", cause, true, err);
+    }
+}
+
+static enum job_state finish(struct target *t, int result, bool prepared, bool committed,
+                             struct vf_error *err)
+{
+    struct vf_error also = VF_ERROR_INIT;
+
+    if (result == 1)
+        return t->job->error.code == VF_OK ? JOB_COMPLETED : JOB_FAILED;
+    if (!prepared || (!committed && link_aborted(&t->link) && !job_unsure(t->job)))
+        return give_up(t, err);
+    (void)target_stop_lanes(t, &also);
+    if (committed && t->job->t.first_run != 0) {
+        target_close_books(t);
+        return JOB_COMPLETED;
+    }
+    tell_unknown(t, committed, err);
+    (void)job_fail(t->job, err);
+    return JOB_UNKNOWN;
+}
+
+static bool target_list(struct target *t, bool add)
+{
+    struct mig *mig = t->job->mig;
+    bool listed = true;
+
+    (void)pthread_mutex_lock(&mig->lock);
+    if (add && mig_ending(mig)) {
+        listed = false;
+    } else if (add) {
+        t->next = mig->targets;
+        mig->targets = t;
+    } else {
+        struct target **at = &mig->targets;
+
+        while (*at != NULL && *at != t)
+            at = &(*at)->next;
+        if (*at == t)
+            *at = t->next;
+    }
+    (void)pthread_mutex_unlock(&mig->lock);
+    return listed;
+}
+
+static void serve_job(struct target *t, struct tp *tp)
+{
+    struct mig *mig = t->job->mig;
+    struct vf_error err = VF_ERROR_INIT;
+    enum job_state end;
+    bool prepared = false;
+    bool committed = false;
+    int result = -1;
+
+    if (link_start_new(&t->link, tp, mig->silence_ns, target_link_down, t, &err) != 0) {
+        (void)job_fail(t->job, &err);
+        job_over(t->job, JOB_FAILED);
+        return;
+    }
+    link_on_note(&t->link, target_hear_note);
+    t->linked = true; /* nobody else knows of t yet */
+    job_set_wake(t->job, target_wake, t);
+    stand_set_note(t->job, target_note, t);
+    if (!target_list(t, true))
+        vf_fail(&err, VF_FAILED, "host %s is shutting down", mig->host_name);
+    else if (kc_connect(mig->kernel_socket, &t->kc, &err) == 0)
+        result = run(t, &prepared, &committed, &err);
+    end = finish(t, result, prepared, committed, &err);
+    target_end_redial(t);
+    job_set_wake(t->job, NULL, NULL);
+    stand_set_note(t->job, NULL, NULL);
+    (void)target_list(t, false);
+    link_stop(&t->link);
+    if (t->kc != NULL)
+        kc_close(t->kc);
+    digest_table_free(t->table);
+    job_over(t->job, end);
+}
+
+void target_serve(struct mig *mig, struct tp *tp, const struct wire_hello *hello, uint16_t version)
+{
+    struct target *t = calloc(1, sizeof *t);
+
+    if (t == NULL ||
+        (t->job = job_new(mig, journal_take_id(mig->journal), hello->job, false)) == NULL) {
+        free(t);
+        tp_close(tp);
+        return;
+    }
+    (void)pthread_mutex_init(&t->lock, NULL);
+    vf_cond_init(&t->changed);
+    (void)snprintf(t->job->peer, sizeof t->job->peer, "%s",
+                   hello->listen_address[0] != '\0' ? hello->listen_address : tp->peer);
+    memcpy(t->job->identity, tp->identity, sizeof t->job->identity);
+    (void)snprintf(t->job->peer_name, sizeof t->job->peer_name, "%s", hello->host_name);
+    t->version = version;
+    t->job->shared_clock = memcmp(hello->boot_id, mig->boot_id, sizeof mig->boot_id) == 0;
+    serve_job(t, tp);
+    (void)pthread_cond_destroy(&t->changed);
+    (void)pthread_mutex_destroy(&t->lock);
+    mig_job_put(t->job);
+    free(t);
+}

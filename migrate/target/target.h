@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The target's side of a move, for the files that make it up: target.c (its line of phases, its
+ * ends), admit.c (may it come?), streams.c (data streams), handoff.c (READY to
+ * DONE), redial.c (a source that comes back), resume.c (its pre-copy goes on).
+ */
+#ifndef MIGRATE_TARGET_TARGET_H
+#define MIGRATE_TARGET_TARGET_H
+
+#include "kernel/client.h"
+#include "migrate/stream/stream.h"
+#include "migrate/net/control.h"
+#include "migrate/mig.h"
+
+/* Who sends nothing holds VF and VRAM no longer, whatever he says of his time or of his turn. */
+#define TARGET_KEPT_NS 3600000000000ull
+
+struct target {
+    struct mig_job *job;
+    uint16_t version; /* of the protocol, agreed with the source */
+    struct kc *kc;
+    struct link link;
+    struct vf_partition_info partition; /* id 0 = nothing was created */
+    bool prepared;                      /* Prepare(TARGET) needs its End */
+    bool journalled;
+    uint32_t rounds;  /* announced, numbered from 0 */
+    uint32_t proven;  /* by all lanes, when the link was last lost */
+    bool resumed;     /* and no round was announced since: the paused one may come again */
+    uint32_t passing; /* so many of the reasons against it may be gone later: the host is full */
+    bool queued;      /* the source said that its pages come later; until its first round */
+    struct digest_table *table;
+    struct lane_plan plan;
+    uint8_t token[WIRE_ID_BYTES];
+
+    pthread_mutex_t lock;   /* guards what follows; taken under mig's lock and the job's; no lock is
+                               taken under it but a link's */
+    pthread_cond_t changed; /* CLOCK_MONOTONIC */
+    struct lane_target lane[LANE_MAX];
+    uint32_t attached;
+    bool known;            /* a stream came once: the source has the token, and can come back */
+    struct job_round open; /* announced, under way; its figures as they were then */
+    bool opened;           /* there is one */
+    bool attaching;        /* data streams are welcome */
+    bool lanes_idle;       /* all pages are in: a lane that ends now is no failure */
+    bool lanes_lost;       /* one ended because its stream broke */
+    struct vf_error lane_error; /* the first of any lane */
+    bool woken;                 /* target_wake was called */
+    struct kc *maker;           /* the creation that the job's thread waits for; NULL = none */
+    bool linked;                /* t->link is started: it may be cut */
+    bool redial;                /* the source may come back on a new connection */
+    struct tp *again;           /* it has, on this one; owned */
+    struct wire_message word;   /* with `again`: what it said there first */
+    bool waiting;               /* for it, before STATE: there is nothing to lose but time */
+    bool superseded;            /* it came for a new move of the same partition instead */
+    struct target *next;        /* mig's list of those, guarded by mig's lock */
+};
+
+/* Every reason why the partition cannot come, by the real sequence on the best adapter (TGT-1,
+ * TGT-2). Without reasons and unless check_only, t->partition is the prepared partition; otherwise
+ * nothing is left of the trial; t->passing tells how many of the reasons may pass. -1 only when the
+ * asking itself broke. */
+int target_admit(struct target *t, const struct wire_admit *admit, struct vf_reasons *reasons,
+                 struct vf_error *err);
+
+/* The same on one adapter; needs no more of t than job and kc. */
+int target_admit_on(struct target *t, uint32_t adapter, const struct wire_admit *admit,
+                    struct vf_reasons *reasons, struct vf_error *err);
+/* Undoes what target_admit left. -1: the partition is still there, which is logged. */
+int target_discard(struct target *t);
+/* A cancel, or the source is gone: a creation under way is called off, another does not begin.
+ * Under t->lock. */
+void target_call_off(struct target *t);
+
+/* Fills *err for a cancel here: a person's, or this daemon's end, which is a failure to the source.
+ * Returns -1. */
+int target_cancelled(const struct target *t, struct vf_error *err);
+
+/* What the source will be known by, whichever connection it comes on. */
+int target_make_token(struct target *t, struct vf_error *err);
+/* Invites the data streams and waits until all are there. */
+int target_open_lanes(struct target *t, struct vf_error *err);
+/* The round that was announced last is all in. */
+void target_round_done(struct target *t);
+/* All pages are in, by the lanes' own account: every round acknowledged, a full verify done. From
+ * here they no longer matter. */
+int target_close_pages(struct target *t, struct vf_error *err);
+/* Waits for the data streams that were invited, and starts their lanes. */
+int target_start_lanes(struct target *t, struct vf_error *err);
+/* Nothing reaches VRAM from here on. -1: it may hold something else than the table says, or a lane
+ * had failed. */
+int target_stop_lanes(struct target *t, struct vf_error *err);
+
+/* STATE to READY: proof, mutable state, PREPARED (TGT-4). */
+int target_prepare(struct target *t, const struct wire_state *state, struct vf_error *err);
+/* COMMIT, unpause, RUNNING; waits for a source that redials. *committed: the partition is ours now.
+ */
+int target_take_over(struct target *t, bool *committed, struct vf_error *err);
+/* The partition runs here whatever happens now; this only tells the source when it first ran, and
+ * closes the books. */
+void target_close_books(struct target *t);
+
+/* From here on the source may come back on a new connection. */
+void target_welcome_back(struct target *t);
+/* The link is gone: waits for the source on a new one, until the deadline. -1: it did not come back
+ * in time, or the daemon ends, or, where it may, a cancel came. */
+int target_relink(struct target *t, uint64_t deadline_ns, struct vf_error *err);
+/* How long a hand-off that has begun waits for its source. */
+uint64_t target_redial_deadline(const struct target *t);
+/* Pages were being received and something failed: was it the link or a stream that was lost? */
+bool target_lost(struct target *t, struct vf_error *err);
+/* A new move of the partition from that host: one that waits for its source to come back need not
+ * wait any more. */
+void target_supersede(struct mig *mig, const uint8_t uuid[VF_UUID_BYTES], const char *source);
+/* Then: the partition waits for its source, which goes on where it was. -1: it is over. */
+int target_resume(struct target *t, struct vf_error *err);
+/* No redial is welcome any more; one that has come is sent away to try again. */
+void target_end_redial(struct target *t);
+/* A control connection whose HELLO has a token: gives it, with the first word said there, to the
+ * hand-off that it is about, or has it answered (handoff/reply.h). Takes tp over. */
+void target_redialled(struct mig *mig, struct tp *tp, const struct mig_peer *peer);
+
+/* job_set_wake's: a cancel, or the daemon ends. */
+void target_wake(void *ctx);
+/* stand_set_note's, and link_on_note's. */
+void target_note(void *ctx, const char *text);
+void target_hear_note(void *ctx, const char *text);
+/* link_start's. */
+void target_link_down(void *ctx);
+
+/* Serves a control connection from its HELLO on; takes tp over. Runs in the caller's thread until
+ * the job is over. */
+void target_serve(struct mig *mig, struct tp *tp, const struct wire_hello *hello, uint16_t version);
+/* Gives a data stream to the job that its token names. False: nobody wants it (the caller closes
+ * it). */
+bool target_attach(struct mig *mig, struct tp *tp, const struct wire_hello *hello);
+/* A data stream cannot be served, for want of what `why` says; the caller closes it. The move that
+ * waits for it fails with that, unless it was under way already: then its source comes again. */
+void target_turn_away(struct mig *mig, const struct tp *tp, const struct wire_hello *hello,
+                      const struct vf_error *why);
+
+#endif

@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Page frames. The payload goes between socket and shared slot without a copy; only the head and
+ * the two lists pass through a buffer of their own. Head and lists carry a checksum; the payload is
+ * proven page by page, by digests of what was read back.
+ */
+#include "migrate/wire/internal.h"
+
+#include <xxhash.h>
+
+#define SUM_BYTES 8u
+#define LIST_ENTRY_BYTES 16u /* page and digest */
+#define META_BYTES (WIRE_FRAME_HEAD_BYTES + LIST_ENTRY_BYTES * WIRE_FRAME_PAGES)
+
+static bool is_zero(const struct wire_frame *frame, uint32_t i)
+{
+    return (frame->pages[i] & WIRE_PAGE_ZERO) != 0;
+}
+
+bool wire_frame_add(struct wire_frame *frame, uint64_t page, uint64_t digest, bool zero,
+                    uint32_t place, uint64_t page_bytes)
+{
+    const uint32_t i = frame->count;
+
+    if (i >= WIRE_FRAME_PAGES || (!zero && page_bytes > WIRE_MAX_SLOT_BYTES - frame->payload_bytes))
+        return false;
+    frame->pages[i] = zero ? page | WIRE_PAGE_ZERO : page;
+    frame->digests[i] = digest;
+    frame->place[i] = zero ? UINT32_MAX : place;
+    frame->payload_bytes += zero ? 0 : (uint32_t)page_bytes;
+    frame->count = i + 1;
+    return true;
+}
+
+/* No count here sizes or indexes anything before it was compared: the lists are fixed arrays. */
+int wire_frame_check(const struct wire_frame *frame, const struct wire_geometry *geometry,
+                     struct vf_error *err)
+{
+    uint64_t with_payload = 0;
+
+    if (frame->count == 0 || frame->count > WIRE_FRAME_PAGES)
+        return vf_fail(err, VF_FAILED, "frame: %u pages, 1 to %u are allowed",
+                       (unsigned)frame->count, WIRE_FRAME_PAGES);
+    for (uint32_t i = 0; i < frame->count; i++) {
+        const uint64_t page = frame->pages[i] & ~WIRE_PAGE_ZERO;
+
+        if (page >= geometry->pages_total)
+            return vf_fail(err, VF_FAILED, "frame: page %llu of a partition with %llu",
+                           (unsigned long long)page, (unsigned long long)geometry->pages_total);
+        if (i > 0 && page <= (frame->pages[i - 1] & ~WIRE_PAGE_ZERO))
+            return vf_fail(err, VF_FAILED, "frame: page %llu out of order",
+                           (unsigned long long)page);
+        with_payload += !is_zero(frame, i);
+    }
+    if (geometry->page_bytes == 0 || geometry->page_bytes > WIRE_MAX_SLOT_BYTES ||
+        frame->payload_bytes != with_payload * geometry->page_bytes ||
+        frame->payload_bytes > geometry->slot_bytes)
+        return vf_fail(
+            err, VF_FAILED, "frame: %u bytes of payload for %llu pages of %llu, slots have %llu",
+            (unsigned)frame->payload_bytes, (unsigned long long)with_payload,
+            (unsigned long long)geometry->page_bytes, (unsigned long long)geometry->slot_bytes);
+    return 0;
+}
+
+static uint32_t encode_meta(const struct wire_frame *frame, uint8_t out[META_BYTES])
+{
+    const uint32_t bytes = WIRE_FRAME_HEAD_BYTES + LIST_ENTRY_BYTES * frame->count;
+    uint8_t *lists = out + WIRE_FRAME_HEAD_BYTES;
+
+    memcpy(out + 8, frame->job, WIRE_ID_BYTES);
+    wire_store_u64(out + 24, frame->epoch);
+    wire_store_u32(out + 32, frame->generation);
+    wire_store_u32(out + 36, frame->round);
+    wire_store_u64(out + 40, frame->sequence);
+    wire_store_u32(out + 48, frame->count);
+    wire_store_u32(out + 52, frame->payload_bytes);
+    for (uint32_t i = 0; i < frame->count; i++) {
+        wire_store_u64(lists + 8 * i, frame->pages[i]);
+        wire_store_u64(lists + 8 * (frame->count + i), frame->digests[i]);
+    }
+    wire_store_u64(out, XXH3_64bits(out + SUM_BYTES, bytes - SUM_BYTES));
+    return bytes;
+}
+
+static void decode_head(const uint8_t *in, struct wire_frame *out)
+{
+    memcpy(out->job, in + 8, WIRE_ID_BYTES);
+    out->epoch = wire_load_u64(in + 24);
+    out->generation = wire_load_u32(in + 32);
+    out->round = wire_load_u32(in + 36);
+    out->sequence = wire_load_u64(in + 40);
+    out->count = wire_load_u32(in + 48);
+    out->payload_bytes = wire_load_u32(in + 52);
+}
+
+/* Pages that lie side by side in the slot become one iovec. Returns their number, or -1: a place
+ * outside the slot (a bug here). */
+static int payload_runs(const struct wire_frame *frame, const uint8_t *slot,
+                        const struct wire_geometry *geometry, struct iovec runs[WIRE_FRAME_PAGES])
+{
+    const uint64_t places = geometry->slot_bytes / geometry->page_bytes;
+    int n = 0;
+
+    for (uint32_t i = 0; i < frame->count; i++) {
+        uint8_t *from;
+
+        if (is_zero(frame, i))
+            continue;
+        if (frame->place[i] >= places)
+            return -1;
+        from = (uint8_t *)(uintptr_t)slot + frame->place[i] * geometry->page_bytes;
+        if (n > 0 && (uint8_t *)runs[n - 1].iov_base + runs[n - 1].iov_len == from)
+            runs[n - 1].iov_len += geometry->page_bytes;
+        else
+            runs[n++] = (struct iovec){from, geometry->page_bytes};
+    }
+    return n;
+}
+
+int wire_send_frame(struct tp *tp, const struct wire_frame *frame, const void *slot,
+                    const struct wire_geometry *geometry, uint64_t *sent, uint64_t deadline_ns,
+                    struct vf_error *err)
+{
+    uint8_t head[WIRE_HEADER_BYTES + META_BYTES];
+    struct iovec iov[1 + WIRE_FRAME_PAGES];
+    uint32_t meta;
+    int runs;
+
+    if (sent != NULL)
+        *sent = 0;
+    if (wire_frame_check(frame, geometry, err) != 0)
+        return -1;
+    runs = payload_runs(frame, slot, geometry, iov + 1);
+    if (runs < 0)
+        return vf_fail(err, VF_FAILED, "frame: a page lies outside its slot");
+    meta = encode_meta(frame, head + WIRE_HEADER_BYTES);
+    wire_header_encode(head, WIRE_PAGES, WIRE_MANDATORY, meta + frame->payload_bytes);
+    iov[0] = (struct iovec){head, WIRE_HEADER_BYTES + meta};
+    if (tp_send(tp, iov, 1 + runs, deadline_ns, err) != 0)
+        return -1;
+    if (sent != NULL)
+        *sent = (uint64_t)WIRE_HEADER_BYTES + meta + frame->payload_bytes;
+    return 0;
+}
+
+static void decode_lists(const uint8_t *lists, struct wire_frame *out)
+{
+    uint32_t place = 0;
+
+    for (uint32_t i = 0; i < out->count; i++) {
+        out->pages[i] = wire_load_u64(lists + 8 * i);
+        out->digests[i] = wire_load_u64(lists + 8 * (out->count + i));
+        out->place[i] = is_zero(out, i) ? UINT32_MAX : place++;
+    }
+}
+
+static int recv_meta(struct tp *tp, const struct wire_header *header, struct wire_frame *out,
+                     const struct wire_geometry *geometry, uint64_t deadline_ns,
+                     struct vf_error *err)
+{
+    uint8_t meta[META_BYTES];
+    uint32_t bytes;
+
+    if (header->tag != WIRE_PAGES || header->length < WIRE_FRAME_HEAD_BYTES)
+        return vf_fail(err, VF_FAILED, "%s of %u bytes where a frame was due",
+                       wire_tag_name(header->tag), (unsigned)header->length);
+    if (tp_recv(tp, meta, WIRE_FRAME_HEAD_BYTES, deadline_ns, err) != 0)
+        return -1;
+    decode_head(meta, out);
+    if (out->count > WIRE_FRAME_PAGES) /* before it says how much to read */
+        return vf_fail(err, VF_FAILED, "frame: %u pages are too many", (unsigned)out->count);
+    bytes = WIRE_FRAME_HEAD_BYTES + LIST_ENTRY_BYTES * out->count;
+    if (header->length < bytes || header->length - bytes != out->payload_bytes)
+        return vf_fail(err, VF_FAILED, "frame: its parts do not add up to its length");
+    if (tp_recv(tp, meta + WIRE_FRAME_HEAD_BYTES, bytes - WIRE_FRAME_HEAD_BYTES, deadline_ns,
+                err) != 0)
+        return -1;
+    if (XXH3_64bits(meta + SUM_BYTES, bytes - SUM_BYTES) != wire_load_u64(meta))
+        return vf_fail(err, VF_FAILED, "frame: damaged on the way (checksum)");
+    decode_lists(meta + WIRE_FRAME_HEAD_BYTES, out);
+    return wire_frame_check(out, geometry, err);
+}
+
+int wire_recv_frame_head(struct tp *tp, const struct wire_header *header, struct wire_frame *out,
+                         const struct wire_geometry *geometry, uint64_t deadline_ns,
+                         struct vf_error *err)
+{
+    out->count = 0;
+    out->payload_bytes = 0;
+    if (recv_meta(tp, header, out, geometry, deadline_ns, err) == 0)
+        return 0;
+    out->count = 0; /* nobody shall walk lists that were refused */
+    out->payload_bytes = 0;
+    if (err != NULL && strncmp(err->text, "peer ", 5) != 0)
+        (void)vf_context(err, "peer %s", tp->peer);
+    return -1;
+}
+
+int wire_recv_frame_payload(struct tp *tp, const struct wire_frame *frame, void *slot,
+                            const struct wire_geometry *geometry, uint64_t deadline_ns,
+                            struct vf_error *err)
+{
+    if (frame->payload_bytes > geometry->slot_bytes)
+        return vf_fail(err, VF_FAILED, "peer %s: a frame larger than the slot", tp->peer);
+    return tp_recv(tp, slot, frame->payload_bytes, deadline_ns, err);
+}
