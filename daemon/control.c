@@ -145,7 +145,7 @@ static bool answer_line(struct conn *conn, const char *line, size_t bytes, int f
     int sent;
 
     if (object != NULL) {
-        reply = request_answer(conn->control->daemon, &beat, object, file);
+        reply = request_reply(conn->control->daemon, &beat, object, file);
     } else {
         (void)vf_fail(&err, VF_USAGE, "request: is no line of JSON: %s at byte %d", where.text,
                       where.position);

@@ -72,7 +72,7 @@ static bool turn_away(struct daemon *daemon, int listen_fd, int errnum)
     if (getpeername(fd, (struct sockaddr *)&address, &length) == 0)
         name_peer((const struct sockaddr *)&address, length, peer, sizeof peer);
     vf_spare_close(&daemon->listen_spare_stream);
-    mig_turn_away(daemon->mig, fd, peer);
+    mig_refuse(daemon->mig, fd, peer);
     return true;
 }
 
@@ -98,7 +98,7 @@ bool listener_accept(struct daemon *daemon, int listen_fd)
         vf_spare_roomy(&daemon->listen_spare, "migration port");
         mig_accept(daemon->mig, fd, peer);
     } else {
-        mig_turn_away(daemon->mig, fd, peer);
+        mig_refuse(daemon->mig, fd, peer);
     }
     return true;
 }

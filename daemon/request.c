@@ -250,7 +250,7 @@ static int dispatch(struct request *request, json_t *object, struct vf_error *er
     return found->run(request, err);
 }
 
-json_t *request_answer(struct daemon *daemon, struct pulse_beat *beat, json_t *object, int file)
+json_t *request_reply(struct daemon *daemon, struct pulse_beat *beat, json_t *object, int file)
 {
     struct request request = {.daemon = daemon,
                               .socket = beat->fd,

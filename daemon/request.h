@@ -66,6 +66,6 @@ bool request_progress(const struct request *request, json_t *object);
 
 /* Answers a parsed request object (borrowed) that came on the beat's socket: the reply to send,
  * never NULL but without memory. The client has signs of life meanwhile if it wants them. */
-json_t *request_answer(struct daemon *daemon, struct pulse_beat *beat, json_t *object, int file);
+json_t *request_reply(struct daemon *daemon, struct pulse_beat *beat, json_t *object, int file);
 
 #endif

@@ -24,7 +24,7 @@ static uint64_t mul_div(uint64_t a, uint64_t b, uint64_t divisor)
 }
 
 /* Blackout of a pause with `bytes` left to send; without anything left the rate does not matter. */
-static uint64_t predict(const struct policy_input *in, uint64_t bytes)
+static uint64_t predict(const struct convergence_input *in, uint64_t bytes)
 {
     const uint64_t fixed = add(in->fixed_blackout_ns, in->verify_full_ns);
 
@@ -35,29 +35,29 @@ static uint64_t predict(const struct policy_input *in, uint64_t bytes)
     return add(mul_div(bytes, NS_PER_S, in->rate_bytes_per_s), fixed);
 }
 
-static bool fits(const struct policy_input *in, uint64_t predicted)
+static bool fits(const struct convergence_input *in, uint64_t predicted)
 {
     return predicted != UINT64_MAX &&
-           predicted <= mul_div(in->max_blackout_ns, POLICY_MARGIN_PERCENT, 100);
+           predicted <= mul_div(in->max_blackout_ns, CONVERGENCE_MARGIN_PERCENT, 100);
 }
 
 /* Neither of the last two rounds left clearly less than the one before them. */
-static bool stands_still(const struct policy_input *in)
+static bool stands_still(const struct convergence_input *in)
 {
-    const uint64_t bar = mul_div(in->history[0], 100 - POLICY_PROGRESS_PERCENT, 100);
+    const uint64_t bar = mul_div(in->history[0], 100 - CONVERGENCE_PROGRESS_PERCENT, 100);
 
-    return in->rounds_done >= POLICY_HISTORY && in->history[1] >= bar && in->history[2] >= bar;
+    return in->rounds_done >= CONVERGENCE_HISTORY && in->history[1] >= bar && in->history[2] >= bar;
 }
 
 /* Rounds shrink by dirty rate : rate, so the whole of them is a geometric series. */
-static uint64_t eta(const struct policy_input *in, uint64_t predicted)
+static uint64_t eta(const struct convergence_input *in, uint64_t predicted)
 {
     const uint64_t rate = in->rate_bytes_per_s;
 
     if (in->bytes_left == 0)
         return predicted;
     /* Near the rate the estimate is all noise: hours now, seconds at the next look. */
-    if (in->dirty_bytes_per_s >= mul_div(rate, POLICY_ETA_PERCENT, 100))
+    if (in->dirty_bytes_per_s >= mul_div(rate, CONVERGENCE_ETA_PERCENT, 100))
         return 0;
     return add(mul_div(in->bytes_left, NS_PER_S, rate - in->dirty_bytes_per_s),
                add(in->fixed_blackout_ns, in->verify_full_ns));
@@ -66,10 +66,10 @@ static uint64_t eta(const struct policy_input *in, uint64_t predicted)
 /* Smallest limit that the best moment so far would have fitted, in whole milliseconds. */
 static uint64_t needed_ms(uint64_t best)
 {
-    return add(mul_div(best, 100, POLICY_MARGIN_PERCENT * NS_PER_MS), 1);
+    return add(mul_div(best, 100, CONVERGENCE_MARGIN_PERCENT * NS_PER_MS), 1);
 }
 
-static void explain_hopeless(const struct policy_input *in, uint64_t best, const char *what,
+static void explain_hopeless(const struct convergence_input *in, uint64_t best, const char *what,
                              char *why, size_t bytes)
 {
     char dirty[32], rate[32];
@@ -84,8 +84,8 @@ static void explain_hopeless(const struct policy_input *in, uint64_t best, const
                        dirty, rate, (unsigned long long)needed_ms(best));
 }
 
-static void explain_fit(const struct policy_input *in, const struct policy_decision *decision,
-                        char *why, size_t bytes)
+static void explain_fit(const struct convergence_input *in,
+                        const struct convergence_decision *decision, char *why, size_t bytes)
 {
     char predicted[32], limit[32];
 
@@ -97,10 +97,10 @@ static void explain_fit(const struct policy_input *in, const struct policy_decis
         (void)snprintf(why, bytes, "a pause now would take %s of %s", predicted, limit);
 }
 
-void policy_note_round(struct policy_input *input, uint64_t bytes_left)
+void convergence_note_round(struct convergence_input *input, uint64_t bytes_left)
 {
     memmove(input->history, input->history + 1, sizeof input->history - sizeof *input->history);
-    input->history[POLICY_HISTORY - 1] = bytes_left;
+    input->history[CONVERGENCE_HISTORY - 1] = bytes_left;
     if (input->rounds_done == 0 || bytes_left < input->smallest_left)
         input->smallest_left = bytes_left;
     input->bytes_left = bytes_left;
@@ -109,31 +109,31 @@ void policy_note_round(struct policy_input *input, uint64_t bytes_left)
 
 /* In the order of what wins: time is up, it fits, nothing more can be gained, hopeless, another
  * round. */
-struct policy_decision policy_decide(const struct policy_input *in)
+struct convergence_decision convergence_decide(const struct convergence_input *in)
 {
-    const uint32_t max_rounds = in->max_rounds != 0 ? in->max_rounds : POLICY_MAX_ROUNDS;
+    const uint32_t max_rounds = in->max_rounds != 0 ? in->max_rounds : CONVERGENCE_MAX_ROUNDS;
     const uint64_t best = predict(in, in->rounds_done > 0 ? in->smallest_left : in->bytes_left);
-    struct policy_decision out = {.action = POLICY_ROUND,
-                                  .predicted_blackout_ns = predict(in, in->bytes_left)};
+    struct convergence_decision out = {.action = CONVERGENCE_ROUND,
+                                       .predicted_blackout_ns = predict(in, in->bytes_left)};
 
     out.eta_ns = eta(in, out.predicted_blackout_ns);
     explain_fit(in, &out, out.why, sizeof out.why);
     if (in->max_time_ns != 0 && in->elapsed_ns >= in->max_time_ns) {
-        out.action = POLICY_GIVE_UP;
+        out.action = CONVERGENCE_GIVE_UP;
         explain_hopeless(in, best, "not converged within --max-time", out.why, sizeof out.why);
     } else if (fits(in, out.predicted_blackout_ns) ||
                (in->bytes_left == 0 && in->dirty_bytes_per_s == 0)) {
-        out.action = POLICY_PAUSE;
+        out.action = CONVERGENCE_PAUSE;
     } else if (in->rounds_done >= max_rounds) {
-        out.action = POLICY_GIVE_UP;
+        out.action = CONVERGENCE_GIVE_UP;
         explain_hopeless(in, best, "not converged within the rounds allowed", out.why,
                          sizeof out.why);
-    } else if (in->rate_bytes_per_s != 0 && in->rounds_done >= POLICY_EARLY_ROUNDS &&
+    } else if (in->rate_bytes_per_s != 0 && in->rounds_done >= CONVERGENCE_EARLY_ROUNDS &&
                stands_still(in) && !fits(in, best)) {
-        out.action = POLICY_GIVE_UP;
+        out.action = CONVERGENCE_GIVE_UP;
         explain_hopeless(in, best, "will not converge", out.why, sizeof out.why);
     }
-    if (out.action == POLICY_GIVE_UP)
+    if (out.action == CONVERGENCE_GIVE_UP)
         out.eta_ns = 0;
     return out;
 }

@@ -126,7 +126,7 @@ int mig_open(const struct mig_config *config, struct mig **out, struct vf_error 
     (void)snprintf(mig->host_name, sizeof mig->host_name, "%s", config->host_name);
     (void)snprintf(mig->kernel_socket, sizeof mig->kernel_socket, "%s", config->kernel_socket);
     (void)snprintf(mig->listen, sizeof mig->listen, "%s", config->listen);
-    mig->silence_ns = config->silence_ns != 0 ? config->silence_ns : LINK_SILENCE_NS;
+    mig->silence_ns = config->silence_ns != 0 ? config->silence_ns : CONTROL_SILENCE_NS;
     mig->redial_ns = config->redial_ns != 0 ? config->redial_ns : REDIAL_NS;
     mig->insecure = config->insecure;
     mig->tls = config->tls != NULL ? tp_tls_ref(config->tls) : NULL;
@@ -138,8 +138,9 @@ int mig_open(const struct mig_config *config, struct mig **out, struct vf_error 
     mig->kernel_mute_ctx = config->kernel_mute_ctx;
     (void)pthread_mutex_init(&mig->lock, NULL);
     (void)pthread_cond_init(&mig->idle, NULL);
-    turns_init(&mig->turns, config->moves_at_once != 0 ? config->moves_at_once : turns_default());
-    settle_init(mig);
+    send_slots_init(&mig->send_slots,
+                    config->moves_at_once != 0 ? config->moves_at_once : send_slots_default());
+    retry_init(mig);
     vf_cond_init(&mig->stands);
     if (read_boot_id(mig->boot_id, err) != 0 ||
         journal_open(config->state_dir, &mig->journal, err) != 0 || mig_recover(mig, err) != 0) {
@@ -147,7 +148,7 @@ int mig_open(const struct mig_config *config, struct mig **out, struct vf_error 
         return -1;
     }
     journal_skip_ids(mig->journal, config->last_id);
-    if (vf_spare_thread_open(&mig->spare, err) != 0 || settle_start(mig, err) != 0 ||
+    if (vf_spare_thread_open(&mig->spare, err) != 0 || retry_start(mig, err) != 0 ||
         stand_start(mig, err) != 0) {
         mig_close(mig);
         return -1;
@@ -172,7 +173,7 @@ static struct mig_job *unlink_old(struct mig *mig)
         bool kept = job->options.dry_run ? checks++ < MIG_KEPT_CHECKS : jobs++ < MIG_KEPT_JOBS;
 
         if (kept || job_status(job) == MIG_UNKNOWN || !mig_job_wait(job, 0, UINT64_MAX) ||
-            word_owed(job) != WORD_NONE) {
+            redial_owed(job) != SAY_NOTHING) {
             at = &job->next;
             continue;
         }
@@ -246,9 +247,9 @@ void mig_end_jobs(struct mig *mig)
 {
     (void)pthread_mutex_lock(&mig->lock);
     mig->closing = true;
-    settle_kick_locked(mig);
+    retry_kick_locked(mig);
     (void)pthread_cond_broadcast(&mig->stands);
-    mig_abort_strangers(mig);
+    mig_abort_handshakes(mig);
     for (struct mig_job *job = mig->jobs; job != NULL; job = job->next)
         end_job(job);
     for (struct target *t = mig->targets; t != NULL; t = t->next)
@@ -272,7 +273,7 @@ void mig_close(struct mig *mig)
         mig_job_put(job);
     }
     journal_close(mig->journal);
-    turns_fini(&mig->turns);
+    send_slots_fini(&mig->send_slots);
     tp_tls_unref(mig->tls);
     (void)pthread_cond_destroy(&mig->stands);
     (void)pthread_cond_destroy(&mig->settle);
@@ -326,7 +327,7 @@ void mig_options_init(struct mig_options *options)
 static uint64_t least_bandwidth(const struct mig *mig, uint32_t streams)
 {
     const double seconds = (double)mig->silence_ns / 1e9;
-    const double bytes = 1.25 * (double)streams * (double)LANE_SLOT_BYTES;
+    const double bytes = 1.25 * (double)streams * (double)STREAM_SLOT_BYTES;
 
     return (uint64_t)(bytes / seconds / 1024.0 + 1.0) * 1024u;
 }
@@ -344,7 +345,7 @@ static int check_bandwidth(const struct mig *mig, const struct mig_options *opti
                    "migrate: --bandwidth %" PRIu64 ": too slow for %u data streams: each has to "
                    "carry a frame of %u KiB within the %s after which the target takes it for "
                    "dead" VF_REMEDY "give at least %" PRIu64 "K/s%s",
-                   options->bandwidth, options->streams, LANE_SLOT_BYTES / 1024u, silence,
+                   options->bandwidth, options->streams, STREAM_SLOT_BYTES / 1024u, silence,
                    least / 1024u, options->streams > 1 ? ", or fewer --streams" : "");
 }
 
@@ -355,10 +356,10 @@ int mig_check_options(const struct mig *mig, const struct mig_options *options,
 
     if (options->to[0] == '\0')
         return vf_fail(err, VF_USAGE, "migrate: no target; give --to HOST:PORT");
-    if (options->streams == 0 || options->streams > LANE_MAX)
+    if (options->streams == 0 || options->streams > STREAM_MAX)
         return vf_fail(err, VF_USAGE,
                        "migrate: --streams %u: is no number of streams" VF_REMEDY "give 1 to %u",
-                       options->streams, LANE_MAX);
+                       options->streams, STREAM_MAX);
     if (options->max_blackout_ns == 0)
         return vf_fail(err, VF_USAGE,
                        "migrate: --max-blackout 0: a move needs some blackout" VF_REMEDY

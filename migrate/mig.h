@@ -12,10 +12,10 @@
 
 #include <pthread.h>
 
-#define MIG_MAX_STRANGERS 64u
+#define MIG_MAX_HANDSHAKES 64u
 /* Control connections at once, each of which may ask for a partition's worth of work; and as many
  * that come back to their jobs. */
-#define MIG_MAX_ARRIVALS 32u
+#define MIG_MAX_INBOUND 32u
 /* Jobs that are listed once they are over; checks apart: they are many, and nobody misses one. */
 #define MIG_KEPT_JOBS 256u
 #define MIG_KEPT_CHECKS 64u
@@ -33,7 +33,7 @@ struct mig {
     uint64_t (*kernel_mute_ns)(void *ctx, uint64_t since_ns);
     void *kernel_mute_ctx;
     struct journal *journal; /* has its own lock */
-    struct turns turns;      /* likewise */
+    struct send_slots send_slots;  /* likewise */
     struct vf_spare_thread *spare; /* tells who comes when there is no thread for him */
     _Atomic bool cordoned;   /* takes in no partition */
     bool insecure;           /* plain TCP beyond loopback is fine */
@@ -43,15 +43,15 @@ struct mig {
     struct mig_job *jobs;       /* newest first; the list holds one reference each */
     struct mig_hold *holds;     /* their owners' */
     struct target *targets;     /* arrivals whose data streams may come */
-    struct stranger *strangers; /* connections that have not said which job they belong to */
-    unsigned stranger_count;
+    struct handshake *handshakes; /* connections that have not said which job they belong to */
+    unsigned handshake_count;
     struct tp_tls *tls;     /* NULL = plain TCP; owned, replaced by mig_set_tls */
-    uint64_t told_since_ns; /* refused connections that the log tells of: since when, how many */
+    uint64_t refused_since_ns; /* refused connections that the log tells of: since when, how many */
     unsigned told;
-    unsigned arrivals;     /* connections served as targets */
+    unsigned inbound;      /* connections served as targets */
     unsigned redials;      /* and those with a word about a job that there is */
-    unsigned threads;      /* of jobs, arrivals and the settler: detached, counted */
-    pthread_cond_t settle; /* CLOCK_MONOTONIC; the settler looks again */
+    unsigned threads;      /* of jobs, arrivals and the retry thread: detached, counted */
+    pthread_cond_t settle; /* CLOCK_MONOTONIC; the retry thread looks again */
     pthread_cond_t stands; /* CLOCK_MONOTONIC; the watcher of what stands looks again */
     bool closing;
     unsigned stopping; /* forced stops under way: partitions are dropped, nothing may begin here */
@@ -126,7 +126,7 @@ bool mig_looks_like_us(const struct mig *mig, const struct wire_hello *hello);
 void mig_name_peer(struct tp *tp, const char *host_name, const char *address);
 
 /* Under mig->lock: ends the connections that have not said anything yet. */
-void mig_abort_strangers(struct mig *mig);
+void mig_abort_handshakes(struct mig *mig);
 
 /* How the text of SETTLED begins when a person resolved a move whose outcome was unknown. */
 #define MIG_SOURCE_RUNS "resolved: the source runs it"

@@ -125,7 +125,7 @@ void mig_accept(struct mig *mig, int fd, const char *peer);
 /* The same where no descriptor is left but fd and one more: takes the socket over and, once it has
  * said what it wants, tells it so; a source that comes back to its job is left to try again. One at
  * a time; others are closed. */
-void mig_turn_away(struct mig *mig, int fd, const char *peer);
+void mig_refuse(struct mig *mig, int fd, const char *peer);
 
 enum mig_status { MIG_RUNNING, MIG_COMPLETED, MIG_FAILED, MIG_CANCELLED, MIG_UNKNOWN };
 

@@ -85,7 +85,7 @@ def ddi_rows():
         table.update(re.findall(r'\.(DxgkDdi\w+) = (sgk_\w+)', source))
         for function in re.findall(r'^(?:static )?\w+ (sgk_\w+)\(', source, re.M):
             defined[function] = path.relative_to(root)
-    for path in sorted((root / 'dxgk').glob('*.c')):
+    for path in sorted(set((root / 'dxgk').rglob('*.c')) - set((root / 'dxgk/tests').rglob('*.c'))):
         for ddi in re.findall(r'(?:ddi|gpup|sriov|mitigable)\.(DxgkDdi\w+)\s?\(', path.read_text(encoding='utf-8')):
             calls.setdefault(ddi, set()).add(str(path.relative_to(root)))
         for ddi in re.findall(r'end_device\(adapter, "\w+", adapter->ddi\.(DxgkDdi\w+)\)', path.read_text(encoding='utf-8')):

@@ -219,7 +219,8 @@ static void begin_defrag(pthread_t *thread, int *result)
     }
 }
 
-/* Nobody comes to that gate again; whoever stands there goes on. */
+/* Nobody comes to that gate again; whoever stands there goes on. O_RDWR: to open a FIFO so does not
+ * wait for a reader, who may have said that it comes and then find no gate any more. */
 static void open_gate(void)
 {
     char path[128], gone[128];
@@ -228,7 +229,7 @@ static void open_gate(void)
     (void)snprintf(path, sizeof path, "%s/copy", gates);
     (void)snprintf(gone, sizeof gone, "%s/copy-gone", gates);
     assert_int_equal(rename(path, gone), 0);
-    fd = open(gone, O_WRONLY | O_CLOEXEC);
+    fd = open(gone, O_RDWR | O_CLOEXEC);
     assert_true(fd >= 0);
     (void)close(fd);
     (void)unlink(gone);

@@ -25,10 +25,10 @@ struct restoring {
     struct mig_job *job;
     struct image_reader *image;
     struct target target; /* what target_admit fills: job, kc, partition, prepared; its lock */
-    struct lane_plan plan;
+    struct stream_plan plan;
     struct digest_table *table;
     struct kc_channel *channel;
-    struct receiver *receiver;
+    struct page_sink *sink;
     bool known;      /* this host's journal has the image's hand-off, or a later one, as arrived */
     bool journalled; /* OPEN is written: an end must be too */
 };
@@ -115,24 +115,24 @@ static int open_receiver(struct restoring *r, struct vf_error *err)
 {
     const struct image_facts *facts = image_facts(r->image);
 
-    r->plan = (struct lane_plan){.geometry = facts->geometry,
-                                 .lanes = 1,
-                                 .epoch = r->job->epoch,
-                                 .partition = r->target.partition.id,
-                                 .kernel_socket = r->job->mig->kernel_socket};
-    r->receiver = calloc(1, sizeof *r->receiver);
-    if (r->receiver == NULL)
+    r->plan = (struct stream_plan){.geometry = facts->geometry,
+                                   .streams = 1,
+                                   .epoch = r->job->epoch,
+                                   .partition = r->target.partition.id,
+                                   .kernel_socket = r->job->mig->kernel_socket};
+    r->sink = calloc(1, sizeof *r->sink);
+    if (r->sink == NULL)
         return vf_fail(err, VF_FAILED, "out of memory");
     if (digest_table_new(facts->geometry.pages_total, facts->geometry.page_bytes, &r->table, err) !=
             0 ||
-        kc_channel_open(r->plan.kernel_socket, r->plan.partition, 2 * receiver_items(&r->plan),
+        kc_channel_open(r->plan.kernel_socket, r->plan.partition, 2 * page_sink_items(&r->plan),
                         facts->geometry.slot_bytes, &r->channel, err) != 0)
         return -1;
-    r->receiver->channel = r->channel;
-    r->receiver->tp = image_reader_tp(r->image);
-    r->receiver->plan = &r->plan;
-    r->receiver->table = r->table;
-    r->receiver->items = receiver_items(&r->plan);
+    r->sink->channel = r->channel;
+    r->sink->tp = image_reader_tp(r->image);
+    r->sink->plan = &r->plan;
+    r->sink->table = r->table;
+    r->sink->items = page_sink_items(&r->plan);
     return 0;
 }
 
@@ -142,7 +142,7 @@ static int restore_pages(struct restoring *r, struct vf_error *err)
 {
     const struct image_facts *facts = image_facts(r->image);
     struct mig_job *job = r->job;
-    struct receiver *receiver = r->receiver;
+    struct page_sink *sink = r->sink;
     struct job_round round = {.pages = facts->trailer.pages, .dirty_pages = facts->trailer.pages};
     uint64_t begin = vf_now_ns();
     uint32_t index;
@@ -151,16 +151,16 @@ static int restore_pages(struct restoring *r, struct vf_error *err)
     job_update(job, job->left_bytes = facts->trailer.pages * facts->geometry.page_bytes);
     image_rewind(r->image);
     while (!end) {
-        if (receiver_room(receiver, &index, err) != 0 ||
-            image_next(r->image, &receiver->frame, receiver_slot(receiver, index), &end, err) != 0)
+        if (page_sink_room(sink, &index, err) != 0 ||
+            image_next(r->image, &sink->frame, page_sink_slot(sink, index), &end, err) != 0)
             return -1;
         if (end)
             break;
-        if (receiver_write(receiver, index, err) != 0)
+        if (page_sink_write(sink, index, err) != 0)
             return -1;
-        job_sent(job, receiver->frame.payload_bytes, receiver->frame.count);
+        job_sent(job, sink->frame.payload_bytes, sink->frame.count);
     }
-    if (receiver_drain(receiver, err) != 0)
+    if (page_sink_drain(sink, err) != 0)
         return -1;
     round.bytes = job->bytes_sent;
     round.duration_ns = vf_now_ns() - begin;
@@ -316,7 +316,7 @@ static enum job_state restore(struct restore *order)
     kc_channel_close(r->channel);
     image_reader_free(r->image);
     digest_table_free(r->table);
-    free(r->receiver);
+    free(r->sink);
     if (r->target.kc != NULL)
         kc_close(r->target.kc);
     (void)pthread_mutex_destroy(&r->target.lock);

@@ -30,7 +30,7 @@ struct saving {
     struct kc_blob kmd, umed;
     struct image_writer *writer;
     struct kc_channel *channel;
-    struct lane_plan plan;
+    struct stream_plan plan;
     struct digest_table *table;
     uint64_t *bits;
     struct wire_frame frame;
@@ -75,7 +75,7 @@ static int open_partition(struct saving *s, struct vf_error *err)
                        job->partition);
     journalled = journal_epoch(job->mig->journal, s->partition.uuid);
     s->admit.page_bytes = s->partition.page_bytes;
-    s->admit.slot_bytes = lane_slot_bytes(s->partition.page_bytes);
+    s->admit.slot_bytes = stream_slot_bytes(s->partition.page_bytes);
     s->admit.streams = 1;
     s->admit.epoch = (params->epoch > journalled ? params->epoch : journalled) + 1;
     job_update(job, {
@@ -132,11 +132,11 @@ static int prepare(struct saving *s, struct vf_error *err)
 
 static int open_channel(struct saving *s, struct vf_error *err)
 {
-    s->plan = (struct lane_plan){
+    s->plan = (struct stream_plan){
         .geometry = {.page_bytes = s->admit.page_bytes,
                      .pages_total = s->partition.vram_bytes / s->admit.page_bytes,
                      .slot_bytes = s->admit.slot_bytes},
-        .lanes = 1,
+        .streams = 1,
         .epoch = s->job->epoch,
         .partition = s->partition.id,
         .kernel_socket = s->job->mig->kernel_socket,
@@ -147,7 +147,7 @@ static int open_channel(struct saving *s, struct vf_error *err)
     if (digest_table_new(s->plan.geometry.pages_total, s->plan.geometry.page_bytes, &s->table,
                          err) != 0)
         return -1;
-    return kc_channel_open(s->plan.kernel_socket, s->plan.partition, lane_slots(&s->plan),
+    return kc_channel_open(s->plan.kernel_socket, s->plan.partition, stream_slots(&s->plan),
                            s->plan.geometry.slot_bytes, &s->channel, err);
 }
 
@@ -181,8 +181,8 @@ static int keep_pages(void *ctx, const uint64_t *pages, uint32_t count, const ui
     uint64_t zeros;
     uint64_t written;
 
-    if (lane_frame(&s->frame, pages, count, slot, s->plan.geometry.page_bytes, s->table, true,
-                   err) != 0 ||
+    if (stream_frame(&s->frame, pages, count, slot, s->plan.geometry.page_bytes, s->table, true,
+                     err) != 0 ||
         image_add(s->writer, &s->frame, slot, &written, err) != 0)
         return -1;
     zeros = (count - s->frame.count) * s->plan.geometry.page_bytes;
@@ -205,8 +205,8 @@ static int save_pages(struct saving *s, struct vf_error *err)
                        &dirty, err) != 0)
         return -1;
     job_update(job, job->left_bytes = dirty * s->plan.geometry.page_bytes);
-    if (lane_gather(s->channel, image_writer_tp(s->writer), &s->plan, 0, s->bits, keep_pages, s,
-                    err) != 0)
+    if (stream_gather(s->channel, image_writer_tp(s->writer), &s->plan, 0, s->bits, keep_pages, s,
+                      err) != 0)
         return -1;
     round.pages = round.dirty_pages = dirty;
     round.bytes = job->bytes_sent;

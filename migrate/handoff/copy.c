@@ -42,20 +42,20 @@ enum handoff_record handoff_record_of(enum journal_kind kind, const char *text)
     return RECORD_NONE;
 }
 
-enum handoff_fate handoff_fate(struct mig_job *job)
+enum handoff_owner handoff_owner_of(struct mig_job *job)
 {
-    enum handoff_fate fate = FATE_OPEN;
+    enum handoff_owner owner = OWNER_OPEN;
 
     (void)pthread_mutex_lock(&job->lock);
     if (job->recorded && job->last_kind == JOURNAL_ABORTED)
-        fate = FATE_SOURCE;
+        owner = OWNER_SOURCE;
     else if (job->recorded && job->last_kind == JOURNAL_SETTLED)
-        fate = begins(job->last_text, MIG_TARGET_RUNS) ? FATE_TARGET : FATE_SOURCE;
+        owner = begins(job->last_text, MIG_TARGET_RUNS) ? OWNER_TARGET : OWNER_SOURCE;
     else if (job->recorded &&
              (job->last_kind == JOURNAL_DONE || job->last_kind == JOURNAL_COMMITTED))
-        fate = FATE_TARGET;
+        owner = OWNER_TARGET;
     (void)pthread_mutex_unlock(&job->lock);
-    return fate;
+    return owner;
 }
 
 struct wire_handoff handoff_of(const struct mig_job *job)

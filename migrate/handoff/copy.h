@@ -11,9 +11,8 @@
 #include "migrate/job/job.h"
 #include "migrate/wire/wire.h"
 
-/* Who runs the partition, as far as a job's last record tells. */
-enum handoff_fate { FATE_OPEN, FATE_SOURCE, FATE_TARGET };
-enum handoff_fate handoff_fate(struct mig_job *job);
+/* Who runs the partition, as far as the job's last record tells. Takes the lock of the job. */
+enum handoff_owner handoff_owner_of(struct mig_job *job);
 
 /* A journal's record as the core knows it. */
 enum handoff_record handoff_record_of(enum journal_kind kind, const char *text);

@@ -79,16 +79,16 @@ enum handoff_event_kind {
     EVENT_UNSURE,   /* a write that may or may not be found by a restart */
 
     /* On this host. */
-    EVENT_ADMITTED,      /* source: the target knows of the hand-off from here on */
-    EVENT_PROVEN,        /* target: pages and state are whole, and equal to the source's */
-    EVENT_GIVES_UP,      /* a failure, a cancel, a lost link: the thread cannot go on */
-    EVENT_RESTART,       /* a new daemon found it in the journal */
-    EVENT_DUE,           /* time to tell or ask the peer what is owed */
-    EVENT_FORGET,        /* a person: what the peer is owed need not be told any more */
-    EVENT_AGREE_SOURCE,  /* a person: the source runs it; the peer was asked, and does not object */
-    EVENT_AGREE_TARGET,  /* likewise */
-    EVENT_SETTLE_SOURCE, /* a person: the source runs it; the peer could not be asked */
-    EVENT_SETTLE_TARGET, /* likewise */
+    EVENT_ADMITTED,     /* source: the target knows of the hand-off from here on */
+    EVENT_PROVEN,       /* target: pages and state are whole, and equal to the source's */
+    EVENT_GIVES_UP,     /* a failure, a cancel, a lost link: the thread cannot go on */
+    EVENT_RESTART,      /* a new daemon found it in the journal */
+    EVENT_DUE,          /* time to tell or ask the peer what is owed */
+    EVENT_FORGET,       /* a person: what the peer is owed need not be told any more */
+    EVENT_AGREE_SOURCE, /* a person: the source runs it; the peer was asked, and does not object */
+    EVENT_AGREE_TARGET, /* likewise */
+    EVENT_RESOLVE_SOURCE, /* a person: the source runs it; the peer could not be asked */
+    EVENT_RESOLVE_TARGET, /* likewise */
 
     /* From the target. */
     EVENT_READY,

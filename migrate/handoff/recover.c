@@ -10,7 +10,7 @@
  *   target or restore, COMMITTED          rolled forward: it runs here, or went on from here; if
  *                                         the kernel side lost it, unknown
  *   settled by a person                   what was settled, if it was not done yet
- * What is owed is brought by the settler (retry.h), words that come are answered (reply.h).
+ * What is owed is brought by the retry thread (retry.h), words that come are answered (reply.h).
  */
 #define LOG_ROOM "migrate"
 #include "migrate/handoff/recover.h"
@@ -304,9 +304,10 @@ static enum job_state recover_committed(struct recovery *r, struct mig_job *job,
 }
 
 /* A person's word, which the daemon may not have lived to carry out. */
-static enum job_state recover_settled(struct recovery *r, struct mig_job *job, struct vf_error *err)
+static enum job_state recover_resolved(struct recovery *r, struct mig_job *job,
+                                       struct vf_error *err)
 {
-    bool mine = (handoff_fate(job) == FATE_SOURCE) == job->source;
+    bool mine = (handoff_owner_of(job) == OWNER_SOURCE) == job->source;
     struct vf_partition_info copy;
     struct vf_error also = VF_ERROR_INIT;
     int found = handoff_copy(job, r->kc, &copy, &also);
@@ -332,7 +333,7 @@ static enum job_state recover_settled(struct recovery *r, struct mig_job *job, s
                       result == 0);
     if (result != 0)
         log_error("job %llu: %s", (unsigned long long)job->id, also.text);
-    if (handoff_fate(job) == FATE_TARGET)
+    if (handoff_owner_of(job) == OWNER_TARGET)
         return JOB_COMPLETED;
     vf_fail(err, VF_FAILED, "%s", job->last_text);
     if (also.code == VF_STANDS)
@@ -388,7 +389,7 @@ static enum job_state recover(struct recovery *r, struct mig_job *job, struct vf
     case JOURNAL_ABORTED:
         return recover_aborted(r, job, err);
     case JOURNAL_SETTLED:
-        return recover_settled(r, job, err);
+        return recover_resolved(r, job, err);
     case JOURNAL_DONE:
     case JOURNAL_KINDS:
         break;
@@ -520,7 +521,7 @@ struct mig_job *mig_remember(struct mig *mig, const uint8_t uuid[16], const uint
     job = wanted.record.id != 0 ? job_of(mig, &wanted.record) : NULL;
     if (job == NULL)
         return NULL;
-    (void)vf_fsm_set(&job->fsm, handoff_fate(job) == FATE_TARGET ? JOB_COMPLETED : JOB_FAILED,
+    (void)vf_fsm_set(&job->fsm, handoff_owner_of(job) == OWNER_TARGET ? JOB_COMPLETED : JOB_FAILED,
                      "journal");
     job->t.end = job->t.start;
     job->over = true;

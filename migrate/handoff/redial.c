@@ -15,39 +15,39 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Of a try that the settler makes, nobody waits for: one unreachable peer must not hold up the
+/* Of a try that the retry thread makes, nobody waits for: one unreachable peer must not hold up the
  * words to others. */
 #define CONNECT_NS 2000000000ull
 
 static const enum wire_tag tags[] = {
-    [WORD_ABORT] = WIRE_ABORT, [WORD_COMMIT] = WIRE_COMMIT, [WORD_INQUIRE] = WIRE_INQUIRE};
+    [SAY_ABORT] = WIRE_ABORT, [SAY_COMMIT] = WIRE_COMMIT, [SAY_INQUIRE] = WIRE_INQUIRE};
 
-enum word word_owed(struct mig_job *job)
+enum handoff_message redial_owed(struct mig_job *job)
 {
     static const uint8_t none[sizeof job->token];
-    enum word word = WORD_NONE;
+    enum handoff_message word = SAY_NOTHING;
 
     (void)pthread_mutex_lock(&job->lock);
     if (job->unsure) {
-        word = WORD_NONE;
+        word = SAY_NOTHING;
     } else if (job->source && job->recorded && memcmp(job->token, none, sizeof none) != 0) {
         if (job->last_kind == JOURNAL_COMMIT)
-            word = WORD_COMMIT;
+            word = SAY_COMMIT;
         else if (job->owes && (job->last_kind == JOURNAL_ABORTED || job->last_kind == JOURNAL_OPEN))
-            word = WORD_ABORT; /* OPEN: the disk was full when ABORTED should have followed */
+            word = SAY_ABORT; /* OPEN: the disk was full when ABORTED should have followed */
         else if (job->owes && job->last_kind == JOURNAL_SETTLED)
             word = strncmp(job->last_text, MIG_TARGET_RUNS, strlen(MIG_TARGET_RUNS)) == 0
-                       ? WORD_COMMIT
-                       : WORD_ABORT;
+                       ? SAY_COMMIT
+                       : SAY_ABORT;
     } else if (!job->source && job->recorded && job->last_kind == JOURNAL_COMMITTED &&
                job_status(job) == MIG_UNKNOWN && memcmp(job->token, none, sizeof none) != 0) {
-        word = WORD_INQUIRE;
+        word = SAY_INQUIRE;
     }
     (void)pthread_mutex_unlock(&job->lock);
     return word;
 }
 
-int word_drop(struct mig_job *job, struct vf_error *err)
+int redial_drop(struct mig_job *job, struct vf_error *err)
 {
     char text[sizeof job->last_text];
     enum journal_kind kind;
@@ -65,17 +65,17 @@ int word_drop(struct mig_job *job, struct vf_error *err)
     return -1;
 }
 
-void word_told(struct mig_job *job)
+void redial_acknowledged(struct mig_job *job)
 {
     struct vf_error err = VF_ERROR_INIT;
 
-    if (word_drop(job, &err) != 0) {
+    if (redial_drop(job, &err) != 0) {
         log_warn("job %" PRIu64 ": %s", job->id, err.text);
         job_update(job, job->owes = false);
     }
 }
 
-int word_give_up_copy(struct mig_job *job, struct kc *kc, struct vf_error *err)
+int redial_release(struct mig_job *job, struct kc *kc, struct vf_error *err)
 {
     struct vf_partition_info copy;
     int found = handoff_copy(job, kc, &copy, err);
@@ -110,7 +110,7 @@ static void contradiction(struct mig_job *job, const char *what)
                        sizeof job->last_text - strlen(job->last_text), "; CONTRADICTION: %s", what);
     });
     mig_tell_ended(job);
-    word_told(job);
+    redial_acknowledged(job);
 }
 
 /* ---- what follows from an answer ---- */
@@ -127,7 +127,7 @@ static int it_runs_there(struct mig_job *job, struct kc *kc, struct tp *tp,
         return vf_fail(err, VF_FAILED, "peer %s: runs another hand-off than was committed",
                        job->peer);
     handoff_take_running(job, running);
-    if (word_give_up_copy(job, kc, err) != 0)
+    if (redial_release(job, kc, err) != 0)
         return -1;
     *end = JOB_COMPLETED;
     /* The rest is courtesy. */
@@ -173,7 +173,7 @@ static int it_never_ran_there(struct mig_job *job, struct kc *kc, enum handoff_e
     int found;
 
     *end = JOB_FAILED;
-    if (handoff_fate(job) == FATE_TARGET) {
+    if (handoff_owner_of(job) == OWNER_TARGET) {
         shadow_event(job, said, COPY_UNSEEN);
         lost_by_resolve(job);
         *end = JOB_COMPLETED; /* as it was */
@@ -209,8 +209,8 @@ static int it_never_ran_there(struct mig_job *job, struct kc *kc, enum handoff_e
 
 /* The target's ABORT. Code 6 is its last word in the matter, 3 says that it knows of none; anything
  * else may change. */
-static int it_refuses(struct mig_job *job, enum word word, const struct wire_abort *abort,
-                      enum job_state *end, struct vf_error *err)
+static int it_refuses(struct mig_job *job, enum handoff_message word,
+                      const struct wire_abort *abort, enum job_state *end, struct vf_error *err)
 {
     vf_fail(err, (enum vf_code)abort->code, "peer %s: %.500s", job->peer, abort->text);
     shadow_event(job,
@@ -220,13 +220,13 @@ static int it_refuses(struct mig_job *job, enum word word, const struct wire_abo
                  COPY_UNSEEN);
     /* A host without a record has no copy either: its daemon clears what it cannot explain. Of a
      * COMMIT that proves nothing: it may be another host now. */
-    if (abort->code == VF_INCOMPATIBLE && word == WORD_ABORT && job->last_kind != JOURNAL_COMMIT) {
+    if (abort->code == VF_INCOMPATIBLE && word == SAY_ABORT && job->last_kind != JOURNAL_COMMIT) {
         log_info("job %" PRIu64 ": %s", job->id, err->text);
-        word_told(job);
+        redial_acknowledged(job);
         *end = JOB_FAILED;
         return 0;
     }
-    if (abort->code == VF_UNKNOWN && word == WORD_ABORT && job->last_kind != JOURNAL_COMMIT) {
+    if (abort->code == VF_UNKNOWN && word == SAY_ABORT && job->last_kind != JOURNAL_COMMIT) {
         char what[480];
 
         (void)snprintf(what, sizeof what, "partition %s runs at host %s, and %.250s",
@@ -255,23 +255,23 @@ static int it_ran_here(struct mig_job *job, const struct wire_account *account, 
     return mig_journal(job, JOURNAL_DONE, "it ran here, and was lost with the kernel side", err);
 }
 
-static int act(struct mig_job *job, struct kc *kc, struct tp *tp, enum word word,
+static int act(struct mig_job *job, struct kc *kc, struct tp *tp, enum handoff_message word,
                const struct wire_message *answer, enum job_state *end, struct vf_error *err)
 {
-    if (word == WORD_COMMIT && answer->tag == WIRE_RUNNING)
+    if (word == SAY_COMMIT && answer->tag == WIRE_RUNNING)
         return it_runs_there(job, kc, tp, &answer->running, end, err);
-    if (word == WORD_COMMIT && answer->tag == WIRE_NEVER_RAN && handoff_same(job, &answer->handoff))
+    if (word == SAY_COMMIT && answer->tag == WIRE_NEVER_RAN && handoff_same(job, &answer->handoff))
         return it_never_ran_there(job, kc, EVENT_NEVER_RAN, end, err);
-    if (word == WORD_ABORT && answer->tag == WIRE_CLOSE) {
+    if (word == SAY_ABORT && answer->tag == WIRE_CLOSE) {
         /* A COMMIT that is taken back: its ABORTED is what this side needs to resume. */
         if (job->last_kind == JOURNAL_COMMIT)
             return it_never_ran_there(job, kc, EVENT_CLOSE, end, err);
         shadow_event(job, EVENT_CLOSE, COPY_UNSEEN);
-        word_told(job);
+        redial_acknowledged(job);
         *end = JOB_FAILED;
         return 0;
     }
-    if (word == WORD_INQUIRE && answer->tag == WIRE_ACCOUNT)
+    if (word == SAY_INQUIRE && answer->tag == WIRE_ACCOUNT)
         return it_ran_here(job, &answer->account, end, err);
     if (answer->tag == WIRE_ABORT)
         return it_refuses(job, word, &answer->abort, end, err);
@@ -281,11 +281,11 @@ static int act(struct mig_job *job, struct kc *kc, struct tp *tp, enum word word
 
 /* ---- one try ---- */
 
-static struct wire_message message_of(struct mig_job *job, enum word word)
+static struct wire_message message_of(struct mig_job *job, enum handoff_message word)
 {
     struct wire_message message = {.tag = tags[word], .handoff = handoff_of(job)};
 
-    if (word == WORD_ABORT) {
+    if (word == SAY_ABORT) {
         message = (struct wire_message){.tag = WIRE_ABORT};
         (void)pthread_mutex_lock(&job->lock);
         message.abort.code = job->error.code != VF_OK ? job->error.code : VF_FAILED;
@@ -300,7 +300,7 @@ static void wake(void *ctx)
     tp_abort(ctx);
 }
 
-int word_call(struct mig_job *job, uint16_t *version, struct tp **out, struct vf_error *err)
+int redial_call(struct mig_job *job, uint16_t *version, struct tp **out, struct vf_error *err)
 {
     uint64_t deadline = vf_now_ns() + CONNECT_NS;
     struct wire_hello hello;
@@ -322,21 +322,21 @@ int word_call(struct mig_job *job, uint16_t *version, struct tp **out, struct vf
     if (job_leaving(job)) /* before it could be woken */
         tp_abort(*out);
     if (mig_greet(*out, &hello, deadline, &peer, err) != 0) {
-        word_hang_up(job, *out);
+        redial_hang_up(job, *out);
         return -1;
     }
     *version = peer.version;
     return 0;
 }
 
-void word_hang_up(struct mig_job *job, struct tp *tp)
+void redial_hang_up(struct mig_job *job, struct tp *tp)
 {
     job_set_wake(job, NULL, NULL);
     tp_close(tp);
 }
 
-int word_bring_as(struct mig_job *job, struct kc *kc, enum word word, enum job_state *end,
-                  struct vf_error *err)
+int redial_bring_as(struct mig_job *job, struct kc *kc, enum handoff_message word,
+                    enum job_state *end, struct vf_error *err)
 {
     struct wire_message said;
     struct wire_message answer;
@@ -345,58 +345,56 @@ int word_bring_as(struct mig_job *job, struct kc *kc, enum word word, enum job_s
     uint64_t deadline;
     int result = -1;
 
-    if (word == WORD_NONE)
+    if (word == SAY_NOTHING)
         return vf_fail(err, VF_FAILED, "job %" PRIu64 ": owes its peer no word", job->id);
-    shadow_asks(job, word == WORD_COMMIT  ? SAY_COMMIT
-                     : word == WORD_ABORT ? SAY_ABORT
-                                          : SAY_INQUIRE);
+    shadow_asks(job, word == SAY_COMMIT ? SAY_COMMIT : word == SAY_ABORT ? SAY_ABORT : SAY_INQUIRE);
     said = message_of(job, word);
-    if (word_call(job, &version, &tp, err) != 0)
+    if (redial_call(job, &version, &tp, err) != 0)
         return -1;
     deadline = vf_now_ns() + job->mig->silence_ns;
-    if (word == WORD_INQUIRE && version < WIRE_VERSION_RESUME)
+    if (word == SAY_INQUIRE && version < WIRE_VERSION_RESUME)
         vf_fail(err, VF_FAILED, "peer %s: its vferryd is too old to be asked", job->peer);
     else if (wire_say(tp, &said, deadline, err) == 0 &&
              wire_hear(tp, &answer, deadline, err) == 0) {
         result = act(job, kc, tp, word, &answer, end, err);
         wire_message_free(&answer);
     }
-    word_hang_up(job, tp);
+    redial_hang_up(job, tp);
     return result;
 }
 
-int word_bring(struct mig_job *job, struct kc *kc, enum job_state *end, struct vf_error *err)
+int redial_bring(struct mig_job *job, struct kc *kc, enum job_state *end, struct vf_error *err)
 {
-    enum word word = word_owed(job);
+    enum handoff_message word = redial_owed(job);
     struct vf_partition_info copy;
-    int found = word == WORD_INQUIRE ? handoff_copy(job, kc, &copy, err) : -1;
+    int found = word == SAY_INQUIRE ? handoff_copy(job, kc, &copy, err) : -1;
 
-    if (word == WORD_INQUIRE && found < 0)
+    if (word == SAY_INQUIRE && found < 0)
         return -1;
     /* It is still there and was only not to be started, or went on from here: that needs nobody. */
     if (found > 0 || (found == 0 && handoff_went_on(job))) {
         *end = JOB_COMPLETED;
-        return answer_commit(job, kc, err);
+        return reply_commit(job, kc, err);
     }
     shadow_event(job, EVENT_DUE, found == 0 ? COPY_GONE : COPY_UNSEEN);
-    return word_bring_as(job, kc, word, end, err);
+    return redial_bring_as(job, kc, word, end, err);
 }
 
-uint64_t word_back_off(uint64_t *wait_ns)
+uint64_t redial_back_off(uint64_t *wait_ns)
 {
-    uint64_t now = *wait_ns == 0 ? WORD_WAIT_NS : *wait_ns;
+    uint64_t now = *wait_ns == 0 ? REDIAL_WAIT_NS : *wait_ns;
 
-    *wait_ns = now > WORD_MAX_WAIT_NS / 2 ? WORD_MAX_WAIT_NS : 2 * now;
+    *wait_ns = now > REDIAL_MAX_WAIT_NS / 2 ? REDIAL_MAX_WAIT_NS : 2 * now;
     return now;
 }
 
-int word_bring_until(struct mig_job *job, struct kc *kc, uint64_t deadline_ns, enum job_state *end,
-                     struct vf_error *err)
+int redial_bring_until(struct mig_job *job, struct kc *kc, uint64_t deadline_ns,
+                       enum job_state *end, struct vf_error *err)
 {
     uint64_t wait_ns = 0;
 
-    while (job_sleep(job, vf_now_ns() + word_back_off(&wait_ns)) && vf_now_ns() < deadline_ns) {
-        if (word_bring(job, kc, end, err) == 0)
+    while (job_sleep(job, vf_now_ns() + redial_back_off(&wait_ns)) && vf_now_ns() < deadline_ns) {
+        if (redial_bring(job, kc, end, err) == 0)
             return 0;
         log_debug("job %" PRIu64 ": %s", job->id, err->text);
     }

@@ -2,7 +2,7 @@
 /*
  * What a source owes its target once the hand-off has begun: ABORT when the partition runs on here,
  * COMMIT when it may run there. Brought on a connection of its own (docs/wire-format.md, "Redial"),
- * by the job's own thread as long as it lives, after it by the settler.
+ * by the job's own thread as long as it lives, after it by the retry thread.
  */
 #ifndef MIGRATE_HANDOFF_REDIAL_H
 #define MIGRATE_HANDOFF_REDIAL_H
@@ -10,15 +10,14 @@
 #include "kernel/client.h"
 #include "migrate/job/job.h"
 
-#define WORD_WAIT_NS 50000000ull /* before the second try; doubles each time */
-#define WORD_MAX_WAIT_NS 10000000000ull
+#define REDIAL_WAIT_NS 50000000ull /* before the second try; doubles each time */
+#define REDIAL_MAX_WAIT_NS 10000000000ull
 
 /* INQUIRE: a target that committed, and whose kernel side then lost the partition, asks whether the
  * source is done with it. */
-enum word { WORD_NONE, WORD_ABORT, WORD_COMMIT, WORD_INQUIRE };
 
 /* By the job's last record. Any thread. */
-enum word word_owed(struct mig_job *job);
+enum handoff_message redial_owed(struct mig_job *job);
 
 /*
  * One try: says the word, hears the answer and does here what follows from it. 0: nothing is owed
@@ -26,28 +25,28 @@ enum word word_owed(struct mig_job *job);
  * open, err tells why. The caller is the job's thread, with its channels closed, or has claimed the
  * job; job_leave ends the waits.
  */
-int word_bring(struct mig_job *job, struct kc *kc, enum job_state *end, struct vf_error *err);
+int redial_bring(struct mig_job *job, struct kc *kc, enum job_state *end, struct vf_error *err);
 /* The same with ABORT for a COMMIT that a person takes back (resolve.h): CLOSE is the target's
  * proof that it never ran there. */
-int word_bring_as(struct mig_job *job, struct kc *kc, enum word word, enum job_state *end,
-                  struct vf_error *err);
+int redial_bring_as(struct mig_job *job, struct kc *kc, enum handoff_message word,
+                    enum job_state *end, struct vf_error *err);
 /* The same, less and less often, until it is done, the deadline has passed or the daemon ends. */
-int word_bring_until(struct mig_job *job, struct kc *kc, uint64_t deadline_ns, enum job_state *end,
-                     struct vf_error *err);
+int redial_bring_until(struct mig_job *job, struct kc *kc, uint64_t deadline_ns,
+                       enum job_state *end, struct vf_error *err);
 /* Nothing is owed any more, in the journal too. -1: that cannot be written, and it stays owed. */
-int word_drop(struct mig_job *job, struct vf_error *err);
+int redial_drop(struct mig_job *job, struct vf_error *err);
 /* The target knows: the same, but a journal that cannot be written is only logged, for being told
  * again after a restart does no harm. */
-void word_told(struct mig_job *job);
+void redial_acknowledged(struct mig_job *job);
 /* How long to wait after a try in vain; doubles *wait_ns for the next one. */
-uint64_t word_back_off(uint64_t *wait_ns);
+uint64_t redial_back_off(uint64_t *wait_ns);
 
 /* A connection to the peer for this hand-off, HELLOs said; job_leave breaks it. */
-int word_call(struct mig_job *job, uint16_t *version, struct tp **out, struct vf_error *err);
-void word_hang_up(struct mig_job *job, struct tp *tp);
+int redial_call(struct mig_job *job, uint16_t *version, struct tp **out, struct vf_error *err);
+void redial_hang_up(struct mig_job *job, struct tp *tp);
 
 /* RUNNING came: the copy here is a stale one that must never run. It goes, then DONE is recorded.
  * -1: it is still here. */
-int word_give_up_copy(struct mig_job *job, struct kc *kc, struct vf_error *err);
+int redial_release(struct mig_job *job, struct kc *kc, struct vf_error *err);
 
 #endif

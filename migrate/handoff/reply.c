@@ -22,7 +22,7 @@
 static void settled(struct mig_job *job, enum job_state state, const struct vf_error *err)
 {
     if (job_status(job) == MIG_UNKNOWN)
-        job_settled(job, state, err);
+        job_outcome_known(job, state, err);
 }
 
 /* It never ran here and never will. */
@@ -34,7 +34,8 @@ static int never_ran(struct mig_job *job, const char *why, struct vf_error *err)
 
     vf_fail(&also, VF_FAILED, "%s", why);
     ending_tell_in(job, "in the hand-off, before COMMIT", ending_there(job, where), &also);
-    if (handoff_fate(job) != FATE_SOURCE && mig_journal(job, JOURNAL_ABORTED, also.text, err) != 0)
+    if (handoff_owner_of(job) != OWNER_SOURCE &&
+        mig_journal(job, JOURNAL_ABORTED, also.text, err) != 0)
         return -1;
     settled(job, JOB_FAILED, &also);
     return vf_fail(err, VF_CANCELLED, "%s", why);
@@ -58,7 +59,7 @@ static int start_committed(struct mig_job *job, struct kc *kc, const struct vf_p
     int result;
 
     shadow_event(job, EVENT_COMMIT, shadow_copy(job, 1, copy));
-    if (handoff_fate(job) == FATE_OPEN && mig_journal(job, JOURNAL_COMMITTED, "", err) != 0)
+    if (handoff_owner_of(job) == OWNER_OPEN && mig_journal(job, JOURNAL_COMMITTED, "", err) != 0)
         return -1;
     resume = vf_now_ns();
     result = copy_start(kc, copy, job->stays_paused, err);
@@ -95,18 +96,18 @@ static int start(struct mig_job *job, struct kc *kc, const struct vf_partition_i
     return result;
 }
 
-int answer_commit(struct mig_job *job, struct kc *kc, struct vf_error *err)
+int reply_commit(struct mig_job *job, struct kc *kc, struct vf_error *err)
 {
     struct vf_partition_info copy;
     int found;
 
-    if (handoff_fate(job) == FATE_SOURCE || job->last_kind == JOURNAL_DONE ||
+    if (handoff_owner_of(job) == OWNER_SOURCE || job->last_kind == JOURNAL_DONE ||
         job->last_kind == JOURNAL_SETTLED)
         shadow_event(job, EVENT_COMMIT, COPY_UNSEEN);
-    if (handoff_fate(job) == FATE_SOURCE)
+    if (handoff_owner_of(job) == OWNER_SOURCE)
         return never_ran(job, "it was called off at its target and never ran there", err);
     /* What ran may have gone on since, to another host or for good. */
-    if (handoff_fate(job) == FATE_TARGET && job->last_kind != JOURNAL_COMMITTED)
+    if (handoff_owner_of(job) == OWNER_TARGET && job->last_kind != JOURNAL_COMMITTED)
         return 0;
     found = handoff_copy(job, kc, &copy, err);
     if (found > 0 && job->last_kind != JOURNAL_OPEN)
@@ -116,11 +117,11 @@ int answer_commit(struct mig_job *job, struct kc *kc, struct vf_error *err)
         return found > 0 && destroy(job, kc, &copy, err) != 0
                    ? -1
                    : never_ran(job, "its target was never ready for it", err);
-    if (found == 0 && handoff_fate(job) == FATE_TARGET && handoff_went_on(job)) {
+    if (found == 0 && handoff_owner_of(job) == OWNER_TARGET && handoff_went_on(job)) {
         close_books(job);
         return 0;
     }
-    if (found == 0 && handoff_fate(job) == FATE_OPEN)
+    if (found == 0 && handoff_owner_of(job) == OWNER_OPEN)
         return never_ran(job, "the target's kernel side lost it before it could run", err);
     return found < 0
                ? -1
@@ -130,20 +131,20 @@ int answer_commit(struct mig_job *job, struct kc *kc, struct vf_error *err)
                          job->partition, job->host_name);
 }
 
-int answer_abort(struct mig_job *job, struct kc *kc, const char *why, struct vf_error *err)
+int reply_abort(struct mig_job *job, struct kc *kc, const char *why, struct vf_error *err)
 {
     struct vf_partition_info copy;
     struct vf_error text = VF_ERROR_INIT;
     char where[ENDING_WHERE];
     int found;
 
-    if (handoff_fate(job) == FATE_SOURCE)
+    if (handoff_owner_of(job) == OWNER_SOURCE)
         return 0;
     found = handoff_copy(job, kc, &copy, err);
     shadow_event(job, EVENT_ABORT, shadow_copy(job, found, &copy));
     if (found < 0)
         return -1;
-    if (handoff_fate(job) == FATE_TARGET &&
+    if (handoff_owner_of(job) == OWNER_TARGET &&
         (found > 0 || job->last_kind != JOURNAL_COMMITTED || handoff_went_on(job)))
         return vf_fail(err, VF_UNKNOWN, "it was committed and runs at host %s",
                        job->mig->host_name);
@@ -152,14 +153,14 @@ int answer_abort(struct mig_job *job, struct kc *kc, const char *why, struct vf_
     if (found > 0 && destroy(job, kc, &copy, err) != 0)
         return -1;
     /* One that was committed and lost did run: it is settled, not undone. */
-    if (mig_journal(job, handoff_fate(job) == FATE_TARGET ? JOURNAL_SETTLED : JOURNAL_ABORTED,
-                    handoff_fate(job) == FATE_TARGET ? MIG_SOURCE_RUNS : text.text, err) != 0)
+    if (mig_journal(job, handoff_owner_of(job) == OWNER_TARGET ? JOURNAL_SETTLED : JOURNAL_ABORTED,
+                    handoff_owner_of(job) == OWNER_TARGET ? MIG_SOURCE_RUNS : text.text, err) != 0)
         return -1;
     settled(job, JOB_FAILED, &text);
     return 0;
 }
 
-int answer_account(struct mig_job *job, struct wire_account *out, struct vf_error *err)
+int reply_account(struct mig_job *job, struct wire_account *out, struct vf_error *err)
 {
     struct vf_partition_info copy;
     struct kc *kc;
@@ -237,7 +238,7 @@ static int serve_commit(struct mig_job *job, struct kc *kc, struct tp *tp, uint1
 {
     const struct wire_message never = {.tag = WIRE_NEVER_RAN, .handoff = handoff_of(job)};
 
-    if (answer_commit(job, kc, err) == 0)
+    if (reply_commit(job, kc, err) == 0)
         return say_running(job, kc, tp, err);
     if (err->code != VF_CANCELLED)
         return -1;
@@ -252,7 +253,7 @@ static int serve_abort(struct mig_job *job, struct kc *kc, struct tp *tp,
 {
     const struct wire_message gone = {.tag = WIRE_CLOSE};
 
-    if (answer_abort(job, kc, abort->text, err) == 0)
+    if (reply_abort(job, kc, abort->text, err) == 0)
         return wire_say(tp, &gone, vf_now_ns() + job->mig->silence_ns, err);
     if (err->code == VF_UNKNOWN)
         mig_event(job->mig, "job",
@@ -290,7 +291,7 @@ static int serve_inquiry(struct mig_job *job, struct tp *tp, const struct wire_m
 
     if (!handoff_same(job, &word->handoff))
         return vf_fail(err, VF_FAILED, "job %" PRIu64 " is about another hand-off", job->id);
-    if (answer_account(job, &message.account, err) != 0)
+    if (reply_account(job, &message.account, err) != 0)
         return -1;
     return wire_say(tp, &message, vf_now_ns() + job->mig->silence_ns, err);
 }
@@ -333,8 +334,8 @@ static int serve(struct mig_job *job, struct tp *tp, uint16_t version,
     return result;
 }
 
-void answer_word(struct mig *mig, struct tp *tp, const struct mig_peer *peer,
-                 const struct wire_message *word)
+void reply_to(struct mig *mig, struct tp *tp, const struct mig_peer *peer,
+              const struct wire_message *word)
 {
     struct mig_job *job = find(mig, tp, &peer->hello);
     struct vf_error err = VF_ERROR_INIT;

@@ -31,7 +31,7 @@ static bool inquire(struct mig_job *job, struct wire_account *out, struct vf_err
         vf_fail(err, VF_FAILED, "an older version began the move, which left nothing to ask with");
         return false;
     }
-    if (word_call(job, &version, &tp, err) != 0)
+    if (redial_call(job, &version, &tp, err) != 0)
         return false;
     if (version < WIRE_VERSION_RESUME) {
         vf_fail(err, VF_FAILED, "peer %s: its vferryd is too old to be asked", job->peer);
@@ -44,7 +44,7 @@ static bool inquire(struct mig_job *job, struct wire_account *out, struct vf_err
         if (!known)
             vf_fail(err, VF_FAILED, "peer %s: speaks of another hand-off", job->peer);
     }
-    word_hang_up(job, tp);
+    redial_hang_up(job, tp);
     return known;
 }
 
@@ -76,13 +76,13 @@ static int look(struct mig_job *job, struct kc *kc, struct resolve_view *view,
 static int agree_as_source(struct mig_job *job, struct kc *kc, bool source_runs,
                            struct vf_error *err)
 {
-    enum word word = source_runs ? WORD_ABORT : WORD_COMMIT;
+    enum handoff_message word = source_runs ? SAY_ABORT : SAY_COMMIT;
     enum job_state end;
 
     shadow_event(job, source_runs ? EVENT_AGREE_SOURCE : EVENT_AGREE_TARGET, COPY_UNSEEN);
-    if (word_bring_as(job, kc, word, &end, err) != 0)
+    if (redial_bring_as(job, kc, word, &end, err) != 0)
         return -1;
-    job_settled(job, end, err);
+    job_outcome_known(job, end, err);
     if ((end == JOB_FAILED) != source_runs)
         return vf_fail(err, VF_FAILED,
                        "it was settled otherwise meanwhile: the job is %s" VF_REMEDY
@@ -95,14 +95,14 @@ static int agree_as_target(struct mig_job *job, struct kc *kc, const struct reso
                            bool source_runs, struct vf_error *err)
 {
     if (source_runs)
-        return answer_abort(job, kc, "resolved by a person", err);
+        return reply_abort(job, kc, "resolved by a person", err);
     if (view->held)
-        return answer_commit(job, kc, err);
+        return reply_commit(job, kc, err);
     /* It did run here, and nobody has it any more. */
     shadow_event(job, EVENT_AGREE_TARGET, COPY_GONE);
     if (mig_journal(job, JOURNAL_SETTLED, MIG_TARGET_RUNS "; it was lost since", err) != 0)
         return -1;
-    job_settled(job, JOB_COMPLETED, NULL);
+    job_outcome_known(job, JOB_COMPLETED, NULL);
     return 0;
 }
 
@@ -128,9 +128,9 @@ static int act_alone(struct mig_job *job, struct kc *kc, const struct vf_partiti
 }
 
 /* On disk first: should this daemon die, the next one carries it out. */
-static int settle_here(struct mig_job *job, struct kc *kc, bool source_runs,
-                       const struct vf_error *why, char warning[MIG_WARNING_BYTES],
-                       struct vf_error *err)
+static int resolve_here(struct mig_job *job, struct kc *kc, bool source_runs,
+                        const struct vf_error *why, char warning[MIG_WARNING_BYTES],
+                        struct vf_error *err)
 {
     struct vf_error text = VF_ERROR_INIT;
     struct vf_error also = VF_ERROR_INIT;
@@ -144,7 +144,7 @@ static int settle_here(struct mig_job *job, struct kc *kc, bool source_runs,
             source_runs ? MIG_SOURCE_RUNS : MIG_TARGET_RUNS, ending_peer(job), why->text);
     ending_tell_in(job, "", job->source ? ending_stays(job, where) : ending_there(job, where),
                    &text);
-    shadow_event(job, source_runs ? EVENT_SETTLE_SOURCE : EVENT_SETTLE_TARGET,
+    shadow_event(job, source_runs ? EVENT_RESOLVE_SOURCE : EVENT_RESOLVE_TARGET,
                  shadow_copy(job, found, &copy));
     job_update(job, job->owes = job->source);
     if (mig_journal(job, JOURNAL_SETTLED, text.text, err) != 0) {
@@ -162,20 +162,20 @@ static int settle_here(struct mig_job *job, struct kc *kc, bool source_runs,
                 "the vferryd of host %s, which tries it again",
                 job->host_name, also.text, job->host_name);
     }
-    job_settled(job, source_runs ? JOB_FAILED : JOB_COMPLETED, &text);
-    settle_kick(job->mig);
+    job_outcome_known(job, source_runs ? JOB_FAILED : JOB_COMPLETED, &text);
+    retry_kick(job->mig);
     return 0;
 }
 
-static int settle_alone(struct mig_job *job, struct kc *kc, bool source_runs,
-                        const struct vf_error *why, char warning[MIG_WARNING_BYTES],
-                        struct vf_error *err)
+static int resolve_alone(struct mig_job *job, struct kc *kc, bool source_runs,
+                         const struct vf_error *why, char warning[MIG_WARNING_BYTES],
+                         struct vf_error *err)
 {
     int result;
 
     if (mig_commit_begin(job->mig, err) != 0)
         return -1;
-    result = settle_here(job, kc, source_runs, why, warning, err);
+    result = resolve_here(job, kc, source_runs, why, warning, err);
     mig_commit_end(job->mig);
     return result;
 }
@@ -190,7 +190,7 @@ static int resolve(struct mig_job *job, struct kc *kc, bool source_runs,
         return -1;
     (void)resolve_warning(&view, source_runs, warning);
     if (!view.peer_known)
-        return settle_alone(job, kc, source_runs, &why_not, warning, err);
+        return resolve_alone(job, kc, source_runs, &why_not, warning, err);
     return job->source ? agree_as_source(job, kc, source_runs, err)
                        : agree_as_target(job, kc, &view, source_runs, err);
 }
@@ -218,7 +218,7 @@ static int check(struct mig_job *job, struct vf_error *err)
 
 static int may_forget(struct mig_job *job, struct vf_error *err)
 {
-    enum word word = word_owed(job);
+    enum handoff_message word = redial_owed(job);
 
     if (!mig_job_wait(job, 0, UINT64_MAX))
         return vf_fail(err, VF_FAILED,
@@ -230,7 +230,7 @@ static int may_forget(struct mig_job *job, struct vf_error *err)
                        "say who runs it with \"vferry job resolve %" PRIu64
                        "\" and --source-runs or --target-runs",
                        job->id);
-    if (word == WORD_NONE)
+    if (word == SAY_NOTHING)
         return vf_fail(err, VF_FAILED, "owes host %s nothing" VF_REMEDY "leave it",
                        ending_peer(job));
     return 0;
@@ -241,7 +241,7 @@ static void warn_untold(struct mig_job *job, char warning[MIG_WARNING_BYTES])
 {
     const char *peer = ending_peer(job);
 
-    if (handoff_fate(job) == FATE_TARGET)
+    if (handoff_owner_of(job) == OWNER_TARGET)
         (void)snprintf(warning, MIG_WARNING_BYTES,
                        "host %s is not told that it runs partition %s: if it comes back it keeps "
                        "its copy paused, until its job is resolved there with --target-runs",
@@ -268,7 +268,7 @@ int mig_job_forget(struct mig_job *job, char warning[MIG_WARNING_BYTES], struct 
         if (result == 0) {
             warn_untold(job, warning);
             shadow_event(job, EVENT_FORGET, COPY_UNSEEN);
-            result = word_drop(job, err);
+            result = redial_drop(job, err);
         }
         job_unclaim(job);
     }
@@ -300,7 +300,7 @@ int mig_job_resolve(struct mig_job *job, bool source_runs, char warning[MIG_WARN
     int result = check(job, err);
 
     warning[0] = '\0';
-    /* A try of the settler's is under way, and may just settle it. */
+    /* A try of the retry thread's is under way, and may just settle it. */
     if (result == 0 && !job_claim(job, vf_now_ns() + 2 * job->mig->silence_ns))
         result =
             vf_fail(err, VF_FAILED, "is being settled at this moment" VF_REMEDY "see it again");

@@ -7,30 +7,30 @@
 #include <string.h>
 
 /* Who runs it, by the peer's last record. OPEN = it waits for the other end's word. */
-static enum handoff_fate peer_fate(const struct wire_account *peer)
+static enum handoff_owner peer_owner(const struct wire_account *peer)
 {
     bool source = peer->side == JOURNAL_SOURCE;
 
     if (peer->record == 0) /* before its first record nothing can have been promised */
-        return FATE_SOURCE;
+        return OWNER_SOURCE;
     switch ((enum journal_kind)(peer->record - 1)) {
     case JOURNAL_OPEN:
     case JOURNAL_ABORTED:
-        return FATE_SOURCE;
+        return OWNER_SOURCE;
     case JOURNAL_COMMIT:
-        return FATE_OPEN;
+        return OWNER_OPEN;
     case JOURNAL_PREPARED:
-        return peer->held != 0 ? FATE_OPEN : FATE_SOURCE;
+        return peer->held != 0 ? OWNER_OPEN : OWNER_SOURCE;
     case JOURNAL_COMMITTED: /* what ran there and was lost with its host runs nowhere now */
-        return peer->held != 0 || source ? FATE_TARGET : FATE_OPEN;
+        return peer->held != 0 || source ? OWNER_TARGET : OWNER_OPEN;
     case JOURNAL_SETTLED:
-        return strncmp(peer->text, MIG_TARGET_RUNS, strlen(MIG_TARGET_RUNS)) == 0 ? FATE_TARGET
-                                                                                  : FATE_SOURCE;
+        return strncmp(peer->text, MIG_TARGET_RUNS, strlen(MIG_TARGET_RUNS)) == 0 ? OWNER_TARGET
+                                                                                  : OWNER_SOURCE;
     case JOURNAL_DONE:
     case JOURNAL_KINDS:
         break;
     }
-    return FATE_TARGET;
+    return OWNER_TARGET;
 }
 
 static const char *peer_says(const struct wire_account *peer)
@@ -80,15 +80,15 @@ static int lost_by(const struct resolve_view *view, bool source_runs, const char
 
 int resolve_allows(const struct resolve_view *view, bool source_runs, struct vf_error *err)
 {
-    enum handoff_fate fate = view->peer_known ? peer_fate(&view->peer) : FATE_OPEN;
+    enum handoff_owner owner = view->peer_known ? peer_owner(&view->peer) : OWNER_OPEN;
     bool peer_may_hold = !view->peer_known || view->peer.held != 0;
     bool source_holds = view->source ? view->held : peer_may_hold;
     bool target_holds = view->source ? peer_may_hold : view->held;
 
-    if ((fate == FATE_SOURCE && !source_runs) || (fate == FATE_TARGET && source_runs))
+    if ((owner == OWNER_SOURCE && !source_runs) || (owner == OWNER_TARGET && source_runs))
         return contradicted(view, source_runs, err);
     /* With neither the books can only be closed, either way. */
-    if (fate != FATE_OPEN || source_holds == target_holds)
+    if (owner != OWNER_OPEN || source_holds == target_holds)
         return 0;
     if (source_runs && !source_holds)
         return lost_by(view, source_runs, source_host(view), "may have", err);

@@ -17,24 +17,24 @@
  * ask us, and two that cannot help each other would go on asking for ever. */
 #define AGAIN_NS 1000000000ull
 
-void settle_init(struct mig *mig)
+void retry_init(struct mig *mig)
 {
     vf_cond_init(&mig->settle);
 }
 
-void settle_kick_locked(struct mig *mig)
+void retry_kick_locked(struct mig *mig)
 {
     (void)pthread_cond_broadcast(&mig->settle);
 }
 
-void settle_kick(struct mig *mig)
+void retry_kick(struct mig *mig)
 {
     (void)pthread_mutex_lock(&mig->lock);
-    settle_kick_locked(mig);
+    retry_kick_locked(mig);
     (void)pthread_mutex_unlock(&mig->lock);
 }
 
-void settle_peer_is_back(struct mig *mig, const char *address)
+void retry_peer_is_back(struct mig *mig, const char *address)
 {
     if (address[0] == '\0')
         return;
@@ -43,7 +43,7 @@ void settle_peer_is_back(struct mig *mig, const char *address)
         if (strcmp(job->peer, address) == 0 && job->due_ns > job->tried_ns + AGAIN_NS)
             job->due_ns = job->tried_ns + AGAIN_NS;
     }
-    settle_kick_locked(mig);
+    retry_kick_locked(mig);
     (void)pthread_mutex_unlock(&mig->lock);
 }
 
@@ -57,7 +57,7 @@ static struct mig_job *next_due(struct mig *mig, uint64_t *until, bool *first)
     *until = TP_NEVER;
     for (struct mig_job *job = mig->jobs; job != NULL; job = job->next) {
         /* A job whose thread lives brings its words itself. */
-        if (!mig_job_wait(job, 0, UINT64_MAX) || word_owed(job) == WORD_NONE)
+        if (!mig_job_wait(job, 0, UINT64_MAX) || redial_owed(job) == SAY_NOTHING)
             continue;
         if (job->due_ns > now)
             *until = job->due_ns < *until ? job->due_ns : *until;
@@ -78,7 +78,7 @@ static void postpone(struct mig *mig, struct mig_job *failed)
 
     (void)pthread_mutex_lock(&mig->lock);
     failed->tried_ns = vf_now_ns();
-    due = failed->tried_ns + word_back_off(&failed->wait_ns);
+    due = failed->tried_ns + redial_back_off(&failed->wait_ns);
     for (struct mig_job *job = mig->jobs; job != NULL; job = job->next) {
         if (job == failed || (strcmp(job->peer, failed->peer) == 0 && job->due_ns < due))
             job->due_ns = due;
@@ -90,7 +90,7 @@ static void postpone(struct mig *mig, struct mig_job *failed)
 static void conclude(struct mig_job *job, enum job_state end, const struct vf_error *err)
 {
     if (job_status(job) == MIG_UNKNOWN)
-        job_settled(job, end, err);
+        job_outcome_known(job, end, err);
     else
         log_info("job %" PRIu64 ": host %s knows now how the move of partition %s ended", job->id,
                  ending_peer(job), job->partition);
@@ -105,9 +105,9 @@ static void try_once(struct mig *mig, struct mig_job *job, bool first)
 
     if (job_claim(job, 0)) {
         /* Its last look was without the claim. */
-        done = word_owed(job) == WORD_NONE;
+        done = redial_owed(job) == SAY_NOTHING;
         if (!done && kc_connect(mig->kernel_socket, &kc, &err) == 0 &&
-            word_bring(job, kc, &end, &err) == 0) {
+            redial_bring(job, kc, &end, &err) == 0) {
             conclude(job, end, &err);
             done = true;
         }
@@ -128,11 +128,11 @@ static void try_once(struct mig *mig, struct mig_job *job, bool first)
     postpone(mig, job);
 }
 
-static void *settler_main(void *arg)
+static void *retry_main(void *arg)
 {
     struct mig *mig = arg;
 
-    (void)prctl(PR_SET_NAME, "settler");
+    (void)prctl(PR_SET_NAME, "retry");
     (void)pthread_mutex_lock(&mig->lock);
     while (!mig->closing) {
         uint64_t until;
@@ -157,12 +157,12 @@ static void *settler_main(void *arg)
     return NULL;
 }
 
-int settle_start(struct mig *mig, struct vf_error *err)
+int retry_start(struct mig *mig, struct vf_error *err)
 {
     (void)pthread_mutex_lock(&mig->lock);
     mig->threads++;
     (void)pthread_mutex_unlock(&mig->lock);
-    return mig_spawn(mig, settler_main, mig) == 0
+    return mig_spawn(mig, retry_main, mig) == 0
                ? 0
-               : vf_fail(err, VF_FAILED, "settler: " VF_NO_THREAD);
+               : vf_fail(err, VF_FAILED, "retry thread: " VF_NO_THREAD);
 }

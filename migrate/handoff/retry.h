@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The settler: one thread a host that brings to their peers the words that jobs still owe when
+ * The retry thread: one a host, that brings to their peers the words that jobs still owe when
  * their own threads have ended or a daemon was started again (redial.h), less and less often, for
  * as long as it takes. So an unknown outcome becomes known by itself once the hosts can talk.
  */
@@ -10,13 +10,13 @@
 #include "migrate/mig.h"
 
 /* Before anything that may end with settle's condition's destruction. */
-void settle_init(struct mig *mig);
+void retry_init(struct mig *mig);
 /* Starts the thread, counted among mig's; it ends when the host closes. */
-int settle_start(struct mig *mig, struct vf_error *err);
+int retry_start(struct mig *mig, struct vf_error *err);
 /* A job may owe something now. Any thread, without mig's lock. */
-void settle_kick(struct mig *mig);
-void settle_kick_locked(struct mig *mig);
+void retry_kick(struct mig *mig);
+void retry_kick_locked(struct mig *mig);
 /* That host has just been heard of: what it is owed is tried at once. */
-void settle_peer_is_back(struct mig *mig, const char *address);
+void retry_peer_is_back(struct mig *mig, const char *address);
 
 #endif

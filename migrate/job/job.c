@@ -178,8 +178,8 @@ void job_over(struct mig_job *job, enum job_state state)
         job->over = true;
         err = job->error;
     });
-    if (word_owed(job) != WORD_NONE)
-        settle_kick(job->mig);
+    if (redial_owed(job) != SAY_NOTHING)
+        retry_kick(job->mig);
     /* After it is over: whoever hears of the end and asks finds it so. */
     mig_tell_ended(job);
     mig_event(job->mig, "job", "job %llu (%s of %s, peer %s): %s%s%s", (unsigned long long)job->id,
@@ -188,7 +188,7 @@ void job_over(struct mig_job *job, enum job_state state)
               err.text);
 }
 
-void job_settled(struct mig_job *job, enum job_state state, const struct vf_error *err)
+void job_outcome_known(struct mig_job *job, enum job_state state, const struct vf_error *err)
 {
     stand_ends(job);
     (void)vf_fsm_set(&job->fsm, state, "settled");
@@ -443,7 +443,7 @@ void job_received(struct mig_job *job, uint32_t round, uint64_t bytes, uint64_t 
 
 void job_sent(struct mig_job *job, uint64_t bytes, uint64_t pages)
 {
-    turns_note_sent(&job->mig->turns);
+    send_slots_note_sent(&job->mig->send_slots);
     job_update(job, note_frame(job, bytes, pages));
 }
 

@@ -163,7 +163,7 @@ struct mig_job {
     uint64_t arrival_ns; /* when it should run on the target; 0 = unknown */
     char digest[DIGEST_TEXT];
     struct mig_job *next;     /* mig's list; guarded by mig's lock, as what follows */
-    uint64_t due_ns, wait_ns; /* the settler's next try, and how long it waits after that */
+    uint64_t due_ns, wait_ns; /* the retry thread's next try, and how long it waits after that */
     uint64_t tried_ns;        /* its last one */
 };
 
@@ -192,7 +192,7 @@ int job_fail(struct mig_job *job, const struct vf_error *err);
 void job_over(struct mig_job *job, enum job_state state);
 /* An unknown outcome became known: COMPLETED, or FAILED for the reason in err. Tells it as an
  * event. The caller has claimed the job. */
-void job_settled(struct mig_job *job, enum job_state state, const struct vf_error *err);
+void job_outcome_known(struct mig_job *job, enum job_state state, const struct vf_error *err);
 /* Whoever brings a job's outcome to its end, when its own thread is gone, claims it first. False:
  * somebody else had it until the deadline (0 = do not wait). */
 bool job_claim(struct mig_job *job, uint64_t deadline_ns);
@@ -213,11 +213,11 @@ bool job_begin_commit(struct mig_job *job);
 
 /* Numbers of a finished round; `paused` counts towards the blackout's last round. */
 void job_round_done(struct mig_job *job, const struct job_round *round);
-/* Bytes and pages handed to the wire; any lane. */
+/* Bytes and pages handed to the wire; any stream. */
 void job_sent(struct mig_job *job, uint64_t bytes, uint64_t pages);
 /* The same of a frame that came in at the target, where it takes nobody's turn. */
 void job_received(struct mig_job *job, uint32_t round, uint64_t bytes, uint64_t pages);
-/* Pages that need not be sent, since the target has them; any lane. */
+/* Pages that need not be sent, since the target has them; any stream. */
 void job_known(struct mig_job *job, uint64_t pages);
 /* Sets fields under the lock and wakes watchers. */
 #define job_update(job, statements)                                                                \

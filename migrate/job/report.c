@@ -232,13 +232,13 @@ static void put_options(json_t *object, const struct mig_job *job)
 json_t *mig_job_report(struct mig_job *job)
 {
     static const char *const words[] = {
-        [WORD_ABORT] = "abort", [WORD_COMMIT] = "commit", [WORD_INQUIRE] = "inquire"};
+        [SAY_ABORT] = "abort", [SAY_COMMIT] = "commit", [SAY_INQUIRE] = "inquire"};
     json_t *object = json_object();
-    enum word word = mig_job_wait(job, 0, UINT64_MAX) ? word_owed(job) : WORD_NONE;
+    enum handoff_message word = mig_job_wait(job, 0, UINT64_MAX) ? redial_owed(job) : SAY_NOTHING;
 
     (void)json_object_set_new(object, "schema", json_string("vferry.job/1"));
     (void)json_object_set_new(object, "owes",
-                              word != WORD_NONE ? json_string(words[word]) : json_null());
+                              word != SAY_NOTHING ? json_string(words[word]) : json_null());
     (void)pthread_mutex_lock(&job->lock);
     put_identity(object, job);
     (void)json_object_set_new(object, "reasons", reasons(job));

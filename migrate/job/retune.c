@@ -88,8 +88,8 @@ void source_retune(void *ctx)
     const struct mig_job *job = s->job;
     uint64_t limit = job->options.max_time_ns;
 
-    lanes_set_rate(&s->lanes, job->options.bandwidth);
-    lanes_set_deadline(&s->lanes, limit != 0 ? job->t.start + limit : TP_NEVER);
+    stream_group_set_rate(&s->group, job->options.bandwidth);
+    stream_group_set_deadline(&s->group, limit != 0 ? job->t.start + limit : TP_NEVER);
     atomic_store(&s->retuned, true);
-    turns_wake(&job->mig->turns);
+    send_slots_wake(&job->mig->send_slots);
 }

@@ -23,44 +23,45 @@
 #define TELL_MOST 30u
 #define TELL_NS 10000000000ull
 
-struct stranger {
+struct handshake {
     struct mig *mig;
     uint64_t network; /* tp_peer_network's */
     const char *lacks; /* what the system does not give to serve it, as VF_NO_THREAD */
     /* mig's lock guards what follows. */
     struct tp *tp;         /* NULL while its thread wraps it: nobody else may have it then */
-    struct stranger *next; /* mig's list, newest first */
+    struct handshake *next; /* mig's list, newest first */
     bool evicted;
     bool proven; /* by its certificate: it is no stranger any more, only silent */
 };
 
 /* Under mig->lock. */
-static void evict_one(struct stranger *stranger)
+static void evict_one(struct handshake *handshake)
 {
-    stranger->evicted = true;
-    if (stranger->tp != NULL)
-        tp_abort(stranger->tp);
+    handshake->evicted = true;
+    if (handshake->tp != NULL)
+        tp_abort(handshake->tp);
 }
 
-void mig_abort_strangers(struct mig *mig)
+void mig_abort_handshakes(struct mig *mig)
 {
-    for (struct stranger *stranger = mig->strangers; stranger != NULL; stranger = stranger->next)
-        evict_one(stranger);
+    for (struct handshake *handshake = mig->handshakes; handshake != NULL;
+         handshake = handshake->next)
+        evict_one(handshake);
 }
 
 /* It has said who it is, or never will: takes it off the list. */
-static void known(struct stranger *stranger)
+static void known(struct handshake *handshake)
 {
-    struct mig *mig = stranger->mig;
-    struct stranger **at = &mig->strangers;
+    struct mig *mig = handshake->mig;
+    struct handshake **at = &mig->handshakes;
 
     (void)pthread_mutex_lock(&mig->lock);
-    while (*at != stranger)
+    while (*at != handshake)
         at = &(*at)->next;
-    *at = stranger->next;
-    mig->stranger_count--;
+    *at = handshake->next;
+    mig->handshake_count--;
     (void)pthread_mutex_unlock(&mig->lock);
-    free(stranger);
+    free(handshake);
 }
 
 /* `places`: mig's arrivals or redials. */
@@ -70,8 +71,8 @@ static bool take_place(struct mig *mig, unsigned *places)
 
     (void)pthread_mutex_lock(&mig->lock);
     /* A source that comes back to its job is still answered while a stop goes on. */
-    room = !mig->closing && (places != &mig->arrivals || !mig_ending(mig)) &&
-           *places < MIG_MAX_ARRIVALS;
+    room =
+        !mig->closing && (places != &mig->inbound || !mig_ending(mig)) && *places < MIG_MAX_INBOUND;
     if (room)
         (*places)++;
     (void)pthread_mutex_unlock(&mig->lock);
@@ -93,9 +94,9 @@ static void tell(struct mig *mig, const char *peer, const char *text)
     bool say;
 
     (void)pthread_mutex_lock(&mig->lock);
-    if (now - mig->told_since_ns > TELL_NS) {
+    if (now - mig->refused_since_ns > TELL_NS) {
         silent = mig->told > TELL_MOST ? mig->told - TELL_MOST : 0;
-        mig->told_since_ns = now;
+        mig->refused_since_ns = now;
         mig->told = 0;
     }
     say = ++mig->told <= TELL_MOST;
@@ -132,7 +133,7 @@ static void serve_control(struct mig *mig, struct tp *tp, const struct mig_peer 
     const bool again = comes_back(&peer->hello);
     const bool asks = memcmp(peer->hello.job, none, sizeof none) == 0; /* it has no job */
     /* The places of those that come back are not taken by the jobs that wait for them. */
-    unsigned *places = again || asks ? &mig->redials : &mig->arrivals;
+    unsigned *places = again || asks ? &mig->redials : &mig->inbound;
     struct wire_message ours = {.tag = WIRE_HELLO};
     struct vf_error err = VF_ERROR_INIT;
 
@@ -152,39 +153,39 @@ static void serve_control(struct mig *mig, struct tp *tp, const struct mig_peer 
     else if (again)
         target_redialled(mig, tp, peer);
     else if (asks)
-        capacity_answer(mig, tp, deadline);
+        capacity_reply(mig, tp, deadline);
     else
         target_serve(mig, tp, &peer->hello, peer->version);
     give_place(mig, places);
 }
 
 /* Others see it and may abort it, from here on. */
-static void show(struct stranger *stranger, struct tp *tp)
+static void show(struct handshake *handshake, struct tp *tp)
 {
-    (void)pthread_mutex_lock(&stranger->mig->lock);
-    stranger->tp = tp;
-    if (stranger->evicted && tp != NULL)
+    (void)pthread_mutex_lock(&handshake->mig->lock);
+    handshake->tp = tp;
+    if (handshake->evicted && tp != NULL)
         tp_abort(tp);
-    (void)pthread_mutex_unlock(&stranger->mig->lock);
+    (void)pthread_mutex_unlock(&handshake->mig->lock);
 }
 
 /* Plain TCP or TLS, as it must be here; *tp is replaced by what lies over it, NULL when nothing is
  * left. */
-static int secure(struct stranger *stranger, struct tp **tp, uint64_t deadline,
+static int secure(struct handshake *handshake, struct tp **tp, uint64_t deadline,
                   struct vf_error *err)
 {
-    struct mig *mig = stranger->mig;
+    struct mig *mig = handshake->mig;
     struct tp_tls *tls;
     int result = mig_look(mig, *tp, deadline, &tls, err);
 
     if (result == 0 && tls != NULL) {
-        show(stranger, NULL);
+        show(handshake, NULL);
         result = tp_tls_wrap(tls, *tp, NULL, tp, err);
-        show(stranger, *tp);
+        show(handshake, *tp);
         if (result == 0)
             result = tp_handshake(*tp, deadline, err);
         (void)pthread_mutex_lock(&mig->lock);
-        stranger->proven = result == 0;
+        handshake->proven = result == 0;
         (void)pthread_mutex_unlock(&mig->lock);
     }
     tp_tls_unref(tls);
@@ -192,10 +193,10 @@ static int secure(struct stranger *stranger, struct tp **tp, uint64_t deadline,
 }
 
 /* Hears who it is. Only then it is refused, if it is to be: `no` says why. Frees the stranger. */
-static void receive(struct stranger *stranger, const struct vf_error *no)
+static void receive(struct handshake *handshake, const struct vf_error *no)
 {
-    struct mig *mig = stranger->mig;
-    struct tp *tp = stranger->tp;
+    struct mig *mig = handshake->mig;
+    struct tp *tp = handshake->tp;
     struct wire_message message = {.tag = WIRE_TAG_END};
     struct vf_error err = VF_ERROR_INIT;
     uint64_t deadline = vf_now_ns() + (mig->silence_ns < HELLO_NS ? mig->silence_ns : HELLO_NS);
@@ -204,10 +205,10 @@ static void receive(struct stranger *stranger, const struct vf_error *no)
     int heard;
 
     tp_set_silence(tp, mig->silence_ns);
-    heard = secure(stranger, &tp, deadline, &err);
+    heard = secure(handshake, &tp, deadline, &err);
     if (heard == 0)
         heard = wire_expect(tp, WIRE_HELLO, &message, deadline, &err);
-    known(stranger);
+    known(handshake);
     if (heard == 0) {
         peer.hello = message.hello;
         mig_hello(mig, peer.hello.job, &ours);
@@ -222,12 +223,12 @@ static void receive(struct stranger *stranger, const struct vf_error *no)
     } else if (no != NULL && (peer.hello.role != WIRE_CONTROL || comes_back(&peer.hello))) {
         tell(mig, tp->peer, no->text);
         if (peer.hello.role != WIRE_CONTROL)
-            target_turn_away(mig, tp, &peer.hello, no);
+            target_refuse_stream(mig, tp, &peer.hello, no);
         tp_close(tp); /* ABORT would end a job that goes on: it tries again */
     } else if (no != NULL) {
         refuse(mig, tp, no);
     } else if (peer.hello.role == WIRE_CONTROL) {
-        settle_peer_is_back(mig, peer.hello.listen_address);
+        retry_peer_is_back(mig, peer.hello.listen_address);
         serve_control(mig, tp, &peer, deadline);
     } else if (!target_attach(mig, tp, &peer.hello)) {
         vf_fail(&err, VF_FAILED, "no job here waits for this data stream");
@@ -236,33 +237,33 @@ static void receive(struct stranger *stranger, const struct vf_error *no)
     wire_message_free(&message);
 }
 
-static void *stranger_main(void *arg)
+static void *handshake_main(void *arg)
 {
-    struct stranger *stranger = arg;
-    struct mig *mig = stranger->mig;
+    struct handshake *handshake = arg;
+    struct mig *mig = handshake->mig;
 
     (void)prctl(PR_SET_NAME, "arrival");
-    receive(stranger, NULL);
+    receive(handshake, NULL);
     mig_thread_over(mig);
     return NULL;
 }
 
 /* The thread kept back says what there is none of. */
-static void stranger_refused(void *arg)
+static void handshake_refused(void *arg)
 {
-    struct stranger *stranger = arg;
+    struct handshake *handshake = arg;
     struct vf_error no = VF_ERROR_INIT;
 
-    vf_fail(&no, VF_REFUSED_NOW, "host %s cannot take it: %s", stranger->mig->host_name,
-            stranger->lacks);
-    receive(stranger, &no);
+    vf_fail(&no, VF_REFUSED_NOW, "host %s cannot take it: %s", handshake->mig->host_name,
+            handshake->lacks);
+    receive(handshake, &no);
 }
 
 static unsigned crowd(const struct mig *mig, uint64_t network)
 {
     unsigned count = 0;
 
-    for (const struct stranger *other = mig->strangers; other != NULL; other = other->next)
+    for (const struct handshake *other = mig->handshakes; other != NULL; other = other->next)
         count += !other->evicted && other->network == network;
     return count;
 }
@@ -272,17 +273,18 @@ static unsigned crowd(const struct mig *mig, uint64_t network)
  * from one network wears out itself only; of those, who has been silent longest. */
 static void evict(struct mig *mig)
 {
-    struct stranger *goes = NULL;
+    struct handshake *goes = NULL;
     unsigned largest = 0;
 
-    for (struct stranger *stranger = mig->strangers; stranger != NULL; stranger = stranger->next) {
+    for (struct handshake *handshake = mig->handshakes; handshake != NULL;
+         handshake = handshake->next) {
         unsigned size;
 
-        if (stranger->evicted || (stranger->proven && goes != NULL && !goes->proven))
+        if (handshake->evicted || (handshake->proven && goes != NULL && !goes->proven))
             continue;
-        size = crowd(mig, stranger->network);
-        if (size >= largest || (goes != NULL && goes->proven && !stranger->proven)) {
-            goes = stranger;
+        size = crowd(mig, handshake->network);
+        if (size >= largest || (goes != NULL && goes->proven && !handshake->proven)) {
+            goes = handshake;
             largest = size;
         }
     }
@@ -290,79 +292,79 @@ static void evict(struct mig *mig)
         evict_one(goes);
 }
 
-static bool enlist(struct mig *mig, struct stranger *stranger)
+static bool enlist(struct mig *mig, struct handshake *handshake)
 {
     bool room;
 
     (void)pthread_mutex_lock(&mig->lock);
-    if (mig->stranger_count >= MIG_MAX_STRANGERS)
+    if (mig->handshake_count >= MIG_MAX_HANDSHAKES)
         evict(mig);
     /* Those that go need a moment. */
-    room = !mig->closing && mig->stranger_count < MIG_MAX_STRANGERS + LEAVING;
+    room = !mig->closing && mig->handshake_count < MIG_MAX_HANDSHAKES + LEAVING;
     if (room) {
-        mig->stranger_count++;
+        mig->handshake_count++;
         mig->threads++;
-        stranger->next = mig->strangers;
-        mig->strangers = stranger;
+        handshake->next = mig->handshakes;
+        mig->handshakes = handshake;
     }
     (void)pthread_mutex_unlock(&mig->lock);
     return room;
 }
 
 /* NULL: it is closed already. */
-static struct stranger *take(struct mig *mig, int fd, const char *peer)
+static struct handshake *take(struct mig *mig, int fd, const char *peer)
 {
-    struct stranger *stranger = calloc(1, sizeof *stranger);
+    struct handshake *handshake = calloc(1, sizeof *handshake);
     struct vf_error err = VF_ERROR_INIT;
 
-    if (stranger == NULL) {
+    if (handshake == NULL) {
         log_error("%s: closed: out of memory", peer);
         (void)close(fd);
         return NULL;
     }
-    stranger->mig = mig;
-    if (tp_from_fd(fd, peer, &stranger->tp, &err) != 0) {
+    handshake->mig = mig;
+    if (tp_from_fd(fd, peer, &handshake->tp, &err) != 0) {
         tell(mig, peer, err.text);
-        free(stranger);
+        free(handshake);
         return NULL;
     }
-    stranger->network = tp_peer_network(stranger->tp);
-    if (!enlist(mig, stranger)) {
+    handshake->network = tp_peer_network(handshake->tp);
+    if (!enlist(mig, handshake)) {
         tell(mig, peer, "closed: too many connections that say nothing");
-        tp_close(stranger->tp);
-        free(stranger);
+        tp_close(handshake->tp);
+        free(handshake);
         return NULL;
     }
-    return stranger;
+    return handshake;
 }
 
 /* One is told at a time. */
-static void turn_away(struct stranger *stranger, const char *lacks)
+static void turn_away(struct handshake *handshake, const char *lacks)
 {
-    struct tp *tp = stranger->tp;
+    struct tp *tp = handshake->tp;
 
-    stranger->lacks = lacks;
-    if (vf_spare_thread_give(stranger->mig->spare, 0, stranger_refused, stranger))
+    handshake->lacks = lacks;
+    if (vf_spare_thread_give(handshake->mig->spare, 0, handshake_refused, handshake))
         return;
-    tell(stranger->mig, tp->peer, "closed: others are being told that there is no room");
-    known(stranger);
+    tell(handshake->mig, tp->peer, "closed: others are being told that there is no room");
+    known(handshake);
     tp_close(tp);
 }
 
 void mig_accept(struct mig *mig, int fd, const char *peer)
 {
-    struct stranger *stranger = take(mig, fd, peer);
+    struct handshake *handshake = take(mig, fd, peer);
 
-    if (stranger != NULL && mig_spawn(mig, stranger_main, stranger) != 0)
-        turn_away(stranger, VF_NO_THREAD);
+    if (handshake != NULL && mig_spawn(mig, handshake_main, handshake) != 0)
+        turn_away(handshake, VF_NO_THREAD);
 }
 
-void mig_turn_away(struct mig *mig, int fd, const char *peer)
+void mig_refuse(struct mig *mig, int fd, const char *peer)
 {
-    struct stranger *stranger = take(mig, fd, peer);
+    struct handshake *handshake = take(mig, fd, peer);
 
-    if (stranger == NULL)
+    if (handshake == NULL)
         return;
     mig_thread_over(mig); /* it has none of its own */
-    turn_away(stranger, VF_NO_DESCRIPTOR);
+    turn_away(handshake, VF_NO_DESCRIPTOR);
 }

@@ -56,7 +56,7 @@ static void takes(struct mig *mig, struct wire_capacity *out)
                        ending ? "being stopped" : "cordoned");
 }
 
-void capacity_answer(struct mig *mig, struct tp *tp, uint64_t deadline_ns)
+void capacity_reply(struct mig *mig, struct tp *tp, uint64_t deadline_ns)
 {
     struct wire_message message;
     struct vf_error err = VF_ERROR_INIT;

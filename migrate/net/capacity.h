@@ -7,6 +7,6 @@
 #include "migrate/mig.h"
 
 /* HELLOs are said, and the peer has no job: hears its question and answers. Takes tp over. */
-void capacity_answer(struct mig *mig, struct tp *tp, uint64_t deadline_ns);
+void capacity_reply(struct mig *mig, struct tp *tp, uint64_t deadline_ns);
 
 #endif

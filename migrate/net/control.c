@@ -14,105 +14,105 @@
 #include <time.h>
 
 /* An honest peer is never ahead by more than a few records, of which one may carry state. */
-#define LINK_MAX_WAITING 64u
-#define LINK_MAX_WAITING_BYTES (4u << 20)
+#define CONTROL_MAX_WAITING 64u
+#define CONTROL_MAX_WAITING_BYTES (4u << 20)
 #define PINGS_A_SILENCE 5u
 #define SAY_EXPLAIN_NS 100000000ull
 
-struct link_entry {
-    struct link_entry *next;
+struct control_entry {
+    struct control_entry *next;
     struct wire_message message;
 };
 
 /* Under link->lock: until something changes or the deadline. False = deadline. */
-static bool wait_change(struct link *link, uint64_t deadline_ns)
+static bool wait_change(struct control *control, uint64_t deadline_ns)
 {
     struct timespec until;
 
     if (deadline_ns == TP_NEVER)
-        return pthread_cond_wait(&link->changed, &link->lock) == 0;
+        return pthread_cond_wait(&control->changed, &control->lock) == 0;
     until = vf_timespec(deadline_ns);
-    return pthread_cond_timedwait(&link->changed, &link->lock, &until) == 0;
+    return pthread_cond_timedwait(&control->changed, &control->lock, &until) == 0;
 }
 
-static void end(struct link *link, const struct vf_error *why, bool aborted)
+static void end(struct control *control, const struct vf_error *why, bool aborted)
 {
-    (void)pthread_mutex_lock(&link->lock);
-    link->ended = true;
-    link->aborted = aborted;
-    link->lost = !aborted && tp_lost(link->tp);
-    link->error = *why;
-    (void)pthread_cond_broadcast(&link->changed);
-    (void)pthread_mutex_unlock(&link->lock);
-    link->down(link->down_ctx);
+    (void)pthread_mutex_lock(&control->lock);
+    control->ended = true;
+    control->aborted = aborted;
+    control->lost = !aborted && tp_lost(control->tp);
+    control->error = *why;
+    (void)pthread_cond_broadcast(&control->changed);
+    (void)pthread_mutex_unlock(&control->lock);
+    control->down(control->down_ctx);
 }
 
 /* False when the peer sends more than anyone will take. */
-static bool enqueue(struct link *link, struct link_entry *entry)
+static bool enqueue(struct control *control, struct control_entry *entry)
 {
     bool room;
 
-    (void)pthread_mutex_lock(&link->lock);
-    room = link->waiting < LINK_MAX_WAITING &&
-           entry->message.record.bytes <= LINK_MAX_WAITING_BYTES - link->waiting_bytes;
+    (void)pthread_mutex_lock(&control->lock);
+    room = control->waiting < CONTROL_MAX_WAITING &&
+           entry->message.record.bytes <= CONTROL_MAX_WAITING_BYTES - control->waiting_bytes;
     if (room) {
-        link->waiting++;
-        link->waiting_bytes += entry->message.record.bytes;
-        if (link->last != NULL)
-            link->last->next = entry;
+        control->waiting++;
+        control->waiting_bytes += entry->message.record.bytes;
+        if (control->last != NULL)
+            control->last->next = entry;
         else
-            link->first = entry;
-        link->last = entry;
-        (void)pthread_cond_broadcast(&link->changed);
+            control->first = entry;
+        control->last = entry;
+        (void)pthread_cond_broadcast(&control->changed);
     }
-    (void)pthread_mutex_unlock(&link->lock);
+    (void)pthread_mutex_unlock(&control->lock);
     return room;
 }
 
 /* A record came. False: the link has ended by it. Takes the entry over. */
-static bool deliver(struct link *link, struct link_entry *entry)
+static bool deliver(struct control *control, struct control_entry *entry)
 {
     struct vf_error err = VF_ERROR_INIT;
     bool aborted = entry->message.tag == WIRE_ABORT;
 
-    if (!aborted && enqueue(link, entry))
+    if (!aborted && enqueue(control, entry))
         return true;
     if (aborted) {
         vf_fail(&err, (enum vf_code)entry->message.abort.code, "%s", entry->message.abort.text);
-        vf_context(&err, "peer %s", link->tp->peer);
+        vf_context(&err, "peer %s", control->tp->peer);
     } else {
         vf_fail(&err, VF_FAILED, "peer %s: sends control records that nobody asked for",
-                link->tp->peer);
+                control->tp->peer);
     }
     wire_message_free(&entry->message);
     free(entry);
-    end(link, &err, aborted);
+    end(control, &err, aborted);
     return false;
 }
 
 /* A ping came. */
 static void hear_note(void *ctx, const char *text)
 {
-    struct link *link = ctx;
+    struct control *control = ctx;
     void (*noted)(void *ctx, const char *text);
 
-    (void)pthread_mutex_lock(&link->lock);
-    noted = link->noted;
-    (void)pthread_mutex_unlock(&link->lock);
+    (void)pthread_mutex_lock(&control->lock);
+    noted = control->noted;
+    (void)pthread_mutex_unlock(&control->lock);
     if (noted != NULL)
-        noted(link->down_ctx, text);
+        noted(control->down_ctx, text);
 }
 
 static void *read_loop(void *arg)
 {
-    struct link *link = arg;
-    const struct wire_pings pings = {hear_note, link};
+    struct control *control = arg;
+    const struct wire_pings pings = {hear_note, control};
     struct vf_error err = VF_ERROR_INIT;
-    struct link_entry *entry = link->heard;
+    struct control_entry *entry = control->heard;
 
-    (void)prctl(PR_SET_NAME, "link-read");
-    link->heard = NULL;
-    if (entry != NULL && !deliver(link, entry))
+    (void)prctl(PR_SET_NAME, "control-read");
+    control->heard = NULL;
+    if (entry != NULL && !deliver(control, entry))
         return NULL;
     for (;;) {
         entry = calloc(1, sizeof *entry);
@@ -120,74 +120,74 @@ static void *read_loop(void *arg)
             vf_fail(&err, VF_FAILED, "control connection: out of memory");
             break;
         }
-        if (wire_hear_and_pings(link->tp, &entry->message, &pings, TP_NEVER, &err) != 0) {
+        if (wire_hear_and_pings(control->tp, &entry->message, &pings, TP_NEVER, &err) != 0) {
             free(entry);
             break;
         }
-        if (!deliver(link, entry))
+        if (!deliver(control, entry))
             return NULL;
     }
-    end(link, &err, false);
+    end(control, &err, false);
     return NULL;
 }
 
 /* Under link->lock: the turn to send, or false. A peer that does not read may hold up a ping, but
  * no record beyond its own deadline: the blackout waits for some. */
-static bool take_turn(struct link *link, uint64_t deadline_ns)
+static bool begin_sending(struct control *control, uint64_t deadline_ns)
 {
-    while (link->sending && !link->ended && wait_change(link, deadline_ns))
+    while (control->sending && !control->ended && wait_change(control, deadline_ns))
         continue;
-    if (link->sending)
+    if (control->sending)
         return false;
-    link->sending = true;
+    control->sending = true;
     return true;
 }
 
-static void give_turn(struct link *link)
+static void end_sending(struct control *control)
 {
-    (void)pthread_mutex_lock(&link->lock);
-    link->sending = false;
-    (void)pthread_cond_broadcast(&link->changed);
-    (void)pthread_mutex_unlock(&link->lock);
+    (void)pthread_mutex_lock(&control->lock);
+    control->sending = false;
+    (void)pthread_cond_broadcast(&control->changed);
+    (void)pthread_mutex_unlock(&control->lock);
 }
 
-static void ping(struct link *link, const char *note)
+static void ping(struct control *control, const char *note)
 {
     struct vf_error err = VF_ERROR_INIT;
 
     /* A ping that cannot be sent means that the reader is about to learn the same. */
-    if (wire_say_ping(link->tp, note, vf_now_ns() + link->silence_ns, &err) != 0)
+    if (wire_say_ping(control->tp, note, vf_now_ns() + control->silence_ns, &err) != 0)
         log_debug("ping: %s", err.text);
-    give_turn(link);
+    end_sending(control);
 }
 
 static void *ping_loop(void *arg)
 {
-    struct link *link = arg;
-    uint64_t next = vf_now_ns() + link->silence_ns / PINGS_A_SILENCE;
+    struct control *control = arg;
+    uint64_t next = vf_now_ns() + control->silence_ns / PINGS_A_SILENCE;
 
-    (void)prctl(PR_SET_NAME, "link-ping");
-    (void)pthread_mutex_lock(&link->lock);
-    while (!link->stopping && !link->ended) {
-        char note[sizeof link->note];
+    (void)prctl(PR_SET_NAME, "control-ping");
+    (void)pthread_mutex_lock(&control->lock);
+    while (!control->stopping && !control->ended) {
+        char note[sizeof control->note];
 
-        if (!(link->note_due && !link->sending) && wait_change(link, next))
+        if (!(control->note_due && !control->sending) && wait_change(control, next))
             continue;
-        next = vf_now_ns() + link->silence_ns / PINGS_A_SILENCE;
-        if (link->sending)
+        next = vf_now_ns() + control->silence_ns / PINGS_A_SILENCE;
+        if (control->sending)
             continue; /* what is being sent ends the silence as well */
-        link->sending = true;
-        link->note_due = false;
-        memcpy(note, link->note, sizeof note);
-        (void)pthread_mutex_unlock(&link->lock);
-        ping(link, note);
-        (void)pthread_mutex_lock(&link->lock);
+        control->sending = true;
+        control->note_due = false;
+        memcpy(note, control->note, sizeof note);
+        (void)pthread_mutex_unlock(&control->lock);
+        ping(control, note);
+        (void)pthread_mutex_lock(&control->lock);
     }
-    (void)pthread_mutex_unlock(&link->lock);
+    (void)pthread_mutex_unlock(&control->lock);
     return NULL;
 }
 
-static void free_entry(struct link_entry *entry)
+static void free_entry(struct control_entry *entry)
 {
     if (entry != NULL)
         wire_message_free(&entry->message);
@@ -196,192 +196,197 @@ static void free_entry(struct link_entry *entry)
 
 /* No thread: a peer whose job begins with this link hears why. One that comes back may not: to it
  * an ABORT would be the end of the job. */
-static int fail_start(struct link *link, bool tell, struct vf_error *err)
+static int fail_start(struct control *control, bool tell, struct vf_error *err)
 {
     struct vf_error why = VF_ERROR_INIT;
 
     vf_fail(&why, tell ? VF_REFUSED_NOW : VF_FAILED, "control connection: " VF_NO_THREAD);
-    if (tell && link->reading)
-        wire_say_abort(link->tp, &why); /* the reader takes what comes */
+    if (tell && control->reading)
+        wire_say_abort(control->tp, &why); /* the reader takes what comes */
     else if (tell)
-        wire_refuse(link->tp, &why);
-    link_stop(link);
+        wire_refuse(control->tp, &why);
+    control_stop(control);
     *err = why;
     return -1;
 }
 
-static int start(struct link *link, struct tp *tp, struct link_entry *heard, uint64_t silence_ns,
-                 void (*down)(void *ctx), void *ctx)
+static int start(struct control *control, struct tp *tp, struct control_entry *heard,
+                 uint64_t silence_ns, void (*down)(void *ctx), void *ctx)
 {
-    memset(link, 0, sizeof *link);
-    link->heard = heard;
-    link->tp = tp;
-    link->down = down;
-    link->down_ctx = ctx;
-    link->silence_ns = silence_ns;
+    memset(control, 0, sizeof *control);
+    control->heard = heard;
+    control->tp = tp;
+    control->down = down;
+    control->down_ctx = ctx;
+    control->silence_ns = silence_ns;
     tp_set_silence(tp, silence_ns);
-    (void)pthread_mutex_init(&link->lock, NULL);
-    vf_cond_init(&link->changed);
-    link->reading = pthread_create(&link->reader, NULL, read_loop, link) == 0;
-    link->pinging = link->reading && pthread_create(&link->pinger, NULL, ping_loop, link) == 0;
-    return link->pinging ? 0 : -1;
+    (void)pthread_mutex_init(&control->lock, NULL);
+    vf_cond_init(&control->changed);
+    control->reading = pthread_create(&control->reader, NULL, read_loop, control) == 0;
+    control->pinging =
+        control->reading && pthread_create(&control->pinger, NULL, ping_loop, control) == 0;
+    return control->pinging ? 0 : -1;
 }
 
-int link_start(struct link *link, struct tp *tp, uint64_t silence_ns, void (*down)(void *ctx),
-               void *ctx, struct vf_error *err)
+int control_start(struct control *control, struct tp *tp, uint64_t silence_ns,
+                  void (*down)(void *ctx), void *ctx, struct vf_error *err)
 {
-    return start(link, tp, NULL, silence_ns, down, ctx) == 0 ? 0 : fail_start(link, false, err);
+    return start(control, tp, NULL, silence_ns, down, ctx) == 0 ? 0
+                                                                : fail_start(control, false, err);
 }
 
-int link_start_new(struct link *link, struct tp *tp, uint64_t silence_ns, void (*down)(void *ctx),
-                   void *ctx, struct vf_error *err)
+int control_start_new(struct control *control, struct tp *tp, uint64_t silence_ns,
+                      void (*down)(void *ctx), void *ctx, struct vf_error *err)
 {
-    return start(link, tp, NULL, silence_ns, down, ctx) == 0 ? 0 : fail_start(link, true, err);
+    return start(control, tp, NULL, silence_ns, down, ctx) == 0 ? 0
+                                                                : fail_start(control, true, err);
 }
 
-int link_start_heard(struct link *link, struct tp *tp, struct wire_message *heard,
-                     uint64_t silence_ns, void (*down)(void *ctx), void *ctx, struct vf_error *err)
+int control_start_heard(struct control *control, struct tp *tp, struct wire_message *heard,
+                        uint64_t silence_ns, void (*down)(void *ctx), void *ctx,
+                        struct vf_error *err)
 {
-    struct link_entry *first = calloc(1, sizeof *first);
+    struct control_entry *first = calloc(1, sizeof *first);
 
     if (first == NULL) {
-        memset(link, 0, sizeof *link);
+        memset(control, 0, sizeof *control);
         wire_message_free(heard);
         tp_close(tp);
         return vf_fail(err, VF_FAILED, "control connection: out of memory");
     }
     first->message = *heard;
-    return start(link, tp, first, silence_ns, down, ctx) == 0 ? 0 : fail_start(link, false, err);
+    return start(control, tp, first, silence_ns, down, ctx) == 0 ? 0
+                                                                 : fail_start(control, false, err);
 }
 
-void link_stop(struct link *link)
+void control_stop(struct control *control)
 {
-    if (link->tp == NULL)
+    if (control->tp == NULL)
         return;
-    (void)pthread_mutex_lock(&link->lock);
-    link->stopping = true;
-    (void)pthread_cond_broadcast(&link->changed);
-    (void)pthread_mutex_unlock(&link->lock);
-    tp_abort(link->tp);
-    if (link->pinging)
-        (void)pthread_join(link->pinger, NULL);
-    if (link->reading)
-        (void)pthread_join(link->reader, NULL);
-    while (link->first != NULL) {
-        struct link_entry *entry = link->first;
+    (void)pthread_mutex_lock(&control->lock);
+    control->stopping = true;
+    (void)pthread_cond_broadcast(&control->changed);
+    (void)pthread_mutex_unlock(&control->lock);
+    tp_abort(control->tp);
+    if (control->pinging)
+        (void)pthread_join(control->pinger, NULL);
+    if (control->reading)
+        (void)pthread_join(control->reader, NULL);
+    while (control->first != NULL) {
+        struct control_entry *entry = control->first;
 
-        link->first = entry->next;
+        control->first = entry->next;
         free_entry(entry);
     }
-    free_entry(link->heard);
-    tp_close(link->tp);
-    (void)pthread_cond_destroy(&link->changed);
-    (void)pthread_mutex_destroy(&link->lock);
-    memset(link, 0, sizeof *link);
+    free_entry(control->heard);
+    tp_close(control->tp);
+    (void)pthread_cond_destroy(&control->changed);
+    (void)pthread_mutex_destroy(&control->lock);
+    memset(control, 0, sizeof *control);
 }
 
-int link_say(struct link *link, const struct wire_message *message, uint64_t deadline_ns,
-             struct vf_error *err)
+int control_say(struct control *control, const struct wire_message *message, uint64_t deadline_ns,
+                struct vf_error *err)
 {
     bool turn;
     int result;
 
-    (void)pthread_mutex_lock(&link->lock);
-    turn = take_turn(link, deadline_ns);
-    (void)pthread_mutex_unlock(&link->lock);
+    (void)pthread_mutex_lock(&control->lock);
+    turn = begin_sending(control, deadline_ns);
+    (void)pthread_mutex_unlock(&control->lock);
     if (!turn)
-        return vf_fail(err, VF_FAILED, "peer %s: does not take what it is sent", link->tp->peer);
-    result = wire_say(link->tp, message, deadline_ns, err);
-    give_turn(link);
-    if (result != 0 && err != NULL && tp_lost(link->tp)) {
+        return vf_fail(err, VF_FAILED, "peer %s: does not take what it is sent", control->tp->peer);
+    result = wire_say(control->tp, message, deadline_ns, err);
+    end_sending(control);
+    if (result != 0 && err != NULL && tp_lost(control->tp)) {
         uint64_t until = vf_now_ns() + SAY_EXPLAIN_NS;
 
         /* A peer that aborts closes: its last word is on the way in, or here. */
-        (void)link_explain(link, until < deadline_ns ? until : deadline_ns, err);
+        (void)control_explain(control, until < deadline_ns ? until : deadline_ns, err);
     }
     return result;
 }
 
-void link_note(struct link *link, const char *text)
+void control_note(struct control *control, const char *text)
 {
-    (void)pthread_mutex_lock(&link->lock);
-    (void)snprintf(link->note, sizeof link->note, "%s", text);
-    link->note_due = true;
-    (void)pthread_cond_broadcast(&link->changed);
-    (void)pthread_mutex_unlock(&link->lock);
+    (void)pthread_mutex_lock(&control->lock);
+    (void)snprintf(control->note, sizeof control->note, "%s", text);
+    control->note_due = true;
+    (void)pthread_cond_broadcast(&control->changed);
+    (void)pthread_mutex_unlock(&control->lock);
 }
 
-void link_on_note(struct link *link, void (*noted)(void *ctx, const char *text))
+void control_on_note(struct control *control, void (*noted)(void *ctx, const char *text))
 {
-    (void)pthread_mutex_lock(&link->lock);
-    link->noted = noted;
-    (void)pthread_mutex_unlock(&link->lock);
+    (void)pthread_mutex_lock(&control->lock);
+    control->noted = noted;
+    (void)pthread_mutex_unlock(&control->lock);
 }
 
-void link_abort(struct link *link, const struct vf_error *why)
+void control_abort(struct control *control, const struct vf_error *why)
 {
     bool turn;
 
-    if (link->tp == NULL)
+    if (control->tp == NULL)
         return;
-    (void)pthread_mutex_lock(&link->lock);
-    link->woken = false;
+    (void)pthread_mutex_lock(&control->lock);
+    control->woken = false;
     /* Also when this side's reader gave up on damaged records: the way out may be whole. */
-    turn = !link->aborted && take_turn(link, vf_now_ns() + LINK_EXPLAIN_NS);
-    (void)pthread_mutex_unlock(&link->lock);
+    turn = !control->aborted && begin_sending(control, vf_now_ns() + CONTROL_EXPLAIN_NS);
+    (void)pthread_mutex_unlock(&control->lock);
     if (!turn)
         return;
-    wire_say_abort(link->tp, why);
-    give_turn(link);
+    wire_say_abort(control->tp, why);
+    end_sending(control);
 }
 
-static struct link_entry *take(struct link *link)
+static struct control_entry *take(struct control *control)
 {
-    struct link_entry *entry = link->first;
+    struct control_entry *entry = control->first;
 
     if (entry != NULL) {
-        link->first = entry->next;
-        if (link->first == NULL)
-            link->last = NULL;
-        link->waiting--;
-        link->waiting_bytes -= entry->message.record.bytes;
+        control->first = entry->next;
+        if (control->first == NULL)
+            control->last = NULL;
+        control->waiting--;
+        control->waiting_bytes -= entry->message.record.bytes;
     }
     return entry;
 }
 
-int link_expect(struct link *link, enum wire_tag want, enum wire_tag other, uint64_t deadline_ns,
-                struct wire_message *out, struct vf_error *err)
+int control_expect(struct control *control, enum wire_tag want, enum wire_tag other,
+                   uint64_t deadline_ns, struct wire_message *out, struct vf_error *err)
 {
-    struct link_entry *entry = NULL;
+    struct control_entry *entry = NULL;
     enum { GOT, ENDED, WOKEN, LATE } how = GOT;
 
     memset(out, 0, sizeof *out);
-    (void)pthread_mutex_lock(&link->lock);
-    while ((entry = take(link)) == NULL) {
-        if (link->woken)
+    (void)pthread_mutex_lock(&control->lock);
+    while ((entry = take(control)) == NULL) {
+        if (control->woken)
             how = WOKEN;
-        else if (link->ended)
+        else if (control->ended)
             how = ENDED;
-        else if (!wait_change(link, deadline_ns))
+        else if (!wait_change(control, deadline_ns))
             how = LATE;
         if (how != GOT)
             break;
     }
     if (how == ENDED && err != NULL)
-        *err = link->error;
-    (void)pthread_mutex_unlock(&link->lock);
+        *err = control->error;
+    (void)pthread_mutex_unlock(&control->lock);
 
     if (how == WOKEN)
         return vf_fail(err, VF_CANCELLED, "cancelled");
     if (how == LATE)
-        return vf_fail(err, VF_FAILED, "peer %s: no %s in time", link->tp->peer,
+        return vf_fail(err, VF_FAILED, "peer %s: no %s in time", control->tp->peer,
                        wire_tag_name(want));
     if (how == ENDED)
         return -1;
     *out = entry->message;
     free(entry);
     if (out->tag != want && (other == 0 || out->tag != other)) {
-        vf_fail(err, VF_FAILED, "peer %s: sent %s where %s was due", link->tp->peer,
+        vf_fail(err, VF_FAILED, "peer %s: sent %s where %s was due", control->tp->peer,
                 wire_tag_name(out->tag), wire_tag_name(want));
         wire_message_free(out);
         return -1;
@@ -389,67 +394,67 @@ int link_expect(struct link *link, enum wire_tag want, enum wire_tag other, uint
     return 0;
 }
 
-bool link_explain(struct link *link, uint64_t deadline_ns, struct vf_error *err)
+bool control_explain(struct control *control, uint64_t deadline_ns, struct vf_error *err)
 {
     bool replaced;
 
-    (void)pthread_mutex_lock(&link->lock);
-    while (!link->ended && wait_change(link, deadline_ns))
+    (void)pthread_mutex_lock(&control->lock);
+    while (!control->ended && wait_change(control, deadline_ns))
         continue;
-    replaced = link->ended;
+    replaced = control->ended;
     if (replaced)
-        *err = link->error;
-    (void)pthread_mutex_unlock(&link->lock);
+        *err = control->error;
+    (void)pthread_mutex_unlock(&control->lock);
     return replaced;
 }
 
-void link_linger(struct link *link, uint64_t deadline_ns)
+void control_linger(struct control *control, uint64_t deadline_ns)
 {
-    (void)pthread_mutex_lock(&link->lock);
-    while (!link->ended && wait_change(link, deadline_ns))
+    (void)pthread_mutex_lock(&control->lock);
+    while (!control->ended && wait_change(control, deadline_ns))
         continue;
-    (void)pthread_mutex_unlock(&link->lock);
+    (void)pthread_mutex_unlock(&control->lock);
 }
 
-bool link_ended(struct link *link)
+bool control_ended(struct control *control)
 {
     bool ended;
 
-    (void)pthread_mutex_lock(&link->lock);
-    ended = link->ended;
-    (void)pthread_mutex_unlock(&link->lock);
+    (void)pthread_mutex_lock(&control->lock);
+    ended = control->ended;
+    (void)pthread_mutex_unlock(&control->lock);
     return ended;
 }
 
-void link_wake(struct link *link)
+void control_wake(struct control *control)
 {
-    (void)pthread_mutex_lock(&link->lock);
-    link->woken = true;
-    (void)pthread_cond_broadcast(&link->changed);
-    (void)pthread_mutex_unlock(&link->lock);
+    (void)pthread_mutex_lock(&control->lock);
+    control->woken = true;
+    (void)pthread_cond_broadcast(&control->changed);
+    (void)pthread_mutex_unlock(&control->lock);
 }
 
-bool link_aborted(struct link *link)
+bool control_aborted(struct control *control)
 {
     bool aborted;
 
-    (void)pthread_mutex_lock(&link->lock);
-    aborted = link->aborted;
-    (void)pthread_mutex_unlock(&link->lock);
+    (void)pthread_mutex_lock(&control->lock);
+    aborted = control->aborted;
+    (void)pthread_mutex_unlock(&control->lock);
     return aborted;
 }
 
-bool link_lost(struct link *link)
+bool control_lost(struct control *control)
 {
     bool lost;
 
-    (void)pthread_mutex_lock(&link->lock);
-    lost = link->lost;
-    (void)pthread_mutex_unlock(&link->lock);
+    (void)pthread_mutex_lock(&control->lock);
+    lost = control->lost;
+    (void)pthread_mutex_unlock(&control->lock);
     return lost;
 }
 
-void link_cut(struct link *link)
+void control_cut(struct control *control)
 {
-    tp_abort(link->tp);
+    tp_abort(control->tp);
 }

@@ -9,7 +9,7 @@
 
 #define PROCESSORS_A_MOVE 4
 
-unsigned turns_default(void)
+unsigned send_slots_default(void)
 {
     cpu_set_t set;
     int count = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
@@ -17,107 +17,107 @@ unsigned turns_default(void)
     return count < PROCESSORS_A_MOVE ? 1 : (unsigned)(count / PROCESSORS_A_MOVE);
 }
 
-void turns_init(struct turns *turns, unsigned places)
+void send_slots_init(struct send_slots *slots, unsigned places)
 {
-    memset(turns, 0, sizeof *turns);
-    turns->places = places;
-    turns->patience_ns = TURN_PATIENCE_NS;
-    turns->stall_ns = TURN_STALL_NS;
-    turns->last = &turns->first;
-    (void)pthread_mutex_init(&turns->lock, NULL);
-    vf_cond_init(&turns->changed);
+    memset(slots, 0, sizeof *slots);
+    slots->places = places;
+    slots->patience_ns = SEND_SLOT_PATIENCE_NS;
+    slots->stall_ns = SEND_SLOT_STALL_NS;
+    slots->last = &slots->first;
+    (void)pthread_mutex_init(&slots->lock, NULL);
+    vf_cond_init(&slots->changed);
 }
 
-void turns_fini(struct turns *turns)
+void send_slots_fini(struct send_slots *slots)
 {
-    (void)pthread_cond_destroy(&turns->changed);
-    (void)pthread_mutex_destroy(&turns->lock);
+    (void)pthread_cond_destroy(&slots->changed);
+    (void)pthread_mutex_destroy(&slots->lock);
 }
 
 /* Under the lock: may the first of the queue start? `*when` is when it may at the latest. */
-static bool may_start(const struct turns *turns, uint64_t *when)
+static bool may_start(const struct send_slots *slots, uint64_t *when)
 {
-    uint64_t sent_ns = atomic_load_explicit(&turns->sent_ns, memory_order_relaxed);
-    uint64_t stalled = (sent_ns > turns->given_ns ? sent_ns : turns->given_ns) + turns->stall_ns;
+    uint64_t sent_ns = atomic_load_explicit(&slots->sent_ns, memory_order_relaxed);
+    uint64_t stalled = (sent_ns > slots->given_ns ? sent_ns : slots->given_ns) + slots->stall_ns;
 
-    *when = turns->given_ns + turns->patience_ns;
+    *when = slots->given_ns + slots->patience_ns;
     if (stalled < *when)
         *when = stalled;
-    return turns->taken < turns->places || vf_now_ns() >= *when;
+    return slots->taken < slots->places || vf_now_ns() >= *when;
 }
 
 /* Under the lock. */
-static void leave_queue(struct turns *turns, struct turn *turn)
+static void leave_queue(struct send_slots *slots, struct send_slot *slot)
 {
-    struct turn **at = &turns->first;
+    struct send_slot **at = &slots->first;
 
-    while (*at != turn)
+    while (*at != slot)
         at = &(*at)->next;
-    *at = turn->next;
+    *at = slot->next;
     if (*at == NULL)
-        turns->last = at;
-    turn->queued = false;
+        slots->last = at;
+    slot->queued = false;
     /* Whoever is first now has something to look at. */
-    (void)pthread_cond_broadcast(&turns->changed);
+    (void)pthread_cond_broadcast(&slots->changed);
 }
 
-static void wait_change(struct turns *turns, uint64_t until_ns)
+static void wait_change(struct send_slots *slots, uint64_t until_ns)
 {
     struct timespec until = vf_timespec(until_ns);
 
     if (until_ns == UINT64_MAX)
-        (void)pthread_cond_wait(&turns->changed, &turns->lock);
+        (void)pthread_cond_wait(&slots->changed, &slots->lock);
     else
-        (void)pthread_cond_timedwait(&turns->changed, &turns->lock, &until);
+        (void)pthread_cond_timedwait(&slots->changed, &slots->lock, &until);
 }
 
-bool turns_take(struct turns *turns, struct turn *turn, uint64_t deadline_ns,
-                bool (*ended)(void *ctx), void *ctx)
+bool send_slots_take(struct send_slots *slots, struct send_slot *slot, uint64_t deadline_ns,
+                     bool (*ended)(void *ctx), void *ctx)
 {
-    (void)pthread_mutex_lock(&turns->lock);
-    if (!turn->has) {
-        turn->next = NULL;
-        turn->queued = true;
-        *turns->last = turn;
-        turns->last = &turn->next;
+    (void)pthread_mutex_lock(&slots->lock);
+    if (!slot->has) {
+        slot->next = NULL;
+        slot->queued = true;
+        *slots->last = slot;
+        slots->last = &slot->next;
     }
-    while (turn->queued) {
+    while (slot->queued) {
         uint64_t when = UINT64_MAX;
 
-        if (turns->first == turn && may_start(turns, &when)) {
-            turn->has = true;
-            turns->taken++;
-            turns->given_ns = vf_now_ns();
-            leave_queue(turns, turn);
+        if (slots->first == slot && may_start(slots, &when)) {
+            slot->has = true;
+            slots->taken++;
+            slots->given_ns = vf_now_ns();
+            leave_queue(slots, slot);
         } else if (vf_now_ns() >= deadline_ns || ended(ctx)) {
-            leave_queue(turns, turn);
+            leave_queue(slots, slot);
         } else {
-            wait_change(turns, when < deadline_ns ? when : deadline_ns);
+            wait_change(slots, when < deadline_ns ? when : deadline_ns);
         }
     }
-    (void)pthread_mutex_unlock(&turns->lock);
-    return turn->has;
+    (void)pthread_mutex_unlock(&slots->lock);
+    return slot->has;
 }
 
-void turns_give(struct turns *turns, struct turn *turn)
+void send_slots_give(struct send_slots *slots, struct send_slot *slot)
 {
-    (void)pthread_mutex_lock(&turns->lock);
-    if (turn->has) {
-        turn->has = false;
-        turns->taken--;
-        (void)pthread_cond_broadcast(&turns->changed);
+    (void)pthread_mutex_lock(&slots->lock);
+    if (slot->has) {
+        slot->has = false;
+        slots->taken--;
+        (void)pthread_cond_broadcast(&slots->changed);
     }
-    (void)pthread_mutex_unlock(&turns->lock);
+    (void)pthread_mutex_unlock(&slots->lock);
 }
 
-void turns_note_sent(struct turns *turns)
+void send_slots_note_sent(struct send_slots *slots)
 {
-    atomic_store_explicit(&turns->sent_ns, vf_now_ns(), memory_order_relaxed);
+    atomic_store_explicit(&slots->sent_ns, vf_now_ns(), memory_order_relaxed);
 }
 
-void turns_wake(struct turns *turns)
+void send_slots_wake(struct send_slots *slots)
 {
-    (void)pthread_mutex_lock(&turns->lock);
-    (void)pthread_cond_broadcast(&turns->changed);
-    (void)pthread_mutex_unlock(&turns->lock);
+    (void)pthread_mutex_lock(&slots->lock);
+    (void)pthread_cond_broadcast(&slots->changed);
+    (void)pthread_mutex_unlock(&slots->lock);
 }

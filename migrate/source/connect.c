@@ -17,12 +17,12 @@
 #define CONNECT_NS 5000000000ull
 
 /* The link ended: nobody waits for pages any more. The reader's thread. */
-static void stop_lanes(void *ctx)
+static void stop_streams(void *ctx)
 {
     struct source *s = ctx;
 
-    lanes_abort(&s->lanes);
-    turns_wake(&s->job->mig->turns);
+    stream_group_abort(&s->group);
+    send_slots_wake(&s->job->mig->send_slots);
 }
 
 /* What the target is in for long. */
@@ -31,12 +31,12 @@ static void hear_note(void *ctx, const char *text)
     stand_peer(((struct source *)ctx)->job, text);
 }
 
-int source_link(struct source *s, struct tp *tp, struct vf_error *err)
+int source_control(struct source *s, struct tp *tp, struct vf_error *err)
 {
     stand_peer(s->job, "");
-    if (link_start(&s->link, tp, s->job->mig->silence_ns, stop_lanes, s, err) != 0)
+    if (control_start(&s->control, tp, s->job->mig->silence_ns, stop_streams, s, err) != 0)
         return -1;
-    link_on_note(&s->link, hear_note);
+    control_on_note(&s->control, hear_note);
     return 0;
 }
 
@@ -70,7 +70,7 @@ static int dial(struct source *s, uint64_t deadline, struct vf_error *err)
     }
     s->peer = peer.hello;
     s->version = peer.version;
-    return source_link(s, tp, err);
+    return source_control(s, tp, err);
 }
 
 int source_connect(struct source *s, struct vf_error *err)
@@ -93,8 +93,8 @@ int source_connect(struct source *s, struct vf_error *err)
     return 0;
 }
 
-/* The partition works again, and whoever waits for the job waits for a courtesy: the settler goes
- * on with it. */
+/* The partition works again, and whoever waits for the job waits for a courtesy: the retry thread
+ * goes on with it. */
 #define RECALL_NS 5000000000ull
 
 /* What may be on its way while ours is: ADMITTED or READY, and one more for luck. */
@@ -105,26 +105,26 @@ static bool recalled(struct source *s, const struct vf_error *why)
 {
     uint64_t deadline = vf_now_ns() + s->job->mig->silence_ns;
 
-    link_abort(&s->link, why);
+    control_abort(&s->control, why);
     for (unsigned i = 0; i <= CROSSING; i++) {
         struct vf_error err = VF_ERROR_INIT;
         struct wire_message message;
 
-        if (link_expect(&s->link, WIRE_CLOSE, 0, deadline, &message, &err) == 0) {
+        if (control_expect(&s->control, WIRE_CLOSE, 0, deadline, &message, &err) == 0) {
             wire_message_free(&message);
             return true;
         }
     }
     /* On the first link an ABORT is that of the hand-off's own target. */
-    return link_aborted(&s->link);
+    return control_aborted(&s->control);
 }
 
 /* Nothing of this move may be in the way of what the word's answer asks for. */
 static void let_go(struct source *s, const char *phase)
 {
-    lanes_stop(&s->lanes);
+    stream_group_stop(&s->group);
     if (s->linked)
-        link_stop(&s->link);
+        control_stop(&s->control);
     s->linked = false;
     job_update(s->job, (void)snprintf(s->job->phase, sizeof s->job->phase, "%s", phase));
 }
@@ -141,16 +141,16 @@ void source_recall(struct source *s, const struct vf_error *why)
                ending_stays(job, where));
     if (s->linked && recalled(s, why)) {
         if (job->owes)
-            word_told(job);
+            redial_acknowledged(job);
         return;
     }
     /* A copy without state cannot run: nobody waits here until the target has heard. */
-    if (word_owed(job) == WORD_NONE || !s->state_sent)
+    if (redial_owed(job) == SAY_NOTHING || !s->state_sent)
         return;
     log_warn("job %llu: the link was lost; %s, telling host %s so", (unsigned long long)job->id,
              where, ending_peer(job));
     let_go(s, "recall");
-    if (word_bring_until(job, s->kc, vf_now_ns() + span, &end, &err) == 0)
+    if (redial_bring_until(job, s->kc, vf_now_ns() + span, &end, &err) == 0)
         return;
     log_warn("job %llu: host %s could not be told yet; if it was prepared, it keeps its copy "
              "paused until it is: %s",
@@ -170,7 +170,7 @@ enum job_state source_recommit(struct source *s, struct vf_error *err)
              (unsigned long long)job->id, err->text);
     let_go(s, "recommit");
     stand_waits(job, "host %s to say whether it runs partition %s", job->peer_name, job->partition);
-    if (word_bring_until(job, s->kc, vf_now_ns() + job->mig->redial_ns, &end, err) == 0)
+    if (redial_bring_until(job, s->kc, vf_now_ns() + job->mig->redial_ns, &end, err) == 0)
         return end;
     (void)snprintf(cause, sizeof cause, "no RUNNING came (%s)", err->text);
     (void)ending_unknown(job, "in the hand-off, after COMMIT", cause, true, err);

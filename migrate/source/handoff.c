@@ -62,7 +62,7 @@ static int send_state(struct source *s, uint8_t root[DIGEST_ROOT_BYTES], struct 
     message.state.umed = (struct wire_blob){umed.data, (uint32_t)umed.bytes};
     message.state.pages_total_sent = s->job->pages_sent;
     s->state_sent = true;
-    result = link_say(&s->link, &message, s->deadline_ns, err);
+    result = control_say(&s->control, &message, s->deadline_ns, err);
     kc_blob_free(&kmd);
     kc_blob_free(&msix);
     kc_blob_free(&umed);
@@ -77,7 +77,7 @@ static int await_ready(struct source *s, const uint8_t root[DIGEST_ROOT_BYTES],
     int result = 0;
 
     stand_waits(s->job, "host %s to be ready for it", s->job->peer_name);
-    if (link_expect(&s->link, WIRE_READY, 0, s->deadline_ns, &message, err) != 0) {
+    if (control_expect(&s->control, WIRE_READY, 0, s->deadline_ns, &message, err) != 0) {
         if (err->code == VF_FAILED && vf_now_ns() >= s->deadline_ns) {
             (void)source_late(s, err);
             vf_context(err, "the blackout would exceed --max-blackout");
@@ -162,8 +162,8 @@ static int ask_running(struct source *s, struct vf_error *err)
     bool same;
 
     stand_waits(job, "host %s to say that it runs there", job->peer_name);
-    if (link_say(&s->link, &message, deadline, err) != 0 ||
-        link_expect(&s->link, WIRE_RUNNING, 0, deadline, &message, err) != 0)
+    if (control_say(&s->control, &message, deadline, err) != 0 ||
+        control_expect(&s->control, WIRE_RUNNING, 0, deadline, &message, err) != 0)
         return -1;
     stand_calls(job, NULL);
     same = handoff_same(job, &message.running.id);
@@ -181,7 +181,7 @@ int source_handoff(struct source *s, bool *committed, struct vf_error *err)
 
     if (send_state(s, root, err) != 0 || await_ready(s, root, err) != 0)
         return -1;
-    turns_give(&s->job->mig->turns, &s->turn); /* the rest is words and the disk */
+    send_slots_give(&s->job->mig->send_slots, &s->slot); /* the rest is words and the disk */
     job_enter(s->job, JOB_PREPARED, "ready");
     return commit(s, committed, err) != 0 ? -1 : ask_running(s, err);
 }

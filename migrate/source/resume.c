@@ -51,18 +51,18 @@ static bool was_lost(struct source *s)
 {
     /* A target that gives up says so before it closes; this only saves asking it. */
     if (vf_fsm_get(&s->job->fsm) == JOB_ROUNDS)
-        link_linger(&s->link, vf_now_ns() + EXPLAIN_NS);
-    return !job_cancel_asked(s->job) && !link_aborted(&s->link) &&
-           (link_lost(&s->link) || lanes_lost(&s->lanes));
+        control_linger(&s->control, vf_now_ns() + EXPLAIN_NS);
+    return !job_cancel_asked(s->job) && !control_aborted(&s->control) &&
+           (control_lost(&s->control) || stream_group_lost(&s->group));
 }
 
-/* Nothing of the old connections is left; the lanes may be opened again. */
+/* Nothing of the old connections is left; the streams may be opened again. */
 static void hang_up_all(struct source *s)
 {
     job_update(s->job, s->linked = false);
-    link_stop(&s->link);
-    lanes_stop(&s->lanes);
-    lanes_renew(&s->lanes);
+    control_stop(&s->control);
+    stream_group_stop(&s->group);
+    stream_group_renew(&s->group);
 }
 
 static uint64_t give_up_at(struct source *s)
@@ -224,7 +224,7 @@ static int call(struct source *s, uint64_t deadline, bool *over, struct vf_error
         return -1;
     }
     look_for_progress(s);
-    if (source_link(s, tp, err) != 0)
+    if (source_control(s, tp, err) != 0)
         return -1;
     job_update(job, s->linked = true);
     return 0;
@@ -233,15 +233,15 @@ static int call(struct source *s, uint64_t deadline, bool *over, struct vf_error
 /* One attempt. */
 static int reconnect(struct source *s, uint64_t deadline, bool *over, struct vf_error *err)
 {
-    struct lane_plan plan = s->lanes.plan;
+    struct stream_plan plan = s->group.plan;
     int result;
 
     plan.generation = ++s->generation;
     s->hello.generation = s->generation;
     result = call(s, deadline, over, err);
     if (result == 0)
-        result =
-            lanes_open(&s->lanes, &plan, s->table, &s->hello, s->job->options.to, deadline, err);
+        result = stream_group_open(&s->group, &plan, s->table, &s->hello, s->job->options.to,
+                                   deadline, err);
     s->hello.generation = 0;
     if (result == 0)
         return 0;
@@ -253,7 +253,7 @@ static int reconnect(struct source *s, uint64_t deadline, bool *over, struct vf_
     return -1;
 }
 
-static bool wait_for_turn(struct source *s, uint64_t deadline)
+static bool wait_for_slot(struct source *s, uint64_t deadline)
 {
     uint64_t until = vf_now_ns() + s->wait_ns;
     bool go = job_doze(s->job, sooner(until, deadline)) && vf_now_ns() < deadline;
@@ -301,13 +301,13 @@ int source_resume(struct source *s, struct vf_error *err)
     if (s->too_old)
         return -1;
     /* The link's own end is the better explanation, if it has one already. */
-    (void)link_explain(&s->link, 0, err);
+    (void)control_explain(&s->control, 0, err);
     first = *err;
     err->text[0] = '\0';
     deadline = give_up_at(s);
     tell_lost(s, &first);
     hang_up_all(s);
-    while (wait_for_turn(s, deadline)) {
+    while (wait_for_slot(s, deadline)) {
         bool over = false;
 
         if (reconnect(s, deadline, &over, err) == 0) {

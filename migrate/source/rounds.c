@@ -31,33 +31,33 @@ static void measure_rate(struct source *s, const struct job_round *round)
 
     /* Time spent on pages that were not sent tells nothing of the link. */
     if (rate != 0 && ((round->bytes >= MEANINGFUL_BYTES && round->known < round->pages) ||
-                      s->policy.rate_bytes_per_s < rate))
-        s->policy.rate_bytes_per_s = rate;
+                      s->convergence.rate_bytes_per_s < rate))
+        s->convergence.rate_bytes_per_s = rate;
 }
 
 /* Asks the policy, and shows what it thinks. */
-static struct policy_decision decide(struct source *s, uint64_t dirty)
+static struct convergence_decision decide(struct source *s, uint64_t dirty)
 {
     struct mig_job *job = s->job;
     const struct mig_options limits = source_limits(s);
-    struct policy_decision decision;
+    struct convergence_decision decision;
 
-    s->policy.bytes_left = dirty * s->partition.page_bytes;
-    s->policy.max_blackout_ns = limits.max_blackout_ns;
-    s->policy.max_time_ns = limits.max_time_ns;
-    s->policy.elapsed_ns = vf_now_ns() - job->t.start;
-    if (job->options.verify == MIG_VERIFY_FULL && s->policy.rate_bytes_per_s != 0) {
+    s->convergence.bytes_left = dirty * s->partition.page_bytes;
+    s->convergence.max_blackout_ns = limits.max_blackout_ns;
+    s->convergence.max_time_ns = limits.max_time_ns;
+    s->convergence.elapsed_ns = vf_now_ns() - job->t.start;
+    if (job->options.verify == MIG_VERIFY_FULL && s->convergence.rate_bytes_per_s != 0) {
         /* A rehash gathers and hashes; a round does that on both sides and also sends, receives and
          * scatters: less than half. */
-        s->policy.verify_full_ns =
+        s->convergence.verify_full_ns =
             (uint64_t)((double)s->first_pages * (double)s->partition.page_bytes * 1e9 /
-                       (double)s->policy.rate_bytes_per_s / 2.0);
+                       (double)s->convergence.rate_bytes_per_s / 2.0);
     }
-    decision = policy_decide(&s->policy);
+    decision = convergence_decide(&s->convergence);
     job_update(job, {
-        job->left_bytes = s->policy.bytes_left;
-        job->rate = s->policy.rate_bytes_per_s;
-        job->dirty_rate = s->policy.dirty_bytes_per_s;
+        job->left_bytes = s->convergence.bytes_left;
+        job->rate = s->convergence.rate_bytes_per_s;
+        job->dirty_rate = s->convergence.dirty_bytes_per_s;
         if (decision.predicted_blackout_ns != UINT64_MAX)
             job->predicted_ns = decision.predicted_blackout_ns;
         job->arrival_ns = decision.eta_ns != 0 ? vf_now_ns() + decision.eta_ns : 0;
@@ -76,18 +76,18 @@ static void add_attempts(const struct source *s, struct job_round *round)
 }
 
 /* Sends the pages of s->bits as round s->round. After -1 they are owed still. */
-static int run_round(struct source *s, uint64_t dirty, bool paused, const struct lanes_limit *limit,
-                     struct vf_error *err)
+static int run_round(struct source *s, uint64_t dirty, bool paused,
+                     const struct stream_group_limit *limit, struct vf_error *err)
 {
     struct wire_message message = {.tag = WIRE_ROUND,
                                    .round = {.round = s->round, .pages = dirty, .paused = paused}};
     struct job_round round = {.dirty_pages = dirty};
     uint64_t start = vf_now_ns();
 
-    if (link_say(&s->link, &message, limit->deadline_ns, err) != 0)
+    if (control_say(&s->control, &message, limit->deadline_ns, err) != 0)
         return -1;
-    if (lanes_round(&s->lanes, s->round, s->bits, limit, &round, err) != 0) {
-        lanes_count(&s->lanes, &round);
+    if (stream_group_round(&s->group, s->round, s->bits, limit, &round, err) != 0) {
+        stream_group_count(&s->group, &round);
         round.duration_ns = vf_now_ns() - start;
         add_attempts(s, &round);
         s->attempts = round;
@@ -126,37 +126,37 @@ static int query_next(struct source *s, uint64_t *dirty, struct vf_error *err)
     s->queried_ns = vf_now_ns();
     if (query(s, s->bits, dirty, err) != 0)
         return -1;
-    s->policy.dirty_bytes_per_s = (uint64_t)((double)*dirty * (double)s->partition.page_bytes *
-                                             1e9 / (double)(s->queried_ns - before + 1));
-    policy_note_round(&s->policy, *dirty * s->partition.page_bytes);
+    s->convergence.dirty_bytes_per_s = (uint64_t)((double)*dirty * (double)s->partition.page_bytes *
+                                                  1e9 / (double)(s->queried_ns - before + 1));
+    convergence_note_round(&s->convergence, *dirty * s->partition.page_bytes);
     return 0;
 }
 
 int source_rounds(struct source *s, struct vf_error *err)
 {
     struct mig_job *job = s->job;
-    struct lanes_limit limit = {
+    struct stream_group_limit limit = {
         .deadline_ns = TP_NEVER,
         .code = VF_CANCELLED,
         .text = "not converged: --max-time passed; allow more time, or a longer --max-blackout"};
     uint64_t dirty;
 
-    s->policy.page_bytes = s->partition.page_bytes;
-    s->policy.max_rounds = MIG_MAX_ROUNDS - 2;
+    s->convergence.page_bytes = s->partition.page_bytes;
+    s->convergence.max_rounds = MIG_MAX_ROUNDS - 2;
     s->queried_ns = vf_now_ns();
     if (query(s, s->bits, &dirty, err) != 0)
         return -1;
     s->first_pages = dirty;
     for (;;) {
-        struct policy_decision decision = decide(s, dirty);
+        struct convergence_decision decision = decide(s, dirty);
         int result;
 
         limit.deadline_ns =
-            s->policy.max_time_ns != 0 ? job->t.start + s->policy.max_time_ns : TP_NEVER;
+            s->convergence.max_time_ns != 0 ? job->t.start + s->convergence.max_time_ns : TP_NEVER;
 
-        if (decision.action == POLICY_GIVE_UP)
+        if (decision.action == CONVERGENCE_GIVE_UP)
             return vf_fail(err, VF_CANCELLED, "not converged: %s", decision.why);
-        if (decision.action == POLICY_PAUSE)
+        if (decision.action == CONVERGENCE_PAUSE)
             return 0; /* s->bits is owed: the last round sends it */
         if (run_round(s, dirty, false, &limit, err) == 0) {
             s->round++;
@@ -172,7 +172,7 @@ int source_rounds(struct source *s, struct vf_error *err)
 }
 
 /* The last round, and with --verify full the whole reserve compared. */
-static int prove(struct source *s, uint64_t dirty, const struct lanes_limit *limit,
+static int prove(struct source *s, uint64_t dirty, const struct stream_group_limit *limit,
                  struct vf_error *err)
 {
     struct mig_job *job = s->job;
@@ -188,7 +188,7 @@ static int prove(struct source *s, uint64_t dirty, const struct lanes_limit *lim
     if (job->options.verify != MIG_VERIFY_FULL)
         return 0;
     job_enter(job, JOB_PAUSED, "compare");
-    if (lanes_rehash(&s->lanes, limit, err) != 0)
+    if (stream_group_rehash(&s->group, limit, err) != 0)
         return -1;
     job_update(job, job->t.verify_ns = vf_now_ns() - job->t.pages);
     return 0;
@@ -225,7 +225,7 @@ static int stop_partition(struct source *s, struct vf_error *err)
 int source_pause(struct source *s, struct vf_error *err)
 {
     struct mig_job *job = s->job;
-    struct lanes_limit limit = {
+    struct stream_group_limit limit = {
         .code = VF_FAILED,
         .text = "the blackout would exceed --max-blackout; allow more, or move when the "
                 "partition writes less"};

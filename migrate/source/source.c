@@ -31,11 +31,11 @@ static void wake(void *ctx)
 {
     struct source *s = ctx;
 
-    lanes_abort(&s->lanes);
+    stream_group_abort(&s->group);
     source_hang_up(s);
-    turns_wake(&s->job->mig->turns);
+    send_slots_wake(&s->job->mig->send_slots);
     if (s->linked)
-        link_wake(&s->link);
+        control_wake(&s->control);
 }
 
 /* What this side is in for long; under the job's lock. */
@@ -44,7 +44,7 @@ static void note(void *ctx, const char *text)
     struct source *s = ctx;
 
     if (s->linked)
-        link_note(&s->link, text);
+        control_note(&s->control, text);
 }
 
 /* Nobody looks at s any more. */
@@ -110,7 +110,7 @@ static int open_partition(struct source *s, struct vf_error *err)
     s->journalled = true;
     /* What one fsync costs here, three of which lie in the blackout (PREPARED, COMMIT, COMMITTED).
      */
-    s->policy.fixed_blackout_ns = 3 * (vf_now_ns() - s->queried_ns);
+    s->convergence.fixed_blackout_ns = 3 * (vf_now_ns() - s->queried_ns);
     return 0;
 }
 
@@ -123,7 +123,7 @@ int source_late(struct source *s, struct vf_error *err)
     (void)pthread_mutex_lock(&job->lock);
     memcpy(peer, job->stand.peer, sizeof peer);
     (void)pthread_mutex_unlock(&job->lock);
-    if (peer[0] == '\0' || late.code != VF_FAILED || link_ended(&s->link))
+    if (peer[0] == '\0' || late.code != VF_FAILED || control_ended(&s->control))
         return -1;
     return vf_fail(err, VF_FAILED, "%.300s: it was still in %s", late.text, peer);
 }
@@ -143,19 +143,19 @@ static int take_reasons(struct source *s, const struct wire_verdict *verdict, st
     return vf_fail(err, (enum vf_code)verdict->code, "%s", verdict->text);
 }
 
-static bool turn_in_vain(void *ctx)
+static bool slot_in_vain(void *ctx)
 {
     struct source *s = ctx;
 
-    return job_cancel_asked(s->job) || link_ended(&s->link) || atomic_load(&s->retuned);
+    return job_cancel_asked(s->job) || control_ended(&s->control) || atomic_load(&s->retuned);
 }
 
 /* May it send at once? A move with --bandwidth was told how much of the host it may have, and takes
  * no turn. */
-static bool turn_is_ours(struct source *s)
+static bool slot_is_ours(struct source *s)
 {
     return source_limits(s).bandwidth != 0 ||
-           turns_take(&s->job->mig->turns, &s->turn, 0, turn_in_vain, s);
+           send_slots_take(&s->job->mig->send_slots, &s->slot, 0, slot_in_vain, s);
 }
 
 /* All that the target is told but for the driver's data. */
@@ -166,7 +166,7 @@ static int ask_for(struct source *s, struct wire_admit *ask, struct vf_error *er
     if (kc_partition_params(s->kc, s->partition.id, &ask->params, err) != 0)
         return -1;
     ask->page_bytes = s->partition.page_bytes;
-    ask->slot_bytes = lane_slot_bytes(s->partition.page_bytes);
+    ask->slot_bytes = stream_slot_bytes(s->partition.page_bytes);
     ask->streams = job->options.streams;
     ask->check_only = job->options.dry_run;
     ask->verify = (uint8_t)job->options.verify;
@@ -217,8 +217,8 @@ static int ask_all_the_same(struct source *s, const struct vf_error *why)
     struct vf_reasons reasons = {0};
     uint64_t until = vf_now_ns() + ADMIT_NS;
 
-    if (ask_for(s, &ask.admit, &err) == 0 && link_say(&s->link, &ask, until, &err) == 0 &&
-        link_expect(&s->link, WIRE_VERDICT, 0, until, &answer, &err) == 0) {
+    if (ask_for(s, &ask.admit, &err) == 0 && control_say(&s->control, &ask, until, &err) == 0 &&
+        control_expect(&s->control, WIRE_VERDICT, 0, until, &answer, &err) == 0) {
         reasons_without_data(&answer.verdict.reasons, why, &reasons);
         wire_message_free(&answer);
     } else {
@@ -252,14 +252,15 @@ static int admit(struct source *s, struct vf_error *err)
     if (kc_save_immutable(s->kc, s->partition.id, &kmd, &umed, err) != 0 ||
         ask_for(s, &ask.admit, err) != 0)
         goto out;
-    ask.admit.queued = !job->options.dry_run && !turn_is_ours(s);
+    ask.admit.queued = !job->options.dry_run && !slot_is_ours(s);
     ask.admit.kmd = (struct wire_blob){kmd.data, (uint32_t)kmd.bytes};
     ask.admit.umed = (struct wire_blob){umed.data, (uint32_t)umed.bytes};
     asked = vf_now_ns();
     stand_waits(job, "host %s to make room for it", job->peer_name);
-    if (link_say(&s->link, &ask, asked + ADMIT_NS, err) != 0 ||
-        link_expect(&s->link, job->options.dry_run ? WIRE_VERDICT : WIRE_ADMITTED,
-                    job->options.dry_run ? 0 : WIRE_REFUSED, asked + ADMIT_NS, &answer, err) != 0) {
+    if (control_say(&s->control, &ask, asked + ADMIT_NS, err) != 0 ||
+        control_expect(&s->control, job->options.dry_run ? WIRE_VERDICT : WIRE_ADMITTED,
+                       job->options.dry_run ? 0 : WIRE_REFUSED, asked + ADMIT_NS, &answer,
+                       err) != 0) {
         result = source_late(s, err);
         goto out;
     }
@@ -286,13 +287,13 @@ out:
     return result;
 }
 
-static int open_lanes(struct source *s, struct vf_error *err)
+static int open_streams(struct source *s, struct vf_error *err)
 {
-    struct lane_plan plan = {
+    struct stream_plan plan = {
         .geometry = {.page_bytes = s->partition.page_bytes,
                      .pages_total = s->partition.vram_bytes / s->partition.page_bytes,
-                     .slot_bytes = lane_slot_bytes(s->partition.page_bytes)},
-        .lanes = s->job->options.streams,
+                     .slot_bytes = stream_slot_bytes(s->partition.page_bytes)},
+        .streams = s->job->options.streams,
         .epoch = s->job->epoch,
         .partition = s->partition.id,
         .kernel_socket = s->job->mig->kernel_socket,
@@ -307,23 +308,24 @@ static int open_lanes(struct source *s, struct vf_error *err)
         return vf_fail(err, VF_FAILED, "out of memory for the dirty bitplane");
     if (digest_table_new(plan.geometry.pages_total, plan.geometry.page_bytes, &s->table, err) != 0)
         return -1;
-    return lanes_open(&s->lanes, &plan, s->table, &s->hello, s->job->options.to, TP_NEVER, err);
+    return stream_group_open(&s->group, &plan, s->table, &s->hello, s->job->options.to, TP_NEVER,
+                             err);
 }
 
-static int take_turn(struct source *s, struct vf_error *err)
+static int begin_sending(struct source *s, struct vf_error *err)
 {
     struct mig_job *job = s->job;
-    struct turns *turns = &job->mig->turns;
+    struct send_slots *slots = &job->mig->send_slots;
 
     do {
         uint64_t limit = source_limits(s).max_time_ns;
 
         atomic_store(&s->retuned, false);
-        if (turn_is_ours(s))
+        if (slot_is_ours(s))
             return 0;
         job_update(job, (void)snprintf(job->phase, sizeof job->phase, "queued"));
-        if (turns_take(turns, &s->turn, limit != 0 ? job->t.start + limit : TP_NEVER, turn_in_vain,
-                       s)) {
+        if (send_slots_take(slots, &s->slot, limit != 0 ? job->t.start + limit : TP_NEVER,
+                            slot_in_vain, s)) {
             job_enter(job, JOB_ROUNDS, "round");
             return 0;
         }
@@ -361,10 +363,10 @@ static int run(struct source *s, bool *committed, struct vf_error *err)
         return -1;
     if (job->options.dry_run)
         return 0;
-    if (open_lanes(s, err) != 0)
+    if (open_streams(s, err) != 0)
         return -1;
     job_enter(job, JOB_ROUNDS, "round");
-    while (take_turn(s, err) != 0) {
+    while (begin_sending(s, err) != 0) {
         if (source_resume(s, err) != 0)
             return -1;
     }
@@ -386,7 +388,7 @@ static void resume_partition(struct source *s, struct vf_error *why)
 
     struct vf_partition_info now = s->partition;
 
-    lanes_abort(&s->lanes);
+    stream_group_abort(&s->group);
     if (!s->prepared)
         return;
     stand_calls(s->job,
@@ -408,7 +410,7 @@ static void resume_partition(struct source *s, struct vf_error *why)
     stand_ends(s->job);
 }
 
-/* What really ended it: a cancel, or what the link says about lanes whose streams broke, were
+/* What really ended it: a cancel, or what the link says about streams that broke, were
  * refused or were stopped with it. Any other error is the cause itself, also when the link has
  * ended since. */
 static void find_cause(struct source *s, bool again, struct vf_error *err)
@@ -417,12 +419,12 @@ static void find_cause(struct source *s, bool again, struct vf_error *err)
 
     if (job_cancel_asked(s->job))
         (void)ending_called_off(s->job, again, err);
-    else if (s->linked && lanes_turned_away(&s->lanes))
-        (void)link_explain(&s->link, vf_now_ns() + s->job->mig->silence_ns, err);
-    else if (s->linked &&
-             (lanes_lost(&s->lanes) || (err->code == VF_CANCELLED && link_ended(&s->link))))
-        (void)link_explain(&s->link, vf_now_ns() + LINK_EXPLAIN_NS, err);
-    if (s->linked && link_lost(&s->link) && link_explain(&s->link, 0, &lost) &&
+    else if (s->linked && stream_group_refused(&s->group))
+        (void)control_explain(&s->control, vf_now_ns() + s->job->mig->silence_ns, err);
+    else if (s->linked && (stream_group_lost(&s->group) ||
+                           (err->code == VF_CANCELLED && control_ended(&s->control))))
+        (void)control_explain(&s->control, vf_now_ns() + CONTROL_EXPLAIN_NS, err);
+    if (s->linked && control_lost(&s->control) && control_explain(&s->control, 0, &lost) &&
         strcmp(lost.text, err->text) == 0)
         vf_context(err, "the link was lost");
 }
@@ -482,25 +484,25 @@ static enum job_state call_off(struct source *s, struct vf_error *err)
 }
 
 /* After RUNNING: the copy here goes, then the job is done on paper too. A copy that does not go
- * could be resumed by mistake: then nothing is done, and the settler tries on. */
+ * could be resumed by mistake: then nothing is done, and the retry thread tries on. */
 static enum job_state tear_down(struct source *s, struct vf_error *err)
 {
     struct wire_message done = {.tag = WIRE_DONE, .handoff = handoff_of(s->job)};
     struct vf_error also = VF_ERROR_INIT;
     int result;
 
-    lanes_stop(&s->lanes);
-    result = word_give_up_copy(s->job, s->kc, err);
+    stream_group_stop(&s->group);
+    result = redial_release(s->job, s->kc, err);
     for (unsigned i = 0;
          result != 0 && i < DESTROY_TRIES && job_sleep(s->job, vf_now_ns() + DESTROY_WAIT_NS); i++)
-        result = word_give_up_copy(s->job, s->kc, err);
+        result = redial_release(s->job, s->kc, err);
     if (result != 0) {
         err->code = VF_UNKNOWN;
         (void)job_fail(s->job, err);
         return JOB_UNKNOWN;
     }
-    if (link_say(&s->link, &done, vf_now_ns() + DONE_NS, &also) != 0 ||
-        link_expect(&s->link, WIRE_CLOSE, 0, vf_now_ns() + DONE_NS, &done, &also) != 0) {
+    if (control_say(&s->control, &done, vf_now_ns() + DONE_NS, &also) != 0 ||
+        control_expect(&s->control, WIRE_CLOSE, 0, vf_now_ns() + DONE_NS, &done, &also) != 0) {
         log_debug("job %llu: after DONE: %s", (unsigned long long)s->job->id, also.text);
         return JOB_COMPLETED;
     }
@@ -512,11 +514,11 @@ static enum job_state tear_down(struct source *s, struct vf_error *err)
 static void release(struct source *s)
 {
     unwatch(s);
-    turns_give(&s->job->mig->turns, &s->turn);
-    lanes_stop(&s->lanes);
+    send_slots_give(&s->job->mig->send_slots, &s->slot);
+    stream_group_stop(&s->group);
     if (s->linked)
-        link_stop(&s->link);
-    lanes_close(&s->lanes); /* the link's end looked at them */
+        control_stop(&s->control);
+    stream_group_close(&s->group); /* the link's end looked at them */
     digest_table_free(s->table);
     free(s->bits);
     free(s->more);
@@ -572,7 +574,7 @@ void *source_main(void *arg)
         int result;
 
         s->job = job;
-        lanes_init(&s->lanes, job, job->options.bandwidth);
+        stream_group_init(&s->group, job, job->options.bandwidth);
         job_set_wake(job, wake, s);
         stand_set_note(job, note, s);
         job_update(job, job->retune = source_retune);

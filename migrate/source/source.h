@@ -13,9 +13,9 @@
 struct source {
     struct mig_job *job;
     struct kc *kc;
-    struct link link;
-    struct lanes lanes;
-    struct turn turn; /* to send pages; held from the first round to READY */
+    struct control control;
+    struct group group;
+    struct send_slot slot; /* to send pages; held from the first round to READY */
     struct vf_partition_info partition;
     struct wire_hello hello; /* ours; carries the token once admitted */
     struct wire_hello peer;
@@ -23,7 +23,7 @@ struct source {
     struct digest_table *table;
     uint64_t *bits, *more; /* dirty bitplane copies: this round's, and the next query's */
     size_t words;
-    struct policy_input policy;
+    struct convergence_input convergence;
     uint64_t queried_ns;  /* when the dirty bits were last read and cleared */
     uint64_t first_pages; /* pages of the first round: what a full rehash has to read */
     uint64_t deadline_ns; /* end of the allowed blackout; set by the pause */
@@ -46,11 +46,11 @@ struct source {
 };
 
 /* Makes it the job's link (taken over, also on failure). */
-int source_link(struct source *s, struct tp *tp, struct vf_error *err);
+int source_control(struct source *s, struct tp *tp, struct vf_error *err);
 /* The control connection, first and only in its phase. */
 int source_connect(struct source *s, struct vf_error *err);
 /* After a failure the partition runs here: tells the target, and once STATE was sent tries for a
- * while, redialling, before it leaves that to the settler. No cancel may be pending on s
+ * while, redialling, before it leaves that to the retry thread. No cancel may be pending on s
  * (job_set_wake). */
 void source_recall(struct source *s, const struct vf_error *why);
 /* The link was lost after COMMIT: asks again on new connections until the target's answer comes or

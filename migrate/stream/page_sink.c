@@ -2,28 +2,28 @@
 /* Scatter, read back, compare. See page_sink.h. */
 #include "migrate/stream/page_sink.h"
 
-uint32_t receiver_items(const struct lane_plan *plan)
+uint32_t page_sink_items(const struct stream_plan *plan)
 {
-    return lane_slots(plan) / 2;
+    return stream_slots(plan) / 2;
 }
 
-void *receiver_slot(const struct receiver *r, uint32_t index)
+void *page_sink_slot(const struct page_sink *r, uint32_t index)
 {
     return kc_channel_slot(r->channel, 2 * index);
 }
 
-static int read_back(struct receiver *r, uint32_t index, struct vf_error *err)
+static int read_back(struct page_sink *r, uint32_t index, struct vf_error *err)
 {
-    struct receiver_item *item = &r->item[index];
+    struct page_sink_item *item = &r->item[index];
 
     item->stage = RECEIVER_READING;
     item->pending = 1;
     return kc_channel_submit(r->channel, KC_GATHER, 2 * index + 1, item->pages, item->count, err);
 }
 
-static int prove(struct receiver *r, uint32_t index, struct vf_error *err)
+static int prove(struct page_sink *r, uint32_t index, struct vf_error *err)
 {
-    struct receiver_item *item = &r->item[index];
+    struct page_sink_item *item = &r->item[index];
     uint64_t page_bytes = r->plan->geometry.page_bytes;
     const uint8_t *data = kc_channel_slot(r->channel, 2 * index + 1);
 
@@ -44,10 +44,10 @@ static int prove(struct receiver *r, uint32_t index, struct vf_error *err)
     return 0;
 }
 
-int receiver_advance(struct receiver *r, const struct kc_done *done, struct vf_error *err)
+int page_sink_advance(struct page_sink *r, const struct kc_done *done, struct vf_error *err)
 {
     uint32_t index = done->slot / 2;
-    struct receiver_item *item;
+    struct page_sink_item *item;
 
     if (index >= r->items)
         return vf_fail(err, VF_FAILED, "page channel: completion for slot %u that is not ours",
@@ -60,14 +60,14 @@ int receiver_advance(struct receiver *r, const struct kc_done *done, struct vf_e
     return prove(r, index, err);
 }
 
-static int wait_one(struct receiver *r, struct vf_error *err)
+static int wait_one(struct page_sink *r, struct vf_error *err)
 {
     struct kc_done done;
 
-    return lane_wait(r->channel, r->tp, &done, err) != 0 ? -1 : receiver_advance(r, &done, err);
+    return stream_wait(r->channel, r->tp, &done, err) != 0 ? -1 : page_sink_advance(r, &done, err);
 }
 
-int receiver_room(struct receiver *r, uint32_t *index, struct vf_error *err)
+int page_sink_room(struct page_sink *r, uint32_t *index, struct vf_error *err)
 {
     for (;;) {
         for (uint32_t i = 0; i < r->items; i++) {
@@ -82,10 +82,10 @@ int receiver_room(struct receiver *r, uint32_t *index, struct vf_error *err)
 }
 
 /* Payload pages from slot 2i; zero pages by a fill, unless they are zero already. */
-int receiver_write(struct receiver *r, uint32_t index, struct vf_error *err)
+int page_sink_write(struct page_sink *r, uint32_t index, struct vf_error *err)
 {
     struct wire_frame *frame = &r->frame;
-    struct receiver_item *item = &r->item[index];
+    struct page_sink_item *item = &r->item[index];
     uint32_t payload = 0;
     uint32_t zeros = 0;
 
@@ -121,7 +121,7 @@ int receiver_write(struct receiver *r, uint32_t index, struct vf_error *err)
     return 0;
 }
 
-int receiver_drain(struct receiver *r, struct vf_error *err)
+int page_sink_drain(struct page_sink *r, struct vf_error *err)
 {
     while (r->busy > 0) {
         if (wait_one(r, err) != 0)

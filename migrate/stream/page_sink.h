@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Page frames into VRAM, proven: the part of a target's lane that does not care where frames come
+ * Page frames into VRAM, proven: the part of a target's stream that does not care where frames come
  * from (a stream, an image). A frame passes through three stages, several frames at a time:
  *
  *   FREE -> WRITING (SCATTER or ZERO in flight) -> READING (GATHER into a second slot in flight) ->
@@ -14,11 +14,11 @@
 
 #include "migrate/stream/stream.h"
 
-enum receiver_stage { RECEIVER_FREE, RECEIVER_WRITING, RECEIVER_READING };
+enum page_sink_stage { RECEIVER_FREE, RECEIVER_WRITING, RECEIVER_READING };
 
 /* Work item i owns the channel's slots 2i (payload, zero) and 2i + 1 (read-back). */
-struct receiver_item {
-    enum receiver_stage stage;
+struct page_sink_item {
+    enum page_sink_stage stage;
     uint32_t pending; /* transfers in flight for this stage */
     uint32_t count;
     uint64_t pages[WIRE_FRAME_PAGES]; /* without the zero mark */
@@ -26,29 +26,29 @@ struct receiver_item {
 };
 
 /* One thread's; large: keep it on the heap. */
-struct receiver {
+struct page_sink {
     struct kc_channel *channel; /* 2 * items slots */
     struct tp *tp;              /* its abort ends the waits for the paging engine */
-    const struct lane_plan *plan;
+    const struct stream_plan *plan;
     struct digest_table *table;
     uint32_t items, busy;
     struct wire_frame frame; /* the one being taken in: filled by the caller */
     uint64_t list[WIRE_FRAME_PAGES];
-    struct receiver_item item[LANE_SLOTS];
+    struct page_sink_item item[STREAM_SLOTS];
 };
 
 /* How many items fit the plan's buffers; the channel needs twice as many slots. */
-uint32_t receiver_items(const struct lane_plan *plan);
+uint32_t page_sink_items(const struct stream_plan *plan);
 /* A free item, after waiting for one if need be: its payload slot is the caller's until
- * receiver_write. */
-int receiver_room(struct receiver *r, uint32_t *index, struct vf_error *err);
-void *receiver_slot(const struct receiver *r, uint32_t index);
+ * page_sink_write. */
+int page_sink_room(struct page_sink *r, uint32_t *index, struct vf_error *err);
+void *page_sink_slot(const struct page_sink *r, uint32_t index);
 /* Sends r->frame, whose payload lies in the item's slot, to VRAM. Proven once it is read back: at
- * the latest by receiver_drain. */
-int receiver_write(struct receiver *r, uint32_t index, struct vf_error *err);
+ * the latest by page_sink_drain. */
+int page_sink_write(struct page_sink *r, uint32_t index, struct vf_error *err);
 /* One completion of the channel moves one item on. */
-int receiver_advance(struct receiver *r, const struct kc_done *done, struct vf_error *err);
+int page_sink_advance(struct page_sink *r, const struct kc_done *done, struct vf_error *err);
 /* Returns when all that was written is proven. */
-int receiver_drain(struct receiver *r, struct vf_error *err);
+int page_sink_drain(struct page_sink *r, struct vf_error *err);
 
 #endif

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* A lane of the source: gather, digest, send; see stream.h. Who commands it: group.c. */
+/* A stream of the source: gather, digest, send; see stream.h. Who commands it: group.c. */
 #define LOG_ROOM "migrate"
 #include "migrate/stream/stream.h"
 
@@ -15,9 +15,9 @@
 /* Who waits for the rate's sake looks so often whether it is another one now. */
 #define LOOK_NS 50000000ull
 
-/* What a lane's thread fills again and again: on the heap, a frame would crowd a stack. */
+/* What a stream's thread fills again and again: on the heap, a frame would crowd a stack. */
 struct round_work {
-    struct lane_source *lane;
+    struct send_stream *stream;
     struct wire_frame frame;
     uint64_t frames; /* of the present round */
 };
@@ -48,10 +48,10 @@ static bool rate_changed(struct pacer *pacer, uint64_t seen)
     return changed;
 }
 
-static int pace(struct lanes *lanes, struct tp *tp, uint64_t bytes, struct vf_error *err)
+static int pace(struct group *group, struct tp *tp, uint64_t bytes, struct vf_error *err)
 {
     uint64_t changes;
-    uint64_t at = book(&lanes->pacer, bytes, &changes);
+    uint64_t at = book(&group->pacer, bytes, &changes);
     uint64_t now = vf_now_ns();
 
     while (now < at) {
@@ -62,8 +62,8 @@ static int pace(struct lanes *lanes, struct tp *tp, uint64_t bytes, struct vf_er
 
         if (ppoll(&fd, 1, &wait, NULL) > 0)
             return vf_fail(err, VF_CANCELLED, "stopped");
-        if (rate_changed(&lanes->pacer, changes))
-            at = book(&lanes->pacer, bytes, &changes);
+        if (rate_changed(&group->pacer, changes))
+            at = book(&group->pacer, bytes, &changes);
         now = vf_now_ns();
     }
     return 0;
@@ -74,146 +74,149 @@ static int ship(void *ctx, const uint64_t *pages, uint32_t count, const uint8_t 
                 struct vf_error *err)
 {
     struct round_work *work = ctx;
-    struct lane_source *lane = work->lane;
-    struct lanes *lanes = lane->lanes;
+    struct send_stream *stream = work->stream;
+    struct group *group = stream->group;
     struct wire_frame *frame = &work->frame;
     uint64_t sent = 0;
     /* What the rounds before proved at the target, or an earlier connection, is not sent again:
-     * after a driver update all pages count as dirty (HOT-5). But a lane that sent nothing for long
-     * would pass for dead. */
-    bool leave_out = (lanes->round > 0 || lanes->plan.generation > 0) &&
-                     vf_now_ns() - lane->last_frame_ns < lanes->plan.silence_ns / 4;
+     * after a driver update all pages count as dirty (HOT-5). But a stream that sent nothing for
+     * long would pass for dead. */
+    bool leave_out = (group->round > 0 || group->plan.generation > 0) &&
+                     vf_now_ns() - stream->last_frame_ns < group->plan.silence_ns / 4;
 
-    lane->gathered += count;
-    if (lane_frame(frame, pages, count, slot, lanes->plan.geometry.page_bytes, lanes->table,
-                   leave_out, err) != 0)
+    stream->gathered += count;
+    if (stream_frame(frame, pages, count, slot, group->plan.geometry.page_bytes, group->table,
+                     leave_out, err) != 0)
         return -1;
     if (frame->count < count)
-        job_known(lanes->job, count - frame->count);
+        job_known(group->job, count - frame->count);
     if (frame->count == 0)
         return 0;
-    frame->round = lanes->round;
-    frame->sequence = lane->sequence++;
-    lane->last_frame_ns = vf_now_ns();
-    if (pace(lanes, lane->tp, frame->payload_bytes, err) != 0 ||
-        wire_send_frame(lane->tp, frame, slot, &lanes->plan.geometry, &sent, TP_NEVER, err) != 0)
+    frame->round = group->round;
+    frame->sequence = stream->sequence++;
+    stream->last_frame_ns = vf_now_ns();
+    if (pace(group, stream->tp, frame->payload_bytes, err) != 0 ||
+        wire_send_frame(stream->tp, frame, slot, &group->plan.geometry, &sent, TP_NEVER, err) != 0)
         return -1;
     work->frames++;
-    lane->bytes += sent;
-    lane->pages += frame->count;
-    job_sent(lanes->job, sent, frame->count);
+    stream->bytes += sent;
+    stream->pages += frame->count;
+    job_sent(group->job, sent, frame->count);
     return 0;
 }
 
-static void note_turned_away(struct lanes *lanes)
+static void note_turned_away(struct group *group)
 {
-    (void)pthread_mutex_lock(&lanes->lock);
-    lanes->turned_away = true;
-    (void)pthread_mutex_unlock(&lanes->lock);
+    (void)pthread_mutex_lock(&group->lock);
+    group->refused = true;
+    (void)pthread_mutex_unlock(&group->lock);
 }
 
-/* The target's word that all frames of this lane's round lie proven in its VRAM. */
-static int expect_ack(struct lane_source *lane, const struct wire_count *want, struct vf_error *err)
+/* The target's word that all frames of this stream's round lie proven in its VRAM. */
+static int expect_ack(struct send_stream *stream, const struct wire_count *want,
+                      struct vf_error *err)
 {
     struct wire_message message = {.tag = WIRE_TAG_END};
     int result = 0;
 
-    if (wire_expect(lane->tp, WIRE_ACK, &message, TP_NEVER, err) != 0) {
+    if (wire_expect(stream->tp, WIRE_ACK, &message, TP_NEVER, err) != 0) {
         if (message.tag == WIRE_ABORT)
-            note_turned_away(lane->lanes);
+            note_turned_away(stream->group);
         return -1;
     }
     if (message.count.round != want->round || message.count.frames != want->frames ||
         message.count.pages != want->pages)
-        result =
-            vf_fail(err, VF_FAILED, "lane %u: the target acknowledged another round than was sent",
-                    lane->index);
+        result = vf_fail(err, VF_FAILED,
+                         "data stream %u: the target acknowledged another round than was sent",
+                         stream->index);
     wire_message_free(&message);
     return result;
 }
 
-static int run_round(struct lane_source *lane, struct round_work *work, struct vf_error *err)
+static int run_round(struct send_stream *stream, struct round_work *work, struct vf_error *err)
 {
     struct wire_message end = {.tag = WIRE_ROUND_END};
 
     work->frames = 0;
-    lane->bytes = 0;
-    lane->pages = 0;
-    lane->gathered = 0;
-    lane->last_frame_ns = vf_now_ns();
-    if (lane_gather(lane->channel, lane->tp, &lane->lanes->plan, lane->index, lane->lanes->bits,
-                    ship, work, err) != 0)
+    stream->bytes = 0;
+    stream->pages = 0;
+    stream->gathered = 0;
+    stream->last_frame_ns = vf_now_ns();
+    if (stream_gather(stream->channel, stream->tp, &stream->group->plan, stream->index,
+                      stream->group->bits, ship, work, err) != 0)
         return -1;
     end.count = (struct wire_count){
-        .round = lane->lanes->round, .frames = work->frames, .pages = lane->pages};
-    if (wire_say(lane->tp, &end, TP_NEVER, err) != 0)
+        .round = stream->group->round, .frames = work->frames, .pages = stream->pages};
+    if (wire_say(stream->tp, &end, TP_NEVER, err) != 0)
         return -1;
-    return expect_ack(lane, &end.count, err);
+    return expect_ack(stream, &end.count, err);
 }
 
-static int run_rehash(struct lane_source *lane, struct vf_error *err)
+static int run_rehash(struct send_stream *stream, struct vf_error *err)
 {
-    struct wire_message ask = {.tag = WIRE_REHASH, .rehash = {.round = lane->lanes->round}};
-    struct wire_count want = {.round = lane->lanes->round};
+    struct wire_message ask = {.tag = WIRE_REHASH, .rehash = {.round = stream->group->round}};
+    struct wire_count want = {.round = stream->group->round};
 
     /* The target may need longer than this side, without a word: the blackout's limit bounds it. */
-    tp_set_silence(lane->tp, 0);
-    if (wire_say(lane->tp, &ask, TP_NEVER, err) != 0 ||
-        lane_rehash(lane->channel, lane->tp, &lane->lanes->plan, lane->index, lane->lanes->table,
-                    "changed on the source without its dirty bit", err) != 0)
+    tp_set_silence(stream->tp, 0);
+    if (wire_say(stream->tp, &ask, TP_NEVER, err) != 0 ||
+        stream_rehash(stream->channel, stream->tp, &stream->group->plan, stream->index,
+                      stream->group->table, "changed on the source without its dirty bit",
+                      err) != 0)
         return -1;
-    return expect_ack(lane, &want, err);
+    return expect_ack(stream, &want, err);
 }
 
-static void report(struct lanes *lanes, const struct vf_error *err, bool lost)
+static void report(struct group *group, const struct vf_error *err, bool lost)
 {
-    (void)pthread_mutex_lock(&lanes->lock);
-    lanes->lost = lanes->lost || lost;
-    if (err != NULL && lanes->error.code == VF_OK) {
-        lanes->error = *err;
-        if (lanes->error.code == VF_OK)
-            lanes->error.code = VF_FAILED;
+    (void)pthread_mutex_lock(&group->lock);
+    group->lost = group->lost || lost;
+    if (err != NULL && group->error.code == VF_OK) {
+        group->error = *err;
+        if (group->error.code == VF_OK)
+            group->error.code = VF_FAILED;
     }
-    lanes->busy--;
-    (void)pthread_cond_broadcast(&lanes->changed);
-    (void)pthread_mutex_unlock(&lanes->lock);
-    /* One lane's end is the end of all: nobody shall wait for pages that never come. */
+    group->busy--;
+    (void)pthread_cond_broadcast(&group->changed);
+    (void)pthread_mutex_unlock(&group->lock);
+    /* One stream's end is the end of all: nobody shall wait for pages that never come. */
     if (err != NULL)
-        lanes_abort(lanes);
+        stream_group_abort(group);
 }
 
-void *lane_source_main(void *arg)
+void *send_stream_main(void *arg)
 {
-    struct lane_source *lane = arg;
-    struct lanes *lanes = lane->lanes;
+    struct send_stream *stream = arg;
+    struct group *group = stream->group;
     struct round_work *work = calloc(1, sizeof *work);
-    uint64_t turn = 0;
+    uint64_t number = 0;
 
-    (void)prctl(PR_SET_NAME, "lane-out");
+    (void)prctl(PR_SET_NAME, "stream-out");
     if (work != NULL) {
-        work->lane = lane;
-        memcpy(work->frame.job, lanes->plan.job, sizeof work->frame.job);
-        work->frame.epoch = lanes->plan.epoch;
-        work->frame.generation = lanes->plan.generation;
+        work->stream = stream;
+        memcpy(work->frame.job, group->plan.job, sizeof work->frame.job);
+        work->frame.epoch = group->plan.epoch;
+        work->frame.generation = group->plan.generation;
     }
     for (;;) {
         struct vf_error err = VF_ERROR_INIT;
-        enum lanes_command command;
+        enum stream_group_command command;
         int result;
 
-        (void)pthread_mutex_lock(&lanes->lock);
-        while (lanes->turn == turn)
-            (void)pthread_cond_wait(&lanes->changed, &lanes->lock);
-        turn = lanes->turn;
-        command = lanes->command;
-        (void)pthread_mutex_unlock(&lanes->lock);
-        if (command == LANES_QUIT)
+        (void)pthread_mutex_lock(&group->lock);
+        while (group->command_number == number)
+            (void)pthread_cond_wait(&group->changed, &group->lock);
+        number = group->command_number;
+        command = group->command;
+        (void)pthread_mutex_unlock(&group->lock);
+        if (command == STREAM_QUIT)
             break;
         if (work == NULL)
-            result = vf_fail(&err, VF_FAILED, "lane %u: out of memory", lane->index);
+            result = vf_fail(&err, VF_FAILED, "data stream %u: out of memory", stream->index);
         else
-            result = command == LANES_ROUND ? run_round(lane, work, &err) : run_rehash(lane, &err);
-        report(lanes, result == 0 ? NULL : &err, result != 0 && tp_lost(lane->tp));
+            result =
+                command == STREAM_ROUND ? run_round(stream, work, &err) : run_rehash(stream, &err);
+        report(group, result == 0 ? NULL : &err, result != 0 && tp_lost(stream->tp));
     }
     free(work);
     return NULL;

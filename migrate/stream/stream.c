@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* What source and target lanes share: who owns which page, waiting for the paging engine,
+/* What source and target streams share: who owns which page, waiting for the paging engine,
  * gathering, rehashing. */
 #include "migrate/stream/stream.h"
 
@@ -9,21 +9,21 @@
 
 #define ENGINE_MS 5000 /* a paging engine that completes nothing for so long is stuck */
 
-void lane_feed_init(struct lane_feed *feed, const struct lane_plan *plan, uint32_t index,
-                    const uint64_t *bits)
+void stream_feed_init(struct stream_feed *feed, const struct stream_plan *plan, uint32_t index,
+                      const uint64_t *bits)
 {
-    *feed = (struct lane_feed){
+    *feed = (struct stream_feed){
         .bits = bits,
         .pages = plan->geometry.pages_total,
         .group_pages = plan->geometry.slot_bytes / plan->geometry.page_bytes,
         .index = index,
-        .count = plan->lanes,
+        .count = plan->streams,
     };
     feed->next = feed->group_pages * index;
 }
 
-/* The next page of this lane at or after `page`. */
-static uint64_t own(const struct lane_feed *feed, uint64_t page)
+/* The next page of this stream at or after `page`. */
+static uint64_t own(const struct stream_feed *feed, uint64_t page)
 {
     uint64_t group = page / feed->group_pages;
     uint64_t ahead = (feed->index + feed->count - group % feed->count) % feed->count;
@@ -32,7 +32,7 @@ static uint64_t own(const struct lane_feed *feed, uint64_t page)
 }
 
 /* The first page at or after `page` whose bit is set; feed->pages when there is none. */
-static uint64_t set_bit(const struct lane_feed *feed, uint64_t page)
+static uint64_t set_bit(const struct stream_feed *feed, uint64_t page)
 {
     while (page < feed->pages) {
         uint64_t word = feed->bits[page / 64] >> (page % 64);
@@ -44,7 +44,7 @@ static uint64_t set_bit(const struct lane_feed *feed, uint64_t page)
     return feed->pages;
 }
 
-uint32_t lane_feed_take(struct lane_feed *feed, uint64_t *pages, uint32_t max)
+uint32_t stream_feed_take(struct stream_feed *feed, uint64_t *pages, uint32_t max)
 {
     uint32_t count = 0;
 
@@ -70,20 +70,21 @@ uint32_t lane_feed_take(struct lane_feed *feed, uint64_t *pages, uint32_t max)
     return count;
 }
 
-uint64_t lane_slot_bytes(uint64_t page_bytes)
+uint64_t stream_slot_bytes(uint64_t page_bytes)
 {
-    return page_bytes > LANE_SLOT_BYTES ? page_bytes : LANE_SLOT_BYTES;
+    return page_bytes > STREAM_SLOT_BYTES ? page_bytes : STREAM_SLOT_BYTES;
 }
 
-uint32_t lane_slots(const struct lane_plan *plan)
+uint32_t stream_slots(const struct stream_plan *plan)
 {
-    uint64_t fit = LANE_BUFFER_BYTES / (plan->geometry.slot_bytes * plan->lanes);
+    uint64_t fit = STREAM_BUFFER_BYTES / (plan->geometry.slot_bytes * plan->streams);
 
     /* Even: the target pairs a payload slot with a read-back slot. */
-    return fit < 4 ? 4 : fit > LANE_SLOTS ? LANE_SLOTS : (uint32_t)fit & ~1u;
+    return fit < 4 ? 4 : fit > STREAM_SLOTS ? STREAM_SLOTS : (uint32_t)fit & ~1u;
 }
 
-int lane_wait(struct kc_channel *channel, struct tp *tp, struct kc_done *done, struct vf_error *err)
+int stream_wait(struct kc_channel *channel, struct tp *tp, struct kc_done *done,
+                struct vf_error *err)
 {
     for (;;) {
         struct pollfd fds[2] = {{.fd = kc_channel_fd(channel), .events = POLLIN},
@@ -110,21 +111,21 @@ int lane_wait(struct kc_channel *channel, struct tp *tp, struct kc_done *done, s
     return 0;
 }
 
-int lane_gather(struct kc_channel *channel, struct tp *tp, const struct lane_plan *plan,
-                uint32_t index, const uint64_t *bits, lane_gathered *each, void *ctx,
-                struct vf_error *err)
+int stream_gather(struct kc_channel *channel, struct tp *tp, const struct stream_plan *plan,
+                  uint32_t index, const uint64_t *bits, stream_gathered *each, void *ctx,
+                  struct vf_error *err)
 {
-    uint64_t list[LANE_SLOTS][WIRE_FRAME_PAGES];
-    uint32_t length[LANE_SLOTS];
+    uint64_t list[STREAM_SLOTS][WIRE_FRAME_PAGES];
+    uint32_t length[STREAM_SLOTS];
     uint32_t group = (uint32_t)(plan->geometry.slot_bytes / plan->geometry.page_bytes);
-    uint32_t slots = lane_slots(plan);
+    uint32_t slots = stream_slots(plan);
     uint32_t in_flight = 0;
-    struct lane_feed feed;
+    struct stream_feed feed;
     struct kc_done done;
 
-    lane_feed_init(&feed, plan, index, bits);
+    stream_feed_init(&feed, plan, index, bits);
     for (uint32_t slot = 0; slot < slots; slot++) {
-        length[slot] = lane_feed_take(&feed, list[slot], group);
+        length[slot] = stream_feed_take(&feed, list[slot], group);
         if (length[slot] == 0)
             break;
         if (kc_channel_submit(channel, KC_GATHER, slot, list[slot], length[slot], err) != 0)
@@ -132,13 +133,13 @@ int lane_gather(struct kc_channel *channel, struct tp *tp, const struct lane_pla
         in_flight++;
     }
     while (in_flight > 0) {
-        if (lane_wait(channel, tp, &done, err) != 0)
+        if (stream_wait(channel, tp, &done, err) != 0)
             return -1;
         in_flight--;
         if (each(ctx, list[done.slot], length[done.slot], kc_channel_slot(channel, done.slot),
                  err) != 0)
             return -1;
-        length[done.slot] = lane_feed_take(&feed, list[done.slot], group);
+        length[done.slot] = stream_feed_take(&feed, list[done.slot], group);
         if (length[done.slot] == 0)
             continue;
         if (kc_channel_submit(channel, KC_GATHER, done.slot, list[done.slot], length[done.slot],
@@ -149,9 +150,9 @@ int lane_gather(struct kc_channel *channel, struct tp *tp, const struct lane_pla
     return 0;
 }
 
-int lane_frame(struct wire_frame *frame, const uint64_t *pages, uint32_t count, const uint8_t *slot,
-               uint64_t page_bytes, struct digest_table *table, bool leave_out_known,
-               struct vf_error *err)
+int stream_frame(struct wire_frame *frame, const uint64_t *pages, uint32_t count,
+                 const uint8_t *slot, uint64_t page_bytes, struct digest_table *table,
+                 bool leave_out_known, struct vf_error *err)
 {
     frame->count = 0;
     frame->payload_bytes = 0;
@@ -171,7 +172,7 @@ int lane_frame(struct wire_frame *frame, const uint64_t *pages, uint32_t count, 
 }
 
 struct rehash {
-    const struct lane_plan *plan;
+    const struct stream_plan *plan;
     struct digest_table *table;
     const char *what;
 };
@@ -194,10 +195,11 @@ static int compare(void *ctx, const uint64_t *pages, uint32_t count, const uint8
     return 0;
 }
 
-int lane_rehash(struct kc_channel *channel, struct tp *tp, const struct lane_plan *plan,
-                uint32_t index, struct digest_table *table, const char *what, struct vf_error *err)
+int stream_rehash(struct kc_channel *channel, struct tp *tp, const struct stream_plan *plan,
+                  uint32_t index, struct digest_table *table, const char *what,
+                  struct vf_error *err)
 {
     struct rehash rehash = {plan, table, what};
 
-    return lane_gather(channel, tp, plan, index, NULL, compare, &rehash, err);
+    return stream_gather(channel, tp, plan, index, NULL, compare, &rehash, err);
 }

@@ -80,7 +80,7 @@ static void await_earlier_try(struct target *t, const struct wire_admit *admit)
             there = there || (memcmp(list[i].uuid, admit->params.uuid, VF_UUID_BYTES) == 0 &&
                               just_going(t, &list[i]));
         free(list);
-    } while (there && vf_now_ns() < deadline && !link_ended(&t->link) &&
+    } while (there && vf_now_ns() < deadline && !control_ended(&t->control) &&
              job_doze(t->job, vf_now_ns() + AGAIN_NS));
     stand_calls(t->job, NULL);
 }
@@ -223,7 +223,7 @@ void target_call_off(struct target *t)
 /* Does anybody still want it here? */
 static bool wanted(struct target *t)
 {
-    return !job_cancel_asked(t->job) && !(t->linked && link_ended(&t->link));
+    return !job_cancel_asked(t->job) && !(t->linked && control_ended(&t->control));
 }
 
 /* Fills *err: why not. */
@@ -232,7 +232,7 @@ static int not_wanted(struct target *t, struct vf_error *err)
     if (job_cancel_asked(t->job))
         return target_cancelled(t, err);
     (void)vf_fail(err, VF_FAILED, "peer %s: is gone", t->job->peer);
-    (void)link_explain(&t->link, vf_now_ns(), err);
+    (void)control_explain(&t->control, vf_now_ns(), err);
     return -1;
 }
 

@@ -57,7 +57,7 @@ int target_prepare(struct target *t, const struct wire_state *state, struct vf_e
     job_update(job, digest_format(message.ready.root, job->digest));
     /* A READY that was not sent whole cannot have been taken for one: the source will not commit,
      * so this side may still let go. */
-    result = link_say(&t->link, &message, vf_now_ns() + job->mig->silence_ns, err);
+    result = control_say(&t->control, &message, vf_now_ns() + job->mig->silence_ns, err);
     shadow_sent(job, SAY_READY, result == 0);
     return result;
 }
@@ -69,7 +69,7 @@ static int await_commit(struct target *t, struct vf_error *err)
         struct wire_message message;
         bool same = false;
 
-        if (link_expect(&t->link, WIRE_COMMIT, 0, TP_NEVER, &message, err) == 0) {
+        if (control_expect(&t->control, WIRE_COMMIT, 0, TP_NEVER, &message, err) == 0) {
             same = handoff_same(t->job, &message.handoff);
             wire_message_free(&message);
             if (!same)
@@ -78,7 +78,7 @@ static int await_commit(struct target *t, struct vf_error *err)
         }
         if (same)
             return 0;
-        if (link_aborted(&t->link) || target_relink(t, target_redial_deadline(t), err) != 0)
+        if (control_aborted(&t->control) || target_relink(t, target_redial_deadline(t), err) != 0)
             return -1;
     }
 }
@@ -110,7 +110,7 @@ static int commit(struct target *t, struct vf_error *err)
         log_error("job %" PRIu64 ": cannot commit: %s", t->job->id, err->text);
         if (job_unsure(t->job))
             return -1;
-        link_cut(&t->link);
+        control_cut(&t->control);
         if (target_relink(t, target_redial_deadline(t), err) != 0)
             return -1;
     }
@@ -124,7 +124,7 @@ static int say_running(struct target *t, struct vf_error *err)
     message.running.id = handoff_of(job);
     message.running.resume_ns = job->t.resume;
     message.running.first_run_ns = job->t.first_run;
-    return link_say(&t->link, &message, vf_now_ns() + job->mig->silence_ns, err);
+    return control_say(&t->control, &message, vf_now_ns() + job->mig->silence_ns, err);
 }
 
 /* COMMITTED is on disk. */
@@ -174,8 +174,8 @@ static void say_close(struct target *t)
     if (kc_partition_clock(t->kc, t->partition.id, &clock, &err) == 0 &&
         clock.first_run_ns >= t->job->t.resume)
         message.close.first_run_ns = clock.first_run_ns;
-    if (link_say(&t->link, &message, vf_now_ns() + CLOSE_NS, &err) == 0)
-        link_linger(&t->link, vf_now_ns() + LINK_EXPLAIN_NS);
+    if (control_say(&t->control, &message, vf_now_ns() + CLOSE_NS, &err) == 0)
+        control_linger(&t->control, vf_now_ns() + CONTROL_EXPLAIN_NS);
 }
 
 void target_close_books(struct target *t)
@@ -188,7 +188,7 @@ void target_close_books(struct target *t)
     while (heard == WIRE_COMMIT) {
         struct wire_message message;
 
-        if (link_expect(&t->link, WIRE_DONE, WIRE_COMMIT, deadline, &message, &err) == 0) {
+        if (control_expect(&t->control, WIRE_DONE, WIRE_COMMIT, deadline, &message, &err) == 0) {
             heard = handoff_same(t->job, &message.handoff) ? message.tag : WIRE_ABORT;
             wire_message_free(&message);
         } else {

@@ -17,7 +17,7 @@
 #include <stdio.h>
 #include <string.h>
 
-void target_link_down(void *ctx)
+void target_control_down(void *ctx)
 {
     struct target *t = ctx;
 
@@ -36,7 +36,7 @@ void target_wake(void *ctx)
     t->woken = true;
     target_call_off(t);
     if (t->linked)
-        link_wake(&t->link);
+        control_wake(&t->control);
     (void)pthread_cond_broadcast(&t->changed);
     (void)pthread_mutex_unlock(&t->lock);
 }
@@ -47,7 +47,7 @@ void target_note(void *ctx, const char *text)
 
     (void)pthread_mutex_lock(&t->lock);
     if (t->linked)
-        link_note(&t->link, text);
+        control_note(&t->control, text);
     (void)pthread_mutex_unlock(&t->lock);
 }
 
@@ -100,7 +100,7 @@ int target_relink(struct target *t, uint64_t deadline, struct vf_error *err)
     stand_peer(job, "");
     stand_waits(job, "host %s to come back on a new connection", job->peer_name);
     job_update(job, (void)snprintf(job->phase, sizeof job->phase, "link-lost"));
-    link_cut(&t->link);
+    control_cut(&t->control);
     tp = await_again(t, deadline, &word);
     stand_calls(job, NULL);
     if (tp == NULL)
@@ -108,14 +108,15 @@ int target_relink(struct target *t, uint64_t deadline, struct vf_error *err)
     (void)pthread_mutex_lock(&t->lock);
     t->linked = false;
     (void)pthread_mutex_unlock(&t->lock);
-    link_stop(&t->link);
-    result = link_start_heard(&t->link, tp, &word, job->mig->silence_ns, target_link_down, t, err);
+    control_stop(&t->control);
+    result = control_start_heard(&t->control, tp, &word, job->mig->silence_ns, target_control_down,
+                                 t, err);
     if (result == 0)
-        link_on_note(&t->link, target_hear_note);
+        control_on_note(&t->control, target_hear_note);
     (void)pthread_mutex_lock(&t->lock);
     t->linked = result == 0;
     if (t->linked && t->woken)
-        link_wake(&t->link); /* it fell between two links and is not repeated */
+        control_wake(&t->control); /* it fell between two links and is not repeated */
     (void)pthread_mutex_unlock(&t->lock);
     return result;
 }
@@ -159,7 +160,7 @@ static bool give(struct mig *mig, struct tp *tp, const struct wire_hello *hello,
             *word = (struct wire_message){0};
             /* The source knows best that the old connection is of no use. */
             if (t->linked)
-                link_cut(&t->link);
+                control_cut(&t->control);
             (void)pthread_cond_broadcast(&t->changed);
         }
         (void)pthread_mutex_unlock(&t->lock);
@@ -183,6 +184,6 @@ void target_redialled(struct mig *mig, struct tp *tp, const struct mig_peer *pee
     given = word.tag != WIRE_INQUIRE && give(mig, tp, &peer->hello, &word);
     (void)pthread_mutex_unlock(&mig->lock);
     if (!given)
-        answer_word(mig, tp, peer, &word);
+        reply_to(mig, tp, peer, &word);
     wire_message_free(&word);
 }

@@ -21,19 +21,19 @@
 
 bool target_lost(struct target *t, struct vf_error *err)
 {
-    bool lane, own, again;
+    bool stream, own, again;
 
     (void)pthread_mutex_lock(&t->lock);
-    lane = t->lanes_lost;
-    own = t->lane_error.code != VF_OK && !t->lanes_lost;
+    stream = t->streams_lost;
+    own = t->stream_error.code != VF_OK && !t->streams_lost;
     again = t->again != NULL;
     (void)pthread_mutex_unlock(&t->lock);
     if (t->version < WIRE_VERSION_RESUME || own || job_cancel_asked(t->job))
         return false;
     /* A source that aborts closes its streams too; its word is on the way. */
-    if (lane && !again)
-        (void)link_explain(&t->link, vf_now_ns() + LINK_EXPLAIN_NS, err);
-    return !link_aborted(&t->link) && (lane || again || link_lost(&t->link));
+    if (stream && !again)
+        (void)control_explain(&t->control, vf_now_ns() + CONTROL_EXPLAIN_NS, err);
+    return !control_aborted(&t->control) && (stream || again || control_lost(&t->control));
 }
 
 /* As long as the source may try, and more: it may notice the loss later than this side. */
@@ -60,24 +60,24 @@ static uint64_t patience(struct target *t)
     return limit < TP_NEVER - 1 - 2 * mig->silence_ns ? limit + 2 * mig->silence_ns : limit;
 }
 
-/* The old lanes end; -1 when what lies in VRAM now is not what the table says. */
-static int end_lanes(struct target *t, struct resume_point *at, struct vf_error *err)
+/* The old streams end; -1 when what lies in VRAM now is not what the table says. */
+static int end_streams(struct target *t, struct resume_point *at, struct vf_error *err)
 {
     uint32_t proven = UINT32_MAX;
     int result;
 
-    for (uint32_t i = 0; i < t->plan.lanes; i++) {
-        uint32_t rounds = atomic_load(&t->lane[i].rounds);
+    for (uint32_t i = 0; i < t->plan.streams; i++) {
+        uint32_t rounds = atomic_load(&t->stream[i].rounds);
 
         /* One that did not even start again has what the last connection had. */
-        if (!t->lane[i].started)
+        if (!t->stream[i].started)
             rounds = t->proven;
         proven = rounds < proven ? rounds : proven;
     }
-    result = target_stop_lanes(t, err);
+    result = target_stop_streams(t, err);
     (void)pthread_mutex_lock(&t->lock);
-    t->lanes_lost = false;
-    t->lane_error.code = VF_OK;
+    t->streams_lost = false;
+    t->stream_error.code = VF_OK;
     (void)pthread_mutex_unlock(&t->lock);
     memcpy(at->id.job, t->job->uuid, sizeof at->id.job);
     memcpy(at->id.uuid, t->job->partition_uuid, sizeof at->id.uuid);
@@ -97,13 +97,13 @@ static int tell_table(struct target *t, struct vf_error *err)
     for (uint64_t first = 0; first < pages; first += message.table.count) {
         message.table.first = first;
         message.table.count = resume_tell(t->table, first, digests);
-        if (link_say(&t->link, &message, TP_NEVER, err) != 0)
+        if (control_say(&t->control, &message, TP_NEVER, err) != 0)
             return -1;
     }
     return 0;
 }
 
-/* The lanes of the new connection, ready for its streams. */
+/* The streams of the new connection, ready for it. */
 static void invite(struct target *t, const struct wire_resume *asked)
 {
     /* One that is proven whole counts; one that comes again is announced again. */
@@ -114,7 +114,7 @@ static void invite(struct target *t, const struct wire_resume *asked)
     t->plan.generation = asked->generation;
     t->rounds = t->proven = asked->next_round;
     t->attached = 0;
-    t->lanes_idle = false;
+    t->streams_idle = false;
     t->attaching = true;
     t->resumed = true;
     (void)pthread_mutex_unlock(&t->lock);
@@ -124,27 +124,27 @@ static int answer(struct target *t, const struct wire_resume *asked, struct vf_e
 {
     struct wire_message message = {.tag = WIRE_RESUMED, .resume = *asked};
 
-    return link_say(&t->link, &message, vf_now_ns() + t->job->mig->silence_ns, err) != 0 ||
+    return control_say(&t->control, &message, vf_now_ns() + t->job->mig->silence_ns, err) != 0 ||
                    tell_table(t, err) != 0
                ? -1
                : 0;
 }
 
-/* On a new link: 0 = the lanes run, 1 = it was lost too, -1 = it is over. */
+/* On a new link: 0 = the streams run, 1 = it was lost too, -1 = it is over. */
 static int go_on(struct target *t, struct resume_point *at, uint64_t deadline, struct vf_error *err)
 {
     struct wire_message message;
     struct wire_resume asked;
     int result;
 
-    if (link_expect(&t->link, WIRE_RESUME, 0, deadline, &message, err) != 0)
+    if (control_expect(&t->control, WIRE_RESUME, 0, deadline, &message, err) != 0)
         return target_lost(t, err) ? 1 : -1;
     asked = message.resume;
     wire_message_free(&message);
     if (resume_check(at, &asked, err) != 0)
         return vf_context(err, "peer %s", t->job->peer);
     invite(t, &asked);
-    if (answer(t, &asked, err) == 0 && target_start_lanes(t, err) == 0)
+    if (answer(t, &asked, err) == 0 && target_start_streams(t, err) == 0)
         result = 0;
     else
         result = target_lost(t, err) ? 1 : -1;
@@ -197,7 +197,7 @@ int target_resume(struct target *t, struct vf_error *err)
     int result = 1;
 
     while (result == 1) {
-        if (end_lanes(t, &at, err) != 0)
+        if (end_streams(t, &at, err) != 0)
             return -1;
         if (await_source(t, deadline, err) != 0)
             return -1;

@@ -11,33 +11,33 @@
 
 #define ATTACH_NS 5000000000ull
 
-/* A lane ended: by the peer's close (the link will say why) or by a failure of ours. Any lane's
+/* A stream ended: by the peer's close (the link will say why) or by a failure of ours. Any stream's
  * thread. */
-static void lane_failed(void *ctx, const struct vf_error *err, bool lost)
+static void stream_failed(void *ctx, const struct vf_error *err, bool lost)
 {
     struct target *t = ctx;
     bool idle;
 
     (void)pthread_mutex_lock(&t->lock);
-    idle = t->lanes_idle;
-    if (!idle && t->lane_error.code == VF_OK) {
-        t->lane_error = *err;
-        if (t->lane_error.code == VF_OK)
-            t->lane_error.code = VF_FAILED;
-        t->lanes_lost = lost;
+    idle = t->streams_idle;
+    if (!idle && t->stream_error.code == VF_OK) {
+        t->stream_error = *err;
+        if (t->stream_error.code == VF_OK)
+            t->stream_error.code = VF_FAILED;
+        t->streams_lost = lost;
     }
     (void)pthread_mutex_unlock(&t->lock);
     if (!idle)
-        link_wake(&t->link);
+        control_wake(&t->control);
 }
 
-static int plan_lanes(struct target *t, struct vf_error *err)
+static int plan_streams(struct target *t, struct vf_error *err)
 {
-    t->plan = (struct lane_plan){
+    t->plan = (struct stream_plan){
         .geometry = {.page_bytes = t->partition.page_bytes,
                      .pages_total = t->partition.vram_bytes / t->partition.page_bytes,
-                     .slot_bytes = lane_slot_bytes(t->partition.page_bytes)},
-        .lanes = t->job->options.streams,
+                     .slot_bytes = stream_slot_bytes(t->partition.page_bytes)},
+        .streams = t->job->options.streams,
         .epoch = t->job->epoch,
         .partition = t->partition.id,
         .kernel_socket = t->job->mig->kernel_socket,
@@ -62,57 +62,57 @@ int target_make_token(struct target *t, struct vf_error *err)
 static int await_streams(struct target *t, uint64_t deadline, struct vf_error *err)
 {
     struct timespec until = vf_timespec(deadline);
-    bool all, turned_away;
+    bool all, refused;
 
     (void)pthread_mutex_lock(&t->lock);
-    while (t->attached < t->plan.lanes && t->lane_error.code == VF_OK && !link_ended(&t->link) &&
-           !job_cancel_asked(t->job)) {
+    while (t->attached < t->plan.streams && t->stream_error.code == VF_OK &&
+           !control_ended(&t->control) && !job_cancel_asked(t->job)) {
         if (pthread_cond_timedwait(&t->changed, &t->lock, &until) != 0)
             break;
     }
     t->attaching = false;
-    all = t->attached == t->plan.lanes;
-    turned_away = t->lane_error.code != VF_OK;
-    if (turned_away)
-        *err = t->lane_error;
+    all = t->attached == t->plan.streams;
+    refused = t->stream_error.code != VF_OK;
+    if (refused)
+        *err = t->stream_error;
     /* Somewhere on their way; unless it was the link that ended, in whatever way. */
-    t->lanes_lost = t->lanes_lost || (!all && !turned_away && !link_ended(&t->link));
+    t->streams_lost = t->streams_lost || (!all && !refused && !control_ended(&t->control));
     (void)pthread_mutex_unlock(&t->lock);
-    if (all && !turned_away)
+    if (all && !refused)
         return 0;
     if (job_cancel_asked(t->job))
         return target_cancelled(t, err);
-    if (turned_away)
+    if (refused)
         return -1;
     /* Why the link ended says more: the source's own word most of all. */
-    if (link_ended(&t->link) && link_explain(&t->link, 0, err))
+    if (control_ended(&t->control) && control_explain(&t->control, 0, err))
         return -1;
     return vf_fail(err, VF_FAILED, "peer %s: its data streams did not come", t->job->peer);
 }
 
-int target_open_lanes(struct target *t, struct vf_error *err)
+int target_open_streams(struct target *t, struct vf_error *err)
 {
     struct wire_message message = {.tag = WIRE_ADMITTED};
     uint64_t deadline = vf_now_ns() + ATTACH_NS;
 
-    if (plan_lanes(t, err) != 0)
+    if (plan_streams(t, err) != 0)
         return -1;
     (void)pthread_mutex_lock(&t->lock);
     t->attaching = true;
     (void)pthread_mutex_unlock(&t->lock);
     memcpy(message.admitted.token, t->token, sizeof message.admitted.token);
     message.admitted.slot_bytes = t->plan.geometry.slot_bytes;
-    if (link_say(&t->link, &message, deadline, err) != 0)
+    if (control_say(&t->control, &message, deadline, err) != 0)
         return -1;
-    return target_start_lanes(t, err);
+    return target_start_streams(t, err);
 }
 
-int target_start_lanes(struct target *t, struct vf_error *err)
+int target_start_streams(struct target *t, struct vf_error *err)
 {
     if (await_streams(t, vf_now_ns() + ATTACH_NS, err) != 0)
         return -1;
-    for (uint32_t i = 0; i < t->plan.lanes; i++) {
-        if (lane_target_start(&t->lane[i], err) != 0)
+    for (uint32_t i = 0; i < t->plan.streams; i++) {
+        if (receive_stream_start(&t->stream[i], err) != 0)
             return -1;
     }
     return 0;
@@ -123,14 +123,14 @@ int target_close_pages(struct target *t, struct vf_error *err)
     bool failed;
 
     (void)pthread_mutex_lock(&t->lock);
-    failed = t->lane_error.code != VF_OK;
-    t->lanes_idle = true;
+    failed = t->stream_error.code != VF_OK;
+    t->streams_idle = true;
     (void)pthread_mutex_unlock(&t->lock);
     if (failed)
         return vf_fail(err, VF_FAILED, "a data stream failed"); /* its own error is told */
-    for (uint32_t i = 0; i < t->plan.lanes; i++) {
-        if (atomic_load(&t->lane[i].rounds) != t->rounds ||
-            (t->job->options.verify == MIG_VERIFY_FULL && !atomic_load(&t->lane[i].rehashed)))
+    for (uint32_t i = 0; i < t->plan.streams; i++) {
+        if (atomic_load(&t->stream[i].rounds) != t->rounds ||
+            (t->job->options.verify == MIG_VERIFY_FULL && !atomic_load(&t->stream[i].rehashed)))
             return vf_fail(err, VF_FAILED,
                            "peer %s: sends its state before all its pages are proven",
                            t->job->peer);
@@ -138,19 +138,19 @@ int target_close_pages(struct target *t, struct vf_error *err)
     return 0;
 }
 
-int target_stop_lanes(struct target *t, struct vf_error *err)
+int target_stop_streams(struct target *t, struct vf_error *err)
 {
     int result = 0;
 
     (void)pthread_mutex_lock(&t->lock);
     t->attaching = false;
-    t->lanes_idle = true; /* who ends from here on is stopped, not failed */
+    t->streams_idle = true; /* who ends from here on is stopped, not failed */
     (void)pthread_mutex_unlock(&t->lock);
     /* All at once: each may have transfers that have to land. */
-    for (uint32_t i = 0; i < LANE_MAX; i++)
-        lane_target_abort(&t->lane[i]);
-    for (uint32_t i = 0; i < LANE_MAX; i++) {
-        if (lane_target_stop(&t->lane[i], err) != 0)
+    for (uint32_t i = 0; i < STREAM_MAX; i++)
+        receive_stream_abort(&t->stream[i]);
+    for (uint32_t i = 0; i < STREAM_MAX; i++) {
+        if (receive_stream_stop(&t->stream[i], err) != 0)
             result = -1;
     }
     return result;
@@ -162,7 +162,7 @@ static bool takes(const struct target *t, const struct wire_hello *hello)
     return t->attaching && hello->generation == t->plan.generation &&
            memcmp(t->token, hello->token, sizeof t->token) == 0 &&
            memcmp(t->job->uuid, hello->job, sizeof t->job->uuid) == 0 &&
-           hello->stream_index < t->plan.lanes && t->lane[hello->stream_index].tp == NULL;
+           hello->stream_index < t->plan.streams && t->stream[hello->stream_index].tp == NULL;
 }
 
 bool target_attach(struct mig *mig, struct tp *tp, const struct wire_hello *hello)
@@ -174,16 +174,16 @@ bool target_attach(struct mig *mig, struct tp *tp, const struct wire_hello *hell
         (void)pthread_mutex_lock(&t->lock);
         taken = takes(t, hello) && mig_same_peer(t->job, tp);
         if (taken) {
-            struct lane_target *lane = &t->lane[hello->stream_index];
+            struct receive_stream *stream = &t->stream[hello->stream_index];
 
-            lane->job = t->job;
-            lane->plan = &t->plan;
-            lane->table = t->table;
-            lane->index = hello->stream_index;
-            atomic_store(&lane->rounds, t->rounds);
-            lane->tp = tp;
-            lane->failed = lane_failed;
-            lane->ctx = t;
+            stream->job = t->job;
+            stream->plan = &t->plan;
+            stream->table = t->table;
+            stream->index = hello->stream_index;
+            atomic_store(&stream->rounds, t->rounds);
+            stream->tp = tp;
+            stream->failed = stream_failed;
+            stream->ctx = t;
             t->attached++;
             t->known = true;
             (void)pthread_cond_broadcast(&t->changed);
@@ -194,15 +194,15 @@ bool target_attach(struct mig *mig, struct tp *tp, const struct wire_hello *hell
     return taken;
 }
 
-void target_turn_away(struct mig *mig, const struct tp *tp, const struct wire_hello *hello,
-                      const struct vf_error *why)
+void target_refuse_stream(struct mig *mig, const struct tp *tp, const struct wire_hello *hello,
+                          const struct vf_error *why)
 {
     (void)pthread_mutex_lock(&mig->lock);
     for (struct target *t = mig->targets; t != NULL; t = t->next) {
         (void)pthread_mutex_lock(&t->lock);
         /* A later generation's source tries again by itself. */
         if (hello->generation == 0 && takes(t, hello) && mig_same_peer(t->job, tp)) {
-            t->lane_error = *why;
+            t->stream_error = *why;
             (void)pthread_cond_broadcast(&t->changed);
         }
         (void)pthread_mutex_unlock(&t->lock);

@@ -42,9 +42,9 @@ static int answer(struct target *t, const struct vf_reasons *reasons, bool check
                        "host %s cannot take it: %s: source %s, target %s; %s%s",
                        t->job->mig->host_name, reasons->list[0].field, reasons->list[0].source,
                        reasons->list[0].target, reasons->list[0].remedy, more);
-    if (link_say(&t->link, &message, vf_now_ns() + t->job->mig->silence_ns, err) != 0)
+    if (control_say(&t->control, &message, vf_now_ns() + t->job->mig->silence_ns, err) != 0)
         return -1;
-    link_linger(&t->link, vf_now_ns() + LINK_EXPLAIN_NS);
+    control_linger(&t->control, vf_now_ns() + CONTROL_EXPLAIN_NS);
     return 0;
 }
 
@@ -56,7 +56,7 @@ static int admission(struct target *t, struct vf_error *err)
     struct wire_message ask;
     int result;
 
-    if (link_expect(&t->link, WIRE_ADMIT, 0, vf_now_ns() + ASK_NS, &ask, err) != 0)
+    if (control_expect(&t->control, WIRE_ADMIT, 0, vf_now_ns() + ASK_NS, &ask, err) != 0)
         return -1;
     job_update(job, {
         memcpy(job->partition, ask.admit.params.name, sizeof job->partition);
@@ -78,11 +78,11 @@ static int admission(struct target *t, struct vf_error *err)
         wire_message_free(&ask);
         return vf_fail(err, VF_FAILED, "host %s is shutting down", job->mig->host_name);
     }
-    if (ask.admit.streams == 0 || ask.admit.streams > LANE_MAX)
+    if (ask.admit.streams == 0 || ask.admit.streams > STREAM_MAX)
         vf_reason_add(&reasons, "streams", "-", "1..8", "use --streams 1 to 8");
     result = reasons.count > 0 ? 0 : target_admit(t, &ask.admit, &reasons, err);
     if (result == 0 && reasons.count == 0 && !job->options.dry_run &&
-        ask.admit.slot_bytes != lane_slot_bytes(t->partition.page_bytes))
+        ask.admit.slot_bytes != stream_slot_bytes(t->partition.page_bytes))
         vf_reason_add(&reasons, "slot", "-", "-", "both hosts need the same version");
     wire_message_free(&ask);
     if (result != 0)
@@ -157,9 +157,9 @@ static int next_record(struct target *t, struct wire_message *out, struct vf_err
     do {
         taken = atomic_load(&t->job->taken);
         until = vf_now_ns() + span;
-        if (link_expect(&t->link, WIRE_ROUND, WIRE_STATE, until, out, err) == 0)
+        if (control_expect(&t->control, WIRE_ROUND, WIRE_STATE, until, out, err) == 0)
             return 0;
-        if (vf_now_ns() < until || link_ended(&t->link) || job_cancel_asked(t->job))
+        if (vf_now_ns() < until || control_ended(&t->control) || job_cancel_asked(t->job))
             return -1;
     } while (atomic_load(&t->job->taken) != taken);
     return vf_fail(err, VF_FAILED,
@@ -233,7 +233,7 @@ static int run(struct target *t, bool *prepared, bool *committed, struct vf_erro
     t->journalled = true;
     if (t->version >= WIRE_VERSION_RESUME)
         target_welcome_back(t);
-    result = target_open_lanes(t, err);
+    result = target_open_streams(t, err);
     job_enter(job, JOB_ROUNDS, "round");
     /* The source may be in its rounds already. */
     if (result != 0 && (!target_lost(t, err) || target_resume(t, err) != 0))
@@ -250,21 +250,21 @@ int target_cancelled(const struct target *t, struct vf_error *err)
     return vf_fail(err, VF_CANCELLED, "cancelled at host %s", t->job->mig->host_name);
 }
 
-/* What really ended it: a cancel, a lane, or what the peer says about a stream that broke. */
+/* What really ended it: a cancel, a stream, or what the peer says about a stream that broke. */
 static void find_cause(struct target *t, struct vf_error *err)
 {
-    struct vf_error lane;
+    struct vf_error stream;
     bool lost;
 
     (void)pthread_mutex_lock(&t->lock);
-    lane = t->lane_error;
-    lost = t->lanes_lost;
+    stream = t->stream_error;
+    lost = t->streams_lost;
     (void)pthread_mutex_unlock(&t->lock);
-    if (lane.code != VF_OK)
-        *err = lane;
+    if (stream.code != VF_OK)
+        *err = stream;
     /* Only then: a failure of our own must reach the source while its partition is paused. */
     if (lost)
-        (void)link_explain(&t->link, vf_now_ns() + LINK_EXPLAIN_NS, err);
+        (void)control_explain(&t->control, vf_now_ns() + CONTROL_EXPLAIN_NS, err);
     if (job_cancel_asked(t->job))
         target_cancelled(t, err);
 }
@@ -276,7 +276,7 @@ static enum job_state give_up(struct target *t, struct vf_error *err)
     struct vf_error also = VF_ERROR_INIT;
     char where[ENDING_WHERE];
     struct vf_error cause;
-    bool called_off = t->journalled && link_aborted(&t->link);
+    bool called_off = t->journalled && control_aborted(&t->control);
     bool held = t->partition.id != 0;
     bool recorded = true;
     bool discarded;
@@ -285,8 +285,8 @@ static enum job_state give_up(struct target *t, struct vf_error *err)
     cause = *err; /* what the source is told: it knows for itself where the partition is */
     ending_tell(t->job, ending_there(t->job, where), err);
     (void)job_fail(t->job, err);
-    link_abort(&t->link, &cause);
-    (void)target_stop_lanes(t, &also);
+    control_abort(&t->control, &cause);
+    (void)target_stop_streams(t, &also);
     shadow_event(t->job, called_off ? EVENT_ABORT : EVENT_GIVES_UP,
                  held ? COPY_PARTIAL : COPY_GONE);
     discarded = target_discard(t) == 0;
@@ -301,9 +301,9 @@ static enum job_state give_up(struct target *t, struct vf_error *err)
     }
     /* The answer to an ABORT: the source need not come back for this one. One that took its COMMIT
      * back resumes on it: not before the journal says that it never runs here. */
-    if (recorded && link_aborted(&t->link))
-        (void)link_say(&t->link, &gone, vf_now_ns() + LINK_EXPLAIN_NS, &also);
-    link_linger(&t->link, vf_now_ns() + LINK_EXPLAIN_NS);
+    if (recorded && control_aborted(&t->control))
+        (void)control_say(&t->control, &gone, vf_now_ns() + CONTROL_EXPLAIN_NS, &also);
+    control_linger(&t->control, vf_now_ns() + CONTROL_EXPLAIN_NS);
     return err->code == VF_CANCELLED ? JOB_CANCELLED : JOB_FAILED;
 }
 
@@ -351,9 +351,9 @@ static enum job_state finish(struct target *t, int result, bool prepared, bool c
 
     if (result == 1)
         return t->job->error.code == VF_OK ? JOB_COMPLETED : JOB_FAILED;
-    if (!prepared || (!committed && link_aborted(&t->link) && !job_unsure(t->job)))
+    if (!prepared || (!committed && control_aborted(&t->control) && !job_unsure(t->job)))
         return give_up(t, err);
-    (void)target_stop_lanes(t, &also);
+    (void)target_stop_streams(t, &also);
     if (committed && t->job->t.first_run != 0) {
         target_close_books(t);
         return JOB_COMPLETED;
@@ -395,12 +395,12 @@ static void serve_job(struct target *t, struct tp *tp)
     bool committed = false;
     int result = -1;
 
-    if (link_start_new(&t->link, tp, mig->silence_ns, target_link_down, t, &err) != 0) {
+    if (control_start_new(&t->control, tp, mig->silence_ns, target_control_down, t, &err) != 0) {
         (void)job_fail(t->job, &err);
         job_over(t->job, JOB_FAILED);
         return;
     }
-    link_on_note(&t->link, target_hear_note);
+    control_on_note(&t->control, target_hear_note);
     t->linked = true; /* nobody else knows of t yet */
     job_set_wake(t->job, target_wake, t);
     stand_set_note(t->job, target_note, t);
@@ -413,7 +413,7 @@ static void serve_job(struct target *t, struct tp *tp)
     job_set_wake(t->job, NULL, NULL);
     stand_set_note(t->job, NULL, NULL);
     (void)target_list(t, false);
-    link_stop(&t->link);
+    control_stop(&t->control);
     if (t->kc != NULL)
         kc_close(t->kc);
     digest_table_free(t->table);

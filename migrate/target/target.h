@@ -19,31 +19,31 @@ struct target {
     struct mig_job *job;
     uint16_t version; /* of the protocol, agreed with the source */
     struct kc *kc;
-    struct link link;
+    struct control control;
     struct vf_partition_info partition; /* id 0 = nothing was created */
     bool prepared;                      /* Prepare(TARGET) needs its End */
     bool journalled;
     uint32_t rounds;  /* announced, numbered from 0 */
-    uint32_t proven;  /* by all lanes, when the link was last lost */
+    uint32_t proven;  /* by all streams, when the link was last lost */
     bool resumed;     /* and no round was announced since: the paused one may come again */
     uint32_t passing; /* so many of the reasons against it may be gone later: the host is full */
     bool queued;      /* the source said that its pages come later; until its first round */
     struct digest_table *table;
-    struct lane_plan plan;
+    struct stream_plan plan;
     uint8_t token[WIRE_ID_BYTES];
 
     pthread_mutex_t lock;   /* guards what follows; taken under mig's lock and the job's; no lock is
                                taken under it but a link's */
     pthread_cond_t changed; /* CLOCK_MONOTONIC */
-    struct lane_target lane[LANE_MAX];
+    struct receive_stream stream[STREAM_MAX];
     uint32_t attached;
     bool known;            /* a stream came once: the source has the token, and can come back */
     struct job_round open; /* announced, under way; its figures as they were then */
     bool opened;           /* there is one */
     bool attaching;        /* data streams are welcome */
-    bool lanes_idle;       /* all pages are in: a lane that ends now is no failure */
-    bool lanes_lost;       /* one ended because its stream broke */
-    struct vf_error lane_error; /* the first of any lane */
+    bool streams_idle;     /* all pages are in: a stream that ends now is no failure */
+    bool streams_lost;     /* one ended because its stream broke */
+    struct vf_error stream_error; /* the first of any stream */
     bool woken;                 /* target_wake was called */
     struct kc *maker;           /* the creation that the job's thread waits for; NULL = none */
     bool linked;                /* t->link is started: it may be cut */
@@ -78,17 +78,17 @@ int target_cancelled(const struct target *t, struct vf_error *err);
 /* What the source will be known by, whichever connection it comes on. */
 int target_make_token(struct target *t, struct vf_error *err);
 /* Invites the data streams and waits until all are there. */
-int target_open_lanes(struct target *t, struct vf_error *err);
+int target_open_streams(struct target *t, struct vf_error *err);
 /* The round that was announced last is all in. */
 void target_round_done(struct target *t);
-/* All pages are in, by the lanes' own account: every round acknowledged, a full verify done. From
+/* All pages are in, by the streams' own account: every round acknowledged, a full verify done. From
  * here they no longer matter. */
 int target_close_pages(struct target *t, struct vf_error *err);
-/* Waits for the data streams that were invited, and starts their lanes. */
-int target_start_lanes(struct target *t, struct vf_error *err);
-/* Nothing reaches VRAM from here on. -1: it may hold something else than the table says, or a lane
- * had failed. */
-int target_stop_lanes(struct target *t, struct vf_error *err);
+/* Waits for the data streams that were invited, and starts them. */
+int target_start_streams(struct target *t, struct vf_error *err);
+/* Nothing reaches VRAM from here on. -1: it may hold something else than the table says, or a
+ * stream had failed. */
+int target_stop_streams(struct target *t, struct vf_error *err);
 
 /* STATE to READY: proof, mutable state, PREPARED (TGT-4). */
 int target_prepare(struct target *t, const struct wire_state *state, struct vf_error *err);
@@ -121,11 +121,11 @@ void target_redialled(struct mig *mig, struct tp *tp, const struct mig_peer *pee
 
 /* job_set_wake's: a cancel, or the daemon ends. */
 void target_wake(void *ctx);
-/* stand_set_note's, and link_on_note's. */
+/* stand_set_note's, and control_on_note's. */
 void target_note(void *ctx, const char *text);
 void target_hear_note(void *ctx, const char *text);
-/* link_start's. */
-void target_link_down(void *ctx);
+/* control_start's. */
+void target_control_down(void *ctx);
 
 /* Serves a control connection from its HELLO on; takes tp over. Runs in the caller's thread until
  * the job is over. */
@@ -135,7 +135,7 @@ void target_serve(struct mig *mig, struct tp *tp, const struct wire_hello *hello
 bool target_attach(struct mig *mig, struct tp *tp, const struct wire_hello *hello);
 /* A data stream cannot be served, for want of what `why` says; the caller closes it. The move that
  * waits for it fails with that, unless it was under way already: then its source comes again. */
-void target_turn_away(struct mig *mig, const struct tp *tp, const struct wire_hello *hello,
-                      const struct vf_error *why);
+void target_refuse_stream(struct mig *mig, const struct tp *tp, const struct wire_hello *hello,
+                          const struct vf_error *why);
 
 #endif

@@ -95,8 +95,8 @@ static void source_owned(const struct walk *w)
             MUST(w->now.copy == COPY_GONE || w->now.copy == COPY_WENT_ON,
                  "no copy is left behind a hand-off that is done");
         else
-            MUST((w->action.record == RECORD_SOURCE_RUNS && event == EVENT_SETTLE_SOURCE) ||
-                     (w->action.record == RECORD_TARGET_RUNS && event == EVENT_SETTLE_TARGET),
+            MUST((w->action.record == RECORD_SOURCE_RUNS && event == EVENT_RESOLVE_SOURCE) ||
+                     (w->action.record == RECORD_TARGET_RUNS && event == EVENT_RESOLVE_TARGET),
                  "only a person settles a COMMIT otherwise");
     }
     if (w->action.kind == HANDOFF_JOURNAL && w->action.record == RECORD_COMMIT)
@@ -162,7 +162,7 @@ static void target_owned(const struct walk *w)
         if (w->action.record == RECORD_DONE)
             MUST(in(record, TARGET_OWNS), "DONE is what ran");
         if (w->action.record == RECORD_SOURCE_RUNS)
-            MUST(event == EVENT_SETTLE_SOURCE ||
+            MUST(event == EVENT_RESOLVE_SOURCE ||
                      (record == RECORD_COMMITTED && w->now.copy == COPY_GONE),
                  "only a person gives the source what was committed here, or its loss");
     }

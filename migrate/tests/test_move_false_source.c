@@ -78,20 +78,20 @@ static void a_data_stream_without_a_job_is_sent_away(void **state)
     struct wire_message message;
     struct liar liar;
     struct vf_error err = VF_ERROR_INIT;
-    struct tp *stranger;
+    struct tp *handshake;
 
     (void)state;
     get_in(&liar);
-    if (tp_tcp_connect(right.address, soon(), &stranger, &err) != 0)
+    if (tp_tcp_connect(right.address, soon(), &handshake, &err) != 0)
         die("connect", &err);
     message = (struct wire_message){.tag = WIRE_HELLO, .hello = liar.hello};
     message.hello.role = WIRE_DATA;
     message.hello.token[3] ^= 1;
-    say(stranger, &message);
-    assert_int_equal(wire_hear(stranger, &message, soon(), &err), 0);
+    say(handshake, &message);
+    assert_int_equal(wire_hear(handshake, &message, soon(), &err), 0);
     assert_int_equal(message.tag, WIRE_ABORT);
     wire_message_free(&message);
-    tp_close(stranger);
+    tp_close(handshake);
     leave(&liar);
 }
 

@@ -18,9 +18,9 @@
 #define MIB (1ull << 20)
 
 /* 1 GB/s, dirties 100 MB/s, 750 ms allowed: pauses below 600 MB left. */
-static struct policy_input typical(void)
+static struct convergence_input typical(void)
 {
-    return (struct policy_input){
+    return (struct convergence_input){
         .page_bytes = 65536,
         .rate_bytes_per_s = 1000000000,
         .dirty_bytes_per_s = 100000000,
@@ -30,105 +30,106 @@ static struct policy_input typical(void)
 
 static void pauses_exactly_up_to_the_margin(void **state)
 {
-    struct policy_input in = typical();
-    struct policy_decision out;
+    struct convergence_input in = typical();
+    struct convergence_decision out;
 
     (void)state;
     in.bytes_left = 600000000; /* 600 ms = 80 % of 750 ms */
-    out = policy_decide(&in);
-    assert_int_equal(out.action, POLICY_PAUSE);
+    out = convergence_decide(&in);
+    assert_int_equal(out.action, CONVERGENCE_PAUSE);
     assert_int_equal(out.predicted_blackout_ns, 600 * MS);
     in.bytes_left++;
-    assert_int_equal(policy_decide(&in).action, POLICY_ROUND);
+    assert_int_equal(convergence_decide(&in).action, CONVERGENCE_ROUND);
 }
 
 static void fixed_cost_and_full_verify_count_into_the_prediction(void **state)
 {
-    struct policy_input in = typical();
-    struct policy_decision out;
+    struct convergence_input in = typical();
+    struct convergence_decision out;
 
     (void)state;
     in.bytes_left = 400000000;
     in.fixed_blackout_ns = 150 * MS;
     in.verify_full_ns = 50 * MS;
-    out = policy_decide(&in);
-    assert_int_equal(out.action, POLICY_PAUSE);
+    out = convergence_decide(&in);
+    assert_int_equal(out.action, CONVERGENCE_PAUSE);
     assert_int_equal(out.predicted_blackout_ns, 600 * MS);
     in.verify_full_ns++;
-    assert_int_equal(policy_decide(&in).action, POLICY_ROUND);
+    assert_int_equal(convergence_decide(&in).action, CONVERGENCE_ROUND);
 }
 
 static void unknown_rate_asks_for_a_round(void **state)
 {
-    struct policy_input in = typical();
-    struct policy_decision out;
+    struct convergence_input in = typical();
+    struct convergence_decision out;
 
     (void)state;
     in.rate_bytes_per_s = 0;
     in.bytes_left = 1;
-    out = policy_decide(&in);
-    assert_int_equal(out.action, POLICY_ROUND);
+    out = convergence_decide(&in);
+    assert_int_equal(out.action, CONVERGENCE_ROUND);
     assert_int_equal(out.predicted_blackout_ns, UINT64_MAX);
     assert_int_equal(out.eta_ns, 0);
 }
 
 static void idle_and_clean_pauses_whatever_it_costs(void **state)
 {
-    struct policy_input in = typical();
+    struct convergence_input in = typical();
 
     (void)state;
     in.rate_bytes_per_s = 0; /* nothing was ever sent: an untouched reserve */
     in.dirty_bytes_per_s = 0;
     in.fixed_blackout_ns = 10 * SECOND;
-    assert_int_equal(policy_decide(&in).action, POLICY_PAUSE);
+    assert_int_equal(convergence_decide(&in).action, CONVERGENCE_PAUSE);
     in.dirty_bytes_per_s = 1;
-    assert_int_equal(policy_decide(&in).action, POLICY_ROUND);
+    assert_int_equal(convergence_decide(&in).action, CONVERGENCE_ROUND);
 }
 
 static void gives_up_when_the_time_is_over(void **state)
 {
-    struct policy_input in = typical();
+    struct convergence_input in = typical();
 
     (void)state;
     in.bytes_left = 1;
     in.max_time_ns = 10 * SECOND;
     in.elapsed_ns = 10 * SECOND - 1;
-    assert_int_equal(policy_decide(&in).action, POLICY_PAUSE);
+    assert_int_equal(convergence_decide(&in).action, CONVERGENCE_PAUSE);
     in.elapsed_ns++;
-    assert_int_equal(policy_decide(&in).action, POLICY_GIVE_UP);
+    assert_int_equal(convergence_decide(&in).action, CONVERGENCE_GIVE_UP);
 }
 
 static void gives_up_after_the_last_round_unless_it_fits(void **state)
 {
-    struct policy_input in = typical();
+    struct convergence_input in = typical();
 
     (void)state;
-    for (uint32_t i = 0; i < POLICY_MAX_ROUNDS - 1; i++)
-        policy_note_round(&in, (100 - i) * 1000 * MIB); /* slow, but always better than before */
+    for (uint32_t i = 0; i < CONVERGENCE_MAX_ROUNDS - 1; i++)
+        convergence_note_round(&in,
+                               (100 - i) * 1000 * MIB); /* slow, but always better than before */
     in.history[0] = UINT64_MAX;                         /* whatever the early verdict would say */
-    assert_int_equal(policy_decide(&in).action, POLICY_ROUND);
-    policy_note_round(&in, 1000 * MIB);
-    assert_int_equal(policy_decide(&in).action, POLICY_GIVE_UP);
+    assert_int_equal(convergence_decide(&in).action, CONVERGENCE_ROUND);
+    convergence_note_round(&in, 1000 * MIB);
+    assert_int_equal(convergence_decide(&in).action, CONVERGENCE_GIVE_UP);
     in.bytes_left = MIB;
-    assert_int_equal(policy_decide(&in).action, POLICY_PAUSE);
+    assert_int_equal(convergence_decide(&in).action, CONVERGENCE_PAUSE);
     in.bytes_left = 1000 * MIB;
-    in.max_rounds = POLICY_MAX_ROUNDS + 1;
-    assert_int_equal(policy_decide(&in).action, POLICY_ROUND);
+    in.max_rounds = CONVERGENCE_MAX_ROUNDS + 1;
+    assert_int_equal(convergence_decide(&in).action, CONVERGENCE_ROUND);
 }
 
 static void early_verdict_waits_for_five_rounds(void **state)
 {
-    struct policy_input in = typical();
-    struct policy_decision out;
+    struct convergence_input in = typical();
+    struct convergence_decision out;
 
     (void)state;
-    for (uint32_t i = 1; i < POLICY_EARLY_ROUNDS; i++) {
-        policy_note_round(&in, 1000000000);
-        assert_int_equal(policy_decide(&in).action, POLICY_ROUND);
+    for (uint32_t i = 1; i < CONVERGENCE_EARLY_ROUNDS; i++) {
+        convergence_note_round(&in, 1000000000);
+        assert_int_equal(convergence_decide(&in).action, CONVERGENCE_ROUND);
     }
-    policy_note_round(&in, 1000000000);
-    out = policy_decide(&in);
-    assert_int_equal(out.action, POLICY_GIVE_UP);
+    convergence_note_round(&in, 1000000000);
+    out = convergence_decide(&in);
+    assert_int_equal(out.action, CONVERGENCE_GIVE_UP);
     assert_int_equal(out.eta_ns, 0);
     /* 1 GB at 1 GB/s = 1000 ms, which is 80 % of 1250 ms; the next whole millisecond is safe. */
     assert_string_equal(
@@ -138,63 +139,64 @@ static void early_verdict_waits_for_five_rounds(void **state)
 
 static void the_limit_it_names_would_have_been_enough(void **state)
 {
-    struct policy_input in = typical();
-    struct policy_decision out;
+    struct convergence_input in = typical();
+    struct convergence_decision out;
     const char *number;
 
     (void)state;
-    for (uint32_t i = 0; i < POLICY_EARLY_ROUNDS; i++)
-        policy_note_round(&in, 1234567891);
-    out = policy_decide(&in);
+    for (uint32_t i = 0; i < CONVERGENCE_EARLY_ROUNDS; i++)
+        convergence_note_round(&in, 1234567891);
+    out = convergence_decide(&in);
     number = strstr(out.why, "--max-blackout ");
     assert_non_null(number);
     in.max_blackout_ns = strtoull(number + strlen("--max-blackout "), NULL, 10) * MS;
-    assert_int_equal(policy_decide(&in).action, POLICY_PAUSE);
+    assert_int_equal(convergence_decide(&in).action, CONVERGENCE_PAUSE);
 }
 
 static void progress_of_five_percent_is_progress(void **state)
 {
-    struct policy_input in = typical();
+    struct convergence_input in = typical();
 
     (void)state;
-    for (uint32_t i = 0; i < POLICY_EARLY_ROUNDS - 1; i++)
-        policy_note_round(&in, 2000000000);
-    policy_note_round(&in, 1900000000); /* exactly 5 % is still standing still: it must be better */
-    assert_int_equal(policy_decide(&in).action, POLICY_GIVE_UP);
-    in.history[POLICY_HISTORY - 1] = in.bytes_left = in.smallest_left = 1899999999;
-    assert_int_equal(policy_decide(&in).action, POLICY_ROUND);
+    for (uint32_t i = 0; i < CONVERGENCE_EARLY_ROUNDS - 1; i++)
+        convergence_note_round(&in, 2000000000);
+    convergence_note_round(&in,
+                           1900000000); /* exactly 5 % is still standing still: it must be better */
+    assert_int_equal(convergence_decide(&in).action, CONVERGENCE_GIVE_UP);
+    in.history[CONVERGENCE_HISTORY - 1] = in.bytes_left = in.smallest_left = 1899999999;
+    assert_int_equal(convergence_decide(&in).action, CONVERGENCE_ROUND);
 }
 
 static void a_moment_that_fitted_once_is_waited_for_again(void **state)
 {
-    struct policy_input in = typical();
+    struct convergence_input in = typical();
 
     (void)state;
-    policy_note_round(&in, 600000000); /* fitted; say the pause failed for another reason */
-    for (uint32_t i = 0; i < POLICY_EARLY_ROUNDS; i++)
-        policy_note_round(&in, 2000000000);
-    assert_int_equal(policy_decide(&in).action, POLICY_ROUND);
+    convergence_note_round(&in, 600000000); /* fitted; say the pause failed for another reason */
+    for (uint32_t i = 0; i < CONVERGENCE_EARLY_ROUNDS; i++)
+        convergence_note_round(&in, 2000000000);
+    assert_int_equal(convergence_decide(&in).action, CONVERGENCE_ROUND);
 }
 
 static void eta_follows_the_gap_between_the_rates(void **state)
 {
-    struct policy_input in = typical();
+    struct convergence_input in = typical();
 
     (void)state;
     in.bytes_left = 1800000000;
     in.fixed_blackout_ns = 10 * MS;
     /* 1.8 GB at 1.0 - 0.1 GB/s. */
-    assert_int_equal(policy_decide(&in).eta_ns, 2 * SECOND + 10 * MS);
+    assert_int_equal(convergence_decide(&in).eta_ns, 2 * SECOND + 10 * MS);
     in.dirty_bytes_per_s = in.rate_bytes_per_s;
-    assert_int_equal(policy_decide(&in).eta_ns, 0);
+    assert_int_equal(convergence_decide(&in).eta_ns, 0);
     /* Nearly as fast: 50 hours by the book, and nothing that anybody could rely on. */
     in.dirty_bytes_per_s = in.rate_bytes_per_s - 10000;
-    assert_int_equal(policy_decide(&in).eta_ns, 0);
+    assert_int_equal(convergence_decide(&in).eta_ns, 0);
 }
 
 static void extreme_numbers_saturate(void **state)
 {
-    struct policy_input in = {
+    struct convergence_input in = {
         .bytes_left = UINT64_MAX,
         .rate_bytes_per_s = 1,
         .dirty_bytes_per_s = UINT64_MAX,
@@ -202,25 +204,25 @@ static void extreme_numbers_saturate(void **state)
         .verify_full_ns = UINT64_MAX,
         .max_blackout_ns = UINT64_MAX,
     };
-    struct policy_decision out = policy_decide(&in);
+    struct convergence_decision out = convergence_decide(&in);
 
     (void)state;
     assert_int_equal(out.predicted_blackout_ns, UINT64_MAX);
-    assert_int_equal(out.action, POLICY_ROUND);
-    for (uint32_t i = 0; i < POLICY_EARLY_ROUNDS; i++)
-        policy_note_round(&in, UINT64_MAX);
-    assert_int_equal(policy_decide(&in).action, POLICY_GIVE_UP);
+    assert_int_equal(out.action, CONVERGENCE_ROUND);
+    for (uint32_t i = 0; i < CONVERGENCE_EARLY_ROUNDS; i++)
+        convergence_note_round(&in, UINT64_MAX);
+    assert_int_equal(convergence_decide(&in).action, CONVERGENCE_GIVE_UP);
 }
 
 static void note_round_keeps_the_last_and_the_least(void **state)
 {
-    struct policy_input in = {0};
+    struct convergence_input in = {0};
 
     (void)state;
-    policy_note_round(&in, 50);
-    policy_note_round(&in, 20);
-    policy_note_round(&in, 30);
-    policy_note_round(&in, 40);
+    convergence_note_round(&in, 50);
+    convergence_note_round(&in, 20);
+    convergence_note_round(&in, 30);
+    convergence_note_round(&in, 40);
     assert_int_equal(in.rounds_done, 4);
     assert_int_equal(in.bytes_left, 40);
     assert_int_equal(in.smallest_left, 20);
@@ -250,19 +252,19 @@ static void what_converges_is_never_given_up(void **state)
     for (int i = 0; i < 20000; i++) {
         const uint64_t rate = 1000000 + below(&seed, 10000000000);
         const uint64_t dirty = below(&seed, rate / 2);
-        struct policy_input in = {.bytes_left = below(&seed, 64ull << 30),
-                                  .max_blackout_ns = 10 * MS,
-                                  .max_rounds = 64,
-                                  .page_bytes = 4096};
-        struct policy_decision out;
+        struct convergence_input in = {.bytes_left = below(&seed, 64ull << 30),
+                                       .max_blackout_ns = 10 * MS,
+                                       .max_rounds = 64,
+                                       .page_bytes = 4096};
+        struct convergence_decision out;
 
-        while ((out = policy_decide(&in)).action == POLICY_ROUND) {
+        while ((out = convergence_decide(&in)).action == CONVERGENCE_ROUND) {
             in.rate_bytes_per_s = rate;
             in.dirty_bytes_per_s = dirty;
-            policy_note_round(&in,
-                              (uint64_t)((double)in.bytes_left / (double)rate * (double)dirty));
+            convergence_note_round(
+                &in, (uint64_t)((double)in.bytes_left / (double)rate * (double)dirty));
         }
-        assert_int_equal(out.action, POLICY_PAUSE);
+        assert_int_equal(out.action, CONVERGENCE_PAUSE);
     }
 }
 
@@ -273,7 +275,7 @@ static uint32_t simulate(uint64_t seed)
     const uint64_t size = 1 + below(&seed, 64ull << 30);
     const uint64_t rate = 1 + below(&seed, 10000000000);
     const uint64_t dirty = below(&seed, 4) == 0 ? 0 : below(&seed, 2 * rate);
-    struct policy_input in = {
+    struct convergence_input in = {
         .bytes_left = size,
         .page_bytes = 65536,
         .fixed_blackout_ns = below(&seed, 400 * MS),
@@ -282,16 +284,16 @@ static uint32_t simulate(uint64_t seed)
     };
 
     for (;;) {
-        const struct policy_decision out = policy_decide(&in);
+        const struct convergence_decision out = convergence_decide(&in);
         uint64_t took, sent_rate, left;
 
-        assert_in_range(in.rounds_done, 0, POLICY_MAX_ROUNDS);
+        assert_in_range(in.rounds_done, 0, CONVERGENCE_MAX_ROUNDS);
         assert_non_null(memchr(out.why, '\0', sizeof out.why));
         assert_true(out.why[0] != '\0');
-        if (out.action == POLICY_PAUSE)
+        if (out.action == CONVERGENCE_PAUSE)
             assert_true((in.bytes_left == 0 && in.dirty_bytes_per_s == 0) ||
                         out.predicted_blackout_ns <= in.max_blackout_ns / 100 * 80 + 80);
-        if (out.action != POLICY_ROUND)
+        if (out.action != CONVERGENCE_ROUND)
             return in.rounds_done;
         sent_rate = 1 + rate / 100 * (80 + below(&seed, 41));
         took = (uint64_t)((double)in.bytes_left / (double)sent_rate * 1e9);
@@ -300,7 +302,7 @@ static uint32_t simulate(uint64_t seed)
         in.elapsed_ns += took;
         in.rate_bytes_per_s = sent_rate;
         in.dirty_bytes_per_s = took > 0 ? dirty : 0;
-        policy_note_round(&in, left < size ? left : size);
+        convergence_note_round(&in, left < size ? left : size);
     }
 }
 

@@ -34,7 +34,7 @@ static void a_source_without_commit_runs_on_and_tells_the_target(void **state)
                    "partition p runs on at host left; move it again");
     assert_int_equal(state_of(&p), VF_PARTITION_RUNNING);
     answer(job, WIRE_ABORT, &gone);
-    AWAIT(word_owed(job) == WORD_NONE);
+    AWAIT(redial_owed(job) == SAY_NOTHING);
     mig_job_put(job);
     drop(&p);
 }
@@ -49,16 +49,16 @@ static void what_was_told_is_not_told_again_after_a_restart(void **state)
     (void)state;
     create(&host, "p", VRAM, &p);
     job = come_back(&p, &told);
-    assert_int_equal(word_owed(job), WORD_NONE);
+    assert_int_equal(redial_owed(job), SAY_NOTHING);
     mig_job_put(job);
     job = come_back(&p, &owed);
     answer(job, WIRE_ABORT, &(struct wire_message){.tag = WIRE_CLOSE});
-    AWAIT(word_owed(job) == WORD_NONE);
+    AWAIT(redial_owed(job) == SAY_NOTHING);
     mig_job_put(job);
     mig_close(host.mig);
     open_again();
     job = mig_job_get(host.mig, next_id - 1);
-    assert_int_equal(word_owed(job), WORD_NONE);
+    assert_int_equal(redial_owed(job), SAY_NOTHING);
     mig_job_put(job);
     drop(&p);
 }
@@ -79,7 +79,7 @@ static void a_target_that_knows_of_no_such_job_need_not_be_told(void **state)
     job = come_back(&p, &past);
     answer(job, WIRE_ABORT, &later);
     answer(job, WIRE_ABORT, &unheard);
-    AWAIT(word_owed(job) == WORD_NONE);
+    AWAIT(redial_owed(job) == SAY_NOTHING);
     assert_int_equal(status_of(job), MIG_FAILED);
     mig_job_put(job);
     drop(&p);
@@ -96,7 +96,7 @@ static void a_move_that_a_person_had_paused_stays_paused(void **state)
     job = come_back(&p, &past);
     assert_int_equal(state_of(&p), VF_PARTITION_PAUSED);
     answer(job, WIRE_ABORT, &(struct wire_message){.tag = WIRE_CLOSE});
-    AWAIT(word_owed(job) == WORD_NONE);
+    AWAIT(redial_owed(job) == SAY_NOTHING);
     mig_job_put(job);
     drop(&p);
 }
@@ -238,7 +238,7 @@ static void a_commit_comes_back_when_it_never_ran_there(void **state)
     says(err.text, "in the hand-off, after COMMIT: host 127.");
     says(err.text, "never ran it; partition p runs on at host left");
     assert_int_equal(state_of(&p), VF_PARTITION_RUNNING);
-    assert_int_equal(word_owed(job), WORD_NONE);
+    assert_int_equal(redial_owed(job), SAY_NOTHING);
     assert_int_equal(mig_unsettled(host.mig, &p), 0);
     mig_job_put(job);
     drop(&p);
@@ -294,7 +294,7 @@ static void a_partition_that_runs_beside_a_commit_was_never_committed(void **sta
     assert_int_equal(status_of(job), MIG_FAILED);
     assert_int_equal(state_of(&p), VF_PARTITION_RUNNING);
     answer(job, WIRE_ABORT, &(struct wire_message){.tag = WIRE_CLOSE});
-    AWAIT(word_owed(job) == WORD_NONE);
+    AWAIT(redial_owed(job) == SAY_NOTHING);
     mig_job_put(job);
     drop(&p);
 }
@@ -411,7 +411,7 @@ static void a_journal_of_an_older_version_leaves_it_to_a_person(void **state)
     assert_int_equal(mig_job_result(job, &err), -1);
     assert_int_equal(err.code, VF_UNKNOWN);
     assert_non_null(strstr(err.text, "only a person"));
-    assert_int_equal(word_owed(job), WORD_NONE);
+    assert_int_equal(redial_owed(job), SAY_NOTHING);
     mig_job_put(job);
     drop(&p);
 }

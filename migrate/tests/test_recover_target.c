@@ -142,18 +142,18 @@ static void what_the_list_of_jobs_forgets_is_answered_from_the_journal(void **st
 static void who_comes_back_finds_a_place_however_many_arrive(void **state)
 {
     static const uint8_t none[WIRE_ID_BYTES];
-    struct tp *arrivals[MIG_MAX_ARRIVALS];
+    struct tp *arrivals[MIG_MAX_INBOUND];
     struct wire_message heard;
     struct vf_partition_info p;
     struct mig_job *job = prepared(&p, false);
     struct wire_message commit = commit_of(job);
 
     (void)state;
-    for (size_t i = 0; i < MIG_MAX_ARRIVALS; i++)
+    for (size_t i = 0; i < MIG_MAX_INBOUND; i++)
         arrivals[i] = come_in(job, none);
     ask(job, past_token, &commit, WIRE_RUNNING, &heard);
     wire_message_free(&heard);
-    for (size_t i = 0; i < MIG_MAX_ARRIVALS; i++)
+    for (size_t i = 0; i < MIG_MAX_INBOUND; i++)
         tp_close(arrivals[i]);
     mig_job_put(job);
     drop(&p);
