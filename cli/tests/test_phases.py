@@ -16,8 +16,8 @@ ENDS = re.compile(r"state_names\[\w+\]|vf_fsm_name\(")
 
 def sources():
     for room in ("migrate", "daemon"):
-        for path in sorted((ROOT / room).glob("*.c")):
-            yield path.name, path.read_text(encoding="utf-8")
+        for path in sorted((ROOT / room).rglob("*.c")):
+            yield path.relative_to(ROOT).as_posix(), path.read_text(encoding="utf-8")
 
 
 def set_in(name, text):
