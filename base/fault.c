@@ -6,7 +6,9 @@
  */
 #include "base/fault.h"
 
+#include "base/clock.h"
 #include "base/size.h"
+#include "base/thread.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -48,7 +50,7 @@ static struct {
         off_t synced;
     } disks[MAX_DISKS];
     size_t disk_count;
-} all = {.once = PTHREAD_ONCE_INIT, .lock = PTHREAD_MUTEX_INITIALIZER};
+} all = {.once = PTHREAD_ONCE_INIT, .lock = VF_LOCK_INITIALIZER};
 
 /* ---- reading VFERRY_FAULT ---- */
 
@@ -243,7 +245,7 @@ struct vf_fault_action vf_fault_judge(const struct vf_fault_event *event)
     (void)prctl(PR_GET_NAME, thread);
     if (all.trace)
         trace(event, thread);
-    (void)pthread_mutex_lock(&all.lock);
+    vf_lock(&all.lock);
     for (size_t i = 0; i < all.count; i++) {
         struct fault *fault = &all.faults[i];
 
@@ -255,7 +257,7 @@ struct vf_fault_action vf_fault_judge(const struct vf_fault_event *event)
             tell("fired\t%s\n", fault->text);
         }
     }
-    (void)pthread_mutex_unlock(&all.lock);
+    vf_unlock(&all.lock);
     return action;
 }
 
@@ -263,12 +265,12 @@ struct vf_fault_action vf_fault_judge(const struct vf_fault_event *event)
 
 static void drop_unsynced(void)
 {
-    (void)pthread_mutex_lock(&all.lock);
+    vf_lock(&all.lock);
     for (size_t i = 0; i < all.disk_count; i++) {
         if (ftruncate(all.disks[i].fd, all.disks[i].synced) != 0)
             refuse("cannot drop what is not synced", strerrordesc_np(errno));
     }
-    (void)pthread_mutex_unlock(&all.lock);
+    vf_unlock(&all.lock);
 }
 
 /* The gate is a FIFO: opening it waits until the test opens the other end. */
@@ -328,7 +330,7 @@ void vf_fault_synced(int fd, off_t bytes)
 {
     size_t at = 0;
 
-    (void)pthread_mutex_lock(&all.lock);
+    vf_lock(&all.lock);
     while (at < all.disk_count && all.disks[at].fd != fd)
         at++;
     if (at < MAX_DISKS) {
@@ -339,5 +341,5 @@ void vf_fault_synced(int fd, off_t bytes)
     } else {
         refuse("too many files that a power cut would hit", "");
     }
-    (void)pthread_mutex_unlock(&all.lock);
+    vf_unlock(&all.lock);
 }

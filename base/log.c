@@ -2,9 +2,10 @@
 /* See log.h. */
 #include "base/log.h"
 
+#include "base/clock.h"
 #include "base/log_limit.h"
 #include "base/plain.h"
-#include "base/size.h"
+#include "base/thread.h"
 
 #include <pthread.h>
 #include <stdarg.h>
@@ -42,7 +43,7 @@ void vf_log_tap(void (*tap)(void *ctx, enum vf_log_level level, const char *room
     tap_ctx = ctx;
 }
 
-static pthread_mutex_t limit_lock = PTHREAD_MUTEX_INITIALIZER; /* a leaf */
+static pthread_mutex_t limit_lock = VF_LOCK_INITIALIZER;       /* a leaf */
 static struct vf_limit limit;                                  /* limit_lock */
 
 static void write_line(enum vf_log_level level, const char *room, const char *text)
@@ -78,9 +79,9 @@ static void tell_left_out(bool all)
     bool due;
 
     do {
-        (void)pthread_mutex_lock(&limit_lock);
+        vf_lock(&limit_lock);
         due = vf_limit_due(&limit, vf_now_ns(), all, &out);
-        (void)pthread_mutex_unlock(&limit_lock);
+        vf_unlock(&limit_lock);
         if (due) {
             (void)snprintf(text, sizeof text, "%s (and %llu more like this in %llu s)", out.sample,
                            (unsigned long long)out.left_out,
@@ -107,9 +108,9 @@ void vf_log(enum vf_log_level level, const char *room, const char *format, ...)
     if (level > VF_LOG_DEBUG) {
         key = vf_limit_key((int)level, room, text, level == VF_LOG_INFO);
         tell_left_out(false);
-        (void)pthread_mutex_lock(&limit_lock);
+        vf_lock(&limit_lock);
         may = vf_limit_take(&limit, key, vf_now_ns(), (int)level, room, text);
-        (void)pthread_mutex_unlock(&limit_lock);
+        vf_unlock(&limit_lock);
         if (!may)
             return;
     }

@@ -4,10 +4,8 @@
 #ifndef VF_BASE_SIZE_H
 #define VF_BASE_SIZE_H
 
-#include <pthread.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <time.h>
 
 /* What the four below return for what is well written and has no room in 64 bits. */
 #define VF_TOO_LARGE (-2)
@@ -33,14 +31,5 @@ const char *vf_size_format(uint64_t bytes, char *buffer, size_t buffer_bytes);
 
 /* "812 ns", "1.3 ms", "2.4 s", "3 min 5 s"; returns `buffer`. */
 const char *vf_time_format(uint64_t ns, char *buffer, size_t buffer_bytes);
-
-/* CLOCK_MONOTONIC in nanoseconds. */
-uint64_t vf_now_ns(void);
-/* CLOCK_REALTIME in nanoseconds since 1970: for what people read, never for waiting. */
-uint64_t vf_realtime_ns(void);
-/* A moment of CLOCK_MONOTONIC as pthread_cond_timedwait takes it. */
-struct timespec vf_timespec(uint64_t ns);
-/* A condition whose timed waits go by CLOCK_MONOTONIC. */
-void vf_cond_init(pthread_cond_t *cond);
 
 #endif

@@ -2,8 +2,9 @@
 /* See spare_thread.h. */
 #include "base/spare_thread.h"
 
+#include "base/clock.h"
 #include "base/limits.h"
-#include "base/size.h"
+#include "base/thread.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -23,19 +24,19 @@ static void *spare_main(void *arg)
     struct vf_spare_thread *spare = arg;
 
     (void)prctl(PR_SET_NAME, "spare");
-    (void)pthread_mutex_lock(&spare->lock);
+    vf_lock(&spare->lock);
     while (spare->work != NULL || !spare->closing) {
         if (spare->work == NULL) {
-            (void)pthread_cond_wait(&spare->changed, &spare->lock);
+            vf_cond_wait(&spare->changed, &spare->lock);
             continue;
         }
-        (void)pthread_mutex_unlock(&spare->lock);
+        vf_unlock(&spare->lock);
         spare->work(spare->arg); /* stays as it is until it is idle again */
-        (void)pthread_mutex_lock(&spare->lock);
+        vf_lock(&spare->lock);
         spare->work = NULL;
-        (void)pthread_cond_broadcast(&spare->changed);
+        vf_cond_broadcast(&spare->changed);
     }
-    (void)pthread_mutex_unlock(&spare->lock);
+    vf_unlock(&spare->lock);
     return NULL;
 }
 
@@ -45,11 +46,11 @@ int vf_spare_thread_open(struct vf_spare_thread **out, struct vf_error *err)
 
     if (spare == NULL)
         return vf_fail(err, VF_FAILED, "spare thread: out of memory");
-    (void)pthread_mutex_init(&spare->lock, NULL);
+    vf_lock_init(&spare->lock);
     vf_cond_init(&spare->changed);
     if (pthread_create(&spare->thread, NULL, spare_main, spare) != 0) {
-        (void)pthread_cond_destroy(&spare->changed);
-        (void)pthread_mutex_destroy(&spare->lock);
+        vf_cond_fini(&spare->changed);
+        vf_lock_fini(&spare->lock);
         free(spare);
         return vf_fail(err, VF_FAILED, "spare thread: " VF_NO_THREAD);
     }
@@ -61,13 +62,13 @@ void vf_spare_thread_close(struct vf_spare_thread *spare)
 {
     if (spare == NULL)
         return;
-    (void)pthread_mutex_lock(&spare->lock);
+    vf_lock(&spare->lock);
     spare->closing = true;
-    (void)pthread_cond_broadcast(&spare->changed);
-    (void)pthread_mutex_unlock(&spare->lock);
+    vf_cond_broadcast(&spare->changed);
+    vf_unlock(&spare->lock);
     (void)pthread_join(spare->thread, NULL);
-    (void)pthread_cond_destroy(&spare->changed);
-    (void)pthread_mutex_destroy(&spare->lock);
+    vf_cond_fini(&spare->changed);
+    vf_lock_fini(&spare->lock);
     free(spare);
 }
 
@@ -77,7 +78,7 @@ bool vf_spare_thread_give(struct vf_spare_thread *spare, unsigned patience_ms,
     const struct timespec until = vf_timespec(vf_now_ns() + patience_ms * 1000000ull);
     bool taken;
 
-    (void)pthread_mutex_lock(&spare->lock);
+    vf_lock(&spare->lock);
     while (spare->work != NULL && !spare->closing &&
            pthread_cond_timedwait(&spare->changed, &spare->lock, &until) == 0)
         continue;
@@ -85,8 +86,8 @@ bool vf_spare_thread_give(struct vf_spare_thread *spare, unsigned patience_ms,
     if (taken) {
         spare->work = work;
         spare->arg = arg;
-        (void)pthread_cond_broadcast(&spare->changed);
+        vf_cond_broadcast(&spare->changed);
     }
-    (void)pthread_mutex_unlock(&spare->lock);
+    vf_unlock(&spare->lock);
     return taken;
 }

@@ -3,6 +3,7 @@
  * are the same. See args.h. */
 #include "cli/args.h"
 
+#include "base/clock.h"
 #include "base/plain.h"
 #include "base/size.h"
 #include "base/when.h"

@@ -3,7 +3,7 @@
 #include "cli/commands.h"
 
 #include "base/cleanup.h"
-#include "base/size.h"
+#include "base/clock.h"
 #include "cli/client.h"
 #include "cli/error_object.h"
 #include "cli/files.h"

@@ -3,8 +3,8 @@
 #include "cli/find_host.h"
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/plain.h"
-#include "base/size.h"
 #include "cli/hosts.h"
 #include "daemon/protocol.h"
 #include "daemon/registry.h"

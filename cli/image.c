@@ -2,6 +2,7 @@
 /* vferry save, restore, image info and image verify. Files are opened here, with the rights of
  * whoever asks; an image is read without any host. */
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/size.h"
 #include "cli/commands.h"
 #include "cli/style.h"

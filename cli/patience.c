@@ -3,6 +3,7 @@
 #include "cli/patience.h"
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/plain.h"
 #include "base/size.h"
 

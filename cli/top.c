@@ -3,7 +3,7 @@
 #include "cli/top.h"
 
 #include "base/cleanup.h"
-#include "base/size.h"
+#include "base/clock.h"
 #include "cli/commands.h"
 #include "cli/find_host.h"
 #include "cli/print.h"

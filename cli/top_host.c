@@ -2,7 +2,7 @@
 /* One host of "vferry top". See top.h. */
 #include "cli/top.h"
 
-#include "base/size.h"
+#include "base/clock.h"
 #include "cli/table.h"
 
 #include <string.h>

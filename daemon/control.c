@@ -4,11 +4,12 @@
 #include "daemon/control.h"
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/limits.h"
 #include "base/log.h"
-#include "base/size.h"
 #include "base/spare_fd.h"
 #include "base/spare_thread.h"
+#include "base/thread.h"
 #include "daemon/protocol.h"
 #include "daemon/request.h"
 
@@ -98,7 +99,7 @@ int control_open(struct daemon *daemon, struct control **out, struct vf_error *e
     control->fd = -1;
     vf_spare_open(&control->spare);
     control->kept_fd = keep();
-    (void)pthread_mutex_init(&control->lock, NULL);
+    vf_lock_init(&control->lock);
     vf_cond_init(&control->fewer);
     if (vf_spare_thread_open(&control->kept_thread, err) != 0 || bind_socket(control, err) != 0) {
         control_close(control);
@@ -130,9 +131,9 @@ static void say_error(int fd, enum vf_code code, const char *text)
  * has seen it comes later. */
 static void set_quiet(struct conn *conn)
 {
-    (void)pthread_mutex_lock(&conn->control->lock);
+    vf_lock(&conn->control->lock);
     conn->quiet = ++conn->control->turns;
-    (void)pthread_mutex_unlock(&conn->control->lock);
+    vf_unlock(&conn->control->lock);
 }
 
 static bool answer_line(struct conn *conn, const char *line, size_t bytes, int file)
@@ -166,10 +167,10 @@ static bool set_busy(struct conn *conn, bool busy)
     struct control *control = conn->control;
     bool stay;
 
-    (void)pthread_mutex_lock(&control->lock);
+    vf_lock(&control->lock);
     conn->busy = busy;
     stay = !conn->leaving && !atomic_load(&control->daemon->stop);
-    (void)pthread_mutex_unlock(&control->lock);
+    vf_unlock(&control->lock);
     return stay;
 }
 
@@ -211,7 +212,7 @@ static void serve_and_end(void *arg)
     struct control *control = conn->control;
 
     serve(conn);
-    (void)pthread_mutex_lock(&control->lock);
+    vf_lock(&control->lock);
     delist(control, conn);
     (void)close(conn->fd);
     if (control->kept_fd < 0)
@@ -219,8 +220,8 @@ static void serve_and_end(void *arg)
     control->count--;
     if (!conn->leaving)
         control->places--;
-    (void)pthread_cond_broadcast(&control->fewer);
-    (void)pthread_mutex_unlock(&control->lock);
+    vf_cond_broadcast(&control->fewer);
+    vf_unlock(&control->lock);
     free(conn);
 }
 
@@ -260,7 +261,7 @@ static bool take_place(struct control *control)
     const struct timespec until = vf_timespec(vf_now_ns() + LEAVE_MS * 1000000ull);
     bool room;
 
-    (void)pthread_mutex_lock(&control->lock);
+    vf_lock(&control->lock);
     if (control->places >= CONTROL_MAX)
         send_oldest_away(control);
     /* Those who leave still count a moment: threads stay bounded under any flood. */
@@ -272,16 +273,16 @@ static bool take_place(struct control *control)
         control->places++;
         control->count++;
     }
-    (void)pthread_mutex_unlock(&control->lock);
+    vf_unlock(&control->lock);
     return room;
 }
 
 static void give_place(struct control *control)
 {
-    (void)pthread_mutex_lock(&control->lock);
+    vf_lock(&control->lock);
     control->places--;
     control->count--;
-    (void)pthread_mutex_unlock(&control->lock);
+    vf_unlock(&control->lock);
 }
 
 /* Under the lock. */
@@ -312,20 +313,20 @@ static bool start_kept(struct control *control, struct conn *conn)
 {
     bool given;
 
-    (void)pthread_mutex_lock(&control->lock);
+    vf_lock(&control->lock);
     for (struct conn *other = control->conns; other != NULL; other = other->next) {
         if (other->kept && !other->busy)
             send_away(control, other);
     }
     conn->kept = true;
     enlist(control, conn);
-    (void)pthread_mutex_unlock(&control->lock);
+    vf_unlock(&control->lock);
     given = vf_spare_thread_give(control->kept_thread, KEPT_THREAD_MS, serve_and_end, conn);
     if (given)
         return true;
-    (void)pthread_mutex_lock(&control->lock);
+    vf_lock(&control->lock);
     delist(control, conn);
-    (void)pthread_mutex_unlock(&control->lock);
+    vf_unlock(&control->lock);
     return false;
 }
 
@@ -338,11 +339,11 @@ static int start(struct control *control, int fd)
         return -1;
     conn->control = control;
     conn->fd = fd;
-    (void)pthread_mutex_lock(&control->lock);
+    vf_lock(&control->lock);
     started = start_thread(conn);
     if (started)
         enlist(control, conn);
-    (void)pthread_mutex_unlock(&control->lock);
+    vf_unlock(&control->lock);
     if (started || start_kept(control, conn))
         return 0;
     free(conn);
@@ -384,10 +385,10 @@ static bool serve_kept(struct control *control, int fd)
 
     if (!peer_allowed(control->daemon, fd) || !take_place(control))
         return false;
-    (void)pthread_mutex_lock(&control->lock);
+    vf_lock(&control->lock);
     if (control->kept_fd >= 0)
         kept = vf_take_fd(&control->kept_fd);
-    (void)pthread_mutex_unlock(&control->lock);
+    vf_unlock(&control->lock);
     if (kept >= 0)
         (void)close(kept);
     if (kept >= 0 && start(control, fd) == 0) {
@@ -424,10 +425,10 @@ bool control_accept(struct control *control)
     if (fd < 0)
         return turn_away(control, errno);
     vf_spare_roomy(&control->spare, "control");
-    (void)pthread_mutex_lock(&control->lock);
+    vf_lock(&control->lock);
     if (control->kept_fd < 0)
         control->kept_fd = keep();
-    (void)pthread_mutex_unlock(&control->lock);
+    vf_unlock(&control->lock);
     if (!peer_allowed(control->daemon, fd)) {
         say_error(fd, VF_FAILED,
                   "this host serves its own user and its --socket-group only; run as one of them");
@@ -460,18 +461,18 @@ void control_close(struct control *control)
             log_warn("cannot remove %s: %s", path, strerrordesc_np(errno));
     }
     vf_spare_close(&control->spare);
-    (void)pthread_mutex_lock(&control->lock);
+    vf_lock(&control->lock);
     for (struct conn *conn = control->conns; conn != NULL; conn = conn->next) {
         if (!conn->busy)
             send_away(control, conn);
     }
     while (control->count > 0)
-        (void)pthread_cond_wait(&control->fewer, &control->lock);
+        vf_cond_wait(&control->fewer, &control->lock);
     if (control->kept_fd >= 0)
         (void)close(vf_take_fd(&control->kept_fd));
-    (void)pthread_mutex_unlock(&control->lock);
+    vf_unlock(&control->lock);
     vf_spare_thread_close(control->kept_thread);
-    (void)pthread_cond_destroy(&control->fewer);
-    (void)pthread_mutex_destroy(&control->lock);
+    vf_cond_fini(&control->fewer);
+    vf_lock_fini(&control->lock);
     free(control);
 }

@@ -2,8 +2,9 @@
 /* The ring of events. See events.h. */
 #include "daemon/events.h"
 
+#include "base/clock.h"
 #include "base/plain.h"
-#include "base/size.h"
+#include "base/thread.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -16,17 +17,17 @@
 int events_init(struct events *events)
 {
     *events = (struct events){.ring = calloc(EVENTS_KEPT, sizeof *events->ring)};
-    (void)pthread_mutex_init(&events->lock, NULL);
-    (void)pthread_mutex_init(&events->kernel_lock, NULL);
+    vf_lock_init(&events->lock);
+    vf_lock_init(&events->kernel_lock);
     vf_cond_init(&events->fetched);
     return events->ring != NULL ? 0 : -1;
 }
 
 void events_fini(struct events *events)
 {
-    (void)pthread_cond_destroy(&events->fetched);
-    (void)pthread_mutex_destroy(&events->kernel_lock);
-    (void)pthread_mutex_destroy(&events->lock);
+    vf_cond_fini(&events->fetched);
+    vf_lock_fini(&events->kernel_lock);
+    vf_lock_fini(&events->lock);
     free(events->ring);
     events->ring = NULL;
 }
@@ -36,11 +37,11 @@ static void add(struct events *events, struct event *event)
 {
     struct history *history;
 
-    (void)pthread_mutex_lock(&events->lock);
+    vf_lock(&events->lock);
     event->number = ++events->last;
     events->ring[event->number % EVENTS_KEPT] = *event;
     history = events->history;
-    (void)pthread_mutex_unlock(&events->lock);
+    vf_unlock(&events->lock);
     history_add_event(history, event);
 }
 
@@ -60,13 +61,13 @@ void events_keep(struct events *events, struct history *history)
     size_t count =
         early != NULL && history != NULL ? events_read(events, 0, early, EVENTS_KEPT) : 0;
 
-    (void)pthread_mutex_lock(&events->lock);
+    vf_lock(&events->lock);
     events->history = history;
     if (history != NULL) {
         events->last = history_last_event(history);
         memset(events->ring, 0, EVENTS_KEPT * sizeof *events->ring);
     }
-    (void)pthread_mutex_unlock(&events->lock);
+    vf_unlock(&events->lock);
     for (size_t i = 0; i < count; i++)
         add(events, &early[i]);
     free(early);
@@ -108,23 +109,23 @@ static bool begin_fetch(struct events *events, uint64_t *seen)
     const struct timespec until = vf_timespec(vf_now_ns() + OTHER_FETCH_NS);
     bool late = false, begun;
 
-    (void)pthread_mutex_lock(&events->kernel_lock);
+    vf_lock(&events->kernel_lock);
     while (events->fetching && !late)
         late = pthread_cond_timedwait(&events->fetched, &events->kernel_lock, &until) == ETIMEDOUT;
     begun = !events->fetching;
     events->fetching = true;
     *seen = events->kernel_seen;
-    (void)pthread_mutex_unlock(&events->kernel_lock);
+    vf_unlock(&events->kernel_lock);
     return begun;
 }
 
 static void end_fetch(struct events *events, uint64_t seen)
 {
-    (void)pthread_mutex_lock(&events->kernel_lock);
+    vf_lock(&events->kernel_lock);
     events->fetching = false;
     events->kernel_seen = seen;
-    (void)pthread_cond_signal(&events->fetched);
-    (void)pthread_mutex_unlock(&events->kernel_lock);
+    vf_cond_signal(&events->fetched);
+    vf_unlock(&events->kernel_lock);
 }
 
 int events_fetch(struct events *events, struct kc *kc, struct vf_error *err)
@@ -157,7 +158,7 @@ size_t events_read(struct events *events, uint64_t after, struct event *out, siz
     size_t count = 0;
     uint64_t oldest;
 
-    (void)pthread_mutex_lock(&events->lock);
+    vf_lock(&events->lock);
     oldest = events->last >= EVENTS_KEPT ? events->last - EVENTS_KEPT + 1 : 1;
     for (uint64_t n = after + 1 > oldest ? after + 1 : oldest;
          n <= events->last && count < capacity; n++) {
@@ -165,6 +166,6 @@ size_t events_read(struct events *events, uint64_t after, struct event *out, siz
         if (events->ring[n % EVENTS_KEPT].number == n)
             out[count++] = events->ring[n % EVENTS_KEPT];
     }
-    (void)pthread_mutex_unlock(&events->lock);
+    vf_unlock(&events->lock);
     return count;
 }

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The thread that brings the kernel side's events in. See events.h. */
 #define LOG_ROOM "events"
+#include "base/clock.h"
 #include "base/limits.h"
 #include "base/log.h"
-#include "base/size.h"
+#include "base/thread.h"
 #include "daemon/events.h"
 
 #include <stdio.h>
@@ -28,12 +29,12 @@ static bool nap(struct events_collector *collector)
     const struct timespec until = vf_timespec(vf_now_ns() + EVERY_NS);
     bool stop;
 
-    (void)pthread_mutex_lock(&collector->lock);
+    vf_lock(&collector->lock);
     while (!collector->stop &&
            pthread_cond_timedwait(&collector->wake, &collector->lock, &until) == 0) {
     }
     stop = collector->stop;
-    (void)pthread_mutex_unlock(&collector->lock);
+    vf_unlock(&collector->lock);
     return !stop;
 }
 
@@ -90,10 +91,10 @@ int events_collect(struct events *events, const char *kernel_socket, int32_t ker
     collector->events = events;
     name_kernel_side(kernel_pid, kernel_side, sizeof kernel_side);
     seen = history_kernel_seen(events->history, kernel_side);
-    (void)pthread_mutex_lock(&events->kernel_lock);
+    vf_lock(&events->kernel_lock);
     events->kernel_seen = seen;
-    (void)pthread_mutex_unlock(&events->kernel_lock);
-    (void)pthread_mutex_init(&collector->lock, NULL);
+    vf_unlock(&events->kernel_lock);
+    vf_lock_init(&collector->lock);
     vf_cond_init(&collector->wake);
     if (kc_connect(kernel_socket, &collector->kc, err) != 0)
         goto fail;
@@ -105,8 +106,8 @@ int events_collect(struct events *events, const char *kernel_socket, int32_t ker
     *out = collector;
     return 0;
 fail:
-    (void)pthread_cond_destroy(&collector->wake);
-    (void)pthread_mutex_destroy(&collector->lock);
+    vf_cond_fini(&collector->wake);
+    vf_lock_fini(&collector->lock);
     free(collector);
     return -1;
 }
@@ -115,14 +116,14 @@ void events_collect_stop(struct events_collector *collector)
 {
     if (collector == NULL)
         return;
-    (void)pthread_mutex_lock(&collector->lock);
+    vf_lock(&collector->lock);
     collector->stop = true;
-    (void)pthread_cond_broadcast(&collector->wake);
-    (void)pthread_mutex_unlock(&collector->lock);
+    vf_cond_broadcast(&collector->wake);
+    vf_unlock(&collector->lock);
     kc_abort(collector->kc);
     (void)pthread_join(collector->thread, NULL);
     kc_close(collector->kc);
-    (void)pthread_cond_destroy(&collector->wake);
-    (void)pthread_mutex_destroy(&collector->lock);
+    vf_cond_fini(&collector->wake);
+    vf_lock_fini(&collector->lock);
     free(collector);
 }

@@ -3,9 +3,10 @@
 #define LOG_ROOM "history"
 #include "daemon/history_private.h"
 
+#include "base/clock.h"
 #include "base/limits.h"
 #include "base/log.h"
-#include "base/size.h"
+#include "base/thread.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,7 +31,7 @@ static bool ask(struct history *history)
         return false;
     if (history->store != NULL)
         return true;
-    (void)pthread_mutex_unlock(&history->disk);
+    vf_unlock(&history->disk);
     return false;
 }
 
@@ -38,14 +39,14 @@ static void asked(struct history *history)
 {
     bool damaged = store_damaged(history->store);
 
-    (void)pthread_mutex_unlock(&history->disk);
+    vf_unlock(&history->disk);
     if (!damaged)
         return;
     /* The thread sees to it, not when the next entry comes but now. */
-    (void)pthread_mutex_lock(&history->lock);
+    vf_lock(&history->lock);
     history->look = true;
-    (void)pthread_cond_signal(&history->wake);
-    (void)pthread_mutex_unlock(&history->lock);
+    vf_cond_signal(&history->wake);
+    vf_unlock(&history->lock);
 }
 
 void history_events(struct history *history, const struct history_filter *filter,
@@ -104,9 +105,9 @@ uint64_t history_kernel_seen(struct history *history, const char *kernel_side)
 
     if (history == NULL)
         return 0;
-    (void)pthread_mutex_lock(&history->lock);
+    vf_lock(&history->lock);
     (void)snprintf(history->kernel_side, sizeof history->kernel_side, "%s", kernel_side);
-    (void)pthread_mutex_unlock(&history->lock);
+    vf_unlock(&history->lock);
     if (ask(history)) {
         seen = store_kernel_seen(history->store, kernel_side);
         asked(history);
@@ -120,18 +121,18 @@ static void add(struct history *history, struct store_entry *entry)
 {
     bool room;
 
-    (void)pthread_mutex_lock(&history->lock);
+    vf_lock(&history->lock);
     room = entry != NULL && history->waiting < QUEUE_MAX;
     if (room) {
         *history->end = entry;
         history->end = &entry->next;
         history->waiting++;
         history->added++;
-        (void)pthread_cond_signal(&history->wake);
+        vf_cond_signal(&history->wake);
     } else {
         history->dropped++;
     }
-    (void)pthread_mutex_unlock(&history->lock);
+    vf_unlock(&history->lock);
     if (!room)
         history_free_list(entry);
 }
@@ -171,22 +172,22 @@ void history_sync(struct history *history)
 
     if (history == NULL)
         return;
-    (void)pthread_mutex_lock(&history->lock);
+    vf_lock(&history->lock);
     mine = history->added;
     while (history->done < mine && !history->ailing &&
            pthread_cond_timedwait(&history->handled, &history->lock, &until) == 0)
         continue;
-    (void)pthread_mutex_unlock(&history->lock);
+    vf_unlock(&history->lock);
 }
 
 static void discard(struct history *history)
 {
     history_free_list(history->first);
     store_close(history->store);
-    (void)pthread_cond_destroy(&history->handled);
-    (void)pthread_cond_destroy(&history->wake);
-    (void)pthread_mutex_destroy(&history->lock);
-    (void)pthread_mutex_destroy(&history->disk);
+    vf_cond_fini(&history->handled);
+    vf_cond_fini(&history->wake);
+    vf_lock_fini(&history->lock);
+    vf_lock_fini(&history->disk);
     free(history);
 }
 
@@ -216,8 +217,8 @@ int history_open(const char *directory, const struct history_limits *limits, str
     (void)snprintf(history->directory, sizeof history->directory, "%s", directory);
     history->limits = *limits;
     history->end = &history->first;
-    (void)pthread_mutex_init(&history->disk, NULL);
-    (void)pthread_mutex_init(&history->lock, NULL);
+    vf_lock_init(&history->disk);
+    vf_lock_init(&history->lock);
     vf_cond_init(&history->wake);
     vf_cond_init(&history->handled);
     look_back(history);
@@ -233,10 +234,10 @@ void history_close(struct history *history)
 {
     if (history == NULL)
         return;
-    (void)pthread_mutex_lock(&history->lock);
+    vf_lock(&history->lock);
     history->closing = true;
-    (void)pthread_cond_signal(&history->wake);
-    (void)pthread_mutex_unlock(&history->lock);
+    vf_cond_signal(&history->wake);
+    vf_unlock(&history->lock);
     (void)pthread_join(history->thread, NULL);
     if (history->waiting > 0)
         log_info("%zu entries of the history could not be kept", history->waiting);

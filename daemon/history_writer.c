@@ -4,8 +4,9 @@
 #define LOG_ROOM "history"
 #include "daemon/history_private.h"
 
+#include "base/clock.h"
 #include "base/log.h"
-#include "base/size.h"
+#include "base/thread.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -53,7 +54,7 @@ static struct store_entry *take(struct history *history, char *kernel_side, bool
 {
     struct store_entry *batch;
 
-    (void)pthread_mutex_lock(&history->lock);
+    vf_lock(&history->lock);
     while (!history->closing && !history->look) {
         uint64_t until_ns = history->trim_ns;
         struct timespec until;
@@ -71,7 +72,7 @@ static struct store_entry *take(struct history *history, char *kernel_side, bool
     memcpy(kernel_side, history->kernel_side, sizeof history->kernel_side);
     history->look = false;
     *closing = history->closing;
-    (void)pthread_mutex_unlock(&history->lock);
+    vf_unlock(&history->lock);
     return batch;
 }
 
@@ -83,12 +84,12 @@ static int trim(struct history *history, struct vf_error *err)
     int result = 0;
 
     while (more && result == 0) {
-        (void)pthread_mutex_lock(&history->disk);
+        vf_lock(&history->disk);
         result = store_trim(history->store, &history->limits, vf_realtime_ns(), &more, err);
-        (void)pthread_mutex_unlock(&history->disk);
-        (void)pthread_mutex_lock(&history->lock);
+        vf_unlock(&history->disk);
+        vf_lock(&history->lock);
         more = more && !history->closing;
-        (void)pthread_mutex_unlock(&history->lock);
+        vf_unlock(&history->lock);
     }
     history->trim_ns = vf_now_ns() + TRIM_NS;
     history->written = 0;
@@ -100,7 +101,7 @@ static int write_batch(struct history *history, const struct store_entry *batch,
 {
     int result;
 
-    (void)pthread_mutex_lock(&history->disk);
+    vf_lock(&history->disk);
     result = history_stand(history, err);
     if (result == 0 && batch != NULL)
         result = store_write(history->store, batch, kernel_side, err);
@@ -110,7 +111,7 @@ static int write_batch(struct history *history, const struct store_entry *batch,
         if (result == 0 && batch != NULL)
             result = store_write(history->store, batch, kernel_side, err);
     }
-    (void)pthread_mutex_unlock(&history->disk);
+    vf_unlock(&history->disk);
     return result;
 }
 
@@ -132,7 +133,7 @@ static uint64_t gone_well(struct history *history, struct store_entry *batch, bo
     history_free_list(batch);
     history->written += (unsigned)count;
     history->wait_ns = 0;
-    (void)pthread_mutex_lock(&history->lock);
+    vf_lock(&history->lock);
     *was_ailing = history->ailing;
     history->ailing = false;
     history->retry_ns = 0;
@@ -143,8 +144,8 @@ static uint64_t gone_well(struct history *history, struct store_entry *batch, bo
         dropped = history->dropped;
         history->dropped = 0;
     }
-    (void)pthread_cond_broadcast(&history->handled);
-    (void)pthread_mutex_unlock(&history->lock);
+    vf_cond_broadcast(&history->handled);
+    vf_unlock(&history->lock);
     return dropped;
 }
 
@@ -158,15 +159,15 @@ static void gone_wrong(struct history *history, struct store_entry *batch)
     history->wait_ns = history->wait_ns == 0 ? RETRY_NS : 2 * history->wait_ns;
     if (history->wait_ns > RETRY_MAX_NS)
         history->wait_ns = RETRY_MAX_NS;
-    (void)pthread_mutex_lock(&history->lock);
+    vf_lock(&history->lock);
     *end = history->first;
     if (history->first == NULL)
         history->end = end == &batch ? &history->first : end;
     history->first = batch;
     history->ailing = true;
     history->retry_ns = vf_now_ns() + history->wait_ns;
-    (void)pthread_cond_broadcast(&history->handled);
-    (void)pthread_mutex_unlock(&history->lock);
+    vf_cond_broadcast(&history->handled);
+    vf_unlock(&history->lock);
 }
 
 bool history_may_tell(struct history *history)

@@ -4,9 +4,9 @@
 #include "daemon/kernel_process.h"
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/process_state.h"
-#include "base/size.h"
 
 #include <errno.h>
 #include <fcntl.h>

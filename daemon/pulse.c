@@ -3,8 +3,9 @@
 #define LOG_ROOM "control"
 #include "daemon/pulse.h"
 
+#include "base/clock.h"
 #include "base/log.h"
-#include "base/size.h"
+#include "base/thread.h"
 #include "daemon/protocol.h"
 
 #include <errno.h>
@@ -46,7 +47,7 @@ static void send_all(struct pulse *pulse)
         if (pthread_mutex_trylock(&beat->sending) != 0)
             continue;
         send_one(pulse, beat);
-        (void)pthread_mutex_unlock(&beat->sending);
+        vf_unlock(&beat->sending);
     }
 }
 
@@ -55,20 +56,20 @@ static void *pulse_main(void *arg)
     struct pulse *pulse = arg;
 
     (void)prctl(PR_SET_NAME, "pulse");
-    (void)pthread_mutex_lock(&pulse->lock);
+    vf_lock(&pulse->lock);
     while (!pulse->ending) {
         struct timespec until = vf_timespec(vf_now_ns() + BEAT_NS);
         int woken = 0;
 
         if (pulse->beats == NULL) {
-            (void)pthread_cond_wait(&pulse->news, &pulse->lock);
+            vf_cond_wait(&pulse->news, &pulse->lock);
             continue;
         }
         while (!pulse->ending && woken != ETIMEDOUT)
             woken = pthread_cond_timedwait(&pulse->news, &pulse->lock, &until);
         send_all(pulse);
     }
-    (void)pthread_mutex_unlock(&pulse->lock);
+    vf_unlock(&pulse->lock);
     return NULL;
 }
 
@@ -79,12 +80,12 @@ int pulse_open(struct pulse **out, struct vf_error *err)
 
     if (pulse == NULL)
         return vf_fail(err, VF_FAILED, "signs of life: out of memory");
-    (void)pthread_mutex_init(&pulse->lock, NULL);
+    vf_lock_init(&pulse->lock);
     vf_cond_init(&pulse->news);
     failed = pthread_create(&pulse->thread, NULL, pulse_main, pulse);
     if (failed != 0) {
-        (void)pthread_cond_destroy(&pulse->news);
-        (void)pthread_mutex_destroy(&pulse->lock);
+        vf_cond_fini(&pulse->news);
+        vf_lock_fini(&pulse->lock);
         free(pulse);
         return vf_fail_errno(err, VF_FAILED, failed, "start the thread for signs of life");
     }
@@ -96,13 +97,13 @@ void pulse_close(struct pulse *pulse)
 {
     if (pulse == NULL)
         return;
-    (void)pthread_mutex_lock(&pulse->lock);
+    vf_lock(&pulse->lock);
     pulse->ending = true;
-    (void)pthread_cond_signal(&pulse->news);
-    (void)pthread_mutex_unlock(&pulse->lock);
+    vf_cond_signal(&pulse->news);
+    vf_unlock(&pulse->lock);
     (void)pthread_join(pulse->thread, NULL);
-    (void)pthread_cond_destroy(&pulse->news);
-    (void)pthread_mutex_destroy(&pulse->lock);
+    vf_cond_fini(&pulse->news);
+    vf_lock_fini(&pulse->lock);
     free(pulse);
 }
 
@@ -110,41 +111,41 @@ void pulse_begin(struct pulse *pulse, struct pulse_beat *beat)
 {
     if (pulse == NULL)
         return;
-    (void)pthread_mutex_lock(&pulse->lock);
+    vf_lock(&pulse->lock);
     if (pulse->beats == NULL)
-        (void)pthread_cond_signal(&pulse->news);
+        vf_cond_signal(&pulse->news);
     beat->next = pulse->beats;
     pulse->beats = beat;
-    (void)pthread_mutex_unlock(&pulse->lock);
+    vf_unlock(&pulse->lock);
 }
 
 void pulse_end(struct pulse *pulse, struct pulse_beat *beat)
 {
     if (pulse == NULL)
         return;
-    (void)pthread_mutex_lock(&pulse->lock);
+    vf_lock(&pulse->lock);
     for (struct pulse_beat **at = &pulse->beats; *at != NULL; at = &(*at)->next) {
         if (*at == beat) {
             *at = beat->next;
             break;
         }
     }
-    (void)pthread_mutex_unlock(&pulse->lock);
+    vf_unlock(&pulse->lock);
 }
 
 void pulse_stuck(struct pulse *pulse, const char *what)
 {
     if (pulse == NULL)
         return;
-    (void)pthread_mutex_lock(&pulse->lock);
+    vf_lock(&pulse->lock);
     (void)snprintf(pulse->stuck, sizeof pulse->stuck, "%s", what != NULL ? what : "");
-    (void)pthread_mutex_unlock(&pulse->lock);
+    vf_unlock(&pulse->lock);
 }
 
 void pulse_waits(struct pulse_beat *beat, const char *what)
 {
-    (void)pthread_mutex_lock(&beat->sending);
+    vf_lock(&beat->sending);
     (void)snprintf(beat->waits, sizeof beat->waits, "%s", what);
     beat->waits_ns = vf_now_ns();
-    (void)pthread_mutex_unlock(&beat->sending);
+    vf_unlock(&beat->sending);
 }

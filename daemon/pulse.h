@@ -8,6 +8,7 @@
 #define DAEMON_PULSE_H
 
 #include "base/error.h"
+#include "base/thread.h"
 
 #include <pthread.h>
 #include <stdbool.h>
@@ -24,7 +25,7 @@ struct pulse_beat {
 
 #define PULSE_BEAT_INIT(socket)                                                                    \
     {                                                                                              \
-        .fd = (socket), .sending = PTHREAD_MUTEX_INITIALIZER                                       \
+        .fd = (socket), .sending = VF_LOCK_INITIALIZER                                             \
     }
 
 struct pulse;

@@ -3,6 +3,7 @@
 #include "daemon/request.h"
 
 #include "base/plain.h"
+#include "base/thread.h"
 #include "daemon/protocol.h"
 #include "daemon/verbs.h"
 #include "daemon/watchdog.h"
@@ -218,9 +219,9 @@ int request_send(const struct request *request, json_t *line, int timeout_ms)
     int sent = -ENOMEM;
 
     if (line != NULL) {
-        (void)pthread_mutex_lock(&request->beat->sending);
+        vf_lock(&request->beat->sending);
         sent = ctl_send(request->socket, line, -1, timeout_ms);
-        (void)pthread_mutex_unlock(&request->beat->sending);
+        vf_unlock(&request->beat->sending);
     }
     json_decref(line);
     return sent;

@@ -4,8 +4,8 @@
 #include "daemon/startup.h"
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/log.h"
-#include "base/size.h"
 
 #include <errno.h>
 #include <poll.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Verbs about what runs inside a partition: run, wait, read. */
 #include "base/cleanup.h"
-#include "base/size.h"
+#include "base/clock.h"
 #include "daemon/jobs.h"
 #include "daemon/verbs.h"
 

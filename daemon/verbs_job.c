@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Verbs about moves: check, migrate, job. A job lives in migrate/; here it is started, watched,
  * cancelled, shown. */
-#include "base/size.h"
+#include "base/clock.h"
 #include "base/plain.h"
 #include "daemon/jobs.h"
 #include "daemon/verbs.h"

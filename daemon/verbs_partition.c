@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Verbs about a partition's life. */
-#include "base/size.h"
+#include "base/clock.h"
 #include "daemon/cordon.h"
 #include "daemon/verbs.h"
 

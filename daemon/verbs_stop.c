@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The verb that ends a host, with the kernel side's help or without it. */
 #define LOG_ROOM "host"
+#include "base/clock.h"
 #include "base/log.h"
-#include "base/size.h"
 #include "daemon/kernel_process.h"
 #include "daemon/verbs.h"
 #include "daemon/watchdog.h"

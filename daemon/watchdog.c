@@ -4,10 +4,11 @@
 #include "daemon/watchdog.h"
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/process_state.h"
-#include "base/size.h"
+#include "base/thread.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -88,14 +89,14 @@ static bool hangs(struct daemon *daemon, const struct watchdog_waiter *who, uint
     *call = (struct kc_driver_call){0};
     if (dog == NULL)
         return false;
-    (void)pthread_mutex_lock(&dog->lock);
+    vf_lock(&dog->lock);
     if (who == NULL || kc_connection(dog->kc) == 0)
         *call = dog->longest;
     for (size_t i = 0; who != NULL && i < dog->waiter_count; i++) {
         if (is_waiter(&dog->waiters[i], who) && dog->waiters[i].call.ns > call->ns)
             *call = dog->waiters[i].call;
     }
-    (void)pthread_mutex_unlock(&dog->lock);
+    vf_unlock(&dog->lock);
     return call->ns > 0 && call->ns >= enough_ns;
 }
 
@@ -135,9 +136,9 @@ static void bound_end(struct watchdog *dog, bool silent)
 {
     uint64_t ending_ns;
 
-    (void)pthread_mutex_lock(&dog->lock);
+    vf_lock(&dog->lock);
     ending_ns = since(dog->ending_ns);
-    (void)pthread_mutex_unlock(&dog->lock);
+    vf_unlock(&dog->lock);
     if (ending_ns >= WATCHDOG_END_NS)
         end_hard(dog, silent);
 }
@@ -151,10 +152,10 @@ static int while_it_waits(void *ctx, uint64_t waited_ns, struct vf_error *err)
     bool stop;
 
     (void)waited_ns; /* the whole question counts, of several calls */
-    (void)pthread_mutex_lock(&dog->lock);
+    vf_lock(&dog->lock);
     silent_ns = since(dog->asked_ns);
     stop = dog->stop;
-    (void)pthread_mutex_unlock(&dog->lock);
+    vf_unlock(&dog->lock);
     if (stop)
         return vf_fail(err, VF_CANCELLED, "the daemon ends");
     if (silent_ns >= WATCHDOG_TELL_NS && !dog->told)
@@ -170,9 +171,9 @@ static void note_call(struct watchdog *dog, const struct kc_driver_call *call)
 {
     char clause[200];
 
-    (void)pthread_mutex_lock(&dog->lock);
+    vf_lock(&dog->lock);
     dog->longest = *call;
-    (void)pthread_mutex_unlock(&dog->lock);
+    vf_unlock(&dog->lock);
     if (dog->told_call_ns != 0 && call->ns < dog->told_call_ns) {
         log_warn("the driver has come back, after %u s or more",
                  (unsigned)(dog->told_call_ns / 1000000000u));
@@ -201,11 +202,11 @@ static int ask_who_waits(struct watchdog *dog, const struct kc_driver_call *long
         if (kc_waiters(dog->kc, waiters, &count, err) != 0)
             return -1;
     }
-    (void)pthread_mutex_lock(&dog->lock);
+    vf_lock(&dog->lock);
     dog->waiter_count = count;
     if (count > 0)
         memcpy(dog->waiters, waiters, count * sizeof *waiters);
-    (void)pthread_mutex_unlock(&dog->lock);
+    vf_unlock(&dog->lock);
     return 0;
 }
 
@@ -217,21 +218,21 @@ static void ask(struct watchdog *dog)
     struct kc_host host;
     int result;
 
-    (void)pthread_mutex_lock(&dog->lock);
+    vf_lock(&dog->lock);
     dog->asked_ns = begin;
-    (void)pthread_mutex_unlock(&dog->lock);
+    vf_unlock(&dog->lock);
     result = kc_host(dog->kc, &host, &err);
     if (result == 0)
         result = kc_driver_call(dog->kc, &call, &err);
     if (result == 0)
         result = ask_who_waits(dog, &call, &err);
-    (void)pthread_mutex_lock(&dog->lock);
+    vf_lock(&dog->lock);
     dog->asked_ns = 0;
     if (since(begin) >= MUTE_NS) {
         dog->mute_ns = begin;
         dog->heard_ns = vf_now_ns();
     }
-    (void)pthread_mutex_unlock(&dog->lock);
+    vf_unlock(&dog->lock);
     if (result == 0) {
         watchdog_heard(dog->daemon, host.partitions);
         note_call(dog, &call);
@@ -253,11 +254,11 @@ static bool nap(struct watchdog *dog)
     const struct timespec until = vf_timespec(vf_now_ns() + EVERY_NS);
     bool stop;
 
-    (void)pthread_mutex_lock(&dog->lock);
+    vf_lock(&dog->lock);
     while (!dog->stop && pthread_cond_timedwait(&dog->wake, &dog->lock, &until) == 0) {
     }
     stop = dog->stop;
-    (void)pthread_mutex_unlock(&dog->lock);
+    vf_unlock(&dog->lock);
     return !stop;
 }
 
@@ -276,8 +277,8 @@ static void *watch(void *arg)
 static void destroy(struct watchdog *dog)
 {
     kc_close(dog->kc);
-    (void)pthread_cond_destroy(&dog->wake);
-    (void)pthread_mutex_destroy(&dog->lock);
+    vf_cond_fini(&dog->wake);
+    vf_lock_fini(&dog->lock);
     free(dog);
 }
 
@@ -288,7 +289,7 @@ int watchdog_start(struct daemon *daemon, struct vf_error *err)
     if (dog == NULL)
         return vf_fail(err, VF_FAILED, "watchdog: out of memory");
     dog->daemon = daemon;
-    (void)pthread_mutex_init(&dog->lock, NULL);
+    vf_lock_init(&dog->lock);
     vf_cond_init(&dog->wake);
     if (kc_connect(daemon->kernel_socket, &dog->kc, err) != 0) {
         destroy(dog);
@@ -310,10 +311,10 @@ void watchdog_stop(struct daemon *daemon)
 
     if (dog == NULL)
         return;
-    (void)pthread_mutex_lock(&dog->lock);
+    vf_lock(&dog->lock);
     dog->stop = true;
-    (void)pthread_cond_broadcast(&dog->wake);
-    (void)pthread_mutex_unlock(&dog->lock);
+    vf_cond_broadcast(&dog->wake);
+    vf_unlock(&dog->lock);
     kc_abort(dog->kc);
     (void)pthread_join(dog->thread, NULL);
     daemon->watchdog = NULL;
@@ -326,9 +327,9 @@ void watchdog_ending(struct daemon *daemon)
 
     if (dog == NULL)
         return;
-    (void)pthread_mutex_lock(&dog->lock);
+    vf_lock(&dog->lock);
     dog->ending_ns = vf_now_ns();
-    (void)pthread_mutex_unlock(&dog->lock);
+    vf_unlock(&dog->lock);
 }
 
 /* Since when a question is open, by whatever little. */
@@ -338,9 +339,9 @@ static uint64_t open_ns(struct watchdog *dog)
 
     if (dog == NULL)
         return 0;
-    (void)pthread_mutex_lock(&dog->lock);
+    vf_lock(&dog->lock);
     asked = dog->asked_ns;
-    (void)pthread_mutex_unlock(&dog->lock);
+    vf_unlock(&dog->lock);
     return since(asked);
 }
 
@@ -366,11 +367,11 @@ uint64_t watchdog_mute_ns(void *ctx, uint64_t since_ns)
 
     if (dog == NULL)
         return 0;
-    (void)pthread_mutex_lock(&dog->lock);
+    vf_lock(&dog->lock);
     if (dog->asked_ns != 0 && now - dog->asked_ns >= MUTE_NS)
         open = part_after(dog->asked_ns, now, since_ns);
     past = part_after(dog->mute_ns, dog->heard_ns, since_ns);
-    (void)pthread_mutex_unlock(&dog->lock);
+    vf_unlock(&dog->lock);
     return open > past ? open : past;
 }
 
@@ -455,10 +456,10 @@ void watchdog_heard(struct daemon *daemon, uint32_t partitions)
 
     if (dog == NULL)
         return;
-    (void)pthread_mutex_lock(&dog->lock);
+    vf_lock(&dog->lock);
     dog->answered = true;
     dog->partitions = partitions;
-    (void)pthread_mutex_unlock(&dog->lock);
+    vf_unlock(&dog->lock);
 }
 
 bool watchdog_partitions(struct daemon *daemon, uint32_t *count)
@@ -468,9 +469,9 @@ bool watchdog_partitions(struct daemon *daemon, uint32_t *count)
 
     if (dog == NULL)
         return false;
-    (void)pthread_mutex_lock(&dog->lock);
+    vf_lock(&dog->lock);
     known = dog->answered;
     *count = dog->partitions;
-    (void)pthread_mutex_unlock(&dog->lock);
+    vf_unlock(&dog->lock);
     return known;
 }

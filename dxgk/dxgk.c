@@ -4,6 +4,7 @@
 #include "dxgk/dxgk.h"
 
 #include "base/log.h"
+#include "base/thread.h"
 #include "dxgk/adapter/adapter.h"
 #include "dxgk/adapter/loader.h"
 #include "dxgk/nt/nt.h"
@@ -54,9 +55,9 @@ int dxgk_open(const struct dxgk_config *config, struct dxgk **out, struct vf_err
     dxgk->config.event = config->event;
     dxgk->config.event_ctx = config->event_ctx;
     dxgk->config.trial = config->trial;
-    (void)pthread_mutex_init(&dxgk->lock, NULL);
+    vf_lock_init(&dxgk->lock);
     dxgk_umed_find_worker(config, dxgk->umed_worker, sizeof dxgk->umed_worker);
-    (void)pthread_mutex_init(&dxgk->update_lock, NULL);
+    vf_lock_init(&dxgk->update_lock);
     nt_set_report(driver_misuse,
                   dxgk); /* of all drivers of the process: the last host opened hears them */
     if (dxgk_tdr_start(dxgk, err) != 0) {
@@ -102,8 +103,8 @@ void dxgk_close(struct dxgk *dxgk)
     stop_adapters(dxgk);
     dxgk_tdr_free(dxgk);
     nt_set_report(NULL, NULL);
-    (void)pthread_mutex_destroy(&dxgk->update_lock);
-    (void)pthread_mutex_destroy(&dxgk->lock);
+    vf_lock_fini(&dxgk->update_lock);
+    vf_lock_fini(&dxgk->lock);
     free(dxgk);
 }
 
@@ -147,14 +148,14 @@ int dxgk_adapter_info(struct dxgk *dxgk, uint32_t index, struct vf_adapter_info 
     (void)snprintf(out->description, sizeof out->description, "%.24s%s%.80s", adapter->ops->name,
                    caps->migration_off[0] != '\0' ? "; no live migration: " : "",
                    caps->migration_off);
-    (void)pthread_mutex_lock(&adapter->lock);
+    vf_lock(&adapter->lock);
     out->vf_free = caps->vf_count - (uint32_t)__builtin_popcount(adapter->vf_used);
     if (adapter->reserve != NULL) {
         out->vram_bytes = dxgk_reserve_total(adapter->reserve);
         out->vram_free_bytes = dxgk_reserve_free(adapter->reserve);
         out->vram_largest_bytes = dxgk_reserve_largest(adapter->reserve);
     }
-    (void)pthread_mutex_unlock(&adapter->lock);
+    vf_unlock(&adapter->lock);
     dxgk_gate_leave(adapter);
     return 0;
 }

@@ -2,7 +2,8 @@
 /* Which thread is in a driver's call, and who waits for that thread. See waits.h. */
 #include "dxgk/waits.h"
 
-#include "base/size.h"
+#include "base/clock.h"
+#include "base/thread.h"
 #include "dxgk/internal.h"
 #include "dxgk/adapter/loader.h"
 
@@ -27,7 +28,7 @@ struct thread {
 
 static _Thread_local struct thread self;
 
-static pthread_mutex_t waits_lock = PTHREAD_MUTEX_INITIALIZER; /* a leaf */
+static pthread_mutex_t waits_lock = VF_LOCK_INITIALIZER; /* a leaf */
 static struct thread *threads; /* waits_lock: those that are in, wait for or hold something */
 
 static void unlist(void)
@@ -57,10 +58,10 @@ static void list_again(void)
 
 static void change_call(const struct dxgk_call *call)
 {
-    (void)pthread_mutex_lock(&waits_lock);
+    vf_lock(&waits_lock);
     self.call = call;
     list_again();
-    (void)pthread_mutex_unlock(&waits_lock);
+    vf_unlock(&waits_lock);
 }
 
 void dxgk_waits_call(struct dxgk_call *call)
@@ -81,25 +82,25 @@ const struct dxgk_call *dxgk_waits_current(void)
 
 void dxgk_waits_for(const void *what)
 {
-    (void)pthread_mutex_lock(&waits_lock);
+    vf_lock(&waits_lock);
     self.waits_for = what;
     list_again();
-    (void)pthread_mutex_unlock(&waits_lock);
+    vf_unlock(&waits_lock);
 }
 
 void dxgk_waits_holds(const void *what)
 {
-    (void)pthread_mutex_lock(&waits_lock);
+    vf_lock(&waits_lock);
     self.waits_for = NULL;
     if (self.held_count < HELD_MOST)
         self.held[self.held_count++] = what;
     list_again();
-    (void)pthread_mutex_unlock(&waits_lock);
+    vf_unlock(&waits_lock);
 }
 
 void dxgk_waits_lets_go(const void *what)
 {
-    (void)pthread_mutex_lock(&waits_lock);
+    vf_lock(&waits_lock);
     for (unsigned i = self.held_count; i-- > 0;) {
         if (self.held[i] == what) {
             self.held[i] = self.held[--self.held_count];
@@ -107,27 +108,27 @@ void dxgk_waits_lets_go(const void *what)
         }
     }
     list_again();
-    (void)pthread_mutex_unlock(&waits_lock);
+    vf_unlock(&waits_lock);
 }
 
 void dxgk_lock(pthread_mutex_t *lock)
 {
     dxgk_waits_for(lock);
-    (void)pthread_mutex_lock(lock);
+    vf_lock(lock);
     dxgk_waits_holds(lock);
 }
 
 void dxgk_unlock(pthread_mutex_t *lock)
 {
-    (void)pthread_mutex_unlock(lock);
+    vf_unlock(lock);
     dxgk_waits_lets_go(lock);
 }
 
 void dxgk_waits_about(const char *partition)
 {
-    (void)pthread_mutex_lock(&waits_lock);
+    vf_lock(&waits_lock);
     (void)snprintf(self.partition, sizeof self.partition, "%s", partition);
-    (void)pthread_mutex_unlock(&waits_lock);
+    vf_unlock(&waits_lock);
 }
 
 void dxgk_serve(uint32_t connection)
@@ -190,18 +191,18 @@ void dxgk_longest_call(struct dxgk_driver_call *out)
 {
     const struct dxgk_call *longest = NULL;
 
-    (void)pthread_mutex_lock(&waits_lock);
+    vf_lock(&waits_lock);
     for (const struct thread *thread = threads; thread != NULL; thread = thread->next)
         longest = earlier(longest, outermost(thread->call));
     describe(longest, out);
-    (void)pthread_mutex_unlock(&waits_lock);
+    vf_unlock(&waits_lock);
 }
 
 size_t dxgk_waiters(struct dxgk_waiter *out, size_t capacity)
 {
     size_t count = 0;
 
-    (void)pthread_mutex_lock(&waits_lock);
+    vf_lock(&waits_lock);
     for (const struct thread *t = threads; t != NULL && count < capacity; t = t->next) {
         const struct dxgk_call *call = t->connection != 0 ? behind(t, 0) : NULL;
 
@@ -212,6 +213,6 @@ size_t dxgk_waiters(struct dxgk_waiter *out, size_t capacity)
         describe(call, &out[count].call);
         count++;
     }
-    (void)pthread_mutex_unlock(&waits_lock);
+    vf_unlock(&waits_lock);
     return count;
 }

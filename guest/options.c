@@ -3,8 +3,8 @@
  * From the command line's words to a checked request: which workloads there are, which options each
  * takes, what they need.
  */
-#include "base/size.h"
 #include "base/plain.h"
+#include "base/size.h"
 #include "guest/internal.h"
 
 #include <inttypes.h>

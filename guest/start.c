@@ -3,6 +3,7 @@
  * Starts a workload: contents first, the description last but for the doorbell, so that whoever
  * looks in between finds "no workload" and never half of one.
  */
+#include "base/clock.h"
 #include "base/size.h"
 #include "guest/internal.h"
 

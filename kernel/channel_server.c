@@ -15,6 +15,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "base/thread.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -122,11 +123,11 @@ static int check_shape(const struct ks_call *call, struct vf_partition_info *inf
 
 static void claim(struct ks_conn *conn, uint64_t partition)
 {
-    (void)pthread_mutex_lock(&conn->server->lock);
+    vf_lock(&conn->server->lock);
     conn->channel_of = partition;
     if (partition == 0)
-        (void)pthread_cond_broadcast(&conn->server->changed);
-    (void)pthread_mutex_unlock(&conn->server->lock);
+        vf_cond_broadcast(&conn->server->changed);
+    vf_unlock(&conn->server->lock);
 }
 
 int ks_channel_open(struct ks_call *call, struct vf_error *err)

@@ -7,6 +7,7 @@
 #include "base/cleanup.h"
 #include "base/fault.h"
 #include "base/plain.h"
+#include "base/thread.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -138,9 +139,9 @@ int kc_call(struct kc *kc, struct kc_call *call, struct vf_error *err)
     result = VF_FAULT_ERRNO("kernel.call", call->what);
     if (result != 0)
         return vf_fail_errno(err, VF_FAILED, result, "%s", call->what);
-    (void)pthread_mutex_lock(&kc->lock);
+    vf_lock(&kc->lock);
     result = call_locked(kc, call, err);
-    (void)pthread_mutex_unlock(&kc->lock);
+    vf_unlock(&kc->lock);
     VF_FAULT_POINT("kernel.answer", call->what);
     if (result != 0 && call->passed_fd != NULL && *call->passed_fd >= 0)
         (void)close(vf_take_fd(call->passed_fd));
@@ -219,13 +220,13 @@ int kc_shutdown_wait(struct kc *kc, struct vf_error *err)
 
     /* This connection is the last thing the kernel side lets go of: its end is the end of
      * everything there. */
-    (void)pthread_mutex_lock(&kc->lock);
+    vf_lock(&kc->lock);
     do {
         errno = 0;
         result = kc_await(kc, "end the kernel side", err);
     } while (result == 0 && (recv(kc->fd, &byte, sizeof byte, 0) > 0 || errno == EINTR));
     kc->gone = true;
-    (void)pthread_mutex_unlock(&kc->lock);
+    vf_unlock(&kc->lock);
     return result;
 }
 

@@ -3,7 +3,7 @@
 #include "kernel/client_impl.h"
 
 #include "base/cleanup.h"
-#include "base/size.h"
+#include "base/clock.h"
 
 #include <errno.h>
 #include <inttypes.h>

@@ -5,8 +5,9 @@
 #include "kernel/client_impl.h"
 
 #include "base/cleanup.h"
-#include "base/size.h"
+#include "base/clock.h"
 #include "base/process_state.h"
+#include "base/thread.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -97,11 +98,11 @@ static int hello(struct kc *kc, const char *socket_path, unsigned patience_ms, s
 
 void kc_set_patience(struct kc *kc, kc_patience patience, void *ctx)
 {
-    (void)pthread_mutex_lock(&kc->lock);
+    vf_lock(&kc->lock);
     kc->patience = patience;
     kc->patience_ctx = ctx;
     set_patience(kc->fd, patience != NULL ? STALL_MS : 0);
-    (void)pthread_mutex_unlock(&kc->lock);
+    vf_unlock(&kc->lock);
 }
 
 int kc_await(struct kc *kc, const char *what, struct vf_error *err)
@@ -151,7 +152,7 @@ int kc_connect_within(const char *socket_path, unsigned patience_ms, struct kc *
     if (kc == NULL)
         return vf_fail(err, VF_FAILED, "connect to the kernel side: out of memory");
     kc->fd = -1;
-    (void)pthread_mutex_init(&kc->lock, NULL);
+    vf_lock_init(&kc->lock);
     if (kc_dial(socket_path, patience_ms, &kc->fd, err) != 0 ||
         hello(kc, socket_path, patience_ms, err) != 0) {
         kc_close(kc);
@@ -167,7 +168,7 @@ void kc_close(struct kc *kc)
         return;
     if (kc->fd >= 0)
         (void)close(kc->fd);
-    (void)pthread_mutex_destroy(&kc->lock);
+    vf_lock_fini(&kc->lock);
     kw_buffer_free(&kc->body);
     free(kc);
 }

@@ -2,21 +2,22 @@
 /* See events.h. */
 #include "kernel/events.h"
 
-#include "base/size.h"
+#include "base/clock.h"
+#include "base/thread.h"
 
 #include <stdio.h>
 #include <string.h>
 
 void ks_events_init(struct ks_events *events)
 {
-    (void)pthread_mutex_init(&events->lock, NULL);
+    vf_lock_init(&events->lock);
     events->last = 0;
     memset(&events->limit, 0, sizeof events->limit);
 }
 
 void ks_events_destroy(struct ks_events *events)
 {
-    (void)pthread_mutex_destroy(&events->lock);
+    vf_lock_fini(&events->lock);
 }
 
 static void make_line(char *text)
@@ -70,11 +71,11 @@ static void add_counts(struct ks_events *events)
 
 void ks_events_add(struct ks_events *events, const char *kind, const char *text)
 {
-    (void)pthread_mutex_lock(&events->lock);
+    vf_lock(&events->lock);
     add_counts(events);
     if (vf_limit_take(&events->limit, key_of(kind, text), vf_now_ns(), 0, kind, text))
         add(events, kind, text);
-    (void)pthread_mutex_unlock(&events->lock);
+    vf_unlock(&events->lock);
 }
 
 uint32_t ks_events_read(struct ks_events *events, uint64_t after, struct kc_event *out,
@@ -83,14 +84,14 @@ uint32_t ks_events_read(struct ks_events *events, uint64_t after, struct kc_even
     uint32_t count = 0;
     uint64_t first;
 
-    (void)pthread_mutex_lock(&events->lock);
+    vf_lock(&events->lock);
     add_counts(events);
     first = events->last > KCALL_MAX_EVENTS ? events->last - KCALL_MAX_EVENTS + 1 : 1;
     if (after >= first)
         first = after < events->last ? after + 1 : events->last + 1;
     for (; first <= events->last && count < capacity; first++)
         out[count++] = events->ring[first % KCALL_MAX_EVENTS];
-    (void)pthread_mutex_unlock(&events->lock);
+    vf_unlock(&events->lock);
     return count;
 }
 

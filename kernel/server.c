@@ -4,9 +4,10 @@
 #include "kernel/server_impl.h"
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/limits.h"
 #include "base/log.h"
-#include "base/size.h"
+#include "base/thread.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -30,12 +31,12 @@ static const struct vf_fsm_table conn_table = {"connection", state_names, state_
 
 static void server_lock(struct ks_server *server)
 {
-    (void)pthread_mutex_lock(&server->lock);
+    vf_lock(&server->lock);
 }
 
 static void server_unlock(struct ks_server *server)
 {
-    (void)pthread_mutex_unlock(&server->lock);
+    vf_unlock(&server->lock);
 }
 
 static void wake(struct ks_server *server)
@@ -106,8 +107,8 @@ int ks_open(const struct ks_config *config, struct ks_server **out, struct vf_er
     server->hello_ms = config->hello_ms > 0 ? config->hello_ms : KS_HELLO_MS;
     (void)snprintf(server->specs, sizeof server->specs, "%s",
                    config->specs != NULL ? config->specs : "");
-    (void)pthread_mutex_init(&server->lock, NULL);
-    (void)pthread_cond_init(&server->changed, NULL);
+    vf_lock_init(&server->lock);
+    vf_cond_init(&server->changed);
     ks_events_init(&server->events);
     vf_spare_open(&server->spare);
     server->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -158,8 +159,8 @@ void ks_close(struct ks_server *server)
     if (server->wake_fd >= 0)
         (void)close(server->wake_fd);
     ks_events_destroy(&server->events);
-    (void)pthread_cond_destroy(&server->changed);
-    (void)pthread_mutex_destroy(&server->lock);
+    vf_cond_fini(&server->changed);
+    vf_lock_fini(&server->lock);
     free(server->socket_path);
     free(server);
 }
@@ -261,7 +262,7 @@ void ks_await_abandoned_channels(struct ks_server *server, uint64_t id)
                 again = true;
         }
         if (again)
-            (void)pthread_cond_wait(&server->changed, &server->lock);
+            vf_cond_wait(&server->changed, &server->lock);
     }
     server_unlock(server);
 }
@@ -277,7 +278,7 @@ static void *conn_thread(void *arg)
     conn->finished = true;
     if (!conn->farewell)
         (void)shutdown(conn->fd, SHUT_RDWR); /* its client learns now, not at the reaping */
-    (void)pthread_cond_broadcast(&server->changed);
+    vf_cond_broadcast(&server->changed);
     server_unlock(server);
     wake(server);
     return NULL;
@@ -421,7 +422,7 @@ static void end_connections(struct ks_server *server)
         }
         for (struct ks_conn *conn = server->conns; conn != NULL; conn = conn->next) {
             while (!conn->finished)
-                (void)pthread_cond_wait(&server->changed, &server->lock);
+                vf_cond_wait(&server->changed, &server->lock);
         }
         left = server->conns != NULL;
         server_unlock(server);

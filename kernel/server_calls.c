@@ -10,6 +10,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "base/thread.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -69,12 +70,12 @@ static int call_shutdown(struct ks_call *call, struct vf_error *err)
                        partitions);
     if (partitions > 0)
         log_warn("forced end: %zu partitions are dropped", partitions);
-    (void)pthread_mutex_lock(&server->lock);
+    vf_lock(&server->lock);
     if (server->farewell_fd < 0) {
         server->farewell_fd = dup(call->conn->fd);
         call->conn->farewell = server->farewell_fd >= 0;
     }
-    (void)pthread_mutex_unlock(&server->lock);
+    vf_unlock(&server->lock);
     call->stop_after = true;
     return 0;
 }

@@ -4,9 +4,11 @@
 #define LOG_ROOM "migrate"
 #include "migrate/mig.h"
 
+#include "base/clock.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/size.h"
+#include "base/thread.h"
 #include "kernel/client.h"
 #include "migrate/handoff/copy.h"
 #include "migrate/stream/stream.h"
@@ -57,10 +59,10 @@ static void fail_record(struct mig_job *job, const struct journal_record *record
     enum handoff_record becomes = handoff_record_of(record->kind, record->text);
     enum handoff_record is = RECORD_NONE;
 
-    (void)pthread_mutex_lock(&job->lock);
+    vf_lock(&job->lock);
     if (job->recorded)
         is = handoff_record_of(job->last_kind, job->last_text);
-    (void)pthread_mutex_unlock(&job->lock);
+    vf_unlock(&job->lock);
     shadow_journal(job, becomes, record->owed, perhaps ? EVENT_UNSURE : EVENT_FAILED);
     if (perhaps && handoff_splits(is, becomes))
         job_update(job, job->unsure = true);
@@ -83,10 +85,10 @@ int mig_journal(struct mig_job *job, enum journal_kind kind, const char *text, s
     (void)snprintf(record.text, sizeof record.text, "%s%s",
                    kind == JOURNAL_ABORTED && job->called_off ? JOURNAL_CANCELLED : "", text);
     record.time_ns = vf_realtime_ns();
-    (void)pthread_mutex_lock(&job->lock);
+    vf_lock(&job->lock);
     memcpy(record.token, job->token, sizeof record.token);
     record.owed = job->owes && kind != JOURNAL_DONE;
-    (void)pthread_mutex_unlock(&job->lock);
+    vf_unlock(&job->lock);
     if (journal_write(job->mig->journal, &record, &why) != 0) {
         fail_record(job, &record, why.code == VF_UNKNOWN);
         return vf_fail(err, VF_FAILED, "%s", why.text);
@@ -136,8 +138,8 @@ int mig_open(const struct mig_config *config, struct mig **out, struct vf_error 
     mig->ended_ctx = config->ended_ctx;
     mig->kernel_mute_ns = config->kernel_mute_ns;
     mig->kernel_mute_ctx = config->kernel_mute_ctx;
-    (void)pthread_mutex_init(&mig->lock, NULL);
-    (void)pthread_cond_init(&mig->idle, NULL);
+    vf_lock_init(&mig->lock);
+    vf_cond_init(&mig->idle);
     send_slots_init(&mig->send_slots,
                     config->moves_at_once != 0 ? config->moves_at_once : send_slots_default());
     retry_init(mig);
@@ -208,11 +210,11 @@ bool mig_list_job(struct mig *mig, struct mig_job *job)
     struct mig_job *gone = NULL;
     bool listed;
 
-    (void)pthread_mutex_lock(&mig->lock);
+    vf_lock(&mig->lock);
     listed = !mig_ending(mig);
     if (listed)
         gone = list_locked(mig, job);
-    (void)pthread_mutex_unlock(&mig->lock);
+    vf_unlock(&mig->lock);
     put_all(gone);
     return listed;
 }
@@ -222,13 +224,13 @@ void mig_unlist_job(struct mig *mig, struct mig_job *job)
     struct mig_job **at = &mig->jobs;
     bool listed;
 
-    (void)pthread_mutex_lock(&mig->lock);
+    vf_lock(&mig->lock);
     while (*at != NULL && *at != job)
         at = &(*at)->next;
     listed = *at == job;
     if (listed)
         *at = job->next;
-    (void)pthread_mutex_unlock(&mig->lock);
+    vf_unlock(&mig->lock);
     if (listed)
         mig_job_put(job);
 }
@@ -245,26 +247,26 @@ static void end_job(struct mig_job *job)
 
 void mig_end_jobs(struct mig *mig)
 {
-    (void)pthread_mutex_lock(&mig->lock);
+    vf_lock(&mig->lock);
     mig->closing = true;
     retry_kick_locked(mig);
-    (void)pthread_cond_broadcast(&mig->stands);
+    vf_cond_broadcast(&mig->stands);
     mig_abort_handshakes(mig);
     for (struct mig_job *job = mig->jobs; job != NULL; job = job->next)
         end_job(job);
     for (struct target *t = mig->targets; t != NULL; t = t->next)
         end_job(t->job);
-    (void)pthread_mutex_unlock(&mig->lock);
+    vf_unlock(&mig->lock);
 }
 
 void mig_close(struct mig *mig)
 {
     mig_end_jobs(mig);
-    (void)pthread_mutex_lock(&mig->lock);
+    vf_lock(&mig->lock);
     /* A source past COMMIT ends within its own bounds. */
     while (mig->threads > 0)
-        (void)pthread_cond_wait(&mig->idle, &mig->lock);
-    (void)pthread_mutex_unlock(&mig->lock);
+        vf_cond_wait(&mig->idle, &mig->lock);
+    vf_unlock(&mig->lock);
     vf_spare_thread_close(mig->spare);
     while (mig->jobs != NULL) {
         struct mig_job *job = mig->jobs;
@@ -275,10 +277,10 @@ void mig_close(struct mig *mig)
     journal_close(mig->journal);
     send_slots_fini(&mig->send_slots);
     tp_tls_unref(mig->tls);
-    (void)pthread_cond_destroy(&mig->stands);
-    (void)pthread_cond_destroy(&mig->settle);
-    (void)pthread_cond_destroy(&mig->idle);
-    (void)pthread_mutex_destroy(&mig->lock);
+    vf_cond_fini(&mig->stands);
+    vf_cond_fini(&mig->settle);
+    vf_cond_fini(&mig->idle);
+    vf_lock_fini(&mig->lock);
     free(mig);
 }
 
@@ -299,10 +301,10 @@ int mig_spawn(struct mig *mig, void *(*main)(void *arg), void *arg)
 
 void mig_thread_over(struct mig *mig)
 {
-    (void)pthread_mutex_lock(&mig->lock);
+    vf_lock(&mig->lock);
     mig->threads--;
-    (void)pthread_cond_broadcast(&mig->idle);
-    (void)pthread_mutex_unlock(&mig->lock);
+    vf_cond_broadcast(&mig->idle);
+    vf_unlock(&mig->lock);
 }
 
 void mig_set_cordon(struct mig *mig, bool on)
@@ -379,10 +381,10 @@ static bool holds(struct mig_job *job, const char *partition)
 
     if (strcmp(job->partition, partition) != 0)
         return false;
-    (void)pthread_mutex_lock(&job->lock);
+    vf_lock(&job->lock);
     held = !job->over &&
            (job->source || (job->t.first_run == 0 && job->recorded));
-    (void)pthread_mutex_unlock(&job->lock);
+    vf_unlock(&job->lock);
     return held;
 }
 
@@ -400,9 +402,9 @@ uint64_t mig_job_of(struct mig *mig, const char *partition)
 {
     uint64_t id;
 
-    (void)pthread_mutex_lock(&mig->lock);
+    vf_lock(&mig->lock);
     id = job_of(mig, partition);
-    (void)pthread_mutex_unlock(&mig->lock);
+    vf_unlock(&mig->lock);
     return id;
 }
 
@@ -412,12 +414,12 @@ void mig_release(struct mig *mig, struct mig_hold *hold)
 
     if (hold->partition[0] == '\0')
         return;
-    (void)pthread_mutex_lock(&mig->lock);
+    vf_lock(&mig->lock);
     while (*at != hold)
         at = &(*at)->next;
     *at = hold->next;
-    (void)pthread_cond_broadcast(&mig->idle);
-    (void)pthread_mutex_unlock(&mig->lock);
+    vf_cond_broadcast(&mig->idle);
+    vf_unlock(&mig->lock);
     hold->partition[0] = '\0';
 }
 
@@ -438,7 +440,7 @@ int mig_hold(struct mig *mig, const char *partition, struct mig_hold *hold, stru
                                       .tv_nsec = (long)(until % 1000000000u)};
     bool late = false, taken;
 
-    (void)pthread_mutex_lock(&mig->lock);
+    vf_lock(&mig->lock);
     while (held(mig, partition) && !late)
         late = pthread_cond_timedwait(&mig->idle, &mig->lock, &deadline) == ETIMEDOUT;
     taken = held(mig, partition);
@@ -447,7 +449,7 @@ int mig_hold(struct mig *mig, const char *partition, struct mig_hold *hold, stru
         hold->next = mig->holds;
         mig->holds = hold;
     }
-    (void)pthread_mutex_unlock(&mig->lock);
+    vf_unlock(&mig->lock);
     return !taken ? 0
                   : vf_fail(err, VF_REFUSED_NOW,
                             "partition %s: another command works on it" VF_REMEDY
@@ -470,12 +472,12 @@ uint64_t mig_unsettled(struct mig *mig, const struct vf_partition_info *partitio
 {
     uint64_t id = 0;
 
-    (void)pthread_mutex_lock(&mig->lock);
+    vf_lock(&mig->lock);
     for (struct mig_job *job = mig->jobs; job != NULL && id == 0; job = job->next) {
         if (job_status(job) == MIG_UNKNOWN && handoff_is_copy(job, partition))
             id = job->id;
     }
-    (void)pthread_mutex_unlock(&mig->lock);
+    vf_unlock(&mig->lock);
     return id;
 }
 
@@ -499,9 +501,9 @@ static int list_to_start(struct mig *mig, struct mig_job *job, struct vf_error *
     uint64_t other;
     bool closing;
 
-    (void)pthread_mutex_lock(&mig->lock);
+    vf_lock(&mig->lock);
     while (!mig_ending(mig) && (held(mig, job->partition) || arriving(mig, job->partition)))
-        (void)pthread_cond_wait(&mig->idle, &mig->lock);
+        vf_cond_wait(&mig->idle, &mig->lock);
     closing = mig_ending(mig);
     other = job_of(mig, job->partition);
     if (!closing && other == 0) {
@@ -509,7 +511,7 @@ static int list_to_start(struct mig *mig, struct mig_job *job, struct vf_error *
         atomic_fetch_add(&job->refs, 1u); /* the thread's */
         gone = list_locked(mig, job);
     }
-    (void)pthread_mutex_unlock(&mig->lock);
+    vf_unlock(&mig->lock);
     put_all(gone);
     if (closing)
         return vf_fail(err, VF_FAILED, "partition %s: the daemon is shutting down", job->partition);

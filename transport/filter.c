@@ -6,8 +6,9 @@
  */
 #include "transport/filter.h"
 
+#include "base/clock.h"
 #include "base/fault.h"
-#include "base/size.h"
+#include "base/thread.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -76,7 +77,7 @@ static struct {
     struct announced jobs[64];
     size_t job_count;
     _Atomic uint64_t down_until_ns, freeze_until_ns;
-} all = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+} all = {.lock = VF_LOCK_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
 
 const char *(*filter_tag_name)(uint32_t tag);
 
@@ -104,10 +105,10 @@ int filter_init(struct tp *tp)
     f->send.timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
     f->recv.timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
     tp->filter = f;
-    (void)pthread_mutex_lock(&all.lock);
+    vf_lock(&all.lock);
     f->next = all.filters;
     all.filters = f;
-    (void)pthread_mutex_unlock(&all.lock);
+    vf_unlock(&all.lock);
     return 0;
 }
 
@@ -119,11 +120,11 @@ void filter_fini(struct tp *tp)
     if (f == NULL)
         return;
     settle_due(f);
-    (void)pthread_mutex_lock(&all.lock);
+    vf_lock(&all.lock);
     while (*at != f)
         at = &(*at)->next;
     *at = f->next;
-    (void)pthread_mutex_unlock(&all.lock);
+    vf_unlock(&all.lock);
     (void)close(f->send.timer_fd);
     (void)close(f->recv.timer_fd);
     free(f->send.copy);
@@ -140,10 +141,10 @@ static void cut(struct filter *f)
 static void cut_all(uint64_t until_ns)
 {
     all.down_until_ns = until_ns;
-    (void)pthread_mutex_lock(&all.lock);
+    vf_lock(&all.lock);
     for (struct filter *f = all.filters; f != NULL; f = f->next)
         cut(f);
-    (void)pthread_mutex_unlock(&all.lock);
+    vf_unlock(&all.lock);
 }
 
 static bool is_cut(struct filter *f)
@@ -245,18 +246,18 @@ static bool is_paused(const struct filter *f, uint32_t tag, const uint8_t *head)
 
     (void)clock_gettime(CLOCK_REALTIME, &until);
     until.tv_sec += (time_t)(PATIENCE_NS / 1000000000u);
-    (void)pthread_mutex_lock(&all.lock);
+    vf_lock(&all.lock);
     job = announced(f);
     if (tag == ROUND) {
         job->rounds = round + 1;
         job->paused = head[ROUND_PAUSED] != 0;
-        (void)pthread_cond_broadcast(&all.changed);
+        vf_cond_broadcast(&all.changed);
     }
     while (names_round && job->rounds <= round &&
            pthread_cond_timedwait(&all.changed, &all.lock, &until) == 0)
         continue;
     paused = job->paused && (!names_round || round + 1 == job->rounds);
-    (void)pthread_mutex_unlock(&all.lock);
+    vf_unlock(&all.lock);
     return paused;
 }
 

@@ -4,8 +4,8 @@
 #include "transport/transport.h"
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/plain.h"
-#include "base/size.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

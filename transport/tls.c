@@ -3,6 +3,7 @@
 #include "transport/tls_stream.h"
 
 #include "base/plain.h"
+#include "base/thread.h"
 
 #include <errno.h>
 #include <openssl/err.h>
@@ -288,7 +289,7 @@ static int tls_handshake(struct tp *tp)
     struct tls_stream *stream = stream_of(tp);
     int result, sent;
 
-    (void)pthread_mutex_lock(&stream->lock);
+    vf_lock(&stream->lock);
     ERR_clear_error();
     result = stream->over ? -stream->error : stream->proven ? 0 : step_handshake(stream);
     sent = stream->over ? 0 : flush(stream);
@@ -300,7 +301,7 @@ static int tls_handshake(struct tp *tp)
         result = POLLOUT;
     else if (result == 0 && !stream->proven)
         result = take_peer(stream);
-    (void)pthread_mutex_unlock(&stream->lock);
+    vf_unlock(&stream->lock);
     return result;
 }
 
@@ -309,10 +310,10 @@ static long tls_send(struct tp *tp, const struct iovec *iov, int count)
     struct tls_stream *stream = stream_of(tp);
     long done;
 
-    (void)pthread_mutex_lock(&stream->lock);
+    vf_lock(&stream->lock);
     ERR_clear_error();
     done = step_send(stream, iov, count);
-    (void)pthread_mutex_unlock(&stream->lock);
+    vf_unlock(&stream->lock);
     return done == -EAGAIN ? 0 : done;
 }
 
@@ -337,10 +338,10 @@ static long tls_recv(struct tp *tp, void *data, size_t bytes)
     struct tls_stream *stream = stream_of(tp);
     long done;
 
-    (void)pthread_mutex_lock(&stream->lock);
+    vf_lock(&stream->lock);
     ERR_clear_error();
     done = step_recv(stream, data, bytes, false);
-    (void)pthread_mutex_unlock(&stream->lock);
+    vf_unlock(&stream->lock);
     return done;
 }
 
@@ -350,10 +351,10 @@ static bool tls_ready(struct tp *tp)
     uint8_t byte;
     bool ready;
 
-    (void)pthread_mutex_lock(&stream->lock);
+    vf_lock(&stream->lock);
     ERR_clear_error();
     ready = step_recv(stream, &byte, 1, true) != -EAGAIN;
-    (void)pthread_mutex_unlock(&stream->lock);
+    vf_unlock(&stream->lock);
     return ready;
 }
 
@@ -361,10 +362,10 @@ static short tls_events(struct tp *tp, short direction)
 {
     struct tls_stream *stream = stream_of(tp);
 
-    (void)pthread_mutex_lock(&stream->lock);
+    vf_lock(&stream->lock);
     if (stream->from < stream->to)
         direction |= POLLOUT;
-    (void)pthread_mutex_unlock(&stream->lock);
+    vf_unlock(&stream->lock);
     return direction;
 }
 
@@ -372,9 +373,9 @@ static void tls_why(struct tp *tp, char *text, size_t bytes)
 {
     struct tls_stream *stream = stream_of(tp);
 
-    (void)pthread_mutex_lock(&stream->lock);
+    vf_lock(&stream->lock);
     (void)snprintf(text, bytes, "%s", stream->why[0] != '\0' ? stream->why : "protocol error");
-    (void)pthread_mutex_unlock(&stream->lock);
+    vf_unlock(&stream->lock);
 }
 
 static bool tls_is(const struct tp *tp, const char *name)
@@ -383,11 +384,11 @@ static bool tls_is(const struct tp *tp, const char *name)
     char normal[TP_NAME_BYTES];
     bool is = false;
 
-    (void)pthread_mutex_lock(&stream->lock);
+    vf_lock(&stream->lock);
     ERR_clear_error();
     if (stream->proven && tls_name_normal(name, normal))
         is = tls_has_name(SSL_get0_peer_certificate(stream->ssl), normal);
-    (void)pthread_mutex_unlock(&stream->lock);
+    vf_unlock(&stream->lock);
     return is;
 }
 
@@ -416,7 +417,7 @@ static void tls_close(struct tp *tp)
     tp_close(stream->inner);
     tp_tls_unref(stream->tls);
     free(stream->out);
-    (void)pthread_mutex_destroy(&stream->lock);
+    vf_lock_fini(&stream->lock);
     free(stream);
 }
 
@@ -483,7 +484,7 @@ int tp_tls_wrap(struct tp_tls *tls, struct tp *inner, const char *host, struct t
     stream->tp.silence_ns = inner->silence_ns;
     stream->inner = inner;
     stream->tls = tp_tls_ref(tls);
-    (void)pthread_mutex_init(&stream->lock, NULL);
+    vf_lock_init(&stream->lock);
     if (host != NULL && !tls_name_normal(host, stream->host))
         vf_fail(err, VF_USAGE, "peer %s: '%s' is no name that a certificate could have",
                 inner->peer, VF_SHOWN(host));

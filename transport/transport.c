@@ -3,6 +3,7 @@
  * here, once for all kinds. */
 #include "transport/transport.h"
 
+#include "base/clock.h"
 #include "base/size.h"
 #include "transport/filter.h"
 

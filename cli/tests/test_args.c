@@ -3,7 +3,7 @@
  * code 2. */
 #include "cli/args.h"
 
-#include "base/size.h"
+#include "base/clock.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

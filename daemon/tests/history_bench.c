@@ -2,8 +2,8 @@
 /* See history_bench.h. */
 #include "daemon/tests/history_bench.h"
 
+#include "base/clock.h"
 #include "base/log.h"
-#include "base/size.h"
 #include "base/tests/tool.h"
 #include "daemon/history_job.h"
 

@@ -2,7 +2,7 @@
 /* The history: what was kept is found again, by every filter, and goes when its time has come. */
 #include "daemon/tests/history_bench.h"
 
-#include "base/size.h"
+#include "base/clock.h"
 #include "daemon/history_job.h"
 
 #include <stdlib.h>

@@ -3,7 +3,7 @@
  * else. */
 #include "daemon/tests/history_bench.h"
 
-#include "base/size.h"
+#include "base/clock.h"
 
 #include <fcntl.h>
 #include <sqlite3.h>

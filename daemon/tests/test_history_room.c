@@ -3,7 +3,7 @@
  * its own; who may not have one has the whole test skipped. */
 #include "daemon/tests/history_bench.h"
 
-#include "base/size.h"
+#include "base/clock.h"
 
 #include <fcntl.h>
 #include <sched.h>

@@ -2,7 +2,7 @@
 /* Lines over a socket: however they are cut, whoever sends them, whatever comes along. */
 #include "daemon/protocol.h"
 
-#include "base/size.h"
+#include "base/clock.h"
 
 #include <dirent.h>
 #include <errno.h>

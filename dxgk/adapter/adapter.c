@@ -4,6 +4,7 @@
 #include "dxgk/adapter/adapter.h"
 
 #include "base/log.h"
+#include "base/thread.h"
 #include "dxgk/adapter/callbacks.h"
 #include "dxgk/ddi/ddi.h"
 #include "dxgk/adapter/device.h"
@@ -42,13 +43,13 @@ struct vf_luid dxgk_luid_new(void)
 void dxgk_gate_enter(struct dxgk_adapter *adapter)
 {
     dxgk_waits_for(&adapter->gate);
-    (void)pthread_rwlock_rdlock(&adapter->gate);
+    vf_read_lock(&adapter->gate);
     dxgk_waits_holds(&adapter->gate);
 }
 
 void dxgk_gate_leave(struct dxgk_adapter *adapter)
 {
-    (void)pthread_rwlock_unlock(&adapter->gate);
+    vf_rw_unlock(&adapter->gate);
     dxgk_waits_lets_go(&adapter->gate);
 }
 
@@ -84,9 +85,9 @@ static struct dxgk_adapter *adapter_new(struct dxgk *dxgk, uint32_t index, const
     adapter->luid = dxgk_luid_new();
     (void)snprintf(adapter->spec, sizeof adapter->spec, "%s", spec);
     gate_init(&adapter->gate);
-    (void)pthread_mutex_init(&adapter->gpup_lock, NULL);
-    (void)pthread_mutex_init(&adapter->lock, NULL);
-    (void)pthread_mutex_init(&adapter->triage_lock, NULL);
+    vf_lock_init(&adapter->gpup_lock);
+    vf_lock_init(&adapter->lock);
+    vf_lock_init(&adapter->triage_lock);
     return adapter;
 }
 
@@ -179,9 +180,9 @@ void dxgk_adapter_stop(struct dxgk_adapter *adapter)
     dxgk_adapter_judge_rest(adapter, &rest);
     dxgk_device_close(adapter);
     dxgk_reserve_destroy(adapter->reserve);
-    (void)pthread_mutex_destroy(&adapter->triage_lock);
-    (void)pthread_mutex_destroy(&adapter->lock);
-    (void)pthread_mutex_destroy(&adapter->gpup_lock);
+    vf_lock_fini(&adapter->triage_lock);
+    vf_lock_fini(&adapter->lock);
+    vf_lock_fini(&adapter->gpup_lock);
     (void)pthread_rwlock_destroy(&adapter->gate);
     free(adapter);
 }

@@ -7,6 +7,7 @@
 #include "dxgk/adapter/callbacks.h"
 
 #include "base/log.h"
+#include "base/thread.h"
 #include "dxgk/adapter/interrupt.h"
 #include "dxgk/hotupdate/ksr.h"
 #include "dxgk/nt/nt.h"
@@ -38,12 +39,12 @@ struct dxgk_adapter *dxgk_adapter_from_context(HANDLE handle)
 
     if (handle == NULL)
         return NULL;
-    (void)pthread_rwlock_rdlock(&known_lock);
+    vf_read_lock(&known_lock);
     for (size_t i = 0; i < RTL_NUMBER_OF(known) && found == NULL; i++) {
         if (known[i] != NULL && (handle == known[i] || handle == known[i]->hAdapter))
             found = known[i];
     }
-    (void)pthread_rwlock_unlock(&known_lock);
+    vf_rw_unlock(&known_lock);
     return found;
 }
 
@@ -51,13 +52,13 @@ static int remember(struct dxgk_adapter *adapter, struct vf_error *err)
 {
     bool room = false;
 
-    (void)pthread_rwlock_wrlock(&known_lock);
+    vf_write_lock(&known_lock);
     for (size_t i = 0; i < RTL_NUMBER_OF(known) && !room; i++) {
         room = known[i] == NULL;
         if (room)
             known[i] = adapter;
     }
-    (void)pthread_rwlock_unlock(&known_lock);
+    vf_rw_unlock(&known_lock);
     if (!room)
         return vf_fail(err, VF_FAILED, "more than %zu adapters in one process",
                        RTL_NUMBER_OF(known));
@@ -66,19 +67,19 @@ static int remember(struct dxgk_adapter *adapter, struct vf_error *err)
 
 static void forget(const struct dxgk_adapter *adapter)
 {
-    (void)pthread_rwlock_wrlock(&known_lock);
+    vf_write_lock(&known_lock);
     for (size_t i = 0; i < RTL_NUMBER_OF(known); i++) {
         if (known[i] == adapter)
             known[i] = NULL;
     }
-    (void)pthread_rwlock_unlock(&known_lock);
+    vf_rw_unlock(&known_lock);
 }
 
 void dxgk_adapter_set_context(struct dxgk_adapter *adapter, HANDLE context)
 {
-    (void)pthread_rwlock_wrlock(&known_lock);
+    vf_write_lock(&known_lock);
     adapter->hAdapter = context;
-    (void)pthread_rwlock_unlock(&known_lock);
+    vf_rw_unlock(&known_lock);
 }
 
 /* ---- registers: dxgk/nt calls these for every access of the driver ---- */
@@ -203,10 +204,10 @@ static NTSTATUS map_memory(HANDLE handle, PHYSICAL_ADDRESS address, ULONG length
             return STATUS_NO_MEMORY;
         }
         *va = mapping->va;
-        (void)pthread_mutex_lock(&adapter->lock);
+        vf_lock(&adapter->lock);
         mapping->next = adapter->mappings;
         adapter->mappings = mapping;
-        (void)pthread_mutex_unlock(&adapter->lock);
+        vf_unlock(&adapter->lock);
         return STATUS_SUCCESS;
     }
     dxgk_report(adapter, "CAP-7",
@@ -221,13 +222,13 @@ static struct dxgk_mapping *take_mapping(struct dxgk_adapter *adapter, const voi
     struct dxgk_mapping **link = &adapter->mappings;
     struct dxgk_mapping *found;
 
-    (void)pthread_mutex_lock(&adapter->lock);
+    vf_lock(&adapter->lock);
     while (*link != NULL && va != NULL && (*link)->va != va)
         link = &(*link)->next;
     found = *link;
     if (found != NULL)
         *link = found->next;
-    (void)pthread_mutex_unlock(&adapter->lock);
+    vf_unlock(&adapter->lock);
     return found;
 }
 

@@ -4,6 +4,7 @@
 #include "dxgk/adapter/interrupt.h"
 
 #include "base/log.h"
+#include "base/thread.h"
 #include "dxgk/adapter/callbacks.h"
 #include "dxgk/nt/nt.h"
 #include "dxgk/paging/paging.h"
@@ -51,7 +52,7 @@ static void run_interrupt_routine(struct dxgk_interrupts *irq, uint32_t message)
     BOOLEAN ours = FALSE;
 
     KIRQL before = nt_irql_set(DEVICE_LEVEL);
-    (void)pthread_mutex_lock(&irq->lock);
+    vf_lock(&irq->lock);
     if (irq->held) {
         irq->missed |= 1u << message;
         ours = TRUE; /* nobody was asked */
@@ -61,7 +62,7 @@ static void run_interrupt_routine(struct dxgk_interrupts *irq, uint32_t message)
         dxgk_waits_lets_go(&adapter->interrupts);
         (void)dxgk_call_leave(&call, STATUS_SUCCESS);
     }
-    (void)pthread_mutex_unlock(&irq->lock);
+    vf_unlock(&irq->lock);
     (void)nt_irql_set(before);
     if (ours) {
         irq->disowned = 0;
@@ -82,7 +83,7 @@ static bool take_events(struct dxgk_interrupts *irq)
     uint32_t pf = 0;
     bool stop = false;
 
-    (void)pthread_mutex_lock(&irq->sources_lock);
+    vf_lock(&irq->sources_lock);
     int count = epoll_wait(irq->epoll_fd, events, 32, 0);
     for (int i = 0; i < count; i++) {
         struct dxgk_irq_source *source = events[i].data.ptr;
@@ -100,7 +101,7 @@ static bool take_events(struct dxgk_interrupts *irq)
             source->fire(source, messages);
         }
     }
-    (void)pthread_mutex_unlock(&irq->sources_lock);
+    vf_unlock(&irq->sources_lock);
     for (uint32_t message = 0; message < DXGK_PF_VECTORS; message++)
         if (pf & (1u << message))
             run_interrupt_routine(irq, message);
@@ -142,22 +143,22 @@ static void *dpc_thread(void *arg)
 {
     struct dxgk_interrupts *irq = arg;
 
-    (void)pthread_mutex_lock(&irq->dpc_lock);
+    vf_lock(&irq->dpc_lock);
     for (;;) {
         while (!irq->dpc_queued && !irq->stopping)
-            (void)pthread_cond_wait(&irq->dpc_cond, &irq->dpc_lock);
+            vf_cond_wait(&irq->dpc_cond, &irq->dpc_lock);
         if (!irq->dpc_queued)
             break;
         /* Cleared first: an interrupt that comes while the DPC runs queues it again. */
         irq->dpc_queued = false;
         irq->dpc_running = true;
-        (void)pthread_mutex_unlock(&irq->dpc_lock);
+        vf_unlock(&irq->dpc_lock);
         run_dpc_routine(irq->adapter);
-        (void)pthread_mutex_lock(&irq->dpc_lock);
+        vf_lock(&irq->dpc_lock);
         irq->dpc_running = false;
-        (void)pthread_cond_broadcast(&irq->dpc_cond);
+        vf_cond_broadcast(&irq->dpc_cond);
     }
-    (void)pthread_mutex_unlock(&irq->dpc_lock);
+    vf_unlock(&irq->dpc_lock);
     return NULL;
 }
 
@@ -203,19 +204,19 @@ static void release(struct dxgk_interrupts *irq)
         (void)close(irq->stop_fd);
     if (irq->epoll_fd >= 0)
         (void)close(irq->epoll_fd);
-    (void)pthread_mutex_destroy(&irq->lock);
-    (void)pthread_mutex_destroy(&irq->sources_lock);
-    (void)pthread_mutex_destroy(&irq->dpc_lock);
-    (void)pthread_cond_destroy(&irq->dpc_cond);
+    vf_lock_fini(&irq->lock);
+    vf_lock_fini(&irq->sources_lock);
+    vf_lock_fini(&irq->dpc_lock);
+    vf_cond_fini(&irq->dpc_cond);
     free(irq);
 }
 
 static void stop_dpc_thread(struct dxgk_interrupts *irq)
 {
-    (void)pthread_mutex_lock(&irq->dpc_lock);
+    vf_lock(&irq->dpc_lock);
     irq->stopping = true;
-    (void)pthread_cond_broadcast(&irq->dpc_cond);
-    (void)pthread_mutex_unlock(&irq->dpc_lock);
+    vf_cond_broadcast(&irq->dpc_cond);
+    vf_unlock(&irq->dpc_lock);
     (void)pthread_join(irq->dpc_thread, NULL);
 }
 
@@ -229,10 +230,10 @@ int dxgk_interrupts_start(struct dxgk_adapter *adapter, struct vf_error *err)
     irq->epoll_fd = irq->stop_fd = -1;
     for (uint32_t vector = 0; vector < DXGK_PF_VECTORS; vector++)
         irq->pf_fd[vector] = -1;
-    (void)pthread_mutex_init(&irq->lock, NULL);
-    (void)pthread_mutex_init(&irq->sources_lock, NULL);
-    (void)pthread_mutex_init(&irq->dpc_lock, NULL);
-    (void)pthread_cond_init(&irq->dpc_cond, NULL);
+    vf_lock_init(&irq->lock);
+    vf_lock_init(&irq->sources_lock);
+    vf_lock_init(&irq->dpc_lock);
+    vf_cond_init(&irq->dpc_cond);
     if (open_fds(irq, err) != 0)
         goto fail;
     /* Before the threads: the first thing an interrupt routine does may be a callback that looks
@@ -292,42 +293,42 @@ void dxgk_interrupts_drain(struct dxgk_adapter *adapter, struct dxgk_irq_source 
 {
     struct dxgk_interrupts *irq = adapter->interrupts;
 
-    (void)pthread_mutex_lock(&irq->sources_lock);
+    vf_lock(&irq->sources_lock);
     deliver(source);
-    (void)pthread_mutex_unlock(&irq->sources_lock);
+    vf_unlock(&irq->sources_lock);
 }
 
 void dxgk_interrupts_remove(struct dxgk_adapter *adapter, struct dxgk_irq_source *source)
 {
     struct dxgk_interrupts *irq = adapter->interrupts;
 
-    (void)pthread_mutex_lock(&irq->sources_lock);
+    vf_lock(&irq->sources_lock);
     (void)epoll_ctl(irq->epoll_fd, EPOLL_CTL_DEL, source->fd, NULL);
     deliver(source);
-    (void)pthread_mutex_unlock(&irq->sources_lock);
+    vf_unlock(&irq->sources_lock);
 }
 
 void dxgk_interrupts_hold(struct dxgk_adapter *adapter)
 {
     struct dxgk_interrupts *irq = adapter->interrupts;
 
-    (void)pthread_mutex_lock(&irq->lock);
+    vf_lock(&irq->lock);
     irq->held = true;
-    (void)pthread_mutex_unlock(&irq->lock);
+    vf_unlock(&irq->lock);
     /* Only the interrupt routine queues DPCs: those queued are the last ones. */
-    (void)pthread_mutex_lock(&irq->dpc_lock);
+    vf_lock(&irq->dpc_lock);
     while (irq->dpc_queued || irq->dpc_running)
-        (void)pthread_cond_wait(&irq->dpc_cond, &irq->dpc_lock);
-    (void)pthread_mutex_unlock(&irq->dpc_lock);
+        vf_cond_wait(&irq->dpc_cond, &irq->dpc_lock);
+    vf_unlock(&irq->dpc_lock);
 }
 
 void dxgk_interrupts_release(struct dxgk_adapter *adapter)
 {
     struct dxgk_interrupts *irq = adapter->interrupts;
 
-    (void)pthread_mutex_lock(&irq->lock);
+    vf_lock(&irq->lock);
     irq->held = false;
-    (void)pthread_mutex_unlock(&irq->lock);
+    vf_unlock(&irq->lock);
 }
 
 void dxgk_interrupts_replay(struct dxgk_adapter *adapter)
@@ -336,10 +337,10 @@ void dxgk_interrupts_replay(struct dxgk_adapter *adapter)
     uint64_t one = 1;
     uint32_t missed;
 
-    (void)pthread_mutex_lock(&irq->lock);
+    vf_lock(&irq->lock);
     missed = irq->missed;
     irq->missed = 0;
-    (void)pthread_mutex_unlock(&irq->lock);
+    vf_unlock(&irq->lock);
     /* By the way every message comes: on the message thread, at the device's level. */
     for (uint32_t vector = 0; vector < DXGK_PF_VECTORS; vector++)
         if ((missed & 1u << vector) != 0 &&
@@ -351,14 +352,14 @@ void dxgk_interrupts_attach(struct dxgk_adapter *adapter, struct dxgk_paging *pa
 {
     struct dxgk_interrupts *irq = adapter->interrupts;
 
-    (void)pthread_mutex_lock(&irq->lock);
+    vf_lock(&irq->lock);
     irq->paging = paging;
-    (void)pthread_mutex_unlock(&irq->lock);
+    vf_unlock(&irq->lock);
     /* A DPC that runs now may have taken the pointer before: let it end. */
-    (void)pthread_mutex_lock(&irq->dpc_lock);
+    vf_lock(&irq->dpc_lock);
     while (irq->dpc_running)
-        (void)pthread_cond_wait(&irq->dpc_cond, &irq->dpc_lock);
-    (void)pthread_mutex_unlock(&irq->dpc_lock);
+        vf_cond_wait(&irq->dpc_cond, &irq->dpc_lock);
+    vf_unlock(&irq->dpc_lock);
 }
 
 /* ---- callbacks ---- */
@@ -404,12 +405,12 @@ BOOLEAN dxgk_cb_queue_dpc(HANDLE handle)
     if (adapter == NULL || adapter->interrupts == NULL)
         return FALSE;
     struct dxgk_interrupts *irq = adapter->interrupts;
-    (void)pthread_mutex_lock(&irq->dpc_lock);
+    vf_lock(&irq->dpc_lock);
     BOOLEAN fresh = !irq->dpc_queued;
     irq->dpc_queued = true;
     if (fresh)
-        (void)pthread_cond_broadcast(&irq->dpc_cond);
-    (void)pthread_mutex_unlock(&irq->dpc_lock);
+        vf_cond_broadcast(&irq->dpc_cond);
+    vf_unlock(&irq->dpc_lock);
     return fresh;
 }
 
@@ -425,9 +426,9 @@ void dxgk_cb_notify_dpc(HANDLE handle)
                     nt_irql());
         return;
     }
-    (void)pthread_mutex_lock(&irq->lock);
+    vf_lock(&irq->lock);
     struct dxgk_paging *paging = irq->paging;
-    (void)pthread_mutex_unlock(&irq->lock);
+    vf_unlock(&irq->lock);
     if (paging != NULL)
         dxgk_paging_dpc(paging);
 }
@@ -447,9 +448,9 @@ NTSTATUS dxgk_cb_synchronize_execution(HANDLE handle, PKSYNCHRONIZE_ROUTINE rout
     }
     struct dxgk_interrupts *irq = adapter->interrupts;
     KIRQL before = nt_irql_set(DEVICE_LEVEL);
-    (void)pthread_mutex_lock(&irq->lock);
+    vf_lock(&irq->lock);
     *result = routine(context);
-    (void)pthread_mutex_unlock(&irq->lock);
+    vf_unlock(&irq->lock);
     (void)nt_irql_set(before);
     return STATUS_SUCCESS;
 }

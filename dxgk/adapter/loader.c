@@ -4,6 +4,7 @@
 #include "dxgk/adapter/loader.h"
 
 #include "base/log.h"
+#include "base/thread.h"
 #include "dxgk/nt/nt.h"
 
 #include <dlfcn.h>
@@ -27,7 +28,7 @@ struct dxgk_image {
 };
 
 /* Held across DriverEntry: images load one after the other. */
-static pthread_mutex_t images_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_mutex_t images_lock = VF_LOCK_INITIALIZER;
 static struct dxgk_image *images;
 
 /* Called inside DriverEntry, on its thread, so images_lock is held. Exported to drivers. */
@@ -193,7 +194,7 @@ int dxgk_image_load(struct dxgk_driver_file *file, struct dxgk_image **out, stru
     struct dxgk_image *image;
     int result = 0;
 
-    (void)pthread_mutex_lock(&images_lock);
+    vf_lock(&images_lock);
     for (image = images; image != NULL; image = image->next) {
         if (strcmp(image->file->path, file->path) == 0 &&
             strcmp(image->file->digest, file->digest) == 0)
@@ -219,7 +220,7 @@ int dxgk_image_load(struct dxgk_driver_file *file, struct dxgk_image **out, stru
     else
         *out = image;
 unlock:
-    (void)pthread_mutex_unlock(&images_lock);
+    vf_unlock(&images_lock);
     return result;
 }
 
@@ -303,14 +304,14 @@ void dxgk_image_put(struct dxgk_image *image, struct dxgk_image_rest *rest)
     *rest = (struct dxgk_image_rest){0};
     if (image == NULL)
         return;
-    (void)pthread_mutex_lock(&images_lock);
+    vf_lock(&images_lock);
     if (--image->refs == 0) {
         unload(image, rest);
         if (rest->stays)
             (void)dxgk_driver_file_get(image->file); /* for ever: its fd is its name */
         unlink_image(image);
     }
-    (void)pthread_mutex_unlock(&images_lock);
+    vf_unlock(&images_lock);
 }
 
 const DRIVER_INITIALIZATION_DATA *dxgk_image_ddi(const struct dxgk_image *image)

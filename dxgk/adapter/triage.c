@@ -5,6 +5,7 @@
 #include "dxgk/adapter/triage.h"
 
 #include "base/log.h"
+#include "base/thread.h"
 #include "dxgk/adapter/callbacks.h"
 #include "dxgk/partition/tdr.h"
 
@@ -35,17 +36,17 @@ void dxgk_report(struct dxgk_adapter *adapter, const char *rule, const char *for
     (void)vsnprintf(text, sizeof text, format, args);
     va_end(args);
     log_error("adapter %u breaks %s: %s", adapter->index, rule, text);
-    (void)pthread_mutex_lock(&adapter->lock);
+    vf_lock(&adapter->lock);
     adapter->breaches++;
-    (void)pthread_mutex_unlock(&adapter->lock);
+    vf_unlock(&adapter->lock);
     dxgk_event(adapter->dxgk, "contract", "%s: adapter %u: %s", rule, adapter->index, text);
 }
 
 void dxgk_triage_begin(struct dxgk_adapter *adapter, uint32_t vf, struct vf_reasons *reasons)
 {
-    (void)pthread_mutex_lock(&adapter->triage_lock);
+    vf_lock(&adapter->triage_lock);
     adapter->capture[vf] = reasons;
-    (void)pthread_mutex_unlock(&adapter->triage_lock);
+    vf_unlock(&adapter->triage_lock);
 }
 
 void dxgk_triage_end(struct dxgk_adapter *adapter, uint32_t vf)
@@ -109,11 +110,11 @@ static void partition_event(const DXGKDDICB_PARTITIONING_EVENT_NOTIFICATION *not
     log_info("adapter %u VF %u: %s", adapter->index, note->PartitionId, text);
     dxgk_triage_parse(text, &reason);
     if (note->PartitionId < RTL_NUMBER_OF(adapter->capture)) {
-        (void)pthread_mutex_lock(&adapter->triage_lock);
+        vf_lock(&adapter->triage_lock);
         reasons = adapter->capture[note->PartitionId];
         if (reasons != NULL)
             vf_reason_add(reasons, reason.field, reason.source, reason.target, reason.remedy);
-        (void)pthread_mutex_unlock(&adapter->triage_lock);
+        vf_unlock(&adapter->triage_lock);
     }
     dxgk_event(adapter->dxgk, "triage", "adapter %u VF %u: %s", adapter->index, note->PartitionId,
                text);

@@ -3,8 +3,8 @@
 #define LOG_ROOM "ddi"
 #include "dxgk/ddi/ddi.h"
 
+#include "base/clock.h"
 #include "base/log.h"
-#include "base/size.h"
 #include "dxgk/adapter/callbacks.h"
 #include "dxgk/nt/nt.h"
 #include "dxgk/waits.h"

@@ -25,8 +25,9 @@
 #include "dxgk/waits.h"
 #include "dxgk/hotupdate/way_back.h"
 
+#include "base/clock.h"
 #include "base/log.h"
-#include "base/size.h"
+#include "base/thread.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -309,7 +310,7 @@ static int run(struct update *update, const char *path, bool dry_run, struct vf_
     start = vf_now_ns();
     for (uint32_t i = 0; i < update->count; i++) {
         dxgk_waits_for(&update->adapters[i]->gate);
-        (void)pthread_rwlock_wrlock(&update->adapters[i]->gate);
+        vf_write_lock(&update->adapters[i]->gate);
         dxgk_waits_holds(&update->adapters[i]->gate);
     }
     result = save_and_replace(update, dry_run, err);

@@ -3,6 +3,7 @@
 #define LOG_ROOM "hotupdate"
 #include "dxgk/hotupdate/takeover.h"
 
+#include "base/thread.h"
 #include "dxgk/adapter/adapter.h"
 #include "dxgk/ddi/hotupdate.h"
 #include "dxgk/ddi/basis.h"
@@ -17,13 +18,13 @@ static struct dxgk_partition *next_of(struct dxgk_adapter *adapter, struct dxgk_
     struct dxgk *dxgk = adapter->dxgk;
     struct dxgk_partition *partition;
 
-    (void)pthread_mutex_lock(&dxgk->lock);
+    vf_lock(&dxgk->lock);
     partition = after != NULL ? after->next : dxgk->partitions;
     while (partition != NULL && partition->adapter != adapter)
         partition = partition->next;
     if (partition != NULL)
         atomic_fetch_add(&partition->refs, 1);
-    (void)pthread_mutex_unlock(&dxgk->lock);
+    vf_unlock(&dxgk->lock);
     if (after != NULL)
         dxgk_partition_put(after);
     return partition;

@@ -4,8 +4,8 @@
 #include "dxgk/hotupdate/trial.h"
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/log.h"
-#include "base/size.h"
 
 #include <errno.h>
 #include <fcntl.h>

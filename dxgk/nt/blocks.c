@@ -6,6 +6,8 @@
  */
 #include "dxgk/nt/internal.h"
 
+#include "base/thread.h"
+
 #include <pthread.h>
 #include <search.h>
 #include <stdlib.h>
@@ -18,7 +20,7 @@ static const size_t canary_bytes = NT_HAVE_ASAN ? 0 : 16;
 #define CANARY 0xb7
 #define RECENT 256u
 
-static pthread_mutex_t map_lock = PTHREAD_MUTEX_INITIALIZER; /* guards everything below */
+static pthread_mutex_t map_lock = VF_LOCK_INITIALIZER; /* guards everything below */
 static void *map; /* tsearch tree of struct nt_block, by address */
 static struct nt_pool_stats live;
 static uintptr_t recent[RECENT]; /* addresses freed last, a ring */
@@ -102,14 +104,14 @@ void *nt_block_alloc(enum nt_memory kind, uint64_t bytes, ULONG tag, POOL_FLAGS 
         goto no_memory;
     block->va = (uintptr_t)va;
 
-    (void)pthread_mutex_lock(&map_lock);
+    vf_lock(&map_lock);
     if (tsearch(block, &map, by_address) == NULL) {
-        (void)pthread_mutex_unlock(&map_lock);
+        vf_unlock(&map_lock);
         goto no_node;
     }
     live.allocations++;
     live.bytes += block->bytes;
-    (void)pthread_mutex_unlock(&map_lock);
+    vf_unlock(&map_lock);
     return va;
 
 no_node:
@@ -155,14 +157,14 @@ bool nt_block_free(const void *va, unsigned kinds, struct nt_block *freed)
 {
     struct nt_block *block;
 
-    (void)pthread_mutex_lock(&map_lock);
+    vf_lock(&map_lock);
     block = block_at((uintptr_t)va, 1);
     if (block == NULL || block->va != (uintptr_t)va || (kinds & 1u << block->kind) == 0) {
-        (void)pthread_mutex_unlock(&map_lock);
+        vf_unlock(&map_lock);
         return false;
     }
     take_out(block);
-    (void)pthread_mutex_unlock(&map_lock);
+    vf_unlock(&map_lock);
     if (freed != NULL)
         *freed = *block;
     check_and_free(block);
@@ -174,12 +176,12 @@ bool nt_block_give(const void *va, unsigned kinds, const void *caller)
     struct nt_block *block;
     bool live_one;
 
-    (void)pthread_mutex_lock(&map_lock);
+    vf_lock(&map_lock);
     block = block_at((uintptr_t)va, 1);
     live_one = block != NULL && block->va == (uintptr_t)va && (kinds & 1u << block->kind) != 0;
     if (live_one)
         block->caller = (uintptr_t)caller;
-    (void)pthread_mutex_unlock(&map_lock);
+    vf_unlock(&map_lock);
     return live_one;
 }
 
@@ -187,11 +189,11 @@ bool nt_block_find(const void *va, uint64_t bytes, struct nt_block *found)
 {
     struct nt_block *block;
 
-    (void)pthread_mutex_lock(&map_lock);
+    vf_lock(&map_lock);
     block = block_at((uintptr_t)va, bytes);
     if (block != NULL && found != NULL)
         *found = *block;
-    (void)pthread_mutex_unlock(&map_lock);
+    vf_unlock(&map_lock);
     return block != NULL;
 }
 
@@ -199,10 +201,10 @@ bool nt_block_was_freed(const void *va)
 {
     bool found = false;
 
-    (void)pthread_mutex_lock(&map_lock);
+    vf_lock(&map_lock);
     for (unsigned i = 0; i < RECENT && !found; i++)
         found = recent[i] == (uintptr_t)va;
-    (void)pthread_mutex_unlock(&map_lock);
+    vf_unlock(&map_lock);
     return found && va != NULL;
 }
 
@@ -250,9 +252,9 @@ static void count_block(const void *node, VISIT visit, void *arg)
 
 static struct nt_pool_stats take_census(struct census *census)
 {
-    (void)pthread_mutex_lock(&map_lock);
+    vf_lock(&map_lock);
     twalk_r(map, count_block, census);
-    (void)pthread_mutex_unlock(&map_lock);
+    vf_unlock(&map_lock);
     return census->stats;
 }
 
@@ -260,9 +262,9 @@ struct nt_pool_stats nt_pool_live(void)
 {
     struct nt_pool_stats now;
 
-    (void)pthread_mutex_lock(&map_lock);
+    vf_lock(&map_lock);
     now = live;
-    (void)pthread_mutex_unlock(&map_lock);
+    vf_unlock(&map_lock);
     return now;
 }
 
@@ -321,11 +323,11 @@ void nt_pool_each_tag(void (*fn)(void *ctx, ULONG tag, const struct nt_pool_stat
 {
     struct tags tags = {0};
 
-    (void)pthread_mutex_lock(&map_lock);
+    vf_lock(&map_lock);
     tags.rows = calloc(live.allocations, sizeof *tags.rows);
     tags.capacity = tags.rows != NULL ? live.allocations : 0;
     twalk_r(map, count_tag, &tags);
-    (void)pthread_mutex_unlock(&map_lock);
+    vf_unlock(&map_lock);
     for (size_t i = 0; i < tags.count; i++)
         fn(ctx, tags.rows[i].tag, &tags.rows[i].stats);
     free(tags.rows);
@@ -336,11 +338,11 @@ uint64_t nt_pool_reclaim_from(const void *low, const void *high)
     struct census census = {.low = (uintptr_t)low, .high = (uintptr_t)high};
     uint64_t freed = 0;
 
-    (void)pthread_mutex_lock(&map_lock);
+    vf_lock(&map_lock);
     census.found = calloc(live.allocations + 1, sizeof *census.found);
     if (census.found != NULL)
         twalk_r(map, count_block, &census);
-    (void)pthread_mutex_unlock(&map_lock);
+    vf_unlock(&map_lock);
     for (uint64_t i = 0; i < census.stats.allocations; i++)
         freed += nt_block_free((const void *)census.found[i], ~0u, NULL);
     free(census.found);

@@ -6,6 +6,7 @@
  */
 #include "dxgk/nt/internal.h"
 
+#include "base/thread.h"
 #include "dxgk/nt/clock.h"
 
 #include <pthread.h>
@@ -24,12 +25,10 @@ struct wait_block {
 /* The state and the wait list of an event are guarded by the lock its address hashes to: a KEVENT
  * has no room for one, and a driver may forget an event without telling anyone. */
 static pthread_mutex_t buckets[BUCKETS] = {
-    PTHREAD_MUTEX_INITIALIZER, PTHREAD_MUTEX_INITIALIZER, PTHREAD_MUTEX_INITIALIZER,
-    PTHREAD_MUTEX_INITIALIZER, PTHREAD_MUTEX_INITIALIZER, PTHREAD_MUTEX_INITIALIZER,
-    PTHREAD_MUTEX_INITIALIZER, PTHREAD_MUTEX_INITIALIZER, PTHREAD_MUTEX_INITIALIZER,
-    PTHREAD_MUTEX_INITIALIZER, PTHREAD_MUTEX_INITIALIZER, PTHREAD_MUTEX_INITIALIZER,
-    PTHREAD_MUTEX_INITIALIZER, PTHREAD_MUTEX_INITIALIZER, PTHREAD_MUTEX_INITIALIZER,
-    PTHREAD_MUTEX_INITIALIZER,
+    VF_LOCK_INITIALIZER, VF_LOCK_INITIALIZER, VF_LOCK_INITIALIZER, VF_LOCK_INITIALIZER,
+    VF_LOCK_INITIALIZER, VF_LOCK_INITIALIZER, VF_LOCK_INITIALIZER, VF_LOCK_INITIALIZER,
+    VF_LOCK_INITIALIZER, VF_LOCK_INITIALIZER, VF_LOCK_INITIALIZER, VF_LOCK_INITIALIZER,
+    VF_LOCK_INITIALIZER, VF_LOCK_INITIALIZER, VF_LOCK_INITIALIZER, VF_LOCK_INITIALIZER,
 };
 
 static pthread_mutex_t *bucket_of(const KEVENT *event)
@@ -54,7 +53,7 @@ static void release_waiter(struct wait_block *block)
     (void)RemoveEntryList(&block->link);
     block->released = true;
     /* Under the lock: the block is gone as soon as its thread has it. */
-    (void)pthread_cond_signal(&block->wake);
+    vf_cond_signal(&block->wake);
 }
 
 LONG KeSetEvent(PRKEVENT event, KPRIORITY increment, BOOLEAN wait)
@@ -68,7 +67,7 @@ LONG KeSetEvent(PRKEVENT event, KPRIORITY increment, BOOLEAN wait)
         nt_report(NT_MISUSE_WAIT, "KeSetEvent on %p, which is no initialised event", (void *)event);
         return 0;
     }
-    (void)pthread_mutex_lock(bucket_of(event));
+    vf_lock(bucket_of(event));
     before = event->Header.SignalState;
     if (event->Header.Type == SynchronizationEvent && !IsListEmpty(waiters)) {
         release_waiter(CONTAINING_RECORD(waiters->Flink, struct wait_block, link));
@@ -77,7 +76,7 @@ LONG KeSetEvent(PRKEVENT event, KPRIORITY increment, BOOLEAN wait)
         while (!IsListEmpty(waiters))
             release_waiter(CONTAINING_RECORD(waiters->Flink, struct wait_block, link));
     }
-    (void)pthread_mutex_unlock(bucket_of(event));
+    vf_unlock(bucket_of(event));
     return before;
 }
 
@@ -85,10 +84,10 @@ LONG KeResetEvent(PRKEVENT event)
 {
     LONG before;
 
-    (void)pthread_mutex_lock(bucket_of(event));
+    vf_lock(bucket_of(event));
     before = event->Header.SignalState;
     event->Header.SignalState = 0;
-    (void)pthread_mutex_unlock(bucket_of(event));
+    vf_unlock(bucket_of(event));
     return before;
 }
 
@@ -101,9 +100,9 @@ LONG KeReadStateEvent(PRKEVENT event)
 {
     LONG state;
 
-    (void)pthread_mutex_lock(bucket_of(event));
+    vf_lock(bucket_of(event));
     state = event->Header.SignalState;
-    (void)pthread_mutex_unlock(bucket_of(event));
+    vf_unlock(bucket_of(event));
     return state;
 }
 
@@ -122,7 +121,7 @@ static NTSTATUS sleep_on(PRKEVENT event, const struct timespec *deadline)
                    : pthread_cond_clockwait(&block.wake, lock, CLOCK_MONOTONIC, deadline);
     if (!block.released)
         (void)RemoveEntryList(&block.link);
-    (void)pthread_cond_destroy(&block.wake);
+    vf_cond_fini(&block.wake);
     return block.released ? STATUS_SUCCESS : STATUS_TIMEOUT;
 }
 
@@ -151,7 +150,7 @@ NTSTATUS KeWaitForSingleObject(PVOID object, KWAIT_REASON reason, KPROCESSOR_MOD
     if (timeout != NULL && !poll)
         deadline = nt_deadline(timeout->QuadPart);
 
-    (void)pthread_mutex_lock(bucket_of(event));
+    vf_lock(bucket_of(event));
     if (event->Header.SignalState != 0) {
         if (event->Header.Type == SynchronizationEvent)
             event->Header.SignalState = 0;
@@ -161,7 +160,7 @@ NTSTATUS KeWaitForSingleObject(PVOID object, KWAIT_REASON reason, KPROCESSOR_MOD
     } else {
         status = sleep_on(event, timeout != NULL ? &deadline : NULL);
     }
-    (void)pthread_mutex_unlock(bucket_of(event));
+    vf_unlock(bucket_of(event));
     return status;
 }
 

@@ -6,6 +6,8 @@
  */
 #include "dxgk/nt/internal.h"
 
+#include "base/thread.h"
+
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -113,14 +115,14 @@ static void *reserve(uint64_t span)
 {
     void *base = NULL;
 
-    (void)pthread_rwlock_wrlock(&table_lock);
+    vf_write_lock(&table_lock);
     for (size_t i = 0; i < kept_count && base == NULL; i++) {
         if (kept[i].span != span)
             continue;
         base = (void *)kept[i].base;
         kept[i] = kept[--kept_count];
     }
-    (void)pthread_rwlock_unlock(&table_lock);
+    vf_rw_unlock(&table_lock);
     if (base != NULL)
         return base;
     return mmap(NULL, span, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -130,26 +132,26 @@ static void give_back(const struct mapping *mapping)
 {
     bool keep;
 
-    (void)pthread_rwlock_wrlock(&table_lock);
+    vf_write_lock(&table_lock);
     keep = keeping && kept_count < sizeof kept / sizeof *kept;
     if (keep) {
         kept[kept_count].base = mapping->base;
         kept[kept_count++].span = mapping->span;
     }
-    (void)pthread_rwlock_unlock(&table_lock);
+    vf_rw_unlock(&table_lock);
     if (!keep)
         (void)munmap((void *)mapping->base, mapping->span);
 }
 
 void nt_mmio_keep(bool on)
 {
-    (void)pthread_rwlock_wrlock(&table_lock);
+    vf_write_lock(&table_lock);
     keeping = on;
     while (!on && kept_count > 0) {
         kept_count--;
         (void)munmap((void *)kept[kept_count].base, kept[kept_count].span);
     }
-    (void)pthread_rwlock_unlock(&table_lock);
+    vf_rw_unlock(&table_lock);
 }
 
 int nt_mmio_map(const struct nt_mmio_ops *ops, void *ctx, uint32_t bar, uint64_t offset,
@@ -171,9 +173,9 @@ int nt_mmio_map(const struct nt_mmio_ops *ops, void *ctx, uint32_t bar, uint64_t
     mapping.base = (uintptr_t)base;
     mapping.va = mapping.base + BYTE_OFFSET(offset);
 
-    (void)pthread_rwlock_wrlock(&table_lock);
+    vf_write_lock(&table_lock);
     failed = table_insert(&mapping);
-    (void)pthread_rwlock_unlock(&table_lock);
+    vf_rw_unlock(&table_lock);
     if (failed != 0) {
         give_back(&mapping);
         return vf_fail_errno(err, VF_FAILED, ENOMEM, "BAR %u cannot be mapped", bar);
@@ -187,10 +189,10 @@ int nt_mmio_unmap(PVOID va, struct vf_error *err)
     struct mapping mapping;
     size_t index;
 
-    (void)pthread_rwlock_wrlock(&table_lock);
+    vf_write_lock(&table_lock);
     index = upper_bound((uintptr_t)va);
     if (index == 0 || table[index - 1].va != (uintptr_t)va) {
-        (void)pthread_rwlock_unlock(&table_lock);
+        vf_rw_unlock(&table_lock);
         return vf_fail(err, VF_FAILED, "%p is not mapped device memory", va);
     }
     mapping = table[index - 1];
@@ -202,7 +204,7 @@ int nt_mmio_unmap(PVOID va, struct vf_error *err)
         table = NULL;
         table_capacity = 0;
     }
-    (void)pthread_rwlock_unlock(&table_lock);
+    vf_rw_unlock(&table_lock);
     give_back(&mapping);
     return 0;
 }
@@ -211,9 +213,9 @@ uint64_t nt_mmio_count(void)
 {
     uint64_t count;
 
-    (void)pthread_rwlock_rdlock(&table_lock);
+    vf_read_lock(&table_lock);
     count = table_count;
-    (void)pthread_rwlock_unlock(&table_lock);
+    vf_rw_unlock(&table_lock);
     return count;
 }
 
@@ -236,12 +238,12 @@ static uint64_t read_register(uintptr_t va, uint32_t width)
     uint64_t value = UINT64_MAX;
     int error = -ENXIO;
 
-    (void)pthread_rwlock_rdlock(&table_lock);
+    vf_read_lock(&table_lock);
     mapping = va % width == 0 ? find(va, width) : NULL;
     if (mapping != NULL)
         error = mapping->ops->read(mapping->ctx, mapping->bar, mapping->offset + (va - mapping->va),
                                    width, &value);
-    (void)pthread_rwlock_unlock(&table_lock);
+    vf_rw_unlock(&table_lock);
     if (error == 0)
         return value;
     report_access("read", va, width, error);
@@ -253,12 +255,12 @@ static void write_register(uintptr_t va, uint32_t width, uint64_t value)
     const struct mapping *mapping;
     int error = -ENXIO;
 
-    (void)pthread_rwlock_rdlock(&table_lock);
+    vf_read_lock(&table_lock);
     mapping = va % width == 0 ? find(va, width) : NULL;
     if (mapping != NULL)
         error = mapping->ops->write(mapping->ctx, mapping->bar,
                                     mapping->offset + (va - mapping->va), width, value);
-    (void)pthread_rwlock_unlock(&table_lock);
+    vf_rw_unlock(&table_lock);
     if (error != 0)
         report_access("write", va, width, error);
 }
@@ -302,7 +304,7 @@ static void read_buffer(uintptr_t va, uint32_t width, void *data, uint64_t count
 
     if (count == 0)
         return;
-    (void)pthread_rwlock_rdlock(&table_lock);
+    vf_read_lock(&table_lock);
     mapping = va % width == 0 ? find(va, bytes) : NULL;
     if (mapping != NULL) {
         uint64_t offset = mapping->offset + (va - mapping->va);
@@ -312,7 +314,7 @@ static void read_buffer(uintptr_t va, uint32_t width, void *data, uint64_t count
                 ? mapping->ops->read_block(mapping->ctx, mapping->bar, offset, width, data, bytes)
                 : read_items(mapping, offset, width, data, bytes);
     }
-    (void)pthread_rwlock_unlock(&table_lock);
+    vf_rw_unlock(&table_lock);
     if (error == 0)
         return;
     memset(data, 0xff, bytes);
@@ -327,7 +329,7 @@ static void write_buffer(uintptr_t va, uint32_t width, const void *data, uint64_
 
     if (count == 0)
         return;
-    (void)pthread_rwlock_rdlock(&table_lock);
+    vf_read_lock(&table_lock);
     mapping = va % width == 0 ? find(va, bytes) : NULL;
     if (mapping != NULL) {
         uint64_t offset = mapping->offset + (va - mapping->va);
@@ -337,7 +339,7 @@ static void write_buffer(uintptr_t va, uint32_t width, const void *data, uint64_
                 ? mapping->ops->write_block(mapping->ctx, mapping->bar, offset, width, data, bytes)
                 : write_items(mapping, offset, width, data, bytes);
     }
-    (void)pthread_rwlock_unlock(&table_lock);
+    vf_rw_unlock(&table_lock);
     if (error != 0)
         report_access("write", va, bytes, error);
 }

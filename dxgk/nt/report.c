@@ -4,23 +4,24 @@
 #include "dxgk/nt/nt.h"
 
 #include "base/log.h"
+#include "base/thread.h"
 
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
 
-static pthread_mutex_t hook_lock = PTHREAD_MUTEX_INITIALIZER; /* guards hook and hook_ctx */
+static pthread_mutex_t hook_lock = VF_LOCK_INITIALIZER; /* guards hook and hook_ctx */
 static nt_report_fn *hook;
 static void *hook_ctx;
 static _Atomic uint64_t reports;
 
 void nt_set_report(nt_report_fn *report, void *ctx)
 {
-    (void)pthread_mutex_lock(&hook_lock);
+    vf_lock(&hook_lock);
     hook = report;
     hook_ctx = ctx;
-    (void)pthread_mutex_unlock(&hook_lock);
+    vf_unlock(&hook_lock);
 }
 
 uint64_t nt_report_count(void)
@@ -40,10 +41,10 @@ void nt_report(enum nt_misuse kind, const char *format, ...)
     va_end(args);
     atomic_fetch_add_explicit(&reports, 1, memory_order_relaxed);
 
-    (void)pthread_mutex_lock(&hook_lock);
+    vf_lock(&hook_lock);
     report = hook;
     ctx = hook_ctx;
-    (void)pthread_mutex_unlock(&hook_lock);
+    vf_unlock(&hook_lock);
     if (report != NULL)
         report(ctx, kind, text);
     else

@@ -8,6 +8,7 @@
 
 #include "base/limits.h"
 #include "base/log.h"
+#include "base/thread.h"
 
 #include <pthread.h>
 #include <sys/prctl.h>
@@ -20,7 +21,7 @@ struct _IO_WORKITEM {
     struct _IO_WORKITEM *next;
 };
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* guards what follows and the items */
+static pthread_mutex_t lock = VF_LOCK_INITIALIZER;       /* guards what follows and the items */
 static pthread_cond_t queued = PTHREAD_COND_INITIALIZER; /* `first` is no longer NULL */
 static pthread_cond_t idle = PTHREAD_COND_INITIALIZER;   /* nothing is queued, nothing runs */
 static struct _IO_WORKITEM *first, **last = &first;
@@ -50,9 +51,9 @@ static void run_first(void)
         last = &first;
     item->routine = NULL; /* from here on it may be queued again, or freed */
     running = true;
-    (void)pthread_mutex_unlock(&lock);
+    vf_unlock(&lock);
     run(routine, device, context);
-    (void)pthread_mutex_lock(&lock);
+    vf_lock(&lock);
     running = false;
 }
 
@@ -60,12 +61,12 @@ static void *work_thread(void *unused)
 {
     (void)unused;
     (void)prctl(PR_SET_NAME, "work items");
-    (void)pthread_mutex_lock(&lock);
+    vf_lock(&lock);
     for (;;) {
         while (first != NULL)
             run_first();
-        (void)pthread_cond_broadcast(&idle);
-        (void)pthread_cond_wait(&queued, &lock);
+        vf_cond_broadcast(&idle);
+        vf_cond_wait(&queued, &lock);
     }
     return NULL;
 }
@@ -76,13 +77,13 @@ static bool have_thread(void)
     pthread_t thread;
     bool there;
 
-    (void)pthread_mutex_lock(&lock);
+    vf_lock(&lock);
     if (!started && pthread_create(&thread, NULL, work_thread, NULL) == 0) {
         (void)pthread_detach(thread);
         started = true;
     }
     there = started;
-    (void)pthread_mutex_unlock(&lock);
+    vf_unlock(&lock);
     return there;
 }
 
@@ -118,9 +119,9 @@ void IoFreeWorkItem(PIO_WORKITEM item)
         nt_report(NT_MISUSE_WORK, "IoFreeWorkItem of %p, which is no work item", (void *)item);
         return;
     }
-    (void)pthread_mutex_lock(&lock);
+    vf_lock(&lock);
     busy = item->routine != NULL;
-    (void)pthread_mutex_unlock(&lock);
+    vf_unlock(&lock);
     if (busy)
         nt_report(NT_MISUSE_WORK, "IoFreeWorkItem of an item that is queued: it is kept");
     else
@@ -139,7 +140,7 @@ void IoQueueWorkItem(PIO_WORKITEM item, PIO_WORKITEM_ROUTINE routine, WORK_QUEUE
                   (void *)item);
         return;
     }
-    (void)pthread_mutex_lock(&lock);
+    vf_lock(&lock);
     busy = item->routine != NULL;
     if (!busy) {
         item->routine = routine;
@@ -147,17 +148,17 @@ void IoQueueWorkItem(PIO_WORKITEM item, PIO_WORKITEM_ROUTINE routine, WORK_QUEUE
         item->next = NULL;
         *last = item;
         last = &item->next;
-        (void)pthread_cond_signal(&queued);
+        vf_cond_signal(&queued);
     }
-    (void)pthread_mutex_unlock(&lock);
+    vf_unlock(&lock);
     if (busy)
         nt_report(NT_MISUSE_WORK, "IoQueueWorkItem of an item that is queued already: ignored");
 }
 
 void nt_work_drain(void)
 {
-    (void)pthread_mutex_lock(&lock);
+    vf_lock(&lock);
     while (first != NULL || running)
-        (void)pthread_cond_wait(&idle, &lock);
-    (void)pthread_mutex_unlock(&lock);
+        vf_cond_wait(&idle, &lock);
+    vf_unlock(&lock);
 }

@@ -7,6 +7,7 @@
 #define LOG_ROOM "dxgk"
 #include "dxgk/paging/channel.h"
 
+#include "base/thread.h"
 #include "dxgk/paging/paging.h"
 #include "dxgk/waits.h"
 
@@ -98,25 +99,25 @@ static void slot_done(struct dxgk_paging_work *work, int status)
 
     if (slot->writes)
         (void)atomic_fetch_sub(&channel->partition->writes, 1);
-    (void)pthread_mutex_lock(&channel->lock);
+    vf_lock(&channel->lock);
     slot->busy = false; /* before the call: it may hand the slot to whoever submits next */
-    (void)pthread_mutex_unlock(&channel->lock);
+    vf_unlock(&channel->lock);
     channel->config.done(channel->config.ctx, cookie, status);
-    (void)pthread_mutex_lock(&channel->lock);
+    vf_lock(&channel->lock);
     if (--channel->in_flight == 0)
-        (void)pthread_cond_broadcast(&channel->idle);
-    (void)pthread_mutex_unlock(&channel->lock);
+        vf_cond_broadcast(&channel->idle);
+    vf_unlock(&channel->lock);
 }
 
 static int claim_slot(struct dxgk_channel *channel, struct slot *slot, struct vf_error *err)
 {
-    (void)pthread_mutex_lock(&channel->lock);
+    vf_lock(&channel->lock);
     bool busy = slot->busy;
     if (!busy) {
         slot->busy = true;
         channel->in_flight++;
     }
-    (void)pthread_mutex_unlock(&channel->lock);
+    vf_unlock(&channel->lock);
     if (busy)
         return vf_fail(err, VF_FAILED, "transfer: slot %u is busy; wait for its completion",
                        (unsigned)(slot - channel->slots));
@@ -125,11 +126,11 @@ static int claim_slot(struct dxgk_channel *channel, struct slot *slot, struct vf
 
 static void release_slot(struct dxgk_channel *channel, struct slot *slot)
 {
-    (void)pthread_mutex_lock(&channel->lock);
+    vf_lock(&channel->lock);
     slot->busy = false;
     if (--channel->in_flight == 0)
-        (void)pthread_cond_broadcast(&channel->idle);
-    (void)pthread_mutex_unlock(&channel->lock);
+        vf_cond_broadcast(&channel->idle);
+    vf_unlock(&channel->lock);
 }
 
 /* Writes into VRAM are counted under the lock that End takes, so that none starts once the state
@@ -255,8 +256,8 @@ static void release_channel(struct dxgk_channel *channel)
     dxgk_dma_free(dxgk_paging_space(paging), &channel->memory);
     free(channel->slots);
     free(channel->first_page);
-    (void)pthread_mutex_destroy(&channel->lock);
-    (void)pthread_cond_destroy(&channel->idle);
+    vf_lock_fini(&channel->lock);
+    vf_cond_fini(&channel->idle);
     free(channel);
 }
 
@@ -270,8 +271,8 @@ static int make_channel(struct dxgk_partition *partition, const struct dxgk_chan
         return vf_fail(err, VF_FAILED, "out of memory");
     channel->partition = partition;
     channel->config = *config;
-    (void)pthread_mutex_init(&channel->lock, NULL);
-    (void)pthread_cond_init(&channel->idle, NULL);
+    vf_lock_init(&channel->lock);
+    vf_cond_init(&channel->idle);
     channel->slots = calloc(config->slots, sizeof *channel->slots);
     channel->first_page = calloc((size_t)partition->range_count + 1, sizeof *channel->first_page);
     if (channel->slots == NULL || channel->first_page == NULL) {
@@ -326,10 +327,10 @@ void dxgk_channel_close(struct dxgk_channel *channel)
     if (channel == NULL)
         return;
     struct dxgk_partition *partition = channel->partition;
-    (void)pthread_mutex_lock(&channel->lock);
+    vf_lock(&channel->lock);
     while (channel->in_flight > 0)
-        (void)pthread_cond_wait(&channel->idle, &channel->lock);
-    (void)pthread_mutex_unlock(&channel->lock);
+        vf_cond_wait(&channel->idle, &channel->lock);
+    vf_unlock(&channel->lock);
     dxgk_gate_enter(partition->adapter);
     release_channel(channel);
     dxgk_lock(&partition->lock);

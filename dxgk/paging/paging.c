@@ -4,7 +4,8 @@
 #define LOG_ROOM "dxgk"
 #include "dxgk/paging/private.h"
 
-#include "base/size.h"
+#include "base/clock.h"
+#include "base/thread.h"
 #include "dxgk/ddi/paging.h"
 #include "dxgk/nt/nt.h"
 #include "dxgk/waits.h"
@@ -48,7 +49,7 @@ void dxgk_paging_give_back(struct dxgk_paging *paging, struct dxgk_paging_buffer
     buffer->failed = false;
     buffer->next = paging->free;
     paging->free = buffer;
-    (void)pthread_cond_broadcast(&paging->returned);
+    vf_cond_broadcast(&paging->returned);
 }
 
 static void retire_head(struct dxgk_paging *paging, struct dxgk_paging_work **finished)
@@ -154,9 +155,9 @@ void dxgk_paging_dpc(struct dxgk_paging *paging)
 {
     struct dxgk_paging_work *finished = NULL;
 
-    (void)pthread_mutex_lock(&paging->queue);
+    vf_lock(&paging->queue);
     dxgk_paging_retire(paging, &finished);
-    (void)pthread_mutex_unlock(&paging->queue);
+    vf_unlock(&paging->queue);
     dxgk_paging_complete(finished);
 }
 
@@ -190,7 +191,7 @@ NTSTATUS dxgk_paging_submit_buffer(struct dxgk_paging *paging, struct dxgk_pagin
 static int hand_over(struct dxgk_paging *paging, struct dxgk_paging_buffer *buffer,
                      struct dxgk_paging_work *work, bool final, struct vf_error *err)
 {
-    (void)pthread_mutex_lock(&paging->queue);
+    vf_lock(&paging->queue);
     bool first = paging->flying == NULL;
     struct dxgk_paging_buffer **link = paging->flying_tail;
 
@@ -213,9 +214,9 @@ static int hand_over(struct dxgk_paging *paging, struct dxgk_paging_buffer *buff
         buffer->work = NULL;
         buffer->submitted = false;
     } else if (paging->watchdog_idle) {
-        (void)pthread_cond_signal(&paging->watchdog_cond);
+        vf_cond_signal(&paging->watchdog_cond);
     }
-    (void)pthread_mutex_unlock(&paging->queue);
+    vf_unlock(&paging->queue);
     if (!NT_SUCCESS(status))
         return vf_fail_status(err, VF_FAILED, status, "paging: the driver refused the submission");
     return 0;
@@ -224,15 +225,15 @@ static int hand_over(struct dxgk_paging *paging, struct dxgk_paging_buffer *buff
 /* A free buffer, or NULL with *err when the engine hangs for good: waiting would be for ever. */
 static struct dxgk_paging_buffer *take_buffer(struct dxgk_paging *paging, struct vf_error *err)
 {
-    (void)pthread_mutex_lock(&paging->queue);
+    vf_lock(&paging->queue);
     dxgk_waits_for(&paging->adapter->interrupts);
     while (paging->free == NULL && paging->abandoned < paging->limits.in_flight)
-        (void)pthread_cond_wait(&paging->returned, &paging->queue);
+        vf_cond_wait(&paging->returned, &paging->queue);
     dxgk_waits_for(NULL);
     struct dxgk_paging_buffer *buffer = paging->free;
     if (buffer != NULL)
         paging->free = buffer->next;
-    (void)pthread_mutex_unlock(&paging->queue);
+    vf_unlock(&paging->queue);
     if (buffer == NULL)
         (void)vf_fail(
             err, VF_FAILED,
@@ -243,9 +244,9 @@ static struct dxgk_paging_buffer *take_buffer(struct dxgk_paging *paging, struct
 
 static void put_buffer(struct dxgk_paging *paging, struct dxgk_paging_buffer *buffer)
 {
-    (void)pthread_mutex_lock(&paging->queue);
+    vf_lock(&paging->queue);
     dxgk_paging_give_back(paging, buffer);
-    (void)pthread_mutex_unlock(&paging->queue);
+    vf_unlock(&paging->queue);
 }
 
 /* Has one operation built into *buffer, going on in fresh ones as often as the driver asks (PAG-2).
@@ -372,11 +373,11 @@ int dxgk_paging_submit(struct dxgk_paging *paging, struct dxgk_paging_work *work
         put_buffer(paging, buffer);
     if (rc != 0) {
         /* What was handed over before runs on and ends the work, which then has failed. */
-        (void)pthread_mutex_lock(&paging->queue);
+        vf_lock(&paging->queue);
         work->building = false;
         work->status = -EIO;
         refused = work->live == 0;
-        (void)pthread_mutex_unlock(&paging->queue);
+        vf_unlock(&paging->queue);
     }
     dxgk_unlock(&paging->build);
     return refused ? -1 : 0;

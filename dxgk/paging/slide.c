@@ -4,6 +4,7 @@
 #include "dxgk/paging/paging.h"
 
 #include "base/cleanup.h"
+#include "base/thread.h"
 #include "dxgk/waits.h"
 
 #include <stdlib.h>
@@ -24,11 +25,11 @@ static void slide_ended(struct dxgk_paging_work *work, int status)
 {
     struct slide *slide = (struct slide *)(void *)work;
 
-    (void)pthread_mutex_lock(&slide->lock);
+    vf_lock(&slide->lock);
     slide->done = true;
     slide->status = status;
-    (void)pthread_cond_signal(&slide->ended);
-    (void)pthread_mutex_unlock(&slide->lock);
+    vf_cond_signal(&slide->ended);
+    vf_unlock(&slide->lock);
 }
 
 static void fill(DXGK_PTE *entries, uint32_t segment, uint64_t offset, uint64_t bytes,
@@ -59,13 +60,13 @@ static int slide_piece(struct dxgk_adapter *adapter, struct slide *slide, uint64
     slide->work.bytes = bytes;
     if (dxgk_paging_submit(adapter->paging, &slide->work, err) != 0)
         return -1;
-    (void)pthread_mutex_lock(&slide->lock);
+    vf_lock(&slide->lock);
     dxgk_waits_for(&adapter->interrupts);
     while (!slide->done)
-        (void)pthread_cond_wait(&slide->ended, &slide->lock);
+        vf_cond_wait(&slide->ended, &slide->lock);
     dxgk_waits_for(NULL);
     status = slide->status;
-    (void)pthread_mutex_unlock(&slide->lock);
+    vf_unlock(&slide->lock);
     if (status != 0)
         return vf_fail_errno(err, VF_FAILED, -status, "moving 0x%llx bytes from 0x%llx to 0x%llx",
                              (unsigned long long)bytes, (unsigned long long)from,
@@ -111,7 +112,7 @@ static int check(const struct dxgk_adapter *adapter, uint64_t from, uint64_t to,
 int dxgk_paging_slide(struct dxgk_adapter *adapter, uint64_t from, uint64_t to, uint64_t bytes,
                       uint64_t *done, struct vf_error *err)
 {
-    struct slide slide = {.lock = PTHREAD_MUTEX_INITIALIZER, .ended = PTHREAD_COND_INITIALIZER};
+    struct slide slide = {.lock = VF_LOCK_INITIALIZER, .ended = PTHREAD_COND_INITIALIZER};
     cleanup_free DXGK_PTE *entries = NULL;
     int result = -1;
 

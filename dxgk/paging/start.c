@@ -6,6 +6,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "base/thread.h"
 #include "dxgk/ddi/paging.h"
 #include "dxgk/adapter/interrupt.h"
 #include "dxgk/waits.h"
@@ -64,9 +65,9 @@ static void init_locks(struct dxgk_paging *paging)
 {
     pthread_condattr_t monotonic;
 
-    (void)pthread_mutex_init(&paging->build, NULL);
-    (void)pthread_mutex_init(&paging->queue, NULL);
-    (void)pthread_cond_init(&paging->returned, NULL);
+    vf_lock_init(&paging->build);
+    vf_lock_init(&paging->queue);
+    vf_cond_init(&paging->returned);
     (void)pthread_condattr_init(&monotonic);
     (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     (void)pthread_cond_init(&paging->watchdog_cond, &monotonic);
@@ -82,10 +83,10 @@ static void release(struct dxgk_paging *paging)
     dxgk_process_destroy(paging->adapter, &paging->process);
     free(paging->buffers);
     free(paging->private_data);
-    (void)pthread_mutex_destroy(&paging->build);
-    (void)pthread_mutex_destroy(&paging->queue);
-    (void)pthread_cond_destroy(&paging->returned);
-    (void)pthread_cond_destroy(&paging->watchdog_cond);
+    vf_lock_fini(&paging->build);
+    vf_lock_fini(&paging->queue);
+    vf_cond_fini(&paging->returned);
+    vf_cond_fini(&paging->watchdog_cond);
     free(paging);
 }
 
@@ -145,7 +146,7 @@ void dxgk_paging_stop(struct dxgk_adapter *adapter)
 
     if (paging == NULL)
         return;
-    (void)pthread_mutex_lock(&paging->queue);
+    vf_lock(&paging->queue);
     /* The watchdog ends each submission one way or the other: nothing but what it abandoned flies
      * for long. */
     for (;;) {
@@ -156,11 +157,11 @@ void dxgk_paging_stop(struct dxgk_adapter *adapter)
             flying++;
         if (flying <= paging->abandoned)
             break;
-        (void)pthread_cond_wait(&paging->returned, &paging->queue);
+        vf_cond_wait(&paging->returned, &paging->queue);
     }
     paging->stopping = true;
-    (void)pthread_cond_broadcast(&paging->watchdog_cond);
-    (void)pthread_mutex_unlock(&paging->queue);
+    vf_cond_broadcast(&paging->watchdog_cond);
+    vf_unlock(&paging->queue);
     (void)pthread_join(paging->watchdog, NULL);
     dxgk_interrupts_attach(adapter, NULL);
     adapter->paging = NULL;
@@ -176,14 +177,14 @@ int dxgk_paging_quiesce(struct dxgk_adapter *adapter, struct vf_error *err)
 
     if (paging == NULL)
         return 0;
-    (void)pthread_mutex_lock(&paging->queue);
+    vf_lock(&paging->queue);
     /* As in a stop, the watchdog bounds this. */
     dxgk_waits_for(&adapter->interrupts);
     while (paging->flying != NULL && paging->abandoned == 0)
-        (void)pthread_cond_wait(&paging->returned, &paging->queue);
+        vf_cond_wait(&paging->returned, &paging->queue);
     dxgk_waits_for(NULL);
     abandoned = paging->abandoned;
-    (void)pthread_mutex_unlock(&paging->queue);
+    vf_unlock(&paging->queue);
     if (abandoned != 0)
         return vf_fail(err, VF_FAILED,
                        "adapter %u: %u submissions hang in the paging engine, which its driver "
@@ -272,11 +273,11 @@ static void zero_ended(struct dxgk_paging_work *work, int status)
 {
     struct zero_fill *fill = (struct zero_fill *)(void *)work;
 
-    (void)pthread_mutex_lock(&fill->lock);
+    vf_lock(&fill->lock);
     fill->done = true;
     fill->status = status;
-    (void)pthread_cond_signal(&fill->ended);
-    (void)pthread_mutex_unlock(&fill->lock);
+    vf_cond_signal(&fill->ended);
+    vf_unlock(&fill->lock);
 }
 
 /* One piece, waited for. `entries` has room for ZERO_CHUNK. */
@@ -295,13 +296,13 @@ static int zero_piece(struct dxgk_paging *paging, struct zero_fill *fill, DXGK_P
     fill->work.bytes = bytes;
     if (dxgk_paging_submit(paging, &fill->work, err) != 0)
         return -1;
-    (void)pthread_mutex_lock(&fill->lock);
+    vf_lock(&fill->lock);
     dxgk_waits_for(&paging->adapter->interrupts);
     while (!fill->done)
-        (void)pthread_cond_wait(&fill->ended, &fill->lock);
+        vf_cond_wait(&fill->ended, &fill->lock);
     dxgk_waits_for(NULL);
     int status = fill->status;
-    (void)pthread_mutex_unlock(&fill->lock);
+    vf_unlock(&fill->lock);
     if (status != 0)
         return vf_fail_errno(err, VF_FAILED, -status, "zero-fill of 0x%llx + 0x%llx",
                              (unsigned long long)offset, (unsigned long long)bytes);
@@ -344,7 +345,7 @@ static int zero_ranges(struct dxgk_adapter *adapter, struct zero_fill *fill, DXG
 int dxgk_paging_zero(struct dxgk_adapter *adapter, const DXGK_MEMORYRANGE *ranges, uint32_t count,
                      const struct dxgk_wanted *wanted, struct vf_error *err)
 {
-    struct zero_fill fill = {.lock = PTHREAD_MUTEX_INITIALIZER, .ended = PTHREAD_COND_INITIALIZER};
+    struct zero_fill fill = {.lock = VF_LOCK_INITIALIZER, .ended = PTHREAD_COND_INITIALIZER};
     cleanup_free DXGK_PTE *entries = NULL;
     struct dxgk_window window;
 

@@ -7,7 +7,8 @@
 #define LOG_ROOM "dxgk"
 #include "dxgk/paging/private.h"
 
-#include "base/size.h"
+#include "base/clock.h"
+#include "base/thread.h"
 #include "dxgk/ddi/paging.h"
 
 #include <errno.h>
@@ -34,7 +35,7 @@ static void abandon(struct dxgk_paging *paging, struct dxgk_paging_work *work,
             paging->abandoned++;
             dxgk_paging_drop(buffer, -EIO, finished);
         }
-    (void)pthread_cond_broadcast(&paging->returned);
+    vf_cond_broadcast(&paging->returned);
 }
 
 /* After a reset nothing flies any more: the offender fails, the others go in again under new
@@ -85,10 +86,10 @@ static bool was_lost(struct dxgk_paging *paging, const struct dxgk_paging_buffer
 
     dxgk_paging_retire(paging, finished);
     if (flies(paging, offender, fence)) {
-        (void)pthread_mutex_unlock(&paging->queue);
+        vf_unlock(&paging->queue);
         if (dxgk_ddi_query_current_fence(paging->adapter, DXGK_PAGING_NODE, &current))
             dxgk_paging_note_done(paging, current);
-        (void)pthread_mutex_lock(&paging->queue);
+        vf_lock(&paging->queue);
         what = "its interrupt";
         dxgk_paging_retire(paging, finished);
     }
@@ -106,11 +107,11 @@ static void recover(struct dxgk_paging *paging, struct dxgk_paging_buffer *offen
     uint32_t last = 0;
 
     paging->resetting = true;
-    (void)pthread_mutex_unlock(&paging->queue);
+    vf_unlock(&paging->queue);
     dxgk_report(paging->adapter, "PAG-3", "paging submission %u did not complete within %llu ms",
                 fence, (unsigned long long)(paging->limits.tdr_ns / 1000000));
     NTSTATUS status = dxgk_ddi_reset_engine(paging->adapter, DXGK_PAGING_NODE, &last);
-    (void)pthread_mutex_lock(&paging->queue);
+    vf_lock(&paging->queue);
     paging->resetting = false;
     dxgk_paging_retire(paging, finished); /* it may have ended meanwhile */
     bool late = flies(paging, offender, fence);
@@ -135,9 +136,9 @@ static void time_out(struct dxgk_paging *paging, struct dxgk_paging_buffer *offe
     if (!was_lost(paging, offender, fence, &finished))
         recover(paging, offender, fence, &finished);
     paging->head_since_ns = vf_now_ns();
-    (void)pthread_mutex_unlock(&paging->queue);
+    vf_unlock(&paging->queue);
     dxgk_paging_complete(finished);
-    (void)pthread_mutex_lock(&paging->queue);
+    vf_lock(&paging->queue);
 }
 
 /* In short steps: one that takes far longer than it should means that the whole process stood
@@ -159,13 +160,13 @@ void *dxgk_paging_watchdog(void *arg)
 {
     struct dxgk_paging *paging = arg;
 
-    (void)pthread_mutex_lock(&paging->queue);
+    vf_lock(&paging->queue);
     while (!paging->stopping) {
         struct dxgk_paging_buffer *head = oldest(paging);
 
         if (head == NULL) {
             paging->watchdog_idle = true;
-            (void)pthread_cond_wait(&paging->watchdog_cond, &paging->queue);
+            vf_cond_wait(&paging->watchdog_cond, &paging->queue);
             paging->watchdog_idle = false;
             continue;
         }
@@ -176,6 +177,6 @@ void *dxgk_paging_watchdog(void *arg)
         }
         nap(paging, deadline);
     }
-    (void)pthread_mutex_unlock(&paging->queue);
+    vf_unlock(&paging->queue);
     return NULL;
 }

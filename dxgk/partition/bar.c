@@ -7,6 +7,7 @@
  */
 #define LOG_ROOM "bar"
 #include "dxgk/partition/hold.h"
+#include "base/thread.h"
 #include "dxgk/partition/mitigated.h"
 #include "dxgk/partition/msix.h"
 #include "dxgk/partition/partition.h"
@@ -119,13 +120,13 @@ int dxgk_partition_bar_read(struct dxgk *dxgk, uint64_t id, uint32_t bar, uint64
 
     if (partition == NULL)
         return -1;
-    (void)pthread_rwlock_rdlock(&partition->vcpu);
+    vf_read_lock(&partition->vcpu);
     if (partition->vcpu_gone)
         result =
             vf_fail(err, VF_FAILED, "partition %s has no VF (any more)", partition->params.name);
     else
         result = run((struct access){partition, bar, offset, bytes, data, NULL}, err);
-    (void)pthread_rwlock_unlock(&partition->vcpu);
+    vf_rw_unlock(&partition->vcpu);
     dxgk_partition_put(partition);
     return result;
 }
@@ -139,7 +140,7 @@ static bool meets_table(const struct dxgk_partition *partition, uint32_t bar, ui
 
 static void leave_door(struct dxgk_partition *partition, bool gated)
 {
-    (void)pthread_rwlock_unlock(&partition->vcpu);
+    vf_rw_unlock(&partition->vcpu);
     if (gated)
         dxgk_gate_leave(partition->adapter);
 }
@@ -163,12 +164,12 @@ static int enter_door(struct dxgk_partition *partition, uint32_t bar, uint64_t o
                       uint64_t bytes, bool *gated, struct vf_error *err)
 {
     for (;;) {
-        (void)pthread_rwlock_rdlock(&partition->vcpu);
+        vf_read_lock(&partition->vcpu);
         *gated = !partition->vcpu_gone && meets_table(partition, bar, offset, bytes);
         if (*gated) {
-            (void)pthread_rwlock_unlock(&partition->vcpu);
+            vf_rw_unlock(&partition->vcpu);
             dxgk_gate_enter(partition->adapter);
-            (void)pthread_rwlock_rdlock(&partition->vcpu);
+            vf_read_lock(&partition->vcpu);
         }
         if (!partition->vcpu_gone && !partition->vcpu_shut)
             return 0;
@@ -201,14 +202,14 @@ int dxgk_partition_bar_write(struct dxgk *dxgk, uint64_t id, uint32_t bar, uint6
 
 void dxgk_vcpu_shut(struct dxgk_partition *partition)
 {
-    (void)pthread_rwlock_wrlock(&partition->vcpu);
+    vf_write_lock(&partition->vcpu);
     partition->vcpu_shut = true;
-    (void)pthread_rwlock_unlock(&partition->vcpu);
+    vf_rw_unlock(&partition->vcpu);
 }
 
 void dxgk_vcpu_open(struct dxgk_partition *partition)
 {
-    (void)pthread_rwlock_wrlock(&partition->vcpu);
+    vf_write_lock(&partition->vcpu);
     partition->vcpu_shut = false;
-    (void)pthread_rwlock_unlock(&partition->vcpu);
+    vf_rw_unlock(&partition->vcpu);
 }

@@ -4,8 +4,9 @@
 #define LOG_ROOM "partition"
 #include "dxgk/partition/partition.h"
 
+#include "base/clock.h"
 #include "base/log.h"
-#include "base/size.h"
+#include "base/thread.h"
 #include "dxgk/ddi/ddi.h"
 #include "dxgk/ddi/basis.h"
 #include "dxgk/partition/mitigated.h"
@@ -27,7 +28,7 @@ static int take_vf(struct dxgk_partition *partition, struct vf_error *err)
     int result = vf_fail(err, VF_FAILED, "all %u VFs of adapter %u are taken; remove a partition",
                          adapter->caps.vf_count, adapter->index);
 
-    (void)pthread_mutex_lock(&adapter->lock);
+    vf_lock(&adapter->lock);
     for (uint32_t vf = 0; vf < adapter->caps.vf_count; vf++) {
         if ((adapter->vf_used & 1u << vf) == 0) {
             adapter->vf_used |= 1u << vf;
@@ -36,7 +37,7 @@ static int take_vf(struct dxgk_partition *partition, struct vf_error *err)
             break;
         }
     }
-    (void)pthread_mutex_unlock(&adapter->lock);
+    vf_unlock(&adapter->lock);
     return result;
 }
 
@@ -46,9 +47,9 @@ static void give_vf(struct dxgk_partition *partition)
 
     if (partition->vf == DXGK_NO_VF)
         return;
-    (void)pthread_mutex_lock(&adapter->lock);
+    vf_lock(&adapter->lock);
     adapter->vf_used &= ~(1u << partition->vf);
-    (void)pthread_mutex_unlock(&adapter->lock);
+    vf_unlock(&adapter->lock);
     partition->vf = DXGK_NO_VF;
 }
 
@@ -68,10 +69,10 @@ static int take_vram(struct dxgk_partition *partition, const DXGK_VIRTUALGPUSEGM
     partition->place.align = want.align;
     partition->place.low = want.low;
     partition->place.high = want.high;
-    (void)pthread_mutex_lock(&adapter->lock);
+    vf_lock(&adapter->lock);
     result = dxgk_reserve_take(adapter->reserve, &want, &partition->ranges, &partition->range_count,
                                err);
-    (void)pthread_mutex_unlock(&adapter->lock);
+    vf_unlock(&adapter->lock);
     return result;
 }
 
@@ -83,9 +84,9 @@ static int check_vram(struct dxgk_partition *partition, struct vf_error *err)
                                      .adapter = adapter->index};
     int result;
 
-    (void)pthread_mutex_lock(&adapter->lock);
+    vf_lock(&adapter->lock);
     result = dxgk_reserve_check(adapter->reserve, &want, err);
-    (void)pthread_mutex_unlock(&adapter->lock);
+    vf_unlock(&adapter->lock);
     return result;
 }
 
@@ -93,9 +94,9 @@ static void give_vram(struct dxgk_partition *partition)
 {
     struct dxgk_adapter *adapter = partition->adapter;
 
-    (void)pthread_mutex_lock(&adapter->lock);
+    vf_lock(&adapter->lock);
     dxgk_reserve_give(adapter->reserve, partition->ranges, partition->range_count);
-    (void)pthread_mutex_unlock(&adapter->lock);
+    vf_unlock(&adapter->lock);
 }
 
 /* VF-2: scattered reserves are named by a memory basis. */

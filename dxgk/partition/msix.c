@@ -4,6 +4,7 @@
 #include "dxgk/partition/msix.h"
 
 #include "base/log.h"
+#include "base/thread.h"
 #include "dxgk/ddi/ddi.h"
 #include "dxgk/adapter/interrupt.h"
 #include "dxgk/partition/partition.h"
@@ -171,7 +172,7 @@ int dxgk_msix_create(struct dxgk_partition *partition, struct vf_error *err)
     struct dxgk_msix *msix = calloc(1, sizeof *msix + count * sizeof msix->vectors[0]);
     if (msix == NULL)
         return vf_fail(err, VF_FAILED, "MSI-X: out of memory");
-    (void)pthread_mutex_init(&msix->lock, NULL);
+    vf_lock_init(&msix->lock);
     msix->count = count;
     for (uint32_t i = 0; i < count; i++)
         msix->vectors[i] = (struct vector){.source = {.fd = -1},
@@ -189,7 +190,7 @@ void dxgk_msix_destroy(struct dxgk_partition *partition)
         return;
     for (uint32_t i = 0; i < msix->count; i++)
         close_route(msix, &msix->vectors[i]);
-    (void)pthread_mutex_destroy(&msix->lock);
+    vf_lock_fini(&msix->lock);
     partition->msix = NULL;
     free(msix);
 }
@@ -201,13 +202,13 @@ int dxgk_msix_reset(struct dxgk_partition *partition, struct vf_error *err)
 
     if (msix == NULL)
         return 0;
-    (void)pthread_mutex_lock(&msix->lock);
+    vf_lock(&msix->lock);
     for (uint32_t i = 0; i < msix->count && rc == 0; i++) {
         msix->vectors[i].guest = reset_entry;
         if (msix->vectors[i].source.fd >= 0)
             rc = write_hardware(msix, &msix->vectors[i], &reset_entry, err);
     }
-    (void)pthread_mutex_unlock(&msix->lock);
+    vf_unlock(&msix->lock);
     return rc;
 }
 
@@ -236,10 +237,10 @@ int dxgk_msix_read(struct dxgk_partition *partition, uint64_t offset, void *data
     memset(data, 0, bytes);
     if (offset / ENTRY_BYTES >= msix->count)
         return 0;
-    (void)pthread_mutex_lock(&msix->lock);
+    vf_lock(&msix->lock);
     memcpy(data, (const uint8_t *)&msix->vectors[offset / ENTRY_BYTES].guest + offset % ENTRY_BYTES,
            bytes);
-    (void)pthread_mutex_unlock(&msix->lock);
+    vf_unlock(&msix->lock);
     return 0;
 }
 
@@ -254,7 +255,7 @@ int dxgk_msix_write(struct dxgk_partition *partition, uint64_t offset, const voi
     if (offset / ENTRY_BYTES >= msix->count)
         return 0;
     struct vector *vector = &msix->vectors[offset / ENTRY_BYTES];
-    (void)pthread_mutex_lock(&msix->lock);
+    vf_lock(&msix->lock);
     struct entry wanted = vector->guest;
     memcpy((uint8_t *)&wanted + offset % ENTRY_BYTES, data, bytes);
     wanted.address &= ~3ull;
@@ -265,7 +266,7 @@ int dxgk_msix_write(struct dxgk_partition *partition, uint64_t offset, const voi
         rc = write_hardware(msix, vector, &wanted, err);
     if (rc == 0)
         vector->guest = wanted;
-    (void)pthread_mutex_unlock(&msix->lock);
+    vf_unlock(&msix->lock);
     return rc;
 }
 
@@ -282,7 +283,7 @@ int dxgk_msix_save(struct dxgk_partition *partition, struct dxgk_blob *blob, str
     if (data == NULL)
         return vf_fail(err, VF_FAILED, "MSI-X: out of memory");
     if (msix != NULL) {
-        (void)pthread_mutex_lock(&msix->lock);
+        vf_lock(&msix->lock);
         for (uint32_t i = 0; i < count; i++) {
             /* The VF is quiet: what it sent on the edge of its pause has left the hardware and
              * counts here; what is still masked is pending in the driver's data and counts there.
@@ -291,7 +292,7 @@ int dxgk_msix_save(struct dxgk_partition *partition, struct dxgk_blob *blob, str
                 dxgk_interrupts_drain(partition->adapter, &msix->vectors[i].source);
             memcpy(data + sizeof header + i * ENTRY_BYTES, &msix->vectors[i].guest, ENTRY_BYTES);
         }
-        (void)pthread_mutex_unlock(&msix->lock);
+        vf_unlock(&msix->lock);
     }
     header.delivered = atomic_load(&partition->interrupts);
     memcpy(data, &header, sizeof header);
@@ -340,7 +341,7 @@ int dxgk_msix_restore(struct dxgk_partition *partition, const struct dxgk_blob *
     if (msix == NULL)
         return 0;
     memcpy(&header, blob->data, sizeof header);
-    (void)pthread_mutex_lock(&msix->lock);
+    vf_lock(&msix->lock);
     for (uint32_t i = 0; i < msix->count && rc == 0; i++) {
         struct vector *vector = &msix->vectors[i];
         struct entry entry;
@@ -353,7 +354,7 @@ int dxgk_msix_restore(struct dxgk_partition *partition, const struct dxgk_blob *
         if (rc == 0)
             vector->guest = entry;
     }
-    (void)pthread_mutex_unlock(&msix->lock);
+    vf_unlock(&msix->lock);
     if (rc == 0)
         (void)atomic_fetch_add(&partition->interrupts, header.delivered);
     return rc;

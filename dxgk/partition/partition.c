@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * Partitions as the host program sees them: the table, the state machine, create, destroy, pause,
- * resume. What happens with the driver is in build.c and ddi*.c.
+ * resume. What happens with the driver is in build.c and ddi/, what is told of them in facts.c.
  *
  *   BUILDING --create--> RUNNING <--- prepare, end ---> OUTGOING
  *      |                 ^   ^                             ^
@@ -20,8 +20,9 @@
 #define LOG_ROOM "partition"
 #include "dxgk/partition/partition.h"
 
+#include "base/clock.h"
 #include "base/log.h"
-#include "base/size.h"
+#include "base/thread.h"
 #include "dxgk/adapter/adapter.h"
 #include "dxgk/ddi/ddi.h"
 #include "dxgk/partition/hold.h"
@@ -30,7 +31,6 @@
 #include "dxgk/waits.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -79,14 +79,14 @@ struct dxgk_partition *dxgk_partition_get(struct dxgk *dxgk, uint64_t id, struct
 {
     struct dxgk_partition *partition;
 
-    (void)pthread_mutex_lock(&dxgk->lock);
+    vf_lock(&dxgk->lock);
     for (partition = dxgk->partitions; partition != NULL; partition = partition->next) {
         if (partition->id == id)
             break;
     }
     if (partition != NULL)
         atomic_fetch_add(&partition->refs, 1);
-    (void)pthread_mutex_unlock(&dxgk->lock);
+    vf_unlock(&dxgk->lock);
     if (partition == NULL)
         (void)vf_fail(err, VF_FAILED, "there is no partition with id %llu", (unsigned long long)id);
     return partition;
@@ -99,7 +99,7 @@ void dxgk_partition_put(struct dxgk_partition *partition)
     if (partition->watch_fd >= 0)
         (void)close(partition->watch_fd);
     (void)pthread_rwlock_destroy(&partition->vcpu);
-    (void)pthread_mutex_destroy(&partition->lock);
+    vf_lock_fini(&partition->lock);
     dxgk_mitigated_drop(partition);
     free(partition->ranges);
     free(partition);
@@ -163,7 +163,7 @@ static int enter(struct dxgk *dxgk, struct dxgk_partition *partition, struct vf_
     struct dxgk_partition *other;
     int result = 0;
 
-    (void)pthread_mutex_lock(&dxgk->lock);
+    vf_lock(&dxgk->lock);
     for (other = dxgk->partitions; other != NULL && result == 0; other = other->next) {
         if (strcmp(other->params.name, partition->params.name) == 0)
             result = vf_fail(err, VF_INCOMPATIBLE,
@@ -184,7 +184,7 @@ static int enter(struct dxgk *dxgk, struct dxgk_partition *partition, struct vf_
         dxgk->partitions = partition;
         dxgk->partition_count++;
     }
-    (void)pthread_mutex_unlock(&dxgk->lock);
+    vf_unlock(&dxgk->lock);
     return result;
 }
 
@@ -200,12 +200,12 @@ static void leave(struct dxgk *dxgk, struct dxgk_partition *partition)
     struct dxgk_partition **link = &dxgk->partitions;
 
     partition->gone = true;
-    (void)pthread_mutex_lock(&dxgk->lock);
+    vf_lock(&dxgk->lock);
     while (*link != partition)
         link = &(*link)->next;
     *link = partition->next;
     dxgk->partition_count--;
-    (void)pthread_mutex_unlock(&dxgk->lock);
+    vf_unlock(&dxgk->lock);
     dxgk_partition_signal(partition);
     dxgk_partition_put(partition); /* the table's */
 }
@@ -264,7 +264,7 @@ static struct dxgk_partition *partition_new(struct dxgk *dxgk,
     atomic_init(&partition->epoch, params->epoch);
     atomic_init(&partition->refs, 1);
     vf_fsm_init(&partition->fsm, &partition_states, params->name, VF_PARTITION_BUILDING);
-    (void)pthread_mutex_init(&partition->lock, NULL);
+    vf_lock_init(&partition->lock);
     /* A pause must not starve behind guest accesses that keep coming. */
     (void)pthread_rwlockattr_init(&attr);
     (void)pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
@@ -280,28 +280,9 @@ static struct dxgk_partition *partition_new(struct dxgk *dxgk,
 
 static void set_gone(struct dxgk_partition *partition, bool gone)
 {
-    (void)pthread_rwlock_wrlock(&partition->vcpu);
+    vf_write_lock(&partition->vcpu);
     partition->vcpu_gone = gone;
-    (void)pthread_rwlock_unlock(&partition->vcpu);
-}
-
-static void describe(const struct dxgk_partition *partition, struct vf_partition_info *out)
-{
-    *out = (struct vf_partition_info){
-        .id = partition->id,
-        .adapter = partition->adapter->index,
-        .vf_index = partition->vf,
-        .luid = partition->luid,
-        .vram_bytes = partition->params.vram_bytes,
-        .page_bytes = partition->page_bytes,
-        .epoch = atomic_load(&partition->epoch),
-        .state = dxgk_partition_state(partition),
-        .holders = dxgk_holders(partition),
-        .interrupts = atomic_load(&partition->interrupts),
-        .job = atomic_load(&partition->job),
-    };
-    memcpy(out->name, partition->params.name, sizeof out->name);
-    memcpy(out->uuid, partition->params.uuid, sizeof out->uuid);
+    vf_rw_unlock(&partition->vcpu);
 }
 
 /* Inside the adapter's gate. On success *out is locked and has a reference for the caller. */
@@ -352,7 +333,7 @@ static int create(struct dxgk *dxgk, const struct vf_partition_params *params, b
             dxgk_holders_set(partition, VF_HOLD_MOVE);
         else
             dxgk_vcpu_open(partition);
-        describe(partition, out);
+        dxgk_partition_describe(partition, out);
     } else {
         (void)vf_fsm_set(&partition->fsm, VF_PARTITION_DYING, "creation failed");
         leave(dxgk, partition);
@@ -500,86 +481,6 @@ int dxgk_partition_resume(struct dxgk *dxgk, uint64_t id, struct vf_error *err)
         atomic_store(&partition->job, 0);
     dxgk_partition_unlock(partition);
     return result;
-}
-
-/* ---- facts: no partition->lock, so that they answer while a long call works on it ---- */
-
-int dxgk_partition_info(struct dxgk *dxgk, uint64_t id, struct vf_partition_info *out,
-                        struct vf_error *err)
-{
-    struct dxgk_partition *partition = dxgk_partition_get(dxgk, id, err);
-
-    if (partition == NULL)
-        return -1;
-    describe(partition, out);
-    dxgk_partition_put(partition);
-    return 0;
-}
-
-int dxgk_partition_watch(struct dxgk *dxgk, uint64_t id, int *fd, struct vf_error *err)
-{
-    struct dxgk_partition *partition = dxgk_partition_get(dxgk, id, err);
-
-    *fd = -1;
-    if (partition == NULL)
-        return -1;
-    *fd = fcntl(partition->watch_fd, F_DUPFD_CLOEXEC, 0);
-    dxgk_partition_put(partition);
-    return *fd >= 0 ? 0 : vf_fail_errno(err, VF_FAILED, errno, "watch a partition");
-}
-
-int dxgk_partition_list(struct dxgk *dxgk, struct vf_partition_info *out, size_t capacity,
-                        size_t *count, struct vf_error *err)
-{
-    struct dxgk_partition *partition;
-
-    if (out == NULL && capacity != 0)
-        return vf_fail(err, VF_USAGE, "no room for the list of partitions");
-    *count = 0;
-    (void)pthread_mutex_lock(&dxgk->lock);
-    for (partition = dxgk->partitions; partition != NULL; partition = partition->next) {
-        if (*count < capacity)
-            describe(partition, &out[*count]);
-        ++*count;
-    }
-    (void)pthread_mutex_unlock(&dxgk->lock);
-    return 0;
-}
-
-int dxgk_partition_params(struct dxgk *dxgk, uint64_t id, struct vf_partition_params *out,
-                          struct vf_error *err)
-{
-    struct dxgk_partition *partition = dxgk_partition_get(dxgk, id, err);
-
-    if (partition == NULL)
-        return -1;
-    *out = partition->params;
-    out->epoch = atomic_load(&partition->epoch);
-    dxgk_partition_put(partition);
-    return 0;
-}
-
-int dxgk_partition_clock(struct dxgk *dxgk, uint64_t id, struct vf_partition_clock *out,
-                         struct vf_error *err)
-{
-    struct dxgk_partition *partition = dxgk_partition_get(dxgk, id, err);
-    const struct dxgk_adapter *adapter;
-    struct vf_function_clock clock = {0};
-
-    if (partition == NULL)
-        return -1;
-    adapter = partition->adapter;
-    *out = (struct vf_partition_clock){.runtime_ns = VF_RUNTIME_UNKNOWN};
-    (void)pthread_rwlock_rdlock(&partition->vcpu);
-    if (!partition->vcpu_gone && adapter->ops->function_clock != NULL &&
-        adapter->ops->function_clock(adapter->dev, VF_FUNCTION_VF(partition->vf), &clock) == 0) {
-        out->last_run_ns = clock.last_run_ns;
-        out->first_run_ns = clock.first_run_ns;
-        out->runtime_ns = clock.runtime_ns;
-    }
-    (void)pthread_rwlock_unlock(&partition->vcpu);
-    dxgk_partition_put(partition);
-    return 0;
 }
 
 int dxgk_partition_set_epoch(struct dxgk *dxgk, uint64_t id, uint64_t epoch, struct vf_error *err)

@@ -14,6 +14,9 @@ static inline enum vf_partition_state dxgk_partition_state(const struct dxgk_par
 int dxgk_partition_wrong_state(const struct dxgk_partition *partition, const char *what,
                                struct vf_error *err);
 
+/* The partition as the host program sees it. Any thread, any lock. */
+void dxgk_partition_describe(const struct dxgk_partition *partition, struct vf_partition_info *out);
+
 /* Closes the door for guest writes and waits for those under way; opens it. Lock held. */
 void dxgk_vcpu_shut(struct dxgk_partition *partition);
 void dxgk_vcpu_open(struct dxgk_partition *partition);

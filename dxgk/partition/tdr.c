@@ -11,8 +11,9 @@
 #define LOG_ROOM "tdr"
 #include "dxgk/partition/tdr.h"
 
+#include "base/clock.h"
 #include "base/log.h"
-#include "base/size.h"
+#include "base/thread.h"
 #include "dxgk/ddi/ddi.h"
 #include "dxgk/partition/hold.h"
 #include "dxgk/partition/msix.h"
@@ -120,11 +121,11 @@ static uint64_t tenant_of(struct dxgk *dxgk, uint32_t adapter, uint32_t vf)
 {
     uint64_t id = 0;
 
-    (void)pthread_mutex_lock(&dxgk->lock);
+    vf_lock(&dxgk->lock);
     for (struct dxgk_partition *p = dxgk->partitions; p != NULL && id == 0; p = p->next)
         if (p->adapter->index == adapter && p->vf == vf)
             id = p->id;
-    (void)pthread_mutex_unlock(&dxgk->lock);
+    vf_unlock(&dxgk->lock);
     return id;
 }
 
@@ -161,17 +162,17 @@ static void *tdr_thread(void *arg)
     struct dxgk_tdr *tdr = arg;
     uint32_t adapter, vf;
 
-    (void)pthread_mutex_lock(&tdr->lock);
+    vf_lock(&tdr->lock);
     while (!tdr->stopping) {
         if (!next_wanted(tdr, &adapter, &vf)) {
-            (void)pthread_cond_wait(&tdr->news, &tdr->lock);
+            vf_cond_wait(&tdr->news, &tdr->lock);
             continue;
         }
-        (void)pthread_mutex_unlock(&tdr->lock);
+        vf_unlock(&tdr->lock);
         handle(tdr->dxgk, adapter, vf);
-        (void)pthread_mutex_lock(&tdr->lock);
+        vf_lock(&tdr->lock);
     }
-    (void)pthread_mutex_unlock(&tdr->lock);
+    vf_unlock(&tdr->lock);
     return NULL;
 }
 
@@ -183,12 +184,12 @@ int dxgk_tdr_start(struct dxgk *dxgk, struct vf_error *err)
     if (tdr == NULL)
         return vf_fail(err, VF_FAILED, "no memory to watch for hangs");
     tdr->dxgk = dxgk;
-    (void)pthread_mutex_init(&tdr->lock, NULL);
-    (void)pthread_cond_init(&tdr->news, NULL);
+    vf_lock_init(&tdr->lock);
+    vf_cond_init(&tdr->news);
     failed = pthread_create(&tdr->thread, NULL, tdr_thread, tdr);
     if (failed != 0) {
-        (void)pthread_cond_destroy(&tdr->news);
-        (void)pthread_mutex_destroy(&tdr->lock);
+        vf_cond_fini(&tdr->news);
+        vf_lock_fini(&tdr->lock);
         free(tdr);
         return vf_fail_errno(err, VF_FAILED, failed, "no thread to watch for hangs");
     }
@@ -202,10 +203,10 @@ void dxgk_tdr_stop(struct dxgk *dxgk)
 
     if (tdr == NULL)
         return;
-    (void)pthread_mutex_lock(&tdr->lock);
+    vf_lock(&tdr->lock);
     tdr->stopping = true;
-    (void)pthread_cond_signal(&tdr->news);
-    (void)pthread_mutex_unlock(&tdr->lock);
+    vf_cond_signal(&tdr->news);
+    vf_unlock(&tdr->lock);
     (void)pthread_join(tdr->thread, NULL);
 }
 
@@ -213,8 +214,8 @@ void dxgk_tdr_free(struct dxgk *dxgk)
 {
     if (dxgk->tdr == NULL)
         return;
-    (void)pthread_cond_destroy(&dxgk->tdr->news);
-    (void)pthread_mutex_destroy(&dxgk->tdr->lock);
+    vf_cond_fini(&dxgk->tdr->news);
+    vf_lock_fini(&dxgk->tdr->lock);
     free(dxgk->tdr);
     dxgk->tdr = NULL;
 }
@@ -227,10 +228,10 @@ void dxgk_tdr_request(struct dxgk_adapter *adapter, uint32_t vf)
         log_warn("adapter %u: reset of VF %u asked for; there is no such VF", adapter->index, vf);
         return;
     }
-    (void)pthread_mutex_lock(&tdr->lock);
+    vf_lock(&tdr->lock);
     tdr->wanted[adapter->index] |= 1u << vf;
-    (void)pthread_cond_signal(&tdr->news);
-    (void)pthread_mutex_unlock(&tdr->lock);
+    vf_cond_signal(&tdr->news);
+    vf_unlock(&tdr->lock);
 }
 
 void dxgk_tdr_forget(struct dxgk_adapter *adapter, uint32_t vf)
@@ -239,7 +240,7 @@ void dxgk_tdr_forget(struct dxgk_adapter *adapter, uint32_t vf)
 
     if (tdr == NULL)
         return;
-    (void)pthread_mutex_lock(&tdr->lock);
+    vf_lock(&tdr->lock);
     tdr->wanted[adapter->index] &= ~(1u << vf);
-    (void)pthread_mutex_unlock(&tdr->lock);
+    vf_unlock(&tdr->lock);
 }

@@ -2,6 +2,8 @@
 /* See pagerig.h. */
 #include "pagerig.h"
 
+#include "base/thread.h"
+
 #include <setjmp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,9 +21,9 @@ static void on_event(void *ctx, const char *kind, const char *text)
         (void)atomic_fetch_add(&rig->faults, 1);
     if (strcmp(kind, "contract") != 0)
         return;
-    (void)pthread_mutex_lock(&rig->lock);
+    vf_lock(&rig->lock);
     (void)snprintf(rig->last, sizeof rig->last, "%s", text);
-    (void)pthread_mutex_unlock(&rig->lock);
+    vf_unlock(&rig->lock);
     (void)atomic_fetch_add(&rig->contract, 1);
 }
 
@@ -40,7 +42,7 @@ void rig_open(struct rig *rig, const char *spec)
     const char *specs[] = {spec};
 
     memset(rig, 0, sizeof *rig);
-    (void)pthread_mutex_init(&rig->lock, NULL);
+    vf_lock_init(&rig->lock);
     struct dxgk_config config = {.devices = specs,
                                  .device_count = 1,
                                  .device_dir = directory("VF_DEVICE_DIR"),
@@ -55,7 +57,7 @@ void rig_open(struct rig *rig, const char *spec)
 void rig_close(struct rig *rig)
 {
     dxgk_close(rig->dxgk);
-    (void)pthread_mutex_destroy(&rig->lock);
+    vf_lock_fini(&rig->lock);
 }
 
 uint64_t rig_partition(struct rig *rig, const char *name, uint64_t bytes, bool incoming)
@@ -84,11 +86,11 @@ static void on_done(void *ctx, uint64_t cookie, int status)
 {
     struct rig_channel *channel = ctx;
 
-    (void)pthread_mutex_lock(&channel->lock);
+    vf_lock(&channel->lock);
     channel->done[cookie] = true;
     channel->status[cookie] = status;
-    (void)pthread_cond_broadcast(&channel->cond);
-    (void)pthread_mutex_unlock(&channel->lock);
+    vf_cond_broadcast(&channel->cond);
+    vf_unlock(&channel->lock);
 }
 
 void rig_channel_open(struct rig *rig, uint64_t id, uint64_t slot_bytes, struct rig_channel *out)
@@ -99,8 +101,8 @@ void rig_channel_open(struct rig *rig, uint64_t id, uint64_t slot_bytes, struct 
     int fd;
 
     memset(out, 0, sizeof *out);
-    (void)pthread_mutex_init(&out->lock, NULL);
-    (void)pthread_cond_init(&out->cond, NULL);
+    vf_lock_init(&out->lock);
+    vf_cond_init(&out->cond);
     out->slot_bytes = slot_bytes;
     if (dxgk_channel_open(rig->dxgk, id, &config, &out->channel, &fd, &err) != 0)
         fail_msg("%s", err.text);
@@ -112,8 +114,8 @@ void rig_channel_close(struct rig_channel *channel)
 {
     dxgk_channel_close(channel->channel);
     assert_int_equal(munmap(channel->memory, RIG_SLOTS * channel->slot_bytes), 0);
-    (void)pthread_mutex_destroy(&channel->lock);
-    (void)pthread_cond_destroy(&channel->cond);
+    vf_lock_fini(&channel->lock);
+    vf_cond_fini(&channel->cond);
 }
 
 void rig_submit(struct rig_channel *channel, enum dxgk_transfer op, uint32_t slot,
@@ -121,9 +123,9 @@ void rig_submit(struct rig_channel *channel, enum dxgk_transfer op, uint32_t slo
 {
     struct vf_error err = VF_ERROR_INIT;
 
-    (void)pthread_mutex_lock(&channel->lock);
+    vf_lock(&channel->lock);
     channel->done[slot] = false;
-    (void)pthread_mutex_unlock(&channel->lock);
+    vf_unlock(&channel->lock);
     if (dxgk_channel_submit(channel->channel, op, slot, pages, count, slot, &err) != 0)
         fail_msg("%s", err.text);
 }
@@ -132,15 +134,15 @@ int rig_wait(struct rig_channel *channel, uint32_t slot)
 {
     struct timespec until;
 
-    assert_int_equal(clock_gettime(CLOCK_REALTIME, &until), 0);
+    assert_int_equal(clock_gettime(CLOCK_MONOTONIC, &until), 0);
     until.tv_sec += 60;
-    (void)pthread_mutex_lock(&channel->lock);
+    vf_lock(&channel->lock);
     while (!channel->done[slot])
         if (pthread_cond_timedwait(&channel->cond, &channel->lock, &until) != 0)
             break;
     bool done = channel->done[slot];
     int status = channel->status[slot];
-    (void)pthread_mutex_unlock(&channel->lock);
+    vf_unlock(&channel->lock);
     assert_true(done);
     return status;
 }

@@ -2,7 +2,8 @@
 /* See rig.h. */
 #include "dxgk/tests/rig.h"
 
-#include "base/size.h"
+#include "base/clock.h"
+#include "base/thread.h"
 #include "softgpu/hw.h"
 
 #include <setjmp.h>
@@ -26,13 +27,13 @@ static void keep_event(void *ctx, const char *kind, const char *text)
 {
     struct rig *rig = ctx;
 
-    (void)pthread_mutex_lock(&rig->lock);
+    vf_lock(&rig->lock);
     if (rig->events < RIG_EVENTS) {
         (void)snprintf(rig->kind[rig->events], sizeof rig->kind[0], "%s", kind);
         (void)snprintf(rig->text[rig->events], sizeof rig->text[0], "%s", text);
         rig->events++;
     }
-    (void)pthread_mutex_unlock(&rig->lock);
+    vf_unlock(&rig->lock);
 }
 
 int rig_try(struct rig *rig, const char *const *devices, const char *driver, struct vf_error *err)
@@ -54,7 +55,7 @@ int rig_try(struct rig *rig, const char *const *devices, const char *driver, str
     assert_non_null(config.device_dir);
     assert_non_null(config.driver_dir);
     memset(rig, 0, sizeof *rig);
-    (void)pthread_mutex_init(&rig->lock, NULL);
+    vf_lock_init(&rig->lock);
     while (devices[config.device_count] != NULL)
         config.device_count++;
     if (driver != NULL) {
@@ -76,14 +77,14 @@ bool rig_expect(struct rig *rig, const char *kind, const char *part)
 {
     bool found = false;
 
-    (void)pthread_mutex_lock(&rig->lock);
+    vf_lock(&rig->lock);
     for (unsigned i = 0; i < rig->events; i++) {
         if (strcmp(rig->kind[i], kind) == 0 && strstr(rig->text[i], part) != NULL) {
             found = true;
             rig->kind[i][0] = '\0';
         }
     }
-    (void)pthread_mutex_unlock(&rig->lock);
+    vf_unlock(&rig->lock);
     return found;
 }
 
@@ -95,7 +96,7 @@ void rig_close(struct rig *rig)
         if (strcmp(rig->kind[i], "contract") == 0)
             fail_msg("unexpected breach: %s", rig->text[i]);
     }
-    (void)pthread_mutex_destroy(&rig->lock);
+    vf_lock_fini(&rig->lock);
 }
 
 uint64_t rig_create(struct rig *rig, const char *name, uint32_t adapter, uint64_t mib,

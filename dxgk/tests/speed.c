@@ -6,7 +6,7 @@
  */
 #include "pagerig.h"
 
-#include "base/size.h"
+#include "base/clock.h"
 
 #include <setjmp.h>
 #include <stdlib.h>

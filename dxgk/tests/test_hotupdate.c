@@ -3,8 +3,9 @@
  * nothing had happened; a driver that does wrong is refused or taken back (HOT-1..6). */
 #include "dxgk/tests/hotrig.h"
 
-#include "base/size.h"
+#include "base/clock.h"
 #include "base/tests/tool.h"
+#include "base/thread.h"
 #include "softgpu/hw.h"
 
 #include <limits.h>
@@ -493,11 +494,11 @@ static unsigned faults_told(struct rig *rig)
 {
     unsigned count = 0;
 
-    (void)pthread_mutex_lock(&rig->lock);
+    vf_lock(&rig->lock);
     for (unsigned i = 0; i < rig->events; i++)
         count += strcmp(rig->kind[i], "triage") == 0 &&
                  strstr(rig->text[i], "a command faulted") != NULL;
-    (void)pthread_mutex_unlock(&rig->lock);
+    vf_unlock(&rig->lock);
     return count;
 }
 

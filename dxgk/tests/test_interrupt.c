@@ -2,6 +2,7 @@
 /* Interrupts: the guest's MSI-X table (INT-1..3), its move, and the levels and locks a driver
  * relies on. */
 #include "dxgk/adapter/interrupt.h"
+#include "base/thread.h"
 #include "dxgk/partition/msix.h"
 #include "dxgk/nt/nt.h"
 #include "pagerig.h"
@@ -269,7 +270,7 @@ static void a_forged_record_is_refused_and_changes_nothing(void **unused)
 /* ---- what a driver relies on ---- */
 
 static DRIVER_INITIALIZATION_DATA real;
-static pthread_mutex_t dpc_lock = PTHREAD_MUTEX_INITIALIZER; /* guards dpcs */
+static pthread_mutex_t dpc_lock = VF_LOCK_INITIALIZER; /* guards dpcs */
 static pthread_cond_t dpc_ran = PTHREAD_COND_INITIALIZER;
 static uint32_t dpcs;
 static _Atomic uint32_t wrong_level;
@@ -279,10 +280,10 @@ static void counting_dpc(PVOID context)
     if (KeGetCurrentIrql() != DISPATCH_LEVEL)
         (void)atomic_fetch_add(&wrong_level, 1);
     real.DxgkDdiDpcRoutine(context);
-    (void)pthread_mutex_lock(&dpc_lock);
+    vf_lock(&dpc_lock);
     dpcs++;
-    (void)pthread_cond_broadcast(&dpc_ran);
-    (void)pthread_mutex_unlock(&dpc_lock);
+    vf_cond_broadcast(&dpc_ran);
+    vf_unlock(&dpc_lock);
 }
 
 /* PAG-3 */
@@ -298,10 +299,10 @@ static void a_queued_dpc_runs_once(void **unused)
     dpcs = 0;
     for (int i = 0; i < 10000; i++)
         fresh += dxgk_cb_queue_dpc(rig.adapter) ? 1 : 0;
-    (void)pthread_mutex_lock(&dpc_lock);
+    vf_lock(&dpc_lock);
     while (dpcs < fresh)
-        (void)pthread_cond_wait(&dpc_ran, &dpc_lock);
-    (void)pthread_mutex_unlock(&dpc_lock);
+        vf_cond_wait(&dpc_ran, &dpc_lock);
+    vf_unlock(&dpc_lock);
     assert_true(fresh >= 1);
     assert_int_equal(wrong_level, 0);
     dxgk_interrupts_attach(rig.adapter, rig.adapter->paging); /* waits for a DPC that runs */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Interrupts of a partition that moves, is paused or reset (INT-1..3): none lost, none doubled. */
-#include "base/size.h"
+#include "base/clock.h"
 #include "dxgk/tests/moverig.h"
 #include "softgpu/hw.h"
 

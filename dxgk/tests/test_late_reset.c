@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* A hang that the driver tells late: about a tenant who is gone, to one who has its VF now. */
-#include "base/size.h"
+#include "base/clock.h"
 #include "dxgk/partition/partition.h"
 #include "dxgk/partition/tdr.h"
 #include "pagerig.h"

@@ -4,6 +4,7 @@
  * refusals. The real driver's table is wrapped: adapter->ddi is this adapter's own copy.
  */
 #include "dxgk/ddi/paging.h"
+#include "base/thread.h"
 #include "dxgk/adapter/interrupt.h"
 #include "dxgk/paging/paging.h"
 #include "pagerig.h"
@@ -309,9 +310,9 @@ static void a_driver_that_never_has_room_is_reported(void **unused)
     atomic_store(&wrap.insufficient, 1000);
     /* The flush before it went out by then: the transfer ends through its callback, or is refused
      * at once. */
-    (void)pthread_mutex_lock(&channel.lock);
+    vf_lock(&channel.lock);
     channel.done[0] = false;
-    (void)pthread_mutex_unlock(&channel.lock);
+    vf_unlock(&channel.lock);
     if (dxgk_channel_submit(channel.channel, DXGK_GATHER, 0, pages16, PAGES, 0, &err) == 0)
         assert_int_equal(rig_wait(&channel, 0), -EIO);
     assert_int_equal(rig.contract, 1);

@@ -6,7 +6,8 @@
  */
 #include "dxgk/tests/moverig.h"
 
-#include "base/size.h"
+#include "base/clock.h"
+#include "base/thread.h"
 
 #include <pthread.h>
 #include <setjmp.h>
@@ -43,12 +44,12 @@ static void page_done(void *ctx, uint64_t cookie, int status)
 {
     struct pager *pager = ctx;
 
-    (void)pthread_mutex_lock(&pager->lock);
+    vf_lock(&pager->lock);
     pager->idle |= 1u << cookie;
     pager->done++;
     pager->failed += status != 0;
-    (void)pthread_cond_signal(&pager->cond);
-    (void)pthread_mutex_unlock(&pager->lock);
+    vf_cond_signal(&pager->cond);
+    vf_unlock(&pager->lock);
 }
 
 /* Keeps every slot in flight. */
@@ -62,13 +63,13 @@ static void *page_on(void *arg)
     for (uint64_t i = 0; i < SLOT_PAGES; i++)
         pages[i] = i * 7 % (RESERVE / PAGE);
     while (!stop) {
-        (void)pthread_mutex_lock(&pager->lock);
+        vf_lock(&pager->lock);
         while (pager->idle == 0 && !pager->stop)
-            (void)pthread_cond_wait(&pager->cond, &pager->lock);
+            vf_cond_wait(&pager->cond, &pager->lock);
         stop = pager->stop;
         uint32_t slot = (uint32_t)__builtin_ctz(pager->idle | 1u << SLOTS);
         pager->idle &= ~(1u << slot);
-        (void)pthread_mutex_unlock(&pager->lock);
+        vf_unlock(&pager->lock);
         if (!stop && dxgk_channel_submit(pager->channel, DXGK_GATHER, slot, pages, SLOT_PAGES, slot,
                                          &error) != 0)
             return (void *)-1;
@@ -84,8 +85,8 @@ static void pager_start(struct pager *pager, struct rig *rig, uint64_t id)
     int fd;
 
     *pager = (struct pager){.idle = (1u << SLOTS) - 1};
-    (void)pthread_mutex_init(&pager->lock, NULL);
-    (void)pthread_cond_init(&pager->cond, NULL);
+    vf_lock_init(&pager->lock);
+    vf_cond_init(&pager->cond);
     must(dxgk_channel_open(rig->dxgk, id, &config, &pager->channel, &fd, &error), &error);
     assert_int_equal(pthread_create(&pager->thread, NULL, page_on, pager), 0);
 }
@@ -94,10 +95,10 @@ static void pager_stop(struct pager *pager)
 {
     void *result;
 
-    (void)pthread_mutex_lock(&pager->lock);
+    vf_lock(&pager->lock);
     pager->stop = true;
-    (void)pthread_cond_signal(&pager->cond);
-    (void)pthread_mutex_unlock(&pager->lock);
+    vf_cond_signal(&pager->cond);
+    vf_unlock(&pager->lock);
     assert_int_equal(pthread_join(pager->thread, &result), 0);
     assert_null(result);
     dxgk_channel_close(pager->channel);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Function level resets, hangs and faults of a VF through device, driver and OS (SRC-9, VF-6). */
-#include "base/size.h"
+#include "base/clock.h"
 #include "dxgk/tests/moverig.h"
 #include "softgpu/hw.h"
 

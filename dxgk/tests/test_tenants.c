@@ -5,7 +5,7 @@
  * everything it can read. It must find what the very first tenant of a new card finds.
  */
 #include "dxgk/tests/hotrig.h"
-#include "base/size.h"
+#include "base/clock.h"
 #include "softgpu/hw.h"
 
 #include <dirent.h>

@@ -4,7 +4,7 @@
 #include "dxgk/tests/drivers/faulty_umed.h"
 #include "dxgk/tests/moverig.h"
 
-#include "base/size.h"
+#include "base/clock.h"
 #include "softgpu/hw.h"
 
 #include <dirent.h>

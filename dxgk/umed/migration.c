@@ -3,6 +3,7 @@
  * umed.h. */
 #define LOG_ROOM "umed"
 #include "base/cleanup.h"
+#include "base/thread.h"
 #include "dxgk/umed/private.h"
 
 #include <stdio.h>
@@ -30,9 +31,9 @@ static int save(struct dxgk_umed *umed, enum umed_op op, const char *what, struc
     struct dxgk_worker_reply reply;
     int result;
 
-    (void)pthread_mutex_lock(&umed->lock);
+    vf_lock(&umed->lock);
     result = dxgk_umed_call(umed, op, NULL, 0, VF_MAX_MIGRATION_BLOB, &reply, err);
-    (void)pthread_mutex_unlock(&umed->lock);
+    vf_unlock(&umed->lock);
     if (result != 0)
         return -1;
     if (reply.result == S_OK && reply.bytes != 0) {
@@ -59,14 +60,14 @@ static int restore(struct dxgk_umed *umed, enum umed_op op, const struct dxgk_bl
 
     if (copy == NULL)
         return vf_fail(err, VF_FAILED, "no memory for the UMED's data");
-    (void)pthread_mutex_lock(&umed->lock);
+    vf_lock(&umed->lock);
     called = dxgk_umed_call(umed, op, blob->data, (uint32_t)blob->bytes, 0, &reply, err);
     if (called == 0) {
         *result = reply.result;
         if (reply.result == S_OK)
             dxgk_umed_replace(remembered, vf_take_ptr(copy), blob->bytes);
     }
-    (void)pthread_mutex_unlock(&umed->lock);
+    vf_unlock(&umed->lock);
     return called;
 }
 
@@ -111,9 +112,9 @@ int dxgk_umed_save_mutable(struct dxgk_umed *umed, struct dxgk_blob *blob, struc
     *blob = (struct dxgk_blob){0};
     if (umed == NULL)
         return 0;
-    (void)pthread_mutex_lock(&umed->lock);
+    vf_lock(&umed->lock);
     saves = umed->saves;
-    (void)pthread_mutex_unlock(&umed->lock);
+    vf_unlock(&umed->lock);
     return saves ? save(umed, UMED_SAVE, "state", blob, err) : 0;
 }
 

@@ -5,8 +5,9 @@
 #include "dxgk/umed/private.h"
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/log.h"
-#include "base/size.h"
+#include "base/thread.h"
 #include "dxgk/ddi/ddi.h"
 #include "dxgk/adapter/loader.h"
 
@@ -265,12 +266,12 @@ static int watched_fd(struct dxgk_umed *umed, uint64_t *generation, bool *ending
 {
     int fd = -1;
 
-    (void)pthread_mutex_lock(&umed->lock);
+    vf_lock(&umed->lock);
     *ending = umed->ending;
     *generation = umed->generation;
     if (umed->alive)
         fd = fcntl(umed->worker.fd, F_DUPFD_CLOEXEC, 0);
-    (void)pthread_mutex_unlock(&umed->lock);
+    vf_unlock(&umed->lock);
     return fd;
 }
 
@@ -297,10 +298,10 @@ static void *watcher(void *arg)
             (void)eventfd_read(umed->wake_fd, &woken);
         if (wait[1].revents == 0)
             continue;
-        (void)pthread_mutex_lock(&umed->lock);
+        vf_lock(&umed->lock);
         if (umed->alive && umed->generation == generation && !umed->ending)
             (void)dxgk_umed_crashed(umed);
-        (void)pthread_mutex_unlock(&umed->lock);
+        vf_unlock(&umed->lock);
     }
 }
 
@@ -312,7 +313,7 @@ static void free_umed(struct dxgk_umed *umed)
     dxgk_umed_replace(&umed->state, NULL, 0);
     if (umed->wake_fd >= 0)
         (void)close(umed->wake_fd);
-    (void)pthread_mutex_destroy(&umed->lock);
+    vf_lock_fini(&umed->lock);
     free(umed);
 }
 
@@ -348,7 +349,7 @@ int dxgk_umed_create(struct dxgk_partition *partition, const GUID *class_id, str
     umed->blocked = !partition->adapter->caps.live_migration;
     umed->saves = !umed->blocked;
     umed->wake_fd = umed->worker.fd = -1;
-    (void)pthread_mutex_init(&umed->lock, NULL);
+    vf_lock_init(&umed->lock);
     if (umed_path(dxgk_image_path(partition->adapter->image), umed->path, sizeof umed->path) != 0) {
         (void)vf_fail(err, VF_FAILED, "path of the UMED is too long");
         goto fail;
@@ -382,9 +383,9 @@ void dxgk_umed_destroy(struct dxgk_umed *umed)
 
     if (umed == NULL)
         return;
-    (void)pthread_mutex_lock(&umed->lock);
+    vf_lock(&umed->lock);
     umed->ending = true;
-    (void)pthread_mutex_unlock(&umed->lock);
+    vf_unlock(&umed->lock);
     (void)eventfd_write(umed->wake_fd, 1);
     (void)pthread_join(umed->watcher, NULL);
     (void)dxgk_worker_end(&umed->worker, true, how, sizeof how);
@@ -416,9 +417,9 @@ int dxgk_umed_read(struct dxgk_umed *umed, uint32_t bar, uint64_t offset, void *
 
     if (umed == NULL)
         return vf_fail(err, VF_FAILED, "the driver has no UMED that emulates this page");
-    (void)pthread_mutex_lock(&umed->lock);
+    vf_lock(&umed->lock);
     result = run_access(umed, UMED_READ, &access, bytes, &reply, err);
-    (void)pthread_mutex_unlock(&umed->lock);
+    vf_unlock(&umed->lock);
     if (result != 0)
         return -1;
     if (reply.bytes == bytes)
@@ -439,12 +440,12 @@ int dxgk_umed_write(struct dxgk_umed *umed, uint32_t bar, uint64_t offset, const
     if (umed == NULL)
         return vf_fail(err, VF_FAILED, "the driver has no UMED that emulates this page");
     memcpy(access.value, data, bytes);
-    (void)pthread_mutex_lock(&umed->lock);
+    vf_lock(&umed->lock);
     access.save = umed->saves;
     result = run_access(umed, UMED_WRITE, &access, VF_MAX_MIGRATION_BLOB, &reply, err);
     /* What a new worker would get is what the guest has seen accepted, or nothing. */
     if (result == 0)
         dxgk_umed_replace(&umed->state, reply.data, reply.bytes);
-    (void)pthread_mutex_unlock(&umed->lock);
+    vf_unlock(&umed->lock);
     return result;
 }

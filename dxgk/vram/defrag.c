@@ -11,8 +11,9 @@
  * one is not the new one is given back last, so that no other partition ever gets either.
  */
 #define LOG_ROOM "defrag"
+#include "base/clock.h"
 #include "base/log.h"
-#include "base/size.h"
+#include "base/thread.h"
 #include "dxgk/ddi/ddi.h"
 #include "dxgk/ddi/basis.h"
 #include "dxgk/vram/defrag_plan.h"
@@ -96,7 +97,7 @@ static int add_partitions(struct dxgk *dxgk, uint32_t adapter, struct map *map,
 {
     int result = 0;
 
-    (void)pthread_mutex_lock(&dxgk->lock);
+    vf_lock(&dxgk->lock);
     for (struct dxgk_partition *p = dxgk->partitions; p != NULL && result == 0; p = p->next) {
         struct owned owned;
 
@@ -104,11 +105,11 @@ static int add_partitions(struct dxgk *dxgk, uint32_t adapter, struct map *map,
         if (p->adapter->index != adapter || pthread_mutex_trylock(&p->lock) != 0)
             continue;
         describe(p, &owned);
-        (void)pthread_mutex_unlock(&p->lock);
+        vf_unlock(&p->lock);
         if (owned.block.bytes != 0)
             result = map_add(map, &owned, err);
     }
-    (void)pthread_mutex_unlock(&dxgk->lock);
+    vf_unlock(&dxgk->lock);
     return result;
 }
 
@@ -150,13 +151,13 @@ static int add_rest(struct dxgk_adapter *adapter, struct map *map, struct vf_err
     DXGK_MEMORYRANGE run;
     int result = 0;
 
-    (void)pthread_mutex_lock(&adapter->lock);
+    vf_lock(&adapter->lock);
     map->total = dxgk_reserve_total(adapter->reserve);
     while (result == 0 && dxgk_reserve_taken(adapter->reserve, from, &run)) {
         result = add_rest_of(map, known, &run, err);
         from = run.SegmentOffset + run.SizeInBytes;
     }
-    (void)pthread_mutex_unlock(&adapter->lock);
+    vf_unlock(&adapter->lock);
     return result;
 }
 
@@ -213,9 +214,9 @@ static bool claim(struct dxgk_adapter *adapter, const DXGK_MEMORYRANGE *claimed)
 {
     bool free;
 
-    (void)pthread_mutex_lock(&adapter->lock);
+    vf_lock(&adapter->lock);
     free = dxgk_reserve_claim(adapter->reserve, claimed);
-    (void)pthread_mutex_unlock(&adapter->lock);
+    vf_unlock(&adapter->lock);
     return free;
 }
 
@@ -233,9 +234,9 @@ static void clean_and_give(struct dxgk_adapter *adapter, const DXGK_MEMORYRANGE 
                     error.text);
         return;
     }
-    (void)pthread_mutex_lock(&adapter->lock);
+    vf_lock(&adapter->lock);
     dxgk_reserve_give(adapter->reserve, piece, 1);
-    (void)pthread_mutex_unlock(&adapter->lock);
+    vf_unlock(&adapter->lock);
 }
 
 /* Brings `done` bytes back. */
@@ -277,14 +278,14 @@ static int relocate(struct moving *moving, struct vf_error *err)
     uint64_t done = 0;
     int result;
 
-    (void)pthread_rwlock_wrlock(&partition->vcpu);
+    vf_write_lock(&partition->vcpu);
     result = dxgk_paging_slide(partition->adapter, moving->from.SegmentOffset,
                                moving->to.SegmentOffset, moving->from.SizeInBytes, &done, err);
     if (result == 0)
         result = set_place(moving, err);
     if (result != 0)
         slide_back(moving, done);
-    (void)pthread_rwlock_unlock(&partition->vcpu);
+    vf_rw_unlock(&partition->vcpu);
     return result;
 }
 
@@ -496,9 +497,9 @@ int dxgk_defrag(struct dxgk *dxgk, uint32_t index, bool dry_run, struct vf_defra
     free(map.owned);
     if (result != 0 || (dry_run && !out->scatter))
         return result;
-    (void)pthread_mutex_lock(&adapter->lock);
+    vf_lock(&adapter->lock);
     out->largest_after_bytes = dxgk_reserve_largest(adapter->reserve);
-    (void)pthread_mutex_unlock(&adapter->lock);
+    vf_unlock(&adapter->lock);
     if (out->scatter)
         out->largest_before_bytes = out->largest_after_bytes;
     return judge(out, &map.stands, err);

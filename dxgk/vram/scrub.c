@@ -8,6 +8,7 @@
 #include "dxgk/vram/scrub.h"
 
 #include "base/cleanup.h"
+#include "base/thread.h"
 #include "dxgk/paging/paging.h"
 #include "dxgk/waits.h"
 
@@ -36,11 +37,11 @@ static void ended(struct dxgk_paging_work *work, int status)
 {
     struct proof *proof = (struct proof *)(void *)work;
 
-    (void)pthread_mutex_lock(&proof->lock);
+    vf_lock(&proof->lock);
     proof->done = true;
     proof->status = status;
-    (void)pthread_cond_signal(&proof->ended);
-    (void)pthread_mutex_unlock(&proof->lock);
+    vf_cond_signal(&proof->ended);
+    vf_unlock(&proof->lock);
 }
 
 static bool all_zero(const uint8_t *bytes, uint64_t count)
@@ -72,13 +73,13 @@ static int read_piece(struct proof *proof, uint64_t offset, uint64_t bytes, stru
     proof->work.bytes = bytes;
     if (dxgk_paging_submit(proof->adapter->paging, &proof->work, err) != 0)
         return -1;
-    (void)pthread_mutex_lock(&proof->lock);
+    vf_lock(&proof->lock);
     dxgk_waits_for(&proof->adapter->interrupts);
     while (!proof->done)
-        (void)pthread_cond_wait(&proof->ended, &proof->lock);
+        vf_cond_wait(&proof->ended, &proof->lock);
     dxgk_waits_for(NULL);
     status = proof->status;
-    (void)pthread_mutex_unlock(&proof->lock);
+    vf_unlock(&proof->lock);
     if (status != 0)
         return vf_fail_errno(err, VF_FAILED, -status, "reading back 0x%llx + 0x%llx of VRAM",
                              (unsigned long long)offset, (unsigned long long)bytes);
@@ -113,7 +114,7 @@ static int prove(struct dxgk_adapter *adapter, const DXGK_MEMORYRANGE *ranges, u
 {
     struct proof proof = {.adapter = adapter,
                           .wanted = wanted,
-                          .lock = PTHREAD_MUTEX_INITIALIZER,
+                          .lock = VF_LOCK_INITIALIZER,
                           .ended = PTHREAD_COND_INITIALIZER};
     struct dxgk_paging *paging = adapter->paging;
     cleanup_free DXGK_PTE *entries = calloc(CHUNK >> 12, sizeof *entries);

@@ -2,6 +2,8 @@
 /* See fake_dxgk.h: page channels, the thread behind them, and what tests hold and watch. */
 #include "kernel/tests/fake_impl.h"
 
+#include "base/thread.h"
+
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,7 +39,7 @@ void *fake_worker(void *arg)
         if (job == NULL && dxgk->stop)
             break;
         if (job == NULL || dxgk->hold) {
-            (void)pthread_cond_wait(&dxgk->changed, &dxgk->lock);
+            vf_cond_wait(&dxgk->changed, &dxgk->lock);
             continue;
         }
         dxgk->first = job->next;
@@ -52,7 +54,7 @@ void *fake_worker(void *arg)
         free(job);
         channel->flying--;
         dxgk->flying--;
-        (void)pthread_cond_broadcast(&dxgk->changed);
+        vf_cond_broadcast(&dxgk->changed);
     }
     (void)fake_leave(dxgk, 0);
     return NULL;
@@ -62,7 +64,7 @@ void fake_hold(struct dxgk *dxgk, bool hold)
 {
     fake_enter(dxgk);
     dxgk->hold = hold;
-    (void)pthread_cond_broadcast(&dxgk->changed);
+    vf_cond_broadcast(&dxgk->changed);
     (void)fake_leave(dxgk, 0);
 }
 
@@ -89,7 +91,7 @@ void fake_await_channels(struct dxgk *dxgk, unsigned channels)
 {
     fake_enter(dxgk);
     while (channels_locked(dxgk) != channels)
-        (void)pthread_cond_wait(&dxgk->changed, &dxgk->lock);
+        vf_cond_wait(&dxgk->changed, &dxgk->lock);
     (void)fake_leave(dxgk, 0);
 }
 
@@ -97,7 +99,7 @@ void fake_await_flying(struct dxgk *dxgk, unsigned flying)
 {
     fake_enter(dxgk);
     while (dxgk->flying != flying)
-        (void)pthread_cond_wait(&dxgk->changed, &dxgk->lock);
+        vf_cond_wait(&dxgk->changed, &dxgk->lock);
     (void)fake_leave(dxgk, 0);
 }
 
@@ -159,9 +161,9 @@ void dxgk_channel_close(struct dxgk_channel *channel)
 
     fake_enter(dxgk);
     while (channel->flying > 0)
-        (void)pthread_cond_wait(&dxgk->changed, &dxgk->lock);
+        vf_cond_wait(&dxgk->changed, &dxgk->lock);
     channel->partition->channels--;
-    (void)pthread_cond_broadcast(&dxgk->changed);
+    vf_cond_broadcast(&dxgk->changed);
     (void)fake_leave(dxgk, 0);
     (void)munmap(channel->ring, channel->config.slots * channel->config.slot_bytes);
     (void)close(channel->memfd);
@@ -194,6 +196,6 @@ int dxgk_channel_submit(struct dxgk_channel *channel, enum dxgk_transfer op, uin
     dxgk->flying++;
     *dxgk->end = job;
     dxgk->end = &job->next;
-    (void)pthread_cond_broadcast(&dxgk->changed);
+    vf_cond_broadcast(&dxgk->changed);
     return fake_leave(dxgk, 0);
 }

@@ -2,6 +2,8 @@
 /* See fake_dxgk.h: partitions. Keeps the rules of dxgk.h that the call interface leans on. */
 #include "kernel/tests/fake_impl.h"
 
+#include "base/thread.h"
+
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,12 +14,12 @@
 
 void fake_enter(struct dxgk *dxgk)
 {
-    (void)pthread_mutex_lock(&dxgk->lock);
+    vf_lock(&dxgk->lock);
 }
 
 int fake_leave(struct dxgk *dxgk, int result)
 {
-    (void)pthread_mutex_unlock(&dxgk->lock);
+    vf_unlock(&dxgk->lock);
     return result;
 }
 
@@ -58,8 +60,8 @@ int dxgk_open(const struct dxgk_config *config, struct dxgk **out, struct vf_err
         return vf_fail(err, VF_FAILED, "out of memory");
     dxgk->config = *config;
     dxgk->end = &dxgk->first;
-    (void)pthread_mutex_init(&dxgk->lock, NULL);
-    (void)pthread_cond_init(&dxgk->changed, NULL);
+    vf_lock_init(&dxgk->lock);
+    vf_cond_init(&dxgk->changed);
     if (pthread_create(&dxgk->worker, NULL, fake_worker, dxgk) != 0) {
         free(dxgk);
         return vf_fail(err, VF_FAILED, "no thread");
@@ -79,15 +81,15 @@ void dxgk_close(struct dxgk *dxgk)
 {
     fake_enter(dxgk);
     dxgk->stop = true;
-    (void)pthread_cond_broadcast(&dxgk->changed);
+    vf_cond_broadcast(&dxgk->changed);
     (void)fake_leave(dxgk, 0);
     (void)pthread_join(dxgk->worker, NULL);
     for (unsigned i = 0; i < PARTITIONS; i++) {
         if (dxgk->partition[i].info.id != 0)
             drop(&dxgk->partition[i]);
     }
-    (void)pthread_cond_destroy(&dxgk->changed);
-    (void)pthread_mutex_destroy(&dxgk->lock);
+    vf_cond_fini(&dxgk->changed);
+    vf_lock_fini(&dxgk->lock);
     free(dxgk);
 }
 
@@ -215,7 +217,7 @@ void fake_await_filling(struct dxgk *dxgk)
 {
     fake_enter(dxgk);
     while (!dxgk->filling)
-        (void)pthread_cond_wait(&dxgk->changed, &dxgk->lock);
+        vf_cond_wait(&dxgk->changed, &dxgk->lock);
     (void)fake_leave(dxgk, 0);
 }
 
@@ -228,7 +230,7 @@ int dxgk_partition_await(struct dxgk *dxgk, const struct vf_partition_params *pa
     while (held(dxgk)) {
         fake_enter(dxgk);
         dxgk->filling = true;
-        (void)pthread_cond_broadcast(&dxgk->changed);
+        vf_cond_broadcast(&dxgk->changed);
         (void)fake_leave(dxgk, 0);
         if (!wanted->ask(wanted->ctx))
             return vf_fail(err, VF_CANCELLED, "not wanted any more");

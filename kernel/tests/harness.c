@@ -2,7 +2,7 @@
 /* See harness.h. */
 #include "kernel/tests/harness.h"
 
-#include "base/size.h"
+#include "base/clock.h"
 #include "base/tests/folder.h"
 #include "kernel/client_impl.h"
 

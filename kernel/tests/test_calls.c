@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Every call of the interface goes there and back over a real socket, with the errors and sizes
  * that belong to it. */
-#include "base/size.h"
+#include "base/clock.h"
 #include "kernel/call.h"
 #include "kernel/events.h"
 #include "kernel/tests/harness.h"

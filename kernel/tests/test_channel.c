@@ -3,6 +3,7 @@
  * sockets without room. */
 #include "kernel/tests/harness.h"
 
+#include "base/thread.h"
 #include "kernel/server_impl.h"
 
 #include <errno.h>
@@ -334,8 +335,8 @@ static void completions_survive_a_full_socket(void **state)
 
     assert_non_null(server);
     server->dxgk = harness->dxgk;
-    (void)pthread_mutex_init(&server->lock, NULL);
-    (void)pthread_cond_init(&server->changed, NULL);
+    vf_lock_init(&server->lock);
+    vf_cond_init(&server->changed);
     assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair), 0);
     assert_int_equal(setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &least, sizeof least), 0);
     conn.fd = pair[0];

@@ -3,7 +3,7 @@
  * call. */
 #include "kernel/tests/harness.h"
 
-#include "base/size.h"
+#include "base/clock.h"
 #include "base/tests/folder.h"
 #include "kernel/client_impl.h"
 #include "kernel/wire.h"

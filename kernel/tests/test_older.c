@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* A kernel side of another build: what it cannot say is made up for, what it says more is heard. */
 #include "kernel/client.h"
+#include "base/thread.h"
 #include "kernel/wire.h"
 
 #include <pthread.h>
@@ -45,9 +46,9 @@ static void *serve(void *arg)
            kw_recv_rest(fd, &head, &body, have) == 0) {
         struct vf_partition_info partition;
 
-        (void)pthread_mutex_lock(&kernel->lock);
+        vf_lock(&kernel->lock);
         partition = kernel->partition;
-        (void)pthread_mutex_unlock(&kernel->lock);
+        vf_unlock(&kernel->lock);
         if (head.op == KCALL_HELLO)
             answer(fd, head, &hello, sizeof hello);
         else
@@ -86,7 +87,7 @@ static void stop(struct kernel *kernel, struct kc *kc)
 {
     kc_close(kc);
     assert_int_equal(pthread_join(kernel->thread, NULL), 0);
-    (void)pthread_mutex_destroy(&kernel->lock);
+    vf_lock_fini(&kernel->lock);
     (void)close(kernel->listener);
     (void)unlink(kernel->path);
     assert_int_equal(rmdir(kernel->dir), 0);
@@ -100,10 +101,10 @@ static void expect_holders(struct kernel *kernel, struct kc *kc, enum vf_partiti
     struct vf_error err = VF_ERROR_INIT;
     struct vf_partition_info info;
 
-    (void)pthread_mutex_lock(&kernel->lock);
+    vf_lock(&kernel->lock);
     kernel->partition.state = state;
     kernel->partition.holders = sent;
-    (void)pthread_mutex_unlock(&kernel->lock);
+    vf_unlock(&kernel->lock);
     assert_int_equal(kc_partition_info(kc, 1, &info, &err), 0);
     assert_int_equal(info.holders, heard);
     assert_int_equal(kc_partition_find(kc, "p", &info, &err), 0);

@@ -7,8 +7,9 @@
 #define LOG_ROOM "migrate"
 #include "migrate/file/file.h"
 
+#include "base/clock.h"
 #include "base/log.h"
-#include "base/size.h"
+#include "base/thread.h"
 #include "migrate/job/ending.h"
 #include "migrate/image/image.h"
 #include "migrate/stream/page_sink.h"
@@ -37,9 +38,9 @@ static void wake(void *ctx)
 {
     struct restoring *r = ctx;
 
-    (void)pthread_mutex_lock(&r->target.lock);
+    vf_lock(&r->target.lock);
     target_call_off(&r->target);
-    (void)pthread_mutex_unlock(&r->target.lock);
+    vf_unlock(&r->target.lock);
     tp_abort(image_reader_tp(r->image));
 }
 
@@ -310,7 +311,7 @@ static enum job_state restore(struct restore *order)
     }
     r->order = order;
     r->job = order->job;
-    (void)pthread_mutex_init(&r->target.lock, NULL);
+    vf_lock_init(&r->target.lock);
     end = finish(r, run(r, &committed, &err), committed, &err);
     job_set_wake(r->job, NULL, NULL);
     kc_channel_close(r->channel);
@@ -319,7 +320,7 @@ static enum job_state restore(struct restore *order)
     free(r->sink);
     if (r->target.kc != NULL)
         kc_close(r->target.kc);
-    (void)pthread_mutex_destroy(&r->target.lock);
+    vf_lock_fini(&r->target.lock);
     free(r);
     return end;
 }

@@ -7,8 +7,8 @@
 #define LOG_ROOM "migrate"
 #include "migrate/file/file.h"
 
+#include "base/clock.h"
 #include "base/log.h"
-#include "base/size.h"
 #include "migrate/handoff/copy.h"
 #include "migrate/image/image.h"
 #include "migrate/job/ending.h"

@@ -3,8 +3,9 @@
 #define LOG_ROOM "migrate"
 #include "migrate/handoff/copy.h"
 
+#include "base/clock.h"
 #include "base/log.h"
-#include "base/size.h"
+#include "base/thread.h"
 #include "migrate/mig.h"
 
 #include <poll.h>
@@ -46,7 +47,7 @@ enum handoff_owner handoff_owner_of(struct mig_job *job)
 {
     enum handoff_owner owner = OWNER_OPEN;
 
-    (void)pthread_mutex_lock(&job->lock);
+    vf_lock(&job->lock);
     if (job->recorded && job->last_kind == JOURNAL_ABORTED)
         owner = OWNER_SOURCE;
     else if (job->recorded && job->last_kind == JOURNAL_SETTLED)
@@ -54,7 +55,7 @@ enum handoff_owner handoff_owner_of(struct mig_job *job)
     else if (job->recorded &&
              (job->last_kind == JOURNAL_DONE || job->last_kind == JOURNAL_COMMITTED))
         owner = OWNER_TARGET;
-    (void)pthread_mutex_unlock(&job->lock);
+    vf_unlock(&job->lock);
     return owner;
 }
 
@@ -125,16 +126,16 @@ bool handoff_went_on(struct mig_job *job)
     struct mig *mig = job->mig;
     const struct mig_job *next = NULL;
 
-    (void)pthread_mutex_lock(&mig->lock);
+    vf_lock(&mig->lock);
     for (struct mig_job *other = mig->jobs; other != NULL; other = other->next) {
-        (void)pthread_mutex_lock(&other->lock);
+        vf_lock(&other->lock);
         if (other->recorded && other->epoch > job->epoch &&
             (next == NULL || other->epoch < next->epoch) &&
             memcmp(other->partition_uuid, job->partition_uuid, VF_UUID_BYTES) == 0)
             next = other;
-        (void)pthread_mutex_unlock(&other->lock);
+        vf_unlock(&other->lock);
     }
-    (void)pthread_mutex_unlock(&mig->lock);
+    vf_unlock(&mig->lock);
     return next != NULL && next->source;
 }
 

@@ -15,8 +15,8 @@
 #define LOG_ROOM "migrate"
 #include "migrate/handoff/recover.h"
 
+#include "base/clock.h"
 #include "base/log.h"
-#include "base/size.h"
 #include "migrate/job/ending.h"
 #include "migrate/handoff/copy.h"
 #include "migrate/handoff/restart.h"

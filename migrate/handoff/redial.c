@@ -3,8 +3,9 @@
 #define LOG_ROOM "migrate"
 #include "migrate/handoff/redial.h"
 
+#include "base/clock.h"
 #include "base/log.h"
-#include "base/size.h"
+#include "base/thread.h"
 #include "migrate/handoff/reply.h"
 #include "migrate/job/ending.h"
 #include "migrate/handoff/copy.h"
@@ -27,7 +28,7 @@ enum handoff_message redial_owed(struct mig_job *job)
     static const uint8_t none[sizeof job->token];
     enum handoff_message word = SAY_NOTHING;
 
-    (void)pthread_mutex_lock(&job->lock);
+    vf_lock(&job->lock);
     if (job->unsure) {
         word = SAY_NOTHING;
     } else if (job->source && job->recorded && memcmp(job->token, none, sizeof none) != 0) {
@@ -43,7 +44,7 @@ enum handoff_message redial_owed(struct mig_job *job)
                job_status(job) == MIG_UNKNOWN && memcmp(job->token, none, sizeof none) != 0) {
         word = SAY_INQUIRE;
     }
-    (void)pthread_mutex_unlock(&job->lock);
+    vf_unlock(&job->lock);
     return word;
 }
 
@@ -53,12 +54,12 @@ int redial_drop(struct mig_job *job, struct vf_error *err)
     enum journal_kind kind;
     bool owed;
 
-    (void)pthread_mutex_lock(&job->lock);
+    vf_lock(&job->lock);
     owed = job->owes;
     job->owes = false;
     kind = job->last_kind == JOURNAL_OPEN ? JOURNAL_ABORTED : job->last_kind;
     memcpy(text, job->last_text, sizeof text);
-    (void)pthread_mutex_unlock(&job->lock);
+    vf_unlock(&job->lock);
     if (mig_journal(job, kind, text, err) == 0)
         return 0;
     job_update(job, job->owes = owed);
@@ -287,10 +288,10 @@ static struct wire_message message_of(struct mig_job *job, enum handoff_message 
 
     if (word == SAY_ABORT) {
         message = (struct wire_message){.tag = WIRE_ABORT};
-        (void)pthread_mutex_lock(&job->lock);
+        vf_lock(&job->lock);
         message.abort.code = job->error.code != VF_OK ? job->error.code : VF_FAILED;
         (void)snprintf(message.abort.text, sizeof message.abort.text, "%s", job->error.text);
-        (void)pthread_mutex_unlock(&job->lock);
+        vf_unlock(&job->lock);
     }
     return message;
 }
@@ -307,9 +308,9 @@ int redial_call(struct mig_job *job, uint16_t *version, struct tp **out, struct 
     struct mig_peer peer;
 
     mig_hello(job->mig, job->uuid, &hello);
-    (void)pthread_mutex_lock(&job->lock);
+    vf_lock(&job->lock);
     memcpy(hello.token, job->token, sizeof hello.token);
-    (void)pthread_mutex_unlock(&job->lock);
+    vf_unlock(&job->lock);
     if (mig_dial_again(job, deadline, out, err) != 0)
         return -1;
     if (!mig_same_peer(job, *out)) { /* the token is for the hand-off's own target */

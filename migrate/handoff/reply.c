@@ -3,8 +3,9 @@
 #define LOG_ROOM "migrate"
 #include "migrate/handoff/reply.h"
 
+#include "base/clock.h"
 #include "base/log.h"
-#include "base/size.h"
+#include "base/thread.h"
 #include "migrate/job/ending.h"
 #include "migrate/handoff/copy.h"
 #include "migrate/handoff/recover.h"
@@ -175,12 +176,12 @@ int reply_account(struct mig_job *job, struct wire_account *out, struct vf_error
     *out = (struct wire_account){.id = handoff_of(job),
                                  .side = job->source ? JOURNAL_SOURCE : JOURNAL_TARGET,
                                  .held = (uint8_t)(found ? copy.state + 1 : 0)};
-    (void)pthread_mutex_lock(&job->lock);
+    vf_lock(&job->lock);
     out->record = (uint8_t)(job->recorded ? job->last_kind + 1 : 0);
     out->job_running = !job->over;
     out->time_ns = job->last_ns;
     (void)snprintf(out->text, sizeof out->text, "%s", job->last_text);
-    (void)pthread_mutex_unlock(&job->lock);
+    vf_unlock(&job->lock);
     return 0;
 }
 
@@ -191,17 +192,17 @@ static struct mig_job *find(struct mig *mig, const struct tp *tp, const struct w
 {
     struct mig_job *found = NULL;
 
-    (void)pthread_mutex_lock(&mig->lock);
+    vf_lock(&mig->lock);
     for (struct mig_job *job = mig->jobs; job != NULL && found == NULL; job = job->next) {
-        (void)pthread_mutex_lock(&job->lock);
+        vf_lock(&job->lock);
         if (memcmp(job->uuid, hello->job, sizeof job->uuid) == 0 &&
             memcmp(job->token, hello->token, sizeof job->token) == 0)
             found = job;
-        (void)pthread_mutex_unlock(&job->lock);
+        vf_unlock(&job->lock);
     }
     if (found != NULL)
         atomic_fetch_add(&found->refs, 1u);
-    (void)pthread_mutex_unlock(&mig->lock);
+    vf_unlock(&mig->lock);
     if (found == NULL)
         found = mig_remember(mig, hello->job, hello->token);
     if (found != NULL && !mig_same_peer(found, tp)) {
@@ -302,9 +303,9 @@ static int serve_resume(struct mig_job *job, struct vf_error *err)
 {
     if (!mig_job_wait(job, 0, UINT64_MAX))
         return 0;
-    (void)pthread_mutex_lock(&job->lock);
+    vf_lock(&job->lock);
     *err = job->error;
-    (void)pthread_mutex_unlock(&job->lock);
+    vf_unlock(&job->lock);
     if (err->code == VF_OK)
         return vf_fail(err, VF_FAILED, "the move is over on host %s", job->host_name);
     return vf_context(err, "the move is over on host %s", job->host_name);

@@ -4,8 +4,9 @@
 #define LOG_ROOM "migrate"
 #include "migrate/handoff/resolve.h"
 
+#include "base/clock.h"
 #include "base/log.h"
-#include "base/size.h"
+#include "base/thread.h"
 #include "migrate/handoff/reply.h"
 #include "migrate/job/ending.h"
 #include "migrate/handoff/copy.h"
@@ -284,12 +285,12 @@ static int tell_standing(struct mig_job *job, struct vf_error *err)
 {
     int result = 0;
 
-    (void)pthread_mutex_lock(&job->lock);
+    vf_lock(&job->lock);
     if (job->error.code == VF_STANDS) {
         *err = job->error;
         result = -1;
     }
-    (void)pthread_mutex_unlock(&job->lock);
+    vf_unlock(&job->lock);
     return result;
 }
 

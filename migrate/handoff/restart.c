@@ -4,6 +4,7 @@
 #include "migrate/handoff/restart.h"
 
 #include "base/log.h"
+#include "base/thread.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -54,12 +55,12 @@ void restart_moves(struct mig *mig)
     size_t count = 0;
 
     /* Starting changes the list: first whom, then how. The newest come first. */
-    (void)pthread_mutex_lock(&mig->lock);
+    vf_lock(&mig->lock);
     for (struct mig_job *job = mig->jobs; job != NULL && count < MIG_KEPT_JOBS; job = job->next) {
         if (job->start_over)
             ids[count++] = job->id;
     }
-    (void)pthread_mutex_unlock(&mig->lock);
+    vf_unlock(&mig->lock);
     while (count-- > 0) {
         struct mig_job *old = mig_job_get(mig, ids[count]);
         struct vf_error err = VF_ERROR_INIT;

@@ -3,9 +3,10 @@
 #define LOG_ROOM "migrate"
 #include "migrate/handoff/retry.h"
 
+#include "base/clock.h"
 #include "base/limits.h"
 #include "base/log.h"
-#include "base/size.h"
+#include "base/thread.h"
 #include "migrate/job/ending.h"
 #include "migrate/handoff/redial.h"
 
@@ -24,27 +25,27 @@ void retry_init(struct mig *mig)
 
 void retry_kick_locked(struct mig *mig)
 {
-    (void)pthread_cond_broadcast(&mig->settle);
+    vf_cond_broadcast(&mig->settle);
 }
 
 void retry_kick(struct mig *mig)
 {
-    (void)pthread_mutex_lock(&mig->lock);
+    vf_lock(&mig->lock);
     retry_kick_locked(mig);
-    (void)pthread_mutex_unlock(&mig->lock);
+    vf_unlock(&mig->lock);
 }
 
 void retry_peer_is_back(struct mig *mig, const char *address)
 {
     if (address[0] == '\0')
         return;
-    (void)pthread_mutex_lock(&mig->lock);
+    vf_lock(&mig->lock);
     for (struct mig_job *job = mig->jobs; job != NULL; job = job->next) {
         if (strcmp(job->peer, address) == 0 && job->due_ns > job->tried_ns + AGAIN_NS)
             job->due_ns = job->tried_ns + AGAIN_NS;
     }
     retry_kick_locked(mig);
-    (void)pthread_mutex_unlock(&mig->lock);
+    vf_unlock(&mig->lock);
 }
 
 /* Under mig->lock: whose turn it is, with a reference, and whether it is its first; or NULL and
@@ -76,14 +77,14 @@ static void postpone(struct mig *mig, struct mig_job *failed)
 {
     uint64_t due;
 
-    (void)pthread_mutex_lock(&mig->lock);
+    vf_lock(&mig->lock);
     failed->tried_ns = vf_now_ns();
     due = failed->tried_ns + redial_back_off(&failed->wait_ns);
     for (struct mig_job *job = mig->jobs; job != NULL; job = job->next) {
         if (job == failed || (strcmp(job->peer, failed->peer) == 0 && job->due_ns < due))
             job->due_ns = due;
     }
-    (void)pthread_mutex_unlock(&mig->lock);
+    vf_unlock(&mig->lock);
 }
 
 /* The job's state follows what has become known. */
@@ -133,35 +134,35 @@ static void *retry_main(void *arg)
     struct mig *mig = arg;
 
     (void)prctl(PR_SET_NAME, "retry");
-    (void)pthread_mutex_lock(&mig->lock);
+    vf_lock(&mig->lock);
     while (!mig->closing) {
         uint64_t until;
         bool first = false;
         struct mig_job *job = next_due(mig, &until, &first);
 
         if (job != NULL) {
-            (void)pthread_mutex_unlock(&mig->lock);
+            vf_unlock(&mig->lock);
             try_once(mig, job, first);
             mig_job_put(job);
-            (void)pthread_mutex_lock(&mig->lock);
+            vf_lock(&mig->lock);
         } else if (until == TP_NEVER) {
-            (void)pthread_cond_wait(&mig->settle, &mig->lock);
+            vf_cond_wait(&mig->settle, &mig->lock);
         } else {
             struct timespec at = vf_timespec(until);
 
             (void)pthread_cond_timedwait(&mig->settle, &mig->lock, &at);
         }
     }
-    (void)pthread_mutex_unlock(&mig->lock);
+    vf_unlock(&mig->lock);
     mig_thread_over(mig);
     return NULL;
 }
 
 int retry_start(struct mig *mig, struct vf_error *err)
 {
-    (void)pthread_mutex_lock(&mig->lock);
+    vf_lock(&mig->lock);
     mig->threads++;
-    (void)pthread_mutex_unlock(&mig->lock);
+    vf_unlock(&mig->lock);
     return mig_spawn(mig, retry_main, mig) == 0
                ? 0
                : vf_fail(err, VF_FAILED, "retry thread: " VF_NO_THREAD);

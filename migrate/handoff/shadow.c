@@ -4,6 +4,7 @@
 #include "migrate/handoff/shadow.h"
 
 #include "base/log.h"
+#include "base/thread.h"
 #include "migrate/handoff/copy.h"
 #include "migrate/job/job.h"
 
@@ -89,10 +90,10 @@ void shadow_event(struct mig_job *job, enum handoff_event_kind kind, enum handof
                                .with_file = job_with_file(job),
                                .admitted = job_has_token(job),
                                .copy = COPY_UNSEEN};
-    (void)pthread_mutex_lock(&job->lock);
+    vf_lock(&job->lock);
     s->core.owed = job->owes;
     s->core.record = record_of(job);
-    (void)pthread_mutex_unlock(&job->lock);
+    vf_unlock(&job->lock);
     go_on(s, kind, copy);
 }
 
@@ -123,9 +124,9 @@ static bool says_the_same(struct mig_job *job, enum handoff_record record, bool 
 {
     bool same;
 
-    (void)pthread_mutex_lock(&job->lock);
+    vf_lock(&job->lock);
     same = handoff_owner(record) == handoff_owner(record_of(job)) && (!owed || job->owes);
-    (void)pthread_mutex_unlock(&job->lock);
+    vf_unlock(&job->lock);
     return same || record == RECORD_OPEN;
 }
 

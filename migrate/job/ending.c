@@ -3,6 +3,7 @@
 #include "migrate/job/ending.h"
 
 #include "base/size.h"
+#include "base/thread.h"
 #include "migrate/handoff/restart.h"
 #include "migrate/job/stand.h"
 
@@ -11,12 +12,12 @@
 
 static const char *round_phase(struct mig_job *job, char *out, size_t bytes)
 {
-    (void)pthread_mutex_lock(&job->lock);
+    vf_lock(&job->lock);
     if (strcmp(job->phase, "queued") == 0)
         (void)snprintf(out, bytes, "before its turn came");
     else
         (void)snprintf(out, bytes, "in round %u", (unsigned)job->round_count + 1);
-    (void)pthread_mutex_unlock(&job->lock);
+    vf_unlock(&job->lock);
     return out;
 }
 
@@ -176,9 +177,9 @@ void ending_tell_in(struct mig_job *job, const char *phase, const char *where, s
     again = strstr(cause.text, told);
     if (again != NULL && (size_t)(again - cause.text) < length)
         length = (size_t)(again - cause.text);
-    (void)pthread_mutex_lock(&job->lock);
+    vf_lock(&job->lock);
     stood = job->source ? stand_ns(job) : 0; /* a target does not know when it ran on */
-    (void)pthread_mutex_unlock(&job->lock);
+    vf_unlock(&job->lock);
     if (stood != 0 && where[0] != '\0')
         (void)snprintf(end, sizeof end, "; %s, it stood for %s", where,
                        vf_time_format(stood, time, sizeof time));

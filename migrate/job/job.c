@@ -3,8 +3,9 @@
 #define LOG_ROOM "migrate"
 #include "migrate/job/job.h"
 
+#include "base/clock.h"
 #include "base/log.h"
-#include "base/size.h"
+#include "base/thread.h"
 #include "migrate/mig.h"
 #include "migrate/handoff/retry.h"
 #include "migrate/job/stand.h"
@@ -57,7 +58,7 @@ struct mig_job *job_new(struct mig *mig, uint64_t id, const uint8_t uuid[16], bo
     vf_fsm_init(&job->fsm, &job_table, name, JOB_CONNECT);
     atomic_init(&job->point, JOB_OPEN);
     atomic_init(&job->refs, 1u);
-    (void)pthread_mutex_init(&job->lock, NULL);
+    vf_lock_init(&job->lock);
     vf_cond_init(&job->changed);
     (void)snprintf(job->phase, sizeof job->phase, "connect");
     job->t.start = vf_now_ns();
@@ -69,8 +70,8 @@ void mig_job_put(struct mig_job *job)
 {
     if (job == NULL || atomic_fetch_sub(&job->refs, 1u) != 1u)
         return;
-    (void)pthread_cond_destroy(&job->changed);
-    (void)pthread_mutex_destroy(&job->lock);
+    vf_cond_fini(&job->changed);
+    vf_lock_fini(&job->lock);
     free(job);
 }
 
@@ -94,9 +95,9 @@ bool job_has_token(struct mig_job *job)
     static const uint8_t none[sizeof job->token];
     bool has;
 
-    (void)pthread_mutex_lock(&job->lock);
+    vf_lock(&job->lock);
     has = memcmp(job->token, none, sizeof none) != 0;
-    (void)pthread_mutex_unlock(&job->lock);
+    vf_unlock(&job->lock);
     return has;
 }
 
@@ -104,9 +105,9 @@ bool job_unsure(struct mig_job *job)
 {
     bool unsure;
 
-    (void)pthread_mutex_lock(&job->lock);
+    vf_lock(&job->lock);
     unsure = job->unsure;
-    (void)pthread_mutex_unlock(&job->lock);
+    vf_unlock(&job->lock);
     return unsure;
 }
 
@@ -131,7 +132,7 @@ void job_enter(struct mig_job *job, enum job_state state, const char *phase)
 
 void job_recorded(struct mig_job *job, const struct journal_record *record)
 {
-    (void)pthread_mutex_lock(&job->lock);
+    vf_lock(&job->lock);
     job->recorded = true;
     job->last_kind = record->kind;
     job->last_ns = record->time_ns;
@@ -141,14 +142,14 @@ void job_recorded(struct mig_job *job, const struct journal_record *record)
                    record->text + (job->called_off ? strlen(JOURNAL_CANCELLED) : 0));
     memcpy(job->token, record->token, sizeof job->token);
     job->owes = record->owed;
-    (void)pthread_mutex_unlock(&job->lock);
+    vf_unlock(&job->lock);
 }
 
 int job_fail(struct mig_job *job, const struct vf_error *err)
 {
     bool first;
 
-    (void)pthread_mutex_lock(&job->lock);
+    vf_lock(&job->lock);
     first = job->error.code == VF_OK;
     if (first) {
         job->error = *err;
@@ -157,7 +158,7 @@ int job_fail(struct mig_job *job, const struct vf_error *err)
         if (job->error.code == VF_OK || job->error.code == VF_UNREACHABLE)
             job->error.code = VF_FAILED;
     }
-    (void)pthread_mutex_unlock(&job->lock);
+    vf_unlock(&job->lock);
     if (!first)
         log_debug("job %llu: also: %s", (unsigned long long)job->id, err->text);
     return -1;
@@ -211,12 +212,12 @@ bool job_claim(struct mig_job *job, uint64_t deadline_ns)
     struct timespec until = vf_timespec(deadline_ns);
     bool mine;
 
-    (void)pthread_mutex_lock(&job->lock);
+    vf_lock(&job->lock);
     while (job->claimed && pthread_cond_timedwait(&job->changed, &job->lock, &until) == 0)
         continue;
     mine = !job->claimed;
     job->claimed = true;
-    (void)pthread_mutex_unlock(&job->lock);
+    vf_unlock(&job->lock);
     return mine;
 }
 
@@ -279,11 +280,11 @@ int mig_job_cancel(struct mig_job *job, struct vf_error *err)
     if (!atomic_compare_exchange_strong(&job->point, &open, JOB_CANCEL_ASKED) &&
         open == JOB_COMMIT_BEGUN)
         return fail_too_late(job, err);
-    (void)pthread_mutex_lock(&job->lock);
+    vf_lock(&job->lock);
     if (job->wake != NULL)
         job->wake(job->wake_ctx);
-    (void)pthread_cond_broadcast(&job->changed);
-    (void)pthread_mutex_unlock(&job->lock);
+    vf_cond_broadcast(&job->changed);
+    vf_unlock(&job->lock);
     return 0;
 }
 
@@ -300,9 +301,9 @@ bool job_leaving(struct mig_job *job)
 {
     bool leaving;
 
-    (void)pthread_mutex_lock(&job->lock);
+    vf_lock(&job->lock);
     leaving = job->leaving;
-    (void)pthread_mutex_unlock(&job->lock);
+    vf_unlock(&job->lock);
     return leaving;
 }
 
@@ -321,9 +322,9 @@ bool job_sleep(struct mig_job *job, uint64_t until_ns)
 {
     bool slept;
 
-    (void)pthread_mutex_lock(&job->lock);
+    vf_lock(&job->lock);
     slept = sleep_locked(job, until_ns, false);
-    (void)pthread_mutex_unlock(&job->lock);
+    vf_unlock(&job->lock);
     return slept;
 }
 
@@ -331,18 +332,18 @@ bool job_doze(struct mig_job *job, uint64_t until_ns)
 {
     bool slept;
 
-    (void)pthread_mutex_lock(&job->lock);
+    vf_lock(&job->lock);
     slept = sleep_locked(job, until_ns, true);
-    (void)pthread_mutex_unlock(&job->lock);
+    vf_unlock(&job->lock);
     return slept;
 }
 
 void job_set_wake(struct mig_job *job, void (*wake)(void *ctx), void *ctx)
 {
-    (void)pthread_mutex_lock(&job->lock);
+    vf_lock(&job->lock);
     job->wake = wake;
     job->wake_ctx = ctx;
-    (void)pthread_mutex_unlock(&job->lock);
+    vf_unlock(&job->lock);
 }
 
 bool mig_job_wait(struct mig_job *job, uint64_t deadline_ns, uint64_t seen)
@@ -350,16 +351,16 @@ bool mig_job_wait(struct mig_job *job, uint64_t deadline_ns, uint64_t seen)
     struct timespec until = vf_timespec(deadline_ns);
     bool over;
 
-    (void)pthread_mutex_lock(&job->lock);
+    vf_lock(&job->lock);
     while (!job->over && job->change <= seen) {
         if (deadline_ns == TP_NEVER) {
-            (void)pthread_cond_wait(&job->changed, &job->lock);
+            vf_cond_wait(&job->changed, &job->lock);
         } else if (pthread_cond_timedwait(&job->changed, &job->lock, &until) != 0) {
             break;
         }
     }
     over = job->over;
-    (void)pthread_mutex_unlock(&job->lock);
+    vf_unlock(&job->lock);
     return over;
 }
 
@@ -367,13 +368,13 @@ int mig_job_result(struct mig_job *job, struct vf_error *err)
 {
     int result = 0;
 
-    (void)pthread_mutex_lock(&job->lock);
+    vf_lock(&job->lock);
     if (job->over && job->error.code != VF_OK) {
         if (err != NULL)
             *err = job->error;
         result = -1;
     }
-    (void)pthread_mutex_unlock(&job->lock);
+    vf_unlock(&job->lock);
     return result;
 }
 
@@ -466,7 +467,7 @@ void mig_job_progress(struct mig_job *job, struct mig_progress *out)
     uint64_t now = vf_now_ns();
 
     memset(out, 0, sizeof *out);
-    (void)pthread_mutex_lock(&job->lock);
+    vf_lock(&job->lock);
     out->change = job->change;
     out->status = job->over ? job_status(job) : MIG_RUNNING;
     memcpy(out->phase, job->phase, sizeof out->phase);
@@ -486,5 +487,5 @@ void mig_job_progress(struct mig_job *job, struct mig_progress *out)
     out->stood_ns = stand_ns(job);
     stand_line(job, now, out->waits_for, sizeof out->waits_for);
     out->elapsed_ns = (job->over ? job->t.end : now) - job->t.start;
-    (void)pthread_mutex_unlock(&job->lock);
+    vf_unlock(&job->lock);
 }

@@ -8,6 +8,7 @@
 #define MIGRATE_JOB_JOB_H
 
 #include "base/fsm.h"
+#include "base/thread.h"
 #include "migrate/stream/digest.h"
 #include "migrate/handoff/shadow.h"
 #include "migrate/journal/journal.h"
@@ -222,11 +223,11 @@ void job_known(struct mig_job *job, uint64_t pages);
 /* Sets fields under the lock and wakes watchers. */
 #define job_update(job, statements)                                                                \
     do {                                                                                           \
-        (void)pthread_mutex_lock(&(job)->lock);                                                    \
+        vf_lock(&(job)->lock);                                                                     \
         statements;                                                                                \
         (job)->change++;                                                                           \
-        (void)pthread_cond_broadcast(&(job)->changed);                                             \
-        (void)pthread_mutex_unlock(&(job)->lock);                                                  \
+        vf_cond_broadcast(&(job)->changed);                                                        \
+        vf_unlock(&(job)->lock);                                                                   \
     } while (0)
 
 enum mig_status job_status(const struct mig_job *job);

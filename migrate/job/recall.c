@@ -3,6 +3,8 @@
  * journal. */
 #include "migrate/mig.h"
 
+#include "base/thread.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -10,13 +12,13 @@ struct mig_job *mig_job_get(struct mig *mig, uint64_t id)
 {
     struct mig_job *job;
 
-    (void)pthread_mutex_lock(&mig->lock);
+    vf_lock(&mig->lock);
     job = mig->jobs;
     while (job != NULL && job->id != id)
         job = job->next;
     if (job != NULL)
         atomic_fetch_add(&job->refs, 1u);
-    (void)pthread_mutex_unlock(&mig->lock);
+    vf_unlock(&mig->lock);
     return job;
 }
 
@@ -52,7 +54,7 @@ int mig_moved_to(struct mig *mig, const char *partition, char *to, size_t to_byt
 {
     struct whereabouts where = {.partition = partition};
 
-    (void)pthread_mutex_lock(&mig->lock);
+    vf_lock(&mig->lock);
     for (struct mig_job *job = mig->jobs; job != NULL && where.id == 0; job = job->next) {
         /* The newest completed word about this name is the one that counts. */
         if (strcmp(job->partition, partition) != 0 || job->options.dry_run ||
@@ -62,7 +64,7 @@ int mig_moved_to(struct mig *mig, const char *partition, char *to, size_t to_byt
         where.source = job->source;
         (void)snprintf(where.peer, sizeof where.peer, "%s", job->peer);
     }
-    (void)pthread_mutex_unlock(&mig->lock);
+    vf_unlock(&mig->lock);
     if (where.id == 0) /* the journal remembers more jobs than are listed */
         journal_each(mig->journal, look_where, &where);
     if (where.id == 0)
@@ -75,11 +77,11 @@ bool mig_had_since(struct mig *mig, const uint8_t uuid[VF_UUID_BYTES], uint64_t 
 {
     bool had = false;
 
-    (void)pthread_mutex_lock(&mig->lock);
+    vf_lock(&mig->lock);
     for (struct mig_job *job = mig->jobs; job != NULL && !had; job = job->next)
         had = !job->source && job_status(job) == MIG_COMPLETED && job->epoch >= epoch &&
               memcmp(job->partition_uuid, uuid, VF_UUID_BYTES) == 0;
-    (void)pthread_mutex_unlock(&mig->lock);
+    vf_unlock(&mig->lock);
     return had;
 }
 
@@ -87,15 +89,15 @@ uint64_t mig_handed_over(struct mig *mig, const uint8_t uuid[VF_UUID_BYTES])
 {
     uint64_t id = 0;
 
-    (void)pthread_mutex_lock(&mig->lock);
+    vf_lock(&mig->lock);
     for (struct mig_job *job = mig->jobs; job != NULL && id == 0; job = job->next) {
-        (void)pthread_mutex_lock(&job->lock);
+        vf_lock(&job->lock);
         if (job->source && !job_with_file(job) && job->recorded &&
             job->last_kind == JOURNAL_COMMIT &&
             memcmp(job->partition_uuid, uuid, VF_UUID_BYTES) == 0)
             id = job->id;
-        (void)pthread_mutex_unlock(&job->lock);
+        vf_unlock(&job->lock);
     }
-    (void)pthread_mutex_unlock(&mig->lock);
+    vf_unlock(&mig->lock);
     return id;
 }

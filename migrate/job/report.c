@@ -3,7 +3,8 @@
  * integers. */
 #include "migrate/job/job.h"
 
-#include "base/size.h"
+#include "base/clock.h"
+#include "base/thread.h"
 #include "migrate/mig.h"
 #include "migrate/job/stand.h"
 #include "migrate/handoff/redial.h"
@@ -239,14 +240,14 @@ json_t *mig_job_report(struct mig_job *job)
     (void)json_object_set_new(object, "schema", json_string("vferry.job/1"));
     (void)json_object_set_new(object, "owes",
                               word != SAY_NOTHING ? json_string(words[word]) : json_null());
-    (void)pthread_mutex_lock(&job->lock);
+    vf_lock(&job->lock);
     put_identity(object, job);
     (void)json_object_set_new(object, "reasons", reasons(job));
     put_figures(object, job);
     put_times(object, job);
     put_options(object, job);
     (void)json_object_set_new(object, "digest", json_string(job->digest));
-    (void)pthread_mutex_unlock(&job->lock);
+    vf_unlock(&job->lock);
     return object;
 }
 
@@ -258,14 +259,14 @@ json_t *mig_job_verdict(struct mig_job *job)
         return NULL;
     object = json_object();
     (void)json_object_set_new(object, "schema", json_string("vferry.check/1"));
-    (void)pthread_mutex_lock(&job->lock);
+    vf_lock(&job->lock);
     (void)json_object_set_new(object, "partition", json_string(job->partition));
     (void)json_object_set_new(object, "target", text(job->peer));
     (void)json_object_set_new(object, "compatible",
                               json_boolean(job->judged && job->reasons.count == 0));
     (void)json_object_set_new(object, "full_now", json_boolean(job->error.code == VF_REFUSED_NOW));
     (void)json_object_set_new(object, "reasons", reasons(job));
-    (void)pthread_mutex_unlock(&job->lock);
+    vf_unlock(&job->lock);
     return object;
 }
 
@@ -301,17 +302,17 @@ json_t *mig_jobs(struct mig *mig)
 {
     json_t *array = json_array();
 
-    (void)pthread_mutex_lock(&mig->lock);
+    vf_lock(&mig->lock);
     for (struct mig_job *job = mig->jobs; job != NULL; job = job->next) {
         json_t *object = json_object();
 
-        (void)pthread_mutex_lock(&job->lock);
+        vf_lock(&job->lock);
         put_identity(object, job);
         put_percent(object, job);
-        (void)pthread_mutex_unlock(&job->lock);
+        vf_unlock(&job->lock);
         put_pace(object, job);
         (void)json_array_append_new(array, object);
     }
-    (void)pthread_mutex_unlock(&mig->lock);
+    vf_unlock(&mig->lock);
     return array;
 }

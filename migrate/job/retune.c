@@ -5,6 +5,7 @@
 #include "migrate/source/source.h"
 
 #include "base/size.h"
+#include "base/thread.h"
 
 #include <inttypes.h>
 
@@ -30,7 +31,7 @@ static void take(struct mig_job *job, const struct mig_change *change)
     if (job->retune != NULL)
         job->retune(job->wake_ctx);
     job->change++;
-    (void)pthread_cond_broadcast(&job->changed);
+    vf_cond_broadcast(&job->changed);
 }
 
 int mig_job_set(struct mig_job *job, const struct mig_change *change, struct vf_error *err)
@@ -48,14 +49,14 @@ int mig_job_set(struct mig_job *job, const struct mig_change *change, struct vf_
         return refuse(job, "only a move has such limits", err);
     if (!job->source)
         return refuse(job, "its limits are the source's; say it there", err);
-    (void)pthread_mutex_lock(&job->lock);
+    vf_lock(&job->lock);
     if (job->over)
         why = "is over";
     else if (job->limits_fixed)
         why = "the pause has begun, its limits are fixed";
     else
         take(job, change);
-    (void)pthread_mutex_unlock(&job->lock);
+    vf_unlock(&job->lock);
     return why == NULL ? 0 : refuse(job, why, err);
 }
 
@@ -65,9 +66,9 @@ struct mig_options source_limits(struct source *s)
 {
     struct mig_options now;
 
-    (void)pthread_mutex_lock(&s->job->lock);
+    vf_lock(&s->job->lock);
     now = s->job->options;
-    (void)pthread_mutex_unlock(&s->job->lock);
+    vf_unlock(&s->job->lock);
     return now;
 }
 
@@ -75,10 +76,10 @@ uint64_t source_fix_limits(struct source *s)
 {
     uint64_t blackout_ns;
 
-    (void)pthread_mutex_lock(&s->job->lock);
+    vf_lock(&s->job->lock);
     s->job->limits_fixed = true;
     blackout_ns = s->job->options.max_blackout_ns;
-    (void)pthread_mutex_unlock(&s->job->lock);
+    vf_unlock(&s->job->lock);
     return blackout_ns;
 }
 

@@ -3,8 +3,10 @@
 #define LOG_ROOM "migrate"
 #include "migrate/job/stand.h"
 
+#include "base/clock.h"
 #include "base/limits.h"
 #include "base/size.h"
+#include "base/thread.h"
 #include "migrate/mig.h"
 
 #include <inttypes.h>
@@ -23,9 +25,9 @@
 /* The watcher looks again: there may be something sooner than it thought. */
 static void kick(struct mig *mig)
 {
-    (void)pthread_mutex_lock(&mig->lock);
-    (void)pthread_cond_broadcast(&mig->stands);
-    (void)pthread_mutex_unlock(&mig->lock);
+    vf_lock(&mig->lock);
+    vf_cond_broadcast(&mig->stands);
+    vf_unlock(&mig->lock);
 }
 
 void stand_begins(struct mig_job *job, uint64_t since_ns)
@@ -130,10 +132,10 @@ void stand_peer(struct mig_job *job, const char *text)
 
 void stand_set_note(struct mig_job *job, void (*note)(void *ctx, const char *text), void *ctx)
 {
-    (void)pthread_mutex_lock(&job->lock);
+    vf_lock(&job->lock);
     job->stand.note = note;
     job->stand.note_ctx = ctx;
-    (void)pthread_mutex_unlock(&job->lock);
+    vf_unlock(&job->lock);
 }
 
 /* How far back one looks for whether the kernel side answers now, and for how much of that it must
@@ -262,7 +264,7 @@ static uint64_t look(struct mig_job *job, struct news *news)
     uint64_t now = vf_now_ns();
     uint64_t next, peer;
 
-    (void)pthread_mutex_lock(&job->lock);
+    vf_lock(&job->lock);
     next = event_due(job);
     if (next <= now) {
         uint64_t since = stand->since_ns != 0 ? stand->since_ns : stand->waits_ns;
@@ -272,7 +274,7 @@ static uint64_t look(struct mig_job *job, struct news *news)
     }
     peer = tell_peer(job, now);
     next = peer < next ? peer : next;
-    (void)pthread_mutex_unlock(&job->lock);
+    vf_unlock(&job->lock);
     return next;
 }
 
@@ -281,7 +283,7 @@ static void *watcher_main(void *arg)
     struct mig *mig = arg;
 
     (void)prctl(PR_SET_NAME, "stand-watch");
-    (void)pthread_mutex_lock(&mig->lock);
+    vf_lock(&mig->lock);
     while (!mig->closing) {
         struct news news = {.due = false};
         uint64_t next = TP_NEVER;
@@ -292,27 +294,27 @@ static void *watcher_main(void *arg)
             next = due < next ? due : next;
         }
         if (news.due) {
-            (void)pthread_mutex_unlock(&mig->lock);
+            vf_unlock(&mig->lock);
             mig_event(mig, "job", "%s", news.text);
-            (void)pthread_mutex_lock(&mig->lock);
+            vf_lock(&mig->lock);
         } else if (next == TP_NEVER) {
-            (void)pthread_cond_wait(&mig->stands, &mig->lock);
+            vf_cond_wait(&mig->stands, &mig->lock);
         } else {
             struct timespec until = vf_timespec(next);
 
             (void)pthread_cond_timedwait(&mig->stands, &mig->lock, &until);
         }
     }
-    (void)pthread_mutex_unlock(&mig->lock);
+    vf_unlock(&mig->lock);
     mig_thread_over(mig);
     return NULL;
 }
 
 int stand_start(struct mig *mig, struct vf_error *err)
 {
-    (void)pthread_mutex_lock(&mig->lock);
+    vf_lock(&mig->lock);
     mig->threads++;
-    (void)pthread_mutex_unlock(&mig->lock);
+    vf_unlock(&mig->lock);
     return mig_spawn(mig, watcher_main, mig) == 0
                ? 0
                : vf_fail(err, VF_FAILED, "watching partitions that stand: " VF_NO_THREAD);

@@ -4,8 +4,9 @@
 #define LOG_ROOM "migrate"
 #include "migrate/mig.h"
 
+#include "base/clock.h"
 #include "base/log.h"
-#include "base/size.h"
+#include "base/thread.h"
 #include "migrate/target/target.h"
 
 #include <errno.h>
@@ -14,10 +15,10 @@ int mig_commit_begin(struct mig *mig, struct vf_error *err)
 {
     bool stopping;
 
-    (void)pthread_mutex_lock(&mig->lock);
+    vf_lock(&mig->lock);
     stopping = mig->stopping > 0;
     mig->commits += !stopping;
-    (void)pthread_mutex_unlock(&mig->lock);
+    vf_unlock(&mig->lock);
     return !stopping ? 0
                      : vf_fail(err, VF_FAILED,
                                "host %s is being stopped and drops its partitions; none is taken "
@@ -27,10 +28,10 @@ int mig_commit_begin(struct mig *mig, struct vf_error *err)
 
 void mig_commit_end(struct mig *mig)
 {
-    (void)pthread_mutex_lock(&mig->lock);
+    vf_lock(&mig->lock);
     mig->commits--;
-    (void)pthread_cond_broadcast(&mig->idle);
-    (void)pthread_mutex_unlock(&mig->lock);
+    vf_cond_broadcast(&mig->idle);
+    vf_unlock(&mig->lock);
 }
 
 /* A target that is PREPARED cannot call the move off, and waits for a COMMIT that it would not
@@ -49,24 +50,24 @@ void mig_stop_begin(struct mig *mig, uint64_t deadline_ns)
     const struct timespec until = vf_timespec(deadline_ns);
     bool late = false;
 
-    (void)pthread_mutex_lock(&mig->lock);
+    vf_lock(&mig->lock);
     mig->stopping++;
-    (void)pthread_cond_broadcast(&mig->idle);
-    (void)pthread_mutex_unlock(&mig->lock);
+    vf_cond_broadcast(&mig->idle);
+    vf_unlock(&mig->lock);
     log_info("stopped by force: no partition is taken over any more");
-    (void)pthread_mutex_lock(&mig->lock);
+    vf_lock(&mig->lock);
     while (mig->commits > 0 && !late)
         late = pthread_cond_clockwait(&mig->idle, &mig->lock, CLOCK_MONOTONIC, &until) == ETIMEDOUT;
     for (struct mig_job *job = mig->jobs; job != NULL; job = job->next)
         stop_job(job);
     for (struct target *t = mig->targets; t != NULL; t = t->next)
         stop_job(t->job);
-    (void)pthread_mutex_unlock(&mig->lock);
+    vf_unlock(&mig->lock);
 }
 
 void mig_stop_undo(struct mig *mig)
 {
-    (void)pthread_mutex_lock(&mig->lock);
+    vf_lock(&mig->lock);
     mig->stopping--;
-    (void)pthread_mutex_unlock(&mig->lock);
+    vf_unlock(&mig->lock);
 }

@@ -8,9 +8,10 @@
 #define USABLE_BYTES 16384u /* a move writes some records of a few hundred bytes */
 #define LOG_ROOM "journal"
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/fault.h"
 #include "base/log.h"
-#include "base/size.h"
+#include "base/thread.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -245,7 +246,7 @@ int journal_open(const char *state_dir, struct journal **out, struct vf_error *e
     journal = calloc(1, sizeof *journal);
     if (journal == NULL)
         return vf_fail(err, VF_FAILED, "journal: out of memory");
-    (void)pthread_mutex_init(&journal->lock, NULL); /* cannot fail with default attributes */
+    vf_lock_init(&journal->lock); /* cannot fail with default attributes */
     journal->next_id = 1;
     journal->fd = journal->dir_fd = -1;
     if (open_file(journal, state_dir, path, err) != 0 || replay(journal, path, err) != 0 ||
@@ -266,7 +267,7 @@ void journal_close(struct journal *journal)
         (void)close(journal->fd); /* every record was synced when it was written */
     if (journal->dir_fd >= 0)
         (void)close(journal->dir_fd);
-    (void)pthread_mutex_destroy(&journal->lock);
+    vf_lock_fini(&journal->lock);
     free(journal->jobs);
     free(journal->epochs);
     free(journal);
@@ -338,9 +339,9 @@ int journal_usable(struct journal *journal, struct vf_error *err)
 {
     int result;
 
-    (void)pthread_mutex_lock(&journal->lock);
+    vf_lock(&journal->lock);
     result = check_in_place(journal, err) != 0 ? -1 : check_disk(journal, err);
-    (void)pthread_mutex_unlock(&journal->lock);
+    vf_unlock(&journal->lock);
     return result;
 }
 
@@ -405,9 +406,9 @@ int journal_write(struct journal *journal, const struct journal_record *record,
 
     if (stamped.time_ns == 0)
         stamped.time_ns = vf_realtime_ns();
-    (void)pthread_mutex_lock(&journal->lock);
+    vf_lock(&journal->lock);
     rc = write_locked(journal, &stamped, err);
-    (void)pthread_mutex_unlock(&journal->lock);
+    vf_unlock(&journal->lock);
     return rc;
 }
 
@@ -417,11 +418,11 @@ uint64_t journal_epoch(struct journal *journal, const uint8_t uuid[VF_UUID_BYTES
 {
     uint64_t epoch = 0;
 
-    (void)pthread_mutex_lock(&journal->lock);
+    vf_lock(&journal->lock);
     for (size_t i = 0; i < journal->epoch_count; i++)
         if (memcmp(journal->epochs[i].uuid, uuid, VF_UUID_BYTES) == 0)
             epoch = journal->epochs[i].epoch;
-    (void)pthread_mutex_unlock(&journal->lock);
+    vf_unlock(&journal->lock);
     return epoch;
 }
 
@@ -429,25 +430,25 @@ uint64_t journal_take_id(struct journal *journal)
 {
     uint64_t id;
 
-    (void)pthread_mutex_lock(&journal->lock);
+    vf_lock(&journal->lock);
     id = journal->next_id++;
-    (void)pthread_mutex_unlock(&journal->lock);
+    vf_unlock(&journal->lock);
     return id;
 }
 
 void journal_skip_ids(struct journal *journal, uint64_t last)
 {
-    (void)pthread_mutex_lock(&journal->lock);
+    vf_lock(&journal->lock);
     if (journal->next_id <= last && last < UINT64_MAX)
         journal->next_id = last + 1;
-    (void)pthread_mutex_unlock(&journal->lock);
+    vf_unlock(&journal->lock);
 }
 
 void journal_each(struct journal *journal,
                   void (*each)(void *ctx, const struct journal_record *last), void *ctx)
 {
-    (void)pthread_mutex_lock(&journal->lock);
+    vf_lock(&journal->lock);
     for (size_t i = 0; i < journal->job_count; i++)
         each(ctx, &journal->jobs[i]);
-    (void)pthread_mutex_unlock(&journal->lock);
+    vf_unlock(&journal->lock);
 }

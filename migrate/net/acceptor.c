@@ -2,9 +2,10 @@
 /* Who connects to the migration port: TLS and a HELLO in time, then a data stream, a source that
  * redials, or a new arrival. */
 #define LOG_ROOM "migrate"
+#include "base/clock.h"
 #include "base/limits.h"
 #include "base/log.h"
-#include "base/size.h"
+#include "base/thread.h"
 #include "migrate/net/capacity.h"
 #include "migrate/net/peer.h"
 #include "migrate/handoff/retry.h"
@@ -55,12 +56,12 @@ static void known(struct handshake *handshake)
     struct mig *mig = handshake->mig;
     struct handshake **at = &mig->handshakes;
 
-    (void)pthread_mutex_lock(&mig->lock);
+    vf_lock(&mig->lock);
     while (*at != handshake)
         at = &(*at)->next;
     *at = handshake->next;
     mig->handshake_count--;
-    (void)pthread_mutex_unlock(&mig->lock);
+    vf_unlock(&mig->lock);
     free(handshake);
 }
 
@@ -69,21 +70,21 @@ static bool take_place(struct mig *mig, unsigned *places)
 {
     bool room;
 
-    (void)pthread_mutex_lock(&mig->lock);
+    vf_lock(&mig->lock);
     /* A source that comes back to its job is still answered while a stop goes on. */
     room =
         !mig->closing && (places != &mig->inbound || !mig_ending(mig)) && *places < MIG_MAX_INBOUND;
     if (room)
         (*places)++;
-    (void)pthread_mutex_unlock(&mig->lock);
+    vf_unlock(&mig->lock);
     return room;
 }
 
 static void give_place(struct mig *mig, unsigned *places)
 {
-    (void)pthread_mutex_lock(&mig->lock);
+    vf_lock(&mig->lock);
     (*places)--;
-    (void)pthread_mutex_unlock(&mig->lock);
+    vf_unlock(&mig->lock);
 }
 
 /* Strangers shall not fill the disk with what is said of them. */
@@ -93,14 +94,14 @@ static void tell(struct mig *mig, const char *peer, const char *text)
     unsigned silent = 0;
     bool say;
 
-    (void)pthread_mutex_lock(&mig->lock);
+    vf_lock(&mig->lock);
     if (now - mig->refused_since_ns > TELL_NS) {
         silent = mig->told > TELL_MOST ? mig->told - TELL_MOST : 0;
         mig->refused_since_ns = now;
         mig->told = 0;
     }
     say = ++mig->told <= TELL_MOST;
-    (void)pthread_mutex_unlock(&mig->lock);
+    vf_unlock(&mig->lock);
     if (silent > 0)
         log_warn("and %u more connections were refused", silent);
     if (say && strncmp(text, "peer ", 5) == 0)
@@ -162,11 +163,11 @@ static void serve_control(struct mig *mig, struct tp *tp, const struct mig_peer 
 /* Others see it and may abort it, from here on. */
 static void show(struct handshake *handshake, struct tp *tp)
 {
-    (void)pthread_mutex_lock(&handshake->mig->lock);
+    vf_lock(&handshake->mig->lock);
     handshake->tp = tp;
     if (handshake->evicted && tp != NULL)
         tp_abort(tp);
-    (void)pthread_mutex_unlock(&handshake->mig->lock);
+    vf_unlock(&handshake->mig->lock);
 }
 
 /* Plain TCP or TLS, as it must be here; *tp is replaced by what lies over it, NULL when nothing is
@@ -184,9 +185,9 @@ static int secure(struct handshake *handshake, struct tp **tp, uint64_t deadline
         show(handshake, *tp);
         if (result == 0)
             result = tp_handshake(*tp, deadline, err);
-        (void)pthread_mutex_lock(&mig->lock);
+        vf_lock(&mig->lock);
         handshake->proven = result == 0;
-        (void)pthread_mutex_unlock(&mig->lock);
+        vf_unlock(&mig->lock);
     }
     tp_tls_unref(tls);
     return result;
@@ -296,7 +297,7 @@ static bool enlist(struct mig *mig, struct handshake *handshake)
 {
     bool room;
 
-    (void)pthread_mutex_lock(&mig->lock);
+    vf_lock(&mig->lock);
     if (mig->handshake_count >= MIG_MAX_HANDSHAKES)
         evict(mig);
     /* Those that go need a moment. */
@@ -307,7 +308,7 @@ static bool enlist(struct mig *mig, struct handshake *handshake)
         handshake->next = mig->handshakes;
         mig->handshakes = handshake;
     }
-    (void)pthread_mutex_unlock(&mig->lock);
+    vf_unlock(&mig->lock);
     return room;
 }
 

@@ -3,8 +3,9 @@
 #define LOG_ROOM "migrate"
 #include "migrate/net/capacity.h"
 
+#include "base/clock.h"
 #include "base/log.h"
-#include "base/size.h"
+#include "base/thread.h"
 #include "kernel/client.h"
 
 #include <stdio.h>
@@ -47,9 +48,9 @@ static void takes(struct mig *mig, struct wire_capacity *out)
 {
     bool ending;
 
-    (void)pthread_mutex_lock(&mig->lock);
+    vf_lock(&mig->lock);
     ending = mig_ending(mig);
-    (void)pthread_mutex_unlock(&mig->lock);
+    vf_unlock(&mig->lock);
     out->takes = !ending && !mig_cordoned(mig);
     if (!out->takes)
         (void)snprintf(out->why, sizeof out->why, "host %s is %s", mig->host_name,

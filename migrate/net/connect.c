@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The one way out to another host: every connection of a job, and of what outlives it, is made
  * here. */
+#include "base/clock.h"
 #include "base/size.h"
+#include "base/thread.h"
 #include "migrate/mig.h"
 #include "migrate/net/peer.h"
 #include "migrate/wire/wire.h"
@@ -80,13 +82,13 @@ bool mig_job_came_home(struct mig *mig, const struct wire_hello *hello)
 {
     bool ours = false;
 
-    (void)pthread_mutex_lock(&mig->lock);
+    vf_lock(&mig->lock);
     for (struct mig_job *job = mig->jobs; job != NULL && !ours; job = job->next) {
         ours = job->source && memcmp(job->uuid, hello->job, sizeof job->uuid) == 0;
         if (ours)
             atomic_store(&job->came_home, true);
     }
-    (void)pthread_mutex_unlock(&mig->lock);
+    vf_unlock(&mig->lock);
     return ours;
 }
 

@@ -3,9 +3,10 @@
 #define LOG_ROOM "migrate"
 #include "migrate/net/control.h"
 
+#include "base/clock.h"
 #include "base/limits.h"
 #include "base/log.h"
-#include "base/size.h"
+#include "base/thread.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -37,13 +38,13 @@ static bool wait_change(struct control *control, uint64_t deadline_ns)
 
 static void end(struct control *control, const struct vf_error *why, bool aborted)
 {
-    (void)pthread_mutex_lock(&control->lock);
+    vf_lock(&control->lock);
     control->ended = true;
     control->aborted = aborted;
     control->lost = !aborted && tp_lost(control->tp);
     control->error = *why;
-    (void)pthread_cond_broadcast(&control->changed);
-    (void)pthread_mutex_unlock(&control->lock);
+    vf_cond_broadcast(&control->changed);
+    vf_unlock(&control->lock);
     control->down(control->down_ctx);
 }
 
@@ -52,7 +53,7 @@ static bool enqueue(struct control *control, struct control_entry *entry)
 {
     bool room;
 
-    (void)pthread_mutex_lock(&control->lock);
+    vf_lock(&control->lock);
     room = control->waiting < CONTROL_MAX_WAITING &&
            entry->message.record.bytes <= CONTROL_MAX_WAITING_BYTES - control->waiting_bytes;
     if (room) {
@@ -63,9 +64,9 @@ static bool enqueue(struct control *control, struct control_entry *entry)
         else
             control->first = entry;
         control->last = entry;
-        (void)pthread_cond_broadcast(&control->changed);
+        vf_cond_broadcast(&control->changed);
     }
-    (void)pthread_mutex_unlock(&control->lock);
+    vf_unlock(&control->lock);
     return room;
 }
 
@@ -96,9 +97,9 @@ static void hear_note(void *ctx, const char *text)
     struct control *control = ctx;
     void (*noted)(void *ctx, const char *text);
 
-    (void)pthread_mutex_lock(&control->lock);
+    vf_lock(&control->lock);
     noted = control->noted;
-    (void)pthread_mutex_unlock(&control->lock);
+    vf_unlock(&control->lock);
     if (noted != NULL)
         noted(control->down_ctx, text);
 }
@@ -145,10 +146,10 @@ static bool begin_sending(struct control *control, uint64_t deadline_ns)
 
 static void end_sending(struct control *control)
 {
-    (void)pthread_mutex_lock(&control->lock);
+    vf_lock(&control->lock);
     control->sending = false;
-    (void)pthread_cond_broadcast(&control->changed);
-    (void)pthread_mutex_unlock(&control->lock);
+    vf_cond_broadcast(&control->changed);
+    vf_unlock(&control->lock);
 }
 
 static void ping(struct control *control, const char *note)
@@ -167,7 +168,7 @@ static void *ping_loop(void *arg)
     uint64_t next = vf_now_ns() + control->silence_ns / PINGS_A_SILENCE;
 
     (void)prctl(PR_SET_NAME, "control-ping");
-    (void)pthread_mutex_lock(&control->lock);
+    vf_lock(&control->lock);
     while (!control->stopping && !control->ended) {
         char note[sizeof control->note];
 
@@ -179,11 +180,11 @@ static void *ping_loop(void *arg)
         control->sending = true;
         control->note_due = false;
         memcpy(note, control->note, sizeof note);
-        (void)pthread_mutex_unlock(&control->lock);
+        vf_unlock(&control->lock);
         ping(control, note);
-        (void)pthread_mutex_lock(&control->lock);
+        vf_lock(&control->lock);
     }
-    (void)pthread_mutex_unlock(&control->lock);
+    vf_unlock(&control->lock);
     return NULL;
 }
 
@@ -220,7 +221,7 @@ static int start(struct control *control, struct tp *tp, struct control_entry *h
     control->down_ctx = ctx;
     control->silence_ns = silence_ns;
     tp_set_silence(tp, silence_ns);
-    (void)pthread_mutex_init(&control->lock, NULL);
+    vf_lock_init(&control->lock);
     vf_cond_init(&control->changed);
     control->reading = pthread_create(&control->reader, NULL, read_loop, control) == 0;
     control->pinging =
@@ -263,10 +264,10 @@ void control_stop(struct control *control)
 {
     if (control->tp == NULL)
         return;
-    (void)pthread_mutex_lock(&control->lock);
+    vf_lock(&control->lock);
     control->stopping = true;
-    (void)pthread_cond_broadcast(&control->changed);
-    (void)pthread_mutex_unlock(&control->lock);
+    vf_cond_broadcast(&control->changed);
+    vf_unlock(&control->lock);
     tp_abort(control->tp);
     if (control->pinging)
         (void)pthread_join(control->pinger, NULL);
@@ -280,8 +281,8 @@ void control_stop(struct control *control)
     }
     free_entry(control->heard);
     tp_close(control->tp);
-    (void)pthread_cond_destroy(&control->changed);
-    (void)pthread_mutex_destroy(&control->lock);
+    vf_cond_fini(&control->changed);
+    vf_lock_fini(&control->lock);
     memset(control, 0, sizeof *control);
 }
 
@@ -291,9 +292,9 @@ int control_say(struct control *control, const struct wire_message *message, uin
     bool turn;
     int result;
 
-    (void)pthread_mutex_lock(&control->lock);
+    vf_lock(&control->lock);
     turn = begin_sending(control, deadline_ns);
-    (void)pthread_mutex_unlock(&control->lock);
+    vf_unlock(&control->lock);
     if (!turn)
         return vf_fail(err, VF_FAILED, "peer %s: does not take what it is sent", control->tp->peer);
     result = wire_say(control->tp, message, deadline_ns, err);
@@ -309,18 +310,18 @@ int control_say(struct control *control, const struct wire_message *message, uin
 
 void control_note(struct control *control, const char *text)
 {
-    (void)pthread_mutex_lock(&control->lock);
+    vf_lock(&control->lock);
     (void)snprintf(control->note, sizeof control->note, "%s", text);
     control->note_due = true;
-    (void)pthread_cond_broadcast(&control->changed);
-    (void)pthread_mutex_unlock(&control->lock);
+    vf_cond_broadcast(&control->changed);
+    vf_unlock(&control->lock);
 }
 
 void control_on_note(struct control *control, void (*noted)(void *ctx, const char *text))
 {
-    (void)pthread_mutex_lock(&control->lock);
+    vf_lock(&control->lock);
     control->noted = noted;
-    (void)pthread_mutex_unlock(&control->lock);
+    vf_unlock(&control->lock);
 }
 
 void control_abort(struct control *control, const struct vf_error *why)
@@ -329,11 +330,11 @@ void control_abort(struct control *control, const struct vf_error *why)
 
     if (control->tp == NULL)
         return;
-    (void)pthread_mutex_lock(&control->lock);
+    vf_lock(&control->lock);
     control->woken = false;
     /* Also when this side's reader gave up on damaged records: the way out may be whole. */
     turn = !control->aborted && begin_sending(control, vf_now_ns() + CONTROL_EXPLAIN_NS);
-    (void)pthread_mutex_unlock(&control->lock);
+    vf_unlock(&control->lock);
     if (!turn)
         return;
     wire_say_abort(control->tp, why);
@@ -361,7 +362,7 @@ int control_expect(struct control *control, enum wire_tag want, enum wire_tag ot
     enum { GOT, ENDED, WOKEN, LATE } how = GOT;
 
     memset(out, 0, sizeof *out);
-    (void)pthread_mutex_lock(&control->lock);
+    vf_lock(&control->lock);
     while ((entry = take(control)) == NULL) {
         if (control->woken)
             how = WOKEN;
@@ -374,7 +375,7 @@ int control_expect(struct control *control, enum wire_tag want, enum wire_tag ot
     }
     if (how == ENDED && err != NULL)
         *err = control->error;
-    (void)pthread_mutex_unlock(&control->lock);
+    vf_unlock(&control->lock);
 
     if (how == WOKEN)
         return vf_fail(err, VF_CANCELLED, "cancelled");
@@ -398,49 +399,49 @@ bool control_explain(struct control *control, uint64_t deadline_ns, struct vf_er
 {
     bool replaced;
 
-    (void)pthread_mutex_lock(&control->lock);
+    vf_lock(&control->lock);
     while (!control->ended && wait_change(control, deadline_ns))
         continue;
     replaced = control->ended;
     if (replaced)
         *err = control->error;
-    (void)pthread_mutex_unlock(&control->lock);
+    vf_unlock(&control->lock);
     return replaced;
 }
 
 void control_linger(struct control *control, uint64_t deadline_ns)
 {
-    (void)pthread_mutex_lock(&control->lock);
+    vf_lock(&control->lock);
     while (!control->ended && wait_change(control, deadline_ns))
         continue;
-    (void)pthread_mutex_unlock(&control->lock);
+    vf_unlock(&control->lock);
 }
 
 bool control_ended(struct control *control)
 {
     bool ended;
 
-    (void)pthread_mutex_lock(&control->lock);
+    vf_lock(&control->lock);
     ended = control->ended;
-    (void)pthread_mutex_unlock(&control->lock);
+    vf_unlock(&control->lock);
     return ended;
 }
 
 void control_wake(struct control *control)
 {
-    (void)pthread_mutex_lock(&control->lock);
+    vf_lock(&control->lock);
     control->woken = true;
-    (void)pthread_cond_broadcast(&control->changed);
-    (void)pthread_mutex_unlock(&control->lock);
+    vf_cond_broadcast(&control->changed);
+    vf_unlock(&control->lock);
 }
 
 bool control_aborted(struct control *control)
 {
     bool aborted;
 
-    (void)pthread_mutex_lock(&control->lock);
+    vf_lock(&control->lock);
     aborted = control->aborted;
-    (void)pthread_mutex_unlock(&control->lock);
+    vf_unlock(&control->lock);
     return aborted;
 }
 
@@ -448,9 +449,9 @@ bool control_lost(struct control *control)
 {
     bool lost;
 
-    (void)pthread_mutex_lock(&control->lock);
+    vf_lock(&control->lock);
     lost = control->lost;
-    (void)pthread_mutex_unlock(&control->lock);
+    vf_unlock(&control->lock);
     return lost;
 }
 

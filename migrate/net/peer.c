@@ -5,6 +5,7 @@
 #include "migrate/net/peer.h"
 
 #include "base/log.h"
+#include "base/thread.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -13,9 +14,9 @@ struct tp_tls *mig_tls(struct mig *mig)
 {
     struct tp_tls *tls;
 
-    (void)pthread_mutex_lock(&mig->lock);
+    vf_lock(&mig->lock);
     tls = mig->tls != NULL ? tp_tls_ref(mig->tls) : NULL;
-    (void)pthread_mutex_unlock(&mig->lock);
+    vf_unlock(&mig->lock);
     return tls;
 }
 
@@ -23,9 +24,9 @@ const char *mig_security(struct mig *mig)
 {
     bool tls;
 
-    (void)pthread_mutex_lock(&mig->lock);
+    vf_lock(&mig->lock);
     tls = mig->tls != NULL;
-    (void)pthread_mutex_unlock(&mig->lock);
+    vf_unlock(&mig->lock);
     return tls ? "tls" : mig->insecure ? "insecure" : "plain";
 }
 
@@ -33,10 +34,10 @@ void mig_set_tls(struct mig *mig, struct tp_tls *tls)
 {
     struct tp_tls *before;
 
-    (void)pthread_mutex_lock(&mig->lock);
+    vf_lock(&mig->lock);
     before = mig->tls;
     mig->tls = tp_tls_ref(tls);
-    (void)pthread_mutex_unlock(&mig->lock);
+    vf_unlock(&mig->lock);
     tp_tls_unref(before);
 }
 

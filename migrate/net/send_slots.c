@@ -2,7 +2,8 @@
 /* See send_slots.h. */
 #include "migrate/net/send_slots.h"
 
-#include "base/size.h"
+#include "base/clock.h"
+#include "base/thread.h"
 
 #include <sched.h>
 #include <string.h>
@@ -24,14 +25,14 @@ void send_slots_init(struct send_slots *slots, unsigned places)
     slots->patience_ns = SEND_SLOT_PATIENCE_NS;
     slots->stall_ns = SEND_SLOT_STALL_NS;
     slots->last = &slots->first;
-    (void)pthread_mutex_init(&slots->lock, NULL);
+    vf_lock_init(&slots->lock);
     vf_cond_init(&slots->changed);
 }
 
 void send_slots_fini(struct send_slots *slots)
 {
-    (void)pthread_cond_destroy(&slots->changed);
-    (void)pthread_mutex_destroy(&slots->lock);
+    vf_cond_fini(&slots->changed);
+    vf_lock_fini(&slots->lock);
 }
 
 /* Under the lock: may the first of the queue start? `*when` is when it may at the latest. */
@@ -58,7 +59,7 @@ static void leave_queue(struct send_slots *slots, struct send_slot *slot)
         slots->last = at;
     slot->queued = false;
     /* Whoever is first now has something to look at. */
-    (void)pthread_cond_broadcast(&slots->changed);
+    vf_cond_broadcast(&slots->changed);
 }
 
 static void wait_change(struct send_slots *slots, uint64_t until_ns)
@@ -66,7 +67,7 @@ static void wait_change(struct send_slots *slots, uint64_t until_ns)
     struct timespec until = vf_timespec(until_ns);
 
     if (until_ns == UINT64_MAX)
-        (void)pthread_cond_wait(&slots->changed, &slots->lock);
+        vf_cond_wait(&slots->changed, &slots->lock);
     else
         (void)pthread_cond_timedwait(&slots->changed, &slots->lock, &until);
 }
@@ -74,7 +75,7 @@ static void wait_change(struct send_slots *slots, uint64_t until_ns)
 bool send_slots_take(struct send_slots *slots, struct send_slot *slot, uint64_t deadline_ns,
                      bool (*ended)(void *ctx), void *ctx)
 {
-    (void)pthread_mutex_lock(&slots->lock);
+    vf_lock(&slots->lock);
     if (!slot->has) {
         slot->next = NULL;
         slot->queued = true;
@@ -95,19 +96,19 @@ bool send_slots_take(struct send_slots *slots, struct send_slot *slot, uint64_t 
             wait_change(slots, when < deadline_ns ? when : deadline_ns);
         }
     }
-    (void)pthread_mutex_unlock(&slots->lock);
+    vf_unlock(&slots->lock);
     return slot->has;
 }
 
 void send_slots_give(struct send_slots *slots, struct send_slot *slot)
 {
-    (void)pthread_mutex_lock(&slots->lock);
+    vf_lock(&slots->lock);
     if (slot->has) {
         slot->has = false;
         slots->taken--;
-        (void)pthread_cond_broadcast(&slots->changed);
+        vf_cond_broadcast(&slots->changed);
     }
-    (void)pthread_mutex_unlock(&slots->lock);
+    vf_unlock(&slots->lock);
 }
 
 void send_slots_note_sent(struct send_slots *slots)
@@ -117,7 +118,7 @@ void send_slots_note_sent(struct send_slots *slots)
 
 void send_slots_wake(struct send_slots *slots)
 {
-    (void)pthread_mutex_lock(&slots->lock);
-    (void)pthread_cond_broadcast(&slots->changed);
-    (void)pthread_mutex_unlock(&slots->lock);
+    vf_lock(&slots->lock);
+    vf_cond_broadcast(&slots->changed);
+    vf_unlock(&slots->lock);
 }

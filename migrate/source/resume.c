@@ -7,6 +7,7 @@
 #define LOG_ROOM "migrate"
 #include "migrate/source/source.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/size.h"
 #include "migrate/job/ending.h"

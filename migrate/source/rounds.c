@@ -3,8 +3,8 @@
 #define LOG_ROOM "migrate"
 #include "migrate/source/source.h"
 
+#include "base/clock.h"
 #include "base/log.h"
-#include "base/size.h"
 #include "migrate/job/stand.h"
 
 #include <string.h>

@@ -6,8 +6,9 @@
 #define LOG_ROOM "migrate"
 #include "migrate/source/source.h"
 
+#include "base/clock.h"
 #include "base/log.h"
-#include "base/size.h"
+#include "base/thread.h"
 #include "migrate/job/ending.h"
 #include "migrate/handoff/copy.h"
 #include "migrate/handoff/restart.h"
@@ -120,9 +121,9 @@ int source_late(struct source *s, struct vf_error *err)
     char peer[sizeof job->stand.peer];
     struct vf_error late = *err;
 
-    (void)pthread_mutex_lock(&job->lock);
+    vf_lock(&job->lock);
     memcpy(peer, job->stand.peer, sizeof peer);
-    (void)pthread_mutex_unlock(&job->lock);
+    vf_unlock(&job->lock);
     if (peer[0] == '\0' || late.code != VF_FAILED || control_ended(&s->control))
         return -1;
     return vf_fail(err, VF_FAILED, "%.300s: it was still in %s", late.text, peer);

@@ -5,8 +5,9 @@
 #define LOG_ROOM "migrate"
 #include "migrate/stream/stream.h"
 
+#include "base/clock.h"
 #include "base/limits.h"
-#include "base/size.h"
+#include "base/thread.h"
 #include "migrate/net/peer.h"
 
 #include <string.h>
@@ -26,23 +27,23 @@ static int open_stream(struct group *group, uint32_t index, const struct wire_he
     if (mig_dial(group->job->mig, address, deadline, &stream->tp, err) != 0 ||
         mig_know_peer(group->job, stream->tp, err) != 0 ||
         wire_say(stream->tp, &message, deadline, err) != 0) {
-        (void)pthread_mutex_lock(&group->lock);
+        vf_lock(&group->lock);
         group->lost = true;
-        (void)pthread_mutex_unlock(&group->lock);
+        vf_unlock(&group->lock);
         return -1;
     }
     if (kc_channel_open(group->plan.kernel_socket, group->plan.partition,
                         stream_slots(&group->plan), group->plan.geometry.slot_bytes,
                         &stream->channel, err) != 0)
         return -1;
-    (void)pthread_mutex_lock(&group->lock);
+    vf_lock(&group->lock);
     if (group->aborted)
         vf_fail(err, VF_CANCELLED, "stopped");
     else if (pthread_create(&stream->thread, NULL, send_stream_main, stream) != 0)
         vf_fail(err, VF_FAILED, "data stream %u: " VF_NO_THREAD, index);
     else
         stream->started = true;
-    (void)pthread_mutex_unlock(&group->lock);
+    vf_unlock(&group->lock);
     return stream->started ? 0 : -1;
 }
 
@@ -51,26 +52,26 @@ void stream_group_init(struct group *group, struct mig_job *job, uint64_t bandwi
     memset(group, 0, sizeof *group);
     group->job = job;
     group->pacer.bytes_per_s = bandwidth;
-    (void)pthread_mutex_init(&group->pacer.lock, NULL);
-    (void)pthread_mutex_init(&group->lock, NULL);
+    vf_lock_init(&group->pacer.lock);
+    vf_lock_init(&group->lock);
     vf_cond_init(&group->changed);
 }
 
 void stream_group_set_rate(struct group *group, uint64_t bytes_per_s)
 {
-    (void)pthread_mutex_lock(&group->pacer.lock);
+    vf_lock(&group->pacer.lock);
     group->pacer.bytes_per_s = bytes_per_s;
     group->pacer.next_ns = 0;
     group->pacer.changes++;
-    (void)pthread_mutex_unlock(&group->pacer.lock);
+    vf_unlock(&group->pacer.lock);
 }
 
 void stream_group_set_deadline(struct group *group, uint64_t deadline_ns)
 {
-    (void)pthread_mutex_lock(&group->lock);
+    vf_lock(&group->lock);
     group->until_ns = deadline_ns;
-    (void)pthread_cond_broadcast(&group->changed);
-    (void)pthread_mutex_unlock(&group->lock);
+    vf_cond_broadcast(&group->changed);
+    vf_unlock(&group->lock);
 }
 
 int stream_group_open(struct group *group, const struct stream_plan *plan,
@@ -91,9 +92,9 @@ static void expire(struct group *group, const struct stream_group_limit *limit)
 {
     if (group->error.code == VF_OK)
         vf_fail(&group->error, limit->code, "%s", limit->text);
-    (void)pthread_mutex_unlock(&group->lock);
+    vf_unlock(&group->lock);
     stream_group_abort(group);
-    (void)pthread_mutex_lock(&group->lock);
+    vf_lock(&group->lock);
 }
 
 static void wait_idle(struct group *group, const struct stream_group_limit *limit)
@@ -104,7 +105,7 @@ static void wait_idle(struct group *group, const struct stream_group_limit *limi
         struct timespec until = vf_timespec(group->until_ns);
 
         if (late || group->until_ns == TP_NEVER) {
-            (void)pthread_cond_wait(&group->changed, &group->lock);
+            vf_cond_wait(&group->changed, &group->lock);
         } else if (pthread_cond_timedwait(&group->changed, &group->lock, &until) != 0) {
             late = true;
             expire(group, limit);
@@ -117,12 +118,12 @@ static int command(struct group *group, enum stream_group_command what,
 {
     int result = 0;
 
-    (void)pthread_mutex_lock(&group->lock);
+    vf_lock(&group->lock);
     group->command = what;
     group->busy = group->plan.streams;
     group->command_number++;
     group->until_ns = limit != NULL ? limit->deadline_ns : TP_NEVER;
-    (void)pthread_cond_broadcast(&group->changed);
+    vf_cond_broadcast(&group->changed);
     if (what != STREAM_QUIT)
         wait_idle(group, limit);
     if (group->error.code != VF_OK) {
@@ -130,7 +131,7 @@ static int command(struct group *group, enum stream_group_command what,
             *err = group->error;
         result = -1;
     }
-    (void)pthread_mutex_unlock(&group->lock);
+    vf_unlock(&group->lock);
     return result;
 }
 
@@ -169,22 +170,22 @@ int stream_group_rehash(struct group *group, const struct stream_group_limit *li
 
 void stream_group_abort(struct group *group)
 {
-    (void)pthread_mutex_lock(&group->lock);
+    vf_lock(&group->lock);
     group->aborted = true;
     for (uint32_t i = 0; i < STREAM_MAX; i++) {
         if (group->stream[i].started)
             tp_abort(group->stream[i].tp);
     }
-    (void)pthread_mutex_unlock(&group->lock);
+    vf_unlock(&group->lock);
 }
 
 bool stream_group_lost(struct group *group)
 {
     bool lost;
 
-    (void)pthread_mutex_lock(&group->lock);
+    vf_lock(&group->lock);
     lost = group->lost;
-    (void)pthread_mutex_unlock(&group->lock);
+    vf_unlock(&group->lock);
     return lost;
 }
 
@@ -192,9 +193,9 @@ bool stream_group_refused(struct group *group)
 {
     bool refused;
 
-    (void)pthread_mutex_lock(&group->lock);
+    vf_lock(&group->lock);
     refused = group->refused;
-    (void)pthread_mutex_unlock(&group->lock);
+    vf_unlock(&group->lock);
     return refused;
 }
 
@@ -208,10 +209,10 @@ void stream_group_stop(struct group *group)
         struct send_stream *stream = &group->stream[i];
         bool started;
 
-        (void)pthread_mutex_lock(&group->lock);
+        vf_lock(&group->lock);
         started = stream->started;
         stream->started = false; /* from here stream_group_abort leaves its stream alone */
-        (void)pthread_mutex_unlock(&group->lock);
+        vf_unlock(&group->lock);
         if (started)
             (void)pthread_join(stream->thread, NULL);
         kc_channel_close(stream->channel);
@@ -223,7 +224,7 @@ void stream_group_stop(struct group *group)
 
 void stream_group_renew(struct group *group)
 {
-    (void)pthread_mutex_lock(&group->lock);
+    vf_lock(&group->lock);
     memset(group->stream, 0, sizeof group->stream);
     group->command = STREAM_IDLE;
     group->command_number = 0;
@@ -232,7 +233,7 @@ void stream_group_renew(struct group *group)
     group->lost = false;
     group->refused = false;
     group->error = (struct vf_error){.code = VF_OK};
-    (void)pthread_mutex_unlock(&group->lock);
+    vf_unlock(&group->lock);
 }
 
 void stream_group_close(struct group *group)
@@ -240,8 +241,8 @@ void stream_group_close(struct group *group)
     if (group->job == NULL)
         return;
     stream_group_stop(group);
-    (void)pthread_cond_destroy(&group->changed);
-    (void)pthread_mutex_destroy(&group->lock);
-    (void)pthread_mutex_destroy(&group->pacer.lock);
+    vf_cond_fini(&group->changed);
+    vf_lock_fini(&group->lock);
+    vf_lock_fini(&group->pacer.lock);
     memset(group, 0, sizeof *group);
 }

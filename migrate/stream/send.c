@@ -3,8 +3,9 @@
 #define LOG_ROOM "migrate"
 #include "migrate/stream/stream.h"
 
+#include "base/clock.h"
 #include "base/log.h"
-#include "base/size.h"
+#include "base/thread.h"
 
 #include <poll.h>
 #include <stdio.h>
@@ -28,13 +29,13 @@ static uint64_t book(struct pacer *pacer, uint64_t bytes, uint64_t *changes)
     uint64_t now = vf_now_ns();
     uint64_t at = 0;
 
-    (void)pthread_mutex_lock(&pacer->lock);
+    vf_lock(&pacer->lock);
     *changes = pacer->changes;
     if (pacer->bytes_per_s != 0) {
         at = pacer->next_ns < now ? now : pacer->next_ns;
         pacer->next_ns = at + (uint64_t)((double)bytes * 1e9 / (double)pacer->bytes_per_s);
     }
-    (void)pthread_mutex_unlock(&pacer->lock);
+    vf_unlock(&pacer->lock);
     return at;
 }
 
@@ -42,9 +43,9 @@ static bool rate_changed(struct pacer *pacer, uint64_t seen)
 {
     bool changed;
 
-    (void)pthread_mutex_lock(&pacer->lock);
+    vf_lock(&pacer->lock);
     changed = pacer->changes != seen;
-    (void)pthread_mutex_unlock(&pacer->lock);
+    vf_unlock(&pacer->lock);
     return changed;
 }
 
@@ -107,9 +108,9 @@ static int ship(void *ctx, const uint64_t *pages, uint32_t count, const uint8_t 
 
 static void note_turned_away(struct group *group)
 {
-    (void)pthread_mutex_lock(&group->lock);
+    vf_lock(&group->lock);
     group->refused = true;
-    (void)pthread_mutex_unlock(&group->lock);
+    vf_unlock(&group->lock);
 }
 
 /* The target's word that all frames of this stream's round lie proven in its VRAM. */
@@ -169,7 +170,7 @@ static int run_rehash(struct send_stream *stream, struct vf_error *err)
 
 static void report(struct group *group, const struct vf_error *err, bool lost)
 {
-    (void)pthread_mutex_lock(&group->lock);
+    vf_lock(&group->lock);
     group->lost = group->lost || lost;
     if (err != NULL && group->error.code == VF_OK) {
         group->error = *err;
@@ -177,8 +178,8 @@ static void report(struct group *group, const struct vf_error *err, bool lost)
             group->error.code = VF_FAILED;
     }
     group->busy--;
-    (void)pthread_cond_broadcast(&group->changed);
-    (void)pthread_mutex_unlock(&group->lock);
+    vf_cond_broadcast(&group->changed);
+    vf_unlock(&group->lock);
     /* One stream's end is the end of all: nobody shall wait for pages that never come. */
     if (err != NULL)
         stream_group_abort(group);
@@ -203,12 +204,12 @@ void *send_stream_main(void *arg)
         enum stream_group_command command;
         int result;
 
-        (void)pthread_mutex_lock(&group->lock);
+        vf_lock(&group->lock);
         while (group->command_number == number)
-            (void)pthread_cond_wait(&group->changed, &group->lock);
+            vf_cond_wait(&group->changed, &group->lock);
         number = group->command_number;
         command = group->command;
-        (void)pthread_mutex_unlock(&group->lock);
+        vf_unlock(&group->lock);
         if (command == STREAM_QUIT)
             break;
         if (work == NULL)

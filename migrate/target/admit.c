@@ -7,8 +7,10 @@
 #define LOG_ROOM "migrate"
 #include "migrate/target/target.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/size.h"
+#include "base/thread.h"
 #include "migrate/job/stand.h"
 
 #include <inttypes.h>
@@ -246,15 +248,15 @@ static int make_partition(struct target *t, const struct vf_partition_params *pa
 
     if (kc_connect(t->job->mig->kernel_socket, &maker, err) != 0)
         return -1;
-    (void)pthread_mutex_lock(&t->lock);
+    vf_lock(&t->lock);
     t->maker = maker;
-    (void)pthread_mutex_unlock(&t->lock);
+    vf_unlock(&t->lock);
     /* Whatever came before this was not called off by target_call_off. */
     result = wanted(t) ? kc_partition_create(maker, params, true, &t->partition, err)
                        : not_wanted(t, err);
-    (void)pthread_mutex_lock(&t->lock);
+    vf_lock(&t->lock);
     t->maker = NULL;
-    (void)pthread_mutex_unlock(&t->lock);
+    vf_unlock(&t->lock);
     kc_close(maker);
     return result;
 }

@@ -7,8 +7,9 @@
 #define LOG_ROOM "migrate"
 #include "migrate/target/target.h"
 
+#include "base/clock.h"
 #include "base/log.h"
-#include "base/size.h"
+#include "base/thread.h"
 #include "migrate/handoff/copy.h"
 #include "migrate/job/stand.h"
 
@@ -194,9 +195,9 @@ void target_close_books(struct target *t)
         } else {
             bool back;
 
-            (void)pthread_mutex_lock(&t->lock);
+            vf_lock(&t->lock);
             back = t->again != NULL;
-            (void)pthread_mutex_unlock(&t->lock);
+            vf_unlock(&t->lock);
             if (!back || target_relink(t, target_redial_deadline(t), &err) != 0)
                 heard = WIRE_ABORT;
             continue;

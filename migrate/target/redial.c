@@ -9,8 +9,9 @@
 #include "migrate/job/stand.h"
 #include "migrate/target/target.h"
 
+#include "base/clock.h"
 #include "base/log.h"
-#include "base/size.h"
+#include "base/thread.h"
 #include "migrate/handoff/reply.h"
 
 #include <inttypes.h>
@@ -22,33 +23,33 @@ void target_control_down(void *ctx)
     struct target *t = ctx;
 
     /* Waiters of the attachment look at the link again. */
-    (void)pthread_mutex_lock(&t->lock);
+    vf_lock(&t->lock);
     target_call_off(t);
-    (void)pthread_cond_broadcast(&t->changed);
-    (void)pthread_mutex_unlock(&t->lock);
+    vf_cond_broadcast(&t->changed);
+    vf_unlock(&t->lock);
 }
 
 void target_wake(void *ctx)
 {
     struct target *t = ctx;
 
-    (void)pthread_mutex_lock(&t->lock);
+    vf_lock(&t->lock);
     t->woken = true;
     target_call_off(t);
     if (t->linked)
         control_wake(&t->control);
-    (void)pthread_cond_broadcast(&t->changed);
-    (void)pthread_mutex_unlock(&t->lock);
+    vf_cond_broadcast(&t->changed);
+    vf_unlock(&t->lock);
 }
 
 void target_note(void *ctx, const char *text)
 {
     struct target *t = ctx;
 
-    (void)pthread_mutex_lock(&t->lock);
+    vf_lock(&t->lock);
     if (t->linked)
         control_note(&t->control, text);
-    (void)pthread_mutex_unlock(&t->lock);
+    vf_unlock(&t->lock);
 }
 
 void target_hear_note(void *ctx, const char *text)
@@ -62,7 +63,7 @@ static struct tp *await_again(struct target *t, uint64_t deadline, struct wire_m
     struct timespec until = vf_timespec(deadline);
     struct tp *tp;
 
-    (void)pthread_mutex_lock(&t->lock);
+    vf_lock(&t->lock);
     while (t->again == NULL && !t->woken && !t->superseded &&
            pthread_cond_timedwait(&t->changed, &t->lock, &until) == 0)
         continue;
@@ -70,7 +71,7 @@ static struct tp *await_again(struct target *t, uint64_t deadline, struct wire_m
     *word = t->word;
     t->again = NULL;
     t->word = (struct wire_message){0};
-    (void)pthread_mutex_unlock(&t->lock);
+    vf_unlock(&t->lock);
     return tp;
 }
 
@@ -84,9 +85,9 @@ uint64_t target_redial_deadline(const struct target *t)
 
 void target_welcome_back(struct target *t)
 {
-    (void)pthread_mutex_lock(&t->lock);
+    vf_lock(&t->lock);
     t->redial = true;
-    (void)pthread_mutex_unlock(&t->lock);
+    vf_unlock(&t->lock);
 }
 
 int target_relink(struct target *t, uint64_t deadline, struct vf_error *err)
@@ -105,19 +106,19 @@ int target_relink(struct target *t, uint64_t deadline, struct vf_error *err)
     stand_calls(job, NULL);
     if (tp == NULL)
         return -1;
-    (void)pthread_mutex_lock(&t->lock);
+    vf_lock(&t->lock);
     t->linked = false;
-    (void)pthread_mutex_unlock(&t->lock);
+    vf_unlock(&t->lock);
     control_stop(&t->control);
     result = control_start_heard(&t->control, tp, &word, job->mig->silence_ns, target_control_down,
                                  t, err);
     if (result == 0)
         control_on_note(&t->control, target_hear_note);
-    (void)pthread_mutex_lock(&t->lock);
+    vf_lock(&t->lock);
     t->linked = result == 0;
     if (t->linked && t->woken)
         control_wake(&t->control); /* it fell between two links and is not repeated */
-    (void)pthread_mutex_unlock(&t->lock);
+    vf_unlock(&t->lock);
     return result;
 }
 
@@ -126,13 +127,13 @@ void target_end_redial(struct target *t)
     struct wire_message word;
     struct tp *tp;
 
-    (void)pthread_mutex_lock(&t->lock);
+    vf_lock(&t->lock);
     t->redial = false;
     tp = t->again;
     word = t->word;
     t->again = NULL;
     t->word = (struct wire_message){0};
-    (void)pthread_mutex_unlock(&t->lock);
+    vf_unlock(&t->lock);
     wire_message_free(&word);
     tp_close(tp);
 }
@@ -145,7 +146,7 @@ static bool give(struct mig *mig, struct tp *tp, const struct wire_hello *hello,
     bool given = false;
 
     for (struct target *t = mig->targets; t != NULL && !given; t = t->next) {
-        (void)pthread_mutex_lock(&t->lock);
+        vf_lock(&t->lock);
         /* A RESUME that comes late must not take the line from the one after it. */
         given = t->redial &&
                 (word->tag != WIRE_RESUME || word->resume.generation > t->plan.generation) &&
@@ -161,9 +162,9 @@ static bool give(struct mig *mig, struct tp *tp, const struct wire_hello *hello,
             /* The source knows best that the old connection is of no use. */
             if (t->linked)
                 control_cut(&t->control);
-            (void)pthread_cond_broadcast(&t->changed);
+            vf_cond_broadcast(&t->changed);
         }
-        (void)pthread_mutex_unlock(&t->lock);
+        vf_unlock(&t->lock);
     }
     return given;
 }
@@ -180,9 +181,9 @@ void target_redialled(struct mig *mig, struct tp *tp, const struct mig_peer *pee
         tp_close(tp);
         return;
     }
-    (void)pthread_mutex_lock(&mig->lock);
+    vf_lock(&mig->lock);
     given = word.tag != WIRE_INQUIRE && give(mig, tp, &peer->hello, &word);
-    (void)pthread_mutex_unlock(&mig->lock);
+    vf_unlock(&mig->lock);
     if (!given)
         reply_to(mig, tp, peer, &word);
     wire_message_free(&word);

@@ -7,8 +7,9 @@
 #define LOG_ROOM "migrate"
 #include "migrate/target/target.h"
 
+#include "base/clock.h"
 #include "base/log.h"
-#include "base/size.h"
+#include "base/thread.h"
 #include "migrate/stream/difference.h"
 
 #include <inttypes.h>
@@ -23,11 +24,11 @@ bool target_lost(struct target *t, struct vf_error *err)
 {
     bool stream, own, again;
 
-    (void)pthread_mutex_lock(&t->lock);
+    vf_lock(&t->lock);
     stream = t->streams_lost;
     own = t->stream_error.code != VF_OK && !t->streams_lost;
     again = t->again != NULL;
-    (void)pthread_mutex_unlock(&t->lock);
+    vf_unlock(&t->lock);
     if (t->version < WIRE_VERSION_RESUME || own || job_cancel_asked(t->job))
         return false;
     /* A source that aborts closes its streams too; its word is on the way. */
@@ -45,9 +46,9 @@ static uint64_t patience(struct target *t)
     uint64_t most = t->job->options.max_time_ns;
     bool known;
 
-    (void)pthread_mutex_lock(&t->lock);
+    vf_lock(&t->lock);
     known = t->known;
-    (void)pthread_mutex_unlock(&t->lock);
+    vf_unlock(&t->lock);
     if (!known)
         return now + UNKNOWN_NS;
     /* The time is the source's own word: one that has sent no page has nothing to come back to. */
@@ -75,10 +76,10 @@ static int end_streams(struct target *t, struct resume_point *at, struct vf_erro
         proven = rounds < proven ? rounds : proven;
     }
     result = target_stop_streams(t, err);
-    (void)pthread_mutex_lock(&t->lock);
+    vf_lock(&t->lock);
     t->streams_lost = false;
     t->stream_error.code = VF_OK;
-    (void)pthread_mutex_unlock(&t->lock);
+    vf_unlock(&t->lock);
     memcpy(at->id.job, t->job->uuid, sizeof at->id.job);
     memcpy(at->id.uuid, t->job->partition_uuid, sizeof at->id.uuid);
     at->id.epoch = t->job->epoch;
@@ -110,14 +111,14 @@ static void invite(struct target *t, const struct wire_resume *asked)
     if (asked->next_round == t->rounds)
         target_round_done(t);
     t->opened = false;
-    (void)pthread_mutex_lock(&t->lock);
+    vf_lock(&t->lock);
     t->plan.generation = asked->generation;
     t->rounds = t->proven = asked->next_round;
     t->attached = 0;
     t->streams_idle = false;
     t->attaching = true;
     t->resumed = true;
-    (void)pthread_mutex_unlock(&t->lock);
+    vf_unlock(&t->lock);
 }
 
 static int answer(struct target *t, const struct wire_resume *asked, struct vf_error *err)
@@ -156,14 +157,14 @@ static int await_source(struct target *t, uint64_t deadline, struct vf_error *er
     int result;
     bool superseded;
 
-    (void)pthread_mutex_lock(&t->lock);
+    vf_lock(&t->lock);
     t->waiting = true;
-    (void)pthread_mutex_unlock(&t->lock);
+    vf_unlock(&t->lock);
     result = target_relink(t, deadline, err);
-    (void)pthread_mutex_lock(&t->lock);
+    vf_lock(&t->lock);
     t->waiting = false;
     superseded = t->superseded;
-    (void)pthread_mutex_unlock(&t->lock);
+    vf_unlock(&t->lock);
     if (result == 0)
         return 0;
     if (job_cancel_asked(t->job))
@@ -175,18 +176,18 @@ static int await_source(struct target *t, uint64_t deadline, struct vf_error *er
 
 void target_supersede(struct mig *mig, const uint8_t uuid[VF_UUID_BYTES], const char *source)
 {
-    (void)pthread_mutex_lock(&mig->lock);
+    vf_lock(&mig->lock);
     for (struct target *t = mig->targets; t != NULL; t = t->next) {
-        (void)pthread_mutex_lock(&t->lock);
+        vf_lock(&t->lock);
         /* What is compared was written before it began to wait. */
         if (t->waiting && memcmp(t->job->partition_uuid, uuid, VF_UUID_BYTES) == 0 &&
             strcmp(t->job->peer_name, source) == 0) {
             t->superseded = true;
-            (void)pthread_cond_broadcast(&t->changed);
+            vf_cond_broadcast(&t->changed);
         }
-        (void)pthread_mutex_unlock(&t->lock);
+        vf_unlock(&t->lock);
     }
-    (void)pthread_mutex_unlock(&mig->lock);
+    vf_unlock(&mig->lock);
 }
 
 int target_resume(struct target *t, struct vf_error *err)

@@ -4,7 +4,8 @@
 #include "migrate/net/peer.h"
 #include "migrate/target/target.h"
 
-#include "base/size.h"
+#include "base/clock.h"
+#include "base/thread.h"
 
 #include <string.h>
 #include <sys/random.h>
@@ -18,7 +19,7 @@ static void stream_failed(void *ctx, const struct vf_error *err, bool lost)
     struct target *t = ctx;
     bool idle;
 
-    (void)pthread_mutex_lock(&t->lock);
+    vf_lock(&t->lock);
     idle = t->streams_idle;
     if (!idle && t->stream_error.code == VF_OK) {
         t->stream_error = *err;
@@ -26,7 +27,7 @@ static void stream_failed(void *ctx, const struct vf_error *err, bool lost)
             t->stream_error.code = VF_FAILED;
         t->streams_lost = lost;
     }
-    (void)pthread_mutex_unlock(&t->lock);
+    vf_unlock(&t->lock);
     if (!idle)
         control_wake(&t->control);
 }
@@ -64,7 +65,7 @@ static int await_streams(struct target *t, uint64_t deadline, struct vf_error *e
     struct timespec until = vf_timespec(deadline);
     bool all, refused;
 
-    (void)pthread_mutex_lock(&t->lock);
+    vf_lock(&t->lock);
     while (t->attached < t->plan.streams && t->stream_error.code == VF_OK &&
            !control_ended(&t->control) && !job_cancel_asked(t->job)) {
         if (pthread_cond_timedwait(&t->changed, &t->lock, &until) != 0)
@@ -77,7 +78,7 @@ static int await_streams(struct target *t, uint64_t deadline, struct vf_error *e
         *err = t->stream_error;
     /* Somewhere on their way; unless it was the link that ended, in whatever way. */
     t->streams_lost = t->streams_lost || (!all && !refused && !control_ended(&t->control));
-    (void)pthread_mutex_unlock(&t->lock);
+    vf_unlock(&t->lock);
     if (all && !refused)
         return 0;
     if (job_cancel_asked(t->job))
@@ -97,9 +98,9 @@ int target_open_streams(struct target *t, struct vf_error *err)
 
     if (plan_streams(t, err) != 0)
         return -1;
-    (void)pthread_mutex_lock(&t->lock);
+    vf_lock(&t->lock);
     t->attaching = true;
-    (void)pthread_mutex_unlock(&t->lock);
+    vf_unlock(&t->lock);
     memcpy(message.admitted.token, t->token, sizeof message.admitted.token);
     message.admitted.slot_bytes = t->plan.geometry.slot_bytes;
     if (control_say(&t->control, &message, deadline, err) != 0)
@@ -122,10 +123,10 @@ int target_close_pages(struct target *t, struct vf_error *err)
 {
     bool failed;
 
-    (void)pthread_mutex_lock(&t->lock);
+    vf_lock(&t->lock);
     failed = t->stream_error.code != VF_OK;
     t->streams_idle = true;
-    (void)pthread_mutex_unlock(&t->lock);
+    vf_unlock(&t->lock);
     if (failed)
         return vf_fail(err, VF_FAILED, "a data stream failed"); /* its own error is told */
     for (uint32_t i = 0; i < t->plan.streams; i++) {
@@ -142,10 +143,10 @@ int target_stop_streams(struct target *t, struct vf_error *err)
 {
     int result = 0;
 
-    (void)pthread_mutex_lock(&t->lock);
+    vf_lock(&t->lock);
     t->attaching = false;
     t->streams_idle = true; /* who ends from here on is stopped, not failed */
-    (void)pthread_mutex_unlock(&t->lock);
+    vf_unlock(&t->lock);
     /* All at once: each may have transfers that have to land. */
     for (uint32_t i = 0; i < STREAM_MAX; i++)
         receive_stream_abort(&t->stream[i]);
@@ -169,9 +170,9 @@ bool target_attach(struct mig *mig, struct tp *tp, const struct wire_hello *hell
 {
     bool taken = false;
 
-    (void)pthread_mutex_lock(&mig->lock);
+    vf_lock(&mig->lock);
     for (struct target *t = mig->targets; t != NULL && !taken; t = t->next) {
-        (void)pthread_mutex_lock(&t->lock);
+        vf_lock(&t->lock);
         taken = takes(t, hello) && mig_same_peer(t->job, tp);
         if (taken) {
             struct receive_stream *stream = &t->stream[hello->stream_index];
@@ -186,26 +187,26 @@ bool target_attach(struct mig *mig, struct tp *tp, const struct wire_hello *hell
             stream->ctx = t;
             t->attached++;
             t->known = true;
-            (void)pthread_cond_broadcast(&t->changed);
+            vf_cond_broadcast(&t->changed);
         }
-        (void)pthread_mutex_unlock(&t->lock);
+        vf_unlock(&t->lock);
     }
-    (void)pthread_mutex_unlock(&mig->lock);
+    vf_unlock(&mig->lock);
     return taken;
 }
 
 void target_refuse_stream(struct mig *mig, const struct tp *tp, const struct wire_hello *hello,
                           const struct vf_error *why)
 {
-    (void)pthread_mutex_lock(&mig->lock);
+    vf_lock(&mig->lock);
     for (struct target *t = mig->targets; t != NULL; t = t->next) {
-        (void)pthread_mutex_lock(&t->lock);
+        vf_lock(&t->lock);
         /* A later generation's source tries again by itself. */
         if (hello->generation == 0 && takes(t, hello) && mig_same_peer(t->job, tp)) {
             t->stream_error = *why;
-            (void)pthread_cond_broadcast(&t->changed);
+            vf_cond_broadcast(&t->changed);
         }
-        (void)pthread_mutex_unlock(&t->lock);
+        vf_unlock(&t->lock);
     }
-    (void)pthread_mutex_unlock(&mig->lock);
+    vf_unlock(&mig->lock);
 }

@@ -6,8 +6,10 @@
 #define LOG_ROOM "migrate"
 #include "migrate/target/target.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/size.h"
+#include "base/thread.h"
 #include "migrate/job/ending.h"
 #include "migrate/job/stand.h"
 
@@ -114,10 +116,10 @@ void target_round_done(struct target *t)
     if (!t->opened)
         return;
     t->opened = false;
-    (void)pthread_mutex_lock(&t->job->lock);
+    vf_lock(&t->job->lock);
     round.pages = t->job->came[t->rounds - 1].pages;
     round.bytes = t->job->came[t->rounds - 1].bytes;
-    (void)pthread_mutex_unlock(&t->job->lock);
+    vf_unlock(&t->job->lock);
     job_round_done(t->job, &round);
 }
 
@@ -256,10 +258,10 @@ static void find_cause(struct target *t, struct vf_error *err)
     struct vf_error stream;
     bool lost;
 
-    (void)pthread_mutex_lock(&t->lock);
+    vf_lock(&t->lock);
     stream = t->stream_error;
     lost = t->streams_lost;
-    (void)pthread_mutex_unlock(&t->lock);
+    vf_unlock(&t->lock);
     if (stream.code != VF_OK)
         *err = stream;
     /* Only then: a failure of our own must reach the source while its partition is paused. */
@@ -311,9 +313,9 @@ static bool host_stopped(struct mig *mig)
 {
     bool stopped;
 
-    (void)pthread_mutex_lock(&mig->lock);
+    vf_lock(&mig->lock);
     stopped = mig->stopping > 0;
-    (void)pthread_mutex_unlock(&mig->lock);
+    vf_unlock(&mig->lock);
     return stopped;
 }
 
@@ -368,7 +370,7 @@ static bool target_list(struct target *t, bool add)
     struct mig *mig = t->job->mig;
     bool listed = true;
 
-    (void)pthread_mutex_lock(&mig->lock);
+    vf_lock(&mig->lock);
     if (add && mig_ending(mig)) {
         listed = false;
     } else if (add) {
@@ -382,7 +384,7 @@ static bool target_list(struct target *t, bool add)
         if (*at == t)
             *at = t->next;
     }
-    (void)pthread_mutex_unlock(&mig->lock);
+    vf_unlock(&mig->lock);
     return listed;
 }
 
@@ -430,7 +432,7 @@ void target_serve(struct mig *mig, struct tp *tp, const struct wire_hello *hello
         tp_close(tp);
         return;
     }
-    (void)pthread_mutex_init(&t->lock, NULL);
+    vf_lock_init(&t->lock);
     vf_cond_init(&t->changed);
     (void)snprintf(t->job->peer, sizeof t->job->peer, "%s",
                    hello->listen_address[0] != '\0' ? hello->listen_address : tp->peer);
@@ -439,8 +441,8 @@ void target_serve(struct mig *mig, struct tp *tp, const struct wire_hello *hello
     t->version = version;
     t->job->shared_clock = memcmp(hello->boot_id, mig->boot_id, sizeof mig->boot_id) == 0;
     serve_job(t, tp);
-    (void)pthread_cond_destroy(&t->changed);
-    (void)pthread_mutex_destroy(&t->lock);
+    vf_cond_fini(&t->changed);
+    vf_lock_fini(&t->lock);
     mig_job_put(t->job);
     free(t);
 }

@@ -7,7 +7,7 @@
 #include "migrate/tests/hosts.h"
 #include "migrate/tests/proxy.h"
 
-#include "base/size.h"
+#include "base/clock.h"
 #include "base/tests/tool.h"
 
 #include <poll.h>

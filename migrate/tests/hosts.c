@@ -2,7 +2,7 @@
 /* See hosts.h. */
 #include "migrate/tests/hosts.h"
 
-#include "base/size.h"
+#include "base/clock.h"
 #include "base/tests/folder.h"
 #include "base/tests/tool.h"
 #include "migrate/handoff/shadow.h"

@@ -8,7 +8,7 @@
 #include "migrate/tests/hosts.h"
 #include "migrate/wire/wire.h"
 
-#include "base/size.h"
+#include "base/clock.h"
 #include "base/tests/tool.h"
 
 #define SILENCE_NS (1500000000ull * TEST_TOOL_FACTOR)

@@ -12,7 +12,7 @@
 #include "migrate/tests/hosts.h"
 #include "migrate/handoff/redial.h"
 
-#include "base/size.h"
+#include "base/clock.h"
 
 #include <poll.h>
 

@@ -3,8 +3,9 @@
  */
 #include "migrate/tests/proxy.h"
 
-#include "base/size.h"
+#include "base/clock.h"
 #include "base/tests/tool.h"
+#include "base/thread.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -81,9 +82,9 @@ static bool mute(struct conn *conn)
 {
     bool is;
 
-    (void)pthread_mutex_lock(&conn->proxy->lock);
+    vf_lock(&conn->proxy->lock);
     is = conn->mute;
-    (void)pthread_mutex_unlock(&conn->proxy->lock);
+    vf_unlock(&conn->proxy->lock);
     return is;
 }
 
@@ -115,7 +116,7 @@ static enum proxy_act judge(struct pump *pump, uint32_t tag)
     struct proxy *proxy = pump->conn->proxy;
     enum proxy_act act = PROXY_PASS;
 
-    (void)pthread_mutex_lock(&proxy->lock);
+    vf_lock(&proxy->lock);
     if (proxy->armed && proxy->fault.way == pump->way && (uint32_t)proxy->fault.tag == tag &&
         (proxy->paused || !proxy->fault.paused)) {
         if (proxy->skip > 0) {
@@ -134,22 +135,22 @@ static enum proxy_act judge(struct pump *pump, uint32_t tag)
     }
     if (act == PROXY_HOLD) {
         proxy->held = true;
-        (void)pthread_cond_broadcast(&proxy->changed);
+        vf_cond_broadcast(&proxy->changed);
         while (!proxy->released)
-            (void)pthread_cond_wait(&proxy->changed, &proxy->lock);
+            vf_cond_wait(&proxy->changed, &proxy->lock);
         act = proxy->cut ? PROXY_CUT : PROXY_PASS;
         proxy->held = proxy->released = proxy->cut = false;
     }
-    (void)pthread_mutex_unlock(&proxy->lock);
+    vf_unlock(&proxy->lock);
     return act;
 }
 
 /* ROUND: after its checksum a u32, a u64, and whether the partition is paused. */
 static void note_round(struct proxy *proxy, const uint8_t *data, uint32_t bytes)
 {
-    (void)pthread_mutex_lock(&proxy->lock);
+    vf_lock(&proxy->lock);
     proxy->paused = bytes > 20 && data[20] != 0;
-    (void)pthread_mutex_unlock(&proxy->lock);
+    vf_unlock(&proxy->lock);
 }
 
 static bool pass_payload(struct pump *pump, uint32_t tag, uint32_t length, enum proxy_act act)
@@ -201,10 +202,10 @@ static void *pump_loop(void *arg)
         (void)shutdown(pump->from, SHUT_RDWR); /* the other end must not hear of it */
     else
         end_both(pump->conn);
-    (void)pthread_mutex_lock(&proxy->lock);
+    vf_lock(&proxy->lock);
     proxy->pumping--;
-    (void)pthread_cond_broadcast(&proxy->changed);
-    (void)pthread_mutex_unlock(&proxy->lock);
+    vf_cond_broadcast(&proxy->changed);
+    vf_unlock(&proxy->lock);
     return NULL;
 }
 
@@ -214,9 +215,9 @@ static void serve(struct proxy *proxy, int fd)
     struct vf_error err = VF_ERROR_INIT;
     bool refusing;
 
-    (void)pthread_mutex_lock(&proxy->lock);
+    vf_lock(&proxy->lock);
     refusing = proxy->refusing;
-    (void)pthread_mutex_unlock(&proxy->lock);
+    vf_unlock(&proxy->lock);
     if (conn == NULL || refusing ||
         tp_tcp_connect(proxy->target, vf_now_ns() + PATIENCE_NS, &conn->tp, &err) != 0) {
         (void)close(fd);
@@ -230,14 +231,14 @@ static void serve(struct proxy *proxy, int fd)
                      0); /* it was connected without blocking; the pumps block */
     conn->pump[TO_TARGET] = (struct pump){conn, TO_TARGET, conn->source, conn->target, 0};
     conn->pump[TO_SOURCE] = (struct pump){conn, TO_SOURCE, conn->target, conn->source, 0};
-    (void)pthread_mutex_lock(&proxy->lock);
+    vf_lock(&proxy->lock);
     conn->next = proxy->conns;
     proxy->conns = conn;
     proxy->pumping += 2;
     /* Under the lock: whoever finds the connection calm joins both. */
     for (unsigned i = 0; i < 2; i++)
         assert_int_equal(pthread_create(&conn->pump[i].thread, NULL, pump_loop, &conn->pump[i]), 0);
-    (void)pthread_mutex_unlock(&proxy->lock);
+    vf_unlock(&proxy->lock);
 }
 
 static void *accept_loop(void *arg)
@@ -267,7 +268,7 @@ struct proxy *proxy_open(const char *target, char *address)
 
     assert_non_null(proxy);
     (void)snprintf(proxy->target, sizeof proxy->target, "%s", target);
-    (void)pthread_mutex_init(&proxy->lock, NULL);
+    vf_lock_init(&proxy->lock);
     (void)pthread_condattr_init(&attr);
     (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     (void)pthread_cond_init(&proxy->changed, &attr);
@@ -288,30 +289,30 @@ void proxy_close(struct proxy *proxy)
     (void)close(proxy->listener);
     (void)close(proxy->stop[0]);
     (void)close(proxy->stop[1]);
-    (void)pthread_cond_destroy(&proxy->changed);
-    (void)pthread_mutex_destroy(&proxy->lock);
+    vf_cond_fini(&proxy->changed);
+    vf_lock_fini(&proxy->lock);
     free(proxy);
 }
 
 void proxy_arm(struct proxy *proxy, const struct proxy_fault *fault)
 {
-    (void)pthread_mutex_lock(&proxy->lock);
+    vf_lock(&proxy->lock);
     proxy->fault = *fault;
     proxy->skip = fault->skip;
     proxy->armed = true;
     proxy->fired = false;
     proxy->paused = false;
-    (void)pthread_mutex_unlock(&proxy->lock);
+    vf_unlock(&proxy->lock);
 }
 
 bool proxy_fired(struct proxy *proxy)
 {
     bool fired;
 
-    (void)pthread_mutex_lock(&proxy->lock);
+    vf_lock(&proxy->lock);
     fired = proxy->fired;
     proxy->armed = false;
-    (void)pthread_mutex_unlock(&proxy->lock);
+    vf_unlock(&proxy->lock);
     return fired;
 }
 
@@ -328,27 +329,27 @@ bool proxy_await_hold(struct proxy *proxy)
     struct timespec until = patience();
     bool held;
 
-    (void)pthread_mutex_lock(&proxy->lock);
+    vf_lock(&proxy->lock);
     while (!proxy->held && pthread_cond_timedwait(&proxy->changed, &proxy->lock, &until) == 0)
         continue;
     held = proxy->held;
-    (void)pthread_mutex_unlock(&proxy->lock);
+    vf_unlock(&proxy->lock);
     return held;
 }
 
 void proxy_release(struct proxy *proxy)
 {
-    (void)pthread_mutex_lock(&proxy->lock);
+    vf_lock(&proxy->lock);
     proxy->released = true;
-    (void)pthread_cond_broadcast(&proxy->changed);
-    (void)pthread_mutex_unlock(&proxy->lock);
+    vf_cond_broadcast(&proxy->changed);
+    vf_unlock(&proxy->lock);
 }
 
 void proxy_cut_held(struct proxy *proxy)
 {
-    (void)pthread_mutex_lock(&proxy->lock);
+    vf_lock(&proxy->lock);
     proxy->cut = true;
-    (void)pthread_mutex_unlock(&proxy->lock);
+    vf_unlock(&proxy->lock);
     proxy_release(proxy);
 }
 
@@ -359,17 +360,17 @@ const char *proxy_address(const struct proxy *proxy)
 
 void proxy_refuse(struct proxy *proxy, bool refuse)
 {
-    (void)pthread_mutex_lock(&proxy->lock);
+    vf_lock(&proxy->lock);
     proxy->refusing = refuse;
-    (void)pthread_mutex_unlock(&proxy->lock);
+    vf_unlock(&proxy->lock);
 }
 
 void proxy_cut_all(struct proxy *proxy)
 {
-    (void)pthread_mutex_lock(&proxy->lock);
+    vf_lock(&proxy->lock);
     for (struct conn *conn = proxy->conns; conn != NULL; conn = conn->next)
         end_both(conn);
-    (void)pthread_mutex_unlock(&proxy->lock);
+    vf_unlock(&proxy->lock);
 }
 
 bool proxy_calm(struct proxy *proxy)
@@ -378,7 +379,7 @@ bool proxy_calm(struct proxy *proxy)
     struct conn *gone = NULL;
     bool calm;
 
-    (void)pthread_mutex_lock(&proxy->lock);
+    vf_lock(&proxy->lock);
     while (proxy->pumping > 0 && pthread_cond_timedwait(&proxy->changed, &proxy->lock, &until) == 0)
         continue;
     calm = proxy->pumping == 0;
@@ -386,7 +387,7 @@ bool proxy_calm(struct proxy *proxy)
         gone = proxy->conns;
         proxy->conns = NULL;
     }
-    (void)pthread_mutex_unlock(&proxy->lock);
+    vf_unlock(&proxy->lock);
     while (gone != NULL) {
         struct conn *next = gone->next;
 

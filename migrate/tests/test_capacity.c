@@ -2,7 +2,7 @@
 /* What another host has free is its own truth, and a host that cannot be asked says so. */
 #include "migrate/tests/hosts.h"
 
-#include "base/size.h"
+#include "base/clock.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

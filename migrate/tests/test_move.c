@@ -3,7 +3,7 @@
  * path, real pages. */
 #include "migrate/tests/hosts.h"
 
-#include "base/size.h"
+#include "base/clock.h"
 
 #include <poll.h>
 #include <sched.h>

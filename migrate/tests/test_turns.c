@@ -2,7 +2,8 @@
 /* Turns: so many at a time, in the order of asking; patience, deadlines and cancels end a wait. */
 #include "migrate/net/send_slots.h"
 
-#include "base/size.h"
+#include "base/clock.h"
+#include "base/thread.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -52,18 +53,18 @@ static void await_queue(struct send_slots *slots, unsigned length)
 {
     unsigned found;
 
-    (void)pthread_mutex_lock(&slots->lock);
+    vf_lock(&slots->lock);
     do {
         found = 0;
         for (struct send_slot *slot = slots->first; slot != NULL; slot = slot->next)
             found++;
         if (found < length) {
-            (void)pthread_mutex_unlock(&slots->lock);
+            vf_unlock(&slots->lock);
             (void)sched_yield();
-            (void)pthread_mutex_lock(&slots->lock);
+            vf_lock(&slots->lock);
         }
     } while (found < length);
-    (void)pthread_mutex_unlock(&slots->lock);
+    vf_unlock(&slots->lock);
 }
 
 static void start(struct move *move, struct send_slots *slots, unsigned before)

@@ -3,7 +3,7 @@
  * by tag. */
 #include "migrate/wire/internal.h"
 
-#include "base/size.h"
+#include "base/clock.h"
 
 #include <stdio.h>
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The mechanism itself: each fault does what it says, at the record and the place that it names,
  * and says that it did. VFERRY_FAULT is read once, so every test has a process of its own. */
+#include "base/clock.h"
 #include "base/fault.h"
-#include "base/size.h"
 #include "transport/filter.h"
 
 #include <errno.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Streams: everything arrives in order however it is cut, and every way a peer can fail ends the
  * wait with its reason. */
-#include "base/size.h"
+#include "base/clock.h"
 #include "transport/transport.h"
 
 #include <errno.h>

@@ -2,7 +2,7 @@
 /* See tls_rig.h. */
 #include "transport/tests/tls_rig.h"
 
-#include "base/size.h"
+#include "base/clock.h"
 
 #include <setjmp.h>
 #include <signal.h>

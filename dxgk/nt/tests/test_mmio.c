@@ -2,6 +2,8 @@
 /* Register access: the right device, BAR, offset and width, and nothing outside what is mapped. */
 #include "harness.h"
 
+#include "base/thread.h"
+
 #include <errno.h>
 #include <pthread.h>
 #include <string.h>
@@ -35,12 +37,12 @@ static int card_read(void *ctx, uint32_t bar, uint64_t offset, uint32_t width, u
     struct card *card = ctx;
     int error;
 
-    (void)pthread_mutex_lock(&card->lock);
+    vf_lock(&card->lock);
     error = note(card, bar, offset, width, width);
     *value = 0;
     if (error == 0)
         memcpy(value, card->bytes + offset, width);
-    (void)pthread_mutex_unlock(&card->lock);
+    vf_unlock(&card->lock);
     return error;
 }
 
@@ -49,11 +51,11 @@ static int card_write(void *ctx, uint32_t bar, uint64_t offset, uint32_t width, 
     struct card *card = ctx;
     int error;
 
-    (void)pthread_mutex_lock(&card->lock);
+    vf_lock(&card->lock);
     error = note(card, bar, offset, width, width);
     if (error == 0)
         memcpy(card->bytes + offset, &value, width);
-    (void)pthread_mutex_unlock(&card->lock);
+    vf_unlock(&card->lock);
     return error;
 }
 
@@ -99,7 +101,7 @@ static void unmap(char *va)
 
 static void each_width_reaches_its_register(void **state)
 {
-    struct card card = {.lock = PTHREAD_MUTEX_INITIALIZER};
+    struct card card = {.lock = VF_LOCK_INITIALIZER};
     char *va = map(&card, &plain_ops, 2, 0, PAGE_SIZE);
 
     (void)state;
@@ -120,7 +122,7 @@ static void each_width_reaches_its_register(void **state)
 
 static void offset_counts_from_the_bar_and_keeps_its_place_in_the_page(void **state)
 {
-    struct card card = {.lock = PTHREAD_MUTEX_INITIALIZER};
+    struct card card = {.lock = VF_LOCK_INITIALIZER};
     char *va = map(&card, &plain_ops, 0, PAGE_SIZE + 0x20, 0x100);
 
     (void)state;
@@ -133,9 +135,9 @@ static void offset_counts_from_the_bar_and_keeps_its_place_in_the_page(void **st
 
 static void several_mappings_are_told_apart(void **state)
 {
-    struct card cards[3] = {{.lock = PTHREAD_MUTEX_INITIALIZER},
-                            {.lock = PTHREAD_MUTEX_INITIALIZER},
-                            {.lock = PTHREAD_MUTEX_INITIALIZER}};
+    struct card cards[3] = {{.lock = VF_LOCK_INITIALIZER},
+                            {.lock = VF_LOCK_INITIALIZER},
+                            {.lock = VF_LOCK_INITIALIZER}};
     char *va[3];
 
     (void)state;
@@ -167,7 +169,7 @@ static void buffers_go_as_blocks_where_the_device_takes_them(void **state)
     for (int i = 0; i < 16; i++)
         out[i] = 0x0101010101010101u * (unsigned)i;
     for (int i = 0; i < 2; i++) {
-        struct card card = {.lock = PTHREAD_MUTEX_INITIALIZER};
+        struct card card = {.lock = VF_LOCK_INITIALIZER};
         char *va = map(&card, ops[i], 1, 0, PAGE_SIZE);
 
         memset(in, 0, sizeof in);
@@ -183,7 +185,7 @@ static void buffers_go_as_blocks_where_the_device_takes_them(void **state)
 
 static void access_outside_reads_ones_and_is_reported(void **state)
 {
-    struct card card = {.lock = PTHREAD_MUTEX_INITIALIZER};
+    struct card card = {.lock = VF_LOCK_INITIALIZER};
     char *va = map(&card, &plain_ops, 0, 0, 0x100);
     ULONG buffer[8] = {0};
 
@@ -206,7 +208,7 @@ static void access_outside_reads_ones_and_is_reported(void **state)
 
 static void refusal_by_the_device_is_reported(void **state)
 {
-    struct card card = {.lock = PTHREAD_MUTEX_INITIALIZER};
+    struct card card = {.lock = VF_LOCK_INITIALIZER};
     char *va = map(&card, &plain_ops, 0, 0, 8 * PAGE_SIZE); /* more than the card has */
 
     (void)state;
@@ -217,7 +219,7 @@ static void refusal_by_the_device_is_reported(void **state)
 
 static void nonsense_is_not_mapped_nor_unmapped(void **state)
 {
-    struct card card = {.lock = PTHREAD_MUTEX_INITIALIZER};
+    struct card card = {.lock = VF_LOCK_INITIALIZER};
     struct vf_error err = VF_ERROR_INIT;
     char *va = map(&card, &plain_ops, 0, 0, PAGE_SIZE);
     PVOID none;
@@ -251,7 +253,7 @@ static void *poll_register(void *arg)
 
 static void unmap_waits_for_accesses_and_lets_none_follow(void **state)
 {
-    struct card card = {.lock = PTHREAD_MUTEX_INITIALIZER};
+    struct card card = {.lock = VF_LOCK_INITIALIZER};
     struct poller poller = {.card = &card, .va = map(&card, &plain_ops, 0, 0, PAGE_SIZE)};
     pthread_t threads[2];
 
@@ -270,7 +272,7 @@ static void unmap_waits_for_accesses_and_lets_none_follow(void **state)
 /* What replaces a mapping finds room although something else took all that there was. */
 static void kept_address_space_is_there_for_the_next(void **state)
 {
-    struct card card = {.lock = PTHREAD_MUTEX_INITIALIZER};
+    struct card card = {.lock = VF_LOCK_INITIALIZER};
     char *first = map(&card, &plain_ops, 0, 0, 3 * PAGE_SIZE);
     char *other, *second;
 

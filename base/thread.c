@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+/* See thread.h. */
+#include "base/thread.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Not by the log, which has a lock itself. */
+void vf_thread_bug(const char *call, int error)
+{
+    char line[128];
+    int length = snprintf(line, sizeof line, "bug: %s: %s\n", call, strerrordesc_np(error));
+
+    if (length > 0)
+        (void)!write(STDERR_FILENO, line, (size_t)length);
+    abort();
+}
+
+void vf_lock_init(pthread_mutex_t *lock)
+{
+    pthread_mutexattr_t attributes;
+    int error = pthread_mutexattr_init(&attributes);
+
+    if (error == 0)
+        error = pthread_mutexattr_settype(&attributes, PTHREAD_MUTEX_ERRORCHECK);
+    if (error == 0)
+        error = pthread_mutex_init(lock, &attributes);
+    if (error != 0)
+        vf_thread_bug("pthread_mutex_init", error);
+    (void)pthread_mutexattr_destroy(&attributes);
+}
+
+void vf_cond_init(pthread_cond_t *cond)
+{
+    pthread_condattr_t attributes;
+    int error = pthread_condattr_init(&attributes);
+
+    if (error == 0)
+        error = pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    if (error == 0)
+        error = pthread_cond_init(cond, &attributes);
+    if (error != 0)
+        vf_thread_bug("pthread_cond_init", error);
+    (void)pthread_condattr_destroy(&attributes);
+}
