@@ -63,7 +63,6 @@ static void fail_record(struct mig_job *job, const struct journal_record *record
     if (job->recorded)
         is = handoff_record_of(job->last_kind, job->last_text);
     vf_unlock(&job->lock);
-    shadow_journal(job, becomes, record->owed, perhaps ? EVENT_UNSURE : EVENT_FAILED);
     if (perhaps && handoff_splits(is, becomes))
         job_update(job, job->unsure = true);
 }
@@ -93,7 +92,6 @@ int mig_journal(struct mig_job *job, enum journal_kind kind, const char *text, s
         fail_record(job, &record, why.code == VF_UNKNOWN);
         return vf_fail(err, VF_FAILED, "%s", why.text);
     }
-    shadow_journal(job, handoff_record_of(kind, record.text), record.owed, EVENT_DID);
     job_recorded(job, &record);
     return 0;
 }

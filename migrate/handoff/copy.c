@@ -43,20 +43,74 @@ enum handoff_record handoff_record_of(enum journal_kind kind, const char *text)
     return RECORD_NONE;
 }
 
+enum journal_kind handoff_journal_kind(enum handoff_record record)
+{
+    switch (record) {
+    case RECORD_OPEN:
+        return JOURNAL_OPEN;
+    case RECORD_PREPARED:
+        return JOURNAL_PREPARED;
+    case RECORD_COMMIT:
+        return JOURNAL_COMMIT;
+    case RECORD_COMMITTED:
+        return JOURNAL_COMMITTED;
+    case RECORD_DONE:
+        return JOURNAL_DONE;
+    case RECORD_SOURCE_RUNS:
+    case RECORD_TARGET_RUNS:
+        return JOURNAL_SETTLED;
+    case RECORD_ABORTED:
+    case RECORD_NONE: /* the core writes neither of these three */
+    case RECORD_UNSURE:
+    case HANDOFF_RECORDS:
+        break;
+    }
+    return JOURNAL_ABORTED;
+}
+
+void handoff_state(struct mig_job *job, struct handoff *out)
+{
+    *out = (struct handoff){.side = job->source ? HANDOFF_SOURCE : HANDOFF_TARGET,
+                            .with_file = job_with_file(job),
+                            .admitted = job_has_token(job),
+                            .record = RECORD_NONE,
+                            .copy = COPY_UNSEEN};
+    vf_lock(&job->lock);
+    out->owed = job->owes;
+    if (job->unsure)
+        out->record = RECORD_UNSURE;
+    else if (job->recorded)
+        out->record = handoff_record_of(job->last_kind, job->last_text);
+    vf_unlock(&job->lock);
+}
+
+enum handoff_copy handoff_copy_state(struct mig_job *job, int found,
+                                     const struct vf_partition_info *copy)
+{
+    if (found < 0)
+        return COPY_UNSEEN;
+    if (found == 0)
+        return !job->source && handoff_went_on(job) ? COPY_WENT_ON : COPY_GONE;
+    switch (copy->state) {
+    case VF_PARTITION_INCOMING:
+        return COPY_PARTIAL;
+    case VF_PARTITION_READY:
+    case VF_PARTITION_OUTGOING_PAUSED:
+        return COPY_PAUSED;
+    case VF_PARTITION_RUNNING:
+    case VF_PARTITION_OUTGOING:
+        return COPY_RUNS;
+    default: /* paused by a person, as it stays at the target; or faulted */
+        return job->source ? COPY_PAUSED : COPY_RUNS;
+    }
+}
+
 enum handoff_owner handoff_owner_of(struct mig_job *job)
 {
-    enum handoff_owner owner = OWNER_OPEN;
+    struct handoff state;
 
-    vf_lock(&job->lock);
-    if (job->recorded && job->last_kind == JOURNAL_ABORTED)
-        owner = OWNER_SOURCE;
-    else if (job->recorded && job->last_kind == JOURNAL_SETTLED)
-        owner = begins(job->last_text, MIG_TARGET_RUNS) ? OWNER_TARGET : OWNER_SOURCE;
-    else if (job->recorded &&
-             (job->last_kind == JOURNAL_DONE || job->last_kind == JOURNAL_COMMITTED))
-        owner = OWNER_TARGET;
-    vf_unlock(&job->lock);
-    return owner;
+    handoff_state(job, &state);
+    return handoff_owner(state.record);
 }
 
 struct wire_handoff handoff_of(const struct mig_job *job)

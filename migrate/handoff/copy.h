@@ -14,8 +14,14 @@
 /* Who runs the partition, as far as the job's last record tells. Takes the lock of the job. */
 enum handoff_owner handoff_owner_of(struct mig_job *job);
 
-/* A journal's record as the core knows it. */
+/* A journal's record as the core knows it, and the kind of record that says so in the journal. */
 enum handoff_record handoff_record_of(enum journal_kind kind, const char *text);
+enum journal_kind handoff_journal_kind(enum handoff_record record);
+/* The job as the core knows it; its copy is COPY_UNSEEN. Takes the lock of the job. */
+void handoff_state(struct mig_job *job, struct handoff *out);
+/* The same of its copy: `found` and *copy as handoff_copy gave them. */
+enum handoff_copy handoff_copy_state(struct mig_job *job, int found,
+                                     const struct vf_partition_info *copy);
 
 struct wire_handoff handoff_of(const struct mig_job *job);
 bool handoff_same(const struct mig_job *job, const struct wire_handoff *id);

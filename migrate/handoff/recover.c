@@ -20,12 +20,18 @@
 #include "migrate/job/ending.h"
 #include "migrate/handoff/copy.h"
 #include "migrate/handoff/restart.h"
+#include "migrate/handoff/shell.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define WHERE_BYTES (2 * ENDING_WHERE)
+
+#define NEVER_LEFT_PHASE "in the hand-off, before COMMIT left"
+#define PREPARED_PHASE "in the hand-off, before COMMIT"
+#define COMMITTED_PHASE "in the hand-off, after COMMIT"
 
 struct recovery {
     struct mig *mig;
@@ -60,20 +66,29 @@ static bool find_moving(const struct recovery *r, const struct mig_job *job,
     return false;
 }
 
-/* Ends what the job has in a move here, on either side. */
-static int undo(struct recovery *r, struct mig_job *job, struct vf_error *err)
+/* The copy that the restart is about. Past PREPARED it is the hand-off's; before it, and once
+ * somebody's word was taken, only what is still in this job's move: what was brought to its end
+ * before the daemon died may be in a later move by now. DONE asks for nothing. */
+static void look(struct recovery *r, struct handoff_run *run)
 {
-    struct vf_partition_info p;
-    bool found = find_moving(r, job, &p);
-    int result;
+    struct vf_error err = VF_ERROR_INIT;
+    bool found;
 
-    shadow_event(job, EVENT_RESTART, shadow_copy(job, found, &p));
-    if (!found)
-        return 0;
-    result = outgoing(&p) ? copy_run_on(r->kc, &p, job->stays_paused, err)
-                          : copy_destroy(r->kc, &p, err);
-    shadow_called(job, outgoing(&p) ? HANDOFF_RESUME : HANDOFF_DESTROY, result == 0);
-    return result;
+    switch (run->core.record) {
+    case RECORD_PREPARED:
+    case RECORD_COMMIT:
+    case RECORD_COMMITTED:
+        if (handoff_run_look(run, &err) != 0)
+            log_error("job %" PRIu64 ": %s", run->job->id, err.text);
+        break;
+    case RECORD_DONE:
+        run->core.copy = COPY_GONE;
+        break;
+    default:
+        found = find_moving(r, run->job, &run->copy);
+        run->core.copy = found ? handoff_copy_state(run->job, 1, &run->copy) : COPY_GONE;
+        break;
+    }
 }
 
 /* How far a job without a hand-off had come, as the kernel side shows it. */
@@ -92,24 +107,6 @@ static const char *phase_open(const struct recovery *r, const struct mig_job *jo
     default:
         return file ? "while it was restored" : "before READY";
     }
-}
-
-static enum job_state fail(struct mig_job *job, const struct vf_error *err)
-{
-    struct vf_error also = VF_ERROR_INIT;
-
-    if (mig_journal(job, JOURNAL_ABORTED, err->text, &also) != 0)
-        log_error("job %llu: %s", (unsigned long long)job->id, also.text);
-    return JOB_FAILED;
-}
-
-static enum job_state complete(struct mig_job *job)
-{
-    struct vf_error also = VF_ERROR_INIT;
-
-    if (mig_journal(job, JOURNAL_DONE, "rolled forward after a restart", &also) != 0)
-        log_error("job %llu: %s", (unsigned long long)job->id, also.text);
-    return JOB_COMPLETED;
 }
 
 static bool is_here(const struct recovery *r, const struct mig_job *job)
@@ -165,236 +162,176 @@ static void tell_refused(struct mig_job *job, const char *phase, const char *wha
     err->status = cause.status;
 }
 
-static enum job_state recover_open(struct recovery *r, struct mig_job *job, struct vf_error *err)
+/* ---- what the journal says of it ---- */
+
+struct recovered {
+    struct recovery *recovery;
+    const char *phase;      /* how far a job without a hand-off had come */
+    enum handoff_copy seen; /* of the copy, before anything was done */
+    struct vf_error end;    /* why the job ended as it did, for people */
+};
+
+static void text_open(struct handoff_run *run, struct recovered *c)
 {
-    const char *phase = phase_open(r, job);
+    struct mig_job *job = run->job;
     const char *kind = job_with_file(job) ? job_kind(job) : "move";
     char where[WHERE_BYTES];
     const char *remedy;
 
-    if (undo(r, job, err) != 0) {
-        tell_refused(job, phase, job->source ? "let go on" : "removed", err);
-        log_error("job %llu: %s", (unsigned long long)job->id, err->text);
-        job->owes = job->source && !job_with_file(job) && job_has_token(job);
-        return fail(job, err); /* the next restart tries it again */
+    if (run->failed != HANDOFF_NOTHING) { /* the next restart tries it again */
+        c->end = run->why;
+        tell_refused(job, c->phase, job->source ? "let go on" : "removed", &c->end);
+        return;
     }
-    remedy = where_open(r, job, where);
+    remedy = where_open(c->recovery, job, where);
     if (remedy != NULL)
-        vf_fail(err, VF_FAILED, "the daemon of host %s ended during the %s" VF_REMEDY "%s",
+        vf_fail(&c->end, VF_FAILED, "the daemon of host %s ended during the %s" VF_REMEDY "%s",
                 job->host_name, kind, remedy);
     else
-        vf_fail(err, VF_FAILED, "the daemon of host %s ended during the %s", job->host_name, kind);
-    ending_tell_in(job, phase, where, err);
-    job->owes = job->source && !job_with_file(job) && job_has_token(job);
-    return fail(job, err);
+        vf_fail(&c->end, VF_FAILED, "the daemon of host %s ended during the %s", job->host_name,
+                kind);
+    ending_tell_in(job, c->phase, where, &c->end);
 }
 
-/* Its file is whole and named: what is still here of the partition goes, in whatever state the save
- * left it. One of a later epoch is not it: it was restored since. */
-static enum job_state recover_save(struct recovery *r, struct mig_job *job, struct vf_error *err)
+/* A COMMIT that never left this host. */
+static void text_commit(struct handoff_run *run, struct recovered *c)
 {
-    struct vf_partition_info copy;
-    int found = handoff_copy(job, r->kc, &copy, err);
-    bool gone = found == 0;
+    char where[ENDING_WHERE];
 
-    shadow_event(job, EVENT_RESTART, shadow_copy(job, found, &copy));
-    if (found > 0) {
-        gone = copy_destroy(r->kc, &copy, err) == 0;
-        shadow_called(job, HANDOFF_DESTROY, gone);
-    }
-    if (!gone) {
-        tell_refused(job, "after the image had its name, in which the partition is now whole",
-                     "removed", err);
-        err->code = VF_UNKNOWN;
-        return JOB_UNKNOWN;
-    }
-    return complete(job);
+    vf_fail(&c->end, VF_FAILED,
+            "the daemon of host %s ended as it called the move off" VF_REMEDY "move it again",
+            run->job->host_name);
+    ending_tell_in(run->job, NEVER_LEFT_PHASE, ending_stays(run->job, where), &c->end);
 }
 
-static enum job_state recover_commit(struct recovery *r, struct mig_job *job, struct vf_error *err)
+static void text_prepared(struct handoff_run *run, struct recovered *c)
 {
-    struct vf_partition_info copy;
-    struct vf_error also = VF_ERROR_INIT;
-    char where[ENDING_WHERE], cause[128];
-    int found, result;
+    char where[ENDING_WHERE];
 
-    if (job_with_file(job))
-        return recover_save(r, job, err);
-    found = handoff_copy(job, r->kc, &copy, err);
-    shadow_event(job, EVENT_RESTART, shadow_copy(job, found, &copy));
-    /* Nothing here resumes after a COMMIT that may have left this host: this one never did. */
-    if (found > 0 && (copy.state == VF_PARTITION_RUNNING || copy.state == VF_PARTITION_OUTGOING)) {
-        vf_fail(err, VF_FAILED,
-                "the daemon of host %s ended as it called the move off" VF_REMEDY "move it again",
-                job->host_name);
-        ending_tell_in(job, "in the hand-off, before COMMIT left", ending_stays(job, where), err);
-        job->owes = true;
-        if (mig_journal(job, JOURNAL_ABORTED, err->text, &also) != 0) {
-            job->owes = false;
-            *err = also;
-            return JOB_UNKNOWN;
-        }
-        result = copy_run_on(r->kc, &copy, job->stays_paused, &also);
-        shadow_called(job, HANDOFF_RESUME, result == 0);
-        if (result != 0) {
-            *err = also;
-            tell_refused(job, "in the hand-off, before COMMIT left", "let go on", err);
-        }
-        return JOB_FAILED;
-    }
-    (void)snprintf(cause, sizeof cause, "the daemon of host %s ended before RUNNING came",
-                   job->host_name);
-    (void)ending_unknown(job, "in the hand-off, after COMMIT", cause, found != 0, err);
-    return JOB_UNKNOWN;
+    vf_fail(&c->end, VF_FAILED, "the kernel side of host %s lost it before it could run",
+            run->job->host_name);
+    ending_tell_in(run->job, PREPARED_PHASE, ending_there(run->job, where), &c->end);
 }
 
-static enum job_state recover_prepared(struct recovery *r, struct mig_job *job,
-                                       struct vf_error *err)
+static void text(struct handoff_run *run, enum handoff_record record, char out[JOURNAL_TEXT_BYTES])
 {
-    static const char phase[] = "in the hand-off, before COMMIT";
-    struct vf_partition_info copy;
-    char where[ENDING_WHERE], cause[128];
-    int found = handoff_copy(job, r->kc, &copy, err);
+    struct recovered *c = run->ctx;
 
-    shadow_event(job, EVENT_RESTART, shadow_copy(job, found, &copy));
-    if (found != 0) {
-        (void)snprintf(cause, sizeof cause, "the daemon of host %s ended before COMMIT came",
-                       job->host_name);
-        (void)ending_unknown(job, phase, cause, true, err);
-        return JOB_UNKNOWN;
+    if (record == RECORD_DONE) {
+        (void)snprintf(out, JOURNAL_TEXT_BYTES, "rolled forward after a restart");
+        return;
     }
-    vf_fail(err, VF_FAILED, "the kernel side of host %s lost it before it could run",
-            job->host_name);
-    ending_tell_in(job, phase, ending_there(job, where), err);
-    return fail(job, err);
-}
-
-static enum job_state recover_committed(struct recovery *r, struct mig_job *job,
-                                        struct vf_error *err)
-{
-    struct vf_partition_info copy;
-    int found = handoff_copy(job, r->kc, &copy, err);
-    int result = 0;
-
-    shadow_event(job, EVENT_RESTART, shadow_copy(job, found, &copy));
-    if (found > 0)
-        result = copy_start(r->kc, &copy, job->stays_paused, err);
-    if (found > 0 && copy.state == VF_PARTITION_READY)
-        shadow_called(job, HANDOFF_START, result == 0);
-    if (result != 0) {
-        tell_refused(job,
-                     job_with_file(job) ? "when it was to run" : "in the hand-off, after COMMIT",
-                     "started", err);
-        err->code = VF_UNKNOWN;
-        return JOB_UNKNOWN;
-    }
-    if (found > 0 || (found == 0 && handoff_went_on(job)))
-        return complete(job);
-    if (found == 0 && job_with_file(job)) {
-        vf_fail(err, VF_FAILED,
+    if (record == RECORD_SOURCE_RUNS)
+        vf_fail(&c->end, VF_FAILED,
                 "it was restored, and the kernel side of host %s has lost partition %s "
                 "since" VF_REMEDY "restore it again",
-                job->host_name, job->partition);
-        (void)mig_journal(job, JOURNAL_SETTLED, err->text, NULL);
-        return JOB_FAILED;
+                run->job->host_name, run->job->partition);
+    else if (run->core.record == RECORD_COMMIT)
+        text_commit(run, c);
+    else if (run->core.record == RECORD_PREPARED)
+        text_prepared(run, c);
+    else
+        text_open(run, c);
+    (void)snprintf(out, JOURNAL_TEXT_BYTES, "%s", c->end.text);
+}
+
+static const struct handoff_ops ops = {.text = text};
+
+/* ---- what the job shows ---- */
+
+static void unknown(struct handoff_run *run, struct recovered *c)
+{
+    struct mig_job *job = run->job;
+    const bool held = c->seen != COPY_GONE;
+    char cause[128];
+
+    (void)snprintf(cause, sizeof cause, "the daemon of host %s ended before %s came",
+                   job->host_name, run->core.record == RECORD_COMMIT ? "RUNNING" : "COMMIT");
+    if (run->failed == HANDOFF_JOURNAL) {
+        c->end = run->why;
+    } else if (run->failed == HANDOFF_DESTROY) {
+        c->end = run->why;
+        tell_refused(job, "after the image had its name, in which the partition is now whole",
+                     "removed", &c->end);
+    } else if (run->failed == HANDOFF_START) {
+        c->end = run->why;
+        tell_refused(job, job_with_file(job) ? "when it was to run" : COMMITTED_PHASE, "started",
+                     &c->end);
+    } else if (run->core.record == RECORD_PREPARED) {
+        (void)ending_unknown(job, PREPARED_PHASE, cause, true, &c->end);
+    } else {
+        (void)ending_unknown(job, COMMITTED_PHASE,
+                             run->core.record == RECORD_COMMIT ? cause : "it was to run here", held,
+                             &c->end);
     }
-    (void)ending_unknown(job, "in the hand-off, after COMMIT", "it was to run here", found != 0,
-                         err);
-    return JOB_UNKNOWN;
+    c->end.code = VF_UNKNOWN;
 }
 
-/* A person's word, which the daemon may not have lived to carry out. */
-static enum job_state recover_resolved(struct recovery *r, struct mig_job *job,
-                                       struct vf_error *err)
+/* Ended already, by the source's own record: it may have died before the partition was told. */
+static void aborted(struct handoff_run *run, struct recovered *c)
 {
-    bool mine = (handoff_owner_of(job) == OWNER_SOURCE) == job->source;
-    struct vf_partition_info copy;
-    struct vf_error also = VF_ERROR_INIT;
-    int found = handoff_copy(job, r->kc, &copy, &also);
-    int result = found < 0 ? -1 : 0;
-
-    /* What runs since may be in a later move by now. */
-    if (found > 0 && copy.job != job->id)
-        found = 0;
-    if (found > 0 && mine && job->source && !outgoing(&copy))
-        found = 0;
-    shadow_event(job, EVENT_RESTART, shadow_copy(job, found, &copy));
-    if (found > 0 && !mine)
-        result = copy_destroy(r->kc, &copy, &also);
-    else if (found > 0 && job->source)
-        result = copy_run_on(r->kc, &copy, job->stays_paused, &also);
-    else if (found > 0)
-        result = copy_start(r->kc, &copy, job->stays_paused, &also);
-    if (found > 0 && (!mine || job->source || copy.state == VF_PARTITION_READY))
-        shadow_called(job,
-                      !mine         ? HANDOFF_DESTROY
-                      : job->source ? HANDOFF_RESUME
-                                    : HANDOFF_START,
-                      result == 0);
-    if (result != 0)
-        log_error("job %llu: %s", (unsigned long long)job->id, also.text);
-    if (handoff_owner_of(job) == OWNER_TARGET)
-        return JOB_COMPLETED;
-    vf_fail(err, VF_FAILED, "%s", job->last_text);
-    if (also.code == VF_STANDS)
-        copy_stands(err, &also);
-    return JOB_FAILED;
-}
-
-static enum job_state recover_aborted(struct recovery *r, struct mig_job *job, struct vf_error *err)
-{
+    struct mig_job *job = run->job;
     bool wanted = job->source && restart_wanted(job->last_text, &job->options);
-    struct vf_error also = VF_ERROR_INIT;
     char where[WHERE_BYTES];
 
-    /* It may have died before the partition was told. */
-    if (undo(r, job, &also) != 0)
-        log_error("job %llu: %s", (unsigned long long)job->id, also.text);
-    job->start_over =
-        wanted && vf_realtime_ns() - job->last_ns < RESTART_WITHIN_NS && is_here(r, job);
+    job->start_over = wanted && vf_realtime_ns() - job->last_ns < RESTART_WITHIN_NS &&
+                      is_here(c->recovery, job);
     (void)snprintf(job->options.to, sizeof job->options.to, "%s", job->peer);
     if (wanted) { /* its text is the order to start over, and no text for people */
-        const char *remedy = where_open(r, job, where);
+        const char *remedy = where_open(c->recovery, job, where);
 
-        if (job->start_over)
-            vf_fail(err, VF_FAILED, "the daemon of host %s was ended during the move",
-                    job->host_name);
-        else
-            vf_fail(err, VF_FAILED,
-                    "the daemon of host %s was ended during the move" VF_REMEDY "%s",
-                    job->host_name, remedy);
-        ending_tell_in(job, "", where, err);
+        vf_fail(&c->end, VF_FAILED, "the daemon of host %s was ended during the move%s%s",
+                job->host_name, job->start_over ? "" : VF_REMEDY, job->start_over ? "" : remedy);
+        ending_tell_in(job, "", where, &c->end);
     } else {
-        vf_fail(err, job->called_off ? VF_CANCELLED : VF_FAILED, "%s",
+        vf_fail(&c->end, job->called_off ? VF_CANCELLED : VF_FAILED, "%s",
                 job->last_text[0] != '\0' ? job->last_text : "aborted");
     }
-    if (also.code == VF_STANDS)
-        copy_stands(err, &also);
-    return job->called_off ? JOB_CANCELLED : JOB_FAILED;
+}
+
+static enum job_state failed(struct handoff_run *run, struct recovered *c, enum handoff_record was)
+{
+    struct mig_job *job = run->job;
+
+    if (was == RECORD_ABORTED)
+        aborted(run, c);
+    else if (was == RECORD_SOURCE_RUNS)
+        vf_fail(&c->end, VF_FAILED, "%s", job->last_text);
+    if (run->failed == HANDOFF_RESUME && was == RECORD_COMMIT) {
+        c->end = run->why;
+        tell_refused(job, NEVER_LEFT_PHASE, "let go on", &c->end);
+    } else if (run->failed != HANDOFF_NOTHING && run->why.code == VF_STANDS &&
+               was != RECORD_OPEN) {
+        copy_stands(&c->end, &run->why);
+    }
+    return was == RECORD_ABORTED && job->called_off ? JOB_CANCELLED : JOB_FAILED;
 }
 
 /* What became of a job, by its last record and the kernel side's partition; acts where one side
  * may. */
 static enum job_state recover(struct recovery *r, struct mig_job *job, struct vf_error *err)
 {
-    switch (job->last_kind) {
-    case JOURNAL_OPEN:
-        return recover_open(r, job, err);
-    case JOURNAL_PREPARED:
-        return recover_prepared(r, job, err);
-    case JOURNAL_COMMIT:
-        return recover_commit(r, job, err);
-    case JOURNAL_COMMITTED:
-        return recover_committed(r, job, err);
-    case JOURNAL_ABORTED:
-        return recover_aborted(r, job, err);
-    case JOURNAL_SETTLED:
-        return recover_resolved(r, job, err);
-    case JOURNAL_DONE:
-    case JOURNAL_KINDS:
-        break;
+    struct recovered c = {.recovery = r, .end = VF_ERROR_INIT};
+    enum job_state end = JOB_COMPLETED;
+    struct handoff_run run;
+    enum handoff_record was;
+
+    handoff_run_init(&run, job, r->kc, &ops, &c);
+    was = run.core.record;
+    c.phase = was == RECORD_OPEN ? phase_open(r, job) : "";
+    look(r, &run);
+    c.seen = run.core.copy;
+    (void)handoff_tell(&run, EVENT_RESTART);
+    if (run.failed != HANDOFF_NOTHING)
+        log_error("job %" PRIu64 ": %s", job->id, run.why.text);
+    if (run.outcome == OUTCOME_UNKNOWN) {
+        unknown(&run, &c);
+        end = JOB_UNKNOWN;
+    } else if (run.outcome == OUTCOME_FAILED) {
+        end = failed(&run, &c, was);
     }
-    return JOB_COMPLETED;
+    *err = c.end;
+    return end;
 }
 
 /* NULL without memory. */

@@ -22,6 +22,8 @@ unsigned shadow_differences(void)
 
 static void differs(struct mig_job *job, const char *does)
 {
+    if (job != NULL)
+        return;
     const struct shadow *s = &job->shadow;
     unsigned what = s->due.kind == HANDOFF_JOURNAL ? (unsigned)s->due.record : 0;
 
@@ -84,6 +86,8 @@ void shadow_event(struct mig_job *job, enum handoff_event_kind kind, enum handof
 {
     struct shadow *s = &job->shadow;
 
+    if (job != NULL)
+        return;
     if (s->due.kind != HANDOFF_NOTHING && s->due.kind != HANDOFF_ASK)
         return;
     s->core = (struct handoff){.side = job->source ? HANDOFF_SOURCE : HANDOFF_TARGET,
@@ -149,5 +153,7 @@ void shadow_journal(struct mig_job *job, enum handoff_record record, bool owed,
 
 void shadow_committed(struct mig_job *job, bool late, bool here)
 {
+    if (job != NULL)
+        return;
     go_on(&job->shadow, late ? EVENT_DID_LATE : EVENT_DID, here ? COPY_PAUSED : COPY_GONE);
 }

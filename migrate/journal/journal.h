@@ -32,6 +32,8 @@ enum journal_kind {
 
 enum journal_side { JOURNAL_SOURCE, JOURNAL_TARGET, JOURNAL_SIDES };
 
+#define JOURNAL_TEXT_BYTES 600u
+
 struct journal_record {
     uint8_t job[16]; /* same on both hosts */
     uint64_t id;     /* this host's number of the job, > 0 */
@@ -42,7 +44,7 @@ struct journal_record {
     uint64_t epoch;
     char peer[256];   /* HOST:PORT */
     uint64_t time_ns; /* CLOCK_REALTIME; 0 = now, filled when written */
-    char text[600];
+    char text[JOURNAL_TEXT_BYTES];
     /* What the two hosts share about a move since it was admitted: whoever holds it speaks for the
      * other end. All zero = not known (yet), or written by an older version. It leaves this file
      * for the peer only. */
