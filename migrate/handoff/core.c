@@ -65,6 +65,21 @@ bool handoff_splits(enum handoff_record is, enum handoff_record becomes)
            handoff_owner(is) != handoff_owner(becomes);
 }
 
+bool handoff_needs_copy(const struct handoff *h, enum handoff_event_kind kind)
+{
+    struct handoff other = *h;
+    enum series seen;
+
+    other.copy = COPY_UNSEEN;
+    seen = find(&other, kind);
+    for (unsigned copy = COPY_GONE; copy < HANDOFF_COPIES; copy++) {
+        other.copy = (enum handoff_copy)copy;
+        if (find(&other, kind) != seen)
+            return true;
+    }
+    return false;
+}
+
 enum handoff_message handoff_owes(const struct handoff *h)
 {
     if (h->with_file)
@@ -242,6 +257,8 @@ static struct handoff_action go_on(struct handoff *h, enum handoff_event_kind re
     } else if (failed >= ACT_OTHER) {
         return enter(h, (enum series)(failed - ACT_OTHER));
     } else if (failed == ACT_STOP) {
+        if (handoff_series[h->series].owed == OWED_CLEAR)
+            h->owed = true; /* nothing was written, so it is owed still */
         return enter(h, SERIES_NONE);
     }
     h->at++;

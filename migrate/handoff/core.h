@@ -163,6 +163,8 @@ enum handoff_owner handoff_owner(enum handoff_record record);
  * different ends, so that nobody may act before a restart has read it? DONE only notes what has
  * happened, and nobody was told of a PREPARED that could not be written. */
 bool handoff_splits(enum handoff_record is, enum handoff_record becomes);
+/* Does what follows from that event depend on the copy? Then it is looked for first. */
+bool handoff_needs_copy(const struct handoff *h, enum handoff_event_kind kind);
 /* What EVENT_DUE would have this side say on a connection of its own. SAY_NOTHING: nothing is
  * owed. */
 enum handoff_message handoff_owes(const struct handoff *h);

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/thread.h"
 #include "migrate/handoff/reply.h"
+#include "migrate/handoff/shell.h"
 #include "migrate/job/ending.h"
 #include "migrate/handoff/copy.h"
 #include "migrate/mig.h"
@@ -23,134 +24,26 @@
 static const enum wire_tag tags[] = {
     [SAY_ABORT] = WIRE_ABORT, [SAY_COMMIT] = WIRE_COMMIT, [SAY_INQUIRE] = WIRE_INQUIRE};
 
+#define AFTER_COMMIT "in the hand-off, after COMMIT"
+
 enum handoff_message redial_owed(struct mig_job *job)
 {
-    static const uint8_t none[sizeof job->token];
-    enum handoff_message word = SAY_NOTHING;
+    struct handoff state;
 
-    vf_lock(&job->lock);
-    if (job->unsure) {
-        word = SAY_NOTHING;
-    } else if (job->source && job->recorded && memcmp(job->token, none, sizeof none) != 0) {
-        if (job->last_kind == JOURNAL_COMMIT)
-            word = SAY_COMMIT;
-        else if (job->owes && (job->last_kind == JOURNAL_ABORTED || job->last_kind == JOURNAL_OPEN))
-            word = SAY_ABORT; /* OPEN: the disk was full when ABORTED should have followed */
-        else if (job->owes && job->last_kind == JOURNAL_SETTLED)
-            word = strncmp(job->last_text, MIG_TARGET_RUNS, strlen(MIG_TARGET_RUNS)) == 0
-                       ? SAY_COMMIT
-                       : SAY_ABORT;
-    } else if (!job->source && job->recorded && job->last_kind == JOURNAL_COMMITTED &&
-               job_status(job) == MIG_UNKNOWN && memcmp(job->token, none, sizeof none) != 0) {
-        word = SAY_INQUIRE;
-    }
-    vf_unlock(&job->lock);
-    return word;
+    handoff_state(job, &state);
+    if (!state.admitted || (!job->source && job_status(job) != MIG_UNKNOWN))
+        return SAY_NOTHING;
+    return handoff_owes(&state);
 }
 
-int redial_drop(struct mig_job *job, struct vf_error *err)
-{
-    char text[sizeof job->last_text];
-    enum journal_kind kind;
-    bool owed;
+/* ---- what follows from the answer, in words ---- */
 
-    vf_lock(&job->lock);
-    owed = job->owes;
-    job->owes = false;
-    kind = job->last_kind == JOURNAL_OPEN ? JOURNAL_ABORTED : job->last_kind;
-    memcpy(text, job->last_text, sizeof text);
-    vf_unlock(&job->lock);
-    if (mig_journal(job, kind, text, err) == 0)
-        return 0;
-    job_update(job, job->owes = owed);
-    return -1;
-}
-
-void redial_acknowledged(struct mig_job *job)
-{
-    struct vf_error err = VF_ERROR_INIT;
-
-    if (redial_drop(job, &err) != 0) {
-        log_warn("job %" PRIu64 ": %s", job->id, err.text);
-        job_update(job, job->owes = false);
-    }
-}
-
-int redial_release(struct mig_job *job, struct kc *kc, struct vf_error *err)
-{
-    struct vf_partition_info copy;
-    int found = handoff_copy(job, kc, &copy, err);
-    bool gone = found == 0;
-
-    shadow_event(job, EVENT_RUNNING, shadow_copy(job, found, &copy));
-    if (found > 0) {
-        gone = copy_destroy(kc, &copy, err) == 0;
-        shadow_called(job, HANDOFF_DESTROY, gone);
-    }
-    if (!gone) {
-        struct vf_error why = *err;
-
-        return vf_fail(err, why.code,
-                       "after the hand-off: partition %s runs at host %s, but its old copy, paused "
-                       "at host %s, could not be removed (%.200s)" VF_REMEDY
-                       "never resume it; its removal is tried again and again",
-                       job->partition, ending_peer(job), job->host_name, why.text);
-    }
-    return mig_journal(job, JOURNAL_DONE, "", err);
-}
-
-/* Both sides were settled, and differently: said as loudly as can be, once. */
-static void contradiction(struct mig_job *job, const char *what)
-{
-    log_error("job %" PRIu64 ": partition %s: CONTRADICTION: %s", job->id, job->partition, what);
-    mig_event(job->mig, "job", "job %" PRIu64 " (partition %s, peer %s): CONTRADICTION: %s",
-              job->id, job->partition, job->peer, what);
-    job_update(job, {
-        (void)vf_fail(&job->error, job->error.code, "CONTRADICTION: %s", what);
-        (void)snprintf(job->last_text + strlen(job->last_text),
-                       sizeof job->last_text - strlen(job->last_text), "; CONTRADICTION: %s", what);
-    });
-    mig_tell_ended(job);
-    redial_acknowledged(job);
-}
-
-/* ---- what follows from an answer ---- */
-
-static int it_runs_there(struct mig_job *job, struct kc *kc, struct tp *tp,
-                         const struct wire_running *running, enum job_state *end,
-                         struct vf_error *err)
-{
-    struct wire_message message = {.tag = WIRE_DONE, .handoff = handoff_of(job)};
-    uint64_t deadline = vf_now_ns() + job->mig->silence_ns;
-    struct vf_error also = VF_ERROR_INIT;
-
-    if (!handoff_same(job, &running->id))
-        return vf_fail(err, VF_FAILED, "peer %s: runs another hand-off than was committed",
-                       job->peer);
-    handoff_take_running(job, running);
-    if (redial_release(job, kc, err) != 0)
-        return -1;
-    *end = JOB_COMPLETED;
-    /* The rest is courtesy. */
-    if (wire_say(tp, &message, deadline, &also) == 0 &&
-        wire_expect(tp, WIRE_CLOSE, &message, deadline, &also) == 0) {
-        handoff_take_close(job, &message.close);
-        wire_message_free(&message);
-    }
-    return 0;
-}
-
-/* What a person decided, and the target now says otherwise. */
-static void lost_by_resolve(struct mig_job *job)
-{
-    char what[400];
-
-    (void)snprintf(what, sizeof what,
-                   "it was resolved that host %s runs partition %s, and the copy at host %s was "
-                   "given up; but host %s never ran it: the partition is lost",
-                   ending_peer(job), job->partition, job->host_name, ending_peer(job));
-    contradiction(job, what);
-}
+struct redial {
+    struct tp *tp; /* NULL = the answer did not come by a connection of its own */
+    enum handoff_event_kind event;
+    char said[480];      /* by a peer that refuses; "" = it does not */
+    struct vf_error end; /* why the job ended as it did, for people */
+};
 
 /* `held`: the copy here is about to go on. */
 static void tell_never_ran(struct mig_job *job, bool held, struct vf_error *err)
@@ -164,120 +57,189 @@ static void tell_never_ran(struct mig_job *job, bool held, struct vf_error *err)
         (void)snprintf(where, sizeof where,
                        "the kernel side of host %s has lost partition %s, it is on neither host",
                        job->host_name, job->partition);
-    ending_tell_in(job, "in the hand-off, after COMMIT", where, err);
+    ending_tell_in(job, AFTER_COMMIT, where, err);
 }
 
-static int it_never_ran_there(struct mig_job *job, struct kc *kc, enum handoff_event_kind said,
-                              enum job_state *end, struct vf_error *err)
+/* Both sides were settled, and differently. */
+static void tell_contradiction(struct mig_job *job, const struct redial *redial, char *out,
+                               size_t bytes)
 {
-    struct vf_partition_info copy;
-    int found;
+    const char *peer = ending_peer(job);
 
-    *end = JOB_FAILED;
-    if (handoff_owner_of(job) == OWNER_TARGET) {
-        shadow_event(job, said, COPY_UNSEEN);
-        lost_by_resolve(job);
-        *end = JOB_COMPLETED; /* as it was */
+    if (redial->event == EVENT_RUNS_THERE)
+        (void)snprintf(out, bytes, "partition %s runs at host %s, and %.250s", job->partition,
+                       job->host_name, redial->said);
+    else
+        (void)snprintf(out, bytes,
+                       "it was resolved that host %s runs partition %s, and the copy at host %s was "
+                       "given up; but host %s never ran it: the partition is lost",
+                       peer, job->partition, job->host_name, peer);
+}
+
+static bool contradicts(const struct handoff_run *run, enum handoff_event_kind event)
+{
+    return event == EVENT_RUNS_THERE ||
+           (event == EVENT_NEVER_RAN && run->core.record == RECORD_TARGET_RUNS);
+}
+
+static void text(struct handoff_run *run, enum handoff_record record, char out[JOURNAL_TEXT_BYTES])
+{
+    struct redial *redial = run->ctx;
+    char what[480];
+
+    if (run->core.record == RECORD_COMMIT && record == RECORD_ABORTED) {
+        tell_never_ran(run->job, run->core.copy != COPY_GONE, &redial->end);
+        (void)snprintf(out, JOURNAL_TEXT_BYTES, "%s", redial->end.text);
+    } else if (redial->event == EVENT_SOURCE_DONE) {
+        (void)snprintf(out, JOURNAL_TEXT_BYTES, "it ran here, and was lost with the kernel side");
+    } else if (contradicts(run, redial->event)) {
+        tell_contradiction(run->job, redial, what, sizeof what);
+        (void)snprintf(out + strlen(out), JOURNAL_TEXT_BYTES - strlen(out), "; CONTRADICTION: %s",
+                       what);
+    }
+}
+
+/* Said as loudly as can be, once. */
+static void shout(struct handoff_run *run)
+{
+    struct mig_job *job = run->job;
+    char what[480];
+
+    tell_contradiction(job, run->ctx, what, sizeof what);
+    log_error("job %" PRIu64 ": partition %s: CONTRADICTION: %s", job->id, job->partition, what);
+    mig_event(job->mig, "job", "job %" PRIu64 " (partition %s, peer %s): CONTRADICTION: %s",
+              job->id, job->partition, job->peer, what);
+    job_update(job, (void)vf_fail(&job->error, job->error.code, "CONTRADICTION: %s", what));
+    mig_tell_ended(job);
+}
+
+static void report(struct handoff_run *run, enum handoff_outcome outcome)
+{
+    if (outcome == OUTCOME_CONTRADICTION)
+        shout(run);
+}
+
+/* Only DONE is left to be said on the connection of the answer, and CLOSE to be heard: the target
+ * knows already. */
+static int send_done(struct handoff_run *run, enum handoff_message message, struct vf_error *err)
+{
+    struct redial *redial = run->ctx;
+    struct wire_message done = {.tag = WIRE_DONE, .handoff = handoff_of(run->job)};
+    uint64_t deadline = vf_now_ns() + run->job->mig->silence_ns;
+
+    if (message != SAY_DONE || redial->tp == NULL)
         return 0;
-    }
-    found = handoff_copy(job, kc, &copy, err);
-    shadow_event(job, said, shadow_copy(job, found, &copy));
-    if (found < 0)
+    if (wire_say(redial->tp, &done, deadline, err) != 0 ||
+        wire_expect(redial->tp, WIRE_CLOSE, &done, deadline, err) != 0)
         return -1;
-    tell_never_ran(job, found > 0, err);
-    job_update(job, job->owes = false);
-    /* First on disk: a partition that runs here beside a COMMIT would be one too many. */
-    if (mig_journal(job, JOURNAL_ABORTED, err->text, err) != 0)
-        return -1;
-    if (found) {
-        struct vf_error also = VF_ERROR_INIT;
-
-        int result = copy_run_on(kc, &copy, job->stays_paused, &also);
-
-        shadow_called(job, HANDOFF_RESUME, result == 0);
-        if (result == 0)
-            return 0;
-        if (also.code == VF_STANDS)
-            copy_stands(err, &also);
-        else
-            vf_fail(err, VF_FAILED,
-                    "in the hand-off, after COMMIT: host %s never ran partition %s, and it could "
-                    "not be resumed at host %s: %.300s",
-                    ending_peer(job), job->partition, job->host_name, also.text);
-    }
+    handoff_take_close(run->job, &done.close);
+    wire_message_free(&done);
     return 0;
 }
 
+static const struct handoff_ops ops = {.text = text, .send = send_done, .report = report};
+
+/* What the last event came to: 0, *end and *err as the job is to show them; -1: nothing is settled
+ * by it, *err says why if an action failed. */
+static int conclude(struct handoff_run *run, enum job_state *end, struct vf_error *err)
+{
+    struct redial *redial = run->ctx;
+    struct mig_job *job = run->job;
+
+    if (run->failed == HANDOFF_DESTROY)
+        vf_fail(err, run->why.code,
+                "after the hand-off: partition %s runs at host %s, but its old copy, paused at "
+                "host %s, could not be removed (%.200s)" VF_REMEDY
+                "never resume it; its removal is tried again and again",
+                job->partition, ending_peer(job), job->host_name, run->why.text);
+    else if (run->failed != HANDOFF_NOTHING)
+        *err = run->why;
+    if (!run->reported || run->outcome == OUTCOME_UNKNOWN)
+        return -1;
+    if (redial->event == EVENT_NO_RECORD)
+        log_info("job %" PRIu64 ": %s", job->id, redial->said);
+    *end = handoff_owner(run->core.record) == OWNER_TARGET ? JOB_COMPLETED : JOB_FAILED;
+    if (redial->end.code != VF_OK)
+        *err = redial->end;
+    if (run->failed == HANDOFF_RESUME && run->why.code == VF_STANDS)
+        copy_stands(err, &run->why);
+    else if (run->failed == HANDOFF_RESUME)
+        vf_fail(err, VF_FAILED,
+                AFTER_COMMIT ": host %s never ran partition %s, and it could not be resumed at "
+                             "host %s: %.300s",
+                ending_peer(job), job->partition, job->host_name, run->why.text);
+    return 0;
+}
+
+int redial_heard(struct mig_job *job, struct kc *kc, enum handoff_event_kind event,
+                 enum job_state *end, struct vf_error *err)
+{
+    struct redial redial = {.event = event, .end = VF_ERROR_INIT};
+    struct handoff_run run;
+
+    handoff_run_init(&run, job, kc, &ops, &redial);
+    if (handoff_needs_copy(&run.core, event))
+        (void)handoff_run_look(&run, err);
+    (void)handoff_tell(&run, event);
+    return conclude(&run, end, err);
+}
+
+/* ---- the answer as an event ---- */
+
 /* The target's ABORT. Code 6 is its last word in the matter, 3 says that it knows of none; anything
  * else may change. */
-static int it_refuses(struct mig_job *job, enum handoff_message word,
-                      const struct wire_abort *abort, enum job_state *end, struct vf_error *err)
+static enum handoff_event_kind refusal(struct mig_job *job, const struct wire_abort *abort,
+                                       struct redial *redial, struct vf_error *err)
 {
     vf_fail(err, (enum vf_code)abort->code, "peer %s: %.500s", job->peer, abort->text);
-    shadow_event(job,
-                 abort->code == VF_INCOMPATIBLE ? EVENT_NO_RECORD
-                 : abort->code == VF_UNKNOWN    ? EVENT_RUNS_THERE
-                                                : EVENT_CANNOT,
-                 COPY_UNSEEN);
-    /* A host without a record has no copy either: its daemon clears what it cannot explain. Of a
-     * COMMIT that proves nothing: it may be another host now. */
-    if (abort->code == VF_INCOMPATIBLE && word == SAY_ABORT && job->last_kind != JOURNAL_COMMIT) {
-        log_info("job %" PRIu64 ": %s", job->id, err->text);
-        redial_acknowledged(job);
-        *end = JOB_FAILED;
-        return 0;
+    (void)snprintf(redial->said, sizeof redial->said, "%.470s", err->text);
+    switch ((enum vf_code)abort->code) {
+    case VF_INCOMPATIBLE:
+        return EVENT_NO_RECORD;
+    case VF_UNKNOWN:
+        return EVENT_RUNS_THERE;
+    default:
+        return EVENT_CANNOT;
     }
-    if (abort->code == VF_UNKNOWN && word == SAY_ABORT && job->last_kind != JOURNAL_COMMIT) {
-        char what[480];
-
-        (void)snprintf(what, sizeof what, "partition %s runs at host %s, and %.250s",
-                       job->partition, job->host_name, err->text);
-        contradiction(job, what);
-        *end = JOB_FAILED;
-        return 0;
-    }
-    return -1;
 }
 
-/* The source has seen RUNNING: what happened to the partition after that is no hand-off's matter.
- */
-static int it_ran_here(struct mig_job *job, const struct wire_account *account, enum job_state *end,
-                       struct vf_error *err)
+/* Has the source seen RUNNING? What happened to the partition after that is no hand-off's matter. */
+static bool source_is_done(struct mig_job *job, const struct wire_account *account)
 {
-    bool done = account->record == JOURNAL_DONE + 1 ||
-                (account->record == JOURNAL_SETTLED + 1 &&
-                 strncmp(account->text, MIG_TARGET_RUNS, strlen(MIG_TARGET_RUNS)) == 0);
-
-    done = done && handoff_same(job, &account->id) && account->side == JOURNAL_SOURCE;
-    shadow_event(job, done ? EVENT_SOURCE_DONE : EVENT_SOURCE_NOT_DONE, COPY_GONE);
-    if (!done)
-        return vf_fail(err, VF_FAILED, "peer %s: its journal does not settle it", job->peer);
-    *end = JOB_COMPLETED;
-    return mig_journal(job, JOURNAL_DONE, "it ran here, and was lost with the kernel side", err);
+    return handoff_same(job, &account->id) && account->side == JOURNAL_SOURCE &&
+           (account->record == JOURNAL_DONE + 1 ||
+            (account->record == JOURNAL_SETTLED + 1 &&
+             strncmp(account->text, MIG_TARGET_RUNS, strlen(MIG_TARGET_RUNS)) == 0));
 }
 
-static int act(struct mig_job *job, struct kc *kc, struct tp *tp, enum handoff_message word,
-               const struct wire_message *answer, enum job_state *end, struct vf_error *err)
+/* EVENT_CANNOT: *err says why it is no answer. */
+static enum handoff_event_kind event_of(struct mig_job *job, enum handoff_message asked,
+                                        const struct wire_message *answer, struct redial *redial,
+                                        struct vf_error *err)
 {
-    if (word == SAY_COMMIT && answer->tag == WIRE_RUNNING)
-        return it_runs_there(job, kc, tp, &answer->running, end, err);
-    if (word == SAY_COMMIT && answer->tag == WIRE_NEVER_RAN && handoff_same(job, &answer->handoff))
-        return it_never_ran_there(job, kc, EVENT_NEVER_RAN, end, err);
-    if (word == SAY_ABORT && answer->tag == WIRE_CLOSE) {
-        /* A COMMIT that is taken back: its ABORTED is what this side needs to resume. */
-        if (job->last_kind == JOURNAL_COMMIT)
-            return it_never_ran_there(job, kc, EVENT_CLOSE, end, err);
-        shadow_event(job, EVENT_CLOSE, COPY_UNSEEN);
-        redial_acknowledged(job);
-        *end = JOB_FAILED;
-        return 0;
-    }
-    if (word == SAY_INQUIRE && answer->tag == WIRE_ACCOUNT)
-        return it_ran_here(job, &answer->account, end, err);
     if (answer->tag == WIRE_ABORT)
-        return it_refuses(job, word, &answer->abort, end, err);
-    return vf_fail(err, VF_FAILED, "peer %s: answers %s by %s", job->peer,
-                   wire_tag_name(tags[word]), wire_tag_name(answer->tag));
+        return refusal(job, &answer->abort, redial, err);
+    if (asked == SAY_COMMIT && answer->tag == WIRE_RUNNING) {
+        if (handoff_same(job, &answer->running.id)) {
+            handoff_take_running(job, &answer->running);
+            return EVENT_RUNNING;
+        }
+        vf_fail(err, VF_FAILED, "peer %s: runs another hand-off than was committed", job->peer);
+        return EVENT_CANNOT;
+    }
+    if (asked == SAY_COMMIT && answer->tag == WIRE_NEVER_RAN && handoff_same(job, &answer->handoff))
+        return EVENT_NEVER_RAN;
+    if (asked == SAY_ABORT && answer->tag == WIRE_CLOSE)
+        return EVENT_CLOSE;
+    if (asked == SAY_INQUIRE && answer->tag == WIRE_ACCOUNT) {
+        if (source_is_done(job, &answer->account))
+            return EVENT_SOURCE_DONE;
+        vf_fail(err, VF_FAILED, "peer %s: its journal does not settle it", job->peer);
+        return EVENT_SOURCE_NOT_DONE;
+    }
+    vf_fail(err, VF_FAILED, "peer %s: answers %s by %s", job->peer, wire_tag_name(tags[asked]),
+            wire_tag_name(answer->tag));
+    return EVENT_CANNOT;
 }
 
 /* ---- one try ---- */
@@ -336,49 +298,79 @@ void redial_hang_up(struct mig_job *job, struct tp *tp)
     tp_close(tp);
 }
 
-int redial_bring_as(struct mig_job *job, struct kc *kc, enum handoff_message word,
-                    enum job_state *end, struct vf_error *err)
+/* Says it, and hears what the peer has to say to it. */
+static enum handoff_event_kind converse(struct mig_job *job, enum handoff_message asked,
+                                        uint16_t version, struct redial *redial,
+                                        struct vf_error *err)
 {
-    struct wire_message said;
+    const struct wire_message said = message_of(job, asked);
+    uint64_t deadline = vf_now_ns() + job->mig->silence_ns;
+    enum handoff_event_kind event;
     struct wire_message answer;
-    uint16_t version;
-    struct tp *tp;
-    uint64_t deadline;
-    int result = -1;
 
-    if (word == SAY_NOTHING)
-        return vf_fail(err, VF_FAILED, "job %" PRIu64 ": owes its peer no word", job->id);
-    shadow_asks(job, word == SAY_COMMIT ? SAY_COMMIT : word == SAY_ABORT ? SAY_ABORT : SAY_INQUIRE);
-    said = message_of(job, word);
-    if (redial_call(job, &version, &tp, err) != 0)
-        return -1;
-    deadline = vf_now_ns() + job->mig->silence_ns;
-    if (word == SAY_INQUIRE && version < WIRE_VERSION_RESUME)
+    if (asked == SAY_INQUIRE && version < WIRE_VERSION_RESUME) {
         vf_fail(err, VF_FAILED, "peer %s: its vferryd is too old to be asked", job->peer);
-    else if (wire_say(tp, &said, deadline, err) == 0 &&
-             wire_hear(tp, &answer, deadline, err) == 0) {
-        result = act(job, kc, tp, word, &answer, end, err);
-        wire_message_free(&answer);
+        return EVENT_CANNOT;
     }
-    redial_hang_up(job, tp);
+    if (wire_say(redial->tp, &said, deadline, err) != 0 ||
+        wire_hear(redial->tp, &answer, deadline, err) != 0)
+        return EVENT_CANNOT;
+    event = event_of(job, asked, &answer, redial, err);
+    wire_message_free(&answer);
+    return event;
+}
+
+/* The core has something to ask. */
+static int ask(struct handoff_run *run, enum handoff_message asked, enum job_state *end,
+               struct vf_error *err)
+{
+    struct redial *redial = run->ctx;
+    struct mig_job *job = run->job;
+    uint16_t version;
+    int result;
+
+    if (redial_call(job, &version, &redial->tp, err) != 0)
+        return -1;
+    redial->event = converse(job, asked, version, redial, err);
+    /* What cannot be seen changes nothing: the core has the peer asked again. */
+    if (handoff_needs_copy(&run->core, redial->event))
+        (void)handoff_run_look(run, err);
+    (void)handoff_tell(run, redial->event);
+    result = conclude(run, end, err);
+    redial_hang_up(job, redial->tp);
     return result;
 }
 
-int redial_bring(struct mig_job *job, struct kc *kc, enum job_state *end, struct vf_error *err)
+int redial_try(struct mig_job *job, struct kc *kc, enum handoff_event_kind why,
+               enum job_state *end, struct vf_error *err)
 {
-    enum handoff_message word = redial_owed(job);
-    struct vf_partition_info copy;
-    int found = word == SAY_INQUIRE ? handoff_copy(job, kc, &copy, err) : -1;
+    struct redial redial = {.event = why, .end = VF_ERROR_INIT};
+    struct handoff_action action;
+    struct handoff_run run;
 
-    if (word == SAY_INQUIRE && found < 0)
+    handoff_run_init(&run, job, kc, &ops, &redial);
+    if (!job->source && handoff_run_look(&run, err) != 0)
         return -1;
     /* It is still there and was only not to be started, or went on from here: that needs nobody. */
-    if (found > 0 || (found == 0 && handoff_went_on(job))) {
-        *end = JOB_COMPLETED;
-        return reply_commit(job, kc, err);
-    }
-    shadow_event(job, EVENT_DUE, found == 0 ? COPY_GONE : COPY_UNSEEN);
-    return redial_bring_as(job, kc, word, end, err);
+    if (!job->source && run.core.copy != COPY_GONE)
+        return reply_act(job, kc, why, end, err);
+    action = handoff_tell(&run, why);
+    if (action.kind != HANDOFF_ASK)
+        return vf_fail(err, VF_FAILED, "job %" PRIu64 ": owes its peer no word", job->id);
+    return ask(&run, action.message, end, err);
+}
+
+int redial_forget(struct mig_job *job, struct vf_error *err)
+{
+    struct redial redial = {.event = EVENT_FORGET};
+    struct handoff_run run;
+
+    handoff_run_init(&run, job, NULL, &ops, &redial);
+    (void)handoff_tell(&run, EVENT_FORGET);
+    if (run.failed == HANDOFF_NOTHING)
+        return 0;
+    *err = run.why;
+    return -1;
 }
 
 uint64_t redial_back_off(uint64_t *wait_ns)
@@ -389,13 +381,13 @@ uint64_t redial_back_off(uint64_t *wait_ns)
     return now;
 }
 
-int redial_bring_until(struct mig_job *job, struct kc *kc, uint64_t deadline_ns,
+int redial_until(struct mig_job *job, struct kc *kc, uint64_t deadline_ns,
                        enum job_state *end, struct vf_error *err)
 {
     uint64_t wait_ns = 0;
 
     while (job_sleep(job, vf_now_ns() + redial_back_off(&wait_ns)) && vf_now_ns() < deadline_ns) {
-        if (redial_bring(job, kc, end, err) == 0)
+        if (redial_try(job, kc, EVENT_DUE, end, err) == 0)
             return 0;
         log_debug("job %" PRIu64 ": %s", job->id, err->text);
     }

@@ -9,6 +9,7 @@
 #include "migrate/job/ending.h"
 #include "migrate/handoff/copy.h"
 #include "migrate/handoff/recover.h"
+#include "migrate/handoff/shell.h"
 #include "migrate/net/peer.h"
 
 #include <inttypes.h>
@@ -18,146 +19,273 @@
 /* A job's last steps after its hand-off: its channels close, its books too. */
 #define ENDING_NS 1000000000ull
 
-/* ---- the target's acts ---- */
+/* Who asks, and on which connection the answer is said. */
+struct reply {
+    struct tp *tp; /* NULL = a person at this host, or the job itself: nobody hears it */
+    uint16_t version;
+    const char *why; /* the source's own word for an ABORT */
+    bool said;       /* something was */
+    bool running;    /* RUNNING was */
+    struct vf_error error; /* why the kernel side could not be asked */
+    struct vf_error end; /* why the job ended as it did, for people */
+};
 
-static void settled(struct mig_job *job, enum job_state state, const struct vf_error *err)
+/* ---- in words ---- */
+
+static const char *never_ran_because(const struct handoff_run *run)
 {
-    if (job_status(job) == MIG_UNKNOWN)
-        job_outcome_known(job, state, err);
+    switch (run->core.record) {
+    case RECORD_OPEN:
+        return "its target was never ready for it";
+    case RECORD_PREPARED:
+        return "the target's kernel side lost it before it could run";
+    default:
+        return "it was called off at its target and never ran there";
+    }
 }
 
-/* It never ran here and never will. */
-static int never_ran(struct mig_job *job, const char *why, struct vf_error *err)
+/* ABORTED, while the record is still the one before: why it never ran here, and never will. */
+static void text_aborted(struct handoff_run *run, struct reply *reply)
 {
-    struct vf_error also = VF_ERROR_INIT;
-
     char where[ENDING_WHERE];
 
-    vf_fail(&also, VF_FAILED, "%s", why);
-    ending_tell_in(job, "in the hand-off, before COMMIT", ending_there(job, where), &also);
-    if (handoff_owner_of(job) != OWNER_SOURCE &&
-        mig_journal(job, JOURNAL_ABORTED, also.text, err) != 0)
-        return -1;
-    settled(job, JOB_FAILED, &also);
-    return vf_fail(err, VF_CANCELLED, "%s", why);
+    if (reply->why != NULL)
+        vf_fail(&reply->end, VF_FAILED, "called off by its source: %.400s", reply->why);
+    else
+        vf_fail(&reply->end, VF_FAILED, "%s", never_ran_because(run));
+    ending_tell_in(run->job, reply->why != NULL ? "" : "in the hand-off, before COMMIT",
+                   ending_there(run->job, where), &reply->end);
 }
 
-/* It runs here, or went on from here. */
-static void close_books(struct mig_job *job)
+static void text(struct handoff_run *run, enum handoff_record record, char out[JOURNAL_TEXT_BYTES])
 {
-    struct vf_error also = VF_ERROR_INIT;
+    struct reply *reply = run->ctx;
 
-    shadow_event(job, EVENT_GIVES_UP, COPY_RUNS);
-    if (mig_journal(job, JOURNAL_DONE, "", &also) != 0)
-        log_error("job %" PRIu64 ": %s", job->id, also.text);
-    settled(job, JOB_COMPLETED, NULL);
+    switch (record) {
+    case RECORD_ABORTED:
+        text_aborted(run, reply);
+        (void)snprintf(out, JOURNAL_TEXT_BYTES, "%s", reply->end.text);
+        break;
+    case RECORD_SOURCE_RUNS: /* it was committed and lost, so it did run: settled, not undone */
+        text_aborted(run, reply);
+        (void)snprintf(out, JOURNAL_TEXT_BYTES, MIG_SOURCE_RUNS);
+        break;
+    case RECORD_TARGET_RUNS:
+        (void)snprintf(out, JOURNAL_TEXT_BYTES, MIG_TARGET_RUNS "; it was lost since");
+        break;
+    default:
+        out[0] = '\0';
+        break;
+    }
 }
 
-static int start_committed(struct mig_job *job, struct kc *kc, const struct vf_partition_info *copy,
-                           struct vf_error *err)
-{
-    uint64_t resume;
-    int result;
+/* ---- the wire ---- */
 
-    shadow_event(job, EVENT_COMMIT, shadow_copy(job, 1, copy));
-    if (handoff_owner_of(job) == OWNER_OPEN && mig_journal(job, JOURNAL_COMMITTED, "", err) != 0)
-        return -1;
-    resume = vf_now_ns();
-    result = copy_start(kc, copy, job->stays_paused, err);
-    if (copy->state == VF_PARTITION_READY)
-        shadow_called(job, HANDOFF_START, result == 0);
-    if (result != 0)
-        return -1;
-    job_update(job, {
-        job->t.resume = resume;
-        job->t.first_run = vf_now_ns();
-    });
-    close_books(job);
+static int say(struct reply *reply, const struct mig_job *job, const struct wire_message *message,
+               struct vf_error *err)
+{
+    reply->said = true;
+    return wire_say(reply->tp, message, vf_now_ns() + job->mig->silence_ns, err);
+}
+
+static int refuse(struct reply *reply, const struct vf_error *why)
+{
+    reply->said = true;
+    log_info("%s: %s", reply->tp->peer, why->text); /* it may ask for ever: no event each time */
+    wire_say_abort(reply->tp, why);
     return 0;
 }
 
-static int destroy(struct mig_job *job, struct kc *kc, const struct vf_partition_info *copy,
-                   struct vf_error *err)
+static int say_running(struct handoff_run *run, struct vf_error *err)
 {
-    int result = copy_destroy(kc, copy, err);
+    struct mig_job *job = run->job;
+    const struct wire_message message = {.tag = WIRE_RUNNING,
+                                         .running = {.id = handoff_of(job),
+                                                     .resume_ns = job->t.resume,
+                                                     .first_run_ns = job->t.first_run}};
 
-    shadow_called(job, HANDOFF_DESTROY, result == 0);
-    return result;
+    ((struct reply *)run->ctx)->running = true;
+    return say(run->ctx, job, &message, err);
 }
 
-static int start(struct mig_job *job, struct kc *kc, const struct vf_partition_info *copy,
-                 struct vf_error *err)
+/* The answer to DONE: when it really ran first, if that can be told. */
+static int say_ended(struct handoff_run *run, struct vf_error *err)
 {
-    int result;
-
-    if (mig_commit_begin(job->mig, err) != 0)
-        return -1;
-    result = start_committed(job, kc, copy, err);
-    mig_commit_end(job->mig);
-    return result;
-}
-
-int reply_commit(struct mig_job *job, struct kc *kc, struct vf_error *err)
-{
+    struct mig_job *job = run->job;
+    struct wire_message message = {.tag = WIRE_CLOSE};
     struct vf_partition_info copy;
-    int found;
+    struct vf_partition_clock clock;
 
-    if (handoff_owner_of(job) == OWNER_SOURCE || job->last_kind == JOURNAL_DONE ||
-        job->last_kind == JOURNAL_SETTLED)
-        shadow_event(job, EVENT_COMMIT, COPY_UNSEEN);
-    if (handoff_owner_of(job) == OWNER_SOURCE)
-        return never_ran(job, "it was called off at its target and never ran there", err);
-    /* What ran may have gone on since, to another host or for good. */
-    if (handoff_owner_of(job) == OWNER_TARGET && job->last_kind != JOURNAL_COMMITTED)
+    if (handoff_copy(job, run->kc, &copy, NULL) > 0 &&
+        kc_partition_clock(run->kc, copy.id, &clock, NULL) == 0 && job->t.resume != 0 &&
+        clock.first_run_ns >= job->t.resume)
+        message.close.first_run_ns = clock.first_run_ns;
+    return say(run->ctx, job, &message, err);
+}
+
+static int say_never_ran(struct handoff_run *run, struct vf_error *err)
+{
+    struct reply *reply = run->ctx;
+    const struct wire_message never = {.tag = WIRE_NEVER_RAN, .handoff = handoff_of(run->job)};
+    struct vf_error why = VF_ERROR_INIT;
+
+    if (reply->version >= WIRE_VERSION_RESUME)
+        return say(reply, run->job, &never, err);
+    /* an older one knows no better word */
+    vf_fail(&why, VF_UNKNOWN, "%s", never_ran_because(run));
+    return refuse(reply, &why);
+}
+
+static int say_refusal(struct handoff_run *run, enum handoff_message message)
+{
+    struct reply *reply = run->ctx;
+    const struct mig_job *job = run->job;
+    struct vf_error why = VF_ERROR_INIT;
+
+    if (message == SAY_RUNS_HERE)
+        vf_fail(&why, VF_UNKNOWN, "it was committed and runs at host %s", job->host_name);
+    else if (message == SAY_LOST)
+        vf_fail(&why, VF_UNKNOWN,
+                "partition %s was committed to run at host %s, whose kernel side has lost it since",
+                job->partition, job->host_name);
+    else if (run->failed != HANDOFF_NOTHING)
+        why = run->why;
+    else
+        why = reply->error;
+    return refuse(reply, &why);
+}
+
+static int send_reply(struct handoff_run *run, enum handoff_message message, struct vf_error *err)
+{
+    const struct wire_message gone = {.tag = WIRE_CLOSE};
+    struct reply *reply = run->ctx;
+
+    if (reply->tp == NULL)
         return 0;
-    found = handoff_copy(job, kc, &copy, err);
-    if (found > 0 && job->last_kind != JOURNAL_OPEN)
-        return start(job, kc, &copy, err);
-    shadow_event(job, EVENT_COMMIT, shadow_copy(job, found, &copy));
-    if (found >= 0 && job->last_kind == JOURNAL_OPEN)
-        return found > 0 && destroy(job, kc, &copy, err) != 0
-                   ? -1
-                   : never_ran(job, "its target was never ready for it", err);
-    if (found == 0 && handoff_owner_of(job) == OWNER_TARGET && handoff_went_on(job)) {
-        close_books(job);
-        return 0;
+    switch (message) {
+    case SAY_RUNNING:
+        return say_running(run, err);
+    case SAY_ENDED:
+        return say_ended(run, err);
+    case SAY_NEVER_RAN:
+        return say_never_ran(run, err);
+    case SAY_CLOSE:
+        return say(reply, run->job, &gone, err);
+    default:
+        return say_refusal(run, message);
     }
-    if (found == 0 && handoff_owner_of(job) == OWNER_OPEN)
-        return never_ran(job, "the target's kernel side lost it before it could run", err);
-    return found < 0
-               ? -1
-               : vf_fail(err, VF_UNKNOWN,
-                         "partition %s was committed to run at host %s, whose kernel side has lost "
-                         "it since",
-                         job->partition, job->host_name);
 }
 
-int reply_abort(struct mig_job *job, struct kc *kc, const char *why, struct vf_error *err)
-{
-    struct vf_partition_info copy;
-    struct vf_error text = VF_ERROR_INIT;
-    char where[ENDING_WHERE];
-    int found;
+/* ---- the acts ---- */
 
-    if (handoff_owner_of(job) == OWNER_SOURCE)
-        return 0;
-    found = handoff_copy(job, kc, &copy, err);
-    shadow_event(job, EVENT_ABORT, shadow_copy(job, found, &copy));
-    if (found < 0)
+static int start(struct handoff_run *run, struct vf_error *err)
+{
+    uint64_t resume = vf_now_ns();
+
+    if (copy_start(run->kc, &run->copy, run->job->stays_paused, err) != 0)
         return -1;
-    if (handoff_owner_of(job) == OWNER_TARGET &&
-        (found > 0 || job->last_kind != JOURNAL_COMMITTED || handoff_went_on(job)))
-        return vf_fail(err, VF_UNKNOWN, "it was committed and runs at host %s",
-                       job->mig->host_name);
-    vf_fail(&text, VF_FAILED, "called off by its source: %.400s", why);
-    ending_tell_in(job, "", ending_there(job, where), &text);
-    if (found > 0 && destroy(job, kc, &copy, err) != 0)
+    job_update(run->job, {
+        run->job->t.resume = resume;
+        run->job->t.first_run = vf_now_ns();
+    });
+    return 0;
+}
+
+static void tell_contradiction(const struct mig_job *job, const char *says)
+{
+    mig_event(job->mig, "job",
+              "job %" PRIu64 " (partition %s, peer %s): CONTRADICTION: it runs here, and its "
+              "source says that it runs there: %.200s",
+              job->id, job->partition, job->peer, says);
+}
+
+/* To a peer the job's state is known before it is answered; a person's verb sets it itself. */
+static void report(struct handoff_run *run, enum handoff_outcome outcome)
+{
+    struct reply *reply = run->ctx;
+
+    if (reply->tp == NULL)
+        return;
+    if (outcome == OUTCOME_CONTRADICTION) {
+        tell_contradiction(run->job, reply->why != NULL ? reply->why : "");
+        return;
+    }
+    if (job_status(run->job) != MIG_UNKNOWN || outcome == OUTCOME_UNKNOWN)
+        return;
+    if (outcome == OUTCOME_FAILED && reply->end.code == VF_OK)
+        text_aborted(run, reply);
+    job_outcome_known(run->job, outcome == OUTCOME_COMPLETED ? JOB_COMPLETED : JOB_FAILED,
+                      outcome == OUTCOME_COMPLETED ? NULL : &reply->end);
+}
+
+static const struct handoff_ops ops = {
+    .text = text, .start = start, .send = send_reply, .report = report};
+
+/* May the event let the partition run? */
+static bool may_start(const struct handoff_run *run, enum handoff_event_kind kind)
+{
+    return run->core.copy == COPY_PAUSED && kind != EVENT_ABORT && kind != EVENT_AGREE_SOURCE;
+}
+
+/* -1: it was not told, since this host is being stopped by force. A stop that comes later waits. */
+static int tell(struct handoff_run *run, enum handoff_event_kind kind, struct vf_error *err)
+{
+    struct reply *reply = run->ctx;
+    bool starts;
+
+    if (handoff_needs_copy(&run->core, kind))
+        (void)handoff_run_look(run, &reply->error);
+    starts = may_start(run, kind);
+    if (starts && mig_commit_begin(run->job->mig, err) != 0)
         return -1;
-    /* One that was committed and lost did run: it is settled, not undone. */
-    if (mig_journal(job, handoff_owner_of(job) == OWNER_TARGET ? JOURNAL_SETTLED : JOURNAL_ABORTED,
-                    handoff_owner_of(job) == OWNER_TARGET ? MIG_SOURCE_RUNS : text.text, err) != 0)
+    (void)handoff_tell(run, kind);
+    if (starts)
+        mig_commit_end(run->job->mig);
+    return 0;
+}
+
+/* RUNNING was said: the source's DONE is what it waits for, but it runs here, DONE or not. */
+static void close_books(struct handoff_run *run)
+{
+    struct reply *reply = run->ctx;
+    struct vf_error err = VF_ERROR_INIT;
+    struct wire_message done;
+    bool heard = false;
+
+    if (reply->running &&
+        wire_expect(reply->tp, WIRE_DONE, &done, vf_now_ns() + run->job->mig->silence_ns, &err) ==
+            0) {
+        heard = handoff_same(run->job, &done.handoff);
+        wire_message_free(&done);
+    }
+    if (heard)
+        (void)handoff_tell(run, EVENT_DONE);
+    else if (run->core.record == RECORD_COMMITTED && run->core.copy == COPY_RUNS)
+        (void)handoff_tell(run, EVENT_GIVES_UP);
+}
+
+int reply_act(struct mig_job *job, struct kc *kc, enum handoff_event_kind kind,
+              enum job_state *end, struct vf_error *err)
+{
+    struct reply reply = {.why = kind == EVENT_AGREE_SOURCE ? "resolved by a person" : NULL,
+                          .error = VF_ERROR_INIT,
+                          .end = VF_ERROR_INIT};
+    struct handoff_run run;
+
+    handoff_run_init(&run, job, kc, &ops, &reply);
+    if (tell(&run, kind, err) != 0)
         return -1;
-    settled(job, JOB_FAILED, &text);
+    if (!run.reported && run.failed == HANDOFF_NOTHING)
+        close_books(&run);
+    if (!run.reported || run.outcome == OUTCOME_UNKNOWN) {
+        *err = run.failed != HANDOFF_NOTHING ? run.why : reply.error;
+        return err->code != VF_OK ? -1
+                                  : vf_fail(err, VF_FAILED, "job %" PRIu64 ": nothing follows from "
+                                            "it while partition %s is as it is", job->id,
+                                            job->partition);
+    }
+    *err = reply.end;
+    *end = run.outcome == OUTCOME_COMPLETED ? JOB_COMPLETED : JOB_FAILED;
     return 0;
 }
 
@@ -185,7 +313,7 @@ int reply_account(struct mig_job *job, struct wire_account *out, struct vf_error
     return 0;
 }
 
-/* ---- the wire ---- */
+/* ---- who is asked ---- */
 
 /* The job that the peer means, with a reference. */
 static struct mig_job *find(struct mig *mig, const struct tp *tp, const struct wire_hello *hello)
@@ -212,61 +340,34 @@ static struct mig_job *find(struct mig *mig, const struct tp *tp, const struct w
     return found;
 }
 
-static int say_running(struct mig_job *job, struct kc *kc, struct tp *tp, struct vf_error *err)
+static int serve_handoff(struct mig_job *job, struct kc *kc, struct tp *tp, uint16_t version,
+                         const struct wire_message *message, struct vf_error *err)
 {
-    struct wire_message message = {.tag = WIRE_RUNNING, .running.id = handoff_of(job)};
-    uint64_t deadline = vf_now_ns() + job->mig->silence_ns;
-    struct vf_partition_info copy;
-    struct vf_partition_clock clock;
+    const bool commits = message->tag == WIRE_COMMIT;
+    struct reply reply = {.tp = tp,
+                          .version = version,
+                          .why = commits ? NULL : message->abort.text,
+                          .error = VF_ERROR_INIT,
+                          .end = VF_ERROR_INIT};
+    struct handoff_run run;
 
-    message.running.resume_ns = job->t.resume;
-    message.running.first_run_ns = job->t.first_run;
-    if (wire_say(tp, &message, deadline, err) != 0 ||
-        wire_expect(tp, WIRE_DONE, &message, deadline, err) != 0)
-        return 0; /* it will ask again, if it did not hear */
-    wire_message_free(&message);
-    message = (struct wire_message){.tag = WIRE_CLOSE};
-    if (handoff_copy(job, kc, &copy, NULL) > 0 &&
-        kc_partition_clock(kc, copy.id, &clock, NULL) == 0 && job->t.resume != 0 &&
-        clock.first_run_ns >= job->t.resume)
-        message.close.first_run_ns = clock.first_run_ns;
-    (void)wire_say(tp, &message, deadline, err);
-    return 0;
-}
-
-static int serve_commit(struct mig_job *job, struct kc *kc, struct tp *tp, uint16_t version,
-                        struct vf_error *err)
-{
-    const struct wire_message never = {.tag = WIRE_NEVER_RAN, .handoff = handoff_of(job)};
-
-    if (reply_commit(job, kc, err) == 0)
-        return say_running(job, kc, tp, err);
-    if (err->code != VF_CANCELLED)
+    handoff_run_init(&run, job, kc, &ops, &reply);
+    if (tell(&run, commits ? EVENT_COMMIT : EVENT_ABORT, err) != 0)
         return -1;
-    if (version >= WIRE_VERSION_RESUME)
-        return wire_say(tp, &never, vf_now_ns() + job->mig->silence_ns, err);
-    err->code = VF_UNKNOWN; /* an older one knows no better word */
-    return -1;
-}
-
-static int serve_abort(struct mig_job *job, struct kc *kc, struct tp *tp,
-                       const struct wire_abort *abort, struct vf_error *err)
-{
-    const struct wire_message gone = {.tag = WIRE_CLOSE};
-
-    if (reply_abort(job, kc, abort->text, err) == 0)
-        return wire_say(tp, &gone, vf_now_ns() + job->mig->silence_ns, err);
-    if (err->code == VF_UNKNOWN)
-        mig_event(job->mig, "job",
-                  "job %" PRIu64 " (partition %s, peer %s): CONTRADICTION: it runs here, and its "
-                  "source says that it runs there: %.200s",
-                  job->id, job->partition, job->peer, abort->text);
-    return -1;
+    if (reply.running)
+        close_books(&run);
+    if (reply.said)
+        return 0;
+    *err = run.failed != HANDOFF_NOTHING ? run.why : reply.error;
+    return err->code != VF_OK ? -1
+                              : vf_fail(err, VF_FAILED, "job %" PRIu64 " is %s here, %s changes "
+                                        "nothing", job->id, vf_fsm_name(&job->fsm),
+                                        wire_tag_name(message->tag));
 }
 
 /* COMMIT or ABORT, one at a time. */
 static int serve_claimed(struct mig_job *job, struct tp *tp, uint16_t version,
-                         const struct wire_message *word, struct vf_error *err)
+                         const struct wire_message *message, struct vf_error *err)
 {
     struct kc *kc;
     int result;
@@ -275,26 +376,25 @@ static int serve_claimed(struct mig_job *job, struct tp *tp, uint16_t version,
         return vf_fail(err, VF_FAILED,
                        "the journal of host %s does not tell until its vferryd is restarted",
                        job->host_name);
-    if (word->tag == WIRE_COMMIT && !handoff_same(job, &word->handoff))
+    if (message->tag == WIRE_COMMIT && !handoff_same(job, &message->handoff))
         return vf_fail(err, VF_FAILED, "job %" PRIu64 " is about another hand-off", job->id);
     if (kc_connect(job->mig->kernel_socket, &kc, err) != 0)
         return -1;
-    result = word->tag == WIRE_COMMIT ? serve_commit(job, kc, tp, version, err)
-                                      : serve_abort(job, kc, tp, &word->abort, err);
+    result = serve_handoff(job, kc, tp, version, message, err);
     kc_close(kc);
     return result;
 }
 
-static int serve_inquiry(struct mig_job *job, struct tp *tp, const struct wire_message *word,
+static int serve_inquiry(struct mig_job *job, struct tp *tp, const struct wire_message *message,
                          struct vf_error *err)
 {
-    struct wire_message message = {.tag = WIRE_ACCOUNT};
+    struct wire_message account = {.tag = WIRE_ACCOUNT};
 
-    if (!handoff_same(job, &word->handoff))
+    if (!handoff_same(job, &message->handoff))
         return vf_fail(err, VF_FAILED, "job %" PRIu64 " is about another hand-off", job->id);
-    if (reply_account(job, &message.account, err) != 0)
+    if (reply_account(job, &account.account, err) != 0)
         return -1;
-    return wire_say(tp, &message, vf_now_ns() + job->mig->silence_ns, err);
+    return wire_say(tp, &account, vf_now_ns() + job->mig->silence_ns, err);
 }
 
 /* A pre-copy that cannot go on, since its job is over here. While it is not, nothing is said: an
@@ -312,38 +412,38 @@ static int serve_resume(struct mig_job *job, struct vf_error *err)
 }
 
 static int serve(struct mig_job *job, struct tp *tp, uint16_t version,
-                 const struct wire_message *word, struct vf_error *err)
+                 const struct wire_message *message, struct vf_error *err)
 {
     uint64_t now = vf_now_ns();
     int result;
 
     log_info("job %" PRIu64 ": its %s asks: %s", job->id, job->source ? "target" : "source",
-             wire_tag_name(word->tag));
-    if (word->tag == WIRE_INQUIRE)
-        return serve_inquiry(job, tp, word, err);
-    if (word->tag == WIRE_RESUME && !job->source)
+             wire_tag_name(message->tag));
+    if (message->tag == WIRE_INQUIRE)
+        return serve_inquiry(job, tp, message, err);
+    if (message->tag == WIRE_RESUME && !job->source)
         return serve_resume(job, err);
-    if (job->source || (word->tag != WIRE_COMMIT && word->tag != WIRE_ABORT))
+    if (job->source || (message->tag != WIRE_COMMIT && message->tag != WIRE_ABORT))
         return vf_fail(err, VF_FAILED, "job %" PRIu64 " is %s here, %s changes nothing", job->id,
-                       vf_fsm_name(&job->fsm), wire_tag_name(word->tag));
+                       vf_fsm_name(&job->fsm), wire_tag_name(message->tag));
     /* Whoever has it may be asking that very peer in vain; it waits for us no longer than that. */
     if (!mig_job_wait(job, now + ENDING_NS, UINT64_MAX) ||
         !job_claim(job, now + job->mig->silence_ns / 4 * 3))
         return vf_fail(err, VF_FAILED, "job %" PRIu64 " is just ending; try again", job->id);
-    result = serve_claimed(job, tp, version, word, err);
+    result = serve_claimed(job, tp, version, message, err);
     job_unclaim(job);
     return result;
 }
 
 void reply_to(struct mig *mig, struct tp *tp, const struct mig_peer *peer,
-              const struct wire_message *word)
+              const struct wire_message *message)
 {
     struct mig_job *job = find(mig, tp, &peer->hello);
     struct vf_error err = VF_ERROR_INIT;
 
     if (job == NULL)
         vf_fail(&err, VF_INCOMPATIBLE, "host %s has no record of that job", mig->host_name);
-    if (job == NULL || serve(job, tp, peer->version, word, &err) != 0) {
+    if (job == NULL || serve(job, tp, peer->version, message, &err) != 0) {
         log_info("%s: %s", tp->peer, err.text); /* it may ask for ever: no event each time */
         wire_say_abort(tp, &err);
     }

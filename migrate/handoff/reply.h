@@ -9,16 +9,16 @@
 #include "kernel/client.h"
 #include "migrate/mig.h"
 
-/* Answers `word`, the first that was said on this connection, and closes tp. The HELLO's token says
- * which hand-off it is, and that the peer is its other end. */
+/* Answers `message`, the first that was said on this connection, and closes tp. The HELLO's token
+ * says which hand-off it is, and that the peer is its other end. The connection's thread. */
 void reply_to(struct mig *mig, struct tp *tp, const struct mig_peer *peer,
-              const struct wire_message *word);
+              const struct wire_message *message);
 
-/* Target, the job claimed: what COMMIT asks for. 0: it runs here. VF_FAILED: not now. VF_UNKNOWN:
- * it cannot. VF_CANCELLED: it never ran here and never will, which is in the journal. */
-int reply_commit(struct mig_job *job, struct kc *kc, struct vf_error *err);
-/* Likewise ABORT. 0: nothing is left of it here. VF_UNKNOWN: it runs here. */
-int reply_abort(struct mig_job *job, struct kc *kc, const char *why, struct vf_error *err);
+/* Target, the job claimed: what follows from a person's word that the peer does not contradict
+ * (EVENT_AGREE_SOURCE, EVENT_AGREE_TARGET), or from EVENT_DUE while the copy is here. 0: *end and
+ * *err are as the job is to show them. -1: nothing is settled by it, *err says why. */
+int reply_act(struct mig_job *job, struct kc *kc, enum handoff_event_kind kind,
+              enum job_state *end, struct vf_error *err);
 /* What this host's journal and kernel side say of a job. */
 int reply_account(struct mig_job *job, struct wire_account *out, struct vf_error *err);
 

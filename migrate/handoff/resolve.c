@@ -13,6 +13,7 @@
 #include "migrate/mig.h"
 #include "migrate/handoff/retry.h"
 #include "migrate/handoff/redial.h"
+#include "migrate/handoff/shell.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -72,18 +73,17 @@ static int look(struct mig_job *job, struct kc *kc, struct resolve_view *view,
     return 0;
 }
 
-/* ---- the peer was asked: by the words of the hand-off ---- */
+/* ---- the peer was asked, and does not object ---- */
 
-static int agree_as_source(struct mig_job *job, struct kc *kc, bool source_runs,
-                           struct vf_error *err)
+static int agree(struct mig_job *job, struct kc *kc, bool source_runs, struct vf_error *err)
 {
-    enum handoff_message word = source_runs ? SAY_ABORT : SAY_COMMIT;
+    enum handoff_event_kind kind = source_runs ? EVENT_AGREE_SOURCE : EVENT_AGREE_TARGET;
     enum job_state end;
 
-    shadow_event(job, source_runs ? EVENT_AGREE_SOURCE : EVENT_AGREE_TARGET, COPY_UNSEEN);
-    if (redial_bring_as(job, kc, word, &end, err) != 0)
+    /* A source brings it to its target; a target does it. */
+    if ((job->source ? redial_try : reply_act)(job, kc, kind, &end, err) != 0)
         return -1;
-    job_outcome_known(job, end, err);
+    job_outcome_known(job, end, end == JOB_FAILED ? err : NULL);
     if ((end == JOB_FAILED) != source_runs)
         return vf_fail(err, VF_FAILED,
                        "it was settled otherwise meanwhile: the job is %s" VF_REMEDY
@@ -92,40 +92,18 @@ static int agree_as_source(struct mig_job *job, struct kc *kc, bool source_runs,
     return 0;
 }
 
-static int agree_as_target(struct mig_job *job, struct kc *kc, const struct resolve_view *view,
-                           bool source_runs, struct vf_error *err)
-{
-    if (source_runs)
-        return reply_abort(job, kc, "resolved by a person", err);
-    if (view->held)
-        return reply_commit(job, kc, err);
-    /* It did run here, and nobody has it any more. */
-    shadow_event(job, EVENT_AGREE_TARGET, COPY_GONE);
-    if (mig_journal(job, JOURNAL_SETTLED, MIG_TARGET_RUNS "; it was lost since", err) != 0)
-        return -1;
-    job_outcome_known(job, JOB_COMPLETED, NULL);
-    return 0;
-}
-
 /* ---- nobody could be asked ---- */
 
-static int act_alone(struct mig_job *job, struct kc *kc, const struct vf_partition_info *copy,
-                     bool runs_here, struct vf_error *err)
-{
-    enum handoff_action_kind kind = !runs_here    ? HANDOFF_DESTROY
-                                    : job->source ? HANDOFF_RESUME
-                                                  : HANDOFF_START;
-    int result;
+struct alone {
+    struct vf_error text; /* what the journal and the job say */
+};
 
-    if (kind == HANDOFF_DESTROY)
-        result = copy_destroy(kc, copy, err);
-    else if (kind == HANDOFF_RESUME)
-        result = copy_run_on(kc, copy, job->stays_paused, err);
-    else
-        result = copy_start(kc, copy, job->stays_paused, err);
-    if (kind != HANDOFF_START || copy->state == VF_PARTITION_READY)
-        shadow_called(job, kind, result == 0);
-    return result;
+static void text(struct handoff_run *run, enum handoff_record record, char out[JOURNAL_TEXT_BYTES])
+{
+    const struct alone *alone = run->ctx;
+
+    (void)record;
+    (void)snprintf(out, JOURNAL_TEXT_BYTES, "%s", alone->text.text);
 }
 
 /* On disk first: should this daemon die, the next one carries it out. */
@@ -133,37 +111,35 @@ static int resolve_here(struct mig_job *job, struct kc *kc, bool source_runs,
                         const struct vf_error *why, char warning[MIG_WARNING_BYTES],
                         struct vf_error *err)
 {
-    struct vf_error text = VF_ERROR_INIT;
-    struct vf_error also = VF_ERROR_INIT;
+    static const struct handoff_ops ops = {.text = text};
+    struct alone alone = {.text = VF_ERROR_INIT};
     char where[ENDING_WHERE];
-    struct vf_partition_info copy;
-    int found = handoff_copy(job, kc, &copy, err);
+    struct handoff_run run;
 
-    if (found < 0)
+    handoff_run_init(&run, job, kc, &ops, &alone);
+    if (handoff_run_look(&run, err) != 0)
         return -1;
-    vf_fail(&text, VF_FAILED, "%s; host %s could not be asked: %.200s",
+    vf_fail(&alone.text, VF_FAILED, "%s; host %s could not be asked: %.200s",
             source_runs ? MIG_SOURCE_RUNS : MIG_TARGET_RUNS, ending_peer(job), why->text);
     ending_tell_in(job, "", job->source ? ending_stays(job, where) : ending_there(job, where),
-                   &text);
-    shadow_event(job, source_runs ? EVENT_RESOLVE_SOURCE : EVENT_RESOLVE_TARGET,
-                 shadow_copy(job, found, &copy));
-    job_update(job, job->owes = job->source);
-    if (mig_journal(job, JOURNAL_SETTLED, text.text, err) != 0) {
-        job_update(job, job->owes = false);
+                   &alone.text);
+    (void)handoff_tell(&run, source_runs ? EVENT_RESOLVE_SOURCE : EVENT_RESOLVE_TARGET);
+    if (!run.reported) {
+        *err = run.why;
         return -1;
     }
-    if (found > 0 && act_alone(job, kc, &copy, source_runs == job->source, &also) != 0) {
-        log_error("job %" PRIu64 ": %s", job->id, also.text);
-        if (also.code == VF_STANDS)
-            copy_stands(&text, &also);
+    if (run.failed != HANDOFF_NOTHING) {
+        log_error("job %" PRIu64 ": %s", job->id, run.why.text);
+        if (run.why.code == VF_STANDS)
+            copy_stands(&alone.text, &run.why);
         else
             (void)snprintf(
                 warning + strlen(warning), MIG_WARNING_BYTES - strlen(warning),
                 "; and the copy at host %s could not be brought to that (%.200s): restart "
                 "the vferryd of host %s, which tries it again",
-                job->host_name, also.text, job->host_name);
+                job->host_name, run.why.text, job->host_name);
     }
-    job_outcome_known(job, source_runs ? JOB_FAILED : JOB_COMPLETED, &text);
+    job_outcome_known(job, source_runs ? JOB_FAILED : JOB_COMPLETED, &alone.text);
     retry_kick(job->mig);
     return 0;
 }
@@ -192,8 +168,7 @@ static int resolve(struct mig_job *job, struct kc *kc, bool source_runs,
     (void)resolve_warning(&view, source_runs, warning);
     if (!view.peer_known)
         return resolve_alone(job, kc, source_runs, &why_not, warning, err);
-    return job->source ? agree_as_source(job, kc, source_runs, err)
-                       : agree_as_target(job, kc, &view, source_runs, err);
+    return agree(job, kc, source_runs, err);
 }
 
 static int check(struct mig_job *job, struct vf_error *err)
@@ -219,8 +194,6 @@ static int check(struct mig_job *job, struct vf_error *err)
 
 static int may_forget(struct mig_job *job, struct vf_error *err)
 {
-    enum handoff_message word = redial_owed(job);
-
     if (!mig_job_wait(job, 0, UINT64_MAX))
         return vf_fail(err, VF_FAILED,
                        "is at work" VF_REMEDY "end it with \"vferry job cancel %" PRIu64 "\"",
@@ -231,7 +204,7 @@ static int may_forget(struct mig_job *job, struct vf_error *err)
                        "say who runs it with \"vferry job resolve %" PRIu64
                        "\" and --source-runs or --target-runs",
                        job->id);
-    if (word == SAY_NOTHING)
+    if (redial_owed(job) == SAY_NOTHING)
         return vf_fail(err, VF_FAILED, "owes host %s nothing" VF_REMEDY "leave it",
                        ending_peer(job));
     return 0;
@@ -268,8 +241,7 @@ int mig_job_forget(struct mig_job *job, char warning[MIG_WARNING_BYTES], struct 
         result = may_forget(job, err);
         if (result == 0) {
             warn_untold(job, warning);
-            shadow_event(job, EVENT_FORGET, COPY_UNSEEN);
-            result = redial_drop(job, err);
+            result = redial_forget(job, err);
         }
         job_unclaim(job);
     }

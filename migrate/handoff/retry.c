@@ -108,7 +108,7 @@ static void try_once(struct mig *mig, struct mig_job *job, bool first)
         /* Its last look was without the claim. */
         done = redial_owed(job) == SAY_NOTHING;
         if (!done && kc_connect(mig->kernel_socket, &kc, &err) == 0 &&
-            redial_bring(job, kc, &end, &err) == 0) {
+            redial_try(job, kc, EVENT_DUE, &end, &err) == 0) {
             conclude(job, end, &err);
             done = true;
         }

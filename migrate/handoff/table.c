@@ -38,7 +38,7 @@ const struct handoff_series handoff_series[SERIES_COUNT] = {
     SERIES(RECLAIM,       CLEAR, JOURNAL(ABORTED, INSTEAD(RETRY)), RESUME, REPORT(FAILED)),
     SERIES(NEVER_LEFT,    SET,   JOURNAL(ABORTED, INSTEAD(UNKNOWN)), RESUME, REPORT(FAILED)),
     SERIES(TOLD,          CLEAR, JOURNAL(SAME, NEXT), REPORT(FAILED)),
-    SERIES(FORGET,        CLEAR, JOURNAL(SAME, NEXT)),
+    SERIES(FORGET,        CLEAR, JOURNAL(SAME, STOP)),
     SERIES(CONTRADICTION, CLEAR, JOURNAL(SAME, NEXT), REPORT(CONTRADICTION)),
     SERIES(ASK_COMMIT,    KEEP,  ASK(COMMIT)),
     SERIES(ASK_ABORT,     KEEP,  ASK(ABORT)),
@@ -156,7 +156,7 @@ const struct handoff_rule handoff_rules[] = {
     RULE(T, OPEN | PREPARED | COMMITTED, COMMIT, UNSEEN, NOT_NOW),
     RULE(T, OPEN | PREPARED | COMMITTED, ABORT,  UNSEEN, NOT_NOW),
     RULE(T, COMMITTED,       DONE,      ANY,           CLOSE_BOOKS),
-    RULE(T, DONE,            DONE,      ANY,           SAY_ENDED),
+    RULE(T, DONE | TGT_RUNS, DONE,      ANY,           SAY_ENDED),
     RULE(T, COMMITTED,       GIVES_UP,  RUNS | WENT_ON, CLOSE_BOOKS), /* it runs, DONE or not */
     RULE(T, COMMITTED,       GIVES_UP,  ANY,           UNKNOWN),
     /* It ran here and was lost since: is the source done with it? */

@@ -141,7 +141,7 @@ void source_recall(struct source *s, const struct vf_error *why)
                ending_stays(job, where));
     if (s->linked && recalled(s, why)) {
         if (job->owes)
-            redial_acknowledged(job);
+            (void)redial_heard(job, s->kc, EVENT_CLOSE, &end, &err);
         return;
     }
     /* A copy without state cannot run: nobody waits here until the target has heard. */
@@ -150,7 +150,7 @@ void source_recall(struct source *s, const struct vf_error *why)
     log_warn("job %llu: the link was lost; %s, telling host %s so", (unsigned long long)job->id,
              where, ending_peer(job));
     let_go(s, "recall");
-    if (redial_bring_until(job, s->kc, vf_now_ns() + span, &end, &err) == 0)
+    if (redial_until(job, s->kc, vf_now_ns() + span, &end, &err) == 0)
         return;
     log_warn("job %llu: host %s could not be told yet; if it was prepared, it keeps its copy "
              "paused until it is: %s",
@@ -170,7 +170,7 @@ enum job_state source_recommit(struct source *s, struct vf_error *err)
              (unsigned long long)job->id, err->text);
     let_go(s, "recommit");
     stand_waits(job, "host %s to say whether it runs partition %s", job->peer_name, job->partition);
-    if (redial_bring_until(job, s->kc, vf_now_ns() + job->mig->redial_ns, &end, err) == 0)
+    if (redial_until(job, s->kc, vf_now_ns() + job->mig->redial_ns, &end, err) == 0)
         return end;
     (void)snprintf(cause, sizeof cause, "no RUNNING came (%s)", err->text);
     (void)ending_unknown(job, "in the hand-off, after COMMIT", cause, true, err);

@@ -490,13 +490,14 @@ static enum job_state tear_down(struct source *s, struct vf_error *err)
 {
     struct wire_message done = {.tag = WIRE_DONE, .handoff = handoff_of(s->job)};
     struct vf_error also = VF_ERROR_INIT;
+    enum job_state end;
     int result;
 
     stream_group_stop(&s->group);
-    result = redial_release(s->job, s->kc, err);
+    result = redial_heard(s->job, s->kc, EVENT_RUNNING, &end, err);
     for (unsigned i = 0;
          result != 0 && i < DESTROY_TRIES && job_sleep(s->job, vf_now_ns() + DESTROY_WAIT_NS); i++)
-        result = redial_release(s->job, s->kc, err);
+        result = redial_heard(s->job, s->kc, EVENT_RUNNING, &end, err);
     if (result != 0) {
         err->code = VF_UNKNOWN;
         (void)job_fail(s->job, err);

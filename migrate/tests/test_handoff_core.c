@@ -366,6 +366,33 @@ static void what_is_owed_for_ever_can_be_dropped_by_a_person(void **state)
     assert_int_equal(step(&s, EVENT_FORGET, COPY_AS_KNOWN).kind, HANDOFF_NOTHING);
 }
 
+static void what_cannot_be_dropped_on_disk_is_owed_still(void **state)
+{
+    struct handoff s = {
+        .side = HANDOFF_SOURCE, .owed = true, .record = RECORD_ABORTED, .copy = COPY_GONE};
+
+    (void)state;
+    (void)step(&s, EVENT_FORGET, COPY_AS_KNOWN);
+    assert_int_equal(step(&s, EVENT_FAILED, COPY_AS_KNOWN).kind, HANDOFF_NOTHING);
+    assert_int_equal(handoff_owes(&s), SAY_ABORT);
+}
+
+static void only_who_may_have_to_act_on_the_copy_looks_for_it(void **state)
+{
+    struct handoff s = {.side = HANDOFF_SOURCE, .owed = true, .record = RECORD_COMMIT};
+
+    (void)state;
+    assert_true(handoff_needs_copy(&s, EVENT_RUNNING));
+    assert_true(handoff_needs_copy(&s, EVENT_NEVER_RAN));
+    s.record = RECORD_ABORTED;
+    assert_false(handoff_needs_copy(&s, EVENT_CLOSE));
+    assert_false(handoff_needs_copy(&s, EVENT_NO_RECORD));
+    s = (struct handoff){.side = HANDOFF_TARGET, .record = RECORD_PREPARED};
+    assert_true(handoff_needs_copy(&s, EVENT_COMMIT));
+    s.record = RECORD_DONE;
+    assert_false(handoff_needs_copy(&s, EVENT_COMMIT));
+}
+
 /* `from` and an event end in `record`, with every action going well. */
 static void ends(enum handoff_side side, enum handoff_record from, enum handoff_copy copy,
                  enum handoff_event_kind kind, enum handoff_record record, enum handoff_copy left)
@@ -424,6 +451,8 @@ int main(void)
         cmocka_unit_test(a_move_that_goes_well_takes_its_known_way),
         cmocka_unit_test(after_a_commit_that_may_be_written_nothing_resumes_and_nothing_is_sent),
         cmocka_unit_test(what_is_owed_for_ever_can_be_dropped_by_a_person),
+        cmocka_unit_test(what_cannot_be_dropped_on_disk_is_owed_still),
+        cmocka_unit_test(only_who_may_have_to_act_on_the_copy_looks_for_it),
         cmocka_unit_test(a_restart_brings_each_record_to_its_end),
         cmocka_unit_test(the_other_ends_word_brings_each_record_to_its_end),
     };
