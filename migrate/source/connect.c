@@ -164,15 +164,16 @@ enum job_state source_recommit(struct source *s, struct vf_error *err)
 {
     struct mig_job *job = s->job;
     enum job_state end = JOB_UNKNOWN;
-    char cause[sizeof err->text + 32];
 
     log_warn("job %llu: the link was lost after COMMIT; asking again: %s",
              (unsigned long long)job->id, err->text);
     let_go(s, "recommit");
     stand_waits(job, "host %s to say whether it runs partition %s", job->peer_name, job->partition);
-    if (redial_until(job, s->kc, vf_now_ns() + job->mig->redial_ns, &end, err) == 0)
-        return end;
-    (void)snprintf(cause, sizeof cause, "no RUNNING came (%s)", err->text);
-    (void)ending_unknown(job, "in the hand-off, after COMMIT", cause, true, err);
-    return JOB_UNKNOWN;
+    if (redial_until(job, s->kc, vf_now_ns() + job->mig->redial_ns, &end, err) != 0) {
+        source_give_up(s, err);
+        return s->end;
+    }
+    if (end != JOB_COMPLETED)
+        (void)job_fail(job, err);
+    return end;
 }

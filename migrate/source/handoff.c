@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * The source's half of the hand-off: STATE out, READY in, COMMIT journalled then sent, RUNNING in.
- * Never two: from the fsync of COMMIT on, this side never resumes by itself.
+ * What may follow from each is the core's to decide (handoff/core.h).
  */
 #define LOG_ROOM "migrate"
 #include "migrate/source/source.h"
@@ -13,9 +13,6 @@
 #include "migrate/job/stand.h"
 
 #include <string.h>
-
-#define RUNNING_NS                                                                                 \
-    30000000000ull /* an unpause is quick; this only bounds how long an outcome stays open */
 
 /* The driver's answer may come however late: then the partition runs on, for the limit is hard. */
 static int save_mutable(struct source *s, struct kc_blob *kmd, struct kc_blob *msix,
@@ -101,70 +98,30 @@ static int await_ready(struct source *s, const uint8_t root[DIGEST_ROOT_BYTES],
     return result;
 }
 
-/* Where the kernel side has just lost the partition, the target's copy is the only one left: then
- * COMMIT stands, however late. */
-static bool still_here(const struct source *s)
-{
-    struct vf_partition_info p;
-
-    return kc_partition_info(s->kc, s->partition.id, &p, NULL) == 0;
-}
-
-/* The point of no return, on disk. *committed is set once COMMIT may leave this host. */
-static int commit(struct source *s, bool *committed, struct vf_error *err)
+/* The point of no return: the core journals COMMIT and sends it, or ends the move (s->over). */
+static int commit(struct source *s, struct vf_error *err)
 {
     struct mig_job *job = s->job;
-    bool late, here;
 
     /* First, so that nothing wakes the waits for RUNNING; a cancel before this line has set its
      * mark. */
-    job_update(job, job->retune = NULL);
-    job_set_wake(job, NULL, NULL);
-    stand_set_note(job, NULL, NULL);
+    source_unwatch(s);
     if (!job_begin_commit(job))
         return vf_fail(err, VF_CANCELLED, "cancelled");
-    shadow_event(job, EVENT_READY, COPY_PAUSED);
-    if (mig_journal(job, JOURNAL_COMMIT, "", err) != 0)
-        return -1;
-    late = vf_now_ns() > s->deadline_ns;
-    here = !late || still_here(s);
-    shadow_committed(job, late, here);
-    /* The last moment at which the limit still binds: COMMIT has not left this host, so ABORTED may
-     * follow it in the journal. It must do so before anything runs here; without it there is no way
-     * back from what the journal says. */
-    if (late && here) {
-        struct vf_error also = VF_ERROR_INIT;
-
-        vf_fail(err, VF_FAILED,
-                "the blackout would exceed --max-blackout; allow more, or move to a faster disk's "
-                "host");
-        job_update(job, job->owes = true);
-        if (mig_journal(job, JOURNAL_ABORTED, err->text, &also) == 0)
-            return -1;
-        log_error("job %llu: %s", (unsigned long long)job->id, also.text);
-        job_update(job, job->owes = false);
-        if (job_unsure(job)) {
-            *err = also;
-            return -1;
-        }
-        *err = (struct vf_error)VF_ERROR_INIT;
-    }
-    *committed = true;
-    job_enter(job, JOB_COMMITTED, "commit");
-    return 0;
+    source_tell(s, EVENT_READY);
+    if (!s->over && !s->committed)
+        return vf_fail(err, VF_FAILED, "the hand-off cannot begin as things stand");
+    *err = s->cause;
+    return s->over || err->code != VF_OK ? -1 : 0;
 }
 
-/* COMMIT out, RUNNING in. */
-static int ask_running(struct source *s, struct vf_error *err)
+static int await_running(struct source *s, struct vf_error *err)
 {
     struct mig_job *job = s->job;
-    struct wire_message message = {.tag = WIRE_COMMIT, .handoff = handoff_of(job)};
-    uint64_t deadline = vf_now_ns() + RUNNING_NS;
+    struct wire_message message;
     bool same;
 
-    stand_waits(job, "host %s to say that it runs there", job->peer_name);
-    if (control_say(&s->control, &message, deadline, err) != 0 ||
-        control_expect(&s->control, WIRE_RUNNING, 0, deadline, &message, err) != 0)
+    if (control_expect(&s->control, WIRE_RUNNING, 0, s->running_ns, &message, err) != 0)
         return -1;
     stand_calls(job, NULL);
     same = handoff_same(job, &message.running.id);
@@ -176,7 +133,7 @@ static int ask_running(struct source *s, struct vf_error *err)
                           job->peer);
 }
 
-int source_handoff(struct source *s, bool *committed, struct vf_error *err)
+int source_handoff(struct source *s, struct vf_error *err)
 {
     uint8_t root[DIGEST_ROOT_BYTES];
 
@@ -184,5 +141,5 @@ int source_handoff(struct source *s, bool *committed, struct vf_error *err)
         return -1;
     send_slots_give(&s->job->mig->send_slots, &s->slot); /* the rest is words and the disk */
     job_enter(s->job, JOB_PREPARED, "ready");
-    return commit(s, committed, err) != 0 ? -1 : ask_running(s, err);
+    return commit(s, err) != 0 ? -1 : await_running(s, err);
 }

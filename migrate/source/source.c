@@ -49,13 +49,6 @@ static void note(void *ctx, const char *text)
 }
 
 /* Nobody looks at s any more. */
-static void unwatch(struct source *s)
-{
-    job_update(s->job, s->job->retune = NULL);
-    job_set_wake(s->job, NULL, NULL);
-    stand_set_note(s->job, NULL, NULL);
-}
-
 /* A check writes nothing: whether a move could is told as one of its reasons. */
 static int check_journal(struct source *s, struct vf_error *err)
 {
@@ -350,7 +343,7 @@ static int pause_in_time(struct source *s, struct vf_error *err)
 
 /* All phases up to the commit; 0 = the partition runs on the target, or a check came to its
  * verdict. */
-static int run(struct source *s, bool *committed, struct vf_error *err)
+static int run(struct source *s, struct vf_error *err)
 {
     struct mig_job *job = s->job;
 
@@ -379,109 +372,7 @@ static int run(struct source *s, bool *committed, struct vf_error *err)
     if (pause_in_time(s, err) != 0)
         return -1;
     job_enter(job, JOB_STATE, "state");
-    return source_handoff(s, committed, err);
-}
-
-/* Back to "never happened" (SRC-7): the VF runs again before anybody is told. */
-static void resume_partition(struct source *s, struct vf_error *why)
-{
-    struct vf_error err = VF_ERROR_INIT;
-
-    struct vf_partition_info now = s->partition;
-
-    stream_group_abort(&s->group);
-    if (!s->prepared)
-        return;
-    stand_calls(s->job,
-                s->paused ? "DxgkDdiSetVirtualFunctionPauseState" : "DxgkDdiEndLiveMigration");
-    /* By us, or one that stood already and may go now. */
-    now.state = s->paused || (now.holders & VF_HOLD_FAULT) != 0 ? VF_PARTITION_OUTGOING_PAUSED
-                                                                : VF_PARTITION_OUTGOING;
-    if (copy_run_on(s->kc, &now, s->job->stays_paused, &err) != 0) {
-        log_error("job %llu: partition %s: %s", (unsigned long long)s->job->id, s->job->partition,
-                  err.text);
-        *why = err;
-        if (err.code == VF_STANDS)
-            mig_event(s->job->mig, "job", "job %llu: %s", (unsigned long long)s->job->id, err.text);
-        else
-            vf_fail(why, VF_FAILED, "partition %s could not be brought back to work (%s)",
-                    s->job->partition, err.text);
-    }
-    stand_calls(s->job, NULL);
-    stand_ends(s->job);
-}
-
-/* What really ended it: a cancel, or what the link says about streams that broke, were
- * refused or were stopped with it. Any other error is the cause itself, also when the link has
- * ended since. */
-static void find_cause(struct source *s, bool again, struct vf_error *err)
-{
-    struct vf_error lost;
-
-    if (job_cancel_asked(s->job))
-        (void)ending_called_off(s->job, again, err);
-    else if (s->linked && stream_group_refused(&s->group))
-        (void)control_explain(&s->control, vf_now_ns() + s->job->mig->silence_ns, err);
-    else if (s->linked && (stream_group_lost(&s->group) ||
-                           (err->code == VF_CANCELLED && control_ended(&s->control))))
-        (void)control_explain(&s->control, vf_now_ns() + CONTROL_EXPLAIN_NS, err);
-    if (s->linked && control_lost(&s->control) && control_explain(&s->control, 0, &lost) &&
-        strcmp(lost.text, err->text) == 0)
-        vf_context(err, "the link was lost");
-}
-
-/* Both builds could have gone on, were one not so old: that can be helped. */
-static void tell_too_old(const struct source *s, struct vf_error *err)
-{
-    struct vf_error cause = *err;
-
-    vf_fail(err, cause.code,
-            "%.300s; host %s speaks version %u of the migration protocol, which cannot go on over "
-            "a new link" VF_REMEDY "move it again, or update vferry there first",
-            cause.text, s->peer.host_name, (unsigned)s->version);
-}
-
-/* The end of a move that did not commit. */
-static enum job_state call_off(struct source *s, struct vf_error *err)
-{
-    struct vf_error also = VF_ERROR_INIT;
-    char note[sizeof err->text] = "";
-    /* A target that never let us in has nothing to be told. */
-    bool owes = job_has_token(s->job);
-
-    char where[ENDING_WHERE] = "";
-    struct vf_error cause;
-    bool again; /* the next daemon starts it over */
-
-    shadow_event(s->job, EVENT_GIVES_UP,
-                 !s->prepared ? COPY_GONE
-                 : s->paused  ? COPY_PAUSED
-                              : COPY_RUNS);
-    resume_partition(s, &also);
-    if (s->prepared)
-        shadow_called(s->job, HANDOFF_RESUME, also.code == VF_OK);
-    again = s->journalled && also.code == VF_OK && job_cancel_asked(s->job) &&
-            atomic_load(&s->job->interrupted);
-    find_cause(s, again, err);
-    if (s->too_old && err->code == VF_FAILED)
-        tell_too_old(s, err);
-    cause = *err; /* what the target is told: it knows for itself what that means there */
-    if (s->found)
-        ending_tell(s->job, ending_here(s->job, s->kc, s->partition.id, where), err);
-    if (also.code == VF_STANDS)
-        copy_stands(err, &also);
-    else if (also.code != VF_OK)
-        vf_context(err, "%s", also.text);
-    if (again)
-        restart_note(&s->job->options, note, sizeof note);
-    job_update(s->job, s->job->owes = owes);
-    if (s->journalled &&
-        mig_journal_end(s->job, err, note[0] != '\0' ? note : err->text, &also) != 0)
-        log_error("job %llu: %s", (unsigned long long)s->job->id, also.text);
-    unwatch(s);
-    (void)job_fail(s->job, err);
-    source_recall(s, &cause);
-    return err->code == VF_CANCELLED ? JOB_CANCELLED : JOB_FAILED;
+    return source_handoff(s, err);
 }
 
 /* After RUNNING: the copy here goes, then the job is done on paper too. A copy that does not go
@@ -515,7 +406,7 @@ static enum job_state tear_down(struct source *s, struct vf_error *err)
 
 static void release(struct source *s)
 {
-    unwatch(s);
+    source_unwatch(s);
     send_slots_give(&s->job->mig->send_slots, &s->slot);
     stream_group_stop(&s->group);
     if (s->linked)
@@ -528,35 +419,23 @@ static void release(struct source *s)
         kc_close(s->kc);
 }
 
-/* COMMIT, or what takes it back, may be in the journal or not: the partition stands here, and the
- * target, which was told neither, keeps its own paused. */
-static enum job_state stay_unsure(struct source *s, struct vf_error *err)
-{
-    ending_unsure(s->job, "in the hand-off, at COMMIT", err);
-    unwatch(s);
-    (void)job_fail(s->job, err);
-    return JOB_UNKNOWN;
-}
-
-static enum job_state finish(struct source *s, int result, bool committed, struct vf_error *err)
+static enum job_state finish(struct source *s, int result, struct vf_error *err)
 {
     struct vf_error also = VF_ERROR_INIT;
-    enum job_state end;
 
     if (result == 0 && s->job->options.dry_run) {
-        resume_partition(s, &also);
+        (void)source_bring_back(s, &also);
         return JOB_COMPLETED;
     }
     if (result == 0)
         return tear_down(s, err);
-    if (!committed && job_unsure(s->job))
-        return stay_unsure(s, err);
-    if (!committed)
-        return call_off(s, err);
-    end = source_recommit(s, err);
-    if (end != JOB_COMPLETED)
-        (void)job_fail(s->job, err);
-    return end;
+    if (!s->over && s->committed)
+        return source_recommit(s, err);
+    if (!s->over)
+        source_give_up(s, err);
+    if (s->recall)
+        source_recall(s, &s->cause);
+    return s->end;
 }
 
 void *source_main(void *arg)
@@ -565,7 +444,6 @@ void *source_main(void *arg)
     struct source *s = calloc(1, sizeof *s);
     struct vf_error err = VF_ERROR_INIT;
     enum job_state end = JOB_FAILED;
-    bool committed = false;
     struct mig *mig;
 
     (void)prctl(PR_SET_NAME, "job-source");
@@ -580,8 +458,8 @@ void *source_main(void *arg)
         job_set_wake(job, wake, s);
         stand_set_note(job, note, s);
         job_update(job, job->retune = source_retune);
-        result = run(s, &committed, &err);
-        end = finish(s, result, committed, &err);
+        result = run(s, &err);
+        end = finish(s, result, &err);
         release(s);
         free(s);
     }

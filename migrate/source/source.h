@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The source's side of a move, for the files that make it up: source.c (its line of phases),
- * connect.c, resume.c, rounds.c, handoff.c. */
+ * connect.c, resume.c, rounds.c, handoff.c, ending.c. */
 #ifndef MIGRATE_SOURCE_SOURCE_H
 #define MIGRATE_SOURCE_SOURCE_H
 
 #include "kernel/client.h"
+#include "migrate/handoff/shell.h"
 #include "migrate/stream/stream.h"
 #include "migrate/net/control.h"
 #include "migrate/mig.h"
@@ -42,6 +43,15 @@ struct source {
     bool paused;          /* by us: an abort resumes */
     bool state_sent;      /* the target may be, or become, PREPARED */
     bool too_old; /* the link was lost, and the peer's version cannot go on over a new one */
+    /* How it ends (ending.c). */
+    struct vf_error cause;  /* the bare cause, which the target hears; VF_OK = nothing is wrong */
+    struct vf_error why;    /* the whole, which the job shows */
+    struct vf_error stands; /* why the partition could not be brought back to work */
+    uint64_t running_ns;    /* until when RUNNING is waited for on the move's own connection */
+    bool committed;         /* COMMIT may have left this host */
+    bool over;              /* the core has ended the move: `end`, and the job's error is told */
+    bool recall;            /* the target is to hear ABORT (source_recall) */
+    enum job_state end;
     bool linked; /* the link is started; written under the job's lock while a cancel may look */
 };
 
@@ -56,6 +66,16 @@ void source_recall(struct source *s, const struct vf_error *why);
 /* The link was lost after COMMIT: asks again on new connections until the target's answer comes or
  * hope ends. How the job ends; err says why, unless it completed. */
 enum job_state source_recommit(struct source *s, struct vf_error *err);
+
+/* This has happened: what follows is carried out (handoff/shell.h). The job's thread. */
+void source_tell(struct source *s, enum handoff_event_kind kind);
+/* The move cannot go on, for that reason: ends it (s->over, s->end). */
+void source_give_up(struct source *s, const struct vf_error *why);
+/* Back to "never happened" (SRC-7): the VF runs again before anybody is told. -1: it does not, *why
+ * says so for people. Its streams are ended. */
+int source_bring_back(struct source *s, struct vf_error *why);
+/* Nobody's cancel or new limits reach it from here on. */
+void source_unwatch(struct source *s);
 
 /* The rounds failed, *err says how. If that is because the link or a data stream was lost, makes
  * new ones, adds to s->bits what the target lacks, and returns 0: the round has to be sent again.
@@ -82,9 +102,9 @@ void source_retune(void *ctx);
 int source_rounds(struct source *s, struct vf_error *err);
 /* Pause and last round, proof. The blackout begins here. */
 int source_pause(struct source *s, struct vf_error *err);
-/* Mutable state, READY, COMMIT, RUNNING. *committed tells whether the way back is closed, whatever
- * is returned. */
-int source_handoff(struct source *s, bool *committed, struct vf_error *err);
+/* Mutable state, READY, COMMIT, RUNNING. -1: s->over, or s->committed: RUNNING did not come; or
+ * neither, and the move can still be given up. */
+int source_handoff(struct source *s, struct vf_error *err);
 
 /* Thread of a source job; `arg` is the job with a reference. */
 void *source_main(void *arg);
