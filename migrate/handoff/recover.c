@@ -274,8 +274,8 @@ static void aborted(struct handoff_run *run, struct recovered *c)
     bool wanted = job->source && restart_wanted(job->last_text, &job->options);
     char where[WHERE_BYTES];
 
-    job->start_over = wanted && vf_realtime_ns() - job->last_ns < RESTART_WITHIN_NS &&
-                      is_here(c->recovery, job);
+    job->start_over =
+        wanted && vf_realtime_ns() - job->last_ns < RESTART_WITHIN_NS && is_here(c->recovery, job);
     (void)snprintf(job->options.to, sizeof job->options.to, "%s", job->peer);
     if (wanted) { /* its text is the order to start over, and no text for people */
         const char *remedy = where_open(c->recovery, job, where);
@@ -300,8 +300,7 @@ static enum job_state failed(struct handoff_run *run, struct recovered *c, enum 
     if (run->failed == HANDOFF_RESUME && was == RECORD_COMMIT) {
         c->end = run->why;
         tell_refused(job, NEVER_LEFT_PHASE, "let go on", &c->end);
-    } else if (run->failed != HANDOFF_NOTHING && run->why.code == VF_STANDS &&
-               was != RECORD_OPEN) {
+    } else if (run->failed != HANDOFF_NOTHING && run->why.code == VF_STANDS && was != RECORD_OPEN) {
         copy_stands(&c->end, &run->why);
     }
     return was == RECORD_ABORTED && job->called_off ? JOB_CANCELLED : JOB_FAILED;

@@ -70,10 +70,11 @@ static void tell_contradiction(struct mig_job *job, const struct redial *redial,
         (void)snprintf(out, bytes, "partition %s runs at host %s, and %.250s", job->partition,
                        job->host_name, redial->said);
     else
-        (void)snprintf(out, bytes,
-                       "it was resolved that host %s runs partition %s, and the copy at host %s was "
-                       "given up; but host %s never ran it: the partition is lost",
-                       peer, job->partition, job->host_name, peer);
+        (void)snprintf(
+            out, bytes,
+            "it was resolved that host %s runs partition %s, and the copy at host %s was "
+            "given up; but host %s never ran it: the partition is lost",
+            peer, job->partition, job->host_name, peer);
 }
 
 static bool contradicts(const struct handoff_run *run, enum handoff_event_kind event)
@@ -203,7 +204,8 @@ static enum handoff_event_kind refusal(struct mig_job *job, const struct wire_ab
     }
 }
 
-/* Has the source seen RUNNING? What happened to the partition after that is no hand-off's matter. */
+/* Has the source seen RUNNING? What happened to the partition after that is no hand-off's matter.
+ */
 static bool source_is_done(struct mig_job *job, const struct wire_account *account)
 {
     return handoff_same(job, &account->id) && account->side == JOURNAL_SOURCE &&
@@ -341,8 +343,8 @@ static int ask(struct handoff_run *run, enum handoff_message asked, enum job_sta
     return result;
 }
 
-int redial_try(struct mig_job *job, struct kc *kc, enum handoff_event_kind why,
-               enum job_state *end, struct vf_error *err)
+int redial_try(struct mig_job *job, struct kc *kc, enum handoff_event_kind why, enum job_state *end,
+               struct vf_error *err)
 {
     struct redial redial = {.event = why, .end = VF_ERROR_INIT};
     struct handoff_action action;
@@ -381,8 +383,8 @@ uint64_t redial_back_off(uint64_t *wait_ns)
     return now;
 }
 
-int redial_until(struct mig_job *job, struct kc *kc, uint64_t deadline_ns,
-                       enum job_state *end, struct vf_error *err)
+int redial_until(struct mig_job *job, struct kc *kc, uint64_t deadline_ns, enum job_state *end,
+                 struct vf_error *err)
 {
     uint64_t wait_ns = 0;
 

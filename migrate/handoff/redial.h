@@ -8,6 +8,7 @@
 #define MIGRATE_HANDOFF_REDIAL_H
 
 #include "kernel/client.h"
+#include "migrate/handoff/core.h"
 #include "migrate/job/job.h"
 
 #define REDIAL_WAIT_NS 50000000ull /* before the second try; doubles each time */
@@ -25,8 +26,8 @@ enum handoff_message redial_owed(struct mig_job *job);
  * open, err tells why. The caller is the job's thread, with its channels closed, or has claimed the
  * job; job_leave ends the waits.
  */
-int redial_try(struct mig_job *job, struct kc *kc, enum handoff_event_kind why,
-               enum job_state *end, struct vf_error *err);
+int redial_try(struct mig_job *job, struct kc *kc, enum handoff_event_kind why, enum job_state *end,
+               struct vf_error *err);
 /* The same with what is owed, less and less often, until it is done, the deadline has passed or the
  * daemon ends. */
 int redial_until(struct mig_job *job, struct kc *kc, uint64_t deadline_ns, enum job_state *end,

@@ -23,11 +23,11 @@
 struct reply {
     struct tp *tp; /* NULL = a person at this host, or the job itself: nobody hears it */
     uint16_t version;
-    const char *why; /* the source's own word for an ABORT */
-    bool said;       /* something was */
-    bool running;    /* RUNNING was */
+    const char *why;       /* the source's own word for an ABORT */
+    bool said;             /* something was */
+    bool running;          /* RUNNING was */
     struct vf_error error; /* why the kernel side could not be asked */
-    struct vf_error end; /* why the job ended as it did, for people */
+    struct vf_error end;   /* why the job ended as it did, for people */
 };
 
 /* ---- in words ---- */
@@ -252,9 +252,8 @@ static void close_books(struct handoff_run *run)
     struct wire_message done;
     bool heard = false;
 
-    if (reply->running &&
-        wire_expect(reply->tp, WIRE_DONE, &done, vf_now_ns() + run->job->mig->silence_ns, &err) ==
-            0) {
+    if (reply->running && wire_expect(reply->tp, WIRE_DONE, &done,
+                                      vf_now_ns() + run->job->mig->silence_ns, &err) == 0) {
         heard = handoff_same(run->job, &done.handoff);
         wire_message_free(&done);
     }
@@ -264,8 +263,8 @@ static void close_books(struct handoff_run *run)
         (void)handoff_tell(run, EVENT_GIVES_UP);
 }
 
-int reply_act(struct mig_job *job, struct kc *kc, enum handoff_event_kind kind,
-              enum job_state *end, struct vf_error *err)
+int reply_act(struct mig_job *job, struct kc *kc, enum handoff_event_kind kind, enum job_state *end,
+              struct vf_error *err)
 {
     struct reply reply = {.why = kind == EVENT_AGREE_SOURCE ? "resolved by a person" : NULL,
                           .error = VF_ERROR_INIT,
@@ -280,9 +279,10 @@ int reply_act(struct mig_job *job, struct kc *kc, enum handoff_event_kind kind,
     if (!run.reported || run.outcome == OUTCOME_UNKNOWN) {
         *err = run.failed != HANDOFF_NOTHING ? run.why : reply.error;
         return err->code != VF_OK ? -1
-                                  : vf_fail(err, VF_FAILED, "job %" PRIu64 ": nothing follows from "
-                                            "it while partition %s is as it is", job->id,
-                                            job->partition);
+                                  : vf_fail(err, VF_FAILED,
+                                            "job %" PRIu64 ": nothing follows from "
+                                            "it while partition %s is as it is",
+                                            job->id, job->partition);
     }
     *err = reply.end;
     *end = run.outcome == OUTCOME_COMPLETED ? JOB_COMPLETED : JOB_FAILED;
@@ -359,10 +359,12 @@ static int serve_handoff(struct mig_job *job, struct kc *kc, struct tp *tp, uint
     if (reply.said)
         return 0;
     *err = run.failed != HANDOFF_NOTHING ? run.why : reply.error;
-    return err->code != VF_OK ? -1
-                              : vf_fail(err, VF_FAILED, "job %" PRIu64 " is %s here, %s changes "
-                                        "nothing", job->id, vf_fsm_name(&job->fsm),
-                                        wire_tag_name(message->tag));
+    return err->code != VF_OK
+               ? -1
+               : vf_fail(err, VF_FAILED,
+                         "job %" PRIu64 " is %s here, %s changes "
+                         "nothing",
+                         job->id, vf_fsm_name(&job->fsm), wire_tag_name(message->tag));
 }
 
 /* COMMIT or ABORT, one at a time. */

@@ -7,6 +7,7 @@
 #define MIGRATE_HANDOFF_REPLY_H
 
 #include "kernel/client.h"
+#include "migrate/handoff/core.h"
 #include "migrate/mig.h"
 
 /* Answers `message`, the first that was said on this connection, and closes tp. The HELLO's token
@@ -17,8 +18,8 @@ void reply_to(struct mig *mig, struct tp *tp, const struct mig_peer *peer,
 /* Target, the job claimed: what follows from a person's word that the peer does not contradict
  * (EVENT_AGREE_SOURCE, EVENT_AGREE_TARGET), or from EVENT_DUE while the copy is here. 0: *end and
  * *err are as the job is to show them. -1: nothing is settled by it, *err says why. */
-int reply_act(struct mig_job *job, struct kc *kc, enum handoff_event_kind kind,
-              enum job_state *end, struct vf_error *err);
+int reply_act(struct mig_job *job, struct kc *kc, enum handoff_event_kind kind, enum job_state *end,
+              struct vf_error *err);
 /* What this host's journal and kernel side say of a job. */
 int reply_account(struct mig_job *job, struct wire_account *out, struct vf_error *err);
 

@@ -10,7 +10,6 @@
 #include "base/fsm.h"
 #include "base/thread.h"
 #include "migrate/stream/digest.h"
-#include "migrate/handoff/shadow.h"
 #include "migrate/journal/journal.h"
 #include "migrate/migrate.h"
 #include "migrate/wire/wire.h"
@@ -118,7 +117,6 @@ struct mig_job {
                                      with the first connection, under lock */
     char peer[256];               /* HOST:PORT, or JOB_FILE and the rest of the path */
     struct mig_options options;   /* a move's limits change (mig_job_set): those under lock */
-    struct shadow shadow;         /* of the job's own thread, or of who has claimed it */
     bool stays_paused; /* a person had paused the partition: nobody else may let it run */
     uint64_t epoch;
     uint64_t vram_bytes, page_bytes;

@@ -99,7 +99,8 @@ static void tell_end(struct source *s, bool again)
     find_cause(s, again, &s->cause);
     if (s->too_old && s->cause.code == VF_FAILED)
         tell_too_old(s, &s->cause);
-    s->why = s->cause; /* the target hears the bare one: it knows for itself what that means there */
+    s->why =
+        s->cause; /* the target hears the bare one: it knows for itself what that means there */
     if (s->found)
         ending_tell(s->job, ending_here(s->job, s->kc, s->partition.id, where), &s->why);
     if (s->stands.code == VF_STANDS)
@@ -111,8 +112,8 @@ static void tell_end(struct source *s, bool again)
 
 static void text_aborted(struct source *s, char out[JOURNAL_TEXT_BYTES])
 {
-    bool again = s->stands.code == VF_OK && job_cancel_asked(s->job) &&
-                 atomic_load(&s->job->interrupted);
+    bool again =
+        s->stands.code == VF_OK && job_cancel_asked(s->job) && atomic_load(&s->job->interrupted);
 
     tell_end(s, again);
     if (again)
@@ -236,16 +237,16 @@ static void report(struct handoff_run *run, enum handoff_outcome outcome)
 
 void source_tell(struct source *s, enum handoff_event_kind kind)
 {
-    static const struct handoff_ops ops = {
-        .text = text, .committed = committed, .resume = resume, .send = send_handoff,
-        .report = report};
+    static const struct handoff_ops ops = {.text = text,
+                                           .committed = committed,
+                                           .resume = resume,
+                                           .send = send_handoff,
+                                           .report = report};
     struct handoff_run run;
 
     handoff_run_init(&run, s->job, s->kc, &ops, s);
     /* Its state was taken: it stands, whoever paused it. */
-    run.core.copy = !s->prepared                  ? COPY_GONE
-                    : s->paused || s->state_sent ? COPY_PAUSED
-                                                 : COPY_RUNS;
+    run.core.copy = !s->prepared ? COPY_GONE : s->paused || s->state_sent ? COPY_PAUSED : COPY_RUNS;
     (void)handoff_tell(&run, kind);
 }
 

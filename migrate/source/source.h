@@ -15,7 +15,7 @@ struct source {
     struct mig_job *job;
     struct kc *kc;
     struct control control;
-    struct group group;
+    struct stream_group group;
     struct send_slot slot; /* to send pages; held from the first round to READY */
     struct vf_partition_info partition;
     struct wire_hello hello; /* ours; carries the token once admitted */

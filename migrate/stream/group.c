@@ -12,7 +12,7 @@
 
 #include <string.h>
 
-static int open_stream(struct group *group, uint32_t index, const struct wire_hello *hello,
+static int open_stream(struct stream_group *group, uint32_t index, const struct wire_hello *hello,
                        const char *address, uint64_t latest, struct vf_error *err)
 {
     struct send_stream *stream = &group->stream[index];
@@ -47,7 +47,7 @@ static int open_stream(struct group *group, uint32_t index, const struct wire_he
     return stream->started ? 0 : -1;
 }
 
-void stream_group_init(struct group *group, struct mig_job *job, uint64_t bandwidth)
+void stream_group_init(struct stream_group *group, struct mig_job *job, uint64_t bandwidth)
 {
     memset(group, 0, sizeof *group);
     group->job = job;
@@ -57,7 +57,7 @@ void stream_group_init(struct group *group, struct mig_job *job, uint64_t bandwi
     vf_cond_init(&group->changed);
 }
 
-void stream_group_set_rate(struct group *group, uint64_t bytes_per_s)
+void stream_group_set_rate(struct stream_group *group, uint64_t bytes_per_s)
 {
     vf_lock(&group->pacer.lock);
     group->pacer.bytes_per_s = bytes_per_s;
@@ -66,7 +66,7 @@ void stream_group_set_rate(struct group *group, uint64_t bytes_per_s)
     vf_unlock(&group->pacer.lock);
 }
 
-void stream_group_set_deadline(struct group *group, uint64_t deadline_ns)
+void stream_group_set_deadline(struct stream_group *group, uint64_t deadline_ns)
 {
     vf_lock(&group->lock);
     group->until_ns = deadline_ns;
@@ -74,7 +74,7 @@ void stream_group_set_deadline(struct group *group, uint64_t deadline_ns)
     vf_unlock(&group->lock);
 }
 
-int stream_group_open(struct group *group, const struct stream_plan *plan,
+int stream_group_open(struct stream_group *group, const struct stream_plan *plan,
                       struct digest_table *table, const struct wire_hello *hello,
                       const char *address, uint64_t deadline_ns, struct vf_error *err)
 {
@@ -88,7 +88,7 @@ int stream_group_open(struct group *group, const struct stream_plan *plan,
 }
 
 /* Under group->lock: the time is up; the first to say so ends the streams. */
-static void expire(struct group *group, const struct stream_group_limit *limit)
+static void expire(struct stream_group *group, const struct stream_group_limit *limit)
 {
     if (group->error.code == VF_OK)
         vf_fail(&group->error, limit->code, "%s", limit->text);
@@ -97,7 +97,7 @@ static void expire(struct group *group, const struct stream_group_limit *limit)
     vf_lock(&group->lock);
 }
 
-static void wait_idle(struct group *group, const struct stream_group_limit *limit)
+static void wait_idle(struct stream_group *group, const struct stream_group_limit *limit)
 {
     bool late = false;
 
@@ -113,7 +113,7 @@ static void wait_idle(struct group *group, const struct stream_group_limit *limi
     }
 }
 
-static int command(struct group *group, enum stream_group_command what,
+static int command(struct stream_group *group, enum stream_group_command what,
                    const struct stream_group_limit *limit, struct vf_error *err)
 {
     int result = 0;
@@ -135,7 +135,7 @@ static int command(struct group *group, enum stream_group_command what,
     return result;
 }
 
-int stream_group_round(struct group *group, uint32_t round, const uint64_t *bits,
+int stream_group_round(struct stream_group *group, uint32_t round, const uint64_t *bits,
                        const struct stream_group_limit *limit, struct job_round *out,
                        struct vf_error *err)
 {
@@ -150,7 +150,7 @@ int stream_group_round(struct group *group, uint32_t round, const uint64_t *bits
     return 0;
 }
 
-void stream_group_count(const struct group *group, struct job_round *out)
+void stream_group_count(const struct stream_group *group, struct job_round *out)
 {
     out->pages = 0;
     out->known = 0;
@@ -162,13 +162,13 @@ void stream_group_count(const struct group *group, struct job_round *out)
     }
 }
 
-int stream_group_rehash(struct group *group, const struct stream_group_limit *limit,
+int stream_group_rehash(struct stream_group *group, const struct stream_group_limit *limit,
                         struct vf_error *err)
 {
     return command(group, STREAM_REHASH, limit, err);
 }
 
-void stream_group_abort(struct group *group)
+void stream_group_abort(struct stream_group *group)
 {
     vf_lock(&group->lock);
     group->aborted = true;
@@ -179,7 +179,7 @@ void stream_group_abort(struct group *group)
     vf_unlock(&group->lock);
 }
 
-bool stream_group_lost(struct group *group)
+bool stream_group_lost(struct stream_group *group)
 {
     bool lost;
 
@@ -189,7 +189,7 @@ bool stream_group_lost(struct group *group)
     return lost;
 }
 
-bool stream_group_refused(struct group *group)
+bool stream_group_refused(struct stream_group *group)
 {
     bool refused;
 
@@ -199,7 +199,7 @@ bool stream_group_refused(struct group *group)
     return refused;
 }
 
-void stream_group_stop(struct group *group)
+void stream_group_stop(struct stream_group *group)
 {
     if (group->job == NULL)
         return;
@@ -222,7 +222,7 @@ void stream_group_stop(struct group *group)
     }
 }
 
-void stream_group_renew(struct group *group)
+void stream_group_renew(struct stream_group *group)
 {
     vf_lock(&group->lock);
     memset(group->stream, 0, sizeof group->stream);
@@ -236,7 +236,7 @@ void stream_group_renew(struct group *group)
     vf_unlock(&group->lock);
 }
 
-void stream_group_close(struct group *group)
+void stream_group_close(struct stream_group *group)
 {
     if (group->job == NULL)
         return;

@@ -49,7 +49,7 @@ static bool rate_changed(struct pacer *pacer, uint64_t seen)
     return changed;
 }
 
-static int pace(struct group *group, struct tp *tp, uint64_t bytes, struct vf_error *err)
+static int pace(struct stream_group *group, struct tp *tp, uint64_t bytes, struct vf_error *err)
 {
     uint64_t changes;
     uint64_t at = book(&group->pacer, bytes, &changes);
@@ -76,7 +76,7 @@ static int ship(void *ctx, const uint64_t *pages, uint32_t count, const uint8_t 
 {
     struct round_work *work = ctx;
     struct send_stream *stream = work->stream;
-    struct group *group = stream->group;
+    struct stream_group *group = stream->group;
     struct wire_frame *frame = &work->frame;
     uint64_t sent = 0;
     /* What the rounds before proved at the target, or an earlier connection, is not sent again:
@@ -106,7 +106,7 @@ static int ship(void *ctx, const uint64_t *pages, uint32_t count, const uint8_t 
     return 0;
 }
 
-static void note_turned_away(struct group *group)
+static void note_turned_away(struct stream_group *group)
 {
     vf_lock(&group->lock);
     group->refused = true;
@@ -168,7 +168,7 @@ static int run_rehash(struct send_stream *stream, struct vf_error *err)
     return expect_ack(stream, &want, err);
 }
 
-static void report(struct group *group, const struct vf_error *err, bool lost)
+static void report(struct stream_group *group, const struct vf_error *err, bool lost)
 {
     vf_lock(&group->lock);
     group->lost = group->lost || lost;
@@ -188,7 +188,7 @@ static void report(struct group *group, const struct vf_error *err, bool lost)
 void *send_stream_main(void *arg)
 {
     struct send_stream *stream = arg;
-    struct group *group = stream->group;
+    struct stream_group *group = stream->group;
     struct round_work *work = calloc(1, sizeof *work);
     uint64_t number = 0;
 

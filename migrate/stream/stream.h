@@ -89,10 +89,10 @@ struct pacer { /* --bandwidth, shared by all streams of a job */
 
 enum stream_group_command { STREAM_IDLE, STREAM_ROUND, STREAM_REHASH, STREAM_QUIT };
 
-struct group;
+struct stream_group;
 
 struct send_stream {
-    struct group *group;
+    struct stream_group *group;
     uint32_t index;
     struct tp *tp;
     struct kc_channel *channel;
@@ -108,7 +108,7 @@ struct send_stream {
 /* A stream's thread; `arg` is its struct send_stream. */
 void *send_stream_main(void *arg);
 
-struct group {
+struct stream_group {
     struct mig_job *job;
     struct stream_plan plan;
     struct digest_table *table;
@@ -128,10 +128,10 @@ struct group {
     uint32_t round;
 };
 
-void stream_group_init(struct group *group, struct mig_job *job, uint64_t bandwidth);
+void stream_group_init(struct stream_group *group, struct mig_job *job, uint64_t bandwidth);
 /* Connects plan->streams streams to `address`, until the deadline and each within a silence, says
  * `hello` (with the job's token) on each and starts the streams. */
-int stream_group_open(struct group *group, const struct stream_plan *plan,
+int stream_group_open(struct stream_group *group, const struct stream_plan *plan,
                       struct digest_table *table, const struct wire_hello *hello,
                       const char *address, uint64_t deadline_ns, struct vf_error *err);
 /* Until when a command may run, and what its expiry is called. */
@@ -142,35 +142,35 @@ struct stream_group_limit {
 };
 
 /* Sends the pages of `bits` and returns when the target has proven them. The job's thread only. */
-int stream_group_round(struct group *group, uint32_t round, const uint64_t *bits,
+int stream_group_round(struct stream_group *group, uint32_t round, const uint64_t *bits,
                        const struct stream_group_limit *limit, struct job_round *out,
                        struct vf_error *err);
 /* New limits, at once: for what is being sent, and for the present command. Any thread between init
  * and close. */
-void stream_group_set_rate(struct group *group, uint64_t bytes_per_s);
-void stream_group_set_deadline(struct group *group, uint64_t deadline_ns);
+void stream_group_set_rate(struct stream_group *group, uint64_t bytes_per_s);
+void stream_group_set_deadline(struct stream_group *group, uint64_t deadline_ns);
 /* Rehashes everything on both sides. */
-int stream_group_rehash(struct group *group, const struct stream_group_limit *limit,
+int stream_group_rehash(struct stream_group *group, const struct stream_group_limit *limit,
                         struct vf_error *err);
 /* Ends all streams at once and for good; stream_group_open and stream_group_round fail. Any thread
  * between init and close. */
-void stream_group_abort(struct group *group);
+void stream_group_abort(struct stream_group *group);
 /* Did a stream break (tp_lost)? Any thread between init and close. */
-bool stream_group_lost(struct group *group);
+bool stream_group_lost(struct stream_group *group);
 /* Did the target refuse a stream (ABORT on it)? Then the way between the hosts is whole, and the
  * control connection brings the reason. Likewise. */
-bool stream_group_refused(struct group *group);
+bool stream_group_refused(struct stream_group *group);
 /* Ends the streams' threads and gives their channels and streams back. The job's thread only; twice
  * is once. */
-void stream_group_stop(struct group *group);
+void stream_group_stop(struct stream_group *group);
 /* After stream_group_stop: makes them ready for another stream_group_open. An abort that comes
  * meanwhile is lost: ask for what it was for after this call. */
-void stream_group_renew(struct group *group);
+void stream_group_renew(struct stream_group *group);
 /* What the streams' round came to so far, whole or not. When no stream is busy. */
-void stream_group_count(const struct group *group, struct job_round *out);
+void stream_group_count(const struct stream_group *group, struct job_round *out);
 /* stream_group_stop and the rest, when no other thread calls stream_group_abort any more. Due after
  * stream_group_init, whatever failed; safe on a zeroed struct. */
-void stream_group_close(struct group *group);
+void stream_group_close(struct stream_group *group);
 
 /* ---- target ---- */
 

@@ -198,8 +198,7 @@ static int receive(struct target *t, struct wire_message *state, struct vf_error
     }
 }
 
-static int hand_over(struct target *t, struct wire_message *state, bool *prepared, bool *committed,
-                     struct vf_error *err)
+static int hand_over(struct target *t, struct wire_message *state, struct vf_error *err)
 {
     int result;
 
@@ -213,12 +212,11 @@ static int hand_over(struct target *t, struct wire_message *state, bool *prepare
     if (result != 0)
         return -1;
     job_enter(t->job, JOB_PREPARED, "ready");
-    *prepared = true;
-    return target_take_over(t, committed, err);
+    return target_take_over(t, err);
 }
 
 /* 0 = runs here, 1 = a check or a refusal was answered, -1. */
-static int run(struct target *t, bool *prepared, bool *committed, struct vf_error *err)
+static int run(struct target *t, struct vf_error *err)
 {
     struct mig_job *job = t->job;
     struct wire_message state;
@@ -242,127 +240,23 @@ static int run(struct target *t, bool *prepared, bool *committed, struct vf_erro
         return -1;
     if (receive(t, &state, err) != 0)
         return -1;
-    return hand_over(t, &state, prepared, committed, err);
+    return hand_over(t, &state, err);
 }
 
-int target_cancelled(const struct target *t, struct vf_error *err)
-{
-    if (atomic_load(&t->job->interrupted))
-        return vf_fail(err, VF_FAILED, "the daemon of host %s is ending", t->job->mig->host_name);
-    return vf_fail(err, VF_CANCELLED, "cancelled at host %s", t->job->mig->host_name);
-}
-
-/* What really ended it: a cancel, a stream, or what the peer says about a stream that broke. */
-static void find_cause(struct target *t, struct vf_error *err)
-{
-    struct vf_error stream;
-    bool lost;
-
-    vf_lock(&t->lock);
-    stream = t->stream_error;
-    lost = t->streams_lost;
-    vf_unlock(&t->lock);
-    if (stream.code != VF_OK)
-        *err = stream;
-    /* Only then: a failure of our own must reach the source while its partition is paused. */
-    if (lost)
-        (void)control_explain(&t->control, vf_now_ns() + CONTROL_EXPLAIN_NS, err);
-    if (job_cancel_asked(t->job))
-        target_cancelled(t, err);
-}
-
-/* Nothing stays on this host. */
-static enum job_state give_up(struct target *t, struct vf_error *err)
-{
-    const struct wire_message gone = {.tag = WIRE_CLOSE};
-    struct vf_error also = VF_ERROR_INIT;
-    char where[ENDING_WHERE];
-    struct vf_error cause;
-    bool called_off = t->journalled && control_aborted(&t->control);
-    bool held = t->partition.id != 0;
-    bool recorded = true;
-    bool discarded;
-
-    find_cause(t, err);
-    cause = *err; /* what the source is told: it knows for itself where the partition is */
-    ending_tell(t->job, ending_there(t->job, where), err);
-    (void)job_fail(t->job, err);
-    control_abort(&t->control, &cause);
-    (void)target_stop_streams(t, &also);
-    shadow_event(t->job, called_off ? EVENT_ABORT : EVENT_GIVES_UP,
-                 held ? COPY_PARTIAL : COPY_GONE);
-    discarded = target_discard(t) == 0;
-    if (held)
-        shadow_called(t->job, HANDOFF_DESTROY, discarded);
-    /* To a source that asks, it is not gone before it is: it asks again. */
-    if (called_off && !discarded)
-        recorded = false;
-    else if (t->journalled && mig_journal_end(t->job, err, err->text, &also) != 0) {
-        log_error("job %" PRIu64 ": %s", t->job->id, also.text);
-        recorded = false;
-    }
-    /* The answer to an ABORT: the source need not come back for this one. One that took its COMMIT
-     * back resumes on it: not before the journal says that it never runs here. */
-    if (recorded && control_aborted(&t->control))
-        (void)control_say(&t->control, &gone, vf_now_ns() + CONTROL_EXPLAIN_NS, &also);
-    control_linger(&t->control, vf_now_ns() + CONTROL_EXPLAIN_NS);
-    return err->code == VF_CANCELLED ? JOB_CANCELLED : JOB_FAILED;
-}
-
-static bool host_stopped(struct mig *mig)
-{
-    bool stopped;
-
-    vf_lock(&mig->lock);
-    stopped = mig->stopping > 0;
-    vf_unlock(&mig->lock);
-    return stopped;
-}
-
-/* It is this host's, or may be, and does not run. */
-static void tell_unknown(struct target *t, bool committed, struct vf_error *err)
-{
-    struct mig_job *job = t->job;
-    char cause[sizeof err->text + ENDING_WHERE];
-
-    (void)snprintf(cause, sizeof cause, "%s", err->text);
-    if (job_unsure(job)) {
-        ending_unsure(job, "in the hand-off, after COMMIT", err);
-    } else if (committed) {
-        (void)vf_fail(err, VF_UNKNOWN,
-                      "in the hand-off, after COMMIT: %.200s; partition %s is host %s's now and "
-                      "could not be started" VF_REMEDY "restart vferryd there, which tries again",
-                      cause, job->partition, job->host_name);
-    } else if (host_stopped(job->mig)) {
-        (void)vf_fail(err, VF_UNKNOWN,
-                      "in the hand-off, before COMMIT: host %s was stopped by force; partition %s "
-                      "never runs there" VF_REMEDY "host %s lets it go on once host %s is started "
-                      "again and says so",
-                      job->host_name, job->partition, ending_peer(job), job->host_name);
-    } else {
-        (void)snprintf(cause, sizeof cause, "the link to host %s was lost (%s)", ending_peer(job),
-                       err->text);
-        (void)ending_unknown(job, "in the hand-off, before COMMIT", cause, true, err);
-    }
-}
-
-static enum job_state finish(struct target *t, int result, bool prepared, bool committed,
-                             struct vf_error *err)
+static enum job_state finish(struct target *t, int result, const struct vf_error *err)
 {
     struct vf_error also = VF_ERROR_INIT;
 
     if (result == 1)
         return t->job->error.code == VF_OK ? JOB_COMPLETED : JOB_FAILED;
-    if (!prepared || (!committed && control_aborted(&t->control) && !job_unsure(t->job)))
-        return give_up(t, err);
+    if (!t->over && !t->committed)
+        target_give_up(t, err);
     (void)target_stop_streams(t, &also);
-    if (committed && t->job->t.first_run != 0) {
+    if (!t->over && t->committed)
         target_close_books(t);
-        return JOB_COMPLETED;
-    }
-    tell_unknown(t, committed, err);
-    (void)job_fail(t->job, err);
-    return JOB_UNKNOWN;
+    else if (t->end != JOB_UNKNOWN)
+        control_linger(&t->control, vf_now_ns() + CONTROL_EXPLAIN_NS);
+    return t->end;
 }
 
 static bool target_list(struct target *t, bool add)
@@ -393,8 +287,6 @@ static void serve_job(struct target *t, struct tp *tp)
     struct mig *mig = t->job->mig;
     struct vf_error err = VF_ERROR_INIT;
     enum job_state end;
-    bool prepared = false;
-    bool committed = false;
     int result = -1;
 
     if (control_start_new(&t->control, tp, mig->silence_ns, target_control_down, t, &err) != 0) {
@@ -409,8 +301,8 @@ static void serve_job(struct target *t, struct tp *tp)
     if (!target_list(t, true))
         vf_fail(&err, VF_FAILED, "host %s is shutting down", mig->host_name);
     else if (kc_connect(mig->kernel_socket, &t->kc, &err) == 0)
-        result = run(t, &prepared, &committed, &err);
-    end = finish(t, result, prepared, committed, &err);
+        result = run(t, &err);
+    end = finish(t, result, &err);
     target_end_redial(t);
     job_set_wake(t->job, NULL, NULL);
     stand_set_note(t->job, NULL, NULL);

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * The target's side of a move, for the files that make it up: target.c (its line of phases, its
- * ends), admit.c (may it come?), streams.c (data streams), handoff.c (READY to
- * DONE), redial.c (a source that comes back), resume.c (its pre-copy goes on).
+ * end), admit.c (may it come?), streams.c (data streams), handoff.c (READY to DONE), ending.c (what
+ * the hand-off's core asks for), redial.c (a source that comes back), resume.c (its pre-copy goes
+ * on).
  */
 #ifndef MIGRATE_TARGET_TARGET_H
 #define MIGRATE_TARGET_TARGET_H
 
 #include "kernel/client.h"
+#include "migrate/handoff/shell.h"
 #include "migrate/stream/stream.h"
 #include "migrate/net/control.h"
 #include "migrate/mig.h"
@@ -31,6 +33,16 @@ struct target {
     struct digest_table *table;
     struct stream_plan plan;
     uint8_t token[WIRE_ID_BYTES];
+    struct wire_message ready; /* READY, as it is or was sent */
+    uint64_t verified_ns;      /* when the pages were proven */
+    bool proven_all;           /* pages and state are whole: only the unpause is left */
+    /* How it ends (ending.c). */
+    struct vf_error cause; /* the bare cause, which the source hears; VF_OK = nothing is wrong */
+    struct vf_error why;   /* the whole, which the job shows */
+    bool committed;        /* COMMITTED is on disk: it is this host's */
+    bool done_heard;
+    bool over; /* the core has ended it: `end`, and the job's error is told */
+    enum job_state end;
 
     pthread_mutex_t lock;   /* guards what follows; taken under mig's lock and the job's; no lock is
                                taken under it but a link's */
@@ -92,12 +104,21 @@ int target_stop_streams(struct target *t, struct vf_error *err);
 
 /* STATE to READY: proof, mutable state, PREPARED (TGT-4). */
 int target_prepare(struct target *t, const struct wire_state *state, struct vf_error *err);
-/* COMMIT, unpause, RUNNING; waits for a source that redials. *committed: the partition is ours now.
+/* COMMIT, unpause, RUNNING; waits for a source that redials. -1: t->over, or COMMIT did not come.
  */
-int target_take_over(struct target *t, bool *committed, struct vf_error *err);
+int target_take_over(struct target *t, struct vf_error *err);
 /* The partition runs here whatever happens now; this only tells the source when it first ran, and
  * closes the books. */
 void target_close_books(struct target *t);
+int target_say_running(struct target *t, struct vf_error *err);
+
+/* This has happened to the copy: what follows is carried out (handoff/shell.h). -1: an action
+ * failed, *err says why. The job's thread. */
+int target_tell(struct target *t, enum handoff_event_kind kind, enum handoff_copy copy,
+                struct vf_error *err);
+/* The arrival cannot go on, for that reason: what is here goes, or stays for the source's word
+ * (t->end). */
+void target_give_up(struct target *t, const struct vf_error *err);
 
 /* From here on the source may come back on a new connection. */
 void target_welcome_back(struct target *t);
