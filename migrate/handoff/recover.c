@@ -321,14 +321,15 @@ static enum job_state recover(struct recovery *r, struct mig_job *job, struct vf
     look(r, &run);
     c.seen = run.core.copy;
     (void)handoff_tell(&run, EVENT_RESTART);
-    if (run.failed != HANDOFF_NOTHING)
-        log_error("job %" PRIu64 ": %s", job->id, run.why.text);
     if (run.outcome == OUTCOME_UNKNOWN) {
         unknown(&run, &c);
         end = JOB_UNKNOWN;
     } else if (run.outcome == OUTCOME_FAILED) {
         end = failed(&run, &c, was);
     }
+    if (run.failed != HANDOFF_NOTHING)
+        log_error("job %" PRIu64 ": %s", job->id,
+                  was == RECORD_OPEN ? c.end.text : run.why.text);
     *err = c.end;
     return end;
 }

@@ -38,7 +38,7 @@ static enum handoff_event_kind ended(struct handoff_run *run, const struct hando
         run->why = *err;
     }
     if (action->kind == HANDOFF_JOURNAL)
-        log_error("job %" PRIu64 ": %s not recorded: %s", run->job->id,
+        log_warn("job %" PRIu64 ": %s not recorded: %s", run->job->id,
                   handoff_record_name(action->record), err->text);
     return job_unsure(run->job) ? EVENT_UNSURE : EVENT_FAILED;
 }
