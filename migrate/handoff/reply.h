@@ -20,6 +20,10 @@ void reply_to(struct mig *mig, struct tp *tp, const struct mig_peer *peer,
  * *err are as the job is to show them. -1: nothing is settled by it, *err says why. */
 int reply_act(struct mig_job *job, struct kc *kc, enum handoff_event_kind kind, enum job_state *end,
               struct vf_error *err);
+/* Target, the job claimed: COMMIT or ABORT came on tp; what follows is done and the answer said.
+ * -1: nothing was said, *err is the answer. */
+int reply_handoff(struct mig_job *job, struct kc *kc, struct tp *tp, uint16_t version,
+                  const struct wire_message *message, struct vf_error *err);
 /* What this host's journal and kernel side say of a job. */
 int reply_account(struct mig_job *job, struct wire_account *out, struct vf_error *err);
 
