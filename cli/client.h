@@ -5,7 +5,7 @@
 #define CLI_CLIENT_H
 
 #include "cli/patience.h"
-#include "daemon/protocol.h"
+#include "daemon/control/protocol.h"
 
 struct client {
     int fd;           /* -1 = not connected */

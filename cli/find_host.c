@@ -6,8 +6,8 @@
 #include "base/clock.h"
 #include "base/plain.h"
 #include "cli/hosts.h"
-#include "daemon/protocol.h"
-#include "daemon/registry.h"
+#include "daemon/control/protocol.h"
+#include "daemon/control/registry.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -8,7 +8,7 @@
 #define CLI_GLANCE_H
 
 #include "base/error.h"
-#include "daemon/protocol.h"
+#include "daemon/control/protocol.h"
 
 #include <jansson.h>
 

@@ -7,7 +7,7 @@
 #include "cli/commands.h"
 #include "cli/hosts.h"
 #include "cli/table.h"
-#include "daemon/registry.h"
+#include "daemon/control/registry.h"
 
 #include <stdlib.h>
 #include <string.h>
