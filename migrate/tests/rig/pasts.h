@@ -7,10 +7,10 @@
 #define MIGRATE_TESTS_PASTS_H
 
 #include "migrate/handoff/copy.h"
+#include "migrate/handoff/redial.h"
 #include "migrate/journal/journal.h"
 #include "migrate/mig.h"
-#include "migrate/tests/hosts.h"
-#include "migrate/handoff/redial.h"
+#include "migrate/tests/rig/hosts.h"
 
 #include "base/clock.h"
 

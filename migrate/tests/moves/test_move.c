@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Moves between two real kernel processes, with both daemons' migration sides in this one: whole
  * path, real pages. */
-#include "migrate/tests/hosts.h"
+#include "migrate/tests/rig/hosts.h"
 
 #include "base/clock.h"
 

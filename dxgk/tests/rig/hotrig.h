@@ -4,7 +4,7 @@
 #ifndef DXGK_TESTS_HOTRIG_H
 #define DXGK_TESTS_HOTRIG_H
 
-#include "dxgk/tests/moverig.h"
+#include "dxgk/tests/rig/moverig.h"
 
 /* Replaces adapter 0's driver by NAME of VF_DRIVER_DIR. */
 int hot_update(struct rig *rig, const char *name, bool dry_run, struct vf_driver_update *out,

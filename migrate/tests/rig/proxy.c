@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* See proxy.h. Two threads a connection, one a direction, each walking the records of its stream.
  */
-#include "migrate/tests/proxy.h"
+#include "migrate/tests/rig/proxy.h"
 
 #include "base/clock.h"
 #include "base/tests/tool.h"

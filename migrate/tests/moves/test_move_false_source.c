@@ -3,7 +3,7 @@
  * A source that speaks the wire format perfectly and lies, against a real target: it gets a
  * REFUSED, an ABORT or a closed door, and the host keeps nothing of it.
  */
-#include "migrate/tests/liar.h"
+#include "migrate/tests/rig/liar.h"
 
 #include <setjmp.h>
 #include <signal.h>

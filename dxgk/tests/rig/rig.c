@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* See rig.h. */
-#include "dxgk/tests/rig.h"
+#include "dxgk/tests/rig/rig.h"
 
 #include "base/clock.h"
 #include "base/thread.h"

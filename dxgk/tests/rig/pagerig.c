@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* See pagerig.h. */
-#include "pagerig.h"
+#include "dxgk/tests/rig/pagerig.h"
 
 #include "base/thread.h"
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* See hosts.h. */
-#include "migrate/tests/hosts.h"
+#include "migrate/tests/rig/hosts.h"
 
 #include "base/clock.h"
 #include "base/tests/folder.h"

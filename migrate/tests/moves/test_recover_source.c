@@ -2,7 +2,7 @@
 /* A source whose daemon died: it runs on, or waits for its target's word, and tells it what it
  * owes. */
 #include "migrate/handoff/restart.h"
-#include "migrate/tests/pasts.h"
+#include "migrate/tests/rig/pasts.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

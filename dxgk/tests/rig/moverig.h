@@ -4,7 +4,7 @@
 #ifndef DXGK_TESTS_MOVERIG_H
 #define DXGK_TESTS_MOVERIG_H
 
-#include "dxgk/tests/rig.h"
+#include "dxgk/tests/rig/rig.h"
 
 #include <semaphore.h>
 

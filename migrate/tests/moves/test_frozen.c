@@ -3,7 +3,7 @@
  * A move as an older version sent it, byte for byte (frozen/README.md): today's code reads every
  * record of it, and a target of today takes the partition from it, to the same bits.
  */
-#include "migrate/tests/hosts.h"
+#include "migrate/tests/rig/hosts.h"
 
 #include "base/size.h"
 

@@ -5,7 +5,7 @@
 #define MIGRATE_TESTS_LIAR_H
 
 #include "migrate/stream/digest.h"
-#include "migrate/tests/hosts.h"
+#include "migrate/tests/rig/hosts.h"
 #include "migrate/wire/wire.h"
 
 #include "base/clock.h"

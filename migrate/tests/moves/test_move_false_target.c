@@ -4,7 +4,7 @@
  * runs on, and what it says about time upsets no sum.
  */
 #include "migrate/stream/digest.h"
-#include "migrate/tests/hosts.h"
+#include "migrate/tests/rig/hosts.h"
 #include "migrate/wire/wire.h"
 
 #include "base/size.h"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* A target whose daemon died: it waits for its source's word, and answers from its journal. */
-#include "migrate/tests/pasts.h"
+#include "migrate/tests/rig/pasts.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

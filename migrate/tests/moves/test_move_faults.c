@@ -4,7 +4,7 @@
  * record of a move: before COMMIT the partition runs on at its source and nothing is left on the
  * target, after COMMIT it runs on the target; never two, never none.
  */
-#include "migrate/tests/fault_rig.h"
+#include "migrate/tests/rig/fault_rig.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

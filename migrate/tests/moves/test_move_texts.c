@@ -3,7 +3,7 @@
  * What both ends say of a move whose link is cut for good, at every record: in which phase that
  * was, whom it was to, where the partition is now, for how long it stood.
  */
-#include "migrate/tests/fault_rig.h"
+#include "migrate/tests/rig/fault_rig.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

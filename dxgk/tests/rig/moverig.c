@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* See moverig.h. */
-#include "dxgk/tests/moverig.h"
+#include "dxgk/tests/rig/moverig.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* See hotrig.h. */
-#include "dxgk/tests/hotrig.h"
+#include "dxgk/tests/rig/hotrig.h"
 
 #include "base/tests/folder.h"
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* See liar.h. */
-#include "migrate/tests/liar.h"
+#include "migrate/tests/rig/liar.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

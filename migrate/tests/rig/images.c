@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* See images.h. */
-#include "migrate/tests/images.h"
+#include "migrate/tests/rig/images.h"
 
 #include <stdlib.h>
 #include <string.h>

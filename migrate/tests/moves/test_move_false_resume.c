@@ -3,7 +3,7 @@
  * A source whose link was lost, or who says so, against a real target: it goes on exactly where it
  * was, and who is not that source, or not on its newest connection, gets nothing.
  */
-#include "migrate/tests/liar.h"
+#include "migrate/tests/rig/liar.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -2,7 +2,7 @@
 /* What a daemon that comes back makes of saves and restores that an earlier one began: the
  * partition runs here, or its file is whole and it is gone; never both by accident, never neither.
  */
-#include "migrate/tests/hosts.h"
+#include "migrate/tests/rig/hosts.h"
 
 #include "migrate/job/job.h"
 #include "migrate/journal/journal.h"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* See pasts.h. */
-#include "migrate/tests/pasts.h"
+#include "migrate/tests/rig/pasts.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -4,8 +4,8 @@
 #ifndef MIGRATE_TESTS_FAULT_RIG_H
 #define MIGRATE_TESTS_FAULT_RIG_H
 
-#include "migrate/tests/hosts.h"
-#include "migrate/tests/proxy.h"
+#include "migrate/tests/rig/hosts.h"
+#include "migrate/tests/rig/proxy.h"
 
 #include "base/clock.h"
 #include "base/tests/tool.h"

@@ -4,7 +4,7 @@
  * move goes on where it was and arrives whole; what does not come back is given up in time, and
  * whoever is asked to stop does so at once.
  */
-#include "migrate/tests/fault_rig.h"
+#include "migrate/tests/rig/fault_rig.h"
 
 #include <inttypes.h>
 #include <setjmp.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* See fault_rig.h. */
-#include "migrate/tests/fault_rig.h"
+#include "migrate/tests/rig/fault_rig.h"
 
 #include <dirent.h>
 #include <setjmp.h>

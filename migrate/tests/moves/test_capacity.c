@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* What another host has free is its own truth, and a host that cannot be asked says so. */
-#include "migrate/tests/hosts.h"
+#include "migrate/tests/rig/hosts.h"
 
 #include "base/clock.h"
 
