@@ -3,7 +3,7 @@
  * A target that speaks the wire format perfectly and lies, against a real source: the partition
  * runs on, and what it says about time upsets no sum.
  */
-#include "migrate/stream/digest.h"
+#include "migrate/digest/digest.h"
 #include "migrate/tests/rig/hosts.h"
 #include "migrate/wire/wire.h"
 

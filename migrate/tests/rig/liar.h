@@ -4,7 +4,7 @@
 #ifndef MIGRATE_TESTS_LIAR_H
 #define MIGRATE_TESTS_LIAR_H
 
-#include "migrate/stream/digest.h"
+#include "migrate/digest/digest.h"
 #include "migrate/tests/rig/hosts.h"
 #include "migrate/wire/wire.h"
 

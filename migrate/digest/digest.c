@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* See digest.h. Numbers are hashed in little-endian form, so that hosts of either kind agree. */
-#include "migrate/stream/digest.h"
+#include "migrate/digest/digest.h"
 
 #define LOG_ROOM "digest"
 #include "base/log.h"

@@ -6,7 +6,7 @@
 #ifndef MIGRATE_STREAM_DIFFERENCE_H
 #define MIGRATE_STREAM_DIFFERENCE_H
 
-#include "migrate/stream/digest.h"
+#include "migrate/digest/digest.h"
 #include "migrate/wire/wire.h"
 
 /* Where a target stands when its link is lost. */

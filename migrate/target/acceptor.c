@@ -6,9 +6,9 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/thread.h"
+#include "migrate/handoff/retry.h"
 #include "migrate/net/capacity.h"
 #include "migrate/net/peer.h"
-#include "migrate/handoff/retry.h"
 #include "migrate/target/target.h"
 
 #include <stdlib.h>

@@ -3,11 +3,11 @@
  * in ddi/migration.c. */
 #define LOG_ROOM "migration"
 #include "base/log.h"
+#include "dxgk/adapter/triage.h"
 #include "dxgk/ddi/ddi.h"
 #include "dxgk/partition/msix.h"
 #include "dxgk/partition/partition.h"
 #include "dxgk/tracking/tracking.h"
-#include "dxgk/adapter/triage.h"
 #include "dxgk/umed/umed.h"
 
 #include <stdlib.h>

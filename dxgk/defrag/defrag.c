@@ -14,14 +14,14 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/thread.h"
-#include "dxgk/ddi/ddi.h"
 #include "dxgk/ddi/basis.h"
-#include "dxgk/vram/defrag_plan.h"
-#include "dxgk/partition/hold.h"
+#include "dxgk/ddi/ddi.h"
+#include "dxgk/defrag/plan.h"
 #include "dxgk/paging/paging.h"
+#include "dxgk/partition/hold.h"
 #include "dxgk/partition/partition.h"
-#include "dxgk/vram/reserve.h"
 #include "dxgk/tracking/tracking.h"
+#include "dxgk/vram/reserve.h"
 #include "dxgk/waits.h"
 
 #include <stdio.h>

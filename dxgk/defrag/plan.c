@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* See defrag_plan.h. */
-#include "dxgk/vram/defrag_plan.h"
+/* See plan.h. */
+#include "dxgk/defrag/plan.h"
 
 /* Blocks [first, end) between two fixed ones or the ends of VRAM, which leave them [low, high). */
 struct zone {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* See difference.h. */
-#include "migrate/stream/difference.h"
+#include "migrate/digest/difference.h"
 
 #include <endian.h>
 #include <inttypes.h>
