@@ -4,12 +4,12 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
-#include "cli/client.h"
-#include "cli/error_object.h"
 #include "cli/files.h"
+#include "cli/host/client.h"
 #include "cli/interrupt.h"
-#include "cli/plain_json.h"
-#include "cli/print.h"
+#include "cli/output/error_object.h"
+#include "cli/output/plain_json.h"
+#include "cli/output/print.h"
 
 #include <errno.h>
 #include <poll.h>

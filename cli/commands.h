@@ -3,7 +3,7 @@
 #ifndef CLI_COMMANDS_H
 #define CLI_COMMANDS_H
 
-#include "cli/verbs.h"
+#include "cli/syntax/verbs.h"
 
 /* Prints a result as the command line wishes: as one object, or for people. `result` may be NULL.
  */

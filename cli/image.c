@@ -5,7 +5,7 @@
 #include "base/clock.h"
 #include "base/size.h"
 #include "cli/commands.h"
-#include "cli/style.h"
+#include "cli/output/style.h"
 #include "migrate/image/image.h"
 
 #include <errno.h>

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /* vferry: the command line of a vferry host. */
-#include "cli/args.h"
 #include "cli/commands.h"
-#include "cli/complete.h"
-#include "cli/help.h"
-#include "cli/peer_name.h"
+#include "cli/host/peer_name.h"
+#include "cli/syntax/args.h"
+#include "cli/syntax/complete.h"
+#include "cli/syntax/help.h"
 
 #include <errno.h>
 #include <fcntl.h>

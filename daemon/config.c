@@ -6,7 +6,7 @@
 #include "base/nearest.h"
 #include "base/plain.h"
 #include "base/size.h"
-#include "daemon/history.h"
+#include "daemon/history/history.h"
 
 #include <errno.h>
 #include <ini.h>

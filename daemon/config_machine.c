@@ -4,7 +4,7 @@
 #include "base/size.h"
 #include "daemon/config.h"
 
-#include "daemon/history.h"
+#include "daemon/history/history.h"
 
 #include <ctype.h>
 #include <errno.h>

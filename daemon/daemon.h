@@ -7,9 +7,9 @@
 #define DAEMON_DAEMON_H
 
 #include "base/spare_fd.h"
-#include "daemon/events.h"
-#include "daemon/history.h"
-#include "daemon/pulse.h"
+#include "daemon/control/pulse.h"
+#include "daemon/events/events.h"
+#include "daemon/history/history.h"
 #include "kernel/client.h"
 #include "migrate/migrate.h"
 

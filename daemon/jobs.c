@@ -2,8 +2,8 @@
 /* See jobs.h. */
 #include "daemon/jobs.h"
 
-#include "daemon/history_job.h"
-#include "daemon/verbs.h"
+#include "daemon/history/job.h"
+#include "daemon/verbs/verbs.h"
 
 #include <string.h>
 

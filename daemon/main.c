@@ -7,17 +7,17 @@
 #include "base/privacy.h"
 #include "daemon/background.h"
 #include "daemon/config.h"
-#include "daemon/control.h"
+#include "daemon/control/control.h"
+#include "daemon/control/protocol.h"
+#include "daemon/control/registry.h"
 #include "daemon/cordon.h"
 #include "daemon/jobs.h"
-#include "daemon/kernel_end.h"
-#include "daemon/kernel_process.h"
+#include "daemon/kernel/end.h"
+#include "daemon/kernel/process.h"
+#include "daemon/kernel/watchdog.h"
 #include "daemon/listener.h"
-#include "daemon/protocol.h"
-#include "daemon/registry.h"
 #include "daemon/startup.h"
 #include "daemon/state_dir.h"
-#include "daemon/watchdog.h"
 
 #include <errno.h>
 #include <malloc.h>

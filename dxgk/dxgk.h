@@ -88,7 +88,7 @@ void dxgk_trial_main(int argc, char **argv);
 /* ---- defragmentation (VF-4, CAP-5) ---- */
 
 /* Moves as few bytes of reserves as it takes to make the largest hole in VRAM as large as sliding
- * can (vram/defrag_plan.h). Each partition that moves is paused for as long as its own move takes;
+ * can (defrag/plan.h). Each partition that moves is paused for as long as its own move takes;
  * all others run on. Partitions in a migration are not moved. -1 when some move failed: *out says
  * which; its content is where it was unless `why` says otherwise. With ScatterMapReserve there is
  * nothing to do. */

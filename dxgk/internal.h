@@ -180,7 +180,7 @@ struct dxgk_partition {
     _Atomic uint32_t vf; /* and PartitionId; fixed once built, DXGK_NO_VF before and after */
     uint64_t page_bytes; /* fixed: dirty page size of its segment (4096 when not tracked) */
     uint32_t segment;    /* fixed: driver's id of the segment the reserve lies in */
-    /* The reserve in guest physical order. Changes only when the reserve is moved (vram/defrag.c):
+    /* The reserve in guest physical order. Changes only when the reserve is moved (defrag/defrag.c):
      * under lock, with no channel open. */
     DXGK_MEMORYRANGE *ranges;
     uint32_t range_count;

@@ -8,8 +8,8 @@
 #include "fuzz/fake_host.h"
 #include "fuzz/target.h"
 
-#include "daemon/control.h"
-#include "daemon/protocol.h"
+#include "daemon/control/control.h"
+#include "daemon/control/protocol.h"
 #include "transport/transport.h"
 
 #include <errno.h>

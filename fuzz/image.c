@@ -5,7 +5,7 @@
  * image.h, and a second look says the same; what does not is refused with a reason.
  */
 #include "fuzz/target.h"
-#include "migrate/tests/images.h"
+#include "migrate/tests/rig/images.h"
 
 #include <string.h>
 #include <unistd.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* A host's migration side: its list of jobs, and what starts and ends them. Who connects to it:
- * net/acceptor.c. */
+ * target/acceptor.c. */
 #define LOG_ROOM "migrate"
 #include "migrate/mig.h"
 
@@ -11,15 +11,15 @@
 #include "base/thread.h"
 #include "kernel/client.h"
 #include "migrate/handoff/copy.h"
-#include "migrate/stream/stream.h"
-#include "migrate/net/control.h"
 #include "migrate/handoff/recover.h"
+#include "migrate/handoff/redial.h"
 #include "migrate/handoff/restart.h"
 #include "migrate/handoff/retry.h"
-#include "migrate/source/source.h"
 #include "migrate/job/stand.h"
+#include "migrate/net/control.h"
+#include "migrate/source/source.h"
+#include "migrate/stream/stream.h"
 #include "migrate/target/target.h"
-#include "migrate/handoff/redial.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The command line's parser: what is right comes out typed, what is wrong is one line and exit
  * code 2. */
-#include "cli/args.h"
+#include "cli/syntax/args.h"
 
 #include "base/clock.h"
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The hosts file: what is right is found by name, what is wrong is told with its line. */
-#include "cli/hosts.h"
+#include "cli/host/hosts_file.h"
 
 #include "base/cleanup.h"
 

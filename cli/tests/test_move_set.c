@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Where partitions go, and what is told of several outcomes. */
-#include "cli/move_set.h"
+#include "cli/move/set.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """
-Every phase that a job of the daemon can be in has a label in cli/phase.c, and no label is of a phase that no job is in.
+Every phase that a job of the daemon can be in has a label in cli/output/phase.c, and no label is of a phase that no job is in.
 Argument: the folder with the sources.
 """
 import pathlib
@@ -50,20 +50,20 @@ def phases():
 
 
 def labels():
-    text = (ROOT / "cli/phase.c").read_text(encoding="utf-8")
+    text = (ROOT / "cli/output/phase.c").read_text(encoding="utf-8")
     return re.findall(r'^    \{"([^"]+)", "[^"]+", "[^"]+",', text, re.M)
 
 
 def every_phase_has_a_label():
     for word, name in phases().items():
-        assert word in labels(), f"{name} sets the phase {word!r}: cli/phase.c has no label for it"
+        assert word in labels(), f"{name} sets the phase {word!r}: cli/output/phase.c has no label for it"
 
 
 def every_label_is_of_a_phase():
     listed = labels()
-    assert len(listed) == len(set(listed)), "cli/phase.c has a label twice"
+    assert len(listed) == len(set(listed)), "cli/output/phase.c has a label twice"
     for word in listed:
-        assert word in phases(), f"cli/phase.c has a label for {word!r}, and no job is ever in that phase"
+        assert word in phases(), f"cli/output/phase.c has a label for {word!r}, and no job is ever in that phase"
 
 
 def the_search_finds_what_it_looks_for():

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /* What people see: cells with units, the progress line, nothing that could drive a terminal. */
-#include "cli/error_object.h"
-#include "cli/plain_json.h"
-#include "cli/progress.h"
-#include "cli/table.h"
+#include "cli/move/progress.h"
+#include "cli/output/error_object.h"
+#include "cli/output/plain_json.h"
+#include "cli/output/table.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* What "vferry top" shows of a snapshot. */
-#include "cli/top.h"
+#include "cli/top/top.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

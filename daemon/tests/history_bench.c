@@ -5,7 +5,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/tests/tool.h"
-#include "daemon/history_job.h"
+#include "daemon/history/job.h"
 
 #include <signal.h>
 #include <stdatomic.h>

@@ -4,7 +4,7 @@
 #ifndef DAEMON_TESTS_HISTORY_BENCH_H
 #define DAEMON_TESTS_HISTORY_BENCH_H
 
-#include "daemon/history.h"
+#include "daemon/history/history.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

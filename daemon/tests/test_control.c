@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The control socket with real clients: garbage, half lines, crowds, silence; and what it costs
  * nobody else. No kernel side. */
-#include "daemon/control.h"
+#include "daemon/control/control.h"
 
 #include "base/size.h"
 #include "base/tests/folder.h"
-#include "daemon/protocol.h"
+#include "daemon/control/protocol.h"
 #include "daemon/state_dir.h"
 
 #include <dirent.h>

@@ -3,7 +3,7 @@
 #include "daemon/tests/history_bench.h"
 
 #include "base/clock.h"
-#include "daemon/history_job.h"
+#include "daemon/history/job.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Lines over a socket: however they are cut, whoever sends them, whatever comes along. */
-#include "daemon/protocol.h"
+#include "daemon/control/protocol.h"
 
 #include "base/clock.h"
 

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Signs of life on a real socket: who has begun hears them, with what the host is stuck at, and who
  * has ended hears none. */
-#include "daemon/pulse.h"
+#include "daemon/control/pulse.h"
 
 #include "base/error.h"
-#include "daemon/protocol.h"
+#include "daemon/control/protocol.h"
 
 #include <poll.h>
 #include <setjmp.h>

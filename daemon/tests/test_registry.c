@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The running hosts by name: who listens is found, who ended is not, and a directory that others
  * may write is never looked at. */
-#include "daemon/registry.h"
+#include "daemon/control/registry.h"
 
-#include "daemon/protocol.h"
+#include "daemon/control/protocol.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -15,7 +15,7 @@
  *   INCOMING -> FAULTED: a restore of mutable data failed; half a state must never run.
  *   RUNNING, OUTGOING -> FAULTED: a command hung and the VF was reset (tdr.c); FAULTED -> RUNNING
  * by a reset that a person asks for. PAUSED -> FAULTED: its reserve was lost while it moved
- * (vram/defrag.c). Any state -> DYING -> gone.
+ * (defrag/defrag.c). Any state -> DYING -> gone.
  */
 #define LOG_ROOM "partition"
 #include "dxgk/partition/partition.h"

@@ -4,7 +4,7 @@
  * engine, interrupt, DPC. Beside devices/softgpu/tests/speed.c, which has the engine alone, it
  * shows what the OS side and the driver cost.
  */
-#include "pagerig.h"
+#include "dxgk/tests/rig/pagerig.h"
 
 #include "base/clock.h"
 

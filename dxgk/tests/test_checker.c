@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The call checker: faults of a driver and wrong orders of the OS side are refused, each by its
  * rule's name. */
-#include "dxgk/tests/moverig.h"
+#include "dxgk/tests/rig/moverig.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* A partition's clock, and a device that has none. */
 #include "dxgk/internal.h"
-#include "dxgk/tests/moverig.h"
+#include "dxgk/tests/rig/moverig.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

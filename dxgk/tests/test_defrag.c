@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Reserves that move inside VRAM while their partitions work (VF-4, CAP-5): content, history and
  * neighbours. */
-#include "dxgk/tests/moverig.h"
 #include "base/tests/tool.h"
+#include "dxgk/tests/rig/moverig.h"
 #include "softgpu/hw.h"
 
 #include <setjmp.h>

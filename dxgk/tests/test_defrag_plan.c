@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Plans of a defragmentation against a plain map of VRAM: every step has room, nobody is overrun,
  * the hole is as large and the way as short as any other way of sliding makes it. */
-#include "dxgk/vram/defrag_plan.h"
+#include "dxgk/defrag/plan.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

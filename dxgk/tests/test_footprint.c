@@ -4,8 +4,8 @@
  * reading all of it nor being told of its zeros populates a page. The kernel's own count of this
  * process' memory is the judge.
  */
-#include "dxgk/tests/moverig.h"
 #include "base/tests/tool.h"
+#include "dxgk/tests/rig/moverig.h"
 #include "softgpu/hw.h"
 
 #include <setjmp.h>

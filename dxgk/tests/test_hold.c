@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Who keeps a partition from running (partition/hold.h): each takes away its own hold and no other.
  * The driver's calls stand or fail where a test wants it (drivers/gated.c). */
-#include "dxgk/tests/moverig.h"
+#include "dxgk/tests/rig/moverig.h"
 #include "softgpu/hw.h"
 
 #include <fcntl.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Driver hot update with real drivers over the real card: partitions work on, move and end as if
  * nothing had happened; a driver that does wrong is refused or taken back (HOT-1..6). */
-#include "dxgk/tests/hotrig.h"
+#include "dxgk/tests/rig/hotrig.h"
 
 #include "base/clock.h"
 #include "base/tests/tool.h"

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Interrupts: the guest's MSI-X table (INT-1..3), its move, and the levels and locks a driver
  * relies on. */
-#include "dxgk/adapter/interrupt.h"
 #include "base/thread.h"
-#include "dxgk/partition/msix.h"
+#include "dxgk/adapter/interrupt.h"
 #include "dxgk/nt/nt.h"
-#include "pagerig.h"
+#include "dxgk/partition/msix.h"
+#include "dxgk/tests/rig/pagerig.h"
 #include "softgpu/hw.h"
 
 #include <errno.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Interrupts of a partition that moves, is paused or reset (INT-1..3): none lost, none doubled. */
 #include "base/clock.h"
-#include "dxgk/tests/moverig.h"
+#include "dxgk/tests/rig/moverig.h"
 #include "softgpu/hw.h"
 
 #include <inttypes.h>

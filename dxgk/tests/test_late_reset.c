@@ -3,7 +3,7 @@
 #include "base/clock.h"
 #include "dxgk/partition/partition.h"
 #include "dxgk/partition/tdr.h"
-#include "pagerig.h"
+#include "dxgk/tests/rig/pagerig.h"
 
 #include <poll.h>
 #include <setjmp.h>

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Whole moves between two adapters of one process, under full-speed writers, through fragments,
  * back and forth, after one that was given up; and what a hostile peer or guest does to them. */
-#include "dxgk/tests/moverig.h"
 #include "base/tests/tool.h"
+#include "dxgk/tests/rig/moverig.h"
 #include "softgpu/hw.h"
 
 #include <pthread.h>

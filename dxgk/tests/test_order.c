@@ -4,11 +4,11 @@
  * before the driver sees it. Each test breaks one rule; that the driver was not called shows in its
  * own state.
  */
-#include "dxgk/ddi/ddi.h"
 #include "dxgk/ddi/basis.h"
+#include "dxgk/ddi/ddi.h"
 #include "dxgk/nt/nt.h"
 #include "dxgk/partition/partition.h"
-#include "pagerig.h"
+#include "dxgk/tests/rig/pagerig.h"
 
 #include <setjmp.h>
 #include <stdlib.h>

@@ -2,7 +2,7 @@
 /* Transfers through the paging engine: right bytes in the right pages, many in flight, and every
  * way it can go wrong. */
 #include "dxgk/paging/paging.h"
-#include "pagerig.h"
+#include "dxgk/tests/rig/pagerig.h"
 
 #include <errno.h>
 #include <setjmp.h>

@@ -3,11 +3,11 @@
  * Paging when driver or engine misbehave: faults, submissions that never end, buffers too small,
  * refusals. The real driver's table is wrapped: adapter->ddi is this adapter's own copy.
  */
-#include "dxgk/ddi/paging.h"
 #include "base/thread.h"
 #include "dxgk/adapter/interrupt.h"
+#include "dxgk/ddi/paging.h"
 #include "dxgk/paging/paging.h"
-#include "pagerig.h"
+#include "dxgk/tests/rig/pagerig.h"
 
 #include <errno.h>
 #include <setjmp.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Partitions on the real device and driver: their life, their isolation (VF-1..6), and their vCPUs'
  * door (SRC-5). Moves are in test_move.c. */
-#include "dxgk/tests/moverig.h"
+#include "dxgk/tests/rig/moverig.h"
 #include "softgpu/hw.h"
 
 #include <pthread.h>

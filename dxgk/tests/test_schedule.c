@@ -4,7 +4,7 @@
  * measured through the whole stack while paging is busy all the time. Runs alone: shares are
  * measured.
  */
-#include "dxgk/tests/moverig.h"
+#include "dxgk/tests/rig/moverig.h"
 
 #include "base/clock.h"
 #include "base/thread.h"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Function level resets, hangs and faults of a VF through device, driver and OS (SRC-9, VF-6). */
 #include "base/clock.h"
-#include "dxgk/tests/moverig.h"
+#include "dxgk/tests/rig/moverig.h"
 #include "softgpu/hw.h"
 
 #include <setjmp.h>

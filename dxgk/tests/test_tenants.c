@@ -4,8 +4,8 @@
  * wherever a guest can, goes in each of the ways there are, and the second looks for them through
  * everything it can read. It must find what the very first tenant of a new card finds.
  */
-#include "dxgk/tests/hotrig.h"
 #include "base/clock.h"
+#include "dxgk/tests/rig/hotrig.h"
 #include "softgpu/hw.h"
 
 #include <dirent.h>

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Dirty tracking of a partition: no write is lost, history survives jobs, and what cannot be known
  * counts as dirty (DBT-1..9). */
+#include "dxgk/tests/rig/pagerig.h"
 #include "dxgk/tracking/tracking.h"
-#include "pagerig.h"
 
 #include <setjmp.h>
 #include <stdlib.h>

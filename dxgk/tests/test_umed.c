@@ -2,7 +2,7 @@
 /* A partition's UMED in its worker: guest accesses to the emulated page, what the worker may do,
  * what its end costs, its state on the move (VF-5, SRC-3, SRC-6, TGT-4). */
 #include "dxgk/tests/drivers/faulty_umed.h"
-#include "dxgk/tests/moverig.h"
+#include "dxgk/tests/rig/moverig.h"
 
 #include "base/clock.h"
 #include "softgpu/hw.h"

@@ -8,7 +8,7 @@
 #ifndef MIGRATE_IMAGE_IMAGE_H
 #define MIGRATE_IMAGE_IMAGE_H
 
-#include "migrate/stream/digest.h"
+#include "migrate/digest/digest.h"
 #include "migrate/wire/wire.h"
 
 #define IMAGE_VERSION 1u

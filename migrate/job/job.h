@@ -9,7 +9,7 @@
 
 #include "base/fsm.h"
 #include "base/thread.h"
-#include "migrate/stream/digest.h"
+#include "migrate/digest/digest.h"
 #include "migrate/journal/journal.h"
 #include "migrate/migrate.h"
 #include "migrate/wire/wire.h"

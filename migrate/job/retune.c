@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The limits of a move that is under way: a person changes them, its thread reads them anew before
- * each decision, and what is going on by the old ones follows at once. */
+/* The limits of a move that is under way: a person changes them here; its thread reads them anew
+ * before each decision (source/limits.c). */
 #define LOG_ROOM "migrate"
-#include "migrate/source/source.h"
+#include "migrate/mig.h"
 
 #include "base/size.h"
 #include "base/thread.h"
@@ -58,39 +58,4 @@ int mig_job_set(struct mig_job *job, const struct mig_change *change, struct vf_
         take(job, change);
     vf_unlock(&job->lock);
     return why == NULL ? 0 : refuse(job, why, err);
-}
-
-/* ---- the move's thread ---- */
-
-struct mig_options source_limits(struct source *s)
-{
-    struct mig_options now;
-
-    vf_lock(&s->job->lock);
-    now = s->job->options;
-    vf_unlock(&s->job->lock);
-    return now;
-}
-
-uint64_t source_fix_limits(struct source *s)
-{
-    uint64_t blackout_ns;
-
-    vf_lock(&s->job->lock);
-    s->job->limits_fixed = true;
-    blackout_ns = s->job->options.max_blackout_ns;
-    vf_unlock(&s->job->lock);
-    return blackout_ns;
-}
-
-void source_retune(void *ctx)
-{
-    struct source *s = ctx;
-    const struct mig_job *job = s->job;
-    uint64_t limit = job->options.max_time_ns;
-
-    stream_group_set_rate(&s->group, job->options.bandwidth);
-    stream_group_set_deadline(&s->group, limit != 0 ? job->t.start + limit : TP_NEVER);
-    atomic_store(&s->retuned, true);
-    send_slots_wake(&job->mig->send_slots);
 }

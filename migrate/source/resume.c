@@ -10,8 +10,8 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/size.h"
+#include "migrate/digest/difference.h"
 #include "migrate/job/ending.h"
-#include "migrate/stream/difference.h"
 #include "migrate/net/peer.h"
 
 #include <inttypes.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The source's side of a move, for the files that make it up: source.c (its line of phases),
- * connect.c, resume.c, rounds.c, handoff.c, ending.c. */
+ * connect.c, limits.c, resume.c, rounds.c, handoff.c, ending.c. */
 #ifndef MIGRATE_SOURCE_SOURCE_H
 #define MIGRATE_SOURCE_SOURCE_H
 

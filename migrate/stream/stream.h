@@ -12,7 +12,7 @@
 #define MIGRATE_STREAM_STREAM_H
 
 #include "kernel/client.h"
-#include "migrate/stream/digest.h"
+#include "migrate/digest/digest.h"
 #include "migrate/job/job.h"
 #include "migrate/wire/wire.h"
 

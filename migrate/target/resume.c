@@ -10,7 +10,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/thread.h"
-#include "migrate/stream/difference.h"
+#include "migrate/digest/difference.h"
 
 #include <inttypes.h>
 #include <stdio.h>

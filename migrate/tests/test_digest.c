@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Page digests: the tree gives one root for one content, whatever the order, the threads and what
  * was hashed before. */
-#include "migrate/stream/digest.h"
+#include "migrate/digest/digest.h"
 
 #include <inttypes.h>
 #include <pthread.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Images: what was written reads back; whatever was cut, changed or comes from the future is
  * refused, by name and place, before anything is made of it (TGT-6). */
-#include "migrate/tests/images.h"
+#include "migrate/tests/rig/images.h"
 #include "migrate/wire/internal.h"
 
 #include "base/size.h"

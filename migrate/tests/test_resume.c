@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Which RESUME is followed, and what two tables of digests say is owed. */
-#include "migrate/stream/difference.h"
+#include "migrate/digest/difference.h"
 
 #include <endian.h>
 #include <setjmp.h>

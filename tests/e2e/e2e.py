@@ -27,7 +27,7 @@ WRONG = re.compile(
 DEVICE = "softgpu,vram=256M,vfs=4,dirty-page=64K"
 
 
-# The hosts of a test are entered among those of this user (daemon/registry.h) where no person's own are.
+# The hosts of a test are entered among those of this user (daemon/control/registry.h) where no person's own are.
 os.environ["XDG_RUNTIME_DIR"] = os.environ["TMPDIR"] = tempfile.mkdtemp(prefix="vferry-runtime-")
 atexit.register(shutil.rmtree, os.environ["XDG_RUNTIME_DIR"], True)
 # Nor is a person's choice of a host the tests'.

@@ -27,35 +27,35 @@ FOLLOWED = {
     "vferry --host %s": "daemon/main.c",
     "vferry driver update %u --driver FILE": "dxgk/ddi/migration.c",  # test_driver_fails.py follows its second one
     # kernel/tests/test_older.c compares what both files say.
-    "vferry host stop": "daemon/kernel_process.c kernel/client.c kernel/server_conn.c",
-    "vferry host stop --force": "cli/patience.c daemon/watchdog.c kernel/server.c",
+    "vferry host stop": "daemon/kernel/process.c kernel/client.c kernel/server_conn.c",
+    "vferry host stop --force": "cli/host/patience.c daemon/kernel/watchdog.c kernel/server.c",
     "vferry host uncordon": "daemon/cordon.c migrate/target/admit.c",
     "vferry adapter defrag %u": "dxgk/vram/reserve.c",
-    "vferry job cancel %llu": "daemon/verbs.c",
+    "vferry job cancel %llu": "daemon/verbs/verbs.c",
     "vferry job cancel %u": "migrate/handoff/resolve.c",
     "vferry job resolve %u": "migrate/handoff/resolve.c",
-    "vferry job resolve %llu": "daemon/verbs.c migrate/job/ending.c migrate/mig.c",
-    "vferry job show %llu": "daemon/verbs.c migrate/mig.c",
-    "vferry job show %u": "cli/migrate.c migrate/handoff/resolve.c",
+    "vferry job resolve %llu": "daemon/verbs/verbs.c migrate/job/ending.c migrate/mig.c",
+    "vferry job show %llu": "daemon/verbs/verbs.c migrate/mig.c",
+    "vferry job show %u": "cli/move/migrate.c migrate/handoff/resolve.c",
     "vferry migrate %s --to %s": "migrate/job/job.c",
     "vferry partition %s %s": "dxgk/partition/hold.c",
     "vferry partition reset %s": "dxgk/partition/tdr.c",
     "vferry partition resume %s": "migrate/handoff/copy.c",  # what dxgk/partition/hold.c says, where the call did not get so far
     "vferry partition show %s": "migrate/handoff/resolve_rules.c",
-    "vferry restore %s --input FILE --adapter N": "daemon/verbs.c",
+    "vferry restore %s --input FILE --adapter N": "daemon/verbs/verbs.c",
     "vferry save NAME --output FILE": "migrate/image/codec.c migrate/image/read.c",
     "vferry cert init DIR": "daemon/config_machine.c transport/certificate.c",
     "vferry cert init %.200s": "cli/cert.c",
-    "vferryd --state %.200s": "cli/find_host.c",
+    "vferryd --state %.200s": "cli/host/find.c",
     "kill %d": "kernel/server_conn.c",
-    "kill -CONT %d": "cli/patience.c daemon/watchdog.c kernel/client_connect.c",
+    "kill -CONT %d": "cli/host/patience.c daemon/kernel/watchdog.c kernel/client_connect.c",
     "chmod 600": "transport/tls_context.c",
     "chmod 700": "daemon/state_dir.c",
-    "vferry --help": "cli/args.c",
-    "vferry %s": "cli/patience.c",
-    "vferry %s --help": "cli/args.c",
-    "vferry %s%s--help": "cli/args.c",
-    "vferry run --help": "daemon/verbs_guest.c",
+    "vferry --help": "cli/syntax/args.c",
+    "vferry %s": "cli/host/patience.c",
+    "vferry %s --help": "cli/syntax/args.c",
+    "vferry %s%s--help": "cli/syntax/args.c",
+    "vferry run --help": "daemon/verbs/guest.c",
     "vferryd --help": "daemon/config.c",
 }
 # Commands that only show something: each is followed on a host.
@@ -63,7 +63,7 @@ SHOWS = {"vferry partition list", "vferry job list", "vferry adapter list", "vfe
 # Commands that no test can follow, and why.
 OPEN = {
     # It is said of a process that SIGKILL does not end: only a kernel that hangs makes one.
-    "vferry host stop --force": "daemon/kernel_process.c",
+    "vferry host stop --force": "daemon/kernel/process.c",
 }
 
 

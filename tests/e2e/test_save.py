@@ -292,8 +292,8 @@ class Refused(Saving):
         self.assertEqual(finish(right, "p"), work.want())
 
 
-# What the live line calls the phases of a job (cli/phase.c).
-LABELS = dict(re.findall(r'\{"([\w-]+)", "([^"]+)",', (ROOT / "cli/phase.c").read_text(encoding="ascii")))
+# What the live line calls the phases of a job (cli/output/phase.c).
+LABELS = dict(re.findall(r'\{"([\w-]+)", "([^"]+)",', (ROOT / "cli/output/phase.c").read_text(encoding="ascii")))
 
 
 class Ends(Saving):

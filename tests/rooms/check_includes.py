@@ -40,7 +40,7 @@ ROOMS = {
         FACTS,
         MANUAL,
     ],
-    "cli/": ["base/", "daemon/protocol.h", "daemon/registry.h", "guest/guest.h", "migrate/image/image.h", "transport/certificate.h", FACTS],
+    "cli/": ["base/", "daemon/control/protocol.h", "daemon/control/registry.h", "guest/guest.h", "migrate/image/image.h", "transport/certificate.h", FACTS],
     "vm/": ["base/", FACTS],
     # Linked into spin's verifier: the world around the hand-off's core.
     "models/": [CORE],
@@ -140,7 +140,7 @@ HEADERS = [
     "migrate/migrate.h",
     "migrate/job/job.h",
     "transport/transport.h",
-    "daemon/protocol.h",
+    "daemon/control/protocol.h",
     "daemon/daemon.h",
     "guest/guest.h",
     "guest/internal.h",
@@ -195,7 +195,7 @@ ALLOWED = [
     ("kernel/server.c", '#include "dxgk/dxgk.h"'),
     ("migrate/a.c", '#include "kernel/client.h"\n#include "transport/transport.h"'),
     ("daemon/a.c", '#include "migrate/migrate.h"'),
-    ("cli/a.c", '#include "daemon/protocol.h"\n#include "guest/guest.h"'),
+    ("cli/a.c", '#include "daemon/control/protocol.h"\n#include "guest/guest.h"'),
     ("migrate/tests/a.c", '#include "dxgk/internal.h"'),
 ]
 

@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: Apache-2.0
+/* See digest.h. Numbers are hashed in little-endian form, so that hosts of either kind agree. */
+#include "migrate/digest/digest.h"
+
+#define LOG_ROOM "digest"
+#include "base/log.h"
+
+#include <endian.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <xxhash.h>
+
+struct digest_table {
+    uint64_t pages, page_bytes, nodes;
+    uint64_t zero;
+    /* By page; relaxed: the order against digest_root comes from `changed` or from a join. */
+    _Atomic uint64_t *leaves;
+    /* By node: set (release) after the leaf, taken (acquire) before the leaves are read. */
+    _Atomic bool *changed;
+    uint64_t *sums; /* by node, little endian; touched by digest_root only */
+};
+
+static uint64_t node_pages(const struct digest_table *table, uint64_t node)
+{
+    const uint64_t first = node * DIGEST_NODE_PAGES;
+    const uint64_t rest = table->pages - first;
+
+    return rest < DIGEST_NODE_PAGES ? rest : DIGEST_NODE_PAGES;
+}
+
+static uint64_t hash_node(const struct digest_table *table, uint64_t node)
+{
+    uint64_t leaves[DIGEST_NODE_PAGES];
+    const uint64_t count = node_pages(table, node);
+
+    for (uint64_t i = 0; i < count; i++)
+        leaves[i] = htole64(atomic_load_explicit(&table->leaves[node * DIGEST_NODE_PAGES + i],
+                                                 memory_order_relaxed));
+    return XXH3_64bits(leaves, count * sizeof *leaves);
+}
+
+static uint64_t hash_zero_page(uint64_t page_bytes)
+{
+    static const uint8_t zeros[4096];
+    XXH3_state_t *state = XXH3_createState();
+    uint64_t hash = 0;
+
+    if (state == NULL || XXH3_64bits_reset(state) != XXH_OK) {
+        (void)XXH3_freeState(state);
+        return 0;
+    }
+    for (uint64_t left = page_bytes; left > 0;) {
+        const size_t part = left < sizeof zeros ? (size_t)left : sizeof zeros;
+
+        (void)XXH3_64bits_update(state, zeros, part);
+        left -= part;
+    }
+    hash = XXH3_64bits_digest(state);
+    (void)XXH3_freeState(state);
+    return hash;
+}
+
+/* All leaves are the zero page's, so all full nodes are alike. */
+static void fill_zero(struct digest_table *table)
+{
+    for (uint64_t i = 0; i < table->pages; i++)
+        atomic_init(&table->leaves[i], table->zero);
+    for (uint64_t node = 0; node < table->nodes; node++) {
+        atomic_init(&table->changed[node], false);
+        if (node > 0 && node + 1 < table->nodes)
+            table->sums[node] = table->sums[0];
+        else
+            table->sums[node] = htole64(hash_node(table, node));
+    }
+}
+
+int digest_table_new(uint64_t pages, uint64_t page_bytes, struct digest_table **out,
+                     struct vf_error *err)
+{
+    struct digest_table *table;
+
+    *out = NULL;
+    if (pages == 0 || pages > SIZE_MAX / 16 || page_bytes == 0 || page_bytes % 64 != 0 ||
+        page_bytes > 1ull << 31)
+        return vf_fail(err, VF_FAILED, "digests: %llu pages of %llu bytes are not possible",
+                       (unsigned long long)pages, (unsigned long long)page_bytes);
+    table = calloc(1, sizeof *table);
+    if (table == NULL)
+        return vf_fail(err, VF_FAILED, "digests: out of memory");
+    table->pages = pages;
+    table->page_bytes = page_bytes;
+    table->nodes = (pages - 1) / DIGEST_NODE_PAGES + 1;
+    table->zero = hash_zero_page(page_bytes);
+    table->leaves = calloc(pages, sizeof *table->leaves);
+    table->changed = calloc(table->nodes, sizeof *table->changed);
+    table->sums = calloc(table->nodes, sizeof *table->sums);
+    if (table->zero == 0 || table->leaves == NULL || table->changed == NULL ||
+        table->sums == NULL) {
+        digest_table_free(table);
+        return vf_fail(err, VF_FAILED, "digests: out of memory for %llu pages",
+                       (unsigned long long)pages);
+    }
+    fill_zero(table);
+    *out = table;
+    return 0;
+}
+
+void digest_table_free(struct digest_table *table)
+{
+    if (table == NULL)
+        return;
+    free(table->leaves);
+    free(table->changed);
+    free(table->sums);
+    free(table);
+}
+
+uint64_t digest_table_pages(const struct digest_table *table)
+{
+    return table->pages;
+}
+
+uint64_t digest_table_zero(const struct digest_table *table)
+{
+    return table->zero;
+}
+
+void digest_set(struct digest_table *table, uint64_t page, uint64_t digest)
+{
+    if (page >= table->pages) {
+        log_error("bug: digest of page %llu of %llu", (unsigned long long)page,
+                  (unsigned long long)table->pages);
+        return;
+    }
+    atomic_store_explicit(&table->leaves[page], digest, memory_order_relaxed);
+    /* After the leaf: who takes the flag sees it, or the flag is set again for the next root. */
+    atomic_store_explicit(&table->changed[page / DIGEST_NODE_PAGES], true, memory_order_release);
+}
+
+uint64_t digest_get(const struct digest_table *table, uint64_t page)
+{
+    if (page >= table->pages) {
+        log_error("bug: digest of page %llu of %llu", (unsigned long long)page,
+                  (unsigned long long)table->pages);
+        return 0;
+    }
+    return atomic_load_explicit(&table->leaves[page], memory_order_relaxed);
+}
+
+void digest_root(struct digest_table *table, uint8_t root[DIGEST_ROOT_BYTES], uint64_t *hashed)
+{
+    /* The geometry's hash seeds the hash over the nodes. */
+    const uint64_t geometry[2] = {htole64(table->pages), htole64(table->page_bytes)};
+    XXH128_canonical_t canonical;
+    uint64_t count = 0;
+
+    for (uint64_t node = 0; node < table->nodes; node++) {
+        if (!atomic_exchange_explicit(&table->changed[node], false, memory_order_acquire))
+            continue;
+        table->sums[node] = htole64(hash_node(table, node));
+        count++;
+    }
+    XXH128_canonicalFromHash(&canonical,
+                             XXH3_128bits_withSeed(table->sums, table->nodes * sizeof *table->sums,
+                                                   XXH3_64bits(geometry, sizeof geometry)));
+    memcpy(root, canonical.digest, DIGEST_ROOT_BYTES);
+    if (hashed != NULL)
+        *hashed = count;
+}
+
+void digest_format(const uint8_t root[DIGEST_ROOT_BYTES], char text[DIGEST_TEXT])
+{
+    size_t used = (size_t)snprintf(text, DIGEST_TEXT, "xxh3-128:");
+
+    for (unsigned i = 0; i < DIGEST_ROOT_BYTES; i++, used += 2)
+        (void)snprintf(text + used, DIGEST_TEXT - used, "%02x", root[i]);
+}
+
+uint64_t digest_page(const void *page, size_t bytes)
+{
+    return XXH3_64bits(page, bytes);
+}
+
+bool digest_is_zero_page(const void *page, size_t bytes)
+{
+    static const uint8_t zeros[64];
+    const uint8_t *at = page;
+    const size_t head = bytes < sizeof zeros ? bytes : sizeof zeros;
+
+    /* Most pages differ at their start; after that, the page against itself one step on: memcmp
+     * runs at memory speed. */
+    return memcmp(at, zeros, head) == 0 && memcmp(at, at + head, bytes - head) == 0;
+}

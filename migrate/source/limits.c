@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The limits of a move as its thread reads them before each decision. A person may change them
+ * (job/retune.c): what goes on by the old ones then follows at once. */
+#include "base/thread.h"
+#include "migrate/source/source.h"
+
+struct mig_options source_limits(struct source *s)
+{
+    struct mig_options now;
+
+    vf_lock(&s->job->lock);
+    now = s->job->options;
+    vf_unlock(&s->job->lock);
+    return now;
+}
+
+uint64_t source_fix_limits(struct source *s)
+{
+    uint64_t blackout_ns;
+
+    vf_lock(&s->job->lock);
+    s->job->limits_fixed = true;
+    blackout_ns = s->job->options.max_blackout_ns;
+    vf_unlock(&s->job->lock);
+    return blackout_ns;
+}
+
+void source_retune(void *ctx)
+{
+    struct source *s = ctx;
+    const struct mig_job *job = s->job;
+    uint64_t limit = job->options.max_time_ns;
+
+    stream_group_set_rate(&s->group, job->options.bandwidth);
+    stream_group_set_deadline(&s->group, limit != 0 ? job->t.start + limit : TP_NEVER);
+    atomic_store(&s->retuned, true);
+    send_slots_wake(&job->mig->send_slots);
+}
