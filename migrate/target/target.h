@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * The target's side of a move, for the files that make it up: target.c (its line of phases, its
- * end), acceptor.c (who connects), admit.c (may it come?), streams.c (data streams), handoff.c (READY
- * to DONE), ending.c (what the hand-off's core asks for), redial.c (a source that comes back), resume.c
- * (its pre-copy goes on).
+ * end), acceptor.c (who connects), admit.c (may it come?), streams.c (data streams), handoff.c
+ * (READY to DONE), ending.c (what the hand-off's core asks for), redial.c (a source that comes
+ * back), resume.c (its pre-copy goes on).
  */
 #ifndef MIGRATE_TARGET_TARGET_H
 #define MIGRATE_TARGET_TARGET_H
