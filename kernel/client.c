@@ -19,10 +19,8 @@
 static int protocol_error(struct kc *kc, const struct kc_call *call, struct vf_error *err)
 {
     kc->gone = true;
-    return vf_fail(
-        err, VF_FAILED,
-        "%s: the kernel side broke the call protocol; is it another version? restart the host",
-        call->what);
+    return vf_fail(err, VF_FAILED, "%s: the kernel side broke the call protocol; restart the host",
+                   call->what);
 }
 
 static int gather_body(struct kc *kc, const struct kc_call *call, uint32_t *bytes)
@@ -250,17 +248,6 @@ int kc_adapter_info(struct kc *kc, uint32_t adapter, struct vf_adapter_info *out
 
 /* ---- drivers ---- */
 
-static int knows_version_2(const struct kc *kc, const char *what, struct vf_error *err)
-{
-    if (kc->version >= 2)
-        return 0;
-    return vf_fail(
-        err, VF_FAILED,
-        "%s: the kernel side is older than this daemon and cannot" VF_REMEDY
-        "end both with \"vferry host stop\", then start vferryd again",
-        what);
-}
-
 int kc_driver_info(struct kc *kc, uint32_t adapter, struct vf_driver_info *out,
                    struct vf_error *err)
 {
@@ -271,7 +258,7 @@ int kc_driver_info(struct kc *kc, uint32_t adapter, struct vf_driver_info *out,
                            .result = out,
                            .result_bytes = sizeof *out};
 
-    if (knows_version_2(kc, call.what, err) != 0 || kc_call(kc, &call, err) != 0)
+    if (kc_call(kc, &call, err) != 0)
         return -1;
     out->path[sizeof out->path - 1] = '\0';
     out->digest[sizeof out->digest - 1] = '\0';
@@ -291,8 +278,6 @@ int kc_driver_update(struct kc *kc, uint32_t adapter, const char *path, bool dry
     int result;
 
     *out = (struct vf_driver_update){0};
-    if (knows_version_2(kc, call.what, err) != 0)
-        return -1;
     result = kc_call(kc, &call, err);
     out->before[sizeof out->before - 1] = '\0';
     out->after[sizeof out->after - 1] = '\0';
@@ -309,8 +294,6 @@ int kc_driver_call(struct kc *kc, struct kc_driver_call *out, struct vf_error *e
                            .result_bytes = sizeof *out};
 
     *out = (struct kc_driver_call){0};
-    if (kc->version < 5)
-        return 0;
     if (kc_call(kc, &call, err) != 0)
         return -1;
     out->ddi[sizeof out->ddi - 1] = '\0';
@@ -328,8 +311,6 @@ int kc_waiters(struct kc *kc, struct kc_waiter *out, size_t *count, struct vf_er
                            .tail = out};
 
     *count = 0;
-    if (kc->version < 6)
-        return 0;
     if (kc_call(kc, &call, err) != 0)
         return -1;
     *count = call.tail_bytes / sizeof *out;
@@ -359,8 +340,6 @@ int kc_defrag(struct kc *kc, uint32_t adapter, bool dry_run, struct vf_defrag *o
     int result;
 
     *out = (struct vf_defrag){0};
-    if (knows_version_2(kc, call.what, err) != 0)
-        return -1;
     result = kc_call(kc, &call, err);
     if (out->count > VF_MAX_DEFRAG_MOVES)
         out->count = VF_MAX_DEFRAG_MOVES;
@@ -373,29 +352,6 @@ int kc_defrag(struct kc *kc, uint32_t adapter, bool dry_run, struct vf_defrag *o
 
 /* ---- partitions ---- */
 
-/* Before version 4 the state alone says who holds it; a defragmentation passes for a person. */
-static uint32_t holders_by_state(uint32_t state)
-{
-    switch ((enum vf_partition_state)state) {
-    case VF_PARTITION_PAUSED:
-        return VF_HOLD_PERSON;
-    case VF_PARTITION_OUTGOING_PAUSED:
-    case VF_PARTITION_INCOMING:
-    case VF_PARTITION_READY:
-        return VF_HOLD_MOVE;
-    case VF_PARTITION_FAULTED:
-        return VF_HOLD_FAULT;
-    default:
-        return 0;
-    }
-}
-
-static void fill_holders(const struct kc *kc, struct vf_partition_info *list, size_t count)
-{
-    for (size_t i = 0; i < count && kc->version < 4; i++)
-        list[i].holders = holders_by_state(list[i].state);
-}
-
 int kc_partition_create(struct kc *kc, const struct vf_partition_params *params, bool incoming,
                         struct vf_partition_info *out, struct vf_error *err)
 {
@@ -406,10 +362,7 @@ int kc_partition_create(struct kc *kc, const struct vf_partition_params *params,
                            .result = out,
                            .result_bytes = sizeof *out};
 
-    if (kc_call(kc, &call, err) != 0)
-        return -1;
-    fill_holders(kc, out, 1);
-    return 0;
+    return kc_call(kc, &call, err);
 }
 
 int kc_partition_destroy(struct kc *kc, uint64_t id, struct vf_error *err)
@@ -420,10 +373,7 @@ int kc_partition_destroy(struct kc *kc, uint64_t id, struct vf_error *err)
 int kc_partition_info(struct kc *kc, uint64_t id, struct vf_partition_info *out,
                       struct vf_error *err)
 {
-    if (ask_partition(kc, KCALL_PARTITION_INFO, "show partition", id, out, sizeof *out, err) != 0)
-        return -1;
-    fill_holders(kc, out, 1);
-    return 0;
+    return ask_partition(kc, KCALL_PARTITION_INFO, "show partition", id, out, sizeof *out, err);
 }
 
 int kc_partition_list(struct kc *kc, struct vf_partition_info **list, size_t *count,
@@ -443,7 +393,6 @@ int kc_partition_list(struct kc *kc, struct vf_partition_info **list, size_t *co
         return -1;
     *list = tail;
     *count = call.tail_bytes / sizeof **list;
-    fill_holders(kc, *list, *count);
     return 0;
 }
 
@@ -469,10 +418,7 @@ int kc_partition_find(struct kc *kc, const char *name, struct vf_partition_info 
                        "no partition %s" VF_REMEDY "\"vferry partition list\" shows them",
                        VF_SHOWN(name));
     memcpy(args.name, name, strlen(name));
-    if (kc_call(kc, &call, err) != 0)
-        return -1;
-    fill_holders(kc, out, 1);
-    return 0;
+    return kc_call(kc, &call, err);
 }
 
 int kc_partition_pause(struct kc *kc, uint64_t id, struct vf_error *err)

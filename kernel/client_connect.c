@@ -70,7 +70,7 @@ int kc_dial(const char *socket_path, unsigned patience_ms, int *fd, struct vf_er
 
 static int hello(struct kc *kc, const char *socket_path, unsigned patience_ms, struct vf_error *err)
 {
-    struct kcall_hello args = {KCALL_VERSION_MIN, KCALL_VERSION};
+    struct kcall_hello args = {KCALL_VERSION, KCALL_VERSION};
     struct kcall_hello_result result;
     struct kc_call call = {.op = KCALL_HELLO,
                            .what = "connect to the kernel side",
@@ -81,13 +81,12 @@ static int hello(struct kc *kc, const char *socket_path, unsigned patience_ms, s
     if (kc_call(kc, &call, err) != 0)
         return kc->timed_out ? no_answer(kc->fd, socket_path, patience_ms, err) : -1;
     set_patience(kc->fd, 0); /* a call takes what it takes: kc_abort or kc_set_patience ends it */
-    if (result.version < KCALL_VERSION_MIN || result.version > KCALL_VERSION)
-        return vf_fail(
-            err, VF_INCOMPATIBLE,
-            "kernel side chose call interface %u, which was not offered; restart the host",
-            result.version);
-    kc->version = result.version;
-    kc->connection = result.version < 6 ? 0 : result.connection;
+    if (result.version != KCALL_VERSION)
+        return vf_fail(err, VF_INCOMPATIBLE,
+                       "kernel side at %s: it speaks call interface %u, this vferryd %u" VF_REMEDY
+                       "start the vferryd that came with it",
+                       socket_path, result.version, KCALL_VERSION);
+    kc->connection = result.connection;
     return 0;
 }
 

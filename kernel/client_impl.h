@@ -12,8 +12,7 @@
 
 struct kc {
     int fd;
-    uint32_t version;      /* negotiated; constant after kc_connect */
-    uint32_t connection;   /* ours over there, 0 = not known; constant after kc_connect */
+    uint32_t connection;   /* our number over there; constant after kc_connect */
     pthread_mutex_t lock;  /* held over a call: everything below, and the order of packets on fd */
     uint32_t tag;          /* lock: the last call's */
     bool gone;             /* lock: the connection broke; nothing more is sent */

@@ -22,7 +22,6 @@ struct ks_conn {
     uint32_t number; /* constant: counts up, from 1 */
     int fd; /* open until the connection is reaped */
     struct vf_fsm state;
-    uint32_t version;     /* own thread: negotiated */
     struct kw_buffer in;  /* own thread: a call's body */
     struct kw_buffer out; /* own thread: room for a failure, then the result */
     uint64_t channel_of;  /* server->lock: partition whose page channel this is, 0 = none */
@@ -98,10 +97,8 @@ int ks_exact(const struct ks_call *call, const char *what, size_t tail_bytes, st
 int ks_call_prepare(struct ks_call *call, struct vf_error *err);
 int ks_call_save_immutable(struct ks_call *call, struct vf_error *err);
 int ks_call_save_mutable(struct ks_call *call, struct vf_error *err);
-int ks_call_save_state(struct ks_call *call, struct vf_error *err);
 int ks_call_restore_immutable(struct ks_call *call, struct vf_error *err);
 int ks_call_restore_mutable(struct ks_call *call, struct vf_error *err);
-int ks_call_restore_state(struct ks_call *call, struct vf_error *err);
 int ks_call_query_dirty(struct ks_call *call, struct vf_error *err);
 int ks_call_end(struct ks_call *call, struct vf_error *err);
 
