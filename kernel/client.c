@@ -228,11 +228,6 @@ int kc_shutdown_wait(struct kc *kc, struct vf_error *err)
     return result;
 }
 
-int kc_shutdown(struct kc *kc, bool force, struct vf_error *err)
-{
-    return kc_shutdown_begin(kc, force, err) == 0 ? kc_shutdown_wait(kc, err) : -1;
-}
-
 int kc_adapter_info(struct kc *kc, uint32_t adapter, struct vf_adapter_info *out,
                     struct vf_error *err)
 {

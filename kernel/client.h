@@ -54,9 +54,8 @@ int kc_host(struct kc *kc, struct kc_host *out, struct vf_error *err);
  * VF_USAGE when it does not fit. */
 int kc_specs(const char *const *devices, size_t device_count, const char *const *drivers,
              size_t driver_count, char *out, size_t out_bytes, struct vf_error *err);
-/* Ends the kernel process. Refused while it has partitions unless `force`, which drops them. */
-int kc_shutdown(struct kc *kc, bool force, struct vf_error *err);
-/* Its two halves: 0 = it ends, and makes no partition any more; then it has ended. */
+/* Ends the kernel process: once _begin gives 0 it makes no partition any more, when _wait returns
+ * it has ended. Refused while it has partitions unless `force`, which drops them. */
 int kc_shutdown_begin(struct kc *kc, bool force, struct vf_error *err);
 int kc_shutdown_wait(struct kc *kc, struct vf_error *err);
 

@@ -65,7 +65,9 @@ static void cut(char *field, size_t bytes, const char *from, const char *to)
     field[length] = '\0';
 }
 
-void dxgk_triage_parse(const char *text, struct vf_reason *reason)
+/* Splits "FIELD: source VALUE, target VALUE; REMEDY" (docs/driver-guide.md); any other text becomes
+ * the remedy of field "driver". */
+static void parse(const char *text, struct vf_reason *reason)
 {
     static const char before_source[] = ": source ";
     static const char before_target[] = ", target ";
@@ -108,7 +110,7 @@ static void partition_event(const DXGKDDICB_PARTITIONING_EVENT_NOTIFICATION *not
         return;
     }
     log_info("adapter %u VF %u: %s", adapter->index, note->PartitionId, text);
-    dxgk_triage_parse(text, &reason);
+    parse(text, &reason);
     if (note->PartitionId < RTL_NUMBER_OF(adapter->capture)) {
         vf_lock(&adapter->triage_lock);
         reasons = adapter->capture[note->PartitionId];

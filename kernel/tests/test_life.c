@@ -204,11 +204,12 @@ static void shutdown_needs_force_while_partitions_live(void **state)
     pthread_t thread;
 
     harness_partition(kc, "a", 4096, false);
-    assert_int_equal(kc_shutdown(kc, false, &err), -1);
+    assert_int_equal(kc_shutdown_begin(kc, false, &err), -1);
     assert_non_null(strstr(err.text, "--force"));
     assert_int_equal(kc_host(kc, &host, &err), 0);
     assert_int_equal(pthread_create(&thread, NULL, end_it, harness), 0);
-    assert_int_equal(kc_shutdown(kc, true, &err), 0);
+    assert_int_equal(kc_shutdown_begin(kc, true, &err), 0);
+    assert_int_equal(kc_shutdown_wait(kc, &err), 0);
     /* When the call returns everything is let go: another kernel may start at once. */
     if (ks_open(&config, &next, &err) != 0)
         fail_msg("%s", err.text);
@@ -229,7 +230,8 @@ static void an_empty_kernel_shuts_down(void **state)
     pthread_t thread;
 
     assert_int_equal(pthread_create(&thread, NULL, end_it, harness), 0);
-    assert_int_equal(kc_shutdown(kc, false, &err), 0);
+    assert_int_equal(kc_shutdown_begin(kc, false, &err), 0);
+    assert_int_equal(kc_shutdown_wait(kc, &err), 0);
     (void)pthread_join(thread, NULL);
     kc_close(kc);
 }
