@@ -1,46 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-/* See triage.h. Also dxgk_event and dxgk_report, through which everything that happens here is told
- * to the host program. */
+/* See triage.h. */
 #define LOG_ROOM "dxgk"
 #include "dxgk/adapter/triage.h"
 
 #include "base/log.h"
 #include "base/thread.h"
-#include "dxgk/adapter/callbacks.h"
-#include "dxgk/partition/tdr.h"
+#include "dxgk/adapter/handles.h"
+#include "dxgk/adapter/resets.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #define SMALL_EVENT_BYTES 256u /* above it DxgkCbLogEtwEvent is for PASSIVE_LEVEL only */
-
-void dxgk_event(struct dxgk *dxgk, const char *kind, const char *format, ...)
-{
-    char text[600];
-    va_list args;
-
-    if (dxgk->config.event == NULL)
-        return;
-    va_start(args, format);
-    (void)vsnprintf(text, sizeof text, format, args);
-    va_end(args);
-    dxgk->config.event(dxgk->config.event_ctx, kind, text);
-}
-
-void dxgk_report(struct dxgk_adapter *adapter, const char *rule, const char *format, ...)
-{
-    char text[500];
-    va_list args;
-
-    va_start(args, format);
-    (void)vsnprintf(text, sizeof text, format, args);
-    va_end(args);
-    log_error("adapter %u breaks %s: %s", adapter->index, rule, text);
-    vf_lock(&adapter->lock);
-    adapter->breaches++;
-    vf_unlock(&adapter->lock);
-    dxgk_event(adapter->dxgk, "contract", "%s: adapter %u: %s", rule, adapter->index, text);
-}
 
 void dxgk_triage_begin(struct dxgk_adapter *adapter, uint32_t vf, struct vf_reasons *reasons)
 {
@@ -123,7 +94,7 @@ static void partition_event(const DXGKDDICB_PARTITIONING_EVENT_NOTIFICATION *not
     /* A convention of this house, as the pages do not say what an OS does with the types: a driver
      * that names a function level reset asks for one. */
     if (note->EventType == DXGK_PARTITION_EVENT_FUNCTION_LEVEL_RESET)
-        dxgk_tdr_request(adapter, note->PartitionId);
+        dxgk_resets_ask(adapter, note->PartitionId);
 }
 
 void dxgk_cb_log_etw_event(LPCGUID guid, UCHAR type, USHORT bytes, PVOID buffer)
