@@ -90,40 +90,13 @@ static int hello(struct kc *kc, const char *socket_path, unsigned patience_ms, s
     return 0;
 }
 
-/* How often a call that waits asks whether to go on. */
-#define LOOK_MS 500
-/* A message that has begun to come or go and stalls for so long never ends. */
-#define STALL_MS 10000u
-
 void kc_set_patience(struct kc *kc, kc_patience patience, void *ctx)
 {
     vf_lock(&kc->lock);
     kc->patience = patience;
     kc->patience_ctx = ctx;
-    set_patience(kc->fd, patience != NULL ? STALL_MS : 0);
+    set_patience(kc->fd, patience != NULL ? KC_STALL_MS : 0);
     vf_unlock(&kc->lock);
-}
-
-int kc_await(struct kc *kc, const char *what, struct vf_error *err)
-{
-    struct pollfd look = {.fd = kc->fd, .events = POLLIN};
-    const uint64_t begin = vf_now_ns();
-
-    while (kc->patience != NULL && poll(&look, 1, LOOK_MS) <= 0) {
-        if (kc->patience(kc->patience_ctx, vf_now_ns() - begin, err) != 0) {
-            kc->gone = kc->given_up = true;
-            return vf_context(err, "%s", what);
-        }
-    }
-    return 0;
-}
-
-int kc_stalled(struct kc *kc, const char *what, struct vf_error *err)
-{
-    kc->gone = kc->given_up = true;
-    if (kc->patience(kc->patience_ctx, STALL_MS * 1000000ull, err) != 0)
-        return vf_context(err, "%s", what);
-    return vf_fail(err, VF_FAILED, "%s: the kernel side stopped in the middle of a message", what);
 }
 
 void kc_abort(struct kc *kc)

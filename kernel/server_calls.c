@@ -17,25 +17,6 @@
 #include <string.h>
 #include <unistd.h>
 
-int ks_exact(const struct ks_call *call, const char *what, size_t tail_bytes, struct vf_error *err)
-{
-    if (call->tail_bytes == tail_bytes)
-        return 0;
-    return vf_fail(err, VF_USAGE, "%s: %zu bytes of data given, %zu announced", what,
-                   call->tail_bytes, tail_bytes);
-}
-
-int ks_check_name(const char *name, struct vf_error *err)
-{
-    /* vf_name_valid looks at VF_NAME_BYTES bytes at most, so a name without its end is refused
-     * there. */
-    if (vf_name_valid(name))
-        return 0;
-    return vf_fail(err, VF_USAGE,
-                   "partition name: letters, digits, '.', '_' and '-', at most %u of them",
-                   VF_NAME_BYTES - 1);
-}
-
 /* ---- host, adapters, events ---- */
 
 static int call_host(struct ks_call *call, struct vf_error *err)
@@ -145,8 +126,7 @@ static int call_find(struct ks_call *call, struct vf_error *err)
 
     if (ks_check_name(args->name, err) != 0 || call_list(call, err) != 0)
         return -1;
-    list =
-        (struct vf_partition_info *)(void *)(call->conn->out.data + sizeof(struct kcall_failure));
+    list = (struct vf_partition_info *)(void *)(call->conn->out.data + KS_RESULT_AT);
     count = call->result_bytes / sizeof *list;
     for (size_t i = 0; i < count; i++) {
         if (strncmp(list[i].name, args->name, sizeof list[i].name) == 0) {

@@ -16,22 +16,6 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-#define RESULT_AT sizeof(struct kcall_failure) /* a failure's text goes in front of the result */
-
-void *ks_result(struct ks_call *call, size_t bytes, struct vf_error *err)
-{
-    struct kw_buffer *out = &call->conn->out;
-
-    if (bytes > UINT32_MAX - RESULT_AT || kw_buffer_reserve(out, RESULT_AT + bytes) != 0) {
-        (void)vf_fail(err, VF_FAILED, "a reply of %zu bytes: out of memory on the kernel side",
-                      bytes);
-        return NULL;
-    }
-    call->result_bytes = bytes;
-    memset(out->data + RESULT_AT, 0, bytes);
-    return out->data + RESULT_AT;
-}
-
 static int reply(struct ks_conn *conn, const struct kcall_head *head, const struct ks_call *call,
                  int result, const struct vf_error *err)
 {
@@ -40,7 +24,7 @@ static int reply(struct ks_conn *conn, const struct kcall_head *head, const stru
     struct kcall_failure failure = {0};
 
     if (result == 0)
-        return kw_send(conn->fd, &answer, conn->out.data + RESULT_AT, call->pass_fd);
+        return kw_send(conn->fd, &answer, conn->out.data + KS_RESULT_AT, call->pass_fd);
     answer.code = err->code == VF_OK ? VF_FAILED : (uint32_t)err->code;
     answer.status = err->status;
     answer.body_bytes =
@@ -163,7 +147,7 @@ void ks_conn_serve(struct ks_conn *conn)
 {
     const char *why = "no memory";
     /* A failure can always be told: its room is there before the first call. */
-    int failed = kw_buffer_reserve(&conn->out, RESULT_AT);
+    int failed = kw_buffer_reserve(&conn->out, KS_RESULT_AT);
 
     set_silence(conn->fd, conn->server->hello_ms);
     while (failed == 0) {
