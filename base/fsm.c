@@ -30,32 +30,19 @@ static bool legal(const struct vf_fsm_table *table, unsigned from, unsigned to)
     return from < table->count && to < table->count && (table->arcs[from] & VF_ARC(to)) != 0;
 }
 
-static bool step(struct vf_fsm *fsm, unsigned from, unsigned to, const char *why)
-{
-    if (!atomic_compare_exchange_strong(&fsm->state, &from, to))
-        return false;
-    log_debug("%s %s: %s -> %s (%s)", fsm->table->name, fsm->id, fsm->table->states[from],
-              fsm->table->states[to], why);
-    return true;
-}
-
 bool vf_fsm_set(struct vf_fsm *fsm, unsigned to, const char *why)
 {
-    for (;;) {
-        unsigned from = vf_fsm_get(fsm);
+    const struct vf_fsm_table *table = fsm->table;
+    unsigned from = vf_fsm_get(fsm);
 
-        if (!legal(fsm->table, from, to)) {
-            log_error("%s %s: no arc %s -> %s (%s)", fsm->table->name, fsm->id,
-                      fsm->table->states[from],
-                      to < fsm->table->count ? fsm->table->states[to] : "?", why);
+    do {
+        if (!legal(table, from, to)) {
+            log_error("%s %s: no arc %s -> %s (%s)", table->name, fsm->id, table->states[from],
+                      to < table->count ? table->states[to] : "?", why);
             return false;
         }
-        if (step(fsm, from, to, why))
-            return true;
-    }
-}
-
-bool vf_fsm_move(struct vf_fsm *fsm, unsigned from, unsigned to, const char *why)
-{
-    return legal(fsm->table, from, to) && step(fsm, from, to, why);
+    } while (!atomic_compare_exchange_weak(&fsm->state, &from, to));
+    log_debug("%s %s: %s -> %s (%s)", table->name, fsm->id, table->states[from], table->states[to],
+              why);
+    return true;
 }

@@ -36,8 +36,4 @@ const char *vf_fsm_name(const struct vf_fsm *fsm);
  * (and an error line) when the arc is not legal: the state is unchanged. */
 bool vf_fsm_set(struct vf_fsm *fsm, unsigned to, const char *why);
 
-/* As vf_fsm_set, but only from `from`; false without an error line when the state was another one
- * (the caller lost a race). */
-bool vf_fsm_move(struct vf_fsm *fsm, unsigned from, unsigned to, const char *why);
-
 #endif

@@ -7,6 +7,7 @@
 #include "base/thread.h"
 #include "dxgk/adapter/adapter.h"
 #include "dxgk/adapter/loader.h"
+#include "dxgk/adapter/resets.h"
 #include "dxgk/nt/nt.h"
 #include "dxgk/partition/partition.h"
 #include "dxgk/vram/reserve.h"
@@ -101,7 +102,7 @@ void dxgk_close(struct dxgk *dxgk)
     dxgk_tdr_stop(dxgk);
     close_partitions(dxgk);
     stop_adapters(dxgk);
-    dxgk_tdr_free(dxgk);
+    dxgk_resets_close(dxgk);
     nt_set_report(NULL, NULL);
     vf_lock_fini(&dxgk->update_lock);
     vf_lock_fini(&dxgk->lock);

@@ -43,7 +43,7 @@ struct dxgk_msix;       /* partition/msix.c */
 struct dxgk_umed;       /* umed/umed.c */
 struct dxgk_mitigated;  /* partition/mitigated.h: a BAR range that traps */
 struct dxgk_basis;      /* ddi/basis.h */
-struct dxgk_tdr;        /* partition/tdr.c */
+struct dxgk_resets;     /* adapter/resets.c: VFs that are to be reset */
 struct dxgk_reserve;    /* vram/reserve.c: the allocator of one adapter's VRAM */
 struct dxgk_ksr;        /* hotupdate/ksr.h: what a driver saved for its successor */
 
@@ -180,8 +180,8 @@ struct dxgk_partition {
     _Atomic uint32_t vf; /* and PartitionId; fixed once built, DXGK_NO_VF before and after */
     uint64_t page_bytes; /* fixed: dirty page size of its segment (4096 when not tracked) */
     uint32_t segment;    /* fixed: driver's id of the segment the reserve lies in */
-    /* The reserve in guest physical order. Changes only when the reserve is moved (defrag/defrag.c):
-     * under lock, with no channel open. */
+    /* The reserve in guest physical order. Changes only when the reserve is moved
+     * (defrag/defrag.c): under lock, with no channel open. */
     DXGK_MEMORYRANGE *ranges;
     uint32_t range_count;
     struct {
@@ -227,7 +227,8 @@ struct dxgk {
     struct dxgk_config config;   /* event, event_ctx and trial only stay valid */
     pthread_mutex_t update_lock; /* one driver update at a time */
     char umed_worker[4096];      /* fixed: the program that holds UMEDs, "" = none was found */
-    struct dxgk_tdr *tdr;        /* fixed between open and close */
+    struct dxgk_resets *resets;  /* fixed between open and close, as the next */
+    pthread_t tdr_thread;        /* partition/tdr.c */
     uint32_t adapter_count;
     struct dxgk_adapter *adapters[VF_MAX_ADAPTERS]; /* fixed between open and close */
 
@@ -237,15 +238,17 @@ struct dxgk {
     uint32_t partition_count;
 };
 
-/* ---- the gate (adapter/adapter.c) ---- */
+/* ---- the gate (adapter/gate.c) ---- */
 
+/* Before anyone enters. */
+void dxgk_gate_init(struct dxgk_adapter *adapter);
 /* Waits for a driver update to end. */
 void dxgk_gate_enter(struct dxgk_adapter *adapter);
 void dxgk_gate_leave(struct dxgk_adapter *adapter);
 /* Inside: -1 when the adapter has lost its driver for good. */
 int dxgk_gate_alive(const struct dxgk_adapter *adapter, struct vf_error *err);
 
-/* ---- finding partitions (partition/partition.c) ---- */
+/* ---- finding partitions (partition/table.c) ---- */
 
 /* A counted reference, or NULL with *err filled: "no partition with id ...". Any thread. */
 struct dxgk_partition *dxgk_partition_get(struct dxgk *dxgk, uint64_t id, struct vf_error *err);
@@ -260,7 +263,10 @@ static inline uint64_t dxgk_partition_pages(const struct dxgk_partition *partiti
     return partition->params.vram_bytes / partition->page_bytes;
 }
 
-/* ---- telling (adapter/triage.c) ---- */
+/* A LUID no other object of this boot has (luid.c). Any thread. */
+struct vf_luid dxgk_luid_new(void);
+
+/* ---- telling (report.c) ---- */
 
 /* config.event, if there is one. Any thread, no lock needed; the text is cut at 600 bytes. */
 void dxgk_event(struct dxgk *dxgk, const char *kind, const char *format, ...)

@@ -130,7 +130,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const char *const files[] = {KS_LOCK_NAME, NULL};
     const char *directory = fuzz_directory(files);
-    const struct kcall_hello hello = {KCALL_VERSION_MIN, KCALL_VERSION};
+    const struct kcall_hello hello = {KCALL_VERSION, KCALL_VERSION};
     struct fuzz_input in = {data, size};
     struct link link;
     bool open = true;
@@ -208,7 +208,7 @@ static size_t put_source(uint8_t *to)
 static size_t put_target(uint8_t *to)
 {
     struct kcall_prepare prepare = {.id = 1, .job = 5, .side = KC_TARGET};
-    struct kcall_blobs blobs = {1, 4, 3};
+    struct kcall_blobs blobs = {.id = 1, .kmd_bytes = 4, .umed_bytes = 3};
     size_t used = put_create(to, true);
 
     used += put_call(to + used, KCALL_PREPARE, &prepare, sizeof prepare, NULL, 0);

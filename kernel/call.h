@@ -9,8 +9,9 @@
  * tail; a reply's is its result struct, then its tail. A failed call's reply starts with struct
  * kcall_failure instead. Both ends are on one host: numbers are in its byte order.
  *
- * A kernel may be older than its daemon. Layouts below, and the structs of vferry.h and client.h
- * they carry, are frozen: a change is a new call at the end of the table and a new KCALL_VERSION.
+ * Both ends speak the same KCALL_VERSION, or the kernel side refuses the hello: a package may have
+ * brought another vferryd while it ran. Any change below, or of the structs of vferry.h and
+ * client.h that cross here, is a new KCALL_VERSION; that of the hello itself never changes.
  */
 #ifndef KERNEL_CALL_H
 #define KERNEL_CALL_H
@@ -21,8 +22,7 @@
 
 #include <stdint.h>
 
-#define KCALL_VERSION_MIN 1u
-#define KCALL_VERSION 6u
+#define KCALL_VERSION 7u
 
 #define KCALL_MAGIC_CALL 0x43664b56u  /* "VKfC" */
 #define KCALL_MAGIC_REPLY 0x52664b56u /* "VKfR" */
@@ -65,16 +65,13 @@ enum kcall_op {
     KCALL_END,
     KCALL_CHANNEL_OPEN, /* from here the connection is a page channel */
     KCALL_EVENTS,
-    KCALL_SAVE_STATE, /* since version 2; takes the place of KCALL_SAVE_MUTABLE, as the next */
-    KCALL_RESTORE_STATE,
-    KCALL_PARTITION_WATCH, /* since version 2; the eventfd comes along by SCM_RIGHTS */
-    KCALL_PARTITION_RESET, /* since version 2 */
-    KCALL_DRIVER_INFO,     /* since version 2, as the next */
+    KCALL_PARTITION_WATCH, /* the eventfd comes along by SCM_RIGHTS */
+    KCALL_PARTITION_RESET,
+    KCALL_DRIVER_INFO,
     KCALL_DRIVER_UPDATE,
-    KCALL_DEFRAG,       /* since version 2 */
-    KCALL_EVENTS_TIMED, /* since version 3; takes the place of KCALL_EVENTS */
-    KCALL_DRIVER_CALL,  /* since version 5 */
-    KCALL_WAITERS,      /* since version 6 */
+    KCALL_DEFRAG,
+    KCALL_DRIVER_CALL,
+    KCALL_WAITERS,
     KCALL_OPS,
     KCALL_SUBMIT = 0x100, /* page channels only; answered by struct kcall_done, not by a reply */
 };
@@ -93,13 +90,13 @@ struct kcall_failure {
     uint8_t reserved[8];
 };
 
-struct kcall_hello {
+struct kcall_hello { /* the versions that the daemon speaks */
     uint32_t min;
     uint32_t max;
 };
 struct kcall_hello_result {
     uint32_t version;
-    uint32_t connection; /* since version 6: its number; an older kernel sends 0 */
+    uint32_t connection; /* its number, never 0 */
 };
 
 struct kcall_none {
@@ -122,8 +119,7 @@ struct kcall_create {
     uint32_t incoming;
     uint32_t reserved;
 };
-/* KCALL_PARTITION_LIST: a tail of struct vf_partition_info, at most VF_MAX_PARTITIONS. Its
- * `holders` are told since version 4; what an older kernel sends there means nothing. */
+/* KCALL_PARTITION_LIST: a tail of struct vf_partition_info, at most VF_MAX_PARTITIONS. */
 struct kcall_find {
     char name[VF_NAME_BYTES];
 };
@@ -143,16 +139,9 @@ struct kcall_prepare {
     uint32_t side; /* enum kc_side */
     uint32_t reserved;
 };
-/* KCALL_SAVE_* results and KCALL_RESTORE_* arguments: tail = first blob (the KMD's), then second
- * (UMED's or MSI-X table). */
+/* KCALL_SAVE_* results and KCALL_RESTORE_* arguments: tail = the KMD's blob, the MSI-X table (of
+ * mutable data alone), the UMED's blob. */
 struct kcall_blobs {
-    uint64_t id;
-    uint32_t first_bytes;
-    uint32_t second_bytes;
-};
-/* KCALL_SAVE_STATE's result and KCALL_RESTORE_STATE's argument: tail = the KMD's blob, the MSI-X
- * table, the UMED's. */
-struct kcall_state {
     uint64_t id;
     uint32_t kmd_bytes;
     uint32_t msix_bytes;
@@ -184,12 +173,7 @@ struct kcall_events {
     uint32_t capacity;
     uint32_t reserved;
 };
-/* KCALL_EVENTS: a tail of these; KCALL_EVENTS_TIMED: of struct kc_event. */
-struct kcall_event {
-    uint64_t number;
-    char kind[32];
-    char text[480];
-};
+/* KCALL_EVENTS: a tail of struct kc_event. */
 /* KCALL_DRIVER_INFO: struct kcall_adapter; struct vf_driver_info. */
 struct kcall_driver_update { /* tail: the path, without a terminator; at most KCALL_MAX_PATH - 1 */
     uint32_t adapter;
@@ -215,21 +199,20 @@ struct kcall_done { /* a packet of its own, without head */
     int32_t status;
 };
 
-_Static_assert(sizeof(struct kcall_head) == 24, "frozen");
-_Static_assert(sizeof(struct kcall_failure) == 608, "frozen");
-_Static_assert(sizeof(struct kcall_create) == 120 + 8, "frozen");
-_Static_assert(sizeof(struct vf_partition_info) == 152, "frozen");
-_Static_assert(sizeof(struct vf_reasons) == 4 + VF_MAX_REASONS * 432, "frozen");
-_Static_assert(sizeof(struct kcall_bar) == 24, "frozen");
-_Static_assert(sizeof(struct vf_defrag) == 40 + VF_MAX_DEFRAG_MOVES * 360, "frozen");
-_Static_assert(sizeof(struct kcall_state) == 24, "frozen");
-_Static_assert(sizeof(struct kcall_submit) == 16, "frozen");
-_Static_assert(sizeof(struct kcall_done) == 8, "frozen");
-_Static_assert(sizeof(struct kc_host) == 16 + VF_TEXT_BYTES + 1024, "frozen");
-_Static_assert(sizeof(struct kcall_event) == 520, "frozen");
-_Static_assert(sizeof(struct kc_event) == 528, "frozen");
-_Static_assert(sizeof(struct kc_driver_call) == 320, "frozen");
-_Static_assert(sizeof(struct vf_driver_info) == 336, "frozen");
-_Static_assert(sizeof(struct vf_driver_update) == 568, "frozen");
+_Static_assert(sizeof(struct kcall_head) == 24, "KCALL_VERSION");
+_Static_assert(sizeof(struct kcall_failure) == 608, "KCALL_VERSION");
+_Static_assert(sizeof(struct kcall_create) == 120 + 8, "KCALL_VERSION");
+_Static_assert(sizeof(struct vf_partition_info) == 152, "KCALL_VERSION");
+_Static_assert(sizeof(struct vf_reasons) == 4 + VF_MAX_REASONS * 432, "KCALL_VERSION");
+_Static_assert(sizeof(struct kcall_bar) == 24, "KCALL_VERSION");
+_Static_assert(sizeof(struct vf_defrag) == 40 + VF_MAX_DEFRAG_MOVES * 360, "KCALL_VERSION");
+_Static_assert(sizeof(struct kcall_blobs) == 24, "KCALL_VERSION");
+_Static_assert(sizeof(struct kcall_submit) == 16, "KCALL_VERSION");
+_Static_assert(sizeof(struct kcall_done) == 8, "KCALL_VERSION");
+_Static_assert(sizeof(struct kc_host) == 12 + VF_TEXT_BYTES + 1024, "KCALL_VERSION");
+_Static_assert(sizeof(struct kc_event) == 528, "KCALL_VERSION");
+_Static_assert(sizeof(struct kc_driver_call) == 320, "KCALL_VERSION");
+_Static_assert(sizeof(struct vf_driver_info) == 336, "KCALL_VERSION");
+_Static_assert(sizeof(struct vf_driver_update) == 568, "KCALL_VERSION");
 
 #endif

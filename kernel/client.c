@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The client library: one call over a connection, and the calls about host and partitions. See
- * client.h. */
+/* The client library: the calls about host, drivers and partitions. See client.h. */
 #define LOG_ROOM "kernel-client"
 #include "kernel/client_impl.h"
 
 #include "base/cleanup.h"
-#include "base/fault.h"
 #include "base/plain.h"
 #include "base/thread.h"
 
@@ -13,157 +11,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-
-/* ---- one call ---- */
-
-static int protocol_error(struct kc *kc, const struct kc_call *call, struct vf_error *err)
-{
-    kc->gone = true;
-    return vf_fail(
-        err, VF_FAILED,
-        "%s: the kernel side broke the call protocol; is it another version? restart the host",
-        call->what);
-}
-
-static int gather_body(struct kc *kc, const struct kc_call *call, uint32_t *bytes)
-{
-    size_t total = 0;
-
-    for (size_t i = 0; i < KC_PARTS; i++)
-        total += call->in[i].bytes;
-    if (kw_buffer_reserve(&kc->body, total) != 0)
-        return -1;
-    total = 0;
-    for (size_t i = 0; i < KC_PARTS; i++) {
-        if (call->in[i].bytes > 0)
-            memcpy(kc->body.data + total, call->in[i].data, call->in[i].bytes);
-        total += call->in[i].bytes;
-    }
-    *bytes = (uint32_t)total;
-    return 0;
-}
-
-/* What the other side said about why it failed. */
-static int take_failure(struct kc *kc, struct kc_call *call, const struct kcall_head *head,
-                        struct vf_error *err)
-{
-    struct kcall_failure failure;
-    enum vf_code code = head->code == VF_OK ? VF_OK : vf_code_from((int64_t)head->code);
-    size_t rest;
-
-    if (head->body_bytes < sizeof failure)
-        return protocol_error(kc, call, err);
-    memcpy(&failure, kc->body.data, sizeof failure);
-    failure.text[sizeof failure.text - 1] = '\0';
-    rest = head->body_bytes - sizeof failure;
-    if (call->result_on_failure && rest == call->result_bytes)
-        memcpy(call->result, kc->body.data + sizeof failure, rest);
-    (void)vf_fail(err, code, "%s", failure.text);
-    if (err != NULL)
-        err->status = head->status;
-    return -1;
-}
-
-static int take_result(struct kc *kc, struct kc_call *call, const struct kcall_head *head,
-                       struct vf_error *err)
-{
-    const unsigned char *tail = kc->body.data + call->result_bytes;
-
-    if (head->body_bytes < call->result_bytes ||
-        head->body_bytes - call->result_bytes > call->tail_max)
-        return protocol_error(kc, call, err);
-    if (call->result_bytes > 0)
-        memcpy(call->result, kc->body.data, call->result_bytes);
-    call->tail_bytes = head->body_bytes - call->result_bytes;
-    if (call->tail_bytes == 0)
-        return 0;
-    if (call->tail_copy != NULL) {
-        *call->tail_copy = malloc(call->tail_bytes);
-        if (*call->tail_copy == NULL)
-            return vf_fail(err, VF_FAILED, "%s: out of memory", call->what);
-        memcpy(*call->tail_copy, tail, call->tail_bytes);
-    } else {
-        memcpy(call->tail, tail, call->tail_bytes);
-    }
-    return 0;
-}
-
-static int call_locked(struct kc *kc, struct kc_call *call, struct vf_error *err)
-{
-    struct kcall_head head = {.magic = KCALL_MAGIC_CALL, .op = call->op};
-    size_t limit = sizeof(struct kcall_failure) + call->result_bytes + call->tail_max;
-    size_t have = 0;
-    int failed;
-
-    if (kc->gone)
-        return vf_fail(err, VF_FAILED, "%s: %s", call->what, kc->given_up ? KC_GIVEN_UP : KC_GONE);
-    if (gather_body(kc, call, &head.body_bytes) != 0)
-        return vf_fail(err, VF_FAILED, "%s: out of memory", call->what);
-    if (++kc->tag == 0)
-        kc->tag = 1;
-    head.tag = kc->tag;
-    failed = kw_send(kc->fd, &head, kc->body.data, -1);
-    /* A send that failed may have left a last word behind: "too many connections". */
-    if (failed == 0 && kc_await(kc, call->what, err) != 0)
-        return -1;
-    if (failed == 0 || failed == -EPIPE)
-        failed = kw_recv_head(kc->fd, KCALL_MAGIC_REPLY, &head, &kc->body, &have, call->passed_fd);
-    if (failed == -EPROTO ||
-        (failed == 0 && (head.body_bytes > limit || (head.tag != kc->tag && head.tag != 0))))
-        return protocol_error(kc, call, err);
-    if (failed == 0)
-        failed = kw_recv_rest(kc->fd, &head, &kc->body, have);
-    if (failed != 0) {
-        kc->gone = true;
-        kc->timed_out = failed == -EAGAIN;
-        if (kc->timed_out && kc->patience != NULL)
-            return kc_stalled(kc, call->what, err);
-        if (failed == -ENODATA || failed == -EPIPE)
-            return vf_fail(err, call->op == KCALL_HELLO ? VF_UNREACHABLE : VF_FAILED,
-                           "%s: " KC_GONE, call->what);
-        return vf_fail_errno(err, VF_FAILED, -failed, "%s: call to the kernel side", call->what);
-    }
-    if (head.tag == 0)
-        kc->gone = true;
-    return head.code == VF_OK && head.tag != 0 ? take_result(kc, call, &head, err)
-                                               : take_failure(kc, call, &head, err);
-}
-
-int kc_call(struct kc *kc, struct kc_call *call, struct vf_error *err)
-{
-    int result;
-
-    call->tail_bytes = 0;
-    if (call->passed_fd != NULL)
-        *call->passed_fd = -1;
-    result = VF_FAULT_ERRNO("kernel.call", call->what);
-    if (result != 0)
-        return vf_fail_errno(err, VF_FAILED, result, "%s", call->what);
-    vf_lock(&kc->lock);
-    result = call_locked(kc, call, err);
-    vf_unlock(&kc->lock);
-    VF_FAULT_POINT("kernel.answer", call->what);
-    if (result != 0 && call->passed_fd != NULL && *call->passed_fd >= 0)
-        (void)close(vf_take_fd(call->passed_fd));
-    return result;
-}
-
-/* Calls that need no more than a partition, and answer `bytes` into *out. */
-static int ask_partition(struct kc *kc, uint32_t op, const char *what, uint64_t id, void *out,
-                         size_t bytes, struct vf_error *err)
-{
-    struct kcall_partition args = {id};
-    struct kc_call call = {
-        .op = op, .what = what, .in = {{&args, sizeof args}}, .result = out, .result_bytes = bytes};
-
-    return kc_call(kc, &call, err);
-}
-
-int kc_call_partition(struct kc *kc, uint32_t op, const char *what, uint64_t id,
-                      struct vf_error *err)
-{
-    return ask_partition(kc, op, what, id, NULL, 0, err);
-}
 
 /* ---- host and adapters ---- */
 
@@ -230,11 +77,6 @@ int kc_shutdown_wait(struct kc *kc, struct vf_error *err)
     return result;
 }
 
-int kc_shutdown(struct kc *kc, bool force, struct vf_error *err)
-{
-    return kc_shutdown_begin(kc, force, err) == 0 ? kc_shutdown_wait(kc, err) : -1;
-}
-
 int kc_adapter_info(struct kc *kc, uint32_t adapter, struct vf_adapter_info *out,
                     struct vf_error *err)
 {
@@ -250,17 +92,6 @@ int kc_adapter_info(struct kc *kc, uint32_t adapter, struct vf_adapter_info *out
 
 /* ---- drivers ---- */
 
-static int knows_version_2(const struct kc *kc, const char *what, struct vf_error *err)
-{
-    if (kc->version >= 2)
-        return 0;
-    return vf_fail(
-        err, VF_FAILED,
-        "%s: the kernel side is older than this daemon and cannot" VF_REMEDY
-        "end both with \"vferry host stop\", then start vferryd again",
-        what);
-}
-
 int kc_driver_info(struct kc *kc, uint32_t adapter, struct vf_driver_info *out,
                    struct vf_error *err)
 {
@@ -271,7 +102,7 @@ int kc_driver_info(struct kc *kc, uint32_t adapter, struct vf_driver_info *out,
                            .result = out,
                            .result_bytes = sizeof *out};
 
-    if (knows_version_2(kc, call.what, err) != 0 || kc_call(kc, &call, err) != 0)
+    if (kc_call(kc, &call, err) != 0)
         return -1;
     out->path[sizeof out->path - 1] = '\0';
     out->digest[sizeof out->digest - 1] = '\0';
@@ -291,8 +122,6 @@ int kc_driver_update(struct kc *kc, uint32_t adapter, const char *path, bool dry
     int result;
 
     *out = (struct vf_driver_update){0};
-    if (knows_version_2(kc, call.what, err) != 0)
-        return -1;
     result = kc_call(kc, &call, err);
     out->before[sizeof out->before - 1] = '\0';
     out->after[sizeof out->after - 1] = '\0';
@@ -309,8 +138,6 @@ int kc_driver_call(struct kc *kc, struct kc_driver_call *out, struct vf_error *e
                            .result_bytes = sizeof *out};
 
     *out = (struct kc_driver_call){0};
-    if (kc->version < 5)
-        return 0;
     if (kc_call(kc, &call, err) != 0)
         return -1;
     out->ddi[sizeof out->ddi - 1] = '\0';
@@ -328,8 +155,6 @@ int kc_waiters(struct kc *kc, struct kc_waiter *out, size_t *count, struct vf_er
                            .tail = out};
 
     *count = 0;
-    if (kc->version < 6)
-        return 0;
     if (kc_call(kc, &call, err) != 0)
         return -1;
     *count = call.tail_bytes / sizeof *out;
@@ -359,8 +184,6 @@ int kc_defrag(struct kc *kc, uint32_t adapter, bool dry_run, struct vf_defrag *o
     int result;
 
     *out = (struct vf_defrag){0};
-    if (knows_version_2(kc, call.what, err) != 0)
-        return -1;
     result = kc_call(kc, &call, err);
     if (out->count > VF_MAX_DEFRAG_MOVES)
         out->count = VF_MAX_DEFRAG_MOVES;
@@ -373,29 +196,6 @@ int kc_defrag(struct kc *kc, uint32_t adapter, bool dry_run, struct vf_defrag *o
 
 /* ---- partitions ---- */
 
-/* Before version 4 the state alone says who holds it; a defragmentation passes for a person. */
-static uint32_t holders_by_state(uint32_t state)
-{
-    switch ((enum vf_partition_state)state) {
-    case VF_PARTITION_PAUSED:
-        return VF_HOLD_PERSON;
-    case VF_PARTITION_OUTGOING_PAUSED:
-    case VF_PARTITION_INCOMING:
-    case VF_PARTITION_READY:
-        return VF_HOLD_MOVE;
-    case VF_PARTITION_FAULTED:
-        return VF_HOLD_FAULT;
-    default:
-        return 0;
-    }
-}
-
-static void fill_holders(const struct kc *kc, struct vf_partition_info *list, size_t count)
-{
-    for (size_t i = 0; i < count && kc->version < 4; i++)
-        list[i].holders = holders_by_state(list[i].state);
-}
-
 int kc_partition_create(struct kc *kc, const struct vf_partition_params *params, bool incoming,
                         struct vf_partition_info *out, struct vf_error *err)
 {
@@ -406,10 +206,7 @@ int kc_partition_create(struct kc *kc, const struct vf_partition_params *params,
                            .result = out,
                            .result_bytes = sizeof *out};
 
-    if (kc_call(kc, &call, err) != 0)
-        return -1;
-    fill_holders(kc, out, 1);
-    return 0;
+    return kc_call(kc, &call, err);
 }
 
 int kc_partition_destroy(struct kc *kc, uint64_t id, struct vf_error *err)
@@ -420,10 +217,7 @@ int kc_partition_destroy(struct kc *kc, uint64_t id, struct vf_error *err)
 int kc_partition_info(struct kc *kc, uint64_t id, struct vf_partition_info *out,
                       struct vf_error *err)
 {
-    if (ask_partition(kc, KCALL_PARTITION_INFO, "show partition", id, out, sizeof *out, err) != 0)
-        return -1;
-    fill_holders(kc, out, 1);
-    return 0;
+    return kc_ask_partition(kc, KCALL_PARTITION_INFO, "show partition", id, out, sizeof *out, err);
 }
 
 int kc_partition_list(struct kc *kc, struct vf_partition_info **list, size_t *count,
@@ -443,15 +237,14 @@ int kc_partition_list(struct kc *kc, struct vf_partition_info **list, size_t *co
         return -1;
     *list = tail;
     *count = call.tail_bytes / sizeof **list;
-    fill_holders(kc, *list, *count);
     return 0;
 }
 
 int kc_partition_params(struct kc *kc, uint64_t id, struct vf_partition_params *out,
                         struct vf_error *err)
 {
-    return ask_partition(kc, KCALL_PARTITION_PARAMS, "creation parameters of a partition", id, out,
-                         sizeof *out, err);
+    return kc_ask_partition(kc, KCALL_PARTITION_PARAMS, "creation parameters of a partition", id,
+                            out, sizeof *out, err);
 }
 
 int kc_partition_find(struct kc *kc, const char *name, struct vf_partition_info *out,
@@ -469,10 +262,7 @@ int kc_partition_find(struct kc *kc, const char *name, struct vf_partition_info 
                        "no partition %s" VF_REMEDY "\"vferry partition list\" shows them",
                        VF_SHOWN(name));
     memcpy(args.name, name, strlen(name));
-    if (kc_call(kc, &call, err) != 0)
-        return -1;
-    fill_holders(kc, out, 1);
-    return 0;
+    return kc_call(kc, &call, err);
 }
 
 int kc_partition_pause(struct kc *kc, uint64_t id, struct vf_error *err)
@@ -488,8 +278,8 @@ int kc_partition_resume(struct kc *kc, uint64_t id, struct vf_error *err)
 int kc_partition_clock(struct kc *kc, uint64_t id, struct vf_partition_clock *out,
                        struct vf_error *err)
 {
-    return ask_partition(kc, KCALL_PARTITION_CLOCK, "clock of a partition", id, out, sizeof *out,
-                         err);
+    return kc_ask_partition(kc, KCALL_PARTITION_CLOCK, "clock of a partition", id, out, sizeof *out,
+                            err);
 }
 
 int kc_partition_watch(struct kc *kc, uint64_t id, int *fd, struct vf_error *err)

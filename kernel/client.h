@@ -19,7 +19,6 @@
 struct kc;
 
 struct kc_host {
-    uint32_t interface_version; /* negotiated */
     int32_t kernel_pid;
     uint32_t adapters;
     uint32_t partitions;
@@ -28,7 +27,8 @@ struct kc_host {
                          daemon asks for */
 };
 
-/* Connects and negotiates the interface version. VF_UNREACHABLE when nobody listens there. */
+/* Connects. VF_UNREACHABLE when nobody listens there, VF_INCOMPATIBLE when the kernel side speaks
+ * another version of the call interface. */
 int kc_connect(const char *socket_path, struct kc **out, struct vf_error *err);
 void kc_close(struct kc *kc);
 /* Ends a call that another thread waits in, and every later one: they fail. Any thread, before
@@ -36,8 +36,7 @@ void kc_close(struct kc *kc);
 void kc_abort(struct kc *kc);
 /*
  * Calls off the creation of an incoming partition that another thread waits for: it soon fails with
- * VF_CANCELLED and has left nothing, or is done. (A kernel side of an earlier build ends its
- * zero-fill first, then takes back what it made.) The connection is of no more use afterwards. Any
+ * VF_CANCELLED and has left nothing, or is done. The connection is of no more use afterwards. Any
  * thread, before kc_close.
  */
 void kc_call_off(struct kc *kc);
@@ -55,23 +54,22 @@ int kc_host(struct kc *kc, struct kc_host *out, struct vf_error *err);
  * VF_USAGE when it does not fit. */
 int kc_specs(const char *const *devices, size_t device_count, const char *const *drivers,
              size_t driver_count, char *out, size_t out_bytes, struct vf_error *err);
-/* Ends the kernel process. Refused while it has partitions unless `force`, which drops them. */
-int kc_shutdown(struct kc *kc, bool force, struct vf_error *err);
-/* Its two halves: 0 = it ends, and makes no partition any more; then it has ended. */
+/* Ends the kernel process: once _begin gives 0 it makes no partition any more, when _wait returns
+ * it has ended. Refused while it has partitions unless `force`, which drops them. */
 int kc_shutdown_begin(struct kc *kc, bool force, struct vf_error *err);
 int kc_shutdown_wait(struct kc *kc, struct vf_error *err);
 
 int kc_adapter_info(struct kc *kc, uint32_t adapter, struct vf_adapter_info *out,
                     struct vf_error *err);
 
-/* Drivers at work: same meaning as dxgk_driver_info and dxgk_driver_update. VF_FAILED with a kernel
- * side that is older than version 2. `path` is absolute; *out is filled on failure too. */
+/* Drivers at work: same meaning as dxgk_driver_info and dxgk_driver_update. `path` is absolute;
+ * *out is filled on failure too. */
 int kc_driver_info(struct kc *kc, uint32_t adapter, struct vf_driver_info *out,
                    struct vf_error *err);
 int kc_driver_update(struct kc *kc, uint32_t adapter, const char *path, bool dry_run,
                      struct vf_driver_update *out, struct vf_error *err);
 
-/* As dxgk_longest_call; with a kernel side that is older than version 5 no call is known. */
+/* As dxgk_longest_call. */
 struct kc_driver_call {
     uint64_t ns; /* 0 = no driver is in a call */
     uint32_t adapter;
@@ -89,9 +87,9 @@ struct kc_waiter {
     char partition[VF_NAME_BYTES];
     struct kc_driver_call call;
 };
-/* `out` has room for KC_WAITERS. With a kernel side that is older than version 6 none is known. */
+/* `out` has room for KC_WAITERS. */
 int kc_waiters(struct kc *kc, struct kc_waiter *out, size_t *count, struct vf_error *err);
-/* Its number, which no other connection has; 0 = the kernel side is older than version 6. */
+/* Its number over there, which no other connection has; never 0. */
 uint32_t kc_connection(const struct kc *kc);
 
 /* As dxgk_defrag; *out is filled on failure too, as far as it came. */
@@ -184,7 +182,7 @@ int kc_channel_fd(const struct kc_channel *channel);
 
 struct kc_event {
     uint64_t number;  /* counts up; a gap means some were dropped */
-    uint64_t time_ns; /* CLOCK_REALTIME of when it happened; 0 = a kernel side before version 3 */
+    uint64_t time_ns; /* CLOCK_REALTIME of when it happened */
     char kind[32];
     char text[480];
 };

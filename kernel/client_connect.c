@@ -70,7 +70,7 @@ int kc_dial(const char *socket_path, unsigned patience_ms, int *fd, struct vf_er
 
 static int hello(struct kc *kc, const char *socket_path, unsigned patience_ms, struct vf_error *err)
 {
-    struct kcall_hello args = {KCALL_VERSION_MIN, KCALL_VERSION};
+    struct kcall_hello args = {KCALL_VERSION, KCALL_VERSION};
     struct kcall_hello_result result;
     struct kc_call call = {.op = KCALL_HELLO,
                            .what = "connect to the kernel side",
@@ -81,50 +81,22 @@ static int hello(struct kc *kc, const char *socket_path, unsigned patience_ms, s
     if (kc_call(kc, &call, err) != 0)
         return kc->timed_out ? no_answer(kc->fd, socket_path, patience_ms, err) : -1;
     set_patience(kc->fd, 0); /* a call takes what it takes: kc_abort or kc_set_patience ends it */
-    if (result.version < KCALL_VERSION_MIN || result.version > KCALL_VERSION)
-        return vf_fail(
-            err, VF_INCOMPATIBLE,
-            "kernel side chose call interface %u, which was not offered; restart the host",
-            result.version);
-    kc->version = result.version;
-    kc->connection = result.version < 6 ? 0 : result.connection;
+    if (result.version != KCALL_VERSION)
+        return vf_fail(err, VF_INCOMPATIBLE,
+                       "kernel side at %s: it speaks call interface %u, this vferryd %u" VF_REMEDY
+                       "start the vferryd that came with it",
+                       socket_path, result.version, KCALL_VERSION);
+    kc->connection = result.connection;
     return 0;
 }
-
-/* How often a call that waits asks whether to go on. */
-#define LOOK_MS 500
-/* A message that has begun to come or go and stalls for so long never ends. */
-#define STALL_MS 10000u
 
 void kc_set_patience(struct kc *kc, kc_patience patience, void *ctx)
 {
     vf_lock(&kc->lock);
     kc->patience = patience;
     kc->patience_ctx = ctx;
-    set_patience(kc->fd, patience != NULL ? STALL_MS : 0);
+    set_patience(kc->fd, patience != NULL ? KC_STALL_MS : 0);
     vf_unlock(&kc->lock);
-}
-
-int kc_await(struct kc *kc, const char *what, struct vf_error *err)
-{
-    struct pollfd look = {.fd = kc->fd, .events = POLLIN};
-    const uint64_t begin = vf_now_ns();
-
-    while (kc->patience != NULL && poll(&look, 1, LOOK_MS) <= 0) {
-        if (kc->patience(kc->patience_ctx, vf_now_ns() - begin, err) != 0) {
-            kc->gone = kc->given_up = true;
-            return vf_context(err, "%s", what);
-        }
-    }
-    return 0;
-}
-
-int kc_stalled(struct kc *kc, const char *what, struct vf_error *err)
-{
-    kc->gone = kc->given_up = true;
-    if (kc->patience(kc->patience_ctx, STALL_MS * 1000000ull, err) != 0)
-        return vf_context(err, "%s", what);
-    return vf_fail(err, VF_FAILED, "%s: the kernel side stopped in the middle of a message", what);
 }
 
 void kc_abort(struct kc *kc)

@@ -12,8 +12,7 @@
 
 struct kc {
     int fd;
-    uint32_t version;      /* negotiated; constant after kc_connect */
-    uint32_t connection;   /* ours over there, 0 = not known; constant after kc_connect */
+    uint32_t connection;   /* our number over there; constant after kc_connect */
     pthread_mutex_t lock;  /* held over a call: everything below, and the order of packets on fd */
     uint32_t tag;          /* lock: the last call's */
     bool gone;             /* lock: the connection broke; nothing more is sent */
@@ -49,15 +48,17 @@ struct kc_call {
 /* Makes the call. -1 with *err filled when it failed, on the way or over there. */
 int kc_call(struct kc *kc, struct kc_call *call, struct vf_error *err);
 
-/* Calls that need no more than a partition, and answer nothing. */
+/* Calls that need no more than a partition, and answer `bytes` into *out; or nothing. */
+int kc_ask_partition(struct kc *kc, uint32_t op, const char *what, uint64_t id, void *out,
+                     size_t bytes, struct vf_error *err);
 int kc_call_partition(struct kc *kc, uint32_t op, const char *what, uint64_t id,
                       struct vf_error *err);
 
 /* Under the lock: waits for the first of an answer, as long as the connection's patience goes. */
 int kc_await(struct kc *kc, const char *what, struct vf_error *err);
-/* Under the lock: a message that began and came to no end. Always -1. */
-int kc_stalled(struct kc *kc, const char *what, struct vf_error *err);
 
+/* A message that has begun to come or go and stalls for so long never ends. */
+#define KC_STALL_MS 10000u
 /* How long a kernel side may take to accept a connection and answer the hello. */
 #define KC_PATIENCE_MS 10000u
 

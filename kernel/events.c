@@ -94,12 +94,3 @@ uint32_t ks_events_read(struct ks_events *events, uint64_t after, struct kc_even
     vf_unlock(&events->lock);
     return count;
 }
-
-void ks_events_untimed(const struct kc_event *events, uint32_t count, struct kcall_event *out)
-{
-    for (uint32_t i = 0; i < count; i++) {
-        out[i].number = events[i].number;
-        memcpy(out[i].kind, events[i].kind, sizeof out[i].kind);
-        memcpy(out[i].text, events[i].text, sizeof out[i].text);
-    }
-}

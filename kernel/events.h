@@ -24,7 +24,5 @@ void ks_events_add(struct ks_events *events, const char *kind, const char *text)
 /* Copies events with number > after, oldest first, up to capacity; returns how many. */
 uint32_t ks_events_read(struct ks_events *events, uint64_t after, struct kc_event *out,
                         uint32_t capacity);
-/* The same without their times, as call interfaces 1 and 2 have them. */
-void ks_events_untimed(const struct kc_event *events, uint32_t count, struct kcall_event *out);
 
 #endif

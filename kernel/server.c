@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The server's life: lock, socket, accepting, reaping, and when a kernel may end. See server.h. */
+/* The server: lock, socket, accepting and reaping connections. See server.h. */
 #define LOG_ROOM "kernel"
 #include "kernel/server_impl.h"
 
@@ -28,27 +28,6 @@ static const uint64_t state_arcs[KS_STATES] = {
     [KS_CHANNEL] = VF_ARC(KS_CLOSED),
 };
 static const struct vf_fsm_table conn_table = {"connection", state_names, state_arcs, KS_STATES};
-
-static void server_lock(struct ks_server *server)
-{
-    vf_lock(&server->lock);
-}
-
-static void server_unlock(struct ks_server *server)
-{
-    vf_unlock(&server->lock);
-}
-
-static void wake(struct ks_server *server)
-{
-    /* Fails only when the counter is full, and then the thread is awake anyway. */
-    (void)eventfd_write(server->wake_fd, 1);
-}
-
-void ks_event(void *server, const char *kind, const char *text)
-{
-    ks_events_add(&((struct ks_server *)server)->events, kind, text);
-}
 
 /* ---- opening ---- */
 
@@ -167,62 +146,6 @@ void ks_close(struct ks_server *server)
 
 /* ---- when it may end ---- */
 
-/* How many partitions there are; all the world when dxgk cannot say, for then nothing may be thrown
- * away. */
-static size_t partition_count(struct ks_server *server)
-{
-    struct vf_error err = VF_ERROR_INIT;
-    struct vf_partition_info none;
-    size_t count = 0;
-
-    if (dxgk_partition_list(server->dxgk, &none, 0, &count, &err) != 0) {
-        log_error("cannot count the partitions: %s", err.text);
-        return SIZE_MAX;
-    }
-    return count;
-}
-
-bool ks_begin_end(struct ks_server *server, bool force, size_t *partitions)
-{
-    bool may;
-
-    server_lock(server);
-    *partitions = partition_count(server);
-    may = force || (*partitions == 0 && server->creating == 0);
-    if (may)
-        server->ending = true;
-    server_unlock(server);
-    return may;
-}
-
-bool ks_create_begin(struct ks_server *server)
-{
-    bool may;
-
-    server_lock(server);
-    may = !server->ending;
-    if (may)
-        server->creating++;
-    server_unlock(server);
-    return may;
-}
-
-void ks_create_end(struct ks_server *server)
-{
-    server_lock(server);
-    server->creating--;
-    server_unlock(server);
-}
-
-void ks_stop(struct ks_server *server)
-{
-    server_lock(server);
-    server->stop = true;
-    server->ending = true;
-    server_unlock(server);
-    wake(server);
-}
-
 static void take_signal(struct ks_server *server)
 {
     struct signalfd_siginfo info;
@@ -243,30 +166,6 @@ static void take_signal(struct ks_server *server)
 
 /* ---- connections ---- */
 
-bool ks_peer_hung_up(int fd)
-{
-    struct pollfd look = {.fd = fd, .events = POLLRDHUP};
-
-    return poll(&look, 1, 0) > 0 && (look.revents & (POLLHUP | POLLRDHUP | POLLERR)) != 0;
-}
-
-void ks_await_abandoned_channels(struct ks_server *server, uint64_t id)
-{
-    bool again = id != 0; /* 0 is what connections have that are no channels */
-
-    server_lock(server);
-    while (again) {
-        again = false;
-        for (struct ks_conn *conn = server->conns; conn != NULL; conn = conn->next) {
-            if (conn->channel_of == id && ks_peer_hung_up(conn->fd))
-                again = true;
-        }
-        if (again)
-            vf_cond_wait(&server->changed, &server->lock);
-    }
-    server_unlock(server);
-}
-
 static void *conn_thread(void *arg)
 {
     struct ks_conn *conn = arg;
@@ -274,13 +173,13 @@ static void *conn_thread(void *arg)
 
     (void)prctl(PR_SET_NAME, conn->state.id);
     ks_conn_serve(conn);
-    server_lock(server);
+    vf_lock(&server->lock);
     conn->finished = true;
     if (!conn->farewell)
         (void)shutdown(conn->fd, SHUT_RDWR); /* its client learns now, not at the reaping */
     vf_cond_broadcast(&server->changed);
-    server_unlock(server);
-    wake(server);
+    vf_unlock(&server->lock);
+    ks_wake(server);
     return NULL;
 }
 
@@ -288,7 +187,7 @@ static void reap(struct ks_server *server)
 {
     struct ks_conn *gone = NULL;
 
-    server_lock(server);
+    vf_lock(&server->lock);
     for (struct ks_conn **link = &server->conns; *link != NULL;) {
         struct ks_conn *conn = *link;
 
@@ -301,7 +200,7 @@ static void reap(struct ks_server *server)
         gone = conn;
         server->conn_count--;
     }
-    server_unlock(server);
+    vf_unlock(&server->lock);
     while (gone != NULL) {
         struct ks_conn *conn = gone;
 
@@ -353,7 +252,7 @@ static int start_conn(struct ks_server *server, int fd)
     conn->number = ++numbers;
     (void)snprintf(id, sizeof id, "kc-%" PRIu32, conn->number);
     vf_fsm_init(&conn->state, &conn_table, id, KS_NEW);
-    server_lock(server);
+    vf_lock(&server->lock);
     conn->next = server->conns;
     server->conns = conn;
     server->conn_count++;
@@ -363,7 +262,7 @@ static int start_conn(struct ks_server *server, int fd)
         server->conn_count--;
         free(conn);
     }
-    server_unlock(server);
+    vf_unlock(&server->lock);
     return failed;
 }
 
@@ -393,9 +292,9 @@ static void accept_one(struct ks_server *server)
         return;
     }
     vf_spare_roomy(&server->spare, "kernel side");
-    server_lock(server);
+    vf_lock(&server->lock);
     count = server->conn_count;
-    server_unlock(server);
+    vf_unlock(&server->lock);
     kw_socket_prepare(fd);
     if (!peer_allowed(fd)) {
         refuse(fd, VF_FAILED, "the kernel side serves its own user only; run as that user");
@@ -415,7 +314,7 @@ static void end_connections(struct ks_server *server)
 
     stop_listening(server);
     while (left) {
-        server_lock(server);
+        vf_lock(&server->lock);
         for (struct ks_conn *conn = server->conns; conn != NULL; conn = conn->next) {
             if (!conn->farewell)
                 (void)shutdown(conn->fd, SHUT_RDWR);
@@ -425,7 +324,7 @@ static void end_connections(struct ks_server *server)
                 vf_cond_wait(&server->changed, &server->lock);
         }
         left = server->conns != NULL;
-        server_unlock(server);
+        vf_unlock(&server->lock);
         reap(server);
     }
 }
@@ -436,9 +335,9 @@ static bool stop_wanted(struct ks_server *server)
 {
     bool stop;
 
-    server_lock(server);
+    vf_lock(&server->lock);
     stop = server->stop;
-    server_unlock(server);
+    vf_unlock(&server->lock);
     return stop;
 }
 
@@ -451,10 +350,10 @@ static int idle_left(struct ks_server *server, uint64_t *idle_since)
     uint64_t now = vf_now_ns();
     uint64_t passed;
 
-    server_lock(server);
+    vf_lock(&server->lock);
     conns = server->conn_count;
-    server_unlock(server);
-    if (conns > 0 || partition_count(server) > 0) {
+    vf_unlock(&server->lock);
+    if (conns > 0 || ks_partition_count(server) > 0) {
         *idle_since = 0;
         return -1;
     }

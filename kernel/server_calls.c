@@ -8,7 +8,6 @@
 #define LOG_ROOM "kernel"
 #include "kernel/server_impl.h"
 
-#include "base/cleanup.h"
 #include "base/log.h"
 #include "base/thread.h"
 
@@ -17,25 +16,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-int ks_exact(const struct ks_call *call, const char *what, size_t tail_bytes, struct vf_error *err)
-{
-    if (call->tail_bytes == tail_bytes)
-        return 0;
-    return vf_fail(err, VF_USAGE, "%s: %zu bytes of data given, %zu announced", what,
-                   call->tail_bytes, tail_bytes);
-}
-
-int ks_check_name(const char *name, struct vf_error *err)
-{
-    /* vf_name_valid looks at VF_NAME_BYTES bytes at most, so a name without its end is refused
-     * there. */
-    if (vf_name_valid(name))
-        return 0;
-    return vf_fail(err, VF_USAGE,
-                   "partition name: letters, digits, '.', '_' and '-', at most %u of them",
-                   VF_NAME_BYTES - 1);
-}
 
 /* ---- host, adapters, events ---- */
 
@@ -48,7 +28,6 @@ static int call_host(struct ks_call *call, struct vf_error *err)
 
     if (host == NULL || dxgk_partition_list(server->dxgk, &none, 0, &count, err) != 0)
         return -1;
-    host->interface_version = call->conn->version;
     host->kernel_pid = getpid();
     host->adapters = (uint32_t)dxgk_adapter_count(server->dxgk);
     host->partitions = (uint32_t)count;
@@ -88,7 +67,7 @@ static int call_adapter_info(struct ks_call *call, struct vf_error *err)
     return info == NULL ? -1 : dxgk_adapter_info(call->server->dxgk, args->adapter, info, err);
 }
 
-static int call_events_timed(struct ks_call *call, struct vf_error *err)
+static int call_events(struct ks_call *call, struct vf_error *err)
 {
     const struct kcall_events *args = call->args;
     uint32_t capacity = args->capacity < KCALL_MAX_EVENTS ? args->capacity : KCALL_MAX_EVENTS;
@@ -98,25 +77,6 @@ static int call_events_timed(struct ks_call *call, struct vf_error *err)
         return -1;
     call->result_bytes =
         ks_events_read(&call->server->events, args->after, events, capacity) * sizeof *events;
-    return 0;
-}
-
-/* A daemon of version 1 or 2 knows of no times. */
-static int call_events(struct ks_call *call, struct vf_error *err)
-{
-    const struct kcall_events *args = call->args;
-    uint32_t capacity = args->capacity < KCALL_MAX_EVENTS ? args->capacity : KCALL_MAX_EVENTS;
-    struct kcall_event *old = ks_result(call, capacity * sizeof *old, err);
-    cleanup_free struct kc_event *events = calloc(capacity + 1, sizeof *events);
-    uint32_t count;
-
-    if (old == NULL)
-        return -1;
-    if (events == NULL)
-        return vf_fail(err, VF_FAILED, "events: out of memory");
-    count = ks_events_read(&call->server->events, args->after, events, capacity);
-    ks_events_untimed(events, count, old);
-    call->result_bytes = count * sizeof *old;
     return 0;
 }
 
@@ -166,8 +126,7 @@ static int call_find(struct ks_call *call, struct vf_error *err)
 
     if (ks_check_name(args->name, err) != 0 || call_list(call, err) != 0)
         return -1;
-    list =
-        (struct vf_partition_info *)(void *)(call->conn->out.data + sizeof(struct kcall_failure));
+    list = (struct vf_partition_info *)(void *)(call->conn->out.data + KS_RESULT_AT);
     count = call->result_bytes / sizeof *list;
     for (size_t i = 0; i < count; i++) {
         if (strncmp(list[i].name, args->name, sizeof list[i].name) == 0) {
@@ -283,24 +242,20 @@ static const struct ks_op ops[KCALL_OPS] = {
     [KCALL_PREPARE] = {"prepare", sizeof(struct kcall_prepare), 0, ks_call_prepare},
     [KCALL_SAVE_IMMUTABLE] = {"save-immutable", PARTITION, 0, ks_call_save_immutable},
     [KCALL_RESTORE_IMMUTABLE] = {"restore-immutable", sizeof(struct kcall_blobs),
-                                 2 * VF_MAX_MIGRATION_BLOB, ks_call_restore_immutable},
+                                 3 * VF_MAX_MIGRATION_BLOB, ks_call_restore_immutable},
     [KCALL_QUERY_DIRTY] = {"query-dirty", sizeof(struct kcall_query_dirty), 0, ks_call_query_dirty},
     [KCALL_SAVE_MUTABLE] = {"save-mutable", PARTITION, 0, ks_call_save_mutable},
     [KCALL_RESTORE_MUTABLE] = {"restore-mutable", sizeof(struct kcall_blobs),
-                               2 * VF_MAX_MIGRATION_BLOB, ks_call_restore_mutable},
+                               3 * VF_MAX_MIGRATION_BLOB, ks_call_restore_mutable},
     [KCALL_END] = {"end", PARTITION, 0, ks_call_end},
     [KCALL_CHANNEL_OPEN] = {"channel-open", sizeof(struct kcall_channel_open), 0, ks_channel_open},
     [KCALL_EVENTS] = {"events", sizeof(struct kcall_events), 0, call_events},
-    [KCALL_EVENTS_TIMED] = {"events", sizeof(struct kcall_events), 0, call_events_timed},
     [KCALL_DRIVER_INFO] = {"driver-info", sizeof(struct kcall_adapter), 0, ks_call_driver_info},
     [KCALL_DRIVER_UPDATE] = {"driver-update", sizeof(struct kcall_driver_update),
                              KCALL_MAX_PATH - 1, ks_call_driver_update},
     [KCALL_DEFRAG] = {"defrag", sizeof(struct kcall_defrag), 0, ks_call_defrag},
     [KCALL_DRIVER_CALL] = {"driver-call", NONE, 0, ks_call_driver_call},
     [KCALL_WAITERS] = {"waiters", NONE, 0, ks_call_waiters},
-    [KCALL_SAVE_STATE] = {"save-state", PARTITION, 0, ks_call_save_state},
-    [KCALL_RESTORE_STATE] = {"restore-state", sizeof(struct kcall_state), 3 * VF_MAX_MIGRATION_BLOB,
-                             ks_call_restore_state},
     [KCALL_PARTITION_WATCH] = {"partition-watch", PARTITION, 0, call_watch},
     [KCALL_PARTITION_RESET] = {"partition-reset", PARTITION, 0, call_reset},
 };

@@ -16,22 +16,6 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-#define RESULT_AT sizeof(struct kcall_failure) /* a failure's text goes in front of the result */
-
-void *ks_result(struct ks_call *call, size_t bytes, struct vf_error *err)
-{
-    struct kw_buffer *out = &call->conn->out;
-
-    if (bytes > UINT32_MAX - RESULT_AT || kw_buffer_reserve(out, RESULT_AT + bytes) != 0) {
-        (void)vf_fail(err, VF_FAILED, "a reply of %zu bytes: out of memory on the kernel side",
-                      bytes);
-        return NULL;
-    }
-    call->result_bytes = bytes;
-    memset(out->data + RESULT_AT, 0, bytes);
-    return out->data + RESULT_AT;
-}
-
 static int reply(struct ks_conn *conn, const struct kcall_head *head, const struct ks_call *call,
                  int result, const struct vf_error *err)
 {
@@ -40,7 +24,7 @@ static int reply(struct ks_conn *conn, const struct kcall_head *head, const stru
     struct kcall_failure failure = {0};
 
     if (result == 0)
-        return kw_send(conn->fd, &answer, conn->out.data + RESULT_AT, call->pass_fd);
+        return kw_send(conn->fd, &answer, conn->out.data + KS_RESULT_AT, call->pass_fd);
     answer.code = err->code == VF_OK ? VF_FAILED : (uint32_t)err->code;
     answer.status = err->status;
     answer.body_bytes =
@@ -63,22 +47,20 @@ static int hello(struct ks_call *call, struct vf_error *err)
     const struct kcall_hello *args = call->args;
     struct kcall_hello_result *result;
 
-    if (args->min > args->max || args->max < KCALL_VERSION_MIN || args->min > KCALL_VERSION)
+    if (args->min > KCALL_VERSION || args->max < KCALL_VERSION)
         return vf_fail(err, VF_INCOMPATIBLE,
                        "call interface: the daemon speaks %" PRIu32 "..%" PRIu32
-                       ", the kernel side %u..%u" VF_REMEDY
+                       ", the kernel side %u" VF_REMEDY
                        "start the vferryd of its version %s, or end it with \"kill %d\", which "
                        "works while it has no partitions",
-                       args->min, args->max, KCALL_VERSION_MIN, KCALL_VERSION, VFERRY_VERSION,
-                       (int)getpid());
+                       args->min, args->max, KCALL_VERSION, VFERRY_VERSION, (int)getpid());
     if (vf_fsm_get(&call->conn->state) != KS_NEW)
         return vf_fail(err, VF_USAGE, "call interface: hello comes once, as the first call");
     result = ks_result(call, sizeof *result, err);
     if (result == NULL)
         return -1;
-    result->version = args->max < KCALL_VERSION ? args->max : KCALL_VERSION;
-    result->connection = result->version < 6 ? 0 : call->conn->number;
-    call->conn->version = result->version;
+    result->version = KCALL_VERSION;
+    result->connection = call->conn->number;
     set_silence(call->conn->fd, 0); /* from here on it may be silent as long as it likes */
     (void)vf_fsm_set(&call->conn->state, KS_CALLS, "hello");
     return 0;
@@ -98,10 +80,7 @@ static const struct ks_op *check_head(const struct ks_conn *conn, const struct k
         return NULL;
     }
     if (op == NULL) {
-        (void)vf_fail(err, VF_FAILED,
-                      "call %" PRIu32 ": this kernel side is older than its daemon" VF_REMEDY
-                      "end both with \"vferry host stop\", then start vferryd again",
-                      head->op);
+        (void)vf_fail(err, VF_USAGE, "call %" PRIu32 ": there is none of this number", head->op);
         return NULL;
     }
     if (head->body_bytes < op->args_bytes || head->body_bytes - op->args_bytes > op->tail_max) {
@@ -168,7 +147,7 @@ void ks_conn_serve(struct ks_conn *conn)
 {
     const char *why = "no memory";
     /* A failure can always be told: its room is there before the first call. */
-    int failed = kw_buffer_reserve(&conn->out, RESULT_AT);
+    int failed = kw_buffer_reserve(&conn->out, KS_RESULT_AT);
 
     set_silence(conn->fd, conn->server->hello_ms);
     while (failed == 0) {

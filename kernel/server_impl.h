@@ -22,7 +22,6 @@ struct ks_conn {
     uint32_t number; /* constant: counts up, from 1 */
     int fd; /* open until the connection is reaped */
     struct vf_fsm state;
-    uint32_t version;     /* own thread: negotiated */
     struct kw_buffer in;  /* own thread: a call's body */
     struct kw_buffer out; /* own thread: room for a failure, then the result */
     uint64_t channel_of;  /* server->lock: partition whose page channel this is, 0 = none */
@@ -77,59 +76,68 @@ struct ks_op {
     int (*handler)(struct ks_call *call, struct vf_error *err);
 };
 
-/* NULL when there is no such op. */
-const struct ks_op *ks_op_find(uint32_t op);
+/* ---- server_life.c ---- */
 
-/* server_drivers.c: handlers. */
-int ks_call_driver_info(struct ks_call *call, struct vf_error *err);
-int ks_call_driver_update(struct ks_call *call, struct vf_error *err);
-int ks_call_driver_call(struct ks_call *call, struct vf_error *err);
-int ks_call_waiters(struct ks_call *call, struct vf_error *err);
-int ks_call_defrag(struct ks_call *call, struct vf_error *err);
-
-/* Room for the result, zeroed; once per call. NULL with *err filled when there is no memory. */
-void *ks_result(struct ks_call *call, size_t bytes, struct vf_error *err);
-
-/* 0 when the call's tail has exactly so many bytes; else -1 and VF_USAGE, which begins with `what`.
- */
-int ks_exact(const struct ks_call *call, const char *what, size_t tail_bytes, struct vf_error *err);
-
-/* Handlers of the table's calls of a live migration (server_migration.c). */
-int ks_call_prepare(struct ks_call *call, struct vf_error *err);
-int ks_call_save_immutable(struct ks_call *call, struct vf_error *err);
-int ks_call_save_mutable(struct ks_call *call, struct vf_error *err);
-int ks_call_save_state(struct ks_call *call, struct vf_error *err);
-int ks_call_restore_immutable(struct ks_call *call, struct vf_error *err);
-int ks_call_restore_mutable(struct ks_call *call, struct vf_error *err);
-int ks_call_restore_state(struct ks_call *call, struct vf_error *err);
-int ks_call_query_dirty(struct ks_call *call, struct vf_error *err);
-int ks_call_end(struct ks_call *call, struct vf_error *err);
-
-/* Body of a connection's thread. */
-void ks_conn_serve(struct ks_conn *conn);
-
+/* Makes the accepting thread look at what is new. */
+void ks_wake(struct ks_server *server);
+/* How many partitions there are; SIZE_MAX when dxgk cannot say, for then nothing may be thrown
+ * away. */
+size_t ks_partition_count(struct ks_server *server);
 /* Sees to it that nobody creates a partition any more; false when there are some (or one is being
  * made) and not `force`. */
 bool ks_begin_end(struct ks_server *server, bool force, size_t *partitions);
 /* Brackets a creation; false once the kernel is ending. */
 bool ks_create_begin(struct ks_server *server);
 void ks_create_end(struct ks_server *server);
-
-/* Is it a partition's name? VF_USAGE when not. */
-int ks_check_name(const char *name, struct vf_error *err);
-/* server_create.c: the KCALL_PARTITION_CREATE handler. */
-int ks_partition_create(struct ks_call *call, struct vf_error *err);
-
 /* Has the other end of the connection closed, or said that no more calls will come? */
 bool ks_peer_hung_up(int fd);
 /* Waits until channels on the partition whose client has gone are closed: a client may close and
  * then destroy. */
 void ks_await_abandoned_channels(struct ks_server *server, uint64_t id);
 
-/* channel_server.c: opens the channel (a KCALL_CHANNEL_OPEN handler); serves it until its client
- * goes, then closes it. */
+/* ---- server_call.c: for handlers ---- */
+
+#define KS_RESULT_AT sizeof(struct kcall_failure) /* a failure's text goes before the result */
+
+/* Room for the result, zeroed; once per call. NULL with *err filled when there is no memory. */
+void *ks_result(struct ks_call *call, size_t bytes, struct vf_error *err);
+/* 0 when the call's tail has exactly so many bytes; else -1 and VF_USAGE, which begins with `what`.
+ */
+int ks_exact(const struct ks_call *call, const char *what, size_t tail_bytes, struct vf_error *err);
+/* Is it a partition's name? VF_USAGE when not. */
+int ks_check_name(const char *name, struct vf_error *err);
+
+/* ---- handlers: server_create.c, server_drivers.c, server_migration.c, channel_server.c ---- */
+
+int ks_partition_create(struct ks_call *call, struct vf_error *err);
+
+int ks_call_driver_info(struct ks_call *call, struct vf_error *err);
+int ks_call_driver_update(struct ks_call *call, struct vf_error *err);
+int ks_call_driver_call(struct ks_call *call, struct vf_error *err);
+int ks_call_waiters(struct ks_call *call, struct vf_error *err);
+int ks_call_defrag(struct ks_call *call, struct vf_error *err);
+
+int ks_call_prepare(struct ks_call *call, struct vf_error *err);
+int ks_call_save_immutable(struct ks_call *call, struct vf_error *err);
+int ks_call_save_mutable(struct ks_call *call, struct vf_error *err);
+int ks_call_restore_immutable(struct ks_call *call, struct vf_error *err);
+int ks_call_restore_mutable(struct ks_call *call, struct vf_error *err);
+int ks_call_query_dirty(struct ks_call *call, struct vf_error *err);
+int ks_call_end(struct ks_call *call, struct vf_error *err);
+
 int ks_channel_open(struct ks_call *call, struct vf_error *err);
+/* Serves the channel until its client goes; closes it. */
 void ks_channel_serve(struct ks_channel *channel);
 void ks_channel_close(struct ks_channel *channel);
+
+/* ---- server_calls.c: the table ---- */
+
+/* NULL when there is no such op. */
+const struct ks_op *ks_op_find(uint32_t op);
+
+/* ---- server_conn.c ---- */
+
+/* Body of a connection's thread. */
+void ks_conn_serve(struct ks_conn *conn);
 
 #endif

@@ -21,87 +21,23 @@ int ks_call_prepare(struct ks_call *call, struct vf_error *err)
                                   err);
 }
 
-typedef int save_fn(struct dxgk *dxgk, uint64_t id, struct dxgk_blob *first,
-                    struct dxgk_blob *second, struct vf_error *err);
-
-static int reply_blobs(struct ks_call *call, uint64_t id, const struct dxgk_blob *first,
-                       const struct dxgk_blob *second, struct vf_error *err)
-{
-    struct kcall_blobs *result;
-
-    if (first->bytes > VF_MAX_MIGRATION_BLOB || second->bytes > VF_MAX_MIGRATION_BLOB)
-        return vf_fail(
-            err, VF_FAILED,
-            "save migration data: the driver gave %zu and %zu bytes, %u each is the most",
-            first->bytes, second->bytes, VF_MAX_MIGRATION_BLOB);
-    result = ks_result(call, sizeof *result + first->bytes + second->bytes, err);
-    if (result == NULL)
-        return -1;
-    result->id = id;
-    result->first_bytes = (uint32_t)first->bytes;
-    result->second_bytes = (uint32_t)second->bytes;
-    if (first->bytes > 0)
-        memcpy(result + 1, first->data, first->bytes);
-    if (second->bytes > 0)
-        memcpy((unsigned char *)(result + 1) + first->bytes, second->data, second->bytes);
-    return 0;
-}
-
-static int save(struct ks_call *call, save_fn *function, struct vf_error *err)
-{
-    const struct kcall_partition *args = call->args;
-    struct dxgk_blob first = {NULL, 0};
-    struct dxgk_blob second = {NULL, 0};
-    int result = function(call->server->dxgk, args->id, &first, &second, err);
-
-    if (result == 0)
-        result = reply_blobs(call, args->id, &first, &second, err);
-    free(first.data);
-    free(second.data);
-    return result;
-}
-
-int ks_call_save_immutable(struct ks_call *call, struct vf_error *err)
-{
-    return save(call, dxgk_migration_save_immutable, err);
-}
-
-/* A daemon of version 1 has no place for a UMED's state: it must not lose it unknowingly. */
-static int save_without_umed(struct dxgk *dxgk, uint64_t id, struct dxgk_blob *kmd,
-                             struct dxgk_blob *msix, struct vf_error *err)
-{
-    struct dxgk_blob umed;
-
-    if (dxgk_migration_save_mutable(dxgk, id, kmd, msix, &umed, err) != 0)
-        return -1;
-    if (umed.bytes == 0)
-        return 0;
-    free(umed.data);
-    return vf_fail(err, VF_FAILED,
-                   "save mutable data: the partition's UMED has state that this daemon is too old "
-                   "to carry; restart it on a new build");
-}
-
-int ks_call_save_mutable(struct ks_call *call, struct vf_error *err)
-{
-    return save(call, save_without_umed, err);
-}
-
-static int reply_state(struct ks_call *call, uint64_t id, const struct dxgk_blob blob[3],
+/* The KMD's blob, the MSI-X table and the UMED's blob, as everywhere below. */
+static int reply_blobs(struct ks_call *call, uint64_t id, const struct dxgk_blob blob[3],
                        struct vf_error *err)
 {
-    struct kcall_state *result;
+    struct kcall_blobs *result;
     unsigned char *at;
 
     for (int i = 0; i < 3; i++) {
         if (blob[i].bytes > VF_MAX_MIGRATION_BLOB)
-            return vf_fail(err, VF_FAILED, "save mutable data: a part of %zu bytes, %u is the most",
+            return vf_fail(err, VF_FAILED,
+                           "save migration data: a part of %zu bytes, %u is the most",
                            blob[i].bytes, VF_MAX_MIGRATION_BLOB);
     }
     result = ks_result(call, sizeof *result + blob[0].bytes + blob[1].bytes + blob[2].bytes, err);
     if (result == NULL)
         return -1;
-    *result = (struct kcall_state){id, (uint32_t)blob[0].bytes, (uint32_t)blob[1].bytes,
+    *result = (struct kcall_blobs){id, (uint32_t)blob[0].bytes, (uint32_t)blob[1].bytes,
                                    (uint32_t)blob[2].bytes, 0};
     at = (unsigned char *)(result + 1);
     for (int i = 0; i < 3; i++) {
@@ -112,82 +48,72 @@ static int reply_state(struct ks_call *call, uint64_t id, const struct dxgk_blob
     return 0;
 }
 
-int ks_call_save_state(struct ks_call *call, struct vf_error *err)
+static int save(struct ks_call *call, bool mutable, struct vf_error *err)
 {
-    const struct kcall_partition *args = call->args;
+    uint64_t id = ((const struct kcall_partition *)call->args)->id;
+    struct dxgk *dxgk = call->server->dxgk;
     struct dxgk_blob blob[3] = {{NULL, 0}};
-    int result = dxgk_migration_save_mutable(call->server->dxgk, args->id, &blob[0], &blob[1],
-                                             &blob[2], err);
+    int result = mutable ? dxgk_migration_save_mutable(dxgk, id, &blob[0], &blob[1], &blob[2], err)
+                         : dxgk_migration_save_immutable(dxgk, id, &blob[0], &blob[2], err);
 
     if (result == 0)
-        result = reply_state(call, args->id, blob, err);
+        result = reply_blobs(call, id, blob, err);
     for (int i = 0; i < 3; i++)
         free(blob[i].data);
     return result;
 }
 
+int ks_call_save_immutable(struct ks_call *call, struct vf_error *err)
+{
+    return save(call, false, err);
+}
+
+int ks_call_save_mutable(struct ks_call *call, struct vf_error *err)
+{
+    return save(call, true, err);
+}
+
 /* The blobs stay in the call's own memory; the driver may read but not keep them. */
-static int take_blobs(const struct ks_call *call, struct dxgk_blob *first, struct dxgk_blob *second,
-                      struct vf_error *err)
+static int take_blobs(const struct ks_call *call, struct dxgk_blob blob[3], struct vf_error *err)
 {
     const struct kcall_blobs *args = call->args;
+    const uint32_t bytes[3] = {args->kmd_bytes, args->msix_bytes, args->umed_bytes};
+    size_t total = 0;
 
-    if (args->first_bytes > VF_MAX_MIGRATION_BLOB || args->second_bytes > VF_MAX_MIGRATION_BLOB)
-        return vf_fail(err, VF_USAGE, "restore migration data: %u bytes is the most",
-                       VF_MAX_MIGRATION_BLOB);
-    if (ks_exact(call, "restore migration data", (size_t)args->first_bytes + args->second_bytes,
-                 err) != 0)
-        return -1;
-    *first = (struct dxgk_blob){(void *)(uintptr_t)call->tail, args->first_bytes};
-    *second =
-        (struct dxgk_blob){(void *)(uintptr_t)(call->tail + args->first_bytes), args->second_bytes};
-    return 0;
+    for (int i = 0; i < 3; i++) {
+        if (bytes[i] > VF_MAX_MIGRATION_BLOB)
+            return vf_fail(err, VF_USAGE, "restore migration data: %u bytes each is the most",
+                           VF_MAX_MIGRATION_BLOB);
+        blob[i] = (struct dxgk_blob){(void *)(uintptr_t)(call->tail + total), bytes[i]};
+        total += bytes[i];
+    }
+    return ks_exact(call, "restore migration data", total, err);
 }
 
 int ks_call_restore_immutable(struct ks_call *call, struct vf_error *err)
 {
     const struct kcall_blobs *args = call->args;
-    struct dxgk_blob kmd;
-    struct dxgk_blob umed;
     struct vf_reasons *reasons;
+    struct dxgk_blob blob[3];
 
-    if (take_blobs(call, &kmd, &umed, err) != 0)
+    if (take_blobs(call, blob, err) != 0)
         return -1;
+    if (blob[1].bytes != 0)
+        return vf_fail(err, VF_USAGE, "restore migration data: immutable data has no MSI-X table");
     reasons = ks_result(call, sizeof *reasons, err);
     if (reasons == NULL)
         return -1;
     call->result_on_failure = true;
-    return dxgk_migration_restore_immutable(call->server->dxgk, args->id, &kmd, &umed, reasons,
-                                            err);
+    return dxgk_migration_restore_immutable(call->server->dxgk, args->id, &blob[0], &blob[2],
+                                            reasons, err);
 }
 
 int ks_call_restore_mutable(struct ks_call *call, struct vf_error *err)
 {
     const struct kcall_blobs *args = call->args;
-    struct dxgk_blob kmd;
-    struct dxgk_blob msix;
-
-    if (take_blobs(call, &kmd, &msix, err) != 0)
-        return -1;
-    return dxgk_migration_restore_mutable(call->server->dxgk, args->id, &kmd, &msix,
-                                          &(struct dxgk_blob){NULL, 0}, err);
-}
-
-int ks_call_restore_state(struct ks_call *call, struct vf_error *err)
-{
-    const struct kcall_state *args = call->args;
-    const uint32_t bytes[3] = {args->kmd_bytes, args->msix_bytes, args->umed_bytes};
     struct dxgk_blob blob[3];
-    size_t total = 0;
 
-    for (int i = 0; i < 3; i++) {
-        if (bytes[i] > VF_MAX_MIGRATION_BLOB)
-            return vf_fail(err, VF_USAGE, "restore mutable data: %u bytes each is the most",
-                           VF_MAX_MIGRATION_BLOB);
-        blob[i] = (struct dxgk_blob){(void *)(uintptr_t)(call->tail + total), bytes[i]};
-        total += bytes[i];
-    }
-    if (ks_exact(call, "restore mutable data", total, err) != 0)
+    if (take_blobs(call, blob, err) != 0)
         return -1;
     return dxgk_migration_restore_mutable(call->server->dxgk, args->id, &blob[0], &blob[1],
                                           &blob[2], err);

@@ -90,11 +90,9 @@ void events_mig(void *ctx, const char *kind, const char *text)
     events_add(ctx, "migrate", kind, text);
 }
 
-/* An older kernel side tells no time: it is noted when it gets here. */
 static void add_kernel(struct events *events, const struct kc_event *told)
 {
-    struct event event = {.time_ns = told->time_ns != 0 ? told->time_ns : vf_realtime_ns(),
-                          .kernel_number = told->number};
+    struct event event = {.time_ns = told->time_ns, .kernel_number = told->number};
 
     (void)snprintf(event.source, sizeof event.source, "kernel");
     (void)snprintf(event.kind, sizeof event.kind, "%s", told->kind);

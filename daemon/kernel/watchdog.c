@@ -79,8 +79,8 @@ static bool is_waiter(const struct kc_waiter *waiter, const struct watchdog_wait
                : who->partition != NULL && strcmp(waiter->partition, who->partition) == 0;
 }
 
-/* The driver's call that `who` waits for longest, or anyone if that is NULL or not known: if for
- * `enough` or longer. */
+/* The driver's call that `who` waits for longest, or anyone if that is NULL: if for `enough_ns` or
+ * longer. */
 static bool hangs(struct daemon *daemon, const struct watchdog_waiter *who, uint64_t enough_ns,
                   struct kc_driver_call *call)
 {
@@ -90,7 +90,7 @@ static bool hangs(struct daemon *daemon, const struct watchdog_waiter *who, uint
     if (dog == NULL)
         return false;
     vf_lock(&dog->lock);
-    if (who == NULL || kc_connection(dog->kc) == 0)
+    if (who == NULL)
         *call = dog->longest;
     for (size_t i = 0; who != NULL && i < dog->waiter_count; i++) {
         if (is_waiter(&dog->waiters[i], who) && dog->waiters[i].call.ns > call->ns)

@@ -12,67 +12,9 @@
 #include "dxgk/adapter/loader.h"
 #include "dxgk/paging/paging.h"
 #include "dxgk/vram/reserve.h"
-#include "dxgk/waits.h"
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
-
-struct vf_luid dxgk_luid_new(void)
-{
-    static _Atomic uint32_t next = 1;
-    static _Atomic int32_t high;
-    int32_t seen = atomic_load(&high);
-
-    /* The moment of the first call since boot tells this process' LUIDs from those of one before
-     * it. */
-    if (seen == 0) {
-        struct timespec now = {0};
-        int32_t mine;
-
-        (void)clock_gettime(CLOCK_BOOTTIME, &now);
-        mine = (int32_t)(((uint64_t)now.tv_sec * 1000u + (uint64_t)now.tv_nsec / 1000000u) &
-                         INT32_MAX) |
-               1;
-        if (atomic_compare_exchange_strong(&high, &seen, mine))
-            seen = mine;
-    }
-    return (struct vf_luid){.low = atomic_fetch_add(&next, 1), .high = seen};
-}
-
-void dxgk_gate_enter(struct dxgk_adapter *adapter)
-{
-    dxgk_waits_for(&adapter->gate);
-    vf_read_lock(&adapter->gate);
-    dxgk_waits_holds(&adapter->gate);
-}
-
-void dxgk_gate_leave(struct dxgk_adapter *adapter)
-{
-    vf_rw_unlock(&adapter->gate);
-    dxgk_waits_lets_go(&adapter->gate);
-}
-
-int dxgk_gate_alive(const struct dxgk_adapter *adapter, struct vf_error *err)
-{
-    if (!adapter->dead)
-        return 0;
-    return vf_fail(err, VF_FAILED,
-                   "adapter %u lost its driver in an update; its partitions run on but cannot be "
-                   "managed; when their work is done, restart the host",
-                   adapter->index);
-}
-
-/* An update must not starve behind calls that keep coming. */
-static void gate_init(pthread_rwlock_t *gate)
-{
-    pthread_rwlockattr_t attr;
-
-    (void)pthread_rwlockattr_init(&attr);
-    (void)pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
-    (void)pthread_rwlock_init(gate, &attr);
-    (void)pthread_rwlockattr_destroy(&attr);
-}
 
 static struct dxgk_adapter *adapter_new(struct dxgk *dxgk, uint32_t index, const char *spec)
 {
@@ -84,7 +26,7 @@ static struct dxgk_adapter *adapter_new(struct dxgk *dxgk, uint32_t index, const
     adapter->index = index;
     adapter->luid = dxgk_luid_new();
     (void)snprintf(adapter->spec, sizeof adapter->spec, "%s", spec);
-    gate_init(&adapter->gate);
+    dxgk_gate_init(adapter);
     vf_lock_init(&adapter->gpup_lock);
     vf_lock_init(&adapter->lock);
     vf_lock_init(&adapter->triage_lock);

@@ -28,7 +28,4 @@ int dxgk_caps_take_over(struct dxgk_adapter *adapter, struct vf_error *err);
 /* Gives the interface tables back to the driver. */
 void dxgk_caps_release(struct dxgk_adapter *adapter);
 
-/* A LUID no other object of this boot has. Any thread. */
-struct vf_luid dxgk_luid_new(void);
-
 #endif

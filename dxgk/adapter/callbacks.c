@@ -8,10 +8,11 @@
 
 #include "base/log.h"
 #include "base/thread.h"
+#include "dxgk/adapter/handles.h"
 #include "dxgk/adapter/interrupt.h"
+#include "dxgk/adapter/triage.h"
 #include "dxgk/hotupdate/ksr.h"
 #include "dxgk/nt/nt.h"
-#include "dxgk/adapter/triage.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -28,59 +29,6 @@ struct dxgk_mapping {
     PVOID va;
     struct dxgk_mapping *next;
 };
-
-/* Adapters whose drivers may call back. Written at start and stop only. */
-static pthread_rwlock_t known_lock = PTHREAD_RWLOCK_INITIALIZER;
-static struct dxgk_adapter *known[VF_MAX_ADAPTERS * 4];
-
-struct dxgk_adapter *dxgk_adapter_from_context(HANDLE handle)
-{
-    struct dxgk_adapter *found = NULL;
-
-    if (handle == NULL)
-        return NULL;
-    vf_read_lock(&known_lock);
-    for (size_t i = 0; i < RTL_NUMBER_OF(known) && found == NULL; i++) {
-        if (known[i] != NULL && (handle == known[i] || handle == known[i]->hAdapter))
-            found = known[i];
-    }
-    vf_rw_unlock(&known_lock);
-    return found;
-}
-
-static int remember(struct dxgk_adapter *adapter, struct vf_error *err)
-{
-    bool room = false;
-
-    vf_write_lock(&known_lock);
-    for (size_t i = 0; i < RTL_NUMBER_OF(known) && !room; i++) {
-        room = known[i] == NULL;
-        if (room)
-            known[i] = adapter;
-    }
-    vf_rw_unlock(&known_lock);
-    if (!room)
-        return vf_fail(err, VF_FAILED, "more than %zu adapters in one process",
-                       RTL_NUMBER_OF(known));
-    return 0;
-}
-
-static void forget(const struct dxgk_adapter *adapter)
-{
-    vf_write_lock(&known_lock);
-    for (size_t i = 0; i < RTL_NUMBER_OF(known); i++) {
-        if (known[i] == adapter)
-            known[i] = NULL;
-    }
-    vf_rw_unlock(&known_lock);
-}
-
-void dxgk_adapter_set_context(struct dxgk_adapter *adapter, HANDLE context)
-{
-    vf_write_lock(&known_lock);
-    adapter->hAdapter = context;
-    vf_rw_unlock(&known_lock);
-}
 
 /* ---- registers: dxgk/nt calls these for every access of the driver ---- */
 
@@ -404,7 +352,7 @@ int dxgk_callbacks_start(struct dxgk_adapter *adapter, struct vf_error *err)
         .DxgkCbFreePagesFromMdl = free_pages_from_mdl,
         .DxgkCbSaveMemoryForHotUpdate = dxgk_cb_save_memory_for_hot_update,
     };
-    if (remember(adapter, err) != 0) {
+    if (dxgk_adapter_remember(adapter, err) != 0) {
         free(adapter->resources);
         adapter->resources = NULL;
         return -1;
@@ -428,7 +376,7 @@ void dxgk_callbacks_unmap(struct dxgk_adapter *adapter)
 
 void dxgk_callbacks_stop(struct dxgk_adapter *adapter)
 {
-    forget(adapter);
+    dxgk_adapter_forget(adapter);
     dxgk_callbacks_unmap(adapter);
     free(adapter->resources);
     adapter->resources = NULL;

@@ -14,11 +14,4 @@ void dxgk_callbacks_stop(struct dxgk_adapter *adapter);
 
 /* Unmaps what a driver that went left mapped (reported). */
 void dxgk_callbacks_unmap(struct dxgk_adapter *adapter);
-/* Sets adapter->hAdapter, which callbacks on other threads look adapters up by. */
-void dxgk_adapter_set_context(struct dxgk_adapter *adapter, HANDLE context);
-
-/* The adapter behind a handle a driver gave: a DeviceHandle or a miniport context. NULL when it is
- * neither. Any thread, any IRQL. */
-struct dxgk_adapter *dxgk_adapter_from_context(HANDLE handle);
-
 #endif

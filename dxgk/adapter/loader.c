@@ -319,11 +319,6 @@ const DRIVER_INITIALIZATION_DATA *dxgk_image_ddi(const struct dxgk_image *image)
     return &image->ddi;
 }
 
-PDRIVER_OBJECT dxgk_image_object(struct dxgk_image *image)
-{
-    return &image->object;
-}
-
 struct dxgk_driver_file *dxgk_image_file(const struct dxgk_image *image)
 {
     return image->file;

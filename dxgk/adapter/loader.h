@@ -23,7 +23,6 @@ struct dxgk_image_rest {
 void dxgk_image_put(struct dxgk_image *image, struct dxgk_image_rest *rest);
 
 const DRIVER_INITIALIZATION_DATA *dxgk_image_ddi(const struct dxgk_image *image);
-PDRIVER_OBJECT dxgk_image_object(struct dxgk_image *image);
 /* The file it was loaded from; counted by the image. */
 struct dxgk_driver_file *dxgk_image_file(const struct dxgk_image *image);
 /* Resolved path of the file. */

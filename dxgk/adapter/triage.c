@@ -1,46 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-/* See triage.h. Also dxgk_event and dxgk_report, through which everything that happens here is told
- * to the host program. */
+/* See triage.h. */
 #define LOG_ROOM "dxgk"
 #include "dxgk/adapter/triage.h"
 
 #include "base/log.h"
 #include "base/thread.h"
-#include "dxgk/adapter/callbacks.h"
-#include "dxgk/partition/tdr.h"
+#include "dxgk/adapter/handles.h"
+#include "dxgk/adapter/resets.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #define SMALL_EVENT_BYTES 256u /* above it DxgkCbLogEtwEvent is for PASSIVE_LEVEL only */
-
-void dxgk_event(struct dxgk *dxgk, const char *kind, const char *format, ...)
-{
-    char text[600];
-    va_list args;
-
-    if (dxgk->config.event == NULL)
-        return;
-    va_start(args, format);
-    (void)vsnprintf(text, sizeof text, format, args);
-    va_end(args);
-    dxgk->config.event(dxgk->config.event_ctx, kind, text);
-}
-
-void dxgk_report(struct dxgk_adapter *adapter, const char *rule, const char *format, ...)
-{
-    char text[500];
-    va_list args;
-
-    va_start(args, format);
-    (void)vsnprintf(text, sizeof text, format, args);
-    va_end(args);
-    log_error("adapter %u breaks %s: %s", adapter->index, rule, text);
-    vf_lock(&adapter->lock);
-    adapter->breaches++;
-    vf_unlock(&adapter->lock);
-    dxgk_event(adapter->dxgk, "contract", "%s: adapter %u: %s", rule, adapter->index, text);
-}
 
 void dxgk_triage_begin(struct dxgk_adapter *adapter, uint32_t vf, struct vf_reasons *reasons)
 {
@@ -65,7 +36,9 @@ static void cut(char *field, size_t bytes, const char *from, const char *to)
     field[length] = '\0';
 }
 
-void dxgk_triage_parse(const char *text, struct vf_reason *reason)
+/* Splits "FIELD: source VALUE, target VALUE; REMEDY" (docs/driver-guide.md); any other text becomes
+ * the remedy of field "driver". */
+static void parse(const char *text, struct vf_reason *reason)
 {
     static const char before_source[] = ": source ";
     static const char before_target[] = ", target ";
@@ -108,7 +81,7 @@ static void partition_event(const DXGKDDICB_PARTITIONING_EVENT_NOTIFICATION *not
         return;
     }
     log_info("adapter %u VF %u: %s", adapter->index, note->PartitionId, text);
-    dxgk_triage_parse(text, &reason);
+    parse(text, &reason);
     if (note->PartitionId < RTL_NUMBER_OF(adapter->capture)) {
         vf_lock(&adapter->triage_lock);
         reasons = adapter->capture[note->PartitionId];
@@ -121,7 +94,7 @@ static void partition_event(const DXGKDDICB_PARTITIONING_EVENT_NOTIFICATION *not
     /* A convention of this house, as the pages do not say what an OS does with the types: a driver
      * that names a function level reset asks for one. */
     if (note->EventType == DXGK_PARTITION_EVENT_FUNCTION_LEVEL_RESET)
-        dxgk_tdr_request(adapter, note->PartitionId);
+        dxgk_resets_ask(adapter, note->PartitionId);
 }
 
 void dxgk_cb_log_etw_event(LPCGUID guid, UCHAR type, USHORT bytes, PVOID buffer)

@@ -11,10 +11,6 @@
 void dxgk_triage_begin(struct dxgk_adapter *adapter, uint32_t vf, struct vf_reasons *reasons);
 void dxgk_triage_end(struct dxgk_adapter *adapter, uint32_t vf);
 
-/* Splits "FIELD: source VALUE, target VALUE; REMEDY" (docs/driver-guide.md); any other text becomes
- * the remedy of field "driver". */
-void dxgk_triage_parse(const char *text, struct vf_reason *reason);
-
 /* DxgkCbLogEtwEvent: any IRQL up to 256 bytes, PASSIVE_LEVEL above. */
 void dxgk_cb_log_etw_event(LPCGUID guid, UCHAR type, USHORT bytes, PVOID buffer);
 

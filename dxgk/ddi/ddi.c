@@ -5,7 +5,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "dxgk/adapter/callbacks.h"
+#include "dxgk/adapter/handles.h"
 #include "dxgk/nt/nt.h"
 #include "dxgk/waits.h"
 

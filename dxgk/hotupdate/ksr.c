@@ -6,7 +6,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
-#include "dxgk/adapter/callbacks.h"
+#include "dxgk/adapter/handles.h"
 #include "dxgk/nt/nt.h"
 
 #include <errno.h>

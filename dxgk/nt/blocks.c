@@ -225,7 +225,6 @@ void *nt_pages_va(PFN_NUMBER first, uint64_t count)
 /* ---- counting ---- */
 
 struct census {
-    ULONG tag; /* 0 = any */
     unsigned kinds; /* mask of 1 << enum nt_memory; 0 = any */
     uintptr_t low, high; /* callers that count */
     struct nt_pool_stats stats;
@@ -239,10 +238,8 @@ static void count_block(const void *node, VISIT visit, void *arg)
 
     if (visit != postorder && visit != leaf)
         return;
-    if ((census->tag != 0 && block->tag != census->tag) ||
-        (census->kinds != 0 && (census->kinds & 1u << block->kind) == 0) ||
-        block->caller < census->low ||
-        block->caller >= census->high)
+    if ((census->kinds != 0 && (census->kinds & 1u << block->kind) == 0) ||
+        block->caller < census->low || block->caller >= census->high)
         return;
     if (census->found != NULL)
         census->found[census->stats.allocations] = block->va;
@@ -268,20 +265,6 @@ struct nt_pool_stats nt_pool_live(void)
     return now;
 }
 
-struct nt_pool_stats nt_pool_live_tag(ULONG tag)
-{
-    struct census census = {.tag = tag, .high = UINTPTR_MAX};
-
-    return take_census(&census);
-}
-
-struct nt_pool_stats nt_pool_live_from(const void *low, const void *high)
-{
-    struct census census = {.low = (uintptr_t)low, .high = (uintptr_t)high};
-
-    return take_census(&census);
-}
-
 uint64_t nt_mdl_live_from(const void *low, const void *high)
 {
     struct census census = {.kinds = 1u << NT_MEMORY_MDL,
@@ -289,48 +272,6 @@ uint64_t nt_mdl_live_from(const void *low, const void *high)
                             .high = (uintptr_t)high};
 
     return take_census(&census).allocations;
-}
-
-struct tags {
-    size_t count, capacity;
-    struct {
-        ULONG tag;
-        struct nt_pool_stats stats;
-    } * rows;
-};
-
-static void count_tag(const void *node, VISIT visit, void *arg)
-{
-    const struct nt_block *block = *(struct nt_block *const *)node;
-    struct tags *tags = arg;
-    size_t i = 0;
-
-    if (visit != postorder && visit != leaf)
-        return;
-    while (i < tags->count && tags->rows[i].tag != block->tag)
-        i++;
-    if (i == tags->capacity)
-        return; /* cannot happen: there is a row for each live block */
-    if (i == tags->count) {
-        tags->rows[tags->count++].tag = block->tag;
-    }
-    tags->rows[i].stats.allocations++;
-    tags->rows[i].stats.bytes += block->bytes;
-}
-
-void nt_pool_each_tag(void (*fn)(void *ctx, ULONG tag, const struct nt_pool_stats *live_now),
-                      void *ctx)
-{
-    struct tags tags = {0};
-
-    vf_lock(&map_lock);
-    tags.rows = calloc(live.allocations, sizeof *tags.rows);
-    tags.capacity = tags.rows != NULL ? live.allocations : 0;
-    twalk_r(map, count_tag, &tags);
-    vf_unlock(&map_lock);
-    for (size_t i = 0; i < tags.count; i++)
-        fn(ctx, tags.rows[i].tag, &tags.rows[i].stats);
-    free(tags.rows);
 }
 
 uint64_t nt_pool_reclaim_from(const void *low, const void *high)

@@ -63,16 +63,9 @@ struct nt_pool_stats {
 /* All live pool allocations; MDLs and their pages count under the tags 'Mdl ' and 'MmPg'. Any
  * thread. */
 struct nt_pool_stats nt_pool_live(void);
-struct nt_pool_stats nt_pool_live_tag(ULONG tag);
-/* Those made by code in [low, high): a driver image's text. For the leak report after its unload.
- * An allocation made as the very last act of a function (a tail call) counts for that function's
- * caller. */
-struct nt_pool_stats nt_pool_live_from(const void *low, const void *high);
-/* Calls `fn` once per tag that has live allocations, in no order, without a lock held. */
-void nt_pool_each_tag(void (*fn)(void *ctx, ULONG tag, const struct nt_pool_stats *live),
-                      void *ctx);
-/* Frees what [low, high) left behind, and gives how many. Only when nothing of that image can run
- * any more. */
+/* Frees what code in [low, high), a driver image's text, left behind, and gives how many. Only when
+ * nothing of that image can run any more. An allocation made as the very last act of a function (a
+ * tail call) counts for that function's caller. */
 uint64_t nt_pool_reclaim_from(const void *low, const void *high);
 
 /* True when [va, va + bytes) lies inside one live pool allocation or one live block of MDL pages.

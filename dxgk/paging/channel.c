@@ -66,23 +66,17 @@ static int fill_entries(struct dxgk_channel *channel, struct slot *slot, const u
     const struct dxgk_partition *partition = channel->partition;
     uint64_t total = channel->first_page[partition->range_count];
     uint64_t per_page = partition->page_bytes >> 12;
-    DXGK_PTE model = {0}, *entry = slot->entries;
+    DXGK_PTE *entry = slot->entries;
     uint32_t range = 0;
 
-    model.Valid = 1;
-    model.ReadOnly = writable ? 0 : 1;
-    model.Segment = partition->segment & 31u;
-    for (uint32_t i = 0; i < count; i++) {
+    for (uint32_t i = 0; i < count; i++, entry += per_page) {
         if (pages[i] >= total)
             return vf_fail(err, VF_FAILED, "transfer: page %llu is not in a reserve of %llu pages",
                            (unsigned long long)pages[i], (unsigned long long)total);
         range = find_range(channel, pages[i], range);
-        uint64_t number = (partition->ranges[range].SegmentOffset >> 12) +
-                          (pages[i] - channel->first_page[range]) * per_page;
-        for (uint64_t k = 0; k < per_page; k++, entry++) {
-            *entry = model;
-            entry->PageAddress = number + k;
-        }
+        uint64_t offset = partition->ranges[range].SegmentOffset +
+                          (pages[i] - channel->first_page[range]) * partition->page_bytes;
+        dxgk_pte_fill(entry, per_page, dxgk_pte(partition->segment, offset, writable));
     }
     slot->work.entry_count = (uint64_t)count * per_page;
     slot->work.bytes = (uint64_t)count * partition->page_bytes;

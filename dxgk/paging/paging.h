@@ -83,6 +83,10 @@ struct dxgk_paging_work {
  * while all buffers are in use. */
 int dxgk_paging_submit(struct dxgk_paging *paging, struct dxgk_paging_work *work,
                        struct vf_error *err);
+/* As _submit, and returns when it is done: 0, or -1 when it was refused or failed. `work` needs no
+ * `complete`; it is copied, so the caller's may serve again. */
+int dxgk_paging_run(struct dxgk_paging *paging, const struct dxgk_paging_work *work,
+                    struct vf_error *err);
 
 /* Windows and memory, serialised with submissions. */
 int dxgk_paging_window_open(struct dxgk_paging *paging, uint64_t bytes, struct dxgk_window *out,

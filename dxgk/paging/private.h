@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * What paging.c (building, handing over, retiring), watchdog.c (TDR) and start.c share.
+ * What paging.c (building, handing over, retiring), watchdog.c (TDR), start.c and run.c share.
  *
  *   free --take--> being built --hand over--> flying --fence done--> free
  *                                              |  ^

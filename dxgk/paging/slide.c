@@ -1,76 +1,33 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Content moved inside VRAM by the paging engine (VF-4): see dxgk_paging_slide in paging.h. */
-#define LOG_ROOM "dxgk"
 #include "dxgk/paging/paging.h"
 
 #include "base/cleanup.h"
-#include "base/thread.h"
-#include "dxgk/waits.h"
 
 #include <stdlib.h>
 
 #define CHUNK (32ull << 20) /* one transfer: short against the TDR time */
 
 struct slide {
-    struct dxgk_paging_work work; /* first: ended() gets from it to the slide */
+    struct dxgk_paging_work work;
     struct dxgk_window to, from;
     DXGK_PTE *to_entries, *from_entries;
-    pthread_mutex_t lock; /* guards what follows */
-    pthread_cond_t ended;
-    bool done;
-    int status;
 };
-
-static void slide_ended(struct dxgk_paging_work *work, int status)
-{
-    struct slide *slide = (struct slide *)(void *)work;
-
-    vf_lock(&slide->lock);
-    slide->done = true;
-    slide->status = status;
-    vf_cond_signal(&slide->ended);
-    vf_unlock(&slide->lock);
-}
-
-static void fill(DXGK_PTE *entries, uint32_t segment, uint64_t offset, uint64_t bytes,
-                 bool writable)
-{
-    DXGK_PTE model = {0};
-
-    model.Valid = 1;
-    model.ReadOnly = writable ? 0 : 1;
-    model.Segment = segment & 31u;
-    for (uint64_t page = 0; page < bytes >> 12; page++) {
-        entries[page] = model;
-        entries[page].PageAddress = (offset >> 12) + page;
-    }
-}
 
 /* One piece that does not overlap itself, waited for. */
 static int slide_piece(struct dxgk_adapter *adapter, struct slide *slide, uint64_t from,
                        uint64_t to, uint64_t bytes, struct vf_error *err)
 {
     uint32_t segment = adapter->caps.segments[adapter->caps.vram].id;
-    int status;
 
-    fill(slide->from_entries, segment, from, bytes, false);
-    fill(slide->to_entries, segment, to, bytes, true);
-    slide->done = false;
     slide->work.entry_count = bytes >> 12;
     slide->work.bytes = bytes;
-    if (dxgk_paging_submit(adapter->paging, &slide->work, err) != 0)
-        return -1;
-    vf_lock(&slide->lock);
-    dxgk_waits_for(&adapter->interrupts);
-    while (!slide->done)
-        vf_cond_wait(&slide->ended, &slide->lock);
-    dxgk_waits_for(NULL);
-    status = slide->status;
-    vf_unlock(&slide->lock);
-    if (status != 0)
-        return vf_fail_errno(err, VF_FAILED, -status, "moving 0x%llx bytes from 0x%llx to 0x%llx",
-                             (unsigned long long)bytes, (unsigned long long)from,
-                             (unsigned long long)to);
+    dxgk_pte_fill(slide->from_entries, slide->work.entry_count, dxgk_pte(segment, from, false));
+    dxgk_pte_fill(slide->to_entries, slide->work.entry_count, dxgk_pte(segment, to, true));
+    if (dxgk_paging_run(adapter->paging, &slide->work, err) != 0)
+        return vf_context(err, "moving 0x%llx bytes from 0x%llx to 0x%llx",
+                          (unsigned long long)bytes, (unsigned long long)from,
+                          (unsigned long long)to);
     return 0;
 }
 
@@ -112,7 +69,7 @@ static int check(const struct dxgk_adapter *adapter, uint64_t from, uint64_t to,
 int dxgk_paging_slide(struct dxgk_adapter *adapter, uint64_t from, uint64_t to, uint64_t bytes,
                       uint64_t *done, struct vf_error *err)
 {
-    struct slide slide = {.lock = VF_LOCK_INITIALIZER, .ended = PTHREAD_COND_INITIALIZER};
+    struct slide slide = {0};
     cleanup_free DXGK_PTE *entries = NULL;
     int result = -1;
 
@@ -135,7 +92,6 @@ int dxgk_paging_slide(struct dxgk_adapter *adapter, uint64_t from, uint64_t to, 
     slide.work.entries = slide.to_entries;
     slide.work.from = &slide.from;
     slide.work.from_entries = slide.from_entries;
-    slide.work.complete = slide_ended;
     result = slide_all(adapter, &slide, from, to, bytes, done, err);
     dxgk_paging_window_close(adapter->paging, &slide.from);
 close_to:

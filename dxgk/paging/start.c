@@ -1,11 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Starting and stopping the paging engine, its windows, and zero-filling through it. See paging.h.
- */
+/* Starting and stopping the paging engine, its driver's update, and its windows. See paging.h. */
 #define LOG_ROOM "dxgk"
 #include "dxgk/paging/private.h"
 
-#include "base/cleanup.h"
-#include "base/log.h"
 #include "base/thread.h"
 #include "dxgk/ddi/paging.h"
 #include "dxgk/adapter/interrupt.h"
@@ -16,8 +13,7 @@
 
 #define BUFFER_BYTES (64u << 10)
 #define IN_FLIGHT 32u
-#define TDR_NS 2000000000ull     /* SRC-9: Windows' timeout */
-#define ZERO_CHUNK (32ull << 20) /* one fill: short against the TDR time */
+#define TDR_NS 2000000000ull /* SRC-9: Windows' timeout */
 
 /* ---- start ---- */
 
@@ -257,109 +253,4 @@ int dxgk_paging_window_map_dma(struct dxgk_paging *paging, const struct dxgk_win
 struct dxgk_vaspace *dxgk_paging_space(struct dxgk_paging *paging)
 {
     return paging->space;
-}
-
-/* ---- zero-filling ---- */
-
-struct zero_fill {
-    struct dxgk_paging_work work;
-    pthread_mutex_t lock; /* guards what follows */
-    pthread_cond_t ended;
-    bool done;
-    int status;
-};
-
-static void zero_ended(struct dxgk_paging_work *work, int status)
-{
-    struct zero_fill *fill = (struct zero_fill *)(void *)work;
-
-    vf_lock(&fill->lock);
-    fill->done = true;
-    fill->status = status;
-    vf_cond_signal(&fill->ended);
-    vf_unlock(&fill->lock);
-}
-
-/* One piece, waited for. `entries` has room for ZERO_CHUNK. */
-static int zero_piece(struct dxgk_paging *paging, struct zero_fill *fill, DXGK_PTE *entries,
-                      uint32_t segment, uint64_t offset, uint64_t bytes, struct vf_error *err)
-{
-    for (uint64_t page = 0; page < bytes >> 12; page++) {
-        entries[page] = (DXGK_PTE){0};
-        entries[page].Valid = 1;
-        entries[page].Segment = segment & 31u;
-        entries[page].PageAddress = (offset >> 12) + page;
-    }
-    fill->done = false;
-    fill->work.entries = entries;
-    fill->work.entry_count = bytes >> 12;
-    fill->work.bytes = bytes;
-    if (dxgk_paging_submit(paging, &fill->work, err) != 0)
-        return -1;
-    vf_lock(&fill->lock);
-    dxgk_waits_for(&paging->adapter->interrupts);
-    while (!fill->done)
-        vf_cond_wait(&fill->ended, &fill->lock);
-    dxgk_waits_for(NULL);
-    int status = fill->status;
-    vf_unlock(&fill->lock);
-    if (status != 0)
-        return vf_fail_errno(err, VF_FAILED, -status, "zero-fill of 0x%llx + 0x%llx",
-                             (unsigned long long)offset, (unsigned long long)bytes);
-    return 0;
-}
-
-int dxgk_still_wanted(const struct dxgk_wanted *wanted, struct vf_error *err)
-{
-    if (wanted == NULL || wanted->ask(wanted->ctx))
-        return 0;
-    return vf_fail(err, VF_CANCELLED, "whoever asked for it wants it no more");
-}
-
-static int zero_ranges(struct dxgk_adapter *adapter, struct zero_fill *fill, DXGK_PTE *entries,
-                       const DXGK_MEMORYRANGE *ranges, uint32_t count,
-                       const struct dxgk_wanted *wanted, struct vf_error *err)
-{
-    const struct dxgk_segment *segment = &adapter->caps.segments[adapter->caps.vram];
-
-    for (uint32_t i = 0; i < count; i++) {
-        uint64_t offset = ranges[i].SegmentOffset, left = ranges[i].SizeInBytes;
-
-        if (offset % 4096 != 0 || left % 4096 != 0 || offset > segment->bytes ||
-            left > segment->bytes - offset)
-            return vf_fail(err, VF_FAILED, "zero-fill: 0x%llx + 0x%llx is not inside segment %u",
-                           (unsigned long long)offset, (unsigned long long)left, segment->id);
-        while (left > 0) {
-            uint64_t bytes = left < ZERO_CHUNK ? left : ZERO_CHUNK;
-
-            if (dxgk_still_wanted(wanted, err) != 0 ||
-                zero_piece(adapter->paging, fill, entries, segment->id, offset, bytes, err) != 0)
-                return -1;
-            offset += bytes;
-            left -= bytes;
-        }
-    }
-    return 0;
-}
-
-int dxgk_paging_zero(struct dxgk_adapter *adapter, const DXGK_MEMORYRANGE *ranges, uint32_t count,
-                     const struct dxgk_wanted *wanted, struct vf_error *err)
-{
-    struct zero_fill fill = {.lock = VF_LOCK_INITIALIZER, .ended = PTHREAD_COND_INITIALIZER};
-    cleanup_free DXGK_PTE *entries = NULL;
-    struct dxgk_window window;
-
-    if (adapter->paging == NULL || adapter->caps.vram < 0)
-        return vf_fail(err, VF_FAILED, "zero-fill: the adapter has no paging path or no VRAM");
-    entries = malloc((ZERO_CHUNK >> 12) * sizeof *entries);
-    if (entries == NULL)
-        return vf_fail(err, VF_FAILED, "zero-fill: out of memory");
-    if (dxgk_paging_window_open(adapter->paging, ZERO_CHUNK, &window, err) != 0)
-        return -1;
-    fill.work.op = DXGK_PAGING_ZERO;
-    fill.work.vram = &window;
-    fill.work.complete = zero_ended;
-    int rc = zero_ranges(adapter, &fill, entries, ranges, count, wanted, err);
-    dxgk_paging_window_close(adapter->paging, &window);
-    return rc;
 }

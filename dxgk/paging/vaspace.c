@@ -256,14 +256,10 @@ int dxgk_window_map_dma(struct dxgk_vaspace *space, const struct dxgk_window *wi
 
     for (uint64_t page = 0; page < pages;) {
         uint64_t here = pages - page < 256 ? pages - page : 256;
+        DXGK_PTE first = dxgk_pte(DXGK_SYSTEM_SEGMENT, dma->iova + (page << 12), true);
 
-        memset(entries, 0, sizeof entries);
-        for (uint64_t i = 0; i < here; i++) {
-            entries[i].Valid = 1;
-            entries[i].CacheCoherent = 1;
-            entries[i].Segment = DXGK_SYSTEM_SEGMENT;
-            entries[i].PageAddress = (dma->iova >> 12) + page + i;
-        }
+        first.CacheCoherent = 1;
+        dxgk_pte_fill(entries, here, first);
         if (dxgk_window_map(space, window, page, entries, here, err) != 0)
             return -1;
         page += here;

@@ -19,6 +19,25 @@ struct dxgk_dma {
 
 struct dxgk_vaspace;
 
+/* The leaf entry of the 4 KiB page at `offset` bytes of a segment, as the driver numbers it. */
+static inline DXGK_PTE dxgk_pte(uint32_t segment, uint64_t offset, bool writable)
+{
+    DXGK_PTE entry = {0};
+
+    entry.Valid = 1;
+    entry.ReadOnly = writable ? 0 : 1;
+    entry.Segment = segment & 31u;
+    entry.PageAddress = offset >> 12;
+    return entry;
+}
+
+/* The entries of `count` pages in a row, the first of which `entry` maps. */
+static inline void dxgk_pte_fill(DXGK_PTE *entries, uint64_t count, DXGK_PTE entry)
+{
+    for (uint64_t i = 0; i < count; i++, entry.PageAddress++)
+        entries[i] = entry;
+}
+
 /* A run of virtual addresses whose leaf tables belong to it alone. */
 struct dxgk_window {
     uint64_t va;     /* start, aligned to what one leaf table covers; never 0 */

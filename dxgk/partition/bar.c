@@ -14,7 +14,6 @@
 #include "dxgk/umed/umed.h"
 
 #include <errno.h>
-#include <string.h>
 
 struct access {
     struct dxgk_partition *partition;
@@ -198,18 +197,4 @@ int dxgk_partition_bar_write(struct dxgk *dxgk, uint64_t id, uint32_t bar, uint6
     }
     dxgk_partition_put(partition);
     return result;
-}
-
-void dxgk_vcpu_shut(struct dxgk_partition *partition)
-{
-    vf_write_lock(&partition->vcpu);
-    partition->vcpu_shut = true;
-    vf_rw_unlock(&partition->vcpu);
-}
-
-void dxgk_vcpu_open(struct dxgk_partition *partition)
-{
-    vf_write_lock(&partition->vcpu);
-    partition->vcpu_shut = false;
-    vf_rw_unlock(&partition->vcpu);
 }

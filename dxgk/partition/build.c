@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/thread.h"
+#include "dxgk/adapter/resets.h"
 #include "dxgk/ddi/ddi.h"
 #include "dxgk/ddi/basis.h"
 #include "dxgk/partition/mitigated.h"
@@ -14,7 +15,6 @@
 #include "dxgk/paging/paging.h"
 #include "dxgk/vram/reserve.h"
 #include "dxgk/vram/scrub.h"
-#include "dxgk/partition/tdr.h"
 #include "dxgk/tracking/tracking.h"
 #include "dxgk/umed/umed.h"
 #include "dxgk/waits.h"
@@ -200,7 +200,7 @@ int dxgk_partition_build(struct dxgk_partition *partition, bool incoming, struct
     if (take_vf(partition, err) != 0)
         return -1;
     partition->built_ns = vf_now_ns();
-    dxgk_tdr_forget(partition->adapter, partition->vf);
+    dxgk_resets_forget(partition->adapter, partition->vf);
     if (make_vgpu(partition, &umed_class, err) != 0 || dxgk_ddi_reset_vf(partition, err) != 0 ||
         make_interrupts(partition, err) != 0 ||
         dxgk_umed_create(partition, &umed_class, &partition->umed, err) != 0 ||

@@ -11,6 +11,14 @@
 #include <fcntl.h>
 #include <string.h>
 
+int dxgk_partition_wrong_state(const struct dxgk_partition *partition, const char *what,
+                               struct vf_error *err)
+{
+    return vf_fail(err, VF_FAILED, "partition %s is %s%s; %s", partition->params.name,
+                   vf_fsm_name(&partition->fsm),
+                   partition->hung ? ", as a command hung and its VF was reset" : "", what);
+}
+
 void dxgk_partition_describe(const struct dxgk_partition *partition,
                              struct vf_partition_info *out)
 {

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "dxgk/ddi/ddi.h"
 #include "dxgk/partition/partition.h"
+#include "dxgk/partition/vcpu.h"
 
 #include <time.h>
 

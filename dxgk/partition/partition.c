@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Partitions as the host program sees them: the table, the state machine, create, destroy, pause,
- * resume. What happens with the driver is in build.c and ddi/, what is told of them in facts.c.
+ * Partitions as the host program sees them: the state machine, create, destroy, pause, resume. The
+ * table of them is in table.c, what happens with the driver in build.c and ddi/, what is told of
+ * them in facts.c.
  *
  *   BUILDING --create--> RUNNING <--- prepare, end ---> OUTGOING
  *      |                 ^   ^                             ^
@@ -20,24 +21,15 @@
 #define LOG_ROOM "partition"
 #include "dxgk/partition/partition.h"
 
-#include "base/clock.h"
-#include "base/log.h"
 #include "base/thread.h"
-#include "dxgk/adapter/adapter.h"
 #include "dxgk/ddi/ddi.h"
 #include "dxgk/partition/hold.h"
-#include "dxgk/partition/mitigated.h"
-#include "dxgk/partition/msix.h"
+#include "dxgk/partition/vcpu.h"
 #include "dxgk/waits.h"
 
-#include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <unistd.h>
-
-#define DEFRAG_PATIENCE_NS 10000000000ull
 
 #define DYING VF_ARC(VF_PARTITION_DYING)
 
@@ -64,151 +56,6 @@ static const struct vf_fsm_table partition_states = {
     .arcs = state_arcs,
     .count = VF_PARTITION_STATES,
 };
-
-int dxgk_partition_wrong_state(const struct dxgk_partition *partition, const char *what,
-                               struct vf_error *err)
-{
-    return vf_fail(err, VF_FAILED, "partition %s is %s%s; %s", partition->params.name,
-                   vf_fsm_name(&partition->fsm),
-                   partition->hung ? ", as a command hung and its VF was reset" : "", what);
-}
-
-/* ---- the table ---- */
-
-struct dxgk_partition *dxgk_partition_get(struct dxgk *dxgk, uint64_t id, struct vf_error *err)
-{
-    struct dxgk_partition *partition;
-
-    vf_lock(&dxgk->lock);
-    for (partition = dxgk->partitions; partition != NULL; partition = partition->next) {
-        if (partition->id == id)
-            break;
-    }
-    if (partition != NULL)
-        atomic_fetch_add(&partition->refs, 1);
-    vf_unlock(&dxgk->lock);
-    if (partition == NULL)
-        (void)vf_fail(err, VF_FAILED, "there is no partition with id %llu", (unsigned long long)id);
-    return partition;
-}
-
-void dxgk_partition_put(struct dxgk_partition *partition)
-{
-    if (atomic_fetch_sub(&partition->refs, 1) != 1)
-        return;
-    if (partition->watch_fd >= 0)
-        (void)close(partition->watch_fd);
-    (void)pthread_rwlock_destroy(&partition->vcpu);
-    vf_lock_fini(&partition->lock);
-    dxgk_mitigated_drop(partition);
-    free(partition->ranges);
-    free(partition);
-}
-
-/* Takes the lock. Other calls on the partition are waited for; while its reserve moves, which takes
- * as long as its VRAM is large, only for so long that whoever asked can be told. */
-static int lock_patiently(struct dxgk_partition *partition, struct vf_error *err)
-{
-    uint64_t until = vf_realtime_ns() + DEFRAG_PATIENCE_NS;
-    const struct timespec deadline = {.tv_sec = (time_t)(until / 1000000000u),
-                                      .tv_nsec = (long)(until % 1000000000u)};
-
-    dxgk_waits_for(&partition->lock);
-    if (pthread_mutex_timedlock(&partition->lock, &deadline) == 0) {
-        dxgk_waits_holds(&partition->lock);
-        return 0;
-    }
-    dxgk_waits_for(NULL);
-    if ((dxgk_holders(partition) & VF_HOLD_DEFRAG) != 0)
-        return vf_fail(err, VF_REFUSED_NOW,
-                       "partition %s is moving inside VRAM" VF_REMEDY
-                       "wait for the end of its adapter's defragmentation, then try again",
-                       partition->params.name);
-    dxgk_lock(&partition->lock);
-    return 0;
-}
-
-struct dxgk_partition *dxgk_partition_lock(struct dxgk *dxgk, uint64_t id, struct vf_error *err)
-{
-    struct dxgk_partition *partition = dxgk_partition_get(dxgk, id, err);
-
-    if (partition == NULL)
-        return NULL;
-    dxgk_waits_about(partition->params.name);
-    dxgk_gate_enter(partition->adapter);
-    if (lock_patiently(partition, err) != 0) {
-        dxgk_gate_leave(partition->adapter);
-        dxgk_partition_put(partition);
-        return NULL;
-    }
-    if (partition->gone)
-        (void)vf_fail(err, VF_FAILED, "partition %s has just been removed",
-                      partition->params.name);
-    else if (dxgk_gate_alive(partition->adapter, err) == 0)
-        return partition;
-    dxgk_partition_unlock(partition);
-    return NULL;
-}
-
-void dxgk_partition_unlock(struct dxgk_partition *partition)
-{
-    dxgk_unlock(&partition->lock);
-    dxgk_gate_leave(partition->adapter);
-    dxgk_partition_put(partition);
-}
-
-/* The name and UUID belong to the partition from here on; the table holds one reference. */
-static int enter(struct dxgk *dxgk, struct dxgk_partition *partition, struct vf_error *err)
-{
-    struct dxgk_partition *other;
-    int result = 0;
-
-    vf_lock(&dxgk->lock);
-    for (other = dxgk->partitions; other != NULL && result == 0; other = other->next) {
-        if (strcmp(other->params.name, partition->params.name) == 0)
-            result = vf_fail(err, VF_INCOMPATIBLE,
-                             "partition %s: there is one of this name already" VF_REMEDY
-                             "choose another name",
-                             partition->params.name);
-        else if (memcmp(other->params.uuid, partition->params.uuid, VF_UUID_BYTES) == 0)
-            result = vf_fail(err, VF_INCOMPATIBLE,
-                             "partition %s has the same UUID; remove it first", other->params.name);
-    }
-    if (result == 0 && dxgk->partition_count >= VF_MAX_PARTITIONS)
-        result =
-            vf_fail(err, VF_FAILED, "there are %u partitions already, the most one host serves",
-                    VF_MAX_PARTITIONS);
-    if (result == 0) {
-        partition->id = ++dxgk->next_id;
-        partition->next = dxgk->partitions;
-        dxgk->partitions = partition;
-        dxgk->partition_count++;
-    }
-    vf_unlock(&dxgk->lock);
-    return result;
-}
-
-void dxgk_partition_signal(struct dxgk_partition *partition)
-{
-    /* Full is as good as written: whoever watches has not been woken since. */
-    (void)eventfd_write(partition->watch_fd, 1);
-}
-
-/* Takes it out of the table; the caller still holds its own reference and partition->lock. */
-static void leave(struct dxgk *dxgk, struct dxgk_partition *partition)
-{
-    struct dxgk_partition **link = &dxgk->partitions;
-
-    partition->gone = true;
-    vf_lock(&dxgk->lock);
-    while (*link != partition)
-        link = &(*link)->next;
-    *link = partition->next;
-    dxgk->partition_count--;
-    vf_unlock(&dxgk->lock);
-    dxgk_partition_signal(partition);
-    dxgk_partition_put(partition); /* the table's */
-}
 
 /* ---- create ---- */
 
@@ -278,13 +125,6 @@ static struct dxgk_partition *partition_new(struct dxgk *dxgk,
     return partition;
 }
 
-static void set_gone(struct dxgk_partition *partition, bool gone)
-{
-    vf_write_lock(&partition->vcpu);
-    partition->vcpu_gone = gone;
-    vf_rw_unlock(&partition->vcpu);
-}
-
 /* Inside the adapter's gate. On success *out is locked and has a reference for the caller. */
 static int make(struct dxgk *dxgk, const struct vf_partition_params *params, bool incoming,
                 struct dxgk_partition **out, struct vf_error *err)
@@ -317,7 +157,7 @@ static int create(struct dxgk *dxgk, const struct vf_partition_params *params, b
         dxgk_gate_leave(dxgk->adapters[params->adapter]);
         return -1;
     }
-    if (enter(dxgk, partition, err) != 0) {
+    if (dxgk_partition_enter(dxgk, partition, err) != 0) {
         dxgk_partition_unlock(partition);
         return -1;
     }
@@ -328,7 +168,7 @@ static int create(struct dxgk *dxgk, const struct vf_partition_params *params, b
     if (result == 0) {
         (void)vf_fsm_set(&partition->fsm, incoming ? VF_PARTITION_INCOMING : VF_PARTITION_RUNNING,
                          "created");
-        set_gone(partition, false);
+        dxgk_vcpu_set_gone(partition, false);
         if (incoming)
             dxgk_holders_set(partition, VF_HOLD_MOVE);
         else
@@ -336,7 +176,7 @@ static int create(struct dxgk *dxgk, const struct vf_partition_params *params, b
         dxgk_partition_describe(partition, out);
     } else {
         (void)vf_fsm_set(&partition->fsm, VF_PARTITION_DYING, "creation failed");
-        leave(dxgk, partition);
+        dxgk_partition_leave(dxgk, partition);
         (void)vf_context(err, "cannot create partition %s", params->name);
         if (err->scarce) /* there may be more later */
             err->code = VF_REFUSED_NOW;
@@ -369,43 +209,19 @@ static int take_down(struct dxgk_partition *partition, struct vf_error *err)
 {
     (void)vf_fsm_set(&partition->fsm, VF_PARTITION_DYING, "removal");
     dxgk_vcpu_shut(partition);
-    set_gone(partition, true);
+    dxgk_vcpu_set_gone(partition, true);
     return dxgk_partition_dismantle(partition, err);
-}
-
-/* A call that never comes back must not keep a partition from being removed in vain. */
-static int lock_to_remove(struct dxgk_partition *partition, struct vf_error *err)
-{
-    if (dxgk_gate_alive(partition->adapter, err) != 0)
-        return -1;
-    if (pthread_mutex_trylock(&partition->lock) == 0) {
-        dxgk_waits_holds(&partition->lock);
-        return 0;
-    }
-    if ((dxgk_holders(partition) & VF_HOLD_DEFRAG) != 0)
-        return lock_patiently(partition, err);
-    return vf_fail(err, VF_FAILED, "partition %s is busy with another call; try again",
-                   partition->params.name);
 }
 
 int dxgk_partition_destroy(struct dxgk *dxgk, uint64_t id, struct vf_error *err)
 {
-    struct dxgk_partition *partition = dxgk_partition_get(dxgk, id, err);
+    struct dxgk_partition *partition = dxgk_partition_lock_to_remove(dxgk, id, err);
     int result;
 
     if (partition == NULL)
         return -1;
-    dxgk_waits_about(partition->params.name);
-    dxgk_gate_enter(partition->adapter);
-    if (lock_to_remove(partition, err) != 0) {
-        dxgk_gate_leave(partition->adapter);
-        dxgk_partition_put(partition);
-        return -1;
-    }
-    if (partition->gone || partition->channels != 0) {
-        (void)vf_fail(err, VF_FAILED,
-                      partition->gone ? "partition %s has just been removed"
-                                      : "partition %s is busy: a page transfer is open",
+    if (partition->channels != 0) {
+        (void)vf_fail(err, VF_FAILED, "partition %s is busy: a page transfer is open",
                       partition->params.name);
         dxgk_partition_unlock(partition);
         return -1;
@@ -413,7 +229,7 @@ int dxgk_partition_destroy(struct dxgk *dxgk, uint64_t id, struct vf_error *err)
     result = take_down(partition, err);
     /* The partition is gone for people either way; what the driver kept stays locked up with its
      * adapter. */
-    leave(dxgk, partition);
+    dxgk_partition_leave(dxgk, partition);
     dxgk_partition_unlock(partition);
     return result;
 }

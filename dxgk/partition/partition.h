@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* What the other files of dxgk need of partition.c besides internal.h. */
+/* Partitions to the other files of dxgk, besides internal.h. */
 #ifndef DXGK_PARTITION_PARTITION_H
 #define DXGK_PARTITION_PARTITION_H
 
@@ -17,12 +17,22 @@ int dxgk_partition_wrong_state(const struct dxgk_partition *partition, const cha
 /* The partition as the host program sees it. Any thread, any lock. */
 void dxgk_partition_describe(const struct dxgk_partition *partition, struct vf_partition_info *out);
 
-/* Closes the door for guest writes and waits for those under way; opens it. Lock held. */
-void dxgk_vcpu_shut(struct dxgk_partition *partition);
-void dxgk_vcpu_open(struct dxgk_partition *partition);
-
 /* Wakes whoever watches it (dxgk_partition_watch). Any thread, any lock. */
 void dxgk_partition_signal(struct dxgk_partition *partition);
+
+/* ---- the table (table.c) ---- */
+
+/* Puts it into the table, which then holds a reference, and gives it its id; its name and UUID are
+ * its own from here on. -1: another one has them, or there are too many. */
+int dxgk_partition_enter(struct dxgk *dxgk, struct dxgk_partition *partition, struct vf_error *err);
+/* Takes it out; the caller still holds a reference of its own and partition->lock. */
+void dxgk_partition_leave(struct dxgk *dxgk, struct dxgk_partition *partition);
+/* As dxgk_partition_lock, but waits for no other call on the partition, which may never come back;
+ * a move of its reserve alone is waited for. */
+struct dxgk_partition *dxgk_partition_lock_to_remove(struct dxgk *dxgk, uint64_t id,
+                                                     struct vf_error *err);
+
+/* ---- making and unmaking (build.c) ---- */
 
 /* VF, vGPU, VRAM, tracking, interrupts, power: all that the driver has a part in (build.c); paused
  * at its end when incoming. Undoes itself when it fails. Lock held. */

@@ -14,21 +14,12 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/thread.h"
+#include "dxgk/adapter/resets.h"
 #include "dxgk/ddi/ddi.h"
 #include "dxgk/partition/hold.h"
 #include "dxgk/partition/msix.h"
 #include "dxgk/partition/partition.h"
-
-#include <stdlib.h>
-
-struct dxgk_tdr {
-    struct dxgk *dxgk;
-    pthread_t thread;
-    pthread_mutex_t lock; /* a leaf; guards what follows */
-    pthread_cond_t news;
-    uint32_t wanted[VF_MAX_ADAPTERS]; /* bit n: VF n */
-    bool stopping;
-};
+#include "dxgk/partition/vcpu.h"
 
 /* ---- the reset itself: partition->lock is held ---- */
 
@@ -144,103 +135,33 @@ static void handle(struct dxgk *dxgk, uint32_t adapter, uint32_t vf)
     dxgk_partition_unlock(partition);
 }
 
-/* Takes one VF out of those wanted; false = there is none. Lock held. */
-static bool next_wanted(struct dxgk_tdr *tdr, uint32_t *adapter, uint32_t *vf)
-{
-    for (*adapter = 0; *adapter < VF_MAX_ADAPTERS; ++*adapter) {
-        if (tdr->wanted[*adapter] == 0)
-            continue;
-        *vf = (uint32_t)__builtin_ctz(tdr->wanted[*adapter]);
-        tdr->wanted[*adapter] &= ~(1u << *vf);
-        return true;
-    }
-    return false;
-}
-
 static void *tdr_thread(void *arg)
 {
-    struct dxgk_tdr *tdr = arg;
+    struct dxgk *dxgk = arg;
     uint32_t adapter, vf;
 
-    vf_lock(&tdr->lock);
-    while (!tdr->stopping) {
-        if (!next_wanted(tdr, &adapter, &vf)) {
-            vf_cond_wait(&tdr->news, &tdr->lock);
-            continue;
-        }
-        vf_unlock(&tdr->lock);
-        handle(tdr->dxgk, adapter, vf);
-        vf_lock(&tdr->lock);
-    }
-    vf_unlock(&tdr->lock);
+    while (dxgk_resets_take(dxgk, &adapter, &vf))
+        handle(dxgk, adapter, vf);
     return NULL;
 }
 
 int dxgk_tdr_start(struct dxgk *dxgk, struct vf_error *err)
 {
-    struct dxgk_tdr *tdr = calloc(1, sizeof *tdr);
     int failed;
 
-    if (tdr == NULL)
-        return vf_fail(err, VF_FAILED, "no memory to watch for hangs");
-    tdr->dxgk = dxgk;
-    vf_lock_init(&tdr->lock);
-    vf_cond_init(&tdr->news);
-    failed = pthread_create(&tdr->thread, NULL, tdr_thread, tdr);
-    if (failed != 0) {
-        vf_cond_fini(&tdr->news);
-        vf_lock_fini(&tdr->lock);
-        free(tdr);
-        return vf_fail_errno(err, VF_FAILED, failed, "no thread to watch for hangs");
-    }
-    dxgk->tdr = tdr;
-    return 0;
+    if (dxgk_resets_open(dxgk, err) != 0)
+        return -1;
+    failed = pthread_create(&dxgk->tdr_thread, NULL, tdr_thread, dxgk);
+    if (failed == 0)
+        return 0;
+    dxgk_resets_close(dxgk);
+    return vf_fail_errno(err, VF_FAILED, failed, "no thread to watch for hangs");
 }
 
 void dxgk_tdr_stop(struct dxgk *dxgk)
 {
-    struct dxgk_tdr *tdr = dxgk->tdr;
-
-    if (tdr == NULL)
+    if (dxgk->resets == NULL)
         return;
-    vf_lock(&tdr->lock);
-    tdr->stopping = true;
-    vf_cond_signal(&tdr->news);
-    vf_unlock(&tdr->lock);
-    (void)pthread_join(tdr->thread, NULL);
-}
-
-void dxgk_tdr_free(struct dxgk *dxgk)
-{
-    if (dxgk->tdr == NULL)
-        return;
-    vf_cond_fini(&dxgk->tdr->news);
-    vf_lock_fini(&dxgk->tdr->lock);
-    free(dxgk->tdr);
-    dxgk->tdr = NULL;
-}
-
-void dxgk_tdr_request(struct dxgk_adapter *adapter, uint32_t vf)
-{
-    struct dxgk_tdr *tdr = adapter->dxgk->tdr;
-
-    if (vf >= 32 || vf >= adapter->caps.vf_count || tdr == NULL) {
-        log_warn("adapter %u: reset of VF %u asked for; there is no such VF", adapter->index, vf);
-        return;
-    }
-    vf_lock(&tdr->lock);
-    tdr->wanted[adapter->index] |= 1u << vf;
-    vf_cond_signal(&tdr->news);
-    vf_unlock(&tdr->lock);
-}
-
-void dxgk_tdr_forget(struct dxgk_adapter *adapter, uint32_t vf)
-{
-    struct dxgk_tdr *tdr = adapter->dxgk->tdr;
-
-    if (tdr == NULL)
-        return;
-    vf_lock(&tdr->lock);
-    tdr->wanted[adapter->index] &= ~(1u << vf);
-    vf_unlock(&tdr->lock);
+    dxgk_resets_end(dxgk);
+    (void)pthread_join(dxgk->tdr_thread, NULL);
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * Hung commands of VFs (SRC-9: "TDR"): the driver tells of one by a triage event that asks for a
- * function level reset; a thread of its own does it, so that the driver's thread waits for nobody.
+ * function level reset (adapter/resets.h); a thread of its own does it.
  */
 #ifndef DXGK_PARTITION_TDR_H
 #define DXGK_PARTITION_TDR_H
@@ -12,17 +12,10 @@
  * meanwhile. No limit for hangs is as short as this (SRC-9: 2 s). */
 #define DXGK_TDR_TOO_YOUNG_NS 250000000ull
 
-/* Starts the thread; sets dxgk->tdr. */
+/* Opens dxgk->resets and starts the thread that does what is asked for there. */
 int dxgk_tdr_start(struct dxgk *dxgk, struct vf_error *err);
 /* Ends the thread: what is asked for from here on is dropped. Before the partitions go; NULL-safe.
  */
 void dxgk_tdr_stop(struct dxgk *dxgk);
-/* Once no driver is left. NULL-safe. */
-void dxgk_tdr_free(struct dxgk *dxgk);
-
-/* The VF shall be reset. Any thread, any IRQL; takes only a leaf lock. */
-void dxgk_tdr_request(struct dxgk_adapter *adapter, uint32_t vf);
-/* The VF has a new tenant: what was asked for is the old one's. */
-void dxgk_tdr_forget(struct dxgk_adapter *adapter, uint32_t vf);
 
 #endif

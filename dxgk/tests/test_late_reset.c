@@ -2,6 +2,7 @@
 /* A hang that the driver tells late: about a tenant who is gone, to one who has its VF now. */
 #include "base/clock.h"
 #include "dxgk/partition/partition.h"
+#include "dxgk/adapter/resets.h"
 #include "dxgk/partition/tdr.h"
 #include "dxgk/tests/rig/pagerig.h"
 
@@ -34,8 +35,8 @@ static bool asked_in_time(void)
         fail_msg("%s", err.text);
     next = rig_inside(&rig, rig_partition(&rig, "next", RESERVE, false));
     assert_true(next->vf < old->vf);
-    dxgk_tdr_request(rig.adapter, next->vf); /* seen to in the order of VFs */
-    dxgk_tdr_request(rig.adapter, old->vf);
+    dxgk_resets_ask(rig.adapter, next->vf); /* seen to in the order of VFs */
+    dxgk_resets_ask(rig.adapter, old->vf);
     while (dxgk_partition_state(old) != VF_PARTITION_FAULTED)
         (void)poll(NULL, 0, 1);
     in_time = vf_now_ns() - next->built_ns < DXGK_TDR_TOO_YOUNG_NS;

@@ -162,7 +162,7 @@ static void collect(struct dxgk_partition *partition)
 
     if (bits == NULL ||
         dxgk_tracking_query(partition, bits, tracking->bits_bytes, &dirty, &err) != 0)
-        dxgk_tracking_forget(partition);
+        tracking->all = true;
     free(bits);
 }
 
@@ -212,18 +212,12 @@ int dxgk_tracking_take_over(struct dxgk_partition *partition, struct vf_error *e
     /* Not by the basis' own flag: that one is gone after a take-over that failed. */
     bool tracked = adapter->caps.performant || tracking->moving;
     tracking->basis = (struct dxgk_basis){0};
-    dxgk_tracking_forget(partition);
+    tracking->all = true;
     if (dxgk_ddi_create_memory_basis(adapter, partition->segment, partition->page_bytes,
                                      partition->ranges, partition->range_count, &tracking->basis,
                                      err) != 0)
         return -1;
     return tracked ? dxgk_ddi_start_dirty_tracking(adapter, &tracking->basis, err) : 0;
-}
-
-void dxgk_tracking_forget(struct dxgk_partition *partition)
-{
-    if (partition->tracking != NULL)
-        partition->tracking->all = true;
 }
 
 void dxgk_tracking_limit_buffer(struct dxgk_partition *partition, size_t bytes)

@@ -47,10 +47,6 @@ void dxgk_tracking_drop_place(struct dxgk_partition *partition, struct dxgk_basi
  * was. What paging wrote is no history: pages that no guest ever wrote stay so. */
 void dxgk_tracking_change_place(struct dxgk_partition *partition, const struct dxgk_basis *basis);
 
-/* The next query gives everything: handles died with a driver, or history is unknown for another
- * reason (HOT-5). */
-void dxgk_tracking_forget(struct dxgk_partition *partition);
-
 /* Largest buffer one query may use; more pages are asked for piecewise, as under low memory
  * (DBT-4). 0 = no limit. */
 void dxgk_tracking_limit_buffer(struct dxgk_partition *partition, size_t bytes);

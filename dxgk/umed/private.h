@@ -40,14 +40,10 @@ struct dxgk_umed {
 
 /* All with umed->lock held. */
 
-/* Sees to it that there is a worker. */
-int dxgk_umed_up(struct dxgk_umed *umed, struct vf_error *err);
 /* One call, worker brought up before if need be; a worker lost over it is reported and replaced.
  * 0: reply->result says the rest, the caller frees reply->data. */
 int dxgk_umed_call(struct dxgk_umed *umed, enum umed_op op, const void *body, uint32_t bytes,
                    uint32_t allowed, struct dxgk_worker_reply *reply, struct vf_error *err);
-/* The worker is lost: buries it, tells, starts another. True when it was killed from outside. */
-bool dxgk_umed_crashed(struct dxgk_umed *umed);
 /* Takes over malloc'ed data in place of what the blob had. */
 void dxgk_umed_replace(struct dxgk_blob *blob, void *data, size_t bytes);
 

@@ -73,42 +73,6 @@ void dxgk_umed_replace(struct dxgk_blob *blob, void *data, size_t bytes)
         free(data);
 }
 
-static const char *const breach_texts[UMED_BREACHES] = {
-    [UMED_SIZE] = "asked for a size that is not allowed",
-    [UMED_GREW] = "changed the size of its data within one save",
-    [UMED_OVERRAN] = "wrote behind the buffer it was given",
-};
-
-int dxgk_umed_call(struct dxgk_umed *umed, enum umed_op op, const void *body, uint32_t bytes,
-                   uint32_t allowed, struct dxgk_worker_reply *reply, struct vf_error *err)
-{
-    bool again = false;
-    int lost;
-
-    do {
-        if (dxgk_umed_up(umed, err) != 0)
-            return -1;
-        lost = dxgk_worker_call(&umed->worker, op, body, bytes, allowed, reply);
-        if (lost == 0)
-            break;
-        /* One that was killed from outside is no fault of the call: it is made again, once. All
-         * that a worker can change is its own state, and the next one has that of before the call.
-         */
-        again = dxgk_umed_crashed(umed) && !again && (op != UMED_WRITE || umed->state.bytes != 0);
-    } while (again);
-    if (lost == 0) {
-        if (reply->breach == UMED_KEPT)
-            return 0;
-        dxgk_report(umed->partition->adapter, op == UMED_SAVE_IMMUTABLE ? "SRC-3" : "SRC-6",
-                    "the UMED of %s %s", umed->partition->params.name, breach_texts[reply->breach]);
-        return 0;
-    }
-    return vf_fail(err, VF_FAILED,
-                   "the emulation of partition %s crashed over this call: it %s; it is started "
-                   "again with the state it had before, see \"vferry events\"",
-                   umed->partition->params.name, umed->how);
-}
-
 /* A call to a worker that is being brought up: no crash is counted over it here. */
 static int raw_call(struct dxgk_umed *umed, enum umed_op op, const struct dxgk_blob *blob,
                     uint32_t allowed, struct dxgk_worker_reply *reply, struct vf_error *err)
@@ -213,7 +177,8 @@ static bool may_start(const struct dxgk_umed *umed)
            vf_now_ns() - umed->crash_ns[umed->crashes % CRASHES] > CRASH_SPAN_NS;
 }
 
-bool dxgk_umed_crashed(struct dxgk_umed *umed)
+/* The worker is lost: buries it, tells, starts another. True when it was killed from outside. */
+static bool crashed(struct dxgk_umed *umed)
 {
     struct dxgk_partition *partition = umed->partition;
     struct vf_error error = VF_ERROR_INIT;
@@ -242,13 +207,14 @@ bool dxgk_umed_crashed(struct dxgk_umed *umed)
     return outside;
 }
 
-int dxgk_umed_up(struct dxgk_umed *umed, struct vf_error *err)
+/* Sees to it that there is a worker. */
+static int up(struct dxgk_umed *umed, struct vf_error *err)
 {
     struct pollfd watch = {.fd = umed->worker.fd, .events = POLLRDHUP};
 
     /* One that died while nobody called it is replaced before this call, not by it. */
     if (umed->alive && poll(&watch, 1, 0) > 0)
-        (void)dxgk_umed_crashed(umed);
+        (void)crashed(umed);
     if (umed->alive)
         return 0;
     if (!may_start(umed))
@@ -257,6 +223,44 @@ int dxgk_umed_up(struct dxgk_umed *umed, struct vf_error *err)
                        "seconds; try again, or move or remove the partition",
                        umed->partition->params.name);
     return start(umed, err);
+}
+
+/* ---- a call to the worker that is there ---- */
+
+static const char *const breach_texts[UMED_BREACHES] = {
+    [UMED_SIZE] = "asked for a size that is not allowed",
+    [UMED_GREW] = "changed the size of its data within one save",
+    [UMED_OVERRAN] = "wrote behind the buffer it was given",
+};
+
+int dxgk_umed_call(struct dxgk_umed *umed, enum umed_op op, const void *body, uint32_t bytes,
+                   uint32_t allowed, struct dxgk_worker_reply *reply, struct vf_error *err)
+{
+    bool again = false;
+    int lost;
+
+    do {
+        if (up(umed, err) != 0)
+            return -1;
+        lost = dxgk_worker_call(&umed->worker, op, body, bytes, allowed, reply);
+        if (lost == 0)
+            break;
+        /* One that was killed from outside is no fault of the call: it is made again, once. All
+         * that a worker can change is its own state, and the next one has that of before the call.
+         */
+        again = crashed(umed) && !again && (op != UMED_WRITE || umed->state.bytes != 0);
+    } while (again);
+    if (lost == 0) {
+        if (reply->breach == UMED_KEPT)
+            return 0;
+        dxgk_report(umed->partition->adapter, op == UMED_SAVE_IMMUTABLE ? "SRC-3" : "SRC-6",
+                    "the UMED of %s %s", umed->partition->params.name, breach_texts[reply->breach]);
+        return 0;
+    }
+    return vf_fail(err, VF_FAILED,
+                   "the emulation of partition %s crashed over this call: it %s; it is started "
+                   "again with the state it had before, see \"vferry events\"",
+                   umed->partition->params.name, umed->how);
 }
 
 /* ---- the watcher: tells of a worker that dies between two calls as it happens ---- */
@@ -300,7 +304,7 @@ static void *watcher(void *arg)
             continue;
         vf_lock(&umed->lock);
         if (umed->alive && umed->generation == generation && !umed->ending)
-            (void)dxgk_umed_crashed(umed);
+            (void)crashed(umed);
         vf_unlock(&umed->lock);
     }
 }

@@ -4,13 +4,10 @@
  * bytes to the next, and would make "never sent, so zero" of a move a lie: what a partition gets is
  * therefore read back, all of it, once for each tenant.
  */
-#define LOG_ROOM "dxgk"
 #include "dxgk/vram/scrub.h"
 
 #include "base/cleanup.h"
-#include "base/thread.h"
 #include "dxgk/paging/paging.h"
-#include "dxgk/waits.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -21,28 +18,13 @@
 #define POISON 0xa5
 
 struct proof {
-    struct dxgk_paging_work work; /* first: ended() gets from it to the proof */
+    struct dxgk_paging_work work;
     struct dxgk_adapter *adapter;
     const struct dxgk_wanted *wanted;
     struct dxgk_dma memory;
     struct dxgk_window vram, system;
     DXGK_PTE *entries;
-    pthread_mutex_t lock; /* guards what follows */
-    pthread_cond_t ended;
-    bool done;
-    int status;
 };
-
-static void ended(struct dxgk_paging_work *work, int status)
-{
-    struct proof *proof = (struct proof *)(void *)work;
-
-    vf_lock(&proof->lock);
-    proof->done = true;
-    proof->status = status;
-    vf_cond_signal(&proof->ended);
-    vf_unlock(&proof->lock);
-}
 
 static bool all_zero(const uint8_t *bytes, uint64_t count)
 {
@@ -58,31 +40,15 @@ static bool all_zero(const uint8_t *bytes, uint64_t count)
 static int read_piece(struct proof *proof, uint64_t offset, uint64_t bytes, struct vf_error *err)
 {
     const struct dxgk_caps *caps = &proof->adapter->caps;
-    int status;
 
-    for (uint64_t page = 0; page < bytes >> 12; page++) {
-        proof->entries[page] = (DXGK_PTE){0};
-        proof->entries[page].Valid = 1;
-        proof->entries[page].ReadOnly = 1;
-        proof->entries[page].Segment = caps->segments[caps->vram].id & 31u;
-        proof->entries[page].PageAddress = (offset >> 12) + page;
-    }
-    memset(proof->memory.cpu, POISON, bytes);
-    proof->done = false;
     proof->work.entry_count = bytes >> 12;
     proof->work.bytes = bytes;
-    if (dxgk_paging_submit(proof->adapter->paging, &proof->work, err) != 0)
-        return -1;
-    vf_lock(&proof->lock);
-    dxgk_waits_for(&proof->adapter->interrupts);
-    while (!proof->done)
-        vf_cond_wait(&proof->ended, &proof->lock);
-    dxgk_waits_for(NULL);
-    status = proof->status;
-    vf_unlock(&proof->lock);
-    if (status != 0)
-        return vf_fail_errno(err, VF_FAILED, -status, "reading back 0x%llx + 0x%llx of VRAM",
-                             (unsigned long long)offset, (unsigned long long)bytes);
+    dxgk_pte_fill(proof->entries, proof->work.entry_count,
+                  dxgk_pte(caps->segments[caps->vram].id, offset, false));
+    memset(proof->memory.cpu, POISON, bytes);
+    if (dxgk_paging_run(proof->adapter->paging, &proof->work, err) != 0)
+        return vf_context(err, "reading back 0x%llx + 0x%llx of VRAM", (unsigned long long)offset,
+                          (unsigned long long)bytes);
     return 0;
 }
 
@@ -112,10 +78,7 @@ static int prove_ranges(struct proof *proof, const DXGK_MEMORYRANGE *ranges, uin
 static int prove(struct dxgk_adapter *adapter, const DXGK_MEMORYRANGE *ranges, uint32_t count,
                  const struct dxgk_wanted *wanted, bool *dirty, struct vf_error *err)
 {
-    struct proof proof = {.adapter = adapter,
-                          .wanted = wanted,
-                          .lock = VF_LOCK_INITIALIZER,
-                          .ended = PTHREAD_COND_INITIALIZER};
+    struct proof proof = {.adapter = adapter, .wanted = wanted};
     struct dxgk_paging *paging = adapter->paging;
     cleanup_free DXGK_PTE *entries = calloc(CHUNK >> 12, sizeof *entries);
     int result = -1;
@@ -134,7 +97,6 @@ static int prove(struct dxgk_adapter *adapter, const DXGK_MEMORYRANGE *ranges, u
     proof.work.vram = &proof.vram;
     proof.work.system = &proof.system;
     proof.work.entries = entries;
-    proof.work.complete = ended;
     result = prove_ranges(&proof, ranges, count, dirty, err);
     dxgk_paging_window_close(paging, &proof.vram);
 close_system:

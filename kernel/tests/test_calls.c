@@ -40,7 +40,6 @@ static void host_is_told(void **state)
     struct kc_host host;
 
     assert_int_equal(kc_host(kc, &host, NULL), 0);
-    assert_int_equal(host.interface_version, KCALL_VERSION);
     assert_int_equal(host.kernel_pid, getpid());
     assert_int_equal(host.adapters, 2);
     assert_int_equal(host.partitions, 0);

@@ -204,11 +204,12 @@ static void shutdown_needs_force_while_partitions_live(void **state)
     pthread_t thread;
 
     harness_partition(kc, "a", 4096, false);
-    assert_int_equal(kc_shutdown(kc, false, &err), -1);
+    assert_int_equal(kc_shutdown_begin(kc, false, &err), -1);
     assert_non_null(strstr(err.text, "--force"));
     assert_int_equal(kc_host(kc, &host, &err), 0);
     assert_int_equal(pthread_create(&thread, NULL, end_it, harness), 0);
-    assert_int_equal(kc_shutdown(kc, true, &err), 0);
+    assert_int_equal(kc_shutdown_begin(kc, true, &err), 0);
+    assert_int_equal(kc_shutdown_wait(kc, &err), 0);
     /* When the call returns everything is let go: another kernel may start at once. */
     if (ks_open(&config, &next, &err) != 0)
         fail_msg("%s", err.text);
@@ -229,7 +230,8 @@ static void an_empty_kernel_shuts_down(void **state)
     pthread_t thread;
 
     assert_int_equal(pthread_create(&thread, NULL, end_it, harness), 0);
-    assert_int_equal(kc_shutdown(kc, false, &err), 0);
+    assert_int_equal(kc_shutdown_begin(kc, false, &err), 0);
+    assert_int_equal(kc_shutdown_wait(kc, &err), 0);
     (void)pthread_join(thread, NULL);
     kc_close(kc);
 }
@@ -334,15 +336,23 @@ static int three_times(void *ctx, uint64_t waited_ns, struct vf_error *err)
     return ++waiter->asked < 3 ? 0 : vf_fail(err, VF_FAILED, "it is silent" VF_REMEDY "wait");
 }
 
-/* Says hello to the one that comes, and then nothing any more. */
+/* A kernel side that says hello to the one that comes, and then nothing any more. */
+struct silent {
+    char dir[32];
+    struct sockaddr_un address;
+    int listen_fd;
+    uint32_t version; /* that it says it speaks */
+    pthread_t thread;
+};
+
 static void *hello_then_silence(void *arg)
 {
-    int *listen_fd = arg;
-    struct kcall_hello_result result = {.version = KCALL_VERSION};
+    const struct silent *silent = arg;
+    struct kcall_hello_result result = {.version = silent->version};
     struct kcall_head head;
     struct kw_buffer body = {0};
     size_t have;
-    int fd = accept(*listen_fd, NULL, NULL);
+    int fd = accept(silent->listen_fd, NULL, NULL);
 
     assert_true(fd >= 0);
     assert_int_equal(kw_recv_head(fd, KCALL_MAGIC_CALL, &head, &body, &have, NULL), 0);
@@ -355,24 +365,61 @@ static void *hello_then_silence(void *arg)
     return NULL;
 }
 
+static void silent_start(struct silent *silent, uint32_t version)
+{
+    *silent = (struct silent){.dir = "/tmp/vferry-kernel-test-XXXXXX",
+                              .address = {.sun_family = AF_UNIX},
+                              .listen_fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0),
+                              .version = version};
+    assert_non_null(mkdtemp(silent->dir));
+    (void)snprintf(silent->address.sun_path, sizeof silent->address.sun_path, "%s/kernel.sock",
+                   silent->dir);
+    assert_int_equal(
+        bind(silent->listen_fd, (const struct sockaddr *)&silent->address, sizeof silent->address),
+        0);
+    assert_int_equal(listen(silent->listen_fd, 1), 0);
+    assert_int_equal(pthread_create(&silent->thread, NULL, hello_then_silence, silent), 0);
+}
+
+/* Its client has closed. */
+static void silent_stop(struct silent *silent)
+{
+    assert_int_equal(pthread_join(silent->thread, NULL), 0);
+    (void)close(silent->listen_fd);
+    assert_int_equal(unlink(silent->address.sun_path), 0);
+    assert_int_equal(rmdir(silent->dir), 0);
+}
+
+static void a_kernel_side_of_another_version_is_refused(void **state)
+{
+    static const uint32_t others[] = {0, KCALL_VERSION - 1, KCALL_VERSION + 1};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
+        struct vf_error err = VF_ERROR_INIT;
+        struct silent silent;
+        struct kc *kc = NULL;
+
+        silent_start(&silent, others[i]);
+        assert_int_equal(kc_connect(silent.address.sun_path, &kc, &err), -1);
+        assert_null(kc);
+        assert_int_equal(err.code, VF_INCOMPATIBLE);
+        assert_non_null(vf_remedy(&err));
+        silent_stop(&silent);
+    }
+}
+
 /* A call that is not answered ends when its caller says so, and the connection with it. */
 static void a_call_ends_with_its_callers_patience(void **state)
 {
-    char dir[] = "/tmp/vferry-kernel-test-XXXXXX";
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
     struct waiter waiter = {0};
     struct vf_error err = VF_ERROR_INIT;
+    struct silent silent;
     struct kc_host host;
-    pthread_t other;
 
     (void)state;
-    assert_non_null(mkdtemp(dir));
-    (void)snprintf(address.sun_path, sizeof address.sun_path, "%s/kernel.sock", dir);
-    assert_int_equal(bind(fd, (const struct sockaddr *)&address, sizeof address), 0);
-    assert_int_equal(listen(fd, 1), 0);
-    assert_int_equal(pthread_create(&other, NULL, hello_then_silence, &fd), 0);
-    assert_int_equal(kc_connect(address.sun_path, &waiter.kc, &err), 0);
+    silent_start(&silent, KCALL_VERSION);
+    assert_int_equal(kc_connect(silent.address.sun_path, &waiter.kc, &err), 0);
     kc_set_patience(waiter.kc, three_times, &waiter);
     assert_int_equal(kc_host(waiter.kc, &host, &err), -1);
     assert_int_equal(waiter.asked, 3);
@@ -382,10 +429,7 @@ static void a_call_ends_with_its_callers_patience(void **state)
     assert_non_null(strstr(err.text, "did not answer the call before"));
     assert_int_equal(waiter.asked, 3);
     kc_close(waiter.kc);
-    assert_int_equal(pthread_join(other, NULL), 0);
-    (void)close(fd);
-    assert_int_equal(unlink(address.sun_path), 0);
-    assert_int_equal(rmdir(dir), 0);
+    silent_stop(&silent);
 }
 
 /* One that is answered asks nobody. */
@@ -464,6 +508,7 @@ int main(void)
         OWN(a_client_or_a_partition_keeps_it),
         CASE(a_client_is_answered_when_no_descriptor_is_left),
         cmocka_unit_test(a_kernel_that_does_not_answer_is_named),
+        cmocka_unit_test(a_kernel_side_of_another_version_is_refused),
         cmocka_unit_test(a_call_ends_with_its_callers_patience),
         cmocka_unit_test_setup_teardown(an_answered_call_needs_no_patience, harness_setup,
                                         harness_teardown),

@@ -128,7 +128,7 @@ static void end_kernel(struct process *process, struct kc *kc, bool force)
     struct vf_error err = VF_ERROR_INIT;
     int status = -1;
 
-    if (kc_shutdown(kc, force, &err) != 0)
+    if (kc_shutdown_begin(kc, force, &err) != 0 || kc_shutdown_wait(kc, &err) != 0)
         fail_msg("%s", err.text);
     assert_int_equal(waitpid(process->pid, &status, 0), process->pid);
     process->pid = 0;
@@ -310,7 +310,7 @@ static void sigterm_does_not_end_a_host_with_partitions(void **state)
     assert_int_equal(kc_partition_pause(kc, info.id, &err), 0);
     assert_int_equal(kc_partition_resume(kc, info.id, &err), 0);
     assert_int_equal(waitpid(process->pid, &status, WNOHANG), 0);
-    assert_int_equal(kc_shutdown(kc, false, &err), -1);
+    assert_int_equal(kc_shutdown_begin(kc, false, &err), -1);
     end_kernel(process, kc, true);
     kc_close(kc);
 }

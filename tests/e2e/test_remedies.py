@@ -26,8 +26,7 @@ COMMAND = re.compile(r'"((?:vferryd?|kill|systemctl|chmod|ulimit)\b[^"]*)"|\b(ch
 FOLLOWED = {
     "vferry --host %s": "daemon/main.c",
     "vferry driver update %u --driver FILE": "dxgk/ddi/migration.c",  # test_driver_fails.py follows its second one
-    # kernel/tests/test_older.c compares what both files say.
-    "vferry host stop": "daemon/kernel/process.c kernel/client.c kernel/server_conn.c",
+    "vferry host stop": "daemon/kernel/process.c",
     "vferry host stop --force": "cli/host/patience.c daemon/kernel/watchdog.c kernel/server.c",
     "vferry host uncordon": "daemon/cordon.c migrate/target/admit.c",
     "vferry adapter defrag %u": "dxgk/vram/reserve.c",
@@ -295,18 +294,6 @@ class Followed(Case):
         kernel.settimeout(60 * PATIENCE)
         kernel.connect(str(host.state / "kernel.sock"))
         return kernel
-
-    def test_a_kernel_side_that_does_not_know_a_call_is_ended_with_its_daemon(self):
-        host = self.host("left")
-        newer = self.newer_daemon(host)
-        self.call(newer, 1, 1, 1000)
-        said = self.call(newer, 999, 0, 0)
-        self.assertIn("this kernel side is older than its daemon", said)
-        kernel = host.kernel_pid
-        self.follow(host, said, '"(vferry host stop)", then start vferryd again')
-        host.process.wait(30)
-        host.start()
-        self.assertNotEqual(host.kernel_pid, kernel)
 
     def test_a_kernel_side_that_speaks_another_version_is_ended(self):
         host = self.host("left")

@@ -14,7 +14,7 @@
 #define TAG_A 0x41414141u
 #define TAG_B 0x42424242u
 
-static void allocation_is_zeroed_and_counted_by_tag(void **state)
+static void allocation_is_zeroed_and_counted(void **state)
 {
     char *p = ExAllocatePool2(POOL_FLAG_NON_PAGED, 100, TAG_A);
     char zero[100] = {0};
@@ -22,9 +22,6 @@ static void allocation_is_zeroed_and_counted_by_tag(void **state)
     (void)state;
     assert_non_null(p);
     assert_memory_equal(p, zero, 100);
-    assert_int_equal(nt_pool_live_tag(TAG_A).allocations, 1);
-    assert_int_equal(nt_pool_live_tag(TAG_A).bytes, 100);
-    assert_int_equal(nt_pool_live_tag(TAG_B).allocations, 0);
     assert_int_equal(nt_pool_live().bytes, 100);
     ExFreePoolWithTag(p, TAG_A);
     assert_int_equal(nt_pool_live().allocations, 0);
@@ -138,29 +135,16 @@ static void paged_pool_is_refused_at_dispatch_level(void **state)
     (void)nt_irql_set(PASSIVE_LEVEL);
 }
 
-static void sum_rows(void *ctx, ULONG tag, const struct nt_pool_stats *live)
+static void leaks_are_found_by_code_and_reclaimed(void **state)
 {
-    uint64_t *sum = ctx;
-
-    sum[tag == TAG_A ? 0 : tag == TAG_B ? 1 : 2] += live->allocations;
-}
-
-static void leaks_are_found_by_tag_and_by_code_and_reclaimed(void **state)
-{
-    const char *here = (const char *)__builtin_extract_return_addr(
-        (void *)leaks_are_found_by_tag_and_by_code_and_reclaimed);
-    uint64_t sum[3] = {0};
+    const char *here =
+        (const char *)__builtin_extract_return_addr((void *)leaks_are_found_by_code_and_reclaimed);
 
     (void)state;
     assert_non_null(ExAllocatePool2(POOL_FLAG_NON_PAGED, 10, TAG_A));
     assert_non_null(ExAllocatePool2(POOL_FLAG_NON_PAGED, 20, TAG_A));
     assert_non_null(ExAllocatePool2(POOL_FLAG_PAGED, 30, TAG_B));
-    nt_pool_each_tag(sum_rows, sum);
-    assert_int_equal(sum[0], 2);
-    assert_int_equal(sum[1], 1);
-    assert_int_equal(sum[2], 0);
-    assert_int_equal(nt_pool_live_from(here, here + 65536).bytes, 60);
-    assert_int_equal(nt_pool_live_from(here + 65536, here + 131072).allocations, 0);
+    assert_int_equal(nt_pool_reclaim_from(here + 65536, here + 131072), 0);
     assert_int_equal(nt_pool_reclaim_from(here, here + 65536), 3);
     assert_int_equal(nt_pool_live().allocations, 0);
 }
@@ -238,7 +222,7 @@ static void threads_share_the_pool(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        nt_test(allocation_is_zeroed_and_counted_by_tag),
+        nt_test(allocation_is_zeroed_and_counted),
         nt_test(allocation_of_a_page_is_page_aligned_and_whole),
         nt_test(zero_bytes_still_give_an_address),
         nt_test(absurd_size_gives_nothing),
@@ -250,7 +234,7 @@ int main(void)
 #endif
         nt_test(flags_without_one_kind_of_pool_are_refused),
         nt_test(paged_pool_is_refused_at_dispatch_level),
-        nt_test(leaks_are_found_by_tag_and_by_code_and_reclaimed),
+        nt_test(leaks_are_found_by_code_and_reclaimed),
         nt_test(random_sequences_keep_the_map_true),
         nt_test(threads_share_the_pool),
     };

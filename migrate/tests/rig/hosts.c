@@ -121,7 +121,7 @@ void host_stop(struct host *host)
     (void)close(host->listener);
     (void)close(host->stop[0]);
     (void)close(host->stop[1]);
-    (void)kc_shutdown(host->kc, true, &err);
+    (void)kc_shutdown_begin(host->kc, true, &err);
     kc_close(host->kc);
     assert_int_equal(waitpid(host->kernel, &status, 0), host->kernel);
     assert_int_equal(status, 0);

@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Which adapter a handle means that a driver gives in a callback. Any thread, any IRQL. */
+#ifndef DXGK_ADAPTER_HANDLES_H
+#define DXGK_ADAPTER_HANDLES_H
+
+#include "dxgk/internal.h"
+
+/* The adapter behind a DeviceHandle or a miniport context; NULL when it is neither. */
+struct dxgk_adapter *dxgk_adapter_from_context(HANDLE handle);
+
+/* From here on the adapter's driver may call back; until _forget, which is fine on one that was
+ * never remembered. */
+int dxgk_adapter_remember(struct dxgk_adapter *adapter, struct vf_error *err);
+void dxgk_adapter_forget(const struct dxgk_adapter *adapter);
+/* Sets adapter->hAdapter, which callbacks on other threads look adapters up by. */
+void dxgk_adapter_set_context(struct dxgk_adapter *adapter, HANDLE context);
+
+#endif
