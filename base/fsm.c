@@ -4,6 +4,7 @@
 #include "base/fsm.h"
 
 #include "base/log.h"
+#include "base/trace.h"
 
 #include <stdio.h>
 
@@ -34,6 +35,8 @@ static bool step(struct vf_fsm *fsm, unsigned from, unsigned to, const char *why
 {
     if (!atomic_compare_exchange_strong(&fsm->state, &from, to))
         return false;
+    vf_trace(state_change, fsm->table->name, fsm->id, fsm->table->states[from],
+             fsm->table->states[to], why);
     log_debug("%s %s: %s -> %s (%s)", fsm->table->name, fsm->id, fsm->table->states[from],
               fsm->table->states[to], why);
     return true;

@@ -31,5 +31,8 @@ void dxgk_unlock(pthread_mutex_t *lock);
 
 /* The name of the partition that the calling thread works on, until the next dxgk_serve. Copied. */
 void dxgk_waits_about(const char *partition);
+/* That name; "" = none. It is the calling thread's, and stays valid until its next call of these
+ * two. */
+const char *dxgk_waits_partition(void);
 
 #endif
