@@ -25,8 +25,8 @@
 #include <string.h>
 #include <sys/eventfd.h>
 
-#define MAX_LOGGED_REFUSALS                                                                        \
-    8u /* a client that is wrong in every submission does not fill the log */
+/* So that a client that is wrong in every submission does not fill the log. */
+#define MAX_LOGGED_REFUSALS 8u
 
 /* FREE -> FLYING by the connection's thread alone; FLYING -> FREE by the completing context; FREE
  * <-> UNSENT by whoever could not, or then could, send the completion. */

@@ -4,11 +4,13 @@
  * driver waits at the adapters' gates.
  *
  *   trial: load -> gates shut -> Save -> trial: restore -> Stop, Remove, Unload -> load the new one
- *          |                      |         |              -> Restore, Start, take over,
- * RestoreComplete v                      v         v                 | any failure refused Cancel:
- * as before            v take it down, load the old one, the same way | any failure
- *                                                             v
- *                                                       lost: no driver, VFs work on unmanaged
+ *          |                      |         |                -> Restore, Start, take over, complete
+ *          v                      v         v                    | any failure
+ *       refused                  Cancel: as before               v
+ *                                                   take it down, load the old one the same way
+ *                                                                | any failure
+ *                                                                v
+ *                                                   lost: no driver, VFs work on unmanaged
  *
  * What the way back takes is kept for it before the old driver goes (dxgk/hotupdate/way_back.h).
  */
