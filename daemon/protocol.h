@@ -69,7 +69,8 @@ int ctl_send(int fd, const json_t *object, int pass_fd, int timeout_ms);
  * which the caller keeps open over bind or connect. 0 or -errno. */
 int ctl_address(const char *path, struct sockaddr_un *address, int *dir_fd);
 
-/* A reply with "error", and with "result" too unless that is NULL (stolen). NULL without memory. */
+/* A reply with "error", and with "result" beside it unless `result` (stolen) is NULL. A new
+ * reference; NULL without memory. */
 json_t *ctl_error(const struct vf_error *err, json_t *result);
 
 #endif

@@ -17,7 +17,8 @@ int dxgk_partition_wrong_state(const struct dxgk_partition *partition, const cha
 /* The partition as the host program sees it. Any thread, any lock. */
 void dxgk_partition_describe(const struct dxgk_partition *partition, struct vf_partition_info *out);
 
-/* Closes the door for guest writes and waits for those under way; opens it. Lock held. */
+/* Refuses guest writes from here on and waits for those under way; lets them in again.
+ * Lock held. */
 void dxgk_vcpu_shut(struct dxgk_partition *partition);
 void dxgk_vcpu_open(struct dxgk_partition *partition);
 
