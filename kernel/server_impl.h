@@ -130,6 +130,6 @@ void ks_await_abandoned_channels(struct ks_server *server, uint64_t id);
  * goes, then closes it. */
 int ks_channel_open(struct ks_call *call, struct vf_error *err);
 void ks_channel_serve(struct ks_channel *channel);
-void ks_channel_close(struct ks_channel *channel);
+void ks_channel_close(struct ks_channel *channel); /* NULL is allowed */
 
 #endif
