@@ -9,13 +9,16 @@
 
 #ifndef VF_FAULTS
 
-/* A place that is passed. `of` tells several passages apart: a record's kind, a call's name. */
+/* A place `name` that the process passes. `of` tells several passages apart: a record's kind, a
+ * call's name. */
 #define VF_FAULT_POINT(name, of) ((void)0)
-/* The same before something that may fail: an errno value instead of doing it, or 0. */
+/* A place before something that may fail: the errno value to fail with instead of doing it,
+ * or 0. */
 #define VF_FAULT_ERRNO(name, of) 0
-/* The same before a write of *bytes, which may become fewer: a short write. */
+/* A place before a write of *bytes: as VF_FAULT_ERRNO, and *bytes may become less (a
+ * short write). */
 #define VF_FAULT_WRITE(name, of, bytes) 0
-/* So much of fd is on disk; a simulated power cut drops what lies behind it. */
+/* Tells that so many bytes of fd are on disk: a simulated power cut drops what lies behind them. */
 #define VF_FAULT_SYNCED(fd, bytes) ((void)0)
 
 #else
@@ -67,7 +70,7 @@ struct vf_fault_event {
 
 /* Traces the event and answers what is armed for it; the act is the caller's to do. Any thread. */
 struct vf_fault_action vf_fault_judge(const struct vf_fault_event *event);
-/* KILL, POWER, HOLD and STALL (which sleeps); anything else does nothing. */
+/* Carries out KILL, POWER, HOLD and STALL (which sleeps); does nothing for any other act. */
 void vf_fault_do(const struct vf_fault_action *action);
 /* Is anything armed or traced at all? */
 bool vf_fault_active(void);

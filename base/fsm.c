@@ -4,6 +4,7 @@
 #include "base/fsm.h"
 
 #include "base/log.h"
+#include "base/trace.h"
 
 #include <stdio.h>
 
@@ -42,6 +43,7 @@ bool vf_fsm_set(struct vf_fsm *fsm, unsigned to, const char *why)
             return false;
         }
     } while (!atomic_compare_exchange_weak(&fsm->state, &from, to));
+    vf_trace(state_change, table->name, fsm->id, table->states[from], table->states[to], why);
     log_debug("%s %s: %s -> %s (%s)", table->name, fsm->id, table->states[from], table->states[to],
               why);
     return true;

@@ -25,15 +25,19 @@ struct vf_fsm {
     _Atomic unsigned state; /* written by vf_fsm_set only (compare and swap); read by anyone */
 };
 
-/* `id` is copied (cut at 79 bytes). */
+/* Starts the machine in state `first`, which nobody is told of. `table` must stay valid; `id` is
+ * copied (cut at 79 bytes). Before any other thread sees it. */
 void vf_fsm_init(struct vf_fsm *fsm, const struct vf_fsm_table *table, const char *id,
                  unsigned first);
 
+/* The present state, and its name (the table's). Any thread; it may be another one by the time they
+ * return. */
 unsigned vf_fsm_get(const struct vf_fsm *fsm);
 const char *vf_fsm_name(const struct vf_fsm *fsm);
 
-/* Goes from the present state to `to` if the table has that arc, and traces it with `why`. False
- * (and an error line) when the arc is not legal: the state is unchanged. */
+/* Goes from the present state to `to` if the table has that arc; the log (debug) and the trace
+ * point state_change say so with `why`. False, and an error line in the log, when the arc is not
+ * legal: the state is unchanged. Any thread. */
 bool vf_fsm_set(struct vf_fsm *fsm, unsigned to, const char *why);
 
 #endif

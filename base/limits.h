@@ -10,7 +10,8 @@
 /* Takes as many open files as the hard limit grants: the soft one is low for the sake of select(2),
  * which nothing here uses. Before threads and children; best effort. */
 void vf_raise_open_files(void);
-/* An error when fewer than `least` are allowed; `who` needs them ("a host with 2 adapters"). */
+/* -1 and VF_FAILED when this process may have fewer than `least` open files; `who` needs them ("a
+ * host with 2 adapters"). */
 int vf_need_open_files(unsigned least, const char *who, struct vf_error *err);
 
 /* Did accept fail because the client has gone again (or a signal came)? Any other errno means that
@@ -24,7 +25,7 @@ bool vf_accept_withdrawn(int errnum);
     "the system gives no more threads" VF_REMEDY                                                   \
     "give the host a higher limit (TasksMax=, ulimit -u), or try again when less goes on"
 
-/* And of one for which no descriptor is left. */
+/* The end of a text about something for which no descriptor is left. */
 #define VF_NO_DESCRIPTOR                                                                           \
     "no descriptor is left" VF_REMEDY                                                              \
     "give the host a higher limit (LimitNOFILE=, ulimit -n), or try again when less goes on"

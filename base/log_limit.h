@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * How often the same thing is said: of one text so many in a period, then a count. Whoever repeats
- * himself without end is told of less and less often, so that no storm fills a disk; other texts
- * are told as ever. Pure: no clock and no lock of its own.
+ * How often one text may be told: some times in a period, after which it is only counted. The
+ * periods of a text that goes on and on grow, so that no storm of it fills a disk; other texts are
+ * told as before. Pure: no clock and no lock of its own, so one thread at a time.
  */
 #ifndef VF_BASE_LOG_LIMIT_H
 #define VF_BASE_LOG_LIMIT_H
@@ -38,16 +38,18 @@ struct vf_limit_summary {
     char sample[VF_LIMIT_SAMPLE];
 };
 
-/* The same for texts that differ in nothing but words with a digit in them: numbers, addresses.
- * With `exact` these count too. Never 0. */
+/* The key under which a text is counted. Texts that differ in nothing but words with a digit in
+ * them (numbers, addresses) share a key, unless `exact`. Never 0. */
 uint64_t vf_limit_key(int level, const char *room, const char *text, bool exact);
 
-/* A text is to be told at now_ns: may it? */
+/* May the text with this key be told at now_ns (any clock that never goes back)? False: it
+ * is counted, and told later with vf_limit_due. `level`, `room` and `text` are for that
+ * line; copied. */
 bool vf_limit_take(struct vf_limit *limit, uint64_t key, uint64_t now_ns, int level,
                    const char *room, const char *text);
 
-/* Something was left out in a period that is over, or with `all` in any: true = *out is to be told,
- * once; ask again. */
+/* Was a text left out in a period that is over (with `all`: in any period)? True: *out is to be
+ * told now, and is forgotten here; ask again for the next one. */
 bool vf_limit_due(struct vf_limit *limit, uint64_t now_ns, bool all, struct vf_limit_summary *out);
 
 #endif

@@ -18,6 +18,7 @@ struct vf_nearest {
 #define VF_FAR (~0u)
 unsigned vf_edit_distance(const char *word, size_t length, const char *other);
 
+/* Compares with one known word, which must stay valid as long as `nearest` is used. */
 void vf_nearest_try(struct vf_nearest *nearest, const char *known);
 /* The word that was probably meant, or NULL when none is close: a third of its letters may be
  * wrong, or it is the beginning of one, 3 letters at least. */

@@ -23,13 +23,14 @@ int vf_rate_parse(const char *text, uint64_t *bytes_per_s);
  * and the larger first. 0, or -1 for what is no time or no whole number of ns, or VF_TOO_LARGE. */
 int vf_duration_parse(const char *text, uint64_t unit_ns, uint64_t *ns);
 
-/* Whole decimal or 0x number, no unit. 0, -1 or VF_TOO_LARGE. */
+/* A whole number, decimal or with 0x, without a unit. 0, -1 for anything else, or VF_TOO_LARGE. */
 int vf_number_parse(const char *text, uint64_t *value);
 
-/* "1.5 GiB", "312 B"; returns `buffer`. */
+/* Bytes as people read them: "1.5 GiB", "312 B". Returns `buffer`; 32 bytes are enough. */
 const char *vf_size_format(uint64_t bytes, char *buffer, size_t buffer_bytes);
 
-/* "812 ns", "1.3 ms", "2.4 s", "3 min 5 s"; returns `buffer`. */
+/* Nanoseconds as people read them: "812 ns", "1.3 ms", "2.4 s", "3 min 5 s". Returns `buffer`; 32
+ * bytes are enough. */
 const char *vf_time_format(uint64_t ns, char *buffer, size_t buffer_bytes);
 
 #endif

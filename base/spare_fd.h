@@ -13,16 +13,19 @@ struct vf_spare_fd {
     uint64_t withdrawn; /* connections that could not be served since the log said so */
 };
 
+/* Opens the spare descriptor, and closes it. Without a free one, vf_spare_open leaves none. */
 void vf_spare_open(struct vf_spare_fd *spare);
 void vf_spare_close(struct vf_spare_fd *spare);
 
 /*
- * After an accept on `listen_fd` that failed with `errnum` for want of room. Says so in the log,
- * once until vf_spare_roomy. The connection, to be told why and given to vf_spare_done; or -1: it
- * stays in the queue, which is not to be looked at for VF_ACCEPT_PAUSE_MS. `whose` names the socket
- * in the log.
+ * To call after an accept on `listen_fd` failed with `errnum` for want of room. Accepts the
+ * connection by means of the spare descriptor, and says in the log that there was no room (once
+ * until vf_spare_roomy; `whose` names the socket there). Returns the connection, which the caller
+ * tells why it is not served and gives to vf_spare_done; or -1: it stays in the queue, which the
+ * caller must not look at for VF_ACCEPT_PAUSE_MS.
  */
 int vf_spare_accept(struct vf_spare_fd *spare, int listen_fd, int errnum, const char *whose);
+/* Closes that connection, and keeps its descriptor back for the next one. */
 void vf_spare_done(struct vf_spare_fd *spare, int fd);
 
 /* An accept succeeded: says how many could not be served, if any. */

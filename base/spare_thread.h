@@ -12,13 +12,13 @@
 
 struct vf_spare_thread;
 
-/* Starts it, idle. The caller closes it. */
+/* Starts the thread, idle. The caller closes *out. */
 int vf_spare_thread_open(struct vf_spare_thread **out, struct vf_error *err);
-/* Waits for what it does. NULL is allowed. */
+/* Waits until its work is done, and ends it. NULL is allowed. */
 void vf_spare_thread_close(struct vf_spare_thread *spare);
 
-/* Any thread: has it do work(arg), and does not wait for that. False = it is busy and was so for
- * `patience_ms`, and nothing is done. */
+/* Has the spare thread do work(arg), and does not wait for the end of that. False: it was busy all
+ * through `patience_ms`, and work will not be called. Any thread. */
 bool vf_spare_thread_give(struct vf_spare_thread *spare, unsigned patience_ms,
                           void (*work)(void *arg), void *arg);
 

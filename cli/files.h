@@ -12,7 +12,7 @@
 /* Opens a file to read; what is no regular file (a pipe) is copied into memory first. The fd is the
  * caller's to close. */
 int input_open(const char *path, int *fd, struct vf_error *err);
-/* Reads all of it; *data is malloc'ed. */
+/* Reads the whole file into memory; *data is malloc'ed, the caller frees it. */
 int input_load(const char *path, void **data, size_t *bytes, struct vf_error *err);
 
 /* A result on its way to `path`: written to `fd`, it appears there whole (output_commit) or not at
@@ -29,10 +29,14 @@ struct output {
         .fd = -1    \
     }
 
+/* Makes the file under a temporary name beside `path`, which must stay valid. On failure nothing is
+ * left, and output_close does nothing. */
 int output_open(struct output *output, const char *path, struct vf_error *err);
+/* Appends n bytes. */
 int output_write(struct output *output, const void *bytes, size_t n, struct vf_error *err);
+/* All is written: the file appears under its name. */
 int output_commit(struct output *output, struct vf_error *err);
-/* Due whatever happened; drops what was not committed. */
+/* Closes it; what was not committed is removed. */
 void output_close(struct output *output);
 
 #endif

@@ -20,8 +20,8 @@ int background_start(struct vf_error *err);
 /* From here on stderr is DIR/vferryd.log, appended to. Does nothing in the foreground. */
 int background_log(const char *state_dir, int state_fd, struct vf_error *err);
 
-/* The daemon is ready: the parent says so and exits with 0. -1 when it has been ended meanwhile:
- * then nobody wants this daemon. Does nothing in the foreground. */
+/* The daemon is ready: has the parent say so and exit with 0. -1 when somebody has ended the parent
+ * meanwhile: then nobody wants this daemon. Does nothing in the foreground. */
 int background_ready(const char *host, const char *state_dir, struct vf_error *err);
 
 /* The daemon ends: a parent that still waits says why. True when there was one; else it is for the

@@ -7,9 +7,10 @@
 
 #include "daemon/daemon.h"
 
-/* At the start, once mig is open: as an earlier vferryd left it. */
+/* Cordons the host if an earlier vferryd left it so. Main thread, once daemon->mig is open. */
 void cordon_load(const struct daemon *daemon);
-/* On disk when it returns 0. Said twice is as once. Any thread. */
+/* Cordons the host, or uncordons it; one that is so already stays so. On disk when it returns 0.
+ * VF_FAILED when the state directory cannot be written to: the host stays as it was. Any thread. */
 int cordon_set(const struct daemon *daemon, bool on, struct vf_error *err);
 /* VF_REFUSED_NOW when it is cordoned: `what` cannot begin. Any thread. */
 int cordon_refuse(const struct daemon *daemon, const char *what, struct vf_error *err);

@@ -46,7 +46,7 @@ struct daemon {
     _Atomic bool kernel_ending; /* host stop is under way: the kernel side's end is no accident */
 };
 
-/* Any thread. */
+/* Has the main loop end the daemon: sets `stop` and wakes it. Any thread; returns at once. */
 void daemon_stop(struct daemon *daemon);
 
 #endif

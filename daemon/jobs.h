@@ -9,7 +9,7 @@
 
 #include "daemon/daemon.h"
 
-/* mig_config.ended; ctx is the struct daemon. The job goes into the history. */
+/* For mig_config.ended: writes a job that has ended into the history. ctx is the struct daemon. */
 void jobs_ended(void *ctx, struct mig_job *job);
 /* A job has begun whose number a person is told: it goes into the history as it is, so that "job
  * show" knows it whatever becomes of this daemon before the journal does. Waits as history_sync. */

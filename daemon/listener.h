@@ -5,12 +5,13 @@
 
 #include "daemon/daemon.h"
 
-/* Keeps descriptors back, and gives them up. Main thread. */
+/* Keeps back the descriptors with which hosts are told that no other is left, and closes them. Main
+ * thread. */
 void listener_open(struct daemon *daemon);
 void listener_close(struct daemon *daemon);
 
-/* Keeps back again what was used, once there is room. False: not yet, ask again in a while. Main
- * thread. */
+/* Replaces descriptors that were used up, once there is room. False: there is none yet; call again
+ * in a while. Main thread. */
 bool listener_restock(struct daemon *daemon);
 
 /* Takes one connection from the listening socket and hands it to the migration side; when no

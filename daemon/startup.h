@@ -9,13 +9,14 @@
 
 #include "daemon/daemon.h"
 
-/* A start that was told to end has so long for it. */
+/* How long a start that was told to end may take for that. */
 #define STARTUP_END_NS 8000000000ull
 
-/* Main thread. Reads `signal_fd` from here on until startup_over. Fills daemon->startup. */
+/* Starts the thread that reads `signal_fd` until startup_over. Fills daemon->startup.
+ * Main thread. */
 int startup_watch(struct daemon *daemon, int signal_fd, struct vf_error *err);
-/* Main thread: the main loop reads signals from here on; a SIGHUP that came meanwhile comes again.
- * Without a startup_watch nothing. */
+/* Ends that thread: the main loop reads signals from here on. A SIGHUP that came meanwhile is sent
+ * again. Does nothing unless startup_watch was called. Main thread. */
 void startup_over(struct daemon *daemon);
 
 #endif

@@ -41,13 +41,15 @@ int dxgk_open(const struct dxgk_config *config, struct dxgk **out, struct vf_err
 /* Destroys all partitions, stops adapters, unloads drivers and devices. */
 void dxgk_close(struct dxgk *dxgk);
 
+/* How many adapters there are, and one of them by its number from 0 (VF_USAGE: there is none).
+ * Constant as long as `dxgk` is open, but for what partitions take. */
 size_t dxgk_adapter_count(const struct dxgk *dxgk);
 int dxgk_adapter_info(struct dxgk *dxgk, uint32_t index, struct vf_adapter_info *out,
                       struct vf_error *err);
 
 /* ---- drivers at work (HOT-1…6) ---- */
 
-/* Waits while an update is under way. */
+/* The driver that serves an adapter. Waits while an update is under way. */
 int dxgk_driver_info(struct dxgk *dxgk, uint32_t index, struct vf_driver_info *out,
                      struct vf_error *err);
 /* A call of a driver that has not come back yet. */
@@ -57,7 +59,7 @@ struct dxgk_driver_call {
     char ddi[48];
     char driver[256]; /* path of its image; "" = not known */
 };
-/* The one of all adapters that is under way for longest. Waits for no driver. */
+/* The call, of all adapters' drivers, that has been under way for longest. Waits for no driver. */
 void dxgk_longest_call(struct dxgk_driver_call *out);
 
 /* Whom the calling thread works for in the calls that follow: a number that is its client's alone,
@@ -113,8 +115,11 @@ struct dxgk_wanted {
 int dxgk_partition_await(struct dxgk *dxgk, const struct vf_partition_params *params,
                          const struct dxgk_wanted *wanted, struct vf_partition_info *out,
                          struct vf_error *err);
-/* Fails while a transfer channel is open or another call works on it ("busy"). */
+/* Destroys the partition; its VRAM is zero-filled before it is given to another. Fails while a
+ * transfer channel on it is open, or another call works on it ("busy"). */
 int dxgk_partition_destroy(struct dxgk *dxgk, uint64_t id, struct vf_error *err);
+/* What the partition is and does now. VF_FAILED when there is none of this id, as in all calls that
+ * take an id. */
 int dxgk_partition_info(struct dxgk *dxgk, uint64_t id, struct vf_partition_info *out,
                         struct vf_error *err);
 /* Up to `capacity` partitions, any adapter; *count = how many there are. */
@@ -128,8 +133,8 @@ int dxgk_partition_params(struct dxgk *dxgk, uint64_t id, struct vf_partition_pa
  * no store awaits its dirty bit (DBT-10), vCPU access is shut (SRC-5). */
 int dxgk_partition_pause(struct dxgk *dxgk, uint64_t id, struct vf_error *err);
 int dxgk_partition_resume(struct dxgk *dxgk, uint64_t id, struct vf_error *err);
-/* Runtime is VF_RUNTIME_UNKNOWN where the device has no clock, or the VF is not the partition's yet
- * or any more. */
+/* When its VF last and first ran, and for how long in all. runtime_ns is VF_RUNTIME_UNKNOWN where
+ * the device has no clock, or the VF is not the partition's yet or any more. */
 int dxgk_partition_clock(struct dxgk *dxgk, uint64_t id, struct vf_partition_clock *out,
                          struct vf_error *err);
 /* The durable hand-off number, set by the management side. Only grows. */
@@ -218,7 +223,7 @@ struct dxgk_channel_config {
  * (dup it). At most 16 per partition. */
 int dxgk_channel_open(struct dxgk *dxgk, uint64_t id, const struct dxgk_channel_config *config,
                       struct dxgk_channel **out, int *memfd, struct vf_error *err);
-/* Waits for what is in flight. */
+/* Waits for what is in flight, then frees the channel. NULL is allowed. */
 void dxgk_channel_close(struct dxgk_channel *channel);
 /* Gathers `count` pages (indices of page_bytes pages of the reserve, in this order) into the slot,
  * scatters them out of it, or zeroes them (slot unused for data but occupied). Returns at once;

@@ -124,6 +124,11 @@ void dxgk_unlock(pthread_mutex_t *lock)
     dxgk_waits_lets_go(lock);
 }
 
+const char *dxgk_waits_partition(void)
+{
+    return self.partition;
+}
+
 void dxgk_waits_about(const char *partition)
 {
     vf_lock(&waits_lock);

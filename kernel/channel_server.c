@@ -25,8 +25,8 @@
 #include <string.h>
 #include <sys/eventfd.h>
 
-#define MAX_LOGGED_REFUSALS                                                                        \
-    8u /* a client that is wrong in every submission does not fill the log */
+/* So that a client that is wrong in every submission does not fill the log. */
+#define MAX_LOGGED_REFUSALS 8u
 
 /* FREE -> FLYING by the connection's thread alone; FLYING -> FREE by the completing context; FREE
  * <-> UNSENT by whoever could not, or then could, send the completion. */
@@ -130,13 +130,15 @@ static void claim(struct ks_conn *conn, uint64_t partition)
     vf_unlock(&conn->server->lock);
 }
 
+VF_CLEANUP(struct ks_channel, ks_channel_close)
+
 int ks_channel_open(struct ks_call *call, struct vf_error *err)
 {
     const struct kcall_channel_open *args = call->args;
     struct dxgk_channel_config config = {
         .slots = args->slots, .slot_bytes = args->slot_bytes, .done = done};
+    cleanup_with(ks_channel_close) struct ks_channel *channel = NULL;
     struct kcall_channel_result *result;
-    struct ks_channel *channel;
     struct vf_partition_info info;
     int memfd = -1;
 
@@ -153,31 +155,27 @@ int ks_channel_open(struct ks_call *call, struct vf_error *err)
     channel->max_pages = args->slot_bytes / info.page_bytes;
     channel->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     config.ctx = channel;
-    if (channel->wake_fd < 0) {
-        (void)vf_fail_errno(err, VF_FAILED, errno, "page channel: make an eventfd");
-        goto failed;
-    }
+    if (channel->wake_fd < 0)
+        return vf_fail_errno(err, VF_FAILED, errno, "page channel: make an eventfd");
     if (dxgk_channel_open(call->server->dxgk, args->id, &config, &channel->channel, &memfd, err) !=
         0) {
         channel->channel = NULL;
-        goto failed;
+        return -1;
     }
     if (seal(memfd, err) != 0)
-        goto failed;
+        return -1;
     *result = (struct kcall_channel_result){args->slot_bytes, info.page_bytes, args->slots, 0};
     claim(call->conn, args->id);
     (void)vf_fsm_set(&call->conn->state, KS_CHANNEL, "channel opened");
     call->pass_fd = memfd;
-    call->channel = channel;
+    call->channel = vf_take_ptr(channel);
     return 0;
-
-failed:
-    ks_channel_close(channel);
-    return -1;
 }
 
 void ks_channel_close(struct ks_channel *channel)
 {
+    if (channel == NULL)
+        return;
     if (channel->channel != NULL)
         dxgk_channel_close(channel->channel);
     claim(channel->conn, 0);

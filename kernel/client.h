@@ -30,6 +30,7 @@ struct kc_host {
 /* Connects. VF_UNREACHABLE when nobody listens there, VF_INCOMPATIBLE when the kernel side speaks
  * another version of the call interface. */
 int kc_connect(const char *socket_path, struct kc **out, struct vf_error *err);
+/* Closes the connection; no thread may be in a call. NULL is allowed. */
 void kc_close(struct kc *kc);
 /* Ends a call that another thread waits in, and every later one: they fail. Any thread, before
  * kc_close. */
@@ -49,6 +50,7 @@ void kc_call_off(struct kc *kc);
  */
 typedef int (*kc_patience)(void *ctx, uint64_t waited_ns, struct vf_error *err);
 void kc_set_patience(struct kc *kc, kc_patience patience, void *ctx);
+/* What the kernel side is: version, devices, how much it holds. */
 int kc_host(struct kc *kc, struct kc_host *out, struct vf_error *err);
 /* The line a kernel started with these has in kc_host.specs: "--device SPEC ... --driver FILE ...".
  * VF_USAGE when it does not fit. */
@@ -57,8 +59,10 @@ int kc_specs(const char *const *devices, size_t device_count, const char *const 
 /* Ends the kernel process: once _begin gives 0 it makes no partition any more, when _wait returns
  * it has ended. Refused while it has partitions unless `force`, which drops them. */
 int kc_shutdown_begin(struct kc *kc, bool force, struct vf_error *err);
+/* The second half: waits until it has ended. */
 int kc_shutdown_wait(struct kc *kc, struct vf_error *err);
 
+/* One adapter, by its number from 0; VF_USAGE when there is none. */
 int kc_adapter_info(struct kc *kc, uint32_t adapter, struct vf_adapter_info *out,
                     struct vf_error *err);
 
@@ -152,30 +156,34 @@ int kc_end(struct kc *kc, uint64_t id, struct vf_error *err);
 
 enum kc_transfer { KC_GATHER, KC_SCATTER, KC_ZERO };
 
-struct kc_channel; /* a connection of its own with a ring of shared slots; used by one thread at a
-                      time */
+/* A connection of its own with slots of memory that both sides share; one thread at a time. */
+struct kc_channel;
 
 struct kc_done {
     uint32_t slot;
     int32_t status; /* 0 or negative errno */
 };
 
-/* slot_bytes: multiple of the partition's page_bytes, at most 4 MiB; slots 1..64. */
+/* Opens a channel on partition `id` with so many slots (1..64) of slot_bytes each, a multiple of
+ * the partition's page_bytes, at most 4 MiB. The caller closes it. Errors as dxgk_channel_open. */
 int kc_channel_open(const char *socket_path, uint64_t id, uint32_t slots, uint64_t slot_bytes,
                     struct kc_channel **out, struct vf_error *err);
-/* Waits for nothing: what is in flight is finished by the kernel side and dropped. */
+/* Returns at once: the kernel side finishes what is in flight, and nobody hears of it. NULL is
+ * allowed. */
 void kc_channel_close(struct kc_channel *channel);
 /* The slot's memory, slot_bytes long. While a submission on it is in flight it belongs to the
  * paging engine. */
 void *kc_channel_slot(struct kc_channel *channel, uint32_t slot);
-/* count ≤ slot_bytes / page_bytes page indices. */
+/* Has the paging engine copy these pages of the partition into the slot, or out of it, or zero
+ * them; `pages` are 1 to slot_bytes / page_bytes page indices, read before it returns. 0: it is
+ * under way, and kc_channel_wait will tell its end. As dxgk_channel_submit. */
 int kc_channel_submit(struct kc_channel *channel, enum kc_transfer op, uint32_t slot,
                       const uint64_t *pages, uint32_t count, struct vf_error *err);
 /* Next completion: 1 = *out filled, 0 = none within timeout_ms (0 = do not wait, -1 = for ever), -1
  * = error. */
 int kc_channel_wait(struct kc_channel *channel, int timeout_ms, struct kc_done *out,
                     struct vf_error *err);
-/* Readable when a completion may be there: for poll() beside a socket. */
+/* Readable when a completion may be there: for poll() beside a socket. The channel's own. */
 int kc_channel_fd(const struct kc_channel *channel);
 
 /* ---- events of the kernel side (triage events, breached rules, faults) ---- */

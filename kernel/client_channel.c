@@ -72,28 +72,24 @@ static int open_call(struct kc_channel *channel, uint64_t id, uint32_t slots, ui
     return map_ring(channel, memfd, err);
 }
 
+VF_CLEANUP(struct kc_channel, kc_channel_close)
+
 int kc_channel_open(const char *socket_path, uint64_t id, uint32_t slots, uint64_t slot_bytes,
                     struct kc_channel **out, struct vf_error *err)
 {
-    struct kc_channel *channel = calloc(1, sizeof *channel);
+    cleanup_with(kc_channel_close) struct kc_channel *channel = calloc(1, sizeof *channel);
 
     if (channel == NULL)
         return vf_fail(err, VF_FAILED, "page channel: out of memory");
     if (kc_connect(socket_path, &channel->kc, err) != 0 ||
         open_call(channel, id, slots, slot_bytes, err) != 0)
-        goto failed;
+        return -1;
     channel->message =
         calloc(1, sizeof(struct kcall_submit) + channel->max_pages * sizeof(uint64_t));
-    if (channel->message == NULL) {
-        (void)vf_fail(err, VF_FAILED, "page channel: out of memory");
-        goto failed;
-    }
-    *out = channel;
+    if (channel->message == NULL)
+        return vf_fail(err, VF_FAILED, "page channel: out of memory");
+    *out = vf_take_ptr(channel);
     return 0;
-
-failed:
-    kc_channel_close(channel);
-    return -1;
 }
 
 void kc_channel_close(struct kc_channel *channel)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The kernel side's last 1024 events, numbered from 1, kept for whoever asks. What repeats itself,
- * as a guest's or a driver's fault may without end, is told less and less often, with a count, as
- * in the log. Thread-safe; adding never waits for a reader's I/O. */
+/* The kernel side's last 1024 events, numbered from 1, kept for clients that ask for them. An event
+ * that repeats itself, as a guest's or a driver's fault may without end, is kept less and less
+ * often, with a count (base/log_limit.h). Any thread; adding never waits for a reader's I/O. */
 #ifndef KERNEL_EVENTS_H
 #define KERNEL_EVENTS_H
 
@@ -17,6 +17,7 @@ struct ks_events {
     struct vf_limit limit;                  /* lock: of one kind, about one adapter or partition */
 };
 
+/* Before other threads know of it, and when they do no longer. */
 void ks_events_init(struct ks_events *events);
 void ks_events_destroy(struct ks_events *events);
 /* Overlong text is cut; control characters become spaces, so that an event stays one line. */

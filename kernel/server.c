@@ -74,9 +74,11 @@ static int bind_and_listen(struct ks_server *server, struct vf_error *err)
     return 0;
 }
 
+VF_CLEANUP(struct ks_server, ks_close)
+
 int ks_open(const struct ks_config *config, struct ks_server **out, struct vf_error *err)
 {
-    struct ks_server *server = calloc(1, sizeof *server);
+    cleanup_with(ks_close) struct ks_server *server = calloc(1, sizeof *server);
 
     if (server == NULL)
         return vf_fail(err, VF_FAILED, "start of the kernel side: out of memory");
@@ -91,25 +93,18 @@ int ks_open(const struct ks_config *config, struct ks_server **out, struct vf_er
     ks_events_init(&server->events);
     vf_spare_open(&server->spare);
     server->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (server->wake_fd < 0) {
-        (void)vf_fail_errno(err, VF_FAILED, errno, "make an eventfd");
-        goto failed;
-    }
+    if (server->wake_fd < 0)
+        return vf_fail_errno(err, VF_FAILED, errno, "make an eventfd");
     if (take_lock(server, config->state_dir, err) != 0)
-        goto failed;
+        return -1;
     if (asprintf(&server->socket_path, "%s/%s", config->state_dir, KS_SOCKET_NAME) < 0) {
         server->socket_path = NULL;
-        (void)vf_fail(err, VF_FAILED, "start of the kernel side: out of memory");
-        goto failed;
+        return vf_fail(err, VF_FAILED, "start of the kernel side: out of memory");
     }
     if (bind_and_listen(server, err) != 0)
-        goto failed;
-    *out = server;
+        return -1;
+    *out = vf_take_ptr(server);
     return 0;
-
-failed:
-    ks_close(server);
-    return -1;
 }
 
 static void stop_listening(struct ks_server *server)

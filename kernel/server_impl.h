@@ -128,7 +128,7 @@ int ks_call_end(struct ks_call *call, struct vf_error *err);
 int ks_channel_open(struct ks_call *call, struct vf_error *err);
 /* Serves the channel until its client goes; closes it. */
 void ks_channel_serve(struct ks_channel *channel);
-void ks_channel_close(struct ks_channel *channel);
+void ks_channel_close(struct ks_channel *channel); /* NULL is allowed */
 
 /* ---- server_calls.c: the table ---- */
 

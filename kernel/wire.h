@@ -19,6 +19,7 @@ struct kw_buffer {
     size_t capacity;
 };
 
+/* Makes room for so many bytes; what the buffer held stays. -ENOMEM. */
 int kw_buffer_reserve(struct kw_buffer *buffer, size_t bytes);
 void kw_buffer_free(struct kw_buffer *buffer);
 

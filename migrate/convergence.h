@@ -11,10 +11,10 @@
 #define CONVERGENCE_HISTORY 3u
 #define CONVERGENCE_MAX_ROUNDS 40u
 #define CONVERGENCE_EARLY_ROUNDS 5u /* no early verdict before so many rounds */
-#define CONVERGENCE_MARGIN_PERCENT                                                                 \
-    80u /* pause only when the prediction fits this part of the limit */
-#define CONVERGENCE_ETA_PERCENT                                                                    \
-    80u /* no estimate when pages get dirty faster than this part of the rate */
+/* A pause is decided on only when its prediction fits this part of the limit. */
+#define CONVERGENCE_MARGIN_PERCENT 80u
+/* No estimate when pages get dirty faster than this part of the rate. */
+#define CONVERGENCE_ETA_PERCENT 80u
 #define CONVERGENCE_PROGRESS_PERCENT 5u /* shrinking by less counts as standing still */
 
 /* Start with {0}, set the limits, then convergence_note_round after each round. */

@@ -6,7 +6,7 @@ set -eu
 
 purpose=${1:-build}
 build="gcc libc6-dev make meson ninja-build pkg-config python3 libjansson-dev libxxhash-dev libinih-dev libsqlite3-dev libcmocka-dev libssl-dev
-libsystemd-dev"
+libsystemd-dev systemtap-sdt-dev"
 case $purpose in
 build) packages=$build ;;
 test) packages="$build gcc-mingw-w64-x86-64 clang spin iproute2 python3-jsonschema groff-base" ;;

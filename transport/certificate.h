@@ -20,17 +20,20 @@ struct tp_certificate_wish {
     size_t name_count;
 };
 
-/* `issuer` NULL: signed by itself. VF_USAGE for a name that is none. */
+/* A new key, and a certificate for it that `issuer` signs (NULL: it signs itself). The caller frees
+ * *out. VF_USAGE when one of the names can be no name of a host; VF_FAILED when OpenSSL fails. */
 int tp_certificate_make(const struct tp_certificate_wish *wish, const struct tp_certificate *issuer,
                         struct tp_certificate **out, struct vf_error *err);
 void tp_certificate_free(struct tp_certificate *certificate); /* NULL is allowed */
 
 #define TP_PEM_BYTES 4096u
 enum tp_pem { TP_PEM_CERTIFICATE, TP_PEM_KEY };
-/* As text in PEM; a key's goes nowhere but into its file. */
+/* The certificate or its key as text in PEM, terminated. A key's text is secret: it goes into a
+ * file that its owner alone can read. VF_FAILED when OpenSSL fails. */
 int tp_certificate_pem(const struct tp_certificate *certificate, enum tp_pem what,
                        char text[TP_PEM_BYTES], struct vf_error *err);
-/* From the texts of both files again. */
+/* A certificate with its key, from the terminated PEM texts of both. VF_FAILED when one of them is
+ * not what it should be, or they do not belong together. The caller frees *out. */
 int tp_certificate_parse(const char *pem, const char *key_pem, struct tp_certificate **out,
                          struct vf_error *err);
 
@@ -42,10 +45,11 @@ struct tp_certificate_facts {
     uint32_t name_count; /* as many as there is room for */
     char names[16][TP_NAME_BYTES];
 };
-/* Of the first certificate in the text. */
+/* What the first certificate in the PEM text says. VF_FAILED when there is none. */
 int tp_certificate_look(const void *pem, size_t bytes, struct tp_certificate_facts *out,
                         struct vf_error *err);
-/* A name in the one way it is compared, see tls.h. False: it is none. */
+/* Writes a DNS name or an IP address in the form in which names are compared (tls.h). False: it is
+ * neither. */
 bool tp_certificate_name(const char *name, char out[TP_NAME_BYTES]);
 
 #endif

@@ -59,7 +59,8 @@ long filter_recv(struct tp *tp, void *data, size_t bytes);
 /* What to poll in place of the stream's own fd: while `direction` (POLLIN or POLLOUT) stands, the
  * end of that. */
 struct pollfd filter_pollfd(const struct tp *tp, short direction, short events);
-/* The same for who polls for something to receive by himself; before the first record, the own. */
+/* The descriptor for callers that poll by themselves for something to receive; before the first
+ * record it is the stream's own. */
 int filter_fd(const struct tp *tp);
 
 #endif

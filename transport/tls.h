@@ -24,11 +24,12 @@ struct tp_tls_files {
 /* Reads and checks them, once: VF_USAGE for files that are missing, wrong or readable by others,
  * VF_FAILED for a certificate that is not valid now. */
 int tp_tls_open(const struct tp_tls_files *files, struct tp_tls **out, struct vf_error *err);
+/* Counts one user more, and one less; the last one frees it. */
 struct tp_tls *tp_tls_ref(struct tp_tls *tls);
 void tp_tls_unref(struct tp_tls *tls); /* NULL is allowed */
-/* The first name of this host's own certificate, and the second its certificate ends to be valid.
- */
+/* The first name of this host's own certificate, valid as long as `tls`. */
 const char *tp_tls_name(const struct tp_tls *tls);
+/* Until when that certificate is valid, in seconds since 1970. */
 int64_t tp_tls_until(const struct tp_tls *tls);
 
 /* TLS over `inner`, which is taken over (closed with the stream, also on failure). `host` is what
@@ -38,8 +39,8 @@ int64_t tp_tls_until(const struct tp_tls *tls);
 int tp_tls_wrap(struct tp_tls *tls, struct tp *inner, const char *host, struct tp **out,
                 struct vf_error *err);
 
-/* Does what comes from the peer begin as TLS does? Waits for its first byte, and leaves it there. A
- * stream of a socket only. */
+/* Does the peer begin with TLS? Waits for its first byte, and leaves it to be received. Only for
+ * streams of a socket. -1 after the deadline, and when the peer closed. */
 int tp_tls_offered(struct tp *tp, uint64_t deadline_ns, bool *offered, struct vf_error *err);
 
 #endif

@@ -67,12 +67,12 @@ int tp_tcp_connect(const char *address, uint64_t deadline_ns, struct tp **out,
  * before a packet is sent. */
 int tp_tcp_connect_loopback(const char *address, uint64_t deadline_ns, struct tp **out,
                             struct vf_error *err);
-/* The HOST of "HOST:PORT" or "[V6]:PORT". */
+/* The HOST of "HOST:PORT" or "[V6]:PORT", without brackets. VF_USAGE for what is neither. */
 int tp_address_host(const char *address, char host[TP_NAME_BYTES], struct vf_error *err);
 /* Takes over a connected stream socket (closed with the stream, also on failure). Both directions
  * are non-blocking by flag, so the fd's own mode is left alone. */
 int tp_from_fd(int fd, const char *peer, struct tp **out, struct vf_error *err);
-/* Two connected ends in this process. */
+/* Two connected ends in this process; the caller closes each. */
 int tp_pipe(struct tp *ends[2], struct vf_error *err);
 /* Gets every byte that moves through a file's stream, in order; the stream's thread. */
 typedef void tp_seen(void *ctx, const void *data, size_t bytes);
@@ -81,10 +81,13 @@ typedef void tp_seen(void *ctx, const void *data, size_t bytes);
  * NULL. An error that a disk gives (ENOSPC, EIO) fails the send as a broken connection would. */
 int tp_file(int fd, const char *name, tp_seen *seen, void *ctx, struct tp **out,
             struct vf_error *err);
-/* Where the next byte moves; only for streams of tp_file. */
+/* The offset in the file at which the next byte is written or read; only for streams of tp_file. */
 uint64_t tp_file_offset(const struct tp *tp);
+/* Sets it. */
 void tp_file_seek(struct tp *tp, uint64_t offset);
-/* Listening socket on "HOST:PORT" (PORT 0 = any); `bound` gets the address as HOST:PORT. */
+/* Opens a listening socket on "HOST:PORT" (PORT 0 = any), the caller's to close; `bound` gets the
+ * address it really has, as HOST:PORT. VF_USAGE for what is no address, VF_FAILED when it cannot be
+ * listened on. */
 int tp_tcp_listen(const char *address, int *fd, char *bound, size_t bound_bytes,
                   struct vf_error *err);
 /* Is the socket's other end on this machine (loopback, or no network at all)? */
@@ -95,7 +98,7 @@ void tp_peer_listens(const struct tp *tp, const char *listen, char *out, size_t 
 /* The network that the other end of the socket is in, as a number to compare: its IPv4 address, the
  * first 64 bits of IPv6, which are one site's to fill; 0 = none. */
 uint64_t tp_peer_network(const struct tp *tp);
-/* Is it a loopback address? -1 when it cannot be resolved. */
+/* Does "HOST:PORT" mean this machine by a loopback address? -1 when HOST cannot be resolved. */
 int tp_is_loopback(const char *address, bool *loopback, struct vf_error *err);
 
 /* How long nothing may move during a wait; 0 = no limit. A new stream has TP_SILENCE_NS. */
@@ -105,14 +108,15 @@ void tp_set_silence(struct tp *tp, uint64_t silence_ns);
  * ops->close). */
 int tp_init(struct tp *tp, const struct tp_ops *ops, const char *peer, struct vf_error *err);
 void tp_fini(struct tp *tp);
-/* All bytes or -1. VF_FAILED "peer PEER …: closed the connection | fell silent for 5.0 s | …";
- * VF_CANCELLED after tp_abort. */
+/* Move all of the bytes, or fail. VF_FAILED "peer PEER …: closed the connection | fell silent for
+ * 5.0 s | …"; VF_CANCELLED after tp_abort. */
 int tp_send(struct tp *tp, const struct iovec *iov, int count, uint64_t deadline_ns,
             struct vf_error *err);
 int tp_recv(struct tp *tp, void *data, size_t bytes, uint64_t deadline_ns, struct vf_error *err);
 /* Is there something to read (data or end of stream)? 1, 0 after the deadline, -1 error. A deadline
  * of 0 looks without waiting. */
 int tp_wait_readable(struct tp *tp, uint64_t deadline_ns, struct vf_error *err);
+/* The descriptor to poll, together with tp_poll_events. The stream's own. */
 int tp_fd(const struct tp *tp);
 /* For who polls several things at once: the events of tp_fd after which a receive may get on; 0 =
  * there is something already, do not wait. The receiving thread. */
@@ -129,6 +133,7 @@ bool tp_is(const struct tp *tp, const char *name);
 bool tp_lost(const struct tp *tp);
 /* Makes every present and future call on the stream fail at once. Any thread. */
 void tp_abort(struct tp *tp);
-void tp_close(struct tp *tp); /* NULL is allowed */
+/* Frees the stream; no other thread may use it any more. NULL is allowed. */
+void tp_close(struct tp *tp);
 
 #endif

@@ -24,6 +24,7 @@ struct client {
  * when nobody answers there. `interrupt_fd` may be set before. */
 int client_open(struct client *client, const struct command *command, const struct cli_verb *verb,
                 struct vf_error *err);
+/* Closes the connection; harmless when there is none. */
 void client_close(struct client *client);
 /* Sends the request for the verb; `args` is borrowed, `file` passed along unless -1. */
 int client_send(struct client *client, json_t *args, int file, struct vf_error *err);
@@ -37,11 +38,13 @@ enum client_reply {
 };
 /* Next reply, waited for. *object is a new reference. */
 enum client_reply client_next(struct client *client, json_t **object, struct vf_error *err);
-/* Next reply if it is there already; for who polls by itself, until client_ms, and then says
- * client_overdue. */
+/* The next reply if it is there already, else CLIENT_NOTHING. For callers that poll client->fd
+ * beside other descriptors: they wait client_ms at most, then call client_overdue. */
 enum client_reply client_poll(struct client *client, json_t **object, struct vf_error *err);
+/* Milliseconds until client_overdue has something to do; -1 = never. */
 int client_ms(const struct client *client);
-/* Tells what is waited for if it is time; -1 and VF_UNREACHABLE when it is time to give up. */
+/* Writes a line about what is waited for if it is time for that; -1 and VF_UNREACHABLE when it is
+ * time to give up. */
 int client_overdue(struct client *client, struct vf_error *err);
 
 /* The command's whole exchange, progress thrown away: 0 with *result; -1 with *err, and *result

@@ -41,14 +41,13 @@ void patience_alive(struct patience *patience, const char *stuck, const char *wa
 
 /* Milliseconds until patience_check has something to do, for poll; -1 = never. */
 int patience_ms(const struct patience *patience);
-/* Tells what is waited for if it is time. 0, or -1 and VF_UNREACHABLE when patience is at its end.
- */
+/* Writes the line about what is waited for if it is time for that. 0, or -1 and VF_UNREACHABLE when
+ * the command has waited as long as it may. */
 int patience_check(struct patience *patience, struct vf_error *err);
-/* Is it at its end, and only because no sign of life ever came, as from a vferryd of an older
- * build?
- */
+/* Has the command waited as long as it may, and only for want of signs of life, which a vferryd of
+ * an older build never sends? */
 bool patience_doubts(const struct patience *patience);
-/* VF_INTERRUPTED: the person gave up. Returns -1. */
+/* Fills *err with VF_INTERRUPTED, as the person gave up (Ctrl-C). Returns -1. */
 int patience_given_up(const struct patience *patience, struct vf_error *err);
 
 #endif

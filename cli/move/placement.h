@@ -32,8 +32,8 @@ struct place_host {
  * is left. */
 size_t place_choose(const struct place_host *hosts, size_t count, uint64_t vram_bytes,
                     uint64_t tried);
-/* The partition goes there: what it takes is not free any more. On the first adapter that has the
- * room, as a target chooses. */
+/* Takes a partition's VRAM and VF from what `host` has free, since the partition goes there: on the
+ * first adapter that has the room, as a target chooses. */
 void place_take(struct place_host *host, uint64_t vram_bytes);
 
 #endif

@@ -20,7 +20,10 @@ struct progress {
     char waits[224]; /* the same: what it waited for */
 };
 
+/* `quiet`: nothing will be shown (--json). */
 void progress_init(struct progress *progress, bool quiet);
+/* Shows a "progress" object of vferryd (borrowed): on a terminal in the live line, elsewhere only
+ * what belongs into a plain line of its own. */
 void progress_show(struct progress *progress, const json_t *numbers);
 /* Clears the live line, so that what follows begins at the left. */
 void progress_end(struct progress *progress);

@@ -12,14 +12,16 @@ struct set_show {
     char (*text)[160];
 };
 
+/* Begins to show the set, which must stay valid; set_show_close is due. Main thread, as
+ * all here. */
 void set_show_open(struct set_show *show, const struct move_set *set);
-/* The move's numbers, as `migrate`'s progress. */
+/* New progress of one move: `numbers` is the object that `migrate` gets too; borrowed. */
 void set_show_progress(struct set_show *show, struct move_set *set, struct set_move *move,
                        const json_t *numbers);
-/* One has begun, is over, or goes on to another host. */
+/* A move has begun; a move is over, or goes on to another host. */
 void set_show_begun(struct set_show *show, const struct move_set *set, const struct set_move *move);
 void set_show_over(struct set_show *show, const struct move_set *set, const struct set_move *move);
-/* The block goes until it is drawn again: what follows begins at the left. */
+/* Clears the live lines until the next progress, so that other output begins at the left. */
 void set_show_pause(struct set_show *show);
 void set_show_close(struct set_show *show);
 

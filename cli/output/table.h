@@ -38,7 +38,7 @@ const char *table_cell(const json_t *object, enum cell cell, const char *key,
  * columns. On a terminal that is too narrow texts are cut, which "..." shows; where that does not
  * help each row comes as lines "name  value". */
 void table_rows(const struct column *columns, const json_t *rows, const char *none);
-/* The same, elsewhere than on stdout. */
+/* As table_rows, to `to` instead of stdout. */
 void table_rows_to(FILE *to, const struct column *columns, const json_t *rows, const char *none);
 /* One line a column. */
 void table_fields(const struct column *columns, const json_t *object);

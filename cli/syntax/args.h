@@ -11,9 +11,9 @@ enum args_action {
     ARGS_VERSION,
 };
 
-/* Fills *command; whatever is returned, args_free is due. VF_USAGE with one line for whatever is
- * wrong. `help_group` gets the first of two words when help is asked for a group ("vferry partition
- * --help"), else NULL. */
+/* Fills *command, on which the caller calls args_free in any case. VF_USAGE with one line for
+ * whatever is wrong. `help_group` gets the first of two words when help is asked for a group
+ * ("vferry partition --help"), else NULL. */
 int args_parse(int argc, char **argv, struct command *command, enum args_action *action,
                const char **help_group, struct vf_error *err);
 void args_free(struct command *command);

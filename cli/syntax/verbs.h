@@ -105,9 +105,10 @@ const struct cli_verb *cli_verb_named(const char *words);
 /* Is `word` the first of a verb of two words? */
 bool cli_is_group(const char *word);
 
-/* Handlers. */
-int cmd_request(const struct command *command,
-                struct vf_error *err); /* ask the daemon, print its answer */
+/* The handlers of the table's verbs: each does what the command says and prints its result. 0, or
+ * -1 with *err, whose code is the exit code. cmd_request is the one of all verbs that need no more
+ * than to ask the daemon and to print its answer. */
+int cmd_request(const struct command *command, struct vf_error *err);
 int cmd_driver_update(const struct command *command, struct vf_error *err);
 int cmd_resolve(const struct command *command, struct vf_error *err);
 int cmd_host_stop(const struct command *command, struct vf_error *err);

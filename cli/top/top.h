@@ -18,8 +18,8 @@
 #include <termios.h>
 
 #define TOP_QUESTIONS 4u
-/* An answer that takes longer is no answer. More than vferryd takes to notice that the kernel side
- * is silent: asked again then, it says so. */
+/* How long an answer is waited for. More than vferryd takes to notice that its kernel side is
+ * silent, so that it says so when it is asked again. */
 #define TOP_LATE_NS 5000000000ull
 #define TOP_AGAIN_NS 2000000000ull /* how much longer a second try may take */
 
@@ -37,6 +37,8 @@ struct top_host {
     char why[sizeof((struct vf_error *)0)->text]; /* why there is no answer; "" = none is due */
 };
 
+/* Nothing is connected yet; `path` must stay valid. top_host_fini closes and frees what
+ * there is. */
 void top_host_init(struct top_host *host, const char *path);
 void top_host_fini(struct top_host *host);
 /* Begins a look, unless one is under way: a host that does not answer is not asked more. */

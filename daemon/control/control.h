@@ -14,9 +14,10 @@ struct control;
 
 /* Listens on state_dir/control.sock, mode 0600; with group_access 0660 and that group. */
 int control_open(struct daemon *daemon, struct control **out, struct vf_error *err);
-/* To poll; when readable call control_accept, whose false is listener.h's. Both: the main thread.
- */
+/* The listening socket, to poll. Main thread. */
 int control_fd(const struct control *control);
+/* Call it when that is readable: takes one connection. False: there is no descriptor for it, not
+ * even to say so; leave it waiting for VF_ACCEPT_PAUSE_MS. Main thread. */
 bool control_accept(struct control *control);
 /* Ends every connection and returns when their threads are gone: idle ones at once, busy ones once
  * their request is answered (daemon->stop is set and jobs are ending by then). Removes the socket.

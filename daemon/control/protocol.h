@@ -6,12 +6,12 @@
  *   request: {"verb": "partition show", "args": {"name": "p1"}}
  *            at most 64 KiB with its LF; a file goes along as a descriptor (SCM_RIGHTS)
  *            "alive": true wants signs of life, once a second while the request is worked on
- *   reply:   {"progress": {...}} and {"alive": {"stuck": TEXT or null}}, any number of them, then
- * one of {"result": {...}} and {"error": {"code": N, "text": "..."}}; a move that failed and a
- * check that says no have both members
+ *   reply:   any number of {"progress": {...}} and {"alive": {"stuck": TEXT or null}}, then one of
+ *            {"result": {...}} and {"error": {"code": N, "text": "..."}}; a move that failed and a
+ *            check that says no have both members
  *
- * "stuck" says what the host waits for that ought to have answered; older builds give no signs of
- * life.
+ * "stuck" says what the host waits for that ought to have answered. Older builds of vferryd give no
+ * signs of life.
  *
  * Requests on a connection are answered one after the other. N is the exit code (base/error.h).
  */
@@ -31,18 +31,18 @@
 #define CTL_MAX_REPLY (16u << 20) /* a reply's */
 #define CTL_SEND_MS 10000         /* who reads nothing for so long is given up */
 
-/* Cuts what arrives on a socket into lines, and keeps the descriptor that came along. One thread.
- */
-/* One came, and this process had no number left for it. */
+/* ctl_reader.passed_fd: a descriptor came along, and this process had no number left for it. */
 #define CTL_FILE_LOST (-2)
 
+/* Cuts what arrives on a socket into lines; keeps the descriptor that came along. One thread. */
 struct ctl_reader {
     int fd;     /* the socket; the owner's */
     size_t max; /* longest line with its LF */
     char *data; /* what was received and not yet given out, from `start` */
     size_t capacity, start, have;
-    int passed_fd; /* the newest descriptor received, -1, or CTL_FILE_LOST; taken by its user, else
-                      closed */
+    /* The newest descriptor received, -1, or CTL_FILE_LOST. Whoever takes it sets -1; what is here
+     * when the next one comes, or at the end, is closed. */
+    int passed_fd;
 };
 
 enum ctl_read {
@@ -53,7 +53,9 @@ enum ctl_read {
     CTL_TIMEOUT,
 };
 
+/* `fd` stays the caller's, and must stay open until ctl_reader_fini; `max` bytes with the LF. */
 void ctl_reader_init(struct ctl_reader *reader, int fd, size_t max);
+/* Frees what was received and closes passed_fd, not the socket. */
 void ctl_reader_fini(struct ctl_reader *reader);
 /* Next line; waits up to timeout_ms for more bytes each time (-1 = for ever). */
 enum ctl_read ctl_read_line(struct ctl_reader *reader, char **line, size_t *bytes, int timeout_ms);
@@ -67,7 +69,8 @@ int ctl_send(int fd, const json_t *object, int pass_fd, int timeout_ms);
  * which the caller keeps open over bind or connect. 0 or -errno. */
 int ctl_address(const char *path, struct sockaddr_un *address, int *dir_fd);
 
-/* A reply with "error", and with "result" too unless that is NULL (stolen). NULL without memory. */
+/* A reply with "error", and with "result" beside it unless `result` (stolen) is NULL. A new
+ * reference; NULL without memory. */
 json_t *ctl_error(const struct vf_error *err, json_t *result);
 
 #endif

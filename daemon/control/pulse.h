@@ -30,13 +30,14 @@ struct pulse_beat {
 
 struct pulse;
 
-/* Starts the host's thread for it, named "pulse". */
+/* Starts the thread that sends signs of life, named "pulse". The caller closes *out. */
 int pulse_open(struct pulse **out, struct vf_error *err);
-/* All requests have ended. NULL is allowed. */
+/* Ends that thread, once all requests have ended. NULL is allowed. */
 void pulse_close(struct pulse *pulse);
 
-/* From here on until pulse_end lines come; after it none does. Without a pulse (NULL) none do. */
+/* The client of `beat` gets signs of life from here on until pulse_end. A NULL pulse sends none. */
 void pulse_begin(struct pulse *pulse, struct pulse_beat *beat);
+/* Returns when no sign of life is under way to that client, and none will follow. */
 void pulse_end(struct pulse *pulse, struct pulse_beat *beat);
 
 /*

@@ -50,7 +50,7 @@ int request_directory(const struct request *request, int *fd, struct vf_error *e
  * (watchdog_patience). */
 int request_kc(struct request *request, struct kc **kc, struct vf_error *err);
 
-/* Has the client left, or does the daemon end? Waits up to timeout_ms for that. */
+/* Has the client left, or does the daemon end? Waits up to timeout_ms for the client to leave. */
 bool request_abandoned(const struct request *request, int timeout_ms);
 
 /* Waits up to timeout_ms for `fd` to become readable or for the client to leave; true when it was

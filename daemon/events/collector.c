@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The thread that brings the kernel side's events in. See events.h. */
 #define LOG_ROOM "events"
+#include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/log.h"
@@ -79,37 +80,41 @@ static void name_kernel_side(int32_t pid, char *name, size_t bytes)
     (void)snprintf(name, bytes, "%d@%llu", pid, began);
 }
 
+/* Its thread does not run. NULL is allowed. */
+static void collector_free(struct events_collector *collector)
+{
+    if (collector == NULL)
+        return;
+    kc_close(collector->kc);
+    vf_cond_fini(&collector->wake);
+    vf_lock_fini(&collector->lock);
+    free(collector);
+}
+VF_CLEANUP(struct events_collector, collector_free)
+
 int events_collect(struct events *events, const char *kernel_socket, int32_t kernel_pid,
                    struct events_collector **out, struct vf_error *err)
 {
-    struct events_collector *collector = calloc(1, sizeof *collector);
+    cleanup_with(collector_free) struct events_collector *collector = calloc(1, sizeof *collector);
     char kernel_side[64];
     uint64_t seen;
 
     if (collector == NULL)
         return vf_fail(err, VF_FAILED, "events: out of memory");
+    vf_lock_init(&collector->lock);
+    vf_cond_init(&collector->wake);
     collector->events = events;
     name_kernel_side(kernel_pid, kernel_side, sizeof kernel_side);
     seen = history_kernel_seen(events->history, kernel_side);
     vf_lock(&events->kernel_lock);
     events->kernel_seen = seen;
     vf_unlock(&events->kernel_lock);
-    vf_lock_init(&collector->lock);
-    vf_cond_init(&collector->wake);
     if (kc_connect(kernel_socket, &collector->kc, err) != 0)
-        goto fail;
-    if (pthread_create(&collector->thread, NULL, collect, collector) != 0) {
-        (void)vf_fail(err, VF_FAILED, "events: " VF_NO_THREAD);
-        kc_close(collector->kc);
-        goto fail;
-    }
-    *out = collector;
+        return -1;
+    if (pthread_create(&collector->thread, NULL, collect, collector) != 0)
+        return vf_fail(err, VF_FAILED, "events: " VF_NO_THREAD);
+    *out = vf_take_ptr(collector);
     return 0;
-fail:
-    vf_cond_fini(&collector->wake);
-    vf_lock_fini(&collector->lock);
-    free(collector);
-    return -1;
 }
 
 void events_collect_stop(struct events_collector *collector)
@@ -122,8 +127,5 @@ void events_collect_stop(struct events_collector *collector)
     vf_unlock(&collector->lock);
     kc_abort(collector->kc);
     (void)pthread_join(collector->thread, NULL);
-    kc_close(collector->kc);
-    vf_cond_fini(&collector->wake);
-    vf_lock_fini(&collector->lock);
-    free(collector);
+    collector_free(collector);
 }

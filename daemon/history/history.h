@@ -52,7 +52,8 @@ int history_open(const char *directory, const struct history_limits *limits, str
 /* Writes what is queued, as far as that goes at once. Nobody else uses it any more. */
 void history_close(struct history *history);
 
-/* Numbers that were given before this start: the next ones are higher. 0 = none are known. */
+/* The highest number that an event, or a job, was given before this start; 0 = none is known. New
+ * ones get higher numbers. */
 uint64_t history_last_event(struct history *history);
 uint64_t history_last_job(struct history *history);
 /* The newest event of this kernel side (a text that no other one ever has) that is kept, by its own
@@ -60,10 +61,11 @@ uint64_t history_last_job(struct history *history);
  * the first of these. */
 uint64_t history_kernel_seen(struct history *history, const char *kernel_side);
 
-/* Never wait for the disk. */
+/* Keeps an event (copied). Never waits for the disk. */
 void history_add_event(struct history *history, const struct event *event);
-/* A job's report as it is now (vferry.job/1; stolen), in the place of an older one. `recalled`: it
- * is known from the journal only; figures that are kept stay, and how it ended is the journal's. */
+/* Keeps a job's report as it is now (vferry.job/1; stolen), in the place of an older one. Never
+ * waits for the disk. `recalled`: the report is made from the journal only; then the figures that
+ * the history has stay, and how the job ended is taken from the report. */
 void history_add_job(struct history *history, json_t *report, bool recalled);
 /* Waits until all that was added before is kept or given up, but not for long: whoever is told
  * something finds it again after a crash. */

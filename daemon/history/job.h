@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* 0 when it is no report. */
+/* The report's job number, > 0; 0 when it is no report. */
 uint64_t history_job_id(const json_t *report);
 
 /* A job that the journal knows, with the figures that are kept of it: how it ended is the journal's

@@ -41,7 +41,7 @@ int store_write(struct store *store, const struct store_entry *list, const char 
 int store_trim(struct store *store, const struct history_limits *limits, uint64_t now_ns,
                bool *more, struct vf_error *err);
 
-/* Highest event and job that were ever kept; 0 = none. */
+/* The highest number of an event, and of a job, that was ever kept; 0 = none. */
 uint64_t store_last_event(struct store *store);
 uint64_t store_last_job(struct store *store);
 /* See history_kernel_seen. */

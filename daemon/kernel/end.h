@@ -6,8 +6,9 @@
 
 #include "daemon/daemon.h"
 
-/* Its process has ended, unasked: fills *err (VF_FAILED) with the signal, and where a driver was in
- * a DDI, with that. Main thread; takes the child's status. Returns -1. */
+/* To call when the kernel side's process has ended and nobody asked it to. Fills *err (VF_FAILED)
+ * with the signal or exit code that ended it, and with the DDI that a driver was in, if any.
+ * Returns -1. Main thread; reaps the child. */
 int kernel_end_fail(const struct daemon *daemon, struct vf_error *err);
 
 #endif

@@ -11,12 +11,13 @@
 
 #include "daemon/daemon.h"
 
-/* Told, and shown by `host show`, after so long; verbs give up after so long; a daemon that ends
- * waits so long for whatever is in a call. */
+/* A silence of the kernel side is told, and shown by `host show`, after WATCHDOG_TELL_NS;
+ * verbs give up after WATCHDOG_GIVE_UP_NS; a daemon that ends waits WATCHDOG_END_NS for
+ * threads in calls. */
 #define WATCHDOG_TELL_NS 3000000000ull
 #define WATCHDOG_GIVE_UP_NS 10000000000ull
 #define WATCHDOG_END_NS 8000000000ull
-/* A driver's call that is under way for so long hangs: verbs wait for it no longer. */
+/* A driver's call that takes longer than this counts as hung: verbs wait for it no longer. */
 #define WATCHDOG_DRIVER_NS 30000000000ull
 
 /* Main thread. Fills daemon->watchdog. */
@@ -48,21 +49,22 @@ struct watchdog_waiter {
     const char *partition; /* or all that works on this one, as a job's threads; NULL = none */
 };
 
-/* The second of them alone, from WATCHDOG_TELL_NS on, if the driver's call is one that `who` waits
- * for. With a kernel side that does not know who waits (version 5 and before) any one is. */
+/* The text about a driver's call alone, from WATCHDOG_TELL_NS on, if that call is one that `who`
+ * waits for; else "". A kernel side that does not know who waits (version 5 and before) is taken to
+ * mean everybody. Any thread; returns `text`. */
 const char *watchdog_driver_word(struct daemon *daemon, const struct watchdog_waiter *who,
                                  char *text, size_t bytes);
 
-/* -1 with *err, which says so and what to do, while the kernel side is silent by
- * watchdog_silent_ns; else 0. Any thread. */
+/* Is the kernel side silent (watchdog_silent_ns)? Then -1, and *err says so and what to do; else 0.
+ * Any thread. */
 int watchdog_says(struct daemon *daemon, struct vf_error *err);
 
 /* Has `who` waited too long? A call may take as long as the kernel side answers the watchdog and
  * the driver that it waits for comes back, as in watchdog_driver_word. 0, or -1 with *err. */
 int watchdog_patience_of(struct daemon *daemon, const struct watchdog_waiter *who,
                          uint64_t waited_ns, struct vf_error *err);
-/* The same as a kc_patience; ctx is the struct daemon. For who waits for all drivers: any call that
- * hangs ends it. */
+/* A kc_patience for callers that wait for all drivers: as watchdog_patience_of, but any driver's
+ * call that hangs ends the wait. ctx is the struct daemon. */
 int watchdog_patience(void *ctx, uint64_t waited_ns, struct vf_error *err);
 
 /* Somebody else was told how many partitions there are. Any thread. */

@@ -12,9 +12,10 @@ struct verb {
     int (*run)(struct request *request, struct vf_error *err);
 };
 
-/* NULL when there is none. */
+/* The verb of these words ("partition show"); NULL when there is none. Any thread. */
 const struct verb *verb_find(const char *words);
 
+/* Each answers one request on its connection's thread: 0 with request->result, or -1 with *err. */
 int verb_host_show(struct request *request, struct vf_error *err);
 int verb_host_cordon(struct request *request, struct vf_error *err);
 int verb_host_uncordon(struct request *request, struct vf_error *err);
@@ -55,15 +56,15 @@ int work_status(const struct guest_memory *memory, const struct vf_partition_inf
 /* The partition of argument "name". VF_FAILED "moved to HOST:PORT" or "saved to FILE" when it was
  * here once and went. */
 int find_partition(struct request *request, struct vf_partition_info *info, struct vf_error *err);
-/* VF_FAILED: it is not here, but there (jobs_moved_to's text). */
+/* Fails with VF_FAILED because partition `name` has left for `to` (jobs_moved_to's text). */
 int fail_moved(const char *name, const char *to, struct vf_error *err);
-/* Refuses while a move or a check works on it, or its outcome is unknown: `what` would get in its
- * way. */
+/* Refuses `what` ("a reset") while a move or a check works on the partition, or a move of it has an
+ * unknown outcome. */
 int not_in_a_move(const struct request *request, const struct vf_partition_info *info,
                   const char *what, struct vf_error *err);
-/* The same, and neither that nor another command that changes it begins before the request has
- * ended: such commands wait for each other, for 10 s at most. *info is what it is then. Once a
- * request. */
+/* As not_in_a_move, and keeps it so: until the request has ended no move begins, nor another
+ * command that changes the partition. Such commands wait for each other, for 10 s at most. *info is
+ * filled anew after the wait. Once a request. */
 int keep_from_moves(struct request *request, struct vf_partition_info *info, const char *what,
                     struct vf_error *err);
 

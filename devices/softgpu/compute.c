@@ -7,8 +7,10 @@
 
 #include <string.h>
 
-/* ---- STENCIL: a unit is a segment of SG_STENCIL_CELLS cells of one row; a step takes several
- * units of narrow grids ---- */
+/* ---- STENCIL ---- */
+
+/* A unit is a segment of SG_STENCIL_CELLS cells of one row; a step takes several units of narrow
+ * grids. */
 #define ROW_ROOM (SG_STENCIL_CELLS + 16u) /* cells; the halo before and behind, and alignment */
 #define STEP_CELLS (2u * SG_STENCIL_CELLS)
 
@@ -104,8 +106,9 @@ enum sg_step sg_step_stencil(struct sg_context *x, const struct sg_cmd *cmd)
     return x->progress == units ? SG_STEP_DONE : SG_STEP_MORE;
 }
 
-/* ---- GEMM: a unit adds a tile of A x B to a tile of C; the depth runs innermost, partial sums
- * wait in C ---- */
+/* ---- GEMM ---- */
+
+/* A unit adds a tile of A x B to a tile of C. The depth runs innermost; partial sums wait in C. */
 
 /* A tile of `rows` x `cols` words at (row, col) of an n x n matrix, from or to work memory of
  * `pitch` words a row. */

@@ -52,17 +52,18 @@ static void set_dropping(struct sg_dirty *d, uint64_t first, uint64_t end)
 
 /*
  * Why no store is lost (DBT-5, DBT-6):
+ *
  * - The bit is or-ed in unconditionally, with release order. Looking first and skipping the RMW
- * when the bit is there would need a full fence: the look could be done before the store is
- * visible, a query could clear the bit in between, gather the old contents, and nobody would tell
- * of the store. An RMW a word covers 64 dirty pages: nothing to save there. If the exchange comes
- * before our RMW, the bit stays for the next query; if it comes after, the exchange (acquire) reads
- *   our release, and the gather that follows it sees the store.
+ *   when the bit is there would need a full fence: the look could be done before the store is
+ *   visible, a query could clear the bit in between, gather the old contents, and nobody would tell
+ *   of the store. An RMW a word covers 64 dirty pages: nothing to save there. If the exchange
+ *   comes before our RMW, the bit stays for the next query; if it comes after, the exchange
+ *   (acquire) reads our release, and the gather that follows it sees the store.
  * - `enable` may be switched on between the store and our look at it. The caller (sg_vram_stored)
- * has just done a seq_cst RMW on `populated` after the store, and whoever reads VRAM looks at
- * `populated` with seq_cst first. So when we read enable == 0 here, our RMW precedes the switch in
- * the one order of all seq_cst operations, hence precedes the look of any reader that starts after
- * the switch: the full first round, which must follow it, sees the store.
+ *   has just done a seq_cst RMW on `populated` after the store, and whoever reads VRAM looks at
+ *   `populated` with seq_cst first. So when we read enable == 0 here, our RMW precedes the switch
+ *   in the one order of all seq_cst operations, hence precedes the look of any reader that starts
+ *   after the switch: the full first round, which must follow it, sees the store.
  */
 void sg_dirty_set(struct sg_dirty *d, uint64_t offset, uint64_t bytes)
 {

@@ -12,8 +12,8 @@
 
 #define MIN_PAGE 4096u
 #define DEFAULT_PAGING_BUFFER 65536u
-#define CONTIGUOUS_GRANULE                                                                         \
-    65536u /* a driver tells its alignment per vGPU only; this is what WDDM's large pages need */
+/* Bytes. A driver tells its alignment per vGPU only; this is what WDDM's large pages need. */
+#define CONTIGUOUS_GRANULE 65536u
 
 static bool power_of_two(uint64_t value)
 {

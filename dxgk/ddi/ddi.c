@@ -5,10 +5,12 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/trace.h"
 #include "dxgk/adapter/handles.h"
 #include "dxgk/nt/nt.h"
 #include "dxgk/waits.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,6 +30,7 @@ bool dxgk_call_enter(struct dxgk_call *call, struct dxgk_adapter *adapter, const
         return false;
     if (call->irql <= max_irql) {
         dxgk_waits_call(call);
+        vf_trace(ddi_enter, adapter->index, name, dxgk_waits_partition());
         return true;
     }
     dxgk_report(adapter, "IRQL", "%s called at IRQL %u, it is for %u and below", name, call->irql,
@@ -37,12 +40,13 @@ bool dxgk_call_enter(struct dxgk_call *call, struct dxgk_adapter *adapter, const
 
 NTSTATUS dxgk_call_leave(const struct dxgk_call *call, NTSTATUS status)
 {
+    uint64_t took_ns = vf_now_ns() - call->start_ns;
     KIRQL now = nt_irql();
 
     dxgk_waits_returned(call);
-    log_debug("adapter %u: %s -> %s 0x%x, %llu ns", call->adapter->index, call->name,
-              vf_status_name(status), (uint32_t)status,
-              (unsigned long long)(vf_now_ns() - call->start_ns));
+    vf_trace(ddi_leave, call->adapter->index, call->name, dxgk_waits_partition(), status, took_ns);
+    log_debug("adapter %u: %s -> %s 0x%x, %" PRIu64 " ns", call->adapter->index, call->name,
+              vf_status_name(status), (uint32_t)status, took_ns);
     if (nt_locks_held() != call->locks) {
         dxgk_report(call->adapter, "IRQL",
                     "%s returned with %u spin locks held, it was called with %u", call->name,

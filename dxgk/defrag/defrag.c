@@ -3,9 +3,8 @@
  * Moving reserves inside VRAM, so that contiguous room comes together (VF-4, CAP-5). One partition
  * at a time, under its lock:
  *
- *   claim the new place -> pause -> [no vCPU access] copy, SetVirtualGpuResources -> new memory
- * basis
- *   -> resume -> zero-fill and give back the old place
+ *   claim the new place -> pause -> copy, SetVirtualGpuResources, new memory basis (no vCPU access)
+ *   -> resume -> zero-fill the old place, give it back
  *
  * The places may overlap: what of the new one is not the old one is claimed first, what of the old
  * one is not the new one is given back last, so that no other partition ever gets either.

@@ -4,11 +4,13 @@
  * driver waits at the adapters' gates.
  *
  *   trial: load -> gates shut -> Save -> trial: restore -> Stop, Remove, Unload -> load the new one
- *          |                      |         |              -> Restore, Start, take over,
- * RestoreComplete v                      v         v                 | any failure refused Cancel:
- * as before            v take it down, load the old one, the same way | any failure
- *                                                             v
- *                                                       lost: no driver, VFs work on unmanaged
+ *          |                      |         |                -> Restore, Start, take over, complete
+ *          v                      v         v                    | any failure
+ *       refused                  Cancel: as before               v
+ *                                                   take it down, load the old one the same way
+ *                                                                | any failure
+ *                                                                v
+ *                                                   lost: no driver, VFs work on unmanaged
  *
  * What the way back takes is kept for it before the old driver goes (dxgk/hotupdate/way_back.h).
  */
@@ -28,6 +30,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/thread.h"
+#include "base/trace.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -47,6 +50,12 @@ struct update {
     struct dxgk_way_back way;
     uint64_t gap_start;
 };
+
+/* For who follows an update from outside (docs/tracing.md). */
+static void trace_phase(const struct update *update, const char *phase)
+{
+    vf_trace(hotupdate_phase, update->out->adapters, phase);
+}
 
 /* ---- taking a driver down without touching VFs ---- */
 
@@ -78,6 +87,7 @@ static void take_down(struct update *update)
     struct dxgk_ksr_set *scratch[VF_MAX_ADAPTERS] = {NULL};
     struct dxgk_ksr *store[VF_MAX_ADAPTERS] = {NULL};
 
+    trace_phase(update, "take down");
     for (uint32_t i = 0; i < update->count; i++) {
         if (update->complete[i])
             announce_stop(update->adapters[i], &scratch[i], &store[i]);
@@ -126,11 +136,13 @@ static int attach(struct update *update, struct dxgk_adapter *adapter, struct dx
 
 static int bring_up(struct update *update, struct dxgk_driver_file *file, struct vf_error *err)
 {
+    trace_phase(update, "load");
     for (uint32_t i = 0; i < update->count; i++) {
         if (attach(update, update->adapters[i], update->stores[i], file, err) != 0)
             return -1;
     }
     update->out->gap_ns += vf_now_ns() - update->gap_start;
+    trace_phase(update, "take over");
     for (uint32_t i = 0; i < update->count; i++) {
         if (dxgk_take_over(update->adapters[i], err) != 0)
             return vf_context(err, "adapter %u", update->adapters[i]->index);
@@ -147,6 +159,7 @@ static int lose(struct update *update, const struct vf_error *first, const struc
                 struct vf_error *err)
 {
     take_down(update);
+    trace_phase(update, "lost");
     update->out->lost = true;
     for (uint32_t i = 0; i < update->count; i++) {
         struct dxgk_adapter *adapter = update->adapters[i];
@@ -171,6 +184,7 @@ static int lose(struct update *update, const struct vf_error *first, const struc
 static int bring_back(struct update *update, struct vf_error *err)
 {
     while (dxgk_way_back_take(&update->way)) {
+        trace_phase(update, "go back");
         take_down(update);
         if (bring_up(update, update->old, err) == 0)
             return 0;
@@ -260,6 +274,7 @@ static int save(struct update *update, struct vf_error *err)
 
 static void cancel(struct update *update)
 {
+    trace_phase(update, "cancel");
     for (uint32_t i = 0; i < update->count; i++) {
         if (update->stores[i] == NULL)
             continue;
@@ -272,13 +287,17 @@ static void cancel(struct update *update)
 static int save_and_replace(struct update *update, bool dry_run, struct vf_error *err)
 {
     uint64_t start;
-    int result = save(update, err);
+    int result;
 
+    trace_phase(update, "save");
+    result = save(update, err);
     update->out->blocks = dxgk_ksr_set_blocks(update->set);
     update->out->bytes = dxgk_ksr_set_bytes(update->set);
     start = vf_now_ns();
-    if (result == 0)
+    if (result == 0) {
+        trace_phase(update, "try restore");
         result = dxgk_trial_restore(update->trial, update->set, err);
+    }
     update->out->trial_ns += vf_now_ns() - start;
     if (result == 0 && !dry_run)
         result = dxgk_way_back_open(&update->way, update->out->bytes, err);
@@ -299,6 +318,7 @@ static int run(struct update *update, const char *path, bool dry_run, struct vf_
     if (!update->dxgk->config.trial)
         return vf_fail(err, VF_FAILED,
                        "this program cannot try drivers (dxgk_config.trial): no hot update");
+    trace_phase(update, "try load");
     if (dxgk_driver_file_open(path, &update->new, err) != 0)
         return -1;
     (void)snprintf(update->out->after, sizeof update->out->after, "%s", update->new->path);
@@ -308,6 +328,7 @@ static int run(struct update *update, const char *path, bool dry_run, struct vf_
         return -1;
     update->out->trial_ns = vf_now_ns() - start;
     start = vf_now_ns();
+    trace_phase(update, "shut gates");
     for (uint32_t i = 0; i < update->count; i++) {
         dxgk_waits_for(&update->adapters[i]->gate);
         vf_write_lock(&update->adapters[i]->gate);
@@ -336,10 +357,12 @@ int dxgk_driver_update(struct dxgk *dxgk, uint32_t adapter, const char *path, bo
     result = collect(&update, adapter, err);
     if (result == 0) {
         (void)snprintf(out->before, sizeof out->before, "%s", update.old->path);
+        vf_trace(hotupdate_begin, out->adapters, update.old->path, path, dry_run);
         result = run(&update, path, dry_run, err);
     }
     dxgk_unlock(&dxgk->update_lock);
     out->total_ns = vf_now_ns() - start;
+    vf_trace(hotupdate_end, out->adapters, result, out->gap_ns, out->held_ns);
     if (result == 0 && !dry_run) {
         log_info("driver %s replaced by %s: %u blocks, %llu bytes; %llu us without a driver",
                  out->before, out->after, out->blocks, (unsigned long long)out->bytes,

@@ -9,6 +9,7 @@
  * rest on, and makes again what died with the old driver's handles: paging process, memory bases,
  * dirty tracking. The gate is held exclusively. */
 int dxgk_take_over(struct dxgk_adapter *adapter, struct vf_error *err);
+/* Has the adapter any partition? */
 bool dxgk_has_partitions(struct dxgk_adapter *adapter);
 
 #endif

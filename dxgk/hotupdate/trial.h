@@ -20,7 +20,8 @@ struct dxgk_trial;
  * VF_INCOMPATIBLE: the driver was refused, hung or crashed. */
 int dxgk_trial_start(struct dxgk_driver_file *file, struct dxgk_ksr_set *set, uint32_t adapters,
                      uint64_t needs, struct dxgk_trial **out, struct vf_error *err);
-/* Feeds it what was saved meanwhile, and waits for its end (2 s at most: calls wait, too). */
+/* Has the driver there restore what `set` has saved meanwhile, and waits for the end of the
+ * process: 2 s at most, for all calls that need the driver wait too. VF_INCOMPATIBLE as above. */
 int dxgk_trial_restore(struct dxgk_trial *trial, struct dxgk_ksr_set *set, struct vf_error *err);
 /* Ends the process. NULL is allowed. */
 void dxgk_trial_end(struct dxgk_trial *trial);

@@ -14,19 +14,26 @@
 /* ---- misuse by a driver ---- */
 
 enum nt_misuse {
-    NT_MISUSE_IRQL, /* a service called at a level it forbids, or a level raised or lowered wrongly
-                     */
-    NT_MISUSE_POOL_FREE, /* freed twice, or never allocated; the free was ignored */
-    NT_MISUSE_POOL_TAG, /* freed with another tag; it was freed all the same */
-    NT_MISUSE_POOL_BOUNDS, /* bytes behind the allocation were written */
-    NT_MISUSE_POOL_FLAGS, /* ExAllocatePool2 with flags or a tag it forbids */
-    NT_MISUSE_LOCK, /* released by another thread, released unheld, or acquired twice by one thread
-                     */
-    NT_MISUSE_WAIT, /* waited on something that is no event, or waited at DISPATCH_LEVEL */
-    NT_MISUSE_MDL, /* pages or MDL freed twice, or used in a state it is not in */
-    NT_MISUSE_WORK, /* a work item queued twice, freed while queued, or none at all */
-    NT_MISUSE_MMIO, /* a register access outside what is mapped; reads give all ones, writes are
-                       dropped */
+    /* A service called at a level it forbids, or a level raised or lowered wrongly. */
+    NT_MISUSE_IRQL,
+    /* Pool freed twice, or never allocated; the free was ignored. */
+    NT_MISUSE_POOL_FREE,
+    /* Pool freed with another tag; it was freed all the same. */
+    NT_MISUSE_POOL_TAG,
+    /* Bytes behind a pool allocation were written. */
+    NT_MISUSE_POOL_BOUNDS,
+    /* ExAllocatePool2 with flags or a tag it forbids. */
+    NT_MISUSE_POOL_FLAGS,
+    /* A spin lock released by another thread, released unheld, or acquired twice by one thread. */
+    NT_MISUSE_LOCK,
+    /* Waited on something that is no event, or waited at DISPATCH_LEVEL. */
+    NT_MISUSE_WAIT,
+    /* Pages or an MDL freed twice, or used in a state it is not in. */
+    NT_MISUSE_MDL,
+    /* A work item queued twice, freed while queued, or none at all. */
+    NT_MISUSE_WORK,
+    /* A register access outside what is mapped; reads give all ones, writes are dropped. */
+    NT_MISUSE_MMIO,
 };
 
 /* One line of text. Runs on the thread at fault, at its IRQL, possibly with a spin lock of the

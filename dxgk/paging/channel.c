@@ -8,6 +8,7 @@
 #include "dxgk/paging/channel.h"
 
 #include "base/thread.h"
+#include "base/trace.h"
 #include "dxgk/paging/paging.h"
 #include "dxgk/waits.h"
 
@@ -21,6 +22,7 @@ struct slot {
     struct dxgk_window window; /* the VRAM side */
     DXGK_PTE *entries;
     uint64_t cookie;
+    enum dxgk_transfer op;
     bool busy;   /* guarded by channel->lock */
     bool writes; /* counted in partition->writes */
 };
@@ -85,12 +87,17 @@ static int fill_entries(struct dxgk_channel *channel, struct slot *slot, const u
 
 /* ---- submissions ---- */
 
+static const char *const op_names[] = {
+    [DXGK_GATHER] = "gather", [DXGK_SCATTER] = "scatter", [DXGK_ZERO] = "zero"};
+
 static void slot_done(struct dxgk_paging_work *work, int status)
 {
     struct slot *slot = (struct slot *)(void *)work;
     struct dxgk_channel *channel = slot->channel;
     uint64_t cookie = slot->cookie;
 
+    vf_trace(transfer_done, channel->partition->params.name, op_names[slot->op],
+             (unsigned)(slot - channel->slots), work->bytes, status);
     if (slot->writes)
         (void)atomic_fetch_sub(&channel->partition->writes, 1);
     vf_lock(&channel->lock);
@@ -165,9 +172,13 @@ static int hand_in(struct dxgk_channel *channel, struct slot *slot, const uint64
     if (dxgk_gate_alive(partition->adapter, err) != 0 ||
         (slot->writes && admit_write(partition, err) != 0))
         return -1;
-    if (fill_entries(channel, slot, pages, count, slot->writes, err) == 0 &&
-        dxgk_paging_submit(partition->adapter->paging, &slot->work, err) == 0)
-        return 0;
+    if (fill_entries(channel, slot, pages, count, slot->writes, err) == 0) {
+        /* Before it is handed over: it may be done before that call returns. */
+        vf_trace(transfer_submitted, partition->params.name, op_names[slot->op],
+                 (unsigned)(slot - channel->slots), slot->work.bytes);
+        if (dxgk_paging_submit(partition->adapter->paging, &slot->work, err) == 0)
+            return 0;
+    }
     if (slot->writes)
         (void)atomic_fetch_sub(&partition->writes, 1);
     return -1;
@@ -191,6 +202,7 @@ int dxgk_channel_submit(struct dxgk_channel *channel, enum dxgk_transfer op, uin
         return -1;
     slot->cookie = cookie;
     slot->writes = writes;
+    slot->op = op;
     slot->work.op = paging_op(op);
     dxgk_waits_about(channel->partition->params.name);
     dxgk_gate_enter(channel->partition->adapter);

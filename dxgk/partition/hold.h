@@ -3,8 +3,8 @@
  * Who keeps a partition from running, one bit each (enum vf_holder): it runs only when nobody is
  * left. A person, a move, a defragmentation and a fault each take away their own hold and no other,
  * so that a pause which one of them needs for a while never undoes, and never passes for,
- * another's. Nobody else pauses or resumes a VF that lives. The bit is there before the VF stands
- * and goes when it runs again: whoever sees the vCPU's door shut also sees who shut it.
+ * another's. No other code pauses or resumes a VF that lives. The bit is set before the VF is
+ * paused and cleared once it runs again: who finds vCPU access shut also finds who shut it.
  */
 #ifndef DXGK_PARTITION_HOLD_H
 #define DXGK_PARTITION_HOLD_H

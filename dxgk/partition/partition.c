@@ -14,9 +14,10 @@
  *                     READY --pause--> PAUSED (it was paused when it left)
  *
  *   INCOMING -> FAULTED: a restore of mutable data failed; half a state must never run.
- *   RUNNING, OUTGOING -> FAULTED: a command hung and the VF was reset (tdr.c); FAULTED -> RUNNING
- * by a reset that a person asks for. PAUSED -> FAULTED: its reserve was lost while it moved
- * (defrag/defrag.c). Any state -> DYING -> gone.
+ *   RUNNING, OUTGOING -> FAULTED: a command hung and the VF was reset (tdr.c).
+ *   PAUSED -> FAULTED: its reserve was lost while it was moved inside VRAM (defrag/defrag.c).
+ *   FAULTED -> RUNNING: a reset that a person asks for.
+ *   Any state -> DYING -> gone.
  */
 #define LOG_ROOM "partition"
 #include "dxgk/partition/partition.h"

@@ -41,7 +41,7 @@ int dxgk_tracking_take_over(struct dxgk_partition *partition, struct vf_error *e
 struct dxgk_basis;
 int dxgk_tracking_prepare_place(struct dxgk_partition *partition, const DXGK_MEMORYRANGE *ranges,
                                 uint32_t count, struct dxgk_basis *basis, struct vf_error *err);
-/* It stays where it is. */
+/* The reserve stays where it is: destroys the basis that dxgk_tracking_prepare_place made. */
 void dxgk_tracking_drop_place(struct dxgk_partition *partition, struct dxgk_basis *basis);
 /* The content lies at the new place: gives the old basis back and tracks the new one as the old
  * was. What paging wrote is no history: pages that no guest ever wrote stay so. */

@@ -29,10 +29,10 @@ int dxgk_umed_read(struct dxgk_umed *umed, uint32_t bar, uint64_t offset, void *
 int dxgk_umed_write(struct dxgk_umed *umed, uint32_t bar, uint64_t offset, const void *data,
                     uint32_t bytes, struct vf_error *err);
 
-/* Its state cannot be had: it was made under a KMD without LiveMigration, which an update has
- * replaced since. False without a UMED. */
+/* Can the emulation's state not be saved, because the emulation was made under a KMD without
+ * LiveMigration, which an update has replaced since? False without a UMED. */
 bool dxgk_umed_is_blocked(const struct dxgk_umed *umed);
-/* False when it has no IGPUPMigration. */
+/* Has the UMED an IGPUPMigration, by which its immutable data moves? */
 bool dxgk_umed_migrates(const struct dxgk_umed *umed);
 /* SRC-3, two calls; blob->data is malloc'ed. */
 int dxgk_umed_save(struct dxgk_umed *umed, struct dxgk_blob *blob, struct vf_error *err);

@@ -37,9 +37,9 @@ struct dxgk_worker_reply {
  */
 int dxgk_worker_start(struct dxgk_worker *worker, const char *program, const char *path,
                       const char *name, struct vf_error *err);
-/* One call. 0 with *reply filled, or -1: the worker is lost (its process may still be there) and
- * only dxgk_worker_end remains. A reply without `allowed` bytes at most and of a good form counts
- * as lost. */
+/* Makes one call. 0 with *reply filled, or -1: the worker is lost (its process may still be there)
+ * and only dxgk_worker_end may be called. A reply without `allowed` bytes at most and of a good
+ * form counts as lost. */
 int dxgk_worker_call(struct dxgk_worker *worker, enum umed_op op, const void *body, uint32_t bytes,
                      uint32_t allowed, struct dxgk_worker_reply *reply);
 /* Ends it: asks when `politely`, kills otherwise or after a second; `how` gets what became of it

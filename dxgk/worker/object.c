@@ -11,9 +11,10 @@
 /* A save and a restore of mutable state go in pieces of this many bytes. */
 #define PIECE_BYTES 1024u
 
-/* ---- what Initialize gets as GpupServices: the device's LUID. A partition has no guest RAM
- * outside its VRAM, and its messages are the hardware's, so the other two interfaces are not there.
- * ---- */
+/* ---- GpupServices, which Initialize gets ---- */
+
+/* It has the device's LUID only: a partition has no guest RAM outside its VRAM, and its messages
+ * are the hardware's, so there are no other interfaces. */
 
 struct services {
     IGPUPVDev device; /* also its IUnknown */

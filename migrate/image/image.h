@@ -13,8 +13,8 @@
 
 #define IMAGE_VERSION 1u
 #define IMAGE_TRAILER_BYTES 64u
-#define IMAGE_MAX_PAGES                                                                            \
-    (1ull << 26) /* bounds what a hostile image makes its reader allocate: 8 bytes a page */
+/* Bounds what a hostile image makes its reader allocate: 8 bytes a page. */
+#define IMAGE_MAX_PAGES (1ull << 26)
 
 /* Where and when it was saved: for people, nothing is decided by it. */
 struct image_origin {

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/thread.h"
+#include "base/trace.h"
 #include "migrate/mig.h"
 #include "migrate/handoff/retry.h"
 #include "migrate/job/stand.h"
@@ -128,6 +129,7 @@ void job_enter(struct mig_job *job, enum job_state state, const char *phase)
     if ((enum job_state)vf_fsm_get(&job->fsm) != state)
         (void)vf_fsm_set(&job->fsm, state, phase);
     job_update(job, (void)snprintf(job->phase, sizeof job->phase, "%s", phase));
+    vf_trace(job_phase, job->id, job->source, job->partition, phase);
 }
 
 void job_recorded(struct mig_job *job, const struct journal_record *record)

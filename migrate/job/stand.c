@@ -7,6 +7,7 @@
 #include "base/limits.h"
 #include "base/size.h"
 #include "base/thread.h"
+#include "base/trace.h"
 #include "migrate/mig.h"
 
 #include <inttypes.h>
@@ -33,6 +34,8 @@ static void kick(struct mig *mig)
 void stand_begins(struct mig_job *job, uint64_t since_ns)
 {
     job_update(job, {
+        if (job->stand.since_ns == 0)
+            vf_trace(blackout_begin, job->id, job->source, job->partition);
         job->stand.since_ns = since_ns;
         job->t.stood = 0;
     });
@@ -42,6 +45,8 @@ void stand_begins(struct mig_job *job, uint64_t since_ns)
 void stand_ends(struct mig_job *job)
 {
     job_update(job, {
+        if (job->stand.since_ns != 0)
+            vf_trace(blackout_end, job->id, job->source, job->partition, stand_ns(job));
         /* A target does not know when the source let it run again. */
         if (job->stand.since_ns != 0 && job->source)
             job->t.stood = vf_now_ns() - job->stand.since_ns;

@@ -12,6 +12,7 @@
 #include "base/fault.h"
 #include "base/log.h"
 #include "base/thread.h"
+#include "base/trace.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -402,13 +403,16 @@ int journal_write(struct journal *journal, const struct journal_record *record,
                   struct vf_error *err)
 {
     struct journal_record stamped = *record;
+    const char *kind = journal_kind_name(record->kind);
     int rc;
 
     if (stamped.time_ns == 0)
         stamped.time_ns = vf_realtime_ns();
+    vf_trace(journal_begin, record->id, kind, record->partition, record->epoch);
     vf_lock(&journal->lock);
     rc = write_locked(journal, &stamped, err);
     vf_unlock(&journal->lock);
+    vf_trace(journal_end, record->id, kind, record->partition, record->epoch, rc);
     return rc;
 }
 

@@ -125,8 +125,10 @@ static int await_running(struct source *s, struct vf_error *err)
         return -1;
     stand_calls(job, NULL);
     same = handoff_same(job, &message.running.id);
-    if (same)
+    if (same) {
         handoff_take_running(job, &message.running);
+        stand_ends(job); /* what is left to do here costs it nothing */
+    }
     wire_message_free(&message);
     return same ? 0
                 : vf_fail(err, VF_FAILED, "peer %s: runs another hand-off than was committed",

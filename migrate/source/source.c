@@ -20,9 +20,8 @@
 #include <string.h>
 #include <sys/prctl.h>
 
-#define ADMIT_NS                                                                                   \
-    30000000000ull /* the target creates a vGPU and zero-fills its reserve meanwhile               \
-                    */
+/* The target creates a vGPU and zero-fills its reserve meanwhile. */
+#define ADMIT_NS 30000000000ull
 #define DONE_NS 5000000000ull
 #define DESTROY_TRIES 5u
 #define DESTROY_WAIT_NS 100000000ull

@@ -3,8 +3,9 @@
  * Page frames into VRAM, proven: the part of a target's stream that does not care where frames come
  * from (a stream, an image). A frame passes through three stages, several frames at a time:
  *
- *   FREE -> WRITING (SCATTER or ZERO in flight) -> READING (GATHER into a second slot in flight) ->
- * FREE, digest known
+ *   FREE     -> WRITING   SCATTER or ZERO is in flight
+ *   WRITING  -> READING   GATHER into a second slot is in flight
+ *   READING  -> FREE      its digest is known
  *
  * The read-back goes to another slot than the payload came in, so that a transfer that did nothing
  * cannot pass for one that did.

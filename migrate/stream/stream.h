@@ -21,9 +21,8 @@
 
 #define STREAM_MAX 8u
 #define STREAM_SLOT_BYTES (1u << 20) /* or the page, when that is larger */
-#define STREAM_BUFFER_BYTES                                                                        \
-    (48ull << 20) /* all slots of all streams of a job together, at most                           \
-                   */
+/* All slots of all streams of a job together, at most. */
+#define STREAM_BUFFER_BYTES (48ull << 20)
 #define STREAM_SLOTS 8u
 
 /* What both ends of all streams agree on. Constant while the streams run. */

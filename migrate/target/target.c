@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/trace.h"
 #include "base/size.h"
 #include "base/thread.h"
 #include "migrate/job/ending.h"
@@ -120,6 +121,8 @@ void target_round_done(struct target *t)
     round.pages = t->job->came[t->rounds - 1].pages;
     round.bytes = t->job->came[t->rounds - 1].bytes;
     vf_unlock(&t->job->lock);
+    vf_trace(round_end, t->job->id, t->job->source, t->rounds - 1, round.dirty_pages, round.pages,
+             round.bytes);
     job_round_done(t->job, &round);
 }
 
@@ -140,6 +143,7 @@ static int note_round(struct target *t, const struct wire_round *round, struct v
     t->queued = false;
     t->open = (struct job_round){.dirty_pages = round->pages};
     t->opened = true;
+    vf_trace(round_begin, job->id, job->source, round->round, round->pages, round->paused);
     job_update(job, { job->left_bytes = round->pages * job->page_bytes; });
     if (round->paused) {
         job_enter(job, JOB_PAUSED, "last-round");

@@ -3,6 +3,7 @@
  * control payloads. */
 #include "migrate/wire/wire.h"
 
+#include "base/trace.h"
 #include "migrate/wire/internal.h"
 
 #include <stdlib.h>
@@ -85,7 +86,10 @@ int wire_send(struct tp *tp, uint32_t tag, uint32_t flags, const struct wire_wri
                        tp->peer);
     wire_header_encode(head, tag, flags, (uint32_t)bytes + SUM_BYTES);
     wire_store_u64(head + WIRE_HEADER_BYTES, XXH3_64bits(iov[1].iov_base, bytes));
-    return tp_send(tp, iov, 2, deadline_ns, err);
+    if (tp_send(tp, iov, 2, deadline_ns, err) != 0)
+        return -1;
+    vf_trace(message_sent, tp->peer, wire_tag_name(tag), bytes);
+    return 0;
 }
 
 static int skip(struct tp *tp, uint32_t bytes, uint64_t deadline_ns, struct vf_error *err)
@@ -195,6 +199,7 @@ int wire_recv_body(struct tp *tp, const struct wire_header *header, struct wire_
         return vf_fail(err, VF_FAILED, "peer %s: %s was damaged on the way (checksum)", tp->peer,
                        name);
     }
+    vf_trace(message_heard, tp->peer, name, out->bytes);
     return 0;
 }
 

@@ -168,8 +168,8 @@ static void drop_dirty_loses_every_nth(void **state)
     rig_close(&r);
 }
 
-/* ---- the whole of it: writers of every kind against a loop that clears, gathers, and clears again
- * ---- */
+/* ---- writers of every kind against a loop that clears, gathers, and clears again ---- */
+
 struct cpu_writer {
     struct rig *r;
     _Atomic bool stop;
