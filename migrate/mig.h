@@ -133,12 +133,14 @@ void mig_abort_handshakes(struct mig *mig);
 #define MIG_TARGET_RUNS "resolved: the target runs it"
 
 /* Writes one journal record about a job, with its token and whether it owes the peer a word; the
- * job remembers it as its last. Everything durable goes through here. */
+ * job remembers it as its last. Everything durable goes through here, or the two below. SETTLED:
+ * only to say the same as the last record once more. */
 int mig_journal(struct mig_job *job, enum journal_kind kind, const char *text,
                 struct vf_error *err);
-/* The ABORTED of a job that ends for `end`; says whether it was cancelled. The text is end's, or
- * another one. */
-int mig_journal_end(struct mig_job *job, const struct vf_error *end, const char *text,
-                    struct vf_error *err);
+/* SETTLED: that side runs the partition. */
+int mig_journal_settled(struct mig_job *job, enum journal_side runs, const char *text,
+                        struct vf_error *err);
+/* The ABORTED of a job that ends for `end`; says whether it was cancelled. */
+int mig_journal_end(struct mig_job *job, const struct vf_error *end, struct vf_error *err);
 
 #endif

@@ -15,12 +15,7 @@
 #define RESUME_TRIES 5u
 #define RESUME_WAIT_MS 10 /* before the second try, doubled: 300 ms in all */
 
-static bool begins(const char *text, const char *with)
-{
-    return strncmp(text, with, strlen(with)) == 0;
-}
-
-enum handoff_record handoff_record_of(enum journal_kind kind, const char *text)
+enum handoff_record handoff_record_of(enum journal_kind kind, enum journal_side runs)
 {
     switch (kind) {
     case JOURNAL_OPEN:
@@ -36,7 +31,7 @@ enum handoff_record handoff_record_of(enum journal_kind kind, const char *text)
     case JOURNAL_ABORTED:
         return RECORD_ABORTED;
     case JOURNAL_SETTLED:
-        return begins(text, MIG_TARGET_RUNS) ? RECORD_TARGET_RUNS : RECORD_SOURCE_RUNS;
+        return runs == JOURNAL_TARGET ? RECORD_TARGET_RUNS : RECORD_SOURCE_RUNS;
     case JOURNAL_KINDS:
         break;
     }
@@ -51,7 +46,7 @@ enum handoff_owner handoff_owner_of(struct mig_job *job)
     if (job->recorded && job->last_kind == JOURNAL_ABORTED)
         owner = OWNER_SOURCE;
     else if (job->recorded && job->last_kind == JOURNAL_SETTLED)
-        owner = begins(job->last_text, MIG_TARGET_RUNS) ? OWNER_TARGET : OWNER_SOURCE;
+        owner = job->last_runs == JOURNAL_TARGET ? OWNER_TARGET : OWNER_SOURCE;
     else if (job->recorded &&
              (job->last_kind == JOURNAL_DONE || job->last_kind == JOURNAL_COMMITTED))
         owner = OWNER_TARGET;

@@ -14,8 +14,8 @@
 /* Who runs the partition, as far as the job's last record tells. Takes the lock of the job. */
 enum handoff_owner handoff_owner_of(struct mig_job *job);
 
-/* A journal's record as the core knows it. */
-enum handoff_record handoff_record_of(enum journal_kind kind, const char *text);
+/* A journal's record as the core knows it; `runs` counts for SETTLED. */
+enum handoff_record handoff_record_of(enum journal_kind kind, enum journal_side runs);
 
 struct wire_handoff handoff_of(const struct mig_job *job);
 bool handoff_same(const struct mig_job *job, const struct wire_handoff *id);

@@ -295,7 +295,7 @@ static enum job_state recover_committed(struct recovery *r, struct mig_job *job,
                 "it was restored, and the kernel side of host %s has lost partition %s "
                 "since" VF_REMEDY "restore it again",
                 job->host_name, job->partition);
-        (void)mig_journal(job, JOURNAL_SETTLED, err->text, NULL);
+        (void)mig_journal_settled(job, JOURNAL_SOURCE, err->text, NULL);
         return JOB_FAILED;
     }
     (void)ending_unknown(job, "in the hand-off, after COMMIT", "it was to run here", found != 0,
@@ -343,7 +343,7 @@ static enum job_state recover_resolved(struct recovery *r, struct mig_job *job,
 
 static enum job_state recover_aborted(struct recovery *r, struct mig_job *job, struct vf_error *err)
 {
-    bool wanted = job->source && restart_wanted(job->last_text, &job->options);
+    bool wanted = restart_wanted(job);
     struct vf_error also = VF_ERROR_INIT;
     char where[WHERE_BYTES];
 
@@ -352,8 +352,7 @@ static enum job_state recover_aborted(struct recovery *r, struct mig_job *job, s
         log_error("job %llu: %s", (unsigned long long)job->id, also.text);
     job->start_over =
         wanted && vf_realtime_ns() - job->last_ns < RESTART_WITHIN_NS && is_here(r, job);
-    (void)snprintf(job->options.to, sizeof job->options.to, "%s", job->peer);
-    if (wanted) { /* its text is the order to start over, and no text for people */
+    if (wanted) {
         const char *remedy = where_open(r, job, where);
 
         if (job->start_over)
@@ -408,6 +407,7 @@ static struct mig_job *job_of(struct mig *mig, const struct journal_record *last
     memcpy(job->partition_uuid, last->uuid, sizeof job->partition_uuid);
     memcpy(job->peer, last->peer, sizeof job->peer);
     memcpy(job->identity, last->identity, sizeof job->identity);
+    job->operation = last->operation;
     job->epoch = last->epoch;
     job->recalled = true;
     job->t.started_unix = 0;

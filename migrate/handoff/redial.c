@@ -37,9 +37,7 @@ enum handoff_message redial_owed(struct mig_job *job)
         else if (job->owes && (job->last_kind == JOURNAL_ABORTED || job->last_kind == JOURNAL_OPEN))
             word = SAY_ABORT; /* OPEN: the disk was full when ABORTED should have followed */
         else if (job->owes && job->last_kind == JOURNAL_SETTLED)
-            word = strncmp(job->last_text, MIG_TARGET_RUNS, strlen(MIG_TARGET_RUNS)) == 0
-                       ? SAY_COMMIT
-                       : SAY_ABORT;
+            word = job->last_runs == JOURNAL_TARGET ? SAY_COMMIT : SAY_ABORT;
     } else if (!job->source && job->recorded && job->last_kind == JOURNAL_COMMITTED &&
                job_status(job) == MIG_UNKNOWN && memcmp(job->token, none, sizeof none) != 0) {
         word = SAY_INQUIRE;

@@ -137,7 +137,7 @@ int reply_abort(struct mig_job *job, struct kc *kc, const char *why, struct vf_e
     struct vf_partition_info copy;
     struct vf_error text = VF_ERROR_INIT;
     char where[ENDING_WHERE];
-    int found;
+    int found, result;
 
     if (handoff_owner_of(job) == OWNER_SOURCE)
         return 0;
@@ -154,8 +154,10 @@ int reply_abort(struct mig_job *job, struct kc *kc, const char *why, struct vf_e
     if (found > 0 && destroy(job, kc, &copy, err) != 0)
         return -1;
     /* One that was committed and lost did run: it is settled, not undone. */
-    if (mig_journal(job, handoff_owner_of(job) == OWNER_TARGET ? JOURNAL_SETTLED : JOURNAL_ABORTED,
-                    handoff_owner_of(job) == OWNER_TARGET ? MIG_SOURCE_RUNS : text.text, err) != 0)
+    result = handoff_owner_of(job) == OWNER_TARGET
+                 ? mig_journal_settled(job, JOURNAL_SOURCE, "resolved: the source runs it", err)
+                 : mig_journal(job, JOURNAL_ABORTED, text.text, err);
+    if (result != 0)
         return -1;
     settled(job, JOB_FAILED, &text);
     return 0;

@@ -101,7 +101,8 @@ static int agree_as_target(struct mig_job *job, struct kc *kc, const struct reso
         return reply_commit(job, kc, err);
     /* It did run here, and nobody has it any more. */
     shadow_event(job, EVENT_AGREE_TARGET, COPY_GONE);
-    if (mig_journal(job, JOURNAL_SETTLED, MIG_TARGET_RUNS "; it was lost since", err) != 0)
+    if (mig_journal_settled(job, JOURNAL_TARGET, "resolved: the target runs it; it was lost since",
+                            err) != 0)
         return -1;
     job_outcome_known(job, JOB_COMPLETED, NULL);
     return 0;
@@ -141,14 +142,15 @@ static int resolve_here(struct mig_job *job, struct kc *kc, bool source_runs,
 
     if (found < 0)
         return -1;
-    vf_fail(&text, VF_FAILED, "%s; host %s could not be asked: %.200s",
-            source_runs ? MIG_SOURCE_RUNS : MIG_TARGET_RUNS, ending_peer(job), why->text);
+    vf_fail(&text, VF_FAILED, "resolved: the %s runs it; host %s could not be asked: %.200s",
+            source_runs ? "source" : "target", ending_peer(job), why->text);
     ending_tell_in(job, "", job->source ? ending_stays(job, where) : ending_there(job, where),
                    &text);
     shadow_event(job, source_runs ? EVENT_RESOLVE_SOURCE : EVENT_RESOLVE_TARGET,
                  shadow_copy(job, found, &copy));
     job_update(job, job->owes = job->source);
-    if (mig_journal(job, JOURNAL_SETTLED, text.text, err) != 0) {
+    if (mig_journal_settled(job, source_runs ? JOURNAL_SOURCE : JOURNAL_TARGET, text.text, err) !=
+        0) {
         job_update(job, job->owes = false);
         return -1;
     }

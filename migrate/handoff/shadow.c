@@ -41,7 +41,7 @@ static enum handoff_record record_of(struct mig_job *job)
 {
     if (job->unsure)
         return RECORD_UNSURE;
-    return job->recorded ? handoff_record_of(job->last_kind, job->last_text) : RECORD_NONE;
+    return job->recorded ? handoff_record_of(job->last_kind, job->last_runs) : RECORD_NONE;
 }
 
 enum handoff_copy shadow_copy(struct mig_job *job, int found, const struct vf_partition_info *copy)

@@ -445,7 +445,6 @@ static void tell_too_old(const struct source *s, struct vf_error *err)
 static enum job_state call_off(struct source *s, struct vf_error *err)
 {
     struct vf_error also = VF_ERROR_INIT;
-    char note[sizeof err->text] = "";
     /* A target that never let us in has nothing to be told. */
     bool owes = job_has_token(s->job);
 
@@ -473,10 +472,9 @@ static enum job_state call_off(struct source *s, struct vf_error *err)
     else if (also.code != VF_OK)
         vf_context(err, "%s", also.text);
     if (again)
-        restart_note(&s->job->options, note, sizeof note);
+        restart_wish(s->job);
     job_update(s->job, s->job->owes = owes);
-    if (s->journalled &&
-        mig_journal_end(s->job, err, note[0] != '\0' ? note : err->text, &also) != 0)
+    if (s->journalled && mig_journal_end(s->job, err, &also) != 0)
         log_error("job %llu: %s", (unsigned long long)s->job->id, also.text);
     unwatch(s);
     (void)job_fail(s->job, err);

@@ -297,7 +297,7 @@ static enum job_state give_up(struct target *t, struct vf_error *err)
     /* To a source that asks, it is not gone before it is: it asks again. */
     if (called_off && !discarded)
         recorded = false;
-    else if (t->journalled && mig_journal_end(t->job, err, err->text, &also) != 0) {
+    else if (t->journalled && mig_journal_end(t->job, err, &also) != 0) {
         log_error("job %" PRIu64 ": %s", t->job->id, also.text);
         recorded = false;
     }
