@@ -242,11 +242,10 @@ static int it_refuses(struct mig_job *job, enum handoff_message word,
 static int it_ran_here(struct mig_job *job, const struct wire_account *account, enum job_state *end,
                        struct vf_error *err)
 {
-    bool done = account->record == JOURNAL_DONE + 1 ||
-                (account->record == JOURNAL_SETTLED + 1 &&
-                 strncmp(account->text, MIG_TARGET_RUNS, strlen(MIG_TARGET_RUNS)) == 0);
+    bool done = account->record == WIRE_JOURNAL_DONE ||
+                (account->record == WIRE_JOURNAL_SETTLED && account->runs == WIRE_SIDE_TARGET);
 
-    done = done && handoff_same(job, &account->id) && account->side == JOURNAL_SOURCE;
+    done = done && handoff_same(job, &account->id) && account->side == WIRE_SIDE_SOURCE;
     shadow_event(job, done ? EVENT_SOURCE_DONE : EVENT_SOURCE_NOT_DONE, COPY_GONE);
     if (!done)
         return vf_fail(err, VF_FAILED, "peer %s: its journal does not settle it", job->peer);

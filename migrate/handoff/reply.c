@@ -10,6 +10,7 @@
 #include "migrate/handoff/copy.h"
 #include "migrate/handoff/recover.h"
 #include "migrate/net/peer.h"
+#include "migrate/wire/account.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -176,10 +177,12 @@ int reply_account(struct mig_job *job, struct wire_account *out, struct vf_error
     if (found < 0)
         return -1;
     *out = (struct wire_account){.id = handoff_of(job),
-                                 .side = job->source ? JOURNAL_SOURCE : JOURNAL_TARGET,
-                                 .held = (uint8_t)(found ? copy.state + 1 : 0)};
+                                 .side = job->source ? WIRE_SIDE_SOURCE : WIRE_SIDE_TARGET};
+    if (found > 0)
+        out->held = wire_copy_of((enum vf_partition_state)copy.state);
     vf_lock(&job->lock);
-    out->record = (uint8_t)(job->recorded ? job->last_kind + 1 : 0);
+    out->record = job->recorded ? wire_journal_of(job->last_kind) : WIRE_JOURNAL_NONE;
+    out->runs = wire_side_of(job->last_runs);
     out->job_running = !job->over;
     out->time_ns = job->last_ns;
     (void)snprintf(out->text, sizeof out->text, "%s", job->last_text);

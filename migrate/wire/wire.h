@@ -260,11 +260,41 @@ struct wire_close {
     uint64_t first_run_ns;
 };
 
+/* Numbers are for ever: append only. What they mean on a host: wire/account.h. */
+enum wire_journal { /* the last record of a hand-off in a journal */
+                    WIRE_JOURNAL_NONE = 0,
+                    WIRE_JOURNAL_OPEN = 1,
+                    WIRE_JOURNAL_PREPARED = 2,
+                    WIRE_JOURNAL_COMMIT = 3,
+                    WIRE_JOURNAL_COMMITTED = 4,
+                    WIRE_JOURNAL_DONE = 5,
+                    WIRE_JOURNAL_ABORTED = 6,
+                    WIRE_JOURNAL_SETTLED = 7,
+                    WIRE_JOURNAL_END,
+};
+
+enum wire_side { WIRE_SIDE_SOURCE = 0, WIRE_SIDE_TARGET = 1, WIRE_SIDES };
+
+enum wire_copy { /* what a kernel side has of the hand-off's partition, by its state */
+                 WIRE_COPY_NONE = 0,
+                 WIRE_COPY_BUILDING = 1,
+                 WIRE_COPY_RUNNING = 2,
+                 WIRE_COPY_PAUSED = 3,
+                 WIRE_COPY_OUTGOING = 4,
+                 WIRE_COPY_OUTGOING_PAUSED = 5,
+                 WIRE_COPY_INCOMING = 6,
+                 WIRE_COPY_READY = 7,
+                 WIRE_COPY_FAULTED = 8,
+                 WIRE_COPY_DYING = 9,
+                 WIRE_COPY_END,
+};
+
 struct wire_account { /* what the journal of the host that says it has about a hand-off */
     struct wire_handoff id;
-    uint8_t record;      /* of its last record: enum journal_kind + 1; 0 = none */
-    uint8_t side;        /* enum journal_side: its own */
-    uint8_t held;        /* its kernel side's copy: enum vf_partition_state + 1; 0 = it has none */
+    enum wire_journal record;
+    enum wire_side side; /* its own */
+    enum wire_side runs; /* SETTLED: who runs the partition; on the wire it is in the text */
+    enum wire_copy held; /* by its kernel side */
     uint8_t job_running; /* 1: its job has not ended yet, so that nothing is settled */
     uint64_t time_ns;    /* of the record, CLOCK_REALTIME */
     char text[600];      /* the record's */
