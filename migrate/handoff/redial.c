@@ -206,26 +206,28 @@ static int it_never_ran_there(struct mig_job *job, struct kc *kc, enum handoff_e
     return 0;
 }
 
-/* The target's ABORT. Code 6 is its last word in the matter, 3 says that it knows of none; anything
+/* The target's ABORT: it knows of no such hand-off, or says its last word in the matter; anything
  * else may change. */
 static int it_refuses(struct mig_job *job, enum handoff_message word,
                       const struct wire_abort *abort, enum job_state *end, struct vf_error *err)
 {
-    vf_fail(err, (enum vf_code)abort->code, "peer %s: %.500s", job->peer, abort->text);
+    vf_fail(err, wire_error_code(abort->code), "peer %s: %.500s", job->peer, abort->text);
     shadow_event(job,
-                 abort->code == VF_INCOMPATIBLE ? EVENT_NO_RECORD
-                 : abort->code == VF_UNKNOWN    ? EVENT_RUNS_THERE
-                                                : EVENT_CANNOT,
+                 abort->code == WIRE_CODE_NO_RECORD   ? EVENT_NO_RECORD
+                 : abort->code == WIRE_CODE_COMMITTED ? EVENT_RUNS_THERE
+                                                      : EVENT_CANNOT,
                  COPY_UNSEEN);
     /* A host without a record has no copy either: its daemon clears what it cannot explain. Of a
      * COMMIT that proves nothing: it may be another host now. */
-    if (abort->code == VF_INCOMPATIBLE && word == SAY_ABORT && job->last_kind != JOURNAL_COMMIT) {
+    if (abort->code == WIRE_CODE_NO_RECORD && word == SAY_ABORT &&
+        job->last_kind != JOURNAL_COMMIT) {
         log_info("job %" PRIu64 ": %s", job->id, err->text);
         redial_acknowledged(job);
         *end = JOB_FAILED;
         return 0;
     }
-    if (abort->code == VF_UNKNOWN && word == SAY_ABORT && job->last_kind != JOURNAL_COMMIT) {
+    if (abort->code == WIRE_CODE_COMMITTED && word == SAY_ABORT &&
+        job->last_kind != JOURNAL_COMMIT) {
         char what[480];
 
         (void)snprintf(what, sizeof what, "partition %s runs at host %s, and %.250s",
@@ -286,7 +288,8 @@ static struct wire_message message_of(struct mig_job *job, enum handoff_message 
     if (word == SAY_ABORT) {
         message = (struct wire_message){.tag = WIRE_ABORT};
         vf_lock(&job->lock);
-        message.abort.code = job->error.code != VF_OK ? job->error.code : VF_FAILED;
+        message.abort.code =
+            job->error.code != VF_OK ? wire_code_of(job->error.code) : WIRE_CODE_FAILED;
         (void)snprintf(message.abort.text, sizeof message.abort.text, "%s", job->error.text);
         vf_unlock(&job->lock);
     }

@@ -340,6 +340,15 @@ static int serve(struct mig_job *job, struct tp *tp, uint16_t version,
     return result;
 }
 
+/* What a word that was not served is answered with. About a hand-off, only "committed" is the last
+ * word: that something failed here on the way to it, whatever it was, may be over the next time. */
+static enum wire_code code_of(const struct wire_message *word, const struct vf_error *err)
+{
+    if (word->tag == WIRE_RESUME)
+        return wire_code_of(err->code);
+    return err->code == VF_UNKNOWN ? WIRE_CODE_COMMITTED : WIRE_CODE_NOT_NOW;
+}
+
 void reply_to(struct mig *mig, struct tp *tp, const struct mig_peer *peer,
               const struct wire_message *word)
 {
@@ -347,10 +356,10 @@ void reply_to(struct mig *mig, struct tp *tp, const struct mig_peer *peer,
     struct vf_error err = VF_ERROR_INIT;
 
     if (job == NULL)
-        vf_fail(&err, VF_INCOMPATIBLE, "host %s has no record of that job", mig->host_name);
+        vf_fail(&err, VF_FAILED, "host %s has no record of that job", mig->host_name);
     if (job == NULL || serve(job, tp, peer->version, word, &err) != 0) {
         log_info("%s: %s", tp->peer, err.text); /* it may ask for ever: no event each time */
-        wire_say_abort(tp, &err);
+        wire_say_abort_as(tp, job == NULL ? WIRE_CODE_NO_RECORD : code_of(word, &err), err.text);
     }
     mig_job_put(job);
     tp_close(tp);

@@ -239,6 +239,11 @@ static void the_wires_numbers_are_what_they_always_were(void **state)
     assert_false(wire_journal_kind(WIRE_JOURNAL_NONE, &kind));
     for (unsigned i = 0; i < VF_PARTITION_STATES; i++)
         assert_int_equal(wire_copy_of(states[i]), i + 1);
+    for (int code = VF_OK; code <= VF_REFUSED_NOW; code++)
+        assert_int_equal(wire_code_of((enum vf_code)code), code);
+    assert_int_equal(wire_code_of(VF_STANDS), 61);
+    assert_int_equal(WIRE_CODE_NO_RECORD, 3);
+    assert_int_equal(WIRE_CODE_COMMITTED, 6);
     assert_int_equal(wire_side_of(JOURNAL_SOURCE), 0);
     assert_int_equal(wire_side_of(JOURNAL_TARGET), 1);
 }
