@@ -136,15 +136,20 @@ static size_t fold(const struct journal_record *record, uint8_t *to)
 size_t fuzz_seed(unsigned index, uint8_t *data)
 {
     static const enum journal_kind kinds[] = {JOURNAL_OPEN, JOURNAL_COMMIT, JOURNAL_DONE};
+    static const enum journal_kind ends[] = {JOURNAL_OPEN, JOURNAL_SETTLED, JOURNAL_ABORTED};
     size_t used = 0;
 
-    if (index > 2)
+    if (index > 3)
         return 0;
     for (unsigned i = 0; i < 3; i++) {
         struct journal_record record = {.job = {1},
                                         .id = index == 1 ? i + 1 : 7,
-                                        .kind = kinds[i],
+                                        .kind = index == 3 ? ends[i] : kinds[i],
                                         .side = JOURNAL_SOURCE,
+                                        .operation = (enum journal_operation)i,
+                                        .runs = JOURNAL_TARGET,
+                                        .cancelled = true,
+                                        .restart = {.wanted = true, .streams = 2},
                                         .partition = "p1",
                                         .uuid = {9},
                                         .epoch = 4 + i,
@@ -155,7 +160,7 @@ size_t fuzz_seed(unsigned index, uint8_t *data)
         used += fold(&record, data + used);
     }
     if (index == 2) { /* a torn last line */
-        memcpy(data + used, "{\"v\":1,\"kind\":\"OP", 17);
+        memcpy(data + used, "{\"v\":2,\"kind\":\"OP", 17);
         used += 17;
     }
     return used;

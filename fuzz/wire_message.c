@@ -5,7 +5,6 @@
  */
 #include "fuzz/target.h"
 #include "fuzz/wire_samples.h"
-#include "migrate/journal/journal.h"
 
 #include <string.h>
 
@@ -70,8 +69,8 @@ static void check_promises(const struct wire_message *m)
         fuzz_must(inside(m, &m->state.kmd) && inside(m, &m->state.msix));
         break;
     case WIRE_ACCOUNT:
-        fuzz_must(m->account.record <= JOURNAL_KINDS && m->account.side < JOURNAL_SIDES);
-        fuzz_must(m->account.held <= VF_PARTITION_STATES && m->account.job_running <= 1);
+        fuzz_must(m->account.record < WIRE_JOURNAL_END && m->account.side < WIRE_SIDES);
+        fuzz_must(m->account.held < WIRE_COPY_END && m->account.job_running <= 1);
         fuzz_must(printable(m->account.text, sizeof m->account.text));
         break;
     case WIRE_RESUME:

@@ -52,57 +52,6 @@ void mig_tell_ended(struct mig_job *job)
         job->mig->ended(job->mig->ended_ctx, job);
 }
 
-/* A record was not written; `perhaps`: or it was. Where the two readings of the journal give the
- * partition to different ends, nothing may be done before a restart has read it. */
-static void fail_record(struct mig_job *job, const struct journal_record *record, bool perhaps)
-{
-    enum handoff_record becomes = handoff_record_of(record->kind, record->text);
-    enum handoff_record is = RECORD_NONE;
-
-    vf_lock(&job->lock);
-    if (job->recorded)
-        is = handoff_record_of(job->last_kind, job->last_text);
-    vf_unlock(&job->lock);
-    if (perhaps && handoff_splits(is, becomes))
-        job_update(job, job->unsure = true);
-}
-
-int mig_journal(struct mig_job *job, enum journal_kind kind, const char *text, struct vf_error *err)
-{
-    struct journal_record record = {.id = job->id,
-                                    .kind = kind,
-                                    .side = job->source ? JOURNAL_SOURCE : JOURNAL_TARGET,
-                                    .epoch = job->epoch,
-                                    .stays_paused = job->stays_paused};
-    struct vf_error why = VF_ERROR_INIT;
-
-    memcpy(record.job, job->uuid, sizeof record.job);
-    memcpy(record.partition, job->partition, sizeof record.partition);
-    memcpy(record.uuid, job->partition_uuid, sizeof record.uuid);
-    memcpy(record.peer, job->peer, sizeof record.peer);
-    (void)snprintf(record.identity, sizeof record.identity, "%s", job->identity);
-    (void)snprintf(record.text, sizeof record.text, "%s%s",
-                   kind == JOURNAL_ABORTED && job->called_off ? JOURNAL_CANCELLED : "", text);
-    record.time_ns = vf_realtime_ns();
-    vf_lock(&job->lock);
-    memcpy(record.token, job->token, sizeof record.token);
-    record.owed = job->owes && kind != JOURNAL_DONE;
-    vf_unlock(&job->lock);
-    if (journal_write(job->mig->journal, &record, &why) != 0) {
-        fail_record(job, &record, why.code == VF_UNKNOWN);
-        return vf_fail(err, VF_FAILED, "%s", why.text);
-    }
-    job_recorded(job, &record);
-    return 0;
-}
-
-int mig_journal_end(struct mig_job *job, const struct vf_error *end, const char *text,
-                    struct vf_error *err)
-{
-    job->called_off = end->code == VF_CANCELLED;
-    return mig_journal(job, JOURNAL_ABORTED, text, err);
-}
-
 /* The boot id tells whether two daemons share one CLOCK_MONOTONIC. */
 static int read_boot_id(uint8_t id[16], struct vf_error *err)
 {
@@ -545,12 +494,13 @@ struct mig_job *mig_new_file_job(struct mig *mig, const char *partition, const c
         (job = job_new(mig, journal_take_id(mig->journal), uuid, save)) == NULL)
         return NULL;
     job->shared_clock = true;
+    job->operation = save ? JOURNAL_SAVE : JOURNAL_RESTORE;
     (void)snprintf(job->partition, sizeof job->partition, "%s", partition);
-    if (length < sizeof job->peer - sizeof JOB_FILE)
-        (void)snprintf(job->peer, sizeof job->peer, JOB_FILE "%s", path + 1);
+    if (length <= sizeof job->peer - sizeof JOB_FILE)
+        (void)snprintf(job->peer, sizeof job->peer, JOB_FILE "%s", path);
     else /* the end of a path tells more than its start */
-        (void)snprintf(job->peer, sizeof job->peer, JOB_FILE "...%s",
-                       path + length - (sizeof job->peer - sizeof JOB_FILE - 3));
+        (void)snprintf(job->peer, sizeof job->peer, JOB_FILE "/...%s",
+                       path + length - (sizeof job->peer - sizeof JOB_FILE - 4));
     return job;
 }
 

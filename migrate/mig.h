@@ -128,17 +128,15 @@ void mig_name_peer(struct tp *tp, const char *host_name, const char *address);
 /* Under mig->lock: ends the connections that have not said anything yet. */
 void mig_abort_handshakes(struct mig *mig);
 
-/* How the text of SETTLED begins when a person resolved a move whose outcome was unknown. */
-#define MIG_SOURCE_RUNS "resolved: the source runs it"
-#define MIG_TARGET_RUNS "resolved: the target runs it"
-
 /* Writes one journal record about a job, with its token and whether it owes the peer a word; the
- * job remembers it as its last. Everything durable goes through here. */
+ * job remembers it as its last. Everything durable goes through here, or the two below. SETTLED:
+ * only to say the same as the last record once more. */
 int mig_journal(struct mig_job *job, enum journal_kind kind, const char *text,
                 struct vf_error *err);
-/* The ABORTED of a job that ends for `end`; says whether it was cancelled. The text is end's, or
- * another one. */
-int mig_journal_end(struct mig_job *job, const struct vf_error *end, const char *text,
-                    struct vf_error *err);
+/* SETTLED: that side runs the partition. */
+int mig_journal_settled(struct mig_job *job, enum journal_side runs, const char *text,
+                        struct vf_error *err);
+/* The ABORTED of a job that ends for `end`; says whether it was cancelled. */
+int mig_journal_end(struct mig_job *job, const struct vf_error *end, struct vf_error *err);
 
 #endif

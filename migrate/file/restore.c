@@ -56,7 +56,7 @@ static int open_image(struct restoring *r, struct vf_error *err)
     int fd = r->order->fd;
 
     r->order->fd = -1;
-    if (image_open(fd, r->job->peer + strlen(JOB_FILE) - 1, &r->image, err) != 0)
+    if (image_open(fd, r->job->peer + strlen(JOB_FILE), &r->image, err) != 0)
         return -1;
     job_set_wake(r->job, wake, r);
     if (job_cancel_asked(r->job))
@@ -291,7 +291,7 @@ static enum job_state finish(struct restoring *r, int result, bool committed, st
     (void)snprintf(where, sizeof where, "nothing is left of it at host %s, the image is as it was",
                    job->host_name);
     ending_tell(job, where, err);
-    if (r->journalled && mig_journal_end(job, err, err->text, &also) != 0)
+    if (r->journalled && mig_journal_end(job, err, &also) != 0)
         log_error("job %llu: %s", (unsigned long long)job->id, also.text);
     (void)job_fail(job, err);
     return err->code == VF_CANCELLED ? JOB_CANCELLED : JOB_FAILED;

@@ -361,7 +361,7 @@ static enum job_state call_off(struct saving *s, struct vf_error *err)
         copy_stands(err, &also);
     else if (resumed != 0)
         vf_context(err, "%s", also.text);
-    if (s->journalled && mig_journal_end(s->job, err, err->text, &also) != 0)
+    if (s->journalled && mig_journal_end(s->job, err, &also) != 0)
         log_error("job %llu: %s", (unsigned long long)s->job->id, also.text);
     (void)job_fail(s->job, err);
     return err->code == VF_CANCELLED ? JOB_CANCELLED : JOB_FAILED;

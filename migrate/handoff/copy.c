@@ -15,12 +15,7 @@
 #define RESUME_TRIES 5u
 #define RESUME_WAIT_MS 10 /* before the second try, doubled: 300 ms in all */
 
-static bool begins(const char *text, const char *with)
-{
-    return strncmp(text, with, strlen(with)) == 0;
-}
-
-enum handoff_record handoff_record_of(enum journal_kind kind, const char *text)
+enum handoff_record handoff_record_of(enum journal_kind kind, enum journal_side runs)
 {
     switch (kind) {
     case JOURNAL_OPEN:
@@ -36,7 +31,7 @@ enum handoff_record handoff_record_of(enum journal_kind kind, const char *text)
     case JOURNAL_ABORTED:
         return RECORD_ABORTED;
     case JOURNAL_SETTLED:
-        return begins(text, MIG_TARGET_RUNS) ? RECORD_TARGET_RUNS : RECORD_SOURCE_RUNS;
+        return runs == JOURNAL_TARGET ? RECORD_TARGET_RUNS : RECORD_SOURCE_RUNS;
     case JOURNAL_KINDS:
         break;
     }
@@ -80,7 +75,7 @@ void handoff_state(struct mig_job *job, struct handoff *out)
     if (job->unsure)
         out->record = RECORD_UNSURE;
     else if (job->recorded)
-        out->record = handoff_record_of(job->last_kind, job->last_text);
+        out->record = handoff_record_of(job->last_kind, job->last_runs);
     vf_unlock(&job->lock);
 }
 

@@ -271,13 +271,12 @@ static void unknown(struct handoff_run *run, struct recovered *c)
 static void aborted(struct handoff_run *run, struct recovered *c)
 {
     struct mig_job *job = run->job;
-    bool wanted = job->source && restart_wanted(job->last_text, &job->options);
+    bool wanted = restart_wanted(job);
     char where[WHERE_BYTES];
 
     job->start_over =
         wanted && vf_realtime_ns() - job->last_ns < RESTART_WITHIN_NS && is_here(c->recovery, job);
-    (void)snprintf(job->options.to, sizeof job->options.to, "%s", job->peer);
-    if (wanted) { /* its text is the order to start over, and no text for people */
+    if (wanted) {
         const char *remedy = where_open(c->recovery, job, where);
 
         vf_fail(&c->end, VF_FAILED, "the daemon of host %s was ended during the move%s%s",
@@ -345,6 +344,7 @@ static struct mig_job *job_of(struct mig *mig, const struct journal_record *last
     memcpy(job->partition_uuid, last->uuid, sizeof job->partition_uuid);
     memcpy(job->peer, last->peer, sizeof job->peer);
     memcpy(job->identity, last->identity, sizeof job->identity);
+    job->operation = last->operation;
     job->epoch = last->epoch;
     job->recalled = true;
     job->t.started_unix = 0;

@@ -187,17 +187,17 @@ int redial_heard(struct mig_job *job, struct kc *kc, enum handoff_event_kind eve
 
 /* ---- the answer as an event ---- */
 
-/* The target's ABORT. Code 6 is its last word in the matter, 3 says that it knows of none; anything
+/* The target's ABORT: it knows of no such hand-off, or says its last word in the matter; anything
  * else may change. */
 static enum handoff_event_kind refusal(struct mig_job *job, const struct wire_abort *abort,
                                        struct redial *redial, struct vf_error *err)
 {
-    vf_fail(err, (enum vf_code)abort->code, "peer %s: %.500s", job->peer, abort->text);
+    vf_fail(err, wire_error_code(abort->code), "peer %s: %.500s", job->peer, abort->text);
     (void)snprintf(redial->said, sizeof redial->said, "%.470s", err->text);
-    switch ((enum vf_code)abort->code) {
-    case VF_INCOMPATIBLE:
+    switch (abort->code) {
+    case WIRE_CODE_NO_RECORD:
         return EVENT_NO_RECORD;
-    case VF_UNKNOWN:
+    case WIRE_CODE_COMMITTED:
         return EVENT_RUNS_THERE;
     default:
         return EVENT_CANNOT;
@@ -208,10 +208,9 @@ static enum handoff_event_kind refusal(struct mig_job *job, const struct wire_ab
  */
 static bool source_is_done(struct mig_job *job, const struct wire_account *account)
 {
-    return handoff_same(job, &account->id) && account->side == JOURNAL_SOURCE &&
-           (account->record == JOURNAL_DONE + 1 ||
-            (account->record == JOURNAL_SETTLED + 1 &&
-             strncmp(account->text, MIG_TARGET_RUNS, strlen(MIG_TARGET_RUNS)) == 0));
+    return handoff_same(job, &account->id) && account->side == WIRE_SIDE_SOURCE &&
+           (account->record == WIRE_JOURNAL_DONE ||
+            (account->record == WIRE_JOURNAL_SETTLED && account->runs == WIRE_SIDE_TARGET));
 }
 
 /* EVENT_CANNOT: *err says why it is no answer. */
@@ -253,7 +252,8 @@ static struct wire_message message_of(struct mig_job *job, enum handoff_message 
     if (word == SAY_ABORT) {
         message = (struct wire_message){.tag = WIRE_ABORT};
         vf_lock(&job->lock);
-        message.abort.code = job->error.code != VF_OK ? job->error.code : VF_FAILED;
+        message.abort.code =
+            job->error.code != VF_OK ? wire_code_of(job->error.code) : WIRE_CODE_FAILED;
         (void)snprintf(message.abort.text, sizeof message.abort.text, "%s", job->error.text);
         vf_unlock(&job->lock);
     }

@@ -11,6 +11,7 @@
 #include "migrate/handoff/copy.h"
 #include "migrate/handoff/recover.h"
 #include "migrate/net/peer.h"
+#include "migrate/wire/account.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -32,10 +33,12 @@ int reply_account(struct mig_job *job, struct wire_account *out, struct vf_error
     if (found < 0)
         return -1;
     *out = (struct wire_account){.id = handoff_of(job),
-                                 .side = job->source ? JOURNAL_SOURCE : JOURNAL_TARGET,
-                                 .held = (uint8_t)(found ? copy.state + 1 : 0)};
+                                 .side = job->source ? WIRE_SIDE_SOURCE : WIRE_SIDE_TARGET};
+    if (found > 0)
+        out->held = wire_copy_of((enum vf_partition_state)copy.state);
     vf_lock(&job->lock);
-    out->record = (uint8_t)(job->recorded ? job->last_kind + 1 : 0);
+    out->record = job->recorded ? wire_journal_of(job->last_kind) : WIRE_JOURNAL_NONE;
+    out->runs = wire_side_of(job->last_runs);
     out->job_running = !job->over;
     out->time_ns = job->last_ns;
     (void)snprintf(out->text, sizeof out->text, "%s", job->last_text);
@@ -140,6 +143,14 @@ static int serve(struct mig_job *job, struct tp *tp, uint16_t version,
     return result;
 }
 
+/* What a message that was not served is answered with. About a hand-off, only "committed" is the
+ * last word, which reply_handoff says itself: that something failed here on the way to it may be
+ * over the next time. */
+static enum wire_code code_of(const struct wire_message *message, const struct vf_error *err)
+{
+    return message->tag == WIRE_RESUME ? wire_code_of(err->code) : WIRE_CODE_NOT_NOW;
+}
+
 void reply_to(struct mig *mig, struct tp *tp, const struct mig_peer *peer,
               const struct wire_message *message)
 {
@@ -147,10 +158,10 @@ void reply_to(struct mig *mig, struct tp *tp, const struct mig_peer *peer,
     struct vf_error err = VF_ERROR_INIT;
 
     if (job == NULL)
-        vf_fail(&err, VF_INCOMPATIBLE, "host %s has no record of that job", mig->host_name);
+        vf_fail(&err, VF_FAILED, "host %s has no record of that job", mig->host_name);
     if (job == NULL || serve(job, tp, peer->version, message, &err) != 0) {
         log_info("%s: %s", tp->peer, err.text); /* it may ask for ever: no event each time */
-        wire_say_abort(tp, &err);
+        wire_say_abort_as(tp, job == NULL ? WIRE_CODE_NO_RECORD : code_of(message, &err), err.text);
     }
     mig_job_put(job);
     tp_close(tp);

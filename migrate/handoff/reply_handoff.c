@@ -64,10 +64,10 @@ static void text(struct handoff_run *run, enum handoff_record record, char out[J
         break;
     case RECORD_SOURCE_RUNS: /* it was committed and lost, so it did run: settled, not undone */
         text_aborted(run, reply);
-        (void)snprintf(out, JOURNAL_TEXT_BYTES, MIG_SOURCE_RUNS);
+        (void)snprintf(out, JOURNAL_TEXT_BYTES, "resolved: the source runs it");
         break;
     case RECORD_TARGET_RUNS:
-        (void)snprintf(out, JOURNAL_TEXT_BYTES, MIG_TARGET_RUNS "; it was lost since");
+        (void)snprintf(out, JOURNAL_TEXT_BYTES, "resolved: the target runs it; it was lost since");
         break;
     default:
         out[0] = '\0';
@@ -84,11 +84,11 @@ static int say(struct reply *reply, const struct mig_job *job, const struct wire
     return wire_say(reply->tp, message, vf_now_ns() + job->mig->silence_ns, err);
 }
 
-static int refuse(struct reply *reply, const struct vf_error *why)
+static int refuse(struct reply *reply, enum wire_code code, const char *why)
 {
     reply->said = true;
-    log_info("%s: %s", reply->tp->peer, why->text); /* it may ask for ever: no event each time */
-    wire_say_abort(reply->tp, why);
+    log_info("%s: %s", reply->tp->peer, why); /* it may ask for ever: no event each time */
+    wire_say_abort_as(reply->tp, code, why);
     return 0;
 }
 
@@ -123,13 +123,11 @@ static int say_never_ran(struct handoff_run *run, struct vf_error *err)
 {
     struct reply *reply = run->ctx;
     const struct wire_message never = {.tag = WIRE_NEVER_RAN, .handoff = handoff_of(run->job)};
-    struct vf_error why = VF_ERROR_INIT;
 
     if (reply->version >= WIRE_VERSION_RESUME)
         return say(reply, run->job, &never, err);
     /* an older one knows no better word */
-    vf_fail(&why, VF_UNKNOWN, "%s", never_ran_because(run));
-    return refuse(reply, &why);
+    return refuse(reply, WIRE_CODE_COMMITTED, never_ran_because(run));
 }
 
 static int say_refusal(struct handoff_run *run, enum handoff_message message)
@@ -137,6 +135,7 @@ static int say_refusal(struct handoff_run *run, enum handoff_message message)
     struct reply *reply = run->ctx;
     const struct mig_job *job = run->job;
     struct vf_error why = VF_ERROR_INIT;
+    enum wire_code code = WIRE_CODE_COMMITTED;
 
     if (message == SAY_RUNS_HERE)
         vf_fail(&why, VF_UNKNOWN, "it was committed and runs at host %s", job->host_name);
@@ -144,11 +143,11 @@ static int say_refusal(struct handoff_run *run, enum handoff_message message)
         vf_fail(&why, VF_UNKNOWN,
                 "partition %s was committed to run at host %s, whose kernel side has lost it since",
                 job->partition, job->host_name);
-    else if (run->failed != HANDOFF_NOTHING)
-        why = run->why;
-    else
-        why = reply->error;
-    return refuse(reply, &why);
+    else {
+        why = run->failed != HANDOFF_NOTHING ? run->why : reply->error;
+        code = WIRE_CODE_NOT_NOW;
+    }
+    return refuse(reply, code, why.text);
 }
 
 static int send_reply(struct handoff_run *run, enum handoff_message message, struct vf_error *err)

@@ -40,7 +40,7 @@ static bool inquire(struct mig_job *job, struct wire_account *out, struct vf_err
     } else if (wire_say(tp, &ask, deadline, err) == 0 &&
                wire_expect(tp, WIRE_ACCOUNT, &answer, deadline, err) == 0) {
         known = handoff_same(job, &answer.account.id) &&
-                answer.account.side != (job->source ? JOURNAL_SOURCE : JOURNAL_TARGET);
+                answer.account.side != (job->source ? WIRE_SIDE_SOURCE : WIRE_SIDE_TARGET);
         *out = answer.account;
         wire_message_free(&answer);
         if (!known)
@@ -119,8 +119,8 @@ static int resolve_here(struct mig_job *job, struct kc *kc, bool source_runs,
     handoff_run_init(&run, job, kc, &ops, &alone);
     if (handoff_run_look(&run, err) != 0)
         return -1;
-    vf_fail(&alone.text, VF_FAILED, "%s; host %s could not be asked: %.200s",
-            source_runs ? MIG_SOURCE_RUNS : MIG_TARGET_RUNS, ending_peer(job), why->text);
+    vf_fail(&alone.text, VF_FAILED, "resolved: the %s runs it; host %s could not be asked: %.200s",
+            source_runs ? "source" : "target", ending_peer(job), why->text);
     ending_tell_in(job, "", job->source ? ending_stays(job, where) : ending_there(job, where),
                    &alone.text);
     (void)handoff_tell(&run, source_runs ? EVENT_RESOLVE_SOURCE : EVENT_RESOLVE_TARGET);

@@ -3,29 +3,31 @@
 #include "migrate/handoff/resolve.h"
 
 #include "migrate/mig.h"
+#include "migrate/wire/account.h"
 
-#include <string.h>
+#include <stdio.h>
 
 /* Who runs it, by the peer's last record. OPEN = it waits for the other end's word. */
 static enum handoff_owner peer_owner(const struct wire_account *peer)
 {
-    bool source = peer->side == JOURNAL_SOURCE;
+    bool source = peer->side == WIRE_SIDE_SOURCE;
+    bool holds = peer->held != WIRE_COPY_NONE;
+    enum journal_kind kind;
 
-    if (peer->record == 0) /* before its first record nothing can have been promised */
-        return OWNER_SOURCE;
-    switch ((enum journal_kind)(peer->record - 1)) {
+    if (!wire_journal_kind(peer->record, &kind))
+        return OWNER_SOURCE; /* before its first record nothing can have been promised */
+    switch (kind) {
     case JOURNAL_OPEN:
     case JOURNAL_ABORTED:
         return OWNER_SOURCE;
     case JOURNAL_COMMIT:
         return OWNER_OPEN;
     case JOURNAL_PREPARED:
-        return peer->held != 0 ? OWNER_OPEN : OWNER_SOURCE;
+        return holds ? OWNER_OPEN : OWNER_SOURCE;
     case JOURNAL_COMMITTED: /* what ran there and was lost with its host runs nowhere now */
-        return peer->held != 0 || source ? OWNER_TARGET : OWNER_OPEN;
+        return holds || source ? OWNER_TARGET : OWNER_OPEN;
     case JOURNAL_SETTLED:
-        return strncmp(peer->text, MIG_TARGET_RUNS, strlen(MIG_TARGET_RUNS)) == 0 ? OWNER_TARGET
-                                                                                  : OWNER_SOURCE;
+        return peer->runs == WIRE_SIDE_TARGET ? OWNER_TARGET : OWNER_SOURCE;
     case JOURNAL_DONE:
     case JOURNAL_KINDS:
         break;
@@ -35,7 +37,9 @@ static enum handoff_owner peer_owner(const struct wire_account *peer)
 
 static const char *peer_says(const struct wire_account *peer)
 {
-    return peer->record == 0 ? "nothing" : journal_kind_name((enum journal_kind)(peer->record - 1));
+    enum journal_kind kind;
+
+    return wire_journal_kind(peer->record, &kind) ? journal_kind_name(kind) : "nothing";
 }
 
 static int wrong(const struct resolve_view *view, bool source_runs, const char *why,
@@ -81,7 +85,7 @@ static int lost_by(const struct resolve_view *view, bool source_runs, const char
 int resolve_allows(const struct resolve_view *view, bool source_runs, struct vf_error *err)
 {
     enum handoff_owner owner = view->peer_known ? peer_owner(&view->peer) : OWNER_OPEN;
-    bool peer_may_hold = !view->peer_known || view->peer.held != 0;
+    bool peer_may_hold = !view->peer_known || view->peer.held != WIRE_COPY_NONE;
     bool source_holds = view->source ? view->held : peer_may_hold;
     bool target_holds = view->source ? peer_may_hold : view->held;
 
@@ -124,7 +128,7 @@ const char *resolve_warning(const struct resolve_view *view, bool source_runs,
                             char out[MIG_WARNING_BYTES])
 {
     bool lost_there = view->mine == JOURNAL_COMMITTED ||
-                      (view->peer_known && view->peer.record == JOURNAL_COMMITTED + 1);
+                      (view->peer_known && view->peer.record == WIRE_JOURNAL_COMMITTED);
 
     out[0] = '\0';
     if (!view->held && view->source == source_runs)

@@ -10,30 +10,38 @@
 #include <stdio.h>
 #include <string.h>
 
-#define NOTE "interrupted by the daemon's end; the next one starts it over: "
-#define FIELDS                                                                                     \
-    "max_blackout_ns %" SCNu64 " max_time_ns %" SCNu64 " bandwidth %" SCNu64                       \
-    " verify %u streams %" SCNu32
-
-void restart_note(const struct mig_options *options, char *text, size_t bytes)
+/* The journal's numbers are signed; nobody can tell such a limit from none. */
+static uint64_t below_2_63(uint64_t value)
 {
-    (void)snprintf(text, bytes,
-                   NOTE "max_blackout_ns %" PRIu64 " max_time_ns %" PRIu64 " bandwidth %" PRIu64
-                        " verify %u streams %" PRIu32,
-                   options->max_blackout_ns, options->max_time_ns, options->bandwidth,
-                   (unsigned)options->verify, options->streams);
+    return value <= INT64_MAX ? value : INT64_MAX;
 }
 
-bool restart_wanted(const char *text, struct mig_options *options)
+void restart_wish(struct mig_job *job)
 {
-    unsigned verify;
+    vf_lock(&job->lock);
+    job->restart =
+        (struct journal_restart){.wanted = true,
+                                 .verify_full = job->options.verify == MIG_VERIFY_FULL,
+                                 .streams = job->options.streams,
+                                 .max_blackout_ns = below_2_63(job->options.max_blackout_ns),
+                                 .max_time_ns = below_2_63(job->options.max_time_ns),
+                                 .bandwidth = below_2_63(job->options.bandwidth)};
+    vf_unlock(&job->lock);
+}
 
-    mig_options_init(options);
-    if (strncmp(text, NOTE, strlen(NOTE)) != 0 ||
-        sscanf(text + strlen(NOTE), FIELDS, &options->max_blackout_ns, &options->max_time_ns,
-               &options->bandwidth, &verify, &options->streams) != 5)
+bool restart_wanted(struct mig_job *job)
+{
+    const struct journal_restart *restart = &job->restart;
+
+    mig_options_init(&job->options);
+    (void)snprintf(job->options.to, sizeof job->options.to, "%s", job->peer);
+    if (!restart->wanted)
         return false;
-    options->verify = verify == MIG_VERIFY_FULL ? MIG_VERIFY_FULL : MIG_VERIFY_DELTA;
+    job->options.max_blackout_ns = restart->max_blackout_ns;
+    job->options.max_time_ns = restart->max_time_ns;
+    job->options.bandwidth = restart->bandwidth;
+    job->options.verify = restart->verify_full ? MIG_VERIFY_FULL : MIG_VERIFY_DELTA;
+    job->options.streams = restart->streams;
     return true;
 }
 
@@ -42,8 +50,8 @@ static bool settle(struct mig_job *job)
 {
     struct vf_error err = VF_ERROR_INIT;
 
-    if (mig_journal(job, JOURNAL_SETTLED, "interrupted by the daemon's end; started over", &err) ==
-        0)
+    if (mig_journal_settled(job, JOURNAL_SOURCE, "interrupted by the daemon's end; started over",
+                            &err) == 0)
         return true;
     log_error("job %" PRIu64 ": not started over: %s", job->id, err.text);
     return false;

@@ -12,10 +12,11 @@
 /* Later than this after the interruption nobody expects the move any more. */
 #define RESTART_WITHIN_NS 600000000000ull
 
-/* The wish as text of the ABORTED record. */
-void restart_note(const struct mig_options *options, char *text, size_t bytes);
-/* True when `text` is such a wish: *options filled but for `to`. */
-bool restart_wanted(const char *text, struct mig_options *options);
+/* The job's ABORTED, which is about to be written, will say how the next daemon is to start it
+ * over. The job's own thread. */
+void restart_wish(struct mig_job *job);
+/* Does its last record say so? Then its options are filled. While the job is recovered. */
+bool restart_wanted(struct mig_job *job);
 /* Starts over every recovered job that is marked `start_over`, each once. */
 void restart_moves(struct mig *mig);
 

@@ -50,6 +50,15 @@ static void note_owed(struct handoff_run *run, bool owed)
     job_update(run->job, run->job->owes = owed && run->core.record != RECORD_COMMIT);
 }
 
+static int put_record(struct mig_job *job, enum handoff_record record, const char *text,
+                      struct vf_error *err)
+{
+    if (record == RECORD_SOURCE_RUNS || record == RECORD_TARGET_RUNS)
+        return mig_journal_settled(
+            job, record == RECORD_TARGET_RUNS ? JOURNAL_TARGET : JOURNAL_SOURCE, text, err);
+    return mig_journal(job, handoff_journal_kind(record), text, err);
+}
+
 static enum handoff_event_kind write_record(struct handoff_run *run,
                                             const struct handoff_action *action)
 {
@@ -66,7 +75,7 @@ static enum handoff_event_kind write_record(struct handoff_run *run,
     if (run->ops->text != NULL)
         run->ops->text(run, action->record, text);
     job_update(job, job->owes = action->owed);
-    result = mig_journal(job, handoff_journal_kind(action->record), text, &err);
+    result = put_record(job, action->record, text, &err);
     if (result == 0 && action->record == RECORD_COMMIT && run->ops->committed != NULL)
         return run->ops->committed(run);
     return ended(run, action, result, &err);

@@ -88,7 +88,7 @@ const char *mig_job_partition(const struct mig_job *job)
 
 bool job_with_file(const struct mig_job *job)
 {
-    return strncmp(job->peer, JOB_FILE, strlen(JOB_FILE)) == 0;
+    return job->operation != JOURNAL_MOVE;
 }
 
 bool job_has_token(struct mig_job *job)
@@ -114,8 +114,15 @@ bool job_unsure(struct mig_job *job)
 
 const char *job_kind(const struct mig_job *job)
 {
-    if (job_with_file(job))
-        return job->source ? "save" : "restore";
+    switch (job->operation) {
+    case JOURNAL_SAVE:
+        return "save";
+    case JOURNAL_RESTORE:
+        return "restore";
+    case JOURNAL_MOVE:
+    case JOURNAL_OPERATIONS:
+        break;
+    }
     return job->options.dry_run ? "check" : "move";
 }
 
@@ -137,11 +144,11 @@ void job_recorded(struct mig_job *job, const struct journal_record *record)
     vf_lock(&job->lock);
     job->recorded = true;
     job->last_kind = record->kind;
+    job->last_runs = record->runs;
+    job->restart = record->restart;
     job->last_ns = record->time_ns;
-    job->called_off = record->kind == JOURNAL_ABORTED &&
-                      strncmp(record->text, JOURNAL_CANCELLED, strlen(JOURNAL_CANCELLED)) == 0;
-    (void)snprintf(job->last_text, sizeof job->last_text, "%s",
-                   record->text + (job->called_off ? strlen(JOURNAL_CANCELLED) : 0));
+    job->called_off = record->cancelled;
+    memcpy(job->last_text, record->text, sizeof job->last_text);
     memcpy(job->token, record->token, sizeof job->token);
     job->owes = record->owed;
     vf_unlock(&job->lock);

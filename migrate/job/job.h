@@ -18,8 +18,8 @@
 #include <stdatomic.h>
 
 #define MIG_MAX_ROUNDS 64u
-/* How the peer of a save or a restore begins; no HOST:PORT does, ports are numbers. */
-#define JOB_FILE "file:/"
+/* How people see the peer of a save or a restore: this and its path. */
+#define JOB_FILE "file:"
 
 /*
  * Both sides walk the same line; what a state means on each side:
@@ -97,6 +97,7 @@ struct mig_job {
     struct mig *mig;
     uint64_t id;
     uint8_t uuid[16];
+    enum journal_operation operation; /* a check is a move with options.dry_run */
     char host_name[VF_NAME_BYTES]; /* ours: a job may outlive its struct mig */
     bool source;                   /* which end we are */
     bool start_over;               /* recovered: a move that the daemon's end interrupted */
@@ -115,7 +116,7 @@ struct mig_job {
     char peer_name[VF_NAME_BYTES];
     char identity[TP_NAME_BYTES]; /* whom the peer's certificate names; "" = none was shown. Set
                                      with the first connection, under lock */
-    char peer[256];               /* HOST:PORT, or JOB_FILE and the rest of the path */
+    char peer[256];               /* HOST:PORT, or JOB_FILE and the path */
     struct mig_options options;   /* a move's limits change (mig_job_set): those under lock */
     bool stays_paused; /* a person had paused the partition: nobody else may let it run */
     uint64_t epoch;
@@ -140,7 +141,9 @@ struct mig_job {
                     not: only a restart can tell, and nothing is done or said before */
     bool recorded;     /* the journal knows of it, and this is its last record: */
     enum journal_kind last_kind;
-    uint64_t last_ns; /* CLOCK_REALTIME */
+    enum journal_side last_runs;    /* SETTLED: who runs the partition */
+    struct journal_restart restart; /* what ABORTED says: is the next daemon to start it over? */
+    uint64_t last_ns;               /* CLOCK_REALTIME */
     char last_text[sizeof((struct journal_record *)0)->text];
     struct vf_error error; /* the first one; code VF_OK = none */
     struct vf_reasons reasons;

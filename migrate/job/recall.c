@@ -40,8 +40,7 @@ static void look_where(void *ctx, const struct journal_record *last)
     struct whereabouts *where = ctx;
     bool handed_over = last->kind == JOURNAL_DONE ||
                        (last->kind == JOURNAL_COMMITTED && last->side == JOURNAL_TARGET) ||
-                       (last->kind == JOURNAL_SETTLED &&
-                        strncmp(last->text, MIG_TARGET_RUNS, strlen(MIG_TARGET_RUNS)) == 0);
+                       (last->kind == JOURNAL_SETTLED && last->runs == JOURNAL_TARGET);
 
     if (!handed_over || last->id < where->id || strcmp(last->partition, where->partition) != 0)
         return;

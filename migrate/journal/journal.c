@@ -118,6 +118,14 @@ static int fail_damaged(const char *path, unsigned long number, struct vf_error 
                    path, number);
 }
 
+static int fail_newer(const char *path, unsigned long number, struct vf_error *err)
+{
+    return vf_fail(err, VF_FAILED,
+                   "journal %s: line %lu was written by a newer vferryd, and this one cannot know "
+                   "what it says" VF_REMEDY "start the newer vferryd again",
+                   path, number);
+}
+
 /*
  * What is left after the last newline. Cut by a crash: it never returned from journal_write, so it
  * goes. But a complete record with something else where its newline was had returned: that is
@@ -130,7 +138,8 @@ static int handle_tail(struct journal *journal, const char *path, const char *ta
 
     if (bytes == 0)
         return 0;
-    if (bytes >= JOURNAL_LINE_BYTES || journal_line_parse(tail, bytes - 1, &record))
+    if (bytes >= JOURNAL_LINE_BYTES ||
+        journal_line_parse(tail, bytes - 1, &record) != JOURNAL_LINE_DAMAGED)
         return fail_damaged(path, number, err);
     if (ftruncate(journal->fd, journal->bytes) != 0 || fsync(journal->fd) != 0)
         return vf_fail_errno(err, VF_FAILED, errno, "journal %s: cannot cut its torn last line",
@@ -145,8 +154,14 @@ static int replay_line(struct journal *journal, const char *path, const char *li
 {
     struct journal_record record;
 
-    if (!journal_line_parse(line, bytes, &record))
+    switch (journal_line_parse(line, bytes, &record)) {
+    case JOURNAL_LINE_READ:
+        break;
+    case JOURNAL_LINE_DAMAGED:
         return fail_damaged(path, number, err);
+    case JOURNAL_LINE_NEWER:
+        return fail_newer(path, number, err);
+    }
     if (make_room(journal, err) != 0)
         return -1;
     remember(journal, &record);

@@ -22,27 +22,39 @@ enum journal_kind {
     JOURNAL_COMMITTED, /* target: about to unpause */
     JOURNAL_DONE,
     JOURNAL_ABORTED, /* target: this epoch never ran and never will; source: it runs on here */
-    JOURNAL_SETTLED, /* a person or a cluster manager resolved an unknown outcome; text says how */
+    JOURNAL_SETTLED, /* closed otherwise: a person or a cluster manager resolved an unknown outcome,
+                        say; .runs tells how */
     JOURNAL_KINDS,
 };
 
-/* An ABORTED whose text begins so ended as cancelled, not as failed. In the text, so that a daemon
- * from before reads the journal as well. */
-#define JOURNAL_CANCELLED "[cancelled] "
-
 enum journal_side { JOURNAL_SOURCE, JOURNAL_TARGET, JOURNAL_SIDES };
+
+/* What the job does with the partition. The peer of a save or a restore is a file, which can be
+ * asked nothing and told nothing. */
+enum journal_operation { JOURNAL_MOVE, JOURNAL_SAVE, JOURNAL_RESTORE, JOURNAL_OPERATIONS };
+
+/* The options of a move that its daemon's end interrupted, for the next daemon to start it over.
+ * Nanoseconds and bytes a second; 0 = no limit. */
+struct journal_restart {
+    bool wanted; /* false: it is not to be started over, and nothing below counts */
+    bool verify_full;
+    uint32_t streams;
+    uint64_t max_blackout_ns, max_time_ns, bandwidth;
+};
 
 #define JOURNAL_TEXT_BYTES 600u
 
+/* No decision rests on `text`: it is for people, and may be worded anew. */
 struct journal_record {
     uint8_t job[16]; /* same on both hosts */
     uint64_t id;     /* this host's number of the job, > 0 */
     enum journal_kind kind;
     enum journal_side side;
+    enum journal_operation operation;
     char partition[VF_NAME_BYTES];
     uint8_t uuid[VF_UUID_BYTES]; /* of the partition */
     uint64_t epoch;
-    char peer[256];   /* HOST:PORT */
+    char peer[256];   /* HOST:PORT; of a save or a restore "file:/PATH" */
     uint64_t time_ns; /* CLOCK_REALTIME; 0 = now, filled when written */
     char text[JOURNAL_TEXT_BYTES];
     /* What the two hosts share about a move since it was admitted: whoever holds it speaks for the
@@ -53,6 +65,10 @@ struct journal_record {
     bool stays_paused;  /* a person had paused the partition: nobody else may let it run */
     /* source, ABORTED or SETTLED: the target may still have to be told. A COMMIT is owed anyway. */
     bool owed;
+    enum journal_side runs; /* SETTLED: who runs the partition; for a restore the source is the
+                               image, which still has it */
+    bool cancelled;         /* ABORTED: as cancelled, not as failed */
+    struct journal_restart restart; /* ABORTED of a move's source */
 };
 
 struct journal;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* {"v":1,…,"sum":"HEX"}: the checksum is XXH3_64 of all that stands before `,"sum"`, so a line is
- * judged before it is parsed. */
+/* {"v":2,…,"sum":"HEX"}: the checksum is XXH3_64 of all that stands before `,"sum"`, so a line is
+ * judged before it is parsed. docs/handoff.md lists the members. */
 #include "migrate/journal/line.h"
 
 #include "base/cleanup.h"
@@ -11,7 +11,7 @@
 #include <string.h>
 #include <xxhash.h>
 
-#define FORMAT_VERSION 1
+#define FORMAT_VERSION 2 /* as written; 1 is read as well */
 #define SUM_START ",\"sum\":\""
 #define SUM_END "\"}"
 #define SUM_DIGITS 16u
@@ -25,26 +25,33 @@ static const char *const kinds[JOURNAL_KINDS] = {
 };
 static const char *const sides[JOURNAL_SIDES] = {
     [JOURNAL_SOURCE] = "source", [JOURNAL_TARGET] = "target"};
+static const char *const operations[JOURNAL_OPERATIONS] = {
+    [JOURNAL_MOVE] = "move", [JOURNAL_SAVE] = "save", [JOURNAL_RESTORE] = "restore"};
+static const char *const verifies[] = {"delta", "full"};
 
 const char *journal_kind_name(enum journal_kind kind)
 {
     return (unsigned)kind < JOURNAL_KINDS ? kinds[kind] : "?";
 }
 
-/* Optional members came later: a journal from before is read as well, and a record without them
- * looks as it did then. */
+/* Members that stand there only where they apply. */
 #define TOKEN "token"
 #define OWED "owed"
 #define IDENTITY "peer_identity"
 #define STAYS_PAUSED "stays_paused"
-#define STAYS_PAUSED_TEXT "stays paused" /* how the text told it before */
+#define RUNS "runs"
+#define CANCELLED "cancelled"
+#define RESTART "restart"
 
-/* JSON integers are signed: ids, epochs and nanoseconds stay below 2^63. */
+/* JSON integers are signed: ids, epochs, nanoseconds and rates stay below 2^63. */
 static bool writable(const struct journal_record *record)
 {
     return (unsigned)record->kind < JOURNAL_KINDS && (unsigned)record->side < JOURNAL_SIDES &&
-           record->id != 0 && record->id <= INT64_MAX && record->epoch <= INT64_MAX &&
-           record->time_ns <= INT64_MAX;
+           (unsigned)record->operation < JOURNAL_OPERATIONS &&
+           (unsigned)record->runs < JOURNAL_SIDES && record->id != 0 && record->id <= INT64_MAX &&
+           record->epoch <= INT64_MAX && record->time_ns <= INT64_MAX &&
+           record->restart.max_blackout_ns <= INT64_MAX &&
+           record->restart.max_time_ns <= INT64_MAX && record->restart.bandwidth <= INT64_MAX;
 }
 
 static void cleanup_json(json_t **json)
@@ -70,7 +77,29 @@ static json_t *text_json(const char *text)
     return json_string(plain);
 }
 
-static int put_later_members(json_t *json, const struct journal_record *record)
+/* What only the records of an end say. */
+static int put_end(json_t *json, const struct journal_record *record)
+{
+    const struct journal_restart *restart = &record->restart;
+
+    if (record->kind == JOURNAL_SETTLED)
+        return json_object_set_new(json, RUNS, json_string(sides[record->runs]));
+    if (record->kind != JOURNAL_ABORTED)
+        return 0;
+    if (record->cancelled && json_object_set_new(json, CANCELLED, json_true()) != 0)
+        return -1;
+    return !restart->wanted
+               ? 0
+               : json_object_set_new(json, RESTART,
+                                     json_pack("{sI sI sI ss sI}", "max_blackout_ns",
+                                               (json_int_t)restart->max_blackout_ns, "max_time_ns",
+                                               (json_int_t)restart->max_time_ns, "bandwidth",
+                                               (json_int_t)restart->bandwidth, "verify",
+                                               verifies[restart->verify_full], "streams",
+                                               (json_int_t)restart->streams));
+}
+
+static int put_optional_members(json_t *json, const struct journal_record *record)
 {
     static const uint8_t none[sizeof record->token];
     char token[2 * sizeof record->token + 1];
@@ -98,12 +127,13 @@ size_t journal_line_format(const struct journal_record *record, char line[JOURNA
         return 0;
     vf_uuid_format(record->job, job);
     vf_uuid_format(record->uuid, uuid);
-    json = json_pack("{si ss sI sI ss ss ss ss sI so so}", "v", FORMAT_VERSION, "kind",
+    json = json_pack("{si ss sI sI ss ss ss ss ss sI so so}", "v", FORMAT_VERSION, "kind",
                      kinds[record->kind], "time_ns", (json_int_t)record->time_ns, "id",
-                     (json_int_t)record->id, "job", job, "side", sides[record->side], "partition",
-                     record->partition, "uuid", uuid, "epoch", (json_int_t)record->epoch, "peer",
-                     text_json(record->peer), "text", text_json(record->text));
-    if (json == NULL || put_later_members(json, record) != 0)
+                     (json_int_t)record->id, "job", job, "operation", operations[record->operation],
+                     "side", sides[record->side], "partition", record->partition, "uuid", uuid,
+                     "epoch", (json_int_t)record->epoch, "peer", text_json(record->peer), "text",
+                     text_json(record->text));
+    if (json == NULL || put_optional_members(json, record) != 0 || put_end(json, record) != 0)
         return 0;
     used = json_dumpb(json, line, JOURNAL_LINE_BYTES, JSON_COMPACT | JSON_ENSURE_ASCII);
     if (used == 0 || used > JOURNAL_LINE_BYTES - TAIL_BYTES - 2)
@@ -126,9 +156,10 @@ static bool sum_right(const char *line, size_t bytes)
     return memcmp(line + used, tail, TAIL_BYTES) == 0;
 }
 
+/* Which of the names it is; -1: none, as no name (NULL) is. */
 static int index_of(const char *const *names, int count, const char *name)
 {
-    for (int i = 0; i < count; i++)
+    for (int i = 0; i < count && name != NULL; i++)
         if (strcmp(names[i], name) == 0)
             return i;
     return -1;
@@ -165,41 +196,164 @@ static bool parse_token(const char *text, uint8_t token[16])
     return text[32] == '\0';
 }
 
-bool journal_line_parse(const char *line, size_t bytes, struct journal_record *out)
+/* A line's members as they stand there: NULL, 0 and "" where one is missing. */
+struct members {
+    int version, owed, stays_paused, cancelled;
+    const char *kind, *job, *operation, *side, *partition, *uuid, *peer, *text, *sum, *token,
+        *identity, *runs;
+    json_int_t time_ns, id, epoch;
+    json_t *restart;
+};
+
+static bool unpack(json_t *json, struct members *m)
+{
+    *m = (struct members){.identity = ""};
+    return json_unpack(
+               json, "{si ss sI sI ss s?s ss ss ss sI ss ss ss s?s s?b s?b s?s s?s s?b s?o !}", "v",
+               &m->version, "kind", &m->kind, "time_ns", &m->time_ns, "id", &m->id, "job", &m->job,
+               "operation", &m->operation, "side", &m->side, "partition", &m->partition, "uuid",
+               &m->uuid, "epoch", &m->epoch, "peer", &m->peer, "text", &m->text, "sum", &m->sum,
+               TOKEN, &m->token, OWED, &m->owed, STAYS_PAUSED, &m->stays_paused, IDENTITY,
+               &m->identity, RUNS, &m->runs, CANCELLED, &m->cancelled, RESTART, &m->restart) == 0;
+}
+
+static bool parse_restart(json_t *json, struct journal_restart *out)
+{
+    json_int_t max_blackout_ns, max_time_ns, bandwidth, streams;
+    const char *verify;
+    int index;
+
+    if (json_unpack(json, "{sI sI sI ss sI !}", "max_blackout_ns", &max_blackout_ns, "max_time_ns",
+                    &max_time_ns, "bandwidth", &bandwidth, "verify", &verify, "streams",
+                    &streams) != 0)
+        return false;
+    index = index_of(verifies, 2, verify);
+    if (max_blackout_ns < 0 || max_time_ns < 0 || bandwidth < 0 || streams < 0 ||
+        streams > UINT32_MAX || index < 0)
+        return false;
+    *out = (struct journal_restart){.wanted = true,
+                                    .verify_full = index == 1,
+                                    .streams = (uint32_t)streams,
+                                    .max_blackout_ns = (uint64_t)max_blackout_ns,
+                                    .max_time_ns = (uint64_t)max_time_ns,
+                                    .bandwidth = (uint64_t)bandwidth};
+    return true;
+}
+
+/* Version 2 says each fact in a member of its own, and only where it applies. */
+static bool take_facts(const struct members *m, struct journal_record *out)
+{
+    const int operation = index_of(operations, JOURNAL_OPERATIONS, m->operation);
+    const int runs = index_of(sides, JOURNAL_SIDES, m->runs);
+
+    if (operation < 0 || (m->runs != NULL) != (out->kind == JOURNAL_SETTLED) ||
+        (m->runs != NULL && runs < 0) ||
+        ((m->cancelled != 0 || m->restart != NULL) && out->kind != JOURNAL_ABORTED))
+        return false;
+    out->operation = (enum journal_operation)operation;
+    out->runs = runs > 0 ? (enum journal_side)runs : JOURNAL_SOURCE;
+    out->cancelled = m->cancelled != 0;
+    return m->restart == NULL || parse_restart(m->restart, &out->restart);
+}
+
+/* ---- version 1 ---- */
+
+/* It had these facts in its texts; nothing else may read them there. */
+#define OLD_STAYS_PAUSED "stays paused"
+#define OLD_CANCELLED "[cancelled] "
+#define OLD_TARGET_RUNS "resolved: the target runs it"
+#define OLD_FILE "file:/"
+#define OLD_RESTART "interrupted by the daemon's end; the next one starts it over"
+#define OLD_OPTIONS                                                                                \
+    ": max_blackout_ns %" SCNu64 " max_time_ns %" SCNu64 " bandwidth %" SCNu64                     \
+    " verify %u streams %" SCNu32
+
+static bool begins(const char *text, const char *with)
+{
+    return strncmp(text, with, strlen(with)) == 0;
+}
+
+static uint64_t below_2_63(uint64_t value)
+{
+    return value <= INT64_MAX ? value : INT64_MAX;
+}
+
+/* The wish to start the move over, which the text then tells no more. */
+static void take_old_restart(const char **text, struct journal_restart *out)
+{
+    unsigned verify = 0;
+
+    if (!begins(*text, OLD_RESTART) ||
+        sscanf(*text + strlen(OLD_RESTART), OLD_OPTIONS, &out->max_blackout_ns, &out->max_time_ns,
+               &out->bandwidth, &verify, &out->streams) != 5) {
+        *out = (struct journal_restart){.wanted = false};
+        return;
+    }
+    out->wanted = true;
+    out->verify_full = verify == 1;
+    out->max_blackout_ns = below_2_63(out->max_blackout_ns);
+    out->max_time_ns = below_2_63(out->max_time_ns);
+    out->bandwidth = below_2_63(out->bandwidth);
+    *text = OLD_RESTART;
+}
+
+static bool take_old_facts(struct members *m, struct journal_record *out)
+{
+    if (m->operation != NULL || m->runs != NULL || m->cancelled != 0 || m->restart != NULL)
+        return false;
+    out->operation = !begins(m->peer, OLD_FILE)    ? JOURNAL_MOVE
+                     : out->side == JOURNAL_SOURCE ? JOURNAL_SAVE
+                                                   : JOURNAL_RESTORE;
+    out->stays_paused = out->stays_paused || strcmp(m->text, OLD_STAYS_PAUSED) == 0;
+    if (out->kind == JOURNAL_SETTLED && begins(m->text, OLD_TARGET_RUNS))
+        out->runs = JOURNAL_TARGET;
+    if (out->kind != JOURNAL_ABORTED)
+        return true;
+    out->cancelled = begins(m->text, OLD_CANCELLED);
+    if (out->cancelled)
+        m->text += strlen(OLD_CANCELLED);
+    if (out->side == JOURNAL_SOURCE)
+        take_old_restart(&m->text, &out->restart);
+    return true;
+}
+
+/* ---- both ---- */
+
+static bool take(struct members *m, struct journal_record *out)
+{
+    const int kind = index_of(kinds, JOURNAL_KINDS, m->kind);
+    const int side = index_of(sides, JOURNAL_SIDES, m->side);
+
+    if (kind < 0 || side < 0 || m->id <= 0 || m->epoch < 0 || m->time_ns < 0)
+        return false;
+    *out = (struct journal_record){.kind = (enum journal_kind)kind,
+                                   .side = (enum journal_side)side,
+                                   .id = (uint64_t)m->id,
+                                   .epoch = (uint64_t)m->epoch,
+                                   .time_ns = (uint64_t)m->time_ns,
+                                   .owed = m->owed != 0,
+                                   .stays_paused = m->stays_paused != 0};
+    return (m->version == 1 ? take_old_facts(m, out) : take_facts(m, out)) &&
+           parse_token(m->token, out->token) && vf_uuid_parse(m->job, out->job) == 0 &&
+           vf_uuid_parse(m->uuid, out->uuid) == 0 &&
+           copy_text(out->partition, sizeof out->partition, m->partition) &&
+           copy_text(out->peer, sizeof out->peer, m->peer) &&
+           copy_text(out->identity, sizeof out->identity, m->identity) &&
+           copy_text(out->text, sizeof out->text, m->text);
+}
+
+enum journal_line journal_line_parse(const char *line, size_t bytes, struct journal_record *out)
 {
     cleanup_json json_t *json = NULL;
-    const char *kind, *job, *side, *partition, *uuid, *peer, *text, *sum, *token = NULL,
-                                                                          *identity = "";
-    json_int_t time_ns, id, epoch;
-    int version, kind_index, side_index, owed = 0, stays_paused = 0;
+    struct members members;
+    int version;
 
     if (!sum_right(line, bytes))
-        return false;
+        return JOURNAL_LINE_DAMAGED;
     json = json_loadb(line, bytes, JSON_REJECT_DUPLICATES, NULL);
-    if (json == NULL ||
-        json_unpack(json, "{si ss sI sI ss ss ss ss sI ss ss ss s?s s?b s?b s?s !}", "v", &version,
-                    "kind", &kind, "time_ns", &time_ns, "id", &id, "job", &job, "side", &side,
-                    "partition", &partition, "uuid", &uuid, "epoch", &epoch, "peer", &peer, "text",
-                    &text, "sum", &sum, TOKEN, &token, OWED, &owed, STAYS_PAUSED, &stays_paused,
-                    IDENTITY, &identity) != 0)
-        return false;
-    kind_index = index_of(kinds, JOURNAL_KINDS, kind);
-    side_index = index_of(sides, JOURNAL_SIDES, side);
-    if (version != FORMAT_VERSION || kind_index < 0 || side_index < 0 || id <= 0 || epoch < 0 ||
-        time_ns < 0)
-        return false;
-    memset(out, 0, sizeof *out);
-    out->kind = (enum journal_kind)kind_index;
-    out->side = (enum journal_side)side_index;
-    out->id = (uint64_t)id;
-    out->epoch = (uint64_t)epoch;
-    out->time_ns = (uint64_t)time_ns;
-    out->owed = owed != 0;
-    out->stays_paused = stays_paused != 0 || strcmp(text, STAYS_PAUSED_TEXT) == 0;
-    return parse_token(token, out->token) && vf_uuid_parse(job, out->job) == 0 &&
-           vf_uuid_parse(uuid, out->uuid) == 0 &&
-           copy_text(out->partition, sizeof out->partition, partition) &&
-           copy_text(out->peer, sizeof out->peer, peer) &&
-           copy_text(out->identity, sizeof out->identity, identity) &&
-           copy_text(out->text, sizeof out->text, text);
+    if (json == NULL || json_unpack(json, "{si}", "v", &version) != 0 || version < 1)
+        return JOURNAL_LINE_DAMAGED;
+    if (version > FORMAT_VERSION)
+        return JOURNAL_LINE_NEWER;
+    return unpack(json, &members) && take(&members, out) ? JOURNAL_LINE_READ : JOURNAL_LINE_DAMAGED;
 }

@@ -79,7 +79,7 @@ static bool deliver(struct control *control, struct control_entry *entry)
     if (!aborted && enqueue(control, entry))
         return true;
     if (aborted) {
-        vf_fail(&err, (enum vf_code)entry->message.abort.code, "%s", entry->message.abort.text);
+        vf_fail(&err, wire_error_code(entry->message.abort.code), "%s", entry->message.abort.text);
         vf_context(&err, "peer %s", control->tp->peer);
     } else {
         vf_fail(&err, VF_FAILED, "peer %s: sends control records that nobody asked for",

@@ -117,9 +117,8 @@ static void text_aborted(struct source *s, char out[JOURNAL_TEXT_BYTES])
 
     tell_end(s, again);
     if (again)
-        restart_note(&s->job->options, out, JOURNAL_TEXT_BYTES);
-    else
-        (void)snprintf(out, JOURNAL_TEXT_BYTES, "%s", s->why.text);
+        restart_wish(s->job);
+    (void)snprintf(out, JOURNAL_TEXT_BYTES, "%s", s->why.text);
 }
 
 static void text(struct handoff_run *run, enum handoff_record record, char out[JOURNAL_TEXT_BYTES])
@@ -205,7 +204,7 @@ static void report_failed(struct source *s)
     if (s->why.code == VF_OK) {
         tell_end(s, false);
         /* The journal has the bare cause of a COMMIT that was taken back. */
-        if (s->journalled && mig_journal_end(s->job, &s->why, s->why.text, &also) != 0)
+        if (s->journalled && mig_journal_end(s->job, &s->why, &also) != 0)
             log_error("job %" PRIu64 ": %s", s->job->id, also.text);
     }
     s->end = s->why.code == VF_CANCELLED ? JOB_CANCELLED : JOB_FAILED;

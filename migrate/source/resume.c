@@ -118,7 +118,8 @@ static int hear(struct source *s, struct tp *tp, uint64_t deadline, enum wire_ta
         return 0;
     *over = true;
     if (out->tag == WIRE_ABORT)
-        vf_fail(err, (enum vf_code)out->abort.code, "peer %s: %s", s->job->peer, out->abort.text);
+        vf_fail(err, wire_error_code(out->abort.code), "peer %s: %s", s->job->peer,
+                out->abort.text);
     else
         vf_fail(err, VF_FAILED, "peer %s: sent %s where %s was due", s->job->peer,
                 wire_tag_name(out->tag), wire_tag_name(want));

@@ -124,16 +124,16 @@ int source_late(struct source *s, struct vf_error *err)
 static int take_reasons(struct source *s, const struct wire_verdict *verdict, struct vf_error *err)
 {
     /* A verdict that contradicts itself is none. */
-    if ((verdict->code == VF_OK) != (verdict->reasons.count == 0))
+    if ((verdict->code == WIRE_CODE_OK) != (verdict->reasons.count == 0))
         return vf_fail(err, VF_FAILED, "peer %s: its verdict makes no sense (code %u, %u reasons)",
                        s->job->peer, verdict->code, verdict->reasons.count);
     job_update(s->job, {
         s->job->reasons = verdict->reasons;
         s->job->judged = true;
     });
-    if (verdict->code == VF_OK)
+    if (verdict->code == WIRE_CODE_OK)
         return 0;
-    return vf_fail(err, (enum vf_code)verdict->code, "%s", verdict->text);
+    return vf_fail(err, wire_error_code(verdict->code), "%s", verdict->text);
 }
 
 static bool slot_in_vain(void *ctx)

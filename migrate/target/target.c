@@ -37,7 +37,7 @@ static int answer(struct target *t, const struct vf_reasons *reasons, bool check
     char more[40] = "";
 
     message.verdict.reasons = *reasons;
-    message.verdict.code = reasons->count == 0 ? VF_OK : refusal(t, reasons);
+    message.verdict.code = wire_code_of(reasons->count == 0 ? VF_OK : refusal(t, reasons));
     if (reasons->count > 1)
         (void)snprintf(more, sizeof more, " (the first of %u reasons)", reasons->count);
     if (reasons->count > 0)

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "migrate/mig.h"
+#include "migrate/wire/account.h"
 
 #define NONE (-1)
 #define AWAY (-2)
@@ -23,46 +24,46 @@ struct row {
     bool held;
     int peer; /* its last record, or NONE, or AWAY */
     bool peer_held;
-    const char *text; /* of SETTLED */
+    enum wire_side runs; /* of SETTLED */
     int allowed;      /* who may be said to run it */
 };
 
 static const struct row rows[] = {
     /* The source has said COMMIT. */
-    {true, JOURNAL_COMMIT, true, JOURNAL_PREPARED, true, "", BOTH},
-    {true, JOURNAL_COMMIT, true, JOURNAL_PREPARED, false, "", SOURCE},
-    {true, JOURNAL_COMMIT, true, JOURNAL_COMMITTED, true, "", TARGET},
-    {true, JOURNAL_COMMIT, true, JOURNAL_COMMITTED, false, "", SOURCE},
-    {true, JOURNAL_COMMIT, true, JOURNAL_DONE, true, "", TARGET},
-    {true, JOURNAL_COMMIT, true, JOURNAL_DONE, false, "", TARGET}, /* it has gone on since */
-    {true, JOURNAL_COMMIT, true, JOURNAL_ABORTED, false, "", SOURCE},
-    {true, JOURNAL_COMMIT, true, JOURNAL_OPEN, true, "", SOURCE},
-    {true, JOURNAL_COMMIT, true, NONE, false, "", SOURCE},
-    {true, JOURNAL_COMMIT, true, JOURNAL_SETTLED, false, MIG_SOURCE_RUNS "; by X", SOURCE},
-    {true, JOURNAL_COMMIT, true, JOURNAL_SETTLED, true, MIG_TARGET_RUNS "; by X", TARGET},
-    {true, JOURNAL_COMMIT, true, AWAY, false, "", BOTH},
+    {true, JOURNAL_COMMIT, true, JOURNAL_PREPARED, true, 0, BOTH},
+    {true, JOURNAL_COMMIT, true, JOURNAL_PREPARED, false, 0, SOURCE},
+    {true, JOURNAL_COMMIT, true, JOURNAL_COMMITTED, true, 0, TARGET},
+    {true, JOURNAL_COMMIT, true, JOURNAL_COMMITTED, false, 0, SOURCE},
+    {true, JOURNAL_COMMIT, true, JOURNAL_DONE, true, 0, TARGET},
+    {true, JOURNAL_COMMIT, true, JOURNAL_DONE, false, 0, TARGET}, /* it has gone on since */
+    {true, JOURNAL_COMMIT, true, JOURNAL_ABORTED, false, 0, SOURCE},
+    {true, JOURNAL_COMMIT, true, JOURNAL_OPEN, true, 0, SOURCE},
+    {true, JOURNAL_COMMIT, true, NONE, false, 0, SOURCE},
+    {true, JOURNAL_COMMIT, true, JOURNAL_SETTLED, false, WIRE_SIDE_SOURCE, SOURCE},
+    {true, JOURNAL_COMMIT, true, JOURNAL_SETTLED, true, WIRE_SIDE_TARGET, TARGET},
+    {true, JOURNAL_COMMIT, true, AWAY, false, 0, BOTH},
     /* And its kernel side has lost the copy. */
-    {true, JOURNAL_COMMIT, false, JOURNAL_PREPARED, true, "", TARGET},
-    {true, JOURNAL_COMMIT, false, JOURNAL_COMMITTED, true, "", TARGET},
-    {true, JOURNAL_COMMIT, false, JOURNAL_COMMITTED, false, "", BOTH}, /* nobody has it */
-    {true, JOURNAL_COMMIT, false, JOURNAL_ABORTED, false, "", SOURCE},
-    {true, JOURNAL_COMMIT, false, AWAY, false, "", TARGET},
+    {true, JOURNAL_COMMIT, false, JOURNAL_PREPARED, true, 0, TARGET},
+    {true, JOURNAL_COMMIT, false, JOURNAL_COMMITTED, true, 0, TARGET},
+    {true, JOURNAL_COMMIT, false, JOURNAL_COMMITTED, false, 0, BOTH}, /* nobody has it */
+    {true, JOURNAL_COMMIT, false, JOURNAL_ABORTED, false, 0, SOURCE},
+    {true, JOURNAL_COMMIT, false, AWAY, false, 0, TARGET},
     /* The target waits. */
-    {false, JOURNAL_PREPARED, true, JOURNAL_COMMIT, true, "", BOTH},
-    {false, JOURNAL_PREPARED, true, JOURNAL_COMMIT, false, "", TARGET},
-    {false, JOURNAL_PREPARED, true, JOURNAL_OPEN, true, "", SOURCE},
-    {false, JOURNAL_PREPARED, true, JOURNAL_ABORTED, true, "", SOURCE},
-    {false, JOURNAL_PREPARED, true, JOURNAL_ABORTED, false, "", SOURCE}, /* ours may be stale */
-    {false, JOURNAL_PREPARED, true, JOURNAL_DONE, false, "", TARGET},
-    {false, JOURNAL_PREPARED, true, JOURNAL_SETTLED, true, MIG_SOURCE_RUNS, SOURCE},
-    {false, JOURNAL_PREPARED, true, JOURNAL_SETTLED, false, MIG_TARGET_RUNS, TARGET},
-    {false, JOURNAL_PREPARED, true, NONE, true, "", SOURCE},
-    {false, JOURNAL_PREPARED, true, AWAY, false, "", BOTH},
+    {false, JOURNAL_PREPARED, true, JOURNAL_COMMIT, true, 0, BOTH},
+    {false, JOURNAL_PREPARED, true, JOURNAL_COMMIT, false, 0, TARGET},
+    {false, JOURNAL_PREPARED, true, JOURNAL_OPEN, true, 0, SOURCE},
+    {false, JOURNAL_PREPARED, true, JOURNAL_ABORTED, true, 0, SOURCE},
+    {false, JOURNAL_PREPARED, true, JOURNAL_ABORTED, false, 0, SOURCE}, /* ours may be stale */
+    {false, JOURNAL_PREPARED, true, JOURNAL_DONE, false, 0, TARGET},
+    {false, JOURNAL_PREPARED, true, JOURNAL_SETTLED, true, WIRE_SIDE_SOURCE, SOURCE},
+    {false, JOURNAL_PREPARED, true, JOURNAL_SETTLED, false, WIRE_SIDE_TARGET, TARGET},
+    {false, JOURNAL_PREPARED, true, NONE, true, 0, SOURCE},
+    {false, JOURNAL_PREPARED, true, AWAY, false, 0, BOTH},
     /* The target ran it, and its kernel side has lost it. */
-    {false, JOURNAL_COMMITTED, false, JOURNAL_COMMIT, true, "", SOURCE},
-    {false, JOURNAL_COMMITTED, false, JOURNAL_COMMIT, false, "", BOTH},
-    {false, JOURNAL_COMMITTED, false, JOURNAL_DONE, false, "", TARGET},
-    {false, JOURNAL_COMMITTED, false, AWAY, false, "", SOURCE},
+    {false, JOURNAL_COMMITTED, false, JOURNAL_COMMIT, true, 0, SOURCE},
+    {false, JOURNAL_COMMITTED, false, JOURNAL_COMMIT, false, 0, BOTH},
+    {false, JOURNAL_COMMITTED, false, JOURNAL_DONE, false, 0, TARGET},
+    {false, JOURNAL_COMMITTED, false, AWAY, false, 0, SOURCE},
 };
 
 static struct resolve_view view_of(const struct row *row)
@@ -75,10 +76,11 @@ static struct resolve_view view_of(const struct row *row)
                                 .host = row->source ? "A" : "B",
                                 .other = row->source ? "B" : "A"};
 
-    view.peer.side = row->source ? JOURNAL_TARGET : JOURNAL_SOURCE;
-    view.peer.record = row->peer < 0 ? 0 : (uint8_t)(row->peer + 1);
-    view.peer.held = row->peer_held ? VF_PARTITION_READY + 1 : 0;
-    (void)snprintf(view.peer.text, sizeof view.peer.text, "%s", row->text);
+    view.peer.side = row->source ? WIRE_SIDE_TARGET : WIRE_SIDE_SOURCE;
+    if (row->peer >= 0)
+        view.peer.record = wire_journal_of((enum journal_kind)row->peer);
+    view.peer.held = row->peer_held ? WIRE_COPY_READY : WIRE_COPY_NONE;
+    view.peer.runs = row->runs;
     return view;
 }
 

@@ -4,7 +4,6 @@
  * sanitizers, what is accepted keeps its promises, and lengths are refused before anything is read
  * or allocated for them.
  */
-#include "migrate/journal/journal.h"
 #include "migrate/wire/internal.h"
 
 #include <inttypes.h>
@@ -148,9 +147,9 @@ static void assert_promises(const struct wire_message *m)
                     inside(m, &m->state.umed));
         break;
     case WIRE_ACCOUNT:
-        assert_in_range(m->account.record, 0, JOURNAL_KINDS);
-        assert_in_range(m->account.held, 0, VF_PARTITION_STATES);
-        assert_true(m->account.side < JOURNAL_SIDES && m->account.job_running <= 1);
+        assert_in_range(m->account.record, 0, WIRE_JOURNAL_SETTLED);
+        assert_in_range(m->account.held, 0, WIRE_COPY_DYING);
+        assert_true(m->account.side < WIRE_SIDES && m->account.job_running <= 1);
         assert_true(terminated(m->account.text, sizeof m->account.text));
         break;
     case WIRE_RESUME:

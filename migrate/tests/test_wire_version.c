@@ -2,7 +2,7 @@
 /* Versions: the highest common one counts, what an older one does not have is not missed, and what
  * version 2 adds is heard as it was said. */
 #include "base/size.h"
-#include "migrate/journal/journal.h"
+#include "migrate/wire/account.h"
 #include "migrate/wire/internal.h"
 
 #include <setjmp.h>
@@ -132,9 +132,9 @@ static void questions_about_a_hand_off_are_heard_as_said(void **state)
         {.tag = WIRE_NEVER_RAN, .handoff = id},
         {.tag = WIRE_ACCOUNT,
          .account = {.id = id,
-                     .record = JOURNAL_KINDS,
-                     .side = JOURNAL_TARGET,
-                     .held = VF_PARTITION_STATES,
+                     .record = WIRE_JOURNAL_SETTLED,
+                     .side = WIRE_SIDE_TARGET,
+                     .held = WIRE_COPY_DYING,
                      .job_running = 1,
                      .time_ns = 1ull << 60,
                      .text = "resolved: the source runs it"}},
@@ -144,19 +144,27 @@ static void questions_about_a_hand_off_are_heard_as_said(void **state)
         struct wire_message out;
 
         carry(*state, &in[i], &out);
-        if (in[i].tag == WIRE_ACCOUNT)
-            assert_memory_equal(&out.account, &in[i].account, sizeof out.account);
-        else
+        if (in[i].tag == WIRE_ACCOUNT) {
+            assert_memory_equal(&out.account.id, &id, sizeof id);
+            assert_int_equal(out.account.record, WIRE_JOURNAL_SETTLED);
+            assert_int_equal(out.account.side, WIRE_SIDE_TARGET);
+            assert_int_equal(out.account.runs, WIRE_SIDE_SOURCE);
+            assert_int_equal(out.account.held, WIRE_COPY_DYING);
+            assert_int_equal(out.account.job_running, 1);
+            assert_int_equal(out.account.time_ns, 1ull << 60);
+            assert_string_equal(out.account.text, in[i].account.text);
+        } else {
             assert_memory_equal(&out.handoff, &in[i].handoff, sizeof out.handoff);
+        }
         wire_message_free(&out);
     }
 }
 
 static void an_account_of_what_no_journal_has_is_refused(void **state)
 {
-    const struct wire_account accounts[] = {{.record = JOURNAL_KINDS + 1},
-                                            {.side = JOURNAL_SIDES},
-                                            {.held = VF_PARTITION_STATES + 1},
+    const struct wire_account accounts[] = {{.record = WIRE_JOURNAL_END},
+                                            {.side = WIRE_SIDES},
+                                            {.held = WIRE_COPY_END},
                                             {.job_running = 2}};
     struct tp **ends = *state;
 
@@ -169,6 +177,75 @@ static void an_account_of_what_no_journal_has_is_refused(void **state)
         assert_int_equal(wire_hear(ends[1], &out, TP_NEVER, &err), -1);
         assert_non_null(strstr(err.text, "ACCOUNT: "));
     }
+}
+
+/* Hosts from before have no other way to say or to hear it. */
+static void who_runs_it_is_said_however_the_text_is_worded(void **state)
+{
+    static const struct {
+        enum wire_side runs;
+        const char *text, *said;
+    } rows[] = {
+        {WIRE_SIDE_SOURCE, "", ""},
+        {WIRE_SIDE_SOURCE, "reworded", "reworded"},
+        {WIRE_SIDE_SOURCE, "resolved: the source runs it; by X",
+         "resolved: the source runs it; by X"},
+        {WIRE_SIDE_SOURCE, "resolved: the target runs it",
+         "resolved: the source runs it; resolved: the target runs it"},
+        {WIRE_SIDE_TARGET, "", "resolved: the target runs it; "},
+        {WIRE_SIDE_TARGET, "reworded", "resolved: the target runs it; reworded"},
+        {WIRE_SIDE_TARGET, "resolved: the target runs it; by X",
+         "resolved: the target runs it; by X"},
+    };
+
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct wire_message in = {.tag = WIRE_ACCOUNT}, out;
+
+        in.account.record = WIRE_JOURNAL_SETTLED;
+        in.account.runs = rows[i].runs;
+        (void)snprintf(in.account.text, sizeof in.account.text, "%s", rows[i].text);
+        carry(*state, &in, &out);
+        assert_int_equal(out.account.runs, rows[i].runs);
+        assert_string_equal(out.account.text, rows[i].said);
+        wire_message_free(&out);
+        in.account.record = WIRE_JOURNAL_ABORTED; /* then it says nothing */
+        carry(*state, &in, &out);
+        assert_int_equal(out.account.runs, WIRE_SIDE_SOURCE);
+        assert_string_equal(out.account.text, rows[i].text);
+        wire_message_free(&out);
+    }
+}
+
+/* docs/wire-format.md. A partition state or a record that is inserted must not move them. */
+static void the_wires_numbers_are_what_they_always_were(void **state)
+{
+    static const enum journal_kind kinds[] = {JOURNAL_OPEN,      JOURNAL_PREPARED, JOURNAL_COMMIT,
+                                              JOURNAL_COMMITTED, JOURNAL_DONE,     JOURNAL_ABORTED,
+                                              JOURNAL_SETTLED};
+    static const enum vf_partition_state states[] = {
+        VF_PARTITION_BUILDING, VF_PARTITION_RUNNING,         VF_PARTITION_PAUSED,
+        VF_PARTITION_OUTGOING, VF_PARTITION_OUTGOING_PAUSED, VF_PARTITION_INCOMING,
+        VF_PARTITION_READY,    VF_PARTITION_FAULTED,         VF_PARTITION_DYING};
+    enum journal_kind kind = JOURNAL_DONE;
+
+    (void)state;
+    assert_int_equal(sizeof kinds / sizeof *kinds, JOURNAL_KINDS);
+    assert_int_equal(sizeof states / sizeof *states, VF_PARTITION_STATES);
+    for (unsigned i = 0; i < JOURNAL_KINDS; i++) {
+        assert_int_equal(wire_journal_of(kinds[i]), i + 1);
+        assert_true(wire_journal_kind((enum wire_journal)(i + 1), &kind));
+        assert_int_equal(kind, kinds[i]);
+    }
+    assert_false(wire_journal_kind(WIRE_JOURNAL_NONE, &kind));
+    for (unsigned i = 0; i < VF_PARTITION_STATES; i++)
+        assert_int_equal(wire_copy_of(states[i]), i + 1);
+    for (int code = VF_OK; code <= VF_REFUSED_NOW; code++)
+        assert_int_equal(wire_code_of((enum vf_code)code), code);
+    assert_int_equal(wire_code_of(VF_STANDS), 61);
+    assert_int_equal(WIRE_CODE_NO_RECORD, 3);
+    assert_int_equal(WIRE_CODE_COMMITTED, 6);
+    assert_int_equal(wire_side_of(JOURNAL_SOURCE), 0);
+    assert_int_equal(wire_side_of(JOURNAL_TARGET), 1);
 }
 
 /* The connection that ADMIT came on is 0 for ever. */
@@ -294,6 +371,8 @@ int main(void)
         WITH_PIPE(resume_is_heard_as_said),
         WITH_PIPE(questions_about_a_hand_off_are_heard_as_said),
         WITH_PIPE(an_account_of_what_no_journal_has_is_refused),
+        WITH_PIPE(who_runs_it_is_said_however_the_text_is_worded),
+        cmocka_unit_test(the_wires_numbers_are_what_they_always_were),
         WITH_PIPE(a_resume_of_generation_0_is_refused),
         WITH_PIPE(a_table_is_heard_as_said),
         WITH_PIPE(a_refusal_for_now_is_one_for_good_to_an_older_host),

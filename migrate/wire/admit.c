@@ -164,9 +164,10 @@ void wire_put_verdict(struct wire_writer *w, const struct wire_message *m)
         wire_put_text(w, reasons->list[i].remedy);
     }
     /* An older host knows no refusal but for good. */
-    wire_put_u32(w, m->verdict.code == VF_REFUSED_NOW ? VF_INCOMPATIBLE : m->verdict.code);
+    wire_put_u32(w, m->verdict.code == WIRE_CODE_REFUSED_NOW ? WIRE_CODE_INCOMPATIBLE
+                                                             : m->verdict.code);
     wire_put_text(w, m->verdict.text);
-    wire_put_u8(w, m->verdict.code == VF_REFUSED_NOW);
+    wire_put_u8(w, m->verdict.code == WIRE_CODE_REFUSED_NOW);
 }
 
 const char *wire_get_verdict(struct wire_reader *r, struct wire_message *m)
@@ -185,9 +186,9 @@ const char *wire_get_verdict(struct wire_reader *r, struct wire_message *m)
     reasons->count = count;
     m->verdict.code = wire_get_u32(r);
     wire_get_text(r, m->verdict.text, sizeof m->verdict.text);
-    if (m->verdict.code != VF_OK)
+    if (m->verdict.code != WIRE_CODE_OK)
         m->verdict.code = wire_code_of_peer(m->verdict.code);
-    if (wire_get_left(r) >= 1 && wire_get_u8(r) == 1 && m->verdict.code == VF_INCOMPATIBLE)
-        m->verdict.code = VF_REFUSED_NOW;
+    if (wire_get_left(r) >= 1 && wire_get_u8(r) == 1 && m->verdict.code == WIRE_CODE_INCOMPATIBLE)
+        m->verdict.code = WIRE_CODE_REFUSED_NOW;
     return NULL;
 }

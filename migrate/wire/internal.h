@@ -43,8 +43,8 @@ void wire_put_id(struct wire_writer *w, const struct wire_handoff *id);
 void wire_get_id(struct wire_reader *r, struct wire_handoff *id);
 /* One of a driver's: no larger than those may be. */
 void wire_get_a_blob(struct wire_reader *r, struct wire_blob *blob);
-/* What a peer's failure is to us. */
-uint32_t wire_code_of_peer(uint32_t code);
+/* A number that came, as one of those that mean something to us. */
+enum wire_code wire_code_of_peer(uint32_t code);
 void wire_put_hello(struct wire_writer *w, const struct wire_message *m);
 const char *wire_get_hello(struct wire_reader *r, struct wire_message *m);
 void wire_put_admit(struct wire_writer *w, const struct wire_message *m);

@@ -9,14 +9,53 @@
 
 #define ABORT_PATIENCE_NS 1000000000ull
 
+enum wire_code wire_code_of(enum vf_code code)
+{
+    switch (code) {
+    case VF_OK:
+        return WIRE_CODE_OK;
+    case VF_USAGE:
+        return WIRE_CODE_USAGE;
+    case VF_INCOMPATIBLE:
+        return WIRE_CODE_INCOMPATIBLE;
+    case VF_CANCELLED:
+        return WIRE_CODE_CANCELLED;
+    case VF_UNREACHABLE:
+        return WIRE_CODE_UNREACHABLE;
+    case VF_UNKNOWN:
+        return WIRE_CODE_UNKNOWN;
+    case VF_REFUSED_NOW:
+        return WIRE_CODE_REFUSED_NOW;
+    case VF_STANDS:
+        return WIRE_CODE_STANDS;
+    case VF_FAILED:
+    case VF_INTERRUPTED:
+        break;
+    }
+    return WIRE_CODE_FAILED;
+}
+
 /* What a peer's failure is to us. That its daemon or its words were at fault is its own affair:
  * "own daemon unreachable" said here would be a lie. */
-uint32_t wire_code_of_peer(uint32_t code)
+enum vf_code wire_error_code(uint32_t code)
 {
-    return code == VF_INCOMPATIBLE || code == VF_CANCELLED || code == VF_UNKNOWN ||
-                   code == VF_REFUSED_NOW
-               ? code
-               : VF_FAILED;
+    switch (code) {
+    case WIRE_CODE_INCOMPATIBLE:
+        return VF_INCOMPATIBLE;
+    case WIRE_CODE_CANCELLED:
+        return VF_CANCELLED;
+    case WIRE_CODE_UNKNOWN:
+        return VF_UNKNOWN;
+    case WIRE_CODE_REFUSED_NOW:
+        return VF_REFUSED_NOW;
+    default:
+        return VF_FAILED;
+    }
+}
+
+enum wire_code wire_code_of_peer(uint32_t code)
+{
+    return wire_code_of(wire_error_code(code));
 }
 
 static void put_round(struct wire_writer *w, const struct wire_message *m)
@@ -399,12 +438,13 @@ static int fail_unexpected(const struct tp *tp, enum wire_tag due, const struct 
                            struct vf_error *err)
 {
     if (got->tag == WIRE_ABORT)
-        return vf_fail(err, (enum vf_code)got->abort.code, "peer %s: %s", tp->peer,
+        return vf_fail(err, wire_error_code(got->abort.code), "peer %s: %s", tp->peer,
                        got->abort.text);
     if (got->tag == WIRE_REFUSED)
-        return vf_fail(
-            err, got->verdict.code != VF_OK ? (enum vf_code)got->verdict.code : VF_INCOMPATIBLE,
-            "peer %s: %s", tp->peer, got->verdict.text);
+        return vf_fail(err,
+                       got->verdict.code != WIRE_CODE_OK ? wire_error_code(got->verdict.code)
+                                                         : VF_INCOMPATIBLE,
+                       "peer %s: %s", tp->peer, got->verdict.text);
     return vf_fail(err, VF_FAILED, "peer %s sent %s where %s was due", tp->peer,
                    wire_tag_name(got->tag), wire_tag_name(due));
 }
@@ -425,13 +465,18 @@ int wire_expect(struct tp *tp, enum wire_tag tag, struct wire_message *out, uint
     return -1;
 }
 
-void wire_say_abort(struct tp *tp, const struct vf_error *why)
+void wire_say_abort_as(struct tp *tp, enum wire_code code, const char *text)
 {
-    struct wire_message message = {.tag = WIRE_ABORT, .abort.code = why->code};
+    struct wire_message message = {.tag = WIRE_ABORT, .abort.code = code};
     struct vf_error ignored; /* the stream may be broken already: just what would be told */
 
-    (void)snprintf(message.abort.text, sizeof message.abort.text, "%s", why->text);
+    (void)snprintf(message.abort.text, sizeof message.abort.text, "%s", text);
     (void)wire_say(tp, &message, vf_now_ns() + ABORT_PATIENCE_NS, &ignored);
+}
+
+void wire_say_abort(struct tp *tp, const struct vf_error *why)
+{
+    wire_say_abort_as(tp, wire_code_of(why->code), why->text);
 }
 
 void wire_refuse(struct tp *tp, const struct vf_error *why)

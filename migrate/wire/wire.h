@@ -211,9 +211,30 @@ struct wire_admitted {
     uint64_t slot_bytes; /* ≤ the one asked for */
 };
 
+/* Why, in ABORT, REFUSED and VERDICT. Numbers are for ever; received, one that is not known, or
+ * that is the peer's own affair, is WIRE_CODE_FAILED. */
+enum wire_code {
+    WIRE_CODE_OK = 0, /* VERDICT: compatible */
+    WIRE_CODE_FAILED = 1,
+    WIRE_CODE_USAGE = 2, /* sent, and read as FAILED; so are the other two */
+    WIRE_CODE_INCOMPATIBLE = 3,
+    WIRE_CODE_CANCELLED = 4,
+    WIRE_CODE_UNREACHABLE = 5,
+    WIRE_CODE_UNKNOWN = 6,
+    WIRE_CODE_REFUSED_NOW = 7, /* an ABORT's; REFUSED and VERDICT say it by full_now */
+    WIRE_CODE_STANDS = 61,
+    /* In an ABORT that answers COMMIT, ABORT or INQUIRE on a connection of its own: */
+    WIRE_CODE_NOT_NOW = 1,   /* it cannot be served at present: ask again */
+    WIRE_CODE_NO_RECORD = 3, /* the host knows of no such hand-off */
+    WIRE_CODE_COMMITTED = 6, /* its last word: it was committed, and runs there or was lost since */
+};
+/* What an error of this host is called on the wire, and a peer's number here. */
+enum wire_code wire_code_of(enum vf_code code);
+enum vf_code wire_error_code(uint32_t code);
+
 struct wire_verdict { /* VERDICT and REFUSED */
     struct vf_reasons reasons;
-    uint32_t code; /* enum vf_code; VF_OK in a VERDICT = compatible */
+    uint32_t code; /* enum wire_code */
     char text[600];
 };
 
@@ -260,11 +281,41 @@ struct wire_close {
     uint64_t first_run_ns;
 };
 
+/* Numbers are for ever: append only. What they mean on a host: wire/account.h. */
+enum wire_journal { /* the last record of a hand-off in a journal */
+                    WIRE_JOURNAL_NONE = 0,
+                    WIRE_JOURNAL_OPEN = 1,
+                    WIRE_JOURNAL_PREPARED = 2,
+                    WIRE_JOURNAL_COMMIT = 3,
+                    WIRE_JOURNAL_COMMITTED = 4,
+                    WIRE_JOURNAL_DONE = 5,
+                    WIRE_JOURNAL_ABORTED = 6,
+                    WIRE_JOURNAL_SETTLED = 7,
+                    WIRE_JOURNAL_END,
+};
+
+enum wire_side { WIRE_SIDE_SOURCE = 0, WIRE_SIDE_TARGET = 1, WIRE_SIDES };
+
+enum wire_copy { /* what a kernel side has of the hand-off's partition, by its state */
+                 WIRE_COPY_NONE = 0,
+                 WIRE_COPY_BUILDING = 1,
+                 WIRE_COPY_RUNNING = 2,
+                 WIRE_COPY_PAUSED = 3,
+                 WIRE_COPY_OUTGOING = 4,
+                 WIRE_COPY_OUTGOING_PAUSED = 5,
+                 WIRE_COPY_INCOMING = 6,
+                 WIRE_COPY_READY = 7,
+                 WIRE_COPY_FAULTED = 8,
+                 WIRE_COPY_DYING = 9,
+                 WIRE_COPY_END,
+};
+
 struct wire_account { /* what the journal of the host that says it has about a hand-off */
     struct wire_handoff id;
-    uint8_t record;      /* of its last record: enum journal_kind + 1; 0 = none */
-    uint8_t side;        /* enum journal_side: its own */
-    uint8_t held;        /* its kernel side's copy: enum vf_partition_state + 1; 0 = it has none */
+    enum wire_journal record;
+    enum wire_side side; /* its own */
+    enum wire_side runs; /* SETTLED: who runs the partition; on the wire it is in the text */
+    enum wire_copy held; /* by its kernel side */
     uint8_t job_running; /* 1: its job has not ended yet, so that nothing is settled */
     uint64_t time_ns;    /* of the record, CLOCK_REALTIME */
     char text[600];      /* the record's */
@@ -304,7 +355,7 @@ struct wire_table { /* TABLE: the digests of pages first … first + count - 1 *
 uint64_t wire_table_digest(const struct wire_table *table, uint32_t i);
 
 struct wire_abort {
-    uint32_t code; /* enum vf_code; anything else is read as VF_FAILED */
+    uint32_t code; /* enum wire_code */
     char text[600];
 };
 
@@ -357,6 +408,8 @@ int wire_hear_body(struct tp *tp, const struct wire_header *header, struct wire_
 void wire_message_free(struct wire_message *message);
 /* Tells the peer why it is over, best effort, within a second. */
 void wire_say_abort(struct tp *tp, const struct vf_error *why);
+/* The same with a code that says more than an error's own. */
+void wire_say_abort_as(struct tp *tp, enum wire_code code, const char *text);
 /* The same to a peer that is about to be left, before a close: reads what it sends meanwhile, since
  * a close over unread bytes would be a reset, which may overtake the word. Nobody else may read. */
 void wire_refuse(struct tp *tp, const struct vf_error *why);

@@ -94,7 +94,7 @@ EXCEPTIONS = {
     ("migrate/job/job.c", "migrate/handoff/redial.h"): "a job that ends asks what it still owes its peer",
     ("migrate/job/job.c", "migrate/handoff/retry.h"): "and wakes the retry thread for it",
     ("migrate/job/report.c", "migrate/handoff/redial.h"): "a report says what is still owed",
-    ("migrate/wire/account.c", "migrate/journal/journal.h"): "the wire's account of a job is checked by the journal's kinds of records",
+    ("migrate/wire/account.h", "migrate/journal/journal.h"): "the one place that maps the wire's numbers to the journal's",
 }
 # The hand-off's core is pure: it knows of nothing but itself. The process line: what is linked into vferryd may not see the OS side even through its own room.
 FILES = {

@@ -145,20 +145,18 @@ static void a_commit_is_completed_when_it_runs_there(void **state)
     mig_job_put(job);
 }
 
-/* The journal's order to start over is none that a person could read. */
 static void a_move_that_cannot_be_started_over_says_what_became_of_it(void **state)
 {
-    struct past past = {JOURNAL_SOURCE, {JOURNAL_OPEN, JOURNAL_ABORTED}, 2};
+    const struct past past = {JOURNAL_SOURCE,
+                              {JOURNAL_OPEN, JOURNAL_ABORTED},
+                              2,
+                              .text = "ended",
+                              .restart = {.wanted = true, .max_blackout_ns = 1, .streams = 1}};
     struct vf_partition_info p;
-    struct mig_options options;
     struct vf_error err = VF_ERROR_INIT;
     struct mig_job *job;
-    char note[400];
 
     (void)state;
-    mig_options_init(&options);
-    restart_note(&options, note, sizeof note);
-    past.text = note;
     create(&host, "p", VRAM, &p);
     drop(&p); /* what a crash of the kernel side does */
     job = come_back(&p, &past);
@@ -375,7 +373,7 @@ static void an_older_jobs_end_does_not_wake_a_newer_ones_partition(void **state)
 {
     const struct past olders[] = {
         {JOURNAL_SOURCE, {JOURNAL_OPEN, JOURNAL_ABORTED}, 2},
-        {JOURNAL_SOURCE, {JOURNAL_COMMIT, JOURNAL_SETTLED}, 2, .text = MIG_SOURCE_RUNS},
+        {JOURNAL_SOURCE, {JOURNAL_COMMIT, JOURNAL_SETTLED}, 2, .runs = JOURNAL_SOURCE},
     };
     const struct past newer = {JOURNAL_SOURCE, {JOURNAL_OPEN, JOURNAL_COMMIT}, 2};
     struct wire_message running = {.tag = WIRE_RUNNING};

@@ -211,10 +211,10 @@ static void a_committed_partition_that_is_lost_is_done_when_the_source_is(void *
     job = come_back(&p, &past);
     assert_int_equal(status_of(job), MIG_UNKNOWN);
     account.account = (struct wire_account){
-        .id = handoff_of(job), .record = JOURNAL_COMMIT + 1, .side = JOURNAL_SOURCE};
+        .id = handoff_of(job), .record = WIRE_JOURNAL_COMMIT, .side = WIRE_SIDE_SOURCE};
     answer(job, WIRE_INQUIRE, &account);
     assert_int_equal(status_of(job), MIG_UNKNOWN);
-    account.account.record = JOURNAL_DONE + 1;
+    account.account.record = WIRE_JOURNAL_DONE;
     answer(job, WIRE_INQUIRE, &account);
     AWAIT(status_of(job) == MIG_COMPLETED);
     mig_job_put(job);
@@ -280,9 +280,9 @@ static void an_inquiry_is_answered_from_the_journal(void **state)
     inquire.handoff = handoff_of(job);
     ask(job, past_token, &inquire, WIRE_ACCOUNT, &heard);
     assert_true(handoff_same(job, &heard.account.id));
-    assert_int_equal(heard.account.record, JOURNAL_PREPARED + 1);
-    assert_int_equal(heard.account.side, JOURNAL_TARGET);
-    assert_int_equal(heard.account.held, VF_PARTITION_READY + 1);
+    assert_int_equal(heard.account.record, WIRE_JOURNAL_PREPARED);
+    assert_int_equal(heard.account.side, WIRE_SIDE_TARGET);
+    assert_int_equal(heard.account.held, WIRE_COPY_READY);
     assert_int_equal(heard.account.job_running, 0);
     assert_true(heard.account.time_ns > 0);
     wire_message_free(&heard);
@@ -294,9 +294,9 @@ static void an_inquiry_is_answered_from_the_journal(void **state)
     job = come_back(&p, &past);
     inquire.handoff = handoff_of(job);
     ask(job, past_token, &inquire, WIRE_ACCOUNT, &heard);
-    assert_int_equal(heard.account.record, JOURNAL_ABORTED + 1);
-    assert_int_equal(heard.account.side, JOURNAL_SOURCE);
-    assert_int_equal(heard.account.held, VF_PARTITION_RUNNING + 1);
+    assert_int_equal(heard.account.record, WIRE_JOURNAL_ABORTED);
+    assert_int_equal(heard.account.side, WIRE_SIDE_SOURCE);
+    assert_int_equal(heard.account.held, WIRE_COPY_RUNNING);
     assert_string_equal(heard.account.text, "why");
     wire_message_free(&heard);
     mig_job_put(job);

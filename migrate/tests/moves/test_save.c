@@ -40,14 +40,19 @@ static uint64_t next_id = 1; /* of the next job that comes back */
 /* The daemon ends; what it had written of a job about this partition is `kinds`, the last one
  * first. Then it comes back: the job as it sees it now, which is the caller's to put. */
 static struct mig_job *come_back(const struct vf_partition_info *p, enum journal_side side,
-                                 const enum journal_kind *kinds, size_t count, const char *text)
+                                 const enum journal_kind *kinds, size_t count, bool stays_paused)
 {
     struct mig_config config = {.host_name = "left",
                                 .kernel_socket = host.socket,
                                 .state_dir = host.dir,
                                 .listen = host.address};
-    struct journal_record record = {
-        .job = {9, 9}, .side = side, .epoch = EPOCH, .peer = "file:" PATH};
+    struct journal_record record = {.job = {9, 9},
+                                    .side = side,
+                                    .operation =
+                                        side == JOURNAL_SOURCE ? JOURNAL_SAVE : JOURNAL_RESTORE,
+                                    .epoch = EPOCH,
+                                    .peer = "file:" PATH,
+                                    .stays_paused = stays_paused};
     struct vf_error err = VF_ERROR_INIT;
     struct journal *journal;
     struct mig_job *job;
@@ -59,7 +64,6 @@ static struct mig_job *come_back(const struct vf_partition_info *p, enum journal
     (void)snprintf(record.partition, sizeof record.partition, "%s", p->name);
     memcpy(record.uuid, p->uuid, sizeof record.uuid);
     record.job[0] = (uint8_t)record.id;
-    (void)snprintf(record.text, sizeof record.text, "%s", text);
     for (size_t i = 0; i < count; i++) {
         record.kind = kinds[i];
         assert_int_equal(journal_write(journal, &record, &err), 0);
@@ -108,7 +112,7 @@ static void a_save_without_commit_runs_on(void **state)
 
     (void)state;
     begin_save(&p);
-    job = come_back(&p, JOURNAL_SOURCE, kinds, 1, "");
+    job = come_back(&p, JOURNAL_SOURCE, kinds, 1, false);
     assert_int_equal(mig_job_result(job, &err), -1);
     assert_string_equal(err.text,
                         "in the blackout: the daemon of host left ended during the save; partition "
@@ -127,7 +131,7 @@ static void a_partition_that_a_person_paused_is_not_woken(void **state)
 
     (void)state;
     begin_save(&p);
-    mig_job_put(come_back(&p, JOURNAL_SOURCE, opened, 1, "stays paused"));
+    mig_job_put(come_back(&p, JOURNAL_SOURCE, opened, 1, true));
     assert_true(is_here(&p, &now));
     assert_int_equal(now.state, VF_PARTITION_PAUSED);
     assert_int_equal(kc_partition_resume(host.kc, p.id, &err), 0);
@@ -144,14 +148,14 @@ static void a_save_with_commit_is_finished(void **state)
 
     (void)state;
     begin_save(&p);
-    job = come_back(&p, JOURNAL_SOURCE, kinds, 2, "");
+    job = come_back(&p, JOURNAL_SOURCE, kinds, 2, false);
     assert_int_equal(mig_job_result(job, &err), 0);
     mig_job_put(job);
     assert_false(is_here(&p, &now));
     assert_true(mig_moved_to(host.mig, "p", to, sizeof to));
     assert_string_equal(to, "file:" PATH);
     /* Had it been destroyed before the daemon died: the same. */
-    job = come_back(&p, JOURNAL_SOURCE, kinds, 2, "");
+    job = come_back(&p, JOURNAL_SOURCE, kinds, 2, false);
     assert_int_equal(mig_job_result(job, &err), 0);
     mig_job_put(job);
 }
@@ -166,7 +170,7 @@ static void a_save_with_commit_is_finished_from_any_state(void **state)
     (void)state;
     begin_save(&p);
     assert_int_equal(kc_end(host.kc, p.id, &err), 0);
-    mig_job_put(come_back(&p, JOURNAL_SOURCE, kinds, 2, ""));
+    mig_job_put(come_back(&p, JOURNAL_SOURCE, kinds, 2, false));
     assert_false(is_here(&p, &now));
 }
 
@@ -180,7 +184,7 @@ static void a_partition_restored_since_is_left_alone(void **state)
     (void)state;
     create(&host, "p", 32u << 20, &p);
     assert_int_equal(kc_partition_set_epoch(host.kc, p.id, EPOCH + 1, &err), 0);
-    mig_job_put(come_back(&p, JOURNAL_SOURCE, kinds, 2, ""));
+    mig_job_put(come_back(&p, JOURNAL_SOURCE, kinds, 2, false));
     assert_true(is_here(&p, &now));
     assert_int_equal(now.state, VF_PARTITION_RUNNING);
     drop(&p);
@@ -195,7 +199,7 @@ static void a_restore_without_committed_leaves_nothing(void **state)
 
     (void)state;
     create_incoming(&host, next_id, &p);
-    job = come_back(&p, JOURNAL_TARGET, kinds, 1, "");
+    job = come_back(&p, JOURNAL_TARGET, kinds, 1, false);
     assert_int_equal(mig_job_result(job, &err), -1);
     assert_string_equal(err.text,
                         "while it was restored: the daemon of host left ended during the restore; "
@@ -215,7 +219,7 @@ static void a_restore_with_committed_runs(void **state)
     (void)state;
     create_incoming(&host, next_id, &p);
     make_ready(&host, &p, EPOCH);
-    job = come_back(&p, JOURNAL_TARGET, kinds, 2, "");
+    job = come_back(&p, JOURNAL_TARGET, kinds, 2, false);
     assert_int_equal(mig_job_result(job, &err), 0);
     mig_job_put(job);
     assert_true(is_here(&p, &now));
@@ -223,14 +227,17 @@ static void a_restore_with_committed_runs(void **state)
     drop(&p);
 }
 
-/* A host may be called "file"; its ports are numbers. */
+/* It is what it was begun as, whatever its peer is called. */
 static void a_file_is_told_from_a_host_of_that_name(void **state)
 {
     static const struct {
         const char *peer;
-        bool file;
-    } cases[] = {
-        {"file:/tmp/x", true}, {"file:7001", false}, {"10.0.0.1:7001", false}, {"", false}};
+        enum journal_operation operation;
+        const char *kind;
+    } cases[] = {{"file:/tmp/x", JOURNAL_SAVE, "save"},
+                 {"10.0.0.1:7001", JOURNAL_RESTORE, "restore"},
+                 {"file:/tmp/x", JOURNAL_MOVE, "move"},
+                 {"file:7001", JOURNAL_MOVE, "move"}};
     const uint8_t uuid[16] = {1};
     struct mig_job *job = job_new(host.mig, 4711, uuid, true);
 
@@ -238,8 +245,9 @@ static void a_file_is_told_from_a_host_of_that_name(void **state)
     assert_non_null(job);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         (void)snprintf(job->peer, sizeof job->peer, "%s", cases[i].peer);
-        assert_int_equal(job_with_file(job), cases[i].file);
-        assert_string_equal(job_kind(job), cases[i].file ? "save" : "move");
+        job->operation = cases[i].operation;
+        assert_int_equal(job_with_file(job), cases[i].operation != JOURNAL_MOVE);
+        assert_string_equal(job_kind(job), cases[i].kind);
     }
     mig_job_put(job);
 }

@@ -56,8 +56,12 @@ void open_again(void)
  * it now, which is the caller's to put. */
 struct mig_job *come_back(const struct vf_partition_info *p, const struct past *past)
 {
-    struct journal_record record = {
-        .side = past->side, .epoch = EPOCH, .owed = past->owed, .stays_paused = past->stays_paused};
+    struct journal_record record = {.side = past->side,
+                                    .epoch = EPOCH,
+                                    .owed = past->owed,
+                                    .stays_paused = past->stays_paused,
+                                    .runs = past->runs,
+                                    .restart = past->restart};
     struct vf_error err = VF_ERROR_INIT;
     struct journal *journal;
     struct mig_job *job;

@@ -36,6 +36,8 @@ struct past {
     size_t count;
     bool owed, stays_paused, no_token;
     const char *text;
+    enum journal_side runs;         /* of SETTLED */
+    struct journal_restart restart; /* of ABORTED */
 };
 
 /* The daemon died with that in its journal about this partition, and comes back: the job as it sees
