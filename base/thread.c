@@ -32,6 +32,21 @@ void vf_lock_init(pthread_mutex_t *lock)
     (void)pthread_mutexattr_destroy(&attributes);
 }
 
+void vf_rw_init(pthread_rwlock_t *lock)
+{
+    pthread_rwlockattr_t attributes;
+    int error = pthread_rwlockattr_init(&attributes);
+
+    if (error == 0)
+        error = pthread_rwlockattr_setkind_np(&attributes,
+                                              PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+    if (error == 0)
+        error = pthread_rwlock_init(lock, &attributes);
+    if (error != 0)
+        vf_thread_bug("pthread_rwlock_init", error);
+    (void)pthread_rwlockattr_destroy(&attributes);
+}
+
 void vf_cond_init(pthread_cond_t *cond)
 {
     pthread_condattr_t attributes;

@@ -19,6 +19,9 @@ void vf_thread_bug(const char *call, int error) __attribute__((noreturn, cold));
 
 /* A lock that knows its owner: taking it twice, and giving back another thread's, are found. */
 void vf_lock_init(pthread_mutex_t *lock);
+/* A lock of many readers; a writer that waits does not starve behind readers that keep coming, so
+ * no thread may read-lock it twice. */
+void vf_rw_init(pthread_rwlock_t *lock);
 /* A condition whose timed waits go by CLOCK_MONOTONIC. */
 void vf_cond_init(pthread_cond_t *cond);
 
@@ -37,6 +40,7 @@ VF_THREAD_CALL(vf_lock_fini, pthread_mutex_destroy, pthread_mutex_t)
 VF_THREAD_CALL(vf_read_lock, pthread_rwlock_rdlock, pthread_rwlock_t)
 VF_THREAD_CALL(vf_write_lock, pthread_rwlock_wrlock, pthread_rwlock_t)
 VF_THREAD_CALL(vf_rw_unlock, pthread_rwlock_unlock, pthread_rwlock_t)
+VF_THREAD_CALL(vf_rw_fini, pthread_rwlock_destroy, pthread_rwlock_t)
 VF_THREAD_CALL(vf_cond_broadcast, pthread_cond_broadcast, pthread_cond_t)
 VF_THREAD_CALL(vf_cond_signal, pthread_cond_signal, pthread_cond_t)
 VF_THREAD_CALL(vf_cond_fini, pthread_cond_destroy, pthread_cond_t)

@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "base/thread.h"
+#include "dxgk/adapter/handles.h"
 #include "dxgk/adapter/adapter.h"
 #include "dxgk/adapter/loader.h"
 #include "dxgk/adapter/resets.h"
@@ -117,16 +118,12 @@ size_t dxgk_adapter_count(const struct dxgk *dxgk)
 int dxgk_adapter_info(struct dxgk *dxgk, uint32_t index, struct vf_adapter_info *out,
                       struct vf_error *err)
 {
-    struct dxgk_adapter *adapter;
+    struct dxgk_adapter *adapter = dxgk_adapter_find(dxgk, index, err);
     const struct dxgk_caps *caps;
     const struct dxgk_segment *vram;
 
-    if (index >= dxgk->adapter_count)
-        return vf_fail(err, VF_USAGE,
-                       "there is no adapter %u, of %u that there are" VF_REMEDY
-                       "see \"vferry adapter list\"",
-                       index, dxgk->adapter_count);
-    adapter = dxgk->adapters[index];
+    if (adapter == NULL)
+        return -1;
     dxgk_gate_enter(adapter);
     caps = &adapter->caps;
     vram = caps->vram >= 0 ? &caps->segments[caps->vram] : NULL;

@@ -240,8 +240,6 @@ struct dxgk {
 
 /* ---- the gate (adapter/gate.c) ---- */
 
-/* Before anyone enters. */
-void dxgk_gate_init(struct dxgk_adapter *adapter);
 /* Waits for a driver update to end. */
 void dxgk_gate_enter(struct dxgk_adapter *adapter);
 void dxgk_gate_leave(struct dxgk_adapter *adapter);

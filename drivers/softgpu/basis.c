@@ -146,12 +146,7 @@ NTSTATUS sgk_destroy_memory_basis(HANDLE hAdapter, HANDLE hMemoryBasis)
  * (DBT-3). */
 static void sgk_basis_clear(struct sgk_adapter *adapter, struct sgk_basis *basis)
 {
-    ULONG64 first = 0;
-
-    for (SIZE_T i = 0; i < basis->range_count; i++) {
-        sgk_dirty_read(adapter, basis, &basis->ranges[i], first, TRUE, NULL, 0);
-        first += basis->ranges[i].SizeInBytes >> adapter->dirty_shift;
-    }
+    sgk_dirty_read_all(adapter, basis, TRUE, NULL);
     RtlZeroMemory(basis->pending, (basis->pages + 7) / 8);
 }
 

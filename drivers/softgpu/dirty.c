@@ -142,9 +142,11 @@ static ULONG sgk_plane_piece(ULONG64 page, ULONG64 end, PULONG64 mask)
     return 1;
 }
 
-void sgk_dirty_read(struct sgk_adapter *adapter, struct sgk_basis *basis,
-                    const DXGK_MEMORYRANGE *span, ULONG64 first, BOOLEAN clear, PUCHAR bits,
-                    ULONG64 out)
+/* Bits of one span of a range into `bits` from bit `out` on, as sgk_dirty_read_all. `first` is the
+ * span's first bit in the basis. */
+static void sgk_dirty_read(struct sgk_adapter *adapter, struct sgk_basis *basis,
+                           const DXGK_MEMORYRANGE *span, ULONG64 first, BOOLEAN clear, PUCHAR bits,
+                           ULONG64 out)
 {
     ULONG64 begin = span->SegmentOffset >> adapter->dirty_shift;
     ULONG64 end = begin + (span->SizeInBytes >> adapter->dirty_shift);
@@ -205,18 +207,24 @@ static NTSTATUS sgk_query_subrange(struct sgk_adapter *adapter, struct sgk_basis
     return STATUS_SUCCESS;
 }
 
-static NTSTATUS sgk_query_whole(struct sgk_adapter *adapter, struct sgk_basis *basis,
-                                DXGKARG_QUERYDIRTYBITDATA *args, BOOLEAN clear)
+void sgk_dirty_read_all(struct sgk_adapter *adapter, struct sgk_basis *basis, BOOLEAN clear,
+                        PUCHAR bits)
 {
     ULONG64 first = 0;
 
+    for (SIZE_T i = 0; i < basis->range_count; i++) {
+        sgk_dirty_read(adapter, basis, &basis->ranges[i], first, clear, bits, first);
+        first += basis->ranges[i].SizeInBytes >> adapter->dirty_shift;
+    }
+}
+
+static NTSTATUS sgk_query_whole(struct sgk_adapter *adapter, struct sgk_basis *basis,
+                                DXGKARG_QUERYDIRTYBITDATA *args, BOOLEAN clear)
+{
     if (args->BufferSize < (basis->pages + 7) / 8)
         return STATUS_BUFFER_TOO_SMALL;
     RtlZeroMemory(args->Buffer, (basis->pages + 7) / 8);
-    for (SIZE_T i = 0; i < basis->range_count; i++) {
-        sgk_dirty_read(adapter, basis, &basis->ranges[i], first, clear, args->Buffer, first);
-        first += basis->ranges[i].SizeInBytes >> adapter->dirty_shift;
-    }
+    sgk_dirty_read_all(adapter, basis, clear, args->Buffer);
     return STATUS_SUCCESS;
 }
 

@@ -267,14 +267,10 @@ void sgk_tracking_drop(struct sgk_adapter *adapter);
 /* Frees bases the OS left behind. No DDI runs any more. `touch`: and stops the hardware's tracking;
  * without it the card goes on as it is. */
 void sgk_basis_drop_all(struct sgk_adapter *adapter, BOOLEAN touch);
-/*
- * Bits of one span of a range into `bits` from bit `out` on (or-ed in), taken out of hardware when
- * `clear`: what is taken is handed to every other tracked basis (DBT-3). `first` is the span's
- * first bit in the basis. basis_lock is held.
- */
-void sgk_dirty_read(struct sgk_adapter *adapter, struct sgk_basis *basis,
-                    const DXGK_MEMORYRANGE *span, ULONG64 first, BOOLEAN clear, PUCHAR bits,
-                    ULONG64 out);
+/* The bits of the whole basis into `bits` (or-ed in; NULL: nowhere), taken out of hardware when
+ * `clear`: what is taken is handed to every other tracked basis (DBT-3). basis_lock is held. */
+void sgk_dirty_read_all(struct sgk_adapter *adapter, struct sgk_basis *basis, BOOLEAN clear,
+                        PUCHAR bits);
 
 /* ---- paging.c builds, submit.c queues ---- */
 

@@ -26,7 +26,7 @@ static struct dxgk_adapter *adapter_new(struct dxgk *dxgk, uint32_t index, const
     adapter->index = index;
     adapter->luid = dxgk_luid_new();
     (void)snprintf(adapter->spec, sizeof adapter->spec, "%s", spec);
-    dxgk_gate_init(adapter);
+    vf_rw_init(&adapter->gate);
     vf_lock_init(&adapter->gpup_lock);
     vf_lock_init(&adapter->lock);
     vf_lock_init(&adapter->triage_lock);
@@ -125,6 +125,6 @@ void dxgk_adapter_stop(struct dxgk_adapter *adapter)
     vf_lock_fini(&adapter->triage_lock);
     vf_lock_fini(&adapter->lock);
     vf_lock_fini(&adapter->gpup_lock);
-    (void)pthread_rwlock_destroy(&adapter->gate);
+    vf_rw_fini(&adapter->gate);
     free(adapter);
 }

@@ -47,33 +47,19 @@ static int mmio_write(void *ctx, uint32_t bar, uint64_t offset, uint32_t width, 
     return adapter->ops->bar_write(adapter->dev, VF_FUNCTION_PF, bar, offset, &value, width);
 }
 
-/* A device splits long accesses into 8-byte ones; only blocks of such items go through whole. */
-static int mmio_read_block(void *ctx, uint32_t bar, uint64_t offset, uint32_t width, void *data,
-                           uint64_t bytes)
+static int mmio_read_block(void *ctx, uint32_t bar, uint64_t offset, void *data, uint64_t bytes)
 {
     const struct dxgk_adapter *adapter = ctx;
-    int result = 0;
 
-    if (width == 8)
-        return adapter->ops->bar_read(adapter->dev, VF_FUNCTION_PF, bar, offset, data, bytes);
-    for (uint64_t at = 0; at < bytes && result == 0; at += width)
-        result = adapter->ops->bar_read(adapter->dev, VF_FUNCTION_PF, bar, offset + at,
-                                        (uint8_t *)data + at, width);
-    return result;
+    return adapter->ops->bar_read(adapter->dev, VF_FUNCTION_PF, bar, offset, data, bytes);
 }
 
-static int mmio_write_block(void *ctx, uint32_t bar, uint64_t offset, uint32_t width,
-                            const void *data, uint64_t bytes)
+static int mmio_write_block(void *ctx, uint32_t bar, uint64_t offset, const void *data,
+                            uint64_t bytes)
 {
     const struct dxgk_adapter *adapter = ctx;
-    int result = 0;
 
-    if (width == 8)
-        return adapter->ops->bar_write(adapter->dev, VF_FUNCTION_PF, bar, offset, data, bytes);
-    for (uint64_t at = 0; at < bytes && result == 0; at += width)
-        result = adapter->ops->bar_write(adapter->dev, VF_FUNCTION_PF, bar, offset + at,
-                                         (const uint8_t *)data + at, width);
-    return result;
+    return adapter->ops->bar_write(adapter->dev, VF_FUNCTION_PF, bar, offset, data, bytes);
 }
 
 static const struct nt_mmio_ops mmio_ops = {
@@ -198,44 +184,39 @@ static NTSTATUS unmap_memory(HANDLE handle, PVOID va)
     return STATUS_SUCCESS;
 }
 
-/* Bytes of [offset, offset + length) that lie in config space. */
-static ULONG in_config(ULONG offset, ULONG length)
+/* Reads or writes what of [offset, offset + length) lies in config space; *bytes = how much. */
+static NTSTATUS config_space(struct dxgk_adapter *adapter, bool write, ULONG type, PVOID buffer,
+                             ULONG offset, ULONG length, PULONG bytes)
 {
-    if (offset >= CONFIG_BYTES)
-        return 0;
-    return length < CONFIG_BYTES - offset ? length : CONFIG_BYTES - offset;
+    ULONG room = offset < CONFIG_BYTES ? CONFIG_BYTES - offset : 0;
+    ULONG count = length < room ? length : room;
+    int failed = 0;
+
+    if (adapter == NULL || buffer == NULL || bytes == NULL || type != DXGK_WHICHSPACE_CONFIG)
+        return STATUS_INVALID_PARAMETER;
+    *bytes = 0;
+    if (count != 0)
+        failed =
+            write ? adapter->ops->config_write(adapter->dev, VF_FUNCTION_PF, offset, buffer, count)
+                  : adapter->ops->config_read(adapter->dev, VF_FUNCTION_PF, offset, buffer, count);
+    if (failed != 0)
+        return STATUS_IO_DEVICE_ERROR;
+    *bytes = count;
+    return STATUS_SUCCESS;
 }
 
 static NTSTATUS read_device_space(HANDLE handle, ULONG type, PVOID buffer, ULONG offset,
                                   ULONG length, PULONG bytes)
 {
-    struct dxgk_adapter *adapter = caller(handle, "DxgkCbReadDeviceSpace");
-    ULONG count = in_config(offset, length);
-
-    if (adapter == NULL || buffer == NULL || bytes == NULL || type != DXGK_WHICHSPACE_CONFIG)
-        return STATUS_INVALID_PARAMETER;
-    *bytes = 0;
-    if (count != 0 &&
-        adapter->ops->config_read(adapter->dev, VF_FUNCTION_PF, offset, buffer, count) != 0)
-        return STATUS_IO_DEVICE_ERROR;
-    *bytes = count;
-    return STATUS_SUCCESS;
+    return config_space(caller(handle, "DxgkCbReadDeviceSpace"), false, type, buffer, offset,
+                        length, bytes);
 }
 
 static NTSTATUS write_device_space(HANDLE handle, ULONG type, PVOID buffer, ULONG offset,
                                    ULONG length, PULONG bytes)
 {
-    struct dxgk_adapter *adapter = caller(handle, "DxgkCbWriteDeviceSpace");
-    ULONG count = in_config(offset, length);
-
-    if (adapter == NULL || buffer == NULL || bytes == NULL || type != DXGK_WHICHSPACE_CONFIG)
-        return STATUS_INVALID_PARAMETER;
-    *bytes = 0;
-    if (count != 0 &&
-        adapter->ops->config_write(adapter->dev, VF_FUNCTION_PF, offset, buffer, count) != 0)
-        return STATUS_IO_DEVICE_ERROR;
-    *bytes = count;
-    return STATUS_SUCCESS;
+    return config_space(caller(handle, "DxgkCbWriteDeviceSpace"), true, type, buffer, offset,
+                        length, bytes);
 }
 
 static NTSTATUS query_services(HANDLE handle, DXGK_SERVICES type, PINTERFACE services)

@@ -27,14 +27,3 @@ int dxgk_gate_alive(const struct dxgk_adapter *adapter, struct vf_error *err)
                    "managed; when their work is done, restart the host",
                    adapter->index);
 }
-
-/* An update must not starve behind calls that keep coming. */
-void dxgk_gate_init(struct dxgk_adapter *adapter)
-{
-    pthread_rwlockattr_t attr;
-
-    (void)pthread_rwlockattr_init(&attr);
-    (void)pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
-    (void)pthread_rwlock_init(&adapter->gate, &attr);
-    (void)pthread_rwlockattr_destroy(&attr);
-}

@@ -56,3 +56,15 @@ void dxgk_adapter_set_context(struct dxgk_adapter *adapter, HANDLE context)
     adapter->hAdapter = context;
     vf_rw_unlock(&known_lock);
 }
+
+struct dxgk_adapter *dxgk_adapter_find(const struct dxgk *dxgk, uint32_t index,
+                                       struct vf_error *err)
+{
+    if (index < dxgk->adapter_count)
+        return dxgk->adapters[index];
+    (void)vf_fail(err, VF_USAGE,
+                  "there is no adapter %u, of %u that there are" VF_REMEDY
+                  "see \"vferry adapter list\"",
+                  index, dxgk->adapter_count);
+    return NULL;
+}

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Which adapter a handle means that a driver gives in a callback. Any thread, any IRQL. */
+/* Which adapter is meant: by a handle that a driver gives in a callback, or by people's number. Any
+ * thread, any IRQL. */
 #ifndef DXGK_ADAPTER_HANDLES_H
 #define DXGK_ADAPTER_HANDLES_H
 
@@ -14,5 +15,9 @@ int dxgk_adapter_remember(struct dxgk_adapter *adapter, struct vf_error *err);
 void dxgk_adapter_forget(const struct dxgk_adapter *adapter);
 /* Sets adapter->hAdapter, which callbacks on other threads look adapters up by. */
 void dxgk_adapter_set_context(struct dxgk_adapter *adapter, HANDLE context);
+
+/* The adapter of that number; NULL with VF_USAGE when there is none. */
+struct dxgk_adapter *dxgk_adapter_find(const struct dxgk *dxgk, uint32_t index,
+                                       struct vf_error *err);
 
 #endif

@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/thread.h"
+#include "dxgk/adapter/handles.h"
 #include "dxgk/ddi/basis.h"
 #include "dxgk/ddi/ddi.h"
 #include "dxgk/defrag/plan.h"
@@ -477,17 +478,13 @@ static int judge(const struct vf_defrag *out, const struct vf_error *stands, str
 int dxgk_defrag(struct dxgk *dxgk, uint32_t index, bool dry_run, struct vf_defrag *out,
                 struct vf_error *err)
 {
-    struct dxgk_adapter *adapter;
+    struct dxgk_adapter *adapter = dxgk_adapter_find(dxgk, index, err);
     struct map map = {0};
     int result;
 
     *out = (struct vf_defrag){.adapter = index, .dry_run = dry_run};
-    if (index >= dxgk->adapter_count)
-        return vf_fail(err, VF_USAGE,
-                       "there is no adapter %u, of %u that there are" VF_REMEDY
-                       "see \"vferry adapter list\"",
-                       index, dxgk->adapter_count);
-    adapter = dxgk->adapters[index];
+    if (adapter == NULL)
+        return -1;
     dxgk_gate_enter(adapter);
     result = look(dxgk, adapter, &map, out, err);
     dxgk_gate_leave(adapter);

@@ -17,6 +17,7 @@
 #define LOG_ROOM "hotupdate"
 #include "dxgk/adapter/adapter.h"
 #include "dxgk/adapter/callbacks.h"
+#include "dxgk/adapter/handles.h"
 #include "dxgk/ddi/ddi.h"
 #include "dxgk/ddi/hotupdate.h"
 #include "dxgk/adapter/interrupt.h"
@@ -231,14 +232,10 @@ static int replace(struct update *update, struct vf_error *err)
 static int collect(struct update *update, uint32_t index, struct vf_error *err)
 {
     struct dxgk *dxgk = update->dxgk;
-    struct dxgk_adapter *named;
+    struct dxgk_adapter *named = dxgk_adapter_find(dxgk, index, err);
 
-    if (index >= dxgk->adapter_count)
-        return vf_fail(err, VF_USAGE,
-                       "there is no adapter %u, of %u that there are" VF_REMEDY
-                       "see \"vferry adapter list\"",
-                       index, dxgk->adapter_count);
-    named = dxgk->adapters[index];
+    if (named == NULL)
+        return -1;
     /* Only updates change this, one at a time: no gate. */
     if (dxgk_gate_alive(named, err) != 0)
         return -1;
@@ -380,14 +377,10 @@ int dxgk_driver_update(struct dxgk *dxgk, uint32_t adapter, const char *path, bo
 int dxgk_driver_info(struct dxgk *dxgk, uint32_t index, struct vf_driver_info *out,
                      struct vf_error *err)
 {
-    struct dxgk_adapter *adapter;
+    struct dxgk_adapter *adapter = dxgk_adapter_find(dxgk, index, err);
 
-    if (index >= dxgk->adapter_count)
-        return vf_fail(err, VF_USAGE,
-                       "there is no adapter %u, of %u that there are" VF_REMEDY
-                       "see \"vferry adapter list\"",
-                       index, dxgk->adapter_count);
-    adapter = dxgk->adapters[index];
+    if (adapter == NULL)
+        return -1;
     dxgk_gate_enter(adapter);
     *out = (struct vf_driver_info){.adapter = index,
                                    .interface_version = adapter->ddi.Version,

@@ -265,8 +265,7 @@ static void write_register(uintptr_t va, uint32_t width, uint64_t value)
         report_access("write", va, width, error);
 }
 
-/* Item by item, for a device without block operations. Little-endian, as all machines this runs on.
- */
+/* Item by item. Little-endian, as all machines this runs on. */
 static int read_items(const struct mapping *mapping, uint64_t offset, uint32_t width,
                       unsigned char *data, uint64_t bytes)
 {
@@ -309,10 +308,9 @@ static void read_buffer(uintptr_t va, uint32_t width, void *data, uint64_t count
     if (mapping != NULL) {
         uint64_t offset = mapping->offset + (va - mapping->va);
 
-        error =
-            mapping->ops->read_block != NULL
-                ? mapping->ops->read_block(mapping->ctx, mapping->bar, offset, width, data, bytes)
-                : read_items(mapping, offset, width, data, bytes);
+        error = width == 8
+                    ? mapping->ops->read_block(mapping->ctx, mapping->bar, offset, data, bytes)
+                    : read_items(mapping, offset, width, data, bytes);
     }
     vf_rw_unlock(&table_lock);
     if (error == 0)
@@ -334,10 +332,9 @@ static void write_buffer(uintptr_t va, uint32_t width, const void *data, uint64_
     if (mapping != NULL) {
         uint64_t offset = mapping->offset + (va - mapping->va);
 
-        error =
-            mapping->ops->write_block != NULL
-                ? mapping->ops->write_block(mapping->ctx, mapping->bar, offset, width, data, bytes)
-                : write_items(mapping, offset, width, data, bytes);
+        error = width == 8
+                    ? mapping->ops->write_block(mapping->ctx, mapping->bar, offset, data, bytes)
+                    : write_items(mapping, offset, width, data, bytes);
     }
     vf_rw_unlock(&table_lock);
     if (error != 0)

@@ -119,12 +119,10 @@ void nt_work_drain(void);
 struct nt_mmio_ops {
     int (*read)(void *ctx, uint32_t bar, uint64_t offset, uint32_t width, uint64_t *value);
     int (*write)(void *ctx, uint32_t bar, uint64_t offset, uint32_t width, uint64_t value);
-    /* READ_ and WRITE_REGISTER_BUFFER_*: `bytes` in rising order, in items of `width`. NULL: done
-     * item by item. */
-    int (*read_block)(void *ctx, uint32_t bar, uint64_t offset, uint32_t width, void *data,
-                      uint64_t bytes);
-    int (*write_block)(void *ctx, uint32_t bar, uint64_t offset, uint32_t width, const void *data,
-                       uint64_t bytes);
+    /* READ_ and WRITE_REGISTER_BUFFER_ULONG64: `bytes` in rising order, in items of 8. Buffers of
+     * smaller items go item by item: a device splits long accesses into 8-byte ones. */
+    int (*read_block)(void *ctx, uint32_t bar, uint64_t offset, void *data, uint64_t bytes);
+    int (*write_block)(void *ctx, uint32_t bar, uint64_t offset, const void *data, uint64_t bytes);
 };
 
 /*

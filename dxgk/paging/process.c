@@ -2,8 +2,17 @@
 /* The paging process, its system device and context. See process.h. */
 #include "dxgk/paging/process.h"
 
-#define NO_HANDLE(name)                                                                            \
-    vf_fail(err, VF_FAILED, "paging process: " name " succeeded without a handle")
+/* What the DDI gave. The OS' handle that went in as `ours` is none of the driver's own. */
+static int take_handle(const char *ddi, NTSTATUS status, HANDLE given, const void *ours,
+                       HANDLE *out, struct vf_error *err)
+{
+    if (!NT_SUCCESS(status))
+        return vf_fail_status(err, VF_FAILED, status, "paging process: %s", ddi);
+    if (given == NULL || given == ours)
+        return vf_fail(err, VF_FAILED, "paging process: %s succeeded without a handle", ddi);
+    *out = given;
+    return 0;
+}
 
 static int create_process(struct dxgk_adapter *adapter, struct dxgk_process *out,
                           struct vf_error *err)
@@ -18,10 +27,7 @@ static int create_process(struct dxgk_adapter *adapter, struct dxgk_process *out
         return vf_fail(err, VF_FAILED, "paging process: CreateProcess at the wrong level");
     NTSTATUS status = dxgk_call_leave(&call,
                                       adapter->ddi.DxgkDdiCreateProcess(adapter->hAdapter, &args));
-    if (!NT_SUCCESS(status))
-        return vf_fail_status(err, VF_FAILED, status, "paging process: CreateProcess");
-    out->process = args.hKmdProcess;
-    return out->process != NULL ? 0 : NO_HANDLE("CreateProcess");
+    return take_handle("CreateProcess", status, args.hKmdProcess, NULL, &out->process, err);
 }
 
 static int create_device(struct dxgk_adapter *adapter, struct dxgk_process *out,
@@ -37,14 +43,7 @@ static int create_device(struct dxgk_adapter *adapter, struct dxgk_process *out,
         return vf_fail(err, VF_FAILED, "paging process: CreateDevice at the wrong level");
     NTSTATUS status = dxgk_call_leave(&call,
                                       adapter->ddi.DxgkDdiCreateDevice(adapter->hAdapter, &args));
-    if (!NT_SUCCESS(status))
-        return vf_fail_status(err, VF_FAILED, status, "paging process: CreateDevice");
-    /* hDevice went in as the OS' handle: a driver that leaves it there has not given one of its
-     * own. */
-    if (args.hDevice == (HANDLE)adapter)
-        return NO_HANDLE("CreateDevice");
-    out->device = args.hDevice;
-    return out->device != NULL ? 0 : NO_HANDLE("CreateDevice");
+    return take_handle("CreateDevice", status, args.hDevice, adapter, &out->device, err);
 }
 
 static int create_context(struct dxgk_adapter *adapter, uint32_t node, struct dxgk_process *out,
@@ -61,12 +60,7 @@ static int create_context(struct dxgk_adapter *adapter, uint32_t node, struct dx
     if (!dxgk_call_enter(&call, adapter, "DxgkDdiCreateContext", PASSIVE_LEVEL))
         return vf_fail(err, VF_FAILED, "paging process: CreateContext at the wrong level");
     NTSTATUS status = dxgk_call_leave(&call, adapter->ddi.DxgkDdiCreateContext(out->device, &args));
-    if (!NT_SUCCESS(status))
-        return vf_fail_status(err, VF_FAILED, status, "paging process: CreateContext");
-    if (args.hContext == (HANDLE)adapter)
-        return NO_HANDLE("CreateContext");
-    out->context = args.hContext;
-    return out->context != NULL ? 0 : NO_HANDLE("CreateContext");
+    return take_handle("CreateContext", status, args.hContext, adapter, &out->context, err);
 }
 
 int dxgk_process_create(struct dxgk_adapter *adapter, uint32_t node, struct dxgk_process *out,

@@ -9,7 +9,6 @@
 #include "dxgk/waits.h"
 
 #include <stdlib.h>
-#include <time.h>
 
 #define BUFFER_BYTES (64u << 10)
 #define IN_FLIGHT 32u
@@ -59,15 +58,10 @@ static int make_buffers(struct dxgk_paging *paging, struct vf_error *err)
 
 static void init_locks(struct dxgk_paging *paging)
 {
-    pthread_condattr_t monotonic;
-
     vf_lock_init(&paging->build);
     vf_lock_init(&paging->queue);
     vf_cond_init(&paging->returned);
-    (void)pthread_condattr_init(&monotonic);
-    (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    (void)pthread_cond_init(&paging->watchdog_cond, &monotonic);
-    (void)pthread_condattr_destroy(&monotonic);
+    vf_cond_init(&paging->watchdog_cond);
 }
 
 static void release(struct dxgk_paging *paging)

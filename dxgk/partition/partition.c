@@ -23,6 +23,7 @@
 #include "dxgk/partition/partition.h"
 
 #include "base/thread.h"
+#include "dxgk/adapter/handles.h"
 #include "dxgk/ddi/ddi.h"
 #include "dxgk/partition/hold.h"
 #include "dxgk/partition/vcpu.h"
@@ -95,7 +96,6 @@ static struct dxgk_partition *partition_new(struct dxgk *dxgk,
 {
     struct dxgk_partition *partition = calloc(1, sizeof *partition);
     static const uint8_t no_uuid[VF_UUID_BYTES];
-    pthread_rwlockattr_t attr;
     const struct dxgk_segment *vram;
 
     if (partition == NULL)
@@ -113,11 +113,7 @@ static struct dxgk_partition *partition_new(struct dxgk *dxgk,
     atomic_init(&partition->refs, 1);
     vf_fsm_init(&partition->fsm, &partition_states, params->name, VF_PARTITION_BUILDING);
     vf_lock_init(&partition->lock);
-    /* A pause must not starve behind guest accesses that keep coming. */
-    (void)pthread_rwlockattr_init(&attr);
-    (void)pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
-    (void)pthread_rwlock_init(&partition->vcpu, &attr);
-    (void)pthread_rwlockattr_destroy(&attr);
+    vf_rw_init(&partition->vcpu);
     if (partition->watch_fd < 0 || (memcmp(params->uuid, no_uuid, sizeof no_uuid) == 0 &&
                                     vf_uuid_random(partition->params.uuid) != 0)) {
         dxgk_partition_put(partition);
@@ -145,17 +141,16 @@ static int create(struct dxgk *dxgk, const struct vf_partition_params *params, b
                   const struct dxgk_wanted *wanted, struct vf_partition_info *out,
                   struct vf_error *err)
 {
+    struct dxgk_adapter *adapter = dxgk_adapter_find(dxgk, params->adapter, err);
     struct dxgk_partition *partition;
     int result;
 
-    if (params->adapter >= dxgk->adapter_count)
-        return vf_fail(err, VF_USAGE,
-                       "there is no adapter %u" VF_REMEDY "see \"vferry adapter list\"",
-                       params->adapter);
+    if (adapter == NULL)
+        return -1;
     dxgk_waits_about(params->name);
-    dxgk_gate_enter(dxgk->adapters[params->adapter]);
+    dxgk_gate_enter(adapter);
     if (make(dxgk, params, incoming, &partition, err) != 0) {
-        dxgk_gate_leave(dxgk->adapters[params->adapter]);
+        dxgk_gate_leave(adapter);
         return -1;
     }
     if (dxgk_partition_enter(dxgk, partition, err) != 0) {

@@ -40,7 +40,7 @@ void dxgk_partition_put(struct dxgk_partition *partition)
         return;
     if (partition->watch_fd >= 0)
         (void)close(partition->watch_fd);
-    (void)pthread_rwlock_destroy(&partition->vcpu);
+    vf_rw_fini(&partition->vcpu);
     vf_lock_fini(&partition->lock);
     dxgk_mitigated_drop(partition);
     free(partition->ranges);

@@ -56,21 +56,18 @@ static int mmio_write(void *ctx, uint32_t bar, uint64_t offset, uint32_t width, 
     return fake->ops->bar_write(fake->dev, VF_FUNCTION_PF, bar, offset, &value, width);
 }
 
-static int mmio_read_block(void *ctx, uint32_t bar, uint64_t offset, uint32_t width, void *data,
-                           uint64_t bytes)
+static int mmio_read_block(void *ctx, uint32_t bar, uint64_t offset, void *data, uint64_t bytes)
 {
     struct fake *fake = ctx;
 
-    (void)width;
     return fake->ops->bar_read(fake->dev, VF_FUNCTION_PF, bar, offset, data, bytes);
 }
 
-static int mmio_write_block(void *ctx, uint32_t bar, uint64_t offset, uint32_t width,
-                            const void *data, uint64_t bytes)
+static int mmio_write_block(void *ctx, uint32_t bar, uint64_t offset, const void *data,
+                            uint64_t bytes)
 {
     struct fake *fake = ctx;
 
-    (void)width;
     return fake->ops->bar_write(fake->dev, VF_FUNCTION_PF, bar, offset, data, bytes);
 }
 

@@ -59,31 +59,29 @@ static int card_write(void *ctx, uint32_t bar, uint64_t offset, uint32_t width, 
     return error;
 }
 
-static int card_read_block(void *ctx, uint32_t bar, uint64_t offset, uint32_t width, void *data,
-                           uint64_t bytes)
+static int card_read_block(void *ctx, uint32_t bar, uint64_t offset, void *data, uint64_t bytes)
 {
     struct card *card = ctx;
-    int error = note(card, bar, offset, width, bytes);
+    int error = note(card, bar, offset, 8, bytes);
 
     if (error == 0)
         memcpy(data, card->bytes + offset, bytes);
     return error;
 }
 
-static int card_write_block(void *ctx, uint32_t bar, uint64_t offset, uint32_t width,
-                            const void *data, uint64_t bytes)
+static int card_write_block(void *ctx, uint32_t bar, uint64_t offset, const void *data,
+                            uint64_t bytes)
 {
     struct card *card = ctx;
-    int error = note(card, bar, offset, width, bytes);
+    int error = note(card, bar, offset, 8, bytes);
 
     if (error == 0)
         memcpy(card->bytes + offset, data, bytes);
     return error;
 }
 
-static const struct nt_mmio_ops plain_ops = {card_read, card_write, NULL, NULL};
-static const struct nt_mmio_ops block_ops = {card_read, card_write, card_read_block,
-                                             card_write_block};
+static const struct nt_mmio_ops card_ops = {card_read, card_write, card_read_block,
+                                            card_write_block};
 
 static char *map(struct card *card, const struct nt_mmio_ops *ops, uint32_t bar, uint64_t offset,
                  uint64_t length)
@@ -102,7 +100,7 @@ static void unmap(char *va)
 static void each_width_reaches_its_register(void **state)
 {
     struct card card = {.lock = VF_LOCK_INITIALIZER};
-    char *va = map(&card, &plain_ops, 2, 0, PAGE_SIZE);
+    char *va = map(&card, &card_ops, 2, 0, PAGE_SIZE);
 
     (void)state;
     WRITE_REGISTER_ULONG64((ULONG64 *)(va + 8), 0x1122334455667788);
@@ -123,7 +121,7 @@ static void each_width_reaches_its_register(void **state)
 static void offset_counts_from_the_bar_and_keeps_its_place_in_the_page(void **state)
 {
     struct card card = {.lock = VF_LOCK_INITIALIZER};
-    char *va = map(&card, &plain_ops, 0, PAGE_SIZE + 0x20, 0x100);
+    char *va = map(&card, &card_ops, 0, PAGE_SIZE + 0x20, 0x100);
 
     (void)state;
     assert_int_equal((uintptr_t)va % PAGE_SIZE, 0x20);
@@ -142,7 +140,7 @@ static void several_mappings_are_told_apart(void **state)
 
     (void)state;
     for (uint32_t i = 0; i < 3; i++)
-        va[i] = map(&cards[i], &plain_ops, i, 0, 2 * PAGE_SIZE);
+        va[i] = map(&cards[i], &card_ops, i, 0, 2 * PAGE_SIZE);
     for (uint32_t round = 0; round < 4; round++) {
         for (uint32_t i = 0; i < 3; i++)
             WRITE_REGISTER_ULONG((ULONG *)(va[i] + 4 * round), 100 * i + round);
@@ -159,34 +157,30 @@ static void several_mappings_are_told_apart(void **state)
     assert_no_misuse();
 }
 
-static void buffers_go_as_blocks_where_the_device_takes_them(void **state)
+static void buffers_of_the_longest_items_go_as_blocks_and_others_item_by_item(void **state)
 {
-    const struct nt_mmio_ops *ops[2] = {&plain_ops, &block_ops};
+    struct card card = {.lock = VF_LOCK_INITIALIZER};
+    char *va = map(&card, &card_ops, 1, 0, PAGE_SIZE);
     ULONG64 out[16];
-    ULONG64 in[16];
+    ULONG64 in[16] = {0};
 
     (void)state;
     for (int i = 0; i < 16; i++)
         out[i] = 0x0101010101010101u * (unsigned)i;
-    for (int i = 0; i < 2; i++) {
-        struct card card = {.lock = VF_LOCK_INITIALIZER};
-        char *va = map(&card, ops[i], 1, 0, PAGE_SIZE);
-
-        memset(in, 0, sizeof in);
-        WRITE_REGISTER_BUFFER_ULONG64((ULONG64 *)(va + 64), out, 16);
-        assert_int_equal(card.block_bytes, i == 0 ? 8 : sizeof out);
-        assert_memory_equal(card.bytes + 64, out, sizeof out);
-        READ_REGISTER_BUFFER_ULONG((ULONG *)(va + 64), (ULONG *)in, 32);
-        assert_memory_equal(in, out, sizeof out);
-        unmap(va);
-    }
+    WRITE_REGISTER_BUFFER_ULONG64((ULONG64 *)(va + 64), out, 16);
+    assert_int_equal(card.block_bytes, sizeof out);
+    assert_memory_equal(card.bytes + 64, out, sizeof out);
+    READ_REGISTER_BUFFER_ULONG((ULONG *)(va + 64), (ULONG *)in, 32);
+    assert_int_equal(card.block_bytes, sizeof(ULONG));
+    assert_memory_equal(in, out, sizeof out);
+    unmap(va);
     assert_no_misuse();
 }
 
 static void access_outside_reads_ones_and_is_reported(void **state)
 {
     struct card card = {.lock = VF_LOCK_INITIALIZER};
-    char *va = map(&card, &plain_ops, 0, 0, 0x100);
+    char *va = map(&card, &card_ops, 0, 0, 0x100);
     ULONG buffer[8] = {0};
 
     (void)state;
@@ -209,7 +203,7 @@ static void access_outside_reads_ones_and_is_reported(void **state)
 static void refusal_by_the_device_is_reported(void **state)
 {
     struct card card = {.lock = VF_LOCK_INITIALIZER};
-    char *va = map(&card, &plain_ops, 0, 0, 8 * PAGE_SIZE); /* more than the card has */
+    char *va = map(&card, &card_ops, 0, 0, 8 * PAGE_SIZE); /* more than the card has */
 
     (void)state;
     assert_int_equal(READ_REGISTER_ULONG((ULONG *)(va + 5 * PAGE_SIZE)), 0xffffffff);
@@ -221,13 +215,13 @@ static void nonsense_is_not_mapped_nor_unmapped(void **state)
 {
     struct card card = {.lock = VF_LOCK_INITIALIZER};
     struct vf_error err = VF_ERROR_INIT;
-    char *va = map(&card, &plain_ops, 0, 0, PAGE_SIZE);
+    char *va = map(&card, &card_ops, 0, 0, PAGE_SIZE);
     PVOID none;
 
     (void)state;
-    assert_int_equal(nt_mmio_map(&plain_ops, &card, 0, 0, 0, &none, &err), -1);
-    assert_int_equal(nt_mmio_map(&plain_ops, &card, 0, UINT64_MAX, 2, &none, &err), -1);
-    assert_int_equal(nt_mmio_map(&plain_ops, &card, 0, 0, UINT64_MAX, &none, &err), -1);
+    assert_int_equal(nt_mmio_map(&card_ops, &card, 0, 0, 0, &none, &err), -1);
+    assert_int_equal(nt_mmio_map(&card_ops, &card, 0, UINT64_MAX, 2, &none, &err), -1);
+    assert_int_equal(nt_mmio_map(&card_ops, &card, 0, 0, UINT64_MAX, &none, &err), -1);
     assert_int_equal(nt_mmio_unmap(va + 1, &err), -1);
     unmap(va);
     assert_int_equal(nt_mmio_unmap(va, &err), -1);
@@ -254,7 +248,7 @@ static void *poll_register(void *arg)
 static void unmap_waits_for_accesses_and_lets_none_follow(void **state)
 {
     struct card card = {.lock = VF_LOCK_INITIALIZER};
-    struct poller poller = {.card = &card, .va = map(&card, &plain_ops, 0, 0, PAGE_SIZE)};
+    struct poller poller = {.card = &card, .va = map(&card, &card_ops, 0, 0, PAGE_SIZE)};
     pthread_t threads[2];
 
     (void)state;
@@ -273,15 +267,15 @@ static void unmap_waits_for_accesses_and_lets_none_follow(void **state)
 static void kept_address_space_is_there_for_the_next(void **state)
 {
     struct card card = {.lock = VF_LOCK_INITIALIZER};
-    char *first = map(&card, &plain_ops, 0, 0, 3 * PAGE_SIZE);
+    char *first = map(&card, &card_ops, 0, 0, 3 * PAGE_SIZE);
     char *other, *second;
 
     (void)state;
     nt_mmio_keep(true);
     unmap(first);
-    other = map(&card, &plain_ops, 0, 0, PAGE_SIZE);
+    other = map(&card, &card_ops, 0, 0, PAGE_SIZE);
     assert_ptr_not_equal(other, first);
-    second = map(&card, &plain_ops, 0, 0, 3 * PAGE_SIZE);
+    second = map(&card, &card_ops, 0, 0, 3 * PAGE_SIZE);
     assert_ptr_equal(second, first);
     unmap(second);
     nt_mmio_keep(false);
@@ -294,7 +288,7 @@ int main(void)
         nt_test(each_width_reaches_its_register),
         nt_test(offset_counts_from_the_bar_and_keeps_its_place_in_the_page),
         nt_test(several_mappings_are_told_apart),
-        nt_test(buffers_go_as_blocks_where_the_device_takes_them),
+        nt_test(buffers_of_the_longest_items_go_as_blocks_and_others_item_by_item),
         nt_test(access_outside_reads_ones_and_is_reported),
         nt_test(refusal_by_the_device_is_reported),
         nt_test(nonsense_is_not_mapped_nor_unmapped),
