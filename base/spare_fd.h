@@ -6,6 +6,7 @@
 #ifndef VF_BASE_SPARE_FD_H
 #define VF_BASE_SPARE_FD_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct vf_spare_fd {
@@ -14,6 +15,8 @@ struct vf_spare_fd {
 };
 
 void vf_spare_open(struct vf_spare_fd *spare);
+/* Opens it again if it is gone; true = it is there. */
+bool vf_spare_restock(struct vf_spare_fd *spare);
 void vf_spare_close(struct vf_spare_fd *spare);
 
 /*

@@ -8,14 +8,11 @@
 /* Prints a result as the command line wishes: as one object, or for people. `result` may be NULL.
  */
 void show_result(const struct command *command, const json_t *result);
-/* The same of a command that has failed, with --json: the result has the error as a member. Without
- * a result nothing is printed here: show_error is. */
-void show_failed(const struct command *command, json_t *result, const struct vf_error *err);
 /* What became of a command: one of the two. `print_failed`: people see the result of a failure too.
  */
 void show_outcome(const struct command *command, int status, json_t *result, bool print_failed,
                   const struct vf_error *err);
-/* With --json the one object of a command that has failed, unless show_failed has printed one. */
+/* With --json the one object of a command that has failed, unless show_outcome has printed one. */
 void show_error(const struct vf_error *err);
 /* Starts the job that the command's verb asks for, with the descriptor it needs (-1 = none), and
  * follows it to its end; Ctrl-C cancels it. With --detach returns once it has begun. */

@@ -58,10 +58,7 @@ int find_partition(struct request *request, struct vf_partition_info *info, stru
 /* VF_FAILED: it is not here, but there (jobs_moved_to's text). */
 int fail_moved(const char *name, const char *to, struct vf_error *err);
 /* Refuses while a move or a check works on it, or its outcome is unknown: `what` would get in its
- * way. */
-int not_in_a_move(const struct request *request, const struct vf_partition_info *info,
-                  const char *what, struct vf_error *err);
-/* The same, and neither that nor another command that changes it begins before the request has
+ * way; and neither that nor another command that changes it begins before the request has
  * ended: such commands wait for each other, for 10 s at most. *info is what it is then. Once a
  * request. */
 int keep_from_moves(struct request *request, struct vf_partition_info *info, const char *what,
