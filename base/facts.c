@@ -2,6 +2,8 @@
 /* Helpers of include/vferry/vferry.h. */
 #include "vferry/vferry.h"
 
+#include "base/hex.h"
+
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
@@ -37,49 +39,32 @@ void vf_reason_add(struct vf_reasons *reasons, const char *field, const char *so
     (void)snprintf(reason->remedy, sizeof reason->remedy, "%s", remedy);
 }
 
+/* How many bytes stand between two dashes. */
+static const uint8_t uuid_groups[] = {4, 2, 2, 2, 6};
+#define UUID_GROUPS (sizeof uuid_groups / sizeof uuid_groups[0])
+
 void vf_uuid_format(const uint8_t uuid[VF_UUID_BYTES], char text[VF_UUID_TEXT])
 {
-    static const char hex[] = "0123456789abcdef";
-    char *out = text;
-
-    for (unsigned i = 0; i < VF_UUID_BYTES; i++) {
-        if (i == 4 || i == 6 || i == 8 || i == 10)
-            *out++ = '-';
-        *out++ = hex[uuid[i] >> 4];
-        *out++ = hex[uuid[i] & 15];
+    for (size_t i = 0; i < UUID_GROUPS; i++) {
+        if (i > 0)
+            *text++ = '-';
+        vf_hex_format(uuid, uuid_groups[i], text);
+        uuid += uuid_groups[i];
+        text += 2 * uuid_groups[i];
     }
-    *out = '\0';
-}
-
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
 }
 
 int vf_uuid_parse(const char *text, uint8_t uuid[VF_UUID_BYTES])
 {
     if (strlen(text) != VF_UUID_TEXT - 1)
         return -1;
-    for (unsigned i = 0; i < VF_UUID_BYTES; i++) {
-        int high;
-        int low;
-
-        if (i == 4 || i == 6 || i == 8 || i == 10) {
-            if (*text++ != '-')
-                return -1;
-        }
-        high = hex_value(text[0]);
-        low = hex_value(text[1]);
-        if (high < 0 || low < 0)
+    for (size_t i = 0; i < UUID_GROUPS; i++) {
+        if (i > 0 && *text++ != '-')
             return -1;
-        uuid[i] = (uint8_t)(high << 4 | low);
-        text += 2;
+        if (vf_hex_parse(text, uuid, uuid_groups[i]) != 0)
+            return -1;
+        uuid += uuid_groups[i];
+        text += 2 * uuid_groups[i];
     }
     return 0;
 }

@@ -17,6 +17,13 @@ void vf_spare_open(struct vf_spare_fd *spare)
     spare->fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 }
 
+bool vf_spare_restock(struct vf_spare_fd *spare)
+{
+    if (spare->fd < 0)
+        vf_spare_open(spare);
+    return spare->fd >= 0;
+}
+
 void vf_spare_close(struct vf_spare_fd *spare)
 {
     if (spare->fd >= 0)
@@ -53,6 +60,5 @@ void vf_spare_roomy(struct vf_spare_fd *spare, const char *whose)
         log_warn("%s: connections are served again; %" PRIu64 " could not be", whose,
                  spare->withdrawn);
     spare->withdrawn = 0;
-    if (spare->fd < 0)
-        vf_spare_open(spare);
+    (void)vf_spare_restock(spare);
 }

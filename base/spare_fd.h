@@ -6,6 +6,7 @@
 #ifndef VF_BASE_SPARE_FD_H
 #define VF_BASE_SPARE_FD_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct vf_spare_fd {
@@ -15,6 +16,8 @@ struct vf_spare_fd {
 
 /* Opens the spare descriptor, and closes it. Without a free one, vf_spare_open leaves none. */
 void vf_spare_open(struct vf_spare_fd *spare);
+/* Opens it again if it is gone; true = it is there. */
+bool vf_spare_restock(struct vf_spare_fd *spare);
 void vf_spare_close(struct vf_spare_fd *spare);
 
 /*

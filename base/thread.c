@@ -60,3 +60,17 @@ void vf_cond_init(pthread_cond_t *cond)
         vf_thread_bug("pthread_cond_init", error);
     (void)pthread_condattr_destroy(&attributes);
 }
+
+int vf_thread_detached(void *(*main)(void *arg), void *arg)
+{
+    pthread_attr_t attributes;
+    pthread_t thread;
+    int error = pthread_attr_init(&attributes);
+
+    if (error != 0)
+        return error;
+    (void)pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+    error = pthread_create(&thread, &attributes, main, arg);
+    (void)pthread_attr_destroy(&attributes);
+    return error;
+}

@@ -25,6 +25,9 @@ void vf_rw_init(pthread_rwlock_t *lock);
 /* A condition whose timed waits go by CLOCK_MONOTONIC. */
 void vf_cond_init(pthread_cond_t *cond);
 
+/* A thread that nobody joins. 0, or the errno of pthread_create. */
+int vf_thread_detached(void *(*main)(void *arg), void *arg);
+
 #define VF_THREAD_CALL(name, call, type)                                                           \
     static inline void name(type *object)                                                          \
     {                                                                                              \

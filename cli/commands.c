@@ -43,7 +43,9 @@ void show_result(const struct command *command, const json_t *result)
     }
 }
 
-void show_failed(const struct command *command, json_t *result, const struct vf_error *err)
+/* The result of a command that has failed, with --json: it has the error as a member. Without a
+ * result nothing is printed here: show_error is. */
+static void show_failed(const struct command *command, json_t *result, const struct vf_error *err)
 {
     if (result == NULL)
         return;

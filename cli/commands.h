@@ -8,15 +8,12 @@
 /* Prints a result as the command line wishes: as one object, or for people. `result` may be NULL.
  */
 void show_result(const struct command *command, const json_t *result);
-/* Prints the result of a command that has failed, with --json only: the error is a member of it.
- * When `result` is NULL nothing is printed; show_error prints the error then. */
-void show_failed(const struct command *command, json_t *result, const struct vf_error *err);
-/* Prints how a command ended: show_result if `status` is 0, else show_failed. `print_failed`:
- * people see the result of a failure too. */
+/* Prints how a command ended: its result, or the error with what there is of the result; `result`
+ * may be NULL. `print_failed`: people see the result of a failure too. */
 void show_outcome(const struct command *command, int status, json_t *result, bool print_failed,
                   const struct vf_error *err);
-/* With --json: prints the error as the one object of a command that has failed, unless show_failed
- * has printed it. */
+/* With --json: prints the error as the one object of a command that has failed, unless show_outcome
+ * has printed one. */
 void show_error(const struct vf_error *err);
 /* Starts the job that the command's verb asks for, with the descriptor it needs (-1 = none), and
  * follows it to its end; Ctrl-C cancels it. With --detach returns once it has begun. */

@@ -3,6 +3,7 @@
  * whoever asks; an image is read without any host. */
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/json_text.h"
 #include "base/size.h"
 #include "cli/commands.h"
 #include "cli/output/style.h"
@@ -18,25 +19,9 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Texts come from paths: what is no UTF-8 becomes '?'. */
-static json_t *text_json(const char *text)
-{
-    char plain[PATH_MAX + 256];
-    json_t *json = json_string(text);
-
-    if (json != NULL)
-        return json;
-    (void)snprintf(plain, sizeof plain, "%s", text);
-    for (char *c = plain; *c != '\0'; c++) {
-        if ((unsigned char)*c >= 0x80)
-            *c = '?';
-    }
-    return json_string(plain);
-}
-
 static void put_text(json_t *object, const char *key, const char *text)
 {
-    (void)json_object_set_new(object, key, text_json(text));
+    (void)json_object_set_new(object, key, vf_json_text(text));
 }
 
 static void put_number(json_t *object, const char *key, uint64_t value)

@@ -4,6 +4,7 @@
 
 #include "base/cleanup.h"
 #include "base/limits.h"
+#include "transport/transport.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -14,18 +15,11 @@
 
 #define PEER_BYTES (NI_MAXHOST + NI_MAXSERV + 4)
 
-/* "10.0.0.2:4711", "[::1]:4711". */
-static void name_peer(const struct sockaddr *address, socklen_t length, char *text, size_t bytes)
+static void name_peer(const struct sockaddr_storage *address, socklen_t length,
+                      char peer[PEER_BYTES])
 {
-    char host[NI_MAXHOST];
-    char port[NI_MAXSERV];
-
-    if (getnameinfo(address, length, host, sizeof host, port, sizeof port,
-                    NI_NUMERICHOST | NI_NUMERICSERV) != 0)
-        (void)snprintf(text, bytes, "a stranger");
-    else
-        (void)snprintf(text, bytes, address->sa_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host,
-                       port);
+    if (tp_address_format(address, length, peer, PEER_BYTES) != 0)
+        (void)snprintf(peer, PEER_BYTES, "a stranger");
 }
 
 void listener_open(struct daemon *daemon)
@@ -42,11 +36,9 @@ void listener_close(struct daemon *daemon)
 
 bool listener_restock(struct daemon *daemon)
 {
-    if (daemon->listen_spare.fd < 0)
-        vf_spare_open(&daemon->listen_spare);
-    if (daemon->listen_spare_stream.fd < 0)
-        vf_spare_open(&daemon->listen_spare_stream);
-    return daemon->listen_spare.fd >= 0 && daemon->listen_spare_stream.fd >= 0;
+    const bool whole = vf_spare_restock(&daemon->listen_spare);
+
+    return vf_spare_restock(&daemon->listen_spare_stream) && whole;
 }
 
 /* A connection takes more than its own descriptor. */
@@ -70,7 +62,7 @@ static bool turn_away(struct daemon *daemon, int listen_fd, int errnum)
     if (fd < 0)
         return false;
     if (getpeername(fd, (struct sockaddr *)&address, &length) == 0)
-        name_peer((const struct sockaddr *)&address, length, peer, sizeof peer);
+        name_peer(&address, length, peer);
     vf_spare_close(&daemon->listen_spare_stream);
     mig_refuse(daemon->mig, fd, peer);
     return true;
@@ -90,7 +82,7 @@ bool listener_accept(struct daemon *daemon, int listen_fd)
     fd = accept4(listen_fd, (struct sockaddr *)&address, &length, SOCK_CLOEXEC);
     if (fd < 0)
         return turn_away(daemon, listen_fd, errno);
-    name_peer((const struct sockaddr *)&address, length, peer, sizeof peer);
+    name_peer(&address, length, peer);
     room = one_more();
     /* With room too: another thread may take what there is before the connection does. */
     vf_spare_close(&daemon->listen_spare_stream);

@@ -8,6 +8,7 @@
 #include "fuzz/fake_host.h"
 #include "fuzz/target.h"
 
+#include "base/unix_socket.h"
 #include "daemon/control/control.h"
 #include "daemon/control/protocol.h"
 #include "transport/transport.h"
@@ -90,7 +91,7 @@ static int dial(const char *directory)
     int dir_fd;
 
     (void)snprintf(path, sizeof path, "%s/%s", directory, CTL_SOCKET_NAME);
-    fuzz_must(client >= 0 && ctl_address(path, &address, &dir_fd) == 0 && dir_fd == -1);
+    fuzz_must(client >= 0 && vf_socket_address(path, &address, &dir_fd) == 0 && dir_fd == -1);
     fuzz_must(connect(client, (const struct sockaddr *)&address, sizeof address) == 0);
     return client;
 }

@@ -10,6 +10,7 @@
 #include "kernel/wire.h"
 
 #include "base/cleanup.h"
+#include "base/unix_socket.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -33,7 +34,7 @@ static int dial(const char *directory)
     int dir_fd;
 
     (void)snprintf(path, sizeof path, "%s/%s", directory, KS_SOCKET_NAME);
-    fuzz_must(client >= 0 && kw_address(path, &address, &dir_fd) == 0 && dir_fd == -1);
+    fuzz_must(client >= 0 && vf_socket_address(path, &address, &dir_fd) == 0 && dir_fd == -1);
     fuzz_must(connect(client, (const struct sockaddr *)&address, sizeof address) == 0);
     return client;
 }

@@ -27,7 +27,7 @@ static size_t summed(const uint8_t *payload, uint32_t tag, size_t bytes)
 
     if (tag != WIRE_PAGES || bytes < WIRE_FRAME_HEAD_BYTES)
         return bytes;
-    count = wire_load_u32(payload + 48);
+    count = vf_load_u32(payload + 48);
     return count <= (bytes - WIRE_FRAME_HEAD_BYTES) / 16 ? WIRE_FRAME_HEAD_BYTES + 16 * count
                                                          : bytes;
 }
@@ -36,10 +36,9 @@ static size_t summed(const uint8_t *payload, uint32_t tag, size_t bytes)
 static uint32_t announced(const uint8_t *payload, uint32_t tag, uint32_t how, size_t bytes)
 {
     if ((how & HOW_LIE) != 0 && bytes >= 4)
-        return wire_load_u32(payload);
+        return vf_load_u32(payload);
     if ((how & HOW_FIT) != 0 && tag == WIRE_PAGES && bytes >= WIRE_FRAME_HEAD_BYTES)
-        return WIRE_FRAME_HEAD_BYTES + 16 * wire_load_u32(payload + 48) +
-               wire_load_u32(payload + 52);
+        return WIRE_FRAME_HEAD_BYTES + 16 * vf_load_u32(payload + 48) + vf_load_u32(payload + 52);
     return (uint32_t)bytes;
 }
 
@@ -61,8 +60,8 @@ static size_t put_piece(struct fuzz_input *in, uint8_t *to)
     memcpy(payload, fuzz_take(in, bytes), bytes);
     length = announced(payload, tag, how, bytes);
     if (bytes >= 8)
-        wire_store_u64(payload, XXH3_64bits(payload + 8, summed(payload, tag, bytes) - 8) +
-                                    (how & HOW_SUM ? 1 : 0));
+        vf_store_u64(payload, XXH3_64bits(payload + 8, summed(payload, tag, bytes) - 8) +
+                                  (how & HOW_SUM ? 1 : 0));
     wire_header_encode(to, tag, how & HOW_MANDATORY, length);
     return WIRE_HEADER_BYTES + bytes;
 }
@@ -147,10 +146,10 @@ static size_t put_frame(uint8_t *to)
     uint8_t *payload = to + PIECE_BYTES;
 
     memset(payload, 0, WIRE_FRAME_HEAD_BYTES + 48 + 2 * PAGE);
-    wire_store_u32(payload + 48, 3);
-    wire_store_u32(payload + 52, 2 * PAGE);
+    vf_store_u32(payload + 48, 3);
+    vf_store_u32(payload + 52, 2 * PAGE);
     for (unsigned i = 0; i < 3; i++)
-        wire_store_u64(payload + WIRE_FRAME_HEAD_BYTES + 8 * i, pages[i]);
+        vf_store_u64(payload + WIRE_FRAME_HEAD_BYTES + 8 * i, pages[i]);
     return put_head(to, WIRE_PAGES, HOW_MANDATORY, WIRE_FRAME_HEAD_BYTES + 48 + 2 * PAGE);
 }
 
@@ -161,9 +160,9 @@ static size_t put_full_frame(uint8_t *to)
     uint8_t *payload = to + PIECE_BYTES;
 
     memset(payload, 0, bytes);
-    wire_store_u32(payload + 48, WIRE_FRAME_PAGES);
+    vf_store_u32(payload + 48, WIRE_FRAME_PAGES);
     for (unsigned i = 0; i < WIRE_FRAME_PAGES; i++)
-        wire_store_u64(payload + WIRE_FRAME_HEAD_BYTES + 8 * i, i | WIRE_PAGE_ZERO);
+        vf_store_u64(payload + WIRE_FRAME_HEAD_BYTES + 8 * i, i | WIRE_PAGE_ZERO);
     return put_head(to, WIRE_PAGES, HOW_MANDATORY | HOW_FIT, bytes);
 }
 

@@ -4,6 +4,7 @@
  * moved to. The contents are a stranger's until guest_read_description has checked them.
  */
 #include "base/cleanup.h"
+#include "base/hex.h"
 #include "guest/internal.h"
 
 #include <inttypes.h>
@@ -104,8 +105,7 @@ void guest_out_close(struct guest_out *out, char *digest)
         char *at = digest + snprintf(digest, GUEST_DIGEST_BYTES, "xxh3-128:");
 
         XXH128_canonicalFromHash(&canonical, XXH3_128bits_digest(out->hash));
-        for (size_t i = 0; i < sizeof canonical.digest; i++)
-            (void)snprintf(at + 2 * i, 3, "%02x", canonical.digest[i]);
+        vf_hex_format(canonical.digest, sizeof canonical.digest, at);
     }
     (void)XXH3_freeState(out->hash);
     out->hash = NULL;

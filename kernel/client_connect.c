@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/process_state.h"
 #include "base/thread.h"
+#include "base/unix_socket.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -30,10 +31,9 @@ static void set_patience(int fd, unsigned ms)
 static int no_answer(int fd, const char *socket_path, unsigned patience_ms, struct vf_error *err)
 {
     char state[VF_PROCESS_STATE_BYTES];
-    struct ucred peer = {0};
-    socklen_t bytes = sizeof peer;
+    struct ucred peer;
 
-    if (fd >= 0 && getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &bytes) == 0 && peer.pid > 0)
+    if (fd >= 0 && vf_socket_peer(fd, &peer) && peer.pid > 0)
         return vf_fail(err, VF_FAILED,
                        "kernel side at %s: did not answer within %u.%u s (pid %d: %s)" VF_REMEDY
                        "if it was stopped let it go on with \"kill -CONT %d\", then try again",
@@ -51,7 +51,7 @@ int kc_dial(const char *socket_path, unsigned patience_ms, int *fd, struct vf_er
     struct sockaddr_un address;
     cleanup_close int dir_fd = -1;
     cleanup_close int dialled = -1;
-    int failed = kw_address(socket_path, &address, &dir_fd);
+    int failed = vf_socket_address(socket_path, &address, &dir_fd);
 
     if (failed != 0)
         return vf_fail_errno(err, VF_UNREACHABLE, -failed, "kernel side at %s", socket_path);

@@ -8,6 +8,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/thread.h"
+#include "base/unix_socket.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -52,28 +53,6 @@ static int take_lock(struct ks_server *server, const char *state_dir, struct vf_
     return vf_fail_errno(err, VF_FAILED, errno, "lock %s", path);
 }
 
-static int bind_and_listen(struct ks_server *server, struct vf_error *err)
-{
-    struct sockaddr_un address;
-    cleanup_close int dir_fd = -1;
-    int failed = kw_address(server->socket_path, &address, &dir_fd);
-
-    if (failed != 0)
-        return vf_fail_errno(err, VF_FAILED, -failed, "socket %s", server->socket_path);
-    server->listen_fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (server->listen_fd < 0)
-        return vf_fail_errno(err, VF_FAILED, errno, "make a socket");
-    /* The lock is ours, so whatever socket lies there belonged to a kernel that is dead. */
-    if (unlink(address.sun_path) != 0 && errno != ENOENT)
-        return vf_fail_errno(err, VF_FAILED, errno, "remove the stale %s", server->socket_path);
-    /* The file gets its mode with bind: no moment in which others could connect. */
-    if (fchmod(server->listen_fd, 0600) != 0 ||
-        bind(server->listen_fd, (const struct sockaddr *)&address, sizeof address) != 0 ||
-        listen(server->listen_fd, (int)KS_MAX_CONNECTIONS) != 0)
-        return vf_fail_errno(err, VF_FAILED, errno, "listen on %s", server->socket_path);
-    return 0;
-}
-
 VF_CLEANUP(struct ks_server, ks_close)
 
 int ks_open(const struct ks_config *config, struct ks_server **out, struct vf_error *err)
@@ -101,7 +80,8 @@ int ks_open(const struct ks_config *config, struct ks_server **out, struct vf_er
         server->socket_path = NULL;
         return vf_fail(err, VF_FAILED, "start of the kernel side: out of memory");
     }
-    if (bind_and_listen(server, err) != 0)
+    if (vf_socket_listen("socket", server->socket_path, SOCK_SEQPACKET, (int)KS_MAX_CONNECTIONS,
+                         &server->listen_fd, err) != 0)
         return -1;
     *out = vf_take_ptr(server);
     return 0;
@@ -109,14 +89,10 @@ int ks_open(const struct ks_config *config, struct ks_server **out, struct vf_er
 
 static void stop_listening(struct ks_server *server)
 {
-    struct sockaddr_un address;
-    cleanup_close int dir_fd = -1;
-
     if (server->listen_fd < 0)
         return;
     (void)close(vf_take_fd(&server->listen_fd));
-    if (kw_address(server->socket_path, &address, &dir_fd) == 0 && unlink(address.sun_path) != 0 &&
-        errno != ENOENT)
+    if (unlink(server->socket_path) != 0 && errno != ENOENT)
         log_warn("cannot remove %s: %s", server->socket_path, strerrordesc_np(errno));
 }
 
@@ -227,10 +203,8 @@ static void refuse(int fd, enum vf_code code, const char *why)
 static bool peer_allowed(int fd)
 {
     struct ucred peer;
-    socklen_t bytes = sizeof peer;
 
-    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &bytes) == 0 &&
-           (peer.uid == geteuid() || peer.uid == 0);
+    return vf_socket_peer(fd, &peer) && vf_socket_own_user(&peer);
 }
 
 static int start_conn(struct ks_server *server, int fd)

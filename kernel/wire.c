@@ -2,14 +2,12 @@
 /* See wire.h. */
 #include "kernel/wire.h"
 
+#include "base/unix_socket.h"
+
 #include <errno.h>
-#include <fcntl.h>
-#include <libgen.h>
-#include <limits.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
+#include <sys/socket.h>
 
 int kw_buffer_reserve(struct kw_buffer *buffer, size_t bytes)
 {
@@ -36,25 +34,6 @@ static size_t packet_part(size_t left)
     return left < KCALL_PACKET_BODY ? left : KCALL_PACKET_BODY;
 }
 
-union fd_control {
-    struct cmsghdr header;
-    char space[CMSG_SPACE(sizeof(int))];
-};
-
-static void attach_fd(struct msghdr *msg, union fd_control *control, int fd)
-{
-    struct cmsghdr *header;
-
-    memset(control, 0, sizeof *control);
-    msg->msg_control = control;
-    msg->msg_controllen = sizeof control->space;
-    header = CMSG_FIRSTHDR(msg);
-    header->cmsg_level = SOL_SOCKET;
-    header->cmsg_type = SCM_RIGHTS;
-    header->cmsg_len = CMSG_LEN(sizeof fd);
-    memcpy(CMSG_DATA(header), &fd, sizeof fd);
-}
-
 /* SEQPACKET sends a packet whole or not at all. */
 static int send_packet(int fd, const struct msghdr *msg)
 {
@@ -73,11 +52,11 @@ int kw_send(int fd, const struct kcall_head *head, const void *body, int pass_fd
     struct kcall_head copy = *head;
     struct iovec parts[2] = {{&copy, sizeof copy}, {(void *)(uintptr_t)body, part}};
     struct msghdr msg = {.msg_iov = parts, .msg_iovlen = part > 0 ? 2 : 1};
-    union fd_control control;
+    union vf_fd_room room;
     int failed;
 
     if (pass_fd >= 0)
-        attach_fd(&msg, &control, pass_fd);
+        vf_fd_attach(&msg, &room, pass_fd);
     failed = send_packet(fd, &msg);
     while (failed == 0 && sent < head->body_bytes) {
         struct iovec rest = {(unsigned char *)(uintptr_t)body + sent,
@@ -108,40 +87,24 @@ static ssize_t recv_packet(int fd, struct msghdr *msg)
     return (msg->msg_flags & MSG_TRUNC) != 0 ? -EPROTO : got;
 }
 
-static int taken_fd(struct msghdr *msg)
-{
-    for (struct cmsghdr *header = CMSG_FIRSTHDR(msg); header != NULL;
-         header = CMSG_NXTHDR(msg, header)) {
-        int fd;
-
-        if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS ||
-            header->cmsg_len < CMSG_LEN(sizeof fd))
-            continue;
-        memcpy(&fd, CMSG_DATA(header), sizeof fd);
-        return fd;
-    }
-    return (msg->msg_flags & MSG_CTRUNC) != 0 ? -EMFILE : -1;
-}
-
 int kw_recv_head(int fd, uint32_t magic, struct kcall_head *head, struct kw_buffer *buffer,
                  size_t *have, int *passed_fd)
 {
     int failed = kw_buffer_reserve(buffer, KCALL_PACKET_BODY);
     struct iovec parts[2] = {{head, sizeof *head}, {buffer->data, KCALL_PACKET_BODY}};
     struct msghdr msg = {.msg_iov = parts, .msg_iovlen = 2};
-    union fd_control control;
+    union vf_fd_room room;
     ssize_t got;
 
     if (failed != 0)
         return failed;
     if (passed_fd != NULL) {
-        memset(&control, 0, sizeof control);
-        msg.msg_control = &control;
-        msg.msg_controllen = sizeof control.space;
+        msg.msg_control = &room;
+        msg.msg_controllen = sizeof room.space;
     }
     got = recv_packet(fd, &msg);
     if (passed_fd != NULL)
-        *passed_fd = got > 0 || got == -EPROTO ? taken_fd(&msg) : -1;
+        *passed_fd = got > 0 || got == -EPROTO ? vf_fd_take(&msg) : -1;
     if (got < 0)
         return (int)got;
     if ((size_t)got < sizeof *head || head->magic != magic)
@@ -175,32 +138,4 @@ void kw_socket_prepare(int fd)
 
     /* Capped by net.core.wmem_max; too little room shows as EMSGSIZE in the first large call. */
     (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
-}
-
-int kw_address(const char *path, struct sockaddr_un *address, int *dir_fd)
-{
-    char directory[PATH_MAX];
-    char file[PATH_MAX];
-    int length;
-
-    *dir_fd = -1;
-    *address = (struct sockaddr_un){.sun_family = AF_UNIX};
-    if (strlen(path) >= PATH_MAX)
-        return -ENAMETOOLONG;
-    if (strlen(path) < sizeof address->sun_path) {
-        memcpy(address->sun_path, path, strlen(path) + 1);
-        return 0;
-    }
-    memcpy(directory, path, strlen(path) + 1);
-    memcpy(file, path, strlen(path) + 1);
-    *dir_fd = open(dirname(directory), O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (*dir_fd < 0)
-        return -errno;
-    length = snprintf(address->sun_path, sizeof address->sun_path, "/proc/self/fd/%d/%s", *dir_fd,
-                      basename(file));
-    if (length > 0 && (size_t)length < sizeof address->sun_path)
-        return 0;
-    (void)close(*dir_fd);
-    *dir_fd = -1;
-    return -ENAMETOOLONG;
 }

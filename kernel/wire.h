@@ -11,7 +11,6 @@
 
 #include <stddef.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 
 /* A body's memory, kept between messages; starts zeroed, ends with kw_buffer_free. */
 struct kw_buffer {
@@ -39,9 +38,5 @@ int kw_recv_rest(int fd, const struct kcall_head *head, struct kw_buffer *buffer
 
 /* Makes room in the socket for the packets of this interface. */
 void kw_socket_prepare(int fd);
-
-/* Address of a socket file; a path that is too long for sockaddr_un goes through *dir_fd (else -1),
- * which the caller keeps open over bind or connect. */
-int kw_address(const char *path, struct sockaddr_un *address, int *dir_fd);
 
 #endif

@@ -233,17 +233,10 @@ void mig_close(struct mig *mig)
 
 int mig_spawn(struct mig *mig, void *(*main)(void *arg), void *arg)
 {
-    pthread_attr_t attr;
-    pthread_t thread;
-    int result;
-
-    (void)pthread_attr_init(&attr);
-    (void)pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-    result = pthread_create(&thread, &attr, main, arg);
-    (void)pthread_attr_destroy(&attr);
-    if (result != 0)
-        mig_thread_over(mig);
-    return result == 0 ? 0 : -1;
+    if (vf_thread_detached(main, arg) == 0)
+        return 0;
+    mig_thread_over(mig);
+    return -1;
 }
 
 void mig_thread_over(struct mig *mig)
@@ -252,6 +245,15 @@ void mig_thread_over(struct mig *mig)
     mig->threads--;
     vf_cond_broadcast(&mig->idle);
     vf_unlock(&mig->lock);
+}
+
+void mig_job_thread_over(struct mig_job *job, enum job_state end)
+{
+    struct mig *mig = job->mig;
+
+    job_over(job, end);
+    mig_job_put(job);
+    mig_thread_over(mig);
 }
 
 void mig_set_cordon(struct mig *mig, bool on)

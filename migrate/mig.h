@@ -95,6 +95,8 @@ int mig_refuse_unsettled(struct mig *mig, const struct vf_partition_info *partit
  * mig->lock, where it also saw that the host is not closing); a thread that does not start is
  * counted out again. */
 int mig_spawn(struct mig *mig, void *(*main)(void *arg), void *arg);
+/* The last acts of a job's thread: the job is over, its reference goes. */
+void mig_job_thread_over(struct mig_job *job, enum job_state end);
 /* The last act of a counted thread. */
 void mig_thread_over(struct mig *mig);
 

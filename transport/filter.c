@@ -7,6 +7,7 @@
 #include "transport/filter.h"
 
 #include "base/clock.h"
+#include "base/bytes.h"
 #include "base/fault.h"
 #include "base/thread.h"
 
@@ -80,11 +81,6 @@ static struct {
 } all = {.lock = VF_LOCK_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
 
 const char *(*filter_tag_name)(uint32_t tag);
-
-static uint32_t load_u32(const uint8_t *at)
-{
-    return (uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24;
-}
 
 /* ---- streams ---- */
 
@@ -215,7 +211,7 @@ static void take_hello(struct filter *f, const uint8_t *head, size_t bytes)
     if (bytes < at + 2 * ID + 4)
         return;
     memcpy(f->job, head + at, ID);
-    f->stream = load_u32(head + at + 2 * ID);
+    f->stream = vf_load_u32(head + at + 2 * ID);
 }
 
 static struct announced *announced(const struct filter *f)
@@ -238,7 +234,7 @@ static struct announced *announced(const struct filter *f)
  * control connection announced, but may not have delivered yet. */
 static bool is_paused(const struct filter *f, uint32_t tag, const uint8_t *head)
 {
-    const uint32_t round = load_u32(head + (tag == PAGES ? 52 : 24));
+    const uint32_t round = vf_load_u32(head + (tag == PAGES ? 52 : 24));
     const bool names_round = tag == PAGES || tag == ROUND_END || tag == ACK || tag == REHASH;
     struct announced *job;
     struct timespec until;
@@ -264,8 +260,8 @@ static bool is_paused(const struct filter *f, uint32_t tag, const uint8_t *head)
 /* How much of a record must be seen before it is judged. */
 static size_t wanted(const uint8_t head[HEADER])
 {
-    const uint32_t tag = load_u32(head);
-    const uint32_t length = load_u32(head + 8);
+    const uint32_t tag = vf_load_u32(head);
+    const uint32_t length = vf_load_u32(head + 8);
 
     if (tag != HELLO && tag != ROUND && tag != PAGES && tag != ROUND_END && tag != ACK &&
         tag != REHASH)
@@ -308,13 +304,13 @@ static void start(struct filter *f, struct way *way, const struct vf_fault_actio
 /* A record begins, of which `bytes` are in the way's head. */
 static void begin(struct filter *f, struct way *way, size_t bytes)
 {
-    const uint32_t tag = load_u32(way->head);
+    const uint32_t tag = vf_load_u32(way->head);
     struct vf_fault_event event = {.kind = "msg", .of = "", .way = way->name};
     struct vf_fault_action action;
     char number[16];
 
     way->at = 0;
-    way->total = HEADER + (uint64_t)load_u32(way->head + 8);
+    way->total = HEADER + (uint64_t)vf_load_u32(way->head + 8);
     way->action.act = VF_FAULT_NONE;
     if (tag == PING)
         return;

@@ -240,21 +240,27 @@ int tp_tcp_connect_loopback(const char *address, uint64_t deadline_ns, struct tp
     return tcp_connect(address, true, deadline_ns, out, err);
 }
 
+int tp_address_format(const struct sockaddr_storage *address, socklen_t length, char *text,
+                      size_t bytes)
+{
+    char host[NI_MAXHOST], port[NI_MAXSERV];
+    int n;
+
+    if (getnameinfo((const struct sockaddr *)address, length, host, sizeof host, port, sizeof port,
+                    NI_NUMERICHOST | NI_NUMERICSERV) != 0)
+        return EADDRNOTAVAIL;
+    n = snprintf(text, bytes, address->ss_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host, port);
+    return n < 0 || (size_t)n >= bytes ? ENAMETOOLONG : 0;
+}
+
 static int format_bound(int fd, char *bound, size_t bound_bytes)
 {
     struct sockaddr_storage address = {0};
     socklen_t bytes = sizeof address;
-    char host[NI_MAXHOST], port[NI_MAXSERV];
-    int n;
 
-    if (getsockname(fd, (struct sockaddr *)&address, &bytes) != 0)
-        return errno;
-    if (getnameinfo((struct sockaddr *)&address, bytes, host, sizeof host, port, sizeof port,
-                    NI_NUMERICHOST | NI_NUMERICSERV) != 0)
-        return EADDRNOTAVAIL;
-    n = snprintf(bound, bound_bytes, address.ss_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host,
-                 port);
-    return n < 0 || (size_t)n >= bound_bytes ? ENAMETOOLONG : 0;
+    return getsockname(fd, (struct sockaddr *)&address, &bytes) != 0
+               ? errno
+               : tp_address_format(&address, bytes, bound, bound_bytes);
 }
 
 int tp_tcp_listen(const char *address, int *fd, char *bound, size_t bound_bytes,

@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/socket.h>
 #include <sys/uio.h>
 
 #define TP_NEVER UINT64_MAX
@@ -90,6 +91,9 @@ void tp_file_seek(struct tp *tp, uint64_t offset);
  * listened on. */
 int tp_tcp_listen(const char *address, int *fd, char *bound, size_t bound_bytes,
                   struct vf_error *err);
+/* "10.0.0.2:4711", "[::1]:4711". 0 or an errno: it is no address of IP, or `bytes` are too few. */
+int tp_address_format(const struct sockaddr_storage *address, socklen_t length, char *text,
+                      size_t bytes);
 /* Is the socket's other end on this machine (loopback, or no network at all)? */
 bool tp_peer_is_loopback(const struct tp *tp);
 /* Where the other end can be reached that says it listens on `listen`: there, or if that means

@@ -3,6 +3,7 @@
 #include "cli/host/client.h"
 
 #include "base/cleanup.h"
+#include "base/unix_socket.h"
 #include "cli/host/find.h"
 #include "cli/interrupt.h"
 #include "cli/output/plain_json.h"
@@ -42,7 +43,7 @@ static enum dialled connect_to(struct client *client, int fd, struct vf_error *e
     struct patience *patience = &client->patience;
     cleanup_close int dir_fd = -1;
     struct sockaddr_un address;
-    int failed = -ctl_address(patience->host, &address, &dir_fd);
+    int failed = -vf_socket_address(patience->host, &address, &dir_fd);
 
     while (failed == 0 && connect(fd, (const struct sockaddr *)&address, sizeof address) != 0) {
         failed = errno == EAGAIN || errno == EINTR ? 0 : errno;
@@ -68,9 +69,8 @@ static enum dialled connect_to(struct client *client, int fd, struct vf_error *e
 static pid_t peer_of(int fd)
 {
     struct ucred peer;
-    socklen_t bytes = sizeof peer;
 
-    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &bytes) == 0 ? peer.pid : 0;
+    return vf_socket_peer(fd, &peer) ? peer.pid : 0;
 }
 
 /* One try: DIALLED_NOBODY when nobody is there, who may come. */
@@ -224,7 +224,7 @@ static bool answers(const char *host)
     size_t bytes;
     char *line;
 
-    if (ping != NULL && ctl_address(host, &address, &dir_fd) == 0 &&
+    if (ping != NULL && vf_socket_address(host, &address, &dir_fd) == 0 &&
         (fd = make_socket(NULL)) >= 0 &&
         connect(fd, (const struct sockaddr *)&address, sizeof address) == 0 &&
         ctl_send(fd, ping, -1, PROBE_MS) == 0) {

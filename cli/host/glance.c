@@ -3,6 +3,7 @@
 #include "cli/host/glance.h"
 
 #include "base/cleanup.h"
+#include "base/unix_socket.h"
 #include "cli/host/find.h"
 
 #include <errno.h>
@@ -21,7 +22,7 @@ int glance_open(struct glance *glance, const char *host, struct vf_error *err)
     *glance = (struct glance)GLANCE_INIT;
     if (find_host(host, place, err) != 0)
         return -1;
-    failed = ctl_address(place, &address, &dir_fd);
+    failed = vf_socket_address(place, &address, &dir_fd);
     if (failed != 0)
         return vf_fail_errno(err, VF_UNREACHABLE, -failed, "connect");
     /* Not blocking: a daemon that stands has a full queue one day. */

@@ -30,7 +30,8 @@ bool style_terminal(void)
            strcmp(term, "dumb") != 0;
 }
 
-bool style_colours(void)
+/* Is it such a terminal, and does its person want colours (NO_COLOR is not set, or empty)? */
+static bool wants_colours(void)
 {
     const char *none = getenv("NO_COLOR");
 
@@ -41,7 +42,7 @@ const char *style_of(const char *word)
 {
     for (size_t i = 0; i < sizeof colours / sizeof colours[0]; i++) {
         if (strcmp(colours[i].word, word) == 0)
-            return style_colours() ? colours[i].colour : "";
+            return wants_colours() ? colours[i].colour : "";
     }
     return "";
 }

@@ -8,9 +8,6 @@
 
 /* Is stdout a terminal that takes escape sequences (TERM is set and not "dumb")? */
 bool style_terminal(void);
-/* Is stdout such a terminal, and does the person want colours there (NO_COLOR is not set, or
- * empty)? */
-bool style_colours(void);
 
 /* The sequence before a status or state, e.g. "failed": "" without colours and for other words. End
  * it by style_end. Both are static. */

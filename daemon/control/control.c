@@ -10,6 +10,7 @@
 #include "base/spare_fd.h"
 #include "base/spare_thread.h"
 #include "base/thread.h"
+#include "base/unix_socket.h"
 #include "daemon/control/protocol.h"
 #include "daemon/control/request.h"
 
@@ -45,48 +46,27 @@ struct control {
     struct conn *conns;
     unsigned count;  /* all threads */
     unsigned places; /* threads that are not leaving */
-    int kept_fd;     /* serves one client when no other descriptor is left; -1 = it does */
+    struct vf_spare_fd kept; /* serves one client when no other descriptor is left */
     uint64_t turns;  /* counts changes from busy to idle: orders idle connections by age */
 };
 
 static int bind_socket(struct control *control, struct vf_error *err)
 {
+    const struct daemon *daemon = control->daemon;
     cleanup_free char *path = NULL;
-    cleanup_close int dir_fd = -1;
-    struct sockaddr_un address;
-    int failed;
 
-    if (asprintf(&path, "%s/%s", control->daemon->state_dir, CTL_SOCKET_NAME) < 0) {
+    if (asprintf(&path, "%s/%s", daemon->state_dir, CTL_SOCKET_NAME) < 0) {
         path = NULL;
         return vf_fail(err, VF_FAILED, "control socket: out of memory");
     }
-    failed = ctl_address(path, &address, &dir_fd);
-    if (failed != 0)
-        return vf_fail_errno(err, VF_FAILED, -failed, "control socket %s", path);
-    control->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (control->fd < 0)
-        return vf_fail_errno(err, VF_FAILED, errno, "make a socket");
-    /* The directory's lock is ours: a socket that lies there belonged to a daemon that is dead. */
-    if (unlink(address.sun_path) != 0 && errno != ENOENT)
-        return vf_fail_errno(err, VF_FAILED, errno, "remove the stale %s", path);
-    /* The file gets its mode with bind: no moment in which others could connect. */
-    if (fchmod(control->fd, 0600) != 0 ||
-        bind(control->fd, (const struct sockaddr *)&address, sizeof address) != 0 ||
-        listen(control->fd, 128) != 0)
-        return vf_fail_errno(err, VF_FAILED, errno, "listen on %s", path);
+    if (vf_socket_listen("control socket", path, SOCK_STREAM, 128, &control->fd, err) != 0)
+        return -1;
     /* In this order: at no moment may anybody else than the owner and the group connect. */
-    if (control->daemon->group_access &&
-        (chown(address.sun_path, (uid_t)-1, control->daemon->socket_gid) != 0 ||
-         chmod(address.sun_path, 0660) != 0))
+    if (daemon->group_access &&
+        (chown(path, (uid_t)-1, daemon->socket_gid) != 0 || chmod(path, 0660) != 0))
         return vf_fail_errno(err, VF_FAILED, errno, "give %s to group %u", path,
-                             (unsigned)control->daemon->socket_gid);
+                             (unsigned)daemon->socket_gid);
     return 0;
-}
-
-/* A descriptor kept back; -1 when there is none. */
-static int keep(void)
-{
-    return open("/dev/null", O_RDONLY | O_CLOEXEC);
 }
 
 int control_open(struct daemon *daemon, struct control **out, struct vf_error *err)
@@ -98,7 +78,7 @@ int control_open(struct daemon *daemon, struct control **out, struct vf_error *e
     control->daemon = daemon;
     control->fd = -1;
     vf_spare_open(&control->spare);
-    control->kept_fd = keep();
+    vf_spare_open(&control->kept);
     vf_lock_init(&control->lock);
     vf_cond_init(&control->fewer);
     if (vf_spare_thread_open(&control->kept_thread, err) != 0 || bind_socket(control, err) != 0) {
@@ -215,8 +195,7 @@ static void serve_and_end(void *arg)
     vf_lock(&control->lock);
     delist(control, conn);
     (void)close(conn->fd);
-    if (control->kept_fd < 0)
-        control->kept_fd = keep();
+    (void)vf_spare_restock(&control->kept);
     control->count--;
     if (!conn->leaving)
         control->places--;
@@ -293,20 +272,6 @@ static void enlist(struct control *control, struct conn *conn)
     control->conns = conn;
 }
 
-/* Under the lock. */
-static bool start_thread(struct conn *conn)
-{
-    pthread_attr_t attr;
-    pthread_t thread;
-    int failed;
-
-    (void)pthread_attr_init(&attr);
-    (void)pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-    failed = pthread_create(&thread, &attr, conn_main, conn);
-    (void)pthread_attr_destroy(&attr);
-    return failed == 0;
-}
-
 /* By the thread that is kept back, so that a host without threads can be looked at and stopped. Who
  * has it and asks nothing goes. */
 static bool start_kept(struct control *control, struct conn *conn)
@@ -340,7 +305,7 @@ static int start(struct control *control, int fd)
     conn->control = control;
     conn->fd = fd;
     vf_lock(&control->lock);
-    started = start_thread(conn);
+    started = vf_thread_detached(conn_main, conn) == 0;
     if (started)
         enlist(control, conn);
     vf_unlock(&control->lock);
@@ -368,30 +333,26 @@ static bool in_group(int fd, gid_t group)
 static bool peer_allowed(const struct daemon *daemon, int fd)
 {
     struct ucred peer;
-    socklen_t bytes = sizeof peer;
 
-    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &bytes) != 0)
-        return false;
-    return peer.uid == geteuid() || peer.uid == 0 ||
-           (daemon->group_access &&
-            (peer.gid == daemon->socket_gid || in_group(fd, daemon->socket_gid)));
+    return vf_socket_peer(fd, &peer) &&
+           (vf_socket_own_user(&peer) ||
+            (daemon->group_access &&
+             (peer.gid == daemon->socket_gid || in_group(fd, daemon->socket_gid))));
 }
 
 /* One is served all the same, so that a host in that state can be looked at and stopped. True: the
  * connection is no longer the caller's. */
 static bool serve_kept(struct control *control, int fd)
 {
-    int kept = -1;
+    bool kept;
 
     if (!peer_allowed(control->daemon, fd) || !take_place(control))
         return false;
     vf_lock(&control->lock);
-    if (control->kept_fd >= 0)
-        kept = vf_take_fd(&control->kept_fd);
+    kept = control->kept.fd >= 0;
+    vf_spare_close(&control->kept);
     vf_unlock(&control->lock);
-    if (kept >= 0)
-        (void)close(kept);
-    if (kept >= 0 && start(control, fd) == 0) {
+    if (kept && start(control, fd) == 0) {
         vf_spare_open(&control->spare); /* with the number that became free */
         return true;
     }
@@ -426,8 +387,7 @@ bool control_accept(struct control *control)
         return turn_away(control, errno);
     vf_spare_roomy(&control->spare, "control");
     vf_lock(&control->lock);
-    if (control->kept_fd < 0)
-        control->kept_fd = keep();
+    (void)vf_spare_restock(&control->kept);
     vf_unlock(&control->lock);
     if (!peer_allowed(control->daemon, fd)) {
         say_error(fd, VF_FAILED,
@@ -447,8 +407,6 @@ bool control_accept(struct control *control)
 void control_close(struct control *control)
 {
     cleanup_free char *path = NULL;
-    cleanup_close int dir_fd = -1;
-    struct sockaddr_un address;
 
     if (control == NULL)
         return;
@@ -456,8 +414,7 @@ void control_close(struct control *control)
         (void)close(vf_take_fd(&control->fd));
         if (asprintf(&path, "%s/%s", control->daemon->state_dir, CTL_SOCKET_NAME) < 0)
             path = NULL;
-        else if (ctl_address(path, &address, &dir_fd) == 0 && unlink(address.sun_path) != 0 &&
-                 errno != ENOENT)
+        else if (unlink(path) != 0 && errno != ENOENT)
             log_warn("cannot remove %s: %s", path, strerrordesc_np(errno));
     }
     vf_spare_close(&control->spare);
@@ -468,8 +425,7 @@ void control_close(struct control *control)
     }
     while (control->count > 0)
         vf_cond_wait(&control->fewer, &control->lock);
-    if (control->kept_fd >= 0)
-        (void)close(vf_take_fd(&control->kept_fd));
+    vf_spare_close(&control->kept);
     vf_unlock(&control->lock);
     vf_spare_thread_close(control->kept_thread);
     vf_cond_fini(&control->fewer);

@@ -3,12 +3,9 @@
 #include "daemon/control/protocol.h"
 
 #include "base/cleanup.h"
-#include "base/size.h"
+#include "base/unix_socket.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <libgen.h>
-#include <limits.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -28,20 +25,16 @@ void ctl_reader_fini(struct ctl_reader *reader)
     *reader = (struct ctl_reader){.fd = -1, .passed_fd = -1};
 }
 
-/* Keeps the newest of the descriptors that came with a message and closes the others. */
-static void take_descriptors(struct ctl_reader *reader, struct msghdr *message)
+/* Keeps the newest of the descriptors that came, and closes the one before. */
+static void take_descriptor(struct ctl_reader *reader, struct msghdr *message)
 {
-    for (struct cmsghdr *c = CMSG_FIRSTHDR(message); c != NULL; c = CMSG_NXTHDR(message, c)) {
-        size_t count = c->cmsg_len >= CMSG_LEN(0) ? (c->cmsg_len - CMSG_LEN(0)) / sizeof(int) : 0;
+    int fd = vf_fd_take(message);
 
-        if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
-            continue;
-        for (size_t i = 0; i < count; i++) {
-            if (reader->passed_fd >= 0)
-                (void)close(reader->passed_fd);
-            memcpy(&reader->passed_fd, CMSG_DATA(c) + i * sizeof(int), sizeof(int));
-        }
-    }
+    if (fd == -1 || (fd == CTL_FILE_LOST && reader->passed_fd >= 0))
+        return;
+    if (reader->passed_fd >= 0)
+        (void)close(reader->passed_fd);
+    reader->passed_fd = fd;
 }
 
 /* Room for at least one more byte, never more than a line and a chunk. */
@@ -92,9 +85,7 @@ static enum ctl_read receive_more(struct ctl_reader *reader, int timeout_ms)
         return errno == EAGAIN || errno == EINTR ? CTL_LINE
                : errno == ECONNRESET             ? CTL_END
                                                  : CTL_BROKEN;
-    take_descriptors(reader, &message);
-    if ((message.msg_flags & MSG_CTRUNC) != 0 && reader->passed_fd < 0)
-        reader->passed_fd = CTL_FILE_LOST;
+    take_descriptor(reader, &message);
     if (got == 0)
         return CTL_END;
     reader->have += (size_t)got;
@@ -131,24 +122,12 @@ enum ctl_read ctl_read_line(struct ctl_reader *reader, char **line, size_t *byte
 
 static ssize_t send_part(int fd, const char *data, size_t bytes, int pass_fd)
 {
-    union {
-        struct cmsghdr align;
-        char space[CMSG_SPACE(sizeof(int))];
-    } control = {0};
+    union vf_fd_room room;
     struct iovec part = {(char *)(uintptr_t)data, bytes};
     struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
 
-    if (pass_fd >= 0) {
-        struct cmsghdr *head;
-
-        message.msg_control = &control;
-        message.msg_controllen = sizeof control;
-        head = CMSG_FIRSTHDR(&message);
-        head->cmsg_level = SOL_SOCKET;
-        head->cmsg_type = SCM_RIGHTS;
-        head->cmsg_len = CMSG_LEN(sizeof(int));
-        memcpy(CMSG_DATA(head), &pass_fd, sizeof(int));
-    }
+    if (pass_fd >= 0)
+        vf_fd_attach(&message, &room, pass_fd);
     return sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
@@ -192,34 +171,6 @@ int ctl_send(int fd, const json_t *object, int pass_fd, int timeout_ms)
             return -ETIMEDOUT;
     }
     return 0;
-}
-
-int ctl_address(const char *path, struct sockaddr_un *address, int *dir_fd)
-{
-    char directory[PATH_MAX];
-    char file[PATH_MAX];
-    size_t length = strlen(path);
-    int written;
-
-    *dir_fd = -1;
-    *address = (struct sockaddr_un){.sun_family = AF_UNIX};
-    if (length >= PATH_MAX)
-        return -ENAMETOOLONG;
-    if (length < sizeof address->sun_path) {
-        memcpy(address->sun_path, path, length + 1);
-        return 0;
-    }
-    memcpy(directory, path, length + 1);
-    memcpy(file, path, length + 1);
-    *dir_fd = open(dirname(directory), O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (*dir_fd < 0)
-        return -errno;
-    written = snprintf(address->sun_path, sizeof address->sun_path, "/proc/self/fd/%d/%s", *dir_fd,
-                       basename(file));
-    if (written > 0 && (size_t)written < sizeof address->sun_path)
-        return 0;
-    (void)close(vf_take_fd(dir_fd));
-    return -ENAMETOOLONG;
 }
 
 json_t *ctl_error(const struct vf_error *err, json_t *result)

@@ -20,11 +20,11 @@
 
 #include "base/error.h"
 
+#include <errno.h>
 #include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/un.h>
 
 #define CTL_SOCKET_NAME "control.sock"
 #define CTL_MAX_REQUEST 65536u    /* a request's line with its LF */
@@ -32,7 +32,7 @@
 #define CTL_SEND_MS 10000         /* who reads nothing for so long is given up */
 
 /* ctl_reader.passed_fd: a descriptor came along, and this process had no number left for it. */
-#define CTL_FILE_LOST (-2)
+#define CTL_FILE_LOST (-EMFILE)
 
 /* Cuts what arrives on a socket into lines; keeps the descriptor that came along. One thread. */
 struct ctl_reader {
@@ -64,10 +64,6 @@ enum ctl_read ctl_read_line(struct ctl_reader *reader, char **line, size_t *byte
  * reads nothing for timeout_ms. With timeout_ms 0 an object is dropped (-EAGAIN) when the socket
  * has no room for its first byte. */
 int ctl_send(int fd, const json_t *object, int pass_fd, int timeout_ms);
-
-/* Address of a socket file; a path that is too long for sockaddr_un goes through *dir_fd (else -1),
- * which the caller keeps open over bind or connect. 0 or -errno. */
-int ctl_address(const char *path, struct sockaddr_un *address, int *dir_fd);
 
 /* A reply with "error", and with "result" beside it unless `result` (stolen) is NULL. A new
  * reference; NULL without memory. */

@@ -3,6 +3,7 @@
 #include "daemon/control/registry.h"
 
 #include "base/cleanup.h"
+#include "base/unix_socket.h"
 #include "daemon/control/protocol.h"
 
 #include <dirent.h>
@@ -79,7 +80,7 @@ static bool listens(const char *path)
     cleanup_close int dir_fd = -1;
     struct sockaddr_un address;
 
-    return fd >= 0 && ctl_address(path, &address, &dir_fd) == 0 &&
+    return fd >= 0 && vf_socket_address(path, &address, &dir_fd) == 0 &&
            (connect(fd, (const struct sockaddr *)&address, sizeof address) == 0 ||
             errno == EAGAIN || errno == EACCES);
 }

@@ -3,6 +3,7 @@
 #include "daemon/control/protocol.h"
 
 #include "base/clock.h"
+#include "base/unix_socket.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -262,21 +263,21 @@ static void a_path_of_any_length_has_an_address(void **state)
     int dir_fd;
 
     (void)state;
-    assert_int_equal(ctl_address("/tmp/control.sock", &address, &dir_fd), 0);
+    assert_int_equal(vf_socket_address("/tmp/control.sock", &address, &dir_fd), 0);
     assert_string_equal(address.sun_path, "/tmp/control.sock");
     assert_int_equal(dir_fd, -1);
     (void)strcpy(path, "/tmp");
     for (int i = 0; i < 60; i++)
         (void)strcat(path, "/.");
     (void)strcat(path, "/control.sock");
-    assert_int_equal(ctl_address(path, &address, &dir_fd), 0);
+    assert_int_equal(vf_socket_address(path, &address, &dir_fd), 0);
     assert_true(dir_fd >= 0);
     (void)close(dir_fd);
     (void)strcpy(path + 4, "/no-such-directory");
     memset(path + strlen(path), 'x', 150);
     path[180] = '\0';
     (void)strcat(path, "/control.sock");
-    assert_true(ctl_address(path, &address, &dir_fd) < 0);
+    assert_true(vf_socket_address(path, &address, &dir_fd) < 0);
     assert_int_equal(dir_fd, -1);
 }
 

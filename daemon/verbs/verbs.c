@@ -3,6 +3,7 @@
 #define LOG_ROOM "control"
 #include "daemon/verbs/verbs.h"
 
+#include "base/json_text.h"
 #include "base/log.h"
 #include "daemon/jobs.h"
 #include "softgpu/hw.h"
@@ -69,16 +70,7 @@ void put_number(json_t *object, const char *key, uint64_t value)
 
 void put_text(json_t *object, const char *key, const char *text)
 {
-    char plain[PATH_MAX];
-
-    if (json_object_set_new(object, key, json_string(text)) == 0)
-        return;
-    (void)snprintf(plain, sizeof plain, "%s", text);
-    for (char *c = plain; *c != '\0'; c++) {
-        if ((unsigned char)*c >= 0x80)
-            *c = '?';
-    }
-    (void)json_object_set_new(object, key, json_string(plain));
+    (void)json_object_set_new(object, key, vf_json_text(text));
 }
 
 void put_flag(json_t *object, const char *key, bool value)
@@ -137,8 +129,8 @@ int find_partition(struct request *request, struct vf_partition_info *info, stru
     return -1;
 }
 
-int not_in_a_move(const struct request *request, const struct vf_partition_info *info,
-                  const char *what, struct vf_error *err)
+static int not_in_a_move(const struct request *request, const struct vf_partition_info *info,
+                         const char *what, struct vf_error *err)
 {
     uint64_t job = mig_job_of(request->daemon->mig, info->name);
     uint64_t unknown = mig_unsettled(request->daemon->mig, info);

@@ -59,12 +59,9 @@ int find_partition(struct request *request, struct vf_partition_info *info, stru
 /* Fails with VF_FAILED because partition `name` has left for `to` (jobs_moved_to's text). */
 int fail_moved(const char *name, const char *to, struct vf_error *err);
 /* Refuses `what` ("a reset") while a move or a check works on the partition, or a move of it has an
- * unknown outcome. */
-int not_in_a_move(const struct request *request, const struct vf_partition_info *info,
-                  const char *what, struct vf_error *err);
-/* As not_in_a_move, and keeps it so: until the request has ended no move begins, nor another
- * command that changes the partition. Such commands wait for each other, for 10 s at most. *info is
- * filled anew after the wait. Once a request. */
+ * unknown outcome; and keeps it so: until the request has ended no move begins, nor another command
+ * that changes the partition. Such commands wait for each other, for 10 s at most. *info is filled
+ * anew after the wait. Once a request. */
 int keep_from_moves(struct request *request, struct vf_partition_info *info, const char *what,
                     struct vf_error *err);
 

@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/tests/folder.h"
+#include "base/unix_socket.h"
 #include "kernel/client_impl.h"
 #include "kernel/wire.h"
 
@@ -149,7 +150,7 @@ static void a_long_path_works(void **state)
     if (ks_open(&config, &server, &err) != 0)
         fail_msg("%s", err.text);
     (void)snprintf(path, sizeof path, "%s/%s", dir, KS_SOCKET_NAME);
-    assert_int_equal(kw_address(path, &address, &dir_fd), 0);
+    assert_int_equal(vf_socket_address(path, &address, &dir_fd), 0);
     assert_int_equal(connect(fd, (const struct sockaddr *)&address, sizeof address), 0);
     (void)close(fd);
     (void)close(dir_fd);

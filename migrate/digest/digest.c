@@ -3,6 +3,7 @@
 #include "migrate/digest/digest.h"
 
 #define LOG_ROOM "digest"
+#include "base/hex.h"
 #include "base/log.h"
 
 #include <endian.h>
@@ -172,10 +173,18 @@ void digest_root(struct digest_table *table, uint8_t root[DIGEST_ROOT_BYTES], ui
 
 void digest_format(const uint8_t root[DIGEST_ROOT_BYTES], char text[DIGEST_TEXT])
 {
-    size_t used = (size_t)snprintf(text, DIGEST_TEXT, "xxh3-128:");
+    const int used = snprintf(text, DIGEST_TEXT, "xxh3-128:");
 
-    for (unsigned i = 0; i < DIGEST_ROOT_BYTES; i++, used += 2)
-        (void)snprintf(text + used, DIGEST_TEXT - used, "%02x", root[i]);
+    vf_hex_format(root, DIGEST_ROOT_BYTES, text + used);
+}
+
+uint64_t digest_of(const struct digest_table *table, const void *page, bool *zero)
+{
+    const bool is_zero = digest_is_zero_page(page, table->page_bytes);
+
+    if (zero != NULL)
+        *zero = is_zero;
+    return is_zero ? table->zero : digest_page(page, table->page_bytes);
 }
 
 uint64_t digest_page(const void *page, size_t bytes)

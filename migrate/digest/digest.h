@@ -40,6 +40,9 @@ void digest_root(struct digest_table *table, uint8_t root[DIGEST_ROOT_BYTES], ui
 /* "xxh3-128:HEX". */
 void digest_format(const uint8_t root[DIGEST_ROOT_BYTES], char text[DIGEST_TEXT]);
 
+/* Digest of a page of this table's size; one of zeros, which *zero tells (may be NULL), is looked
+ * up and not hashed. */
+uint64_t digest_of(const struct digest_table *table, const void *page, bool *zero);
 uint64_t digest_page(const void *page, size_t bytes);
 /* Is every byte zero? bytes > 0. Stops at the first that is not. */
 bool digest_is_zero_page(const void *page, size_t bytes);

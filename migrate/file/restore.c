@@ -25,7 +25,7 @@ struct restoring {
     struct restore *order;
     struct mig_job *job;
     struct image_reader *image;
-    struct target target; /* what target_admit fills: job, kc, partition, prepared; its lock */
+    struct target target; /* job, kc, partition, prepared, committed; its lock */
     struct stream_plan plan;
     struct digest_table *table;
     struct kc_channel *channel;
@@ -68,10 +68,7 @@ static int refuse(struct restoring *r, const struct vf_reasons *reasons, struct 
 {
     const struct vf_reason *first = &reasons->list[0];
 
-    job_update(r->job, {
-        r->job->reasons = *reasons;
-        r->job->judged = true;
-    });
+    job_judged(r->job, reasons);
     if (reasons->count == 0)
         return 0;
     return vf_fail(err, r->target.passing == reasons->count ? VF_REFUSED_NOW : VF_INCOMPATIBLE,
@@ -96,12 +93,8 @@ static int admit(struct restoring *r, struct vf_error *err)
         admit.epoch = journalled + 1;
     r->target.job = job;
     job->stays_paused = admit.stay_paused != 0;
-    job_update(job, {
-        memcpy(job->partition_uuid, admit.params.uuid, sizeof job->partition_uuid);
-        job->epoch = admit.epoch;
-        job->vram_bytes = admit.params.vram_bytes;
-        job->page_bytes = admit.page_bytes;
-    });
+    job_set_partition(job, admit.params.uuid, admit.epoch, admit.params.vram_bytes,
+                      admit.page_bytes);
     if (kc_connect(job->mig->kernel_socket, &r->target.kc, err) != 0 ||
         target_admit_on(&r->target, r->order->adapter, &admit, &reasons, err) != 0 ||
         refuse(r, &reasons, err) != 0)
@@ -116,11 +109,8 @@ static int open_receiver(struct restoring *r, struct vf_error *err)
 {
     const struct image_facts *facts = image_facts(r->image);
 
-    r->plan = (struct stream_plan){.geometry = facts->geometry,
-                                   .streams = 1,
-                                   .epoch = r->job->epoch,
-                                   .partition = r->target.partition.id,
-                                   .kernel_socket = r->job->mig->kernel_socket};
+    r->plan = stream_plan_of(r->job, &r->target.partition, 1);
+    r->plan.geometry = facts->geometry;
     r->sink = calloc(1, sizeof *r->sink);
     if (r->sink == NULL)
         return vf_fail(err, VF_FAILED, "out of memory");
@@ -196,29 +186,16 @@ static int restore_state(struct restoring *r, struct vf_error *err)
 
 /* There is no peer that could believe it: PREPARED says nothing that OPEN does not, so COMMITTED
  * follows at once. */
-static int commit(struct restoring *r, bool *committed, struct vf_error *err)
+static int commit(struct restoring *r, struct vf_error *err)
 {
-    struct target *t = &r->target;
-    uint64_t resume;
-
     if (!job_begin_commit(r->job))
         return vf_fail(err, VF_CANCELLED, "cancelled");
     if (mig_journal(r->job, JOURNAL_COMMITTED, "", err) != 0)
         return -1;
-    *committed = true;
-    job_enter(r->job, JOB_COMMITTED, "commit");
-    resume = vf_now_ns();
-    if ((r->job->stays_paused ? kc_partition_pause(t->kc, t->partition.id, err)
-                              : kc_partition_resume(t->kc, t->partition.id, err)) != 0)
-        return -1;
-    job_update(r->job, {
-        r->job->t.resume = resume;
-        r->job->t.first_run = vf_now_ns();
-    });
-    return 0;
+    return target_start(&r->target, err);
 }
 
-static int run(struct restoring *r, bool *committed, struct vf_error *err)
+static int run(struct restoring *r, struct vf_error *err)
 {
     struct mig_job *job = r->job;
 
@@ -236,7 +213,7 @@ static int run(struct restoring *r, bool *committed, struct vf_error *err)
     if (restore_state(r, err) != 0)
         return -1;
     job_enter(job, JOB_PREPARED, "ready");
-    return commit(r, committed, err);
+    return commit(r, err);
 }
 
 /* Is it perhaps the second one of its kind? No host can know of all others; but what the image and
@@ -261,7 +238,7 @@ static void warn_of_two(struct restoring *r)
         mig_event(job->mig, "job", "job %llu: %s", (unsigned long long)job->id, job->warning);
 }
 
-static enum job_state finish(struct restoring *r, int result, bool committed, struct vf_error *err)
+static enum job_state finish(struct restoring *r, int result, struct vf_error *err)
 {
     struct mig_job *job = r->job;
     struct vf_error also = VF_ERROR_INIT;
@@ -273,7 +250,7 @@ static enum job_state finish(struct restoring *r, int result, bool committed, st
         warn_of_two(r);
         return JOB_COMPLETED;
     }
-    if (committed) {
+    if (r->target.committed) {
         struct vf_error why = *err;
 
         (void)vf_fail(err, VF_UNKNOWN,
@@ -301,7 +278,6 @@ static enum job_state restore(struct restore *order)
 {
     struct restoring *r = calloc(1, sizeof *r);
     struct vf_error err = VF_ERROR_INIT;
-    bool committed = false;
     enum job_state end;
 
     if (r == NULL) {
@@ -312,7 +288,7 @@ static enum job_state restore(struct restore *order)
     r->order = order;
     r->job = order->job;
     vf_lock_init(&r->target.lock);
-    end = finish(r, run(r, &committed, &err), committed, &err);
+    end = finish(r, run(r, &err), &err);
     job_set_wake(r->job, NULL, NULL);
     kc_channel_close(r->channel);
     image_reader_free(r->image);
@@ -329,15 +305,12 @@ void *restore_main(void *arg)
 {
     struct restore *order = arg;
     struct mig_job *job = order->job;
-    struct mig *mig = job->mig;
     enum job_state end;
 
     (void)prctl(PR_SET_NAME, "job-restore");
     end = restore(order);
     restore_free(order);
-    job_over(job, end);
-    mig_job_put(job);
-    mig_thread_over(mig);
+    mig_job_thread_over(job, end);
     return NULL;
 }
 

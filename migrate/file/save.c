@@ -12,8 +12,9 @@
 #include "migrate/handoff/copy.h"
 #include "migrate/image/image.h"
 #include "migrate/job/ending.h"
-#include "migrate/stream/stream.h"
 #include "migrate/job/stand.h"
+#include "migrate/source/partition_out.h"
+#include "migrate/stream/stream.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -54,36 +55,13 @@ static void wake(void *ctx)
 static int open_partition(struct saving *s, struct vf_error *err)
 {
     struct mig_job *job = s->job;
-    struct vf_partition_params *params = &s->admit.params;
-    uint64_t journalled;
 
-    if (kc_connect(job->mig->kernel_socket, &s->kc, err) != 0 ||
-        kc_partition_find(s->kc, job->partition, &s->partition, err) != 0 ||
-        mig_refuse_unsettled(job->mig, &s->partition, err) != 0 ||
-        kc_partition_params(s->kc, s->partition.id, params, err) != 0)
+    if (partition_out_open(job, "be saved", &s->kc, &s->partition, err) != 0)
         return -1;
-    job->stays_paused = (s->partition.holders & VF_HOLD_PERSON) != 0;
-    stand_driver(job, s->kc, s->partition.adapter);
-    s->admit.stay_paused = job->stays_paused;
-    if (s->partition.state != VF_PARTITION_RUNNING && s->partition.state != VF_PARTITION_PAUSED)
-        return vf_fail(
-            err, VF_FAILED, "partition %s: is %s; only a running or paused one can be saved",
-            job->partition, vf_partition_state_name((enum vf_partition_state)s->partition.state));
     if (s->partition.page_bytes == 0)
         return vf_fail(err, VF_INCOMPATIBLE,
                        "partition %s: its adapter has no dirty tracking, so it cannot be saved",
                        job->partition);
-    journalled = journal_epoch(job->mig->journal, s->partition.uuid);
-    s->admit.page_bytes = s->partition.page_bytes;
-    s->admit.slot_bytes = stream_slot_bytes(s->partition.page_bytes);
-    s->admit.streams = 1;
-    s->admit.epoch = (params->epoch > journalled ? params->epoch : journalled) + 1;
-    job_update(job, {
-        memcpy(job->partition_uuid, s->partition.uuid, sizeof job->partition_uuid);
-        job->epoch = s->admit.epoch;
-        job->vram_bytes = s->partition.vram_bytes;
-        job->page_bytes = s->partition.page_bytes;
-    });
     if (mig_journal(job, JOURNAL_OPEN, "", err) != 0)
         return -1;
     s->journalled = true;
@@ -114,13 +92,12 @@ static int prepare(struct saving *s, struct vf_error *err)
     struct mig_job *job = s->job;
     struct image_origin origin;
 
-    if (kc_prepare(s->kc, s->partition.id, KC_SOURCE, job->id, err) != 0)
-        return -1;
-    s->prepared = true;
-    job_update(job, job->t.prepared = vf_now_ns());
-    if (kc_save_immutable(s->kc, s->partition.id, &s->kmd, &s->umed, err) != 0 ||
+    if (partition_out_prepare(job, s->kc, &s->partition, &s->prepared, &s->kmd, &s->umed, err) !=
+            0 ||
+        partition_out_describe(job, s->kc, &s->partition, &s->admit, err) != 0 ||
         describe(s, &origin, err) != 0)
         return -1;
+    s->admit.streams = 1;
     s->admit.kmd = (struct wire_blob){s->kmd.data, (uint32_t)s->kmd.bytes};
     s->admit.umed = (struct wire_blob){s->umed.data, (uint32_t)s->umed.bytes};
     if (image_create(image_file_take(&s->order->file), s->order->file.name, &origin, &s->admit,
@@ -132,15 +109,7 @@ static int prepare(struct saving *s, struct vf_error *err)
 
 static int open_channel(struct saving *s, struct vf_error *err)
 {
-    s->plan = (struct stream_plan){
-        .geometry = {.page_bytes = s->admit.page_bytes,
-                     .pages_total = s->partition.vram_bytes / s->admit.page_bytes,
-                     .slot_bytes = s->admit.slot_bytes},
-        .streams = 1,
-        .epoch = s->job->epoch,
-        .partition = s->partition.id,
-        .kernel_socket = s->job->mig->kernel_socket,
-    };
+    s->plan = stream_plan_of(s->job, &s->partition, 1);
     s->bits = calloc((s->plan.geometry.pages_total + 63) / 64, sizeof *s->bits);
     if (s->bits == NULL)
         return vf_fail(err, VF_FAILED, "out of memory for the dirty bitplane");
@@ -149,28 +118,6 @@ static int open_channel(struct saving *s, struct vf_error *err)
         return -1;
     return kc_channel_open(s->plan.kernel_socket, s->plan.partition, stream_slots(&s->plan),
                            s->plan.geometry.slot_bytes, &s->channel, err);
-}
-
-static int pause_partition(struct saving *s, struct vf_error *err)
-{
-    struct vf_partition_clock clock;
-    uint64_t asked = vf_now_ns();
-
-    if (!s->admit.stay_paused) {
-        stand_begins(s->job, asked);
-        stand_calls(s->job, "DxgkDdiSetVirtualFunctionPauseState");
-        if (kc_partition_pause(s->kc, s->partition.id, err) != 0)
-            return -1;
-        s->paused = true;
-    }
-    stand_calls(s->job, NULL);
-    if (kc_partition_clock(s->kc, s->partition.id, &clock, err) != 0)
-        return -1;
-    job_update(s->job, {
-        s->job->t.last_run = clock.last_run_ns > asked ? clock.last_run_ns : asked;
-        s->job->t.quiet = vf_now_ns();
-    });
-    return 0;
 }
 
 /* A gathered slot becomes a frame in the file; pages of zeros stay away. */
@@ -249,23 +196,14 @@ static int save_state(struct saving *s, uint8_t root[DIGEST_ROOT_BYTES], struct 
 /* Back to "never happened", or with --keep to "nothing but a pause did" (SRC-7). */
 static int run_on(struct saving *s, struct vf_error *err)
 {
-    struct vf_partition_info now = s->partition;
     uint64_t resume = vf_now_ns();
     int result = 0;
 
     kc_channel_close(s->channel);
     s->channel = NULL;
-    /* By us, or one that stood already and may go now. */
-    now.state = s->paused || (now.holders & VF_HOLD_FAULT) != 0 ? VF_PARTITION_OUTGOING_PAUSED
-                                                                : VF_PARTITION_OUTGOING;
-    if (s->prepared && copy_run_on(s->kc, &now, s->job->stays_paused, err) != 0)
-        result = -1;
-    if (result != 0 && err->code == VF_STANDS)
-        mig_event(s->job->mig, "job", "job %llu: %s", (unsigned long long)s->job->id, err->text);
-    else if (result != 0)
-        vf_context(err, "partition %s could not be brought back to work", s->job->partition);
+    if (s->prepared)
+        result = partition_out_run_on(s->job, s->kc, &s->partition, s->paused, err);
     s->prepared = false;
-    stand_ends(s->job);
     if (s->paused && result == 0)
         job_update(s->job, {
             s->job->t.resume = resume;
@@ -306,8 +244,9 @@ static int run(struct saving *s, struct vf_error *err)
     if (prepare(s, err) != 0 || open_channel(s, err) != 0)
         return -1;
     job_enter(job, JOB_ROUNDS, "pause"); /* there is no round while it runs */
-    if (pause_partition(s, err) != 0)
+    if (partition_out_pause(job, s->kc, &s->partition, &s->paused, err) != 0)
         return -1;
+    job_update(job, job->t.quiet = vf_now_ns());
     job_enter(job, JOB_PAUSED, "pages");
     if (save_pages(s, err) != 0)
         return -1;
@@ -435,15 +374,12 @@ void *save_main(void *arg)
 {
     struct save *order = arg;
     struct mig_job *job = order->job;
-    struct mig *mig = job->mig;
     enum job_state end;
 
     (void)prctl(PR_SET_NAME, "job-save");
     end = save(order);
     save_free(order); /* before it is over: who hears of the end finds no temporary file */
-    job_over(job, end);
-    mig_job_put(job);
-    mig_thread_over(mig);
+    mig_job_thread_over(job, end);
     return NULL;
 }
 

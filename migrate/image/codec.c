@@ -42,13 +42,13 @@ void image_head_encode(const struct image_origin *origin, struct wire_writer *w)
     wire_put_text(w, origin->description);
     if (w->failed)
         return;
-    wire_store_u32(w->data + 12, (uint32_t)w->bytes);
-    wire_store_u64(w->data + SUM_AT, head_sum(w->data, (uint32_t)w->bytes));
+    vf_store_u32(w->data + 12, (uint32_t)w->bytes);
+    vf_store_u64(w->data + SUM_AT, head_sum(w->data, (uint32_t)w->bytes));
 }
 
 int image_head_length(const uint8_t fixed[IMAGE_FIXED_BYTES], uint32_t *bytes, struct vf_error *err)
 {
-    *bytes = wire_load_u32(fixed + 12);
+    *bytes = vf_load_u32(fixed + 12);
     if (memcmp(fixed, MAGIC, MAGIC_BYTES) != 0)
         return vf_fail(err, VF_FAILED,
                        "is no image of a partition" VF_REMEDY
@@ -61,12 +61,12 @@ int image_head_length(const uint8_t fixed[IMAGE_FIXED_BYTES], uint32_t *bytes, s
 int image_head_decode(const uint8_t *head, uint32_t bytes, uint32_t *version,
                       struct image_origin *out, struct vf_error *err)
 {
-    const uint32_t features = wire_load_u32(head + 16);
+    const uint32_t features = vf_load_u32(head + 16);
     struct wire_reader r;
 
-    *version = wire_load_u32(head + 8);
+    *version = vf_load_u32(head + 8);
     /* First: only a head that is whole may claim to be from the future. */
-    if (head_sum(head, bytes) != wire_load_u64(head + SUM_AT))
+    if (head_sum(head, bytes) != vf_load_u64(head + SUM_AT))
         return vf_fail(err, VF_FAILED, "its head was changed (checksum)");
     if (*version != IMAGE_VERSION)
         return vf_fail(err, VF_INCOMPATIBLE,
@@ -79,7 +79,7 @@ int image_head_decode(const uint8_t *head, uint32_t bytes, uint32_t *version,
             "is from the future: it needs features 0x%x that this vferry lacks; use a newer vferry",
             features & ~KNOWN_FEATURES);
     wire_reader_init(&r, head + IMAGE_FIXED_BYTES, bytes - IMAGE_FIXED_BYTES);
-    out->kept = (wire_load_u32(head + 20) & OPTIONAL_KEPT) != 0;
+    out->kept = (vf_load_u32(head + 20) & OPTIONAL_KEPT) != 0;
     out->saved_ns = wire_get_u64(&r);
     wire_get_bytes(&r, out->id, sizeof out->id);
     wire_get_text(&r, out->host_name, sizeof out->host_name);
@@ -94,17 +94,17 @@ void image_trailer_encode(const struct image_trailer *trailer,
                           uint8_t out[IMAGE_SUMMED_TRAILER_BYTES])
 {
     memcpy(out, END_MAGIC, MAGIC_BYTES);
-    wire_store_u64(out + 8, trailer->file_bytes);
-    wire_store_u64(out + 16, trailer->frames);
-    wire_store_u64(out + 24, trailer->pages);
+    vf_store_u64(out + 8, trailer->file_bytes);
+    vf_store_u64(out + 16, trailer->frames);
+    vf_store_u64(out + 24, trailer->pages);
     memcpy(out + 32, trailer->root, sizeof trailer->root);
 }
 
 bool image_trailer_decode(const uint8_t bytes[IMAGE_TRAILER_BYTES], struct image_trailer *out)
 {
-    out->file_bytes = wire_load_u64(bytes + 8);
-    out->frames = wire_load_u64(bytes + 16);
-    out->pages = wire_load_u64(bytes + 24);
+    out->file_bytes = vf_load_u64(bytes + 8);
+    out->frames = vf_load_u64(bytes + 16);
+    out->pages = vf_load_u64(bytes + 24);
     memcpy(out->root, bytes + 32, sizeof out->root);
     memcpy(out->sum, bytes + IMAGE_SUMMED_TRAILER_BYTES, sizeof out->sum);
     return memcmp(bytes, END_MAGIC, MAGIC_BYTES) == 0;

@@ -19,7 +19,8 @@
 
 #define TRIES 16
 
-bool image_file_name_valid(const char *name)
+/* Is it a plain name, to be opened in a directory? */
+static bool name_valid(const char *name)
 {
     const size_t length = strlen(name);
 
@@ -79,7 +80,7 @@ static int start(struct image_file *file, int directory, const char *name, struc
 
     *file = (struct image_file)IMAGE_FILE_INIT;
     file->directory = directory;
-    if (!image_file_name_valid(name))
+    if (!name_valid(name))
         return vf_fail(err, VF_USAGE, "image \"%s\": is no name for a file", VF_SHOWN(name));
     (void)snprintf(file->name, sizeof file->name, "%s", name);
     /* Asked for now so that nobody waits for a save that cannot be named; image_file_publish

@@ -41,7 +41,4 @@ void image_file_withdraw(struct image_file *file);
 /* Due whatever happened; what was not published goes. */
 void image_file_close(struct image_file *file);
 
-/* Is it a plain name, to be opened in a directory? */
-bool image_file_name_valid(const char *name);
-
 #endif

@@ -52,7 +52,6 @@ int image_add_state(struct image_writer *writer, const struct wire_state *state,
 /* The trailer; all of it is on disk when this returns 0. */
 int image_seal(struct image_writer *writer, const uint8_t root[DIGEST_ROOT_BYTES],
                struct vf_error *err);
-uint64_t image_written(const struct image_writer *writer);
 /* Its stream: what waits for the paging engine ends with its abort. */
 struct tp *image_writer_tp(struct image_writer *writer);
 void image_writer_free(struct image_writer *writer); /* NULL is allowed */

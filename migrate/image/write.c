@@ -179,11 +179,6 @@ int image_seal(struct image_writer *writer, const uint8_t root[DIGEST_ROOT_BYTES
     return 0;
 }
 
-uint64_t image_written(const struct image_writer *writer)
-{
-    return tp_file_offset(writer->tp);
-}
-
 struct tp *image_writer_tp(struct image_writer *writer)
 {
     return writer->tp;

@@ -126,17 +126,31 @@ const char *job_kind(const struct mig_job *job)
     return job->options.dry_run ? "check" : "move";
 }
 
-const char *job_stays(const struct mig_job *job)
-{
-    return job->stays_paused ? "stays paused here" : "runs on here";
-}
-
 void job_enter(struct mig_job *job, enum job_state state, const char *phase)
 {
     if ((enum job_state)vf_fsm_get(&job->fsm) != state)
         (void)vf_fsm_set(&job->fsm, state, phase);
     job_update(job, (void)snprintf(job->phase, sizeof job->phase, "%s", phase));
     vf_trace(job_phase, job->id, job->source, job->partition, phase);
+}
+
+void job_set_partition(struct mig_job *job, const uint8_t uuid[VF_UUID_BYTES], uint64_t epoch,
+                       uint64_t vram_bytes, uint64_t page_bytes)
+{
+    job_update(job, {
+        memcpy(job->partition_uuid, uuid, sizeof job->partition_uuid);
+        job->epoch = epoch;
+        job->vram_bytes = vram_bytes;
+        job->page_bytes = page_bytes;
+    });
+}
+
+void job_judged(struct mig_job *job, const struct vf_reasons *reasons)
+{
+    job_update(job, {
+        job->reasons = *reasons;
+        job->judged = true;
+    });
 }
 
 void job_recorded(struct mig_job *job, const struct journal_record *record)

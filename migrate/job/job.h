@@ -180,10 +180,11 @@ bool job_unsure(struct mig_job *job);
 /* "move", "check", "save" or "restore". */
 const char *job_kind(const struct mig_job *job);
 
-/* What a partition that did not leave does: "runs on here", or "stays paused here" when a person
- * had paused it. */
-const char *job_stays(const struct mig_job *job);
-
+/* Which partition it is about, and the hand-off's epoch. */
+void job_set_partition(struct mig_job *job, const uint8_t uuid[VF_UUID_BYTES], uint64_t epoch,
+                       uint64_t vram_bytes, uint64_t page_bytes);
+/* The verdict: all that speaks against it; none = nothing does. */
+void job_judged(struct mig_job *job, const struct vf_reasons *reasons);
 /* Goes to a state and tells the phase's name to whoever watches. */
 void job_enter(struct mig_job *job, enum job_state state, const char *phase);
 /* This is the journal's last record of it now. */

@@ -4,6 +4,7 @@
 #include "migrate/job/job.h"
 
 #include "base/clock.h"
+#include "base/json_text.h"
 #include "base/thread.h"
 #include "migrate/mig.h"
 #include "migrate/job/stand.h"
@@ -35,23 +36,6 @@ static void put(json_t *object, const char *key, uint64_t value)
 static void put_known(json_t *object, const char *key, bool known, uint64_t value)
 {
     (void)json_object_set_new(object, key, known ? number(value) : json_null());
-}
-
-/* Texts come from peers and drivers: what is no UTF-8 becomes '?', rather than losing the member.
- */
-static json_t *text(const char *value)
-{
-    char plain[sizeof((struct vf_error *)0)->text];
-    json_t *json = json_string(value);
-
-    if (json != NULL)
-        return json;
-    (void)snprintf(plain, sizeof plain, "%s", value);
-    for (char *at = plain; *at != '\0'; at++) {
-        if ((unsigned char)*at >= 0x80)
-            *at = '?';
-    }
-    return json_string(plain);
 }
 
 /* Before a link was lost the source may have sent more than ever came: the target cannot know. */
@@ -87,9 +71,9 @@ static json_t *reasons(const struct mig_job *job)
         const struct vf_reason *reason = &job->reasons.list[i];
 
         (void)json_array_append_new(
-            list, json_pack("{s:o, s:o, s:o, s:o}", "field", text(reason->field), "source",
-                            text(reason->source), "target", text(reason->target), "remedy",
-                            text(reason->remedy)));
+            list, json_pack("{s:o, s:o, s:o, s:o}", "field", vf_json_text(reason->field), "source",
+                            vf_json_text(reason->source), "target", vf_json_text(reason->target),
+                            "remedy", vf_json_text(reason->remedy)));
     }
     return list;
 }
@@ -163,15 +147,17 @@ static void put_identity(json_t *object, const struct mig_job *job)
                               known ? json_integer((json_int_t)job->epoch) : json_null());
     (void)json_object_set_new(object, "status",
                               json_string(status_names[job->over ? job_status(job) : MIG_RUNNING]));
-    (void)json_object_set_new(object, "reason", text(job->over ? job->error.text : ""));
-    (void)json_object_set_new(object, "warning", text(job->over ? job->warning : ""));
+    (void)json_object_set_new(object, "reason", vf_json_text(job->over ? job->error.text : ""));
+    (void)json_object_set_new(object, "warning", vf_json_text(job->over ? job->warning : ""));
     (void)json_object_set_new(object, "kind", json_string(job_kind(job)));
     (void)json_object_set_new(object, "direction", json_string(job->source ? "out" : "in"));
     (void)json_object_set_new(object, "phase", json_string(job->phase));
     put_known(object, "started_unix_ns", job->t.started_unix != 0, job->t.started_unix);
     put_known(object, "ended_unix_ns", job->t.ended_unix != 0, job->t.ended_unix);
-    (void)json_object_set_new(object, "source", text(job->source ? job->host_name : job->peer));
-    (void)json_object_set_new(object, "target", text(job->source ? job->peer : job->host_name));
+    (void)json_object_set_new(object, "source",
+                              vf_json_text(job->source ? job->host_name : job->peer));
+    (void)json_object_set_new(object, "target",
+                              vf_json_text(job->source ? job->peer : job->host_name));
     (void)json_object_set_new(object, "peer_identity",
                               job->identity[0] != '\0' ? json_string(job->identity) : json_null());
 }
@@ -261,7 +247,7 @@ json_t *mig_job_verdict(struct mig_job *job)
     (void)json_object_set_new(object, "schema", json_string("vferry.check/1"));
     vf_lock(&job->lock);
     (void)json_object_set_new(object, "partition", json_string(job->partition));
-    (void)json_object_set_new(object, "target", text(job->peer));
+    (void)json_object_set_new(object, "target", vf_json_text(job->peer));
     (void)json_object_set_new(object, "compatible",
                               json_boolean(job->judged && job->reasons.count == 0));
     (void)json_object_set_new(object, "full_now", json_boolean(job->error.code == VF_REFUSED_NOW));

@@ -6,6 +6,7 @@
  */
 #define LOG_ROOM "migrate"
 #include "migrate/source/source.h"
+#include "migrate/source/partition_out.h"
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -31,31 +32,8 @@ void source_unwatch(struct source *s)
 /* Back to "never happened" (SRC-7): the VF runs again before anybody is told. */
 int source_bring_back(struct source *s, struct vf_error *why)
 {
-    struct vf_partition_info now = s->partition;
-    struct vf_error err = VF_ERROR_INIT;
-    int result;
-
     stream_group_abort(&s->group);
-    if (!s->prepared)
-        return 0;
-    stand_calls(s->job,
-                s->paused ? "DxgkDdiSetVirtualFunctionPauseState" : "DxgkDdiEndLiveMigration");
-    /* By us, or one that stood already and may go now. */
-    now.state = s->paused || (now.holders & VF_HOLD_FAULT) != 0 ? VF_PARTITION_OUTGOING_PAUSED
-                                                                : VF_PARTITION_OUTGOING;
-    result = copy_run_on(s->kc, &now, s->job->stays_paused, &err);
-    if (result != 0) {
-        log_error("job %" PRIu64 ": partition %s: %s", s->job->id, s->job->partition, err.text);
-        *why = err;
-        if (err.code == VF_STANDS)
-            mig_event(s->job->mig, "job", "job %" PRIu64 ": %s", s->job->id, err.text);
-        else
-            vf_fail(why, VF_FAILED, "partition %s could not be brought back to work (%s)",
-                    s->job->partition, err.text);
-    }
-    stand_calls(s->job, NULL);
-    stand_ends(s->job);
-    return result;
+    return s->prepared ? partition_out_run_on(s->job, s->kc, &s->partition, s->paused, why) : 0;
 }
 
 /* ---- in words ---- */

@@ -2,6 +2,7 @@
 /* The source's rounds (SRC-4…6): query and clear, send, ask the policy; pause and last round. */
 #define LOG_ROOM "migrate"
 #include "migrate/source/source.h"
+#include "migrate/source/partition_out.h"
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -197,34 +198,6 @@ static int prove(struct source *s, uint64_t dirty, const struct stream_group_lim
     return 0;
 }
 
-/* From here on the partition stands, unless it did already by a person's word. */
-static int stop_partition(struct source *s, struct vf_error *err)
-{
-    struct mig_job *job = s->job;
-    struct vf_partition_clock clock;
-    uint64_t asked = vf_now_ns();
-
-    if (!job->stays_paused) {
-        int result;
-
-        stand_begins(job, asked);
-        stand_calls(job, "DxgkDdiSetVirtualFunctionPauseState");
-        result = kc_partition_pause(s->kc, s->partition.id, err);
-        stand_calls(job, NULL);
-        if (result != 0)
-            return -1;
-        s->paused = true;
-    }
-    /* The VF cannot have run after this moment, and the device says when it really ran last. */
-    if (kc_partition_clock(s->kc, s->partition.id, &clock, err) != 0)
-        return -1;
-    asked = clock.last_run_ns > asked ? clock.last_run_ns : asked;
-    job_update(job, job->t.last_run = asked);
-    if (!job->stays_paused)
-        stand_begins(job, asked);
-    return 0;
-}
-
 int source_pause(struct source *s, struct vf_error *err)
 {
     struct mig_job *job = s->job;
@@ -236,7 +209,8 @@ int source_pause(struct source *s, struct vf_error *err)
 
     s->deadline_ns = vf_now_ns() + source_fix_limits(s);
     limit.deadline_ns = s->deadline_ns;
-    if (stop_partition(s, err) != 0 || query_owed(s, &dirty, err) != 0)
+    if (partition_out_pause(job, s->kc, &s->partition, &s->paused, err) != 0 ||
+        query_owed(s, &dirty, err) != 0)
         return -1;
     job_update(job, job->t.quiet = vf_now_ns());
     while (prove(s, dirty, &limit, err) != 0) {

@@ -5,6 +5,7 @@
  */
 #define LOG_ROOM "migrate"
 #include "migrate/source/source.h"
+#include "migrate/source/partition_out.h"
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -47,7 +48,6 @@ static void note(void *ctx, const char *text)
         control_note(&s->control, text);
 }
 
-/* Nobody looks at s any more. */
 /* A check writes nothing: whether a move could is told as one of its reasons. */
 static int check_journal(struct source *s, struct vf_error *err)
 {
@@ -69,28 +69,10 @@ static int check_journal(struct source *s, struct vf_error *err)
 static int open_partition(struct source *s, struct vf_error *err)
 {
     struct mig_job *job = s->job;
-    struct vf_partition_params params;
-    uint64_t journalled;
 
-    if (kc_connect(job->mig->kernel_socket, &s->kc, err) != 0 ||
-        kc_partition_find(s->kc, job->partition, &s->partition, err) != 0 ||
-        mig_refuse_unsettled(job->mig, &s->partition, err) != 0 ||
-        kc_partition_params(s->kc, s->partition.id, &params, err) != 0)
+    if (partition_out_open(job, "move", &s->kc, &s->partition, err) != 0)
         return -1;
-    job->stays_paused = (s->partition.holders & VF_HOLD_PERSON) != 0;
-    if (s->partition.state != VF_PARTITION_RUNNING && s->partition.state != VF_PARTITION_PAUSED)
-        return vf_fail(err, VF_FAILED, "partition %s: is %s; only a running or paused one can move",
-                       job->partition,
-                       vf_partition_state_name((enum vf_partition_state)s->partition.state));
     s->found = true;
-    stand_driver(job, s->kc, s->partition.adapter);
-    journalled = journal_epoch(job->mig->journal, s->partition.uuid);
-    job_update(job, {
-        memcpy(job->partition_uuid, s->partition.uuid, sizeof job->partition_uuid);
-        job->epoch = (params.epoch > journalled ? params.epoch : journalled) + 1;
-        job->vram_bytes = s->partition.vram_bytes;
-        job->page_bytes = s->partition.page_bytes;
-    });
     if (s->partition.page_bytes == 0)
         return vf_fail(err, VF_INCOMPATIBLE,
                        "partition %s: its adapter has no dirty tracking, so it cannot move live",
@@ -127,10 +109,7 @@ static int take_reasons(struct source *s, const struct wire_verdict *verdict, st
     if ((verdict->code == WIRE_CODE_OK) != (verdict->reasons.count == 0))
         return vf_fail(err, VF_FAILED, "peer %s: its verdict makes no sense (code %u, %u reasons)",
                        s->job->peer, verdict->code, verdict->reasons.count);
-    job_update(s->job, {
-        s->job->reasons = verdict->reasons;
-        s->job->judged = true;
-    });
+    job_judged(s->job, &verdict->reasons);
     if (verdict->code == WIRE_CODE_OK)
         return 0;
     return vf_fail(err, wire_error_code(verdict->code), "%s", verdict->text);
@@ -156,15 +135,11 @@ static int ask_for(struct source *s, struct wire_admit *ask, struct vf_error *er
 {
     const struct mig_job *job = s->job;
 
-    if (kc_partition_params(s->kc, s->partition.id, &ask->params, err) != 0)
+    if (partition_out_describe(job, s->kc, &s->partition, ask, err) != 0)
         return -1;
-    ask->page_bytes = s->partition.page_bytes;
-    ask->slot_bytes = stream_slot_bytes(s->partition.page_bytes);
     ask->streams = job->options.streams;
     ask->check_only = job->options.dry_run;
     ask->verify = (uint8_t)job->options.verify;
-    ask->stay_paused = job->stays_paused;
-    ask->epoch = job->epoch;
     ask->max_blackout_ns = job->options.max_blackout_ns;
     ask->max_time_ns = job->options.max_time_ns;
     return 0;
@@ -218,10 +193,7 @@ static int ask_all_the_same(struct source *s, const struct vf_error *why)
         log_debug("job %llu: %s", (unsigned long long)s->job->id, err.text);
         reasons_without_data(NULL, why, &reasons);
     }
-    job_update(s->job, {
-        s->job->reasons = reasons;
-        s->job->judged = true;
-    });
+    job_judged(s->job, &reasons);
     return -1;
 }
 
@@ -236,15 +208,12 @@ static int admit(struct source *s, struct vf_error *err)
     uint64_t asked;
     int result = -1;
 
-    stand_calls(job, "DxgkDdiPrepareLiveMigration");
-    if (kc_prepare(s->kc, s->partition.id, KC_SOURCE, job->id, err) != 0)
-        return job->options.dry_run && err->code == VF_INCOMPATIBLE ? ask_all_the_same(s, err) : -1;
-    s->prepared = true;
-    job_update(job, job->t.prepared = vf_now_ns());
-    stand_calls(job, "DxgkDdiSaveImmutableMigrationData");
-    if (kc_save_immutable(s->kc, s->partition.id, &kmd, &umed, err) != 0 ||
-        ask_for(s, &ask.admit, err) != 0)
+    if (partition_out_prepare(job, s->kc, &s->partition, &s->prepared, &kmd, &umed, err) != 0 ||
+        ask_for(s, &ask.admit, err) != 0) {
+        if (!s->prepared && job->options.dry_run && err->code == VF_INCOMPATIBLE)
+            result = ask_all_the_same(s, err);
         goto out;
+    }
     ask.admit.queued = !job->options.dry_run && !slot_is_ours(s);
     ask.admit.kmd = (struct wire_blob){kmd.data, (uint32_t)kmd.bytes};
     ask.admit.umed = (struct wire_blob){umed.data, (uint32_t)umed.bytes};
@@ -282,18 +251,8 @@ out:
 
 static int open_streams(struct source *s, struct vf_error *err)
 {
-    struct stream_plan plan = {
-        .geometry = {.page_bytes = s->partition.page_bytes,
-                     .pages_total = s->partition.vram_bytes / s->partition.page_bytes,
-                     .slot_bytes = stream_slot_bytes(s->partition.page_bytes)},
-        .streams = s->job->options.streams,
-        .epoch = s->job->epoch,
-        .partition = s->partition.id,
-        .kernel_socket = s->job->mig->kernel_socket,
-        .silence_ns = s->job->mig->silence_ns,
-    };
+    const struct stream_plan plan = stream_plan_of(s->job, &s->partition, s->job->options.streams);
 
-    memcpy(plan.job, s->job->uuid, sizeof plan.job);
     s->words = (plan.geometry.pages_total + 63) / 64;
     s->bits = calloc(s->words, sizeof *s->bits);
     s->more = calloc(s->words, sizeof *s->more);
@@ -443,7 +402,6 @@ void *source_main(void *arg)
     struct source *s = calloc(1, sizeof *s);
     struct vf_error err = VF_ERROR_INIT;
     enum job_state end = JOB_FAILED;
-    struct mig *mig;
 
     (void)prctl(PR_SET_NAME, "job-source");
     if (s == NULL) {
@@ -462,9 +420,6 @@ void *source_main(void *arg)
         release(s);
         free(s);
     }
-    job_over(job, end);
-    mig = job->mig;
-    mig_job_put(job);
-    mig_thread_over(mig);
+    mig_job_thread_over(job, end);
     return NULL;
 }

@@ -28,9 +28,7 @@ static int prove(struct page_sink *r, uint32_t index, struct vf_error *err)
     const uint8_t *data = kc_channel_slot(r->channel, 2 * index + 1);
 
     for (uint32_t i = 0; i < item->count; i++) {
-        const uint8_t *page = data + i * page_bytes;
-        uint64_t digest = digest_is_zero_page(page, page_bytes) ? digest_table_zero(r->table)
-                                                                : digest_page(page, page_bytes);
+        uint64_t digest = digest_of(r->table, data + i * page_bytes, NULL);
 
         if (digest != item->digests[i])
             return vf_fail(

@@ -3,6 +3,8 @@
  * gathering, rehashing. */
 #include "migrate/stream/stream.h"
 
+#include "migrate/mig.h"
+
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
@@ -44,7 +46,8 @@ static uint64_t set_bit(const struct stream_feed *feed, uint64_t page)
     return feed->pages;
 }
 
-uint32_t stream_feed_take(struct stream_feed *feed, uint64_t *pages, uint32_t max)
+/* Up to `max` page indices; 0 = no more. */
+static uint32_t feed_take(struct stream_feed *feed, uint64_t *pages, uint32_t max)
 {
     uint32_t count = 0;
 
@@ -81,6 +84,24 @@ uint32_t stream_slots(const struct stream_plan *plan)
 
     /* Even: the target pairs a payload slot with a read-back slot. */
     return fit < 4 ? 4 : fit > STREAM_SLOTS ? STREAM_SLOTS : (uint32_t)fit & ~1u;
+}
+
+struct stream_plan stream_plan_of(const struct mig_job *job, const struct vf_partition_info *p,
+                                  uint32_t streams)
+{
+    struct stream_plan plan = {
+        .geometry = {.page_bytes = p->page_bytes,
+                     .pages_total = p->vram_bytes / p->page_bytes,
+                     .slot_bytes = stream_slot_bytes(p->page_bytes)},
+        .streams = streams,
+        .epoch = job->epoch,
+        .partition = p->id,
+        .kernel_socket = job->mig->kernel_socket,
+        .silence_ns = job->mig->silence_ns,
+    };
+
+    memcpy(plan.job, job->uuid, sizeof plan.job);
+    return plan;
 }
 
 int stream_wait(struct kc_channel *channel, struct tp *tp, struct kc_done *done,
@@ -125,7 +146,7 @@ int stream_gather(struct kc_channel *channel, struct tp *tp, const struct stream
 
     stream_feed_init(&feed, plan, index, bits);
     for (uint32_t slot = 0; slot < slots; slot++) {
-        length[slot] = stream_feed_take(&feed, list[slot], group);
+        length[slot] = feed_take(&feed, list[slot], group);
         if (length[slot] == 0)
             break;
         if (kc_channel_submit(channel, KC_GATHER, slot, list[slot], length[slot], err) != 0)
@@ -139,7 +160,7 @@ int stream_gather(struct kc_channel *channel, struct tp *tp, const struct stream
         if (each(ctx, list[done.slot], length[done.slot], kc_channel_slot(channel, done.slot),
                  err) != 0)
             return -1;
-        length[done.slot] = stream_feed_take(&feed, list[done.slot], group);
+        length[done.slot] = feed_take(&feed, list[done.slot], group);
         if (length[done.slot] == 0)
             continue;
         if (kc_channel_submit(channel, KC_GATHER, done.slot, list[done.slot], length[done.slot],
@@ -157,9 +178,8 @@ int stream_frame(struct wire_frame *frame, const uint64_t *pages, uint32_t count
     frame->count = 0;
     frame->payload_bytes = 0;
     for (uint32_t i = 0; i < count; i++) {
-        const uint8_t *page = slot + i * page_bytes;
-        bool zero = digest_is_zero_page(page, page_bytes);
-        uint64_t digest = zero ? digest_table_zero(table) : digest_page(page, page_bytes);
+        bool zero;
+        uint64_t digest = digest_of(table, slot + i * page_bytes, &zero);
 
         if (leave_out_known && digest_get(table, pages[i]) == digest)
             continue;
@@ -184,11 +204,8 @@ static int compare(void *ctx, const uint64_t *pages, uint32_t count, const uint8
     uint64_t page_bytes = rehash->plan->geometry.page_bytes;
 
     for (uint32_t i = 0; i < count; i++) {
-        const uint8_t *page = slot + i * page_bytes;
-        uint64_t digest = digest_is_zero_page(page, page_bytes) ? digest_table_zero(rehash->table)
-                                                                : digest_page(page, page_bytes);
-
-        if (digest != digest_get(rehash->table, pages[i]))
+        if (digest_of(rehash->table, slot + i * page_bytes, NULL) !=
+            digest_get(rehash->table, pages[i]))
             return vf_fail(err, VF_FAILED, "verify full: page %llu %s; refusing to hand over",
                            (unsigned long long)pages[i], rehash->what);
     }

@@ -37,6 +37,11 @@ struct stream_plan {
     uint64_t silence_ns;
 };
 
+/* The plan of that many streams for the job's partition; its geometry is what this version makes.
+ */
+struct stream_plan stream_plan_of(const struct mig_job *job, const struct vf_partition_info *p,
+                                  uint32_t streams);
+
 /* Walks the pages of one stream in rising order: those with a bit, or all when `bits` is NULL. */
 struct stream_feed {
     const uint64_t *bits;
@@ -46,8 +51,6 @@ struct stream_feed {
 
 void stream_feed_init(struct stream_feed *feed, const struct stream_plan *plan, uint32_t index,
                       const uint64_t *bits);
-/* Up to `max` page indices; 0 = no more. */
-uint32_t stream_feed_take(struct stream_feed *feed, uint64_t *pages, uint32_t max);
 
 uint64_t stream_slot_bytes(uint64_t page_bytes);
 uint32_t stream_slots(const struct stream_plan *plan);

@@ -8,6 +8,7 @@
 #include "migrate/target/target.h"
 
 #include "base/clock.h"
+#include "base/hex.h"
 #include "base/log.h"
 #include "base/size.h"
 #include "base/thread.h"
@@ -278,8 +279,8 @@ static void try_adapter(struct target *t, const struct vf_adapter_info *adapter,
             vf_reason_add(reasons, "uuid", "-", "-", "the target's system gives no random bytes");
             return;
         }
-        (void)snprintf(params.name, sizeof params.name, "trial-%02x%02x%02x%02x", params.uuid[0],
-                       params.uuid[1], params.uuid[2], params.uuid[3]);
+        vf_hex_format(params.uuid, 4,
+                      params.name + snprintf(params.name, sizeof params.name, "trial-"));
         if (params.vram_bytes > adapter->vram_largest_bytes)
             params.vram_bytes = adapter->vram_largest_bytes;
     }

@@ -115,9 +115,8 @@ static void text(struct handoff_run *run, enum handoff_record record, char out[J
 
 /* ---- the acts ---- */
 
-static int start(struct handoff_run *run, struct vf_error *err)
+int target_start(struct target *t, struct vf_error *err)
 {
-    struct target *t = run->ctx;
     struct mig_job *job = t->job;
     uint64_t resume;
     int result;
@@ -137,6 +136,11 @@ static int start(struct handoff_run *run, struct vf_error *err)
     stand_calls(job, NULL);
     stand_ends(job);
     return 0;
+}
+
+static int start(struct handoff_run *run, struct vf_error *err)
+{
+    return target_start(run->ctx, err);
 }
 
 static int destroy(struct handoff_run *run, struct vf_error *err)

@@ -34,21 +34,9 @@ static void stream_failed(void *ctx, const struct vf_error *err, bool lost)
 
 static int plan_streams(struct target *t, struct vf_error *err)
 {
-    t->plan = (struct stream_plan){
-        .geometry = {.page_bytes = t->partition.page_bytes,
-                     .pages_total = t->partition.vram_bytes / t->partition.page_bytes,
-                     .slot_bytes = stream_slot_bytes(t->partition.page_bytes)},
-        .streams = t->job->options.streams,
-        .epoch = t->job->epoch,
-        .partition = t->partition.id,
-        .kernel_socket = t->job->mig->kernel_socket,
-        .silence_ns = t->job->mig->silence_ns,
-    };
-    memcpy(t->plan.job, t->job->uuid, sizeof t->plan.job);
-    if (digest_table_new(t->plan.geometry.pages_total, t->plan.geometry.page_bytes, &t->table,
-                         err) != 0)
-        return -1;
-    return 0;
+    t->plan = stream_plan_of(t->job, &t->partition, t->job->options.streams);
+    return digest_table_new(t->plan.geometry.pages_total, t->plan.geometry.page_bytes, &t->table,
+                            err);
 }
 
 int target_make_token(struct target *t, struct vf_error *err)

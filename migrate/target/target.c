@@ -61,12 +61,10 @@ static int admission(struct target *t, struct vf_error *err)
 
     if (control_expect(&t->control, WIRE_ADMIT, 0, vf_now_ns() + ASK_NS, &ask, err) != 0)
         return -1;
+    job_set_partition(job, ask.admit.params.uuid, ask.admit.epoch, ask.admit.params.vram_bytes,
+                      ask.admit.page_bytes);
     job_update(job, {
         memcpy(job->partition, ask.admit.params.name, sizeof job->partition);
-        memcpy(job->partition_uuid, ask.admit.params.uuid, sizeof job->partition_uuid);
-        job->epoch = ask.admit.epoch;
-        job->vram_bytes = ask.admit.params.vram_bytes;
-        job->page_bytes = ask.admit.page_bytes;
         job->options.streams = ask.admit.streams;
         job->options.max_blackout_ns = ask.admit.max_blackout_ns;
         job->options.max_time_ns = ask.admit.max_time_ns;
@@ -92,10 +90,7 @@ static int admission(struct target *t, struct vf_error *err)
         return -1;
     if (job_cancel_asked(job))
         return target_cancelled(t, err);
-    job_update(job, {
-        job->reasons = reasons;
-        job->judged = true;
-    });
+    job_judged(job, &reasons);
     if (reasons.count == 0 && !job->options.dry_run)
         return 0;
     (void)target_discard(t);

@@ -79,6 +79,8 @@ int target_admit_on(struct target *t, uint32_t adapter, const struct wire_admit 
                     struct vf_reasons *reasons, struct vf_error *err);
 /* Undoes what target_admit left. -1: the partition is still there, which is logged. */
 int target_discard(struct target *t);
+/* After COMMITTED: it runs here, unless a person had paused it. */
+int target_start(struct target *t, struct vf_error *err);
 /* A cancel, or the source is gone: a creation under way is called off, another does not begin.
  * Under t->lock. */
 void target_call_off(struct target *t);

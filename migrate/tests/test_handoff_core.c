@@ -4,7 +4,7 @@
  * the actions that follow can end. `owned` says what must hold whenever an action is to be carried
  * out; nothing here looks at the tables.
  */
-#include "migrate/handoff/core.h"
+#include "migrate/tests/handoff_states.h"
 
 #include <stdarg.h>
 #include <stddef.h>
@@ -261,30 +261,11 @@ static void try_events(const struct handoff *first)
     }
 }
 
-/* Every state at rest: also those that nothing leads to, for they must be safe as well. */
-static void each_state(void (*each)(const struct handoff *))
-{
-    for (unsigned record = 0; record < HANDOFF_RECORDS; record++) {
-        for (unsigned copy = COPY_UNSEEN; copy < HANDOFF_COPIES; copy++) {
-            for (unsigned flags = 0; flags < 16; flags++) {
-                struct handoff h = {.side = flags & 1 ? HANDOFF_TARGET : HANDOFF_SOURCE,
-                                    .with_file = (flags & 2) != 0,
-                                    .admitted = (flags & 4) != 0,
-                                    .owed = (flags & 8) != 0,
-                                    .record = (enum handoff_record)record,
-                                    .copy = (enum handoff_copy)copy};
-
-                each(&h);
-            }
-        }
-    }
-}
-
 static void every_state_meets_every_event_safely(void **state)
 {
     (void)state;
     tried = 0;
-    each_state(try_events);
+    each_state(try_events); /* those that nothing leads to must be safe as well */
     print_message("# %llu steps\n", tried);
     assert_true(tried > 100000);
 }

@@ -182,9 +182,8 @@ static void an_unknown_optional_record_is_passed_over(void **state)
     /* Behind ADMIT, in front of the first frame: found by its magic length. */
     at = 0;
     for (size_t i = 32; i + WIRE_HEADER_BYTES < bytes && at == 0; i++)
-        if (wire_load_u32(data + i) == WIRE_PAGES &&
-            wire_load_u32(data + i + 4) == WIRE_MANDATORY &&
-            wire_load_u32(data + i + 12) == (uint32_t)XXH3_64bits(data + i, 12))
+        if (vf_load_u32(data + i) == WIRE_PAGES && vf_load_u32(data + i + 4) == WIRE_MANDATORY &&
+            vf_load_u32(data + i + 12) == (uint32_t)XXH3_64bits(data + i, 12))
             at = i;
     assert_true(at > 0);
     memcpy(more, data, at);
@@ -338,13 +337,13 @@ static void from_the_future(size_t at, uint32_t value, const char *text)
 {
     size_t bytes;
     uint8_t *data = sample(&bytes);
-    uint32_t length = wire_load_u32(data + 12);
+    uint32_t length = vf_load_u32(data + 12);
     uint64_t parts[2];
 
-    wire_store_u32(data + at, value);
+    vf_store_u32(data + at, value);
     parts[0] = htole64(XXH3_64bits(data, 24));
     parts[1] = htole64(XXH3_64bits(data + 32, length - 32));
-    wire_store_u64(data + 24, XXH3_64bits(parts, sizeof parts));
+    vf_store_u64(data + 24, XXH3_64bits(parts, sizeof parts));
     images_reseal(data, bytes);
     expect_refused(data, bytes, VF_INCOMPATIBLE, text);
     free(data);

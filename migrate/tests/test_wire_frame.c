@@ -275,8 +275,8 @@ static void forged_count_is_refused_before_its_lists_are_read(void **state)
         struct wire_header header;
 
         wire_header_encode(bytes, WIRE_PAGES, WIRE_MANDATORY, WIRE_FRAME_HEAD_BYTES);
-        wire_store_u32(head + 48, counts[i]);
-        wire_store_u64(head, XXH3_64bits(head + 8, WIRE_FRAME_HEAD_BYTES - 8));
+        vf_store_u32(head + 48, counts[i]);
+        vf_store_u64(head, XXH3_64bits(head + 8, WIRE_FRAME_HEAD_BYTES - 8));
         assert_int_equal(
             tp_send(f->ends[0], &(struct iovec){bytes, sizeof bytes}, 1, TP_NEVER, &err), 0);
         assert_int_equal(wire_recv_header(f->ends[1], &header, TP_NEVER, &err), 0);

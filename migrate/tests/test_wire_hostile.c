@@ -266,19 +266,19 @@ static uint32_t forge_frame(uint8_t *payload)
         const bool zero = next() % 2 == 0;
         const uint64_t page = next() % 32 == 0 ? (uint64_t)next() << 16 : i;
 
-        wire_store_u64(payload + WIRE_FRAME_HEAD_BYTES + 8 * i, page | (zero ? WIRE_PAGE_ZERO : 0));
+        vf_store_u64(payload + WIRE_FRAME_HEAD_BYTES + 8 * i, page | (zero ? WIRE_PAGE_ZERO : 0));
         pages_with_payload += !zero;
     }
-    wire_store_u32(payload + 48, next() % 16 == 0 ? next() >> next() % 32 : count);
-    wire_store_u32(payload + 52,
-                   next() % 16 == 0 ? next() >> next() % 32 : pages_with_payload * PAGE);
+    vf_store_u32(payload + 48, next() % 16 == 0 ? next() >> next() % 32 : count);
+    vf_store_u32(payload + 52,
+                 next() % 16 == 0 ? next() >> next() % 32 : pages_with_payload * PAGE);
     return WIRE_FRAME_HEAD_BYTES + 16 * count + pages_with_payload * PAGE;
 }
 
 /* How far the checksum reaches: a frame's does not cover its payload. */
 static uint32_t summed(const uint8_t *payload, uint32_t tag, uint32_t bytes)
 {
-    const uint32_t count = tag == WIRE_PAGES ? wire_load_u32(payload + 48) : UINT32_MAX;
+    const uint32_t count = tag == WIRE_PAGES ? vf_load_u32(payload + 48) : UINT32_MAX;
 
     return count <= (bytes - WIRE_FRAME_HEAD_BYTES) / 16 ? WIRE_FRAME_HEAD_BYTES + 16 * count
                                                          : bytes;
@@ -301,7 +301,7 @@ static size_t forge_stream(uint8_t *data, size_t capacity)
             bytes = forge_frame(payload);
         lie = next() % 16 == 0 ? next() >> next() % 32 : bytes;
         if (bytes >= 8)
-            wire_store_u64(payload, XXH3_64bits(payload + 8, summed(payload, tag, bytes) - 8));
+            vf_store_u64(payload, XXH3_64bits(payload + 8, summed(payload, tag, bytes) - 8));
         wire_header_encode(data + used, tag, next() % 2, lie);
         used += WIRE_HEADER_BYTES + bytes;
     }

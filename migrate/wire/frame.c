@@ -68,29 +68,29 @@ static uint32_t encode_meta(const struct wire_frame *frame, uint8_t out[META_BYT
     uint8_t *lists = out + WIRE_FRAME_HEAD_BYTES;
 
     memcpy(out + 8, frame->job, WIRE_ID_BYTES);
-    wire_store_u64(out + 24, frame->epoch);
-    wire_store_u32(out + 32, frame->generation);
-    wire_store_u32(out + 36, frame->round);
-    wire_store_u64(out + 40, frame->sequence);
-    wire_store_u32(out + 48, frame->count);
-    wire_store_u32(out + 52, frame->payload_bytes);
+    vf_store_u64(out + 24, frame->epoch);
+    vf_store_u32(out + 32, frame->generation);
+    vf_store_u32(out + 36, frame->round);
+    vf_store_u64(out + 40, frame->sequence);
+    vf_store_u32(out + 48, frame->count);
+    vf_store_u32(out + 52, frame->payload_bytes);
     for (uint32_t i = 0; i < frame->count; i++) {
-        wire_store_u64(lists + 8 * i, frame->pages[i]);
-        wire_store_u64(lists + 8 * (frame->count + i), frame->digests[i]);
+        vf_store_u64(lists + 8 * i, frame->pages[i]);
+        vf_store_u64(lists + 8 * (frame->count + i), frame->digests[i]);
     }
-    wire_store_u64(out, XXH3_64bits(out + SUM_BYTES, bytes - SUM_BYTES));
+    vf_store_u64(out, XXH3_64bits(out + SUM_BYTES, bytes - SUM_BYTES));
     return bytes;
 }
 
 static void decode_head(const uint8_t *in, struct wire_frame *out)
 {
     memcpy(out->job, in + 8, WIRE_ID_BYTES);
-    out->epoch = wire_load_u64(in + 24);
-    out->generation = wire_load_u32(in + 32);
-    out->round = wire_load_u32(in + 36);
-    out->sequence = wire_load_u64(in + 40);
-    out->count = wire_load_u32(in + 48);
-    out->payload_bytes = wire_load_u32(in + 52);
+    out->epoch = vf_load_u64(in + 24);
+    out->generation = vf_load_u32(in + 32);
+    out->round = vf_load_u32(in + 36);
+    out->sequence = vf_load_u64(in + 40);
+    out->count = vf_load_u32(in + 48);
+    out->payload_bytes = vf_load_u32(in + 52);
 }
 
 /* Pages that lie side by side in the slot become one iovec. Returns their number, or -1: a place
@@ -148,8 +148,8 @@ static void decode_lists(const uint8_t *lists, struct wire_frame *out)
     uint32_t place = 0;
 
     for (uint32_t i = 0; i < out->count; i++) {
-        out->pages[i] = wire_load_u64(lists + 8 * i);
-        out->digests[i] = wire_load_u64(lists + 8 * (out->count + i));
+        out->pages[i] = vf_load_u64(lists + 8 * i);
+        out->digests[i] = vf_load_u64(lists + 8 * (out->count + i));
         out->place[i] = is_zero(out, i) ? UINT32_MAX : place++;
     }
 }
@@ -175,7 +175,7 @@ static int recv_meta(struct tp *tp, const struct wire_header *header, struct wir
     if (tp_recv(tp, meta + WIRE_FRAME_HEAD_BYTES, bytes - WIRE_FRAME_HEAD_BYTES, deadline_ns,
                 err) != 0)
         return -1;
-    if (XXH3_64bits(meta + SUM_BYTES, bytes - SUM_BYTES) != wire_load_u64(meta))
+    if (XXH3_64bits(meta + SUM_BYTES, bytes - SUM_BYTES) != vf_load_u64(meta))
         return vf_fail(err, VF_FAILED, "frame: damaged on the way (checksum)");
     decode_lists(meta + WIRE_FRAME_HEAD_BYTES, out);
     return wire_frame_check(out, geometry, err);

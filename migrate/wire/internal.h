@@ -1,43 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Shared by the files of the wire format only: fixed-place numbers, and the record header's bytes.
- */
+/* Shared by the files of the wire format only. */
 #ifndef MIGRATE_WIRE_INTERNAL_H
 #define MIGRATE_WIRE_INTERNAL_H
 
+#include "base/bytes.h"
 #include "migrate/wire/wire.h"
-
-#include <endian.h>
-#include <string.h>
-
-static inline void wire_store_u32(uint8_t *to, uint32_t value)
-{
-    const uint32_t le = htole32(value);
-
-    memcpy(to, &le, sizeof le);
-}
-
-static inline void wire_store_u64(uint8_t *to, uint64_t value)
-{
-    const uint64_t le = htole64(value);
-
-    memcpy(to, &le, sizeof le);
-}
-
-static inline uint32_t wire_load_u32(const uint8_t *from)
-{
-    uint32_t le;
-
-    memcpy(&le, from, sizeof le);
-    return le32toh(le);
-}
-
-static inline uint64_t wire_load_u64(const uint8_t *from)
-{
-    uint64_t le;
-
-    memcpy(&le, from, sizeof le);
-    return le64toh(le);
-}
 
 void wire_put_id(struct wire_writer *w, const struct wire_handoff *id);
 void wire_get_id(struct wire_reader *r, struct wire_handoff *id);

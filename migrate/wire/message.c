@@ -250,7 +250,7 @@ static const char *get_table(struct wire_reader *r, struct wire_message *m)
 
 uint64_t wire_table_digest(const struct wire_table *table, uint32_t i)
 {
-    return wire_load_u64((const uint8_t *)table->digests + i * sizeof(uint64_t));
+    return vf_load_u64((const uint8_t *)table->digests + i * sizeof(uint64_t));
 }
 
 static void put_nothing(struct wire_writer *w, const struct wire_message *m)

@@ -68,10 +68,10 @@ static uint32_t header_check(const uint8_t bytes[12])
 void wire_header_encode(uint8_t out[WIRE_HEADER_BYTES], uint32_t tag, uint32_t flags,
                         uint32_t length)
 {
-    wire_store_u32(out, tag);
-    wire_store_u32(out + 4, flags);
-    wire_store_u32(out + 8, length);
-    wire_store_u32(out + 12, header_check(out));
+    vf_store_u32(out, tag);
+    vf_store_u32(out + 4, flags);
+    vf_store_u32(out + 8, length);
+    vf_store_u32(out + 12, header_check(out));
 }
 
 int wire_send(struct tp *tp, uint32_t tag, uint32_t flags, const struct wire_writer *w,
@@ -85,7 +85,7 @@ int wire_send(struct tp *tp, uint32_t tag, uint32_t flags, const struct wire_wri
         return vf_fail(err, VF_FAILED, "%s is too large to be sent to peer %s", wire_tag_name(tag),
                        tp->peer);
     wire_header_encode(head, tag, flags, (uint32_t)bytes + SUM_BYTES);
-    wire_store_u64(head + WIRE_HEADER_BYTES, XXH3_64bits(iov[1].iov_base, bytes));
+    vf_store_u64(head + WIRE_HEADER_BYTES, XXH3_64bits(iov[1].iov_base, bytes));
     if (tp_send(tp, iov, 2, deadline_ns, err) != 0)
         return -1;
     vf_trace(message_sent, tp->peer, wire_tag_name(tag), bytes);
@@ -155,12 +155,12 @@ int wire_recv_header_and_pings(struct tp *tp, struct wire_header *out,
         *out = (struct wire_header){0};
         if (tp_recv(tp, bytes, sizeof bytes, deadline_ns, err) != 0)
             return -1;
-        if (wire_load_u32(bytes + 12) != header_check(bytes))
+        if (vf_load_u32(bytes + 12) != header_check(bytes))
             return vf_fail(err, VF_FAILED,
                            "peer %s: not a record of this protocol, or one that was damaged",
                            tp->peer);
-        *out = (struct wire_header){wire_load_u32(bytes), wire_load_u32(bytes + 4),
-                                    wire_load_u32(bytes + 8)};
+        *out = (struct wire_header){vf_load_u32(bytes), vf_load_u32(bytes + 4),
+                                    vf_load_u32(bytes + 8)};
         if (check_header(tp, out, err) != 0)
             return -1;
         if (known(out->tag) && out->tag != WIRE_PING)
@@ -194,7 +194,7 @@ int wire_recv_body(struct tp *tp, const struct wire_header *header, struct wire_
         wire_record_free(out);
         return -1;
     }
-    if (XXH3_64bits(out->payload, out->bytes) != wire_load_u64(sum)) {
+    if (XXH3_64bits(out->payload, out->bytes) != vf_load_u64(sum)) {
         wire_record_free(out);
         return vf_fail(err, VF_FAILED, "peer %s: %s was damaged on the way (checksum)", tp->peer,
                        name);

@@ -4,6 +4,7 @@
 #include "migrate/tests/rig/proxy.h"
 
 #include "base/clock.h"
+#include "base/bytes.h"
 #include "base/tests/tool.h"
 #include "base/thread.h"
 
@@ -105,11 +106,6 @@ static bool give_all(struct pump *pump, const uint8_t *data, size_t bytes)
     return true;
 }
 
-static uint32_t load_u32(const uint8_t *at)
-{
-    return (uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24;
-}
-
 /* What happens to this record; the fault is used up. */
 static enum proxy_act judge(struct pump *pump, uint32_t tag)
 {
@@ -191,12 +187,12 @@ static void *pump_loop(void *arg)
     bool on = true;
 
     while (on && take_all(pump->from, head, sizeof head)) {
-        enum proxy_act act = judge(pump, load_u32(head));
+        enum proxy_act act = judge(pump, vf_load_u32(head));
 
         if (act == PROXY_CUT)
             break;
         on = give_all(pump, head, sizeof head) &&
-             pass_payload(pump, load_u32(head), load_u32(head + 8), act);
+             pass_payload(pump, vf_load_u32(head), vf_load_u32(head + 8), act);
     }
     if (mute(pump->conn))
         (void)shutdown(pump->from, SHUT_RDWR); /* the other end must not hear of it */
