@@ -25,11 +25,10 @@ static json_t *plain(const char *text, size_t bytes)
 json_t *error_object(const struct vf_error *err, json_t *reasons)
 {
     const char *remedy = vf_remedy(err);
-    const size_t bytes = remedy != NULL ? (size_t)(remedy - err->text) - 2 : strlen(err->text);
 
     return json_pack("{s:s, s:i, s:o, s:o, s:o}", "schema", "vferry.error/1", "code",
                      err->code == VF_OK ? VF_FAILED : (int)err->code, "text",
-                     plain(err->text, bytes), "remedy",
+                     plain(err->text, (size_t)vf_bare_bytes(err)), "remedy",
                      remedy != NULL ? plain(remedy, strlen(remedy)) : json_null(), "reasons",
                      json_is_array(reasons) ? json_incref(reasons) : json_array());
 }
