@@ -37,7 +37,7 @@ static int take_lock(struct ks_server *server, const char *state_dir, struct vf_
 
     if (asprintf(&path, "%s/%s", state_dir, KS_LOCK_NAME) < 0) {
         path = NULL;
-        return vf_fail(err, VF_FAILED, "start of the kernel side: out of memory");
+        return vf_fail(err, VF_FAILED, "start of the kernel side: " VF_NO_MEMORY);
     }
     server->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (server->lock_fd < 0)
@@ -79,7 +79,7 @@ int ks_open(const struct ks_config *config, struct ks_server **out, struct vf_er
     struct ks_server *server = calloc(1, sizeof *server);
 
     if (server == NULL)
-        return vf_fail(err, VF_FAILED, "start of the kernel side: out of memory");
+        return vf_fail(err, VF_FAILED, "start of the kernel side: " VF_NO_MEMORY);
     server->lock_fd = server->listen_fd = server->wake_fd = server->farewell_fd = -1;
     server->signal_fd = config->signal_fd;
     server->idle_ms = config->idle_ms;
@@ -99,7 +99,7 @@ int ks_open(const struct ks_config *config, struct ks_server **out, struct vf_er
         goto failed;
     if (asprintf(&server->socket_path, "%s/%s", config->state_dir, KS_SOCKET_NAME) < 0) {
         server->socket_path = NULL;
-        (void)vf_fail(err, VF_FAILED, "start of the kernel side: out of memory");
+        (void)vf_fail(err, VF_FAILED, "start of the kernel side: " VF_NO_MEMORY);
         goto failed;
     }
     if (bind_and_listen(server, err) != 0)

@@ -87,7 +87,7 @@ int events_collect(struct events *events, const char *kernel_socket, int32_t ker
     uint64_t seen;
 
     if (collector == NULL)
-        return vf_fail(err, VF_FAILED, "events: out of memory");
+        return vf_fail(err, VF_FAILED, "events: " VF_NO_MEMORY);
     collector->events = events;
     name_kernel_side(kernel_pid, kernel_side, sizeof kernel_side);
     seen = history_kernel_seen(events->history, kernel_side);
