@@ -59,11 +59,11 @@ FOLDERS = {
     "migrate/image/": ["migrate/digest/", "migrate/wire/"],
     "migrate/job/": ["migrate/digest/", "migrate/journal/", "migrate/wire/", MIG, "migrate/migrate.h"],
     "migrate/net/": ["migrate/job/", "migrate/wire/", MIG],
-    "migrate/stream/": ["migrate/digest/", "migrate/job/", "migrate/net/", "migrate/wire/"],
+    "migrate/stream/": ["migrate/digest/", "migrate/job/", "migrate/net/", "migrate/wire/", MIG],
     "migrate/handoff/": ["migrate/job/", "migrate/journal/", "migrate/net/", "migrate/wire/", MIG, "migrate/migrate.h"],
     "migrate/source/": [*MIGRATE_BOTH, "migrate/convergence.h"],
     "migrate/target/": MIGRATE_BOTH,
-    "migrate/file/": [*MIGRATE_BOTH, "migrate/image/", "migrate/target/"],
+    "migrate/file/": [*MIGRATE_BOTH, "migrate/image/", "migrate/source/", "migrate/target/"],
     "dxgk/nt/": [],
     "dxgk/worker/": [],
     "dxgk/ddi/": [*DXGK_SHARED, "dxgk/nt/"],
@@ -73,7 +73,7 @@ FOLDERS = {
     "dxgk/adapter/": [*DXGK_SHARED, "dxgk/ddi/", "dxgk/nt/", "dxgk/paging/", "dxgk/vram/"],
     "dxgk/umed/": [*DXGK_SHARED, "dxgk/adapter/", "dxgk/ddi/", "dxgk/worker/"],
     "dxgk/partition/": [*DXGK_SHARED, "dxgk/adapter/", "dxgk/ddi/", "dxgk/paging/", "dxgk/tracking/", "dxgk/umed/", "dxgk/vram/"],
-    "dxgk/defrag/": [*DXGK_SHARED, "dxgk/ddi/", "dxgk/paging/", "dxgk/partition/", "dxgk/tracking/", "dxgk/vram/"],
+    "dxgk/defrag/": [*DXGK_SHARED, "dxgk/adapter/", "dxgk/ddi/", "dxgk/paging/", "dxgk/partition/", "dxgk/tracking/", "dxgk/vram/"],
     "dxgk/hotupdate/": [*DXGK_SHARED, "dxgk/adapter/", "dxgk/ddi/", "dxgk/nt/", "dxgk/paging/", "dxgk/tracking/"],
 }
 SHARED = {
