@@ -48,6 +48,15 @@ VF_THREAD_CALL(vf_cond_broadcast, pthread_cond_broadcast, pthread_cond_t)
 VF_THREAD_CALL(vf_cond_signal, pthread_cond_signal, pthread_cond_t)
 VF_THREAD_CALL(vf_cond_fini, pthread_cond_destroy, pthread_cond_t)
 
+/* The value of an expression, found under that lock. */
+#define vf_locked(lock, value)                                                                     \
+    __extension__({                                                                                \
+        vf_lock(lock);                                                                             \
+        __typeof__(value) found_ = (value);                                                        \
+        vf_unlock(lock);                                                                           \
+        found_;                                                                                    \
+    })
+
 static inline void vf_cond_wait(pthread_cond_t *cond, pthread_mutex_t *lock)
 {
     int error = pthread_cond_wait(cond, lock);

@@ -302,12 +302,7 @@ static void end_connections(struct ks_server *server)
 
 static bool stop_wanted(struct ks_server *server)
 {
-    bool stop;
-
-    vf_lock(&server->lock);
-    stop = server->stop;
-    vf_unlock(&server->lock);
-    return stop;
+    return vf_locked(&server->lock, server->stop);
 }
 
 /* Milliseconds to wait for work: -1 while anyone or anything needs this kernel, 0 when it was idle

@@ -349,12 +349,7 @@ static uint64_t job_of(struct mig *mig, const char *partition)
 
 uint64_t mig_job_of(struct mig *mig, const char *partition)
 {
-    uint64_t id;
-
-    vf_lock(&mig->lock);
-    id = job_of(mig, partition);
-    vf_unlock(&mig->lock);
-    return id;
+    return vf_locked(&mig->lock, job_of(mig, partition));
 }
 
 void mig_release(struct mig *mig, struct mig_hold *hold)

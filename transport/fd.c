@@ -106,22 +106,3 @@ int tp_from_fd(int fd, const char *peer, struct tp **out, struct vf_error *err)
     *out = &vf_take_ptr(stream)->tp;
     return 0;
 }
-
-int tp_pipe(struct tp *ends[2], struct vf_error *err)
-{
-    int fds[2];
-
-    ends[0] = ends[1] = NULL;
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) != 0)
-        return vf_fail_errno(err, VF_FAILED, errno, "no socket pair");
-    if (tp_from_fd(fds[0], "pipe:0", &ends[0], err) != 0) {
-        (void)close(fds[1]);
-        return -1;
-    }
-    if (tp_from_fd(fds[1], "pipe:1", &ends[1], err) != 0) {
-        tp_close(ends[0]);
-        ends[0] = NULL;
-        return -1;
-    }
-    return 0;
-}

@@ -73,8 +73,6 @@ int tp_address_host(const char *address, char host[TP_NAME_BYTES], struct vf_err
 /* Takes over a connected stream socket (closed with the stream, also on failure). Both directions
  * are non-blocking by flag, so the fd's own mode is left alone. */
 int tp_from_fd(int fd, const char *peer, struct tp **out, struct vf_error *err);
-/* Two connected ends in this process; the caller closes each. */
-int tp_pipe(struct tp *ends[2], struct vf_error *err);
 /* Gets every byte that moves through a file's stream, in order; the stream's thread. */
 typedef void tp_seen(void *ctx, const void *data, size_t bytes);
 /* A regular file, from its start on: sent bytes are written there, received ones read; its end is

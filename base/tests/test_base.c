@@ -3,6 +3,7 @@
  * are refused. */
 #include "base/error.h"
 #include "base/fsm.h"
+#include "base/hex.h"
 #include "base/nearest.h"
 #include "base/plain.h"
 #include "base/process_state.h"
@@ -424,9 +425,26 @@ static void what_a_process_does_is_told(void **state)
     assert_string_equal(vf_process_state(getpid(), text, sizeof text), "works, or wants to");
 }
 
+static void hex_digits_are_read_as_they_are_written_and_nothing_else_is(void **state)
+{
+    static const uint8_t bytes[3] = {0x00, 0x7f, 0xe9};
+    static const char *const wrong[] = {"", "007fe", "007fe ", "007fg9", "0x7fe9"};
+    uint8_t back[3] = {0};
+    char text[7];
+
+    (void)state;
+    vf_hex_format(bytes, sizeof bytes, text);
+    assert_string_equal(text, "007fe9");
+    assert_int_equal(vf_hex_parse("007FE9", back, sizeof back), 0);
+    assert_memory_equal(back, bytes, sizeof bytes);
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
+        assert_int_equal(vf_hex_parse(wrong[i], back, sizeof back), -1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(hex_digits_are_read_as_they_are_written_and_nothing_else_is),
         cmocka_unit_test(test_remedy_is_told_apart_and_crosses_process_lines),
         cmocka_unit_test(test_a_text_is_told_without_its_remedy),
         cmocka_unit_test(test_what_the_system_is_out_of_has_a_remedy),

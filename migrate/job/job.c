@@ -94,22 +94,13 @@ bool job_with_file(const struct mig_job *job)
 bool job_has_token(struct mig_job *job)
 {
     static const uint8_t none[sizeof job->token];
-    bool has;
 
-    vf_lock(&job->lock);
-    has = memcmp(job->token, none, sizeof none) != 0;
-    vf_unlock(&job->lock);
-    return has;
+    return vf_locked(&job->lock, memcmp(job->token, none, sizeof none) != 0);
 }
 
 bool job_unsure(struct mig_job *job)
 {
-    bool unsure;
-
-    vf_lock(&job->lock);
-    unsure = job->unsure;
-    vf_unlock(&job->lock);
-    return unsure;
+    return vf_locked(&job->lock, job->unsure);
 }
 
 const char *job_kind(const struct mig_job *job)
@@ -322,12 +313,7 @@ void job_leave(struct mig_job *job)
 
 bool job_leaving(struct mig_job *job)
 {
-    bool leaving;
-
-    vf_lock(&job->lock);
-    leaving = job->leaving;
-    vf_unlock(&job->lock);
-    return leaving;
+    return vf_locked(&job->lock, job->leaving);
 }
 
 /* Under job->lock: until then, or until the daemon ends, or, if it may, until a cancel. */
@@ -343,22 +329,12 @@ static bool sleep_locked(struct mig_job *job, uint64_t until_ns, bool may_cancel
 
 bool job_sleep(struct mig_job *job, uint64_t until_ns)
 {
-    bool slept;
-
-    vf_lock(&job->lock);
-    slept = sleep_locked(job, until_ns, false);
-    vf_unlock(&job->lock);
-    return slept;
+    return vf_locked(&job->lock, sleep_locked(job, until_ns, false));
 }
 
 bool job_doze(struct mig_job *job, uint64_t until_ns)
 {
-    bool slept;
-
-    vf_lock(&job->lock);
-    slept = sleep_locked(job, until_ns, true);
-    vf_unlock(&job->lock);
-    return slept;
+    return vf_locked(&job->lock, sleep_locked(job, until_ns, true));
 }
 
 void job_set_wake(struct mig_job *job, void (*wake)(void *ctx), void *ctx)

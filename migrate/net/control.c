@@ -419,12 +419,7 @@ void control_linger(struct control *control, uint64_t deadline_ns)
 
 bool control_ended(struct control *control)
 {
-    bool ended;
-
-    vf_lock(&control->lock);
-    ended = control->ended;
-    vf_unlock(&control->lock);
-    return ended;
+    return vf_locked(&control->lock, control->ended);
 }
 
 void control_wake(struct control *control)
@@ -437,22 +432,12 @@ void control_wake(struct control *control)
 
 bool control_aborted(struct control *control)
 {
-    bool aborted;
-
-    vf_lock(&control->lock);
-    aborted = control->aborted;
-    vf_unlock(&control->lock);
-    return aborted;
+    return vf_locked(&control->lock, control->aborted);
 }
 
 bool control_lost(struct control *control)
 {
-    bool lost;
-
-    vf_lock(&control->lock);
-    lost = control->lost;
-    vf_unlock(&control->lock);
-    return lost;
+    return vf_locked(&control->lock, control->lost);
 }
 
 void control_cut(struct control *control)

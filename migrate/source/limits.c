@@ -6,12 +6,7 @@
 
 struct mig_options source_limits(struct source *s)
 {
-    struct mig_options now;
-
-    vf_lock(&s->job->lock);
-    now = s->job->options;
-    vf_unlock(&s->job->lock);
-    return now;
+    return vf_locked(&s->job->lock, s->job->options);
 }
 
 uint64_t source_fix_limits(struct source *s)

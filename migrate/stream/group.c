@@ -181,22 +181,12 @@ void stream_group_abort(struct stream_group *group)
 
 bool stream_group_lost(struct stream_group *group)
 {
-    bool lost;
-
-    vf_lock(&group->lock);
-    lost = group->lost;
-    vf_unlock(&group->lock);
-    return lost;
+    return vf_locked(&group->lock, group->lost);
 }
 
 bool stream_group_refused(struct stream_group *group)
 {
-    bool refused;
-
-    vf_lock(&group->lock);
-    refused = group->refused;
-    vf_unlock(&group->lock);
-    return refused;
+    return vf_locked(&group->lock, group->refused);
 }
 
 void stream_group_stop(struct stream_group *group)

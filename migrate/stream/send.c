@@ -41,12 +41,7 @@ static uint64_t book(struct pacer *pacer, uint64_t bytes, uint64_t *changes)
 
 static bool rate_changed(struct pacer *pacer, uint64_t seen)
 {
-    bool changed;
-
-    vf_lock(&pacer->lock);
-    changed = pacer->changes != seen;
-    vf_unlock(&pacer->lock);
-    return changed;
+    return vf_locked(&pacer->lock, pacer->changes != seen);
 }
 
 static int pace(struct stream_group *group, struct tp *tp, uint64_t bytes, struct vf_error *err)

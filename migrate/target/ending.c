@@ -50,12 +50,7 @@ static void find_cause(struct target *t, struct vf_error *err)
 
 static bool host_stopped(struct mig *mig)
 {
-    bool stopped;
-
-    vf_lock(&mig->lock);
-    stopped = mig->stopping > 0;
-    vf_unlock(&mig->lock);
-    return stopped;
+    return vf_locked(&mig->lock, mig->stopping > 0);
 }
 
 /* It is this host's, or may be, and does not run. */

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Records: what is said is heard unchanged, what is unknown is skipped or refused by its flag, what
  * is damaged is refused. */
+#include "transport/tests/pipe.h"
 #include "base/size.h"
 #include "migrate/wire/internal.h"
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Page frames: pages arrive packed and in order with zero pages left out, and whatever does not fit
  * the geometry is refused. */
+#include "transport/tests/pipe.h"
 #include "migrate/wire/internal.h"
 
 #include <pthread.h>

@@ -4,6 +4,7 @@
  * sanitizers, what is accepted keeps its promises, and lengths are refused before anything is read
  * or allocated for them.
  */
+#include "transport/tests/pipe.h"
 #include "migrate/wire/internal.h"
 
 #include <inttypes.h>

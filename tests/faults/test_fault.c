@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The mechanism itself: each fault does what it says, at the record and the place that it names,
  * and says that it did. VFERRY_FAULT is read once, so every test has a process of its own. */
+#include "transport/tests/pipe.h"
 #include "base/clock.h"
 #include "base/fault.h"
 #include "transport/filter.h"

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* TLS as a stream: all that holds for a plain one, with both directions at once. */
+#include "transport/tests/pipe.h"
 #include "base/clock.h"
 #include "transport/tests/tls_rig.h"
 #include "transport/tls_stream.h"

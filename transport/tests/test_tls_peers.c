@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Who gets in over TLS and who does not, with the reason on both sides; and what of a host's own
  * files is refused at its start. */
+#include "transport/tests/pipe.h"
 #include "transport/tests/tls_rig.h"
 
 #include <openssl/pem.h>

@@ -2,7 +2,7 @@
 /* Streams: everything arrives in order however it is cut, and every way a peer can fail ends the
  * wait with its reason. */
 #include "base/clock.h"
-#include "transport/transport.h"
+#include "transport/tests/pipe.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* See tls_rig.h. */
+#include "transport/tests/pipe.h"
 #include "transport/tests/tls_rig.h"
 
 #include "base/clock.h"
