@@ -48,8 +48,8 @@ struct vf_error {
 #define VF_REMEDY "\x1e"
 /* The remedy, or NULL; points into err->text. */
 const char *vf_remedy(const struct vf_error *err);
-/* A text that came from another process: its end is the remedy if it ends so (NULL = it names
- * none). */
+/* A text that came from another process: its end is the remedy if it ends so (NULL = it
+ * names none). */
 void vf_remedy_is(struct vf_error *err, const char *remedy);
 /* The text with VF_REMEDY in it, to cross a process line: vf_fail(err, code, "%s", out) is the same
  * error again. */
