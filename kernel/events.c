@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/thread.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -40,8 +41,8 @@ static void add(struct ks_events *events, const char *kind, const char *text)
     make_line(event->text);
 }
 
-/* Whom it is about stands before the first colon and counts as it is; of the rest, numbers do
- * not. */
+/* Whom it is about stands before the first colon and counts as it is; of the rest, numbers
+ * do not. */
 static uint64_t key_of(const char *kind, const char *text)
 {
     char whom[128];
@@ -62,9 +63,8 @@ static void add_counts(struct ks_events *events)
     char text[VF_LIMIT_SAMPLE + 80];
 
     while (vf_limit_due(&events->limit, vf_now_ns(), false, &out)) {
-        (void)snprintf(text, sizeof text, "%s (and %llu more like this in %llu s)", out.sample,
-                       (unsigned long long)out.left_out,
-                       (unsigned long long)(out.span_ns / 1000000000u));
+        (void)snprintf(text, sizeof text, "%s (and %" PRIu64 " more like this in %" PRIu64 " s)",
+                       out.sample, out.left_out, out.span_ns / 1000000000u);
         add(events, out.room, text);
     }
 }

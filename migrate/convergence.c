@@ -4,6 +4,7 @@
 
 #include "base/size.h"
 
+#include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -80,8 +81,8 @@ static void explain_hopeless(const struct convergence_input *in, uint64_t best, 
         (void)snprintf(why, bytes, "%s: dirties %s/s, nothing could be sent; check the link", what,
                        dirty);
     else
-        (void)snprintf(why, bytes, "%s: dirties %s/s, sends %s/s; allow --max-blackout %llu", what,
-                       dirty, rate, (unsigned long long)needed_ms(best));
+        (void)snprintf(why, bytes, "%s: dirties %s/s, sends %s/s; allow --max-blackout %" PRIu64,
+                       what, dirty, rate, needed_ms(best));
 }
 
 static void explain_fit(const struct convergence_input *in,
@@ -107,8 +108,8 @@ void convergence_note_round(struct convergence_input *input, uint64_t bytes_left
     input->rounds_done++;
 }
 
-/* In the order of what wins: time is up, it fits, nothing more can be gained, hopeless, another
- * round. */
+/* In the order of what wins: time is up, it fits, nothing more can be gained, hopeless,
+ * another round. */
 struct convergence_decision convergence_decide(const struct convergence_input *in)
 {
     const uint32_t max_rounds = in->max_rounds != 0 ? in->max_rounds : CONVERGENCE_MAX_ROUNDS;

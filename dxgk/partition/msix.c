@@ -10,6 +10,7 @@
 #include "dxgk/partition/partition.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -110,8 +111,8 @@ static void close_route(struct dxgk_msix *msix, struct vector *vector)
     vector->source.fd = -1;
 }
 
-/* Makes hardware hold what `guest` says, with this host's address and data in place of the guest's
- * (INT-2). */
+/* Makes hardware hold what `guest` says, with this host's address and data in place of the
+ * guest's (INT-2). */
 static int write_hardware(struct dxgk_msix *msix, struct vector *vector, const struct entry *guest,
                           struct vf_error *err)
 {
@@ -165,10 +166,10 @@ int dxgk_msix_create(struct dxgk_partition *partition, struct vf_error *err)
     if (vector_count(partition, &count, err) != 0)
         return vf_context(err, "MSI-X");
     if (count > VF_MAX_VECTORS || (uint64_t)count * ENTRY_BYTES > partition->msix_bytes)
-        return vf_fail(
-            err, VF_FAILED,
-            "MSI-X: the VF has %u vectors in %llu intercepted bytes; up to %u are supported", count,
-            (unsigned long long)partition->msix_bytes, VF_MAX_VECTORS);
+        return vf_fail(err, VF_FAILED,
+                       "MSI-X: the VF has %u vectors in %" PRIu64
+                       " intercepted bytes; up to %u are supported",
+                       count, partition->msix_bytes, VF_MAX_VECTORS);
     struct dxgk_msix *msix = calloc(1, sizeof *msix + count * sizeof msix->vectors[0]);
     if (msix == NULL)
         return vf_fail(err, VF_FAILED, "MSI-X: " VF_NO_MEMORY);
@@ -222,8 +223,9 @@ static int check_access(const struct dxgk_partition *partition, uint64_t offset,
     if ((bytes != 4 && bytes != 8) || offset % bytes != 0 || offset > partition->msix_bytes ||
         bytes > partition->msix_bytes - offset)
         return vf_fail(err, VF_USAGE,
-                       "MSI-X table: %llu bytes at 0x%llx; aligned 4 or 8 bytes are allowed",
-                       (unsigned long long)bytes, (unsigned long long)offset);
+                       "MSI-X table: %" PRIu64 " bytes at 0x%" PRIx64
+                       "; aligned 4 or 8 bytes are allowed",
+                       bytes, offset);
     return 0;
 }
 
@@ -260,8 +262,8 @@ int dxgk_msix_write(struct dxgk_partition *partition, uint64_t offset, const voi
     memcpy((uint8_t *)&wanted + offset % ENTRY_BYTES, data, bytes);
     wanted.address &= ~3ull;
     wanted.control &= CONTROL_MASKED;
-    /* A masked entry's address is the guest's business alone: hardware hears of it with the unmask.
-     */
+    /* A masked entry's address is the guest's business alone: hardware hears of it with
+     * the unmask. */
     if ((wanted.control & CONTROL_MASKED) == 0 || (vector->guest.control & CONTROL_MASKED) == 0)
         rc = write_hardware(msix, vector, &wanted, err);
     if (rc == 0)
@@ -285,9 +287,9 @@ int dxgk_msix_save(struct dxgk_partition *partition, struct dxgk_blob *blob, str
     if (msix != NULL) {
         vf_lock(&msix->lock);
         for (uint32_t i = 0; i < count; i++) {
-            /* The VF is quiet: what it sent on the edge of its pause has left the hardware and
-             * counts here; what is still masked is pending in the driver's data and counts there.
-             */
+            /* The VF is quiet: what it sent on the edge of its pause has left the hardware
+             * and counts here; what is still masked is pending in the driver's data and
+             * counts there. */
             if (msix->vectors[i].source.fd >= 0)
                 dxgk_interrupts_drain(partition->adapter, &msix->vectors[i].source);
             memcpy(data + sizeof header + i * ENTRY_BYTES, &msix->vectors[i].guest, ENTRY_BYTES);

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The target's streams: frames off a connection, round by round; what becomes of a frame is
- * page_sink.h's.
- */
+/* The target's streams: frames off a connection, round by round; what becomes of a frame
+ * is page_sink.h's. */
 #define LOG_ROOM "migrate"
 #include "migrate/stream/page_sink.h"
 
@@ -9,6 +8,7 @@
 #include "base/log.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,17 +46,17 @@ static int take_frame(struct intake *in, const struct wire_header *header, struc
     for (uint32_t i = 0; i < frame->count; i++) {
         /* A page on a foreign stream could overtake its newer self. */
         if ((frame->pages[i] & ~WIRE_PAGE_ZERO) / own.group_pages % own.count != own.index)
-            return vf_fail(err, VF_FAILED, "data stream %u: page %llu belongs to another stream",
-                           in->stream->index,
-                           (unsigned long long)(frame->pages[i] & ~WIRE_PAGE_ZERO));
+            return vf_fail(err, VF_FAILED,
+                           "data stream %u: page %" PRIu64 " belongs to another stream",
+                           in->stream->index, (uint64_t)(frame->pages[i] & ~WIRE_PAGE_ZERO));
     }
     in->sequence++;
     (void)atomic_fetch_add(&in->stream->job->taken, 1);
     in->frames++;
     in->pages += frame->count;
     job_received(in->stream->job, frame->round, WIRE_HEADER_BYTES + header->length, frame->count);
-    /* No page comes twice in a round: with the cap on rounds that bounds what a source can ask for.
-     */
+    /* No page comes twice in a round: with the cap on rounds that bounds what a source can
+     * ask for. */
     if (in->pages > plan->geometry.pages_total)
         return vf_fail(err, VF_FAILED,
                        "data stream %u: more pages in a round than the partition has",

@@ -3,6 +3,7 @@
  * Prints, judges nothing. */
 #include "rig.h"
 
+#include <inttypes.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -52,8 +53,8 @@ static void engines(void **state)
     rig_close(&r);
 }
 
-/* Pages of `page` bytes in an order that is never contiguous, seen through a window of 4 KiB
- * leaves. */
+/* Pages of `page` bytes in an order that is never contiguous, seen through a window of 4
+ * KiB leaves. */
 static void map_window(struct rig *r, uint64_t page)
 {
     uint64_t *root = (uint64_t *)(void *)r->system,
@@ -90,7 +91,7 @@ static void paging(void **state)
         void *copy = malloc(WINDOW), *source = malloc(WINDOW);
         uint64_t start;
 
-        print_message("paging, scattered pages of %llu KiB\n", (unsigned long long)page[i] / 1024);
+        print_message("paging, scattered pages of %" PRIu64 " KiB\n", page[i] / 1024);
         rig_open(&r, "vram=256M,vfs=1,dirty-page=4K");
         rig_paging_open(&r, WINDOW);
         memset(rig_system(&r, 0), 1, WINDOW);

@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * A guest that does its worst to the card (VF-6): rings, page tables, registers and a saved state
- * made of what is most likely to go wrong, while its tables are rewritten under the engines. The
- * reserves lie page by page among each other, so that the next page is always somebody else's.
- * After each batch the neighbours, the paging process and all free VRAM are bit for bit what they
- * were.
+ * A guest that does its worst to the card (VF-6): rings, page tables, registers and a saved
+ * state made of what is most likely to go wrong, while its tables are rewritten under the
+ * engines. The reserves lie page by page among each other, so that the next page is always
+ * somebody else's. After each batch the neighbours, the paging process and all free VRAM are bit
+ * for bit what they were.
  */
 #include "rig.h"
 #include "softgpu.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
@@ -312,8 +313,8 @@ static void pause_hostile(struct rig *r)
         assert_true(rig_now() < deadline);
 }
 
-/* Until the queue stands still, in a fault mostly; one that loops or waits is stopped by the next
- * turn. */
+/* Until the queue stands still, in a fault mostly; one that loops or waits is stopped by the
+ * next turn. */
 static void let_run(struct rig *r, unsigned q)
 {
     uint64_t deadline = rig_now() + RUN_NS;
@@ -400,7 +401,7 @@ static void check_dirty(struct rig *r)
 
             if (dirty >= VFS * RESERVE ||
                 (dirty / SCATTER_PAGE % VFS != HOSTILE && dirty != phys_of(BUSY_ONE, COUNTER)))
-                fail_msg("a dirty bit of somebody else's at 0x%llx", (unsigned long long)dirty);
+                fail_msg("a dirty bit of somebody else's at 0x%" PRIx64, dirty);
         }
     }
 }
@@ -481,8 +482,7 @@ static void neighbours_survive(const char *options, unsigned batches)
     }
     retired = rig_vf_read(&w.rig, HOSTILE, SG_VF_QUEUE(0) + SG_Q_RETIRED64, 8) +
               rig_vf_read(&w.rig, HOSTILE, SG_VF_QUEUE(1) + SG_Q_RETIRED64, 8);
-    print_message("# %llu commands of the hostile guest were carried out\n",
-                  (unsigned long long)retired);
+    print_message("# %" PRIu64 " commands of the hostile guest were carried out\n", retired);
     assert_true(retired > batches); /* else this test is about faults alone */
     close_world(&w);
 }
