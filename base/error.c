@@ -2,6 +2,7 @@
 /* See error.h. */
 #include "base/error.h"
 
+#include "base/fault.h"
 #include "base/plain.h"
 
 #include <errno.h>
@@ -37,6 +38,7 @@ static void set(struct vf_error *err, enum vf_code code, const char *format, va_
     err->status = 0;
     err->scarce = false;
     (void)vsnprintf(raw, sizeof raw, format, args);
+    VF_FAULT_REWORD(raw);
     put(err, raw);
 }
 
@@ -181,6 +183,7 @@ int vf_context(struct vf_error *err, const char *format, ...)
         va_start(args, format);
         (void)vsnprintf(raw, sizeof raw, format, args);
         va_end(args);
+        VF_FAULT_REWORD(raw);
         (void)vf_plain(raw, err->text, sizeof err->text);
         used = strlen(err->text);
         (void)snprintf(err->text + used, sizeof err->text - used, ": %s", inner);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * See fault.h. VFERRY_FAULT holds everything, taken apart once:
- *   log=FILE | gate=FIFO | trace | SELECTOR,SELECTOR,…:ACTION[=VALUE]      separated by ;
+ *   log=FILE | gate=FIFO | trace | reword | SELECTOR,SELECTOR,…:ACTION[=VALUE]      separated by ;
  * A text that cannot be understood ends the process: a test must not pass for want of its fault.
  */
 #include "base/fault.h"
@@ -39,7 +39,7 @@ struct fault {
 
 static struct {
     pthread_once_t once;
-    bool active, trace;
+    bool active, trace, reword;
     char *text; /* what all the names below point into */
     struct fault faults[MAX_FAULTS];
     size_t count;
@@ -173,6 +173,8 @@ static void parse(void)
             parse_fault(one, action);
         } else if (strcmp(one, "trace") == 0) {
             all.trace = true;
+        } else if (strcmp(one, "reword") == 0) {
+            all.reword = true;
         } else if (value != NULL && strncmp(one, "log=", 4) == 0) {
             all.log = value + 1;
         } else if (value != NULL && strncmp(one, "gate=", 5) == 0) {
@@ -188,6 +190,17 @@ bool vf_fault_active(void)
 {
     (void)pthread_once(&all.once, parse);
     return all.active;
+}
+
+void vf_fault_reword(char *text)
+{
+    (void)pthread_once(&all.once, parse);
+    for (char *at = text; all.reword && *at != '\0'; at++) {
+        if (*at == 'z' || *at == 'Z')
+            *at = (char)(*at - 25);
+        else if ((*at >= 'a' && *at < 'z') || (*at >= 'A' && *at < 'Z'))
+            (*at)++;
+    }
 }
 
 /* ---- telling the test ---- */

@@ -20,6 +20,8 @@
 #define VF_FAULT_WRITE(name, of, bytes) 0
 /* Tells that so many bytes of fd are on disk: a simulated power cut drops what lies behind them. */
 #define VF_FAULT_SYNCED(fd, bytes) ((void)0)
+/* A text for people, which a test may have worded otherwise: whatever rests on it then fails. */
+#define VF_FAULT_REWORD(text) ((void)0)
 
 #else
 
@@ -32,6 +34,7 @@
 #define VF_FAULT_ERRNO(name, of) vf_fault_errno(name, of)
 #define VF_FAULT_WRITE(name, of, bytes) vf_fault_write(name, of, bytes)
 #define VF_FAULT_SYNCED(fd, bytes) vf_fault_synced(fd, bytes)
+#define VF_FAULT_REWORD(text) vf_fault_reword(text)
 
 enum vf_fault_act {
     VF_FAULT_NONE,
@@ -78,6 +81,9 @@ bool vf_fault_active(void);
 int vf_fault_errno(const char *name, const char *of);
 int vf_fault_write(const char *name, const char *of, size_t *bytes);
 void vf_fault_synced(int fd, off_t bytes);
+/* With "reword": each letter becomes the next one of the alphabet, in place; lengths, digits and
+ * marks stay. Any thread. */
+void vf_fault_reword(char *text);
 
 #endif
 

@@ -29,6 +29,13 @@ static char letter_of(pid_t pid)
     return end != NULL && end[1] == ' ' ? end[2] : '\0';
 }
 
+bool vf_process_stopped(pid_t pid)
+{
+    const char letter = letter_of(pid);
+
+    return letter == 'T' || letter == 't';
+}
+
 const char *vf_process_state(pid_t pid, char *text, size_t bytes)
 {
     static const struct {

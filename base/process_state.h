@@ -3,6 +3,7 @@
 #ifndef VF_BASE_PROCESS_STATE_H
 #define VF_BASE_PROCESS_STATE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -10,6 +11,10 @@
  * device without end", ...; "its state cannot be read" when there is no such file. Returns `text`.
  * Any thread. */
 const char *vf_process_state(pid_t pid, char *text, size_t bytes);
+
+/* Does it stand because of a signal or a debugger, so that SIGCONT would let it go on? Any thread.
+ */
+bool vf_process_stopped(pid_t pid);
 
 /* Enough for every such text. */
 #define VF_PROCESS_STATE_BYTES 64

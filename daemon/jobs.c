@@ -46,6 +46,8 @@ static json_t *told(json_t *report)
 
     ended = json_copy(report);
     (void)json_object_set_new(ended, "owes", json_null()); /* what owes something is in the list */
+    if (json_object_get(ended, "started_over_as") == NULL) /* kept by an older vferryd */
+        (void)json_object_set_new(ended, "started_over_as", json_null());
     if (strcmp(text_of(report, "status"), "running") != 0)
         return ended;
     put_text(ended, "status", "failed");

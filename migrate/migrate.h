@@ -212,9 +212,6 @@ json_t *mig_job_verdict(struct mig_job *job);
 /* All jobs, newest first, short form; new reference to an array. */
 json_t *mig_jobs(struct mig *mig);
 
-/* In the reason of a job that a new daemon has started over; the new job's id follows. The journal
- * does not keep it: only the reports made until the daemon after that begins have it. */
-#define MIG_STARTED_OVER "started over as job "
 /* Is it known from the journal only, which holds no figures? */
 bool mig_job_recalled(const struct mig_job *job);
 

@@ -57,6 +57,11 @@ bool tp_is(const struct tp *tp, const char *name)
     return tp->ops->is != NULL && tp->ops->is(tp, name);
 }
 
+bool tp_ended(const struct tp *tp)
+{
+    return atomic_load_explicit(&tp->ended, memory_order_acquire);
+}
+
 bool tp_lost(const struct tp *tp)
 {
     return atomic_load_explicit(&tp->lost, memory_order_acquire);
@@ -258,6 +263,7 @@ int tp_recv(struct tp *tp, void *data, size_t bytes, uint64_t deadline_ns, struc
         if (done == 0 && aborted(tp))
             return fail_aborted(tp, err);
         if (done == 0) {
+            atomic_store_explicit(&tp->ended, true, memory_order_release);
             atomic_store_explicit(&tp->lost, true, memory_order_release);
             return vf_fail(err, VF_FAILED, "peer %s: closed the connection%s", tp->peer,
                            have > 0 ? " in the middle of a message" : "");

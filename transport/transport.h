@@ -50,6 +50,7 @@ struct tp {
     const struct tp_ops *ops;
     _Atomic bool aborted; /* set once by tp_abort, looked at before every step */
     _Atomic bool lost;    /* see tp_lost */
+    _Atomic bool ended;   /* see tp_ended */
     int abort_fd;         /* eventfd, readable once tp_abort was called: wakes whoever waits */
     uint64_t silence_ns;  /* set before threads share the stream */
     char peer[128];       /* "10.0.0.2:7001" */
@@ -133,6 +134,8 @@ bool tp_is(const struct tp *tp, const char *name);
 /* Did a call fail because of the other side or the way there (closed, reset, silent), not by a
  * deadline or tp_abort? Then somebody else may know why. Any thread. */
 bool tp_lost(const struct tp *tp);
+/* Did a receive fail because nothing comes any more (closed; a file's end)? Any thread. */
+bool tp_ended(const struct tp *tp);
 /* Makes every present and future call on the stream fail at once. Any thread. */
 void tp_abort(struct tp *tp);
 /* Frees the stream; no other thread may use it any more. NULL is allowed. */

@@ -97,7 +97,10 @@ static void offer_peers(const struct complete_sink *sink, const char *host, cons
         bool out = strcmp(table_text(job, "direction"), "out") == 0;
         const char *peer = table_text(job, out ? "target" : "source");
 
-        if (strncmp(peer, "file:", 5) != 0 && json_object_get(told, peer) == NULL)
+        const char *kind = table_text(job, "kind");
+        bool host_there = strcmp(kind, "move") == 0 || strcmp(kind, "check") == 0;
+
+        if (host_there && json_object_get(told, peer) == NULL)
             complete_offer(sink, before, typed, peer, "");
         (void)json_object_set_new(told, peer, json_true());
     }

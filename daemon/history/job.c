@@ -30,15 +30,14 @@ static bool is(const json_t *report, const char *key, const char *word)
 /* As which job it goes on is news: what is kept was written before. */
 static bool started_over(const json_t *journal)
 {
-    const char *reason = json_string_value(json_object_get(journal, "reason"));
-
-    return reason != NULL && strstr(reason, MIG_STARTED_OVER) != NULL;
+    return json_is_integer(json_object_get(journal, "started_over_as"));
 }
 
 json_t *history_job_merge(json_t *journal, json_t *kept)
 {
     /* How it ended, and since when that is known. (What it owes only the journal knows.) */
-    static const char *const words[] = {"status", "phase", "reason", "ended_unix_ns"};
+    static const char *const words[] = {"status", "phase", "reason", "ended_unix_ns",
+                                        "started_over_as"};
     json_t *merged;
 
     if (kept == NULL || !same(journal, kept, "job") || !same(journal, kept, "uuid") ||

@@ -48,11 +48,11 @@ static uint64_t since(uint64_t begin)
 }
 
 /* Stopped processes go on by a signal; the others by themselves, or never. */
-static const char *remedy(pid_t pid, const char *state, char *text, size_t bytes)
+static const char *remedy(pid_t pid, char *text, size_t bytes)
 {
     const char *stop = "end the host with \"vferry host stop --force\", which drops its partitions";
 
-    if (strstr(state, "stopped") != NULL)
+    if (vf_process_stopped(pid))
         (void)snprintf(text, bytes, "let it go on with \"kill -CONT %d\", or %s", (int)pid, stop);
     else
         (void)snprintf(text, bytes, "wait, or %s", stop);
@@ -68,7 +68,7 @@ static void tell_silence(struct watchdog *dog, uint64_t silent_ns)
     dog->told = true;
     (void)vf_process_state(pid, state, sizeof state);
     log_warn("the kernel side, pid %d, has not answered for %u s (%s); %s", (int)pid,
-             (unsigned)(silent_ns / 1000000000u), state, remedy(pid, state, what, sizeof what));
+             (unsigned)(silent_ns / 1000000000u), state, remedy(pid, what, sizeof what));
 }
 
 /* Lock held. */
@@ -415,7 +415,7 @@ int watchdog_says(struct daemon *daemon, struct vf_error *err)
         "the kernel side, pid %d, has not answered for %u s (%s); what was asked for may "
         "still happen when it goes on" VF_REMEDY "%s",
         daemon->kernel_pid, (unsigned)(silent_ns / 1000000000u), state,
-        remedy(daemon->kernel_pid, state, what, sizeof what));
+        remedy(daemon->kernel_pid, what, sizeof what));
 }
 
 /* A call waits for a driver, its own or one that holds what it needs. */

@@ -3,6 +3,7 @@
 #include "migrate/mig.h"
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/thread.h"
 #include "migrate/handoff/copy.h"
 
@@ -43,6 +44,7 @@ static int write_record(struct mig_job *job, enum journal_kind kind, enum journa
     memcpy(record.peer, job->peer, sizeof record.peer);
     (void)snprintf(record.identity, sizeof record.identity, "%s", job->identity);
     (void)snprintf(record.text, sizeof record.text, "%s", text);
+    VF_FAULT_REWORD(record.text);
     record.time_ns = vf_realtime_ns();
     vf_lock(&job->lock);
     memcpy(record.token, job->token, sizeof record.token);

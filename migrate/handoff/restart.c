@@ -78,10 +78,13 @@ void restart_moves(struct mig *mig)
             continue;
         if (settle(old)) {
             if (mig_source_start(mig, old->partition, &old->options, &job, &err) == 0) {
-                job_update(old, (void)vf_fail(&old->error, old->error.code,
-                                              "the daemon of host %s was ended during the move; "
-                                              MIG_STARTED_OVER "%" PRIu64,
-                                              old->host_name, job->id));
+                job_update(old, {
+                    old->started_over_as = job->id;
+                    (void)vf_fail(&old->error, old->error.code,
+                                  "the daemon of host %s was ended during the move; started over "
+                                  "as job %" PRIu64,
+                                  old->host_name, job->id);
+                });
                 mig_event(mig, "job", "job %" PRIu64 " starts over as job %" PRIu64, old->id,
                           job->id);
                 mig_job_put(job);

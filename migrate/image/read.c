@@ -36,7 +36,7 @@ static void seen(void *ctx, const void *data, size_t bytes)
 
 static int fault(const struct image_reader *reader, uint64_t at, struct vf_error *err)
 {
-    if (err != NULL && tp_lost(reader->tp) && strstr(err->text, "closed the connection") != NULL)
+    if (err != NULL && tp_ended(reader->tp))
         return vf_fail(err, VF_FAILED,
                        "image %s: ends in the middle of what begins at byte %" PRIu64
                        ": it was cut",

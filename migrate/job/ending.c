@@ -70,6 +70,7 @@ const char *ending_here(const struct mig_job *job, struct kc *kc, uint64_t id,
                         char out[ENDING_WHERE])
 {
     struct vf_partition_info now;
+    const char *is = "";
     const char *does = "is where only its kernel side knows,";
 
     if (kc != NULL && kc_partition_info(kc, id, &now, NULL) == 0) {
@@ -83,15 +84,12 @@ const char *ending_here(const struct mig_job *job, struct kc *kc, uint64_t id,
             does = "stays paused";
             break;
         default:
+            is = "is ";
             does = vf_partition_state_name((enum vf_partition_state)now.state);
         }
     }
-    (void)snprintf(out, ENDING_WHERE, "partition %s %s%s at host %s", job->partition,
-                   strncmp(does, "runs", 4) == 0 || strncmp(does, "stays", 5) == 0 ||
-                           strncmp(does, "is ", 3) == 0
-                       ? ""
-                       : "is ",
-                   does, job->host_name);
+    (void)snprintf(out, ENDING_WHERE, "partition %s %s%s at host %s", job->partition, is, does,
+                   job->host_name);
     return out;
 }
 

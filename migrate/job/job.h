@@ -145,6 +145,8 @@ struct mig_job {
     struct journal_restart restart; /* what ABORTED says: is the next daemon to start it over? */
     uint64_t last_ns;               /* CLOCK_REALTIME */
     char last_text[sizeof((struct journal_record *)0)->text];
+    uint64_t started_over_as; /* the job that goes on with this one's move; 0 = none. The journal
+                                 does not keep it */
     struct vf_error error; /* the first one; code VF_OK = none */
     struct vf_reasons reasons;
     char warning[400]; /* what it doubled, though it went well; "" = nothing */

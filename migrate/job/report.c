@@ -228,6 +228,7 @@ json_t *mig_job_report(struct mig_job *job)
                               word != SAY_NOTHING ? json_string(words[word]) : json_null());
     vf_lock(&job->lock);
     put_identity(object, job);
+    put_known(object, "started_over_as", job->started_over_as != 0, job->started_over_as);
     (void)json_object_set_new(object, "reasons", reasons(job));
     put_figures(object, job);
     put_times(object, job);

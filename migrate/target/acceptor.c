@@ -104,15 +104,16 @@ static void tell(struct mig *mig, const char *peer, const char *text)
     vf_unlock(&mig->lock);
     if (silent > 0)
         log_warn("and %u more connections were refused", silent);
-    if (say && strncmp(text, "peer ", 5) == 0)
+    if (say && peer == NULL)
         log_warn("%s", text);
     else if (say)
         log_warn("peer %s: %s", peer, text);
 }
 
-static void refuse(struct mig *mig, struct tp *tp, const struct vf_error *why)
+/* `named`: its text names the peer. */
+static void refuse(struct mig *mig, struct tp *tp, const struct vf_error *why, bool named)
 {
-    tell(mig, tp->peer, why->text);
+    tell(mig, named ? NULL : tp->peer, why->text);
     wire_refuse(tp, why);
     tp_close(tp);
 }
@@ -142,15 +143,15 @@ static void serve_control(struct mig *mig, struct tp *tp, const struct mig_peer 
     if (!take_place(mig, places)) {
         vf_fail(&err, VF_REFUSED_NOW,
                 "host %s takes no more arrivals at the moment; try again later", mig->host_name);
-        refuse(mig, tp, &err);
+        refuse(mig, tp, &err, false);
         return;
     }
     if (!again && !asks && mig_job_came_home(mig, &peer->hello)) {
         vf_fail(&err, VF_INCOMPATIBLE, "host %s is to move a partition to itself",
                 mig->host_name);
-        refuse(mig, tp, &err);
+        refuse(mig, tp, &err, false);
     } else if (wire_say(tp, &ours, deadline, &err) != 0)
-        refuse(mig, tp, &err);
+        refuse(mig, tp, &err, true);
     else if (again)
         target_redialled(mig, tp, peer);
     else if (asks)
@@ -218,22 +219,22 @@ static void receive(struct handshake *handshake, const struct vf_error *no)
         mig_name_peer(tp, peer.hello.host_name, peer.hello.listen_address);
     }
     if (tp == NULL) {
-        tell(mig, "?", err.text);
+        tell(mig, NULL, err.text);
     } else if (heard != 0 || wire_hello_agree(&peer.hello, &ours, 0, &peer.version, &err) != 0) {
-        refuse(mig, tp, &err);
+        refuse(mig, tp, &err, heard != 0);
     } else if (no != NULL && (peer.hello.role != WIRE_CONTROL || comes_back(&peer.hello))) {
         tell(mig, tp->peer, no->text);
         if (peer.hello.role != WIRE_CONTROL)
             target_refuse_stream(mig, tp, &peer.hello, no);
         tp_close(tp); /* ABORT would end a job that goes on: it tries again */
     } else if (no != NULL) {
-        refuse(mig, tp, no);
+        refuse(mig, tp, no, false);
     } else if (peer.hello.role == WIRE_CONTROL) {
         retry_peer_is_back(mig, peer.hello.listen_address);
         serve_control(mig, tp, &peer, deadline);
     } else if (!target_attach(mig, tp, &peer.hello)) {
         vf_fail(&err, VF_FAILED, "no job here waits for this data stream");
-        refuse(mig, tp, &err);
+        refuse(mig, tp, &err, false);
     }
     wire_message_free(&message);
 }
@@ -325,7 +326,7 @@ static struct handshake *take(struct mig *mig, int fd, const char *peer)
     }
     handshake->mig = mig;
     if (tp_from_fd(fd, peer, &handshake->tp, &err) != 0) {
-        tell(mig, peer, err.text);
+        tell(mig, NULL, err.text);
         free(handshake);
         return NULL;
     }

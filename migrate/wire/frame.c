@@ -163,23 +163,25 @@ static int recv_meta(struct tp *tp, const struct wire_header *header, struct wir
     uint32_t bytes;
 
     if (header->tag != WIRE_PAGES || header->length < WIRE_FRAME_HEAD_BYTES)
-        return vf_fail(err, VF_FAILED, "%s of %u bytes where a frame was due",
+        return vf_fail(err, VF_FAILED, "peer %s: %s of %u bytes where a frame was due", tp->peer,
                        wire_tag_name(header->tag), (unsigned)header->length);
     if (tp_recv(tp, meta, WIRE_FRAME_HEAD_BYTES, deadline_ns, err) != 0)
         return -1;
     decode_head(meta, out);
     if (out->count > WIRE_FRAME_PAGES) /* before it says how much to read */
-        return vf_fail(err, VF_FAILED, "frame: %u pages are too many", (unsigned)out->count);
+        return vf_fail(err, VF_FAILED, "peer %s: frame: %u pages are too many", tp->peer,
+                       (unsigned)out->count);
     bytes = WIRE_FRAME_HEAD_BYTES + LIST_ENTRY_BYTES * out->count;
     if (header->length < bytes || header->length - bytes != out->payload_bytes)
-        return vf_fail(err, VF_FAILED, "frame: its parts do not add up to its length");
+        return vf_fail(err, VF_FAILED, "peer %s: frame: its parts do not add up to its length",
+                       tp->peer);
     if (tp_recv(tp, meta + WIRE_FRAME_HEAD_BYTES, bytes - WIRE_FRAME_HEAD_BYTES, deadline_ns,
                 err) != 0)
         return -1;
     if (XXH3_64bits(meta + SUM_BYTES, bytes - SUM_BYTES) != vf_load_u64(meta))
-        return vf_fail(err, VF_FAILED, "frame: damaged on the way (checksum)");
+        return vf_fail(err, VF_FAILED, "peer %s: frame: damaged on the way (checksum)", tp->peer);
     decode_lists(meta + WIRE_FRAME_HEAD_BYTES, out);
-    return wire_frame_check(out, geometry, err);
+    return wire_frame_check(out, geometry, err) == 0 ? 0 : vf_context(err, "peer %s", tp->peer);
 }
 
 int wire_recv_frame_head(struct tp *tp, const struct wire_header *header, struct wire_frame *out,
@@ -192,8 +194,6 @@ int wire_recv_frame_head(struct tp *tp, const struct wire_header *header, struct
         return 0;
     out->count = 0; /* nobody shall walk lists that were refused */
     out->payload_bytes = 0;
-    if (err != NULL && strncmp(err->text, "peer ", 5) != 0)
-        (void)vf_context(err, "peer %s", tp->peer);
     return -1;
 }
 

@@ -3,6 +3,7 @@
  * and says that it did. VFERRY_FAULT is read once, so every test has a process of its own. */
 #include "transport/tests/pipe.h"
 #include "base/clock.h"
+#include "base/error.h"
 #include "base/fault.h"
 #include "transport/filter.h"
 
@@ -330,6 +331,32 @@ static void pass_points(void)
     CHECK(vf_fault_write("w", "", &bytes) == ENOSPC && vf_fault_write("w", "", &bytes) == ENOSPC);
 }
 
+static void reworded(void)
+{
+    struct vf_error err = VF_ERROR_INIT;
+
+    (void)vf_fail(&err, VF_UNKNOWN, "Disk az: %u" VF_REMEDY "zip it", 7u);
+    CHECK(err.code == VF_UNKNOWN && strcmp(err.text, "Ejtl ba: 7; ajq ju") == 0);
+    CHECK(strcmp(vf_remedy(&err), "ajq ju") == 0);
+    (void)vf_context(&err, "job %u", 3u);
+    CHECK(strcmp(err.text, "kpc 3: Ejtl ba: 7; ajq ju") == 0);
+}
+
+static void as_written(void)
+{
+    struct vf_error err = VF_ERROR_INIT;
+
+    (void)vf_fail(&err, VF_FAILED, "a disk");
+    CHECK(strcmp(err.text, "a disk") == 0);
+}
+
+static void test_texts_are_worded_otherwise_when_that_is_asked(void **state)
+{
+    (void)state;
+    assert_int_equal(with_fault("reword", reworded), 0);
+    assert_int_equal(with_fault("trace", as_written), 0);
+}
+
 static void test_points_give_errors_where_they_are_named(void **state)
 {
     (void)state;
@@ -410,6 +437,7 @@ int main(void)
         cmocka_unit_test(test_a_silent_connection_takes_all_and_gives_nothing),
         cmocka_unit_test(test_an_outage_hits_every_connection_and_ends),
         cmocka_unit_test(test_a_process_dies_before_or_after_a_record),
+        cmocka_unit_test(test_texts_are_worded_otherwise_when_that_is_asked),
         cmocka_unit_test(test_points_give_errors_where_they_are_named),
         cmocka_unit_test(test_a_power_cut_drops_what_was_not_synced),
         cmocka_unit_test(test_a_text_that_is_not_understood_ends_the_process),
