@@ -45,6 +45,15 @@ const char *vf_remedy(const struct vf_error *err)
     return err->remedy != 0 && err->remedy < strlen(err->text) ? err->text + err->remedy : NULL;
 }
 
+int vf_bare_bytes(const struct vf_error *err)
+{
+    const char *remedy = vf_remedy(err);
+    const size_t bytes =
+        remedy != NULL && err->remedy >= 2 ? (size_t)err->remedy - 2 : strlen(err->text);
+
+    return (int)bytes;
+}
+
 void vf_remedy_is(struct vf_error *err, const char *remedy)
 {
     const size_t used = strlen(err->text);
@@ -59,10 +68,8 @@ void vf_error_pack(const struct vf_error *err, char *out, size_t bytes)
 {
     const char *remedy = vf_remedy(err);
 
-    if (remedy == NULL || err->remedy < 2)
-        (void)snprintf(out, bytes, "%s", err->text);
-    else
-        (void)snprintf(out, bytes, "%.*s" VF_REMEDY "%s", err->remedy - 2, err->text, remedy);
+    (void)snprintf(out, bytes, "%.*s%s%s", vf_bare_bytes(err), err->text,
+                   remedy != NULL ? VF_REMEDY : "", remedy != NULL ? remedy : "");
 }
 
 enum vf_code vf_code_from(int64_t number)
@@ -76,7 +83,7 @@ enum vf_code vf_code_from(int64_t number)
 static void append(struct vf_error *err, const char *text)
 {
     const size_t remedy = err->remedy;
-    const size_t used = remedy != 0 ? remedy - 2 : strlen(err->text);
+    const size_t used = (size_t)vf_bare_bytes(err);
     char rest[sizeof err->text];
     int more;
 

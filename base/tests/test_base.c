@@ -147,6 +147,34 @@ static void test_remedy_is_told_apart_and_crosses_process_lines(void **state)
     assert_null(vf_remedy(&err));
 }
 
+static void test_a_text_is_told_without_its_remedy(void **state)
+{
+    static const struct {
+        const char *packed, *bare;
+    } cases[] = {
+        {"full" VF_REMEDY "free some space", "full"},
+        {"full; or so" VF_REMEDY "free some; or more", "full; or so"},
+        {"full; free some space", "full; free some space"}, /* no remedy: nobody said it is one */
+        {"", ""},
+    };
+    struct vf_error err = VF_ERROR_INIT;
+    char longer[2000];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        vf_fail(&err, VF_FAILED, "%s", cases[i].packed);
+        assert_int_equal(vf_bare_bytes(&err), strlen(cases[i].bare));
+        assert_memory_equal(err.text, cases[i].bare, strlen(cases[i].bare));
+    }
+    memset(longer, 'x', sizeof longer - 1);
+    longer[sizeof longer - 1] = '\0';
+    for (int room = 590; room < 602; room++) { /* where the remedy is cut off */
+        vf_fail(&err, VF_FAILED, "%.*s" VF_REMEDY "wait", room, longer);
+        assert_int_equal(vf_bare_bytes(&err),
+                         vf_remedy(&err) != NULL ? room : (int)strlen(err.text));
+    }
+}
+
 static void test_what_the_system_is_out_of_has_a_remedy(void **state)
 {
     static const int out_of[] = {EMFILE, ENFILE, ENOMEM, EAGAIN};
@@ -400,6 +428,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_remedy_is_told_apart_and_crosses_process_lines),
+        cmocka_unit_test(test_a_text_is_told_without_its_remedy),
         cmocka_unit_test(test_what_the_system_is_out_of_has_a_remedy),
         cmocka_unit_test(test_a_driver_that_got_no_memory_has_a_remedy),
         cmocka_unit_test(test_remedy_that_does_not_fit_ends_where_the_text_does),

@@ -200,9 +200,7 @@ static void add_missing_reason(json_t *verdict, const struct vf_error *err)
 
     if (json_array_size(reasons) > 0)
         return;
-    (void)snprintf(what, sizeof what, "%.*s",
-                   remedy != NULL ? (int)(remedy - err->text) - 2 : (int)strlen(err->text),
-                   err->text);
+    (void)snprintf(what, sizeof what, "%.*s", vf_bare_bytes(err), err->text);
     reason = json_object();
     put_text(reason, "field", "partition");
     put_text(reason, "source", what);

@@ -201,8 +201,8 @@ static int taken_back(const struct vf_error *first, struct vf_error *err)
 
     return vf_fail(err, VF_FAILED,
                    "driver update: %.*s; the old driver is back with its own saved state%s%s",
-                   remedy != NULL ? first->remedy - 2 : (int)sizeof first->text, first->text,
-                   remedy != NULL ? VF_REMEDY : "", remedy != NULL ? remedy : "");
+                   vf_bare_bytes(first), first->text, remedy != NULL ? VF_REMEDY : "",
+                   remedy != NULL ? remedy : "");
 }
 
 /* From here on there is no way but through: forwards, or back by the same door. */

@@ -222,9 +222,8 @@ void copy_stands(struct vf_error *err, const struct vf_error *stands)
 {
     struct vf_error cause = *err;
     const char *remedy = vf_remedy(stands);
-    int bytes = remedy != NULL ? (int)(remedy - stands->text) - 2 : (int)strlen(stands->text);
 
-    vf_fail(err, VF_STANDS, "%.*s (%.150s)%s%s", bytes, stands->text, cause.text,
+    vf_fail(err, VF_STANDS, "%.*s (%.150s)%s%s", vf_bare_bytes(stands), stands->text, cause.text,
             remedy != NULL ? VF_REMEDY : "", remedy != NULL ? remedy : "");
 }
 

@@ -151,20 +151,12 @@ void ending_tell(struct mig_job *job, const char *where, struct vf_error *err)
     ending_tell_in(job, ending_phase(job, phase, sizeof phase), where, err);
 }
 
-/* Of an error's text without its remedy. */
-static size_t bare_bytes(const struct vf_error *err)
-{
-    const char *remedy = vf_remedy(err);
-
-    return remedy != NULL ? (size_t)(remedy - err->text) - 2 : strlen(err->text);
-}
-
 void ending_tell_in(struct mig_job *job, const char *phase, const char *where, struct vf_error *err)
 {
     struct vf_error cause = *err;
     const char *remedy = vf_remedy(&cause);
     char start[sizeof cause.text], end[ENDING_WHERE + 200] = "", time[32];
-    size_t length = bare_bytes(&cause);
+    size_t length = (size_t)vf_bare_bytes(&cause);
     char told[ENDING_WHERE];
     const char *again;
     size_t room;
@@ -200,7 +192,7 @@ void ending_add(struct vf_error *err, const char *more)
 {
     struct vf_error told = *err;
     const char *remedy = vf_remedy(&told);
-    size_t length = bare_bytes(&told);
+    size_t length = (size_t)vf_bare_bytes(&told);
     size_t room = sizeof err->text - 120;
 
     length = length < room ? length : room;
@@ -251,7 +243,7 @@ int ending_unknown(struct mig_job *job, const char *phase, const char *cause, bo
 void ending_unsure(struct mig_job *job, const char *phase, struct vf_error *err)
 {
     struct vf_error cause = *err;
-    int bytes = (int)bare_bytes(&cause);
+    int bytes = vf_bare_bytes(&cause);
 
     (void)vf_fail(err, VF_UNKNOWN,
                   "%s: %.*s; whether the record is in it is not known, so partition %s stays as it "

@@ -52,17 +52,21 @@ static void note(void *ctx, const char *text)
 static int check_journal(struct source *s, struct vf_error *err)
 {
     struct vf_error why = VF_ERROR_INIT;
+    char what[sizeof why.text];
     const char *remedy;
 
     if (journal_usable(s->job->mig->journal, &why) == 0)
         return 0;
     remedy = vf_remedy(&why);
+    (void)snprintf(what, sizeof what, "%.*s", vf_bare_bytes(&why), why.text);
     job_update(s->job, {
-        vf_reason_add(&s->job->reasons, "state-directory", why.text, "-",
+        vf_reason_add(&s->job->reasons, "state-directory", what, "-",
                       remedy != NULL ? remedy : "see its log");
         s->job->judged = true;
     });
-    return vf_fail(err, VF_REFUSED_NOW, "%s", why.text);
+    *err = why;
+    err->code = VF_REFUSED_NOW;
+    return -1;
 }
 
 /* Opens what the move needs of this host, and says in the journal that it began. */
@@ -155,7 +159,7 @@ static void reasons_without_data(const struct vf_reasons *theirs, const struct v
     static const char *const need_data[] = {"driver", "umed", "prepare", LIVE_MIGRATION};
     const char *remedy = vf_remedy(why);
     const char *begin = strstr(why->text, ": ");
-    const char *end = remedy != NULL ? remedy - 2 : why->text + strlen(why->text);
+    const char *end = why->text + vf_bare_bytes(why);
     const char *target = theirs != NULL ? "yes" : "not known";
     char source[sizeof out->list[0].source];
 

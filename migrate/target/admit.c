@@ -102,12 +102,14 @@ static void add_passing(struct target *t, struct vf_reasons *reasons, const char
 static void journal_reason(struct target *t, struct vf_reasons *reasons)
 {
     struct vf_error why = VF_ERROR_INIT;
+    char what[sizeof why.text];
     const char *remedy;
 
     if (!t->job->options.dry_run || journal_usable(t->job->mig->journal, &why) == 0)
         return;
     remedy = vf_remedy(&why);
-    add_passing(t, reasons, "state-directory", "-", why.text,
+    (void)snprintf(what, sizeof what, "%.*s", vf_bare_bytes(&why), why.text);
+    add_passing(t, reasons, "state-directory", "-", what,
                 remedy != NULL ? remedy : "see the target's log");
 }
 

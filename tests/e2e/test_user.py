@@ -130,6 +130,7 @@ class Unprivileged(OtherUsers):
             self.assertEqual(len(reason), 1, told)
             self.assertIn("cannot be written to: Permission denied", reason[0][side])
             self.assertIn("right to write there", reason[0]["remedy"])
+            self.assertNotIn(reason[0]["remedy"], reason[0][side])
             host.state.chmod(0o700)
             left.run("check", "p", "--to", right.address)
 

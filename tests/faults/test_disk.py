@@ -110,6 +110,7 @@ class FullDisk(Case):
             reason = [one for one in told["reasons"] if one["field"] == "state-directory"]
             self.assertEqual(len(reason), 1, told)
             self.assertIn("disk is full", reason[0][side])
+            self.assertNotIn(reason[0]["remedy"], reason[0][side])  # it is told once
             (host.state / "filler").unlink()
         left.run("check", "p", "--to", right.address)
 
