@@ -104,7 +104,7 @@ static const char *remedy_of(int errnum)
     if (errnum == EMFILE || errnum == ENFILE)
         remedy = "close some, or give a higher limit (ulimit -n, LimitNOFILE=)";
     else if (errnum == ENOMEM)
-        remedy = "give more memory (MemoryMax=, ulimit -v), or try again when less goes on";
+        remedy = VF_MORE_MEMORY;
     else if (errnum == EAGAIN) /* of pthread_create and fork; who waits for a socket says more */
         remedy = "give a higher limit (TasksMax=, ulimit -u), or try again when less goes on";
     return remedy;

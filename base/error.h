@@ -46,6 +46,9 @@ struct vf_error {
  * arguments that a stranger chose.
  */
 #define VF_REMEDY "\x1e"
+/* What to do where memory is short, and the end of a text about memory that was not given. */
+#define VF_MORE_MEMORY "give more memory (MemoryMax=, ulimit -v), or try again when less goes on"
+#define VF_NO_MEMORY "out of memory" VF_REMEDY VF_MORE_MEMORY
 /* The remedy, or NULL; points into err->text. */
 const char *vf_remedy(const struct vf_error *err);
 /* How many bytes of err->text come before the "; " of its remedy, all of them if it names none: for

@@ -3,6 +3,7 @@
 #include "base/log.h"
 
 #include "base/clock.h"
+#include "base/error.h"
 #include "base/log_limit.h"
 #include "base/plain.h"
 #include "base/thread.h"
@@ -91,6 +92,18 @@ static void tell_left_out(bool all)
     } while (due);
 }
 
+/* A text with VF_REMEDY in it reads as it does in an error: "; " before what to do. */
+static void show_remedy(char *raw, size_t bytes)
+{
+    char *mark = strrchr(raw, VF_REMEDY[0]);
+    const size_t rest = mark != NULL ? strlen(mark) : 0;
+
+    if (mark == NULL || (size_t)(mark - raw) + rest + 2 > bytes)
+        return;
+    memmove(mark + 2, mark + 1, rest);
+    memcpy(mark, "; ", 2);
+}
+
 void vf_log(enum vf_log_level level, const char *room, const char *format, ...)
 {
     char raw[900];
@@ -104,6 +117,7 @@ void vf_log(enum vf_log_level level, const char *room, const char *format, ...)
     va_start(args, format);
     (void)vsnprintf(raw, sizeof raw, format, args);
     va_end(args);
+    show_remedy(raw, sizeof raw);
     (void)vf_plain(raw, text, sizeof text);
     if (level > VF_LOG_DEBUG) {
         key = vf_limit_key((int)level, room, text, level == VF_LOG_INFO);

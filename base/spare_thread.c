@@ -45,7 +45,7 @@ int vf_spare_thread_open(struct vf_spare_thread **out, struct vf_error *err)
     struct vf_spare_thread *spare = calloc(1, sizeof *spare);
 
     if (spare == NULL)
-        return vf_fail(err, VF_FAILED, "spare thread: out of memory");
+        return vf_fail(err, VF_FAILED, "spare thread: " VF_NO_MEMORY);
     vf_lock_init(&spare->lock);
     vf_cond_init(&spare->changed);
     if (pthread_create(&spare->thread, NULL, spare_main, spare) != 0) {

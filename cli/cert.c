@@ -184,7 +184,7 @@ static int make_host(struct making *making, const char *list, struct vf_error *e
     result = write_pair(making, names[0], certificate, err);
     tp_certificate_free(certificate);
     if (result == 0 && append_host(making, pointers, wish.name_count, wish.until) != 0)
-        result = vf_fail(err, VF_FAILED, "out of memory");
+        result = vf_fail(err, VF_FAILED, VF_NO_MEMORY);
     return result;
 }
 

@@ -132,7 +132,7 @@ int cmd_run(const struct command *command, struct vf_error *err)
     if (command->input != NULL && input_open(command->input, &file, err) != 0)
         return -1;
     if (json_object_set_new(command->args, "options", work_words(command)) != 0)
-        return vf_fail(err, VF_FAILED, "run: out of memory");
+        return vf_fail(err, VF_FAILED, "run: " VF_NO_MEMORY);
     return ask(command, file, err);
 }
 

@@ -88,7 +88,7 @@ int input_load(const char *path, void **data, size_t *bytes, struct vf_error *er
     *bytes = (size_t)info.st_size;
     memory = malloc(*bytes + 1); /* an empty file is a bad picture, not a lack of memory */
     if (memory == NULL)
-        return vf_fail(err, VF_FAILED, "--input %s: out of memory", path);
+        return vf_fail(err, VF_FAILED, "--input %s: " VF_NO_MEMORY, path);
     while (done < *bytes) {
         ssize_t got = pread(fd, memory + done, *bytes - done, (off_t)done);
 

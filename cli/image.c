@@ -41,7 +41,7 @@ static int put_path(json_t *args, const char *directory, const char *name, const
         return vf_fail_errno(err, VF_FAILED, errno, "%s: %s", option, directory);
     if (asprintf(&path, "%s/%s", strcmp(real, "/") == 0 ? "" : real, name) < 0) {
         path = NULL;
-        return vf_fail(err, VF_FAILED, "%s: out of memory", option);
+        return vf_fail(err, VF_FAILED, "%s: " VF_NO_MEMORY, option);
     }
     put_text(args, "path", path);
     return 0;
@@ -65,7 +65,7 @@ int cmd_save(const struct command *command, struct vf_error *err)
     cleanup_close int fd = -1;
 
     if (directory == NULL)
-        return vf_fail(err, VF_FAILED, "--output: out of memory");
+        return vf_fail(err, VF_FAILED, "--output: " VF_NO_MEMORY);
     fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
         return vf_fail_errno(err, VF_FAILED, errno,
@@ -103,7 +103,7 @@ int cmd_restore(const struct command *command, struct vf_error *err)
     cleanup_close int fd = -1;
 
     if (directory == NULL)
-        return vf_fail(err, VF_FAILED, "--input: out of memory");
+        return vf_fail(err, VF_FAILED, "--input: " VF_NO_MEMORY);
     if (open_image_file(command->input, "--input ", &fd, err) != 0 ||
         put_path(command->args, directory, name, "--input", err) != 0)
         return -1;

@@ -323,7 +323,7 @@ int config_read(const char *path, struct config *config, struct vf_error *err)
         return vf_fail_errno(err, VF_USAGE, errno != 0 ? errno : EIO,
                              "--config %s" VF_REMEDY "give a file that can be read", path);
     if (line < 0)
-        return vf_fail(err, VF_FAILED, "--config %s: out of memory", path);
+        return vf_fail(err, VF_FAILED, "--config %s: " VF_NO_MEMORY, path);
     if (reading.failed)
         return vf_context(err, "%s, line %d", path, line);
     if (line > 0)
@@ -437,7 +437,7 @@ int config_parse(int argc, char **argv, struct config *config, struct vf_error *
         return 0;
     if (config->file[0] != '\0') {
         file = calloc(1, sizeof *file);
-        result = file == NULL ? vf_fail(err, VF_FAILED, "out of memory")
+        result = file == NULL ? vf_fail(err, VF_FAILED, VF_NO_MEMORY)
                               : config_read(config->file, file, err);
         if (result == 0)
             merge(config, file);

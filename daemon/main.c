@@ -333,7 +333,7 @@ static int open_and_serve(const struct config *config, struct tp_tls *tls, struc
     daemon.group_access = config->socket_group[0] != '\0';
     daemon.socket_gid = config->socket_gid;
     if (events_init(&daemon.events) != 0)
-        return vf_fail(err, VF_FAILED, "out of memory");
+        return vf_fail(err, VF_FAILED, VF_NO_MEMORY);
     vf_log_tap(events_log_tap, &daemon.events);
     daemon.wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     signal_fd = take_signals(err);

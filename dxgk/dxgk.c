@@ -53,7 +53,7 @@ int dxgk_open(const struct dxgk_config *config, struct dxgk **out, struct vf_err
             config->device_count, config->driver_count, VF_MAX_ADAPTERS);
     dxgk = calloc(1, sizeof *dxgk);
     if (dxgk == NULL)
-        return vf_fail(err, VF_FAILED, "no memory for the host's kernel side");
+        return vf_fail(err, VF_FAILED, "the host's kernel side: " VF_NO_MEMORY);
     dxgk->config.event = config->event;
     dxgk->config.event_ctx = config->event_ctx;
     dxgk->config.trial = config->trial;

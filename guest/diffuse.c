@@ -48,8 +48,7 @@ static int push(const struct guest_job *job, const struct guest_memory *memory,
     cleanup_free int32_t *cells = malloc(GUEST_CHUNK_BYTES);
 
     if (cells == NULL)
-        return vf_fail(err, VF_FAILED,
-                       "diffuse: out of memory for a transfer buffer: free some memory");
+        return vf_fail(err, VF_FAILED, "diffuse: a transfer buffer: " VF_NO_MEMORY);
     for (uint64_t first = 0; first < count; first += CHUNK_CELLS) {
         uint64_t n = count - first < CHUNK_CELLS ? count - first : CHUNK_CELLS;
 
@@ -130,8 +129,7 @@ static int stream(const struct guest_description *description, const struct gues
     cleanup_free uint8_t *samples = malloc(CHUNK_CELLS * 2);
 
     if (cells == NULL || samples == NULL)
-        return vf_fail(err, VF_FAILED,
-                       "diffuse: out of memory for a transfer buffer: free some memory");
+        return vf_fail(err, VF_FAILED, "diffuse: a transfer buffer: " VF_NO_MEMORY);
     if (guest_out_put(out, header, header_bytes, err) != 0)
         return -1;
     for (uint64_t first = 0; first < count; first += CHUNK_CELLS) {

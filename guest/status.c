@@ -84,7 +84,7 @@ int guest_out_open(struct guest_out *out, guest_sink *sink, void *ctx, bool dige
     out->hash = XXH3_createState();
     if (out->hash == NULL || XXH3_128bits_reset(out->hash) == XXH_ERROR) {
         guest_out_close(out, NULL);
-        return vf_fail(err, VF_FAILED, "result: out of memory for its digest: free some memory");
+        return vf_fail(err, VF_FAILED, "result: its digest: " VF_NO_MEMORY);
     }
     return 0;
 }
@@ -118,8 +118,7 @@ static int stream_bytes(const struct guest_description *description,
     cleanup_free uint8_t *chunk = malloc(GUEST_CHUNK_BYTES);
 
     if (chunk == NULL)
-        return vf_fail(err, VF_FAILED,
-                       "result: out of memory for a transfer buffer: free some memory");
+        return vf_fail(err, VF_FAILED, "result: a transfer buffer: " VF_NO_MEMORY);
     for (uint64_t first = 0; first < description->result_bytes; first += GUEST_CHUNK_BYTES) {
         uint64_t left = description->result_bytes - first;
         size_t n = left < GUEST_CHUNK_BYTES ? (size_t)left : GUEST_CHUNK_BYTES;

@@ -149,7 +149,7 @@ int ks_channel_open(struct ks_call *call, struct vf_error *err)
         return -1;
     channel = calloc(1, sizeof *channel);
     if (channel == NULL)
-        return vf_fail(err, VF_FAILED, "page channel: out of memory on the kernel side");
+        return vf_fail(err, VF_FAILED, "page channel of the kernel side: " VF_NO_MEMORY);
     channel->conn = call->conn;
     channel->slots = args->slots;
     channel->max_pages = args->slot_bytes / info.page_bytes;

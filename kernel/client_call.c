@@ -101,7 +101,7 @@ static int take_result(struct kc *kc, struct kc_call *call, const struct kcall_h
     if (call->tail_copy != NULL) {
         *call->tail_copy = malloc(call->tail_bytes);
         if (*call->tail_copy == NULL)
-            return vf_fail(err, VF_FAILED, "%s: out of memory", call->what);
+            return vf_fail(err, VF_FAILED, "%s: " VF_NO_MEMORY, call->what);
         memcpy(*call->tail_copy, tail, call->tail_bytes);
     } else {
         memcpy(call->tail, tail, call->tail_bytes);
@@ -119,7 +119,7 @@ static int call_locked(struct kc *kc, struct kc_call *call, struct vf_error *err
     if (kc->gone)
         return vf_fail(err, VF_FAILED, "%s: %s", call->what, kc->given_up ? KC_GIVEN_UP : KC_GONE);
     if (gather_body(kc, call, &head.body_bytes) != 0)
-        return vf_fail(err, VF_FAILED, "%s: out of memory", call->what);
+        return vf_fail(err, VF_FAILED, "%s: " VF_NO_MEMORY, call->what);
     if (++kc->tag == 0)
         kc->tag = 1;
     head.tag = kc->tag;

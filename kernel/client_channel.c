@@ -36,7 +36,8 @@ static int map_ring(struct kc_channel *channel, int memfd, struct vf_error *err)
     if (memfd < 0 || fstat(memfd, &about) != 0 || about.st_size < 0 ||
         (uint64_t)about.st_size < bytes)
         return vf_fail(err, VF_FAILED,
-                       "page channel: the kernel side gave no memory for it; restart the host");
+                       "page channel: the kernel side gave none that holds it" VF_REMEDY
+                       "restart the host");
     channel->ring = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, memfd, 0);
     if (channel->ring == MAP_FAILED) {
         channel->ring = NULL;
@@ -81,14 +82,14 @@ int kc_channel_open(const char *socket_path, uint64_t id, uint32_t slots, uint64
     cleanup_with(kc_channel_close) struct kc_channel *channel = calloc(1, sizeof *channel);
 
     if (channel == NULL)
-        return vf_fail(err, VF_FAILED, "page channel: out of memory");
+        return vf_fail(err, VF_FAILED, "page channel: " VF_NO_MEMORY);
     if (kc_connect(socket_path, &channel->kc, err) != 0 ||
         open_call(channel, id, slots, slot_bytes, err) != 0)
         return -1;
     channel->message =
         calloc(1, sizeof(struct kcall_submit) + channel->max_pages * sizeof(uint64_t));
     if (channel->message == NULL)
-        return vf_fail(err, VF_FAILED, "page channel: out of memory");
+        return vf_fail(err, VF_FAILED, "page channel: " VF_NO_MEMORY);
     *out = vf_take_ptr(channel);
     return 0;
 }

@@ -122,7 +122,7 @@ int kc_connect_within(const char *socket_path, unsigned patience_ms, struct kc *
     struct kc *kc = calloc(1, sizeof *kc);
 
     if (kc == NULL)
-        return vf_fail(err, VF_FAILED, "connect to the kernel side: out of memory");
+        return vf_fail(err, VF_FAILED, "connect to the kernel side: " VF_NO_MEMORY);
     kc->fd = -1;
     vf_lock_init(&kc->lock);
     if (kc_dial(socket_path, patience_ms, &kc->fd, err) != 0 ||

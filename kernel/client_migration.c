@@ -131,7 +131,7 @@ static int save(struct kc *kc, uint32_t op, const char *what, uint64_t id, struc
         if (copy_blob(blob[i], (unsigned char *)tail + at, bytes[i]) != 0) {
             for (int j = 0; j <= i; j++)
                 kc_blob_free(blob[j]);
-            return vf_fail(err, VF_FAILED, "%s: out of memory", what);
+            return vf_fail(err, VF_FAILED, "%s: " VF_NO_MEMORY, what);
         }
         at += bytes[i];
     }

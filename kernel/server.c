@@ -38,7 +38,7 @@ static int take_lock(struct ks_server *server, const char *state_dir, struct vf_
 
     if (asprintf(&path, "%s/%s", state_dir, KS_LOCK_NAME) < 0) {
         path = NULL;
-        return vf_fail(err, VF_FAILED, "start of the kernel side: out of memory");
+        return vf_fail(err, VF_FAILED, "start of the kernel side: " VF_NO_MEMORY);
     }
     server->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (server->lock_fd < 0)
@@ -60,7 +60,7 @@ int ks_open(const struct ks_config *config, struct ks_server **out, struct vf_er
     cleanup_with(ks_close) struct ks_server *server = calloc(1, sizeof *server);
 
     if (server == NULL)
-        return vf_fail(err, VF_FAILED, "start of the kernel side: out of memory");
+        return vf_fail(err, VF_FAILED, "start of the kernel side: " VF_NO_MEMORY);
     server->lock_fd = server->listen_fd = server->wake_fd = server->farewell_fd = -1;
     server->signal_fd = config->signal_fd;
     server->idle_ms = config->idle_ms;
@@ -78,7 +78,7 @@ int ks_open(const struct ks_config *config, struct ks_server **out, struct vf_er
         return -1;
     if (asprintf(&server->socket_path, "%s/%s", config->state_dir, KS_SOCKET_NAME) < 0) {
         server->socket_path = NULL;
-        return vf_fail(err, VF_FAILED, "start of the kernel side: out of memory");
+        return vf_fail(err, VF_FAILED, "start of the kernel side: " VF_NO_MEMORY);
     }
     if (vf_socket_listen("socket", server->socket_path, SOCK_SEQPACKET, (int)KS_MAX_CONNECTIONS,
                          &server->listen_fd, err) != 0)

@@ -9,7 +9,7 @@ void *ks_result(struct ks_call *call, size_t bytes, struct vf_error *err)
     struct kw_buffer *out = &call->conn->out;
 
     if (bytes > UINT32_MAX - KS_RESULT_AT || kw_buffer_reserve(out, KS_RESULT_AT + bytes) != 0) {
-        (void)vf_fail(err, VF_FAILED, "a reply of %zu bytes: out of memory on the kernel side",
+        (void)vf_fail(err, VF_FAILED, "a reply of %zu bytes of the kernel side: " VF_NO_MEMORY,
                       bytes);
         return NULL;
     }

@@ -76,7 +76,7 @@ int ks_call_waiters(struct ks_call *call, struct vf_error *err)
     size_t count;
 
     if (waiters == NULL)
-        return vf_fail(err, VF_FAILED, "who waits for drivers: out of memory");
+        return vf_fail(err, VF_FAILED, "who waits for drivers: " VF_NO_MEMORY);
     count = dxgk_waiters(waiters, KC_WAITERS);
     out = ks_result(call, count * sizeof *out, err);
     if (out == NULL)

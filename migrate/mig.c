@@ -71,7 +71,7 @@ int mig_open(const struct mig_config *config, struct mig **out, struct vf_error 
     struct mig *mig = calloc(1, sizeof *mig);
 
     if (mig == NULL)
-        return vf_fail(err, VF_FAILED, "out of memory");
+        return vf_fail(err, VF_FAILED, VF_NO_MEMORY);
     (void)snprintf(mig->host_name, sizeof mig->host_name, "%s", config->host_name);
     (void)snprintf(mig->kernel_socket, sizeof mig->kernel_socket, "%s", config->kernel_socket);
     (void)snprintf(mig->listen, sizeof mig->listen, "%s", config->listen);
@@ -516,7 +516,7 @@ int mig_source_start(struct mig *mig, const char *partition, const struct mig_op
         return -1;
     if (vf_uuid_random(uuid) != 0 ||
         (job = job_new(mig, journal_take_id(mig->journal), uuid, true)) == NULL)
-        return vf_fail(err, VF_FAILED, "migrate: out of memory");
+        return vf_fail(err, VF_FAILED, "migrate: " VF_NO_MEMORY);
     (void)snprintf(job->partition, sizeof job->partition, "%s", partition);
     (void)snprintf(job->peer, sizeof job->peer, "%s", options->to);
     job->options = *options;

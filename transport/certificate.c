@@ -73,7 +73,7 @@ static GENERAL_NAME *make_name(const char *normal)
 static int add_names(X509 *cert, const struct tp_certificate_wish *wish, struct vf_error *err)
 {
     GENERAL_NAMES *names = GENERAL_NAMES_new();
-    int result = names != NULL ? 0 : vf_fail(err, VF_FAILED, "out of memory");
+    int result = names != NULL ? 0 : vf_fail(err, VF_FAILED, VF_NO_MEMORY);
 
     for (size_t i = 0; i < wish->name_count && result == 0; i++) {
         char normal[TP_NAME_BYTES];
@@ -88,7 +88,7 @@ static int add_names(X509 *cert, const struct tp_certificate_wish *wish, struct 
         name = make_name(normal);
         if (name == NULL || sk_GENERAL_NAME_push(names, name) <= 0) {
             GENERAL_NAME_free(name);
-            result = vf_fail(err, VF_FAILED, "out of memory");
+            result = vf_fail(err, VF_FAILED, VF_NO_MEMORY);
         }
     }
     if (result == 0 && wish->name_count > 0 &&

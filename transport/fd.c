@@ -99,7 +99,7 @@ int tp_from_fd(int fd, const char *peer, struct tp **out, struct vf_error *err)
         return -1;
     stream = calloc(1, sizeof *stream);
     if (stream == NULL)
-        return vf_fail(err, VF_FAILED, "peer %s: out of memory", peer);
+        return vf_fail(err, VF_FAILED, "peer %s: " VF_NO_MEMORY, peer);
     if (tp_init(&stream->tp, &fd_ops, peer, err) != 0)
         return -1;
     stream->fd = vf_take_fd(&owned);

@@ -102,7 +102,7 @@ int tp_file(int fd, const char *name, tp_seen *seen, void *ctx, struct tp **out,
         return vf_fail(err, VF_USAGE, "file %s: is no regular file; give one", name);
     stream = calloc(1, sizeof *stream);
     if (stream == NULL)
-        return vf_fail(err, VF_FAILED, "file %s: out of memory", name);
+        return vf_fail(err, VF_FAILED, "file %s: " VF_NO_MEMORY, name);
     if (tp_init(&stream->tp, &file_ops, name, err) != 0) {
         free(stream);
         return -1;

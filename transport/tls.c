@@ -448,7 +448,7 @@ static int start_ssl(struct tls_stream *stream, struct vf_error *err)
     stream->out = malloc(HANDSHAKE_OUT_BYTES);
     if (bio == NULL || stream->ssl == NULL || stream->out == NULL) {
         (void)BIO_free(bio);
-        return vf_fail(err, VF_FAILED, "peer %s: TLS: out of memory", stream->tp.peer);
+        return vf_fail(err, VF_FAILED, "peer %s: TLS: " VF_NO_MEMORY, stream->tp.peer);
     }
     stream->capacity = HANDSHAKE_OUT_BYTES;
     stream->records_a_key = RECORDS_A_KEY;
@@ -474,7 +474,7 @@ int tp_tls_wrap(struct tp_tls *tls, struct tp *inner, const char *host, struct t
     *out = NULL;
     if (stream == NULL) {
         tp_close(inner);
-        return vf_fail(err, VF_FAILED, "TLS: out of memory");
+        return vf_fail(err, VF_FAILED, "TLS: " VF_NO_MEMORY);
     }
     if (tp_init(&stream->tp, &tls_ops, inner->peer, err) != 0) {
         tp_close(inner);

@@ -258,7 +258,7 @@ static int load_peers(struct tp_tls *tls, const struct tp_tls_files *files, stru
         return 0;
     tls->allowed = calloc(files->peer_count, sizeof *tls->allowed);
     if (tls->allowed == NULL)
-        return vf_fail(err, VF_FAILED, "out of memory");
+        return vf_fail(err, VF_FAILED, VF_NO_MEMORY);
     for (; tls->allowed_count < files->peer_count; tls->allowed_count++) {
         const char *name = files->peers[tls->allowed_count];
 
@@ -330,7 +330,7 @@ int tp_tls_open(const struct tp_tls_files *files, struct tp_tls **out, struct vf
 
     *out = NULL;
     if (tls == NULL)
-        return vf_fail(err, VF_FAILED, "out of memory");
+        return vf_fail(err, VF_FAILED, VF_NO_MEMORY);
     atomic_init(&tls->refs, 1u);
     ERR_clear_error();
     tls->context = SSL_CTX_new(TLS_method());

@@ -31,7 +31,7 @@ int tp_init(struct tp *tp, const struct tp_ops *ops, const char *peer, struct vf
     tp->identity[0] = '\0';
     if (filter_init(tp) != 0) {
         (void)close(tp->abort_fd);
-        return vf_fail(err, VF_FAILED, "peer %s: out of memory", peer);
+        return vf_fail(err, VF_FAILED, "peer %s: " VF_NO_MEMORY, peer);
     }
     return 0;
 }

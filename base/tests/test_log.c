@@ -3,6 +3,7 @@
 #define LOG_ROOM "test"
 #include "base/log.h"
 
+#include "base/error.h"
 #include "base/log_limit.h"
 
 #include <fcntl.h>
@@ -137,6 +138,22 @@ static void tap(void *ctx, enum vf_log_level level, const char *room, const char
     (void)snprintf(ctx, 400, "%s", text);
 }
 
+static void what_to_do_is_read_behind_a_semicolon(void **state)
+{
+    char last[400] = "";
+    char longer[1200];
+
+    (void)state;
+    vf_log_tap(tap, last);
+    log_error("a driver gets no thread" VF_REMEDY "give a higher limit");
+    assert_string_equal(last, "a driver gets no thread; give a higher limit");
+    memset(longer, 'x', sizeof longer - 1);
+    longer[sizeof longer - 1] = '\0';
+    for (int room = 890; room < 902; room++) /* where the text ends */
+        log_error("%.*s" VF_REMEDY "wait", room, longer);
+    vf_log_tap(NULL, NULL);
+}
+
 static void the_log_and_who_listens_to_it_hear_the_same_few_lines(void **state)
 {
     char path[] = "/tmp/vferry-log-XXXXXX";
@@ -171,6 +188,7 @@ int main(void)
         cmocka_unit_test(more_texts_than_are_remembered_lose_no_count),
         cmocka_unit_test(after_silence_it_is_told_at_once),
         cmocka_unit_test(what_differs_in_words_is_no_repetition),
+        cmocka_unit_test(what_to_do_is_read_behind_a_semicolon),
         cmocka_unit_test(the_log_and_who_listens_to_it_hear_the_same_few_lines),
     };
 

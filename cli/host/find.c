@@ -110,7 +110,7 @@ int find_host(const char *host, char socket[PATH_MAX], struct vf_error *err)
         return find_path(entry.socket, socket, err);
     hosts = calloc(MAX_HOSTS, sizeof *hosts);
     if (hosts == NULL)
-        return vf_fail(err, VF_FAILED, "--host: out of memory");
+        return vf_fail(err, VF_FAILED, "--host: " VF_NO_MEMORY);
     count = registry_list(hosts, MAX_HOSTS);
     return host == NULL || host[0] == '\0' ? find_default(hosts, count, socket, err)
                                            : find_named(host, hosts, count, socket, err);

@@ -117,7 +117,7 @@ int hosts_read(struct host_entry **list, size_t *count, struct vf_error *err)
         return 0;
     room = calloc(HOSTS_MAX, sizeof *room);
     if (room == NULL)
-        return vf_fail(err, VF_FAILED, "hosts file: out of memory");
+        return vf_fail(err, VF_FAILED, "hosts file: " VF_NO_MEMORY);
     reading.list = room;
     errno = 0;
     line = ini_parse(path, take_line, &reading);

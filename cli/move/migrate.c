@@ -238,7 +238,7 @@ static int one_name(const struct command *command, struct vf_error *err)
     return json_object_set(command->args, "name", name) == 0 &&
                    json_object_del(command->args, "names") == 0
                ? 0
-               : vf_fail(err, VF_FAILED, "migrate: out of memory");
+               : vf_fail(err, VF_FAILED, "migrate: " VF_NO_MEMORY);
 }
 
 int cmd_migrate(const struct command *command, struct vf_error *err)

@@ -95,7 +95,7 @@ int move_set_choose(struct move_set *set, const json_t *names, const json_t *pat
     if (status == 0)
         set->moves = calloc(json_array_size(list) + 1, sizeof *set->moves);
     if (status == 0 && set->moves == NULL)
-        status = vf_fail(err, VF_FAILED, "%s: out of memory", set->what);
+        status = vf_fail(err, VF_FAILED, "%s: " VF_NO_MEMORY, set->what);
     json_array_foreach(list, index, partition) {
         const char *name = table_text(partition, "name");
         struct set_move *move = &set->moves[set->count];

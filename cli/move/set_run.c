@@ -97,7 +97,7 @@ static int ask(struct running *r, struct set_move *move, json_t **answer, struct
     *answer = NULL;
     if (args == NULL || json_object_set_new(args, "name", json_string(move->name)) != 0 ||
         json_object_set_new(args, "to", json_string(set->hosts[move->host].address)) != 0)
-        (void)vf_fail(err, VF_FAILED, "%s: out of memory", set->what);
+        (void)vf_fail(err, VF_FAILED, "%s: " VF_NO_MEMORY, set->what);
     else if (client_send(&move->client, args, -1, err) == 0 &&
              last_reply(&move->client, answer, err) == CLIENT_RESULT)
         status = 0;
@@ -108,8 +108,7 @@ static int ask(struct running *r, struct set_move *move, json_t **answer, struct
 static int begin_watch(const struct command *command, struct set_move *move, struct vf_error *err)
 {
     json_t *job = json_pack("{s:I}", "job", (json_int_t)move->job);
-    int status = job == NULL ? vf_fail(err, VF_FAILED, "out of memory")
-                             : 0;
+    int status = job == NULL ? vf_fail(err, VF_FAILED, VF_NO_MEMORY) : 0;
 
     if (status == 0) {
         pid_t pid = move->client.patience.pid;
@@ -332,7 +331,7 @@ int move_set_run(struct move_set *set, struct vf_error *err)
     r.signal_fd = signal_fd;
     r.fds = calloc(set->count + 1, sizeof *r.fds);
     if (r.fds == NULL)
-        return vf_fail(err, VF_FAILED, "%s: out of memory", set->what);
+        return vf_fail(err, VF_FAILED, "%s: " VF_NO_MEMORY, set->what);
     set_show_open(&r.show, set);
     status = loop(&r, err);
     set_show_close(&r.show);

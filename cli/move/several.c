@@ -76,7 +76,7 @@ static int run(const struct command *command, const char *what, const json_t *ta
     int status = -1;
 
     if (set.options == NULL)
-        return vf_fail(err, VF_FAILED, "%s: out of memory", what);
+        return vf_fail(err, VF_FAILED, "%s: " VF_NO_MEMORY, what);
     if (empties)
         status = cordon_and_choose(&set, targets, err);
     else if (choose(&set, all, err) == 0)
@@ -100,7 +100,7 @@ int migrate_several(const struct command *command, struct vf_error *err)
                          "migrate: --all beside names or --partition" VF_REMEDY
                          "say the one or the other");
     else if (targets == NULL)
-        status = vf_fail(err, VF_FAILED, "migrate: out of memory");
+        status = vf_fail(err, VF_FAILED, "migrate: " VF_NO_MEMORY);
     else
         status = run(command, "migrate", targets, all, err);
     json_decref(targets);

@@ -422,7 +422,7 @@ int args_parse(int argc, char **argv, struct command *command, enum args_action 
     *action = ARGS_RUN;
     *help_group = NULL;
     if (command->args == NULL)
-        return vf_fail(err, VF_FAILED, "out of memory");
+        return vf_fail(err, VF_FAILED, VF_NO_MEMORY);
     if (parse_all(&parse, help_group) != 0)
         return -1;
     if (*action != ARGS_RUN)

@@ -274,7 +274,7 @@ int cmd_top(const struct command *command, struct vf_error *err)
     int result;
 
     if (top == NULL)
-        return vf_fail(err, VF_FAILED, "top: out of memory");
+        return vf_fail(err, VF_FAILED, "top: " VF_NO_MEMORY);
     top->signal_fd = -1;
     top->count = command->host_count > 0 ? command->host_count : 1;
     result = command->host == NULL ? find_host(NULL, place, err) : 0;

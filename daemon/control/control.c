@@ -57,7 +57,7 @@ static int bind_socket(struct control *control, struct vf_error *err)
 
     if (asprintf(&path, "%s/%s", daemon->state_dir, CTL_SOCKET_NAME) < 0) {
         path = NULL;
-        return vf_fail(err, VF_FAILED, "control socket: out of memory");
+        return vf_fail(err, VF_FAILED, "control socket: " VF_NO_MEMORY);
     }
     if (vf_socket_listen("control socket", path, SOCK_STREAM, 128, &control->fd, err) != 0)
         return -1;
@@ -74,7 +74,7 @@ int control_open(struct daemon *daemon, struct control **out, struct vf_error *e
     struct control *control = calloc(1, sizeof *control);
 
     if (control == NULL)
-        return vf_fail(err, VF_FAILED, "control socket: out of memory");
+        return vf_fail(err, VF_FAILED, "control socket: " VF_NO_MEMORY);
     control->daemon = daemon;
     control->fd = -1;
     vf_spare_open(&control->spare);

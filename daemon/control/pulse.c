@@ -79,7 +79,7 @@ int pulse_open(struct pulse **out, struct vf_error *err)
     int failed;
 
     if (pulse == NULL)
-        return vf_fail(err, VF_FAILED, "signs of life: out of memory");
+        return vf_fail(err, VF_FAILED, "signs of life: " VF_NO_MEMORY);
     vf_lock_init(&pulse->lock);
     vf_cond_init(&pulse->news);
     failed = pthread_create(&pulse->thread, NULL, pulse_main, pulse);

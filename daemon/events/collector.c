@@ -100,7 +100,7 @@ int events_collect(struct events *events, const char *kernel_socket, int32_t ker
     uint64_t seen;
 
     if (collector == NULL)
-        return vf_fail(err, VF_FAILED, "events: out of memory");
+        return vf_fail(err, VF_FAILED, "events: " VF_NO_MEMORY);
     vf_lock_init(&collector->lock);
     vf_cond_init(&collector->wake);
     collector->events = events;

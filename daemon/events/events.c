@@ -134,7 +134,7 @@ int events_fetch(struct events *events, struct kc *kc, struct vf_error *err)
     int result = 0;
 
     if (list == NULL)
-        return vf_fail(err, VF_FAILED, "events: out of memory");
+        return vf_fail(err, VF_FAILED, "events: " VF_NO_MEMORY);
     if (!begin_fetch(events, &seen)) {
         free(list);
         return 0;

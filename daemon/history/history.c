@@ -213,7 +213,7 @@ int history_open(const char *directory, const struct history_limits *limits, str
     struct history *history = calloc(1, sizeof *history);
 
     if (history == NULL)
-        return vf_fail(err, VF_FAILED, "history: out of memory");
+        return vf_fail(err, VF_FAILED, "history: " VF_NO_MEMORY);
     (void)snprintf(history->directory, sizeof history->directory, "%s", directory);
     history->limits = *limits;
     history->end = &history->first;

@@ -266,8 +266,10 @@ static enum opening open_once(struct store *store, struct vf_error *err)
     if (sqlite3_open_v2(store->path, &store->db,
                         SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW,
                         NULL) != SQLITE_OK) {
-        vf_fail(err, VF_FAILED, "%s: %s", store->path,
-                store->db != NULL ? sqlite3_errmsg(store->db) : "out of memory");
+        if (store->db == NULL)
+            vf_fail(err, VF_FAILED, "%s: " VF_NO_MEMORY, store->path);
+        else
+            vf_fail(err, VF_FAILED, "%s: %s", store->path, sqlite3_errmsg(store->db));
         return NOT_OPENED;
     }
     (void)sqlite3_extended_result_codes(store->db, 1);
@@ -317,7 +319,7 @@ int store_open(const char *directory, struct store **out, struct vf_error *err)
     enum opening opening;
 
     if (store == NULL)
-        return vf_fail(err, VF_FAILED, "out of memory");
+        return vf_fail(err, VF_FAILED, VF_NO_MEMORY);
     if ((size_t)snprintf(store->path, sizeof store->path, "%s/" HISTORY_FILE, directory) >=
         sizeof store->path) {
         free(store);

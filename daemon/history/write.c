@@ -78,7 +78,7 @@ static int put_report(struct store *store, const json_t *report, struct vf_error
     int result;
 
     if (text == NULL)
-        return vf_fail(err, VF_FAILED, "out of memory");
+        return vf_fail(err, VF_FAILED, VF_NO_MEMORY);
     bind_number(store->put_job, 1, history_job_id(report));
     bind_text(store->put_job, 2, text_of(report, "kind"));
     bind_text(store->put_job, 3, text_of(report, "direction"));

@@ -198,7 +198,7 @@ static int ask_who_waits(struct watchdog *dog, const struct kc_driver_call *long
     if (longest->ns >= WATCHDOG_TELL_NS) {
         waiters = calloc(KC_WAITERS, sizeof *waiters);
         if (waiters == NULL)
-            return vf_fail(err, VF_FAILED, "watchdog: out of memory");
+            return vf_fail(err, VF_FAILED, "watchdog: " VF_NO_MEMORY);
         if (kc_waiters(dog->kc, waiters, &count, err) != 0)
             return -1;
     }
@@ -287,7 +287,7 @@ int watchdog_start(struct daemon *daemon, struct vf_error *err)
     struct watchdog *dog = calloc(1, sizeof *dog);
 
     if (dog == NULL)
-        return vf_fail(err, VF_FAILED, "watchdog: out of memory");
+        return vf_fail(err, VF_FAILED, "watchdog: " VF_NO_MEMORY);
     dog->daemon = daemon;
     vf_lock_init(&dog->lock);
     vf_cond_init(&dog->wake);

@@ -104,7 +104,7 @@ static int find(struct search *search, struct event *room, uint64_t *seen, struc
             take(search, &room[i]);
     }
     if (search->failed)
-        return vf_fail(err, VF_FAILED, "events: out of memory");
+        return vf_fail(err, VF_FAILED, "events: " VF_NO_MEMORY);
     if (search->count > 1)
         qsort(search->found, search->count, sizeof *search->found, by_time);
     for (size_t i = 0; i < search->count; i++) {
@@ -196,7 +196,7 @@ int verb_events(struct request *request, struct vf_error *err)
     int result = -1;
 
     if (room == NULL)
-        vf_fail(err, VF_FAILED, "events: out of memory");
+        vf_fail(err, VF_FAILED, "events: " VF_NO_MEMORY);
     else if (request_flag(request, "follow", &wants_more, err) == 0 &&
              request_filter(request, EVENTS_KEPT, &search.filter, err) == 0) {
         fetch_newest(request);

@@ -33,7 +33,7 @@ static int read_input(int fd, void **data, size_t *bytes, struct vf_error *err)
     *bytes = (size_t)info.st_size;
     *data = malloc(*bytes);
     if (*data == NULL)
-        return vf_fail(err, VF_FAILED, "run: out of memory for --input");
+        return vf_fail(err, VF_FAILED, "run: --input: " VF_NO_MEMORY);
     while (done < *bytes) {
         ssize_t got = pread(fd, (char *)*data + done, *bytes - done, (off_t)done);
 

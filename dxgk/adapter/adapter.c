@@ -65,7 +65,7 @@ static int start_memory(struct dxgk_adapter *adapter, struct vf_error *err)
         return 0;
     adapter->reserve = dxgk_reserve_create(caps->vram_bytes, caps->granule, caps->scatter);
     if (adapter->reserve == NULL)
-        return vf_fail(err, VF_FAILED, "no memory for the map of VRAM");
+        return vf_fail(err, VF_FAILED, "the map of VRAM: " VF_NO_MEMORY);
     return dxgk_paging_start(adapter, NULL, err);
 }
 
@@ -76,7 +76,7 @@ int dxgk_adapter_start(struct dxgk *dxgk, uint32_t index, const struct dxgk_conf
     struct dxgk_adapter *adapter = adapter_new(dxgk, index, spec);
 
     if (adapter == NULL)
-        return vf_fail(err, VF_FAILED, "no memory for adapter %u", index);
+        return vf_fail(err, VF_FAILED, "adapter %u: " VF_NO_MEMORY, index);
     if (dxgk_device_open(adapter, spec, config->device_dir, err) != 0 ||
         load_driver(adapter, config->driver_dir, driver, err) != 0 ||
         dxgk_callbacks_start(adapter, err) != 0 || dxgk_ddi_add_device(adapter, err) != 0 ||

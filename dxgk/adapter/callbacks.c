@@ -276,7 +276,7 @@ static int describe_resources(struct dxgk_adapter *adapter, struct vf_error *err
     uint64_t bus = BUS_BASE + adapter->index * BUS_ADAPTER;
 
     if (resources == NULL)
-        return vf_fail(err, VF_FAILED, "no memory for the resource list");
+        return vf_fail(err, VF_FAILED, "the resource list: " VF_NO_MEMORY);
     resources->list.Count = 1;
     resources->list.List[0].InterfaceType = PCIBus;
     partial = &resources->list.List[0].PartialResourceList;

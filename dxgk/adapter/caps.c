@@ -109,7 +109,7 @@ static int query_segments(struct dxgk_adapter *adapter, struct vf_error *err)
                            DXGK_MAX_SEGMENTS);
     descriptors = dxgk_guarded_alloc(count * sizeof *descriptors);
     if (descriptors == NULL)
-        return vf_fail(err, VF_FAILED, "no memory for segment descriptors");
+        return vf_fail(err, VF_FAILED, "segment descriptors: " VF_NO_MEMORY);
     out.pSegmentDescriptor = (BYTE *)descriptors;
     out.SegmentDescriptorStride = sizeof *descriptors;
     status = dxgk_ddi_query_adapter_info(adapter, DXGKQAITYPE_QUERYSEGMENT4, &in, sizeof in, &out,

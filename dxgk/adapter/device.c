@@ -46,8 +46,14 @@ static int lib_open(const char *name, const char *dir, struct dxgk_device_lib **
     char path[4096];
     int length = snprintf(path, sizeof path, "%s/%s.so", dir, name);
 
-    if (lib == NULL || length < 0 || (size_t)length >= sizeof path)
-        return vf_fail(err, VF_FAILED, "cannot load device %s: no memory or path too long", name);
+    if (lib == NULL)
+        return vf_fail(err, VF_FAILED, "cannot load device \"%s\": " VF_NO_MEMORY, name);
+    if (length < 0 || (size_t)length >= sizeof path)
+        return vf_fail(
+            err, VF_USAGE,
+            "cannot load device \"%s\": its path in %s is longer than %zu bytes" VF_REMEDY
+            "give its short name, as \"softgpu\"",
+            name, dir, sizeof path - 1);
     lib->handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     if (lib->handle == NULL)
         return vf_fail(err, VF_FAILED,

@@ -24,7 +24,7 @@ static int copy(int from, off_t bytes, const char *path, int *to, struct vf_erro
     off_t done = 0;
 
     if (fd < 0)
-        return vf_fail_errno(err, VF_FAILED, errno, "driver %s: no memory for a copy", path);
+        return vf_fail_errno(err, VF_FAILED, errno, "driver %s: it cannot be copied", path);
     while (done < bytes) {
         ssize_t part = sendfile(fd, from, &done, (size_t)(bytes - done));
 
@@ -67,7 +67,7 @@ int dxgk_driver_file_adopt(int fd, const char *path, struct dxgk_driver_file **o
         file->path = strdup(path);
     if (file == NULL || file->path == NULL) {
         free(file);
-        return vf_fail(err, VF_FAILED, "no memory to load driver %s", path);
+        return vf_fail(err, VF_FAILED, "driver %s: " VF_NO_MEMORY, path);
     }
     file->fd = vf_take_fd(&owned);
     atomic_init(&file->refs, 1);

@@ -225,7 +225,7 @@ int dxgk_interrupts_start(struct dxgk_adapter *adapter, struct vf_error *err)
     struct dxgk_interrupts *irq = calloc(1, sizeof *irq);
 
     if (irq == NULL)
-        return vf_fail(err, VF_FAILED, "interrupts: out of memory");
+        return vf_fail(err, VF_FAILED, "interrupts: " VF_NO_MEMORY);
     irq->adapter = adapter;
     irq->epoll_fd = irq->stop_fd = -1;
     for (uint32_t vector = 0; vector < DXGK_PF_VECTORS; vector++)

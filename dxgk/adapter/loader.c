@@ -207,7 +207,7 @@ int dxgk_image_load(struct dxgk_driver_file *file, struct dxgk_image **out, stru
     }
     image = calloc(1, sizeof *image);
     if (image == NULL) {
-        result = vf_fail(err, VF_FAILED, "no memory to load driver %s", file->path);
+        result = vf_fail(err, VF_FAILED, "driver %s: " VF_NO_MEMORY, file->path);
         goto unlock;
     }
     image->file = dxgk_driver_file_get(file);

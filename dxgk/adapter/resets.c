@@ -19,7 +19,7 @@ int dxgk_resets_open(struct dxgk *dxgk, struct vf_error *err)
 {
     dxgk->resets = calloc(1, sizeof *dxgk->resets);
     if (dxgk->resets == NULL)
-        return vf_fail(err, VF_FAILED, "no memory to watch for hangs");
+        return vf_fail(err, VF_FAILED, "watching for hangs: " VF_NO_MEMORY);
     vf_lock_init(&dxgk->resets->lock);
     vf_cond_init(&dxgk->resets->asked);
     return 0;

@@ -27,7 +27,7 @@ static int check_ranges(const struct dxgk_segment *segment, uint64_t page_bytes,
         return vf_fail(err, VF_FAILED, "DBT-1: a memory basis of %u ranges cannot be", count);
     sorted = malloc(count * sizeof *sorted);
     if (sorted == NULL)
-        return vf_fail(err, VF_FAILED, "memory basis: out of memory");
+        return vf_fail(err, VF_FAILED, "memory basis: " VF_NO_MEMORY);
     memcpy(sorted, ranges, count * sizeof *sorted);
     qsort(sorted, count, sizeof *sorted, compare_ranges);
     uint64_t end = 0;
@@ -72,7 +72,7 @@ int dxgk_ddi_create_memory_basis(struct dxgk_adapter *adapter, uint32_t segment,
         return -1;
     args = calloc(1, sizeof *args + count * sizeof *ranges);
     if (args == NULL)
-        return vf_fail(err, VF_FAILED, "memory basis: out of memory");
+        return vf_fail(err, VF_FAILED, "memory basis: " VF_NO_MEMORY);
     args->SegmentId = segment;
     args->RangeCount = count;
     memcpy((uint8_t *)args + offsetof(DXGKARG_CREATEMEMORYBASIS, Ranges), ranges,

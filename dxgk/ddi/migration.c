@@ -198,7 +198,7 @@ int dxgk_ddi_save(struct dxgk_partition *partition, enum dxgk_migration_data wha
                            (unsigned long long)asked, VF_MAX_MIGRATION_BLOB);
     data = dxgk_guarded_alloc(asked);
     if (data == NULL)
-        return vf_fail(err, VF_FAILED, "no memory for %llu bytes of migration data",
+        return vf_fail(err, VF_FAILED, "%llu bytes of migration data: " VF_NO_MEMORY,
                        (unsigned long long)asked);
     size = asked;
     status = call_save(partition, what, &size, data);

@@ -130,10 +130,11 @@ int dxgk_ddi_create_vgpu(struct dxgk_partition *partition, DXGKARG_CREATEVIRTUAL
         return dxgk_refuse(adapter, "VF-2", err, "second CreateVirtualGpu for VF %u",
                            partition->vf);
     guarded = dxgk_guarded_alloc(sizeof *guarded);
-    if (guarded == NULL ||
-        !dxgk_call_enter(&call, adapter, "DxgkDdiCreateVirtualGpu", PASSIVE_LEVEL)) {
+    if (guarded == NULL)
+        return vf_fail(err, VF_FAILED, "CreateVirtualGpu: " VF_NO_MEMORY);
+    if (!dxgk_call_enter(&call, adapter, "DxgkDdiCreateVirtualGpu", PASSIVE_LEVEL)) {
         dxgk_guarded_free(guarded);
-        return vf_fail(err, VF_FAILED, "no memory for CreateVirtualGpu, or raised IRQL");
+        return vf_fail(err, VF_FAILED, "CreateVirtualGpu: called at raised IRQL");
     }
     *guarded = *arg;
     status = dxgk_call_leave(&call,
@@ -355,7 +356,7 @@ int dxgk_ddi_mitigated_ranges(struct dxgk_partition *partition, uint32_t bar,
     arg.NumRanges = counts.RangeCount[bar];
     list = dxgk_guarded_alloc(arg.NumRanges * sizeof *list);
     if (list == NULL)
-        return vf_fail(err, VF_FAILED, "no memory for mitigated ranges");
+        return vf_fail(err, VF_FAILED, "mitigated ranges: " VF_NO_MEMORY);
     arg.pMitigatedRange = list;
     if (!dxgk_call_enter(&call, adapter, "DxgkDdiQueryMitigatedRanges", PASSIVE_LEVEL))
         return wrong_level("DxgkDdiQueryMitigatedRanges", err);

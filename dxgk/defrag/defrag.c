@@ -52,7 +52,7 @@ static int map_add(struct map *map, const struct owned *owned, struct vf_error *
         struct owned *grown = reallocarray(map->owned, room, sizeof *grown);
 
         if (grown == NULL)
-            return vf_fail(err, VF_FAILED, "defragmentation: out of memory");
+            return vf_fail(err, VF_FAILED, "defragmentation: " VF_NO_MEMORY);
         map->owned = grown;
         map->room = room;
     }
@@ -347,7 +347,7 @@ static int move_locked(struct moving *moving, uint64_t *pause_ns, struct vf_erro
     }
     moving->ranges = malloc(sizeof *moving->ranges);
     if (moving->ranges == NULL) {
-        result = vf_fail(err, VF_FAILED, "out of memory");
+        result = vf_fail(err, VF_FAILED, VF_NO_MEMORY);
     } else {
         *moving->ranges = moving->to;
         result = move_with_pause(moving, pause_ns, err);
@@ -445,7 +445,7 @@ static int plan_and_move(struct dxgk *dxgk, struct map *map, struct vf_defrag *o
     int result = 0;
 
     if (blocks == NULL || plan.steps == NULL) {
-        result = vf_fail(err, VF_FAILED, "defragmentation: out of memory");
+        result = vf_fail(err, VF_FAILED, "defragmentation: " VF_NO_MEMORY);
     } else {
         for (uint32_t i = 0; i < map->count; i++)
             blocks[i] = map->owned[i].block;

@@ -72,7 +72,7 @@ int dxgk_ksr_set_new(struct dxgk_ksr_set **out, struct vf_error *err)
         return vf_fail_errno(err, VF_FAILED, errno, "driver update: memory for saved state");
     *out = set_new(fd);
     if (*out == NULL)
-        return vf_fail(err, VF_FAILED, "driver update: no memory for saved state");
+        return vf_fail(err, VF_FAILED, "driver update: saved state: " VF_NO_MEMORY);
     fd = -1;
     return 0;
 }
@@ -395,7 +395,7 @@ int dxgk_ksr_begin(struct dxgk_ksr_set *set, struct dxgk_adapter *adapter, struc
     struct dxgk_ksr *ksr = store_new(set);
 
     if (ksr == NULL)
-        return vf_fail(err, VF_FAILED, "driver update: no memory for saved state");
+        return vf_fail(err, VF_FAILED, "driver update: saved state: " VF_NO_MEMORY);
     ksr->adapter = adapter;
     ksr->owner = (const void *)(uintptr_t)adapter->ddi.DxgkDdiSaveMemoryForHotUpdate;
     ksr->thread = pthread_self();
@@ -549,7 +549,7 @@ int dxgk_ksr_set_adopt(int fd, uint64_t index, uint32_t count, struct dxgk_ksr_s
 
     if (set == NULL) {
         (void)close(fd);
-        return vf_fail(err, VF_FAILED, "no memory for saved state");
+        return vf_fail(err, VF_FAILED, "saved state: " VF_NO_MEMORY);
     }
     for (uint32_t i = 0; i < count; i++) {
         if (adopt_store(set, &index, &stores[i]) != 0) {

@@ -234,7 +234,7 @@ int dxgk_trial_start(struct dxgk_driver_file *file, struct dxgk_ksr_set *set, ui
     int state;
 
     if (trial == NULL)
-        return vf_fail(err, VF_FAILED, "trial of a driver: out of memory");
+        return vf_fail(err, VF_FAILED, "trial of a driver: " VF_NO_MEMORY);
     trial->in = trial->out = -1;
     trial->file = dxgk_driver_file_get(file);
     (void)snprintf(trial->stage, sizeof trial->stage, "its start");

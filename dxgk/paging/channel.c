@@ -240,7 +240,7 @@ static int make_slot(struct dxgk_channel *channel, uint32_t index, struct vf_err
     slot->channel = channel;
     slot->entries = calloc(channel->config.slot_bytes >> 12, sizeof *slot->entries);
     if (slot->entries == NULL)
-        return vf_fail(err, VF_FAILED, "out of memory");
+        return vf_fail(err, VF_FAILED, VF_NO_MEMORY);
     slot->work.vram = &slot->window;
     slot->work.system = &channel->system;
     slot->work.system_offset = index * channel->config.slot_bytes;
@@ -274,7 +274,7 @@ static int make_channel(struct dxgk_partition *partition, const struct dxgk_chan
     struct dxgk_paging *paging = partition->adapter->paging;
 
     if (channel == NULL)
-        return vf_fail(err, VF_FAILED, "out of memory");
+        return vf_fail(err, VF_FAILED, VF_NO_MEMORY);
     channel->partition = partition;
     channel->config = *config;
     vf_lock_init(&channel->lock);
@@ -282,7 +282,7 @@ static int make_channel(struct dxgk_partition *partition, const struct dxgk_chan
     channel->slots = calloc(config->slots, sizeof *channel->slots);
     channel->first_page = calloc((size_t)partition->range_count + 1, sizeof *channel->first_page);
     if (channel->slots == NULL || channel->first_page == NULL) {
-        (void)vf_fail(err, VF_FAILED, "out of memory");
+        (void)vf_fail(err, VF_FAILED, VF_NO_MEMORY);
         goto fail;
     }
     for (uint32_t i = 0; i < partition->range_count; i++)

@@ -80,7 +80,7 @@ int dxgk_paging_slide(struct dxgk_adapter *adapter, uint64_t from, uint64_t to, 
         return 0;
     entries = calloc(2 * (CHUNK >> 12), sizeof *entries);
     if (entries == NULL)
-        return vf_fail(err, VF_FAILED, "out of memory");
+        return vf_fail(err, VF_FAILED, VF_NO_MEMORY);
     slide.to_entries = entries;
     slide.from_entries = entries + (CHUNK >> 12);
     if (dxgk_paging_window_open(adapter->paging, CHUNK, &slide.to, err) != 0)

@@ -44,7 +44,7 @@ static int make_buffers(struct dxgk_paging *paging, struct vf_error *err)
     if (private_bytes != 0)
         paging->private_data = calloc(count, private_bytes);
     if (paging->buffers == NULL || (private_bytes != 0 && paging->private_data == NULL))
-        return vf_fail(err, VF_FAILED, "paging buffers: out of memory");
+        return vf_fail(err, VF_FAILED, "paging buffers: " VF_NO_MEMORY);
     for (uint64_t i = 0; i < count; i++) {
         struct dxgk_paging_buffer *buffer = &paging->buffers[i];
 
@@ -105,7 +105,7 @@ int dxgk_paging_start(struct dxgk_adapter *adapter, const struct dxgk_paging_lim
         return -1;
     struct dxgk_paging *paging = calloc(1, sizeof *paging);
     if (paging == NULL)
-        return vf_fail(err, VF_FAILED, "paging: out of memory");
+        return vf_fail(err, VF_FAILED, "paging: " VF_NO_MEMORY);
     paging->adapter = adapter;
     paging->flying_tail = &paging->flying;
     init_locks(paging);

@@ -120,7 +120,7 @@ static int table_alloc(struct dxgk_vaspace *space, uint32_t level, struct table 
 
         arena = calloc(1, sizeof *arena);
         if (arena == NULL)
-            return vf_fail(err, VF_FAILED, "page tables: out of memory");
+            return vf_fail(err, VF_FAILED, "page tables: " VF_NO_MEMORY);
         if (dxgk_dma_alloc(space, "vferry-page-tables", piece, &arena->dma, err) != 0) {
             free(arena);
             return -1;
@@ -298,12 +298,12 @@ static int lay_out_levels(struct dxgk_vaspace *space, struct vf_error *err)
 
         space->tables[level] = calloc(count, sizeof *space->tables[level]);
         if (space->tables[level] == NULL)
-            return vf_fail(err, VF_FAILED, "page tables: out of memory");
+            return vf_fail(err, VF_FAILED, "page tables: " VF_NO_MEMORY);
     }
     space->unit_used = calloc(space->units, 1);
     space->invalid = calloc(most, sizeof *space->invalid);
     if (space->unit_used == NULL || space->invalid == NULL)
-        return vf_fail(err, VF_FAILED, "page tables: out of memory");
+        return vf_fail(err, VF_FAILED, "page tables: " VF_NO_MEMORY);
     return 0;
 }
 
@@ -313,7 +313,7 @@ int dxgk_vaspace_create(struct dxgk_adapter *adapter, HANDLE process, struct dxg
     struct dxgk_vaspace *space = calloc(1, sizeof *space);
 
     if (space == NULL)
-        return vf_fail(err, VF_FAILED, "paging process: out of memory");
+        return vf_fail(err, VF_FAILED, "paging process: " VF_NO_MEMORY);
     space->adapter = adapter;
     space->process = process;
     atomic_store(&space->next_iova, FIRST_IOVA);

@@ -69,7 +69,7 @@ int dxgk_paging_zero(struct dxgk_adapter *adapter, const DXGK_MEMORYRANGE *range
         return vf_fail(err, VF_FAILED, "zero-fill: the adapter has no paging path or no VRAM");
     entries = malloc((CHUNK >> 12) * sizeof *entries);
     if (entries == NULL)
-        return vf_fail(err, VF_FAILED, "zero-fill: out of memory");
+        return vf_fail(err, VF_FAILED, "zero-fill: " VF_NO_MEMORY);
     if (dxgk_paging_window_open(adapter->paging, CHUNK, &window, err) != 0)
         return -1;
     int rc = zero_ranges(adapter, &window, entries, ranges, count, wanted, err);

@@ -109,7 +109,7 @@ static int make_reserve_basis(struct dxgk_partition *partition, struct vf_error 
         return 0;
     partition->reserve_basis = calloc(1, sizeof *partition->reserve_basis);
     if (partition->reserve_basis == NULL)
-        return vf_fail(err, VF_FAILED, "no memory for a memory basis");
+        return vf_fail(err, VF_FAILED, "a memory basis: " VF_NO_MEMORY);
     return dxgk_ddi_create_memory_basis(adapter, vram->id, vram->scatter_page, partition->ranges,
                                         partition->range_count, partition->reserve_basis, err);
 }

@@ -62,7 +62,7 @@ static int add_ranges(struct dxgk_partition *partition, uint32_t bar, struct vf_
 
         if (grown == NULL) {
             free(ranges);
-            return vf_fail(err, VF_FAILED, "no memory for mitigated ranges");
+            return vf_fail(err, VF_FAILED, "mitigated ranges: " VF_NO_MEMORY);
         }
         for (uint32_t i = 0; i < count; i++)
             grown[have + i] = (struct dxgk_mitigated){

@@ -171,7 +171,7 @@ int dxgk_msix_create(struct dxgk_partition *partition, struct vf_error *err)
             (unsigned long long)partition->msix_bytes, VF_MAX_VECTORS);
     struct dxgk_msix *msix = calloc(1, sizeof *msix + count * sizeof msix->vectors[0]);
     if (msix == NULL)
-        return vf_fail(err, VF_FAILED, "MSI-X: out of memory");
+        return vf_fail(err, VF_FAILED, "MSI-X: " VF_NO_MEMORY);
     vf_lock_init(&msix->lock);
     msix->count = count;
     for (uint32_t i = 0; i < count; i++)
@@ -281,7 +281,7 @@ int dxgk_msix_save(struct dxgk_partition *partition, struct dxgk_blob *blob, str
     uint8_t *data = malloc(header.bytes);
 
     if (data == NULL)
-        return vf_fail(err, VF_FAILED, "MSI-X: out of memory");
+        return vf_fail(err, VF_FAILED, "MSI-X: " VF_NO_MEMORY);
     if (msix != NULL) {
         vf_lock(&msix->lock);
         for (uint32_t i = 0; i < count; i++) {

@@ -77,7 +77,7 @@ int dxgk_tracking_create(struct dxgk_partition *partition, struct vf_error *err)
         return vf_fail(err, VF_FAILED, "dirty tracking: the driver has none");
     struct dxgk_tracking *tracking = calloc(1, sizeof *tracking);
     if (tracking == NULL)
-        return vf_fail(err, VF_FAILED, "dirty tracking: out of memory");
+        return vf_fail(err, VF_FAILED, "dirty tracking: " VF_NO_MEMORY);
     if (dxgk_ddi_create_memory_basis(adapter, partition->segment, partition->page_bytes,
                                      partition->ranges, partition->range_count, &tracking->basis,
                                      err) != 0)
@@ -86,7 +86,7 @@ int dxgk_tracking_create(struct dxgk_partition *partition, struct vf_error *err)
     tracking->bits_bytes = (size_t)((tracking->pages + 7) / 8);
     tracking->touched = calloc(1, tracking->bits_bytes);
     if (tracking->touched == NULL) {
-        (void)vf_fail(err, VF_FAILED, "dirty tracking: out of memory");
+        (void)vf_fail(err, VF_FAILED, "dirty tracking: " VF_NO_MEMORY);
         goto fail_basis;
     }
     if (adapter->caps.performant &&
@@ -258,7 +258,7 @@ static int query_pieces(struct dxgk_adapter *adapter, struct dxgk_tracking *trac
     int rc = 0;
 
     if (buffer == NULL)
-        return vf_fail(err, VF_FAILED, "dirty bits: out of memory");
+        return vf_fail(err, VF_FAILED, "dirty bits: " VF_NO_MEMORY);
     memset(bits, 0, tracking->bits_bytes);
     for (uint32_t range = 0; range < tracking->basis.range_count && rc == 0; range++) {
         uint64_t left = tracking->basis.ranges[range].SizeInBytes;

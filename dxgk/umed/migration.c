@@ -59,7 +59,7 @@ static int restore(struct dxgk_umed *umed, enum umed_op op, const struct dxgk_bl
     int called;
 
     if (copy == NULL)
-        return vf_fail(err, VF_FAILED, "no memory for the UMED's data");
+        return vf_fail(err, VF_FAILED, "the UMED's data: " VF_NO_MEMORY);
     vf_lock(&umed->lock);
     called = dxgk_umed_call(umed, op, blob->data, (uint32_t)blob->bytes, 0, &reply, err);
     if (called == 0) {
@@ -91,7 +91,7 @@ int dxgk_umed_restore(struct dxgk_umed *umed, const struct dxgk_blob *blob,
     if (result == S_OK)
         return 0;
     if (result == E_OUTOFMEMORY)
-        return vf_fail(err, VF_FAILED, "the UMED has no memory for its immutable data");
+        return vf_fail(err, VF_FAILED, "the UMED, for its immutable data: " VF_NO_MEMORY);
     (void)snprintf(code, sizeof code, "refuses it (0x%x)", (uint32_t)result);
     vf_reason_add(reasons, "umed", "its data", code, "use the same UMED version on both hosts");
     return vf_fail(err, VF_INCOMPATIBLE, "the target's UMED refuses the source's data (0x%x)",

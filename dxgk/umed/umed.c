@@ -347,7 +347,7 @@ int dxgk_umed_create(struct dxgk_partition *partition, const GUID *class_id, str
     *out = NULL;
     umed = calloc(1, sizeof *umed);
     if (umed == NULL)
-        return vf_fail(err, VF_FAILED, "no memory for the UMED");
+        return vf_fail(err, VF_FAILED, "the UMED: " VF_NO_MEMORY);
     umed->partition = partition;
     umed->class_id = *class_id;
     umed->blocked = !partition->adapter->caps.live_migration;

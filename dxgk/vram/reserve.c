@@ -143,7 +143,7 @@ static int take_contiguous(struct dxgk_reserve *reserve, const struct dxgk_reser
             continue;
         *ranges = malloc(sizeof **ranges);
         if (*ranges == NULL)
-            return vf_fail(err, VF_FAILED, "no memory for the list of VRAM ranges");
+            return vf_fail(err, VF_FAILED, "the list of VRAM ranges: " VF_NO_MEMORY);
         run = (struct run){run.first + skip, need};
         mark(reserve, run, true);
         (*ranges)[0] = range_of(reserve, run);
@@ -183,7 +183,7 @@ static int take_scattered(struct dxgk_reserve *reserve, const struct dxgk_reserv
         return no_room(reserve, want, err);
     list = calloc(runs, sizeof *list);
     if (list == NULL)
-        return vf_fail(err, VF_FAILED, "no memory for the list of VRAM ranges");
+        return vf_fail(err, VF_FAILED, "the list of VRAM ranges: " VF_NO_MEMORY);
     runs = 0;
     for (uint64_t from = low; next_run(reserve, from, high, &run); from = run.first + run.count)
         list[runs++] = run;
@@ -199,7 +199,7 @@ static int take_scattered(struct dxgk_reserve *reserve, const struct dxgk_reserv
                        (unsigned long long)used, DXGK_MAX_RANGES);
     *ranges = calloc(used, sizeof **ranges);
     if (*ranges == NULL)
-        return vf_fail(err, VF_FAILED, "no memory for the list of VRAM ranges");
+        return vf_fail(err, VF_FAILED, "the list of VRAM ranges: " VF_NO_MEMORY);
     for (uint64_t i = 0; i < used; i++) {
         mark(reserve, list[i], true);
         (*ranges)[i] = range_of(reserve, list[i]);

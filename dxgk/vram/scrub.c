@@ -84,7 +84,7 @@ static int prove(struct dxgk_adapter *adapter, const DXGK_MEMORYRANGE *ranges, u
     int result = -1;
 
     if (entries == NULL)
-        return vf_fail(err, VF_FAILED, "out of memory");
+        return vf_fail(err, VF_FAILED, VF_NO_MEMORY);
     proof.entries = entries;
     if (dxgk_dma_alloc(dxgk_paging_space(paging), "vferry-scrub", CHUNK, &proof.memory, err) != 0)
         return -1;

@@ -89,7 +89,7 @@ int digest_table_new(uint64_t pages, uint64_t page_bytes, struct digest_table **
                        (unsigned long long)pages, (unsigned long long)page_bytes);
     table = calloc(1, sizeof *table);
     if (table == NULL)
-        return vf_fail(err, VF_FAILED, "digests: out of memory");
+        return vf_fail(err, VF_FAILED, "digests: " VF_NO_MEMORY);
     table->pages = pages;
     table->page_bytes = page_bytes;
     table->nodes = (pages - 1) / DIGEST_NODE_PAGES + 1;
@@ -100,7 +100,7 @@ int digest_table_new(uint64_t pages, uint64_t page_bytes, struct digest_table **
     if (table->zero == 0 || table->leaves == NULL || table->changed == NULL ||
         table->sums == NULL) {
         digest_table_free(table);
-        return vf_fail(err, VF_FAILED, "digests: out of memory for %llu pages",
+        return vf_fail(err, VF_FAILED, "digests of %llu pages: " VF_NO_MEMORY,
                        (unsigned long long)pages);
     }
     fill_zero(table);

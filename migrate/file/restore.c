@@ -113,7 +113,7 @@ static int open_receiver(struct restoring *r, struct vf_error *err)
     r->plan.geometry = facts->geometry;
     r->sink = calloc(1, sizeof *r->sink);
     if (r->sink == NULL)
-        return vf_fail(err, VF_FAILED, "out of memory");
+        return vf_fail(err, VF_FAILED, VF_NO_MEMORY);
     if (digest_table_new(facts->geometry.pages_total, facts->geometry.page_bytes, &r->table, err) !=
             0 ||
         kc_channel_open(r->plan.kernel_socket, r->plan.partition, 2 * page_sink_items(&r->plan),
@@ -281,7 +281,7 @@ static enum job_state restore(struct restore *order)
     enum job_state end;
 
     if (r == NULL) {
-        (void)vf_fail(&err, VF_FAILED, "out of memory");
+        (void)vf_fail(&err, VF_FAILED, VF_NO_MEMORY);
         (void)job_fail(order->job, &err);
         return JOB_FAILED;
     }
@@ -328,14 +328,14 @@ int mig_restore_start(struct mig *mig, const char *partition, int fd, const char
 
     if (order == NULL) {
         (void)close(fd);
-        return vf_fail(err, VF_FAILED, "restore: out of memory");
+        return vf_fail(err, VF_FAILED, "restore: " VF_NO_MEMORY);
     }
     order->fd = fd;
     order->adapter = adapter;
     order->job = mig_new_file_job(mig, partition, path, false);
     if (order->job == NULL) {
         restore_free(order);
-        return vf_fail(err, VF_FAILED, "restore: out of memory");
+        return vf_fail(err, VF_FAILED, "restore: " VF_NO_MEMORY);
     }
     *out = order->job;
     if (mig_start_job(mig, *out, restore_main, order, err) == 0)

@@ -112,7 +112,7 @@ static int open_channel(struct saving *s, struct vf_error *err)
     s->plan = stream_plan_of(s->job, &s->partition, 1);
     s->bits = calloc((s->plan.geometry.pages_total + 63) / 64, sizeof *s->bits);
     if (s->bits == NULL)
-        return vf_fail(err, VF_FAILED, "out of memory for the dirty bitplane");
+        return vf_fail(err, VF_FAILED, "the dirty bitplane: " VF_NO_MEMORY);
     if (digest_table_new(s->plan.geometry.pages_total, s->plan.geometry.page_bytes, &s->table,
                          err) != 0)
         return -1;
@@ -359,7 +359,7 @@ static enum job_state save(struct save *order)
     enum job_state end;
 
     if (s == NULL) {
-        (void)vf_fail(&err, VF_FAILED, "out of memory");
+        (void)vf_fail(&err, VF_FAILED, VF_NO_MEMORY);
         (void)job_fail(order->job, &err);
         return JOB_FAILED;
     }
@@ -396,7 +396,7 @@ int mig_save_start(struct mig *mig, const char *partition, int directory, const 
 
     if (order == NULL) {
         (void)close(directory);
-        return vf_fail(err, VF_FAILED, "save: out of memory");
+        return vf_fail(err, VF_FAILED, "save: " VF_NO_MEMORY);
     }
     order->keep = keep;
     if (image_file_open(&order->file, directory, name, err) != 0) {
@@ -406,7 +406,7 @@ int mig_save_start(struct mig *mig, const char *partition, int directory, const 
     order->job = mig_new_file_job(mig, partition, path, true);
     if (order->job == NULL) {
         save_free(order);
-        return vf_fail(err, VF_FAILED, "save: out of memory");
+        return vf_fail(err, VF_FAILED, "save: " VF_NO_MEMORY);
     }
     *out = order->job;
     if (mig_start_job(mig, *out, save_main, order, err) == 0)

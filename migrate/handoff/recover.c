@@ -425,7 +425,7 @@ int mig_recover(struct mig *mig, struct vf_error *err)
         recover_all(&r);
         sweep(&r);
         if (r.failed)
-            result = vf_fail(err, VF_FAILED, "out of memory while reading the journal");
+            result = vf_fail(err, VF_FAILED, "reading the journal: " VF_NO_MEMORY);
     }
     free(r.list);
     kc_close(r.kc);

@@ -123,7 +123,7 @@ int image_open(int fd, const char *name, struct image_reader **out, struct vf_er
     if (reader == NULL || (reader->sum = XXH3_createState()) == NULL) {
         (void)close(fd);
         free(reader);
-        return vf_fail(err, VF_FAILED, "image %s: out of memory", name);
+        return vf_fail(err, VF_FAILED, "image %s: " VF_NO_MEMORY, name);
     }
     (void)snprintf(reader->name, sizeof reader->name, "%s", name);
     if (tp_file(fd, name, seen, reader, &reader->tp, err) != 0) {
@@ -353,7 +353,7 @@ int image_verify(struct image_reader *reader, image_progress *progress, void *ct
     if (pass == NULL || (pass->slot = malloc(reader->facts.geometry.slot_bytes)) == NULL ||
         XXH3_128bits_reset(reader->sum) != XXH_OK) {
         free(pass);
-        return vf_fail(err, VF_FAILED, "image %s: out of memory", reader->name);
+        return vf_fail(err, VF_FAILED, "image %s: " VF_NO_MEMORY, reader->name);
     }
     pass->reader = reader;
     pass->progress = progress;

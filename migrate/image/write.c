@@ -66,7 +66,7 @@ static int write_start(struct image_writer *writer, const struct image_origin *o
 
     image_head_encode(origin, &head);
     if (head.failed || head.bytes > IMAGE_MAX_HEAD_BYTES)
-        result = vf_fail(err, VF_FAILED, "image %s: its head cannot be written: out of memory",
+        result = vf_fail(err, VF_FAILED, "image %s: its head cannot be written: " VF_NO_MEMORY,
                          writer->name);
     else
         result = write_bytes(writer, head.data, head.bytes, err);
@@ -87,7 +87,7 @@ int image_create(int fd, const char *name, const struct image_origin *origin,
         (void)close(fd);
         free(writer);
         (void)XXH3_freeState(sum);
-        return vf_fail(err, VF_FAILED, "image %s: out of memory", name);
+        return vf_fail(err, VF_FAILED, "image %s: " VF_NO_MEMORY, name);
     }
     writer->sum = sum;
     (void)snprintf(writer->name, sizeof writer->name, "%s", name);

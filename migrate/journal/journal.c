@@ -49,7 +49,7 @@ static int make_room(struct journal *journal, struct vf_error *err)
                      sizeof *journal->epochs);
     if (epochs != NULL)
         journal->epochs = epochs;
-    return jobs == NULL || epochs == NULL ? vf_fail(err, VF_FAILED, "journal: out of memory") : 0;
+    return jobs == NULL || epochs == NULL ? vf_fail(err, VF_FAILED, "journal: " VF_NO_MEMORY) : 0;
 }
 
 static void remember_epoch(struct journal *journal, const struct journal_record *record)
@@ -261,7 +261,7 @@ int journal_open(const char *state_dir, struct journal **out, struct vf_error *e
         return vf_fail(err, VF_USAGE, "state directory: its path is too long");
     journal = calloc(1, sizeof *journal);
     if (journal == NULL)
-        return vf_fail(err, VF_FAILED, "journal: out of memory");
+        return vf_fail(err, VF_FAILED, "journal: " VF_NO_MEMORY);
     vf_lock_init(&journal->lock); /* cannot fail with default attributes */
     journal->next_id = 1;
     journal->fd = journal->dir_fd = -1;

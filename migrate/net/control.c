@@ -118,7 +118,7 @@ static void *read_loop(void *arg)
     for (;;) {
         entry = calloc(1, sizeof *entry);
         if (entry == NULL) {
-            vf_fail(&err, VF_FAILED, "control connection: out of memory");
+            vf_fail(&err, VF_FAILED, "control connection: " VF_NO_MEMORY);
             break;
         }
         if (wire_hear_and_pings(control->tp, &entry->message, &pings, TP_NEVER, &err) != 0) {
@@ -253,7 +253,7 @@ int control_start_heard(struct control *control, struct tp *tp, struct wire_mess
         memset(control, 0, sizeof *control);
         wire_message_free(heard);
         tp_close(tp);
-        return vf_fail(err, VF_FAILED, "control connection: out of memory");
+        return vf_fail(err, VF_FAILED, "control connection: " VF_NO_MEMORY);
     }
     first->message = *heard;
     return start(control, tp, first, silence_ns, down, ctx) == 0 ? 0

@@ -261,7 +261,7 @@ static int open_streams(struct source *s, struct vf_error *err)
     s->bits = calloc(s->words, sizeof *s->bits);
     s->more = calloc(s->words, sizeof *s->more);
     if (s->bits == NULL || s->more == NULL)
-        return vf_fail(err, VF_FAILED, "out of memory for the dirty bitplane");
+        return vf_fail(err, VF_FAILED, "the dirty bitplane: " VF_NO_MEMORY);
     if (digest_table_new(plan.geometry.pages_total, plan.geometry.page_bytes, &s->table, err) != 0)
         return -1;
     return stream_group_open(&s->group, &plan, s->table, &s->hello, s->job->options.to, TP_NEVER,
@@ -409,7 +409,7 @@ void *source_main(void *arg)
 
     (void)prctl(PR_SET_NAME, "job-source");
     if (s == NULL) {
-        vf_fail(&err, VF_FAILED, "out of memory");
+        vf_fail(&err, VF_FAILED, VF_NO_MEMORY);
         (void)job_fail(job, &err);
     } else {
         int result;

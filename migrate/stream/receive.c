@@ -185,7 +185,7 @@ static void *stream_loop(void *arg)
 
     (void)prctl(PR_SET_NAME, "stream-in");
     if (in == NULL) {
-        vf_fail(&err, VF_FAILED, "data stream %u: out of memory", stream->index);
+        vf_fail(&err, VF_FAILED, "data stream %u: " VF_NO_MEMORY, stream->index);
         stream->unproven = true;
         stream->why = err;
     } else {

@@ -213,7 +213,7 @@ void *send_stream_main(void *arg)
         if (command == STREAM_QUIT)
             break;
         if (work == NULL)
-            result = vf_fail(&err, VF_FAILED, "data stream %u: out of memory", stream->index);
+            result = vf_fail(&err, VF_FAILED, "data stream %u: " VF_NO_MEMORY, stream->index);
         else
             result =
                 command == STREAM_ROUND ? run_round(stream, work, &err) : run_rehash(stream, &err);

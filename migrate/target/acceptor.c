@@ -319,7 +319,7 @@ static struct handshake *take(struct mig *mig, int fd, const char *peer)
     struct vf_error err = VF_ERROR_INIT;
 
     if (handshake == NULL) {
-        log_error("%s: closed: out of memory", peer);
+        log_error("%s: closed: " VF_NO_MEMORY, peer);
         (void)close(fd);
         return NULL;
     }

@@ -312,7 +312,8 @@ int wire_encode(const struct wire_message *message, struct wire_writer *w, struc
         return vf_fail(err, VF_FAILED, "%s is no control record", wire_tag_name(message->tag));
     codec->put(w, message);
     if (w->failed)
-        return vf_fail(err, VF_FAILED, "%s: too large to be sent, or no memory",
+        return vf_fail(err, VF_FAILED,
+                       "%s: too large to be sent, or no memory" VF_REMEDY VF_MORE_MEMORY,
                        wire_tag_name(message->tag));
     return 0;
 }

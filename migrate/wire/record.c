@@ -188,7 +188,7 @@ int wire_recv_body(struct tp *tp, const struct wire_header *header, struct wire_
     out->payload = malloc(out->bytes > 0 ? out->bytes : 1);
     if (out->payload == NULL) {
         wire_record_free(out);
-        return vf_fail(err, VF_FAILED, "peer %s: no memory for its %s", tp->peer, name);
+        return vf_fail(err, VF_FAILED, "the %s of peer %s: " VF_NO_MEMORY, name, tp->peer);
     }
     if (tp_recv(tp, out->payload, out->bytes, deadline_ns, err) != 0) {
         wire_record_free(out);

@@ -59,6 +59,12 @@ FOLLOWED = {
 }
 # Commands that only show something: each is followed on a host.
 SHOWS = {"vferry partition list", "vferry job list", "vferry adapter list", "vferry events"}
+# Texts that name no memory and no remedy, and why they need none.
+NO_REMEDY = {
+    ("base/fault.c", "out of memory"): "it is in the tests' build only",
+    ("dxgk/hotupdate/ksr.c", "the OS has no memory for it"): "it is said to a driver",
+    ("dxgk/hotupdate/ksr.c", "its MDL describes no memory"): "it is no want of memory",
+}
 # Commands that no test can follow, and why.
 OPEN = {
     # It is said of a process that SIGKILL does not end: only a kernel that hangs makes one.
@@ -73,17 +79,23 @@ def texts(source):
         yield "".join("; " if p == "VF_REMEDY" else "u" if p.startswith("PRI") else p[1:-1].replace('\\"', '"') for p in pieces)
 
 
-def named():
-    """Command -> the files whose texts name it."""
-    found = {}
-    for room in ROOMS:
+def told(rooms=ROOMS):
+    """Every text of the programs: the file that has it, and the text."""
+    for room in rooms:
         for path in sorted((ROOT / room).rglob("*.c")):
             if "tests" in path.parts:
                 continue
             for text in texts(re.sub(r"/\*.*?\*/", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)):
-                for match in COMMAND.finditer(text):
-                    command = next(part for part in match.groups() if part)
-                    found.setdefault(command.removesuffix("\\n"), set()).add(str(path.relative_to(ROOT)))
+                yield str(path.relative_to(ROOT)), text
+
+
+def named():
+    """Command -> the files whose texts name it."""
+    found = {}
+    for path, text in told():
+        for match in COMMAND.finditer(text):
+            command = next(part for part in match.groups() if part)
+            found.setdefault(command.removesuffix("\\n"), set()).add(path)
     return found
 
 
@@ -93,6 +105,13 @@ class Table(unittest.TestCase):
         found = {(command, place) for command, places in named().items() for place in places if command not in SHOWS}
         self.assertEqual(found - table, set(), "follow it in a test here, and enter it in the table")
         self.assertEqual(table - found, set(), "no text names it any more")
+
+
+    def test_a_text_about_memory_that_was_not_given_says_what_to_do(self):
+        rooms = [room for room in ROOMS if room not in ("devices", "drivers")]  # what a driver says is no matter of the OS
+        plain = {(path, text) for path, text in told(rooms) if re.search(r"\b(out of|no) memory\b", text, re.IGNORECASE) and "; " not in text}
+        self.assertEqual(plain - NO_REMEDY.keys(), set(), "end it with VF_NO_MEMORY (base/error.h)")
+        self.assertEqual(NO_REMEDY.keys() - plain, set(), "no such text any more")
 
 
 class Followed(Case):
