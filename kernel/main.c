@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include "base/plain.h"
 #include "base/privacy.h"
 #include "kernel/server.h"
 
@@ -39,15 +40,16 @@ static const char usage[] = "vferry-kernel --state DIR [--device SPEC]... [--dri
                             "Started by vferryd. --ready-fd: one line goes there, \"ready\" or why "
                             "it could not start, then it is closed.\n";
 
-static int add(const char **list, size_t *count, const char *value)
+static int add(const char **list, size_t *count, const char *value, struct vf_error *err)
 {
     if (*count == MAX_LIST)
-        return -1;
+        return vf_fail(err, VF_USAGE, "%s: at most %u devices and as many drivers can be", value,
+                       (unsigned)MAX_LIST);
     list[(*count)++] = value;
     return 0;
 }
 
-static int parse_fd(const char *text, int *fd)
+static int parse_fd(const char *text, int *fd, struct vf_error *err)
 {
     char *end;
     long number;
@@ -55,12 +57,12 @@ static int parse_fd(const char *text, int *fd)
     errno = 0;
     number = strtol(text, &end, 10);
     if (errno != 0 || end == text || *end != '\0' || number < 0 || number > 1000000)
-        return -1;
+        return vf_fail(err, VF_USAGE, "--ready-fd %s: is no descriptor", VF_SHOWN(text));
     *fd = (int)number;
     return 0;
 }
 
-static int parse(int argc, char **argv, struct options *options)
+static int parse(int argc, char **argv, struct options *options, struct vf_error *err)
 {
     static const struct option names[] = {
         {"state", required_argument, NULL, 's'},
@@ -88,25 +90,28 @@ static int parse(int argc, char **argv, struct options *options)
             options->driver_dir = optarg;
             break;
         case 'd':
-            wrong = add(options->devices, &options->device_count, optarg);
+            wrong = add(options->devices, &options->device_count, optarg, err);
             break;
         case 'r':
-            wrong = add(options->drivers, &options->driver_count, optarg);
+            wrong = add(options->drivers, &options->driver_count, optarg, err);
             break;
         case 'f':
-            wrong = parse_fd(optarg, &options->ready_fd);
+            wrong = parse_fd(optarg, &options->ready_fd, err);
             break;
         case 'h':
             options->help = true;
             return 0;
-        default:
-            wrong = -1;
+        default: /* getopt_long has named it on stderr */
+            wrong = vf_fail(err, VF_USAGE, "an option is wrong");
             break;
         }
     }
-    if (wrong != 0 || optind != argc || options->state_dir == NULL || options->device_dir == NULL ||
-        options->driver_dir == NULL)
+    if (wrong != 0)
         return -1;
+    if (optind != argc)
+        return vf_fail(err, VF_USAGE, "%s: is no option", VF_SHOWN(argv[optind]));
+    if (options->state_dir == NULL || options->device_dir == NULL || options->driver_dir == NULL)
+        return vf_fail(err, VF_USAGE, "--state, --device-dir and --driver-dir are needed");
     return 0;
 }
 
@@ -180,8 +185,8 @@ int main(int argc, char **argv)
     vf_process_private();
     dxgk_trial_main(argc, argv);
     vf_raise_open_files();
-    if (parse(argc, argv, &options) != 0) {
-        (void)fputs(usage, stderr);
+    if (parse(argc, argv, &options, &err) != 0) {
+        (void)fprintf(stderr, "vferry-kernel: %s\n%s", err.text, usage);
         return VF_USAGE;
     }
     if (options.help)

@@ -34,33 +34,43 @@ static int place(unsigned which, char path[PATH_MAX])
 
 /* In a directory that others may write, anybody could lead us to a socket of theirs: it must be a
  * directory, no link, ours, and closed to all others. */
-static int open_place(const char *path)
+static int open_place(const char *path, struct vf_error *err)
 {
     cleanup_close int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     struct stat info;
 
-    if (fd < 0 || fstat(fd, &info) != 0 || info.st_uid != geteuid() || (info.st_mode & 077) != 0)
-        return -1;
+    if (fd < 0 || fstat(fd, &info) != 0)
+        return vf_fail_errno(err, VF_FAILED, errno, "directory of the running hosts: %s", path);
+    if (info.st_uid != geteuid() || (info.st_mode & 077) != 0)
+        return vf_fail(err, VF_FAILED,
+                       "directory of the running hosts: %s is not this user's alone" VF_REMEDY
+                       "remove it, or name hosts by --host DIR",
+                       path);
     return vf_take_fd(&fd);
 }
 
 static int make_place(struct vf_error *err)
 {
     char path[PATH_MAX] = "";
+    struct vf_error why; /* of the last place */
+    int fd = vf_fail(&why, VF_FAILED,
+                     "directory of the running hosts: its path is too long" VF_REMEDY
+                     "set XDG_RUNTIME_DIR or TMPDIR to a shorter one");
 
-    for (unsigned which = 0; which < PLACES; which++) {
-        int fd;
-
-        if (place(which, path) != 0 || (mkdir(path, 0700) != 0 && errno != EEXIST))
+    for (unsigned which = 0; which < PLACES && fd < 0; which++) {
+        if (place(which, path) != 0)
             continue;
-        fd = open_place(path);
-        if (fd >= 0)
-            return fd;
+        if (mkdir(path, 0700) != 0 && errno != EEXIST)
+            (void)vf_fail_errno(&why, VF_FAILED, errno,
+                                "directory of the running hosts: make %s" VF_REMEDY
+                                "name hosts by --host DIR",
+                                path);
+        else
+            fd = open_place(path, &why);
     }
-    return vf_fail(err, VF_FAILED,
-                   "%s: is no directory of this user alone" VF_REMEDY "remove it, or name hosts by "
-                   "--host DIR",
-                   path);
+    if (fd < 0)
+        *err = why;
+    return fd;
 }
 
 static int read_entry(int fd, const char *name, char socket[PATH_MAX])
@@ -110,7 +120,7 @@ void registry_leave(const char *name, const char *socket)
     for (unsigned which = 0; which < PLACES; which++) {
         char path[PATH_MAX];
         char there[PATH_MAX];
-        cleanup_close int fd = place(which, path) == 0 ? open_place(path) : -1;
+        cleanup_close int fd = place(which, path) == 0 ? open_place(path, NULL) : -1;
 
         if (fd >= 0 && read_entry(fd, name, there) == 0 && strcmp(there, socket) == 0)
             (void)unlinkat(fd, name, 0);
@@ -144,7 +154,7 @@ size_t registry_list(struct registry_entry *out, size_t capacity)
 
     for (unsigned which = 0; which < PLACES; which++) {
         char path[PATH_MAX];
-        int fd = place(which, path) == 0 ? open_place(path) : -1;
+        int fd = place(which, path) == 0 ? open_place(path, NULL) : -1;
         DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
         const struct dirent *entry;
 

@@ -5,6 +5,8 @@
 
 #include "daemon/control/protocol.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -152,6 +154,25 @@ static void a_directory_that_others_may_write_is_not_looked_at(void **state)
     (void)close(fd);
 }
 
+static void a_place_that_cannot_be_used_is_named_with_the_reason(void **state)
+{
+    const struct place *place = *state;
+    struct vf_error err = VF_ERROR_INIT;
+    char file[128];
+    int fd;
+
+    (void)snprintf(file, sizeof file, "%s/vferry-%u", place->dir, (unsigned)geteuid());
+    fd = open(file, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    assert_true(fd >= 0);
+    (void)close(fd);
+    assert_int_equal(setenv("XDG_RUNTIME_DIR", "/nonexistent", 1), 0);
+    assert_int_equal(setenv("TMPDIR", place->dir, 1), 0);
+    assert_int_equal(registry_enter("here-1", "/a.sock", &err), -1);
+    assert_int_equal(unsetenv("TMPDIR"), 0);
+    assert_non_null(strstr(err.text, file));
+    assert_non_null(strstr(err.text, strerrordesc_np(ENOTDIR)));
+}
+
 static void a_link_in_its_place_is_not_followed(void **state)
 {
     const struct place *place = *state;
@@ -179,6 +200,8 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_directory_that_others_may_write_is_not_looked_at, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(a_place_that_cannot_be_used_is_named_with_the_reason,
+                                        set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_link_in_its_place_is_not_followed, set_up, tear_down),
     };
 

@@ -83,7 +83,7 @@ static int lib_open(const char *name, const char *dir, struct dxgk_device_lib **
 }
 
 /* Cuts "key=value,key,..." in place. Returns the number of options or -1. */
-static int split_options(char *text, struct vf_device_option *options)
+static int split_options(char *text, struct vf_device_option *options, struct vf_error *err)
 {
     int count = 0;
     char *save = NULL;
@@ -91,8 +91,10 @@ static int split_options(char *text, struct vf_device_option *options)
     for (char *word = strtok_r(text, ",", &save); word != NULL; word = strtok_r(NULL, ",", &save)) {
         char *equals = strchr(word, '=');
 
-        if (count == MAX_OPTIONS || word[0] == '=')
-            return -1;
+        if (count == MAX_OPTIONS)
+            return vf_fail(err, VF_USAGE, "more than %d options", (int)MAX_OPTIONS);
+        if (word[0] == '=')
+            return vf_fail(err, VF_USAGE, "an option without a name before \"%s\"", word);
         if (equals != NULL)
             *equals = '\0';
         options[count].key = word;
@@ -118,8 +120,10 @@ int dxgk_device_open(struct dxgk_adapter *adapter, const char *spec, const char 
     rest = strchr(name, ',');
     if (rest != NULL)
         *rest++ = '\0';
-    count = rest != NULL ? split_options(rest, options) : 0;
-    if (!vf_name_valid(name) || count < 0)
+    count = rest != NULL ? split_options(rest, options, err) : 0;
+    if (count < 0)
+        return vf_context(err, "device \"%s\"", spec);
+    if (!vf_name_valid(name))
         return vf_fail(err, VF_USAGE,
                        "cannot read device \"%s\"; write it as NAME[,option=value]...", spec);
     if (lib_open(name, device_dir, &lib, err) != 0)

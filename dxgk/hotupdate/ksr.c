@@ -162,6 +162,11 @@ static int read_at(const struct dxgk_ksr_set *set, void *to, uint64_t bytes, uin
     return 0;
 }
 
+static int read_at_fail(int rc, struct vf_error *err)
+{
+    return vf_fail_errno(err, VF_FAILED, -rc, "driver update: saved state cannot be read");
+}
+
 /* ---- refusing ---- */
 
 static NTSTATUS __attribute__((format(printf, 3, 4)))
@@ -177,6 +182,17 @@ refuse(struct dxgk_ksr *ksr, NTSTATUS status, const char *format, ...)
     if (ksr->refusal[0] == '\0')
         (void)snprintf(ksr->refusal, sizeof ksr->refusal, "block %u: %.270s", ksr->count, text);
     return status;
+}
+
+/* `rc` of an append: a wild pointer of the driver's, or this host has no room for the bytes. */
+static NTSTATUS refuse_bytes(struct dxgk_ksr *ksr, int rc, const char *what, uint32_t bytes,
+                             const void *at)
+{
+    if (rc == -EFAULT)
+        return refuse(ksr, STATUS_INVALID_PARAMETER, "its %u %s at %p cannot be read", bytes, what,
+                      at);
+    return refuse(ksr, STATUS_INSUFFICIENT_RESOURCES, "its %u %s cannot be kept: %s", bytes, what,
+                  strerrordesc_np(-rc));
 }
 
 /* ---- no page twice ---- */
@@ -276,10 +292,8 @@ static NTSTATUS take_buffer(struct dxgk_ksr *ksr, const DXGKARGCB_SAVEMEMORYFORH
     block->bytes = args->DataSize;
     if (ksr->set->bytes + block->bytes > DXGK_KSR_LIMIT)
         return STATUS_SUCCESS; /* not read: the total limit refuses it right away */
-    if (append(ksr->set, args->pData, args->DataSize) != 0)
-        return refuse(ksr, STATUS_INVALID_PARAMETER, "its %u bytes at %p cannot be read",
-                      args->DataSize, args->pData);
-    return STATUS_SUCCESS;
+    int rc = append(ksr->set, args->pData, args->DataSize);
+    return rc == 0 ? STATUS_SUCCESS : refuse_bytes(ksr, rc, "bytes", args->DataSize, args->pData);
 }
 
 static NTSTATUS take_metadata(struct dxgk_ksr *ksr, const DXGKARGCB_SAVEMEMORYFORHOTUPDATE *args,
@@ -292,11 +306,11 @@ static NTSTATUS take_metadata(struct dxgk_ksr *ksr, const DXGKARGCB_SAVEMEMORYFO
                       args->MetaDataSize, DXGK_KSR_MAX_METADATA);
     block->metadata_at = ksr->set->end;
     block->metadata_bytes = args->MetaDataSize;
-    if (args->pMetaData == NULL || append(ksr->set, args->pMetaData, args->MetaDataSize) != 0)
-        return refuse(ksr, STATUS_INVALID_PARAMETER,
-                      "its %u bytes of metadata at %p cannot be read", args->MetaDataSize,
-                      args->pMetaData);
-    return STATUS_SUCCESS;
+    int rc =
+        args->pMetaData != NULL ? append(ksr->set, args->pMetaData, args->MetaDataSize) : -EFAULT;
+    return rc == 0
+               ? STATUS_SUCCESS
+               : refuse_bytes(ksr, rc, "bytes of metadata", args->MetaDataSize, args->pMetaData);
 }
 
 /* Exactly one form, and all of it. */
@@ -519,19 +533,25 @@ int dxgk_ksr_set_export(struct dxgk_ksr_set *set, int *fd, uint64_t *index, stru
     return 0;
 }
 
-static int adopt_store(struct dxgk_ksr_set *set, uint64_t *at, struct dxgk_ksr **out)
+static int adopt_store(struct dxgk_ksr_set *set, uint64_t *at, struct dxgk_ksr **out,
+                       struct vf_error *err)
 {
     struct dxgk_ksr *ksr = store_new(set);
-    uint64_t count;
+    uint64_t count = 0;
+    int rc = ksr != NULL ? read_at(set, &count, sizeof count, *at) : -ENOMEM;
 
-    if (ksr == NULL || read_at(set, &count, sizeof count, *at) != 0 || count > DXGK_KSR_MAX_BLOCKS)
-        return -1;
+    if (rc != 0)
+        return read_at_fail(rc, err);
+    if (count > DXGK_KSR_MAX_BLOCKS)
+        return vf_fail(err, VF_FAILED, "driver update: saved state names %" PRIu64 " blocks",
+                       count);
     *at += sizeof count;
     for (; ksr->count < count; *at += sizeof(struct record)) {
         struct record record;
 
-        if (!make_room(ksr) || read_at(set, &record, sizeof record, *at) != 0)
-            return -1;
+        rc = make_room(ksr) ? read_at(set, &record, sizeof record, *at) : -ENOMEM;
+        if (rc != 0)
+            return read_at_fail(rc, err);
         ksr->blocks[ksr->count++] = (struct block){.at = record.at,
                                                    .bytes = record.bytes,
                                                    .metadata_at = record.metadata_at,
@@ -552,9 +572,9 @@ int dxgk_ksr_set_adopt(int fd, uint64_t index, uint32_t count, struct dxgk_ksr_s
         return vf_fail(err, VF_FAILED, "saved state: " VF_NO_MEMORY);
     }
     for (uint32_t i = 0; i < count; i++) {
-        if (adopt_store(set, &index, &stores[i]) != 0) {
+        if (adopt_store(set, &index, &stores[i], err) != 0) {
             dxgk_ksr_set_free(set);
-            return vf_fail(err, VF_FAILED, "saved state cannot be read");
+            return -1;
         }
     }
     *out = set;

@@ -342,6 +342,46 @@ static void a_killed_kernel_is_noticed_and_replaced(void **state)
     kc_close(kc);
 }
 
+/* What vferry-kernel says on stderr with these words, and its exit code. */
+static int kernel_says(const char *word, const char *value, char *text, size_t text_bytes)
+{
+    size_t have = 0;
+    int status = 0;
+    int ends[2];
+    ssize_t got;
+    pid_t pid;
+
+    assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+    pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        (void)dup2(ends[1], STDERR_FILENO);
+        (void)execl(environment("VF_KERNEL"), "vferry-kernel", word, value, (char *)NULL);
+        _exit(127);
+    }
+    (void)close(ends[1]);
+    while ((got = read(ends[0], text + have, text_bytes - 1 - have)) > 0)
+        have += (size_t)got;
+    text[have] = '\0';
+    (void)close(ends[0]);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+static void words_it_does_not_know_are_named(void **unused)
+{
+    char text[2000];
+
+    (void)unused;
+    assert_int_equal(kernel_says("--ready-fd", "seven", text, sizeof text), VF_USAGE);
+    assert_non_null(strstr(text, "--ready-fd seven: is no descriptor"));
+    assert_int_equal(kernel_says("--state", "/tmp", text, sizeof text), VF_USAGE);
+    assert_non_null(strstr(text, "--device-dir and --driver-dir are needed"));
+    assert_int_equal(kernel_says("more", "words", text, sizeof text), VF_USAGE);
+    assert_non_null(strstr(text, "more: is no option"));
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 /* A daemon that only asks for an incoming partition, and is killed over it. */
@@ -424,6 +464,7 @@ static void an_arrival_whose_daemon_dies_while_it_is_built_does_not_stay(void **
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(words_it_does_not_know_are_named),
         CASE(it_starts_answers_and_ends),
         CASE(why_it_cannot_start_is_told),
         CASE(pages_cross_through_the_paging_engine),
