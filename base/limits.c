@@ -6,6 +6,7 @@
 #include "base/log.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 #include <sys/resource.h>
 
@@ -32,9 +33,9 @@ int vf_need_open_files(unsigned least, const char *who, struct vf_error *err)
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= least)
         return 0;
     return vf_fail(err, VF_FAILED,
-                   "%llu open files are allowed, and %s needs %u" VF_REMEDY
+                   "%" PRIu64 " open files are allowed, and %s needs %u" VF_REMEDY
                    "give it a higher limit (LimitNOFILE=, ulimit -n)",
-                   (unsigned long long)limit.rlim_cur, who, least);
+                   limit.rlim_cur, who, least);
 }
 
 bool vf_accept_withdrawn(int errnum)

@@ -8,6 +8,7 @@
 #include "base/plain.h"
 #include "base/thread.h"
 
+#include <inttypes.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -84,9 +85,9 @@ static void tell_left_out(bool all)
         due = vf_limit_due(&limit, vf_now_ns(), all, &out);
         vf_unlock(&limit_lock);
         if (due) {
-            (void)snprintf(text, sizeof text, "%s (and %llu more like this in %llu s)", out.sample,
-                           (unsigned long long)out.left_out,
-                           (unsigned long long)(out.span_ns / 1000000000u));
+            (void)snprintf(text, sizeof text,
+                           "%s (and %" PRIu64 " more like this in %" PRIu64 " s)", out.sample,
+                           out.left_out, out.span_ns / 1000000000u);
             write_line((enum vf_log_level)out.level, out.room, text);
         }
     } while (due);

@@ -3,6 +3,7 @@
  * processes. */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <stdint.h>
@@ -147,7 +148,8 @@ int main(int argc, char **argv)
         return 1;
     }
     end = now();
-    printf("{\"streams\": %d, \"chunk_bytes\": %zu, \"bytes\": %llu, \"bytes_per_s\": %.0f}\n",
-           count, chunk, (unsigned long long)bytes, (double)bytes / (end - begin));
+    printf("{\"streams\": %d, \"chunk_bytes\": %zu, \"bytes\": %" PRIu64
+           ", \"bytes_per_s\": %.0f}\n",
+           count, chunk, bytes, (double)bytes / (end - begin));
     return 0;
 }

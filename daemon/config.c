@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <ini.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -193,9 +194,9 @@ static int set_time(uint64_t *to, uint64_t most_s, const char *key, const char *
     if (vf_duration_parse(value, 1000000000u, &ns) != 0 || ns < 100000000u ||
         ns > most_s * 1000000000u)
         return vf_fail(err, VF_USAGE,
-                       "%s %s: is no time from 100ms to %llus" VF_REMEDY
+                       "%s %s: is no time from 100ms to %" PRIu64 "s" VF_REMEDY
                        "give seconds, or e.g. 500ms or 1m30s",
-                       key, VF_SHOWN(value), (unsigned long long)most_s);
+                       key, VF_SHOWN(value), most_s);
     *to = ns;
     return 0;
 }

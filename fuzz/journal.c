@@ -12,6 +12,7 @@
 #include "base/cleanup.h"
 
 #include <fcntl.h>
+#include <inttypes.h>
 #include <string.h>
 #include <xxhash.h>
 
@@ -30,8 +31,8 @@ static size_t unfold(const uint8_t *data, size_t size, char *to)
 
         memcpy(to + used, data + (sealed ? 1 : 0), text);
         if (sealed)
-            text += (size_t)sprintf(to + used + text, ",\"sum\":\"%016llx\"}",
-                                    (unsigned long long)XXH3_64bits(to + used, text));
+            text += (size_t)sprintf(to + used + text, ",\"sum\":\"%016" PRIx64 "\"}",
+                                    XXH3_64bits(to + used, text));
         used += text;
         if (end != NULL)
             to[used++] = '\n';

@@ -11,6 +11,7 @@
 #include "base/log.h"
 
 #include <dirent.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -149,8 +150,7 @@ static size_t spoil(uint64_t *state, size_t bytes)
 static void tell_number(int signal)
 {
     char line[128];
-    int bytes =
-        snprintf(line, sizeof line, "# repeat it: --spoil %llu 1\n", (unsigned long long)fuzz_now);
+    int bytes = snprintf(line, sizeof line, "# repeat it: --spoil %" PRIu64 " 1\n", fuzz_now);
 
     if (write(STDERR_FILENO, line, (size_t)bytes) != bytes)
         _exit(1);

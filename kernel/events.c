@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/thread.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -62,9 +63,8 @@ static void add_counts(struct ks_events *events)
     char text[VF_LIMIT_SAMPLE + 80];
 
     while (vf_limit_due(&events->limit, vf_now_ns(), false, &out)) {
-        (void)snprintf(text, sizeof text, "%s (and %llu more like this in %llu s)", out.sample,
-                       (unsigned long long)out.left_out,
-                       (unsigned long long)(out.span_ns / 1000000000u));
+        (void)snprintf(text, sizeof text, "%s (and %" PRIu64 " more like this in %" PRIu64 " s)",
+                       out.sample, out.left_out, out.span_ns / 1000000000u);
         add(events, out.room, text);
     }
 }

@@ -4,6 +4,7 @@
 
 #include "base/size.h"
 
+#include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -80,8 +81,8 @@ static void explain_hopeless(const struct convergence_input *in, uint64_t best, 
         (void)snprintf(why, bytes, "%s: dirties %s/s, nothing could be sent; check the link", what,
                        dirty);
     else
-        (void)snprintf(why, bytes, "%s: dirties %s/s, sends %s/s; allow --max-blackout %llu", what,
-                       dirty, rate, (unsigned long long)needed_ms(best));
+        (void)snprintf(why, bytes, "%s: dirties %s/s, sends %s/s; allow --max-blackout %" PRIu64,
+                       what, dirty, rate, needed_ms(best));
 }
 
 static void explain_fit(const struct convergence_input *in,

@@ -433,9 +433,11 @@ int mig_refuse_unsettled(struct mig *mig, const struct vf_partition_info *partit
     return id == 0 ? 0
                    : vf_fail(err, VF_FAILED,
                              "partition %s: it is not known who runs it" VF_REMEDY
-                             "see \"vferry job show %llu\"; if its peer never comes back, say it "
-                             "with \"vferry job resolve %llu\" and --source-runs or --target-runs",
-                             partition->name, (unsigned long long)id, (unsigned long long)id);
+                             "see \"vferry job show %" PRIu64
+                             "\"; if its peer never comes back, say it "
+                             "with \"vferry job resolve %" PRIu64
+                             "\" and --source-runs or --target-runs",
+                             partition->name, id, id);
 }
 
 /* One look and one step: two jobs of one partition must not both find it free. */
@@ -461,8 +463,9 @@ static int list_to_start(struct mig *mig, struct mig_job *job, struct vf_error *
         return vf_fail(err, VF_FAILED, "partition %s: the daemon is shutting down", job->partition);
     if (other != 0)
         return vf_fail(err, VF_FAILED,
-                       "partition %s: job %llu works on it already; watch or cancel that one",
-                       job->partition, (unsigned long long)other);
+                       "partition %s: job %" PRIu64
+                       " works on it already; watch or cancel that one",
+                       job->partition, other);
     return 0;
 }
 

@@ -2,6 +2,7 @@
 /* Moments as people write them. */
 #include "base/when.h"
 
+#include <inttypes.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -99,7 +100,7 @@ static void anything_else_is_refused(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         if (vf_when_parse(bad[i], NOW, &ns) == 0)
-            fail_msg("\"%s\" was taken as %llu", bad[i], (unsigned long long)ns);
+            fail_msg("\"%s\" was taken as %" PRIu64, bad[i], ns);
         assert_int_equal(ns, 7);
     }
 }

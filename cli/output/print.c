@@ -148,8 +148,8 @@ void print_driver_update(const json_t *result)
 
     json_array_foreach(adapters, index, adapter) {
         if (used < sizeof list)
-            used += (size_t)snprintf(list + used, sizeof list - used, "%s%lld",
-                                     index > 0 ? ", " : "", (long long)json_integer_value(adapter));
+            used += (size_t)snprintf(list + used, sizeof list - used, "%s%" PRId64,
+                                     index > 0 ? ", " : "", (int64_t)json_integer_value(adapter));
     }
     (void)printf("adapter%s %s: ", json_array_size(adapters) == 1 ? "" : "s", list);
     if (strcmp(status, "replaced") == 0)

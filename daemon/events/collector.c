@@ -8,6 +8,7 @@
 #include "base/thread.h"
 #include "daemon/events/events.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -59,7 +60,7 @@ static void *collect(void *arg)
  * the machine's start). */
 static void name_kernel_side(int32_t pid, char *name, size_t bytes)
 {
-    unsigned long long began = 0;
+    uint64_t began = 0;
     char path[32];
     char line[512] = "";
     const char *fields;
@@ -72,12 +73,12 @@ static void name_kernel_side(int32_t pid, char *name, size_t bytes)
         if (fgets(line, sizeof line, file) == NULL || (fields = strrchr(line, ')')) == NULL ||
             sscanf(fields + 1,
                    " %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s "
-                   "%llu",
+                   "%" SCNu64,
                    &began) != 1)
             began = 0;
         (void)fclose(file);
     }
-    (void)snprintf(name, bytes, "%d@%llu", pid, began);
+    (void)snprintf(name, bytes, "%d@%" PRIu64, pid, began);
 }
 
 /* Its thread does not run. NULL is allowed. */

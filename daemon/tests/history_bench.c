@@ -7,6 +7,7 @@
 #include "base/tests/tool.h"
 #include "daemon/history/job.h"
 
+#include <inttypes.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -117,8 +118,8 @@ static void note(struct found *found, uint64_t number)
     size_t used = strlen(found->numbers);
 
     if (used < sizeof found->numbers)
-        (void)snprintf(found->numbers + used, sizeof found->numbers - used, "%s%llu",
-                       found->count > 0 ? " " : "", (unsigned long long)number);
+        (void)snprintf(found->numbers + used, sizeof found->numbers - used, "%s%" PRIu64,
+                       found->count > 0 ? " " : "", number);
     found->count++;
 }
 

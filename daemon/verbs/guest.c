@@ -28,8 +28,9 @@ static int read_input(int fd, void **data, size_t *bytes, struct vf_error *err)
     if (fstat(fd, &info) != 0)
         return vf_fail_errno(err, VF_FAILED, errno, "run: --input");
     if (info.st_size <= 0 || (uint64_t)info.st_size > INPUT_MAX_BYTES)
-        return vf_fail(err, VF_USAGE, "run: --input has %lld bytes; a picture has 1 byte to 1 GiB",
-                       (long long)info.st_size);
+        return vf_fail(err, VF_USAGE,
+                       "run: --input has %" PRId64 " bytes; a picture has 1 byte to 1 GiB",
+                       info.st_size);
     *bytes = (size_t)info.st_size;
     *data = malloc(*bytes);
     if (*data == NULL)

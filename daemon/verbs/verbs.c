@@ -8,6 +8,7 @@
 #include "daemon/jobs.h"
 #include "softgpu/hw.h"
 
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -138,14 +139,15 @@ static int not_in_a_move(const struct request *request, const struct vf_partitio
     if (unknown != 0)
         return vf_fail(err, VF_FAILED,
                        "partition %s: cannot %s: it is not known who runs it" VF_REMEDY
-                       "see \"vferry job show %llu\"; if its peer never comes back, say it with "
-                       "\"vferry job resolve %llu\" and --source-runs or --target-runs",
-                       info->name, what, (unsigned long long)unknown, (unsigned long long)unknown);
+                       "see \"vferry job show %" PRIu64
+                       "\"; if its peer never comes back, say it with "
+                       "\"vferry job resolve %" PRIu64 "\" and --source-runs or --target-runs",
+                       info->name, what, unknown, unknown);
     if (job != 0)
         return vf_fail(err, VF_FAILED,
-                       "partition %s: cannot %s while job %llu works on it" VF_REMEDY
-                       "wait for its end, or \"vferry job cancel %llu\"",
-                       info->name, what, (unsigned long long)job, (unsigned long long)job);
+                       "partition %s: cannot %s while job %" PRIu64 " works on it" VF_REMEDY
+                       "wait for its end, or \"vferry job cancel %" PRIu64 "\"",
+                       info->name, what, job, job);
     switch (info->state) {
     case VF_PARTITION_OUTGOING:
     case VF_PARTITION_OUTGOING_PAUSED:

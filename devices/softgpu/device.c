@@ -3,6 +3,7 @@
 #include "softgpu.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -183,8 +184,9 @@ static void device_close(struct vf_device *device)
     if (dev->irq.dropped) {
         char text[96];
 
-        (void)snprintf(text, sizeof text, "softgpu: %llu messages went to addresses with no route",
-                       (unsigned long long)dev->irq.dropped);
+        (void)snprintf(text, sizeof text,
+                       "softgpu: %" PRIu64 " messages went to addresses with no route",
+                       dev->irq.dropped);
         say(dev, VF_DEVICE_LOG_INFO, text);
     }
     free_device(dev, dev->options.vfs);

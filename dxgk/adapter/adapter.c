@@ -13,6 +13,7 @@
 #include "dxgk/paging/paging.h"
 #include "dxgk/vram/reserve.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -97,11 +98,13 @@ void dxgk_adapter_judge_rest(struct dxgk_adapter *adapter, const struct dxgk_ima
 {
     if (rest->mdls != 0)
         dxgk_report(adapter, "HOT-4",
-                    "the driver leaked %llu MDLs: what it was given at a restore it must free",
-                    (unsigned long long)rest->mdls);
+                    "the driver leaked %" PRIu64
+                    " MDLs: what it was given at a restore it must free",
+                    rest->mdls);
     if (rest->allocations != 0)
-        dxgk_report(adapter, "CAP-7", "the driver left %llu pool allocations behind at its unload",
-                    (unsigned long long)rest->allocations);
+        dxgk_report(adapter, "CAP-7",
+                    "the driver left %" PRIu64 " pool allocations behind at its unload",
+                    rest->allocations);
     if (rest->stays)
         dxgk_report(adapter, "HOT-1", "the driver's code cannot be unloaded");
 }

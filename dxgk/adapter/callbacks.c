@@ -14,6 +14,7 @@
 #include "dxgk/hotupdate/ksr.h"
 #include "dxgk/nt/nt.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -145,8 +146,8 @@ static NTSTATUS map_memory(HANDLE handle, PHYSICAL_ADDRESS address, ULONG length
         return STATUS_SUCCESS;
     }
     dxgk_report(adapter, "CAP-7",
-                "DxgkCbMapMemory of %u bytes at 0x%llx: in no resource of the device", length,
-                (unsigned long long)bus);
+                "DxgkCbMapMemory of %u bytes at 0x%" PRIx64 ": in no resource of the device",
+                length, bus);
     return STATUS_INVALID_PARAMETER;
 }
 

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "dxgk/ddi/ddi.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -181,8 +182,9 @@ static int query_scatter_page(struct dxgk_adapter *adapter, struct dxgk_segment 
                               segment->id);
     if (!power_of_two(out.SetVGPUResourcesPageSize) || out.SetVGPUResourcesPageSize < MIN_PAGE)
         return dxgk_refuse(adapter, "CAP-5", err,
-                           "scatter page size %llu of segment %u is no power of two from %u on",
-                           (unsigned long long)out.SetVGPUResourcesPageSize, segment->id, MIN_PAGE);
+                           "scatter page size %" PRIu64
+                           " of segment %u is no power of two from %u on",
+                           out.SetVGPUResourcesPageSize, segment->id, MIN_PAGE);
     segment->scatter_page = out.SetVGPUResourcesPageSize;
     return 0;
 }
@@ -372,8 +374,9 @@ static int query_partitions(struct dxgk_adapter *adapter, struct vf_error *err)
     caps->vf_count = count;
     caps->vram_bytes = caps->profile[DXGK_VGPU_CAPABILITY_MEMORY].TotalValue;
     if (caps->vram_bytes == 0 || caps->vram_bytes > vram->bytes)
-        return dxgk_refuse(adapter, "VF-1", err, "%llu bytes for partitions in a segment of %llu",
-                           (unsigned long long)caps->vram_bytes, (unsigned long long)vram->bytes);
+        return dxgk_refuse(adapter, "VF-1", err,
+                           "%" PRIu64 " bytes for partitions in a segment of %" PRIu64,
+                           caps->vram_bytes, vram->bytes);
     caps->granule = larger(caps->scatter ? vram->scatter_page : CONTIGUOUS_GRANULE,
                            larger(MIN_PAGE, vram->dirty_page));
     return 0;
@@ -478,11 +481,11 @@ static int same_partitions(struct dxgk_adapter *adapter, const struct dxgk_caps 
         return -1;
     if (count < before->vf_count ||
         profile[DXGK_VGPU_CAPABILITY_MEMORY].TotalValue != before->vram_bytes)
-        return vf_fail(
-            err, VF_INCOMPATIBLE,
-            "the new driver serves %u VFs and %llu bytes of VRAM, the old one %u and %llu", count,
-            (unsigned long long)profile[DXGK_VGPU_CAPABILITY_MEMORY].TotalValue, before->vf_count,
-            (unsigned long long)before->vram_bytes);
+        return vf_fail(err, VF_INCOMPATIBLE,
+                       "the new driver serves %u VFs and %" PRIu64
+                       " bytes of VRAM, the old one %u and %" PRIu64,
+                       count, profile[DXGK_VGPU_CAPABILITY_MEMORY].TotalValue, before->vf_count,
+                       before->vram_bytes);
     adapter->caps.vf_count = before->vf_count;
     adapter->caps.vram_bytes = before->vram_bytes;
     adapter->caps.granule = before->granule;

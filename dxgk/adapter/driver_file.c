@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -52,8 +53,8 @@ static int digest(struct dxgk_driver_file *file, struct vf_error *err)
         return vf_fail_errno(err, VF_FAILED, errno, "driver %s: cannot read its copy", file->path);
     hash = XXH3_128bits(map, (size_t)stat.st_size);
     (void)munmap(map, (size_t)stat.st_size);
-    (void)snprintf(file->digest, sizeof file->digest, "xxh3-128:%016llx%016llx",
-                   (unsigned long long)hash.high64, (unsigned long long)hash.low64);
+    (void)snprintf(file->digest, sizeof file->digest, "xxh3-128:%016" PRIx64 "%016" PRIx64,
+                   hash.high64, hash.low64);
     return 0;
 }
 
@@ -93,8 +94,9 @@ int dxgk_driver_file_open(const char *path, struct dxgk_driver_file **out, struc
     if (from < 0 || fstat(from, &stat) != 0)
         return vf_fail_errno(err, VF_FAILED, errno, "driver %s", resolved);
     if (!S_ISREG(stat.st_mode) || stat.st_size == 0 || stat.st_size > MAX_BYTES)
-        return vf_fail(err, VF_FAILED, "%s is no driver: a KMD image is a file of 1 to %lld bytes",
-                       resolved, MAX_BYTES);
+        return vf_fail(err, VF_FAILED,
+                       "%s is no driver: a KMD image is a file of 1 to %" PRId64 " bytes", resolved,
+                       (int64_t)MAX_BYTES);
     if (copy(from, stat.st_size, resolved, &fd, err) != 0)
         return -1;
     return dxgk_driver_file_adopt(fd, resolved, out, err);

@@ -6,6 +6,7 @@
 
 #include "base/cleanup.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -37,10 +38,10 @@ static int check_ranges(const struct dxgk_segment *segment, uint64_t page_bytes,
 
         if (bytes == 0 || offset % page_bytes != 0 || bytes % page_bytes != 0 ||
             offset > segment->bytes || bytes > segment->bytes - offset || offset < end)
-            return vf_fail(
-                err, VF_FAILED,
-                "DBT-1: range 0x%llx + 0x%llx overlaps, is not aligned or leaves the segment",
-                (unsigned long long)offset, (unsigned long long)bytes);
+            return vf_fail(err, VF_FAILED,
+                           "DBT-1: range 0x%" PRIx64 " + 0x%" PRIx64
+                           " overlaps, is not aligned or leaves the segment",
+                           offset, bytes);
         end = offset + bytes;
         *pages += bytes / page_bytes;
     }
@@ -173,12 +174,12 @@ int dxgk_ddi_query_dirty_bits(struct dxgk_adapter *adapter, struct dxgk_basis *b
          bytes % basis->page_bytes != 0 || offset > basis->ranges[range].SizeInBytes ||
          bytes > basis->ranges[range].SizeInBytes - offset))
         return vf_fail(err, VF_FAILED,
-                       "DBT-4: sub-range 0x%llx + 0x%llx of range %llu is not tracked",
-                       (unsigned long long)offset, (unsigned long long)bytes,
-                       (unsigned long long)range);
+                       "DBT-4: sub-range 0x%" PRIx64 " + 0x%" PRIx64 " of range %" PRIu64
+                       " is not tracked",
+                       offset, bytes, range);
     if (bits_bytes < (pages + 7) / 8)
-        return vf_fail(err, VF_FAILED, "DBT-4: %zu bytes hold no %llu bits", bits_bytes,
-                       (unsigned long long)pages);
+        return vf_fail(err, VF_FAILED, "DBT-4: %zu bytes hold no %" PRIu64 " bits", bits_bytes,
+                       pages);
     args.MemoryBasis = basis->handle;
     args.SubrangeIndex = range;
     args.SubrangeOffset = offset;

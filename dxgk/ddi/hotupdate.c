@@ -6,6 +6,8 @@
 #include "dxgk/ddi/ddi.h"
 #include "dxgk/nt/nt.h"
 
+#include <inttypes.h>
+
 int dxgk_ddi_hot_update_possible(const struct dxgk_adapter *adapter, struct vf_error *err)
 {
     if (!adapter->caps.hot_update)
@@ -134,10 +136,9 @@ int dxgk_ddi_knows_vgpu(struct dxgk_adapter *adapter, uint32_t vf, uint64_t vram
         return vf_fail_status(err, VF_FAILED, status, "the new driver does not know VF %u (HOT-3)",
                               vf);
     if (args.Capability[DXGK_VGPU_CAPABILITY_MEMORY].CurrentValue != vram_bytes)
-        return vf_fail(
-            err, VF_FAILED,
-            "the new driver knows VF %u with %llu bytes of VRAM, it has %llu (HOT-3)", vf,
-            (unsigned long long)args.Capability[DXGK_VGPU_CAPABILITY_MEMORY].CurrentValue,
-            (unsigned long long)vram_bytes);
+        return vf_fail(err, VF_FAILED,
+                       "the new driver knows VF %u with %" PRIu64 " bytes of VRAM, it has %" PRIu64
+                       " (HOT-3)",
+                       vf, args.Capability[DXGK_VGPU_CAPABILITY_MEMORY].CurrentValue, vram_bytes);
     return 0;
 }

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "dxgk/ddi/ddi.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 
 static bool complete(const DRIVER_INITIALIZATION_DATA *ddi)
@@ -194,23 +195,23 @@ int dxgk_ddi_save(struct dxgk_partition *partition, enum dxgk_migration_data wha
                            name);
     if (asked > VF_MAX_MIGRATION_BLOB)
         return dxgk_refuse(adapter, save_rule(what), err,
-                           "%s wants %llu bytes, at most %u are taken", name,
-                           (unsigned long long)asked, VF_MAX_MIGRATION_BLOB);
+                           "%s wants %" PRIu64 " bytes, at most %u are taken", name, asked,
+                           VF_MAX_MIGRATION_BLOB);
     data = dxgk_guarded_alloc(asked);
     if (data == NULL)
-        return vf_fail(err, VF_FAILED, "%llu bytes of migration data: " VF_NO_MEMORY,
-                       (unsigned long long)asked);
+        return vf_fail(err, VF_FAILED, "%" PRIu64 " bytes of migration data: " VF_NO_MEMORY, asked);
     size = asked;
     status = call_save(partition, what, &size, data);
     if (!dxgk_guarded_intact(data, asked)) {
-        (void)dxgk_refuse(adapter, save_rule(what), err, "%s wrote behind its buffer of %llu bytes",
-                          name, (unsigned long long)asked);
+        (void)dxgk_refuse(adapter, save_rule(what), err,
+                          "%s wrote behind its buffer of %" PRIu64 " bytes", name, asked);
         goto drop;
     }
     if (size > asked) {
         (void)dxgk_refuse(adapter, save_rule(what), err,
-                          "%s: its size grew from %llu to %llu bytes between the two calls", name,
-                          (unsigned long long)asked, (unsigned long long)size);
+                          "%s: its size grew from %" PRIu64 " to %" PRIu64
+                          " bytes between the two calls",
+                          name, asked, size);
         goto drop;
     }
     if (!NT_SUCCESS(status)) {
@@ -219,8 +220,8 @@ int dxgk_ddi_save(struct dxgk_partition *partition, enum dxgk_migration_data wha
     }
     if (size == 0) {
         (void)dxgk_refuse(adapter, save_rule(what), err,
-                          "%s of VF %u announced %llu bytes and then gave none", name,
-                          partition->vf, (unsigned long long)asked);
+                          "%s of VF %u announced %" PRIu64 " bytes and then gave none", name,
+                          partition->vf, asked);
         goto drop;
     }
     if (what == DXGK_IMMUTABLE)

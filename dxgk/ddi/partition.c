@@ -6,6 +6,7 @@
 #include "base/cleanup.h"
 #include "dxgk/ddi/basis.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #define MAX_PARTITION_OPTIONS 256u
@@ -111,9 +112,9 @@ static int check_segments(struct dxgk_partition *partition, const DXGKARG_CREATE
                            segment->Alignment);
     if (segment->Size != partition->params.vram_bytes)
         return dxgk_refuse(adapter, "VF-2", err,
-                           "CreateVirtualGpu names %llu bytes of VRAM, its profile says %llu",
-                           (unsigned long long)segment->Size,
-                           (unsigned long long)partition->params.vram_bytes);
+                           "CreateVirtualGpu names %" PRIu64
+                           " bytes of VRAM, its profile says %" PRIu64,
+                           segment->Size, partition->params.vram_bytes);
     return 0;
 }
 
@@ -320,8 +321,8 @@ static int check_ranges(struct dxgk_adapter *adapter, const DXGK_MITIGATEDRANGEI
         if (ranges[i].PageCount == 0 || ranges[i].PageCount > MAX_MITIGATED_BYTES / 4096 ||
             ranges[i].BasePageNumber > UINT64_MAX / 8192)
             return dxgk_refuse(adapter, "VF-5", err,
-                               "mitigated range of %u pages from page %llu on", ranges[i].PageCount,
-                               (unsigned long long)ranges[i].BasePageNumber);
+                               "mitigated range of %u pages from page %" PRIu64 " on",
+                               ranges[i].PageCount, ranges[i].BasePageNumber);
     }
     return 0;
 }

@@ -33,6 +33,7 @@
 #include "base/thread.h"
 #include "base/trace.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -361,9 +362,9 @@ int dxgk_driver_update(struct dxgk *dxgk, uint32_t adapter, const char *path, bo
     out->total_ns = vf_now_ns() - start;
     vf_trace(hotupdate_end, out->adapters, result, out->gap_ns, out->held_ns);
     if (result == 0 && !dry_run) {
-        log_info("driver %s replaced by %s: %u blocks, %llu bytes; %llu us without a driver",
-                 out->before, out->after, out->blocks, (unsigned long long)out->bytes,
-                 (unsigned long long)(out->gap_ns / 1000u));
+        log_info("driver %s replaced by %s: %u blocks, %" PRIu64 " bytes; %" PRIu64
+                 " us without a driver",
+                 out->before, out->after, out->blocks, out->bytes, out->gap_ns / 1000u);
         dxgk_event(dxgk, "driver", "adapter %u: %s replaced by %s", adapter, out->before,
                    out->after);
     }

@@ -10,6 +10,7 @@
 #include "dxgk/nt/nt.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -252,12 +253,14 @@ static NTSTATUS take_ranges(struct dxgk_ksr *ksr, const DXGKARGCB_SAVEMEMORYFORH
             return refuse(ksr, STATUS_INVALID_PARAMETER, "page range %u has no pages", i);
         if (nt_pages_va(first, count) == NULL)
             return refuse(ksr, STATUS_INVALID_PARAMETER,
-                          "page range %u, %llu pages from 0x%llx on, is not memory of the driver",
-                          i, (unsigned long long)count, (unsigned long long)first);
+                          "page range %u, %" PRIu64 " pages from 0x%" PRIx64
+                          " on, is not memory of the driver",
+                          i, count, first);
         if (!claim_pages(set, first, count))
             return refuse(ksr, STATUS_INVALID_PARAMETER,
-                          "page range %u, %llu pages from 0x%llx on: a page is saved twice", i,
-                          (unsigned long long)count, (unsigned long long)first);
+                          "page range %u, %" PRIu64 " pages from 0x%" PRIx64
+                          " on: a page is saved twice",
+                          i, count, first);
         block->bytes += count << PAGE_SHIFT;
     }
     return STATUS_SUCCESS;
@@ -369,8 +372,8 @@ static NTSTATUS take_block(struct dxgk_ksr *ksr, const DXGKARGCB_SAVEMEMORYFORHO
     if (NT_SUCCESS(status) &&
         block.bytes + block.metadata_bytes > DXGK_KSR_LIMIT - ksr->set->bytes)
         status = refuse(ksr, STATUS_INSUFFICIENT_RESOURCES,
-                        "%llu bytes more; %llu are the most one update may save",
-                        (unsigned long long)block.bytes, (unsigned long long)DXGK_KSR_LIMIT);
+                        "%" PRIu64 " bytes more; %" PRIu64 " are the most one update may save",
+                        block.bytes, (uint64_t)DXGK_KSR_LIMIT);
     if (!NT_SUCCESS(status)) {
         free(block.ranges);
         return status;
@@ -502,8 +505,8 @@ int dxgk_ksr_read(const struct dxgk_ksr *ksr, uint32_t index, struct dxgk_ksr_re
     if (out->mdl != NULL)
         nt_mdl_free(out->mdl);
     dxgk_guarded_free(out->metadata);
-    return vf_fail_errno(err, VF_FAILED, ENOMEM, "driver update: a saved block of %llu bytes",
-                         (unsigned long long)block->bytes);
+    return vf_fail_errno(err, VF_FAILED, ENOMEM,
+                         "driver update: a saved block of %" PRIu64 " bytes", block->bytes);
 }
 
 /* ---- for the trial process ---- */

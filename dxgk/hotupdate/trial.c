@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
@@ -217,8 +218,8 @@ static int await(struct dxgk_trial *trial, enum dxgk_trial_word wanted, uint64_t
         (void)snprintf(trial->stage, sizeof trial->stage, "%s", message->text);
     }
     if (got < 0)
-        return vf_fail(err, VF_INCOMPATIBLE, "trial of %s: it hung in %s for %llu ms", path,
-                       trial->stage, (unsigned long long)(limit_ns / 1000000u));
+        return vf_fail(err, VF_INCOMPATIBLE, "trial of %s: it hung in %s for %" PRIu64 " ms", path,
+                       trial->stage, limit_ns / 1000000u);
     end_of(trial, how, sizeof how);
     return vf_fail(err, VF_INCOMPATIBLE, "trial of %s: it crashed in %s (%s)", path, trial->stage,
                    how);

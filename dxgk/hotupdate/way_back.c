@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <sys/mman.h>
 
 /* What a driver takes beside its saved state: its image, its pools, a heap's growth. */
@@ -20,9 +21,10 @@ static int keep(struct dxgk_way_back *way, int try, struct vf_error *err)
 
     if (memory == MAP_FAILED)
         return vf_fail_errno(err, VF_REFUSED_NOW, errno,
-                             "driver update: %llu MiB are missing to bring the old driver back "
+                             "driver update: %" PRIu64
+                             " MiB are missing to bring the old driver back "
                              "with, should the new one fail",
-                             (unsigned long long)(way->bytes * DXGK_WAY_BACK_TRIES >> 20));
+                             way->bytes * DXGK_WAY_BACK_TRIES >> 20);
     way->kept[try].memory = memory;
     way->kept[try].fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
     if (way->kept[try].fd < 0)

@@ -8,6 +8,7 @@
 
 #include "base/thread.h"
 
+#include <inttypes.h>
 #include <pthread.h>
 #include <search.h>
 #include <stdlib.h>
@@ -147,8 +148,8 @@ static void check_and_free(struct nt_block *block)
 {
     if (overrun(block))
         nt_report(NT_MISUSE_POOL_BOUNDS,
-                  "bytes behind %p, %llu bytes with tag %.4s, were overwritten", (void *)block->va,
-                  (unsigned long long)block->bytes, (const char *)&block->tag);
+                  "bytes behind %p, %" PRIu64 " bytes with tag %.4s, were overwritten",
+                  (void *)block->va, block->bytes, (const char *)&block->tag);
     memory_put(block);
     free(block);
 }

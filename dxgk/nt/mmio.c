@@ -9,6 +9,7 @@
 #include "base/thread.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -163,13 +164,14 @@ int nt_mmio_map(const struct nt_mmio_ops *ops, void *ctx, uint32_t bar, uint64_t
     int failed;
 
     if (length == 0 || length > UINT64_C(1) << 46 || offset > UINT64_MAX - length)
-        return vf_fail(err, VF_FAILED, "cannot map %llu bytes of BAR %u at %llu: not a range",
-                       (unsigned long long)length, bar, (unsigned long long)offset);
+        return vf_fail(err, VF_FAILED,
+                       "cannot map %" PRIu64 " bytes of BAR %u at %" PRIu64 ": not a range", length,
+                       bar, offset);
     mapping.span = ROUND_TO_PAGES(BYTE_OFFSET(offset) + length);
     base = reserve(mapping.span);
     if (base == MAP_FAILED)
-        return vf_fail_errno(err, VF_FAILED, errno, "no address space for %llu bytes of BAR %u",
-                             (unsigned long long)length, bar);
+        return vf_fail_errno(err, VF_FAILED, errno,
+                             "no address space for %" PRIu64 " bytes of BAR %u", length, bar);
     mapping.base = (uintptr_t)base;
     mapping.va = mapping.base + BYTE_OFFSET(offset);
 
@@ -225,11 +227,13 @@ uint64_t nt_mmio_count(void)
 static void report_access(const char *what, uintptr_t va, uint64_t bytes, int error)
 {
     if (error == -ENXIO)
-        nt_report(NT_MISUSE_MMIO, "%s of %llu bytes at %#llx: not mapped device memory", what,
-                  (unsigned long long)bytes, (unsigned long long)va);
+        nt_report(NT_MISUSE_MMIO,
+                  "%s of %" PRIu64 " bytes at %#" PRIx64 ": not mapped device memory", what, bytes,
+                  va);
     else
-        nt_report(NT_MISUSE_MMIO, "%s of %llu bytes at %#llx: the device refuses it (%s)", what,
-                  (unsigned long long)bytes, (unsigned long long)va, strerrordesc_np(-error));
+        nt_report(NT_MISUSE_MMIO,
+                  "%s of %" PRIu64 " bytes at %#" PRIx64 ": the device refuses it (%s)", what,
+                  bytes, va, strerrordesc_np(-error));
 }
 
 static uint64_t read_register(uintptr_t va, uint32_t width)

@@ -2,6 +2,8 @@
 /* The pool: what a driver allocates by tag. Bookkeeping lies in blocks.c. */
 #include "dxgk/nt/internal.h"
 
+#include <inttypes.h>
+
 #define KNOWN_FLAGS \
     (POOL_FLAG_USE_QUOTA | POOL_FLAG_UNINITIALIZED | POOL_FLAG_SESSION | POOL_FLAG_CACHE_ALIGNED | \
      POOL_FLAG_NON_PAGED | POOL_FLAG_NON_PAGED_EXECUTE | POOL_FLAG_PAGED)
@@ -12,10 +14,10 @@ PVOID ExAllocatePool2(POOL_FLAGS flags, SIZE_T bytes, ULONG tag)
     POOL_FLAGS kind = flags & KIND_FLAGS;
 
     if ((flags & ~KNOWN_FLAGS) != 0 || kind == 0 || (kind & (kind - 1)) != 0 || tag == 0) {
-        nt_report(
-            NT_MISUSE_POOL_FLAGS,
-            "ExAllocatePool2 with flags 0x%llx and tag 0x%x: one kind of pool and a tag are needed",
-            (unsigned long long)flags, tag);
+        nt_report(NT_MISUSE_POOL_FLAGS,
+                  "ExAllocatePool2 with flags 0x%" PRIx64
+                  " and tag 0x%x: one kind of pool and a tag are needed",
+                  flags, tag);
         return NULL;
     }
     if (!nt_irql_check(kind == POOL_FLAG_PAGED ? APC_LEVEL : DISPATCH_LEVEL, "ExAllocatePool2"))

@@ -13,6 +13,7 @@
 #include "dxgk/waits.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -73,8 +74,9 @@ static int fill_entries(struct dxgk_channel *channel, struct slot *slot, const u
 
     for (uint32_t i = 0; i < count; i++, entry += per_page) {
         if (pages[i] >= total)
-            return vf_fail(err, VF_FAILED, "transfer: page %llu is not in a reserve of %llu pages",
-                           (unsigned long long)pages[i], (unsigned long long)total);
+            return vf_fail(err, VF_FAILED,
+                           "transfer: page %" PRIu64 " is not in a reserve of %" PRIu64 " pages",
+                           pages[i], total);
         range = find_range(channel, pages[i], range);
         uint64_t offset = partition->ranges[range].SegmentOffset +
                           (pages[i] - channel->first_page[range]) * partition->page_bytes;
@@ -193,9 +195,8 @@ int dxgk_channel_submit(struct dxgk_channel *channel, enum dxgk_transfer op, uin
     if (slot_index >= channel->config.slots)
         return vf_fail(err, VF_FAILED, "transfer: there is no slot %u", slot_index);
     if (count == 0 || count > channel->config.slot_bytes / channel->partition->page_bytes)
-        return vf_fail(err, VF_FAILED, "transfer: %u pages; a slot takes 1 to %llu", count,
-                       (unsigned long long)(channel->config.slot_bytes /
-                                            channel->partition->page_bytes));
+        return vf_fail(err, VF_FAILED, "transfer: %u pages; a slot takes 1 to %" PRIu64, count,
+                       channel->config.slot_bytes / channel->partition->page_bytes);
     struct slot *slot = &channel->slots[slot_index];
     bool writes = op != DXGK_GATHER;
     if (claim_slot(channel, slot, err) != 0)
@@ -225,10 +226,10 @@ static int check_config(const struct dxgk_partition *partition,
         return vf_fail(err, VF_FAILED, "%u slots; 1 to %u can be", config->slots, DXGK_MAX_SLOTS);
     if (config->slot_bytes == 0 || config->slot_bytes > DXGK_MAX_SLOT_BYTES ||
         config->slot_bytes % 4096 != 0 || config->slot_bytes % partition->page_bytes != 0)
-        return vf_fail(err, VF_FAILED, "slots of %llu bytes; multiples of %llu up to %llu can be",
-                       (unsigned long long)config->slot_bytes,
-                       (unsigned long long)partition->page_bytes,
-                       (unsigned long long)DXGK_MAX_SLOT_BYTES);
+        return vf_fail(err, VF_FAILED,
+                       "slots of %" PRIu64 " bytes; multiples of %" PRIu64 " up to %" PRIu64
+                       " can be",
+                       config->slot_bytes, partition->page_bytes, (uint64_t)DXGK_MAX_SLOT_BYTES);
     return 0;
 }
 

@@ -4,6 +4,7 @@
 
 #include "base/cleanup.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 
 #define CHUNK (32ull << 20) /* one transfer: short against the TDR time */
@@ -25,9 +26,8 @@ static int slide_piece(struct dxgk_adapter *adapter, struct slide *slide, uint64
     dxgk_pte_fill(slide->from_entries, slide->work.entry_count, dxgk_pte(segment, from, false));
     dxgk_pte_fill(slide->to_entries, slide->work.entry_count, dxgk_pte(segment, to, true));
     if (dxgk_paging_run(adapter->paging, &slide->work, err) != 0)
-        return vf_context(err, "moving 0x%llx bytes from 0x%llx to 0x%llx",
-                          (unsigned long long)bytes, (unsigned long long)from,
-                          (unsigned long long)to);
+        return vf_context(err, "moving 0x%" PRIx64 " bytes from 0x%" PRIx64 " to 0x%" PRIx64, bytes,
+                          from, to);
     return 0;
 }
 
@@ -61,8 +61,10 @@ static int check(const struct dxgk_adapter *adapter, uint64_t from, uint64_t to,
     segment = &adapter->caps.segments[adapter->caps.vram];
     if (from % 4096 != 0 || to % 4096 != 0 || bytes % 4096 != 0 || from > segment->bytes ||
         to > segment->bytes || bytes > segment->bytes - from || bytes > segment->bytes - to)
-        return vf_fail(err, VF_FAILED, "0x%llx bytes from 0x%llx to 0x%llx are not inside VRAM",
-                       (unsigned long long)bytes, (unsigned long long)from, (unsigned long long)to);
+        return vf_fail(err, VF_FAILED,
+                       "0x%" PRIx64 " bytes from 0x%" PRIx64 " to 0x%" PRIx64
+                       " are not inside VRAM",
+                       bytes, from, to);
     return 0;
 }
 

@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -53,8 +54,7 @@ int dxgk_dma_alloc(struct dxgk_vaspace *space, const char *name, uint64_t bytes,
     uint64_t rounded = (bytes + 4095) & ~4095ull;
 
     if (bytes == 0 || rounded < bytes || rounded > LAST_IOVA)
-        return vf_fail(err, VF_FAILED, "DMA memory: %llu bytes cannot be had",
-                       (unsigned long long)bytes);
+        return vf_fail(err, VF_FAILED, "DMA memory: %" PRIu64 " bytes cannot be had", bytes);
     /* One page between two ranges stays unmapped, so that running over an end faults. */
     uint64_t iova = atomic_fetch_add(&space->next_iova, rounded + 4096);
     if (iova > LAST_IOVA - rounded)
@@ -63,21 +63,20 @@ int dxgk_dma_alloc(struct dxgk_vaspace *space, const char *name, uint64_t bytes,
     if (fd < 0)
         return vf_fail_errno(err, VF_FAILED, errno, "DMA memory: no memfd");
     if (ftruncate(fd, (off_t)rounded) != 0)
-        return vf_fail_errno(err, VF_FAILED, errno, "DMA memory: %llu bytes",
-                             (unsigned long long)rounded);
+        return vf_fail_errno(err, VF_FAILED, errno, "DMA memory: %" PRIu64 " bytes", rounded);
     /* Sealed: the fd may go to another process, which must not be able to shrink what the engine
      * writes to. */
     if (fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0)
         return vf_fail_errno(err, VF_FAILED, errno, "DMA memory: sealing");
     uint8_t *cpu = mmap(NULL, rounded, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (cpu == MAP_FAILED)
-        return vf_fail_errno(err, VF_FAILED, errno, "DMA memory: mapping %llu bytes",
-                             (unsigned long long)rounded);
+        return vf_fail_errno(err, VF_FAILED, errno, "DMA memory: mapping %" PRIu64 " bytes",
+                             rounded);
     int rc = adapter->ops->dma_map(adapter->dev, iova, rounded, fd, 0);
     if (rc != 0) {
         (void)munmap(cpu, rounded);
-        return vf_fail_errno(err, VF_FAILED, -rc, "DMA memory: the device refused %llu bytes",
-                             (unsigned long long)rounded);
+        return vf_fail_errno(err, VF_FAILED, -rc,
+                             "DMA memory: the device refused %" PRIu64 " bytes", rounded);
     }
     *out = (struct dxgk_dma){.fd = vf_take_fd(&fd), .cpu = cpu, .bytes = rounded, .iova = iova};
     return 0;
@@ -89,8 +88,8 @@ void dxgk_dma_free(struct dxgk_vaspace *space, struct dxgk_dma *dma)
         return;
     int rc = space->adapter->ops->dma_unmap(space->adapter->dev, dma->iova, dma->bytes);
     if (rc != 0)
-        log_error("adapter %u: the device keeps DMA range 0x%llx: %s", space->adapter->index,
-                  (unsigned long long)dma->iova, strerror(-rc));
+        log_error("adapter %u: the device keeps DMA range 0x%" PRIx64 ": %s", space->adapter->index,
+                  dma->iova, strerror(-rc));
     (void)munmap(dma->cpu, dma->bytes);
     (void)close(dma->fd);
     *dma = (struct dxgk_dma){.fd = -1};
@@ -191,14 +190,14 @@ int dxgk_window_open(struct dxgk_vaspace *space, uint64_t bytes, struct dxgk_win
 
     *out = (struct dxgk_window){0};
     if (bytes == 0 || bytes % 4096 != 0 || bytes > space->units * unit_bytes)
-        return vf_fail(err, VF_FAILED, "paging window of %llu bytes: not a size one can have",
-                       (unsigned long long)bytes);
+        return vf_fail(err, VF_FAILED,
+                       "paging window of %" PRIu64 " bytes: not a size one can have", bytes);
     uint64_t count = (bytes + unit_bytes - 1) / unit_bytes;
     uint64_t first = find_units(space, count);
     if (first == 0)
-        return vf_fail(err, VF_FAILED,
-                       "paging window of %llu bytes: no addresses left; close channels first",
-                       (unsigned long long)bytes);
+        return vf_fail(
+            err, VF_FAILED,
+            "paging window of %" PRIu64 " bytes: no addresses left; close channels first", bytes);
     for (uint64_t unit = first; unit < first + count; unit++)
         if (ensure_tables(space, unit, err) != 0)
             return -1;
@@ -229,8 +228,9 @@ int dxgk_window_map(struct dxgk_vaspace *space, const struct dxgk_window *window
     uint64_t pages = window->bytes >> 12;
 
     if (first > pages || count > pages - first)
-        return vf_fail(err, VF_FAILED, "paging window: %llu pages from %llu are more than it has",
-                       (unsigned long long)count, (unsigned long long)first);
+        return vf_fail(err, VF_FAILED,
+                       "paging window: %" PRIu64 " pages from %" PRIu64 " are more than it has",
+                       count, first);
     while (count > 0) {
         uint64_t index = first % unit_pages(space);
         uint64_t here = unit_pages(space) - index;

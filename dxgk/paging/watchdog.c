@@ -12,6 +12,7 @@
 #include "dxgk/ddi/paging.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <time.h>
 
 #define STEP_NS 100000000ull
@@ -108,8 +109,9 @@ static void recover(struct dxgk_paging *paging, struct dxgk_paging_buffer *offen
 
     paging->resetting = true;
     vf_unlock(&paging->queue);
-    dxgk_report(paging->adapter, "PAG-3", "paging submission %u did not complete within %llu ms",
-                fence, (unsigned long long)(paging->limits.tdr_ns / 1000000));
+    dxgk_report(paging->adapter, "PAG-3",
+                "paging submission %u did not complete within %" PRIu64 " ms", fence,
+                paging->limits.tdr_ns / 1000000);
     NTSTATUS status = dxgk_ddi_reset_engine(paging->adapter, DXGK_PAGING_NODE, &last);
     vf_lock(&paging->queue);
     paging->resetting = false;

@@ -4,6 +4,7 @@
 
 #include "base/cleanup.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 
 #define CHUNK (32ull << 20) /* one fill: short against the TDR time */
@@ -21,8 +22,7 @@ static int zero_piece(struct dxgk_paging *paging, const struct dxgk_window *wind
 
     dxgk_pte_fill(entries, work.entry_count, dxgk_pte(segment, offset, true));
     if (dxgk_paging_run(paging, &work, err) != 0)
-        return vf_context(err, "zero-fill of 0x%llx + 0x%llx", (unsigned long long)offset,
-                          (unsigned long long)bytes);
+        return vf_context(err, "zero-fill of 0x%" PRIx64 " + 0x%" PRIx64, offset, bytes);
     return 0;
 }
 
@@ -44,8 +44,9 @@ static int zero_ranges(struct dxgk_adapter *adapter, const struct dxgk_window *w
 
         if (offset % 4096 != 0 || left % 4096 != 0 || offset > segment->bytes ||
             left > segment->bytes - offset)
-            return vf_fail(err, VF_FAILED, "zero-fill: 0x%llx + 0x%llx is not inside segment %u",
-                           (unsigned long long)offset, (unsigned long long)left, segment->id);
+            return vf_fail(err, VF_FAILED,
+                           "zero-fill: 0x%" PRIx64 " + 0x%" PRIx64 " is not inside segment %u",
+                           offset, left, segment->id);
         while (left > 0) {
             uint64_t bytes = left < CHUNK ? left : CHUNK;
 

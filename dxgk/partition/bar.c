@@ -14,6 +14,7 @@
 #include "dxgk/umed/umed.h"
 
 #include <errno.h>
+#include <inttypes.h>
 
 struct access {
     struct dxgk_partition *partition;
@@ -34,10 +35,9 @@ static int through_device(const struct access *access, struct vf_error *err)
                                               access->in, access->bytes);
 
     if (result != 0)
-        return vf_fail_errno(err, VF_FAILED, -result, "cannot %s %llu bytes at 0x%llx of BAR %u",
-                             access->out != NULL ? "write" : "read",
-                             (unsigned long long)access->bytes, (unsigned long long)access->offset,
-                             access->bar);
+        return vf_fail_errno(
+            err, VF_FAILED, -result, "cannot %s %" PRIu64 " bytes at 0x%" PRIx64 " of BAR %u",
+            access->out != NULL ? "write" : "read", access->bytes, access->offset, access->bar);
     return 0;
 }
 
@@ -89,9 +89,10 @@ static int run(struct access access, struct vf_error *err)
         info.kind == VF_BAR_NONE)
         return vf_fail(err, VF_USAGE, "a VF has no BAR %u", access.bar);
     if (access.offset > info.bytes || access.bytes > info.bytes - access.offset)
-        return vf_fail(err, VF_USAGE, "0x%llx bytes at 0x%llx reach beyond BAR %u of 0x%llx bytes",
-                       (unsigned long long)access.bytes, (unsigned long long)access.offset,
-                       access.bar, (unsigned long long)info.bytes);
+        return vf_fail(err, VF_USAGE,
+                       "0x%" PRIx64 " bytes at 0x%" PRIx64 " reach beyond BAR %u of 0x%" PRIx64
+                       " bytes",
+                       access.bytes, access.offset, access.bar, info.bytes);
     while (access.bytes > 0) {
         struct access part = access;
         enum dxgk_trap trap = dxgk_mitigated_at(access.partition, access.bar, access.offset,

@@ -10,6 +10,7 @@
 #include "dxgk/tracking/tracking.h"
 #include "dxgk/umed/umed.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 
 static void blob_drop(struct dxgk_blob *blob)
@@ -150,8 +151,8 @@ int dxgk_migration_query_dirty(struct dxgk *dxgk, uint64_t id, void *bits, size_
         result = dxgk_partition_wrong_state(
             partition, "dirty pages are asked for between Prepare and End at the source", err);
     else if (bits_bytes < (dxgk_partition_pages(partition) + 7) / 8)
-        result = vf_fail(err, VF_USAGE, "%zu bytes for the dirty bits of %llu pages", bits_bytes,
-                         (unsigned long long)dxgk_partition_pages(partition));
+        result = vf_fail(err, VF_USAGE, "%zu bytes for the dirty bits of %" PRIu64 " pages",
+                         bits_bytes, dxgk_partition_pages(partition));
     else
         result = dxgk_tracking_query(partition, bits, bits_bytes, dirty, err);
     dxgk_partition_unlock(partition);

@@ -10,6 +10,7 @@
 #include "dxgk/partition/partition.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -165,10 +166,10 @@ int dxgk_msix_create(struct dxgk_partition *partition, struct vf_error *err)
     if (vector_count(partition, &count, err) != 0)
         return vf_context(err, "MSI-X");
     if (count > VF_MAX_VECTORS || (uint64_t)count * ENTRY_BYTES > partition->msix_bytes)
-        return vf_fail(
-            err, VF_FAILED,
-            "MSI-X: the VF has %u vectors in %llu intercepted bytes; up to %u are supported", count,
-            (unsigned long long)partition->msix_bytes, VF_MAX_VECTORS);
+        return vf_fail(err, VF_FAILED,
+                       "MSI-X: the VF has %u vectors in %" PRIu64
+                       " intercepted bytes; up to %u are supported",
+                       count, partition->msix_bytes, VF_MAX_VECTORS);
     struct dxgk_msix *msix = calloc(1, sizeof *msix + count * sizeof msix->vectors[0]);
     if (msix == NULL)
         return vf_fail(err, VF_FAILED, "MSI-X: " VF_NO_MEMORY);
@@ -222,8 +223,9 @@ static int check_access(const struct dxgk_partition *partition, uint64_t offset,
     if ((bytes != 4 && bytes != 8) || offset % bytes != 0 || offset > partition->msix_bytes ||
         bytes > partition->msix_bytes - offset)
         return vf_fail(err, VF_USAGE,
-                       "MSI-X table: %llu bytes at 0x%llx; aligned 4 or 8 bytes are allowed",
-                       (unsigned long long)bytes, (unsigned long long)offset);
+                       "MSI-X table: %" PRIu64 " bytes at 0x%" PRIx64
+                       "; aligned 4 or 8 bytes are allowed",
+                       bytes, offset);
     return 0;
 }
 

@@ -29,6 +29,7 @@
 #include "dxgk/partition/vcpu.h"
 #include "dxgk/waits.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -79,10 +80,9 @@ static int check_params(const struct dxgk_adapter *adapter,
             params->adapter);
     if (params->vram_bytes == 0 || params->vram_bytes % caps->granule != 0)
         return vf_fail(err, VF_USAGE,
-                       "partition %s: its VRAM cannot be %llu bytes" VF_REMEDY
-                       "give a multiple of %llu",
-                       params->name, (unsigned long long)params->vram_bytes,
-                       (unsigned long long)caps->granule);
+                       "partition %s: its VRAM cannot be %" PRIu64 " bytes" VF_REMEDY
+                       "give a multiple of %" PRIu64,
+                       params->name, params->vram_bytes, caps->granule);
     if (incoming && !caps->live_migration)
         return vf_fail(err, VF_INCOMPATIBLE, "adapter %u takes no incoming partition: %s",
                        params->adapter,
@@ -303,9 +303,9 @@ int dxgk_partition_set_epoch(struct dxgk *dxgk, uint64_t id, uint64_t epoch, str
     if (partition == NULL)
         return -1;
     if (epoch < atomic_load(&partition->epoch))
-        result = vf_fail(err, VF_FAILED, "epoch %llu of partition %s is behind %llu: it only grows",
-                         (unsigned long long)epoch, partition->params.name,
-                         (unsigned long long)atomic_load(&partition->epoch));
+        result = vf_fail(err, VF_FAILED,
+                         "epoch %" PRIu64 " of partition %s is behind %" PRIu64 ": it only grows",
+                         epoch, partition->params.name, atomic_load(&partition->epoch));
     else
         atomic_store(&partition->epoch, epoch);
     dxgk_partition_unlock(partition);

@@ -10,6 +10,7 @@
 #include "dxgk/partition/mitigated.h"
 #include "dxgk/waits.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -30,7 +31,7 @@ struct dxgk_partition *dxgk_partition_get(struct dxgk *dxgk, uint64_t id, struct
         atomic_fetch_add(&partition->refs, 1);
     vf_unlock(&dxgk->lock);
     if (partition == NULL)
-        (void)vf_fail(err, VF_FAILED, "there is no partition with id %llu", (unsigned long long)id);
+        (void)vf_fail(err, VF_FAILED, "there is no partition with id %" PRIu64, id);
     return partition;
 }
 

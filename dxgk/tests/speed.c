@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 
+#include <inttypes.h>
 #include <setjmp.h>
 #include <stdlib.h>
 #include <string.h>
@@ -73,14 +74,14 @@ static void queries(const char *spec, uint64_t reserve, uint64_t page_bytes)
     struct rig rig;
 
     assert_non_null(bits);
-    print_message("%s, a partition of %llu MiB\n", spec, (unsigned long long)(reserve / MIB));
+    print_message("%s, a partition of %" PRIu64 " MiB\n", spec, (uint64_t)(reserve / MIB));
     rig_open(&rig, spec);
     uint64_t id = rig_partition(&rig, "p", reserve, false);
     assert_int_equal(dxgk_migration_prepare(rig.dxgk, id, DXGK_SOURCE, 1, &err), 0);
     for (int turn = 0; turn < 3; turn++) {
         start = vf_now_ns();
         assert_int_equal(dxgk_migration_query_dirty(rig.dxgk, id, bits, bytes, &dirty, &err), 0);
-        print_message("  query, %8llu pages dirty      %7.0f us\n", (unsigned long long)dirty,
+        print_message("  query, %8" PRIu64 " pages dirty      %7.0f us\n", dirty,
                       (double)(vf_now_ns() - start) / 1e3);
     }
     assert_int_equal(dxgk_migration_end(rig.dxgk, id, &err), 0);

@@ -8,6 +8,7 @@
 #include "dxgk/tests/rig/moverig.h"
 #include "softgpu/hw.h"
 
+#include <inttypes.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -32,16 +33,16 @@ static const char *const spec[][2] = {
 /* A race detector's own memory grows with what it watches: VRAM's, a shared mapping, is counted
  * alone then. */
 #ifdef __SANITIZE_THREAD__
-#define COUNTED "RssShmem: %llu kB"
+#define COUNTED "RssShmem: %" SCNu64 " kB"
 #else
-#define COUNTED "VmRSS: %llu kB"
+#define COUNTED "VmRSS: %" SCNu64 " kB"
 #endif
 
 /* Resident bytes. */
 static uint64_t resident(void)
 {
     FILE *file = fopen("/proc/self/status", "re");
-    unsigned long long kib = 0;
+    uint64_t kib = 0;
     bool found = false;
     char line[256];
 
@@ -57,10 +58,9 @@ static void assert_grew_little(uint64_t before, const char *what)
 {
     uint64_t now = resident();
 
-    print_message("# %s: %lld KiB more\n", what, ((long long)now - (long long)before) / 1024);
+    print_message("# %s: %" PRId64 " KiB more\n", what, ((uint64_t)now - (uint64_t)before) / 1024);
     if (now > before + ALLOWED)
-        fail_msg("%s: %llu MiB more than before", what,
-                 (unsigned long long)((now - before) / MIB));
+        fail_msg("%s: %" PRIu64 " MiB more than before", what, (now - before) / MIB);
 }
 
 /* Zeroes every page of the target as a peer's marks for pages of zeros do. */

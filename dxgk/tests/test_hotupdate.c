@@ -8,6 +8,7 @@
 #include "base/thread.h"
 #include "softgpu/hw.h"
 
+#include <inttypes.h>
 #include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -295,10 +296,10 @@ static void hot_4_a_driver_that_fails_at_work_is_taken_back(void **unused)
 static uint64_t address_space(void)
 {
     FILE *statm = fopen("/proc/self/statm", "r");
-    unsigned long long pages = 0;
+    uint64_t pages = 0;
 
     assert_non_null(statm);
-    assert_int_equal(fscanf(statm, "%llu", &pages), 1);
+    assert_int_equal(fscanf(statm, "%" SCNu64, &pages), 1);
     (void)fclose(statm);
     return pages * 4096;
 }
@@ -324,7 +325,7 @@ static void hot_4_without_memory_the_old_driver_stays_or_comes_back(void **unuse
         result = hot_update(&work.rig, "softgpu-v2.so", false, &out, &error);
         assert_int_equal(setrlimit(RLIMIT_AS, &before), 0);
         if (result != 0 && (out.lost || !error.scarce || vf_remedy(&error) == NULL))
-            fail_msg("%llu KiB: %s", (unsigned long long)more >> 10, error.text);
+            fail_msg("%" PRIu64 " KiB: %s", more >> 10, error.text);
         done += result == 0;
         refused += result != 0;
         hot_work_goes_on(&work);
@@ -474,8 +475,8 @@ static void hot_1_guests_work_while_there_is_no_driver(void **unused)
     before = rig_counter(&work.rig, work.id);
     must(hot_update_bad(&work.rig, "starts-slowly", &out, &error), &error);
     after = rig_counter(&work.rig, work.id);
-    print_message("# without a driver for %llu us: %llu steps\n",
-                  (unsigned long long)(out.gap_ns / 1000), (unsigned long long)(after - before));
+    print_message("# without a driver for %" PRIu64 " us: %" PRIu64 " steps\n", out.gap_ns / 1000,
+                  after - before);
     assert_true(out.gap_ns >= 400000000ull);
     assert_true(after - before > 1000);
     hot_work_end(&work);

@@ -9,6 +9,7 @@
 #include "softgpu/hw.h"
 
 #include <dirent.h>
+#include <inttypes.h>
 #include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -131,7 +132,7 @@ static void assert_zeros(const uint8_t *bytes, uint64_t count, const char *where
         return; /* each is as the one before it */
     for (uint64_t i = 0; i < count; i++)
         if (bytes[i] != 0)
-            fail_msg("%s: 0x%02x at 0x%llx", where, bytes[i], (unsigned long long)(at + i));
+            fail_msg("%s: 0x%02x at 0x%" PRIx64, where, bytes[i], at + i);
 }
 
 static void look_through_aperture(struct rig *rig, uint64_t id)
@@ -167,8 +168,7 @@ static void look_at_registers(struct rig *rig, uint64_t id)
 
     for (unsigned i = 0; i < sizeof registers / sizeof registers[0]; i++)
         if (peek(rig, id, registers[i], 8) != 0)
-            fail_msg("register 0x%x: 0x%llx", registers[i],
-                     (unsigned long long)peek(rig, id, registers[i], 8));
+            fail_msg("register 0x%x: 0x%" PRIx64, registers[i], peek(rig, id, registers[i], 8));
     assert_int_equal(peek(rig, id, WORKING + SG_Q_STATUS, 4), SG_Q_HALTED);
     assert_int_equal(peek(rig, id, FAULTING + SG_Q_STATUS, 4), SG_Q_HALTED);
     assert_int_equal(peek(rig, id, SG_VF_PLATFORM + SG_PLAT_INDICATOR, 4), 0);

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "dxgk/ddi/basis.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -291,8 +292,8 @@ int dxgk_tracking_query(struct dxgk_partition *partition, void *bits, size_t byt
         return vf_fail(err, VF_FAILED,
                        "dirty bits: this partition is not tracked now; prepare a move first");
     if (bytes < tracking->bits_bytes)
-        return vf_fail(err, VF_FAILED, "dirty bits: %zu bytes hold no %llu bits", bytes,
-                       (unsigned long long)tracking->pages);
+        return vf_fail(err, VF_FAILED, "dirty bits: %zu bytes hold no %" PRIu64 " bits", bytes,
+                       tracking->pages);
     uint8_t *fresh = bits;
     int rc = query_whole(adapter, tracking, fresh, &why);
     if (rc == 1)

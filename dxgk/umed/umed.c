@@ -13,6 +13,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <libgen.h>
 #include <limits.h>
 #include <poll.h>
@@ -407,9 +408,10 @@ static int run_access(struct dxgk_umed *umed, enum umed_op op, struct umed_acces
         return 0;
     free(reply->data);
     reply->data = NULL;
-    return vf_fail(err, VF_USAGE, "the emulation refuses to %s %u bytes at 0x%llx of BAR %u (0x%x)",
-                   op == UMED_READ ? "read" : "write", access->length,
-                   (unsigned long long)access->offset, access->bar, (uint32_t)reply->result);
+    return vf_fail(err, VF_USAGE,
+                   "the emulation refuses to %s %u bytes at 0x%" PRIx64 " of BAR %u (0x%x)",
+                   op == UMED_READ ? "read" : "write", access->length, access->offset, access->bar,
+                   (uint32_t)reply->result);
 }
 
 int dxgk_umed_read(struct dxgk_umed *umed, uint32_t bar, uint64_t offset, void *data,

@@ -5,6 +5,7 @@
 #include "base/cleanup.h"
 #include "base/size.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 
 struct dxgk_reserve {
@@ -195,8 +196,8 @@ static int take_scattered(struct dxgk_reserve *reserve, const struct dxgk_reserv
     }
     if (used > DXGK_MAX_RANGES)
         return vf_fail(err, VF_FAILED,
-                       "free VRAM is in %llu pieces, %u can be used; remove a partition",
-                       (unsigned long long)used, DXGK_MAX_RANGES);
+                       "free VRAM is in %" PRIu64 " pieces, %u can be used; remove a partition",
+                       used, DXGK_MAX_RANGES);
     *ranges = calloc(used, sizeof **ranges);
     if (*ranges == NULL)
         return vf_fail(err, VF_FAILED, "the list of VRAM ranges: " VF_NO_MEMORY);
@@ -217,8 +218,9 @@ int dxgk_reserve_take(struct dxgk_reserve *reserve, const struct dxgk_reserve_wa
     if (high > reserve->count)
         high = reserve->count;
     if (want->bytes == 0 || want->bytes % reserve->granule != 0)
-        return vf_fail(err, VF_USAGE, "a VRAM reserve is a multiple of %llu bytes, not %llu",
-                       (unsigned long long)reserve->granule, (unsigned long long)want->bytes);
+        return vf_fail(err, VF_USAGE,
+                       "a VRAM reserve is a multiple of %" PRIu64 " bytes, not %" PRIu64,
+                       reserve->granule, want->bytes);
     return (reserve->scatter ? take_scattered : take_contiguous)(reserve, want, low, high, ranges,
                                                                  count, err);
 }

@@ -9,6 +9,7 @@
 #include "base/cleanup.h"
 #include "dxgk/paging/paging.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -47,8 +48,7 @@ static int read_piece(struct proof *proof, uint64_t offset, uint64_t bytes, stru
                   dxgk_pte(caps->segments[caps->vram].id, offset, false));
     memset(proof->memory.cpu, POISON, bytes);
     if (dxgk_paging_run(proof->adapter->paging, &proof->work, err) != 0)
-        return vf_context(err, "reading back 0x%llx + 0x%llx of VRAM", (unsigned long long)offset,
-                          (unsigned long long)bytes);
+        return vf_context(err, "reading back 0x%" PRIx64 " + 0x%" PRIx64 " of VRAM", offset, bytes);
     return 0;
 }
 
@@ -67,9 +67,10 @@ static int prove_ranges(struct proof *proof, const DXGK_MEMORYRANGE *ranges, uin
                 continue;
             *dirty = true;
             return vf_fail(err, VF_FAILED,
-                           "VRAM at 0x%llx was zero-filled and is not zero: driver or card do not "
+                           "VRAM at 0x%" PRIx64
+                           " was zero-filled and is not zero: driver or card do not "
                            "do what they say; nobody gets it",
-                           (unsigned long long)ranges[i].SegmentOffset + at);
+                           ranges[i].SegmentOffset + at);
         }
     }
     return 0;

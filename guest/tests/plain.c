@@ -2,6 +2,7 @@
 /* See plain.h. */
 #include "guest/tests/plain.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -107,8 +108,8 @@ void digest_of(const void *data, size_t n, char digest[GUEST_DIGEST_BYTES])
 {
     XXH128_hash_t hash = XXH3_128bits(data, n);
 
-    (void)snprintf(digest, GUEST_DIGEST_BYTES, "xxh3-128:%016llx%016llx",
-                   (unsigned long long)hash.high64, (unsigned long long)hash.low64);
+    (void)snprintf(digest, GUEST_DIGEST_BYTES, "xxh3-128:%016" PRIx64 "%016" PRIx64, hash.high64,
+                   hash.low64);
 }
 
 uint64_t sg_random(uint64_t seed, uint64_t stream, uint64_t word)

@@ -5,6 +5,7 @@
  */
 #include "guest/tests/plain.h"
 
+#include <inttypes.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -316,7 +317,7 @@ static void a_forged_description_reads_nothing_outside(void **state)
     unsigned believed = 0;
 
     (void)state;
-    print_message("# seed %llu\n", (unsigned long long)seed);
+    print_message("# seed %" PRIu64 "\n", seed);
     for (uint64_t round = 0; round < 4000; round++) {
         struct guest_counters counters = {.done = GUEST_DONE_VALUE};
         struct vf_error err = VF_ERROR_INIT;
@@ -338,11 +339,11 @@ static void a_forged_description_reads_nothing_outside(void **state)
         forged.check = XXH3_64bits(&forged, offsetof(struct guest_description, check));
         memcpy(plain.bytes, &forged, sizeof forged);
         if (guest_status(&plain.memory, &status, &err) != 0)
-            fail_msg("round %llu: %s", (unsigned long long)round, err.text);
+            fail_msg("round %" PRIu64 ": %s", round, err.text);
         if (status.workload != GUEST_NONE && status.state == GUEST_DONE) {
             believed++;
             if (guest_digest(&plain.memory, digest, &err) != 0)
-                fail_msg("round %llu: %s", (unsigned long long)round, err.text);
+                fail_msg("round %" PRIu64 ": %s", round, err.text);
         }
         plain_close(&plain);
     }

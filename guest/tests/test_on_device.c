@@ -7,6 +7,7 @@
 #include "guest/tests/card.h"
 #include "guest/tests/plain.h"
 
+#include <inttypes.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -34,9 +35,9 @@ static void finish(const struct vf *vf, const struct guest_options *options)
 
     assert_int_equal(guest_status(&vf->memory, &status, NULL), 0);
     if (!ended || status.state != GUEST_DONE)
-        fail_msg("%s is %s after %llu of %llu steps", guest_workload_name(options->workload),
-                 guest_state_name(status.state), (unsigned long long)status.steps_done,
-                 (unsigned long long)status.steps_wanted);
+        fail_msg("%s is %s after %" PRIu64 " of %" PRIu64 " steps",
+                 guest_workload_name(options->workload), guest_state_name(status.state),
+                 status.steps_done, status.steps_wanted);
     assert_true(status.steps_done == status.steps_wanted);
     if (guest_digest(&vf->memory, on_gpu, &err) != 0 ||
         guest_reference(options, NULL, NULL, on_cpu, &err) != 0)

@@ -5,6 +5,7 @@
  */
 #include "guest/tests/plain.h"
 
+#include <inttypes.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -120,7 +121,7 @@ static void any_damage_is_survived(void **state)
     uint8_t *file = noise_picture(9, 7, 1000, 5, &n);
 
     (void)state;
-    print_message("# seed %llu\n", (unsigned long long)seed);
+    print_message("# seed %" PRIu64 "\n", seed);
     for (uint64_t round = 0; round < 20000; round++) {
         uint64_t r = sg_random(seed, 0, round);
         size_t length = (size_t)(r % (n + 1));

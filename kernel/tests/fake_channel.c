@@ -4,6 +4,7 @@
 
 #include "base/thread.h"
 
+#include <inttypes.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -185,8 +186,7 @@ int dxgk_channel_submit(struct dxgk_channel *channel, enum dxgk_transfer op, uin
     for (uint32_t i = 0; i < count; i++) {
         if (pages[i] >= fake_pages(channel->partition)) {
             free(job);
-            return fake_leave(dxgk,
-                              vf_fail(err, VF_USAGE, "no page %llu", (unsigned long long)pages[i]));
+            return fake_leave(dxgk, vf_fail(err, VF_USAGE, "no page %" PRIu64, pages[i]));
         }
     }
     if ((channel->busy & (1ull << slot)) != 0)

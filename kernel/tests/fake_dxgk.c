@@ -4,6 +4,7 @@
 
 #include "base/thread.h"
 
+#include <inttypes.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,7 +30,7 @@ struct partition *fake_find(struct dxgk *dxgk, uint64_t id, struct vf_error *err
         if (dxgk->partition[i].info.id == id)
             return &dxgk->partition[i];
     }
-    (void)vf_fail(err, VF_FAILED, "no partition with id %llu", (unsigned long long)id);
+    (void)vf_fail(err, VF_FAILED, "no partition with id %" PRIu64, id);
     return NULL;
 }
 

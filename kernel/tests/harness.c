@@ -6,6 +6,7 @@
 #include "base/tests/folder.h"
 #include "kernel/client_impl.h"
 
+#include <inttypes.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -121,7 +122,7 @@ uint64_t harness_seed(void)
     const char *wish = getenv("VFERRY_SEED");
     uint64_t seed = wish != NULL ? strtoull(wish, NULL, 0) : vf_now_ns() ^ (uint64_t)getpid() << 40;
 
-    print_message("# VFERRY_SEED=0x%llx\n", (unsigned long long)seed);
+    print_message("# VFERRY_SEED=0x%" PRIx64 "\n", seed);
     return seed;
 }
 

@@ -7,6 +7,7 @@
 #include "base/log.h"
 
 #include <endian.h>
+#include <inttypes.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -85,8 +86,9 @@ int digest_table_new(uint64_t pages, uint64_t page_bytes, struct digest_table **
     *out = NULL;
     if (pages == 0 || pages > SIZE_MAX / 16 || page_bytes == 0 || page_bytes % 64 != 0 ||
         page_bytes > 1ull << 31)
-        return vf_fail(err, VF_FAILED, "digests: %llu pages of %llu bytes are not possible",
-                       (unsigned long long)pages, (unsigned long long)page_bytes);
+        return vf_fail(err, VF_FAILED,
+                       "digests: %" PRIu64 " pages of %" PRIu64 " bytes are not possible", pages,
+                       page_bytes);
     table = calloc(1, sizeof *table);
     if (table == NULL)
         return vf_fail(err, VF_FAILED, "digests: " VF_NO_MEMORY);
@@ -100,8 +102,7 @@ int digest_table_new(uint64_t pages, uint64_t page_bytes, struct digest_table **
     if (table->zero == 0 || table->leaves == NULL || table->changed == NULL ||
         table->sums == NULL) {
         digest_table_free(table);
-        return vf_fail(err, VF_FAILED, "digests of %llu pages: " VF_NO_MEMORY,
-                       (unsigned long long)pages);
+        return vf_fail(err, VF_FAILED, "digests of %" PRIu64 " pages: " VF_NO_MEMORY, pages);
     }
     fill_zero(table);
     *out = table;
@@ -131,8 +132,7 @@ uint64_t digest_table_zero(const struct digest_table *table)
 void digest_set(struct digest_table *table, uint64_t page, uint64_t digest)
 {
     if (page >= table->pages) {
-        log_error("bug: digest of page %llu of %llu", (unsigned long long)page,
-                  (unsigned long long)table->pages);
+        log_error("bug: digest of page %" PRIu64 " of %" PRIu64, page, table->pages);
         return;
     }
     atomic_store_explicit(&table->leaves[page], digest, memory_order_relaxed);
@@ -143,8 +143,7 @@ void digest_set(struct digest_table *table, uint64_t page, uint64_t digest)
 uint64_t digest_get(const struct digest_table *table, uint64_t page)
 {
     if (page >= table->pages) {
-        log_error("bug: digest of page %llu of %llu", (unsigned long long)page,
-                  (unsigned long long)table->pages);
+        log_error("bug: digest of page %" PRIu64 " of %" PRIu64, page, table->pages);
         return 0;
     }
     return atomic_load_explicit(&table->leaves[page], memory_order_relaxed);

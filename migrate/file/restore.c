@@ -15,6 +15,7 @@
 #include "migrate/stream/page_sink.h"
 #include "migrate/target/target.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -235,7 +236,7 @@ static void warn_of_two(struct restoring *r)
                                        "it was restored before, or came back; %s",
                                        facts->admit.params.name, remedy));
     if (job->warning[0] != '\0')
-        mig_event(job->mig, "job", "job %llu: %s", (unsigned long long)job->id, job->warning);
+        mig_event(job->mig, "job", "job %" PRIu64 ": %s", job->id, job->warning);
 }
 
 static enum job_state finish(struct restoring *r, int result, struct vf_error *err)
@@ -246,7 +247,7 @@ static enum job_state finish(struct restoring *r, int result, struct vf_error *e
 
     if (result == 0) {
         if (mig_journal(job, JOURNAL_DONE, "", &also) != 0)
-            log_error("job %llu: %s", (unsigned long long)job->id, also.text);
+            log_error("job %" PRIu64 ": %s", job->id, also.text);
         warn_of_two(r);
         return JOB_COMPLETED;
     }
@@ -269,7 +270,7 @@ static enum job_state finish(struct restoring *r, int result, struct vf_error *e
                    job->host_name);
     ending_tell(job, where, err);
     if (r->journalled && mig_journal_end(job, err, &also) != 0)
-        log_error("job %llu: %s", (unsigned long long)job->id, also.text);
+        log_error("job %" PRIu64 ": %s", job->id, also.text);
     (void)job_fail(job, err);
     return err->code == VF_CANCELLED ? JOB_CANCELLED : JOB_FAILED;
 }

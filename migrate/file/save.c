@@ -16,6 +16,7 @@
 #include "migrate/source/partition_out.h"
 #include "migrate/stream/stream.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -267,12 +268,13 @@ static void destroy(struct saving *s)
     kc_channel_close(s->channel);
     s->channel = NULL;
     if (kc_end(s->kc, s->partition.id, &err) != 0)
-        log_error("job %llu: EndLiveMigration: %s", (unsigned long long)s->job->id, err.text);
+        log_error("job %" PRIu64 ": EndLiveMigration: %s", s->job->id, err.text);
     if (kc_partition_destroy(s->kc, s->partition.id, &err) != 0)
         mig_event(s->job->mig, "job",
-                  "job %llu: partition %s is saved and yet stays here, paused; remove it, never "
+                  "job %" PRIu64
+                  ": partition %s is saved and yet stays here, paused; remove it, never "
                   "resume it: %s",
-                  (unsigned long long)s->job->id, s->job->partition, err.text);
+                  s->job->id, s->job->partition, err.text);
 }
 
 static void tell_end(struct saving *s, struct vf_error *err)
@@ -301,7 +303,7 @@ static enum job_state call_off(struct saving *s, struct vf_error *err)
     else if (resumed != 0)
         vf_context(err, "%s", also.text);
     if (s->journalled && mig_journal_end(s->job, err, &also) != 0)
-        log_error("job %llu: %s", (unsigned long long)s->job->id, also.text);
+        log_error("job %" PRIu64 ": %s", s->job->id, also.text);
     (void)job_fail(s->job, err);
     return err->code == VF_CANCELLED ? JOB_CANCELLED : JOB_FAILED;
 }
@@ -315,7 +317,7 @@ static void warn_of_two(struct mig_job *job)
                                    "partition %s runs on and is in the image too: whoever restores "
                                    "that, here or elsewhere, makes a second one with UUID %s",
                                    job->partition, uuid));
-    mig_event(job->mig, "job", "job %llu: %s", (unsigned long long)job->id, job->warning);
+    mig_event(job->mig, "job", "job %" PRIu64 ": %s", job->id, job->warning);
 }
 
 static enum job_state finish(struct saving *s, int result, struct vf_error *err)
@@ -334,7 +336,7 @@ static enum job_state finish(struct saving *s, int result, struct vf_error *err)
     else
         destroy(s);
     if (mig_journal(s->job, JOURNAL_DONE, "", &also) != 0)
-        log_error("job %llu: %s", (unsigned long long)s->job->id, also.text);
+        log_error("job %" PRIu64 ": %s", s->job->id, also.text);
     return JOB_COMPLETED;
 }
 

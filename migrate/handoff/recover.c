@@ -378,7 +378,7 @@ static void recover_all(struct recovery *r)
         (void)vf_fsm_set(&job->fsm, end, "journal");
         (void)snprintf(job->phase, sizeof job->phase, "%s", vf_fsm_name(&job->fsm));
         if (end == JOB_UNKNOWN)
-            log_warn("job %llu (partition %s, peer %s): unknown: %s", (unsigned long long)job->id,
+            log_warn("job %" PRIu64 " (partition %s, peer %s): unknown: %s", job->id,
                      job->partition, job->peer, err.text);
         job->t.end = job->t.start;
         job->t.ended_unix = end == JOB_UNKNOWN ? 0 : job->last_ns;

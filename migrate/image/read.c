@@ -134,9 +134,9 @@ int image_open(int fd, const char *name, struct image_reader **out, struct vf_er
         (void)vf_fail_errno(err, VF_FAILED, errno, "image %s", name);
     else if (info.st_size < (off_t)(IMAGE_FIXED_BYTES + IMAGE_TRAILER_BYTES))
         (void)vf_fail(err, VF_FAILED,
-                      "image %s: has %lld bytes: it was cut, or is no image" VF_REMEDY
+                      "image %s: has %" PRId64 " bytes: it was cut, or is no image" VF_REMEDY
                       "give a file that \"vferry save NAME --output FILE\" made",
-                      name, (long long)info.st_size);
+                      name, info.st_size);
     else {
         reader->file_bytes = (uint64_t)info.st_size;
         if (read_head(reader, err) == 0 && read_admit(reader, err) == 0 &&

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -99,11 +100,10 @@ int image_create(int fd, const char *name, const struct image_origin *origin,
                                .slot_bytes = admit->slot_bytes};
     if (writer->geometry.pages_total > IMAGE_MAX_PAGES) {
         (void)close(fd);
-        (void)vf_fail(
-            err, VF_INCOMPATIBLE,
-            "image %s: %llu pages of %llu bytes are more than an image can hold; use larger pages",
-            name, (unsigned long long)writer->geometry.pages_total,
-            (unsigned long long)admit->page_bytes);
+        (void)vf_fail(err, VF_INCOMPATIBLE,
+                      "image %s: %" PRIu64 " pages of %" PRIu64
+                      " bytes are more than an image can hold; use larger pages",
+                      name, writer->geometry.pages_total, admit->page_bytes);
     } else if (tp_file(fd, name, seen, writer, &writer->tp, err) == 0 &&
                write_start(writer, origin, admit, err) == 0) {
         *out = writer;

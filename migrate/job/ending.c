@@ -7,6 +7,7 @@
 #include "migrate/handoff/restart.h"
 #include "migrate/job/stand.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -232,12 +233,12 @@ int ending_unknown(struct mig_job *job, const char *phase, const char *cause, bo
     if (!job_has_token(job))
         return vf_fail(err, VF_UNKNOWN,
                        "%s: %.120s; %s" VF_REMEDY "an older version began it, so that only a "
-                       "person can settle it: \"vferry job resolve %llu\"",
-                       phase, cause, where, (unsigned long long)job->id);
+                       "person can settle it: \"vferry job resolve %" PRIu64 "\"",
+                       phase, cause, where, job->id);
     return vf_fail(err, VF_UNKNOWN,
                    "%s: %.120s; %s" VF_REMEDY "it is settled as soon as host %s can be asked; if "
-                   "that never comes back: \"vferry job resolve %llu\"",
-                   phase, cause, where, ending_peer(job), (unsigned long long)job->id);
+                   "that never comes back: \"vferry job resolve %" PRIu64 "\"",
+                   phase, cause, where, ending_peer(job), job->id);
 }
 
 void ending_unsure(struct mig_job *job, const char *phase, struct vf_error *err)

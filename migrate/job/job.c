@@ -12,6 +12,7 @@
 #include "migrate/job/stand.h"
 #include "migrate/handoff/redial.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -55,7 +56,7 @@ struct mig_job *job_new(struct mig *mig, uint64_t id, const uint8_t uuid[16], bo
     job->source = source;
     memcpy(job->host_name, mig->host_name, sizeof job->host_name);
     memcpy(job->uuid, uuid, sizeof job->uuid);
-    (void)snprintf(name, sizeof name, "%llu", (unsigned long long)id);
+    (void)snprintf(name, sizeof name, "%" PRIu64, id);
     vf_fsm_init(&job->fsm, &job_table, name, JOB_CONNECT);
     atomic_init(&job->point, JOB_OPEN);
     atomic_init(&job->refs, 1u);
@@ -174,7 +175,7 @@ int job_fail(struct mig_job *job, const struct vf_error *err)
     }
     vf_unlock(&job->lock);
     if (!first)
-        log_debug("job %llu: also: %s", (unsigned long long)job->id, err->text);
+        log_debug("job %" PRIu64 ": also: %s", job->id, err->text);
     return -1;
 }
 
@@ -197,7 +198,7 @@ void job_over(struct mig_job *job, enum job_state state)
         retry_kick(job->mig);
     /* After it is over: whoever hears of the end and asks finds it so. */
     mig_tell_ended(job);
-    mig_event(job->mig, "job", "job %llu (%s of %s, peer %s): %s%s%s", (unsigned long long)job->id,
+    mig_event(job->mig, "job", "job %" PRIu64 " (%s of %s, peer %s): %s%s%s", job->id,
               job->source || strcmp(job_kind(job), "move") != 0 ? job_kind(job) : "arrival",
               job->partition, job->peer, state_names[state], err.code != VF_OK ? ": " : "",
               err.text);
@@ -216,8 +217,8 @@ void job_outcome_known(struct mig_job *job, enum job_state state, const struct v
             job->error = *err;
     });
     mig_tell_ended(job);
-    mig_event(job->mig, "job", "job %llu (partition %s, peer %s): is settled: %s%s%s",
-              (unsigned long long)job->id, job->partition, job->peer, state_names[state],
+    mig_event(job->mig, "job", "job %" PRIu64 " (partition %s, peer %s): is settled: %s%s%s",
+              job->id, job->partition, job->peer, state_names[state],
               state == JOB_FAILED ? ": " : "", state == JOB_FAILED ? err->text : "");
 }
 
@@ -263,23 +264,24 @@ static const char *way_back(const struct mig *mig)
 
 static int fail_too_late(const struct mig_job *job, struct vf_error *err)
 {
-    unsigned long long id = job->id;
+    uint64_t id = job->id;
     const char *peer = job->peer_name[0] != '\0' ? job->peer_name : job->peer;
 
     if (job_with_file(job))
-        return vf_fail(err, VF_FAILED, "job %llu: has committed" VF_REMEDY "wait for its end", id);
+        return vf_fail(err, VF_FAILED,
+                       "job %" PRIu64 ": has committed" VF_REMEDY "wait for its end", id);
     if (job->source)
         return vf_fail(err, VF_FAILED,
-                       "job %llu: has committed, the partition is host %s's now" VF_REMEDY
+                       "job %" PRIu64 ": has committed, the partition is host %s's now" VF_REMEDY
                        "move it back from there: \"vferry migrate %s --to %s\"",
                        id, peer, job->partition, way_back(job->mig));
     if (vf_fsm_get(&job->fsm) >= JOB_COMMITTED)
         return vf_fail(err, VF_FAILED,
-                       "job %llu: has committed, the partition is this host's now" VF_REMEDY
+                       "job %" PRIu64 ": has committed, the partition is this host's now" VF_REMEDY
                        "move it back: \"vferry migrate %s --to %s\"",
                        id, job->partition, job->peer);
     return vf_fail(err, VF_FAILED,
-                   "job %llu: is prepared, only its source can call it off" VF_REMEDY
+                   "job %" PRIu64 ": is prepared, only its source can call it off" VF_REMEDY
                    "cancel it at host %s, whose \"vferry job list\" has it",
                    id, peer);
 }
@@ -289,8 +291,8 @@ int mig_job_cancel(struct mig_job *job, struct vf_error *err)
     int open = JOB_OPEN;
 
     if (mig_job_wait(job, 0, UINT64_MAX))
-        return vf_fail(err, VF_FAILED, "job %llu: is over already; nothing to cancel",
-                       (unsigned long long)job->id);
+        return vf_fail(err, VF_FAILED, "job %" PRIu64 ": is over already; nothing to cancel",
+                       job->id);
     if (!atomic_compare_exchange_strong(&job->point, &open, JOB_CANCEL_ASKED) &&
         open == JOB_COMMIT_BEGUN)
         return fail_too_late(job, err);

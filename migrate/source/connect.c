@@ -11,6 +11,7 @@
 #include "migrate/job/stand.h"
 #include "migrate/handoff/redial.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -147,14 +148,15 @@ void source_recall(struct source *s, const struct vf_error *why)
     /* A copy without state cannot run: nobody waits here until the target has heard. */
     if (redial_owed(job) == SAY_NOTHING || !s->state_sent)
         return;
-    log_warn("job %llu: the link was lost; %s, telling host %s so", (unsigned long long)job->id,
-             where, ending_peer(job));
+    log_warn("job %" PRIu64 ": the link was lost; %s, telling host %s so", job->id, where,
+             ending_peer(job));
     let_go(s, "recall");
     if (redial_until(job, s->kc, vf_now_ns() + span, &end, &err) == 0)
         return;
-    log_warn("job %llu: host %s could not be told yet; if it was prepared, it keeps its copy "
+    log_warn("job %" PRIu64
+             ": host %s could not be told yet; if it was prepared, it keeps its copy "
              "paused until it is: %s",
-             (unsigned long long)job->id, ending_peer(job), err.text);
+             job->id, ending_peer(job), err.text);
     (void)snprintf(late, sizeof late, "host %.63s is told so as soon as it can be reached",
                    ending_peer(job));
     job_update(job, ending_add(&job->error, late));
@@ -165,8 +167,8 @@ enum job_state source_recommit(struct source *s, struct vf_error *err)
     struct mig_job *job = s->job;
     enum job_state end = JOB_UNKNOWN;
 
-    log_warn("job %llu: the link was lost after COMMIT; asking again: %s",
-             (unsigned long long)job->id, err->text);
+    log_warn("job %" PRIu64 ": the link was lost after COMMIT; asking again: %s", job->id,
+             err->text);
     let_go(s, "recommit");
     stand_waits(job, "host %s to say whether it runs partition %s", job->peer_name, job->partition);
     if (redial_until(job, s->kc, vf_now_ns() + job->mig->redial_ns, &end, err) != 0) {

@@ -9,6 +9,7 @@
 #include "base/trace.h"
 #include "migrate/job/stand.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 /* Below this a round's rate says more about waiting than about the link. */
@@ -64,7 +65,7 @@ static struct convergence_decision decide(struct source *s, uint64_t dirty)
             job->predicted_ns = decision.predicted_blackout_ns;
         job->arrival_ns = decision.eta_ns != 0 ? vf_now_ns() + decision.eta_ns : 0;
     });
-    log_debug("job %llu: %s", (unsigned long long)job->id, decision.why);
+    log_debug("job %" PRIu64 ": %s", job->id, decision.why);
     return decision;
 }
 
@@ -97,8 +98,8 @@ static int run_round(struct source *s, uint64_t dirty, bool paused,
         return -1;
     }
     if (round.pages + round.known != dirty)
-        return vf_fail(err, VF_FAILED, "round %u: sent %llu pages of %llu", s->round,
-                       (unsigned long long)round.pages + round.known, (unsigned long long)dirty);
+        return vf_fail(err, VF_FAILED, "round %u: sent %" PRIu64 " pages of %" PRIu64, s->round,
+                       round.pages + round.known, dirty);
     vf_trace(round_end, s->job->id, s->job->source, s->round, dirty, round.pages, round.bytes);
     measure_rate(s, &round);
     add_attempts(s, &round);

@@ -16,6 +16,7 @@
 #include "migrate/job/stand.h"
 #include "migrate/handoff/redial.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -194,7 +195,7 @@ static int ask_all_the_same(struct source *s, const struct vf_error *why)
         reasons_without_data(&answer.verdict.reasons, why, &reasons);
         wire_message_free(&answer);
     } else {
-        log_debug("job %llu: %s", (unsigned long long)s->job->id, err.text);
+        log_debug("job %" PRIu64 ": %s", s->job->id, err.text);
         reasons_without_data(NULL, why, &reasons);
     }
     job_judged(s->job, &reasons);
@@ -238,8 +239,8 @@ static int admit(struct source *s, struct vf_error *err)
                      ? mig_journal(job, JOURNAL_OPEN, "", err)
                      : vf_fail(err, VF_FAILED, "peer %s: admits without a token", job->peer);
         if (result == 0 && answer.admitted.slot_bytes != ask.admit.slot_bytes)
-            result = vf_fail(err, VF_FAILED, "peer %s: wants slots of %llu bytes", job->peer,
-                             (unsigned long long)answer.admitted.slot_bytes);
+            result = vf_fail(err, VF_FAILED, "peer %s: wants slots of %" PRIu64 " bytes", job->peer,
+                             answer.admitted.slot_bytes);
     } else {
         result = take_reasons(s, &answer.verdict, err);
         if (result == 0 && answer.tag == WIRE_REFUSED)
@@ -358,7 +359,7 @@ static enum job_state tear_down(struct source *s, struct vf_error *err)
     }
     if (control_say(&s->control, &done, vf_now_ns() + DONE_NS, &also) != 0 ||
         control_expect(&s->control, WIRE_CLOSE, 0, vf_now_ns() + DONE_NS, &done, &also) != 0) {
-        log_debug("job %llu: after DONE: %s", (unsigned long long)s->job->id, also.text);
+        log_debug("job %" PRIu64 ": after DONE: %s", s->job->id, also.text);
         return JOB_COMPLETED;
     }
     handoff_take_close(s->job, &done.close);

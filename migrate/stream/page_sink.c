@@ -2,6 +2,8 @@
 /* Scatter, read back, compare. See page_sink.h. */
 #include "migrate/stream/page_sink.h"
 
+#include <inttypes.h>
+
 uint32_t page_sink_items(const struct stream_plan *plan)
 {
     return stream_slots(plan) / 2;
@@ -31,10 +33,10 @@ static int prove(struct page_sink *r, uint32_t index, struct vf_error *err)
         uint64_t digest = digest_of(r->table, data + i * page_bytes, NULL);
 
         if (digest != item->digests[i])
-            return vf_fail(
-                err, VF_FAILED,
-                "page %llu: its digest in the target's VRAM is not the one the source announced",
-                (unsigned long long)item->pages[i]);
+            return vf_fail(err, VF_FAILED,
+                           "page %" PRIu64
+                           ": its digest in the target's VRAM is not the one the source announced",
+                           item->pages[i]);
         digest_set(r->table, item->pages[i], digest);
     }
     item->stage = RECEIVER_FREE;
@@ -94,8 +96,8 @@ int page_sink_write(struct page_sink *r, uint32_t index, struct vf_error *err)
 
         if (zero && frame->digests[i] != digest_table_zero(r->table))
             return vf_fail(err, VF_FAILED,
-                           "page %llu: announced as zero with the digest of something else",
-                           (unsigned long long)page);
+                           "page %" PRIu64 ": announced as zero with the digest of something else",
+                           page);
         if (zero && digest_get(r->table, page) == digest_table_zero(r->table))
             continue; /* never written here, or proven zero: the reserve began zero-filled (VF-2) */
         if (zero)

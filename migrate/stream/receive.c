@@ -9,6 +9,7 @@
 #include "base/log.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,9 +47,9 @@ static int take_frame(struct intake *in, const struct wire_header *header, struc
     for (uint32_t i = 0; i < frame->count; i++) {
         /* A page on a foreign stream could overtake its newer self. */
         if ((frame->pages[i] & ~WIRE_PAGE_ZERO) / own.group_pages % own.count != own.index)
-            return vf_fail(err, VF_FAILED, "data stream %u: page %llu belongs to another stream",
-                           in->stream->index,
-                           (unsigned long long)(frame->pages[i] & ~WIRE_PAGE_ZERO));
+            return vf_fail(err, VF_FAILED,
+                           "data stream %u: page %" PRIu64 " belongs to another stream",
+                           in->stream->index, (uint64_t)(frame->pages[i] & ~WIRE_PAGE_ZERO));
     }
     in->sequence++;
     (void)atomic_fetch_add(&in->stream->job->taken, 1);

@@ -6,6 +6,7 @@
 #include "migrate/mig.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <string.h>
 
@@ -185,8 +186,8 @@ int stream_frame(struct wire_frame *frame, const uint64_t *pages, uint32_t count
             continue;
         digest_set(table, pages[i], digest);
         if (!wire_frame_add(frame, pages[i], digest, zero, i, page_bytes))
-            return vf_fail(err, VF_FAILED, "page %llu: its slot does not fit one frame",
-                           (unsigned long long)pages[i]);
+            return vf_fail(err, VF_FAILED, "page %" PRIu64 ": its slot does not fit one frame",
+                           pages[i]);
     }
     return 0;
 }
@@ -206,8 +207,9 @@ static int compare(void *ctx, const uint64_t *pages, uint32_t count, const uint8
     for (uint32_t i = 0; i < count; i++) {
         if (digest_of(rehash->table, slot + i * page_bytes, NULL) !=
             digest_get(rehash->table, pages[i]))
-            return vf_fail(err, VF_FAILED, "verify full: page %llu %s; refusing to hand over",
-                           (unsigned long long)pages[i], rehash->what);
+            return vf_fail(err, VF_FAILED,
+                           "verify full: page %" PRIu64 " %s; refusing to hand over", pages[i],
+                           rehash->what);
     }
     return 0;
 }

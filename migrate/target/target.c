@@ -130,8 +130,9 @@ static int note_round(struct target *t, const struct wire_round *round, struct v
     /* Paused is the last one; only when its link was lost it comes again. */
     if ((paused && !(t->resumed && round->paused)) || round->round != t->rounds ||
         t->rounds >= MIG_MAX_ROUNDS || round->pages > t->plan.geometry.pages_total)
-        return vf_fail(err, VF_FAILED, "peer %s: announces round %u of %llu pages out of turn",
-                       job->peer, round->round, (unsigned long long)round->pages);
+        return vf_fail(err, VF_FAILED,
+                       "peer %s: announces round %u of %" PRIu64 " pages out of turn", job->peer,
+                       round->round, round->pages);
     target_round_done(t); /* the source has its ACKs, else it would not go on */
     t->rounds++;
     t->resumed = false;

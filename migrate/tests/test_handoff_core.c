@@ -6,6 +6,7 @@
  */
 #include "migrate/tests/handoff_states.h"
 
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -27,7 +28,7 @@ struct walk {
     bool start_failed;
 };
 
-static unsigned long long tried;
+static uint64_t tried;
 
 static bool in(unsigned value, unsigned set)
 {
@@ -266,7 +267,7 @@ static void every_state_meets_every_event_safely(void **state)
     (void)state;
     tried = 0;
     each_state(try_events); /* those that nothing leads to must be safe as well */
-    print_message("# %llu steps\n", tried);
+    print_message("# %" PRIu64 " steps\n", tried);
     assert_true(tried > 100000);
 }
 

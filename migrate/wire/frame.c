@@ -6,6 +6,7 @@
  */
 #include "migrate/wire/internal.h"
 
+#include <inttypes.h>
 #include <xxhash.h>
 
 #define SUM_BYTES 8u
@@ -45,20 +46,20 @@ int wire_frame_check(const struct wire_frame *frame, const struct wire_geometry 
         const uint64_t page = frame->pages[i] & ~WIRE_PAGE_ZERO;
 
         if (page >= geometry->pages_total)
-            return vf_fail(err, VF_FAILED, "frame: page %llu of a partition with %llu",
-                           (unsigned long long)page, (unsigned long long)geometry->pages_total);
+            return vf_fail(err, VF_FAILED, "frame: page %" PRIu64 " of a partition with %" PRIu64,
+                           page, geometry->pages_total);
         if (i > 0 && page <= (frame->pages[i - 1] & ~WIRE_PAGE_ZERO))
-            return vf_fail(err, VF_FAILED, "frame: page %llu out of order",
-                           (unsigned long long)page);
+            return vf_fail(err, VF_FAILED, "frame: page %" PRIu64 " out of order", page);
         with_payload += !is_zero(frame, i);
     }
     if (geometry->page_bytes == 0 || geometry->page_bytes > WIRE_MAX_SLOT_BYTES ||
         frame->payload_bytes != with_payload * geometry->page_bytes ||
         frame->payload_bytes > geometry->slot_bytes)
-        return vf_fail(
-            err, VF_FAILED, "frame: %u bytes of payload for %llu pages of %llu, slots have %llu",
-            (unsigned)frame->payload_bytes, (unsigned long long)with_payload,
-            (unsigned long long)geometry->page_bytes, (unsigned long long)geometry->slot_bytes);
+        return vf_fail(err, VF_FAILED,
+                       "frame: %u bytes of payload for %" PRIu64 " pages of %" PRIu64
+                       ", slots have %" PRIu64,
+                       (unsigned)frame->payload_bytes, with_payload, geometry->page_bytes,
+                       geometry->slot_bytes);
     return 0;
 }
 

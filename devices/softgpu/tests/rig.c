@@ -4,6 +4,7 @@
 
 #include "softgpu.h"
 
+#include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -43,7 +44,7 @@ uint64_t rig_seed(const char *test)
     const char *given = getenv("VFERRY_SEED");
     uint64_t seed = given ? strtoull(given, NULL, 0) : rig_now();
 
-    print_message("# %s: VFERRY_SEED=0x%llx\n", test, (unsigned long long)seed);
+    print_message("# %s: VFERRY_SEED=0x%" PRIx64 "\n", test, seed);
     return seed;
 }
 

@@ -3,6 +3,7 @@
  * Prints, judges nothing. */
 #include "rig.h"
 
+#include <inttypes.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -90,7 +91,7 @@ static void paging(void **state)
         void *copy = malloc(WINDOW), *source = malloc(WINDOW);
         uint64_t start;
 
-        print_message("paging, scattered pages of %llu KiB\n", (unsigned long long)page[i] / 1024);
+        print_message("paging, scattered pages of %" PRIu64 " KiB\n", page[i] / 1024);
         rig_open(&r, "vram=256M,vfs=1,dirty-page=4K");
         rig_paging_open(&r, WINDOW);
         memset(rig_system(&r, 0), 1, WINDOW);

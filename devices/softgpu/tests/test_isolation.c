@@ -10,6 +10,7 @@
 #include "softgpu.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
@@ -400,7 +401,7 @@ static void check_dirty(struct rig *r)
 
             if (dirty >= VFS * RESERVE ||
                 (dirty / SCATTER_PAGE % VFS != HOSTILE && dirty != phys_of(BUSY_ONE, COUNTER)))
-                fail_msg("a dirty bit of somebody else's at 0x%llx", (unsigned long long)dirty);
+                fail_msg("a dirty bit of somebody else's at 0x%" PRIx64, dirty);
         }
     }
 }
@@ -481,8 +482,7 @@ static void neighbours_survive(const char *options, unsigned batches)
     }
     retired = rig_vf_read(&w.rig, HOSTILE, SG_VF_QUEUE(0) + SG_Q_RETIRED64, 8) +
               rig_vf_read(&w.rig, HOSTILE, SG_VF_QUEUE(1) + SG_Q_RETIRED64, 8);
-    print_message("# %llu commands of the hostile guest were carried out\n",
-                  (unsigned long long)retired);
+    print_message("# %" PRIu64 " commands of the hostile guest were carried out\n", retired);
     assert_true(retired > batches); /* else this test is about faults alone */
     close_world(&w);
 }

@@ -4,6 +4,7 @@
 
 #include "base/thread.h"
 
+#include <inttypes.h>
 #include <setjmp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -160,7 +161,7 @@ uint64_t rig_seed(const char *test)
     (void)clock_gettime(CLOCK_REALTIME, &now);
     uint64_t seed = given != NULL ? strtoull(given, NULL, 0)
                                   : (uint64_t)now.tv_nsec ^ (uint64_t)now.tv_sec << 20;
-    print_message("# %s: VFERRY_SEED=0x%llx\n", test, (unsigned long long)seed);
+    print_message("# %s: VFERRY_SEED=0x%" PRIx64 "\n", test, seed);
     return seed;
 }
 

@@ -6,6 +6,7 @@
 #include "base/thread.h"
 #include "softgpu/hw.h"
 
+#include <inttypes.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -181,8 +182,7 @@ void rig_wait(struct rig *rig, uint64_t id, uint64_t steps)
             deadline = vf_now_ns() + WAIT_NS;
         before = counter;
         if (vf_now_ns() > deadline)
-            fail_msg("stands at step %llu of %llu", (unsigned long long)counter,
-                     (unsigned long long)steps);
+            fail_msg("stands at step %" PRIu64 " of %" PRIu64, counter, steps);
         (void)nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
     }
 }
@@ -222,8 +222,7 @@ void rig_wait_interrupts(struct rig *rig, uint64_t id, uint64_t count)
         if (dxgk_partition_info(rig->dxgk, id, &info, &error) != 0)
             fail_msg("%s", error.text);
         if (vf_now_ns() > deadline)
-            fail_msg("only %llu of %llu interrupts", (unsigned long long)info.interrupts,
-                     (unsigned long long)count);
+            fail_msg("only %" PRIu64 " of %" PRIu64 " interrupts", info.interrupts, count);
         (void)nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
     }
 }

@@ -6,6 +6,7 @@
  */
 #include "migrate/tests/rig/fault_rig.h"
 
+#include <inttypes.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -74,7 +75,7 @@ static void interrupt_at(const struct point *point, enum proxy_act act)
         return;
     }
     if (reconnects(job) != 1)
-        fail_msg("%s: %llu reconnects", label, (unsigned long long)reconnects(job));
+        fail_msg("%s: %" PRIu64 " reconnects", label, reconnects(job));
     expect_arrived(label, job, &before);
 }
 

@@ -5,6 +5,7 @@
  */
 #include "migrate/tests/rig/fault_rig.h"
 
+#include <inttypes.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -118,7 +119,7 @@ static void check_source(const char *label, const struct place *place, struct mi
     if (place->stood)
         says(label, "source", err.text, "it stood for");
     if (place->stood != (stood != 0))
-        fail_msg("%s: stood_ns is %llu", label, (unsigned long long)stood);
+        fail_msg("%s: stood_ns is %" PRIu64, label, stood);
 }
 
 static void check_target(const char *label, const struct place *place)
