@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Little-endian numbers at places that need not be aligned: for what is written or sent as bytes.
- */
+/* Little-endian numbers at places that need not be aligned: for what is written or sent
+ * as bytes. */
 #ifndef VF_BASE_BYTES_H
 #define VF_BASE_BYTES_H
 

@@ -30,8 +30,8 @@ struct vf_fsm {
 void vf_fsm_init(struct vf_fsm *fsm, const struct vf_fsm_table *table, const char *id,
                  unsigned first);
 
-/* The present state, and its name (the table's). Any thread; it may be another one by the time they
- * return. */
+/* The present state, and its name (the table's). Any thread; it may be another one by the time
+ * they return. */
 unsigned vf_fsm_get(const struct vf_fsm *fsm);
 const char *vf_fsm_name(const struct vf_fsm *fsm);
 

@@ -6,9 +6,9 @@
 
 enum vf_log_level { VF_LOG_DEBUG, VF_LOG_INFO, VF_LOG_WARN, VF_LOG_ERROR };
 
-/* Sets the program's name and the lowest level that is written; call once, before threads start.
- * `program` must stay valid. VFERRY_LOG=debug|info|warn|error in the environment wins over
- * `lowest`. */
+/* Sets the program's name and the lowest level that is written; call once, before threads
+ * start. `program` must stay valid. VFERRY_LOG=debug|info|warn|error in the environment wins
+ * over `lowest`. */
 void vf_log_init(const char *program, enum vf_log_level lowest);
 
 /* A second receiver for every line at or above `lowest` (the daemon's event list); call before

@@ -6,9 +6,9 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-/* Fills `text` by the state in /proc/PID/stat: "stopped by a signal", "waits for a disk or a device
- * without end", ...; "its state cannot be read" when there is no such file. Returns `text`. Any
- * thread. */
+/* Fills `text` by the state in /proc/PID/stat: "stopped by a signal", "waits for a disk or a
+ * device without end", ...; "its state cannot be read" when there is no such file. Returns `text`.
+ * Any thread. */
 const char *vf_process_state(pid_t pid, char *text, size_t bytes);
 
 /* Enough for every such text. */

@@ -89,8 +89,8 @@ static int times(const struct decimal *decimal, uint64_t unit, uint64_t *product
                : 0;
 }
 
-/* What a unit's letters stand for; 0 = nothing. K and KiB are 1024, kB is 1000: as people mean
- * them. */
+/* What a unit's letters stand for; 0 = nothing. K and KiB are 1024, kB is 1000: as people
+ * mean them. */
 static uint64_t size_unit(const char *unit)
 {
     static const char letters[] = "KMGT";

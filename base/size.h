@@ -15,8 +15,7 @@
  * VF_TOO_LARGE. */
 int vf_size_parse(const char *text, uint64_t *bytes);
 
-/* A size a second: "100MB/s", or any that vf_size_parse takes. 0, -1 or VF_TOO_LARGE.
- */
+/* A size a second: "100MB/s", or any that vf_size_parse takes. 0, -1 or VF_TOO_LARGE. */
 int vf_rate_parse(const char *text, uint64_t *bytes_per_s);
 
 /* "200ms", "1m30s", "1.5s", "2h"; a plain number counts `unit_ns`. Units: h m s ms us ns, each once

@@ -123,8 +123,8 @@ int vf_when_parse(const char *text, uint64_t now_ns, uint64_t *ns)
     if (!take_time(&at, &tm, &fraction_ns) || !take_zone(&at, &local, &east) || *at != '\0')
         return -1;
     seconds = local ? mktime(&tm) : timegm(&tm) - east;
-    /* What does not fit into 63 bits of nanoseconds (the year 2262) is no date that anybody means.
-     */
+    /* What does not fit into 63 bits of nanoseconds (the year 2262) is no date that
+     * anybody means. */
     if (seconds < 0 || (uint64_t)seconds >= INT64_MAX / SECOND_NS)
         return -1;
     *ns = (uint64_t)seconds * SECOND_NS + fraction_ns;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The limit that a move over loopback is measured against: plain sends and receives between two
- * processes. */
+/* The limit that a move over loopback is measured against: plain sends and receives between
+ * two processes. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <inttypes.h>

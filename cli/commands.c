@@ -110,8 +110,8 @@ int work_options(const struct command *command, struct guest_options *options, s
     return 0;
 }
 
-/* The workload's options as the request carries them: words, which guest/ understands over there.
- */
+/* The workload's options as the request carries them: words, which guest/ understands
+ * over there. */
 static json_t *work_words(const struct command *command)
 {
     json_t *words = json_object();

@@ -5,8 +5,8 @@
 
 #include "cli/syntax/verbs.h"
 
-/* Prints a result as the command line wishes: as one object, or for people. `result` may be NULL.
- */
+/* Prints a result as the command line wishes: as one object, or for people. `result` may
+ * be NULL. */
 void show_result(const struct command *command, const json_t *result);
 /* Prints how a command ended: its result, or the error with what there is of the result; `result`
  * may be NULL. `print_failed`: people see the result of a failure too. */
@@ -18,8 +18,8 @@ void show_error(const struct vf_error *err);
 /* Starts the job that the command's verb asks for, with the descriptor it needs (-1 = none), and
  * follows it to its end; Ctrl-C cancels it. With --detach returns once it has begun. */
 int run_job(const struct command *command, int file, struct vf_error *err);
-/* Asks the command's host another verb than the command's own; `args` is borrowed. As client_ask.
- */
+/* Asks the command's host another verb than the command's own; `args` is borrowed.
+ * As client_ask. */
 int ask_verb(const struct command *command, const char *verb, json_t *args, json_t **result,
              struct vf_error *err);
 /* migrate of more than one partition: --all, --partition, or several names. */

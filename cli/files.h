@@ -15,12 +15,12 @@ int input_open(const char *path, int *fd, struct vf_error *err);
 /* Reads the whole file into memory; *data is malloc'ed, the caller frees it. */
 int input_load(const char *path, void **data, size_t *bytes, struct vf_error *err);
 
-/* A result on its way to `path`: written to `fd`, it appears there whole (output_commit) or not at
- * all. */
+/* A result on its way to `path`: written to `fd`, it appears there whole (output_commit) or not
+ * at all. */
 struct output {
     const char *path;
-    char *temporary; /* its name meanwhile; NULL: no regular file, `fd` is memory that is copied at
-                        the end */
+    /* Its name meanwhile; NULL: no regular file, `fd` is memory that is copied at the end. */
+    char *temporary;
     int fd;          /* a regular file, at offset 0 */
 };
 

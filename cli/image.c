@@ -71,8 +71,8 @@ int cmd_save(const struct command *command, struct vf_error *err)
         return vf_fail_errno(err, VF_FAILED, errno,
                              "--output %s: its directory" VF_REMEDY "make it first",
                              command->output);
-    /* The daemon makes the file, and gives it its name only when it is whole: it gets the
-     * directory. */
+    /* The daemon makes the file, and gives it its name only when it is whole: it gets
+     * the directory. */
     if (json_object_set_new(command->args, "file", json_string(name)) != 0)
         return vf_fail(err, VF_USAGE, "--output: is no text in UTF-8; write it in plain letters");
     if (put_path(command->args, directory, name, "--output", err) != 0)

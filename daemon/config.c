@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* One table of keys serves the command line and the INI file, so that they cannot differ. See
- * config.h. */
+/* One table of keys serves the command line and the INI file, so that they cannot differ.
+ * See config.h. */
 #include "daemon/config.h"
 
 #include "base/nearest.h"

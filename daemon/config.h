@@ -55,8 +55,8 @@ int config_parse(int argc, char **argv, struct config *config, struct vf_error *
 int config_read(const char *path, struct config *config, struct vf_error *err);
 /* The certificates that the config names, as they are now; NULL when it names none. */
 int config_open_tls(const struct config *config, struct tp_tls **out, struct vf_error *err);
-/* Defaults and checks that need the machine: its name and groups, paths of drivers, is --listen
- * allowed. */
+/* Defaults and checks that need the machine: its name and groups, paths of drivers, is
+ * --listen allowed. */
 int config_finish(struct config *config, struct vf_error *err);
 
 #endif

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * What the parts of vferryd share: one struct daemon, made by main.c and constant but for what says
- * otherwise.
+ * What the parts of vferryd share: one struct daemon, made by main.c and constant but for
+ * what says otherwise.
  */
 #ifndef DAEMON_DAEMON_H
 #define DAEMON_DAEMON_H

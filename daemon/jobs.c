@@ -29,8 +29,8 @@ void jobs_ended(void *ctx, struct mig_job *job)
 void jobs_began(struct daemon *daemon, struct mig_job *job)
 {
     jobs_ended(daemon, job);
-    /* Its end may have been told while its beginning was written down: then that is the last word.
-     */
+    /* Its end may have been told while its beginning was written down: then that is the
+     * last word. */
     if (mig_job_wait(job, 0, UINT64_MAX))
         jobs_ended(daemon, job);
     history_sync(daemon->history);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Jobs as people see them: those that migrate/ lists, those that only the history remembers, and
- * the figures that the history has of those that the journal alone knows after a restart. Any
- * thread.
+ * Jobs as people see them: those that migrate/ lists, those that only the history remembers,
+ * and the figures that the history has of those that the journal alone knows after a
+ * restart. Any thread.
  */
 #ifndef DAEMON_JOBS_H
 #define DAEMON_JOBS_H

@@ -5,8 +5,8 @@
 
 #include "daemon/daemon.h"
 
-/* Keeps back the descriptors with which hosts are told that no other is left, and closes them. Main
- * thread. */
+/* Keeps back the descriptors with which hosts are told that no other is left, and closes them.
+ * Main thread. */
 void listener_open(struct daemon *daemon);
 void listener_close(struct daemon *daemon);
 

@@ -293,8 +293,8 @@ bool dxgk_call_enter(struct dxgk_call *call, struct dxgk_adapter *adapter, const
  * time. Returns status, or STATUS_UNSUCCESSFUL when the driver broke the level. */
 NTSTATUS dxgk_call_leave(const struct dxgk_call *call, NTSTATUS status);
 
-/* Buffers a driver writes into: `bytes` zeroed bytes with a canary behind them. NULL when out of
- * memory. */
+/* Buffers a driver writes into: `bytes` zeroed bytes with a canary behind them. NULL when out
+ * of memory. */
 void *dxgk_guarded_alloc(size_t bytes);
 /* True when the driver stayed inside. */
 bool dxgk_guarded_intact(const void *buffer, size_t bytes);

@@ -10,8 +10,8 @@ struct vf_luid dxgk_luid_new(void)
     static _Atomic int32_t high;
     int32_t seen = atomic_load(&high);
 
-    /* The moment of the first call since boot tells this process' LUIDs from those of one before
-     * it. */
+    /* The moment of the first call since boot tells this process' LUIDs from those of one
+     * before it. */
     if (seen == 0) {
         struct timespec now = {0};
         int32_t mine;

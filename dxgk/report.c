@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* dxgk_event and dxgk_report (internal.h): how everything that happens here is told to the host
- * program. */
+/* dxgk_event and dxgk_report (internal.h): how everything that happens here is told to the
+ * host program. */
 #define LOG_ROOM "dxgk"
 #include "dxgk/internal.h"
 

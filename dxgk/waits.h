@@ -34,8 +34,8 @@ void dxgk_unlock(pthread_mutex_t *lock);
 
 /* The name of the partition that the calling thread works on, until the next dxgk_serve. Copied. */
 void dxgk_waits_about(const char *partition);
-/* The name given by dxgk_waits_about; "" = none. Valid until the thread's next dxgk_waits_about or
- * dxgk_serve. */
+/* The name given by dxgk_waits_about; "" = none. Valid until the thread's next dxgk_waits_about
+ * or dxgk_serve. */
 const char *dxgk_waits_partition(void);
 
 #endif

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * vferryd's control socket, with all its verbs, over a kernel side in this process; no network.
- * Input: u8 flags (1 = a file comes along), then what a client sends. It reads every reply; then it
- * goes.
+ * Input: u8 flags (1 = a file comes along), then what a client sends. It reads every reply;
+ * then it goes.
  */
 #include "fuzz/directory.h"
 #include "fuzz/fake_host.h"

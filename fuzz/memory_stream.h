@@ -5,8 +5,8 @@
 
 #include "transport/transport.h"
 
-/* Borrows data, which must outlive the stream. Ends in a failure only without memory or eventfds.
- */
+/* Borrows data, which must outlive the stream. Ends in a failure only without memory
+ * or eventfds. */
 struct tp *memory_stream(const void *data, size_t bytes);
 /* How much of it was read. */
 size_t memory_stream_read(const struct tp *tp);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* One valid control message of every kind, with something in every field: the wire targets' seeds.
- */
+/* One valid control message of every kind, with something in every field: the wire
+ * targets' seeds. */
 #ifndef FUZZ_WIRE_SAMPLES_H
 #define FUZZ_WIRE_SAMPLES_H
 

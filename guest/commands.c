@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Builds command rings. A ring loops over its steps by itself, so that a partition works on with no
- * CPU behind it: the step counter in VRAM is both the loop's variable and what the outside sees as
- * progress.
+ * Builds command rings. A ring loops over its steps by itself, so that a partition works on with
+ * no CPU behind it: the step counter in VRAM is both the loop's variable and what the outside
+ * sees as progress.
  */
 #include "guest/internal.h"
 

@@ -49,8 +49,8 @@ struct guest_pair {
 };
 
 /*
- * What to run. Filled by guest_options_parse or by hand; guest_start and guest_reference check it
- * themselves.
+ * What to run. Filled by guest_options_parse or by hand; guest_start and guest_reference
+ * check it themselves.
  */
 struct guest_options {
     enum guest_workload workload;

@@ -88,14 +88,14 @@ struct guest_ring {
 };
 
 /*
- * Appends a command; its place in the ring, for jumps. A full ring is a mistake in this room and
- * aborts.
+ * Appends a command; its place in the ring, for jumps. A full ring is a mistake in this
+ * room and aborts.
  */
 unsigned guest_emit(struct guest_ring *ring, enum sg_op op, uint64_t a0, uint64_t a1, uint64_t a2,
                     uint64_t a3, uint64_t a4);
 /*
- * Opens the loop over the steps: leaves it once the counter is `steps`. Returns the mark for
- * guest_emit_end.
+ * Opens the loop over the steps: leaves it once the counter is `steps`. Returns the
+ * mark for guest_emit_end.
  */
 unsigned guest_emit_loop(struct guest_ring *ring, uint64_t steps);
 /* Within a loop: counts a step that is complete. */
@@ -156,8 +156,8 @@ struct guest_workload_ops {
     /* Encodes the result; NULL: the bytes in VRAM are the result. */
     int (*stream)(const struct guest_description *description, const struct guest_memory *memory,
                   struct guest_out *out, struct vf_error *err);
-    /* Where the result lies once `step` steps are done, until the next step is; NULL: steps work in
-     * place. */
+    /* Where the result lies once `step` steps are done, until the next step is; NULL: steps work
+     * in place. */
     uint64_t (*gpa_at)(const struct guest_description *description, uint64_t step);
     int (*reference)(const struct guest_job *job, struct guest_out *out, struct vf_error *err);
 };
@@ -175,8 +175,8 @@ int guest_check_steps(const struct guest_job *job, struct vf_error *err);
 #define GUEST_STENCIL_SHIFT 3u
 
 /*
- * What the pages of churn are rewritten with differs from their first content, which takes the seed
- * itself.
+ * What the pages of churn are rewritten with differs from their first content, which takes
+ * the seed itself.
  */
 #define GUEST_SCATTER_SEED(seed) ((seed) ^ 0x6368726e00000000ull)
 #define GUEST_STREAM_A 0u /* gemm: the constant matrix */

@@ -26,8 +26,8 @@ static void advance(struct cursor *cursor)
 }
 
 /*
- * White space and comments, a comment reaching to the end of its line. False when there is none at
- * all.
+ * White space and comments, a comment reaching to the end of its line. False when there is
+ * none at all.
  */
 static bool skip_space(struct cursor *cursor)
 {

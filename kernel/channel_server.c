@@ -286,7 +286,7 @@ void ks_channel_serve(struct ks_channel *channel)
             end = take_submission(channel);
     }
     log_debug("%s: page channel ends: %s", channel->conn->state.id, end);
-    /* A client that is still there learns now; what is in flight is waited for afterwards and
-     * dropped. */
+    /* A client that is still there learns now; what is in flight is waited for afterwards
+     * and dropped. */
     (void)shutdown(channel->conn->fd, SHUT_RDWR);
 }

@@ -32,8 +32,8 @@ struct kc_host {
 int kc_connect(const char *socket_path, struct kc **out, struct vf_error *err);
 /* Closes the connection; no thread may be in a call. NULL is allowed. */
 void kc_close(struct kc *kc);
-/* Ends a call that another thread waits in, and every later one: they fail. Any thread, before
- * kc_close. */
+/* Ends a call that another thread waits in, and every later one: they fail. Any thread,
+ * before kc_close. */
 void kc_abort(struct kc *kc);
 /*
  * Calls off the creation of an incoming partition that another thread waits for: it soon fails with
@@ -168,8 +168,8 @@ struct kc_done {
  * the partition's page_bytes, at most 4 MiB. The caller closes it. Errors as dxgk_channel_open. */
 int kc_channel_open(const char *socket_path, uint64_t id, uint32_t slots, uint64_t slot_bytes,
                     struct kc_channel **out, struct vf_error *err);
-/* Returns at once: the kernel side finishes what is in flight, and nobody hears of it. NULL is
- * allowed. */
+/* Returns at once: the kernel side finishes what is in flight, and nobody hears of it. NULL
+ * is allowed. */
 void kc_channel_close(struct kc_channel *channel);
 /* The slot's memory, slot_bytes long. While a submission on it is in flight it belongs to the
  * paging engine. */

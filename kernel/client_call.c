@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The client library: one call over a connection, from its first byte to its answer's last. See
- * client_impl.h. */
+/* The client library: one call over a connection, from its first byte to its answer's last.
+ * See client_impl.h. */
 #define LOG_ROOM "kernel-client"
 #include "kernel/client_impl.h"
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The client library: a connection's beginning and end, and how long is waited on it. See client.h.
- */
+/* The client library: a connection's beginning and end, and how long is waited on it.
+ * See client.h. */
 #define LOG_ROOM "kernel-client"
 #include "kernel/client_impl.h"
 

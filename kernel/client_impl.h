@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* What the client library's own files share: a connection, and one call over it. Not for anyone
- * else. */
+/* What the client library's own files share: a connection, and one call over it. Not for
+ * anyone else. */
 #ifndef KERNEL_CLIENT_IMPL_H
 #define KERNEL_CLIENT_IMPL_H
 

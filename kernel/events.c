@@ -41,8 +41,8 @@ static void add(struct ks_events *events, const char *kind, const char *text)
     make_line(event->text);
 }
 
-/* Whom it is about stands before the first colon and counts as it is; of the rest, numbers do
- * not. */
+/* Whom it is about stands before the first colon and counts as it is; of the rest, numbers
+ * do not. */
 static uint64_t key_of(const char *kind, const char *text)
 {
     char whom[128];

@@ -23,8 +23,8 @@ struct ks_config {
     const char *specs; /* kc_host.specs; copied, cut to its room */
     int idle_ms;       /* ends after so long with neither connection nor partition */
     int signal_fd;     /* a signalfd of SIGTERM and SIGINT, or -1; the caller's to close */
-    unsigned hello_ms; /* a connection that says nothing for so long at its start is closed; 0 =
-                          KS_HELLO_MS */
+    /* A connection that says nothing for so long at its start is closed; 0 = KS_HELLO_MS. */
+    unsigned hello_ms;
 };
 
 /* Takes DIR/kernel.lock (a second kernel on DIR is refused) and listens on DIR/kernel.sock, mode
@@ -43,8 +43,8 @@ int ks_run(struct ks_server *server, struct dxgk *dxgk, struct vf_error *err);
 /* Makes ks_run return, partitions or not. Any thread. */
 void ks_stop(struct ks_server *server);
 
-/* Releases the lock, then tells a client that waits for its shutdown call's end. NULL is allowed.
- */
+/* Releases the lock, then tells a client that waits for its shutdown call's end. NULL
+ * is allowed. */
 void ks_close(struct ks_server *server);
 
 #endif

@@ -28,8 +28,8 @@ int ks_exact(const struct ks_call *call, const char *what, size_t tail_bytes, st
 
 int ks_check_name(const char *name, struct vf_error *err)
 {
-    /* vf_name_valid looks at VF_NAME_BYTES bytes at most, so a name without its end is refused
-     * there. */
+    /* vf_name_valid looks at VF_NAME_BYTES bytes at most, so a name without its end is
+     * refused there. */
     if (vf_name_valid(name))
         return 0;
     return vf_fail(err, VF_USAGE,

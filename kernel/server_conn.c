@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * One connection's thread: hello, then calls through the table until the client goes or breaks the
- * framing. Nothing that a client sends does more than fail its own call or close its own
- * connection.
+ * One connection's thread: hello, then calls through the table until the client goes or
+ * breaks the framing. Nothing that a client sends does more than fail its own call or close
+ * its own connection.
  */
 #define LOG_ROOM "kernel"
 #include "kernel/server_impl.h"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* What the server's own files share: the server, a connection, a call on its way. Not for anyone
- * else. */
+/* What the server's own files share: the server, a connection, a call on its way. Not for
+ * anyone else. */
 #ifndef KERNEL_SERVER_IMPL_H
 #define KERNEL_SERVER_IMPL_H
 
@@ -80,8 +80,8 @@ struct ks_op {
 
 /* Makes the accepting thread look at what is new. */
 void ks_wake(struct ks_server *server);
-/* How many partitions there are; SIZE_MAX when dxgk cannot say, for then nothing may be thrown
- * away. */
+/* How many partitions there are; SIZE_MAX when dxgk cannot say, for then nothing may be
+ * thrown away. */
 size_t ks_partition_count(struct ks_server *server);
 /* Sees to it that nobody creates a partition any more; false when there are some (or one is being
  * made) and not `force`. */
@@ -101,8 +101,8 @@ void ks_await_abandoned_channels(struct ks_server *server, uint64_t id);
 
 /* Room for the result, zeroed; once per call. NULL with *err filled when there is no memory. */
 void *ks_result(struct ks_call *call, size_t bytes, struct vf_error *err);
-/* 0 when the call's tail has exactly so many bytes; else -1 and VF_USAGE, which begins with `what`.
- */
+/* 0 when the call's tail has exactly so many bytes; else -1 and VF_USAGE, which begins
+ * with `what`. */
 int ks_exact(const struct ks_call *call, const char *what, size_t tail_bytes, struct vf_error *err);
 /* Is it a partition's name? VF_USAGE when not. */
 int ks_check_name(const char *name, struct vf_error *err);

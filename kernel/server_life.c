@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* What the server's threads tell each other: events, when it may end, whose client has gone. See
- * server_impl.h. */
+/* What the server's threads tell each other: events, when it may end, whose client has gone.
+ * See server_impl.h. */
 #define LOG_ROOM "kernel"
 #include "kernel/server_impl.h"
 

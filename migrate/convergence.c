@@ -108,8 +108,8 @@ void convergence_note_round(struct convergence_input *input, uint64_t bytes_left
     input->rounds_done++;
 }
 
-/* In the order of what wins: time is up, it fits, nothing more can be gained, hopeless, another
- * round. */
+/* In the order of what wins: time is up, it fits, nothing more can be gained, hopeless,
+ * another round. */
 struct convergence_decision convergence_decide(const struct convergence_input *in)
 {
     const uint32_t max_rounds = in->max_rounds != 0 ? in->max_rounds : CONVERGENCE_MAX_ROUNDS;

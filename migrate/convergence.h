@@ -30,9 +30,8 @@ struct convergence_input {
     uint64_t max_blackout_ns;
     uint64_t max_time_ns; /* 0 = none */
     uint32_t max_rounds;  /* 0 = CONVERGENCE_MAX_ROUNDS */
-    /* Both by convergence_note_round: bytes left after the last rounds, newest last; and the least
-     * ever.
-     */
+    /* Both by convergence_note_round: bytes left after the last rounds, newest last; and the
+     * least ever. */
     uint64_t history[CONVERGENCE_HISTORY];
     uint64_t smallest_left;
 };

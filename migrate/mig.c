@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* A host's migration side: its list of jobs, and what starts and ends them. Who connects to it:
- * target/acceptor.c. */
+/* A host's migration side: its list of jobs, and what starts and ends them. Who connects to
+ * it: target/acceptor.c. */
 #define LOG_ROOM "migrate"
 #include "migrate/mig.h"
 

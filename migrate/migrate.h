@@ -39,9 +39,9 @@ struct mig_config {
      * mig_job_report. Any thread, which holds no lock; must not block. May be NULL. */
     void (*ended)(void *ctx, struct mig_job *job);
     void *ended_ctx;
-    /* For how long of the time since then (CLOCK_MONOTONIC) the kernel side answered nobody, as far
-     * as that is known: so that no driver is blamed for it. Any thread; must not block. May be
-     * NULL. */
+    /* For how long of the time since then (CLOCK_MONOTONIC) the kernel side answered nobody, as
+     * far as that is known: so that no driver is blamed for it. Any thread; must not block. May
+     * be NULL. */
     uint64_t (*kernel_mute_ns)(void *ctx, uint64_t since_ns);
     void *kernel_mute_ctx;
     /* Highest id that somebody else knows to be taken: checks have none in the journal. */
@@ -57,9 +57,9 @@ const char *mig_security(struct mig *mig);
 /* Certificates for the connections to come, in the place of those that mig_open got: takes a
  * reference. Any thread. */
 void mig_set_tls(struct mig *mig, struct tp_tls *tls);
-/* While it is set every partition that wants to come (a move, a check, a restore) is refused for
- * now (VF_REFUSED_NOW), with "cordon" among the reasons; what comes already does come. Any thread.
- */
+/* While it is set every partition that wants to come (a move, a check, a restore) is refused
+ * for now (VF_REFUSED_NOW), with "cordon" among the reasons; what comes already does come.
+ * Any thread. */
 void mig_set_cordon(struct mig *mig, bool on);
 bool mig_cordoned(const struct mig *mig);
 /* Cancels what has not committed, as this host's end: moves that it interrupts are started over by
@@ -109,8 +109,8 @@ int mig_source_start(struct mig *mig, const char *partition, const struct mig_op
  * here once the image is durable. */
 int mig_save_start(struct mig *mig, const char *partition, int directory, const char *name,
                    const char *path, bool keep, struct mig_job **out, struct vf_error *err);
-/* Starts a restore of the image in fd (taken over, also on failure) as `partition` on that adapter.
- */
+/* Starts a restore of the image in fd (taken over, also on failure) as `partition` on
+ * that adapter. */
 int mig_restore_start(struct mig *mig, const char *partition, int fd, const char *path,
                       uint32_t adapter, struct mig_job **out, struct vf_error *err);
 

@@ -48,8 +48,8 @@ struct tp_certificate_facts {
 /* What the first certificate in the PEM text says. VF_FAILED when there is none. */
 int tp_certificate_look(const void *pem, size_t bytes, struct tp_certificate_facts *out,
                         struct vf_error *err);
-/* Writes a DNS name or an IP address in the form in which names are compared (tls.h). False: it is
- * neither. */
+/* Writes a DNS name or an IP address in the form in which names are compared (tls.h). False: it
+ * is neither. */
 bool tp_certificate_name(const char *name, char out[TP_NAME_BYTES]);
 
 #endif

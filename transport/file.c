@@ -36,8 +36,8 @@ static void moved(struct file_stream *stream, const struct iovec *iov, size_t by
     }
 }
 
-/* A file takes what it takes at once: 0 would mean "wait until it is writable", which it always is.
- */
+/* A file takes what it takes at once: 0 would mean "wait until it is writable", which it
+ * always is. */
 static long file_send(struct tp *tp, const struct iovec *iov, int count)
 {
     struct file_stream *stream = stream_of(tp);

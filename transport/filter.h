@@ -46,8 +46,8 @@ static inline int filter_fd(const struct tp *tp)
 
 #else
 
-/* What records are called; set before the first stream (migrate knows, which transport may not
- * include). */
+/* What records are called; set before the first stream (migrate knows, which transport may
+ * not include). */
 extern const char *(*filter_tag_name)(uint32_t tag);
 
 /* From tp_init and tp_fini. 0, or -1 without memory. */

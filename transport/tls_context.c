@@ -315,8 +315,8 @@ static int set_up(SSL_CTX *context)
                    SSL_CTX_set_max_proto_version(context, TLS1_3_VERSION) == 1 &&
                    SSL_CTX_set_num_tickets(context, 0) == 1 &&
                    SSL_CTX_set_max_early_data(context, 0) == 1 &&
-                   /* 128 bits are enough and cost less; the last is for machines without AES
-                      instructions. */
+                   /* 128 bits are enough and cost less; the last is for machines without
+                    * AES instructions. */
                    SSL_CTX_set_ciphersuites(context,
                                             "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:"
                                             "TLS_CHACHA20_POLY1305_SHA256") == 1

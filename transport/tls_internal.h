@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* What the files of TLS share: names in certificates, and the context that streams are made from.
- */
+/* What the files of TLS share: names in certificates, and the context that streams are
+ * made from. */
 #ifndef TRANSPORT_TLS_INTERNAL_H
 #define TRANSPORT_TLS_INTERNAL_H
 

@@ -128,8 +128,8 @@ static uint64_t silent_at(const struct tp *tp, uint64_t moved)
 
 enum wait_end { WAIT_READY, WAIT_DEADLINE, WAIT_SILENT, WAIT_ABORTED, WAIT_ERROR };
 
-/* Waits for `fd` of the stream (errors and hang-ups count: the next call tells). WAIT_ERROR: see
- * errno. */
+/* Waits for `fd` of the stream (errors and hang-ups count: the next call tells). WAIT_ERROR:
+ * see errno. */
 static enum wait_end wait_for(const struct tp *tp, struct pollfd fd, uint64_t deadline,
                               uint64_t silent)
 {

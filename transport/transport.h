@@ -56,8 +56,8 @@ struct tp {
 #ifdef VF_FAULTS
     struct filter *filter; /* transport/filter.h */
 #endif
-    char identity[TP_NAME_BYTES]; /* whom a certificate proves the peer to be; "" = nobody does. Set
-                                     by tp_handshake */
+    /* Whom a certificate proves the peer to be; "" = nobody does. Set by tp_handshake. */
+    char identity[TP_NAME_BYTES];
 };
 
 /* "HOST:PORT" or "[V6]:PORT"; waits for the connection until the deadline (only a name that needs a
@@ -106,8 +106,8 @@ int tp_is_loopback(const char *address, bool *loopback, struct vf_error *err);
 /* How long nothing may move during a wait; 0 = no limit. A new stream has TP_SILENCE_NS. */
 #define TP_SILENCE_NS 5000000000ull
 void tp_set_silence(struct tp *tp, uint64_t silence_ns);
-/* For kinds of streams: sets up the common part, with its eventfd; and releases it again (from
- * ops->close). */
+/* For kinds of streams: sets up the common part, with its eventfd; and releases it again
+ * (from ops->close). */
 int tp_init(struct tp *tp, const struct tp_ops *ops, const char *peer, struct vf_error *err);
 void tp_fini(struct tp *tp);
 /* Move all of the bytes, or fail. VF_FAILED "peer PEER …: closed the connection | fell silent for

@@ -130,8 +130,8 @@ void patience_alive(struct patience *patience, const char *stuck, const char *wa
     patience->since_ns = vf_now_ns();
 }
 
-/* Where a person sees whether a command that was given up has happened; NULL when it changes
- * nothing. */
+/* Where a person sees whether a command that was given up has happened; NULL when it
+ * changes nothing. */
 static const char *where_to_look(const struct patience *patience)
 {
     static const struct {

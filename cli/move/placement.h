@@ -21,8 +21,9 @@ struct place_host {
     const char *address; /* HOST:PORT; borrowed */
     bool known;          /* it has said what is free: the rest is its word */
     bool takes;
-    bool itself; /* by its words it is the host that is asked to move; believed only of one that
-                    takes nothing */
+    /* By its words it is the host that is asked to move; believed only of one that
+     * takes nothing. */
+    bool itself;
     struct place_adapter adapters[VF_MAX_ADAPTERS];
     size_t count;
 };

@@ -235,8 +235,8 @@ static int take_timeout(struct parse *parse, const char *equals)
     return 0;
 }
 
-/* What every verb takes: --host, --timeout, --json, --help and --version. 1 = it was one of them.
- */
+/* What every verb takes: --host, --timeout, --json, --help and --version. 1 = it was one
+ * of them. */
 static int take_common(struct parse *parse, const char *word, size_t length, const char *equals)
 {
     if (is(word, length, "host"))
@@ -269,8 +269,8 @@ static int take_own(struct parse *parse, const struct cli_option *option, size_t
     return put_option(parse, option, value);
 }
 
-/* The verb's own options first: "wait p1 --timeout 60" is the wait's, "--timeout 5 wait p1" ours.
- */
+/* The verb's own options first: "wait p1 --timeout 60" is the wait's, "--timeout 5 wait
+ * p1" ours. */
 static int take_option(struct parse *parse)
 {
     const struct cli_verb *verb = parse->command->verb;

@@ -56,8 +56,8 @@ struct cli_option {
 struct cli_positional {
     const char *metavar; /* NULL = there is no more */
     const char *key;
-    enum value_kind kind; /* VALUE_TEXT, VALUE_NUMBER, VALUE_LIST (all the rest) or, without
-                             key, VALUE_INPUT */
+    /* VALUE_TEXT, VALUE_NUMBER, VALUE_LIST (all the rest) or, without key, VALUE_INPUT. */
+    enum value_kind kind;
     enum cli_names names;
 };
 

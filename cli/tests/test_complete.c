@@ -11,8 +11,8 @@
 
 #define MAX_WORDS 12
 
-/* What was offered, a blank behind each; names as <KIND@HOST>, paths as <files> or <directories>.
- */
+/* What was offered, a blank behind each; names as <KIND@HOST>, paths as <files>
+ * or <directories>. */
 struct offered {
     char text[2048];
     size_t length;

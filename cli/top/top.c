@@ -53,8 +53,8 @@ static uint64_t first_late(const struct top *top, uint64_t deadline_ns)
     return deadline_ns;
 }
 
-/* Waits for what comes first: an answer, a key, a signal, or the deadline. Answers are taken here.
- */
+/* Waits for what comes first: an answer, a key, a signal, or the deadline. Answers are
+ * taken here. */
 static int await(struct top *top, bool keys, uint64_t deadline_ns, struct pollfd events[2])
 {
     struct pollfd fds[CLI_MAX_HOSTS + 2];
@@ -153,8 +153,8 @@ static void show(const struct top *top)
     json_decref(object);
 }
 
-/* Stands still as any program does that is put into the background, with the terminal given back.
- */
+/* Stands still as any program does that is put into the background, with the terminal
+ * given back. */
 static void stand_still(struct top *top)
 {
     top_screen_end(&top->screen);

@@ -233,8 +233,8 @@ static void send_oldest_away(struct control *control)
         send_away(control, oldest);
 }
 
-/* A place for one more: free, or that of the connection that was idle longest. False when all are
- * busy. */
+/* A place for one more: free, or that of the connection that was idle longest. False when all
+ * are busy. */
 static bool take_place(struct control *control)
 {
     const struct timespec until = vf_timespec(vf_now_ns() + LEAVE_MS * 1000000ull);

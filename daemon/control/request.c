@@ -184,8 +184,8 @@ int request_kc(struct request *request, struct kc **kc, struct vf_error *err)
 
     if (request->kc == NULL) {
         if (kc_connect(daemon->kernel_socket, &request->kc, err) != 0 && !shares_kc(request, err)) {
-            err->code = VF_FAILED; /* the daemon was reached: "unreachable" would be said of the
-                                      wrong one */
+            /* The daemon was reached: "unreachable" would be said of the wrong one. */
+            err->code = VF_FAILED;
             (void)watchdog_says(daemon, err); /* knows more, if it knows anything */
             return -1;
         }

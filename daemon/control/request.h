@@ -21,8 +21,8 @@ struct request {
     struct mig_hold hold; /* keep_from_moves */
 };
 
-/* Arguments. VF_USAGE when missing or of another type; the _or forms take a default instead of
- * missing. */
+/* Arguments. VF_USAGE when missing or of another type; the _or forms take a default instead
+ * of missing. */
 int request_text(const struct request *request, const char *key, const char **value,
                  struct vf_error *err);
 int request_number(const struct request *request, const char *key, uint64_t *value,
@@ -45,23 +45,23 @@ int request_file(const struct request *request, int *fd, struct vf_error *err);
 /* The directory that came along; VF_USAGE without one. */
 int request_directory(const struct request *request, int *fd, struct vf_error *err);
 
-/* A connection to the kernel side of this request's own, so that no other waits behind it; opened
- * at the first call. Its calls end with an error when the kernel side answers nothing any more
- * (watchdog_patience). */
+/* A connection to the kernel side of this request's own, so that no other waits behind it;
+ * opened at the first call. Its calls end with an error when the kernel side answers nothing any
+ * more (watchdog_patience). */
 int request_kc(struct request *request, struct kc **kc, struct vf_error *err);
 
 /* Has the client left, or does the daemon end? Waits up to timeout_ms for the client to leave. */
 bool request_abandoned(const struct request *request, int timeout_ms);
 
-/* Waits up to timeout_ms for `fd` to become readable or for the client to leave; true when it was
- * `fd`. */
+/* Waits up to timeout_ms for `fd` to become readable or for the client to leave; true when it
+ * was `fd`. */
 bool request_told(const struct request *request, int fd, int timeout_ms);
 
 /* Sends a line (stolen; NULL is -ENOMEM) as ctl_send does. */
 int request_send(const struct request *request, json_t *line, int timeout_ms);
 
-/* Sends {"progress": object} (stolen) unless the client is behind with reading; false when it has
- * left. */
+/* Sends {"progress": object} (stolen) unless the client is behind with reading; false when it
+ * has left. */
 bool request_progress(const struct request *request, json_t *object);
 
 /* Answers a parsed request object (borrowed) that came on the beat's socket: the reply to send,

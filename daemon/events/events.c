@@ -100,8 +100,8 @@ static void add_kernel(struct events *events, const struct kc_event *told)
     add(events, &event);
 }
 
-/* False when another fetch takes so long that it must be waiting for a kernel side that answers
- * nothing. */
+/* False when another fetch takes so long that it must be waiting for a kernel side that
+ * answers nothing. */
 static bool begin_fetch(struct events *events, uint64_t *seen)
 {
     const struct timespec until = vf_timespec(vf_now_ns() + OTHER_FETCH_NS);

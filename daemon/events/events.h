@@ -35,16 +35,16 @@ struct events_collector;
  * history has of it already is not told again. */
 int events_collect(struct events *events, const char *kernel_socket, int32_t kernel_pid,
                    struct events_collector **out, struct vf_error *err);
-/* Returns when the thread is gone, at once even while the kernel side answers nothing. NULL is
- * allowed. */
+/* Returns when the thread is gone, at once even while the kernel side answers nothing. NULL
+ * is allowed. */
 void events_collect_stop(struct events_collector *collector);
 
 /* -1: no memory. */
 int events_init(struct events *events);
 void events_fini(struct events *events);
-/* From here on the history gets each event, and those that there are already; numbers go on behind
- * its own. Before anybody has seen one. NULL: it goes away, nobody adds any more but this thread.
- */
+/* From here on the history gets each event, and those that there are already; numbers go on
+ * behind its own. Before anybody has seen one. NULL: it goes away, nobody adds any more but
+ * this thread. */
 void events_keep(struct events *events, struct history *history);
 /* Any thread; overlong text is cut. `source`: who tells of it. */
 void events_add(struct events *events, const char *source, const char *kind, const char *text);

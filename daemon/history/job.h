@@ -10,9 +10,9 @@
 /* The report's job number, > 0; 0 when it is no report. */
 uint64_t history_job_id(const json_t *report);
 
-/* A job that the journal knows, with the figures that are kept of it: how it ended is the journal's
- * word, all else the history's. `kept` may be NULL or of another job, and is not believed then. New
- * reference. */
+/* A job that the journal knows, with the figures that are kept of it: how it ended is the
+ * journal's word, all else the history's. `kept` may be NULL or of another job, and is not
+ * believed then. New reference. */
 json_t *history_job_merge(json_t *journal, json_t *kept);
 
 /* The short form that `job list` has of it; new reference. */

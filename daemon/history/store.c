@@ -175,8 +175,8 @@ static enum opening make_file(const char *path, struct vf_error *err)
     return OPENED;
 }
 
-/* The last call failed: is it the file (damage, or tables that are not ours), or the disk under it?
- */
+/* The last call failed: is it the file (damage, or tables that are not ours), or the disk
+ * under it? */
 static enum opening why_not(const struct store *store)
 {
     switch (sqlite3_extended_errcode(store->db) & 0xff) {

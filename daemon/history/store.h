@@ -36,8 +36,8 @@ bool store_damaged(const struct store *store);
  * history_kernel_seen) is kept with the number of the newest event that came from there. */
 int store_write(struct store *store, const struct store_entry *list, const char *kernel_side,
                 struct vf_error *err);
-/* Drops some of what is older than the limits allow (oldest first). *more: there is more to drop.
- */
+/* Drops some of what is older than the limits allow (oldest first). *more: there is more
+ * to drop. */
 int store_trim(struct store *store, const struct history_limits *limits, uint64_t now_ns,
                bool *more, struct vf_error *err);
 

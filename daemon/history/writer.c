@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The history's thread: takes what waits, writes it, and copes with a disk that does not. See
- * history.h. */
+/* The history's thread: takes what waits, writes it, and copes with a disk that does not.
+ * See history.h. */
 #define LOG_ROOM "history"
 #include "daemon/history/private.h"
 

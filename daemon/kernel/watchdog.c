@@ -79,8 +79,8 @@ static bool is_waiter(const struct kc_waiter *waiter, const struct watchdog_wait
                : who->partition != NULL && strcmp(waiter->partition, who->partition) == 0;
 }
 
-/* The driver's call that `who` waits for longest, or anyone if that is NULL: if for `enough_ns` or
- * longer. */
+/* The driver's call that `who` waits for longest, or anyone if that is NULL: if for `enough_ns`
+ * or longer. */
 static bool hangs(struct daemon *daemon, const struct watchdog_waiter *who, uint64_t enough_ns,
                   struct kc_driver_call *call)
 {

@@ -38,9 +38,9 @@ uint64_t watchdog_silent_ns(struct daemon *daemon);
  * from half a second on. ctx is the struct daemon; as in mig_config. Any thread. */
 uint64_t watchdog_mute_ns(void *ctx, uint64_t since_ns);
 
-/* "the kernel side has not answered for 4 s (stopped by a signal)"; or, of a driver, "DxgkDdi... of
- * the driver of adapter 0 (softgpu.so) has not come back for 12 s"; or "". Any thread; returns
- * `text`. */
+/* "the kernel side has not answered for 4 s (stopped by a signal)"; or, of a driver, "DxgkDdi...
+ * of the driver of adapter 0 (softgpu.so) has not come back for 12 s"; or "". Any thread;
+ * returns `text`. */
 const char *watchdog_word(struct daemon *daemon, char *text, size_t bytes);
 
 /* Who waits: what drivers do concerns it only where it waits for them. */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The history on a disk that is full, damaged, removed or read-only: it costs history and nothing
- * else. */
+/* The history on a disk that is full, damaged, removed or read-only: it costs history and
+ * nothing else. */
 #include "daemon/tests/history_bench.h"
 
 #include "base/clock.h"

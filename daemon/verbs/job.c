@@ -189,8 +189,8 @@ int verb_migrate(struct request *request, struct vf_error *err)
     return 0;
 }
 
-/* A verdict must name a reason: some refusals come before both sides' values were put side by side.
- */
+/* A verdict must name a reason: some refusals come before both sides' values were put side
+ * by side. */
 static void add_missing_reason(json_t *verdict, const struct vf_error *err)
 {
     json_t *reasons = json_object_get(verdict, "reasons");

@@ -77,8 +77,8 @@ static uint64_t zero_piece(const struct sg_vram *vram)
     return vram->wide ? SG_BLOCK_BYTES : 8 * SG_STEP_BYTES;
 }
 
-/* Zeros go many pages a step where they can: giving memory back is quick, and quickest in long
- * ranges. */
+/* Zeros go many pages a step where they can: giving memory back is quick, and quickest in
+ * long ranges. */
 static enum sg_step fill_zero(struct sg_context *x, uint64_t dst, uint64_t at, uint64_t total)
 {
     struct sg_span span;

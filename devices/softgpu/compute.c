@@ -9,8 +9,8 @@
 
 /* ---- STENCIL ---- */
 
-/* A unit is a segment of SG_STENCIL_CELLS cells of one row; a step takes several units of narrow
- * grids. */
+/* A unit is a segment of SG_STENCIL_CELLS cells of one row; a step takes several units of
+ * narrow grids. */
 #define ROW_ROOM (SG_STENCIL_CELLS + 16u) /* cells; the halo before and behind, and alignment */
 #define STEP_CELLS (2u * SG_STENCIL_CELLS)
 
@@ -24,8 +24,8 @@ struct segment {
     uint32_t cells;
 };
 
-/* Cells [x0 - 1, x0 + cells] of a row to row[0…]; beyond the grid's sides the border cell repeats.
- */
+/* Cells [x0 - 1, x0 + cells] of a row to row[0…]; beyond the grid's sides the border
+ * cell repeats. */
 static bool read_row(struct sg_context *x, const struct grid *g, uint64_t row,
                      const struct segment *s, int32_t *to)
 {
@@ -41,8 +41,8 @@ static bool read_row(struct sg_context *x, const struct grid *g, uint64_t row,
     return true;
 }
 
-/* Rows of the work memory; they rotate while a step goes down the grid, so that each row is read
- * once. */
+/* Rows of the work memory; they rotate while a step goes down the grid, so that each row is
+ * read once. */
 struct rows {
     int32_t *up, *mid, *down, *out;
 };

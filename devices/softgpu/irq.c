@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Interrupts: the PF's vector, the MSI-X tables of the VFs, and the bus that carries messages to
- * eventfds. */
+/* Interrupts: the PF's vector, the MSI-X tables of the VFs, and the bus that carries messages
+ * to eventfds. */
 #include "softgpu.h"
 
 #include <errno.h>

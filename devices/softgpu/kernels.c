@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The arithmetic of the commands, on plain memory: the only code built at -O3. Variants for wider
- * vectors are compiled from the same bodies, integers only, so which one runs cannot show in a
- * result.
+ * The arithmetic of the commands, on plain memory: the only code built at -O3. Variants for
+ * wider vectors are compiled from the same bodies, integers only, so which one runs cannot show
+ * in a result.
  */
 #include "softgpu.h"
 

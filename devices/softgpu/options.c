@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The option list of a softgpu: every value is checked, every refusal names the option and the
- * remedy. */
+/* The option list of a softgpu: every value is checked, every refusal names the option and
+ * the remedy. */
 #include "softgpu.h"
 
 #include <errno.h>

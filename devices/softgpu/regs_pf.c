@@ -219,8 +219,8 @@ static void write_pf(struct sg_device *dev, uint32_t offset, uint64_t value)
     }
 }
 
-/* One register, or a piece of a window; device lock held. What the manual does not name reads as
- * zero. */
+/* One register, or a piece of a window; device lock held. What the manual does not name reads
+ * as zero. */
 static uint64_t read_one(struct sg_device *dev, uint32_t offset, unsigned width)
 {
     uint32_t index = (offset - SG_PF_VF_BLOCK) / SG_PF_VF_STRIDE,

@@ -7,9 +7,9 @@
  * engine idles meanwhile, so the paging engine gets the host CPU and no neighbour gains or loses a
  * moment.
  *
- * A queue: HALTED → RUNNING (start) → HALTED (HALT, stop) | FAULT; FAULT → HALTED (stop, reset);
- * reset and LOAD set anything. Only a RUNNING queue of a VF that is not stopped is ever put on an
- * engine.
+ * A queue: HALTED → RUNNING (start) → HALTED (HALT, stop) | FAULT; FAULT → HALTED (stop,
+ * reset); reset and LOAD set anything. Only a RUNNING queue of a VF that is not stopped is ever
+ * put on an engine.
  */
 #include "softgpu.h"
 
@@ -109,8 +109,8 @@ static uint64_t stand_still(struct sg_engine *e, struct sg_queue *q, uint64_t ns
     return now - start;
 }
 
-/* Runs the queue for up to `ns`; device lock held before and after, not meanwhile. Returns the time
- * used. */
+/* Runs the queue for up to `ns`; device lock held before and after, not meanwhile. Returns the
+ * time used. */
 static uint64_t run_queue(struct sg_engine *e, struct sg_queue *q, uint64_t ns)
 {
     struct sg_device *dev = e->dev;

@@ -25,8 +25,8 @@
 #define SG_STATE_WINDOW 0x1000u
 #define SG_CONFIG_BYTES 256u
 
-/* VRAM's contents race by nature, as in hardware: only the few functions marked so may touch them
- * unordered. */
+/* VRAM's contents race by nature, as in hardware: only the few functions marked so may touch
+ * them unordered. */
 #define SG_RACES_AS_HARDWARE __attribute__((no_sanitize("thread"), noinline))
 
 static inline uint64_t sg_min(uint64_t a, uint64_t b)

@@ -204,8 +204,8 @@ uint64_t sg_vram_run(struct sg_vram *v, uint64_t offset, uint64_t bytes, bool *p
         }
         page = (page | 63) + 1;
     }
-    /* The first page's word is read twice: when its state changed in between, it counts as it was
-     * first. */
+    /* The first page's word is read twice: when its state changed in between, it counts as it
+     * was first. */
     page = sg_max(page, offset / SG_PAGE_BYTES + 1);
     return sg_min(bytes, page * SG_PAGE_BYTES - offset);
 }

@@ -98,9 +98,9 @@ static NTSTATUS null_query_interface(PVOID MiniportDeviceContext, PQUERY_INTERFA
 }
 
 /*
- * The least an adapter says of itself. DXGKQAITYPE_GPUPCAPS (CAP-1) is answered only by adapters
- * that can be partitioned; with LiveMigration in it the tracking and paging caps follow (CAP-2 to
- * CAP-6).
+ * The least an adapter says of itself. DXGKQAITYPE_GPUPCAPS (CAP-1) is answered only by
+ * adapters that can be partitioned; with LiveMigration in it the tracking and paging caps
+ * follow (CAP-2 to CAP-6).
  */
 static NTSTATUS null_query_adapter_info(HANDLE hAdapter, const DXGKARG_QUERYADAPTERINFO *pArgs)
 {
@@ -121,8 +121,8 @@ static NTSTATUS null_query_adapter_info(HANDLE hAdapter, const DXGKARG_QUERYADAP
     return STATUS_SUCCESS;
 }
 
-/* Device IRQL: say whether the interrupt is this card's, acknowledge it, DxgkCbNotifyInterrupt,
- * DxgkCbQueueDpc. */
+/* Device IRQL: say whether the interrupt is this card's, acknowledge it,
+ * DxgkCbNotifyInterrupt, DxgkCbQueueDpc. */
 static BOOLEAN null_interrupt_routine(PVOID MiniportDeviceContext, ULONG MessageNumber)
 {
     UNREFERENCED_PARAMETER(MiniportDeviceContext);

@@ -41,8 +41,8 @@ static ULONG64 sgk_resource_bytes(const CM_PARTIAL_RESOURCE_DESCRIPTOR *resource
     return (ULONG64)resource->u.Memory.Length << 32;
 }
 
-/* The nth memory resource: BARs come in their order, the registers first, then VRAM, then the
- * bitplane. */
+/* The nth memory resource: BARs come in their order, the registers first, then VRAM, then
+ * the bitplane. */
 static const CM_PARTIAL_RESOURCE_DESCRIPTOR *sgk_find_bar(const CM_RESOURCE_LIST *list, ULONG nth)
 {
     const CM_PARTIAL_RESOURCE_LIST *partial;

@@ -129,8 +129,8 @@ NTSTATUS sgk_destroy_memory_basis(HANDLE hAdapter, HANDLE hMemoryBasis)
     ExAcquireFastMutex(&adapter->basis_lock);
     basis = sgk_basis_find(adapter, hMemoryBasis);
     if (basis) {
-        /* DBT-8: a live handle is always destroyed, tracked or not. A reserve holds a copy of its
-         * ranges. */
+        /* DBT-8: a live handle is always destroyed, tracked or not. A reserve holds a copy of
+         * its ranges. */
         if (basis->pending)
             sgk_basis_stop(adapter, basis);
         (void)RemoveEntryList(&basis->entry);
@@ -142,8 +142,8 @@ NTSTATUS sgk_destroy_memory_basis(HANDLE hAdapter, HANDLE hMemoryBasis)
     return STATUS_SUCCESS;
 }
 
-/* Empties the plane under the basis. What it held belongs to whoever else tracks these pages
- * (DBT-3). */
+/* Empties the plane under the basis. What it held belongs to whoever else tracks these
+ * pages (DBT-3). */
 static void sgk_basis_clear(struct sgk_adapter *adapter, struct sgk_basis *basis)
 {
     sgk_dirty_read_all(adapter, basis, TRUE, NULL);

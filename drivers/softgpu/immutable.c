@@ -102,8 +102,8 @@ static void sgk_compare(struct sgk_comparison *comparison, const struct sgk_immu
     if (source->dirty_page != dirty_page)
         sgk_mismatch(comparison, "dirty-page", SGK_BYTES, source->dirty_page, dirty_page,
                      "start both devices with the same dirty-page");
-    /* A contiguous reserve may land on scattered pages and the other way round: a guest sees no
-     * difference. */
+    /* A contiguous reserve may land on scattered pages and the other way round: a guest sees
+     * no difference. */
     if (source->scatter_page && scatter_page && source->scatter_page != scatter_page)
         sgk_mismatch(comparison, "scatter-page", SGK_BYTES, source->scatter_page, scatter_page,
                      "choose a host whose GPU scatters by the same page");

@@ -44,14 +44,14 @@ static NTSTATUS sgk_migration_begin(struct sgk_adapter *adapter, ULONG index, st
     vgpu->migration = migration;
     vgpu->immutable_done = FALSE;
     vgpu->mutable_done = FALSE;
-    /* SRC-1: time for paging is lent by this VF alone. Its weight, and so every other VF's share,
-     * stays. */
+    /* SRC-1: time for paging is lent by this VF alone. Its weight, and so every other VF's
+     * share, stays. */
     vgpu->lend_before = sgk_read(adapter, SG_VFC(index, SG_VFC_LEND));
     sgk_write(adapter, SG_VFC(index, SG_VFC_LEND),
               migration == SGK_MIGRATION_SOURCE ? SGK_LEND_SOURCE : SGK_LEND_TARGET);
     if (migration == SGK_MIGRATION_SOURCE && !sgk_performant(adapter)) {
-        /* CAP-4: from here on writes set bits, though the OS's basis starts counting with its
-         * StartDirtyTracking. */
+        /* CAP-4: from here on writes set bits, though the OS's basis starts counting with
+         * its StartDirtyTracking. */
         ExAcquireFastMutex(&adapter->basis_lock);
         sgk_tracking_hold(adapter);
         ExReleaseFastMutex(&adapter->basis_lock);

@@ -78,8 +78,8 @@ static NTSTATUS sgk_build_flush(DXGKARG_BUILDPAGINGBUFFER *args)
                                                    : STATUS_GRAPHICS_INSUFFICIENT_DMA_BUFFER;
 }
 
-/* One entry in the card's format. A segment or address the card does not have is refused, never
- * written. */
+/* One entry in the card's format. A segment or address the card does not have is refused,
+ * never written. */
 static NTSTATUS sgk_pte_convert(const struct sgk_adapter *adapter, const DXGK_PTE *pte, ULONG level,
                                 PULONG64 entry)
 {

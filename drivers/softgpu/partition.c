@@ -130,8 +130,8 @@ static NTSTATUS sgk_get_gpu_engines(HANDLE context, DXGKARG_GETGPUENGINES *args)
     return STATUS_SUCCESS;
 }
 
-/* Only memory is divided by amount. The engines have no codecs and no floating point: those stay
- * zero. */
+/* Only memory is divided by amount. The engines have no codecs and no floating point: those
+ * stay zero. */
 static NTSTATUS sgk_get_virtual_gpu_profile(HANDLE context, DXGKARG_GETVIRTUALGPUPROFILE *args)
 {
     struct sgk_adapter *adapter = context;

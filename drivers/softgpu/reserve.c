@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * A VF's VRAM: extents checked against the card, the other VFs and the vGPU's promise, then written
- * into the card's second translation stage. The guest physical space is the extents one after the
- * other.
+ * A VF's VRAM: extents checked against the card, the other VFs and the vGPU's promise, then
+ * written into the card's second translation stage. The guest physical space is the extents one
+ * after the other.
  */
 #include "softgpu_kmd.h"
 
@@ -62,8 +62,8 @@ static NTSTATUS sgk_extents_disjoint(const struct sgk_adapter *adapter,
     return status;
 }
 
-/* Joins an extent that begins where the one before ends: the card's map has few places without
- * scatter. */
+/* Joins an extent that begins where the one before ends: the card's map has few places
+ * without scatter. */
 static ULONG sgk_extents_merge(struct sgk_extent *extents, ULONG count)
 {
     ULONG kept = 0;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * A VF's place in the schedule: powered or not, paused or not, and waiting until it has really
- * stopped.
+ * A VF's place in the schedule: powered or not, paused or not, and waiting until it
+ * has really stopped.
  */
 #include "softgpu_kmd.h"
 

@@ -247,8 +247,8 @@ void sgk_msix_write(struct sgk_adapter *adapter, ULONG index, ULONG vector, ULON
 DXGKDDI_SETVIRTUALFUNCTIONPAUSESTATE sgk_set_virtual_function_pause_state;
 /* Makes the VF's control register say what powered and paused say. */
 void sgk_schedule_apply(struct sgk_adapter *adapter, ULONG index, const struct sgk_vgpu *vgpu);
-/* Waits until no command of a stopped VF runs and no store awaits its dirty bit (DBT-10);
- * STATUS_IO_TIMEOUT. */
+/* Waits until no command of a stopped VF runs and no store awaits its dirty bit
+ * (DBT-10); STATUS_IO_TIMEOUT. */
 NTSTATUS sgk_schedule_wait_quiet(struct sgk_adapter *adapter, ULONG index);
 
 /* ---- basis.c, dirty.c ---- */
@@ -260,8 +260,8 @@ DXGKDDI_STOPDIRTYTRACKING sgk_stop_dirty_tracking;
 DXGKDDI_QUERYDIRTYBITDATA sgk_query_dirty_bit_data;
 /* The basis behind an OS handle, or NULL. basis_lock is held. */
 struct sgk_basis *sgk_basis_find(struct sgk_adapter *adapter, HANDLE handle);
-/* Counts who needs the hardware to set bits; nothing to do on performant hardware. basis_lock is
- * held. */
+/* Counts who needs the hardware to set bits; nothing to do on performant hardware. basis_lock
+ * is held. */
 void sgk_tracking_hold(struct sgk_adapter *adapter);
 void sgk_tracking_drop(struct sgk_adapter *adapter);
 /* Frees bases the OS left behind. No DDI runs any more. `touch`: and stops the hardware's tracking;
@@ -281,8 +281,8 @@ DXGKDDI_SUBMITCOMMANDVIRTUAL sgk_submit_command_virtual;
 DXGKDDI_QUERYCURRENTFENCE sgk_query_current_fence;
 /* Interrupt lock held: reports what the engine has completed and gives it what waits. */
 void sgk_ring_completed(struct sgk_adapter *adapter);
-/* Interrupt lock held: reports the submission that faulted, restarts the engine with those behind
- * it. */
+/* Interrupt lock held: reports the submission that faulted, restarts the engine with those
+ * behind it. */
 void sgk_ring_faulted(struct sgk_adapter *adapter);
 
 DXGKDDI_RESETENGINE sgk_reset_engine;
@@ -344,8 +344,8 @@ FORCEINLINE void sgk_history_set(struct sgk_vgpu *vgpu, const struct sgk_history
 /* Nothing of a VF is lost between two drivers of the card: what is still pending will be told. The
  * registers are mapped. */
 NTSTATUS sgk_news_open(struct sgk_adapter *adapter);
-/* When it returns no routine of ours runs or will run. After the card's interrupts are off.
- * PASSIVE_LEVEL. */
+/* When it returns no routine of ours runs or will run. After the card's interrupts are
+ * off. PASSIVE_LEVEL. */
 void sgk_news_close(struct sgk_adapter *adapter);
 /* There is something to tell. DISPATCH_LEVEL. */
 void sgk_news_queue(struct sgk_adapter *adapter);

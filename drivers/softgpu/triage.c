@@ -75,8 +75,8 @@ static void sgk_text_value(struct sgk_text *text, enum sgk_format format, ULONG6
     }
 }
 
-/* A zeroed event and where its text goes. NULL: without memory for more, `what` is in the debug
- * log. */
+/* A zeroed event and where its text goes. NULL: without memory for more, `what` is in the
+ * debug log. */
 static DXGKDDICB_PARTITIONING_EVENT_NOTIFICATION *
 sgk_event_begin(const struct sgk_adapter *adapter, DXGIDDI_PARTITIONING_EVENT_TYPE type,
                 ULONG index, PCSTR what, struct sgk_text *text)

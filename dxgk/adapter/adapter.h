@@ -6,8 +6,8 @@
 
 #include "dxgk/internal.h"
 
-/* Brings adapter `index` up. driver: path of a KMD, or NULL for the device's own under
- * config->driver_dir. */
+/* Brings adapter `index` up. driver: path of a KMD, or NULL for the device's own
+ * under config->driver_dir. */
 int dxgk_adapter_start(struct dxgk *dxgk, uint32_t index, const struct dxgk_config *config,
                        const char *spec, const char *driver, struct dxgk_adapter **out,
                        struct vf_error *err);

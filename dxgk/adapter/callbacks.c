@@ -262,8 +262,8 @@ static NTSTATUS free_pages_from_mdl(HANDLE handle, const DXGKARGCB_FREEPAGESFROM
 
 /* ---- start and stop ---- */
 
-/* CM_RESOURCE_LIST with room for every BAR and the message interrupt; its tail array is packed to 4
- * bytes. */
+/* CM_RESOURCE_LIST with room for every BAR and the message interrupt; its tail array is packed to
+ * 4 bytes. */
 struct dxgk_resources {
     CM_RESOURCE_LIST list; /* holds the first descriptor */
     CM_PARTIAL_RESOURCE_DESCRIPTOR more[MAX_RESOURCES - 1];

@@ -8,8 +8,7 @@
 
 /* Fills callbacks, bars and resources; makes the adapter known. The device is open. */
 int dxgk_callbacks_start(struct dxgk_adapter *adapter, struct vf_error *err);
-/* Forgets it and unmaps what the driver left mapped (reported); fine on one that never
- * started. */
+/* Forgets it and unmaps what the driver left mapped (reported); fine on one that never started. */
 void dxgk_callbacks_stop(struct dxgk_adapter *adapter);
 
 /* Unmaps what a driver that went left mapped (reported). */

@@ -287,8 +287,8 @@ static int query_flags(struct dxgk_adapter *adapter, struct vf_error *err)
     return 0;
 }
 
-/* Names of the DDIs of live migration that the table lacks, as many as there is room for; "" =
- * none. */
+/* Names of the DDIs of live migration that the table lacks, as many as there is room for; ""
+ * = none. */
 static void lacking(const DRIVER_INITIALIZATION_DATA *ddi, char *out, size_t bytes)
 {
 #define DDI(name)                                                                                  \
@@ -324,8 +324,8 @@ static void lacking(const DRIVER_INITIALIZATION_DATA *ddi, char *out, size_t byt
     }
 }
 
-/* Partitions live in the one local segment; several would need a split the contract does not
- * describe. */
+/* Partitions live in the one local segment; several would need a split the contract does
+ * not describe. */
 static int choose_vram(struct dxgk_adapter *adapter, struct vf_error *err)
 {
     struct dxgk_caps *caps = &adapter->caps;

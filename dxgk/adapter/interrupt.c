@@ -74,9 +74,9 @@ static void run_interrupt_routine(struct dxgk_interrupts *irq, uint32_t message)
     }
 }
 
-/* Handles what is signalled now; true when it is time to stop. Asking epoll again under the lock
- * leaves no stale pointer: a removed source is out of the set before its owner gets the lock back.
- */
+/* Handles what is signalled now; true when it is time to stop. Asking epoll again under the
+ * lock leaves no stale pointer: a removed source is out of the set before its owner gets the
+ * lock back. */
 static bool take_events(struct dxgk_interrupts *irq)
 {
     struct epoll_event events[32];
@@ -236,8 +236,8 @@ int dxgk_interrupts_start(struct dxgk_adapter *adapter, struct vf_error *err)
     vf_cond_init(&irq->dpc_cond);
     if (open_fds(irq, err) != 0)
         goto fail;
-    /* Before the threads: the first thing an interrupt routine does may be a callback that looks
-     * here. */
+    /* Before the threads: the first thing an interrupt routine does may be a callback that
+     * looks here. */
     adapter->interrupts = irq;
     int rc = pthread_create(&irq->dpc_thread, NULL, dpc_thread, irq);
     if (rc != 0) {

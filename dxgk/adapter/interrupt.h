@@ -15,8 +15,8 @@
 /* Connects the PF's vectors and starts the two threads. After AddDevice (hAdapter is set), before
  * StartDevice: a driver may be interrupted before its StartDevice returns. PASSIVE_LEVEL. */
 int dxgk_interrupts_start(struct dxgk_adapter *adapter, struct vf_error *err);
-/* Disconnects, lets a running interrupt routine and DPC end, joins the threads. After StopDevice;
- * NULL-safe. */
+/* Disconnects, lets a running interrupt routine and DPC end, joins the threads. After
+ * StopDevice; NULL-safe. */
 void dxgk_interrupts_stop(struct dxgk_adapter *adapter);
 
 /* ---- a driver update: the PF's interrupts wait, those of VFs go on (HOT-1) ---- */
@@ -26,8 +26,8 @@ void dxgk_interrupts_stop(struct dxgk_adapter *adapter);
 void dxgk_interrupts_hold(struct dxgk_adapter *adapter);
 /* Interrupts reach the driver in adapter->ddi again: before StartDevice, as at a start. */
 void dxgk_interrupts_release(struct dxgk_adapter *adapter);
-/* Delivers, once, what came while they were held: after StartDevice, when the driver can hear it.
- */
+/* Delivers, once, what came while they were held: after StartDevice, when the driver can
+ * hear it. */
 void dxgk_interrupts_replay(struct dxgk_adapter *adapter);
 
 /* Routes an eventfd: `fire` runs on the interrupt thread at PASSIVE_LEVEL with the number of
@@ -50,15 +50,15 @@ void dxgk_interrupts_attach(struct dxgk_adapter *adapter, struct dxgk_paging *pa
 
 /* ---- DXGKRNL_INTERFACE slots; `handle` is the DeviceHandle or the miniport's context ---- */
 
-/* DIRQL (or under SynchronizeExecution). Remembers what the engine reported; NotifyDpc acts on it.
- */
+/* DIRQL (or under SynchronizeExecution). Remembers what the engine reported; NotifyDpc acts
+ * on it. */
 void dxgk_cb_notify_interrupt(HANDLE handle, const DXGKARGCB_NOTIFY_INTERRUPT_DATA *data);
 /* Any IRQL. TRUE when the DPC was not queued yet. */
 BOOLEAN dxgk_cb_queue_dpc(HANDLE handle);
 /* From the DPC routine, DISPATCH_LEVEL: completes fences. */
 void dxgk_cb_notify_dpc(HANDLE handle);
-/* Runs `routine` at DIRQL with the interrupt lock held: never beside the interrupt routine.
- * PASSIVE..DISPATCH. */
+/* Runs `routine` at DIRQL with the interrupt lock held: never beside the interrupt
+ * routine. PASSIVE..DISPATCH. */
 NTSTATUS dxgk_cb_synchronize_execution(HANDLE handle, PKSYNCHRONIZE_ROUTINE routine, PVOID context,
                                        ULONG message, BOOLEAN *result);
 

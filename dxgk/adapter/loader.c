@@ -62,8 +62,8 @@ NTSTATUS DxgkInitialize(PDRIVER_OBJECT DriverObject, PUNICODE_STRING RegistryPat
     return STATUS_SUCCESS;
 }
 
-/* For a driver that takes itself back in its Unload; the image goes right after. Exported to
- * drivers. */
+/* For a driver that takes itself back in its Unload; the image goes right after. Exported
+ * to drivers. */
 NTSTATUS DxgkUnInitialize(PDRIVER_OBJECT DriverObject)
 {
     for (const struct dxgk_image *image = images; image != NULL; image = image->next) {
@@ -291,8 +291,8 @@ static void unload(struct dxgk_image *image, struct dxgk_image_rest *rest)
     }
     reclaim_pool(image, rest);
     (void)dlclose(image->handle);
-    /* The loader keeps an image that says so (-z nodelete), or one that something else still uses.
-     */
+    /* The loader keeps an image that says so (-z nodelete), or one that something else
+     * still uses. */
     rest->stays = dl_iterate_phdr(is_loaded, image->name_in_memory) != 0;
     if (rest->stays)
         log_error("driver %s cannot be unloaded: its code stays until the host ends",

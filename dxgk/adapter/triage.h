@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Events: what drivers say by DxgkCbLogEtwEvent, and the capturing of triage events as reasons of a
- * refusal. */
+/* Events: what drivers say by DxgkCbLogEtwEvent, and the capturing of triage events as reasons of
+ * a refusal. */
 #ifndef DXGK_ADAPTER_TRIAGE_H
 #define DXGK_ADAPTER_TRIAGE_H
 

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The DDIs of memory bases and dirty tracking (DBT-1..8) behind the call checker. See basis.h.
- */
+/* The DDIs of memory bases and dirty tracking (DBT-1..8) behind the call checker. See basis.h. */
 #define LOG_ROOM "dxgk"
 #include "dxgk/ddi/basis.h"
 

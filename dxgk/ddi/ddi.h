@@ -21,9 +21,9 @@ int dxgk_ddi_start_device(struct dxgk_adapter *adapter, struct vf_error *err);
 void dxgk_ddi_stop_device(struct dxgk_adapter *adapter);
 void dxgk_ddi_remove_device(struct dxgk_adapter *adapter);
 
-/* `out` is filled on success only. With `in_out` the driver sees its old contents, else poison, so
- * that a success that sets nothing is caught; that, and a write behind `out`, comes back as
- * STATUS_UNSUCCESSFUL. */
+/* `out` is filled on success only. With `in_out` the driver sees its old contents, else
+ * poison, so that a success that sets nothing is caught; that, and a write behind `out`, comes
+ * back as STATUS_UNSUCCESSFUL. */
 NTSTATUS dxgk_ddi_query_adapter_info(struct dxgk_adapter *adapter, DXGK_QUERYADAPTERINFOTYPE type,
                                      void *in, uint32_t in_bytes, void *out, uint32_t out_bytes,
                                      bool in_out);

@@ -26,8 +26,8 @@ NTSTATUS dxgk_ddi_submit_command_virtual(struct dxgk_adapter *adapter,
                                          const DXGKARG_SUBMITCOMMANDVIRTUAL *args);
 int dxgk_ddi_set_root_page_table(struct dxgk_adapter *adapter, HANDLE context, uint64_t iova,
                                  uint32_t entries, struct vf_error *err);
-/* The last fence the engine completed, interrupts or not. False when the driver cannot tell.
- * PASSIVE_LEVEL. */
+/* The last fence the engine completed, interrupts or not. False when the driver cannot
+ * tell. PASSIVE_LEVEL. */
 bool dxgk_ddi_query_current_fence(struct dxgk_adapter *adapter, uint32_t node, uint32_t *fence);
 /* TDR of one engine. STATUS_NOT_SUPPORTED when the driver has none; *last = last fence that was
  * aborted. PASSIVE_LEVEL. */

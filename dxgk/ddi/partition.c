@@ -90,8 +90,8 @@ int dxgk_ddi_vgpu_profile(struct dxgk_adapter *adapter, uint32_t count,
     return 0;
 }
 
-/* What the driver says its segments need. One memory segment per partition is served, the adapter's
- * VRAM. */
+/* What the driver says its segments need. One memory segment per partition is served, the
+ * adapter's VRAM. */
 static int check_segments(struct dxgk_partition *partition, const DXGKARG_CREATEVIRTUALGPU *arg,
                           struct vf_error *err)
 {

@@ -121,8 +121,8 @@ static int by_offset(const void *a, const void *b)
     return x->block.offset < y->block.offset ? -1 : x->block.offset > y->block.offset;
 }
 
-/* A taken run less what is known of it: VRAM that is locked up, or of partitions just coming and
- * going. */
+/* A taken run less what is known of it: VRAM that is locked up, or of partitions just coming
+ * and going. */
 static int add_rest_of(struct map *map, uint32_t known, const DXGK_MEMORYRANGE *run,
                        struct vf_error *err)
 {

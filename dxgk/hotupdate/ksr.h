@@ -55,8 +55,8 @@ int dxgk_ksr_read(const struct dxgk_ksr *ksr, uint32_t index, struct dxgk_ksr_re
 
 /* The memfd (borrowed), and where in it dxgk_ksr_set_adopt finds all stores. */
 int dxgk_ksr_set_export(struct dxgk_ksr_set *set, int *fd, uint64_t *index, struct vf_error *err);
-/* Stores exported by the parent, in order: `count` of them in stores[]. Takes fd over, on failure
- * too. */
+/* Stores exported by the parent, in order: `count` of them in stores[]. Takes fd over, on
+ * failure too. */
 int dxgk_ksr_set_adopt(int fd, uint64_t index, uint32_t count, struct dxgk_ksr_set **out,
                        struct dxgk_ksr **stores, struct vf_error *err);
 

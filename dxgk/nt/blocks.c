@@ -85,8 +85,8 @@ void *nt_block_alloc(enum nt_memory kind, uint64_t bytes, ULONG tag, POOL_FLAGS 
     struct nt_block *block;
     void *va = NULL;
 
-    /* A driver that asks for more than an address space holds gets what Windows gives it: nothing.
-     */
+    /* A driver that asks for more than an address space holds gets what Windows gives
+     * it: nothing. */
     if (bytes > UINT64_C(1) << 46)
         return NULL;
     block = malloc(sizeof *block);

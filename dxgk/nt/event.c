@@ -106,8 +106,8 @@ LONG KeReadStateEvent(PRKEVENT event)
     return state;
 }
 
-/* Sleeps until released or `deadline` (CLOCK_MONOTONIC; NULL = for ever). The bucket's lock is
- * held. */
+/* Sleeps until released or `deadline` (CLOCK_MONOTONIC; NULL = for ever). The bucket's lock
+ * is held. */
 static NTSTATUS sleep_on(PRKEVENT event, const struct timespec *deadline)
 {
     struct wait_block block = {.wake = PTHREAD_COND_INITIALIZER, .released = false};
@@ -182,8 +182,8 @@ static void own(PFAST_MUTEX mutex, KIRQL old)
     mutex->OldIrql = old;
 }
 
-/* Count is 1 when free, 0 when held, 0 - n with n waiters; a release hands the mutex on through the
- * event. */
+/* Count is 1 when free, 0 when held, 0 - n with n waiters; a release hands the mutex on through
+ * the event. */
 void ExAcquireFastMutex(PFAST_MUTEX mutex)
 {
     KIRQL old = nt_irql();

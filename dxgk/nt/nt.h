@@ -54,8 +54,8 @@ KIRQL nt_irql(void);
 /* Sets the level without the checks of KeRaiseIrql and KeLowerIrql: for dxgk as it enters and
  * leaves a driver. Returns the old one. */
 KIRQL nt_irql_set(KIRQL irql);
-/* True when the calling thread's level is at most `max`; else reports "WHAT at IRQL n" and returns
- * false. */
+/* True when the calling thread's level is at most `max`; else reports "WHAT at IRQL n" and
+ * returns false. */
 bool nt_irql_check(KIRQL max, const char *what);
 /* Spin locks this thread holds now; a driver must return with as many as it was called with. */
 unsigned nt_locks_held(void);
@@ -67,22 +67,22 @@ struct nt_pool_stats {
     uint64_t bytes; /* live, as asked for */
 };
 
-/* All live pool allocations; MDLs and their pages count under the tags 'Mdl ' and 'MmPg'. Any
- * thread. */
+/* All live pool allocations; MDLs and their pages count under the tags 'Mdl ' and 'MmPg'.
+ * Any thread. */
 struct nt_pool_stats nt_pool_live(void);
 /* Frees what code in [low, high), a driver image's text, left behind, and gives how many. Only when
  * nothing of that image can run any more. An allocation made as the very last act of a function (a
  * tail call) counts for that function's caller. */
 uint64_t nt_pool_reclaim_from(const void *low, const void *high);
 
-/* True when [va, va + bytes) lies inside one live pool allocation or one live block of MDL pages.
- */
+/* True when [va, va + bytes) lies inside one live pool allocation or one live block of
+ * MDL pages. */
 bool nt_memory_owned(const void *va, uint64_t bytes);
 /*
- * Physical addresses: a page's physical address here is its address in this process, so that a page
- * number fits the 40 bits of DXGK_KSR_MEMORY_RANGE and needs no table. NULL when one of the `count`
- * pages is not live driver memory (pages of several neighbouring allocations do not count as one
- * run).
+ * Physical addresses: a page's physical address here is its address in this process, so that a
+ * page number fits the 40 bits of DXGK_KSR_MEMORY_RANGE and needs no table. NULL when one of the
+ * `count` pages is not live driver memory (pages of several neighbouring allocations do not count
+ * as one run).
  */
 void *nt_pages_va(PFN_NUMBER first, uint64_t count);
 
@@ -95,8 +95,8 @@ void nt_mdl_free(PMDL mdl);
 /* Lets the MDL and its pages count as allocated by the code at `owner`: whoever it was handed to.
  * NULL: the host's own, no image's leak. Nothing happens to what is no live MDL. */
 void nt_mdl_give(PMDL mdl, const void *owner);
-/* True when the MDL is live and has pages that belong to it alone: MmFreePagesFromMdl would free
- * them. */
+/* True when the MDL is live and has pages that belong to it alone: MmFreePagesFromMdl would
+ * free them. */
 bool nt_mdl_has_pages(PMDL mdl);
 /* MDLs that count as allocated by code in [low, high). */
 uint64_t nt_mdl_live_from(const void *low, const void *high);

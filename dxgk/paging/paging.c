@@ -249,8 +249,8 @@ static void put_buffer(struct dxgk_paging *paging, struct dxgk_paging_buffer *bu
     vf_unlock(&paging->queue);
 }
 
-/* Has one operation built into *buffer, going on in fresh ones as often as the driver asks (PAG-2).
- */
+/* Has one operation built into *buffer, going on in fresh ones as often as the driver
+ * asks (PAG-2). */
 static int build_operation(struct dxgk_paging *paging, struct dxgk_paging_work *work,
                            struct dxgk_paging_buffer **buffer, DXGKARG_BUILDPAGINGBUFFER *args,
                            struct vf_error *err)

@@ -20,8 +20,8 @@ struct dxgk_paging_limits {
  * (64 KiB or the driver's wish, 32, 2 s). PASSIVE_LEVEL. */
 int dxgk_paging_start(struct dxgk_adapter *adapter, const struct dxgk_paging_limits *limits,
                       struct vf_error *err);
-/* Waits for what is in flight (the watchdog bounds that), frees all. Before StopDevice. NULL-safe.
- */
+/* Waits for what is in flight (the watchdog bounds that), frees all. Before
+ * StopDevice. NULL-safe. */
 void dxgk_paging_stop(struct dxgk_adapter *adapter);
 
 /* ---- a driver update; the adapter's gate is held exclusively, so nothing new is submitted ---- */

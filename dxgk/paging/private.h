@@ -79,8 +79,8 @@ NTSTATUS dxgk_paging_submit_buffer(struct dxgk_paging *paging, struct dxgk_pagin
 
 /* Calls back at DISPATCH_LEVEL. */
 void dxgk_paging_complete(struct dxgk_paging_work *finished);
-/* The watchdog's thread (arg: struct dxgk_paging); ends once `stopping` is set and watchdog_cond
- * signalled. */
+/* The watchdog's thread (arg: struct dxgk_paging); ends once `stopping` is set and
+ * watchdog_cond signalled. */
 void *dxgk_paging_watchdog(void *arg);
 
 #endif

@@ -31,8 +31,8 @@ static int slide_piece(struct dxgk_adapter *adapter, struct slide *slide, uint64
     return 0;
 }
 
-/* In the order that reads each piece before another is written over it; pieces as long as the way.
- */
+/* In the order that reads each piece before another is written over it; pieces as long as
+ * the way. */
 static int slide_all(struct dxgk_adapter *adapter, struct slide *slide, uint64_t from, uint64_t to,
                      uint64_t bytes, uint64_t *done, struct vf_error *err)
 {

@@ -130,8 +130,8 @@ static int table_alloc(struct dxgk_vaspace *space, uint32_t level, struct table 
     }
     arena->used = at + bytes;
     *out = (struct table){.iova = arena->dma.iova + at, .cpu = arena->dma.cpu + at};
-    /* What an invalid entry looks like only the driver knows (PAG-1): a fresh table is filled by it
-     * too. */
+    /* What an invalid entry looks like only the driver knows (PAG-1): a fresh table is filled by
+     * it too. */
     return dxgk_ddi_update_page_table(space->adapter, space->process, level, out->cpu, 0,
                                       space->invalid, (uint32_t)table_entries(space, level), true,
                                       err);

@@ -70,8 +70,8 @@ int dxgk_window_open(struct dxgk_vaspace *space, uint64_t bytes, struct dxgk_win
 /* Invalidates its entries. Nothing that uses it may be in flight; the next user flushes the TLB
  * before its first access. */
 void dxgk_window_close(struct dxgk_vaspace *space, struct dxgk_window *window);
-/* Has the driver write `count` leaf entries from page `first` of the window on. As _open; count is
- * checked. */
+/* Has the driver write `count` leaf entries from page `first` of the window on. As _open; count
+ * is checked. */
 int dxgk_window_map(struct dxgk_vaspace *space, const struct dxgk_window *window, uint64_t first,
                     const DXGK_PTE *entries, uint64_t count, struct vf_error *err);
 /* Maps [0, dma->bytes) or the window, whichever is less, to the DMA memory, writable. */

@@ -39,8 +39,8 @@ static void abandon(struct dxgk_paging *paging, struct dxgk_paging_work *work,
     vf_cond_broadcast(&paging->returned);
 }
 
-/* After a reset nothing flies any more: the offender fails, the others go in again under new
- * fences. */
+/* After a reset nothing flies any more: the offender fails, the others go in again under
+ * new fences. */
 static void resubmit(struct dxgk_paging *paging, struct dxgk_paging_buffer *offender,
                      struct dxgk_paging_work **finished)
 {

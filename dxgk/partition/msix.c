@@ -111,8 +111,8 @@ static void close_route(struct dxgk_msix *msix, struct vector *vector)
     vector->source.fd = -1;
 }
 
-/* Makes hardware hold what `guest` says, with this host's address and data in place of the guest's
- * (INT-2). */
+/* Makes hardware hold what `guest` says, with this host's address and data in place of the
+ * guest's (INT-2). */
 static int write_hardware(struct dxgk_msix *msix, struct vector *vector, const struct entry *guest,
                           struct vf_error *err)
 {
@@ -262,8 +262,8 @@ int dxgk_msix_write(struct dxgk_partition *partition, uint64_t offset, const voi
     memcpy((uint8_t *)&wanted + offset % ENTRY_BYTES, data, bytes);
     wanted.address &= ~3ull;
     wanted.control &= CONTROL_MASKED;
-    /* A masked entry's address is the guest's business alone: hardware hears of it with the unmask.
-     */
+    /* A masked entry's address is the guest's business alone: hardware hears of it with
+     * the unmask. */
     if ((wanted.control & CONTROL_MASKED) == 0 || (vector->guest.control & CONTROL_MASKED) == 0)
         rc = write_hardware(msix, vector, &wanted, err);
     if (rc == 0)
@@ -287,9 +287,9 @@ int dxgk_msix_save(struct dxgk_partition *partition, struct dxgk_blob *blob, str
     if (msix != NULL) {
         vf_lock(&msix->lock);
         for (uint32_t i = 0; i < count; i++) {
-            /* The VF is quiet: what it sent on the edge of its pause has left the hardware and
-             * counts here; what is still masked is pending in the driver's data and counts there.
-             */
+            /* The VF is quiet: what it sent on the edge of its pause has left the hardware
+             * and counts here; what is still masked is pending in the driver's data and
+             * counts there. */
             if (msix->vectors[i].source.fd >= 0)
                 dxgk_interrupts_drain(partition->adapter, &msix->vectors[i].source);
             memcpy(data + sizeof header + i * ENTRY_BYTES, &msix->vectors[i].guest, ENTRY_BYTES);

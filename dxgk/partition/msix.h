@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * A partition's MSI-X table in guest terms (INT-1..3): the OS' copy answers reads; writes reach
- * hardware with this host's addresses by DxgkDdiWriteVirtualizedInterrupt; the copy moves with the
- * partition.
+ * A partition's MSI-X table in guest terms (INT-1..3): the OS' copy answers reads; writes
+ * reach hardware with this host's addresses by DxgkDdiWriteVirtualizedInterrupt; the copy
+ * moves with the partition.
  */
 #ifndef DXGK_PARTITION_MSIX_H
 #define DXGK_PARTITION_MSIX_H

@@ -223,8 +223,8 @@ int dxgk_partition_destroy(struct dxgk *dxgk, uint64_t id, struct vf_error *err)
         return -1;
     }
     result = take_down(partition, err);
-    /* The partition is gone for people either way; what the driver kept stays locked up with its
-     * adapter. */
+    /* The partition is gone for people either way; what the driver kept stays locked up with
+     * its adapter. */
     dxgk_partition_leave(dxgk, partition);
     dxgk_partition_unlock(partition);
     return result;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The table of partitions: who is in it, references to them and their locks. See internal.h and
- * partition.h. */
+/* The table of partitions: who is in it, references to them and their locks. See internal.h
+ * and partition.h. */
 #define LOG_ROOM "partition"
 #include "dxgk/partition/partition.h"
 

@@ -14,8 +14,8 @@
 
 /* Opens dxgk->resets and starts the thread that does what is asked for there. */
 int dxgk_tdr_start(struct dxgk *dxgk, struct vf_error *err);
-/* Ends the thread: what is asked for from here on is dropped. Before the partitions go; NULL-safe.
- */
+/* Ends the thread: what is asked for from here on is dropped. Before the partitions
+ * go; NULL-safe. */
 void dxgk_tdr_stop(struct dxgk *dxgk);
 
 #endif

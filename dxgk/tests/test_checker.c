@@ -256,8 +256,8 @@ static void a_umed_that_cannot_save_ends_the_move(void **unused)
     rig_close(&rig);
 }
 
-/* TGT-2: "UMED likewise": its refusal is a reason, and after half an acceptance no mutable data is
- * taken. */
+/* TGT-2: "UMED likewise": its refusal is a reason, and after half an acceptance no mutable data
+ * is taken. */
 static void a_umed_that_refuses_is_a_reason(void **unused)
 {
     struct vf_error error = VF_ERROR_INIT;

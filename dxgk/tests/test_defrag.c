@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Reserves that move inside VRAM while their partitions work (VF-4, CAP-5): content, history and
- * neighbours. */
+/* Reserves that move inside VRAM while their partitions work (VF-4, CAP-5): content, history
+ * and neighbours. */
 #include "base/tests/tool.h"
 #include "dxgk/tests/rig/moverig.h"
 #include "softgpu/hw.h"

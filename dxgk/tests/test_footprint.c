@@ -21,8 +21,8 @@
 #define GIB (1ull << 30)
 #define PAGE 65536ull
 #define RESERVE TEST_SHARE(6 * GIB)
-/* Bitplanes, page tables and slots are all that may grow; three in a thousand of the whole
- * reserve. */
+/* Bitplanes, page tables and slots are all that may grow; three in a thousand of the
+ * whole reserve. */
 #define ALLOWED (20 * MIB)
 
 static const char *const spec[][2] = {

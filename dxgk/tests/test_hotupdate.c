@@ -183,8 +183,8 @@ static void hot_5_a_move_without_performant_tracking_goes_on_as_well(void **unus
     updated_at_every_step(lazy, 32);
 }
 
-/* HOT-3: a reserve of many pieces, a paused partition and one on the move are all in what is saved.
- */
+/* HOT-3: a reserve of many pieces, a paused partition and one on the move are all in what
+ * is saved. */
 static void hot_3_every_state_of_a_partition_survives(void **unused)
 {
     struct vf_error error = VF_ERROR_INIT;
@@ -351,8 +351,8 @@ static void hot_5_a_driver_without_migration_does_not_take_a_move_over(void **un
     hot_work_end(&work);
 }
 
-/* HOT-2: what the store refuses, by name; the driver itself does not mind and is kept all the same.
- */
+/* HOT-2: what the store refuses, by name; the driver itself does not mind and is kept all
+ * the same. */
 static void hot_2_a_driver_that_saves_oddly_stays(void **unused)
 {
     static const struct {
@@ -410,8 +410,8 @@ static void hot_2_saving_outside_of_save_is_refused(void **unused)
     hot_work_end(&work);
 }
 
-/* HOT-5: an MDL that was saved is the OS's. A driver that frees it is told of; the update goes on.
- */
+/* HOT-5: an MDL that was saved is the OS's. A driver that frees it is told of; the update
+ * goes on. */
 static void hot_5_a_saved_mdl_that_its_driver_frees_is_reported(void **unused)
 {
     struct vf_error error = VF_ERROR_INIT;

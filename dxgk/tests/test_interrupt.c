@@ -62,8 +62,8 @@ static uint64_t delivered(struct rig *rig, uint64_t id)
     return info.interrupts;
 }
 
-/* Has the VF raise `count` interrupts and waits for its queue to halt. VA 0..2 MiB is VRAM 0..2
- * MiB. */
+/* Has the VF raise `count` interrupts and waits for its queue to halt. VA 0..2 MiB is VRAM
+ * 0..2 MiB. */
 static void raise_interrupts(struct rig *rig, uint64_t id, uint32_t vector, uint32_t count)
 {
     write_bar(rig, id, 2, 0x0000, 0x1000 | SG_PTE_VALID | SG_PTE_WRITE, 8);

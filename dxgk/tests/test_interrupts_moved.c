@@ -162,8 +162,8 @@ static const struct sg_cmd raise_three[] = {
     {.op = SG_OP_HALT},
 };
 
-/* INT-2, INT-3: pending while masked on the source, delivered after the unmask on the target; once.
- */
+/* INT-2, INT-3: pending while masked on the source, delivered after the unmask on the
+ * target; once. */
 static void a_pending_vector_moves_and_is_delivered_after_its_unmask(void **state)
 {
     struct move move;
@@ -197,8 +197,8 @@ static void a_pending_vector_moves_and_is_delivered_after_its_unmask(void **stat
     rig_close(&rig);
 }
 
-/* INT-2, VF-6: a reset takes back one guest's table, the hardware's and the OS' copy, and nobody
- * else's. */
+/* INT-2, VF-6: a reset takes back one guest's table, the hardware's and the OS' copy, and
+ * nobody else's. */
 static void a_reset_masks_every_vector_of_that_vf_only(void **state)
 {
     struct vf_error error = VF_ERROR_INIT;

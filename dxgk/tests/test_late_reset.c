@@ -15,8 +15,8 @@
 #define OLD_ENOUGH_NS (DXGK_TDR_TOO_YOUNG_NS + 50000000ull)
 #define TURNS 50u
 
-/* False where the machine was so slow that the next tenant was no longer young: that says nothing.
- */
+/* False where the machine was so slow that the next tenant was no longer young: that
+ * says nothing. */
 static bool asked_in_time(void)
 {
     struct vf_error err = VF_ERROR_INIT;

@@ -481,8 +481,8 @@ static void a_bent_mutable_state_never_runs(void **unused)
     rig_close(&rig);
 }
 
-/* What a peer sends is untrusted: cut, bent and foreign data is refused, and the host lives on
- * (TGT-6). */
+/* What a peer sends is untrusted: cut, bent and foreign data is refused, and the host lives
+ * on (TGT-6). */
 static void garbage_is_refused(void **unused)
 {
     struct vf_error error = VF_ERROR_INIT;

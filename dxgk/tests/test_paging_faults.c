@@ -183,8 +183,8 @@ static void a_hung_submission_fails_and_the_others_are_submitted_again(void **un
     assert_true(rig.contract >= 1);
     assert_works(&channel, 0);
 
-    /* Several that the engine never gets: each in its turn is the one that hangs, or runs after the
-     * reset. */
+    /* Several that the engine never gets: each in its turn is the one that hangs, or runs after
+     * the reset. */
     atomic_store(&wrap.resubmitted, 0);
     atomic_store(&wrap.swallow, 3);
     for (uint32_t slot = 0; slot < 3; slot++)

@@ -186,8 +186,8 @@ static void strangers_reach_nothing(void **unused)
     rig_close(&rig);
 }
 
-/* VF-2, VF-3: fill with small ones, use and free every second, and ask for more than any hole
- * holds. */
+/* VF-2, VF-3: fill with small ones, use and free every second, and ask for more than any
+ * hole holds. */
 static void a_scattered_reserve_uses_the_holes(void **unused)
 {
     struct vf_error error = VF_ERROR_INIT;

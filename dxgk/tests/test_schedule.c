@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * SRC-1, SRC-5, SRC-7, VF-6: the shares of the engine's time before, during and after a move,
- * measured through the whole stack while paging is busy all the time. Runs alone: shares are
- * measured.
+ * SRC-1, SRC-5, SRC-7, VF-6: the shares of the engine's time before, during and after a
+ * move, measured through the whole stack while paging is busy all the time. Runs alone:
+ * shares are measured.
  */
 #include "dxgk/tests/rig/moverig.h"
 

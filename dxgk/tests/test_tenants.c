@@ -67,8 +67,8 @@ static void destroy(struct rig *rig, uint64_t id)
 
 /* ---- the first tenant ---- */
 
-/* Every byte of VRAM, its tables and ring on top; the hash is what a command carries between its
- * steps. */
+/* Every byte of VRAM, its tables and ring on top; the hash is what a command carries between
+ * its steps. */
 static void leave_bytes(struct rig *rig, uint64_t id)
 {
     static uint64_t secret[CHUNK / 8];

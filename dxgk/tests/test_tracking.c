@@ -133,8 +133,8 @@ static void copy_dirty(struct rig_channel *channel, const uint8_t *bits, uint8_t
     }
 }
 
-/* Copies a partition while two threads write to it; true when the copy ends equal to what is there.
- */
+/* Copies a partition while two threads write to it; true when the copy ends equal to what
+ * is there. */
 static bool copy_under_load(const char *spec)
 {
     struct rig rig;

@@ -32,8 +32,8 @@ static void trim(uint8_t *bits, uint64_t pages)
         bits[pages / 8] &= (uint8_t)((1u << (pages % 8)) - 1);
 }
 
-/* Ors `count` bits of `from` into `to` at bit `at`: pieces of a basis are packed without padding
- * (DBT-10). */
+/* Ors `count` bits of `from` into `to` at bit `at`: pieces of a basis are packed without
+ * padding (DBT-10). */
 static void or_bits(uint8_t *to, uint64_t at, const uint8_t *from, uint64_t count)
 {
     unsigned shift = (unsigned)(at % 8);
@@ -45,8 +45,8 @@ static void or_bits(uint8_t *to, uint64_t at, const uint8_t *from, uint64_t coun
         if (count - i * 8 < 8)
             byte &= (1u << (count - i * 8)) - 1;
         out[i] |= (uint8_t)(byte << shift);
-        /* The next byte is touched only for a bit that is there: it may be the one behind the end.
-         */
+        /* The next byte is touched only for a bit that is there: it may be the one behind
+         * the end. */
         if (shift != 0 && byte >> (8 - shift) != 0)
             out[i + 1] |= (uint8_t)(byte >> (8 - shift));
     }
@@ -300,8 +300,8 @@ int dxgk_tracking_query(struct dxgk_partition *partition, void *bits, size_t byt
         rc = query_pieces(adapter, tracking, fresh, &why);
     bool everything = rc != 0 || tracking->all;
     if (rc != 0) {
-        /* Bits may be gone from hardware without having reached us: from here on nothing is known
-         * (DBT-9). */
+        /* Bits may be gone from hardware without having reached us: from here on nothing is
+         * known (DBT-9). */
         dxgk_report(adapter, "DBT-9", "partition %s: %s; all pages count as dirty",
                     partition->params.name, why.text);
         tracking->all = true;

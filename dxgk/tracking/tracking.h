@@ -13,8 +13,8 @@
  * (CAP-4). Sets partition->tracking. The reserve is zero-filled already: what paging wrote before
  * is no history. */
 int dxgk_tracking_create(struct dxgk_partition *partition, struct vf_error *err);
-/* Stops and destroys the basis. A failure is reported as a broken invariant (DBT-8), never retried.
- * NULL-safe. */
+/* Stops and destroys the basis. A failure is reported as a broken invariant (DBT-8), never
+ * retried. NULL-safe. */
 void dxgk_tracking_destroy(struct dxgk_partition *partition);
 
 /* A move begins at the source: the next query is its first. Starts tracking when not performant;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* A UMED's immutable data (SRC-3, TGT-2) and mutable state on their way to another host. See
- * umed.h. */
+/* A UMED's immutable data (SRC-3, TGT-2) and mutable state on their way to another host.
+ * See umed.h. */
 #define LOG_ROOM "umed"
 #include "base/cleanup.h"
 #include "base/thread.h"

@@ -246,9 +246,9 @@ int dxgk_umed_call(struct dxgk_umed *umed, enum umed_op op, const void *body, ui
         lost = dxgk_worker_call(&umed->worker, op, body, bytes, allowed, reply);
         if (lost == 0)
             break;
-        /* One that was killed from outside is no fault of the call: it is made again, once. All
-         * that a worker can change is its own state, and the next one has that of before the call.
-         */
+        /* One that was killed from outside is no fault of the call: it is made again, once.
+         * All that a worker can change is its own state, and the next one has that of before
+         * the call. */
         again = crashed(umed) && !again && (op != UMED_WRITE || umed->state.bytes != 0);
     } while (again);
     if (lost == 0) {

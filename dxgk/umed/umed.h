@@ -39,9 +39,9 @@ int dxgk_umed_save(struct dxgk_umed *umed, struct dxgk_blob *blob, struct vf_err
 /* TGT-2. A refusal adds a reason of field "umed" and is VF_INCOMPATIBLE. */
 int dxgk_umed_restore(struct dxgk_umed *umed, const struct dxgk_blob *blob,
                       struct vf_reasons *reasons, struct vf_error *err);
-/* The emulation's state, by the save and restore of IGPUPMitigationDevice, which are open only
- * where the KMD reports LiveMigration. An empty blob when there is none. The partition is paused.
- */
+/* The emulation's state, by the save and restore of IGPUPMitigationDevice, which are open
+ * only where the KMD reports LiveMigration. An empty blob when there is none. The partition
+ * is paused. */
 int dxgk_umed_save_mutable(struct dxgk_umed *umed, struct dxgk_blob *blob, struct vf_error *err);
 int dxgk_umed_restore_mutable(struct dxgk_umed *umed, const struct dxgk_blob *blob,
                               struct vf_error *err);

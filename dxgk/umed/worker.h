@@ -33,8 +33,8 @@ struct dxgk_worker_reply {
     uint32_t bytes;
 };
 
-/* Starts `program` on the UMED `path`; `name` is for who looks at the list of processes. 0 or -1.
- */
+/* Starts `program` on the UMED `path`; `name` is for who looks at the list of processes. 0
+ * or -1. */
 int dxgk_worker_start(struct dxgk_worker *worker, const char *program, const char *path,
                       const char *name, struct vf_error *err);
 /* Makes one call. 0 with *reply filled, or -1: the worker is lost (its process may still be there)
@@ -44,8 +44,8 @@ int dxgk_worker_call(struct dxgk_worker *worker, enum umed_op op, const void *bo
                      uint32_t allowed, struct dxgk_worker_reply *reply);
 /* Ends it: asks when `politely`, kills otherwise or after a second; `how` gets what became of it
  * ("was killed by signal 11 (Segmentation fault) in WriteInterceptedGpup"). NULL-safe in how;
- * harmless without a process. True when somebody else had killed it (SIGKILL): no fault of what it
- * did. */
+ * harmless without a process. True when somebody else had killed it (SIGKILL): no fault of what
+ * it did. */
 bool dxgk_worker_end(struct dxgk_worker *worker, bool politely, char *how, size_t how_bytes);
 
 #endif

@@ -93,8 +93,8 @@ static DXGK_MEMORYRANGE range_of(const struct dxgk_reserve *reserve, struct run 
                               .SizeInBytes = run.count * reserve->granule};
 }
 
-/* Too little in all, in pieces too small, or not where the driver wants it: each has its own mend.
- */
+/* Too little in all, in pieces too small, or not where the driver wants it: each has its
+ * own mend. */
 static int no_room(const struct dxgk_reserve *reserve, const struct dxgk_reserve_want *want,
                    struct vf_error *err)
 {

@@ -17,8 +17,8 @@ struct dxgk_reserve_want {
 };
 
 /* Manages segment offsets [0, bytes). `granule` is a multiple of 4096; a tail shorter than it is
- * never used. With `scatter` a reserve may consist of many ranges, else it is one. NULL when out of
- * memory. */
+ * never used. With `scatter` a reserve may consist of many ranges, else it is one. NULL when out
+ * of memory. */
 struct dxgk_reserve *dxgk_reserve_create(uint64_t bytes, uint64_t granule, bool scatter);
 void dxgk_reserve_destroy(struct dxgk_reserve *reserve);
 

@@ -13,8 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* One transfer: small, so that what is read back is still in the CPU's cache when it is looked at.
- */
+/* One transfer: small, so that what is read back is still in the CPU's cache when it is
+ * looked at. */
 #define CHUNK (1ull << 20)
 #define POISON 0xa5
 

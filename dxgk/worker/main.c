@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * vferry-umed FILE.so [PARTITION]: holds one partition's user-mode emulation DLL in a process of
- * its own. Started by vferry-kernel with a socket as descriptor 3; serves one call at a time
- * (call.h) and ends with the socket. It shuts itself in before the first of the DLL's functions is
- * called.
+ * vferry-umed FILE.so [PARTITION]: holds one partition's user-mode emulation DLL in a process
+ * of its own. Started by vferry-kernel with a socket as descriptor 3; serves one call at a
+ * time (call.h) and ends with the socket. It shuts itself in before the first of the DLL's
+ * functions is called.
  */
 #include "dxgk/worker/worker.h"
 

@@ -44,9 +44,9 @@ HRESULT object_power(struct object *object, uint32_t state);
 
 /* ---- sandbox.c ---- */
 
-/* From here on: memory, the socket and stderr that are open, clocks, the end. No files, no network,
- * no program, no thread. A forbidden system call ends the process with SIGSYS. 0 or -1 with errno.
- */
+/* From here on: memory, the socket and stderr that are open, clocks, the end. No files, no
+ * network, no program, no thread. A forbidden system call ends the process with SIGSYS. 0 or -1
+ * with errno. */
 int sandbox_enter(void);
 
 #endif

@@ -173,8 +173,8 @@ bool vf_wait_end(const struct vf *vf)
 void vf_pause(const struct vf *vf)
 {
     pf_write(vf->card, SG_VFC(vf->index, SG_VFC_CTRL), SG_VFC_CTRL_ENABLE | SG_VFC_CTRL_PAUSE, 4);
-    /* The read itself waits for quiet; a device that never gets there is stopped by the test's time
-     * limit. */
+    /* The read itself waits for quiet; a device that never gets there is stopped by the test's
+     * time limit. */
     while ((pf_read(vf->card, SG_VFC(vf->index, SG_VFC_STATUS), 4) & SG_VFC_STATUS_QUIET) == 0)
         ;
 }

@@ -22,8 +22,8 @@ void card_open(struct card *card, bool scatter);
 void card_close(struct card *card);
 
 /*
- * A VF with a reserve, powered, its MSI-X vector 0 routed to an eventfd. Stays where it is until
- * vf_close.
+ * A VF with a reserve, powered, its MSI-X vector 0 routed to an eventfd. Stays where it
+ * is until vf_close.
  */
 struct vf {
     struct card *card;

@@ -469,8 +469,8 @@ static void a_start_that_fails_leaves_no_workload(void **state)
         assert_non_null(strstr(err.text, "ordered to fail"));
         assert_int_equal(plain.started, 0);
         plain.writes_left = UINT64_MAX;
-        /* The last write is the doorbell; there the erasing fails with it, and the queue's halt
-         * tells. */
+        /* The last write is the doorbell; there the erasing fails with it, and the queue's
+         * halt tells. */
         if (plain.bytes[0] == 0)
             assert_no_workload(&plain);
         plain_close(&plain);

@@ -231,9 +231,9 @@ static bool pause_in_mid_work(const struct vf *vf, uint64_t step)
 }
 
 /*
- * To and fro between two cards while it works; VRAM and execution state are all that travels. On a
- * starved machine the work may end before the last moves: they are left out then, but not the
- * first.
+ * To and fro between two cards while it works; VRAM and execution state are all that travels.
+ * On a starved machine the work may end before the last moves: they are left out then, but
+ * not the first.
  */
 static void run_moving(const struct guest_options *options, unsigned moves)
 {

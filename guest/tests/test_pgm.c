@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * PGM files: good ones are read to the sample, anything else is refused, and no byte string does
- * harm.
+ * PGM files: good ones are read to the sample, anything else is refused, and no byte
+ * string does harm.
  */
 #include "guest/tests/plain.h"
 

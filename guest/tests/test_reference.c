@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The CPU's results against brute force: the manual's sentences, run step by step in the plainest
- * way.
+ * The CPU's results against brute force: the manual's sentences, run step by step in
+ * the plainest way.
  */
 #include "guest/tests/plain.h"
 

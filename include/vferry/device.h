@@ -49,8 +49,8 @@ struct vf_bar_info {
     uint64_t bytes; /* 0 with VF_BAR_NONE */
 };
 
-/* Moments and sums of one function's schedule, CLOCK_MONOTONIC nanoseconds; read for measuring
- * only. */
+/* Moments and sums of one function's schedule, CLOCK_MONOTONIC nanoseconds; read for
+ * measuring only. */
 struct vf_function_clock {
     uint64_t last_run_ns;  /* last moment any of its engines ran a command; 0 = never */
     uint64_t first_run_ns; /* first such moment since it was last taken out of pause; 0 = not yet */
@@ -95,12 +95,12 @@ struct vf_device_ops {
      * The device maps it itself and keeps no reference to the caller's fd. -EEXIST on overlap. */
     int (*dma_map)(struct vf_device *dev, uint64_t iova, uint64_t bytes, int fd,
                    uint64_t fd_offset);
-    /* Returns once no engine can reach the range any more. -ENOENT unless it is exactly one mapped
-     * range. */
+    /* Returns once no engine can reach the range any more. -ENOENT unless it is exactly one
+     * mapped range. */
     int (*dma_unmap)(struct vf_device *dev, uint64_t iova, uint64_t bytes);
 
-    /* The PF's interrupt vector signals `eventfd`; -1 removes it. The device keeps its own
-     * duplicate. */
+    /* The PF's interrupt vector signals `eventfd`; -1 removes it. The device keeps its
+     * own duplicate. */
     int (*pf_irq)(struct vf_device *dev, uint32_t vector, int eventfd);
     /* Where messages go: a VF interrupt that writes (address, data) signals `eventfd`; -1 removes
      * the route. A message to an address with no route is dropped and counted, as on a real bus. */
@@ -109,8 +109,8 @@ struct vf_device_ops {
     /* Measuring only; may be NULL. */
     int (*function_clock)(struct vf_device *dev, vf_function fn, struct vf_function_clock *out);
 
-    /* Reserved for guest RAM (vm/): DMA dirty logging over mapped ranges. NULL until VMs are
-     * attached. */
+    /* Reserved for guest RAM (vm/): DMA dirty logging over mapped ranges. NULL until VMs
+     * are attached. */
     int (*dma_log_start)(struct vf_device *dev, uint64_t iova, uint64_t bytes, uint64_t page_bytes);
     int (*dma_log_read_clear)(struct vf_device *dev, uint64_t iova, uint64_t bytes, void *bits,
                               size_t bits_bytes);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* A dxgk in memory for tests of the call interface: partitions are arrays, transfers are done by a
- * thread. */
+/* A dxgk in memory for tests of the call interface: partitions are arrays, transfers are done by
+ * a thread. */
 #ifndef KERNEL_TESTS_FAKE_DXGK_H
 #define KERNEL_TESTS_FAKE_DXGK_H
 
@@ -11,8 +11,8 @@
 #define FAKE_UMED_BYTES 33u
 #define FAKE_VRAM_BAR 2u
 
-/* While held, transfers are taken but do not complete, and a zero-fill for what arrives comes to no
- * end. */
+/* While held, transfers are taken but do not complete, and a zero-fill for what arrives comes to
+ * no end. */
 void fake_hold(struct dxgk *dxgk, bool hold);
 /* Waits until such a fill has begun. */
 void fake_await_filling(struct dxgk *dxgk);

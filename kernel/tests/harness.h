@@ -20,8 +20,8 @@ struct harness {
     bool ended; /* harness_await_end was called */
 };
 
-/* cmocka setup and teardown; *state is the harness. Teardown ends the server if the test did not.
- */
+/* cmocka setup and teardown; *state is the harness. Teardown ends the server if the test
+ * did not. */
 int harness_setup(void **state);
 int harness_teardown(void **state);
 

@@ -193,8 +193,8 @@ static void a_dead_clients_transfers_end_and_partitions_stay(void **state)
     kc_channel_close(channel); /* what a death looks like from the other side */
     assert_int_equal(fake_channels(harness->dxgk), 1);
     assert_int_equal(kc_partition_info(kc, id, &info, &err), 0);
-    /* A removal right after the close waits for what is in flight instead of being refused as busy.
-     */
+    /* A removal right after the close waits for what is in flight instead of being refused
+     * as busy. */
     assert_int_equal(pthread_create(&thread, NULL, remove_partition, &removal), 0);
     fake_hold(harness->dxgk, false);
     (void)pthread_join(thread, NULL);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* When a kernel may start and when it ends: lock, stale socket, idleness, signals, the shutdown
- * call. */
+/* When a kernel may start and when it ends: lock, stale socket, idleness, signals, the
+ * shutdown call. */
 #include "kernel/tests/harness.h"
 
 #include "base/clock.h"

@@ -26,9 +26,9 @@ int resume_check(const struct resume_point *at, const struct wire_resume *asked,
 uint32_t resume_tell(const struct digest_table *table, uint64_t first,
                      uint64_t digests[WIRE_TABLE_DIGESTS]);
 
-/* Their digests, which have to begin at *next, against ours: where they differ the page's bit is
- * set, and theirs becomes ours. *next goes behind them. No other thread uses the table meanwhile.
- */
+/* Their digests, which have to begin at *next, against ours: where they differ the page's
+ * bit is set, and theirs becomes ours. *next goes behind them. No other thread uses the
+ * table meanwhile. */
 int resume_take(struct digest_table *ours, const struct wire_table *theirs, uint64_t *next,
                 uint64_t *bits, struct vf_error *err);
 

@@ -140,8 +140,8 @@ static int keep_pages(void *ctx, const uint64_t *pages, uint32_t count, const ui
     return 0;
 }
 
-/* All that was ever written (DBT-9): pages that never were are zero, and what is not in the image
- * is. */
+/* All that was ever written (DBT-9): pages that never were are zero, and what is not in the
+ * image is. */
 static int save_pages(struct saving *s, struct vf_error *err)
 {
     struct mig_job *job = s->job;

@@ -83,8 +83,8 @@ static int start(struct image_file *file, int directory, const char *name, struc
     if (!name_valid(name))
         return vf_fail(err, VF_USAGE, "image \"%s\": is no name for a file", VF_SHOWN(name));
     (void)snprintf(file->name, sizeof file->name, "%s", name);
-    /* Asked for now so that nobody waits for a save that cannot be named; image_file_publish
-     * decides. */
+    /* Asked for now so that nobody waits for a save that cannot be named;
+     * image_file_publish decides. */
     if (fstatat(directory, name, &info, AT_SYMLINK_NOFOLLOW) == 0)
         return fail_taken(directory, name, err);
     return 0;

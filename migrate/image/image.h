@@ -39,8 +39,8 @@ struct image_trailer {
 
 struct image_writer;
 
-/* Starts an image in an empty file: head and ADMIT. Takes over fd, also on failure. `name` is for
- * messages. */
+/* Starts an image in an empty file: head and ADMIT. Takes over fd, also on failure. `name` is
+ * for messages. */
 int image_create(int fd, const char *name, const struct image_origin *origin,
                  const struct wire_admit *admit, struct image_writer **out, struct vf_error *err);
 /* Appends a frame; job, epoch, round and sequence are filled here. A frame of no pages is none. */

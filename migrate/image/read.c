@@ -243,8 +243,8 @@ static void tell(struct pass *pass, bool last)
     pass->progress(pass->ctx, at, pass->reader->file_bytes);
 }
 
-/* Head and ADMIT were decoded when the image was opened; the checksum must have met the very same
- * bytes. */
+/* Head and ADMIT were decoded when the image was opened; the checksum must have met the very
+ * same bytes. */
 static int reread_start(struct image_reader *reader, struct vf_error *err)
 {
     uint8_t waste[4096];

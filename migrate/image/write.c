@@ -12,8 +12,8 @@
 #include <unistd.h>
 #include <xxhash.h>
 
-/* The disk begins to write behind the engine's back, so that the last fsync has little left to do.
- */
+/* The disk begins to write behind the engine's back, so that the last fsync has little left
+ * to do. */
 #define WRITE_BEHIND_BYTES (32ull << 20)
 
 struct image_writer {

@@ -11,8 +11,8 @@
 
 #define ENDING_WHERE (3 * VF_NAME_BYTES + 64)
 
-/* The peer's name, or its address as long as it told none (after a restart). Points into the job.
- */
+/* The peer's name, or its address as long as it told none (after a restart). Points into
+ * the job. */
 const char *ending_peer(const struct mig_job *job);
 /* "in round 3", by the job's present state; "" for one that is over. */
 const char *ending_phase(struct mig_job *job, char *out, size_t bytes);
@@ -40,10 +40,8 @@ void ending_add(struct vf_error *err, const char *more);
 /* The journal may have the record that was to decide, or not (job_unsure): *err, why it could not
  * be written, becomes that, with what to do. */
 void ending_unsure(struct mig_job *job, const char *phase, struct vf_error *err);
-/* Nobody here knows who runs it: *err becomes phase, cause, where this host keeps it
- * paused or that it has none (`held`), until what, and what a person can do; VF_UNKNOWN. Returns
- * -1.
- */
+/* Nobody here knows who runs it: *err becomes phase, cause, where this host keeps it paused or that
+ * it has none (`held`), until what, and what a person can do; VF_UNKNOWN. Returns -1. */
 int ending_unknown(struct mig_job *job, const char *phase, const char *cause, bool held,
                    struct vf_error *err);
 

@@ -135,8 +135,8 @@ struct mig_job {
     bool over;
     bool claimed;      /* somebody settles it: one at a time */
     uint8_t token[16]; /* since its admission; all zero = none (struct journal_record) */
-    bool owes;         /* source: the target may still have to be told that it runs here, or what
-                          was settled */
+    /* source: the target may still have to be told that it runs here, or what was settled. */
+    bool owes;
     bool unsure; /* a record that gives the partition to the other end may be in the journal or
                     not: only a restart can tell, and nothing is done or said before */
     bool recorded;     /* the journal knows of it, and this is its last record: */
@@ -203,8 +203,8 @@ void job_unclaim(struct mig_job *job);
 /* From here to the next call with NULL a cancel calls wake(ctx), under the job's lock. */
 void job_set_wake(struct mig_job *job, void (*wake)(void *ctx), void *ctx);
 bool job_cancel_asked(struct mig_job *job);
-/* The daemon ends: ends waits that a cancel may not end, those for a peer that was lost. Any
- * thread. */
+/* The daemon ends: ends waits that a cancel may not end, those for a peer that was lost.
+ * Any thread. */
 void job_leave(struct mig_job *job);
 bool job_leaving(struct mig_job *job);
 /* Waits until then; false at once when the daemon ends. */

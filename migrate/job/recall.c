@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* What this host knows of jobs and of where partitions went: by its list, and behind that by its
- * journal. */
+/* What this host knows of jobs and of where partitions went: by its list, and behind that by
+ * its journal. */
 #include "migrate/mig.h"
 
 #include "base/thread.h"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Jobs as JSON: the names are fixed by the project's outside (docs/json.md). Bytes and nanoseconds,
- * integers. */
+/* Jobs as JSON: the names are fixed by the project's outside (docs/json.md). Bytes and
+ * nanoseconds, integers. */
 #include "migrate/job/job.h"
 
 #include "base/clock.h"
@@ -110,8 +110,8 @@ static json_t *blackout(const struct mig_job *job, bool known)
     uint64_t end = t->last_run + blackout_ns(job);
     uint64_t pages = clamp(t->pages, clamp(t->quiet, t->last_run, end), end);
     uint64_t ready = clamp(t->ready, pages, end);
-    /* verify is measured as a share of pages..ready, here and there: put last, the rest is the
-     * state's. */
+    /* verify is measured as a share of pages..ready, here and there: put last, the rest is
+     * the state's. */
     uint64_t verify = t->verify_ns < ready - pages ? t->verify_ns : ready - pages;
     const uint64_t marks[MARKS] = {t->quiet, t->pages, ready - verify, ready, t->resume, end};
     json_t *object = json_object();

@@ -35,9 +35,9 @@ void stand_set_note(struct mig_job *job, void (*note)(void *ctx, const char *tex
 /* Under job->lock: what it waits for, when that takes long by now; "" = nothing worth telling. */
 void stand_line(const struct mig_job *job, uint64_t now_ns, char *out, size_t bytes);
 
-/* Was it for the most of the time since then that the host's own kernel side answered nobody? Then
- * true, and *err says so of a blackout that took too long: no driver is to blame. Without
- * job->lock. */
+/* Was it for the most of the time since then that the host's own kernel side answered nobody?
+ * Then true, and *err says so of a blackout that took too long: no driver is to blame.
+ * Without job->lock. */
 bool stand_was_mute(const struct mig_job *job, uint64_t since_ns, struct vf_error *err);
 
 /* The thread that notices; ends with the host (mig_end_jobs). */

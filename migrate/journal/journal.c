@@ -127,9 +127,9 @@ static int fail_newer(const char *path, unsigned long number, struct vf_error *e
 }
 
 /*
- * What is left after the last newline. Cut by a crash: it never returned from journal_write, so it
- * goes. But a complete record with something else where its newline was had returned: that is
- * damage.
+ * What is left after the last newline. Cut by a crash: it never returned from journal_write,
+ * so it goes. But a complete record with something else where its newline was had returned:
+ * that is damage.
  */
 static int handle_tail(struct journal *journal, const char *path, const char *tail, size_t bytes,
                        unsigned long number, struct vf_error *err)

@@ -94,8 +94,8 @@ int journal_write(struct journal *journal, const struct journal_record *record,
 
 /* Highest epoch ever recorded for the partition, whatever became of it; 0 = none. */
 uint64_t journal_epoch(struct journal *journal, const uint8_t uuid[VF_UUID_BYTES]);
-/* A job id never given before on this host: above all recorded ones and all handed out since
- * opening. */
+/* A job id never given before on this host: above all recorded ones and all handed out
+ * since opening. */
 uint64_t journal_take_id(struct journal *journal);
 /* No id up to `last` is handed out: somebody else knows them to be taken. */
 void journal_skip_ids(struct journal *journal, uint64_t last);

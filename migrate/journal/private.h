@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The inside of struct journal: reading and writing is journal.c's, starting the file anew
- * compact.c's. */
+/* The inside of struct journal: reading and writing is journal.c's, starting the file
+ * anew compact.c's. */
 #ifndef MIGRATE_JOURNAL_PRIVATE_H
 #define MIGRATE_JOURNAL_PRIVATE_H
 
@@ -30,10 +30,10 @@ struct journal {
     size_t epoch_count, epoch_capacity;
 };
 
-/* Under the lock, or before anybody else has it: when the file has grown beyond compact_at, writes
- * one anew that says the same of all that still matters, and forgets the rest in memory too. Never
- * fails: what cannot be written leaves the old file, unless that is in doubt; then the journal is
- * broken. */
+/* Under the lock, or before anybody else has it: when the file has grown beyond compact_at,
+ * writes one anew that says the same of all that still matters, and forgets the rest in memory
+ * too. Never fails: what cannot be written leaves the old file, unless that is in doubt; then the
+ * journal is broken. */
 void journal_compact(struct journal *journal);
 
 #endif

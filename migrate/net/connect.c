@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The one way out to another host: every connection of a job, and of what outlives it, is made
- * here. */
+/* The one way out to another host: every connection of a job, and of what outlives it, is
+ * made here. */
 #include "base/clock.h"
 #include "base/size.h"
 #include "base/thread.h"

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The control connection of a job: records in order, pings in both directions, and a reader that
- * notices at once when the peer aborts, dies or falls silent, even while the job works on its
- * streams.
+ * The control connection of a job: records in order, pings in both directions, and a reader
+ * that notices at once when the peer aborts, dies or falls silent, even while the job works
+ * on its streams.
  */
 #ifndef MIGRATE_NET_CONTROL_H
 #define MIGRATE_NET_CONTROL_H
@@ -58,8 +58,8 @@ void control_stop(struct control *control);
 /* Tells the peer at once, by a ping, what this side is in for long ("" = nothing any more). Does
  * not wait. Any thread while the link is started. */
 void control_note(struct control *control, const char *text);
-/* From here on noted(ctx of control_start, text) is called when the peer tells such; the reader's
- * thread. */
+/* From here on noted(ctx of control_start, text) is called when the peer tells such; the
+ * reader's thread. */
 void control_on_note(struct control *control, void (*noted)(void *ctx, const char *text));
 int control_say(struct control *control, const struct wire_message *message, uint64_t deadline_ns,
                 struct vf_error *err);

@@ -87,8 +87,8 @@ int source_connect(struct source *s, struct vf_error *err)
         memcpy(job->peer_name, s->peer.host_name, sizeof job->peer_name);
         job->shared_clock =
             memcmp(s->peer.boot_id, job->mig->boot_id, sizeof job->mig->boot_id) == 0;
-        /* From here a cancel also ends waits on the link; one that came earlier is seen by the
-         * caller. */
+        /* From here a cancel also ends waits on the link; one that came earlier is seen by
+         * the caller. */
         s->linked = true;
     });
     return 0;

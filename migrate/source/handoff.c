@@ -103,8 +103,8 @@ static int commit(struct source *s, struct vf_error *err)
 {
     struct mig_job *job = s->job;
 
-    /* First, so that nothing wakes the waits for RUNNING; a cancel before this line has set its
-     * mark. */
+    /* First, so that nothing wakes the waits for RUNNING; a cancel before this line has set
+     * its mark. */
     source_unwatch(s);
     if (!job_begin_commit(job))
         return vf_fail(err, VF_CANCELLED, "cancelled");

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * A partition on its way out of this host: what a move and a save do alike with it and its driver
- * (SRC-1…3, SRC-7, SRC-8). Each call tells the job, and who watches it, what it does. The job's
- * thread.
+ * A partition on its way out of this host: what a move and a save do alike with it and its
+ * driver (SRC-1…3, SRC-7, SRC-8). Each call tells the job, and who watches it, what it does.
+ * The job's thread.
  */
 #ifndef MIGRATE_SOURCE_PARTITION_OUT_H
 #define MIGRATE_SOURCE_PARTITION_OUT_H

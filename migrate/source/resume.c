@@ -28,8 +28,8 @@ static uint64_t sooner(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
-/* Until when the target's next record, or ours, may take: the blackout does not wait for a silence.
- */
+/* Until when the target's next record, or ours, may take: the blackout does not wait for
+ * a silence. */
 static uint64_t patience(const struct source *s, uint64_t deadline)
 {
     return sooner(vf_now_ns() + s->job->mig->silence_ns, deadline);
@@ -92,8 +92,8 @@ static int no_hope(struct source *s, const struct vf_error *first, struct vf_err
                    first->text, limit, last.text[0] != '\0' ? ": " : "", last.text);
 }
 
-/* The connection that is being made, or NULL when a cancel was first: it would not have found it.
- */
+/* The connection that is being made, or NULL when a cancel was first: it would not have
+ * found it. */
 static struct tp *hold(struct source *s, struct tp *tp)
 {
     bool cancelled;

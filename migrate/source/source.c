@@ -88,8 +88,8 @@ static int open_partition(struct source *s, struct vf_error *err)
     if (mig_journal(job, JOURNAL_OPEN, "", err) != 0)
         return -1;
     s->journalled = true;
-    /* What one fsync costs here, three of which lie in the blackout (PREPARED, COMMIT, COMMITTED).
-     */
+    /* What one fsync costs here, three of which lie in the blackout (PREPARED,
+     * COMMIT, COMMITTED). */
     s->convergence.fixed_blackout_ns = 3 * (vf_now_ns() - s->queried_ns);
     return 0;
 }
@@ -304,8 +304,8 @@ static int pause_in_time(struct source *s, struct vf_error *err)
     return -1;
 }
 
-/* All phases up to the commit; 0 = the partition runs on the target, or a check came to its
- * verdict. */
+/* All phases up to the commit; 0 = the partition runs on the target, or a check came to
+ * its verdict. */
 static int run(struct source *s, struct vf_error *err)
 {
     struct mig_job *job = s->job;

@@ -59,9 +59,9 @@ struct source {
 int source_control(struct source *s, struct tp *tp, struct vf_error *err);
 /* The control connection, first and only in its phase. */
 int source_connect(struct source *s, struct vf_error *err);
-/* After a failure the partition runs here: tells the target, and once STATE was sent tries for a
- * while, redialling, before it leaves that to the retry thread. No cancel may be pending on s
- * (job_set_wake). */
+/* After a failure the partition runs here: tells the target, and once STATE was sent tries for
+ * a while, redialling, before it leaves that to the retry thread. No cancel may be pending on
+ * s (job_set_wake). */
 void source_recall(struct source *s, const struct vf_error *why);
 /* The link was lost after COMMIT: asks again on new connections until the target's answer comes or
  * hope ends. How the job ends; err says why, unless it completed. */

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The source's streams as a whole: opening them, commands and their barrier, their end; see
- * stream.h.
- */
+/* The source's streams as a whole: opening them, commands and their barrier, their end;
+ * see stream.h. */
 #define LOG_ROOM "migrate"
 #include "migrate/stream/stream.h"
 

@@ -40,8 +40,8 @@ struct page_sink {
 
 /* How many items fit the plan's buffers; the channel needs twice as many slots. */
 uint32_t page_sink_items(const struct stream_plan *plan);
-/* A free item, after waiting for one if need be: its payload slot is the caller's until
- * page_sink_write. */
+/* A free item, after waiting for one if need be: its payload slot is the caller's
+ * until page_sink_write. */
 int page_sink_room(struct page_sink *r, uint32_t *index, struct vf_error *err);
 void *page_sink_slot(const struct page_sink *r, uint32_t index);
 /* Sends r->frame, whose payload lies in the item's slot, to VRAM. Proven once it is read back: at

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The target's streams: frames off a connection, round by round; what becomes of a frame is
- * page_sink.h's.
- */
+/* The target's streams: frames off a connection, round by round; what becomes of a frame
+ * is page_sink.h's. */
 #define LOG_ROOM "migrate"
 #include "migrate/stream/page_sink.h"
 
@@ -56,8 +55,8 @@ static int take_frame(struct intake *in, const struct wire_header *header, struc
     in->frames++;
     in->pages += frame->count;
     job_received(in->stream->job, frame->round, WIRE_HEADER_BYTES + header->length, frame->count);
-    /* No page comes twice in a round: with the cap on rounds that bounds what a source can ask for.
-     */
+    /* No page comes twice in a round: with the cap on rounds that bounds what a source can
+     * ask for. */
     if (in->pages > plan->geometry.pages_total)
         return vf_fail(err, VF_FAILED,
                        "data stream %u: more pages in a round than the partition has",

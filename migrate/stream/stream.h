@@ -37,8 +37,8 @@ struct stream_plan {
     uint64_t silence_ns;
 };
 
-/* The plan of that many streams for the job's partition; its geometry is what this version makes.
- */
+/* The plan of that many streams for the job's partition; its geometry is what this
+ * version makes. */
 struct stream_plan stream_plan_of(const struct mig_job *job, const struct vf_partition_info *p,
                                   uint32_t streams);
 

@@ -170,8 +170,8 @@ static void show(struct handshake *handshake, struct tp *tp)
     vf_unlock(&handshake->mig->lock);
 }
 
-/* Plain TCP or TLS, as it must be here; *tp is replaced by what lies over it, NULL when nothing is
- * left. */
+/* Plain TCP or TLS, as it must be here; *tp is replaced by what lies over it, NULL when nothing
+ * is left. */
 static int secure(struct handshake *handshake, struct tp **tp, uint64_t deadline,
                   struct vf_error *err)
 {

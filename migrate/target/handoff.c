@@ -76,8 +76,8 @@ static int await_commit(struct target *t, struct vf_error *err)
     }
 }
 
-/* COMMITTED says that it may have run: not for a partition that the kernel side has lost
- * meanwhile. */
+/* COMMITTED says that it may have run: not for a partition that the kernel side has
+ * lost meanwhile. */
 static int commit_once(struct target *t, struct vf_error *err)
 {
     struct vf_partition_info p;

@@ -138,8 +138,8 @@ void target_end_redial(struct target *t)
     tp_close(tp);
 }
 
-/* Under mig's lock: is it the hand-off of a job that still runs? Then connection and word are its.
- */
+/* Under mig's lock: is it the hand-off of a job that still runs? Then connection and word
+ * are its. */
 static bool give(struct mig *mig, struct tp *tp, const struct wire_hello *hello,
                  struct wire_message *word)
 {

@@ -16,8 +16,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* A source that may never have heard of its admission cannot come back; one that has does so at
- * once. */
+/* A source that may never have heard of its admission cannot come back; one that has does so
+ * at once. */
 #define UNKNOWN_NS 5000000000ull
 
 bool target_lost(struct target *t, struct vf_error *err)

@@ -12,8 +12,8 @@
 
 #define ATTACH_NS 5000000000ull
 
-/* A stream ended: by the peer's close (the link will say why) or by a failure of ours. Any stream's
- * thread. */
+/* A stream ended: by the peer's close (the link will say why) or by a failure of ours. Any
+ * stream's thread. */
 static void stream_failed(void *ctx, const struct vf_error *err, bool lost)
 {
     struct target *t = ctx;

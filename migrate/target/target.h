@@ -118,8 +118,8 @@ int target_say_running(struct target *t, struct vf_error *err);
  * failed, *err says why. The job's thread. */
 int target_tell(struct target *t, enum handoff_event_kind kind, enum handoff_copy copy,
                 struct vf_error *err);
-/* The arrival cannot go on, for that reason: what is here goes, or stays for the source's word
- * (t->end). */
+/* The arrival cannot go on, for that reason: what is here goes, or stays for the source's
+ * word (t->end). */
 void target_give_up(struct target *t, const struct vf_error *err);
 
 /* From here on the source may come back on a new connection. */
@@ -153,8 +153,8 @@ void target_control_down(void *ctx);
 /* Serves a control connection from its HELLO on; takes tp over. Runs in the caller's thread until
  * the job is over. */
 void target_serve(struct mig *mig, struct tp *tp, const struct wire_hello *hello, uint16_t version);
-/* Gives a data stream to the job that its token names. False: nobody wants it (the caller closes
- * it). */
+/* Gives a data stream to the job that its token names. False: nobody wants it (the caller
+ * closes it). */
 bool target_attach(struct mig *mig, struct tp *tp, const struct wire_hello *hello);
 /* A data stream cannot be served, for want of what `why` says; the caller closes it. The move that
  * waits for it fails with that, unless it was under way already: then its source comes again. */

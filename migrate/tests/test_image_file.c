@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The file that an image becomes: whole and named, or not there at all; never in another's place.
- */
+/* The file that an image becomes: whole and named, or not there at all; never in
+ * another's place. */
 #include "migrate/image/file.h"
 
 #include "base/tests/folder.h"

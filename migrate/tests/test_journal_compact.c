@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* A journal that is started anew forgets what is over, and nothing that matters: open jobs, epochs,
- * numbers. */
+/* A journal that is started anew forgets what is over, and nothing that matters: open jobs,
+ * epochs, numbers. */
 #include "migrate/journal/journal.h"
 
 #include "base/tests/folder.h"

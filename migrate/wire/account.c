@@ -55,9 +55,9 @@ enum wire_copy wire_copy_of(enum vf_partition_state state)
 
 /* ---- who runs it, in the text ---- */
 
-/* ACCOUNT has no number for it: a SETTLED whose text begins with the second says that the target
- * runs it, any other that the source does. Part of the format for ever, whatever is told to people.
- */
+/* ACCOUNT has no number for it: a SETTLED whose text begins with the second says that the
+ * target runs it, any other that the source does. Part of the format for ever, whatever is told
+ * to people. */
 static const char *const runs_texts[WIRE_SIDES] = {
     [WIRE_SIDE_SOURCE] = "resolved: the source runs it",
     [WIRE_SIDE_TARGET] = "resolved: the target runs it",

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Payloads: the bounded writer and the reader that never runs past its end. Everything is little
- * endian. */
+/* Payloads: the bounded writer and the reader that never runs past its end. Everything is
+ * little endian. */
 #include "migrate/wire/wire.h"
 
 #include <stdlib.h>

@@ -128,8 +128,8 @@ struct wire_header {
     uint32_t tag, flags, length; /* length: of the payload, already checked against the tag's cap */
 };
 
-/* A received control record. payload (malloc'ed) is without its 8 bytes of checksum, which was
- * right. */
+/* A received control record. payload (malloc'ed) is without its 8 bytes of checksum, which
+ * was right. */
 struct wire_record {
     uint32_t tag, flags;
     uint8_t *payload;
@@ -139,9 +139,9 @@ struct wire_record {
 /* Sends a control record: header, checksum, payload. `w` NULL = empty. Does not free the writer. */
 int wire_send(struct tp *tp, uint32_t tag, uint32_t flags, const struct wire_writer *w,
               uint64_t deadline_ns, struct vf_error *err);
-/* Next header; skips PING and unknown optional records with their payload, refuses unknown
- * mandatory ones. The payload follows: take it by wire_recv_body, or for WIRE_PAGES by
- * wire_recv_frame_head. */
+/* Next header; skips PING and unknown optional records with their payload, refuses
+ * unknown mandatory ones. The payload follows: take it by wire_recv_body, or for
+ * WIRE_PAGES by wire_recv_frame_head. */
 int wire_recv_header(struct tp *tp, struct wire_header *out, uint64_t deadline_ns,
                      struct vf_error *err);
 /* What a PING may say: what its sender is in for long ("DDI X of driver Y"), cut to fit. Empty or

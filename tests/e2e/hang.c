@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * A guest that goes wrong, for the end-to-end tests: puts a command that never ends, or one that
- * faults, in the place of its running workload's next step. Usage: hang KERNEL-SOCKET NAME
- * hang|fault
+ * A guest that goes wrong, for the end-to-end tests: puts a command that never ends, or
+ * one that faults, in the place of its running workload's next step. Usage: hang
+ * KERNEL-SOCKET NAME hang|fault
  */
 #include "guest/internal.h"
 #include "kernel/client.h"

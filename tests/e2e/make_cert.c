@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Certificates that "vferry cert" would not make, for the tests of TLS: expired, of tomorrow, for
- * one purpose only. Usage: make_cert PREFIX ISSUER both|client|server FROM UNTIL NAME...: writes
- * PREFIX.pem and PREFIX.key, signed by ISSUER.pem and ISSUER.key; FROM and UNTIL are seconds from
- * now. */
+/* Certificates that "vferry cert" would not make, for the tests of TLS: expired, of tomorrow,
+ * for one purpose only. Usage: make_cert PREFIX ISSUER both|client|server FROM UNTIL NAME...:
+ * writes PREFIX.pem and PREFIX.key, signed by ISSUER.pem and ISSUER.key; FROM and UNTIL are
+ * seconds from now. */
 #include "transport/certificate.h"
 
 #include <stdio.h>

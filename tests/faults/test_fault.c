@@ -31,8 +31,8 @@
 static char folder[] = "/tmp/vferry-fault-XXXXXX";
 static char told[64];
 
-/* Runs `body` in a process with that fault; answers its exit status, 128 + signal when it was
- * killed. */
+/* Runs `body` in a process with that fault; answers its exit status, 128 + signal when it
+ * was killed. */
 static int with_fault(const char *fault, void (*body)(void))
 {
     char text[512];

@@ -71,8 +71,8 @@ void rig_resume(struct rig *r, unsigned vf);
 void rig_save_state(struct rig *r, unsigned vf, struct sg_vf_state *s);
 uint32_t rig_load_state(struct rig *r, unsigned vf, const struct sg_vf_state *s);
 
-/* The paging process: VRAM by identity at RIG_VA_VRAM (large pages), system memory page by page at
- * RIG_VA_SYSTEM. */
+/* The paging process: VRAM by identity at RIG_VA_VRAM (large pages), system memory page by page
+ * at RIG_VA_SYSTEM. */
 #define RIG_VA_VRAM 0ull
 #define RIG_VA_SYSTEM (256ull << 30)
 #define RIG_IOVA 0x7000000000ull

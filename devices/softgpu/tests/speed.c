@@ -53,8 +53,8 @@ static void engines(void **state)
     rig_close(&r);
 }
 
-/* Pages of `page` bytes in an order that is never contiguous, seen through a window of 4 KiB
- * leaves. */
+/* Pages of `page` bytes in an order that is never contiguous, seen through a window of 4
+ * KiB leaves. */
 static void map_window(struct rig *r, uint64_t page)
 {
     uint64_t *root = (uint64_t *)(void *)r->system,

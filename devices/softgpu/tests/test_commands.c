@@ -288,8 +288,8 @@ static void pace_holds_the_queue_and_changes_nothing_else(void **state)
     assert_true(rig_now() - start >= (counts - 1) * ns); /* a lower bound is no matter of load */
 }
 
-/* A window of small pages whose physical pages run backwards with a stride: nothing is contiguous
- * anywhere. */
+/* A window of small pages whose physical pages run backwards with a stride: nothing is
+ * contiguous anywhere. */
 static void commands_work_across_scattered_small_pages(void **state)
 {
     const uint64_t level1 = RIG_TABLES + 0x1000, level0 = RIG_TABLES + 0x2000, window = 1ull << 29,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Whatever a guest writes into rings and tables, also while they are being walked, stays its own
- * misfortune. */
+/* Whatever a guest writes into rings and tables, also while they are being walked, stays its
+ * own misfortune. */
 #include "rig.h"
 
 #include <pthread.h>

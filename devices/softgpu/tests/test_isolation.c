@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * A guest that does its worst to the card (VF-6): rings, page tables, registers and a saved state
- * made of what is most likely to go wrong, while its tables are rewritten under the engines. The
- * reserves lie page by page among each other, so that the next page is always somebody else's.
- * After each batch the neighbours, the paging process and all free VRAM are bit for bit what they
- * were.
+ * A guest that does its worst to the card (VF-6): rings, page tables, registers and a saved
+ * state made of what is most likely to go wrong, while its tables are rewritten under the
+ * engines. The reserves lie page by page among each other, so that the next page is always
+ * somebody else's. After each batch the neighbours, the paging process and all free VRAM are bit
+ * for bit what they were.
  */
 #include "rig.h"
 #include "softgpu.h"
@@ -313,8 +313,8 @@ static void pause_hostile(struct rig *r)
         assert_true(rig_now() < deadline);
 }
 
-/* Until the queue stands still, in a fault mostly; one that loops or waits is stopped by the next
- * turn. */
+/* Until the queue stands still, in a fault mostly; one that loops or waits is stopped by the
+ * next turn. */
 static void let_run(struct rig *r, unsigned q)
 {
     uint64_t deadline = rig_now() + RUN_NS;

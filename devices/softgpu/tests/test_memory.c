@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Host memory follows what was written: holes cost nothing, zeros give back, sparse writers do not
- * inflate. */
+/* Host memory follows what was written: holes cost nothing, zeros give back, sparse writers do
+ * not inflate. */
 #include "rig.h"
 
 #include "softgpu.h"

@@ -93,8 +93,8 @@ static void a_subrange_query_leaves_all_other_bits(void **state)
         dirty(&fake, 100 + i);
         dirty(&fake, 10 + i);
     }
-    /* 10 pages of the second range, from its 7th on: neighbours share words with them on both
-     * sides. */
+    /* 10 pages of the second range, from its 7th on: neighbours share words with them on
+     * both sides. */
     assert_int_equal(
         fake_query(&fake, basis, 1, 7 * PAGE_BYTES, 10 * PAGE_BYTES, TRUE, part, sizeof part),
         STATUS_SUCCESS);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The UMED as its host sees it: COM's rules through vtables alone, and the immutable data (SRC-3,
- * TGT-2). */
+/* The UMED as its host sees it: COM's rules through vtables alone, and the immutable data
+ * (SRC-3, TGT-2). */
 #include "wdm.h"
 
 #include "igpupvdev.h"

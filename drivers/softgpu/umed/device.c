@@ -13,8 +13,8 @@ struct umed_device {
     LUID luid; /* of the virtual device, from Initialize on */
     BOOL paused;
     struct umed_platform platform;
-    /* One save or restore on its way: umed_platform_state_bytes() bytes, NULL when there is none.
-     */
+    /* One save or restore on its way: umed_platform_state_bytes() bytes, NULL when there
+     * is none. */
     BYTE *transfer;
     ULONG transferred;
     BOOL saving;

@@ -32,8 +32,8 @@ static HRESULT STDMETHODCALLTYPE factory_query_interface(IClassFactory *This, RE
     return S_OK;
 }
 
-/* Static: the counts only have to be plausible. They hold the module, as a reference on the factory
- * must. */
+/* Static: the counts only have to be plausible. They hold the module, as a reference on the
+ * factory must. */
 static ULONG STDMETHODCALLTYPE factory_add_ref(IClassFactory *This)
 {
     UNREFERENCED_PARAMETER(This);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Pool: what is allocated is counted, zeroed and aligned, and every wrong free is found and
- * survived. */
+/* Pool: what is allocated is counted, zeroed and aligned, and every wrong free is found
+ * and survived. */
 #include "harness.h"
 
 #include "dxgk/nt/internal.h"

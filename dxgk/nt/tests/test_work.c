@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Work items: from DISPATCH_LEVEL to PASSIVE_LEVEL, once each, and what a driver does wrong with
- * them. */
+/* Work items: from DISPATCH_LEVEL to PASSIVE_LEVEL, once each, and what a driver does wrong
+ * with them. */
 #include "dxgk/nt/tests/harness.h"
 
 #include <errno.h>

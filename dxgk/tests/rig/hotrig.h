@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* What the tests of driver hot update share: updates by name, drivers that do wrong, a partition at
- * work. */
+/* What the tests of driver hot update share: updates by name, drivers that do wrong, a partition
+ * at work. */
 #ifndef DXGK_TESTS_HOTRIG_H
 #define DXGK_TESTS_HOTRIG_H
 

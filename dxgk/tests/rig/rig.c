@@ -175,8 +175,8 @@ void rig_wait(struct rig *rig, uint64_t id, uint64_t steps)
 {
     uint64_t deadline = vf_now_ns() + WAIT_NS, counter, before = 0;
 
-    /* The counter in VRAM is all a guest shows of its progress: there is nothing to wait on but
-     * looking. */
+    /* The counter in VRAM is all a guest shows of its progress: there is nothing to wait on
+     * but looking. */
     while ((counter = rig_counter(rig, id)) < steps) {
         if (counter != before) /* slow is no failure, on a busy machine or under a sanitizer */
             deadline = vf_now_ns() + WAIT_NS;

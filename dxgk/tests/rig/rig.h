@@ -48,8 +48,8 @@ uint64_t rig_create(struct rig *rig, const char *name, uint32_t adapter, uint64_
 /* Maps VRAM one to one and starts these commands at RIG_RING. */
 void rig_start(struct rig *rig, uint64_t id, uint64_t vram_bytes, const struct sg_cmd *ring,
                size_t count);
-/* Starts `steps` steps; every step writes one page that depends on seed and step alone. 0 = for
- * ever. */
+/* Starts `steps` steps; every step writes one page that depends on seed and step alone. 0 =
+ * for ever. */
 void rig_run(struct rig *rig, uint64_t id, uint64_t vram_bytes, uint64_t seed, uint64_t steps);
 uint64_t rig_counter(struct rig *rig, uint64_t id);
 /* Waits until the counter reaches `steps`; fails the test when it stands for half a minute. */

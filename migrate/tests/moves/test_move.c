@@ -129,8 +129,8 @@ static void a_move_to_itself_is_refused_and_the_partition_runs_on(void **state)
     assert_int_equal(kc_partition_destroy(left.kc, p.id, &err), 0);
 }
 
-/* As soon as it runs there it may be said to come back, while the other host still takes its last
- * steps. */
+/* As soon as it runs there it may be said to come back, while the other host still takes its
+ * last steps. */
 static void it_moves_to_and_fro_without_a_pause_between(void **state)
 {
     struct guest_options work = {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* A source whose daemon died: it runs on, or waits for its target's word, and tells it what it
- * owes. */
+/* A source whose daemon died: it runs on, or waits for its target's word, and tells it what
+ * it owes. */
 #include "migrate/handoff/restart.h"
 #include "migrate/tests/rig/pasts.h"
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-/* What a daemon that comes back makes of saves and restores that an earlier one began: the
- * partition runs here, or its file is whole and it is gone; never both by accident, never neither.
- */
+/* What a daemon that comes back makes of saves and restores that an earlier one began:
+ * the partition runs here, or its file is whole and it is gone; never both by accident,
+ * never neither. */
 #include "migrate/tests/rig/hosts.h"
 
 #include "migrate/job/job.h"

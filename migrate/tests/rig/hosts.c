@@ -245,8 +245,8 @@ struct mig_job *move(struct host *from, struct host *to, const char *name,
     return job;
 }
 
-/* The pieces are consecutive: nothing of the blackout is lost between them, nothing counted twice.
- */
+/* The pieces are consecutive: nothing of the blackout is lost between them, nothing
+ * counted twice. */
 static void expect_sum(struct mig_job *job)
 {
     json_t *report = mig_job_report(job);

@@ -57,8 +57,8 @@ void expect_moved(struct mig_job *job);
 uint64_t soon(void);
 /* Waits until the host has no partition. */
 void expect_empty(struct host *host);
-/* A record to a host, and the next one from it, which must be of that kind (the caller frees it).
- */
+/* A record to a host, and the next one from it, which must be of that kind (the caller
+ * frees it). */
 void say(struct tp *tp, const struct wire_message *message);
 void hear(struct tp *tp, enum wire_tag tag, struct wire_message *out);
 

@@ -184,8 +184,8 @@ struct tp *come_in(const struct mig_job *job, const uint8_t with[WIRE_ID_BYTES])
     return tp;
 }
 
-/* Says the word and hears the answer, which must be of that kind; for an ABORT *err is what it
- * says. */
+/* Says the word and hears the answer, which must be of that kind; for an ABORT *err is what
+ * it says. */
 void ask(const struct mig_job *job, const uint8_t with[WIRE_ID_BYTES],
          const struct wire_message *word, enum wire_tag due, struct wire_message *out)
 {

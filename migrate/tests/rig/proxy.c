@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* See proxy.h. Two threads a connection, one a direction, each walking the records of its stream.
- */
+/* See proxy.h. Two threads a connection, one a direction, each walking the records of
+ * its stream. */
 #include "migrate/tests/rig/proxy.h"
 
 #include "base/clock.h"

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * A network that misbehaves: stands between two hosts, reads the records that pass, and does one
- * thing to one of them. Its threads and file descriptors are its own business: proxy_calm leaves
- * none.
+ * A network that misbehaves: stands between two hosts, reads the records that pass, and does
+ * one thing to one of them. Its threads and file descriptors are its own business:
+ * proxy_calm leaves none.
  */
 #ifndef MIGRATE_TESTS_PROXY_H
 #define MIGRATE_TESTS_PROXY_H
@@ -14,8 +14,8 @@ enum proxy_way { TO_TARGET, TO_SOURCE };
 enum proxy_act {
     PROXY_PASS,
     PROXY_CUT,      /* the connection breaks before the record */
-    PROXY_SILENCE,  /* from the record on nothing arrives on any connection that is open now; none
-                       closes */
+    /* From the record on nothing arrives on any connection that is open now; none closes. */
+    PROXY_SILENCE,
     PROXY_TRUNCATE, /* the connection breaks in the middle of the record */
     PROXY_FLIP,     /* one bit of its payload arrives otherwise */
     PROXY_HOLD,     /* it waits until proxy_release */
