@@ -54,8 +54,8 @@ const char *vf_remedy(const struct vf_error *err);
 /* How many bytes of err->text come before the "; " of its remedy, all of them if it names none: for
  * "%.*s", where a text is told again without what to do. */
 int vf_bare_bytes(const struct vf_error *err);
-/* A text that came from another process: its end is the remedy if it ends so (NULL = it names
- * none). */
+/* A text that came from another process: its end is the remedy if it ends so (NULL = it
+ * names none). */
 void vf_remedy_is(struct vf_error *err, const char *remedy);
 /* The text with VF_REMEDY in it, to cross a process line: vf_fail(err, code, "%s", out) is the same
  * error again. */
