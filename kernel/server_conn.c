@@ -145,7 +145,7 @@ static void say_farewell(struct ks_conn *conn, const char *why)
 
 void ks_conn_serve(struct ks_conn *conn)
 {
-    const char *why = VF_NO_MEMORY;
+    const char *why = "a reply has no room";
     /* A failure can always be told: its room is there before the first call. */
     int failed = kw_buffer_reserve(&conn->out, KS_RESULT_AT);
 
