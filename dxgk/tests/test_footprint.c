@@ -60,7 +60,7 @@ static void assert_grew_little(uint64_t before, const char *what)
 
     print_message("# %s: %" PRId64 " KiB more\n", what, ((uint64_t)now - (uint64_t)before) / 1024);
     if (now > before + ALLOWED)
-        fail_msg("%s: %" PRIu64 " MiB more than before", what, (now - before) / MIB);
+        fail_msg("%s: %" PRIu64 " MiB more than before", what, (uint64_t)((now - before) / MIB));
 }
 
 /* Zeroes every page of the target as a peer's marks for pages of zeros do. */
