@@ -58,7 +58,7 @@ static void assert_grew_little(uint64_t before, const char *what)
 {
     uint64_t now = resident();
 
-    print_message("# %s: %" PRId64 " KiB more\n", what, ((uint64_t)now - (uint64_t)before) / 1024);
+    print_message("# %s: %" PRId64 " KiB more\n", what, ((int64_t)now - (int64_t)before) / 1024);
     if (now > before + ALLOWED)
         fail_msg("%s: %" PRIu64 " MiB more than before", what, (uint64_t)((now - before) / MIB));
 }
