@@ -107,7 +107,7 @@ int partition_out_run_on(struct mig_job *job, struct kc *kc, const struct vf_par
                                                              : VF_PARTITION_OUTGOING;
     result = copy_run_on(kc, &now, job->stays_paused, &why);
     if (result != 0) {
-        log_error("job %" PRIu64 ": partition %s: %s", job->id, job->partition, why.text);
+        log_warn("job %" PRIu64 ": partition %s: %s", job->id, job->partition, why.text);
         *err = why;
         if (why.code == VF_STANDS)
             mig_event(job->mig, "job", "job %" PRIu64 ": %s", job->id, why.text);
