@@ -416,6 +416,7 @@ void *source_main(void *arg)
         int result;
 
         s->job = job;
+        s->end = JOB_UNKNOWN; /* until the core has said how it ends */
         stream_group_init(&s->group, job, job->options.bandwidth);
         job_set_wake(job, wake, s);
         stand_set_note(job, note, s);

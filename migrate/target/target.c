@@ -324,6 +324,7 @@ void target_serve(struct mig *mig, struct tp *tp, const struct wire_hello *hello
         tp_close(tp);
         return;
     }
+    t->end = JOB_UNKNOWN; /* until the core has said how it ends */
     vf_lock_init(&t->lock);
     vf_cond_init(&t->changed);
     (void)snprintf(t->job->peer, sizeof t->job->peer, "%s",
