@@ -49,6 +49,15 @@ class Stall(unittest.TestCase):
             wait_until("the target has nothing of it", lambda: not pair.target.host.json("partition", "list")["partitions"], 30)
             self.works_on(pair)
 
+    def test_a_commit_that_the_disk_takes_too_long_for_is_taken_back_and_it_runs_on_at_the_source(self):
+        with Pair(source_fault=f"point=journal.fsync,of=COMMIT:stall={4 * PACE * 1000}") as pair:
+            job = self.move(pair)
+            self.assertIn("the blackout would exceed --max-blackout", job["reason"])
+            self.assertIn("move to a faster disk's host", pair.output + job["reason"])
+            wait_until("the target has nothing of it", lambda: not pair.target.host.json("partition", "list")["partitions"], 30)
+            self.assertEqual(pair.target.host.json("job", "list")["jobs"][0]["status"], "failed")
+            self.works_on(pair)
+
     def test_a_target_whose_driver_restores_slowly_is_named_by_the_source_which_runs_on_in_time(self):
         seconds = 20 * PACE
         with Pair(target_fault=f"point=kernel.answer,of=restore mutable data:stall={seconds * 1000}") as pair:
