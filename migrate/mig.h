@@ -131,8 +131,8 @@ void mig_name_peer(struct tp *tp, const char *host_name, const char *address);
 void mig_abort_handshakes(struct mig *mig);
 
 /* Writes one journal record about a job, with its token and whether it owes the peer a word; the
- * job remembers it as its last. Everything durable goes through here, or the two below. SETTLED:
- * only to say the same as the last record once more. */
+ * job remembers it as its last. Everything durable goes through here, or the two below. Not
+ * for SETTLED. */
 int mig_journal(struct mig_job *job, enum journal_kind kind, const char *text,
                 struct vf_error *err);
 /* SETTLED: that side runs the partition. */

@@ -145,6 +145,26 @@ void handoff_take_close(struct mig_job *job, const struct wire_close *close)
         job_update(job, job->t.first_run = close->first_run_ns);
 }
 
+struct wire_message handoff_running(const struct mig_job *job)
+{
+    return (struct wire_message){.tag = WIRE_RUNNING,
+                                 .running = {.id = handoff_of(job),
+                                             .resume_ns = job->t.resume,
+                                             .first_run_ns = job->t.first_run}};
+}
+
+struct wire_message handoff_ended(const struct mig_job *job, struct kc *kc, uint64_t id)
+{
+    struct wire_message message = {.tag = WIRE_CLOSE};
+    struct vf_partition_clock clock;
+
+    /* The unpause's return, which RUNNING told, is an upper bound. */
+    if (job->t.resume != 0 && kc_partition_clock(kc, id, &clock, NULL) == 0 &&
+        clock.first_run_ns >= job->t.resume)
+        message.close.first_run_ns = clock.first_run_ns;
+    return message;
+}
+
 bool handoff_is_copy(const struct mig_job *job, const struct vf_partition_info *p)
 {
     return memcmp(p->uuid, job->partition_uuid, VF_UUID_BYTES) == 0 &&

@@ -30,6 +30,10 @@ bool handoff_same(const struct mig_job *job, const struct wire_handoff *id);
  * side can know, an upper bound. And CLOSE, which tells when the VF really ran first. */
 void handoff_take_running(struct mig_job *job, const struct wire_running *running);
 void handoff_take_close(struct mig_job *job, const struct wire_close *close);
+/* What a target says of it: RUNNING, and CLOSE as the answer to DONE, with the moment at which the
+ * copy (the kernel side's handle `id`) really ran first, if that can be told. */
+struct wire_message handoff_running(const struct mig_job *job);
+struct wire_message handoff_ended(const struct mig_job *job, struct kc *kc, uint64_t id);
 
 /* Is it the copy that this hand-off left here: at the source of an older epoch, at the target of
  * the hand-off's own? What came back by a later move is none. */

@@ -62,13 +62,7 @@ static int write_record(struct mig_job *job, enum journal_kind kind, enum journa
 
 int mig_journal(struct mig_job *job, enum journal_kind kind, const char *text, struct vf_error *err)
 {
-    enum journal_side runs = JOURNAL_SOURCE;
-
-    vf_lock(&job->lock);
-    if (kind == JOURNAL_SETTLED)
-        runs = job->last_runs;
-    vf_unlock(&job->lock);
-    return write_record(job, kind, runs, text, err);
+    return write_record(job, kind, JOURNAL_SOURCE, text, err);
 }
 
 int mig_journal_settled(struct mig_job *job, enum journal_side runs, const char *text,

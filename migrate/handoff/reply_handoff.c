@@ -95,10 +95,7 @@ static int refuse(struct reply *reply, enum wire_code code, const char *why)
 static int say_running(struct handoff_run *run, struct vf_error *err)
 {
     struct mig_job *job = run->job;
-    const struct wire_message message = {.tag = WIRE_RUNNING,
-                                         .running = {.id = handoff_of(job),
-                                                     .resume_ns = job->t.resume,
-                                                     .first_run_ns = job->t.first_run}};
+    const struct wire_message message = handoff_running(job);
 
     ((struct reply *)run->ctx)->running = true;
     return say(run->ctx, job, &message, err);
@@ -110,12 +107,9 @@ static int say_ended(struct handoff_run *run, struct vf_error *err)
     struct mig_job *job = run->job;
     struct wire_message message = {.tag = WIRE_CLOSE};
     struct vf_partition_info copy;
-    struct vf_partition_clock clock;
 
-    if (handoff_copy(job, run->kc, &copy, NULL) > 0 &&
-        kc_partition_clock(run->kc, copy.id, &clock, NULL) == 0 && job->t.resume != 0 &&
-        clock.first_run_ns >= job->t.resume)
-        message.close.first_run_ns = clock.first_run_ns;
+    if (handoff_copy(job, run->kc, &copy, NULL) > 0)
+        message = handoff_ended(job, run->kc, copy.id);
     return say(run->ctx, job, &message, err);
 }
 

@@ -94,16 +94,12 @@ static int agree(struct mig_job *job, struct kc *kc, bool source_runs, struct vf
 
 /* ---- nobody could be asked ---- */
 
-struct alone {
-    struct vf_error text; /* what the journal and the job say */
-};
-
 static void text(struct handoff_run *run, enum handoff_record record, char out[JOURNAL_TEXT_BYTES])
 {
-    const struct alone *alone = run->ctx;
+    const struct vf_error *says = run->ctx;
 
     (void)record;
-    (void)snprintf(out, JOURNAL_TEXT_BYTES, "%s", alone->text.text);
+    (void)snprintf(out, JOURNAL_TEXT_BYTES, "%s", says->text);
 }
 
 /* On disk first: should this daemon die, the next one carries it out. */
@@ -112,17 +108,17 @@ static int resolve_here(struct mig_job *job, struct kc *kc, bool source_runs,
                         struct vf_error *err)
 {
     static const struct handoff_ops ops = {.text = text};
-    struct alone alone = {.text = VF_ERROR_INIT};
+    struct vf_error says = VF_ERROR_INIT; /* the journal and the job */
     char where[ENDING_WHERE];
     struct handoff_run run;
 
-    handoff_run_init(&run, job, kc, &ops, &alone);
+    handoff_run_init(&run, job, kc, &ops, &says);
     if (handoff_run_look(&run, err) != 0)
         return -1;
-    vf_fail(&alone.text, VF_FAILED, "resolved: the %s runs it; host %s could not be asked: %.200s",
+    vf_fail(&says, VF_FAILED, "resolved: the %s runs it; host %s could not be asked: %.200s",
             source_runs ? "source" : "target", ending_peer(job), why->text);
     ending_tell_in(job, "", job->source ? ending_stays(job, where) : ending_there(job, where),
-                   &alone.text);
+                   &says);
     (void)handoff_tell(&run, source_runs ? EVENT_RESOLVE_SOURCE : EVENT_RESOLVE_TARGET);
     if (!run.reported) {
         *err = run.why;
@@ -131,7 +127,7 @@ static int resolve_here(struct mig_job *job, struct kc *kc, bool source_runs,
     if (run.failed != HANDOFF_NOTHING) {
         log_error("job %" PRIu64 ": %s", job->id, run.why.text);
         if (run.why.code == VF_STANDS)
-            copy_stands(&alone.text, &run.why);
+            copy_stands(&says, &run.why);
         else
             (void)snprintf(
                 warning + strlen(warning), MIG_WARNING_BYTES - strlen(warning),
@@ -139,7 +135,7 @@ static int resolve_here(struct mig_job *job, struct kc *kc, bool source_runs,
                 "the vferryd of host %s, which tries it again",
                 job->host_name, run.why.text, job->host_name);
     }
-    job_outcome_known(job, source_runs ? JOB_FAILED : JOB_COMPLETED, &alone.text);
+    job_outcome_known(job, source_runs ? JOB_FAILED : JOB_COMPLETED, &says);
     retry_kick(job->mig);
     return 0;
 }

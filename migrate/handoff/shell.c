@@ -39,15 +39,15 @@ static enum handoff_event_kind ended(struct handoff_run *run, const struct hando
     }
     if (action->kind == HANDOFF_JOURNAL)
         log_warn("job %" PRIu64 ": %s not recorded: %s", run->job->id,
-                  handoff_record_name(action->record), err->text);
+                 handoff_record_name(action->record), err->text);
     return job_unsure(run->job) ? EVENT_UNSURE : EVENT_FAILED;
 }
 
-/* After these records the job's debt is kept in `owes`; a COMMIT is owed by being the last record.
- */
-static void note_owed(struct handoff_run *run, bool owed)
+/* Who watches the job is woken only if it changes. */
+static void set_owes(struct mig_job *job, bool owes)
 {
-    job_update(run->job, run->job->owes = owed && run->core.record != RECORD_COMMIT);
+    if (vf_locked(&job->lock, job->owes) != owes)
+        job_update(job, job->owes = owes);
 }
 
 static int put_record(struct mig_job *job, enum handoff_record record, const char *text,
@@ -74,7 +74,7 @@ static enum handoff_event_kind write_record(struct handoff_run *run,
     }
     if (run->ops->text != NULL)
         run->ops->text(run, action->record, text);
-    job_update(job, job->owes = action->owed);
+    set_owes(job, action->owed);
     result = put_record(job, action->record, text, &err);
     if (result == 0 && action->record == RECORD_COMMIT && run->ops->committed != NULL)
         return run->ops->committed(run);
@@ -146,6 +146,7 @@ struct handoff_action handoff_tell(struct handoff_run *run, enum handoff_event_k
 
         action = handoff_step(&run->core, (struct handoff_event){result, COPY_AS_KNOWN});
     }
-    note_owed(run, run->core.owed);
+    /* A COMMIT is owed by being the last record. */
+    set_owes(run->job, run->core.owed && run->core.record != RECORD_COMMIT);
     return action;
 }

@@ -77,8 +77,8 @@ static void tell_end(struct source *s, bool again)
     find_cause(s, again, &s->cause);
     if (s->too_old && s->cause.code == VF_FAILED)
         tell_too_old(s, &s->cause);
-    s->why =
-        s->cause; /* the target hears the bare one: it knows for itself what that means there */
+    /* The target hears the bare one: it knows for itself what that means there. */
+    s->why = s->cause;
     if (s->found)
         ending_tell(s->job, ending_here(s->job, s->kc, s->partition.id, where), &s->why);
     if (s->stands.code == VF_STANDS)

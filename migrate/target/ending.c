@@ -162,11 +162,8 @@ static int say_ready(struct target *t, struct vf_error *err)
 int target_say_running(struct target *t, struct vf_error *err)
 {
     struct mig_job *job = t->job;
-    struct wire_message message = {.tag = WIRE_RUNNING};
+    const struct wire_message message = handoff_running(job);
 
-    message.running.id = handoff_of(job);
-    message.running.resume_ns = job->t.resume;
-    message.running.first_run_ns = job->t.first_run;
     return control_say(&t->control, &message, vf_now_ns() + job->mig->silence_ns, err);
 }
 
@@ -181,18 +178,14 @@ static int say_gone(struct target *t, struct vf_error *err)
                : 0;
 }
 
-/* The answer to DONE: when the VF really ran first, if it has; the unpause's return, which RUNNING
- * told, is an upper bound. */
+/* The answer to DONE; nobody else hears it. */
 static int say_ended(struct target *t, struct vf_error *err)
 {
-    struct wire_message message = {.tag = WIRE_CLOSE};
-    struct vf_partition_clock clock;
+    struct wire_message message;
 
     if (!t->done_heard)
         return 0;
-    if (kc_partition_clock(t->kc, t->partition.id, &clock, err) == 0 &&
-        clock.first_run_ns >= t->job->t.resume)
-        message.close.first_run_ns = clock.first_run_ns;
+    message = handoff_ended(t->job, t->kc, t->partition.id);
     if (control_say(&t->control, &message, vf_now_ns() + CLOSE_NS, err) != 0)
         return -1;
     control_linger(&t->control, vf_now_ns() + CONTROL_EXPLAIN_NS);
