@@ -26,11 +26,22 @@ LOGS = "testlog", "hosts", "beside"  # base names of the runs' logs
 AS_LONG = {"address": 2, "thread": 3}
 ENDED = re.compile(r"^ *(\d+)/(\d+) (.+?) +(OK|FAIL|ERROR|TIMEOUT|SKIP|EXPECTEDFAIL|UNEXPECTEDPASS|INTERRUPT) +([0-9.]+)s")
 GOOD = ("OK", "SKIP", "EXPECTEDFAIL")
+TOLD = 60  # lines at most that a failed test program is quoted with: meson shows what it printed as errors, not its cases' own words
 NO_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f]")  # what a test prints may hold them, and meson puts it in its XML as it is
 
 
+def why(printed):
+    """What a test program printed below each case of its that failed; its last lines where it died before it told of one."""
+    lines, told, telling = printed.splitlines(), [], False
+    for line in lines:
+        telling = (telling and line.startswith("#")) or (line.startswith("not ok") and "# TODO" not in line)
+        if telling:
+            told.append(line)
+    return (told or lines)[-TOLD:]
+
+
 def count(junit):
-    """Passed and failed cases, the names of those that failed, and those skipped with the reason."""
+    """Passed and failed cases, those that failed (the name, then what they said), and those skipped with the reason."""
     passed, names, skipped = 0, [], []
     failed = 0
     text = NO_XML.sub("", pathlib.Path(junit).read_text(encoding="utf-8", errors="replace"))
@@ -50,6 +61,8 @@ def count(junit):
         if broken and not any(n.startswith(f'{suite.get("name")}:') for n in names):
             failed += broken
             names.append(f'{suite.get("name")}: ended early')
+        if broken:
+            names[-1] = "\n".join([names[-1], *why(suite.findtext("system-out") or "")])
     return passed, failed, names, skipped
 
 

@@ -29,7 +29,8 @@ GOOD = '<testsuite name="unit / good" errors="0" failures="0"><testcase name="1 
 OTHER = {
     "OK": '<testsuite name="unit / other" errors="0" failures="0"><testcase name="1 - c"><skipped/><system-out>no network here</system-out>'
           "</testcase></testsuite>",
-    "FAIL": '<testsuite name="unit / other" errors="0" failures="1"><testcase name="1 - c"><failure/></testcase></testsuite>',
+    "FAIL": '<testsuite name="unit / other" errors="0" failures="1"><testcase name="1 - c"><failure/></testcase><testcase name="2 - d"/>'
+            "<system-out>1..2\nnot ok 1 - c\n# 3 is not 4\n# at line 7\nok 2 - d\n# 0.1 s</system-out></testsuite>",
 }
 
 
@@ -76,7 +77,9 @@ class Tests(unittest.TestCase):
         self.assertEqual(process.returncode, 1, lines)
         self.assertIn("FAILED other (fail after 1.5 s)", lines)
         self.assertIn("what it said", lines)
-        self.assertEqual(lines[-1], "2 passed, 1 failed")
+        self.assertEqual(lines[-1], "3 passed, 1 failed")
+        at = lines.index("FAILED unit / other: 1 - c")
+        self.assertEqual(lines[at + 1 : at + 5], ["not ok 1 - c", "# 3 is not 4", "# at line 7", "took 1 s"])
         self.assertFalse((self.folder / "meson-logs/test_times.json").exists())
 
     def test_on_a_terminal_one_line_lives(self):
