@@ -33,9 +33,10 @@
 #define REDIAL_NS 30000000000ull
 #define HOLD_PATIENCE_NS 10000000000ull
 
-void mig_event(struct mig *mig, const char *kind, const char *format, ...)
+void mig_event(struct mig *mig, uint64_t job, uint64_t time_ns, const char *format, ...)
 {
     char text[800];
+    const struct mig_event event = {.job = job, .time_ns = time_ns, .text = text};
     va_list args;
 
     va_start(args, format);
@@ -43,7 +44,7 @@ void mig_event(struct mig *mig, const char *kind, const char *format, ...)
     va_end(args);
     log_info("%s", text);
     if (mig->event != NULL)
-        mig->event(mig->event_ctx, kind, text);
+        mig->event(mig->event_ctx, &event);
 }
 
 void mig_tell_ended(struct mig_job *job)

@@ -26,7 +26,7 @@ struct mig {
     char listen[256];
     uint64_t silence_ns, redial_ns;
     uint8_t boot_id[16];
-    void (*event)(void *ctx, const char *kind, const char *text);
+    void (*event)(void *ctx, const struct mig_event *event);
     void *event_ctx;
     void (*ended)(void *ctx, struct mig_job *job);
     void *ended_ctx;
@@ -58,8 +58,10 @@ struct mig {
     unsigned commits;  /* hand-offs between mig_commit_begin and mig_commit_end */
 };
 
-void mig_event(struct mig *mig, const char *kind, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
+/* Logs what happened to the job with that id at `time_ns` (CLOCK_REALTIME), and tells
+ * mig_config.event of it. Any thread, also under mig->lock or a job's lock. */
+void mig_event(struct mig *mig, uint64_t job, uint64_t time_ns, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
 /* Tells mig_config.ended of it. */
 void mig_tell_ended(struct mig_job *job);
 

@@ -18,6 +18,12 @@
 struct mig;
 struct mig_job;
 
+struct mig_event {
+    uint64_t job;     /* its id */
+    uint64_t time_ns; /* CLOCK_REALTIME of when it happened */
+    const char *text; /* plain; valid during the call */
+};
+
 struct mig_config {
     const char *host_name;     /* HELLO tells it to the peer */
     const char *kernel_socket; /* path */
@@ -31,9 +37,9 @@ struct mig_config {
      * goes no further than loopback unless `insecure`. */
     struct tp_tls *tls;
     bool insecure;
-    /* Tells of a change worth an event ("job", "state"); any thread; must not call back into mig.
-     * May be NULL. */
-    void (*event)(void *ctx, const char *kind, const char *text);
+    /* What happened to a job and is worth an event. Any thread, which may hold mig's locks: must
+     * not block nor call back into mig. May be NULL. */
+    void (*event)(void *ctx, const struct mig_event *event);
     void *event_ctx;
     /* A job came to its end, or the outcome of one that was unknown became known: for whoever keeps
      * mig_job_report. Any thread, which holds no lock; must not block. May be NULL. */

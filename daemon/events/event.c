@@ -3,7 +3,6 @@
 #include "daemon/events/event.h"
 
 #include <ctype.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* What a partition's name may consist of. */
@@ -31,13 +30,4 @@ bool event_names(const char *text, const char *partition)
             return true;
     }
     return false;
-}
-
-uint64_t event_job(const char *text)
-{
-    for (const char *at = text; (at = strstr(at, "job ")) != NULL; at++) {
-        if ((at == text || !in_name(at[-1])) && isdigit((unsigned char)at[4]))
-            return strtoull(at + 4, NULL, 10);
-    }
-    return 0;
 }

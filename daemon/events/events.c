@@ -7,6 +7,7 @@
 #include "base/thread.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,14 +46,21 @@ static void add(struct events *events, struct event *event)
     history_add_event(history, event);
 }
 
-void events_add(struct events *events, const char *source, const char *kind, const char *text)
+static void add_text(struct events *events, struct event *event, const char *source,
+                     const char *kind, const char *text)
 {
-    struct event event = {.time_ns = vf_realtime_ns()};
+    (void)snprintf(event->source, sizeof event->source, "%s", source);
+    (void)snprintf(event->kind, sizeof event->kind, "%s", kind);
+    (void)vf_plain(text, event->text, sizeof event->text);
+    add(events, event);
+}
 
-    (void)snprintf(event.source, sizeof event.source, "%s", source);
-    (void)snprintf(event.kind, sizeof event.kind, "%s", kind);
-    (void)vf_plain(text, event.text, sizeof event.text);
-    add(events, &event);
+void events_add(struct events *events, const char *source, const char *kind, uint64_t job,
+                const char *text)
+{
+    struct event event = {.time_ns = vf_realtime_ns(), .job = job};
+
+    add_text(events, &event, source, kind, text);
 }
 
 void events_keep(struct events *events, struct history *history)
@@ -77,17 +85,22 @@ void events_log_tap(void *ctx, enum vf_log_level level, const char *room, const 
 {
     char line[sizeof((struct event *)0)->text];
     bool moving = strcmp(room, "migrate") == 0 || strcmp(room, "journal") == 0;
+    uint64_t job = 0;
 
     if (level < VF_LOG_WARN)
         return;
     (void)snprintf(line, sizeof line, "%s: %s", room, text);
-    events_add(ctx, moving ? "migrate" : "vferryd", level == VF_LOG_WARN ? "warning" : "error",
+    if (sscanf(text, "job %" SCNu64, &job) != 1)
+        job = 0;
+    events_add(ctx, moving ? "migrate" : "vferryd", level == VF_LOG_WARN ? "warning" : "error", job,
                line);
 }
 
-void events_mig(void *ctx, const char *kind, const char *text)
+void events_mig(void *ctx, const struct mig_event *told)
 {
-    events_add(ctx, "migrate", kind, text);
+    struct event event = {.time_ns = told->time_ns, .job = told->job};
+
+    add_text(ctx, &event, "migrate", "job", told->text);
 }
 
 static void add_kernel(struct events *events, const struct kc_event *told)

@@ -11,6 +11,7 @@
 #include "daemon/events/event.h"
 #include "daemon/history/history.h"
 #include "kernel/client.h"
+#include "migrate/migrate.h"
 
 #include <pthread.h>
 #include <stdint.h>
@@ -46,11 +47,14 @@ void events_fini(struct events *events);
  * behind its own. Before anybody has seen one. NULL: it goes away, nobody adds any more but
  * this thread. */
 void events_keep(struct events *events, struct history *history);
-/* Any thread; overlong text is cut. `source`: who tells of it. */
-void events_add(struct events *events, const char *source, const char *kind, const char *text);
-/* For vf_log_tap and mig_config.event; ctx is the struct events. */
+/* It happens now. `job`: the one that it is about, 0 = none; `source`: who tells of it. Any thread;
+ * overlong text is cut. */
+void events_add(struct events *events, const char *source, const char *kind, uint64_t job,
+                const char *text);
+/* For vf_log_tap and mig_config.event; ctx is the struct events. A line of the log has no job but
+ * the one that it begins with ("job 7: …"). */
 void events_log_tap(void *ctx, enum vf_log_level level, const char *room, const char *text);
-void events_mig(void *ctx, const char *kind, const char *text);
+void events_mig(void *ctx, const struct mig_event *told);
 /* Brings in what the kernel side has told since the last call, each with the time it had there.
  * Leaves it to another thread that does so already and hangs in it. */
 int events_fetch(struct events *events, struct kc *kc, struct vf_error *err);

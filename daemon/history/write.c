@@ -54,7 +54,7 @@ static int put_event(struct store *store, const struct event *event, struct vf_e
     bind_text(store->put_event, 3, event->source);
     bind_text(store->put_event, 4, event->kind);
     bind_text(store->put_event, 5, event->text);
-    bind_number(store->put_event, 6, event_job(event->text));
+    bind_number(store->put_event, 6, event->job);
     return step(store, store->put_event, err);
 }
 

@@ -88,7 +88,13 @@ void end(struct bench *bench)
 void add_event(struct bench *bench, uint64_t number, uint64_t time_ns, const char *kind,
                const char *text)
 {
-    struct event event = {.number = number, .time_ns = time_ns};
+    add_job_event(bench, number, time_ns, kind, 0, text);
+}
+
+void add_job_event(struct bench *bench, uint64_t number, uint64_t time_ns, const char *kind,
+                   uint64_t job, const char *text)
+{
+    struct event event = {.number = number, .time_ns = time_ns, .job = job};
 
     (void)snprintf(event.source, sizeof event.source, "vferryd");
     (void)snprintf(event.kind, sizeof event.kind, "%s", kind);

@@ -42,6 +42,9 @@ void end(struct bench *bench);
 
 void add_event(struct bench *bench, uint64_t number, uint64_t time_ns, const char *kind,
                const char *text);
+/* The same of one that is about a job. */
+void add_job_event(struct bench *bench, uint64_t number, uint64_t time_ns, const char *kind,
+                   uint64_t job, const char *text);
 json_t *report(uint64_t id, const char *kind, const char *partition, const char *status,
                uint64_t started_ns);
 /* One that completed. */

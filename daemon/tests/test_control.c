@@ -415,7 +415,7 @@ static void events_are_kept_in_order_and_the_oldest_go(void **state)
 
     for (int i = 1; i <= 3000; i++) {
         (void)snprintf(text, sizeof text, "%d", i);
-        events_add(&bench->daemon.events, "vferryd", "test", text);
+        events_add(&bench->daemon.events, "vferryd", "test", 0, text);
     }
     assert_int_equal(events_read(&bench->daemon.events, 0, list, EVENTS_KEPT), EVENTS_KEPT);
     for (size_t i = 0; i < EVENTS_KEPT; i++) {

@@ -65,8 +65,8 @@ static void events_are_found_by_kind_and_partition(void **state)
     add_event(bench, 1, t, "job", "job 1 (move of p1, peer h): completed");
     add_event(bench, 2, t, "job", "job 2 (move of p10, peer h): completed");
     add_event(bench, 3, t, "tdr", "adapter 0 VF 1: partition p1: a command hung");
-    add_event(bench, 4, t, "job", "job 1: the link to h was lost");
-    add_event(bench, 5, t, "warning", "migrate: job 7: cannot be told");
+    add_job_event(bench, 4, t, "job", 1, "the link to h was lost");
+    add_job_event(bench, 5, t, "warning", 7, "migrate: cannot be told");
     add_event(bench, 6, t, "job", "job 70 (move of my-p1, peer h): completed");
     add_event(bench, 7, t, "job", "it was p1.");
     add_event(bench, 8, t, "job", "p1-old and p1.new are others");

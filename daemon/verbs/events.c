@@ -55,14 +55,13 @@ static void take(void *ctx, const struct event *event)
 
 static bool about(const struct search *search, const struct event *event)
 {
-    uint64_t job = event_job(event->text);
     json_t *id;
     size_t index;
 
     if (event_names(event->text, search->filter.partition))
         return true;
     json_array_foreach(search->jobs, index, id) {
-        if ((uint64_t)json_integer_value(id) == job)
+        if ((uint64_t)json_integer_value(id) == event->job)
             return true;
     }
     return false;

@@ -66,7 +66,7 @@ static int set_cordon(struct request *request, bool on, struct vf_error *err)
 {
     if (cordon_set(request->daemon, on, err) != 0)
         return -1;
-    tell(request, "host", "host %s is %s", request->daemon->name,
+    tell(request, "host", 0, "host %s is %s", request->daemon->name,
          on ? "cordoned: it takes in no partition" : "uncordoned: partitions may come again");
     return verb_host_show(request, err);
 }

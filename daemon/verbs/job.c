@@ -394,7 +394,8 @@ int verb_job_set(struct request *request, struct vf_error *err)
     result = mig_job_set(job, &change, err);
     if (result == 0) {
         request->result = mig_job_report(job);
-        tell(request, "job", "job %" PRIu64 " has new limits by \"job set\"", mig_job_id(job));
+        tell(request, "job", mig_job_id(job), "job %" PRIu64 " has new limits by \"job set\"",
+             mig_job_id(job));
     }
     mig_job_put(job);
     return result;
@@ -422,8 +423,9 @@ int verb_job_resolve(struct request *request, struct vf_error *err)
     if (result == 0) {
         request->result = jobs_report(request->daemon, job);
         put_text(request->result, "warning", warning);
-        tell(request, "job", "job %" PRIu64 " was resolved: the %s runs it%s%s", mig_job_id(job),
-             source ? "source" : "target", warning[0] != '\0' ? "; " : "", warning);
+        tell(request, "job", mig_job_id(job), "job %" PRIu64 " was resolved: the %s runs it%s%s",
+             mig_job_id(job), source ? "source" : "target", warning[0] != '\0' ? "; " : "",
+             warning);
     }
     mig_job_put(job);
     return result;
@@ -441,7 +443,8 @@ int verb_job_forget(struct request *request, struct vf_error *err)
     if (result == 0) {
         request->result = jobs_report(request->daemon, job);
         put_text(request->result, "warning", warning);
-        tell(request, "job", "job %" PRIu64 " was forgotten: %s", mig_job_id(job), warning);
+        tell(request, "job", mig_job_id(job), "job %" PRIu64 " was forgotten: %s", mig_job_id(job),
+             warning);
     }
     mig_job_put(job);
     return result;

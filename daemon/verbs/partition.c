@@ -139,7 +139,7 @@ int verb_partition_create(struct request *request, struct vf_error *err)
         err->code = err->code == VF_INCOMPATIBLE ? VF_FAILED : err->code;
         return -1;
     }
-    tell(request, "partition", "partition %s: created on adapter %u, VF %u", info.name,
+    tell(request, "partition", 0, "partition %s: created on adapter %u, VF %u", info.name,
          info.adapter, info.vf_index);
     return answer(request, &info);
 }
@@ -202,7 +202,7 @@ static int set_paused(struct request *request, bool paused, struct vf_error *err
     if ((paused ? kc_partition_pause : kc_partition_resume)(request->kc, info.id, err) != 0 ||
         kc_partition_info(request->kc, info.id, &info, err) != 0)
         return -1;
-    tell(request, "partition", "partition %s: %s", info.name, paused ? "paused" : "resumed");
+    tell(request, "partition", 0, "partition %s: %s", info.name, paused ? "paused" : "resumed");
     return answer(request, &info);
 }
 
@@ -239,7 +239,7 @@ int verb_partition_remove(struct request *request, struct vf_error *err)
         keep_from_moves(request, &info, "remove it", err) != 0 ||
         kc_partition_destroy(request->kc, info.id, err) != 0)
         return -1;
-    tell(request, "partition", "partition %s: removed", info.name);
+    tell(request, "partition", 0, "partition %s: removed", info.name);
     vf_uuid_format(info.uuid, uuid);
     request->result = new_result("vferry.removed/1");
     put_text(request->result, "name", info.name);

@@ -98,7 +98,7 @@ static int kill_kernel(struct request *request, struct stop *stop, struct vf_err
         return -1;
     }
     stop->killed = true;
-    tell(request, "host", "host stop%s: %s; the kernel side, pid %d, was killed",
+    tell(request, "host", 0, "host stop%s: %s; the kernel side, pid %d, was killed",
          stop->force ? " --force" : "", word[0] != '\0' ? word : "the kernel side did not end",
          daemon->kernel_pid);
     return 0;

@@ -93,7 +93,7 @@ int fail_moved(const char *name, const char *to, struct vf_error *err)
                    "partition %s: moved to %s" VF_REMEDY "say the same at that host", name, to);
 }
 
-void tell(struct request *request, const char *kind, const char *format, ...)
+void tell(struct request *request, const char *kind, uint64_t job, const char *format, ...)
 {
     char text[sizeof((struct event *)0)->text];
     va_list args;
@@ -102,7 +102,7 @@ void tell(struct request *request, const char *kind, const char *format, ...)
     (void)vsnprintf(text, sizeof text, format, args);
     va_end(args);
     log_info("%s", text);
-    events_add(&request->daemon->events, "vferryd", kind, text);
+    events_add(&request->daemon->events, "vferryd", kind, job, text);
 }
 
 int work_status(const struct guest_memory *memory, const struct vf_partition_info *info,

@@ -65,9 +65,10 @@ int fail_moved(const char *name, const char *to, struct vf_error *err);
 int keep_from_moves(struct request *request, struct vf_partition_info *info, const char *what,
                     struct vf_error *err);
 
-/* Logs what a person did to the host, and puts it among the events. */
-void tell(struct request *request, const char *kind, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
+/* Logs what a person did to the host, and puts it among the events. `job`: the one it was done to,
+ * 0 = none. */
+void tell(struct request *request, const char *kind, uint64_t job, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
 
 /* The partition's memory and registers as its own CPU sees them; valid as long as `view`. */
 struct guest_view {

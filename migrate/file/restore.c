@@ -236,7 +236,8 @@ static void warn_of_two(struct restoring *r)
                                        "it was restored before, or came back; %s",
                                        facts->admit.params.name, remedy));
     if (job->warning[0] != '\0')
-        mig_event(job->mig, "job", "job %" PRIu64 ": %s", job->id, job->warning);
+        mig_event(job->mig, job->id, vf_realtime_ns(), "job %" PRIu64 ": %s", job->id,
+                  job->warning);
 }
 
 static enum job_state finish(struct restoring *r, int result, struct vf_error *err)

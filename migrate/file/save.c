@@ -270,7 +270,7 @@ static void destroy(struct saving *s)
     if (kc_end(s->kc, s->partition.id, &err) != 0)
         log_error("job %" PRIu64 ": EndLiveMigration: %s", s->job->id, err.text);
     if (kc_partition_destroy(s->kc, s->partition.id, &err) != 0)
-        mig_event(s->job->mig, "job",
+        mig_event(s->job->mig, s->job->id, vf_realtime_ns(),
                   "job %" PRIu64
                   ": partition %s is saved and yet stays here, paused; remove it, never "
                   "resume it: %s",
@@ -317,7 +317,7 @@ static void warn_of_two(struct mig_job *job)
                                    "partition %s runs on and is in the image too: whoever restores "
                                    "that, here or elsewhere, makes a second one with UUID %s",
                                    job->partition, uuid));
-    mig_event(job->mig, "job", "job %" PRIu64 ": %s", job->id, job->warning);
+    mig_event(job->mig, job->id, vf_realtime_ns(), "job %" PRIu64 ": %s", job->id, job->warning);
 }
 
 static enum job_state finish(struct saving *s, int result, struct vf_error *err)

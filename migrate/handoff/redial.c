@@ -108,8 +108,9 @@ static void shout(struct handoff_run *run)
 
     tell_contradiction(job, run->ctx, what, sizeof what);
     log_error("job %" PRIu64 ": partition %s: CONTRADICTION: %s", job->id, job->partition, what);
-    mig_event(job->mig, "job", "job %" PRIu64 " (partition %s, peer %s): CONTRADICTION: %s",
-              job->id, job->partition, job->peer, what);
+    mig_event(job->mig, job->id, vf_realtime_ns(),
+              "job %" PRIu64 " (partition %s, peer %s): CONTRADICTION: %s", job->id, job->partition,
+              job->peer, what);
     job_update(job, (void)vf_fail(&job->error, job->error.code, "CONTRADICTION: %s", what));
     mig_tell_ended(job);
 }

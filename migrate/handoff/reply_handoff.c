@@ -182,7 +182,7 @@ static int start(struct handoff_run *run, struct vf_error *err)
 
 static void tell_contradiction(const struct mig_job *job, const char *says)
 {
-    mig_event(job->mig, "job",
+    mig_event(job->mig, job->id, vf_realtime_ns(),
               "job %" PRIu64 " (partition %s, peer %s): CONTRADICTION: it runs here, and its "
               "source says that it runs there: %.200s",
               job->id, job->partition, job->peer, says);

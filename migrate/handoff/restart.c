@@ -3,6 +3,7 @@
 #define LOG_ROOM "migrate"
 #include "migrate/handoff/restart.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/thread.h"
 
@@ -85,11 +86,12 @@ void restart_moves(struct mig *mig)
                                   "as job %" PRIu64,
                                   old->host_name, job->id);
                 });
-                mig_event(mig, "job", "job %" PRIu64 " starts over as job %" PRIu64, old->id,
-                          job->id);
+                mig_event(mig, old->id, vf_realtime_ns(),
+                          "job %" PRIu64 " starts over as job %" PRIu64, old->id, job->id);
                 mig_job_put(job);
             } else {
-                mig_event(mig, "job", "job %" PRIu64 " is not started over: %s", old->id, err.text);
+                mig_event(mig, old->id, vf_realtime_ns(), "job %" PRIu64 " is not started over: %s",
+                          old->id, err.text);
             }
         }
         mig_job_put(old);

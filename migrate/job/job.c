@@ -179,10 +179,19 @@ int job_fail(struct mig_job *job, const struct vf_error *err)
     return -1;
 }
 
+/* Under job->lock. An outcome that is not known has no time of its end. */
+static void tell_over(const struct mig_job *job, const char *state)
+{
+    const bool failed = job->error.code != VF_OK;
+
+    mig_event(job->mig, job->id, job->t.ended_unix != 0 ? job->t.ended_unix : vf_realtime_ns(),
+              "job %" PRIu64 " (%s of %s, peer %s): %s%s%s", job->id,
+              job->source || strcmp(job_kind(job), "move") != 0 ? job_kind(job) : "arrival",
+              job->partition, job->peer, state, failed ? ": " : "", failed ? job->error.text : "");
+}
+
 void job_over(struct mig_job *job, enum job_state state)
 {
-    struct vf_error err;
-
     if (state != JOB_UNKNOWN)
         stand_ends(job);
     (void)vf_fsm_set(&job->fsm, state, state_names[state]);
@@ -192,16 +201,12 @@ void job_over(struct mig_job *job, enum job_state state)
         /* An unknown outcome has not ended: it does when it is settled. */
         job->t.ended_unix = state == JOB_UNKNOWN ? 0 : vf_realtime_ns();
         job->over = true;
-        err = job->error;
+        /* With the end: whoever hears of one finds the other. */
+        tell_over(job, state_names[state]);
     });
     if (redial_owed(job) != SAY_NOTHING)
         retry_kick(job->mig);
-    /* After it is over: whoever hears of the end and asks finds it so. */
     mig_tell_ended(job);
-    mig_event(job->mig, "job", "job %" PRIu64 " (%s of %s, peer %s): %s%s%s", job->id,
-              job->source || strcmp(job_kind(job), "move") != 0 ? job_kind(job) : "arrival",
-              job->partition, job->peer, state_names[state], err.code != VF_OK ? ": " : "",
-              err.text);
 }
 
 void job_outcome_known(struct mig_job *job, enum job_state state, const struct vf_error *err)
@@ -215,11 +220,12 @@ void job_outcome_known(struct mig_job *job, enum job_state state, const struct v
             job->error = (struct vf_error)VF_ERROR_INIT;
         else
             job->error = *err;
+        mig_event(job->mig, job->id, job->t.ended_unix,
+                  "job %" PRIu64 " (partition %s, peer %s): is settled: %s%s%s", job->id,
+                  job->partition, job->peer, state_names[state], state == JOB_FAILED ? ": " : "",
+                  state == JOB_FAILED ? err->text : "");
     });
     mig_tell_ended(job);
-    mig_event(job->mig, "job", "job %" PRIu64 " (partition %s, peer %s): is settled: %s%s%s",
-              job->id, job->partition, job->peer, state_names[state],
-              state == JOB_FAILED ? ": " : "", state == JOB_FAILED ? err->text : "");
 }
 
 bool job_claim(struct mig_job *job, uint64_t deadline_ns)

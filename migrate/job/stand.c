@@ -204,7 +204,7 @@ void stand_line(const struct mig_job *job, uint64_t now_ns, char *out, size_t by
 
 struct news {
     bool due;
-    uint64_t id;
+    uint64_t id, time_ns; /* the job; CLOCK_REALTIME */
     char text[800]; /* mig_event takes no more */
 };
 
@@ -222,6 +222,8 @@ static void say(struct mig_job *job, uint64_t now, struct news *news)
                        vf_time_format(job->options.max_blackout_ns, most, sizeof most));
     (void)vf_time_format(span, time, sizeof time);
     news->due = true;
+    news->id = job->id;
+    news->time_ns = vf_realtime_ns();
     (void)snprintf(news->text, sizeof news->text,
                    "job %" PRIu64 " (%s of %s, peer %.200s): %s%s so far%s%.300s%s", job->id,
                    job->source || job_with_file(job) ? job_kind(job) : "arrival", job->partition,
@@ -300,7 +302,7 @@ static void *watcher_main(void *arg)
         }
         if (news.due) {
             vf_unlock(&mig->lock);
-            mig_event(mig, "job", "%s", news.text);
+            mig_event(mig, news.id, news.time_ns, "%s", news.text);
             vf_lock(&mig->lock);
         } else if (next == TP_NEVER) {
             vf_cond_wait(&mig->stands, &mig->lock);

@@ -110,7 +110,8 @@ int partition_out_run_on(struct mig_job *job, struct kc *kc, const struct vf_par
         log_warn("job %" PRIu64 ": partition %s: %s", job->id, job->partition, why.text);
         *err = why;
         if (why.code == VF_STANDS)
-            mig_event(job->mig, "job", "job %" PRIu64 ": %s", job->id, why.text);
+            mig_event(job->mig, job->id, vf_realtime_ns(), "job %" PRIu64 ": %s", job->id,
+                      why.text);
         else
             vf_fail(err, VF_FAILED, "partition %s could not be brought back to work (%s)",
                     job->partition, why.text);

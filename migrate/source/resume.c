@@ -272,7 +272,7 @@ static void tell_lost(struct source *s, const struct vf_error *why)
     char phase[80];
 
     job_update(job, (void)snprintf(job->phase, sizeof job->phase, "reconnect"));
-    mig_event(job->mig, "job",
+    mig_event(job->mig, job->id, vf_realtime_ns(),
               "job %" PRIu64 ": the link to host %s was lost %s, dialling again: %s", job->id,
               ending_peer(job), ending_phase(job, phase, sizeof phase), why->text);
 }
@@ -287,8 +287,9 @@ static void tell_back(struct source *s, uint64_t since_ns)
         (void)snprintf(job->phase, sizeof job->phase, "%s",
                        vf_fsm_get(&job->fsm) == JOB_PAUSED ? "last-round" : "round");
     });
-    mig_event(job->mig, "job", "job %" PRIu64 ": the link to host %s is back after %s", job->id,
-              ending_peer(job), vf_time_format(vf_now_ns() - since_ns, text, sizeof text));
+    mig_event(job->mig, job->id, vf_realtime_ns(),
+              "job %" PRIu64 ": the link to host %s is back after %s", job->id, ending_peer(job),
+              vf_time_format(vf_now_ns() - since_ns, text, sizeof text));
 }
 
 int source_resume(struct source *s, struct vf_error *err)

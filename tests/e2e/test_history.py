@@ -250,6 +250,16 @@ class Filters(Case):
         self.assertEqual(texts(left, "--since", stamp), texts(left)[-1:])
         self.assertEqual(texts(left, "--until", "2020-01-01 00:00"), [])
 
+    def test_a_jobs_end_is_told_with_its_own_time_once_the_command_has_returned(self):
+        left, right = self.pair()
+        create(left, "p")
+        left.json("check", "p", "--to", right.address)
+        move(left, right, "p")
+        for job in (1, 2):
+            found = [event for event in events(left, "--kind", "job") if event["text"].startswith(f"job {job} (")]
+            ended = left.json("job", "show", job)["ended_unix_ns"]
+            self.assertEqual([event["time_ns"] for event in found], [ended], found)
+
     def test_what_is_no_filter_is_one_line(self):
         left = self.host("left")
         for words, said in (
