@@ -42,6 +42,30 @@ static bool fits(const struct convergence_input *in, uint64_t predicted)
            predicted <= mul_div(in->max_blackout_ns, CONVERGENCE_MARGIN_PERCENT, 100);
 }
 
+/* Would another round make the pause shorter by something worth its time? Not when the last one
+ * was thought to and did not (pages get dirty faster than the measured rate says), and only at the
+ * best moment so far: whoever waited once for a better one, and got a worse, takes what fits. */
+static bool pays(const struct convergence_input *in, uint64_t predicted)
+{
+    const uint32_t done = in->rounds_done;
+    uint64_t most = mul_div(in->bytes_left, 100 - CONVERGENCE_SHRINK_PERCENT, 100);
+    uint64_t worth = mul_div(predicted, CONVERGENCE_WORTH_PERCENT, 100);
+    uint64_t round_ns, left;
+
+    if (in->rate_bytes_per_s == 0 || in->bytes_left == 0 ||
+        (done > 0 && in->bytes_left > in->smallest_left))
+        return false;
+    if (done >= 2 && in->bytes_left > mul_div(in->history[CONVERGENCE_HISTORY - 2],
+                                              100 - CONVERGENCE_SHRINK_PERCENT, 100))
+        return false;
+    round_ns = mul_div(in->bytes_left, NS_PER_S, in->rate_bytes_per_s);
+    if (in->max_time_ns != 0 && add(in->elapsed_ns, round_ns) >= in->max_time_ns)
+        return false;
+    left = mul_div(in->dirty_bytes_per_s, round_ns, NS_PER_S);
+    worth = worth > CONVERGENCE_WORTH_NS ? worth : CONVERGENCE_WORTH_NS;
+    return left <= most && mul_div(in->bytes_left - left, NS_PER_S, in->rate_bytes_per_s) >= worth;
+}
+
 /* Neither of the last two rounds left clearly less than the one before them. */
 static bool stands_still(const struct convergence_input *in)
 {
@@ -108,8 +132,8 @@ void convergence_note_round(struct convergence_input *input, uint64_t bytes_left
     input->rounds_done++;
 }
 
-/* In the order of what wins: time is up, it fits, nothing more can be gained, hopeless,
- * another round. */
+/* In the order of what wins: time is up, it fits and no round would better it, nothing more can be
+ * gained, hopeless, another round. */
 struct convergence_decision convergence_decide(const struct convergence_input *in)
 {
     const uint32_t max_rounds = in->max_rounds != 0 ? in->max_rounds : CONVERGENCE_MAX_ROUNDS;
@@ -124,7 +148,8 @@ struct convergence_decision convergence_decide(const struct convergence_input *i
         explain_hopeless(in, best, "not converged within --max-time", out.why, sizeof out.why);
     } else if (fits(in, out.predicted_blackout_ns) ||
                (in->bytes_left == 0 && in->dirty_bytes_per_s == 0)) {
-        out.action = CONVERGENCE_PAUSE;
+        if (in->rounds_done >= max_rounds || !pays(in, out.predicted_blackout_ns))
+            out.action = CONVERGENCE_PAUSE;
     } else if (in->rounds_done >= max_rounds) {
         out.action = CONVERGENCE_GIVE_UP;
         explain_hopeless(in, best, "not converged within the rounds allowed", out.why,

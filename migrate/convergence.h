@@ -13,6 +13,11 @@
 #define CONVERGENCE_EARLY_ROUNDS 5u /* no early verdict before so many rounds */
 /* A pause is decided on only when its prediction fits this part of the limit. */
 #define CONVERGENCE_MARGIN_PERCENT 80u
+/* A pause that fits is put off for another round that shortens it by so much, of the time and of
+ * the bytes left. Each such round takes less than --max-blackout, and their sum four times as much. */
+#define CONVERGENCE_WORTH_NS 500000u
+#define CONVERGENCE_WORTH_PERCENT 10u
+#define CONVERGENCE_SHRINK_PERCENT 25u
 /* No estimate when pages get dirty faster than this part of the rate. */
 #define CONVERGENCE_ETA_PERCENT 80u
 #define CONVERGENCE_PROGRESS_PERCENT 5u /* shrinking by less counts as standing still */

@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +18,7 @@
 #define SECOND 1000000000ull
 #define MIB (1ull << 20)
 
-/* 1 GB/s, dirties 100 MB/s, 750 ms allowed: pauses below 600 MB left. */
+/* 1 GB/s, dirties 100 MB/s, 750 ms allowed: a pause fits below 600 MB left. */
 static struct convergence_input typical(void)
 {
     return (struct convergence_input){
@@ -34,6 +35,7 @@ static void pauses_exactly_up_to_the_margin(void **state)
     struct convergence_decision out;
 
     (void)state;
+    in.dirty_bytes_per_s = in.rate_bytes_per_s; /* another round would better nothing */
     in.bytes_left = 600000000; /* 600 ms = 80 % of 750 ms */
     out = convergence_decide(&in);
     assert_int_equal(out.action, CONVERGENCE_PAUSE);
@@ -48,6 +50,7 @@ static void fixed_cost_and_full_verify_count_into_the_prediction(void **state)
     struct convergence_decision out;
 
     (void)state;
+    in.dirty_bytes_per_s = in.rate_bytes_per_s;
     in.bytes_left = 400000000;
     in.fixed_blackout_ns = 150 * MS;
     in.verify_full_ns = 50 * MS;
@@ -55,6 +58,54 @@ static void fixed_cost_and_full_verify_count_into_the_prediction(void **state)
     assert_int_equal(out.action, CONVERGENCE_PAUSE);
     assert_int_equal(out.predicted_blackout_ns, 600 * MS);
     in.verify_full_ns++;
+    assert_int_equal(convergence_decide(&in).action, CONVERGENCE_ROUND);
+}
+
+static void a_pause_that_fits_waits_for_a_round_that_pays(void **state)
+{
+    struct convergence_input in = typical();
+
+    (void)state;
+    in.bytes_left = 100000000; /* 100 ms, and 10 ms after another round */
+    assert_int_equal(convergence_decide(&in).action, CONVERGENCE_ROUND);
+    in.dirty_bytes_per_s = 750000000; /* 75 ms */
+    assert_int_equal(convergence_decide(&in).action, CONVERGENCE_ROUND);
+    in.dirty_bytes_per_s = 751000000;
+    assert_int_equal(convergence_decide(&in).action, CONVERGENCE_PAUSE);
+    in = typical();
+    in.bytes_left = 500000; /* 0.5 ms: nobody feels what a round would save */
+    assert_int_equal(convergence_decide(&in).action, CONVERGENCE_PAUSE);
+    in.bytes_left = 600000;
+    assert_int_equal(convergence_decide(&in).action, CONVERGENCE_ROUND);
+    in.fixed_blackout_ns = 6 * MS; /* and nobody feels a tenth of what stays */
+    assert_int_equal(convergence_decide(&in).action, CONVERGENCE_PAUSE);
+}
+
+static void no_round_is_waited_for_after_one_that_bettered_nothing(void **state)
+{
+    struct convergence_input in = typical();
+
+    (void)state;
+    convergence_note_round(&in, 100000000);
+    convergence_note_round(&in, 80000000); /* a fifth less, where a tenth was to be left */
+    assert_int_equal(convergence_decide(&in).action, CONVERGENCE_PAUSE);
+    convergence_note_round(&in, 50000000);
+    assert_int_equal(convergence_decide(&in).action, CONVERGENCE_ROUND);
+    convergence_note_round(&in, 200000000);
+    convergence_note_round(&in, 60000000); /* less than before, but it was better once */
+    assert_int_equal(convergence_decide(&in).action, CONVERGENCE_PAUSE);
+}
+
+static void no_round_is_waited_for_beyond_max_time(void **state)
+{
+    struct convergence_input in = typical();
+
+    (void)state;
+    in.bytes_left = 100000000;
+    in.max_time_ns = 10 * SECOND;
+    in.elapsed_ns = 10 * SECOND - 100 * MS;
+    assert_int_equal(convergence_decide(&in).action, CONVERGENCE_PAUSE);
+    in.elapsed_ns--;
     assert_int_equal(convergence_decide(&in).action, CONVERGENCE_ROUND);
 }
 
@@ -268,6 +319,51 @@ static void what_converges_is_never_given_up(void **state)
     }
 }
 
+static bool fits_now(const struct convergence_input *in)
+{
+    struct convergence_input alone = *in;
+
+    alone.dirty_bytes_per_s = alone.rate_bytes_per_s; /* nothing to wait for */
+    return convergence_decide(&alone).action == CONVERGENCE_PAUSE;
+}
+
+/* Steady: what is waited for comes, and takes no longer than it may. */
+static void waiting_makes_the_pause_shorter_in_bounded_time(void **state)
+{
+    uint64_t seed = 7, better = 0;
+
+    (void)state;
+    for (int i = 0; i < 20000; i++) {
+        const uint64_t rate = 1000000 + below(&seed, 10000000000);
+        const uint64_t dirty = below(&seed, rate);
+        struct convergence_input in = {.bytes_left = below(&seed, 64ull << 30),
+                                       .max_blackout_ns = 1 * MS + below(&seed, SECOND),
+                                       .fixed_blackout_ns = below(&seed, MS),
+                                       .page_bytes = 4096};
+        struct convergence_decision out;
+        uint64_t first = 0, extra = 0;
+
+        while ((out = convergence_decide(&in)).action == CONVERGENCE_ROUND) {
+            const uint64_t took = (uint64_t)((double)in.bytes_left / (double)rate * 1e9);
+
+            if (first != 0 || (in.rate_bytes_per_s != 0 && fits_now(&in))) {
+                first = first != 0 ? first : out.predicted_blackout_ns;
+                extra += took;
+            }
+            in.elapsed_ns += took;
+            in.rate_bytes_per_s = rate;
+            in.dirty_bytes_per_s = dirty;
+            convergence_note_round(&in, (uint64_t)((double)took / 1e9 * (double)dirty));
+        }
+        if (first == 0 || out.action != CONVERGENCE_PAUSE)
+            continue;
+        assert_true(out.predicted_blackout_ns <= first);
+        assert_true(extra <= 4 * in.max_blackout_ns);
+        better += out.predicted_blackout_ns < first / 2;
+    }
+    assert_true(better > 5000); /* of 20000; it is no matter of chance */
+}
+
 /* A partition of `size` dirtying at a rate that wobbles, over a link whose rate wobbles. Returns
  * the rounds it took. */
 static uint32_t simulate(uint64_t seed)
@@ -322,6 +418,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pauses_exactly_up_to_the_margin),
         cmocka_unit_test(fixed_cost_and_full_verify_count_into_the_prediction),
+        cmocka_unit_test(a_pause_that_fits_waits_for_a_round_that_pays),
+        cmocka_unit_test(no_round_is_waited_for_after_one_that_bettered_nothing),
+        cmocka_unit_test(no_round_is_waited_for_beyond_max_time),
         cmocka_unit_test(unknown_rate_asks_for_a_round),
         cmocka_unit_test(idle_and_clean_pauses_whatever_it_costs),
         cmocka_unit_test(gives_up_when_the_time_is_over),
@@ -334,6 +433,7 @@ int main(void)
         cmocka_unit_test(extreme_numbers_saturate),
         cmocka_unit_test(note_round_keeps_the_last_and_the_least),
         cmocka_unit_test(what_converges_is_never_given_up),
+        cmocka_unit_test(waiting_makes_the_pause_shorter_in_bounded_time),
         cmocka_unit_test(every_simulated_move_ends),
     };
 
