@@ -14,7 +14,7 @@ from e2e import BLACKOUT_MS, BUILD, Case, DEVICE, ROOT, at_once, begins, churn, 
 from gates import Gates
 from harness import PATIENCE, Command, Failed, Host, pid_gone, wait_until
 from proxy import IN, OUT, Point, Proxy
-from test_tdr import await_event, events, go_wrong
+from wrong import await_event, events, go_wrong
 
 TESTS_AT_ONCE = at_once(3)
 ROOMS = ("base", "cli", "daemon", "dxgk", "kernel", "migrate", "transport", "guest", "devices", "drivers")
