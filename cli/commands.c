@@ -6,7 +6,7 @@
 #include "base/clock.h"
 #include "cli/files.h"
 #include "cli/host/client.h"
-#include "cli/interrupt.h"
+#include "cli/host/interrupt.h"
 #include "cli/output/error_object.h"
 #include "cli/output/plain_json.h"
 #include "cli/output/print.h"
@@ -80,16 +80,6 @@ static int ask(const struct command *command, int file, struct vf_error *err)
     show_outcome(command, status, result, true, err);
     json_decref(result);
     return status;
-}
-
-int ask_verb(const struct command *command, const char *verb, json_t *args, json_t **result,
-             struct vf_error *err)
-{
-    struct command other = *command;
-
-    other.verb = cli_verb_named(verb);
-    other.args = args;
-    return client_ask(&other, -1, result, err);
 }
 
 int cmd_request(const struct command *command, struct vf_error *err)

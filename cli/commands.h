@@ -18,10 +18,6 @@ void show_error(const struct vf_error *err);
 /* Starts the job that the command's verb asks for, with the descriptor it needs (-1 = none), and
  * follows it to its end; Ctrl-C cancels it. With --detach returns once it has begun. */
 int run_job(const struct command *command, int file, struct vf_error *err);
-/* Asks the command's host another verb than the command's own; `args` is borrowed.
- * As client_ask. */
-int ask_verb(const struct command *command, const char *verb, json_t *args, json_t **result,
-             struct vf_error *err);
 /* migrate of more than one partition: --all, --partition, or several names. */
 int migrate_several(const struct command *command, struct vf_error *err);
 /* The workload's words as options; its input is not read yet. VF_USAGE as guest_options_parse. */

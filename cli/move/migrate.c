@@ -7,7 +7,7 @@
 #include "base/cleanup.h"
 #include "cli/commands.h"
 #include "cli/host/client.h"
-#include "cli/interrupt.h"
+#include "cli/host/interrupt.h"
 #include "cli/move/progress.h"
 #include "cli/output/print.h"
 #include "cli/output/table.h"

@@ -30,7 +30,7 @@ static int ask_cordon(const struct command *command, const char *verb, bool *cor
 {
     json_t *nothing = json_object();
     json_t *result = NULL;
-    int status = ask_verb(command, verb, nothing, &result, err);
+    int status = client_ask_verb(command, verb, nothing, &result, err);
 
     *cordoned = json_is_true(json_object_get(result, "cordoned"));
     json_decref(result);
