@@ -3,7 +3,6 @@
 #include "cli/move/set.h"
 
 #include "base/plain.h"
-#include "cli/commands.h"
 #include "cli/output/table.h"
 
 #include <fnmatch.h>

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Beginning, following and cancelling several moves. See set.h. */
-#include "cli/commands.h"
 #include "cli/host/interrupt.h"
 #include "cli/move/set_show.h"
 #include "cli/output/print.h"
 #include "cli/output/table.h"
+#include "cli/show.h"
 
 #include "base/cleanup.h"
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* migrate of several partitions, and host evacuate: what the command line asks for, as a set. */
-#include "cli/commands.h"
+#include "cli/host/client.h"
+#include "cli/move/migrate.h"
 #include "cli/move/set.h"
 
 #include <stdio.h>
