@@ -59,8 +59,8 @@ SHOWS = {"vferry partition list", "vferry job list", "vferry adapter list", "vfe
 # Texts that name no memory and no remedy, and why they need none.
 NO_REMEDY = {
     ("base/fault.c", "out of memory"): "it is in the tests' build only",
-    ("dxgk/hotupdate/ksr.c", "the OS has no memory for it"): "it is said to a driver",
-    ("dxgk/hotupdate/ksr.c", "its MDL describes no memory"): "it is no want of memory",
+    ("dxgk/ksr.c", "the OS has no memory for it"): "it is said to a driver",
+    ("dxgk/ksr.c", "its MDL describes no memory"): "it is no want of memory",
 }
 # Commands that no test can follow, and why.
 OPEN = {
