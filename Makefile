@@ -62,12 +62,12 @@ walk: all
 ## pairs    every two verbs on one partition, the second at every step of the first         3 min
 #           VF_PAIRS_SEED repeats what was drawn
 pairs: all
-	@VF_PAIRS=all VF_BUILD=$(BUILD) $(FAMILY) /usr/bin/python3 tests/e2e/tap.py tests/e2e/test_pairs.py
+	@VF_PAIRS=all VF_BUILD=$(BUILD) $(FAMILY) /usr/bin/python3 tests/e2e/tap.py tests/e2e/host/test_pairs.py
 
 ## limits   every value of every limit that a machine sets: descriptors, threads, memory, disk  an hour
 limits: all
 	@failed=0; for name in limits limits_start full; do \
-		VF_SWEEP=all VF_BUILD=$(BUILD) $(FAMILY) /usr/bin/python3 tests/e2e/tap.py tests/e2e/test_$$name.py || failed=1; \
+		VF_SWEEP=all VF_BUILD=$(BUILD) $(FAMILY) /usr/bin/python3 tests/e2e/tap.py tests/e2e/limits/test_$$name.py || failed=1; \
 	done; exit $$failed
 
 ## load     16 partitions move at once while 16 more work; then 8 each way               1 min

@@ -3,7 +3,7 @@
  * says. Files only, no host is asked. */
 #include "base/cleanup.h"
 #include "base/plain.h"
-#include "cli/commands.h"
+#include "cli/show.h"
 #include "transport/certificate.h"
 
 #include <errno.h>

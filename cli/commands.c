@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Handlers that ask once and print the answer. */
-#include "cli/commands.h"
-
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "cli/files.h"
 #include "cli/host/client.h"
-#include "cli/interrupt.h"
-#include "cli/output/error_object.h"
-#include "cli/output/plain_json.h"
+#include "cli/host/interrupt.h"
 #include "cli/output/print.h"
+#include "cli/show.h"
+#include "cli/syntax/args.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -17,60 +15,6 @@
 
 #define STOP_MS 30000u
 #define WORD_MS (PATIENCE_WORD_NS / 1000000u)
-
-static bool object_shown; /* --json prints one object, not two; one thread */
-
-static void show_object(const json_t *object)
-{
-    if (json_dumpf(object, stdout, JSON_COMPACT | JSON_PRESERVE_ORDER) == 0)
-        (void)fputc('\n', stdout);
-    /* stdout's own error flag is looked at when the program ends. */
-}
-
-void show_result(const struct command *command, const json_t *result)
-{
-    if (result == NULL)
-        return;
-    if (command->json) {
-        show_object(result);
-        object_shown = true;
-    } else if (command->verb->print != NULL) {
-        json_t *plain = json_deep_copy(result);
-
-        plain_json(plain);
-        command->verb->print(plain != NULL ? plain : result);
-        json_decref(plain);
-    }
-}
-
-/* The result of a command that has failed, with --json: it has the error as a member. Without a
- * result nothing is printed here: show_error is. */
-static void show_failed(const struct command *command, json_t *result, const struct vf_error *err)
-{
-    if (result == NULL)
-        return;
-    (void)json_object_set_new(result, "error",
-                              error_object(err, json_object_get(result, "reasons")));
-    show_result(command, result);
-}
-
-void show_outcome(const struct command *command, int status, json_t *result, bool print_failed,
-                  const struct vf_error *err)
-{
-    if (status == 0)
-        show_result(command, result);
-    else if (command->json || print_failed)
-        show_failed(command, result, err);
-}
-
-void show_error(const struct vf_error *err)
-{
-    json_t *object = object_shown ? NULL : error_object(err, NULL);
-
-    if (object != NULL)
-        show_object(object);
-    json_decref(object);
-}
 
 static int ask(const struct command *command, int file, struct vf_error *err)
 {
@@ -82,32 +26,9 @@ static int ask(const struct command *command, int file, struct vf_error *err)
     return status;
 }
 
-int ask_verb(const struct command *command, const char *verb, json_t *args, json_t **result,
-             struct vf_error *err)
-{
-    struct command other = *command;
-
-    other.verb = cli_verb_named(verb);
-    other.args = args;
-    return client_ask(&other, -1, result, err);
-}
-
 int cmd_request(const struct command *command, struct vf_error *err)
 {
     return ask(command, -1, err);
-}
-
-int work_options(const struct command *command, struct guest_options *options, struct vf_error *err)
-{
-    const char *workload = json_string_value(json_object_get(command->args, "workload"));
-
-    if (guest_options_parse(workload, command->work, command->work_count, options, err) != 0)
-        return -1;
-    if (options->workload == GUEST_DIFFUSE && command->input == NULL)
-        return vf_fail(err, VF_USAGE,
-                       "diffuse: --input is missing" VF_REMEDY
-                       "give a picture, e.g. --input before.pgm");
-    return 0;
 }
 
 /* The workload's options as the request carries them: words, which guest/ understands
@@ -127,7 +48,7 @@ int cmd_run(const struct command *command, struct vf_error *err)
     struct guest_options options;
 
     /* The daemon checks again; wrong words are said without one. */
-    if (work_options(command, &options, err) != 0)
+    if (args_work(command, &options, err) != 0)
         return -1;
     if (command->input != NULL && input_open(command->input, &file, err) != 0)
         return -1;

@@ -5,8 +5,9 @@
 #include "base/clock.h"
 #include "base/json_text.h"
 #include "base/size.h"
-#include "cli/commands.h"
+#include "cli/move/migrate.h"
 #include "cli/output/style.h"
+#include "cli/show.h"
 #include "migrate/image/image.h"
 
 #include <errno.h>

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /* vferry: the command line of a vferry host. */
-#include "cli/commands.h"
+#include "cli/completion/complete.h"
 #include "cli/host/peer_name.h"
+#include "cli/show.h"
 #include "cli/syntax/args.h"
-#include "cli/syntax/complete.h"
 #include "cli/syntax/help.h"
 
 #include <errno.h>

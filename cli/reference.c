@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /* vferry reference: the same work on the CPU, for a digest to compare with. */
 #include "base/cleanup.h"
-#include "cli/commands.h"
 #include "cli/files.h"
+#include "cli/show.h"
+#include "cli/syntax/args.h"
 
 #include <stdint.h>
 
@@ -41,7 +42,7 @@ int cmd_reference(const struct command *command, struct vf_error *err)
     struct guest_options options;
     cleanup_free void *input = NULL;
 
-    if (work_options(command, &options, err) != 0)
+    if (args_work(command, &options, err) != 0)
         return -1;
     if (command->input != NULL &&
         input_load(command->input, &input, &options.input_bytes, err) != 0)

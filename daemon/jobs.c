@@ -3,7 +3,6 @@
 #include "daemon/jobs.h"
 
 #include "daemon/history/job.h"
-#include "daemon/verbs/verbs.h"
 
 #include <string.h>
 
@@ -50,8 +49,8 @@ static json_t *told(json_t *report)
         (void)json_object_set_new(ended, "started_over_as", json_null());
     if (strcmp(text_of(report, "status"), "running") != 0)
         return ended;
-    put_text(ended, "status", "failed");
-    put_text(ended, "phase", "failed");
+    (void)json_object_set_new(ended, "status", json_string("failed"));
+    (void)json_object_set_new(ended, "phase", json_string("failed"));
     (void)json_object_set_new(
         ended, "reason",
         json_sprintf("the journal has no record of it and its end was not kept: vferryd ended in "

@@ -18,6 +18,7 @@
 #include "daemon/listener.h"
 #include "daemon/startup.h"
 #include "daemon/state_dir.h"
+#include "daemon/verbs/verbs.h"
 
 #include <errno.h>
 #include <malloc.h>
@@ -249,7 +250,7 @@ static int serve(struct daemon *daemon, const struct config *config, struct tp_t
         open_moves(daemon, &mig, err) == 0 &&
         events_collect(&daemon->events, daemon->kernel_socket, daemon->kernel_pid, &collector,
                        err) == 0 &&
-        control_open(daemon, &control, err) == 0) {
+        control_open(daemon, verb_find, &control, err) == 0) {
         enter_name(daemon); /* before anybody is told that it is ready */
         if (background_ready(daemon->name, daemon->state_dir, err) == 0)
             result = run_ready(daemon, config, control, listen_fd, signal_fd, err);

@@ -5,15 +5,15 @@
 
 #include "base/log.h"
 #include "base/thread.h"
-#include "dxgk/adapter/handles.h"
 #include "dxgk/adapter/adapter.h"
 #include "dxgk/adapter/loader.h"
 #include "dxgk/adapter/resets.h"
+#include "dxgk/handles.h"
 #include "dxgk/nt/nt.h"
 #include "dxgk/partition/partition.h"
-#include "dxgk/vram/reserve.h"
 #include "dxgk/partition/tdr.h"
 #include "dxgk/umed/umed.h"
+#include "dxgk/vram/reserve.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -11,6 +11,7 @@
 #include "base/unix_socket.h"
 #include "daemon/control/control.h"
 #include "daemon/control/protocol.h"
+#include "daemon/verbs/verbs.h"
 #include "transport/transport.h"
 
 #include <errno.h>
@@ -62,7 +63,7 @@ static void open_daemon(struct daemon *daemon, struct control **control, const c
     daemon->kernel_pidfd = eventfd(1, EFD_CLOEXEC); /* "ended": host stop waits for it */
     fuzz_must(daemon->kernel_pidfd >= 0 && events_init(&daemon->events) == 0);
     fuzz_must(mig_open(&mig, &daemon->mig, &err) == 0);
-    fuzz_must(control_open(daemon, control, &err) == 0);
+    fuzz_must(control_open(daemon, verb_find, control, &err) == 0);
 }
 
 static void cancel_jobs(struct mig *mig)

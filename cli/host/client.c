@@ -5,7 +5,7 @@
 #include "base/cleanup.h"
 #include "base/unix_socket.h"
 #include "cli/host/find.h"
-#include "cli/interrupt.h"
+#include "cli/host/interrupt.h"
 #include "cli/output/plain_json.h"
 
 #include <errno.h>
@@ -295,4 +295,14 @@ int client_ask(const struct command *command, int file, json_t **result, struct 
     }
     client_close(&client);
     return reply == CLIENT_RESULT ? 0 : -1;
+}
+
+int client_ask_verb(const struct command *command, const char *verb, json_t *args, json_t **result,
+                    struct vf_error *err)
+{
+    struct command other = *command;
+
+    other.verb = cli_verb_named(verb);
+    other.args = args;
+    return client_ask(&other, -1, result, err);
 }

@@ -50,5 +50,9 @@ int client_overdue(struct client *client, struct vf_error *err);
 /* The command's whole exchange, progress thrown away: 0 with *result; -1 with *err, and *result
  * when the daemon gave one nevertheless. */
 int client_ask(const struct command *command, int file, json_t **result, struct vf_error *err);
+/* Asks the command's host another verb than the command's own; `args` is borrowed. As
+ * client_ask. */
+int client_ask_verb(const struct command *command, const char *verb, json_t *args, json_t **result,
+                    struct vf_error *err);
 
 #endif

@@ -4,7 +4,7 @@
 
 #include "base/cleanup.h"
 #include "base/plain.h"
-#include "cli/commands.h"
+#include "cli/host/client.h"
 #include "cli/host/hosts_file.h"
 #include "cli/output/table.h"
 #include "daemon/control/registry.h"
@@ -24,7 +24,7 @@ static json_t *ask_listen(const struct command *command, const struct registry_e
     json_t *address = NULL;
 
     other.host = host->socket;
-    if (ask_verb(&other, "host show", nothing, &shown, err) == 0) {
+    if (client_ask_verb(&other, "host show", nothing, &shown, err) == 0) {
         address = json_incref(json_object_get(shown, "listen"));
         if (json_string_length(address) == 0) {
             json_decref(address);

@@ -4,13 +4,15 @@
  * daemon; this end starts it, watches it and passes Ctrl-C on as a cancel, on a second connection
  * because the first is busy with the watch.
  */
+#include "cli/move/migrate.h"
+
 #include "base/cleanup.h"
-#include "cli/commands.h"
 #include "cli/host/client.h"
-#include "cli/interrupt.h"
+#include "cli/host/interrupt.h"
 #include "cli/move/progress.h"
 #include "cli/output/print.h"
 #include "cli/output/table.h"
+#include "cli/show.h"
 
 #include <errno.h>
 #include <inttypes.h>

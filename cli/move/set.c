@@ -3,7 +3,6 @@
 #include "cli/move/set.h"
 
 #include "base/plain.h"
-#include "cli/commands.h"
 #include "cli/output/table.h"
 
 #include <fnmatch.h>
@@ -84,7 +83,7 @@ int move_set_choose(struct move_set *set, const json_t *names, const json_t *pat
 {
     json_t *nothing = json_object();
     json_t *result = NULL;
-    int status = ask_verb(set->command, "partition list", nothing, &result, err);
+    int status = client_ask_verb(set->command, "partition list", nothing, &result, err);
     const json_t *list = json_object_get(result, "partitions");
     size_t index;
     json_t *partition;
@@ -136,7 +135,7 @@ static void ask(struct move_set *set, struct place_host *host)
     struct vf_error why = VF_ERROR_INIT;
     json_t *answer = NULL;
 
-    if (args != NULL && ask_verb(set->command, "peer show", args, &answer, &why) == 0) {
+    if (args != NULL && client_ask_verb(set->command, "peer show", args, &answer, &why) == 0) {
         host->known = true;
         host->takes = json_is_true(json_object_get(answer, "takes_partitions"));
         host->itself = json_is_true(json_object_get(answer, "itself"));

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Beginning, following and cancelling several moves. See set.h. */
-#include "cli/commands.h"
-#include "cli/interrupt.h"
+#include "cli/host/interrupt.h"
 #include "cli/move/set_show.h"
 #include "cli/output/print.h"
 #include "cli/output/table.h"
+#include "cli/show.h"
 
 #include "base/cleanup.h"
 
@@ -211,7 +211,7 @@ static void cancel_all(struct running *r)
             continue;
         job = json_pack("{s:I}", "job", (json_int_t)move->job);
         if (job == NULL ||
-            ask_verb(r->set->command, "job cancel", job, &result, &err) != 0)
+            client_ask_verb(r->set->command, "job cancel", job, &result, &err) != 0)
             (void)fprintf(stderr, "vferry: %s\n", err.text);
         json_decref(result);
         json_decref(job);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* migrate of several partitions, and host evacuate: what the command line asks for, as a set. */
-#include "cli/commands.h"
+#include "cli/host/client.h"
+#include "cli/move/migrate.h"
 #include "cli/move/set.h"
 
 #include <stdio.h>
@@ -30,7 +31,7 @@ static int ask_cordon(const struct command *command, const char *verb, bool *cor
 {
     json_t *nothing = json_object();
     json_t *result = NULL;
-    int status = ask_verb(command, verb, nothing, &result, err);
+    int status = client_ask_verb(command, verb, nothing, &result, err);
 
     *cordoned = json_is_true(json_object_get(result, "cordoned"));
     json_decref(result);

@@ -439,3 +439,16 @@ void args_free(struct command *command)
     json_decref(command->args);
     command->args = NULL;
 }
+
+int args_work(const struct command *command, struct guest_options *options, struct vf_error *err)
+{
+    const char *workload = json_string_value(json_object_get(command->args, "workload"));
+
+    if (guest_options_parse(workload, command->work, command->work_count, options, err) != 0)
+        return -1;
+    if (options->workload == GUEST_DIFFUSE && command->input == NULL)
+        return vf_fail(err, VF_USAGE,
+                       "diffuse: --input is missing" VF_REMEDY
+                       "give a picture, e.g. --input before.pgm");
+    return 0;
+}

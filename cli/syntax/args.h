@@ -17,5 +17,7 @@ enum args_action {
 int args_parse(int argc, char **argv, struct command *command, enum args_action *action,
                const char **help_group, struct vf_error *err);
 void args_free(struct command *command);
+/* The workload's words as options; its input is not read yet. VF_USAGE as guest_options_parse. */
+int args_work(const struct command *command, struct guest_options *options, struct vf_error *err);
 
 #endif

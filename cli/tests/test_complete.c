@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* What is offered at the cursor, for half-written command lines. */
-#include "cli/syntax/complete.h"
+#include "cli/completion/complete.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -4,10 +4,10 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
-#include "cli/commands.h"
 #include "cli/host/find.h"
 #include "cli/output/print.h"
 #include "cli/output/table.h"
+#include "cli/show.h"
 
 #include <errno.h>
 #include <poll.h>

@@ -12,7 +12,6 @@
 #include "base/thread.h"
 #include "base/unix_socket.h"
 #include "daemon/control/protocol.h"
-#include "daemon/control/request.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -38,6 +37,7 @@ struct conn {
 
 struct control {
     struct daemon *daemon;
+    verb_finder *find;
     int fd;
     struct vf_spare_fd spare;            /* accepting thread */
     struct vf_spare_thread *kept_thread; /* serves one client when the system gives no other */
@@ -69,13 +69,15 @@ static int bind_socket(struct control *control, struct vf_error *err)
     return 0;
 }
 
-int control_open(struct daemon *daemon, struct control **out, struct vf_error *err)
+int control_open(struct daemon *daemon, verb_finder *find, struct control **out,
+                 struct vf_error *err)
 {
     struct control *control = calloc(1, sizeof *control);
 
     if (control == NULL)
         return vf_fail(err, VF_FAILED, "control socket: " VF_NO_MEMORY);
     control->daemon = daemon;
+    control->find = find;
     control->fd = -1;
     vf_spare_open(&control->spare);
     vf_spare_open(&control->kept);
@@ -126,7 +128,7 @@ static bool answer_line(struct conn *conn, const char *line, size_t bytes, int f
     int sent;
 
     if (object != NULL) {
-        reply = request_reply(conn->control->daemon, &beat, object, file);
+        reply = request_reply(conn->control->daemon, conn->control->find, &beat, object, file);
     } else {
         (void)vf_fail(&err, VF_USAGE, "request: is no line of JSON: %s at byte %d", where.text,
                       where.position);

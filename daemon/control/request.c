@@ -6,7 +6,6 @@
 #include "base/thread.h"
 #include "daemon/control/protocol.h"
 #include "daemon/kernel/watchdog.h"
-#include "daemon/verbs/verbs.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -234,7 +233,8 @@ bool request_progress(const struct request *request, json_t *object)
     return sent == 0 || sent == -EAGAIN || sent == -ENOMEM;
 }
 
-static int dispatch(struct request *request, json_t *object, struct vf_error *err)
+static int dispatch(struct request *request, verb_finder *find, json_t *object,
+                    struct vf_error *err)
 {
     const json_t *verb = json_object_get(object, "verb");
     const struct verb *found;
@@ -244,14 +244,15 @@ static int dispatch(struct request *request, json_t *object, struct vf_error *er
                        "request: is no object with a \"verb\"; see the protocol in vferryd(8)");
     if (request->args != NULL && !json_is_object(request->args))
         return vf_fail(err, VF_USAGE, "request: \"args\" is no object");
-    found = verb_find(json_string_value(verb));
+    found = find(json_string_value(verb));
     if (found == NULL)
         return vf_fail(err, VF_USAGE, "request: no such verb \"%s\"",
                        VF_SHOWN(json_string_value(verb)));
     return found->run(request, err);
 }
 
-json_t *request_reply(struct daemon *daemon, struct pulse_beat *beat, json_t *object, int file)
+json_t *request_reply(struct daemon *daemon, verb_finder *find, struct pulse_beat *beat,
+                      json_t *object, int file)
 {
     struct request request = {.daemon = daemon,
                               .socket = beat->fd,
@@ -264,7 +265,7 @@ json_t *request_reply(struct daemon *daemon, struct pulse_beat *beat, json_t *ob
 
     if (alive)
         pulse_begin(daemon->pulse, beat);
-    result = dispatch(&request, object, &err);
+    result = dispatch(&request, find, object, &err);
     mig_release(daemon->mig, &request.hold);
     if (request.kc != daemon->kc)
         kc_close(request.kc);

@@ -21,6 +21,13 @@ struct request {
     struct mig_hold hold; /* keep_from_moves */
 };
 
+struct verb {
+    const char *words; /* "partition show" */
+    int (*run)(struct request *request, struct vf_error *err);
+};
+/* The verb of these words, NULL when there is none. The verbs give it to control_open. Any thread. */
+typedef const struct verb *verb_finder(const char *words);
+
 /* Arguments. VF_USAGE when missing or of another type; the _or forms take a default instead
  * of missing. */
 int request_text(const struct request *request, const char *key, const char **value,
@@ -64,8 +71,10 @@ int request_send(const struct request *request, json_t *line, int timeout_ms);
  * has left. */
 bool request_progress(const struct request *request, json_t *object);
 
-/* Answers a parsed request object (borrowed) that came on the beat's socket: the reply to send,
- * never NULL but without memory. The client has signs of life meanwhile if it wants them. */
-json_t *request_reply(struct daemon *daemon, struct pulse_beat *beat, json_t *object, int file);
+/* Answers a parsed request object (borrowed) that came on the beat's socket, by the verb that `find`
+ * knows: the reply to send, never NULL but without memory. The client has signs of life meanwhile
+ * if it wants them. */
+json_t *request_reply(struct daemon *daemon, verb_finder *find, struct pulse_beat *beat,
+                      json_t *object, int file);
 
 #endif

@@ -8,7 +8,7 @@
 #define DAEMON_EVENTS_H
 
 #include "base/log.h"
-#include "daemon/events/event.h"
+#include "daemon/history/event.h"
 #include "daemon/history/history.h"
 #include "kernel/client.h"
 #include "migrate/migrate.h"

@@ -12,7 +12,7 @@
 #define DAEMON_HISTORY_H
 
 #include "base/error.h"
-#include "daemon/events/event.h"
+#include "daemon/history/event.h"
 
 #include <jansson.h>
 #include <stdbool.h>

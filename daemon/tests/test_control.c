@@ -7,6 +7,7 @@
 #include "base/tests/folder.h"
 #include "daemon/control/protocol.h"
 #include "daemon/state_dir.h"
+#include "daemon/verbs/verbs.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -71,7 +72,7 @@ static int set_up_for(void **state, bool group_access)
     bench->daemon.wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     assert_int_equal(state_dir_open(&bench->daemon, bench->dir, &err), 0);
     assert_int_equal(events_init(&bench->daemon.events), 0);
-    assert_int_equal(control_open(&bench->daemon, &bench->control, &err), 0);
+    assert_int_equal(control_open(&bench->daemon, verb_find, &bench->control, &err), 0);
     assert_int_equal(pthread_create(&bench->acceptor, NULL, accept_loop, bench), 0);
     *state = bench;
     return 0;

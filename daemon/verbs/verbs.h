@@ -7,11 +7,6 @@
 #include "daemon/control/request.h"
 #include "guest/guest.h"
 
-struct verb {
-    const char *words; /* "partition show" */
-    int (*run)(struct request *request, struct vf_error *err);
-};
-
 /* The verb of these words ("partition show"); NULL when there is none. Any thread. */
 const struct verb *verb_find(const char *words);
 

@@ -8,10 +8,10 @@
 
 #include "base/log.h"
 #include "base/thread.h"
-#include "dxgk/adapter/handles.h"
 #include "dxgk/adapter/interrupt.h"
 #include "dxgk/adapter/triage.h"
-#include "dxgk/hotupdate/ksr.h"
+#include "dxgk/handles.h"
+#include "dxgk/ksr.h"
 #include "dxgk/nt/nt.h"
 
 #include <inttypes.h>

@@ -5,7 +5,7 @@
 
 #include "base/log.h"
 #include "base/thread.h"
-#include "dxgk/adapter/handles.h"
+#include "dxgk/handles.h"
 #include "dxgk/nt/nt.h"
 #include "dxgk/paging/paging.h"
 #include "dxgk/waits.h"

@@ -5,8 +5,8 @@
 
 #include "base/log.h"
 #include "base/thread.h"
-#include "dxgk/adapter/handles.h"
 #include "dxgk/adapter/resets.h"
+#include "dxgk/handles.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -6,7 +6,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/trace.h"
-#include "dxgk/adapter/handles.h"
+#include "dxgk/handles.h"
 #include "dxgk/nt/nt.h"
 #include "dxgk/waits.h"
 

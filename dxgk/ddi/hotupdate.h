@@ -6,7 +6,7 @@
 #ifndef DXGK_DDI_HOTUPDATE_H
 #define DXGK_DDI_HOTUPDATE_H
 
-#include "dxgk/hotupdate/ksr.h"
+#include "dxgk/ksr.h"
 
 /* Can it be updated at work? VF_INCOMPATIBLE with the reason. */
 int dxgk_ddi_hot_update_possible(const struct dxgk_adapter *adapter, struct vf_error *err);

@@ -11,7 +11,7 @@
 #define DXGK_HOTUPDATE_TRIAL_H
 
 #include "dxgk/adapter/driver_file.h"
-#include "dxgk/hotupdate/ksr.h"
+#include "dxgk/ksr.h"
 
 struct dxgk_trial;
 

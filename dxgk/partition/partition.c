@@ -23,8 +23,8 @@
 #include "dxgk/partition/partition.h"
 
 #include "base/thread.h"
-#include "dxgk/adapter/handles.h"
 #include "dxgk/ddi/ddi.h"
+#include "dxgk/handles.h"
 #include "dxgk/partition/hold.h"
 #include "dxgk/partition/vcpu.h"
 #include "dxgk/waits.h"

@@ -15,8 +15,8 @@ import unittest
 from certs import SOON, Tls, client, log_of, make_cert, options, port_of
 from e2e import at_once, begins, churn, create, footprint_settles, move, partitions, rested
 from harness import wait_until
+from impostor import ABORT, ADMIT, ADMITTED, HELLO, Impostor, record
 from proxy import OUT, Proxy
-from test_hostile import ABORT, ADMIT, ADMITTED, HELLO, Impostor, record
 
 TESTS_AT_ONCE = at_once(4)
 

@@ -7,9 +7,9 @@ import random
 import threading
 import unittest
 
-from e2e import BLACKOUT_MS, BUILD, Case, Work, churn, create, finish, move, partitions, show, steps
+from e2e import BUILD, Case, churn, create, finish, move, partitions, show, steps
 from harness import Failed, wait_until
-from test_memory import resident, vram_file
+from smaps import resident, vram_file
 
 UPDATES = int(os.environ.get("VF_HOT_UPDATES", "20"))
 DEVICE = "softgpu,vram=512M,vfs=8,dirty-page=64K"

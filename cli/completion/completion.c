@@ -4,10 +4,11 @@
  * to answer: whoever presses the tab key waits for it. Without an answer nothing is offered, and
  * nothing is ever said. See complete.h.
  */
+#include "cli/completion/complete.h"
+
 #include "cli/host/glance.h"
 #include "cli/host/hosts_file.h"
 #include "cli/output/table.h"
-#include "cli/syntax/complete.h"
 
 #include <inttypes.h>
 #include <signal.h>

@@ -14,7 +14,7 @@ from e2e import BLACKOUT_MS, BUILD, Case, DEVICE, ROOT, at_once, begins, churn, 
 from gates import Gates
 from harness import PATIENCE, Command, Failed, Host, pid_gone, wait_until
 from proxy import IN, OUT, Point, Proxy
-from test_tdr import await_event, events, go_wrong
+from wrong import await_event, events, go_wrong
 
 TESTS_AT_ONCE = at_once(3)
 ROOMS = ("base", "cli", "daemon", "dxgk", "kernel", "migrate", "transport", "guest", "devices", "drivers")
@@ -59,8 +59,8 @@ SHOWS = {"vferry partition list", "vferry job list", "vferry adapter list", "vfe
 # Texts that name no memory and no remedy, and why they need none.
 NO_REMEDY = {
     ("base/fault.c", "out of memory"): "it is in the tests' build only",
-    ("dxgk/hotupdate/ksr.c", "the OS has no memory for it"): "it is said to a driver",
-    ("dxgk/hotupdate/ksr.c", "its MDL describes no memory"): "it is no want of memory",
+    ("dxgk/ksr.c", "the OS has no memory for it"): "it is said to a driver",
+    ("dxgk/ksr.c", "its MDL describes no memory"): "it is no want of memory",
 }
 # Commands that no test can follow, and why.
 OPEN = {

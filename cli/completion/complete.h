@@ -27,7 +27,7 @@ void complete_line(const struct complete_sink *sink, const char *const *words, s
 void complete_offer(const struct complete_sink *sink, const char *before, const char *typed,
                     const char *word, const char *about);
 
-/* A shell's script, out of cli/completion/. */
+/* A shell's script, out of this folder. */
 struct completion_script {
     const char *shell; /* NULL = there is no more */
     const char *text;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Which adapter is meant: by a handle that a driver gives in a callback, or by people's number. Any
  * thread, any IRQL. */
-#ifndef DXGK_ADAPTER_HANDLES_H
-#define DXGK_ADAPTER_HANDLES_H
+#ifndef DXGK_HANDLES_H
+#define DXGK_HANDLES_H
 
 #include "dxgk/internal.h"
 

@@ -8,8 +8,8 @@ import proxy
 from e2e import BLACKOUT_MS, BUILD, Case, Work, at_once, begins, churn, create, pgm
 from harness import wait_until
 from proxy import OUT, Point, Proxy
-from schemas import ERROR, FOLDER, Judge, mutants, path_of, promised, validator, verbs, vferry
-from test_tdr import await_event, go_wrong
+from schemas import ERROR, FOLDER, Judge, mutants, path_of, promised, validator, verbs
+from wrong import await_event, go_wrong
 
 TESTS_AT_ONCE = at_once(3)
 PIECES = "softgpu,vram=256M,vfs=8,dirty-page=64K"

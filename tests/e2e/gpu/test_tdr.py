@@ -2,30 +2,16 @@
 """Commands that hang or fault, and resets (SRC-9, VF-6): found, told and ended; neighbours and other hosts see nothing of it."""
 import os
 import signal
-import subprocess
 import time
 import unittest
 
 from e2e import BUILD, Case, begins, churn, create, finish, partitions, room, runs, show, state
 from gates import Gates
 from harness import wait_until
+from wrong import await_event, go_wrong
 
 TESTS_AT_ONCE = 2
-HANG = os.environ["VF_TEST_HANG"]
 SANITIZED = any(mark in (BUILD / "vferry-kernel").read_bytes() for mark in (b"__tsan_init", b"__asan_init"))
-
-
-def go_wrong(host, name, how):
-    socket = next(host.state.glob("*kernel*.sock"))
-    subprocess.run([HANG, str(socket), name, how], check=True, timeout=30)
-
-
-def events(host, kind):
-    return [e["text"] for e in host.json("events")["events"] if e["kind"] == kind]
-
-
-def await_event(host, kind, part, timeout=60.0):
-    wait_until(f"event {kind}: {part}", lambda: any(part in t for t in events(host, kind)), timeout)
 
 
 class Hangs(Case):

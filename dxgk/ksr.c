@@ -2,11 +2,11 @@
 /* See ksr.h. What a driver hands in is checked here, block by block; a refused block spoils the
  * store, so that no half-saved driver is ever taken down. */
 #define LOG_ROOM "hotupdate"
-#include "dxgk/hotupdate/ksr.h"
+#include "dxgk/ksr.h"
 
 #include "base/cleanup.h"
 #include "base/log.h"
-#include "dxgk/adapter/handles.h"
+#include "dxgk/handles.h"
 #include "dxgk/nt/nt.h"
 
 #include <errno.h>

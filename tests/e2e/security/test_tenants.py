@@ -17,8 +17,8 @@ import unittest
 
 from e2e import BUILD, Case, Work, at_once, begins, churn, create, finish, move, partitions, room, runs, show, state
 from harness import PATIENCE, Host, reference, sanitizer, wait_until
+from impostor import ABORT, ADMIT, HELLO, ROUND, ZERO_MARK, Impostor, frame, record, xxh3
 from proxy import HEADER, OUT, Proxy
-from test_hostile import ABORT, ADMIT, HELLO, ROUND, ZERO_MARK, Impostor, frame, record, xxh3
 
 SEED = random.SystemRandom().randrange(1 << 32)
 TESTS_AT_ONCE = at_once(2)

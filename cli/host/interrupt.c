@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* See interrupt.h. */
-#include "cli/interrupt.h"
+#include "cli/host/interrupt.h"
 
 #include <errno.h>
 #include <signal.h>

@@ -4,7 +4,7 @@ what it was, the other host loses nothing, and the one that was hit works again 
 import unittest
 
 import cgroups
-from e2e import DEVICE, at_once, begins, churn, create, finish, move, partitions, state
+from e2e import at_once, begins, churn, create, finish, move, partitions, state
 from harness import wait_until
 from limits import Limited
 

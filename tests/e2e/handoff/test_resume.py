@@ -7,8 +7,8 @@ import unittest
 import proxy
 from e2e import Case, Work, at_once, churn, create, finish, begins, move, partitions, room, runs, state
 from harness import wait_until
+from impostor import record as sealed
 from proxy import HEADER, IN, OUT, Point, Proxy
-from test_hostile import record as sealed
 
 TESTS_AT_ONCE = at_once(3)
 DEVICE = "softgpu,vram=640M,vfs=4,dirty-page=64K"

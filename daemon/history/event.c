@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Whom an event is about. See event.h. */
-#include "daemon/events/event.h"
+#include "daemon/history/event.h"
 
 #include <ctype.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* See complete.h. */
-#include "cli/syntax/complete.h"
+#include "cli/completion/complete.h"
 
 #include <ctype.h>
 #include <stdint.h>

@@ -5,8 +5,8 @@
  * store holds the data, not the driver's pages: ranges and MDLs are read when the driver's Save
  * returns, buffers when they are handed in.
  */
-#ifndef DXGK_HOTUPDATE_KSR_H
-#define DXGK_HOTUPDATE_KSR_H
+#ifndef DXGK_KSR_H
+#define DXGK_KSR_H
 
 #include "dxgk/internal.h"
 

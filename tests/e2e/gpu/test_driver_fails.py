@@ -4,7 +4,7 @@ import shutil
 import signal
 import unittest
 
-from e2e import BUILD, Case, begins, churn, create, finish, move, partitions, show, state
+from e2e import BUILD, Case, churn, create, finish, move, partitions, show, state
 from gates import DRIVER, Gates
 from harness import wait_until
 

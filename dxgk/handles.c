@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* See handles.h. */
-#include "dxgk/adapter/handles.h"
+#include "dxgk/handles.h"
 
 #include "base/thread.h"
 

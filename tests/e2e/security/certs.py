@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the tests of TLS share: certificates good and bad, hosts that have them, and a client without a mind of its own."""
-import os
 import re
 import socket
 import ssl
@@ -9,7 +8,7 @@ import subprocess
 from e2e import BUILD, Case, create, partitions
 from harness import wait_until
 
-MAKE_CERT = os.environ.get("VF_TEST_MAKE_CERT", BUILD / "tests/e2e/make_cert")
+MAKE_CERT = BUILD / "tests/e2e/make_cert"
 SOON = 20
 # A sanitizer keeps what was freed.
 FRUGAL = not re.search(rb"__[at]san_init", (BUILD / "vferryd").read_bytes())
