@@ -75,12 +75,12 @@ void vf_spare_thread_close(struct vf_spare_thread *spare)
 bool vf_spare_thread_give(struct vf_spare_thread *spare, unsigned patience_ms,
                           void (*work)(void *arg), void *arg)
 {
-    const struct timespec until = vf_timespec(vf_now_ns() + patience_ms * 1000000ull);
+    const uint64_t until_ns = vf_now_ns() + patience_ms * 1000000ull;
     bool taken;
 
     vf_lock(&spare->lock);
     while (spare->work != NULL && !spare->closing &&
-           pthread_cond_timedwait(&spare->changed, &spare->lock, &until) == 0)
+           vf_cond_wait_until(&spare->changed, &spare->lock, until_ns))
         continue;
     taken = spare->work == NULL && !spare->closing;
     if (taken) {

@@ -8,7 +8,6 @@
 #include "base/thread.h"
 #include "daemon/control/protocol.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
@@ -58,15 +57,14 @@ static void *pulse_main(void *arg)
     (void)prctl(PR_SET_NAME, "pulse");
     vf_lock(&pulse->lock);
     while (!pulse->ending) {
-        struct timespec until = vf_timespec(vf_now_ns() + BEAT_NS);
-        int woken = 0;
+        const uint64_t until_ns = vf_now_ns() + BEAT_NS;
 
         if (pulse->beats == NULL) {
             vf_cond_wait(&pulse->news, &pulse->lock);
             continue;
         }
-        while (!pulse->ending && woken != ETIMEDOUT)
-            woken = pthread_cond_timedwait(&pulse->news, &pulse->lock, &until);
+        while (!pulse->ending && vf_cond_wait_until(&pulse->news, &pulse->lock, until_ns))
+            continue;
         send_all(pulse);
     }
     vf_unlock(&pulse->lock);

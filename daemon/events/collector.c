@@ -28,13 +28,12 @@ struct events_collector {
 /* False once it is to end. */
 static bool nap(struct events_collector *collector)
 {
-    const struct timespec until = vf_timespec(vf_now_ns() + EVERY_NS);
+    const uint64_t until_ns = vf_now_ns() + EVERY_NS;
     bool stop;
 
     vf_lock(&collector->lock);
-    while (!collector->stop &&
-           pthread_cond_timedwait(&collector->wake, &collector->lock, &until) == 0) {
-    }
+    while (!collector->stop && vf_cond_wait_until(&collector->wake, &collector->lock, until_ns))
+        continue;
     stop = collector->stop;
     vf_unlock(&collector->lock);
     return !stop;

@@ -167,7 +167,7 @@ void history_add_job(struct history *history, json_t *report, bool recalled)
 
 void history_sync(struct history *history)
 {
-    struct timespec until = vf_timespec(vf_now_ns() + SYNC_NS);
+    const uint64_t until_ns = vf_now_ns() + SYNC_NS;
     uint64_t mine;
 
     if (history == NULL)
@@ -175,7 +175,7 @@ void history_sync(struct history *history)
     vf_lock(&history->lock);
     mine = history->added;
     while (history->done < mine && !history->ailing &&
-           pthread_cond_timedwait(&history->handled, &history->lock, &until) == 0)
+           vf_cond_wait_until(&history->handled, &history->lock, until_ns))
         continue;
     vf_unlock(&history->lock);
 }

@@ -57,14 +57,12 @@ static struct store_entry *take(struct history *history, char *kernel_side, bool
     vf_lock(&history->lock);
     while (!history->closing && !history->look) {
         uint64_t until_ns = history->trim_ns;
-        struct timespec until;
 
         if (history->waiting > 0 || history->ailing)
             until_ns = history->retry_ns;
         if (until_ns <= vf_now_ns())
             break;
-        until = vf_timespec(until_ns);
-        (void)pthread_cond_timedwait(&history->wake, &history->lock, &until);
+        (void)vf_cond_wait_until(&history->wake, &history->lock, until_ns);
     }
     batch = history->first;
     history->first = NULL;

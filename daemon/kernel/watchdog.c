@@ -251,12 +251,12 @@ static void ask(struct watchdog *dog)
 /* False once it is to end. */
 static bool nap(struct watchdog *dog)
 {
-    const struct timespec until = vf_timespec(vf_now_ns() + EVERY_NS);
+    const uint64_t until_ns = vf_now_ns() + EVERY_NS;
     bool stop;
 
     vf_lock(&dog->lock);
-    while (!dog->stop && pthread_cond_timedwait(&dog->wake, &dog->lock, &until) == 0) {
-    }
+    while (!dog->stop && vf_cond_wait_until(&dog->wake, &dog->lock, until_ns))
+        continue;
     stop = dog->stop;
     vf_unlock(&dog->lock);
     return !stop;
