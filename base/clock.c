@@ -2,6 +2,8 @@
 /* See clock.h. */
 #include "base/clock.h"
 
+#include <time.h>
+
 static uint64_t clock_ns(clockid_t clock)
 {
     struct timespec now = {0};
@@ -18,10 +20,4 @@ uint64_t vf_now_ns(void)
 uint64_t vf_realtime_ns(void)
 {
     return clock_ns(CLOCK_REALTIME);
-}
-
-struct timespec vf_timespec(uint64_t ns)
-{
-    return (struct timespec){.tv_sec = (time_t)(ns / 1000000000u),
-                             .tv_nsec = (long)(ns % 1000000000u)};
 }

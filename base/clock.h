@@ -4,12 +4,9 @@
 #define VF_BASE_CLOCK_H
 
 #include <stdint.h>
-#include <time.h>
 
 /* CLOCK_MONOTONIC in nanoseconds. */
 uint64_t vf_now_ns(void);
 /* CLOCK_REALTIME in nanoseconds since 1970: for what people read, never for waiting. */
 uint64_t vf_realtime_ns(void);
-/* A moment of CLOCK_MONOTONIC as pthread_cond_timedwait takes it. */
-struct timespec vf_timespec(uint64_t ns);
 #endif

@@ -2,6 +2,7 @@
 /* See thread.h. */
 #include "base/thread.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -59,6 +60,18 @@ void vf_cond_init(pthread_cond_t *cond)
     if (error != 0)
         vf_thread_bug("pthread_cond_init", error);
     (void)pthread_condattr_destroy(&attributes);
+}
+
+bool vf_cond_wait_until(pthread_cond_t *cond, pthread_mutex_t *lock, uint64_t until_ns)
+{
+    const struct timespec until = {.tv_sec = (time_t)(until_ns / 1000000000u),
+                                   .tv_nsec = (long)(until_ns % 1000000000u)};
+    int error = until_ns == UINT64_MAX ? pthread_cond_wait(cond, lock)
+                                       : pthread_cond_timedwait(cond, lock, &until);
+
+    if (error != 0 && error != ETIMEDOUT)
+        vf_thread_bug("pthread_cond_timedwait", error);
+    return error == 0;
 }
 
 int vf_thread_detached(void *(*main)(void *arg), void *arg)

@@ -2,14 +2,14 @@
 /*
  * Locks and conditions, for all that runs threads. A lock that cannot be taken, or that is given
  * back by a thread that does not hold it, is a bug: the program says so and ends (abort), for what
- * the lock guards can no longer be trusted. So none of these calls has a result.
- *
- * Waits with a deadline stay pthread_cond_timedwait: their result says something.
+ * the lock guards can no longer be trusted. So none of these calls has an error for a result.
  */
 #ifndef VF_BASE_THREAD_H
 #define VF_BASE_THREAD_H
 
 #include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
 
 /* For locks that are there before the program starts. */
 #define VF_LOCK_INITIALIZER PTHREAD_ERRORCHECK_MUTEX_INITIALIZER_NP
@@ -64,5 +64,9 @@ static inline void vf_cond_wait(pthread_cond_t *cond, pthread_mutex_t *lock)
     if (__builtin_expect(error != 0, 0))
         vf_thread_bug("pthread_cond_wait", error);
 }
+
+/* Waits for a signal until that moment of CLOCK_MONOTONIC, UINT64_MAX = without end. False: it
+ * has passed. The condition is vf_cond_init's. */
+bool vf_cond_wait_until(pthread_cond_t *cond, pthread_mutex_t *lock, uint64_t until_ns);
 
 #endif

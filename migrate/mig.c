@@ -21,7 +21,6 @@
 #include "migrate/stream/stream.h"
 #include "migrate/target/target.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdarg.h>
@@ -380,14 +379,12 @@ static bool held(const struct mig *mig, const char *partition)
 
 int mig_hold(struct mig *mig, const char *partition, struct mig_hold *hold, struct vf_error *err)
 {
-    uint64_t until = vf_realtime_ns() + HOLD_PATIENCE_NS;
-    const struct timespec deadline = {.tv_sec = (time_t)(until / 1000000000u),
-                                      .tv_nsec = (long)(until % 1000000000u)};
-    bool late = false, taken;
+    const uint64_t until_ns = vf_now_ns() + HOLD_PATIENCE_NS;
+    bool taken;
 
     vf_lock(&mig->lock);
-    while (held(mig, partition) && !late)
-        late = pthread_cond_timedwait(&mig->idle, &mig->lock, &deadline) == ETIMEDOUT;
+    while (held(mig, partition) && vf_cond_wait_until(&mig->idle, &mig->lock, until_ns))
+        continue;
     taken = held(mig, partition);
     if (!taken) {
         (void)snprintf(hold->partition, sizeof hold->partition, "%s", partition);

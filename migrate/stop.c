@@ -4,12 +4,9 @@
 #define LOG_ROOM "migrate"
 #include "migrate/mig.h"
 
-#include "base/clock.h"
 #include "base/log.h"
 #include "base/thread.h"
 #include "migrate/target/target.h"
-
-#include <errno.h>
 
 int mig_commit_begin(struct mig *mig, struct vf_error *err)
 {
@@ -47,17 +44,14 @@ static void stop_job(struct mig_job *job)
 
 void mig_stop_begin(struct mig *mig, uint64_t deadline_ns)
 {
-    const struct timespec until = vf_timespec(deadline_ns);
-    bool late = false;
-
     vf_lock(&mig->lock);
     mig->stopping++;
     vf_cond_broadcast(&mig->idle);
     vf_unlock(&mig->lock);
     log_info("stopped by force: no partition is taken over any more");
     vf_lock(&mig->lock);
-    while (mig->commits > 0 && !late)
-        late = pthread_cond_clockwait(&mig->idle, &mig->lock, CLOCK_MONOTONIC, &until) == ETIMEDOUT;
+    while (mig->commits > 0 && vf_cond_wait_until(&mig->idle, &mig->lock, deadline_ns))
+        continue;
     for (struct mig_job *job = mig->jobs; job != NULL; job = job->next)
         stop_job(job);
     for (struct target *t = mig->targets; t != NULL; t = t->next)

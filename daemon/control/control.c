@@ -239,7 +239,7 @@ static void send_oldest_away(struct control *control)
  * are busy. */
 static bool take_place(struct control *control)
 {
-    const struct timespec until = vf_timespec(vf_now_ns() + LEAVE_MS * 1000000ull);
+    const uint64_t until_ns = vf_now_ns() + LEAVE_MS * 1000000ull;
     bool room;
 
     vf_lock(&control->lock);
@@ -247,7 +247,7 @@ static bool take_place(struct control *control)
         send_oldest_away(control);
     /* Those who leave still count a moment: threads stay bounded under any flood. */
     while (control->places < CONTROL_MAX && control->count >= 2 * CONTROL_MAX &&
-           pthread_cond_timedwait(&control->fewer, &control->lock, &until) == 0)
+           vf_cond_wait_until(&control->fewer, &control->lock, until_ns))
         continue;
     room = control->places < CONTROL_MAX && control->count < 2 * CONTROL_MAX;
     if (room) {

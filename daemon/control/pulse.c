@@ -5,22 +5,17 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/thread.h"
+#include "base/service.h"
 #include "daemon/control/protocol.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/prctl.h>
 
 #define BEAT_NS 1000000000ull
 
 struct pulse {
-    pthread_t thread;
-    pthread_mutex_t lock; /* guards what follows; sends below it do not wait */
-    pthread_cond_t news;  /* a first beat, or the end */
+    struct vf_service service; /* its lock guards what follows; sends below it do not wait */
     struct pulse_beat *beats;
-    bool ending;
     char stuck[256]; /* "" = nothing */
 };
 
@@ -55,39 +50,32 @@ static void *pulse_main(void *arg)
 {
     struct pulse *pulse = arg;
 
-    (void)prctl(PR_SET_NAME, "pulse");
-    vf_lock(&pulse->lock);
-    while (!pulse->ending) {
-        struct timespec until = vf_timespec(vf_now_ns() + BEAT_NS);
-        int woken = 0;
+    vf_lock(&pulse->service.lock);
+    while (!pulse->service.ending) {
+        const uint64_t until_ns = vf_now_ns() + BEAT_NS;
 
         if (pulse->beats == NULL) {
-            vf_cond_wait(&pulse->news, &pulse->lock);
+            vf_cond_wait(&pulse->service.wake, &pulse->service.lock);
             continue;
         }
-        while (!pulse->ending && woken != ETIMEDOUT)
-            woken = pthread_cond_timedwait(&pulse->news, &pulse->lock, &until);
+        while (!pulse->service.ending &&
+               vf_cond_wait_until(&pulse->service.wake, &pulse->service.lock, until_ns))
+            continue;
         send_all(pulse);
     }
-    vf_unlock(&pulse->lock);
+    vf_unlock(&pulse->service.lock);
     return NULL;
 }
 
 int pulse_open(struct pulse **out, struct vf_error *err)
 {
     struct pulse *pulse = calloc(1, sizeof *pulse);
-    int failed;
 
     if (pulse == NULL)
         return vf_fail(err, VF_FAILED, "signs of life: " VF_NO_MEMORY);
-    vf_lock_init(&pulse->lock);
-    vf_cond_init(&pulse->news);
-    failed = pthread_create(&pulse->thread, NULL, pulse_main, pulse);
-    if (failed != 0) {
-        vf_cond_fini(&pulse->news);
-        vf_lock_fini(&pulse->lock);
+    if (vf_service_start(&pulse->service, "pulse", pulse_main, pulse, err) != 0) {
         free(pulse);
-        return vf_fail_errno(err, VF_FAILED, failed, "start the thread for signs of life");
+        return -1;
     }
     *out = pulse;
     return 0;
@@ -97,13 +85,7 @@ void pulse_close(struct pulse *pulse)
 {
     if (pulse == NULL)
         return;
-    vf_lock(&pulse->lock);
-    pulse->ending = true;
-    vf_cond_signal(&pulse->news);
-    vf_unlock(&pulse->lock);
-    (void)pthread_join(pulse->thread, NULL);
-    vf_cond_fini(&pulse->news);
-    vf_lock_fini(&pulse->lock);
+    vf_service_stop(&pulse->service);
     free(pulse);
 }
 
@@ -111,35 +93,35 @@ void pulse_begin(struct pulse *pulse, struct pulse_beat *beat)
 {
     if (pulse == NULL)
         return;
-    vf_lock(&pulse->lock);
+    vf_lock(&pulse->service.lock);
     if (pulse->beats == NULL)
-        vf_cond_signal(&pulse->news);
+        vf_cond_signal(&pulse->service.wake);
     beat->next = pulse->beats;
     pulse->beats = beat;
-    vf_unlock(&pulse->lock);
+    vf_unlock(&pulse->service.lock);
 }
 
 void pulse_end(struct pulse *pulse, struct pulse_beat *beat)
 {
     if (pulse == NULL)
         return;
-    vf_lock(&pulse->lock);
+    vf_lock(&pulse->service.lock);
     for (struct pulse_beat **at = &pulse->beats; *at != NULL; at = &(*at)->next) {
         if (*at == beat) {
             *at = beat->next;
             break;
         }
     }
-    vf_unlock(&pulse->lock);
+    vf_unlock(&pulse->service.lock);
 }
 
 void pulse_stuck(struct pulse *pulse, const char *what)
 {
     if (pulse == NULL)
         return;
-    vf_lock(&pulse->lock);
+    vf_lock(&pulse->service.lock);
     (void)snprintf(pulse->stuck, sizeof pulse->stuck, "%s", what != NULL ? what : "");
-    vf_unlock(&pulse->lock);
+    vf_unlock(&pulse->service.lock);
 }
 
 void pulse_waits(struct pulse_beat *beat, const char *what)

@@ -2,57 +2,35 @@
 /* The thread that brings the kernel side's events in. See events.h. */
 #define LOG_ROOM "events"
 #include "base/cleanup.h"
-#include "base/clock.h"
-#include "base/limits.h"
 #include "base/log.h"
-#include "base/thread.h"
+#include "base/service.h"
 #include "daemon/events/events.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 
 #define EVERY_NS 200000000u
 
 struct events_collector {
     struct events *events;
     struct kc *kc; /* of its own: a call that hangs here holds nobody else up */
-    pthread_t thread;
-    pthread_mutex_t lock;
-    pthread_cond_t wake; /* CLOCK_MONOTONIC; `stop` was set */
-    bool stop;           /* lock */
+    struct vf_service service;
 };
-
-/* False once it is to end. */
-static bool nap(struct events_collector *collector)
-{
-    const struct timespec until = vf_timespec(vf_now_ns() + EVERY_NS);
-    bool stop;
-
-    vf_lock(&collector->lock);
-    while (!collector->stop &&
-           pthread_cond_timedwait(&collector->wake, &collector->lock, &until) == 0) {
-    }
-    stop = collector->stop;
-    vf_unlock(&collector->lock);
-    return !stop;
-}
 
 static void *collect(void *arg)
 {
     struct events_collector *collector = arg;
     struct vf_error err = VF_ERROR_INIT;
 
-    (void)prctl(PR_SET_NAME, "events");
     /* A kernel side that is gone ends the host, and with it this thread; said for who looks. */
     do {
         if (events_fetch(collector->events, collector->kc, &err) != 0) {
             log_debug("no more events of the kernel side: %s", err.text);
             break;
         }
-    } while (nap(collector));
+    } while (vf_service_nap(&collector->service, EVERY_NS));
     return NULL;
 }
 
@@ -81,52 +59,37 @@ static void name_kernel_side(int32_t pid, char *name, size_t bytes)
     (void)snprintf(name, bytes, "%d@%" PRIu64, pid, began);
 }
 
-/* Its thread does not run. NULL is allowed. */
-static void collector_free(struct events_collector *collector)
+void events_collect_stop(struct events_collector *collector)
 {
     if (collector == NULL)
         return;
+    if (collector->kc != NULL)
+        kc_abort(collector->kc);
+    vf_service_stop(&collector->service);
     kc_close(collector->kc);
-    vf_cond_fini(&collector->wake);
-    vf_lock_fini(&collector->lock);
     free(collector);
 }
-VF_CLEANUP(struct events_collector, collector_free)
+VF_CLEANUP(struct events_collector, events_collect_stop)
 
 int events_collect(struct events *events, const char *kernel_socket, int32_t kernel_pid,
                    struct events_collector **out, struct vf_error *err)
 {
-    cleanup_with(collector_free) struct events_collector *collector = calloc(1, sizeof *collector);
+    cleanup_with(events_collect_stop) struct events_collector *collector =
+        calloc(1, sizeof *collector);
     char kernel_side[64];
     uint64_t seen;
 
     if (collector == NULL)
         return vf_fail(err, VF_FAILED, "events: " VF_NO_MEMORY);
-    vf_lock_init(&collector->lock);
-    vf_cond_init(&collector->wake);
     collector->events = events;
     name_kernel_side(kernel_pid, kernel_side, sizeof kernel_side);
     seen = history_kernel_seen(events->history, kernel_side);
     vf_lock(&events->kernel_lock);
     events->kernel_seen = seen;
     vf_unlock(&events->kernel_lock);
-    if (kc_connect(kernel_socket, &collector->kc, err) != 0)
+    if (kc_connect(kernel_socket, &collector->kc, err) != 0 ||
+        vf_service_start(&collector->service, "events", collect, collector, err) != 0)
         return -1;
-    if (pthread_create(&collector->thread, NULL, collect, collector) != 0)
-        return vf_fail(err, VF_FAILED, "events: " VF_NO_THREAD);
     *out = vf_take_ptr(collector);
     return 0;
-}
-
-void events_collect_stop(struct events_collector *collector)
-{
-    if (collector == NULL)
-        return;
-    vf_lock(&collector->lock);
-    collector->stop = true;
-    vf_cond_broadcast(&collector->wake);
-    vf_unlock(&collector->lock);
-    kc_abort(collector->kc);
-    (void)pthread_join(collector->thread, NULL);
-    collector_free(collector);
 }

@@ -6,7 +6,6 @@
 #include "base/plain.h"
 #include "base/thread.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -117,12 +116,12 @@ static void add_kernel(struct events *events, const struct kc_event *told)
  * answers nothing. */
 static bool begin_fetch(struct events *events, uint64_t *seen)
 {
-    const struct timespec until = vf_timespec(vf_now_ns() + OTHER_FETCH_NS);
-    bool late = false, begun;
+    const uint64_t until_ns = vf_now_ns() + OTHER_FETCH_NS;
+    bool begun;
 
     vf_lock(&events->kernel_lock);
-    while (events->fetching && !late)
-        late = pthread_cond_timedwait(&events->fetched, &events->kernel_lock, &until) == ETIMEDOUT;
+    while (events->fetching && vf_cond_wait_until(&events->fetched, &events->kernel_lock, until_ns))
+        continue;
     begun = !events->fetching;
     events->fetching = true;
     *seen = events->kernel_seen;

@@ -4,9 +4,7 @@
 #include "daemon/history/private.h"
 
 #include "base/clock.h"
-#include "base/limits.h"
 #include "base/log.h"
-#include "base/thread.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -43,10 +41,10 @@ static void asked(struct history *history)
     if (!damaged)
         return;
     /* The thread sees to it, not when the next entry comes but now. */
-    vf_lock(&history->lock);
+    vf_lock(&history->service.lock);
     history->look = true;
-    vf_cond_signal(&history->wake);
-    vf_unlock(&history->lock);
+    vf_cond_signal(&history->service.wake);
+    vf_unlock(&history->service.lock);
 }
 
 void history_events(struct history *history, const struct history_filter *filter,
@@ -105,9 +103,9 @@ uint64_t history_kernel_seen(struct history *history, const char *kernel_side)
 
     if (history == NULL)
         return 0;
-    vf_lock(&history->lock);
+    vf_lock(&history->service.lock);
     (void)snprintf(history->kernel_side, sizeof history->kernel_side, "%s", kernel_side);
-    vf_unlock(&history->lock);
+    vf_unlock(&history->service.lock);
     if (ask(history)) {
         seen = store_kernel_seen(history->store, kernel_side);
         asked(history);
@@ -121,18 +119,18 @@ static void add(struct history *history, struct store_entry *entry)
 {
     bool room;
 
-    vf_lock(&history->lock);
+    vf_lock(&history->service.lock);
     room = entry != NULL && history->waiting < QUEUE_MAX;
     if (room) {
         *history->end = entry;
         history->end = &entry->next;
         history->waiting++;
         history->added++;
-        vf_cond_signal(&history->wake);
+        vf_cond_signal(&history->service.wake);
     } else {
         history->dropped++;
     }
-    vf_unlock(&history->lock);
+    vf_unlock(&history->service.lock);
     if (!room)
         history_free_list(entry);
 }
@@ -167,17 +165,17 @@ void history_add_job(struct history *history, json_t *report, bool recalled)
 
 void history_sync(struct history *history)
 {
-    struct timespec until = vf_timespec(vf_now_ns() + SYNC_NS);
+    const uint64_t until_ns = vf_now_ns() + SYNC_NS;
     uint64_t mine;
 
     if (history == NULL)
         return;
-    vf_lock(&history->lock);
+    vf_lock(&history->service.lock);
     mine = history->added;
     while (history->done < mine && !history->ailing &&
-           pthread_cond_timedwait(&history->handled, &history->lock, &until) == 0)
+           vf_cond_wait_until(&history->handled, &history->service.lock, until_ns))
         continue;
-    vf_unlock(&history->lock);
+    vf_unlock(&history->service.lock);
 }
 
 static void discard(struct history *history)
@@ -185,8 +183,6 @@ static void discard(struct history *history)
     history_free_list(history->first);
     store_close(history->store);
     vf_cond_fini(&history->handled);
-    vf_cond_fini(&history->wake);
-    vf_lock_fini(&history->lock);
     vf_lock_fini(&history->disk);
     free(history);
 }
@@ -218,13 +214,11 @@ int history_open(const char *directory, const struct history_limits *limits, str
     history->limits = *limits;
     history->end = &history->first;
     vf_lock_init(&history->disk);
-    vf_lock_init(&history->lock);
-    vf_cond_init(&history->wake);
     vf_cond_init(&history->handled);
     look_back(history);
-    if (pthread_create(&history->thread, NULL, history_writer, history) != 0) {
+    if (vf_service_start(&history->service, "history", history_writer, history, err) != 0) {
         discard(history);
-        return vf_fail(err, VF_FAILED, "history: " VF_NO_THREAD);
+        return -1;
     }
     *out = history;
     return 0;
@@ -234,11 +228,7 @@ void history_close(struct history *history)
 {
     if (history == NULL)
         return;
-    vf_lock(&history->lock);
-    history->closing = true;
-    vf_cond_signal(&history->wake);
-    vf_unlock(&history->lock);
-    (void)pthread_join(history->thread, NULL);
+    vf_service_stop(&history->service);
     if (history->waiting > 0)
         log_info("%zu entries of the history could not be kept", history->waiting);
     discard(history);

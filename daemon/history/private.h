@@ -3,6 +3,7 @@
 #ifndef DAEMON_HISTORY_PRIVATE_H
 #define DAEMON_HISTORY_PRIVATE_H
 
+#include "base/service.h"
 #include "daemon/history/store.h"
 
 #include <limits.h>
@@ -12,14 +13,12 @@ struct history {
     char directory[PATH_MAX];
     struct history_limits limits;
     uint64_t last_event, last_job; /* before this start */
-    pthread_t thread;
 
-    pthread_mutex_t disk; /* held over SQL; never taken with `lock` held */
+    pthread_mutex_t disk; /* held over SQL; never taken with service.lock held */
     struct store *store;  /* disk; NULL = there is none at present */
 
-    pthread_mutex_t lock;   /* a leaf; guards what follows */
-    pthread_cond_t wake;    /* CLOCK_MONOTONIC; the thread has something to do */
-    pthread_cond_t handled; /* CLOCK_MONOTONIC; `done` or `ailing` changed */
+    struct vf_service service; /* its lock is a leaf; guards what follows */
+    pthread_cond_t handled;    /* CLOCK_MONOTONIC; `done` or `ailing` changed */
     struct store_entry *first, **end;
     char kernel_side[64];
     size_t waiting;       /* entries in the queue */
@@ -28,7 +27,6 @@ struct history {
     uint64_t retry_ns;    /* CLOCK_MONOTONIC; not before */
     bool ailing;          /* the last write failed */
     bool look;            /* a reader found damage */
-    bool closing;
 
     /* The thread's own. */
     uint64_t wait_ns, told_ns;

@@ -6,12 +6,10 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/thread.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 
 #define SECOND_NS 1000000000ull
 #define TRIM_NS (3600 * SECOND_NS) /* by age, also when nothing happens */
@@ -54,25 +52,23 @@ static struct store_entry *take(struct history *history, char *kernel_side, bool
 {
     struct store_entry *batch;
 
-    vf_lock(&history->lock);
-    while (!history->closing && !history->look) {
+    vf_lock(&history->service.lock);
+    while (!history->service.ending && !history->look) {
         uint64_t until_ns = history->trim_ns;
-        struct timespec until;
 
         if (history->waiting > 0 || history->ailing)
             until_ns = history->retry_ns;
         if (until_ns <= vf_now_ns())
             break;
-        until = vf_timespec(until_ns);
-        (void)pthread_cond_timedwait(&history->wake, &history->lock, &until);
+        (void)vf_cond_wait_until(&history->service.wake, &history->service.lock, until_ns);
     }
     batch = history->first;
     history->first = NULL;
     history->end = &history->first;
     memcpy(kernel_side, history->kernel_side, sizeof history->kernel_side);
     history->look = false;
-    *closing = history->closing;
-    vf_unlock(&history->lock);
+    *closing = history->service.ending;
+    vf_unlock(&history->service.lock);
     return batch;
 }
 
@@ -87,9 +83,9 @@ static int trim(struct history *history, struct vf_error *err)
         vf_lock(&history->disk);
         result = store_trim(history->store, &history->limits, vf_realtime_ns(), &more, err);
         vf_unlock(&history->disk);
-        vf_lock(&history->lock);
-        more = more && !history->closing;
-        vf_unlock(&history->lock);
+        vf_lock(&history->service.lock);
+        more = more && !history->service.ending;
+        vf_unlock(&history->service.lock);
     }
     history->trim_ns = vf_now_ns() + TRIM_NS;
     history->written = 0;
@@ -133,7 +129,7 @@ static uint64_t gone_well(struct history *history, struct store_entry *batch, bo
     history_free_list(batch);
     history->written += (unsigned)count;
     history->wait_ns = 0;
-    vf_lock(&history->lock);
+    vf_lock(&history->service.lock);
     *was_ailing = history->ailing;
     history->ailing = false;
     history->retry_ns = 0;
@@ -145,7 +141,7 @@ static uint64_t gone_well(struct history *history, struct store_entry *batch, bo
         history->dropped = 0;
     }
     vf_cond_broadcast(&history->handled);
-    vf_unlock(&history->lock);
+    vf_unlock(&history->service.lock);
     return dropped;
 }
 
@@ -159,7 +155,7 @@ static void gone_wrong(struct history *history, struct store_entry *batch)
     history->wait_ns = history->wait_ns == 0 ? RETRY_NS : 2 * history->wait_ns;
     if (history->wait_ns > RETRY_MAX_NS)
         history->wait_ns = RETRY_MAX_NS;
-    vf_lock(&history->lock);
+    vf_lock(&history->service.lock);
     *end = history->first;
     if (history->first == NULL)
         history->end = end == &batch ? &history->first : end;
@@ -167,7 +163,7 @@ static void gone_wrong(struct history *history, struct store_entry *batch)
     history->ailing = true;
     history->retry_ns = vf_now_ns() + history->wait_ns;
     vf_cond_broadcast(&history->handled);
-    vf_unlock(&history->lock);
+    vf_unlock(&history->service.lock);
 }
 
 bool history_may_tell(struct history *history)
@@ -225,7 +221,6 @@ static bool turn(struct history *history)
 
 void *history_writer(void *arg)
 {
-    (void)prctl(PR_SET_NAME, "history");
     while (turn(arg))
         continue;
     return NULL;

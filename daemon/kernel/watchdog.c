@@ -8,13 +8,12 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/process_state.h"
-#include "base/thread.h"
+#include "base/service.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <unistd.h>
 
 #define EVERY_NS 1000000000ull
@@ -24,22 +23,18 @@
 struct watchdog {
     struct daemon *daemon;
     struct kc *kc; /* of its own: what it asks stands in nobody's queue */
-    pthread_t thread;
-    bool told;            /* own thread: that this question is not answered */
-    pthread_mutex_t lock; /* a leaf */
-    pthread_cond_t wake;  /* CLOCK_MONOTONIC; `stop` was set */
-    bool stop;            /* lock */
-    uint64_t asked_ns;    /* lock: since when a question is open; 0 = none is */
-    uint64_t mute_ns;     /* lock: when the last question was asked that waited for MUTE_NS ... */
-    uint64_t heard_ns;    /* lock: ... and when it was answered; 0 = none did */
-    uint64_t ending_ns;   /* lock: since when the daemon ends; 0 = it does not */
-    bool answered;        /* lock: it has, once */
-    uint32_t partitions;  /* lock: what it said then */
-    struct kc_driver_call
-        longest; /* lock: what drivers did when it last answered; ns 0 = nothing */
-    struct kc_waiter waiters[KC_WAITERS]; /* lock: and who waited for that */
-    size_t waiter_count;                  /* lock */
+    bool told;             /* own thread: that this question is not answered */
     uint64_t told_call_ns; /* own thread: of a call that was told as one that hangs; 0 = none was */
+    struct vf_service service; /* its lock is a leaf and guards what follows */
+    uint64_t asked_ns;    /* since when a question is open; 0 = none is */
+    uint64_t mute_ns;     /* when the last question was asked that waited for MUTE_NS ... */
+    uint64_t heard_ns;    /* ... and when it was answered; 0 = none did */
+    uint64_t ending_ns;   /* since when the daemon ends; 0 = it does not */
+    bool answered;        /* it has, once */
+    uint32_t partitions;  /* what it said then */
+    struct kc_driver_call longest; /* what drivers did when it last answered; ns 0 = nothing */
+    struct kc_waiter waiters[KC_WAITERS]; /* and who waited for that */
+    size_t waiter_count;
 };
 
 static uint64_t since(uint64_t begin)
@@ -89,14 +84,14 @@ static bool hangs(struct daemon *daemon, const struct watchdog_waiter *who, uint
     *call = (struct kc_driver_call){0};
     if (dog == NULL)
         return false;
-    vf_lock(&dog->lock);
+    vf_lock(&dog->service.lock);
     if (who == NULL)
         *call = dog->longest;
     for (size_t i = 0; who != NULL && i < dog->waiter_count; i++) {
         if (is_waiter(&dog->waiters[i], who) && dog->waiters[i].call.ns > call->ns)
             *call = dog->waiters[i].call;
     }
-    vf_unlock(&dog->lock);
+    vf_unlock(&dog->service.lock);
     return call->ns > 0 && call->ns >= enough_ns;
 }
 
@@ -136,9 +131,9 @@ static void bound_end(struct watchdog *dog, bool silent)
 {
     uint64_t ending_ns;
 
-    vf_lock(&dog->lock);
+    vf_lock(&dog->service.lock);
     ending_ns = since(dog->ending_ns);
-    vf_unlock(&dog->lock);
+    vf_unlock(&dog->service.lock);
     if (ending_ns >= WATCHDOG_END_NS)
         end_hard(dog, silent);
 }
@@ -152,10 +147,10 @@ static int while_it_waits(void *ctx, uint64_t waited_ns, struct vf_error *err)
     bool stop;
 
     (void)waited_ns; /* the whole question counts, of several calls */
-    vf_lock(&dog->lock);
+    vf_lock(&dog->service.lock);
     silent_ns = since(dog->asked_ns);
-    stop = dog->stop;
-    vf_unlock(&dog->lock);
+    stop = dog->service.ending;
+    vf_unlock(&dog->service.lock);
     if (stop)
         return vf_fail(err, VF_CANCELLED, "the daemon ends");
     if (silent_ns >= WATCHDOG_TELL_NS && !dog->told)
@@ -171,9 +166,9 @@ static void note_call(struct watchdog *dog, const struct kc_driver_call *call)
 {
     char clause[200];
 
-    vf_lock(&dog->lock);
+    vf_lock(&dog->service.lock);
     dog->longest = *call;
-    vf_unlock(&dog->lock);
+    vf_unlock(&dog->service.lock);
     if (dog->told_call_ns != 0 && call->ns < dog->told_call_ns) {
         log_warn("the driver has come back, after %u s or more",
                  (unsigned)(dog->told_call_ns / 1000000000u));
@@ -202,11 +197,11 @@ static int ask_who_waits(struct watchdog *dog, const struct kc_driver_call *long
         if (kc_waiters(dog->kc, waiters, &count, err) != 0)
             return -1;
     }
-    vf_lock(&dog->lock);
+    vf_lock(&dog->service.lock);
     dog->waiter_count = count;
     if (count > 0)
         memcpy(dog->waiters, waiters, count * sizeof *waiters);
-    vf_unlock(&dog->lock);
+    vf_unlock(&dog->service.lock);
     return 0;
 }
 
@@ -218,21 +213,21 @@ static void ask(struct watchdog *dog)
     struct kc_host host;
     int result;
 
-    vf_lock(&dog->lock);
+    vf_lock(&dog->service.lock);
     dog->asked_ns = begin;
-    vf_unlock(&dog->lock);
+    vf_unlock(&dog->service.lock);
     result = kc_host(dog->kc, &host, &err);
     if (result == 0)
         result = kc_driver_call(dog->kc, &call, &err);
     if (result == 0)
         result = ask_who_waits(dog, &call, &err);
-    vf_lock(&dog->lock);
+    vf_lock(&dog->service.lock);
     dog->asked_ns = 0;
     if (since(begin) >= MUTE_NS) {
         dog->mute_ns = begin;
         dog->heard_ns = vf_now_ns();
     }
-    vf_unlock(&dog->lock);
+    vf_unlock(&dog->service.lock);
     if (result == 0) {
         watchdog_heard(dog->daemon, host.partitions);
         note_call(dog, &call);
@@ -248,37 +243,24 @@ static void ask(struct watchdog *dog)
     dog->told = false;
 }
 
-/* False once it is to end. */
-static bool nap(struct watchdog *dog)
-{
-    const struct timespec until = vf_timespec(vf_now_ns() + EVERY_NS);
-    bool stop;
-
-    vf_lock(&dog->lock);
-    while (!dog->stop && pthread_cond_timedwait(&dog->wake, &dog->lock, &until) == 0) {
-    }
-    stop = dog->stop;
-    vf_unlock(&dog->lock);
-    return !stop;
-}
-
 static void *watch(void *arg)
 {
     struct watchdog *dog = arg;
 
-    (void)prctl(PR_SET_NAME, "watchdog");
     do {
         ask(dog);
         bound_end(dog, false);
-    } while (nap(dog));
+    } while (vf_service_nap(&dog->service, EVERY_NS));
     return NULL;
 }
 
 static void destroy(struct watchdog *dog)
 {
+    if (dog->kc != NULL)
+        kc_abort(dog->kc);
+    vf_service_stop(&dog->service);
+    dog->daemon->watchdog = NULL;
     kc_close(dog->kc);
-    vf_cond_fini(&dog->wake);
-    vf_lock_fini(&dog->lock);
     free(dog);
 }
 
@@ -289,36 +271,20 @@ int watchdog_start(struct daemon *daemon, struct vf_error *err)
     if (dog == NULL)
         return vf_fail(err, VF_FAILED, "watchdog: " VF_NO_MEMORY);
     dog->daemon = daemon;
-    vf_lock_init(&dog->lock);
-    vf_cond_init(&dog->wake);
-    if (kc_connect(daemon->kernel_socket, &dog->kc, err) != 0) {
-        destroy(dog);
-        return -1;
-    }
-    kc_set_patience(dog->kc, while_it_waits, dog);
     daemon->watchdog = dog; /* before its thread and all others, which read it */
-    if (pthread_create(&dog->thread, NULL, watch, dog) != 0) {
-        daemon->watchdog = NULL;
-        destroy(dog);
-        return vf_fail(err, VF_FAILED, "watchdog: " VF_NO_THREAD);
+    if (kc_connect(daemon->kernel_socket, &dog->kc, err) == 0) {
+        kc_set_patience(dog->kc, while_it_waits, dog);
+        if (vf_service_start(&dog->service, "watchdog", watch, dog, err) == 0)
+            return 0;
     }
-    return 0;
+    destroy(dog);
+    return -1;
 }
 
 void watchdog_stop(struct daemon *daemon)
 {
-    struct watchdog *dog = daemon->watchdog;
-
-    if (dog == NULL)
-        return;
-    vf_lock(&dog->lock);
-    dog->stop = true;
-    vf_cond_broadcast(&dog->wake);
-    vf_unlock(&dog->lock);
-    kc_abort(dog->kc);
-    (void)pthread_join(dog->thread, NULL);
-    daemon->watchdog = NULL;
-    destroy(dog);
+    if (daemon->watchdog != NULL)
+        destroy(daemon->watchdog);
 }
 
 void watchdog_ending(struct daemon *daemon)
@@ -327,9 +293,9 @@ void watchdog_ending(struct daemon *daemon)
 
     if (dog == NULL)
         return;
-    vf_lock(&dog->lock);
+    vf_lock(&dog->service.lock);
     dog->ending_ns = vf_now_ns();
-    vf_unlock(&dog->lock);
+    vf_unlock(&dog->service.lock);
 }
 
 /* Since when a question is open, by whatever little. */
@@ -339,9 +305,9 @@ static uint64_t open_ns(struct watchdog *dog)
 
     if (dog == NULL)
         return 0;
-    vf_lock(&dog->lock);
+    vf_lock(&dog->service.lock);
     asked = dog->asked_ns;
-    vf_unlock(&dog->lock);
+    vf_unlock(&dog->service.lock);
     return since(asked);
 }
 
@@ -367,11 +333,11 @@ uint64_t watchdog_mute_ns(void *ctx, uint64_t since_ns)
 
     if (dog == NULL)
         return 0;
-    vf_lock(&dog->lock);
+    vf_lock(&dog->service.lock);
     if (dog->asked_ns != 0 && now - dog->asked_ns >= MUTE_NS)
         open = part_after(dog->asked_ns, now, since_ns);
     past = part_after(dog->mute_ns, dog->heard_ns, since_ns);
-    vf_unlock(&dog->lock);
+    vf_unlock(&dog->service.lock);
     return open > past ? open : past;
 }
 
@@ -456,10 +422,10 @@ void watchdog_heard(struct daemon *daemon, uint32_t partitions)
 
     if (dog == NULL)
         return;
-    vf_lock(&dog->lock);
+    vf_lock(&dog->service.lock);
     dog->answered = true;
     dog->partitions = partitions;
-    vf_unlock(&dog->lock);
+    vf_unlock(&dog->service.lock);
 }
 
 bool watchdog_partitions(struct daemon *daemon, uint32_t *count)
@@ -469,9 +435,9 @@ bool watchdog_partitions(struct daemon *daemon, uint32_t *count)
 
     if (dog == NULL)
         return false;
-    vf_lock(&dog->lock);
+    vf_lock(&dog->service.lock);
     known = dog->answered;
     *count = dog->partitions;
-    vf_unlock(&dog->lock);
+    vf_unlock(&dog->service.lock);
     return known;
 }

@@ -13,7 +13,6 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <time.h>
 
 #define STEP_NS 100000000ull
 
@@ -149,10 +148,9 @@ static void nap(struct dxgk_paging *paging, uint64_t deadline)
 {
     uint64_t begin = vf_now_ns();
     uint64_t end = deadline < begin + STEP_NS ? deadline : begin + STEP_NS;
-    struct timespec until = vf_timespec(end);
     uint64_t now;
 
-    (void)pthread_cond_timedwait(&paging->watchdog_cond, &paging->queue, &until);
+    (void)vf_cond_wait_until(&paging->watchdog_cond, &paging->queue, end);
     now = vf_now_ns();
     if (now > end + STEP_NS)
         paging->head_since_ns += now - end;

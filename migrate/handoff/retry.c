@@ -145,12 +145,8 @@ static void *retry_main(void *arg)
             try_once(mig, job, first);
             mig_job_put(job);
             vf_lock(&mig->lock);
-        } else if (until == TP_NEVER) {
-            vf_cond_wait(&mig->settle, &mig->lock);
         } else {
-            struct timespec at = vf_timespec(until);
-
-            (void)pthread_cond_timedwait(&mig->settle, &mig->lock, &at);
+            (void)vf_cond_wait_until(&mig->settle, &mig->lock, until);
         }
     }
     vf_unlock(&mig->lock);

@@ -230,11 +230,10 @@ void job_outcome_known(struct mig_job *job, enum job_state state, const struct v
 
 bool job_claim(struct mig_job *job, uint64_t deadline_ns)
 {
-    struct timespec until = vf_timespec(deadline_ns);
     bool mine;
 
     vf_lock(&job->lock);
-    while (job->claimed && pthread_cond_timedwait(&job->changed, &job->lock, &until) == 0)
+    while (job->claimed && vf_cond_wait_until(&job->changed, &job->lock, deadline_ns))
         continue;
     mine = !job->claimed;
     job->claimed = true;
@@ -327,10 +326,8 @@ bool job_leaving(struct mig_job *job)
 /* Under job->lock: until then, or until the daemon ends, or, if it may, until a cancel. */
 static bool sleep_locked(struct mig_job *job, uint64_t until_ns, bool may_cancel)
 {
-    struct timespec until = vf_timespec(until_ns);
-
     while (!job->leaving && !(may_cancel && job_cancel_asked(job)) &&
-           pthread_cond_timedwait(&job->changed, &job->lock, &until) == 0)
+           vf_cond_wait_until(&job->changed, &job->lock, until_ns))
         continue;
     return !job->leaving && !(may_cancel && job_cancel_asked(job));
 }
@@ -355,17 +352,12 @@ void job_set_wake(struct mig_job *job, void (*wake)(void *ctx), void *ctx)
 
 bool mig_job_wait(struct mig_job *job, uint64_t deadline_ns, uint64_t seen)
 {
-    struct timespec until = vf_timespec(deadline_ns);
     bool over;
 
     vf_lock(&job->lock);
-    while (!job->over && job->change <= seen) {
-        if (deadline_ns == TP_NEVER) {
-            vf_cond_wait(&job->changed, &job->lock);
-        } else if (pthread_cond_timedwait(&job->changed, &job->lock, &until) != 0) {
-            break;
-        }
-    }
+    while (!job->over && job->change <= seen &&
+           vf_cond_wait_until(&job->changed, &job->lock, deadline_ns))
+        continue;
     over = job->over;
     vf_unlock(&job->lock);
     return over;

@@ -304,12 +304,8 @@ static void *watcher_main(void *arg)
             vf_unlock(&mig->lock);
             mig_event(mig, news.id, news.time_ns, "%s", news.text);
             vf_lock(&mig->lock);
-        } else if (next == TP_NEVER) {
-            vf_cond_wait(&mig->stands, &mig->lock);
         } else {
-            struct timespec until = vf_timespec(next);
-
-            (void)pthread_cond_timedwait(&mig->stands, &mig->lock, &until);
+            (void)vf_cond_wait_until(&mig->stands, &mig->lock, next);
         }
     }
     vf_unlock(&mig->lock);

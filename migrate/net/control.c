@@ -12,7 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <time.h>
 
 /* An honest peer is never ahead by more than a few records, of which one may carry state. */
 #define CONTROL_MAX_WAITING 64u
@@ -25,15 +24,10 @@ struct control_entry {
     struct wire_message message;
 };
 
-/* Under link->lock: until something changes or the deadline. False = deadline. */
+/* Under control->lock: until something changes or the deadline. False = deadline. */
 static bool wait_change(struct control *control, uint64_t deadline_ns)
 {
-    struct timespec until;
-
-    if (deadline_ns == TP_NEVER)
-        return pthread_cond_wait(&control->changed, &control->lock) == 0;
-    until = vf_timespec(deadline_ns);
-    return pthread_cond_timedwait(&control->changed, &control->lock, &until) == 0;
+    return vf_cond_wait_until(&control->changed, &control->lock, deadline_ns);
 }
 
 static void end(struct control *control, const struct vf_error *why, bool aborted)

@@ -62,16 +62,6 @@ static void leave_queue(struct send_slots *slots, struct send_slot *slot)
     vf_cond_broadcast(&slots->changed);
 }
 
-static void wait_change(struct send_slots *slots, uint64_t until_ns)
-{
-    struct timespec until = vf_timespec(until_ns);
-
-    if (until_ns == UINT64_MAX)
-        vf_cond_wait(&slots->changed, &slots->lock);
-    else
-        (void)pthread_cond_timedwait(&slots->changed, &slots->lock, &until);
-}
-
 bool send_slots_take(struct send_slots *slots, struct send_slot *slot, uint64_t deadline_ns,
                      bool (*ended)(void *ctx), void *ctx)
 {
@@ -93,7 +83,8 @@ bool send_slots_take(struct send_slots *slots, struct send_slot *slot, uint64_t 
         } else if (vf_now_ns() >= deadline_ns || ended(ctx)) {
             leave_queue(slots, slot);
         } else {
-            wait_change(slots, when < deadline_ns ? when : deadline_ns);
+            (void)vf_cond_wait_until(&slots->changed, &slots->lock,
+                                     when < deadline_ns ? when : deadline_ns);
         }
     }
     vf_unlock(&slots->lock);

@@ -101,11 +101,7 @@ static void wait_idle(struct stream_group *group, const struct stream_group_limi
     bool late = false;
 
     while (group->busy > 0) {
-        struct timespec until = vf_timespec(group->until_ns);
-
-        if (late || group->until_ns == TP_NEVER) {
-            vf_cond_wait(&group->changed, &group->lock);
-        } else if (pthread_cond_timedwait(&group->changed, &group->lock, &until) != 0) {
+        if (!vf_cond_wait_until(&group->changed, &group->lock, late ? TP_NEVER : group->until_ns)) {
             late = true;
             expire(group, limit);
         }

@@ -60,12 +60,11 @@ void target_hear_note(void *ctx, const char *text)
 /* The new connection, with what was said there first; or NULL. */
 static struct tp *await_again(struct target *t, uint64_t deadline, struct wire_message *word)
 {
-    struct timespec until = vf_timespec(deadline);
     struct tp *tp;
 
     vf_lock(&t->lock);
     while (t->again == NULL && !t->woken && !t->superseded &&
-           pthread_cond_timedwait(&t->changed, &t->lock, &until) == 0)
+           vf_cond_wait_until(&t->changed, &t->lock, deadline))
         continue;
     tp = t->again;
     *word = t->word;

@@ -50,13 +50,12 @@ int target_make_token(struct target *t, struct vf_error *err)
 /* Until every data stream is attached, or one was turned away. */
 static int await_streams(struct target *t, uint64_t deadline, struct vf_error *err)
 {
-    struct timespec until = vf_timespec(deadline);
     bool all, refused;
 
     vf_lock(&t->lock);
     while (t->attached < t->plan.streams && t->stream_error.code == VF_OK &&
            !control_ended(&t->control) && !job_cancel_asked(t->job)) {
-        if (pthread_cond_timedwait(&t->changed, &t->lock, &until) != 0)
+        if (!vf_cond_wait_until(&t->changed, &t->lock, deadline))
             break;
     }
     t->attaching = false;

@@ -2,6 +2,7 @@
 /* See pagerig.h. */
 #include "dxgk/tests/rig/pagerig.h"
 
+#include "base/clock.h"
 #include "base/thread.h"
 
 #include <inttypes.h>
@@ -133,14 +134,11 @@ void rig_submit(struct rig_channel *channel, enum dxgk_transfer op, uint32_t slo
 
 int rig_wait(struct rig_channel *channel, uint32_t slot)
 {
-    struct timespec until;
+    const uint64_t until_ns = vf_now_ns() + 60000000000ull;
 
-    assert_int_equal(clock_gettime(CLOCK_MONOTONIC, &until), 0);
-    until.tv_sec += 60;
     vf_lock(&channel->lock);
-    while (!channel->done[slot])
-        if (pthread_cond_timedwait(&channel->cond, &channel->lock, &until) != 0)
-            break;
+    while (!channel->done[slot] && vf_cond_wait_until(&channel->cond, &channel->lock, until_ns))
+        continue;
     bool done = channel->done[slot];
     int status = channel->status[slot];
     vf_unlock(&channel->lock);

@@ -259,16 +259,12 @@ static void *accept_loop(void *arg)
 struct proxy *proxy_open(const char *target, char *address)
 {
     struct proxy *proxy = calloc(1, sizeof *proxy);
-    pthread_condattr_t attr;
     struct vf_error err = VF_ERROR_INIT;
 
     assert_non_null(proxy);
     (void)snprintf(proxy->target, sizeof proxy->target, "%s", target);
     vf_lock_init(&proxy->lock);
-    (void)pthread_condattr_init(&attr);
-    (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    (void)pthread_cond_init(&proxy->changed, &attr);
-    (void)pthread_condattr_destroy(&attr);
+    vf_cond_init(&proxy->changed);
     assert_int_equal(tp_tcp_listen("127.0.0.1:0", &proxy->listener, address, 64, &err), 0);
     memcpy(proxy->address, address, sizeof proxy->address);
     assert_int_equal(pipe(proxy->stop), 0);
@@ -312,21 +308,13 @@ bool proxy_fired(struct proxy *proxy)
     return fired;
 }
 
-static struct timespec patience(void)
-{
-    uint64_t until = vf_now_ns() + PATIENCE_NS;
-
-    return (struct timespec){.tv_sec = (time_t)(until / 1000000000u),
-                             .tv_nsec = (long)(until % 1000000000u)};
-}
-
 bool proxy_await_hold(struct proxy *proxy)
 {
-    struct timespec until = patience();
+    const uint64_t until_ns = vf_now_ns() + PATIENCE_NS;
     bool held;
 
     vf_lock(&proxy->lock);
-    while (!proxy->held && pthread_cond_timedwait(&proxy->changed, &proxy->lock, &until) == 0)
+    while (!proxy->held && vf_cond_wait_until(&proxy->changed, &proxy->lock, until_ns))
         continue;
     held = proxy->held;
     vf_unlock(&proxy->lock);
@@ -371,12 +359,12 @@ void proxy_cut_all(struct proxy *proxy)
 
 bool proxy_calm(struct proxy *proxy)
 {
-    struct timespec until = patience();
+    const uint64_t until_ns = vf_now_ns() + PATIENCE_NS;
     struct conn *gone = NULL;
     bool calm;
 
     vf_lock(&proxy->lock);
-    while (proxy->pumping > 0 && pthread_cond_timedwait(&proxy->changed, &proxy->lock, &until) == 0)
+    while (proxy->pumping > 0 && vf_cond_wait_until(&proxy->changed, &proxy->lock, until_ns))
         continue;
     calm = proxy->pumping == 0;
     if (calm) {
