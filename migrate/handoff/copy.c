@@ -15,7 +15,7 @@
 #define RESUME_TRIES 5u
 #define RESUME_WAIT_MS 10 /* before the second try, doubled: 300 ms in all */
 
-enum handoff_record handoff_record_of(enum journal_kind kind, enum journal_side runs)
+enum handoff_record handoff_record_of(enum journal_kind kind, enum mig_side runs)
 {
     switch (kind) {
     case JOURNAL_OPEN:
@@ -31,7 +31,7 @@ enum handoff_record handoff_record_of(enum journal_kind kind, enum journal_side 
     case JOURNAL_ABORTED:
         return RECORD_ABORTED;
     case JOURNAL_SETTLED:
-        return runs == JOURNAL_TARGET ? RECORD_TARGET_RUNS : RECORD_SOURCE_RUNS;
+        return runs == MIG_TARGET ? RECORD_TARGET_RUNS : RECORD_SOURCE_RUNS;
     case JOURNAL_KINDS:
         break;
     }
@@ -65,7 +65,7 @@ enum journal_kind handoff_journal_kind(enum handoff_record record)
 
 void handoff_state(struct mig_job *job, struct handoff *out)
 {
-    *out = (struct handoff){.side = job->source ? HANDOFF_SOURCE : HANDOFF_TARGET,
+    *out = (struct handoff){.side = job->source ? MIG_SOURCE : MIG_TARGET,
                             .with_file = job_with_file(job),
                             .admitted = job_has_token(job),
                             .record = RECORD_NONE,

@@ -25,12 +25,12 @@ static void fail_record(struct mig_job *job, const struct journal_record *record
         job_update(job, job->unsure = true);
 }
 
-static int write_record(struct mig_job *job, enum journal_kind kind, enum journal_side runs,
+static int write_record(struct mig_job *job, enum journal_kind kind, enum mig_side runs,
                         const char *text, struct vf_error *err)
 {
     struct journal_record record = {.id = job->id,
                                     .kind = kind,
-                                    .side = job->source ? JOURNAL_SOURCE : JOURNAL_TARGET,
+                                    .side = job->source ? MIG_SOURCE : MIG_TARGET,
                                     .operation = job->operation,
                                     .runs = runs,
                                     .cancelled = kind == JOURNAL_ABORTED && job->called_off,
@@ -62,10 +62,10 @@ static int write_record(struct mig_job *job, enum journal_kind kind, enum journa
 
 int mig_journal(struct mig_job *job, enum journal_kind kind, const char *text, struct vf_error *err)
 {
-    return write_record(job, kind, JOURNAL_SOURCE, text, err);
+    return write_record(job, kind, MIG_SOURCE, text, err);
 }
 
-int mig_journal_settled(struct mig_job *job, enum journal_side runs, const char *text,
+int mig_journal_settled(struct mig_job *job, enum mig_side runs, const char *text,
                         struct vf_error *err)
 {
     return write_record(job, JOURNAL_SETTLED, runs, text, err);
@@ -74,5 +74,5 @@ int mig_journal_settled(struct mig_job *job, enum journal_side runs, const char 
 int mig_journal_end(struct mig_job *job, const struct vf_error *end, struct vf_error *err)
 {
     job->called_off = end->code == VF_CANCELLED;
-    return write_record(job, JOURNAL_ABORTED, JOURNAL_SOURCE, end->text, err);
+    return write_record(job, JOURNAL_ABORTED, MIG_SOURCE, end->text, err);
 }

@@ -336,7 +336,7 @@ static enum job_state recover(struct recovery *r, struct mig_job *job, struct vf
 /* NULL without memory. */
 static struct mig_job *job_of(struct mig *mig, const struct journal_record *last)
 {
-    struct mig_job *job = job_new(mig, last->id, last->job, last->side == JOURNAL_SOURCE);
+    struct mig_job *job = job_new(mig, last->id, last->job, last->side == MIG_SOURCE);
 
     if (job == NULL)
         return NULL;
@@ -443,8 +443,7 @@ static void look_for(void *ctx, const struct journal_record *last)
     bool over = last->kind == JOURNAL_DONE || last->kind == JOURNAL_ABORTED ||
                 last->kind == JOURNAL_SETTLED;
 
-    if (over && last->side == JOURNAL_TARGET &&
-        memcmp(last->job, wanted->job, sizeof last->job) == 0 &&
+    if (over && last->side == MIG_TARGET && memcmp(last->job, wanted->job, sizeof last->job) == 0 &&
         memcmp(last->token, wanted->token, sizeof last->token) == 0)
         wanted->record = *last;
 }

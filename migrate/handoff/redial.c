@@ -209,9 +209,9 @@ static enum handoff_event_kind refusal(struct mig_job *job, const struct wire_ab
  */
 static bool source_is_done(struct mig_job *job, const struct wire_account *account)
 {
-    return handoff_same(job, &account->id) && account->side == WIRE_SIDE_SOURCE &&
+    return handoff_same(job, &account->id) && account->side == MIG_SOURCE &&
            (account->record == WIRE_JOURNAL_DONE ||
-            (account->record == WIRE_JOURNAL_SETTLED && account->runs == WIRE_SIDE_TARGET));
+            (account->record == WIRE_JOURNAL_SETTLED && account->runs == MIG_TARGET));
 }
 
 /* EVENT_CANNOT: *err says why it is no answer. */

@@ -32,13 +32,13 @@ int reply_account(struct mig_job *job, struct wire_account *out, struct vf_error
     kc_close(kc);
     if (found < 0)
         return -1;
-    *out = (struct wire_account){.id = handoff_of(job),
-                                 .side = job->source ? WIRE_SIDE_SOURCE : WIRE_SIDE_TARGET};
+    *out =
+        (struct wire_account){.id = handoff_of(job), .side = job->source ? MIG_SOURCE : MIG_TARGET};
     if (found > 0)
         out->held = wire_copy_of((enum vf_partition_state)copy.state);
     vf_lock(&job->lock);
     out->record = job->recorded ? wire_journal_of(job->last_kind) : WIRE_JOURNAL_NONE;
-    out->runs = wire_side_of(job->last_runs);
+    out->runs = job->last_runs;
     out->job_running = !job->over;
     out->time_ns = job->last_ns;
     (void)snprintf(out->text, sizeof out->text, "%s", job->last_text);

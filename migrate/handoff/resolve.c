@@ -40,7 +40,7 @@ static bool inquire(struct mig_job *job, struct wire_account *out, struct vf_err
     } else if (wire_say(tp, &ask, deadline, err) == 0 &&
                wire_expect(tp, WIRE_ACCOUNT, &answer, deadline, err) == 0) {
         known = handoff_same(job, &answer.account.id) &&
-                answer.account.side != (job->source ? WIRE_SIDE_SOURCE : WIRE_SIDE_TARGET);
+                answer.account.side != (job->source ? MIG_SOURCE : MIG_TARGET);
         *out = answer.account;
         wire_message_free(&answer);
         if (!known)

@@ -141,7 +141,7 @@ struct mig_job {
                     not: only a restart can tell, and nothing is done or said before */
     bool recorded;     /* the journal knows of it, and this is its last record: */
     enum journal_kind last_kind;
-    enum journal_side last_runs;    /* SETTLED: who runs the partition */
+    enum mig_side last_runs;        /* SETTLED: who runs the partition */
     struct journal_restart restart; /* what ABORTED says: is the next daemon to start it over? */
     uint64_t last_ns;               /* CLOCK_REALTIME */
     char last_text[sizeof((struct journal_record *)0)->text];

@@ -39,13 +39,13 @@ static void look_where(void *ctx, const struct journal_record *last)
 {
     struct whereabouts *where = ctx;
     bool handed_over = last->kind == JOURNAL_DONE ||
-                       (last->kind == JOURNAL_COMMITTED && last->side == JOURNAL_TARGET) ||
-                       (last->kind == JOURNAL_SETTLED && last->runs == JOURNAL_TARGET);
+                       (last->kind == JOURNAL_COMMITTED && last->side == MIG_TARGET) ||
+                       (last->kind == JOURNAL_SETTLED && last->runs == MIG_TARGET);
 
     if (!handed_over || last->id < where->id || strcmp(last->partition, where->partition) != 0)
         return;
     where->id = last->id;
-    where->source = last->side == JOURNAL_SOURCE;
+    where->source = last->side == MIG_SOURCE;
     memcpy(where->peer, last->peer, sizeof where->peer);
 }
 

@@ -16,6 +16,7 @@ FACTS = "include/vferry/vferry.h"
 DEVICE = "include/vferry/device.h"
 MANUAL = "include/softgpu/hw.h"
 CORE = "migrate/handoff/core.h"
+SIDE = "migrate/side.h"
 ROOMS = {
     "base/": [FACTS],
     "include/wddm/": [],
@@ -27,7 +28,7 @@ ROOMS = {
     "dxgk/": ["base/", "include/wddm/", DEVICE, FACTS],
     "kernel/": ["base/", "dxgk/dxgk.h", FACTS],
     "transport/": ["base/"],
-    "migrate/": ["base/", "transport/", "kernel/client.h", FACTS],
+    "migrate/": ["base/", "transport/", "kernel/client.h", FACTS, SIDE],
     "guest/": ["base/", MANUAL],
     # It plays the partition's CPU: the manual tells it which BAR holds what.
     "daemon/": [
@@ -79,6 +80,7 @@ FOLDERS = {
 SHARED = {
     MIG: ["migrate/job/", "migrate/journal/", "migrate/migrate.h", "migrate/net/send_slots.h", "migrate/wire/"],
     "migrate/migrate.h": [],
+    SIDE: [],
     "migrate/convergence.": ["migrate/convergence.h"],
     "dxgk/dxgk.h": [],
     "dxgk/internal.h": ["dxgk/dxgk.h"],
@@ -98,9 +100,9 @@ EXCEPTIONS = {
 }
 # The hand-off's core is pure: it knows of nothing but itself. The process line: what is linked into vferryd may not see the OS side even through its own room.
 FILES = {
-    "migrate/handoff/core": [CORE, "migrate/handoff/table.h"],
-    "migrate/handoff/names": [CORE, "migrate/handoff/table.h"],
-    "migrate/handoff/table": [CORE, "migrate/handoff/table.h"],
+    "migrate/handoff/core": [CORE, SIDE, "migrate/handoff/table.h"],
+    "migrate/handoff/names": [CORE, SIDE, "migrate/handoff/table.h"],
+    "migrate/handoff/table": [CORE, SIDE, "migrate/handoff/table.h"],
     "kernel/client": ["base/", "kernel/", FACTS],
     "kernel/wire": ["base/", "kernel/", FACTS],
     "kernel/call.h": ["base/", "kernel/", FACTS],
