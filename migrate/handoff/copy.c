@@ -65,7 +65,7 @@ enum journal_kind handoff_journal_kind(enum handoff_record record)
 
 void handoff_state(struct mig_job *job, struct handoff *out)
 {
-    *out = (struct handoff){.side = job->source ? MIG_SOURCE : MIG_TARGET,
+    *out = (struct handoff){.side = job->side,
                             .with_file = job_with_file(job),
                             .admitted = job_has_token(job),
                             .record = RECORD_NONE,
@@ -85,7 +85,7 @@ enum handoff_copy handoff_copy_state(struct mig_job *job, int found,
     if (found < 0)
         return COPY_UNSEEN;
     if (found == 0)
-        return !job->source && handoff_went_on(job) ? COPY_WENT_ON : COPY_GONE;
+        return job->side == MIG_TARGET && handoff_went_on(job) ? COPY_WENT_ON : COPY_GONE;
     switch (copy->state) {
     case VF_PARTITION_INCOMING:
         return COPY_PARTIAL;
@@ -96,7 +96,7 @@ enum handoff_copy handoff_copy_state(struct mig_job *job, int found,
     case VF_PARTITION_OUTGOING:
         return COPY_RUNS;
     default: /* paused by a person, as it stays at the target; or faulted */
-        return job->source ? COPY_PAUSED : COPY_RUNS;
+        return job->side == MIG_SOURCE ? COPY_PAUSED : COPY_RUNS;
     }
 }
 
@@ -169,7 +169,7 @@ bool handoff_is_copy(const struct mig_job *job, const struct vf_partition_info *
 {
     return memcmp(p->uuid, job->partition_uuid, VF_UUID_BYTES) == 0 &&
            p->state != VF_PARTITION_DYING &&
-           (job->source ? p->epoch < job->epoch : p->epoch == job->epoch);
+           (job->side == MIG_SOURCE ? p->epoch < job->epoch : p->epoch == job->epoch);
 }
 
 int handoff_copy(const struct mig_job *job, struct kc *kc, struct vf_partition_info *out,
@@ -205,7 +205,7 @@ bool handoff_went_on(struct mig_job *job)
         vf_unlock(&other->lock);
     }
     vf_unlock(&mig->lock);
-    return next != NULL && next->source;
+    return next != NULL && next->side == MIG_SOURCE;
 }
 
 /* The kernel side asks a driver that fails again (dxgk/partition/hold.h); whatever else keeps the

@@ -30,7 +30,7 @@ static int write_record(struct mig_job *job, enum journal_kind kind, enum mig_si
 {
     struct journal_record record = {.id = job->id,
                                     .kind = kind,
-                                    .side = job->source ? MIG_SOURCE : MIG_TARGET,
+                                    .side = job->side,
                                     .operation = job->operation,
                                     .runs = runs,
                                     .cancelled = kind == JOURNAL_ABORTED && job->called_off,

@@ -31,7 +31,7 @@ enum handoff_message redial_owed(struct mig_job *job)
     struct handoff state;
 
     handoff_state(job, &state);
-    if (!state.admitted || (!job->source && job_status(job) != MIG_UNKNOWN))
+    if (!state.admitted || (job->side == MIG_TARGET && job_status(job) != MIG_UNKNOWN))
         return SAY_NOTHING;
     return handoff_owes(&state);
 }
@@ -352,10 +352,10 @@ int redial_try(struct mig_job *job, struct kc *kc, enum handoff_event_kind why, 
     struct handoff_run run;
 
     handoff_run_init(&run, job, kc, &ops, &redial);
-    if (!job->source && handoff_run_look(&run, err) != 0)
+    if (job->side == MIG_TARGET && handoff_run_look(&run, err) != 0)
         return -1;
     /* It is still there and was only not to be started, or went on from here: that needs nobody. */
-    if (!job->source && run.core.copy != COPY_GONE)
+    if (job->side == MIG_TARGET && run.core.copy != COPY_GONE)
         return reply_act(job, kc, why, end, err);
     action = handoff_tell(&run, why);
     if (action.kind != HANDOFF_ASK)

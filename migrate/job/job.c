@@ -44,7 +44,7 @@ static const uint64_t state_arcs[JOB_STATES] = {
 
 static const struct vf_fsm_table job_table = {"job", state_names, state_arcs, JOB_STATES};
 
-struct mig_job *job_new(struct mig *mig, uint64_t id, const uint8_t uuid[16], bool source)
+struct mig_job *job_new(struct mig *mig, uint64_t id, const uint8_t uuid[16], enum mig_side side)
 {
     struct mig_job *job = calloc(1, sizeof *job);
     char name[32];
@@ -53,7 +53,7 @@ struct mig_job *job_new(struct mig *mig, uint64_t id, const uint8_t uuid[16], bo
         return NULL;
     job->mig = mig;
     job->id = id;
-    job->source = source;
+    job->side = side;
     memcpy(job->host_name, mig->host_name, sizeof job->host_name);
     memcpy(job->uuid, uuid, sizeof job->uuid);
     (void)snprintf(name, sizeof name, "%" PRIu64, id);
@@ -123,7 +123,7 @@ void job_enter(struct mig_job *job, enum job_state state, const char *phase)
     if ((enum job_state)vf_fsm_get(&job->fsm) != state)
         (void)vf_fsm_set(&job->fsm, state, phase);
     job_update(job, (void)snprintf(job->phase, sizeof job->phase, "%s", phase));
-    vf_trace(job_phase, job->id, job->source, job->partition, phase);
+    vf_trace(job_phase, job->id, job->side == MIG_SOURCE, job->partition, phase);
 }
 
 void job_set_partition(struct mig_job *job, const uint8_t uuid[VF_UUID_BYTES], uint64_t epoch,
@@ -186,7 +186,8 @@ static void tell_over(const struct mig_job *job, const char *state)
 
     mig_event(job->mig, job->id, job->t.ended_unix != 0 ? job->t.ended_unix : vf_realtime_ns(),
               "job %" PRIu64 " (%s of %s, peer %s): %s%s%s", job->id,
-              job->source || strcmp(job_kind(job), "move") != 0 ? job_kind(job) : "arrival",
+              job->side == MIG_SOURCE || strcmp(job_kind(job), "move") != 0 ? job_kind(job)
+                                                                             : "arrival",
               job->partition, job->peer, state, failed ? ": " : "", failed ? job->error.text : "");
 }
 
@@ -276,7 +277,7 @@ static int fail_too_late(const struct mig_job *job, struct vf_error *err)
     if (job_with_file(job))
         return vf_fail(err, VF_FAILED,
                        "job %" PRIu64 ": has committed" VF_REMEDY "wait for its end", id);
-    if (job->source)
+    if (job->side == MIG_SOURCE)
         return vf_fail(err, VF_FAILED,
                        "job %" PRIu64 ": has committed, the partition is host %s's now" VF_REMEDY
                        "move it back from there: \"vferry migrate %s --to %s\"",

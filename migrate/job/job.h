@@ -99,7 +99,7 @@ struct mig_job {
     uint8_t uuid[16];
     enum journal_operation operation; /* a check is a move with options.dry_run */
     char host_name[VF_NAME_BYTES]; /* ours: a job may outlive its struct mig */
-    bool source;                   /* which end we are */
+    enum mig_side side;            /* which end we are */
     bool start_over;               /* recovered: a move that the daemon's end interrupted */
     bool recalled;                 /* known from the journal only, which holds no figures */
     bool called_off;               /* it ends as cancelled: the journal's ABORTED is to say so */
@@ -172,7 +172,7 @@ struct mig_job {
 };
 
 /* A new job with one reference, in JOB_CONNECT. NULL without memory. */
-struct mig_job *job_new(struct mig *mig, uint64_t id, const uint8_t uuid[16], bool source);
+struct mig_job *job_new(struct mig *mig, uint64_t id, const uint8_t uuid[16], enum mig_side side);
 
 /* Is its other end a file? */
 bool job_with_file(const struct mig_job *job);

@@ -35,7 +35,7 @@ void stand_begins(struct mig_job *job, uint64_t since_ns)
 {
     job_update(job, {
         if (job->stand.since_ns == 0)
-            vf_trace(blackout_begin, job->id, job->source, job->partition);
+            vf_trace(blackout_begin, job->id, job->side == MIG_SOURCE, job->partition);
         job->stand.since_ns = since_ns;
         job->t.stood = 0;
     });
@@ -46,9 +46,9 @@ void stand_ends(struct mig_job *job)
 {
     job_update(job, {
         if (job->stand.since_ns != 0)
-            vf_trace(blackout_end, job->id, job->source, job->partition, stand_ns(job));
+            vf_trace(blackout_end, job->id, job->side == MIG_SOURCE, job->partition, stand_ns(job));
         /* A target does not know when the source let it run again. */
-        if (job->stand.since_ns != 0 && job->source)
+        if (job->stand.since_ns != 0 && job->side == MIG_SOURCE)
             job->t.stood = vf_now_ns() - job->stand.since_ns;
         job->stand.since_ns = 0;
         job->stand.tell_ns = 0;
@@ -226,8 +226,8 @@ static void say(struct mig_job *job, uint64_t now, struct news *news)
     news->time_ns = vf_realtime_ns();
     (void)snprintf(news->text, sizeof news->text,
                    "job %" PRIu64 " (%s of %s, peer %.200s): %s%s so far%s%.300s%s", job->id,
-                   job->source || job_with_file(job) ? job_kind(job) : "arrival", job->partition,
-                   job->peer, stand->since_ns != 0 ? "blackout: " : "", time,
+                   job->side == MIG_SOURCE || job_with_file(job) ? job_kind(job) : "arrival",
+                   job->partition, job->peer, stand->since_ns != 0 ? "blackout: " : "", time,
                    waits[0] != '\0' ? ", waiting for " : "", waits, limit);
 }
 

@@ -239,7 +239,7 @@ static void a_file_is_told_from_a_host_of_that_name(void **state)
                  {"file:/tmp/x", JOURNAL_MOVE, "move"},
                  {"file:7001", JOURNAL_MOVE, "move"}};
     const uint8_t uuid[16] = {1};
-    struct mig_job *job = job_new(host.mig, 4711, uuid, true);
+    struct mig_job *job = job_new(host.mig, 4711, uuid, MIG_SOURCE);
 
     (void)state;
     assert_non_null(job);
