@@ -186,10 +186,7 @@ void mig_unlist_job(struct mig *mig, struct mig_job *job)
 /* Before COMMIT it is called off; and nobody waits any more for a peer that was lost. */
 static void end_job(struct mig_job *job)
 {
-    /* Before the cancel, so that the job's end sees it; a person's cancel came first and stays. */
-    if (!job_cancel_asked(job))
-        atomic_store(&job->interrupted, true);
-    (void)mig_job_cancel(job, NULL);
+    job_interrupt(job);
     job_leave(job);
 }
 
@@ -332,7 +329,8 @@ static bool holds(struct mig_job *job, const char *partition)
     if (strcmp(job->partition, partition) != 0)
         return false;
     vf_lock(&job->lock);
-    held = !job->over && (job->side == MIG_SOURCE || (job->t.first_run == 0 && job->recorded));
+    held = !job_ended(job) &&
+           (job->side == MIG_SOURCE || (job->t.first_run == 0 && job->journal != JOB_UNRECORDED));
     vf_unlock(&job->lock);
     return held;
 }

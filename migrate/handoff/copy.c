@@ -72,9 +72,9 @@ void handoff_state(struct mig_job *job, struct handoff *out)
                             .copy = COPY_UNSEEN};
     vf_lock(&job->lock);
     out->owed = job->owes;
-    if (job->unsure)
+    if (job->journal == JOB_UNSURE)
         out->record = RECORD_UNSURE;
-    else if (job->recorded)
+    else if (job->journal == JOB_RECORDED)
         out->record = handoff_record_of(job->last_kind, job->last_runs);
     vf_unlock(&job->lock);
 }
@@ -198,7 +198,7 @@ bool handoff_went_on(struct mig_job *job)
     vf_lock(&mig->lock);
     for (struct mig_job *other = mig->jobs; other != NULL; other = other->next) {
         vf_lock(&other->lock);
-        if (other->recorded && other->epoch > job->epoch &&
+        if (other->journal != JOB_UNRECORDED && other->epoch > job->epoch &&
             (next == NULL || other->epoch < next->epoch) &&
             memcmp(other->partition_uuid, job->partition_uuid, VF_UUID_BYTES) == 0)
             next = other;

@@ -18,11 +18,11 @@ static void fail_record(struct mig_job *job, const struct journal_record *record
     enum handoff_record is = RECORD_NONE;
 
     vf_lock(&job->lock);
-    if (job->recorded)
+    if (job->journal != JOB_UNRECORDED)
         is = handoff_record_of(job->last_kind, job->last_runs);
     vf_unlock(&job->lock);
     if (perhaps && handoff_splits(is, becomes))
-        job_update(job, job->unsure = true);
+        job_update(job, job->journal = JOB_UNSURE);
 }
 
 static int write_record(struct mig_job *job, enum journal_kind kind, enum mig_side runs,

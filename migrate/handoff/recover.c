@@ -382,7 +382,6 @@ static void recover_all(struct recovery *r)
                      job->partition, job->peer, err.text);
         job->t.end = job->t.start;
         job->t.ended_unix = end == JOB_UNKNOWN ? 0 : job->last_ns;
-        job->over = true;
     }
 }
 
@@ -460,6 +459,5 @@ struct mig_job *mig_remember(struct mig *mig, const uint8_t uuid[16], const uint
     (void)vf_fsm_set(&job->fsm, handoff_owner_of(job) == OWNER_TARGET ? JOB_COMPLETED : JOB_FAILED,
                      "journal");
     job->t.end = job->t.start;
-    job->over = true;
     return job;
 }

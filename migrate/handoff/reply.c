@@ -36,9 +36,10 @@ int reply_account(struct mig_job *job, struct wire_account *out, struct vf_error
     if (found > 0)
         out->held = wire_copy_of((enum vf_partition_state)copy.state);
     vf_lock(&job->lock);
-    out->record = job->recorded ? wire_journal_of(job->last_kind) : WIRE_JOURNAL_NONE;
+    out->record =
+        job->journal != JOB_UNRECORDED ? wire_journal_of(job->last_kind) : WIRE_JOURNAL_NONE;
     out->runs = job->last_runs;
-    out->job_running = !job->over;
+    out->job_running = !job_ended(job);
     out->time_ns = job->last_ns;
     (void)snprintf(out->text, sizeof out->text, "%s", job->last_text);
     vf_unlock(&job->lock);

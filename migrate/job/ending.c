@@ -114,7 +114,7 @@ int ending_called_off(const struct mig_job *job, bool again, struct vf_error *er
 {
     const char *kind = job_kind(job);
 
-    if (!atomic_load(&job->interrupted))
+    if (!job_interrupted(job))
         return vf_fail(err, VF_CANCELLED, "cancelled");
     if (again)
         return vf_fail(err, VF_FAILED,

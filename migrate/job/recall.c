@@ -91,7 +91,7 @@ uint64_t mig_handed_over(struct mig *mig, const uint8_t uuid[VF_UUID_BYTES])
     vf_lock(&mig->lock);
     for (struct mig_job *job = mig->jobs; job != NULL && id == 0; job = job->next) {
         vf_lock(&job->lock);
-        if (job->side == MIG_SOURCE && !job_with_file(job) && job->recorded &&
+        if (job->side == MIG_SOURCE && !job_with_file(job) && job->journal != JOB_UNRECORDED &&
             job->last_kind == JOURNAL_COMMIT &&
             memcmp(job->partition_uuid, uuid, VF_UUID_BYTES) == 0)
             id = job->id;

@@ -95,8 +95,7 @@ static bool blackout_known(const struct mig_job *job)
 {
     if (job->recalled)
         return false;
-    if (job->side == MIG_SOURCE && job_with_file(job) && job->over &&
-        job_status(job) == MIG_COMPLETED)
+    if (job->side == MIG_SOURCE && job_with_file(job) && job_status(job) == MIG_COMPLETED)
         return true;
     return blackout_ns(job) != 0;
 }
@@ -147,10 +146,10 @@ static void put_identity(json_t *object, const struct mig_job *job)
     (void)json_object_set_new(object, "uuid", known ? json_string(uuid) : json_null());
     (void)json_object_set_new(object, "epoch",
                               known ? json_integer((json_int_t)job->epoch) : json_null());
-    (void)json_object_set_new(object, "status",
-                              json_string(status_names[job->over ? job_status(job) : MIG_RUNNING]));
-    (void)json_object_set_new(object, "reason", vf_json_text(job->over ? job->error.text : ""));
-    (void)json_object_set_new(object, "warning", vf_json_text(job->over ? job->warning : ""));
+    (void)json_object_set_new(object, "status", json_string(status_names[job_status(job)]));
+    (void)json_object_set_new(object, "reason",
+                              vf_json_text(job_ended(job) ? job->error.text : ""));
+    (void)json_object_set_new(object, "warning", vf_json_text(job_ended(job) ? job->warning : ""));
     (void)json_object_set_new(object, "kind", json_string(job_kind(job)));
     (void)json_object_set_new(object, "direction",
                               json_string(job->side == MIG_SOURCE ? "out" : "in"));
@@ -191,7 +190,7 @@ static void put_times(json_t *object, const struct mig_job *job)
     bool known = blackout_known(job);
 
     put_known(object, "total_ns", !job->recalled,
-              between(job->t.start, job->over ? job->t.end : vf_now_ns()));
+              between(job->t.start, job_ended(job) ? job->t.end : vf_now_ns()));
     put_known(object, "brownout_ns", brownout != 0, brownout);
     put_known(object, "blackout_ns", known, blackout_ns(job));
     (void)json_object_set_new(object, "blackout", blackout(job, known));
@@ -264,10 +263,10 @@ json_t *mig_job_verdict(struct mig_job *job)
  * Nothing crosses for a check. */
 static void put_percent(json_t *object, const struct mig_job *job)
 {
-    bool completed = job->over && job_status(job) == MIG_COMPLETED;
+    bool completed = job_status(job) == MIG_COMPLETED;
     uint64_t done = job->pages_sent * job->page_bytes;
     uint64_t all = done + job->left_bytes;
-    bool known = !job->options.dry_run && (completed || (!job->over && all != 0));
+    bool known = !job->options.dry_run && (completed || (!job_ended(job) && all != 0));
 
     put_known(object, "percent", known,
               completed || all == 0 ? 100 : (uint64_t)((double)done * 100.0 / (double)all));

@@ -191,7 +191,7 @@ void stand_line(const struct mig_job *job, uint64_t now_ns, char *out, size_t by
     char text[sizeof stand->waits];
 
     out[0] = '\0';
-    if (job->over || stand->waits[0] == '\0' || now_ns < stand->waits_ns + WORTH_NS)
+    if (job_ended(job) || stand->waits[0] == '\0' || now_ns < stand->waits_ns + WORTH_NS)
         return;
     /* The peer knows better than we what it is that we wait for. */
     (void)snprintf(out, bytes, "%s",
@@ -237,7 +237,7 @@ static uint64_t event_due(const struct mig_job *job)
     const struct job_stand *stand = &job->stand;
     bool limited = stand->since_ns != 0 && job->options.max_blackout_ns != 0;
 
-    if (job->over || (!limited && (!stand->own || stand->waits[0] == '\0')))
+    if (job_ended(job) || (!limited && (!stand->own || stand->waits[0] == '\0')))
         return TP_NEVER;
     if (stand->tell_ns != 0)
         return stand->tell_ns;

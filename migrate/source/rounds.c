@@ -209,7 +209,7 @@ int source_pause(struct source *s, struct vf_error *err)
                 "partition writes less"};
     uint64_t dirty = 0;
 
-    s->deadline_ns = vf_now_ns() + source_fix_limits(s);
+    s->deadline_ns = vf_now_ns() + source_limits(s).max_blackout_ns;
     limit.deadline_ns = s->deadline_ns;
     if (partition_out_pause(job, s->kc, &s->partition, &s->paused, err) != 0 ||
         query_owed(s, &dirty, err) != 0)
