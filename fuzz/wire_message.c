@@ -69,7 +69,7 @@ static void check_promises(const struct wire_message *m)
         fuzz_must(inside(m, &m->state.kmd) && inside(m, &m->state.msix));
         break;
     case WIRE_ACCOUNT:
-        fuzz_must(m->account.record < WIRE_JOURNAL_END && m->account.side < WIRE_SIDES);
+        fuzz_must(m->account.record < WIRE_JOURNAL_END && m->account.side < MIG_SIDES);
         fuzz_must(m->account.held < WIRE_COPY_END && m->account.job_running <= 1);
         fuzz_must(printable(m->account.text, sizeof m->account.text));
         break;

@@ -185,10 +185,7 @@ void mig_unlist_job(struct mig *mig, struct mig_job *job)
 /* Before COMMIT it is called off; and nobody waits any more for a peer that was lost. */
 static void end_job(struct mig_job *job)
 {
-    /* Before the cancel, so that the job's end sees it; a person's cancel came first and stays. */
-    if (!job_cancel_asked(job))
-        atomic_store(&job->interrupted, true);
-    (void)mig_job_cancel(job, NULL);
+    job_interrupt(job);
     job_leave(job);
 }
 
@@ -331,8 +328,8 @@ static bool holds(struct mig_job *job, const char *partition)
     if (strcmp(job->partition, partition) != 0)
         return false;
     vf_lock(&job->lock);
-    held = !job->over &&
-           (job->source || (job->t.first_run == 0 && job->recorded));
+    held = !job_ended(job) &&
+           (job->side == MIG_SOURCE || (job->t.first_run == 0 && job->journal != JOB_UNRECORDED));
     vf_unlock(&job->lock);
     return held;
 }
@@ -403,8 +400,8 @@ int mig_hold(struct mig *mig, const char *partition, struct mig_hold *hold, stru
 static bool arriving(const struct mig *mig, const char *partition)
 {
     for (struct mig_job *job = mig->jobs; job != NULL; job = job->next) {
-        if (!job->source && !job_with_file(job) && vf_fsm_get(&job->fsm) == JOB_COMMITTED &&
-            holds(job, partition))
+        if (job->side == MIG_TARGET && !job_with_file(job) &&
+            vf_fsm_get(&job->fsm) == JOB_COMMITTED && holds(job, partition))
             return true;
     }
     return false;
@@ -488,8 +485,8 @@ struct mig_job *mig_new_file_job(struct mig *mig, const char *partition, const c
     uint8_t uuid[VF_UUID_BYTES];
     size_t length = strlen(path);
 
-    if (vf_uuid_random(uuid) != 0 ||
-        (job = job_new(mig, journal_take_id(mig->journal), uuid, save)) == NULL)
+    if (vf_uuid_random(uuid) != 0 || (job = job_new(mig, journal_take_id(mig->journal), uuid,
+                                                    save ? MIG_SOURCE : MIG_TARGET)) == NULL)
         return NULL;
     job->shared_clock = true;
     job->operation = save ? JOURNAL_SAVE : JOURNAL_RESTORE;
@@ -511,7 +508,7 @@ int mig_source_start(struct mig *mig, const char *partition, const struct mig_op
     if (mig_check_options(mig, options, err) != 0)
         return -1;
     if (vf_uuid_random(uuid) != 0 ||
-        (job = job_new(mig, journal_take_id(mig->journal), uuid, true)) == NULL)
+        (job = job_new(mig, journal_take_id(mig->journal), uuid, MIG_SOURCE)) == NULL)
         return vf_fail(err, VF_FAILED, "migrate: " VF_NO_MEMORY);
     (void)snprintf(job->partition, sizeof job->partition, "%s", partition);
     (void)snprintf(job->peer, sizeof job->peer, "%s", options->to);

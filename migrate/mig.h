@@ -138,7 +138,7 @@ void mig_abort_handshakes(struct mig *mig);
 int mig_journal(struct mig_job *job, enum journal_kind kind, const char *text,
                 struct vf_error *err);
 /* SETTLED: that side runs the partition. */
-int mig_journal_settled(struct mig_job *job, enum journal_side runs, const char *text,
+int mig_journal_settled(struct mig_job *job, enum mig_side runs, const char *text,
                         struct vf_error *err);
 /* The ABORTED of a job that ends for `end`; says whether it was cancelled. */
 int mig_journal_end(struct mig_job *job, const struct vf_error *end, struct vf_error *err);

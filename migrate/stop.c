@@ -38,7 +38,7 @@ static void stop_job(struct mig_job *job)
     if (mig_job_wait(job, 0, UINT64_MAX))
         return;
     (void)mig_job_cancel(job, NULL);
-    if (!job->source && !job_with_file(job) && vf_fsm_get(&job->fsm) != JOB_COMMITTED)
+    if (job->side == MIG_TARGET && !job_with_file(job) && vf_fsm_get(&job->fsm) != JOB_COMMITTED)
         job_leave(job);
 }
 

@@ -14,6 +14,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 MODEL = HERE / "handoff.pml"
 SEAM = ["names.h", "step.c", "step.h"]
 CORE = HERE.parent / "migrate" / "handoff"
+SIDE = HERE.parent / "migrate" / "side.h"
 MEMORY_MIB = 6000
 DEPTH = 20000  # steps; the deepest runs seen are below 1000
 
@@ -94,6 +95,7 @@ def search(work, defines, claim, optimize, edit=None):
     for name in (MODEL.name, *SEAM):
         shutil.copy(HERE / name, work)
     shutil.copytree(CORE, work / "migrate" / "handoff")
+    shutil.copy(SIDE, work / "migrate")
     if edit is not None:
         change(work / edit.file, edit)
     made = run(["spin", "-a", *[f"-D{define}" for define in defines], MODEL.name], work)

@@ -96,7 +96,7 @@ void model_step(const struct model_view *view, int slot, int event)
     int move = slot % (MOVES + 1);
     bool source = view->source_of[move] == host;
     struct handoff handoff = {
-        .side = source ? HANDOFF_SOURCE : HANDOFF_TARGET,
+        .side = source ? MIG_SOURCE : MIG_TARGET,
         .admitted = view->admitted[slot] != 0,
         .owed = view->owes[slot] != 0,
         .record =

@@ -15,7 +15,7 @@
 #define RESUME_TRIES 5u
 #define RESUME_WAIT_MS 10 /* before the second try, doubled: 300 ms in all */
 
-enum handoff_record handoff_record_of(enum journal_kind kind, enum journal_side runs)
+enum handoff_record handoff_record_of(enum journal_kind kind, enum mig_side runs)
 {
     switch (kind) {
     case JOURNAL_OPEN:
@@ -31,7 +31,7 @@ enum handoff_record handoff_record_of(enum journal_kind kind, enum journal_side 
     case JOURNAL_ABORTED:
         return RECORD_ABORTED;
     case JOURNAL_SETTLED:
-        return runs == JOURNAL_TARGET ? RECORD_TARGET_RUNS : RECORD_SOURCE_RUNS;
+        return runs == MIG_TARGET ? RECORD_TARGET_RUNS : RECORD_SOURCE_RUNS;
     case JOURNAL_KINDS:
         break;
     }
@@ -65,16 +65,16 @@ enum journal_kind handoff_journal_kind(enum handoff_record record)
 
 void handoff_state(struct mig_job *job, struct handoff *out)
 {
-    *out = (struct handoff){.side = job->source ? HANDOFF_SOURCE : HANDOFF_TARGET,
+    *out = (struct handoff){.side = job->side,
                             .with_file = job_with_file(job),
                             .admitted = job_has_token(job),
                             .record = RECORD_NONE,
                             .copy = COPY_UNSEEN};
     vf_lock(&job->lock);
     out->owed = job->owes;
-    if (job->unsure)
+    if (job->journal == JOB_UNSURE)
         out->record = RECORD_UNSURE;
-    else if (job->recorded)
+    else if (job->journal == JOB_RECORDED)
         out->record = handoff_record_of(job->last_kind, job->last_runs);
     vf_unlock(&job->lock);
 }
@@ -85,7 +85,7 @@ enum handoff_copy handoff_copy_state(struct mig_job *job, int found,
     if (found < 0)
         return COPY_UNSEEN;
     if (found == 0)
-        return !job->source && handoff_went_on(job) ? COPY_WENT_ON : COPY_GONE;
+        return job->side == MIG_TARGET && handoff_went_on(job) ? COPY_WENT_ON : COPY_GONE;
     switch (copy->state) {
     case VF_PARTITION_INCOMING:
         return COPY_PARTIAL;
@@ -96,7 +96,7 @@ enum handoff_copy handoff_copy_state(struct mig_job *job, int found,
     case VF_PARTITION_OUTGOING:
         return COPY_RUNS;
     default: /* paused by a person, as it stays at the target; or faulted */
-        return job->source ? COPY_PAUSED : COPY_RUNS;
+        return job->side == MIG_SOURCE ? COPY_PAUSED : COPY_RUNS;
     }
 }
 
@@ -169,7 +169,7 @@ bool handoff_is_copy(const struct mig_job *job, const struct vf_partition_info *
 {
     return memcmp(p->uuid, job->partition_uuid, VF_UUID_BYTES) == 0 &&
            p->state != VF_PARTITION_DYING &&
-           (job->source ? p->epoch < job->epoch : p->epoch == job->epoch);
+           (job->side == MIG_SOURCE ? p->epoch < job->epoch : p->epoch == job->epoch);
 }
 
 int handoff_copy(const struct mig_job *job, struct kc *kc, struct vf_partition_info *out,
@@ -198,14 +198,14 @@ bool handoff_went_on(struct mig_job *job)
     vf_lock(&mig->lock);
     for (struct mig_job *other = mig->jobs; other != NULL; other = other->next) {
         vf_lock(&other->lock);
-        if (other->recorded && other->epoch > job->epoch &&
+        if (other->journal != JOB_UNRECORDED && other->epoch > job->epoch &&
             (next == NULL || other->epoch < next->epoch) &&
             memcmp(other->partition_uuid, job->partition_uuid, VF_UUID_BYTES) == 0)
             next = other;
         vf_unlock(&other->lock);
     }
     vf_unlock(&mig->lock);
-    return next != NULL && next->source;
+    return next != NULL && next->side == MIG_SOURCE;
 }
 
 /* The kernel side asks a driver that fails again (dxgk/partition/hold.h); whatever else keeps the

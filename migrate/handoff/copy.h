@@ -16,7 +16,7 @@ enum handoff_owner handoff_owner_of(struct mig_job *job);
 
 /* A journal's record as the core knows it (`runs` counts for SETTLED), and the kind of record that
  * says so in the journal. */
-enum handoff_record handoff_record_of(enum journal_kind kind, enum journal_side runs);
+enum handoff_record handoff_record_of(enum journal_kind kind, enum mig_side runs);
 enum journal_kind handoff_journal_kind(enum handoff_record record);
 /* The job as the core knows it; its copy is COPY_UNSEEN. Takes the lock of the job. */
 void handoff_state(struct mig_job *job, struct handoff *out);

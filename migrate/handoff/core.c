@@ -15,7 +15,7 @@ static bool needs_owed(const struct handoff *h, enum handoff_event_kind kind)
     case EVENT_CANNOT:
     case EVENT_DUE:
     case EVENT_FORGET:
-        return h->side == HANDOFF_SOURCE && h->record != RECORD_COMMIT;
+        return h->side == MIG_SOURCE && h->record != RECORD_COMMIT;
     default:
         return false;
     }
@@ -23,7 +23,7 @@ static bool needs_owed(const struct handoff *h, enum handoff_event_kind kind)
 
 static enum series find(const struct handoff *h, enum handoff_event_kind kind)
 {
-    unsigned side = h->side == HANDOFF_SOURCE ? RULE_SOURCE : RULE_TARGET;
+    unsigned side = h->side == MIG_SOURCE ? RULE_SOURCE : RULE_TARGET;
 
     if (h->record == RECORD_UNSURE || (needs_owed(h, kind) && !h->owed))
         return SERIES_NONE;
@@ -103,7 +103,7 @@ enum handoff_message handoff_owes(const struct handoff *h)
 
 static void begin(struct handoff *h, enum series name)
 {
-    bool source = h->side == HANDOFF_SOURCE;
+    bool source = h->side == MIG_SOURCE;
 
     h->series = (unsigned char)name;
     h->at = 0;
@@ -125,7 +125,7 @@ static void begin(struct handoff *h, enum series name)
 /* What FOLLOW means for this copy. */
 static enum handoff_action_kind follow(const struct handoff *h)
 {
-    bool source = h->side == HANDOFF_SOURCE;
+    bool source = h->side == MIG_SOURCE;
 
     if ((handoff_owner(h->record) == OWNER_SOURCE) != source)
         return HANDOFF_DESTROY;
@@ -272,7 +272,7 @@ struct handoff_action handoff_step(struct handoff *h, struct handoff_event event
     if (event.kind <= EVENT_UNSURE)
         return go_on(h, event.kind);
     if (event.kind == EVENT_ADMITTED) {
-        h->admitted = h->side == HANDOFF_SOURCE;
+        h->admitted = h->side == MIG_SOURCE;
         return (struct handoff_action){.kind = HANDOFF_NOTHING};
     }
     /* A series under way is ended by its results alone. */

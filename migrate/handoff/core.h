@@ -19,9 +19,9 @@
 #ifndef MIGRATE_HANDOFF_CORE_H
 #define MIGRATE_HANDOFF_CORE_H
 
-#include <stdbool.h>
+#include "migrate/side.h"
 
-enum handoff_side { HANDOFF_SOURCE, HANDOFF_TARGET };
+#include <stdbool.h>
 
 /* The last record of the hand-off in this host's journal, which decides after a restart. */
 enum handoff_record {
@@ -144,7 +144,7 @@ struct handoff_action {
 /* Everything that the decision rests on. The caller fills side, with_file, admitted, owed, record
  * and copy (from the journal and the kernel side after a restart); the rest is handoff_step's. */
 struct handoff {
-    enum handoff_side side;
+    enum mig_side side;
     bool with_file; /* a save or a restore: the other end is a file, which says nothing */
     bool admitted;  /* source: the target knows of it, so it must be told how it ends */
     bool owed;      /* source: the target may still have to be told */

@@ -18,19 +18,19 @@ static void fail_record(struct mig_job *job, const struct journal_record *record
     enum handoff_record is = RECORD_NONE;
 
     vf_lock(&job->lock);
-    if (job->recorded)
+    if (job->journal != JOB_UNRECORDED)
         is = handoff_record_of(job->last_kind, job->last_runs);
     vf_unlock(&job->lock);
     if (perhaps && handoff_splits(is, becomes))
-        job_update(job, job->unsure = true);
+        job_update(job, job->journal = JOB_UNSURE);
 }
 
-static int write_record(struct mig_job *job, enum journal_kind kind, enum journal_side runs,
+static int write_record(struct mig_job *job, enum journal_kind kind, enum mig_side runs,
                         const char *text, struct vf_error *err)
 {
     struct journal_record record = {.id = job->id,
                                     .kind = kind,
-                                    .side = job->source ? JOURNAL_SOURCE : JOURNAL_TARGET,
+                                    .side = job->side,
                                     .operation = job->operation,
                                     .runs = runs,
                                     .cancelled = kind == JOURNAL_ABORTED && job->called_off,
@@ -62,10 +62,10 @@ static int write_record(struct mig_job *job, enum journal_kind kind, enum journa
 
 int mig_journal(struct mig_job *job, enum journal_kind kind, const char *text, struct vf_error *err)
 {
-    return write_record(job, kind, JOURNAL_SOURCE, text, err);
+    return write_record(job, kind, MIG_SOURCE, text, err);
 }
 
-int mig_journal_settled(struct mig_job *job, enum journal_side runs, const char *text,
+int mig_journal_settled(struct mig_job *job, enum mig_side runs, const char *text,
                         struct vf_error *err)
 {
     return write_record(job, JOURNAL_SETTLED, runs, text, err);
@@ -74,5 +74,5 @@ int mig_journal_settled(struct mig_job *job, enum journal_side runs, const char 
 int mig_journal_end(struct mig_job *job, const struct vf_error *end, struct vf_error *err)
 {
     job->called_off = end->code == VF_CANCELLED;
-    return write_record(job, JOURNAL_ABORTED, JOURNAL_SOURCE, end->text, err);
+    return write_record(job, JOURNAL_ABORTED, MIG_SOURCE, end->text, err);
 }

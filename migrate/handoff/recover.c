@@ -97,7 +97,7 @@ static const char *phase_open(const struct recovery *r, const struct mig_job *jo
     struct vf_partition_info p;
     bool file = job_with_file(job);
 
-    if (!find_moving(r, job, &p) || (job->source && job->stays_paused))
+    if (!find_moving(r, job, &p) || (job->side == MIG_SOURCE && job->stays_paused))
         return file ? "before it was done" : "before COMMIT";
     switch (p.state) {
     case VF_PARTITION_OUTGOING:
@@ -126,12 +126,12 @@ static const char *where_open(const struct recovery *r, const struct mig_job *jo
     const char *host = job->host_name;
     char stays[ENDING_WHERE];
 
-    if (job->source && !is_here(r, job)) {
+    if (job->side == MIG_SOURCE && !is_here(r, job)) {
         (void)snprintf(where, WHERE_BYTES, "the kernel side of host %s has lost partition %s too",
                        host, job->partition);
         return "create it anew, or restore an image of it";
     }
-    if (job->source)
+    if (job->side == MIG_SOURCE)
         (void)snprintf(where, WHERE_BYTES, "%s%s", ending_stays(job, stays),
                        job_with_file(job) ? " and there is no image" : "");
     else if (job_with_file(job))
@@ -141,8 +141,8 @@ static const char *where_open(const struct recovery *r, const struct mig_job *jo
         (void)snprintf(where, WHERE_BYTES, "%s, and nothing is left of it at host %s",
                        ending_there(job, stays), host);
     if (job_with_file(job))
-        return job->source ? "save it again" : "restore it again";
-    return job->source ? "move it again" : NULL;
+        return job->side == MIG_SOURCE ? "save it again" : "restore it again";
+    return job->side == MIG_SOURCE ? "move it again" : NULL;
 }
 
 /* The kernel side refused what follows from the journal: *err, its bare text, becomes phase, what
@@ -180,7 +180,7 @@ static void text_open(struct handoff_run *run, struct recovered *c)
 
     if (run->failed != HANDOFF_NOTHING) { /* the next restart tries it again */
         c->end = run->why;
-        tell_refused(job, c->phase, job->source ? "let go on" : "removed", &c->end);
+        tell_refused(job, c->phase, job->side == MIG_SOURCE ? "let go on" : "removed", &c->end);
         return;
     }
     remedy = where_open(c->recovery, job, where);
@@ -336,7 +336,7 @@ static enum job_state recover(struct recovery *r, struct mig_job *job, struct vf
 /* NULL without memory. */
 static struct mig_job *job_of(struct mig *mig, const struct journal_record *last)
 {
-    struct mig_job *job = job_new(mig, last->id, last->job, last->side == JOURNAL_SOURCE);
+    struct mig_job *job = job_new(mig, last->id, last->job, last->side);
 
     if (job == NULL)
         return NULL;
@@ -382,7 +382,6 @@ static void recover_all(struct recovery *r)
                      job->partition, job->peer, err.text);
         job->t.end = job->t.start;
         job->t.ended_unix = end == JOB_UNKNOWN ? 0 : job->last_ns;
-        job->over = true;
     }
 }
 
@@ -443,8 +442,7 @@ static void look_for(void *ctx, const struct journal_record *last)
     bool over = last->kind == JOURNAL_DONE || last->kind == JOURNAL_ABORTED ||
                 last->kind == JOURNAL_SETTLED;
 
-    if (over && last->side == JOURNAL_TARGET &&
-        memcmp(last->job, wanted->job, sizeof last->job) == 0 &&
+    if (over && last->side == MIG_TARGET && memcmp(last->job, wanted->job, sizeof last->job) == 0 &&
         memcmp(last->token, wanted->token, sizeof last->token) == 0)
         wanted->record = *last;
 }
@@ -461,6 +459,5 @@ struct mig_job *mig_remember(struct mig *mig, const uint8_t uuid[16], const uint
     (void)vf_fsm_set(&job->fsm, handoff_owner_of(job) == OWNER_TARGET ? JOB_COMPLETED : JOB_FAILED,
                      "journal");
     job->t.end = job->t.start;
-    job->over = true;
     return job;
 }

@@ -31,7 +31,7 @@ enum handoff_message redial_owed(struct mig_job *job)
     struct handoff state;
 
     handoff_state(job, &state);
-    if (!state.admitted || (!job->source && job_status(job) != MIG_UNKNOWN))
+    if (!state.admitted || (job->side == MIG_TARGET && job_status(job) != MIG_UNKNOWN))
         return SAY_NOTHING;
     return handoff_owes(&state);
 }
@@ -209,9 +209,9 @@ static enum handoff_event_kind refusal(struct mig_job *job, const struct wire_ab
  */
 static bool source_is_done(struct mig_job *job, const struct wire_account *account)
 {
-    return handoff_same(job, &account->id) && account->side == WIRE_SIDE_SOURCE &&
+    return handoff_same(job, &account->id) && account->side == MIG_SOURCE &&
            (account->record == WIRE_JOURNAL_DONE ||
-            (account->record == WIRE_JOURNAL_SETTLED && account->runs == WIRE_SIDE_TARGET));
+            (account->record == WIRE_JOURNAL_SETTLED && account->runs == MIG_TARGET));
 }
 
 /* EVENT_CANNOT: *err says why it is no answer. */
@@ -352,10 +352,10 @@ int redial_try(struct mig_job *job, struct kc *kc, enum handoff_event_kind why, 
     struct handoff_run run;
 
     handoff_run_init(&run, job, kc, &ops, &redial);
-    if (!job->source && handoff_run_look(&run, err) != 0)
+    if (job->side == MIG_TARGET && handoff_run_look(&run, err) != 0)
         return -1;
     /* It is still there and was only not to be started, or went on from here: that needs nobody. */
-    if (!job->source && run.core.copy != COPY_GONE)
+    if (job->side == MIG_TARGET && run.core.copy != COPY_GONE)
         return reply_act(job, kc, why, end, err);
     action = handoff_tell(&run, why);
     if (action.kind != HANDOFF_ASK)

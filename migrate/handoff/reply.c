@@ -32,14 +32,14 @@ int reply_account(struct mig_job *job, struct wire_account *out, struct vf_error
     kc_close(kc);
     if (found < 0)
         return -1;
-    *out = (struct wire_account){.id = handoff_of(job),
-                                 .side = job->source ? WIRE_SIDE_SOURCE : WIRE_SIDE_TARGET};
+    *out = (struct wire_account){.id = handoff_of(job), .side = job->side};
     if (found > 0)
         out->held = wire_copy_of((enum vf_partition_state)copy.state);
     vf_lock(&job->lock);
-    out->record = job->recorded ? wire_journal_of(job->last_kind) : WIRE_JOURNAL_NONE;
-    out->runs = wire_side_of(job->last_runs);
-    out->job_running = !job->over;
+    out->record =
+        job->journal != JOB_UNRECORDED ? wire_journal_of(job->last_kind) : WIRE_JOURNAL_NONE;
+    out->runs = job->last_runs;
+    out->job_running = !job_ended(job);
     out->time_ns = job->last_ns;
     (void)snprintf(out->text, sizeof out->text, "%s", job->last_text);
     vf_unlock(&job->lock);
@@ -125,13 +125,13 @@ static int serve(struct mig_job *job, struct tp *tp, uint16_t version,
     uint64_t now = vf_now_ns();
     int result;
 
-    log_info("job %" PRIu64 ": its %s asks: %s", job->id, job->source ? "target" : "source",
-             wire_tag_name(message->tag));
+    log_info("job %" PRIu64 ": its %s asks: %s", job->id,
+             job->side == MIG_SOURCE ? "target" : "source", wire_tag_name(message->tag));
     if (message->tag == WIRE_INQUIRE)
         return serve_inquiry(job, tp, message, err);
-    if (message->tag == WIRE_RESUME && !job->source)
+    if (message->tag == WIRE_RESUME && job->side == MIG_TARGET)
         return serve_resume(job, err);
-    if (job->source || (message->tag != WIRE_COMMIT && message->tag != WIRE_ABORT))
+    if (job->side == MIG_SOURCE || (message->tag != WIRE_COMMIT && message->tag != WIRE_ABORT))
         return vf_fail(err, VF_FAILED, "job %" PRIu64 " is %s here, %s changes nothing", job->id,
                        vf_fsm_name(&job->fsm), wire_tag_name(message->tag));
     /* Whoever has it may be asking that very peer in vain; it waits for us no longer than that. */

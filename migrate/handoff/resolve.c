@@ -39,8 +39,7 @@ static bool inquire(struct mig_job *job, struct wire_account *out, struct vf_err
         vf_fail(err, VF_FAILED, "peer %s: its vferryd is too old to be asked", job->peer);
     } else if (wire_say(tp, &ask, deadline, err) == 0 &&
                wire_expect(tp, WIRE_ACCOUNT, &answer, deadline, err) == 0) {
-        known = handoff_same(job, &answer.account.id) &&
-                answer.account.side != (job->source ? WIRE_SIDE_SOURCE : WIRE_SIDE_TARGET);
+        known = handoff_same(job, &answer.account.id) && answer.account.side != job->side;
         *out = answer.account;
         wire_message_free(&answer);
         if (!known)
@@ -58,7 +57,7 @@ static int look(struct mig_job *job, struct kc *kc, struct resolve_view *view,
 
     if (found < 0)
         return -1;
-    *view = (struct resolve_view){.source = job->source,
+    *view = (struct resolve_view){.source = job->side == MIG_SOURCE,
                                   .mine = job->last_kind,
                                   .held = found > 0,
                                   .partition = job->partition,
@@ -66,7 +65,7 @@ static int look(struct mig_job *job, struct kc *kc, struct resolve_view *view,
                                   .other = ending_peer(job)};
     view->peer_known = inquire(job, &view->peer, why_not);
     /* A source that is still at it will bring its word itself; a target that waits takes ours. */
-    if (view->peer_known && view->peer.job_running && !job->source)
+    if (view->peer_known && view->peer.job_running && job->side == MIG_TARGET)
         return vf_fail(err, VF_FAILED,
                        "host %s, its source, still works on it" VF_REMEDY "wait for that",
                        ending_peer(job));
@@ -81,7 +80,7 @@ static int agree(struct mig_job *job, struct kc *kc, bool source_runs, struct vf
     enum job_state end;
 
     /* A source brings it to its target; a target does it. */
-    if ((job->source ? redial_try : reply_act)(job, kc, kind, &end, err) != 0)
+    if ((job->side == MIG_SOURCE ? redial_try : reply_act)(job, kc, kind, &end, err) != 0)
         return -1;
     job_outcome_known(job, end, end == JOB_FAILED ? err : NULL);
     if ((end == JOB_FAILED) != source_runs)
@@ -117,7 +116,8 @@ static int resolve_here(struct mig_job *job, struct kc *kc, bool source_runs,
         return -1;
     vf_fail(&says, VF_FAILED, "resolved: the %s runs it; host %s could not be asked: %.200s",
             source_runs ? "source" : "target", ending_peer(job), why->text);
-    ending_tell_in(job, "", job->source ? ending_stays(job, where) : ending_there(job, where),
+    ending_tell_in(job, "",
+                   job->side == MIG_SOURCE ? ending_stays(job, where) : ending_there(job, where),
                    &says);
     (void)handoff_tell(&run, source_runs ? EVENT_RESOLVE_SOURCE : EVENT_RESOLVE_TARGET);
     if (!run.reported) {

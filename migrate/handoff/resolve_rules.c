@@ -10,7 +10,7 @@
 /* Who runs it, by the peer's last record. OPEN = it waits for the other end's word. */
 static enum handoff_owner peer_owner(const struct wire_account *peer)
 {
-    bool source = peer->side == WIRE_SIDE_SOURCE;
+    bool source = peer->side == MIG_SOURCE;
     bool holds = peer->held != WIRE_COPY_NONE;
     enum journal_kind kind;
 
@@ -27,7 +27,7 @@ static enum handoff_owner peer_owner(const struct wire_account *peer)
     case JOURNAL_COMMITTED: /* what ran there and was lost with its host runs nowhere now */
         return holds || source ? OWNER_TARGET : OWNER_OPEN;
     case JOURNAL_SETTLED:
-        return peer->runs == WIRE_SIDE_TARGET ? OWNER_TARGET : OWNER_SOURCE;
+        return peer->runs == MIG_TARGET ? OWNER_TARGET : OWNER_SOURCE;
     case JOURNAL_DONE:
     case JOURNAL_KINDS:
         break;

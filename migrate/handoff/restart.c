@@ -51,7 +51,7 @@ static bool settle(struct mig_job *job)
 {
     struct vf_error err = VF_ERROR_INIT;
 
-    if (mig_journal_settled(job, JOURNAL_SOURCE, "interrupted by the daemon's end; started over",
+    if (mig_journal_settled(job, MIG_SOURCE, "interrupted by the daemon's end; started over",
                             &err) == 0)
         return true;
     log_error("job %" PRIu64 ": not started over: %s", job->id, err.text);

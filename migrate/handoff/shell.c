@@ -54,8 +54,8 @@ static int put_record(struct mig_job *job, enum handoff_record record, const cha
                       struct vf_error *err)
 {
     if (record == RECORD_SOURCE_RUNS || record == RECORD_TARGET_RUNS)
-        return mig_journal_settled(
-            job, record == RECORD_TARGET_RUNS ? JOURNAL_TARGET : JOURNAL_SOURCE, text, err);
+        return mig_journal_settled(job, record == RECORD_TARGET_RUNS ? MIG_TARGET : MIG_SOURCE,
+                                   text, err);
     return mig_journal(job, handoff_journal_kind(record), text, err);
 }
 

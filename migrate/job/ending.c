@@ -56,9 +56,9 @@ const char *ending_phase(struct mig_job *job, char *out, size_t bytes)
     };
     enum job_state state = (enum job_state)vf_fsm_get(&job->fsm);
 
-    const char *const *phases = !job_with_file(job) ? names
-                                : job->source       ? save_phases
-                                                    : restore_phases;
+    const char *const *phases = !job_with_file(job)       ? names
+                                : job->side == MIG_SOURCE ? save_phases
+                                                          : restore_phases;
 
     if (state == JOB_ROUNDS && !job_with_file(job))
         return round_phase(job, out, bytes);
@@ -114,7 +114,7 @@ int ending_called_off(const struct mig_job *job, bool again, struct vf_error *er
 {
     const char *kind = job_kind(job);
 
-    if (!atomic_load(&job->interrupted))
+    if (!job_interrupted(job))
         return vf_fail(err, VF_CANCELLED, "cancelled");
     if (again)
         return vf_fail(err, VF_FAILED,
@@ -169,7 +169,7 @@ void ending_tell_in(struct mig_job *job, const char *phase, const char *where, s
     if (again != NULL && (size_t)(again - cause.text) < length)
         length = (size_t)(again - cause.text);
     vf_lock(&job->lock);
-    stood = job->source ? stand_ns(job) : 0; /* a target does not know when it ran on */
+    stood = job->side == MIG_SOURCE ? stand_ns(job) : 0; /* a target does not know when it ran on */
     vf_unlock(&job->lock);
     if (stood != 0 && where[0] != '\0')
         (void)snprintf(end, sizeof end, "; %s, it stood for %s", where,
@@ -207,7 +207,7 @@ static void unknown_where(const struct mig_job *job, bool held, char *out, size_
 {
     const char *peer = ending_peer(job);
 
-    if (held && job->source)
+    if (held && job->side == MIG_SOURCE)
         (void)snprintf(out, bytes,
                        "partition %s stays paused at host %s until it is known whether host %s "
                        "runs it",
@@ -217,9 +217,10 @@ static void unknown_where(const struct mig_job *job, bool held, char *out, size_
                        "partition %s stays paused at host %s until host %s says how it ended",
                        job->partition, job->host_name, peer);
     else
-        (void)snprintf(
-            out, bytes, "the kernel side of host %s has lost partition %s since, host %s may %s",
-            job->host_name, job->partition, peer, job->source ? "run it" : "still keep it paused");
+        (void)snprintf(out, bytes,
+                       "the kernel side of host %s has lost partition %s since, host %s may %s",
+                       job->host_name, job->partition, peer,
+                       job->side == MIG_SOURCE ? "run it" : "still keep it paused");
 }
 
 int ending_unknown(struct mig_job *job, const char *phase, const char *cause, bool held,

@@ -27,16 +27,17 @@ static const char *const state_names[JOB_STATES] = {
     [JOB_CANCELLED] = "cancelled", [JOB_UNKNOWN] = "unknown",
 };
 
-#define ENDS_BEFORE_COMMIT (VF_ARC(JOB_FAILED) | VF_ARC(JOB_CANCELLED))
+/* UNKNOWN, wherever the core has not said how it ended. */
+#define ENDS_BEFORE_COMMIT (VF_ARC(JOB_FAILED) | VF_ARC(JOB_CANCELLED) | VF_ARC(JOB_UNKNOWN))
 
 static const uint64_t state_arcs[JOB_STATES] = {
-    [JOB_CONNECT] = VF_ARC(JOB_ADMIT) | ENDS_BEFORE_COMMIT | VF_ARC(JOB_UNKNOWN) |
-                    VF_ARC(JOB_COMPLETED), /* also: recovered */
+    [JOB_CONNECT] =
+        VF_ARC(JOB_ADMIT) | ENDS_BEFORE_COMMIT | VF_ARC(JOB_COMPLETED), /* also: recovered */
     [JOB_ADMIT] = VF_ARC(JOB_ROUNDS) | VF_ARC(JOB_COMPLETED) | ENDS_BEFORE_COMMIT,
     [JOB_ROUNDS] = VF_ARC(JOB_PAUSED) | ENDS_BEFORE_COMMIT,
     [JOB_PAUSED] = VF_ARC(JOB_STATE) | ENDS_BEFORE_COMMIT,
     [JOB_STATE] = VF_ARC(JOB_PREPARED) | ENDS_BEFORE_COMMIT,
-    [JOB_PREPARED] = VF_ARC(JOB_COMMITTED) | VF_ARC(JOB_UNKNOWN) | ENDS_BEFORE_COMMIT,
+    [JOB_PREPARED] = VF_ARC(JOB_COMMITTED) | ENDS_BEFORE_COMMIT,
     /* FAILED: the target showed that it never ran there. */
     [JOB_COMMITTED] = VF_ARC(JOB_COMPLETED) | VF_ARC(JOB_UNKNOWN) | VF_ARC(JOB_FAILED),
     [JOB_UNKNOWN] = VF_ARC(JOB_COMPLETED) | VF_ARC(JOB_FAILED),
@@ -44,7 +45,7 @@ static const uint64_t state_arcs[JOB_STATES] = {
 
 static const struct vf_fsm_table job_table = {"job", state_names, state_arcs, JOB_STATES};
 
-struct mig_job *job_new(struct mig *mig, uint64_t id, const uint8_t uuid[16], bool source)
+struct mig_job *job_new(struct mig *mig, uint64_t id, const uint8_t uuid[16], enum mig_side side)
 {
     struct mig_job *job = calloc(1, sizeof *job);
     char name[32];
@@ -53,7 +54,7 @@ struct mig_job *job_new(struct mig *mig, uint64_t id, const uint8_t uuid[16], bo
         return NULL;
     job->mig = mig;
     job->id = id;
-    job->source = source;
+    job->side = side;
     memcpy(job->host_name, mig->host_name, sizeof job->host_name);
     memcpy(job->uuid, uuid, sizeof job->uuid);
     (void)snprintf(name, sizeof name, "%" PRIu64, id);
@@ -101,7 +102,7 @@ bool job_has_token(struct mig_job *job)
 
 bool job_unsure(struct mig_job *job)
 {
-    return vf_locked(&job->lock, job->unsure);
+    return vf_locked(&job->lock, job->journal == JOB_UNSURE);
 }
 
 const char *job_kind(const struct mig_job *job)
@@ -120,10 +121,12 @@ const char *job_kind(const struct mig_job *job)
 
 void job_enter(struct mig_job *job, enum job_state state, const char *phase)
 {
-    if ((enum job_state)vf_fsm_get(&job->fsm) != state)
-        (void)vf_fsm_set(&job->fsm, state, phase);
-    job_update(job, (void)snprintf(job->phase, sizeof job->phase, "%s", phase));
-    vf_trace(job_phase, job->id, job->source, job->partition, phase);
+    job_update(job, {
+        if ((enum job_state)vf_fsm_get(&job->fsm) != state)
+            (void)vf_fsm_set(&job->fsm, state, phase);
+        (void)snprintf(job->phase, sizeof job->phase, "%s", phase);
+    });
+    vf_trace(job_phase, job->id, job->side == MIG_SOURCE, job->partition, phase);
 }
 
 void job_set_partition(struct mig_job *job, const uint8_t uuid[VF_UUID_BYTES], uint64_t epoch,
@@ -148,7 +151,8 @@ void job_judged(struct mig_job *job, const struct vf_reasons *reasons)
 void job_recorded(struct mig_job *job, const struct journal_record *record)
 {
     vf_lock(&job->lock);
-    job->recorded = true;
+    if (job->journal == JOB_UNRECORDED)
+        job->journal = JOB_RECORDED;
     job->last_kind = record->kind;
     job->last_runs = record->runs;
     job->restart = record->restart;
@@ -186,7 +190,8 @@ static void tell_over(const struct mig_job *job, const char *state)
 
     mig_event(job->mig, job->id, job->t.ended_unix != 0 ? job->t.ended_unix : vf_realtime_ns(),
               "job %" PRIu64 " (%s of %s, peer %s): %s%s%s", job->id,
-              job->source || strcmp(job_kind(job), "move") != 0 ? job_kind(job) : "arrival",
+              job->side == MIG_SOURCE || strcmp(job_kind(job), "move") != 0 ? job_kind(job)
+                                                                            : "arrival",
               job->partition, job->peer, state, failed ? ": " : "", failed ? job->error.text : "");
 }
 
@@ -194,13 +199,14 @@ void job_over(struct mig_job *job, enum job_state state)
 {
     if (state != JOB_UNKNOWN)
         stand_ends(job);
-    (void)vf_fsm_set(&job->fsm, state, state_names[state]);
     job_update(job, {
+        /* An end that the table does not have is a bug, for which nobody waits for ever. */
+        if (!vf_fsm_set(&job->fsm, state, state_names[state]))
+            (void)vf_fsm_set(&job->fsm, JOB_UNKNOWN, state_names[state]);
         (void)snprintf(job->phase, sizeof job->phase, "%s", state_names[state]);
         job->t.end = vf_now_ns();
         /* An unknown outcome has not ended: it does when it is settled. */
         job->t.ended_unix = state == JOB_UNKNOWN ? 0 : vf_realtime_ns();
-        job->over = true;
         /* With the end: whoever hears of one finds the other. */
         tell_over(job, state_names[state]);
     });
@@ -212,8 +218,8 @@ void job_over(struct mig_job *job, enum job_state state)
 void job_outcome_known(struct mig_job *job, enum job_state state, const struct vf_error *err)
 {
     stand_ends(job);
-    (void)vf_fsm_set(&job->fsm, state, "settled");
     job_update(job, {
+        (void)vf_fsm_set(&job->fsm, state, "settled");
         (void)snprintf(job->phase, sizeof job->phase, "%s", state_names[state]);
         job->t.ended_unix = vf_realtime_ns();
         if (state == JOB_COMPLETED)
@@ -248,7 +254,14 @@ void job_unclaim(struct mig_job *job)
 
 bool job_cancel_asked(struct mig_job *job)
 {
-    return atomic_load(&job->point) == JOB_CANCEL_ASKED;
+    int point = atomic_load(&job->point);
+
+    return point == JOB_CANCEL_ASKED || point == JOB_INTERRUPTED;
+}
+
+bool job_interrupted(const struct mig_job *job)
+{
+    return atomic_load(&job->point) == JOB_INTERRUPTED;
 }
 
 bool job_begin_commit(struct mig_job *job)
@@ -275,7 +288,7 @@ static int fail_too_late(const struct mig_job *job, struct vf_error *err)
     if (job_with_file(job))
         return vf_fail(err, VF_FAILED,
                        "job %" PRIu64 ": has committed" VF_REMEDY "wait for its end", id);
-    if (job->source)
+    if (job->side == MIG_SOURCE)
         return vf_fail(err, VF_FAILED,
                        "job %" PRIu64 ": has committed, the partition is host %s's now" VF_REMEDY
                        "move it back from there: \"vferry migrate %s --to %s\"",
@@ -291,15 +304,14 @@ static int fail_too_late(const struct mig_job *job, struct vf_error *err)
                    id, peer);
 }
 
-int mig_job_cancel(struct mig_job *job, struct vf_error *err)
+static int call_off(struct mig_job *job, enum job_point why, struct vf_error *err)
 {
     int open = JOB_OPEN;
 
     if (mig_job_wait(job, 0, UINT64_MAX))
         return vf_fail(err, VF_FAILED, "job %" PRIu64 ": is over already; nothing to cancel",
                        job->id);
-    if (!atomic_compare_exchange_strong(&job->point, &open, JOB_CANCEL_ASKED) &&
-        open == JOB_COMMIT_BEGUN)
+    if (!atomic_compare_exchange_strong(&job->point, &open, why) && open == JOB_COMMIT_BEGUN)
         return fail_too_late(job, err);
     vf_lock(&job->lock);
     if (job->wake != NULL)
@@ -307,6 +319,16 @@ int mig_job_cancel(struct mig_job *job, struct vf_error *err)
     vf_cond_broadcast(&job->changed);
     vf_unlock(&job->lock);
     return 0;
+}
+
+int mig_job_cancel(struct mig_job *job, struct vf_error *err)
+{
+    return call_off(job, JOB_CANCEL_ASKED, err);
+}
+
+void job_interrupt(struct mig_job *job)
+{
+    (void)call_off(job, JOB_INTERRUPTED, NULL);
 }
 
 void job_leave(struct mig_job *job)
@@ -355,10 +377,10 @@ bool mig_job_wait(struct mig_job *job, uint64_t deadline_ns, uint64_t seen)
     bool over;
 
     vf_lock(&job->lock);
-    while (!job->over && job->change <= seen &&
+    while (!job_ended(job) && job->change <= seen &&
            vf_cond_wait_until(&job->changed, &job->lock, deadline_ns))
         continue;
-    over = job->over;
+    over = job_ended(job);
     vf_unlock(&job->lock);
     return over;
 }
@@ -368,7 +390,7 @@ int mig_job_result(struct mig_job *job, struct vf_error *err)
     int result = 0;
 
     vf_lock(&job->lock);
-    if (job->over && job->error.code != VF_OK) {
+    if (job_ended(job) && job->error.code != VF_OK) {
         if (err != NULL)
             *err = job->error;
         result = -1;
@@ -468,7 +490,7 @@ void mig_job_progress(struct mig_job *job, struct mig_progress *out)
     memset(out, 0, sizeof *out);
     vf_lock(&job->lock);
     out->change = job->change;
-    out->status = job->over ? job_status(job) : MIG_RUNNING;
+    out->status = job_status(job);
     memcpy(out->phase, job->phase, sizeof out->phase);
     out->round = job->round_count;
     out->sent_bytes = job->bytes_sent;
@@ -482,9 +504,9 @@ void mig_job_progress(struct mig_job *job, struct mig_progress *out)
         out->eta_ns = job->arrival_ns > now ? job->arrival_ns - now : 0;
         estimate_first_round(job, now, out);
     }
-    out->stands = job->stand.since_ns != 0 && !job->over;
+    out->stands = job->stand.since_ns != 0 && !job_ended(job);
     out->stood_ns = stand_ns(job);
     stand_line(job, now, out->waits_for, sizeof out->waits_for);
-    out->elapsed_ns = (job->over ? job->t.end : now) - job->t.start;
+    out->elapsed_ns = (job_ended(job) ? job->t.end : now) - job->t.start;
     vf_unlock(&job->lock);
 }

@@ -53,8 +53,12 @@ enum job_state {
     JOB_STATES,
 };
 
-/* Who settles it first: a cancel or the commit. */
-enum job_point { JOB_OPEN, JOB_CANCEL_ASKED, JOB_COMMIT_BEGUN };
+/* What came first, and stays: a person's cancel, this daemon's end, or the commit. */
+enum job_point { JOB_OPEN, JOB_CANCEL_ASKED, JOB_INTERRUPTED, JOB_COMMIT_BEGUN };
+
+/* What the journal has of a job. UNSURE: a record that gives the partition to the other end may be
+ * there or not; only a restart can tell, and until then nothing is done and nothing is said. */
+enum job_journal { JOB_UNRECORDED, JOB_RECORDED, JOB_UNSURE };
 
 struct job_round {
     uint64_t pages;       /* pages sent, zero pages among them */
@@ -99,16 +103,14 @@ struct mig_job {
     uint8_t uuid[16];
     enum journal_operation operation; /* a check is a move with options.dry_run */
     char host_name[VF_NAME_BYTES]; /* ours: a job may outlive its struct mig */
-    bool source;                   /* which end we are */
+    enum mig_side side;            /* which end we are */
     bool start_over;               /* recovered: a move that the daemon's end interrupted */
     bool recalled;                 /* known from the journal only, which holds no figures */
     bool called_off;               /* it ends as cancelled: the journal's ABORTED is to say so */
-    _Atomic bool interrupted;      /* cancelled by the daemon's end, not by a person */
     _Atomic bool came_home;        /* source: its own HELLO arrived here; see mig_job_came_home */
     _Atomic uint64_t taken;        /* target: frames of pages that came in */
-    struct vf_fsm fsm;             /* enum job_state */
-    _Atomic int
-        point; /* enum job_point: compare and swap from JOB_OPEN decides cancel against commit */
+    struct vf_fsm fsm;             /* enum job_state; set under lock, read by anyone */
+    _Atomic int point;             /* enum job_point: compare and swap from JOB_OPEN, once */
     _Atomic unsigned refs;
 
     char partition[VF_NAME_BYTES];
@@ -129,19 +131,17 @@ struct mig_job {
     void *wake_ctx;
     void (*retune)(void *ctx); /* with wake_ctx: limits among the options have changed; NULL =
                                   nobody reads them now */
-    bool limits_fixed;         /* the pause has begun: they change no more */
     uint64_t change;
-    bool leaving; /* the daemon ends: do not wait for what may never come */
-    bool over;
-    bool claimed;      /* somebody settles it: one at a time */
+    bool leaving; /* the daemon ends, or is stopped by force: wait for no peer, in any state */
+    bool claimed; /* a lock that job_claim takes: one thread at a time acts on a job whose own has
+                     gone, in any state */
     uint8_t token[16]; /* since its admission; all zero = none (struct journal_record) */
-    /* source: the target may still have to be told that it runs here, or what was settled. */
+    /* source: the target may still have to be told that it runs here, or what was settled: the
+     * core's `owed` between two events. */
     bool owes;
-    bool unsure; /* a record that gives the partition to the other end may be in the journal or
-                    not: only a restart can tell, and nothing is done or said before */
-    bool recorded;     /* the journal knows of it, and this is its last record: */
-    enum journal_kind last_kind;
-    enum journal_side last_runs;    /* SETTLED: who runs the partition */
+    enum job_journal journal;
+    enum journal_kind last_kind;    /* what its last record says, unless JOB_UNRECORDED */
+    enum mig_side last_runs;        /* SETTLED: who runs the partition */
     struct journal_restart restart; /* what ABORTED says: is the next daemon to start it over? */
     uint64_t last_ns;               /* CLOCK_REALTIME */
     char last_text[sizeof((struct journal_record *)0)->text];
@@ -171,13 +171,26 @@ struct mig_job {
     uint64_t tried_ns;        /* its last one */
 };
 
+/* Is it over in that state? */
+static inline bool job_state_ends(enum job_state state)
+{
+    return state >= JOB_COMPLETED;
+}
+
+/* Has it come to its end? Under the job's lock its figures and its error are those of the end
+ * then. Any thread. */
+static inline bool job_ended(const struct mig_job *job)
+{
+    return job_state_ends((enum job_state)vf_fsm_get(&job->fsm));
+}
+
 /* A new job with one reference, in JOB_CONNECT. NULL without memory. */
-struct mig_job *job_new(struct mig *mig, uint64_t id, const uint8_t uuid[16], bool source);
+struct mig_job *job_new(struct mig *mig, uint64_t id, const uint8_t uuid[16], enum mig_side side);
 
 /* Is its other end a file? */
 bool job_with_file(const struct mig_job *job);
 bool job_has_token(struct mig_job *job);
-/* See `unsure`. Any thread. */
+/* See JOB_UNSURE. Any thread. */
 bool job_unsure(struct mig_job *job);
 /* "move", "check", "save" or "restore". */
 const char *job_kind(const struct mig_job *job);
@@ -205,6 +218,11 @@ void job_unclaim(struct mig_job *job);
 /* From here to the next call with NULL a cancel calls wake(ctx), under the job's lock. */
 void job_set_wake(struct mig_job *job, void (*wake)(void *ctx), void *ctx);
 bool job_cancel_asked(struct mig_job *job);
+/* This daemon ends: calls the job off as mig_job_cancel does, but as a failure. A cancel or a commit
+ * that came first stays. Does not wait. Any thread. */
+void job_interrupt(struct mig_job *job);
+/* Was it called off so? Any thread. */
+bool job_interrupted(const struct mig_job *job);
 /* The daemon ends: ends waits that a cancel may not end, those for a peer that was lost.
  * Any thread. */
 void job_leave(struct mig_job *job);

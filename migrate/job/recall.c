@@ -31,7 +31,7 @@ bool mig_job_recalled(const struct mig_job *job)
 struct whereabouts {
     const char *partition;
     uint64_t id;
-    bool source;
+    enum mig_side side;
     char peer[sizeof((struct journal_record *)0)->peer];
 };
 
@@ -39,13 +39,13 @@ static void look_where(void *ctx, const struct journal_record *last)
 {
     struct whereabouts *where = ctx;
     bool handed_over = last->kind == JOURNAL_DONE ||
-                       (last->kind == JOURNAL_COMMITTED && last->side == JOURNAL_TARGET) ||
-                       (last->kind == JOURNAL_SETTLED && last->runs == JOURNAL_TARGET);
+                       (last->kind == JOURNAL_COMMITTED && last->side == MIG_TARGET) ||
+                       (last->kind == JOURNAL_SETTLED && last->runs == MIG_TARGET);
 
     if (!handed_over || last->id < where->id || strcmp(last->partition, where->partition) != 0)
         return;
     where->id = last->id;
-    where->source = last->side == JOURNAL_SOURCE;
+    where->side = last->side;
     memcpy(where->peer, last->peer, sizeof where->peer);
 }
 
@@ -60,7 +60,7 @@ int mig_moved_to(struct mig *mig, const char *partition, char *to, size_t to_byt
             job_status(job) != MIG_COMPLETED)
             continue;
         where.id = job->id;
-        where.source = job->source;
+        where.side = job->side;
         (void)snprintf(where.peer, sizeof where.peer, "%s", job->peer);
     }
     vf_unlock(&mig->lock);
@@ -69,7 +69,7 @@ int mig_moved_to(struct mig *mig, const char *partition, char *to, size_t to_byt
     if (where.id == 0)
         return 0;
     (void)snprintf(to, to_bytes, "%s", where.peer);
-    return where.source ? 1 : -1;
+    return where.side == MIG_SOURCE ? 1 : -1;
 }
 
 bool mig_had_since(struct mig *mig, const uint8_t uuid[VF_UUID_BYTES], uint64_t epoch)
@@ -78,7 +78,7 @@ bool mig_had_since(struct mig *mig, const uint8_t uuid[VF_UUID_BYTES], uint64_t 
 
     vf_lock(&mig->lock);
     for (struct mig_job *job = mig->jobs; job != NULL && !had; job = job->next)
-        had = !job->source && job_status(job) == MIG_COMPLETED && job->epoch >= epoch &&
+        had = job->side == MIG_TARGET && job_status(job) == MIG_COMPLETED && job->epoch >= epoch &&
               memcmp(job->partition_uuid, uuid, VF_UUID_BYTES) == 0;
     vf_unlock(&mig->lock);
     return had;
@@ -91,7 +91,7 @@ uint64_t mig_handed_over(struct mig *mig, const uint8_t uuid[VF_UUID_BYTES])
     vf_lock(&mig->lock);
     for (struct mig_job *job = mig->jobs; job != NULL && id == 0; job = job->next) {
         vf_lock(&job->lock);
-        if (job->source && !job_with_file(job) && job->recorded &&
+        if (job->side == MIG_SOURCE && !job_with_file(job) && job->journal != JOB_UNRECORDED &&
             job->last_kind == JOURNAL_COMMIT &&
             memcmp(job->partition_uuid, uuid, VF_UUID_BYTES) == 0)
             id = job->id;

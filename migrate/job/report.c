@@ -41,7 +41,7 @@ static void put_known(json_t *object, const char *key, bool known, uint64_t valu
 /* Before a link was lost the source may have sent more than ever came: the target cannot know. */
 static bool sent_known(const struct mig_job *job)
 {
-    return !job->recalled && (job->source || job->reconnects == 0);
+    return !job->recalled && (job->side == MIG_SOURCE || job->reconnects == 0);
 }
 
 static json_t *rounds(const struct mig_job *job)
@@ -56,7 +56,8 @@ static json_t *rounds(const struct mig_job *job)
         put_known(object, "bytes", sent_known(job), round->bytes);
         put(object, "dirty_pages", round->dirty_pages);
         /* From the announcement to the last ACK: the source's to measure. */
-        put_known(object, "duration_ns", job->source || job_with_file(job), round->duration_ns);
+        put_known(object, "duration_ns", job->side == MIG_SOURCE || job_with_file(job),
+                  round->duration_ns);
         (void)json_array_append_new(array, object);
     }
     return array;
@@ -94,7 +95,7 @@ static bool blackout_known(const struct mig_job *job)
 {
     if (job->recalled)
         return false;
-    if (job->source && job_with_file(job) && job->over && job_status(job) == MIG_COMPLETED)
+    if (job->side == MIG_SOURCE && job_with_file(job) && job_status(job) == MIG_COMPLETED)
         return true;
     return blackout_ns(job) != 0;
 }
@@ -145,19 +146,20 @@ static void put_identity(json_t *object, const struct mig_job *job)
     (void)json_object_set_new(object, "uuid", known ? json_string(uuid) : json_null());
     (void)json_object_set_new(object, "epoch",
                               known ? json_integer((json_int_t)job->epoch) : json_null());
-    (void)json_object_set_new(object, "status",
-                              json_string(status_names[job->over ? job_status(job) : MIG_RUNNING]));
-    (void)json_object_set_new(object, "reason", vf_json_text(job->over ? job->error.text : ""));
-    (void)json_object_set_new(object, "warning", vf_json_text(job->over ? job->warning : ""));
+    (void)json_object_set_new(object, "status", json_string(status_names[job_status(job)]));
+    (void)json_object_set_new(object, "reason",
+                              vf_json_text(job_ended(job) ? job->error.text : ""));
+    (void)json_object_set_new(object, "warning", vf_json_text(job_ended(job) ? job->warning : ""));
     (void)json_object_set_new(object, "kind", json_string(job_kind(job)));
-    (void)json_object_set_new(object, "direction", json_string(job->source ? "out" : "in"));
+    (void)json_object_set_new(object, "direction",
+                              json_string(job->side == MIG_SOURCE ? "out" : "in"));
     (void)json_object_set_new(object, "phase", json_string(job->phase));
     put_known(object, "started_unix_ns", job->t.started_unix != 0, job->t.started_unix);
     put_known(object, "ended_unix_ns", job->t.ended_unix != 0, job->t.ended_unix);
     (void)json_object_set_new(object, "source",
-                              vf_json_text(job->source ? job->host_name : job->peer));
+                              vf_json_text(job->side == MIG_SOURCE ? job->host_name : job->peer));
     (void)json_object_set_new(object, "target",
-                              vf_json_text(job->source ? job->peer : job->host_name));
+                              vf_json_text(job->side == MIG_SOURCE ? job->peer : job->host_name));
     (void)json_object_set_new(object, "peer_identity",
                               job->identity[0] != '\0' ? json_string(job->identity) : json_null());
 }
@@ -167,7 +169,7 @@ static void put_figures(json_t *object, const struct mig_job *job)
 {
     /* The rate is 0 when there was no second frame to measure to; the dirty rate is asked for after
      * a round, by the source. */
-    bool asked = job->source && !job_with_file(job) && job->round_count > 0;
+    bool asked = job->side == MIG_SOURCE && !job_with_file(job) && job->round_count > 0;
     uint64_t rate = average_rate(job);
 
     put_known(object, "vram_bytes", job->vram_bytes != 0, job->vram_bytes);
@@ -188,15 +190,15 @@ static void put_times(json_t *object, const struct mig_job *job)
     bool known = blackout_known(job);
 
     put_known(object, "total_ns", !job->recalled,
-              between(job->t.start, job->over ? job->t.end : vf_now_ns()));
+              between(job->t.start, job_ended(job) ? job->t.end : vf_now_ns()));
     put_known(object, "brownout_ns", brownout != 0, brownout);
     put_known(object, "blackout_ns", known, blackout_ns(job));
     (void)json_object_set_new(object, "blackout", blackout(job, known));
     /* A target does not know when the source let it run on. */
-    put_known(object, "stood_ns", known || (job->source && stand_ns(job) != 0),
+    put_known(object, "stood_ns", known || (job->side == MIG_SOURCE && stand_ns(job) != 0),
               known ? blackout_ns(job) : stand_ns(job));
     (void)json_object_set_new(object, "blackout_clock",
-                              job->recalled || !job->source
+                              job->recalled || job->side == MIG_TARGET
                                   ? json_null()
                                   : json_string(job->shared_clock ? "shared" : "bound"));
 }
@@ -261,10 +263,10 @@ json_t *mig_job_verdict(struct mig_job *job)
  * Nothing crosses for a check. */
 static void put_percent(json_t *object, const struct mig_job *job)
 {
-    bool completed = job->over && job_status(job) == MIG_COMPLETED;
+    bool completed = job_status(job) == MIG_COMPLETED;
     uint64_t done = job->pages_sent * job->page_bytes;
     uint64_t all = done + job->left_bytes;
-    bool known = !job->options.dry_run && (completed || (!job->over && all != 0));
+    bool known = !job->options.dry_run && (completed || (!job_ended(job) && all != 0));
 
     put_known(object, "percent", known,
               completed || all == 0 ? 100 : (uint64_t)((double)done * 100.0 / (double)all));

@@ -47,12 +47,12 @@ int mig_job_set(struct mig_job *job, const struct mig_change *change, struct vf_
                        "--max-time");
     if (job_with_file(job) || job->options.dry_run)
         return refuse(job, "only a move has such limits", err);
-    if (!job->source)
+    if (job->side == MIG_TARGET)
         return refuse(job, "its limits are the source's; say it there", err);
     vf_lock(&job->lock);
-    if (job->over)
+    if (job_ended(job))
         why = "is over";
-    else if (job->limits_fixed)
+    else if (vf_fsm_get(&job->fsm) >= JOB_PAUSED)
         why = "the pause has begun, its limits are fixed";
     else
         take(job, change);

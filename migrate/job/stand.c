@@ -35,7 +35,7 @@ void stand_begins(struct mig_job *job, uint64_t since_ns)
 {
     job_update(job, {
         if (job->stand.since_ns == 0)
-            vf_trace(blackout_begin, job->id, job->source, job->partition);
+            vf_trace(blackout_begin, job->id, job->side == MIG_SOURCE, job->partition);
         job->stand.since_ns = since_ns;
         job->t.stood = 0;
     });
@@ -46,9 +46,9 @@ void stand_ends(struct mig_job *job)
 {
     job_update(job, {
         if (job->stand.since_ns != 0)
-            vf_trace(blackout_end, job->id, job->source, job->partition, stand_ns(job));
+            vf_trace(blackout_end, job->id, job->side == MIG_SOURCE, job->partition, stand_ns(job));
         /* A target does not know when the source let it run again. */
-        if (job->stand.since_ns != 0 && job->source)
+        if (job->stand.since_ns != 0 && job->side == MIG_SOURCE)
             job->t.stood = vf_now_ns() - job->stand.since_ns;
         job->stand.since_ns = 0;
         job->stand.tell_ns = 0;
@@ -191,7 +191,7 @@ void stand_line(const struct mig_job *job, uint64_t now_ns, char *out, size_t by
     char text[sizeof stand->waits];
 
     out[0] = '\0';
-    if (job->over || stand->waits[0] == '\0' || now_ns < stand->waits_ns + WORTH_NS)
+    if (job_ended(job) || stand->waits[0] == '\0' || now_ns < stand->waits_ns + WORTH_NS)
         return;
     /* The peer knows better than we what it is that we wait for. */
     (void)snprintf(out, bytes, "%s",
@@ -226,8 +226,8 @@ static void say(struct mig_job *job, uint64_t now, struct news *news)
     news->time_ns = vf_realtime_ns();
     (void)snprintf(news->text, sizeof news->text,
                    "job %" PRIu64 " (%s of %s, peer %.200s): %s%s so far%s%.300s%s", job->id,
-                   job->source || job_with_file(job) ? job_kind(job) : "arrival", job->partition,
-                   job->peer, stand->since_ns != 0 ? "blackout: " : "", time,
+                   job->side == MIG_SOURCE || job_with_file(job) ? job_kind(job) : "arrival",
+                   job->partition, job->peer, stand->since_ns != 0 ? "blackout: " : "", time,
                    waits[0] != '\0' ? ", waiting for " : "", waits, limit);
 }
 
@@ -237,7 +237,7 @@ static uint64_t event_due(const struct mig_job *job)
     const struct job_stand *stand = &job->stand;
     bool limited = stand->since_ns != 0 && job->options.max_blackout_ns != 0;
 
-    if (job->over || (!limited && (!stand->own || stand->waits[0] == '\0')))
+    if (job_ended(job) || (!limited && (!stand->own || stand->waits[0] == '\0')))
         return TP_NEVER;
     if (stand->tell_ns != 0)
         return stand->tell_ns;

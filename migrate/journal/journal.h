@@ -10,6 +10,7 @@
 #define MIGRATE_JOURNAL_JOURNAL_H
 
 #include "base/error.h"
+#include "migrate/side.h"
 #include "vferry/vferry.h"
 
 #include <stdbool.h>
@@ -26,8 +27,6 @@ enum journal_kind {
                         say; .runs tells how */
     JOURNAL_KINDS,
 };
-
-enum journal_side { JOURNAL_SOURCE, JOURNAL_TARGET, JOURNAL_SIDES };
 
 /* What the job does with the partition. The peer of a save or a restore is a file, which can be
  * asked nothing and told nothing. */
@@ -49,7 +48,7 @@ struct journal_record {
     uint8_t job[16]; /* same on both hosts */
     uint64_t id;     /* this host's number of the job, > 0 */
     enum journal_kind kind;
-    enum journal_side side;
+    enum mig_side side;
     enum journal_operation operation;
     char partition[VF_NAME_BYTES];
     uint8_t uuid[VF_UUID_BYTES]; /* of the partition */
@@ -65,7 +64,7 @@ struct journal_record {
     bool stays_paused;  /* a person had paused the partition: nobody else may let it run */
     /* source, ABORTED or SETTLED: the target may still have to be told. A COMMIT is owed anyway. */
     bool owed;
-    enum journal_side runs; /* SETTLED: who runs the partition; for a restore the source is the
+    enum mig_side runs;     /* SETTLED: who runs the partition; for a restore the source is the
                                image, which still has it */
     bool cancelled;         /* ABORTED: as cancelled, not as failed */
     struct journal_restart restart; /* ABORTED of a move's source */

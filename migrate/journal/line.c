@@ -23,8 +23,7 @@ static const char *const kinds[JOURNAL_KINDS] = {
     [JOURNAL_DONE] = "DONE",       [JOURNAL_ABORTED] = "ABORTED",
     [JOURNAL_SETTLED] = "SETTLED",
 };
-static const char *const sides[JOURNAL_SIDES] = {
-    [JOURNAL_SOURCE] = "source", [JOURNAL_TARGET] = "target"};
+static const char *const sides[MIG_SIDES] = {[MIG_SOURCE] = "source", [MIG_TARGET] = "target"};
 static const char *const operations[JOURNAL_OPERATIONS] = {
     [JOURNAL_MOVE] = "move", [JOURNAL_SAVE] = "save", [JOURNAL_RESTORE] = "restore"};
 static const char *const verifies[] = {"delta", "full"};
@@ -46,11 +45,10 @@ const char *journal_kind_name(enum journal_kind kind)
 /* JSON integers are signed: ids, epochs, nanoseconds and rates stay below 2^63. */
 static bool writable(const struct journal_record *record)
 {
-    return (unsigned)record->kind < JOURNAL_KINDS && (unsigned)record->side < JOURNAL_SIDES &&
-           (unsigned)record->operation < JOURNAL_OPERATIONS &&
-           (unsigned)record->runs < JOURNAL_SIDES && record->id != 0 && record->id <= INT64_MAX &&
-           record->epoch <= INT64_MAX && record->time_ns <= INT64_MAX &&
-           record->restart.max_blackout_ns <= INT64_MAX &&
+    return (unsigned)record->kind < JOURNAL_KINDS && (unsigned)record->side < MIG_SIDES &&
+           (unsigned)record->operation < JOURNAL_OPERATIONS && (unsigned)record->runs < MIG_SIDES &&
+           record->id != 0 && record->id <= INT64_MAX && record->epoch <= INT64_MAX &&
+           record->time_ns <= INT64_MAX && record->restart.max_blackout_ns <= INT64_MAX &&
            record->restart.max_time_ns <= INT64_MAX && record->restart.bandwidth <= INT64_MAX;
 }
 
@@ -244,14 +242,14 @@ static bool parse_restart(json_t *json, struct journal_restart *out)
 static bool take_facts(const struct members *m, struct journal_record *out)
 {
     const int operation = index_of(operations, JOURNAL_OPERATIONS, m->operation);
-    const int runs = index_of(sides, JOURNAL_SIDES, m->runs);
+    const int runs = index_of(sides, MIG_SIDES, m->runs);
 
     if (operation < 0 || (m->runs != NULL) != (out->kind == JOURNAL_SETTLED) ||
         (m->runs != NULL && runs < 0) ||
         ((m->cancelled != 0 || m->restart != NULL) && out->kind != JOURNAL_ABORTED))
         return false;
     out->operation = (enum journal_operation)operation;
-    out->runs = runs > 0 ? (enum journal_side)runs : JOURNAL_SOURCE;
+    out->runs = runs > 0 ? (enum mig_side)runs : MIG_SOURCE;
     out->cancelled = m->cancelled != 0;
     return m->restart == NULL || parse_restart(m->restart, &out->restart);
 }
@@ -301,18 +299,18 @@ static bool take_old_facts(struct members *m, struct journal_record *out)
 {
     if (m->operation != NULL || m->runs != NULL || m->cancelled != 0 || m->restart != NULL)
         return false;
-    out->operation = !begins(m->peer, OLD_FILE)    ? JOURNAL_MOVE
-                     : out->side == JOURNAL_SOURCE ? JOURNAL_SAVE
-                                                   : JOURNAL_RESTORE;
+    out->operation = !begins(m->peer, OLD_FILE) ? JOURNAL_MOVE
+                     : out->side == MIG_SOURCE  ? JOURNAL_SAVE
+                                                : JOURNAL_RESTORE;
     out->stays_paused = out->stays_paused || strcmp(m->text, OLD_STAYS_PAUSED) == 0;
     if (out->kind == JOURNAL_SETTLED && begins(m->text, OLD_TARGET_RUNS))
-        out->runs = JOURNAL_TARGET;
+        out->runs = MIG_TARGET;
     if (out->kind != JOURNAL_ABORTED)
         return true;
     out->cancelled = begins(m->text, OLD_CANCELLED);
     if (out->cancelled)
         m->text += strlen(OLD_CANCELLED);
-    if (out->side == JOURNAL_SOURCE)
+    if (out->side == MIG_SOURCE)
         take_old_restart(&m->text, &out->restart);
     return true;
 }
@@ -322,12 +320,12 @@ static bool take_old_facts(struct members *m, struct journal_record *out)
 static bool take(struct members *m, struct journal_record *out)
 {
     const int kind = index_of(kinds, JOURNAL_KINDS, m->kind);
-    const int side = index_of(sides, JOURNAL_SIDES, m->side);
+    const int side = index_of(sides, MIG_SIDES, m->side);
 
     if (kind < 0 || side < 0 || m->id <= 0 || m->epoch < 0 || m->time_ns < 0)
         return false;
     *out = (struct journal_record){.kind = (enum journal_kind)kind,
-                                   .side = (enum journal_side)side,
+                                   .side = (enum mig_side)side,
                                    .id = (uint64_t)m->id,
                                    .epoch = (uint64_t)m->epoch,
                                    .time_ns = (uint64_t)m->time_ns,

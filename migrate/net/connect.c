@@ -84,7 +84,7 @@ bool mig_job_came_home(struct mig *mig, const struct wire_hello *hello)
 
     vf_lock(&mig->lock);
     for (struct mig_job *job = mig->jobs; job != NULL && !ours; job = job->next) {
-        ours = job->source && memcmp(job->uuid, hello->job, sizeof job->uuid) == 0;
+        ours = job->side == MIG_SOURCE && memcmp(job->uuid, hello->job, sizeof job->uuid) == 0;
         if (ours)
             atomic_store(&job->came_home, true);
     }

@@ -90,8 +90,7 @@ static void tell_end(struct source *s, bool again)
 
 static void text_aborted(struct source *s, char out[JOURNAL_TEXT_BYTES])
 {
-    bool again =
-        s->stands.code == VF_OK && job_cancel_asked(s->job) && atomic_load(&s->job->interrupted);
+    bool again = s->stands.code == VF_OK && job_interrupted(s->job);
 
     tell_end(s, again);
     if (again)

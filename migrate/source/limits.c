@@ -9,17 +9,6 @@ struct mig_options source_limits(struct source *s)
     return vf_locked(&s->job->lock, s->job->options);
 }
 
-uint64_t source_fix_limits(struct source *s)
-{
-    uint64_t blackout_ns;
-
-    vf_lock(&s->job->lock);
-    s->job->limits_fixed = true;
-    blackout_ns = s->job->options.max_blackout_ns;
-    vf_unlock(&s->job->lock);
-    return blackout_ns;
-}
-
 void source_retune(void *ctx)
 {
     struct source *s = ctx;

@@ -87,7 +87,7 @@ static int run_round(struct source *s, uint64_t dirty, bool paused,
     struct job_round round = {.dirty_pages = dirty};
     uint64_t start = vf_now_ns();
 
-    vf_trace(round_begin, s->job->id, s->job->source, s->round, dirty, paused);
+    vf_trace(round_begin, s->job->id, s->job->side == MIG_SOURCE, s->round, dirty, paused);
     if (control_say(&s->control, &message, limit->deadline_ns, err) != 0)
         return -1;
     if (stream_group_round(&s->group, s->round, s->bits, limit, &round, err) != 0) {
@@ -100,7 +100,8 @@ static int run_round(struct source *s, uint64_t dirty, bool paused,
     if (round.pages + round.known != dirty)
         return vf_fail(err, VF_FAILED, "round %u: sent %" PRIu64 " pages of %" PRIu64, s->round,
                        round.pages + round.known, dirty);
-    vf_trace(round_end, s->job->id, s->job->source, s->round, dirty, round.pages, round.bytes);
+    vf_trace(round_end, s->job->id, s->job->side == MIG_SOURCE, s->round, dirty, round.pages,
+             round.bytes);
     measure_rate(s, &round);
     add_attempts(s, &round);
     s->attempts = (struct job_round){0};
@@ -208,7 +209,7 @@ int source_pause(struct source *s, struct vf_error *err)
                 "partition writes less"};
     uint64_t dirty = 0;
 
-    s->deadline_ns = vf_now_ns() + source_fix_limits(s);
+    s->deadline_ns = vf_now_ns() + source_limits(s).max_blackout_ns;
     limit.deadline_ns = s->deadline_ns;
     if (partition_out_pause(job, s->kc, &s->partition, &s->paused, err) != 0 ||
         query_owed(s, &dirty, err) != 0)

@@ -91,10 +91,8 @@ void source_hang_up(struct source *s);
  * so. Returns -1. */
 int source_late(struct source *s, struct vf_error *err);
 
-/* The move's limits as they are now. */
+/* The move's limits as they are now. From JOB_PAUSED on they stay. */
 struct mig_options source_limits(struct source *s);
-/* From here on they stay: the longest blackout. */
-uint64_t source_fix_limits(struct source *s);
 /* job->retune. */
 void source_retune(void *ctx);
 

@@ -24,7 +24,7 @@
 
 int target_cancelled(const struct target *t, struct vf_error *err)
 {
-    if (atomic_load(&t->job->interrupted))
+    if (job_interrupted(t->job))
         return vf_fail(err, VF_FAILED, "the daemon of host %s is ending", t->job->mig->host_name);
     return vf_fail(err, VF_CANCELLED, "cancelled at host %s", t->job->mig->host_name);
 }

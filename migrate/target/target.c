@@ -116,8 +116,8 @@ void target_round_done(struct target *t)
     round.pages = t->job->came[t->rounds - 1].pages;
     round.bytes = t->job->came[t->rounds - 1].bytes;
     vf_unlock(&t->job->lock);
-    vf_trace(round_end, t->job->id, t->job->source, t->rounds - 1, round.dirty_pages, round.pages,
-             round.bytes);
+    vf_trace(round_end, t->job->id, t->job->side == MIG_SOURCE, t->rounds - 1, round.dirty_pages,
+             round.pages, round.bytes);
     job_round_done(t->job, &round);
 }
 
@@ -139,7 +139,8 @@ static int note_round(struct target *t, const struct wire_round *round, struct v
     t->queued = false;
     t->open = (struct job_round){.dirty_pages = round->pages};
     t->opened = true;
-    vf_trace(round_begin, job->id, job->source, round->round, round->pages, round->paused);
+    vf_trace(round_begin, job->id, job->side == MIG_SOURCE, round->round, round->pages,
+             round->paused);
     job_update(job, { job->left_bytes = round->pages * job->page_bytes; });
     if (round->paused) {
         job_enter(job, JOB_PAUSED, "last-round");
@@ -319,7 +320,7 @@ void target_serve(struct mig *mig, struct tp *tp, const struct wire_hello *hello
     struct target *t = calloc(1, sizeof *t);
 
     if (t == NULL ||
-        (t->job = job_new(mig, journal_take_id(mig->journal), hello->job, false)) == NULL) {
+        (t->job = job_new(mig, journal_take_id(mig->journal), hello->job, MIG_TARGET)) == NULL) {
         free(t);
         tp_close(tp);
         return;

@@ -10,7 +10,7 @@ static inline void each_state(void (*each)(const struct handoff *))
     for (unsigned record = 0; record < HANDOFF_RECORDS; record++) {
         for (unsigned copy = COPY_UNSEEN; copy < HANDOFF_COPIES; copy++) {
             for (unsigned flags = 0; flags < 16; flags++) {
-                struct handoff h = {.side = flags & 1 ? HANDOFF_TARGET : HANDOFF_SOURCE,
+                struct handoff h = {.side = flags & 1 ? MIG_TARGET : MIG_SOURCE,
                                     .with_file = (flags & 2) != 0,
                                     .admitted = (flags & 4) != 0,
                                     .owed = (flags & 8) != 0,

@@ -34,7 +34,7 @@ WRONG = [
     ("an unsure journal is a failed one", SHELL, "return job_unsure(run->job) ? EVENT_UNSURE : EVENT_FAILED;", "return EVENT_FAILED;"),
     ("a copy of the hand-off's own epoch is taken for the old one", COPY, "p->epoch < job->epoch", "p->epoch <= job->epoch"),
     ("any newer copy is taken for the hand-off's", COPY, "p->epoch == job->epoch", "p->epoch >= job->epoch"),
-    ("an unsure journal is not known", COPY, "    if (job->unsure)\n", "    if (false)\n"),
+    ("an unsure journal is not known", COPY, "    if (job->journal == JOB_UNSURE)\n", "    if (false)\n"),
     ("a copy that was unpaused counts as paused", COPY, "    case VF_PARTITION_OUTGOING:\n        return COPY_RUNS;",
      "    case VF_PARTITION_OUTGOING:\n        return COPY_PAUSED;"),
     ("a copy that went on counts as lost", COPY, "handoff_went_on(job) ? COPY_WENT_ON : COPY_GONE", "false ? COPY_WENT_ON : COPY_GONE"),

@@ -43,7 +43,7 @@ static bool in(unsigned value, unsigned set)
 static void say_walk(const struct walk *w, const char *rule)
 {
     print_message("%s: %s%s: %s, copy %s%s%s, event %s (copy %s): now %s, copy %s: %s %s\n", rule,
-                  w->now.side == HANDOFF_SOURCE ? "source" : "target",
+                  w->now.side == MIG_SOURCE ? "source" : "target",
                   w->now.with_file ? " of a file" : "", handoff_record_name(w->first.record),
                   handoff_copy_name(w->first.copy), w->first.owed ? ", owed" : "",
                   w->first.admitted ? ", admitted" : "", handoff_event_name(w->event.kind),
@@ -181,7 +181,7 @@ static void owned(const struct walk *w)
     if (action->kind == HANDOFF_REPORT) {
         if (action->outcome == OUTCOME_COMPLETED)
             MUST(in(w->now.record, TARGET_OWNS) ||
-                     (w->now.side == HANDOFF_SOURCE && w->event.kind == EVENT_RUNNING),
+                     (w->now.side == MIG_SOURCE && w->event.kind == EVENT_RUNNING),
                  "completed is what the target runs");
         if (action->outcome == OUTCOME_FAILED)
             MUST(in(w->now.record, SOURCE_OWNS) ||
@@ -191,7 +191,7 @@ static void owned(const struct walk *w)
     }
     if (w->now.with_file)
         MUST(action->kind != HANDOFF_SEND && action->kind != HANDOFF_ASK, "a file hears nothing");
-    if (w->now.side == HANDOFF_SOURCE)
+    if (w->now.side == MIG_SOURCE)
         source_owned(w);
     else
         target_owned(w);
@@ -208,10 +208,9 @@ static void rests(const struct walk *w)
         MUST(false, "COMMIT is never forgotten");
     if (w->first.owed && !w->now.owed)
         MUST(heard || w->event.kind == EVENT_READY || w->event.kind == EVENT_GIVES_UP ||
-                 w->event.kind == EVENT_RESTART || w->now.side == HANDOFF_TARGET ||
-                 w->now.with_file,
+                 w->event.kind == EVENT_RESTART || w->now.side == MIG_TARGET || w->now.with_file,
              "what is owed is never forgotten");
-    if (w->now.side == HANDOFF_SOURCE && !w->now.with_file) {
+    if (w->now.side == MIG_SOURCE && !w->now.with_file) {
         if (w->now.record == RECORD_COMMIT)
             MUST(owes == SAY_COMMIT, "after COMMIT the source goes on asking");
         else if (w->now.owed && in(w->now.record, R(OPEN) | R(ABORTED) | R(SOURCE_RUNS)))
@@ -221,7 +220,7 @@ static void rests(const struct walk *w)
         else
             MUST(owes == SAY_NOTHING, "nothing is owed that is known");
     }
-    if (w->now.side == HANDOFF_TARGET && w->now.record != RECORD_COMMITTED)
+    if (w->now.side == MIG_TARGET && w->now.record != RECORD_COMMITTED)
         MUST(owes == SAY_NOTHING, "a target owes nothing");
 }
 
@@ -280,8 +279,8 @@ static struct handoff_action step(struct handoff *h, enum handoff_event_kind kin
 /* The whole way of a move that goes well, told by the two ends' actions. */
 static void a_move_that_goes_well_takes_its_known_way(void **state)
 {
-    struct handoff s = {.side = HANDOFF_SOURCE, .record = RECORD_OPEN, .copy = COPY_RUNS};
-    struct handoff t = {.side = HANDOFF_TARGET, .record = RECORD_OPEN, .copy = COPY_PARTIAL};
+    struct handoff s = {.side = MIG_SOURCE, .record = RECORD_OPEN, .copy = COPY_RUNS};
+    struct handoff t = {.side = MIG_TARGET, .record = RECORD_OPEN, .copy = COPY_PARTIAL};
     struct handoff_action a;
 
     (void)state;
@@ -320,7 +319,7 @@ static void a_move_that_goes_well_takes_its_known_way(void **state)
 static void after_a_commit_that_may_be_written_nothing_resumes_and_nothing_is_sent(void **state)
 {
     struct handoff s = {
-        .side = HANDOFF_SOURCE, .admitted = true, .record = RECORD_OPEN, .copy = COPY_PAUSED};
+        .side = MIG_SOURCE, .admitted = true, .record = RECORD_OPEN, .copy = COPY_PAUSED};
     struct handoff_action a = step(&s, EVENT_READY, COPY_PAUSED);
 
     (void)state;
@@ -337,7 +336,7 @@ static void after_a_commit_that_may_be_written_nothing_resumes_and_nothing_is_se
 static void what_is_owed_for_ever_can_be_dropped_by_a_person(void **state)
 {
     struct handoff s = {
-        .side = HANDOFF_SOURCE, .owed = true, .record = RECORD_ABORTED, .copy = COPY_GONE};
+        .side = MIG_SOURCE, .owed = true, .record = RECORD_ABORTED, .copy = COPY_GONE};
     struct handoff_action a = step(&s, EVENT_FORGET, COPY_AS_KNOWN);
 
     (void)state;
@@ -351,7 +350,7 @@ static void what_is_owed_for_ever_can_be_dropped_by_a_person(void **state)
 static void what_cannot_be_dropped_on_disk_is_owed_still(void **state)
 {
     struct handoff s = {
-        .side = HANDOFF_SOURCE, .owed = true, .record = RECORD_ABORTED, .copy = COPY_GONE};
+        .side = MIG_SOURCE, .owed = true, .record = RECORD_ABORTED, .copy = COPY_GONE};
 
     (void)state;
     (void)step(&s, EVENT_FORGET, COPY_AS_KNOWN);
@@ -361,7 +360,7 @@ static void what_cannot_be_dropped_on_disk_is_owed_still(void **state)
 
 static void only_who_may_have_to_act_on_the_copy_looks_for_it(void **state)
 {
-    struct handoff s = {.side = HANDOFF_SOURCE, .owed = true, .record = RECORD_COMMIT};
+    struct handoff s = {.side = MIG_SOURCE, .owed = true, .record = RECORD_COMMIT};
 
     (void)state;
     assert_true(handoff_needs_copy(&s, EVENT_RUNNING));
@@ -369,14 +368,14 @@ static void only_who_may_have_to_act_on_the_copy_looks_for_it(void **state)
     s.record = RECORD_ABORTED;
     assert_false(handoff_needs_copy(&s, EVENT_CLOSE));
     assert_false(handoff_needs_copy(&s, EVENT_NO_RECORD));
-    s = (struct handoff){.side = HANDOFF_TARGET, .record = RECORD_PREPARED};
+    s = (struct handoff){.side = MIG_TARGET, .record = RECORD_PREPARED};
     assert_true(handoff_needs_copy(&s, EVENT_COMMIT));
     s.record = RECORD_DONE;
     assert_false(handoff_needs_copy(&s, EVENT_COMMIT));
 }
 
 /* `from` and an event end in `record`, with every action going well. */
-static void ends(enum handoff_side side, enum handoff_record from, enum handoff_copy copy,
+static void ends(enum mig_side side, enum handoff_record from, enum handoff_copy copy,
                  enum handoff_event_kind kind, enum handoff_record record, enum handoff_copy left)
 {
     struct handoff h = {.side = side, .admitted = true, .record = from, .copy = copy};
@@ -392,38 +391,35 @@ static void ends(enum handoff_side side, enum handoff_record from, enum handoff_
 static void a_restart_brings_each_record_to_its_end(void **state)
 {
     (void)state;
-    ends(HANDOFF_SOURCE, RECORD_OPEN, COPY_PAUSED, EVENT_RESTART, RECORD_ABORTED, COPY_RUNS);
-    ends(HANDOFF_SOURCE, RECORD_COMMIT, COPY_PAUSED, EVENT_RESTART, RECORD_COMMIT, COPY_PAUSED);
-    ends(HANDOFF_SOURCE, RECORD_COMMIT, COPY_GONE, EVENT_RESTART, RECORD_COMMIT, COPY_GONE);
-    ends(HANDOFF_SOURCE, RECORD_ABORTED, COPY_PAUSED, EVENT_RESTART, RECORD_ABORTED, COPY_RUNS);
-    ends(HANDOFF_SOURCE, RECORD_TARGET_RUNS, COPY_PAUSED, EVENT_RESTART, RECORD_TARGET_RUNS,
-         COPY_GONE);
-    ends(HANDOFF_TARGET, RECORD_OPEN, COPY_PARTIAL, EVENT_RESTART, RECORD_ABORTED, COPY_GONE);
-    ends(HANDOFF_TARGET, RECORD_PREPARED, COPY_PAUSED, EVENT_RESTART, RECORD_PREPARED, COPY_PAUSED);
-    ends(HANDOFF_TARGET, RECORD_PREPARED, COPY_GONE, EVENT_RESTART, RECORD_ABORTED, COPY_GONE);
-    ends(HANDOFF_TARGET, RECORD_COMMITTED, COPY_PAUSED, EVENT_RESTART, RECORD_DONE, COPY_RUNS);
-    ends(HANDOFF_TARGET, RECORD_COMMITTED, COPY_GONE, EVENT_RESTART, RECORD_COMMITTED, COPY_GONE);
-    ends(HANDOFF_TARGET, RECORD_TARGET_RUNS, COPY_PAUSED, EVENT_RESTART, RECORD_TARGET_RUNS,
-         COPY_RUNS);
-    ends(HANDOFF_TARGET, RECORD_SOURCE_RUNS, COPY_PAUSED, EVENT_RESTART, RECORD_SOURCE_RUNS,
-         COPY_GONE);
+    ends(MIG_SOURCE, RECORD_OPEN, COPY_PAUSED, EVENT_RESTART, RECORD_ABORTED, COPY_RUNS);
+    ends(MIG_SOURCE, RECORD_COMMIT, COPY_PAUSED, EVENT_RESTART, RECORD_COMMIT, COPY_PAUSED);
+    ends(MIG_SOURCE, RECORD_COMMIT, COPY_GONE, EVENT_RESTART, RECORD_COMMIT, COPY_GONE);
+    ends(MIG_SOURCE, RECORD_ABORTED, COPY_PAUSED, EVENT_RESTART, RECORD_ABORTED, COPY_RUNS);
+    ends(MIG_SOURCE, RECORD_TARGET_RUNS, COPY_PAUSED, EVENT_RESTART, RECORD_TARGET_RUNS, COPY_GONE);
+    ends(MIG_TARGET, RECORD_OPEN, COPY_PARTIAL, EVENT_RESTART, RECORD_ABORTED, COPY_GONE);
+    ends(MIG_TARGET, RECORD_PREPARED, COPY_PAUSED, EVENT_RESTART, RECORD_PREPARED, COPY_PAUSED);
+    ends(MIG_TARGET, RECORD_PREPARED, COPY_GONE, EVENT_RESTART, RECORD_ABORTED, COPY_GONE);
+    ends(MIG_TARGET, RECORD_COMMITTED, COPY_PAUSED, EVENT_RESTART, RECORD_DONE, COPY_RUNS);
+    ends(MIG_TARGET, RECORD_COMMITTED, COPY_GONE, EVENT_RESTART, RECORD_COMMITTED, COPY_GONE);
+    ends(MIG_TARGET, RECORD_TARGET_RUNS, COPY_PAUSED, EVENT_RESTART, RECORD_TARGET_RUNS, COPY_RUNS);
+    ends(MIG_TARGET, RECORD_SOURCE_RUNS, COPY_PAUSED, EVENT_RESTART, RECORD_SOURCE_RUNS, COPY_GONE);
 }
 
 static void the_other_ends_word_brings_each_record_to_its_end(void **state)
 {
     (void)state;
-    ends(HANDOFF_SOURCE, RECORD_COMMIT, COPY_PAUSED, EVENT_RUNNING, RECORD_DONE, COPY_GONE);
-    ends(HANDOFF_SOURCE, RECORD_COMMIT, COPY_PAUSED, EVENT_NEVER_RAN, RECORD_ABORTED, COPY_RUNS);
-    ends(HANDOFF_SOURCE, RECORD_COMMIT, COPY_PAUSED, EVENT_RUNS_THERE, RECORD_COMMIT, COPY_PAUSED);
-    ends(HANDOFF_SOURCE, RECORD_COMMIT, COPY_PAUSED, EVENT_NO_RECORD, RECORD_COMMIT, COPY_PAUSED);
-    ends(HANDOFF_TARGET, RECORD_PREPARED, COPY_PAUSED, EVENT_COMMIT, RECORD_COMMITTED, COPY_RUNS);
-    ends(HANDOFF_TARGET, RECORD_PREPARED, COPY_GONE, EVENT_COMMIT, RECORD_ABORTED, COPY_GONE);
-    ends(HANDOFF_TARGET, RECORD_PREPARED, COPY_PAUSED, EVENT_ABORT, RECORD_ABORTED, COPY_GONE);
-    ends(HANDOFF_TARGET, RECORD_OPEN, COPY_PARTIAL, EVENT_COMMIT, RECORD_ABORTED, COPY_GONE);
-    ends(HANDOFF_TARGET, RECORD_COMMITTED, COPY_PAUSED, EVENT_COMMIT, RECORD_DONE, COPY_RUNS);
-    ends(HANDOFF_TARGET, RECORD_COMMITTED, COPY_RUNS, EVENT_ABORT, RECORD_COMMITTED, COPY_RUNS);
-    ends(HANDOFF_TARGET, RECORD_COMMITTED, COPY_GONE, EVENT_ABORT, RECORD_SOURCE_RUNS, COPY_GONE);
-    ends(HANDOFF_TARGET, RECORD_COMMITTED, COPY_GONE, EVENT_SOURCE_DONE, RECORD_DONE, COPY_GONE);
+    ends(MIG_SOURCE, RECORD_COMMIT, COPY_PAUSED, EVENT_RUNNING, RECORD_DONE, COPY_GONE);
+    ends(MIG_SOURCE, RECORD_COMMIT, COPY_PAUSED, EVENT_NEVER_RAN, RECORD_ABORTED, COPY_RUNS);
+    ends(MIG_SOURCE, RECORD_COMMIT, COPY_PAUSED, EVENT_RUNS_THERE, RECORD_COMMIT, COPY_PAUSED);
+    ends(MIG_SOURCE, RECORD_COMMIT, COPY_PAUSED, EVENT_NO_RECORD, RECORD_COMMIT, COPY_PAUSED);
+    ends(MIG_TARGET, RECORD_PREPARED, COPY_PAUSED, EVENT_COMMIT, RECORD_COMMITTED, COPY_RUNS);
+    ends(MIG_TARGET, RECORD_PREPARED, COPY_GONE, EVENT_COMMIT, RECORD_ABORTED, COPY_GONE);
+    ends(MIG_TARGET, RECORD_PREPARED, COPY_PAUSED, EVENT_ABORT, RECORD_ABORTED, COPY_GONE);
+    ends(MIG_TARGET, RECORD_OPEN, COPY_PARTIAL, EVENT_COMMIT, RECORD_ABORTED, COPY_GONE);
+    ends(MIG_TARGET, RECORD_COMMITTED, COPY_PAUSED, EVENT_COMMIT, RECORD_DONE, COPY_RUNS);
+    ends(MIG_TARGET, RECORD_COMMITTED, COPY_RUNS, EVENT_ABORT, RECORD_COMMITTED, COPY_RUNS);
+    ends(MIG_TARGET, RECORD_COMMITTED, COPY_GONE, EVENT_ABORT, RECORD_SOURCE_RUNS, COPY_GONE);
+    ends(MIG_TARGET, RECORD_COMMITTED, COPY_GONE, EVENT_SOURCE_DONE, RECORD_DONE, COPY_GONE);
 }
 
 int main(void)

@@ -211,7 +211,7 @@ static struct came carry_out(const struct handoff *first, struct handoff_event e
 
 static const struct duty *duty_of(const struct handoff *h, enum handoff_event_kind kind)
 {
-    unsigned who = h->side == HANDOFF_SOURCE ? SOURCE : TARGET;
+    unsigned who = h->side == MIG_SOURCE ? SOURCE : TARGET;
     unsigned end = h->with_file ? OF_FILE : HOST;
 
     for (size_t i = 0; i < sizeof duties / sizeof duties[0]; i++) {
@@ -229,7 +229,7 @@ static const struct duty *duty_of(const struct handoff *h, enum handoff_event_ki
     do {                                                                                           \
         if (!(condition))                                                                          \
             fail_msg("%s%s, %s, copy %s%s%s, %s: %s; now %s, copy %s, said %s, asked %s",          \
-                     first->side == HANDOFF_SOURCE ? "source" : "target",                          \
+                     first->side == MIG_SOURCE ? "source" : "target",                              \
                      first->with_file ? " of a file" : "", handoff_record_name(first->record),     \
                      handoff_copy_name(first->copy), first->owed ? ", owed" : "",                  \
                      first->admitted ? ", admitted" : "", handoff_event_name(kind), what,          \
@@ -248,14 +248,14 @@ static void copy_is(const struct handoff *first, enum handoff_event_kind kind,
         MUST(came.h.copy == COPY_GONE, "the copy must go");
     else
         MUST(came.h.copy == COPY_RUNS, "the copy must work");
-    if (then == WORKS && !gone && first->side == HANDOFF_SOURCE)
+    if (then == WORKS && !gone && first->side == MIG_SOURCE)
         MUST(came.resumed, "the move must be ended");
 }
 
 static void owed_is(const struct handoff *first, enum handoff_event_kind kind,
                     const struct came came, enum owed_then then)
 {
-    bool may = first->side == HANDOFF_SOURCE && !first->with_file;
+    bool may = first->side == MIG_SOURCE && !first->with_file;
     bool owed = then == YES           ? may
                 : then == IF_ADMITTED ? may && first->admitted
                                       : then == KEPT && first->owed;
@@ -311,23 +311,22 @@ static bool can_be(const struct handoff *h)
     bool may_owe = h->record == RECORD_OPEN || h->record == RECORD_ABORTED ||
                    h->record == RECORD_SOURCE_RUNS || h->record == RECORD_TARGET_RUNS;
 
-    if (h->side == HANDOFF_SOURCE && (h->copy == COPY_PARTIAL || h->copy == COPY_WENT_ON))
+    if (h->side == MIG_SOURCE && (h->copy == COPY_PARTIAL || h->copy == COPY_WENT_ON))
         return false;
-    if (h->side == HANDOFF_TARGET && h->copy == COPY_PARTIAL && h->record != RECORD_OPEN &&
+    if (h->side == MIG_TARGET && h->copy == COPY_PARTIAL && h->record != RECORD_OPEN &&
         h->record != RECORD_NONE)
         return false;
-    if (h->side == HANDOFF_TARGET && h->copy == COPY_WENT_ON && h->record != RECORD_COMMITTED)
+    if (h->side == MIG_TARGET && h->copy == COPY_WENT_ON && h->record != RECORD_COMMITTED)
         return false;
-    if (h->side == HANDOFF_TARGET && h->copy == COPY_RUNS &&
+    if (h->side == MIG_TARGET && h->copy == COPY_RUNS &&
         (h->record == RECORD_OPEN || h->record == RECORD_PREPARED || h->record == RECORD_NONE))
         return false;
-    if (h->owed && (h->side == HANDOFF_TARGET || h->with_file || !h->admitted || !may_owe))
+    if (h->owed && (h->side == MIG_TARGET || h->with_file || !h->admitted || !may_owe))
         return false;
-    if (h->admitted && (h->side == HANDOFF_TARGET || h->with_file))
+    if (h->admitted && (h->side == MIG_TARGET || h->with_file))
         return false;
-    return h->side == HANDOFF_SOURCE
-               ? h->record != RECORD_PREPARED && h->record != RECORD_COMMITTED
-               : h->record != RECORD_COMMIT;
+    return h->side == MIG_SOURCE ? h->record != RECORD_PREPARED && h->record != RECORD_COMMITTED
+                                 : h->record != RECORD_COMMIT;
 }
 
 static unsigned states;
@@ -353,7 +352,7 @@ static void every_event_leads_to_what_it_must(void **state)
 /* ---- actions that fail ---- */
 
 struct failing {
-    enum handoff_side side;
+    enum mig_side side;
     enum handoff_record record;
     enum handoff_copy copy;
     enum handoff_event_kind event;
@@ -366,51 +365,51 @@ struct failing {
 
 /* clang-format off */
 static const struct failing failing[] = {
-    {HANDOFF_SOURCE, RECORD_OPEN, COPY_PAUSED, EVENT_READY, HANDOFF_JOURNAL, RECORD_ABORTED,
+    {MIG_SOURCE, RECORD_OPEN, COPY_PAUSED, EVENT_READY, HANDOFF_JOURNAL, RECORD_ABORTED,
      COPY_RUNS, true, SAY_ABORT},
-    {HANDOFF_SOURCE, RECORD_OPEN, COPY_PAUSED, EVENT_GIVES_UP, HANDOFF_RESUME, RECORD_ABORTED,
+    {MIG_SOURCE, RECORD_OPEN, COPY_PAUSED, EVENT_GIVES_UP, HANDOFF_RESUME, RECORD_ABORTED,
      COPY_PAUSED, true, SAY_ABORT},
-    {HANDOFF_SOURCE, RECORD_OPEN, COPY_PAUSED, EVENT_GIVES_UP, HANDOFF_JOURNAL, RECORD_OPEN,
+    {MIG_SOURCE, RECORD_OPEN, COPY_PAUSED, EVENT_GIVES_UP, HANDOFF_JOURNAL, RECORD_OPEN,
      COPY_RUNS, true, SAY_ABORT},
-    {HANDOFF_SOURCE, RECORD_COMMIT, COPY_PAUSED, EVENT_RUNNING, HANDOFF_DESTROY, RECORD_COMMIT,
+    {MIG_SOURCE, RECORD_COMMIT, COPY_PAUSED, EVENT_RUNNING, HANDOFF_DESTROY, RECORD_COMMIT,
      COPY_PAUSED, false, SAY_NOTHING},
-    {HANDOFF_SOURCE, RECORD_COMMIT, COPY_PAUSED, EVENT_RUNNING, HANDOFF_JOURNAL, RECORD_COMMIT,
+    {MIG_SOURCE, RECORD_COMMIT, COPY_PAUSED, EVENT_RUNNING, HANDOFF_JOURNAL, RECORD_COMMIT,
      COPY_GONE, false, SAY_NOTHING},
-    {HANDOFF_SOURCE, RECORD_COMMIT, COPY_PAUSED, EVENT_NEVER_RAN, HANDOFF_JOURNAL, RECORD_COMMIT,
+    {MIG_SOURCE, RECORD_COMMIT, COPY_PAUSED, EVENT_NEVER_RAN, HANDOFF_JOURNAL, RECORD_COMMIT,
      COPY_PAUSED, false, SAY_NOTHING},
-    {HANDOFF_SOURCE, RECORD_COMMIT, COPY_RUNS, EVENT_RESTART, HANDOFF_JOURNAL, RECORD_COMMIT,
+    {MIG_SOURCE, RECORD_COMMIT, COPY_RUNS, EVENT_RESTART, HANDOFF_JOURNAL, RECORD_COMMIT,
      COPY_RUNS, true, SAY_NOTHING},
-    {HANDOFF_TARGET, RECORD_OPEN, COPY_PAUSED, EVENT_PROVEN, HANDOFF_JOURNAL, RECORD_ABORTED,
+    {MIG_TARGET, RECORD_OPEN, COPY_PAUSED, EVENT_PROVEN, HANDOFF_JOURNAL, RECORD_ABORTED,
      COPY_GONE, false, SAY_CLOSE},
-    {HANDOFF_TARGET, RECORD_OPEN, COPY_PAUSED, EVENT_PROVEN, HANDOFF_SEND, RECORD_ABORTED,
+    {MIG_TARGET, RECORD_OPEN, COPY_PAUSED, EVENT_PROVEN, HANDOFF_SEND, RECORD_ABORTED,
      COPY_GONE, false, SAY_CLOSE},
-    {HANDOFF_TARGET, RECORD_OPEN, COPY_PARTIAL, EVENT_GIVES_UP, HANDOFF_DESTROY, RECORD_ABORTED,
+    {MIG_TARGET, RECORD_OPEN, COPY_PARTIAL, EVENT_GIVES_UP, HANDOFF_DESTROY, RECORD_ABORTED,
      COPY_PARTIAL, false, SAY_CLOSE},
-    {HANDOFF_TARGET, RECORD_OPEN, COPY_PARTIAL, EVENT_GIVES_UP, HANDOFF_JOURNAL, RECORD_OPEN,
+    {MIG_TARGET, RECORD_OPEN, COPY_PARTIAL, EVENT_GIVES_UP, HANDOFF_JOURNAL, RECORD_OPEN,
      COPY_GONE, false, SAY_NOTHING},
-    {HANDOFF_TARGET, RECORD_OPEN, COPY_PARTIAL, EVENT_RESTART, HANDOFF_DESTROY, RECORD_ABORTED,
+    {MIG_TARGET, RECORD_OPEN, COPY_PARTIAL, EVENT_RESTART, HANDOFF_DESTROY, RECORD_ABORTED,
      COPY_PARTIAL, false, SAY_CLOSE},
-    {HANDOFF_TARGET, RECORD_PREPARED, COPY_GONE, EVENT_RESTART, HANDOFF_JOURNAL, RECORD_PREPARED,
+    {MIG_TARGET, RECORD_PREPARED, COPY_GONE, EVENT_RESTART, HANDOFF_JOURNAL, RECORD_PREPARED,
      COPY_GONE, false, SAY_NOTHING},
-    {HANDOFF_TARGET, RECORD_OPEN, COPY_PARTIAL, EVENT_COMMIT, HANDOFF_DESTROY, RECORD_OPEN,
+    {MIG_TARGET, RECORD_OPEN, COPY_PARTIAL, EVENT_COMMIT, HANDOFF_DESTROY, RECORD_OPEN,
      COPY_PARTIAL, false, SAY_NOT_NOW},
-    {HANDOFF_TARGET, RECORD_OPEN, COPY_PARTIAL, EVENT_COMMIT, HANDOFF_JOURNAL, RECORD_OPEN,
+    {MIG_TARGET, RECORD_OPEN, COPY_PARTIAL, EVENT_COMMIT, HANDOFF_JOURNAL, RECORD_OPEN,
      COPY_GONE, false, SAY_NOT_NOW},
-    {HANDOFF_TARGET, RECORD_PREPARED, COPY_PAUSED, EVENT_ABORT, HANDOFF_DESTROY, RECORD_PREPARED,
+    {MIG_TARGET, RECORD_PREPARED, COPY_PAUSED, EVENT_ABORT, HANDOFF_DESTROY, RECORD_PREPARED,
      COPY_PAUSED, false, SAY_NOT_NOW},
-    {HANDOFF_TARGET, RECORD_PREPARED, COPY_PAUSED, EVENT_ABORT, HANDOFF_JOURNAL, RECORD_PREPARED,
+    {MIG_TARGET, RECORD_PREPARED, COPY_PAUSED, EVENT_ABORT, HANDOFF_JOURNAL, RECORD_PREPARED,
      COPY_GONE, false, SAY_NOT_NOW},
-    {HANDOFF_TARGET, RECORD_PREPARED, COPY_PAUSED, EVENT_COMMIT, HANDOFF_JOURNAL, RECORD_PREPARED,
+    {MIG_TARGET, RECORD_PREPARED, COPY_PAUSED, EVENT_COMMIT, HANDOFF_JOURNAL, RECORD_PREPARED,
      COPY_PAUSED, false, SAY_NOT_NOW},
-    {HANDOFF_TARGET, RECORD_PREPARED, COPY_PAUSED, EVENT_COMMIT, HANDOFF_START, RECORD_COMMITTED,
+    {MIG_TARGET, RECORD_PREPARED, COPY_PAUSED, EVENT_COMMIT, HANDOFF_START, RECORD_COMMITTED,
      COPY_PAUSED, false, SAY_NOTHING},
-    {HANDOFF_TARGET, RECORD_COMMITTED, COPY_PAUSED, EVENT_RESTART, HANDOFF_START,
+    {MIG_TARGET, RECORD_COMMITTED, COPY_PAUSED, EVENT_RESTART, HANDOFF_START,
      RECORD_COMMITTED, COPY_PAUSED, false, SAY_NOTHING},
-    {HANDOFF_TARGET, RECORD_COMMITTED, COPY_GONE, EVENT_ABORT, HANDOFF_JOURNAL, RECORD_COMMITTED,
+    {MIG_TARGET, RECORD_COMMITTED, COPY_GONE, EVENT_ABORT, HANDOFF_JOURNAL, RECORD_COMMITTED,
      COPY_GONE, false, SAY_NOT_NOW},
-    {HANDOFF_TARGET, RECORD_PREPARED, COPY_PAUSED, EVENT_RESOLVE_SOURCE, HANDOFF_JOURNAL,
+    {MIG_TARGET, RECORD_PREPARED, COPY_PAUSED, EVENT_RESOLVE_SOURCE, HANDOFF_JOURNAL,
      RECORD_PREPARED, COPY_PAUSED, false, SAY_NOTHING},
-    {HANDOFF_TARGET, RECORD_PREPARED, COPY_PAUSED, EVENT_RESOLVE_TARGET, HANDOFF_JOURNAL,
+    {MIG_TARGET, RECORD_PREPARED, COPY_PAUSED, EVENT_RESOLVE_TARGET, HANDOFF_JOURNAL,
      RECORD_PREPARED, COPY_PAUSED, false, SAY_NOTHING},
 };
 /* clang-format on */
@@ -421,7 +420,7 @@ static void what_fails_leads_to_the_next_safe_thing(void **state)
     for (size_t i = 0; i < sizeof failing / sizeof failing[0]; i++) {
         const struct failing *f = &failing[i];
         struct handoff h = {.side = f->side,
-                            .admitted = f->side == HANDOFF_SOURCE,
+                            .admitted = f->side == MIG_SOURCE,
                             .record = f->record,
                             .copy = f->copy};
         struct handoff_action action =
@@ -454,7 +453,7 @@ static void a_late_commit_is_taken_back_or_stands(void **state)
 {
     for (unsigned fails = 0; fails < 2; fails++) {
         struct handoff h = {
-            .side = HANDOFF_SOURCE, .admitted = true, .record = RECORD_OPEN, .copy = COPY_PAUSED};
+            .side = MIG_SOURCE, .admitted = true, .record = RECORD_OPEN, .copy = COPY_PAUSED};
         struct handoff_action a =
             handoff_step(&h, (struct handoff_event){EVENT_READY, COPY_AS_KNOWN});
 
@@ -478,7 +477,7 @@ static void a_late_commit_is_taken_back_or_stands(void **state)
 /* The VF works again before anything is written or told (SRC-7). */
 static void a_source_that_gives_up_resumes_first(void **state)
 {
-    struct handoff h = {.side = HANDOFF_SOURCE, .record = RECORD_OPEN, .copy = COPY_PAUSED};
+    struct handoff h = {.side = MIG_SOURCE, .record = RECORD_OPEN, .copy = COPY_PAUSED};
 
     (void)state;
     assert_int_equal(handoff_step(&h, (struct handoff_event){EVENT_GIVES_UP, COPY_AS_KNOWN}).kind,

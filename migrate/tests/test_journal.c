@@ -63,7 +63,7 @@ static struct journal_record record_of(uint64_t id, enum journal_kind kind, uint
 {
     struct journal_record record = {.id = id,
                                     .kind = kind,
-                                    .side = JOURNAL_TARGET,
+                                    .side = MIG_TARGET,
                                     .epoch = epoch,
                                     .partition = "vm-1",
                                     .peer = "192.0.2.1:7001",
@@ -142,7 +142,7 @@ static void every_field_comes_back(void **state)
     assert_memory_equal(seen.list[0].uuid, record.uuid, sizeof record.uuid);
     assert_int_equal(seen.list[0].id, 7);
     assert_int_equal(seen.list[0].kind, JOURNAL_COMMITTED);
-    assert_int_equal(seen.list[0].side, JOURNAL_TARGET);
+    assert_int_equal(seen.list[0].side, MIG_TARGET);
     assert_int_equal(seen.list[0].epoch, 3);
     assert_int_equal(seen.list[0].time_ns, record.time_ns);
     assert_string_equal(seen.list[0].partition, record.partition);

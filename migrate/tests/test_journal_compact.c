@@ -61,7 +61,7 @@ static void write_owing(struct journal *journal, uint64_t id, enum journal_kind 
 {
     struct journal_record record = {.id = id,
                                     .kind = kind,
-                                    .side = JOURNAL_TARGET,
+                                    .side = MIG_TARGET,
                                     .epoch = epoch,
                                     .partition = "vm-1",
                                     .peer = "192.0.2.1:7001",

@@ -64,10 +64,10 @@ static void version_1_told_in_its_text_who_runs_it(void **state)
 {
     (void)state;
     assert_int_equal(old[2].kind, JOURNAL_SETTLED);
-    assert_int_equal(old[2].runs, JOURNAL_TARGET);
-    assert_int_equal(old[3].runs, JOURNAL_SOURCE);
-    assert_int_equal(old[4].runs, JOURNAL_SOURCE); /* a move that was started over */
-    assert_int_equal(old[9].runs, JOURNAL_SOURCE); /* a restore: its image has it */
+    assert_int_equal(old[2].runs, MIG_TARGET);
+    assert_int_equal(old[3].runs, MIG_SOURCE);
+    assert_int_equal(old[4].runs, MIG_SOURCE); /* a move that was started over */
+    assert_int_equal(old[9].runs, MIG_SOURCE); /* a restore: its image has it */
 }
 
 static void version_1_told_in_its_text_that_a_person_cancelled(void **state)
@@ -139,8 +139,7 @@ static void in_version_2_no_text_decides(void **state)
                 record.id = 1;
                 record.kind = (enum journal_kind)kind;
                 record.operation = with != 0 ? JOURNAL_SAVE : JOURNAL_MOVE;
-                record.runs =
-                    with != 0 && kind == JOURNAL_SETTLED ? JOURNAL_TARGET : JOURNAL_SOURCE;
+                record.runs = with != 0 && kind == JOURNAL_SETTLED ? MIG_TARGET : MIG_SOURCE;
                 record.cancelled = with != 0 && kind == JOURNAL_ABORTED;
                 if (record.cancelled)
                     record.restart = (struct journal_restart){true, true, 8, 1, INT64_MAX, 0};

@@ -24,7 +24,7 @@ struct row {
     bool held;
     int peer; /* its last record, or NONE, or AWAY */
     bool peer_held;
-    enum wire_side runs; /* of SETTLED */
+    enum mig_side runs; /* of SETTLED */
     int allowed;      /* who may be said to run it */
 };
 
@@ -39,8 +39,8 @@ static const struct row rows[] = {
     {true, JOURNAL_COMMIT, true, JOURNAL_ABORTED, false, 0, SOURCE},
     {true, JOURNAL_COMMIT, true, JOURNAL_OPEN, true, 0, SOURCE},
     {true, JOURNAL_COMMIT, true, NONE, false, 0, SOURCE},
-    {true, JOURNAL_COMMIT, true, JOURNAL_SETTLED, false, WIRE_SIDE_SOURCE, SOURCE},
-    {true, JOURNAL_COMMIT, true, JOURNAL_SETTLED, true, WIRE_SIDE_TARGET, TARGET},
+    {true, JOURNAL_COMMIT, true, JOURNAL_SETTLED, false, MIG_SOURCE, SOURCE},
+    {true, JOURNAL_COMMIT, true, JOURNAL_SETTLED, true, MIG_TARGET, TARGET},
     {true, JOURNAL_COMMIT, true, AWAY, false, 0, BOTH},
     /* And its kernel side has lost the copy. */
     {true, JOURNAL_COMMIT, false, JOURNAL_PREPARED, true, 0, TARGET},
@@ -55,8 +55,8 @@ static const struct row rows[] = {
     {false, JOURNAL_PREPARED, true, JOURNAL_ABORTED, true, 0, SOURCE},
     {false, JOURNAL_PREPARED, true, JOURNAL_ABORTED, false, 0, SOURCE}, /* ours may be stale */
     {false, JOURNAL_PREPARED, true, JOURNAL_DONE, false, 0, TARGET},
-    {false, JOURNAL_PREPARED, true, JOURNAL_SETTLED, true, WIRE_SIDE_SOURCE, SOURCE},
-    {false, JOURNAL_PREPARED, true, JOURNAL_SETTLED, false, WIRE_SIDE_TARGET, TARGET},
+    {false, JOURNAL_PREPARED, true, JOURNAL_SETTLED, true, MIG_SOURCE, SOURCE},
+    {false, JOURNAL_PREPARED, true, JOURNAL_SETTLED, false, MIG_TARGET, TARGET},
     {false, JOURNAL_PREPARED, true, NONE, true, 0, SOURCE},
     {false, JOURNAL_PREPARED, true, AWAY, false, 0, BOTH},
     /* The target ran it, and its kernel side has lost it. */
@@ -76,7 +76,7 @@ static struct resolve_view view_of(const struct row *row)
                                 .host = row->source ? "A" : "B",
                                 .other = row->source ? "B" : "A"};
 
-    view.peer.side = row->source ? WIRE_SIDE_TARGET : WIRE_SIDE_SOURCE;
+    view.peer.side = row->source ? MIG_TARGET : MIG_SOURCE;
     if (row->peer >= 0)
         view.peer.record = wire_journal_of((enum journal_kind)row->peer);
     view.peer.held = row->peer_held ? WIRE_COPY_READY : WIRE_COPY_NONE;

@@ -150,7 +150,7 @@ static void assert_promises(const struct wire_message *m)
     case WIRE_ACCOUNT:
         assert_in_range(m->account.record, 0, WIRE_JOURNAL_SETTLED);
         assert_in_range(m->account.held, 0, WIRE_COPY_DYING);
-        assert_true(m->account.side < WIRE_SIDES && m->account.job_running <= 1);
+        assert_true(m->account.side < MIG_SIDES && m->account.job_running <= 1);
         assert_true(terminated(m->account.text, sizeof m->account.text));
         break;
     case WIRE_RESUME:

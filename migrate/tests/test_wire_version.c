@@ -134,7 +134,7 @@ static void questions_about_a_hand_off_are_heard_as_said(void **state)
         {.tag = WIRE_ACCOUNT,
          .account = {.id = id,
                      .record = WIRE_JOURNAL_SETTLED,
-                     .side = WIRE_SIDE_TARGET,
+                     .side = MIG_TARGET,
                      .held = WIRE_COPY_DYING,
                      .job_running = 1,
                      .time_ns = 1ull << 60,
@@ -148,8 +148,8 @@ static void questions_about_a_hand_off_are_heard_as_said(void **state)
         if (in[i].tag == WIRE_ACCOUNT) {
             assert_memory_equal(&out.account.id, &id, sizeof id);
             assert_int_equal(out.account.record, WIRE_JOURNAL_SETTLED);
-            assert_int_equal(out.account.side, WIRE_SIDE_TARGET);
-            assert_int_equal(out.account.runs, WIRE_SIDE_SOURCE);
+            assert_int_equal(out.account.side, MIG_TARGET);
+            assert_int_equal(out.account.runs, MIG_SOURCE);
             assert_int_equal(out.account.held, WIRE_COPY_DYING);
             assert_int_equal(out.account.job_running, 1);
             assert_int_equal(out.account.time_ns, 1ull << 60);
@@ -164,7 +164,7 @@ static void questions_about_a_hand_off_are_heard_as_said(void **state)
 static void an_account_of_what_no_journal_has_is_refused(void **state)
 {
     const struct wire_account accounts[] = {{.record = WIRE_JOURNAL_END},
-                                            {.side = WIRE_SIDES},
+                                            {.side = MIG_SIDES},
                                             {.held = WIRE_COPY_END},
                                             {.job_running = 2}};
     struct tp **ends = *state;
@@ -184,19 +184,17 @@ static void an_account_of_what_no_journal_has_is_refused(void **state)
 static void who_runs_it_is_said_however_the_text_is_worded(void **state)
 {
     static const struct {
-        enum wire_side runs;
+        enum mig_side runs;
         const char *text, *said;
     } rows[] = {
-        {WIRE_SIDE_SOURCE, "", ""},
-        {WIRE_SIDE_SOURCE, "reworded", "reworded"},
-        {WIRE_SIDE_SOURCE, "resolved: the source runs it; by X",
-         "resolved: the source runs it; by X"},
-        {WIRE_SIDE_SOURCE, "resolved: the target runs it",
+        {MIG_SOURCE, "", ""},
+        {MIG_SOURCE, "reworded", "reworded"},
+        {MIG_SOURCE, "resolved: the source runs it; by X", "resolved: the source runs it; by X"},
+        {MIG_SOURCE, "resolved: the target runs it",
          "resolved: the source runs it; resolved: the target runs it"},
-        {WIRE_SIDE_TARGET, "", "resolved: the target runs it; "},
-        {WIRE_SIDE_TARGET, "reworded", "resolved: the target runs it; reworded"},
-        {WIRE_SIDE_TARGET, "resolved: the target runs it; by X",
-         "resolved: the target runs it; by X"},
+        {MIG_TARGET, "", "resolved: the target runs it; "},
+        {MIG_TARGET, "reworded", "resolved: the target runs it; reworded"},
+        {MIG_TARGET, "resolved: the target runs it; by X", "resolved: the target runs it; by X"},
     };
 
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -211,7 +209,7 @@ static void who_runs_it_is_said_however_the_text_is_worded(void **state)
         wire_message_free(&out);
         in.account.record = WIRE_JOURNAL_ABORTED; /* then it says nothing */
         carry(*state, &in, &out);
-        assert_int_equal(out.account.runs, WIRE_SIDE_SOURCE);
+        assert_int_equal(out.account.runs, MIG_SOURCE);
         assert_string_equal(out.account.text, rows[i].text);
         wire_message_free(&out);
     }
@@ -245,8 +243,8 @@ static void the_wires_numbers_are_what_they_always_were(void **state)
     assert_int_equal(wire_code_of(VF_STANDS), 61);
     assert_int_equal(WIRE_CODE_NO_RECORD, 3);
     assert_int_equal(WIRE_CODE_COMMITTED, 6);
-    assert_int_equal(wire_side_of(JOURNAL_SOURCE), 0);
-    assert_int_equal(wire_side_of(JOURNAL_TARGET), 1);
+    assert_int_equal(MIG_SOURCE, 0);
+    assert_int_equal(MIG_TARGET, 1);
 }
 
 /* The connection that ADMIT came on is 0 for ever. */

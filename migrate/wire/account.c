@@ -43,11 +43,6 @@ bool wire_journal_kind(enum wire_journal record, enum journal_kind *kind)
     return false;
 }
 
-enum wire_side wire_side_of(enum journal_side side)
-{
-    return side == JOURNAL_TARGET ? WIRE_SIDE_TARGET : WIRE_SIDE_SOURCE;
-}
-
 enum wire_copy wire_copy_of(enum vf_partition_state state)
 {
     return (unsigned)state < VF_PARTITION_STATES ? copies[state] : WIRE_COPY_FAULTED;
@@ -58,16 +53,16 @@ enum wire_copy wire_copy_of(enum vf_partition_state state)
 /* ACCOUNT has no number for it: a SETTLED whose text begins with the second says that the
  * target runs it, any other that the source does. Part of the format for ever, whatever is told
  * to people. */
-static const char *const runs_texts[WIRE_SIDES] = {
-    [WIRE_SIDE_SOURCE] = "resolved: the source runs it",
-    [WIRE_SIDE_TARGET] = "resolved: the target runs it",
+static const char *const runs_texts[MIG_SIDES] = {
+    [MIG_SOURCE] = "resolved: the source runs it",
+    [MIG_TARGET] = "resolved: the target runs it",
 };
 
-static enum wire_side runs_by(const char *text)
+static enum mig_side runs_by(const char *text)
 {
-    const char *target = runs_texts[WIRE_SIDE_TARGET];
+    const char *target = runs_texts[MIG_TARGET];
 
-    return strncmp(text, target, strlen(target)) == 0 ? WIRE_SIDE_TARGET : WIRE_SIDE_SOURCE;
+    return strncmp(text, target, strlen(target)) == 0 ? MIG_TARGET : MIG_SOURCE;
 }
 
 /* The text as it is, or behind what says the same as account->runs. */
@@ -110,12 +105,12 @@ const char *wire_get_account(struct wire_reader *r, struct wire_message *m)
     account->job_running = wire_get_u8(r);
     account->time_ns = wire_get_u64(r);
     wire_get_text(r, account->text, sizeof account->text);
-    if (record >= WIRE_JOURNAL_END || side >= WIRE_SIDES)
+    if (record >= WIRE_JOURNAL_END || side >= MIG_SIDES)
         return "a record of a kind that no journal has";
     if (held >= WIRE_COPY_END || account->job_running > 1)
         return "an unknown state";
     account->record = (enum wire_journal)record;
-    account->side = (enum wire_side)side;
+    account->side = (enum mig_side)side;
     account->held = (enum wire_copy)held;
     if (account->record == WIRE_JOURNAL_SETTLED)
         account->runs = runs_by(account->text);

@@ -10,7 +10,6 @@
 enum wire_journal wire_journal_of(enum journal_kind kind);
 /* The other way. False: the journal has no record of it, and *kind is left alone. */
 bool wire_journal_kind(enum wire_journal record, enum journal_kind *kind);
-enum wire_side wire_side_of(enum journal_side side);
 enum wire_copy wire_copy_of(enum vf_partition_state state);
 
 #endif

@@ -11,6 +11,7 @@
 #define MIGRATE_WIRE_WIRE_H
 
 #include "base/error.h"
+#include "migrate/side.h"
 #include "transport/transport.h"
 #include "vferry/vferry.h"
 
@@ -294,8 +295,6 @@ enum wire_journal { /* the last record of a hand-off in a journal */
                     WIRE_JOURNAL_END,
 };
 
-enum wire_side { WIRE_SIDE_SOURCE = 0, WIRE_SIDE_TARGET = 1, WIRE_SIDES };
-
 enum wire_copy { /* what a kernel side has of the hand-off's partition, by its state */
                  WIRE_COPY_NONE = 0,
                  WIRE_COPY_BUILDING = 1,
@@ -313,8 +312,8 @@ enum wire_copy { /* what a kernel side has of the hand-off's partition, by its s
 struct wire_account { /* what the journal of the host that says it has about a hand-off */
     struct wire_handoff id;
     enum wire_journal record;
-    enum wire_side side; /* its own */
-    enum wire_side runs; /* SETTLED: who runs the partition; on the wire it is in the text */
+    enum mig_side side;  /* its own */
+    enum mig_side runs;  /* SETTLED: who runs the partition; on the wire it is in the text */
     enum wire_copy held; /* by its kernel side */
     uint8_t job_running; /* 1: its job has not ended yet, so that nothing is settled */
     uint64_t time_ns;    /* of the record, CLOCK_REALTIME */

@@ -16,6 +16,7 @@ FACTS = "include/vferry/vferry.h"
 DEVICE = "include/vferry/device.h"
 MANUAL = "include/softgpu/hw.h"
 CORE = "migrate/handoff/core.h"
+SIDE = "migrate/side.h"
 ROOMS = {
     "base/": [FACTS],
     "include/wddm/": [],
@@ -27,7 +28,7 @@ ROOMS = {
     "dxgk/": ["base/", "include/wddm/", DEVICE, FACTS],
     "kernel/": ["base/", "dxgk/dxgk.h", FACTS],
     "transport/": ["base/"],
-    "migrate/": ["base/", "transport/", "kernel/client.h", FACTS],
+    "migrate/": ["base/", "transport/", "kernel/client.h", FACTS, SIDE],
     "guest/": ["base/", MANUAL],
     # It plays the partition's CPU: the manual tells it which BAR holds what.
     "daemon/": [
@@ -91,6 +92,7 @@ FOLDERS = {
 SHARED = {
     MIG: ["migrate/job/", "migrate/journal/", "migrate/migrate.h", "migrate/net/send_slots.h", "migrate/wire/"],
     "migrate/migrate.h": [],
+    SIDE: [],
     "migrate/convergence.": ["migrate/convergence.h"],
     DAEMON: ["daemon/control/pulse.h", "daemon/events/", "daemon/history/"],
     "daemon/config": ["daemon/config.h", "daemon/history/history.h"],
@@ -115,9 +117,9 @@ EXCEPTIONS = {
 # The hand-off's core is pure: it knows of nothing but itself. What vferry shares with vferryd knows neither. The process line: what is
 # linked into vferryd may not see the OS side even through its own room.
 FILES = {
-    "migrate/handoff/core": [CORE, "migrate/handoff/table.h"],
-    "migrate/handoff/names": [CORE, "migrate/handoff/table.h"],
-    "migrate/handoff/table": [CORE, "migrate/handoff/table.h"],
+    "migrate/handoff/core": [CORE, SIDE, "migrate/handoff/table.h"],
+    "migrate/handoff/names": [CORE, SIDE, "migrate/handoff/table.h"],
+    "migrate/handoff/table": [CORE, SIDE, "migrate/handoff/table.h"],
     "daemon/control/protocol": ["base/", "daemon/control/protocol.h"],
     "daemon/control/registry": ["base/", "daemon/control/protocol.h", "daemon/control/registry.h", FACTS],
     "daemon/control/pulse": ["base/", "daemon/control/protocol.h", "daemon/control/pulse.h"],

@@ -20,7 +20,7 @@ static void says(const char *text, const char *word)
 
 static void a_source_without_commit_runs_on_and_tells_the_target(void **state)
 {
-    const struct past past = {JOURNAL_SOURCE, {JOURNAL_OPEN, JOURNAL_OPEN}, 2};
+    const struct past past = {MIG_SOURCE, {JOURNAL_OPEN, JOURNAL_OPEN}, 2};
     const struct wire_message gone = {.tag = WIRE_CLOSE};
     struct vf_partition_info p;
     struct vf_error err = VF_ERROR_INIT;
@@ -41,8 +41,8 @@ static void a_source_without_commit_runs_on_and_tells_the_target(void **state)
 
 static void what_was_told_is_not_told_again_after_a_restart(void **state)
 {
-    const struct past told = {JOURNAL_SOURCE, {JOURNAL_OPEN, JOURNAL_ABORTED}, 2};
-    const struct past owed = {JOURNAL_SOURCE, {JOURNAL_OPEN, JOURNAL_ABORTED}, 2, .owed = true};
+    const struct past told = {MIG_SOURCE, {JOURNAL_OPEN, JOURNAL_ABORTED}, 2};
+    const struct past owed = {MIG_SOURCE, {JOURNAL_OPEN, JOURNAL_ABORTED}, 2, .owed = true};
     struct vf_partition_info p;
     struct mig_job *job;
 
@@ -66,7 +66,7 @@ static void what_was_told_is_not_told_again_after_a_restart(void **state)
 /* A host without the record has no copy; one that cannot answer now may have. */
 static void a_target_that_knows_of_no_such_job_need_not_be_told(void **state)
 {
-    const struct past past = {JOURNAL_SOURCE, {JOURNAL_OPEN, JOURNAL_ABORTED}, 2, .owed = true};
+    const struct past past = {MIG_SOURCE, {JOURNAL_OPEN, JOURNAL_ABORTED}, 2, .owed = true};
     const struct wire_message later = {.tag = WIRE_ABORT,
                                        .abort = {.code = VF_FAILED, .text = "try again"}};
     const struct wire_message unheard = {.tag = WIRE_ABORT,
@@ -87,7 +87,7 @@ static void a_target_that_knows_of_no_such_job_need_not_be_told(void **state)
 
 static void a_move_that_a_person_had_paused_stays_paused(void **state)
 {
-    const struct past past = {JOURNAL_SOURCE, {JOURNAL_OPEN}, 1, .stays_paused = true};
+    const struct past past = {MIG_SOURCE, {JOURNAL_OPEN}, 1, .stays_paused = true};
     struct vf_partition_info p;
     struct mig_job *job;
 
@@ -122,7 +122,7 @@ static void a_check_that_was_cut_off_leaves_what_was_paused_paused(void **state)
 
 static void a_commit_is_completed_when_it_runs_there(void **state)
 {
-    const struct past past = {JOURNAL_SOURCE, {JOURNAL_OPEN, JOURNAL_COMMIT}, 2};
+    const struct past past = {MIG_SOURCE, {JOURNAL_OPEN, JOURNAL_COMMIT}, 2};
     struct wire_message running = {.tag = WIRE_RUNNING};
     struct vf_partition_info p;
     struct vf_error err = VF_ERROR_INIT;
@@ -147,7 +147,7 @@ static void a_commit_is_completed_when_it_runs_there(void **state)
 
 static void a_move_that_cannot_be_started_over_says_what_became_of_it(void **state)
 {
-    const struct past past = {JOURNAL_SOURCE,
+    const struct past past = {MIG_SOURCE,
                               {JOURNAL_OPEN, JOURNAL_ABORTED},
                               2,
                               .text = "ended",
@@ -193,7 +193,7 @@ static bool listed(const struct mig_job *job)
 
 static void checks_push_no_move_out_and_the_journal_knows_where_it_went(void **state)
 {
-    const struct past past = {JOURNAL_SOURCE, {JOURNAL_OPEN, JOURNAL_COMMIT, JOURNAL_DONE}, 3};
+    const struct past past = {MIG_SOURCE, {JOURNAL_OPEN, JOURNAL_COMMIT, JOURNAL_DONE}, 3};
     struct vf_partition_info p;
     struct mig_job *job;
     char to[256] = "";
@@ -215,7 +215,7 @@ static void checks_push_no_move_out_and_the_journal_knows_where_it_went(void **s
 
 static void a_commit_comes_back_when_it_never_ran_there(void **state)
 {
-    const struct past past = {JOURNAL_SOURCE, {JOURNAL_OPEN, JOURNAL_COMMIT}, 2};
+    const struct past past = {MIG_SOURCE, {JOURNAL_OPEN, JOURNAL_COMMIT}, 2};
     struct wire_message never = {.tag = WIRE_NEVER_RAN};
     struct vf_partition_info p;
     struct vf_error err = VF_ERROR_INIT;
@@ -245,7 +245,7 @@ static void a_commit_comes_back_when_it_never_ran_there(void **state)
 /* Wrong answers and refusals change nothing; it goes on asking. */
 static void a_commit_stays_unknown_until_the_right_answer_comes(void **state)
 {
-    const struct past past = {JOURNAL_SOURCE, {JOURNAL_OPEN, JOURNAL_COMMIT}, 2};
+    const struct past past = {MIG_SOURCE, {JOURNAL_OPEN, JOURNAL_COMMIT}, 2};
     const struct wire_message refusals[] = {
         {.tag = WIRE_ABORT, .abort = {.code = VF_FAILED, .text = "try again"}},
         {.tag = WIRE_ABORT, .abort = {.code = VF_INCOMPATIBLE, .text = "no record"}},
@@ -282,7 +282,7 @@ static void a_commit_stays_unknown_until_the_right_answer_comes(void **state)
 /* Killed as it called the move off: what runs here was never committed. */
 static void a_partition_that_runs_beside_a_commit_was_never_committed(void **state)
 {
-    const struct past past = {JOURNAL_SOURCE, {JOURNAL_OPEN, JOURNAL_COMMIT}, 2};
+    const struct past past = {MIG_SOURCE, {JOURNAL_OPEN, JOURNAL_COMMIT}, 2};
     struct vf_partition_info p;
     struct mig_job *job;
 
@@ -300,7 +300,7 @@ static void a_partition_that_runs_beside_a_commit_was_never_committed(void **sta
 /* Killed between End and destroy. */
 static void a_copy_that_was_ended_is_held_until_the_target_answers(void **state)
 {
-    const struct past past = {JOURNAL_SOURCE, {JOURNAL_OPEN, JOURNAL_COMMIT}, 2};
+    const struct past past = {MIG_SOURCE, {JOURNAL_OPEN, JOURNAL_COMMIT}, 2};
     struct wire_message running = {.tag = WIRE_RUNNING};
     struct vf_partition_info p;
     struct mig_options options;
@@ -329,7 +329,7 @@ static void a_copy_that_was_ended_is_held_until_the_target_answers(void **state)
 
 static void a_commit_whose_copy_is_lost_still_asks(void **state)
 {
-    const struct past past = {JOURNAL_SOURCE, {JOURNAL_OPEN, JOURNAL_COMMIT}, 2};
+    const struct past past = {MIG_SOURCE, {JOURNAL_OPEN, JOURNAL_COMMIT}, 2};
     struct wire_message running = {.tag = WIRE_RUNNING};
     struct vf_partition_info p;
     struct mig_job *job;
@@ -348,7 +348,7 @@ static void a_commit_whose_copy_is_lost_still_asks(void **state)
 /* A later move brought it back meanwhile. */
 static void a_copy_of_a_later_epoch_is_left_alone(void **state)
 {
-    const struct past past = {JOURNAL_SOURCE, {JOURNAL_OPEN, JOURNAL_COMMIT}, 2};
+    const struct past past = {MIG_SOURCE, {JOURNAL_OPEN, JOURNAL_COMMIT}, 2};
     struct wire_message running = {.tag = WIRE_RUNNING};
     struct vf_partition_info p;
     struct vf_error err = VF_ERROR_INIT;
@@ -372,10 +372,10 @@ static void a_copy_of_a_later_epoch_is_left_alone(void **state)
 static void an_older_jobs_end_does_not_wake_a_newer_ones_partition(void **state)
 {
     const struct past olders[] = {
-        {JOURNAL_SOURCE, {JOURNAL_OPEN, JOURNAL_ABORTED}, 2},
-        {JOURNAL_SOURCE, {JOURNAL_COMMIT, JOURNAL_SETTLED}, 2, .runs = JOURNAL_SOURCE},
+        {MIG_SOURCE, {JOURNAL_OPEN, JOURNAL_ABORTED}, 2},
+        {MIG_SOURCE, {JOURNAL_COMMIT, JOURNAL_SETTLED}, 2, .runs = MIG_SOURCE},
     };
-    const struct past newer = {JOURNAL_SOURCE, {JOURNAL_OPEN, JOURNAL_COMMIT}, 2};
+    const struct past newer = {MIG_SOURCE, {JOURNAL_OPEN, JOURNAL_COMMIT}, 2};
     struct wire_message running = {.tag = WIRE_RUNNING};
     struct vf_partition_info p;
     struct vf_error err = VF_ERROR_INIT;
@@ -398,7 +398,7 @@ static void an_older_jobs_end_does_not_wake_a_newer_ones_partition(void **state)
 
 static void a_journal_of_an_older_version_leaves_it_to_a_person(void **state)
 {
-    const struct past past = {JOURNAL_SOURCE, {JOURNAL_OPEN, JOURNAL_COMMIT}, 2, .no_token = true};
+    const struct past past = {MIG_SOURCE, {JOURNAL_OPEN, JOURNAL_COMMIT}, 2, .no_token = true};
     struct vf_partition_info p;
     struct vf_error err = VF_ERROR_INIT;
     struct mig_job *job;
@@ -416,7 +416,7 @@ static void a_journal_of_an_older_version_leaves_it_to_a_person(void **state)
 
 static void closing_does_not_wait_for_a_peer_that_says_nothing(void **state)
 {
-    const struct past past = {JOURNAL_SOURCE, {JOURNAL_OPEN, JOURNAL_COMMIT}, 2};
+    const struct past past = {MIG_SOURCE, {JOURNAL_OPEN, JOURNAL_COMMIT}, 2};
     struct wire_message word, never = {.tag = WIRE_NEVER_RAN};
     struct vf_partition_info p;
     struct mig_job *job;

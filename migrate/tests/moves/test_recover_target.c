@@ -161,7 +161,7 @@ static void who_comes_back_finds_a_place_however_many_arrive(void **state)
 
 static void a_prepared_partition_that_the_kernel_side_lost_never_ran(void **state)
 {
-    const struct past past = {JOURNAL_TARGET, {JOURNAL_OPEN, JOURNAL_PREPARED}, 2};
+    const struct past past = {MIG_TARGET, {JOURNAL_OPEN, JOURNAL_PREPARED}, 2};
     struct wire_message heard, commit;
     struct vf_partition_info p;
     struct mig_job *job;
@@ -179,7 +179,7 @@ static void a_prepared_partition_that_the_kernel_side_lost_never_ran(void **stat
 
 static void a_committed_target_rolls_forward_and_answers(void **state)
 {
-    const struct past past = {JOURNAL_TARGET, {JOURNAL_PREPARED, JOURNAL_COMMITTED}, 2};
+    const struct past past = {MIG_TARGET, {JOURNAL_PREPARED, JOURNAL_COMMITTED}, 2};
     struct wire_message heard, commit;
     struct vf_partition_info p;
     struct mig_job *job;
@@ -200,7 +200,7 @@ static void a_committed_target_rolls_forward_and_answers(void **state)
 /* It ran, was told so, and was then lost with its host. */
 static void a_committed_partition_that_is_lost_is_done_when_the_source_is(void **state)
 {
-    const struct past past = {JOURNAL_TARGET, {JOURNAL_PREPARED, JOURNAL_COMMITTED}, 2};
+    const struct past past = {MIG_TARGET, {JOURNAL_PREPARED, JOURNAL_COMMITTED}, 2};
     struct wire_message account = {.tag = WIRE_ACCOUNT};
     struct vf_partition_info p;
     struct mig_job *job;
@@ -211,7 +211,7 @@ static void a_committed_partition_that_is_lost_is_done_when_the_source_is(void *
     job = come_back(&p, &past);
     assert_int_equal(status_of(job), MIG_UNKNOWN);
     account.account = (struct wire_account){
-        .id = handoff_of(job), .record = WIRE_JOURNAL_COMMIT, .side = WIRE_SIDE_SOURCE};
+        .id = handoff_of(job), .record = WIRE_JOURNAL_COMMIT, .side = MIG_SOURCE};
     answer(job, WIRE_INQUIRE, &account);
     assert_int_equal(status_of(job), MIG_UNKNOWN);
     account.account.record = WIRE_JOURNAL_DONE;
@@ -222,7 +222,7 @@ static void a_committed_partition_that_is_lost_is_done_when_the_source_is(void *
 
 static void a_committed_partition_that_the_kernel_side_lost_is_unknown(void **state)
 {
-    const struct past past = {JOURNAL_TARGET, {JOURNAL_PREPARED, JOURNAL_COMMITTED}, 2};
+    const struct past past = {MIG_TARGET, {JOURNAL_PREPARED, JOURNAL_COMMITTED}, 2};
     struct wire_message heard, commit;
     struct vf_partition_info p;
     struct mig_job *job;
@@ -246,8 +246,8 @@ static void a_committed_partition_that_the_kernel_side_lost_is_unknown(void **st
 /* Its daemon died before the arrival's books were closed, and after the partition had moved on. */
 static void a_committed_partition_that_moved_on_from_here_did_run_here(void **state)
 {
-    const struct past arrival = {JOURNAL_TARGET, {JOURNAL_PREPARED, JOURNAL_COMMITTED}, 2};
-    const struct past leave = {JOURNAL_SOURCE, {JOURNAL_COMMIT, JOURNAL_DONE}, 2};
+    const struct past arrival = {MIG_TARGET, {JOURNAL_PREPARED, JOURNAL_COMMITTED}, 2};
+    const struct past leave = {MIG_SOURCE, {JOURNAL_COMMIT, JOURNAL_DONE}, 2};
     struct wire_message heard, commit;
     struct vf_partition_info p;
     struct mig_job *job, *later;
@@ -271,7 +271,7 @@ static void a_committed_partition_that_moved_on_from_here_did_run_here(void **st
 
 static void an_inquiry_is_answered_from_the_journal(void **state)
 {
-    const struct past past = {JOURNAL_SOURCE, {JOURNAL_OPEN, JOURNAL_ABORTED}, 2, .text = "why"};
+    const struct past past = {MIG_SOURCE, {JOURNAL_OPEN, JOURNAL_ABORTED}, 2, .text = "why"};
     struct wire_message heard, inquire = {.tag = WIRE_INQUIRE};
     struct vf_partition_info p;
     struct mig_job *job = prepared(&p, false);
@@ -281,7 +281,7 @@ static void an_inquiry_is_answered_from_the_journal(void **state)
     ask(job, past_token, &inquire, WIRE_ACCOUNT, &heard);
     assert_true(handoff_same(job, &heard.account.id));
     assert_int_equal(heard.account.record, WIRE_JOURNAL_PREPARED);
-    assert_int_equal(heard.account.side, WIRE_SIDE_TARGET);
+    assert_int_equal(heard.account.side, MIG_TARGET);
     assert_int_equal(heard.account.held, WIRE_COPY_READY);
     assert_int_equal(heard.account.job_running, 0);
     assert_true(heard.account.time_ns > 0);
@@ -295,7 +295,7 @@ static void an_inquiry_is_answered_from_the_journal(void **state)
     inquire.handoff = handoff_of(job);
     ask(job, past_token, &inquire, WIRE_ACCOUNT, &heard);
     assert_int_equal(heard.account.record, WIRE_JOURNAL_ABORTED);
-    assert_int_equal(heard.account.side, WIRE_SIDE_SOURCE);
+    assert_int_equal(heard.account.side, MIG_SOURCE);
     assert_int_equal(heard.account.held, WIRE_COPY_RUNNING);
     assert_string_equal(heard.account.text, "why");
     wire_message_free(&heard);

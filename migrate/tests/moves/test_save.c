@@ -39,7 +39,7 @@ static uint64_t next_id = 1; /* of the next job that comes back */
 
 /* The daemon ends; what it had written of a job about this partition is `kinds`, the last one
  * first. Then it comes back: the job as it sees it now, which is the caller's to put. */
-static struct mig_job *come_back(const struct vf_partition_info *p, enum journal_side side,
+static struct mig_job *come_back(const struct vf_partition_info *p, enum mig_side side,
                                  const enum journal_kind *kinds, size_t count, bool stays_paused)
 {
     struct mig_config config = {.host_name = "left",
@@ -49,7 +49,7 @@ static struct mig_job *come_back(const struct vf_partition_info *p, enum journal
     struct journal_record record = {.job = {9, 9},
                                     .side = side,
                                     .operation =
-                                        side == JOURNAL_SOURCE ? JOURNAL_SAVE : JOURNAL_RESTORE,
+                                        side == MIG_SOURCE ? JOURNAL_SAVE : JOURNAL_RESTORE,
                                     .epoch = EPOCH,
                                     .peer = "file:" PATH,
                                     .stays_paused = stays_paused};
@@ -112,7 +112,7 @@ static void a_save_without_commit_runs_on(void **state)
 
     (void)state;
     begin_save(&p);
-    job = come_back(&p, JOURNAL_SOURCE, kinds, 1, false);
+    job = come_back(&p, MIG_SOURCE, kinds, 1, false);
     assert_int_equal(mig_job_result(job, &err), -1);
     assert_string_equal(err.text,
                         "in the blackout: the daemon of host left ended during the save; partition "
@@ -131,7 +131,7 @@ static void a_partition_that_a_person_paused_is_not_woken(void **state)
 
     (void)state;
     begin_save(&p);
-    mig_job_put(come_back(&p, JOURNAL_SOURCE, opened, 1, true));
+    mig_job_put(come_back(&p, MIG_SOURCE, opened, 1, true));
     assert_true(is_here(&p, &now));
     assert_int_equal(now.state, VF_PARTITION_PAUSED);
     assert_int_equal(kc_partition_resume(host.kc, p.id, &err), 0);
@@ -148,14 +148,14 @@ static void a_save_with_commit_is_finished(void **state)
 
     (void)state;
     begin_save(&p);
-    job = come_back(&p, JOURNAL_SOURCE, kinds, 2, false);
+    job = come_back(&p, MIG_SOURCE, kinds, 2, false);
     assert_int_equal(mig_job_result(job, &err), 0);
     mig_job_put(job);
     assert_false(is_here(&p, &now));
     assert_true(mig_moved_to(host.mig, "p", to, sizeof to));
     assert_string_equal(to, "file:" PATH);
     /* Had it been destroyed before the daemon died: the same. */
-    job = come_back(&p, JOURNAL_SOURCE, kinds, 2, false);
+    job = come_back(&p, MIG_SOURCE, kinds, 2, false);
     assert_int_equal(mig_job_result(job, &err), 0);
     mig_job_put(job);
 }
@@ -170,7 +170,7 @@ static void a_save_with_commit_is_finished_from_any_state(void **state)
     (void)state;
     begin_save(&p);
     assert_int_equal(kc_end(host.kc, p.id, &err), 0);
-    mig_job_put(come_back(&p, JOURNAL_SOURCE, kinds, 2, false));
+    mig_job_put(come_back(&p, MIG_SOURCE, kinds, 2, false));
     assert_false(is_here(&p, &now));
 }
 
@@ -184,7 +184,7 @@ static void a_partition_restored_since_is_left_alone(void **state)
     (void)state;
     create(&host, "p", 32u << 20, &p);
     assert_int_equal(kc_partition_set_epoch(host.kc, p.id, EPOCH + 1, &err), 0);
-    mig_job_put(come_back(&p, JOURNAL_SOURCE, kinds, 2, false));
+    mig_job_put(come_back(&p, MIG_SOURCE, kinds, 2, false));
     assert_true(is_here(&p, &now));
     assert_int_equal(now.state, VF_PARTITION_RUNNING);
     drop(&p);
@@ -199,7 +199,7 @@ static void a_restore_without_committed_leaves_nothing(void **state)
 
     (void)state;
     create_incoming(&host, next_id, &p);
-    job = come_back(&p, JOURNAL_TARGET, kinds, 1, false);
+    job = come_back(&p, MIG_TARGET, kinds, 1, false);
     assert_int_equal(mig_job_result(job, &err), -1);
     assert_string_equal(err.text,
                         "while it was restored: the daemon of host left ended during the restore; "
@@ -219,7 +219,7 @@ static void a_restore_with_committed_runs(void **state)
     (void)state;
     create_incoming(&host, next_id, &p);
     make_ready(&host, &p, EPOCH);
-    job = come_back(&p, JOURNAL_TARGET, kinds, 2, false);
+    job = come_back(&p, MIG_TARGET, kinds, 2, false);
     assert_int_equal(mig_job_result(job, &err), 0);
     mig_job_put(job);
     assert_true(is_here(&p, &now));
@@ -239,7 +239,7 @@ static void a_file_is_told_from_a_host_of_that_name(void **state)
                  {"file:/tmp/x", JOURNAL_MOVE, "move"},
                  {"file:7001", JOURNAL_MOVE, "move"}};
     const uint8_t uuid[16] = {1};
-    struct mig_job *job = job_new(host.mig, 4711, uuid, true);
+    struct mig_job *job = job_new(host.mig, 4711, uuid, MIG_SOURCE);
 
     (void)state;
     assert_non_null(job);

@@ -219,7 +219,7 @@ const struct wire_message call_off = {.tag = WIRE_ABORT,
 struct mig_job *prepared(struct vf_partition_info *p, bool stays_paused)
 {
     const struct past past = {
-        JOURNAL_TARGET, {JOURNAL_OPEN, JOURNAL_PREPARED}, 2, .stays_paused = stays_paused};
+        MIG_TARGET, {JOURNAL_OPEN, JOURNAL_PREPARED}, 2, .stays_paused = stays_paused};
     struct mig_job *job;
 
     create_incoming(&host, next_id, p);

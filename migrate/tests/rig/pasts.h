@@ -31,12 +31,12 @@ int past_setup(void **state);
 int past_teardown(void **state);
 
 struct past {
-    enum journal_side side;
+    enum mig_side side;
     enum journal_kind kinds[4]; /* the last one counts */
     size_t count;
     bool owed, stays_paused, no_token;
     const char *text;
-    enum journal_side runs;         /* of SETTLED */
+    enum mig_side runs;             /* of SETTLED */
     struct journal_restart restart; /* of ABORTED */
 };
 
