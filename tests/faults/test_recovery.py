@@ -364,7 +364,18 @@ class Stands(Recovery):
 class Refused(Recovery):
     """What follows from the journal after a restart is refused by the kernel side: not its bare text is told."""
 
-    MAY_SAY = (*Recovery.MAY_SAY, "could not be removed")
+    MAY_SAY = (*Recovery.MAY_SAY, "could not be removed", "Input/output error")
+
+    def starts_refused(self, host, call):
+        """Its next daemon starts, and that call of it fails once: what the job says then."""
+        self.arm(host, f"point=kernel.call,of={call}:EIO")
+        host.start()
+        return host.json("job", "show", self.job(host)["job"])
+
+    def assert_refused(self, job, status, phase, what, host):
+        self.assertEqual(job["status"], status, job)
+        self.assertRegex(job["reason"], rf"^{phase}: partition p could not be {what} at host {host} after a restart \(.+\); "
+                                        rf"restart the vferryd of host {host}, which tries it again$")
 
     def test_a_target_that_cannot_remove_what_arrived_says_where_when_and_what_to_do(self):
         self.pair(target="msg=STATE,dir=recv:kill")
@@ -377,6 +388,75 @@ class Refused(Recovery):
                                  r"restart the vferryd of host right, which tries it again$")
         self.over(moving)
         self.ends_on_the_left()
+
+    def test_a_source_that_took_a_COMMIT_back_and_cannot_let_it_go_on_says_so(self):
+        blackout_ms = 3000 if SLOW else 1000
+        self.pair(source=f"point=journal.fsync,of=COMMIT:stall={10 * blackout_ms};point=journal.write,of=ABORTED:kill")
+        moving = self.left.spawn("migrate", "p", "--to", self.right.address, "--max-blackout", blackout_ms)
+        self.dies(self.left)
+        self.over(moving)
+        job = self.starts_refused(self.left, "end migration")
+        self.assert_refused(job, "failed", "in the hand-off, before COMMIT left", "let go on", "left")
+        self.left.kill()
+        self.again(self.left)
+        self.ends_on_the_left()
+
+    def test_a_target_that_committed_and_cannot_start_it_says_so(self):
+        self.pair(target="point=journal.synced,of=COMMITTED:kill")
+        moving = self.migrate()
+        self.dies(self.right)
+        self.left.kill()  # else its word makes the target try again
+        self.over(moving)
+        job = self.starts_refused(self.right, "resume partition")
+        self.assert_refused(job, "unknown", "in the hand-off, after COMMIT", "started", "right")
+        self.stands(self.right)
+        self.right.kill()
+        self.again(self.left, self.right)
+        self.ends_on_the_right()
+
+    def saved(self, fault=None):
+        """A host on which p has just been saved, and its image; with the fault its daemon died of it."""
+        self.left = self.host("left", fault)
+        self.work = churn(1.5, size="2M", rate=4 << 20, seed=len(self.id()))
+        create(self.left, "p", self.work, vram="8M")
+        begins(self.left, "p")
+        image = self.folder / "p.image"
+        saving = self.left.spawn("save", "p", "--output", image)
+        if fault:
+            self.dies(self.left)
+        self.over(saving)
+        return image
+
+    def restores(self, image):
+        self.left.run("restore", "p", "--input", image, "--adapter", 0)
+        self.assertEqual(finish(self.left, "p"), self.work.want())
+
+    def test_a_save_that_has_its_image_and_cannot_remove_the_partition_says_so(self):
+        image = self.saved("point=journal.synced,of=COMMIT:kill")
+        job = self.starts_refused(self.left, "remove partition")
+        self.assert_refused(job, "unknown", "after the image had its name, in which the partition is now whole", "removed", "left")
+        self.stands(self.left)
+        self.left.kill()
+        self.again(self.left)
+        self.settles(self.left, "completed")
+        self.assertEqual(partitions(self.left), [])
+        self.restores(image)
+
+    def test_a_restore_that_committed_and_cannot_start_it_says_so(self):
+        image = self.saved()
+        self.left.kill()
+        self.arm(self.left, "point=journal.synced,of=COMMITTED:kill")
+        self.left.start()
+        restoring = self.left.spawn("restore", "p", "--input", image, "--adapter", 0)
+        self.dies(self.left)
+        self.over(restoring)
+        job = self.starts_refused(self.left, "resume partition")
+        self.assert_refused(job, "unknown", "when it was to run", "started", "left")
+        self.stands(self.left)
+        self.left.kill()
+        self.again(self.left)
+        self.settles(self.left, "completed")
+        self.assertEqual(finish(self.left, "p"), self.work.want())
 
 
 class Unsure(Recovery):
