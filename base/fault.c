@@ -74,7 +74,7 @@ static const struct {
     {"silent", VF_FAULT_SILENT, false, 0},     {"down", VF_FAULT_DOWN, false, 1000},
     {"freeze", VF_FAULT_FREEZE, false, 0},     {"dup", VF_FAULT_DUPLICATE, false, 0},
     {"flip", VF_FAULT_FLIP, false, 0},         {"EIO", VF_FAULT_ERROR, false, EIO},
-    {"ENOSPC", VF_FAULT_ERROR, false, ENOSPC},
+    {"ENOSPC", VF_FAULT_ERROR, false, ENOSPC}, {"EROFS", VF_FAULT_ERROR, false, EROFS},
 };
 
 static struct vf_fault_action parse_action(char *text)

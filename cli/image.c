@@ -91,7 +91,9 @@ static int open_image_file(const char *path, const char *option, int *fd, struct
         return vf_fail_errno(err, VF_FAILED, errno, "%s%s" VF_REMEDY "give a file that can be read",
                              option, path);
     if (!S_ISREG(info.st_mode))
-        return vf_fail(err, VF_FAILED, "%s%s: is no regular file; an image is read more than once",
+        return vf_fail(err, VF_FAILED,
+                       "%s%s: is no regular file; an image is read more than once" VF_REMEDY
+                       "copy it into one",
                        option, path);
     *fd = vf_take_fd(&file);
     return 0;

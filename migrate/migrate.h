@@ -105,6 +105,10 @@ void mig_options_init(struct mig_options *options);
 /* Refuses (VF_USAGE) what no move could be made with, whichever partition it is of. Any thread. */
 int mig_check_options(const struct mig *mig, const struct mig_options *options,
                       struct vf_error *err);
+/* Refuses an address that a move to it could not even dial: the name does not resolve, or it is
+ * beyond loopback and this host has no certificates (VF_FAILED). To be asked before there is a
+ * job: a slip of the hand leaves none. Waits for the resolver; any thread. */
+int mig_check_peer(struct mig *mig, const char *address, struct vf_error *err);
 /* Starts a move (or, with dry_run, a check) of the partition and returns its job at once; the job
  * holds its own copies. */
 int mig_source_start(struct mig *mig, const char *partition, const struct mig_options *options,
@@ -116,7 +120,7 @@ int mig_source_start(struct mig *mig, const char *partition, const struct mig_op
 int mig_save_start(struct mig *mig, const char *partition, int directory, const char *name,
                    const char *path, bool keep, struct mig_job **out, struct vf_error *err);
 /* Starts a restore of the image in fd (taken over, also on failure) as `partition` on
- * that adapter. */
+ * that adapter. What is no image, or was cut, is refused before there is a job. */
 int mig_restore_start(struct mig *mig, const char *partition, int fd, const char *path,
                       uint32_t adapter, struct mig_job **out, struct vf_error *err);
 

@@ -123,7 +123,10 @@ static int resolve(const char *address, bool passive, struct addrinfo **list, st
     if (rc == EAI_SYSTEM)
         return vf_fail_errno(err, VF_FAILED, errno, "address '%s'", VF_SHOWN(address));
     if (rc != 0)
-        return vf_fail(err, VF_FAILED, "address '%s': %s", VF_SHOWN(address), gai_strerror(rc));
+        return vf_fail(err, VF_FAILED,
+                       "address '%s': %s" VF_REMEDY
+                       "give a name that this host can resolve, or a numeric address",
+                       VF_SHOWN(address), gai_strerror(rc));
     return 0;
 }
 
@@ -205,6 +208,29 @@ static bool all_loopback(const struct addrinfo *list)
     return all;
 }
 
+/* Where to connect to, if it may be tried at all. */
+static int resolve_peer(const char *address, bool loopback, struct addrinfo **list,
+                        struct vf_error *err)
+{
+    if (resolve(address, false, list, err) != 0)
+        return -1;
+    if (!loopback || all_loopback(*list))
+        return 0;
+    return vf_fail(err, VF_FAILED,
+                   "peer %s: is beyond loopback, where plain TCP is refused: anybody on the way "
+                   "could read and change the partition" VF_REMEDY
+                   "give both hosts certificates (--tls-cert, --tls-key, --tls-ca) or say "
+                   "--insecure",
+                   address);
+}
+
+int tp_tcp_may_try(const char *address, bool loopback, struct vf_error *err)
+{
+    __attribute__((cleanup(cleanup_addresses))) struct addrinfo *list = NULL;
+
+    return resolve_peer(address, loopback, &list, err);
+}
+
 static int tcp_connect(const char *address, bool loopback, uint64_t deadline_ns, struct tp **out,
                        struct vf_error *err)
 {
@@ -212,15 +238,8 @@ static int tcp_connect(const char *address, bool loopback, uint64_t deadline_ns,
     int fd = -ECONNREFUSED;
 
     *out = NULL;
-    if (resolve(address, false, &list, err) != 0)
+    if (resolve_peer(address, loopback, &list, err) != 0)
         return -1;
-    if (loopback && !all_loopback(list))
-        return vf_fail(
-            err, VF_FAILED,
-            "peer %s: is beyond loopback, where plain TCP is refused: anybody on the way could "
-            "read and change the partition; give both hosts certificates (--tls-cert, "
-            "--tls-key, --tls-ca) or say --insecure",
-            address);
     for (const struct addrinfo *at = list; at != NULL && fd < 0; at = at->ai_next)
         fd = connect_one(at, deadline_ns);
     if (fd < 0)

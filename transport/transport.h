@@ -69,6 +69,10 @@ int tp_tcp_connect(const char *address, uint64_t deadline_ns, struct tp **out,
  * before a packet is sent. */
 int tp_tcp_connect_loopback(const char *address, uint64_t deadline_ns, struct tp **out,
                             struct vf_error *err);
+/* Refuses what those two could not even try: what is no address (VF_USAGE), a name that does not
+ * resolve and, with `loopback`, what tp_tcp_connect_loopback refuses (VF_FAILED). Sends nothing to
+ * that address; waits for the resolver, as they do. */
+int tp_tcp_may_try(const char *address, bool loopback, struct vf_error *err);
 /* The HOST of "HOST:PORT" or "[V6]:PORT", without brackets. VF_USAGE for what is neither. */
 int tp_address_host(const char *address, char host[TP_NAME_BYTES], struct vf_error *err);
 /* Takes over a connected stream socket (closed with the stream, also on failure). Both directions

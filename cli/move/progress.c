@@ -6,6 +6,7 @@
 #include "cli/output/phase.h"
 #include "cli/output/style.h"
 #include "cli/output/table.h"
+#include "cli/output/wrap.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -181,7 +182,9 @@ void progress_show(struct progress *progress, const json_t *numbers)
         (void)printf("\r%s%s%s%s\033[K", colour, bar, style_end(colour),
                      progress_line(numbers, width - used, line));
     } else {
-        (void)printf("%s\n", progress_line(numbers, 0, line));
+        const size_t room = wrap_room(stdout); /* a terminal without escapes has its width too */
+
+        (void)printf("%s\n", progress_line(numbers, room != SIZE_MAX ? room : 0, line));
     }
     (void)fflush(stdout);
     progress->line_open = progress->terminal;

@@ -4,6 +4,7 @@
 
 #include "base/size.h"
 #include "cli/output/table.h"
+#include "cli/output/wrap.h"
 
 #include <inttypes.h>
 #include <stdbool.h>
@@ -114,28 +115,54 @@ void print_driver(const json_t *result)
                      "managed\n");
 }
 
+/* A line of its own, broken where the terminal ends. */
+static void say(const char *line)
+{
+    wrap_text(stdout, line, 0, 2);
+    (void)putchar('\n');
+}
+
+/* Why some were not moved: in lines of their own, since a table would cut what is told nowhere
+ * else. */
+static void print_why(const json_t *moves)
+{
+    char line[2 * CELL_BYTES], text[CELL_BYTES];
+    size_t index;
+    json_t *move;
+
+    json_array_foreach(moves, index, move) {
+        if (table_text(move, "reason")[0] == '\0')
+            continue;
+        (void)snprintf(line, sizeof line, "%s: %s", table_text(move, "partition"),
+                       table_cell(move, CELL_TEXT, "reason", text));
+        say(line);
+    }
+}
+
 void print_defrag(const json_t *result)
 {
     static const struct column columns[] = {
         {CELL_TEXT, "partition", "partition"}, {CELL_TEXT, "outcome", "outcome"},
         {CELL_SIZE, "size", "bytes"},          {CELL_SIZE, "from", "from_bytes"},
         {CELL_SIZE, "to", "to_bytes"},         {CELL_TIME, "pause", "pause_ns"},
-        {CELL_TEXT, "reason", "reason"},       {CELL_END, NULL, NULL},
+        {CELL_END, NULL, NULL},
     };
     bool planned = json_is_true(json_object_get(result, "dry_run"));
-    char text[3][CELL_BYTES];
+    char text[3][CELL_BYTES], line[4 * CELL_BYTES];
 
     if (json_is_true(json_object_get(result, "scatter"))) {
-        (void)printf("nothing to do: this GPU scatters, any free page serves any partition\n");
+        say("nothing to do: this GPU scatters, any free page serves any partition");
         return;
     }
     if (json_array_size(json_object_get(result, "moves")) > 0)
         table_rows(columns, json_object_get(result, "moves"), "");
-    (void)printf(
-        "largest partition that fits: %s, %s %s; %s %s\n",
+    print_why(json_object_get(result, "moves"));
+    (void)snprintf(
+        line, sizeof line, "largest partition that fits: %s, %s %s; %s %s",
         table_cell(result, CELL_SIZE, "largest_before_bytes", text[0]),
         planned ? "would be" : "now", table_cell(result, CELL_SIZE, "largest_after_bytes", text[1]),
         table_cell(result, CELL_SIZE, "moved_bytes", text[2]), planned ? "to move" : "moved");
+    say(line);
 }
 
 void print_driver_update(const json_t *result)

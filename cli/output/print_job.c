@@ -3,6 +3,7 @@
 #include "cli/output/print.h"
 
 #include "cli/output/table.h"
+#include "cli/output/wrap.h"
 
 #include <inttypes.h>
 #include <stdbool.h>
@@ -11,16 +12,18 @@
 
 void print_reasons(const json_t *result)
 {
-    char text[4][CELL_BYTES];
+    char text[4][CELL_BYTES], line[4 * CELL_BYTES + 32];
     size_t index;
     json_t *reason;
 
     json_array_foreach(json_object_get(result, "reasons"), index, reason) {
-        (void)printf("%s: source %s, target %s; %s\n",
-                     table_cell(reason, CELL_TEXT, "field", text[0]),
-                     table_cell(reason, CELL_TEXT, "source", text[1]),
-                     table_cell(reason, CELL_TEXT, "target", text[2]),
-                     table_cell(reason, CELL_TEXT, "remedy", text[3]));
+        (void)snprintf(line, sizeof line, "%s: source %s, target %s; %s",
+                       table_cell(reason, CELL_TEXT, "field", text[0]),
+                       table_cell(reason, CELL_TEXT, "source", text[1]),
+                       table_cell(reason, CELL_TEXT, "target", text[2]),
+                       table_cell(reason, CELL_TEXT, "remedy", text[3]));
+        wrap_text(stdout, line, 0, 2);
+        (void)putchar('\n');
     }
 }
 

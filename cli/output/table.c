@@ -6,13 +6,12 @@
 #include "base/size.h"
 #include "cli/output/phase.h"
 #include "cli/output/style.h"
+#include "cli/output/wrap.h"
 
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <time.h>
-#include <unistd.h>
 
 /* A text that is cut ends so, and no column of texts gets narrower. */
 #define ELLIPSIS "..."
@@ -153,16 +152,6 @@ static void print_cell(FILE *to, const struct column *column, size_t width, cons
     (void)fprintf(to, "%s%*s%s%s", style, filled, text, style_end(style), last ? "\n" : "  ");
 }
 
-/* How many columns a table may have there; SIZE_MAX where nobody minds. */
-static size_t room_of(FILE *to)
-{
-    struct winsize size;
-
-    return to == stdout && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0
-               ? size.ws_col
-               : SIZE_MAX;
-}
-
 /* Cuts what is too wide for its column, at the end, and shows that. */
 static void fit(char text[CELL_BYTES], size_t width)
 {
@@ -194,25 +183,34 @@ static bool narrow(const struct column *columns, size_t width[TABLE_COLUMNS], si
     }
 }
 
-/* Each row as lines "name  value", where no table fits. */
-static void print_blocks(FILE *to, const struct column *columns, const json_t *rows, size_t room)
+static void print_fields(FILE *to, const struct column *columns, const json_t *object)
 {
-    size_t title = 0, index;
-    json_t *row;
+    size_t width = 0;
+    char text[CELL_BYTES];
 
     for (size_t c = 0; columns[c].cell != CELL_END; c++)
-        title = strlen(columns[c].title) > title ? strlen(columns[c].title) : title;
-    json_array_foreach(rows, index, row) {
-        for (size_t c = 0; columns[c].cell != CELL_END; c++) {
-            char text[CELL_BYTES];
-            const char *style;
+        width = strlen(columns[c].title) > width ? strlen(columns[c].title) : width;
+    for (size_t c = 0; columns[c].cell != CELL_END; c++) {
+        const char *style;
 
-            (void)table_cell(row, columns[c].cell, columns[c].key, text);
-            style = style_in(to, &columns[c], text);
-            fit(text, room > title + 2 + NARROWEST ? room - title - 2 : NARROWEST);
-            (void)fprintf(to, "%s%-*s  %s%s%s\n", index > 0 && c == 0 ? "\n" : "", (int)title,
-                          columns[c].title, style, text, style_end(style));
-        }
+        (void)table_cell(object, columns[c].cell, columns[c].key, text);
+        style = style_in(to, &columns[c], text);
+        (void)fprintf(to, "%-*s  %s", (int)width, columns[c].title, style);
+        wrap_text(to, text, width + 2, width + 2);
+        (void)fprintf(to, "%s\n", style_end(style));
+    }
+}
+
+/* Each row as lines "name  value", where no table fits. */
+static void print_blocks(FILE *to, const struct column *columns, const json_t *rows)
+{
+    size_t index;
+    json_t *row;
+
+    json_array_foreach(rows, index, row) {
+        if (index > 0)
+            (void)fputc('\n', to);
+        print_fields(to, columns, row);
     }
 }
 
@@ -242,7 +240,7 @@ static void print_table(FILE *to, const struct column *columns, const json_t *ro
 
 void table_rows_to(FILE *to, const struct column *columns, const json_t *rows, const char *none)
 {
-    const size_t room = room_of(to);
+    const size_t room = wrap_room(to);
     size_t width[TABLE_COLUMNS] = {0};
     char text[CELL_BYTES];
     size_t index;
@@ -263,7 +261,7 @@ void table_rows_to(FILE *to, const struct column *columns, const json_t *rows, c
     if (narrow(columns, width, room))
         print_table(to, columns, rows, width);
     else
-        print_blocks(to, columns, rows, room);
+        print_blocks(to, columns, rows);
 }
 
 void table_rows(const struct column *columns, const json_t *rows, const char *none)
@@ -273,16 +271,5 @@ void table_rows(const struct column *columns, const json_t *rows, const char *no
 
 void table_fields(const struct column *columns, const json_t *object)
 {
-    size_t width = 0;
-    char text[CELL_BYTES];
-
-    for (size_t c = 0; columns[c].cell != CELL_END; c++)
-        width = strlen(columns[c].title) > width ? strlen(columns[c].title) : width;
-    for (size_t c = 0; columns[c].cell != CELL_END; c++) {
-        const char *style;
-
-        (void)table_cell(object, columns[c].cell, columns[c].key, text);
-        style = style_in(stdout, &columns[c], text);
-        (void)printf("%-*s  %s%s%s\n", (int)width, columns[c].title, style, text, style_end(style));
-    }
+    print_fields(stdout, columns, object);
 }

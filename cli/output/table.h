@@ -29,18 +29,18 @@ struct column {
 };
 
 #define TABLE_COLUMNS 12u
-#define CELL_BYTES 300u
+#define CELL_BYTES 640u /* an error, which is a job's reason, is never cut */
 
 /* The value of object[key] as people read it; "-" when there is none. Returns `text`. */
 const char *table_cell(const json_t *object, enum cell cell, const char *key,
                        char text[CELL_BYTES]);
 /* One row an element of `rows`, with a head; `none` alone when there is none. At most TABLE_COLUMNS
  * columns. On a terminal that is too narrow texts are cut, which "..." shows; where that does not
- * help each row comes as lines "name  value". */
+ * help each row comes as lines "name  value", as table_fields writes them. */
 void table_rows(const struct column *columns, const json_t *rows, const char *none);
 /* As table_rows, to `to` instead of stdout. */
 void table_rows_to(FILE *to, const struct column *columns, const json_t *rows, const char *none);
-/* One line a column. */
+/* One line a column; on a terminal a long value goes on in the next, below its start. */
 void table_fields(const struct column *columns, const json_t *object);
 /* Member as a number, 0 when missing. */
 uint64_t table_number(const json_t *object, const char *key);

@@ -64,7 +64,8 @@ static int start(struct request *request, bool dry_run, struct vf_partition_info
 
     if (take_options(request, &options, err) != 0 ||
         mig_check_options(request->daemon->mig, &options, err) != 0 ||
-        find_partition(request, info, err) != 0)
+        find_partition(request, info, err) != 0 ||
+        mig_check_peer(request->daemon->mig, options.to, err) != 0)
         return -1;
     options.dry_run = dry_run;
     return mig_source_start(request->daemon->mig, info->name, &options, job, err);

@@ -5,6 +5,7 @@
 
 #include "kernel/client.h"
 #include "migrate/image/file.h"
+#include "migrate/image/image.h"
 #include "migrate/mig.h"
 
 struct save {
@@ -19,7 +20,7 @@ void save_free(struct save *order);
 
 struct restore {
     struct mig_job *job;
-    int fd; /* owned until the image is opened */
+    struct image_reader *image; /* opened, and not verified yet */
     uint32_t adapter;
 };
 

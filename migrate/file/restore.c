@@ -11,7 +11,6 @@
 #include "base/log.h"
 #include "base/thread.h"
 #include "migrate/job/ending.h"
-#include "migrate/image/image.h"
 #include "migrate/stream/page_sink.h"
 #include "migrate/target/target.h"
 
@@ -25,7 +24,7 @@
 struct restoring {
     struct restore *order;
     struct mig_job *job;
-    struct image_reader *image;
+    struct image_reader *image; /* the order's */
     struct target target; /* job, kc, partition, prepared, committed; its lock */
     struct stream_plan plan;
     struct digest_table *table;
@@ -34,6 +33,14 @@ struct restoring {
     bool known;      /* this host's journal has the image's hand-off, or a later one, as arrived */
     bool journalled; /* OPEN is written: an end must be too */
 };
+
+/* Where it is when it could not be restored; returns `where`. */
+static const char *nothing_left(const struct mig *mig, char where[ENDING_WHERE])
+{
+    (void)snprintf(where, ENDING_WHERE, "nothing is left of it at host %s, the image is as it was",
+                   mig->host_name);
+    return where;
+}
 
 static void wake(void *ctx)
 {
@@ -52,13 +59,8 @@ static void tell(void *ctx, uint64_t done, uint64_t total)
     job_update(job, job->left_bytes = total - done);
 }
 
-static int open_image(struct restoring *r, struct vf_error *err)
+static int verify_image(struct restoring *r, struct vf_error *err)
 {
-    int fd = r->order->fd;
-
-    r->order->fd = -1;
-    if (image_open(fd, r->job->peer + strlen(JOB_FILE), &r->image, err) != 0)
-        return -1;
     job_set_wake(r->job, wake, r);
     if (job_cancel_asked(r->job))
         return vf_fail(err, VF_CANCELLED, "cancelled");
@@ -201,7 +203,7 @@ static int run(struct restoring *r, struct vf_error *err)
     struct mig_job *job = r->job;
 
     job_enter(job, JOB_CONNECT, "verify");
-    if (open_image(r, err) != 0)
+    if (verify_image(r, err) != 0)
         return -1;
     job_enter(job, JOB_ADMIT, "admit");
     if (admit(r, err) != 0 || open_receiver(r, err) != 0)
@@ -267,9 +269,7 @@ static enum job_state finish(struct restoring *r, int result, struct vf_error *e
     (void)target_discard(&r->target);
     if (job_cancel_asked(job))
         (void)ending_called_off(job, false, err);
-    (void)snprintf(where, sizeof where, "nothing is left of it at host %s, the image is as it was",
-                   job->host_name);
-    ending_tell(job, where, err);
+    ending_tell(job, nothing_left(job->mig, where), err);
     if (r->journalled && mig_journal_end(job, err, &also) != 0)
         log_error("job %" PRIu64 ": %s", job->id, also.text);
     (void)job_fail(job, err);
@@ -289,11 +289,11 @@ static enum job_state restore(struct restore *order)
     }
     r->order = order;
     r->job = order->job;
+    r->image = order->image;
     vf_lock_init(&r->target.lock);
     end = finish(r, run(r, &err), &err);
     job_set_wake(r->job, NULL, NULL);
     kc_channel_close(r->channel);
-    image_reader_free(r->image);
     digest_table_free(r->table);
     free(r->sink);
     if (r->target.kc != NULL)
@@ -318,8 +318,7 @@ void *restore_main(void *arg)
 
 void restore_free(struct restore *order)
 {
-    if (order->fd >= 0)
-        (void)close(order->fd);
+    image_reader_free(order->image);
     free(order);
 }
 
@@ -332,8 +331,14 @@ int mig_restore_start(struct mig *mig, const char *partition, int fd, const char
         (void)close(fd);
         return vf_fail(err, VF_FAILED, "restore: " VF_NO_MEMORY);
     }
-    order->fd = fd;
     order->adapter = adapter;
+    if (image_open(fd, path, &order->image, err) != 0) {
+        char where[ENDING_WHERE];
+
+        restore_free(order);
+        ending_add(err, nothing_left(mig, where));
+        return -1;
+    }
     order->job = mig_new_file_job(mig, partition, path, false);
     if (order->job == NULL) {
         restore_free(order);

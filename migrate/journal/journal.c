@@ -291,10 +291,12 @@ void journal_close(struct journal *journal)
 
 /* ---- writing ---- */
 
-/* `kind`: of the record, for whoever injects faults. */
-static int write_all(int fd, const char *kind, const char *data, size_t bytes)
+/* 0 or an errno value; *left = so many of the bytes are not in the file. `kind`: of the record, for
+ * whoever injects faults. */
+static int write_all(int fd, const char *kind, const char *data, size_t bytes, size_t *left)
 {
     (void)kind;
+    *left = bytes;
     while (bytes > 0) {
         size_t part = bytes;
         const int fault = VF_FAULT_WRITE("journal.write", kind, &part);
@@ -308,6 +310,7 @@ static int write_all(int fd, const char *kind, const char *data, size_t bytes)
             return ENOSPC;
         data += n;
         bytes -= (size_t)n;
+        *left = bytes;
     }
     return 0;
 }
@@ -329,6 +332,28 @@ static int check_in_place(const struct journal *journal, struct vf_error *err)
         "partitions run on; end vferryd and start it again to begin a new journal");
 }
 
+static int fail_read_only(struct vf_error *err)
+{
+    return vf_fail(err, VF_FAILED,
+                   "the state directory's disk is read-only" VF_REMEDY "remount it for writing");
+}
+
+/* A file system that has stopped at an error (ext4's errors=remount-ro) need not call itself
+ * read-only: who changes something hears it, and a time is the least that can be changed. */
+static int try_disk(const struct journal *journal, struct vf_error *err)
+{
+    const int fault = VF_FAULT_ERRNO("journal.touch", "");
+    const int error = fault != 0 ? fault : futimens(journal->fd, NULL) != 0 ? errno : 0;
+
+    if (error == 0)
+        return 0;
+    if (error == EROFS)
+        return fail_read_only(err);
+    return vf_fail_errno(err, VF_FAILED, error,
+                         "the state directory's disk cannot be written to" VF_REMEDY
+                         "look at what the kernel's log says of it");
+}
+
 /* Can the few records of a move be written, now and when the journal is compacted? */
 static int check_disk(const struct journal *journal, struct vf_error *err)
 {
@@ -337,9 +362,7 @@ static int check_disk(const struct journal *journal, struct vf_error *err)
     if (fstatvfs(journal->fd, &disk) != 0)
         return vf_fail_errno(err, VF_FAILED, errno, "journal: look at its disk");
     if ((disk.f_flag & ST_RDONLY) != 0)
-        return vf_fail(err, VF_FAILED,
-                       "the state directory's disk is read-only" VF_REMEDY
-                       "remount it for writing");
+        return fail_read_only(err);
     /* The open journal can still grow, but never be written anew, nor can a new one begin. */
     if (faccessat(journal->dir_fd, ".", W_OK | X_OK, 0) != 0)
         return vf_fail_errno(err, VF_FAILED, errno,
@@ -348,7 +371,7 @@ static int check_disk(const struct journal *journal, struct vf_error *err)
     if ((uint64_t)disk.f_bavail * disk.f_frsize < USABLE_BYTES)
         return vf_fail(err, VF_FAILED,
                        "the state directory's disk is full" VF_REMEDY "free some space there");
-    return 0;
+    return try_disk(journal, err);
 }
 
 int journal_usable(struct journal *journal, struct vf_error *err)
@@ -366,9 +389,9 @@ int journal_usable(struct journal *journal, struct vf_error *err)
 static int append(struct journal *journal, const char *kind, const char *line, size_t bytes,
                   struct vf_error *err)
 {
-    int error;
+    size_t left;
+    int error = write_all(journal->fd, kind, line, bytes, &left);
 
-    error = write_all(journal->fd, kind, line, bytes);
     if (error == 0)
         error = sync_file(journal->fd, kind, journal->bytes + (off_t)bytes);
     if (error == 0) {
@@ -376,6 +399,11 @@ static int append(struct journal *journal, const char *kind, const char *line, s
         VF_FAULT_POINT("journal.synced", kind);
         return 0;
     }
+    /* A disk that has become read-only took nothing, and would let us take nothing back. */
+    if (error == EROFS && left == bytes)
+        return vf_fail_errno(err, VF_FAILED, error,
+                             "journal: cannot be written" VF_REMEDY
+                             "remount the state directory's disk for writing");
     if (VF_FAULT_ERRNO("journal.cut", kind) != 0 || ftruncate(journal->fd, journal->bytes) != 0 ||
         sync_file(journal->fd, "", journal->bytes) != 0) {
         journal->broken = true;

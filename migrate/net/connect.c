@@ -61,6 +61,15 @@ int mig_dial(struct mig *mig, const char *address, uint64_t deadline_ns, struct 
                : dial(mig, address, host, deadline_ns, out, err);
 }
 
+int mig_check_peer(struct mig *mig, const char *address, struct vf_error *err)
+{
+    struct tp_tls *tls = mig_tls(mig);
+    int result = tp_tcp_may_try(address, tls == NULL && !mig->insecure, err);
+
+    tp_tls_unref(tls);
+    return result;
+}
+
 int mig_dial_again(struct mig_job *job, uint64_t deadline_ns, struct tp **out, struct vf_error *err)
 {
     return job->identity[0] == '\0'

@@ -329,6 +329,30 @@ static void refused_connection_names_the_address(void **state)
     assert_non_null(strstr(err.text, bound));
 }
 
+/* Asked before anything is begun: no packet is sent, whether somebody listens is not known. */
+static void what_cannot_even_be_tried_is_told_apart(void **state)
+{
+    struct vf_error err = VF_ERROR_INIT;
+    char bound[64], label[80];
+    int listener;
+
+    (void)state;
+    assert_int_equal(tp_tcp_listen("127.0.0.1:0", &listener, bound, sizeof bound, &err), 0);
+    assert_int_equal(close(listener), 0); /* now surely nobody listens there */
+    assert_int_equal(tp_tcp_may_try(bound, true, &err), 0);
+    assert_int_equal(tp_tcp_may_try("192.0.2.1:7000", false, &err), 0);
+    assert_int_equal(tp_tcp_may_try("192.0.2.1:7000", true, &err), -1);
+    assert_int_equal(err.code, VF_FAILED);
+    assert_non_null(strstr(err.text, "beyond loopback"));
+    /* A label has 63 letters at most: no resolver has to be asked. */
+    memset(label, 'x', 64);
+    (void)strcpy(label + 64, ":7000");
+    assert_int_equal(tp_tcp_may_try(label, false, &err), -1);
+    assert_int_equal(err.code, VF_FAILED);
+    assert_int_equal(tp_tcp_may_try("nowhere", false, &err), -1);
+    assert_int_equal(err.code, VF_USAGE);
+}
+
 static void malformed_addresses_are_usage_errors(void **state)
 {
     static const char *const bad[] = {"",        "host",      ":7000",    "host:",   "host:65536",
@@ -493,6 +517,7 @@ int main(void)
         WITH_PIPE(wait_readable_tells_data_and_end_from_nothing),
         cmocka_unit_test(tcp_carries_both_ways),
         cmocka_unit_test(refused_connection_names_the_address),
+        cmocka_unit_test(what_cannot_even_be_tried_is_told_apart),
         cmocka_unit_test(malformed_addresses_are_usage_errors),
         cmocka_unit_test(an_address_that_lacks_its_port_is_told_so),
         cmocka_unit_test(loopback_is_recognised_strictly),

@@ -59,7 +59,7 @@ class Terminal(Case):
         self.assertIn("\r\x1b[K", seen)
 
     def test_no_live_line_is_wider_than_the_terminal(self):
-        for columns in (30, 75, 100):
+        for columns in (30, 40, 80, 100):
             seen = self.move(f"p{columns}", TERM="xterm", columns=columns)
             live = [line for line in seen.split("\r") if line.endswith("\x1b[K") and len(line) > 3]
             self.assertTrue(live, seen)
@@ -81,14 +81,71 @@ class Terminal(Case):
                     self.assertLessEqual(max(map(len, lines)), columns, seen)
                     if verb == ("partition", "list"):
                         self.assertIn("short", seen)
-                        self.assertEqual(name in seen, columns == 200, seen)
-                        self.assertEqual("n..." in seen, columns != 200, seen)
+                        # At 60 no table fits: each partition has lines of its own, and nothing is cut.
+                        self.assertEqual(name in "".join(seen.split()), columns != 80, seen)
+                        self.assertEqual("n..." in seen, columns == 80, seen)
 
     def test_a_terminal_that_has_no_escapes_gets_none(self):
         for term in ({"TERM": "dumb"}, {}):
             seen = self.move("p" + term.get("TERM", ""), **term)
             self.assertNotIn(ESCAPE, seen)
             self.assertIn("copying, round 1", seen)
+
+    def test_no_line_of_a_terminal_without_escapes_is_wider_than_it(self):
+        for columns in (40, 80):
+            seen = self.move(f"p{columns}", TERM="dumb", columns=columns)
+            live = [line for line in seen.replace("\r", "").splitlines() if ": sent " in line]
+            self.assertTrue(live, seen)
+            self.assertLessEqual(max(map(len, live)), columns, seen)
+
+    def fits(self, columns, *words):
+        """What that command writes to such a terminal: no line is wider. Without its line ends, as what was broken reads."""
+        code, seen = on_terminal(self.left, *words, columns=columns, TERM="dumb")
+        self.assertEqual(code, 0, seen)
+        self.assertLessEqual(max(map(len, seen.replace("\r", "").splitlines())), columns, seen)
+        return "".join(seen.split())
+
+    def test_a_job_is_shown_whole_on_any_terminal(self):
+        self.move("p" * 20)
+        self.left.run("check", self.name_of_a_partition("q" * 60), "--to", "127.0.0.1:1", code=1)
+        for shown in self.left.json("job", "list")["jobs"]:
+            job = self.left.json("job", "show", shown["job"])
+            for columns in (40, 80):
+                with self.subTest(columns=columns, job=job["job"]):
+                    text = self.fits(columns, "job", "show", job["job"])
+                    for part in (job["uuid"], job["partition"], job["digest"], job["reason"], job["target"]):
+                        self.assertIn("".join(part.split()), text)
+                    self.assertEqual("rounds:" in text, bool(job["rounds"]))
+                    for number in job["rounds"]:
+                        self.assertIn(str(number["pages"]), text)
+
+    def name_of_a_partition(self, name):
+        create(self.left, name, vram="8M")
+        return name
+
+    def test_what_refuses_a_move_is_told_whole_on_any_terminal(self):
+        name = self.name_of_a_partition("n" * 40)
+        create(self.right, name, vram="8M")
+        reason = self.left.json("check", name, "--to", self.right.address, code=3)["reasons"][0]
+        job = self.left.json("job", "list")["jobs"][0]["job"]
+        for columns in (40, 80):
+            text = self.fits(columns, "job", "show", job)
+            for part in reason.values():
+                self.assertIn("".join(part.split()), text)
+
+    def test_moves_inside_vram_are_told_whole_on_any_terminal(self):
+        host = self.left = self.host("gpu", "softgpu,vram=64M,vfs=4,dirty-page=64K")
+        names = [letter * 50 for letter in "abc"]
+        for name in names:
+            create(host, name, vram="8M")
+        host.run("partition", "remove", names[0])
+        plan = host.json("adapter", "defrag", 0, "--dry-run")["moves"]
+        self.assertTrue(plan)
+        for columns in (40, 80):
+            text = self.fits(columns, "adapter", "defrag", 0, "--dry-run")
+            for move in plan:
+                self.assertIn(move["partition"] if columns == 40 else move["partition"][:3], text)
+            self.assertIn("largestpartitionthatfits:", text)
 
     def test_who_wants_no_colours_gets_the_live_line_without(self):
         seen = self.move("p", TERM="xterm", NO_COLOR="1")

@@ -144,7 +144,11 @@ class Top(Case):
         lines = [line.strip("\r") for line in small.split("\n")]
         self.assertLessEqual(len(lines), 6)
         self.assertLessEqual(max(map(len, lines)), 30)
-        terminal.size(24, 120)
+        for columns in (40, 80, 120):
+            terminal.size(24, columns)
+            shown = terminal.shows("partition-with-a-", "nothing moves")
+            if columns < 120:
+                self.assertLessEqual(max(len(line.strip("\r")) for line in shown.split("\n")), columns, shown)
         terminal.shows("partition-with-a-long-name-3", "nothing moves")
         terminal.process.send_signal(signal.SIGTERM)
         self.assert_given_back(terminal)

@@ -284,9 +284,12 @@ class Refused(Saving):
         for _ in range(25):
             self.damaged(right, flip)
             self.damaged(right, lambda data: data[:draw.randrange(size)])
+        # What is no image, or not all of one, is a slip of the hand: it makes no job.
+        jobs = right.json("job", "list")["jobs"]
         self.assertIn("cut", self.damaged(right, lambda data: data[:-1]))
         self.assertIn("no image", self.damaged(right, lambda data: b"P5\n" + bytes(1000)))
         self.damaged(right, lambda data: b"")
+        self.assertEqual(right.json("job", "list")["jobs"], jobs)
         # All that time the image itself was as good as ever.
         self.restore(right)
         self.assertEqual(finish(right, "p"), work.want())
