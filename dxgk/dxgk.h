@@ -227,8 +227,9 @@ int dxgk_channel_open(struct dxgk *dxgk, uint64_t id, const struct dxgk_channel_
                       struct dxgk_channel **out, int *memfd, struct vf_error *err);
 /* Waits for what is in flight, then frees the channel. NULL is allowed. */
 void dxgk_channel_close(struct dxgk_channel *channel);
-/* Gathers `count` pages (indices of the channel's page_bytes of the reserve, in this order) into the slot,
- * scatters them out of it, or zeroes them (slot unused for data but occupied). Returns at once;
+/* Gathers `count` pages (indices of the channel's page_bytes of the reserve, in this order) into
+ * the slot, scatters them out of it, or zeroes them (slot unused for data but occupied). Returns at
+ * once;
  * `done` follows for every submission that returned 0. One submission per slot at a time. Scatter
  * and zero need INCOMING; gather works in every state. */
 int dxgk_channel_submit(struct dxgk_channel *channel, enum dxgk_transfer op, uint32_t slot,

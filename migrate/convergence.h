@@ -14,7 +14,7 @@
 /* A pause is decided on only when its prediction fits this part of the limit. */
 #define CONVERGENCE_MARGIN_PERCENT 80u
 /* A pause that fits is put off for another round that shortens it by so much, of the time and of
- * the bytes left. Each such round takes less than --max-blackout, and their sum four times as much. */
+ * the bytes left. Each such round takes less than --max-blackout, their sum four times as much. */
 #define CONVERGENCE_WORTH_NS 500000u
 #define CONVERGENCE_WORTH_PERCENT 10u
 #define CONVERGENCE_SHRINK_PERCENT 25u
