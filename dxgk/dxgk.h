@@ -212,7 +212,9 @@ enum dxgk_transfer { DXGK_GATHER, DXGK_SCATTER, DXGK_ZERO };
 
 struct dxgk_channel_config {
     uint32_t slots;      /* 1..64 */
-    uint64_t slot_bytes; /* multiple of the partition's page_bytes and of 4096, at most 4 MiB */
+    uint64_t slot_bytes; /* multiple of page_bytes, at most 4 MiB */
+    uint64_t page_bytes; /* what a submission's list counts in: a power of two from 4096 that makes
+                          * up the partition's page_bytes; 0 = those */
     /* One call per submission, from the DPC at DISPATCH_LEVEL, in any order: status 0 or negative
      * errno. Must not block. */
     void (*done)(void *ctx, uint64_t cookie, int status);
@@ -225,8 +227,9 @@ int dxgk_channel_open(struct dxgk *dxgk, uint64_t id, const struct dxgk_channel_
                       struct dxgk_channel **out, int *memfd, struct vf_error *err);
 /* Waits for what is in flight, then frees the channel. NULL is allowed. */
 void dxgk_channel_close(struct dxgk_channel *channel);
-/* Gathers `count` pages (indices of page_bytes pages of the reserve, in this order) into the slot,
- * scatters them out of it, or zeroes them (slot unused for data but occupied). Returns at once;
+/* Gathers `count` pages (indices of the channel's page_bytes of the reserve, in this order) into
+ * the slot, scatters them out of it, or zeroes them (slot unused for data but occupied). Returns at
+ * once;
  * `done` follows for every submission that returned 0. One submission per slot at a time. Scatter
  * and zero need INCOMING; gather works in every state. */
 int dxgk_channel_submit(struct dxgk_channel *channel, enum dxgk_transfer op, uint32_t slot,

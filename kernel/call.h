@@ -22,7 +22,7 @@
 
 #include <stdint.h>
 
-#define KCALL_VERSION 7u
+#define KCALL_VERSION 8u
 
 #define KCALL_MAGIC_CALL 0x43664b56u  /* "VKfC" */
 #define KCALL_MAGIC_REPLY 0x52664b56u /* "VKfR" */
@@ -159,6 +159,7 @@ struct kcall_dirty_result { /* tail: the bits in whole 64-bit words */
 struct kcall_channel_open {
     uint64_t id;
     uint64_t slot_bytes;
+    uint64_t page_bytes; /* 0 = the partition's */
     uint32_t slots;
     uint32_t reserved;
 };

@@ -101,23 +101,25 @@ static int seal(int memfd, struct vf_error *err)
     return 0;
 }
 
-static int check_shape(const struct ks_call *call, struct vf_partition_info *info,
-                       struct vf_error *err)
+/* *page_bytes = what its lists count in. */
+static int check_shape(const struct ks_call *call, uint64_t *page_bytes, struct vf_error *err)
 {
     const struct kcall_channel_open *args = call->args;
+    struct vf_partition_info info;
 
     if (args->slots == 0 || args->slots > KCALL_MAX_SLOTS)
         return vf_fail(err, VF_USAGE, "page channel: 1 to %u slots", KCALL_MAX_SLOTS);
     if (args->slot_bytes == 0 || args->slot_bytes > KCALL_MAX_SLOT_BYTES)
         return vf_fail(err, VF_USAGE, "page channel: a slot has at most %u bytes",
                        KCALL_MAX_SLOT_BYTES);
-    if (dxgk_partition_info(call->server->dxgk, args->id, info, err) != 0)
+    if (dxgk_partition_info(call->server->dxgk, args->id, &info, err) != 0)
         return -1;
-    if (info->page_bytes < KCALL_MIN_PAGE || args->slot_bytes % info->page_bytes != 0)
+    *page_bytes = args->page_bytes != 0 ? args->page_bytes : info.page_bytes;
+    if (*page_bytes < KCALL_MIN_PAGE || args->slot_bytes % *page_bytes != 0)
         return vf_fail(err, VF_USAGE,
                        "page channel: slots of %" PRIu64
                        " bytes are no multiple of pages of %" PRIu64,
-                       args->slot_bytes, info->page_bytes);
+                       args->slot_bytes, *page_bytes);
     return 0;
 }
 
@@ -139,10 +141,9 @@ int ks_channel_open(struct ks_call *call, struct vf_error *err)
         .slots = args->slots, .slot_bytes = args->slot_bytes, .done = done};
     cleanup_with(ks_channel_close) struct ks_channel *channel = NULL;
     struct kcall_channel_result *result;
-    struct vf_partition_info info;
     int memfd = -1;
 
-    if (check_shape(call, &info, err) != 0)
+    if (check_shape(call, &config.page_bytes, err) != 0)
         return -1;
     result = ks_result(call, sizeof *result, err);
     if (result == NULL)
@@ -152,7 +153,7 @@ int ks_channel_open(struct ks_call *call, struct vf_error *err)
         return vf_fail(err, VF_FAILED, "page channel of the kernel side: " VF_NO_MEMORY);
     channel->conn = call->conn;
     channel->slots = args->slots;
-    channel->max_pages = args->slot_bytes / info.page_bytes;
+    channel->max_pages = args->slot_bytes / config.page_bytes;
     channel->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     config.ctx = channel;
     if (channel->wake_fd < 0)
@@ -164,7 +165,7 @@ int ks_channel_open(struct ks_call *call, struct vf_error *err)
     }
     if (seal(memfd, err) != 0)
         return -1;
-    *result = (struct kcall_channel_result){args->slot_bytes, info.page_bytes, args->slots, 0};
+    *result = (struct kcall_channel_result){args->slot_bytes, config.page_bytes, args->slots, 0};
     claim(call->conn, args->id);
     (void)vf_fsm_set(&call->conn->state, KS_CHANNEL, "channel opened");
     call->pass_fd = memfd;

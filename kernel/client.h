@@ -165,9 +165,10 @@ struct kc_done {
 };
 
 /* Opens a channel on partition `id` with so many slots (1..64) of slot_bytes each, a multiple of
- * the partition's page_bytes, at most 4 MiB. The caller closes it. Errors as dxgk_channel_open. */
+ * page_bytes, at most 4 MiB. Its lists count in page_bytes: a power of two from 4096 that makes up
+ * the partition's, or 0 for those. The caller closes it. Errors as dxgk_channel_open. */
 int kc_channel_open(const char *socket_path, uint64_t id, uint32_t slots, uint64_t slot_bytes,
-                    struct kc_channel **out, struct vf_error *err);
+                    uint64_t page_bytes, struct kc_channel **out, struct vf_error *err);
 /* Returns at once: the kernel side finishes what is in flight, and nobody hears of it. NULL
  * is allowed. */
 void kc_channel_close(struct kc_channel *channel);

@@ -48,9 +48,10 @@ static int map_ring(struct kc_channel *channel, int memfd, struct vf_error *err)
 }
 
 static int open_call(struct kc_channel *channel, uint64_t id, uint32_t slots, uint64_t slot_bytes,
-                     struct vf_error *err)
+                     uint64_t page_bytes, struct vf_error *err)
 {
-    struct kcall_channel_open args = {.id = id, .slot_bytes = slot_bytes, .slots = slots};
+    struct kcall_channel_open args = {
+        .id = id, .slot_bytes = slot_bytes, .page_bytes = page_bytes, .slots = slots};
     struct kcall_channel_result result;
     cleanup_close int memfd = -1;
     struct kc_call call = {.op = KCALL_CHANNEL_OPEN,
@@ -64,7 +65,7 @@ static int open_call(struct kc_channel *channel, uint64_t id, uint32_t slots, ui
         return -1;
     if (result.slots != slots || result.slot_bytes != slot_bytes || slots == 0 ||
         slots > KCALL_MAX_SLOTS || slot_bytes > KCALL_MAX_SLOT_BYTES ||
-        result.page_bytes < KCALL_MIN_PAGE)
+        result.page_bytes < KCALL_MIN_PAGE || (page_bytes != 0 && result.page_bytes != page_bytes))
         return vf_fail(
             err, VF_FAILED,
             "page channel: the kernel side opened another one than asked for; restart the host");
@@ -77,14 +78,14 @@ static int open_call(struct kc_channel *channel, uint64_t id, uint32_t slots, ui
 VF_CLEANUP(struct kc_channel, kc_channel_close)
 
 int kc_channel_open(const char *socket_path, uint64_t id, uint32_t slots, uint64_t slot_bytes,
-                    struct kc_channel **out, struct vf_error *err)
+                    uint64_t page_bytes, struct kc_channel **out, struct vf_error *err)
 {
     cleanup_with(kc_channel_close) struct kc_channel *channel = calloc(1, sizeof *channel);
 
     if (channel == NULL)
         return vf_fail(err, VF_FAILED, "page channel: " VF_NO_MEMORY);
     if (kc_connect(socket_path, &channel->kc, err) != 0 ||
-        open_call(channel, id, slots, slot_bytes, err) != 0)
+        open_call(channel, id, slots, slot_bytes, page_bytes, err) != 0)
         return -1;
     channel->message =
         calloc(1, sizeof(struct kcall_submit) + channel->max_pages * sizeof(uint64_t));

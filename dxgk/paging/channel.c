@@ -68,7 +68,8 @@ static int fill_entries(struct dxgk_channel *channel, struct slot *slot, const u
 {
     const struct dxgk_partition *partition = channel->partition;
     uint64_t total = channel->first_page[partition->range_count];
-    uint64_t per_page = partition->page_bytes >> 12;
+    uint64_t page_bytes = channel->config.page_bytes;
+    uint64_t per_page = page_bytes >> 12;
     DXGK_PTE *entry = slot->entries;
     uint32_t range = 0;
 
@@ -79,11 +80,11 @@ static int fill_entries(struct dxgk_channel *channel, struct slot *slot, const u
                            pages[i], total);
         range = find_range(channel, pages[i], range);
         uint64_t offset = partition->ranges[range].SegmentOffset +
-                          (pages[i] - channel->first_page[range]) * partition->page_bytes;
+                          (pages[i] - channel->first_page[range]) * page_bytes;
         dxgk_pte_fill(entry, per_page, dxgk_pte(partition->segment, offset, writable));
     }
     slot->work.entry_count = (uint64_t)count * per_page;
-    slot->work.bytes = (uint64_t)count * partition->page_bytes;
+    slot->work.bytes = (uint64_t)count * page_bytes;
     return 0;
 }
 
@@ -194,9 +195,9 @@ int dxgk_channel_submit(struct dxgk_channel *channel, enum dxgk_transfer op, uin
         return vf_fail(err, VF_FAILED, "transfer: operation %d is unknown", (int)op);
     if (slot_index >= channel->config.slots)
         return vf_fail(err, VF_FAILED, "transfer: there is no slot %u", slot_index);
-    if (count == 0 || count > channel->config.slot_bytes / channel->partition->page_bytes)
+    if (count == 0 || count > channel->config.slot_bytes / channel->config.page_bytes)
         return vf_fail(err, VF_FAILED, "transfer: %u pages; a slot takes 1 to %" PRIu64, count,
-                       channel->config.slot_bytes / channel->partition->page_bytes);
+                       channel->config.slot_bytes / channel->config.page_bytes);
     struct slot *slot = &channel->slots[slot_index];
     bool writes = op != DXGK_GATHER;
     if (claim_slot(channel, slot, err) != 0)
@@ -216,20 +217,30 @@ int dxgk_channel_submit(struct dxgk_channel *channel, enum dxgk_transfer op, uin
 
 /* ---- open and close ---- */
 
-static int check_config(const struct dxgk_partition *partition,
-                        const struct dxgk_channel_config *config, struct vf_error *err)
+/* Fills in what the caller left open. */
+static int check_config(const struct dxgk_partition *partition, struct dxgk_channel_config *config,
+                        struct vf_error *err)
 {
+    if (config->page_bytes == 0)
+        config->page_bytes = partition->page_bytes;
     if (partition->adapter->paging == NULL)
         return vf_fail(err, VF_FAILED, "the adapter has no paging path: %s",
                        partition->adapter->mmu.why_not);
     if (config->done == NULL || config->slots == 0 || config->slots > DXGK_MAX_SLOTS)
         return vf_fail(err, VF_FAILED, "%u slots; 1 to %u can be", config->slots, DXGK_MAX_SLOTS);
+    if (config->page_bytes < 4096 || config->page_bytes > partition->page_bytes ||
+        (config->page_bytes & (config->page_bytes - 1)) != 0 ||
+        partition->page_bytes % config->page_bytes != 0)
+        return vf_fail(err, VF_FAILED,
+                       "pages of %" PRIu64
+                       " bytes; powers of two from 4096 can be that make up %" PRIu64,
+                       config->page_bytes, partition->page_bytes);
     if (config->slot_bytes == 0 || config->slot_bytes > DXGK_MAX_SLOT_BYTES ||
-        config->slot_bytes % 4096 != 0 || config->slot_bytes % partition->page_bytes != 0)
+        config->slot_bytes % config->page_bytes != 0)
         return vf_fail(err, VF_FAILED,
                        "slots of %" PRIu64 " bytes; multiples of %" PRIu64 " up to %" PRIu64
                        " can be",
-                       config->slot_bytes, partition->page_bytes, (uint64_t)DXGK_MAX_SLOT_BYTES);
+                       config->slot_bytes, config->page_bytes, (uint64_t)DXGK_MAX_SLOT_BYTES);
     return 0;
 }
 
@@ -287,8 +298,8 @@ static int make_channel(struct dxgk_partition *partition, const struct dxgk_chan
         goto fail;
     }
     for (uint32_t i = 0; i < partition->range_count; i++)
-        channel->first_page[i + 1] = channel->first_page[i] +
-                                     partition->ranges[i].SizeInBytes / partition->page_bytes;
+        channel->first_page[i + 1] =
+            channel->first_page[i] + partition->ranges[i].SizeInBytes / config->page_bytes;
     if (dxgk_dma_alloc(dxgk_paging_space(paging), "vferry-slots",
                        config->slots * config->slot_bytes, &channel->memory, err) != 0 ||
         dxgk_paging_window_open(paging, channel->memory.bytes, &channel->system, err) != 0 ||
@@ -308,6 +319,7 @@ int dxgk_channel_open(struct dxgk *dxgk, uint64_t id, const struct dxgk_channel_
                       struct dxgk_channel **out, int *memfd, struct vf_error *err)
 {
     struct dxgk_partition *partition = dxgk_partition_lock(dxgk, id, err);
+    struct dxgk_channel_config whole = *config;
 
     if (partition == NULL)
         return -1;
@@ -317,8 +329,8 @@ int dxgk_channel_open(struct dxgk *dxgk, uint64_t id, const struct dxgk_channel_
         (void)vf_fail(err, VF_FAILED, "the partition is %s", vf_fsm_name(&partition->fsm));
     else if (partition->channels >= DXGK_MAX_CHANNELS)
         (void)vf_fail(err, VF_FAILED, "%u are open already; close one first", partition->channels);
-    else if (check_config(partition, config, err) == 0 &&
-             make_channel(partition, config, out, err) == 0)
+    else if (check_config(partition, &whole, err) == 0 &&
+             make_channel(partition, &whole, out, err) == 0)
         rc = 0;
     if (rc == 0) {
         partition->channels++;

@@ -44,7 +44,7 @@ static void round_trip(const char *spec, uint64_t page_bytes)
 
     rig_open(&rig, spec);
     uint64_t id = rig_partition(&rig, "p", 32 * MIB, true), total = 32 * MIB / page_bytes;
-    rig_channel_open(&rig, id, PAGES * page_bytes, &channel);
+    rig_channel_open_pages(&rig, id, PAGES * page_bytes, page_bytes, &channel);
     for (int turn = 0; turn < 40; turn++) {
         uint32_t slot = (uint32_t)(rig_random(&state) % RIG_SLOTS), other = (slot + 1) % RIG_SLOTS;
         uint32_t count = 1 + (uint32_t)(rig_random(&state) % PAGES);
@@ -86,6 +86,14 @@ static void large_pages_land_where_the_list_says(void **state)
 {
     (void)state;
     round_trip("softgpu,vram=128M,vfs=4,dirty-page=64K", 65536);
+}
+
+/* SRC-4: what is moved may be less than what a dirty bit covers. */
+static void parts_of_large_pages_land_where_the_list_says(void **state)
+{
+    (void)state;
+    round_trip("softgpu,vram=128M,vfs=4,dirty-page=64K", 4096);
+    round_trip("softgpu,vram=128M,vfs=4,dirty-page=64K", 16384);
 }
 
 /* Holes in VRAM make the reserve of a third partition consist of several ranges (VF-2, PAG-4). */
@@ -265,9 +273,16 @@ static void channels_of_impossible_shape_are_refused(void **unused)
     rig_open(&rig, "softgpu,vram=128M,vfs=4,dirty-page=64K");
     uint64_t id = rig_partition(&rig, "p", 8 * MIB, false);
     rig_channel_open(&rig, id, 65536, &good);
-    const struct dxgk_channel_config bad[] = {{0, 65536, NULL, NULL},   {65, 65536, NULL, NULL},
-                                              {1, 0, NULL, NULL},       {1, 4096, NULL, NULL},
-                                              {1, 8 * MIB, NULL, NULL}, {1, 65536, NULL, NULL}};
+    const struct dxgk_channel_config bad[] = {
+        {.slots = 0, .slot_bytes = 65536},
+        {.slots = 65, .slot_bytes = 65536},
+        {.slots = 1, .slot_bytes = 0},
+        {.slots = 1, .slot_bytes = 4096}, /* less than a page of the partition */
+        {.slots = 1, .slot_bytes = 8 * MIB},
+        {.slots = 1, .slot_bytes = 65536, .page_bytes = 2048},
+        {.slots = 1, .slot_bytes = 12288, .page_bytes = 12288},
+        {.slots = 1, .slot_bytes = 131072, .page_bytes = 131072},
+        {.slots = 1, .slot_bytes = 65536}};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         struct dxgk_channel_config config = bad[i];
 
@@ -305,6 +320,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pages_land_where_the_list_says),
         cmocka_unit_test(large_pages_land_where_the_list_says),
+        cmocka_unit_test(parts_of_large_pages_land_where_the_list_says),
         cmocka_unit_test(a_scattered_reserve_is_one_run_of_pages),
         cmocka_unit_test(a_partition_starts_zeroed_where_another_was),
         cmocka_unit_test(channels_of_several_partitions_work_at_once),

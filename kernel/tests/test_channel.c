@@ -24,7 +24,7 @@ static struct kc_channel *open_channel(struct harness *harness, uint64_t id, uin
     struct kc_channel *channel = NULL;
     struct vf_error err = VF_ERROR_INIT;
 
-    if (kc_channel_open(harness->socket, id, slots, SLOT_BYTES, &channel, &err) != 0)
+    if (kc_channel_open(harness->socket, id, slots, SLOT_BYTES, 0, &channel, &err) != 0)
         fail_msg("%s", err.text);
     return channel;
 }
@@ -133,12 +133,12 @@ static void bad_shapes_are_refused(void **state)
     struct vf_error err;
 
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
-        assert_int_equal(
-            kc_channel_open(harness->socket, id, bad[i].slots, bad[i].slot_bytes, &channel, &err),
-            -1);
+        assert_int_equal(kc_channel_open(harness->socket, id, bad[i].slots, bad[i].slot_bytes, 0,
+                                         &channel, &err),
+                         -1);
         assert_int_equal(err.code, VF_USAGE);
     }
-    assert_int_equal(kc_channel_open(harness->socket, id + 1, 1, 4096, &channel, &err), -1);
+    assert_int_equal(kc_channel_open(harness->socket, id + 1, 1, 4096, 0, &channel, &err), -1);
     assert_int_equal(fake_channels(harness->dxgk), 0);
     kc_close(kc);
 }
@@ -153,7 +153,7 @@ static void memory_that_cannot_be_sealed_is_refused(void **state)
     struct kc_channel *channel;
 
     fake_unsealable(harness->dxgk, true);
-    assert_int_equal(kc_channel_open(harness->socket, id, 1, SLOT_BYTES, &channel, &err), -1);
+    assert_int_equal(kc_channel_open(harness->socket, id, 1, SLOT_BYTES, 0, &channel, &err), -1);
     assert_non_null(strstr(err.text, "sealed"));
     assert_int_equal(fake_channels(harness->dxgk), 0);
     kc_close(kc);
@@ -256,7 +256,7 @@ static void *move_pages(void *arg)
     struct kc_channel *channel = NULL;
     struct vf_error err = VF_ERROR_INIT;
 
-    if (kc_channel_open(mover->harness->socket, mover->id, SLOTS, SLOT_BYTES, &channel, &err) !=
+    if (kc_channel_open(mover->harness->socket, mover->id, SLOTS, SLOT_BYTES, 0, &channel, &err) !=
         0) {
         mover->wrong = ROUNDS;
         return NULL;
@@ -319,8 +319,8 @@ static void completions_survive_a_full_socket(void **state)
     enum { ALL = KCALL_MAX_SLOTS };
     struct harness *harness = *state;
     struct kc *kc = harness_connect(harness);
-    struct kcall_channel_open args = {harness_partition(kc, "a", 1 << 20, false), FAKE_PAGE, ALL,
-                                      0};
+    struct kcall_channel_open args = {
+        .id = harness_partition(kc, "a", 1 << 20, false), .slot_bytes = FAKE_PAGE, .slots = ALL};
     struct ks_server *server = calloc(1, sizeof *server);
     struct ks_conn conn = {.server = server};
     struct ks_call call = {.server = server, .conn = &conn, .args = &args};

@@ -416,7 +416,7 @@ static void random_calls_do_no_harm(void **state)
 
 static int channel_socket(struct harness *harness, uint64_t id, uint32_t slots)
 {
-    struct kcall_channel_open args = {id, FAKE_PAGE, slots, 0};
+    struct kcall_channel_open args = {.id = id, .slot_bytes = FAKE_PAGE, .slots = slots};
     int fd = greeted_socket(harness);
     char text[600];
     uint32_t tag;
@@ -503,7 +503,7 @@ static void a_client_that_never_reads_is_dropped(void **state)
             break;
     }
     fake_await_channels(harness->dxgk, 0);
-    assert_int_equal(kc_channel_open(harness->socket, id, 1, FAKE_PAGE, &good, &err), 0);
+    assert_int_equal(kc_channel_open(harness->socket, id, 1, FAKE_PAGE, 0, &good, &err), 0);
     assert_int_equal(kc_channel_submit(good, KC_GATHER, 0, &page, 1, &err), 0);
     assert_int_equal(kc_channel_wait(good, -1, &done, &err), 1);
     kc_channel_close(good);

@@ -211,8 +211,9 @@ static void pages_cross_through_the_paging_engine(void **state)
     }
     assert_int_equal(kc_prepare(kc, to.id, KC_TARGET, 1, &err), 0);
     assert_int_equal(
-        kc_channel_open(process->socket, from.id, 2, 16 * from.page_bytes, &out, &err), 0);
-    assert_int_equal(kc_channel_open(process->socket, to.id, 2, 16 * to.page_bytes, &in, &err), 0);
+        kc_channel_open(process->socket, from.id, 2, 16 * from.page_bytes, 0, &out, &err), 0);
+    assert_int_equal(kc_channel_open(process->socket, to.id, 2, 16 * to.page_bytes, 0, &in, &err),
+                     0);
     transfer(out, KC_GATHER, 1, pages, 4);
     for (uint64_t i = 0; i < 4; i++) {
         uint64_t mark;
@@ -252,7 +253,7 @@ static pid_t start_mover(struct process *process, uint64_t id, uint64_t slot_byt
         return pid;
     for (uint64_t i = 0; i < 16; i++)
         pages[i] = i * 3;
-    if (kc_channel_open(process->socket, id, 16, slot_bytes, &channel, NULL) != 0)
+    if (kc_channel_open(process->socket, id, 16, slot_bytes, 0, &channel, NULL) != 0)
         _exit(1);
     for (uint32_t slot = 0; slot < 16; slot++) {
         if (kc_channel_submit(channel, KC_GATHER, slot, pages, 16, NULL) != 0)
@@ -326,7 +327,7 @@ static void a_killed_kernel_is_noticed_and_replaced(void **state)
     char line[700];
 
     assert_int_equal(
-        kc_channel_open(process->socket, info.id, 1, info.page_bytes, &channel, &err), 0);
+        kc_channel_open(process->socket, info.id, 1, info.page_bytes, 0, &channel, &err), 0);
     assert_int_equal(kill(process->pid, SIGKILL), 0);
     assert_int_equal(kc_channel_wait(channel, -1, &done, &err), -1);
     assert_non_null(strstr(err.text, "the kernel side is gone"));

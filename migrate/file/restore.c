@@ -112,7 +112,7 @@ static int open_receiver(struct restoring *r, struct vf_error *err)
 {
     const struct image_facts *facts = image_facts(r->image);
 
-    r->plan = stream_plan_of(r->job, &r->target.partition, 1);
+    r->plan = stream_plan_of(r->job, &r->target.partition, 1, r->target.partition.page_bytes);
     r->plan.geometry = facts->geometry;
     r->sink = calloc(1, sizeof *r->sink);
     if (r->sink == NULL)
@@ -120,7 +120,8 @@ static int open_receiver(struct restoring *r, struct vf_error *err)
     if (digest_table_new(facts->geometry.pages_total, facts->geometry.page_bytes, &r->table, err) !=
             0 ||
         kc_channel_open(r->plan.kernel_socket, r->plan.partition, 2 * page_sink_items(&r->plan),
-                        facts->geometry.slot_bytes, &r->channel, err) != 0)
+                        facts->geometry.slot_bytes, facts->geometry.page_bytes, &r->channel,
+                        err) != 0)
         return -1;
     r->sink->channel = r->channel;
     r->sink->tp = image_reader_tp(r->image);

@@ -110,7 +110,7 @@ static int prepare(struct saving *s, struct vf_error *err)
 
 static int open_channel(struct saving *s, struct vf_error *err)
 {
-    s->plan = stream_plan_of(s->job, &s->partition, 1);
+    s->plan = stream_plan_of(s->job, &s->partition, 1, s->partition.page_bytes);
     s->bits = calloc((s->plan.geometry.pages_total + 63) / 64, sizeof *s->bits);
     if (s->bits == NULL)
         return vf_fail(err, VF_FAILED, "the dirty bitplane: " VF_NO_MEMORY);
@@ -118,7 +118,8 @@ static int open_channel(struct saving *s, struct vf_error *err)
                          err) != 0)
         return -1;
     return kc_channel_open(s->plan.kernel_socket, s->plan.partition, stream_slots(&s->plan),
-                           s->plan.geometry.slot_bytes, &s->channel, err);
+                           s->plan.geometry.slot_bytes, s->plan.geometry.page_bytes, &s->channel,
+                           err);
 }
 
 /* A gathered slot becomes a frame in the file; pages of zeros stay away. */

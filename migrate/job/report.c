@@ -175,6 +175,7 @@ static void put_figures(json_t *object, const struct mig_job *job)
     put_known(object, "vram_bytes", job->vram_bytes != 0, job->vram_bytes);
     put_known(object, "bytes_sent", sent_known(job), job->bytes_sent);
     put_known(object, "pages_sent", sent_known(job), job->pages_sent);
+    put_known(object, "page_bytes", sent_known(job) && job->page_bytes != 0, job->page_bytes);
     (void)json_object_set_new(object, "rounds", job->recalled ? json_null() : rounds(job));
     put_known(object, "reconnects", !job->recalled, job->reconnects);
     put_known(object, "predicted_blackout_ns", job->predicted_ns != 0, job->predicted_ns);

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/trace.h"
 #include "migrate/job/stand.h"
+#include "migrate/stream/spread.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -15,27 +16,66 @@
 /* Below this a round's rate says more about waiting than about the link. */
 #define MEANINGFUL_BYTES (8u << 20)
 
-/* Reads and clears the dirty bits into `bits`; what they cover is owed until the round's ACK. */
-static int query(struct source *s, uint64_t *bits, uint64_t *dirty, struct vf_error *err)
+static uint64_t dirty_pages(const struct source *s)
 {
-    int result;
-
-    stand_calls(s->job, "DxgkDdiQueryDirtyBitData");
-    result = kc_query_dirty(s->kc, s->partition.id, bits, s->words, dirty, err);
-    stand_calls(s->job, NULL);
-    return result;
+    return s->partition.vram_bytes / s->partition.page_bytes;
 }
 
+size_t source_plane_words(const struct source *s)
+{
+    return (dirty_pages(s) + 63) / 64;
+}
+
+/* Reads and clears the dirty bits. What they cover joins s->bits, and is owed until the round's
+ * ACK: *owed pages are it now, and *fresh (may be NULL) bytes were dirty. */
+static int query(struct source *s, uint64_t *owed, uint64_t *fresh, struct vf_error *err)
+{
+    uint64_t dirty;
+    int result;
+
+    s->queried_ns = vf_now_ns();
+    stand_calls(s->job, "DxgkDdiQueryDirtyBitData");
+    result = kc_query_dirty(s->kc, s->partition.id, s->plane, source_plane_words(s), &dirty, err);
+    stand_calls(s->job, NULL);
+    if (result != 0)
+        return -1;
+    if (fresh != NULL)
+        *fresh = dirty * s->partition.page_bytes;
+    *owed = stream_spread_dirty(s->plane, dirty_pages(s), s->partition.page_bytes / s->page_bytes,
+                                s->bits);
+    return 0;
+}
+
+static uint64_t rate(uint64_t bytes, uint64_t duration_ns)
+{
+    return (uint64_t)((double)bytes * 1e9 / (double)duration_ns);
+}
+
+/* What is read of dirty pages costs the engine, what has changed of that costs the link: a rate
+ * each, and of them how fast dirty bytes can be dealt with while such a share of them changes as in
+ * the last two rounds. The first round is no measure of that: all of it is sent. */
 static void measure_rate(struct source *s, const struct job_round *round)
 {
-    uint64_t rate = round->duration_ns == 0
-                        ? 0
-                        : (uint64_t)((double)round->bytes * 1e9 / (double)round->duration_ns);
+    struct source_rates *rates = &s->rates;
+    const uint64_t bytes_read = (round->pages + round->known) * s->page_bytes;
+    const bool mostly_sent = round->bytes >= bytes_read / 2;
+    uint64_t read, sent;
+    double share, most;
 
-    /* Time spent on pages that were not sent tells nothing of the link. */
-    if (rate != 0 && ((round->bytes >= MEANINGFUL_BYTES && round->known < round->pages) ||
-                      s->convergence.rate_bytes_per_s < rate))
-        s->convergence.rate_bytes_per_s = rate;
+    if (round->duration_ns == 0 || bytes_read == 0)
+        return;
+    read = rate(bytes_read, round->duration_ns);
+    sent = rate(round->bytes, round->duration_ns);
+    if ((mostly_sent && round->bytes >= MEANINGFUL_BYTES) || sent > rates->sent)
+        rates->sent = sent;
+    if ((!mostly_sent && bytes_read >= MEANINGFUL_BYTES) || read > rates->read)
+        rates->read = read;
+    share = s->round == 0 ? 1.0 : (double)round->bytes / (double)bytes_read;
+    most = s->round > 1 && rates->share > share ? rates->share : share;
+    rates->share = share;
+    s->convergence.rate_bytes_per_s = (double)rates->read * most <= (double)rates->sent
+                                          ? rates->read
+                                          : (uint64_t)((double)rates->sent / most);
 }
 
 /* Asks the policy, and shows what it thinks. */
@@ -45,7 +85,7 @@ static struct convergence_decision decide(struct source *s, uint64_t dirty)
     const struct mig_options limits = source_limits(s);
     struct convergence_decision decision;
 
-    s->convergence.bytes_left = dirty * s->partition.page_bytes;
+    s->convergence.bytes_left = dirty * s->page_bytes;
     s->convergence.max_blackout_ns = limits.max_blackout_ns;
     s->convergence.max_time_ns = limits.max_time_ns;
     s->convergence.elapsed_ns = vf_now_ns() - job->t.start;
@@ -53,13 +93,13 @@ static struct convergence_decision decide(struct source *s, uint64_t dirty)
         /* A rehash gathers and hashes; a round does that on both sides and also sends, receives and
          * scatters: less than half. */
         s->convergence.verify_full_ns =
-            (uint64_t)((double)s->first_pages * (double)s->partition.page_bytes * 1e9 /
+            (uint64_t)((double)s->first_pages * (double)s->page_bytes * 1e9 /
                        (double)s->convergence.rate_bytes_per_s / 2.0);
     }
     decision = convergence_decide(&s->convergence);
     job_update(job, {
         job->left_bytes = s->convergence.bytes_left;
-        job->rate = s->convergence.rate_bytes_per_s;
+        job->rate = s->rates.sent;
         job->dirty_rate = s->convergence.dirty_bytes_per_s;
         if (decision.predicted_blackout_ns != UINT64_MAX)
             job->predicted_ns = decision.predicted_blackout_ns;
@@ -110,31 +150,23 @@ static int run_round(struct source *s, uint64_t dirty, bool paused,
     return 0;
 }
 
-/* After a resumption: what was written meanwhile joins what is owed. How many pages that is. */
-static int query_owed(struct source *s, uint64_t *dirty, struct vf_error *err)
+static size_t bits_bytes(const struct source *s)
 {
-    s->queried_ns = vf_now_ns();
-    if (query(s, s->more, dirty, err) != 0)
-        return -1;
-    *dirty = 0;
-    for (size_t i = 0; i < s->words; i++) {
-        s->bits[i] |= s->more[i];
-        *dirty += (uint64_t)__builtin_popcountll(s->bits[i]);
-    }
-    return 0;
+    return (size_t)(s->group.plan.geometry.pages_total + 63) / 64 * sizeof *s->bits;
 }
 
 /* New dirty pages since the last query, and how fast they come. */
 static int query_next(struct source *s, uint64_t *dirty, struct vf_error *err)
 {
     uint64_t before = s->queried_ns;
+    uint64_t fresh;
 
-    s->queried_ns = vf_now_ns();
-    if (query(s, s->bits, dirty, err) != 0)
+    memset(s->bits, 0, bits_bytes(s)); /* the target has what was owed */
+    if (query(s, dirty, &fresh, err) != 0)
         return -1;
-    s->convergence.dirty_bytes_per_s = (uint64_t)((double)*dirty * (double)s->partition.page_bytes *
-                                                  1e9 / (double)(s->queried_ns - before + 1));
-    convergence_note_round(&s->convergence, *dirty * s->partition.page_bytes);
+    s->convergence.dirty_bytes_per_s =
+        (uint64_t)((double)fresh * 1e9 / (double)(s->queried_ns - before + 1));
+    convergence_note_round(&s->convergence, fresh);
     return 0;
 }
 
@@ -147,10 +179,9 @@ int source_rounds(struct source *s, struct vf_error *err)
         .text = "not converged: --max-time passed; allow more time, or a longer --max-blackout"};
     uint64_t dirty;
 
-    s->convergence.page_bytes = s->partition.page_bytes;
+    s->convergence.page_bytes = s->page_bytes;
     s->convergence.max_rounds = MIG_MAX_ROUNDS - 2;
-    s->queried_ns = vf_now_ns();
-    if (query(s, s->bits, &dirty, err) != 0)
+    if (query(s, &dirty, NULL, err) != 0)
         return -1;
     s->first_pages = dirty;
     for (;;) {
@@ -170,7 +201,7 @@ int source_rounds(struct source *s, struct vf_error *err)
         } else {
             result = source_resume(s, err);
             if (result == 0)
-                result = query_owed(s, &dirty, err);
+                result = query(s, &dirty, NULL, err);
         }
         if (result != 0)
             return -1;
@@ -183,7 +214,7 @@ static int prove(struct source *s, uint64_t dirty, const struct stream_group_lim
 {
     struct mig_job *job = s->job;
 
-    job_update(job, job->left_bytes = dirty * s->partition.page_bytes);
+    job_update(job, job->left_bytes = dirty * s->page_bytes);
     job_enter(job, JOB_PAUSED, "last-round");
     if (run_round(s, dirty, true, limit, err) != 0)
         return -1;
@@ -212,12 +243,12 @@ int source_pause(struct source *s, struct vf_error *err)
     s->deadline_ns = vf_now_ns() + source_limits(s).max_blackout_ns;
     limit.deadline_ns = s->deadline_ns;
     if (partition_out_pause(job, s->kc, &s->partition, &s->paused, err) != 0 ||
-        query_owed(s, &dirty, err) != 0)
+        query(s, &dirty, NULL, err) != 0)
         return -1;
     job_update(job, job->t.quiet = vf_now_ns());
     while (prove(s, dirty, &limit, err) != 0) {
         /* Nothing is written any more: what the query finds now is what the target lacks. */
-        if (source_resume(s, err) != 0 || query_owed(s, &dirty, err) != 0)
+        if (source_resume(s, err) != 0 || query(s, &dirty, NULL, err) != 0)
             return -1;
     }
     return 0;

@@ -202,6 +202,16 @@ static int ask_all_the_same(struct source *s, const struct vf_error *why)
     return -1;
 }
 
+static int agree_on_pages(struct source *s, uint64_t theirs, struct vf_error *err)
+{
+    if (theirs != 0 && theirs != STREAM_PAGE_BYTES)
+        return vf_fail(err, VF_FAILED, "peer %s: wants pages of %" PRIu64 " bytes", s->job->peer,
+                       theirs);
+    s->page_bytes = theirs != 0 ? theirs : s->partition.page_bytes;
+    job_update(s->job, s->job->page_bytes = s->page_bytes);
+    return 0;
+}
+
 /* Prepare, SaveImmutable, and the target's answer (SRC-1…3, TGT-1, TGT-2). */
 static int admit(struct source *s, struct vf_error *err)
 {
@@ -219,6 +229,7 @@ static int admit(struct source *s, struct vf_error *err)
             result = ask_all_the_same(s, err);
         goto out;
     }
+    ask.admit.sent_page_bytes = STREAM_PAGE_BYTES;
     ask.admit.queued = !job->options.dry_run && !slot_is_ours(s);
     ask.admit.kmd = (struct wire_blob){kmd.data, (uint32_t)kmd.bytes};
     ask.admit.umed = (struct wire_blob){umed.data, (uint32_t)umed.bytes};
@@ -241,6 +252,8 @@ static int admit(struct source *s, struct vf_error *err)
         if (result == 0 && answer.admitted.slot_bytes != ask.admit.slot_bytes)
             result = vf_fail(err, VF_FAILED, "peer %s: wants slots of %" PRIu64 " bytes", job->peer,
                              answer.admitted.slot_bytes);
+        if (result == 0)
+            result = agree_on_pages(s, answer.admitted.sent_page_bytes, err);
     } else {
         result = take_reasons(s, &answer.verdict, err);
         if (result == 0 && answer.tag == WIRE_REFUSED)
@@ -256,12 +269,12 @@ out:
 
 static int open_streams(struct source *s, struct vf_error *err)
 {
-    const struct stream_plan plan = stream_plan_of(s->job, &s->partition, s->job->options.streams);
+    const struct stream_plan plan =
+        stream_plan_of(s->job, &s->partition, s->job->options.streams, s->page_bytes);
 
-    s->words = (plan.geometry.pages_total + 63) / 64;
-    s->bits = calloc(s->words, sizeof *s->bits);
-    s->more = calloc(s->words, sizeof *s->more);
-    if (s->bits == NULL || s->more == NULL)
+    s->bits = calloc((plan.geometry.pages_total + 63) / 64, sizeof *s->bits);
+    s->plane = calloc(source_plane_words(s), sizeof *s->plane);
+    if (s->bits == NULL || s->plane == NULL)
         return vf_fail(err, VF_FAILED, "the dirty bitplane: " VF_NO_MEMORY);
     if (digest_table_new(plan.geometry.pages_total, plan.geometry.page_bytes, &s->table, err) != 0)
         return -1;
@@ -377,7 +390,7 @@ static void release(struct source *s)
     stream_group_close(&s->group); /* the link's end looked at them */
     digest_table_free(s->table);
     free(s->bits);
-    free(s->more);
+    free(s->plane);
     if (s->kc != NULL)
         kc_close(s->kc);
 }

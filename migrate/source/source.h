@@ -11,6 +11,13 @@
 #include "migrate/mig.h"
 #include "migrate/convergence.h"
 
+/* Of the rounds so far, bytes a second; 0 = not known yet. */
+struct source_rates {
+    uint64_t read; /* of dirty pages: gathered, and compared with what the target has */
+    uint64_t sent;
+    double share; /* of what the last round read that it sent */
+};
+
 struct source {
     struct mig_job *job;
     struct kc *kc;
@@ -22,9 +29,10 @@ struct source {
     struct wire_hello peer;
     uint16_t version; /* of the protocol, agreed with the peer */
     struct digest_table *table;
-    uint64_t *bits, *more; /* dirty bitplane copies: this round's, and the next query's */
-    size_t words;
+    uint64_t page_bytes;    /* of what is sent: what a dirty bit covers is made up of these */
+    uint64_t *bits, *plane; /* the pages that are owed, and the dirty bitplane of the last query */
     struct convergence_input convergence;
+    struct source_rates rates;
     uint64_t queried_ns;  /* when the dirty bits were last read and cleared */
     uint64_t first_pages; /* pages of the first round: what a full rehash has to read */
     uint64_t deadline_ns; /* end of the allowed blackout; set by the pause */
@@ -96,6 +104,8 @@ struct mig_options source_limits(struct source *s);
 /* job->retune. */
 void source_retune(void *ctx);
 
+/* Words of the partition's dirty bitplane. */
+size_t source_plane_words(const struct source *s);
 /* Brownout rounds until the policy says to pause. */
 int source_rounds(struct source *s, struct vf_error *err);
 /* Pause and last round, proof. The blackout begins here. */

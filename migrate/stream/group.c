@@ -33,7 +33,7 @@ static int open_stream(struct stream_group *group, uint32_t index, const struct 
     }
     if (kc_channel_open(group->plan.kernel_socket, group->plan.partition,
                         stream_slots(&group->plan), group->plan.geometry.slot_bytes,
-                        &stream->channel, err) != 0)
+                        group->plan.geometry.page_bytes, &stream->channel, err) != 0)
         return -1;
     vf_lock(&group->lock);
     if (group->aborted)

@@ -209,7 +209,8 @@ int receive_stream_start(struct receive_stream *stream, struct vf_error *err)
 
     tp_set_silence(stream->tp, stream->plan->silence_ns);
     if (kc_channel_open(stream->plan->kernel_socket, stream->plan->partition, 2 * items,
-                        stream->plan->geometry.slot_bytes, &stream->channel, err) != 0)
+                        stream->plan->geometry.slot_bytes, stream->plan->geometry.page_bytes,
+                        &stream->channel, err) != 0)
         return -1;
     if (pthread_create(&stream->thread, NULL, stream_loop, stream) != 0)
         return vf_fail(err, VF_FAILED, "data stream %u: " VF_NO_THREAD, stream->index);

@@ -88,11 +88,11 @@ uint32_t stream_slots(const struct stream_plan *plan)
 }
 
 struct stream_plan stream_plan_of(const struct mig_job *job, const struct vf_partition_info *p,
-                                  uint32_t streams)
+                                  uint32_t streams, uint64_t page_bytes)
 {
     struct stream_plan plan = {
-        .geometry = {.page_bytes = p->page_bytes,
-                     .pages_total = p->vram_bytes / p->page_bytes,
+        .geometry = {.page_bytes = page_bytes,
+                     .pages_total = p->vram_bytes / page_bytes,
                      .slot_bytes = stream_slot_bytes(p->page_bytes)},
         .streams = streams,
         .epoch = job->epoch,

@@ -20,6 +20,9 @@
 #include <stdatomic.h>
 
 #define STREAM_MAX 8u
+/* What is compared, sent and proven, whatever a dirty bit covers: of a large page of which little
+ * has changed only that travels. Where the peer is older it is the dirty page. */
+#define STREAM_PAGE_BYTES 4096u
 #define STREAM_SLOT_BYTES (1u << 20) /* or the page, when that is larger */
 /* All slots of all streams of a job together, at most. */
 #define STREAM_BUFFER_BYTES (48ull << 20)
@@ -37,10 +40,10 @@ struct stream_plan {
     uint64_t silence_ns;
 };
 
-/* The plan of that many streams for the job's partition; its geometry is what this
- * version makes. */
+/* The plan of that many streams for the job's partition, in pages of so many bytes, which make up
+ * the partition's; the rest of its geometry is what this version makes. */
 struct stream_plan stream_plan_of(const struct mig_job *job, const struct vf_partition_info *p,
-                                  uint32_t streams);
+                                  uint32_t streams, uint64_t page_bytes);
 
 /* Walks the pages of one stream in rising order: those with a bit, or all when `bits` is NULL. */
 struct stream_feed {

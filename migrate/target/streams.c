@@ -34,7 +34,7 @@ static void stream_failed(void *ctx, const struct vf_error *err, bool lost)
 
 static int plan_streams(struct target *t, struct vf_error *err)
 {
-    t->plan = stream_plan_of(t->job, &t->partition, t->job->options.streams);
+    t->plan = stream_plan_of(t->job, &t->partition, t->job->options.streams, t->job->page_bytes);
     return digest_table_new(t->plan.geometry.pages_total, t->plan.geometry.page_bytes, &t->table,
                             err);
 }
@@ -90,6 +90,7 @@ int target_open_streams(struct target *t, struct vf_error *err)
     vf_unlock(&t->lock);
     memcpy(message.admitted.token, t->token, sizeof message.admitted.token);
     message.admitted.slot_bytes = t->plan.geometry.slot_bytes;
+    message.admitted.sent_page_bytes = t->plan.geometry.page_bytes;
     if (control_say(&t->control, &message, deadline, err) != 0)
         return -1;
     return target_start_streams(t, err);

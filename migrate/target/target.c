@@ -62,7 +62,7 @@ static int admission(struct target *t, struct vf_error *err)
     if (control_expect(&t->control, WIRE_ADMIT, 0, vf_now_ns() + ASK_NS, &ask, err) != 0)
         return -1;
     job_set_partition(job, ask.admit.params.uuid, ask.admit.epoch, ask.admit.params.vram_bytes,
-                      ask.admit.page_bytes);
+                      ask.admit.sent_page_bytes);
     job_update(job, {
         memcpy(job->partition, ask.admit.params.name, sizeof job->partition);
         job->options.streams = ask.admit.streams;

@@ -183,6 +183,7 @@ static struct wire_message typical_admit(void)
         .admit = {.params = {.name = "vm-1", .adapter = 2, .vram_bytes = 1ull << 32, .epoch = 4},
                   .page_bytes = 65536,
                   .slot_bytes = 1u << 20,
+                  .sent_page_bytes = 4096,
                   .streams = 4,
                   .check_only = 1,
                   .verify = 1,
@@ -208,6 +209,7 @@ static void admit_is_heard_as_said_with_its_blobs(void **state)
     assert_memory_equal(&out.admit.params, &in.admit.params, sizeof in.admit.params);
     assert_int_equal(out.admit.page_bytes, 65536);
     assert_int_equal(out.admit.slot_bytes, 1u << 20);
+    assert_int_equal(out.admit.sent_page_bytes, 4096);
     assert_int_equal(out.admit.streams, 4);
     assert_int_equal(out.admit.check_only, 1);
     assert_int_equal(out.admit.verify, 1);
@@ -253,9 +255,10 @@ static void largest_blobs_fit_into_admit_and_state(void **state)
 
 static void impossible_admits_are_refused(void **state)
 {
-    struct wire_message bad[8];
+    enum { BAD = 11 };
+    struct wire_message bad[BAD];
 
-    for (size_t i = 0; i < 8; i++)
+    for (size_t i = 0; i < BAD; i++)
         bad[i] = typical_admit();
     bad[0].admit.params.name[0] = '/';
     bad[1].admit.page_bytes = 65535;
@@ -265,7 +268,10 @@ static void impossible_admits_are_refused(void **state)
     bad[5].admit.streams = 0;
     bad[6].admit.streams = UINT32_MAX;
     bad[7].admit.verify = 2;
-    for (size_t i = 0; i < 8; i++) {
+    bad[8].admit.sent_page_bytes = 2048;
+    bad[9].admit.sent_page_bytes = 12288;
+    bad[10].admit.sent_page_bytes = 131072; /* more than a dirty bit covers */
+    for (size_t i = 0; i < BAD; i++) {
         struct tp **ends = *state;
         struct wire_message out;
         struct vf_error err = VF_ERROR_INIT;

@@ -54,6 +54,7 @@ static struct wire_message sample(enum wire_tag tag)
                                       .params.vram_bytes = 1u << 30,
                                       .page_bytes = 65536,
                                       .slot_bytes = 1u << 20,
+                                      .sent_page_bytes = 4096,
                                       .streams = 2,
                                       .kmd = {"kkkk", 4},
                                       .umed = {"uu", 2}};
@@ -180,7 +181,9 @@ static size_t appended_bytes(uint32_t tag)
     case WIRE_HELLO:
         return sizeof(uint32_t);
     case WIRE_ADMIT:
-        return sizeof(uint64_t) + sizeof(uint8_t);
+        return 2 * sizeof(uint64_t) + sizeof(uint8_t);
+    case WIRE_ADMITTED:
+        return sizeof(uint64_t);
     case WIRE_REFUSED:
     case WIRE_VERDICT:
         return sizeof(uint8_t);

@@ -85,6 +85,8 @@ void wire_put_admit(struct wire_writer *w, const struct wire_message *m)
     wire_put_blob(w, admit->umed.data, admit->umed.bytes);
     wire_put_u64(w, admit->max_time_ns);
     wire_put_u8(w, admit->queued);
+    if (admit->sent_page_bytes != 0) /* an image has none */
+        wire_put_u64(w, admit->sent_page_bytes);
 }
 
 void wire_get_a_blob(struct wire_reader *r, struct wire_blob *blob)
@@ -97,11 +99,14 @@ void wire_get_a_blob(struct wire_reader *r, struct wire_blob *blob)
 static const char *check_admit(const struct wire_admit *admit)
 {
     const uint64_t page = admit->page_bytes;
+    const uint64_t sent = admit->sent_page_bytes;
 
     if (!vf_name_valid(admit->params.name))
         return "not a partition's name";
     if (page < 4096 || page > WIRE_MAX_SLOT_BYTES || (page & (page - 1)) != 0)
         return "a page size that cannot be moved";
+    if (sent < 4096 || sent > page || (sent & (sent - 1)) != 0)
+        return "pages that do not make up what a dirty bit covers";
     if (admit->slot_bytes < page || admit->slot_bytes > WIRE_MAX_SLOT_BYTES ||
         admit->slot_bytes % page != 0)
         return "a slot size that does not fit its pages";
@@ -134,6 +139,10 @@ const char *wire_get_admit(struct wire_reader *r, struct wire_message *m)
         admit->max_time_ns = wire_get_u64(r);
     if (wire_get_left(r) >= sizeof admit->queued)
         admit->queued = wire_get_u8(r);
+    if (wire_get_left(r) >= sizeof admit->sent_page_bytes)
+        admit->sent_page_bytes = wire_get_u64(r);
+    if (admit->sent_page_bytes == 0)
+        admit->sent_page_bytes = admit->page_bytes;
     return check_admit(admit);
 }
 
@@ -141,12 +150,15 @@ void wire_put_admitted(struct wire_writer *w, const struct wire_message *m)
 {
     wire_put_bytes(w, m->admitted.token, sizeof m->admitted.token);
     wire_put_u64(w, m->admitted.slot_bytes);
+    wire_put_u64(w, m->admitted.sent_page_bytes);
 }
 
 const char *wire_get_admitted(struct wire_reader *r, struct wire_message *m)
 {
     wire_get_bytes(r, m->admitted.token, sizeof m->admitted.token);
     m->admitted.slot_bytes = wire_get_u64(r);
+    if (wire_get_left(r) >= sizeof m->admitted.sent_page_bytes)
+        m->admitted.sent_page_bytes = wire_get_u64(r);
     return NULL;
 }
 

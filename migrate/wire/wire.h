@@ -195,7 +195,7 @@ struct wire_blob { /* received: borrowed from the message, gone with wire_messag
 
 struct wire_admit {
     struct vf_partition_params params; /* name checked on receipt; `adapter` is the source's */
-    uint64_t page_bytes, slot_bytes;
+    uint64_t page_bytes, slot_bytes;   /* what a dirty bit covers; the most that a frame carries */
     uint32_t streams;
     uint8_t check_only;
     uint8_t verify;      /* enum mig_verify */
@@ -205,11 +205,15 @@ struct wire_admit {
     struct wire_blob kmd, umed; /* immutable data; umed may be empty */
     uint64_t max_time_ns;       /* of the whole move; 0 = no limit, or not told (version 1) */
     uint8_t queued; /* other moves of the source's host have their turn: pages come later */
+    /* The size of the pages to be sent, which make up page_bytes. Sent as 0: page_bytes, as of who
+     * is older. */
+    uint64_t sent_page_bytes;
 };
 
 struct wire_admitted {
     uint8_t token[WIRE_ID_BYTES];
     uint64_t slot_bytes; /* ≤ the one asked for */
+    uint64_t sent_page_bytes; /* the one asked for; 0: a dirty page, as of who is older */
 };
 
 /* Why, in ABORT, REFUSED and VERDICT. Numbers are for ever; received, one that is not known, or

@@ -97,8 +97,17 @@ static void on_done(void *ctx, uint64_t cookie, int status)
 
 void rig_channel_open(struct rig *rig, uint64_t id, uint64_t slot_bytes, struct rig_channel *out)
 {
-    struct dxgk_channel_config config = {
-        .slots = RIG_SLOTS, .slot_bytes = slot_bytes, .done = on_done, .ctx = out};
+    rig_channel_open_pages(rig, id, slot_bytes, 0, out);
+}
+
+void rig_channel_open_pages(struct rig *rig, uint64_t id, uint64_t slot_bytes, uint64_t page_bytes,
+                            struct rig_channel *out)
+{
+    struct dxgk_channel_config config = {.slots = RIG_SLOTS,
+                                         .slot_bytes = slot_bytes,
+                                         .page_bytes = page_bytes,
+                                         .done = on_done,
+                                         .ctx = out};
     struct vf_error err = VF_ERROR_INIT;
     int fd;
 

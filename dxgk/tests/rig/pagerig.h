@@ -38,6 +38,9 @@ struct dxgk_partition *rig_inside(struct rig *rig, uint64_t id);
 
 /* RIG_SLOTS slots. */
 void rig_channel_open(struct rig *rig, uint64_t id, uint64_t slot_bytes, struct rig_channel *out);
+/* One whose lists count in pages of so many bytes. */
+void rig_channel_open_pages(struct rig *rig, uint64_t id, uint64_t slot_bytes, uint64_t page_bytes,
+                            struct rig_channel *out);
 void rig_channel_close(struct rig_channel *channel);
 /* Submits with cookie = slot; asserts that it is taken. */
 void rig_submit(struct rig_channel *channel, enum dxgk_transfer op, uint32_t slot,

@@ -180,6 +180,17 @@ static void admit_other_slots(struct trap *trap)
     admit(trap, SLOT / 2);
 }
 
+static void admit_other_pages(struct trap *trap)
+{
+    const struct wire_message message = {
+        .tag = WIRE_ADMITTED,
+        .admitted = {.token = {9}, .slot_bytes = SLOT, .sent_page_bytes = 8192}};
+
+    assert_int_equal(trap->admit.page_bytes, PAGE);
+    assert_int_equal(trap->admit.sent_page_bytes, 4096);
+    say(trap->control, &message);
+}
+
 static void never_read(struct trap *trap)
 {
     struct pollfd look = {.events = POLLRDHUP};
@@ -215,7 +226,8 @@ static void cancel_behind_the_stream(struct trap *trap)
         continue;
 }
 
-/* Takes all pages without a look, until STATE is on the control stream; its root. */
+/* Takes all pages without a look, until STATE is on the control stream; its root. It is older and
+ * knows no pages but what a dirty bit covers. */
 static void swallow(struct trap *trap, struct tp *data, uint8_t root[DIGEST_ROOT_BYTES])
 {
     static uint8_t slot[SLOT];
@@ -316,6 +328,7 @@ static void a_false_target_gets_nothing(void **state)
     expect_failed(refuse_without_reason, false, "names no reason");
     expect_failed(contradict, true, "makes no sense");
     expect_failed(admit_other_slots, false, "slots");
+    expect_failed(admit_other_pages, false, "pages of 8192 bytes");
     expect_failed(admit_without_token, false, "without a token");
     expect_failed(never_read, false, "silent");
     expect_failed(ready_for_another_epoch, false, "something else");

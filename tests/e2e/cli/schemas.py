@@ -17,7 +17,7 @@ OPTIONAL = {"error", "partition of vferry.result/1", "duration_ns of vferry.imag
 NULLABLE = {
     "adapters", "attention", "blackout_clock", "blackout_ns", "brownout_ns", "bytes", "bytes_sent", "check", "commit_ns",
     "compression", "dirty_bytes_per_s", "duration_ns", "ended_unix_ns", "epoch", "error", "eta_ns", "from", "held_by", "job", "jobs", "kernel",
-    "kernel_version", "kernel_word", "listen", "name", "pages", "pages_ns", "pages_sent", "partitions", "partitions_dropped",
+    "kernel_version", "kernel_word", "listen", "name", "page_bytes", "pages", "pages_ns", "pages_sent", "partitions", "partitions_dropped",
     "pause_ns", "peer_identity", "percent", "predicted_blackout_ns", "rate_bytes_per_s", "reason", "reconnects", "remedy",
     "rounds", "start_ns", "started_unix_ns", "state_ns", "steps", "steps_per_s", "steps_wanted", "streams", "total_ns",
     "until", "uuid", "verify", "verify_ns", "vf_count", "vf_free", "vram_bytes", "vram_free_bytes", "why_not", "workload",

@@ -189,11 +189,24 @@ class Devices(Case):
 
     def test_tracking_that_is_not_performant_sends_the_whole_reserve_first(self):
         report, _ = self.moved_on("softgpu,vram=256M,vfs=2,performant=off")
-        self.assertEqual(report["rounds"][0]["pages"], (64 << 20) // 65536)
+        self.assertEqual(report["rounds"][0]["pages"], (64 << 20) // report["page_bytes"])
 
     def test_performant_tracking_sends_only_what_was_touched_first(self):
         report, _ = self.moved_on("softgpu,vram=256M,vfs=2,performant=on")
-        self.assertLess(report["rounds"][0]["pages"], (64 << 20) // 65536)
+        self.assertLess(report["rounds"][0]["pages"], (64 << 20) // report["page_bytes"])
+
+    def test_of_a_large_dirty_page_only_what_was_written_crosses(self):
+        """Steps of 4 KiB at random places, 64 to a dirty page: each makes one dirty, and few make it whole."""
+        left, right = self.pair("softgpu,vram=256M,vfs=2,dirty-page=256K")
+        work = churn(6, size="64M", rate=4 << 20)
+        create(left, "p", work, vram="96M")
+        wait_until("64 steps are done", lambda: steps(left, "p") > 64)
+        report = move(left, right, "p")
+        later = report["rounds"][1:]
+        self.assertEqual(report["page_bytes"], 4096)
+        self.assertGreater(sum(one["dirty_pages"] for one in later), 64, later)
+        self.assertLess(8 * sum(one["pages"] for one in later), sum(one["dirty_pages"] for one in later), later)
+        self.assert_works_to_its_end(right, "p", work)
 
     def test_reserves_scattered_over_vram(self):
         """Partitions made and removed leave holes; the next one is laid over them."""
