@@ -71,9 +71,9 @@ int request_send(const struct request *request, json_t *line, int timeout_ms);
  * has left. */
 bool request_progress(const struct request *request, json_t *object);
 
-/* Answers a parsed request object (borrowed) that came on the beat's socket, by the verb that `find`
- * knows: the reply to send, never NULL but without memory. The client has signs of life meanwhile
- * if it wants them. */
+/* Answers a parsed request object (borrowed) that came on the beat's socket, by the verb that
+ * `find` knows: the reply to send, never NULL but without memory. The client has signs of life
+ * meanwhile if it wants them. */
 json_t *request_reply(struct daemon *daemon, verb_finder *find, struct pulse_beat *beat,
                       json_t *object, int file);
 

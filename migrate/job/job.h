@@ -218,8 +218,8 @@ void job_unclaim(struct mig_job *job);
 /* From here to the next call with NULL a cancel calls wake(ctx), under the job's lock. */
 void job_set_wake(struct mig_job *job, void (*wake)(void *ctx), void *ctx);
 bool job_cancel_asked(struct mig_job *job);
-/* This daemon ends: calls the job off as mig_job_cancel does, but as a failure. A cancel or a commit
- * that came first stays. Does not wait. Any thread. */
+/* This daemon ends: calls the job off as mig_job_cancel does, but as a failure. A cancel or a
+ * commit that came first stays. Does not wait. Any thread. */
 void job_interrupt(struct mig_job *job);
 /* Was it called off so? Any thread. */
 bool job_interrupted(const struct mig_job *job);
