@@ -25,9 +25,8 @@ struct restoring {
     struct restore *order;
     struct mig_job *job;
     struct image_reader *image; /* the order's */
-    struct target target; /* job, kc, partition, prepared, committed; its lock */
+    struct target target; /* job, kc, partition, table, prepared, committed; its lock */
     struct stream_plan plan;
-    struct digest_table *table;
     struct kc_channel *channel;
     struct page_sink *sink;
     bool known;      /* this host's journal has the image's hand-off, or a later one, as arrived */
@@ -117,8 +116,8 @@ static int open_receiver(struct restoring *r, struct vf_error *err)
     r->sink = calloc(1, sizeof *r->sink);
     if (r->sink == NULL)
         return vf_fail(err, VF_FAILED, VF_NO_MEMORY);
-    if (digest_table_new(facts->geometry.pages_total, facts->geometry.page_bytes, &r->table, err) !=
-            0 ||
+    if (digest_table_new(facts->geometry.pages_total, facts->geometry.page_bytes, &r->target.table,
+                         err) != 0 ||
         kc_channel_open(r->plan.kernel_socket, r->plan.partition, 2 * page_sink_items(&r->plan),
                         facts->geometry.slot_bytes, facts->geometry.page_bytes, &r->channel,
                         err) != 0)
@@ -126,7 +125,7 @@ static int open_receiver(struct restoring *r, struct vf_error *err)
     r->sink->channel = r->channel;
     r->sink->tp = image_reader_tp(r->image);
     r->sink->plan = &r->plan;
-    r->sink->table = r->table;
+    r->sink->table = r->target.table;
     r->sink->items = page_sink_items(&r->plan);
     return 0;
 }
@@ -163,29 +162,17 @@ static int restore_pages(struct restoring *r, struct vf_error *err)
     return 0;
 }
 
-/* Digests equal, state restored, interrupts replayed, End done (TGT-4). The state is the one the
- * checksum met. */
+/* The state is the one the checksum met. */
 static int restore_state(struct restoring *r, struct vf_error *err)
 {
-    const struct wire_state *state = image_state(r->image);
-    struct target *t = &r->target;
-    struct kc_blob kmd = {(void *)(uintptr_t)state->kmd.data, state->kmd.bytes};
-    struct kc_blob msix = {(void *)(uintptr_t)state->msix.data, state->msix.bytes};
-    struct kc_blob umed = {(void *)(uintptr_t)state->umed.data, state->umed.bytes};
     uint8_t root[DIGEST_ROOT_BYTES];
 
-    digest_root(r->table, root, NULL);
-    if (memcmp(root, state->root, sizeof root) != 0)
-        return vf_fail(err, VF_FAILED,
-                       "proof: the digest of the VRAM here is not the image's; refusing to run it");
     kc_channel_close(r->channel);
     r->channel = NULL;
-    if (kc_restore_mutable(t->kc, t->partition.id, &kmd, &msix, &umed, err) != 0 ||
-        kc_end(t->kc, t->partition.id, err) != 0)
+    if (target_restore_state(&r->target, image_state(r->image), "image's", root, err) != 0)
         return -1;
-    t->prepared = false;
     job_update(r->job, digest_format(root, r->job->digest));
-    return kc_partition_set_epoch(t->kc, t->partition.id, r->job->epoch, err);
+    return 0;
 }
 
 /* There is no peer that could believe it: PREPARED says nothing that OPEN does not, so COMMITTED
@@ -295,7 +282,7 @@ static enum job_state restore(struct restore *order)
     end = finish(r, run(r, &err), &err);
     job_set_wake(r->job, NULL, NULL);
     kc_channel_close(r->channel);
-    digest_table_free(r->table);
+    digest_table_free(r->target.table);
     free(r->sink);
     if (r->target.kc != NULL)
         kc_close(r->target.kc);

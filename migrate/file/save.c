@@ -12,7 +12,6 @@
 #include "migrate/handoff/copy.h"
 #include "migrate/image/image.h"
 #include "migrate/job/ending.h"
-#include "migrate/job/stand.h"
 #include "migrate/source/partition_out.h"
 #include "migrate/stream/stream.h"
 
@@ -167,26 +166,15 @@ static int save_pages(struct saving *s, struct vf_error *err)
 
 static int save_state(struct saving *s, uint8_t root[DIGEST_ROOT_BYTES], struct vf_error *err)
 {
-    struct wire_state state = {.pages_total_sent = s->job->pages_sent};
-    struct kc_blob kmd = {0};
-    struct kc_blob msix = {0};
-    struct kc_blob umed = {0};
+    struct partition_out_state saved;
     int result;
 
-    stand_calls(s->job, "DxgkDdiSaveMutableMigrationData");
-    result = kc_save_mutable(s->kc, s->partition.id, &kmd, &msix, &umed, err);
-    stand_calls(s->job, NULL);
-    if (result != 0)
+    if (partition_out_state(s->job, s->kc, &s->partition, TP_NEVER, &saved, err) != 0)
         return -1;
     digest_root(s->table, root, NULL);
-    memcpy(state.root, root, sizeof state.root);
-    state.kmd = (struct wire_blob){kmd.data, (uint32_t)kmd.bytes};
-    state.msix = (struct wire_blob){msix.data, (uint32_t)msix.bytes};
-    state.umed = (struct wire_blob){umed.data, (uint32_t)umed.bytes};
-    result = image_add_state(s->writer, &state, err);
-    kc_blob_free(&kmd);
-    kc_blob_free(&msix);
-    kc_blob_free(&umed);
+    memcpy(saved.state.root, root, sizeof saved.state.root);
+    result = image_add_state(s->writer, &saved.state, err);
+    partition_out_state_free(&saved);
     if (result == 0)
         job_update(s->job, {
             s->job->t.ready = vf_now_ns();

@@ -4,6 +4,8 @@
 #include "migrate/journal/line.h"
 
 #include "base/cleanup.h"
+#include "base/hex.h"
+#include "base/json_text.h"
 
 #include <inttypes.h>
 #include <jansson.h>
@@ -59,22 +61,6 @@ static void cleanup_json(json_t **json)
 
 #define cleanup_json __attribute__((cleanup(cleanup_json)))
 
-/* Texts come from peers and drivers and may hold anything; what is no UTF-8 becomes '?', rather
- * than losing the record. */
-static json_t *text_json(const char *text)
-{
-    char plain[sizeof((struct journal_record *)0)->text];
-    json_t *json = json_string(text);
-
-    if (json != NULL)
-        return json;
-    (void)snprintf(plain, sizeof plain, "%s", text);
-    for (char *at = plain; *at != '\0'; at++)
-        if ((unsigned char)*at >= 0x80)
-            *at = '?';
-    return json_string(plain);
-}
-
 /* What only the records of an end say. */
 static int put_end(json_t *json, const struct journal_record *record)
 {
@@ -105,12 +91,11 @@ static int put_optional_members(json_t *json, const struct journal_record *recor
     if ((record->owed && json_object_set_new(json, OWED, json_true()) != 0) ||
         (record->stays_paused && json_object_set_new(json, STAYS_PAUSED, json_true()) != 0) ||
         (record->identity[0] != '\0' &&
-         json_object_set_new(json, IDENTITY, text_json(record->identity)) != 0))
+         json_object_set_new(json, IDENTITY, vf_json_text(record->identity)) != 0))
         return -1;
     if (memcmp(record->token, none, sizeof none) == 0)
         return 0;
-    for (size_t i = 0; i < sizeof record->token; i++)
-        (void)snprintf(token + 2 * i, 3, "%02x", record->token[i]);
+    vf_hex_format(record->token, sizeof record->token, token);
     return json_object_set_new(json, TOKEN, json_string(token));
 }
 
@@ -129,8 +114,8 @@ size_t journal_line_format(const struct journal_record *record, char line[JOURNA
                      kinds[record->kind], "time_ns", (json_int_t)record->time_ns, "id",
                      (json_int_t)record->id, "job", job, "operation", operations[record->operation],
                      "side", sides[record->side], "partition", record->partition, "uuid", uuid,
-                     "epoch", (json_int_t)record->epoch, "peer", text_json(record->peer), "text",
-                     text_json(record->text));
+                     "epoch", (json_int_t)record->epoch, "peer", vf_json_text(record->peer), "text",
+                     vf_json_text(record->text));
     if (json == NULL || put_optional_members(json, record) != 0 || put_end(json, record) != 0)
         return 0;
     used = json_dumpb(json, line, JOURNAL_LINE_BYTES, JSON_COMPACT | JSON_ENSURE_ASCII);
@@ -170,28 +155,10 @@ static bool copy_text(char *to, size_t capacity, const char *from)
     return n >= 0 && (size_t)n < capacity;
 }
 
-static int digit(char c)
-{
-    static const char digits[] = "0123456789abcdef";
-    const char *at = c == '\0' ? NULL : strchr(digits, c);
-
-    return at == NULL ? -1 : (int)(at - digits);
-}
-
 /* NULL = none. */
 static bool parse_token(const char *text, uint8_t token[16])
 {
-    if (text == NULL)
-        return true;
-    for (size_t i = 0; i < 16; i++) {
-        const int high = digit(text[2 * i]);
-        const int low = high < 0 ? -1 : digit(text[2 * i + 1]);
-
-        if (low < 0)
-            return false;
-        token[i] = (uint8_t)(high << 4 | low);
-    }
-    return text[32] == '\0';
+    return text == NULL || (vf_hex_parse(text, token, 16) == 0 && text[32] == '\0');
 }
 
 /* A line's members as they stand there: NULL, 0 and "" where one is missing. */

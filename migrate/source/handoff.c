@@ -5,65 +5,32 @@
  */
 #define LOG_ROOM "migrate"
 #include "migrate/source/source.h"
+#include "migrate/source/partition_out.h"
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/size.h"
 #include "migrate/handoff/copy.h"
 #include "migrate/job/stand.h"
 
 #include <string.h>
 
-/* The driver's answer may come however late: then the partition runs on, for the limit is hard. */
-static int save_mutable(struct source *s, struct kc_blob *kmd, struct kc_blob *msix,
-                        struct kc_blob *umed, struct vf_error *err)
-{
-    static const char ddi[] = "DxgkDdiSaveMutableMigrationData";
-    uint64_t asked = vf_now_ns();
-    char time[32];
-    int result;
-
-    stand_calls(s->job, ddi);
-    result = kc_save_mutable(s->kc, s->partition.id, kmd, msix, umed, err);
-    stand_calls(s->job, NULL);
-    if (result != 0 || vf_now_ns() <= s->deadline_ns)
-        return result;
-    kc_blob_free(kmd);
-    kc_blob_free(msix);
-    kc_blob_free(umed);
-    if (stand_was_mute(s->job, asked, err))
-        return -1;
-    return vf_fail(err, VF_FAILED,
-                   "the blackout would exceed --max-blackout: DDI %s of driver %s at host %s took "
-                   "%s" VF_REMEDY "allow more, or have the driver mended",
-                   ddi, s->job->stand.driver, s->job->host_name,
-                   vf_time_format(vf_now_ns() - asked, time, sizeof time));
-}
-
 static int send_state(struct source *s, uint8_t root[DIGEST_ROOT_BYTES], struct vf_error *err)
 {
     struct wire_message message = {.tag = WIRE_STATE};
-    struct kc_blob kmd = {0};
-    struct kc_blob msix = {0};
-    struct kc_blob umed = {0};
+    struct partition_out_state saved;
     uint64_t before;
     int result;
 
-    if (save_mutable(s, &kmd, &msix, &umed, err) != 0)
+    if (partition_out_state(s->job, s->kc, &s->partition, s->deadline_ns, &saved, err) != 0)
         return -1;
     before = vf_now_ns();
     digest_root(s->table, root, NULL);
     job_update(s->job, s->job->t.verify_ns += vf_now_ns() - before);
+    message.state = saved.state;
     memcpy(message.state.root, root, sizeof message.state.root);
-    message.state.kmd = (struct wire_blob){kmd.data, (uint32_t)kmd.bytes};
-    message.state.msix = (struct wire_blob){msix.data, (uint32_t)msix.bytes};
-    message.state.umed = (struct wire_blob){umed.data, (uint32_t)umed.bytes};
-    message.state.pages_total_sent = s->job->pages_sent;
     s->state_sent = true;
     result = control_say(&s->control, &message, s->deadline_ns, err);
-    kc_blob_free(&kmd);
-    kc_blob_free(&msix);
-    kc_blob_free(&umed);
+    partition_out_state_free(&saved);
     return result;
 }
 

@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/size.h"
 #include "migrate/handoff/copy.h"
 #include "migrate/job/stand.h"
 #include "migrate/mig.h"
@@ -92,6 +93,43 @@ int partition_out_pause(struct mig_job *job, struct kc *kc, const struct vf_part
     if (!job->stays_paused)
         stand_begins(job, asked);
     return 0;
+}
+
+int partition_out_state(struct mig_job *job, struct kc *kc, const struct vf_partition_info *p,
+                        uint64_t deadline_ns, struct partition_out_state *out, struct vf_error *err)
+{
+    static const char ddi[] = "DxgkDdiSaveMutableMigrationData";
+    uint64_t asked = vf_now_ns();
+    char time[32];
+    int result;
+
+    *out = (struct partition_out_state){.kmd = {0}};
+    stand_calls(job, ddi);
+    result = kc_save_mutable(kc, p->id, &out->kmd, &out->msix, &out->umed, err);
+    stand_calls(job, NULL);
+    if (result != 0)
+        return -1;
+    out->state = (struct wire_state){.pages_total_sent = job->pages_sent,
+                                     .kmd = {out->kmd.data, (uint32_t)out->kmd.bytes},
+                                     .msix = {out->msix.data, (uint32_t)out->msix.bytes},
+                                     .umed = {out->umed.data, (uint32_t)out->umed.bytes}};
+    if (vf_now_ns() <= deadline_ns)
+        return 0;
+    partition_out_state_free(out);
+    if (stand_was_mute(job, asked, err))
+        return -1;
+    return vf_fail(err, VF_FAILED,
+                   "the blackout would exceed --max-blackout: DDI %s of driver %s at host %s took "
+                   "%s" VF_REMEDY "allow more, or have the driver mended",
+                   ddi, job->stand.driver, job->host_name,
+                   vf_time_format(vf_now_ns() - asked, time, sizeof time));
+}
+
+void partition_out_state_free(struct partition_out_state *state)
+{
+    kc_blob_free(&state->kmd);
+    kc_blob_free(&state->msix);
+    kc_blob_free(&state->umed);
 }
 
 int partition_out_run_on(struct mig_job *job, struct kc *kc, const struct vf_partition_info *p,

@@ -29,6 +29,17 @@ int partition_out_prepare(struct mig_job *job, struct kc *kc, const struct vf_pa
 /* From here on it stands, unless it did already by a person's word; *paused: by this call. */
 int partition_out_pause(struct mig_job *job, struct kc *kc, const struct vf_partition_info *p,
                         bool *paused, struct vf_error *err);
+/* All that STATE carries but the root, which the caller adds. */
+struct partition_out_state {
+    struct wire_state state; /* its blobs are those below */
+    struct kc_blob kmd, msix, umed;
+};
+/* SaveMutable, once it stands. The driver's answer may come however late: after `deadline_ns`
+ * (TP_NEVER = none) this fails, for the limit is hard. After 0 the caller frees *out. */
+int partition_out_state(struct mig_job *job, struct kc *kc, const struct vf_partition_info *p,
+                        uint64_t deadline_ns, struct partition_out_state *out,
+                        struct vf_error *err);
+void partition_out_state_free(struct partition_out_state *state);
 /* Back to "never happened", for one that was prepared: it works again, and Prepare has its End.
  * -1: it does not, *err says so for people. */
 int partition_out_run_on(struct mig_job *job, struct kc *kc, const struct vf_partition_info *p,

@@ -17,34 +17,41 @@
 
 #define DONE_NS 30000000000ull
 
-int target_prepare(struct target *t, const struct wire_state *state, struct vf_error *err)
+int target_restore_state(struct target *t, const struct wire_state *state, const char *whose,
+                         uint8_t root[DIGEST_ROOT_BYTES], struct vf_error *err)
 {
-    struct mig_job *job = t->job;
     struct kc_blob kmd = {(void *)(uintptr_t)state->kmd.data, state->kmd.bytes};
     struct kc_blob msix = {(void *)(uintptr_t)state->msix.data, state->msix.bytes};
     struct kc_blob umed = {(void *)(uintptr_t)state->umed.data, state->umed.bytes};
-    uint64_t begin = vf_now_ns();
     int result;
 
-    t->ready = (struct wire_message){.tag = WIRE_READY, .ready.id = handoff_of(job)};
-    digest_root(t->table, t->ready.ready.root, NULL);
-    if (memcmp(t->ready.ready.root, state->root, DIGEST_ROOT_BYTES) != 0)
-        return vf_fail(
-            err, VF_FAILED,
-            "proof: the digest of the VRAM here is not the source's; refusing to run it");
+    digest_root(t->table, root, NULL);
+    if (memcmp(root, state->root, DIGEST_ROOT_BYTES) != 0)
+        return vf_fail(err, VF_FAILED,
+                       "proof: the digest of the VRAM here is not the %s; refusing to run it",
+                       whose);
     t->verified_ns = vf_now_ns();
-    t->ready.ready.verify_ns = t->verified_ns - begin;
-    stand_calls(job, "DxgkDdiRestoreMutableMigrationData");
+    stand_calls(t->job, "DxgkDdiRestoreMutableMigrationData");
     result = kc_restore_mutable(t->kc, t->partition.id, &kmd, &msix, &umed, err);
-    stand_calls(job, "DxgkDdiEndLiveMigration");
+    stand_calls(t->job, "DxgkDdiEndLiveMigration");
     if (result == 0)
         result = kc_end(t->kc, t->partition.id, err);
-    stand_calls(job, NULL);
+    stand_calls(t->job, NULL);
     if (result != 0)
         return -1;
     t->prepared = false;
-    if (kc_partition_set_epoch(t->kc, t->partition.id, job->epoch, err) != 0)
+    return kc_partition_set_epoch(t->kc, t->partition.id, t->job->epoch, err);
+}
+
+int target_prepare(struct target *t, const struct wire_state *state, struct vf_error *err)
+{
+    struct mig_job *job = t->job;
+    uint64_t begin = vf_now_ns();
+
+    t->ready = (struct wire_message){.tag = WIRE_READY, .ready.id = handoff_of(job)};
+    if (target_restore_state(t, state, "source's", t->ready.ready.root, err) != 0)
         return -1;
+    t->ready.ready.verify_ns = t->verified_ns - begin;
     if (!job_begin_commit(job))
         return target_cancelled(t, err);
     job_update(job, digest_format(t->ready.ready.root, job->digest));

@@ -104,7 +104,11 @@ int target_start_streams(struct target *t, struct vf_error *err);
  * stream had failed. */
 int target_stop_streams(struct target *t, struct vf_error *err);
 
-/* STATE to READY: proof, mutable state, PREPARED (TGT-4). */
+/* All pages are here: digests equal, state restored, interrupts replayed, End done (TGT-4).
+ * `whose` the digest must be: "source's". *root: of what lies here. */
+int target_restore_state(struct target *t, const struct wire_state *state, const char *whose,
+                         uint8_t root[DIGEST_ROOT_BYTES], struct vf_error *err);
+/* STATE to READY: proof, mutable state, PREPARED. */
 int target_prepare(struct target *t, const struct wire_state *state, struct vf_error *err);
 /* COMMIT, unpause, RUNNING; waits for a source that redials. -1: t->over, or COMMIT did not come.
  */
