@@ -242,7 +242,7 @@ static enum job_state finish(struct restoring *r, int result, struct vf_error *e
         warn_of_two(r);
         return JOB_COMPLETED;
     }
-    if (r->target.committed) {
+    if (job_committed(job)) {
         struct vf_error why = *err;
 
         (void)vf_fail(err, VF_UNKNOWN,

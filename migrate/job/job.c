@@ -105,6 +105,11 @@ bool job_unsure(struct mig_job *job)
     return vf_locked(&job->lock, job->journal == JOB_UNSURE);
 }
 
+bool job_in_journal(struct mig_job *job)
+{
+    return vf_locked(&job->lock, job->journal != JOB_UNRECORDED);
+}
+
 const char *job_kind(const struct mig_job *job)
 {
     switch (job->operation) {
@@ -269,6 +274,11 @@ bool job_begin_commit(struct mig_job *job)
     int open = JOB_OPEN;
 
     return atomic_compare_exchange_strong(&job->point, &open, JOB_COMMIT_BEGUN);
+}
+
+bool job_commit_begun(const struct mig_job *job)
+{
+    return atomic_load(&job->point) == JOB_COMMIT_BEGUN;
 }
 
 /* Where a partition that left can be sent back to, as far as this host knows its own address. */

@@ -184,14 +184,22 @@ static inline bool job_ended(const struct mig_job *job)
     return job_state_ends((enum job_state)vf_fsm_get(&job->fsm));
 }
 
+/* Not over, and past its COMMIT (source: it may have left this host) or COMMITTED (target: it is on
+ * disk). Any thread. */
+static inline bool job_committed(const struct mig_job *job)
+{
+    return vf_fsm_get(&job->fsm) == JOB_COMMITTED;
+}
+
 /* A new job with one reference, in JOB_CONNECT. NULL without memory. */
 struct mig_job *job_new(struct mig *mig, uint64_t id, const uint8_t uuid[16], enum mig_side side);
 
 /* Is its other end a file? */
 bool job_with_file(const struct mig_job *job);
 bool job_has_token(struct mig_job *job);
-/* See JOB_UNSURE. Any thread. */
+/* See JOB_UNSURE; and has the journal any record of it? Any thread. */
 bool job_unsure(struct mig_job *job);
+bool job_in_journal(struct mig_job *job);
 /* "move", "check", "save" or "restore". */
 const char *job_kind(const struct mig_job *job);
 
@@ -233,6 +241,8 @@ bool job_sleep(struct mig_job *job, uint64_t until_ns);
 bool job_doze(struct mig_job *job, uint64_t until_ns);
 /* Decides for the commit. False: a cancel was first. */
 bool job_begin_commit(struct mig_job *job);
+/* Was it decided so? Any thread. */
+bool job_commit_begun(const struct mig_job *job);
 
 /* Numbers of a finished round; `paused` counts towards the blackout's last round. */
 void job_round_done(struct mig_job *job, const struct job_round *round);

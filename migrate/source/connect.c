@@ -173,7 +173,7 @@ enum job_state source_recommit(struct source *s, struct vf_error *err)
     stand_waits(job, "host %s to say whether it runs partition %s", job->peer_name, job->partition);
     if (redial_until(job, s->kc, vf_now_ns() + job->mig->redial_ns, &end, err) != 0) {
         source_give_up(s, err);
-        return s->end;
+        return source_end(s);
     }
     if (end != JOB_COMPLETED)
         (void)job_fail(job, err);

@@ -154,7 +154,6 @@ static int say_commit(struct source *s, struct vf_error *err)
     const struct wire_message message = {.tag = WIRE_COMMIT, .handoff = handoff_of(s->job)};
 
     s->cause = (struct vf_error)VF_ERROR_INIT;
-    s->committed = true;
     job_enter(s->job, JOB_COMMITTED, "commit");
     stand_waits(s->job, "host %s to say that it runs there", s->job->peer_name);
     s->running_ns = vf_now_ns() + RUNNING_NS;
@@ -181,7 +180,7 @@ static void report_failed(struct source *s)
     if (s->why.code == VF_OK) {
         tell_end(s, false);
         /* The journal has the bare cause of a COMMIT that was taken back. */
-        if (s->journalled && mig_journal_end(s->job, &s->why, &also) != 0)
+        if (job_in_journal(s->job) && mig_journal_end(s->job, &s->why, &also) != 0)
             log_error("job %" PRIu64 ": %s", s->job->id, also.text);
     }
     s->end = s->why.code == VF_CANCELLED ? JOB_CANCELLED : JOB_FAILED;
@@ -208,7 +207,6 @@ static void report(struct handoff_run *run, enum handoff_outcome outcome)
     }
     source_unwatch(s);
     (void)job_fail(s->job, &s->why);
-    s->over = true;
 }
 
 void source_tell(struct source *s, enum handoff_event_kind kind)
@@ -224,6 +222,11 @@ void source_tell(struct source *s, enum handoff_event_kind kind)
     /* Its state was taken: it stands, whoever paused it. */
     run.core.copy = !s->prepared ? COPY_GONE : s->paused || s->state_sent ? COPY_PAUSED : COPY_RUNS;
     (void)handoff_tell(&run, kind);
+}
+
+enum job_state source_end(const struct source *s)
+{
+    return job_state_ends(s->end) ? s->end : JOB_UNKNOWN;
 }
 
 void source_give_up(struct source *s, const struct vf_error *why)

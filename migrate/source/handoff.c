@@ -65,7 +65,7 @@ static int await_ready(struct source *s, const uint8_t root[DIGEST_ROOT_BYTES],
     return result;
 }
 
-/* The point of no return: the core journals COMMIT and sends it, or ends the move (s->over). */
+/* The point of no return: the core journals COMMIT and sends it, or ends the move (s->end). */
 static int commit(struct source *s, struct vf_error *err)
 {
     struct mig_job *job = s->job;
@@ -76,10 +76,10 @@ static int commit(struct source *s, struct vf_error *err)
     if (!job_begin_commit(job))
         return vf_fail(err, VF_CANCELLED, "cancelled");
     source_tell(s, EVENT_READY);
-    if (!s->over && !s->committed)
+    if (!job_state_ends(s->end) && !job_committed(job))
         return vf_fail(err, VF_FAILED, "the hand-off cannot begin as things stand");
     *err = s->cause;
-    return s->over || err->code != VF_OK ? -1 : 0;
+    return job_state_ends(s->end) || err->code != VF_OK ? -1 : 0;
 }
 
 static int await_running(struct source *s, struct vf_error *err)

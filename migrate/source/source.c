@@ -87,7 +87,6 @@ static int open_partition(struct source *s, struct vf_error *err)
     s->queried_ns = vf_now_ns();
     if (mig_journal(job, JOURNAL_OPEN, "", err) != 0)
         return -1;
-    s->journalled = true;
     /* What one fsync costs here, three of which lie in the blackout (PREPARED,
      * COMMIT, COMMITTED). */
     s->convergence.fixed_blackout_ns = 3 * (vf_now_ns() - s->queried_ns);
@@ -405,13 +404,13 @@ static enum job_state finish(struct source *s, int result, struct vf_error *err)
     }
     if (result == 0)
         return tear_down(s, err);
-    if (!s->over && s->committed)
+    if (!job_state_ends(s->end) && job_committed(s->job))
         return source_recommit(s, err);
-    if (!s->over)
+    if (!job_state_ends(s->end))
         source_give_up(s, err);
     if (s->recall)
         source_recall(s, &s->cause);
-    return s->end;
+    return source_end(s);
 }
 
 void *source_main(void *arg)
@@ -429,7 +428,6 @@ void *source_main(void *arg)
         int result;
 
         s->job = job;
-        s->end = JOB_UNKNOWN; /* until the core has said how it ends */
         stream_group_init(&s->group, job, job->options.bandwidth);
         job_set_wake(job, wake, s);
         stand_set_note(job, note, s);

@@ -46,7 +46,6 @@ struct source {
     struct tp *calling;   /* a connection being made, which a cancel ends; guarded by job's lock */
     bool found;           /* partition is filled in: it is here, and was running or paused */
     _Atomic bool retuned; /* its limits have changed: waits by the old ones begin anew */
-    bool journalled;      /* OPEN is written: an end must be too */
     bool prepared;        /* Prepare(SOURCE) needs its End (SRC-7) */
     bool paused;          /* by us: an abort resumes */
     bool state_sent;      /* the target may be, or become, PREPARED */
@@ -56,9 +55,8 @@ struct source {
     struct vf_error why;    /* the whole, which the job shows */
     struct vf_error stands; /* why the partition could not be brought back to work */
     uint64_t running_ns;    /* until when RUNNING is waited for on the move's own connection */
-    bool committed;         /* COMMIT may have left this host */
-    bool over;              /* the core has ended the move: `end`, and the job's error is told */
     bool recall;            /* the target is to hear ABORT (source_recall) */
+    /* How the core has ended the move, and the job's error is told; no end: it has not yet. */
     enum job_state end;
     bool linked; /* the link is started; written under the job's lock while a cancel may look */
 };
@@ -77,8 +75,10 @@ enum job_state source_recommit(struct source *s, struct vf_error *err);
 
 /* This has happened: what follows is carried out (handoff/shell.h). The job's thread. */
 void source_tell(struct source *s, enum handoff_event_kind kind);
-/* The move cannot go on, for that reason: ends it (s->over, s->end). */
+/* The move cannot go on, for that reason: ends it (s->end). */
 void source_give_up(struct source *s, const struct vf_error *why);
+/* How the job ends: s->end, or unknown where the core has not said it. */
+enum job_state source_end(const struct source *s);
 /* Back to "never happened" (SRC-7): the VF runs again before anybody is told. -1: it does not, *why
  * says so for people. Its streams are ended. */
 int source_bring_back(struct source *s, struct vf_error *why);
@@ -110,8 +110,8 @@ size_t source_plane_words(const struct source *s);
 int source_rounds(struct source *s, struct vf_error *err);
 /* Pause and last round, proof. The blackout begins here. */
 int source_pause(struct source *s, struct vf_error *err);
-/* Mutable state, READY, COMMIT, RUNNING. -1: s->over, or s->committed: RUNNING did not come; or
- * neither, and the move can still be given up. */
+/* Mutable state, READY, COMMIT, RUNNING. -1: s->end is an end; or the job has committed, and
+ * RUNNING did not come; or neither, and the move can still be given up. */
 int source_handoff(struct source *s, struct vf_error *err);
 
 /* Thread of a source job; `arg` is the job with a reference. */

@@ -62,7 +62,7 @@ static void tell_unknown(struct target *t, struct vf_error *err)
     (void)snprintf(cause, sizeof cause, "%s", err->text);
     if (job_unsure(job)) {
         ending_unsure(job, "in the hand-off, after COMMIT", err);
-    } else if (t->committed) {
+    } else if (job_committed(job)) {
         (void)vf_fail(err, VF_UNKNOWN,
                       "in the hand-off, after COMMIT: %.200s; partition %s is host %s's now and "
                       "could not be started" VF_REMEDY "restart vferryd there, which tries again",
@@ -116,7 +116,6 @@ int target_start(struct target *t, struct vf_error *err)
     uint64_t resume;
     int result;
 
-    t->committed = true;
     job_enter(job, JOB_COMMITTED, "commit");
     resume = vf_now_ns();
     stand_calls(job, "DxgkDdiSetVirtualFunctionPauseState");
@@ -214,7 +213,6 @@ static void report(struct handoff_run *run, enum handoff_outcome outcome)
 {
     struct target *t = run->ctx;
 
-    t->over = true;
     switch (outcome) {
     case OUTCOME_COMPLETED:
         t->end = JOB_COMPLETED;
@@ -254,19 +252,21 @@ static enum handoff_copy copy_of(const struct target *t)
 {
     if (t->partition.id == 0)
         return COPY_GONE;
-    return t->proven_all ? COPY_PAUSED : COPY_PARTIAL;
+    return job_commit_begun(t->job) ? COPY_PAUSED : COPY_PARTIAL;
 }
 
 void target_give_up(struct target *t, const struct vf_error *err)
 {
-    const bool called_off = t->journalled && control_aborted(&t->control);
+    const bool journalled = job_in_journal(t->job);
+    const bool called_off = journalled && control_aborted(&t->control);
     struct vf_error also = VF_ERROR_INIT;
 
     t->cause = *err;
     (void)target_tell(t, called_off ? EVENT_ABORT : EVENT_GIVES_UP, copy_of(t), &also);
-    if (!t->journalled) /* nothing was promised, so nothing is asked of the core for it */
+    if (!journalled) /* nothing was promised, so nothing is asked of the core for it */
         (void)say_gone(t, &also);
-    if (!t->over) { /* to a source that asks, it is not gone before it is: it asks again */
+    if (!job_state_ends(
+            t->end)) { /* to a source that asks, it is not gone before it is: it asks again */
         tell_end(t);
         t->end = t->why.code == VF_CANCELLED ? JOB_CANCELLED : JOB_FAILED;
     }

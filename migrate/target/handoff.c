@@ -57,9 +57,8 @@ int target_prepare(struct target *t, const struct wire_state *state, struct vf_e
     job_update(job, digest_format(t->ready.ready.root, job->digest));
     /* A READY that was not sent whole cannot have been taken for one: the source will not commit,
      * so this side may still let go. */
-    t->proven_all = true;
     (void)target_tell(t, EVENT_PROVEN, COPY_PAUSED, err);
-    return t->over ? -1 : 0;
+    return job_state_ends(t->end) ? -1 : 0;
 }
 
 /* The source's COMMIT, on this connection or, while there is hope, on another one. */
@@ -104,8 +103,10 @@ int target_take_over(struct target *t, struct vf_error *err)
             return -1;
         result = commit_once(t, err);
         mig_commit_end(t->job->mig);
-        if (result == 0 || t->over || t->committed)
-            return t->over ? -1 : 0;
+        if (job_state_ends(t->end))
+            return -1;
+        if (result == 0 || job_committed(t->job))
+            return 0;
         /* It stays as it is, for COMMITTED is not on disk; the source asks again. */
         log_error("job %" PRIu64 ": cannot commit: %s", t->job->id, err->text);
         control_cut(&t->control);

@@ -231,7 +231,6 @@ static int run(struct target *t, struct vf_error *err)
      * source by it. */
     if (target_make_token(t, err) != 0 || mig_journal(job, JOURNAL_OPEN, "", err) != 0)
         return -1;
-    t->journalled = true;
     if (t->version >= WIRE_VERSION_RESUME)
         target_welcome_back(t);
     result = target_open_streams(t, err);
@@ -250,14 +249,15 @@ static enum job_state finish(struct target *t, int result, const struct vf_error
 
     if (result == 1)
         return t->job->error.code == VF_OK ? JOB_COMPLETED : JOB_FAILED;
-    if (!t->over && !t->committed)
+    if (!job_state_ends(t->end) && !job_committed(t->job))
         target_give_up(t, err);
     (void)target_stop_streams(t, &also);
-    if (!t->over && t->committed)
+    if (!job_state_ends(t->end))
         target_close_books(t);
     else if (t->end != JOB_UNKNOWN)
         control_linger(&t->control, vf_now_ns() + CONTROL_EXPLAIN_NS);
-    return t->end;
+    /* Unknown, where the core has not said how it ended. */
+    return job_state_ends(t->end) ? t->end : JOB_UNKNOWN;
 }
 
 static bool target_list(struct target *t, bool add)
@@ -325,7 +325,6 @@ void target_serve(struct mig *mig, struct tp *tp, const struct wire_hello *hello
         tp_close(tp);
         return;
     }
-    t->end = JOB_UNKNOWN; /* until the core has said how it ends */
     vf_lock_init(&t->lock);
     vf_cond_init(&t->changed);
     (void)snprintf(t->job->peer, sizeof t->job->peer, "%s",

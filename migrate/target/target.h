@@ -24,7 +24,6 @@ struct target {
     struct control control;
     struct vf_partition_info partition; /* id 0 = nothing was created */
     bool prepared;                      /* Prepare(TARGET) needs its End */
-    bool journalled;
     uint32_t rounds;  /* announced, numbered from 0 */
     uint32_t proven;  /* by all streams, when the link was last lost */
     bool resumed;     /* and no round was announced since: the paused one may come again */
@@ -35,14 +34,12 @@ struct target {
     uint8_t token[WIRE_ID_BYTES];
     struct wire_message ready; /* READY, as it is or was sent */
     uint64_t verified_ns;      /* when the pages were proven */
-    bool proven_all;           /* pages and state are whole: only the unpause is left */
     /* How it ends (ending.c). */
     struct vf_error cause; /* the bare cause, which the source hears; VF_OK = nothing is wrong */
     struct vf_error why;   /* the whole, which the job shows */
-    bool committed;        /* COMMITTED is on disk: it is this host's */
     bool done_heard;
-    bool over; /* the core has ended it: `end`, and the job's error is told */
-    enum job_state end;
+    enum job_state
+        end; /* how the core has ended it, and the job's error is told; no end: not yet */
 
     pthread_mutex_t lock;   /* guards what follows; taken under mig's lock and the job's; no lock is
                                taken under it but a link's */
@@ -110,8 +107,8 @@ int target_restore_state(struct target *t, const struct wire_state *state, const
                          uint8_t root[DIGEST_ROOT_BYTES], struct vf_error *err);
 /* STATE to READY: proof, mutable state, PREPARED. */
 int target_prepare(struct target *t, const struct wire_state *state, struct vf_error *err);
-/* COMMIT, unpause, RUNNING; waits for a source that redials. -1: t->over, or COMMIT did not come.
- */
+/* COMMIT, unpause, RUNNING; waits for a source that redials. -1: t->end is an end, or COMMIT did
+ * not come. */
 int target_take_over(struct target *t, struct vf_error *err);
 /* The partition runs here whatever happens now; this only tells the source when it first ran, and
  * closes the books. */
