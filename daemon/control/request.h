@@ -25,7 +25,8 @@ struct verb {
     const char *words; /* "partition show" */
     int (*run)(struct request *request, struct vf_error *err);
 };
-/* The verb of these words, NULL when there is none. The verbs give it to control_open. Any thread. */
+/* The verb of these words, NULL when there is none. The verbs give it to control_open.
+ * Any thread. */
 typedef const struct verb *verb_finder(const char *words);
 
 /* Arguments. VF_USAGE when missing or of another type; the _or forms take a default instead
