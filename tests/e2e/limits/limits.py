@@ -2,10 +2,13 @@
 """What the tests of limits share: a host's limits lowered and lifted, and everything that is asked of it meanwhile."""
 import os
 import resource
+import unittest
 
 from e2e import BUILD, Case, begins, churn, create, finish, partitions
-from harness import wait_until
+from harness import PATIENCE, wait_until
 
+# A sanitizer takes terabytes of address space, and dies where it gets none.
+NEEDS_ADDRESS_SPACE = unittest.skipIf(PATIENCE > 1, "the sanitizer itself needs the address space")
 SWEEP = os.environ.get("VF_SWEEP") == "all"
 # A command that ends says so within seconds; moves give up after their silence and redial times.
 BOUND = 120

@@ -10,7 +10,7 @@ import unittest
 
 import cgroups
 from e2e import DEVICE, at_once, churn, create, rested
-from limits import SWEEP, Limited
+from limits import NEEDS_ADDRESS_SPACE, SWEEP, Limited
 
 MIB = 1 << 20
 
@@ -59,6 +59,7 @@ class Limits(Limited):
         left.run("migrate", "p", "--to", right.address, "--max-blackout", 20000)
         self.assert_works_to_its_end(right, "p", work)
 
+    @NEEDS_ADDRESS_SPACE
     def test_address_space(self):
         more = range(0, 257, 8) if SWEEP else (0, 8, 24, 64, 160)
         limits = {f"{n} MiB more": self.limit(resource.RLIMIT_AS, lambda pid, n=n: address_space(pid) + n * MIB) for n in more}

@@ -9,7 +9,7 @@ import unittest
 import cgroups
 from e2e import BUILD, DEVICE, at_once, begins, churn, create, move
 from harness import Failed, Host, wait_until
-from limits import SWEEP, Limited
+from limits import NEEDS_ADDRESS_SPACE, SWEEP, Limited
 
 MIB = 1 << 20
 # A host that has too little does not get more while another redials it.
@@ -156,6 +156,7 @@ class Start(Limited):
         move(other, enough, "p", "--streams", 1)
         self.assert_works_to_its_end(enough, "p", work)
 
+    @NEEDS_ADDRESS_SPACE
     def test_address_space(self):
         values = range(100, 3001, 100) if SWEEP else (100, 600, 900, 1800)
         self.sweep_starts(values, lambda n: ("prlimit", f"--as={n * MIB}:"), self.lift_of(resource.RLIMIT_AS))

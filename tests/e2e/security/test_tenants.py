@@ -125,7 +125,7 @@ class TheNextTenant(Alice):
         other = self.host("other", DEVICE)
         free = room(other)
         with Proxy(other.address, keep=True) as way:
-            self.one.spawn("migrate", "alice", "--to", way.address, "--bandwidth", 4 << 20)
+            self.one.spawn("migrate", "alice", "--to", way.address, "--bandwidth", (4 << 20) // PATIENCE)
             wait_until("pages arrived", lambda: sum(point.tag == "PAGES" for point, _ in list(way.bytes)) > 4, 30)
             self.assertIsNotNone(self.holds_secret(other.kernel_pid))
             job = self.one.json("job", "list")["jobs"][0]["job"]
