@@ -8,10 +8,10 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/thread.h"
+#include "migrate/handoff/account.h"
 #include "migrate/handoff/copy.h"
 #include "migrate/handoff/recover.h"
 #include "migrate/net/peer.h"
-#include "migrate/wire/account.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -2,8 +2,8 @@
 /* What may be resolved, and what it costs. See resolve.h. */
 #include "migrate/handoff/resolve.h"
 
+#include "migrate/handoff/account.h"
 #include "migrate/mig.h"
-#include "migrate/wire/account.h"
 
 #include <stdio.h>
 

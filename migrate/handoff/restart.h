@@ -9,9 +9,6 @@
 
 #include "migrate/mig.h"
 
-/* Later than this after the interruption nobody expects the move any more. */
-#define RESTART_WITHIN_NS 600000000000ull
-
 /* The job's ABORTED, which is about to be written, will say how the next daemon is to start it
  * over. The job's own thread. */
 void restart_wish(struct mig_job *job);

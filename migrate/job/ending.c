@@ -4,7 +4,6 @@
 
 #include "base/size.h"
 #include "base/thread.h"
-#include "migrate/handoff/restart.h"
 #include "migrate/job/stand.h"
 
 #include <inttypes.h>

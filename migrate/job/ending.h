@@ -10,6 +10,9 @@
 #include "migrate/job/job.h"
 
 #define ENDING_WHERE (3 * VF_NAME_BYTES + 64)
+/* So long after a daemon's end the next one starts its moves over (handoff/restart.h); later nobody
+ * expects the move any more. */
+#define RESTART_WITHIN_NS 600000000000ull
 
 /* The peer's name, or its address as long as it told none (after a restart). Points into
  * the job. */

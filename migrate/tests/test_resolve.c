@@ -10,8 +10,8 @@
 
 #include <cmocka.h>
 
+#include "migrate/handoff/account.h"
 #include "migrate/mig.h"
-#include "migrate/wire/account.h"
 
 #define NONE (-1)
 #define AWAY (-2)

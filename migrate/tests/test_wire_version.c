@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Versions: the highest common one counts, what an older one does not have is not missed, and what
  * version 2 adds is heard as it was said. */
-#include "transport/tests/pipe.h"
 #include "base/size.h"
-#include "migrate/wire/account.h"
+#include "migrate/handoff/account.h"
 #include "migrate/wire/internal.h"
+#include "transport/tests/pipe.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

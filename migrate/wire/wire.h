@@ -286,7 +286,7 @@ struct wire_close {
     uint64_t first_run_ns;
 };
 
-/* Numbers are for ever: append only. What they mean on a host: wire/account.h. */
+/* Numbers are for ever: append only. What they mean on a host: handoff/account.h. */
 enum wire_journal { /* the last record of a hand-off in a journal */
                     WIRE_JOURNAL_NONE = 0,
                     WIRE_JOURNAL_OPEN = 1,

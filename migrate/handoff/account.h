@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /* ACCOUNT's numbers are the wire's own (wire.h); here is what they mean on a host. Pure functions;
  * any thread. */
-#ifndef MIGRATE_WIRE_ACCOUNT_H
-#define MIGRATE_WIRE_ACCOUNT_H
+#ifndef MIGRATE_HANDOFF_ACCOUNT_H
+#define MIGRATE_HANDOFF_ACCOUNT_H
 
 #include "migrate/journal/journal.h"
 #include "migrate/wire/wire.h"
