@@ -222,7 +222,7 @@ void mig_close(struct mig *mig)
     send_slots_fini(&mig->send_slots);
     tp_tls_unref(mig->tls);
     vf_cond_fini(&mig->stands);
-    vf_cond_fini(&mig->settle);
+    vf_cond_fini(&mig->retry_due);
     vf_cond_fini(&mig->idle);
     vf_lock_fini(&mig->lock);
     free(mig);

@@ -51,7 +51,7 @@ struct mig {
     unsigned inbound;      /* connections served as targets */
     unsigned redials;      /* and those with a word about a job that there is */
     unsigned threads;      /* of jobs, arrivals and the retry thread: detached, counted */
-    pthread_cond_t settle; /* CLOCK_MONOTONIC; the retry thread looks again */
+    pthread_cond_t retry_due; /* CLOCK_MONOTONIC; the retry thread looks again */
     pthread_cond_t stands; /* CLOCK_MONOTONIC; the watcher of what stands looks again */
     bool closing;
     unsigned stopping; /* forced stops under way: partitions are dropped, nothing may begin here */

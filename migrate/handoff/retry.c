@@ -20,12 +20,12 @@
 
 void retry_init(struct mig *mig)
 {
-    vf_cond_init(&mig->settle);
+    vf_cond_init(&mig->retry_due);
 }
 
 void retry_kick_locked(struct mig *mig)
 {
-    vf_cond_broadcast(&mig->settle);
+    vf_cond_broadcast(&mig->retry_due);
 }
 
 void retry_kick(struct mig *mig)
@@ -146,7 +146,7 @@ static void *retry_main(void *arg)
             mig_job_put(job);
             vf_lock(&mig->lock);
         } else {
-            (void)vf_cond_wait_until(&mig->settle, &mig->lock, until);
+            (void)vf_cond_wait_until(&mig->retry_due, &mig->lock, until);
         }
     }
     vf_unlock(&mig->lock);

@@ -9,7 +9,7 @@
 
 #include "migrate/mig.h"
 
-/* Before anything that may end with settle's condition's destruction. */
+/* Before anything that may end with the end of mig->retry_due. */
 void retry_init(struct mig *mig);
 /* Starts the thread, counted among mig's; it ends when the host closes. */
 int retry_start(struct mig *mig, struct vf_error *err);

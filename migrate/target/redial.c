@@ -58,7 +58,7 @@ void target_hear_note(void *ctx, const char *text)
 }
 
 /* The new connection, with what was said there first; or NULL. */
-static struct tp *await_again(struct target *t, uint64_t deadline, struct wire_message *word)
+static struct tp *await_again(struct target *t, uint64_t deadline, struct wire_message *said)
 {
     struct tp *tp;
 
@@ -67,9 +67,9 @@ static struct tp *await_again(struct target *t, uint64_t deadline, struct wire_m
            vf_cond_wait_until(&t->changed, &t->lock, deadline))
         continue;
     tp = t->again;
-    *word = t->word;
+    *said = t->said;
     t->again = NULL;
-    t->word = (struct wire_message){0};
+    t->said = (struct wire_message){0};
     vf_unlock(&t->lock);
     return tp;
 }
@@ -92,7 +92,7 @@ void target_welcome_back(struct target *t)
 int target_relink(struct target *t, uint64_t deadline, struct vf_error *err)
 {
     struct mig_job *job = t->job;
-    struct wire_message word;
+    struct wire_message said;
     struct tp *tp;
     int result;
 
@@ -101,7 +101,7 @@ int target_relink(struct target *t, uint64_t deadline, struct vf_error *err)
     stand_waits(job, "host %s to come back on a new connection", job->peer_name);
     job_update(job, (void)snprintf(job->phase, sizeof job->phase, "link-lost"));
     control_cut(&t->control);
-    tp = await_again(t, deadline, &word);
+    tp = await_again(t, deadline, &said);
     stand_calls(job, NULL);
     if (tp == NULL)
         return -1;
@@ -109,7 +109,7 @@ int target_relink(struct target *t, uint64_t deadline, struct vf_error *err)
     t->linked = false;
     vf_unlock(&t->lock);
     control_stop(&t->control);
-    result = control_start_heard(&t->control, tp, &word, job->mig->silence_ns, target_control_down,
+    result = control_start_heard(&t->control, tp, &said, job->mig->silence_ns, target_control_down,
                                  t, err);
     if (result == 0)
         control_on_note(&t->control, target_hear_note);
@@ -123,24 +123,24 @@ int target_relink(struct target *t, uint64_t deadline, struct vf_error *err)
 
 void target_end_redial(struct target *t)
 {
-    struct wire_message word;
+    struct wire_message said;
     struct tp *tp;
 
     vf_lock(&t->lock);
     t->redial = false;
     tp = t->again;
-    word = t->word;
+    said = t->said;
     t->again = NULL;
-    t->word = (struct wire_message){0};
+    t->said = (struct wire_message){0};
     vf_unlock(&t->lock);
-    wire_message_free(&word);
+    wire_message_free(&said);
     tp_close(tp);
 }
 
-/* Under mig's lock: is it the hand-off of a job that still runs? Then connection and word
+/* Under mig's lock: is it the hand-off of a job that still runs? Then connection and message
  * are its. */
 static bool give(struct mig *mig, struct tp *tp, const struct wire_hello *hello,
-                 struct wire_message *word)
+                 struct wire_message *said)
 {
     bool given = false;
 
@@ -148,16 +148,16 @@ static bool give(struct mig *mig, struct tp *tp, const struct wire_hello *hello,
         vf_lock(&t->lock);
         /* A RESUME that comes late must not take the line from the one after it. */
         given = t->redial &&
-                (word->tag != WIRE_RESUME || word->resume.generation > t->plan.generation) &&
+                (said->tag != WIRE_RESUME || said->resume.generation > t->plan.generation) &&
                 memcmp(t->token, hello->token, sizeof t->token) == 0 &&
                 memcmp(t->job->uuid, hello->job, sizeof t->job->uuid) == 0 &&
                 mig_same_peer(t->job, tp);
         if (given) {
             tp_close(t->again); /* the source has left that one */
-            wire_message_free(&t->word);
+            wire_message_free(&t->said);
             t->again = tp;
-            t->word = *word;
-            *word = (struct wire_message){0};
+            t->said = *said;
+            *said = (struct wire_message){0};
             /* The source knows best that the old connection is of no use. */
             if (t->linked)
                 control_cut(&t->control);
@@ -171,19 +171,19 @@ static bool give(struct mig *mig, struct tp *tp, const struct wire_hello *hello,
 void target_redialled(struct mig *mig, struct tp *tp, const struct mig_peer *peer)
 {
     struct vf_error err = VF_ERROR_INIT;
-    struct wire_message word;
+    struct wire_message said;
     bool given;
 
     /* First what it wants: a question must not take the line from a hand-off that goes well. */
-    if (wire_hear(tp, &word, vf_now_ns() + mig->silence_ns, &err) != 0) {
+    if (wire_hear(tp, &said, vf_now_ns() + mig->silence_ns, &err) != 0) {
         log_info("%s", err.text);
         tp_close(tp);
         return;
     }
     vf_lock(&mig->lock);
-    given = word.tag != WIRE_INQUIRE && give(mig, tp, &peer->hello, &word);
+    given = said.tag != WIRE_INQUIRE && give(mig, tp, &peer->hello, &said);
     vf_unlock(&mig->lock);
     if (!given)
-        reply_to(mig, tp, peer, &word);
-    wire_message_free(&word);
+        reply_to(mig, tp, peer, &said);
+    wire_message_free(&said);
 }

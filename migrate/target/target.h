@@ -58,7 +58,7 @@ struct target {
     bool linked;                /* t->link is started: it may be cut */
     bool redial;                /* the source may come back on a new connection */
     struct tp *again;           /* it has, on this one; owned */
-    struct wire_message word;   /* with `again`: what it said there first */
+    struct wire_message said;   /* with `again`: what it said there first */
     bool waiting;               /* for it, before STATE: there is nothing to lose but time */
     bool superseded;            /* it came for a new move of the same partition instead */
     struct target *next;        /* mig's list of those, guarded by mig's lock */
