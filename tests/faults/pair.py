@@ -321,4 +321,4 @@ def clean_footprints():
     return most
 
 
-__all__ = ["Failed", "Pair", "Wrong", "at_once", "clean_footprints", "need", "wait_until"]
+__all__ = ["SLOW", "Failed", "Pair", "Wrong", "at_once", "clean_footprints", "need", "wait_until"]

@@ -228,12 +228,20 @@ class Stopping(Ending):
         self.assertTrue(pid_gone(host.kernel_pid))
         self.assertNotEqual(updating.wait(BOUND), 0)
 
-    def exhaust(self, pid):
-        """Leaves that process no descriptor: it keeps those that it has."""
-        have = {int(fd) for fd in os.listdir(f"/proc/{pid}/fd")}
-        _, most = resource.prlimit(pid, resource.RLIMIT_NOFILE)
-        resource.prlimit(pid, resource.RLIMIT_NOFILE, (max(have) + 1, most))
-        return max(have) + 1 - len(have)
+    def exhaust(self, host):
+        """Leaves the daemon no descriptor: it keeps those that it has, and connections take what is free among them."""
+        pid = host.process.pid
+
+        def have():
+            return {int(fd) for fd in os.listdir(f"/proc/{pid}/fd")}
+
+        most = max(have()) + 1
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (most, resource.prlimit(pid, resource.RLIMIT_NOFILE)[1]))
+        while (count := len(have())) < most:
+            holds = socket.socket(socket.AF_UNIX)
+            self.addCleanup(holds.close)
+            holds.connect(str(host.state / "control.sock"))
+            wait_until("the connection has its descriptor", lambda before=count: len(have()) > before or len(have()) >= most)
 
     def without_descriptors(self, daemon, kernel):
         host = self.host(f"host{daemon}{kernel}", DEVICE)
@@ -241,10 +249,8 @@ class Stopping(Ending):
         wait_until("the watchdog has counted", lambda: host.json("host", "show")["partitions"] == 1)
         if kernel:
             resource.prlimit(host.kernel_pid, resource.RLIMIT_NOFILE, (3, resource.prlimit(host.kernel_pid, resource.RLIMIT_NOFILE)[1]))
-        for _ in range(self.exhaust(host.process.pid) if daemon else 0):
-            holds = socket.socket(socket.AF_UNIX)
-            self.addCleanup(holds.close)
-            holds.connect(str(host.state / "control.sock"))
+        if daemon:
+            self.exhaust(host)
         done = host.json("host", "stop", "--force", timeout=4 * BOUND)
         self.assertEqual(done["partitions_dropped"], 1)
         self.assertEqual(host.process.wait(BOUND), 0, host.log())

@@ -45,8 +45,10 @@ def status(pid):
 def children(pid):
     found = []
     for task in os.listdir(f"/proc/{pid}/task"):
-        with open(f"/proc/{pid}/task/{task}/children", encoding="ascii") as line:
-            found += map(int, line.read().split())
+        try:
+            found += map(int, pathlib.Path(f"/proc/{pid}/task/{task}/children").read_text(encoding="ascii").split())
+        except (FileNotFoundError, ProcessLookupError):
+            pass  # a thread that has just ended
     return found
 
 
