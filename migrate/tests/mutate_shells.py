@@ -97,7 +97,7 @@ def main():
         gone = [f"{name}: {path}" for name, path, old, _ in WRONG if old not in (ROOT / path).read_text(encoding="utf-8")]
         print("1..1", f"{'not ok' if gone else 'ok'} 1 - the places of all {len(WRONG)} are there", *(f"# {line}" for line in gone), sep="\n")
         return 1 if gone else 0
-    suites = ["copy", "recover-target", "recover-source", "move", "recovery", "stall", "e2e-handoff", "move-false-target", "move-faults", "fault walk"]
+    suites = ["copy", "recover-target", "recover-source", "move", "recovery", "stall", "e2e-handoff", "move-false-target", "move-false-source", "move-faults", "fault walk"]
     escaped = []
     with tempfile.TemporaryDirectory(prefix="vferry-mutants-") as folder:
         tree = pathlib.Path(folder) / "tree"

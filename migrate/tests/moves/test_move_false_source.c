@@ -218,6 +218,27 @@ static void a_false_proof_or_state_is_refused(void **state)
     expect_abort(&liar, ""); /* the driver's words */
 }
 
+/* An ABORT is no lost link, after which it would wait for its source's word. */
+static void a_prepared_target_that_is_called_off_lets_go_at_once(void **state)
+{
+    const struct vf_error why = {VF_FAILED, 0, "enough"};
+    struct wire_message message;
+    struct liar liar;
+
+    (void)state;
+    get_in(&liar);
+    pass_round(&liar);
+    say_true_state(&liar);
+    hear(liar.control, WIRE_READY, &message);
+    wire_message_free(&message);
+    wire_say_abort(liar.control, &why);
+    hear(liar.control, WIRE_CLOSE, &message);
+    wire_message_free(&message);
+    tp_close(liar.control);
+    tp_close(liar.data);
+    expect_empty(&right);
+}
+
 static void fill_disk(const struct host *host, bool full)
 {
     struct rlimit limit;
@@ -297,6 +318,7 @@ int main(void)
         cmocka_unit_test(a_full_verify_cannot_be_skipped),
         cmocka_unit_test(pages_that_lie_end_it),
         cmocka_unit_test(a_false_proof_or_state_is_refused),
+        cmocka_unit_test(a_prepared_target_that_is_called_off_lets_go_at_once),
         cmocka_unit_test(a_target_that_cannot_record_its_end_does_not_say_close),
         cmocka_unit_test(a_flood_of_records_is_cut_off),
     };

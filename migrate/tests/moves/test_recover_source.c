@@ -369,6 +369,22 @@ static void a_copy_of_a_later_epoch_is_left_alone(void **state)
 }
 
 /* An older job of the same partition has nothing to say in a newer one's blackout. */
+/* It took its last steps: what is here of the same partition is none of its business. */
+static void a_move_that_is_done_touches_no_copy(void **state)
+{
+    const struct past past = {MIG_SOURCE, {JOURNAL_COMMIT, JOURNAL_DONE}, 2};
+    struct vf_partition_info p;
+    struct mig_job *job;
+
+    (void)state;
+    create(&host, "p", VRAM, &p);
+    job = come_back(&p, &past);
+    assert_int_equal(status_of(job), MIG_COMPLETED);
+    assert_int_equal(state_of(&p), VF_PARTITION_RUNNING);
+    mig_job_put(job);
+    drop(&p);
+}
+
 static void an_older_jobs_end_does_not_wake_a_newer_ones_partition(void **state)
 {
     const struct past olders[] = {
@@ -459,6 +475,7 @@ int main(void)
         cmocka_unit_test(a_copy_that_was_ended_is_held_until_the_target_answers),
         cmocka_unit_test(a_commit_whose_copy_is_lost_still_asks),
         cmocka_unit_test(a_copy_of_a_later_epoch_is_left_alone),
+        cmocka_unit_test(a_move_that_is_done_touches_no_copy),
         cmocka_unit_test(an_older_jobs_end_does_not_wake_a_newer_ones_partition),
         cmocka_unit_test(closing_does_not_wait_for_a_peer_that_says_nothing),
         cmocka_unit_test(a_journal_of_an_older_version_leaves_it_to_a_person), /* it stays so */

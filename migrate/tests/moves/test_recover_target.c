@@ -86,6 +86,57 @@ static void a_prepared_target_lets_go_when_it_is_called_off_and_refuses_the_comm
     mig_job_put(job);
 }
 
+/* What is taken over then would be dropped with the host, and its source has let go of it. */
+static void a_commit_that_comes_while_the_host_is_stopped_by_force_starts_nothing(void **state)
+{
+    struct wire_message heard;
+    struct vf_partition_info p;
+    struct mig_job *job = prepared(&p, false);
+    struct wire_message commit = commit_of(job);
+
+    (void)state;
+    mig_stop_begin(host.mig, soon());
+    ask(job, past_token, &commit, WIRE_ABORT, &heard);
+    assert_non_null(strstr(heard.abort.text, "is being stopped"));
+    wire_message_free(&heard);
+    assert_int_equal(status_of(job), MIG_UNKNOWN);
+    assert_int_equal(state_of(&p), VF_PARTITION_READY);
+    mig_stop_undo(host.mig);
+    ask(job, past_token, &commit, WIRE_RUNNING, &heard);
+    wire_message_free(&heard);
+    mig_job_put(job);
+    drop(&p);
+}
+
+/* Its last line may or may not be on the disk: a restart tells, and nothing is promised before. */
+static void nobody_is_answered_from_a_journal_that_is_unsure(void **state)
+{
+    const enum wire_tag words[] = {WIRE_COMMIT, WIRE_ABORT};
+    struct wire_message heard;
+    struct vf_partition_info p;
+    struct mig_job *job = prepared(&p, false);
+    const struct wire_message commit = commit_of(job);
+
+    (void)state;
+    vf_lock(&job->lock);
+    job->journal = JOB_UNSURE;
+    vf_unlock(&job->lock);
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        ask(job, past_token, words[i] == WIRE_COMMIT ? &commit : &call_off, WIRE_ABORT, &heard);
+        assert_non_null(strstr(heard.abort.text, "until its vferryd is restarted"));
+        wire_message_free(&heard);
+        assert_int_equal(status_of(job), MIG_UNKNOWN);
+        assert_int_equal(state_of(&p), VF_PARTITION_READY);
+    }
+    mig_job_put(job);
+    mig_close(host.mig);
+    open_again();
+    job = mig_job_get(host.mig, next_id - 1);
+    ask(job, past_token, &call_off, WIRE_CLOSE, &heard);
+    wire_message_free(&heard);
+    mig_job_put(job);
+}
+
 static void nobody_without_the_token_or_of_another_hand_off_is_believed(void **state)
 {
     const uint8_t wrong[WIRE_ID_BYTES] = {7, 7, 8};
@@ -309,6 +360,8 @@ int main(void)
         cmocka_unit_test(a_prepared_target_runs_it_when_the_commit_comes),
         cmocka_unit_test(what_was_paused_arrives_paused_after_a_restart),
         cmocka_unit_test(a_prepared_target_lets_go_when_it_is_called_off_and_refuses_the_commit),
+        cmocka_unit_test(a_commit_that_comes_while_the_host_is_stopped_by_force_starts_nothing),
+        cmocka_unit_test(nobody_is_answered_from_a_journal_that_is_unsure),
         cmocka_unit_test(nobody_without_the_token_or_of_another_hand_off_is_believed),
         cmocka_unit_test(who_comes_back_finds_a_place_however_many_arrive),
         cmocka_unit_test(what_the_list_of_jobs_forgets_is_answered_from_the_journal),
