@@ -295,6 +295,7 @@ static void tell_back(struct source *s, uint64_t since_ns)
 int source_resume(struct source *s, struct vf_error *err)
 {
     uint64_t since = vf_now_ns();
+    struct vf_error said = VF_ERROR_INIT; /* why the target cannot now, in its own words */
     struct vf_error first;
     uint64_t deadline;
 
@@ -318,10 +319,14 @@ int source_resume(struct source *s, struct vf_error *err)
             return 0;
         }
         log_debug("job %" PRIu64 ": reconnect: %s", s->job->id, err->text);
+        if (err->code == VF_REFUSED_NOW)
+            said = *err;
         if (over)
             return vf_context(err, "the link was lost, and the work cannot go on");
     }
     if (job_cancel_asked(s->job))
         return vf_fail(err, VF_CANCELLED, "cancelled");
+    if (said.code != VF_OK) /* the last attempt may have ended without a word */
+        *err = said;
     return no_hope(s, &first, err);
 }

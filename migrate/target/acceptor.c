@@ -222,13 +222,12 @@ static void receive(struct handshake *handshake, const struct vf_error *no)
         tell(mig, NULL, err.text);
     } else if (heard != 0 || wire_hello_agree(&peer.hello, &ours, 0, &peer.version, &err) != 0) {
         refuse(mig, tp, &err, heard != 0);
-    } else if (no != NULL && (peer.hello.role != WIRE_CONTROL || comes_back(&peer.hello))) {
+    } else if (no != NULL && peer.hello.role != WIRE_CONTROL) {
         tell(mig, tp->peer, no->text);
-        if (peer.hello.role != WIRE_CONTROL)
-            target_refuse_stream(mig, tp, &peer.hello, no);
+        target_refuse_stream(mig, tp, &peer.hello, no);
         tp_close(tp); /* ABORT would end a job that goes on: it tries again */
     } else if (no != NULL) {
-        refuse(mig, tp, no, false);
+        refuse(mig, tp, no, false); /* in place of HELLO: who comes back to its job tries again */
     } else if (peer.hello.role == WIRE_CONTROL) {
         retry_peer_is_back(mig, peer.hello.listen_address);
         serve_control(mig, tp, &peer, deadline);

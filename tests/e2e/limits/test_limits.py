@@ -9,8 +9,10 @@ import socket
 import unittest
 
 import cgroups
-from e2e import DEVICE, at_once, churn, create, rested
-from limits import NEEDS_ADDRESS_SPACE, SWEEP, Limited
+from e2e import DEVICE, at_once, begins, churn, create, partitions, rested
+from harness import wait_until
+from limits import BOUND, NEEDS_ADDRESS_SPACE, SWEEP, Limited
+from proxy import OUT, Point, Proxy
 
 MIB = 1 << 20
 
@@ -27,6 +29,13 @@ def room_for(pid, more):
     """A limit that leaves it so many descriptors, or the free ones below its highest: what it has open lies below any real limit."""
     taken = [int(fd) for fd in os.listdir(f"/proc/{pid}/fd")]
     return max(len(taken) + more, max(taken) + 1)
+
+
+def network_goes(way, connection, record):
+    """No connection that stands now survives, and new ones do not get through."""
+    del connection, record
+    way.refusing = True
+    way.cut_all()
 
 
 class Limits(Limited):
@@ -58,6 +67,56 @@ class Limits(Limited):
         self.assertGreater(refused, 0)
         left.run("migrate", "p", "--to", right.address, "--max-blackout", 20000)
         self.assert_works_to_its_end(right, "p", work)
+
+    def fill(self, host):
+        """Idle connections take every descriptor of the daemon that is free among those that it has; `lift` frees none of them."""
+        def have():
+            return {int(fd) for fd in os.listdir(f"/proc/{host.process.pid}/fd")}
+
+        most = max(have()) + 1
+        before = resource.prlimit(host.process.pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(host.process.pid, resource.RLIMIT_NOFILE, (most, before[1]))
+        self.lifts.append(lambda: resource.prlimit(host.process.pid, resource.RLIMIT_NOFILE, before))
+        while (count := len(have())) < most:
+            holds = socket.socket(socket.AF_UNIX)
+            self.addCleanup(holds.close)
+            holds.connect(str(host.state / "control.sock"))
+            wait_until("the connection has its descriptor", lambda before=count: len(have()) > before or len(have()) >= most)
+
+    def reconnecting(self, redial):
+        """Hosts whose link was lost in the first round, and the command of that move; the target has no descriptor left."""
+        left = self.host("left", DEVICE, options=("--redial", redial))
+        right = self.host("right", DEVICE, options=("--redial", redial))
+        work = churn(4, size="24M", rate=1 << 20, seed=5)
+        create(left, "p", work, vram="32M")
+        begins(left, "p")
+        way = Proxy(right.address, Point("PAGES", OUT, "data"), network_goes, nth=8)
+        self.addCleanup(way.close)
+        moving = left.spawn("migrate", "p", "--to", way.address, "--max-blackout", 20000)
+        wait_until("it reconnects", lambda: [job["phase"] for job in left.json("job", "list")["jobs"]] == ["reconnect"])
+        rested(right)  # what the lost link had is given back
+        self.fill(right)
+        way.refusing = False
+        wait_until("the target turned it away", lambda: "no descriptor is left" in right.log(), BOUND)
+        return left, right, moving, work
+
+    def test_a_move_that_was_cut_goes_on_when_its_target_has_descriptors_again(self):
+        _, right, moving, work = self.reconnecting("300")
+        self.assertIsNone(moving.poll())
+        self.lift()
+        out, err = moving.communicate(timeout=BOUND)
+        self.assertEqual(moving.returncode, 0, out + err)
+        self.assert_works_to_its_end(right, "p", work)
+
+    def test_a_move_that_was_cut_and_whose_target_has_no_descriptors_fails_and_it_runs_on(self):
+        left, right, moving, work = self.reconnecting("3")
+        out, err = moving.communicate(timeout=BOUND)
+        self.assertEqual(moving.returncode, 1, out + err)
+        self.assertIn("no descriptor is left", err)
+        self.assertIn("partition p runs on at host left", err)
+        self.lift()
+        self.assert_works_to_its_end(left, "p", work)
+        wait_until("nothing is left there", lambda: not partitions(right), BOUND)
 
     @NEEDS_ADDRESS_SPACE
     def test_address_space(self):
