@@ -44,9 +44,10 @@ def silent_link(point):
     return 1 if point.tag == "REHASH" else lost_link(point)
 
 
-def work_for(name, seconds):
-    """Writes enough that the last round is never empty."""
-    return churn(seconds, size="12M", rate=12 << 20, seed=zlib.crc32(name.encode()) % 1000)
+def work_for(name, seconds, last_round=False):
+    """Writes; with last_round so much that there is never an empty one, though it follows at once."""
+    rate = (64 if last_round else 12) << 20
+    return churn(seconds, size="12M", rate=rate, seed=zlib.crc32(name.encode()) % 1000)
 
 
 class Faults(Case):
@@ -76,7 +77,7 @@ class Faults(Case):
 
     def every_record(self):
         """Each kind of record of a whole move, in the order in which they pass."""
-        create(self.left, "scout", work_for("scout", 2))
+        create(self.left, "scout", work_for("scout", 2, last_round=True))
         begins(self.left, "scout")
         with Proxy(self.right.address) as way:
             move(self.left, way.address, "scout", "--verify", "full")
@@ -106,7 +107,7 @@ class Faults(Case):
     def disturbed(self, name, point, act, seconds, code, during=None, options=()):
         """One move with something at one record. With code 0 it arrives nevertheless; else the source works on, and the target
         has nothing. Either way the work ends right. `code` None: whichever it is."""
-        work = work_for(name, seconds)
+        work = work_for(name, seconds, last_round=point.role == "data" and point.paused)
         create(self.left, name, work)
         begins(self.left, name)
         with Proxy(self.right.address, point, act) as way:

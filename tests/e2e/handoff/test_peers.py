@@ -169,7 +169,7 @@ class Peers(Faults):
         self.nothing_is_left()
 
     def test_a_blackout_beyond_its_limit_is_given_up(self):
-        work = work_for("p", 4)
+        work = work_for("p", 4, last_round=True)
         create(self.left, "p", work)
         begins(self.left, "p")
         with Proxy(self.right.address, Point("PAGES", OUT, "data", paused=True), proxy.hold) as way:

@@ -163,7 +163,7 @@ class Resume(Case):
         """The first version that resumes is enough at either end, whatever else the other one speaks."""
         for point in (PAGES, Point("ROUND", OUT), Point("PAGES", OUT, "data", True)):
             with self.subTest(point=point), Versions(self.right.address, point, proxy.cut, newest, directions) as way:
-                work = churn(2, size="12M", rate=12 << 20)
+                work = churn(2, size="12M", rate=64 << 20)  # no last round is empty
                 create(self.left, "p", work, "32M")
                 begins(self.left, "p")
                 report = self.moved_through(way, work)

@@ -139,7 +139,9 @@ class DeathInAMove(Case):
         there = room(right)
         for number, point in enumerate(self.WHERE):
             with self.subTest(point=point):
-                work = churn(2, size="8M", rate=8 << 20, seed=number)
+                # So much that the last round is never empty where a page of it is waited for.
+                rate = (64 if point.role == "data" and point.paused else 8) << 20
+                work = churn(2, size="8M", rate=rate, seed=number)
                 create(left, "p", work)
                 begins(left, "p")
                 with Proxy(right.address, point, proxy.calling(victim.kill)) as way:

@@ -380,7 +380,7 @@ class FalseSources(Case):
         impostor = Impostor(third.address, self.control[0], self.admit, self.rng)
         self.addCleanup(impostor.close)
         # Whose turn has not come says so at its admission, and may be silent about pages for longer.
-        queued = Impostor(third.address, self.control[0], self.admit[:-1] + b"\1", self.rng)
+        queued = Impostor(third.address, self.control[0], self.admit[:-9] + b"\1" + self.admit[-8:], self.rng)
         self.addCleanup(queued.close)
         queued.admit = struct.pack("<H", 6) + b"queued" + queued.admit[2 + struct.unpack_from("<H", queued.admit)[0] :]
         since = time.monotonic()  # no later than the target's own count
@@ -405,7 +405,7 @@ class FalseSources(Case):
     def test_a_source_that_hangs_up_without_a_page_has_nothing_to_come_back_to(self):
         """However much time it says that it has."""
         impostor = self.impostor(b"waited-for")
-        impostor.admit = impostor.admit[:-9] + struct.pack("<QB", 1 << 62, 0)  # ADMIT's last fields: max_time_ns, queued
+        impostor.admit = impostor.admit[:-17] + struct.pack("<QB", 1 << 62, 0) + impostor.admit[-8:]  # max_time_ns, queued; then sent_page_bytes
         impostor.admitted()
         self.assertEqual(room(self.right)[0], self.free[0] - 1)
         impostor.close()
@@ -415,11 +415,13 @@ class FalseSources(Case):
         impostor = self.impostor(b"endless")
         control, data = impostor.admitted()
         control.sendall(record(ROUND, struct.pack("<IQB", 0, 1, 0)))
-        pages, zero = (32 << 20) // 65536, xxh3(bytes(65536))
+        pages, zero = (32 << 20) // 4096, xxh3(bytes(4096))
+        most = 1024  # in a frame
         try:
-            for sequence in range(3):
-                data.sendall(frame(impostor.job, impostor.epoch, [page | ZERO_MARK for page in range(pages)],
-                                   sequence=sequence, digests=[zero] * pages))
+            for sequence in range(3 * pages // most):
+                first = sequence * most % pages
+                data.sendall(frame(impostor.job, impostor.epoch, [page | ZERO_MARK for page in range(first, first + most)],
+                                   sequence=sequence, digests=[zero] * most))
         except OSError:
             pass
         control.settimeout(20)
