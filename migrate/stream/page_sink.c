@@ -18,7 +18,7 @@ static int read_back(struct page_sink *r, uint32_t index, struct vf_error *err)
 {
     struct page_sink_item *item = &r->item[index];
 
-    item->stage = RECEIVER_READING;
+    item->stage = SINK_READING;
     item->pending = 1;
     return kc_channel_submit(r->channel, KC_GATHER, 2 * index + 1, item->pages, item->count, err);
 }
@@ -39,7 +39,7 @@ static int prove(struct page_sink *r, uint32_t index, struct vf_error *err)
                            item->pages[i]);
         digest_set(r->table, item->pages[i], digest);
     }
-    item->stage = RECEIVER_FREE;
+    item->stage = SINK_FREE;
     r->busy--;
     return 0;
 }
@@ -55,7 +55,7 @@ int page_sink_advance(struct page_sink *r, const struct kc_done *done, struct vf
     item = &r->item[index];
     if (--item->pending > 0)
         return 0;
-    if (item->stage == RECEIVER_WRITING)
+    if (item->stage == SINK_WRITING)
         return read_back(r, index, err);
     return prove(r, index, err);
 }
@@ -71,7 +71,7 @@ int page_sink_room(struct page_sink *r, uint32_t *index, struct vf_error *err)
 {
     for (;;) {
         for (uint32_t i = 0; i < r->items; i++) {
-            if (r->item[i].stage == RECEIVER_FREE) {
+            if (r->item[i].stage == SINK_FREE) {
                 *index = i;
                 return 0;
             }
@@ -110,7 +110,7 @@ int page_sink_write(struct page_sink *r, uint32_t index, struct vf_error *err)
     item->pending = (payload > 0 ? 1u : 0u) + (zeros > 0 ? 1u : 0u);
     if (item->pending == 0)
         return 0;
-    item->stage = RECEIVER_WRITING;
+    item->stage = SINK_WRITING;
     r->busy++;
     if (zeros > 0 && kc_channel_submit(r->channel, KC_ZERO, 2 * index + 1,
                                        &r->list[WIRE_FRAME_PAGES - zeros], zeros, err) != 0)

@@ -15,7 +15,7 @@
 
 #include "migrate/stream/stream.h"
 
-enum page_sink_stage { RECEIVER_FREE, RECEIVER_WRITING, RECEIVER_READING };
+enum page_sink_stage { SINK_FREE, SINK_WRITING, SINK_READING };
 
 /* Work item i owns the channel's slots 2i (payload, zero) and 2i + 1 (read-back). */
 struct page_sink_item {
