@@ -162,8 +162,8 @@ static void paging_takes_its_time_from_the_migrating_vf_alone(void **unused)
 {
     struct vf_error error = VF_ERROR_INIT;
     uint64_t moves, stays;
-    struct pager pager;
-    struct rig rig;
+    static struct pager pager; /* a test that fails leaves its threads, and what they look at */
+    static struct rig rig;
 
     (void)unused;
     rig_open(&rig, devices, NULL);
@@ -190,8 +190,8 @@ static void a_pause_within_the_move_stops_the_vf_alone(void **unused)
 {
     struct vf_error error = VF_ERROR_INIT;
     uint64_t moves, stays;
-    struct pager pager;
-    struct rig rig;
+    static struct pager pager; /* a test that fails leaves its threads, and what they look at */
+    static struct rig rig;
 
     (void)unused;
     rig_open(&rig, devices, NULL);
@@ -217,8 +217,8 @@ static void an_arriving_vf_takes_nothing_from_its_neighbour(void **unused)
 {
     struct vf_error error = VF_ERROR_INIT;
     uint64_t arrives, stays;
-    struct pager pager;
-    struct rig rig;
+    static struct pager pager; /* a test that fails leaves its threads, and what they look at */
+    static struct rig rig;
 
     (void)unused;
     rig_open(&rig, devices, NULL);
