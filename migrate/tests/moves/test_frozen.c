@@ -189,20 +189,26 @@ static void its_control_records_are_read(void **state)
     assert_true(read_rounds(source, root) >= 2);
     hear(source, WIRE_COMMIT, &message);
     expect_id(&message.handoff, &id);
+    wire_message_free(&message);
     hear(source, WIRE_DONE, &message);
     expect_id(&message.handoff, &id);
+    wire_message_free(&message);
     expect_end(source);
 
     expect_hello(target, "B", WIRE_CONTROL, &hello);
     hear(target, WIRE_ADMITTED, &message);
     assert_true(message.admitted.slot_bytes >= PAGE);
+    wire_message_free(&message);
     hear(target, WIRE_READY, &message);
     expect_id(&message.ready.id, &id);
     assert_memory_equal(message.ready.root, root, sizeof root);
+    wire_message_free(&message);
     hear(target, WIRE_RUNNING, &message);
     expect_id(&message.running.id, &id);
     assert_true(message.running.first_run_ns >= message.running.resume_ns);
+    wire_message_free(&message);
     hear(target, WIRE_CLOSE, &message);
+    wire_message_free(&message);
     expect_end(target);
 }
 
@@ -227,6 +233,7 @@ static void its_page_frames_are_read(void **state)
             assert_int_equal(wire_hear_body(tp, &header, &message, soon(), &err), 0);
             assert_int_equal(message.tag, WIRE_ROUND_END);
             ended += message.count.pages;
+            wire_message_free(&message);
             continue;
         }
         assert_int_equal(wire_recv_frame_head(tp, &header, frame, &geometry, soon(), &err), 0);
@@ -345,9 +352,12 @@ static void a_target_of_today_runs_what_it_brings(void **state)
 
     (void)state;
     hear(recorded, WIRE_HELLO, &was);
+    wire_message_free(&was);
     hear(recorded, WIRE_ADMITTED, &was);
     control = knock(WIRE_ADMITTED, &message);
     put_token(was.admitted.token, message.admitted.token);
+    wire_message_free(&was);
+    wire_message_free(&message);
     data = dial();
     pass_on(&data_source, data); /* HELLO */
     send_rounds(control, data);
@@ -355,11 +365,14 @@ static void a_target_of_today_runs_what_it_brings(void **state)
     hear(control, WIRE_READY, &ready);
     expect_id(&ready.ready.id, &was.ready.id);
     assert_memory_equal(ready.ready.root, was.ready.root, sizeof was.ready.root);
+    wire_message_free(&ready);
     pass_on(&control_source, control); /* COMMIT */
     hear(control, WIRE_RUNNING, &message);
     expect_id(&message.running.id, &was.ready.id);
+    wire_message_free(&message);
     pass_on(&control_source, control); /* DONE */
     hear(control, WIRE_CLOSE, &message);
+    wire_message_free(&message);
     tp_close(data);
     tp_close(control);
     tp_close(recorded);
@@ -367,6 +380,7 @@ static void a_target_of_today_runs_what_it_brings(void **state)
     assert_int_equal(kc_partition_find(host.kc, "frozen", &p, &err), 0);
     assert_int_equal(p.state, VF_PARTITION_RUNNING);
     assert_int_equal(p.epoch, was.ready.id.epoch);
+    wire_message_free(&was);
     await_done(&host, &p, digest);
     assert_string_equal(digest, WORKLOAD_DIGEST);
     assert_int_equal(kc_partition_destroy(host.kc, p.id, &err), 0);
