@@ -5,8 +5,10 @@ import os
 import pathlib
 import random
 import re
+import resource
 import shutil
 import signal
+import socket
 import sys
 import tempfile
 import unittest
@@ -172,6 +174,25 @@ def rested(host, timeout=20.0):
 
     wait_until(f"{host.name} is at rest", still, timeout)
     return looks[-1]
+
+
+def take_descriptors(case, host):
+    """Leaves the host's daemon no descriptor: it keeps those that it has, and idle connections, which live as long as the test, take what
+    is free among them. The limit as it was."""
+    pid = host.process.pid
+
+    def have():
+        return {int(fd) for fd in os.listdir(f"/proc/{pid}/fd")}
+
+    most = max(have()) + 1
+    before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (most, before[1]))
+    while (count := len(have())) < most:
+        holds = socket.socket(socket.AF_UNIX)
+        case.addCleanup(holds.close)
+        holds.connect(str(host.state / "control.sock"))
+        wait_until("the connection has its descriptor", lambda before=count: len(have()) > before or len(have()) >= most)
+    return before
 
 
 def footprint_settles(host, before, timeout=20.0):

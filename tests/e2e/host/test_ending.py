@@ -4,10 +4,9 @@ import os
 import pathlib
 import resource
 import signal
-import socket
 import unittest
 
-from e2e import BUILD, Case, at_once, begins, churn, create, finish, partitions, state
+from e2e import BUILD, Case, at_once, begins, churn, create, finish, partitions, state, take_descriptors
 from gates import DRIVER, Gates
 from harness import Host, pid_gone, wait_until
 
@@ -228,21 +227,6 @@ class Stopping(Ending):
         self.assertTrue(pid_gone(host.kernel_pid))
         self.assertNotEqual(updating.wait(BOUND), 0)
 
-    def exhaust(self, host):
-        """Leaves the daemon no descriptor: it keeps those that it has, and connections take what is free among them."""
-        pid = host.process.pid
-
-        def have():
-            return {int(fd) for fd in os.listdir(f"/proc/{pid}/fd")}
-
-        most = max(have()) + 1
-        resource.prlimit(pid, resource.RLIMIT_NOFILE, (most, resource.prlimit(pid, resource.RLIMIT_NOFILE)[1]))
-        while (count := len(have())) < most:
-            holds = socket.socket(socket.AF_UNIX)
-            self.addCleanup(holds.close)
-            holds.connect(str(host.state / "control.sock"))
-            wait_until("the connection has its descriptor", lambda before=count: len(have()) > before or len(have()) >= most)
-
     def without_descriptors(self, daemon, kernel):
         host = self.host(f"host{daemon}{kernel}", DEVICE)
         create(host, "p", vram="8M")
@@ -250,7 +234,7 @@ class Stopping(Ending):
         if kernel:
             resource.prlimit(host.kernel_pid, resource.RLIMIT_NOFILE, (3, resource.prlimit(host.kernel_pid, resource.RLIMIT_NOFILE)[1]))
         if daemon:
-            self.exhaust(host)
+            take_descriptors(self, host)
         done = host.json("host", "stop", "--force", timeout=4 * BOUND)
         self.assertEqual(done["partitions_dropped"], 1)
         self.assertEqual(host.process.wait(BOUND), 0, host.log())

@@ -9,7 +9,7 @@ import socket
 import unittest
 
 import cgroups
-from e2e import DEVICE, at_once, begins, churn, create, partitions, rested
+from e2e import DEVICE, at_once, begins, churn, create, partitions, rested, take_descriptors
 from harness import wait_until
 from limits import BOUND, NEEDS_ADDRESS_SPACE, SWEEP, Limited
 from proxy import OUT, Point, Proxy
@@ -68,21 +68,6 @@ class Limits(Limited):
         left.run("migrate", "p", "--to", right.address, "--max-blackout", 20000)
         self.assert_works_to_its_end(right, "p", work)
 
-    def fill(self, host):
-        """Idle connections take every descriptor of the daemon that is free among those that it has; `lift` frees none of them."""
-        def have():
-            return {int(fd) for fd in os.listdir(f"/proc/{host.process.pid}/fd")}
-
-        most = max(have()) + 1
-        before = resource.prlimit(host.process.pid, resource.RLIMIT_NOFILE)
-        resource.prlimit(host.process.pid, resource.RLIMIT_NOFILE, (most, before[1]))
-        self.lifts.append(lambda: resource.prlimit(host.process.pid, resource.RLIMIT_NOFILE, before))
-        while (count := len(have())) < most:
-            holds = socket.socket(socket.AF_UNIX)
-            self.addCleanup(holds.close)
-            holds.connect(str(host.state / "control.sock"))
-            wait_until("the connection has its descriptor", lambda before=count: len(have()) > before or len(have()) >= most)
-
     def reconnecting(self, redial):
         """Hosts whose link was lost in the first round, and the command of that move; the target has no descriptor left."""
         left = self.host("left", DEVICE, options=("--redial", redial))
@@ -95,7 +80,8 @@ class Limits(Limited):
         moving = left.spawn("migrate", "p", "--to", way.address, "--max-blackout", 20000)
         wait_until("it reconnects", lambda: [job["phase"] for job in left.json("job", "list")["jobs"]] == ["reconnect"])
         rested(right)  # what the lost link had is given back
-        self.fill(right)
+        before = take_descriptors(self, right)
+        self.lifts.append(lambda: resource.prlimit(right.process.pid, resource.RLIMIT_NOFILE, before))
         way.refusing = False
         wait_until("the target turned it away", lambda: "no descriptor is left" in right.log(), BOUND)
         return left, right, moving, work
