@@ -24,8 +24,7 @@
 
 /* Start with {0}, set the limits, then convergence_note_round after each round. */
 struct convergence_input {
-    uint64_t bytes_left; /* dirty now */
-    uint64_t page_bytes;
+    uint64_t bytes_left;       /* dirty now */
     uint64_t rate_bytes_per_s; /* sent; 0 = not known yet */
     uint64_t dirty_bytes_per_s;
     uint32_t rounds_done;

@@ -236,6 +236,14 @@ int mig_spawn(struct mig *mig, void *(*main)(void *arg), void *arg)
     return -1;
 }
 
+int mig_spawn_own(struct mig *mig, void *(*main)(void *mig), const char *what, struct vf_error *err)
+{
+    vf_lock(&mig->lock);
+    mig->threads++;
+    vf_unlock(&mig->lock);
+    return mig_spawn(mig, main, mig) == 0 ? 0 : vf_fail(err, VF_FAILED, "%s: " VF_NO_THREAD, what);
+}
+
 void mig_thread_over(struct mig *mig)
 {
     vf_lock(&mig->lock);

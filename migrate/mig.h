@@ -39,15 +39,15 @@ struct mig {
     bool insecure;           /* plain TCP beyond loopback is fine */
 
     pthread_mutex_t lock;       /* guards what follows; never held over I/O */
-    pthread_cond_t idle;        /* strangers, jobs or holds went away */
+    pthread_cond_t idle;        /* handshakes, jobs or holds went away */
     struct mig_job *jobs;       /* newest first; the list holds one reference each */
     struct mig_hold *holds;     /* their owners' */
     struct target *targets;     /* arrivals whose data streams may come */
     struct handshake *handshakes; /* connections that have not said which job they belong to */
     unsigned handshake_count;
     struct tp_tls *tls;     /* NULL = plain TCP; owned, replaced by mig_set_tls */
-    uint64_t refused_since_ns; /* refused connections that the log tells of: since when, how many */
-    unsigned told;
+    uint64_t refused_since_ns; /* refused connections that the log tells of: since when, ... */
+    unsigned refused;          /* ... and how many there were since */
     unsigned inbound;      /* connections served as targets */
     unsigned redials;      /* and those with a word about a job that there is */
     unsigned threads;      /* of jobs, arrivals and the retry thread: detached, counted */
@@ -97,6 +97,10 @@ int mig_refuse_unsettled(struct mig *mig, const struct vf_partition_info *partit
  * mig->lock, where it also saw that the host is not closing); a thread that does not start is
  * counted out again. */
 int mig_spawn(struct mig *mig, void *(*main)(void *arg), void *arg);
+/* One of mig's own threads, which gets mig and ends when it is closing; counted here. `what` it is
+ * for, for people. -1: it could not be started. */
+int mig_spawn_own(struct mig *mig, void *(*main)(void *mig), const char *what,
+                  struct vf_error *err);
 /* The last acts of a job's thread: the job is over, its reference goes. */
 void mig_job_thread_over(struct mig_job *job, enum job_state end);
 /* The last act of a counted thread. */

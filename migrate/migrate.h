@@ -8,6 +8,7 @@
 #define MIGRATE_MIGRATE_H
 
 #include "base/error.h"
+#include "migrate/side.h"
 #include "transport/tls.h"
 #include "vferry/vferry.h"
 
@@ -175,11 +176,12 @@ struct mig_change { /* each as in struct mig_options, or MIG_AS_IT_IS */
 void mig_change_init(struct mig_change *change);
 int mig_job_set(struct mig_job *job, const struct mig_change *change, struct vf_error *err);
 #define MIG_WARNING_BYTES 800u
-/* Settles a job whose outcome is unknown by a person's word. The peer is asked first: a choice that
- * its journal contradicts is refused, and so is any for a job that is not unknown. When nobody can
- * be asked it is done on this side alone. `warning` says what is lost or doubled by it, or may be;
- * "" = nothing. -1: nothing was changed. May take some seconds. */
-int mig_job_resolve(struct mig_job *job, bool source_runs, char warning[MIG_WARNING_BYTES],
+/* Settles a job whose outcome is unknown by a person's word: the side `runs` has the partition. The
+ * peer is asked first: a choice that its journal contradicts is refused, and so is any for a job
+ * that is not unknown. When nobody can be asked it is done on this side alone. `warning` says what
+ * is lost or doubled by it, or may be; "" = nothing. -1: nothing was changed. May take some
+ * seconds. */
+int mig_job_resolve(struct mig_job *job, enum mig_side runs, char warning[MIG_WARNING_BYTES],
                     struct vf_error *err);
 /*
  * A person gives up telling the peer how a move ended that did not hand the partition over, or

@@ -420,7 +420,7 @@ int verb_job_resolve(struct request *request, struct vf_error *err)
                        "\"vferry job list\" tells what is known");
     if (find_job(request, &job, err) != 0)
         return -1;
-    result = mig_job_resolve(job, source, warning, err);
+    result = mig_job_resolve(job, source ? MIG_SOURCE : MIG_TARGET, warning, err);
     if (result == 0) {
         request->result = jobs_report(request->daemon, job);
         put_text(request->result, "warning", warning);

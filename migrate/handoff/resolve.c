@@ -57,7 +57,7 @@ static int look(struct mig_job *job, struct kc *kc, struct resolve_view *view,
 
     if (found < 0)
         return -1;
-    *view = (struct resolve_view){.source = job->side == MIG_SOURCE,
+    *view = (struct resolve_view){.side = job->side,
                                   .mine = job->last_kind,
                                   .held = found > 0,
                                   .partition = job->partition,
@@ -74,16 +74,16 @@ static int look(struct mig_job *job, struct kc *kc, struct resolve_view *view,
 
 /* ---- the peer was asked, and does not object ---- */
 
-static int agree(struct mig_job *job, struct kc *kc, bool source_runs, struct vf_error *err)
+static int agree(struct mig_job *job, struct kc *kc, enum mig_side runs, struct vf_error *err)
 {
-    enum handoff_event_kind kind = source_runs ? EVENT_AGREE_SOURCE : EVENT_AGREE_TARGET;
+    enum handoff_event_kind kind = runs == MIG_SOURCE ? EVENT_AGREE_SOURCE : EVENT_AGREE_TARGET;
     enum job_state end;
 
     /* A source brings it to its target; a target does it. */
     if ((job->side == MIG_SOURCE ? redial_try : reply_act)(job, kc, kind, &end, err) != 0)
         return -1;
     job_outcome_known(job, end, end == JOB_FAILED ? err : NULL);
-    if ((end == JOB_FAILED) != source_runs)
+    if ((end == JOB_FAILED) != (runs == MIG_SOURCE))
         return vf_fail(err, VF_FAILED,
                        "it was settled otherwise meanwhile: the job is %s" VF_REMEDY
                        "see \"vferry job show %" PRIu64 "\"",
@@ -102,7 +102,7 @@ static void text(struct handoff_run *run, enum handoff_record record, char out[J
 }
 
 /* On disk first: should this daemon die, the next one carries it out. */
-static int resolve_here(struct mig_job *job, struct kc *kc, bool source_runs,
+static int resolve_here(struct mig_job *job, struct kc *kc, enum mig_side runs,
                         const struct vf_error *why, char warning[MIG_WARNING_BYTES],
                         struct vf_error *err)
 {
@@ -115,11 +115,11 @@ static int resolve_here(struct mig_job *job, struct kc *kc, bool source_runs,
     if (handoff_run_look(&run, err) != 0)
         return -1;
     vf_fail(&says, VF_FAILED, "resolved: the %s runs it; host %s could not be asked: %.200s",
-            source_runs ? "source" : "target", ending_peer(job), why->text);
+            runs == MIG_SOURCE ? "source" : "target", ending_peer(job), why->text);
     ending_tell_in(job, "",
                    job->side == MIG_SOURCE ? ending_stays(job, where) : ending_there(job, where),
                    &says);
-    (void)handoff_tell(&run, source_runs ? EVENT_RESOLVE_SOURCE : EVENT_RESOLVE_TARGET);
+    (void)handoff_tell(&run, runs == MIG_SOURCE ? EVENT_RESOLVE_SOURCE : EVENT_RESOLVE_TARGET);
     if (!run.reported) {
         *err = run.why;
         return -1;
@@ -135,12 +135,12 @@ static int resolve_here(struct mig_job *job, struct kc *kc, bool source_runs,
                 "the vferryd of host %s, which tries it again",
                 job->host_name, run.why.text, job->host_name);
     }
-    job_outcome_known(job, source_runs ? JOB_FAILED : JOB_COMPLETED, &says);
+    job_outcome_known(job, runs == MIG_SOURCE ? JOB_FAILED : JOB_COMPLETED, &says);
     retry_kick(job->mig);
     return 0;
 }
 
-static int resolve_alone(struct mig_job *job, struct kc *kc, bool source_runs,
+static int resolve_alone(struct mig_job *job, struct kc *kc, enum mig_side runs,
                          const struct vf_error *why, char warning[MIG_WARNING_BYTES],
                          struct vf_error *err)
 {
@@ -148,23 +148,23 @@ static int resolve_alone(struct mig_job *job, struct kc *kc, bool source_runs,
 
     if (mig_commit_begin(job->mig, err) != 0)
         return -1;
-    result = resolve_here(job, kc, source_runs, why, warning, err);
+    result = resolve_here(job, kc, runs, why, warning, err);
     mig_commit_end(job->mig);
     return result;
 }
 
-static int resolve(struct mig_job *job, struct kc *kc, bool source_runs,
+static int resolve(struct mig_job *job, struct kc *kc, enum mig_side runs,
                    char warning[MIG_WARNING_BYTES], struct vf_error *err)
 {
     struct vf_error why_not = VF_ERROR_INIT;
     struct resolve_view view;
 
-    if (look(job, kc, &view, &why_not, err) != 0 || resolve_allows(&view, source_runs, err) != 0)
+    if (look(job, kc, &view, &why_not, err) != 0 || resolve_allows(&view, runs, err) != 0)
         return -1;
-    (void)resolve_warning(&view, source_runs, warning);
+    (void)resolve_warning(&view, runs, warning);
     if (!view.peer_known)
-        return resolve_alone(job, kc, source_runs, &why_not, warning, err);
-    return agree(job, kc, source_runs, err);
+        return resolve_alone(job, kc, runs, &why_not, warning, err);
+    return agree(job, kc, runs, err);
 }
 
 static int check(struct mig_job *job, struct vf_error *err)
@@ -262,7 +262,7 @@ static int tell_standing(struct mig_job *job, struct vf_error *err)
     return result;
 }
 
-int mig_job_resolve(struct mig_job *job, bool source_runs, char warning[MIG_WARNING_BYTES],
+int mig_job_resolve(struct mig_job *job, enum mig_side runs, char warning[MIG_WARNING_BYTES],
                     struct vf_error *err)
 {
     struct kc *kc = NULL;
@@ -278,7 +278,7 @@ int mig_job_resolve(struct mig_job *job, bool source_runs, char warning[MIG_WARN
         if (result == 0)
             result = kc_connect(job->mig->kernel_socket, &kc, err);
         if (result == 0)
-            result = resolve(job, kc, source_runs, warning, err);
+            result = resolve(job, kc, runs, warning, err);
         kc_close(kc);
         job_unclaim(job);
     }

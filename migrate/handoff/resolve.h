@@ -14,7 +14,7 @@
 
 /* What is known when somebody has to decide. */
 struct resolve_view {
-    bool source;            /* asked here: is this the source? */
+    enum mig_side side;     /* this host is the move's */
     enum journal_kind mine; /* last record here: COMMIT, PREPARED or COMMITTED */
     bool held;              /* the kernel side here still has its copy */
     bool peer_known;        /* else nobody there could be asked: */
@@ -22,10 +22,11 @@ struct resolve_view {
     const char *partition, *host, *other; /* for texts: the names of it, this host, the peer */
 };
 
-/* May it be? 0, or VF_FAILED: what the journals say, and which choice is right. A pure function. */
-int resolve_allows(const struct resolve_view *view, bool source_runs, struct vf_error *err);
+/* `runs`: the side that is said to run it. May it be? 0, or VF_FAILED: what the journals say, and
+ * which choice is right. A pure function. */
+int resolve_allows(const struct resolve_view *view, enum mig_side runs, struct vf_error *err);
 /* What is lost or doubled by it, or may be, and what to do; "" = nothing. Returns `out`. */
-const char *resolve_warning(const struct resolve_view *view, bool source_runs,
+const char *resolve_warning(const struct resolve_view *view, enum mig_side runs,
                             char out[MIG_WARNING_BYTES]);
 
 #endif

@@ -4,7 +4,6 @@
 #include "migrate/handoff/retry.h"
 
 #include "base/clock.h"
-#include "base/limits.h"
 #include "base/log.h"
 #include "base/thread.h"
 #include "migrate/job/ending.h"
@@ -156,10 +155,5 @@ static void *retry_main(void *arg)
 
 int retry_start(struct mig *mig, struct vf_error *err)
 {
-    vf_lock(&mig->lock);
-    mig->threads++;
-    vf_unlock(&mig->lock);
-    return mig_spawn(mig, retry_main, mig) == 0
-               ? 0
-               : vf_fail(err, VF_FAILED, "retry thread: " VF_NO_THREAD);
+    return mig_spawn_own(mig, retry_main, "retry thread", err);
 }

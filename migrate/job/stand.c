@@ -4,7 +4,6 @@
 #include "migrate/job/stand.h"
 
 #include "base/clock.h"
-#include "base/limits.h"
 #include "base/size.h"
 #include "base/thread.h"
 #include "base/trace.h"
@@ -202,14 +201,14 @@ void stand_line(const struct mig_job *job, uint64_t now_ns, char *out, size_t by
 
 /* ---- the watcher ---- */
 
-struct news {
+struct stand_event {
     bool due;
     uint64_t id, time_ns; /* the job; CLOCK_REALTIME */
     char text[800]; /* mig_event takes no more */
 };
 
 /* Under job->lock: the event of a partition that stands for too long, or of a call that does. */
-static void say(struct mig_job *job, uint64_t now, struct news *news)
+static void say(struct mig_job *job, uint64_t now, struct stand_event *event)
 {
     const struct job_stand *stand = &job->stand;
     uint64_t span = now - (stand->since_ns != 0 ? stand->since_ns : stand->waits_ns);
@@ -221,10 +220,10 @@ static void say(struct mig_job *job, uint64_t now, struct news *news)
         (void)snprintf(limit, sizeof limit, "; --max-blackout is %s",
                        vf_time_format(job->options.max_blackout_ns, most, sizeof most));
     (void)vf_time_format(span, time, sizeof time);
-    news->due = true;
-    news->id = job->id;
-    news->time_ns = vf_realtime_ns();
-    (void)snprintf(news->text, sizeof news->text,
+    event->due = true;
+    event->id = job->id;
+    event->time_ns = vf_realtime_ns();
+    (void)snprintf(event->text, sizeof event->text,
                    "job %" PRIu64 " (%s of %s, peer %.200s): %s%s so far%s%.300s%s", job->id,
                    job->side == MIG_SOURCE || job_with_file(job) ? job_kind(job) : "arrival",
                    job->partition, job->peer, stand->since_ns != 0 ? "blackout: " : "", time,
@@ -265,7 +264,7 @@ static uint64_t tell_peer(struct mig_job *job, uint64_t now)
 }
 
 /* Under mig->lock: does for the job what is due, and says when to look again. */
-static uint64_t look(struct mig_job *job, struct news *news)
+static uint64_t look(struct mig_job *job, struct stand_event *event)
 {
     struct job_stand *stand = &job->stand;
     uint64_t now = vf_now_ns();
@@ -276,7 +275,7 @@ static uint64_t look(struct mig_job *job, struct news *news)
     if (next <= now) {
         uint64_t since = stand->since_ns != 0 ? stand->since_ns : stand->waits_ns;
 
-        say(job, now, news);
+        say(job, now, event);
         next = stand->tell_ns = now + (now - since); /* less and less often */
     }
     peer = tell_peer(job, now);
@@ -292,17 +291,17 @@ static void *watcher_main(void *arg)
     (void)prctl(PR_SET_NAME, "stand-watch");
     vf_lock(&mig->lock);
     while (!mig->closing) {
-        struct news news = {.due = false};
+        struct stand_event event = {.due = false};
         uint64_t next = TP_NEVER;
 
-        for (struct mig_job *job = mig->jobs; job != NULL && !news.due; job = job->next) {
-            uint64_t due = look(job, &news);
+        for (struct mig_job *job = mig->jobs; job != NULL && !event.due; job = job->next) {
+            uint64_t due = look(job, &event);
 
             next = due < next ? due : next;
         }
-        if (news.due) {
+        if (event.due) {
             vf_unlock(&mig->lock);
-            mig_event(mig, news.id, news.time_ns, "%s", news.text);
+            mig_event(mig, event.id, event.time_ns, "%s", event.text);
             vf_lock(&mig->lock);
         } else {
             (void)vf_cond_wait_until(&mig->stands, &mig->lock, next);
@@ -315,10 +314,5 @@ static void *watcher_main(void *arg)
 
 int stand_start(struct mig *mig, struct vf_error *err)
 {
-    vf_lock(&mig->lock);
-    mig->threads++;
-    vf_unlock(&mig->lock);
-    return mig_spawn(mig, watcher_main, mig) == 0
-               ? 0
-               : vf_fail(err, VF_FAILED, "watching partitions that stand: " VF_NO_THREAD);
+    return mig_spawn_own(mig, watcher_main, "watching partitions that stand", err);
 }

@@ -179,7 +179,6 @@ int source_rounds(struct source *s, struct vf_error *err)
         .text = "not converged: --max-time passed; allow more time, or a longer --max-blackout"};
     uint64_t dirty;
 
-    s->convergence.page_bytes = s->page_bytes;
     s->convergence.max_rounds = MIG_MAX_ROUNDS - 2;
     if (query(s, &dirty, NULL, err) != 0)
         return -1;

@@ -32,7 +32,7 @@ struct handshake {
     struct tp *tp;         /* NULL while its thread wraps it: nobody else may have it then */
     struct handshake *next; /* mig's list, newest first */
     bool evicted;
-    bool proven; /* by its certificate: it is no stranger any more, only silent */
+    bool proven; /* by its certificate: only silent */
 };
 
 /* Under mig->lock. */
@@ -87,7 +87,8 @@ static void give_place(struct mig *mig, unsigned *places)
     vf_unlock(&mig->lock);
 }
 
-/* Strangers shall not fill the disk with what is said of them. */
+/* Peers that nobody knows shall not fill the disk with what is said of them: their texts may all
+ * differ, so the log's own limit (base/log_limit.h) does not count them. */
 static void tell(struct mig *mig, const char *peer, const char *text)
 {
     const uint64_t now = vf_now_ns();
@@ -96,11 +97,11 @@ static void tell(struct mig *mig, const char *peer, const char *text)
 
     vf_lock(&mig->lock);
     if (now - mig->refused_since_ns > TELL_NS) {
-        silent = mig->told > TELL_MOST ? mig->told - TELL_MOST : 0;
+        silent = mig->refused > TELL_MOST ? mig->refused - TELL_MOST : 0;
         mig->refused_since_ns = now;
-        mig->told = 0;
+        mig->refused = 0;
     }
-    say = ++mig->told <= TELL_MOST;
+    say = ++mig->refused <= TELL_MOST;
     vf_unlock(&mig->lock);
     if (silent > 0)
         log_warn("and %u more connections were refused", silent);
@@ -194,7 +195,7 @@ static int secure(struct handshake *handshake, struct tp **tp, uint64_t deadline
     return result;
 }
 
-/* Hears who it is. Only then it is refused, if it is to be: `no` says why. Frees the stranger. */
+/* Hears who it is. Only then it is refused, if it is to be: `no` says why. Frees the handshake. */
 static void receive(struct handshake *handshake, const struct vf_error *no)
 {
     struct mig *mig = handshake->mig;
@@ -243,7 +244,7 @@ static void *handshake_main(void *arg)
     struct handshake *handshake = arg;
     struct mig *mig = handshake->mig;
 
-    (void)prctl(PR_SET_NAME, "arrival");
+    (void)prctl(PR_SET_NAME, "handshake");
     receive(handshake, NULL);
     mig_thread_over(mig);
     return NULL;
@@ -260,7 +261,7 @@ static void handshake_refused(void *arg)
     receive(handshake, &no);
 }
 
-static unsigned crowd(const struct mig *mig, uint64_t network)
+static unsigned from_network(const struct mig *mig, uint64_t network)
 {
     unsigned count = 0;
 
@@ -269,9 +270,10 @@ static unsigned crowd(const struct mig *mig, uint64_t network)
     return count;
 }
 
-/* Under mig->lock: somebody makes room, so that connections that say nothing keep nobody out.
- * Whoever has proven nothing goes before who has, then one of the largest crowd, so that a flood
- * from one network wears out itself only; of those, who has been silent longest. */
+/* Under mig->lock: one handshake makes room, so that connections that say nothing keep nobody out.
+ * One that has proven nothing goes before one that has, then one of the network that most of them
+ * come from, so that a flood from one network wears out itself only; of those, the one that has
+ * been silent longest. */
 static void evict(struct mig *mig)
 {
     struct handshake *goes = NULL;
@@ -283,7 +285,7 @@ static void evict(struct mig *mig)
 
         if (handshake->evicted || (handshake->proven && goes != NULL && !goes->proven))
             continue;
-        size = crowd(mig, handshake->network);
+        size = from_network(mig, handshake->network);
         if (size >= largest || (goes != NULL && goes->proven && !handshake->proven)) {
             goes = handshake;
             largest = size;

@@ -228,7 +228,7 @@ void target_call_off(struct target *t)
 /* Does anybody still want it here? */
 static bool wanted(struct target *t)
 {
-    return !job_cancel_asked(t->job) && !(t->linked && control_ended(&t->control));
+    return !job_cancel_asked(t->job) && !(target_linked(t) && control_ended(&t->control));
 }
 
 /* Fills *err: why not. */

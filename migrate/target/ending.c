@@ -33,16 +33,16 @@ int target_cancelled(const struct target *t, struct vf_error *err)
 static void find_cause(struct target *t, struct vf_error *err)
 {
     struct vf_error stream;
-    bool lost;
+    enum target_streams state;
 
     vf_lock(&t->lock);
+    state = vf_fsm_get(&t->streams);
     stream = t->stream_error;
-    lost = t->streams_lost;
     vf_unlock(&t->lock);
-    if (stream.code != VF_OK)
+    if ((state == STREAMS_FAILED || state == STREAMS_LOST) && stream.code != VF_OK)
         *err = stream;
     /* Only then: a failure of our own must reach the source while its partition is paused. */
-    if (lost)
+    if (state == STREAMS_LOST)
         (void)control_explain(&t->control, vf_now_ns() + CONTROL_EXPLAIN_NS, err);
     if (job_cancel_asked(t->job))
         target_cancelled(t, err);

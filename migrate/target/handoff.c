@@ -77,7 +77,8 @@ static int await_commit(struct target *t, struct vf_error *err)
         }
         if (same)
             return 0;
-        if (control_aborted(&t->control) || target_relink(t, target_redial_deadline(t), err) != 0)
+        if (control_aborted(&t->control) ||
+            target_relink(t, LINK_OWED, target_redial_deadline(t), err) != 0)
             return -1;
     }
 }
@@ -110,7 +111,7 @@ int target_take_over(struct target *t, struct vf_error *err)
         /* It stays as it is, for COMMITTED is not on disk; the source asks again. */
         log_error("job %" PRIu64 ": cannot commit: %s", t->job->id, err->text);
         control_cut(&t->control);
-        if (target_relink(t, target_redial_deadline(t), err) != 0)
+        if (target_relink(t, LINK_OWED, target_redial_deadline(t), err) != 0)
             return -1;
     }
 }
@@ -134,7 +135,7 @@ void target_close_books(struct target *t)
             vf_lock(&t->lock);
             back = t->again != NULL;
             vf_unlock(&t->lock);
-            if (!back || target_relink(t, target_redial_deadline(t), &err) != 0)
+            if (!back || target_relink(t, LINK_OWED, target_redial_deadline(t), &err) != 0)
                 heard = WIRE_ABORT;
             continue;
         }

@@ -25,8 +25,8 @@ bool target_lost(struct target *t, struct vf_error *err)
     bool stream, own, again;
 
     vf_lock(&t->lock);
-    stream = t->streams_lost;
-    own = t->stream_error.code != VF_OK && !t->streams_lost;
+    stream = vf_fsm_get(&t->streams) == STREAMS_LOST;
+    own = vf_fsm_get(&t->streams) == STREAMS_FAILED;
     again = t->again != NULL;
     vf_unlock(&t->lock);
     if (t->version < WIRE_VERSION_RESUME || own || job_cancel_asked(t->job))
@@ -76,10 +76,6 @@ static int end_streams(struct target *t, struct resume_point *at, struct vf_erro
         proven = rounds < proven ? rounds : proven;
     }
     result = target_stop_streams(t, err);
-    vf_lock(&t->lock);
-    t->streams_lost = false;
-    t->stream_error.code = VF_OK;
-    vf_unlock(&t->lock);
     memcpy(at->id.job, t->job->uuid, sizeof at->id.job);
     memcpy(at->id.uuid, t->job->partition_uuid, sizeof at->id.uuid);
     at->id.epoch = t->job->epoch;
@@ -115,8 +111,7 @@ static void invite(struct target *t, const struct wire_resume *asked)
     t->plan.generation = asked->generation;
     t->rounds = t->proven = asked->next_round;
     t->attached = 0;
-    t->streams_idle = false;
-    t->attaching = true;
+    target_invite_streams(t, "resumed");
     t->resumed = true;
     vf_unlock(&t->lock);
 }
@@ -154,19 +149,11 @@ static int go_on(struct target *t, struct resume_point *at, uint64_t deadline, s
 
 static int await_source(struct target *t, uint64_t deadline, struct vf_error *err)
 {
-    int result;
     bool superseded;
 
-    vf_lock(&t->lock);
-    t->waiting = true;
-    vf_unlock(&t->lock);
-    result = target_relink(t, deadline, err);
-    vf_lock(&t->lock);
-    t->waiting = false;
-    superseded = t->superseded;
-    vf_unlock(&t->lock);
-    if (result == 0)
+    if (target_relink(t, LINK_AWAITED, deadline, err) == 0)
         return 0;
+    superseded = vf_locked(&t->lock, vf_fsm_get(&t->link) == LINK_SUPERSEDED);
     if (job_cancel_asked(t->job))
         return target_cancelled(t, err);
     if (superseded)
@@ -180,9 +167,10 @@ void target_supersede(struct mig *mig, const uint8_t uuid[VF_UUID_BYTES], const 
     for (struct target *t = mig->targets; t != NULL; t = t->next) {
         vf_lock(&t->lock);
         /* What is compared was written before it began to wait. */
-        if (t->waiting && memcmp(t->job->partition_uuid, uuid, VF_UUID_BYTES) == 0 &&
+        if (vf_fsm_get(&t->link) == LINK_AWAITED &&
+            memcmp(t->job->partition_uuid, uuid, VF_UUID_BYTES) == 0 &&
             strcmp(t->job->peer_name, source) == 0) {
-            t->superseded = true;
+            (void)vf_fsm_set(&t->link, LINK_SUPERSEDED, "a new move");
             vf_cond_broadcast(&t->changed);
         }
         vf_unlock(&t->lock);

@@ -12,23 +12,58 @@
 
 #define ATTACH_NS 5000000000ull
 
+static const char *const state_names[TARGET_STREAMS] = {"idle", "invited", "run", "failed", "lost"};
+
+static const uint64_t state_arcs[TARGET_STREAMS] = {
+    [STREAMS_IDLE] = VF_ARC(STREAMS_IDLE) | VF_ARC(STREAMS_INVITED),
+    [STREAMS_INVITED] = VF_ARC(STREAMS_RUN) | VF_ARC(STREAMS_FAILED) | VF_ARC(STREAMS_LOST) |
+                        VF_ARC(STREAMS_IDLE), /* the link ended, or a cancel */
+    [STREAMS_RUN] = VF_ARC(STREAMS_IDLE) | VF_ARC(STREAMS_FAILED) | VF_ARC(STREAMS_LOST),
+    [STREAMS_FAILED] = VF_ARC(STREAMS_IDLE),
+    [STREAMS_LOST] = VF_ARC(STREAMS_IDLE),
+};
+
+static const struct vf_fsm_table streams_table = {"streams", state_names, state_arcs,
+                                                  TARGET_STREAMS};
+
+void target_init_streams(struct target *t)
+{
+    vf_fsm_init(&t->streams, &streams_table, t->job->fsm.id, STREAMS_IDLE);
+}
+
+static void set_streams(struct target *t, enum target_streams state, const char *why)
+{
+    (void)vf_fsm_set(&t->streams, state, why);
+}
+
+void target_invite_streams(struct target *t, const char *why)
+{
+    t->stream_error.code = VF_OK;
+    set_streams(t, STREAMS_INVITED, why);
+}
+
+static bool streams_are(const struct target *t, enum target_streams state)
+{
+    return vf_fsm_get(&t->streams) == state;
+}
+
 /* A stream ended: by the peer's close (the link will say why) or by a failure of ours. Any
  * stream's thread. */
 static void stream_failed(void *ctx, const struct vf_error *err, bool lost)
 {
     struct target *t = ctx;
-    bool idle;
+    bool wake;
 
     vf_lock(&t->lock);
-    idle = t->streams_idle;
-    if (!idle && t->stream_error.code == VF_OK) {
+    wake = !streams_are(t, STREAMS_IDLE);
+    if (streams_are(t, STREAMS_RUN)) {
         t->stream_error = *err;
         if (t->stream_error.code == VF_OK)
             t->stream_error.code = VF_FAILED;
-        t->streams_lost = lost;
+        set_streams(t, lost ? STREAMS_LOST : STREAMS_FAILED, t->stream_error.text);
     }
     vf_unlock(&t->lock);
-    if (!idle)
+    if (wake)
         control_wake(&t->control);
 }
 
@@ -50,27 +85,29 @@ int target_make_token(struct target *t, struct vf_error *err)
 /* Until every data stream is attached, or one was turned away. */
 static int await_streams(struct target *t, uint64_t deadline, struct vf_error *err)
 {
-    bool all, refused;
+    enum target_streams state;
 
     vf_lock(&t->lock);
-    while (t->attached < t->plan.streams && t->stream_error.code == VF_OK &&
+    while (t->attached < t->plan.streams && streams_are(t, STREAMS_INVITED) &&
            !control_ended(&t->control) && !job_cancel_asked(t->job)) {
         if (!vf_cond_wait_until(&t->changed, &t->lock, deadline))
             break;
     }
-    t->attaching = false;
-    all = t->attached == t->plan.streams;
-    refused = t->stream_error.code != VF_OK;
-    if (refused)
+    if (streams_are(t, STREAMS_FAILED))
         *err = t->stream_error;
-    /* Somewhere on their way; unless it was the link that ended, in whatever way. */
-    t->streams_lost = t->streams_lost || (!all && !refused && !control_ended(&t->control));
+    else if (t->attached == t->plan.streams)
+        set_streams(t, STREAMS_RUN, "all are here");
+    else if (control_ended(&t->control))
+        set_streams(t, STREAMS_IDLE, "the link ended");
+    else
+        set_streams(t, STREAMS_LOST, "somewhere on their way");
+    state = vf_fsm_get(&t->streams);
     vf_unlock(&t->lock);
-    if (all && !refused)
+    if (state == STREAMS_RUN)
         return 0;
     if (job_cancel_asked(t->job))
         return target_cancelled(t, err);
-    if (refused)
+    if (state == STREAMS_FAILED)
         return -1;
     /* Why the link ended says more: the source's own word most of all. */
     if (control_ended(&t->control) && control_explain(&t->control, 0, err))
@@ -86,7 +123,7 @@ int target_open_streams(struct target *t, struct vf_error *err)
     if (plan_streams(t, err) != 0)
         return -1;
     vf_lock(&t->lock);
-    t->attaching = true;
+    target_invite_streams(t, "admitted");
     vf_unlock(&t->lock);
     memcpy(message.admitted.token, t->token, sizeof message.admitted.token);
     message.admitted.slot_bytes = t->plan.geometry.slot_bytes;
@@ -109,13 +146,14 @@ int target_start_streams(struct target *t, struct vf_error *err)
 
 int target_close_pages(struct target *t, struct vf_error *err)
 {
-    bool failed;
+    bool whole;
 
     vf_lock(&t->lock);
-    failed = t->stream_error.code != VF_OK;
-    t->streams_idle = true;
+    whole = streams_are(t, STREAMS_RUN);
+    if (whole)
+        set_streams(t, STREAMS_IDLE, "all pages are in");
     vf_unlock(&t->lock);
-    if (failed)
+    if (!whole)
         return vf_fail(err, VF_FAILED, "a data stream failed"); /* its own error is told */
     for (uint32_t i = 0; i < t->plan.streams; i++) {
         if (atomic_load(&t->stream[i].rounds) != t->rounds ||
@@ -132,8 +170,7 @@ int target_stop_streams(struct target *t, struct vf_error *err)
     int result = 0;
 
     vf_lock(&t->lock);
-    t->attaching = false;
-    t->streams_idle = true; /* who ends from here on is stopped, not failed */
+    set_streams(t, STREAMS_IDLE, "stopped");
     vf_unlock(&t->lock);
     /* All at once: each may have transfers that have to land. */
     for (uint32_t i = 0; i < STREAM_MAX; i++)
@@ -148,7 +185,7 @@ int target_stop_streams(struct target *t, struct vf_error *err)
 /* Under mig's and the target's lock. */
 static bool takes(const struct target *t, const struct wire_hello *hello)
 {
-    return t->attaching && hello->generation == t->plan.generation &&
+    return streams_are(t, STREAMS_INVITED) && hello->generation == t->plan.generation &&
            memcmp(t->token, hello->token, sizeof t->token) == 0 &&
            memcmp(t->job->uuid, hello->job, sizeof t->job->uuid) == 0 &&
            hello->stream_index < t->plan.streams && t->stream[hello->stream_index].tp == NULL;
@@ -192,6 +229,7 @@ void target_refuse_stream(struct mig *mig, const struct tp *tp, const struct wir
         /* A later generation's source tries again by itself. */
         if (hello->generation == 0 && takes(t, hello) && mig_same_peer(t->job, tp)) {
             t->stream_error = *why;
+            set_streams(t, STREAMS_FAILED, why->text);
             vf_cond_broadcast(&t->changed);
         }
         vf_unlock(&t->lock);

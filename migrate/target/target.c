@@ -296,7 +296,7 @@ static void serve_job(struct target *t, struct tp *tp)
         return;
     }
     control_on_note(&t->control, target_hear_note);
-    t->linked = true; /* nobody else knows of t yet */
+    target_first_link(t);
     job_set_wake(t->job, target_wake, t);
     stand_set_note(t->job, target_note, t);
     if (!target_list(t, true))
@@ -304,7 +304,7 @@ static void serve_job(struct target *t, struct tp *tp)
     else if (kc_connect(mig->kernel_socket, &t->kc, &err) == 0)
         result = run(t, &err);
     end = finish(t, result, &err);
-    target_end_redial(t);
+    target_close_link(t);
     job_set_wake(t->job, NULL, NULL);
     stand_set_note(t->job, NULL, NULL);
     (void)target_list(t, false);
@@ -327,6 +327,8 @@ void target_serve(struct mig *mig, struct tp *tp, const struct wire_hello *hello
     }
     vf_lock_init(&t->lock);
     vf_cond_init(&t->changed);
+    target_init_streams(t);
+    target_init_link(t);
     (void)snprintf(t->job->peer, sizeof t->job->peer, "%s",
                    hello->listen_address[0] != '\0' ? hello->listen_address : tp->peer);
     memcpy(t->job->identity, tp->identity, sizeof t->job->identity);

@@ -17,6 +17,30 @@
 /* Who sends nothing holds VF and VRAM no longer, whatever he says of his time or of his turn. */
 #define TARGET_KEPT_NS 3600000000000ull
 
+/* What the data streams do. */
+enum target_streams {
+    STREAMS_IDLE,    /* none is invited, or all pages are in: one that ends now is no failure */
+    STREAMS_INVITED, /* they may attach */
+    STREAMS_RUN,     /* all are here */
+    STREAMS_FAILED,  /* one of them, by a failure here: stream_error */
+    STREAMS_LOST,    /* one broke, or did not come: the source may come back */
+    TARGET_STREAMS
+};
+
+/* The control connection, and whether the source may come back on another one. */
+enum target_link {
+    LINK_NONE,       /* no connection is started */
+    LINK_FIRST,      /* the one that the job began with; the source has no token yet */
+    LINK_UP,         /* the source may come back on a new one, which ends this one */
+    LINK_AWAITED,    /* lost before STATE: the job waits for a new one, or for a new move instead */
+    LINK_OWED,       /* lost in the hand-off: the job waits for a new one, and for nothing else */
+    LINK_SUPERSEDED, /* the source came for a new move of the same partition instead */
+    LINK_STARTS,     /* the source is back: the new connection is being started */
+    LINK_DOWN,       /* the source did not come back; nothing more can be said on this one */
+    LINK_CLOSED,     /* the job is over: nobody may come back to it */
+    TARGET_LINKS
+};
+
 struct target {
     struct mig_job *job;
     uint16_t version; /* of the protocol, agreed with the source */
@@ -42,25 +66,21 @@ struct target {
         end; /* how the core has ended it, and the job's error is told; no end: not yet */
 
     pthread_mutex_t lock;   /* guards what follows; taken under mig's lock and the job's; no lock is
-                               taken under it but a link's */
+                               taken under it but the control channel's */
     pthread_cond_t changed; /* CLOCK_MONOTONIC */
     struct receive_stream stream[STREAM_MAX];
     uint32_t attached;
     bool known;            /* a stream came once: the source has the token, and can come back */
     struct job_round open; /* announced, under way; its figures as they were then */
     bool opened;           /* there is one */
-    bool attaching;        /* data streams are welcome */
-    bool streams_idle;     /* all pages are in: a stream that ends now is no failure */
-    bool streams_lost;     /* one ended because its stream broke */
-    struct vf_error stream_error; /* the first of any stream */
+    struct vf_fsm streams; /* enum target_streams */
+    struct vf_error stream_error; /* with STREAMS_FAILED and STREAMS_LOST: the first of any stream;
+                                     VF_OK: none came */
+    struct vf_fsm link;           /* enum target_link */
+    struct tp *again;             /* the source came back on this one; owned */
+    struct wire_message said;     /* with `again`: what it said there first */
     bool woken;                 /* target_wake was called */
     struct kc *maker;           /* the creation that the job's thread waits for; NULL = none */
-    bool linked;                /* t->link is started: it may be cut */
-    bool redial;                /* the source may come back on a new connection */
-    struct tp *again;           /* it has, on this one; owned */
-    struct wire_message said;   /* with `again`: what it said there first */
-    bool waiting;               /* for it, before STATE: there is nothing to lose but time */
-    bool superseded;            /* it came for a new move of the same partition instead */
     struct target *next;        /* mig's list of those, guarded by mig's lock */
 };
 
@@ -85,6 +105,12 @@ void target_call_off(struct target *t);
 /* Fills *err for a cancel here: a person's, or this daemon's end, which is a failure to the source.
  * Returns -1. */
 int target_cancelled(const struct target *t, struct vf_error *err);
+
+/* Before any other thread sees t: STREAMS_IDLE, LINK_NONE. */
+void target_init_streams(struct target *t);
+void target_init_link(struct target *t);
+/* Data streams may attach, and what ended those before them is forgotten. Under t->lock. */
+void target_invite_streams(struct target *t, const char *why);
 
 /* What the source will be known by, whichever connection it comes on. */
 int target_make_token(struct target *t, struct vf_error *err);
@@ -123,11 +149,17 @@ int target_tell(struct target *t, enum handoff_event_kind kind, enum handoff_cop
  * word (t->end). */
 void target_give_up(struct target *t, const struct vf_error *err);
 
+/* The connection that the job began with is started. The job's thread, before others know of t. */
+void target_first_link(struct target *t);
 /* From here on the source may come back on a new connection. */
 void target_welcome_back(struct target *t);
-/* The link is gone: waits for the source on a new one, until the deadline. -1: it did not come back
- * in time, or the daemon ends, or, where it may, a cancel came. */
-int target_relink(struct target *t, uint64_t deadline_ns, struct vf_error *err);
+/* The link is gone: waits for the source on a new one, until the deadline, as LINK_AWAITED or
+ * LINK_OWED. -1: it did not come back in time, or began a new move (t->link says so), or the daemon
+ * ends, or, where it may, a cancel came. */
+int target_relink(struct target *t, enum target_link as, uint64_t deadline_ns,
+                  struct vf_error *err);
+/* Is the control channel started? Then it may be cut and woken. Under t->lock. */
+bool target_linked(const struct target *t);
 /* How long a hand-off that has begun waits for its source. */
 uint64_t target_redial_deadline(const struct target *t);
 /* Pages were being received and something failed: was it the link or a stream that was lost? */
@@ -137,8 +169,8 @@ bool target_lost(struct target *t, struct vf_error *err);
 void target_supersede(struct mig *mig, const uint8_t uuid[VF_UUID_BYTES], const char *source);
 /* Then: the partition waits for its source, which goes on where it was. -1: it is over. */
 int target_resume(struct target *t, struct vf_error *err);
-/* No redial is welcome any more; one that has come is sent away to try again. */
-void target_end_redial(struct target *t);
+/* The job is over: nobody may come back to it; who has come is sent away to try again. */
+void target_close_link(struct target *t);
 /* A control connection whose HELLO has a token: gives it, with the first word said there, to the
  * hand-off that it is about, or has it answered (handoff/reply.h). Takes tp over. */
 void target_redialled(struct mig *mig, struct tp *tp, const struct mig_peer *peer);

@@ -22,7 +22,6 @@
 static struct convergence_input typical(void)
 {
     return (struct convergence_input){
-        .page_bytes = 65536,
         .rate_bytes_per_s = 1000000000,
         .dirty_bytes_per_s = 100000000,
         .max_blackout_ns = 750 * MS,
@@ -303,10 +302,8 @@ static void what_converges_is_never_given_up(void **state)
     for (int i = 0; i < 20000; i++) {
         const uint64_t rate = 1000000 + below(&seed, 10000000000);
         const uint64_t dirty = below(&seed, rate / 2);
-        struct convergence_input in = {.bytes_left = below(&seed, 64ull << 30),
-                                       .max_blackout_ns = 10 * MS,
-                                       .max_rounds = 64,
-                                       .page_bytes = 4096};
+        struct convergence_input in = {
+            .bytes_left = below(&seed, 64ull << 30), .max_blackout_ns = 10 * MS, .max_rounds = 64};
         struct convergence_decision out;
 
         while ((out = convergence_decide(&in)).action == CONVERGENCE_ROUND) {
@@ -338,8 +335,7 @@ static void waiting_makes_the_pause_shorter_in_bounded_time(void **state)
         const uint64_t dirty = below(&seed, rate);
         struct convergence_input in = {.bytes_left = below(&seed, 64ull << 30),
                                        .max_blackout_ns = 1 * MS + below(&seed, SECOND),
-                                       .fixed_blackout_ns = below(&seed, MS),
-                                       .page_bytes = 4096};
+                                       .fixed_blackout_ns = below(&seed, MS)};
         struct convergence_decision out;
         uint64_t first = 0, extra = 0;
 
@@ -373,7 +369,6 @@ static uint32_t simulate(uint64_t seed)
     const uint64_t dirty = below(&seed, 4) == 0 ? 0 : below(&seed, 2 * rate);
     struct convergence_input in = {
         .bytes_left = size,
-        .page_bytes = 65536,
         .fixed_blackout_ns = below(&seed, 400 * MS),
         .max_blackout_ns = 1 + below(&seed, 2 * SECOND),
         .max_time_ns = below(&seed, 2) == 0 ? 0 : below(&seed, 100 * SECOND),

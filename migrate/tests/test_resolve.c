@@ -68,7 +68,7 @@ static const struct row rows[] = {
 
 static struct resolve_view view_of(const struct row *row)
 {
-    struct resolve_view view = {.source = row->source,
+    struct resolve_view view = {.side = row->source ? MIG_SOURCE : MIG_TARGET,
                                 .mine = row->mine,
                                 .held = row->held,
                                 .peer_known = row->peer != AWAY,
@@ -84,6 +84,11 @@ static struct resolve_view view_of(const struct row *row)
     return view;
 }
 
+static enum mig_side side_of(int choice)
+{
+    return choice == SOURCE ? MIG_SOURCE : MIG_TARGET;
+}
+
 static void only_what_no_journal_contradicts_is_allowed(void **state)
 {
     (void)state;
@@ -92,7 +97,7 @@ static void only_what_no_journal_contradicts_is_allowed(void **state)
 
         for (int choice = SOURCE; choice <= TARGET; choice++) {
             struct vf_error err = VF_ERROR_INIT;
-            int result = resolve_allows(&view, choice == SOURCE, &err);
+            int result = resolve_allows(&view, side_of(choice), &err);
 
             if ((result == 0) != ((rows[i].allowed & choice) != 0))
                 fail_msg("row %zu, %s: %d (%s)", i, choice == SOURCE ? "source" : "target", result,
@@ -114,12 +119,12 @@ static void a_refusal_names_what_the_peers_journal_says(void **state)
     struct vf_error err = VF_ERROR_INIT;
 
     (void)state;
-    assert_int_equal(resolve_allows(&view, true, &err), -1);
+    assert_int_equal(resolve_allows(&view, MIG_SOURCE, &err), -1);
     assert_string_equal(err.text,
                         "the journal of host B, its target, says COMMITTED, so partition p "
                         "runs on the target; use --target-runs");
     view = view_of(&rows[20]);
-    assert_int_equal(resolve_allows(&view, false, &err), -1);
+    assert_int_equal(resolve_allows(&view, MIG_TARGET, &err), -1);
     assert_string_equal(err.text,
                         "the journal of host A, its source, says ABORTED, so partition p never ran "
                         "on the target; use --source-runs");
@@ -138,7 +143,7 @@ static void whoever_cannot_know_is_warned(void **state)
                 continue;
             if (rows[i].peer != AWAY)
                 continue;
-            (void)resolve_warning(&view, choice == SOURCE, text);
+            (void)resolve_warning(&view, side_of(choice), text);
             /* Whose copy is gone or doubled, by its name, and what to do. */
             assert_non_null(strstr(text, rows[i].source ? "host B" : "host A"));
             assert_non_null(strstr(text, "vferry partition show p"));
@@ -158,8 +163,8 @@ static void where_both_agree_and_nothing_is_lost_there_is_no_warning(void **stat
 
         if (rows[i].peer == AWAY || !rows[i].held || rows[i].peer == JOURNAL_COMMITTED)
             continue;
-        assert_string_equal(resolve_warning(&view, true, text), "");
-        assert_string_equal(resolve_warning(&view, false, text), "");
+        assert_string_equal(resolve_warning(&view, MIG_SOURCE, text), "");
+        assert_string_equal(resolve_warning(&view, MIG_TARGET, text), "");
     }
 }
 
@@ -169,10 +174,10 @@ static void work_that_is_lost_is_told(void **state)
     char text[MIG_WARNING_BYTES];
 
     (void)state;
-    assert_non_null(strstr(resolve_warning(&view, true, text), "what it did there is lost"));
+    assert_non_null(strstr(resolve_warning(&view, MIG_SOURCE, text), "what it did there is lost"));
     view = view_of(&rows[27]);
     assert_int_equal(view.mine, JOURNAL_COMMITTED);
-    assert_non_null(strstr(resolve_warning(&view, true, text), "what it did there is lost"));
+    assert_non_null(strstr(resolve_warning(&view, MIG_SOURCE, text), "what it did there is lost"));
 }
 
 int main(void)
