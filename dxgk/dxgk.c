@@ -12,6 +12,7 @@
 #include "dxgk/nt/nt.h"
 #include "dxgk/partition/partition.h"
 #include "dxgk/partition/tdr.h"
+#include "dxgk/partition/throttle.h"
 #include "dxgk/umed/umed.h"
 #include "dxgk/vram/reserve.h"
 
@@ -58,6 +59,7 @@ int dxgk_open(const struct dxgk_config *config, struct dxgk **out, struct vf_err
     dxgk->config.event_ctx = config->event_ctx;
     dxgk->config.trial = config->trial;
     vf_lock_init(&dxgk->lock);
+    vf_cond_init(&dxgk->throttle_over);
     dxgk_umed_find_worker(config, dxgk->umed_worker, sizeof dxgk->umed_worker);
     vf_lock_init(&dxgk->update_lock);
     nt_set_report(driver_misuse,
@@ -102,10 +104,12 @@ void dxgk_close(struct dxgk *dxgk)
         return;
     dxgk_tdr_stop(dxgk);
     close_partitions(dxgk);
+    dxgk_throttles_wait(dxgk);
     stop_adapters(dxgk);
     dxgk_resets_close(dxgk);
     nt_set_report(NULL, NULL);
     vf_lock_fini(&dxgk->update_lock);
+    vf_cond_fini(&dxgk->throttle_over);
     vf_lock_fini(&dxgk->lock);
     free(dxgk);
 }

@@ -169,6 +169,14 @@ enum dxgk_side { DXGK_SOURCE, DXGK_TARGET };
 int dxgk_migration_prepare(struct dxgk *dxgk, uint64_t id, enum dxgk_side side, uint64_t job,
                            struct vf_error *err);
 
+/* Slows a partition that moves: its VF and vCPUs stand for so many percent of the time, in beats of
+ * 5 ms, so that it dirties pages more slowly; no other VF notices (VF-6). 0 lets it run at its own
+ * speed again, as does whatever pauses it or ends the move. Refused for one that is not OUTGOING.
+ * vf_partition_info tells what it costs. */
+#define DXGK_THROTTLE_MOST 99u
+int dxgk_partition_throttle(struct dxgk *dxgk, uint64_t id, uint32_t percent,
+                            struct vf_error *err);
+
 struct dxgk_blob {
     void *data; /* malloc'ed; owner frees */
     size_t bytes;

@@ -172,6 +172,15 @@ struct dxgk_check {
     bool immutable_done, mutable_done;
 };
 
+struct dxgk_throttle { /* partition/throttle.h */
+    pthread_mutex_t lock;   /* a leaf; guards what follows */
+    pthread_cond_t changed; /* CLOCK_MONOTONIC */
+    uint32_t percent;       /* of each beat that the partition stands; 0 = there is none */
+    uint32_t waiting;       /* threads that want partition->lock */
+    bool runs;              /* its thread lives, and will see a change of `percent` */
+    uint64_t stood_ns;      /* since Prepare */
+};
+
 struct dxgk_partition {
     struct dxgk_adapter *adapter;
     uint64_t id;                       /* fixed */
@@ -208,6 +217,7 @@ struct dxgk_partition {
     uint32_t channels;       /* open transfer channels */
     _Atomic uint32_t writes; /* scatters and zeros in flight; grows under lock, falls without */
     struct dxgk_check check;
+    struct dxgk_throttle throttle;  /* has its own lock */
     struct dxgk_tracking *tracking; /* NULL when the adapter does not track */
     struct dxgk_umed *umed;         /* NULL when the driver has none */
 
@@ -236,6 +246,8 @@ struct dxgk {
     struct dxgk_partition *partitions;
     uint64_t next_id;
     uint32_t partition_count;
+    uint32_t throttles; /* threads of partition/throttle.c */
+    pthread_cond_t throttle_over;
 };
 
 /* ---- the gate (adapter/gate.c) ---- */

@@ -200,6 +200,8 @@ static size_t put_source(uint8_t *to)
     used += put_call(to + used, KCALL_BAR_READ, &bar, sizeof bar, NULL, 0);
     used += put_call(to + used, KCALL_PREPARE, &(struct kcall_prepare){.id = 1, .job = 5},
                      sizeof(struct kcall_prepare), NULL, 0);
+    used += put_call(to + used, KCALL_THROTTLE, &(struct kcall_throttle){.id = 1, .percent = 50},
+                     sizeof(struct kcall_throttle), NULL, 0);
     used += put_call(to + used, KCALL_QUERY_DIRTY, &query, sizeof query, NULL, 0);
     for (size_t i = 0; i < sizeof after / sizeof after[0]; i++)
         used += put_plain(to + used, after[i]);

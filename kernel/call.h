@@ -22,7 +22,7 @@
 
 #include <stdint.h>
 
-#define KCALL_VERSION 8u
+#define KCALL_VERSION 9u
 
 #define KCALL_MAGIC_CALL 0x43664b56u  /* "VKfC" */
 #define KCALL_MAGIC_REPLY 0x52664b56u /* "VKfR" */
@@ -72,6 +72,7 @@ enum kcall_op {
     KCALL_DEFRAG,
     KCALL_DRIVER_CALL,
     KCALL_WAITERS,
+    KCALL_THROTTLE, /* ends with the connection that set it, too */
     KCALL_OPS,
     KCALL_SUBMIT = 0x100, /* page channels only; answered by struct kcall_done, not by a reply */
 };
@@ -132,6 +133,11 @@ struct kcall_bar {
     uint64_t offset;
     uint32_t bar;
     uint32_t bytes; /* at most KCALL_BAR_CHUNK; a write's tail, a read's result */
+};
+struct kcall_throttle {
+    uint64_t id;
+    uint32_t percent;
+    uint32_t reserved;
 };
 struct kcall_prepare {
     uint64_t id;
@@ -203,7 +209,7 @@ struct kcall_done { /* a packet of its own, without head */
 _Static_assert(sizeof(struct kcall_head) == 24, "KCALL_VERSION");
 _Static_assert(sizeof(struct kcall_failure) == 608, "KCALL_VERSION");
 _Static_assert(sizeof(struct kcall_create) == 120 + 8, "KCALL_VERSION");
-_Static_assert(sizeof(struct vf_partition_info) == 152, "KCALL_VERSION");
+_Static_assert(sizeof(struct vf_partition_info) == 168, "KCALL_VERSION");
 _Static_assert(sizeof(struct vf_reasons) == 4 + VF_MAX_REASONS * 432, "KCALL_VERSION");
 _Static_assert(sizeof(struct kcall_bar) == 24, "KCALL_VERSION");
 _Static_assert(sizeof(struct vf_defrag) == 40 + VF_MAX_DEFRAG_MOVES * 360, "KCALL_VERSION");

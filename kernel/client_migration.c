@@ -216,6 +216,15 @@ int kc_query_dirty(struct kc *kc, uint64_t id, uint64_t *bits, size_t words, uin
     return 0;
 }
 
+int kc_throttle(struct kc *kc, uint64_t id, uint32_t percent, struct vf_error *err)
+{
+    struct kcall_throttle args = {.id = id, .percent = percent};
+    struct kc_call call = {
+        .op = KCALL_THROTTLE, .what = "throttle", .in = {{&args, sizeof args}}};
+
+    return kc_call(kc, &call, err);
+}
+
 int kc_end(struct kc *kc, uint64_t id, struct vf_error *err)
 {
     return kc_call_partition(kc, KCALL_END, "end migration", id, err);

@@ -248,6 +248,7 @@ static const struct ks_op ops[KCALL_OPS] = {
     [KCALL_RESTORE_MUTABLE] = {"restore-mutable", sizeof(struct kcall_blobs),
                                3 * VF_MAX_MIGRATION_BLOB, ks_call_restore_mutable},
     [KCALL_END] = {"end", PARTITION, 0, ks_call_end},
+    [KCALL_THROTTLE] = {"throttle", sizeof(struct kcall_throttle), 0, ks_call_throttle},
     [KCALL_CHANNEL_OPEN] = {"channel-open", sizeof(struct kcall_channel_open), 0, ks_channel_open},
     [KCALL_EVENTS] = {"events", sizeof(struct kcall_events), 0, call_events},
     [KCALL_DRIVER_INFO] = {"driver-info", sizeof(struct kcall_adapter), 0, ks_call_driver_info},

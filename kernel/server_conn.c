@@ -167,5 +167,6 @@ void ks_conn_serve(struct ks_conn *conn)
             failed = serve_call(conn, &head, have);
         }
     }
+    ks_throttle_over(conn);
     (void)vf_fsm_set(&conn->state, KS_CLOSED, why);
 }

@@ -22,6 +22,7 @@ struct ks_conn {
     uint32_t number; /* constant: counts up, from 1 */
     int fd; /* open until the connection is reaped */
     struct vf_fsm state;
+    uint64_t slows;       /* own thread: the partition that it last set a throttle for, 0 = none */
     struct kw_buffer in;  /* own thread: a call's body */
     struct kw_buffer out; /* own thread: room for a failure, then the result */
     uint64_t channel_of;  /* server->lock: partition whose page channel this is, 0 = none */
@@ -123,6 +124,9 @@ int ks_call_save_mutable(struct ks_call *call, struct vf_error *err);
 int ks_call_restore_immutable(struct ks_call *call, struct vf_error *err);
 int ks_call_restore_mutable(struct ks_call *call, struct vf_error *err);
 int ks_call_query_dirty(struct ks_call *call, struct vf_error *err);
+int ks_call_throttle(struct ks_call *call, struct vf_error *err);
+/* The connection goes: what it has slowed runs at its own speed again. Its own thread. */
+void ks_throttle_over(struct ks_conn *conn);
 int ks_call_end(struct ks_call *call, struct vf_error *err);
 
 int ks_channel_open(struct ks_call *call, struct vf_error *err);

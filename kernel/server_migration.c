@@ -6,6 +6,8 @@
 #define LOG_ROOM "kernel"
 #include "kernel/server_impl.h"
 
+#include "base/log.h"
+
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -145,6 +147,27 @@ int ks_call_query_dirty(struct ks_call *call, struct vf_error *err)
         return -1;
     return dxgk_migration_query_dirty(call->server->dxgk, args->id, result + 1, bytes,
                                       &result->dirty, err);
+}
+
+int ks_call_throttle(struct ks_call *call, struct vf_error *err)
+{
+    const struct kcall_throttle *args = call->args;
+
+    if (call->conn->slows != args->id)
+        ks_throttle_over(call->conn);
+    if (dxgk_partition_throttle(call->server->dxgk, args->id, args->percent, err) != 0)
+        return -1;
+    call->conn->slows = args->percent != 0 ? args->id : 0;
+    return 0;
+}
+
+void ks_throttle_over(struct ks_conn *conn)
+{
+    struct vf_error err = VF_ERROR_INIT;
+
+    if (conn->slows != 0 && dxgk_partition_throttle(conn->server->dxgk, conn->slows, 0, &err) != 0)
+        log_debug("%s: throttle: %s", conn->state.id, err.text); /* the partition is gone */
+    conn->slows = 0;
 }
 
 int ks_call_end(struct ks_call *call, struct vf_error *err)

@@ -66,6 +66,60 @@ static bool pays(const struct convergence_input *in, uint64_t predicted)
     return left <= most && mul_div(in->bytes_left - left, NS_PER_S, in->rate_bytes_per_s) >= worth;
 }
 
+/* The longest pause that is short enough not to slow a partition for a shorter one. */
+static uint64_t aim(const struct convergence_input *in)
+{
+    const uint64_t limit = mul_div(in->max_blackout_ns, CONVERGENCE_MARGIN_PERCENT, 100);
+
+    return limit < CONVERGENCE_AIM_NS ? limit : CONVERGENCE_AIM_NS;
+}
+
+/* Has the last round left clearly less than the one before it? */
+static bool shrinks(const struct convergence_input *in)
+{
+    return in->rounds_done >= 2 &&
+           in->bytes_left <= mul_div(in->history[CONVERGENCE_HISTORY - 2],
+                                     100 - CONVERGENCE_SHRINK_PERCENT, 100);
+}
+
+/* The throttle that the next round needs to leave a quarter of the bytes, or what the aim leaves:
+ * how much gets dirty in it goes by the partition's share of the time. */
+static uint32_t throttle_for(const struct convergence_input *in)
+{
+    const uint64_t share = 100 - in->throttle, least = 100 - in->throttle_most;
+    const uint64_t fixed = add(in->fixed_blackout_ns, in->verify_full_ns);
+    const uint64_t room = aim(in) > fixed ? aim(in) - fixed : 0;
+    uint64_t leave = mul_div(in->bytes_left, CONVERGENCE_SLOW_PERCENT, 100);
+    uint64_t wanted;
+
+    if (in->bytes_left == 0 || in->dirty_bytes_per_s == 0)
+        return in->throttle;
+    if (leave < mul_div(room, in->rate_bytes_per_s, NS_PER_S))
+        leave = mul_div(room, in->rate_bytes_per_s, NS_PER_S);
+    /* Bytes a second that leave so much while all the others are sent. */
+    wanted = mul_div(leave, in->rate_bytes_per_s, in->bytes_left);
+    wanted = mul_div(share, wanted, in->dirty_bytes_per_s);
+    if (wanted < mul_div(share, CONVERGENCE_SLOW_PERCENT, 100))
+        wanted = mul_div(share, CONVERGENCE_SLOW_PERCENT, 100);
+    if (wanted < least)
+        wanted = least;
+    return wanted < share ? (uint32_t)(100 - wanted) : in->throttle;
+}
+
+/* The pause fits. Is it worth a round in which the partition is slowed, or still is? */
+static bool slowing_pays(const struct convergence_input *in, uint64_t predicted, uint32_t next)
+{
+    uint64_t round_ns;
+
+    if (in->throttle_most == 0 || in->rate_bytes_per_s == 0 || predicted <= aim(in))
+        return false;
+    round_ns = mul_div(in->bytes_left, NS_PER_S, in->rate_bytes_per_s);
+    if (in->slow_rounds >= CONVERGENCE_SLOW_ROUNDS ||
+        (in->max_time_ns != 0 && add(in->elapsed_ns, round_ns) >= in->max_time_ns))
+        return false;
+    return in->rounds_done < CONVERGENCE_FREE_ROUNDS || next > in->throttle || shrinks(in);
+}
+
 /* Neither of the last two rounds left clearly less than the one before them. */
 static bool stands_still(const struct convergence_input *in)
 {
@@ -124,12 +178,50 @@ static void explain_fit(const struct convergence_input *in,
 
 void convergence_note_round(struct convergence_input *input, uint64_t bytes_left)
 {
+    input->slow_rounds += input->throttle != 0;
     memmove(input->history, input->history + 1, sizeof input->history - sizeof *input->history);
     input->history[CONVERGENCE_HISTORY - 1] = bytes_left;
     if (input->rounds_done == 0 || bytes_left < input->smallest_left)
         input->smallest_left = bytes_left;
     input->bytes_left = bytes_left;
     input->rounds_done++;
+}
+
+/* The pause fits. Another round all the same, slowed or not? */
+static void decide_fitting(const struct convergence_input *in, struct convergence_decision *out)
+{
+    const uint32_t next = throttle_for(in);
+
+    if (in->throttle == 0 && pays(in, out->predicted_blackout_ns))
+        return;
+    if (slowing_pays(in, out->predicted_blackout_ns, next)) {
+        if (in->rounds_done >= CONVERGENCE_FREE_ROUNDS)
+            out->throttle = next;
+        return;
+    }
+    out->action = CONVERGENCE_PAUSE;
+}
+
+/* The pause does not fit. Will it ever? */
+static void decide_waiting(const struct convergence_input *in, uint64_t best,
+                           struct convergence_decision *out)
+{
+    const uint32_t next = throttle_for(in);
+
+    if (in->rate_bytes_per_s == 0)
+        return;
+    if (in->rounds_done > 0 && predict(in, 0) > in->max_blackout_ns) {
+        out->action = CONVERGENCE_GIVE_UP;
+        explain_hopeless(in, predict(in, 0), "no pause is so short", out->why, sizeof out->why);
+    } else if (in->throttle_most != 0 && in->rounds_done >= CONVERGENCE_FREE_ROUNDS &&
+               next > in->throttle) {
+        if (!shrinks(in))
+            out->throttle = next;
+    } else if (in->rounds_done >= CONVERGENCE_EARLY_ROUNDS && stands_still(in) &&
+               !fits(in, best)) {
+        out->action = CONVERGENCE_GIVE_UP;
+        explain_hopeless(in, best, "will not converge", out->why, sizeof out->why);
+    }
 }
 
 /* In the order of what wins: time is up, it fits and no round would better it, nothing more can be
@@ -139,25 +231,26 @@ struct convergence_decision convergence_decide(const struct convergence_input *i
     const uint32_t max_rounds = in->max_rounds != 0 ? in->max_rounds : CONVERGENCE_MAX_ROUNDS;
     const uint64_t best = predict(in, in->rounds_done > 0 ? in->smallest_left : in->bytes_left);
     struct convergence_decision out = {.action = CONVERGENCE_ROUND,
+                                       .throttle = in->throttle,
                                        .predicted_blackout_ns = predict(in, in->bytes_left)};
+    const bool fitting = fits(in, out.predicted_blackout_ns) ||
+                         (in->bytes_left == 0 && in->dirty_bytes_per_s == 0);
 
     out.eta_ns = eta(in, out.predicted_blackout_ns);
     explain_fit(in, &out, out.why, sizeof out.why);
     if (in->max_time_ns != 0 && in->elapsed_ns >= in->max_time_ns) {
         out.action = CONVERGENCE_GIVE_UP;
         explain_hopeless(in, best, "not converged within --max-time", out.why, sizeof out.why);
-    } else if (fits(in, out.predicted_blackout_ns) ||
-               (in->bytes_left == 0 && in->dirty_bytes_per_s == 0)) {
-        if (in->rounds_done >= max_rounds || !pays(in, out.predicted_blackout_ns))
-            out.action = CONVERGENCE_PAUSE;
+    } else if (fitting && in->rounds_done >= max_rounds) {
+        out.action = CONVERGENCE_PAUSE;
+    } else if (fitting) {
+        decide_fitting(in, &out);
     } else if (in->rounds_done >= max_rounds) {
         out.action = CONVERGENCE_GIVE_UP;
         explain_hopeless(in, best, "not converged within the rounds allowed", out.why,
                          sizeof out.why);
-    } else if (in->rate_bytes_per_s != 0 && in->rounds_done >= CONVERGENCE_EARLY_ROUNDS &&
-               stands_still(in) && !fits(in, best)) {
-        out.action = CONVERGENCE_GIVE_UP;
-        explain_hopeless(in, best, "will not converge", out.why, sizeof out.why);
+    } else {
+        decide_waiting(in, best, &out);
     }
     if (out.action == CONVERGENCE_GIVE_UP)
         out.eta_ns = 0;

@@ -21,6 +21,16 @@
 /* No estimate when pages get dirty faster than this part of the rate. */
 #define CONVERGENCE_ETA_PERCENT 80u
 #define CONVERGENCE_PROGRESS_PERCENT 5u /* shrinking by less counts as standing still */
+/* A partition that may be slowed is slowed for a pause that would be longer than this, once rounds
+ * alone do not shorten it any more. */
+#define CONVERGENCE_AIM_NS 8000000u
+/* Rounds before the first that slows: what the first one says of the rate holds for no other. */
+#define CONVERGENCE_FREE_ROUNDS 2u
+/* Rounds that may slow a partition whose pause fits: each takes less than --max-blackout. */
+#define CONVERGENCE_SLOW_ROUNDS 12u
+/* What a slowed round is to leave of the bytes, and the least that one step leaves of the partition's
+ * share of the time: dirty pages that are written twice hide how fast it really writes. */
+#define CONVERGENCE_SLOW_PERCENT 25u
 
 /* Start with {0}, set the limits, then convergence_note_round after each round. */
 struct convergence_input {
@@ -34,6 +44,11 @@ struct convergence_input {
     uint64_t max_blackout_ns;
     uint64_t max_time_ns; /* 0 = none */
     uint32_t max_rounds;  /* 0 = CONVERGENCE_MAX_ROUNDS */
+    /* Percent of the time that the partition stands: at most, in which 0 = it must not be slowed;
+     * and in the last round, which dirty_bytes_per_s was measured in. */
+    uint32_t throttle_most;
+    uint32_t throttle;
+    uint32_t slow_rounds; /* by convergence_note_round: with a throttle */
     /* Both by convergence_note_round: bytes left after the last rounds, newest last; and the
      * least ever. */
     uint64_t history[CONVERGENCE_HISTORY];
@@ -46,6 +61,7 @@ struct convergence_decision {
     enum convergence_action action;
     uint64_t predicted_blackout_ns; /* of a pause now; UINT64_MAX when the rate is not known */
     uint64_t eta_ns;                /* until the partition runs on the target; 0 = unknown */
+    uint32_t throttle;              /* percent, for the next round; never less than before */
     char why[160];                  /* one line; for GIVE_UP: what, why, what to do */
 };
 

@@ -91,6 +91,8 @@ void mig_commit_end(struct mig *mig);
 void mig_close(struct mig *mig);
 
 enum mig_verify { MIG_VERIFY_DELTA, MIG_VERIFY_FULL };
+/* Percent: as much as is needed. */
+#define MIG_THROTTLE_AUTO 99u
 
 struct mig_options {
     char to[256];             /* HOST:PORT */
@@ -98,8 +100,11 @@ struct mig_options {
     uint64_t max_time_ns;     /* 0 = none */
     uint64_t bandwidth;       /* bytes/s, 0 = no limit */
     enum mig_verify verify;
-    uint32_t streams; /* 1..8 */
-    bool dry_run;     /* check: stop before the first round */
+    uint32_t streams;  /* 1..8 */
+    uint32_t throttle; /* percent of the time that the partition may be made to stand, at most, when
+                          it writes faster than it can be sent; 0 = it is not slowed; default
+                          MIG_THROTTLE_AUTO */
+    bool dry_run;      /* check: stop before the first round */
 };
 void mig_options_init(struct mig_options *options);
 
@@ -207,7 +212,8 @@ struct mig_progress {
     uint64_t sent_bytes, left_bytes;
     uint64_t rate_bytes_per_s, dirty_bytes_per_s;
     uint64_t predicted_blackout_ns, max_blackout_ns;
-    uint64_t eta_ns; /* 0 = unknown */
+    uint32_t throttle; /* percent of the time that it stands at present */
+    uint64_t eta_ns;   /* 0 = unknown */
     uint64_t elapsed_ns;
     bool stands;         /* the partition does not work now, for the job's sake */
     uint64_t stood_ns;   /* for so long so far, or it did; 0 = it never stood */

@@ -120,6 +120,8 @@ static size_t write_line(const json_t *numbers, bool narrow, size_t width, char 
         add(&line, ", pause would be ", " pause ", numbers, CELL_TIME, "predicted_blackout_ns");
         add(&line, " of at most ", "/", numbers, CELL_TIME, "max_blackout_ns");
     }
+    if (json_number_value(json_object_get(numbers, "throttle")) > 0)
+        add(&line, ", slowed by ", " slowed ", numbers, CELL_SHARE, "throttle");
     if (table_number(numbers, "eta_ns") > 0)
         add(&line, ", done in ", " ETA ", numbers, CELL_TIME, "eta_ns");
     return line.at;

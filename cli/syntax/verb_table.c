@@ -81,6 +81,8 @@ static const struct cli_option migrate_options[] = {
     {VALUE_TEXT, "verify", "delta|full", "verify",
      "full also rehashes both paused sides; default delta", false},
     {VALUE_NUMBER, "streams", "N", "streams", "data streams, 1 to 8; default 2", false},
+    {VALUE_TEXT, "throttle", "off|auto|MAX%", "throttle",
+     "let it stand so much of the time if it writes faster than is sent; default auto", false},
     {VALUE_TEXT, "compress", "none", "compress", "zstd, lz4 and auto are not built yet", false},
     {VALUE_FLAG, "all", NULL, "all", "every partition of this host", false, .instead = true},
     {VALUE_LIST, "partition", "PATTERN", "partitions", "those it fits (*, ?, [a-z]); may repeat",
@@ -102,6 +104,8 @@ static const struct cli_option evacuate_options[] = {
     {VALUE_TEXT, "verify", "delta|full", "verify",
      "full also rehashes both paused sides; default delta", false},
     {VALUE_NUMBER, "streams", "N", "streams", "data streams of each, 1 to 8; default 2", false},
+    {VALUE_TEXT, "throttle", "off|auto|MAX%", "throttle",
+     "let it stand so much of the time if it writes faster than is sent; default auto", false},
     {VALUE_FLAG, "dry-run", NULL, NULL, "only check which could move, and where", false},
     {VALUE_END},
 };

@@ -16,6 +16,32 @@
 #define LOOK_NS 10000000ull
 #define JOBS_LISTED 1000u /* unless --limit says more */
 
+/* "off", "auto" or a percentage, with or without its sign. */
+static int take_throttle(struct request *request, struct mig_options *options, struct vf_error *err)
+{
+    const char *text;
+    char *end;
+    unsigned long percent;
+
+    if (request_text_or(request, "throttle", "auto", &text, err) != 0)
+        return -1;
+    if (strcmp(text, "auto") == 0)
+        return 0;
+    percent = strtoul(text, &end, 10);
+    if (strcmp(text, "off") == 0) {
+        options->throttle = 0;
+    } else if (text[0] < '0' || text[0] > '9' || (strcmp(end, "%") != 0 && *end != '\0') ||
+               percent == 0 || percent > MIG_THROTTLE_AUTO) {
+        return vf_fail(err, VF_USAGE,
+                       "--throttle %s: is no part of the time that a partition may stand" VF_REMEDY
+                       "say off, auto or 1%% to %u%%",
+                       VF_SHOWN(text), MIG_THROTTLE_AUTO);
+    } else {
+        options->throttle = (uint32_t)percent;
+    }
+    return 0;
+}
+
 static int take_options(struct request *request, struct mig_options *options, struct vf_error *err)
 {
     const char *to;
@@ -33,7 +59,8 @@ static int take_options(struct request *request, struct mig_options *options, st
                           &max_blackout_ms, err) != 0 ||
         request_number_or(request, "max_time_s", 0, &max_time_s, err) != 0 ||
         request_number_or(request, "bandwidth", 0, &options->bandwidth, err) != 0 ||
-        request_number_or(request, "streams", options->streams, &streams, err) != 0)
+        request_number_or(request, "streams", options->streams, &streams, err) != 0 ||
+        take_throttle(request, options, err) != 0)
         return -1;
     if (strlen(to) >= sizeof options->to)
         return vf_fail(err, VF_USAGE, "--to %s: is longer than an address can be", VF_SHOWN(to));
@@ -84,6 +111,7 @@ static json_t *progress_object(const struct mig_job *job, const struct mig_progr
     put_number(object, "dirty_bytes_per_s", progress->dirty_bytes_per_s);
     put_number(object, "predicted_blackout_ns", progress->predicted_blackout_ns);
     put_number(object, "max_blackout_ns", progress->max_blackout_ns);
+    (void)json_object_set_new(object, "throttle", json_real((double)progress->throttle / 100.0));
     put_number(object, "eta_ns", progress->eta_ns);
     put_number(object, "elapsed_ns", progress->elapsed_ns);
     put_flag(object, "stands", progress->stands);

@@ -87,6 +87,8 @@ static void put_partition(json_t *object, const struct request *request,
     put_number(object, "vram_bytes", info->vram_bytes);
     put_text(object, "state", vf_partition_state_name((enum vf_partition_state)info->state));
     put_holder(object, info->holders);
+    (void)json_object_set_new(object, "throttle",
+                              json_real((double)info->throttle_percent / 100.0));
     put_work(object, request, info);
     put_engine_time(object, request, info);
     put_number(object, "epoch", info->epoch);

@@ -145,25 +145,29 @@ static void leave_door(struct dxgk_partition *partition, bool gated)
         dxgk_gate_leave(partition->adapter);
 }
 
-/* Until its reserve has moved; 0, or -1 when that takes too long. */
-static int await_defrag(const struct dxgk_partition *partition, struct vf_error *err)
+/* Until its reserve has moved, or a stand of its throttle is over; 0, or -1 when that takes too
+ * long. */
+static int await_others(const struct dxgk_partition *partition, struct vf_error *err)
 {
-    struct dxgk_partition *moved =
-        dxgk_partition_lock(partition->adapter->dxgk, partition->id, err);
+    struct dxgk_partition *back =
+        dxgk_partition_lock_slowly(partition->adapter->dxgk, partition->id, err);
 
-    if (moved == NULL)
+    if (back == NULL)
         return -1;
-    dxgk_partition_unlock(moved);
+    dxgk_partition_unlock(back);
     return 0;
 }
 
 /* For a write. 0: vcpu is held for reading, and the gate when *gated: the one write that becomes a
  * DDI call needs it, and the gate comes before vcpu; all others go on while a driver is replaced.
- * A CPU that stands only while its reserve moves notices nothing of it: it waits. */
+ * A CPU that stands only while its reserve moves, or for a throttle, notices nothing of it: it
+ * waits. */
 static int enter_door(struct dxgk_partition *partition, uint32_t bar, uint64_t offset,
                       uint64_t bytes, bool *gated, struct vf_error *err)
 {
     for (;;) {
+        uint32_t holders;
+
         vf_read_lock(&partition->vcpu);
         *gated = !partition->vcpu_gone && meets_table(partition, bar, offset, bytes);
         if (*gated) {
@@ -173,11 +177,12 @@ static int enter_door(struct dxgk_partition *partition, uint32_t bar, uint64_t o
         }
         if (!partition->vcpu_gone && !partition->vcpu_shut)
             return 0;
+        holders = dxgk_holders(partition); /* who shut it is among them until it is open again */
         leave_door(partition, *gated);
-        if ((dxgk_holders(partition) & VF_HOLD_DEFRAG) == 0)
+        if ((holders & (VF_HOLD_DEFRAG | DXGK_HOLD_STAND)) == 0)
             return dxgk_partition_wrong_state(partition, "its CPU is stopped too; resume it first",
                                               err);
-        if (await_defrag(partition, err) != 0)
+        if (await_others(partition, err) != 0)
             return -1;
     }
 }

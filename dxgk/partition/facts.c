@@ -6,6 +6,7 @@
 
 #include "base/thread.h"
 #include "dxgk/partition/hold.h"
+#include "dxgk/partition/throttle.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -19,8 +20,7 @@ int dxgk_partition_wrong_state(const struct dxgk_partition *partition, const cha
                    partition->hung ? ", as a command hung and its VF was reset" : "", what);
 }
 
-void dxgk_partition_describe(const struct dxgk_partition *partition,
-                             struct vf_partition_info *out)
+void dxgk_partition_describe(struct dxgk_partition *partition, struct vf_partition_info *out)
 {
     *out = (struct vf_partition_info){
         .id = partition->id,
@@ -31,10 +31,11 @@ void dxgk_partition_describe(const struct dxgk_partition *partition,
         .page_bytes = partition->page_bytes,
         .epoch = atomic_load(&partition->epoch),
         .state = dxgk_partition_state(partition),
-        .holders = dxgk_holders(partition),
+        .holders = dxgk_holders(partition) & ~DXGK_HOLD_STAND,
         .interrupts = atomic_load(&partition->interrupts),
         .job = atomic_load(&partition->job),
     };
+    dxgk_throttle_tell(partition, &out->throttle_percent, &out->throttled_ns);
     memcpy(out->name, partition->params.name, sizeof out->name);
     memcpy(out->uuid, partition->params.uuid, sizeof out->uuid);
 }

@@ -48,6 +48,17 @@ int dxgk_hold(struct dxgk_partition *partition, enum vf_holder who, const char *
     return 0;
 }
 
+int dxgk_stand(struct dxgk_partition *partition, struct vf_error *err)
+{
+    dxgk_holders_set(partition, DXGK_HOLD_STAND);
+    dxgk_vcpu_shut(partition);
+    if (dxgk_ddi_set_pause(partition, true, err) == 0)
+        return 0;
+    dxgk_vcpu_open(partition);
+    dxgk_holders_set(partition, 0);
+    return -1;
+}
+
 static void wait_before(unsigned attempt)
 {
     struct timespec wait = {.tv_nsec = RESUME_WAIT_NS << (attempt - 1)};
@@ -111,5 +122,19 @@ int dxgk_release(struct dxgk_partition *partition, uint32_t who, const char *why
     dxgk_vcpu_open(partition);
     dxgk_holders_set(partition, 0);
     dxgk_partition_signal(partition);
+    return 0;
+}
+
+int dxgk_stand_over(struct dxgk_partition *partition, struct vf_error *err)
+{
+    struct vf_error failed = VF_ERROR_INIT;
+
+    if (resume(partition, &failed) != 0) {
+        (void)vf_fsm_set(&partition->fsm, standing(dxgk_partition_state(partition)),
+                         "not resumed after a stand");
+        return stands(partition, 0, &failed, err);
+    }
+    dxgk_vcpu_open(partition);
+    dxgk_holders_set(partition, 0);
     return 0;
 }

@@ -7,6 +7,7 @@
 #include "dxgk/ddi/ddi.h"
 #include "dxgk/partition/msix.h"
 #include "dxgk/partition/partition.h"
+#include "dxgk/partition/throttle.h"
 #include "dxgk/tracking/tracking.h"
 #include "dxgk/umed/umed.h"
 
@@ -67,8 +68,10 @@ int dxgk_migration_prepare(struct dxgk *dxgk, uint64_t id, enum dxgk_side side, 
     if (partition == NULL)
         return -1;
     result = side == DXGK_SOURCE ? prepare_source(partition, err) : prepare_target(partition, err);
-    if (result == 0)
+    if (result == 0) {
         atomic_store(&partition->job, job);
+        dxgk_throttle_begin_move(partition);
+    }
     dxgk_partition_unlock(partition);
     return result;
 }
@@ -235,6 +238,7 @@ int dxgk_migration_end(struct dxgk *dxgk, uint64_t id, struct vf_error *err)
         result = dxgk_partition_wrong_state(partition, "its page transfers are not done yet", err);
         goto unlock;
     }
+    dxgk_throttle_end_move(partition);
     if (!partition->check.target)
         dxgk_tracking_end_move(partition);
     result = dxgk_ddi_end(partition, err);

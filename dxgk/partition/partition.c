@@ -26,6 +26,7 @@
 #include "dxgk/ddi/ddi.h"
 #include "dxgk/handles.h"
 #include "dxgk/partition/hold.h"
+#include "dxgk/partition/throttle.h"
 #include "dxgk/partition/vcpu.h"
 #include "dxgk/waits.h"
 
@@ -114,6 +115,7 @@ static struct dxgk_partition *partition_new(struct dxgk *dxgk,
     vf_fsm_init(&partition->fsm, &partition_states, params->name, VF_PARTITION_BUILDING);
     vf_lock_init(&partition->lock);
     vf_rw_init(&partition->vcpu);
+    dxgk_throttle_init(&partition->throttle);
     if (partition->watch_fd < 0 || (memcmp(params->uuid, no_uuid, sizeof no_uuid) == 0 &&
                                     vf_uuid_random(partition->params.uuid) != 0)) {
         dxgk_partition_put(partition);

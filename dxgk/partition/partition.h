@@ -15,7 +15,7 @@ int dxgk_partition_wrong_state(const struct dxgk_partition *partition, const cha
                                struct vf_error *err);
 
 /* The partition as the host program sees it. Any thread, any lock. */
-void dxgk_partition_describe(const struct dxgk_partition *partition, struct vf_partition_info *out);
+void dxgk_partition_describe(struct dxgk_partition *partition, struct vf_partition_info *out);
 
 /* Wakes whoever watches it (dxgk_partition_watch). Any thread, any lock. */
 void dxgk_partition_signal(struct dxgk_partition *partition);
@@ -27,8 +27,11 @@ void dxgk_partition_signal(struct dxgk_partition *partition);
 int dxgk_partition_enter(struct dxgk *dxgk, struct dxgk_partition *partition, struct vf_error *err);
 /* Takes it out; the caller still holds a reference of its own and partition->lock. */
 void dxgk_partition_leave(struct dxgk *dxgk, struct dxgk_partition *partition);
+/* As dxgk_partition_lock, but a stand of the partition's throttle goes on to its end. */
+struct dxgk_partition *dxgk_partition_lock_slowly(struct dxgk *dxgk, uint64_t id,
+                                                  struct vf_error *err);
 /* As dxgk_partition_lock, but waits for no other call on the partition, which may never come back;
- * a move of its reserve alone is waited for. */
+ * a move of its reserve, or its throttle, alone is waited for. */
 struct dxgk_partition *dxgk_partition_lock_to_remove(struct dxgk *dxgk, uint64_t id,
                                                      struct vf_error *err);
 

@@ -8,6 +8,7 @@
 #include "base/thread.h"
 #include "dxgk/partition/hold.h"
 #include "dxgk/partition/mitigated.h"
+#include "dxgk/partition/throttle.h"
 #include "dxgk/waits.h"
 
 #include <inttypes.h>
@@ -41,6 +42,7 @@ void dxgk_partition_put(struct dxgk_partition *partition)
         return;
     if (partition->watch_fd >= 0)
         (void)close(partition->watch_fd);
+    dxgk_throttle_fini(&partition->throttle);
     vf_rw_fini(&partition->vcpu);
     vf_lock_fini(&partition->lock);
     dxgk_mitigated_drop(partition);
@@ -73,6 +75,27 @@ static int lock_patiently(struct dxgk_partition *partition, struct vf_error *err
     return 0;
 }
 
+/* As lock_patiently; no stand of its throttle is waited for. */
+static int lock_at_once(struct dxgk_partition *partition, struct vf_error *err)
+{
+    int result;
+
+    dxgk_throttle_yield(partition);
+    result = lock_patiently(partition, err);
+    dxgk_throttle_yielded(partition);
+    return result;
+}
+
+/* Then its throttle may have the lock: for a moment, or for as long as nobody else wants it. */
+static bool is_throttled(struct dxgk_partition *partition)
+{
+    uint64_t stood_ns;
+    uint32_t percent;
+
+    dxgk_throttle_tell(partition, &percent, &stood_ns);
+    return percent != 0;
+}
+
 /* As lock_patiently, but another call is not waited for: one that never comes back must not keep a
  * partition from being removed in vain. */
 static int lock_to_remove(struct dxgk_partition *partition, struct vf_error *err)
@@ -81,8 +104,8 @@ static int lock_to_remove(struct dxgk_partition *partition, struct vf_error *err
         dxgk_waits_holds(&partition->lock);
         return 0;
     }
-    if ((dxgk_holders(partition) & VF_HOLD_DEFRAG) != 0)
-        return lock_patiently(partition, err);
+    if ((dxgk_holders(partition) & VF_HOLD_DEFRAG) != 0 || is_throttled(partition))
+        return lock_at_once(partition, err);
     return vf_fail(err, VF_FAILED, "partition %s is busy with another call; try again",
                    partition->params.name);
 }
@@ -111,6 +134,12 @@ find_and_lock(struct dxgk *dxgk, uint64_t id,
 }
 
 struct dxgk_partition *dxgk_partition_lock(struct dxgk *dxgk, uint64_t id, struct vf_error *err)
+{
+    return find_and_lock(dxgk, id, lock_at_once, err);
+}
+
+struct dxgk_partition *dxgk_partition_lock_slowly(struct dxgk *dxgk, uint64_t id,
+                                                  struct vf_error *err)
 {
     return find_and_lock(dxgk, id, lock_patiently, err);
 }

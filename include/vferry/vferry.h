@@ -110,6 +110,9 @@ struct vf_partition_info {
     uint32_t holders;    /* bits of enum vf_holder; 0 = it runs, or is still being made */
     uint64_t interrupts; /* messages delivered to the guest since creation */
     uint64_t job;        /* the move it belongs to, 0 = none; given at prepare */
+    uint64_t throttled_ns;     /* for how long that move's throttle has let it stand so far */
+    uint32_t throttle_percent; /* of the time, at present; 0 = it is not slowed */
+    uint32_t reserved;
 };
 
 /* What the OS needs to create the same partition elsewhere (TGT-1: creation parameters travel with

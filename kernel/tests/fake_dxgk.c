@@ -347,6 +347,16 @@ int dxgk_partition_clock(struct dxgk *dxgk, uint64_t id, struct vf_partition_clo
     return fake_leave(dxgk, 0);
 }
 
+int dxgk_partition_throttle(struct dxgk *dxgk, uint64_t id, uint32_t percent, struct vf_error *err)
+{
+    struct partition *partition = enter_partition(dxgk, id, err);
+
+    if (partition == NULL)
+        return -1;
+    partition->info.throttle_percent = percent;
+    return fake_leave(dxgk, 0);
+}
+
 int dxgk_partition_set_epoch(struct dxgk *dxgk, uint64_t id, uint64_t epoch, struct vf_error *err)
 {
     struct partition *partition = enter_partition(dxgk, id, err);

@@ -24,6 +24,7 @@ void restart_wish(struct mig_job *job)
         (struct journal_restart){.wanted = true,
                                  .verify_full = job->options.verify == MIG_VERIFY_FULL,
                                  .streams = job->options.streams,
+                                 .throttle = job->options.throttle,
                                  .max_blackout_ns = below_2_63(job->options.max_blackout_ns),
                                  .max_time_ns = below_2_63(job->options.max_time_ns),
                                  .bandwidth = below_2_63(job->options.bandwidth)};
@@ -43,6 +44,7 @@ bool restart_wanted(struct mig_job *job)
     job->options.bandwidth = restart->bandwidth;
     job->options.verify = restart->verify_full ? MIG_VERIFY_FULL : MIG_VERIFY_DELTA;
     job->options.streams = restart->streams;
+    job->options.throttle = restart->throttle;
     return true;
 }
 

@@ -511,6 +511,7 @@ void mig_job_progress(struct mig_job *job, struct mig_progress *out)
     out->max_blackout_ns = job->options.max_blackout_ns;
     /* The estimate was made for the rounds; from the pause on the end is near. */
     if (vf_fsm_get(&job->fsm) == JOB_ROUNDS) {
+        out->throttle = job->throttle;
         out->eta_ns = job->arrival_ns > now ? job->arrival_ns - now : 0;
         estimate_first_round(job, now, out);
     }

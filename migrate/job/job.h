@@ -77,6 +77,7 @@ struct job_times {
     uint64_t quiet, pages, ready, resume,
         first_run;      /* blackout marks: paused and last bits read, last page verified, … */
     uint64_t verify_ns; /* share of pages..ready spent on comparing */
+    uint64_t throttled; /* a duration: how long it stood to be slowed, before the pause */
     uint64_t stood;     /* a duration: how long the partition stood for a job that did not move it;
                            0 = not at all, or stand.since_ns tells */
 };
@@ -164,6 +165,8 @@ struct mig_job {
     uint32_t reconnects; /* times that the pre-copy went on after its link was lost */
     uint64_t bytes_sent, pages_sent, left_bytes;
     uint64_t rate, dirty_rate, predicted_ns;
+    uint32_t throttle, throttle_max; /* percent of the time that the partition stands: at present,
+                                        and at its most */
     uint64_t arrival_ns; /* when it should run on the target; 0 = unknown */
     char digest[DIGEST_TEXT];
     struct mig_job *next;     /* mig's list; guarded by mig's lock, as what follows */

@@ -164,12 +164,16 @@ static void put_identity(json_t *object, const struct mig_job *job)
                               job->identity[0] != '\0' ? json_string(job->identity) : json_null());
 }
 
+/* Under job->lock: did the source ask what is dirty, after a round, and decide by it? */
+static bool asked(const struct mig_job *job)
+{
+    return job->side == MIG_SOURCE && !job_with_file(job) && job->round_count > 0;
+}
+
 /* Under job->lock: what crossed. */
 static void put_figures(json_t *object, const struct mig_job *job)
 {
-    /* The rate is 0 when there was no second frame to measure to; the dirty rate is asked for after
-     * a round, by the source. */
-    bool asked = job->side == MIG_SOURCE && !job_with_file(job) && job->round_count > 0;
+    /* The rate is 0 when there was no second frame to measure to. */
     uint64_t rate = average_rate(job);
 
     put_known(object, "vram_bytes", job->vram_bytes != 0, job->vram_bytes);
@@ -180,8 +184,9 @@ static void put_figures(json_t *object, const struct mig_job *job)
     put_known(object, "reconnects", !job->recalled, job->reconnects);
     put_known(object, "predicted_blackout_ns", job->predicted_ns != 0, job->predicted_ns);
     put_known(object, "rate_bytes_per_s", sent_known(job) && rate != 0, rate);
-    put_known(object, "dirty_bytes_per_s", asked, job->dirty_rate);
-    (void)json_object_set_new(object, "throttle_max", json_null()); /* there is no throttle */
+    put_known(object, "dirty_bytes_per_s", asked(job), job->dirty_rate);
+    (void)json_object_set_new(object, "throttle_max",
+                              asked(job) ? json_real((double)job->throttle_max / 100.0) : json_null());
 }
 
 /* Under job->lock. */
@@ -198,6 +203,7 @@ static void put_times(json_t *object, const struct mig_job *job)
     /* A target does not know when the source let it run on. */
     put_known(object, "stood_ns", known || (job->side == MIG_SOURCE && stand_ns(job) != 0),
               known ? blackout_ns(job) : stand_ns(job));
+    put_known(object, "throttled_ns", asked(job), job->t.throttled);
     (void)json_object_set_new(object, "blackout_clock",
                               job->recalled || job->side == MIG_TARGET
                                   ? json_null()

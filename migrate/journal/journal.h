@@ -38,9 +38,11 @@ struct journal_restart {
     bool wanted; /* false: it is not to be started over, and nothing below counts */
     bool verify_full;
     uint32_t streams;
+    uint32_t throttle; /* percent; JOURNAL_THROTTLE_AUTO where the line does not say it */
     uint64_t max_blackout_ns, max_time_ns, bandwidth;
 };
 
+#define JOURNAL_THROTTLE_AUTO 99u
 #define JOURNAL_TEXT_BYTES 600u
 
 /* No decision rests on `text`: it is for people, and may be worded anew. */

@@ -61,6 +61,22 @@ static void cleanup_json(json_t **json)
 
 #define cleanup_json __attribute__((cleanup(cleanup_json)))
 
+/* A throttle is said only where it is not what every move has: vferryd did not always know it. */
+static json_t *restart_options(const struct journal_restart *restart)
+{
+    json_t *json = json_pack(
+        "{sI sI sI ss sI}", "max_blackout_ns", (json_int_t)restart->max_blackout_ns, "max_time_ns",
+        (json_int_t)restart->max_time_ns, "bandwidth", (json_int_t)restart->bandwidth, "verify",
+        verifies[restart->verify_full], "streams", (json_int_t)restart->streams);
+
+    if (restart->throttle != JOURNAL_THROTTLE_AUTO &&
+        json_object_set_new(json, "throttle", json_integer(restart->throttle)) != 0) {
+        json_decref(json);
+        return NULL;
+    }
+    return json;
+}
+
 /* What only the records of an end say. */
 static int put_end(json_t *json, const struct journal_record *record)
 {
@@ -72,15 +88,7 @@ static int put_end(json_t *json, const struct journal_record *record)
         return 0;
     if (record->cancelled && json_object_set_new(json, CANCELLED, json_true()) != 0)
         return -1;
-    return !restart->wanted
-               ? 0
-               : json_object_set_new(json, RESTART,
-                                     json_pack("{sI sI sI ss sI}", "max_blackout_ns",
-                                               (json_int_t)restart->max_blackout_ns, "max_time_ns",
-                                               (json_int_t)restart->max_time_ns, "bandwidth",
-                                               (json_int_t)restart->bandwidth, "verify",
-                                               verifies[restart->verify_full], "streams",
-                                               (json_int_t)restart->streams));
+    return !restart->wanted ? 0 : json_object_set_new(json, RESTART, restart_options(restart));
 }
 
 static int put_optional_members(json_t *json, const struct journal_record *record)
@@ -185,20 +193,22 @@ static bool unpack(json_t *json, struct members *m)
 static bool parse_restart(json_t *json, struct journal_restart *out)
 {
     json_int_t max_blackout_ns, max_time_ns, bandwidth, streams;
+    json_int_t throttle = JOURNAL_THROTTLE_AUTO;
     const char *verify;
     int index;
 
-    if (json_unpack(json, "{sI sI sI ss sI !}", "max_blackout_ns", &max_blackout_ns, "max_time_ns",
-                    &max_time_ns, "bandwidth", &bandwidth, "verify", &verify, "streams",
-                    &streams) != 0)
+    if (json_unpack(json, "{sI sI sI ss sI s?I !}", "max_blackout_ns", &max_blackout_ns,
+                    "max_time_ns", &max_time_ns, "bandwidth", &bandwidth, "verify", &verify,
+                    "streams", &streams, "throttle", &throttle) != 0)
         return false;
     index = index_of(verifies, 2, verify);
     if (max_blackout_ns < 0 || max_time_ns < 0 || bandwidth < 0 || streams < 0 ||
-        streams > UINT32_MAX || index < 0)
+        streams > UINT32_MAX || index < 0 || throttle < 0 || throttle > JOURNAL_THROTTLE_AUTO)
         return false;
     *out = (struct journal_restart){.wanted = true,
                                     .verify_full = index == 1,
                                     .streams = (uint32_t)streams,
+                                    .throttle = (uint32_t)throttle,
                                     .max_blackout_ns = (uint64_t)max_blackout_ns,
                                     .max_time_ns = (uint64_t)max_time_ns,
                                     .bandwidth = (uint64_t)bandwidth};
@@ -255,6 +265,7 @@ static void take_old_restart(const char **text, struct journal_restart *out)
         return;
     }
     out->wanted = true;
+    out->throttle = JOURNAL_THROTTLE_AUTO;
     out->verify_full = verify == 1;
     out->max_blackout_ns = below_2_63(out->max_blackout_ns);
     out->max_time_ns = below_2_63(out->max_time_ns);

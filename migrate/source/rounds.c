@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/size.h"
 #include "base/trace.h"
 #include "migrate/job/stand.h"
 #include "migrate/stream/spread.h"
@@ -78,6 +79,52 @@ static void measure_rate(struct source *s, const struct job_round *round)
                                           : (uint64_t)((double)rates->sent / most);
 }
 
+/* How long the throttle has let it stand so far. */
+static void note_throttled(struct source *s)
+{
+    struct vf_partition_info now;
+
+    if (s->job->throttle_max != 0 &&
+        kc_partition_info(s->kc, s->partition.id, &now, NULL) == 0)
+        job_update(s->job, s->job->t.throttled = now.throttled_ns);
+}
+
+static void tell_throttle(const struct source *s, uint32_t percent)
+{
+    char writes[32];
+
+    if (s->convergence.throttle != 0)
+        return; /* once is enough: the job shows how far it goes */
+    mig_event(s->job->mig, s->job->id, vf_realtime_ns(),
+              "job %" PRIu64 " (partition %s): it writes faster than it can be sent (%s/s of dirty "
+              "pages) and is slowed, by %" PRIu32 " %% to begin with",
+              s->job->id, s->job->partition,
+              vf_size_format(s->convergence.dirty_bytes_per_s, writes, sizeof writes), percent);
+}
+
+/* The kernel side lets it stand so many percent of the time; until the pause, the end of the move
+ * or that of our connection. One that cannot be slowed moves as if it must not be. */
+static void slow(struct source *s, uint32_t percent)
+{
+    struct vf_error err = VF_ERROR_INIT;
+
+    if (percent == s->convergence.throttle)
+        return;
+    if (kc_throttle(s->kc, s->partition.id, percent, &err) != 0) {
+        log_warn("job %" PRIu64 ": not slowed: %s", s->job->id, err.text);
+        s->cannot_slow = true;
+        percent = 0;
+    } else if (percent != 0) {
+        tell_throttle(s, percent);
+    }
+    s->convergence.throttle = percent;
+    job_update(s->job, {
+        s->job->throttle = percent;
+        if (percent > s->job->throttle_max)
+            s->job->throttle_max = percent;
+    });
+}
+
 /* Asks the policy, and shows what it thinks. */
 static struct convergence_decision decide(struct source *s, uint64_t dirty)
 {
@@ -88,6 +135,7 @@ static struct convergence_decision decide(struct source *s, uint64_t dirty)
     s->convergence.bytes_left = dirty * s->page_bytes;
     s->convergence.max_blackout_ns = limits.max_blackout_ns;
     s->convergence.max_time_ns = limits.max_time_ns;
+    s->convergence.throttle_most = s->cannot_slow ? 0 : limits.throttle;
     s->convergence.elapsed_ns = vf_now_ns() - job->t.start;
     if (job->options.verify == MIG_VERIFY_FULL && s->convergence.rate_bytes_per_s != 0) {
         /* A rehash gathers and hashes; a round does that on both sides and also sends, receives and
@@ -105,7 +153,8 @@ static struct convergence_decision decide(struct source *s, uint64_t dirty)
             job->predicted_ns = decision.predicted_blackout_ns;
         job->arrival_ns = decision.eta_ns != 0 ? vf_now_ns() + decision.eta_ns : 0;
     });
-    log_debug("job %" PRIu64 ": %s", job->id, decision.why);
+    log_debug("job %" PRIu64 ": %s; throttle %" PRIu32 " %%", job->id, decision.why,
+              decision.throttle);
     return decision;
 }
 
@@ -194,10 +243,13 @@ int source_rounds(struct source *s, struct vf_error *err)
             return vf_fail(err, VF_CANCELLED, "not converged: %s", decision.why);
         if (decision.action == CONVERGENCE_PAUSE)
             return 0; /* s->bits is owed: the last round sends it */
+        slow(s, decision.throttle);
         if (run_round(s, dirty, false, &limit, err) == 0) {
             s->round++;
+            note_throttled(s);
             result = query_next(s, &dirty, err);
         } else {
+            slow(s, 0); /* nothing is sent meanwhile */
             result = source_resume(s, err);
             if (result == 0)
                 result = query(s, &dirty, NULL, err);
@@ -244,7 +296,11 @@ int source_pause(struct source *s, struct vf_error *err)
     if (partition_out_pause(job, s->kc, &s->partition, &s->paused, err) != 0 ||
         query(s, &dirty, NULL, err) != 0)
         return -1;
-    job_update(job, job->t.quiet = vf_now_ns());
+    note_throttled(s);
+    job_update(job, {
+        job->t.quiet = vf_now_ns();
+        job->throttle = 0; /* the pause ended it */
+    });
     while (prove(s, dirty, &limit, err) != 0) {
         /* Nothing is written any more: what the query finds now is what the target lacks. */
         if (source_resume(s, err) != 0 || query(s, &dirty, NULL, err) != 0)

@@ -47,6 +47,7 @@ struct source {
     bool found;           /* partition is filled in: it is here, and was running or paused */
     _Atomic bool retuned; /* its limits have changed: waits by the old ones begin anew */
     bool prepared;        /* Prepare(SOURCE) needs its End (SRC-7) */
+    bool cannot_slow;     /* the kernel side would not: the move goes on without a throttle */
     bool paused;          /* by us: an abort resumes */
     bool state_sent;      /* the target may be, or become, PREPARED */
     bool too_old; /* the link was lost, and the peer's version cannot go on over a new one */

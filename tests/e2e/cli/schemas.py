@@ -21,7 +21,7 @@ NULLABLE = {
     "pause_ns", "peer_identity", "percent", "predicted_blackout_ns", "rate_bytes_per_s", "reason", "reconnects", "remedy",
     "rounds", "start_ns", "started_unix_ns", "state_ns", "steps", "steps_per_s", "steps_wanted", "streams", "total_ns",
     "until", "uuid", "verify", "verify_ns", "vf_count", "vf_free", "vram_bytes", "vram_free_bytes", "why_not", "workload",
-    "workload_state", "gpu_ns", "gpu_read_ns", "gpu_percent", "stood_ns", "max_blackout_ns", "max_time_ns", "bandwidth_bytes_per_s",
+    "workload_state", "gpu_ns", "gpu_read_ns", "gpu_percent", "stood_ns", "throttle_max", "throttled_ns", "max_blackout_ns", "max_time_ns", "bandwidth_bytes_per_s",
 }
 CHOSEN = {
     "held_by",

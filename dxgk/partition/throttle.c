@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: Apache-2.0
+/* See throttle.h. One thread for each partition that is slowed; it ends with the throttle. */
+#define LOG_ROOM "throttle"
+#include "dxgk/partition/throttle.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/thread.h"
+#include "base/trace.h"
+#include "dxgk/partition/hold.h"
+#include "dxgk/partition/partition.h"
+
+#include <inttypes.h>
+#include <sys/prctl.h>
+
+#define BEAT_NS 5000000ull
+/* A sleep of some 50 us is longer than that by as much, unless the thread asks for better. */
+#define TIMER_SLACK_NS 1000ul
+
+void dxgk_throttle_init(struct dxgk_throttle *throttle)
+{
+    vf_lock_init(&throttle->lock);
+    vf_cond_init(&throttle->changed);
+}
+
+void dxgk_throttle_fini(struct dxgk_throttle *throttle)
+{
+    vf_cond_fini(&throttle->changed);
+    vf_lock_fini(&throttle->lock);
+}
+
+static void set(struct dxgk_partition *partition, uint32_t percent)
+{
+    struct dxgk_throttle *throttle = &partition->throttle;
+
+    vf_lock(&throttle->lock);
+    if (throttle->percent != percent)
+        vf_trace(throttle, partition->params.name, percent, throttle->stood_ns);
+    throttle->percent = percent;
+    vf_cond_broadcast(&throttle->changed);
+    vf_unlock(&throttle->lock);
+}
+
+void dxgk_throttle_begin_move(struct dxgk_partition *partition)
+{
+    vf_lock(&partition->throttle.lock);
+    partition->throttle.stood_ns = 0;
+    vf_unlock(&partition->throttle.lock);
+}
+
+void dxgk_throttle_end_move(struct dxgk_partition *partition)
+{
+    set(partition, 0);
+}
+
+void dxgk_throttle_yield(struct dxgk_partition *partition)
+{
+    struct dxgk_throttle *throttle = &partition->throttle;
+
+    vf_lock(&throttle->lock);
+    throttle->waiting++;
+    if (throttle->percent != 0)
+        vf_cond_broadcast(&throttle->changed);
+    vf_unlock(&throttle->lock);
+}
+
+void dxgk_throttle_yielded(struct dxgk_partition *partition)
+{
+    vf_lock(&partition->throttle.lock);
+    partition->throttle.waiting--;
+    vf_unlock(&partition->throttle.lock);
+}
+
+void dxgk_throttle_tell(struct dxgk_partition *partition, uint32_t *percent, uint64_t *stood_ns)
+{
+    vf_lock(&partition->throttle.lock);
+    *percent = partition->throttle.percent;
+    *stood_ns = partition->throttle.stood_ns;
+    vf_unlock(&partition->throttle.lock);
+}
+
+/* ---- the thread ---- */
+
+/* Until that moment, as long as the throttle is the same; with `yields` also only as long as nobody
+ * wants the partition's lock. */
+static void wait_until(struct dxgk_throttle *throttle, uint32_t percent, bool yields,
+                       uint64_t until_ns)
+{
+    vf_lock(&throttle->lock);
+    while (throttle->percent == percent && !(yields && throttle->waiting != 0) &&
+           vf_cond_wait_until(&throttle->changed, &throttle->lock, until_ns))
+        continue;
+    vf_unlock(&throttle->lock);
+}
+
+/* partition->lock is held. False: it cannot be slowed any more. */
+static bool stand(struct dxgk_partition *partition, uint32_t percent)
+{
+    struct vf_error err = VF_ERROR_INIT;
+    uint64_t begin;
+
+    if (dxgk_stand(partition, &err) != 0) {
+        log_warn("partition %s: is not slowed: %s", partition->params.name, err.text);
+        return false;
+    }
+    begin = vf_now_ns();
+    wait_until(&partition->throttle, percent, true, begin + BEAT_NS * percent / 100);
+    vf_lock(&partition->throttle.lock);
+    partition->throttle.stood_ns += vf_now_ns() - begin;
+    vf_unlock(&partition->throttle.lock);
+    return dxgk_stand_over(partition, &err) == 0;
+}
+
+/* One beat. False: it is not moving any more, or gone. */
+static bool beat(struct dxgk_partition *partition, uint32_t percent)
+{
+    struct vf_error err = VF_ERROR_INIT;
+    bool goes_on;
+
+    if (dxgk_partition_lock_slowly(partition->adapter->dxgk, partition->id, &err) == NULL)
+        return false;
+    goes_on = dxgk_partition_state(partition) == VF_PARTITION_OUTGOING && stand(partition, percent);
+    dxgk_partition_unlock(partition);
+    wait_until(&partition->throttle, percent, false, vf_now_ns() + BEAT_NS * (100 - percent) / 100);
+    return goes_on;
+}
+
+/* The throttle's percent; 0: this thread is over, another may start. */
+static uint32_t next(struct dxgk_throttle *throttle, bool goes_on)
+{
+    uint32_t percent;
+
+    vf_lock(&throttle->lock);
+    if (!goes_on)
+        throttle->percent = 0;
+    percent = throttle->percent;
+    throttle->runs = percent != 0;
+    vf_unlock(&throttle->lock);
+    return percent;
+}
+
+static void thread_over(struct dxgk *dxgk)
+{
+    vf_lock(&dxgk->lock);
+    dxgk->throttles--;
+    vf_cond_broadcast(&dxgk->throttle_over);
+    vf_unlock(&dxgk->lock);
+}
+
+static void *throttle_main(void *arg)
+{
+    struct dxgk_partition *partition = arg;
+    struct dxgk *dxgk = partition->adapter->dxgk;
+    bool goes_on = true;
+    uint32_t percent;
+
+    (void)prctl(PR_SET_NAME, "throttle");
+    (void)prctl(PR_SET_TIMERSLACK, TIMER_SLACK_NS);
+    while ((percent = next(&partition->throttle, goes_on)) != 0)
+        goes_on = beat(partition, percent);
+    dxgk_partition_put(partition);
+    thread_over(dxgk);
+    return NULL;
+}
+
+static int start(struct dxgk_partition *partition, struct vf_error *err)
+{
+    struct dxgk *dxgk = partition->adapter->dxgk;
+    int failed;
+
+    vf_lock(&dxgk->lock);
+    dxgk->throttles++;
+    vf_unlock(&dxgk->lock);
+    atomic_fetch_add(&partition->refs, 1);
+    failed = vf_thread_detached(throttle_main, partition);
+    if (failed == 0)
+        return 0;
+    (void)next(&partition->throttle, false);
+    dxgk_partition_put(partition);
+    thread_over(dxgk);
+    return vf_fail_errno(err, VF_FAILED, failed, "partition %s: no thread to slow it",
+                         partition->params.name);
+}
+
+void dxgk_throttles_wait(struct dxgk *dxgk)
+{
+    vf_lock(&dxgk->lock);
+    while (dxgk->throttles != 0)
+        vf_cond_wait(&dxgk->throttle_over, &dxgk->lock);
+    vf_unlock(&dxgk->lock);
+}
+
+/* ---- for the management side ---- */
+
+static int throttle(struct dxgk_partition *partition, uint32_t percent, struct vf_error *err)
+{
+    bool runs;
+
+    if (percent > DXGK_THROTTLE_MOST)
+        return vf_fail(err, VF_USAGE, "partition %s: a throttle of %" PRIu32 " %%; at most %u",
+                       partition->params.name, percent, DXGK_THROTTLE_MOST);
+    if (percent != 0 && dxgk_partition_state(partition) != VF_PARTITION_OUTGOING)
+        return dxgk_partition_wrong_state(partition, "only one that runs and moves is slowed", err);
+    set(partition, percent);
+    if (percent == 0)
+        return 0;
+    vf_lock(&partition->throttle.lock);
+    runs = partition->throttle.runs;
+    partition->throttle.runs = true;
+    vf_unlock(&partition->throttle.lock);
+    return runs ? 0 : start(partition, err);
+}
+
+int dxgk_partition_throttle(struct dxgk *dxgk, uint64_t id, uint32_t percent, struct vf_error *err)
+{
+    struct dxgk_partition *partition = dxgk_partition_lock(dxgk, id, err);
+    int result;
+
+    if (partition == NULL)
+        return -1;
+    result = throttle(partition, percent, err);
+    dxgk_partition_unlock(partition);
+    return result;
+}
