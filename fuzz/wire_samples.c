@@ -98,7 +98,7 @@ bool wire_sample(enum wire_tag tag, struct wire_message *out)
     memset(out, 0, sizeof *out);
     out->tag = tag;
     fill(out);
-    return tag != WIRE_PAGES && (tag < WIRE_INQUIRE || tag > WIRE_NEVER_RAN) && tag > 0 &&
+    return !wire_is_frame(tag) && (tag < WIRE_INQUIRE || tag > WIRE_NEVER_RAN) && tag > 0 &&
            tag < WIRE_TAG_END;
 }
 

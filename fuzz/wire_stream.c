@@ -7,6 +7,7 @@
 #include "fuzz/memory_stream.h"
 #include "fuzz/target.h"
 #include "fuzz/wire_samples.h"
+#include "migrate/pack/frames.h"
 #include "migrate/wire/internal.h"
 
 #include <xxhash.h>
@@ -23,13 +24,13 @@
 /* How far the checksum reaches: a frame's does not cover its payload. */
 static size_t summed(const uint8_t *payload, uint32_t tag, size_t bytes)
 {
-    uint32_t count;
+    size_t count, reach;
 
-    if (tag != WIRE_PAGES || bytes < WIRE_FRAME_HEAD_BYTES)
+    if (!wire_is_frame(tag) || bytes < WIRE_FRAME_HEAD_BYTES)
         return bytes;
     count = vf_load_u32(payload + 48);
-    return count <= (bytes - WIRE_FRAME_HEAD_BYTES) / 16 ? WIRE_FRAME_HEAD_BYTES + 16 * count
-                                                         : bytes;
+    reach = WIRE_FRAME_HEAD_BYTES + 16 * count + (tag == WIRE_PACKED ? 8 : 0);
+    return reach <= bytes ? reach : bytes;
 }
 
 /* What the header says of the payload's length. */
@@ -66,15 +67,17 @@ static size_t put_piece(struct fuzz_input *in, uint8_t *to)
     return WIRE_HEADER_BYTES + bytes;
 }
 
-static bool read_frame(struct tp *tp, const struct wire_header *header, uint8_t *slot)
+static bool read_frame(struct tp *tp, const struct wire_header *header, struct frames_in *frames,
+                       uint8_t *slot)
 {
     static const struct wire_geometry geometry = {
         .page_bytes = PAGE, .pages_total = 1ull << 40, .slot_bytes = SLOT};
     struct vf_error err = VF_ERROR_INIT;
+    struct wire_packed packed;
     struct wire_frame frame;
     uint32_t places = 0;
 
-    if (wire_recv_frame_head(tp, header, &frame, &geometry, TP_NEVER, &err) != 0) {
+    if (wire_recv_frame_head(tp, header, &frame, &packed, &geometry, TP_NEVER, &err) != 0) {
         fuzz_must(frame.count == 0 && frame.payload_bytes == 0);
         return false;
     }
@@ -85,11 +88,13 @@ static bool read_frame(struct tp *tp, const struct wire_header *header, uint8_t 
             fuzz_must(frame.place[i] == places++);
     }
     fuzz_must(places * PAGE == frame.payload_bytes);
-    return wire_recv_frame_payload(tp, &frame, slot, &geometry, TP_NEVER, &err) == 0;
+    fuzz_must((packed.packing == WIRE_PLAIN) == (header->tag == WIRE_PAGES) &&
+              (packed.packing == WIRE_PLAIN || packed.bytes < frame.payload_bytes));
+    return frames_in_take(frames, tp, &frame, &packed, slot, &geometry, &err) == 0;
 }
 
 /* One record or frame; false at the stream's end, which any error is. */
-static bool read_one(struct tp *tp, uint8_t *slot)
+static bool read_one(struct tp *tp, struct frames_in *frames, uint8_t *slot)
 {
     struct vf_error err = VF_ERROR_INIT;
     struct wire_message message;
@@ -100,8 +105,8 @@ static bool read_one(struct tp *tp, uint8_t *slot)
         return false;
     }
     fuzz_must(header.length <= wire_tag_cap(header.tag));
-    if (header.tag == WIRE_PAGES)
-        return read_frame(tp, &header, slot);
+    if (wire_is_frame(header.tag))
+        return read_frame(tp, &header, frames, slot);
     if (wire_hear_body(tp, &header, &message, TP_NEVER, &err) != 0)
         return false;
     wire_message_free(&message);
@@ -114,6 +119,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     /* A piece of four bytes of input becomes at most a header. */
     uint8_t *stream = malloc((size / PIECE_BYTES + 1) * WIRE_HEADER_BYTES + size);
     uint8_t *slot = malloc(SLOT);
+    struct frames_in frames = {NULL};
     size_t bytes = 0;
     struct tp *tp;
 
@@ -121,8 +127,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     while (in.left >= PIECE_BYTES)
         bytes += put_piece(&in, stream + bytes);
     tp = memory_stream(stream, bytes);
-    while (read_one(tp, slot))
+    while (read_one(tp, &frames, slot))
         continue;
+    frames_in_free(&frames);
     fuzz_must(memory_stream_read(tp) <= bytes);
     tp_close(tp);
     free(slot);
@@ -151,6 +158,32 @@ static size_t put_frame(uint8_t *to)
     for (unsigned i = 0; i < 3; i++)
         vf_store_u64(payload + WIRE_FRAME_HEAD_BYTES + 8 * i, pages[i]);
     return put_head(to, WIRE_PAGES, HOW_MANDATORY, WIRE_FRAME_HEAD_BYTES + 48 + 2 * PAGE);
+}
+
+/* Sixteen pages from page 3 on, packed. */
+static size_t put_packed(uint8_t *to, struct pack_way way)
+{
+    uint8_t *payload = to + PIECE_BYTES;
+    uint8_t content[SLOT] = {1, 2, 3};
+    const struct iovec part = {content, sizeof content};
+    struct vf_error err = VF_ERROR_INIT;
+    struct wire_packed packed;
+    struct packer *packer;
+    size_t at = WIRE_FRAME_HEAD_BYTES;
+
+    fuzz_must(packer_new(SLOT, &packer, &err) == 0 && pack(packer, way, &part, 1, SLOT, &packed));
+    memset(payload, 0, WIRE_FRAME_HEAD_BYTES + 16 * SLOT / PAGE);
+    vf_store_u32(payload + 48, SLOT / PAGE);
+    vf_store_u32(payload + 52, SLOT);
+    for (unsigned i = 0; i < SLOT / PAGE; i++, at += 8)
+        vf_store_u64(payload + at, 3 + i);
+    at += 8 * SLOT / PAGE; /* digests */
+    vf_store_u32(payload + at, packed.packing);
+    vf_store_u32(payload + at + 4, packed.bytes);
+    memcpy(payload + at + 8, packed.data, packed.bytes);
+    at += 8 + packed.bytes;
+    packer_free(packer);
+    return put_head(to, WIRE_PACKED, HOW_MANDATORY, at);
 }
 
 /* As many zero pages as a frame holds. */
@@ -190,6 +223,8 @@ size_t fuzz_seed(unsigned index, uint8_t *data)
         used = put_sample(data, WIRE_HELLO);
         for (int i = 0; i < 3; i++)
             used += put_frame(data + used);
+        used += put_packed(data + used, (struct pack_way){WIRE_LZ4, 0});
+        used += put_packed(data + used, (struct pack_way){WIRE_ZSTD, 1});
         return used + put_sample(data + used, WIRE_ROUND_END);
     case 2: /* an unknown optional record, then one that lies */
         used = put_head(data, 200, 0, 0);

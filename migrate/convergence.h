@@ -28,8 +28,9 @@
 #define CONVERGENCE_FREE_ROUNDS 2u
 /* Rounds that may slow a partition whose pause fits: each takes less than --max-blackout. */
 #define CONVERGENCE_SLOW_ROUNDS 12u
-/* What a slowed round is to leave of the bytes, and the least that one step leaves of the partition's
- * share of the time: dirty pages that are written twice hide how fast it really writes. */
+/* What a slowed round is to leave of the bytes, and the least that one step leaves of the
+ * partition's share of the time: dirty pages that are written twice hide how fast it really
+ * writes. */
 #define CONVERGENCE_SLOW_PERCENT 25u
 
 /* Start with {0}, set the limits, then convergence_note_round after each round. */

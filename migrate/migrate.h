@@ -8,6 +8,7 @@
 #define MIGRATE_MIGRATE_H
 
 #include "base/error.h"
+#include "migrate/pack/wish.h"
 #include "migrate/side.h"
 #include "transport/tls.h"
 #include "vferry/vferry.h"
@@ -104,7 +105,8 @@ struct mig_options {
     uint32_t throttle; /* percent of the time that the partition may be made to stand, at most, when
                           it writes faster than it can be sent; 0 = it is not slowed; default
                           MIG_THROTTLE_AUTO */
-    bool dry_run;      /* check: stop before the first round */
+    enum pack_wish compress; /* default PACK_NONE */
+    bool dry_run;            /* check: stop before the first round */
 };
 void mig_options_init(struct mig_options *options);
 
@@ -120,11 +122,16 @@ int mig_check_peer(struct mig *mig, const char *address, struct vf_error *err);
 int mig_source_start(struct mig *mig, const char *partition, const struct mig_options *options,
                      struct mig_job **out, struct vf_error *err);
 
+struct mig_save_options {
+    bool keep; /* the partition runs on here */
+    enum pack_wish compress;
+};
 /* Starts a save of the partition into directory/name (taken over, also on failure), which must not
- * be there yet; `path` is what people see of it, absolute. Without `keep` the partition goes from
- * here once the image is durable. */
+ * be there yet; `path` is what people see of it, absolute. Without options->keep the partition
+ * goes from here once the image is durable. */
 int mig_save_start(struct mig *mig, const char *partition, int directory, const char *name,
-                   const char *path, bool keep, struct mig_job **out, struct vf_error *err);
+                   const char *path, const struct mig_save_options *options, struct mig_job **out,
+                   struct vf_error *err);
 /* Starts a restore of the image in fd (taken over, also on failure) as `partition` on
  * that adapter. What is no image, or was cut, is refused before there is a job. */
 int mig_restore_start(struct mig *mig, const char *partition, int fd, const char *path,

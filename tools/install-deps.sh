@@ -5,7 +5,7 @@
 set -eu
 
 purpose=${1:-build}
-build="gcc libc6-dev make meson ninja-build pkg-config python3 libjansson-dev libxxhash-dev libinih-dev libsqlite3-dev libcmocka-dev libssl-dev
+build="gcc libc6-dev make meson ninja-build pkg-config python3 libjansson-dev libxxhash-dev liblz4-dev libzstd-dev libinih-dev libsqlite3-dev libcmocka-dev libssl-dev
 libsystemd-dev systemtap-sdt-dev"
 case $purpose in
 build) packages=$build ;;

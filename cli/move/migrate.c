@@ -245,15 +245,6 @@ static int one_name(const struct command *command, struct vf_error *err)
 
 int cmd_migrate(const struct command *command, struct vf_error *err)
 {
-    static const char *const not_built[] = {"zstd", "lz4", "auto"};
-    const char *compress = table_text(command->args, "compress");
-
-    for (size_t i = 0; i < sizeof not_built / sizeof not_built[0]; i++) {
-        if (strcmp(compress, not_built[i]) == 0)
-            return vf_fail(err, VF_USAGE,
-                           "not built yet: --compress %s" VF_REMEDY "leave it out or say none",
-                           compress);
-    }
     if (several(command))
         return migrate_several(command, err);
     if (one_name(command, err) != 0)

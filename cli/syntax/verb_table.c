@@ -83,7 +83,8 @@ static const struct cli_option migrate_options[] = {
     {VALUE_NUMBER, "streams", "N", "streams", "data streams, 1 to 8; default 2", false},
     {VALUE_TEXT, "throttle", "off|auto|MAX%", "throttle",
      "let it stand so much of the time if it writes faster than is sent; default auto", false},
-    {VALUE_TEXT, "compress", "none", "compress", "zstd, lz4 and auto are not built yet", false},
+    {VALUE_TEXT, "compress", "none|lz4|zstd|auto", "compress",
+     "pack what gets smaller; auto: when the link is what is waited for; default none", false},
     {VALUE_FLAG, "all", NULL, "all", "every partition of this host", false, .instead = true},
     {VALUE_LIST, "partition", "PATTERN", "partitions", "those it fits (*, ?, [a-z]); may repeat",
      .names = NAMES_PARTITION, .instead = true},
@@ -106,6 +107,8 @@ static const struct cli_option evacuate_options[] = {
     {VALUE_NUMBER, "streams", "N", "streams", "data streams of each, 1 to 8; default 2", false},
     {VALUE_TEXT, "throttle", "off|auto|MAX%", "throttle",
      "let it stand so much of the time if it writes faster than is sent; default auto", false},
+    {VALUE_TEXT, "compress", "none|lz4|zstd|auto", "compress",
+     "pack what gets smaller; auto: when the link is what is waited for; default none", false},
     {VALUE_FLAG, "dry-run", NULL, NULL, "only check which could move, and where", false},
     {VALUE_END},
 };
@@ -128,6 +131,8 @@ static const struct cli_option resolve_options[] = {
 static const struct cli_option save_options[] = {
     {VALUE_OUTPUT, "output", "FILE", NULL, "the image; must not be there yet", true},
     {VALUE_FLAG, "keep", NULL, NULL, "let the partition run on", false},
+    {VALUE_TEXT, "compress", "none|lz4|zstd|auto", "compress",
+     "pack what gets smaller; auto: when the disk is what is waited for; default none", false},
     {VALUE_END},
 };
 

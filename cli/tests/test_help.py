@@ -128,15 +128,6 @@ def versions_agree():
 
 
 @test
-def what_is_not_built_says_so_with_exit_code_2():
-    for command in (["migrate", "p", "--to", "h:1", "--compress", "zstd"],
-                    ["migrate", "p", "--to", "h:1", "--compress", "auto"]):
-        done = subprocess.run([VFERRY, *command], capture_output=True, text=True, check=False, timeout=20)
-        assert done.returncode == 2, command
-        assert done.stderr.startswith("vferry: not built yet: ") and done.stderr.count("\n") == 1, done.stderr
-
-
-@test
 def a_host_that_is_not_there_is_exit_code_5_and_none_named_is_2():
     missing = subprocess.run([VFERRY, "--host", "/nonexistent/deep/control.sock", "host", "show"], capture_output=True, text=True, check=False)
     assert missing.returncode == 5 and missing.stderr.count("\n") == 1, missing

@@ -40,19 +40,20 @@ int verb_save(struct request *request, struct vf_error *err)
 {
     struct vf_partition_info info;
     struct mig_job *job;
+    struct mig_save_options options;
     const char *name;
     const char *path;
-    bool keep;
     int directory;
 
     if (request_text(request, "file", &name, err) != 0 || take_path(request, &path, err) != 0 ||
-        request_flag(request, "keep", &keep, err) != 0 ||
+        request_flag(request, "keep", &options.keep, err) != 0 ||
+        take_compress(request, &options.compress, err) != 0 ||
         request_directory(request, &directory, err) != 0 ||
         find_partition(request, &info, err) != 0)
         return -1;
     directory = keep_fd(directory, err);
     if (directory < 0 || mig_save_start(request->daemon->mig, info.name, directory, name, path,
-                                        keep, &job, err) != 0)
+                                        &options, &job, err) != 0)
         return -1;
     return started(request, job);
 }

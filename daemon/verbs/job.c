@@ -46,7 +46,6 @@ static int take_options(struct request *request, struct mig_options *options, st
 {
     const char *to;
     const char *verify;
-    const char *compress;
     uint64_t max_blackout_ms;
     uint64_t max_time_s;
     uint64_t streams;
@@ -54,7 +53,7 @@ static int take_options(struct request *request, struct mig_options *options, st
     mig_options_init(options);
     if (request_text(request, "to", &to, err) != 0 ||
         request_text_or(request, "verify", "delta", &verify, err) != 0 ||
-        request_text_or(request, "compress", "none", &compress, err) != 0 ||
+        take_compress(request, &options->compress, err) != 0 ||
         request_number_or(request, "max_blackout_ms", options->max_blackout_ns / 1000000u,
                           &max_blackout_ms, err) != 0 ||
         request_number_or(request, "max_time_s", 0, &max_time_s, err) != 0 ||
@@ -68,10 +67,6 @@ static int take_options(struct request *request, struct mig_options *options, st
         return vf_fail(err, VF_USAGE,
                        "--verify %s: is no way to verify" VF_REMEDY "say delta or full",
                        VF_SHOWN(verify));
-    if (strcmp(compress, "none") != 0)
-        return vf_fail(err, VF_USAGE,
-                       "not built yet: --compress %s" VF_REMEDY "leave it out or say none",
-                       VF_SHOWN(compress));
     if (max_blackout_ms > UINT64_MAX / 1000000u || max_time_s > UINT64_MAX / 1000000000u ||
         streams > UINT32_MAX)
         return vf_fail(err, VF_USAGE, "migrate: a number is beyond all sense; give smaller ones");

@@ -5,6 +5,7 @@
 
 #include "base/json_text.h"
 #include "base/log.h"
+#include "base/plain.h"
 #include "daemon/jobs.h"
 #include "softgpu/hw.h"
 
@@ -162,6 +163,23 @@ static int not_in_a_move(const struct request *request, const struct vf_partitio
     default:
         return 0;
     }
+}
+
+int take_compress(const struct request *request, enum pack_wish *wish, struct vf_error *err)
+{
+    const char *text;
+    int found;
+
+    if (request_text_or(request, "compress", "none", &text, err) != 0)
+        return -1;
+    found = pack_wish_of(text);
+    if (found < 0)
+        return vf_fail(err, VF_USAGE,
+                       "--compress %s: is no way to compress" VF_REMEDY
+                       "say none, lz4, zstd or auto",
+                       VF_SHOWN(text));
+    *wish = (enum pack_wish)found;
+    return 0;
 }
 
 int keep_from_moves(struct request *request, struct vf_partition_info *info, const char *what,

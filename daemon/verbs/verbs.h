@@ -6,6 +6,7 @@
 
 #include "daemon/control/request.h"
 #include "guest/guest.h"
+#include "migrate/pack/wish.h"
 
 /* The verb of these words ("partition show"); NULL when there is none. Any thread. */
 const struct verb *verb_find(const char *words);
@@ -53,6 +54,9 @@ int work_status(const struct guest_memory *memory, const struct vf_partition_inf
 int find_partition(struct request *request, struct vf_partition_info *info, struct vf_error *err);
 /* Fails with VF_FAILED because partition `name` has left for `to` (jobs_moved_to's text). */
 int fail_moved(const char *name, const char *to, struct vf_error *err);
+/* The argument "compress", which may be missing: PACK_NONE. VF_USAGE for what is no way to
+ * compress. */
+int take_compress(const struct request *request, enum pack_wish *wish, struct vf_error *err);
 /* Refuses `what` ("a reset") while a move or a check works on the partition, or a move of it has an
  * unknown outcome; and keeps it so: until the request has ended no move begins, nor another command
  * that changes the partition. Such commands wait for each other, for 10 s at most. *info is filled

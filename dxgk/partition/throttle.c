@@ -14,6 +14,8 @@
 #include <sys/prctl.h>
 
 #define BEAT_NS 5000000ull
+/* A driver that cannot pause it so many beats in turn will not pause it. */
+#define FAILURES_MOST 20u
 /* A sleep of some 50 us is longer than that by as much, unless the thread asks for better. */
 #define TIMER_SLACK_NS 1000ul
 
@@ -94,15 +96,18 @@ static void wait_until(struct dxgk_throttle *throttle, uint32_t percent, bool yi
 }
 
 /* partition->lock is held. False: it cannot be slowed any more. */
-static bool stand(struct dxgk_partition *partition, uint32_t percent)
+static bool stand(struct dxgk_partition *partition, uint32_t percent, uint32_t *failures)
 {
     struct vf_error err = VF_ERROR_INIT;
     uint64_t begin;
 
     if (dxgk_stand(partition, &err) != 0) {
+        if (++*failures < FAILURES_MOST)
+            return true;
         log_warn("partition %s: is not slowed: %s", partition->params.name, err.text);
         return false;
     }
+    *failures = 0;
     begin = vf_now_ns();
     wait_until(&partition->throttle, percent, true, begin + BEAT_NS * percent / 100);
     vf_lock(&partition->throttle.lock);
@@ -112,14 +117,15 @@ static bool stand(struct dxgk_partition *partition, uint32_t percent)
 }
 
 /* One beat. False: it is not moving any more, or gone. */
-static bool beat(struct dxgk_partition *partition, uint32_t percent)
+static bool beat(struct dxgk_partition *partition, uint32_t percent, uint32_t *failures)
 {
     struct vf_error err = VF_ERROR_INIT;
     bool goes_on;
 
     if (dxgk_partition_lock_slowly(partition->adapter->dxgk, partition->id, &err) == NULL)
         return false;
-    goes_on = dxgk_partition_state(partition) == VF_PARTITION_OUTGOING && stand(partition, percent);
+    goes_on = dxgk_partition_state(partition) == VF_PARTITION_OUTGOING &&
+              stand(partition, percent, failures);
     dxgk_partition_unlock(partition);
     wait_until(&partition->throttle, percent, false, vf_now_ns() + BEAT_NS * (100 - percent) / 100);
     return goes_on;
@@ -151,13 +157,13 @@ static void *throttle_main(void *arg)
 {
     struct dxgk_partition *partition = arg;
     struct dxgk *dxgk = partition->adapter->dxgk;
+    uint32_t percent, failures = 0;
     bool goes_on = true;
-    uint32_t percent;
 
     (void)prctl(PR_SET_NAME, "throttle");
     (void)prctl(PR_SET_TIMERSLACK, TIMER_SLACK_NS);
     while ((percent = next(&partition->throttle, goes_on)) != 0)
-        goes_on = beat(partition, percent);
+        goes_on = beat(partition, percent, &failures);
     dxgk_partition_put(partition);
     thread_over(dxgk);
     return NULL;

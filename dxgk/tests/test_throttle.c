@@ -310,6 +310,21 @@ static void what_the_driver_cannot_pause_is_not_slowed(void **unused)
     end();
 }
 
+static void a_pause_that_fails_once_is_tried_again(void **unused)
+{
+    char path[128];
+
+    (void)unused;
+    begin(50);
+    let_fail("pause.fail.1");
+    (void)snprintf(path, sizeof path, "%s/pause.fail.1", gates);
+    while (access(path, F_OK) == 0)
+        moment();
+    assert_int_equal(info().throttle_percent, 50);
+    end();
+    is_free();
+}
+
 static void what_the_driver_cannot_resume_stands_and_is_told(void **unused)
 {
     struct vf_error error = VF_ERROR_INIT;
@@ -329,17 +344,14 @@ static void what_the_driver_cannot_resume_stands_and_is_told(void **unused)
 
 static void a_resume_that_fails_once_is_tried_again(void **unused)
 {
+    char path[128];
+
     (void)unused;
     begin(50);
     let_fail("resume.fail.1");
-    while (access(gates, F_OK) == 0) {
-        char path[128];
-
-        (void)snprintf(path, sizeof path, "%s/resume.fail.1", gates);
-        if (access(path, F_OK) != 0)
-            break;
+    (void)snprintf(path, sizeof path, "%s/resume.fail.1", gates);
+    while (access(path, F_OK) == 0)
         moment();
-    }
     assert_int_equal(info().throttle_percent, 50);
     assert_int_equal(info().state, VF_PARTITION_OUTGOING);
     end();
@@ -382,6 +394,7 @@ int main(int argc, char **argv)
         TEST(it_may_be_removed_and_the_host_closed),
         TEST(what_is_no_throttle_is_refused),
         TEST(what_the_driver_cannot_pause_is_not_slowed),
+        TEST(a_pause_that_fails_once_is_tried_again),
         TEST(what_the_driver_cannot_resume_stands_and_is_told),
         TEST(a_resume_that_fails_once_is_tried_again),
         cmocka_unit_test(a_driver_is_replaced_beside_it),

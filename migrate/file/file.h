@@ -11,7 +11,7 @@
 struct save {
     struct mig_job *job;
     struct image_file file;
-    bool keep; /* the partition runs on */
+    struct mig_save_options options;
 };
 
 /* Thread of a save; `arg` is a struct save (freed by it) whose job has a reference for it. */

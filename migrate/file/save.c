@@ -75,7 +75,7 @@ static int describe(struct saving *s, struct image_origin *origin, struct vf_err
     if (kc_adapter_info(s->kc, s->partition.adapter, &adapter, err) != 0)
         return -1;
     memset(origin, 0, sizeof *origin);
-    origin->kept = s->order->keep;
+    origin->kept = s->order->options.keep;
     origin->saved_ns = vf_realtime_ns();
     memcpy(origin->id, s->job->uuid, sizeof origin->id);
     memcpy(origin->host_name, s->job->mig->host_name, sizeof origin->host_name);
@@ -101,7 +101,7 @@ static int prepare(struct saving *s, struct vf_error *err)
     s->admit.kmd = (struct wire_blob){s->kmd.data, (uint32_t)s->kmd.bytes};
     s->admit.umed = (struct wire_blob){s->umed.data, (uint32_t)s->umed.bytes};
     if (image_create(image_file_take(&s->order->file), s->order->file.name, &origin, &s->admit,
-                     &s->writer, err) != 0)
+                     s->order->options.compress, &s->writer, err) != 0)
         return -1;
     job_set_wake(job, wake, s);
     return job_cancel_asked(job) ? cancelled(err) : 0;
@@ -216,7 +216,7 @@ static int commit(struct saving *s, const uint8_t root[DIGEST_ROOT_BYTES], struc
     if (image_file_publish(&s->order->file, err) != 0)
         return -1;
     s->published = true;
-    if (!s->order->keep && mig_journal(job, JOURNAL_COMMIT, "", err) != 0)
+    if (!s->order->options.keep && mig_journal(job, JOURNAL_COMMIT, "", err) != 0)
         return -1;
     job_enter(job, JOB_COMMITTED, "commit");
     return 0;
@@ -244,7 +244,7 @@ static int run(struct saving *s, struct vf_error *err)
     if (save_state(s, root, err) != 0)
         return -1;
     /* All there is to know lies in the file: a partition that stays need not wait for the disk. */
-    if (s->order->keep && run_on(s, err) != 0)
+    if (s->order->options.keep && run_on(s, err) != 0)
         return -1;
     job_enter(job, JOB_STATE, "disk");
     return commit(s, root, err);
@@ -320,7 +320,7 @@ static enum job_state finish(struct saving *s, int result, struct vf_error *err)
     }
     if (result != 0)
         return call_off(s, err);
-    if (s->order->keep)
+    if (s->order->options.keep)
         warn_of_two(s->job);
     else
         destroy(s);
@@ -381,7 +381,8 @@ void save_free(struct save *order)
 }
 
 int mig_save_start(struct mig *mig, const char *partition, int directory, const char *name,
-                   const char *path, bool keep, struct mig_job **out, struct vf_error *err)
+                   const char *path, const struct mig_save_options *options, struct mig_job **out,
+                   struct vf_error *err)
 {
     struct save *order = calloc(1, sizeof *order);
 
@@ -389,13 +390,15 @@ int mig_save_start(struct mig *mig, const char *partition, int directory, const 
         (void)close(directory);
         return vf_fail(err, VF_FAILED, "save: " VF_NO_MEMORY);
     }
-    order->keep = keep;
+    order->options = *options;
     if (image_file_open(&order->file, directory, name, err) != 0) {
         save_free(order);
         return -1;
     }
     order->job = mig_new_file_job(mig, partition, path, true);
-    if (order->job == NULL) {
+    if (order->job != NULL)
+        order->job->options.compress = options->compress;
+    else {
         save_free(order);
         return vf_fail(err, VF_FAILED, "save: " VF_NO_MEMORY);
     }

@@ -25,6 +25,7 @@ void restart_wish(struct mig_job *job)
                                  .verify_full = job->options.verify == MIG_VERIFY_FULL,
                                  .streams = job->options.streams,
                                  .throttle = job->options.throttle,
+                                 .compress = job->options.compress,
                                  .max_blackout_ns = below_2_63(job->options.max_blackout_ns),
                                  .max_time_ns = below_2_63(job->options.max_time_ns),
                                  .bandwidth = below_2_63(job->options.bandwidth)};
@@ -45,6 +46,7 @@ bool restart_wanted(struct mig_job *job)
     job->options.verify = restart->verify_full ? MIG_VERIFY_FULL : MIG_VERIFY_DELTA;
     job->options.streams = restart->streams;
     job->options.throttle = restart->throttle;
+    job->options.compress = restart->compress;
     return true;
 }
 

@@ -12,7 +12,8 @@
 #define END_MAGIC "VFRYEND\n"
 #define MAGIC_BYTES 8u
 #define SUM_AT 24u
-#define KNOWN_FEATURES 0u
+#define MANDATORY_PACKED 1u
+#define KNOWN_FEATURES (MANDATORY_PACKED)
 #define OPTIONAL_KEPT 1u
 
 /* Of all but the sum itself. */
@@ -30,7 +31,7 @@ void image_head_encode(const struct image_origin *origin, struct wire_writer *w)
     wire_put_bytes(w, MAGIC, MAGIC_BYTES);
     wire_put_u32(w, IMAGE_VERSION);
     wire_put_u32(w, 0); /* length */
-    wire_put_u32(w, 0); /* mandatory features */
+    wire_put_u32(w, origin->packed ? MANDATORY_PACKED : 0);
     wire_put_u32(w, origin->kept ? OPTIONAL_KEPT : 0);
     wire_put_u64(w, 0); /* sum */
     wire_put_u64(w, origin->saved_ns);
@@ -79,6 +80,7 @@ int image_head_decode(const uint8_t *head, uint32_t bytes, uint32_t *version,
             "is from the future: it needs features 0x%x that this vferry lacks; use a newer vferry",
             features & ~KNOWN_FEATURES);
     wire_reader_init(&r, head + IMAGE_FIXED_BYTES, bytes - IMAGE_FIXED_BYTES);
+    out->packed = (features & MANDATORY_PACKED) != 0;
     out->kept = (vf_load_u32(head + 20) & OPTIONAL_KEPT) != 0;
     out->saved_ns = wire_get_u64(&r);
     wire_get_bytes(&r, out->id, sizeof out->id);

@@ -9,6 +9,7 @@
 #define MIGRATE_IMAGE_IMAGE_H
 
 #include "migrate/digest/digest.h"
+#include "migrate/pack/wish.h"
 #include "migrate/wire/wire.h"
 
 #define IMAGE_VERSION 1u
@@ -25,7 +26,8 @@ struct image_origin {
     char device[VF_TEXT_BYTES];
     char driver[256];
     char description[VF_TEXT_BYTES];
-    bool kept; /* the partition ran on there: a restore makes a second one of it */
+    bool kept;   /* the partition ran on there: a restore makes a second one of it */
+    bool packed; /* its frames may be packed: a vferry that cannot unpack refuses it */
 };
 
 struct image_trailer {
@@ -40,9 +42,10 @@ struct image_trailer {
 struct image_writer;
 
 /* Starts an image in an empty file: head and ADMIT. Takes over fd, also on failure. `name` is
- * for messages. */
+ * for messages. Its frames are packed as `compress` wishes. */
 int image_create(int fd, const char *name, const struct image_origin *origin,
-                 const struct wire_admit *admit, struct image_writer **out, struct vf_error *err);
+                 const struct wire_admit *admit, enum pack_wish compress, struct image_writer **out,
+                 struct vf_error *err);
 /* Appends a frame; job, epoch, round and sequence are filled here. A frame of no pages is none. */
 int image_add(struct image_writer *writer, struct wire_frame *frame, const void *slot,
               uint64_t *written, struct vf_error *err);

@@ -2,6 +2,7 @@
 /* Reading an image: nothing in it is believed before it was checked. See image.h. */
 #define LOG_ROOM "image"
 #include "migrate/image/codec.h"
+#include "migrate/pack/frames.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -20,6 +21,7 @@ struct image_reader {
     uint64_t file_bytes;
     uint64_t body; /* where the first frame's record begins */
     struct image_facts facts;
+    struct frames_in in;
     struct wire_message admit, state; /* own what the facts' and the state's blobs point into */
     uint64_t frames, pages;           /* since the last rewind */
     XXH3_state_t *sum;
@@ -175,15 +177,17 @@ static int take_frame(struct image_reader *reader, const struct wire_header *hea
                       struct wire_frame *frame, void *slot, struct vf_error *err)
 {
     const struct image_facts *facts = &reader->facts;
+    struct wire_packed packed;
 
-    if (wire_recv_frame_head(reader->tp, header, frame, &facts->geometry, TP_NEVER, err) != 0)
+    if (wire_recv_frame_head(reader->tp, header, frame, &packed, &facts->geometry, TP_NEVER, err) !=
+        0)
         return -1;
     if (memcmp(frame->job, facts->origin.id, sizeof frame->job) != 0 ||
         frame->epoch != facts->admit.epoch || frame->round != 0 ||
         frame->sequence != reader->frames)
         return vf_fail(err, VF_FAILED,
                        "a frame of another image, or in another place than it was written");
-    if (wire_recv_frame_payload(reader->tp, frame, slot, &facts->geometry, TP_NEVER, err) != 0)
+    if (frames_in_take(&reader->in, reader->tp, frame, &packed, slot, &facts->geometry, err) != 0)
         return -1;
     reader->frames++;
     reader->pages += frame->count;
@@ -216,7 +220,7 @@ int image_next(struct image_reader *reader, struct wire_frame *frame, void *slot
     *end = false;
     if (wire_recv_header(reader->tp, &header, TP_NEVER, err) != 0)
         return fault(reader, at, err);
-    *end = header.tag != WIRE_PAGES;
+    *end = !wire_is_frame(header.tag);
     result = *end ? take_end(reader, &header, err) : take_frame(reader, &header, frame, slot, err);
     return result == 0 ? 0 : fault(reader, at, err);
 }
@@ -380,6 +384,7 @@ void image_reader_free(struct image_reader *reader)
     wire_message_free(&reader->admit);
     wire_message_free(&reader->state);
     tp_close(reader->tp);
+    frames_in_free(&reader->in);
     (void)XXH3_freeState(reader->sum);
     free(reader);
 }

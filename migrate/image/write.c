@@ -2,6 +2,7 @@
 /* Writing an image. See image.h. */
 #define LOG_ROOM "image"
 #include "migrate/image/codec.h"
+#include "migrate/pack/frames.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -22,6 +23,7 @@ struct image_writer {
     uint8_t id[WIRE_ID_BYTES];
     uint64_t epoch;
     struct wire_geometry geometry;
+    struct frames_out out;
     uint64_t frames, pages;
     uint64_t behind; /* up to here the disk was told to write */
     XXH3_state_t *sum;
@@ -78,12 +80,16 @@ static int write_start(struct image_writer *writer, const struct image_origin *o
 }
 
 int image_create(int fd, const char *name, const struct image_origin *origin,
-                 const struct wire_admit *admit, struct image_writer **out, struct vf_error *err)
+                 const struct wire_admit *admit, enum pack_wish compress, struct image_writer **out,
+                 struct vf_error *err)
 {
+    struct image_origin with = *origin;
+
     struct image_writer *writer = calloc(1, sizeof *writer);
     XXH3_state_t *sum = XXH3_createState();
 
     *out = NULL;
+    with.packed = compress != PACK_NONE;
     if (writer == NULL || sum == NULL || XXH3_128bits_reset(sum) != XXH_OK) {
         (void)close(fd);
         free(writer);
@@ -105,7 +111,9 @@ int image_create(int fd, const char *name, const struct image_origin *origin,
                       " bytes are more than an image can hold; use larger pages",
                       name, writer->geometry.pages_total, admit->page_bytes);
     } else if (tp_file(fd, name, seen, writer, &writer->tp, err) == 0 &&
-               write_start(writer, origin, admit, err) == 0) {
+               frames_out_init(&writer->out, compress, admit->slot_bytes, err) == 0 &&
+               write_start(writer, &with, admit, err) == 0) {
+        frames_out_begin(&writer->out);
         *out = writer;
         return 0;
     }
@@ -128,6 +136,9 @@ static void write_behind(struct image_writer *writer)
 int image_add(struct image_writer *writer, struct wire_frame *frame, const void *slot,
               uint64_t *written, struct vf_error *err)
 {
+    struct wire_packed packed;
+    bool is_packed;
+
     *written = 0;
     if (frame->count == 0)
         return 0;
@@ -136,7 +147,9 @@ int image_add(struct image_writer *writer, struct wire_frame *frame, const void 
     frame->generation = 0;
     frame->round = 0;
     frame->sequence = writer->frames;
-    if (wire_send_frame(writer->tp, frame, slot, &writer->geometry, written, TP_NEVER, err) != 0)
+    is_packed = frames_out_pack(&writer->out, frame, slot, &writer->geometry, &packed);
+    if (frames_out_send(&writer->out, writer->tp, frame, slot, is_packed ? &packed : NULL,
+                        &writer->geometry, written, err) != 0)
         return write_fault(writer, err);
     writer->frames++;
     writer->pages += frame->count;
@@ -189,6 +202,7 @@ void image_writer_free(struct image_writer *writer)
     if (writer == NULL)
         return;
     tp_close(writer->tp);
+    frames_out_free(&writer->out);
     (void)XXH3_freeState(writer->sum);
     free(writer);
 }

@@ -185,8 +185,9 @@ static void put_figures(json_t *object, const struct mig_job *job)
     put_known(object, "predicted_blackout_ns", job->predicted_ns != 0, job->predicted_ns);
     put_known(object, "rate_bytes_per_s", sent_known(job) && rate != 0, rate);
     put_known(object, "dirty_bytes_per_s", asked(job), job->dirty_rate);
-    (void)json_object_set_new(object, "throttle_max",
-                              asked(job) ? json_real((double)job->throttle_max / 100.0) : json_null());
+    (void)json_object_set_new(
+        object, "throttle_max",
+        asked(job) ? json_real((double)job->throttle_max / 100.0) : json_null());
 }
 
 /* Under job->lock. */
@@ -221,7 +222,9 @@ static void put_options(json_t *object, const struct mig_job *job)
     put_known(object, "max_time_ns", job->options.max_time_ns != 0, job->options.max_time_ns);
     put_known(object, "bandwidth_bytes_per_s", job->options.bandwidth != 0, job->options.bandwidth);
     (void)json_object_set_new(object, "compression",
-                              job->recalled ? json_null() : json_string("none"));
+                              job->recalled || job->side == MIG_TARGET
+                                  ? json_null()
+                                  : json_string(pack_wish_name(job->options.compress)));
     (void)json_object_set_new(object, "verify", job->recalled ? json_null() : json_string(verify));
 }
 

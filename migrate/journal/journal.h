@@ -10,6 +10,7 @@
 #define MIGRATE_JOURNAL_JOURNAL_H
 
 #include "base/error.h"
+#include "migrate/pack/wish.h"
 #include "migrate/side.h"
 #include "vferry/vferry.h"
 
@@ -38,6 +39,7 @@ struct journal_restart {
     bool wanted; /* false: it is not to be started over, and nothing below counts */
     bool verify_full;
     uint32_t streams;
+    enum pack_wish compress;
     uint32_t throttle; /* percent; JOURNAL_THROTTLE_AUTO where the line does not say it */
     uint64_t max_blackout_ns, max_time_ns, bandwidth;
 };

@@ -61,7 +61,8 @@ static void cleanup_json(json_t **json)
 
 #define cleanup_json __attribute__((cleanup(cleanup_json)))
 
-/* A throttle is said only where it is not what every move has: vferryd did not always know it. */
+/* Throttle and compression are said only where they are not what every move has: vferryd did not
+ * always know them. */
 static json_t *restart_options(const struct journal_restart *restart)
 {
     json_t *json = json_pack(
@@ -69,8 +70,11 @@ static json_t *restart_options(const struct journal_restart *restart)
         (json_int_t)restart->max_time_ns, "bandwidth", (json_int_t)restart->bandwidth, "verify",
         verifies[restart->verify_full], "streams", (json_int_t)restart->streams);
 
-    if (restart->throttle != JOURNAL_THROTTLE_AUTO &&
-        json_object_set_new(json, "throttle", json_integer(restart->throttle)) != 0) {
+    if ((restart->throttle != JOURNAL_THROTTLE_AUTO &&
+         json_object_set_new(json, "throttle", json_integer(restart->throttle)) != 0) ||
+        (restart->compress != PACK_NONE &&
+         json_object_set_new(json, "compress", json_string(pack_wish_name(restart->compress))) !=
+             0)) {
         json_decref(json);
         return NULL;
     }
@@ -194,21 +198,23 @@ static bool parse_restart(json_t *json, struct journal_restart *out)
 {
     json_int_t max_blackout_ns, max_time_ns, bandwidth, streams;
     json_int_t throttle = JOURNAL_THROTTLE_AUTO;
-    const char *verify;
+    const char *verify, *compress = "none";
     int index;
 
-    if (json_unpack(json, "{sI sI sI ss sI s?I !}", "max_blackout_ns", &max_blackout_ns,
+    if (json_unpack(json, "{sI sI sI ss sI s?I s?s !}", "max_blackout_ns", &max_blackout_ns,
                     "max_time_ns", &max_time_ns, "bandwidth", &bandwidth, "verify", &verify,
-                    "streams", &streams, "throttle", &throttle) != 0)
+                    "streams", &streams, "throttle", &throttle, "compress", &compress) != 0)
         return false;
     index = index_of(verifies, 2, verify);
     if (max_blackout_ns < 0 || max_time_ns < 0 || bandwidth < 0 || streams < 0 ||
-        streams > UINT32_MAX || index < 0 || throttle < 0 || throttle > JOURNAL_THROTTLE_AUTO)
+        streams > UINT32_MAX || index < 0 || throttle < 0 || throttle > JOURNAL_THROTTLE_AUTO ||
+        pack_wish_of(compress) < 0)
         return false;
     *out = (struct journal_restart){.wanted = true,
                                     .verify_full = index == 1,
                                     .streams = (uint32_t)streams,
                                     .throttle = (uint32_t)throttle,
+                                    .compress = (enum pack_wish)pack_wish_of(compress),
                                     .max_blackout_ns = (uint64_t)max_blackout_ns,
                                     .max_time_ns = (uint64_t)max_time_ns,
                                     .bandwidth = (uint64_t)bandwidth};

@@ -3,6 +3,7 @@
  * is page_sink.h's. */
 #define LOG_ROOM "migrate"
 #include "migrate/stream/page_sink.h"
+#include "migrate/pack/frames.h"
 
 #include "base/limits.h"
 #include "base/log.h"
@@ -19,6 +20,7 @@ struct intake {
     struct receive_stream *stream;
     uint64_t sequence;
     uint64_t frames, pages; /* of the present round */
+    struct frames_in in;
     struct page_sink sink;
 };
 
@@ -26,13 +28,15 @@ static int take_frame(struct intake *in, const struct wire_header *header, struc
 {
     const struct stream_plan *plan = in->stream->plan;
     struct wire_frame *frame = &in->sink.frame;
+    struct wire_packed packed;
     struct stream_feed own;
     uint32_t index;
 
     if (page_sink_room(&in->sink, &index, err) != 0 ||
-        wire_recv_frame_head(in->stream->tp, header, frame, &plan->geometry, TP_NEVER, err) != 0 ||
-        wire_recv_frame_payload(in->stream->tp, frame, page_sink_slot(&in->sink, index),
-                                &plan->geometry, TP_NEVER, err) != 0)
+        wire_recv_frame_head(in->stream->tp, header, frame, &packed, &plan->geometry, TP_NEVER,
+                             err) != 0 ||
+        frames_in_take(&in->in, in->stream->tp, frame, &packed, page_sink_slot(&in->sink, index),
+                       &plan->geometry, err) != 0)
         return -1;
     if (memcmp(frame->job, plan->job, sizeof plan->job) != 0 || frame->epoch != plan->epoch ||
         frame->generation != plan->generation || frame->sequence != in->sequence ||
@@ -144,7 +148,7 @@ static int serve(struct intake *in, struct vf_error *err)
         if (wait_record(in, err) != 0 ||
             wire_recv_header(in->stream->tp, &header, TP_NEVER, err) != 0)
             return -1;
-        if (header.tag == WIRE_PAGES) {
+        if (wire_is_frame(header.tag)) {
             if (take_frame(in, &header, err) != 0)
                 return -1;
             continue;
@@ -197,6 +201,7 @@ static void *stream_loop(void *arg)
         in->sink.items = page_sink_items(stream->plan);
         (void)serve(in, &err);
         land(in, &err);
+        frames_in_free(&in->in);
     }
     free(in);
     stream->failed(stream->ctx, &err, tp_lost(stream->tp));

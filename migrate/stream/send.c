@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/thread.h"
+#include "migrate/pack/frames.h"
 
 #include <poll.h>
 #include <stdio.h>
@@ -20,6 +21,7 @@
 struct round_work {
     struct send_stream *stream;
     struct wire_frame frame;
+    struct frames_out out;
     uint64_t frames; /* of the present round */
 };
 
@@ -72,8 +74,11 @@ static int ship(void *ctx, const uint64_t *pages, uint32_t count, const uint8_t 
     struct round_work *work = ctx;
     struct send_stream *stream = work->stream;
     struct stream_group *group = stream->group;
+    const struct wire_geometry *geometry = &group->plan.geometry;
     struct wire_frame *frame = &work->frame;
+    struct wire_packed packed;
     uint64_t sent = 0;
+    bool is_packed;
     /* What the rounds before proved at the target, or an earlier connection, is not sent again:
      * after a driver update all pages count as dirty (HOT-5). But a stream that sent nothing for
      * long would pass for dead. */
@@ -91,8 +96,10 @@ static int ship(void *ctx, const uint64_t *pages, uint32_t count, const uint8_t 
     frame->round = group->round;
     frame->sequence = stream->sequence++;
     stream->last_frame_ns = vf_now_ns();
-    if (pace(group, stream->tp, frame->payload_bytes, err) != 0 ||
-        wire_send_frame(stream->tp, frame, slot, &group->plan.geometry, &sent, TP_NEVER, err) != 0)
+    is_packed = frames_out_pack(&work->out, frame, slot, geometry, &packed);
+    if (pace(group, stream->tp, is_packed ? packed.bytes : frame->payload_bytes, err) != 0 ||
+        frames_out_send(&work->out, stream->tp, frame, slot, is_packed ? &packed : NULL, geometry,
+                        &sent, err) != 0)
         return -1;
     work->frames++;
     stream->bytes += sent;
@@ -138,6 +145,7 @@ static int run_round(struct send_stream *stream, struct round_work *work, struct
     stream->pages = 0;
     stream->gathered = 0;
     stream->last_frame_ns = vf_now_ns();
+    frames_out_begin(&work->out);
     if (stream_gather(stream->channel, stream->tp, &stream->group->plan, stream->index,
                       stream->group->bits, ship, work, err) != 0)
         return -1;
@@ -188,6 +196,11 @@ void *send_stream_main(void *arg)
     uint64_t number = 0;
 
     (void)prctl(PR_SET_NAME, "stream-out");
+    if (work != NULL &&
+        frames_out_init(&work->out, group->compress, group->plan.geometry.slot_bytes, NULL) != 0) {
+        free(work);
+        work = NULL;
+    }
     if (work != NULL) {
         work->stream = stream;
         memcpy(work->frame.job, group->plan.job, sizeof work->frame.job);
@@ -214,6 +227,8 @@ void *send_stream_main(void *arg)
                 command == STREAM_ROUND ? run_round(stream, work, &err) : run_rehash(stream, &err);
         report(group, result == 0 ? NULL : &err, result != 0 && tp_lost(stream->tp));
     }
+    if (work != NULL)
+        frames_out_free(&work->out);
     free(work);
     return NULL;
 }

@@ -14,6 +14,7 @@
 #include "kernel/client.h"
 #include "migrate/digest/digest.h"
 #include "migrate/job/job.h"
+#include "migrate/pack/wish.h"
 #include "migrate/wire/wire.h"
 
 #include <pthread.h>
@@ -117,6 +118,7 @@ struct stream_group {
     struct mig_job *job;
     struct stream_plan plan;
     struct digest_table *table;
+    enum pack_wish compress; /* constant from stream_group_open on */
     struct pacer pacer;
     struct send_stream stream[STREAM_MAX];
     pthread_mutex_t lock; /* guards what follows */

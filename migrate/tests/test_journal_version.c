@@ -142,7 +142,13 @@ static void in_version_2_no_text_decides(void **state)
                 record.runs = with != 0 && kind == JOURNAL_SETTLED ? MIG_TARGET : MIG_SOURCE;
                 record.cancelled = with != 0 && kind == JOURNAL_ABORTED;
                 if (record.cancelled)
-                    record.restart = (struct journal_restart){true, true, 8, 1, INT64_MAX, 0};
+                    record.restart = (struct journal_restart){.wanted = true,
+                                                              .verify_full = true,
+                                                              .streams = 8,
+                                                              .throttle = i % 100,
+                                                              .compress = i % PACK_WISHES,
+                                                              .max_blackout_ns = 1,
+                                                              .max_time_ns = INT64_MAX};
                 (void)snprintf(record.peer, sizeof record.peer, "%s", texts[i]);
                 (void)snprintf(record.text, sizeof record.text, "%s", texts[i]);
                 assert_int_equal(
@@ -154,6 +160,8 @@ static void in_version_2_no_text_decides(void **state)
                 assert_int_equal(again.restart.wanted, record.restart.wanted);
                 assert_int_equal(again.restart.verify_full, record.restart.verify_full);
                 assert_int_equal(again.restart.streams, record.restart.streams);
+                assert_int_equal(again.restart.throttle, record.restart.throttle);
+                assert_int_equal(again.restart.compress, record.restart.compress);
                 assert_int_equal(again.restart.max_time_ns, record.restart.max_time_ns);
                 assert_false(again.stays_paused);
                 assert_string_equal(again.text, texts[i]);
@@ -188,6 +196,7 @@ static void a_fact_that_is_missing_or_out_of_place_is_damage(void **state)
         "{\"v\":2,\"kind\":\"OPEN\"" START MOVE,
         "{\"v\":2,\"kind\":\"SETTLED\"" START MOVE ",\"runs\":\"source\"",
         "{\"v\":2,\"kind\":\"ABORTED\"" START MOVE ",\"cancelled\":true" WISH "}",
+        "{\"v\":2,\"kind\":\"ABORTED\"" START MOVE WISH ",\"throttle\":0,\"compress\":\"zstd\"}",
         "{\"v\":1,\"kind\":\"SETTLED\"" START,
     };
     static const char *const bad[] = {
@@ -199,6 +208,8 @@ static void a_fact_that_is_missing_or_out_of_place_is_damage(void **state)
         "{\"v\":2,\"kind\":\"SETTLED\"" START MOVE ",\"runs\":\"both\"",
         "{\"v\":2,\"kind\":\"SETTLED\"" START MOVE ",\"runs\":\"target\"" WISH "}",
         "{\"v\":2,\"kind\":\"ABORTED\"" START MOVE WISH ",\"more\":1}",
+        "{\"v\":2,\"kind\":\"ABORTED\"" START MOVE WISH ",\"throttle\":100}",
+        "{\"v\":2,\"kind\":\"ABORTED\"" START MOVE WISH ",\"compress\":\"gzip\"}",
         "{\"v\":2,\"kind\":\"ABORTED\"" START MOVE ",\"restart\":{}",
         "{\"v\":2,\"kind\":\"ABORTED\"" START MOVE ",\"restart\":true",
         "{\"v\":1,\"kind\":\"SETTLED\"" START ",\"runs\":\"target\"",

@@ -67,9 +67,10 @@ static void *send_in(void *arg)
 static int receive_out(struct fixture *f, struct vf_error *err)
 {
     struct wire_header header;
+    struct wire_packed packed;
 
     if (wire_recv_header(f->ends[1], &header, TP_NEVER, err) != 0 ||
-        wire_recv_frame_head(f->ends[1], &header, &f->out, &geometry, TP_NEVER, err) != 0)
+        wire_recv_frame_head(f->ends[1], &header, &f->out, &packed, &geometry, TP_NEVER, err) != 0)
         return -1;
     return wire_recv_frame_payload(f->ends[1], &f->out, f->target, &geometry, TP_NEVER, err);
 }
@@ -245,6 +246,7 @@ static void every_flipped_bit_of_head_and_lists_is_refused(void **state)
     for (size_t bit = 0; bit < 8 * META; bit++) {
         struct tp *ends[2];
         struct wire_header header;
+        struct wire_packed packed;
 
         assert_int_equal(
             wire_send_frame(f->ends[0], &f->in, f->source, &geometry, NULL, TP_NEVER, &err), 0);
@@ -254,8 +256,9 @@ static void every_flipped_bit_of_head_and_lists_is_refused(void **state)
         assert_int_equal(tp_pipe(ends, &err), 0);
         assert_int_equal(tp_send(ends[0], &(struct iovec){bytes, TOTAL}, 1, TP_NEVER, &err), 0);
         assert_int_equal(wire_recv_header(ends[1], &header, TP_NEVER, &err), 0);
-        assert_int_equal(wire_recv_frame_head(ends[1], &header, &f->out, &geometry, TP_NEVER, &err),
-                         -1);
+        assert_int_equal(
+            wire_recv_frame_head(ends[1], &header, &f->out, &packed, &geometry, TP_NEVER, &err),
+            -1);
         assert_int_equal(f->out.count, 0);
         assert_non_null(strstr(err.text, "peer pipe:1"));
         tp_close(ends[0]);
@@ -274,6 +277,7 @@ static void forged_count_is_refused_before_its_lists_are_read(void **state)
         uint8_t bytes[WIRE_HEADER_BYTES + WIRE_FRAME_HEAD_BYTES] = {0};
         uint8_t *head = bytes + WIRE_HEADER_BYTES;
         struct wire_header header;
+        struct wire_packed packed;
 
         wire_header_encode(bytes, WIRE_PAGES, WIRE_MANDATORY, WIRE_FRAME_HEAD_BYTES);
         vf_store_u32(head + 48, counts[i]);
@@ -282,7 +286,8 @@ static void forged_count_is_refused_before_its_lists_are_read(void **state)
             tp_send(f->ends[0], &(struct iovec){bytes, sizeof bytes}, 1, TP_NEVER, &err), 0);
         assert_int_equal(wire_recv_header(f->ends[1], &header, TP_NEVER, &err), 0);
         assert_int_equal(
-            wire_recv_frame_head(f->ends[1], &header, &f->out, &geometry, TP_NEVER, &err), -1);
+            wire_recv_frame_head(f->ends[1], &header, &f->out, &packed, &geometry, TP_NEVER, &err),
+            -1);
         assert_non_null(strstr(err.text, "frame: "));
     }
 }

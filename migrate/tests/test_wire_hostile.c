@@ -5,6 +5,7 @@
  * or allocated for them.
  */
 #include "transport/tests/pipe.h"
+#include "migrate/pack/frames.h"
 #include "migrate/wire/internal.h"
 
 #include <inttypes.h>
@@ -89,7 +90,7 @@ static struct wire_message sample(enum wire_tag tag)
 
 static bool is_control(uint32_t tag)
 {
-    return tag != WIRE_PAGES && (tag < WIRE_INQUIRE || tag > WIRE_NEVER_RAN);
+    return !wire_is_frame(tag) && (tag < WIRE_INQUIRE || tag > WIRE_NEVER_RAN);
 }
 
 /* Decodes a copy on the heap, whose end the sanitizer guards. */
@@ -279,13 +280,27 @@ static uint32_t forge_frame(uint8_t *payload)
     return WIRE_FRAME_HEAD_BYTES + 16 * count + pages_with_payload * PAGE;
 }
 
+/* Behind the lists of a frame: how it is packed, and less than there was, of anything. */
+static uint32_t forge_packed(uint8_t *payload, uint32_t bytes)
+{
+    const uint64_t lists = WIRE_FRAME_HEAD_BYTES + 16 * (uint64_t)vf_load_u32(payload + 48);
+    uint32_t packed;
+
+    if (lists >= bytes)
+        return bytes;
+    packed = next() % (bytes - (uint32_t)lists);
+    vf_store_u32(payload + lists, next() % 4);
+    vf_store_u32(payload + lists + 4, next() % 8 == 0 ? next() : packed);
+    return (uint32_t)lists + 8 + packed;
+}
+
 /* How far the checksum reaches: a frame's does not cover its payload. */
 static uint32_t summed(const uint8_t *payload, uint32_t tag, uint32_t bytes)
 {
-    const uint32_t count = tag == WIRE_PAGES ? vf_load_u32(payload + 48) : UINT32_MAX;
+    const uint64_t count = wire_is_frame(tag) ? vf_load_u32(payload + 48) : UINT32_MAX;
+    const uint64_t reach = WIRE_FRAME_HEAD_BYTES + 16 * count + (tag == WIRE_PACKED ? 8 : 0);
 
-    return count <= (bytes - WIRE_FRAME_HEAD_BYTES) / 16 ? WIRE_FRAME_HEAD_BYTES + 16 * count
-                                                         : bytes;
+    return reach <= bytes ? (uint32_t)reach : bytes;
 }
 
 /* Everything a stream may hold, with right checksums around wrong contents; read until it is
@@ -295,14 +310,18 @@ static size_t forge_stream(uint8_t *data, size_t capacity)
     size_t used = 0;
 
     while (used + WIRE_HEADER_BYTES + 512 < capacity && next() % 8 != 0) {
-        const uint32_t tag = next() % 2 == 0 ? WIRE_PAGES : next() % (WIRE_TAG_END + 2);
+        const uint32_t tag = next() % 2 != 0   ? next() % (WIRE_TAG_END + 2)
+                             : next() % 2 == 0 ? WIRE_PAGES
+                                               : WIRE_PACKED;
         uint8_t *payload = data + used + WIRE_HEADER_BYTES;
         uint32_t bytes = next() % 512, lie;
 
         for (uint32_t k = 0; k < 512; k++)
             payload[k] = next() % 4 == 0 ? (uint8_t)next() : 0;
-        if (tag == WIRE_PAGES)
+        if (wire_is_frame(tag))
             bytes = forge_frame(payload);
+        if (tag == WIRE_PACKED)
+            bytes = forge_packed(payload, bytes);
         lie = next() % 16 == 0 ? next() >> next() % 32 : bytes;
         if (bytes >= 8)
             vf_store_u64(payload, XXH3_64bits(payload + 8, summed(payload, tag, bytes) - 8));
@@ -314,9 +333,10 @@ static size_t forge_stream(uint8_t *data, size_t capacity)
 
 /* One record or frame; false at the end. */
 static bool read_one(struct tp *tp, const struct wire_geometry *geometry, uint8_t *slot,
-                     unsigned *frames)
+                     struct frames_in *in, unsigned *frames)
 {
     struct wire_header header;
+    struct wire_packed packed;
     struct wire_message message;
     struct wire_frame frame;
     struct vf_error err = VF_ERROR_INIT;
@@ -324,15 +344,15 @@ static bool read_one(struct tp *tp, const struct wire_geometry *geometry, uint8_
     if (wire_recv_header(tp, &header, TP_NEVER, &err) != 0)
         return false;
     assert_true(header.length <= wire_tag_cap(header.tag));
-    if (header.tag == WIRE_PAGES) {
-        if (wire_recv_frame_head(tp, &header, &frame, geometry, TP_NEVER, &err) != 0)
+    if (wire_is_frame(header.tag)) {
+        if (wire_recv_frame_head(tp, &header, &frame, &packed, geometry, TP_NEVER, &err) != 0)
             return false;
         assert_true(frame.count > 0 && frame.count <= WIRE_FRAME_PAGES &&
                     frame.payload_bytes <= geometry->slot_bytes);
         for (uint32_t i = 0; i < frame.count; i++)
             assert_true((frame.pages[i] & ~WIRE_PAGE_ZERO) < geometry->pages_total);
         (*frames)++;
-        return wire_recv_frame_payload(tp, &frame, slot, geometry, TP_NEVER, &err) == 0;
+        return frames_in_take(in, tp, &frame, &packed, slot, geometry, &err) == 0;
     }
     if (wire_hear_body(tp, &header, &message, TP_NEVER, &err) != 0)
         return false;
@@ -347,6 +367,7 @@ static void forged_streams_end_in_an_error_or_at_their_end(void **state)
         .page_bytes = PAGE, .pages_total = 1ull << 40, .slot_bytes = 1024};
     static uint8_t data[8192];
     uint8_t *slot = malloc(geometry.slot_bytes); /* on the heap: the sanitizer guards its end */
+    struct frames_in in = {NULL};
     unsigned frames = 0;
 
     (void)state;
@@ -360,10 +381,11 @@ static void forged_streams_end_in_an_error_or_at_their_end(void **state)
         assert_int_equal(tp_pipe(ends, &err), 0);
         assert_int_equal(tp_send(ends[0], &(struct iovec){data, bytes}, 1, TP_NEVER, &err), 0);
         tp_close(ends[0]);
-        while (read_one(ends[1], &geometry, slot, &frames))
+        while (read_one(ends[1], &geometry, slot, &in, &frames))
             continue;
         tp_close(ends[1]);
     }
+    frames_in_free(&in);
     assert_true(frames > 100); /* else the forger never got as far as a frame that is taken */
     free(slot);
 }

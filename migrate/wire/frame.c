@@ -11,7 +11,8 @@
 
 #define SUM_BYTES 8u
 #define LIST_ENTRY_BYTES 16u /* page and digest */
-#define META_BYTES (WIRE_FRAME_HEAD_BYTES + LIST_ENTRY_BYTES * WIRE_FRAME_PAGES)
+#define PACKED_BYTES 8u      /* PACKED: how, and to how many bytes */
+#define META_BYTES (WIRE_FRAME_HEAD_BYTES + LIST_ENTRY_BYTES * WIRE_FRAME_PAGES + PACKED_BYTES)
 
 static bool is_zero(const struct wire_frame *frame, uint32_t i)
 {
@@ -63,9 +64,16 @@ int wire_frame_check(const struct wire_frame *frame, const struct wire_geometry 
     return 0;
 }
 
-static uint32_t encode_meta(const struct wire_frame *frame, uint8_t out[META_BYTES])
+/* All that goes before a frame's payload. */
+static uint32_t meta_bytes(uint32_t count, bool packed)
 {
-    const uint32_t bytes = WIRE_FRAME_HEAD_BYTES + LIST_ENTRY_BYTES * frame->count;
+    return WIRE_FRAME_HEAD_BYTES + LIST_ENTRY_BYTES * count + (packed ? PACKED_BYTES : 0);
+}
+
+static uint32_t encode_meta(const struct wire_frame *frame, const struct wire_packed *packed,
+                            uint8_t out[META_BYTES])
+{
+    const uint32_t bytes = meta_bytes(frame->count, packed != NULL);
     uint8_t *lists = out + WIRE_FRAME_HEAD_BYTES;
 
     memcpy(out + 8, frame->job, WIRE_ID_BYTES);
@@ -78,6 +86,10 @@ static uint32_t encode_meta(const struct wire_frame *frame, uint8_t out[META_BYT
     for (uint32_t i = 0; i < frame->count; i++) {
         vf_store_u64(lists + 8 * i, frame->pages[i]);
         vf_store_u64(lists + 8 * (frame->count + i), frame->digests[i]);
+    }
+    if (packed != NULL) {
+        vf_store_u32(out + bytes - 8, packed->packing);
+        vf_store_u32(out + bytes - 4, packed->bytes);
     }
     vf_store_u64(out, XXH3_64bits(out + SUM_BYTES, bytes - SUM_BYTES));
     return bytes;
@@ -94,10 +106,8 @@ static void decode_head(const uint8_t *in, struct wire_frame *out)
     out->payload_bytes = vf_load_u32(in + 52);
 }
 
-/* Pages that lie side by side in the slot become one iovec. Returns their number, or -1: a place
- * outside the slot (a bug here). */
-static int payload_runs(const struct wire_frame *frame, const uint8_t *slot,
-                        const struct wire_geometry *geometry, struct iovec runs[WIRE_FRAME_PAGES])
+int wire_frame_parts(const struct wire_frame *frame, const void *slot,
+                     const struct wire_geometry *geometry, struct iovec parts[WIRE_FRAME_PAGES])
 {
     const uint64_t places = geometry->slot_bytes / geometry->page_bytes;
     int n = 0;
@@ -110,38 +120,63 @@ static int payload_runs(const struct wire_frame *frame, const uint8_t *slot,
         if (frame->place[i] >= places)
             return -1;
         from = (uint8_t *)(uintptr_t)slot + frame->place[i] * geometry->page_bytes;
-        if (n > 0 && (uint8_t *)runs[n - 1].iov_base + runs[n - 1].iov_len == from)
-            runs[n - 1].iov_len += geometry->page_bytes;
+        if (n > 0 && (uint8_t *)parts[n - 1].iov_base + parts[n - 1].iov_len == from)
+            parts[n - 1].iov_len += geometry->page_bytes;
         else
-            runs[n++] = (struct iovec){from, geometry->page_bytes};
+            parts[n++] = (struct iovec){from, geometry->page_bytes};
     }
     return n;
+}
+
+/* The payload is iov[1 … parts]; iov[0] is for what goes before it. */
+static int send_frame(struct tp *tp, const struct wire_frame *frame,
+                      const struct wire_packed *packed, struct iovec *iov, int parts,
+                      uint64_t *sent, uint64_t deadline_ns, struct vf_error *err)
+{
+    const uint32_t payload = packed != NULL ? packed->bytes : frame->payload_bytes;
+    uint8_t head[WIRE_HEADER_BYTES + META_BYTES];
+    uint32_t meta = encode_meta(frame, packed, head + WIRE_HEADER_BYTES);
+
+    wire_header_encode(head, packed != NULL ? WIRE_PACKED : WIRE_PAGES, WIRE_MANDATORY,
+                       meta + payload);
+    iov[0] = (struct iovec){head, WIRE_HEADER_BYTES + meta};
+    if (tp_send(tp, iov, 1 + parts, deadline_ns, err) != 0)
+        return -1;
+    if (sent != NULL)
+        *sent = (uint64_t)WIRE_HEADER_BYTES + meta + payload;
+    return 0;
 }
 
 int wire_send_frame(struct tp *tp, const struct wire_frame *frame, const void *slot,
                     const struct wire_geometry *geometry, uint64_t *sent, uint64_t deadline_ns,
                     struct vf_error *err)
 {
-    uint8_t head[WIRE_HEADER_BYTES + META_BYTES];
     struct iovec iov[1 + WIRE_FRAME_PAGES];
-    uint32_t meta;
-    int runs;
+    int parts;
 
     if (sent != NULL)
         *sent = 0;
     if (wire_frame_check(frame, geometry, err) != 0)
         return -1;
-    runs = payload_runs(frame, slot, geometry, iov + 1);
-    if (runs < 0)
+    parts = wire_frame_parts(frame, slot, geometry, iov + 1);
+    if (parts < 0)
         return vf_fail(err, VF_FAILED, "frame: a page lies outside its slot");
-    meta = encode_meta(frame, head + WIRE_HEADER_BYTES);
-    wire_header_encode(head, WIRE_PAGES, WIRE_MANDATORY, meta + frame->payload_bytes);
-    iov[0] = (struct iovec){head, WIRE_HEADER_BYTES + meta};
-    if (tp_send(tp, iov, 1 + runs, deadline_ns, err) != 0)
-        return -1;
+    return send_frame(tp, frame, NULL, iov, parts, sent, deadline_ns, err);
+}
+
+int wire_send_packed(struct tp *tp, const struct wire_frame *frame,
+                     const struct wire_packed *packed, const struct wire_geometry *geometry,
+                     uint64_t *sent, uint64_t deadline_ns, struct vf_error *err)
+{
+    struct iovec iov[2] = {[1] = {(void *)(uintptr_t)packed->data, packed->bytes}};
+
     if (sent != NULL)
-        *sent = (uint64_t)WIRE_HEADER_BYTES + meta + frame->payload_bytes;
-    return 0;
+        *sent = 0;
+    if (wire_frame_check(frame, geometry, err) != 0)
+        return -1;
+    if (packed->bytes == 0 || packed->bytes >= frame->payload_bytes)
+        return vf_fail(err, VF_FAILED, "frame: packed to no less than it was");
+    return send_frame(tp, frame, packed, iov, 1, sent, deadline_ns, err);
 }
 
 static void decode_lists(const uint8_t *lists, struct wire_frame *out)
@@ -155,14 +190,36 @@ static void decode_lists(const uint8_t *lists, struct wire_frame *out)
     }
 }
 
-static int recv_meta(struct tp *tp, const struct wire_header *header, struct wire_frame *out,
-                     const struct wire_geometry *geometry, uint64_t deadline_ns,
-                     struct vf_error *err)
+/* Behind the lists; `length` bytes of payload follow. NULL, or what is wrong. */
+static const char *decode_packed(const uint8_t *in, const struct wire_frame *frame, uint32_t length,
+                                 struct wire_packed *out)
 {
+    const uint32_t packing = vf_load_u32(in);
+
+    out->bytes = vf_load_u32(in + 4);
+    if (packing <= WIRE_PLAIN || packing >= WIRE_PACKINGS)
+        return "packed in a way that is not known here";
+    out->packing = (enum wire_packing)packing;
+    if (out->bytes != length || length == 0 || length >= frame->payload_bytes)
+        return "its packed payload is of no possible size";
+    return NULL;
+}
+
+static int refuse(const struct tp *tp, const char *what, struct vf_error *err)
+{
+    return vf_fail(err, VF_FAILED, "peer %s: frame: %s", tp->peer, what);
+}
+
+static int recv_meta(struct tp *tp, const struct wire_header *header, struct wire_frame *out,
+                     struct wire_packed *packed, const struct wire_geometry *geometry,
+                     uint64_t deadline_ns, struct vf_error *err)
+{
+    const bool is_packed = header->tag == WIRE_PACKED;
+    const char *wrong = NULL;
     uint8_t meta[META_BYTES];
     uint32_t bytes;
 
-    if (header->tag != WIRE_PAGES || header->length < WIRE_FRAME_HEAD_BYTES)
+    if (!wire_is_frame(header->tag) || header->length < WIRE_FRAME_HEAD_BYTES)
         return vf_fail(err, VF_FAILED, "peer %s: %s of %u bytes where a frame was due", tp->peer,
                        wire_tag_name(header->tag), (unsigned)header->length);
     if (tp_recv(tp, meta, WIRE_FRAME_HEAD_BYTES, deadline_ns, err) != 0)
@@ -171,26 +228,30 @@ static int recv_meta(struct tp *tp, const struct wire_header *header, struct wir
     if (out->count > WIRE_FRAME_PAGES) /* before it says how much to read */
         return vf_fail(err, VF_FAILED, "peer %s: frame: %u pages are too many", tp->peer,
                        (unsigned)out->count);
-    bytes = WIRE_FRAME_HEAD_BYTES + LIST_ENTRY_BYTES * out->count;
-    if (header->length < bytes || header->length - bytes != out->payload_bytes)
-        return vf_fail(err, VF_FAILED, "peer %s: frame: its parts do not add up to its length",
-                       tp->peer);
+    bytes = meta_bytes(out->count, is_packed);
+    if (header->length < bytes || (!is_packed && header->length - bytes != out->payload_bytes))
+        return refuse(tp, "its parts do not add up to its length", err);
     if (tp_recv(tp, meta + WIRE_FRAME_HEAD_BYTES, bytes - WIRE_FRAME_HEAD_BYTES, deadline_ns,
                 err) != 0)
         return -1;
     if (XXH3_64bits(meta + SUM_BYTES, bytes - SUM_BYTES) != vf_load_u64(meta))
-        return vf_fail(err, VF_FAILED, "peer %s: frame: damaged on the way (checksum)", tp->peer);
+        return refuse(tp, "damaged on the way (checksum)", err);
     decode_lists(meta + WIRE_FRAME_HEAD_BYTES, out);
-    return wire_frame_check(out, geometry, err) == 0 ? 0 : vf_context(err, "peer %s", tp->peer);
+    if (wire_frame_check(out, geometry, err) != 0)
+        return vf_context(err, "peer %s", tp->peer);
+    if (is_packed)
+        wrong = decode_packed(meta + bytes - PACKED_BYTES, out, header->length - bytes, packed);
+    return wrong == NULL ? 0 : refuse(tp, wrong, err);
 }
 
 int wire_recv_frame_head(struct tp *tp, const struct wire_header *header, struct wire_frame *out,
-                         const struct wire_geometry *geometry, uint64_t deadline_ns,
-                         struct vf_error *err)
+                         struct wire_packed *packed, const struct wire_geometry *geometry,
+                         uint64_t deadline_ns, struct vf_error *err)
 {
     out->count = 0;
     out->payload_bytes = 0;
-    if (recv_meta(tp, header, out, geometry, deadline_ns, err) == 0)
+    *packed = (struct wire_packed){.packing = WIRE_PLAIN};
+    if (recv_meta(tp, header, out, packed, geometry, deadline_ns, err) == 0)
         return 0;
     out->count = 0; /* nobody shall walk lists that were refused */
     out->payload_bytes = 0;

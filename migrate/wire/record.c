@@ -25,6 +25,8 @@ static const struct {
     [WIRE_VERDICT] = {"VERDICT", 32768},
     [WIRE_ROUND] = {"ROUND", 256},
     [WIRE_PAGES] = {"PAGES", WIRE_FRAME_HEAD_BYTES + 16 * WIRE_FRAME_PAGES + WIRE_MAX_SLOT_BYTES},
+    [WIRE_PACKED] = {"PACKED",
+                     WIRE_FRAME_HEAD_BYTES + 16 * WIRE_FRAME_PAGES + 8 + WIRE_MAX_SLOT_BYTES},
     [WIRE_ROUND_END] = {"ROUND_END", 256},
     [WIRE_ACK] = {"ACK", 256},
     [WIRE_REHASH] = {"REHASH", 256},
@@ -178,7 +180,7 @@ int wire_recv_body(struct tp *tp, const struct wire_header *header, struct wire_
     uint8_t sum[SUM_BYTES];
 
     *out = (struct wire_record){.tag = header->tag, .flags = header->flags};
-    if (header->tag == WIRE_PAGES)
+    if (wire_is_frame(header->tag))
         return vf_fail(err, VF_FAILED, "peer %s sent PAGES on a stream for control", tp->peer);
     if (header->length < SUM_BYTES || header->length > wire_tag_cap(header->tag))
         return vf_fail(err, VF_FAILED, "peer %s: %s has an impossible length", tp->peer, name);

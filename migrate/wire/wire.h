@@ -18,6 +18,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/uio.h>
 
 #define WIRE_MAGIC 0x59524656u /* the bytes "VFRY" */
 /* The versions this host speaks, oldest and newest; what each is: docs/wire-format.md. */
@@ -26,7 +27,9 @@
 #define WIRE_VERSION_RESUME 2u /* the first that knows RESUME, INQUIRE and their answers */
 /* HELLO's feature bits: answers ASK_CAPACITY. */
 #define WIRE_FEATURE_CAPACITY 1u
-#define WIRE_FEATURES (WIRE_FEATURE_CAPACITY) /* all that this host offers */
+/* Takes PACKED in place of PAGES. */
+#define WIRE_FEATURE_PACKED 2u
+#define WIRE_FEATURES (WIRE_FEATURE_CAPACITY | WIRE_FEATURE_PACKED) /* all that this host offers */
 #define WIRE_HEADER_BYTES 16u
 #define WIRE_MANDATORY 1u /* record flag: whoever does not know the tag must refuse */
 #define WIRE_ID_BYTES 16u
@@ -65,6 +68,8 @@ enum wire_tag {
     /* From who offers WIRE_FEATURE_CAPACITY, to who does. */
     WIRE_ASK_CAPACITY = 25, /* whoever looks for a place: what is free on your host? */
     WIRE_CAPACITY = 26,     /* its answer */
+    /* To who offers WIRE_FEATURE_PACKED, and in images. */
+    WIRE_PACKED = 27, /* source, data: one frame, its payload packed */
     WIRE_TAG_END,
 };
 
@@ -142,7 +147,7 @@ int wire_send(struct tp *tp, uint32_t tag, uint32_t flags, const struct wire_wri
               uint64_t deadline_ns, struct vf_error *err);
 /* Next header; skips PING and unknown optional records with their payload, refuses
  * unknown mandatory ones. The payload follows: take it by wire_recv_body, or for
- * WIRE_PAGES by wire_recv_frame_head. */
+ * WIRE_PAGES and WIRE_PACKED by wire_recv_frame_head. */
 int wire_recv_header(struct tp *tp, struct wire_header *out, uint64_t deadline_ns,
                      struct vf_error *err);
 /* What a PING may say: what its sender is in for long ("DDI X of driver Y"), cut to fit. Empty or
@@ -159,7 +164,7 @@ int wire_recv_header_and_pings(struct tp *tp, struct wire_header *out,
                                struct vf_error *err);
 int wire_recv_body(struct tp *tp, const struct wire_header *header, struct wire_record *out,
                    uint64_t deadline_ns, struct vf_error *err);
-/* Both; WIRE_PAGES is refused (it belongs on data streams). */
+/* Both; frames are refused (they belong on data streams). */
 int wire_recv(struct tp *tp, struct wire_record *out, uint64_t deadline_ns, struct vf_error *err);
 void wire_record_free(struct wire_record *record);
 
@@ -456,11 +461,36 @@ int wire_frame_check(const struct wire_frame *frame, const struct wire_geometry 
 int wire_send_frame(struct tp *tp, const struct wire_frame *frame, const void *slot,
                     const struct wire_geometry *geometry, uint64_t *sent, uint64_t deadline_ns,
                     struct vf_error *err);
-/* After wire_recv_header said WIRE_PAGES: head and lists, checked by sum and by wire_frame_check.
- * The payload must follow by wire_recv_frame_payload (also when the frame will be dropped). */
+/* How a frame's payload is packed. Numbers are for ever: append only. */
+enum wire_packing { WIRE_PLAIN = 0, WIRE_LZ4 = 1, WIRE_ZSTD = 2, WIRE_PACKINGS };
+
+struct wire_packed { /* a payload as it travels */
+    enum wire_packing packing;
+    uint32_t bytes;   /* less than the frame's payload_bytes; 0 with WIRE_PLAIN */
+    const void *data; /* sending */
+};
+
+/* As wire_send_frame, with the payload packed as `packed` says. */
+int wire_send_packed(struct tp *tp, const struct wire_frame *frame,
+                     const struct wire_packed *packed, const struct wire_geometry *geometry,
+                     uint64_t *sent, uint64_t deadline_ns, struct vf_error *err);
+/* Where in the slot the frame's payload lies, parts that touch as one. Returns their number; -1: a
+ * place outside the slot (a bug here). */
+int wire_frame_parts(const struct wire_frame *frame, const void *slot,
+                     const struct wire_geometry *geometry, struct iovec parts[WIRE_FRAME_PAGES]);
+
+/* Is it a frame, plain or packed? */
+static inline bool wire_is_frame(uint32_t tag)
+{
+    return tag == WIRE_PAGES || tag == WIRE_PACKED;
+}
+
+/* After wire_recv_header said WIRE_PAGES or WIRE_PACKED: head and lists, checked by sum and by
+ * wire_frame_check. The payload must follow (also when the frame will be dropped): with
+ * packed->packing WIRE_PLAIN by wire_recv_frame_payload, else packed->bytes of it by tp_recv. */
 int wire_recv_frame_head(struct tp *tp, const struct wire_header *header, struct wire_frame *out,
-                         const struct wire_geometry *geometry, uint64_t deadline_ns,
-                         struct vf_error *err);
+                         struct wire_packed *packed, const struct wire_geometry *geometry,
+                         uint64_t deadline_ns, struct vf_error *err);
 /* Into slot[0 … payload_bytes); the slot has geometry->slot_bytes. Content is proven later by the
  * digests after read-back. */
 int wire_recv_frame_payload(struct tp *tp, const struct wire_frame *frame, void *slot,

@@ -17,6 +17,7 @@ DEVICE = "include/vferry/device.h"
 MANUAL = "include/softgpu/hw.h"
 CORE = "migrate/handoff/core.h"
 SIDE = "migrate/side.h"
+WISH = "migrate/pack/wish.h"
 ROOMS = {
     "base/": [FACTS],
     "include/wddm/": [],
@@ -34,6 +35,7 @@ ROOMS = {
     "daemon/": [
         "base/",
         "migrate/migrate.h",
+        WISH,
         "transport/transport.h",
         "transport/tls.h",
         "kernel/client.h",
@@ -56,12 +58,13 @@ DXGK_SHARED = ["dxgk/internal.h", "dxgk/dxgk.h", "dxgk/handles.h", "dxgk/waits.h
 DAEMON = "daemon/daemon.h"
 FOLDERS = {
     "migrate/wire/": [],
-    "migrate/journal/": [],
+    "migrate/pack/": ["migrate/wire/"],
+    "migrate/journal/": [WISH],
     "migrate/digest/": ["migrate/wire/"],
-    "migrate/image/": ["migrate/digest/", "migrate/wire/"],
-    "migrate/job/": ["migrate/digest/", "migrate/journal/", "migrate/wire/", MIG, "migrate/migrate.h"],
+    "migrate/image/": ["migrate/digest/", "migrate/pack/", "migrate/wire/"],
+    "migrate/job/": ["migrate/digest/", "migrate/journal/", WISH, "migrate/wire/", MIG, "migrate/migrate.h"],
     "migrate/net/": ["migrate/job/", "migrate/wire/", MIG],
-    "migrate/stream/": ["migrate/digest/", "migrate/job/", "migrate/net/", "migrate/wire/", MIG],
+    "migrate/stream/": ["migrate/digest/", "migrate/job/", "migrate/net/", "migrate/pack/", "migrate/wire/", MIG],
     "migrate/handoff/": ["migrate/job/", "migrate/journal/", "migrate/net/", "migrate/wire/", MIG, "migrate/migrate.h"],
     "migrate/source/": [*MIGRATE_BOTH, "migrate/convergence.h"],
     "migrate/target/": MIGRATE_BOTH,
@@ -91,7 +94,7 @@ FOLDERS = {
 }
 SHARED = {
     MIG: ["migrate/job/", "migrate/journal/", "migrate/migrate.h", "migrate/net/send_slots.h", "migrate/wire/"],
-    "migrate/migrate.h": [],
+    "migrate/migrate.h": [WISH],
     SIDE: [],
     "migrate/convergence.": ["migrate/convergence.h"],
     DAEMON: ["daemon/control/pulse.h", "daemon/events/", "daemon/history/"],

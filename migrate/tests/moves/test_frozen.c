@@ -219,6 +219,7 @@ static void its_page_frames_are_read(void **state)
     uint8_t *slot = malloc(WIRE_MAX_SLOT_BYTES);
     struct wire_frame *frame = malloc(sizeof *frame);
     struct wire_header header;
+    struct wire_packed packed;
     struct wire_message message;
     struct wire_hello hello;
     struct vf_error err = VF_ERROR_INIT;
@@ -236,7 +237,8 @@ static void its_page_frames_are_read(void **state)
             wire_message_free(&message);
             continue;
         }
-        assert_int_equal(wire_recv_frame_head(tp, &header, frame, &geometry, soon(), &err), 0);
+        assert_int_equal(wire_recv_frame_head(tp, &header, frame, &packed, &geometry, soon(), &err),
+                         0);
         assert_int_equal(wire_recv_frame_payload(tp, frame, slot, &geometry, soon(), &err), 0);
         assert_memory_equal(frame->job, hello.job, sizeof frame->job);
         for (uint32_t i = 0; i < frame->count; i++) {

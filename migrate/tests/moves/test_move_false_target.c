@@ -241,6 +241,7 @@ static void swallow(struct trap *trap, struct tp *data, uint8_t root[DIGEST_ROOT
     while (message.tag == WIRE_ROUND) {
         struct wire_message ack = {.tag = WIRE_ACK};
         struct wire_header header = {.tag = WIRE_PAGES};
+        struct wire_packed packed;
 
         wire_message_free(&message);
         if (wire_hear(trap->control, &message, soon(), &err) != 0)
@@ -248,7 +249,8 @@ static void swallow(struct trap *trap, struct tp *data, uint8_t root[DIGEST_ROOT
         while (message.tag == WIRE_ROUND && header.tag == WIRE_PAGES) {
             assert_int_equal(wire_recv_header(data, &header, soon(), &err), 0);
             if (header.tag == WIRE_PAGES &&
-                (wire_recv_frame_head(data, &header, frame, &geometry, soon(), &err) != 0 ||
+                (wire_recv_frame_head(data, &header, frame, &packed, &geometry, soon(), &err) !=
+                     0 ||
                  wire_recv_frame_payload(data, frame, slot, &geometry, soon(), &err) != 0))
                 die("frame", &err);
         }

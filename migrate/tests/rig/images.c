@@ -75,7 +75,7 @@ int images_make(const uint64_t *pages, uint32_t count, uint64_t seed, struct vf_
     struct image_writer *writer;
     int result = -1;
 
-    if (copy < 0 || image_create(fd, "made.image", &origin, &admit, &writer, err) != 0)
+    if (copy < 0 || image_create(fd, "made.image", &origin, &admit, PACK_NONE, &writer, err) != 0)
         return -1;
     if (digest_table_new(IMAGES_VRAM / IMAGES_PAGE, IMAGES_PAGE, &table, err) == 0 &&
         add_pages(writer, pages, count, seed, table, err) == 0) {
