@@ -100,14 +100,20 @@ static void close_partitions(struct dxgk *dxgk)
 
 void dxgk_close(struct dxgk *dxgk)
 {
+    bool stays;
+
     if (dxgk == NULL)
         return;
     dxgk_tdr_stop(dxgk);
     close_partitions(dxgk);
-    dxgk_throttles_wait(dxgk);
+    stays = !dxgk_throttles_wait(dxgk);
     stop_adapters(dxgk);
     dxgk_resets_close(dxgk);
     nt_set_report(NULL, NULL);
+    if (stays) {
+        log_error("a driver's pause or resume does not come back: its thread is left behind");
+        return;
+    }
     vf_lock_fini(&dxgk->update_lock);
     vf_cond_fini(&dxgk->throttle_over);
     vf_lock_fini(&dxgk->lock);

@@ -177,6 +177,8 @@ struct dxgk_throttle { /* partition/throttle.h */
     pthread_cond_t changed; /* CLOCK_MONOTONIC */
     uint32_t percent;       /* of each beat that the partition stands; 0 = there is none */
     uint32_t waiting;       /* threads that want partition->lock */
+    uint32_t guests;        /* accesses that wait for the door, or have not passed it yet */
+    bool stands;            /* the partition does, or is just coming to it */
     bool runs;              /* its thread lives, and will see a change of `percent` */
     uint64_t stood_ns;      /* since Prepare */
 };

@@ -66,20 +66,31 @@ static bool pays(const struct convergence_input *in, uint64_t predicted)
     return left <= most && mul_div(in->bytes_left - left, NS_PER_S, in->rate_bytes_per_s) >= worth;
 }
 
-/* The longest pause that is short enough not to slow a partition for a shorter one. */
+/* The part of a pause that no round shortens. */
+static uint64_t fixed_part(const struct convergence_input *in)
+{
+    return add(in->fixed_blackout_ns, in->verify_full_ns);
+}
+
+/* The longest pause that is short enough not to slow a partition for a shorter one: beyond the
+ * fixed part a few milliseconds, or a tenth of a fixed part that is longer. */
 static uint64_t aim(const struct convergence_input *in)
 {
     const uint64_t limit = mul_div(in->max_blackout_ns, CONVERGENCE_MARGIN_PERCENT, 100);
+    const uint64_t fixed = fixed_part(in);
+    const uint64_t more = mul_div(fixed, CONVERGENCE_WORTH_PERCENT, 100);
+    const uint64_t least = add(fixed, more > CONVERGENCE_WORTH_NS ? more : CONVERGENCE_WORTH_NS);
+    const uint64_t wanted = least > CONVERGENCE_AIM_NS ? least : CONVERGENCE_AIM_NS;
 
-    return limit < CONVERGENCE_AIM_NS ? limit : CONVERGENCE_AIM_NS;
+    return limit < wanted ? limit : wanted;
 }
 
 /* Has the last round left clearly less than the one before it? */
 static bool shrinks(const struct convergence_input *in)
 {
-    return in->rounds_done >= 2 &&
-           in->bytes_left <= mul_div(in->history[CONVERGENCE_HISTORY - 2],
-                                     100 - CONVERGENCE_SHRINK_PERCENT, 100);
+    return in->rounds_done >= 2 && in->bytes_left < in->history[CONVERGENCE_HISTORY - 2] &&
+           in->bytes_left <=
+               mul_div(in->history[CONVERGENCE_HISTORY - 2], 100 - CONVERGENCE_SHRINK_PERCENT, 100);
 }
 
 /* The throttle that the next round needs to leave a quarter of the bytes, or what the aim leaves:
@@ -87,7 +98,7 @@ static bool shrinks(const struct convergence_input *in)
 static uint32_t throttle_for(const struct convergence_input *in)
 {
     const uint64_t share = 100 - in->throttle, least = 100 - in->throttle_most;
-    const uint64_t fixed = add(in->fixed_blackout_ns, in->verify_full_ns);
+    const uint64_t fixed = fixed_part(in);
     const uint64_t room = aim(in) > fixed ? aim(in) - fixed : 0;
     uint64_t leave = mul_div(in->bytes_left, CONVERGENCE_SLOW_PERCENT, 100);
     uint64_t wanted;
@@ -111,7 +122,8 @@ static bool slowing_pays(const struct convergence_input *in, uint64_t predicted,
 {
     uint64_t round_ns;
 
-    if (in->throttle_most == 0 || in->rate_bytes_per_s == 0 || predicted <= aim(in))
+    if (in->throttle_most == 0 || in->rate_bytes_per_s == 0 || in->bytes_left == 0 ||
+        predicted <= aim(in))
         return false;
     round_ns = mul_div(in->bytes_left, NS_PER_S, in->rate_bytes_per_s);
     if (in->slow_rounds >= CONVERGENCE_SLOW_ROUNDS ||
@@ -202,6 +214,15 @@ static void decide_fitting(const struct convergence_input *in, struct convergenc
     out->action = CONVERGENCE_PAUSE;
 }
 
+/* The fixed part alone does not fit. That of a full verification is measured by rounds, of which
+ * the first one is no measure. */
+static bool hopeless(const struct convergence_input *in)
+{
+    if (in->rounds_done >= CONVERGENCE_FREE_ROUNDS)
+        return !fits(in, fixed_part(in));
+    return in->rounds_done > 0 && !fits(in, in->fixed_blackout_ns);
+}
+
 /* The pause does not fit. Will it ever? */
 static void decide_waiting(const struct convergence_input *in, uint64_t best,
                            struct convergence_decision *out)
@@ -210,15 +231,14 @@ static void decide_waiting(const struct convergence_input *in, uint64_t best,
 
     if (in->rate_bytes_per_s == 0)
         return;
-    if (in->rounds_done > 0 && predict(in, 0) > in->max_blackout_ns) {
+    if (hopeless(in)) {
         out->action = CONVERGENCE_GIVE_UP;
         explain_hopeless(in, predict(in, 0), "no pause is so short", out->why, sizeof out->why);
     } else if (in->throttle_most != 0 && in->rounds_done >= CONVERGENCE_FREE_ROUNDS &&
                next > in->throttle) {
         if (!shrinks(in))
             out->throttle = next;
-    } else if (in->rounds_done >= CONVERGENCE_EARLY_ROUNDS && stands_still(in) &&
-               !fits(in, best)) {
+    } else if (in->rounds_done >= CONVERGENCE_EARLY_ROUNDS && stands_still(in) && !fits(in, best)) {
         out->action = CONVERGENCE_GIVE_UP;
         explain_hopeless(in, best, "will not converge", out->why, sizeof out->why);
     }

@@ -216,7 +216,8 @@ struct mig_progress {
     char phase[24]; /* connect, admit, round, pause, last-round, state, verify, commit, done, …
                        (save: prepare, pages, disk, …) */
     uint32_t round;
-    uint64_t sent_bytes, left_bytes;
+    uint64_t sent_bytes;             /* as they crossed the link */
+    uint64_t done_bytes, left_bytes; /* of content: in those, and still to come */
     uint64_t rate_bytes_per_s, dirty_bytes_per_s;
     uint64_t predicted_blackout_ns, max_blackout_ns;
     uint32_t throttle; /* percent of the time that it stands at present */

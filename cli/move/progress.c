@@ -140,10 +140,10 @@ const char *progress_line(const json_t *numbers, size_t width, char line[PROGRES
 
 size_t progress_bar(const json_t *numbers, size_t width, char bar[PROGRESS_BAR])
 {
-    const uint64_t sent = table_number(numbers, "sent_bytes");
+    const uint64_t done = table_number(numbers, "done_bytes");
     const uint64_t left = table_number(numbers, "left_bytes");
-    const uint64_t all = sent > UINT64_MAX - left ? UINT64_MAX : sent + left;
-    const unsigned percent = all == 0 ? 0 : (unsigned)((double)sent / (double)all * 100.0);
+    const uint64_t all = done > UINT64_MAX - left ? UINT64_MAX : done + left;
+    const unsigned percent = all == 0 ? 0 : (unsigned)((double)done / (double)all * 100.0);
     char cells[BAR_CELLS + 1];
 
     bar[0] = '\0';

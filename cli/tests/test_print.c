@@ -205,7 +205,7 @@ static void the_progress_line_leaves_out_what_is_unknown(void **state)
 static void the_bar_shows_how_much_has_crossed(void **state)
 {
     char bar[PROGRESS_BAR];
-    json_t *object = json_pack("{s:i, s:i}", "sent_bytes", 999, "left_bytes", 1);
+    json_t *object = json_pack("{s:i, s:i}", "done_bytes", 999, "left_bytes", 1);
 
     (void)state;
     assert_int_equal(progress_bar(object, 80, bar), strlen("[....................] 100 %  "));
@@ -214,7 +214,7 @@ static void the_bar_shows_how_much_has_crossed(void **state)
     (void)progress_bar(object, 80, bar);
     assert_string_equal(bar, "[####################] 100 %  ");
     assert_int_equal(progress_bar(object, 40, bar), 0); /* no room */
-    (void)json_object_set_new(object, "sent_bytes", json_integer(0));
+    (void)json_object_set_new(object, "done_bytes", json_integer(0));
     assert_int_equal(progress_bar(object, 80, bar), 0); /* nothing is known */
     json_decref(object);
 }

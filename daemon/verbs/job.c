@@ -101,6 +101,7 @@ static json_t *progress_object(const struct mig_job *job, const struct mig_progr
     put_text(object, "phase", progress->phase);
     put_number(object, "round", progress->round);
     put_number(object, "sent_bytes", progress->sent_bytes);
+    put_number(object, "done_bytes", progress->done_bytes);
     put_number(object, "left_bytes", progress->left_bytes);
     put_number(object, "rate_bytes_per_s", progress->rate_bytes_per_s);
     put_number(object, "dirty_bytes_per_s", progress->dirty_bytes_per_s);

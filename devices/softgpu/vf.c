@@ -58,13 +58,12 @@ void sg_queue_watch(struct sg_queue *q, enum sg_stop stop, uint64_t ns)
 {
     struct sg_vf *vf = q->x.vf;
 
-    if (q->x.stepped || stop == SG_STOP_WAIT || atomic_load(&q->status) != SG_Q_RUNNING ||
-        sg_vf_stopped(vf)) {
+    if (q->x.stepped || stop == SG_STOP_WAIT || atomic_load(&q->status) != SG_Q_RUNNING) {
         forget_hang(q);
         return;
     }
-    q->stuck_ns += ns;
-    if (q->hung || !vf->hang_ns || q->stuck_ns < vf->hang_ns)
+    q->stuck_ns += ns; /* also of a slot that a pause cut: pauses may be many and short */
+    if (sg_vf_stopped(vf) || q->hung || !vf->hang_ns || q->stuck_ns < vf->hang_ns)
         return;
     q->hung = true;
     vf->hangs++;
@@ -75,7 +74,7 @@ void sg_queue_watch(struct sg_queue *q, enum sg_stop stop, uint64_t ns)
 static void leave_engines(struct sg_vf *vf)
 {
     for (unsigned i = 0; i < SG_QUEUES; i++) {
-        forget_hang(&vf->queue[i]);
+        vf->queue[i].hung = false; /* what still hangs once it runs again is told again */
         atomic_store(&vf->queue[i].x.preempt, true);
         if (!vf->queue[i].on_engine)
             vf->queue[i].x.wake_ns = 0; /* the PACE it is held by starts afresh */

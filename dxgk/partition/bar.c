@@ -11,6 +11,7 @@
 #include "dxgk/partition/mitigated.h"
 #include "dxgk/partition/msix.h"
 #include "dxgk/partition/partition.h"
+#include "dxgk/partition/throttle.h"
 #include "dxgk/umed/umed.h"
 
 #include <errno.h>
@@ -145,17 +146,46 @@ static void leave_door(struct dxgk_partition *partition, bool gated)
         dxgk_gate_leave(partition->adapter);
 }
 
-/* Until its reserve has moved, or a stand of its throttle is over; 0, or -1 when that takes too
- * long. */
-static int await_others(const struct dxgk_partition *partition, struct vf_error *err)
+/* Until its reserve has moved; 0, or -1 when that takes too long. */
+static int await_defrag(const struct dxgk_partition *partition, struct vf_error *err)
 {
-    struct dxgk_partition *back =
-        dxgk_partition_lock_slowly(partition->adapter->dxgk, partition->id, err);
+    struct dxgk_partition *moved =
+        dxgk_partition_lock(partition->adapter->dxgk, partition->id, err);
 
-    if (back == NULL)
+    if (moved == NULL)
         return -1;
-    dxgk_partition_unlock(back);
+    dxgk_partition_unlock(moved);
     return 0;
+}
+
+/* Whatever `holders` says that shuts the door for a while. -1: it stays shut. */
+static int await_door(struct dxgk_partition *partition, uint32_t holders, struct vf_error *err)
+{
+    if ((holders & DXGK_HOLD_STAND) != 0) {
+        dxgk_throttle_await(partition);
+        return 0;
+    }
+    if ((holders & VF_HOLD_DEFRAG) != 0)
+        return await_defrag(partition, err);
+    return dxgk_partition_wrong_state(partition, "its CPU is stopped too; resume it first", err);
+}
+
+/* Tries once: true when it is open, with vcpu held for reading and the gate when *gated. */
+static bool try_door(struct dxgk_partition *partition, uint32_t bar, uint64_t offset,
+                     uint64_t bytes, bool *gated, uint32_t *holders)
+{
+    vf_read_lock(&partition->vcpu);
+    *gated = !partition->vcpu_gone && meets_table(partition, bar, offset, bytes);
+    if (*gated) {
+        vf_rw_unlock(&partition->vcpu);
+        dxgk_gate_enter(partition->adapter);
+        vf_read_lock(&partition->vcpu);
+    }
+    if (!partition->vcpu_gone && !partition->vcpu_shut)
+        return true;
+    *holders = dxgk_holders(partition); /* who shut it is among them until it is open again */
+    leave_door(partition, *gated);
+    return false;
 }
 
 /* For a write. 0: vcpu is held for reading, and the gate when *gated: the one write that becomes a
@@ -165,26 +195,17 @@ static int await_others(const struct dxgk_partition *partition, struct vf_error 
 static int enter_door(struct dxgk_partition *partition, uint32_t bar, uint64_t offset,
                       uint64_t bytes, bool *gated, struct vf_error *err)
 {
-    for (;;) {
-        uint32_t holders;
+    uint32_t holders;
+    int result = 0;
 
-        vf_read_lock(&partition->vcpu);
-        *gated = !partition->vcpu_gone && meets_table(partition, bar, offset, bytes);
-        if (*gated) {
-            vf_rw_unlock(&partition->vcpu);
-            dxgk_gate_enter(partition->adapter);
-            vf_read_lock(&partition->vcpu);
-        }
-        if (!partition->vcpu_gone && !partition->vcpu_shut)
-            return 0;
-        holders = dxgk_holders(partition); /* who shut it is among them until it is open again */
-        leave_door(partition, *gated);
-        if ((holders & (VF_HOLD_DEFRAG | DXGK_HOLD_STAND)) == 0)
-            return dxgk_partition_wrong_state(partition, "its CPU is stopped too; resume it first",
-                                              err);
-        if (await_others(partition, err) != 0)
-            return -1;
-    }
+    if (try_door(partition, bar, offset, bytes, gated, &holders))
+        return 0;
+    dxgk_throttle_guest_waits(partition);
+    do
+        result = await_door(partition, holders, err);
+    while (result == 0 && !try_door(partition, bar, offset, bytes, gated, &holders));
+    dxgk_throttle_guest_passed(partition);
+    return result;
 }
 
 int dxgk_partition_bar_write(struct dxgk *dxgk, uint64_t id, uint32_t bar, uint64_t offset,

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #define DEFRAG_PATIENCE_NS 10000000000ull
+#define STAND_PATIENCE_NS 1000000000ull
 
 struct dxgk_partition *dxgk_partition_get(struct dxgk *dxgk, uint64_t id, struct vf_error *err)
 {
@@ -86,14 +87,23 @@ static int lock_at_once(struct dxgk_partition *partition, struct vf_error *err)
     return result;
 }
 
-/* Then its throttle may have the lock: for a moment, or for as long as nobody else wants it. */
-static bool is_throttled(struct dxgk_partition *partition)
+/* Its throttle has the lock for a moment, or its driver's call does not come back: false. */
+static bool lock_from_throttle(struct dxgk_partition *partition)
 {
-    uint64_t stood_ns;
-    uint32_t percent;
+    const uint64_t until = vf_realtime_ns() + STAND_PATIENCE_NS;
+    const struct timespec deadline = {.tv_sec = (time_t)(until / 1000000000u),
+                                      .tv_nsec = (long)(until % 1000000000u)};
+    bool locked;
 
-    dxgk_throttle_tell(partition, &percent, &stood_ns);
-    return percent != 0;
+    dxgk_throttle_yield(partition);
+    dxgk_waits_for(&partition->lock);
+    locked = pthread_mutex_timedlock(&partition->lock, &deadline) == 0;
+    if (locked)
+        dxgk_waits_holds(&partition->lock);
+    else
+        dxgk_waits_for(NULL);
+    dxgk_throttle_yielded(partition);
+    return locked;
 }
 
 /* As lock_patiently, but another call is not waited for: one that never comes back must not keep a
@@ -104,8 +114,10 @@ static int lock_to_remove(struct dxgk_partition *partition, struct vf_error *err
         dxgk_waits_holds(&partition->lock);
         return 0;
     }
-    if ((dxgk_holders(partition) & VF_HOLD_DEFRAG) != 0 || is_throttled(partition))
-        return lock_at_once(partition, err);
+    if ((dxgk_holders(partition) & VF_HOLD_DEFRAG) != 0)
+        return lock_patiently(partition, err);
+    if (dxgk_throttle_runs(partition) && lock_from_throttle(partition))
+        return 0;
     return vf_fail(err, VF_FAILED, "partition %s is busy with another call; try again",
                    partition->params.name);
 }

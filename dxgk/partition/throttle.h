@@ -27,10 +27,20 @@ void dxgk_throttle_end_move(struct dxgk_partition *partition);
 void dxgk_throttle_yield(struct dxgk_partition *partition);
 void dxgk_throttle_yielded(struct dxgk_partition *partition);
 
+/* A guest's access finds the door shut by a stand, and is through it, or has given up: in pairs.
+ * Between two stands the partition runs until it is through, within reason. */
+void dxgk_throttle_guest_waits(struct dxgk_partition *partition);
+void dxgk_throttle_guest_passed(struct dxgk_partition *partition);
+/* Returns when no stand keeps the door shut (any more). Takes neither lock nor gate. */
+void dxgk_throttle_await(struct dxgk_partition *partition);
+
+/* May the partition's lock be the throttle's for a moment? Any thread. */
+bool dxgk_throttle_runs(struct dxgk_partition *partition);
 /* Percent of each beat that it stands, and for how long it has stood since Prepare. Any thread. */
 void dxgk_throttle_tell(struct dxgk_partition *partition, uint32_t *percent, uint64_t *stood_ns);
 
-/* All partitions are gone: returns once no thread of a throttle is left. */
-void dxgk_throttles_wait(struct dxgk *dxgk);
+/* All partitions are gone: waits for the last thread of a throttle. False: one is in a driver's call
+ * that does not come back; dxgk must stay. */
+bool dxgk_throttles_wait(struct dxgk *dxgk);
 
 #endif

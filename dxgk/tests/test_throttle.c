@@ -258,6 +258,21 @@ static void it_may_be_removed_and_the_host_closed(void **unused)
     begin(99); /* tear_down closes it so */
 }
 
+/* The thread may wait for the very lock under which the throttle is taken back. */
+static void one_that_is_slowed_no_more_can_be_removed_at_once(void **unused)
+{
+    struct vf_error error = VF_ERROR_INIT;
+
+    (void)unused;
+    for (int i = 0; i < 30; i++) {
+        begin(99);
+        slow(0);
+        must(dxgk_partition_destroy(host->dxgk, p, &error), &error);
+        p = rig_create(host, "p", 0, RESERVE / MIB, false);
+        rig_run(host, p, RESERVE, 1, 0);
+    }
+}
+
 static void what_is_no_throttle_is_refused(void **unused)
 {
     struct vf_error error = VF_ERROR_INIT;
@@ -392,6 +407,7 @@ int main(int argc, char **argv)
         TEST(a_pause_ends_it),
         TEST(a_move_begins_with_no_time_stood),
         TEST(it_may_be_removed_and_the_host_closed),
+        TEST(one_that_is_slowed_no_more_can_be_removed_at_once),
         TEST(what_is_no_throttle_is_refused),
         TEST(what_the_driver_cannot_pause_is_not_slowed),
         TEST(a_pause_that_fails_once_is_tried_again),

@@ -187,6 +187,8 @@ static int take_frame(struct image_reader *reader, const struct wire_header *hea
         frame->sequence != reader->frames)
         return vf_fail(err, VF_FAILED,
                        "a frame of another image, or in another place than it was written");
+    if (packed.packing != WIRE_PLAIN && !facts->origin.packed)
+        return vf_fail(err, VF_FAILED, "a packed frame, where its head says that there is none");
     if (frames_in_take(&reader->in, reader->tp, frame, &packed, slot, &facts->geometry, err) != 0)
         return -1;
     reader->frames++;

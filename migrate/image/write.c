@@ -113,7 +113,7 @@ int image_create(int fd, const char *name, const struct image_origin *origin,
     } else if (tp_file(fd, name, seen, writer, &writer->tp, err) == 0 &&
                frames_out_init(&writer->out, compress, admit->slot_bytes, err) == 0 &&
                write_start(writer, &with, admit, err) == 0) {
-        frames_out_begin(&writer->out);
+        frames_out_begin(&writer->out, false);
         *out = writer;
         return 0;
     }

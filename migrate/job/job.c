@@ -489,8 +489,9 @@ static void estimate_first_round(const struct mig_job *job, uint64_t now, struct
     if (job->rate != 0 || job->t.first_frame == 0 || span < MEANINGFUL_NS)
         return;
     out->rate_bytes_per_s = (uint64_t)((double)job->bytes_sent * 1e9 / (double)span);
-    if (out->rate_bytes_per_s != 0 && job_with_file(job))
-        out->eta_ns = (uint64_t)((double)job->left_bytes * 1e9 / (double)out->rate_bytes_per_s);
+    if (job->pages_sent != 0 && job_with_file(job))
+        out->eta_ns = (uint64_t)((double)job->left_bytes * (double)span /
+                                 ((double)job->pages_sent * (double)job->page_bytes));
 }
 
 void mig_job_progress(struct mig_job *job, struct mig_progress *out)
@@ -504,6 +505,7 @@ void mig_job_progress(struct mig_job *job, struct mig_progress *out)
     memcpy(out->phase, job->phase, sizeof out->phase);
     out->round = job->round_count;
     out->sent_bytes = job->bytes_sent;
+    out->done_bytes = job->pages_sent * job->page_bytes;
     out->left_bytes = job->left_bytes;
     out->rate_bytes_per_s = job->rate;
     out->dirty_bytes_per_s = job->dirty_rate;

@@ -63,7 +63,8 @@ enum job_journal { JOB_UNRECORDED, JOB_RECORDED, JOB_UNSURE };
 struct job_round {
     uint64_t pages;       /* pages sent, zero pages among them */
     uint64_t known;       /* pages not sent: the target has them as they are */
-    uint64_t bytes;       /* payload sent */
+    uint64_t bytes;       /* sent */
+    uint64_t content;     /* payload in that, before it was packed */
     uint64_t dirty_pages; /* found dirty when it began */
     uint64_t duration_ns;
 };
@@ -121,6 +122,7 @@ struct mig_job {
                                      with the first connection, under lock */
     char peer[256];               /* HOST:PORT, or JOB_FILE and the path */
     struct mig_options options;   /* a move's limits change (mig_job_set): those under lock */
+    bool packs_nothing; /* source: the target is of a version that takes no packed frames */
     bool stays_paused; /* a person had paused the partition: nobody else may let it run */
     uint64_t epoch;
     uint64_t vram_bytes, page_bytes;

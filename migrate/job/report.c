@@ -221,10 +221,11 @@ static void put_options(json_t *object, const struct mig_job *job)
               job->options.max_blackout_ns);
     put_known(object, "max_time_ns", job->options.max_time_ns != 0, job->options.max_time_ns);
     put_known(object, "bandwidth_bytes_per_s", job->options.bandwidth != 0, job->options.bandwidth);
-    (void)json_object_set_new(object, "compression",
-                              job->recalled || job->side == MIG_TARGET
-                                  ? json_null()
-                                  : json_string(pack_wish_name(job->options.compress)));
+    (void)json_object_set_new(
+        object, "compression",
+        job->recalled || job->side == MIG_TARGET
+            ? json_null()
+            : json_string(pack_wish_name(job->packs_nothing ? PACK_NONE : job->options.compress)));
     (void)json_object_set_new(object, "verify", job->recalled ? json_null() : json_string(verify));
 }
 

@@ -27,8 +27,19 @@ void pack_choice_init(struct pack_choice *choice, enum pack_wish wish)
 {
     static const unsigned first[PACK_WISHES] = {0, 1, 2, 0};
 
-    *choice = (struct pack_choice){
-        .wish = wish, .at = first[wish], .kept = first[wish], .step = 1, .again = PACK_TRY_AGAIN};
+    *choice = (struct pack_choice){.wish = wish,
+                                   .at = first[wish],
+                                   .kept = first[wish],
+                                   .step = 1,
+                                   .again_up = PACK_TRY_AGAIN,
+                                   .again_down = PACK_TRY_AGAIN};
+}
+
+void pack_choice_begin(struct pack_choice *choice, bool steady)
+{
+    choice->steady = steady;
+    choice->at = choice->kept;
+    choice->bytes = choice->packed_bytes = choice->took_ns = choice->waited_ns = 0;
 }
 
 struct pack_way pack_choice_next(const struct pack_choice *choice)
@@ -36,24 +47,40 @@ struct pack_way pack_choice_next(const struct pack_choice *choice)
     return ways[choice->at];
 }
 
+static void later(unsigned *rest, unsigned *again)
+{
+    *rest = *again;
+    if (*again < PACK_TRY_AGAIN_MOST)
+        *again *= 2;
+}
+
+/* The way that was tried is better: one further that way may be better still, back is not. */
+static void keep(struct pack_choice *choice, double ns)
+{
+    const bool up = choice->at > choice->kept;
+
+    choice->kept = choice->at;
+    choice->kept_ns = ns;
+    choice->step = 1;
+    choice->again_up = choice->again_down = PACK_TRY_AGAIN;
+    choice->rest_up = up ? 0 : PACK_TRY_AGAIN;
+    choice->rest_down = up ? PACK_TRY_AGAIN : 0;
+}
+
 /* The trial is over: what the way took a byte, and whether it packed more than next to nothing. */
 static void judge_trial(struct pack_choice *choice, double ns, bool packs)
 {
     if (packs && ns * 100 <= choice->kept_ns * (100 - PACK_BETTER_PERCENT)) {
-        choice->kept = choice->at;
-        choice->kept_ns = ns;
-        choice->step = 1; /* the next one in the row may be better still */
-        choice->again = PACK_TRY_AGAIN;
+        keep(choice, ns);
         return;
     }
-    if (choice->at > choice->kept && choice->at + 1 < PACK_WAYS &&
-        ns * 100 <= choice->kept_ns * PACK_SLOW_PERCENT) {
+    if (choice->at < choice->kept) {
+        later(&choice->rest_down, &choice->again_down);
+    } else if (choice->at + 1 < PACK_WAYS && ns * 100 <= choice->kept_ns * PACK_SLOW_PERCENT) {
         choice->step++;
     } else {
         choice->step = 1;
-        choice->rest = choice->again;
-        if (choice->again < PACK_TRY_AGAIN_MOST)
-            choice->again *= 2;
+        later(&choice->rest_up, &choice->again_up);
     }
     choice->at = choice->kept;
 }
@@ -61,12 +88,16 @@ static void judge_trial(struct pack_choice *choice, double ns, bool packs)
 /* Nothing is being tried: shall the next one be? */
 static void begin_trial(struct pack_choice *choice, double ns, bool waits)
 {
+    const bool up = choice->rest_up == 0, down = choice->rest_down == 0;
+
     choice->kept_ns = ns;
-    if (choice->rest > 0)
-        choice->rest--;
-    else if (waits && choice->at + choice->step < PACK_WAYS)
+    choice->rest_up -= up ? 0 : 1;
+    choice->rest_down -= down ? 0 : 1;
+    if (choice->steady)
+        return;
+    if (up && waits && choice->at + choice->step < PACK_WAYS)
         choice->at += choice->step;
-    else if (!waits && choice->at > 0)
+    else if (down && choice->at > 0)
         choice->at--;
 }
 
@@ -75,7 +106,7 @@ void pack_choice_note(struct pack_choice *choice, const struct pack_note *note)
     bool waits, packs;
     double ns;
 
-    if (choice->wish != PACK_AUTO)
+    if (choice->wish != PACK_AUTO || note->bytes == 0)
         return;
     choice->bytes += note->bytes;
     choice->packed_bytes += note->packed ? note->bytes : 0;

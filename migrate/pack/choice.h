@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * Which way a stream packs its next frame. With --compress auto it is found by measuring: ways
- * stand in a row from none to the hardest, a harder one is tried while the stream waits for the
- * link, an easier one while it does not, for 8 MiB at a time, and is kept when bytes of content
- * then go noticeably faster. A pure function of what is noted: no clock.
+ * stand in a row from none to the hardest. Now and then a harder one is tried, if the stream waits
+ * for the link, or an easier one, for 8 MiB at a time, and kept when bytes of content then go
+ * noticeably faster. A pure function of what is noted: no clock.
  */
 #ifndef MIGRATE_PACK_CHOICE_H
 #define MIGRATE_PACK_CHOICE_H
@@ -25,8 +25,10 @@ struct pack_choice {
     unsigned kept;  /* the one to go back to; == at: nothing is being tried */
     double kept_ns; /* a byte of content takes there; 0 = not measured yet */
     unsigned step;  /* how far up the next trial goes: a way that gains nothing hides none */
-    unsigned rest;  /* judgements until another way is tried */
-    unsigned again; /* what `rest` becomes after the next failure */
+    bool steady;    /* nothing is tried */
+    /* Judgements until a harder and until an easier way is tried, and what they become after the
+     * next failure. */
+    unsigned rest_up, rest_down, again_up, again_down;
     /* Since the last judgement. */
     uint64_t bytes, packed_bytes, took_ns, waited_ns;
 };
@@ -40,6 +42,8 @@ struct pack_note {
 };
 
 void pack_choice_init(struct pack_choice *choice, enum pack_wish wish);
+/* A round begins. `steady`: until the next one nothing is tried. */
+void pack_choice_begin(struct pack_choice *choice, bool steady);
 struct pack_way pack_choice_next(const struct pack_choice *choice);
 void pack_choice_note(struct pack_choice *choice, const struct pack_note *note);
 

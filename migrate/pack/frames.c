@@ -18,7 +18,13 @@ void frames_out_free(struct frames_out *out)
     out->packer = NULL;
 }
 
-void frames_out_begin(struct frames_out *out)
+void frames_out_begin(struct frames_out *out, bool steady)
+{
+    pack_choice_begin(&out->choice, steady);
+    frames_out_skip(out);
+}
+
+void frames_out_skip(struct frames_out *out)
 {
     if (out->packer != NULL)
         out->last_ns = vf_now_ns();

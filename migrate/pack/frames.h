@@ -17,8 +17,11 @@ struct frames_out {
 int frames_out_init(struct frames_out *out, enum pack_wish wish, uint64_t most_bytes,
                     struct vf_error *err);
 void frames_out_free(struct frames_out *out);
-/* A round begins: what was before it is no part of what a frame takes. */
-void frames_out_begin(struct frames_out *out);
+/* A round begins: what was before it is no part of what a frame takes. `steady`: in it nothing is
+ * tried, for the partition stands. */
+void frames_out_begin(struct frames_out *out, bool steady);
+/* What was read had nothing to send: the time for it is no part of what the next frame takes. */
+void frames_out_skip(struct frames_out *out);
 /* Packs the frame's payload, if it is to be and gets smaller by it: then true, with *packed valid
  * until the next call. The frame is to be sent by frames_out_send next. */
 bool frames_out_pack(struct frames_out *out, const struct wire_frame *frame, const void *slot,

@@ -2,6 +2,7 @@
 /* See pack.h. */
 #include "migrate/pack/pack.h"
 
+#include "base/bytes.h"
 #include "base/limits.h"
 
 #include <lz4.h>
@@ -17,7 +18,7 @@
 
 struct packer {
     uint64_t most;
-    uint8_t *flat;   /* `most` bytes: parts that do not lie side by side */
+    uint8_t *flat;   /* `most` bytes: parts that do not lie side by side; made when first used */
     uint8_t *packed; /* `most` bytes */
     ZSTD_CCtx *out;  /* made when first used */
     ZSTD_DCtx *in;   /* likewise */
@@ -29,7 +30,6 @@ int packer_new(uint64_t most_bytes, struct packer **out, struct vf_error *err)
 
     *out = NULL;
     if (packer == NULL || most_bytes > WIRE_MAX_SLOT_BYTES ||
-        (packer->flat = malloc(most_bytes)) == NULL ||
         (packer->packed = malloc(most_bytes)) == NULL) {
         packer_free(packer);
         return vf_fail(err, VF_FAILED, "compression: " VF_NO_MEMORY);
@@ -50,12 +50,18 @@ void packer_free(struct packer *packer)
     free(packer);
 }
 
+/* NULL: no memory. */
 static const uint8_t *flatten(struct packer *packer, const struct iovec *parts, int count)
 {
-    uint8_t *at = packer->flat;
+    uint8_t *at;
 
     if (count == 1)
         return parts[0].iov_base;
+    if (packer->flat == NULL)
+        packer->flat = malloc(packer->most);
+    at = packer->flat;
+    if (at == NULL)
+        return NULL;
     for (int i = 0; i < count; i++) {
         memcpy(at, parts[i].iov_base, parts[i].iov_len);
         at += parts[i].iov_len;
@@ -115,7 +121,7 @@ bool pack(struct packer *packer, struct pack_way way, const struct iovec *parts,
     if (way.packing == WIRE_PLAIN || count <= 0 || bytes > packer->most)
         return false;
     data = flatten(packer, parts, count);
-    if (!looks_worth(packer, way, data, bytes))
+    if (data == NULL || !looks_worth(packer, way, data, bytes))
         return false;
     got = run(packer, way, data, bytes, (uint32_t)((uint64_t)bytes * WORTH_PERCENT / 100));
     if (got == 0)
@@ -128,6 +134,15 @@ bool pack(struct packer *packer, struct pack_way way, const struct iovec *parts,
 void *packer_room(struct packer *packer, uint32_t bytes)
 {
     return bytes <= packer->most ? packer->packed : NULL;
+}
+
+/* One frame of today's format that says its size: nothing else reaches the decoder, which knows
+ * formats of old, and any number of frames, too. */
+static bool is_one_zstd(const struct wire_packed *in, uint32_t bytes)
+{
+    return in->bytes >= 4 && vf_load_u32(in->data) == ZSTD_MAGICNUMBER &&
+           ZSTD_findFrameCompressedSize(in->data, in->bytes) == in->bytes &&
+           ZSTD_getFrameContentSize(in->data, in->bytes) == bytes;
 }
 
 /* What unpacked, or a number that no payload has. */
@@ -144,7 +159,7 @@ static size_t unpack_run(struct packer *packer, const struct wire_packed *in, vo
     case WIRE_ZSTD:
         if (packer->in == NULL)
             packer->in = ZSTD_createDCtx();
-        if (packer->in == NULL)
+        if (packer->in == NULL || !is_one_zstd(in, bytes))
             return SIZE_MAX;
         got = ZSTD_decompressDCtx(packer->in, to, bytes, in->data, in->bytes);
         return ZSTD_isError(got) ? SIZE_MAX : got;

@@ -59,19 +59,21 @@ static void measure_rate(struct source *s, const struct job_round *round)
 {
     struct source_rates *rates = &s->rates;
     const uint64_t bytes_read = (round->pages + round->known) * s->page_bytes;
-    const bool mostly_sent = round->bytes >= bytes_read / 2;
+    const bool mostly_sent = round->content >= bytes_read / 2;
     uint64_t read, sent;
     double share, most;
 
     if (round->duration_ns == 0 || bytes_read == 0)
         return;
     read = rate(bytes_read, round->duration_ns);
-    sent = rate(round->bytes, round->duration_ns);
-    if ((mostly_sent && round->bytes >= MEANINGFUL_BYTES) || sent > rates->sent)
+    sent = rate(round->content, round->duration_ns);
+    if ((mostly_sent && round->content >= MEANINGFUL_BYTES) || sent > rates->sent) {
         rates->sent = sent;
+        rates->wire = rate(round->bytes, round->duration_ns);
+    }
     if ((!mostly_sent && bytes_read >= MEANINGFUL_BYTES) || read > rates->read)
         rates->read = read;
-    share = s->round == 0 ? 1.0 : (double)round->bytes / (double)bytes_read;
+    share = s->round == 0 ? 1.0 : (double)round->content / (double)bytes_read;
     most = s->round > 1 && rates->share > share ? rates->share : share;
     rates->share = share;
     s->convergence.rate_bytes_per_s = (double)rates->read * most <= (double)rates->sent
@@ -79,21 +81,27 @@ static void measure_rate(struct source *s, const struct job_round *round)
                                           : (uint64_t)((double)rates->sent / most);
 }
 
-/* How long the throttle has let it stand so far. */
+/* How long the throttle has let it stand so far. One that the kernel side gave up is none. */
 static void note_throttled(struct source *s)
 {
     struct vf_partition_info now;
 
-    if (s->job->throttle_max != 0 &&
-        kc_partition_info(s->kc, s->partition.id, &now, NULL) == 0)
-        job_update(s->job, s->job->t.throttled = now.throttled_ns);
+    if (s->job->throttle_max == 0 || kc_partition_info(s->kc, s->partition.id, &now, NULL) != 0)
+        return;
+    job_update(s->job, s->job->t.throttled = now.throttled_ns);
+    if (now.state == VF_PARTITION_OUTGOING && now.throttle_percent != s->convergence.throttle) {
+        log_warn("job %" PRIu64 ": the driver does not let it be slowed", s->job->id);
+        s->cannot_slow = true;
+        s->convergence.throttle = 0;
+        job_update(s->job, s->job->throttle = 0);
+    }
 }
 
 static void tell_throttle(const struct source *s, uint32_t percent)
 {
     char writes[32];
 
-    if (s->convergence.throttle != 0)
+    if (s->job->throttle_max != 0)
         return; /* once is enough: the job shows how far it goes */
     mig_event(s->job->mig, s->job->id, vf_realtime_ns(),
               "job %" PRIu64 " (partition %s): it writes faster than it can be sent (%s/s of dirty "
@@ -125,6 +133,16 @@ static void slow(struct source *s, uint32_t percent)
     });
 }
 
+/* Without a throttle, and what was measured under one is what it would have been without. */
+static void run_freely(struct source *s)
+{
+    const uint32_t was = s->convergence.throttle;
+
+    slow(s, 0);
+    s->convergence.dirty_bytes_per_s =
+        (uint64_t)((double)s->convergence.dirty_bytes_per_s * 100.0 / (100.0 - (double)was));
+}
+
 /* Asks the policy, and shows what it thinks. */
 static struct convergence_decision decide(struct source *s, uint64_t dirty)
 {
@@ -147,7 +165,7 @@ static struct convergence_decision decide(struct source *s, uint64_t dirty)
     decision = convergence_decide(&s->convergence);
     job_update(job, {
         job->left_bytes = s->convergence.bytes_left;
-        job->rate = s->rates.sent;
+        job->rate = s->rates.wire;
         job->dirty_rate = s->convergence.dirty_bytes_per_s;
         if (decision.predicted_blackout_ns != UINT64_MAX)
             job->predicted_ns = decision.predicted_blackout_ns;
@@ -164,6 +182,7 @@ static void add_attempts(const struct source *s, struct job_round *round)
     round->pages += s->attempts.pages;
     round->known += s->attempts.known;
     round->bytes += s->attempts.bytes;
+    round->content += s->attempts.content;
     round->duration_ns += s->attempts.duration_ns;
 }
 
@@ -179,7 +198,7 @@ static int run_round(struct source *s, uint64_t dirty, bool paused,
     vf_trace(round_begin, s->job->id, s->job->side == MIG_SOURCE, s->round, dirty, paused);
     if (control_say(&s->control, &message, limit->deadline_ns, err) != 0)
         return -1;
-    if (stream_group_round(&s->group, s->round, s->bits, limit, &round, err) != 0) {
+    if (stream_group_round(&s->group, s->round, s->bits, paused, limit, &round, err) != 0) {
         stream_group_count(&s->group, &round);
         round.duration_ns = vf_now_ns() - start;
         add_attempts(s, &round);
@@ -249,7 +268,7 @@ int source_rounds(struct source *s, struct vf_error *err)
             note_throttled(s);
             result = query_next(s, &dirty, err);
         } else {
-            slow(s, 0); /* nothing is sent meanwhile */
+            run_freely(s); /* nothing is sent meanwhile */
             result = source_resume(s, err);
             if (result == 0)
                 result = query(s, &dirty, NULL, err);

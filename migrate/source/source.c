@@ -277,9 +277,8 @@ static int open_streams(struct source *s, struct vf_error *err)
         return vf_fail(err, VF_FAILED, "the dirty bitplane: " VF_NO_MEMORY);
     if (digest_table_new(plan.geometry.pages_total, plan.geometry.page_bytes, &s->table, err) != 0)
         return -1;
-    if ((s->peer.features_optional & WIRE_FEATURE_PACKED) == 0)
-        job_update(s->job, s->job->options.compress = PACK_NONE); /* it is of an older version */
-    s->group.compress = s->job->options.compress;
+    s->job->packs_nothing = (s->peer.features_optional & WIRE_FEATURE_PACKED) == 0;
+    s->group.compress = s->job->packs_nothing ? PACK_NONE : s->job->options.compress;
     return stream_group_open(&s->group, &plan, s->table, &s->hello, s->job->options.to, TP_NEVER,
                              err);
 }

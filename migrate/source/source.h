@@ -14,7 +14,8 @@
 /* Of the rounds so far, bytes a second; 0 = not known yet. */
 struct source_rates {
     uint64_t read; /* of dirty pages: gathered, and compared with what the target has */
-    uint64_t sent;
+    uint64_t sent; /* content of pages, before it is packed; and what that is on the link: */
+    uint64_t wire;
     double share; /* of what the last round read that it sent */
 };
 

@@ -131,13 +131,14 @@ static int command(struct stream_group *group, enum stream_group_command what,
 }
 
 int stream_group_round(struct stream_group *group, uint32_t round, const uint64_t *bits,
-                       const struct stream_group_limit *limit, struct job_round *out,
+                       bool paused, const struct stream_group_limit *limit, struct job_round *out,
                        struct vf_error *err)
 {
     uint64_t start = vf_now_ns();
 
     group->bits = bits;
     group->round = round;
+    group->paused = paused;
     if (command(group, STREAM_ROUND, limit, err) != 0)
         return -1;
     stream_group_count(group, out);
@@ -150,10 +151,12 @@ void stream_group_count(const struct stream_group *group, struct job_round *out)
     out->pages = 0;
     out->known = 0;
     out->bytes = 0;
+    out->content = 0;
     for (uint32_t i = 0; i < group->plan.streams; i++) {
         out->pages += group->stream[i].pages;
         out->known += group->stream[i].gathered - group->stream[i].pages;
         out->bytes += group->stream[i].bytes;
+        out->content += group->stream[i].content;
     }
 }
 

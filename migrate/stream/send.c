@@ -91,18 +91,21 @@ static int ship(void *ctx, const uint64_t *pages, uint32_t count, const uint8_t 
         return -1;
     if (frame->count < count)
         job_known(group->job, count - frame->count);
-    if (frame->count == 0)
+    if (frame->count == 0) {
+        frames_out_skip(&work->out);
         return 0;
+    }
     frame->round = group->round;
     frame->sequence = stream->sequence++;
     stream->last_frame_ns = vf_now_ns();
     is_packed = frames_out_pack(&work->out, frame, slot, geometry, &packed);
-    if (pace(group, stream->tp, is_packed ? packed.bytes : frame->payload_bytes, err) != 0 ||
+    if (pace(group, stream->tp, wire_frame_bytes(frame, is_packed ? &packed : NULL), err) != 0 ||
         frames_out_send(&work->out, stream->tp, frame, slot, is_packed ? &packed : NULL, geometry,
                         &sent, err) != 0)
         return -1;
     work->frames++;
     stream->bytes += sent;
+    stream->content += frame->payload_bytes;
     stream->pages += frame->count;
     job_sent(group->job, sent, frame->count);
     return 0;
@@ -142,10 +145,11 @@ static int run_round(struct send_stream *stream, struct round_work *work, struct
 
     work->frames = 0;
     stream->bytes = 0;
+    stream->content = 0;
     stream->pages = 0;
     stream->gathered = 0;
     stream->last_frame_ns = vf_now_ns();
-    frames_out_begin(&work->out);
+    frames_out_begin(&work->out, stream->group->paused);
     if (stream_gather(stream->channel, stream->tp, &stream->group->plan, stream->index,
                       stream->group->bits, ship, work, err) != 0)
         return -1;

@@ -107,6 +107,7 @@ struct send_stream {
     uint64_t sequence; /* of frames; the stream's thread only */
     /* Of the present round; the stream's thread, read by the job's after the barrier. */
     uint64_t bytes, pages;  /* sent */
+    uint64_t content;       /* of those pages, before it was packed */
     uint64_t gathered;      /* pages looked at, those left out among them */
     uint64_t last_frame_ns; /* when pages were last sent, or the round began */
 };
@@ -131,8 +132,9 @@ struct stream_group {
     bool refused;          /* likewise, because the target refused it */
     struct vf_error error; /* the first of any stream */
     uint64_t until_ns;     /* of the present command */
-    const uint64_t *bits;  /* of the present round; constant while streams are busy */
+    const uint64_t *bits;  /* of the present round; constant while streams are busy, as the next */
     uint32_t round;
+    bool paused; /* the partition stands meanwhile */
 };
 
 void stream_group_init(struct stream_group *group, struct mig_job *job, uint64_t bandwidth);
@@ -148,9 +150,10 @@ struct stream_group_limit {
     const char *text;
 };
 
-/* Sends the pages of `bits` and returns when the target has proven them. The job's thread only. */
+/* Sends the pages of `bits` and returns when the target has proven them. `paused`: the partition
+ * stands meanwhile. The job's thread only. */
 int stream_group_round(struct stream_group *group, uint32_t round, const uint64_t *bits,
-                       const struct stream_group_limit *limit, struct job_round *out,
+                       bool paused, const struct stream_group_limit *limit, struct job_round *out,
                        struct vf_error *err);
 /* New limits, at once: for what is being sent, and for the present command. Any thread between init
  * and close. */

@@ -17,7 +17,7 @@ static const char *const state_names[TARGET_STREAMS] = {"idle", "invited", "run"
 static const uint64_t state_arcs[TARGET_STREAMS] = {
     [STREAMS_IDLE] = VF_ARC(STREAMS_IDLE) | VF_ARC(STREAMS_INVITED),
     [STREAMS_INVITED] = VF_ARC(STREAMS_RUN) | VF_ARC(STREAMS_FAILED) | VF_ARC(STREAMS_LOST) |
-                        VF_ARC(STREAMS_IDLE), /* the link ended, or a cancel */
+                        VF_ARC(STREAMS_IDLE), /* the link ended */
     [STREAMS_RUN] = VF_ARC(STREAMS_IDLE) | VF_ARC(STREAMS_FAILED) | VF_ARC(STREAMS_LOST),
     [STREAMS_FAILED] = VF_ARC(STREAMS_IDLE),
     [STREAMS_LOST] = VF_ARC(STREAMS_IDLE),

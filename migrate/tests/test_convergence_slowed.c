@@ -226,7 +226,7 @@ static void a_partition_that_converges_by_itself_is_not_slowed(void **state)
     assert_int_equal(end.in.throttle, 0);
 }
 
-static void a_limit_that_no_throttle_could_keep_is_refused_after_one_round(void **state)
+static void a_limit_that_no_throttle_could_keep_is_refused_early(void **state)
 {
     struct convergence_input in = {.rate_bytes_per_s = 1000000000,
                                    .dirty_bytes_per_s = 2000000000,
@@ -238,12 +238,45 @@ static void a_limit_that_no_throttle_could_keep_is_refused_after_one_round(void 
 
     (void)state;
     convergence_note_round(&in, 1000000000);
+    assert_int_equal(convergence_decide(&in).action, CONVERGENCE_ROUND); /* by one round's word */
+    convergence_note_round(&in, 1000000000);
     out = convergence_decide(&in);
     assert_int_equal(out.action, CONVERGENCE_GIVE_UP);
     assert_non_null(strstr(out.why, "no pause is so short"));
     assert_non_null(strstr(out.why, "allow --max-blackout 382")); /* 305 ms are 80 % of it */
     in.max_blackout_ns = 382 * MS;
     assert_int_equal(convergence_decide(&in).action, CONVERGENCE_ROUND);
+    in = (struct convergence_input){.rate_bytes_per_s = 1000000000,
+                                    .dirty_bytes_per_s = 2000000000,
+                                    .fixed_blackout_ns = 81 * MS,
+                                    .max_blackout_ns = 100 * MS};
+    convergence_note_round(&in, 1000000000);
+    assert_int_equal(convergence_decide(&in).action, CONVERGENCE_GIVE_UP);
+    in.fixed_blackout_ns = 80 * MS;
+    assert_int_equal(convergence_decide(&in).action, CONVERGENCE_ROUND);
+}
+
+/* A slow disk under the journal, or a full verification: what no round shortens. */
+static void nobody_is_slowed_for_what_no_round_shortens(void **state)
+{
+    struct convergence_input in = {.rate_bytes_per_s = 1000000000,
+                                   .fixed_blackout_ns = 50 * MS,
+                                   .verify_full_ns = 100 * MS,
+                                   .max_blackout_ns = 750 * MS,
+                                   .throttle_most = 99};
+
+    (void)state;
+    convergence_note_round(&in, 0);
+    assert_int_equal(convergence_decide(&in).action, CONVERGENCE_PAUSE);
+    convergence_note_round(&in, 0);
+    convergence_note_round(&in, 0);
+    assert_int_equal(convergence_decide(&in).action, CONVERGENCE_PAUSE);
+    in.dirty_bytes_per_s = 900000000;
+    convergence_note_round(&in, 15000000); /* 15 ms of 165: a tenth of the fixed part */
+    assert_int_equal(convergence_decide(&in).action, CONVERGENCE_PAUSE);
+    convergence_note_round(&in, 300000000);
+    assert_int_equal(convergence_decide(&in).action, CONVERGENCE_ROUND);
+    assert_true(convergence_decide(&in).throttle > 0);
 }
 
 static void no_step_leaves_less_than_a_quarter_of_its_time(void **state)
@@ -275,7 +308,8 @@ int main(void)
         cmocka_unit_test(what_slowing_can_help_is_never_given_up),
         cmocka_unit_test(slowing_makes_the_pause_short_for_little_time),
         cmocka_unit_test(a_partition_that_converges_by_itself_is_not_slowed),
-        cmocka_unit_test(a_limit_that_no_throttle_could_keep_is_refused_after_one_round),
+        cmocka_unit_test(a_limit_that_no_throttle_could_keep_is_refused_early),
+        cmocka_unit_test(nobody_is_slowed_for_what_no_round_shortens),
         cmocka_unit_test(no_step_leaves_less_than_a_quarter_of_its_time),
     };
 

@@ -142,13 +142,14 @@ static void in_version_2_no_text_decides(void **state)
                 record.runs = with != 0 && kind == JOURNAL_SETTLED ? MIG_TARGET : MIG_SOURCE;
                 record.cancelled = with != 0 && kind == JOURNAL_ABORTED;
                 if (record.cancelled)
-                    record.restart = (struct journal_restart){.wanted = true,
-                                                              .verify_full = true,
-                                                              .streams = 8,
-                                                              .throttle = i % 100,
-                                                              .compress = i % PACK_WISHES,
-                                                              .max_blackout_ns = 1,
-                                                              .max_time_ns = INT64_MAX};
+                    record.restart =
+                        (struct journal_restart){.wanted = true,
+                                                 .verify_full = true,
+                                                 .streams = 8,
+                                                 .throttle = (uint32_t)i % 100,
+                                                 .compress = (enum pack_wish)(i % PACK_WISHES),
+                                                 .max_blackout_ns = 1,
+                                                 .max_time_ns = INT64_MAX};
                 (void)snprintf(record.peer, sizeof record.peer, "%s", texts[i]);
                 (void)snprintf(record.text, sizeof record.text, "%s", texts[i]);
                 assert_int_equal(

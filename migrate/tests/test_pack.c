@@ -167,6 +167,33 @@ static void changed_bytes_never_leave_their_room(void **state)
     assert_true(refused > 500);
 }
 
+/* Decoders of Zstandard take many frames, empty ones, and formats of old. */
+static void zstandard_is_one_frame_of_today_that_says_its_size(void **state)
+{
+    static const uint8_t empty[] = {0x28, 0xb5, 0x2f, 0xfd, 0x20, 0, 1, 0, 0};
+    static const uint8_t skipped[] = {0x50, 0x2a, 0x4d, 0x18, 1, 0, 0, 0, 7};
+    struct vf_error err = VF_ERROR_INIT;
+    struct wire_packed packed;
+    uint8_t *copy = malloc(SLOT);
+
+    (void)state;
+    assert_non_null(copy);
+    fill_tame(SLOT);
+    assert_true(pack_all(ways[1], 8 * PAGE, &packed));
+    memcpy(copy, packed.data, packed.bytes);
+    packed.data = copy;
+    assert_int_equal(unpack(packer, &packed, back, 8 * PAGE, &err), 0);
+    memcpy(copy + packed.bytes, empty, sizeof empty);
+    packed.bytes += (uint32_t)sizeof empty;
+    assert_int_equal(unpack(packer, &packed, back, 8 * PAGE, &err), -1);
+    memcpy(copy + packed.bytes - sizeof empty, skipped, sizeof skipped);
+    assert_int_equal(unpack(packer, &packed, back, 8 * PAGE, &err), -1);
+    packed.bytes -= (uint32_t)sizeof skipped;
+    copy[0] = 0x27; /* version 0.7 */
+    assert_int_equal(unpack(packer, &packed, back, 8 * PAGE, &err), -1);
+    free(copy);
+}
+
 /* ---- frames ---- */
 
 static const struct wire_geometry geometry = {
@@ -186,7 +213,7 @@ static void *send_it(void *arg)
     struct vf_error err = VF_ERROR_INIT;
     struct wire_packed packed;
 
-    frames_out_begin(&s->out);
+    frames_out_begin(&s->out, false);
     s->packed = frames_out_pack(&s->out, &s->frame, data, &geometry, &packed);
     return frames_out_send(&s->out, s->tp, &s->frame, data, s->packed ? &packed : NULL, &geometry,
                            &s->sent, &err) == 0
@@ -255,6 +282,7 @@ int main(void)
         TEST(what_gets_no_smaller_is_left_as_it_is),
         TEST(another_size_than_was_packed_is_refused),
         TEST(changed_bytes_never_leave_their_room),
+        TEST(zstandard_is_one_frame_of_today_that_says_its_size),
         TEST(a_frame_arrives_the_same_packed_or_not),
     };
 

@@ -70,6 +70,12 @@ static uint32_t meta_bytes(uint32_t count, bool packed)
     return WIRE_FRAME_HEAD_BYTES + LIST_ENTRY_BYTES * count + (packed ? PACKED_BYTES : 0);
 }
 
+uint64_t wire_frame_bytes(const struct wire_frame *frame, const struct wire_packed *packed)
+{
+    return WIRE_HEADER_BYTES + meta_bytes(frame->count, packed != NULL) +
+           (uint64_t)(packed != NULL ? packed->bytes : frame->payload_bytes);
+}
+
 static uint32_t encode_meta(const struct wire_frame *frame, const struct wire_packed *packed,
                             uint8_t out[META_BYTES])
 {
@@ -143,7 +149,7 @@ static int send_frame(struct tp *tp, const struct wire_frame *frame,
     if (tp_send(tp, iov, 1 + parts, deadline_ns, err) != 0)
         return -1;
     if (sent != NULL)
-        *sent = (uint64_t)WIRE_HEADER_BYTES + meta + payload;
+        *sent = wire_frame_bytes(frame, packed);
     return 0;
 }
 

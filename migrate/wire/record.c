@@ -181,7 +181,7 @@ int wire_recv_body(struct tp *tp, const struct wire_header *header, struct wire_
 
     *out = (struct wire_record){.tag = header->tag, .flags = header->flags};
     if (wire_is_frame(header->tag))
-        return vf_fail(err, VF_FAILED, "peer %s sent PAGES on a stream for control", tp->peer);
+        return vf_fail(err, VF_FAILED, "peer %s sent %s on a stream for control", tp->peer, name);
     if (header->length < SUM_BYTES || header->length > wire_tag_cap(header->tag))
         return vf_fail(err, VF_FAILED, "peer %s: %s has an impossible length", tp->peer, name);
     if (tp_recv(tp, sum, sizeof sum, deadline_ns, err) != 0)

@@ -474,6 +474,8 @@ struct wire_packed { /* a payload as it travels */
 int wire_send_packed(struct tp *tp, const struct wire_frame *frame,
                      const struct wire_packed *packed, const struct wire_geometry *geometry,
                      uint64_t *sent, uint64_t deadline_ns, struct vf_error *err);
+/* What it takes on the wire, packed or (NULL) as it is. */
+uint64_t wire_frame_bytes(const struct wire_frame *frame, const struct wire_packed *packed);
 /* Where in the slot the frame's payload lies, parts that touch as one. Returns their number; -1: a
  * place outside the slot (a bug here). */
 int wire_frame_parts(const struct wire_frame *frame, const void *slot,

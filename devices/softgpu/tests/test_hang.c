@@ -168,7 +168,7 @@ static void a_paced_queue_is_no_hang(void **state)
     assert_false(status(r, 0) & SG_VFC_STATUS_HANG);
 }
 
-static void a_pause_is_complete_and_starts_the_count_afresh(void **state)
+static void a_pause_is_complete_and_ends_no_hang(void **state)
 {
     struct rig *r = *state;
 
@@ -178,6 +178,21 @@ static void a_pause_is_complete_and_starts_the_count_afresh(void **state)
     assert_false(status(r, 0) & SG_VFC_STATUS_HANG);
     rig_resume(r, 0);
     assert_true(told(r, PATIENCE_MS));
+}
+
+/* As a move that slows the VF makes them. */
+static void many_short_pauses_hide_no_hang(void **state)
+{
+    struct rig *r = *state;
+    bool found = false;
+
+    start_hang(r, 0);
+    for (int i = 0; i < PATIENCE_MS && !found; i++) {
+        rig_pause(r, 0);
+        rig_resume(r, 0);
+        found = told(r, 1);
+    }
+    assert_true(found);
 }
 
 static void a_reset_ends_the_hang_and_touches_nobody_else(void **state)
@@ -233,7 +248,8 @@ int main(void)
         TEST(a_wait_compares_as_a_conditional_jump_does),
         TEST(a_long_loop_and_a_long_command_are_no_hang),
         TEST(a_paced_queue_is_no_hang),
-        TEST(a_pause_is_complete_and_starts_the_count_afresh),
+        TEST(a_pause_is_complete_and_ends_no_hang),
+        TEST(many_short_pauses_hide_no_hang),
         TEST(a_reset_ends_the_hang_and_touches_nobody_else),
         TEST(a_hang_takes_no_more_than_its_share),
     };

@@ -57,6 +57,13 @@ class Compress(Case):
         self.assertLess(slow["bytes_sent"], plain["bytes_sent"] * 0.7)  # a way is judged by 8 MiB, on each of two streams
         self.assertEqual(slow["digest"], plain["digest"])
 
+    def test_a_full_verification_fits_the_limit_that_it_would_fit_without(self):
+        left, right = self.pair("softgpu,vram=1G,vfs=2")
+        create(left, "p", Work("diffuse", input=self.wide(), steps=1), vram="256M")
+        finish(left, "p")
+        job = move(left, right, "p", "--compress", "zstd", "--verify", "full", "--bandwidth", "2M")
+        self.assertEqual((job["status"], job["verify"]), ("completed", "full"))
+
     def test_noise_is_sent_as_it_is(self):
         left, right = self.pair()
         create(left, "p", Work("fill", size="24M"), vram="64M")
