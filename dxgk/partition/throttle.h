@@ -39,8 +39,8 @@ bool dxgk_throttle_runs(struct dxgk_partition *partition);
 /* Percent of each beat that it stands, and for how long it has stood since Prepare. Any thread. */
 void dxgk_throttle_tell(struct dxgk_partition *partition, uint32_t *percent, uint64_t *stood_ns);
 
-/* All partitions are gone: waits for the last thread of a throttle. False: one is in a driver's call
- * that does not come back; dxgk must stay. */
+/* All partitions are gone: waits for the last thread of a throttle. False: one is in a driver's
+ * call that does not come back; dxgk must stay. */
 bool dxgk_throttles_wait(struct dxgk *dxgk);
 
 #endif
