@@ -203,7 +203,7 @@ def quick_names(tests):
     return names
 
 
-def lines_of(meson, tests, suites, names):
+def lines_of(meson, tests, suites, names, tool):
     """What is to be run beside each other, each as meson commands one after the other; and where their results are."""
     cores = min(os.cpu_count() or 1, 2)
     if names:
@@ -212,10 +212,12 @@ def lines_of(meson, tests, suites, names):
     if suites:
         return [[[*meson, "--num-processes", str(cores), *[word for suite in suites for word in ("--suite", suite)]]]], LOGS[:1]
     # One more at a time than there are processors, of those that wait more than they work; what measures runs alone (is_parallel).
+    # Under a sanitizer each does less at once by itself (at_once in e2e.py), so that there is room for more.
+    waiting = cores + 1 if tool == "" else 2 * cores + 1
     lines = [[[*meson, "--num-processes", str(cores), "--no-suite", "model", "--no-suite", "e2e"]]]
     logs = [LOGS[0]]
     if "e2e" in there:
-        lines[0].append([*meson, "--num-processes", str(cores + 1), "--suite", "e2e", "--logbase", LOGS[1]])
+        lines[0].append([*meson, "--num-processes", str(waiting), "--suite", "e2e", "--logbase", LOGS[1]])
         logs.append(LOGS[1])
     # The model only computes, for a minute, while most of the others wait: it runs beside them, behind them in line for a processor.
     if "model" in there:
@@ -243,7 +245,7 @@ def main():
     print(f"{len(wanted)} tests: about {in_words(progress.expected)}, {times.source}", flush=True)
 
     meson = ["meson", "test", "-C", args.build, "--no-rebuild", "--print-errorlogs", "--timeout-multiplier", str(slower)]
-    lines, bases = lines_of(meson, wanted, args.suite, names)
+    lines, bases = lines_of(meson, wanted, args.suite, names, tool)
     junits = [logs / f"{base}.junit.xml" for base in bases]
     for junit in junits:
         junit.unlink(missing_ok=True)
