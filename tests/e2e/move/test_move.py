@@ -268,7 +268,7 @@ class Many(Case):
 
     def test_ten_moves_back_and_forth_while_churn_writes_at_full_speed(self):
         left, right = self.pair()
-        work = Work("churn", size="16M", steps=self.full_speed_steps(left, 15), seed=15)
+        work = Work("churn", size="16M", steps=self.full_speed_steps(left, 15 if PATIENCE == 1 else 40), seed=15)
         create(left, "p", work)
         begins(left, "p")
         uuid = show(left, "p")["uuid"]

@@ -125,8 +125,14 @@ class TheNextTenant(Alice):
         other = self.host("other", DEVICE)
         free = room(other)
         with Proxy(other.address, keep=True) as way:
-            self.one.spawn("migrate", "alice", "--to", way.address, "--bandwidth", (4 << 20) // PATIENCE)
-            wait_until("pages arrived", lambda: sum(point.tag == "PAGES" for point, _ in list(way.bytes)) > 4, 30)
+            # Slow enough to be cut off midway, and no slower than a move may be.
+            moving = self.one.spawn("migrate", "alice", "--to", way.address, "--bandwidth", max(1 << 20, (4 << 20) // PATIENCE))
+
+            def arrived():
+                self.assertIsNone(moving.poll(), moving.poll() is not None and moving.communicate())
+                return sum(point.tag == "PAGES" for point, _ in list(way.bytes)) > 4
+
+            wait_until("pages arrived", arrived, 30)
             self.assertIsNotNone(self.holds_secret(other.kernel_pid))
             job = self.one.json("job", "list")["jobs"][0]["job"]
             self.one.run("job", "cancel", job)
