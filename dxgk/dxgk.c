@@ -10,9 +10,9 @@
 #include "dxgk/adapter/resets.h"
 #include "dxgk/handles.h"
 #include "dxgk/nt/nt.h"
+#include "dxgk/partition/beats.h"
 #include "dxgk/partition/partition.h"
 #include "dxgk/partition/tdr.h"
-#include "dxgk/partition/throttle.h"
 #include "dxgk/umed/umed.h"
 #include "dxgk/vram/reserve.h"
 

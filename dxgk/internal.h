@@ -248,7 +248,7 @@ struct dxgk {
     struct dxgk_partition *partitions;
     uint64_t next_id;
     uint32_t partition_count;
-    uint32_t throttles; /* threads of partition/throttle.c */
+    uint32_t throttles; /* threads of partition/beats.c */
     pthread_cond_t throttle_over;
 };
 

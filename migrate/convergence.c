@@ -214,13 +214,10 @@ static void decide_fitting(const struct convergence_input *in, struct convergenc
     out->action = CONVERGENCE_PAUSE;
 }
 
-/* The fixed part alone does not fit. That of a full verification is measured by rounds, of which
- * the first one is no measure. */
+/* The fixed part alone does not fit, by more than the first look at it. */
 static bool hopeless(const struct convergence_input *in)
 {
-    if (in->rounds_done >= CONVERGENCE_FREE_ROUNDS)
-        return !fits(in, fixed_part(in));
-    return in->rounds_done > 0 && !fits(in, in->fixed_blackout_ns);
+    return in->rounds_done >= CONVERGENCE_FREE_ROUNDS && !fits(in, fixed_part(in));
 }
 
 /* The pause does not fit. Will it ever? */

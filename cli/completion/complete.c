@@ -108,9 +108,9 @@ static void offer_choices(const struct complete_sink *sink, const char *metavar,
 {
     char word[64];
 
-    if (!islower((unsigned char)metavar[0]))
-        return;
     for (const char *at = metavar; at != NULL; at = strchr(at, '|') ? strchr(at, '|') + 1 : NULL) {
+        if (!islower((unsigned char)*at))
+            continue;
         (void)snprintf(word, sizeof word, "%.*s", (int)strcspn(at, "|"), at);
         complete_offer(sink, before, typed, word, "");
     }

@@ -82,9 +82,9 @@ static const struct cli_option migrate_options[] = {
      "full also rehashes both paused sides; default delta", false},
     {VALUE_NUMBER, "streams", "N", "streams", "data streams, 1 to 8; default 2", false},
     {VALUE_TEXT, "throttle", "off|auto|MAX%", "throttle",
-     "let it stand so much of the time if it writes faster than is sent; default auto", false},
+     "slow a partition that writes too fast, at most so much; default auto", false},
     {VALUE_TEXT, "compress", "none|lz4|zstd|auto", "compress",
-     "pack what gets smaller; auto: when the link is what is waited for; default none", false},
+     "pack what gets smaller; auto: when sending waits; default none", false},
     {VALUE_FLAG, "all", NULL, "all", "every partition of this host", false, .instead = true},
     {VALUE_LIST, "partition", "PATTERN", "partitions", "those it fits (*, ?, [a-z]); may repeat",
      .names = NAMES_PARTITION, .instead = true},
@@ -106,9 +106,9 @@ static const struct cli_option evacuate_options[] = {
      "full also rehashes both paused sides; default delta", false},
     {VALUE_NUMBER, "streams", "N", "streams", "data streams of each, 1 to 8; default 2", false},
     {VALUE_TEXT, "throttle", "off|auto|MAX%", "throttle",
-     "let it stand so much of the time if it writes faster than is sent; default auto", false},
+     "slow a partition that writes too fast, at most so much; default auto", false},
     {VALUE_TEXT, "compress", "none|lz4|zstd|auto", "compress",
-     "pack what gets smaller; auto: when the link is what is waited for; default none", false},
+     "pack what gets smaller; auto: when sending waits; default none", false},
     {VALUE_FLAG, "dry-run", NULL, NULL, "only check which could move, and where", false},
     {VALUE_END},
 };
@@ -132,7 +132,7 @@ static const struct cli_option save_options[] = {
     {VALUE_OUTPUT, "output", "FILE", NULL, "the image; must not be there yet", true},
     {VALUE_FLAG, "keep", NULL, NULL, "let the partition run on", false},
     {VALUE_TEXT, "compress", "none|lz4|zstd|auto", "compress",
-     "pack what gets smaller; auto: when the disk is what is waited for; default none", false},
+     "pack what gets smaller; auto: when writing waits; default none", false},
     {VALUE_END},
 };
 

@@ -115,12 +115,14 @@ static void what_may_follow(void **state)
         {"cert add d --for a --f", "--for"},   /* a list */
         {"migrate a ", "<partition> one two"}, /* and more of them */
         {"migrate a b -- t", "<partition> two"},
-        {"save p ", "--output --keep --host --timeout --json --help --version"},
+        {"save p ", "--output --keep --compress --host --timeout --json --help --version"},
         {"job resolve 3 --source-runs --ta", "--target-runs"},
         /* Values. */
         {"migrate p --verify ", "delta full"},
         {"migrate p --verify d", "delta"},
         {"migrate p --verify=", "--verify=delta --verify=full"},
+        {"migrate p --compress z", "zstd"},
+        {"migrate p --throttle ", "off auto"},
         {"migrate p --streams ", ""},
         {"migrate p --dry-run=", ""},
         {"save p --output ", "<files>"},

@@ -24,7 +24,7 @@ int dxgk_hold(struct dxgk_partition *partition, enum vf_holder who, const char *
 int dxgk_release(struct dxgk_partition *partition, uint32_t who, const char *why,
                  struct vf_error *err);
 
-/* A stand of some milliseconds in the middle of a move (partition/throttle.h): from dxgk_stand to
+/* A stand of some milliseconds in the middle of a move (partition/beats.h): from dxgk_stand to
  * dxgk_stand_over the lock is held and nothing else is done with the partition, so its state stays
  * OUTGOING. -1 of dxgk_stand: the driver would not pause it; it runs on. -1 of dxgk_stand_over: the
  * driver would not resume it; as with dxgk_release it stands, held by VF_HOLD_FAULT. Lock held. */

@@ -1,12 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Slows a partition that is moving, so that it dirties no more pages than the move can send: in
- * each beat of 5 ms its VF and its vCPUs stand for a part of it (VF-4, SRC-5) and run for the rest.
- * Other VFs are not touched (VF-6). No stand is longer than a beat.
- *
- * A stand is one short call on the partition: partition->lock and the adapter's gate are held
- * throughout, so no other call ever meets a partition that a throttle holds, and a driver update
- * waits for a stand at most. Whoever asks for the lock meanwhile ends the stand.
+ * What is known of a partition's throttle: how much it is slowed, whether it stands for that, who
+ * wants its lock or its door meanwhile. A leaf: what lets it stand is beats.h.
  */
 #ifndef DXGK_PARTITION_THROTTLE_H
 #define DXGK_PARTITION_THROTTLE_H
@@ -39,8 +34,20 @@ bool dxgk_throttle_runs(struct dxgk_partition *partition);
 /* Percent of each beat that it stands, and for how long it has stood since Prepare. Any thread. */
 void dxgk_throttle_tell(struct dxgk_partition *partition, uint32_t *percent, uint64_t *stood_ns);
 
-/* All partitions are gone: waits for the last thread of a throttle. False: one is in a driver's
- * call that does not come back; dxgk must stay. */
-bool dxgk_throttles_wait(struct dxgk *dxgk);
+/* ---- for beats.c ---- */
+
+/* From now on so many percent. True: there is no thread yet, and the caller is to start it. */
+bool dxgk_throttle_set(struct dxgk_partition *partition, uint32_t percent);
+/* The throttle's percent; 0: its thread is over, another may start. Unless it `goes_on`, what was
+ * asked for and served as `percent` is over; what was asked for since is not. */
+uint32_t dxgk_throttle_next(struct dxgk_throttle *throttle, uint32_t percent, bool goes_on);
+/* The partition comes to stand, or runs again. */
+void dxgk_throttle_say_stands(struct dxgk_throttle *throttle, bool stands);
+/* Stands until then, as long as the throttle is `percent` and nobody wants partition->lock, which
+ * is held; and counts the time. */
+void dxgk_throttle_stand_until(struct dxgk_throttle *throttle, uint32_t percent, uint64_t until_ns);
+/* Runs until then, and for guests that wait a little longer, as long as the throttle is
+ * `percent`. */
+void dxgk_throttle_run_until(struct dxgk_throttle *throttle, uint32_t percent, uint64_t until_ns);
 
 #endif

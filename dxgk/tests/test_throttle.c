@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* A partition that is slowed while it moves (partition/throttle.h): it does less, everybody else
+/* A partition that is slowed while it moves (partition/beats.h): it does less, everybody else
  * finds it as if it ran, and every way out of it ends with the partition at its own speed. */
 #include "dxgk/tests/rig/hotrig.h"
 #include "dxgk/tests/rig/moverig.h"

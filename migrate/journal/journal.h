@@ -82,6 +82,9 @@ const char *journal_kind_name(enum journal_kind kind); /* "OPEN", … */
  * middle of a write, which had not returned) is truncated away with a warning; any other bad line
  * is refused: nobody should guess who owns a partition. */
 int journal_open(const char *state_dir, struct journal **out, struct vf_error *err);
+/* What a write of so little costs here now, made durable: measured on a file of its own that nobody
+ * sees. UINT64_MAX: it cannot be told. Any thread. */
+uint64_t journal_sync_ns(const struct journal *journal);
 void journal_close(struct journal *journal); /* NULL is allowed */
 
 /* Could a move be recorded now? -1 with the reason when the file is gone from its directory, that

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/size.h"
 #include "base/trace.h"
+#include "migrate/journal/journal.h"
 #include "migrate/job/stand.h"
 #include "migrate/stream/spread.h"
 
@@ -16,6 +17,7 @@
 
 /* Below this a round's rate says more about waiting than about the link. */
 #define MEANINGFUL_BYTES (8u << 20)
+#define FIXED_PART_OF_LIMIT 5u
 
 static uint64_t dirty_pages(const struct source *s)
 {
@@ -143,6 +145,20 @@ static void run_freely(struct source *s)
         (uint64_t)((double)s->convergence.dirty_bytes_per_s * 100.0 / (100.0 - (double)was));
 }
 
+/* One slow fsync, when the move began, shall not be the measure of what its blackout costs: where
+ * that would be a good part of the limit it is measured again, after each round. */
+static void measure_fixed(struct source *s)
+{
+    uint64_t *fixed = &s->convergence.fixed_blackout_ns, ns;
+
+    if (s->convergence.rounds_done == 0 ||
+        *fixed <= s->convergence.max_blackout_ns / FIXED_PART_OF_LIMIT)
+        return;
+    ns = journal_sync_ns(s->job->mig->journal);
+    if (ns < *fixed / SOURCE_FSYNCS)
+        *fixed = SOURCE_FSYNCS * ns;
+}
+
 /* Asks the policy, and shows what it thinks. */
 static struct convergence_decision decide(struct source *s, uint64_t dirty)
 {
@@ -155,6 +171,7 @@ static struct convergence_decision decide(struct source *s, uint64_t dirty)
     s->convergence.max_time_ns = limits.max_time_ns;
     s->convergence.throttle_most = s->cannot_slow ? 0 : limits.throttle;
     s->convergence.elapsed_ns = vf_now_ns() - job->t.start;
+    measure_fixed(s);
     if (job->options.verify == MIG_VERIFY_FULL && s->convergence.rate_bytes_per_s != 0) {
         /* A rehash gathers and hashes; a round does that on both sides and also sends, receives and
          * scatters: less than half. */

@@ -87,9 +87,7 @@ static int open_partition(struct source *s, struct vf_error *err)
     s->queried_ns = vf_now_ns();
     if (mig_journal(job, JOURNAL_OPEN, "", err) != 0)
         return -1;
-    /* What one fsync costs here, three of which lie in the blackout (PREPARED,
-     * COMMIT, COMMITTED). */
-    s->convergence.fixed_blackout_ns = 3 * (vf_now_ns() - s->queried_ns);
+    s->convergence.fixed_blackout_ns = SOURCE_FSYNCS * (vf_now_ns() - s->queried_ns);
     return 0;
 }
 

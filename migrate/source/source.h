@@ -19,6 +19,9 @@ struct source_rates {
     double share; /* of what the last round read that it sent */
 };
 
+/* In the blackout: PREPARED, COMMIT, COMMITTED. */
+#define SOURCE_FSYNCS 3u
+
 struct source {
     struct mig_job *job;
     struct kc *kc;

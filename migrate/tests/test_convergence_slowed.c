@@ -251,6 +251,7 @@ static void a_limit_that_no_throttle_could_keep_is_refused_early(void **state)
                                     .fixed_blackout_ns = 81 * MS,
                                     .max_blackout_ns = 100 * MS};
     convergence_note_round(&in, 1000000000);
+    convergence_note_round(&in, 1000000000);
     assert_int_equal(convergence_decide(&in).action, CONVERGENCE_GIVE_UP);
     in.fixed_blackout_ns = 80 * MS;
     assert_int_equal(convergence_decide(&in).action, CONVERGENCE_ROUND);

@@ -116,7 +116,9 @@ def wrong_values(key, value, told):
         yield "null", None
     if isinstance(value, str) and among(CHOSEN, key, told):
         yield "no such value", "no such value"
-    if isinstance(value, int) and not isinstance(value, bool):
+    if isinstance(value, float):
+        yield from (("negative", -1.5), ("more than all", 1.5), ("a text", "1"))  # they are shares
+    elif isinstance(value, int) and not isinstance(value, bool):
         yield from (("negative", -1), ("no whole number", 1.5), ("a text", "1"))
     elif value is not None:
         yield "a number", 0.5

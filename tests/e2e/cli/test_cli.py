@@ -419,10 +419,11 @@ class Answers(Case):
             ["--streams", 99],
             ["--max-blackout", 0],
             ["--verify", "some"],
-            ["--compress", "zstd"],
-            ["--compress", "lz4"],
-            ["--compress", "auto"],
             ["--compress", "rot13"],
+            ["--throttle", "none"],
+            ["--throttle", "-5%"],
+            ["--throttle", "0"],
+            ["--throttle", "100%"],
         ):
             self.fails("migrate", "p", "--to", "127.0.0.1:1", *options, code=USAGE)
         done = self.one.run("migrate", "p", "--to", "nowhere", code=USAGE)
