@@ -93,6 +93,13 @@ static bool shrinks(const struct convergence_input *in)
                mul_div(in->history[CONVERGENCE_HISTORY - 2], 100 - CONVERGENCE_SHRINK_PERCENT, 100);
 }
 
+/* Had the round before the last one? One that did not shrink may have been a hiccup. */
+static bool has_shrunk(const struct convergence_input *in)
+{
+    return in->rounds_done >= CONVERGENCE_HISTORY &&
+           in->history[1] <= mul_div(in->history[0], 100 - CONVERGENCE_SHRINK_PERCENT, 100);
+}
+
 /* The throttle that the next round needs to leave a quarter of the bytes, or what the aim leaves:
  * how much gets dirty in it goes by the partition's share of the time. */
 static uint32_t throttle_for(const struct convergence_input *in)
@@ -129,7 +136,8 @@ static bool slowing_pays(const struct convergence_input *in, uint64_t predicted,
     if (in->slow_rounds >= CONVERGENCE_SLOW_ROUNDS ||
         (in->max_time_ns != 0 && add(in->elapsed_ns, round_ns) >= in->max_time_ns))
         return false;
-    return in->rounds_done < CONVERGENCE_FREE_ROUNDS || next > in->throttle || shrinks(in);
+    return in->rounds_done < CONVERGENCE_FREE_ROUNDS || next > in->throttle || shrinks(in) ||
+           has_shrunk(in);
 }
 
 /* Neither of the last two rounds left clearly less than the one before them. */
