@@ -72,15 +72,14 @@ static uint64_t fixed_part(const struct convergence_input *in)
     return add(in->fixed_blackout_ns, in->verify_full_ns);
 }
 
-/* The longest pause that is short enough not to slow a partition for a shorter one: beyond the
- * fixed part a few milliseconds, or a tenth of a fixed part that is longer. */
+/* The longest pause that is short enough not to slow a partition for a shorter one: the fixed part
+ * and a few milliseconds, or a tenth of it where that is more. */
 static uint64_t aim(const struct convergence_input *in)
 {
     const uint64_t limit = mul_div(in->max_blackout_ns, CONVERGENCE_MARGIN_PERCENT, 100);
     const uint64_t fixed = fixed_part(in);
     const uint64_t more = mul_div(fixed, CONVERGENCE_WORTH_PERCENT, 100);
-    const uint64_t least = add(fixed, more > CONVERGENCE_WORTH_NS ? more : CONVERGENCE_WORTH_NS);
-    const uint64_t wanted = least > CONVERGENCE_AIM_NS ? least : CONVERGENCE_AIM_NS;
+    const uint64_t wanted = add(fixed, more > CONVERGENCE_AIM_NS ? more : CONVERGENCE_AIM_NS);
 
     return limit < wanted ? limit : wanted;
 }

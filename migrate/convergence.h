@@ -21,9 +21,9 @@
 /* No estimate when pages get dirty faster than this part of the rate. */
 #define CONVERGENCE_ETA_PERCENT 80u
 #define CONVERGENCE_PROGRESS_PERCENT 5u /* shrinking by less counts as standing still */
-/* A partition that may be slowed is slowed for a pause that would be longer than this, once rounds
- * alone do not shorten it any more. */
-#define CONVERGENCE_AIM_NS 8000000u
+/* A partition that may be slowed is slowed for a pause of which rounds could take away more than
+ * this, once rounds alone do not. */
+#define CONVERGENCE_AIM_NS 5000000u
 /* Rounds before the first that slows: what the first one says of the rate holds for no other. */
 #define CONVERGENCE_FREE_ROUNDS 2u
 /* Rounds that may slow a partition whose pause fits: each takes less than --max-blackout. */

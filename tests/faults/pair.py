@@ -204,7 +204,9 @@ class Pair:
         create(self.source.host, "p", self.work, vram=VRAM)
         begins(self.source.host, "p")
         self.moving = self.source.host.spawn(
-            "migrate", "p", "--to", self.target.host.address, "--max-blackout", BLACKOUT_MS, "--verify", "full", *options
+            "migrate", "p", "--to", self.target.host.address, "--max-blackout", BLACKOUT_MS, "--verify", "full",
+            # How often it is asked for depends on the machine's speed; every step of a walk is to be there each time.
+            "--throttle", "off", *options
         )
 
     def end(self):

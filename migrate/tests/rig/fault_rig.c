@@ -117,6 +117,7 @@ void options_of(struct mig_options *options)
 {
     mig_options_init(options);
     options->max_blackout_ns = 10000000000ull;
+    options->throttle = 0; /* the last round is to have something to send */
 }
 
 struct mig_job *begin(struct footprint *before, const struct proxy_fault *fault)
