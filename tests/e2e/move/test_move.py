@@ -33,8 +33,8 @@ from harness import PATIENCE, reference, wait_until
 
 TESTS_AT_ONCE = at_once(4)
 FULL_SPEED_MOVES = 10
-DIFFUSE_STEPS = 4000 // PATIENCE  # a slow build has its middle sooner
-GEMM_STEPS = 1500 // PATIENCE
+DIFFUSE_STEPS = 12000 // PATIENCE  # a slow build has its middle sooner
+GEMM_STEPS = 3000 // PATIENCE
 
 
 class Workloads(Case):
