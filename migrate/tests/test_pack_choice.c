@@ -15,12 +15,13 @@
 
 #define FRAME (1u << 20)
 #define FRAMES 4096u /* 4 GiB */
+#define NO_TIME 1e18
 
 struct world {
     double link;     /* bytes a second */
     double gather;   /* of content, that can be read and hashed */
     double taken;    /* of content, that the target deals with */
-    double speed[4]; /* packing, by way; [0] unused */
+    double speed[4]; /* packing, by way; [0]: takes no time */
     double ratio[4]; /* bytes that are left of one; [0] = 1 */
     double wobble;
 };
@@ -50,7 +51,7 @@ static unsigned way_of(struct pack_way way)
  * socket buffers, so the slowest of them is what counts. */
 static double frame_s(const struct world *w, unsigned way, double *waited)
 {
-    const double work = FRAME / w->gather + (way > 0 ? FRAME / w->speed[way] : 0);
+    const double work = FRAME / w->gather + FRAME / w->speed[way];
     const double wire = FRAME * w->ratio[way] / w->link, target = FRAME / w->taken;
     const double slowest = wire > target ? wire : target;
     const double all = work > slowest ? work : slowest;
@@ -94,7 +95,7 @@ static struct world any_world(uint64_t *seed)
                       .gather = magnitude(seed, 3e8, 5e9),
                       .taken = magnitude(seed, 3e8, 5e9),
                       .ratio = {1},
-                      .speed = {0},
+                      .speed = {NO_TIME},
                       .wobble = 0.05 * chance(seed)};
     const double content = chance(seed) < 0.25 ? 1 : magnitude(seed, 0.02, 1);
 
@@ -184,7 +185,7 @@ static void content_that_changes_is_noticed(void **state)
                       .gather = 2e9,
                       .taken = 2e9,
                       .ratio = {1, 1, 1, 1},
-                      .speed = {0, 8e8, 4e8, 2e8}};
+                      .speed = {NO_TIME, 8e8, 4e8, 2e8}};
     struct pack_choice choice;
     unsigned packed = 0;
 

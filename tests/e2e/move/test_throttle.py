@@ -4,11 +4,15 @@ import json
 import unittest
 
 from e2e import at_once, Case, Work, begins, create, finish, partitions, show, state, steps
-from harness import wait_until
+from harness import PATIENCE, wait_until
 
 TESTS_AT_ONCE = at_once(2)
 SIZE = "64M"
 FOR_EVER = 1_000_000_000  # steps
+# A round takes twice as long as a pause may, and the disk has its time.
+BANDWIDTH = (32 << 20) // PATIENCE
+LIMIT_MS = 1000 * PATIENCE
+SHORT_MS = 100 if PATIENCE == 1 else 5000  # what it is on a machine that does nothing slowly
 
 
 def full_speed(steps_wanted):
@@ -27,7 +31,7 @@ class Throttle(Case):
     def slowed(self, *options):
         """Its move goes on for minutes, and has slowed it."""
         left, right = self.working(FOR_EVER)
-        moving = left.spawn("--json", "migrate", "p", "--to", right.address, "--bandwidth", "32M", "--max-blackout", 100, *options)
+        moving = left.spawn("--json", "migrate", "p", "--to", right.address, "--bandwidth", BANDWIDTH, "--max-blackout", LIMIT_MS, *options)
 
         def slow():
             self.assertIsNone(moving.poll(), moving.poll() is not None and moving.communicate())
@@ -44,7 +48,7 @@ class Throttle(Case):
 
     def test_what_writes_at_full_speed_arrives_whole_within_a_short_limit(self):
         left, right = self.working()
-        out = left.run("--json", "migrate", "p", "--to", right.address, "--max-blackout", 100, timeout=120).stdout
+        out = left.run("--json", "migrate", "p", "--to", right.address, "--max-blackout", SHORT_MS, timeout=120).stdout
         job = json.loads(out)
         self.assertEqual(job["status"], "completed")
         self.assertGreater(job["throttle_max"], 0)
@@ -58,7 +62,7 @@ class Throttle(Case):
 
     def test_what_must_not_be_slowed_is_not(self):
         left, right = self.working(FOR_EVER)
-        refused = left.run("migrate", "p", "--to", right.address, "--throttle", "off", "--bandwidth", "32M", "--max-blackout", 100, code=4, timeout=120)
+        refused = left.run("migrate", "p", "--to", right.address, "--throttle", "off", "--bandwidth", BANDWIDTH, "--max-blackout", LIMIT_MS, code=4, timeout=120)
         self.assertIn("will not converge", refused.stderr)
         job = left.json("job", "show", left.json("job", "list")["jobs"][0]["job"])
         self.assertEqual((job["throttle_max"], job["throttled_ns"]), (0, 0))
