@@ -10,12 +10,12 @@ import signal
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
-from e2e import BUILD, SLOW, WRONG, Case, begins, churn, create, finish, partitions, runs, state, steps  # noqa: E402 (their place is known only now)
-from harness import Host, pid_gone, wait_until  # noqa: E402
+from e2e import BUILD, WRONG, Case, begins, churn, create, finish, partitions, runs, state, steps  # noqa: E402 (their place is known only now)
+from harness import PATIENCE, Host, pid_gone, wait_until  # noqa: E402
 
 DEVICE = "softgpu,vram=64M,vfs=2,dirty-page=64K"
 FAULTS = "tests/faults/vferryd-faults"
-SILENCE_S, REDIAL_S = (5, 5) if SLOW else (1, 2)
+SILENCE_S, REDIAL_S = (1, 2) if PATIENCE == 1 else (5, 5)
 BLACKOUT_MS = 20000
 REWORD = os.environ.get("VF_REWORD") == "1"
 # A target waits as long as its source tries, and some silences more, before it calls the outcome unknown.
