@@ -88,11 +88,11 @@ model:
 bench: all
 	@$(FAMILY) /usr/bin/python3 bench/bench.py --build $(BUILD)
 
-## asan     make test, with the address and undefined behaviour sanitizers      up to 90 min
+## asan     make test, with the address and undefined behaviour sanitizers      half an hour
 asan:
 	@$(MAKE) --no-print-directory test BUILD=build-asan MESON_ARGS="-Db_sanitize=address,undefined -Db_lundef=false"
 
-## tsan     make test, with the thread sanitizer                                up to 90 min
+## tsan     make test, with the thread sanitizer                                an hour
 tsan:
 	@$(MAKE) --no-print-directory test BUILD=build-tsan MESON_ARGS="-Db_sanitize=thread -Db_lundef=false"
 
