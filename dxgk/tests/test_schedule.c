@@ -212,6 +212,39 @@ static void a_pause_within_the_move_stops_the_vf_alone(void **unused)
     rig_close(&rig);
 }
 
+/* VF-6: a VF that is slowed has less, and what it leaves is the neighbour's, whose own half stays
+ * whole. Afterwards both have what they had. */
+static void a_throttle_takes_nothing_from_the_neighbour(void **unused)
+{
+    struct vf_error error = VF_ERROR_INIT;
+    struct share is = {0};
+    uint64_t moves, stays;
+    static struct pager pager; /* a test that fails leaves its threads, and what they look at */
+    static struct rig rig;
+    unsigned span;
+
+    (void)unused;
+    rig_open(&rig, devices, NULL);
+    moves = rig_create(&rig, "moves", 0, RESERVE / MIB, false);
+    stays = rig_create(&rig, "stays", 0, RESERVE / MIB, false);
+    rig_run(&rig, moves, RESERVE, 1, 0);
+    rig_run(&rig, stays, RESERVE, 2, 0);
+    pager_start(&pager, &rig, moves);
+    must(dxgk_migration_prepare(rig.dxgk, moves, DXGK_SOURCE, 1, &error), &error);
+    expect(&rig, moves, stays, "not slowed", 0.25, 0.5);
+    must(dxgk_partition_throttle(rig.dxgk, moves, 80, &error), &error);
+    for (span = 0; span < SPANS && (is.neighbour < 0.5 || is.migrating > 0.15); span++) {
+        is = measure(&rig, moves, stays);
+        print_message("# slowed by 80 %%: migrating %.2f, neighbour %.2f\n", is.migrating,
+                      is.neighbour);
+    }
+    assert_true(span < SPANS || (is.neighbour >= 0.5 && is.migrating <= 0.15));
+    must(dxgk_migration_end(rig.dxgk, moves, &error), &error);
+    expect(&rig, moves, stays, "after End", 0.5, 0.5);
+    pager_stop(&pager);
+    rig_close(&rig);
+}
+
 /* TGT-1: a target is paused all the way, so its neighbour's half is whole while pages arrive. */
 static void an_arriving_vf_takes_nothing_from_its_neighbour(void **unused)
 {
@@ -239,6 +272,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(paging_takes_its_time_from_the_migrating_vf_alone),
         cmocka_unit_test(a_pause_within_the_move_stops_the_vf_alone),
+        cmocka_unit_test(a_throttle_takes_nothing_from_the_neighbour),
         cmocka_unit_test(an_arriving_vf_takes_nothing_from_its_neighbour),
     };
 
