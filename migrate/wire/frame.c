@@ -13,6 +13,7 @@
 #define LIST_ENTRY_BYTES 16u /* page and digest */
 #define PACKED_BYTES 8u      /* PACKED: how, and to how many bytes */
 #define META_BYTES (WIRE_FRAME_HEAD_BYTES + LIST_ENTRY_BYTES * WIRE_FRAME_PAGES + PACKED_BYTES)
+#define HEAD_BYTES (WIRE_HEADER_BYTES + META_BYTES)
 
 static bool is_zero(const struct wire_frame *frame, uint32_t i)
 {
@@ -134,13 +135,12 @@ int wire_frame_parts(const struct wire_frame *frame, const void *slot,
     return n;
 }
 
-/* The payload is iov[1 … parts]; iov[0] is for what goes before it. */
+/* The payload is iov[1 … parts]; iov[0] is for what goes before it, which is put into `head`. */
 static int send_frame(struct tp *tp, const struct wire_frame *frame,
-                      const struct wire_packed *packed, struct iovec *iov, int parts,
-                      uint64_t *sent, uint64_t deadline_ns, struct vf_error *err)
+                      const struct wire_packed *packed, uint8_t head[HEAD_BYTES], struct iovec *iov,
+                      int parts, uint64_t *sent, uint64_t deadline_ns, struct vf_error *err)
 {
     const uint32_t payload = packed != NULL ? packed->bytes : frame->payload_bytes;
-    uint8_t head[WIRE_HEADER_BYTES + META_BYTES];
     uint32_t meta = encode_meta(frame, packed, head + WIRE_HEADER_BYTES);
 
     wire_header_encode(head, packed != NULL ? WIRE_PACKED : WIRE_PAGES, WIRE_MANDATORY,
@@ -157,6 +157,7 @@ int wire_send_frame(struct tp *tp, const struct wire_frame *frame, const void *s
                     const struct wire_geometry *geometry, uint64_t *sent, uint64_t deadline_ns,
                     struct vf_error *err)
 {
+    uint8_t head[HEAD_BYTES];
     struct iovec iov[1 + WIRE_FRAME_PAGES];
     int parts;
 
@@ -167,13 +168,14 @@ int wire_send_frame(struct tp *tp, const struct wire_frame *frame, const void *s
     parts = wire_frame_parts(frame, slot, geometry, iov + 1);
     if (parts < 0)
         return vf_fail(err, VF_FAILED, "frame: a page lies outside its slot");
-    return send_frame(tp, frame, NULL, iov, parts, sent, deadline_ns, err);
+    return send_frame(tp, frame, NULL, head, iov, parts, sent, deadline_ns, err);
 }
 
 int wire_send_packed(struct tp *tp, const struct wire_frame *frame,
                      const struct wire_packed *packed, const struct wire_geometry *geometry,
                      uint64_t *sent, uint64_t deadline_ns, struct vf_error *err)
 {
+    uint8_t head[HEAD_BYTES];
     struct iovec iov[2] = {[1] = {(void *)(uintptr_t)packed->data, packed->bytes}};
 
     if (sent != NULL)
@@ -182,7 +184,7 @@ int wire_send_packed(struct tp *tp, const struct wire_frame *frame,
         return -1;
     if (packed->bytes == 0 || packed->bytes >= frame->payload_bytes)
         return vf_fail(err, VF_FAILED, "frame: packed to no less than it was");
-    return send_frame(tp, frame, packed, iov, 1, sent, deadline_ns, err);
+    return send_frame(tp, frame, packed, head, iov, 1, sent, deadline_ns, err);
 }
 
 static void decode_lists(const uint8_t *lists, struct wire_frame *out)
