@@ -155,6 +155,8 @@ static void a_link_that_is_cut_again_and_again_still_carries_a_move(void **state
     memcpy(want, small, sizeof small);
 }
 
+#define TRIES 8u
+
 static void a_link_lost_in_the_blackout_comes_back_within_its_limit(void **state)
 {
     static const struct proxy_fault faults[] = {{TO_TARGET, WIRE_ROUND_END, 0, PROXY_CUT, 0, true},
@@ -168,12 +170,19 @@ static void a_link_lost_in_the_blackout_comes_back_within_its_limit(void **state
         const char *label = name_fault(&faults[i]);
         struct mig_options options;
         struct footprint before;
-        struct mig_job *job;
+        struct mig_job *job = NULL;
 
         options_of(&options);
         options.verify = faults[i].tag == WIRE_REHASH ? MIG_VERIFY_FULL : MIG_VERIFY_DELTA;
-        job = begin_with(&before, &faults[i], &options);
-        assert_true(mig_job_wait(job, TP_NEVER, UINT64_MAX));
+        /* A data stream's record may pass the proxy before the paused ROUND, which comes on another
+         * connection: then it was none of the blackout's, and the move went through. */
+        for (unsigned tries = 0; tries < TRIES; tries++) {
+            job = begin_with(&before, &faults[i], &options);
+            assert_true(mig_job_wait(job, TP_NEVER, UINT64_MAX));
+            if (proxy_fired(proxy) || tries + 1 == TRIES)
+                break;
+            expect_arrived(label, job, &before);
+        }
         expect_fired(label);
         assert_int_equal(reconnects(job), 1 + faults[i].again);
         expect_arrived(label, job, &before);
