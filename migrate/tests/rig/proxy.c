@@ -54,6 +54,7 @@ struct proxy {
     struct proxy_fault fault;
     unsigned skip; /* what is left of the fault's */
     bool armed, fired, held, released, cut, refusing, paused;
+    uint32_t rounds; /* that the control channel has begun since a fault was armed */
 };
 
 const char *proxy_act_name(enum proxy_act act)
@@ -141,11 +142,32 @@ static enum proxy_act judge(struct pump *pump, uint32_t tag)
     return act;
 }
 
-/* ROUND: after its checksum a u32, a u64, and whether the partition is paused. */
+/* ROUND: after its checksum its number, a u64, and whether the partition is paused. */
 static void note_round(struct proxy *proxy, const uint8_t *data, uint32_t bytes)
 {
     vf_lock(&proxy->lock);
-    proxy->paused = bytes > 20 && data[20] != 0;
+    if (bytes > 20) {
+        proxy->paused = data[20] != 0;
+        proxy->rounds = vf_load_u32(data + 8) + 1;
+        vf_cond_broadcast(&proxy->changed);
+    }
+    vf_unlock(&proxy->lock);
+}
+
+/* A data stream's ROUND_END may come before the control channel's ROUND, which was sent first: only
+ * that says whether it is one of the blackout's. */
+static void await_its_round(struct pump *pump)
+{
+    const uint64_t until_ns = vf_now_ns() + PATIENCE_NS;
+    struct proxy *proxy = pump->conn->proxy;
+    uint8_t start[12]; /* checksum, number */
+
+    if (recv(pump->from, start, sizeof start, MSG_PEEK | MSG_WAITALL) != sizeof start)
+        return; /* passing the payload meets the same end */
+    vf_lock(&proxy->lock);
+    while (proxy->armed && proxy->fault.paused && proxy->rounds <= vf_load_u32(start + 8) &&
+           vf_cond_wait_until(&proxy->changed, &proxy->lock, until_ns))
+        continue;
     vf_unlock(&proxy->lock);
 }
 
@@ -187,8 +209,11 @@ static void *pump_loop(void *arg)
     bool on = true;
 
     while (on && take_all(pump->from, head, sizeof head)) {
-        enum proxy_act act = judge(pump, vf_load_u32(head));
+        enum proxy_act act;
 
+        if (vf_load_u32(head) == WIRE_ROUND_END && pump->way == TO_TARGET)
+            await_its_round(pump);
+        act = judge(pump, vf_load_u32(head));
         if (act == PROXY_CUT)
             break;
         on = give_all(pump, head, sizeof head) &&
@@ -294,6 +319,7 @@ void proxy_arm(struct proxy *proxy, const struct proxy_fault *fault)
     proxy->armed = true;
     proxy->fired = false;
     proxy->paused = false;
+    proxy->rounds = 0;
     vf_unlock(&proxy->lock);
 }
 
