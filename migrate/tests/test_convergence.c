@@ -3,6 +3,8 @@
  * comes to an end. */
 #include "migrate/convergence.h"
 
+#include "base/tests/chance.h"
+
 #include <inttypes.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -281,17 +283,6 @@ static void note_round_keeps_the_last_and_the_least(void **state)
     assert_int_equal(in.history[2], 40);
 }
 
-static uint64_t next(uint64_t *seed)
-{
-    *seed = *seed * 6364136223846793005ull + 1442695040888963407ull;
-    return *seed >> 33;
-}
-
-static uint64_t below(uint64_t *seed, uint64_t limit)
-{
-    return (next(seed) << 31 | next(seed)) % limit;
-}
-
 /* Steady, and dirtying at most half of what is sent: there is always an end, and no verdict may
  * come before it. */
 static void what_converges_is_never_given_up(void **state)
@@ -300,10 +291,11 @@ static void what_converges_is_never_given_up(void **state)
 
     (void)state;
     for (int i = 0; i < 20000; i++) {
-        const uint64_t rate = 1000000 + below(&seed, 10000000000);
-        const uint64_t dirty = below(&seed, rate / 2);
-        struct convergence_input in = {
-            .bytes_left = below(&seed, 64ull << 30), .max_blackout_ns = 10 * MS, .max_rounds = 64};
+        const uint64_t rate = 1000000 + chance_below(&seed, 10000000000);
+        const uint64_t dirty = chance_below(&seed, rate / 2);
+        struct convergence_input in = {.bytes_left = chance_below(&seed, 64ull << 30),
+                                       .max_blackout_ns = 10 * MS,
+                                       .max_rounds = 64};
         struct convergence_decision out;
 
         while ((out = convergence_decide(&in)).action == CONVERGENCE_ROUND) {
@@ -331,11 +323,11 @@ static void waiting_makes_the_pause_shorter_in_bounded_time(void **state)
 
     (void)state;
     for (int i = 0; i < 20000; i++) {
-        const uint64_t rate = 1000000 + below(&seed, 10000000000);
-        const uint64_t dirty = below(&seed, rate);
-        struct convergence_input in = {.bytes_left = below(&seed, 64ull << 30),
-                                       .max_blackout_ns = 1 * MS + below(&seed, SECOND),
-                                       .fixed_blackout_ns = below(&seed, MS)};
+        const uint64_t rate = 1000000 + chance_below(&seed, 10000000000);
+        const uint64_t dirty = chance_below(&seed, rate);
+        struct convergence_input in = {.bytes_left = chance_below(&seed, 64ull << 30),
+                                       .max_blackout_ns = 1 * MS + chance_below(&seed, SECOND),
+                                       .fixed_blackout_ns = chance_below(&seed, MS)};
         struct convergence_decision out;
         uint64_t first = 0, extra = 0;
 
@@ -364,14 +356,14 @@ static void waiting_makes_the_pause_shorter_in_bounded_time(void **state)
  * the rounds it took. */
 static uint32_t simulate(uint64_t seed)
 {
-    const uint64_t size = 1 + below(&seed, 64ull << 30);
-    const uint64_t rate = 1 + below(&seed, 10000000000);
-    const uint64_t dirty = below(&seed, 4) == 0 ? 0 : below(&seed, 2 * rate);
+    const uint64_t size = 1 + chance_below(&seed, 64ull << 30);
+    const uint64_t rate = 1 + chance_below(&seed, 10000000000);
+    const uint64_t dirty = chance_below(&seed, 4) == 0 ? 0 : chance_below(&seed, 2 * rate);
     struct convergence_input in = {
         .bytes_left = size,
-        .fixed_blackout_ns = below(&seed, 400 * MS),
-        .max_blackout_ns = 1 + below(&seed, 2 * SECOND),
-        .max_time_ns = below(&seed, 2) == 0 ? 0 : below(&seed, 100 * SECOND),
+        .fixed_blackout_ns = chance_below(&seed, 400 * MS),
+        .max_blackout_ns = 1 + chance_below(&seed, 2 * SECOND),
+        .max_time_ns = chance_below(&seed, 2) == 0 ? 0 : chance_below(&seed, 100 * SECOND),
     };
 
     for (;;) {
@@ -386,10 +378,10 @@ static uint32_t simulate(uint64_t seed)
                         out.predicted_blackout_ns <= in.max_blackout_ns / 100 * 80 + 80);
         if (out.action != CONVERGENCE_ROUND)
             return in.rounds_done;
-        sent_rate = 1 + rate / 100 * (80 + below(&seed, 41));
+        sent_rate = 1 + rate / 100 * (80 + chance_below(&seed, 41));
         took = (uint64_t)((double)in.bytes_left / (double)sent_rate * 1e9);
-        left = (uint64_t)((double)dirty * ((double)took / 1e9) * (double)(80 + below(&seed, 41)) /
-                          100.0);
+        left = (uint64_t)((double)dirty * ((double)took / 1e9) *
+                          (double)(80 + chance_below(&seed, 41)) / 100.0);
         in.elapsed_ns += took;
         in.rate_bytes_per_s = sent_rate;
         in.dirty_bytes_per_s = took > 0 ? dirty : 0;
@@ -399,11 +391,9 @@ static uint32_t simulate(uint64_t seed)
 
 static void every_simulated_move_ends(void **state)
 {
-    const char *given = getenv("SEED");
-    const uint64_t seed = given != NULL ? strtoull(given, NULL, 10) : (uint64_t)time(NULL);
+    const uint64_t seed = chance_seed();
 
     (void)state;
-    print_message("# SEED=%" PRIu64 "\n", seed);
     for (uint64_t i = 0; i < 20000; i++)
         (void)simulate(seed + i * 0x9e3779b97f4a7c15ull);
 }

@@ -6,6 +6,8 @@
  */
 #include "migrate/convergence.h"
 
+#include "base/tests/chance.h"
+
 #include <inttypes.h>
 #include <math.h>
 #include <setjmp.h>
@@ -37,23 +39,6 @@ struct end {
     struct convergence_input in;
     double chosen_s; /* time that it stood though a pause would have fitted */
 };
-
-static uint64_t next(uint64_t *seed)
-{
-    *seed = *seed * 6364136223846793005ull + 1442695040888963407ull;
-    return *seed >> 33;
-}
-
-static double chance(uint64_t *seed)
-{
-    return (double)next(seed) / (double)(1u << 31);
-}
-
-/* From `low` to `high`, each order of magnitude as likely as the next. */
-static double magnitude(uint64_t *seed, double low, double high)
-{
-    return low * pow(high / low, chance(seed));
-}
 
 static double different(double pages, double writes)
 {
@@ -103,43 +88,34 @@ static struct end move(const struct workload *w, struct convergence_input in, ui
 static struct workload any_workload(uint64_t *seed)
 {
     const double page = chance(seed) < 0.5 ? 4096 : 65536;
-    const double bytes = magnitude(seed, 1e6, 64e9);
+    const double bytes = chance_magnitude(seed, 1e6, 64e9);
     struct workload w = {.page_bytes = page,
                          .pages = 1 + bytes / page,
-                         .writes_per_s = magnitude(seed, 1, 1e6),
+                         .writes_per_s = chance_magnitude(seed, 1, 1e6),
                          .wants_per_s = 1e12,
                          .hot_share = chance(seed),
-                         .rate = magnitude(seed, 1e6, 1e10),
+                         .rate = chance_magnitude(seed, 1e6, 1e10),
                          .wobble = 0.3 * chance(seed),
-                         .round_s = magnitude(seed, 1e-4, 1e-2)};
+                         .round_s = chance_magnitude(seed, 1e-4, 1e-2)};
 
-    w.hot_pages = w.pages * magnitude(seed, 1e-4, 1);
+    w.hot_pages = w.pages * chance_magnitude(seed, 1e-4, 1);
     if (chance(seed) < 0.5)
-        w.wants_per_s = w.writes_per_s * magnitude(seed, 1e-3, 1);
+        w.wants_per_s = w.writes_per_s * chance_magnitude(seed, 1e-3, 1);
     return w;
-}
-
-static uint64_t given_seed(void)
-{
-    const char *given = getenv("SEED");
-    const uint64_t seed = given != NULL ? strtoull(given, NULL, 10) : (uint64_t)time(NULL);
-
-    print_message("# SEED=%" PRIu64 "\n", seed);
-    return seed;
 }
 
 static void every_slowed_move_ends(void **state)
 {
-    const uint64_t first = given_seed();
+    const uint64_t first = chance_seed();
 
     (void)state;
     for (uint64_t i = 0; i < 20000; i++) {
         uint64_t seed = first + i * 0x9e3779b97f4a7c15ull;
         const struct workload w = any_workload(&seed);
         const struct convergence_input in = {
-            .fixed_blackout_ns = (uint64_t)magnitude(&seed, 1e5, 1e8),
-            .max_blackout_ns = (uint64_t)magnitude(&seed, 1e6, 2e9),
-            .max_time_ns = chance(&seed) < 0.5 ? 0 : (uint64_t)magnitude(&seed, 1e9, 1e12),
+            .fixed_blackout_ns = (uint64_t)chance_magnitude(&seed, 1e5, 1e8),
+            .max_blackout_ns = (uint64_t)chance_magnitude(&seed, 1e6, 2e9),
+            .max_time_ns = chance(&seed) < 0.5 ? 0 : (uint64_t)chance_magnitude(&seed, 1e9, 1e12),
             .throttle_most = (uint32_t)(99 * chance(&seed))};
 
         (void)move(&w, in, &seed);
@@ -150,7 +126,7 @@ static void every_slowed_move_ends(void **state)
  * then no limit that the fixed part fits is refused. */
 static void what_slowing_can_help_is_never_given_up(void **state)
 {
-    const uint64_t first = given_seed();
+    const uint64_t first = chance_seed();
     uint64_t helped = 0;
 
     (void)state;
@@ -158,7 +134,8 @@ static void what_slowing_can_help_is_never_given_up(void **state)
         uint64_t seed = first + i * 0x9e3779b97f4a7c15ull;
         struct workload w = any_workload(&seed);
         struct convergence_input in = {.fixed_blackout_ns = 500000,
-                                       .max_blackout_ns = (uint64_t)magnitude(&seed, 20e6, 2e9),
+                                       .max_blackout_ns =
+                                           (uint64_t)chance_magnitude(&seed, 20e6, 2e9),
                                        .throttle_most = 99};
         struct end slowed, free;
 
@@ -179,7 +156,7 @@ static void what_slowing_can_help_is_never_given_up(void **state)
 
 static void slowing_makes_the_pause_short_for_little_time(void **state)
 {
-    const uint64_t first = given_seed();
+    const uint64_t first = chance_seed();
     uint64_t all = 0, aimed = 0;
 
     (void)state;

@@ -3,6 +3,8 @@
  * was hashed before. */
 #include "migrate/digest/digest.h"
 
+#include "base/tests/chance.h"
+
 #include <inttypes.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -188,18 +190,16 @@ static void threads_may_set_different_pages_at_once(void **state)
 
 static void incremental_root_equals_the_one_from_scratch(void **state)
 {
-    const char *given = getenv("SEED");
-    unsigned seed = given != NULL ? (unsigned)strtoul(given, NULL, 10) : (unsigned)time(NULL);
+    uint64_t seed = chance_seed();
     struct digest_table *table = table_of(5000);
     uint8_t root[DIGEST_ROOT_BYTES], fresh_root[DIGEST_ROOT_BYTES];
 
     (void)state;
-    print_message("# SEED=%u\n", seed);
     for (int i = 0; i < 200; i++) {
         struct digest_table *fresh = table_of(5000);
 
-        for (int k = rand_r(&seed) % 20; k > 0; k--)
-            digest_set(table, (uint64_t)rand_r(&seed) % 5000, (uint64_t)rand_r(&seed));
+        for (int k = (int)chance_below(&seed, 20); k > 0; k--)
+            digest_set(table, chance_below(&seed, 5000), chance_bits(&seed));
         for (uint64_t page = 0; page < 5000; page++)
             digest_set(fresh, page, digest_get(table, page));
         digest_root(table, root, NULL);

@@ -4,6 +4,7 @@
  * room. */
 #include "migrate/pack/frames.h"
 #include "transport/tests/pipe.h"
+#include "base/tests/chance.h"
 
 #include <pthread.h>
 #include <setjmp.h>
@@ -38,12 +39,6 @@ static int tear_down(void **state)
     return 0;
 }
 
-static uint32_t next(uint64_t *seed)
-{
-    *seed = *seed * 6364136223846793005ull + 1442695040888963407ull;
-    return (uint32_t)(*seed >> 33);
-}
-
 /* Bytes that repeat themselves, as tables and pictures do. */
 static void fill_tame(uint32_t bytes)
 {
@@ -56,7 +51,7 @@ static void fill_wild(uint32_t bytes)
     uint64_t seed = 5;
 
     for (uint32_t i = 0; i < bytes; i++)
-        data[i] = (uint8_t)next(&seed);
+        data[i] = (uint8_t)chance_bits(&seed);
 }
 
 static bool pack_all(struct pack_way way, uint32_t bytes, struct wire_packed *out)
@@ -154,10 +149,10 @@ static void changed_bytes_never_leave_their_room(void **state)
         assert_non_null(copy);
         memcpy(copy, packed.data, packed.bytes);
         for (unsigned k = 0; k <= i % 3; k++)
-            copy[next(&seed) % packed.bytes] ^= (uint8_t)(1u << next(&seed) % 8);
+            copy[chance_bits(&seed) % packed.bytes] ^= (uint8_t)(1u << chance_bits(&seed) % 8);
         packed.data = copy;
         if (i % 5 == 0)
-            packed.bytes = next(&seed) % packed.bytes;
+            packed.bytes = chance_bits(&seed) % packed.bytes;
         memset(back + 8 * PAGE, 0xee, 64);
         refused += unpack(packer, &packed, back, 8 * PAGE, &err) != 0;
         for (unsigned k = 0; k < 64; k++)

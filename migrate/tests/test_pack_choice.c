@@ -3,6 +3,8 @@
  * best of its ways, and costs next to nothing where none of them helps. */
 #include "migrate/pack/choice.h"
 
+#include "base/tests/chance.h"
+
 #include <inttypes.h>
 #include <math.h>
 #include <setjmp.h>
@@ -25,22 +27,6 @@ struct world {
     double ratio[4]; /* bytes that are left of one; [0] = 1 */
     double wobble;
 };
-
-static uint64_t next(uint64_t *seed)
-{
-    *seed = *seed * 6364136223846793005ull + 1442695040888963407ull;
-    return *seed >> 33;
-}
-
-static double chance(uint64_t *seed)
-{
-    return (double)next(seed) / (double)(1u << 31);
-}
-
-static double magnitude(uint64_t *seed, double low, double high)
-{
-    return low * pow(high / low, chance(seed));
-}
 
 static unsigned way_of(struct pack_way way)
 {
@@ -91,15 +77,15 @@ static double run(const struct world *w, enum pack_wish wish, uint64_t *seed)
 
 static struct world any_world(uint64_t *seed)
 {
-    struct world w = {.link = magnitude(seed, 1e6, 1e10),
-                      .gather = magnitude(seed, 3e8, 5e9),
-                      .taken = magnitude(seed, 3e8, 5e9),
+    struct world w = {.link = chance_magnitude(seed, 1e6, 1e10),
+                      .gather = chance_magnitude(seed, 3e8, 5e9),
+                      .taken = chance_magnitude(seed, 3e8, 5e9),
                       .ratio = {1},
                       .speed = {NO_TIME},
                       .wobble = 0.05 * chance(seed)};
-    const double content = chance(seed) < 0.25 ? 1 : magnitude(seed, 0.02, 1);
+    const double content = chance(seed) < 0.25 ? 1 : chance_magnitude(seed, 0.02, 1);
 
-    w.speed[1] = magnitude(seed, 2e8, 3e9);
+    w.speed[1] = chance_magnitude(seed, 2e8, 3e9);
     w.speed[2] = w.speed[1] * (0.3 + 0.4 * chance(seed));
     w.speed[3] = w.speed[2] * (0.4 + 0.5 * chance(seed));
     w.ratio[1] = content;
@@ -108,18 +94,9 @@ static struct world any_world(uint64_t *seed)
     return w;
 }
 
-static uint64_t given_seed(void)
-{
-    const char *given = getenv("SEED");
-    const uint64_t seed = given != NULL ? strtoull(given, NULL, 10) : (uint64_t)time(NULL);
-
-    print_message("# SEED=%" PRIu64 "\n", seed);
-    return seed;
-}
-
 static void auto_comes_close_to_the_best_way(void **state)
 {
-    const uint64_t first = given_seed();
+    const uint64_t first = chance_seed();
     double worst = 1;
     unsigned close = 0;
 
@@ -139,7 +116,7 @@ static void auto_comes_close_to_the_best_way(void **state)
 
 static void auto_costs_next_to_nothing_where_nothing_helps(void **state)
 {
-    const uint64_t first = given_seed();
+    const uint64_t first = chance_seed();
     double sum = 0, worst = 1;
     unsigned count = 0;
 

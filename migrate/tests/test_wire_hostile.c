@@ -7,6 +7,7 @@
 #include "transport/tests/pipe.h"
 #include "migrate/pack/frames.h"
 #include "migrate/wire/internal.h"
+#include "base/tests/chance.h"
 
 #include <inttypes.h>
 #include <setjmp.h>
@@ -25,16 +26,7 @@ static uint64_t random_state;
 
 static uint32_t next(void)
 {
-    random_state = random_state * 6364136223846793005ull + 1442695040888963407ull;
-    return (uint32_t)(random_state >> 32);
-}
-
-static void start_random(void)
-{
-    const char *given = getenv("SEED");
-
-    random_state = given != NULL ? strtoull(given, NULL, 10) : (uint64_t)time(NULL);
-    print_message("# SEED=%" PRIu64 "\n", random_state);
+    return chance_bits(&random_state);
 }
 
 /* One valid message of every kind, with something in every field. */
@@ -221,7 +213,7 @@ static void random_payloads_never_break_a_promise(void **state)
     uint8_t data[2048];
 
     (void)state;
-    start_random();
+    random_state = chance_seed();
     for (int i = 0; i < 100000; i++) {
         const uint32_t tag = next() % (WIRE_TAG_END + 2);
         const size_t bytes = next() % sizeof data;
@@ -238,7 +230,7 @@ static void random_payloads_never_break_a_promise(void **state)
 static void mutated_records_never_break_a_promise(void **state)
 {
     (void)state;
-    start_random();
+    random_state = chance_seed();
     for (int i = 0; i < 100000; i++) {
         const uint32_t tag = 1 + next() % (WIRE_TAG_END - 1);
         const struct wire_message m = sample((enum wire_tag)tag);
@@ -372,7 +364,7 @@ static void forged_streams_end_in_an_error_or_at_their_end(void **state)
 
     (void)state;
     assert_non_null(slot);
-    start_random();
+    random_state = chance_seed();
     for (int i = 0; i < 5000; i++) {
         struct tp *ends[2];
         struct vf_error err = VF_ERROR_INIT;
@@ -395,7 +387,7 @@ static void forged_streams_end_in_an_error_or_at_their_end(void **state)
 static void believed_lengths_would_hang_and_none_is(void **state)
 {
     (void)state;
-    start_random();
+    random_state = chance_seed();
     for (int i = 0; i < 2000; i++) {
         struct tp *ends[2];
         struct vf_error err = VF_ERROR_INIT;

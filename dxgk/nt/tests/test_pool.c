@@ -3,6 +3,7 @@
  * and survived. */
 #include "harness.h"
 
+#include "base/tests/chance.h"
 #include "dxgk/nt/internal.h"
 
 #include <pthread.h>
@@ -158,17 +159,15 @@ static void random_sequences_keep_the_map_true(void **state)
         char *p;
         uint64_t bytes;
     } slot[SLOTS] = {0};
-    unsigned seed =
-        getenv("SEED") != NULL ? (unsigned)strtoul(getenv("SEED"), NULL, 0) : (unsigned)time(NULL);
+    uint64_t seed = chance_seed();
     uint64_t live = 0;
 
     (void)state;
-    printf("# seed %u\n", seed);
     for (int step = 0; step < STEPS; step++) {
-        unsigned i = (unsigned)rand_r(&seed) % SLOTS;
+        unsigned i = chance_bits(&seed) % SLOTS;
 
         if (slot[i].p == NULL) {
-            slot[i].bytes = 1 + (unsigned)rand_r(&seed) % (3 * PAGE_SIZE);
+            slot[i].bytes = 1 + chance_bits(&seed) % (3 * PAGE_SIZE);
             slot[i].p = ExAllocatePool2(POOL_FLAG_NON_PAGED | POOL_FLAG_UNINITIALIZED,
                                         slot[i].bytes, TAG_A + i);
             assert_non_null(slot[i].p);
