@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Who keeps a partition from running (partition/hold.h): each takes away its own hold and no other.
  * The driver's calls stand or fail where a test wants it (drivers/gated.c). */
+#include "dxgk/tests/rig/gates.h"
 #include "dxgk/tests/rig/moverig.h"
 #include "softgpu/hw.h"
 
@@ -20,7 +21,6 @@
 
 static const char *const one[] = {"softgpu,vram=64M,vfs=4,dirty-page=4K", NULL};
 
-static char gates[64];
 static struct rig rig;
 static uint64_t p; /* runs; 16 MiB behind a hole of 8 */
 
@@ -30,9 +30,7 @@ static int set_up(void **unused)
     uint64_t gap;
 
     (void)unused;
-    (void)snprintf(gates, sizeof gates, "/tmp/vf-hold-XXXXXX");
-    assert_non_null(mkdtemp(gates));
-    assert_int_equal(setenv("VF_GATES", gates, 1), 0);
+    gates_open();
     rig_open(&rig, one, "gated.so");
     gap = rig_create(&rig, "gap", 0, 8, false);
     p = rig_create(&rig, "p", 0, 16, false);
@@ -42,20 +40,12 @@ static int set_up(void **unused)
     return 0;
 }
 
-static void forget(const char *name)
-{
-    char path[128];
-
-    (void)snprintf(path, sizeof path, "%s/%s", gates, name);
-    (void)unlink(path);
-}
-
 static int tear_down(void **unused)
 {
     (void)unused;
     rig_close(&rig);
-    forget("copy.at");
-    return rmdir(gates);
+    gates_close();
+    return 0;
 }
 
 static struct vf_partition_info info(void)
@@ -141,22 +131,11 @@ static void what_a_move_left_paused_a_person_resumes(void **unused)
 
 /* ---- the driver fails ---- */
 
-static void let_fail(const char *name)
-{
-    char path[128];
-    int fd;
-
-    (void)snprintf(path, sizeof path, "%s/%s", gates, name);
-    fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-    assert_true(fd >= 0);
-    (void)close(fd);
-}
-
 static void a_resume_that_fails_once_is_tried_again(void **unused)
 {
     (void)unused;
     pause_it();
-    let_fail("resume.fail.1");
+    gates_put("resume.fail.1");
     resume_it();
     is_at_work();
     assert_false(rig_expect(&rig, "state", ""));
@@ -168,14 +147,14 @@ static void what_the_driver_cannot_resume_stands_and_is_told(void **unused)
 
     (void)unused;
     pause_it();
-    let_fail("resume.fails");
+    gates_put("resume.fails");
     assert_int_equal(dxgk_partition_resume(rig.dxgk, p, &error), -1);
     assert_int_equal(error.code, VF_STANDS);
     assert_non_null(strstr(error.text, "partition p stands here paused: the driver cannot resume"));
     assert_non_null(strstr(vf_remedy(&error), "vferry partition resume p"));
     is(VF_PARTITION_PAUSED, VF_HOLD_FAULT);
     assert_true(rig_expect(&rig, "state", "partition p stands here paused"));
-    forget("resume.fails");
+    gates_take("resume.fails");
     resume_it();
     is_at_work();
 }
@@ -185,7 +164,7 @@ static void a_pause_that_fails_leaves_it_at_work(void **unused)
     struct vf_error error = VF_ERROR_INIT;
 
     (void)unused;
-    let_fail("pause.fail.1");
+    gates_put("pause.fail.1");
     assert_int_equal(dxgk_partition_pause(rig.dxgk, p, &error), -1);
     assert_int_equal(error.code, VF_FAILED);
     is_at_work();
@@ -205,30 +184,21 @@ static void *defrag(void *result)
 /* Returns once it stands. */
 static void begin_defrag(pthread_t *thread, int *result)
 {
-    const struct timespec moment = {.tv_nsec = 1000000};
-    char path[128];
-
     failed = (struct vf_error)VF_ERROR_INIT;
-    (void)snprintf(path, sizeof path, "%s/copy", gates);
-    assert_int_equal(mkfifo(path, 0600), 0);
+    assert_int_equal(mkfifo(gates_path("copy"), 0600), 0);
     assert_int_equal(pthread_create(thread, NULL, defrag, result), 0);
-    (void)snprintf(path, sizeof path, "%s/copy.at", gates);
-    for (int i = 0; access(path, F_OK) != 0; i++) {
-        assert_true(i < 60000);
-        (void)nanosleep(&moment, NULL);
-    }
+    gates_await_put("copy.at");
 }
 
 /* Nobody comes to that gate again; whoever stands there goes on. O_RDWR: to open a FIFO so does not
  * wait for a reader, who may have said that it comes and then find no gate any more. */
 static void open_gate(void)
 {
-    char path[128], gone[128];
+    char gone[128];
     int fd;
 
-    (void)snprintf(path, sizeof path, "%s/copy", gates);
-    (void)snprintf(gone, sizeof gone, "%s/copy-gone", gates);
-    assert_int_equal(rename(path, gone), 0);
+    (void)snprintf(gone, sizeof gone, "%s", gates_path("copy-gone"));
+    assert_int_equal(rename(gates_path("copy"), gone), 0);
     fd = open(gone, O_RDWR | O_CLOEXEC);
     assert_true(fd >= 0);
     (void)close(fd);
@@ -309,14 +279,14 @@ static void a_guest_s_write_waits_while_the_reserve_moves(void **unused)
 static void a_defrag_that_leaves_one_standing_says_that_first(void **unused)
 {
     (void)unused;
-    let_fail("resume.fails");
+    gates_put("resume.fails");
     assert_int_equal(dxgk_defrag(rig.dxgk, 0, false, &moved, &failed), -1);
     assert_int_equal(failed.code, VF_STANDS);
     assert_int_equal(moved.moves[0].outcome, VF_DEFRAG_MOVED);
     assert_non_null(strstr(moved.moves[0].why, "stands here paused"));
     is(VF_PARTITION_PAUSED, VF_HOLD_FAULT);
     assert_true(rig_expect(&rig, "state", "partition p stands here paused"));
-    forget("resume.fails");
+    gates_take("resume.fails");
     resume_it();
     is_at_work();
 }
@@ -326,7 +296,7 @@ static void a_defrag_s_resume_that_fails_once_is_tried_again(void **unused)
     struct vf_error error = VF_ERROR_INIT;
 
     (void)unused;
-    let_fail("resume.fail.1");
+    gates_put("resume.fail.1");
     must(dxgk_defrag(rig.dxgk, 0, false, &moved, &error), &error);
     assert_true(moved.moves[0].pause_ns > 0);
     is_at_work();

@@ -156,21 +156,28 @@ static void expect(struct rig *rig, uint64_t migrates, uint64_t stays, const cha
              migrating, neighbour);
 }
 
-/* VF-6, SRC-1, SRC-7: The migrating VF lends half of its own time to paging and gets it back with
- * End, on success and on abort; the neighbour has its half of the engine throughout. */
-static void paging_takes_its_time_from_the_migrating_vf_alone(void **unused)
-{
-    struct vf_error error = VF_ERROR_INIT;
-    uint64_t moves, stays;
-    static struct pager pager; /* a test that fails leaves its threads, and what they look at */
-    static struct rig rig;
+/* A test that fails leaves its threads, and these are what they look at. */
+static struct pager pager;
+static struct rig rig;
+static uint64_t moves, stays;
 
-    (void)unused;
+static void two_at_work(void)
+{
     rig_open(&rig, devices, NULL);
     moves = rig_create(&rig, "moves", 0, RESERVE / MIB, false);
     stays = rig_create(&rig, "stays", 0, RESERVE / MIB, false);
     rig_run(&rig, moves, RESERVE, 1, 0);
     rig_run(&rig, stays, RESERVE, 2, 0);
+}
+
+/* VF-6, SRC-1, SRC-7: The migrating VF lends half of its own time to paging and gets it back with
+ * End, on success and on abort; the neighbour has its half of the engine throughout. */
+static void paging_takes_its_time_from_the_migrating_vf_alone(void **unused)
+{
+    struct vf_error error = VF_ERROR_INIT;
+
+    (void)unused;
+    two_at_work();
     expect(&rig, moves, stays, "idle paging", 0.5, 0.5);
     pager_start(&pager, &rig, moves);
     expect(&rig, moves, stays, "before Prepare", 0.5, 0.5);
@@ -189,16 +196,9 @@ static void paging_takes_its_time_from_the_migrating_vf_alone(void **unused)
 static void a_pause_within_the_move_stops_the_vf_alone(void **unused)
 {
     struct vf_error error = VF_ERROR_INIT;
-    uint64_t moves, stays;
-    static struct pager pager; /* a test that fails leaves its threads, and what they look at */
-    static struct rig rig;
 
     (void)unused;
-    rig_open(&rig, devices, NULL);
-    moves = rig_create(&rig, "moves", 0, RESERVE / MIB, false);
-    stays = rig_create(&rig, "stays", 0, RESERVE / MIB, false);
-    rig_run(&rig, moves, RESERVE, 1, 0);
-    rig_run(&rig, stays, RESERVE, 2, 0);
+    two_at_work();
     pager_start(&pager, &rig, moves);
     must(dxgk_migration_prepare(rig.dxgk, moves, DXGK_SOURCE, 1, &error), &error);
     must(dxgk_partition_pause(rig.dxgk, moves, &error), &error);
@@ -218,17 +218,10 @@ static void a_throttle_takes_nothing_from_the_neighbour(void **unused)
 {
     struct vf_error error = VF_ERROR_INIT;
     struct share is = {0};
-    uint64_t moves, stays;
-    static struct pager pager; /* a test that fails leaves its threads, and what they look at */
-    static struct rig rig;
     unsigned span;
 
     (void)unused;
-    rig_open(&rig, devices, NULL);
-    moves = rig_create(&rig, "moves", 0, RESERVE / MIB, false);
-    stays = rig_create(&rig, "stays", 0, RESERVE / MIB, false);
-    rig_run(&rig, moves, RESERVE, 1, 0);
-    rig_run(&rig, stays, RESERVE, 2, 0);
+    two_at_work();
     pager_start(&pager, &rig, moves);
     must(dxgk_migration_prepare(rig.dxgk, moves, DXGK_SOURCE, 1, &error), &error);
     expect(&rig, moves, stays, "not slowed", 0.25, 0.5);
@@ -249,9 +242,7 @@ static void a_throttle_takes_nothing_from_the_neighbour(void **unused)
 static void an_arriving_vf_takes_nothing_from_its_neighbour(void **unused)
 {
     struct vf_error error = VF_ERROR_INIT;
-    uint64_t arrives, stays;
-    static struct pager pager; /* a test that fails leaves its threads, and what they look at */
-    static struct rig rig;
+    uint64_t arrives;
 
     (void)unused;
     rig_open(&rig, devices, NULL);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* A partition that is slowed while it moves (partition/beats.h): it does less, everybody else
  * finds it as if it ran, and every way out of it ends with the partition at its own speed. */
+#include "dxgk/tests/rig/gates.h"
 #include "dxgk/tests/rig/hotrig.h"
 #include "dxgk/tests/rig/moverig.h"
 #include "softgpu/hw.h"
@@ -26,7 +27,6 @@
 
 static const char *const one[] = {"softgpu,vram=64M,vfs=4,dirty-page=4K", NULL};
 
-static char gates[64];
 static struct rig rig;
 static struct rig *host; /* that p is on */
 static uint64_t p;
@@ -34,9 +34,7 @@ static uint64_t p;
 static int set_up(void **unused)
 {
     (void)unused;
-    (void)snprintf(gates, sizeof gates, "/tmp/vf-throttle-XXXXXX");
-    assert_non_null(mkdtemp(gates));
-    assert_int_equal(setenv("VF_GATES", gates, 1), 0);
+    gates_open();
     host = &rig;
     rig_open(host, one, "gated.so");
     p = rig_create(host, "p", 0, RESERVE / MIB, false);
@@ -49,7 +47,8 @@ static int tear_down(void **unused)
 {
     (void)unused;
     rig_close(host);
-    return rmdir(gates);
+    gates_close();
+    return 0;
 }
 
 static struct vf_partition_info info(void)
@@ -293,51 +292,35 @@ static void what_is_no_throttle_is_refused(void **unused)
 
 /* ---- the driver fails ---- */
 
-static void let_fail(const char *name)
-{
-    char path[128];
-    int fd;
-
-    (void)snprintf(path, sizeof path, "%s/%s", gates, name);
-    fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-    assert_true(fd >= 0);
-    (void)close(fd);
-}
-
-static void forget(const char *name)
-{
-    char path[128];
-
-    (void)snprintf(path, sizeof path, "%s/%s", gates, name);
-    (void)unlink(path);
-}
-
 static void what_the_driver_cannot_pause_is_not_slowed(void **unused)
 {
     (void)unused;
     prepare();
-    let_fail("pause.fails");
+    gates_put("pause.fails");
     slow(50);
     await_free();
     assert_int_equal(info().state, VF_PARTITION_OUTGOING);
-    forget("pause.fails");
+    gates_take("pause.fails");
     is_free();
     end();
 }
 
-static void a_pause_that_fails_once_is_tried_again(void **unused)
+/* The driver has failed, and the partition is slowed still. */
+static void fails_once(const char *gate)
 {
-    char path[128];
-
-    (void)unused;
     begin(50);
-    let_fail("pause.fail.1");
-    (void)snprintf(path, sizeof path, "%s/pause.fail.1", gates);
-    while (access(path, F_OK) == 0)
-        moment();
+    gates_put(gate);
+    gates_await_taken(gate);
     assert_int_equal(info().throttle_percent, 50);
+    assert_int_equal(info().state, VF_PARTITION_OUTGOING);
     end();
     is_free();
+}
+
+static void a_pause_that_fails_once_is_tried_again(void **unused)
+{
+    (void)unused;
+    fails_once("pause.fail.1");
 }
 
 static void what_the_driver_cannot_resume_stands_and_is_told(void **unused)
@@ -346,12 +329,12 @@ static void what_the_driver_cannot_resume_stands_and_is_told(void **unused)
 
     (void)unused;
     begin(50);
-    let_fail("resume.fails");
+    gates_put("resume.fails");
     await_free();
     assert_int_equal(info().state, VF_PARTITION_OUTGOING_PAUSED);
     assert_int_equal(info().holders, VF_HOLD_FAULT);
     assert_true(rig_expect(host, "state", "partition p stands here paused"));
-    forget("resume.fails");
+    gates_take("resume.fails");
     end();
     must(dxgk_partition_resume(host->dxgk, p, &error), &error);
     is_free();
@@ -359,18 +342,8 @@ static void what_the_driver_cannot_resume_stands_and_is_told(void **unused)
 
 static void a_resume_that_fails_once_is_tried_again(void **unused)
 {
-    char path[128];
-
     (void)unused;
-    begin(50);
-    let_fail("resume.fail.1");
-    (void)snprintf(path, sizeof path, "%s/resume.fail.1", gates);
-    while (access(path, F_OK) == 0)
-        moment();
-    assert_int_equal(info().throttle_percent, 50);
-    assert_int_equal(info().state, VF_PARTITION_OUTGOING);
-    end();
-    is_free();
+    fails_once("resume.fail.1");
 }
 
 /* ---- beside a driver update ---- */
