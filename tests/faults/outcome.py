@@ -13,8 +13,10 @@ OUTAGE_S = 3
 
 # Exit code -> who may have it then. 6 is honest about not knowing.
 CODES = {0: ("target",), 1: ("source",), 4: ("source",), 6: ("source", "target")}
-# Before it said that there is a job the daemon has died; what the target cannot make room for it refuses.
-EARLY = {"open": {5: ("source",)}, "admit": {3: ("source",), 7: ("source",)}}
+# The daemon may die before it has said that there is a job, which goes to the target meanwhile; what the target cannot make room
+# for it refuses.
+UNSAID = {5: ("source",)}
+EARLY = {"open": UNSAID, "connect": UNSAID, "admit": {3: ("source",), 7: ("source",)} | UNSAID}
 
 
 @dataclasses.dataclass
