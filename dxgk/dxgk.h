@@ -173,7 +173,6 @@ int dxgk_migration_prepare(struct dxgk *dxgk, uint64_t id, enum dxgk_side side, 
  * 5 ms, so that it dirties pages more slowly; no other VF notices (VF-6). 0 lets it run at its own
  * speed again, as does whatever pauses it or ends the move. Refused for one that is not OUTGOING.
  * vf_partition_info tells what it costs. */
-#define DXGK_THROTTLE_MOST 99u
 int dxgk_partition_throttle(struct dxgk *dxgk, uint64_t id, uint32_t percent,
                             struct vf_error *err);
 

@@ -276,7 +276,7 @@ void mig_options_init(struct mig_options *options)
     memset(options, 0, sizeof *options);
     options->max_blackout_ns = 750000000ull;
     options->streams = 2;
-    options->throttle = MIG_THROTTLE_AUTO;
+    options->throttle = VF_THROTTLE_MOST;
 }
 
 /* The slowest move that works: within --silence each data stream has to carry a frame, or its
@@ -322,11 +322,11 @@ int mig_check_options(const struct mig *mig, const struct mig_options *options,
                        "migrate: --max-blackout 0: a move needs some blackout" VF_REMEDY
                        "give milliseconds, "
                        "750 is the default");
-    if (options->throttle > MIG_THROTTLE_AUTO)
+    if (options->throttle > VF_THROTTLE_MOST)
         return vf_fail(err, VF_USAGE,
                        "migrate: --throttle %u%%: would stop the partition" VF_REMEDY
                        "give off, auto or 1%% to %u%%",
-                       options->throttle, MIG_THROTTLE_AUTO);
+                       options->throttle, VF_THROTTLE_MOST);
     if (check_bandwidth(mig, options, err) != 0)
         return -1;
     /* Here, and not when it connects: what can never be tried makes no job. */

@@ -92,8 +92,6 @@ void mig_commit_end(struct mig *mig);
 void mig_close(struct mig *mig);
 
 enum mig_verify { MIG_VERIFY_DELTA, MIG_VERIFY_FULL };
-/* Percent: as much as is needed. */
-#define MIG_THROTTLE_AUTO 99u
 
 struct mig_options {
     char to[256];             /* HOST:PORT */
@@ -104,7 +102,7 @@ struct mig_options {
     uint32_t streams;  /* 1..8 */
     uint32_t throttle; /* percent of the time that the partition may be made to stand, at most, when
                           it writes faster than it can be sent; 0 = it is not slowed; default
-                          MIG_THROTTLE_AUTO */
+                          VF_THROTTLE_MOST, which is "auto" */
     enum pack_wish compress; /* default PACK_NONE */
     bool dry_run;            /* check: stop before the first round */
 };

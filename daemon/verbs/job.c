@@ -31,11 +31,11 @@ static int take_throttle(struct request *request, struct mig_options *options, s
     if (strcmp(text, "off") == 0) {
         options->throttle = 0;
     } else if (text[0] < '0' || text[0] > '9' || (strcmp(end, "%") != 0 && *end != '\0') ||
-               percent == 0 || percent > MIG_THROTTLE_AUTO) {
+               percent == 0 || percent > VF_THROTTLE_MOST) {
         return vf_fail(err, VF_USAGE,
                        "--throttle %s: is no part of the time that a partition may stand" VF_REMEDY
                        "say off, auto or 1%% to %u%%",
-                       VF_SHOWN(text), MIG_THROTTLE_AUTO);
+                       VF_SHOWN(text), VF_THROTTLE_MOST);
     } else {
         options->throttle = (uint32_t)percent;
     }

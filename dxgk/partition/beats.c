@@ -122,9 +122,9 @@ bool dxgk_throttles_wait(struct dxgk *dxgk)
 
 static int throttle(struct dxgk_partition *partition, uint32_t percent, struct vf_error *err)
 {
-    if (percent > DXGK_THROTTLE_MOST)
+    if (percent > VF_THROTTLE_MOST)
         return vf_fail(err, VF_USAGE, "partition %s: a throttle of %" PRIu32 " %%; at most %u",
-                       partition->params.name, percent, DXGK_THROTTLE_MOST);
+                       partition->params.name, percent, VF_THROTTLE_MOST);
     if (percent != 0 && dxgk_partition_state(partition) != VF_PARTITION_OUTGOING)
         return dxgk_partition_wrong_state(partition, "only one that runs and moves is slowed", err);
     return dxgk_throttle_set(partition, percent) ? start(partition, percent, err) : 0;

@@ -96,6 +96,9 @@ struct vf_driver_update {
     char after[256];
 };
 
+/* Percent of the time that a partition can be made to stand while it runs. */
+#define VF_THROTTLE_MOST 99u
+
 struct vf_partition_info {
     uint64_t id; /* kernel's handle, never reused while the kernel lives; 0 = none */
     char name[VF_NAME_BYTES];
@@ -111,7 +114,8 @@ struct vf_partition_info {
     uint64_t interrupts; /* messages delivered to the guest since creation */
     uint64_t job;        /* the move it belongs to, 0 = none; given at prepare */
     uint64_t throttled_ns;     /* for how long that move's throttle has let it stand so far */
-    uint32_t throttle_percent; /* of the time, at present; 0 = it is not slowed */
+    uint32_t throttle_percent; /* of the time, at present, VF_THROTTLE_MOST at most; 0 = it is not
+                                  slowed */
     uint32_t reserved;
 };
 

@@ -40,11 +40,10 @@ struct journal_restart {
     bool verify_full;
     uint32_t streams;
     enum pack_wish compress;
-    uint32_t throttle; /* percent; JOURNAL_THROTTLE_AUTO where the line does not say it */
+    uint32_t throttle; /* percent; VF_THROTTLE_MOST where the line does not say it */
     uint64_t max_blackout_ns, max_time_ns, bandwidth;
 };
 
-#define JOURNAL_THROTTLE_AUTO 99u
 #define JOURNAL_TEXT_BYTES 600u
 
 /* No decision rests on `text`: it is for people, and may be worded anew. */

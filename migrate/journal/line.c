@@ -70,7 +70,7 @@ static json_t *restart_options(const struct journal_restart *restart)
         (json_int_t)restart->max_time_ns, "bandwidth", (json_int_t)restart->bandwidth, "verify",
         verifies[restart->verify_full], "streams", (json_int_t)restart->streams);
 
-    if ((restart->throttle != JOURNAL_THROTTLE_AUTO &&
+    if ((restart->throttle != VF_THROTTLE_MOST &&
          json_object_set_new(json, "throttle", json_integer(restart->throttle)) != 0) ||
         (restart->compress != PACK_NONE &&
          json_object_set_new(json, "compress", json_string(pack_wish_name(restart->compress))) !=
@@ -197,7 +197,7 @@ static bool unpack(json_t *json, struct members *m)
 static bool parse_restart(json_t *json, struct journal_restart *out)
 {
     json_int_t max_blackout_ns, max_time_ns, bandwidth, streams;
-    json_int_t throttle = JOURNAL_THROTTLE_AUTO;
+    json_int_t throttle = VF_THROTTLE_MOST;
     const char *verify, *compress = "none";
     int index;
 
@@ -207,7 +207,7 @@ static bool parse_restart(json_t *json, struct journal_restart *out)
         return false;
     index = index_of(verifies, 2, verify);
     if (max_blackout_ns < 0 || max_time_ns < 0 || bandwidth < 0 || streams < 0 ||
-        streams > UINT32_MAX || index < 0 || throttle < 0 || throttle > JOURNAL_THROTTLE_AUTO ||
+        streams > UINT32_MAX || index < 0 || throttle < 0 || throttle > VF_THROTTLE_MOST ||
         pack_wish_of(compress) < 0)
         return false;
     *out = (struct journal_restart){.wanted = true,
@@ -271,7 +271,7 @@ static void take_old_restart(const char **text, struct journal_restart *out)
         return;
     }
     out->wanted = true;
-    out->throttle = JOURNAL_THROTTLE_AUTO;
+    out->throttle = VF_THROTTLE_MOST;
     out->verify_full = verify == 1;
     out->max_blackout_ns = below_2_63(out->max_blackout_ns);
     out->max_time_ns = below_2_63(out->max_time_ns);
