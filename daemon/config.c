@@ -22,7 +22,7 @@ const char config_usage[] =
     "               [--tls-cert FILE --tls-key FILE --tls-ca FILE [--tls-peer NAME]... | "
     "--insecure]\n"
     "               [--silence TIME] [--redial TIME] [--history-days N] [--history-size SIZE]\n"
-    "               [--background]\n"
+    "               [--scrub-on-demand] [--background]\n"
     "\n"
     "Runs a vferry host: starts its kernel side (or finds the one that runs on DIR), serves vferry "
     "on\n"
@@ -56,6 +56,8 @@ const char config_usage[] =
     "  --history-days N     jobs and events are kept so long in DIR/history.db; 0 = not at all; "
     "default: 30\n"
     "  --history-size SIZE  and take no more room than this, from 1M; default: 64M\n"
+    "  --scrub-on-demand    zero-fill free VRAM when a partition is to get it, not in the "
+    "background\n"
     "  --background         return when the host is ready, or say why not; log: "
     "DIR/vferryd.log\n"
     "  --version, --help\n"
@@ -83,6 +85,7 @@ enum key {
     KEY_REDIAL,
     KEY_HISTORY_DAYS,
     KEY_HISTORY_SIZE,
+    KEY_SCRUB_ON_DEMAND,
     KEY_BACKGROUND,
     KEY_HELP,
     KEY_VERSION,
@@ -113,6 +116,7 @@ static const struct {
     [KEY_VERSION] = {"version", false, false},
     [KEY_HISTORY_DAYS] = {"history-days", true, true},
     [KEY_HISTORY_SIZE] = {"history-size", true, true},
+    [KEY_SCRUB_ON_DEMAND] = {"scrub-on-demand", false, true},
     [KEY_BACKGROUND] = {"background", false, false},
 };
 
@@ -268,6 +272,8 @@ static int set(struct config *config, enum key key, const char *shown, const cha
         return set_days(config, shown, value, err);
     case KEY_HISTORY_SIZE:
         return set_history_size(&config->history_bytes, shown, value, err);
+    case KEY_SCRUB_ON_DEMAND:
+        return set_flag(&config->scrub_on_demand, &config->scrub_said, shown, value, err);
     case KEY_BACKGROUND:
         return set_flag(&config->background, &config->background_said, shown, value, err);
     case KEY_HELP:
@@ -307,7 +313,7 @@ static int take_line(void *user, const char *section, const char *name, const ch
                          "there are name, state, listen, device, driver, tls-cert, tls-key, "
                          "tls-ca, tls-peer, insecure, silence, redial, socket-group, "
                          "moves-at-once, "
-                         "history-days, history-size",
+                         "history-days, history-size, scrub-on-demand",
                          VF_SHOWN(name));
     else
         result = set(reading->config, key, name, value, reading->err);
@@ -416,6 +422,7 @@ static void merge(struct config *config, const struct config *file)
         config->silence_ns = file->silence_ns;
     if (config->redial_ns == 0)
         config->redial_ns = file->redial_ns;
+    config->scrub_on_demand = config->scrub_on_demand || file->scrub_on_demand;
     if (!config->history_given) {
         config->history_given = file->history_given;
         config->history_days = file->history_days;

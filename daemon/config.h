@@ -37,6 +37,8 @@ struct config {
     bool insecure_said;             /* while it is read: the key was there */
     bool background;                /* return once it is ready */
     bool background_said;           /* while it is read: the option was there */
+    bool scrub_on_demand;           /* free VRAM is not zero-filled in the background */
+    bool scrub_said;                /* while it is read: the key was there */
     uint64_t silence_ns, redial_ns; /* as in struct mig_config; 0 = not given */
     bool history_given;             /* history_days was said */
     unsigned history_days;          /* 0 = no history, HISTORY_DAYS after config_finish */
@@ -50,8 +52,8 @@ extern const char config_usage[];
  * the file's. VF_USAGE with one line for whatever is wrong. */
 int config_parse(int argc, char **argv, struct config *config, struct vf_error *err);
 /* Reads FILE.ini into an empty config: keys name, state, listen, socket-group, moves-at-once,
- * insecure = yes|no, silence, redial, history-days, history-size, and device and driver, which may
- * repeat; in [vferryd] or before any section. */
+ * insecure = yes|no, silence, redial, history-days, history-size, scrub-on-demand = yes|no, and device
+ * and driver, which may repeat; in [vferryd] or before any section. */
 int config_read(const char *path, struct config *config, struct vf_error *err);
 /* The certificates that the config names, as they are now; NULL when it names none. */
 int config_open_tls(const struct config *config, struct tp_tls **out, struct vf_error *err);

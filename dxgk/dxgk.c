@@ -162,6 +162,7 @@ int dxgk_adapter_info(struct dxgk *dxgk, uint32_t index, struct vf_adapter_info 
         out->vram_bytes = dxgk_reserve_total(adapter->reserve);
         out->vram_free_bytes = dxgk_reserve_free(adapter->reserve);
         out->vram_largest_bytes = dxgk_reserve_largest(adapter->reserve);
+        out->vram_unproven_bytes = dxgk_reserve_unproven_bytes(adapter->reserve);
     }
     vf_unlock(&adapter->lock);
     dxgk_gate_leave(adapter);

@@ -34,6 +34,9 @@ struct dxgk_config {
     /* The program's main() begins with dxgk_trial_main: it can try a new driver in a process of its
      * own. Without it driver updates are refused. */
     bool trial;
+    /* Free VRAM is zero-filled and proven in the background, from the start on; else when somebody
+     * is to get it. */
+    bool scrub;
 };
 
 /* Loads devices and drivers, starts every adapter (CAP-1…7). On failure nothing stays. */

@@ -44,7 +44,8 @@ struct dxgk_umed;       /* umed/umed.c */
 struct dxgk_mitigated;  /* partition/mitigated.h: a BAR range that traps */
 struct dxgk_basis;      /* ddi/basis.h */
 struct dxgk_resets;     /* adapter/resets.c: VFs that are to be reset */
-struct dxgk_reserve;    /* vram/reserve.c: the allocator of one adapter's VRAM */
+struct dxgk_reserve;    /* vram/reserve.c: the map of one adapter's VRAM */
+struct dxgk_vram;       /* vram/vram.c: who takes it, and what proves it to be zero */
 struct dxgk_ksr;        /* hotupdate/ksr.h: what a driver saved for its successor */
 
 #define DXGK_MAX_SEGMENTS 16u
@@ -135,6 +136,7 @@ struct dxgk_adapter {
 
     struct dxgk_interrupts *interrupts; /* both set by their _start, before they can be used */
     struct dxgk_paging *paging;         /* NULL on an adapter that cannot be partitioned */
+    struct dxgk_vram *vram;             /* likewise; fixed */
 
     /* Serialises Create-, SetResources and DestroyVirtualGpu; held across those DDIs. */
     pthread_mutex_t gpup_lock;
@@ -214,7 +216,6 @@ struct dxgk_partition {
     bool hung;               /* FAULTED because a command hung: a reset lets it run again */
     uint64_t built_ns;       /* CLOCK_MONOTONIC, when it got its VF; fixed once built */
     bool unclean;            /* its VRAM was zero-filled and was not zero: nobody gets it (VF-3) */
-    bool unused; /* its VRAM's fill was called off: nobody had it since it was taken, clean */
     const struct dxgk_wanted *wanted; /* while it is built; NULL = in any case */
     uint32_t channels;       /* open transfer channels */
     _Atomic uint32_t writes; /* scatters and zeros in flight; grows under lock, falls without */

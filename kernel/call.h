@@ -22,7 +22,7 @@
 
 #include <stdint.h>
 
-#define KCALL_VERSION 9u
+#define KCALL_VERSION 10u
 
 #define KCALL_MAGIC_CALL 0x43664b56u  /* "VKfC" */
 #define KCALL_MAGIC_REPLY 0x52664b56u /* "VKfR" */

@@ -32,13 +32,17 @@ struct options {
     size_t device_count;
     size_t driver_count;
     int ready_fd; /* -1 = none */
+    bool scrub_on_demand;
     bool help;
 };
 
 static const char usage[] = "vferry-kernel --state DIR [--device SPEC]... [--driver FILE]... "
-                            "--device-dir D --driver-dir D [--ready-fd N]\n"
+                            "--device-dir D --driver-dir D [--ready-fd N] "
+                            "[--scrub-on-demand]\n"
                             "Started by vferryd. --ready-fd: one line goes there, \"ready\" or why "
-                            "it could not start, then it is closed.\n";
+                            "it could not start, then it is closed.\n"
+                            "--scrub-on-demand: free VRAM is zero-filled when a partition is to "
+                            "get it, not in the background.\n";
 
 static int add(const char **list, size_t *count, const char *value, struct vf_error *err)
 {
@@ -71,6 +75,7 @@ static int parse(int argc, char **argv, struct options *options, struct vf_error
         {"device-dir", required_argument, NULL, 'D'},
         {"driver-dir", required_argument, NULL, 'R'},
         {"ready-fd", required_argument, NULL, 'f'},
+        {"scrub-on-demand", no_argument, NULL, 'z'},
         {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0},
     };
@@ -97,6 +102,9 @@ static int parse(int argc, char **argv, struct options *options, struct vf_error
             break;
         case 'f':
             wrong = parse_fd(optarg, &options->ready_fd, err);
+            break;
+        case 'z':
+            options->scrub_on_demand = true;
             break;
         case 'h':
             options->help = true;
@@ -153,6 +161,7 @@ static int live(const struct options *options, const struct ks_config *config, i
         .driver_dir = options->driver_dir,
         .event = ks_event,
         .trial = true,
+        .scrub = !options->scrub_on_demand,
     };
     struct ks_server *server = NULL;
     struct dxgk *dxgk = NULL;

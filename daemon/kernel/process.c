@@ -70,13 +70,15 @@ struct wish {
     const char *devices[VF_MAX_ADAPTERS];
     const char *drivers[VF_MAX_ADAPTERS];
     size_t device_count, driver_count;
+    bool scrub_on_demand;
     char specs[sizeof((struct kc_host *)0)->specs];
 };
 
 static int make_wish(const struct config *config, struct wish *wish, struct vf_error *err)
 {
-    *wish =
-        (struct wish){.device_count = config->device_count, .driver_count = config->driver_count};
+    *wish = (struct wish){.device_count = config->device_count,
+                          .driver_count = config->driver_count,
+                          .scrub_on_demand = config->scrub_on_demand};
     for (size_t i = 0; i < config->device_count; i++)
         wish->devices[i] = config->devices[i];
     for (size_t i = 0; i < config->driver_count; i++)
@@ -113,7 +115,7 @@ static int spawn_kernel(const struct daemon *daemon, const struct wish *wish, in
                         pid_t *pid, struct vf_error *err)
 {
     struct places places;
-    const char *argv[12 + 4 * VF_MAX_ADAPTERS];
+    const char *argv[13 + 4 * VF_MAX_ADAPTERS];
     size_t n = 0;
     cleanup_close int log_fd = -1;
 
@@ -128,6 +130,8 @@ static int spawn_kernel(const struct daemon *daemon, const struct wish *wish, in
     argv[n++] = places.drivers;
     argv[n++] = "--ready-fd";
     argv[n++] = "3";
+    if (wish->scrub_on_demand)
+        argv[n++] = "--scrub-on-demand";
     for (size_t i = 0; i < wish->device_count; i++) {
         argv[n++] = "--device";
         argv[n++] = wish->devices[i];

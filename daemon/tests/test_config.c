@@ -135,10 +135,12 @@ static void the_command_line_fills_everything(void **state)
     (void)state;
     assert_int_equal(parse("--name A --state /tmp/x --listen 127.0.0.1:0 --device softgpu,vram=1G "
                            "--device softgpu --driver /a.so --moves-at-once 3 --insecure "
-                           "--silence 0.5 --redial 3 --history-days 0 --history-size 2M",
+                           "--silence 0.5 --redial 3 --history-days 0 --history-size 2M "
+                           "--scrub-on-demand",
                            &err),
                      0);
     assert_int_equal(config.action, CONFIG_RUN);
+    assert_true(config.scrub_on_demand);
     assert_string_equal(config.name, "A");
     assert_string_equal(config.state, "/tmp/x");
     assert_string_equal(config.listen, "127.0.0.1:0");
@@ -203,13 +205,15 @@ static void the_command_line_wins_over_the_file(void **state)
     (void)state;
     assert_int_equal(
         parse_file("name = B\nstate = /tmp/x\ndevice = softgpu,vfs=1\ndevice = softgpu,vfs=2\n"
-                   "silence = 2\nredial = 7\nhistory-days = 5\nhistory-size = 3M\n",
+                   "silence = 2\nredial = 7\nhistory-days = 5\nhistory-size = 3M\n"
+                   "scrub-on-demand = yes\n",
                    "--name C --device softgpu --silence 1 --history-days 0", &err),
         0);
     assert_int_equal(config.silence_ns, 1000000000);
     assert_int_equal(config.redial_ns, 7000000000);
     assert_int_equal(config.history_days, 0);
     assert_int_equal(config.history_bytes, 3 << 20);
+    assert_true(config.scrub_on_demand);
     assert_string_equal(config.name, "C");
     assert_string_equal(config.state, "/tmp/x");
     assert_int_equal(config.device_count, 1);

@@ -95,6 +95,7 @@ static void put_adapter(json_t *object, const struct vf_adapter_info *info)
     put_number(object, "vram_bytes", info->vram_bytes);
     put_number(object, "vram_free_bytes", info->vram_free_bytes);
     put_number(object, "vram_largest_bytes", info->vram_largest_bytes);
+    put_number(object, "vram_unproven_bytes", info->vram_unproven_bytes);
     put_number(object, "dirty_page_bytes", info->dirty_page_bytes);
     put_number(object, "scatter_page_bytes", info->scatter_page_bytes);
     put_number(object, "alignment_bytes", info->alignment_bytes);

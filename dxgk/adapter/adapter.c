@@ -11,7 +11,7 @@
 #include "dxgk/adapter/interrupt.h"
 #include "dxgk/adapter/loader.h"
 #include "dxgk/paging/paging.h"
-#include "dxgk/vram/reserve.h"
+#include "dxgk/vram/vram.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -58,16 +58,15 @@ static int load_driver(struct dxgk_adapter *adapter, const char *driver_dir, con
 
 /* Paging may be missing: the adapter then has partitions no more than it has live migration, since
  * VRAM cannot be zero-filled. */
-static int start_memory(struct dxgk_adapter *adapter, struct vf_error *err)
+static int start_memory(struct dxgk_adapter *adapter, bool scrub, struct vf_error *err)
 {
-    const struct dxgk_caps *caps = &adapter->caps;
-
-    if (!caps->partitionable)
+    if (!adapter->caps.partitionable)
         return 0;
-    adapter->reserve = dxgk_reserve_create(caps->vram_bytes, caps->granule, caps->scatter);
-    if (adapter->reserve == NULL)
-        return vf_fail(err, VF_FAILED, "the map of VRAM: " VF_NO_MEMORY);
-    return dxgk_paging_start(adapter, NULL, err);
+    if (dxgk_vram_create(adapter, err) != 0 || dxgk_paging_start(adapter, NULL, err) != 0)
+        return -1;
+    if (scrub)
+        dxgk_vram_background_start(adapter);
+    return 0;
 }
 
 int dxgk_adapter_start(struct dxgk *dxgk, uint32_t index, const struct dxgk_config *config,
@@ -82,7 +81,7 @@ int dxgk_adapter_start(struct dxgk *dxgk, uint32_t index, const struct dxgk_conf
         load_driver(adapter, config->driver_dir, driver, err) != 0 ||
         dxgk_callbacks_start(adapter, err) != 0 || dxgk_ddi_add_device(adapter, err) != 0 ||
         dxgk_interrupts_start(adapter, err) != 0 || dxgk_ddi_start_device(adapter, err) != 0 ||
-        dxgk_caps_query(adapter, err) != 0 || start_memory(adapter, err) != 0) {
+        dxgk_caps_query(adapter, err) != 0 || start_memory(adapter, config->scrub, err) != 0) {
         dxgk_adapter_stop(adapter);
         return vf_context(err, "adapter %u (%s)", index, spec);
     }
@@ -115,6 +114,7 @@ void dxgk_adapter_stop(struct dxgk_adapter *adapter)
 
     if (adapter == NULL)
         return;
+    dxgk_vram_background_stop(adapter);
     dxgk_paging_stop(adapter);
     dxgk_caps_release(adapter);
     dxgk_ddi_stop_device(adapter);
@@ -124,7 +124,7 @@ void dxgk_adapter_stop(struct dxgk_adapter *adapter)
     dxgk_image_put(adapter->image, &rest);
     dxgk_adapter_judge_rest(adapter, &rest);
     dxgk_device_close(adapter);
-    dxgk_reserve_destroy(adapter->reserve);
+    dxgk_vram_destroy(adapter);
     vf_lock_fini(&adapter->triage_lock);
     vf_lock_fini(&adapter->lock);
     vf_lock_fini(&adapter->gpup_lock);

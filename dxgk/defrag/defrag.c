@@ -4,7 +4,7 @@
  * at a time, under its lock:
  *
  *   claim the new place -> pause -> copy, SetVirtualGpuResources, new memory basis (no vCPU access)
- *   -> resume -> zero-fill the old place, give it back
+ *   -> resume -> give the old place back
  *
  * The places may overlap: what of the new one is not the old one is claimed first, what of the old
  * one is not the new one is given back last, so that no other partition ever gets either.
@@ -21,7 +21,7 @@
 #include "dxgk/partition/hold.h"
 #include "dxgk/partition/partition.h"
 #include "dxgk/tracking/tracking.h"
-#include "dxgk/vram/reserve.h"
+#include "dxgk/vram/vram.h"
 #include "dxgk/waits.h"
 
 #include <stdio.h>
@@ -210,35 +210,6 @@ static DXGK_MEMORYRANGE less(const DXGK_MEMORYRANGE *a, const DXGK_MEMORYRANGE *
     return range(a->SegmentOffset > b_end ? a->SegmentOffset : b_end, a_end);
 }
 
-static bool claim(struct dxgk_adapter *adapter, const DXGK_MEMORYRANGE *claimed)
-{
-    bool free;
-
-    vf_lock(&adapter->lock);
-    free = dxgk_reserve_claim(adapter->reserve, claimed);
-    vf_unlock(&adapter->lock);
-    return free;
-}
-
-/* VF-3: the next tenant finds zeros, or does not get it. */
-static void clean_and_give(struct dxgk_adapter *adapter, const DXGK_MEMORYRANGE *piece)
-{
-    struct vf_error error = VF_ERROR_INIT;
-
-    if (piece->SizeInBytes == 0)
-        return;
-    if (dxgk_paging_zero(adapter, piece, 1, NULL, &error) != 0) {
-        dxgk_report(adapter, "VF-3",
-                    "VRAM that a partition moved out of cannot be zero-filled and "
-                    "stays locked up: %s",
-                    error.text);
-        return;
-    }
-    vf_lock(&adapter->lock);
-    dxgk_reserve_give(adapter->reserve, piece, 1);
-    vf_unlock(&adapter->lock);
-}
-
 /* Brings `done` bytes back. */
 static void slide_back(struct moving *moving, uint64_t done)
 {
@@ -341,7 +312,7 @@ static int move_locked(struct moving *moving, uint64_t *pause_ns, struct vf_erro
     moving->claimed = less(&moving->to, &moving->from);
     moving->left = less(&moving->from, &moving->to);
     if (partition->ranges[0].SegmentOffset != moving->from.SegmentOffset ||
-        !claim(partition->adapter, &moving->claimed)) {
+        !dxgk_vram_claim(partition->adapter, &moving->claimed)) {
         (void)vf_fail(err, VF_FAILED, "VRAM was given out meanwhile; plan again");
         return 1;
     }
@@ -353,7 +324,7 @@ static int move_locked(struct moving *moving, uint64_t *pause_ns, struct vf_erro
         result = move_with_pause(moving, pause_ns, err);
     }
     free(moving->ranges); /* the list that is not the partition's (any more) */
-    clean_and_give(partition->adapter, result == 0 ? &moving->left : &moving->claimed);
+    dxgk_vram_give(partition->adapter, result == 0 ? &moving->left : &moving->claimed, 1);
     return result;
 }
 

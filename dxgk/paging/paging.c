@@ -382,3 +382,8 @@ int dxgk_paging_submit(struct dxgk_paging *paging, struct dxgk_paging_work *work
     dxgk_unlock(&paging->build);
     return refused ? -1 : 0;
 }
+
+uint32_t dxgk_paging_submissions(const struct dxgk_paging *paging)
+{
+    return atomic_load_explicit(&paging->last_fence, memory_order_relaxed);
+}

@@ -95,6 +95,8 @@ void dxgk_paging_window_close(struct dxgk_paging *paging, struct dxgk_window *wi
 int dxgk_paging_window_map_dma(struct dxgk_paging *paging, const struct dxgk_window *window,
                                const struct dxgk_dma *dma, struct vf_error *err);
 struct dxgk_vaspace *dxgk_paging_space(struct dxgk_paging *paging);
+/* How many submissions there have been so far, whoever made them; wraps. Any thread. */
+uint32_t dxgk_paging_submissions(const struct dxgk_paging *paging);
 
 /* ---- for adapter/interrupt.c ---- */
 

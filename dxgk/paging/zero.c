@@ -9,7 +9,7 @@
 
 #define CHUNK (32ull << 20) /* one fill: short against the TDR time */
 
-/* One piece, waited for. `entries` has room for CHUNK. */
+/* One piece, waited for; `window` and `entries` have room for it. */
 static int zero_piece(struct dxgk_paging *paging, const struct dxgk_window *window,
                       DXGK_PTE *entries, uint32_t segment, uint64_t offset, uint64_t bytes,
                       struct vf_error *err)
@@ -65,13 +65,17 @@ int dxgk_paging_zero(struct dxgk_adapter *adapter, const DXGK_MEMORYRANGE *range
 {
     cleanup_free DXGK_PTE *entries = NULL;
     struct dxgk_window window;
+    uint64_t room = 4096;
 
     if (adapter->paging == NULL || adapter->caps.vram < 0)
         return vf_fail(err, VF_FAILED, "zero-fill: the adapter has no paging path or no VRAM");
-    entries = malloc((CHUNK >> 12) * sizeof *entries);
+    for (uint32_t i = 0; i < count; i++)
+        room = ranges[i].SizeInBytes > room ? ranges[i].SizeInBytes : room;
+    room = room < CHUNK ? room : CHUNK;
+    entries = malloc((room >> 12) * sizeof *entries);
     if (entries == NULL)
         return vf_fail(err, VF_FAILED, "zero-fill: " VF_NO_MEMORY);
-    if (dxgk_paging_window_open(adapter->paging, CHUNK, &window, err) != 0)
+    if (dxgk_paging_window_open(adapter->paging, room, &window, err) != 0)
         return -1;
     int rc = zero_ranges(adapter, &window, entries, ranges, count, wanted, err);
     dxgk_paging_window_close(adapter->paging, &window);

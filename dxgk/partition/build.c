@@ -13,8 +13,7 @@
 #include "dxgk/partition/mitigated.h"
 #include "dxgk/partition/msix.h"
 #include "dxgk/paging/paging.h"
-#include "dxgk/vram/reserve.h"
-#include "dxgk/vram/scrub.h"
+#include "dxgk/vram/vram.h"
 #include "dxgk/tracking/tracking.h"
 #include "dxgk/umed/umed.h"
 #include "dxgk/waits.h"
@@ -64,16 +63,11 @@ static int take_vram(struct dxgk_partition *partition, const DXGK_VIRTUALGPUSEGM
         .high = segment->MaxSegmentOffset,
         .adapter = adapter->index,
     };
-    int result;
 
     partition->place.align = want.align;
     partition->place.low = want.low;
     partition->place.high = want.high;
-    vf_lock(&adapter->lock);
-    result = dxgk_reserve_take(adapter->reserve, &want, &partition->ranges, &partition->range_count,
-                               err);
-    vf_unlock(&adapter->lock);
-    return result;
+    return dxgk_vram_take(adapter, &want, &partition->ranges, &partition->range_count, err);
 }
 
 /* Before the driver is asked: it would only say that it has too little, not how much. */
@@ -82,21 +76,8 @@ static int check_vram(struct dxgk_partition *partition, struct vf_error *err)
     struct dxgk_adapter *adapter = partition->adapter;
     struct dxgk_reserve_want want = {.bytes = partition->params.vram_bytes,
                                      .adapter = adapter->index};
-    int result;
 
-    vf_lock(&adapter->lock);
-    result = dxgk_reserve_check(adapter->reserve, &want, err);
-    vf_unlock(&adapter->lock);
-    return result;
-}
-
-static void give_vram(struct dxgk_partition *partition)
-{
-    struct dxgk_adapter *adapter = partition->adapter;
-
-    vf_lock(&adapter->lock);
-    dxgk_reserve_give(adapter->reserve, partition->ranges, partition->range_count);
-    vf_unlock(&adapter->lock);
+    return dxgk_vram_check(adapter, &want, err);
 }
 
 /* VF-2: scattered reserves are named by a memory basis. */
@@ -173,20 +154,19 @@ static int make_interrupts(struct dxgk_partition *partition, struct vf_error *er
     return dxgk_msix_create(partition, err);
 }
 
-/* TGT-5: [pause; zero-fill; start tracking if performant; D0]. A partition that is not incoming
+/* TGT-5: [pause; zero-fill; start tracking if performant; D0], where the fill is of what was not
+ * proven to be zero before the partition took it. A partition that is not incoming
  * skips the pause: with nothing in its queues it runs on nothing. */
 static int bring_up(struct dxgk_partition *partition, bool incoming, struct vf_error *err)
 {
     struct dxgk_adapter *adapter = partition->adapter;
-    int result;
 
     if (incoming && dxgk_ddi_set_pause(partition, true, err) != 0)
         return -1;
-    result = dxgk_scrub(adapter, partition->ranges, partition->range_count, partition->wanted,
-                        &partition->unclean, err);
-    partition->unused = result != 0 && partition->wanted != NULL && err->code == VF_CANCELLED;
-    if (result != 0)
+    if (dxgk_vram_clean(adapter, partition->ranges, partition->range_count, partition->wanted,
+                        &partition->unclean, err) != 0)
         return vf_context(err, "cannot zero-fill the VRAM of a new partition");
+    dxgk_vram_use(adapter, partition->ranges, partition->range_count);
     if (adapter->caps.tracking && adapter->caps.segments[adapter->caps.vram].tracked &&
         dxgk_tracking_create(partition, err) != 0)
         return -1;
@@ -241,24 +221,17 @@ static void bring_down(struct dxgk_partition *partition)
     partition->umed = NULL;
 }
 
-/* VF-3, and untouched VRAM costs no host memory. VRAM that cannot be cleaned is not handed out
- * again. What nobody had is as clean as its last tenant's end left it; the next one has it filled
- * and proven from the start. */
-static int clean_and_give(struct dxgk_partition *partition, struct vf_error *err)
+/* VF-3: the next tenant gets it once it is proven to be zero. What the driver or the card only said
+ * to be zero is not handed out again. */
+static int give_vram(struct dxgk_partition *partition, struct vf_error *err)
 {
-    struct dxgk_adapter *adapter = partition->adapter;
-    int result = 0;
-
-    if (!partition->unused)
-        result = dxgk_paging_zero(adapter, partition->ranges, partition->range_count, NULL, err);
-    if (result == 0 && partition->unclean)
-        result = vf_fail(err, VF_FAILED, "it was filled before, and was not zero then");
-    if (result == 0)
-        give_vram(partition);
-    else
-        dxgk_report(adapter, "VF-3", "VRAM of VF %u cannot be zero-filled and stays locked up: %s",
-                    partition->vf, err != NULL ? err->text : "");
-    return result;
+    if (partition->unclean) {
+        dxgk_report(partition->adapter, "VF-3",
+                    "VRAM of VF %u cannot be zero-filled and stays locked up", partition->vf);
+        return vf_fail(err, VF_FAILED, "its VRAM was zero-filled and is not zero");
+    }
+    dxgk_vram_give(partition->adapter, partition->ranges, partition->range_count);
+    return 0;
 }
 
 int dxgk_partition_dismantle(struct dxgk_partition *partition, struct vf_error *err)
@@ -276,7 +249,7 @@ int dxgk_partition_dismantle(struct dxgk_partition *partition, struct vf_error *
     if (result != 0)
         return -1; /* VF, VRAM and basis stay with the driver: nobody else may get them (VF-3) */
     if (partition->ranges != NULL)
-        result = clean_and_give(partition, err);
+        result = give_vram(partition, err);
     free(partition->ranges);
     partition->ranges = NULL;
     partition->range_count = 0;

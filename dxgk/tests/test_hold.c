@@ -5,15 +5,11 @@
 #include "dxgk/tests/rig/moverig.h"
 #include "softgpu/hw.h"
 
-#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <time.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -185,24 +181,9 @@ static void *defrag(void *result)
 static void begin_defrag(pthread_t *thread, int *result)
 {
     failed = (struct vf_error)VF_ERROR_INIT;
-    assert_int_equal(mkfifo(gates_path("copy"), 0600), 0);
+    gates_shut("copy");
     assert_int_equal(pthread_create(thread, NULL, defrag, result), 0);
     gates_await_put("copy.at");
-}
-
-/* Nobody comes to that gate again; whoever stands there goes on. O_RDWR: to open a FIFO so does not
- * wait for a reader, who may have said that it comes and then find no gate any more. */
-static void open_gate(void)
-{
-    char gone[128];
-    int fd;
-
-    (void)snprintf(gone, sizeof gone, "%s", gates_path("copy-gone"));
-    assert_int_equal(rename(gates_path("copy"), gone), 0);
-    fd = open(gone, O_RDWR | O_CLOEXEC);
-    assert_true(fd >= 0);
-    (void)close(fd);
-    (void)unlink(gone);
 }
 
 static void *pause_too(void *result)
@@ -240,7 +221,7 @@ static void beside_a_defrag(void *(*call)(void *), uint32_t holders)
     begin_defrag(&mover, &defragged);
     is(VF_PARTITION_PAUSED, holders | VF_HOLD_DEFRAG);
     assert_int_equal(pthread_create(&caller, NULL, call, &said), 0);
-    open_gate();
+    gates_lift("copy");
     assert_int_equal(pthread_join(mover, NULL), 0);
     assert_int_equal(pthread_join(caller, NULL), 0);
     must(defragged, &failed);

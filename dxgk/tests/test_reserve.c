@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The VRAM allocator against a plain model: random takes and gives, nothing handed out twice,
  * nothing lost. */
+#include "base/tests/chance.h"
 #include "dxgk/vram/reserve.h"
 
 #include <setjmp.h>
@@ -141,6 +142,103 @@ static void scattered_reserves_fill_the_smallest_holes_first(void **unused)
     dxgk_reserve_destroy(reserve);
 }
 
+/* ---- what is proven to be zero ---- */
+
+struct model {
+    bool taken[GRANULES], proven[GRANULES];
+};
+
+/* The first run that the model finds, [first, first + count); count 0 = there is none. */
+static void model_run(const struct model *model, uint64_t from, uint64_t end, uint64_t most,
+                      bool free_only, uint64_t *first, uint64_t *count)
+{
+    *first = *count = 0;
+    for (uint64_t at = from; at < end && *count < most; at++) {
+        const bool wanted = !model->proven[at] && !(free_only && model->taken[at]);
+
+        if (wanted && *count == 0)
+            *first = at;
+        if (!wanted && *count > 0)
+            break;
+        *count += wanted;
+    }
+}
+
+static void expect_run(const struct model *model, const struct dxgk_reserve *reserve, uint64_t from,
+                       uint64_t end, uint64_t most, bool free_only)
+{
+    const DXGK_MEMORYRANGE in = {.SegmentOffset = from * GRANULE,
+                                 .SizeInBytes = (end - from) * GRANULE};
+    DXGK_MEMORYRANGE run;
+    uint64_t first, count;
+    bool found = free_only
+                     ? dxgk_reserve_unproven_free(reserve, in.SegmentOffset, most * GRANULE, &run)
+                     : dxgk_reserve_unproven(reserve, &in, most * GRANULE, &run);
+
+    model_run(model, from, end, most, free_only, &first, &count);
+    assert_int_equal(found, count > 0);
+    if (!found)
+        return;
+    assert_int_equal(run.SegmentOffset, first * GRANULE);
+    assert_int_equal(run.SizeInBytes, count * GRANULE);
+}
+
+static void change(struct model *model, struct dxgk_reserve *reserve, uint64_t *seed)
+{
+    const uint64_t first = chance_below(seed, GRANULES);
+    const uint64_t most = GRANULES - first < 90 ? GRANULES - first : 90;
+    const uint64_t count = 1 + chance_below(seed, most);
+    const DXGK_MEMORYRANGE range = {.SegmentOffset = first * GRANULE,
+                                    .SizeInBytes = count * GRANULE};
+    const uint64_t what = chance_below(seed, 3);
+    bool free = true;
+
+    for (uint64_t at = first; at < first + count; at++)
+        free = free && !model->taken[at];
+    if (what == 2 && !free) {
+        for (uint64_t at = first; at < first + count; at++)
+            if (model->taken[at])
+                dxgk_reserve_give(
+                    reserve,
+                    &(DXGK_MEMORYRANGE){.SegmentOffset = at * GRANULE, .SizeInBytes = GRANULE}, 1);
+    }
+    if (what == 0)
+        dxgk_reserve_prove(reserve, &range);
+    else if (what == 1)
+        dxgk_reserve_soil(reserve, &range, 1);
+    else if (free)
+        assert_true(dxgk_reserve_claim(reserve, &range));
+    for (uint64_t at = first; at < first + count; at++) {
+        if (what == 2)
+            model->taken[at] = free;
+        else
+            model->proven[at] = what == 0;
+    }
+}
+
+static void what_is_proven_stays_so_until_somebody_uses_it(void **unused)
+{
+    struct dxgk_reserve *reserve = dxgk_reserve_create(GRANULES * GRANULE + 100, GRANULE, true);
+    uint64_t seed = chance_seed();
+    struct model model = {0};
+
+    (void)unused;
+    assert_non_null(reserve);
+    for (unsigned step = 0; step < 3000; step++) {
+        uint64_t bytes = 0, from = chance_below(&seed, GRANULES);
+        const uint64_t end = from + 1 + chance_below(&seed, GRANULES - from);
+        const uint64_t most = 1 + chance_below(&seed, 200);
+
+        for (uint64_t at = 0; at < GRANULES; at++)
+            bytes += model.taken[at] || model.proven[at] ? 0 : GRANULE;
+        assert_int_equal(dxgk_reserve_unproven_bytes(reserve), bytes);
+        expect_run(&model, reserve, from, end, most, false);
+        expect_run(&model, reserve, from, GRANULES, most, true);
+        change(&model, reserve, &seed);
+    }
+    dxgk_reserve_destroy(reserve);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -148,6 +246,7 @@ int main(void)
         cmocka_unit_test(scattered_reserves_never_overlap),
         cmocka_unit_test(a_contiguous_reserve_keeps_alignment_and_window),
         cmocka_unit_test(scattered_reserves_fill_the_smallest_holes_first),
+        cmocka_unit_test(what_is_proven_stays_so_until_somebody_uses_it),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

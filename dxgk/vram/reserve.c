@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* See reserve.h. One bit a granule, set = taken. */
+/* See reserve.h. Two bits a granule: taken; not proven to be zero. */
 #include "dxgk/vram/reserve.h"
 
 #include "base/cleanup.h"
@@ -13,7 +13,8 @@ struct dxgk_reserve {
     uint64_t count; /* granules */
     uint64_t taken;
     bool scatter;
-    uint64_t used[]; /* the bits behind `count` are set, so that no run crosses the end */
+    uint64_t *unproven; /* behind used[]; the bits behind `count` are clear */
+    uint64_t used[];    /* the bits behind `count` are set, so that no run crosses the end */
 };
 
 /* A run of free granules. */
@@ -21,11 +22,23 @@ struct run {
     uint64_t first, count;
 };
 
+static void put_bits(uint64_t *bits, struct run run, bool value)
+{
+    for (uint64_t at = run.first; at < run.first + run.count; at++) {
+        uint64_t bit = 1ull << (at % 64);
+
+        if (value)
+            bits[at / 64] |= bit;
+        else
+            bits[at / 64] &= ~bit;
+    }
+}
+
 struct dxgk_reserve *dxgk_reserve_create(uint64_t bytes, uint64_t granule, bool scatter)
 {
     uint64_t count = bytes / granule;
     uint64_t words = count / 64 + 1;
-    struct dxgk_reserve *reserve = calloc(1, sizeof *reserve + words * sizeof reserve->used[0]);
+    struct dxgk_reserve *reserve = calloc(1, sizeof *reserve + 2 * words * sizeof reserve->used[0]);
 
     if (reserve == NULL)
         return NULL;
@@ -33,6 +46,8 @@ struct dxgk_reserve *dxgk_reserve_create(uint64_t bytes, uint64_t granule, bool 
     reserve->count = count;
     reserve->scatter = scatter;
     reserve->used[count / 64] = ~0ull << (count % 64);
+    reserve->unproven = reserve->used + words;
+    put_bits(reserve->unproven, (struct run){0, count}, true);
     return reserve;
 }
 
@@ -41,14 +56,47 @@ void dxgk_reserve_destroy(struct dxgk_reserve *reserve)
     free(reserve);
 }
 
-/* First granule at or after `from` whose bit is `value`; count when there is none. */
-static uint64_t find(const struct dxgk_reserve *reserve, uint64_t from, bool value)
+/* The bits in which granules of the given word are what is looked for. */
+typedef uint64_t bits_of(const struct dxgk_reserve *reserve, uint64_t word);
+
+static uint64_t taken_bits(const struct dxgk_reserve *reserve, uint64_t word)
+{
+    return reserve->used[word];
+}
+
+static uint64_t free_bits(const struct dxgk_reserve *reserve, uint64_t word)
+{
+    return ~reserve->used[word];
+}
+
+static uint64_t unproven_bits(const struct dxgk_reserve *reserve, uint64_t word)
+{
+    return reserve->unproven[word];
+}
+
+static uint64_t proven_bits(const struct dxgk_reserve *reserve, uint64_t word)
+{
+    return ~reserve->unproven[word];
+}
+
+static uint64_t work_bits(const struct dxgk_reserve *reserve, uint64_t word)
+{
+    return reserve->unproven[word] & ~reserve->used[word];
+}
+
+static uint64_t no_work_bits(const struct dxgk_reserve *reserve, uint64_t word)
+{
+    return ~work_bits(reserve, word);
+}
+
+/* First such granule at or after `from`; count when there is none. */
+static uint64_t find(const struct dxgk_reserve *reserve, uint64_t from, bits_of *wanted)
 {
     uint64_t word = from / 64;
     uint64_t mask = ~0ull << (from % 64);
 
     for (; word <= reserve->count / 64; word++, mask = ~0ull) {
-        uint64_t bits = (value ? reserve->used[word] : ~reserve->used[word]) & mask;
+        uint64_t bits = wanted(reserve, word) & mask;
 
         if (bits != 0) {
             uint64_t at = word * 64 + (uint64_t)__builtin_ctzll(bits);
@@ -63,12 +111,12 @@ static uint64_t find(const struct dxgk_reserve *reserve, uint64_t from, bool val
 static bool next_run(const struct dxgk_reserve *reserve, uint64_t from, uint64_t end,
                      struct run *run)
 {
-    uint64_t first = from < end ? find(reserve, from, false) : end;
+    uint64_t first = from < end ? find(reserve, from, free_bits) : end;
     uint64_t last;
 
     if (first >= end)
         return false;
-    last = find(reserve, first, true);
+    last = find(reserve, first, taken_bits);
     run->first = first;
     run->count = (last < end ? last : end) - first;
     return true;
@@ -76,14 +124,7 @@ static bool next_run(const struct dxgk_reserve *reserve, uint64_t from, uint64_t
 
 static void mark(struct dxgk_reserve *reserve, struct run run, bool taken)
 {
-    for (uint64_t at = run.first; at < run.first + run.count; at++) {
-        uint64_t bit = 1ull << (at % 64);
-
-        if (taken)
-            reserve->used[at / 64] |= bit;
-        else
-            reserve->used[at / 64] &= ~bit;
-    }
+    put_bits(reserve->used, run, taken);
     reserve->taken = taken ? reserve->taken + run.count : reserve->taken - run.count;
 }
 
@@ -91,6 +132,12 @@ static DXGK_MEMORYRANGE range_of(const struct dxgk_reserve *reserve, struct run 
 {
     return (DXGK_MEMORYRANGE){.SegmentOffset = run.first * reserve->granule,
                               .SizeInBytes = run.count * reserve->granule};
+}
+
+static struct run run_of(const struct dxgk_reserve *reserve, const DXGK_MEMORYRANGE *range)
+{
+    return (struct run){range->SegmentOffset / reserve->granule,
+                        range->SizeInBytes / reserve->granule};
 }
 
 /* Too little in all, in pieces too small, or not where the driver wants it: each has its
@@ -228,19 +275,15 @@ int dxgk_reserve_take(struct dxgk_reserve *reserve, const struct dxgk_reserve_wa
 void dxgk_reserve_give(struct dxgk_reserve *reserve, const DXGK_MEMORYRANGE *ranges, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++)
-        mark(reserve,
-             (struct run){ranges[i].SegmentOffset / reserve->granule,
-                          ranges[i].SizeInBytes / reserve->granule},
-             false);
+        mark(reserve, run_of(reserve, &ranges[i]), false);
 }
 
 bool dxgk_reserve_claim(struct dxgk_reserve *reserve, const DXGK_MEMORYRANGE *range)
 {
-    struct run run = {range->SegmentOffset / reserve->granule,
-                      range->SizeInBytes / reserve->granule};
+    struct run run = run_of(reserve, range);
 
     if (run.first > reserve->count || run.count > reserve->count - run.first ||
-        (run.count > 0 && find(reserve, run.first, true) < run.first + run.count))
+        (run.count > 0 && find(reserve, run.first, taken_bits) < run.first + run.count))
         return false;
     mark(reserve, run, true);
     return true;
@@ -250,10 +293,63 @@ bool dxgk_reserve_taken(const struct dxgk_reserve *reserve, uint64_t from, DXGK_
 {
     uint64_t first = from / reserve->granule;
 
-    if (first >= reserve->count || (first = find(reserve, first, true)) == reserve->count)
+    if (first >= reserve->count || (first = find(reserve, first, taken_bits)) == reserve->count)
         return false;
-    *run = range_of(reserve, (struct run){first, find(reserve, first, false) - first});
+    *run = range_of(reserve, (struct run){first, find(reserve, first, free_bits) - first});
     return true;
+}
+
+void dxgk_reserve_prove(struct dxgk_reserve *reserve, const DXGK_MEMORYRANGE *range)
+{
+    put_bits(reserve->unproven, run_of(reserve, range), false);
+}
+
+void dxgk_reserve_soil(struct dxgk_reserve *reserve, const DXGK_MEMORYRANGE *ranges, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+        put_bits(reserve->unproven, run_of(reserve, &ranges[i]), true);
+}
+
+/* The first run of granules that are `wanted` in [from, end), which one that is `other` ends. */
+static bool cut_run(const struct dxgk_reserve *reserve, struct run in, uint64_t most,
+                    bits_of *wanted, bits_of *other, DXGK_MEMORYRANGE *run)
+{
+    const uint64_t end = in.first + in.count;
+    const uint64_t most_granules = most / reserve->granule > 0 ? most / reserve->granule : 1;
+    uint64_t first = in.first < end ? find(reserve, in.first, wanted) : end, last;
+
+    if (first >= end)
+        return false;
+    last = find(reserve, first, other);
+    last = last < end ? last : end;
+    if (last - first > most_granules)
+        last = first + most_granules;
+    *run = range_of(reserve, (struct run){first, last - first});
+    return true;
+}
+
+bool dxgk_reserve_unproven(const struct dxgk_reserve *reserve, const DXGK_MEMORYRANGE *range,
+                           uint64_t most, DXGK_MEMORYRANGE *run)
+{
+    return cut_run(reserve, run_of(reserve, range), most, unproven_bits, proven_bits, run);
+}
+
+bool dxgk_reserve_unproven_free(const struct dxgk_reserve *reserve, uint64_t from, uint64_t most,
+                                DXGK_MEMORYRANGE *run)
+{
+    const uint64_t first = from / reserve->granule;
+
+    return first < reserve->count && cut_run(reserve, (struct run){first, reserve->count - first},
+                                             most, work_bits, no_work_bits, run);
+}
+
+uint64_t dxgk_reserve_unproven_bytes(const struct dxgk_reserve *reserve)
+{
+    uint64_t granules = 0;
+
+    for (uint64_t word = 0; word <= reserve->count / 64; word++)
+        granules += (uint64_t)__builtin_popcountll(work_bits(reserve, word));
+    return granules * reserve->granule;
 }
 
 uint64_t dxgk_reserve_total(const struct dxgk_reserve *reserve)

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Which parts of one adapter's VRAM belong to whom: a bitmap of granules. Giving back never
- * allocates, so it cannot fail. Not thread-safe: the caller holds adapter->lock.
+ * Which granules of one adapter's VRAM are taken, and which are proven to be zero: a bitmap for
+ * each. Giving back never allocates, so it cannot fail. Not thread-safe: the caller, which is
+ * vram.c, holds adapter->lock.
  */
 #ifndef DXGK_VRAM_RESERVE_H
 #define DXGK_VRAM_RESERVE_H
@@ -36,10 +37,26 @@ void dxgk_reserve_give(struct dxgk_reserve *reserve, const DXGK_MEMORYRANGE *ran
                        uint32_t count);
 
 /* Takes exactly this range (multiples of the granule); false, and nothing taken, unless all of it
- * is free. An empty range is free. */
+ * is free. An empty range is free. What is known of its content stays known, as with a take. */
 bool dxgk_reserve_claim(struct dxgk_reserve *reserve, const DXGK_MEMORYRANGE *range);
 /* The first taken run at or after segment offset `from`; false when there is none. */
 bool dxgk_reserve_taken(const struct dxgk_reserve *reserve, uint64_t from, DXGK_MEMORYRANGE *run);
+
+/* ---- what is proven to be zero: nothing at first; taking and giving back change nothing ---- */
+
+void dxgk_reserve_prove(struct dxgk_reserve *reserve, const DXGK_MEMORYRANGE *range);
+/* Somebody may write there from now on. */
+void dxgk_reserve_soil(struct dxgk_reserve *reserve, const DXGK_MEMORYRANGE *ranges,
+                       uint32_t count);
+/* The first run inside `range` that is not proven, cut at `most` bytes (rounded down to granules,
+ * one at least); false when all of it is. */
+bool dxgk_reserve_unproven(const struct dxgk_reserve *reserve, const DXGK_MEMORYRANGE *range,
+                           uint64_t most, DXGK_MEMORYRANGE *run);
+/* Likewise of all that is free and not proven, from segment offset `from` on. */
+bool dxgk_reserve_unproven_free(const struct dxgk_reserve *reserve, uint64_t from, uint64_t most,
+                                DXGK_MEMORYRANGE *run);
+/* Bytes that are free and not proven. */
+uint64_t dxgk_reserve_unproven_bytes(const struct dxgk_reserve *reserve);
 
 uint64_t dxgk_reserve_total(const struct dxgk_reserve *reserve);
 uint64_t dxgk_reserve_free(const struct dxgk_reserve *reserve);

@@ -63,6 +63,7 @@ struct vf_adapter_info {
     uint64_t vram_bytes; /* all that partitions may get */
     uint64_t vram_free_bytes;
     uint64_t vram_largest_bytes; /* largest partition that fits now (contiguous without scatter) */
+    uint64_t vram_unproven_bytes; /* of those free, not proven to be zero yet */
     uint64_t dirty_page_bytes;   /* 0 = no tracking */
     uint64_t scatter_page_bytes; /* 0 = contiguous reserves */
     uint64_t alignment_bytes;    /* partition sizes are multiples of it */

@@ -103,6 +103,8 @@ static NTSTATUS build_paging_buffer(HANDLE adapter, DXGKARG_BUILDPAGINGBUFFER *a
         args->TransferVirtual.TransferDirection == DXGK_MEMORY_TRANSFER_LOCAL_TO_LOCAL &&
         !pass("copy"))
         return STATUS_UNSUCCESSFUL;
+    if (args->Operation == DXGK_OPERATION_VIRTUAL_FILL && !pass("fill"))
+        return STATUS_UNSUCCESSFUL;
     return real.DxgkDdiBuildPagingBuffer(adapter, args);
 }
 

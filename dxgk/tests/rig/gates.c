@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -50,6 +51,26 @@ void gates_put(const char *name)
 void gates_take(const char *name)
 {
     (void)unlink(gates_path(name));
+}
+
+void gates_shut(const char *name)
+{
+    assert_int_equal(mkfifo(gates_path(name), 0600), 0);
+}
+
+/* O_RDWR: to open a FIFO so does not wait for a reader, who may have said that it comes and then
+ * find no gate any more. */
+void gates_lift(const char *name)
+{
+    char gone[160];
+    int fd;
+
+    (void)snprintf(gone, sizeof gone, "%s-gone", gates_path(name));
+    assert_int_equal(rename(gates_path(name), gone), 0);
+    fd = open(gone, O_RDWR | O_CLOEXEC);
+    assert_true(fd >= 0);
+    (void)close(fd);
+    (void)unlink(gone);
 }
 
 static void await(const char *name, bool there)

@@ -15,6 +15,9 @@ const char *gates_path(const char *name);
 void gates_put(const char *name);
 /* Takes the file away if it is there. */
 void gates_take(const char *name);
+/* Whoever comes to this call stands there from now on, until it is lifted for good. */
+void gates_shut(const char *name);
+void gates_lift(const char *name);
 /* Waits until the driver has taken the file away. */
 void gates_await_taken(const char *name);
 /* Waits until the driver has put it there. */

@@ -3,6 +3,7 @@
 #include "dxgk/tests/rig/rig.h"
 
 #include "base/clock.h"
+#include "base/tests/tool.h"
 #include "base/thread.h"
 #include "softgpu/hw.h"
 
@@ -23,6 +24,7 @@
 #define WAIT_NS (30ull * 1000000000ull)
 
 bool rig_trials;
+bool rig_scrub;
 
 static void keep_event(void *ctx, const char *kind, const char *text)
 {
@@ -51,6 +53,7 @@ int rig_try(struct rig *rig, const char *const *devices, const char *driver, str
         .event = keep_event,
         .event_ctx = rig,
         .trial = rig_trials,
+        .scrub = rig_scrub,
     };
 
     assert_non_null(config.device_dir);
@@ -98,6 +101,24 @@ void rig_close(struct rig *rig)
             fail_msg("unexpected breach: %s", rig->text[i]);
     }
     vf_lock_fini(&rig->lock);
+}
+
+uint64_t rig_unproven(struct rig *rig, uint32_t adapter)
+{
+    struct vf_adapter_info info;
+    struct vf_error error = VF_ERROR_INIT;
+
+    if (dxgk_adapter_info(rig->dxgk, adapter, &info, &error) != 0)
+        fail_msg("%s", error.text);
+    return info.vram_unproven_bytes;
+}
+
+void rig_await_proven(struct rig *rig, uint32_t adapter)
+{
+    for (int i = 0; rig_unproven(rig, adapter) != 0; i++) {
+        assert_true(i < 30000 * TEST_TOOL_FACTOR);
+        (void)nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    }
 }
 
 uint64_t rig_create(struct rig *rig, const char *name, uint32_t adapter, uint64_t mib,

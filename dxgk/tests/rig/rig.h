@@ -24,6 +24,8 @@ struct rig {
 
 /* Set by a test whose main() begins with dxgk_trial_main: it updates drivers. */
 extern bool rig_trials;
+/* Set by a test that wants free VRAM proven in the background, as hosts have it. */
+extern bool rig_scrub;
 
 /* Opens `devices` (SPECs, NULL at the end) with `driver` (a file in the tests' build folder, NULL =
  * the device's own). */
@@ -34,6 +36,12 @@ void rig_open(struct rig *rig, const char *const *devices, const char *driver);
 void rig_close(struct rig *rig);
 /* True when an event of `kind` has `part` in its text; takes every such event away. */
 bool rig_expect(struct rig *rig, const char *kind, const char *part);
+
+/* Waits until all free VRAM of the adapter is proven to be zero; fails the test when it is not in
+ * half a minute. */
+void rig_await_proven(struct rig *rig, uint32_t adapter);
+/* Bytes of free VRAM that are not. */
+uint64_t rig_unproven(struct rig *rig, uint32_t adapter);
 
 /* A partition of `mib` MiB on `adapter`. */
 uint64_t rig_create(struct rig *rig, const char *name, uint32_t adapter, uint64_t mib,

@@ -72,7 +72,7 @@ class Admissions(Case):
     """An arrival whose VRAM is being zero-filled: it takes as long as the creation of the partition did, and ends when it is told to."""
 
     def arriving(self):
-        left, right = self.pair("softgpu,vram=4G,vfs=4")
+        left, right = self.pair("softgpu,vram=4G,vfs=4", options=["--scrub-on-demand"])
         begun = time.monotonic()
         create(left, "p", vram="4G")
         self.takes = time.monotonic() - begun
@@ -112,6 +112,24 @@ class Admissions(Case):
         self.assertLess(time.monotonic() - self.begun, self.takes / 2)
         right.start()
         self.assert_nothing_arrived(right, self.room, "p")
+
+
+class Proven(Case):
+    """Free VRAM, which hosts fill with zeros and read back without being asked."""
+
+    def unproven(self, host):
+        return host.json("adapter", "show", 0)["vram_unproven_bytes"]
+
+    def test_free_vram_is_proven_after_the_start_and_after_a_partition_has_left(self):
+        left, right = self.pair()
+        for host in (left, right):
+            wait_until("all of it is proven", lambda host=host: self.unproven(host) == 0, 60)
+        create(left, "p", vram="256M")
+        self.assertEqual(self.unproven(left), 0)
+        left.run("migrate", "p", "--to", right.address)
+        right.run("partition", "remove", "p")
+        for host in (left, right):
+            wait_until("what p left is proven", lambda host=host: self.unproven(host) == 0, 60)
 
 
 class Cordons(Case):
