@@ -256,7 +256,7 @@ void mig_job_thread_over(struct mig_job *job, enum job_state end)
 {
     struct mig *mig = job->mig;
 
-    job_over(job, end);
+    retry_job_over(job, end);
     mig_job_put(job);
     mig_thread_over(mig);
 }
@@ -487,7 +487,7 @@ int mig_start_job(struct mig *mig, struct mig_job *job, void *(*main)(void *arg)
         return 0;
     vf_fail(err, VF_FAILED, "partition %s: " VF_NO_THREAD, job->partition);
     (void)job_fail(job, err);
-    job_over(job, JOB_FAILED);
+    retry_job_over(job, JOB_FAILED);
     mig_job_put(job); /* the thread's */
     return -1;
 }

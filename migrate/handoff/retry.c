@@ -157,3 +157,10 @@ int retry_start(struct mig *mig, struct vf_error *err)
 {
     return mig_spawn_own(mig, retry_main, "retry thread", err);
 }
+
+void retry_job_over(struct mig_job *job, enum job_state state)
+{
+    job_over(job, state);
+    if (redial_owed(job) != SAY_NOTHING)
+        retry_kick(job->mig);
+}

@@ -13,6 +13,8 @@
 void retry_init(struct mig *mig);
 /* Starts the thread, counted among mig's; it ends when the host closes. */
 int retry_start(struct mig *mig, struct vf_error *err);
+/* As job_over; what the job still owes its peer is brought from now on. */
+void retry_job_over(struct mig_job *job, enum job_state state);
 /* A job may owe something now. Any thread, without mig's lock. */
 void retry_kick(struct mig *mig);
 void retry_kick_locked(struct mig *mig);

@@ -8,9 +8,7 @@
 #include "base/thread.h"
 #include "base/trace.h"
 #include "migrate/mig.h"
-#include "migrate/handoff/retry.h"
 #include "migrate/job/stand.h"
-#include "migrate/handoff/redial.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -215,8 +213,6 @@ void job_over(struct mig_job *job, enum job_state state)
         /* With the end: whoever hears of one finds the other. */
         tell_over(job, state_names[state]);
     });
-    if (redial_owed(job) != SAY_NOTHING)
-        retry_kick(job->mig);
     mig_tell_ended(job);
 }
 

@@ -219,7 +219,7 @@ void job_enter(struct mig_job *job, enum job_state state, const char *phase);
 void job_recorded(struct mig_job *job, const struct journal_record *record);
 /* Keeps the first error; later ones are only logged. Returns -1. */
 int job_fail(struct mig_job *job, const struct vf_error *err);
-/* The last act: sets the end state and lets all waiters go. */
+/* Sets the end state and lets all waiters go. For retry_job_over, a job's last act. */
 void job_over(struct mig_job *job, enum job_state state);
 /* An unknown outcome became known: COMPLETED, or FAILED for the reason in err. Tells it as an
  * event. The caller has claimed the job. */

@@ -11,6 +11,7 @@
 #include "base/trace.h"
 #include "base/size.h"
 #include "base/thread.h"
+#include "migrate/handoff/retry.h"
 #include "migrate/job/ending.h"
 #include "migrate/job/stand.h"
 
@@ -292,7 +293,7 @@ static void serve_job(struct target *t, struct tp *tp)
 
     if (control_start_new(&t->control, tp, mig->silence_ns, target_control_down, t, &err) != 0) {
         (void)job_fail(t->job, &err);
-        job_over(t->job, JOB_FAILED);
+        retry_job_over(t->job, JOB_FAILED);
         return;
     }
     control_on_note(&t->control, target_hear_note);
@@ -312,7 +313,7 @@ static void serve_job(struct target *t, struct tp *tp)
     if (t->kc != NULL)
         kc_close(t->kc);
     digest_table_free(t->table);
-    job_over(t->job, end);
+    retry_job_over(t->job, end);
 }
 
 void target_serve(struct mig *mig, struct tp *tp, const struct wire_hello *hello, uint16_t version)

@@ -111,9 +111,6 @@ SHARED = {
 # (file, what it includes) -> why this arrow still goes up. One that is no longer there must go from this table too.
 EXCEPTIONS = {
     ("dxgk/paging/start.c", "dxgk/adapter/interrupt.h"): "paging that starts attaches itself to the interrupts that tell its fences",
-    ("migrate/job/job.c", "migrate/handoff/redial.h"): "a job that ends asks what it still owes its peer",
-    ("migrate/job/job.c", "migrate/handoff/retry.h"): "and wakes the retry thread for it",
-    ("migrate/job/report.c", "migrate/handoff/redial.h"): "a report says what is still owed",
 }
 # The hand-off's core is pure: it knows of nothing but itself. What vferry shares with vferryd knows neither. The process line: what is
 # linked into vferryd may not see the OS side even through its own room.
