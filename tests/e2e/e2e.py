@@ -93,6 +93,11 @@ def partitions(host):
     return [p["name"] for p in host.json("partition", "list")["partitions"]]
 
 
+def await_proven(host, adapter=0):
+    """All free VRAM is zero-filled and read back, so nothing of the adapter changes by itself any more."""
+    wait_until("all free VRAM is proven", lambda: host.json("adapter", "show", adapter)["vram_unproven_bytes"] == 0, 60)
+
+
 def room(host):
     """What a partition takes of adapter 0 and must give back."""
     adapter = host.json("adapter", "show", 0)

@@ -5,7 +5,7 @@ import re
 import subprocess
 import unittest
 
-from e2e import BLACKOUT_MS, BUILD, Case, churn, create, files, move
+from e2e import BLACKOUT_MS, BUILD, Case, await_proven, churn, create, files, move
 
 FAILED, USAGE, INCOMPATIBLE, UNREACHABLE = 1, 2, 3, 5
 TO = "--to 127.0.0.1:1"
@@ -227,6 +227,7 @@ class Wrong(Case):
     def test_of_vferry(self):
         host = self.host("one")
         create(host, "p")
+        await_proven(host)
         told = [["partition", "list"], ["adapter", "list"], ["job", "list"], ["partition", "show", "p"]]
         before = [without_reading_time(host.json(*words)) for words in told], files(host), sorted(path.name for path in self.folder.iterdir())
         for words, code, names in VFERRY:

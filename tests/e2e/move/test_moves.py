@@ -5,7 +5,7 @@ import signal
 import time
 import unittest
 
-from e2e import at_once, Case, churn, create, finish, partitions, room, state
+from e2e import Case, at_once, await_proven, churn, create, finish, partitions, room, state
 from harness import wait_until
 
 TESTS_AT_ONCE = at_once(3)
@@ -117,19 +117,16 @@ class Admissions(Case):
 class Proven(Case):
     """Free VRAM, which hosts fill with zeros and read back without being asked."""
 
-    def unproven(self, host):
-        return host.json("adapter", "show", 0)["vram_unproven_bytes"]
-
     def test_free_vram_is_proven_after_the_start_and_after_a_partition_has_left(self):
         left, right = self.pair()
         for host in (left, right):
-            wait_until("all of it is proven", lambda host=host: self.unproven(host) == 0, 60)
+            await_proven(host)
         create(left, "p", vram="256M")
-        self.assertEqual(self.unproven(left), 0)
+        self.assertEqual(left.json("adapter", "show", 0)["vram_unproven_bytes"], 0)
         left.run("migrate", "p", "--to", right.address)
         right.run("partition", "remove", "p")
         for host in (left, right):
-            wait_until("what p left is proven", lambda host=host: self.unproven(host) == 0, 60)
+            await_proven(host)
 
 
 class Cordons(Case):
