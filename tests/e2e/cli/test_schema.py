@@ -188,7 +188,7 @@ class Verbs(Case):
         create(left, "p", churn(600, size="4M"))
         begins(left, "p")
         self.ask(left, "partition", "pause", "p")
-        self.ask(left, "migrate", "p", "--to", right.address, "--verify", "full")
+        self.ask(left, "migrate", "p", "--to", right.address, "--verify", "full", "--max-blackout", BLACKOUT_MS)
         self.assertEqual(self.ask(right, "partition", "show", "p")["state"], "paused")
         saved = self.folder / "p.image"
         self.ask(right, "save", "p", "--output", saved)
