@@ -218,7 +218,7 @@ int dxgk_migration_end(struct dxgk *dxgk, uint64_t id, struct vf_error *err);
 /* ---- page transfers: shared slots, filled and emptied by the paging engine (PAG-1…4) ---- */
 
 struct dxgk_channel;
-enum dxgk_transfer { DXGK_GATHER, DXGK_SCATTER, DXGK_ZERO };
+enum dxgk_transfer { DXGK_GATHER, DXGK_SCATTER, DXGK_ZERO, DXGK_SCATTER_READ };
 
 struct dxgk_channel_config {
     uint32_t slots;      /* 1..64 */
@@ -238,10 +238,10 @@ int dxgk_channel_open(struct dxgk *dxgk, uint64_t id, const struct dxgk_channel_
 /* Waits for what is in flight, then frees the channel. NULL is allowed. */
 void dxgk_channel_close(struct dxgk_channel *channel);
 /* Gathers `count` pages (indices of the channel's page_bytes of the reserve, in this order) into
- * the slot, scatters them out of it, or zeroes them (slot unused for data but occupied). Returns at
- * once;
- * `done` follows for every submission that returned 0. One submission per slot at a time. Scatter
- * and zero need INCOMING; gather works in every state. */
+ * the slot, scatters them out of it, or zeroes them (slot unused for data but occupied).
+ * DXGK_SCATTER_READ scatters them and then gathers the same pages from VRAM into the next slot,
+ * which it occupies too. Returns at once; `done` follows for every submission that returned 0. One
+ * submission per slot at a time. All but a gather need INCOMING; a gather works in every state. */
 int dxgk_channel_submit(struct dxgk_channel *channel, enum dxgk_transfer op, uint32_t slot,
                         const uint64_t *pages, uint32_t count, uint64_t cookie,
                         struct vf_error *err);

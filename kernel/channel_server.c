@@ -196,8 +196,10 @@ static void refuse(struct ks_channel *channel, uint32_t slot, int32_t status, co
 
 static void start_transfer(struct ks_channel *channel, const struct kcall_submit *submit)
 {
-    static const enum dxgk_transfer transfers[] = {
-        [KC_GATHER] = DXGK_GATHER, [KC_SCATTER] = DXGK_SCATTER, [KC_ZERO] = DXGK_ZERO};
+    static const enum dxgk_transfer transfers[] = {[KC_GATHER] = DXGK_GATHER,
+                                                   [KC_SCATTER] = DXGK_SCATTER,
+                                                   [KC_ZERO] = DXGK_ZERO,
+                                                   [KC_SCATTER_READ] = DXGK_SCATTER_READ};
     const uint64_t *pages = (const uint64_t *)(const void *)(submit + 1);
     struct vf_error err = VF_ERROR_INIT;
 

@@ -156,7 +156,7 @@ int kc_end(struct kc *kc, uint64_t id, struct vf_error *err);
 
 /* ---- page channels ---- */
 
-enum kc_transfer { KC_GATHER, KC_SCATTER, KC_ZERO };
+enum kc_transfer { KC_GATHER, KC_SCATTER, KC_ZERO, KC_SCATTER_READ };
 
 /* A connection of its own with slots of memory that both sides share; one thread at a time. */
 struct kc_channel;
@@ -178,7 +178,8 @@ void kc_channel_close(struct kc_channel *channel);
  * paging engine. */
 void *kc_channel_slot(struct kc_channel *channel, uint32_t slot);
 /* Has the paging engine copy these pages of the partition into the slot, or out of it, or zero
- * them; `pages` are 1 to slot_bytes / page_bytes page indices, read before it returns. 0: it is
+ * them; KC_SCATTER_READ copies them out of it and then from VRAM into the next slot, which is the
+ * paging engine's too meanwhile; `pages` are 1 to slot_bytes / page_bytes page indices, read before it returns. 0: it is
  * under way, and kc_channel_wait will tell its end. As dxgk_channel_submit. */
 int kc_channel_submit(struct kc_channel *channel, enum kc_transfer op, uint32_t slot,
                       const uint64_t *pages, uint32_t count, struct vf_error *err);

@@ -26,6 +26,7 @@ struct slot {
     enum dxgk_transfer op;
     bool busy;   /* guarded by channel->lock */
     bool writes; /* counted in partition->writes */
+    struct slot *read; /* that its submission occupies too, for what it reads back; NULL = none */
 };
 
 struct dxgk_channel {
@@ -90,8 +91,19 @@ static int fill_entries(struct dxgk_channel *channel, struct slot *slot, const u
 
 /* ---- submissions ---- */
 
-static const char *const op_names[] = {
-    [DXGK_GATHER] = "gather", [DXGK_SCATTER] = "scatter", [DXGK_ZERO] = "zero"};
+static const char *const op_names[] = {[DXGK_GATHER] = "gather",
+                                       [DXGK_SCATTER] = "scatter",
+                                       [DXGK_ZERO] = "zero",
+                                       [DXGK_SCATTER_READ] = "scatter and read"};
+
+static void free_slots(struct dxgk_channel *channel, struct slot *slot)
+{
+    vf_lock(&channel->lock);
+    slot->busy = false;
+    if (slot->read != NULL)
+        slot->read->busy = false;
+    vf_unlock(&channel->lock);
+}
 
 static void slot_done(struct dxgk_paging_work *work, int status)
 {
@@ -103,9 +115,7 @@ static void slot_done(struct dxgk_paging_work *work, int status)
              (unsigned)(slot - channel->slots), work->bytes, status);
     if (slot->writes)
         (void)atomic_fetch_sub(&channel->partition->writes, 1);
-    vf_lock(&channel->lock);
-    slot->busy = false; /* before the call: it may hand the slot to whoever submits next */
-    vf_unlock(&channel->lock);
+    free_slots(channel, slot); /* before the call: whoever hears of it may submit the next */
     channel->config.done(channel->config.ctx, cookie, status);
     vf_lock(&channel->lock);
     if (--channel->in_flight == 0)
@@ -113,25 +123,29 @@ static void slot_done(struct dxgk_paging_work *work, int status)
     vf_unlock(&channel->lock);
 }
 
-static int claim_slot(struct dxgk_channel *channel, struct slot *slot, struct vf_error *err)
+static int claim_slots(struct dxgk_channel *channel, struct slot *slot, struct slot *read,
+                       struct vf_error *err)
 {
     vf_lock(&channel->lock);
-    bool busy = slot->busy;
-    if (!busy) {
+    const struct slot *busy = slot->busy ? slot : read != NULL && read->busy ? read : NULL;
+    if (busy == NULL) {
         slot->busy = true;
+        slot->read = read;
+        if (read != NULL)
+            read->busy = true;
         channel->in_flight++;
     }
     vf_unlock(&channel->lock);
-    if (busy)
+    if (busy != NULL)
         return vf_fail(err, VF_FAILED, "transfer: slot %u is busy; wait for its completion",
-                       (unsigned)(slot - channel->slots));
+                       (unsigned)(busy - channel->slots));
     return 0;
 }
 
-static void release_slot(struct dxgk_channel *channel, struct slot *slot)
+static void release_slots(struct dxgk_channel *channel, struct slot *slot)
 {
+    free_slots(channel, slot);
     vf_lock(&channel->lock);
-    slot->busy = false;
     if (--channel->in_flight == 0)
         vf_cond_broadcast(&channel->idle);
     vf_unlock(&channel->lock);
@@ -160,6 +174,7 @@ static enum dxgk_paging_op paging_op(enum dxgk_transfer op)
     case DXGK_GATHER:
         return DXGK_PAGING_GATHER;
     case DXGK_SCATTER:
+    case DXGK_SCATTER_READ:
         return DXGK_PAGING_SCATTER;
     default:
         return DXGK_PAGING_ZERO;
@@ -191,27 +206,31 @@ int dxgk_channel_submit(struct dxgk_channel *channel, enum dxgk_transfer op, uin
                         const uint64_t *pages, uint32_t count, uint64_t cookie,
                         struct vf_error *err)
 {
-    if (op != DXGK_GATHER && op != DXGK_SCATTER && op != DXGK_ZERO)
+    const bool reads = op == DXGK_SCATTER_READ;
+
+    if (op != DXGK_GATHER && op != DXGK_SCATTER && op != DXGK_ZERO && !reads)
         return vf_fail(err, VF_FAILED, "transfer: operation %d is unknown", (int)op);
-    if (slot_index >= channel->config.slots)
-        return vf_fail(err, VF_FAILED, "transfer: there is no slot %u", slot_index);
+    if (slot_index >= channel->config.slots || (reads && slot_index + 1 >= channel->config.slots))
+        return vf_fail(err, VF_FAILED, "transfer: there is no slot %u", slot_index + reads);
     if (count == 0 || count > channel->config.slot_bytes / channel->config.page_bytes)
         return vf_fail(err, VF_FAILED, "transfer: %u pages; a slot takes 1 to %" PRIu64, count,
                        channel->config.slot_bytes / channel->config.page_bytes);
     struct slot *slot = &channel->slots[slot_index];
     bool writes = op != DXGK_GATHER;
-    if (claim_slot(channel, slot, err) != 0)
+    if (claim_slots(channel, slot, reads ? slot + 1 : NULL, err) != 0)
         return -1;
     slot->cookie = cookie;
     slot->writes = writes;
     slot->op = op;
     slot->work.op = paging_op(op);
+    slot->work.read_back = reads;
+    slot->work.read_back_offset = (slot_index + 1) * channel->config.slot_bytes;
     dxgk_waits_about(channel->partition->params.name);
     dxgk_gate_enter(channel->partition->adapter);
     int rc = hand_in(channel, slot, pages, count, err);
     dxgk_gate_leave(channel->partition->adapter);
     if (rc != 0)
-        release_slot(channel, slot);
+        release_slots(channel, slot);
     return rc;
 }
 

@@ -288,6 +288,19 @@ static int build_operation(struct dxgk_paging *paging, struct dxgk_paging_work *
     return vf_fail(err, VF_FAILED, "paging: operation %u has no end", (unsigned)args->Operation);
 }
 
+static void describe_transfer(const struct dxgk_paging_work *work, bool gather, uint64_t offset,
+                              DXGKARG_BUILDPAGINGBUFFER *args)
+{
+    const uint64_t system = work->system->va + offset;
+
+    *args = (DXGKARG_BUILDPAGINGBUFFER){.Operation = DXGK_OPERATION_VIRTUAL_TRANSFER};
+    args->TransferVirtual.TransferSizeInBytes = work->bytes;
+    args->TransferVirtual.SourceVirtualAddress = gather ? work->vram->va : system;
+    args->TransferVirtual.DestinationVirtualAddress = gather ? system : work->vram->va;
+    args->TransferVirtual.TransferDirection =
+        gather ? DXGK_MEMORY_TRANSFER_LOCAL_TO_SYSTEM : DXGK_MEMORY_TRANSFER_SYSTEM_TO_LOCAL;
+}
+
 static void describe_operation(const struct dxgk_paging_work *work, DXGKARG_BUILDPAGINGBUFFER *args)
 {
     *args = (DXGKARG_BUILDPAGINGBUFFER){0};
@@ -297,20 +310,15 @@ static void describe_operation(const struct dxgk_paging_work *work, DXGKARG_BUIL
         args->FillVirtual.DestinationVirtualAddress = work->vram->va;
         return;
     }
-    args->Operation = DXGK_OPERATION_VIRTUAL_TRANSFER;
-    args->TransferVirtual.TransferSizeInBytes = work->bytes;
     if (work->op == DXGK_PAGING_COPY) {
+        args->Operation = DXGK_OPERATION_VIRTUAL_TRANSFER;
+        args->TransferVirtual.TransferSizeInBytes = work->bytes;
         args->TransferVirtual.SourceVirtualAddress = work->from->va;
         args->TransferVirtual.DestinationVirtualAddress = work->vram->va;
         args->TransferVirtual.TransferDirection = DXGK_MEMORY_TRANSFER_LOCAL_TO_LOCAL;
         return;
     }
-    bool gather = work->op == DXGK_PAGING_GATHER;
-    uint64_t system = work->system->va + work->system_offset;
-    args->TransferVirtual.SourceVirtualAddress = gather ? work->vram->va : system;
-    args->TransferVirtual.DestinationVirtualAddress = gather ? system : work->vram->va;
-    args->TransferVirtual.TransferDirection = gather ? DXGK_MEMORY_TRANSFER_LOCAL_TO_SYSTEM
-                                                     : DXGK_MEMORY_TRANSFER_SYSTEM_TO_LOCAL;
+    describe_transfer(work, work->op == DXGK_PAGING_GATHER, work->system_offset, args);
 }
 
 /* Entries were written over old ones: no engine may use what it cached of them. */
@@ -346,6 +354,11 @@ static int build_work(struct dxgk_paging *paging, struct dxgk_paging_work *work,
     describe_operation(work, &args);
     if (build_operation(paging, work, buffer, &args, err) != 0)
         return -1;
+    if (work->read_back) {
+        describe_transfer(work, true, work->read_back_offset, &args);
+        if (build_operation(paging, work, buffer, &args, err) != 0)
+            return -1;
+    }
     if (*buffer == NULL || (*buffer)->used == 0) {
         dxgk_report(paging->adapter, "PAG-2", "BuildPagingBuffer wrote nothing for operation %u",
                     (unsigned)args.Operation);

@@ -69,6 +69,10 @@ struct dxgk_paging_work {
     const DXGK_PTE *entries; /* what the VRAM side maps from its page 0 on */
     uint64_t entry_count;
     uint64_t bytes; /* multiple of 4096 */
+    /* SCATTER: what was written comes back into the system side, from read_back_offset on, before
+     * the work is complete. */
+    bool read_back;
+    uint64_t read_back_offset;
     /* At DISPATCH_LEVEL, from the DPC or the watchdog; status 0 or negative errno. The work may be
      * reused inside. */
     void (*complete)(struct dxgk_paging_work *work, int status);

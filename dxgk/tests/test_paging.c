@@ -223,6 +223,36 @@ static void channels_of_several_partitions_work_at_once(void **unused)
     rig_close(&rig);
 }
 
+/* TGT-3: one submission that writes and reads back, beside others, many times over. */
+static void what_is_scattered_comes_back_in_the_next_slot(void **unused)
+{
+    uint64_t state = rig_seed("read back");
+    uint64_t pages[PAGES];
+    struct rig_channel channel;
+    struct rig rig;
+    uint8_t page[4096];
+
+    (void)unused;
+    rig_open(&rig, SMALL);
+    uint64_t id = rig_partition(&rig, "p", 8 * MIB, true);
+    rig_channel_open(&rig, id, PAGES * 4096, &channel);
+    for (int turn = 0; turn < 50; turn++) {
+        uint32_t count = 1 + (uint32_t)(rig_random(&state) % PAGES);
+
+        rig_pick_pages(&state, 8 * MIB / 4096, pages, count);
+        fill_random(&state, rig_slot(&channel, 0), count * 4096ull);
+        memset(rig_slot(&channel, 1), 0xa5, count * 4096ull);
+        rig_submit(&channel, DXGK_SCATTER_READ, 0, pages, count);
+        assert_int_equal(rig_wait(&channel, 0), 0);
+        assert_memory_equal(rig_slot(&channel, 1), rig_slot(&channel, 0), count * 4096ull);
+        read_page(&rig, id, pages[0], 4096, page);
+        assert_memory_equal(page, rig_slot(&channel, 0), 4096);
+    }
+    rig_channel_close(&channel);
+    assert_int_equal(rig.contract, 0);
+    rig_close(&rig);
+}
+
 /* ---- refusals ---- */
 
 /* TGT-6 */
@@ -251,6 +281,9 @@ static void what_is_out_of_bounds_is_refused(void **unused)
         dxgk_channel_submit(channel.channel, DXGK_GATHER, 0, pages, PAGES + 1, 0, &err), -1);
     assert_int_equal(
         dxgk_channel_submit(channel.channel, DXGK_GATHER, RIG_SLOTS, pages, 1, 0, &err), -1);
+    assert_int_equal(
+        dxgk_channel_submit(channel.channel, DXGK_SCATTER_READ, RIG_SLOTS - 1, pages, 1, 0, &err),
+        -1);
     assert_int_equal(
         dxgk_channel_submit(channel.channel, (enum dxgk_transfer)7, 0, pages, 1, 0, &err), -1);
     assert_int_equal(rig_inside(&rig, id)->writes, 0);
@@ -309,6 +342,8 @@ static void only_an_incoming_partition_takes_pages(void **unused)
     rig_channel_open(&rig, id, 4096, &channel);
     assert_int_equal(dxgk_channel_submit(channel.channel, DXGK_SCATTER, 0, &page, 1, 0, &err), -1);
     assert_int_equal(dxgk_channel_submit(channel.channel, DXGK_ZERO, 0, &page, 1, 0, &err), -1);
+    assert_int_equal(dxgk_channel_submit(channel.channel, DXGK_SCATTER_READ, 0, &page, 1, 0, &err),
+                     -1);
     rig_submit(&channel, DXGK_GATHER, 0, &page, 1);
     assert_int_equal(rig_wait(&channel, 0), 0);
     rig_channel_close(&channel);
@@ -321,6 +356,7 @@ int main(void)
         cmocka_unit_test(pages_land_where_the_list_says),
         cmocka_unit_test(large_pages_land_where_the_list_says),
         cmocka_unit_test(parts_of_large_pages_land_where_the_list_says),
+        cmocka_unit_test(what_is_scattered_comes_back_in_the_next_slot),
         cmocka_unit_test(a_scattered_reserve_is_one_run_of_pages),
         cmocka_unit_test(a_partition_starts_zeroed_where_another_was),
         cmocka_unit_test(channels_of_several_partitions_work_at_once),

@@ -197,6 +197,29 @@ static void a_hung_submission_fails_and_the_others_are_submitted_again(void **un
     end(&rig, &channel);
 }
 
+/* It has two slots as long as the engine works on it, and neither may be another submission's. */
+static void a_slot_that_is_read_back_into_is_nobody_else_s(void **unused)
+{
+    struct rig rig;
+    struct rig_channel channel;
+    struct vf_error err = VF_ERROR_INIT;
+
+    (void)unused;
+    begin(&rig, &channel, &impatient);
+    atomic_store(&wrap.swallow, 1);
+    rig_submit(&channel, DXGK_SCATTER_READ, 0, pages16, PAGES);
+    for (uint32_t slot = 0; slot < 2; slot++) {
+        assert_int_equal(
+            dxgk_channel_submit(channel.channel, DXGK_GATHER, slot, pages16, PAGES, slot, &err),
+            -1);
+        assert_non_null(strstr(err.text, "is busy"));
+    }
+    assert_int_equal(rig_wait(&channel, 0), -EIO);
+    assert_works(&channel, 1);
+    assert_works(&channel, 0);
+    end(&rig, &channel);
+}
+
 /* PAG-3 */
 static void a_lost_interrupt_or_dpc_costs_time_but_no_transfer(void **unused)
 {
@@ -278,6 +301,11 @@ static void a_small_paging_buffer_only_takes_more_of_them(void **unused)
     rig_submit(&channel, DXGK_GATHER, 0, pages16, PAGES);
     assert_int_equal(rig_wait(&channel, 0), 0);
     assert_int_equal(wrap.buffers, 2);
+    memset(rig_slot(&channel, 0), 0x77, PAGES * 4096);
+    rig_submit(&channel, DXGK_SCATTER_READ, 0, pages16, PAGES);
+    assert_int_equal(rig_wait(&channel, 0), 0);
+    assert_int_equal(wrap.buffers, 5);
+    assert_memory_equal(rig_slot(&channel, 1), rig_slot(&channel, 0), PAGES * 4096);
     for (uint32_t slot = 0; slot < RIG_SLOTS; slot++)
         assert_works(&channel, slot);
     assert_int_equal(rig.contract, 0);
@@ -417,6 +445,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_fault_fails_its_own_transfer_only),
         cmocka_unit_test(a_hung_submission_fails_and_the_others_are_submitted_again),
+        cmocka_unit_test(a_slot_that_is_read_back_into_is_nobody_else_s),
         cmocka_unit_test(a_lost_interrupt_or_dpc_costs_time_but_no_transfer),
         cmocka_unit_test(without_a_reset_a_hung_submission_is_abandoned),
         cmocka_unit_test(an_engine_dead_for_good_refuses_instead_of_waiting),

@@ -21,10 +21,12 @@ static void run_job(const struct job *job)
 
         if (job->op == DXGK_GATHER)
             memcpy(slot + (size_t)i * FAKE_PAGE, page, FAKE_PAGE);
-        else if (job->op == DXGK_SCATTER)
+        else if (job->op == DXGK_SCATTER || job->op == DXGK_SCATTER_READ)
             memcpy(page, slot + (size_t)i * FAKE_PAGE, FAKE_PAGE);
         else
             memset(page, 0, FAKE_PAGE);
+        if (job->op == DXGK_SCATTER_READ)
+            memcpy(slot + channel->config.slot_bytes + (size_t)i * FAKE_PAGE, page, FAKE_PAGE);
     }
 }
 

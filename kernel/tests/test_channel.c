@@ -58,6 +58,10 @@ static void pages_go_both_ways(void **state)
     assert_int_equal(kc_channel_wait(channel, -1, &done, &err), 1);
     assert_int_equal(kc_bar_read(kc, id, FAKE_VRAM_BAR, 0, text, 6, &err), 0);
     assert_string_equal(text, "");
+    assert_int_equal(kc_channel_submit(channel, KC_SCATTER_READ, 0, to, 3, &err), 0);
+    assert_int_equal(kc_channel_wait(channel, -1, &done, &err), 1);
+    assert_int_equal(done.slot, 0);
+    assert_memory_equal(kc_channel_slot(channel, 1), kc_channel_slot(channel, 0), 3 * FAKE_PAGE);
     assert_null(kc_channel_slot(channel, 2));
     kc_channel_close(channel);
     kc_close(kc);

@@ -110,8 +110,12 @@ int page_sink_write(struct page_sink *r, uint32_t index, struct vf_error *err)
     item->pending = (payload > 0 ? 1u : 0u) + (zeros > 0 ? 1u : 0u);
     if (item->pending == 0)
         return 0;
-    item->stage = SINK_WRITING;
     r->busy++;
+    if (zeros == 0) {
+        item->stage = SINK_READING;
+        return kc_channel_submit(r->channel, KC_SCATTER_READ, 2 * index, r->list, payload, err);
+    }
+    item->stage = SINK_WRITING;
     if (zeros > 0 && kc_channel_submit(r->channel, KC_ZERO, 2 * index + 1,
                                        &r->list[WIRE_FRAME_PAGES - zeros], zeros, err) != 0)
         return -1;

@@ -3,8 +3,9 @@
  * Page frames into VRAM, proven: the part of a target's stream that does not care where frames come
  * from (a stream, an image). A frame passes through three stages, several frames at a time:
  *
- *   FREE     -> WRITING   SCATTER or ZERO is in flight
+ *   FREE     -> WRITING   SCATTER and ZERO are in flight
  *   WRITING  -> READING   GATHER into a second slot is in flight
+ *   FREE     -> READING   nothing is to be zeroed: SCATTER and GATHER are one submission
  *   READING  -> FREE      its digest is known
  *
  * The read-back goes to another slot than the payload came in, so that a transfer that did nothing
