@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/resource.h>
 
@@ -41,4 +42,12 @@ int vf_need_open_files(unsigned least, const char *who, struct vf_error *err)
 bool vf_accept_withdrawn(int errnum)
 {
     return errnum == EAGAIN || errnum == EINTR || errnum == ECONNABORTED;
+}
+
+unsigned vf_processors(void)
+{
+    cpu_set_t set;
+    int count = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+
+    return count > 1 ? (unsigned)count : 1;
 }

@@ -14,6 +14,9 @@ void vf_raise_open_files(void);
  * host with 2 adapters"). */
 int vf_need_open_files(unsigned least, const char *who, struct vf_error *err);
 
+/* How many processors this process may use: 1 at least. */
+unsigned vf_processors(void);
+
 /* Did accept fail because the client has gone again (or a signal came)? Any other errno means that
  * the machine has no room for the connection: it stays in the queue, and whoever accepts must pause
  * for VF_ACCEPT_PAUSE_MS or spin. */

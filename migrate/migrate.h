@@ -99,7 +99,7 @@ struct mig_options {
     uint64_t max_time_ns;     /* 0 = none */
     uint64_t bandwidth;       /* bytes/s, 0 = no limit */
     enum mig_verify verify;
-    uint32_t streams;  /* 1..8 */
+    uint32_t streams;  /* 1..8; default mig_streams_auto(0) */
     uint32_t throttle; /* percent of the time that the partition may be made to stand, at most, when
                           it writes faster than it can be sent; 0 = it is not slowed; default
                           VF_THROTTLE_MOST, which is "auto" */
@@ -107,6 +107,10 @@ struct mig_options {
     bool dry_run;            /* check: stop before the first round */
 };
 void mig_options_init(struct mig_options *options);
+/* So many data streams does a move have of which nobody says how many: one for each processor of
+ * this host, which gather, hash and send, 4 at most; and one where it may send no faster (bytes a
+ * second, 0 = no limit) than one carries easily. Any thread. */
+uint32_t mig_streams_auto(uint64_t bandwidth);
 
 /* Refuses (VF_USAGE) what no move could be made with, whichever partition it is of. Any thread. */
 int mig_check_options(const struct mig *mig, const struct mig_options *options,

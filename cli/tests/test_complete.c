@@ -123,7 +123,7 @@ static void what_may_follow(void **state)
         {"migrate p --verify=", "--verify=delta --verify=full"},
         {"migrate p --compress z", "zstd"},
         {"migrate p --throttle ", "off auto"},
-        {"migrate p --streams ", ""},
+        {"migrate p --streams ", "auto"},
         {"migrate p --dry-run=", ""},
         {"save p --output ", "<files>"},
         {"restore p --input ", "<files>"},

@@ -3,6 +3,7 @@
  * cancelled, shown. */
 #include "base/clock.h"
 #include "base/plain.h"
+#include "base/size.h"
 #include "daemon/jobs.h"
 #include "daemon/kernel/watchdog.h"
 #include "daemon/verbs/verbs.h"
@@ -42,13 +43,32 @@ static int take_throttle(struct request *request, struct mig_options *options, s
     return 0;
 }
 
+/* "auto" or a number. */
+static int take_streams(struct request *request, struct mig_options *options, struct vf_error *err)
+{
+    const char *text;
+    uint64_t streams;
+
+    if (request_text_or(request, "streams", "auto", &text, err) != 0)
+        return -1;
+    if (strcmp(text, "auto") == 0) {
+        options->streams = mig_streams_auto(options->bandwidth);
+        return 0;
+    }
+    if (vf_number_parse(text, &streams) != 0 || streams > UINT32_MAX)
+        return vf_fail(err, VF_USAGE,
+                       "--streams %s: is no number of streams" VF_REMEDY "say auto, or 1 to 8",
+                       VF_SHOWN(text));
+    options->streams = (uint32_t)streams;
+    return 0;
+}
+
 static int take_options(struct request *request, struct mig_options *options, struct vf_error *err)
 {
     const char *to;
     const char *verify;
     uint64_t max_blackout_ms;
     uint64_t max_time_s;
-    uint64_t streams;
 
     mig_options_init(options);
     if (request_text(request, "to", &to, err) != 0 ||
@@ -58,8 +78,7 @@ static int take_options(struct request *request, struct mig_options *options, st
                           &max_blackout_ms, err) != 0 ||
         request_number_or(request, "max_time_s", 0, &max_time_s, err) != 0 ||
         request_number_or(request, "bandwidth", 0, &options->bandwidth, err) != 0 ||
-        request_number_or(request, "streams", options->streams, &streams, err) != 0 ||
-        take_throttle(request, options, err) != 0)
+        take_streams(request, options, err) != 0 || take_throttle(request, options, err) != 0)
         return -1;
     if (strlen(to) >= sizeof options->to)
         return vf_fail(err, VF_USAGE, "--to %s: is longer than an address can be", VF_SHOWN(to));
@@ -67,13 +86,11 @@ static int take_options(struct request *request, struct mig_options *options, st
         return vf_fail(err, VF_USAGE,
                        "--verify %s: is no way to verify" VF_REMEDY "say delta or full",
                        VF_SHOWN(verify));
-    if (max_blackout_ms > UINT64_MAX / 1000000u || max_time_s > UINT64_MAX / 1000000000u ||
-        streams > UINT32_MAX)
+    if (max_blackout_ms > UINT64_MAX / 1000000u || max_time_s > UINT64_MAX / 1000000000u)
         return vf_fail(err, VF_USAGE, "migrate: a number is beyond all sense; give smaller ones");
     memcpy(options->to, to, strlen(to) + 1);
     options->max_blackout_ns = max_blackout_ms * 1000000u;
     options->max_time_ns = max_time_s * 1000000000u;
-    options->streams = (uint32_t)streams;
     options->verify = strcmp(verify, "full") == 0 ? MIG_VERIFY_FULL : MIG_VERIFY_DELTA;
     return 0;
 }

@@ -3,19 +3,18 @@
 #include "migrate/net/send_slots.h"
 
 #include "base/clock.h"
+#include "base/limits.h"
 #include "base/thread.h"
 
-#include <sched.h>
 #include <string.h>
 
-#define PROCESSORS_A_MOVE 4
+#define PROCESSORS_A_MOVE 4u
 
 unsigned send_slots_default(void)
 {
-    cpu_set_t set;
-    int count = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+    const unsigned count = vf_processors();
 
-    return count < PROCESSORS_A_MOVE ? 1 : (unsigned)(count / PROCESSORS_A_MOVE);
+    return count < PROCESSORS_A_MOVE ? 1 : count / PROCESSORS_A_MOVE;
 }
 
 void send_slots_init(struct send_slots *slots, unsigned places)

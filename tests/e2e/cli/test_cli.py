@@ -103,7 +103,6 @@ class Line(Case):
         ["migrate"],
         ["migrate", "p"],
         ["migrate", "--to", "127.0.0.1:1"],
-        ["migrate", "p", "--to", "127.0.0.1:1", "--streams", "many"],
         ["migrate", "p", "--to", "127.0.0.1:1", "--max-blackout", "-5"],
         ["migrate", "p", "--to", "127.0.0.1:1", "--bandwidth", "fast"],
         ["migrate", "p", "--to", "127.0.0.1:1", "--nonsense"],
@@ -417,6 +416,7 @@ class Answers(Case):
         for options in (
             ["--streams", 0],
             ["--streams", 99],
+            ["--streams", "many"],
             ["--max-blackout", 0],
             ["--verify", "some"],
             ["--compress", "rot13"],

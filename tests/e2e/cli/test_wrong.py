@@ -263,8 +263,10 @@ class Literally(Case):
         left, right = self.pair()
         work = churn(600, size="3M", rate=4096)  # writes little, and has 3 MiB to move
         create(left, "p", work)
-        done = left.run("migrate", "p", "--to", right.address, "--bandwidth", "4K", code=USAGE)
+        done = left.run("migrate", "p", "--to", right.address, "--bandwidth", "4K", "--streams", 2, code=USAGE)
         self.assertIn("2 data streams", done.stderr)
+        done = left.run("migrate", "p", "--to", right.address, "--bandwidth", "4K", code=USAGE)
+        self.assertIn("1 data stream:", done.stderr)
         least = re.search(r"give at least (\S+/s)", done.stderr)[1]
         self.assertEqual(left.json("job", "list")["jobs"], [])
         report = move(left, right, "p", "--bandwidth", least)
