@@ -29,7 +29,9 @@ static void fill(struct wire_message *m)
                                        .kmd = {"kmd!", 4},
                                        .umed = {"um", 2},
                                        .max_time_ns = 60000000000,
-                                       .queued = 1};
+                                       .queued = 1,
+                                       .sent_page_bytes = 4096,
+                                       .key = {7, 8}};
         break;
     case WIRE_ADMITTED:
         m->admitted = (struct wire_admitted){.token = {7}, .slot_bytes = 1u << 20};

@@ -14,10 +14,15 @@
 #include <string.h>
 #include <xxhash.h>
 
+#define SECRET_WORDS 24u /* 192 bytes, as XXH3's own */
+
 struct digest_table {
     uint64_t pages, page_bytes, nodes;
     uint64_t zero;
-    /* By page; relaxed: the order against digest_root comes from `changed` or from a join. */
+    bool keyed;
+    uint64_t secret[SECRET_WORDS]; /* that the key stands for */
+    /* By page, xor `zero`, so that memory nobody wrote to says what it should; relaxed: the order
+     * against digest_root comes from `changed` or from a join. */
     _Atomic uint64_t *leaves;
     /* By node: set (release) after the leaf, taken (acquire) before the leaves are read. */
     _Atomic bool *changed;
@@ -32,28 +37,48 @@ static uint64_t node_pages(const struct digest_table *table, uint64_t node)
     return rest < DIGEST_NODE_PAGES ? rest : DIGEST_NODE_PAGES;
 }
 
+static uint64_t leaf(const struct digest_table *table, uint64_t page)
+{
+    return atomic_load_explicit(&table->leaves[page], memory_order_relaxed) ^ table->zero;
+}
+
 static uint64_t hash_node(const struct digest_table *table, uint64_t node)
 {
     uint64_t leaves[DIGEST_NODE_PAGES];
     const uint64_t count = node_pages(table, node);
 
     for (uint64_t i = 0; i < count; i++)
-        leaves[i] = htole64(atomic_load_explicit(&table->leaves[node * DIGEST_NODE_PAGES + i],
-                                                 memory_order_relaxed));
+        leaves[i] = htole64(leaf(table, node * DIGEST_NODE_PAGES + i));
     return XXH3_64bits(leaves, count * sizeof *leaves);
 }
 
-static uint64_t hash_zero_page(uint64_t page_bytes)
+/* XXH3 takes a secret of such a length for one that is as good as random. */
+static void set_key(struct digest_table *table, const uint8_t *key)
+{
+    static const uint8_t none[DIGEST_KEY_BYTES];
+
+    table->keyed = memcmp(key, none, sizeof none) != 0;
+    for (uint64_t i = 0; i < SECRET_WORDS; i++)
+        table->secret[i] = htole64(XXH3_64bits_withSeed(key, DIGEST_KEY_BYTES, i + 1));
+}
+
+static XXH_errorcode begin(const struct digest_table *table, XXH3_state_t *state)
+{
+    return table->keyed ? XXH3_64bits_reset_withSecret(state, table->secret, sizeof table->secret)
+                        : XXH3_64bits_reset(state);
+}
+
+static uint64_t hash_zero_page(const struct digest_table *table)
 {
     static const uint8_t zeros[4096];
     XXH3_state_t *state = XXH3_createState();
     uint64_t hash = 0;
 
-    if (state == NULL || XXH3_64bits_reset(state) != XXH_OK) {
+    if (state == NULL || begin(table, state) != XXH_OK) {
         (void)XXH3_freeState(state);
         return 0;
     }
-    for (uint64_t left = page_bytes; left > 0;) {
+    for (uint64_t left = table->page_bytes; left > 0;) {
         const size_t part = left < sizeof zeros ? (size_t)left : sizeof zeros;
 
         (void)XXH3_64bits_update(state, zeros, part);
@@ -65,12 +90,9 @@ static uint64_t hash_zero_page(uint64_t page_bytes)
 }
 
 /* All leaves are the zero page's, so all full nodes are alike. */
-static void fill_zero(struct digest_table *table)
+static void sum_zeros(struct digest_table *table)
 {
-    for (uint64_t i = 0; i < table->pages; i++)
-        atomic_init(&table->leaves[i], table->zero);
     for (uint64_t node = 0; node < table->nodes; node++) {
-        atomic_init(&table->changed[node], false);
         if (node > 0 && node + 1 < table->nodes)
             table->sums[node] = table->sums[0];
         else
@@ -80,6 +102,14 @@ static void fill_zero(struct digest_table *table)
 
 int digest_table_new(uint64_t pages, uint64_t page_bytes, struct digest_table **out,
                      struct vf_error *err)
+{
+    static const uint8_t none[DIGEST_KEY_BYTES];
+
+    return digest_table_new_keyed(pages, page_bytes, none, out, err);
+}
+
+int digest_table_new_keyed(uint64_t pages, uint64_t page_bytes, const uint8_t *key,
+                           struct digest_table **out, struct vf_error *err)
 {
     struct digest_table *table;
 
@@ -95,7 +125,8 @@ int digest_table_new(uint64_t pages, uint64_t page_bytes, struct digest_table **
     table->pages = pages;
     table->page_bytes = page_bytes;
     table->nodes = (pages - 1) / DIGEST_NODE_PAGES + 1;
-    table->zero = hash_zero_page(page_bytes);
+    set_key(table, key);
+    table->zero = hash_zero_page(table);
     table->leaves = calloc(pages, sizeof *table->leaves);
     table->changed = calloc(table->nodes, sizeof *table->changed);
     table->sums = calloc(table->nodes, sizeof *table->sums);
@@ -104,7 +135,7 @@ int digest_table_new(uint64_t pages, uint64_t page_bytes, struct digest_table **
         digest_table_free(table);
         return vf_fail(err, VF_FAILED, "digests of %" PRIu64 " pages: " VF_NO_MEMORY, pages);
     }
-    fill_zero(table);
+    sum_zeros(table);
     *out = table;
     return 0;
 }
@@ -135,7 +166,7 @@ void digest_set(struct digest_table *table, uint64_t page, uint64_t digest)
         log_error("bug: digest of page %" PRIu64 " of %" PRIu64, page, table->pages);
         return;
     }
-    atomic_store_explicit(&table->leaves[page], digest, memory_order_relaxed);
+    atomic_store_explicit(&table->leaves[page], digest ^ table->zero, memory_order_relaxed);
     /* After the leaf: who takes the flag sees it, or the flag is set again for the next root. */
     atomic_store_explicit(&table->changed[page / DIGEST_NODE_PAGES], true, memory_order_release);
 }
@@ -146,7 +177,7 @@ uint64_t digest_get(const struct digest_table *table, uint64_t page)
         log_error("bug: digest of page %" PRIu64 " of %" PRIu64, page, table->pages);
         return 0;
     }
-    return atomic_load_explicit(&table->leaves[page], memory_order_relaxed);
+    return leaf(table, page);
 }
 
 void digest_root(struct digest_table *table, uint8_t root[DIGEST_ROOT_BYTES], uint64_t *hashed)
@@ -183,7 +214,11 @@ uint64_t digest_of(const struct digest_table *table, const void *page, bool *zer
 
     if (zero != NULL)
         *zero = is_zero;
-    return is_zero ? table->zero : digest_page(page, table->page_bytes);
+    if (is_zero)
+        return table->zero;
+    return table->keyed ? XXH3_64bits_withSecret(page, table->page_bytes, table->secret,
+                                                 sizeof table->secret)
+                        : digest_page(page, table->page_bytes);
 }
 
 uint64_t digest_page(const void *page, size_t bytes)

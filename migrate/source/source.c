@@ -20,6 +20,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/prctl.h>
 
 /* The target creates a vGPU and zero-fills its reserve meanwhile. */
@@ -144,6 +145,10 @@ static int ask_for(struct source *s, struct wire_admit *ask, struct vf_error *er
     ask->verify = (uint8_t)job->options.verify;
     ask->max_blackout_ns = job->options.max_blackout_ns;
     ask->max_time_ns = job->options.max_time_ns;
+    if ((s->peer.features_optional & WIRE_FEATURE_KEYED) != 0 &&
+        getrandom(s->digest_key, sizeof s->digest_key, 0) != (ssize_t)sizeof s->digest_key)
+        return vf_fail(err, VF_FAILED, "no random bytes for the key of its digests");
+    memcpy(ask->key, s->digest_key, sizeof ask->key);
     return 0;
 }
 
@@ -273,7 +278,8 @@ static int open_streams(struct source *s, struct vf_error *err)
     s->plane = calloc(source_plane_words(s), sizeof *s->plane);
     if (s->bits == NULL || s->plane == NULL)
         return vf_fail(err, VF_FAILED, "the dirty bitplane: " VF_NO_MEMORY);
-    if (digest_table_new(plan.geometry.pages_total, plan.geometry.page_bytes, &s->table, err) != 0)
+    if (digest_table_new_keyed(plan.geometry.pages_total, plan.geometry.page_bytes, s->digest_key,
+                               &s->table, err) != 0)
         return -1;
     s->job->packs_nothing = (s->peer.features_optional & WIRE_FEATURE_PACKED) == 0;
     s->group.compress = s->job->packs_nothing ? PACK_NONE : s->job->options.compress;

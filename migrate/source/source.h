@@ -33,6 +33,7 @@ struct source {
     struct wire_hello peer;
     uint16_t version; /* of the protocol, agreed with the peer */
     struct digest_table *table;
+    uint8_t digest_key[DIGEST_KEY_BYTES]; /* zeros: the target is too old for one */
     uint64_t page_bytes;    /* of what is sent: what a dirty bit covers is made up of these */
     uint64_t *bits, *plane; /* the pages that are owed, and the dirty bitplane of the last query */
     struct convergence_input convergence;

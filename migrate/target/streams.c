@@ -70,8 +70,8 @@ static void stream_failed(void *ctx, const struct vf_error *err, bool lost)
 static int plan_streams(struct target *t, struct vf_error *err)
 {
     t->plan = stream_plan_of(t->job, &t->partition, t->job->options.streams, t->job->page_bytes);
-    return digest_table_new(t->plan.geometry.pages_total, t->plan.geometry.page_bytes, &t->table,
-                            err);
+    return digest_table_new_keyed(t->plan.geometry.pages_total, t->plan.geometry.page_bytes,
+                                  t->digest_key, &t->table, err);
 }
 
 int target_make_token(struct target *t, struct vf_error *err)

@@ -75,6 +75,7 @@ static int admission(struct target *t, struct vf_error *err)
     });
     job->stays_paused = ask.admit.stay_paused != 0;
     t->queued = ask.admit.queued != 0;
+    memcpy(t->digest_key, ask.admit.key, sizeof t->digest_key);
     /* From here on it can be seen and cancelled: to make room may take long. */
     if (!job->options.dry_run && !mig_list_job(job->mig, job)) {
         wire_message_free(&ask);

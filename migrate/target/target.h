@@ -54,6 +54,7 @@ struct target {
     uint32_t passing; /* so many of the reasons against it may be gone later: the host is full */
     bool queued;      /* the source said that its pages come later; until its first round */
     struct digest_table *table;
+    uint8_t digest_key[DIGEST_KEY_BYTES]; /* the source's; zeros: it is too old for one */
     struct stream_plan plan;
     uint8_t token[WIRE_ID_BYTES];
     struct wire_message ready; /* READY, as it is or was sent */

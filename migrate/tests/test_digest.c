@@ -210,6 +210,48 @@ static void incremental_root_equals_the_one_from_scratch(void **state)
     digest_table_free(table);
 }
 
+static uint64_t digest_by(const uint8_t *key, const uint8_t *page, uint8_t root[DIGEST_ROOT_BYTES])
+{
+    struct digest_table *table;
+    struct vf_error err = VF_ERROR_INIT;
+    uint64_t digest;
+
+    assert_int_equal(digest_table_new_keyed(1000, PAGE, key, &table, &err), 0);
+    digest = digest_of(table, page, NULL);
+    assert_int_equal(digest_get(table, 999), digest_table_zero(table));
+    digest_set(table, 7, digest);
+    assert_int_equal(digest_get(table, 7), digest);
+    digest_root(table, root, NULL);
+    digest_table_free(table);
+    return digest;
+}
+
+/* Both hosts of a move come to the same, and a guest cannot know what they come to. */
+static void digests_depend_on_the_key(void **state)
+{
+    static const uint8_t keys[][DIGEST_KEY_BYTES] = {{0}, {1}, {2}, {[15] = 1}};
+    static const uint8_t zeros[PAGE];
+    uint8_t root[4][DIGEST_ROOT_BYTES], again[DIGEST_ROOT_BYTES];
+    uint64_t digest[4], zero[4], seed = 3;
+    uint8_t page[PAGE];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof page; i++)
+        page[i] = (uint8_t)chance_bits(&seed);
+    for (unsigned i = 0; i < 4; i++) {
+        zero[i] = digest_by(keys[i], zeros, again);
+        digest[i] = digest_by(keys[i], page, root[i]);
+        assert_int_equal(digest_by(keys[i], page, again), digest[i]);
+        assert_memory_equal(root[i], again, sizeof again);
+        for (unsigned k = 0; k < i; k++) {
+            assert_int_not_equal(digest[k], digest[i]);
+            assert_int_not_equal(zero[k], zero[i]);
+            assert_memory_not_equal(root[k], root[i], sizeof again);
+        }
+    }
+    assert_int_equal(digest[0], digest_page(page, sizeof page));
+}
+
 static void zero_page_test_sees_every_byte(void **state)
 {
     uint8_t *page = calloc(1, PAGE);
@@ -253,6 +295,7 @@ int main(void)
         cmocka_unit_test(page_out_of_range_changes_nothing),
         cmocka_unit_test(threads_may_set_different_pages_at_once),
         cmocka_unit_test(incremental_root_equals_the_one_from_scratch),
+        cmocka_unit_test(digests_depend_on_the_key),
         cmocka_unit_test(zero_page_test_sees_every_byte),
         cmocka_unit_test(text_form_names_its_algorithm),
     };

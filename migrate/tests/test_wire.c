@@ -184,6 +184,7 @@ static struct wire_message typical_admit(void)
                   .page_bytes = 65536,
                   .slot_bytes = 1u << 20,
                   .sent_page_bytes = 4096,
+                  .key = {1, [15] = 16},
                   .streams = 4,
                   .check_only = 1,
                   .verify = 1,
@@ -210,6 +211,7 @@ static void admit_is_heard_as_said_with_its_blobs(void **state)
     assert_int_equal(out.admit.page_bytes, 65536);
     assert_int_equal(out.admit.slot_bytes, 1u << 20);
     assert_int_equal(out.admit.sent_page_bytes, 4096);
+    assert_memory_equal(out.admit.key, in.admit.key, sizeof in.admit.key);
     assert_int_equal(out.admit.streams, 4);
     assert_int_equal(out.admit.check_only, 1);
     assert_int_equal(out.admit.verify, 1);

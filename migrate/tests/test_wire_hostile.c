@@ -48,6 +48,7 @@ static struct wire_message sample(enum wire_tag tag)
                                       .page_bytes = 65536,
                                       .slot_bytes = 1u << 20,
                                       .sent_page_bytes = 4096,
+                                      .key = {1, 2, 3},
                                       .streams = 2,
                                       .kmd = {"kkkk", 4},
                                       .umed = {"uu", 2}};
@@ -174,7 +175,7 @@ static size_t appended_bytes(uint32_t tag)
     case WIRE_HELLO:
         return sizeof(uint32_t);
     case WIRE_ADMIT:
-        return 2 * sizeof(uint64_t) + sizeof(uint8_t);
+        return 2 * sizeof(uint64_t) + sizeof(uint8_t) + WIRE_ID_BYTES;
     case WIRE_ADMITTED:
         return sizeof(uint64_t);
     case WIRE_REFUSED:

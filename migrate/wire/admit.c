@@ -85,8 +85,10 @@ void wire_put_admit(struct wire_writer *w, const struct wire_message *m)
     wire_put_blob(w, admit->umed.data, admit->umed.bytes);
     wire_put_u64(w, admit->max_time_ns);
     wire_put_u8(w, admit->queued);
-    if (admit->sent_page_bytes != 0) /* an image has none */
-        wire_put_u64(w, admit->sent_page_bytes);
+    if (admit->sent_page_bytes == 0) /* an image has none, and no key */
+        return;
+    wire_put_u64(w, admit->sent_page_bytes);
+    wire_put_bytes(w, admit->key, sizeof admit->key);
 }
 
 void wire_get_a_blob(struct wire_reader *r, struct wire_blob *blob)
@@ -141,6 +143,8 @@ const char *wire_get_admit(struct wire_reader *r, struct wire_message *m)
         admit->queued = wire_get_u8(r);
     if (wire_get_left(r) >= sizeof admit->sent_page_bytes)
         admit->sent_page_bytes = wire_get_u64(r);
+    if (wire_get_left(r) >= sizeof admit->key)
+        wire_get_bytes(r, admit->key, sizeof admit->key);
     if (admit->sent_page_bytes == 0)
         admit->sent_page_bytes = admit->page_bytes;
     return check_admit(admit);

@@ -29,7 +29,10 @@
 #define WIRE_FEATURE_CAPACITY 1u
 /* Takes PACKED in place of PAGES. */
 #define WIRE_FEATURE_PACKED 2u
-#define WIRE_FEATURES (WIRE_FEATURE_CAPACITY | WIRE_FEATURE_PACKED) /* all that this host offers */
+/* Digests by the key that ADMIT has. */
+#define WIRE_FEATURE_KEYED 4u
+/* All that this host offers. */
+#define WIRE_FEATURES (WIRE_FEATURE_CAPACITY | WIRE_FEATURE_PACKED | WIRE_FEATURE_KEYED)
 #define WIRE_HEADER_BYTES 16u
 #define WIRE_MANDATORY 1u /* record flag: whoever does not know the tag must refuse */
 #define WIRE_ID_BYTES 16u
@@ -213,6 +216,8 @@ struct wire_admit {
     /* The size of the pages to be sent, which make up page_bytes. Sent as 0: page_bytes, as of who
      * is older. */
     uint64_t sent_page_bytes;
+    /* What the digests of this move depend on; all zeros: nothing, as with who is older. */
+    uint8_t key[WIRE_ID_BYTES];
 };
 
 struct wire_admitted {
