@@ -52,8 +52,8 @@ extern const char config_usage[];
  * the file's. VF_USAGE with one line for whatever is wrong. */
 int config_parse(int argc, char **argv, struct config *config, struct vf_error *err);
 /* Reads FILE.ini into an empty config: keys name, state, listen, socket-group, moves-at-once,
- * insecure = yes|no, silence, redial, history-days, history-size, scrub-on-demand = yes|no, and device
- * and driver, which may repeat; in [vferryd] or before any section. */
+ * insecure = yes|no, silence, redial, history-days, history-size, scrub-on-demand = yes|no, and
+ * device and driver, which may repeat; in [vferryd] or before any section. */
 int config_read(const char *path, struct config *config, struct vf_error *err);
 /* The certificates that the config names, as they are now; NULL when it names none. */
 int config_open_tls(const struct config *config, struct tp_tls **out, struct vf_error *err);

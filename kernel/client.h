@@ -179,8 +179,8 @@ void kc_channel_close(struct kc_channel *channel);
 void *kc_channel_slot(struct kc_channel *channel, uint32_t slot);
 /* Has the paging engine copy these pages of the partition into the slot, or out of it, or zero
  * them; KC_SCATTER_READ copies them out of it and then from VRAM into the next slot, which is the
- * paging engine's too meanwhile; `pages` are 1 to slot_bytes / page_bytes page indices, read before it returns. 0: it is
- * under way, and kc_channel_wait will tell its end. As dxgk_channel_submit. */
+ * paging engine's too meanwhile. `pages` are 1 to slot_bytes / page_bytes page indices, read before
+ * it returns. 0: it is under way, and kc_channel_wait will tell its end. As dxgk_channel_submit. */
 int kc_channel_submit(struct kc_channel *channel, enum kc_transfer op, uint32_t slot,
                       const uint64_t *pages, uint32_t count, struct vf_error *err);
 /* Next completion: 1 = *out filled, 0 = none within timeout_ms (0 = do not wait, -1 = for ever), -1

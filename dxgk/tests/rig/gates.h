@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The folder by which a test says what becomes of a driver's calls (drivers/gated.c lists the files'
- * names). One at a time: its place is in the environment, where the driver looks. */
+/* The folder by which a test says what becomes of a driver's calls (drivers/gated.c lists the names
+ * of its files). One at a time: its place is in the environment, where the driver looks. */
 #ifndef DXGK_TESTS_GATES_H
 #define DXGK_TESTS_GATES_H
 
