@@ -55,15 +55,23 @@ def stage(name, build, sizes, mine, seed):
             yield row, {"outcome": "failed", "reason": f"{type(error).__name__}: {error}"}
 
 
+def both_limits(build, content):
+    told = {"tcp": limit(build, "tcp_limit", content), "honest": limit(build, "honest_limit", content)}
+    print(f"raw TCP {told['tcp'] / 1e9:.2f} GB/s, honest limit {told['honest'] / 1e9:.2f} GB/s", flush=True)
+    return told
+
+
 def measure(build, sizes, wanted, runs, seed):
-    """Every stage in every run; every other run backwards. Gives limits, and records by a row's key."""
+    """Every stage in every run, every other run backwards, so that the idle copy always comes next to the limits. Gives the limits, and
+    the records by a row's key."""
     limits, records = [], collections.defaultdict(list)
     progress = Progress(runs, len(wanted))
     for run in range(runs):
-        limits.append({"tcp": limit(build, "tcp_limit", sizes.idle), "honest": limit(build, "honest_limit", sizes.idle)})
-        print(f"run {run + 1}/{runs}  raw TCP {limits[-1]['tcp'] / 1e9:.2f} GB/s, honest limit {limits[-1]['honest'] / 1e9:.2f} GB/s", flush=True)
-        for name in list(STAGES)[:: -1 if run % 2 else 1]:
-            mine = [row for row in wanted if row.stage == name][:: -1 if run % 2 else 1]
+        way = -1 if run % 2 else 1
+        for name in ["limits", *STAGES][::way]:
+            if name == "limits":
+                limits.append(both_limits(build, sizes.idle))
+            mine = [row for row in wanted if row.stage == name][::way]
             for row, record in stage(name, build, sizes, mine, seed + run) if mine else ():
                 records[row.key].append({"run": run, **record})
                 progress.told(run, row, record)

@@ -44,7 +44,7 @@ def facts(report):
     found = [("raw TCP", raw and f"{raw / 1e9:.2f} GB/s"), ("honest limit", honest and f"{honest / 1e9:.2f} GB/s")]
     if "idle" in rows and (rate := median(rows["idle"], "rate_bytes_per_s")):
         found += [("a move", f"{rate / 1e9:.2f} GB/s"), ("of the honest limit", f"{median(report, 'copy_to_honest'):.2f}"),
-                  (f"idle {rows['idle']['content_bytes'] / GIB:g} GiB, whole", f"{median(rows['idle'], 'whole_ns') / 1e9:.2f} s"),
+                   (f"whole command, {rows['idle']['title']}", f"{median(rows['idle'], 'whole_ns') / 1e9:.2f} s"),
                   ("blackout, idle", f"{median(rows['idle'], 'blackout_ns') / 1e6:.1f} ms")]
     for key, words in (("200-64k", "blackout, 200 MB/s"), ("1000-64k", "blackout, 1000 MB/s"), ("full-64k", "blackout, full speed")):
         if key in rows and (blackout := median(rows[key], "blackout_ns")):

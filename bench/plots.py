@@ -78,23 +78,26 @@ def touched(report):
 def rates(report):
     """Bars beside the two limits of the same run."""
     rows = rows_of(report)
-    bars = [("raw", "raw TCP", median(report, "tcp_bytes_per_s")), ("limit", "honest limit", median(report, "honest_bytes_per_s")),
-            ("one", "vferry", median(rows.get("idle"), "rate_bytes_per_s")), ("two", "vferry, TLS", median(rows.get("tls"), "rate_bytes_per_s"))]
-    bars = [bar for bar in bars if bar[2]]
+    bars = [("raw", "raw TCP", report, "tcp_bytes_per_s"), ("limit", "honest limit", report, "honest_bytes_per_s"),
+            ("one", "vferry", rows.get("idle"), "rate_bytes_per_s"), ("two", "vferry, TLS", rows.get("tls"), "rate_bytes_per_s")]
+    bars = [(kind, words, rate, row) for kind, words, row, figure in bars if (rate := median(row, figure))]
     if not bars:
         return None
     chart = Chart("Rates", height=70 + 44 * len(bars), left=92, top=12)
     x = Linear(0, max(bar[2] for bar in bars) / GB, chart.left, chart.right)
     chart.x_axis(x, "GB/s", grid=True)
-    raw, honest = (median(report, f"{name}_bytes_per_s") for name in ("tcp", "honest"))
-    for i, (kind, words, rate) in enumerate(bars):
+    for i, (kind, words, rate, row) in enumerate(bars):
         top = chart.top + 6 + 44 * i
         chart.say(chart.left - 8, top + 18, words, "tick", "end")
         chart.bar(chart.left, top, x(rate / GB) - chart.left, 28, kind, f"{words}: {rate / GB:.2f} GB/s")
-        told = f"{rate / GB:.2f}" + (f" = {rate / honest:.2f} of honest, {rate / raw:.2f} of TCP" if honest and raw and kind in ("one", "two") else "")
+        told = f"{rate / GB:.2f}"
+        if kind == "limit":
+            told += f" = {median(report, 'honest_to_tcp'):.2f} of TCP"
+        elif kind != "raw":
+            told += f" = {median(row, 'rate_to_honest'):.2f} of honest, {median(row, 'rate_to_tcp'):.2f} of TCP"
         inside = x(rate / GB) - chart.left > 7 * len(told)
         chart.say(chart.left + 8 if inside else x(rate / GB) + 6, top + 18, told, "inside" if inside else "tick")
-    return chart.name, "The honest limit does what the contract forces and nothing else. Medians of the same runs.", chart.text()
+    return chart.name, "The honest limit does what the contract forces and nothing else. Ratios are of the same run, then medians.", chart.text()
 
 
 def predicted(report):
@@ -127,7 +130,7 @@ def timeline(report):
         return None
     job = report["timeline"]["job"]
     rounds = [one for one in job["rounds"] if one["duration_ns"] is not None]
-    chart = Chart("One move", height=330, bottom=120)
+    chart = Chart("One move", height=340, bottom=130)
     lead = max(0, job["brownout_ns"] - sum(one["duration_ns"] for one in rounds[:-1]))  # Prepare and what lies between rounds
     total = job["brownout_ns"] + job["blackout_ns"]
     x = Linear(0, total / S, chart.left, chart.right)
@@ -143,7 +146,7 @@ def timeline(report):
         at += one["duration_ns"]
     chart.x_axis(x, f"s ({len(rounds)} rounds, slowed for {(job['throttled_ns'] or 0) / MS:.0f} ms in all)")
     phases = [(name.removesuffix("_ns"), value) for name, value in job["blackout"].items() if value]
-    whole, begin, top = sum(value for _, value in phases) or 1, float(chart.left), chart.bottom + 62
+    whole, begin, top = sum(value for _, value in phases) or 1, float(chart.left), chart.bottom + 70
     chart.say(chart.left, top - 8, f"the blackout, {job['blackout_ns'] / MS:.1f} ms:", "legend")
     words = []
     for number, (name, value) in enumerate(phases):
