@@ -84,9 +84,10 @@ model:
 	@migrate/tests/mutate_handoff.py
 	@models/check.py --whole --work $(BUILD)-model
 
-## bench    a move against raw TCP, and over TLS                                         3 min
+## bench    moves of every kind beside raw TCP and the least they could cost             half an hour
+#           ROWS=idle,200: some of them; RUNS=1: medians want 5, the default
 bench: all
-	@$(FAMILY) /usr/bin/python3 bench/bench.py --build $(BUILD)
+	@$(FAMILY) /usr/bin/python3 bench/bench.py --build $(BUILD) $(if $(ROWS),--rows "$(ROWS)") $(if $(RUNS),--runs $(RUNS))
 
 ## asan     make test, with the address and undefined behaviour sanitizers      half an hour
 asan:

@@ -89,6 +89,7 @@ def parsed():
     parser.add_argument("--out", type=pathlib.Path, help="folder of the report; default BUILD/bench")
     parser.add_argument("--small", action="store_true", help="tiny sizes: shows that the benchmark works; the figures mean nothing")
     parser.add_argument("--render", type=pathlib.Path, metavar="REPORT.JSON", help="measure nothing, make the page of this report anew")
+    parser.add_argument("--fill", type=pathlib.Path, metavar="PAGE.MD", help="with --render: put its figures into this page, between its marks")
     args = parser.parse_args()
     if args.runs < 1:
         parser.error("--runs: at least 1")
@@ -100,7 +101,13 @@ def main():
     sizes = rows.SMALL if args.small else rows.Sizes()
     out = args.out or args.build / "bench"
     if args.render:
-        print(report.write(out, "report.html", page.html(json.loads(args.render.read_text(encoding="utf-8")))))
+        told = json.loads(args.render.read_text(encoding="utf-8"))
+        print(report.write(out, "report.html", page.html(told)))
+        if args.fill:
+            try:
+                report.fill(args.fill, told)
+            except ValueError as error:
+                parser.error(f"--fill: {error}")
         return 0
     try:
         wanted = rows.chosen(rows.all_rows(sizes), [wish for wish in args.rows.split(",") if wish])
@@ -116,13 +123,15 @@ def main():
         wanted = [row for row in wanted if row.stage != "shaped"]
     about = report.machine() | {"sanitizer": sanitizer(args.build)}
     print(f"{len(wanted)} rows, {args.runs} runs; {about['processors']} x {about['model']}, load {about['load_before']}", flush=True)
+    began = time.monotonic()
     limits, records = measure(args.build.resolve(), sizes, wanted, args.runs, args.seed)
+    about["took_s"] = round(time.monotonic() - began)
     made = report.make(wanted, records, limits, skipped, sizes.device, machine=about, runs=args.runs, seed=args.seed, small=args.small,
                        qemu={"program": program, "version": version})
     report.write(out, "report.json", json.dumps(made, indent=1) + "\n")
     shown = report.write(out, "report.html", page.html(made))
     print(*report.table(made), sep="\n")
-    print(f"figures: {out / 'report.json'}; with plots: {shown}")
+    print(f"measured in {about['took_s'] / 60:.0f} min; figures: {out / 'report.json'}; with plots: {shown}")
     return 0
 
 

@@ -167,8 +167,8 @@ static bool run(struct stream *streams, int count, void *(*work)(void *))
     return !failed;
 }
 
-/* The source's process: says by `line` that its VRAM is there, is told to begin, and says how it went
- * before it gives its memory back. */
+/* The source's process: says by `line` that its VRAM is there, is told to begin, and says how
+ * it went before it gives its memory back. */
 static int child(struct stream *streams, int count, const struct sockaddr_in *to, int line)
 {
     unsigned char *vram = make_vram(streams[0].bytes, 1);

@@ -4,7 +4,7 @@ import html as markup
 import time
 
 import plots
-from report import COLUMNS, GIB, cells, ended, median, spread
+from report import COLUMNS, GIB, cells, remark, median, spread
 
 STYLE = """
 :root{--back:#fff;--ink:#1b1f24;--dim:#5b6470;--grid:#e3e6ea;--one:#1f5fbf;--two:#c2500f;--limit:#7a828c;--raw:#b4bac2;--band:#1f5fbf22;--card:#f6f7f9}
@@ -70,7 +70,7 @@ def table(report):
     head = "".join(f"<th>{markup.escape(name)}</th>" for name in ("", *COLUMNS, "blackout from … to"))
     lines = []
     for entry in report["rows"]:
-        name = markup.escape(entry["title"]) + (f" <b>{markup.escape(ended(entry))}</b>" if ended(entry) else "")
+        name = markup.escape(entry["title"]) + (f" <b>{markup.escape(remark(entry))}</b>" if remark(entry) else "")
         lines.append(f"<tr><td>{name}</td>" + "".join(f"<td>{markup.escape(cell)}</td>" for cell in (*cells(entry), spread(entry))) + "</tr>")
     return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{"".join(lines)}</tbody></table></div>'
 

@@ -88,15 +88,14 @@ def rates(report):
     chart.x_axis(x, "GB/s", grid=True)
     for i, (kind, words, rate, row) in enumerate(bars):
         top = chart.top + 6 + 44 * i
-        chart.say(chart.left - 8, top + 18, words, "tick", "end")
-        chart.bar(chart.left, top, x(rate / GB) - chart.left, 28, kind, f"{words}: {rate / GB:.2f} GB/s")
+        chart.say(chart.left - 8, top + 14, words, "tick", "end")
+        chart.bar(chart.left, top, x(rate / GB) - chart.left, 18, kind, f"{words}: {rate / GB:.2f} GB/s")
         told = f"{rate / GB:.2f}"
         if kind == "limit":
             told += f" = {median(report, 'honest_to_tcp'):.2f} of TCP"
         elif kind != "raw":
             told += f" = {median(row, 'rate_to_honest'):.2f} of honest, {median(row, 'rate_to_tcp'):.2f} of TCP"
-        inside = x(rate / GB) - chart.left > 7 * len(told)
-        chart.say(chart.left + 8 if inside else x(rate / GB) + 6, top + 18, told, "inside" if inside else "tick")
+        chart.say(chart.left, top + 32, told, "tick")
     return chart.name, "The honest limit does what the contract forces and nothing else. Ratios are of the same run, then medians.", chart.text()
 
 

@@ -129,7 +129,8 @@ COLUMNS = ("whole s", "GB/s", "of honest", "of TCP", "blackout ms", "predicted",
 
 def cells(entry):
     """The figures of a row as text, in COLUMNS' order: for the terminal and the page alike."""
-    return (number(median(entry, "whole_ns"), 1e9, 2), number(median(entry, "rate_bytes_per_s"), 1e9, 2),
+    rate = None if entry["stage"] == "shaped" else median(entry, "rate_bytes_per_s")  # of packed bytes it would say nothing
+    return (number(median(entry, "whole_ns"), 1e9, 2), number(rate, 1e9, 2),
             number(median(entry, "rate_to_honest"), 1, 2), number(median(entry, "rate_to_tcp"), 1, 2),
             number(median(entry, "blackout_ns"), 1e6, 1), number(median(entry, "predicted_blackout_ns"), 1e6, 1),
             number(median(entry, "throttled_ns"), 1e6, 0), number(median(entry, "rounds"), 1, 0))
@@ -140,9 +141,12 @@ def spread(entry):
     return f"{of['min'] / 1e6:.1f} … {of['max'] / 1e6:.1f}" if of else "-"
 
 
-def ended(entry):
-    """How the runs of a row ended, where not all completed."""
-    return "" if set(entry["outcomes"]) == {"completed"} else ", ".join(f"{name} {count}" for name, count in entry["outcomes"].items())
+def remark(entry):
+    """How the runs of a row ended, where not all completed; and what packing does to the time."""
+    if set(entry["outcomes"]) != {"completed"}:
+        return ", ".join(f"{name} {count}" for name, count in entry["outcomes"].items())
+    ratio = median(entry, "whole_to_none")
+    return f"{ratio:.2f} of the time without" if ratio and not entry["key"].endswith("-none") else ""
 
 
 def table(report):
@@ -154,7 +158,11 @@ def table(report):
     yield f"{'':<{wide}}" + "".join(f"{name:>{max(8, len(name) + 2)}}" for name in COLUMNS)
     for entry in report["rows"]:
         line = "".join(f"{cell:>{max(8, len(name) + 2)}}" for name, cell in zip(COLUMNS, cells(entry)))
-        yield f"{entry['title']:<{wide}}{line}  {ended(entry)}".rstrip()
+        yield f"{entry['title']:<{wide}}{line}  {remark(entry)}".rstrip()
+    yield from last_lines(report)
+
+
+def last_lines(report):
     for what, why in report["skipped"].items():
         yield f"not measured: {what}: {why}"
     if report["large_to_little"]:
@@ -163,6 +171,35 @@ def table(report):
     if told:
         yield (f"predicted and real blackout: {told['median_share'] * 100:.0f} % and {told['median_apart_ns'] / 1e6:.1f} ms apart (medians of "
                f"{len(told['moves'])} moves); {told['within'] * 100:.0f} % of them within {GOOD_SHARE * 100:.0f} % or {GOOD_NS / 1e6:.0f} ms")
+
+
+BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
+
+
+def fill(path, report):
+    """Puts the table between the two marks of a page; a ValueError where its figures are no good for that."""
+    if report["small"] or report["runs"] < 5:
+        raise ValueError("only a report of at least 5 runs, of true sizes, is worth keeping")
+    text = path.read_text(encoding="utf-8")
+    if text.count(BEGIN) != 1 or text.count(END) != 1:
+        raise ValueError(f"{path}: has not exactly one {BEGIN} and one {END}")
+    before, after = text.split(BEGIN)[0], text.split(END)[1]
+    path.write_text(f"{before}{BEGIN}\n" + "\n".join(page_lines(report)) + f"\n{END}{after}", encoding="utf-8")
+
+
+def page_lines(report):
+    about = report["machine"]
+    yield (f"{time.strftime('%Y-%m-%d', time.gmtime(about['began_unix']))}, {about['processors']} x {about['model']}, "
+           f"{about['memory_bytes'] / GIB:.0f} GiB, Linux {about['kernel']}; {report['runs']} runs, medians; load before it began: {about['load_before']}.")
+    yield ""
+    yield "Raw TCP {:.2f} GB/s, the honest limit {:.2f} GB/s.".format(*(median(report, f"{name}_bytes_per_s") / 1e9 for name in ("tcp", "honest")))
+    yield ""
+    yield "| | " + " | ".join(COLUMNS) + " | |"
+    yield "|---" * (len(COLUMNS) + 2) + "|"
+    for entry in report["rows"]:
+        yield f"| {entry['title']} | " + " | ".join(cells(entry)) + f" | {remark(entry)} |"
+    yield ""
+    yield from (line[:1].upper() + line[1:] + "." for line in last_lines(report))
 
 
 def write(folder, name, text):

@@ -87,6 +87,21 @@ class Figures(unittest.TestCase):
         records = {"large": [record(0, 1, 1, whole=300), record(1, 1, 1, whole=500)], "little": [record(0, 1, 1, whole=200), record(1, 1, 1, whole=500)]}
         self.assertEqual(made(records, [{"tcp": 1e9, "honest": 8e8}] * 2)["large_to_little"]["runs"], [1.5, 1.0])
 
+    def test_a_page_keeps_the_figures_of_a_good_report_alone(self):
+        good = made({"idle": [record(run, 2_000_000, 2_000_000) for run in range(5)]}, [{"tcp": 1e9, "honest": 8e8}] * 5)
+        with tempfile.TemporaryDirectory() as folder:
+            path = pathlib.Path(folder) / "page.md"
+            path.write_text(f"above\n{report.BEGIN}\nold\n{report.END}\nbelow\n", encoding="utf-8")
+            for _ in range(2):
+                report.fill(path, good)
+                text = path.read_text(encoding="utf-8")
+                self.assertTrue(text.startswith(f"above\n{report.BEGIN}\n1970-01-01, 2 x a <processor>") and text.endswith(f"\n{report.END}\nbelow\n"))
+                self.assertEqual((text.count("| idle, 2 GiB | 1.00 | 0.50 |"), text.count("old")), (1, 0))
+            for bad in ({"small": True}, {"runs": 4}):
+                with self.assertRaises(ValueError):
+                    report.fill(path, good | bad)
+            self.assertEqual(path.read_text(encoding="utf-8"), text)
+
     def test_rows_are_chosen_by_name_first_words_or_pattern(self):
         every = list(rows.all_rows(rows.Sizes()))
         self.assertEqual([row.key for row in rows.chosen(every, ["idle", "200"])], ["idle", "200-64k", "200-4k"])
