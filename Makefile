@@ -5,12 +5,13 @@ BUILD := build
 MESON_ARGS ?=
 JOBS ?= $(shell nproc)
 SOAK_MINUTES ?= 10
+QEMU ?= build-qemu/qemu-system-x86_64
 # What starts hosts ends them too, also when it is interrupted.
 FAMILY := /usr/bin/python3 tools/family.py
 # One after the other: a build needs its packages, and takes all processors by itself.
 .NOTPARALLEL:
 
-.PHONY: all help deps deps-test product demo demo-says test check-quick unit pairs walk limits load soak model bench asan tsan fuzz lint install clean
+.PHONY: all help deps deps-test product demo demo-says test check-quick unit pairs walk limits load soak model bench bench-deps asan tsan fuzz lint install clean
 
 ## all      build everything into build/                                                 1 min
 all: $(BUILD)/build.ninja
@@ -87,7 +88,11 @@ model:
 ## bench    moves of every kind beside raw TCP and the least they could cost             half an hour
 #           ROWS=idle,200: some of them; RUNS=1: medians want 5, the default
 bench: all
-	@$(FAMILY) /usr/bin/python3 bench/bench.py --build $(BUILD) $(if $(ROWS),--rows "$(ROWS)") $(if $(RUNS),--runs $(RUNS))
+	@$(FAMILY) /usr/bin/python3 bench/bench.py --build $(BUILD) $(if $(ROWS),--rows "$(ROWS)") $(if $(RUNS),--runs $(RUNS)) $(if $(wildcard $(QEMU)),--qemu $(QEMU))
+
+## bench-deps   a current QEMU into build-qemu/, for bench to measure beside; 170 MB        1 min
+bench-deps:
+	@bench/get_qemu.sh $(dir $(QEMU))
 
 ## asan     make test, with the address and undefined behaviour sanitizers      half an hour
 asan:

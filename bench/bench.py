@@ -20,7 +20,7 @@ import report
 import rows
 import shaped
 
-STAGES = {"loop-64k": rows.on_loopback, "loop-4k": rows.on_loopback, "tls": rows.over_tls, "large": rows.large, "crowd": rows.crowd,
+STAGES = {"qemu": None, "loop-64k": rows.on_loopback, "loop-4k": rows.on_loopback, "tls": rows.over_tls, "large": rows.large, "crowd": rows.crowd,
           "shaped": shaped.measure}
 
 
@@ -116,8 +116,12 @@ def main():
     if args.list:
         print(*(f"{row.key:<24}{row.title}" for row in wanted), sep="\n")
         return 0
-    program, version, why = qemu.found(args.qemu)
-    skipped = {"QEMU": why}
+    program, version, why = qemu.found(args.build, args.qemu)
+    skipped = {}
+    if why and any(row.stage == "qemu" for row in wanted):
+        skipped["QEMU"] = why
+        wanted = [row for row in wanted if row.stage != "qemu"]
+    STAGES["qemu"] = qemu.stage(program)
     if any(row.stage == "shaped" for row in wanted) and (why := shaped.why_not()):
         skipped["compression on a shaped link"] = why
         wanted = [row for row in wanted if row.stage != "shaped"]

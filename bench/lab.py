@@ -14,6 +14,8 @@ from harness import Failed, Host, wait_until  # noqa: E402
 STREAMS = 2
 CHUNK = 1 << 20
 TICKS = os.sysconf("SC_CLK_TCK")
+PAGE = 4096
+GAVE_UP_S = 60  # by then QEMU has not converged
 GAVE_UP = 4  # exit code: cancelled, or not converged
 PROCESSES = ("source_kernel", "source_daemon", "target_kernel", "target_daemon")
 
@@ -65,6 +67,13 @@ def start(host, name, vram, words):
         wait_until(f"{name} works", lambda: host.json("partition", "show", name)["steps"] > 1000, 300)
     else:
         host.run("wait", name, "--timeout", 900, timeout=910)
+
+
+def write_rate(host, name):
+    """What it writes by itself, which may be less than was asked for."""
+    begin, before = time.monotonic(), host.json("partition", "show", name)["steps"]
+    time.sleep(0.3)
+    return int((host.json("partition", "show", name)["steps"] - before) * PAGE / (time.monotonic() - begin))
 
 
 def figures(job):

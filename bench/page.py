@@ -7,10 +7,10 @@ import plots
 from report import COLUMNS, GIB, cells, remark, median, spread
 
 STYLE = """
-:root{--back:#fff;--ink:#1b1f24;--dim:#5b6470;--grid:#e3e6ea;--one:#1f5fbf;--two:#c2500f;--limit:#7a828c;--raw:#b4bac2;--band:#1f5fbf22;--card:#f6f7f9}
-@media (prefers-color-scheme:dark){:root{--back:#14171b;--ink:#e8eaed;--dim:#a2abb6;--grid:#2c323a;--one:#6aa5f5;--two:#f0924f;--limit:#8b949f;
+:root{--back:#fff;--ink:#1b1f24;--dim:#5b6470;--grid:#e3e6ea;--one:#1f5fbf;--two:#c2500f;--three:#1d7f5c;--limit:#7a828c;--raw:#b4bac2;--band:#1f5fbf22;--card:#f6f7f9}
+@media (prefers-color-scheme:dark){:root{--back:#14171b;--ink:#e8eaed;--dim:#a2abb6;--grid:#2c323a;--one:#6aa5f5;--two:#f0924f;--three:#4fc08d;--limit:#8b949f;
 --raw:#59626d;--band:#6aa5f52b;--card:#1c2026}}
-@media print{:root{--back:#fff;--ink:#000;--dim:#444;--grid:#ddd;--one:#1f5fbf;--two:#c2500f;--limit:#7a828c;--raw:#b4bac2;--band:#1f5fbf22;--card:#fff}
+@media print{:root{--back:#fff;--ink:#000;--dim:#444;--grid:#ddd;--one:#1f5fbf;--two:#c2500f;--three:#1d7f5c;--limit:#7a828c;--raw:#b4bac2;--band:#1f5fbf22;--card:#fff}
 *{print-color-adjust:exact;-webkit-print-color-adjust:exact}main{max-width:none}figure{border:1px solid #ccc}}
 *{box-sizing:border-box}
 body{margin:0;background:var(--back);color:var(--ink);font:16px/1.5 system-ui,sans-serif}
@@ -31,9 +31,10 @@ text{fill:var(--ink);font:12px system-ui,sans-serif}.tick,.legend{font-size:12px
 .grid{stroke:var(--grid)}.axis{stroke:var(--dim)}
 .one{fill:var(--one)}.two{fill:var(--two)}.limit{fill:var(--limit)}.raw{fill:var(--raw)}.band{fill:var(--band)}
 .soft{fill-opacity:.55}.whisker{stroke-width:2;stroke-opacity:.45}.mark{font-weight:700}
-.one.whisker,.one.path{stroke:var(--one)}.two.whisker,.two.path{stroke:var(--two)}.limit.path{stroke:var(--limit)}.raw.path{stroke:var(--raw)}
+.one.whisker,.one.path{stroke:var(--one)}.two.whisker,.two.path{stroke:var(--two)}.three{fill:var(--three)}.three.whisker,.three.path{stroke:var(--three)}
+.limit.path{stroke:var(--limit)}.raw.path{stroke:var(--raw)}
 .path{fill:none;stroke-width:2}.dashed{stroke-dasharray:5 4}
-.shade0{fill:var(--one)}.shade1{fill:var(--two)}.shade2{fill:var(--limit)}.shade3{fill:#2f9e77}.shade4{fill:#a05bc4}.shade5{fill:#c9a227}
+.shade0{fill:var(--one)}.shade1{fill:var(--two)}.shade2{fill:var(--limit)}.shade3{fill:var(--three)}.shade4{fill:#a05bc4}.shade5{fill:#c9a227}
 """
 
 
@@ -91,6 +92,7 @@ def html(report):
 <div class="facts">{facts(report)}</div><div class="plots">{figures}</div>
 <h2>Every row</h2>{table(report)}
 <p class="dim">whole: from the command to its end. GB/s: from the first page frame to the last, by the job's own figure (of a crowd: all bytes in
-all the time). of honest, of TCP: beside the limits of the same run. throttled, predicted and blackout in ms.</p>{left_out}
+all the time). of honest, of TCP: beside the limits of the same run. throttled, predicted and blackout in ms, of
+QEMU as it tells it, in whole ms. writes: what the guest reached by itself just before, which may be less than was asked for.</p>{left_out}
 </main></body></html>
 """

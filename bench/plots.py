@@ -13,25 +13,27 @@ def rows_of(report):
 
 
 def at_rate(rows, rate, mark):
-    return rows.get("idle" if rate == "idle" else f"{rate}-{mark}") if rate != "idle" or mark == "64k" else None
+    if mark == "qemu":
+        return rows.get(f"qemu-{rate}")
+    return rows.get("idle" if (rate, mark) == ("idle", "64k") else f"{rate}-{mark}")
 
 
 def blackout(report):
     """Blackout against write rate."""
     rows = rows_of(report)
-    series = [("one", "64 KiB dirty pages", "64k"), ("two", "4 KiB dirty pages", "4k")]
+    series = [("one", "64 KiB dirty pages", "64k"), ("two", "4 KiB dirty pages", "4k"), ("three", "QEMU", "qemu")]
     found = {(rate, mark): row for rate in RATES for _, _, mark in series if (row := at_rate(rows, rate, mark))}
     seen = [figure / MS for row in found.values() if row["blackout_ns"] for figure in row["blackout_ns"]["runs"]]
     if not seen:
         return None
     chart = Chart("Blackout against write rate")
-    y = Log(min(seen), max(seen), chart.bottom, chart.top)
+    y = Log(max(0.5, min(seen)), max(seen), chart.bottom, chart.top)
     chart.y_axis(y, "blackout, ms")
     step = (chart.right - chart.left) / len(RATES)
     for i, rate in enumerate(RATES):
         chart.say(chart.left + step * (i + 0.5), chart.bottom + 16, rate, "tick", "middle")
     chart.x_label("random writes meanwhile, MB/s")
-    for shift, (kind, words, mark) in zip((-5, 5), series):
+    for shift, (kind, words, mark) in zip((-7, 0, 7), series):
         places = []
         for i, rate in enumerate(RATES):
             row, x = found.get((rate, mark)), chart.left + step * (i + 0.5) + shift
@@ -43,7 +45,7 @@ def blackout(report):
             elif row:
                 chart.say(x, chart.top + 10, "✕", f"{kind} mark", "middle")
         chart.path(places, kind)
-    chart.legend([(kind, words) for kind, words, _ in series])
+    chart.legend([(kind, words) for kind, words, mark in series if any(at[1] == mark for at in found)])
     return chart.name, "Medians; the thin lines reach from the shortest run to the longest. ✕: no run completed.", chart.text()
 
 
@@ -69,9 +71,13 @@ def touched(report):
         chart.dot(at, height, "one", f"{row['title']}: {row['whole_ns']['median'] / S:.2f} s")
     for row in beside:
         chart.dot(x(row["content_bytes"] / MIB), y(row["whole_ns"]["median"] / S), "two", f"{row['title']}: {row['whole_ns']['median'] / S:.2f} s")
-    chart.legend([("one", "vferry"), *([("two", "large and small VRAM")] if beside else []), *((kind, words) for kind, words, rate in limits if rate)])
+    if qemu := rows_of(report).get("qemu-idle"):
+        qemu = qemu if qemu["whole_ns"] else None
+    if qemu:
+        chart.dot(x(qemu["content_bytes"] / MIB), y(min(qemu["whole_ns"]["median"] / S, y.high)), "three", f"{qemu['title']}: {qemu['whole_ns']['median'] / S:.2f} s")
+    chart.legend([("one", "vferry"), *([("three", "QEMU")] if qemu else []), *([("two", "large, small")] if beside else []), *((kind, words) for kind, words, rate in limits if rate)])
     ratio = median(report, "large_to_little")
-    more = f" With large VRAM a move takes {ratio:.2f} times as long as with small VRAM of the same content." if ratio else ""
+    more = f" Large and small: VRAM with the same little in it. With large VRAM a move takes {ratio:.2f} times as long as with small VRAM of the same content." if ratio else ""
     return chart.name, f"Idle partitions, the whole command. Dashed: what the bytes alone would take.{more}", chart.text()
 
 

@@ -9,7 +9,7 @@ import time
 from lab import CHUNK, PROCESSES, STREAMS
 
 FIGURES = ("whole_ns", "total_ns", "rate_bytes_per_s", "blackout_ns", "predicted_blackout_ns", "throttled_ns", "throttle_max", "rounds",
-           "bytes_sent")
+           "bytes_sent", "guest_bytes_per_s")
 GIB = 1 << 30
 # A prediction is good when it differs by no more than one of these.
 GOOD_SHARE, GOOD_NS = 0.25, 3_000_000
@@ -124,13 +124,13 @@ def number(value, factor, digits):
     return "-" if value is None else f"{value / factor:.{digits}f}"
 
 
-COLUMNS = ("whole s", "GB/s", "of honest", "of TCP", "blackout ms", "predicted", "throttled", "rounds")
+COLUMNS = ("writes MB/s", "whole s", "GB/s", "of honest", "of TCP", "blackout ms", "predicted", "throttled", "rounds")
 
 
 def cells(entry):
     """The figures of a row as text, in COLUMNS' order: for the terminal and the page alike."""
     rate = None if entry["stage"] == "shaped" else median(entry, "rate_bytes_per_s")  # of packed bytes it would say nothing
-    return (number(median(entry, "whole_ns"), 1e9, 2), number(rate, 1e9, 2),
+    return (number(median(entry, "guest_bytes_per_s") or None, 1e6, 0), number(median(entry, "whole_ns"), 1e9, 2), number(rate, 1e9, 2),
             number(median(entry, "rate_to_honest"), 1, 2), number(median(entry, "rate_to_tcp"), 1, 2),
             number(median(entry, "blackout_ns"), 1e6, 1), number(median(entry, "predicted_blackout_ns"), 1e6, 1),
             number(median(entry, "throttled_ns"), 1e6, 0), number(median(entry, "rounds"), 1, 0))

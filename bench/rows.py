@@ -5,7 +5,7 @@ import fnmatch
 import statistics
 import tempfile
 
-from lab import certificates, hosts, move, remove, settle, start
+from lab import PAGE, certificates, hosts, move, remove, settle, start, write_rate
 from harness import Failed
 from load import Load, pair
 
@@ -87,6 +87,11 @@ def all_rows(sizes):
     for key, count in (("eight", 8), ("sixteen", 16)):
         yield Row(key, f"{key} at once beside {key} at work (worst blackout)", "crowd", count * sizes.part, sizes.part + 8 * MIB, 32 * MIB,
                   movers=count)
+    mirrored = [("idle", f"idle, {in_words(sizes.idle)}", sizes.idle, None, 0)]
+    mirrored += [(f"{rate}", f"{rate} MB/s over {in_words(sizes.busy)}", sizes.busy, rate * 1_000_000, 0) for rate in (50, 200, 1000)]
+    mirrored += [("hot", f"200 MB/s over a hot {in_words(sizes.hot)}", sizes.busy, 200_000_000, sizes.hot)]
+    for key, words, size, rate, hot in mirrored:
+        yield Row(f"qemu-{key}", f"QEMU: {words}", "qemu", size, size, rate, hot=hot, page=PAGE)
     for content, size in (("drawing", sizes.picture[0] * sizes.picture[1] * 8), ("noise", sizes.picture[0] * sizes.picture[1] * 8)):
         for way in ("none", "lz4", "zstd", "auto"):
             yield Row(f"shaped-{content}-{way}", f"1 Gb/s, {in_words(size)} of {content}, {way}", "shaped", size, size + 32 * MIB,
@@ -111,7 +116,8 @@ def one(row, left, right, seed):
     try:
         start(left, row.key, row.vram, row.work(seed))
         settle(left, right)
-        return move(left, right, row.key, *row.options)
+        rate = 0 if row.rate is None else write_rate(left, row.key)
+        return {**move(left, right, row.key, *row.options), "guest_bytes_per_s": rate}
     finally:
         remove(row.key, left, right)
 

@@ -13,6 +13,7 @@ import xml.dom.minidom
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "bench"), str(ROOT / "tools")]
 import page  # noqa: E402
+import qemu  # noqa: E402
 import report  # noqa: E402
 import rows  # noqa: E402
 import shaped  # noqa: E402
@@ -96,7 +97,7 @@ class Figures(unittest.TestCase):
                 report.fill(path, good)
                 text = path.read_text(encoding="utf-8")
                 self.assertTrue(text.startswith(f"above\n{report.BEGIN}\n1970-01-01, 2 x a <processor>") and text.endswith(f"\n{report.END}\nbelow\n"))
-                self.assertEqual((text.count("| idle, 2 GiB | 1.00 | 0.50 |"), text.count("old")), (1, 0))
+                self.assertEqual((text.count("| idle, 2 GiB | - | 1.00 | 0.50 |"), text.count("old")), (1, 0))
             for bad in ({"small": True}, {"runs": 4}):
                 with self.assertRaises(ValueError):
                     report.fill(path, good | bad)
@@ -109,6 +110,19 @@ class Figures(unittest.TestCase):
         self.assertEqual(rows.chosen(every, []), every)
         self.assertIn("no row is called idel", bench("--rows", "idel", code=2).stderr)
         self.assertEqual(len(bench("--list").stdout.splitlines()), len(every))
+
+
+class Qemu(unittest.TestCase):
+    def test_one_that_is_old_or_says_nothing_is_not_measured_and_told_of(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = pathlib.Path(folder) / "qemu"
+            for says, want in (("echo QEMU emulator version 9.2.1", "is older than 10"), ("echo hello", "is older than 10"), ("exit 3", "does not say its version")):
+                path.write_text(f"#!/bin/sh\n{says}\n", encoding="utf-8")
+                path.chmod(0o755)
+                self.assertIn(want, qemu.found(BUILD, str(path))[2])
+            self.assertIn("does not say its version", qemu.found(BUILD, folder + "/none")[2])
+            path.write_text("#!/bin/sh\necho QEMU emulator version 10.0.2 of somebody\n", encoding="utf-8")
+            self.assertEqual(qemu.found(pathlib.Path(folder), str(path))[1:], ("10.0.2", "the guest for it was not built: it takes a compiler for x86 with -m32"))
 
 
 class Programs(unittest.TestCase):
@@ -131,7 +145,7 @@ class Programs(unittest.TestCase):
 
 class Bench(unittest.TestCase):
     def test_a_small_run_has_every_row_in_its_report_and_every_plot_on_its_page(self):
-        wanted = ["idle", "200-64k", "touch-8m", "200-4k", "tls", "large", "little", "shaped-drawing-none", "shaped-drawing-zstd"]
+        wanted = ["idle", "200-64k", "touch-8m", "200-4k", "tls", "large", "little", "qemu-200", "shaped-drawing-none", "shaped-drawing-zstd"]
         with tempfile.TemporaryDirectory() as folder:
             said = bench("--small", "--runs", "1", "--rows", ",".join(wanted), "--out", folder).stdout
             told = json.loads((pathlib.Path(folder) / "report.json").read_text(encoding="utf-8"))
@@ -142,9 +156,12 @@ class Bench(unittest.TestCase):
                  "CPU time of the four processes"]
         if why := shaped.why_not():
             self.assertEqual(told["skipped"]["compression on a shaped link"], why)
-            wanted = wanted[:-2]
+            wanted = [key for key in wanted if not key.startswith("shaped")]
         else:
             drawn.append("Compression over 1 Gb/s")
+        if why := qemu.found(BUILD)[2]:
+            self.assertEqual(told["skipped"]["QEMU"], why)
+            wanted.remove("qemu-200")
         by_key = {row["key"]: row for row in told["rows"]}
         self.assertEqual(list(by_key), wanted)
         for row in told["rows"]:
@@ -155,7 +172,6 @@ class Bench(unittest.TestCase):
             self.assertEqual(len(by_key["idle"][figure]["runs"]), 1, figure)
         for member in ("tcp_bytes_per_s", "honest_bytes_per_s", "copy_bytes_per_s", "copy_to_tcp", "copy_to_honest", "tls_to_copy"):
             self.assertGreater(told[member]["median"], 0, member)
-        self.assertIn("QEMU", told["skipped"])
         self.assertEqual(plots(text), drawn)
         self.assertIsNone(OUTSIDE.search(re.sub(r"<!DOCTYPE html>", "", text)))
         self.assertIn("its figures mean nothing", text)
