@@ -63,18 +63,25 @@ def both_limits(build, content):
 
 def measure(build, sizes, wanted, runs, seed):
     """Every stage in every run, every other run backwards, so that the idle copy always comes next to the limits. Gives the limits, and
-    the records by a row's key."""
+    the records by a row's key; when it is interrupted those of the runs before."""
     limits, records = [], collections.defaultdict(list)
     progress = Progress(runs, len(wanted))
     for run in range(runs):
-        way = -1 if run % 2 else 1
-        for name in ["limits", *STAGES][::way]:
-            if name == "limits":
-                limits.append(both_limits(build, sizes.idle))
-            mine = [row for row in wanted if row.stage == name][::way]
-            for row, record in stage(name, build, sizes, mine, seed + run) if mine else ():
-                records[row.key].append({"run": run, **record})
-                progress.told(run, row, record)
+        way, own, found = -1 if run % 2 else 1, {}, []
+        try:
+            for name in ["limits", *STAGES][::way]:
+                if name == "limits":
+                    own = both_limits(build, sizes.idle)
+                mine = [row for row in wanted if row.stage == name][::way]
+                for row, record in stage(name, build, sizes, mine, seed + run) if mine else ():
+                    found.append((row.key, {"run": run, **record}))
+                    progress.told(run, row, record)
+        except KeyboardInterrupt:
+            print(f"interrupted in run {run + 1}, which does not count", flush=True)
+            break
+        limits.append(own)
+        for key, record in found:
+            records[key].append(record)
     return limits, records
 
 
@@ -129,8 +136,10 @@ def main():
     print(f"{len(wanted)} rows, {args.runs} runs; {about['processors']} x {about['model']}, load {about['load_before']}", flush=True)
     began = time.monotonic()
     limits, records = measure(args.build.resolve(), sizes, wanted, args.runs, args.seed)
+    if not limits:
+        return 130
     about["took_s"] = round(time.monotonic() - began)
-    made = report.make(wanted, records, limits, skipped, sizes.device, machine=about, runs=args.runs, seed=args.seed, small=args.small,
+    made = report.make(wanted, records, limits, skipped, sizes.device, machine=about, runs=len(limits), seed=args.seed, small=args.small,
                        qemu={"program": program, "version": version})
     report.write(out, "report.json", json.dumps(made, indent=1) + "\n")
     shown = report.write(out, "report.html", page.html(made))

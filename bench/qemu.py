@@ -53,6 +53,13 @@ class Machine:
         with open(folder / f"{name}.log", "wb") as log:
             self.process = subprocess.Popen(words + (["-incoming", "defer"] if incoming else []), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         self.log = folder / f"{name}.log"
+        try:
+            self.greet(name, place)
+        except BaseException:
+            self.stop()
+            raise
+
+    def greet(self, name, place):
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.socket.settimeout(60)
         wait_until(f"QEMU's {name}", lambda: self.process.poll() is not None or self.socket.connect_ex(str(place)) == 0, 60)
