@@ -20,15 +20,18 @@ import report
 import rows
 import shaped
 
-STAGES = {"qemu": None, "loop-64k": rows.on_loopback, "loop-4k": rows.on_loopback, "tls": rows.over_tls, "large": rows.large, "crowd": rows.crowd,
-          "shaped": shaped.measure}
+
+def all_stages(program):
+    """In their order; what the first run begins with, the second ends with."""
+    return {"loop-64k": rows.on_loopback, "tls": rows.over_tls, "qemu": qemu.stage(program), "loop-4k": rows.on_loopback, "large": rows.large,
+            "crowd": rows.crowd, "shaped": shaped.measure}
 
 
 class Progress:
     """A line a measurement: what came out, and how long the rest takes, once a whole run has said how long one is."""
 
     def __init__(self, runs, count):
-        self.runs, self.count, self.done, self.began, self.run_s = runs, count, 0, time.monotonic(), None
+        self.runs, self.count, self.done, self.began = runs, count, 0, time.monotonic()
 
     def told(self, run, row, record):
         self.done += 1
@@ -43,11 +46,11 @@ class Progress:
         print(f"run {run + 1}/{self.runs}  {self.done - run * self.count:>2}/{self.count}  {row.title:<58}{text}{left}", flush=True)
 
 
-def stage(name, build, sizes, mine, seed):
+def stage(work, build, sizes, mine, seed):
     """Its rows with their records. What breaks is told as theirs that are left, and costs no other stage its figures."""
     left = {row.key: row for row in mine}
     try:
-        for row, record in STAGES[name](build, sizes, mine, seed):
+        for row, record in work(build, sizes, mine, seed):
             del left[row.key]
             yield row, record
     except (Failed, TimeoutError, OSError, subprocess.SubprocessError) as error:
@@ -61,7 +64,7 @@ def both_limits(build, content):
     return told
 
 
-def measure(build, sizes, wanted, runs, seed):
+def measure(stages, build, sizes, wanted, runs, seed):
     """Every stage in every run, every other run backwards, so that the idle copy always comes next to the limits. Gives the limits, and
     the records by a row's key; when it is interrupted those of the runs before."""
     limits, records = [], collections.defaultdict(list)
@@ -69,11 +72,11 @@ def measure(build, sizes, wanted, runs, seed):
     for run in range(runs):
         way, own, found = -1 if run % 2 else 1, {}, []
         try:
-            for name in ["limits", *STAGES][::way]:
+            for name in ["limits", *stages][::way]:
                 if name == "limits":
                     own = both_limits(build, sizes.idle)
                 mine = [row for row in wanted if row.stage == name][::way]
-                for row, record in stage(name, build, sizes, mine, seed + run) if mine else ():
+                for row, record in stage(stages[name], build, sizes, mine, seed + run) if mine else ():
                     found.append((row.key, {"run": run, **record}))
                     progress.told(run, row, record)
         except KeyboardInterrupt:
@@ -128,14 +131,13 @@ def main():
     if why and any(row.stage == "qemu" for row in wanted):
         skipped["QEMU"] = why
         wanted = [row for row in wanted if row.stage != "qemu"]
-    STAGES["qemu"] = qemu.stage(program)
     if any(row.stage == "shaped" for row in wanted) and (why := shaped.why_not()):
         skipped["compression on a shaped link"] = why
         wanted = [row for row in wanted if row.stage != "shaped"]
     about = report.machine() | {"sanitizer": sanitizer(args.build)}
     print(f"{len(wanted)} rows, {args.runs} runs; {about['processors']} x {about['model']}, load {about['load_before']}", flush=True)
     began = time.monotonic()
-    limits, records = measure(args.build.resolve(), sizes, wanted, args.runs, args.seed)
+    limits, records = measure(all_stages(program), args.build.resolve(), sizes, wanted, args.runs, args.seed)
     if not limits:
         return 130
     about["took_s"] = round(time.monotonic() - began)
