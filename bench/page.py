@@ -63,6 +63,9 @@ def notes(report):
         yield f"{report['runs']} of each: no medians to rely on, for which it takes 5 runs."
     if machine["load_before"] > 0.5:
         yield f"The machine had other work: its load was {machine['load_before']} when this began."
+    raw = report["tcp_bytes_per_s"]
+    if raw and raw["max"] > 1.3 * raw["min"]:
+        yield f"Raw TCP itself made {raw['min'] / 1e9:.2f} to {raw['max'] / 1e9:.2f} GB/s: something else was at work in some of the runs."
     if machine.get("sanitizer"):
         yield f"The build carries the {machine['sanitizer']} sanitizer, which slows everything."
 

@@ -61,10 +61,11 @@ def touched(report):
     chart.y_axis(y, "command to end, s")
     chart.x_axis(x, "touched, MiB")
     limits = [(kind, words, median(report, name)) for kind, words, name in
-              (("limit", "honest limit", "honest_bytes_per_s"), ("raw", "raw TCP", "tcp_bytes_per_s"))]
+              (("limit", "honest", "honest_bytes_per_s"), ("raw", "raw TCP", "tcp_bytes_per_s"))]
     for kind, _, rate in limits:
         if rate:
-            chart.path([(x(0), y(0)), (x(x.high), y(min(x.high * MIB / rate, y.high)))], f"{kind} dashed")
+            end = min(x.high, y.high * rate / MIB)  # where it leaves the drawing
+            chart.path([(x(0), y(0)), (x(end), y(end * MIB / rate))], f"{kind} dashed")
     places = sorted((x(row["content_bytes"] / MIB), y(row["whole_ns"]["median"] / S), row) for row in rows)
     chart.path([place[:2] for place in places], "one")
     for at, height, row in places:

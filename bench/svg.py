@@ -108,7 +108,7 @@ class Chart:
         for kind, words in entries:
             self.put("rect", x=x, y=9.0, width=12.0, height=12.0, rx=2.0, class_=f"{kind} key")
             self.say(x + 17, 19.5, words, "legend")
-            x += 30 + 6.4 * len(words)
+            x += 30 + 6.8 * len(words)
 
     def text(self):
         return (f'<svg viewBox="0 0 {WIDTH} {self.height}" role="img" aria-label="{html.escape(self.name)}">'
