@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /* What runs inside QEMU beside which moves are measured: no system, one processor, flat memory.
- * It fills `pages=N` pages from 16 MiB on, says so by its serial line, and then rewrites random ones
- * of the first `hot=N`, as many as `pace=N` allows: 65536ths of a byte for each tick of its clock.
- * Every quarter of a second it says how many pages it has written in all. Without a pace it idles. */
+ * It fills `pages=N` pages from 16 MiB on, says so by its serial line, and then rewrites random
+ * ones of the first `hot=N`, as many as `pace=N` allows: 65536ths of a byte for each tick of its
+ * clock. Every quarter of a second it says how many pages it has written in all. Without a pace it
+ * idles. */
 #include <stdint.h>
 
 #define MULTIBOOT_MAGIC 0x1badb002u
