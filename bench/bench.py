@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 
-from lab import limit  # first: it knows where tools/ is
+from lab import SMALL_CHUNK, limit  # first: it knows where tools/ is
 from harness import Failed, sanitizer
 import page
 import qemu
@@ -59,8 +59,9 @@ def stage(work, build, sizes, mine, seed):
 
 
 def both_limits(build, content):
-    told = {"tcp": limit(build, "tcp_limit", content), "honest": limit(build, "honest_limit", content)}
-    print(f"raw TCP {told['tcp'] / 1e9:.2f} GB/s, honest limit {told['honest'] / 1e9:.2f} GB/s", flush=True)
+    told = {"tcp": limit(build, "tcp_limit", content), "tcp_128k": limit(build, "tcp_limit", content, SMALL_CHUNK),
+            "honest": limit(build, "honest_limit", content)}
+    print(f"raw TCP {told['tcp'] / 1e9:.2f} GB/s, by pieces of 128 KiB {told['tcp_128k'] / 1e9:.2f} GB/s, honest limit {told['honest'] / 1e9:.2f} GB/s", flush=True)
     return told
 
 

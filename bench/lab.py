@@ -12,7 +12,8 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "tools")
 from harness import Failed, Host, wait_until  # noqa: E402
 
 STREAMS = 2
-CHUNK = 1 << 20
+CHUNK = 1 << 20  # of a move's frames
+SMALL_CHUNK = 128 << 10  # what stays in a cache on its way through both sockets
 TICKS = os.sysconf("SC_CLK_TCK")
 PAGE = 4096
 GAVE_UP_S = 60  # by then QEMU has not converged
@@ -20,9 +21,9 @@ GAVE_UP = 4  # exit code: cancelled, or not converged
 PROCESSES = ("source_kernel", "source_daemon", "target_kernel", "target_daemon")
 
 
-def limit(build, program, content):
+def limit(build, program, content, chunk=CHUNK):
     """Bytes a second of one of the plain programs: the most that a move could reach."""
-    done = subprocess.run([str(build / "bench" / program), str(STREAMS), str(CHUNK), str(content)], capture_output=True, text=True,
+    done = subprocess.run([str(build / "bench" / program), str(STREAMS), str(chunk), str(content)], capture_output=True, text=True,
                           check=True, timeout=600)
     return json.loads(done.stdout)["bytes_per_s"]
 

@@ -85,7 +85,8 @@ def touched(report):
 def rates(report):
     """Bars beside the two limits of the same run."""
     rows = rows_of(report)
-    bars = [("raw", "raw TCP", report, "tcp_bytes_per_s"), ("limit", "honest limit", report, "honest_bytes_per_s"),
+    bars = [("raw", "raw TCP", report, "tcp_bytes_per_s"), ("raw", "by 128 KiB", report, "tcp_128k_bytes_per_s"),
+            ("limit", "honest limit", report, "honest_bytes_per_s"),
             ("one", "vferry", rows.get("idle"), "rate_bytes_per_s"), ("two", "vferry, TLS", rows.get("tls"), "rate_bytes_per_s")]
     bars = [(kind, words, rate, row) for kind, words, row, figure in bars if (rate := median(row, figure))]
     if not bars:
