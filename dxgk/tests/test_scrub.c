@@ -98,6 +98,7 @@ static void what_is_proven_is_had_at_once(void **unused)
     gates_take("fill.fails");
 }
 
+/* VF-3 */
 static void what_a_partition_leaves_is_proven_again(void **unused)
 {
     uint64_t fresh;
