@@ -13,7 +13,9 @@
  * none.
  *
  * partition.lock serialises all that changes a partition, DDIs included; it is never held together
- * with another partition's, so two moves run in parallel. dxgk.lock, adapter.lock and triage_lock
+ * with another partition's, so two moves run in parallel. Whoever takes VRAM waits, with the locks
+ * before it in hand, for the piece that is being proven (vram/vram.c), which comes after
+ * adapter.gpup_lock and before the locks of paging. dxgk.lock, adapter.lock and triage_lock
  * are leaves: no DDI is called under them. The locks of paging, tracking and msix come after
  * partition.vcpu and call nothing back up here.
  */
@@ -215,7 +217,7 @@ struct dxgk_partition {
     bool gone;               /* destroyed: whoever waited for the lock must give up */
     bool hung;               /* FAULTED because a command hung: a reset lets it run again */
     uint64_t built_ns;       /* CLOCK_MONOTONIC, when it got its VF; fixed once built */
-    bool unclean;            /* its VRAM was zero-filled and was not zero: nobody gets it (VF-3) */
+    DXGK_MEMORYRANGE bad;    /* of its VRAM: cannot be proven to be zero; no bytes = none (VF-3) */
     const struct dxgk_wanted *wanted; /* while it is built; NULL = in any case */
     uint32_t channels;       /* open transfer channels */
     _Atomic uint32_t writes; /* scatters and zeros in flight; grows under lock, falls without */

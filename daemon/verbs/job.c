@@ -15,6 +15,7 @@
 /* How often a watcher hears of new numbers (its leaving is seen as soon), and of a new phase. */
 #define TELL_NS 100000000ull
 #define LOOK_NS 10000000ull
+#define STREAMS_BEYOND 1000u /* far more than mig_check_options lets pass */
 #define JOBS_LISTED 1000u /* unless --limit says more */
 
 /* "off", "auto" or a percentage, with or without its sign. */
@@ -43,19 +44,25 @@ static int take_throttle(struct request *request, struct mig_options *options, s
     return 0;
 }
 
-/* "auto" or a number. */
+/* "auto" or a number, as a text or as one. */
 static int take_streams(struct request *request, struct mig_options *options, struct vf_error *err)
 {
     const char *text;
     uint64_t streams;
 
+    if (json_is_integer(json_object_get(request->args, "streams"))) {
+        if (request_number(request, "streams", &streams, err) != 0)
+            return -1;
+        options->streams = streams > STREAMS_BEYOND ? STREAMS_BEYOND : (uint32_t)streams;
+        return 0;
+    }
     if (request_text_or(request, "streams", "auto", &text, err) != 0)
         return -1;
     if (strcmp(text, "auto") == 0) {
         options->streams = mig_streams_auto(options->bandwidth);
         return 0;
     }
-    if (vf_number_parse(text, &streams) != 0 || streams > UINT32_MAX)
+    if (vf_number_parse(text, &streams) != 0 || streams > STREAMS_BEYOND)
         return vf_fail(err, VF_USAGE,
                        "--streams %s: is no number of streams" VF_REMEDY "say auto, or 1 to 8",
                        VF_SHOWN(text));

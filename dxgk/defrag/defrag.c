@@ -324,7 +324,7 @@ static int move_locked(struct moving *moving, uint64_t *pause_ns, struct vf_erro
         result = move_with_pause(moving, pause_ns, err);
     }
     free(moving->ranges); /* the list that is not the partition's (any more) */
-    dxgk_vram_give(partition->adapter, result == 0 ? &moving->left : &moving->claimed, 1);
+    dxgk_vram_give(partition->adapter, result == 0 ? &moving->left : &moving->claimed, 1, NULL);
     return result;
 }
 

@@ -18,6 +18,7 @@
 #include "dxgk/umed/umed.h"
 #include "dxgk/waits.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -164,9 +165,8 @@ static int bring_up(struct dxgk_partition *partition, bool incoming, struct vf_e
     if (incoming && dxgk_ddi_set_pause(partition, true, err) != 0)
         return -1;
     if (dxgk_vram_clean(adapter, partition->ranges, partition->range_count, partition->wanted,
-                        &partition->unclean, err) != 0)
+                        &partition->bad, err) != 0)
         return vf_context(err, "cannot zero-fill the VRAM of a new partition");
-    dxgk_vram_use(adapter, partition->ranges, partition->range_count);
     if (adapter->caps.tracking && adapter->caps.segments[adapter->caps.vram].tracked &&
         dxgk_tracking_create(partition, err) != 0)
         return -1;
@@ -221,17 +221,18 @@ static void bring_down(struct dxgk_partition *partition)
     partition->umed = NULL;
 }
 
-/* VF-3: the next tenant gets it once it is proven to be zero. What the driver or the card only said
- * to be zero is not handed out again. */
-static int give_vram(struct dxgk_partition *partition, struct vf_error *err)
+/* VF-3: the next tenant gets it once it is proven to be zero. What cannot be is not handed out
+ * again. */
+static void give_vram(struct dxgk_partition *partition)
 {
-    if (partition->unclean) {
+    const DXGK_MEMORYRANGE *bad = partition->bad.SizeInBytes != 0 ? &partition->bad : NULL;
+
+    if (bad != NULL)
         dxgk_report(partition->adapter, "VF-3",
-                    "VRAM of VF %u cannot be zero-filled and stays locked up", partition->vf);
-        return vf_fail(err, VF_FAILED, "its VRAM was zero-filled and is not zero");
-    }
-    dxgk_vram_give(partition->adapter, partition->ranges, partition->range_count);
-    return 0;
+                    "VRAM at 0x%" PRIx64 " + 0x%" PRIx64
+                    " cannot be proven to be zero; nobody gets it, it stays locked up",
+                    (uint64_t)bad->SegmentOffset, (uint64_t)bad->SizeInBytes);
+    dxgk_vram_give(partition->adapter, partition->ranges, partition->range_count, bad);
 }
 
 int dxgk_partition_dismantle(struct dxgk_partition *partition, struct vf_error *err)
@@ -249,7 +250,7 @@ int dxgk_partition_dismantle(struct dxgk_partition *partition, struct vf_error *
     if (result != 0)
         return -1; /* VF, VRAM and basis stay with the driver: nobody else may get them (VF-3) */
     if (partition->ranges != NULL)
-        result = give_vram(partition, err);
+        give_vram(partition);
     free(partition->ranges);
     partition->ranges = NULL;
     partition->range_count = 0;

@@ -52,38 +52,30 @@ static int read_piece(struct proof *proof, uint64_t offset, uint64_t bytes, stru
     return 0;
 }
 
-static int prove_ranges(struct proof *proof, const DXGK_MEMORYRANGE *ranges, uint32_t count,
-                        bool *dirty, struct vf_error *err)
+static int look_at_range(struct proof *proof, const DXGK_MEMORYRANGE *range, bool *zero,
+                         struct vf_error *err)
 {
-    for (uint32_t i = 0; i < count; i++) {
-        uint64_t bytes = ranges[i].SizeInBytes;
+    const uint64_t bytes = range->SizeInBytes;
 
-        for (uint64_t at = 0, piece; at < bytes; at += piece) {
-            piece = bytes - at < CHUNK ? bytes - at : CHUNK;
-            if (dxgk_still_wanted(proof->wanted, err) != 0 ||
-                read_piece(proof, ranges[i].SegmentOffset + at, piece, err) != 0)
-                return -1;
-            if (all_zero(proof->memory.cpu, piece))
-                continue;
-            *dirty = true;
-            return vf_fail(err, VF_FAILED,
-                           "VRAM at 0x%" PRIx64
-                           " was zero-filled and is not zero: driver or card do not "
-                           "do what they say; nobody gets it",
-                           ranges[i].SegmentOffset + at);
-        }
+    for (uint64_t at = 0, piece; at < bytes && *zero; at += piece) {
+        piece = bytes - at < CHUNK ? bytes - at : CHUNK;
+        if (dxgk_still_wanted(proof->wanted, err) != 0 ||
+            read_piece(proof, range->SegmentOffset + at, piece, err) != 0)
+            return -1;
+        *zero = all_zero(proof->memory.cpu, piece);
     }
     return 0;
 }
 
-static int prove(struct dxgk_adapter *adapter, const DXGK_MEMORYRANGE *ranges, uint32_t count,
-                 const struct dxgk_wanted *wanted, bool *dirty, struct vf_error *err)
+int dxgk_look(struct dxgk_adapter *adapter, const DXGK_MEMORYRANGE *range,
+              const struct dxgk_wanted *wanted, bool *zero, struct vf_error *err)
 {
     struct proof proof = {.adapter = adapter, .wanted = wanted};
     struct dxgk_paging *paging = adapter->paging;
     cleanup_free DXGK_PTE *entries = calloc(CHUNK >> 12, sizeof *entries);
     int result = -1;
 
+    *zero = true;
     if (entries == NULL)
         return vf_fail(err, VF_FAILED, VF_NO_MEMORY);
     proof.entries = entries;
@@ -98,7 +90,7 @@ static int prove(struct dxgk_adapter *adapter, const DXGK_MEMORYRANGE *ranges, u
     proof.work.vram = &proof.vram;
     proof.work.system = &proof.system;
     proof.work.entries = entries;
-    result = prove_ranges(&proof, ranges, count, dirty, err);
+    result = look_at_range(&proof, range, zero, err);
     dxgk_paging_window_close(paging, &proof.vram);
 close_system:
     dxgk_paging_window_close(paging, &proof.system);
@@ -107,11 +99,20 @@ free_memory:
     return result;
 }
 
-int dxgk_scrub(struct dxgk_adapter *adapter, const DXGK_MEMORYRANGE *ranges, uint32_t count,
+int dxgk_scrub(struct dxgk_adapter *adapter, const DXGK_MEMORYRANGE *range,
                const struct dxgk_wanted *wanted, bool *dirty, struct vf_error *err)
 {
+    bool zero;
+
     *dirty = false;
-    return dxgk_paging_zero(adapter, ranges, count, wanted, err) == 0
-               ? prove(adapter, ranges, count, wanted, dirty, err)
-               : -1;
+    if (dxgk_paging_zero(adapter, range, 1, wanted, err) != 0 ||
+        dxgk_look(adapter, range, wanted, &zero, err) != 0)
+        return -1;
+    if (zero)
+        return 0;
+    *dirty = true;
+    return vf_fail(err, VF_FAILED,
+                   "VRAM at 0x%" PRIx64 " + 0x%" PRIx64
+                   " was zero-filled and is not zero: driver or card do not do what they say",
+                   (uint64_t)range->SegmentOffset, (uint64_t)range->SizeInBytes);
 }

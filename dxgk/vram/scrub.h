@@ -5,11 +5,14 @@
 
 #include "dxgk/internal.h"
 
-/* Zero-fills ranges of the segment partitions live in, then reads every byte of them back through
- * the paging engine. -1 when a byte is not zero, or cannot be read: *dirty then tells whether the
- * fill said that it was done and was not, so that nobody may get that VRAM. -1 with VF_CANCELLED
- * when it is not wanted any more (NULL: it is). PASSIVE_LEVEL. */
-int dxgk_scrub(struct dxgk_adapter *adapter, const DXGK_MEMORYRANGE *ranges, uint32_t count,
+/* Reads every byte of a range of the segment partitions live in through the paging engine, up to
+ * the first that is not zero; *zero: there is none. -1: it cannot be read, or, with VF_CANCELLED,
+ * is not wanted any more (NULL: it is). Writes nothing. PASSIVE_LEVEL. */
+int dxgk_look(struct dxgk_adapter *adapter, const DXGK_MEMORYRANGE *range,
+              const struct dxgk_wanted *wanted, bool *zero, struct vf_error *err);
+/* Zero-fills the range and looks at it. -1 also when it is not zero then: *dirty tells that the
+ * fill said that it was done and was not. */
+int dxgk_scrub(struct dxgk_adapter *adapter, const DXGK_MEMORYRANGE *range,
                const struct dxgk_wanted *wanted, bool *dirty, struct vf_error *err);
 
 #endif

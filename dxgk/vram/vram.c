@@ -22,6 +22,10 @@
  * does. */
 #define REST_ALONE 1u
 #define REST_BESIDE_OTHERS 19u
+#define REST_MOST_NS 200000000ull
+/* After so many pieces in a row that cannot be proven the engine is at fault, and left alone until
+ * something is given back. */
+#define MOST_FAILED 3u
 
 struct dxgk_vram {
     struct dxgk_adapter *adapter;
@@ -29,9 +33,12 @@ struct dxgk_vram {
     bool started; /* fixed between start and stop, which one thread calls */
     /* Guarded by adapter->lock: */
     pthread_cond_t changed; /* the piece is done, something was given back, the end */
-    DXGK_MEMORYRANGE piece; /* that the thread fills and reads; no bytes = none */
+    DXGK_MEMORYRANGE piece; /* that the thread looks at or fills; no bytes = none */
+    uint64_t low, high;     /* the driver lets partitions lie in between; high 0: it named none */
+    uint64_t from;   /* the thread goes on here: what is before it is proven, or cannot be now */
+    unsigned failed; /* pieces in a row */
+    bool again;      /* something was given back, or may be filled now: from the start */
     bool stopping;
-    bool failed; /* the last piece could not be proven: not tried again until something changes */
 };
 
 int dxgk_vram_create(struct dxgk_adapter *adapter, struct vf_error *err)
@@ -98,15 +105,32 @@ int dxgk_vram_check(struct dxgk_adapter *adapter, const struct dxgk_reserve_want
     return vf_locked(&adapter->lock, dxgk_reserve_check(adapter->reserve, want, err));
 }
 
+/* Between all that the driver has named so far. adapter->lock is held. */
+static void learn_window(struct dxgk_vram *vram, const struct dxgk_reserve_want *want)
+{
+    const uint64_t total = dxgk_reserve_total(vram->adapter->reserve);
+    const uint64_t high = want->high != 0 ? want->high : total;
+
+    if (vram->high != 0 && vram->low <= want->low && vram->high >= high)
+        return;
+    vram->low = vram->high == 0 || want->low < vram->low ? want->low : vram->low;
+    vram->high = high > vram->high ? high : vram->high;
+    vram->again = true;
+    vf_cond_broadcast(&vram->changed);
+}
+
 int dxgk_vram_take(struct dxgk_adapter *adapter, const struct dxgk_reserve_want *want,
                    DXGK_MEMORYRANGE **ranges, uint32_t *count, struct vf_error *err)
 {
+    struct dxgk_vram *vram = adapter->vram;
     int result;
 
     vf_lock(&adapter->lock);
     result = dxgk_reserve_take(adapter->reserve, want, ranges, count, err);
-    if (result == 0)
+    if (result == 0) {
+        learn_window(vram, want);
         await_piece(adapter, *ranges, *count);
+    }
     vf_unlock(&adapter->lock);
     return result;
 }
@@ -117,41 +141,60 @@ bool dxgk_vram_claim(struct dxgk_adapter *adapter, const DXGK_MEMORYRANGE *range
 
     vf_lock(&adapter->lock);
     claimed = dxgk_reserve_claim(adapter->reserve, range);
-    if (claimed) {
+    if (claimed)
         await_piece(adapter, range, 1);
-        dxgk_reserve_soil(adapter->reserve, range, 1);
-    }
     vf_unlock(&adapter->lock);
     return claimed;
 }
 
-void dxgk_vram_use(struct dxgk_adapter *adapter, const DXGK_MEMORYRANGE *ranges, uint32_t count)
+void dxgk_vram_give(struct dxgk_adapter *adapter, const DXGK_MEMORYRANGE *ranges, uint32_t count,
+                    const DXGK_MEMORYRANGE *bad)
 {
     vf_lock(&adapter->lock);
     dxgk_reserve_soil(adapter->reserve, ranges, count);
-    vf_unlock(&adapter->lock);
-}
-
-void dxgk_vram_give(struct dxgk_adapter *adapter, const DXGK_MEMORYRANGE *ranges, uint32_t count)
-{
-    vf_lock(&adapter->lock);
     dxgk_reserve_give(adapter->reserve, ranges, count);
-    adapter->vram->failed = false;
+    if (bad != NULL && !dxgk_reserve_claim(adapter->reserve, bad))
+        log_error("bug: VRAM that cannot be proven was not part of what is given back");
+    adapter->vram->again = true;
     vf_cond_broadcast(&adapter->vram->changed);
     vf_unlock(&adapter->lock);
 }
 
 /* ---- proof when it is wanted ---- */
 
+/* Fills only what is not zero: to look is enough for the rest. *dirty: the fill lied. */
+static int prove(struct dxgk_adapter *adapter, const DXGK_MEMORYRANGE *piece,
+                 const struct dxgk_wanted *wanted, bool *dirty, struct vf_error *err)
+{
+    bool zero;
+
+    *dirty = false;
+    if (dxgk_look(adapter, piece, wanted, &zero, err) != 0)
+        return -1;
+    return zero ? 0 : dxgk_scrub(adapter, piece, wanted, dirty, err);
+}
+
 static int clean_range(struct dxgk_adapter *adapter, const DXGK_MEMORYRANGE *range,
-                       const struct dxgk_wanted *wanted, bool *dirty, struct vf_error *err)
+                       const struct dxgk_wanted *wanted, DXGK_MEMORYRANGE *bad,
+                       struct vf_error *err)
 {
     DXGK_MEMORYRANGE piece;
+    bool dirty;
 
     while (vf_locked(&adapter->lock,
                      dxgk_reserve_unproven(adapter->reserve, range, DEMAND_PIECE, &piece))) {
-        if (dxgk_scrub(adapter, &piece, 1, wanted, dirty, err) != 0)
+        struct vf_error why = VF_ERROR_INIT;
+        int result = prove(adapter, &piece, wanted, &dirty, &why);
+
+        if (result != 0 && !dirty && why.code != VF_CANCELLED)
+            result = prove(adapter, &piece, wanted, &dirty, &why);
+        if (result != 0) {
+            if (why.code != VF_CANCELLED)
+                *bad = piece;
+            if (err != NULL)
+                *err = why;
             return -1;
+        }
         vf_lock(&adapter->lock);
         dxgk_reserve_prove(adapter->reserve, &piece);
         vf_unlock(&adapter->lock);
@@ -160,75 +203,118 @@ static int clean_range(struct dxgk_adapter *adapter, const DXGK_MEMORYRANGE *ran
 }
 
 int dxgk_vram_clean(struct dxgk_adapter *adapter, const DXGK_MEMORYRANGE *ranges, uint32_t count,
-                    const struct dxgk_wanted *wanted, bool *dirty, struct vf_error *err)
+                    const struct dxgk_wanted *wanted, DXGK_MEMORYRANGE *bad, struct vf_error *err)
 {
-    *dirty = false;
+    bad->SizeInBytes = 0;
     if (dxgk_still_wanted(wanted, err) != 0)
         return -1;
     for (uint32_t i = 0; i < count; i++)
-        if (clean_range(adapter, &ranges[i], wanted, dirty, err) != 0)
+        if (clean_range(adapter, &ranges[i], wanted, bad, err) != 0)
             return -1;
     return 0;
 }
 
 /* ---- proof in the background ---- */
 
-/* adapter->lock is held. Where it says that it is zero and is not, and nobody has taken it
- * meanwhile, nobody gets it any more. */
-static bool settle_piece(struct dxgk_adapter *adapter, int result, bool dirty)
+/* How a piece ended. */
+enum end {
+    END_ZERO,
+    END_LEFT, /* it is not zero, and not the thread's to fill: the driver may have it for itself */
+    END_FAILED,
+    END_DIRTY, /* it says that it is zero and is not */
+};
+
+/* Inside the gate, without the lock. */
+static enum end prove_piece(struct dxgk_adapter *adapter, const DXGK_MEMORYRANGE *piece,
+                            bool may_fill, struct vf_error *err)
+{
+    bool zero, dirty;
+
+    if (dxgk_look(adapter, piece, NULL, &zero, err) != 0)
+        return END_FAILED;
+    if (zero)
+        return END_ZERO;
+    if (!may_fill)
+        return END_LEFT;
+    if (dxgk_scrub(adapter, piece, NULL, &dirty, err) == 0)
+        return END_ZERO;
+    return dirty ? END_DIRTY : END_FAILED;
+}
+
+/* adapter->lock is held. True: nobody gets the piece any more, unless somebody has taken a part of
+ * it meanwhile, who then proves it himself. */
+static bool settle_piece(struct dxgk_adapter *adapter, enum end end)
 {
     struct dxgk_vram *vram = adapter->vram;
-    bool locked_up = false;
+    bool locked_up = end == END_DIRTY && dxgk_reserve_claim(adapter->reserve, &vram->piece);
 
-    if (result == 0)
+    if (end == END_ZERO)
         dxgk_reserve_prove(adapter->reserve, &vram->piece);
-    else if (dirty)
-        locked_up = dxgk_reserve_claim(adapter->reserve, &vram->piece);
-    vram->failed = result != 0 && !locked_up;
+    vram->failed = end == END_FAILED ? vram->failed + 1 : 0;
+    vram->from = vram->piece.SegmentOffset + vram->piece.SizeInBytes;
     vram->piece.SizeInBytes = 0;
     dxgk_waits_lets_go(&vram->piece);
     vf_cond_broadcast(&vram->changed);
     return locked_up;
 }
 
-/* Inside the gate, without the lock. */
-static void prove_piece(struct dxgk_adapter *adapter)
+/* adapter->lock is held. */
+static bool find_piece(struct dxgk_adapter *adapter, DXGK_MEMORYRANGE *piece)
 {
     struct dxgk_vram *vram = adapter->vram;
-    struct vf_error error = VF_ERROR_INIT;
-    const DXGK_MEMORYRANGE piece = vram->piece;
-    bool dirty = false, locked_up;
-    int result = dxgk_scrub(adapter, &piece, 1, NULL, &dirty, &error);
 
-    vf_lock(&adapter->lock);
-    locked_up = settle_piece(adapter, result, dirty);
-    vf_unlock(&adapter->lock);
-    if (locked_up)
-        dxgk_report(adapter, "VF-3", "%s; %" PRIu64 " bytes stay locked up", error.text,
-                    (uint64_t)piece.SizeInBytes);
-    else if (result != 0)
-        log_warn("adapter %u: free VRAM cannot be zero-filled now, and is when it is wanted: %s",
-                 adapter->index, error.text);
+    if (vram->again) {
+        vram->from = 0;
+        vram->failed = 0;
+    }
+    vram->again = false;
+    return vram->failed < MOST_FAILED &&
+           dxgk_reserve_unproven_free(adapter->reserve, vram->from, BACKGROUND_PIECE, piece);
 }
 
-/* One piece, or none: a driver update may have come between, or a taker. */
-static void work(struct dxgk_adapter *adapter)
+/* Inside the gate, without the lock. */
+static void work_on(struct dxgk_adapter *adapter, bool may_fill)
+{
+    struct vf_error error = VF_ERROR_INIT;
+    const DXGK_MEMORYRANGE piece = adapter->vram->piece;
+    const enum end end = prove_piece(adapter, &piece, may_fill, &error);
+    bool locked_up;
+
+    vf_lock(&adapter->lock);
+    locked_up = settle_piece(adapter, end);
+    vf_unlock(&adapter->lock);
+    if (locked_up)
+        dxgk_report(adapter, "VF-3", "%s; nobody gets it, it stays locked up", error.text);
+    else if (end == END_FAILED)
+        log_warn("adapter %u: free VRAM at 0x%" PRIx64
+                 " cannot be proven to be zero now, and is when it is wanted: %s",
+                 adapter->index, (uint64_t)piece.SegmentOffset, error.text);
+}
+
+/* One piece, or none: a driver update may have come between, or a taker. Gives the time that it
+ * worked. */
+static uint64_t work(struct dxgk_adapter *adapter)
 {
     struct dxgk_vram *vram = adapter->vram;
     struct vf_error error = VF_ERROR_INIT;
-    bool found;
+    bool found, may_fill;
+    uint64_t begun;
 
     dxgk_gate_enter(adapter);
+    begun = vf_now_ns();
     vf_lock(&adapter->lock);
-    vram->failed = dxgk_gate_alive(adapter, &error) != 0;
-    found = !vram->failed &&
-            dxgk_reserve_unproven_free(adapter->reserve, 0, BACKGROUND_PIECE, &vram->piece);
+    found = dxgk_gate_alive(adapter, &error) == 0 && find_piece(adapter, &vram->piece);
     if (found)
         dxgk_waits_holds(&vram->piece);
+    else
+        vram->from = UINT64_MAX;
+    may_fill = vram->piece.SegmentOffset >= vram->low &&
+               vram->piece.SegmentOffset + vram->piece.SizeInBytes <= vram->high;
     vf_unlock(&adapter->lock);
     if (found)
-        prove_piece(adapter);
+        work_on(adapter, may_fill);
     dxgk_gate_leave(adapter);
+    return vf_now_ns() - begun;
 }
 
 /* adapter->lock is held and held again on return. */
@@ -240,34 +326,27 @@ static void rest(struct dxgk_vram *vram, uint64_t ns)
         continue;
 }
 
-static bool has_work(const struct dxgk_vram *vram)
-{
-    DXGK_MEMORYRANGE piece;
-
-    return !vram->failed &&
-           dxgk_reserve_unproven_free(vram->adapter->reserve, 0, BACKGROUND_PIECE, &piece);
-}
-
 static void *background(void *arg)
 {
     struct dxgk_vram *vram = arg;
     struct dxgk_adapter *adapter = vram->adapter;
     uint32_t paged = dxgk_paging_submissions(adapter->paging);
+    DXGK_MEMORYRANGE piece;
 
     vf_lock(&adapter->lock);
     while (!vram->stopping) {
-        uint64_t begun = vf_now_ns();
         bool alone = paged == dxgk_paging_submissions(adapter->paging);
+        uint64_t ns;
 
-        if (!has_work(vram)) {
+        if (!find_piece(adapter, &piece)) {
             vf_cond_wait(&vram->changed, &adapter->lock);
             continue;
         }
         vf_unlock(&adapter->lock);
-        work(adapter);
+        ns = work(adapter) * (alone ? REST_ALONE : REST_BESIDE_OTHERS);
         paged = dxgk_paging_submissions(adapter->paging);
         vf_lock(&adapter->lock);
-        rest(vram, (vf_now_ns() - begun) * (alone ? REST_ALONE : REST_BESIDE_OTHERS));
+        rest(vram, ns < REST_MOST_NS ? ns : REST_MOST_NS);
     }
     vf_unlock(&adapter->lock);
     return NULL;

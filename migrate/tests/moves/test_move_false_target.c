@@ -45,6 +45,8 @@ static int teardown(void **state)
     return 0;
 }
 
+static uint32_t lacks; /* feature bits that a trap does not offer, though it echoes the source */
+
 struct trap {
     int listener;
     char address[64];
@@ -84,6 +86,7 @@ static void *trap_loop(void *arg)
     memcpy(trap->job, hello.job, sizeof trap->job);
     message = (struct wire_message){.tag = WIRE_HELLO,
                                     .hello = hello}; /* the same boot id: one clock, it claims */
+    message.hello.features_optional &= ~lacks;
     if (trap->version != 0)
         message.hello.version_min = message.hello.version_max = trap->version;
     say(trap->control, &message);
@@ -189,6 +192,25 @@ static void admit_other_pages(struct trap *trap)
     assert_int_equal(trap->admit.page_bytes, PAGE);
     assert_int_equal(trap->admit.sent_page_bytes, 4096);
     say(trap->control, &message);
+}
+
+static bool has_key(const struct trap *trap)
+{
+    static const uint8_t none[WIRE_ID_BYTES];
+
+    return memcmp(trap->admit.key, none, sizeof none) != 0;
+}
+
+static void expect_a_key(struct trap *trap)
+{
+    assert_true(has_key(trap));
+    refuse_without_reason(trap);
+}
+
+static void expect_no_key(struct trap *trap)
+{
+    assert_false(has_key(trap));
+    refuse_without_reason(trap);
 }
 
 static void never_read(struct trap *trap)
@@ -370,9 +392,21 @@ static void impossible_moments_do_not_upset_the_sums(void **state)
     expect_empty(&left);
 }
 
+/* A target that is older takes digests without a key: one that it does not know of would have every
+ * page refused. */
+static void only_who_knows_of_keys_is_given_one(void **state)
+{
+    (void)state;
+    expect_failed(expect_a_key, false, "names no reason");
+    lacks = WIRE_FEATURE_KEYED;
+    expect_failed(expect_no_key, false, "names no reason");
+    lacks = 0;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(only_who_knows_of_keys_is_given_one),
         cmocka_unit_test(a_false_target_gets_nothing),
         cmocka_unit_test(a_stream_turned_away_hears_from_the_control_connection_why),
         cmocka_unit_test(a_target_of_an_unknown_version_is_left),
