@@ -114,6 +114,33 @@ static const struct cli_option evacuate_options[] = {
     {VALUE_END},
 };
 
+static const struct cli_option plan_options[] = {
+    {VALUE_SIZE, "vram", "SIZE", NULL, "its VRAM, e.g. 8G", false},
+    {VALUE_TEXT, "touched", "SIZE|PERCENT", NULL, "of that, written at all; default 100%", false},
+    {VALUE_RATE, "write-rate", "BYTES/S", NULL, "it writes so fast, in blocks of 4 KiB", false},
+    {VALUE_SIZE, "working-set", "SIZE", NULL, "it writes in so much; default all that is touched",
+     false},
+    {VALUE_RATE, "link", "BYTES/S", NULL, "what the move may send, e.g. 1GB/s", false},
+    {VALUE_SIZE, "page", "SIZE", NULL, "what a dirty bit covers; default 4K", false},
+    {VALUE_MS, "max-blackout", "TIME", NULL, "longest pause; default 750ms", false},
+    {VALUE_SECONDS, "max-time", "TIME", NULL, "a move is given up after so long; default: never",
+     false},
+    {VALUE_TEXT, "throttle", "off|auto|MAX%", NULL,
+     "slow a partition that writes too fast, at most so much; default auto", false},
+    {VALUE_TEXT, "verify", "delta|full", NULL,
+     "full also rehashes both paused sides; default delta", false},
+    {VALUE_RATE, "host-rate", "BYTES/S", NULL, "hosts read and compare so fast; default: no limit",
+     false},
+    {VALUE_MS, "fixed-blackout", "TIME", NULL,
+     "part of a pause that no round shortens; default 5ms", false},
+    {VALUE_INPUT, "fleet", "FILE.json", NULL, "hosts to be emptied, in place of one partition",
+     false},
+    {VALUE_NUMBER, "at-once", "N", NULL, "fleet: moves at a time of each host; default 1", false},
+    {VALUE_TEXT, "placement", "fill|spread", NULL,
+     "fleet: where least VRAM is left, or most; default fill", false},
+    {VALUE_END},
+};
+
 static const struct cli_option set_options[] = {
     {VALUE_RATE, "bandwidth", "BYTES/S", "bandwidth", "send no faster", false},
     {VALUE_MS, "max-blackout", "TIME", "max_blackout_ms", "longest pause", false},
@@ -279,15 +306,23 @@ const struct cli_verb cli_verbs[] = {
      .example = "reference diffuse --input before.pgm --steps 100 --output after.pgm",
      .run = cmd_reference, .print = print_work, .shows = true},
     {"check", NAME, check_options, "could it move? every reason if not",
-     "Exit 3 when it cannot, 7 when the target is only full now.\n",
-     .json = "vferry.check/1", .example = "check p1 --to 10.0.0.2:7001", .run = cmd_request,
-     .print = print_check, .shows = true, .slow = true},
+     "Exit 3 when it cannot, 7 when the target is only full now.\n", .json = "vferry.check/1",
+     .example = "check p1 --to 10.0.0.2:7001", .run = cmd_request, .print = print_check,
+     .shows = true, .slow = true},
     {"migrate", NAMES, migrate_options, "move running partitions to another host",
      "Ctrl-C cancels: the partition runs on here (exit 4), unless it was handed over already.\n"
      "Of several the exit code is the worst one's: 6, 61, 1, 3, 7, 4, in this order.\n",
      .json = "vferry.job/1; of several vferry.migrate-set/1; with --dry-run vferry.check/1",
      .example = "migrate p1 --to 10.0.0.2:7001 --max-blackout 200 --verify full",
      .run = cmd_migrate, .print = print_moved},
+    {"plan", NOTHING, plan_options, "what a move would take, or emptying hosts; needs no host",
+     "Rounds, time, pause and throttle, by the policy that decides in a move too. It is told\n"
+     "--vram, --write-rate and --link, or --fleet: hosts, networks and partitions in JSON\n"
+     "(see docs/json.md). Then it says who goes where, when and at which --bandwidth.\n"
+     "Exit 4 when a move would be given up, 7 when a partition fits nowhere.\n",
+     .json = "vferry.plan/1; with --fleet vferry.plan-fleet/1",
+     .example = "plan --vram 8G --touched 60% --write-rate 200MB/s --link 1GB/s", .run = cmd_plan,
+     .print = print_plan, .shows = true},
     {"peer show", ADDRESS, .summary = "another host: does it take partitions, what is free there",
      .json = "vferry.peer/1", .example = "peer show 10.0.0.2:7001", .run = cmd_request,
      .print = print_peer, .shows = true},

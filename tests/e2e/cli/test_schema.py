@@ -15,6 +15,10 @@ TESTS_AT_ONCE = at_once(3)
 PIECES = "softgpu,vram=256M,vfs=8,dirty-page=64K"
 
 
+# What files that people write are to be.
+READ = ["vferry.fleet/1"]
+
+
 class Tables(unittest.TestCase):
     """Verbs and files, without a host."""
 
@@ -27,7 +31,7 @@ class Tables(unittest.TestCase):
 
     def test_every_schema_is_one_and_belongs_to_a_verb(self):
         named = {path_of(name) for verb in verbs() for name in promised(verb)} | {path_of(ERROR)}
-        self.assertEqual(set(FOLDER.glob("*")), named)
+        self.assertEqual(set(FOLDER.glob("*")), named | {path_of(name) for name in READ})
         for path in FOLDER.glob("*"):
             name = json.loads(path.read_text(encoding="utf-8"))["title"]
             self.assertEqual(path_of(name), path)
@@ -72,8 +76,22 @@ class Verbs(Case):
         for words in (("image", "info", self.folder / "p.image"), ("image", "verify", self.folder / "p.image"),
                       ("reference", "fill", "--size", "64K"), ("cert", "init", self.folder / "certs"),
                       ("cert", "add", self.folder / "certs", "--for", "a.example,10.0.0.1"),
-                      ("cert", "show", self.folder / "certs/a.example.pem")):
+                      ("cert", "show", self.folder / "certs/a.example.pem"),
+                      ("plan", "--vram", "1G", "--write-rate", "100M", "--link", "1G")):
             self.ask(None, *words)
+        self.planned()
+
+    def planned(self):
+        """Moves in thought, of one partition and of hosts."""
+        self.assertFalse(self.ask(None, "plan", "--vram", "1G", "--write-rate", "1G", "--link", "100M", "--throttle", "off", code=4)["completes"])
+        fleet = {"nic_bytes_per_s": "1G", "hosts": [{"name": "a", "evacuate": True}, {"name": "b", "vram_free_bytes": "1G", "vf_free": 9}],
+                 "partitions": [{"name": "p", "host": "a", "vram_bytes": "1G", "write_bytes_per_s": "1M"},
+                                {"name": "q", "host": "a", "vram_bytes": "1G", "write_bytes_per_s": "1M"}]}
+        path = self.folder / "fleet.json"
+        path.write_text(json.dumps(fleet), encoding="utf-8")
+        self.assertEqual([len(self.ask(None, "plan", "--fleet", path, code=7)[what]) for what in ("moves", "left")], [1, 1])
+        path.write_text(json.dumps({**fleet, "partitions": fleet["partitions"][:1]}), encoding="utf-8")
+        self.ask(None, "plan", "--fleet", path)
 
     def cancelled(self, left, right):
         """A slow move that a person ends: what it, the cancel and both hosts tell."""
@@ -162,7 +180,7 @@ class Verbs(Case):
     def refuse_mutants(self):
         """Every schema has been seen at work, and refuses each of its objects with one thing wrong."""
         seen = set(self.judge.seen)
-        self.assertEqual({path_of(name) for name in seen | {ERROR}}, set(FOLDER.glob("*")))
+        self.assertEqual({path_of(name) for name in seen | {ERROR, *READ}}, set(FOLDER.glob("*")))
         for name, objects in self.judge.seen.items():
             for told in (objects[0], objects[-1]):
                 for what, mutant in mutants(told):

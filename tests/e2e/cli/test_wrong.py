@@ -91,6 +91,29 @@ VFERRY = [
     (f"migrate p {TO} --throttle 0%", USAGE, "0%"),
     (f"migrate p {TO} --throttle 100%", USAGE, "100%"),
     (f"migrate p {TO} --throttle some", USAGE, "some"),
+    ("plan", USAGE, "--vram is missing"),
+    ("plan --vram 1G --link 1G", USAGE, "--write-rate is missing"),
+    ("plan --vram 1G --write-rate 1M", USAGE, "--link is missing"),
+    ("plan --vram 1G --write-rate 1M --link 0", USAGE, "--link 0"),
+    ("plan --vram 1G --write-rate fast --link 1G", USAGE, "fast"),
+    ("plan --vram 0 --write-rate 1M --link 1G", USAGE, "--vram"),
+    ("plan --vram 1G --write-rate 1M --link 1G --touched 2G", USAGE, "--touched: 2.00 GiB is more"),
+    ("plan --vram 1G --write-rate 1M --link 1G --touched 101%", USAGE, "--touched 101%"),
+    ("plan --vram 1G --write-rate 1M --link 1G --touched most", USAGE, "most"),
+    ("plan --vram 1G --write-rate 1M --link 1G --touched 10% --working-set 1G", USAGE, "--working-set"),
+    ("plan --vram 1G --write-rate 1M --link 1G --page 5K", USAGE, "--page"),
+    ("plan --vram 1G --write-rate 1M --link 1G --throttle 100%", USAGE, "100%"),
+    ("plan --vram 1G --write-rate 1M --link 1G --verify some", USAGE, "some"),
+    ("plan --vram 1G --write-rate 1M --link 1G --max-blackout 0", USAGE, "--max-blackout 0"),
+    ("plan --vram 1G --write-rate 1M --link 1G --host-rate 1", USAGE, "--host-rate"),
+    ("plan --vram 1G --write-rate 1M --link 1G --at-once 2", USAGE, "--at-once"),
+    ("plan --fleet /nonexistent/fleet.json", USAGE, "/nonexistent/fleet.json"),
+    ("plan --fleet .", USAGE, "."),
+    ("plan --fleet before.pgm", USAGE, "before.pgm, line 1: is no JSON"),
+    ("plan --fleet slip.json", USAGE, "hosts[0]: vf_fre: there is no such member; did you mean \"vf_free\"?"),
+    ("plan --fleet before.pgm --link 1G", USAGE, "--link"),
+    ("plan --fleet before.pgm --at-once 0", USAGE, "--at-once"),
+    ("plan --fleet before.pgm --placement best", USAGE, "best"),
     ("job show", USAGE, "ID is missing"),
     ("job show one", USAGE, "one"),
     ("job show 77", FAILED, "77"),
@@ -207,6 +230,7 @@ class Wrong(Case):
         super().setUp()
         (self.folder / "before.pgm").write_bytes(b"no picture, no image, no certificate\n")
         (self.folder / "twice.ini").write_text("name = a\ninsecure = no\ninsecure = no\n", encoding="utf-8")
+        (self.folder / "slip.json").write_text('{"hosts": [{"name": "a", "vf_fre": 3}], "partitions": [1]}', encoding="utf-8")
         (self.folder / "slip.ini").write_text("lisen = 127.0.0.1:0\n", encoding="utf-8")
 
     def run_in_folder(self, program, words):
