@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <string.h>
 #include <sys/pidfd.h>
 
 #define STOP_MS 30000u
@@ -70,6 +71,33 @@ int cmd_read(const struct command *command, struct vf_error *err)
         status = output_commit(&output, err);
     /* A result that went to /dev/stdout has no remark behind it. */
     if (status == 0 && (to_file || command->json))
+        show_result(command, result);
+    json_decref(result);
+    output_close(&output);
+    return status;
+}
+
+/* The recording is a file of JSON, for plan --trace. */
+int cmd_trace_record(const struct command *command, struct vf_error *err)
+{
+    struct output output = OUTPUT_INIT;
+    json_t *result = NULL;
+    cleanup_free char *text = NULL;
+    bool to_file = command->output != NULL;
+    int status = to_file ? output_open(&output, command->output, err) : 0;
+
+    if (status == 0)
+        status = client_ask(command, -1, &result, err);
+    if (status == 0 && to_file) {
+        text = json_dumps(result, JSON_PRESERVE_ORDER | JSON_INDENT(2));
+        status = text == NULL ? vf_fail(err, VF_FAILED, "--output: " VF_NO_MEMORY)
+                              : output_write(&output, text, strlen(text), err);
+        if (status == 0)
+            status = output_write(&output, "\n", 1, err);
+        if (status == 0)
+            status = output_commit(&output, err);
+    }
+    if (status == 0)
         show_result(command, result);
     json_decref(result);
     output_close(&output);

@@ -200,6 +200,17 @@ int dxgk_migration_restore_immutable(struct dxgk *dxgk, uint64_t id, const struc
 int dxgk_migration_query_dirty(struct dxgk *dxgk, uint64_t id, void *bits, size_t bits_bytes,
                                uint64_t *dirty, struct vf_error *err);
 
+struct dxgk_sample {  /* pages */
+    uint64_t dirty;   /* since the last query */
+    uint64_t touched; /* ever, or since nobody knows more */
+    bool everything;  /* a driver update, or a query that failed: all counts as dirty */
+};
+/* What a partition writes while it does not move; the bits as above. A later move sends all of it:
+ * the history keeps what a query takes. VF_REFUSED_NOW in a move, VF_INCOMPATIBLE where tracking
+ * begins with one. */
+int dxgk_partition_sample_dirty(struct dxgk *dxgk, uint64_t id, void *bits, size_t bits_bytes,
+                                struct dxgk_sample *sample, struct vf_error *err);
+
 /* SRC-6: paused VF only. `kmd` = driver's data, `msix` = interrupt table in guest terms (INT-3),
  * `umed` = the emulation's state; the latter two are empty when there is none. */
 int dxgk_migration_save_mutable(struct dxgk *dxgk, uint64_t id, struct dxgk_blob *kmd,

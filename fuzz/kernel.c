@@ -202,6 +202,7 @@ static size_t put_source(uint8_t *to)
                      sizeof(struct kcall_prepare), NULL, 0);
     used += put_call(to + used, KCALL_THROTTLE, &(struct kcall_throttle){.id = 1, .percent = 50},
                      sizeof(struct kcall_throttle), NULL, 0);
+    used += put_call(to + used, KCALL_SAMPLE_DIRTY, &query, sizeof query, NULL, 0);
     used += put_call(to + used, KCALL_QUERY_DIRTY, &query, sizeof query, NULL, 0);
     for (size_t i = 0; i < sizeof after / sizeof after[0]; i++)
         used += put_plain(to + used, after[i]);

@@ -22,7 +22,7 @@
 
 #include <stdint.h>
 
-#define KCALL_VERSION 10u
+#define KCALL_VERSION 11u
 
 #define KCALL_MAGIC_CALL 0x43664b56u  /* "VKfC" */
 #define KCALL_MAGIC_REPLY 0x52664b56u /* "VKfR" */
@@ -73,6 +73,7 @@ enum kcall_op {
     KCALL_DRIVER_CALL,
     KCALL_WAITERS,
     KCALL_THROTTLE, /* ends with the connection that set it, too */
+    KCALL_SAMPLE_DIRTY,
     KCALL_OPS,
     KCALL_SUBMIT = 0x100, /* page channels only; answered by struct kcall_done, not by a reply */
 };
@@ -161,6 +162,13 @@ struct kcall_query_dirty {
 };
 struct kcall_dirty_result { /* tail: the bits in whole 64-bit words */
     uint64_t dirty;
+};
+/* KCALL_SAMPLE_DIRTY: struct kcall_query_dirty. */
+struct kcall_sample_result { /* tail: the bits in whole 64-bit words */
+    uint64_t dirty;
+    uint64_t touched;
+    uint32_t everything;
+    uint32_t reserved;
 };
 struct kcall_channel_open {
     uint64_t id;

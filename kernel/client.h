@@ -145,6 +145,13 @@ int kc_restore_immutable(struct kc *kc, uint64_t id, const struct kc_blob *kmd,
 /* `bits` holds (pages + 63) / 64 words; page i = bit i % 64 of word i / 64. */
 int kc_query_dirty(struct kc *kc, uint64_t id, uint64_t *bits, size_t words, uint64_t *dirty,
                    struct vf_error *err);
+struct kc_sample { /* pages */
+    uint64_t dirty, touched;
+    bool everything;
+};
+/* The same of a partition that does not move; see dxgk_partition_sample_dirty. */
+int kc_sample_dirty(struct kc *kc, uint64_t id, uint64_t *bits, size_t words,
+                    struct kc_sample *sample, struct vf_error *err);
 /* A throttle that this connection set ends when the connection does. */
 int kc_throttle(struct kc *kc, uint64_t id, uint32_t percent, struct vf_error *err);
 int kc_save_mutable(struct kc *kc, uint64_t id, struct kc_blob *kmd, struct kc_blob *msix,

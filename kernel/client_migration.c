@@ -216,6 +216,27 @@ int kc_query_dirty(struct kc *kc, uint64_t id, uint64_t *bits, size_t words, uin
     return 0;
 }
 
+int kc_sample_dirty(struct kc *kc, uint64_t id, uint64_t *bits, size_t words,
+                    struct kc_sample *sample, struct vf_error *err)
+{
+    size_t room = words < KCALL_MAX_DIRTY_BYTES / 8 ? words * 8 : KCALL_MAX_DIRTY_BYTES;
+    struct kcall_query_dirty args = {id, room};
+    struct kcall_sample_result result;
+    struct kc_call call = {.op = KCALL_SAMPLE_DIRTY,
+                           .what = "sample dirty bits",
+                           .in = {{&args, sizeof args}},
+                           .result = &result,
+                           .result_bytes = sizeof result,
+                           .tail_max = room,
+                           .tail = bits};
+
+    if (kc_call(kc, &call, err) != 0)
+        return -1;
+    memset((unsigned char *)bits + call.tail_bytes, 0, words * 8 - call.tail_bytes);
+    *sample = (struct kc_sample){result.dirty, result.touched, result.everything != 0};
+    return 0;
+}
+
 int kc_throttle(struct kc *kc, uint64_t id, uint32_t percent, struct vf_error *err)
 {
     struct kcall_throttle args = {.id = id, .percent = percent};

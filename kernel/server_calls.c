@@ -244,6 +244,8 @@ static const struct ks_op ops[KCALL_OPS] = {
     [KCALL_RESTORE_IMMUTABLE] = {"restore-immutable", sizeof(struct kcall_blobs),
                                  3 * VF_MAX_MIGRATION_BLOB, ks_call_restore_immutable},
     [KCALL_QUERY_DIRTY] = {"query-dirty", sizeof(struct kcall_query_dirty), 0, ks_call_query_dirty},
+    [KCALL_SAMPLE_DIRTY] = {"sample-dirty", sizeof(struct kcall_query_dirty), 0,
+                            ks_call_sample_dirty},
     [KCALL_SAVE_MUTABLE] = {"save-mutable", PARTITION, 0, ks_call_save_mutable},
     [KCALL_RESTORE_MUTABLE] = {"restore-mutable", sizeof(struct kcall_blobs),
                                3 * VF_MAX_MIGRATION_BLOB, ks_call_restore_mutable},

@@ -124,6 +124,7 @@ int ks_call_save_mutable(struct ks_call *call, struct vf_error *err);
 int ks_call_restore_immutable(struct ks_call *call, struct vf_error *err);
 int ks_call_restore_mutable(struct ks_call *call, struct vf_error *err);
 int ks_call_query_dirty(struct ks_call *call, struct vf_error *err);
+int ks_call_sample_dirty(struct ks_call *call, struct vf_error *err);
 int ks_call_throttle(struct ks_call *call, struct vf_error *err);
 /* The connection goes: what it has slowed runs at its own speed again. Its own thread. */
 void ks_throttle_over(struct ks_conn *conn);

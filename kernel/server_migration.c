@@ -121,32 +121,57 @@ int ks_call_restore_mutable(struct ks_call *call, struct vf_error *err)
                                           &blob[2], err);
 }
 
-int ks_call_query_dirty(struct ks_call *call, struct vf_error *err)
+/* Bytes of the partition's bitplane, for which the caller has room. A query takes the bits away
+ * (DBT-5): all that can fail comes before it. */
+static int plane_bytes(struct ks_call *call, uint64_t *bytes, struct vf_error *err)
 {
     const struct kcall_query_dirty *args = call->args;
-    struct kcall_dirty_result *result;
     struct vf_partition_info info;
-    uint64_t pages;
-    uint64_t bytes;
 
     if (dxgk_partition_info(call->server->dxgk, args->id, &info, err) != 0)
         return -1;
     if (info.page_bytes == 0)
         return vf_fail(err, VF_INCOMPATIBLE, "partition %s: its adapter tracks no dirty pages",
                        info.name);
-    pages = info.vram_bytes / info.page_bytes;
-    bytes = (pages + 63) / 64 * 8;
-    /* The query takes the bits away (DBT-5): all that can fail comes before it. */
-    if (bytes > KCALL_MAX_DIRTY_BYTES || args->bits_bytes < bytes)
+    *bytes = (info.vram_bytes / info.page_bytes + 63) / 64 * 8;
+    if (*bytes > KCALL_MAX_DIRTY_BYTES || args->bits_bytes < *bytes)
         return vf_fail(err, VF_USAGE,
                        "query dirty bits: %" PRIu64 " bytes of room, %" PRIu64
                        " needed, %u at most",
-                       args->bits_bytes, bytes, KCALL_MAX_DIRTY_BYTES);
+                       args->bits_bytes, *bytes, KCALL_MAX_DIRTY_BYTES);
+    return 0;
+}
+
+int ks_call_query_dirty(struct ks_call *call, struct vf_error *err)
+{
+    const struct kcall_query_dirty *args = call->args;
+    struct kcall_dirty_result *result;
+    uint64_t bytes;
+
+    if (plane_bytes(call, &bytes, err) != 0)
+        return -1;
     result = ks_result(call, sizeof *result + bytes, err);
     if (result == NULL)
         return -1;
     return dxgk_migration_query_dirty(call->server->dxgk, args->id, result + 1, bytes,
                                       &result->dirty, err);
+}
+
+int ks_call_sample_dirty(struct ks_call *call, struct vf_error *err)
+{
+    const struct kcall_query_dirty *args = call->args;
+    struct kcall_sample_result *result;
+    struct dxgk_sample sample;
+    uint64_t bytes;
+
+    if (plane_bytes(call, &bytes, err) != 0)
+        return -1;
+    result = ks_result(call, sizeof *result + bytes, err);
+    if (result == NULL || dxgk_partition_sample_dirty(call->server->dxgk, args->id, result + 1,
+                                                      bytes, &sample, err) != 0)
+        return -1;
+    *result = (struct kcall_sample_result){sample.dirty, sample.touched, sample.everything, 0};
+    return 0;
 }
 
 int ks_call_throttle(struct ks_call *call, struct vf_error *err)

@@ -27,6 +27,7 @@ void print_resolved(const json_t *result);
 void print_forgotten(const json_t *result);
 void print_moved(const json_t *result); /* the summary after a move, a save or a restore */
 void print_move_set(const json_t *result); /* the last line of several moves */
+void print_trace(const json_t *result);
 void print_plan(const json_t *result);     /* of one move, or of a fleet */
 void print_image(const json_t *result);
 void print_verified(const json_t *result);

@@ -106,6 +106,36 @@ static void print_fleet(const json_t *result)
     say(line);
 }
 
+void print_trace(const json_t *result)
+{
+    static const struct column columns[] = {
+        {CELL_TEXT, "partition", "partition"},
+        {CELL_WHEN, "from", "started_unix_ns"},
+        {CELL_TIME, "for", "duration_ns"},
+        {CELL_SIZE, "VRAM", "vram_bytes"},
+        {CELL_SIZE, "touched", "touched_bytes"},
+        {CELL_SIZE, "written meanwhile", "working_set_bytes"},
+        {CELL_RATE, "gets dirty", "dirty_bytes_per_s"},
+        {CELL_SIZE, "page of a dirty bit", "page_bytes"},
+        {CELL_END},
+    };
+    json_t *told = json_copy((json_t *)result);
+    uint64_t ns = 0, bytes = 0;
+    size_t index;
+    json_t *sample;
+
+    json_array_foreach(json_object_get(result, "samples"), index, sample) {
+        ns += table_number(sample, "duration_ns");
+        bytes += table_number(sample, "dirty_bytes");
+    }
+    (void)json_object_set_new(told, "duration_ns", json_integer((json_int_t)ns));
+    if (ns != 0)
+        (void)json_object_set_new(told, "dirty_bytes_per_s",
+                                  json_integer((json_int_t)((double)bytes * 1e9 / (double)ns)));
+    table_fields(columns, told);
+    json_decref(told);
+}
+
 void print_plan(const json_t *result)
 {
     if (json_object_get(result, "moves") != NULL)

@@ -13,7 +13,7 @@ int plan_check(const struct plan_move *move, uint64_t vram_bytes, const char *wh
     if (page < PLAN_BLOCK_BYTES || (page & (page - 1)) != 0)
         return vf_fail(err, VF_USAGE,
                        "%s%s: %s is no page" VF_REMEDY
-                       "give a power of two from 4K on, as \"vferry adapter show\" tells it",
+                       "give a power of two from 4K on, as adapter show tells it",
                        where, words->page, vf_size_format(page, is, sizeof is));
     if (page > vram_bytes)
         return vf_fail(err, VF_USAGE, "%s%s: %s is more than its VRAM, %s" VF_REMEDY "give less",

@@ -117,6 +117,9 @@ static int must_be_said(const struct command *command, const char *const *keys,
     return 0;
 }
 
+static const char *const of_fleets[] = {"at-once", "placement", NULL};
+static const char no_fleet[] = "is of a fleet, and there is no --fleet";
+
 static int must_not_be_said(const struct command *command, const char *const *keys, const char *why,
                             struct vf_error *err)
 {
@@ -127,15 +130,63 @@ static int must_not_be_said(const struct command *command, const char *const *ke
     return 0;
 }
 
+/* Is the file that was named last that of this option? Two of them are too many. */
+static bool names_file(const struct command *command, const char *option)
+{
+    for (size_t i = 0; i < command->work_count; i++) {
+        if (strcmp(command->work[i].key, option) == 0)
+            return true;
+    }
+    return false;
+}
+
+int plan_kind(const struct command *command, enum plan_kind *kind, struct vf_error *err)
+{
+    const bool fleet = names_file(command, "fleet"), trace = names_file(command, "trace");
+
+    if (fleet && trace)
+        return vf_fail(err, VF_USAGE,
+                       "plan: --trace is of one partition, --fleet of hosts" VF_REMEDY
+                       "give one of them");
+    *kind = fleet ? PLAN_FLEET : trace ? PLAN_TRACE : PLAN_TOLD;
+    return 0;
+}
+
+int plan_traced(const struct command *command, const struct trace_file *trace,
+                struct plan_move *move, struct vf_error *err)
+{
+    move->link_bytes_per_s = number_or(command, "link", 0);
+    if (move->link_bytes_per_s == 0)
+        return vf_fail(err, VF_USAGE, "--link 0: carries nothing" VF_REMEDY "give e.g. 1GB/s");
+    move->touched_bytes = trace->touched_bytes;
+    move->working_set_bytes = trace->working_set_bytes;
+    move->page_bytes = trace->page_bytes;
+    move->write_bytes_per_s = trace->mean_bytes_per_s;
+    move->trace = &trace->trace;
+    return 0;
+}
+
+int plan_trace_options(const struct command *command, struct vf_error *err)
+{
+    static const char *const needed[] = {"link", NULL};
+    static const char *const others[] = {"vram",        "touched", "write-rate",
+                                         "working-set", "page",    NULL};
+
+    return must_be_said(command, needed, err) != 0 ||
+                   must_not_be_said(command, others, "the --trace says it", err) != 0 ||
+                   must_not_be_said(command, of_fleets, no_fleet, err) != 0
+               ? -1
+               : 0;
+}
+
 int plan_partition(const struct command *command, struct plan_move *move, uint64_t *vram_bytes,
                    struct vf_error *err)
 {
     static const char *const needed[] = {"vram", "write-rate", "link", NULL};
-    static const char *const others[] = {"at-once", "placement", NULL};
     static const struct plan_words words = {"--touched", "--working-set", "--page"};
 
     if (must_be_said(command, needed, err) != 0 ||
-        must_not_be_said(command, others, "is of a fleet, and there is no --fleet", err) != 0)
+        must_not_be_said(command, of_fleets, no_fleet, err) != 0)
         return -1;
     *vram_bytes = number_or(command, "vram", 0);
     move->link_bytes_per_s = number_or(command, "link", 0);

@@ -31,22 +31,51 @@ static int fail_given_up(const char *what, const char *why, struct vf_error *err
 
 /* ---- one partition ---- */
 
-static int plan_one(const struct command *command, const struct plan_move *limits,
-                    struct vf_error *err)
+static int show_one(const struct command *command, const struct plan_move *move,
+                    uint64_t vram_bytes, struct vf_error *err)
+{
+    struct plan_outcome outcome;
+    json_t *object;
+    int status = 0;
+
+    plan_simulate(move, &outcome);
+    object = plan_object(move, vram_bytes, &outcome);
+    if (!outcome.completes)
+        status = fail_given_up("it would be given up", outcome.why, err);
+    show_outcome(command, status, object, true, err);
+    json_decref(object);
+    return status;
+}
+
+static int plan_told(const struct command *command, const struct plan_move *limits,
+                     struct vf_error *err)
 {
     struct plan_move move = *limits;
-    struct plan_outcome outcome;
     uint64_t vram_bytes;
-    json_t *object;
-    int status;
 
     if (plan_partition(command, &move, &vram_bytes, err) != 0)
         return -1;
-    plan_simulate(&move, &outcome);
-    object = plan_object(&move, vram_bytes, &outcome);
-    status = outcome.completes ? 0 : fail_given_up("it would be given up", outcome.why, err);
-    show_outcome(command, status, object, true, err);
-    json_decref(object);
+    return show_one(command, &move, vram_bytes, err);
+}
+
+static int plan_trace(const struct command *command, const struct plan_move *limits,
+                      struct vf_error *err)
+{
+    struct plan_move move = *limits;
+    cleanup_free char *text = NULL;
+    struct trace_file trace = {0};
+    size_t bytes;
+    int status = plan_trace_options(command, err);
+
+    if (status == 0)
+        status = reading_load(command->input, &text, &bytes, err);
+    if (status == 0)
+        status = trace_read(text, bytes, command->input, &trace, err);
+    if (status == 0)
+        status = plan_traced(command, &trace, &move, err);
+    if (status == 0)
+        status = show_one(command, &move, trace.vram_bytes, err);
+    trace_free(&trace);
     return status;
 }
 
@@ -145,9 +174,17 @@ static int plan_fleet(const struct command *command, const struct plan_move *lim
 int cmd_plan(const struct command *command, struct vf_error *err)
 {
     struct plan_move limits;
+    enum plan_kind kind;
 
-    if (plan_limits(command, &limits, err) != 0)
+    if (plan_kind(command, &kind, err) != 0 || plan_limits(command, &limits, err) != 0)
         return -1;
-    return command->input != NULL ? plan_fleet(command, &limits, err)
-                                  : plan_one(command, &limits, err);
+    switch (kind) {
+    case PLAN_FLEET:
+        return plan_fleet(command, &limits, err);
+    case PLAN_TRACE:
+        return plan_trace(command, &limits, err);
+    case PLAN_TOLD:
+    default:
+        return plan_told(command, &limits, err);
+    }
 }

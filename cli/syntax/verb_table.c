@@ -114,14 +114,22 @@ static const struct cli_option evacuate_options[] = {
     {VALUE_END},
 };
 
+static const struct cli_option record_options[] = {
+    {VALUE_SECONDS, "seconds", "TIME", "seconds", "for so long, e.g. 30 or 5m; at most 1h", true},
+    {VALUE_OUTPUT, "output", "FILE", NULL, "write the recording there, for plan --trace", false},
+    {VALUE_END},
+};
+
 static const struct cli_option plan_options[] = {
     {VALUE_SIZE, "vram", "SIZE", NULL, "its VRAM, e.g. 8G", false},
     {VALUE_TEXT, "touched", "SIZE|PERCENT", NULL, "of that, written at all; default 100%", false},
     {VALUE_RATE, "write-rate", "BYTES/S", NULL, "it writes so fast, in blocks of 4 KiB", false},
     {VALUE_SIZE, "working-set", "SIZE", NULL, "it writes in so much; default all that is touched",
      false},
-    {VALUE_RATE, "link", "BYTES/S", NULL, "what the move may send, e.g. 1GB/s", false},
     {VALUE_SIZE, "page", "SIZE", NULL, "what a dirty bit covers; default 4K", false},
+    {VALUE_INPUT, "trace", "FILE", NULL, "what trace record has seen, in place of all these",
+     false},
+    {VALUE_RATE, "link", "BYTES/S", NULL, "what the move may send, e.g. 1GB/s", false},
     {VALUE_MS, "max-blackout", "TIME", NULL, "longest pause; default 750ms", false},
     {VALUE_SECONDS, "max-time", "TIME", NULL, "a move is given up after so long; default: never",
      false},
@@ -315,10 +323,16 @@ const struct cli_verb cli_verbs[] = {
      .json = "vferry.job/1; of several vferry.migrate-set/1; with --dry-run vferry.check/1",
      .example = "migrate p1 --to 10.0.0.2:7001 --max-blackout 200 --verify full",
      .run = cmd_migrate, .print = print_moved},
+    {"trace record", NAME, record_options, "see what a partition writes while it works",
+     "By its dirty bits, ten times a second; it works on, and a move sends all of it all the\n"
+     "same. Not during a move (exit 7), nor where tracking begins with one (exit 3).\n",
+     .json = "vferry.trace/1", .example = "trace record p1 --seconds 30 --output p1.trace",
+     .run = cmd_trace_record, .print = print_trace, .shows = true, .slow = true},
     {"plan", NOTHING, plan_options, "what a move would take, or emptying hosts; needs no host",
      "Rounds, time, pause and throttle, by the policy that decides in a move too. It is told\n"
-     "--vram, --write-rate and --link, or --fleet: hosts, networks and partitions in JSON\n"
-     "(see docs/json.md). Then it says who goes where, when and at which --bandwidth.\n"
+     "--vram, --write-rate and --link; --trace and --link; or --fleet: hosts, networks and\n"
+     "partitions in JSON (see docs/json.md). Then it says who goes where, when and at which "
+     "--bandwidth.\n"
      "Exit 4 when a move would be given up, 7 when a partition fits nowhere.\n",
      .json = "vferry.plan/1; with --fleet vferry.plan-fleet/1",
      .example = "plan --vram 8G --touched 60% --write-rate 200MB/s --link 1GB/s", .run = cmd_plan,

@@ -117,6 +117,7 @@ int cmd_read(const struct command *command, struct vf_error *err);
 int cmd_reference(const struct command *command, struct vf_error *err);
 int cmd_migrate(const struct command *command, struct vf_error *err);
 int cmd_evacuate(const struct command *command, struct vf_error *err);
+int cmd_trace_record(const struct command *command, struct vf_error *err);
 int cmd_plan(const struct command *command, struct vf_error *err);
 int cmd_save(const struct command *command, struct vf_error *err);
 int cmd_restore(const struct command *command, struct vf_error *err);

@@ -35,6 +35,7 @@ static const struct verb verbs[] = {
     {"run", verb_run},
     {"wait", verb_wait},
     {"read", verb_read},
+    {"trace record", verb_trace_record},
     {"check", verb_check},
     {"migrate", verb_migrate},
     {"peer show", verb_peer_show},

@@ -32,6 +32,7 @@ int verb_partition_remove(struct request *request, struct vf_error *err);
 int verb_run(struct request *request, struct vf_error *err);
 int verb_wait(struct request *request, struct vf_error *err);
 int verb_read(struct request *request, struct vf_error *err);
+int verb_trace_record(struct request *request, struct vf_error *err);
 int verb_check(struct request *request, struct vf_error *err);
 int verb_migrate(struct request *request, struct vf_error *err);
 int verb_peer_show(struct request *request, struct vf_error *err);

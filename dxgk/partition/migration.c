@@ -162,6 +162,27 @@ int dxgk_migration_query_dirty(struct dxgk *dxgk, uint64_t id, void *bits, size_
     return result;
 }
 
+int dxgk_partition_sample_dirty(struct dxgk *dxgk, uint64_t id, void *bits, size_t bits_bytes,
+                                struct dxgk_sample *sample, struct vf_error *err)
+{
+    struct dxgk_partition *partition = dxgk_partition_lock(dxgk, id, err);
+    int result;
+
+    if (partition == NULL)
+        return -1;
+    if (partition->check.prepared)
+        result = vf_fail(err, VF_REFUSED_NOW,
+                         "partition %s: moves, or is saved" VF_REMEDY "record it before or after",
+                         partition->params.name);
+    else if (bits_bytes < (dxgk_partition_pages(partition) + 7) / 8)
+        result = vf_fail(err, VF_USAGE, "%zu bytes for the dirty bits of %" PRIu64 " pages",
+                         bits_bytes, dxgk_partition_pages(partition));
+    else
+        result = dxgk_tracking_sample(partition, bits, bits_bytes, sample, err);
+    dxgk_partition_unlock(partition);
+    return result;
+}
+
 int dxgk_migration_save_mutable(struct dxgk *dxgk, uint64_t id, struct dxgk_blob *kmd,
                                 struct dxgk_blob *msix, struct dxgk_blob *umed,
                                 struct vf_error *err)

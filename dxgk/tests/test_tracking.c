@@ -412,6 +412,56 @@ static void a_buffer_too_small_and_an_untracked_partition_are_refused(void **unu
     rig_close(&rig);
 }
 
+/* Who watches what a partition writes takes nothing from the move that comes later (DBT-9). */
+static void samples_between_moves_take_nothing_from_a_move(void **unused)
+{
+    struct rig rig;
+    struct vf_error err = VF_ERROR_INIT;
+    struct dxgk_sample sample;
+    uint8_t bits[PAGES / 8];
+
+    (void)unused;
+    begin(&rig, SPEC);
+    uint64_t id = rig_partition(&rig, "p", RESERVE, false);
+    assert_int_equal(
+        dxgk_partition_sample_dirty(rig.dxgk, id, bits, sizeof bits - 1, &sample, &err), -1);
+    touch(&rig, id, 3, 4096);
+    touch(&rig, id, 5, 4096);
+    assert_int_equal(dxgk_partition_sample_dirty(rig.dxgk, id, bits, sizeof bits, &sample, &err),
+                     0);
+    assert_true(sample.dirty == 2 && sample.touched == 2 && !sample.everything);
+    assert_true(bit(bits, 3) && bit(bits, 5));
+    touch(&rig, id, 5, 4096);
+    assert_int_equal(dxgk_partition_sample_dirty(rig.dxgk, id, bits, sizeof bits, &sample, &err),
+                     0);
+    assert_true(sample.dirty == 1 && sample.touched == 2 && bit(bits, 5) && !bit(bits, 3));
+    prepare(&rig, id);
+    assert_int_equal(dxgk_partition_sample_dirty(rig.dxgk, id, bits, sizeof bits, &sample, &err),
+                     -1);
+    assert_int_equal(err.code, VF_REFUSED_NOW);
+    assert_int_equal(query(&rig, id, bits, sizeof bits), 2);
+    assert_true(bit(bits, 3) && bit(bits, 5));
+    end_move(&rig, id);
+    assert_int_equal(rig.contract, 0);
+    rig_close(&rig);
+}
+
+static void without_performant_tracking_there_is_nothing_to_sample(void **unused)
+{
+    struct rig rig;
+    struct vf_error err = VF_ERROR_INIT;
+    struct dxgk_sample sample;
+    uint8_t bits[PAGES / 8];
+
+    (void)unused;
+    begin(&rig, SPEC ",performant=off");
+    uint64_t id = rig_partition(&rig, "p", RESERVE, false);
+    assert_int_equal(dxgk_partition_sample_dirty(rig.dxgk, id, bits, sizeof bits, &sample, &err),
+                     -1);
+    assert_int_equal(err.code, VF_INCOMPATIBLE);
+    rig_close(&rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -424,6 +474,8 @@ int main(void)
         cmocka_unit_test(piecewise_queries_tell_the_same),
         cmocka_unit_test(a_basis_that_cannot_be_destroyed_is_a_broken_invariant),
         cmocka_unit_test(a_buffer_too_small_and_an_untracked_partition_are_refused),
+        cmocka_unit_test(samples_between_moves_take_nothing_from_a_move),
+        cmocka_unit_test(without_performant_tracking_there_is_nothing_to_sample),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -281,8 +281,9 @@ static int query_pieces(struct dxgk_adapter *adapter, struct dxgk_tracking *trac
     return rc;
 }
 
-int dxgk_tracking_query(struct dxgk_partition *partition, void *bits, size_t bytes, uint64_t *dirty,
-                        struct vf_error *err)
+/* As dxgk_tracking_query; *everything = the bits say nothing, and so all are set. */
+static int query(struct dxgk_partition *partition, void *bits, size_t bytes, uint64_t *dirty,
+                 bool *everything, struct vf_error *err)
 {
     struct dxgk_tracking *tracking = partition->tracking;
     struct dxgk_adapter *adapter = partition->adapter;
@@ -298,7 +299,7 @@ int dxgk_tracking_query(struct dxgk_partition *partition, void *bits, size_t byt
     int rc = query_whole(adapter, tracking, fresh, &why);
     if (rc == 1)
         rc = query_pieces(adapter, tracking, fresh, &why);
-    bool everything = rc != 0 || tracking->all;
+    *everything = rc != 0 || tracking->all;
     if (rc != 0) {
         /* Bits may be gone from hardware without having reached us: from here on nothing is
          * known (DBT-9). */
@@ -306,18 +307,42 @@ int dxgk_tracking_query(struct dxgk_partition *partition, void *bits, size_t byt
                     partition->params.name, why.text);
         tracking->all = true;
     }
-    if (everything)
+    if (*everything)
         memset(fresh, 0xff, tracking->bits_bytes);
     trim(fresh, tracking->pages);
     for (size_t i = 0; i < tracking->bits_bytes; i++)
         tracking->touched[i] |= fresh[i]; /* NOLINT: 0 means that all of fresh is filled */
-    if (tracking->first && !everything)
+    if (tracking->first && !*everything)
         memcpy(fresh, tracking->touched, tracking->bits_bytes);
     /* All bits are in `touched` now and stay there: a later move's first round is everything again,
      * without the flag. */
-    if (everything)
+    if (*everything)
         tracking->all = false;
     tracking->first = false;
     *dirty = count_bits(fresh, tracking->bits_bytes);
+    return 0;
+}
+
+int dxgk_tracking_query(struct dxgk_partition *partition, void *bits, size_t bytes, uint64_t *dirty,
+                        struct vf_error *err)
+{
+    bool everything;
+
+    return query(partition, bits, bytes, dirty, &everything, err);
+}
+
+int dxgk_tracking_sample(struct dxgk_partition *partition, void *bits, size_t bytes,
+                         struct dxgk_sample *sample, struct vf_error *err)
+{
+    struct dxgk_tracking *tracking = partition->tracking;
+
+    if (tracking == NULL || !tracking->basis.tracked)
+        return vf_fail(err, VF_INCOMPATIBLE,
+                       "partition %s: its adapter tracks what is written only while it "
+                       "moves" VF_REMEDY "say how much that is (--write-rate)",
+                       partition->params.name);
+    if (query(partition, bits, bytes, &sample->dirty, &sample->everything, err) != 0)
+        return -1;
+    sample->touched = count_bits(tracking->touched, tracking->bits_bytes);
     return 0;
 }

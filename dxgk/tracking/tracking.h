@@ -30,6 +30,12 @@ void dxgk_tracking_end_move(struct dxgk_partition *partition);
 int dxgk_tracking_query(struct dxgk_partition *partition, void *bits, size_t bytes, uint64_t *dirty,
                         struct vf_error *err);
 
+/* Between moves, for who only wants to know: what was written since the last query. It goes into the
+ * history, so a later move sends it all the same. VF_INCOMPATIBLE where tracking begins with a
+ * move. */
+int dxgk_tracking_sample(struct dxgk_partition *partition, void *bits, size_t bytes,
+                         struct dxgk_sample *sample, struct vf_error *err);
+
 /* A driver update (HOT-5): the handle died with the old driver. Makes the basis anew, tracked as it
  * was; all pages count as dirty. The driver's reserve is in place. On failure there is no basis. */
 int dxgk_tracking_take_over(struct dxgk_partition *partition, struct vf_error *err);

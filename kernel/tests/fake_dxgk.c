@@ -486,6 +486,13 @@ int dxgk_migration_query_dirty(struct dxgk *dxgk, uint64_t id, void *bits, size_
     return fake_leave(dxgk, 0);
 }
 
+int dxgk_partition_sample_dirty(struct dxgk *dxgk, uint64_t id, void *bits, size_t bits_bytes,
+                                struct dxgk_sample *sample, struct vf_error *err)
+{
+    *sample = (struct dxgk_sample){.touched = 3};
+    return dxgk_migration_query_dirty(dxgk, id, bits, bits_bytes, &sample->dirty, err);
+}
+
 int dxgk_migration_save_mutable(struct dxgk *dxgk, uint64_t id, struct dxgk_blob *kmd,
                                 struct dxgk_blob *msix, struct dxgk_blob *umed,
                                 struct vf_error *err)

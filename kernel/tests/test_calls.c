@@ -330,6 +330,7 @@ static void dirty_bits_come_whole(void **state)
     static const uint64_t touched[] = {0, 63, 64, 300000, PAGES - 1};
     struct vf_error err = VF_ERROR_INIT;
     uint64_t *bits = malloc(WORDS * sizeof *bits + 8);
+    struct kc_sample sample;
     uint64_t dirty;
 
     assert_non_null(bits);
@@ -350,6 +351,11 @@ static void dirty_bits_come_whole(void **state)
         assert_int_equal(bits[i], 0);
     assert_int_equal(kc_query_dirty(kc, id, bits, WORDS, &dirty, &err), 0);
     assert_int_equal(dirty, 0);
+    assert_int_equal(kc_bar_write(kc, id, FAKE_VRAM_BAR, 300000 * FAKE_PAGE, "x", 1, &err), 0);
+    assert_int_equal(kc_sample_dirty(kc, id, bits, WORDS - 1, &sample, &err), -1);
+    assert_int_equal(kc_sample_dirty(kc, id, bits, WORDS + 1, &sample, &err), 0);
+    assert_true(sample.dirty == 1 && sample.touched == 3 && !sample.everything);
+    assert_true(bits[300000 / 64] >> 300000 % 64 & 1);
     free(bits);
     kc_close(kc);
 }

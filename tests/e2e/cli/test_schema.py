@@ -58,7 +58,7 @@ class Verbs(Case):
                       ("partition", "list"), ("job", "list"), ("partition", "create", "p", "--adapter", 0, "--vram", "32M"),
                       ("run", "p", *churn(4).words()), ("partition", "list"), ("partition", "show", "p"),
                       ("partition", "pause", "p"), ("partition", "show", "p"), ("partition", "resume", "p"),
-                      ("check", "p", "--to", right.address), ("migrate", "p", "--to", right.address, "--dry-run"),
+                      ("trace", "record", "p", "--seconds", 1), ("check", "p", "--to", right.address), ("migrate", "p", "--to", right.address, "--dry-run"),
                       ("migrate", "p", "--to", right.address, "--max-blackout", BLACKOUT_MS)):
             self.ask(left, *words)
         for host in (left, right):

@@ -7,7 +7,7 @@ import sys
 import time
 import unittest
 
-from e2e import BUILD, ROOT, Case, Work, begins, create
+from e2e import BUILD, ROOT, Case, Work, begins, create, finish
 from harness import PATIENCE
 
 sys.path.insert(0, str(ROOT / "tests/e2e/cli"))
@@ -44,36 +44,63 @@ class Foretold(Case):
             self.pairs[page] = [self.host(f"{name}-{page}", f"softgpu,vram=256M,vfs=2,dirty-page={page}") for name in ("left", "right")]
         return self.pairs[page]
 
-    def move(self, size, rate, hot, page):
-        """(planned, done) of a move of a partition that works like that."""
-        planned = plan("--vram", "128M", "--touched", size, "--write-rate", rate, "--working-set", hot, "--page", page, "--link", LINK)
+    def move(self, size, rate, hot, page, recorded=False):
+        """(planned, done) of a move of a partition that works like that: planned by what is known of it, or by what was recorded."""
         left, right = self.hosts_with(page)
         create(left, "p", Work("churn", size=size, hot=hot, rate=rate, steps=FOR_EVER, seed=3), vram="128M")
         begins(left, "p", 1)
         time.sleep(1)  # at its pace
+        if recorded:
+            trace = self.folder / "p.trace"
+            left.run("trace", "record", "p", "--seconds", "3s", "--output", trace)
+            self.assertEqual(list(validator("vferry.trace/1").iter_errors(json.loads(trace.read_text(encoding="utf-8")))), [])
+            planned = plan("--trace", trace, "--link", LINK)
+        else:
+            planned = plan("--vram", "128M", "--touched", size, "--write-rate", rate, "--working-set", hot, "--page", page, "--link", LINK)
         done = left.json("migrate", "p", "--to", right.address, "--bandwidth", LINK, timeout=120)
         right.run("partition", "remove", "p")
         return planned, done
 
-    def near(self, planned, done):
+    def off(self, planned, done):
         """(what, planned, done) of all that is not within the limit."""
         pairs = [(what, planned[what], done[what]) for what in ("total_ns", "bytes_sent")]
         return [pair for pair in pairs if abs(pair[1] - pair[2]) > WITHIN * pair[2]]
 
+    def assert_foretold(self, name, *how, **more):
+        far = []
+        while len(far) < TRIES:
+            planned, done = self.move(*how, **more)
+            self.assertEqual((planned["completes"], done["status"]), (True, "completed"), name)
+            print(f"# {name}: planned {planned['total_ns'] / 1e9:.2f} s, {planned['bytes_sent'] >> 20} MiB, {len(planned['rounds'])} rounds; "
+                  f"done {done['total_ns'] / 1e9:.2f} s, {done['bytes_sent'] >> 20} MiB, {len(done['rounds'])} rounds", flush=True)
+            off = self.off(planned, done)
+            if not off:
+                return
+            far.append(off)
+        self.fail(f"{name}: {far}")
+
     def test_time_and_bytes_are_within_a_quarter(self):
-        for name, size, rate, hot, page in MOVES:
+        for name, *how in MOVES:
             with self.subTest(name):
-                far = []
-                for _ in range(TRIES):
-                    planned, done = self.move(size, rate, hot, page)
-                    self.assertEqual((planned["completes"], done["status"]), (True, "completed"), name)
-                    off = self.near(planned, done)
-                    print(f"# {name}: planned {planned['total_ns'] / 1e9:.2f} s, {planned['bytes_sent'] >> 20} MiB, {len(planned['rounds'])} rounds; "
-                          f"done {done['total_ns'] / 1e9:.2f} s, {done['bytes_sent'] >> 20} MiB, {len(done['rounds'])} rounds", flush=True)
-                    if not off:
-                        break
-                    far.append(off)
-                self.assertLess(len(far), TRIES, f"{name}: {far}")
+                self.assert_foretold(name, *how)
+
+    def test_what_was_recorded_foretells_as_well(self):
+        self.assert_foretold("recorded", "96M", (24 << 20) // PATIENCE, "48M", "64K", recorded=True)
+
+    def test_a_recording_ends_with_the_move_and_takes_nothing_from_it(self):
+        left, right = self.hosts_with("64K")
+        work = Work("churn", size="16M", rate=16 << 20, steps=30000, seed=5)
+        create(left, "p", work, vram="32M")
+        begins(left, "p", 1)
+        recording = left.spawn("trace", "record", "p", "--seconds", "600", "--output", self.folder / "p.trace")
+        time.sleep(1)
+        self.assertIn("another recording is under way", left.run("trace", "record", "p", "--seconds", "1", code=7).stderr)
+        left.run("migrate", "p", "--to", right.address)
+        _, said = recording.communicate(timeout=60)
+        self.assertIn(recording.returncode, (1, 7), said)
+        self.assertRegex(said, "moves, or is saved|moved to")
+        self.assertEqual([path.name for path in self.folder.glob("*.trace*")], [])
+        self.assertEqual(finish(right, "p"), work.want())
 
     def test_the_limit_that_a_refusal_names_would_do(self):
         words = ("--vram", "1G", "--write-rate", "200M", "--link", "100M", "--throttle", "off")
