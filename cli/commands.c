@@ -77,30 +77,48 @@ int cmd_read(const struct command *command, struct vf_error *err)
     return status;
 }
 
-/* The recording is a file of JSON, for plan --trace. */
-int cmd_trace_record(const struct command *command, struct vf_error *err)
+/* Makes the file at once with all of the recording in it: nothing is left of one that was given
+ * up. */
+static int write_recording(const char *path, const json_t *recording, struct vf_error *err)
 {
     struct output output = OUTPUT_INIT;
+    cleanup_free char *text = json_dumps(recording, JSON_PRESERVE_ORDER | JSON_INDENT(2));
+    int status = output_open(&output, path, err);
+
+    if (status == 0 && text == NULL)
+        status = vf_fail(err, VF_FAILED, "--output: " VF_NO_MEMORY);
+    if (status == 0)
+        status = output_write(&output, text, strlen(text), err);
+    if (status == 0)
+        status = output_write(&output, "\n", 1, err);
+    if (status == 0)
+        status = output_commit(&output, err);
+    output_close(&output);
+    return status;
+}
+
+/* Can the file be made? Better asked before a recording than after. */
+static int try_output(const char *path, struct vf_error *err)
+{
+    struct output output = OUTPUT_INIT;
+    int status = output_open(&output, path, err);
+
+    output_close(&output);
+    return status;
+}
+
+int cmd_trace_record(const struct command *command, struct vf_error *err)
+{
     json_t *result = NULL;
-    cleanup_free char *text = NULL;
-    bool to_file = command->output != NULL;
-    int status = to_file ? output_open(&output, command->output, err) : 0;
+    int status = command->output != NULL ? try_output(command->output, err) : 0;
 
     if (status == 0)
         status = client_ask(command, -1, &result, err);
-    if (status == 0 && to_file) {
-        text = json_dumps(result, JSON_PRESERVE_ORDER | JSON_INDENT(2));
-        status = text == NULL ? vf_fail(err, VF_FAILED, "--output: " VF_NO_MEMORY)
-                              : output_write(&output, text, strlen(text), err);
-        if (status == 0)
-            status = output_write(&output, "\n", 1, err);
-        if (status == 0)
-            status = output_commit(&output, err);
-    }
+    if (status == 0 && command->output != NULL)
+        status = write_recording(command->output, result, err);
     if (status == 0)
         show_result(command, result);
     json_decref(result);
-    output_close(&output);
     return status;
 }
 

@@ -108,6 +108,8 @@ static void add(struct totals *totals, const struct fleet_move *move)
 {
     totals->moves++;
     totals->bytes += move->outcome.sent_bytes;
+    if (totals->bytes < move->outcome.sent_bytes)
+        totals->bytes = UINT64_MAX;
     if (move->end_ns > totals->end_ns)
         totals->end_ns = move->end_ns;
     if (!move->outcome.completes)

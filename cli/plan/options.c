@@ -31,6 +31,15 @@ static bool is_said(const struct command *command, const char *key)
     return json_object_get(command->args, key) != NULL;
 }
 
+/* A rate that is said is one that a move can be told. */
+static int check_rate(const struct command *command, const char *key, struct vf_error *err)
+{
+    if (number_or(command, key, FLEET_LEAST_RATE) >= FLEET_LEAST_RATE)
+        return 0;
+    return vf_fail(err, VF_USAGE, "--%s: is too slow" VF_REMEDY "give at least %uM/s", key,
+                   FLEET_LEAST_RATE >> 20);
+}
+
 /* "off", "auto" or a percentage, as of migrate. */
 static int take_throttle(const struct command *command, uint32_t *most, struct vf_error *err)
 {
@@ -77,8 +86,8 @@ int plan_limits(const struct command *command, struct plan_move *limits, struct 
     if (limits->max_blackout_ns == 0)
         return vf_fail(err, VF_USAGE,
                        "--max-blackout 0: every pause takes longer" VF_REMEDY "give e.g. 100ms");
-    if (is_said(command, "host-rate") && limits->host_bytes_per_s < FLEET_LEAST_RATE)
-        return vf_fail(err, VF_USAGE, "--host-rate: is too slow" VF_REMEDY "give at least 1M/s");
+    if (check_rate(command, "host-rate", err) != 0)
+        return -1;
     return take_throttle(command, &limits->throttle_most, err) != 0 ||
                    take_verify(command, &limits->verify_full, err) != 0
                ? -1
@@ -156,8 +165,8 @@ int plan_traced(const struct command *command, const struct trace_file *trace,
                 struct plan_move *move, struct vf_error *err)
 {
     move->link_bytes_per_s = number_or(command, "link", 0);
-    if (move->link_bytes_per_s == 0)
-        return vf_fail(err, VF_USAGE, "--link 0: carries nothing" VF_REMEDY "give e.g. 1GB/s");
+    if (check_rate(command, "link", err) != 0)
+        return -1;
     move->touched_bytes = trace->touched_bytes;
     move->working_set_bytes = trace->working_set_bytes;
     move->page_bytes = trace->page_bytes;
@@ -193,8 +202,8 @@ int plan_partition(const struct command *command, struct plan_move *move, uint64
     move->write_bytes_per_s = number_or(command, "write-rate", 0);
     if (*vram_bytes < PLAN_BLOCK_BYTES)
         return vf_fail(err, VF_USAGE, "--vram: is too small" VF_REMEDY "give at least 4K");
-    if (move->link_bytes_per_s == 0)
-        return vf_fail(err, VF_USAGE, "--link 0: carries nothing" VF_REMEDY "give e.g. 1GB/s");
+    if (check_rate(command, "link", err) != 0)
+        return -1;
     if (take_touched(command, *vram_bytes, &move->touched_bytes, err) != 0)
         return -1;
     move->working_set_bytes = number_or(command, "working-set", move->touched_bytes);

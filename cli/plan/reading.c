@@ -44,7 +44,7 @@ int reading_load(const char *path, char **text, size_t *bytes, struct vf_error *
         done += (size_t)got;
         if (done > READING_MAX_BYTES)
             return vf_fail(err, VF_USAGE,
-                           "%s: has more than %u MiB" VF_REMEDY "give a description of a few",
+                           "%s: has more than %u MiB" VF_REMEDY "give several smaller ones",
                            VF_SHOWN(path), READING_MAX_BYTES >> 20);
         if (got == 0)
             break;

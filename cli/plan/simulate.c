@@ -132,8 +132,8 @@ static void book(struct plan_outcome *out, const struct work *work, double ns, u
                                  .sent_bytes = whole(work->sent),
                                  .duration_ns = whole(ns),
                                  .throttle = throttle};
-    out->sent_bytes += round->sent_bytes;
-    out->throttled_ns += whole(ns * throttle / 100.0);
+    out->sent_bytes = whole((double)out->sent_bytes + (double)round->sent_bytes);
+    out->throttled_ns = whole((double)out->throttled_ns + ns * throttle / 100.0);
     if (throttle > out->throttle_max)
         out->throttle_max = throttle;
 }
@@ -154,6 +154,25 @@ static void run_round(struct state *s, uint32_t throttle, struct plan_outcome *o
     convergence_note_round(&s->in, whole(s->work.dirty));
 }
 
+/* The time was over in the middle of the last round: what there was of it, and what a move says
+ * then. */
+static void cut(const struct state *s, struct plan_outcome *out)
+{
+    struct plan_round *round = out->round_count > 0 ? &out->rounds[out->round_count - 1] : NULL;
+    const uint64_t over = out->total_ns - s->move->max_time_ns;
+
+    out->total_ns = s->move->max_time_ns;
+    (void)snprintf(out->why, sizeof out->why,
+                   "--max-time passes; allow more time, or a longer --max-blackout");
+    if (round == NULL || over >= round->duration_ns)
+        return;
+    out->sent_bytes -= round->sent_bytes;
+    round->sent_bytes =
+        whole((double)round->sent_bytes * (1 - (double)over / (double)round->duration_ns));
+    round->duration_ns -= over;
+    out->sent_bytes += round->sent_bytes;
+}
+
 static void end(struct state *s, const struct convergence_decision *decision,
                 struct plan_outcome *out)
 {
@@ -165,10 +184,10 @@ static void end(struct state *s, const struct convergence_decision *decision,
     out->total_ns = s->in.elapsed_ns;
     if (out->completes) {
         out->blackout_ns = decision->predicted_blackout_ns;
-        out->total_ns += out->blackout_ns;
+        out->total_ns = whole(s->elapsed_ns + (double)out->blackout_ns);
         book(out, &s->work, duration(s->move, &s->work) * NS_PER_S, 0);
     } else if (s->move->max_time_ns != 0 && out->total_ns > s->move->max_time_ns) {
-        out->total_ns = s->move->max_time_ns; /* the round under way was ended */
+        cut(s, out);
     }
 }
 

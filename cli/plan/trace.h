@@ -22,8 +22,8 @@ int trace_read(const char *text, size_t bytes, const char *name, struct trace_fi
 void trace_free(struct trace_file *file);
 
 /*
- * Dirty bits tell which pages were written, not how often. If each write may hit any of `set` bytes,
- * so many were made when `dirty` bytes got dirty; in the same unit.
+ * Dirty bits tell which pages were written, not how often. If each write may hit any of `set`
+ * bytes, so many were made when `dirty` bytes got dirty; in the same unit.
  */
 double trace_writes(double dirty, double set);
 /* The set of which `seen` bytes were written in all while these samples (bytes each) were taken: at

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The verb trace record: what a partition writes while it works, by its dirty bits. It takes nothing
- * from a later move: dxgk keeps in its history what is read here. */
+/* The verb trace record: what a partition writes while it works, by its dirty bits. It takes
+ * nothing from a later move: dxgk keeps in its history what is read here. */
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "daemon/verbs/verbs.h"

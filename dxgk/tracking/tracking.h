@@ -30,9 +30,9 @@ void dxgk_tracking_end_move(struct dxgk_partition *partition);
 int dxgk_tracking_query(struct dxgk_partition *partition, void *bits, size_t bytes, uint64_t *dirty,
                         struct vf_error *err);
 
-/* Between moves, for who only wants to know: what was written since the last query. It goes into the
- * history, so a later move sends it all the same. VF_INCOMPATIBLE where tracking begins with a
- * move. */
+/* Between moves, for who only wants to know: what was written since the last query. It goes into
+ * the history, so a later move sends it all the same. VF_INCOMPATIBLE where tracking begins with
+ * a move. */
 int dxgk_tracking_sample(struct dxgk_partition *partition, void *bits, size_t bytes,
                          struct dxgk_sample *sample, struct vf_error *err);
 

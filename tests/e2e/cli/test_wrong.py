@@ -94,7 +94,7 @@ VFERRY = [
     ("plan", USAGE, "--vram is missing"),
     ("plan --vram 1G --link 1G", USAGE, "--write-rate is missing"),
     ("plan --vram 1G --write-rate 1M", USAGE, "--link is missing"),
-    ("plan --vram 1G --write-rate 1M --link 0", USAGE, "--link 0"),
+    ("plan --vram 1G --write-rate 1M --link 0", USAGE, "--link: is too slow"),
     ("plan --vram 1G --write-rate fast --link 1G", USAGE, "fast"),
     ("plan --vram 0 --write-rate 1M --link 1G", USAGE, "--vram"),
     ("plan --vram 1G --write-rate 1M --link 1G --touched 2G", USAGE, "--touched: 2.00 GiB is more"),
