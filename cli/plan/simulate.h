@@ -6,7 +6,7 @@
  *
  * What is assumed: the partition writes blocks of 4 KiB, each as likely as any other of its working
  * set, which lies anywhere in what is touched; a throttle takes its part of the writes away; a move
- * has the default two streams; nothing is packed.
+ * has two streams; nothing is packed.
  */
 #ifndef CLI_PLAN_SIMULATE_H
 #define CLI_PLAN_SIMULATE_H

@@ -57,7 +57,7 @@ class Foretold(Case):
             planned = plan("--trace", trace, "--link", LINK)
         else:
             planned = plan("--vram", "128M", "--touched", size, "--write-rate", rate, "--working-set", hot, "--page", page, "--link", LINK)
-        done = left.json("migrate", "p", "--to", right.address, "--bandwidth", LINK, timeout=120)
+        done = left.json("migrate", "p", "--to", right.address, "--bandwidth", LINK, "--streams", 2, timeout=120)
         right.run("partition", "remove", "p")
         return planned, done
 
