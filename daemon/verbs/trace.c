@@ -66,7 +66,10 @@ static int record_for(struct request *request, struct record *record, uint64_t n
     end = record->sampled_ns + ns;
     while (record->sampled_ns < end) {
         if (request_abandoned(request, (int)(interval_ns / 1000000u)))
-            return vf_fail(err, VF_FAILED, "trace record: nobody waits for it any more");
+            return vf_fail(err, VF_FAILED,
+                           "partition %s: the daemon is ending" VF_REMEDY
+                           "the partition works on; record it again once the daemon is back",
+                           record->partition.name);
         if (take(request, record, true, &why) == 0)
             continue;
         /* It may have moved: then where it went says more. */
