@@ -15,7 +15,7 @@ from e2e import Case, churn, create, finish, move, partitions, show
 from harness import PATIENCE, pid_gone, wait_until
 
 TESTS_AT_ONCE = 1  # one of them measures time
-VERSION = 10  # KCALL_VERSION
+VERSION = 11  # KCALL_VERSION
 HELLO, FIND, BAR_READ, BAR_WRITE = 1, 10, 15, 16
 HEAD = struct.Struct("=IIIIIi")
 # include/softgpu/hw.h
