@@ -386,7 +386,7 @@ class FalseSources(Case):
         impostor = Impostor(third.address, self.control[0], self.admit, self.rng)
         self.addCleanup(impostor.close)
         # Whose turn has not come says so at its admission, and may be silent about pages for longer.
-        queued = Impostor(third.address, self.control[0], self.admit[:-9] + b"\1" + self.admit[-8:], self.rng)
+        queued = Impostor(third.address, self.control[0], self.admit[:-25] + b"\1" + self.admit[-24:], self.rng)  # then u64 sent_page_bytes, u8 key[16]
         self.addCleanup(queued.close)
         queued.admit = struct.pack("<H", 6) + b"queued" + queued.admit[2 + struct.unpack_from("<H", queued.admit)[0] :]
         since = time.monotonic()  # no later than the target's own count
@@ -411,7 +411,7 @@ class FalseSources(Case):
     def test_a_source_that_hangs_up_without_a_page_has_nothing_to_come_back_to(self):
         """However much time it says that it has."""
         impostor = self.impostor(b"waited-for")
-        impostor.admit = impostor.admit[:-17] + struct.pack("<QB", 1 << 62, 0) + impostor.admit[-8:]  # max_time_ns, queued; then sent_page_bytes
+        impostor.admit = impostor.admit[:-33] + struct.pack("<QB", 1 << 62, 0) + impostor.admit[-24:]  # max_time_ns, queued; the rest
         impostor.admitted()
         self.assertEqual(room(self.right)[0], self.free[0] - 1)
         impostor.close()
