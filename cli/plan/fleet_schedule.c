@@ -180,7 +180,8 @@ static void begin_more(struct schedule *s, size_t host, bool from)
     struct chain *chain = from ? &s->ends[host].from : &s->ends[host].to;
     size_t *link = &chain->first;
 
-    while (*link != 0 && s->ends[host].running < s->wish->at_once) {
+    while (*link != 0 && s->ends[host].running < s->wish->at_once &&
+           s->fleet->hosts[host].nic_bytes_per_s - s->ends[host].used >= FLEET_LEAST_RATE) {
         const size_t index = *link - 1;
         size_t *next = from ? &s->waiting[index].next_from : &s->waiting[index].next_to;
 

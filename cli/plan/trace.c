@@ -15,6 +15,7 @@
  * missing. */
 #define LEFT_OUT 1e-6
 #define HALVINGS 60u
+#define MOST_RATE 9e18 /* bytes a second, that an integer holds */
 
 double trace_writes(double dirty, double set)
 {
@@ -98,8 +99,13 @@ static void make_rates(struct trace_file *file, const struct samples *samples)
         seconds += samples->seconds[i];
         bytes += wrote;
     }
-    file->working_set_bytes = (uint64_t)set;
-    file->mean_bytes_per_s = (uint64_t)(bytes / seconds);
+    /* A double may round up what an integer held. */
+    if (set < (double)file->touched_bytes)
+        file->working_set_bytes = (uint64_t)set;
+    else
+        file->working_set_bytes = file->touched_bytes;
+    file->mean_bytes_per_s =
+        bytes / seconds < MOST_RATE ? (uint64_t)(bytes / seconds) : (uint64_t)MOST_RATE;
     file->trace.bytes_per_s = file->rates;
     file->trace.count = samples->count;
 }

@@ -125,6 +125,11 @@ static int record_partition(struct request *request, struct record *record, uint
     record->seen = planes + record->words;
     if (record_for(request, record, ns, interval, err) != 0)
         return -1;
+    if (json_array_size(record->samples) == 0)
+        return vf_fail(err, VF_REFUSED_NOW,
+                       "partition %s: a driver update came between, and nothing was "
+                       "recorded" VF_REMEDY "record it again",
+                       record->partition.name);
     request->result = result_of(record, started, interval);
     return 0;
 }

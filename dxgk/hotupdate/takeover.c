@@ -9,6 +9,7 @@
 #include "dxgk/ddi/basis.h"
 #include "dxgk/paging/paging.h"
 #include "dxgk/tracking/tracking.h"
+#include "dxgk/vram/vram.h"
 #include "dxgk/waits.h"
 
 /* The next partition of the adapter behind `after` (NULL = the first), with a reference; gives back
@@ -68,6 +69,7 @@ int dxgk_take_over(struct dxgk_adapter *adapter, struct vf_error *err)
     struct dxgk_partition *partition = NULL;
     int result;
 
+    dxgk_vram_forget(adapter);
     if (dxgk_caps_take_over(adapter, err) != 0 || dxgk_paging_take_over(adapter, err) != 0)
         return -1;
     while ((partition = next_of(adapter, partition)) != NULL) {

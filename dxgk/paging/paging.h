@@ -34,8 +34,12 @@ void dxgk_paging_let_go(struct dxgk_adapter *adapter);
 /* New handles from the driver that came, and the old root table. NULL-safe, all three. */
 int dxgk_paging_take_over(struct dxgk_adapter *adapter, struct vf_error *err);
 
-/* Zero-fills ranges of the segment partitions live in, by VIRTUAL_FILL; returns when done, or with
- * VF_CANCELLED when it is not wanted any more (NULL: it is). PASSIVE_LEVEL. */
+/* What dxgk_paging_zero, dxgk_look and dxgk_scrub return where driver or engine fail on VRAM, and
+ * not this host that is short of something. */
+#define DXGK_ENGINE_FAILED (-2)
+/* Zero-fills ranges of the segment partitions live in, by VIRTUAL_FILL; returns when done, -1 with
+ * VF_CANCELLED when it is not wanted any more (NULL: it is), -1 or DXGK_ENGINE_FAILED when it
+ * cannot. PASSIVE_LEVEL. */
 int dxgk_paging_zero(struct dxgk_adapter *adapter, const DXGK_MEMORYRANGE *ranges, uint32_t count,
                      const struct dxgk_wanted *wanted, struct vf_error *err);
 /* Between two pieces of such work. -1 with VF_CANCELLED when it is not wanted any more. */

@@ -50,9 +50,10 @@ static int zero_ranges(struct dxgk_adapter *adapter, const struct dxgk_window *w
         while (left > 0) {
             uint64_t bytes = left < CHUNK ? left : CHUNK;
 
-            if (dxgk_still_wanted(wanted, err) != 0 ||
-                zero_piece(adapter->paging, window, entries, segment->id, offset, bytes, err) != 0)
+            if (dxgk_still_wanted(wanted, err) != 0)
                 return -1;
+            if (zero_piece(adapter->paging, window, entries, segment->id, offset, bytes, err) != 0)
+                return DXGK_ENGINE_FAILED;
             offset += bytes;
             left -= bytes;
         }

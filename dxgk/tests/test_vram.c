@@ -28,6 +28,7 @@ static bool dirty[TOTAL / GRANULE]; /* granules that are not zero */
 static bool held;                   /* whoever fills stands */
 static DXGK_MEMORYRANGE filling;    /* now; no bytes = nothing */
 static uint64_t filled;             /* bytes, in all */
+static unsigned fills;              /* how often it was tried */
 static bool reported, fails;
 
 /* ---- what vram.c stands on ---- */
@@ -56,6 +57,7 @@ int dxgk_scrub(struct dxgk_adapter *unused, const DXGK_MEMORYRANGE *range,
     *lied = false;
     vf_lock(&lock);
     filling = *range;
+    fills++;
     vf_cond_broadcast(&changed);
     while (held)
         vf_cond_wait(&changed, &lock);
@@ -64,7 +66,7 @@ int dxgk_scrub(struct dxgk_adapter *unused, const DXGK_MEMORYRANGE *range,
     filled += fails ? 0 : range->SizeInBytes;
     filling.SizeInBytes = 0;
     if (fails)
-        result = vf_fail(err, VF_FAILED, "fails");
+        result = (vf_fail(err, VF_FAILED, "fails"), DXGK_ENGINE_FAILED);
     vf_unlock(&lock);
     return result;
 }
@@ -132,7 +134,7 @@ static int set_up(void **unused)
     memset(&adapter, 0, sizeof adapter);
     memset(dirty, 0, sizeof dirty);
     held = reported = fails = false;
-    filled = 0;
+    filled = fills = 0;
     adapter.caps.vram_bytes = TOTAL;
     adapter.caps.granule = GRANULE;
     adapter.paging = (struct dxgk_paging *)(void *)&adapter; /* there is one */
@@ -338,15 +340,45 @@ static void the_thread_gives_up_after_some_failures_and_tries_again_later(void *
     leave_dirt(TOTAL);
     fails = true;
     dxgk_vram_background_start(&adapter);
+    while (vf_locked(&lock, fills) < 3)
+        moment();
     for (int i = 0; i < 100; i++)
         moment();
-    assert_int_equal(unproven(), TOTAL);
+    assert_int_equal(vf_locked(&lock, fills), 3);
     vf_lock(&lock);
     fails = false;
     vf_unlock(&lock);
     give(take(GRANULE, 0, 0));
     await_unproven(0);
     assert_false(reported);
+}
+
+/* It may have used what was free, and keep another part for itself. */
+static void another_driver_s_vram_is_looked_at_anew_and_not_filled(void **unused)
+{
+    (void)unused;
+    leave_dirt(GRANULE);
+    dxgk_vram_background_start(&adapter);
+    await_unproven(0);
+    vf_lock(&lock);
+    dirty[TOTAL / GRANULE - 1] = true;
+    filled = 0;
+    vf_unlock(&lock);
+    dxgk_vram_forget(&adapter);
+    await_unproven(4 * MIB);
+    assert_int_equal(vf_locked(&lock, filled), 0);
+}
+
+/* An edge of the window within a piece. */
+static void what_lies_inside_the_window_is_filled_up_to_its_edge(void **unused)
+{
+    (void)unused;
+    memset(dirty, true, sizeof dirty);
+    dxgk_vram_background_start(&adapter);
+    give(take(4 * MIB, 2 * MIB, 62 * MIB));
+    await_unproven(4 * MIB); /* what the driver keeps */
+    assert_true(dirty[0] && dirty[TOTAL / GRANULE - 1]);
+    assert_false(dirty[2 * MIB / GRANULE] || dirty[62 * MIB / GRANULE - 1]);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -361,6 +393,8 @@ int main(void)
         TEST(whoever_takes_another_does_not),
         TEST(what_was_used_is_not_proven_when_it_comes_back),
         TEST(a_piece_that_cannot_be_filled_is_nobody_s_any_more),
+        TEST(another_driver_s_vram_is_looked_at_anew_and_not_filled),
+        TEST(what_lies_inside_the_window_is_filled_up_to_its_edge),
         TEST(the_thread_gives_up_after_some_failures_and_tries_again_later),
     };
 

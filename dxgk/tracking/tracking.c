@@ -336,6 +336,11 @@ int dxgk_tracking_sample(struct dxgk_partition *partition, void *bits, size_t by
 {
     struct dxgk_tracking *tracking = partition->tracking;
 
+    if (tracking != NULL && !tracking->basis.tracked && partition->adapter->caps.performant)
+        return vf_fail(err, VF_FAILED,
+                       "partition %s: is not tracked now, as its driver could not start that; the "
+                       "next move tries again",
+                       partition->params.name);
     if (tracking == NULL || !tracking->basis.tracked)
         return vf_fail(err, VF_INCOMPATIBLE,
                        "partition %s: its adapter tracks what is written only while it "

@@ -59,9 +59,10 @@ static int look_at_range(struct proof *proof, const DXGK_MEMORYRANGE *range, boo
 
     for (uint64_t at = 0, piece; at < bytes && *zero; at += piece) {
         piece = bytes - at < CHUNK ? bytes - at : CHUNK;
-        if (dxgk_still_wanted(proof->wanted, err) != 0 ||
-            read_piece(proof, range->SegmentOffset + at, piece, err) != 0)
+        if (dxgk_still_wanted(proof->wanted, err) != 0)
             return -1;
+        if (read_piece(proof, range->SegmentOffset + at, piece, err) != 0)
+            return DXGK_ENGINE_FAILED;
         *zero = all_zero(proof->memory.cpu, piece);
     }
     return 0;
@@ -103,16 +104,18 @@ int dxgk_scrub(struct dxgk_adapter *adapter, const DXGK_MEMORYRANGE *range,
                const struct dxgk_wanted *wanted, bool *dirty, struct vf_error *err)
 {
     bool zero;
+    int result;
 
     *dirty = false;
-    if (dxgk_paging_zero(adapter, range, 1, wanted, err) != 0 ||
-        dxgk_look(adapter, range, wanted, &zero, err) != 0)
-        return -1;
-    if (zero)
-        return 0;
+    result = dxgk_paging_zero(adapter, range, 1, wanted, err);
+    if (result == 0)
+        result = dxgk_look(adapter, range, wanted, &zero, err);
+    if (result != 0 || zero)
+        return result;
     *dirty = true;
-    return vf_fail(err, VF_FAILED,
-                   "VRAM at 0x%" PRIx64 " + 0x%" PRIx64
-                   " was zero-filled and is not zero: driver or card do not do what they say",
-                   (uint64_t)range->SegmentOffset, (uint64_t)range->SizeInBytes);
+    (void)vf_fail(err, VF_FAILED,
+                  "VRAM at 0x%" PRIx64 " + 0x%" PRIx64
+                  " was zero-filled and is not zero: driver or card do not do what they say",
+                  (uint64_t)range->SegmentOffset, (uint64_t)range->SizeInBytes);
+    return DXGK_ENGINE_FAILED;
 }

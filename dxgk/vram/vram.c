@@ -108,12 +108,14 @@ int dxgk_vram_check(struct dxgk_adapter *adapter, const struct dxgk_reserve_want
 /* Between all that the driver has named so far. adapter->lock is held. */
 static void learn_window(struct dxgk_vram *vram, const struct dxgk_reserve_want *want)
 {
+    const uint64_t granule = vram->adapter->caps.granule;
     const uint64_t total = dxgk_reserve_total(vram->adapter->reserve);
-    const uint64_t high = want->high != 0 ? want->high : total;
+    const uint64_t low = (want->low + granule - 1) / granule * granule;
+    const uint64_t high = (want->high != 0 ? want->high : total) / granule * granule;
 
-    if (vram->high != 0 && vram->low <= want->low && vram->high >= high)
+    if (vram->high != 0 && vram->low <= low && vram->high >= high)
         return;
-    vram->low = vram->high == 0 || want->low < vram->low ? want->low : vram->low;
+    vram->low = vram->high == 0 || low < vram->low ? low : vram->low;
     vram->high = high > vram->high ? high : vram->high;
     vram->again = true;
     vf_cond_broadcast(&vram->changed);
@@ -160,6 +162,22 @@ void dxgk_vram_give(struct dxgk_adapter *adapter, const DXGK_MEMORYRANGE *ranges
     vf_unlock(&adapter->lock);
 }
 
+void dxgk_vram_forget(struct dxgk_adapter *adapter)
+{
+    struct dxgk_vram *vram = adapter->vram;
+    DXGK_MEMORYRANGE all = {0};
+
+    if (vram == NULL)
+        return;
+    vf_lock(&adapter->lock);
+    all.SizeInBytes = dxgk_reserve_total(adapter->reserve);
+    dxgk_reserve_soil(adapter->reserve, &all, 1);
+    vram->low = vram->high = 0;
+    vram->again = true;
+    vf_cond_broadcast(&vram->changed);
+    vf_unlock(&adapter->lock);
+}
+
 /* ---- proof when it is wanted ---- */
 
 /* Fills only what is not zero: to look is enough for the rest. *dirty: the fill lied. */
@@ -167,11 +185,11 @@ static int prove(struct dxgk_adapter *adapter, const DXGK_MEMORYRANGE *piece,
                  const struct dxgk_wanted *wanted, bool *dirty, struct vf_error *err)
 {
     bool zero;
+    int result;
 
     *dirty = false;
-    if (dxgk_look(adapter, piece, wanted, &zero, err) != 0)
-        return -1;
-    return zero ? 0 : dxgk_scrub(adapter, piece, wanted, dirty, err);
+    result = dxgk_look(adapter, piece, wanted, &zero, err);
+    return result != 0 || zero ? result : dxgk_scrub(adapter, piece, wanted, dirty, err);
 }
 
 static int clean_range(struct dxgk_adapter *adapter, const DXGK_MEMORYRANGE *range,
@@ -186,10 +204,10 @@ static int clean_range(struct dxgk_adapter *adapter, const DXGK_MEMORYRANGE *ran
         struct vf_error why = VF_ERROR_INIT;
         int result = prove(adapter, &piece, wanted, &dirty, &why);
 
-        if (result != 0 && !dirty && why.code != VF_CANCELLED)
+        if (result == DXGK_ENGINE_FAILED && !dirty)
             result = prove(adapter, &piece, wanted, &dirty, &why);
         if (result != 0) {
-            if (why.code != VF_CANCELLED)
+            if (result == DXGK_ENGINE_FAILED)
                 *bad = piece;
             if (err != NULL)
                 *err = why;
@@ -258,6 +276,13 @@ static bool settle_piece(struct dxgk_adapter *adapter, enum end end)
     return locked_up;
 }
 
+/* No piece lies on both sides of a window's end: the thread fills it or does not. */
+static void cut(DXGK_MEMORYRANGE *piece, uint64_t at)
+{
+    if (piece->SegmentOffset < at && piece->SegmentOffset + piece->SizeInBytes > at)
+        piece->SizeInBytes = at - piece->SegmentOffset;
+}
+
 /* adapter->lock is held. */
 static bool find_piece(struct dxgk_adapter *adapter, DXGK_MEMORYRANGE *piece)
 {
@@ -268,8 +293,12 @@ static bool find_piece(struct dxgk_adapter *adapter, DXGK_MEMORYRANGE *piece)
         vram->failed = 0;
     }
     vram->again = false;
-    return vram->failed < MOST_FAILED &&
-           dxgk_reserve_unproven_free(adapter->reserve, vram->from, BACKGROUND_PIECE, piece);
+    if (vram->failed >= MOST_FAILED ||
+        !dxgk_reserve_unproven_free(adapter->reserve, vram->from, BACKGROUND_PIECE, piece))
+        return false;
+    cut(piece, vram->low);
+    cut(piece, vram->high);
+    return true;
 }
 
 /* Inside the gate, without the lock. */

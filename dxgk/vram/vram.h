@@ -3,8 +3,8 @@
  * One adapter's VRAM as partitions get it: taken, proven to be zero, used, given back (VF-2, VF-3).
  * Nobody uses a granule that was not read back as zero since its last user. A thread does that for
  * what is free, so that a creation or an arrival seldom has to wait for it: piece by piece, and
- * slowly where somebody else pages. It fills only what is not zero, and only where the driver has
- * said that partitions may lie; until then it reads. Whoever takes VRAM goes through here, so that
+ * slowly where somebody else pages. It fills only what is not zero, and only between the places
+ * where its driver has let partitions lie; until then it reads. Whoever takes VRAM goes through here, so that
  * the thread's piece is never written by two.
  *
  * All functions are thread-safe, run at PASSIVE_LEVEL and take adapter->lock, which the caller does
@@ -38,9 +38,12 @@ int dxgk_vram_take(struct dxgk_adapter *adapter, const struct dxgk_reserve_want 
 bool dxgk_vram_claim(struct dxgk_adapter *adapter, const DXGK_MEMORYRANGE *range);
 /* Proves what of these taken ranges is not proven, and fills what is not zero. -1 with VF_CANCELLED
  * when it is not wanted any more (NULL: it is). -1 too where a piece was filled and is not zero, or
- * could not be filled or read twice: *bad is that piece then, else it has no bytes. */
+ * driver or engine failed on it twice: *bad is that piece then, else it has no bytes. */
 int dxgk_vram_clean(struct dxgk_adapter *adapter, const DXGK_MEMORYRANGE *ranges, uint32_t count,
                     const struct dxgk_wanted *wanted, DXGK_MEMORYRANGE *bad, struct vf_error *err);
+/* Another driver has come, inside its update's gate: nothing is known any more of what is free, nor
+ * of where partitions may lie. Does nothing where there is no VRAM. */
+void dxgk_vram_forget(struct dxgk_adapter *adapter);
 /* Gives back what was taken, to be proven again, but for a bad piece of it (NULL or no bytes: there
  * is none), which nobody gets any more. */
 void dxgk_vram_give(struct dxgk_adapter *adapter, const DXGK_MEMORYRANGE *ranges, uint32_t count,

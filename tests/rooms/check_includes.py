@@ -92,7 +92,8 @@ FOLDERS = {
     "dxgk/umed/": [*DXGK_SHARED, "dxgk/adapter/", "dxgk/ddi/", "dxgk/worker/"],
     "dxgk/partition/": [*DXGK_SHARED, "dxgk/adapter/", "dxgk/ddi/", "dxgk/paging/", "dxgk/tracking/", "dxgk/umed/", "dxgk/vram/"],
     "dxgk/defrag/": [*DXGK_SHARED, "dxgk/adapter/", "dxgk/ddi/", "dxgk/paging/", "dxgk/partition/", "dxgk/tracking/", "dxgk/vram/"],
-    "dxgk/hotupdate/": [*DXGK_SHARED, "dxgk/adapter/", "dxgk/ddi/", "dxgk/ksr.h", "dxgk/nt/", "dxgk/paging/", "dxgk/tracking/"],
+    "dxgk/hotupdate/": [*DXGK_SHARED, "dxgk/adapter/", "dxgk/ddi/", "dxgk/ksr.h", "dxgk/nt/", "dxgk/paging/", "dxgk/tracking/",
+                        "dxgk/vram/"],
 }
 SHARED = {
     MIG: ["migrate/job/", "migrate/journal/", "migrate/migrate.h", "migrate/net/send_slots.h", "migrate/wire/"],
