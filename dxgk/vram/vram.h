@@ -4,8 +4,8 @@
  * Nobody uses a granule that was not read back as zero since its last user. A thread does that for
  * what is free, so that a creation or an arrival seldom has to wait for it: piece by piece, and
  * slowly where somebody else pages. It fills only what is not zero, and only between the places
- * where its driver has let partitions lie; until then it reads. Whoever takes VRAM goes through here, so that
- * the thread's piece is never written by two.
+ * where its driver has let partitions lie; until then it reads. Whoever takes VRAM goes through
+ * here, so that the thread's piece is never written by two.
  *
  * All functions are thread-safe, run at PASSIVE_LEVEL and take adapter->lock, which the caller does
  * not hold. Those that page are called inside the gate.
