@@ -15,7 +15,7 @@ from harness import wait_until
 
 UNREACHABLE, FAILED, INTERRUPTED = 5, 1, 130
 # These ask no host.
-LOCAL = ("reference", "image", "cert", "completion", "man")
+LOCAL = ("plan", "reference", "image", "cert", "completion", "man")
 
 
 def verbs():

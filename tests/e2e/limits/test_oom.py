@@ -16,7 +16,8 @@ WHY_NOT = cgroups.why_not("memory")
 class OutOfMemory(Limited):
     def setUp(self):
         super().setUp()
-        self.left, self.right = self.pair(options=("--silence", "3", "--redial", "3"))
+        # To make room then takes memory: that of a buffer to read VRAM back.
+        self.left, self.right = self.pair(options=("--silence", "3", "--redial", "3", "--scrub-on-demand"))
         self.work = churn(1, size="1M", rate=2 << 20)
         create(self.left, "p", self.work, vram="8M")
         begins(self.left, "p")
