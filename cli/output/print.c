@@ -62,7 +62,7 @@ void print_adapter(const json_t *result)
         {CELL_SIZE, "VRAM", "vram_bytes"},
         {CELL_SIZE, "VRAM free", "vram_free_bytes"},
         {CELL_SIZE, "largest partition", "vram_largest_bytes"},
-        {CELL_SIZE, "free, to be zero-filled", "vram_unproven_bytes"},
+        {CELL_SIZE, "free, not yet proven zero", "vram_unproven_bytes"},
         {CELL_SIZE, "alignment", "alignment_bytes"},
         {CELL_SIZE, "page of a dirty bit", "dirty_page_bytes"},
         {CELL_SIZE, "scatter page", "scatter_page_bytes"},
