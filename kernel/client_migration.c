@@ -195,23 +195,33 @@ int kc_restore_mutable(struct kc *kc, uint64_t id, const struct kc_blob *kmd,
     return restore(kc, &call, id, kmd, msix, umed, err);
 }
 
+/* A call whose result is followed by the bitplane; bits beyond what came are clear. */
+static int call_for_bits(struct kc *kc, struct kc_call *call, uint64_t id, uint64_t *bits,
+                         size_t words, struct vf_error *err)
+{
+    const size_t room = words < KCALL_MAX_DIRTY_BYTES / 8 ? words * 8 : KCALL_MAX_DIRTY_BYTES;
+    struct kcall_query_dirty args = {id, room};
+
+    call->in[0] = (struct kc_part){&args, sizeof args};
+    call->tail = bits;
+    call->tail_max = room;
+    if (kc_call(kc, call, err) != 0)
+        return -1;
+    memset((unsigned char *)bits + call->tail_bytes, 0, words * 8 - call->tail_bytes);
+    return 0;
+}
+
 int kc_query_dirty(struct kc *kc, uint64_t id, uint64_t *bits, size_t words, uint64_t *dirty,
                    struct vf_error *err)
 {
-    size_t room = words < KCALL_MAX_DIRTY_BYTES / 8 ? words * 8 : KCALL_MAX_DIRTY_BYTES;
-    struct kcall_query_dirty args = {id, room};
     struct kcall_dirty_result result;
     struct kc_call call = {.op = KCALL_QUERY_DIRTY,
                            .what = "query dirty bits",
-                           .in = {{&args, sizeof args}},
                            .result = &result,
-                           .result_bytes = sizeof result,
-                           .tail_max = room,
-                           .tail = bits};
+                           .result_bytes = sizeof result};
 
-    if (kc_call(kc, &call, err) != 0)
+    if (call_for_bits(kc, &call, id, bits, words, err) != 0)
         return -1;
-    memset((unsigned char *)bits + call.tail_bytes, 0, words * 8 - call.tail_bytes);
     *dirty = result.dirty;
     return 0;
 }
@@ -219,20 +229,14 @@ int kc_query_dirty(struct kc *kc, uint64_t id, uint64_t *bits, size_t words, uin
 int kc_sample_dirty(struct kc *kc, uint64_t id, uint64_t *bits, size_t words,
                     struct kc_sample *sample, struct vf_error *err)
 {
-    size_t room = words < KCALL_MAX_DIRTY_BYTES / 8 ? words * 8 : KCALL_MAX_DIRTY_BYTES;
-    struct kcall_query_dirty args = {id, room};
     struct kcall_sample_result result;
     struct kc_call call = {.op = KCALL_SAMPLE_DIRTY,
                            .what = "sample dirty bits",
-                           .in = {{&args, sizeof args}},
                            .result = &result,
-                           .result_bytes = sizeof result,
-                           .tail_max = room,
-                           .tail = bits};
+                           .result_bytes = sizeof result};
 
-    if (kc_call(kc, &call, err) != 0)
+    if (call_for_bits(kc, &call, id, bits, words, err) != 0)
         return -1;
-    memset((unsigned char *)bits + call.tail_bytes, 0, words * 8 - call.tail_bytes);
     *sample = (struct kc_sample){result.dirty, result.touched, result.everything != 0};
     return 0;
 }

@@ -140,6 +140,17 @@ int dxgk_migration_restore_immutable(struct dxgk *dxgk, uint64_t id, const struc
     return result;
 }
 
+/* Is there room for the partition's dirty bits? */
+static int check_bits(const struct dxgk_partition *partition, size_t bytes, struct vf_error *err)
+{
+    const uint64_t pages = dxgk_partition_pages(partition);
+
+    if (bytes >= (pages + 7) / 8)
+        return 0;
+    return vf_fail(err, VF_USAGE, "%zu bytes for the dirty bits of %" PRIu64 " pages", bytes,
+                   pages);
+}
+
 int dxgk_migration_query_dirty(struct dxgk *dxgk, uint64_t id, void *bits, size_t bits_bytes,
                                uint64_t *dirty, struct vf_error *err)
 {
@@ -153,11 +164,10 @@ int dxgk_migration_query_dirty(struct dxgk *dxgk, uint64_t id, void *bits, size_
         dxgk_partition_state(partition) == VF_PARTITION_FAULTED)
         result = dxgk_partition_wrong_state(
             partition, "dirty pages are asked for between Prepare and End at the source", err);
-    else if (bits_bytes < (dxgk_partition_pages(partition) + 7) / 8)
-        result = vf_fail(err, VF_USAGE, "%zu bytes for the dirty bits of %" PRIu64 " pages",
-                         bits_bytes, dxgk_partition_pages(partition));
     else
-        result = dxgk_tracking_query(partition, bits, bits_bytes, dirty, err);
+        result = check_bits(partition, bits_bytes, err) != 0
+                     ? -1
+                     : dxgk_tracking_query(partition, bits, bits_bytes, dirty, err);
     dxgk_partition_unlock(partition);
     return result;
 }
@@ -174,11 +184,10 @@ int dxgk_partition_sample_dirty(struct dxgk *dxgk, uint64_t id, void *bits, size
         result = vf_fail(err, VF_REFUSED_NOW,
                          "partition %s: moves, or is saved" VF_REMEDY "record it before or after",
                          partition->params.name);
-    else if (bits_bytes < (dxgk_partition_pages(partition) + 7) / 8)
-        result = vf_fail(err, VF_USAGE, "%zu bytes for the dirty bits of %" PRIu64 " pages",
-                         bits_bytes, dxgk_partition_pages(partition));
     else
-        result = dxgk_tracking_sample(partition, bits, bits_bytes, sample, err);
+        result = check_bits(partition, bits_bytes, err) != 0
+                     ? -1
+                     : dxgk_tracking_sample(partition, bits, bits_bytes, sample, err);
     dxgk_partition_unlock(partition);
     return result;
 }

@@ -178,41 +178,51 @@ void dxgk_vram_forget(struct dxgk_adapter *adapter)
     vf_unlock(&adapter->lock);
 }
 
-/* ---- proof when it is wanted ---- */
+/* ---- proof ---- */
 
-/* Fills only what is not zero: to look is enough for the rest. *dirty: the fill lied. */
-static int prove(struct dxgk_adapter *adapter, const DXGK_MEMORYRANGE *piece,
-                 const struct dxgk_wanted *wanted, bool *dirty, struct vf_error *err)
+/* How a piece ended. */
+enum end {
+    END_ZERO,
+    END_LEFT,    /* it is not zero, and may not be filled: the driver may have it for itself */
+    END_NOT_NOW, /* the host is short of something, or it is not wanted any more */
+    END_FAILED,  /* driver or engine did */
+    END_DIRTY,   /* it says that it is zero and is not */
+};
+
+/* Fills only what is not zero: to look is enough for the rest. Inside the gate, without the lock. */
+static enum end prove(struct dxgk_adapter *adapter, const DXGK_MEMORYRANGE *piece, bool may_fill,
+                      const struct dxgk_wanted *wanted, struct vf_error *err)
 {
-    bool zero;
-    int result;
+    bool zero, dirty = false;
+    int result = dxgk_look(adapter, piece, wanted, &zero, err);
 
-    *dirty = false;
-    result = dxgk_look(adapter, piece, wanted, &zero, err);
-    return result != 0 || zero ? result : dxgk_scrub(adapter, piece, wanted, dirty, err);
+    if (result == 0 && !zero && !may_fill)
+        return END_LEFT;
+    if (result == 0 && !zero)
+        result = dxgk_scrub(adapter, piece, wanted, &dirty, err);
+    if (result == 0)
+        return END_ZERO;
+    return dirty ? END_DIRTY : result == DXGK_ENGINE_FAILED ? END_FAILED : END_NOT_NOW;
 }
+
+/* ---- proof when it is wanted ---- */
 
 static int clean_range(struct dxgk_adapter *adapter, const DXGK_MEMORYRANGE *range,
                        const struct dxgk_wanted *wanted, DXGK_MEMORYRANGE *bad,
                        struct vf_error *err)
 {
     DXGK_MEMORYRANGE piece;
-    bool dirty;
 
     while (vf_locked(&adapter->lock,
                      dxgk_reserve_unproven(adapter->reserve, range, DEMAND_PIECE, &piece))) {
-        struct vf_error why = VF_ERROR_INIT;
-        int result = prove(adapter, &piece, wanted, &dirty, &why);
+        enum end end = prove(adapter, &piece, true, wanted, err);
 
-        if (result == DXGK_ENGINE_FAILED && !dirty)
-            result = prove(adapter, &piece, wanted, &dirty, &why);
-        if (result != 0) {
-            if (result == DXGK_ENGINE_FAILED)
-                *bad = piece;
-            if (err != NULL)
-                *err = why;
+        if (end == END_FAILED)
+            end = prove(adapter, &piece, true, wanted, err);
+        if (end == END_FAILED || end == END_DIRTY)
+            *bad = piece;
+        if (end != END_ZERO)
             return -1;
-        }
         vf_lock(&adapter->lock);
         dxgk_reserve_prove(adapter->reserve, &piece);
         vf_unlock(&adapter->lock);
@@ -234,31 +244,6 @@ int dxgk_vram_clean(struct dxgk_adapter *adapter, const DXGK_MEMORYRANGE *ranges
 
 /* ---- proof in the background ---- */
 
-/* How a piece ended. */
-enum end {
-    END_ZERO,
-    END_LEFT, /* it is not zero, and not the thread's to fill: the driver may have it for itself */
-    END_FAILED,
-    END_DIRTY, /* it says that it is zero and is not */
-};
-
-/* Inside the gate, without the lock. */
-static enum end prove_piece(struct dxgk_adapter *adapter, const DXGK_MEMORYRANGE *piece,
-                            bool may_fill, struct vf_error *err)
-{
-    bool zero, dirty;
-
-    if (dxgk_look(adapter, piece, NULL, &zero, err) != 0)
-        return END_FAILED;
-    if (zero)
-        return END_ZERO;
-    if (!may_fill)
-        return END_LEFT;
-    if (dxgk_scrub(adapter, piece, NULL, &dirty, err) == 0)
-        return END_ZERO;
-    return dirty ? END_DIRTY : END_FAILED;
-}
-
 /* adapter->lock is held. True: nobody gets the piece any more, unless somebody has taken a part of
  * it meanwhile, who then proves it himself. */
 static bool settle_piece(struct dxgk_adapter *adapter, enum end end)
@@ -268,7 +253,7 @@ static bool settle_piece(struct dxgk_adapter *adapter, enum end end)
 
     if (end == END_ZERO)
         dxgk_reserve_prove(adapter->reserve, &vram->piece);
-    vram->failed = end == END_FAILED ? vram->failed + 1 : 0;
+    vram->failed = end == END_FAILED || end == END_NOT_NOW ? vram->failed + 1 : 0;
     vram->from = vram->piece.SegmentOffset + vram->piece.SizeInBytes;
     vram->piece.SizeInBytes = 0;
     dxgk_waits_lets_go(&vram->piece);
@@ -306,7 +291,7 @@ static void work_on(struct dxgk_adapter *adapter, bool may_fill)
 {
     struct vf_error error = VF_ERROR_INIT;
     const DXGK_MEMORYRANGE piece = adapter->vram->piece;
-    const enum end end = prove_piece(adapter, &piece, may_fill, &error);
+    const enum end end = prove(adapter, &piece, may_fill, NULL, &error);
     bool locked_up;
 
     vf_lock(&adapter->lock);
@@ -314,7 +299,7 @@ static void work_on(struct dxgk_adapter *adapter, bool may_fill)
     vf_unlock(&adapter->lock);
     if (locked_up)
         dxgk_report(adapter, "VF-3", "%s; nobody gets it, it stays locked up", error.text);
-    else if (end == END_FAILED)
+    else if (end == END_FAILED || end == END_NOT_NOW)
         log_warn("adapter %u: free VRAM at 0x%" PRIx64
                  " cannot be proven to be zero now, and is when it is wanted: %s",
                  adapter->index, (uint64_t)piece.SegmentOffset, error.text);
