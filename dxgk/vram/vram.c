@@ -189,7 +189,7 @@ enum end {
     END_DIRTY,   /* it says that it is zero and is not */
 };
 
-/* Fills only what is not zero: to look is enough for the rest. Inside the gate, without the lock. */
+/* Fills only what is not zero: to look is enough for the rest. Inside the gate, no lock held. */
 static enum end prove(struct dxgk_adapter *adapter, const DXGK_MEMORYRANGE *piece, bool may_fill,
                       const struct dxgk_wanted *wanted, struct vf_error *err)
 {
